@@ -1,0 +1,5 @@
+"""`python -m fleetroll`."""
+
+from fleetroll.main import cli
+
+cli()

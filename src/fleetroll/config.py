@@ -1,0 +1,75 @@
+"""What an operator may decide: every option of `fleetroll serve` and its environment variable."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+MINIMUM_SECRET = 32
+_FEWEST_DISTINCT = 8
+
+
+class ConfigError(Exception):
+    """An option that cannot be; the message is one sentence for the operator."""
+
+
+class Config(Struct, frozen=True):
+    """The options of one server."""
+
+    data: Path = Path("fleetroll-data")
+    host: str = "127.0.0.1"
+    port: int = 8080
+    nats: str = "127.0.0.1:4222"
+    database: str | None = None
+    workers: int = 1
+    admin_key: str | None = None
+    server_key: str | None = None
+    key_rate: float = 1_000.0
+    organization_rate: float = 5_000.0
+    cors_origins: tuple[str, ...] = ()
+    disabled_dialects: tuple[str, ...] = ()
+    log_level: str = "info"
+    log_requests: bool = True
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """The `FLEETROLL_…` variables that are set, by option name."""
+    prefix = "FLEETROLL_"
+    return {
+        name.removeprefix(prefix).lower(): value
+        for name, value in variables.items()
+        if name.startswith(prefix) and value
+    }
+
+
+def address(text: str, option: str) -> tuple[str, int]:
+    """HOST:PORT. Raises ConfigError."""
+    host, _, port = text.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit() and int(port) < 65_536):
+        raise ConfigError(f"{option} must be HOST:PORT, as in 127.0.0.1:8080.")
+    return host.strip("[]"), int(port)
+
+
+def secret(text: str | None, option: str) -> str | None:
+    """A preset secret. Raises ConfigError for one that somebody could guess."""
+    if text is None:
+        return None
+    if len(text.encode()) < MINIMUM_SECRET or len(set(text)) < _FEWEST_DISTINCT:
+        raise ConfigError(
+            f"{option} must be at least {MINIMUM_SECRET} random characters; make one with: openssl rand -hex 32"
+        )
+    if not (text.isascii() and text.isprintable() and " " not in text):
+        raise ConfigError(f"{option} must be printable ASCII without spaces.")
+    return text
+
+
+def require_supported(config: Config) -> None:
+    """Raises ConfigError for what this release cannot do, saying why."""
+    if config.database is not None and not config.database.startswith("sqlite:"):
+        raise ConfigError(
+            "--database takes only sqlite: in this release; leave it out to use SQLite in the data directory."
+        )
+    if config.workers < 1:
+        raise ConfigError("--workers must be at least 1.")
+    if config.workers > 1:
+        raise ConfigError("--workers above 1 needs PostgreSQL: SQLite has one writing process, by its nature.")

@@ -1,0 +1,1 @@
+"""Pure rules: values, grammars and tables. No I/O, no clock, no randomness, no await."""

@@ -1,0 +1,71 @@
+"""The one exception of the product: what can go wrong, in ten kinds.
+
+A kind exists only because a program must tell it apart. Every dialect maps all ten to its own status
+and body; the words in `message` are safe to show to a client and never name a path, a statement or a class.
+"""
+
+import enum
+from collections.abc import Mapping
+
+
+class Kind(enum.Enum):
+    """What a program needs to know about a failure; closed, and mapped completely by every dialect."""
+
+    INVALID = "invalid"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    STALE = "stale"
+    TOO_LARGE = "too_large"
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+    INTERNAL = "internal"
+
+
+class Fault(Exception):
+    """A refusal. `code` is stable and for programs, `message` is for people, `field` names the offending input.
+
+    `details` holds further members that an envelope may show; `retry_after` is in seconds.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        code: str,
+        message: str,
+        field: str | None = None,
+        *,
+        details: Mapping[str, object] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.code = code
+        self.message = message
+        self.field = field
+        self.details: Mapping[str, object] = details or {}
+        self.retry_after = retry_after
+
+    def __repr__(self) -> str:
+        return f"Fault({self.kind.value}, {self.code!r}, {self.message!r}, field={self.field!r})"
+
+
+def invalid(code: str, message: str, field: str | None = None, **details: object) -> Fault:
+    """Input that breaks a rule of ours."""
+    return Fault(Kind.INVALID, code, message, field, details=details)
+
+
+def not_found(noun: str, name: object) -> Fault:
+    """The same words for a thing that never was and a thing of somebody else (existence is hidden)."""
+    return Fault(Kind.NOT_FOUND, f"{noun}_not_found", f"{noun.replace('_', ' ').capitalize()} {name!s} was not found.")
+
+
+def conflict(code: str, message: str, field: str | None = None, **details: object) -> Fault:
+    """The request is well formed, but the present state forbids it."""
+    return Fault(Kind.CONFLICT, code, message, field, details=details)
+
+
+def stale(message: str = "The resource has changed since you read it; read it again and retry.") -> Fault:
+    """A precondition (If-Match, revision) did not hold."""
+    return Fault(Kind.STALE, "precondition_failed", message)

@@ -1,0 +1,63 @@
+"""What can be asked of a device: the fields of filters and sorts, and how a device answers for each."""
+
+from collections.abc import Mapping
+
+from fleetroll.core import documents
+from fleetroll.core.lifecycle import Status
+from fleetroll.core.model import Device
+from fleetroll.core.names import identity_key
+from fleetroll.core.query import Field, Fields, FieldType, Read, lookup
+
+_DEVICE = (
+    Field("id", FieldType.INTEGER, sortable=True),
+    Field("ident", FieldType.TEXT, sortable=True),
+    Field("name", FieldType.TEXT, sortable=True),
+    Field("kind", FieldType.TEXT, sortable=True),
+    Field("hardware_version", FieldType.TEXT),
+    Field("software", FieldType.DOCUMENT),
+    Field("metadata", FieldType.DOCUMENT),
+    Field("config", FieldType.DOCUMENT),
+    Field("tags", FieldType.SET),
+    Field("owners", FieldType.SET),
+    Field("status", FieldType.ENUM, choices=tuple(status.value for status in Status), sortable=True),
+    Field("connected", FieldType.BOOLEAN),
+    Field("last_seen", FieldType.TIME, sortable=True),
+    Field("activated_at", FieldType.TIME),
+    Field("created_at", FieldType.TIME, sortable=True),
+    Field("updated_at", FieldType.TIME, sortable=True),
+)
+DEVICE_FIELDS: Fields = {field.name: field for field in _DEVICE}
+
+_EVENT = (
+    Field("id", FieldType.INTEGER),
+    Field("type", FieldType.TEXT),
+    Field("subject", FieldType.TEXT),
+    Field("name", FieldType.TEXT),
+    Field("actor", FieldType.TEXT),
+    Field("at", FieldType.TIME),
+)
+EVENT_FIELDS: Fields = {field.name: field for field in _EVENT}
+
+
+def reader(device: Device) -> Read:
+    """How `query.matches` looks into a device. Identifiers are seen in the form in which they are equal."""
+
+    def read(field: str, path: tuple[str, ...]) -> object:
+        value = getattr(device, field)
+        if DEVICE_FIELDS[field].type is FieldType.DOCUMENT:
+            return None if value is None else _inside(documents.load(value), path)
+        if field == "ident":
+            return identity_key(value)
+        return value.value if isinstance(value, Status) else value
+
+    return read
+
+
+def _inside(document: Mapping[str, object], path: tuple[str, ...]) -> object:
+    return lookup(document, path) if path else document
+
+
+def sort_value(device: Device, field: str) -> str | int | None:
+    """The value by which `device` is placed when a list is sorted by `field`."""
+    value: str | int | None = reader(device)(field, ())  # type: ignore[assignment]  # sortable fields are text or numbers
+    return value

@@ -1,0 +1,80 @@
+"""Every numeric bound of the product, and nowhere else. Sizes are bytes, lengths characters, times seconds."""
+
+# Requests (enforced while bytes arrive, before anything is decoded).
+MAX_BODY = 1 << 20
+MAX_HEADER_BLOCK = 16 << 10
+MAX_HEADERS = 100
+MAX_TARGET = 8 << 10
+MAX_QUERY_PARAMETERS = 64
+MAX_JSON_DEPTH = 32
+HEADER_DEADLINE = 10.0
+BODY_STALL_DEADLINE = 30.0
+BODY_MINIMUM_RATE = 1024
+READER_STALL_DEADLINE = 30.0
+KEEP_ALIVE = 30.0
+REQUEST_TIME = 30.0
+DRAIN_TIME = 8.0
+MAX_CONNECTIONS = 10_000
+
+# Text.
+MAX_IDENT = 256
+MAX_NAME = 256
+MAX_KIND = 128
+MAX_VERSION = 128
+MAX_TAG = 128
+MAX_TAGS = 64
+MAX_SLUG = 63
+MAX_EMAIL = 254
+MAX_TEXT = 4096
+MAX_OWNERS_PER_DEVICE = 64
+MAX_SCOPES = 32
+
+# Documents: metadata, config, extras.
+MAX_DOCUMENT = 64 << 10
+MAX_DOCUMENT_KEY = 256
+MIN_INTEGER = -(1 << 63)
+MAX_INTEGER = (1 << 64) - 1
+
+# JSON Patch: a patch is an amplifier, so budgets hold after every step.
+MAX_PATCH_OPERATIONS = 100
+MAX_PATCH = 64 << 10
+MAX_POINTER = 1024
+
+# Queries.
+DEFAULT_PAGE = 50
+MAX_PAGE = 1000
+MAX_FILTER = 4096
+MAX_FILTER_DEPTH = 16
+MAX_PREDICATES = 20
+MAX_SORT_FIELDS = 1
+CURSOR_LIFETIME = 24 * 3600
+SCAN_TIME = 5.0
+
+# Bulk work.
+MAX_BULK_ROWS_PER_REQUEST = 10_000_000
+MAX_IMPORT_LINE = 256 << 10
+BULK_BATCH = 500
+
+# Writes answered by idempotent replay.
+MAX_IDEMPOTENCY_KEY = 255
+IDEMPOTENCY_LIFETIME = 48 * 3600
+MAX_REPLAY = 256 << 10
+
+# Keys.
+MIN_PRESET_KEY = 32
+MAX_CREDENTIAL = 1024
+
+# Quotas of one organization, unless it has its own.
+DEFAULT_QUOTAS = {
+    "devices": 10_000_000,
+    "organizations": 10_000,
+    "keys": 1_000,
+    "owners": 1_000_000,
+    "groups": 1_000,
+    "metadata_fields": 500,
+}
+
+# Server-sent events.
+EVENT_HEARTBEAT = 15.0
+MAX_EVENT_STREAMS = 1_000
+EVENT_BATCH = 500

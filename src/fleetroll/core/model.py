@@ -1,0 +1,216 @@
+"""The canonical records: one frozen value per noun, spelled as the product spells it.
+
+A record holds no behaviour and knows neither a vendor's field names nor a table's columns. Times are integer
+microseconds since 1970 UTC (`Instant`); documents are canonical JSON text (`Document`), parsed only by what looks inside.
+"""
+
+import enum
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from fleetroll.core.documents import EMPTY, Document
+from fleetroll.core.lifecycle import Status
+from fleetroll.core.policy import Role
+
+Instant = int
+
+
+class Organization(Struct, frozen=True):
+    """A tenant. `lineage` lists the ids from the root down to this one, so a subtree test needs no query."""
+
+    id: int
+    parent: int | None
+    slug: str
+    name: str
+    lineage: tuple[int, ...]
+    disabled: bool
+    quotas: dict[str, int]
+    created_at: Instant
+    updated_at: Instant
+    revision: int
+
+
+class KeyKind(enum.Enum):
+    """How a key is presented: as one token, or as an OAuth2 client."""
+
+    API = "api"
+    OAUTH = "oauth"
+
+
+class Key(Struct, frozen=True):
+    """An API key as it may be shown: everything but the secret, which is stored only as a keyed hash."""
+
+    id: int
+    org: int
+    name: str
+    kind: KeyKind
+    role: Role
+    scopes: tuple[str, ...]
+    created_at: Instant
+    expires_at: Instant | None
+    revoked_at: Instant | None
+    last_used_at: Instant | None
+
+
+class Principal(Struct, frozen=True):
+    """Who asks: a verified key and the organization it acts in."""
+
+    key: Key
+    org: Organization
+    home: Organization
+
+    @property
+    def actor(self) -> str:
+        return f"key:{self.key.id}"
+
+
+class Device(Struct, frozen=True):
+    """The one record that every dialect reads and writes."""
+
+    id: int
+    org: int
+    ident: str
+    name: str | None
+    kind: str | None
+    hardware_version: str | None
+    software: Document | None
+    metadata: Document
+    tags: tuple[str, ...]
+    owners: tuple[str, ...]
+    schema: Document
+    config: Document
+    status: Status
+    connected: bool
+    last_seen: Instant | None
+    activated_at: Instant | None
+    created_at: Instant
+    updated_at: Instant
+    revision: int
+    extras: Document
+
+
+class NewDevice(Struct, frozen=True):
+    """What a caller may decide of a device at its creation."""
+
+    ident: str
+    name: str | None = None
+    kind: str | None = None
+    hardware_version: str | None = None
+    software: Document | None = None
+    metadata: Document = EMPTY
+    tags: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    schema: Document = EMPTY
+    config: Document = EMPTY
+    extras: Document = EMPTY
+
+
+class DeviceChange(Struct, frozen=True):
+    """Members to replace; what is UNSET stays."""
+
+    ident: str | UnsetType = UNSET
+    name: str | None | UnsetType = UNSET
+    kind: str | None | UnsetType = UNSET
+    hardware_version: str | None | UnsetType = UNSET
+    software: Document | None | UnsetType = UNSET
+    metadata: Document | UnsetType = UNSET
+    tags: tuple[str, ...] | UnsetType = UNSET
+    owners: tuple[str, ...] | UnsetType = UNSET
+    schema: Document | UnsetType = UNSET
+    config: Document | UnsetType = UNSET
+    status: Status | UnsetType = UNSET
+    extras: Document | UnsetType = UNSET
+
+
+CHANGEABLE = DeviceChange.__struct_fields__
+
+
+class Owner(Struct, frozen=True):
+    """A customer who may own devices. `ref` is an e-mail address, or another reference where there is none."""
+
+    id: int
+    org: int
+    ref: str
+    name: str | None
+    phone: str | None
+    address: str | None
+    created_at: Instant
+    updated_at: Instant
+    revision: int
+
+
+class Group(Struct, frozen=True):
+    """A saved filter: its members are whatever the filter finds now."""
+
+    id: int
+    org: int
+    name: str
+    description: str | None
+    filter: str
+    created_at: Instant
+    updated_at: Instant
+    revision: int
+
+
+class FieldKind(enum.Enum):
+    """The type that a defined metadata field holds its values to."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    JSON = "json"
+
+
+class MetadataField(Struct, frozen=True):
+    """The definition of one top-level metadata member: values of another type are refused."""
+
+    id: int
+    org: int
+    name: str
+    kind: FieldKind
+    description: str | None
+    required: bool
+    created_at: Instant
+    updated_at: Instant
+    revision: int
+
+
+class Event(Struct, frozen=True):
+    """One entry of the timeline, which is also the outbox. `subject` names the noun, `subject_id` the record."""
+
+    id: int
+    org: int
+    at: Instant
+    type: str
+    subject: str
+    subject_id: int
+    name: str
+    actor: str
+    request: str
+    data: msgspec.Raw
+
+
+class NewEvent(Struct, frozen=True):
+    """An entry to be written; the store numbers it."""
+
+    org: int
+    at: Instant
+    type: str
+    subject: str
+    subject_id: int
+    name: str
+    actor: str
+    request: str
+    data: msgspec.Raw = EMPTY
+
+
+class Counts(Struct, frozen=True):
+    """How many devices there are, in all and by each of the usual questions."""
+
+    total: int
+    by_status: dict[str, int]
+    by_kind: dict[str, int]
+    by_tag: dict[str, int]
+    by_connected: dict[str, int]

@@ -1,0 +1,148 @@
+"""Identifier grammars and id codecs: what a name may look like, and how one integer is spelled for each vendor.
+
+Each parser returns the value as it is stored or raises Fault invalid; after the edge nothing is checked again.
+Identifiers are stored as sent and compared by their NFC form, case-sensitively (`identity_key`).
+"""
+
+import re
+import unicodedata
+
+from fleetroll.core import limits
+from fleetroll.core.faults import Fault, invalid
+
+_SLUG = re.compile(r"[-a-zA-Z0-9_]+")
+# The practical subset of RFC 5321 that the vendors' own forms accept: one @, a dotted domain, no spaces or quotes.
+_EMAIL = re.compile(
+    r"[^@\s\"'<>(),;:\\\[\]]+@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+"
+)
+# A zero-width joiner is how emoji families are written; it is harmless in a name, and refused in an identifier.
+_JOINERS = str.maketrans("", "", "\u200d\u200c")
+_MULTILINE = str.maketrans("", "", "\n\r\t\u200d\u200c")
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+MAX_ID = (1 << 63) - 1
+
+
+def ident(value: str, field: str = "ident") -> str:
+    """A device identifier: 1 to 256 printable characters, no space at either end, not `.` or `..`.
+
+    The two dots are refused because every URL library folds them away, so such a device could never be addressed.
+    """
+    if not 0 < len(value) <= limits.MAX_IDENT:
+        raise invalid("invalid_ident", f"{field} must have 1 to {limits.MAX_IDENT} characters.", field)
+    if not value.isprintable() or value[0] == " " or value[-1] == " " or value in {".", ".."}:
+        raise invalid(
+            "invalid_ident", f"{field} must be printable text with no space at either end, and not . or ..", field
+        )
+    return value
+
+
+def identity_key(value: str) -> str:
+    """The form in which identifiers are equal: NFC, case kept."""
+    return value if value.isascii() else unicodedata.normalize("NFC", value)
+
+
+def line(value: str, field: str, longest: int = limits.MAX_NAME) -> str:
+    """One line of text for people: printable, 1 to `longest` characters."""
+    if not 0 < len(value) <= longest:
+        raise invalid("invalid_text", f"{field} must have 1 to {longest} characters.", field)
+    if not (value.isprintable() or value.translate(_JOINERS).isprintable()):
+        raise invalid("invalid_text", f"{field} must not contain control or formatting characters.", field)
+    return value
+
+
+def paragraph(value: str, field: str, longest: int = limits.MAX_TEXT) -> str:
+    """Free text of several lines, up to `longest` characters; tab and line ends are the only controls."""
+    if len(value) > longest:
+        raise invalid("invalid_text", f"{field} must have at most {longest} characters.", field)
+    if not value.translate(_MULTILINE).isprintable():
+        raise invalid("invalid_text", f"{field} must not contain control or formatting characters.", field)
+    return value
+
+
+def tag(value: str, field: str = "tags") -> str:
+    """A tag: one printable word or phrase without a comma, which separates tags in CSV cells."""
+    if "," in value or value != value.strip():
+        raise invalid("invalid_tag", f"{field}: a tag has no comma and no space at either end.", field)
+    return line(value, field, limits.MAX_TAG)
+
+
+def unique(values: "tuple[str, ...] | list[str]", longest: int, field: str) -> tuple[str, ...]:
+    """The values in their order, each once; at most `longest`."""
+    once = tuple(dict.fromkeys(values))
+    if len(once) > longest:
+        raise invalid("too_many", f"{field} must have at most {longest} entries.", field)
+    return once
+
+
+def slug(value: str, field: str = "slug") -> str:
+    """An organization's name in paths: letters, digits, hyphen, underscore; at most 63."""
+    if len(value) > limits.MAX_SLUG or not _SLUG.fullmatch(value):
+        raise invalid(
+            "invalid_slug", f"{field} must be 1 to {limits.MAX_SLUG} letters, digits, hyphens or underscores.", field
+        )
+    return value
+
+
+def email(value: str, field: str = "email") -> str:
+    """An e-mail address, trimmed and lower-cased. Raises Fault invalid `invalid_email`."""
+    address = value.strip().lower()
+    if len(address) > limits.MAX_EMAIL or not address.isprintable() or not _EMAIL.fullmatch(address):
+        raise invalid("invalid_email", f"{field} must be an e-mail address.", field)
+    return address
+
+
+def owner_ref(value: str, field: str = "ref") -> str:
+    """An owner's reference: an e-mail address or any other line of text, lower-cased so that equal people are equal."""
+    return line(value.strip().lower(), field, limits.MAX_EMAIL)
+
+
+def base36(number: int) -> str:
+    """`number` (0 or more) in digits and lower-case letters."""
+    digits = ""
+    while True:
+        number, digit = divmod(number, 36)
+        digits = _DIGITS[digit] + digits
+        if not number:
+            return digits
+
+
+def parse_base36(text: str) -> int | None:
+    """The number of canonical base-36 text, or None: one id has one spelling."""
+    if not 0 < len(text) <= 13 or not text.isascii() or text.strip(_DIGITS):
+        return None
+    number = int(text, 36)
+    return number if number <= MAX_ID and base36(number) == text else None
+
+
+def prefixed(prefix: str, number: int) -> str:
+    """`dev_…`, `cus_…`: the id behind a prefix that says what it names."""
+    return prefix + base36(number)
+
+
+def parse_prefixed(prefix: str, text: str) -> int | None:
+    """Inverse of `prefixed`; None for anything else."""
+    return parse_base36(text.removeprefix(prefix)) if text.startswith(prefix) else None
+
+
+def device_hex(created_at: int, number: int) -> str:
+    """24 hex digits: 8 for the creation second, 16 for the id."""
+    return f"{created_at // 1_000_000 & 0xFFFFFFFF:08x}{number:016x}"
+
+
+def parse_device_hex(text: str) -> int | None:
+    """The id in 24 lower-case hex digits; None for anything else."""
+    if len(text) != 24 or not text.isascii() or text.strip("0123456789abcdef"):
+        return None
+    number = int(text[8:], 16)
+    return number if number <= MAX_ID else None
+
+
+def positive(text: str, field: str, highest: int) -> int:
+    """A decimal integer from 1 to `highest`, without sign, space or leading zero. Raises Fault invalid."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 19 and text[0] != "0" and int(text) <= highest):
+        raise _out_of_range(field, highest)
+    return int(text)
+
+
+def _out_of_range(field: str, highest: int) -> Fault:
+    return invalid("out_of_range", f"{field} must be a whole number from 1 to {highest}.", field)

@@ -1,0 +1,89 @@
+"""Who may do what: roles, actions and the table between them.
+
+An action's value is also the scope that a key may be narrowed to. Authorization is one look-up; there is no rule elsewhere.
+"""
+
+import enum
+from collections.abc import Collection
+
+from fleetroll.core.faults import Fault, Kind, invalid
+
+
+class Role(enum.Enum):
+    """Each role includes the ones before it."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+class Action(enum.Enum):
+    """Everything that needs permission. The value is the scope of the same name."""
+
+    DEVICES_READ = "devices:read"
+    DEVICES_WRITE = "devices:write"
+    DEVICES_DELETE = "devices:delete"
+    OWNERS_READ = "owners:read"
+    OWNERS_WRITE = "owners:write"
+    GROUPS_READ = "groups:read"
+    GROUPS_WRITE = "groups:write"
+    FIELDS_READ = "metadata_fields:read"
+    FIELDS_WRITE = "metadata_fields:write"
+    TIMELINE_READ = "timeline:read"
+    ORGANIZATIONS_READ = "organizations:read"
+    ORGANIZATIONS_WRITE = "organizations:write"
+    KEYS_READ = "keys:read"
+    KEYS_WRITE = "keys:write"
+    SERVER_BACKUP = "server:backup"
+
+
+MINIMUM_ROLE: dict[Action, Role] = {
+    Action.DEVICES_READ: Role.VIEWER,
+    Action.DEVICES_WRITE: Role.OPERATOR,
+    Action.DEVICES_DELETE: Role.OPERATOR,
+    Action.OWNERS_READ: Role.VIEWER,
+    Action.OWNERS_WRITE: Role.OPERATOR,
+    Action.GROUPS_READ: Role.VIEWER,
+    Action.GROUPS_WRITE: Role.OPERATOR,
+    Action.FIELDS_READ: Role.VIEWER,
+    Action.FIELDS_WRITE: Role.ADMIN,
+    Action.TIMELINE_READ: Role.VIEWER,
+    Action.ORGANIZATIONS_READ: Role.VIEWER,
+    Action.ORGANIZATIONS_WRITE: Role.ADMIN,
+    Action.KEYS_READ: Role.ADMIN,
+    Action.KEYS_WRITE: Role.ADMIN,
+    Action.SERVER_BACKUP: Role.ADMIN,
+}
+
+if unplaced := set(Action) - set(MINIMUM_ROLE):
+    raise AssertionError(f"actions without a role: {unplaced}")
+
+_RANK = {role: rank for rank, role in enumerate(Role)}
+_ALLOWED = {
+    role: frozenset(action for action, least in MINIMUM_ROLE.items() if _RANK[role] >= _RANK[least]) for role in Role
+}
+
+
+def allows(role: Role, scopes: Collection[str], action: Action) -> bool:
+    """True if `role` reaches `action` and the scopes, where there are any, name it."""
+    return action in _ALLOWED[role] and (not scopes or action.value in scopes)
+
+
+def require(role: Role, scopes: Collection[str], action: Action) -> None:
+    """Raises Fault forbidden where `allows` is false."""
+    if not allows(role, scopes, action):
+        raise Fault(Kind.FORBIDDEN, "permission_denied", f"This key does not have permission for {action.value}.")
+
+
+def parse_scopes(scopes: Collection[str]) -> tuple[str, ...]:
+    """Known scopes, sorted and without repeats. Raises Fault invalid on a word that is none."""
+    known = {action.value for action in Action}
+    for scope in scopes:
+        if scope not in known:
+            raise invalid("unknown_scope", f"Unknown scope; known scopes are {', '.join(sorted(known))}.", "scopes")
+    return tuple(sorted(set(scopes)))
+
+
+def outranks(role: Role, other: Role) -> bool:
+    """True if `role` may hand out `other`: nobody makes a key stronger than their own."""
+    return _RANK[role] >= _RANK[other]

@@ -1,0 +1,261 @@
+"""Filters, sorts and pages as values, and the predicate that defines what a filter means.
+
+Every grammar parses to these values, and every store turns them into its own statements; `matches` is the reference
+that both are tested against. This module knows no grammar, no statement and no record: records are seen through
+`read`, fields through a table that the caller owns.
+"""
+
+import enum
+import operator
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from fleetroll.core.faults import Fault, invalid
+
+
+class FieldType(enum.Enum):
+    TEXT = "text"
+    ENUM = "enum"  # one of a closed set of words, compared exactly
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    TIME = "time"  # integer microseconds UTC; written as RFC 3339
+    SET = "set"  # of strings
+    DOCUMENT = "document"  # a JSON object, addressed by a path
+
+
+class Field(Struct, frozen=True):
+    name: str
+    type: FieldType
+    choices: tuple[str, ...] = ()
+    sortable: bool = False
+
+
+Fields: TypeAlias = Mapping[str, Field]
+
+
+class Operator(enum.Enum):
+    EQ = "eq"
+    LT = "lt"
+    LE = "le"
+    GT = "gt"
+    GE = "ge"
+    LIKE = "like"  # text that fits a Pattern, case-sensitive
+    CONTAINS = "contains"  # text that contains the value; in ident and name case folded, elsewhere exact
+    HAS = "has"  # member of a set (exact or a Pattern), or key of a document
+    EXISTS = "exists"
+
+
+class Pattern(Struct, frozen=True, tag=True):
+    """Text with wildcards: the literal pieces between them, so at least two, of which any may be empty."""
+
+    parts: tuple[str, ...]
+
+
+Value: TypeAlias = str | int | float | bool | Pattern | None
+
+
+class Comparison(Struct, frozen=True, tag=True):
+    """`path` leads into a document; `value` None is JSON null, except for EXISTS, which has no value."""
+
+    field: str
+    operator: Operator
+    value: Value
+    path: tuple[str, ...] = ()
+
+
+class Search(Struct, frozen=True, tag=True):
+    """Text looked for in ident and name, case folded."""
+
+    text: str
+
+
+class And(Struct, frozen=True, tag=True):
+    parts: "tuple[Filter, ...]"
+
+
+class Or(Struct, frozen=True, tag=True):
+    parts: "tuple[Filter, ...]"
+
+
+class Not(Struct, frozen=True, tag=True):
+    part: "Filter"
+
+
+Filter: TypeAlias = Comparison | Search | And | Or | Not
+
+
+class Sort(Struct, frozen=True):
+    field: str = "id"
+    descending: bool = False
+
+
+class Page(Struct, frozen=True):
+    """At most `limit` rows that follow `after`: the sort value and the id of the last row seen."""
+
+    limit: int
+    after: tuple[str | int | float | bool | None, int] | None = None
+
+
+class Null(enum.Enum):
+    NULL = "null"
+
+
+# A key whose value is JSON null is present, and `read` already says None for absent.
+NULL = Null.NULL
+
+# The record's value: None if absent; a set as frozenset or tuple; with a path, what `lookup` finds in the document.
+Read: TypeAlias = Callable[[str, tuple[str, ...]], object]
+
+
+def lookup(document: Mapping[str, object], path: tuple[str, ...]) -> object:
+    """The value at `path` as `matches` wants it read: None if absent, NULL for JSON null. Arrays are not entered."""
+    found: object = document
+    for key in path:
+        if not isinstance(found, Mapping) or key not in found:
+            return None
+        found = found[key]
+    return NULL if found is None else found
+
+
+_EMPTY: tuple[object, ...] = ((), frozenset(), {})
+
+
+def matches(wanted: Filter, read: Read) -> bool:
+    """Whether the record satisfies `wanted`.
+
+    Logic has two values: any comparison with an absent value is false, and Not is plain negation, so `a != b`
+    holds for records that lack `a`.
+    """
+    match wanted:
+        case And():
+            return all(matches(part, read) for part in wanted.parts)
+        case Or():
+            return any(matches(part, read) for part in wanted.parts)
+        case Not():
+            return not matches(wanted.part, read)
+        case Search():
+            return any(_contains(read(field, ()), wanted.text) for field in ("ident", "name"))
+        case Comparison():
+            return _compares(wanted, read(wanted.field, wanted.path))
+
+
+def _compares(comparison: Comparison, found: object) -> bool:
+    # `tags:*` asks whether there is any tag; at a path the key itself counts, whatever it holds.
+    if comparison.operator is Operator.EXISTS and not comparison.path and found in _EMPTY:
+        return False
+    return found is not None and _TESTS[comparison.operator](found, comparison.value)
+
+
+def _equal(found: object, value: Value) -> bool:
+    if value is None:
+        return found is NULL
+    return _alike(found, value) and found == value
+
+
+def _alike(found: object, value: Value) -> bool:
+    # Python holds True == 1, JSON does not.
+    for kind in (bool, int | float, str):
+        if isinstance(value, kind):
+            return isinstance(found, kind) and isinstance(found, bool) == isinstance(value, bool)
+    return False
+
+
+def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[object, Value], bool]:
+    def test(found: object, value: Value) -> bool:
+        return _alike(found, value) and not isinstance(value, bool) and compare(found, value)
+
+    return test
+
+
+def _like(found: object, value: Value) -> bool:
+    return isinstance(found, str) and isinstance(value, Pattern) and fits(value, found)
+
+
+def _contains(found: object, value: Value) -> bool:
+    return isinstance(found, str) and isinstance(value, str) and fold(value) in fold(found)
+
+
+def _has(found: object, value: Value) -> bool:
+    # Text is a collection too, but of nothing that a filter can name.
+    if isinstance(found, str) or not isinstance(found, Collection):
+        return False
+    return any(_like(member, value) for member in found) if isinstance(value, Pattern) else value in found
+
+
+_TESTS: dict[Operator, Callable[[object, Value], bool]] = {
+    Operator.EQ: _equal,
+    Operator.LT: _ordered(operator.lt),
+    Operator.LE: _ordered(operator.le),
+    Operator.GT: _ordered(operator.gt),
+    Operator.GE: _ordered(operator.ge),
+    Operator.LIKE: _like,
+    Operator.CONTAINS: _contains,
+    Operator.HAS: _has,
+    Operator.EXISTS: lambda found, value: True,
+}
+if _TESTS.keys() != set(Operator):
+    raise LookupError("every operator needs its test")
+
+
+def fits(pattern: Pattern, text: str) -> bool:
+    """Whether `text` is the pattern's pieces in order, with anything between them."""
+    first, *middle, last = pattern.parts
+    position, end = len(first), len(text) - len(last)
+    if position > end or not (text.startswith(first) and text.endswith(last)):
+        return False
+    # The leftmost place for each piece leaves the most room for the rest, so there is nothing to try again.
+    for piece in middle:
+        found = text.find(piece, position, end)
+        if found < 0:
+            return False
+        position = found + len(piece)
+    return True
+
+
+def fold(text: str) -> str:
+    """The product's one case fold, also of every stored column that is searched without case.
+
+    Folding may decompose (U+01F0), so the result is composed again: equal text in, equal text out.
+    """
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def conjuncts(wanted: Filter) -> Iterator[Filter]:
+    """The filters that must all hold, with every And above them taken apart."""
+    if not isinstance(wanted, And):
+        yield wanted
+        return
+    for part in wanted.parts:
+        yield from conjuncts(part)
+
+
+def every(*filters: Filter | None) -> Filter | None:
+    """All of `filters` at once; None is no restriction, and so is the result if there is none."""
+    parts = tuple(part for given in filters if given is not None for part in conjuncts(given))
+    return And(parts) if len(parts) > 1 else next(iter(parts), None)
+
+
+_SORT = re.compile(r"(-?)(\w+)(?: +(asc|desc))?")
+
+
+def parse_sort(text: str, fields: Fields) -> Sort:
+    """`name`, `-name`, `name asc` or `name desc`; blank text is the default order. Raises `invalid_sort`."""
+    if not text.strip():
+        return Sort()
+    found = _SORT.fullmatch(text.strip())
+    if found is None or (found[1] and found[3]):
+        raise _unsorted("Sort by one field, written field, -field, field asc or field desc", fields)
+    if found[2] not in fields or not fields[found[2]].sortable:
+        raise _unsorted(f'Cannot sort by "{found[2][:40]}"', fields)
+    return Sort(found[2], descending=bool(found[1]) or found[3] == "desc")
+
+
+def _unsorted(problem: str, fields: Fields) -> Fault:
+    names = ", ".join(field.name for field in fields.values() if field.sortable) or "none"
+    return invalid("invalid_sort", f"{problem}; sortable fields are {names}.", "sort")

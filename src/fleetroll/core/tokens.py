@@ -1,0 +1,87 @@
+"""The form of API keys and what is stored of them. Pure: random characters and the server key are arguments.
+
+A token is `flr_a_<id>_<secret><checksum>`: 12 public characters that find the key, 32 secret ones (190 bits) and a
+checksum that rejects typing errors without a look-up. Secret scanners find it by `TOKEN_PATTERN`.
+"""
+
+import hashlib
+import hmac
+import re
+import zlib
+
+from msgspec import Struct
+
+from fleetroll.core.model import KeyKind
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+PREFIX_LENGTH = 12
+SECRET_LENGTH = 32
+_CHECKSUM_LENGTH = 6
+TOKEN_PATTERN = r"flr_[ao]_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}"
+_TOKEN = re.compile(TOKEN_PATTERN)
+_KIND_LETTER = {KeyKind.API: "a", KeyKind.OAUTH: "o"}
+
+
+class Token(Struct, frozen=True):
+    """A token taken apart. `prefix` finds the key; `text` is what is hashed."""
+
+    prefix: str
+    text: str
+
+
+def assemble(kind: KeyKind, prefix: str, secret: str) -> str:
+    """The token of random characters `prefix` and `secret` from `ALPHABET`."""
+    body = f"flr_{_KIND_LETTER[kind]}_{prefix}_{secret}"
+    return body + _checksum(body)
+
+
+def halves(token: str) -> tuple[str, str]:
+    """A token as an OAuth2 client has it: client id and client secret."""
+    client_id, _, secret = token.rpartition("_")
+    return client_id, secret
+
+
+def join(client_id: str, client_secret: str) -> str:
+    """Inverse of `halves`."""
+    return f"{client_id}_{client_secret}"
+
+
+def parse(server_key: bytes, text: str) -> Token | None:
+    """A well-formed token, or a preset key of any other form; None for a token that fails its checksum."""
+    if not text.startswith("flr_"):
+        return Token(preset_prefix(server_key, text), text)
+    if not _TOKEN.fullmatch(text) or _checksum(text[:-_CHECKSUM_LENGTH]) != text[-_CHECKSUM_LENGTH:]:
+        return None
+    return Token(text[6 : 6 + PREFIX_LENGTH], text)
+
+
+def preset_prefix(server_key: bytes, text: str) -> str:
+    """What finds a key that an operator chose: it has no public part, so one is derived, apart from its digest."""
+    return "preset:" + _keyed(server_key, b"prefix", text)[:24]
+
+
+def digest(server_key: bytes, text: str) -> str:
+    """What is stored of a token: worthless without the server key, which lies outside the database."""
+    return _keyed(server_key, b"digest", text)
+
+
+def is_genuine(server_key: bytes, text: str, stored: str) -> bool:
+    """Whether `text` is the token whose digest is `stored`, in constant time."""
+    return hmac.compare_digest(digest(server_key, text), stored)
+
+
+def derive(server_key: bytes, purpose: str) -> bytes:
+    """A 32-byte key for one purpose, so that no two uses share one."""
+    return hmac.digest(server_key, b"derive:" + purpose.encode(), "sha256")
+
+
+def _keyed(server_key: bytes, purpose: bytes, text: str) -> str:
+    return hmac.new(server_key, purpose + b":" + text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+
+def _checksum(body: str) -> str:
+    number, digits = zlib.crc32(body.encode()), ""
+    for _ in range(_CHECKSUM_LENGTH):
+        number, digit = divmod(number, len(ALPHABET))
+        digits = ALPHABET[digit] + digits
+    return digits

@@ -1,0 +1,1 @@
+"""The device APIs that the registry speaks, one package each."""

@@ -1,0 +1,1 @@
+"""Fleetroll's own API."""

@@ -1,0 +1,43 @@
+"""Failures as problem documents (RFC 9457)."""
+
+from http import HTTPStatus
+
+from fleetroll.core.faults import Fault, Kind
+from fleetroll.dialects.native import shapes
+from fleetroll.wire.dialect import Envelope
+
+_STATUSES = {
+    Kind.INVALID: 400,
+    Kind.UNAUTHENTICATED: 401,
+    Kind.FORBIDDEN: 403,
+    Kind.NOT_FOUND: 404,
+    Kind.CONFLICT: 409,
+    Kind.STALE: 412,
+    Kind.TOO_LARGE: 413,
+    Kind.RATE_LIMITED: 429,
+    Kind.UNAVAILABLE: 503,
+    Kind.INTERNAL: 500,
+}
+
+
+def _body(fault: Fault, status: int, request_id: str) -> shapes.Problem:
+    details = {name: value for name, value in fault.details.items() if name != "allowed"}
+    return shapes.Problem(
+        type="about:blank",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=fault.message,
+        code=fault.code,
+        request_id=request_id,
+        field=fault.field,
+        errors=details,
+    )
+
+
+ENVELOPE = Envelope(
+    statuses=_STATUSES,
+    body=_body,
+    media_type="application/problem+json",
+    codes={"idempotency_key_reused": 422, "query_too_costly": 422, "cursor_expired": 410},
+    challenge='Bearer realm="fleetroll"',
+)

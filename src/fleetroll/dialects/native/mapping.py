@@ -1,0 +1,620 @@
+"""Between the bodies of our own API and the inputs and results of operations. Pure; raises nothing but Fault."""
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType, structs
+
+from fleetroll.core import documents, limits, model, names, patch, policy, schema
+from fleetroll.core.documents import EMPTY, Document
+from fleetroll.core.faults import Fault, invalid
+from fleetroll.core.fields import DEVICE_FIELDS, EVENT_FIELDS
+from fleetroll.core.filtering import parse_filter
+from fleetroll.core.guards import etag
+from fleetroll.core.query import Filter, Page, Search, every, parse_sort
+from fleetroll.dialects.native import shapes
+from fleetroll.service import devices, events, fleet, keys, named, organizations, timeline
+from fleetroll.wire.bodies import convert
+from fleetroll.wire.dialect import Reply
+from fleetroll.wire.request import Request
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_READ_ONLY = frozenset(shapes.COLUMNS) - frozenset(model.CHANGEABLE) | {"status"}
+_ORGANIZATIONS = "/v1/organizations/"
+
+
+def when(instant: int | None) -> datetime | None:
+    return None if instant is None else _EPOCH + timedelta(microseconds=instant)
+
+
+def at(instant: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=instant)
+
+
+def instant(moment: datetime | None, field: str) -> int | None:
+    """Microseconds of a time that a client sent. Raises Fault invalid for one without an offset."""
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise invalid("invalid_time", f"{field} needs an offset from UTC, such as Z.", field)
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _path(*segments: str) -> str:
+    return "/v1/" + "/".join(quote(segment, safe="") for segment in segments)
+
+
+# --- devices out -----------------------------------------------------------------------------------------------------
+
+
+def device(record: model.Device) -> shapes.Device:
+    seen, activated = record.last_seen, record.activated_at
+    return shapes.Device(
+        record.id,
+        record.ident,
+        record.name,
+        record.kind,
+        record.hardware_version,
+        record.software,
+        record.metadata,
+        record.tags,
+        record.owners,
+        record.schema,
+        record.config,
+        record.status.value,
+        record.connected,
+        None if seen is None else at(seen),
+        None if activated is None else at(activated),
+        at(record.created_at),
+        at(record.updated_at),
+        record.revision,
+    )
+
+
+def shown(record: model.Device, request: Request) -> Reply:
+    return Reply(device(record), etag=etag(record))
+
+
+def created(record: model.Device, request: Request) -> Reply:
+    return Reply(device(record), etag=etag(record), location=_path("devices", record.ident))
+
+
+def stored(result: devices.Stored, request: Request) -> Reply:
+    if result.created:
+        return structs.replace(created(result.device, request), status=201)
+    return shown(result.device, request)
+
+
+def exported(record: model.Device, request: Request) -> shapes.Device:
+    return device(record)
+
+
+def page(result: devices.Devices, request: Request) -> shapes.DeviceList:
+    cursor = None if result.next is None else request.mark(result.next, _binding(request))
+    total = UNSET if result.total is None else result.total
+    return shapes.DeviceList([device(record) for record in result.devices], cursor, total)
+
+
+def stats(counts: model.Counts, request: Request) -> shapes.Stats:
+    return shapes.Stats(counts.total, counts.by_status, counts.by_kind, counts.by_tag, counts.by_connected)
+
+
+def nothing(_: object, request: Request) -> None:
+    return None
+
+
+def row_result(result: fleet.Result, request: Request) -> shapes.RowResult:
+    fault = result.fault
+    error = None if fault is None else shapes.RowError(fault.code, fault.message, fault.field)
+    return shapes.RowResult(result.outcome.value, result.ident, result.line, error)
+
+
+def cells(shape: shapes.Device) -> list[str]:
+    """A device as a CSV record, which `uncells` reads back unchanged."""
+    return [_cell(name, value) for name, value in zip(shapes.COLUMNS, structs.astuple(shape), strict=True)]
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Raw):
+        return bytes(value).decode()
+    if isinstance(value, tuple):
+        return _list_cell(value)
+    return msgspec.json.encode(value).decode().strip('"')
+
+
+def _list_cell(values: tuple[str, ...]) -> str:
+    if any("," in value for value in values) or (values and values[0].startswith("[")):
+        return json.dumps(values, ensure_ascii=False)
+    return ",".join(values)
+
+
+# --- devices in ------------------------------------------------------------------------------------------------------
+
+
+def new_device(request: Request) -> model.NewDevice:
+    shape = request.body
+    return model.NewDevice(ident=names.ident(shape.ident), **_members(shape))
+
+
+def put_device(request: Request) -> devices.Put:
+    """Members that are left out fall back to their defaults: a PUT says all that there is to say."""
+    ident = names.ident(request.path["ident"])
+    if request.body.ident not in {UNSET, ident}:
+        raise invalid("ident_mismatch", "The body names another device than the path.", "ident")
+    return devices.Put(ident, model.DeviceChange(**{**_DEFAULTS, **_members(request.body)}), guard=request.guard)
+
+
+_DEFAULTS: dict[str, Any] = {
+    "name": None,
+    "kind": None,
+    "hardware_version": None,
+    "software": None,
+    "metadata": EMPTY,
+    "tags": (),
+    "owners": (),
+    "schema": EMPTY,
+    "config": EMPTY,
+}
+
+
+def edit_device(request: Request) -> devices.Edit:
+    """A list is a JSON Patch, an object a merge patch; both see the device as `GET` shows it."""
+    body = request.body
+    if isinstance(body, list):
+        operations = patch.parse_operations(body)
+        return _edit(request, lambda document: patch.apply_json_patch(document, operations))
+    if not isinstance(body, dict):
+        raise invalid("invalid_patch", "A patch is an object (merge patch) or a list of operations (JSON Patch).")
+    if unknown := body.keys() - set(shapes.COLUMNS):
+        raise invalid("invalid_body", f"A device has no member {sorted(unknown)[0]}.", sorted(unknown)[0])
+    return _edit(request, lambda document: patch.apply_merge_patch(document, body))
+
+
+def _edit(request: Request, apply: Callable[[dict[str, Any]], Any]) -> devices.Edit:
+    def edit(record: model.Device) -> model.DeviceChange:
+        before = msgspec.json.decode(msgspec.json.encode(device(record)))
+        after = apply(before)
+        for name in _READ_ONLY:
+            if not documents.same_value(after.get(name), before[name]):
+                raise invalid("read_only", f"{name} cannot be changed.", name)
+        return change(convert(after, shapes.DeviceInput))
+
+    return devices.Edit(request.path["ident"], edit, request.guard)
+
+
+def change(shape: shapes.DeviceInput) -> model.DeviceChange:
+    members = _members(shape)
+    if shape.ident is not UNSET:
+        members["ident"] = names.ident(shape.ident)
+    return model.DeviceChange(**members)
+
+
+def _members(shape: shapes.DeviceInput) -> dict[str, Any]:
+    """The given members, checked, in the core's types."""
+    members: dict[str, Any] = {}
+    for name, read in _READERS.items():
+        value = getattr(shape, name)
+        if value is not UNSET:
+            members[name] = read(value)
+    return members
+
+
+def _line(field: str, longest: int) -> Callable[[str | None], str | None]:
+    return lambda value: None if value is None else names.line(value, field, longest)
+
+
+def _software(value: shapes.Software | None) -> Document | None:
+    if value is None:
+        return None
+    given = {name: names.line(text, f"software.{name}") for name, text in structs.asdict(value).items() if text}
+    return documents.of(given, "software")
+
+
+def _tags(values: list[str]) -> tuple[str, ...]:
+    return names.unique([names.tag(value) for value in values], limits.MAX_TAGS, "tags")
+
+
+def _owners(values: list[str]) -> tuple[str, ...]:
+    return names.unique([names.owner_ref(value) for value in values], limits.MAX_OWNERS_PER_DEVICE, "owners")
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "name": _line("name", limits.MAX_NAME),
+    "kind": _line("kind", limits.MAX_KIND),
+    "hardware_version": _line("hardware_version", limits.MAX_VERSION),
+    "software": _software,
+    "metadata": lambda value: documents.of(value, "metadata"),
+    "tags": _tags,
+    "owners": _owners,
+    "schema": schema.parse_schema,
+    "config": lambda value: documents.of(value, "config"),
+}
+
+
+def transfer(request: Request) -> devices.Transfer:
+    body = request.body
+    owners = None if body.owners is UNSET else _owners(body.owners)
+    organization = None if body.organization is UNSET else body.organization
+    if owners is None and organization is None:
+        raise invalid("nothing_to_do", "Give owners, an organization, or both.", "organization")
+    return devices.Transfer(request.path["ident"], organization, owners, request.guard)
+
+
+def one(request: Request) -> devices.Named:
+    return devices.Named(request.path["ident"], request.guard)
+
+
+def listing(request: Request) -> devices.Listing:
+    query = request.query
+    sort = parse_sort(query.get("sort") or "", DEVICE_FIELDS)
+    return devices.Listing(_filter(request), sort, Page(_limit(request), _after(request)), query.flag("count"))
+
+
+def group_members(request: Request) -> tuple[str, devices.Listing]:
+    return request.path["name"], listing(request)
+
+
+def _filter(request: Request) -> Filter | None:
+    text = request.query.get("q")
+    search = Search(names.line(text, "q")) if text else None
+    return every(search, parse_filter(request.query.get("filter") or "", DEVICE_FIELDS))
+
+
+def _limit(request: Request) -> int:
+    text = request.query.get("limit")
+    return limits.DEFAULT_PAGE if text is None else names.positive(text, "limit", limits.MAX_PAGE)
+
+
+def _after(request: Request) -> Any:
+    token = request.query.get("cursor")
+    return None if token is None else tuple(request.resume(token, _binding(request)))
+
+
+def _binding(request: Request) -> str:
+    """What a list depends on: a cursor of one filter or order is no good for another."""
+    return "&".join(f"{name}={value}" for name, value in request.query.pairs if name in {"filter", "sort", "q"})
+
+
+# --- many devices ----------------------------------------------------------------------------------------------------
+
+
+def import_row(line: int, shape: shapes.NewDevice) -> fleet.Row:
+    return fleet.Row(line, devices.Put(names.ident(shape.ident), model.DeviceChange(**_members(shape))), None)
+
+
+def bad_row(line: int, fault: Fault) -> fleet.Row:
+    return fleet.Row(line, None, fault)
+
+
+def uncells(record: dict[str, str]) -> dict[str, Any]:
+    """A CSV record as the object it stands for. An empty cell says nothing; `metadata.x` is a text member of metadata."""
+    found: dict[str, Any] = {}
+    for column, cell in record.items():
+        if column.startswith("metadata.") and cell:
+            found.setdefault("metadata", {})[column.removeprefix("metadata.")] = cell
+        elif cell:
+            found[column] = _uncell(column, cell)
+    return found
+
+
+def _uncell(column: str, cell: str) -> Any:
+    if column in shapes.JSON_COLUMNS:
+        return _json_cell(column, cell)
+    if column in shapes.LIST_COLUMNS:
+        return _json_cell(column, cell) if cell.startswith("[") else [part.strip() for part in cell.split(",")]
+    return cell
+
+
+def _json_cell(column: str, cell: str) -> Any:
+    if cell.startswith("["):
+        return convert(documents.parse(f'{{"{column}":{cell}}}', column)[column], list[str])
+    return documents.parse(cell, column)
+
+
+def import_devices(request: Request) -> fleet.Import:
+    mode = request.query.get("mode")
+    if mode not in {None, "upsert", "create"}:
+        raise invalid("invalid_parameter", "mode must be upsert or create.", "mode")
+    assert request.rows is not None
+    return fleet.Import(request.rows, mode == "create", request.query.flag("dry_run"))
+
+
+def export_filter(request: Request) -> Filter | None:
+    return _filter(request)
+
+
+def _scope(shape: shapes.BulkUpdate | shapes.BulkTag | shapes.BulkDelete) -> Filter | None:
+    found = parse_filter(shape.filter, DEVICE_FIELDS)
+    if (found is None) != shape.all:
+        raise invalid("filter_required", 'Give a filter, or "all": true to mean every device; not both.', "filter")
+    return found
+
+
+def bulk_update(request: Request) -> fleet.Sweep:
+    wanted = change(request.body.set)
+    if wanted.ident is not UNSET:
+        raise invalid("read_only", "Devices cannot all have one identifier.", "set.ident")
+    return fleet.Sweep(_scope(request.body), lambda _: wanted, request.body.dry_run)
+
+
+def bulk_tag(request: Request) -> fleet.Sweep:
+    added, removed = _tags(request.body.add), set(request.body.remove)
+    if not added and not removed:
+        raise invalid("nothing_to_do", "Give tags to add or to remove.", "add")
+
+    def edit(record: model.Device) -> model.DeviceChange:
+        kept = [tag for tag in record.tags if tag not in removed]
+        return model.DeviceChange(tags=names.unique([*kept, *added], limits.MAX_TAGS, "tags"))
+
+    return fleet.Sweep(_scope(request.body), edit, request.body.dry_run)
+
+
+def bulk_delete(request: Request) -> fleet.Removal:
+    return fleet.Removal(_scope(request.body), request.body.dry_run)
+
+
+# --- timeline --------------------------------------------------------------------------------------------------------
+
+
+def event(record: model.Event, request: Request) -> shapes.Event:
+    return shapes.Event(
+        record.id,
+        at(record.at),
+        record.type,
+        record.subject,
+        record.subject_id,
+        record.name,
+        record.actor,
+        record.request,
+        record.data,
+    )
+
+
+def history(request: Request) -> timeline.History:
+    token = request.query.get("cursor")
+    before = names.MAX_ID if token is None else request.resume(token, "")
+    return timeline.History(request.path["ident"], before, _limit(request))
+
+
+def event_page(result: timeline.Events, request: Request) -> shapes.EventList:
+    cursor = None if result.next is None else request.mark(result.next, "")
+    return shapes.EventList([event(record, request) for record in result.events], cursor)
+
+
+def follow(request: Request) -> events.Follow:
+    last = request.last_event_id or request.query.get("after")
+    after = None if last is None else 0 if last == "0" else names.positive(last, "Last-Event-ID", names.MAX_ID)
+    return events.Follow(after, parse_filter(request.query.get("filter") or "", EVENT_FIELDS))
+
+
+# --- organizations ---------------------------------------------------------------------------------------------------
+
+
+def organization(record: model.Organization, usage: dict[str, int] | UnsetType = UNSET) -> shapes.Organization:
+    return shapes.Organization(
+        record.id,
+        record.slug,
+        record.name,
+        record.parent,
+        record.disabled,
+        {**limits.DEFAULT_QUOTAS, **record.quotas},
+        at(record.created_at),
+        at(record.updated_at),
+        record.revision,
+        usage,
+    )
+
+
+def account(result: organizations.Account, request: Request) -> Reply:
+    return Reply(organization(result.organization, result.usage), etag=etag(result.organization))
+
+
+def new_account(result: organizations.Account, request: Request) -> Reply:
+    return structs.replace(account(result, request), location=_ORGANIZATIONS + result.organization.slug)
+
+
+def children(result: organizations.Children, request: Request) -> shapes.OrganizationList:
+    return shapes.OrganizationList([organization(found) for found in result.organizations], _mark(result.next, request))
+
+
+def list_children(request: Request) -> organizations.Listing:
+    return organizations.Listing(_limit(request), _resume(request))
+
+
+def new_organization(request: Request) -> organizations.Described:
+    body = request.body
+    name = None if body.name is None else names.line(body.name, "name")
+    return organizations.Described(names.slug(body.slug), name, _quotas(body.quotas) or {})
+
+
+def one_organization(request: Request) -> organizations.Named:
+    return organizations.Named(request.path["slug"], request.guard)
+
+
+def change_organization(request: Request) -> organizations.Change:
+    body = request.body
+    name = None if body.name is None else names.line(body.name, "name")
+    return organizations.Change(request.path["slug"], name, body.disabled, _quotas(body.quotas), request.guard)
+
+
+def _quotas(quotas: dict[str, int] | None) -> dict[str, int] | None:
+    if quotas and (unknown := quotas.keys() - limits.DEFAULT_QUOTAS.keys()):
+        known = ", ".join(limits.DEFAULT_QUOTAS)
+        raise invalid("unknown_quota", f"There is no quota {sorted(unknown)[0]}; there are {known}.", "quotas")
+    return quotas
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+def key(record: model.Key) -> shapes.Key:
+    return shapes.Key(
+        record.id,
+        record.name,
+        record.kind.value,
+        record.role.value,
+        record.scopes,
+        at(record.created_at),
+        when(record.expires_at),
+        when(record.revoked_at),
+        when(record.last_used_at),
+    )
+
+
+def issued(result: keys.Issued, request: Request) -> Reply:
+    location = _path("keys", str(result.key.id))
+    if result.key.kind is model.KeyKind.API:
+        return Reply(structs.replace(key(result.key), key=result.token), location=location)
+    client_id, secret = result.client
+    return Reply(structs.replace(key(result.key), client_id=client_id, client_secret=secret), location=location)
+
+
+def shown_key(record: model.Key, request: Request) -> shapes.Key:
+    return key(record)
+
+
+def key_page(result: keys.Keys, request: Request) -> shapes.KeyList:
+    return shapes.KeyList([key(record) for record in result.keys], _mark(result.next, request))
+
+
+def caller(principal: model.Principal, request: Request) -> shapes.Caller:
+    return shapes.Caller(key(principal.key), organization(principal.org))
+
+
+def new_key(request: Request) -> keys.NewKey:
+    body = request.body
+    return keys.NewKey(
+        names.line(body.name, "name"),
+        _choice(policy.Role, body.role, "role"),
+        _choice(model.KeyKind, body.kind, "kind"),
+        policy.parse_scopes(names.unique(body.scopes, limits.MAX_SCOPES, "scopes")),
+        instant(body.expires_at, "expires_at"),
+    )
+
+
+def _choice(kinds: Any, value: str, field: str) -> Any:
+    for kind in kinds:
+        if kind.value == value:
+            return kind
+    raise invalid("invalid_body", f"{field} must be one of {', '.join(kind.value for kind in kinds)}.", field)
+
+
+def one_key(request: Request) -> keys.Numbered:
+    text = request.path["id"]
+    # A number that is none names no key; it is not a mistake of grammar.
+    return keys.Numbered(int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0)
+
+
+def list_keys(request: Request) -> keys.Listing:
+    return keys.Listing(_limit(request), _resume(request) or 0)
+
+
+# --- nouns with a name -----------------------------------------------------------------------------------------------
+
+
+def _resume(request: Request) -> Any:
+    token = request.query.get("cursor")
+    return "" if token is None else request.resume(token, "")
+
+
+def _mark(place: Any, request: Request) -> str | None:
+    return None if place is None else request.mark(place, "")
+
+
+def list_named(request: Request) -> named.Listing:
+    return named.Listing(_limit(request), _resume(request))
+
+
+def one_named(request: Request) -> named.Named:
+    return named.Named(request.path["name"], request.guard)
+
+
+def nothing_of(request: Request) -> None:
+    return None
+
+
+def _texts(values: Iterable[tuple[str, Any]], longest: int) -> dict[str, Any]:
+    return {
+        name: names.paragraph(value, name, longest) if isinstance(value, str) else value
+        for name, value in values
+        if value is not UNSET
+    }
+
+
+def owner(record: model.Owner, request: Request) -> Reply:
+    fields = structs.asdict(record)
+    fields.pop("org")
+    shape = shapes.Owner(**{**fields, "created_at": at(record.created_at), "updated_at": at(record.updated_at)})
+    return Reply(shape, etag=etag(record))
+
+
+def new_owner(request: Request) -> model.Owner:
+    body = request.body
+    texts = _texts(structs.asdict(body).items(), limits.MAX_NAME)
+    return model.Owner(0, 0, names.owner_ref(body.ref), texts["name"], texts["phone"], texts["address"], 0, 0, 0)
+
+
+def change_named(request: Request) -> named.Edit:
+    change = _texts(structs.asdict(request.body).items(), limits.MAX_TEXT)
+    return named.Edit(request.path["name"], change, request.guard)
+
+
+def owner_page(result: named.Page[model.Owner], request: Request) -> shapes.OwnerList:
+    return shapes.OwnerList([owner(record, request).body for record in result.records], _mark(result.next, request))
+
+
+def group(record: model.Group, request: Request) -> Reply:
+    shape = shapes.Group(
+        record.id,
+        record.name,
+        record.description,
+        record.filter,
+        at(record.created_at),
+        at(record.updated_at),
+        record.revision,
+    )
+    return Reply(shape, etag=etag(record))
+
+
+def new_group(request: Request) -> model.Group:
+    body = request.body
+    description = None if body.description is None else names.paragraph(body.description, "description")
+    return model.Group(0, 0, names.line(body.name, "name"), description, body.filter, 0, 0, 0)
+
+
+def group_page(result: named.Page[model.Group], request: Request) -> shapes.GroupList:
+    return shapes.GroupList([group(record, request).body for record in result.records], _mark(result.next, request))
+
+
+def metadata_field(record: model.MetadataField, request: Request) -> Reply:
+    shape = shapes.MetadataField(
+        record.id,
+        record.name,
+        record.kind.value,
+        record.description,
+        record.required,
+        at(record.created_at),
+        at(record.updated_at),
+        record.revision,
+    )
+    return Reply(shape, etag=etag(record))
+
+
+def new_metadata_field(request: Request) -> model.MetadataField:
+    body = request.body
+    kind = _choice(model.FieldKind, body.type, "type")
+    description = None if body.description is None else names.paragraph(body.description, "description")
+    return model.MetadataField(0, 0, names.line(body.name, "name"), kind, description, body.required, 0, 0, 0)
+
+
+def metadata_field_page(result: named.Page[model.MetadataField], request: Request) -> shapes.MetadataFieldList:
+    found = [metadata_field(record, request).body for record in result.records]
+    return shapes.MetadataFieldList(found, _mark(result.next, request))

@@ -1,0 +1,311 @@
+"""The bodies of our own API. Unknown members are refused; members that a reply has and a client may not set are ignored."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+Limit = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class Software(Struct, forbid_unknown_fields=True):
+    """What a device last reported to run."""
+
+    type: str | None = None
+    version: str | None = None
+    build: str | None = None
+
+
+class Device(Struct):
+    id: int
+    ident: str
+    name: str | None
+    kind: str | None
+    hardware_version: str | None
+    software: Raw | None
+    metadata: Raw
+    tags: tuple[str, ...]
+    owners: tuple[str, ...]
+    schema: Raw
+    config: Raw
+    status: str
+    connected: bool
+    last_seen: datetime | None
+    activated_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    revision: int
+
+
+class DeviceInput(Struct, forbid_unknown_fields=True):
+    """A device as a client writes it. A device as it was read may be sent back: read-only members are ignored."""
+
+    ident: str | UnsetType = UNSET
+    name: str | None | UnsetType = UNSET
+    kind: str | None | UnsetType = UNSET
+    hardware_version: str | None | UnsetType = UNSET
+    software: Software | None | UnsetType = UNSET
+    metadata: dict[str, Any] | UnsetType = UNSET
+    tags: list[str] | UnsetType = UNSET
+    owners: list[str] | UnsetType = UNSET
+    schema: dict[str, Any] | UnsetType = UNSET
+    config: dict[str, Any] | UnsetType = UNSET
+    id: Any = UNSET
+    status: Any = UNSET
+    connected: Any = UNSET
+    last_seen: Any = UNSET
+    activated_at: Any = UNSET
+    created_at: Any = UNSET
+    updated_at: Any = UNSET
+    revision: Any = UNSET
+
+
+class NewDevice(DeviceInput, forbid_unknown_fields=True, kw_only=True):
+    ident: str
+
+
+class DeviceList(Struct):
+    devices: list[Device]
+    next_cursor: str | None
+    total: int | UnsetType = UNSET
+
+
+class Problem(Struct, omit_defaults=True):
+    """RFC 9457. `code` is stable and for programs; `field` names the offending input."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    field: str | None = None
+    errors: dict[str, Any] = {}
+
+
+class RowError(Struct, omit_defaults=True):
+    code: str
+    message: str
+    field: str | None = None
+
+
+class RowResult(Struct, omit_defaults=True):
+    """What became of one row or device: created, updated, unchanged, deleted or failed."""
+
+    outcome: str
+    ident: str | None = None
+    line: int = 0
+    error: RowError | None = None
+
+
+class BulkUpdate(Struct, forbid_unknown_fields=True):
+    """`filter` says which devices; an empty one must be meant, so it is refused unless `all` is true."""
+
+    set: DeviceInput
+    filter: str = ""
+    all: bool = False
+    dry_run: bool = False
+
+
+class BulkTag(Struct, forbid_unknown_fields=True):
+    add: list[str] = []
+    remove: list[str] = []
+    filter: str = ""
+    all: bool = False
+    dry_run: bool = False
+
+
+class BulkDelete(Struct, forbid_unknown_fields=True):
+    filter: str = ""
+    all: bool = False
+    dry_run: bool = False
+
+
+class Transfer(Struct, forbid_unknown_fields=True):
+    """New owners, a new organization below the caller's own, or both."""
+
+    owners: list[str] | UnsetType = UNSET
+    organization: str | UnsetType = UNSET
+
+
+class Stats(Struct):
+    total: int
+    by_status: dict[str, int]
+    by_kind: dict[str, int]
+    by_tag: dict[str, int]
+    by_connected: dict[str, int]
+
+
+class Event(Struct):
+    id: int
+    at: datetime
+    type: str
+    subject: str
+    subject_id: int
+    name: str
+    actor: str
+    request_id: str
+    data: Raw
+
+
+class EventList(Struct):
+    events: list[Event]
+    next_cursor: str | None
+
+
+class Organization(Struct):
+    id: int
+    slug: str
+    name: str
+    parent_id: int | None
+    disabled: bool
+    quotas: dict[str, int]
+    created_at: datetime
+    updated_at: datetime
+    revision: int
+    usage: dict[str, int] | UnsetType = UNSET
+
+
+class OrganizationList(Struct):
+    organizations: list[Organization]
+    next_cursor: str | None
+
+
+class NewOrganization(Struct, forbid_unknown_fields=True):
+    slug: str
+    name: str | None = None
+    quotas: dict[str, Limit] = {}
+
+
+class OrganizationChange(Struct, forbid_unknown_fields=True):
+    name: str | None = None
+    disabled: bool | None = None
+    quotas: dict[str, Limit] | None = None
+
+
+class Key(Struct):
+    id: int
+    name: str
+    kind: str
+    role: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+    key: str | UnsetType = UNSET
+    client_id: str | UnsetType = UNSET
+    client_secret: str | UnsetType = UNSET
+
+
+class KeyList(Struct):
+    keys: list[Key]
+    next_cursor: str | None
+
+
+class NewKey(Struct, forbid_unknown_fields=True):
+    name: str
+    role: str
+    kind: str = "api"
+    scopes: list[str] = []
+    expires_at: datetime | None = None
+
+
+class Caller(Struct):
+    """Who the presented key is, and where it acts."""
+
+    key: Key
+    organization: Organization
+
+
+class Owner(Struct):
+    id: int
+    ref: str
+    name: str | None
+    phone: str | None
+    address: str | None
+    created_at: datetime
+    updated_at: datetime
+    revision: int
+
+
+class OwnerList(Struct):
+    owners: list[Owner]
+    next_cursor: str | None
+
+
+class NewOwner(Struct, forbid_unknown_fields=True):
+    ref: str
+    name: str | None = None
+    phone: str | None = None
+    address: str | None = None
+
+
+class OwnerChange(Struct, forbid_unknown_fields=True):
+    name: str | None | UnsetType = UNSET
+    phone: str | None | UnsetType = UNSET
+    address: str | None | UnsetType = UNSET
+
+
+class Group(Struct):
+    id: int
+    name: str
+    description: str | None
+    filter: str
+    created_at: datetime
+    updated_at: datetime
+    revision: int
+
+
+class GroupList(Struct):
+    groups: list[Group]
+    next_cursor: str | None
+
+
+class NewGroup(Struct, forbid_unknown_fields=True):
+    name: str
+    filter: str
+    description: str | None = None
+
+
+class GroupChange(Struct, forbid_unknown_fields=True):
+    filter: str | UnsetType = UNSET
+    description: str | None | UnsetType = UNSET
+
+
+class MetadataField(Struct):
+    id: int
+    name: str
+    type: str
+    description: str | None
+    required: bool
+    created_at: datetime
+    updated_at: datetime
+    revision: int
+
+
+class MetadataFieldList(Struct):
+    metadata_fields: list[MetadataField]
+    next_cursor: str | None
+
+
+class NewMetadataField(Struct, forbid_unknown_fields=True):
+    name: str
+    type: str
+    description: str | None = None
+    required: bool = False
+
+
+class MetadataFieldChange(Struct, forbid_unknown_fields=True):
+    description: str | None | UnsetType = UNSET
+    required: bool | UnsetType = UNSET
+
+
+COLUMNS = Device.__struct_fields__
+"""The columns of CSV, in and out."""
+
+JSON_COLUMNS = frozenset({"software", "metadata", "schema", "config"})
+LIST_COLUMNS = frozenset({"tags", "owners"})
+
+assert set(COLUMNS) == set(msgspec.structs.asdict(DeviceInput())), "what is read can be written back"

@@ -1,0 +1,1 @@
+"""The Telemetron device API."""

@@ -1,0 +1,227 @@
+"""The only module that imports everything: it puts the parts together and runs them."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import secrets
+import sys
+import time
+from collections.abc import AsyncIterator
+
+import uvloop
+
+from fleetroll import __version__
+from fleetroll.config import Config, ConfigError, require_supported
+from fleetroll.core import limits, tokens
+from fleetroll.core.model import Instant
+from fleetroll.data_directory import DataDirectory, DirectoryRefused, claim
+from fleetroll.dialects.native.routes import DIALECT as NATIVE
+from fleetroll.dialects.telemetron.routes import DIALECT as TELEMETRON
+from fleetroll.service.bootstrap import first_start
+from fleetroll.service.events import Publisher
+from fleetroll.service.operations import Services
+from fleetroll.store import sqlite
+from fleetroll.store.port import Records
+from fleetroll.wire import log
+from fleetroll.wire.app import Server, with_cors
+from fleetroll.wire.http_server import HttpServer
+from fleetroll.wire.metrics import Metrics
+from fleetroll.wire.rate_limits import Rate
+from fleetroll.wire.serve import Kernel, Settings
+
+logger = logging.getLogger("fleetroll")
+
+DIALECTS = (NATIVE, TELEMETRON)
+EXIT_STORE, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 65, 74, 75, 78
+# The commit thread and the loop share one interpreter; the default of 5 ms would be most of a reply's time.
+_SWITCH_SECONDS = 0.0005
+_USED_SECONDS = 10.0
+_PURGE_SECONDS = 3600.0
+_PULSE_SECONDS = 0.05
+
+
+def now() -> Instant:
+    return time.time_ns() // 1000
+
+
+def random_text(length: int) -> str:
+    """Characters of `tokens.ALPHABET`, each with the full randomness of the system's source."""
+    return "".join(secrets.choice(tokens.ALPHABET) for _ in range(length))
+
+
+def serve(config: Config) -> int:
+    """Run a server until it is told to stop; answers the exit code."""
+    log.configure(config.log_level)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    try:
+        require_supported(config)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(config))
+    except ConfigError as problem:
+        return _refuse(str(problem), EXIT_CONFIG)
+    except DirectoryRefused as problem:
+        return _refuse(str(problem), EXIT_BUSY if problem.busy else EXIT_STORE)
+    except sqlite.Refused as problem:
+        return _refuse(str(problem), EXIT_STORE)
+    except OSError as problem:
+        return _refuse(f"cannot listen on {config.host}:{config.port}: {problem.strerror}.", EXIT_CONFIG)
+
+
+def _refuse(sentence: str, code: int) -> int:
+    print(f"fleetroll: {sentence}", file=sys.stderr)
+    return code
+
+
+async def _serve(config: Config) -> int:
+    directory = claim(config.data)
+    try:
+        async with opened(config, directory) as (services, store):
+            return await _listen(config, directory, services, store)
+    finally:
+        directory.close()
+
+
+@contextlib.asynccontextmanager
+async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tuple[Services, sqlite.SqliteStore]]:
+    """The services over the directory's store, which is closed at the end."""
+    server_key = directory.server_key(config.server_key)
+    store = sqlite.open_store(directory.database, create=directory.fresh)
+    try:
+        yield Services(store, now, random_text, server_key, Publisher(store)), store
+    finally:
+        await store.close()
+
+
+class Application:
+    """The whole server but for its socket: what tests drive in process and `serve` puts behind a port."""
+
+    def __init__(self, config: Config, services: Services, access: log.AccessLog) -> None:
+        self.metrics = Metrics()
+        self.ready = True
+        settings = Settings(_rate(config.key_rate), _rate(config.organization_rate), config.cors_origins)
+        enabled = tuple(dialect for dialect in DIALECTS if dialect.name not in config.disabled_dialects)
+        self.kernel = Kernel(services, enabled, NATIVE, settings, self.metrics, access)
+        followers = services.publisher
+        server = Server(self.kernel, enabled, self.metrics, lambda: self.ready, lambda: followers.followers)
+        self.asgi = with_cors(server, settings)
+
+
+def _rate(per_second: float) -> Rate:
+    return Rate(per_second, int(per_second * 2))
+
+
+async def _listen(config: Config, directory: DataDirectory, services: Services, store: sqlite.SqliteStore) -> int:
+    token = await first_key(config, services) if directory.fresh else None
+    access = log.AccessLog(sys.stderr if config.log_requests else None, asyncio.get_running_loop())
+    application = Application(config, services, access)
+
+    def ready(server: HttpServer) -> None:
+        # Between these lines and the first request nothing can come, so nothing acknowledged belongs to a broken start.
+        _announce(server, None if config.admin_key else token)
+        directory.finish()
+
+    http = HttpServer(application.asgi, config.host, config.port, on_ready=ready)
+    # Everything that lives as long as the process is made by now; the collector need not walk it again.
+    gc.collect()
+    gc.freeze()
+    async with _housekeeping(services, store, application, http):
+        await http.run()
+    access.flush()
+    return EXIT_FAILED if store.failure.is_set() else 0
+
+
+async def first_key(config: Config, services: Services) -> str:
+    try:
+        return await first_start(services, config.admin_key)
+    except ValueError as problem:
+        raise ConfigError(f"FLEETROLL_ADMIN_KEY: {problem}.") from None
+
+
+def _announce(server: HttpServer, token: str | None) -> None:
+    host, port = server.addresses[0]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    print(f"Fleetroll {__version__} is ready.\n  API   {url}/v1\n  Docs  {url}/docs")
+    if token is not None:
+        print(f"  Admin key (shown this once): {token}")
+    sys.stdout.flush()
+    logger.info("serving at %s", url)
+
+
+@contextlib.asynccontextmanager
+async def _housekeeping(
+    services: Services, store: sqlite.SqliteStore, application: Application, http: HttpServer
+) -> AsyncIterator[None]:
+    tasks = [
+        asyncio.ensure_future(work)
+        for work in (
+            _note_use(services, application.kernel),
+            _purge(services),
+            _feel_pulse(application.metrics),
+            _end_on_failure(store, application, http),
+            _turn_unready(application, http),
+        )
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await _store_use(services, application.kernel)
+
+
+async def _note_use(services: Services, kernel: Kernel) -> None:
+    while True:
+        await asyncio.sleep(_USED_SECONDS)
+        await _store_use(services, kernel)
+
+
+async def _store_use(services: Services, kernel: Kernel) -> None:
+    used = kernel.take_last_used()
+    if used:
+        with contextlib.suppress(Exception):  # a time of use is not worth failing for
+            await services.store.write(lambda records: records.keys.touch(used))
+
+
+async def _purge(services: Services) -> None:
+    while True:
+        before = services.clock() - limits.IDEMPOTENCY_LIFETIME * 1_000_000
+
+        async def work(records: Records, before: Instant = before) -> None:
+            await records.replays.purge(before)
+
+        with contextlib.suppress(Exception):  # tried again in an hour
+            await services.store.write(work)
+        await asyncio.sleep(_PURGE_SECONDS)
+
+
+async def _feel_pulse(measured: Metrics) -> None:
+    """Measure how late the loop comes to a timer: whatever holds it up holds up every client."""
+    clock = asyncio.get_running_loop().time
+    worst, since = 0.0, clock()
+    while True:
+        due = clock() + _PULSE_SECONDS
+        await asyncio.sleep(_PULSE_SECONDS)
+        worst = max(worst, clock() - due)
+        measured.stalled(worst)
+        if clock() - since > 60:
+            worst, since = 0.0, clock()
+
+
+async def _end_on_failure(store: sqlite.SqliteStore, application: Application, http: HttpServer) -> None:
+    await store.failure.wait()
+    application.ready = False
+    http.stop()
+
+
+async def _turn_unready(application: Application, http: HttpServer) -> None:
+    await http.draining.wait()
+    application.ready = False
+
+
+def cli() -> None:
+    """The `fleetroll` command."""
+    from fleetroll.cli.app import group
+
+    group(serve)()

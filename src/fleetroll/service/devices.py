@@ -1,0 +1,237 @@
+"""Devices: create, upsert, read, change, decommission, transfer, delete. One device at a time; see `fleet` for many."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct, structs
+
+from fleetroll.core import limits
+from fleetroll.core.faults import Fault, conflict, invalid, not_found, stale
+from fleetroll.core.fields import sort_value
+from fleetroll.core.guards import UNGUARDED, Guard
+from fleetroll.core.lifecycle import Step, advance
+from fleetroll.core.model import CHANGEABLE, Counts, Device, DeviceChange, NewDevice
+from fleetroll.core.policy import Action
+from fleetroll.core.query import Filter, Page, Sort
+from fleetroll.service import metadata_fields, owners, timeline
+from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.organizations import descend
+from fleetroll.service.quotas import take
+
+CREATED = "device.created"
+UPDATED = "device.updated"
+DELETED = "device.deleted"
+DECOMMISSIONED = "device.decommissioned"
+MOVED = "device.transferred"
+
+
+class Named(Struct, frozen=True):
+    """One device, by identifier."""
+
+    ident: str
+    guard: Guard = UNGUARDED
+
+
+class Put(Struct, frozen=True):
+    """Create the device, or replace the given members. `required` lists members that only a new device needs."""
+
+    ident: str
+    change: DeviceChange
+    required: tuple[str, ...] = ()
+    guard: Guard = UNGUARDED
+
+
+class Stored(Struct, frozen=True):
+    """A device after it was put. `created` tells a new one."""
+
+    device: Device
+    created: bool
+
+
+class Edit(Struct, frozen=True):
+    """Change a device by a pure function of its present state."""
+
+    ident: str
+    edit: Callable[[Device], DeviceChange]
+    guard: Guard = UNGUARDED
+
+
+class Transfer(Struct, frozen=True):
+    """Give a device to an organization below the caller's own, to other owners, or both; None leaves as it is."""
+
+    ident: str
+    organization: str | None
+    owners: tuple[str, ...] | None
+    guard: Guard = UNGUARDED
+
+
+class Listing(Struct, frozen=True):
+    """A page of devices, optionally within a saved group, optionally counted in all."""
+
+    filter: Filter | None = None
+    sort: Sort = Sort()
+    page: Page = Page(limits.DEFAULT_PAGE)
+    counted: bool = False
+
+
+class Devices(Struct, frozen=True):
+    """One page; `next` is the place after its last device, None on the last page."""
+
+    devices: list[Device]
+    next: tuple[Any, int] | None
+    total: int | None
+
+
+@operation(Action.DEVICES_READ, Effect.READ)
+async def get(call: Call, wanted: Named) -> Device:
+    return await find(call, wanted.ident)
+
+
+@operation(Action.DEVICES_READ, Effect.SCAN)
+async def page(call: Call, wanted: Listing) -> Devices:
+    limit = wanted.page.limit
+    ask = Page(limit + 1, wanted.page.after)
+    found = await call.records.devices.page(call.org, wanted.filter, wanted.sort, ask)
+    total = await call.records.devices.count(call.org, wanted.filter) if wanted.counted else None
+    if len(found) <= limit:
+        return Devices(found, None, total)
+    last = found[limit - 1]
+    return Devices(found[:limit], (sort_value(last, wanted.sort.field), last.id), total)
+
+
+@operation(Action.DEVICES_READ, Effect.SCAN)
+async def counts(call: Call, _: None) -> Counts:
+    return await call.records.devices.counts(call.org)
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def create(call: Call, new: NewDevice) -> Device:
+    return await insert(call, new)
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def put(call: Call, wanted: Put) -> Stored:
+    device = await call.records.devices.get(call.org, wanted.ident)
+    wanted.guard.check(device)
+    if device is None:
+        return Stored(await insert(call, new_device(wanted)), created=True)
+    return Stored(await change(call, device, wanted.change), created=False)
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def edit(call: Call, wanted: Edit) -> Device:
+    device = await find(call, wanted.ident, wanted.guard)
+    return await change(call, device, wanted.edit(device))
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def decommission(call: Call, wanted: Named) -> Device:
+    device = await find(call, wanted.ident, wanted.guard)
+    status = advance(device.status, Step.DECOMMISSION)
+    return await change(call, device, DeviceChange(status=status), DECOMMISSIONED)
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def transfer(call: Call, wanted: Transfer) -> Device:
+    """Move the device with its history. Nothing changes where the target refuses it."""
+    device = await find(call, wanted.ident, wanted.guard)
+    if wanted.owners is not None:
+        device = await change(call, device, DeviceChange(owners=wanted.owners))
+    if wanted.organization is None:
+        return device
+    target = await descend(call.records, call.principal.home, wanted.organization)
+    return device if target.id == call.org else await _move(call, device, call.beside(target))
+
+
+async def _move(call: Call, was: Device, there: Call) -> Device:
+    await metadata_fields.check(there, was.metadata)
+    await owners.ensure(there, was.owners)
+    now = structs.replace(was, org=there.org, revision=was.revision + 1, updated_at=max(call.at, was.updated_at))
+    if await call.records.devices.get(there.org, was.ident):
+        raise taken()
+    if not await call.records.devices.move(was, now):
+        raise stale()
+    await take(there, "devices", 1)
+    await take(call, "devices", -1)
+    await call.records.timeline.move(call.org, "device", was.id, there.org)
+    here = timeline.device_entry(call, MOVED, was, {"to": there.principal.org.slug})
+    await call.records.timeline.append(
+        [here, timeline.device_entry(there, MOVED, now, {"from": call.principal.org.slug})]
+    )
+    return now
+
+
+@operation(Action.DEVICES_DELETE, Effect.WRITE)
+async def delete(call: Call, wanted: Named) -> None:
+    await remove(call, await find(call, wanted.ident, wanted.guard))
+
+
+async def find(call: Call, ident: str, guard: Guard = UNGUARDED) -> Device:
+    """The device. Raises Fault not_found, or stale where a guard shows that the caller knew of one."""
+    device = await call.records.devices.get(call.org, ident)
+    if device is None:
+        raise stale() if guard.match is not None else not_found("device", ident)
+    guard.check(device)
+    return device
+
+
+def new_device(wanted: Put) -> NewDevice:
+    """The device that an upsert makes where there is none. Raises Fault invalid `<member>_required`."""
+    given = {name: value for name in CHANGEABLE if (value := getattr(wanted.change, name)) is not UNSET}
+    for name in wanted.required:
+        if given.get(name) is None:
+            raise invalid(f"{name}_required", f"{name} is required for a new device.", name)
+    given.pop("status", None)
+    return NewDevice(**{**given, "ident": wanted.ident})
+
+
+async def insert(call: Call, new: NewDevice) -> Device:
+    """Store a device, the owners it names and its first event. Raises Fault conflict `ident_taken`."""
+    await metadata_fields.check(call, new.metadata)
+    await owners.ensure(call, new.owners)
+    device = await call.records.devices.insert(call.org, new, call.at)
+    if device is None:
+        raise taken()
+    await take(call, "devices", 1)
+    await call.records.timeline.append([timeline.device_entry(call, CREATED, device)])
+    return device
+
+
+async def change(call: Call, was: Device, wanted: DeviceChange, type: str = UPDATED) -> Device:
+    """Write what differs, with its event; a change that changes nothing leaves no trace."""
+    given = {
+        name: value
+        for name in CHANGEABLE
+        if (value := getattr(wanted, name)) is not UNSET and differs(getattr(was, name), value)
+    }
+    if not given:
+        return was
+    if "metadata" in given:
+        await metadata_fields.check(call, given["metadata"])
+    await owners.ensure(call, given.get("owners", ()))
+    now = structs.replace(was, **given, revision=was.revision + 1, updated_at=max(call.at, was.updated_at))
+    if not await call.records.devices.replace(was, now):
+        raise stale()
+    await call.records.timeline.append([timeline.device_entry(call, type, now, {"changed": sorted(given)})])
+    return now
+
+
+async def remove(call: Call, device: Device) -> None:
+    """Delete a device and its history; only the fact of its deletion stays in the timeline."""
+    if not await call.records.devices.delete(device):
+        raise stale()
+    await call.records.timeline.forget(call.org, "device", device.id)
+    await take(call, "devices", -1)
+    await call.records.timeline.append([timeline.device_entry(call, DELETED, device)])
+
+
+def differs(was: object, now: object) -> bool:
+    # Documents compare by their canonical text: another order of members is a change that callers can see.
+    if isinstance(was, msgspec.Raw) and isinstance(now, msgspec.Raw):
+        return bytes(was) != bytes(now)
+    return was != now
+
+
+def taken() -> Fault:
+    return conflict("ident_taken", "A device with this identifier exists already.", "ident")

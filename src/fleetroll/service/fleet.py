@@ -1,0 +1,243 @@
+"""Many devices at once: export, import, and changes by filter. Each batch is one transaction; memory stays constant."""
+
+import enum
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from fleetroll.core import limits
+from fleetroll.core.faults import Fault
+from fleetroll.core.fields import reader
+from fleetroll.core.model import Device, DeviceChange, MetadataField, NewDevice
+from fleetroll.core.names import identity_key
+from fleetroll.core.policy import Action
+from fleetroll.core.query import Filter, Page, Sort, matches
+from fleetroll.service import devices, metadata_fields, owners, quotas, timeline
+from fleetroll.service.devices import CREATED, Put
+from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.store.port import Records
+
+T = TypeVar("T")
+_EXPORT_PAGE = 1_000
+
+
+class Outcome(enum.Enum):
+    """What became of one device."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+    FAILED = "failed"
+
+
+class Result(Struct, frozen=True):
+    """What became of one row or device; `fault` says why it failed. `line` counts from 1, 0 where there are no lines."""
+
+    outcome: Outcome
+    ident: str | None
+    line: int = 0
+    fault: Fault | None = None
+
+
+class Row(Struct, frozen=True):
+    """One line of an import: a device to put, or what is wrong with the line."""
+
+    line: int
+    put: Put | None
+    fault: Fault | None = None
+
+
+class Import(Struct, frozen=True):
+    """Rows to store. `create_only` refuses devices that exist; `dry_run` reports and changes nothing."""
+
+    rows: AsyncIterator[list[Row]]
+    create_only: bool = False
+    dry_run: bool = False
+
+
+class Sweep(Struct, frozen=True):
+    """A change to every device that `filter` finds; `None` finds all of them."""
+
+    filter: Filter | None
+    edit: Callable[[Device], DeviceChange]
+    dry_run: bool = False
+
+
+class Removal(Struct, frozen=True):
+    """The devices to delete."""
+
+    filter: Filter | None
+    dry_run: bool = False
+
+
+@operation(Action.DEVICES_READ, Effect.STREAM)
+async def export(call: Call, filter: Filter | None) -> AsyncIterator[list[Device]]:
+    """Every device that the filter finds, by id, in batches."""
+    return _walk(call, filter, _EXPORT_PAGE)
+
+
+@operation(Action.DEVICES_WRITE, Effect.STREAM)
+async def update(call: Call, wanted: Sweep) -> AsyncIterator[list[Result]]:
+    async def one(inner: Call, device: Device) -> Outcome:
+        now = await devices.change(inner, device, wanted.edit(device))
+        return Outcome.UNCHANGED if now is device else Outcome.UPDATED
+
+    return _sweep(call, wanted.filter, one, wanted.dry_run)
+
+
+@operation(Action.DEVICES_DELETE, Effect.STREAM)
+async def delete(call: Call, wanted: Removal) -> AsyncIterator[list[Result]]:
+    async def one(inner: Call, device: Device) -> Outcome:
+        await devices.remove(inner, device)
+        return Outcome.DELETED
+
+    return _sweep(call, wanted.filter, one, wanted.dry_run)
+
+
+@operation(Action.DEVICES_WRITE, Effect.STREAM)
+async def load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
+    """Store rows in their order. A row that fails does not hold up the others; a reported row is on disk."""
+    return _load(call, wanted)
+
+
+async def _walk(call: Call, filter: Filter | None, size: int) -> AsyncIterator[list[Device]]:
+    """All devices in order of id. One that is changed meanwhile is met once, as its order does not change."""
+    records, after = call.services.store.bulk, None
+    while found := await records.devices.page(call.org, filter, Sort(), Page(size, after)):
+        yield found
+        after = (None, found[-1].id)
+
+
+async def _sweep(
+    call: Call, filter: Filter | None, one: Callable[[Call, Device], Any], dry_run: bool
+) -> AsyncIterator[list[Result]]:
+    async for batch in _walk(call, filter, limits.BULK_BATCH):
+
+        async def work(records: Records, batch: list[Device] = batch) -> list[Result]:
+            inner = call.within(records)
+            found = [await _apply(inner, device.id, filter, one) for device in batch]
+            return [result for result in found if result]
+
+        yield await _transact(call, work, dry_run)
+
+
+async def _apply(call: Call, number: int, filter: Filter | None, one: Callable[[Call, Device], Any]) -> Result | None:
+    """Change one device if it still is what the filter asks for: it may have changed since it was listed."""
+    device = await call.records.devices.by_id(call.org, number)
+    if device is None or (filter is not None and not matches(filter, reader(device))):
+        return None
+    try:
+        return Result(await one(call, device), device.ident)
+    except Fault as fault:
+        return Result(Outcome.FAILED, device.ident, fault=fault)
+
+
+class _DryRun(Exception):
+    """Carries the results out of a transaction that is to be undone."""
+
+    def __init__(self, results: Any) -> None:
+        self.results = results
+
+
+async def _transact(call: Call, work: Callable[[Records], Any], dry_run: bool) -> list[Result]:
+    async def rehearse(records: Records) -> list[Result]:
+        raise _DryRun(await work(records))
+
+    try:
+        results: list[Result] = await call.services.store.write(rehearse if dry_run else work, bulk=True)
+    except _DryRun as rehearsed:
+        return list(rehearsed.results)
+    return results
+
+
+async def _load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
+    async for batch in _batches(wanted.rows):
+
+        async def work(records: Records, batch: list[Row] = batch) -> list[Result]:
+            return await _Loader(call.within(records), wanted.create_only).store(batch)
+
+        yield await _transact(call, work, wanted.dry_run)
+
+
+async def _batches(arriving: AsyncIterator[list[Row]]) -> AsyncIterator[list[Row]]:
+    batch: list[Row] = []
+    async for rows in arriving:
+        batch += rows
+        while len(batch) >= limits.BULK_BATCH:
+            yield batch[: limits.BULK_BATCH]
+            batch = batch[limits.BULK_BATCH :]
+    if batch:
+        yield batch
+
+
+class _Loader:
+    """Stores one batch of rows: new devices together, changed ones each for itself."""
+
+    def __init__(self, call: Call, create_only: bool) -> None:
+        self._call = call
+        self._create_only = create_only
+        self._known: dict[str, Device] = {}
+        self._new: dict[str, tuple[Row, NewDevice]] = {}
+        self._results: dict[int, Result] = {}
+        self._definitions: list[MetadataField] = []
+        self._owners: set[str] = set()
+        self._room = 0
+
+    async def store(self, batch: list[Row]) -> list[Result]:
+        call = self._call
+        idents = {identity_key(row.put.ident) for row in batch if row.put}
+        self._known = await call.records.devices.by_idents(call.org, idents) if idents else {}
+        self._definitions = await metadata_fields.definitions_of(call)
+        self._room = await quotas.remaining(call, "devices")
+        for row in batch:
+            await self._take(row)
+        await self._flush()
+        return [self._results[row.line] for row in batch]
+
+    async def _take(self, row: Row) -> None:
+        ident = row.put.ident if row.put else None
+        try:
+            self._report(row, await self._place(row), ident)
+        except Fault as fault:
+            self._results[row.line] = Result(Outcome.FAILED, ident, row.line, fault)
+
+    def _report(self, row: Row, outcome: Outcome, ident: str | None) -> None:
+        self._results[row.line] = Result(outcome, ident, row.line)
+
+    async def _place(self, row: Row) -> Outcome:
+        if row.put is None:
+            raise row.fault or AssertionError("a row is a device or a fault")
+        key = identity_key(row.put.ident)
+        if key in self._new:  # the same device twice in one batch: the first must be there before the second
+            await self._flush()
+        if (known := self._known.get(key)) is None:
+            await self._plan(key, row, devices.new_device(row.put))
+            return Outcome.CREATED
+        if self._create_only:
+            raise devices.taken()
+        now = await devices.change(self._call, known, row.put.change)
+        self._known[key] = now
+        return Outcome.UNCHANGED if now is known else Outcome.UPDATED
+
+    async def _plan(self, key: str, row: Row, new: NewDevice) -> None:
+        if self._definitions:
+            metadata_fields.check_against(self._definitions, new.metadata)
+        if self._room < 1:
+            raise quotas.exceeded("devices", quotas.allowed(self._call, "devices"))
+        if unseen := set(new.owners) - self._owners:
+            await owners.ensure(self._call, unseen)
+            self._owners |= unseen
+        self._room -= 1
+        self._new[key] = (row, new)
+
+    async def _flush(self) -> None:
+        if not self._new:
+            return
+        call = self._call
+        stored = await call.records.devices.insert_many(call.org, [new for _, new in self._new.values()], call.at)
+        await call.records.timeline.append([timeline.device_entry(call, CREATED, device) for device in stored])
+        await quotas.take(call, "devices", len(stored))
+        self._known.update(zip(self._new, stored, strict=True))
+        self._new.clear()

@@ -1,0 +1,150 @@
+"""API keys: making them (their secret leaves the server once), checking them, revoking them."""
+
+import hmac
+
+from msgspec import Struct
+
+from fleetroll.core import limits, policy, tokens
+from fleetroll.core.faults import Fault, Kind, invalid, not_found
+from fleetroll.core.model import Instant, Key, KeyKind, Organization, Principal
+from fleetroll.core.policy import Action, Role
+from fleetroll.service.operations import Call, Effect, Services, operation
+from fleetroll.service.organizations import descend
+from fleetroll.service.quotas import take
+from fleetroll.service.timeline import record
+from fleetroll.store.port import Records
+
+
+class NewKey(Struct, frozen=True):
+    """A key to make. `expires_at` None never expires."""
+
+    name: str
+    role: Role
+    kind: KeyKind = KeyKind.API
+    scopes: tuple[str, ...] = ()
+    expires_at: Instant | None = None
+
+
+class Issued(Struct, frozen=True):
+    """A new key with its token, which is stored nowhere and can never be shown again."""
+
+    key: Key
+    token: str
+
+    @property
+    def client(self) -> tuple[str, str]:
+        """The token as an OAuth2 client's id and secret."""
+        return tokens.halves(self.token)
+
+
+class Listing(Struct, frozen=True):
+    """Keys with an id above `after`."""
+
+    limit: int
+    after: int = 0
+
+
+class Keys(Struct, frozen=True):
+    """`next` is the id to continue after."""
+
+    keys: list[Key]
+    next: int | None
+
+
+class Numbered(Struct, frozen=True):
+    id: int
+
+
+@operation(Action.KEYS_WRITE, Effect.WRITE)
+async def create(call: Call, new: NewKey) -> Issued:
+    asker = call.principal.key
+    if not policy.outranks(asker.role, new.role) or not _narrower(new.scopes, asker.scopes):
+        raise Fault(Kind.FORBIDDEN, "permission_denied", "A key cannot make one that may do more than itself.")
+    if new.expires_at is not None and new.expires_at <= call.at:
+        raise invalid("invalid_expiry", "expires_at must lie in the future.", "expires_at")
+    prefix = call.services.random_text(tokens.PREFIX_LENGTH)
+    token = tokens.assemble(new.kind, prefix, call.services.random_text(tokens.SECRET_LENGTH))
+    described = Key(0, call.org, new.name, new.kind, new.role, new.scopes, call.at, new.expires_at, None, None)
+    key = await call.records.keys.insert(described, prefix, tokens.digest(call.services.server_key, token))
+    await take(call, "keys", 1)
+    await record(call, "key.created", "key", key.id, key.name, {"role": key.role.value})
+    return Issued(key, token)
+
+
+def _narrower(wanted: tuple[str, ...], held: tuple[str, ...]) -> bool:
+    return not held or (bool(wanted) and set(wanted) <= set(held))
+
+
+@operation(Action.KEYS_READ, Effect.READ)
+async def get(call: Call, wanted: Numbered) -> Key:
+    return await _find(call, wanted.id)
+
+
+@operation(Action.KEYS_READ, Effect.SCAN)
+async def page(call: Call, wanted: Listing) -> Keys:
+    found = await call.records.keys.page(call.org, wanted.after, wanted.limit + 1)
+    shown = found[: wanted.limit]
+    return Keys(shown, shown[-1].id if len(found) > wanted.limit else None)
+
+
+@operation(Action.ORGANIZATIONS_READ, Effect.READ)
+async def caller(call: Call, _: None) -> Principal:
+    return call.principal
+
+
+@operation(Action.KEYS_WRITE, Effect.WRITE)
+async def revoke(call: Call, wanted: Numbered) -> Key:
+    """Revoke at once; revoking again changes nothing."""
+    key = await _find(call, wanted.id)
+    if await call.records.keys.revoke(call.org, wanted.id, call.at):
+        await take(call, "keys", -1)
+        await record(call, "key.revoked", "key", key.id, key.name)
+    return await _find(call, wanted.id)
+
+
+async def _find(call: Call, number: int) -> Key:
+    key = await call.records.keys.get(call.org, number)
+    if key is None:
+        raise not_found("key", number)
+    return key
+
+
+async def identify(services: Services, secret: str | None) -> Principal:
+    """Who presents this secret. Raises Fault unauthenticated, in the same words whatever is wrong with it.
+
+    Every request asks the store, so that a revoked key is refused by the very next one.
+    """
+    token = tokens.parse(services.server_key, secret) if secret and len(secret) <= limits.MAX_CREDENTIAL else None
+    if token is None:
+        raise unauthenticated()
+    identity = await services.store.read.keys.identify(token.prefix)
+    presented = tokens.digest(services.server_key, token.text)
+    if not hmac.compare_digest(presented, identity.digest if identity else _NOBODY) or identity is None:
+        raise unauthenticated()
+    key = identity.key
+    if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= services.clock()):
+        raise unauthenticated()
+    await _require_enabled(services.store.read, identity.org)
+    return Principal(key, identity.org, identity.org)
+
+
+_NOBODY = "0" * 64
+
+
+async def _require_enabled(records: Records, org: Organization) -> None:
+    disabled = org.disabled
+    for ancestor in org.lineage[:-1]:
+        above = await records.organizations.get(ancestor)
+        disabled = disabled or above is None or above.disabled
+    if disabled:
+        raise Fault(Kind.FORBIDDEN, "organization_disabled", "This organization is disabled.")
+
+
+async def acting_in(services: Services, principal: Principal, path: str) -> Principal:
+    """The same caller, acting in an organization below its own. Raises Fault not_found."""
+    org = await descend(services.store.read, principal.home, path)
+    return Principal(principal.key, org, principal.home)
+
+
+def unauthenticated() -> Fault:
+    return Fault(Kind.UNAUTHENTICATED, "unauthenticated", "Invalid or missing API key.")

@@ -1,0 +1,56 @@
+"""Definitions of metadata members: their types, and holding devices to them."""
+
+from typing import Any
+
+from fleetroll.core import documents, limits
+from fleetroll.core.documents import Document
+from fleetroll.core.faults import invalid
+from fleetroll.core.model import FieldKind, MetadataField
+from fleetroll.core.policy import Action
+from fleetroll.service.named import Noun
+from fleetroll.service.operations import Call
+
+noun: Noun[MetadataField] = Noun(
+    "metadata_field", "name", lambda records: records.metadata_fields, Action.FIELDS_READ, Action.FIELDS_WRITE
+)
+
+_TYPES: dict[FieldKind, tuple[type, ...]] = {
+    FieldKind.STRING: (str,),
+    FieldKind.INTEGER: (int,),
+    FieldKind.NUMBER: (int, float),
+    FieldKind.BOOLEAN: (bool,),
+    FieldKind.JSON: (object,),
+}
+assert _TYPES.keys() == set(FieldKind)
+
+
+async def check(call: Call, metadata: Document) -> None:
+    """Raises Fault invalid `metadata_type` or `metadata_required` where a definition is not met.
+
+    Definitions bind what is written from now on; devices that are older than a definition are not touched by it.
+    """
+    definitions = await definitions_of(call)
+    if definitions:
+        check_against(definitions, metadata)
+
+
+async def definitions_of(call: Call) -> list[MetadataField]:
+    return await call.records.metadata_fields.page(call.org, "", limits.DEFAULT_QUOTAS["metadata_fields"])
+
+
+def check_against(definitions: list[MetadataField], metadata: Document) -> None:
+    members = documents.load(metadata)
+    for definition in definitions:
+        _check_member(definition, members)
+
+
+def _check_member(definition: MetadataField, members: dict[str, Any]) -> None:
+    field = f"metadata.{definition.name}"
+    if definition.name not in members:
+        if definition.required:
+            raise invalid("metadata_required", f"{field} is required in this organization.", field)
+        return
+    value = members[definition.name]
+    is_other = isinstance(value, bool) and definition.kind in {FieldKind.INTEGER, FieldKind.NUMBER}
+    if value is not None and (is_other or not isinstance(value, _TYPES[definition.kind])):
+        raise invalid("metadata_type", f"{field} must be of type {definition.kind.value}.", field)

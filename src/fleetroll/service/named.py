@@ -1,0 +1,136 @@
+"""The five operations that every noun with a unique name has: get, page, create, edit, delete.
+
+A noun gives its records, its permissions and the rule that a record must pass; the rest is the same for all.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic
+
+from msgspec import Struct, structs
+
+from fleetroll.core.faults import conflict, not_found, stale
+from fleetroll.core.guards import UNGUARDED, Guard
+from fleetroll.core.policy import Action
+from fleetroll.service.operations import Call, Effect, Operation
+from fleetroll.service.quotas import take
+from fleetroll.service.timeline import record
+from fleetroll.store import port
+from fleetroll.store.port import R
+
+
+class Named(Struct, frozen=True):
+    """One record, by name."""
+
+    name: str
+    guard: Guard = UNGUARDED
+
+
+class Listing(Struct, frozen=True):
+    """A page of records whose name follows `after`."""
+
+    limit: int
+    after: str = ""
+
+
+class Page(Struct, Generic[R], frozen=True):
+    """`next` is the name to continue after, None on the last page."""
+
+    records: list[R]
+    next: str | None
+
+
+class Edit(Struct, frozen=True):
+    """Members to replace in one record."""
+
+    name: str
+    change: dict[str, Any]
+    guard: Guard = UNGUARDED
+
+
+Check = Callable[[Call, R], Awaitable[None]]
+
+
+class Noun(Generic[R]):
+    """The operations of one noun. `label` is the member that holds the unique name."""
+
+    def __init__(
+        self,
+        noun: str,
+        label: str,
+        records: Callable[[port.Records], port.Named[R]],
+        read: Action,
+        write: Action,
+        check: Check[R] | None = None,
+        forget: Check[R] | None = None,
+    ) -> None:
+        self._noun = noun
+        self._label = label
+        self._records = records
+        self._check = check
+        self._forget = forget
+        self.get: Operation[Named, R] = Operation(f"{noun}s.get", read, Effect.READ, self._get)
+        self.page: Operation[Listing, Page[R]] = Operation(f"{noun}s.page", read, Effect.SCAN, self._page)
+        self.create: Operation[R, R] = Operation(f"{noun}s.create", write, Effect.WRITE, self.insert)
+        self.edit: Operation[Edit, R] = Operation(f"{noun}s.edit", write, Effect.WRITE, self._edit)
+        self.delete: Operation[Named, None] = Operation(f"{noun}s.delete", write, Effect.WRITE, self._delete)
+
+    def name(self, record: R) -> str:
+        name: str = getattr(record, self._label)
+        return name
+
+    async def find(self, call: Call, name: str, guard: Guard = UNGUARDED) -> R:
+        found = await self._records(call.records).get(call.org, name)
+        if found is None:
+            raise stale() if guard.match is not None else not_found(self._noun, name)
+        guard.check(found)
+        return found
+
+    async def insert(self, call: Call, new: R) -> R:
+        """Store a record that a caller described; number, organization and times are set here."""
+        ready = structs.replace(new, org=call.org, created_at=call.at, updated_at=call.at, revision=1)
+        if self._check:
+            await self._check(call, ready)
+        stored = await self._records(call.records).insert(ready)
+        if stored is None:
+            raise self._taken(ready)
+        await take(call, f"{self._noun}s", 1)
+        await record(call, f"{self._noun}.created", self._noun, stored.id, self.name(stored))
+        return stored
+
+    async def rewrite(self, call: Call, was: R, change: dict[str, Any]) -> R:
+        """Replace the members that differ; nothing is written where none does."""
+        given = {name: value for name, value in change.items() if getattr(was, name) != value}
+        if not given:
+            return was
+        now = structs.replace(was, **given, updated_at=call.at, revision=was.revision + 1)
+        if self._check:
+            await self._check(call, now)
+        if self._label in given and await self._records(call.records).get(call.org, self.name(now)):
+            raise self._taken(now)
+        if not await self._records(call.records).replace(now):
+            raise stale()
+        await record(call, f"{self._noun}.updated", self._noun, now.id, self.name(now), {"changed": sorted(given)})
+        return now
+
+    async def _get(self, call: Call, wanted: Named) -> R:
+        return await self.find(call, wanted.name)
+
+    async def _page(self, call: Call, wanted: Listing) -> Page[R]:
+        found = await self._records(call.records).page(call.org, wanted.after, wanted.limit + 1)
+        shown = found[: wanted.limit]
+        return Page(shown, self.name(shown[-1]) if len(found) > wanted.limit else None)
+
+    async def _edit(self, call: Call, wanted: Edit) -> R:
+        return await self.rewrite(call, await self.find(call, wanted.name, wanted.guard), wanted.change)
+
+    async def _delete(self, call: Call, wanted: Named) -> None:
+        found = await self.find(call, wanted.name, wanted.guard)
+        if self._forget:
+            await self._forget(call, found)
+        await self._records(call.records).delete(call.org, found.id)
+        await take(call, f"{self._noun}s", -1)
+        await record(call, f"{self._noun}.deleted", self._noun, found.id, self.name(found))
+
+    def _taken(self, new: R) -> Exception:
+        noun = self._noun.replace("_", " ")
+        return conflict(f"{self._noun}_exists", f"This organization has {noun} {self.name(new)} already.", self._label)

@@ -1,0 +1,112 @@
+"""What a use case is, and the one place that runs them: permission first, then the records that its effect allows.
+
+A use case is a coroutine over a `Call` and one input value. It reads and writes records of `call.org` alone and
+knows nothing of HTTP, of SQL or of a vendor. Routes name these operations; nothing else is reachable from outside.
+"""
+
+import enum
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
+
+from fleetroll.core import policy
+from fleetroll.core.model import Instant, Organization, Principal
+from fleetroll.core.policy import Action
+from fleetroll.store.port import Records, Store
+
+I_ = TypeVar("I_")
+O_ = TypeVar("O_")
+T = TypeVar("T")
+
+
+class Effect(enum.Enum):
+    """How an operation meets the store."""
+
+    READ = "read"  # looks up single records
+    SCAN = "scan"  # pages and counts
+    WRITE = "write"  # one transaction
+    STREAM = "stream"  # many transactions or pages; the operation opens them itself
+
+
+class Call:
+    """One use of an operation: who asks, when, under which request id, and the records within reach."""
+
+    __slots__ = ("at", "principal", "records", "request", "services")
+
+    def __init__(self, principal: Principal, at: Instant, request: str, records: Records, services: "Services") -> None:
+        self.principal = principal
+        self.at = at
+        self.request = request
+        self.records = records
+        self.services = services
+
+    @property
+    def org(self) -> int:
+        return self.principal.org.id
+
+    def within(self, records: Records) -> "Call":
+        """The same call over the records of a transaction of its own."""
+        return Call(self.principal, self.services.clock(), self.request, records, self.services)
+
+    def beside(self, org: Organization) -> "Call":
+        """The same call and transaction, in another organization that the caller may act in."""
+        principal = Principal(self.principal.key, org, self.principal.home)
+        return Call(principal, self.at, self.request, self.records, self.services)
+
+
+class Operation(Struct, Generic[I_, O_], frozen=True):
+    """A use case with its permission. `name` is the noun and the verb, as in logs and metrics."""
+
+    name: str
+    action: Action
+    effect: Effect
+    run: Callable[[Call, I_], Awaitable[O_]]
+
+
+def operation(action: Action, effect: Effect) -> Callable[[Callable[[Call, I_], Awaitable[O_]]], Operation[I_, O_]]:
+    """Make a use case of a coroutine function; it is named after its module and itself."""
+
+    def wrap(run: Callable[[Call, I_], Awaitable[O_]]) -> Operation[I_, O_]:
+        noun = run.__module__.rpartition(".")[2]
+        return Operation(f"{noun}.{run.__name__}", action, effect, run)
+
+    return wrap
+
+
+class Services(Struct, frozen=True):
+    """What operations share, given by main: the store, the clock, randomness and the server's secret."""
+
+    store: Store
+    clock: Callable[[], Instant]
+    random_text: Callable[[int], str]
+    server_key: bytes
+    publisher: "Any"
+
+    async def perform(
+        self,
+        operation: Operation[I_, O_],
+        principal: Principal,
+        value: I_,
+        request: str,
+        finish: Callable[[Records, O_], Awaitable[T]],
+        first: Callable[[Records], Awaitable[T | None]] | None = None,
+    ) -> T:
+        """Run an operation for a principal and then `finish` over its result, within the same transaction.
+
+        `first` may answer in its place, likewise within the transaction. Raises Fault forbidden before anything is
+        read or written, and whatever the operation raises.
+        """
+        policy.require(principal.key.role, principal.key.scopes, operation.action)
+        if operation.effect is not Effect.WRITE:
+            records = self.store.scan if operation.effect is Effect.SCAN else self.store.read
+            call = Call(principal, self.clock(), request, records, self)
+            return await finish(records, await operation.run(call, value))
+
+        async def work(records: Records) -> T:
+            if first is not None and (answer := await first(records)) is not None:
+                return answer
+            call = Call(principal, self.clock(), request, records, self)
+            return await finish(records, await operation.run(call, value))
+
+        return await self.store.write(work)

@@ -1,0 +1,146 @@
+"""Organizations: the tenant tree below the caller, and acting inside it."""
+
+from msgspec import Struct, structs
+
+from fleetroll.core import limits
+from fleetroll.core.faults import conflict, invalid, not_found, stale
+from fleetroll.core.guards import UNGUARDED, Guard
+from fleetroll.core.model import Organization
+from fleetroll.core.policy import Action
+from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.quotas import take
+from fleetroll.service.timeline import record
+from fleetroll.store.port import Records
+
+MAX_DEPTH = 8
+SELF = "self"
+
+
+class Described(Struct, frozen=True):
+    """A child organization to make."""
+
+    slug: str
+    name: str | None = None
+    quotas: dict[str, int] = {}
+
+
+class Named(Struct, frozen=True):
+    """An organization by its path from the caller's: slugs joined by dots, or `self`."""
+
+    path: str
+    guard: Guard = UNGUARDED
+
+
+class Change(Struct, frozen=True):
+    """Members to replace; None stays."""
+
+    path: str
+    name: str | None = None
+    disabled: bool | None = None
+    quotas: dict[str, int] | None = None
+    guard: Guard = UNGUARDED
+
+
+class Listing(Struct, frozen=True):
+    """Direct children of the caller's organization."""
+
+    limit: int
+    after: str = ""
+
+
+class Children(Struct, frozen=True):
+    """`next` is the slug to continue after."""
+
+    organizations: list[Organization]
+    next: str | None
+
+
+class Account(Struct, frozen=True):
+    """An organization and what it uses of its quotas."""
+
+    organization: Organization
+    usage: dict[str, int]
+
+
+async def descend(records: Records, origin: Organization, path: str) -> Organization:
+    """The organization at `path` below `origin`. Raises Fault not_found: what is not below is not there."""
+    if path == SELF:
+        return origin
+    found = origin
+    for slug in path.split("."):
+        child = await records.organizations.child(found.id, slug)
+        if child is None:
+            raise not_found("organization", path)
+        found = child
+    return found
+
+
+@operation(Action.ORGANIZATIONS_READ, Effect.READ)
+async def get(call: Call, wanted: Named) -> Account:
+    found = await descend(call.records, call.principal.org, wanted.path)
+    return Account(found, await call.records.usage.of(found.id))
+
+
+@operation(Action.ORGANIZATIONS_READ, Effect.SCAN)
+async def page(call: Call, wanted: Listing) -> Children:
+    found = await call.records.organizations.children(call.org, wanted.after, wanted.limit + 1)
+    shown = found[: wanted.limit]
+    return Children(shown, shown[-1].slug if len(found) > wanted.limit else None)
+
+
+@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
+async def create(call: Call, new: Described) -> Account:
+    parent = call.principal.org
+    if len(parent.lineage) >= MAX_DEPTH:
+        raise invalid("tree_too_deep", f"Organizations nest at most {MAX_DEPTH} deep.", "slug")
+    if new.slug == SELF:
+        raise invalid("invalid_slug", f"{SELF} is how an organization names itself.", "slug")
+    stored = await call.records.organizations.insert(
+        Organization(
+            0, parent.id, new.slug, new.name or new.slug, (*parent.lineage, 0), False, new.quotas, call.at, call.at, 1
+        )
+    )
+    if stored is None:
+        raise conflict("organization_exists", "There is an organization with this slug already.", "slug")
+    await take(call, "organizations", 1)
+    await record(call, "organization.created", "organization", stored.id, stored.slug)
+    return Account(stored, {})
+
+
+@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
+async def update(call: Call, wanted: Change) -> Account:
+    was = await _below(call, wanted.path, wanted.guard)
+    given = {
+        name: value
+        for name in ("name", "disabled", "quotas")
+        if (value := getattr(wanted, name)) is not None and value != getattr(was, name)
+    }
+    if was.id == call.principal.home.id and (given.keys() - {"name"}):
+        raise invalid("own_organization", "An organization's quotas and activity are set from above it.")
+    if given:
+        now = structs.replace(was, **given, updated_at=call.at, revision=was.revision + 1)
+        if not await call.records.organizations.replace(now):
+            raise stale()
+        await record(call, "organization.updated", "organization", now.id, now.slug, {"changed": sorted(given)})
+        was = now
+    return Account(was, await call.records.usage.of(was.id))
+
+
+@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
+async def delete(call: Call, wanted: Named) -> None:
+    """Remove an empty organization below the caller's, with its keys. Raises Fault conflict if it holds anything."""
+    found = await _below(call, wanted.path, wanted.guard)
+    if found.id == call.org or found.parent is None:
+        raise invalid("own_organization", "An organization cannot delete itself.")
+    used = {noun: count for noun, count in (await call.records.usage.of(found.id)).items() if count}
+    if used.keys() - {"keys"}:
+        raise conflict("organization_not_empty", "Delete what the organization holds first.", usage=used)
+    await call.records.organizations.delete(found.id)
+    await call.records.usage.add(found.parent, "organizations", -1, limits.DEFAULT_QUOTAS["organizations"])
+    await record(call, "organization.deleted", "organization", found.id, found.slug)
+
+
+async def _below(call: Call, path: str, guard: Guard) -> Organization:
+    found = await descend(call.records, call.principal.org, path)
+    guard.check(found)
+    return found

@@ -1,0 +1,27 @@
+"""Quotas: how much of each noun an organization may have, counted in the transaction that makes or removes it."""
+
+from fleetroll.core import limits
+from fleetroll.core.faults import Fault, Kind
+from fleetroll.service.operations import Call
+
+
+def allowed(call: Call, noun: str) -> int:
+    return call.principal.org.quotas.get(noun, limits.DEFAULT_QUOTAS[noun])
+
+
+async def take(call: Call, noun: str, count: int) -> None:
+    """Count `count` more of a noun, or give back if negative. Raises Fault forbidden `quota_exceeded`."""
+    quota = allowed(call, noun)
+    if not await call.records.usage.add(call.org, noun, count, quota):
+        raise exceeded(noun, quota)
+
+
+async def remaining(call: Call, noun: str) -> int:
+    used = await call.records.usage.of(call.org)
+    return max(0, allowed(call, noun) - used.get(noun, 0))
+
+
+def exceeded(noun: str, quota: int) -> Fault:
+    label = noun.replace("_", " ")
+    message = f"This organization may have {quota} {label}; remove some or ask for a larger quota."
+    return Fault(Kind.FORBIDDEN, "quota_exceeded", message, details={"quota": quota, "noun": noun})

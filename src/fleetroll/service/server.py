@@ -1,0 +1,36 @@
+"""The server as a whole: a copy of all tenants' data, for the organization at the root of the tree alone."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.policy import Action
+from fleetroll.service.operations import Call, Effect, operation
+
+_CHUNK = 1 << 20
+
+
+class Backup:
+    """A finished copy: its size, and its bytes, after which the copy is gone."""
+
+    def __init__(self, folder: tempfile.TemporaryDirectory[str], file: Path) -> None:
+        self._folder = folder
+        self._file = file
+        self.size = file.stat().st_size
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        with self._folder, self._file.open("rb") as copy:
+            while chunk := copy.read(_CHUNK):
+                yield chunk
+
+
+@operation(Action.SERVER_BACKUP, Effect.STREAM)
+async def backup(call: Call, _: None) -> Backup:
+    """A consistent copy of the store, taken while it serves. Raises Fault forbidden below the root organization."""
+    if call.principal.home.parent is not None:
+        raise Fault(Kind.FORBIDDEN, "permission_denied", "Only the root organization may copy the whole server.")
+    folder = tempfile.TemporaryDirectory(prefix="fleetroll-backup-")
+    file = Path(folder.name) / "fleetroll.db"
+    await call.services.store.backup(file)
+    return Backup(folder, file)

@@ -1,0 +1,1 @@
+"""The only package that knows SQL. Others see `store.port`; main chooses the engine."""

@@ -1,0 +1,25 @@
+"""What an engine gives the noun modules: a way to run one statement with named values. Nothing here knows a noun."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+Row = tuple[Any, ...]
+Values = Mapping[str, Any]
+
+
+class Connection(Protocol):
+    """One transaction, or one way of reading. Statement texts come from the .sql files or from `select`."""
+
+    async def one(self, statement: str, values: Values) -> Row | None:
+        """The first row, or None."""
+
+    async def all(self, statement: str, values: Values) -> list[Row]: ...
+
+    async def many(self, statement: str, values: Sequence[Values]) -> None:
+        """Run a statement that gives no rows once for each of `values`."""
+
+    async def reserve(self, table: str, count: int) -> int:
+        """The first of `count` ids that `table` will give to nobody else."""
+
+    async def load(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Insert many whole rows at once, their columns in the order of `<table>_load`."""

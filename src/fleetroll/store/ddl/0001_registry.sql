@@ -1,0 +1,171 @@
+-- The registry. Each engine has its own section; only DDL differs between engines.
+
+-- engine: sqlite
+
+CREATE TABLE organization (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    parent INTEGER NOT NULL,  -- 0 for the root, so that the slug is unique there too
+    slug TEXT NOT NULL,
+    name TEXT NOT NULL,
+    lineage TEXT NOT NULL,    -- JSON array of the ids above
+    disabled INTEGER NOT NULL,
+    quotas TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    UNIQUE (parent, slug)
+) STRICT;
+
+CREATE TABLE quota_usage (
+    org INTEGER NOT NULL,
+    noun TEXT NOT NULL,
+    used INTEGER NOT NULL,
+    PRIMARY KEY (org, noun)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE api_key (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    org INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    role TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    revoked_at INTEGER,
+    last_used_at INTEGER,
+    prefix TEXT NOT NULL UNIQUE,
+    digest TEXT NOT NULL
+) STRICT;
+CREATE INDEX api_key_org ON api_key (org);
+
+CREATE TABLE device (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never reused
+    org INTEGER NOT NULL,
+    ident TEXT NOT NULL,
+    ident_key TEXT NOT NULL,  -- NFC form
+    search TEXT NOT NULL,     -- folded identifier, line end, folded name
+    name TEXT,
+    kind TEXT,
+    hardware_version TEXT,
+    software TEXT,
+    metadata TEXT NOT NULL,
+    tags TEXT NOT NULL,       -- JSON array; device_tag is its index
+    owners TEXT NOT NULL,     -- JSON array; device_owner is its index
+    metric_schema TEXT NOT NULL,
+    config TEXT NOT NULL,
+    status TEXT NOT NULL,
+    connected INTEGER NOT NULL,
+    last_seen INTEGER,
+    activated_at INTEGER,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    extras TEXT NOT NULL
+) STRICT;
+-- The row id ends every index, so each of them also gives the order of keyset pages.
+CREATE UNIQUE INDEX device_ident ON device (org, ident_key);
+CREATE INDEX device_status ON device (org, status);
+CREATE INDEX device_kind ON device (org, kind);
+CREATE INDEX device_name ON device (org, name);
+CREATE INDEX device_created ON device (org, created_at);
+CREATE INDEX device_updated ON device (org, updated_at);
+CREATE INDEX device_seen ON device (org, last_seen);
+CREATE INDEX device_org ON device (org);
+CREATE INDEX device_connected ON device (org) WHERE connected = 1;
+
+CREATE TABLE device_tag (
+    org INTEGER NOT NULL,
+    tag TEXT NOT NULL,
+    device INTEGER NOT NULL,
+    PRIMARY KEY (org, tag, device)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE device_owner (
+    org INTEGER NOT NULL,
+    owner TEXT NOT NULL,
+    device INTEGER NOT NULL,
+    PRIMARY KEY (org, owner, device)
+) STRICT, WITHOUT ROWID;
+
+-- Trigrams of `search`. Positions are left out (detail=none), which halves the cost of a write; the builder
+-- asks for all trigrams of a text and then compares the text itself.
+CREATE VIRTUAL TABLE device_search USING fts5 (
+    search, content='', detail=none, columnsize=0, tokenize='trigram case_sensitive 1'
+);
+CREATE TRIGGER device_search_insert AFTER INSERT ON device BEGIN
+    INSERT INTO device_search (rowid, search) VALUES (new.id, new.search);
+END;
+CREATE TRIGGER device_search_update AFTER UPDATE OF search ON device WHEN old.search <> new.search BEGIN
+    INSERT INTO device_search (device_search, rowid, search) VALUES ('delete', old.id, old.search);
+    INSERT INTO device_search (rowid, search) VALUES (new.id, new.search);
+END;
+CREATE TRIGGER device_search_delete AFTER DELETE ON device BEGIN
+    INSERT INTO device_search (device_search, rowid, search) VALUES ('delete', old.id, old.search);
+END;
+
+CREATE TABLE owner (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    org INTEGER NOT NULL,
+    ref TEXT NOT NULL,
+    name TEXT,
+    phone TEXT,
+    address TEXT,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    UNIQUE (org, ref)
+) STRICT;
+
+CREATE TABLE saved_group (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    org INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT,
+    filter TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    UNIQUE (org, name)
+) STRICT;
+
+CREATE TABLE metadata_field (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    org INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    description TEXT,
+    required INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    UNIQUE (org, name)
+) STRICT;
+
+CREATE TABLE timeline (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    org INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    subject_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    request TEXT NOT NULL,
+    data TEXT NOT NULL
+) STRICT;
+CREATE INDEX timeline_org ON timeline (org);
+CREATE INDEX timeline_subject ON timeline (org, subject_id, subject);
+
+CREATE TABLE replay (
+    org INTEGER NOT NULL,
+    api_key INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    headers TEXT NOT NULL,
+    body TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (org, api_key, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX replay_at ON replay (at);

@@ -1,0 +1,173 @@
+"""Devices, with the tag and owner links that index them."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from msgspec import structs
+
+from fleetroll.core.faults import conflict
+from fleetroll.core.lifecycle import Status
+from fleetroll.core.model import Counts, Device, Instant, NewDevice
+from fleetroll.core.names import identity_key
+from fleetroll.core.query import Filter, Page, Sort
+from fleetroll.store import rows, select
+from fleetroll.store.connection import Connection
+from fleetroll.store.statements import SQL
+
+
+class Devices:
+    """Implements `port.Devices`."""
+
+    def __init__(self, connection: Connection, syntax: select.Syntax) -> None:
+        self._connection = connection
+        self._syntax = syntax
+
+    async def get(self, org: int, ident: str) -> Device | None:
+        row = await self._connection.one(SQL["device_get"], {"org": org, "ident_key": identity_key(ident)})
+        return rows.device(row) if row else None
+
+    async def by_id(self, org: int, device: int) -> Device | None:
+        row = await self._connection.one(SQL["device_by_id"], {"org": org, "device": device})
+        return rows.device(row) if row else None
+
+    async def by_idents(self, org: int, idents: Collection[str]) -> dict[str, Device]:
+        query = select.by_idents(org, [identity_key(ident) for ident in idents])
+        found = map(rows.device, await self._connection.all(query.text, query.values))
+        return {identity_key(device.ident): device for device in found}
+
+    async def insert(self, org: int, new: NewDevice, at: Instant) -> Device | None:
+        values = rows.device_values(new)
+        values.update(org=org, at=at, status=Status.NO_IDENTITY.value)
+        row = await self._connection.one(SQL["device_insert"], values)
+        if row is None:
+            return None
+        await self._link(org, row[0], new.tags, new.owners)
+        return _inserted(org, row[0], new, at)
+
+    async def insert_many(self, org: int, new: Sequence[NewDevice], at: Instant) -> list[Device]:
+        first = await self._connection.reserve("device", len(new))
+        inserted = [_inserted(org, number, one, at) for number, one in enumerate(new, first)]
+        await self._connection.load("device", [_whole(device) for device in inserted])
+        for link, names in (("tag", "tags"), ("owner", "owners")):
+            links = [(org, name, device.id) for device in inserted for name in getattr(device, names)]
+            if links:
+                await self._connection.load(f"device_{link}", links)
+        return inserted
+
+    async def replace(self, was: Device, now: Device) -> bool:
+        renamed = (was.ident, was.name) != (now.ident, now.name)
+        if renamed and await self._taken(was, now.ident):
+            raise conflict("ident_taken", "Another device has this identifier.", "ident")
+        statement = "device_replace" if renamed else "device_update"
+        if not await self._connection.one(SQL[statement], _replacement(was, now)):
+            return False
+        await self._unlink(was.org, was.id, _missing(was.tags, now.tags), _missing(was.owners, now.owners))
+        await self._link(was.org, was.id, _missing(now.tags, was.tags), _missing(now.owners, was.owners))
+        return True
+
+    async def delete(self, was: Device) -> bool:
+        values = {"org": was.org, "device": was.id, "known": was.revision}
+        if not await self._connection.one(SQL["device_delete"], values):
+            return False
+        await self._unlink(was.org, was.id, was.tags, was.owners)
+        return True
+
+    async def move(self, was: Device, now: Device) -> bool:
+        values = {
+            "org": was.org,
+            "device": was.id,
+            "known": was.revision,
+            "to": now.org,
+            "updated_at": now.updated_at,
+            "revision": now.revision,
+        }
+        if not await self._connection.one(SQL["device_move"], values):
+            return False
+        await self._unlink(was.org, was.id, was.tags, was.owners)
+        await self._link(now.org, now.id, now.tags, now.owners)
+        return True
+
+    async def page(self, org: int, filter: Filter | None, sort: Sort, page: Page) -> list[Device]:
+        found: list[Device] = []
+        for query in select.pages(self._syntax, org, filter, sort, page):
+            if remaining := page.limit - len(found):
+                values = {**query.values, "limit": remaining}
+                found.extend(map(rows.device, await self._connection.all(query.text, values)))
+        return found
+
+    async def count(self, org: int, filter: Filter | None) -> int:
+        query = select.count(self._syntax, org, filter)
+        return await self._number(query.text, query.values)
+
+    async def counts(self, org: int) -> Counts:
+        by = {name: await self._connection.all(SQL[f"device_count_{name}"], {"org": org}) for name in _COUNTED}
+        total = await self._number(SQL["device_count"], {"org": org})
+        connected = await self._number(SQL["device_count_connected"], {"org": org})
+        by_kind = {kind or "": count for kind, count in by["kind"]}
+        return Counts(
+            total, dict(by["status"]), by_kind, dict(by["tag"]), {"true": connected, "false": total - connected}
+        )
+
+    async def _number(self, statement: str, values: dict[str, Any]) -> int:
+        row = await self._connection.one(statement, values)
+        return int(row[0]) if row else 0
+
+    async def _taken(self, was: Device, ident: str) -> bool:
+        other = await self.get(was.org, ident)
+        return other is not None and other.id != was.id
+
+    async def _link(self, org: int, device: int, tags: Collection[str], owners: Collection[str]) -> None:
+        await self._links("insert", org, device, tags, owners)
+
+    async def _unlink(self, org: int, device: int, tags: Collection[str], owners: Collection[str]) -> None:
+        await self._links("delete", org, device, tags, owners)
+
+    async def _links(self, verb: str, org: int, device: int, tags: Collection[str], owners: Collection[str]) -> None:
+        for link, names in (("tag", tags), ("owner", owners)):
+            if names:
+                values = [{"org": org, link: name, "device": device} for name in names]
+                await self._connection.many(SQL[f"device_{link}_{verb}"], values)
+
+
+_COUNTED = ("status", "kind", "tag")
+
+
+def _inserted(org: int, number: int, new: NewDevice, at: Instant) -> Device:
+    return Device(
+        id=number,
+        org=org,
+        status=Status.NO_IDENTITY,
+        connected=False,
+        last_seen=None,
+        activated_at=None,
+        created_at=at,
+        updated_at=at,
+        revision=1,
+        **structs.asdict(new),
+    )
+
+
+def _whole(device: Device) -> list[Any]:
+    values = rows.device_values(device)
+    values.update(status=device.status.value, created_at=device.created_at)
+    return [device.id, device.org, *values.values()]
+
+
+def _replacement(was: Device, now: Device) -> dict[str, Any]:
+    values = rows.device_values(now)
+    values.update(
+        org=was.org,
+        device=was.id,
+        known=was.revision,
+        status=now.status.value,
+        connected=now.connected,
+        last_seen=now.last_seen,
+        activated_at=now.activated_at,
+        updated_at=now.updated_at,
+        revision=now.revision,
+    )
+    return values
+
+
+def _missing(here: Collection[str], there: Collection[str]) -> list[str]:
+    return [name for name in here if name not in there]

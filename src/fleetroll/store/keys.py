@@ -1,0 +1,43 @@
+"""API keys, stored without their secrets."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from fleetroll.core.model import Instant, Key
+from fleetroll.store import rows
+from fleetroll.store.connection import Connection
+from fleetroll.store.port import Identity
+from fleetroll.store.statements import SQL
+
+
+class Keys:
+    """Implements `port.Keys`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def identify(self, prefix: str) -> Identity | None:
+        row = await self._connection.one(SQL["key_identify"], {"prefix": prefix})
+        return Identity(rows.key(row[:10]), row[10], rows.organization(row[11:])) if row else None
+
+    async def get(self, org: int, key: int) -> Key | None:
+        row = await self._connection.one(SQL["key_get"], {"org": org, "key": key})
+        return rows.key(row) if row else None
+
+    async def page(self, org: int, after: int, limit: int) -> list[Key]:
+        values = {"org": org, "after": after, "limit": limit}
+        return [rows.key(row) for row in await self._connection.all(SQL["key_page"], values)]
+
+    async def insert(self, new: Key, prefix: str, digest: str) -> Key:
+        values = {**rows.key_values(new), "prefix": prefix, "digest": digest}
+        row = await self._connection.one(SQL["key_insert"], values)
+        assert row is not None, "an insert without a conflict clause returns its row"
+        return msgspec.structs.replace(new, id=row[0])
+
+    async def revoke(self, org: int, key: int, at: Instant) -> bool:
+        values = {"org": org, "key": key, "at": at}
+        return await self._connection.one(SQL["key_revoke"], values) is not None
+
+    async def touch(self, used: Mapping[int, Instant]) -> None:
+        await self._connection.many(SQL["key_touch"], [{"key": key, "at": at} for key, at in used.items()])

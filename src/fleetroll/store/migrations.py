@@ -1,0 +1,31 @@
+"""Numbered forward migrations: which there are, and the part of each that an engine runs."""
+
+import re
+from importlib import resources
+
+from msgspec import Struct
+
+_SECTION = re.compile(r"^-- engine: (\w+)\n", re.MULTILINE)
+
+
+class Migration(Struct, frozen=True):
+    """One step of the schema. `number` is the schema version that it leads to."""
+
+    number: int
+    name: str
+    text: str
+
+
+def load(engine: str) -> list[Migration]:
+    """The migrations in order, without a gap, each with the section for `engine`."""
+    files = sorted(resources.files("fleetroll.store").joinpath("ddl").iterdir(), key=lambda file: file.name)
+    found = [_read(file.name, file.read_text("utf-8"), engine) for file in files if file.name.endswith(".sql")]
+    assert [step.number for step in found] == list(range(1, len(found) + 1)), "migration numbers have a gap"
+    return found
+
+
+def _read(filename: str, text: str, engine: str) -> Migration:
+    number, name = filename.removesuffix(".sql").split("_", 1)
+    _, *parts = _SECTION.split(text)
+    sections = dict(zip(parts[::2], parts[1::2], strict=True))
+    return Migration(int(number), name, sections[engine])

@@ -1,0 +1,45 @@
+"""Records with a name that is unique in their organization: owners, groups and metadata fields, one class for all."""
+
+from collections.abc import Callable
+from typing import Generic
+
+import msgspec
+
+from fleetroll.store import rows
+from fleetroll.store.connection import Connection, Row
+from fleetroll.store.port import R
+from fleetroll.store.statements import SQL
+
+
+class Named(Generic[R]):
+    """Implements `port.Named` over the statements `<noun>_get`, `<noun>_page` and so on."""
+
+    def __init__(self, connection: Connection, noun: str, record: Callable[[Row], R]) -> None:
+        self._connection = connection
+        self._noun = noun
+        self._record = record
+
+    async def get(self, org: int, name: str) -> R | None:
+        return await self._one("get", {"org": org, "name": name})
+
+    async def by_id(self, org: int, record: int) -> R | None:
+        return await self._one("by_id", {"org": org, "record": record})
+
+    async def page(self, org: int, after: str, limit: int) -> list[R]:
+        values = {"org": org, "after": after, "limit": limit}
+        return [self._record(row) for row in await self._connection.all(SQL[f"{self._noun}_page"], values)]
+
+    async def insert(self, new: R) -> R | None:
+        row = await self._connection.one(SQL[f"{self._noun}_insert"], rows.named_values(new))
+        return msgspec.structs.replace(new, id=row[0]) if row else None
+
+    async def replace(self, changed: R) -> bool:
+        return bool(await self._connection.one(SQL[f"{self._noun}_replace"], rows.named_values(changed)))
+
+    async def delete(self, org: int, record: int) -> bool:
+        values = {"org": org, "record": record}
+        return await self._connection.one(SQL[f"{self._noun}_delete"], values) is not None
+
+    async def _one(self, verb: str, values: dict[str, object]) -> R | None:
+        row = await self._connection.one(SQL[f"{self._noun}_{verb}"], values)
+        return self._record(row) if row else None

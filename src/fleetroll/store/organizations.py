@@ -1,0 +1,52 @@
+"""Organizations and how much of their quotas they use."""
+
+from fleetroll.core.model import Organization
+from fleetroll.store import rows
+from fleetroll.store.connection import Connection
+from fleetroll.store.statements import SQL
+
+
+class Organizations:
+    """Implements `port.Organizations`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def get(self, org: int) -> Organization | None:
+        row = await self._connection.one(SQL["organization_get"], {"org": org})
+        return rows.organization(row) if row else None
+
+    async def child(self, org: int, slug: str) -> Organization | None:
+        row = await self._connection.one(SQL["organization_child"], {"org": org, "slug": slug})
+        return rows.organization(row) if row else None
+
+    async def children(self, org: int, after: str, limit: int) -> list[Organization]:
+        values = {"org": org, "after": after, "limit": limit}
+        return [rows.organization(row) for row in await self._connection.all(SQL["organization_children"], values)]
+
+    async def insert(self, new: Organization) -> Organization | None:
+        row = await self._connection.one(SQL["organization_insert"], rows.organization_values(new))
+        return await self.get(row[0]) if row else None
+
+    async def replace(self, changed: Organization) -> bool:
+        return bool(await self._connection.one(SQL["organization_replace"], rows.organization_values(changed)))
+
+    async def delete(self, org: int) -> None:
+        for statement in ("timeline_forget_all", "usage_forget", "key_forget", "organization_delete"):
+            await self._connection.all(SQL[statement], {"org": org})
+
+
+class Usage:
+    """Implements `port.Usage`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def add(self, org: int, noun: str, count: int, quota: int) -> bool:
+        if count > quota:
+            return False  # the statement below sees a quota only where a counter exists already
+        values = {"org": org, "noun": noun, "count": count, "quota": quota}
+        return await self._connection.one(SQL["usage_add"], values) is not None
+
+    async def of(self, org: int) -> dict[str, int]:
+        return dict(await self._connection.all(SQL["usage_of"], {"org": org}))

@@ -1,0 +1,240 @@
+"""What a store can do, in domain verbs: the contract that every engine keeps and the conformance suite checks.
+
+Every verb on tenant data takes the organization's id first and touches no other tenant's rows. Times, ids and clocks
+come from the caller; the store decides nothing but the numbers of new rows. Lists come in the order they name.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from msgspec import Struct
+
+from fleetroll.core.model import (
+    Counts,
+    Device,
+    Event,
+    Group,
+    Instant,
+    Key,
+    MetadataField,
+    NewDevice,
+    NewEvent,
+    Organization,
+    Owner,
+)
+from fleetroll.core.query import Filter, Page, Sort
+
+T = TypeVar("T")
+R = TypeVar("R", Owner, Group, MetadataField)
+
+
+class Identity(Struct, frozen=True):
+    """A key as verification needs it: with the digest of its secret and its organization."""
+
+    key: Key
+    digest: str
+    org: Organization
+
+
+class Replay(Struct, frozen=True):
+    """A stored answer to an idempotent request. `body` is sealed; only the server key opens it."""
+
+    fingerprint: str
+    status: int
+    headers: str
+    body: str
+    at: Instant
+
+
+class Organizations(Protocol):
+    """The tenant tree. These verbs alone are keyed by the organization itself."""
+
+    async def get(self, org: int) -> Organization | None: ...
+
+    async def child(self, org: int, slug: str) -> Organization | None:
+        """The direct child of `org` with that slug."""
+
+    async def children(self, org: int, after: str, limit: int) -> list[Organization]:
+        """Direct children whose slug follows `after`, by slug in byte order."""
+
+    async def insert(self, new: Organization) -> Organization | None:
+        """Store a new organization under its parent (its own id and the lineage's last are assigned here); None if the slug is taken."""
+
+    async def replace(self, changed: Organization) -> bool:
+        """Write the record over revision `changed.revision - 1`; False if that is not the present revision."""
+
+    async def delete(self, org: int) -> None: ...
+
+
+class Keys(Protocol):
+    async def identify(self, prefix: str) -> Identity | None:
+        """Across all organizations: this is how the tenant becomes known."""
+
+    async def get(self, org: int, key: int) -> Key | None: ...
+
+    async def page(self, org: int, after: int, limit: int) -> list[Key]:
+        """Keys with an id above `after`, by id."""
+
+    async def insert(self, new: Key, prefix: str, digest: str) -> Key:
+        """Store a new key; its id is assigned here. `prefix` is unique over all organizations."""
+
+    async def revoke(self, org: int, key: int, at: Instant) -> bool:
+        """False if there is no such key that is not yet revoked."""
+
+    async def touch(self, used: Mapping[int, Instant]) -> None:
+        """Move the last-used times of keys (by id) forward."""
+
+
+class Devices(Protocol):
+    async def get(self, org: int, ident: str) -> Device | None:
+        """By identifier, equal in NFC form."""
+
+    async def by_id(self, org: int, device: int) -> Device | None: ...
+
+    async def by_idents(self, org: int, idents: Collection[str]) -> dict[str, Device]:
+        """The devices there are among `idents`, by `names.identity_key` of their identifier."""
+
+    async def insert(self, org: int, new: NewDevice, at: Instant) -> Device | None:
+        """Store a new device at revision 1, NO_IDENTITY; None if the identifier is taken."""
+
+    async def insert_many(self, org: int, new: Sequence[NewDevice], at: Instant) -> list[Device]:
+        """As `insert`, for devices whose identifiers are known to be free and distinct; in their order."""
+
+    async def replace(self, was: Device, now: Device) -> bool:
+        """Write `now` over `was`; False if the present revision is not `was.revision` or the device is gone.
+
+        Raises Fault conflict `ident_taken` if the new identifier belongs to another device.
+        """
+
+    async def delete(self, was: Device) -> bool:
+        """Remove the device with its tags and links; False as for `replace`."""
+
+    async def move(self, was: Device, now: Device) -> bool:
+        """Give the device and its links to the organization of `now`, where its identifier is known to be free.
+
+        False as for `replace`.
+        """
+
+    async def page(self, org: int, filter: Filter | None, sort: Sort, page: Page) -> list[Device]:
+        """Up to `page.limit` devices after `page.after`, by the sort field and then id; devices without the field come last."""
+
+    async def count(self, org: int, filter: Filter | None) -> int: ...
+
+    async def counts(self, org: int) -> Counts: ...
+
+
+class Named(Protocol[R]):
+    """Records of one organization that have a unique name: owners (by ref), groups, metadata fields."""
+
+    async def get(self, org: int, name: str) -> R | None: ...
+
+    async def by_id(self, org: int, record: int) -> R | None: ...
+
+    async def page(self, org: int, after: str, limit: int) -> list[R]:
+        """Records whose name follows `after`, by name in byte order."""
+
+    async def insert(self, new: R) -> R | None:
+        """Store a new record; its id is assigned here; None if the name is taken."""
+
+    async def replace(self, changed: R) -> bool:
+        """Write the record over revision `changed.revision - 1`; False if that is not the present revision."""
+
+    async def delete(self, org: int, record: int) -> bool: ...
+
+
+class Timeline(Protocol):
+    async def append(self, events: Sequence[NewEvent]) -> None: ...
+
+    async def of_subject(self, org: int, subject: str, subject_id: int, before: int, limit: int) -> list[Event]:
+        """Newest first, with an id below `before`."""
+
+    async def since(self, org: int, after: int, limit: int) -> list[Event]:
+        """Oldest first, with an id above `after`."""
+
+    async def published(self, after: int, limit: int) -> list[Event]:
+        """As `since`, over all organizations: for the publisher alone."""
+
+    async def last(self) -> int:
+        """The id of the newest event of all organizations, 0 if there is none."""
+
+    async def move(self, org: int, subject: str, subject_id: int, to: int) -> None:
+        """Give a subject's events to another organization."""
+
+    async def forget(self, org: int, subject: str, subject_id: int) -> None:
+        """Remove a subject's events: deleted means gone."""
+
+
+class Usage(Protocol):
+    """How much of each quota an organization uses."""
+
+    async def add(self, org: int, noun: str, count: int, quota: int) -> bool:
+        """Count `count` more (or fewer, if negative); False, and no change, if that would pass `quota`."""
+
+    async def of(self, org: int) -> dict[str, int]: ...
+
+
+class Replays(Protocol):
+    async def get(self, org: int, key: int, name: str) -> Replay | None: ...
+
+    async def put(self, org: int, key: int, name: str, replay: Replay) -> None: ...
+
+    async def purge(self, before: Instant) -> None:
+        """Forget the replays of all organizations that were stored before that time."""
+
+
+class Records(Protocol):
+    """Every noun of the store, within one transaction or one way of reading."""
+
+    @property
+    def organizations(self) -> Organizations: ...
+    @property
+    def keys(self) -> Keys: ...
+    @property
+    def devices(self) -> Devices: ...
+    @property
+    def owners(self) -> Named[Owner]: ...
+    @property
+    def groups(self) -> Named[Group]: ...
+    @property
+    def metadata_fields(self) -> Named[MetadataField]: ...
+    @property
+    def timeline(self) -> Timeline: ...
+    @property
+    def usage(self) -> Usage: ...
+    @property
+    def replays(self) -> Replays: ...
+
+
+class Store(Protocol):
+    """One open store."""
+
+    @property
+    def read(self) -> Records:
+        """For look-ups of single records: answered at once, each in its own snapshot."""
+
+    @property
+    def scan(self) -> Records:
+        """For pages and counts: answered without holding up the event loop.
+
+        Raises Fault unavailable `query_too_costly` when a statement takes longer than `limits.SCAN_TIME`.
+        """
+
+    @property
+    def bulk(self) -> Records:
+        """For long walks in large pages: always away from the event loop, without a limit of time."""
+
+    async def write(self, work: Callable[[Records], Awaitable[T]], *, bulk: bool = False) -> T:
+        """Run `work` in one transaction and answer after its commit is on disk.
+
+        A raise undoes all of it. `work` awaits nothing but the records it is given. `bulk` says that it takes
+        milliseconds and may run beside the event loop. Raises Fault unavailable `storage_full` on a full disk.
+        """
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        """Call `listener` on the event loop after each commit."""
+
+    async def backup(self, target: Path) -> None:
+        """Write a consistent copy of the whole store to `target`, which must not exist, readable by its owner only."""
+
+    async def close(self) -> None: ...

@@ -1,0 +1,26 @@
+"""All nouns over one connection: what `port.Records` promises."""
+
+from fleetroll.core.model import Group, MetadataField, Owner
+from fleetroll.store import rows
+from fleetroll.store.connection import Connection
+from fleetroll.store.devices import Devices
+from fleetroll.store.keys import Keys
+from fleetroll.store.named import Named
+from fleetroll.store.organizations import Organizations, Usage
+from fleetroll.store.select import Syntax
+from fleetroll.store.timeline import Replays, Timeline
+
+
+class Records:
+    """Implements `port.Records`."""
+
+    def __init__(self, connection: Connection, syntax: Syntax) -> None:
+        self.organizations = Organizations(connection)
+        self.usage = Usage(connection)
+        self.keys = Keys(connection)
+        self.devices = Devices(connection, syntax)
+        self.owners: Named[Owner] = Named(connection, "owner", rows.owner)
+        self.groups: Named[Group] = Named(connection, "group", rows.group)
+        self.metadata_fields: Named[MetadataField] = Named(connection, "metadata_field", rows.metadata_field)
+        self.timeline = Timeline(connection)
+        self.replays = Replays(connection)

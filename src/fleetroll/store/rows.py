@@ -1,0 +1,165 @@
+"""Rows to records and back. Column orders are those of the .sql files; documents stay JSON text on the way."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from fleetroll.core.lifecycle import Status
+from fleetroll.core.model import (
+    Device,
+    Event,
+    FieldKind,
+    Group,
+    Key,
+    KeyKind,
+    MetadataField,
+    NewDevice,
+    NewEvent,
+    Organization,
+    Owner,
+)
+from fleetroll.core.names import identity_key
+from fleetroll.core.policy import Role
+from fleetroll.core.query import fold
+from fleetroll.store.connection import Row
+
+_strings: Callable[[str], tuple[str, ...]] = msgspec.json.Decoder(tuple[str, ...]).decode
+_ids: Callable[[str], tuple[int, ...]] = msgspec.json.Decoder(tuple[int, ...]).decode
+_quotas: Callable[[str], dict[str, int]] = msgspec.json.Decoder(dict[str, int]).decode
+_STATUS = {status.value: status for status in Status}
+_EMPTY_LIST = "[]"
+
+
+def text(document: Raw) -> str:
+    """The JSON text of a document, as it is stored."""
+    return bytes(document).decode()
+
+
+def json_text(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def device(row: Row) -> Device:
+    software, tags, owners = row[6], row[8], row[9]
+    return Device(
+        row[0],
+        row[1],
+        row[2],
+        row[3],
+        row[4],
+        row[5],
+        None if software is None else Raw(software),
+        Raw(row[7]),
+        () if tags == _EMPTY_LIST else _strings(tags),
+        () if owners == _EMPTY_LIST else _strings(owners),
+        Raw(row[10]),
+        Raw(row[11]),
+        _STATUS[row[12]],
+        bool(row[13]),
+        row[14],
+        row[15],
+        row[16],
+        row[17],
+        row[18],
+        Raw(row[19]),
+    )
+
+
+def search_text(ident: str, name: str | None) -> str:
+    """What a substring search looks through. The line end keeps the two apart: neither may contain one."""
+    return f"{fold(ident)}\n{fold(name or '')}"
+
+
+def device_values(record: Device | NewDevice) -> dict[str, Any]:
+    """The columns that a caller decides, for insert and replace."""
+    return {
+        "ident": record.ident,
+        "ident_key": identity_key(record.ident),
+        "search": search_text(record.ident, record.name),
+        "name": record.name,
+        "kind": record.kind,
+        "hardware_version": record.hardware_version,
+        "software": None if record.software is None else text(record.software),
+        "metadata": text(record.metadata),
+        "tags": json_text(record.tags) if record.tags else _EMPTY_LIST,
+        "owners": json_text(record.owners) if record.owners else _EMPTY_LIST,
+        "metric_schema": text(record.schema),
+        "config": text(record.config),
+        "extras": text(record.extras),
+    }
+
+
+def organization(row: Row) -> Organization:
+    return Organization(
+        row[0], row[1] or None, row[2], row[3], (*_ids(row[4]), row[0]), bool(row[5]), _quotas(row[6]), *row[7:10]
+    )
+
+
+def organization_values(record: Organization) -> dict[str, Any]:
+    return {
+        "org": record.id,
+        "parent": record.parent or 0,
+        "slug": record.slug,
+        "name": record.name,
+        "lineage": json_text(record.lineage[:-1]),
+        "disabled": record.disabled,
+        "quotas": json_text(record.quotas),
+        "created_at": record.created_at,
+        "updated_at": record.updated_at,
+        "revision": record.revision,
+    }
+
+
+def key(row: Row) -> Key:
+    return Key(row[0], row[1], row[2], KeyKind(row[3]), Role(row[4]), _strings(row[5]), *row[6:10])
+
+
+def key_values(record: Key) -> dict[str, Any]:
+    return {
+        "org": record.org,
+        "name": record.name,
+        "kind": record.kind.value,
+        "role": record.role.value,
+        "scopes": json_text(record.scopes),
+        "created_at": record.created_at,
+        "expires_at": record.expires_at,
+    }
+
+
+def owner(row: Row) -> Owner:
+    return Owner(*row)
+
+
+def group(row: Row) -> Group:
+    return Group(*row)
+
+
+def metadata_field(row: Row) -> MetadataField:
+    return MetadataField(*row[:3], FieldKind(row[3]), row[4], bool(row[5]), *row[6:])
+
+
+def named_values(record: Owner | Group | MetadataField) -> dict[str, Any]:
+    return {
+        name: value.value if isinstance(value, FieldKind) else value
+        for name, value in msgspec.structs.asdict(record).items()
+    }
+
+
+def event(row: Row) -> Event:
+    return Event(*row[:9], Raw(row[9]))
+
+
+def event_values(record: NewEvent) -> dict[str, Any]:
+    return {
+        "org": record.org,
+        "at": record.at,
+        "type": record.type,
+        "subject": record.subject,
+        "subject_id": record.subject_id,
+        "name": record.name,
+        "actor": record.actor,
+        "request": record.request,
+        "data": text(record.data),
+    }

@@ -1,0 +1,275 @@
+"""Filters to statements: literal fragments chosen from tables, with every value bound.
+
+Nothing from a request becomes part of a statement's text; the set of texts is finite but for how fragments nest.
+What a filter means is defined by `core.query.matches`. Where a page in order of id has a selective conjunct with an
+index of its own (a substring, a tag, an owner), that index drives the join, so a page reads only its own rows.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from fleetroll.core.faults import invalid
+from fleetroll.core.fields import DEVICE_FIELDS
+from fleetroll.core.names import identity_key
+from fleetroll.core.query import (
+    And,
+    Comparison,
+    FieldType,
+    Filter,
+    Not,
+    Operator,
+    Or,
+    Page,
+    Pattern,
+    Search,
+    Sort,
+    Value,
+    conjuncts,
+    fold,
+)
+
+COLUMNS = (
+    "d.id, d.org, d.ident, d.name, d.kind, d.hardware_version, d.software, d.metadata, d.tags, d.owners, d.metric_schema, "
+    "d.config, d.status, d.connected, d.last_seen, d.activated_at, d.created_at, d.updated_at, d.revision, d.extras"
+)
+_COLUMN = {field: f"d.{field}" for field in DEVICE_FIELDS} | {"ident": "d.ident_key"}
+_NULLABLE = frozenset({"name", "kind", "last_seen"})
+_SORTS = {field.name: _COLUMN[field.name] for field in DEVICE_FIELDS.values() if field.sortable}
+
+_SCALAR = {
+    Operator.EQ: "{column} = {value}",
+    Operator.LT: "{column} < {value}",
+    Operator.LE: "{column} <= {value}",
+    Operator.GT: "{column} > {value}",
+    Operator.GE: "{column} >= {value}",
+    Operator.LIKE: "{column} LIKE {value} ESCAPE '\\'",
+    Operator.CONTAINS: "{column} LIKE {value} ESCAPE '\\'",
+    Operator.EXISTS: "{column} IS NOT NULL",
+}
+_LINKS = {"tags": ("device_tag", "tag"), "owners": ("device_owner", "owner")}
+_LINK_EXACT = "EXISTS (SELECT 1 FROM {table} AS l WHERE l.org = d.org AND l.{name} = {value} AND l.device = d.id)"
+_LINK_LIKE = (
+    "EXISTS (SELECT 1 FROM {table} AS l WHERE l.org = d.org AND l.{name} LIKE {value} ESCAPE '\\' AND l.device = d.id)"
+)
+_LINK_ANY = "{column} <> '[]'"
+_COMPARE = {Operator.EQ: "=", Operator.LT: "<", Operator.LE: "<=", Operator.GT: ">", Operator.GE: ">="}
+
+
+class Syntax(Struct, frozen=True):
+    """What differs between engines in a filter. Fragments take {column}, {path}, {value} and {compare}."""
+
+    json_path: Callable[[tuple[str, ...]], str]
+    json_text: str
+    json_like: str
+    json_number: str
+    json_true: str
+    json_false: str
+    json_null: str
+    json_present: str
+    json_nonempty: str
+    search_driver: str
+    search_driver_id: str
+    search_driver_match: str
+    search_subquery: str
+    search_match: Callable[[str], str | None]
+
+
+class Query(Struct, frozen=True):
+    """A statement and the values it binds."""
+
+    text: str
+    values: dict[str, Any]
+
+
+def pages(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, page: Page) -> list[Query]:
+    """The statements that make up one page, each to be asked for what the ones before it left of the limit.
+
+    A nullable sort field takes two: devices that have it, then those that have not.
+    """
+    if sort.field not in _NULLABLE:
+        return [_page(syntax, org, filter, sort, page, None)]
+    if page.after and page.after[0] is None:
+        return [_page(syntax, org, filter, sort, page, "IS NULL")]
+    present = _page(syntax, org, filter, sort, page, "IS NOT NULL")
+    return [present, _page(syntax, org, filter, sort, Page(page.limit), "IS NULL")]
+
+
+def count(syntax: Syntax, org: int, filter: Filter | None) -> Query:
+    builder = _Builder(syntax, org)
+    source, _ = builder.source(filter, driven=True)
+    return Query(f"SELECT count(*) FROM {source} WHERE {builder.where(filter)}", builder.values)
+
+
+def by_idents(org: int, keys: Sequence[str]) -> Query:
+    """The devices with these identity keys. The list is padded to a power of two, so there are few texts to prepare."""
+    size = 1 << max(0, len(keys) - 1).bit_length()
+    padded = [*keys, *[""] * (size - len(keys))]  # no identifier is empty
+    values = {f"i{number}": key for number, key in enumerate(padded)}
+    names = ", ".join(f":{name}" for name in values)
+    text = f"SELECT {COLUMNS} FROM device AS d WHERE d.org = :org AND d.ident_key IN ({names})"
+    return Query(text, {"org": org, **values})
+
+
+def _page(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, page: Page, presence: str | None) -> Query:
+    builder = _Builder(syntax, org)
+    source, id_column = builder.source(filter, driven=sort.field == "id")
+    conditions = [builder.where(filter)]
+    column = _SORTS[sort.field]
+    keys = (id_column,) if sort.field == "id" or presence == "IS NULL" else (column, id_column)
+    if presence:
+        conditions.append(f"{column} {presence}")
+    if page.after:
+        conditions.append(builder.beyond(keys, page.after, descending=sort.descending))
+    direction = " DESC" if sort.descending else ""
+    order = ", ".join(key + direction for key in keys)
+    builder.values["limit"] = page.limit
+    text = f"SELECT {COLUMNS} FROM {source} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT :limit"
+    return Query(text, builder.values)
+
+
+class _Builder:
+    """Collects bound values while the fragments of one statement are chosen."""
+
+    def __init__(self, syntax: Syntax, org: int) -> None:
+        self._syntax = syntax
+        self._driver: Filter | None = None
+        self._driver_condition = ""
+        self.values: dict[str, Any] = {"org": org}
+
+    def source(self, filter: Filter | None, *, driven: bool) -> tuple[str, str]:
+        """The FROM part, and the column that holds the device's id."""
+        for part in conjuncts(filter) if driven and filter is not None else ():
+            if isinstance(part, Search) and (match := self._syntax.search_match(fold(part.text))) is not None:
+                self._driver_condition = self._syntax.search_driver_match.format(value=self._bind(match))
+                return f"{self._syntax.search_driver} CROSS JOIN device AS d", self._syntax.search_driver_id
+            if _is_member(part):
+                table, name = _LINKS[part.field]
+                self._driver = part
+                self._driver_condition = f"l.org = :org AND l.{name} = {self._bind(part.value)} AND d.id = l.device"
+                return f"{table} AS l CROSS JOIN device AS d", "l.device"
+        return "device AS d", "d.id"
+
+    def where(self, filter: Filter | None) -> str:
+        conditions = [self._driver_condition] if self._driver_condition else []
+        conditions.append("d.org = :org")
+        parts = conjuncts(filter) if filter is not None else ()
+        conditions.extend(self._fragment(part) for part in parts if part is not self._driver)
+        return " AND ".join(conditions)
+
+    def beyond(self, keys: tuple[str, ...], after: tuple[Value, int], *, descending: bool) -> str:
+        """The keyset condition: rows that follow the last one seen."""
+        sign = "<" if descending else ">"
+        if len(keys) == 1:
+            return f"{keys[0]} {sign} {self._bind(after[1])}"
+        return f"({', '.join(keys)}) {sign} ({self._bind(after[0])}, {self._bind(after[1])})"
+
+    def _bind(self, value: object) -> str:
+        name = f"v{len(self.values)}"
+        self.values[name] = value
+        return f":{name}"
+
+    def _fragment(self, filter: Filter) -> str:
+        match filter:
+            case And():
+                return f"({' AND '.join(map(self._fragment, filter.parts))})"
+            case Or():
+                return f"({' OR '.join(map(self._fragment, filter.parts))})"
+            case Not():
+                # A comparison with an absent value is NULL here and false in `matches`; this makes them agree.
+                return f"({self._fragment(filter.part)}) IS NOT TRUE"
+            case Search():
+                return self._search(fold(filter.text))
+            case Comparison():
+                return self._comparison(filter)
+
+    def _search(self, needle: str) -> str:
+        itself = f"d.search LIKE {self._bind('%' + _escape(needle) + '%')} ESCAPE '\\'"
+        match = None if self._driver_condition else self._syntax.search_match(needle)
+        if match is None:
+            return itself
+        return f"({self._syntax.search_subquery.format(value=self._bind(match))} AND {itself})"
+
+    def _comparison(self, comparison: Comparison) -> str:
+        kind = DEVICE_FIELDS[comparison.field].type
+        if kind is FieldType.DOCUMENT:
+            return self._document(comparison)
+        if kind is FieldType.SET:
+            return self._link(comparison)
+        if comparison.operator is Operator.CONTAINS and comparison.field in _SEARCHED:
+            return self._searched(comparison)
+        value = self._bind(_scalar(comparison)) if comparison.operator is not Operator.EXISTS else ""
+        return _SCALAR[comparison.operator].format(column=_COLUMN[comparison.field], value=value)
+
+    def _searched(self, comparison: Comparison) -> str:
+        pattern = _SEARCHED[comparison.field].format(_escape(fold(str(comparison.value))))
+        return f"d.search LIKE {self._bind(pattern)} ESCAPE '\\'"
+
+    def _link(self, comparison: Comparison) -> str:
+        table, name = _LINKS[comparison.field]
+        if comparison.operator is Operator.EXISTS:
+            return _LINK_ANY.format(column=_COLUMN[comparison.field])
+        if isinstance(comparison.value, Pattern):
+            return _LINK_LIKE.format(table=table, name=name, value=self._bind(_like(comparison.value)))
+        return _LINK_EXACT.format(table=table, name=name, value=self._bind(comparison.value))
+
+    def _document(self, comparison: Comparison) -> str:
+        syntax, column, operator = self._syntax, _COLUMN[comparison.field], comparison.operator
+        if operator is Operator.EXISTS and not comparison.path:
+            return syntax.json_nonempty.format(column=column)
+        keys = comparison.path
+        if operator is Operator.HAS:
+            if not isinstance(comparison.value, str):
+                raise invalid("invalid_filter", "A document is asked for a key by its exact name.", "filter")
+            keys = (*keys, comparison.value)
+        path = self._bind(syntax.json_path(keys))
+        if operator in {Operator.EXISTS, Operator.HAS}:
+            return syntax.json_present.format(column=column, path=path)
+        return self._leaf(comparison, column, path)
+
+    def _leaf(self, comparison: Comparison, column: str, path: str) -> str:
+        syntax, value = self._syntax, comparison.value
+        if value is None or isinstance(value, bool):
+            fragment = {None: syntax.json_null, True: syntax.json_true, False: syntax.json_false}[value]
+            return fragment.format(column=column, path=path)
+        if comparison.operator in {Operator.LIKE, Operator.CONTAINS}:
+            return syntax.json_like.format(column=column, path=path, value=self._bind(_scalar(comparison)))
+        fragment = syntax.json_text if isinstance(value, str) else syntax.json_number
+        compare = _COMPARE[comparison.operator]
+        return fragment.format(column=column, path=path, value=self._bind(_number(value)), compare=compare)
+
+
+# The two halves of `search` are told apart by the line end between them.
+_SEARCHED = {"ident": "%{}%\n%", "name": "%\n%{}%"}
+
+
+def _is_member(part: Filter) -> bool:
+    return (
+        isinstance(part, Comparison)
+        and part.field in _LINKS
+        and part.operator is Operator.HAS
+        and isinstance(part.value, str)
+    )
+
+
+def _scalar(comparison: Comparison) -> object:
+    value = comparison.value
+    if isinstance(value, Pattern):
+        return _like(value)
+    if comparison.operator is Operator.CONTAINS:
+        return f"%{_escape(str(value))}%"
+    return identity_key(value) if comparison.field == "ident" and isinstance(value, str) else value
+
+
+def _number(value: Value) -> Value:
+    # Beyond 63 bits both engines compare in floating point; so does the value.
+    return float(value) if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63 else value
+
+
+def _like(pattern: Pattern) -> str:
+    return "%".join(map(_escape, pattern.parts))
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -1,0 +1,64 @@
+-- device_get: by identifier
+SELECT id, org, ident, name, kind, hardware_version, software, metadata, tags, owners, metric_schema, config, status,
+    connected, last_seen, activated_at, created_at, updated_at, revision, extras
+FROM device WHERE org = :org AND ident_key = :ident_key;
+
+-- device_by_id: by number
+SELECT id, org, ident, name, kind, hardware_version, software, metadata, tags, owners, metric_schema, config, status,
+    connected, last_seen, activated_at, created_at, updated_at, revision, extras
+FROM device WHERE org = :org AND id = :device;
+
+-- device_insert: a new device; nothing if the identifier is taken
+INSERT INTO device (org, ident, ident_key, search, name, kind, hardware_version, software, metadata, tags, owners,
+    metric_schema, config, status, connected, created_at, updated_at, revision, extras)
+VALUES (:org, :ident, :ident_key, :search, :name, :kind, :hardware_version, :software, :metadata, :tags, :owners,
+    :metric_schema, :config, :status, false, :at, :at, 1, :extras)
+ON CONFLICT (org, ident_key) DO NOTHING RETURNING id;
+
+-- device_replace: over a known revision
+UPDATE device SET ident = :ident, ident_key = :ident_key, search = :search, name = :name, kind = :kind,
+    hardware_version = :hardware_version, software = :software, metadata = :metadata, tags = :tags, owners = :owners,
+    metric_schema = :metric_schema, config = :config, status = :status, connected = :connected, last_seen = :last_seen,
+    activated_at = :activated_at, updated_at = :updated_at, revision = :revision, extras = :extras
+WHERE org = :org AND id = :device AND revision = :known RETURNING id;
+
+-- device_update: as device_replace where neither identifier nor name change, which spares their indexes
+UPDATE device SET kind = :kind,
+    hardware_version = :hardware_version, software = :software, metadata = :metadata, tags = :tags, owners = :owners,
+    metric_schema = :metric_schema, config = :config, status = :status, connected = :connected, last_seen = :last_seen,
+    activated_at = :activated_at, updated_at = :updated_at, revision = :revision, extras = :extras
+WHERE org = :org AND id = :device AND revision = :known RETURNING id;
+
+-- device_delete: over a known revision
+DELETE FROM device WHERE org = :org AND id = :device AND revision = :known RETURNING id;
+
+-- device_tag_insert: one tag of one device
+INSERT INTO device_tag (org, tag, device) VALUES (:org, :tag, :device);
+
+-- device_tag_delete: one tag of one device
+DELETE FROM device_tag WHERE org = :org AND tag = :tag AND device = :device;
+
+-- device_owner_insert: one owner of one device
+INSERT INTO device_owner (org, owner, device) VALUES (:org, :owner, :device);
+
+-- device_owner_delete: one owner of one device
+DELETE FROM device_owner WHERE org = :org AND owner = :owner AND device = :device;
+
+-- device_count: all of an organization
+SELECT count(*) FROM device WHERE org = :org;
+
+-- device_count_status: how many of each
+SELECT status, count(*) FROM device WHERE org = :org GROUP BY status;
+
+-- device_count_kind: how many of each
+SELECT kind, count(*) FROM device WHERE org = :org GROUP BY kind;
+
+-- device_count_tag: how many of each, the most frequent first
+SELECT tag, count(*) AS devices FROM device_tag WHERE org = :org GROUP BY tag ORDER BY devices DESC, tag LIMIT 1000;
+
+-- device_count_connected: those with a connection now
+SELECT count(*) FROM device WHERE org = :org AND connected = true;
+
+-- device_move: to another organization, over a known revision
+UPDATE device SET org = :to, updated_at = :updated_at, revision = :revision
+WHERE org = :org AND id = :device AND revision = :known RETURNING id;

@@ -1,0 +1,34 @@
+-- organization_get: one organization by id
+SELECT id, parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision
+FROM organization WHERE id = :org;
+
+-- organization_child: a direct child by slug
+SELECT id, parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision
+FROM organization WHERE parent = :org AND slug = :slug;
+
+-- organization_children: direct children by slug
+SELECT id, parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision
+FROM organization WHERE parent = :org AND slug > :after ORDER BY slug LIMIT :limit;
+
+-- organization_insert: a new organization, its lineage without itself; nothing if the slug is taken
+INSERT INTO organization (parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision)
+VALUES (:parent, :slug, :name, :lineage, :disabled, :quotas, :created_at, :updated_at, :revision)
+ON CONFLICT (parent, slug) DO NOTHING RETURNING id;
+
+-- organization_replace: over the revision before
+UPDATE organization SET name = :name, disabled = :disabled, quotas = :quotas, updated_at = :updated_at, revision = :revision
+WHERE id = :org AND revision = :revision - 1 RETURNING id;
+
+-- organization_delete: the row; the service has made sure that nothing hangs on it
+DELETE FROM organization WHERE id = :org;
+
+-- usage_add: count more, unless that passes the quota
+INSERT INTO quota_usage (org, noun, used) VALUES (:org, :noun, :count)
+ON CONFLICT (org, noun) DO UPDATE SET used = quota_usage.used + :count
+WHERE :count < 0 OR quota_usage.used + :count <= :quota RETURNING used;
+
+-- usage_of: every counter of an organization
+SELECT noun, used FROM quota_usage WHERE org = :org ORDER BY noun;
+
+-- usage_forget: with the organization
+DELETE FROM quota_usage WHERE org = :org;

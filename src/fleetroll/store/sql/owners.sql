@@ -1,0 +1,21 @@
+-- owner_get: by reference
+SELECT id, org, ref, name, phone, address, created_at, updated_at, revision FROM owner WHERE org = :org AND ref = :name;
+
+-- owner_by_id: by number
+SELECT id, org, ref, name, phone, address, created_at, updated_at, revision FROM owner WHERE org = :org AND id = :record;
+
+-- owner_page: by reference
+SELECT id, org, ref, name, phone, address, created_at, updated_at, revision
+FROM owner WHERE org = :org AND ref > :after ORDER BY ref LIMIT :limit;
+
+-- owner_insert: a new owner; nothing if the reference is taken
+INSERT INTO owner (org, ref, name, phone, address, created_at, updated_at, revision)
+VALUES (:org, :ref, :name, :phone, :address, :created_at, :updated_at, :revision)
+ON CONFLICT (org, ref) DO NOTHING RETURNING id;
+
+-- owner_replace: over the revision before
+UPDATE owner SET ref = :ref, name = :name, phone = :phone, address = :address, updated_at = :updated_at, revision = :revision
+WHERE org = :org AND id = :id AND revision = :revision - 1 RETURNING id;
+
+-- owner_delete: the row
+DELETE FROM owner WHERE org = :org AND id = :record RETURNING id;

@@ -1,0 +1,23 @@
+-- sqlite_sequence: the highest id that a table has given
+SELECT seq FROM sqlite_sequence WHERE name = :name;
+
+-- sqlite_load_device: whole new devices from a JSON array of rows, each with its org
+INSERT INTO device (id, org, ident, ident_key, search, name, kind, hardware_version, software, metadata, tags, owners,
+    metric_schema, config, extras, status, connected, created_at, updated_at, revision)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8,
+    value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13, value ->> 14, value ->> 15, false,
+    value ->> 16, value ->> 16, 1
+FROM json_each(:rows);
+
+-- sqlite_load_device_tag: links from a JSON array of org, tag, device
+INSERT INTO device_tag (org, tag, device)
+SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(:rows);
+
+-- sqlite_load_device_owner: links from a JSON array of org, owner, device
+INSERT INTO device_owner (org, owner, device)
+SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(:rows);
+
+-- sqlite_load_timeline: entries from a JSON array of rows, each with its org
+INSERT INTO timeline (org, at, type, subject, subject_id, name, actor, request, data)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8
+FROM json_each(:rows);

@@ -1,0 +1,28 @@
+-- timeline_insert: one entry
+INSERT INTO timeline (org, at, type, subject, subject_id, name, actor, request, data)
+VALUES (:org, :at, :type, :subject, :subject_id, :name, :actor, :request, :data);
+
+-- timeline_of_subject: newest first
+SELECT id, org, at, type, subject, subject_id, name, actor, request, data
+FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :subject_id AND id < :before
+ORDER BY id DESC LIMIT :limit;
+
+-- timeline_since: oldest first
+SELECT id, org, at, type, subject, subject_id, name, actor, request, data
+FROM timeline WHERE org = :org AND id > :after ORDER BY id LIMIT :limit;
+
+-- timeline_published: all tenants, oldest first, for the publisher
+SELECT id, org, at, type, subject, subject_id, name, actor, request, data
+FROM timeline WHERE id > :after ORDER BY id LIMIT :limit;
+
+-- timeline_last: all tenants, the newest number
+SELECT coalesce(max(id), 0) FROM timeline;
+
+-- timeline_forget: everything about a subject
+DELETE FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :subject_id;
+
+-- timeline_forget_all: with the organization
+DELETE FROM timeline WHERE org = :org;
+
+-- timeline_move: to another organization, with its subject
+UPDATE timeline SET org = :to WHERE org = :org AND subject = :subject AND subject_id = :subject_id;

@@ -1,0 +1,20 @@
+"""The named SQL statements, loaded from the .sql files once: `-- name: what it does`, then the text up to a semicolon."""
+
+import re
+from importlib import resources
+
+_STATEMENT = re.compile(r"^-- (?P<name>\w+): (?P<about>.+)\n(?P<text>(?:(?!^-- ).*\n?)+?.*;)\s*$", re.MULTILINE)
+
+
+def load() -> dict[str, str]:
+    """Every statement by its name. Raises ValueError if two share one."""
+    statements: dict[str, str] = {}
+    for source in sorted(resources.files("fleetroll.store").joinpath("sql").iterdir(), key=lambda file: file.name):
+        for match in _STATEMENT.finditer(source.read_text("utf-8")):
+            if match["name"] in statements:
+                raise ValueError(f"two statements are named {match['name']}")
+            statements[match["name"]] = match["text"].strip().rstrip(";")
+    return statements
+
+
+SQL = load()

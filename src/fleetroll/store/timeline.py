@@ -1,0 +1,77 @@
+"""The timeline, which is also the outbox, and the stored answers to idempotent requests."""
+
+from collections.abc import Sequence
+
+from fleetroll.core.model import Event, Instant, NewEvent
+from fleetroll.store import rows
+from fleetroll.store.connection import Connection, Values
+from fleetroll.store.port import Replay
+from fleetroll.store.statements import SQL
+
+_WORTH_LOADING = 16
+
+
+class Timeline:
+    """Implements `port.Timeline`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def append(self, events: Sequence[NewEvent]) -> None:
+        values = [rows.event_values(event) for event in events]
+        if len(values) < _WORTH_LOADING:
+            await self._connection.many(SQL["timeline_insert"], values)
+        else:
+            await self._connection.load("timeline", [list(entry.values()) for entry in values])
+
+    async def of_subject(self, org: int, subject: str, subject_id: int, before: int, limit: int) -> list[Event]:
+        values = {"org": org, "subject": subject, "subject_id": subject_id, "before": before, "limit": limit}
+        return await self._events("timeline_of_subject", values)
+
+    async def since(self, org: int, after: int, limit: int) -> list[Event]:
+        return await self._events("timeline_since", {"org": org, "after": after, "limit": limit})
+
+    async def published(self, after: int, limit: int) -> list[Event]:
+        return await self._events("timeline_published", {"after": after, "limit": limit})
+
+    async def last(self) -> int:
+        row = await self._connection.one(SQL["timeline_last"], {})
+        return int(row[0]) if row else 0
+
+    async def move(self, org: int, subject: str, subject_id: int, to: int) -> None:
+        values = {"org": org, "subject": subject, "subject_id": subject_id, "to": to}
+        await self._connection.all(SQL["timeline_move"], values)
+
+    async def forget(self, org: int, subject: str, subject_id: int) -> None:
+        values = {"org": org, "subject": subject, "subject_id": subject_id}
+        await self._connection.all(SQL["timeline_forget"], values)
+
+    async def _events(self, statement: str, values: Values) -> list[Event]:
+        return [rows.event(row) for row in await self._connection.all(SQL[statement], values)]
+
+
+class Replays:
+    """Implements `port.Replays`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def get(self, org: int, key: int, name: str) -> Replay | None:
+        row = await self._connection.one(SQL["replay_get"], {"org": org, "key": key, "name": name})
+        return Replay(*row) if row else None
+
+    async def put(self, org: int, key: int, name: str, replay: Replay) -> None:
+        values = {
+            "org": org,
+            "key": key,
+            "name": name,
+            "fingerprint": replay.fingerprint,
+            "status": replay.status,
+            "headers": replay.headers,
+            "body": replay.body,
+            "at": replay.at,
+        }
+        await self._connection.all(SQL["replay_put"], values)
+
+    async def purge(self, before: Instant) -> None:
+        await self._connection.all(SQL["replay_purge"], {"before": before})

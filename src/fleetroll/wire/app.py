@@ -1,0 +1,81 @@
+"""The ASGI application: the kernel, and the few paths that belong to the server rather than to a dialect."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+from starlette.middleware.cors import CORSMiddleware
+
+from fleetroll import __version__
+from fleetroll.wire import docs_page, metrics, openapi
+from fleetroll.wire.dialect import Dialect
+from fleetroll.wire.serve import Kernel, Receive, Scope, Send, Settings
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+_JSON = "application/json"
+_EXPOSED = ["ETag", "Location", "Retry-After", "X-Request-Id", "Idempotency-Replayed"]
+# Nothing but our own styles: the page has no script, and nothing in it comes from a request.
+_PAGE_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+class Server:
+    """Routes the server's own paths and leaves all others to the kernel."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        dialects: Sequence[Dialect],
+        measured: metrics.Metrics,
+        ready: Callable[[], bool],
+        followers: Callable[[], int],
+    ) -> None:
+        self._kernel = kernel
+        self._metrics = measured
+        self._ready = ready
+        self._followers = followers
+        self._description = msgspec.json.encode(openapi.describe(dialects))
+        self._page = docs_page.render(dialects)
+        self._pages: dict[str, Callable[[], tuple[int, str, bytes]]] = {
+            "/health": lambda: (200, _JSON, msgspec.json.encode({"status": "alive", "version": __version__})),
+            "/ready": self._readiness,
+            "/metrics": lambda: (200, metrics.CONTENT_TYPE, self._metrics.render(self._followers())),
+            "/openapi.json": lambda: (200, _JSON, self._description),
+            "/docs": lambda: (200, "text/html; charset=utf-8", self._page),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        page = self._pages.get(scope["path"])
+        if page is None or scope["method"] not in {"GET", "HEAD"}:
+            await self._kernel(scope, receive, send)
+            return
+        status, media_type, body = page()
+        headers = [
+            (b"content-type", media_type.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-request-id", self._kernel.request_id(scope["headers"]).encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"content-security-policy", _PAGE_POLICY.encode()),
+        ]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _readiness(self) -> tuple[int, str, bytes]:
+        if self._ready():
+            return 200, _JSON, b'{"status":"ready"}'
+        return 503, _JSON, b'{"status":"not ready"}'
+
+
+def with_cors(app: App, settings: Settings) -> Any:
+    """Answer browsers of the configured origins; without any, the application stays as it is."""
+    if not settings.cors_origins:
+        return app
+    return CORSMiddleware(
+        app,  # type: ignore[arg-type]  # the same protocol, spelled with plain dictionaries
+        allow_origins=list(settings.cors_origins),
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=_EXPOSED,
+        max_age=600,
+    )

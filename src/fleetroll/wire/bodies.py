@@ -1,0 +1,215 @@
+"""Request bodies: counted while they arrive, checked before they are decoded, decoded strictly.
+
+One written rule for a member that is given twice in one JSON object: the last one wins, everywhere.
+"""
+
+import csv
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from fleetroll.core import documents, limits
+from fleetroll.core.faults import Fault, Kind, invalid
+from fleetroll.wire.dialect import Lines
+
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+
+
+class Gone(Exception):
+    """The client closed the connection before its request was complete; there is nobody to answer."""
+
+
+async def read(receive: Receive, limit: int) -> bytes:
+    """The whole body. Raises Fault too_large once it has more than `limit` bytes, and Gone."""
+    message = await receive()
+    if message["type"] == "http.request" and not message.get("more_body"):
+        body: bytes = message.get("body", b"")
+        if len(body) > limit:
+            raise too_large(limit)
+        return body
+    parts, size = [], 0
+    while True:
+        if message["type"] == "http.disconnect":
+            raise Gone
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise too_large(limit)
+        parts.append(part)
+        if not message.get("more_body"):
+            return b"".join(parts)
+        message = await receive()
+
+
+def too_large(limit: int) -> Fault:
+    return Fault(Kind.TOO_LARGE, "body_too_large", f"The body is larger than {limit} bytes.")
+
+
+def check_media_type(header: bytes | None, accepted: tuple[str, ...], encoding: bytes | None) -> str:
+    """The media type of the body. Raises Fault invalid `unsupported_media_type`; nothing is ever decompressed."""
+    if encoding is not None and encoding.strip().lower() not in {b"", b"identity"}:
+        raise _unsupported("Content-Encoding is not supported; send the body as it is.")
+    media_type, _, parameters = (header or b"").decode("latin-1").partition(";")
+    media_type = media_type.strip().lower()
+    if not accepted:
+        return media_type
+    if media_type not in accepted:
+        raise _unsupported(f"Content-Type must be {' or '.join(accepted)}.")
+    if parameters and not _is_utf8(parameters):
+        raise _unsupported("The only charset is utf-8.")
+    return media_type
+
+
+def _is_utf8(parameters: str) -> bool:
+    name, _, value = parameters.strip().lower().partition("=")
+    return name.strip() != "charset" or value.strip().strip('"') in {"utf-8", "utf8"}
+
+
+def _unsupported(message: str) -> Fault:
+    return invalid("unsupported_media_type", message, "Content-Type")
+
+
+def decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
+    """A JSON body in the decoder's shape. Raises Fault invalid `invalid_json` or `invalid_body`, and nothing else."""
+    if documents.depth_exceeds(body, limits.MAX_JSON_DEPTH):
+        raise invalid("invalid_json", f"The JSON is nested deeper than {limits.MAX_JSON_DEPTH} levels.")
+    if documents.has_negative_zero(body):
+        raise invalid("invalid_json", "The JSON has the integer -0, which cannot be kept exactly.")
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as problem:
+        raise _misshapen(str(problem)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        raise invalid("invalid_json", "Invalid JSON payload") from None
+
+
+def _misshapen(problem: str) -> Fault:
+    """msgspec ends its messages with the place, as in: Expected `str`, got `int` - at `$.name`."""
+    message, _, place = problem.partition(" - at `$")
+    field = place.rstrip("`").lstrip(".") or None
+    return invalid("invalid_body", f"{field}: {message}" if field else message, field)
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+async def rows(receive: Receive, lines: Lines, media_type: str) -> AsyncIterator[list[Any]]:
+    """The rows of a streamed body, decoded, as many at a time as have arrived."""
+    reader = _Csv(lines) if media_type == "text/csv" else _Ndjson(lines)
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        more = message.get("more_body", False)
+        if found := reader.feed(message.get("body", b""), last=not more):
+            yield found
+        if not more:
+            return
+
+
+class _Ndjson:
+    """Splits bytes at line ends; blank lines count as lines but are no rows."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        self._decoder = msgspec.json.Decoder(lines.shape)
+        self._rest = b""
+        self._line = 0
+
+    def feed(self, data: bytes, *, last: bool) -> list[Any]:
+        *complete, self._rest = (self._rest + data).split(b"\n")
+        if last:
+            complete.append(self._rest)
+            self._rest = b""
+        elif len(self._rest) > limits.MAX_IMPORT_LINE:
+            raise _line_too_long(self._line + len(complete) + 1)
+        found = []
+        for line in complete:
+            self._line += 1
+            if line.strip():
+                found.append(self._row(line))
+        return found
+
+    def _row(self, line: bytes) -> Any:
+        try:
+            if len(line) > limits.MAX_IMPORT_LINE:
+                raise _line_too_long(self._line)
+            return self._lines.decode(self._line, decode(self._decoder, line))
+        except Fault as fault:
+            return self._lines.fail(self._line, fault)
+
+
+class _Csv:
+    """Splits text at the line ends that are not inside quotes; the first record names the columns."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        self._rest = b""
+        self._line = 0
+        self._columns: list[str] | None = None
+
+    def feed(self, data: bytes, *, last: bool) -> list[Any]:
+        records = self._records(self._rest + data, last)
+        if self._columns is None and records:
+            self._columns = self._header(records.pop(0))
+        return [self._row(record) for record in records if record.strip()]
+
+    def _records(self, data: bytes, last: bool) -> list[bytes]:
+        """Complete records. A record is complete at a line end with an even number of quotes before it."""
+        found, start = [], 0
+        end = data.find(b"\n")
+        while end >= 0:
+            if data.count(b'"', start, end) % 2 == 0:
+                found.append(data[start:end])
+                start = end + 1
+            end = data.find(b"\n", end + 1)
+        self._rest = data[start:]
+        if last and self._rest:
+            found.append(self._rest)
+            self._rest = b""
+        if len(self._rest) > limits.MAX_IMPORT_LINE:
+            raise _line_too_long(self._line + len(found) + 1)
+        return found
+
+    def _header(self, record: bytes) -> list[str]:
+        self._line += 1
+        columns = _cells(record.removeprefix(b"\xef\xbb\xbf"))
+        if len(set(columns)) != len(columns):
+            raise invalid("invalid_csv", "The CSV header names a column twice.")
+        return columns
+
+    def _row(self, record: bytes) -> Any:
+        self._line += 1
+        try:
+            return self._lines.decode(self._line, convert(self._lines.cells(self._named(record)), self._lines.shape))
+        except Fault as fault:
+            return self._lines.fail(self._line, fault)
+
+    def _named(self, record: bytes) -> dict[str, str]:
+        cells, columns = _cells(record), self._columns or []
+        if len(cells) != len(columns):
+            raise invalid("invalid_csv", f"Expected {len(columns)} cells, found {len(cells)}.")
+        return dict(zip(columns, cells, strict=True))
+
+
+def _cells(record: bytes) -> list[str]:
+    try:
+        text = record.decode().rstrip("\r")
+        if "\0" not in text:
+            return next(csv.reader([text], strict=True))
+    except (UnicodeDecodeError, csv.Error, StopIteration):
+        pass
+    raise invalid("invalid_csv", "This is not a CSV record in UTF-8 (RFC 4180).")
+
+
+def convert(value: Any, shape: Any) -> Any:
+    """A JSON-like value in a shape. Raises Fault invalid `invalid_body`."""
+    try:
+        return msgspec.convert(value, shape)
+    except msgspec.ValidationError as problem:
+        raise _misshapen(str(problem)) from None
+
+
+def _line_too_long(line: int) -> Fault:
+    return Fault(Kind.TOO_LARGE, "line_too_long", f"Line {line} is longer than {limits.MAX_IMPORT_LINE} bytes.")

@@ -1,0 +1,52 @@
+"""Paging tokens: opaque, signed, bound to the organization, the route and the query they came from, and short-lived."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from fleetroll.core import limits
+from fleetroll.core.faults import Fault, invalid
+from fleetroll.core.model import Instant
+
+_SIGNATURE = 16
+
+
+class Cursors:
+    """Makes and checks cursors under one key."""
+
+    def __init__(self, key: bytes, clock: Callable[[], Instant]) -> None:
+        self._key = key
+        self._clock = clock
+
+    def seal(self, place: Any, binding: str) -> str:
+        """A cursor for `place`, any JSON value, that `open` takes only with the same `binding`."""
+        payload = msgspec.json.encode((self._clock() // 1_000_000, place))
+        return base64.urlsafe_b64encode(self._sign(payload, binding) + payload).rstrip(b"=").decode()
+
+    def open(self, token: str, binding: str) -> Any:
+        """The place. Raises Fault invalid `invalid_cursor`, or `cursor_expired` after a day."""
+        if len(token) > limits.MAX_TARGET or not token.isascii():
+            raise _refused()
+        try:
+            raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            raise _refused() from None
+        signature, payload = raw[:_SIGNATURE], raw[_SIGNATURE:]
+        if not hmac.compare_digest(signature, self._sign(payload, binding)):
+            raise _refused()
+        made, place = msgspec.json.decode(payload)
+        if self._clock() // 1_000_000 - made > limits.CURSOR_LIFETIME:
+            raise invalid("cursor_expired", "This cursor is too old; start again from the first page.", "cursor")
+        return place
+
+    def _sign(self, payload: bytes, binding: str) -> bytes:
+        text = binding.encode("utf-8", "surrogatepass")
+        return hmac.digest(self._key, len(text).to_bytes(4, "big") + text + payload, "sha256")[:_SIGNATURE]
+
+
+def _refused() -> Fault:
+    return invalid("invalid_cursor", "This cursor is not one of this list; start again from the first page.", "cursor")

@@ -1,0 +1,132 @@
+"""What a dialect is: a route table, an envelope for failures, and where the credential sits. Data, walked by `serve`."""
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from fleetroll.core.faults import Fault, Kind
+from fleetroll.service.operations import Operation
+from fleetroll.wire.request import Request
+
+Encoded = Any
+"""A shape to be written as JSON, or a `Reply` where status or headers depend on the result, or None for no body."""
+
+
+class Reply(Struct, frozen=True):
+    """A result with more to say than its body. `etag` is the record's entity tag, `location` a path."""
+
+    body: Any = None
+    status: int | None = None
+    etag: str | None = None
+    location: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Form(enum.Enum):
+    """Where a request may carry its credential."""
+
+    API_KEY_HEADER = "x-api-key"
+    BEARER = "bearer"
+    BASIC = "basic"  # `:key`, `key:`, `email:key`, and `client_id:client_secret`
+
+
+class Lines(Struct, frozen=True):
+    """A request body of many rows. Each is decoded to `shape` by itself, from NDJSON, or from CSV with a header line.
+
+    `decode` makes a row of a line's number and shape, `fail` one of its number and what is wrong with it. `cells`
+    makes a JSON-like object of one CSV record.
+    """
+
+    shape: Any
+    decode: Callable[[int, Any], Any]
+    fail: Callable[[int, Fault], Any]
+    cells: Callable[[dict[str, str]], dict[str, Any]]
+
+
+class Stream(enum.Enum):
+    """How a reply of unknown length is written."""
+
+    ROWS = "rows"  # NDJSON, or CSV if the client asks for it
+    EVENTS = "events"  # server-sent events
+    BYTES = "bytes"  # as it is
+
+
+class Parameter(Struct, frozen=True):
+    """A query parameter, for the reader of the documentation and for refusing unknown ones."""
+
+    name: str
+    about: str
+    type: str = "string"
+
+
+class Route(Struct, frozen=True):
+    """One row: how a request becomes an operation's input, and its result a reply.
+
+    `decode` and `encode` are pure. `body` is the shape of a JSON body. `encode` of a streamed reply is applied to each
+    item. `organization` names a path parameter that holds the organization to act in.
+    """
+
+    method: str
+    path: str
+    operation: Operation[Any, Any]
+    decode: Callable[[Request], Any]
+    encode: Callable[[Any, Request], Encoded]
+    about: str
+    status: int = 200
+    body: Any = None
+    body_required: bool = True
+    reply: Any = None
+    query: tuple[Parameter, ...] = ()
+    media_types: tuple[str, ...] = ()
+    lines: Lines | None = None
+    stream: Stream | None = None
+    columns: tuple[str, ...] = ()
+    cells: Callable[[Any], list[str]] | None = None
+    idempotent: bool = False
+    secret: bool = False
+
+
+class Envelope(Struct, frozen=True):
+    """How failures look. `statuses` maps all ten kinds; `codes` refines single codes; `body` is pure.
+
+    `messages` gives a vendor's own words for a code.
+    """
+
+    statuses: Mapping[Kind, int]
+    body: Callable[[Fault, int, str], Any]
+    media_type: str = "application/json"
+    codes: Mapping[str, int] = {}
+    messages: Mapping[str, str] = {}
+    challenge: str | None = None
+
+    def __post_init__(self) -> None:
+        if missing := set(Kind) - set(self.statuses):
+            raise AssertionError(f"fault kinds without a status: {missing}")
+
+    def status(self, fault: Fault) -> int:
+        return self.codes.get(fault.code) or WIRE_STATUSES.get(fault.code) or self.statuses[fault.kind]
+
+
+# What only HTTP knows: the same in every dialect that does not say otherwise.
+WIRE_STATUSES: Mapping[str, int] = {
+    "method_not_allowed": 405,
+    "unsupported_media_type": 415,
+    "uri_too_long": 414,
+    "storage_full": 507,
+}
+
+
+class Dialect(Struct, frozen=True):
+    """A device API. `prefixes` are the paths that are its own, so that even an unknown path there fails in its form."""
+
+    name: str
+    title: str
+    prefixes: tuple[str, ...]
+    routes: tuple[Route, ...]
+    envelope: Envelope
+    credentials: tuple[Form, ...]
+    media_types: tuple[str, ...] = ("application/json",)
+    strict_query: bool = False
+    acts_in_header: str | None = None

@@ -1,0 +1,95 @@
+"""Idempotency-Key: a request that is sent again gets the answer that it got, and nothing happens twice.
+
+The answer is stored in the transaction that did the work, per caller, sealed under the server key: it may hold a
+secret that is stored nowhere else. A refusal is stored as well; a failure of ours is not, so that a retry can succeed.
+"""
+
+import base64
+import hashlib
+import hmac
+import os
+
+import msgspec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Struct
+
+from fleetroll.core import limits, tokens
+from fleetroll.core.faults import Fault, Kind, conflict, invalid
+from fleetroll.core.model import Instant, Principal
+from fleetroll.store.port import Records, Replay
+
+_NONCE = 12
+_RETRIABLE = {Kind.UNAVAILABLE, Kind.INTERNAL, Kind.RATE_LIMITED, Kind.UNAUTHENTICATED}
+
+
+class Answer(Struct, frozen=True):
+    """A finished reply: what is stored, and what is sent again."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class Once(Struct, frozen=True):
+    """One use of an Idempotency-Key: whose, which, and for which request."""
+
+    org: int
+    key: int
+    name: str
+    fingerprint: str
+
+
+class Idempotency:
+    """Stores and finds answers."""
+
+    def __init__(self, server_key: bytes) -> None:
+        self._key = tokens.derive(server_key, "replay-fingerprint")
+        self._box = AESGCM(tokens.derive(server_key, "replay-body"))
+
+    def once(self, principal: Principal, name: str, request: tuple[bytes, ...]) -> Once:
+        """Raises Fault invalid for a name out of its grammar. `request` is everything that makes it this request."""
+        if not (0 < len(name) <= limits.MAX_IDEMPOTENCY_KEY and name.isascii() and name.isprintable()):
+            rule = f"Idempotency-Key must be 1 to {limits.MAX_IDEMPOTENCY_KEY} printable ASCII characters."
+            raise invalid("invalid_idempotency_key", rule, "Idempotency-Key")
+        digest = hmac.new(self._key, digestmod=hashlib.sha256)
+        for part in request:
+            digest.update(len(part).to_bytes(8, "big") + part)
+        return Once(principal.org.id, principal.key.id, name, digest.hexdigest())
+
+    async def find(self, records: Records, once: Once, now: Instant) -> Answer | None:
+        """The stored answer. Raises Fault conflict `idempotency_key_reused` if it answered another request."""
+        stored = await records.replays.get(once.org, once.key, once.name)
+        if stored is None or now - stored.at > limits.IDEMPOTENCY_LIFETIME * 1_000_000:
+            return None
+        if not hmac.compare_digest(stored.fingerprint, once.fingerprint):
+            message = "This Idempotency-Key was used for another request; use a new one."
+            raise conflict("idempotency_key_reused", message, "Idempotency-Key")
+        headers = msgspec.json.decode(stored.headers, type=tuple[tuple[str, str], ...])
+        return Answer(stored.status, headers, self._open(stored.body, once))
+
+    async def keep(self, records: Records, once: Once, answer: Answer, now: Instant) -> None:
+        """Store an answer. One that is too large to keep is not: a retry then runs into the work already done."""
+        if len(answer.body) > limits.MAX_REPLAY:
+            return
+        headers = msgspec.json.encode(answer.headers).decode()
+        body = self._seal(answer.body, once)
+        await records.replays.put(
+            once.org, once.key, once.name, Replay(once.fingerprint, answer.status, headers, body, now)
+        )
+
+    def _seal(self, body: bytes, once: Once) -> str:
+        nonce = os.urandom(_NONCE)
+        return base64.b64encode(nonce + self._box.encrypt(nonce, body, _context(once))).decode()
+
+    def _open(self, sealed: str, once: Once) -> bytes:
+        raw = base64.b64decode(sealed)
+        return self._box.decrypt(raw[:_NONCE], raw[_NONCE:], _context(once))
+
+
+def is_kept(fault: Fault) -> bool:
+    """Whether a refusal answers every retry too."""
+    return fault.kind not in _RETRIABLE and fault.code != "idempotency_key_reused"
+
+
+def _context(once: Once) -> bytes:
+    return f"{once.org}:{once.key}:{once.name}".encode()

@@ -1,0 +1,87 @@
+"""One JSON object per line, for every record of the standard logging package and for every request."""
+
+import asyncio
+import logging
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import msgspec
+
+# Valid inside JSON, but line ends to some readers of logs.
+_LINE_ENDS = str.maketrans({"\u2028": "\\u2028", "\u2029": "\\u2029", "\x7f": "\\u007f", "\x85": "\\u0085"})
+
+
+_encode = msgspec.json.Encoder().encode
+_GATHER_SECONDS = 0.1
+
+
+class JsonLines(logging.Formatter):
+    """Formats a record as one line, whatever its message holds."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "at": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return line(entry)
+
+
+def line(entry: dict[str, Any]) -> str:
+    """`entry` as JSON without any character that could end a line or reach a terminal as a command."""
+    text = msgspec.json.encode(entry, enc_hook=str).decode()
+    return text if text.isascii() and "\x7f" not in text else text.translate(_LINE_ENDS)
+
+
+class Access(msgspec.Struct):
+    """What is logged of one request. No query, no body, no header: those may hold secrets."""
+
+    at: datetime
+    method: str
+    path: str
+    status: int
+    ms: float
+    request: str
+    operation: str | None
+    key: int | None
+    org: int | None
+    code: str | None = None
+    logger: str = "fleetroll.access"
+
+
+class AccessLog:
+    """Request lines, gathered for a moment and written together: one system call for many."""
+
+    def __init__(self, stream: TextIO | None, loop: asyncio.AbstractEventLoop) -> None:
+        self._stream = stream
+        self._loop = loop
+        self._lines: list[bytes] = []
+
+    def write(self, entry: Access) -> None:
+        if self._stream is None:
+            return
+        if not self._lines:
+            self._loop.call_later(_GATHER_SECONDS, self.flush)
+        self._lines.append(_encode(entry))
+
+    def flush(self) -> None:
+        """Write what has gathered."""
+        if self._stream is not None and self._lines:
+            text = b"\n".join(self._lines).decode()
+            self._lines.clear()
+            self._stream.write((text if text.isascii() else text.translate(_LINE_ENDS)) + "\n")
+            self._stream.flush()
+
+
+def configure(level: str, stream: TextIO | None = None) -> None:
+    """Send all logging of the process to `stream` (standard error) as JSON lines."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.Formatter.converter = time.gmtime

@@ -1,0 +1,109 @@
+"""The description of every HTTP dialect, made from the route tables, so that it cannot say anything else."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from fleetroll import __version__
+from fleetroll.wire.dialect import Dialect, Form, Parameter, Route, Stream
+
+_REF = "#/components/schemas/{name}"
+_SCHEMES: dict[Form, tuple[str, dict[str, str]]] = {
+    Form.API_KEY_HEADER: ("apiKey", {"type": "apiKey", "in": "header", "name": "x-api-key"}),
+    Form.BEARER: ("bearer", {"type": "http", "scheme": "bearer"}),
+    Form.BASIC: ("basic", {"type": "http", "scheme": "basic"}),
+}
+
+
+def describe(dialects: Sequence[Dialect]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of these dialects, each with a tag of its name."""
+    components: dict[str, Any] = {}
+    paths: dict[str, Any] = {}
+    for dialect in dialects:
+        schemas = _schemas(dialect, components)
+        for route in dialect.routes:
+            paths.setdefault(route.path, {})[route.method.lower()] = _operation(dialect, route, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Fleetroll", "version": __version__, "description": "One device registry, several APIs."},
+        "tags": [{"name": dialect.name, "description": dialect.title} for dialect in dialects],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": dict(_SCHEMES[form] for dialect in dialects for form in dialect.credentials),
+        },
+    }
+
+
+def _schemas(dialect: Dialect, components: dict[str, Any]) -> dict[int, Any]:
+    """The schema of each shape of a dialect, by the shape's identity. Vendors' shapes share names, so each has its prefix."""
+    shapes = {id(shape): shape for route in dialect.routes for shape in _shapes(route)}
+    template = _REF.format(name=f"{dialect.name}.{{name}}")
+    found, named = msgspec.json.schema_components(shapes.values(), ref_template=template)
+    components.update({f"{dialect.name}.{name}": schema for name, schema in named.items()})
+    return dict(zip(shapes, found, strict=True))
+
+
+def _shapes(route: Route) -> list[Any]:
+    shapes = (route.body, route.reply, route.lines.shape if route.lines else None)
+    return [shape for shape in shapes if shape is not None]
+
+
+def _operation(dialect: Dialect, route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": _operation_id(dialect, route),
+        "summary": route.about,
+        "tags": [dialect.name],
+        "parameters": [*_path_parameters(route), *map(_query_parameter, route.query), *_header_parameters(route)],
+        "security": [{_SCHEMES[form][0]: []} for form in dialect.credentials],
+        "responses": {str(route.status): _success(route, schemas), "default": {"description": "A refusal."}},
+    }
+    content = _request_content(dialect, route, schemas)
+    if content:
+        described["requestBody"] = {"required": route.body_required, "content": content}
+    return described
+
+
+def _operation_id(dialect: Dialect, route: Route) -> str:
+    # Two routes may share an operation (a bulk tag is a bulk update), so the path is part of the name.
+    return f"{dialect.name}.{route.method.lower()}{re.sub(r'[^A-Za-z0-9]+', '_', route.path).rstrip('_')}"
+
+
+def _path_parameters(route: Route) -> list[dict[str, Any]]:
+    names = re.findall(r"{(\w+)}", route.path)
+    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+
+
+def _query_parameter(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": "query",
+        "required": False,
+        "description": parameter.about,
+        "schema": {"type": parameter.type},
+    }
+
+
+def _header_parameters(route: Route) -> list[dict[str, Any]]:
+    if not route.idempotent:
+        return []
+    return [{"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string"}}]
+
+
+def _request_content(dialect: Dialect, route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
+    shape = route.lines.shape if route.lines else route.body
+    if shape is None:
+        return {}
+    media_types = route.media_types or dialect.media_types or ("application/json",)
+    return {media_type: {"schema": schemas[id(shape)]} for media_type in media_types}
+
+
+def _success(route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
+    if route.stream is Stream.BYTES:
+        return {"description": "A file.", "content": {"application/octet-stream": {}}}
+    if route.reply is None:
+        return {"description": "Done; there is no body."}
+    media_types = {Stream.EVENTS: "text/event-stream", Stream.ROWS: "application/x-ndjson", None: "application/json"}
+    return {"description": "Done.", "content": {media_types[route.stream]: {"schema": schemas[id(route.reply)]}}}

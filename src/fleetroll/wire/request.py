@@ -1,0 +1,94 @@
+"""A request as decoders see it: parsed, bounded and checked, with nothing left to await."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from fleetroll.core import limits
+from fleetroll.core.faults import Fault, invalid
+from fleetroll.core.guards import UNGUARDED, Guard
+from fleetroll.wire.cursors import Cursors
+
+
+class Request:
+    """One request to one route. `path` holds the template's parameters, decoded; `body` the decoded shape or the rows."""
+
+    __slots__ = ("_binding", "_cursors", "body", "guard", "last_event_id", "path", "query", "rows")
+
+    def __init__(self, path: dict[str, str], query: "Query", cursors: Cursors, binding: str) -> None:
+        self.path = path
+        self.query = query
+        self.guard: Guard = UNGUARDED
+        self.body: Any = None
+        self.last_event_id: str | None = None
+        self.rows: AsyncIterator[list[Any]] | None = None
+        self._cursors = cursors
+        self._binding = binding
+
+    def resume(self, token: str, binding: str) -> Any:
+        """The place that a cursor names. `binding` is what the list depends on in its query. Raises Fault invalid."""
+        return self._cursors.open(token, f"{self._binding}?{binding}")
+
+    def mark(self, place: Any, binding: str) -> str:
+        """A cursor for `place`, good only for the same tenant, route and `binding`."""
+        return self._cursors.seal(place, f"{self._binding}?{binding}")
+
+
+class Query:
+    """The query string's pairs, in order."""
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self.pairs = pairs
+
+    def get(self, name: str) -> str | None:
+        """The one value of a parameter. Raises Fault invalid if it is given more than once."""
+        values = self.all(name)
+        if len(values) > 1:
+            raise invalid("repeated_parameter", f"{name} must be given once.", name)
+        return values[0] if values else None
+
+    def all(self, name: str) -> list[str]:
+        return [value for key, value in self.pairs if key == name] if self.pairs else []
+
+    def flag(self, name: str) -> bool:
+        """`true` or `false`; absent is false. Raises Fault invalid."""
+        value = self.get(name)
+        if value not in {None, "true", "false"}:
+            raise invalid("invalid_parameter", f"{name} must be true or false.", name)
+        return value == "true"
+
+
+NO_QUERY = Query([])
+
+
+def parse_query(raw: bytes) -> Query:
+    """Raises Fault invalid for too many parameters, bad UTF-8 and control characters."""
+    if not raw:
+        return NO_QUERY
+    fields = raw.split(b"&")
+    if len(fields) > limits.MAX_QUERY_PARAMETERS:
+        raise invalid("too_many_parameters", f"There are more than {limits.MAX_QUERY_PARAMETERS} query parameters.")
+    pairs = (field.partition(b"=") for field in fields if field)
+    return Query([(text(name.replace(b"+", b" ")), text(value.replace(b"+", b" "))) for name, _, value in pairs])
+
+
+def text(raw: bytes) -> str:
+    """Percent-decoded text. Raises Fault invalid for what is not UTF-8, and for U+0000 and other controls."""
+    plain = unquote_to_bytes(raw) if b"%" in raw else raw
+    try:
+        decoded = plain.decode()
+    except UnicodeDecodeError:
+        raise _garbled() from None
+    if not decoded.isprintable() and any(_is_control(character) for character in decoded):
+        raise _garbled()
+    return decoded
+
+
+def _is_control(character: str) -> bool:
+    return character < " " or "\x7f" <= character <= "\x9f"
+
+
+def _garbled() -> Fault:
+    return invalid("invalid_text", "The path or query is not valid UTF-8 text without control characters.")

@@ -1,0 +1,90 @@
+"""From a method and a raw path to a route. Segments are split before they are decoded, so `%2F` stays data.
+
+Any identifier that can be created can therefore be addressed (RELIABILITY: reachability). A template's last segment may
+end in a verb, `{ident}:decommission`; the colon is literal, so an identifier that ends so is written `%3A`.
+"""
+
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+from fleetroll.wire.request import text
+
+T = TypeVar("T")
+
+
+class _Node(Generic[T]):
+    __slots__ = ("literals", "parameter", "targets", "verbs")
+
+    def __init__(self) -> None:
+        self.literals: dict[str, _Node[T]] = {}
+        self.parameter: _Node[T] | None = None
+        self.verbs: dict[str, _Node[T]] = {}
+        self.targets: dict[str, tuple[T, tuple[str, ...]]] = {}
+
+
+class Match(Generic[T]):
+    """What a path leads to. `target` is None where the path exists but not for this method; see `allowed`."""
+
+    __slots__ = ("allowed", "path", "target")
+
+    def __init__(self, target: T | None, path: dict[str, str], allowed: tuple[str, ...]) -> None:
+        self.target = target
+        self.path = path
+        self.allowed = allowed
+
+
+class Router(Generic[T]):
+    """A tree of path segments."""
+
+    def __init__(self, rows: Iterable[tuple[str, str, T]]) -> None:
+        self._root: _Node[T] = _Node()
+        for method, template, target in rows:
+            self._add(method, template, target)
+
+    def match(self, method: str, raw_path: bytes) -> Match[T] | None:
+        """None if no template fits. Raises Fault invalid for a path that is not text."""
+        segments = raw_path.decode("latin-1").split("/")[1:]
+        found = self._walk(self._root, segments, 0, [], method)
+        if found is None:
+            return None
+        node, values = found
+        entry = node.targets.get("GET" if method == "HEAD" else method)
+        if entry is None:
+            return Match(None, {}, tuple(sorted(node.targets)))
+        target, names = entry
+        path = dict(zip(names, (text(value.encode("latin-1")) for value in values), strict=True)) if names else {}
+        return Match(target, path, ())
+
+    def _walk(
+        self, node: _Node[T], segments: list[str], index: int, values: list[str], method: str
+    ) -> tuple[_Node[T], list[str]] | None:
+        if index == len(segments):
+            return (node, values) if node.targets else None
+        segment = segments[index]
+        if (literal := node.literals.get(segment)) is not None:
+            found = self._walk(literal, segments, index + 1, values, method)
+            if found is not None:
+                return found
+        if node.parameter is None or not segment:
+            return None
+        if index == len(segments) - 1 and node.verbs:
+            value, _, verb = segment.rpartition(":")
+            # Where the method has no such verb, the colon belongs to the identifier.
+            if value and (branch := node.verbs.get(verb)) is not None and method in branch.targets:
+                return branch, [*values, value]
+        return self._walk(node.parameter, segments, index + 1, [*values, segment], method)
+
+    def _add(self, method: str, template: str, target: T) -> None:
+        node, names = self._root, []
+        for segment in template.split("/")[1:]:
+            if not segment.startswith("{"):
+                node = node.literals.setdefault(segment, _Node())
+                continue
+            name, _, verb = segment.partition(":")
+            names.append(name.strip("{}"))
+            parent = node
+            parent.parameter = parent.parameter or _Node()
+            node = parent.verbs.setdefault(verb, _Node()) if verb else parent.parameter
+        if method in node.targets:
+            raise AssertionError(f"two routes for {method} {template}")
+        node.targets[method] = (target, tuple(names))

@@ -1,0 +1,400 @@
+"""The single handler: every request of every dialect goes through `Kernel`, in the same order.
+
+Route, credential, rate limit, body, decode, permission and operation in one transaction, encode. Failures of any step
+leave in the dialect's own envelope. The order matters: nothing of a body is read for a caller that is not known, and
+nothing is decoded that was not counted first.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from fleetroll.core import limits, tokens
+from fleetroll.core.faults import Fault, Kind, invalid
+from fleetroll.core.guards import Guard, parse_tags
+from fleetroll.core.model import Instant, Principal
+from fleetroll.core.names import base36
+from fleetroll.service import keys
+from fleetroll.service.operations import Effect, Services
+from fleetroll.store.port import Records
+from fleetroll.wire import bodies, credentials, streams
+from fleetroll.wire.bodies import Gone
+from fleetroll.wire.cursors import Cursors
+from fleetroll.wire.dialect import Dialect, Reply, Route, Stream
+from fleetroll.wire.idempotency import Answer, Idempotency, Once, is_kept
+from fleetroll.wire.log import Access, AccessLog
+from fleetroll.wire.metrics import Metrics
+from fleetroll.wire.rate_limits import Limiter, Rate
+from fleetroll.wire.request import Request, parse_query
+from fleetroll.wire.router import Router
+
+Scope = dict[str, Any]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = bodies.Receive
+
+logger = logging.getLogger("fleetroll.wire")
+_encode = msgspec.json.Encoder().encode
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_NO_BODY = (204, 304)
+
+
+class Settings(Struct, frozen=True):
+    """What an operator decides about the wire. A rate of 0 is no limit."""
+
+    key_rate: Rate = Rate(0, 0)
+    organization_rate: Rate = Rate(0, 0)
+    cors_origins: tuple[str, ...] = ()
+
+
+class _Row:
+    """A route with all that can be prepared before the first request."""
+
+    __slots__ = ("decoder", "dialect", "label", "limit", "route")
+
+    def __init__(self, dialect: Dialect, route: Route) -> None:
+        self.dialect = dialect
+        self.route = route
+        self.label = f"{dialect.name}.{route.operation.name}"
+        self.decoder = msgspec.json.Decoder(route.body) if route.body is not None else None
+
+
+class _Exchange:
+    """What is known of one request so far, for its reply, its log line and its metrics."""
+
+    __slots__ = ("code", "dialect", "headers", "id", "path", "principal", "receive", "row", "scope", "secret", "send")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str, dialect: Dialect) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.id = request_id
+        self.dialect = dialect
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.row: _Row | None = None
+        self.path: dict[str, str] = {}
+        self.principal: Principal | None = None
+        self.secret: str | None = None
+        self.code: str | None = None
+
+
+class Kernel:
+    """An ASGI application over the dialects' route tables. `fallback` is the dialect that unknown paths fail in."""
+
+    def __init__(
+        self,
+        services: Services,
+        dialects: Iterable[Dialect],
+        fallback: Dialect,
+        settings: Settings,
+        metrics: Metrics,
+        access: AccessLog,
+    ) -> None:
+        self._services = services
+        self._dialects = tuple(dialects)
+        self._fallback = fallback
+        self._metrics = metrics
+        self._access = access
+        self._router = Router(
+            (route.method, route.path, _Row(dialect, route)) for dialect in self._dialects for route in dialect.routes
+        )
+        self._cursors = Cursors(tokens.derive(services.server_key, "cursors"), services.clock)
+        self._idempotency = Idempotency(services.server_key)
+        self._key_limiter = Limiter(settings.key_rate, time.monotonic, "key")
+        self._organization_limiter = Limiter(settings.organization_rate, time.monotonic, "organization")
+        self._request_prefix = os.urandom(5).hex()
+        self._request_numbers = itertools.count(1)
+        self._last_used: dict[int, Instant] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        dialect = self._dialect_of(scope["path"])
+        exchange = _Exchange(scope, receive, send, self.request_id(scope["headers"]), dialect)
+        try:
+            status = await self._respond(exchange)
+        except Gone:
+            status = 499
+        self._account(exchange, status, time.perf_counter() - started)
+
+    def take_last_used(self) -> Mapping[int, Instant]:
+        """When each key was last used since this was last asked."""
+        taken, self._last_used = self._last_used, {}
+        return taken
+
+    # --- the order of things -----------------------------------------------------------------------------------------
+
+    async def _respond(self, exchange: _Exchange) -> int:
+        try:
+            row = exchange.row = self._route(exchange)
+            exchange.principal = await self._authenticate(exchange, row)
+            self._key_limiter.admit(exchange.principal.key.id)
+            self._organization_limiter.admit(exchange.principal.org.id)
+            request, body = await self._read(exchange, row)
+            if row.route.stream is not None:
+                return await self._stream(exchange, row, row.route.decode(request), request)
+            answer = await self._perform(exchange, row, request, body)
+        except Fault as fault:
+            answer = self._refuse(exchange, fault)
+        except Gone:
+            raise
+        except Exception:
+            logger.exception("request %s failed", exchange.id)
+            answer = self._refuse(exchange, Fault(Kind.INTERNAL, "internal", "The server failed; it has been logged."))
+        await self._send(exchange, answer)
+        return answer.status
+
+    def _route(self, exchange: _Exchange) -> _Row:
+        match = self._router.match(exchange.scope["method"], exchange.scope["raw_path"])
+        if match is None:
+            raise Fault(Kind.NOT_FOUND, "unknown_path", "There is nothing at this path.")
+        if match.target is None:
+            allowed = ", ".join(match.allowed)
+            raise invalid("method_not_allowed", f"This path allows {allowed}.", allowed=allowed)
+        exchange.path = match.path
+        return match.target
+
+    async def _authenticate(self, exchange: _Exchange, row: _Row) -> Principal:
+        exchange.secret = credentials.extract(row.dialect.credentials, exchange.headers)
+        principal = await keys.identify(self._services, exchange.secret)
+        self._last_used[principal.key.id] = self._services.clock()
+        name = row.dialect.acts_in_header
+        path = exchange.headers.get(name.encode()) if name else None
+        if path is None:
+            return principal
+        return await keys.acting_in(self._services, principal, path.decode("latin-1"))
+
+    async def _read(self, exchange: _Exchange, row: _Row) -> tuple[Request, bytes]:
+        route, headers = row.route, exchange.headers
+        request = Request(exchange.path, parse_query(exchange.scope["query_string"]), self._cursors, _binding(exchange))
+        if row.dialect.strict_query:
+            _refuse_unknown(request, route)
+        request.guard = _guard(headers)
+        if route.stream is Stream.EVENTS and (last := headers.get(b"last-event-id")):
+            request.last_event_id = last.decode("latin-1")
+        if route.lines is not None:
+            media_type = self._media_type(row, headers)
+            request.rows = bodies.rows(exchange.receive, route.lines, media_type)
+            return request, b""
+        if row.decoder is None:
+            return request, b""
+        body = await bodies.read(exchange.receive, limits.MAX_BODY)
+        if body or route.body_required:
+            self._media_type(row, headers)
+            request.body = bodies.decode(row.decoder, body)
+        return request, body
+
+    def _media_type(self, row: _Row, headers: Mapping[bytes, bytes]) -> str:
+        accepted = row.route.media_types or row.dialect.media_types
+        return bodies.check_media_type(headers.get(b"content-type"), accepted, headers.get(b"content-encoding"))
+
+    async def _perform(self, exchange: _Exchange, row: _Row, request: Request, body: bytes) -> Answer:
+        principal, route = exchange.principal, row.route
+        assert principal is not None
+        value = route.decode(request)
+        once = self._once(exchange, row, body)
+
+        async def finish(records: Records, result: Any) -> Answer:
+            answer = _answer(route, route.encode(result, request))
+            if once is not None:
+                await self._idempotency.keep(records, once, answer, self._services.clock())
+            return answer
+
+        async def first(records: Records) -> Answer | None:
+            return await self._replayed(records, once) if once is not None else None
+
+        try:
+            answer = await self._services.perform(route.operation, principal, value, exchange.id, finish, first)
+        except Fault as fault:
+            if once is not None and is_kept(fault):
+                await self._keep_refusal(exchange, once, fault)
+            raise
+        if request.guard.none_match is not None and exchange.scope["method"] in {"GET", "HEAD"}:
+            return _unless_known(answer, request.guard.none_match)
+        return answer
+
+    # --- idempotency -------------------------------------------------------------------------------------------------
+
+    def _once(self, exchange: _Exchange, row: _Row, body: bytes) -> Once | None:
+        name = exchange.headers.get(b"idempotency-key")
+        if name is None or not row.route.idempotent:
+            return None
+        scope, principal = exchange.scope, exchange.principal
+        assert principal is not None
+        identity = (scope["method"].encode(), scope["raw_path"], scope["query_string"], body)
+        return self._idempotency.once(principal, name.decode("latin-1"), identity)
+
+    async def _replayed(self, records: Records, once: Once) -> Answer | None:
+        stored = await self._idempotency.find(records, once, self._services.clock())
+        if stored is None:
+            return None
+        return Answer(stored.status, (*stored.headers, ("idempotency-replayed", "true")), stored.body)
+
+    async def _keep_refusal(self, exchange: _Exchange, once: Once, fault: Fault) -> None:
+        answer = self._refuse(exchange, fault)
+
+        async def work(records: Records) -> None:
+            await self._idempotency.keep(records, once, answer, self._services.clock())
+
+        await self._services.store.write(work)
+
+    # --- replies -----------------------------------------------------------------------------------------------------
+
+    def _refuse(self, exchange: _Exchange, fault: Fault) -> Answer:
+        envelope = exchange.dialect.envelope
+        exchange.code = fault.code
+        status = envelope.status(fault)
+        if fault.code in envelope.messages:
+            fault = Fault(
+                fault.kind,
+                fault.code,
+                envelope.messages[fault.code],
+                fault.field,
+                details=fault.details,
+                retry_after=fault.retry_after,
+            )
+        headers = [("content-type", envelope.media_type)]
+        if fault.retry_after is not None:
+            headers.append(("retry-after", str(int(fault.retry_after))))
+        if status == 401 and envelope.challenge:
+            headers.append(("www-authenticate", envelope.challenge))
+        if "allowed" in fault.details:
+            headers.append(("allow", str(fault.details["allowed"])))
+        return Answer(status, tuple(headers), _encode(envelope.body(fault, status, exchange.id)))
+
+    async def _send(self, exchange: _Exchange, answer: Answer) -> None:
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+        headers.append((b"x-request-id", exchange.id.encode()))
+        if answer.status not in _NO_BODY:
+            headers.append((b"content-length", b"%d" % len(answer.body)))
+        await exchange.send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await exchange.send({"type": "http.response.body", "body": answer.body})
+
+    async def _stream(self, exchange: _Exchange, row: _Row, value: Any, request: Request) -> int:
+        route, principal = row.route, exchange.principal
+        assert principal is not None and route.operation.effect is Effect.STREAM
+
+        async def finish(records: Records, result: Any) -> Any:
+            return result
+
+        items = await self._services.perform(route.operation, principal, value, exchange.id, finish)
+        writer = streams.writer(route, request, exchange.headers, items)
+        if route.stream is Stream.EVENTS:
+            writer = self._guarded(exchange, writer)
+        # The first part is made before the reply begins, so that what is wrong from the start is a proper refusal.
+        first = await anext(writer, b"")
+        headers = [
+            (b"content-type", streams.content_type(route, request, exchange.headers).encode()),
+            (b"x-request-id", exchange.id.encode()),
+            (b"cache-control", b"no-store"),
+            *streams.headers(route, items),
+        ]
+        await exchange.send({"type": "http.response.start", "status": route.status, "headers": headers})
+        try:
+            await streams.copy(first, writer, exchange.receive, exchange.send, duplex=route.lines is not None)
+        except Exception as problem:
+            if not isinstance(problem, Gone):
+                logger.exception("request %s failed after its reply had begun", exchange.id)
+            raise Gone from None  # the reply stays incomplete, which the client sees
+        return route.status
+
+    async def _guarded(self, exchange: _Exchange, writer: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """An endless stream, until its credential stops being good or the server drains."""
+        draining: asyncio.Event = exchange.scope.get("state", {}).get("draining") or asyncio.Event()
+        async for part in writer:
+            with contextlib.suppress(Fault):
+                await keys.identify(self._services, exchange.secret)
+                if not draining.is_set():
+                    yield part
+                    continue
+            return
+
+    # --- around ------------------------------------------------------------------------------------------------------
+
+    def _dialect_of(self, path: str) -> Dialect:
+        for dialect in self._dialects:
+            if path.startswith(dialect.prefixes):
+                return dialect
+        return self._fallback
+
+    def request_id(self, headers: list[tuple[bytes, bytes]]) -> str:
+        """The id that the client gave, if it is a decent one, or a new one."""
+        for name, value in headers:
+            if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+                return value.decode()
+        return f"{self._request_prefix}-{base36(next(self._request_numbers))}"
+
+    def _account(self, exchange: _Exchange, status: int, seconds: float) -> None:
+        label = exchange.row.label if exchange.row else "none"
+        self._metrics.count(label, status, seconds)
+        principal = exchange.principal
+        self._access.write(
+            Access(
+                at=datetime.now(UTC),
+                method=exchange.scope["method"],
+                path=exchange.scope["path"],
+                status=status,
+                ms=round(seconds * 1000, 3),
+                request=exchange.id,
+                operation=label,
+                key=principal.key.id if principal else None,
+                org=principal.org.id if principal else None,
+                code=exchange.code,
+            )
+        )
+
+
+def _binding(exchange: _Exchange) -> str:
+    """What every cursor of this request is good for: one tenant's one list."""
+    principal, row = exchange.principal, exchange.row
+    assert principal is not None and row is not None
+    return f"{principal.org.id}:{row.dialect.name}:{row.route.path}:{sorted(exchange.path.items())}"
+
+
+def _guard(headers: Mapping[bytes, bytes]) -> Guard:
+    match, none_match = headers.get(b"if-match"), headers.get(b"if-none-match")
+    if match is None and none_match is None:
+        return Guard()
+    return Guard(
+        parse_tags(match.decode("latin-1"), "If-Match") if match is not None else None,
+        parse_tags(none_match.decode("latin-1"), "If-None-Match") if none_match is not None else None,
+    )
+
+
+def _refuse_unknown(request: Request, route: Route) -> None:
+    if request.query.pairs:
+        known = {parameter.name for parameter in route.query}
+        for name, _ in request.query.pairs:
+            if name not in known:
+                raise invalid("unknown_parameter", f"Unknown query parameter {name}.", name)
+
+
+def _answer(route: Route, encoded: Any) -> Answer:
+    reply = encoded if isinstance(encoded, Reply) else Reply(encoded)
+    headers = list(reply.headers)
+    if reply.etag is not None:
+        headers.append(("etag", reply.etag))
+    if reply.location is not None:
+        headers.append(("location", reply.location))
+    if route.secret:
+        headers.append(("cache-control", "no-store"))
+    status = reply.status or route.status
+    if reply.body is None:
+        return Answer(status, tuple(headers), b"")
+    headers.append(("content-type", "application/json"))
+    return Answer(status, tuple(headers), _encode(reply.body))
+
+
+def _unless_known(answer: Answer, known: tuple[str, ...]) -> Answer:
+    tag = dict(answer.headers).get("etag")
+    if tag is None or not ("*" in known or tag in known or f"W/{tag}" in known):
+        return answer
+    return Answer(304, (("etag", tag),), b"")

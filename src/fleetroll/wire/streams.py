@@ -1,0 +1,157 @@
+"""Replies of unknown length: rows as NDJSON or CSV, server-sent events, plain bytes. Memory stays constant."""
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from fleetroll.core import limits
+from fleetroll.core.faults import Fault, invalid
+from fleetroll.wire.bodies import Gone, Receive
+from fleetroll.wire.dialect import Route, Stream
+from fleetroll.wire.request import Request
+from fleetroll.wire.spool import Spool
+
+_NDJSON, _CSV = "application/x-ndjson", "text/csv; charset=utf-8"
+_encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
+
+
+def content_type(route: Route, request: Request, headers: Mapping[bytes, bytes]) -> str:
+    if route.stream is Stream.EVENTS:
+        return "text/event-stream"
+    if route.stream is Stream.BYTES:
+        return "application/octet-stream"
+    return _CSV if _wants_csv(route, request, headers) else _NDJSON
+
+
+def headers(route: Route, items: Any) -> list[tuple[bytes, bytes]]:
+    """The length, where a reply of bytes knows it."""
+    return [(b"content-length", b"%d" % items.size)] if route.stream is Stream.BYTES else []
+
+
+def writer(route: Route, request: Request, headers: Mapping[bytes, bytes], items: Any) -> AsyncIterator[bytes]:
+    """The parts of the reply's body. `items` gives lists of results, each written by the route's `encode`."""
+    if route.stream is Stream.BYTES:
+        chunks: AsyncIterator[bytes] = items.chunks()
+        return chunks
+    if route.stream is Stream.EVENTS:
+        return _events(route, request, items)
+    if _wants_csv(route, request, headers):
+        return _csv_rows(route, request, items)
+    return _rows(route, request, items)
+
+
+def _wants_csv(route: Route, request: Request, headers: Mapping[bytes, bytes]) -> bool:
+    if route.cells is None:
+        return False
+    wanted = request.query.get("format")
+    if wanted not in {None, "csv", "ndjson"}:
+        raise invalid("invalid_parameter", "format must be csv or ndjson.", "format")
+    return wanted == "csv" or (wanted is None and headers.get(b"accept", b"").startswith(b"text/csv"))
+
+
+async def _rows(route: Route, request: Request, items: AsyncIterator[list[Any]]) -> AsyncIterator[bytes]:
+    encode = route.encode
+    async for batch in items:
+        yield _encode_lines([encode(item, request) for item in batch])
+
+
+async def _csv_rows(route: Route, request: Request, items: AsyncIterator[list[Any]]) -> AsyncIterator[bytes]:
+    assert route.cells is not None
+    yield _csv_text([list(route.columns)])
+    async for batch in items:
+        yield _csv_text([route.cells(route.encode(item, request)) for item in batch])
+
+
+def _csv_text(rows: list[list[str]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+async def _events(route: Route, request: Request, items: AsyncIterator[list[Any]]) -> AsyncIterator[bytes]:
+    """Events with their number, so that a client that comes back says where it was. Comments keep the line open."""
+    yield b": following\n\n"
+    clock = asyncio.get_running_loop().time
+    spoken = clock()
+    async for batch in items:
+        part = b"".join(_event(route.encode(item, request)) for item in batch)
+        if not part and clock() - spoken >= limits.EVENT_HEARTBEAT:
+            part = b": still here\n\n"
+        if part:
+            spoken = clock()
+        yield part
+
+
+def _event(shape: Any) -> bytes:
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (shape.id, shape.type.encode(), _encode(shape))
+
+
+async def copy(
+    first: bytes,
+    parts: AsyncIterator[bytes],
+    receive: Receive,
+    send: Callable[[dict[str, Any]], Awaitable[None]],
+    *,
+    duplex: bool,
+) -> None:
+    """Send a body whose head is sent. `duplex`: the request is still arriving, and may not wait for the reply.
+
+    A failure after the head cannot change the status any more; it becomes the last line.
+    """
+    source = _spooled(first, parts) if duplex else _prefixed(first, parts)
+    gone = None if duplex else asyncio.ensure_future(_gone(receive))
+    try:
+        async for part in source:
+            if gone is not None and gone.done():
+                raise Gone
+            if part:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        if gone is not None:
+            gone.cancel()
+        for generator in (source, parts):
+            await generator.aclose()  # type: ignore[attr-defined]  # both are generators
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _prefixed(first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    try:
+        async for part in parts:
+            yield part
+    except Fault as fault:
+        yield _last_line(fault)
+
+
+async def _spooled(first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    spool = Spool()
+    producer = asyncio.ensure_future(_fill(spool, first, parts))
+    try:
+        async for part in spool.drain():
+            yield part
+        await producer
+    finally:
+        producer.cancel()
+        await asyncio.wait([producer])
+
+
+async def _fill(spool: Spool, first: bytes, parts: AsyncIterator[bytes]) -> None:
+    try:
+        async for part in _prefixed(first, parts):
+            spool.put(part)
+    finally:
+        spool.finish()
+
+
+def _last_line(fault: Fault) -> bytes:
+    return _encode({"error": {"code": fault.code, "message": fault.message}}) + b"\n"

@@ -1,0 +1,29 @@
+"""One seed for everything random in a run: test order, `random` and generated inputs.
+
+Every run prints its seed; `FLEETROLL_SEED=<seed> make test` repeats the run.
+"""
+
+import os
+import random
+
+import hypothesis
+import pytest
+
+SEED = "FLEETROLL_SEED"
+
+hypothesis.settings.register_profile("fleetroll", deadline=None, derandomize=False)
+hypothesis.settings.load_profile("fleetroll")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Hand the seed to the plugins that read one; test processes and started programs inherit it."""
+    seed = os.environ.setdefault(SEED, str(random.SystemRandom().getrandbits(32)))
+    if not seed.isdecimal() or int(seed) >= 2**32:
+        raise pytest.UsageError(f"{SEED} must be a whole number below 2^32, not {seed!r}")
+    config.option.randomly_seed = int(seed)
+    config.option.hypothesis_seed = seed
+
+
+def pytest_report_header() -> str:
+    return f"{SEED}={os.environ[SEED]}"

@@ -1,0 +1,134 @@
+"""The whole server in this process, over a real SQLite store, driven by plain ASGI calls: about 20 microseconds each."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from fleetroll.config import Config
+from fleetroll.data_directory import claim
+from fleetroll.main import Application, first_key, opened
+from fleetroll.service.operations import Services
+from fleetroll.wire.log import AccessLog
+
+ADMIN_KEY = "test-admin-key-0123456789-abcdefghijklmnop"
+
+
+class Response(Struct):
+    """A complete reply."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def lines(self) -> list[Any]:
+        return [json.loads(line) for line in self.body.splitlines()]
+
+
+class App:
+    """A running application. `request` makes one call and waits for its whole reply."""
+
+    def __init__(self, application: Application, services: Services, runner: asyncio.Runner) -> None:
+        self.application = application
+        self.services = services
+        self.runner = runner
+        self.key = ADMIN_KEY
+
+    def request(
+        self,
+        method: str,
+        target: str,
+        body: Any = None,
+        *,
+        key: str | None = ADMIN_KEY,
+        headers: dict[str, str] | None = None,
+        raw: bytes | None = None,
+    ) -> Response:
+        """`body` is sent as JSON, `raw` as it is. `key` goes into a Bearer header; None sends no credential."""
+        return self.runner.run(self.call(method, target, body, key=key, headers=headers, raw=raw))
+
+    async def call(
+        self,
+        method: str,
+        target: str,
+        body: Any = None,
+        *,
+        key: str | None = ADMIN_KEY,
+        headers: dict[str, str] | None = None,
+        raw: bytes | None = None,
+    ) -> Response:
+        sent = {"content-type": "application/json"} if body is not None else {}
+        if key is not None:
+            sent["authorization"] = f"Bearer {key}"
+        sent |= {name.lower(): value for name, value in (headers or {}).items()}
+        content = raw if raw is not None else b"" if body is None else json.dumps(body).encode()
+        return await asgi(self.application.asgi, method, target, sent, content)
+
+
+async def asgi(app: Any, method: str, target: str, headers: dict[str, str], body: bytes) -> Response:
+    """One request, as the HTTP server would pass it on."""
+    raw_path, _, query = target.encode("latin-1", "replace").partition(b"?")
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": raw_path.decode("latin-1"),
+        "raw_path": raw_path,
+        "query_string": query,
+        "root_path": "",
+        "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+        "state": {},
+    }
+    inbox = [{"type": "http.request", "body": body, "more_body": False}]
+    outbox: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        if inbox:
+            return inbox.pop(0)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: dict[str, Any]) -> None:
+        outbox.append(message)
+
+    await app(scope, receive, send)
+    start, *rest = outbox
+    found = {name.decode(): value.decode() for name, value in start["headers"]}
+    return Response(start["status"], found, b"".join(part.get("body", b"") for part in rest))
+
+
+@contextmanager
+def running(data: Path, **options: Any) -> Iterator[App]:
+    """An application on a data directory, with the admin key `ADMIN_KEY` and no rate limits unless asked for."""
+    config = Config(**{"data": data, "admin_key": ADMIN_KEY, "key_rate": 0, "organization_rate": 0, **options})
+    with ExitStack() as stack:
+        runner = stack.enter_context(asyncio.Runner())
+        scope = _opened(config)
+        app = runner.run(scope.__aenter__())
+        try:
+            yield App(app[0], app[1], runner)
+        finally:
+            runner.run(scope.__aexit__(None, None, None))
+
+
+@asynccontextmanager
+async def _opened(config: Config) -> Any:
+    directory = claim(config.data)
+    try:
+        async with opened(config, directory) as (services, _store):
+            if directory.fresh:
+                await first_key(config, services)
+                directory.finish()
+            yield Application(config, services, AccessLog(None, asyncio.get_running_loop())), services
+    finally:
+        directory.close()

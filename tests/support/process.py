@@ -1,0 +1,61 @@
+"""A real `fleetroll serve` in a process of its own, on a free port."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.app import ADMIN_KEY
+
+_URL = re.compile(r"http://\S+?:(\d+)")
+
+
+class Process:
+    """A started server: where it listens, and the process to signal."""
+
+    def __init__(self, popen: "subprocess.Popen[str]", url: str, announced: str) -> None:
+        self.popen = popen
+        self.url = url
+        self.announced = announced
+        self.port = int(url.rpartition(":")[2])
+        self.key = ADMIN_KEY
+
+
+def start(data: Path, *options: str, log: Path | None = None, **environment: str) -> Process:
+    """Start and wait until it announces itself. Raises AssertionError with its words if it ends instead."""
+    settings = {
+        "FLEETROLL_ADMIN_KEY": ADMIN_KEY,
+        "FLEETROLL_KEY_RATE": "0",
+        "FLEETROLL_ORGANIZATION_RATE": "0",
+        **environment,
+    }
+    errors = (log or data.parent / f"{data.name}.log").open("a")
+    popen = subprocess.Popen(
+        [sys.executable, "-m", "fleetroll", "serve", "--data", str(data), "--http", "127.0.0.1:0", *options],
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        env={**os.environ, **settings},
+    )
+    assert popen.stdout is not None
+    announced = ""
+    for line in popen.stdout:
+        announced += line
+        if match := _URL.search(line):
+            rest = "" if "Docs" in line else popen.stdout.readline()
+            return Process(popen, f"http://127.0.0.1:{match[1]}", announced + rest)
+    raise AssertionError(f"the server ended with {popen.wait()}: {Path(errors.name).read_text()}")
+
+
+@contextmanager
+def serving(data: Path, *options: str, **environment: str) -> Iterator[Process]:
+    """A server that is stopped at the end."""
+    process = start(data, *options, **environment)
+    try:
+        yield process
+    finally:
+        process.popen.terminate()
+        process.popen.wait(15)
