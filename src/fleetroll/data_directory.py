@@ -75,7 +75,8 @@ def claim(path: Path, *, exclusive_of: str = "fleetroll serve") -> DataDirectory
     if DATABASE not in entries:
         os.close(lock)
         raise DirectoryRefused(
-            f"{path / DATABASE} is missing, though {path} is not empty. Restore it from a backup, or name an empty directory."
+            f"{path / DATABASE} is missing, though {path} is not empty. Restore it from a backup, "
+            "or name an empty directory."
         )
     return DataDirectory(path, lock, fresh=False)
 

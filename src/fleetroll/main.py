@@ -222,6 +222,4 @@ async def _turn_unready(application: Application, http: HttpServer) -> None:
 
 def cli() -> None:
     """The `fleetroll` command."""
-    from fleetroll.cli.app import group
-
     group(serve)()

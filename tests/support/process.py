@@ -53,7 +53,7 @@ def start(data: Path, *options: str, log: Path | None = None, **environment: str
 @contextmanager
 def serving(data: Path, *options: str, **environment: str) -> Iterator[Process]:
     """A server that is stopped at the end."""
-    process = start(data, *options, **environment)
+    process = start(data, *options, log=None, **environment)
     try:
         yield process
     finally:

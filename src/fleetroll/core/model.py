@@ -1,7 +1,7 @@
 """The canonical records: one frozen value per noun, spelled as the product spells it.
 
 A record holds no behaviour and knows neither a vendor's field names nor a table's columns. Times are integer
-microseconds since 1970 UTC (`Instant`); documents are canonical JSON text (`Document`), parsed only by what looks inside.
+microseconds since 1970 UTC (`Instant`); documents are JSON text (`Document`), parsed only by what looks inside.
 """
 
 import enum
@@ -110,10 +110,10 @@ class DeviceChange(Struct, frozen=True):
     """Members to replace; what is UNSET stays."""
 
     ident: str | UnsetType = UNSET
-    name: str | None | UnsetType = UNSET
-    kind: str | None | UnsetType = UNSET
-    hardware_version: str | None | UnsetType = UNSET
-    software: Document | None | UnsetType = UNSET
+    name: str | UnsetType | None = UNSET
+    kind: str | UnsetType | None = UNSET
+    hardware_version: str | UnsetType | None = UNSET
+    software: Document | UnsetType | None = UNSET
     metadata: Document | UnsetType = UNSET
     tags: tuple[str, ...] | UnsetType = UNSET
     owners: tuple[str, ...] | UnsetType = UNSET

@@ -255,61 +255,61 @@ _NEEDS_VALUE = {"add", "replace", "test"}
 _NEEDS_ORIGIN = {"move", "copy"}
 
 
-def _member(value: Any, token: str) -> Any:
-    """The member or element that a pointer's token names, or _ABSENT."""
+def _member(value: Any, step: str) -> Any:
+    """The member or element that a pointer's step names, or _ABSENT."""
     if isinstance(value, dict):
-        return value.get(token, _ABSENT)
-    if isinstance(value, list) and _is_index(token) and int(token) < len(value):
-        return value[int(token)]
+        return value.get(step, _ABSENT)
+    if isinstance(value, list) and _is_index(step) and int(step) < len(value):
+        return value[int(step)]
     return _ABSENT
 
 
-def _is_index(token: str) -> bool:
+def _is_index(step: str) -> bool:
     """RFC 6901: decimal digits without leading zeros. Other scripts have digits too, hence the second question."""
-    return token == "0" or (token.isdecimal() and token.isascii() and token[0] != "0")
+    return step == "0" or (step.isdecimal() and step.isascii() and step[0] != "0")
 
 
-def _with_added(container: Container, token: str, value: object) -> Container:
+def _with_added(container: Container, step: str, value: object) -> Container:
     if isinstance(container, dict):
-        return {**container, token: value}
-    position = _position(container, token)
+        return {**container, step: value}
+    position = _position(container, step)
     return [*container[:position], value, *container[position:]]
 
 
-def _with_replaced(container: Container, token: str, value: object) -> Container:
+def _with_replaced(container: Container, step: str, value: object) -> Container:
     if isinstance(container, dict):
-        return {**container, token: value}
+        return {**container, step: value}
     changed = container.copy()
-    changed[int(token)] = value
+    changed[int(step)] = value
     return changed
 
 
-def _without(container: Container, token: str, _: object) -> Container:
+def _without(container: Container, step: str, _: object) -> Container:
     rest = container.copy()
     if isinstance(rest, dict):
-        del rest[token]
+        del rest[step]
     else:
-        del rest[int(token)]
+        del rest[int(step)]
     return rest
 
 
-def _position(array: list[Any], token: str) -> int:
-    if token == "-":
+def _position(array: list[Any], step: str) -> int:
+    if step == "-":
         return len(array)
-    if not _is_index(token) or int(token) > len(array):
+    if not _is_index(step) or int(step) > len(array):
         raise _refused("this is not a position in the array, nor its end")
-    return int(token)
+    return int(step)
 
 
 def _nested(path: Path, value: object) -> object:
-    """The value within new containers, one for each token: an array where the token can only be a position."""
-    for token in reversed(path):
-        if token in ("-", "0"):
+    """The value within new containers, one for each step: an array where the step can only be a position."""
+    for step in reversed(path):
+        if step in ("-", "0"):
             value = [value]
-        elif _is_index(token):
+        elif _is_index(step):
             raise _refused("a new array begins at position 0")
         else:
-            value = {token: value}
+            value = {step: value}
     return value
 
 
@@ -330,15 +330,15 @@ def _pointer(index: int, entry: Mapping[str, object], name: str) -> Path:
     if not isinstance(text, str) or len(text) > limits.MAX_POINTER:
         raise _at(index, f"needs a '{name}': a JSON Pointer of at most {limits.MAX_POINTER} characters")
     tokens = text.split("/")
-    if tokens[0] or any("~" in token.replace("~0", "").replace("~1", "") for token in tokens):
+    if tokens[0] or any("~" in step.replace("~0", "").replace("~1", "") for step in tokens):
         raise _at(index, f"has a '{name}' that is not a JSON Pointer: {text}")
     if len(tokens) > limits.MAX_JSON_DEPTH + 1:
         raise _at(index, f"has a '{name}' of more than {limits.MAX_JSON_DEPTH} steps")
-    return tuple(token.replace("~1", "/").replace("~0", "~") for token in tokens[1:])
+    return tuple(step.replace("~1", "/").replace("~0", "~") for step in tokens[1:])
 
 
 def _written(path: Path) -> str:
-    return "".join("/" + token.replace("~", "~0").replace("/", "~1") for token in path)
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in path)
 
 
 def _refused(message: str) -> Fault:

@@ -1,6 +1,7 @@
 """Who may do what: roles, actions and the table between them.
 
-An action's value is also the scope that a key may be narrowed to. Authorization is one look-up; there is no rule elsewhere.
+An action's value is also the scope that a key may be narrowed to. Authorization is one look-up, and no rule is
+elsewhere.
 """
 
 import enum

@@ -1,8 +1,8 @@
-"""Publishing the timeline to those who follow it. The timeline is the outbox: nothing is announced that is not committed."""
+"""Publishing the timeline to those who follow it. It is the outbox: nothing is announced that is not committed."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from msgspec import Struct
 
@@ -25,7 +25,7 @@ class Follow(Struct, frozen=True):
 
 
 class Publisher:
-    """Wakes followers after commits. Each reads the timeline itself from its own place, so a slow one misses nothing."""
+    """Wakes followers after commits. Each reads the timeline from its own place, so a slow one misses nothing."""
 
     def __init__(self, store: Store) -> None:
         self._waiting: set[asyncio.Event] = set()
@@ -40,7 +40,7 @@ class Publisher:
         return len(self._waiting)
 
     @contextlib.contextmanager
-    def following(self) -> "contextlib._GeneratorContextManager[asyncio.Event]":  # type: ignore[misc]
+    def following(self) -> Iterator[asyncio.Event]:
         if len(self._waiting) >= limits.MAX_EVENT_STREAMS:
             raise Fault(Kind.UNAVAILABLE, "too_many_streams", "Too many event streams are open.", retry_after=10)
         changed = asyncio.Event()
@@ -53,7 +53,7 @@ class Publisher:
 
 @operation(Action.TIMELINE_READ, Effect.STREAM)
 async def follow(call: Call, wanted: Follow) -> AsyncIterator[list[Event]]:
-    """Events as they are committed. An empty batch comes about every second: the caller may have lost its right since."""
+    """Events as they are committed. About every second an empty batch comes: the caller may have lost its right."""
     store = call.services.store
     after = await store.read.timeline.last() if wanted.after is None else wanted.after
     return _follow(call, after, wanted.filter)

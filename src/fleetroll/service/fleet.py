@@ -33,7 +33,7 @@ class Outcome(enum.Enum):
 
 
 class Result(Struct, frozen=True):
-    """What became of one row or device; `fault` says why it failed. `line` counts from 1, 0 where there are no lines."""
+    """What became of one row or device; `fault` says why it failed. `line` counts from 1; 0 is no line."""
 
     outcome: Outcome
     ident: str | None

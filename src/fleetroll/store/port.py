@@ -26,7 +26,7 @@ from fleetroll.core.model import (
 from fleetroll.core.query import Filter, Page, Sort
 
 T = TypeVar("T")
-R = TypeVar("R", Owner, Group, MetadataField)
+R = TypeVar("R", bound=Owner | Group | MetadataField)
 
 
 class Identity(Struct, frozen=True):
@@ -59,7 +59,10 @@ class Organizations(Protocol):
         """Direct children whose slug follows `after`, by slug in byte order."""
 
     async def insert(self, new: Organization) -> Organization | None:
-        """Store a new organization under its parent (its own id and the lineage's last are assigned here); None if the slug is taken."""
+        """Store a new organization under its parent; None if the slug is taken.
+
+        Its id, which is also the last of its lineage, is assigned here.
+        """
 
     async def replace(self, changed: Organization) -> bool:
         """Write the record over revision `changed.revision - 1`; False if that is not the present revision."""
@@ -117,7 +120,10 @@ class Devices(Protocol):
         """
 
     async def page(self, org: int, filter: Filter | None, sort: Sort, page: Page) -> list[Device]:
-        """Up to `page.limit` devices after `page.after`, by the sort field and then id; devices without the field come last."""
+        """Up to `page.limit` devices after `page.after`, by the sort field and then id.
+
+        Devices without the field come last in either direction.
+        """
 
     async def count(self, org: int, filter: Filter | None) -> int: ...
 

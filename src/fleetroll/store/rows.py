@@ -137,7 +137,8 @@ def group(row: Row) -> Group:
 
 
 def metadata_field(row: Row) -> MetadataField:
-    return MetadataField(*row[:3], FieldKind(row[3]), row[4], bool(row[5]), *row[6:])
+    number, org, name, kind, description, required, *times = row
+    return MetadataField(number, org, name, FieldKind(kind), description, bool(required), *times)
 
 
 def named_values(record: Owner | Group | MetadataField) -> dict[str, Any]:
@@ -148,7 +149,8 @@ def named_values(record: Owner | Group | MetadataField) -> dict[str, Any]:
 
 
 def event(row: Row) -> Event:
-    return Event(*row[:9], Raw(row[9]))
+    number, org, at, type, subject, subject_id, name, actor, request, data = row
+    return Event(number, org, at, type, subject, subject_id, name, actor, request, Raw(data))
 
 
 def event_values(record: NewEvent) -> dict[str, Any]:

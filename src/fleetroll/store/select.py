@@ -6,7 +6,7 @@ index of its own (a substring, a tag, an owner), that index drives the join, so 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from msgspec import Struct
 
@@ -31,8 +31,9 @@ from fleetroll.core.query import (
 )
 
 COLUMNS = (
-    "d.id, d.org, d.ident, d.name, d.kind, d.hardware_version, d.software, d.metadata, d.tags, d.owners, d.metric_schema, "
-    "d.config, d.status, d.connected, d.last_seen, d.activated_at, d.created_at, d.updated_at, d.revision, d.extras"
+    "d.id, d.org, d.ident, d.name, d.kind, d.hardware_version, d.software, d.metadata, d.tags, d.owners, "
+    "d.metric_schema, d.config, d.status, d.connected, d.last_seen, d.activated_at, d.created_at, d.updated_at, "
+    "d.revision, d.extras"
 )
 _COLUMN = {field: f"d.{field}" for field in DEVICE_FIELDS} | {"ident": "d.ident_key"}
 _NULLABLE = frozenset({"name", "kind", "last_seen"})
@@ -244,7 +245,7 @@ class _Builder:
 _SEARCHED = {"ident": "%{}%\n%", "name": "%\n%{}%"}
 
 
-def _is_member(part: Filter) -> bool:
+def _is_member(part: Filter) -> TypeGuard[Comparison]:
     return (
         isinstance(part, Comparison)
         and part.field in _LINKS

@@ -258,7 +258,8 @@ class _Writer:
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "fleetroll-commit")
         self._queue: deque[_Job] = deque()
-        self._busy = False
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._failed = False
         self._on_failure = on_failure
         self._listeners: list[Callable[[], None]] = []
@@ -271,15 +272,14 @@ class _Writer:
             raise _storage_failed()
         job = _Job(work, bulk, self._loop.create_future())
         self._queue.append(job)
-        if not self._busy:
-            self._busy = True
+        if self._idle.is_set():
+            self._idle.clear()
             self._loop.call_soon(self._turn)
         return cast("T", await job.future)
 
     async def close(self) -> None:
         """Wait for what is queued, then fold the log into the file."""
-        while self._busy:
-            await asyncio.sleep(0.001)
+        await self._idle.wait()
         await self._loop.run_in_executor(self._thread, self._checkpoint)
         self._thread.shutdown()
         self._connection.close()
@@ -313,7 +313,7 @@ class _Writer:
                 if not self._connection.in_transaction:
                     self._connection.execute("BEGIN IMMEDIATE")
                 job.result = self._within_savepoint(job.work)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # whatever it is, it is the caller's
                 job.error = error
         if commit:
             self._commit()
@@ -353,7 +353,7 @@ class _Writer:
         if self._queue and not self._failed:
             self._turn()
         else:
-            self._busy = False
+            self._idle.set()
 
     def _answer(self, job: _Job, refusal: Fault | None) -> None:
         if job.future.cancelled():

@@ -1,4 +1,4 @@
-"""The named SQL statements, loaded from the .sql files once: `-- name: what it does`, then the text up to a semicolon."""
+"""The named SQL statements, loaded once from the .sql files: `-- name: what it does`, then text up to a semicolon."""
 
 import re
 from importlib import resources

@@ -1,4 +1,4 @@
-"""Where a request carries its credential, in every HTTP form that a vendor's clients use. Checking it is the service's."""
+"""Where a request carries its credential, in every HTTP form that vendors' clients use. The service checks it."""
 
 import base64
 import binascii

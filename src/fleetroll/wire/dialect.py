@@ -1,4 +1,4 @@
-"""What a dialect is: a route table, an envelope for failures, and where the credential sits. Data, walked by `serve`."""
+"""What a dialect is: a route table, an envelope for failures, where the credential sits. Data, walked by `serve`."""
 
 import enum
 from collections.abc import Callable, Mapping

@@ -24,7 +24,8 @@ def render(dialects: Sequence[Dialect]) -> bytes:
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Fleetroll API</title>'
         '<meta name="viewport" content="width=device-width">'
         f"<style>{_STYLE}</style></head><body><h1>Fleetroll API</h1>"
-        f'<p>The same as <a href="/openapi.json">openapi.json</a>, for reading.</p><nav>{links}</nav>{sections}</body></html>'
+        f'<p>The same as <a href="/openapi.json">openapi.json</a>, for reading.</p>'
+        f"<nav>{links}</nav>{sections}</body></html>"
     ).encode()
 
 

@@ -11,7 +11,7 @@ from fleetroll.wire.cursors import Cursors
 
 
 class Request:
-    """One request to one route. `path` holds the template's parameters, decoded; `body` the decoded shape or the rows."""
+    """One request to one route. `path` holds the template's parameters, decoded; `body` the decoded shape."""
 
     __slots__ = ("_binding", "_cursors", "body", "guard", "last_event_id", "path", "query", "rows")
 

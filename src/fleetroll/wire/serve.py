@@ -280,7 +280,8 @@ class Kernel:
 
     async def _stream(self, exchange: _Exchange, row: _Row, value: Any, request: Request) -> int:
         route, principal = row.route, exchange.principal
-        assert principal is not None and route.operation.effect is Effect.STREAM
+        assert principal is not None
+        assert route.operation.effect is Effect.STREAM
 
         async def finish(records: Records, result: Any) -> Any:
             return result
@@ -355,7 +356,8 @@ class Kernel:
 def _binding(exchange: _Exchange) -> str:
     """What every cursor of this request is good for: one tenant's one list."""
     principal, row = exchange.principal, exchange.row
-    assert principal is not None and row is not None
+    assert principal is not None
+    assert row is not None
     return f"{principal.org.id}:{row.dialect.name}:{row.route.path}:{sorted(exchange.path.items())}"
 
 

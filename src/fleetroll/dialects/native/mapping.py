@@ -295,7 +295,7 @@ def bad_row(line: int, fault: Fault) -> fleet.Row:
 
 
 def uncells(record: dict[str, str]) -> dict[str, Any]:
-    """A CSV record as the object it stands for. An empty cell says nothing; `metadata.x` is a text member of metadata."""
+    """A CSV record as the object it stands for. An empty cell says nothing; `metadata.x` is a text in metadata."""
     found: dict[str, Any] = {}
     for column, cell in record.items():
         if column.startswith("metadata.") and cell:

@@ -1,4 +1,4 @@
-"""The bodies of our own API. Unknown members are refused; members that a reply has and a client may not set are ignored."""
+"""The bodies of our own API. Unknown members are refused; those that a reply has and nobody may set are ignored."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -42,10 +42,10 @@ class DeviceInput(Struct, forbid_unknown_fields=True):
     """A device as a client writes it. A device as it was read may be sent back: read-only members are ignored."""
 
     ident: str | UnsetType = UNSET
-    name: str | None | UnsetType = UNSET
-    kind: str | None | UnsetType = UNSET
-    hardware_version: str | None | UnsetType = UNSET
-    software: Software | None | UnsetType = UNSET
+    name: str | UnsetType | None = UNSET
+    kind: str | UnsetType | None = UNSET
+    hardware_version: str | UnsetType | None = UNSET
+    software: Software | UnsetType | None = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
     tags: list[str] | UnsetType = UNSET
     owners: list[str] | UnsetType = UNSET
@@ -243,9 +243,9 @@ class NewOwner(Struct, forbid_unknown_fields=True):
 
 
 class OwnerChange(Struct, forbid_unknown_fields=True):
-    name: str | None | UnsetType = UNSET
-    phone: str | None | UnsetType = UNSET
-    address: str | None | UnsetType = UNSET
+    name: str | UnsetType | None = UNSET
+    phone: str | UnsetType | None = UNSET
+    address: str | UnsetType | None = UNSET
 
 
 class Group(Struct):
@@ -271,7 +271,7 @@ class NewGroup(Struct, forbid_unknown_fields=True):
 
 class GroupChange(Struct, forbid_unknown_fields=True):
     filter: str | UnsetType = UNSET
-    description: str | None | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
 
 
 class MetadataField(Struct):
@@ -298,7 +298,7 @@ class NewMetadataField(Struct, forbid_unknown_fields=True):
 
 
 class MetadataFieldChange(Struct, forbid_unknown_fields=True):
-    description: str | None | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
     required: bool | UnsetType = UNSET
 
 
