@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 import uvloop
 
 from fleetroll import __version__
+from fleetroll.cli.app import group
 from fleetroll.config import Config, ConfigError, require_supported
 from fleetroll.core import limits, tokens
 from fleetroll.core.model import Instant
@@ -20,6 +21,7 @@ from fleetroll.dialects.native.routes import DIALECT as NATIVE
 from fleetroll.dialects.telemetron.routes import DIALECT as TELEMETRON
 from fleetroll.service.bootstrap import first_start
 from fleetroll.service.events import Publisher
+from fleetroll.service.keyring import Keyring
 from fleetroll.service.operations import Services
 from fleetroll.store import sqlite
 from fleetroll.store.port import Records
@@ -88,7 +90,7 @@ async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tupl
     server_key = directory.server_key(config.server_key)
     store = sqlite.open_store(directory.database, create=directory.fresh)
     try:
-        yield Services(store, now, random_text, server_key, Publisher(store)), store
+        yield Services(store, now, random_text, server_key, Publisher(store), Keyring(store, server_key)), store
     finally:
         await store.close()
 

@@ -1,12 +1,29 @@
 """What can be asked of a device: the fields of filters and sorts, and how a device answers for each."""
 
+import functools
 from collections.abc import Mapping
 
+from msgspec import structs
+
 from fleetroll.core import documents
+from fleetroll.core.filtering import parse_filter
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Device
 from fleetroll.core.names import identity_key
-from fleetroll.core.query import Field, Fields, FieldType, Read, lookup
+from fleetroll.core.query import (
+    And,
+    Comparison,
+    Field,
+    Fields,
+    FieldType,
+    Filter,
+    Not,
+    Or,
+    Pattern,
+    Read,
+    Value,
+    lookup,
+)
 
 _DEVICE = (
     Field("id", FieldType.INTEGER, sortable=True),
@@ -27,6 +44,13 @@ _DEVICE = (
     Field("updated_at", FieldType.TIME, sortable=True),
 )
 DEVICE_FIELDS: Fields = {field.name: field for field in _DEVICE}
+
+
+@functools.lru_cache(maxsize=1024)
+def device_filter(text: str) -> Filter | None:
+    """`parse_filter` for devices, remembered: programs ask the same thing again and again."""
+    return parse_filter(text, DEVICE_FIELDS)
+
 
 _EVENT = (
     Field("id", FieldType.INTEGER),
@@ -51,6 +75,29 @@ def reader(device: Device) -> Read:
         return value.value if isinstance(value, Status) else value
 
     return read
+
+
+def canonical(wanted: Filter) -> Filter:
+    """The same filter with identifiers in the form in which `reader` shows them, as `matches` needs it."""
+    match wanted:
+        case And():
+            return And(tuple(map(canonical, wanted.parts)))
+        case Or():
+            return Or(tuple(map(canonical, wanted.parts)))
+        case Not():
+            return Not(canonical(wanted.part))
+        case Comparison():
+            return structs.replace(wanted, value=canonical_value(wanted))
+    return wanted
+
+
+def canonical_value(comparison: Comparison) -> Value:
+    value = comparison.value
+    if comparison.field == "ident" and isinstance(value, str):
+        return identity_key(value)
+    if comparison.field == "ident" and isinstance(value, Pattern):
+        return Pattern(tuple(map(identity_key, value.parts)))
+    return value
 
 
 def _inside(document: Mapping[str, object], path: tuple[str, ...]) -> object:

@@ -65,7 +65,7 @@ class Principal(Struct, frozen=True):
         return f"key:{self.key.id}"
 
 
-class Device(Struct, frozen=True):
+class Device(Struct, frozen=True, gc=False):
     """The one record that every dialect reads and writes."""
 
     id: int

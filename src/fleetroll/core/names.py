@@ -85,9 +85,17 @@ def slug(value: str, field: str = "slug") -> str:
 
 def email(value: str, field: str = "email") -> str:
     """An e-mail address, trimmed and lower-cased. Raises Fault invalid `invalid_email`."""
+    address = parse_email(value)
+    if address is None:
+        raise invalid("invalid_email", f"{field} must be an e-mail address.", field)
+    return address
+
+
+def parse_email(value: str) -> str | None:
+    """As `email`; None for anything else."""
     address = value.strip().lower()
     if len(address) > limits.MAX_EMAIL or not address.isprintable() or not _EMAIL.fullmatch(address):
-        raise invalid("invalid_email", f"{field} must be an e-mail address.", field)
+        return None
     return address
 
 

@@ -13,6 +13,8 @@ from fleetroll.core.faults import Fault, Kind, invalid
 class Role(enum.Enum):
     """Each role includes the ones before it."""
 
+    __hash__ = object.__hash__  # members are singletons; Enum's own hash is a Python call, taken at every request
+
     VIEWER = "viewer"
     OPERATOR = "operator"
     ADMIN = "admin"
@@ -20,6 +22,8 @@ class Role(enum.Enum):
 
 class Action(enum.Enum):
     """Everything that needs permission. The value is the scope of the same name."""
+
+    __hash__ = object.__hash__  # as above
 
     DEVICES_READ = "devices:read"
     DEVICES_WRITE = "devices:write"

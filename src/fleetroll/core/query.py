@@ -122,6 +122,7 @@ def lookup(document: Mapping[str, object], path: tuple[str, ...]) -> object:
 
 
 _EMPTY: tuple[object, ...] = ((), frozenset(), {})
+_SEARCHED = ("ident", "name")
 
 
 def matches(wanted: Filter, read: Read) -> bool:
@@ -138,7 +139,7 @@ def matches(wanted: Filter, read: Read) -> bool:
         case Not():
             return not matches(wanted.part, read)
         case Search():
-            return any(_contains(read(field, ()), wanted.text) for field in ("ident", "name"))
+            return any(_contains_folded(read(field, ()), wanted.text) for field in _SEARCHED)
         case Comparison():
             return _compares(wanted, read(wanted.field, wanted.path))
 
@@ -147,6 +148,8 @@ def _compares(comparison: Comparison, found: object) -> bool:
     # `tags:*` asks whether there is any tag; at a path the key itself counts, whatever it holds.
     if comparison.operator is Operator.EXISTS and not comparison.path and found in _EMPTY:
         return False
+    if comparison.operator is Operator.CONTAINS and comparison.field in _SEARCHED:
+        return _contains_folded(found, comparison.value)
     return found is not None and _TESTS[comparison.operator](found, comparison.value)
 
 
@@ -176,12 +179,16 @@ def _like(found: object, value: Value) -> bool:
 
 
 def _contains(found: object, value: Value) -> bool:
+    return isinstance(found, str) and isinstance(value, str) and value in found
+
+
+def _contains_folded(found: object, value: Value) -> bool:
     return isinstance(found, str) and isinstance(value, str) and fold(value) in fold(found)
 
 
 def _has(found: object, value: Value) -> bool:
-    # Text is a collection too, but of nothing that a filter can name.
-    if isinstance(found, str) or not isinstance(found, Collection):
+    # Text and JSON arrays are collections too, but of nothing that a filter can name.
+    if isinstance(found, str | list) or not isinstance(found, Collection):
         return False
     return any(_like(member, value) for member in found) if isinstance(value, Pattern) else value in found
 

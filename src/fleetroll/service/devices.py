@@ -205,8 +205,11 @@ async def change(call: Call, was: Device, wanted: DeviceChange, type: str = UPDA
         for name in CHANGEABLE
         if (value := getattr(wanted, name)) is not UNSET and differs(getattr(was, name), value)
     }
-    if not given:
-        return was
+    return await rewrite(call, was, given, type) if given else was
+
+
+async def rewrite(call: Call, was: Device, given: dict[str, Any], type: str = UPDATED) -> Device:
+    """Write these members, whether they differ or not, with an event."""
     if "metadata" in given:
         await metadata_fields.check(call, given["metadata"])
     await owners.ensure(call, given.get("owners", ()))

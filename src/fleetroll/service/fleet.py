@@ -1,14 +1,15 @@
 """Many devices at once: export, import, and changes by filter. Each batch is one transaction; memory stays constant."""
 
 import enum
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from fleetroll.core import limits
+from fleetroll.core.documents import Document
 from fleetroll.core.faults import Fault
-from fleetroll.core.fields import reader
+from fleetroll.core.fields import canonical, reader
 from fleetroll.core.model import Device, DeviceChange, MetadataField, NewDevice
 from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Action
@@ -72,6 +73,36 @@ class Removal(Struct, frozen=True):
     dry_run: bool = False
 
 
+class Replaced(Struct, frozen=True):
+    """A device whose metadata was replaced, or None where none has that identifier."""
+
+    ident: str
+    device: Device | None
+
+
+@operation(Action.DEVICES_WRITE, Effect.BULK)
+async def replace_metadata(call: Call, wanted: Sequence[tuple[str, Document]]) -> list[Replaced]:
+    """Replace the metadata of devices as a whole, in the order given: all of those there are, or none.
+
+    A device is written, and dated, even where nothing differs: this tells whoever syncs that it was seen.
+    """
+    known = await call.records.devices.by_idents(call.org, [ident for ident, _ in wanted])
+    results = []
+    for ident, metadata in wanted:
+        key = identity_key(ident)
+        if device := known.get(key):
+            known[key] = device = await _replaced(call, device, metadata)
+        results.append(Replaced(ident, device))
+    return results
+
+
+async def _replaced(call: Call, device: Device, metadata: Document) -> Device:
+    try:
+        return await devices.rewrite(call, device, {"metadata": metadata})
+    except Fault as fault:  # among a thousand devices, it must say which
+        raise Fault(fault.kind, fault.code, f"{device.ident}: {fault.message}", fault.field) from None
+
+
 @operation(Action.DEVICES_READ, Effect.STREAM)
 async def export(call: Call, filter: Filter | None) -> AsyncIterator[list[Device]]:
     """Every device that the filter finds, by id, in batches."""
@@ -113,11 +144,12 @@ async def _walk(call: Call, filter: Filter | None, size: int) -> AsyncIterator[l
 async def _sweep(
     call: Call, filter: Filter | None, one: Callable[[Call, Device], Any], dry_run: bool
 ) -> AsyncIterator[list[Result]]:
+    exact = canonical(filter) if filter is not None else None
     async for batch in _walk(call, filter, limits.BULK_BATCH):
 
         async def work(records: Records, batch: list[Device] = batch) -> list[Result]:
             inner = call.within(records)
-            found = [await _apply(inner, device.id, filter, one) for device in batch]
+            found = [await _apply(inner, device.id, exact, one) for device in batch]
             return [result for result in found if result]
 
         yield await _transact(call, work, dry_run)

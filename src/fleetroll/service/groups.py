@@ -2,8 +2,7 @@
 
 from msgspec import structs
 
-from fleetroll.core.fields import DEVICE_FIELDS
-from fleetroll.core.filtering import parse_filter
+from fleetroll.core.fields import device_filter
 from fleetroll.core.model import Group
 from fleetroll.core.policy import Action
 from fleetroll.core.query import every
@@ -15,7 +14,7 @@ __all__ = ["members", "noun"]
 
 
 async def _check(call: Call, group: Group) -> None:
-    parse_filter(group.filter, DEVICE_FIELDS)
+    device_filter(group.filter)
 
 
 noun: Noun[Group] = Noun(
@@ -28,5 +27,5 @@ async def members(call: Call, wanted: tuple[str, devices.Listing]) -> devices.De
     """A page of the group's devices, narrowed by the listing's own filter."""
     name, listing = wanted
     group = await noun.find(call, name)
-    within = every(parse_filter(group.filter, DEVICE_FIELDS), listing.filter)
+    within = every(device_filter(group.filter), listing.filter)
     return await devices.page.run(call, structs.replace(listing, filter=within))

@@ -1,18 +1,15 @@
-"""API keys: making them (their secret leaves the server once), checking them, revoking them."""
-
-import hmac
+"""API keys: making them (their secret leaves the server once), listing, revoking. See `keyring` for checks."""
 
 from msgspec import Struct
 
-from fleetroll.core import limits, policy, tokens
+from fleetroll.core import policy, tokens
 from fleetroll.core.faults import Fault, Kind, invalid, not_found
-from fleetroll.core.model import Instant, Key, KeyKind, Organization, Principal
+from fleetroll.core.model import Instant, Key, KeyKind, Principal
 from fleetroll.core.policy import Action, Role
 from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.service.organizations import descend
 from fleetroll.service.quotas import take
 from fleetroll.service.timeline import record
-from fleetroll.store.port import Records
 
 
 class NewKey(Struct, frozen=True):
@@ -109,42 +106,7 @@ async def _find(call: Call, number: int) -> Key:
     return key
 
 
-async def identify(services: Services, secret: str | None) -> Principal:
-    """Who presents this secret. Raises Fault unauthenticated, in the same words whatever is wrong with it.
-
-    Every request asks the store, so that a revoked key is refused by the very next one.
-    """
-    token = tokens.parse(services.server_key, secret) if secret and len(secret) <= limits.MAX_CREDENTIAL else None
-    if token is None:
-        raise unauthenticated()
-    identity = await services.store.read.keys.identify(token.prefix)
-    presented = tokens.digest(services.server_key, token.text)
-    if not hmac.compare_digest(presented, identity.digest if identity else _NOBODY) or identity is None:
-        raise unauthenticated()
-    key = identity.key
-    if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= services.clock()):
-        raise unauthenticated()
-    await _require_enabled(services.store.read, identity.org)
-    return Principal(key, identity.org, identity.org)
-
-
-_NOBODY = "0" * 64
-
-
-async def _require_enabled(records: Records, org: Organization) -> None:
-    disabled = org.disabled
-    for ancestor in org.lineage[:-1]:
-        above = await records.organizations.get(ancestor)
-        disabled = disabled or above is None or above.disabled
-    if disabled:
-        raise Fault(Kind.FORBIDDEN, "organization_disabled", "This organization is disabled.")
-
-
 async def acting_in(services: Services, principal: Principal, path: str) -> Principal:
     """The same caller, acting in an organization below its own. Raises Fault not_found."""
     org = await descend(services.store.read, principal.home, path)
     return Principal(principal.key, org, principal.home)
-
-
-def unauthenticated() -> Fault:
-    return Fault(Kind.UNAUTHENTICATED, "unauthenticated", "Invalid or missing API key.")

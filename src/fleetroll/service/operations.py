@@ -13,6 +13,7 @@ from msgspec import Struct
 from fleetroll.core import policy
 from fleetroll.core.model import Instant, Organization, Principal
 from fleetroll.core.policy import Action
+from fleetroll.service.keyring import CHANGES_IDENTITIES, Keyring
 from fleetroll.store.port import Records, Store
 
 I_ = TypeVar("I_")
@@ -26,6 +27,7 @@ class Effect(enum.Enum):
     READ = "read"  # looks up single records
     SCAN = "scan"  # pages and counts
     WRITE = "write"  # one transaction
+    BULK = "bulk"  # one transaction of up to a thousand devices, which would hold up the event loop
     STREAM = "stream"  # many transactions or pages; the operation opens them itself
 
 
@@ -82,6 +84,7 @@ class Services(Struct, frozen=True):
     random_text: Callable[[int], str]
     server_key: bytes
     publisher: "Any"
+    keyring: Keyring
 
     async def perform(
         self,
@@ -98,7 +101,7 @@ class Services(Struct, frozen=True):
         read or written, and whatever the operation raises.
         """
         policy.require(principal.key.role, principal.key.scopes, operation.action)
-        if operation.effect is not Effect.WRITE:
+        if operation.effect not in {Effect.WRITE, Effect.BULK}:
             records = self.store.scan if operation.effect is Effect.SCAN else self.store.read
             call = Call(principal, self.clock(), request, records, self)
             return await finish(records, await operation.run(call, value))
@@ -109,4 +112,8 @@ class Services(Struct, frozen=True):
             call = Call(principal, self.clock(), request, records, self)
             return await finish(records, await operation.run(call, value))
 
-        return await self.store.write(work)
+        try:
+            return await self.store.write(work, bulk=operation.effect is Effect.BULK)
+        finally:
+            if operation.action in CHANGES_IDENTITIES:
+                self.keyring.forget()

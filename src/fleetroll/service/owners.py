@@ -5,13 +5,15 @@ from collections.abc import Collection
 from msgspec import Struct, structs
 
 from fleetroll.core import limits
-from fleetroll.core.faults import conflict, invalid, not_found
-from fleetroll.core.model import Device, Owner
+from fleetroll.core.faults import conflict, not_found
+from fleetroll.core.model import Owner
 from fleetroll.core.names import unique
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, Operator, Page, Sort
 from fleetroll.service.named import Noun
 from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.timeline import device_entry
+from fleetroll.store.port import Records
 
 _MOST_RENAMED = 1_000
 
@@ -33,18 +35,26 @@ class Numbered(Struct, frozen=True):
     id: int
 
 
-class Change(Struct, frozen=True):
-    """Members of an owner to replace; `ref` may be among them."""
+class Put(Struct, frozen=True):
+    """An owner to make, or, with its number, one whose given members are replaced, the reference among them."""
 
-    id: int
+    id: int | None
+    ref: str
     change: dict[str, str | None]
 
 
-class Owned(Struct, frozen=True):
-    """An owner with the devices that it owns, up to a page of them."""
+class Stored(Struct, frozen=True):
+    """An owner after it was put. `created` tells a new one."""
 
     owner: Owner
-    devices: list[Device]
+    created: bool
+
+
+class Owned(Struct, frozen=True):
+    """An owner with the identifiers of all devices that it owns."""
+
+    owner: Owner
+    idents: list[str]
 
 
 def owned_by(ref: str) -> Comparison:
@@ -66,8 +76,21 @@ async def ensure(call: Call, refs: Collection[str]) -> list[tuple[Owner, bool]]:
     return found
 
 
-async def devices_of(call: Call, owner: Owner, most: int = limits.MAX_PAGE) -> list[Device]:
-    return await call.records.devices.page(call.org, owned_by(owner.ref), Sort(), Page(most))
+async def idents_of(call: Call, ref: str, beyond: Records) -> list[str]:
+    """The identifiers of all devices of an owner, by id. What follows the first page is read from `beyond`."""
+    idents: list[str] = []
+    records, after = call.records, None
+    while found := await records.devices.page(call.org, owned_by(ref), Sort(), Page(limits.MAX_PAGE, after)):
+        idents += [device.ident for device in found]
+        if len(found) < limits.MAX_PAGE:
+            break
+        records, after = beyond, (None, found[-1].id)
+    return idents
+
+
+async def _owned(call: Call, owner: Owner) -> Owned:
+    # An owner of very many devices must not hold up the event loop; one of a few need not leave it.
+    return Owned(owner, await idents_of(call, owner.ref, call.services.store.bulk))
 
 
 async def _numbered(call: Call, number: int) -> Owner:
@@ -79,21 +102,31 @@ async def _numbered(call: Call, number: int) -> Owner:
 
 @operation(Action.OWNERS_READ, Effect.SCAN)
 async def by_id(call: Call, wanted: Numbered) -> Owned:
-    owner = await _numbered(call, wanted.id)
-    return Owned(owner, await devices_of(call, owner))
+    return await _owned(call, await _numbered(call, wanted.id))
 
 
 @operation(Action.OWNERS_READ, Effect.SCAN)
 async def by_ref(call: Call, ref: str) -> Owned:
-    owner = await noun.find(call, ref)
-    return Owned(owner, await devices_of(call, owner))
+    return await _owned(call, await noun.find(call, ref))
 
 
-@operation(Action.OWNERS_WRITE, Effect.WRITE)
-async def change(call: Call, wanted: Change) -> Owner:
+@operation(Action.OWNERS_WRITE, Effect.BULK)
+async def put(call: Call, wanted: Put) -> Stored:
+    """Raises Fault conflict `owner_exists`, with the number of the one that has the reference, and not_found."""
+    was = None if wanted.id is None else await _numbered(call, wanted.id)
+    holder = await call.records.owners.get(call.org, wanted.ref)
+    if holder and (was is None or was.id != holder.id):
+        raise conflict("owner_exists", "Another owner has this reference.", "ref", owner=holder.id)
+    if was is None:
+        name = wanted.ref.partition("@")[0]
+        new = structs.replace(blank(wanted.ref, name), **wanted.change)
+        return Stored(await noun.insert(call, new), created=True)
+    return Stored(await _change(call, was, {**wanted.change, "ref": wanted.ref}), created=False)
+
+
+async def _change(call: Call, was: Owner, change: dict[str, str | None]) -> Owner:
     """Replace members. A new reference is carried to the owner's devices in the same transaction."""
-    was = await _numbered(call, wanted.id)
-    now = await noun.rewrite(call, was, dict(wanted.change))
+    now = await noun.rewrite(call, was, change)
     if now.ref != was.ref:
         await _rename(call, was.ref, now.ref)
     return now
@@ -105,12 +138,7 @@ async def _rename(call: Call, old: str, new: str) -> None:
         raise conflict("too_many_devices", f"An owner of more than {_MOST_RENAMED} devices cannot be renamed.", "ref")
     for device in devices:
         refs = unique([new if ref == old else ref for ref in device.owners], limits.MAX_OWNERS_PER_DEVICE, "owners")
-        await call.records.devices.replace(
-            device, structs.replace(device, owners=refs, revision=device.revision + 1, updated_at=call.at)
-        )
-
-
-def require_some(refs: Collection[str]) -> None:
-    """Raises Fault invalid `no_valid_owners` where nothing usable was given."""
-    if not refs:
-        raise invalid("no_valid_owners", "At least one valid owner is required.", "owners")
+        at = max(call.at, device.updated_at)
+        now = structs.replace(device, owners=refs, revision=device.revision + 1, updated_at=at)
+        await call.records.devices.replace(device, now)
+        await call.records.timeline.append([device_entry(call, "device.updated", now, {"changed": ["owners"]})])

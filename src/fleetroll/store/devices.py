@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import structs
 
+from fleetroll.core import limits
 from fleetroll.core.faults import conflict
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Counts, Device, Instant, NewDevice
@@ -57,6 +58,9 @@ class Devices:
     async def replace(self, was: Device, now: Device) -> bool:
         renamed = (was.ident, was.name) != (now.ident, now.name)
         if renamed and await self._taken(was, now.ident):
+            present = await self.by_id(was.org, was.id)
+            if present is None or present.revision != was.revision:
+                return False
             raise conflict("ident_taken", "Another device has this identifier.", "ident")
         statement = "device_replace" if renamed else "device_update"
         if not await self._connection.one(SQL[statement], _replacement(was, now)):
@@ -100,7 +104,8 @@ class Devices:
         return await self._number(query.text, query.values)
 
     async def counts(self, org: int) -> Counts:
-        by = {name: await self._connection.all(SQL[f"device_count_{name}"], {"org": org}) for name in _COUNTED}
+        values = {"org": org, "limit": limits.MAX_COUNTED_TAGS}
+        by = {name: await self._connection.all(SQL[f"device_count_{name}"], values) for name in _COUNTED}
         total = await self._number(SQL["device_count"], {"org": org})
         connected = await self._number(SQL["device_count_connected"], {"org": org})
         by_kind = {kind or "": count for kind, count in by["kind"]}

@@ -107,7 +107,7 @@ class Devices(Protocol):
     async def replace(self, was: Device, now: Device) -> bool:
         """Write `now` over `was`; False if the present revision is not `was.revision` or the device is gone.
 
-        Raises Fault conflict `ident_taken` if the new identifier belongs to another device.
+        Raises Fault conflict `ident_taken` if it is present but the new identifier belongs to another device.
         """
 
     async def delete(self, was: Device) -> bool:
@@ -127,7 +127,8 @@ class Devices(Protocol):
 
     async def count(self, org: int, filter: Filter | None) -> int: ...
 
-    async def counts(self, org: int) -> Counts: ...
+    async def counts(self, org: int) -> Counts:
+        """Devices without a kind count under "". Of the tags, the `limits.MAX_COUNTED_TAGS` most frequent."""
 
 
 class Named(Protocol[R]):

@@ -11,8 +11,7 @@ from typing import Any, TypeGuard
 from msgspec import Struct
 
 from fleetroll.core.faults import invalid
-from fleetroll.core.fields import DEVICE_FIELDS
-from fleetroll.core.names import identity_key
+from fleetroll.core.fields import DEVICE_FIELDS, canonical_value
 from fleetroll.core.query import (
     And,
     Comparison,
@@ -49,6 +48,8 @@ _SCALAR = {
     Operator.CONTAINS: "{column} LIKE {value} ESCAPE '\\'",
     Operator.EXISTS: "{column} IS NOT NULL",
 }
+# Literal, so that a partial index can serve it.
+_BOOLEAN = {True: "{column} = true", False: "{column} = false"}
 _LINKS = {"tags": ("device_tag", "tag"), "owners": ("device_owner", "owner")}
 _LINK_EXACT = "EXISTS (SELECT 1 FROM {table} AS l WHERE l.org = d.org AND l.{name} = {value} AND l.device = d.id)"
 _LINK_LIKE = (
@@ -186,6 +187,8 @@ class _Builder:
                 return self._comparison(filter)
 
     def _search(self, needle: str) -> str:
+        if "\n" in needle:
+            return "false"  # it would match across the two halves
         itself = f"d.search LIKE {self._bind('%' + _escape(needle) + '%')} ESCAPE '\\'"
         match = None if self._driver_condition else self._syntax.search_match(needle)
         if match is None:
@@ -200,10 +203,14 @@ class _Builder:
             return self._link(comparison)
         if comparison.operator is Operator.CONTAINS and comparison.field in _SEARCHED:
             return self._searched(comparison)
+        if kind is FieldType.BOOLEAN and comparison.operator is Operator.EQ:
+            return _BOOLEAN[bool(comparison.value)].format(column=_COLUMN[comparison.field])
         value = self._bind(_scalar(comparison)) if comparison.operator is not Operator.EXISTS else ""
         return _SCALAR[comparison.operator].format(column=_COLUMN[comparison.field], value=value)
 
     def _searched(self, comparison: Comparison) -> str:
+        if comparison.value == "":
+            return _SCALAR[Operator.EXISTS].format(column=_COLUMN[comparison.field])
         pattern = _SEARCHED[comparison.field].format(_escape(fold(str(comparison.value))))
         return f"d.search LIKE {self._bind(pattern)} ESCAPE '\\'"
 
@@ -255,12 +262,10 @@ def _is_member(part: Filter) -> TypeGuard[Comparison]:
 
 
 def _scalar(comparison: Comparison) -> object:
-    value = comparison.value
+    value = canonical_value(comparison)
     if isinstance(value, Pattern):
         return _like(value)
-    if comparison.operator is Operator.CONTAINS:
-        return f"%{_escape(str(value))}%"
-    return identity_key(value) if comparison.field == "ident" and isinstance(value, str) else value
+    return f"%{_escape(str(value))}%" if comparison.operator is Operator.CONTAINS else value
 
 
 def _number(value: Value) -> Value:

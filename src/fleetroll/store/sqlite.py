@@ -80,10 +80,7 @@ def inspect(file: Path) -> list[str]:
 
 
 def _json_path(keys: tuple[str, ...]) -> str:
-    # SQLite has no escape for a quote in a path; a key with one is simply not addressable, so nothing matches it.
-    if any('"' in key or "\\" in key for key in keys):
-        return '$."\x7f unaddressable \x7f"'
-    return "$" + "".join(f'."{key}"' for key in keys)
+    return "$" + "".join(f".{msgspec.json.encode(key).decode()}" for key in keys)
 
 
 def _search_match(needle: str) -> str | None:
@@ -124,19 +121,14 @@ class _Inline:
         self._executemany = connection.executemany
 
     async def one(self, statement: str, values: Values) -> Row | None:
-        with _translated():
-            cursor = self._execute(statement, values)
-            row = cursor.fetchone()
-            cursor.close()
-            return cast("Row | None", row)
+        rows: list[Row] = self._execute(statement, values).fetchall()
+        return rows[0] if rows else None
 
     async def all(self, statement: str, values: Values) -> list[Row]:
-        with _translated():
-            return self._execute(statement, values).fetchall()
+        return self._execute(statement, values).fetchall()
 
     async def many(self, statement: str, values: Sequence[Values]) -> None:
-        with _translated():
-            self._executemany(statement, values)
+        self._executemany(statement, values)
 
     async def reserve(self, table: str, count: int) -> int:
         # Nobody else writes, so the ids stay free until `load` takes them.
@@ -146,6 +138,45 @@ class _Inline:
     async def load(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
         # One statement over one JSON text: SQLite does all of it without needing the interpreter in between.
         await self.all(SQL[f"sqlite_load_{table}"], {"rows": msgspec.json.encode(rows).decode()})
+
+
+class _Snapshot:
+    """Keeps one connection's view of the store from one commit to the next.
+
+    Taking a view costs as much as a look-up. The only writer is in this process and says when it has committed, so
+    the view is given up exactly then, before anybody is told of the commit: a reader always sees its own writes.
+    """
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.connection = connection
+        self._held = False
+
+    def take(self) -> None:
+        if not self._held:
+            self.connection.execute("BEGIN")
+            self._held = True
+
+    def release(self) -> None:
+        if self._held:
+            self.connection.execute("COMMIT")
+            self._held = False
+
+
+class _Reading(_Inline):
+    """Look-ups on the event loop, within a snapshot."""
+
+    def __init__(self, snapshot: _Snapshot) -> None:
+        super().__init__(snapshot.connection)
+        self._take = snapshot.take
+
+    async def one(self, statement: str, values: Values) -> Row | None:
+        self._take()
+        rows: list[Row] = self._execute(statement, values).fetchall()
+        return rows[0] if rows else None
+
+    async def all(self, statement: str, values: Values) -> list[Row]:
+        self._take()
+        return self._execute(statement, values).fetchall()
 
 
 class _Threaded:
@@ -175,10 +206,10 @@ class _Threaded:
 class _Adaptive(_Threaded):
     """Tries a statement on the event loop within a budget of steps, and moves it to a thread if it needs more."""
 
-    def __init__(self, connection: apsw.Connection, scanners: "_Scanners", seconds: float) -> None:
+    def __init__(self, snapshot: _Snapshot, scanners: "_Scanners", seconds: float) -> None:
         super().__init__(scanners, seconds)
-        self._inline = _Inline(connection)
-        connection.set_progress_handler(lambda: True, _INLINE_STEPS)
+        self._inline = _Reading(snapshot)
+        snapshot.connection.set_progress_handler(lambda: True, _INLINE_STEPS)
 
     async def all(self, statement: str, values: Values) -> list[Row]:
         try:
@@ -203,8 +234,7 @@ class _Scanners:
         deadline = time.monotonic() + seconds if seconds else None
         connection.set_progress_handler((lambda: time.monotonic() > deadline) if deadline else None, 1_000_000)
         try:
-            with _translated():
-                return connection.execute(statement, values).fetchall()
+            return connection.execute(statement, values).fetchall()
         except apsw.InterruptError:
             raise _too_costly() from None
         finally:
@@ -219,14 +249,6 @@ class _Scanners:
 def _too_costly() -> Fault:
     message = "This query takes too long; narrow it with an indexed field such as ident, status, kind or a tag."
     return Fault(Kind.UNAVAILABLE, "query_too_costly", message, "filter")
-
-
-@contextlib.contextmanager
-def _translated():  # type: ignore[no-untyped-def]
-    try:
-        yield
-    except apsw.FullError:
-        raise _storage_full() from None
 
 
 def _storage_full() -> Fault:
@@ -345,11 +367,10 @@ class _Writer:
     def _settle(self, jobs: list[_Job], ending: asyncio.Future[None]) -> None:
         failure = ending.exception()
         refusal = self._refusal(failure) if failure else None
+        for listener in self._listeners:
+            listener()
         for job in jobs:
             self._answer(job, refusal)
-        if refusal is None:
-            for listener in self._listeners:
-                listener()
         if self._queue and not self._failed:
             self._turn()
         else:
@@ -402,13 +423,16 @@ class SqliteStore:
         self._file = file
         self._failure = asyncio.Event()
         writer = _open_writer(file, create=create)
-        reader = _reader(file, _READER_CACHE_KIB)
-        self._readers = [reader, _reader(file, _READER_CACHE_KIB)]
+        self._snapshots = [_Snapshot(_reader(file, _READER_CACHE_KIB)) for _ in range(2)]
         self._scanners = _Scanners(file)
-        self.read: port.Records = Records(_Inline(reader), SYNTAX)
-        self.scan: port.Records = Records(_Adaptive(self._readers[1], self._scanners, limits.SCAN_TIME), SYNTAX)
+        self.read: port.Records = Records(_Reading(self._snapshots[0]), SYNTAX)
+        self.scan: port.Records = Records(
+            _Adaptive(self._snapshots[1], self._scanners, limits.SCAN_TIME), SYNTAX
+        )
         self.bulk: port.Records = Records(_Threaded(self._scanners, None), SYNTAX)
         self._writer = _Writer(writer, self._failure.set)
+        for snapshot in self._snapshots:
+            self._writer.on_commit(snapshot.release)
 
     @property
     def failure(self) -> asyncio.Event:
@@ -427,8 +451,8 @@ class SqliteStore:
     async def close(self) -> None:
         await self._writer.close()
         self._scanners.close()
-        for connection in self._readers:
-            connection.close()
+        for snapshot in self._snapshots:
+            snapshot.connection.close()
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -486,8 +510,11 @@ def _check_soundness(connection: apsw.Connection, file: Path) -> None:
     log = file.with_name(file.name + "-wal")
     if file.stat().st_size < pages * size and not (log.exists() and log.stat().st_size):
         raise Refused(f"{file} is shorter than it says: it was cut off. Restore it from a backup.")
-    if file.stat().st_size <= _CHECKED_WHOLE and (found := connection.pragma("quick_check(1)")) != "ok":
-        raise Refused(f"{file} is damaged: {found}. Restore it from a backup.")
+    if file.stat().st_size > _CHECKED_WHOLE:
+        return
+    found = connection.execute("PRAGMA quick_check(1)").fetchall()
+    if found != [("ok",)]:
+        raise Refused(f"{file} is damaged: {found[0][0]}. Restore it from a backup.")
 
 
 def _migrate(connection: apsw.Connection) -> None:

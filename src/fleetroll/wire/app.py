@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from fleetroll import __version__
 from fleetroll.wire import docs_page, metrics, openapi
 from fleetroll.wire.dialect import Dialect
-from fleetroll.wire.serve import Kernel, Receive, Scope, Send, Settings
+from fleetroll.wire.serve import Kernel, Receive, Scope, Send, Settings, send_whole
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _JSON = "application/json"
@@ -54,12 +54,11 @@ class Server:
         headers = [
             (b"content-type", media_type.encode()),
             (b"content-length", b"%d" % len(body)),
-            (b"x-request-id", self._kernel.request_id(scope["headers"]).encode()),
+            (b"x-request-id", self._kernel.request_id(dict(scope["headers"])).encode()),
             (b"x-content-type-options", b"nosniff"),
             (b"content-security-policy", _PAGE_POLICY.encode()),
         ]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await send_whole(send, status, headers, body)
 
     def _readiness(self) -> tuple[int, str, bytes]:
         if self._ready():

@@ -56,13 +56,13 @@ def check_media_type(header: bytes | None, accepted: tuple[str, ...], encoding: 
         return media_type
     if media_type not in accepted:
         raise _unsupported(f"Content-Type must be {' or '.join(accepted)}.")
-    if parameters and not _is_utf8(parameters):
+    if parameters and not all(map(_is_harmless, parameters.split(";"))):
         raise _unsupported("The only charset is utf-8.")
     return media_type
 
 
-def _is_utf8(parameters: str) -> bool:
-    name, _, value = parameters.strip().lower().partition("=")
+def _is_harmless(parameter: str) -> bool:
+    name, _, value = parameter.strip().lower().partition("=")
     return name.strip() != "charset" or value.strip().strip('"') in {"utf-8", "utf8"}
 
 
@@ -122,8 +122,8 @@ class _Ndjson:
         if last:
             complete.append(self._rest)
             self._rest = b""
-        elif len(self._rest) > limits.MAX_IMPORT_LINE:
-            raise _line_too_long(self._line + len(complete) + 1)
+        # Of a line that is too long, enough is kept to know that it is; the rest of the file is none the worse.
+        self._rest = self._rest[: limits.MAX_IMPORT_LINE + 1]
         found = []
         for line in complete:
             self._line += 1
@@ -141,7 +141,10 @@ class _Ndjson:
 
 
 class _Csv:
-    """Splits text at the line ends that are not inside quotes; the first record names the columns."""
+    """Splits text at the line ends that are not inside quotes; the first record names the columns.
+
+    Blank lines count as lines but are no rows; a row is known by the line on which it begins.
+    """
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
@@ -150,41 +153,51 @@ class _Csv:
         self._columns: list[str] | None = None
 
     def feed(self, data: bytes, *, last: bool) -> list[Any]:
-        records = self._records(self._rest + data, last)
-        if self._columns is None and records:
-            self._columns = self._header(records.pop(0))
-        return [self._row(record) for record in records if record.strip()]
+        found = []
+        for record in self._records(self._rest + data, last):
+            begins = self._line + 1
+            self._line += 1 + record.count(b"\n")
+            if not record.strip():
+                continue
+            if self._columns is None:
+                self._columns = self._header(record)
+            else:
+                found.append(self._row(begins, record))
+        return found
 
     def _records(self, data: bytes, last: bool) -> list[bytes]:
         """Complete records. A record is complete at a line end with an even number of quotes before it."""
-        found, start = [], 0
+        found, start, counted, quotes = [], 0, 0, 0
         end = data.find(b"\n")
         while end >= 0:
-            if data.count(b'"', start, end) % 2 == 0:
+            quotes += data.count(b'"', counted, end)
+            counted = end + 1
+            if quotes % 2 == 0:
                 found.append(data[start:end])
-                start = end + 1
-            end = data.find(b"\n", end + 1)
+                start = counted
+            end = data.find(b"\n", counted)
         self._rest = data[start:]
         if last and self._rest:
             found.append(self._rest)
             self._rest = b""
         if len(self._rest) > limits.MAX_IMPORT_LINE:
-            raise _line_too_long(self._line + len(found) + 1)
+            raise _line_too_long(self._line + sum(record.count(b"\n") + 1 for record in found) + 1)
         return found
 
     def _header(self, record: bytes) -> list[str]:
-        self._line += 1
         columns = _cells(record.removeprefix(b"\xef\xbb\xbf"))
         if len(set(columns)) != len(columns):
             raise invalid("invalid_csv", "The CSV header names a column twice.")
+        self._lines.header(columns)
         return columns
 
-    def _row(self, record: bytes) -> Any:
-        self._line += 1
+    def _row(self, line: int, record: bytes) -> Any:
         try:
-            return self._lines.decode(self._line, convert(self._lines.cells(self._named(record)), self._lines.shape))
+            if len(record) > limits.MAX_IMPORT_LINE:
+                raise _line_too_long(line)
+            return self._lines.decode(line, convert(self._lines.cells(self._named(record)), self._lines.shape))
         except Fault as fault:
-            return self._lines.fail(self._line, fault)
+            return self._lines.fail(line, fault)
 
     def _named(self, record: bytes) -> dict[str, str]:
         cells, columns = _cells(record), self._columns or []

@@ -25,11 +25,11 @@ def _api_key(headers: Headers) -> str | None:
 
 
 def _bearer(headers: Headers) -> str | None:
-    return _after_scheme(headers, "bearer")
+    return _after_scheme(headers, b"bearer ")
 
 
 def _basic(headers: Headers) -> str | None:
-    encoded = _after_scheme(headers, "basic")
+    encoded = _after_scheme(headers, b"basic ")
     if encoded is None:
         return None
     try:
@@ -41,12 +41,11 @@ def _basic(headers: Headers) -> str | None:
     return password or user
 
 
-def _after_scheme(headers: Headers, scheme: str) -> str | None:
+def _after_scheme(headers: Headers, scheme: bytes) -> str | None:
     value = headers.get(b"authorization")
-    if not value:
+    if value is None or value[: len(scheme)].lower() != scheme:
         return None
-    name, _, rest = value.decode("latin-1").strip().partition(" ")
-    return rest.strip() if name.lower() == scheme else None
+    return value[len(scheme) :].decode("latin-1").strip()
 
 
 _READERS: dict[Form, Callable[[Headers], str | None]] = {

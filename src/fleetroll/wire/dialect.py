@@ -36,13 +36,14 @@ class Lines(Struct, frozen=True):
     """A request body of many rows. Each is decoded to `shape` by itself, from NDJSON, or from CSV with a header line.
 
     `decode` makes a row of a line's number and shape, `fail` one of its number and what is wrong with it. `cells`
-    makes a JSON-like object of one CSV record.
+    makes a JSON-like object of one CSV record; `header` raises a Fault for columns that can be of no use.
     """
 
     shape: Any
     decode: Callable[[int, Any], Any]
     fail: Callable[[int, Fault], Any]
     cells: Callable[[dict[str, str]], dict[str, Any]]
+    header: Callable[[list[str]], None]
 
 
 class Stream(enum.Enum):
@@ -65,7 +66,7 @@ class Route(Struct, frozen=True):
     """One row: how a request becomes an operation's input, and its result a reply.
 
     `decode` and `encode` are pure. `body` is the shape of a JSON body. `encode` of a streamed reply is applied to each
-    item. `organization` names a path parameter that holds the organization to act in.
+    item. `messages` gives the vendor's words for a code where they differ from its envelope's on this path.
     """
 
     method: str
@@ -86,6 +87,7 @@ class Route(Struct, frozen=True):
     cells: Callable[[Any], list[str]] | None = None
     idempotent: bool = False
     secret: bool = False
+    messages: Mapping[str, str] = {}
 
 
 class Envelope(Struct, frozen=True):

@@ -17,17 +17,10 @@ from fleetroll.core import limits, tokens
 from fleetroll.core.faults import Fault, Kind, conflict, invalid
 from fleetroll.core.model import Instant, Principal
 from fleetroll.store.port import Records, Replay
+from fleetroll.wire.answers import Answer
 
 _NONCE = 12
 _RETRIABLE = {Kind.UNAVAILABLE, Kind.INTERNAL, Kind.RATE_LIMITED, Kind.UNAUTHENTICATED}
-
-
-class Answer(Struct, frozen=True):
-    """A finished reply: what is stored, and what is sent again."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
 
 
 class Once(Struct, frozen=True):
@@ -65,13 +58,15 @@ class Idempotency:
             message = "This Idempotency-Key was used for another request; use a new one."
             raise conflict("idempotency_key_reused", message, "Idempotency-Key")
         headers = msgspec.json.decode(stored.headers, type=tuple[tuple[str, str], ...])
-        return Answer(stored.status, headers, self._open(stored.body, once))
+        encoded = tuple((field.encode("latin-1"), value.encode("latin-1")) for field, value in headers)
+        return Answer(stored.status, encoded, self._open(stored.body, once))
 
     async def keep(self, records: Records, once: Once, answer: Answer, now: Instant) -> None:
         """Store an answer. One that is too large to keep is not: a retry then runs into the work already done."""
         if len(answer.body) > limits.MAX_REPLAY:
             return
-        headers = msgspec.json.encode(answer.headers).decode()
+        fields = [(field.decode("latin-1"), value.decode("latin-1")) for field, value in answer.headers]
+        headers = msgspec.json.encode(fields).decode()
         body = self._seal(answer.body, once)
         await records.replays.put(
             once.org, once.key, once.name, Replay(once.fingerprint, answer.status, headers, body, now)

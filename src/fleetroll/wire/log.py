@@ -9,11 +9,10 @@ from typing import Any, TextIO
 
 import msgspec
 
-# Valid inside JSON, but line ends to some readers of logs.
-_LINE_ENDS = str.maketrans({"\u2028": "\\u2028", "\u2029": "\\u2029", "\x7f": "\\u007f", "\x85": "\\u0085"})
+# Valid inside JSON, but line ends to some readers of logs, or commands to some terminals.
+_UNSAFE = str.maketrans({code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)})
 
-
-_encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 _GATHER_SECONDS = 0.1
 
 
@@ -35,11 +34,14 @@ class JsonLines(logging.Formatter):
 
 def line(entry: dict[str, Any]) -> str:
     """`entry` as JSON without any character that could end a line or reach a terminal as a command."""
-    text = msgspec.json.encode(entry, enc_hook=str).decode()
-    return text if text.isascii() and "\x7f" not in text else text.translate(_LINE_ENDS)
+    return _safe(msgspec.json.encode(entry, enc_hook=str).decode())
 
 
-class Access(msgspec.Struct):
+def _safe(text: str) -> str:
+    return text if text.isascii() and "\x7f" not in text else text.translate(_UNSAFE)
+
+
+class Access(msgspec.Struct, gc=False):
     """What is logged of one request. No query, no body, no header: those may hold secrets."""
 
     at: datetime
@@ -61,21 +63,21 @@ class AccessLog:
     def __init__(self, stream: TextIO | None, loop: asyncio.AbstractEventLoop) -> None:
         self._stream = stream
         self._loop = loop
-        self._lines: list[bytes] = []
+        self._entries: list[Access] = []
 
     def write(self, entry: Access) -> None:
         if self._stream is None:
             return
-        if not self._lines:
+        if not self._entries:
             self._loop.call_later(_GATHER_SECONDS, self.flush)
-        self._lines.append(_encode(entry))
+        self._entries.append(entry)
 
     def flush(self) -> None:
         """Write what has gathered."""
-        if self._stream is not None and self._lines:
-            text = b"\n".join(self._lines).decode()
-            self._lines.clear()
-            self._stream.write((text if text.isascii() else text.translate(_LINE_ENDS)) + "\n")
+        if self._stream is not None and self._entries:
+            text = _encode_lines(self._entries).decode()
+            self._entries.clear()
+            self._stream.write(_safe(text))
             self._stream.flush()
 
 

@@ -1,42 +1,70 @@
-"""What the server counts, for Prometheus."""
+"""What the server counts, for Prometheus. Counting is a few additions; the text is made when somebody asks for it."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from bisect import bisect_left
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+_BOUNDS = (*(str(bound) for bound in _BUCKETS), "+Inf")
 
 
-class Metrics:
-    """One registry per server, so that two servers in one process do not mix."""
+class _Times:
+    """How long one operation took: how many replies in each bucket, and the sum."""
+
+    __slots__ = ("counts", "total")
 
     def __init__(self) -> None:
+        self.counts = [0] * len(_BOUNDS)
+        self.total = 0.0
+
+    def cumulative(self) -> list[tuple[str, float]]:
+        found, running = [], 0
+        for bound, count in zip(_BOUNDS, self.counts, strict=True):
+            running += count
+            found.append((bound, float(running)))
+        return found
+
+
+class Metrics(Collector):
+    """One set of counters per server, so that two servers in one process do not mix."""
+
+    def __init__(self) -> None:
+        self._requests: dict[tuple[str, int], int] = {}
+        self._times: dict[str, _Times] = {}
+        self._stall = 0.0
+        self._followers = 0
         self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "fleetroll_requests", "Requests by operation and status", ["operation", "status"], registry=self._registry
-        )
-        self._seconds = Histogram(
-            "fleetroll_request_seconds", "Time to reply", ["operation"], buckets=_BUCKETS, registry=self._registry
-        )
-        self._stall = Gauge(
-            "fleetroll_loop_stall_seconds",
-            "Longest stall of the event loop in the last minute",
-            registry=self._registry,
-        )
-        self._followers = Gauge("fleetroll_event_streams", "Open event streams", registry=self._registry)
-        self._counts: dict[tuple[str, int], Counter] = {}
-        self._times: dict[str, Histogram] = {}
+        self._registry.register(self)
 
     def count(self, operation: str, status: int, seconds: float) -> None:
-        counter = self._counts.get((operation, status))
-        if counter is None:
-            counter = self._counts[operation, status] = self._requests.labels(operation, str(status))
-            self._times[operation] = self._seconds.labels(operation)
-        counter.inc()
-        self._times[operation].observe(seconds)
+        key = (operation, status)
+        self._requests[key] = self._requests.get(key, 0) + 1
+        times = self._times.get(operation)
+        if times is None:
+            times = self._times[operation] = _Times()
+        times.counts[bisect_left(_BUCKETS, seconds)] += 1
+        times.total += seconds
 
     def stalled(self, seconds: float) -> None:
-        self._stall.set(seconds)
+        self._stall = seconds
 
     def render(self, followers: int) -> bytes:
-        self._followers.set(followers)
+        self._followers = followers
         return generate_latest(self._registry)
+
+    def collect(self) -> Iterable[Metric]:
+        requests = CounterMetricFamily("fleetroll_requests", "Requests", labels=["operation", "status"])
+        for (operation, status), count in self._requests.items():
+            requests.add_metric([operation, str(status)], count)
+        seconds = HistogramMetricFamily("fleetroll_request_seconds", "Time to reply", labels=["operation"])
+        for operation, times in self._times.items():
+            seconds.add_metric([operation], times.cumulative(), times.total)
+        stall = "Longest stall of the event loop in the last minute"
+        yield requests
+        yield seconds
+        yield GaugeMetricFamily("fleetroll_loop_stall_seconds", stall, value=self._stall)
+        yield GaugeMetricFamily("fleetroll_event_streams", "Open event streams", value=self._followers)

@@ -38,7 +38,7 @@ def describe(dialects: Sequence[Dialect]) -> dict[str, Any]:
 
 
 def _schemas(dialect: Dialect, components: dict[str, Any]) -> dict[int, Any]:
-    """The schema of each shape of a dialect, by the shape's identity. Vendors' shapes share names; each has a prefix."""
+    """The schema of each shape of a dialect, by the shape's identity. Vendors share names; each has a prefix."""
     shapes = {id(shape): shape for route in dialect.routes for shape in _shapes(route)}
     template = _REF.format(name=f"{dialect.name}.{{name}}")
     found, named = msgspec.json.schema_components(shapes.values(), ref_template=template)

@@ -25,28 +25,44 @@ class Limiter:
 
     def __init__(self, rate: Rate, clock: Callable[[], float], whose: str) -> None:
         self._interval = 1.0 / rate.per_second if rate.per_second else 0.0
-        self._tolerance = self._interval * rate.burst
+        self._tolerance = self._interval * max(1, rate.burst)
         self._clock = clock
-        self._whose = whose
+        self.whose = whose
         self._whole_at: dict[int, float] = {}
 
-    def admit(self, principal: int) -> None:
-        """Count one request. Raises Fault rate_limited; a refused request costs nothing."""
+    def wait(self, principal: int) -> float:
+        """Seconds until a request of this principal may pass; 0 or less is now."""
+        if not self._interval:
+            return 0.0
+        now = self._clock()
+        wait = max(now, self._whole_at.get(principal, now)) + self._interval - now - self._tolerance
+        return wait if wait > 1e-9 else 0.0
+
+    def count(self, principal: int) -> None:
+        """One request has passed."""
         if not self._interval:
             return
         now = self._clock()
-        whole_at = max(now, self._whole_at.get(principal, now)) + self._interval
-        wait = whole_at - now - self._tolerance
-        if wait > 1e-9:
-            raise self._refusal(wait)
-        self._whole_at[principal] = whole_at
+        self._whole_at[principal] = max(now, self._whole_at.get(principal, now)) + self._interval
         if len(self._whole_at) > _SWEEP_ABOVE:
             self._forget(now)
 
     def _forget(self, now: float) -> None:
         self._whole_at = {principal: at for principal, at in self._whole_at.items() if at > now}
 
-    def _refusal(self, wait: float) -> Fault:
-        seconds = max(1, math.ceil(wait))
-        message = f"Too many requests for this {self._whose}; retry in {seconds} s."
-        return Fault(Kind.RATE_LIMITED, "rate_limited", message, retry_after=seconds)
+
+def admit(*budgets: tuple[Limiter, int]) -> None:
+    """Count one request on all budgets. Raises Fault rate_limited, and then it has cost nothing on any of them."""
+    for limiter, principal in budgets:
+        if limiter.wait(principal):
+            raise _refusal(budgets)
+    for limiter, principal in budgets:
+        limiter.count(principal)
+
+
+def _refusal(budgets: tuple[tuple[Limiter, int], ...]) -> Fault:
+    # The longest wait of all, so that whoever waits it out is not refused again by the next budget.
+    wait, whose = max((limiter.wait(principal), limiter.whose) for limiter, principal in budgets)
+    seconds = max(1, math.ceil(wait))
+    message = f"Too many requests for this {whose}; retry in {seconds} s."
+    return Fault(Kind.RATE_LIMITED, "rate_limited", message, retry_after=seconds)

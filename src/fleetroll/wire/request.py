@@ -1,6 +1,6 @@
 """A request as decoders see it: parsed, bounded and checked, with nothing left to await."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -15,7 +15,7 @@ class Request:
 
     __slots__ = ("_binding", "_cursors", "body", "guard", "last_event_id", "path", "query", "rows")
 
-    def __init__(self, path: dict[str, str], query: "Query", cursors: Cursors, binding: str) -> None:
+    def __init__(self, path: dict[str, str], query: "Query", cursors: Cursors, binding: Callable[[], str]) -> None:
         self.path = path
         self.query = query
         self.guard: Guard = UNGUARDED
@@ -27,11 +27,11 @@ class Request:
 
     def resume(self, token: str, binding: str) -> Any:
         """The place that a cursor names. `binding` is what the list depends on in its query. Raises Fault invalid."""
-        return self._cursors.open(token, f"{self._binding}?{binding}")
+        return self._cursors.open(token, f"{self._binding()}?{binding}")
 
     def mark(self, place: Any, binding: str) -> str:
         """A cursor for `place`, good only for the same tenant, route and `binding`."""
-        return self._cursors.seal(place, f"{self._binding}?{binding}")
+        return self._cursors.seal(place, f"{self._binding()}?{binding}")
 
 
 class Query:

@@ -43,8 +43,8 @@ class Router(Generic[T]):
 
     def match(self, method: str, raw_path: bytes) -> Match[T] | None:
         """None if no template fits. Raises Fault invalid for a path that is not text."""
-        segments = raw_path.decode("latin-1").split("/")[1:]
-        found = self._walk(self._root, segments, 0, [], method)
+        segments = raw_path.decode("latin-1").split("/")
+        found = self._walk(self._root, segments, 1, [], method)
         if found is None:
             return None
         node, values = found
@@ -58,21 +58,24 @@ class Router(Generic[T]):
     def _walk(
         self, node: _Node[T], segments: list[str], index: int, values: list[str], method: str
     ) -> tuple[_Node[T], list[str]] | None:
-        if index == len(segments):
-            return (node, values) if node.targets else None
-        segment = segments[index]
-        if (literal := node.literals.get(segment)) is not None:
-            found = self._walk(literal, segments, index + 1, values, method)
-            if found is not None:
-                return found
-        if node.parameter is None or not segment:
-            return None
-        if index == len(segments) - 1 and node.verbs:
-            value, _, verb = segment.rpartition(":")
-            # Where the method has no such verb, the colon belongs to the identifier.
-            if value and (branch := node.verbs.get(verb)) is not None and method in branch.targets:
-                return branch, [*values, value]
-        return self._walk(node.parameter, segments, index + 1, [*values, segment], method)
+        end = len(segments)
+        while index < end:
+            segment = segments[index]
+            literal = node.literals.get(segment)
+            if literal is not None:
+                # A literal that leads nowhere gives way to a parameter: a thing may be named like a sub-path.
+                if node.parameter is None:
+                    node, index = literal, index + 1
+                    continue
+                if (found := self._walk(literal, segments, index + 1, values, method)) is not None:
+                    return found
+            if node.parameter is None or not segment:
+                return None
+            index += 1
+            if index == end and node.verbs and (verb := _verb(node, segment, method)) is not None:
+                return verb[0], [*values, verb[1]]
+            node, values = node.parameter, [*values, segment]
+        return (node, values) if node.targets else None
 
     def _add(self, method: str, template: str, target: T) -> None:
         node, names = self._root, []
@@ -88,3 +91,10 @@ class Router(Generic[T]):
         if method in node.targets:
             raise AssertionError(f"two routes for {method} {template}")
         node.targets[method] = (target, tuple(names))
+
+
+def _verb(node: _Node[T], segment: str, method: str) -> tuple[_Node[T], str] | None:
+    """The branch of a verb, and the value before it. Without such a verb, the colon belongs to the identifier."""
+    value, _, verb = segment.rpartition(":")
+    branch = node.verbs.get(verb) if value else None
+    return (branch, value) if branch is not None and method in branch.targets else None

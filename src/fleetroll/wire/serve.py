@@ -21,21 +21,21 @@ from msgspec import Struct
 
 from fleetroll.core import limits, tokens
 from fleetroll.core.faults import Fault, Kind, invalid
-from fleetroll.core.guards import Guard, parse_tags
+from fleetroll.core.guards import UNGUARDED, Guard, parse_tags
 from fleetroll.core.model import Instant, Principal
-from fleetroll.core.names import base36
 from fleetroll.service import keys
 from fleetroll.service.operations import Effect, Services
 from fleetroll.store.port import Records
 from fleetroll.wire import bodies, credentials, streams
+from fleetroll.wire.answers import Answer, refusal, success
 from fleetroll.wire.bodies import Gone
 from fleetroll.wire.cursors import Cursors
-from fleetroll.wire.dialect import Dialect, Reply, Route, Stream
-from fleetroll.wire.idempotency import Answer, Idempotency, Once, is_kept
+from fleetroll.wire.dialect import Dialect, Route, Stream
+from fleetroll.wire.idempotency import Idempotency, Once, is_kept
 from fleetroll.wire.log import Access, AccessLog
 from fleetroll.wire.metrics import Metrics
-from fleetroll.wire.rate_limits import Limiter, Rate
-from fleetroll.wire.request import Request, parse_query
+from fleetroll.wire.rate_limits import Limiter, Rate, admit
+from fleetroll.wire.request import Query, Request, parse_query
 from fleetroll.wire.router import Router
 
 Scope = dict[str, Any]
@@ -43,9 +43,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = bodies.Receive
 
 logger = logging.getLogger("fleetroll.wire")
-_encode = msgspec.json.Encoder().encode
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
-_NO_BODY = (204, 304)
 
 
 class Settings(Struct, frozen=True):
@@ -59,32 +57,40 @@ class Settings(Struct, frozen=True):
 class _Row:
     """A route with all that can be prepared before the first request."""
 
-    __slots__ = ("decoder", "dialect", "label", "limit", "route")
+    __slots__ = ("acts_in", "decoder", "dialect", "label", "parameters", "route")
 
     def __init__(self, dialect: Dialect, route: Route) -> None:
         self.dialect = dialect
         self.route = route
         self.label = f"{dialect.name}.{route.operation.name}"
         self.decoder = msgspec.json.Decoder(route.body) if route.body is not None else None
+        self.acts_in = dialect.acts_in_header.encode() if dialect.acts_in_header else None
+        self.parameters = frozenset(parameter.name for parameter in route.query) if dialect.strict_query else None
 
 
 class _Exchange:
     """What is known of one request so far, for its reply, its log line and its metrics."""
 
-    __slots__ = ("code", "dialect", "headers", "id", "path", "principal", "receive", "row", "scope", "secret", "send")
+    __slots__ = ("code", "headers", "id", "path", "principal", "receive", "row", "scope", "secret", "send")
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str, dialect: Dialect) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.receive = receive
         self.send = send
-        self.id = request_id
-        self.dialect = dialect
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.id = ""
         self.row: _Row | None = None
         self.path: dict[str, str] = {}
         self.principal: Principal | None = None
         self.secret: str | None = None
         self.code: str | None = None
+
+    def binding(self) -> str:
+        """What every cursor of this request is good for: one tenant's one list."""
+        principal, row = self.principal, self.row
+        assert principal is not None
+        assert row is not None
+        return f"{principal.org.id}:{row.dialect.name}:{row.route.path}:{sorted(self.path.items())}"
 
 
 class Kernel:
@@ -117,8 +123,8 @@ class Kernel:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        dialect = self._dialect_of(scope["path"])
-        exchange = _Exchange(scope, receive, send, self.request_id(scope["headers"]), dialect)
+        exchange = _Exchange(scope, receive, send)
+        exchange.id = self.request_id(exchange.headers)
         try:
             status = await self._respond(exchange)
         except Gone:
@@ -136,8 +142,8 @@ class Kernel:
         try:
             row = exchange.row = self._route(exchange)
             exchange.principal = await self._authenticate(exchange, row)
-            self._key_limiter.admit(exchange.principal.key.id)
-            self._organization_limiter.admit(exchange.principal.org.id)
+            principal = exchange.principal
+            admit((self._key_limiter, principal.key.id), (self._organization_limiter, principal.org.id))
             request, body = await self._read(exchange, row)
             if row.route.stream is not None:
                 return await self._stream(exchange, row, row.route.decode(request), request)
@@ -149,7 +155,7 @@ class Kernel:
         except Exception:
             logger.exception("request %s failed", exchange.id)
             answer = self._refuse(exchange, Fault(Kind.INTERNAL, "internal", "The server failed; it has been logged."))
-        await self._send(exchange, answer)
+        await send_whole(exchange.send, answer.status, answer.head(exchange.id), answer.body)
         return answer.status
 
     def _route(self, exchange: _Exchange) -> _Row:
@@ -164,19 +170,20 @@ class Kernel:
 
     async def _authenticate(self, exchange: _Exchange, row: _Row) -> Principal:
         exchange.secret = credentials.extract(row.dialect.credentials, exchange.headers)
-        principal = await keys.identify(self._services, exchange.secret)
-        self._last_used[principal.key.id] = self._services.clock()
-        name = row.dialect.acts_in_header
-        path = exchange.headers.get(name.encode()) if name else None
+        now = self._services.clock()
+        principal = await self._services.keyring.identify(exchange.secret, now)
+        self._last_used[principal.key.id] = now
+        path = exchange.headers.get(row.acts_in) if row.acts_in else None
         if path is None:
             return principal
         return await keys.acting_in(self._services, principal, path.decode("latin-1"))
 
     async def _read(self, exchange: _Exchange, row: _Row) -> tuple[Request, bytes]:
         route, headers = row.route, exchange.headers
-        request = Request(exchange.path, parse_query(exchange.scope["query_string"]), self._cursors, _binding(exchange))
-        if row.dialect.strict_query:
-            _refuse_unknown(request, route)
+        query = parse_query(exchange.scope["query_string"])
+        if row.parameters is not None:
+            _refuse_unknown(query, row.parameters)
+        request = Request(exchange.path, query, self._cursors, exchange.binding)
         request.guard = _guard(headers)
         if route.stream is Stream.EVENTS and (last := headers.get(b"last-event-id")):
             request.last_event_id = last.decode("latin-1")
@@ -203,7 +210,7 @@ class Kernel:
         once = self._once(exchange, row, body)
 
         async def finish(records: Records, result: Any) -> Answer:
-            answer = _answer(route, route.encode(result, request))
+            answer = success(route, route.encode(result, request))
             if once is not None:
                 await self._idempotency.keep(records, once, answer, self._services.clock())
             return answer
@@ -217,9 +224,8 @@ class Kernel:
             if once is not None and is_kept(fault):
                 await self._keep_refusal(exchange, once, fault)
             raise
-        if request.guard.none_match is not None and exchange.scope["method"] in {"GET", "HEAD"}:
-            return _unless_known(answer, request.guard.none_match)
-        return answer
+        reads = exchange.scope["method"] in {"GET", "HEAD"}
+        return answer.guarded(request.guard) if reads and request.guard is not UNGUARDED else answer
 
     # --- idempotency -------------------------------------------------------------------------------------------------
 
@@ -236,7 +242,7 @@ class Kernel:
         stored = await self._idempotency.find(records, once, self._services.clock())
         if stored is None:
             return None
-        return Answer(stored.status, (*stored.headers, ("idempotency-replayed", "true")), stored.body)
+        return Answer(stored.status, (*stored.headers, (b"idempotency-replayed", b"true")), stored.body)
 
     async def _keep_refusal(self, exchange: _Exchange, once: Once, fault: Fault) -> None:
         answer = self._refuse(exchange, fault)
@@ -249,34 +255,11 @@ class Kernel:
     # --- replies -----------------------------------------------------------------------------------------------------
 
     def _refuse(self, exchange: _Exchange, fault: Fault) -> Answer:
-        envelope = exchange.dialect.envelope
+        row = exchange.row
         exchange.code = fault.code
-        status = envelope.status(fault)
-        if fault.code in envelope.messages:
-            fault = Fault(
-                fault.kind,
-                fault.code,
-                envelope.messages[fault.code],
-                fault.field,
-                details=fault.details,
-                retry_after=fault.retry_after,
-            )
-        headers = [("content-type", envelope.media_type)]
-        if fault.retry_after is not None:
-            headers.append(("retry-after", str(int(fault.retry_after))))
-        if status == 401 and envelope.challenge:
-            headers.append(("www-authenticate", envelope.challenge))
-        if "allowed" in fault.details:
-            headers.append(("allow", str(fault.details["allowed"])))
-        return Answer(status, tuple(headers), _encode(envelope.body(fault, status, exchange.id)))
-
-    async def _send(self, exchange: _Exchange, answer: Answer) -> None:
-        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
-        headers.append((b"x-request-id", exchange.id.encode()))
-        if answer.status not in _NO_BODY:
-            headers.append((b"content-length", b"%d" % len(answer.body)))
-        await exchange.send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await exchange.send({"type": "http.response.body", "body": answer.body})
+        envelope = (row.dialect if row else self._dialect_of(exchange.scope["path"])).envelope
+        words = row.route.messages.get(fault.code) if row else None
+        return refusal(envelope, fault, words or envelope.messages.get(fault.code), exchange.id)
 
     async def _stream(self, exchange: _Exchange, row: _Row, value: Any, request: Request) -> int:
         route, principal = row.route, exchange.principal
@@ -299,6 +282,9 @@ class Kernel:
             *streams.headers(route, items),
         ]
         await exchange.send({"type": "http.response.start", "status": route.status, "headers": headers})
+        if exchange.scope["method"] == "HEAD":
+            await streams.leave_out(writer, exchange.send)
+            return route.status
         try:
             await streams.copy(first, writer, exchange.receive, exchange.send, duplex=route.lines is not None)
         except Exception as problem:
@@ -312,7 +298,7 @@ class Kernel:
         draining: asyncio.Event = exchange.scope.get("state", {}).get("draining") or asyncio.Event()
         async for part in writer:
             with contextlib.suppress(Fault):
-                await keys.identify(self._services, exchange.secret)
+                await self._services.keyring.identify(exchange.secret, self._services.clock())
                 if not draining.is_set():
                     yield part
                     continue
@@ -326,12 +312,12 @@ class Kernel:
                 return dialect
         return self._fallback
 
-    def request_id(self, headers: list[tuple[bytes, bytes]]) -> str:
+    def request_id(self, headers: Mapping[bytes, bytes]) -> str:
         """The id that the client gave, if it is a decent one, or a new one."""
-        for name, value in headers:
-            if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-                return value.decode()
-        return f"{self._request_prefix}-{base36(next(self._request_numbers))}"
+        given = headers.get(b"x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given.decode()
+        return f"{self._request_prefix}-{next(self._request_numbers)}"
 
     def _account(self, exchange: _Exchange, status: int, seconds: float) -> None:
         label = exchange.row.label if exchange.row else "none"
@@ -353,50 +339,23 @@ class Kernel:
         )
 
 
-def _binding(exchange: _Exchange) -> str:
-    """What every cursor of this request is good for: one tenant's one list."""
-    principal, row = exchange.principal, exchange.row
-    assert principal is not None
-    assert row is not None
-    return f"{principal.org.id}:{row.dialect.name}:{row.route.path}:{sorted(exchange.path.items())}"
-
-
 def _guard(headers: Mapping[bytes, bytes]) -> Guard:
     match, none_match = headers.get(b"if-match"), headers.get(b"if-none-match")
     if match is None and none_match is None:
-        return Guard()
+        return UNGUARDED
     return Guard(
         parse_tags(match.decode("latin-1"), "If-Match") if match is not None else None,
         parse_tags(none_match.decode("latin-1"), "If-None-Match") if none_match is not None else None,
     )
 
 
-def _refuse_unknown(request: Request, route: Route) -> None:
-    if request.query.pairs:
-        known = {parameter.name for parameter in route.query}
-        for name, _ in request.query.pairs:
-            if name not in known:
-                raise invalid("unknown_parameter", f"Unknown query parameter {name}.", name)
+def _refuse_unknown(query: Query, known: frozenset[str]) -> None:
+    for name, _ in query.pairs:
+        if name not in known:
+            raise invalid("unknown_parameter", f"Unknown query parameter {name}.", name)
 
 
-def _answer(route: Route, encoded: Any) -> Answer:
-    reply = encoded if isinstance(encoded, Reply) else Reply(encoded)
-    headers = list(reply.headers)
-    if reply.etag is not None:
-        headers.append(("etag", reply.etag))
-    if reply.location is not None:
-        headers.append(("location", reply.location))
-    if route.secret:
-        headers.append(("cache-control", "no-store"))
-    status = reply.status or route.status
-    if reply.body is None:
-        return Answer(status, tuple(headers), b"")
-    headers.append(("content-type", "application/json"))
-    return Answer(status, tuple(headers), _encode(reply.body))
-
-
-def _unless_known(answer: Answer, known: tuple[str, ...]) -> Answer:
-    tag = dict(answer.headers).get("etag")
-    if tag is None or not ("*" in known or tag in known or f"W/{tag}" in known):
-        return answer
-    return Answer(304, (("etag", tag),), b"")
+async def send_whole(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    """Send a reply of known length."""
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -91,6 +91,12 @@ def _event(shape: Any) -> bytes:
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (shape.id, shape.type.encode(), _encode(shape))
 
 
+async def leave_out(parts: AsyncIterator[bytes], send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+    """End the reply to a HEAD request, whose body nobody would read."""
+    await parts.aclose()  # type: ignore[attr-defined]  # a generator
+    await send({"type": "http.response.body", "body": b""})
+
+
 async def copy(
     first: bytes,
     parts: AsyncIterator[bytes],

@@ -12,7 +12,7 @@ from msgspec import UNSET, Raw, UnsetType, structs
 from fleetroll.core import documents, limits, model, names, patch, policy, schema
 from fleetroll.core.documents import EMPTY, Document
 from fleetroll.core.faults import Fault, invalid
-from fleetroll.core.fields import DEVICE_FIELDS, EVENT_FIELDS
+from fleetroll.core.fields import DEVICE_FIELDS, EVENT_FIELDS, device_filter
 from fleetroll.core.filtering import parse_filter
 from fleetroll.core.guards import etag
 from fleetroll.core.query import Filter, Page, Search, every, parse_sort
@@ -53,6 +53,8 @@ def _path(*segments: str) -> str:
 
 def device(record: model.Device) -> shapes.Device:
     seen, activated = record.last_seen, record.activated_at
+    created = at(record.created_at)
+    # One at a time, by position: this runs for every device of every page and export.
     return shapes.Device(
         record.id,
         record.ident,
@@ -65,12 +67,12 @@ def device(record: model.Device) -> shapes.Device:
         record.owners,
         record.schema,
         record.config,
-        record.status.value,
+        record.status,
         record.connected,
         None if seen is None else at(seen),
         None if activated is None else at(activated),
-        at(record.created_at),
-        at(record.updated_at),
+        created,
+        created if record.updated_at == record.created_at else at(record.updated_at),
         record.revision,
     )
 
@@ -265,7 +267,7 @@ def group_members(request: Request) -> tuple[str, devices.Listing]:
 def _filter(request: Request) -> Filter | None:
     text = request.query.get("q")
     search = Search(names.line(text, "q")) if text else None
-    return every(search, parse_filter(request.query.get("filter") or "", DEVICE_FIELDS))
+    return every(search, device_filter(request.query.get("filter") or ""))
 
 
 def _limit(request: Request) -> int:
@@ -292,6 +294,19 @@ def import_row(line: int, shape: shapes.NewDevice) -> fleet.Row:
 
 def bad_row(line: int, fault: Fault) -> fleet.Row:
     return fleet.Row(line, None, fault)
+
+
+def check_columns(columns: list[str]) -> None:
+    """Raises Fault invalid for a CSV header that no row below it could satisfy, or that says one thing twice."""
+    members = [column for column in columns if column.startswith("metadata.")]
+    for column in columns:
+        if column not in shapes.COLUMNS and column not in members:
+            known = ", ".join(shapes.COLUMNS)
+            raise invalid("unknown_column", f"There is no column {column}; there are {known} and metadata.….", column)
+    if "ident" not in columns:
+        raise invalid("column_required", "The CSV header has no column ident.", "ident")
+    if members and "metadata" in columns:
+        raise invalid("invalid_csv", "Give the column metadata or columns like metadata.x, not both.", "metadata")
 
 
 def uncells(record: dict[str, str]) -> dict[str, Any]:
@@ -332,7 +347,7 @@ def export_filter(request: Request) -> Filter | None:
 
 
 def _scope(shape: shapes.BulkUpdate | shapes.BulkTag | shapes.BulkDelete) -> Filter | None:
-    found = parse_filter(shape.filter, DEVICE_FIELDS)
+    found = device_filter(shape.filter)
     if (found is None) != shape.all:
         raise invalid("filter_required", 'Give a filter, or "all": true to mean every device; not both.', "filter")
     return found

@@ -134,7 +134,7 @@ _FLEET = (
         reply=shapes.RowResult,
         query=(Parameter("mode", "upsert (default) or create"), _DRY_RUN),
         media_types=_ROWS,
-        lines=Lines(shapes.NewDevice, mapping.import_row, mapping.bad_row, mapping.uncells),
+        lines=Lines(shapes.NewDevice, mapping.import_row, mapping.bad_row, mapping.uncells, mapping.check_columns),
         stream=Stream.ROWS,
     ),
     Route(

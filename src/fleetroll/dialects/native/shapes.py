@@ -6,6 +6,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from fleetroll.core.lifecycle import Status
+
 Limit = Annotated[int, Meta(ge=0, le=2**53)]
 
 
@@ -17,7 +19,7 @@ class Software(Struct, forbid_unknown_fields=True):
     build: str | None = None
 
 
-class Device(Struct):
+class Device(Struct, gc=False):
     id: int
     ident: str
     name: str | None
@@ -29,7 +31,7 @@ class Device(Struct):
     owners: tuple[str, ...]
     schema: Raw
     config: Raw
-    status: str
+    status: Status
     connected: bool
     last_seen: datetime | None
     activated_at: datetime | None

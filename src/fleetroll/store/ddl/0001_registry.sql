@@ -72,7 +72,7 @@ CREATE INDEX device_created ON device (org, created_at);
 CREATE INDEX device_updated ON device (org, updated_at);
 CREATE INDEX device_seen ON device (org, last_seen);
 CREATE INDEX device_org ON device (org);
-CREATE INDEX device_connected ON device (org) WHERE connected = 1;
+CREATE INDEX device_connected ON device (org) WHERE connected = true; -- spelled as in the statements, or it is not used
 
 CREATE TABLE device_tag (
     org INTEGER NOT NULL,

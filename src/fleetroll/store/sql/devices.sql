@@ -54,7 +54,7 @@ SELECT status, count(*) FROM device WHERE org = :org GROUP BY status;
 SELECT kind, count(*) FROM device WHERE org = :org GROUP BY kind;
 
 -- device_count_tag: how many of each, the most frequent first
-SELECT tag, count(*) AS devices FROM device_tag WHERE org = :org GROUP BY tag ORDER BY devices DESC, tag LIMIT 1000;
+SELECT tag, count(*) AS devices FROM device_tag WHERE org = :org GROUP BY tag ORDER BY devices DESC, tag LIMIT :limit;
 
 -- device_count_connected: those with a connection now
 SELECT count(*) FROM device WHERE org = :org AND connected = true;

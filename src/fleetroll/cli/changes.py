@@ -1,0 +1,128 @@
+"""The little language of `device create` and `device set`: arguments that together are one merge patch. Pure."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+SYNTAX = """\b
+A CHANGE is one of
+  name="Pump 7"             a text; name= clears it
+  metadata.site.floor=3     a text within a document; metadata.site= removes it
+  metadata.floor:=3         any JSON; an object is merged into what is there
+  tags=a,b                  all tags; tags= removes them
+  tags+=a,b  tags-=c        some tags; owners likewise
+Write \\. for a dot and \\= for an equals sign in a name: metadata.fw\\.rev=2"""
+
+LISTS = frozenset({"tags", "owners"})
+_CHANGE = re.compile(r"(?P<path>(?:\\.|[^\\=])+?)(?P<sign>[+:-]?)=(?P<value>.*)", re.DOTALL)
+_NAME = r"(?:\\.|[^\\.])+"
+_PATH = re.compile(rf"{_NAME}(?:\.{_NAME})*", re.DOTALL)
+
+
+class BadChange(ValueError):
+    """An argument that is none; the message is a sentence."""
+
+
+class Changes(Struct):
+    """A merge patch, and members to add to and take from lists."""
+
+    merge: dict[str, Any]
+    added: dict[str, list[str]]
+    removed: dict[str, list[str]]
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether what is there must be known first."""
+        return bool(self.added or self.removed)
+
+    def against(self, present: Mapping[str, Any]) -> dict[str, Any]:
+        """The merge patch that makes the changes to `present`."""
+        merge = dict(self.merge)
+        for field in {**self.added, **self.removed}:
+            kept = [part for part in merge.get(field, present.get(field)) or [] if part not in self._taken(field)]
+            merge[field] = list(dict.fromkeys([*kept, *self.added.get(field, [])]))
+        return merge
+
+    def _taken(self, field: str) -> list[str]:
+        return self.removed.get(field, [])
+
+
+def parse(arguments: Iterable[str]) -> Changes:
+    """Raises BadChange."""
+    changes = Changes({}, {}, {})
+    for argument in arguments:
+        found = _CHANGE.fullmatch(argument)
+        if found is None or not _PATH.fullmatch(found["path"]):
+            raise BadChange(f"{argument!r} is no change; write MEMBER=VALUE.")
+        names = [re.sub(r"\\(.)", r"\1", name, flags=re.DOTALL) for name in re.findall(_NAME, found["path"])]
+        _SIGNS[found["sign"]](changes, names, found["value"])
+    return changes
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """A merge patch written as JSON. Raises BadChange."""
+    value = _json(text)
+    if not isinstance(value, dict):
+        raise BadChange("A merge patch is a JSON object.")
+    return value
+
+
+def created(patch: Mapping[str, Any]) -> dict[str, Any]:
+    """The object that a merge patch makes out of nothing (RFC 7396): a null removes, so there is none in it."""
+    return {
+        name: created(value) if isinstance(value, dict) else value for name, value in patch.items() if value is not None
+    }
+
+
+def _replace(changes: Changes, names: list[str], value: str) -> None:
+    if len(names) == 1 and names[0] in LISTS:
+        _place(changes.merge, names, _parts(value))
+    else:
+        _place(changes.merge, names, value or None)
+
+
+def _replace_by_json(changes: Changes, names: list[str], value: str) -> None:
+    _place(changes.merge, names, _json(value))
+
+
+def _add(changes: Changes, names: list[str], value: str) -> None:
+    changes.added.setdefault(_list(names), []).extend(_parts(value))
+
+
+def _remove(changes: Changes, names: list[str], value: str) -> None:
+    changes.removed.setdefault(_list(names), []).extend(_parts(value))
+
+
+_SIGNS = {"": _replace, ":": _replace_by_json, "+": _add, "-": _remove}
+
+
+def _list(names: list[str]) -> str:
+    if len(names) != 1 or names[0] not in LISTS:
+        raise BadChange(f"+= and -= are for {' and '.join(sorted(LISTS))}.")
+    return names[0]
+
+
+def _parts(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _place(target: dict[str, Any], names: list[str], value: Any) -> None:
+    for name in names[:-1]:
+        target = target.setdefault(name, {})
+        if not isinstance(target, dict):
+            raise BadChange(f"{name} cannot be a value and have members at once.")
+    target[names[-1]] = value
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as problem:
+        raise BadChange(f"{text[:60]!r} is not JSON: {problem}.") from None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")

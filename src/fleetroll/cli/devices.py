@@ -1,0 +1,162 @@
+"""`fleetroll device`: single devices and lists of them. Whole fleets in and out are in `fleet`."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from fleetroll.cli import changes, output
+from fleetroll.cli.connection import MOST_PER_PAGE, Client, connected, path
+from fleetroll.cli.failures import Failure
+from fleetroll.cli.output import Column
+
+if TYPE_CHECKING:
+    import httpx
+
+_DEVICES = "/v1/devices"
+_ATTEMPTS = 5
+_COLUMNS = (
+    Column("IDENT", "ident"),
+    Column("NAME", "name", 32),
+    Column("KIND", "kind", 20),
+    Column("STATUS", "status"),
+    Column("TAGS", "tags", 32),
+    Column("ONLINE", "connected"),
+    Column("LAST SEEN", "last_seen", 20),
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the server's JSON.")
+filter_option = click.option("--filter", help="""As in: status = "ACTIVE" AND tags:"production".""")
+search_option = click.option("--q", metavar="TEXT", help="Part of the identifier or name, case ignored.")
+
+_LISTING = (
+    filter_option,
+    search_option,
+    click.option("--sort", help="Field to sort by, with - before it for descending."),
+    click.option("--limit", type=click.IntRange(1, MOST_PER_PAGE), default=50, show_default=True, help="Most devices."),
+    click.option("--all", "everything", is_flag=True, help="All devices, however many; with --json one per line."),
+    as_json,
+)
+
+
+def listing_options(command: Any) -> Any:
+    for option in reversed(_LISTING):
+        command = option(command)
+    return command
+
+
+@click.group("device", help="Devices: find, read, make, change, delete; import and export.")
+def group() -> None:
+    pass
+
+
+@group.command("list", help="List devices.")
+@listing_options
+@connected
+def show_list(client: Client, **options: Any) -> None:
+    show_devices(client, _DEVICES, **options)
+
+
+def show_devices(
+    client: Client,
+    target: str,
+    filter: str | None,
+    q: str | None,
+    sort: str | None,
+    limit: int,
+    everything: bool,
+    as_json: bool,
+) -> None:
+    """A page of the devices at `target`, or all of them."""
+    params = {"filter": filter, "q": q, "sort": sort, "limit": MOST_PER_PAGE if everything else limit}
+    if everything:
+        for page in client.pages(target, params):
+            _show_lines(page) if as_json else output.table(_COLUMNS, page.json()["devices"])
+        return
+    page = client.call("GET", target, params=params)
+    if as_json:
+        output.raw(page.content)
+        return
+    output.table(_COLUMNS, page.json()["devices"])
+    if page.json()["next_cursor"] is not None:
+        output.note(f"There are more than these {limit}: narrow with --filter, or take --all.")
+
+
+def _show_lines(page: "httpx.Response") -> None:
+    # Each device stays the text that the server wrote.
+    found = msgspec.json.decode(page.content, type=dict[str, msgspec.Raw])["devices"]
+    for device in msgspec.json.decode(found, type=list[msgspec.Raw]):
+        output.raw(bytes(device))
+
+
+@group.command("get", help="Show one device.")
+@click.argument("ident")
+@as_json
+@connected
+def get(client: Client, ident: str, as_json: bool) -> None:
+    show(client.call("GET", path("devices", ident)), as_json)
+
+
+def show(reply: "httpx.Response", as_json: bool) -> None:
+    """One record: as it came, or a member a line."""
+    if as_json:
+        output.raw(reply.content)
+    else:
+        output.record(reply.json())
+
+
+_merge_option = click.option("--merge", metavar="JSON", help="The changes as a JSON merge patch (RFC 7396) instead.")
+
+
+def _changes(written: tuple[str, ...], merge: str | None) -> changes.Changes:
+    if written and merge is not None:
+        raise click.UsageError("Give changes or --merge, not both.")
+    try:
+        return changes.parse(written) if merge is None else changes.Changes(changes.parse_object(merge), {}, {})
+    except changes.BadChange as problem:
+        raise click.UsageError(str(problem)) from None
+
+
+@group.command("create", help="Make a device; one that exists is left alone.", epilog=changes.SYNTAX)
+@click.argument("ident")
+@click.argument("written", metavar="[CHANGE]...", nargs=-1)
+@_merge_option
+@as_json
+@connected
+def create(client: Client, ident: str, written: tuple[str, ...], merge: str | None, as_json: bool) -> None:
+    members = changes.created(_changes(written, merge).against({}))
+    show(client.call("POST", _DEVICES, body={**members, "ident": ident}), as_json)
+
+
+@group.command("set", help="Change a device.", epilog=changes.SYNTAX)
+@click.argument("ident")
+@click.argument("written", metavar="CHANGE...", nargs=-1)
+@_merge_option
+@as_json
+@connected
+def change(client: Client, ident: str, written: tuple[str, ...], merge: str | None, as_json: bool) -> None:
+    wanted = _changes(written, merge)
+    if not written and merge is None:
+        raise click.UsageError("Say what to change: MEMBER=VALUE or --merge JSON.")
+    target = path("devices", ident)
+    reply = _change_relatively(client, target, wanted) if wanted.is_relative else client.patch(target, wanted.merge)
+    show(reply, as_json)
+
+
+def _change_relatively(client: Client, target: str, wanted: changes.Changes) -> "httpx.Response":
+    """Read, change and write back; again if somebody else was faster, so that no tag of theirs is lost."""
+    for attempt in range(_ATTEMPTS):
+        present = client.call("GET", target)
+        try:
+            return client.patch(target, wanted.against(present.json()), present.headers["etag"])
+        except Failure as failure:
+            if failure.reason != "precondition_failed" or attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+@group.command("delete", help="Delete a device for good.")
+@click.argument("ident")
+@connected
+def delete(client: Client, ident: str) -> None:
+    client.call("DELETE", path("devices", ident))
+    click.echo(f"Deleted device {output.plain(ident)}.")

@@ -1,0 +1,52 @@
+"""How a command ends when it does not end well: exit codes that scripts can rely on, and words that say what to do."""
+
+import enum
+from typing import IO, Any
+
+import click
+
+from fleetroll.cli.output import plain
+
+
+class Exit(enum.IntEnum):
+    """Exit codes; `EXIT_CODES` explains them to the reader of --help."""
+
+    REFUSED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    UNAUTHORISED = 4
+    NOT_FOUND = 5
+    ROWS_FAILED = 6
+    FILE = 7
+    INTERRUPTED = 130
+
+
+EXIT_CODES = """\b
+Exit codes:
+  0    done
+  1    refused: by the server, by restore, or by a failed check of doctor
+  2    wrong usage of the command line
+  3    the server cannot be reached, or the connection to it was lost
+  4    not authorised: no key, an invalid one, or one that may not do this
+  5    not found
+  6    some rows failed; the others are stored
+  7    a local file cannot be read or written
+  130  interrupted
+`fleetroll serve` has its own: 65 the data directory or its database cannot be
+used, 74 the disk failed, 75 another server holds the directory, 78 an option
+is wrong."""
+
+
+class Failure(click.ClickException):
+    """The end of a command. `advice` is what the reader can do about it, `reason` the server's own code."""
+
+    def __init__(self, code: Exit, message: str, advice: str = "", reason: str = "") -> None:
+        super().__init__(message)
+        self.exit_code = code
+        self.advice = advice
+        self.reason = reason
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"fleetroll: {plain(self.message)}", file=file, err=True)
+        if self.advice:
+            click.echo(f"  {plain(self.advice)}", file=file, err=True)

@@ -1,0 +1,42 @@
+"""Local files that commands write: complete under their name, or not there."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+PRIVATE = 0o600
+
+
+@contextlib.contextmanager
+def replacing(file: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """A stream whose content takes the place of `file` at the end of the block, and vanishes if the block fails.
+
+    What is no plain file, such as a pipe or a device, is written to as it is.
+    """
+    target = file.resolve()
+    if target.exists() and not target.is_file():
+        with target.open("wb") as stream:
+            yield stream
+        return
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    with open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
+        try:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+            part.replace(target)
+        except BaseException:
+            part.unlink()
+            raise
+    _sync(target.parent)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,200 @@
+"""`fleetroll device import` and `export`: whole fleets, streamed in both directions in constant memory."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+import msgspec
+from msgspec import Struct
+
+from fleetroll.cli import files, output
+from fleetroll.cli.connection import Client, connected
+from fleetroll.cli.devices import filter_option, group, search_option
+from fleetroll.cli.failures import Exit, Failure
+
+_IMPORT, _EXPORT = "/v1/devices:import", "/v1/devices:export"
+_MEDIA_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
+_FORMATS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
+_CHUNK = 256 << 10
+_SHOWN_FAILURES = 20
+_STDIO = "-"
+
+format_option = click.option(
+    "--format", type=click.Choice(sorted(_MEDIA_TYPES)), help="Form of the rows; the name's ending says it if left out."
+)
+
+
+class _Trouble(Struct):
+    code: str = ""
+    message: str = ""
+
+
+class _Result(Struct):
+    """A result line. One without an outcome is the server's last word: it broke off."""
+
+    outcome: str = ""
+    line: int = 0
+    ident: str | None = None
+    error: _Trouble | None = None
+
+
+_read_result = msgspec.json.Decoder(_Result).decode
+
+
+def _format(given: str | None, file: str, otherwise: str | None) -> str:
+    found = given or _FORMATS.get(Path(file).suffix.lower()) or otherwise
+    if found is None:
+        raise click.UsageError(f"The name {file!r} does not say in which form the rows are: give --format.")
+    return found
+
+
+def lines(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Whole lines without their ends. The last one comes even without an end."""
+    rest = b""
+    for part in parts:
+        *found, rest = (rest + part).split(b"\n")
+        yield from found
+    if rest:
+        yield rest
+
+
+# --- import ----------------------------------------------------------------------------------------------------------
+
+
+@group.command("import", help="Store devices from FILE (- is standard input): CSV with a header line, or NDJSON.")
+@click.argument("file", type=click.Path(allow_dash=True, exists=True, dir_okay=False))
+@format_option
+@click.option("--create-only", is_flag=True, help="Fail the rows of devices that exist, instead of updating them.")
+@click.option("--dry-run", is_flag=True, help="Report what would happen and change nothing.")
+@click.option("--errors", type=click.Path(path_type=Path), help="File for the result lines of all failed rows.")
+@click.option("--json", "as_json", is_flag=True, help="Print the server's result line for every row.")
+@connected
+def load(
+    client: Client,
+    file: str,
+    format: str | None,
+    create_only: bool,
+    dry_run: bool,
+    errors: Path | None,
+    as_json: bool,
+) -> None:
+    media_type = _MEDIA_TYPES[_format(format, file, None)]
+    params = {"mode": "create" if create_only else None, "dry_run": "true" if dry_run else None}
+    headers = {"content-type": media_type}
+    # A server that refuses an upload may hang up in the middle of it. What can be refused at once is asked at once.
+    client.call("POST", _IMPORT, params={**params, "dry_run": "true"}, content=b"", headers=headers)
+    tally = _Tally(as_json)
+    with contextlib.ExitStack() as stack:
+        failed = stack.enter_context(files.replacing(errors)) if errors else None
+        content = stack.enter_context(_rows(file))
+        reply = stack.enter_context(client.stream("POST", _IMPORT, params=params, content=content, headers=headers))
+        for line in lines(reply.iter_bytes()):
+            tally.take(line, failed)
+    tally.end(dry_run)
+
+
+@contextlib.contextmanager
+def _rows(file: str) -> Iterator[Iterable[bytes]]:
+    if file == _STDIO:
+        yield _parts(click.get_binary_stream("stdin"), lambda _: None)
+        return
+    total = Path(file).stat().st_size
+    with Path(file).open("rb") as stream, output.progress("Importing", total, of_bytes=True) as advance:
+        yield _parts(stream, advance)
+
+
+def _parts(stream: BinaryIO, advance: Callable[[int], None]) -> Iterator[bytes]:
+    read = getattr(stream, "read1", stream.read)  # what a pipe has is sent without waiting for more
+    while part := read(_CHUNK):
+        yield part
+        advance(len(part))
+
+
+class _Tally:
+    """Counts outcomes, and remembers the first failures."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._counts: Counter[str] = Counter()
+        self._failures: list[_Result] = []
+        self._broken: _Trouble | None = None
+
+    def take(self, line: bytes, failed: BinaryIO | None) -> None:
+        result = _read_result(line)
+        if not result.outcome:
+            self._broken = result.error
+            return
+        self._counts[result.outcome] += 1
+        if self._as_json:
+            output.raw(line)
+        if result.outcome == "failed":
+            self._fail(result, line, failed)
+
+    def _fail(self, result: _Result, line: bytes, failed: BinaryIO | None) -> None:
+        if len(self._failures) < _SHOWN_FAILURES:
+            self._failures.append(result)
+        if failed is not None:
+            failed.write(line + b"\n")
+
+    def end(self, dry_run: bool) -> None:
+        """Report, and raise Failure if anything went wrong."""
+        failed = self._counts["failed"]
+        if not self._as_json:
+            self._report(dry_run)
+        if self._broken is not None:
+            message = f"The server broke off after {self._counts.total()} rows: {self._broken.message}"
+            raise Failure(Exit.REFUSED, message, "Rows reported above are stored. It is safe to import them again.")
+        if failed:
+            message = f"{failed} of {self._counts.total()} rows failed."
+            raise Failure(Exit.ROWS_FAILED, message, "Correct them and import again; rows that are stored stay as is.")
+
+    def _report(self, dry_run: bool) -> None:
+        for result in self._failures:
+            name = f" ({output.plain(result.ident)})" if result.ident else ""
+            words = result.error.message if result.error else "failed"
+            output.note(f"line {result.line}{name}: {words}")
+        if (unshown := self._counts["failed"] - len(self._failures)) > 0:
+            output.note(f"... and {unshown} more; --errors FILE keeps all of them")
+        if dry_run:
+            click.echo("Dry run: nothing was changed.")
+        for outcome in ("created", "updated", "unchanged", "failed"):
+            click.echo(f"{outcome.ljust(10)} {self._counts[outcome]}")
+
+
+# --- export ----------------------------------------------------------------------------------------------------------
+
+
+@group.command("export", help="Write devices to FILE, or to standard output; importing them again changes nothing.")
+@click.argument("file", default=_STDIO, type=click.Path(allow_dash=True, dir_okay=False))
+@format_option
+@filter_option
+@search_option
+@connected
+def export(client: Client, file: str, format: str | None, filter: str | None, q: str | None) -> None:
+    wanted = {"filter": filter, "q": q}
+    params = {**wanted, "format": _format(format, file, "ndjson")}
+    with client.stream("GET", _EXPORT, params=params) as reply:
+        if file == _STDIO:
+            stream = click.get_binary_stream("stdout")
+            _copy(reply.iter_bytes(), stream, lambda _: None)
+            stream.flush()
+            return
+        total = client.call("GET", "/v1/devices", params={**wanted, "limit": 1, "count": "true"}).json()["total"]
+        with files.replacing(Path(file)) as stream, output.progress("Exporting", total) as advance:
+            count = _copy(reply.iter_bytes(), stream, advance)
+    output.note(f"Exported {count - params['format'].count('csv')} devices to {file}.")
+
+
+def _copy(parts: Iterable[bytes], stream: BinaryIO, advance: Callable[[int], None]) -> int:
+    """Copy whole lines and count them. A server that breaks off says so in the last line, which is never copied."""
+    count, rest = 0, b""
+    for part in parts:
+        whole, end, rest = (rest + part).rpartition(b"\n")
+        stream.write(whole + end)
+        found = whole.count(b"\n") + len(end)
+        count += found
+        advance(found)
+    return count

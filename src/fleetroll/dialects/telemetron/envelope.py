@@ -1,0 +1,68 @@
+"""Failures as Telemetron words them: `{"error": "<text>"}`, and for two of them what the caller needs to go on.
+
+The vendor documents 400, 401, 404, 409 and 500. The other statuses say what only a registry with roles, quotas and
+limits can say, in HTTP's own terms; a precondition that failed is the vendor's conflict.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.names import prefixed
+from fleetroll.wire.dialect import Envelope
+
+_STATUSES = {
+    Kind.INVALID: 400,
+    Kind.UNAUTHENTICATED: 401,
+    Kind.FORBIDDEN: 403,
+    Kind.NOT_FOUND: 404,
+    Kind.CONFLICT: 409,
+    Kind.STALE: 409,
+    Kind.TOO_LARGE: 413,
+    Kind.RATE_LIMITED: 429,
+    Kind.UNAVAILABLE: 503,
+    Kind.INTERNAL: 500,
+}
+
+_MESSAGES = {
+    "unauthenticated": "Invalid or missing API key",
+    "internal": "Internal server error",
+    # Every member is loosely typed, so this is a body that is no object at all.
+    "invalid_body": "Invalid JSON payload",
+    "invalid_email": "Invalid email format",
+    "kind_required": "type is required when creating a new device",
+    "owner_exists": "Customer already exists with this email. Specify telemetronCustomerId to update fields.",
+    "not_assigned": "Device is not assigned to this customer",
+}
+
+
+def _existing(details: Mapping[str, Any]) -> dict[str, Any]:
+    return {"telemetronCustomerId": prefixed("cus_", details["owner"])}
+
+
+def _present(details: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "customerId": prefixed("cus_", details["owner"]),
+        "deviceIdentifier": details["ident"],
+        "currentDevices": details["devices"],
+    }
+
+
+_FURTHER: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "owner_exists": _existing,
+    "not_assigned": _present,
+}
+
+
+def _body(fault: Fault, status: int, request_id: str) -> dict[str, Any]:
+    further = _FURTHER.get(fault.code)
+    return {"error": fault.message, **(further(fault.details) if further else {})}
+
+
+ENVELOPE = Envelope(
+    statuses=_STATUSES,
+    body=_body,
+    codes={"not_assigned": 400},
+    messages=_MESSAGES,
+    challenge='Bearer realm="fleetroll"',
+)

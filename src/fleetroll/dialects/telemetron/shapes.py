@@ -1,0 +1,169 @@
+"""The bodies of the Telemetron API, on the wire as its documentation spells them.
+
+Requests are loosely typed: the vendor answers a wrong type with a sentence of its own, which `mapping` gives. Members
+that the vendor does not know are ignored, because clients that sync whole records send them.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct
+
+_Text = Annotated[Any, Meta(extra_json_schema={"type": "string"})]
+_Nullable = Annotated[Any, Meta(extra_json_schema={"type": ["string", "null"]})]
+_Flag = Annotated[Any, Meta(extra_json_schema={"type": "boolean"})]
+_Texts = Annotated[Any, Meta(extra_json_schema={"type": "array", "items": {"type": "string"}})]
+_Object = Annotated[Any, Meta(extra_json_schema={"type": "object"})]
+_Objects = Annotated[
+    Any,
+    Meta(
+        description="From identifier to metadata, 1 to 1000 of them.",
+        extra_json_schema={"type": "object", "additionalProperties": {"type": "object"}},
+    ),
+]
+
+
+class PutDevice(Struct, rename="camel"):
+    """`identifier` is required, and `type` for a new device."""
+
+    identifier: _Text = UNSET
+    type: _Nullable = UNSET
+    properties: _Object = UNSET
+
+
+class StoredDevice(Struct, rename="camel"):
+    success: bool
+    message: str
+    device_id: str
+    identifier: str
+    type: str | None
+
+
+class BulkMetadata(Struct, rename="camel"):
+    devices: _Objects = UNSET
+
+
+class BulkMetadataItem(Struct, rename="camel"):
+    """`status` is `updated` or `not_found`; `deviceId` is empty where nothing was found."""
+
+    identifier: str
+    device_id: str
+    status: str
+
+
+class BulkMetadataResult(Struct, rename="camel"):
+    success: bool
+    updated: int
+    not_found: int
+    results: list[BulkMetadataItem]
+
+
+class AssignDeviceToOwners(Struct, rename="camel"):
+    """`deviceType` is required where the device is to be created."""
+
+    device_identifier: _Text = UNSET
+    customer_emails: _Texts = UNSET
+    auto_create_device: _Flag = UNSET
+    device_type: _Nullable = UNSET
+
+
+class AssignedCustomer(Struct, rename="camel"):
+    email: str
+    customer_id: str
+    was_created: bool
+
+
+class AssignedToOwners(Struct, rename="camel"):
+    success: bool
+    message: str
+    device_id: str
+    device_was_created: bool
+    assigned_customers: list[AssignedCustomer]
+
+
+class AssignDevicesToOwner(Struct, rename="camel"):
+    """`deviceType` is required where a device is to be created."""
+
+    customer_email: _Text = UNSET
+    device_identifiers: _Texts = UNSET
+    auto_create_devices: _Flag = UNSET
+    device_type: _Nullable = UNSET
+
+
+class AssignedDevice(Struct, rename="camel"):
+    identifier: str
+    device_id: str
+    was_created: bool
+
+
+class AssignedToOwner(Struct, rename="camel"):
+    success: bool
+    message: str
+    customer_id: str
+    customer_was_created: bool
+    assigned_devices: list[AssignedDevice]
+    already_assigned: list[AssignedDevice]
+    skipped: list[str]
+
+
+class UnassignDeviceFromOwner(Struct, rename="camel"):
+    device_identifier: _Text = UNSET
+    customer_email: _Text = UNSET
+
+
+class UnassignedDevice(Struct, rename="camel"):
+    success: bool
+    message: str
+    customer_id: str
+    device_identifier: str
+    devices_remaining: list[str]
+
+
+class UnassignDevicesFromOwner(Struct, rename="camel"):
+    customer_email: _Text = UNSET
+    device_identifiers: _Texts = UNSET
+
+
+class UnassignedDevices(Struct, rename="camel"):
+    success: bool
+    message: str
+    customer_id: str
+    unassigned_devices: list[str]
+    skipped: list[str]
+    devices_remaining: list[str]
+
+
+class PutCustomer(Struct, rename="camel"):
+    """`email` is required; with `telemetronCustomerId` that customer is updated."""
+
+    email: _Text = UNSET
+    name: _Nullable = UNSET
+    phone: _Nullable = UNSET
+    address: _Nullable = UNSET
+    telemetron_customer_id: _Nullable = UNSET
+
+
+class StoredCustomer(Struct, rename="camel"):
+    success: bool
+    telemetron_customer_id: str
+    message: str
+
+
+class QueryCustomer(Struct, rename="camel"):
+    email: _Text = UNSET
+
+
+class Customer(Struct, rename="camel"):
+    """An owner as the vendor shows it. `metadata` and `orders` are always empty: an owner has neither."""
+
+    id: str
+    organization_id: str
+    name: str
+    email: str
+    phone: str | None
+    address: str | None
+    devices: list[str]
+    metadata: dict[str, Any]
+    orders: list[Any]
+    created_at: datetime
+    updated_at: datetime

@@ -1,0 +1,160 @@
+"""Assignments: which owners a device belongs to, many to many. The link is all that comes and goes here.
+
+Assigning makes the owners that are missing, and the devices too where the caller asks for it; unassigning removes
+neither. Each call is one transaction, and every device that it changes has its timeline entry.
+"""
+
+import enum
+
+from msgspec import Struct
+
+from fleetroll.core import limits
+from fleetroll.core.faults import conflict, not_found
+from fleetroll.core.model import Device, DeviceChange, NewDevice, Owner
+from fleetroll.core.names import identity_key, unique
+from fleetroll.core.policy import Action
+from fleetroll.service import devices, owners
+from fleetroll.service.operations import Call, Effect, operation
+
+
+class ToOwners(Struct, frozen=True):
+    """One device for several owners. `create` makes the device if it is missing, which takes a `kind`."""
+
+    ident: str
+    refs: tuple[str, ...]
+    create: bool = False
+    kind: str | None = None
+
+
+class ToOwner(Struct, frozen=True):
+    """Several devices for one owner; otherwise as `ToOwners`."""
+
+    ref: str
+    idents: tuple[str, ...]
+    create: bool = False
+    kind: str | None = None
+
+
+class FromOwner(Struct, frozen=True):
+    """Devices that are no longer the owner's."""
+
+    ref: str
+    idents: tuple[str, ...]
+
+
+class Outcome(enum.Enum):
+    """What became of one device."""
+
+    CREATED = "created"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    MISSING = "missing"
+
+
+class Link(Struct, frozen=True):
+    """One device of a call, by the identifier that the caller gave."""
+
+    ident: str
+    device: Device | None
+    outcome: Outcome
+
+
+class Shared(Struct, frozen=True):
+    """A device with the owners that it was given, each with whether it is new."""
+
+    device: Device
+    created: bool
+    owners: list[tuple[Owner, bool]]
+
+
+class Assigned(Struct, frozen=True):
+    """An owner, whether it is new, and what became of each device."""
+
+    owner: Owner
+    created: bool
+    links: list[Link]
+
+
+class Unassigned(Struct, frozen=True):
+    """An owner, what became of each device, and the identifiers of the devices that it still has."""
+
+    owner: Owner
+    links: list[Link]
+    remaining: list[str]
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def assign_owners(call: Call, wanted: ToOwners) -> Shared:
+    """Raises Fault not_found `device_not_found` and invalid `kind_required`."""
+    found = await owners.ensure(call, wanted.refs)
+    device = await call.records.devices.get(call.org, wanted.ident)
+    link = await _assign(call, device, wanted.ident, wanted.refs, wanted)
+    if link.device is None:
+        raise not_found("device", wanted.ident)
+    return Shared(link.device, link.outcome is Outcome.CREATED, found)
+
+
+@operation(Action.DEVICES_WRITE, Effect.BULK)
+async def assign_devices(call: Call, wanted: ToOwner) -> Assigned:
+    """Devices that are missing and not to be made are reported. Raises Fault invalid `kind_required`."""
+    ((owner, created),) = await owners.ensure(call, (wanted.ref,))
+    known = await call.records.devices.by_idents(call.org, wanted.idents)
+    links = []
+    for ident in wanted.idents:
+        key = identity_key(ident)
+        links.append(link := await _assign(call, known.get(key), ident, (wanted.ref,), wanted))
+        if link.device:
+            known[key] = link.device
+    return Assigned(owner, created, links)
+
+
+async def _assign(
+    call: Call, device: Device | None, ident: str, refs: tuple[str, ...], wanted: ToOwners | ToOwner
+) -> Link:
+    if device is None and not wanted.create:
+        return Link(ident, None, Outcome.MISSING)
+    if device is None:
+        return Link(ident, await devices.insert(call, _new(ident, refs, wanted.kind)), Outcome.CREATED)
+    together = unique([*device.owners, *refs], limits.MAX_OWNERS_PER_DEVICE, "owners")
+    now = await devices.change(call, device, DeviceChange(owners=together))
+    return Link(ident, now, Outcome.UNCHANGED if now is device else Outcome.CHANGED)
+
+
+def _new(ident: str, refs: tuple[str, ...], kind: str | None) -> NewDevice:
+    return devices.new_device(devices.Put(ident, DeviceChange(kind=kind, owners=refs), required=("kind",)))
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def unassign_owner(call: Call, wanted: FromOwner) -> Unassigned:
+    """As `unassign_devices`, but raises Fault conflict `not_assigned` where that would change nothing."""
+    result = await _unassign(call, wanted)
+    if all(link.outcome is Outcome.MISSING for link in result.links):
+        message = "The device is not assigned to this owner."
+        found = {"owner": result.owner.id, "ident": wanted.idents[0], "devices": result.remaining}
+        raise conflict("not_assigned", message, "ident", **found)
+    return result
+
+
+@operation(Action.DEVICES_WRITE, Effect.BULK)
+async def unassign_devices(call: Call, wanted: FromOwner) -> Unassigned:
+    """Raises Fault not_found `owner_not_found`; devices that are not the owner's are reported."""
+    return await _unassign(call, wanted)
+
+
+async def _unassign(call: Call, wanted: FromOwner) -> Unassigned:
+    owner = await owners.noun.find(call, wanted.ref)
+    known = await call.records.devices.by_idents(call.org, wanted.idents)
+    links = []
+    for ident in wanted.idents:
+        key = identity_key(ident)
+        links.append(link := await _remove(call, known.get(key), ident, wanted.ref))
+        if link.device:
+            known[key] = link.device
+    return Unassigned(owner, links, await owners.idents_of(call, wanted.ref, call.records))
+
+
+async def _remove(call: Call, device: Device | None, ident: str, ref: str) -> Link:
+    if device is None or ref not in device.owners:
+        return Link(ident, None, Outcome.MISSING)
+    kept = tuple(other for other in device.owners if other != ref)
+    return Link(ident, await devices.change(call, device, DeviceChange(owners=kept)), Outcome.CHANGED)

@@ -1,0 +1,84 @@
+"""Who presents a secret: checked against the store, then remembered until a key or an organization changes.
+
+Remembering saves most of the cost of a small request. Nothing stale is ever used: every operation that may change a
+key or an organization empties the ring before it answers, so the next request with a revoked key is refused.
+"""
+
+import hashlib
+import hmac
+
+from fleetroll.core import limits, tokens
+from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.model import Organization, Principal
+from fleetroll.core.policy import Action
+from fleetroll.core.tokens import Token
+from fleetroll.store.port import Identity, Records, Store
+
+CHANGES_IDENTITIES = frozenset({Action.KEYS_WRITE, Action.ORGANIZATIONS_WRITE})
+_MOST_REMEMBERED = 10_000
+_NOBODY = "0" * 64
+
+
+class Keyring:
+    """Checks secrets against `store`."""
+
+    def __init__(self, store: Store, server_key: bytes) -> None:
+        self._store = store
+        self._server_key = server_key
+        self._remembered: dict[bytes, Principal] = {}
+        self._generation = 0
+
+    def forget(self) -> None:
+        """A key or an organization may have changed."""
+        self._remembered.clear()
+        self._generation += 1
+
+    async def identify(self, secret: str | None, now: int) -> Principal:
+        """Raises Fault unauthenticated, in the same words whatever is wrong, or forbidden `organization_disabled`."""
+        if not secret or len(secret) > limits.MAX_CREDENTIAL:
+            raise unauthenticated()
+        # Only a digest is kept in memory; looking it up tells nothing about any secret but the one presented.
+        name = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+        principal = self._remembered.get(name) or await self._check(secret, name)
+        expires_at = principal.key.expires_at
+        if expires_at is not None and expires_at <= now:
+            raise unauthenticated()
+        return principal
+
+    async def _check(self, secret: str, name: bytes) -> Principal:
+        token = tokens.parse(self._server_key, secret)
+        if token is None:
+            raise unauthenticated()
+        generation = self._generation
+        identity = await self._store.read.keys.identify(token.prefix)
+        principal = self._genuine(token, identity)
+        await _require_enabled(self._store.read, principal.org)
+        if generation == self._generation:
+            self._remember(name, principal)
+        return principal
+
+    def _genuine(self, token: Token, identity: Identity | None) -> Principal:
+        # An unknown prefix costs as much as a known one.
+        presented = tokens.digest(self._server_key, token.text)
+        genuine = hmac.compare_digest(presented, identity.digest if identity else _NOBODY)
+        if identity is None or not genuine or identity.key.revoked_at is not None:
+            raise unauthenticated()
+        return Principal(identity.key, identity.org, identity.org)
+
+    def _remember(self, name: bytes, principal: Principal) -> None:
+        if len(self._remembered) >= _MOST_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[name] = principal
+
+
+async def _require_enabled(records: Records, org: Organization) -> None:
+    disabled = org.disabled
+    for ancestor in org.lineage[:-1]:
+        above = await records.organizations.get(ancestor)
+        disabled = disabled or above is None or above.disabled
+    if disabled:
+        raise Fault(Kind.FORBIDDEN, "organization_disabled", "This organization is disabled.")
+
+
+def unauthenticated() -> Fault:
+    return Fault(Kind.UNAUTHENTICATED, "unauthenticated", "Invalid or missing API key.")

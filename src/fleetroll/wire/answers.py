@@ -1,0 +1,85 @@
+"""Complete replies: made of what a route encodes, or of a refusal in the dialect's envelope."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from fleetroll.core.faults import Fault, stale
+from fleetroll.core.guards import ANY, Guard
+from fleetroll.wire.dialect import Envelope, Reply, Route
+
+_encode = msgspec.json.Encoder().encode
+_NO_BODY = (204, 304)
+_JSON = (b"content-type", b"application/json")
+_NO_STORE = (b"cache-control", b"no-store")
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Answer(Struct, frozen=True, gc=False):
+    """A finished reply: what is sent, and what is stored to be sent again."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    def head(self, request_id: str) -> list[tuple[bytes, bytes]]:
+        """All header fields, with those that belong to this one sending."""
+        head = [*self.headers, (b"x-request-id", request_id.encode())]
+        if self.status not in _NO_BODY:
+            head.append((b"content-length", b"%d" % len(self.body)))
+        return head
+
+    def guarded(self, guard: Guard) -> "Answer":
+        """The answer of a read under its preconditions: 304 for what the client has. Raises Fault stale."""
+        tag = dict(self.headers).get(b"etag")
+        if tag is None:
+            return self
+        known = tag.decode()
+        if guard.match is not None and not {ANY, known} & set(guard.match):
+            raise stale()
+        if guard.none_match is not None and {ANY, known, f"W/{known}"} & set(guard.none_match):
+            return Answer(304, ((b"etag", tag),), b"")
+        return self
+
+
+def success(route: Route, encoded: Any) -> Answer:
+    """What a route has encoded, as a reply."""
+    reply = encoded if isinstance(encoded, Reply) else Reply(encoded)
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    if reply.etag is not None:
+        headers.append((b"etag", reply.etag.encode()))
+    if reply.location is not None:
+        headers.append((b"location", reply.location.encode()))
+    if route.secret:
+        headers.append(_NO_STORE)
+    status = reply.status or route.status
+    if reply.body is None:
+        return Answer(status, tuple(headers), b"")
+    headers.append(_JSON)
+    return Answer(status, tuple(headers), _encode(reply.body))
+
+
+def refusal(envelope: Envelope, fault: Fault, words: str | None, request_id: str) -> Answer:
+    """A fault in a dialect's own form; `words` replaces our message by the vendor's."""
+    status = envelope.status(fault)
+    shown = fault if words is None else _reworded(fault, words)
+    headers = {"content-type": envelope.media_type}
+    if fault.retry_after is not None:
+        headers["retry-after"] = str(int(fault.retry_after))
+    if status == 401 and envelope.challenge:
+        headers["www-authenticate"] = envelope.challenge
+    if "allowed" in fault.details:
+        headers["allow"] = str(fault.details["allowed"])
+    body = _encode(envelope.body(shown, status, request_id))
+    return Answer(status, _encoded(headers), body)
+
+
+def _reworded(fault: Fault, words: str) -> Fault:
+    return Fault(fault.kind, fault.code, words, fault.field, details=fault.details, retry_after=fault.retry_after)
+
+
+def _encoded(headers: Mapping[str, str]) -> Headers:
+    return tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items())
