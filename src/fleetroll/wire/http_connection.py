@@ -1,0 +1,578 @@
+"""One client's connection: uvicorn's parser and ASGI cycle, behind bounds and deadlines of our own.
+
+It decides what is one well-formed request, how large a head may be, and how long a client may take over a line, a body
+or a reply. No request arms a timer of its own: the connection keeps a few times, and the server's sweeper reads them.
+"""
+
+import array
+import asyncio
+import fcntl
+import logging
+import socket
+import struct
+import termios
+import urllib.parse
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, Final, cast
+
+import httptools
+import uvicorn
+from uvicorn._types import ASGI3Application, ASGIReceiveEvent, HTTPScope
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from fleetroll.core import limits
+from fleetroll.wire.http_refusals import (
+    BROKEN_APPLICATION,
+    CHUNKED_TOO_EARLY,
+    HEAD_TOO_LARGE,
+    METHOD_OVERRIDE,
+    NO_HOST,
+    NOISE,
+    OLD_PROTOCOL,
+    TARGET_FORM,
+    TARGET_TOO_LONG,
+    TOO_MANY,
+    TOO_MANY_HEADERS,
+    TOO_SLOW,
+    TWO_HOSTS,
+    UNKNOWN_CODING,
+    UNKNOWN_VERSION,
+    Refusal,
+)
+
+LOG = logging.getLogger("fleetroll.http")
+
+# A read may bring 256 KiB. Parsed in slices, a huge head is refused before it is held as a whole, and of thousands of
+# pipelined requests only those of one slice become objects that wait for their turn.
+SLICE: Final = 8 << 10
+# What the parser may take without reporting a whole head or a piece of a body; some room is for the request line.
+MAX_UNREPORTED: Final = limits.MAX_TARGET + limits.MAX_HEADER_BLOCK + 256
+
+# Where the parser stands in the bytes of one connection; the last two discard whatever still arrives.
+BETWEEN: Final = 0
+HEAD: Final = 1
+BODY: Final = 2
+SEALED: Final = 3
+LINGERING: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long a client may take. A deadline is an upper bound: it acts on the last sweep that is still in time."""
+
+    header: float = limits.HEADER_DEADLINE
+    keep_alive: float = limits.KEEP_ALIVE
+    body_stall: float = limits.BODY_STALL_DEADLINE
+    body_grace: float = limits.BODY_STALL_DEADLINE
+    minimum_rate: float = limits.BODY_MINIMUM_RATE
+    reader_stall: float = limits.READER_STALL_DEADLINE
+    linger: float = 2.0
+    drain: float = limits.DRAIN_TIME
+    drain_settle: float = 0.25
+
+    @property
+    def sweep(self) -> float:
+        """The pause between two sweeps."""
+        shortest = min(self.header, self.keep_alive, self.body_stall, self.body_grace, self.reader_stall, self.linger)
+        return min(1.0, shortest / 4)
+
+
+class Broken(Exception):
+    """Stops the parser; the reason is kept by the connection, because the parser's own error would lose it."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """What all connections of one server share."""
+
+    deadlines: Deadlines
+    max_connections: int
+    ended: Counter[str] = field(default_factory=Counter)
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Exchange(RequestResponseCycle):
+    """One request and its reply. It measures how long the application has waited for bytes of the body.
+
+    Time in which nobody asks for the body, because the application is busy or its reply is blocked, is our own.
+    """
+
+    asked_at = 0.0  # 0.0 while the application is not waiting
+    waited = 0.0
+    received = 0
+    continued_keep_alive = False
+
+    def receive(self) -> Coroutine[Any, Any, ASGIReceiveEvent]:
+        if self.waiting_for_100_continue:
+            self.keep_alive = self.continued_keep_alive
+        if self.more_body and not self.message_event.is_set():
+            return self._wait_for_body()
+        return super().receive()
+
+    async def _wait_for_body(self) -> ASGIReceiveEvent:
+        loop = asyncio.get_running_loop()
+        self.asked_at = loop.time()
+        try:
+            return await super().receive()
+        finally:
+            self.waited += loop.time() - self.asked_at
+            self.asked_at = 0.0
+
+    def is_starved(self, now: float, deadlines: Deadlines, margin: float) -> bool:
+        if not self.asked_at:
+            return False
+        waiting = now - self.asked_at
+        waited = self.waited + waiting
+        too_slow = waited >= deadlines.body_grace and self.received < waited * deadlines.minimum_rate
+        return too_slow or waiting >= deadlines.body_stall - margin
+
+    def close_after_reply(self) -> None:
+        self.keep_alive = self.continued_keep_alive = False
+
+    def disconnect(self) -> None:
+        """Tell the application that nobody listens any more."""
+        self.disconnected = True
+        self.message_event.set()
+
+    async def send_500_response(self) -> None:
+        body = BROKEN_APPLICATION.body()
+        head = BROKEN_APPLICATION.head(len(body))
+        await self.send({"type": "http.response.start", "status": BROKEN_APPLICATION.status, "headers": head})
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+class ReplyPort:
+    """What a reply sees of its connection: the transport, but closing is the connection's decision."""
+
+    __slots__ = ("close", "is_closing", "write")
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = close
+
+
+class Connection(HttpToolsProtocol):
+    """One client's connection: uvicorn's parser callbacks with bounds, and the clock that the sweeper reads."""
+
+    cycle: Exchange
+    running: Exchange | None = None  # the request whose turn it is to be answered; `cycle` is the newest one
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        watch: Watch,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__(config, server_state, app_state, loop)
+        self.logger = LOG
+        self.access_log = False
+        self.watch = watch
+        self.margin = watch.deadlines.sweep
+        self.phase = BETWEEN
+        self.since = loop.time()
+        self.unreported = 0  # bytes fed to the parser since it reported a head or a piece of a body
+        self.held = b""  # pipelined requests not parsed yet
+        self.head_size = 0
+        self.host_seen = self.is_chunked = self.offers_upgrade = False
+        self.content_length = b""
+        self.reason: Refusal | None = None  # why a parser callback gave up
+        self.last_words: Refusal | None = None  # to be said after the replies that are still due
+        self.blocked_at = 0.0
+        self.blocked_unsent = self.blocked_received = 0
+
+    # What the transport reports.
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.port = cast(asyncio.Transport, ReplyPort(transport, self.finish))
+        excess = len(self.connections) - self.watch.max_connections
+        if excess <= 0:
+            return
+        if excess > 16 + self.watch.max_connections // 10:
+            transport.abort()  # a refusal lingers, and the lingering must not become the overload
+        else:
+            self.refuse(TOO_MANY)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.running is not None and not self.running.response_complete:
+            self.running.disconnect()  # uvicorn wakes the newest request only
+        self.pipeline.clear()
+        self.phase = SEALED
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.phase >= SEALED:
+            return
+        if len(data) > SLICE or self.held:
+            self._receive_in_slices(data)
+            return
+        self.unreported += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            self._decline_upgrade(data[offer.args[0] :])
+        except httptools.HttpParserError as error:
+            self.refuse(self.reason or self._verdict(error))
+        if self.unreported > MAX_UNREPORTED and self.phase < SEALED:
+            # A header field, trailer, chunk extension or blank line without end; the parser would keep it all.
+            self.refuse(HEAD_TOO_LARGE if self.phase == HEAD else NOISE)
+
+    def _receive_in_slices(self, data: bytes) -> None:
+        data, self.held = self.held + data, b""
+        for start in range(0, len(data), SLICE):
+            if self.pipeline:
+                self.held = data[start:]
+                self.flow.pause_reading()
+                return
+            self.data_received(data[start : start + SLICE])
+
+    def resume_writing(self) -> None:
+        self.blocked_at = 0.0
+        super().resume_writing()
+
+    # What the parser reports.
+
+    def on_message_begin(self) -> None:
+        if self.running is not None:
+            self.since = self.loop.time()
+        self.phase = HEAD
+        self.unreported = self.head_size = 0
+        self.url = b""
+        self.content_length = b""
+        self.host_seen = self.is_chunked = self.offers_upgrade = self.expect_100_continue = False
+        self.headers = []
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+        if len(self.url) > limits.MAX_TARGET:
+            raise self._broken(TARGET_TOO_LONG)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.head_size += len(name) + len(value) + 4
+        if self.head_size > limits.MAX_HEADER_BLOCK:
+            raise self._broken(HEAD_TOO_LARGE)
+        if self.phase == BODY:
+            return  # a trailer: appended to the header fields it could pass for a checked one
+        if len(self.headers) >= limits.MAX_HEADERS:
+            raise self._broken(TOO_MANY_HEADERS)
+        name = name.lower()
+        note = NOTED_HEADERS.get(name)
+        if note is not None:
+            note(self, value)
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        version = self.parser.get_http_version()
+        method = self.parser.get_method().decode("ascii")
+        reason = self._objection(version, method)
+        if reason is not None:
+            raise self._broken(reason)
+        self.offers_upgrade = self.offers_upgrade and self.parser.should_upgrade()
+        path, _, query = self.url.partition(b"?")
+        self.scope = self._describe(version, method, path, query)
+        self.phase = BODY
+        self.unreported = 0
+        self._admit(version != "1.0" and self.parser.should_keep_alive())
+
+    def on_body(self, body: bytes) -> None:
+        self.unreported = 0
+        cycle = self.cycle
+        if self.phase != BODY or cycle.response_complete:
+            return
+        cycle.received += len(body)
+        cycle.body += body
+        if len(cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        if self.offers_upgrade and self._body_is_due():
+            return  # the parser skips the body of such a request; `_decline_upgrade` reads it
+        self.phase = BETWEEN
+        if not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
+
+    # From a parsed head to a running request.
+
+    def _objection(self, version: str, method: str) -> Refusal | None:
+        if version not in ("1.1", "1.0"):
+            return OLD_PROTOCOL if version == "0.9" else UNKNOWN_VERSION
+        if not self.host_seen and version == "1.1":
+            return NO_HOST
+        if self.is_chunked and version == "1.0":
+            return CHUNKED_TOO_EARLY
+        # A fragment would be cut off silently, and the request would be about another resource than meant.
+        is_path = self.url.startswith(b"/") and b"#" not in self.url
+        if not is_path and not (self.url == b"*" and method == "OPTIONS"):
+            return TARGET_FORM
+        return None
+
+    def _describe(self, version: str, method: str, path: bytes, query: bytes) -> HTTPScope:
+        text = path.decode("ascii")
+        return cast(
+            HTTPScope,
+            {
+                "type": "http",
+                "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+                "http_version": version,
+                "server": self.server,
+                "client": self.client,
+                "scheme": self.scheme,
+                "method": method,
+                "root_path": "",
+                "path": urllib.parse.unquote(text) if "%" in text else text,
+                "raw_path": path,
+                "query_string": query,
+                "headers": self.headers,
+                "state": self.app_state.copy(),
+            },
+        )
+
+    def _admit(self, keep_alive: bool) -> None:
+        keep_alive = keep_alive and not self.offers_upgrade and not self.watch.draining.is_set()
+        self.cycle = Exchange(
+            scope=self.scope,
+            transport=self.port,
+            flow=self.flow,
+            logger=LOG,
+            access_logger=LOG,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=keep_alive and not self.expect_100_continue,
+            on_response=self.on_response_complete,
+        )
+        # After a reply instead of 100 Continue nobody knows whether the body follows: such a connection ends.
+        self.cycle.continued_keep_alive = keep_alive
+        if self.running is None or self.running.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self.running = cast(Exchange, cycle)
+        task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.phase == LINGERING or self.transport.is_closing():
+            return
+        self.since = self.loop.time()
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            if self.held and not self.pipeline:
+                self._receive_in_slices(b"")
+        elif self.last_words is not None:
+            self._say(self.last_words)
+
+    # Upgrades are declined by answering in HTTP/1.1, which every client that offers one must accept.
+
+    def _body_is_due(self) -> bool:
+        return self.is_chunked or bool(self.content_length.strip(b"0"))
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Read the body that the parser took for another protocol: a second request smuggled in, if left unread."""
+        if not self._body_is_due():
+            self.phase = SEALED
+            return
+        framing = b"content-length: " + self.content_length
+        if self.is_chunked:
+            framing = b"transfer-encoding: chunked"
+        body_only = SimpleNamespace(on_body=self.on_body, on_message_complete=self._complete_upgrade_request)
+        self.parser = httptools.HttpRequestParser(body_only)
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n\r\n")
+        self.data_received(rest)
+
+    def _complete_upgrade_request(self) -> None:
+        self.offers_upgrade = False
+        self.on_message_complete()
+        self.phase = SEALED
+
+    # Refusing and closing.
+
+    def _broken(self, reason: Refusal) -> Broken:
+        self.reason = reason
+        return Broken(reason.code)
+
+    def _verdict(self, error: httptools.HttpParserError) -> Refusal:
+        if isinstance(error, httptools.HttpParserCallbackError):
+            LOG.error("a parser callback failed", exc_info=error)
+        if "HTTP version" in str(error):
+            return UNKNOWN_VERSION
+        return Refusal(400, "malformed_request", f"The request is not well-formed HTTP/1.1: {error}.")
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer `refusal` when its turn comes, and close. Nothing more is read from this client."""
+        body_is_broken = self.phase == BODY and not self.cycle.response_complete
+        self.phase = SEALED
+        self.watch.ended[refusal.code] += 1
+        LOG.debug("refused a request from %s: %s", self.client, refusal.code)
+        if body_is_broken:
+            self._refuse_body(refusal)
+        elif self.running is not None and not self.running.response_complete:
+            self.last_words = refusal
+        else:
+            self._say(refusal)
+
+    def _refuse_body(self, refusal: Refusal) -> None:
+        """The newest request has reached its task, or the queue, before its body turned out to be unusable."""
+        if self.cycle is not self.running:
+            self.pipeline.popleft()
+            self.last_words = refusal
+            return
+        self.cycle.disconnect()
+        if self.cycle.response_started:
+            self._linger()  # a second status line inside a reply would be taken for content
+        else:
+            self._say(refusal)
+
+    def _say(self, refusal: Refusal) -> None:
+        self.transport.write(refusal.reply(self.server_state.default_headers))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close for writing, and go on discarding: closing over unread bytes resets, and the reply would be lost."""
+        self.phase = LINGERING
+        self.since = self.loop.time()
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def finish(self) -> None:
+        """The reply is over, or given up, and the connection must end."""
+        if self.phase == BODY:
+            self._linger()
+        elif self.phase != LINGERING:
+            self.transport.close()
+
+    def shutdown(self) -> None:
+        """The server drains: the newest request received is the last one answered."""
+        if self.cycle is not None:
+            self.cycle.close_after_reply()
+
+    def close_if_idle(self) -> None:
+        if self.running is None or self.running.response_complete:
+            self.transport.close()
+
+    # What the sweeper enforces.
+
+    def enforce(self, now: float) -> None:
+        if self.flow.write_paused or self.transport.is_closing():
+            self._enforce_reading(now)
+        elif self.running is None or self.running.response_complete or self.phase == LINGERING:
+            if now - self.since >= self._patience() - self.margin:
+                self._close_waiting()
+        elif self.running.is_starved(now, self.watch.deadlines, self.margin):
+            self._expire()
+
+    def _patience(self) -> float:
+        if self.phase == LINGERING:
+            return self.watch.deadlines.linger
+        if self.phase == BETWEEN and self.running is not None:
+            return self.watch.deadlines.keep_alive
+        return self.watch.deadlines.header  # a first request, a begun head, or the unread rest of an answered body
+
+    def _close_waiting(self) -> None:
+        if self.phase == HEAD:
+            self._expire()
+        elif self.phase in (BETWEEN, BODY):
+            self.watch.ended["idle" if self.running is not None else "silent"] += 1
+            self.transport.close()
+        else:
+            self.transport.close()
+
+    def _expire(self) -> None:
+        self.refuse(TOO_SLOW)
+        self.since = 0.0  # it has used up its time: the next sweep closes what lingers
+
+    def _enforce_reading(self, now: float) -> None:
+        """A blocked reply must move, or at least the body of its request: a client may send all before it reads.
+
+        Bytes moving in neither direction mean that both sides wait for each other, and only we can end that.
+        """
+        unsent = self._unsent()
+        received = self.running.received if self.running is not None else 0
+        elapsed = now - self.blocked_at
+        moved = self.blocked_unsent - unsent + received - self.blocked_received
+        if not self.blocked_at:
+            self.blocked_at, self.blocked_unsent, self.blocked_received = now, unsent, received
+        elif elapsed >= self.watch.deadlines.reader_stall - self.margin:
+            if moved >= elapsed * self.watch.deadlines.minimum_rate:
+                self.blocked_at, self.blocked_unsent, self.blocked_received = now, unsent, received
+            else:
+                self.watch.ended["reader_timeout"] += 1
+                self._reset()
+
+    def _unsent(self) -> int:
+        """Bytes the client has not taken: ours, and those that the kernel holds and lets go of in large steps only."""
+        client: socket.socket = self.transport.get_extra_info("socket")
+        waiting = array.array("i", [0])
+        try:
+            fcntl.ioctl(client.fileno(), termios.TIOCOUTQ, waiting)
+        except (OSError, ValueError):
+            waiting[0] = 0  # the socket is gone already, or the system does not tell
+        return self.transport.get_write_buffer_size() + waiting[0]
+
+    def _reset(self) -> None:
+        """Drop the connection, and with it what the kernel would keep for a client that never reads."""
+        client: socket.socket = self.transport.get_extra_info("socket")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+
+def _note_host(connection: Connection, _value: bytes) -> None:
+    if connection.host_seen:
+        raise connection._broken(TWO_HOSTS)
+    connection.host_seen = True
+
+
+def _note_length(connection: Connection, value: bytes) -> None:
+    connection.content_length = value.strip()
+
+
+def _note_coding(connection: Connection, value: bytes) -> None:
+    if value.strip().lower() != b"chunked":
+        raise connection._broken(UNKNOWN_CODING)
+    connection.is_chunked = True
+
+
+def _note_expectation(connection: Connection, value: bytes) -> None:
+    connection.expect_100_continue = value.lower() == b"100-continue"
+
+
+def _note_upgrade(connection: Connection, _value: bytes) -> None:
+    connection.offers_upgrade = True
+
+
+def _note_override(connection: Connection, _value: bytes) -> None:
+    raise connection._broken(METHOD_OVERRIDE)
+
+
+NOTED_HEADERS: Final[dict[bytes, Callable[[Connection, bytes], None]]] = {
+    b"host": _note_host,
+    b"content-length": _note_length,
+    b"transfer-encoding": _note_coding,
+    b"expect": _note_expectation,
+    b"upgrade": _note_upgrade,
+    b"x-http-method-override": _note_override,
+    b"x-http-method": _note_override,
+    b"x-method-override": _note_override,
+}
