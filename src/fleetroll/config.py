@@ -5,6 +5,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from fleetroll.core import limits
+
 MINIMUM_SECRET = 32
 _FEWEST_DISTINCT = 8
 
@@ -54,12 +56,14 @@ def secret(text: str | None, option: str) -> str | None:
     """A preset secret. Raises ConfigError for one that somebody could guess."""
     if text is None:
         return None
-    if len(text.encode()) < MINIMUM_SECRET or len(set(text)) < _FEWEST_DISTINCT:
+    if not (text.isascii() and text.isprintable() and " " not in text):
+        raise ConfigError(f"{option} must be printable ASCII without spaces.")
+    if len(text) < MINIMUM_SECRET or len(set(text)) < _FEWEST_DISTINCT:
         raise ConfigError(
             f"{option} must be at least {MINIMUM_SECRET} random characters; make one with: openssl rand -hex 32"
         )
-    if not (text.isascii() and text.isprintable() and " " not in text):
-        raise ConfigError(f"{option} must be printable ASCII without spaces.")
+    if len(text) > limits.MAX_CREDENTIAL:
+        raise ConfigError(f"{option} must be at most {limits.MAX_CREDENTIAL} characters.")
     return text
 
 

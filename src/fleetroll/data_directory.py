@@ -4,10 +4,11 @@ import contextlib
 import fcntl
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
-_LOCK, _KEY, _UNFINISHED = "lock", "server.key", "first-start"
-DATABASE = "fleetroll.db"
+DATABASE, KEY = "fleetroll.db", "server.key"
+_LOCK, _UNFINISHED, _RESTORING = "lock", "first-start", "fleetroll.db.restoring"
 _KEY_BYTES = 32
 
 
@@ -33,14 +34,12 @@ class DataDirectory:
 
     def server_key(self, preset: str | None) -> bytes:
         """The secret behind every stored hash: the operator's, or the directory's own, made at its first start."""
-        file = self.path / _KEY
+        file = self.path / KEY
         if preset is not None:
             return preset.encode()
         if self.fresh and not file.exists():
             _write(file, secrets.token_hex(_KEY_BYTES))
-        if not file.exists():
-            raise DirectoryRefused(f"{file} is missing: without it no key can be checked. Restore it from a backup.")
-        return bytes.fromhex(file.read_text().strip())
+        return read_key(file)
 
     def finish(self) -> None:
         """The first start is complete: from now on a missing database is a loss, not a beginning."""
@@ -55,17 +54,7 @@ class DataDirectory:
 
 def claim(path: Path, *, exclusive_of: str = "fleetroll serve") -> DataDirectory:
     """Lock `path`, making it if it is absent. Raises DirectoryRefused if it is taken, or holds something else."""
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        entries = {entry.name for entry in path.iterdir()}
-        lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as problem:
-        raise DirectoryRefused(f"{path} cannot be used as data directory: {problem.strerror}.") from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        raise DirectoryRefused(f"{path} is in use by another {exclusive_of}; stop that one first.", busy=True) from None
+    lock, entries = _lock(path, exclusive_of)
     if _UNFINISHED in entries:
         _start_over(path)
         return DataDirectory(path, lock, fresh=True)
@@ -81,9 +70,114 @@ def claim(path: Path, *, exclusive_of: str = "fleetroll serve") -> DataDirectory
     return DataDirectory(path, lock, fresh=False)
 
 
+def _lock(path: Path, exclusive_of: str) -> tuple[int, set[str]]:
+    """Make `path` if it is absent, lock it, and list it: before it is locked, another process may be filling it."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as problem:
+        raise DirectoryRefused(f"{path} cannot be used as data directory: {problem.strerror}.") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise DirectoryRefused(f"{path} is in use by another {exclusive_of}; stop that one first.", busy=True) from None
+    return lock, {entry.name for entry in path.iterdir()}
+
+
+# --- at rest ---------------------------------------------------------------------------------------------------------
+
+
+def read_key(file: Path) -> bytes:
+    """The secret in a key file. Raises DirectoryRefused if it is missing, unreadable or damaged."""
+    try:
+        key = bytes.fromhex(file.read_text("ascii").strip())
+    except FileNotFoundError:
+        message = f"{file} is missing: without it no key can be checked. Restore it from a backup."
+        raise DirectoryRefused(message) from None
+    except OSError as problem:
+        raise DirectoryRefused(f"{file} cannot be read: {problem.strerror}.") from None
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise DirectoryRefused(f"{file} is damaged: it must be {2 * _KEY_BYTES} hexadecimal digits.")
+    return key
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a first start broke off here, and the next one begins anew."""
+    return (path / _UNFINISHED).exists()
+
+
+@contextlib.contextmanager
+def resting(path: Path) -> Iterator[bool]:
+    """Keep servers out for the time of the block, changing nothing. Yields False if there is one already."""
+    try:
+        lock = os.open(path / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # no server has been here, or it is none of our business
+        yield True
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        at_rest = True
+    except BlockingIOError:
+        at_rest = False
+    try:
+        yield at_rest
+    finally:
+        os.close(lock)
+
+
+class Place:
+    """A directory that is being filled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.database = path / _RESTORING
+
+    def keep_key(self, key: bytes) -> None:
+        _write(self._path / KEY, key.hex())
+
+
+@contextlib.contextmanager
+def filling(path: Path) -> Iterator[Place]:
+    """Fill an absent or empty directory: with all that the block puts there, or nothing.
+
+    Until the end of the block `claim` refuses the directory, as its database is missing. What an earlier block left
+    when its process was killed is removed. Raises DirectoryRefused.
+    """
+    made = not path.exists()
+    lock, entries = _lock(path, "fleetroll serve")
+    try:
+        if entries - ({_LOCK, _RESTORING, KEY} if _RESTORING in entries else {_LOCK}):
+            raise DirectoryRefused(f"{path} is not empty; name an empty directory, or one that does not exist yet.")
+        with _all_or_nothing(path):
+            place = Place(path)
+            yield place
+            place.database.rename(path / DATABASE)
+            _sync(path)
+    except BaseException:
+        if made:
+            (path / _LOCK).unlink()
+            path.rmdir()
+        raise
+    finally:
+        os.close(lock)
+
+
+@contextlib.contextmanager
+def _all_or_nothing(path: Path) -> Iterator[None]:
+    _start_over(path)
+    try:
+        yield
+    except BaseException:
+        _start_over(path)
+        raise
+
+
 def _start_over(path: Path) -> None:
-    """A first start that broke off has stored nothing for anybody; its leavings are removed."""
-    for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", _KEY):
+    """A first start or a restore that broke off has stored nothing for anybody; its leavings are removed."""
+    for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", _RESTORING, KEY):
         with contextlib.suppress(FileNotFoundError):
             (path / name).unlink()
 

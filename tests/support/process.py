@@ -32,14 +32,14 @@ def start(data: Path, *options: str, log: Path | None = None, **environment: str
         "FLEETROLL_ORGANIZATION_RATE": "0",
         **environment,
     }
-    errors = (log or data.parent / f"{data.name}.log").open("a")
-    popen = subprocess.Popen(
-        [sys.executable, "-m", "fleetroll", "serve", "--data", str(data), "--http", "127.0.0.1:0", *options],
-        stdout=subprocess.PIPE,
-        stderr=errors,
-        text=True,
-        env={**os.environ, **settings},
-    )
+    with (log or data.parent / f"{data.name}.log").open("a") as errors:
+        popen = subprocess.Popen(
+            [sys.executable, "-m", "fleetroll", "serve", "--data", str(data), "--http", "127.0.0.1:0", *options],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env={**os.environ, **settings},
+        )
     assert popen.stdout is not None
     announced = ""
     for line in popen.stdout:
@@ -59,3 +59,5 @@ def serving(data: Path, *options: str, **environment: str) -> Iterator[Process]:
     finally:
         process.popen.terminate()
         process.popen.wait(15)
+        assert process.popen.stdout is not None
+        process.popen.stdout.close()

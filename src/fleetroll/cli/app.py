@@ -1,16 +1,75 @@
-"""The `fleetroll` command: its sub-commands put together."""
+"""The `fleetroll` command: its sub-commands put together, and how it ends."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
 
 import click
 
 from fleetroll import __version__
-from fleetroll.cli import serving
+from fleetroll.cli import completion, devices, events, fleet, groups, keys, maintenance, organizations, server, serving
+from fleetroll.cli.connection import Options, options, remember
+from fleetroll.cli.failures import EXIT_CODES, Exit, Failure
+from fleetroll.cli.output import plain
+
+_ABOUT = """Fleetroll: one IoT device registry that speaks several device APIs.
+
+All commands but serve, restore and doctor call a running server; the options that say which may also follow them."""
+_COMMANDS = (
+    click.Group("device", {**devices.group.commands, **fleet.COMMANDS}, help=devices.group.help),
+    organizations.group,
+    keys.group,
+    groups.group,
+    events.group,
+    server.backup,
+    keys.whoami,
+    completion.completion,
+)
 
 
-def group(serve: serving.Serve) -> click.Group:
-    @click.group(help="Fleetroll: one IoT device registry that speaks several device APIs.")
+def group(serve: serving.Serve, restore: maintenance.Restore, examine: maintenance.Examine) -> click.Group:
+    """The whole command, around the functions that need the server's parts."""
+
+    @click.group(help=_ABOUT, epilog=EXIT_CODES)
     @click.version_option(__version__, prog_name="fleetroll")
-    def fleetroll() -> None:
-        pass
+    @options(hidden=False)
+    @click.pass_context
+    def fleetroll(context: click.Context, /, **given: Any) -> None:
+        remember(context, Options(**given))
 
-    fleetroll.add_command(serving.command(serve))
+    for command in (
+        serving.command(serve),
+        *_COMMANDS,
+        maintenance.restore_command(restore),
+        maintenance.doctor_command(examine),
+    ):
+        fleetroll.add_command(command)
     return fleetroll
+
+
+def run(command: click.Group, arguments: Sequence[str]) -> int:
+    """Run the command line and answer its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        _require_text(arguments)
+        return int(command.main(list(arguments), "fleetroll", standalone_mode=False) or 0)
+    except click.Abort:
+        click.echo("fleetroll: interrupted", err=True)
+        return Exit.INTERRUPTED
+    except Failure as failure:
+        failure.show()
+        return failure.code
+    except click.ClickException as problem:
+        problem.show()
+        return problem.exit_code
+    except OSError as problem:
+        Failure(Exit.FILE, f"{problem.filename or 'A file'}: {problem.strerror}.").show()
+        return Exit.FILE
+
+
+def _require_text(arguments: Sequence[str]) -> None:
+    for argument in arguments:
+        if any("\ud800" <= character <= "\udfff" for character in argument):
+            raise click.UsageError(f"This argument is not UTF-8 text: {plain(argument)}")

@@ -3,15 +3,16 @@
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from fleetroll.cli import changes, output
-from fleetroll.cli.connection import MOST_PER_PAGE, Client, connected, path
+from fleetroll.cli.connection import MOST_PER_PAGE, connected, path
 from fleetroll.cli.failures import Failure
 from fleetroll.cli.output import Column
 
 if TYPE_CHECKING:
     import httpx
+
+    from fleetroll.cli.client import Client
 
 _DEVICES = "/v1/devices"
 _ATTEMPTS = 5
@@ -22,7 +23,7 @@ _COLUMNS = (
     Column("STATUS", "status"),
     Column("TAGS", "tags", 32),
     Column("ONLINE", "connected"),
-    Column("LAST SEEN", "last_seen", 20),
+    Column("LAST SEEN", "last_seen", is_time=True),
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the server's JSON.")
 filter_option = click.option("--filter", help="""As in: status = "ACTIVE" AND tags:"production".""")
@@ -52,12 +53,12 @@ def group() -> None:
 @group.command("list", help="List devices.")
 @listing_options
 @connected
-def show_list(client: Client, **options: Any) -> None:
+def show_list(client: "Client", /, **options: Any) -> None:
     show_devices(client, _DEVICES, **options)
 
 
 def show_devices(
-    client: Client,
+    client: "Client",
     target: str,
     filter: str | None,
     q: str | None,
@@ -70,7 +71,7 @@ def show_devices(
     params = {"filter": filter, "q": q, "sort": sort, "limit": MOST_PER_PAGE if everything else limit}
     if everything:
         for page in client.pages(target, params):
-            _show_lines(page) if as_json else output.table(_COLUMNS, page.json()["devices"])
+            _show_page(page, as_json)
         return
     page = client.call("GET", target, params=params)
     if as_json:
@@ -81,10 +82,11 @@ def show_devices(
         output.note(f"There are more than these {limit}: narrow with --filter, or take --all.")
 
 
-def _show_lines(page: "httpx.Response") -> None:
-    # Each device stays the text that the server wrote.
-    found = msgspec.json.decode(page.content, type=dict[str, msgspec.Raw])["devices"]
-    for device in msgspec.json.decode(found, type=list[msgspec.Raw]):
+def _show_page(page: "httpx.Response", as_json: bool) -> None:
+    if not as_json:
+        output.table(_COLUMNS, page.json()["devices"])
+        return
+    for device in output.items(page, "devices"):
         output.raw(bytes(device))
 
 
@@ -92,7 +94,7 @@ def _show_lines(page: "httpx.Response") -> None:
 @click.argument("ident")
 @as_json
 @connected
-def get(client: Client, ident: str, as_json: bool) -> None:
+def get(client: "Client", ident: str, as_json: bool) -> None:
     show(client.call("GET", path("devices", ident)), as_json)
 
 
@@ -122,7 +124,7 @@ def _changes(written: tuple[str, ...], merge: str | None) -> changes.Changes:
 @_merge_option
 @as_json
 @connected
-def create(client: Client, ident: str, written: tuple[str, ...], merge: str | None, as_json: bool) -> None:
+def create(client: "Client", ident: str, written: tuple[str, ...], merge: str | None, as_json: bool) -> None:
     members = changes.created(_changes(written, merge).against({}))
     show(client.call("POST", _DEVICES, body={**members, "ident": ident}), as_json)
 
@@ -133,7 +135,7 @@ def create(client: Client, ident: str, written: tuple[str, ...], merge: str | No
 @_merge_option
 @as_json
 @connected
-def change(client: Client, ident: str, written: tuple[str, ...], merge: str | None, as_json: bool) -> None:
+def change(client: "Client", ident: str, written: tuple[str, ...], merge: str | None, as_json: bool) -> None:
     wanted = _changes(written, merge)
     if not written and merge is None:
         raise click.UsageError("Say what to change: MEMBER=VALUE or --merge JSON.")
@@ -142,7 +144,7 @@ def change(client: Client, ident: str, written: tuple[str, ...], merge: str | No
     show(reply, as_json)
 
 
-def _change_relatively(client: Client, target: str, wanted: changes.Changes) -> "httpx.Response":
+def _change_relatively(client: "Client", target: str, wanted: changes.Changes) -> "httpx.Response":
     """Read, change and write back; again if somebody else was faster, so that no tag of theirs is lost."""
     for attempt in range(_ATTEMPTS):
         present = client.call("GET", target)
@@ -157,6 +159,6 @@ def _change_relatively(client: Client, target: str, wanted: changes.Changes) -> 
 @group.command("delete", help="Delete a device for good.")
 @click.argument("ident")
 @connected
-def delete(client: Client, ident: str) -> None:
+def delete(client: "Client", ident: str) -> None:
     client.call("DELETE", path("devices", ident))
     click.echo(f"Deleted device {output.plain(ident)}.")

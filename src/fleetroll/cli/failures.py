@@ -42,7 +42,7 @@ class Failure(click.ClickException):
 
     def __init__(self, code: Exit, message: str, advice: str = "", reason: str = "") -> None:
         super().__init__(message)
-        self.exit_code = code
+        self.code = code
         self.advice = advice
         self.reason = reason
 

@@ -16,13 +16,13 @@ def replacing(file: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
 
     What is no plain file, such as a pipe or a device, is written to as it is.
     """
-    target = file.resolve()
-    if target.exists() and not target.is_file():
-        with target.open("wb") as stream:
+    if file.exists() and not file.is_file():
+        with file.open("wb") as stream:
             yield stream
         return
+    target = file.resolve()
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    with open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
+    with _opened(part, file, mode) as stream:
         try:
             yield stream
             stream.flush()
@@ -32,6 +32,13 @@ def replacing(file: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
             part.unlink()
             raise
     _sync(target.parent)
+
+
+def _opened(part: Path, file: Path, mode: int) -> BinaryIO:
+    try:
+        return open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode))
+    except OSError as problem:
+        raise OSError(problem.errno, problem.strerror, str(file)) from None
 
 
 def _sync(directory: Path) -> None:

@@ -1,19 +1,23 @@
 """`fleetroll device import` and `export`: whole fleets, streamed in both directions in constant memory."""
 
 import contextlib
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 import msgspec
 from msgspec import Struct
 
 from fleetroll.cli import files, output
-from fleetroll.cli.connection import Client, connected
-from fleetroll.cli.devices import filter_option, group, search_option
+from fleetroll.cli.connection import connected
+from fleetroll.cli.devices import filter_option, search_option
 from fleetroll.cli.failures import Exit, Failure
+
+if TYPE_CHECKING:
+    from fleetroll.cli.client import Client
 
 _IMPORT, _EXPORT = "/v1/devices:import", "/v1/devices:export"
 _MEDIA_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
@@ -21,9 +25,13 @@ _FORMATS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 _CHUNK = 256 << 10
 _SHOWN_FAILURES = 20
 _STDIO = "-"
+_BROKEN = b'{"error":'  # how no row begins
 
 format_option = click.option(
-    "--format", type=click.Choice(sorted(_MEDIA_TYPES)), help="Form of the rows; the name's ending says it if left out."
+    "--format",
+    "form",
+    type=click.Choice(sorted(_MEDIA_TYPES)),
+    help="Form of the rows; the name's ending says it if left out.",
 )
 
 
@@ -64,7 +72,7 @@ def lines(parts: Iterable[bytes]) -> Iterator[bytes]:
 # --- import ----------------------------------------------------------------------------------------------------------
 
 
-@group.command("import", help="Store devices from FILE (- is standard input): CSV with a header line, or NDJSON.")
+@click.command("import", help="Store devices from FILE (- is standard input): CSV with a header line, or NDJSON.")
 @click.argument("file", type=click.Path(allow_dash=True, exists=True, dir_okay=False))
 @format_option
 @click.option("--create-only", is_flag=True, help="Fail the rows of devices that exist, instead of updating them.")
@@ -73,33 +81,35 @@ def lines(parts: Iterable[bytes]) -> Iterator[bytes]:
 @click.option("--json", "as_json", is_flag=True, help="Print the server's result line for every row.")
 @connected
 def load(
-    client: Client,
+    client: "Client",
     file: str,
-    format: str | None,
+    form: str | None,
     create_only: bool,
     dry_run: bool,
     errors: Path | None,
     as_json: bool,
 ) -> None:
-    media_type = _MEDIA_TYPES[_format(format, file, None)]
+    media_type = _MEDIA_TYPES[_format(form, file, None)]
     params = {"mode": "create" if create_only else None, "dry_run": "true" if dry_run else None}
     headers = {"content-type": media_type}
     # A server that refuses an upload may hang up in the middle of it. What can be refused at once is asked at once.
     client.call("POST", _IMPORT, params={**params, "dry_run": "true"}, content=b"", headers=headers)
     tally = _Tally(as_json)
-    with contextlib.ExitStack() as stack:
-        failed = stack.enter_context(files.replacing(errors)) if errors else None
-        content = stack.enter_context(_rows(file))
-        reply = stack.enter_context(client.stream("POST", _IMPORT, params=params, content=content, headers=headers))
-        for line in lines(reply.iter_bytes()):
-            tally.take(line, failed)
-    tally.end(dry_run)
+    try:
+        with _rows(file) as rows, client.stream("POST", _IMPORT, params=params, content=rows, headers=headers) as reply:
+            tally.take(lines(reply.iter_bytes()), errors)
+    except Failure:
+        if tally.rows:
+            tally.report(dry_run)
+        raise
+    tally.report(dry_run)
+    tally.judge()
 
 
 @contextlib.contextmanager
 def _rows(file: str) -> Iterator[Iterable[bytes]]:
     if file == _STDIO:
-        yield _parts(click.get_binary_stream("stdin"), lambda _: None)
+        yield _parts(sys.stdin.buffer, lambda _: None)
         return
     total = Path(file).stat().st_size
     with Path(file).open("rb") as stream, output.progress("Importing", total, of_bytes=True) as advance:
@@ -122,7 +132,16 @@ class _Tally:
         self._failures: list[_Result] = []
         self._broken: _Trouble | None = None
 
-    def take(self, line: bytes, failed: BinaryIO | None) -> None:
+    @property
+    def rows(self) -> int:
+        return self._counts.total()
+
+    def take(self, results: Iterable[bytes], errors: Path | None) -> None:
+        with files.replacing(errors) if errors else contextlib.nullcontext() as failed:
+            for line in results:
+                self._take(line, failed)
+
+    def _take(self, line: bytes, failed: BinaryIO | None) -> None:
         result = _read_result(line)
         if not result.outcome:
             self._broken = result.error
@@ -139,23 +158,12 @@ class _Tally:
         if failed is not None:
             failed.write(line + b"\n")
 
-    def end(self, dry_run: bool) -> None:
-        """Report, and raise Failure if anything went wrong."""
-        failed = self._counts["failed"]
-        if not self._as_json:
-            self._report(dry_run)
-        if self._broken is not None:
-            message = f"The server broke off after {self._counts.total()} rows: {self._broken.message}"
-            raise Failure(Exit.REFUSED, message, "Rows reported above are stored. It is safe to import them again.")
-        if failed:
-            message = f"{failed} of {self._counts.total()} rows failed."
-            raise Failure(Exit.ROWS_FAILED, message, "Correct them and import again; rows that are stored stay as is.")
-
-    def _report(self, dry_run: bool) -> None:
+    def report(self, dry_run: bool) -> None:
+        if self._as_json:
+            return
         for result in self._failures:
-            name = f" ({output.plain(result.ident)})" if result.ident else ""
-            words = result.error.message if result.error else "failed"
-            output.note(f"line {result.line}{name}: {words}")
+            name = f" ({result.ident})" if result.ident else ""
+            output.note(f"line {result.line}{name}: {result.error.message if result.error else 'failed'}")
         if (unshown := self._counts["failed"] - len(self._failures)) > 0:
             output.note(f"... and {unshown} more; --errors FILE keeps all of them")
         if dry_run:
@@ -163,38 +171,61 @@ class _Tally:
         for outcome in ("created", "updated", "unchanged", "failed"):
             click.echo(f"{outcome.ljust(10)} {self._counts[outcome]}")
 
+    def judge(self) -> None:
+        """Raise Failure if anything went wrong."""
+        rows, failed = self.rows, self._counts["failed"]
+        if self._broken is not None:
+            message = f"The server broke off after {rows} rows: {self._broken.message}"
+            raise Failure(
+                Exit.REFUSED, message, "The rows counted above are stored; to import them again does no harm."
+            )
+        if failed:
+            advice = "Correct them and import again; rows that are stored stay as they are."
+            raise Failure(Exit.ROWS_FAILED, f"{failed} of {rows} rows failed.", advice)
+
 
 # --- export ----------------------------------------------------------------------------------------------------------
 
 
-@group.command("export", help="Write devices to FILE, or to standard output; importing them again changes nothing.")
+@click.command("export", help="Write devices to FILE, or to standard output; importing them again changes nothing.")
 @click.argument("file", default=_STDIO, type=click.Path(allow_dash=True, dir_okay=False))
 @format_option
 @filter_option
 @search_option
 @connected
-def export(client: Client, file: str, format: str | None, filter: str | None, q: str | None) -> None:
+def export(client: "Client", file: str, form: str | None, filter: str | None, q: str | None) -> None:
     wanted = {"filter": filter, "q": q}
-    params = {**wanted, "format": _format(format, file, "ndjson")}
+    params = {**wanted, "format": _format(form, file, "ndjson" if file == _STDIO else None)}
     with client.stream("GET", _EXPORT, params=params) as reply:
         if file == _STDIO:
-            stream = click.get_binary_stream("stdout")
+            stream = sys.stdout.buffer
             _copy(reply.iter_bytes(), stream, lambda _: None)
             stream.flush()
             return
         total = client.call("GET", "/v1/devices", params={**wanted, "limit": 1, "count": "true"}).json()["total"]
         with files.replacing(Path(file)) as stream, output.progress("Exporting", total) as advance:
             count = _copy(reply.iter_bytes(), stream, advance)
-    output.note(f"Exported {count - params['format'].count('csv')} devices to {file}.")
+    header = 1 if params["format"] == "csv" else 0
+    output.note(f"Exported {count - header} devices to {file}.")
 
 
 def _copy(parts: Iterable[bytes], stream: BinaryIO, advance: Callable[[int], None]) -> int:
-    """Copy whole lines and count them. A server that breaks off says so in the last line, which is never copied."""
-    count, rest = 0, b""
+    """Copy rows and count them. A server that breaks off says so in the last line, which therefore is held back."""
+    count, held = 0, b""
     for part in parts:
-        whole, end, rest = (rest + part).rpartition(b"\n")
-        stream.write(whole + end)
-        found = whole.count(b"\n") + len(end)
+        data = held + part
+        cut = data.rfind(b"\n", 0, -1) + 1
+        stream.write(data[:cut])
+        held = data[cut:]
+        found = data.count(b"\n", 0, cut)
         count += found
         advance(found)
-    return count
+    if held.startswith(_BROKEN):
+        result = _read_result(held)
+        message = result.error.message if result.error else "it did not say why."
+        raise Failure(Exit.REFUSED, f"The server broke off after {count} rows: {message}")
+    stream.write(held)
+    return count + bool(held)
+
+
+COMMANDS = {"import": load, "export": export}

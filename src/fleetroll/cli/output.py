@@ -6,22 +6,33 @@ as markup. rich is imported only where something is drawn, because it would doub
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 from msgspec import Struct
 
-_UNBOUNDED = 100_000  # columns of a pipe: what another program reads is never cut
+if TYPE_CHECKING:
+    import httpx
+
+_ITEMS = list[msgspec.Raw]
 
 
 class Column(Struct, frozen=True):
-    """One column of a table: its title, the member of a record that it shows, and how wide it may grow."""
+    """One column of a table: its title, the member of a record that it shows, and how wide it may grow.
+
+    A time is shown to the second.
+    """
 
     title: str
     member: str
     most: int | None = None
+    is_time: bool = False
+
+    def cell(self, record: Mapping[str, Any]) -> str:
+        text = plain(record.get(self.member))
+        return f"{text[:19]}Z" if self.is_time and len(text) > 19 else text
 
 
 def plain(value: Any) -> str:
@@ -40,32 +51,40 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        return ", ".join(value)
+        return ", ".join(value) or "-"
     return msgspec.json.encode(value).decode()
 
 
-def table(columns: Iterable[Column], records: Iterable[dict[str, Any]]) -> None:
+def table(columns: Iterable[Column], records: Iterable[Mapping[str, Any]]) -> None:
     """Print records as rows: cut to the width of a terminal, whole to anything else."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from fleetroll.cli import drawing  # noqa: PLC0415  # rich takes as long as a whole `fleetroll --help`
 
-    whole = not sys.stdout.isatty()
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
     columns = tuple(columns)
-    for column in columns:
-        most = None if whole else column.most
-        drawn.add_column(column.title, no_wrap=True, overflow="ellipsis", max_width=most)
-    for record in records:
-        drawn.add_row(*(Text(plain(record.get(column.member))) for column in columns))
-    Console(file=sys.stdout, width=_UNBOUNDED if whole else None, highlight=False).print(drawn)
+    rows = ([column.cell(record) for column in columns] for record in records)
+    drawing.table([(column.title, column.most) for column in columns], rows)
 
 
-def record(members: dict[str, Any]) -> None:
+def record(members: Mapping[str, Any]) -> None:
     """Print one record, a member a line."""
     width = max(map(len, members), default=0) + 2
     for name, value in members.items():
         click.echo(f"{click.style(plain(name).ljust(width), dim=True)}{plain(value)}")
+
+
+def listing(pages: Iterable["httpx.Response"], member: str, columns: Iterable[Column], as_json: bool) -> None:
+    """Print a whole list that came in pages: as one table, or as the one page that it would be."""
+    found: list[msgspec.Raw] = []
+    for page in pages:
+        found += items(page, member)
+    if as_json:
+        raw(msgspec.json.encode({member: found, "next_cursor": None}))
+    else:
+        table(columns, (msgspec.json.decode(item) for item in found))
+
+
+def items(page: "httpx.Response", member: str) -> list[msgspec.Raw]:
+    """The records of a page, each the text that the server wrote."""
+    return msgspec.json.decode(msgspec.json.decode(page.content, type=dict[str, msgspec.Raw])[member], type=_ITEMS)
 
 
 def note(text: str) -> None:
@@ -75,9 +94,8 @@ def note(text: str) -> None:
 
 def raw(data: bytes) -> None:
     """Bytes for programs, as they came, and a line end."""
-    stream = click.get_binary_stream("stdout")
-    stream.write(data if data.endswith(b"\n") else data + b"\n")
-    stream.flush()
+    sys.stdout.buffer.write(data if data.endswith(b"\n") else data + b"\n")
+    sys.stdout.buffer.flush()
 
 
 @contextlib.contextmanager
@@ -86,15 +104,10 @@ def progress(label: str, total: int | None, *, of_bytes: bool = False) -> Iterat
     if not sys.stderr.isatty():
         yield lambda _: None
         return
-    from rich import progress as rich_progress
-    from rich.console import Console
+    from fleetroll.cli import drawing  # noqa: PLC0415  # as above
 
-    done = rich_progress.DownloadColumn() if of_bytes else rich_progress.MofNCompleteColumn()
-    speed = [rich_progress.TransferSpeedColumn()] if of_bytes else []
-    columns = (rich_progress.TextColumn("{task.description}"), rich_progress.BarColumn(), done, *speed)
-    with rich_progress.Progress(*columns, rich_progress.TimeElapsedColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task(label, total=total)
-        yield lambda count: bar.advance(task, count)
+    with drawing.bar(label, total, of_bytes) as advance:
+        yield advance
 
 
 def size(count: int) -> str:

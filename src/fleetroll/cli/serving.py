@@ -1,5 +1,6 @@
 """`fleetroll serve`: its options, each with an environment variable, and nothing else. What it starts is main's."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,76 +9,66 @@ import click
 from fleetroll.config import Config, ConfigError, address, secret
 
 Serve = Callable[[Config], int]
+_option = functools.partial(click.option, show_default=True, show_envvar=True)
+_SECRETS = """\b
+Secrets are taken from the environment alone, where no list of processes shows
+them; both need 32 random characters or more:
+  FLEETROLL_ADMIN_KEY   the first admin key, instead of a random one
+  FLEETROLL_SERVER_KEY  the server's own key, instead of server.key"""
 
 
 def command(serve: Serve) -> click.Command:
     """The command around the function that runs a server."""
 
-    @click.command("serve", help="Run the server.", context_settings={"auto_envvar_prefix": "FLEETROLL"})
-    @click.option(
+    @click.command(
+        "serve", help="Run the server.", epilog=_SECRETS, context_settings={"auto_envvar_prefix": "FLEETROLL"}
+    )
+    @_option(
         "--data",
         type=click.Path(path_type=Path),
         default=Path("fleetroll-data"),
-        show_default=True,
-        envvar="FLEETROLL_DATA",
         help="Directory that holds the registry; made if absent.",
     )
-    @click.option(
-        "--http", default="127.0.0.1:8080", show_default=True, envvar="FLEETROLL_HTTP", help="HOST:PORT to listen on."
-    )
-    @click.option(
+    @_option("--http", default="127.0.0.1:8080", help="HOST:PORT to listen on.")
+    @_option(
         "--nats",
         default="127.0.0.1:4222",
-        show_default=True,
-        envvar="FLEETROLL_NATS",
-        help="HOST:PORT of the embedded broker, `off`, or the URL of a cluster. (Used once the relay dialect is there.)",
+        help="HOST:PORT of the embedded broker, `off`, or the URL of a cluster.",
     )
-    @click.option(
-        "--database", envvar="FLEETROLL_DATABASE", help="URL of the database; SQLite in the data directory if left out."
-    )
-    @click.option(
+    @_option("--database", help="URL of the database; SQLite in the data directory if left out.")
+    @_option(
         "--workers",
         type=int,
         default=1,
-        show_default=True,
-        envvar="FLEETROLL_WORKERS",
         help="Processes; above 1 needs PostgreSQL.",
     )
-    @click.option(
+    @_option(
         "--key-rate",
         type=click.FloatRange(0),
         default=1000.0,
-        show_default=True,
-        envvar="FLEETROLL_KEY_RATE",
         help="Requests per second of one key; 0 is no limit.",
     )
-    @click.option(
+    @_option(
         "--organization-rate",
         type=click.FloatRange(0),
         default=5000.0,
-        show_default=True,
-        envvar="FLEETROLL_ORGANIZATION_RATE",
         help="Requests per second of one organization; 0 is no limit.",
     )
-    @click.option("--cors", multiple=True, envvar="FLEETROLL_CORS", help="Origin whose pages may call; repeatable.")
-    @click.option("--disable", multiple=True, envvar="FLEETROLL_DISABLE", help="Dialect that answers 404; repeatable.")
-    @click.option(
+    @_option("--cors", multiple=True, help="Origin whose pages may call; repeatable.")
+    @_option("--disable", multiple=True, help="Dialect that answers 404; repeatable.")
+    @_option(
         "--log-level",
         default="info",
-        show_default=True,
-        envvar="FLEETROLL_LOG_LEVEL",
         type=click.Choice(["debug", "info", "warning", "error"]),
         help="Least severe log line.",
     )
-    @click.option(
+    @_option(
         "--log-requests/--no-log-requests",
         default=True,
-        show_default=True,
-        envvar="FLEETROLL_LOG_REQUESTS",
         help="Whether to log a line per request.",
     )
-    @click.option("--admin-key", envvar="FLEETROLL_ADMIN_KEY", hidden=True)
-    @click.option("--server-key", envvar="FLEETROLL_SERVER_KEY", hidden=True)
+    @click.option("--admin-key", hidden=True)
+    @click.option("--server-key", hidden=True)
     @click.pass_context
     def run(
         context: click.Context,

@@ -58,7 +58,14 @@ def invalid(code: str, message: str, field: str | None = None, **details: object
 
 def not_found(noun: str, name: object) -> Fault:
     """The same words for a thing that never was and a thing of somebody else (existence is hidden)."""
-    return Fault(Kind.NOT_FOUND, f"{noun}_not_found", f"{noun.replace('_', ' ').capitalize()} {name!s} was not found.")
+    label = noun.replace("_", " ").capitalize()
+    return Fault(Kind.NOT_FOUND, f"{noun}_not_found", f"{label} {brief(str(name))} was not found.")
+
+
+def brief(text: str, longest: int = 256) -> str:
+    """What a client wrote, as a refusal repeats it: no longer than an identifier, and nothing that a terminal obeys."""
+    shown = text if len(text) <= longest else f"{text[:longest]}…"
+    return shown if shown.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in shown)
 
 
 def conflict(code: str, message: str, field: str | None = None, **details: object) -> Fault:

@@ -32,6 +32,7 @@ MAX_SCOPES = 32
 # Documents: metadata, config, extras.
 MAX_DOCUMENT = 64 << 10
 MAX_DOCUMENT_KEY = 256
+MAX_DEVICE = 4 * MAX_DOCUMENT  # as it is shown: three documents, each of its full size, and the rest
 MIN_INTEGER = -(1 << 63)
 MAX_INTEGER = (1 << 64) - 1
 
@@ -54,7 +55,7 @@ MAX_COUNTED_TAGS = 1000
 # Bulk work.
 MAX_BULK_ROWS_PER_REQUEST = 10_000_000
 MAX_IMPORT_LINE = 256 << 10
-BULK_BATCH = 500
+BULK_BATCH = 1_000
 MAX_BULK_DEVICES = 1000
 
 # Writes answered by idempotent replay.

@@ -50,6 +50,13 @@ def line(value: str, field: str, longest: int = limits.MAX_NAME) -> str:
     return value
 
 
+def label(value: str, field: str, longest: int = limits.MAX_NAME) -> str:
+    """A line that names a thing in paths, so not `.` or `..`, for the reason that `ident` gives."""
+    if value in {".", ".."}:
+        raise invalid("invalid_text", f"{field} must not be . or ..", field)
+    return line(value, field, longest)
+
+
 def paragraph(value: str, field: str, longest: int = limits.MAX_TEXT) -> str:
     """Free text of several lines, up to `longest` characters; tab and line ends are the only controls."""
     if len(value) > longest:
@@ -101,7 +108,12 @@ def parse_email(value: str) -> str | None:
 
 def owner_ref(value: str, field: str = "ref") -> str:
     """An owner's reference: an e-mail address or any other line of text, lower-cased so that equal people are equal."""
-    return line(value.strip().lower(), field, limits.MAX_EMAIL)
+    return label(owner_key(value), field, limits.MAX_EMAIL)
+
+
+def owner_key(value: str) -> str:
+    """The form in which owners' references are equal, and stored."""
+    return value.strip().lower()
 
 
 def base36(number: int) -> str:

@@ -57,13 +57,17 @@ def parse_operations(value: object, *, lenient: bool = False) -> list[Operation]
 
 
 def apply_json_patch(
-    document: dict[str, Any], operations: Sequence[Operation], *, lenient: bool = False
+    document: dict[str, Any],
+    operations: Sequence[Operation],
+    *,
+    lenient: bool = False,
+    longest: int = limits.MAX_DOCUMENT,
 ) -> dict[str, Any]:
-    """The document after all operations; if one fails there is a Fault and no result.
+    """The document after all operations; if one fails there is a Fault and no result. `longest` bounds it, in bytes.
 
     Lenient means: `add` creates missing parents, `remove` of what is missing does nothing, and `test` finds null there.
     """
-    draft = _Draft(document, lenient)
+    draft = _Draft(document, lenient, longest)
     for index, operation in enumerate(operations):
         try:
             _STEPS[operation.op](draft, operation)
@@ -90,9 +94,10 @@ def apply_merge_patch(target: object, patch: object, *, levels: int = limits.MAX
 class _Draft:
     """A document between two steps. Its root is an object within the bounds at all times."""
 
-    def __init__(self, root: dict[str, Any], lenient: bool) -> None:
+    def __init__(self, root: dict[str, Any], lenient: bool, longest: int) -> None:
         self.root = root
         self.lenient = lenient
+        self.longest = longest
         self._known: dict[int, _Measure] = {}
 
     def find(self, path: Path) -> Any:
@@ -132,8 +137,8 @@ class _Draft:
             self.root = value
         else:
             raise _refused("the document must remain an object")
-        if self._measure(self.root).size > limits.MAX_DOCUMENT:
-            raise _refused(f"the document would be larger than {limits.MAX_DOCUMENT} bytes")
+        if self._measure(self.root).size > self.longest:
+            raise _refused(f"the document would be larger than {self.longest} bytes")
 
     def _rebuild(self, path: Path, value: object, change: Callable[[Any, str, object], Container]) -> None:
         spine = self._spine(path)

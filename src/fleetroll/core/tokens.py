@@ -70,6 +70,11 @@ def is_genuine(server_key: bytes, text: str, stored: str) -> bool:
     return hmac.compare_digest(digest(server_key, text), stored)
 
 
+def redact(text: str) -> str:
+    """`text` with only the public part of every token in it, which is enough to find the key and revoke it."""
+    return _TOKEN.sub(lambda found: f"{found[0][: 6 + PREFIX_LENGTH]}_***", text) if "flr_" in text else text
+
+
 def derive(server_key: bytes, purpose: str) -> bytes:
     """A 32-byte key for one purpose, so that no two uses share one."""
     return hmac.digest(server_key, b"derive:" + purpose.encode(), "sha256")

@@ -1,5 +1,6 @@
 """Many devices at once: export, import, and changes by filter. Each batch is one transaction; memory stays constant."""
 
+import asyncio
 import enum
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
@@ -185,12 +186,25 @@ async def _transact(call: Call, work: Callable[[Records], Any], dry_run: bool) -
 
 
 async def _load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
-    async for batch in _batches(wanted.rows):
+    """While one batch is stored, the next one is taken in."""
+    storing: asyncio.Task[list[Result]] | None = None
+    try:
+        async for batch in _batches(wanted.rows):
+            if storing is not None:
+                yield await storing
+            storing = asyncio.ensure_future(_store(call, wanted, batch))
+        if storing is not None:
+            yield await storing
+    finally:
+        if storing is not None:
+            storing.cancel()
 
-        async def work(records: Records, batch: list[Row] = batch) -> list[Result]:
-            return await _Loader(call.within(records), wanted.create_only).store(batch)
 
-        yield await _transact(call, work, wanted.dry_run)
+async def _store(call: Call, wanted: Import, batch: list[Row]) -> list[Result]:
+    async def work(records: Records) -> list[Result]:
+        return await _Loader(call.within(records), wanted.create_only).store(batch)
+
+    return await _transact(call, work, wanted.dry_run)
 
 
 async def _batches(arriving: AsyncIterator[list[Row]]) -> AsyncIterator[list[Row]]:

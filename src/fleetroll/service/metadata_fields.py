@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fleetroll.core import documents, limits
+from fleetroll.core import documents
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import invalid
 from fleetroll.core.model import FieldKind, MetadataField
@@ -13,6 +13,9 @@ from fleetroll.service.operations import Call
 noun: Noun[MetadataField] = Noun(
     "metadata_field", "name", lambda records: records.metadata_fields, Action.FIELDS_READ, Action.FIELDS_WRITE
 )
+
+_ALL = 1 << 30
+_MOST_REMEMBERED = 10_000
 
 _TYPES: dict[FieldKind, tuple[type, ...]] = {
     FieldKind.STRING: (str,),
@@ -35,7 +38,14 @@ async def check(call: Call, metadata: Document) -> None:
 
 
 async def definitions_of(call: Call) -> list[MetadataField]:
-    return await call.records.metadata_fields.page(call.org, "", limits.DEFAULT_QUOTAS["metadata_fields"])
+    """The organization's definitions, remembered until one of them changes: every write of a device asks for them."""
+    remembered = call.services.definitions
+    found = remembered.get(call.org)
+    if found is None:
+        if len(remembered) >= _MOST_REMEMBERED:
+            remembered.clear()
+        found = remembered[call.org] = await call.records.metadata_fields.page(call.org, "", _ALL)
+    return found
 
 
 def check_against(definitions: list[MetadataField], metadata: Document) -> None:

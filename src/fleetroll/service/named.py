@@ -51,7 +51,7 @@ Check = Callable[[Call, R], Awaitable[None]]
 
 
 class Noun(Generic[R]):
-    """The operations of one noun. `label` is the member that holds the unique name."""
+    """The operations of one noun. `label` is the member that holds the unique name; `spell` says how it is stored."""
 
     def __init__(
         self,
@@ -62,12 +62,14 @@ class Noun(Generic[R]):
         write: Action,
         check: Check[R] | None = None,
         forget: Check[R] | None = None,
+        spell: Callable[[str], str] = str,
     ) -> None:
         self._noun = noun
         self._label = label
         self._records = records
         self._check = check
         self._forget = forget
+        self._spell = spell
         self.get: Operation[Named, R] = Operation(f"{noun}s.get", read, Effect.READ, self._get)
         self.page: Operation[Listing, Page[R]] = Operation(f"{noun}s.page", read, Effect.SCAN, self._page)
         self.create: Operation[R, R] = Operation(f"{noun}s.create", write, Effect.WRITE, self.insert)
@@ -79,7 +81,7 @@ class Noun(Generic[R]):
         return name
 
     async def find(self, call: Call, name: str, guard: Guard = UNGUARDED) -> R:
-        found = await self._records(call.records).get(call.org, name)
+        found = await self._records(call.records).get(call.org, self._spell(name))
         if found is None:
             raise stale() if guard.match is not None else not_found(self._noun, name)
         guard.check(found)

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct
 
 from fleetroll.core import policy
-from fleetroll.core.model import Instant, Organization, Principal
+from fleetroll.core.model import Instant, MetadataField, Organization, Principal
 from fleetroll.core.policy import Action
 from fleetroll.service.keyring import CHANGES_IDENTITIES, Keyring
 from fleetroll.store.port import Records, Store
@@ -85,6 +85,7 @@ class Services(Struct, frozen=True):
     server_key: bytes
     publisher: "Any"
     keyring: Keyring
+    definitions: dict[int, list[MetadataField]]
 
     async def perform(
         self,
@@ -115,5 +116,11 @@ class Services(Struct, frozen=True):
         try:
             return await self.store.write(work, bulk=operation.effect is Effect.BULK)
         finally:
-            if operation.action in CHANGES_IDENTITIES:
-                self.keyring.forget()
+            self._forget(operation.action, principal)
+
+    def _forget(self, action: Action, principal: Principal) -> None:
+        """Drop what is remembered of records that an operation may have changed."""
+        if action in CHANGES_IDENTITIES:
+            self.keyring.forget()
+        if action is Action.FIELDS_WRITE:
+            self.definitions.pop(principal.org.id, None)

@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 from fleetroll.core import limits
 from fleetroll.core.faults import conflict, not_found
 from fleetroll.core.model import Owner
-from fleetroll.core.names import unique
+from fleetroll.core.names import owner_key, unique
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, Operator, Page, Sort
 from fleetroll.service.named import Noun
@@ -25,7 +25,13 @@ async def _forget(call: Call, owner: Owner) -> None:
 
 
 noun: Noun[Owner] = Noun(
-    "owner", "ref", lambda records: records.owners, Action.OWNERS_READ, Action.OWNERS_WRITE, forget=_forget
+    "owner",
+    "ref",
+    lambda records: records.owners,
+    Action.OWNERS_READ,
+    Action.OWNERS_WRITE,
+    forget=_forget,
+    spell=owner_key,
 )
 
 

@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 Row = tuple[Any, ...]
 Values = Mapping[str, Any]
+Indexed = tuple[int, str | None, str | None]
+"""A device whose searched text changes: its id, the text before (None: it is new) and after (None: it goes)."""
 
 
 class Connection(Protocol):
@@ -23,3 +25,6 @@ class Connection(Protocol):
 
     async def load(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
         """Insert many whole rows at once, their columns in the order of `<table>_load`."""
+
+    async def index(self, changes: Sequence[Indexed]) -> None:
+        """Keep the substring index in step, where the engine does not by itself."""

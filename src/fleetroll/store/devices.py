@@ -42,6 +42,7 @@ class Devices:
         row = await self._connection.one(SQL["device_insert"], values)
         if row is None:
             return None
+        await self._connection.index([(row[0], None, values["search"])])
         await self._link(org, row[0], new.tags, new.owners)
         return _inserted(org, row[0], new, at)
 
@@ -49,6 +50,7 @@ class Devices:
         first = await self._connection.reserve("device", len(new))
         inserted = [_inserted(org, number, one, at) for number, one in enumerate(new, first)]
         await self._connection.load("device", [_whole(device) for device in inserted])
+        await self._connection.index([(device.id, None, _searched(device)) for device in inserted])
         for link, names in (("tag", "tags"), ("owner", "owners")):
             links = [(org, name, device.id) for device in inserted for name in getattr(device, names)]
             if links:
@@ -65,6 +67,8 @@ class Devices:
         statement = "device_replace" if renamed else "device_update"
         if not await self._connection.one(SQL[statement], _replacement(was, now)):
             return False
+        if renamed:
+            await self._connection.index([(was.id, _searched(was), _searched(now))])
         await self._unlink(was.org, was.id, _missing(was.tags, now.tags), _missing(was.owners, now.owners))
         await self._link(was.org, was.id, _missing(now.tags, was.tags), _missing(now.owners, was.owners))
         return True
@@ -73,6 +77,7 @@ class Devices:
         values = {"org": was.org, "device": was.id, "known": was.revision}
         if not await self._connection.one(SQL["device_delete"], values):
             return False
+        await self._connection.index([(was.id, _searched(was), None)])
         await self._unlink(was.org, was.id, was.tags, was.owners)
         return True
 
@@ -150,6 +155,10 @@ def _inserted(org: int, number: int, new: NewDevice, at: Instant) -> Device:
         revision=1,
         **structs.asdict(new),
     )
+
+
+def _searched(device: Device) -> str:
+    return rows.search_text(device.ident, device.name)
 
 
 def _whole(device: Device) -> list[Any]:

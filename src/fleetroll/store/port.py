@@ -241,6 +241,9 @@ class Store(Protocol):
     def on_commit(self, listener: Callable[[], None]) -> None:
         """Call `listener` on the event loop after each commit."""
 
+    async def learn(self) -> None:
+        """Take note of how the data is distributed, where that helps to answer; to be called now and then."""
+
     async def backup(self, target: Path) -> None:
         """Write a consistent copy of the whole store to `target`, which must not exist, readable by its owner only."""
 

@@ -56,6 +56,7 @@ _LINK_LIKE = (
     "EXISTS (SELECT 1 FROM {table} AS l WHERE l.org = d.org AND l.{name} LIKE {value} ESCAPE '\\' AND l.device = d.id)"
 )
 _LINK_ANY = "{column} <> '[]'"
+_RANGES = {Operator.LT, Operator.LE, Operator.GT, Operator.GE, Operator.LIKE, Operator.EXISTS}
 _COMPARE = {Operator.EQ: "=", Operator.LT: "<", Operator.LE: "<=", Operator.GT: ">", Operator.GE: ">="}
 
 
@@ -76,6 +77,7 @@ class Syntax(Struct, frozen=True):
     search_driver_match: str
     search_subquery: str
     search_match: Callable[[str], str | None]
+    unindexed: str
 
 
 class Query(Struct, frozen=True):
@@ -115,7 +117,7 @@ def by_idents(org: int, keys: Sequence[str]) -> Query:
 
 
 def _page(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, page: Page, presence: str | None) -> Query:
-    builder = _Builder(syntax, org)
+    builder = _Builder(syntax, org, sort.field)
     source, id_column = builder.source(filter, driven=sort.field == "id")
     conditions = [builder.where(filter)]
     column = _SORTS[sort.field]
@@ -134,8 +136,9 @@ def _page(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, page: Pag
 class _Builder:
     """Collects bound values while the fragments of one statement are chosen."""
 
-    def __init__(self, syntax: Syntax, org: int) -> None:
+    def __init__(self, syntax: Syntax, org: int, order: str | None = None) -> None:
         self._syntax = syntax
+        self._order = order
         self._driver: Filter | None = None
         self._driver_condition = ""
         self.values: dict[str, Any] = {"org": org}
@@ -206,7 +209,15 @@ class _Builder:
         if kind is FieldType.BOOLEAN and comparison.operator is Operator.EQ:
             return _BOOLEAN[bool(comparison.value)].format(column=_COLUMN[comparison.field])
         value = self._bind(_scalar(comparison)) if comparison.operator is not Operator.EXISTS else ""
-        return _SCALAR[comparison.operator].format(column=_COLUMN[comparison.field], value=value)
+        return _SCALAR[comparison.operator].format(column=self._column(comparison), value=value)
+
+    def _column(self, comparison: Comparison) -> str:
+        # An index of a range gives its rows in its own order. For a page in another order all of them would be sorted,
+        # for every page of a long walk again; in the order of the page, only those that are read are looked at.
+        column = _COLUMN[comparison.field]
+        if comparison.operator in _RANGES and self._order not in {None, comparison.field}:
+            return self._syntax.unindexed.format(column=column)
+        return column
 
     def _searched(self, comparison: Comparison) -> str:
         if comparison.value == "":

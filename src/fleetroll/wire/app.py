@@ -44,6 +44,7 @@ class Server:
             "/openapi.json": lambda: (200, _JSON, self._description),
             "/docs": lambda: (200, "text/html; charset=utf-8", self._page),
         }
+        self.open_paths = frozenset(self._pages)  # what answers without a credential
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         page = self._pages.get(scope["path"])

@@ -4,16 +4,21 @@ One written rule for a member that is given twice in one JSON object: the last o
 """
 
 import csv
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from fleetroll.core import documents, limits
-from fleetroll.core.faults import Fault, Kind, invalid
+from fleetroll.core.faults import Fault, Kind, brief, invalid
 from fleetroll.wire.dialect import Lines
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+
+_decode_any = msgspec.json.Decoder().decode
+_CONTROL = re.compile(rb"\\[bf]|\\u00(?:0[0-8bcef]|1[0-9a-f]|7f|[89][0-9a-f])|\x7f|\xc2[\x80-\x9f]", re.IGNORECASE)
+_CONTROL_CHARACTER = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class Gone(Exception):
@@ -71,24 +76,60 @@ def _unsupported(message: str) -> Fault:
 
 
 def decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
-    """A JSON body in the decoder's shape. Raises Fault invalid `invalid_json` or `invalid_body`, and nothing else."""
+    """A JSON body in the decoder's shape. Raises Fault invalid `invalid_json`, `invalid_text` or `invalid_body`."""
+    _refuse_unsound(body)
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as problem:
+        raise _misshapen(str(problem)) from None
+
+
+def _refuse_unsound(body: bytes) -> None:
+    """Raises Fault invalid for what is no JSON of ours, whatever its shape.
+
+    A decoder with a shape skips the members that the shape does not name: in them it would pass bad UTF-8 and numbers
+    without end. So one without a shape goes first, and the verdict on a text is the same on every route.
+    """
     if documents.depth_exceeds(body, limits.MAX_JSON_DEPTH):
         raise invalid("invalid_json", f"The JSON is nested deeper than {limits.MAX_JSON_DEPTH} levels.")
     if documents.has_negative_zero(body):
         raise invalid("invalid_json", "The JSON has the integer -0, which cannot be kept exactly.")
     try:
-        return decoder.decode(body)
-    except msgspec.ValidationError as problem:
-        raise _misshapen(str(problem)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        _decode_any(body)
+    except (msgspec.DecodeError, ValueError):
         raise invalid("invalid_json", "Invalid JSON payload") from None
+    if _has_control(body):
+        raise invalid("invalid_text", "The JSON has a control character other than tab and line ends in a text.")
+
+
+def _has_control(body: bytes) -> bool:
+    """Whether a text in valid JSON holds a control character; those below U+0020 can only be there by escape."""
+    if b"\\" not in body and body.isascii() and b"\x7f" not in body:
+        return False
+    return _CONTROL.search(body.replace(b"\\\\", b"")) is not None
+
+
+# Places and types as msgspec names them, from the end of the message: a member's name may look like either.
+_PLACE = re.compile(r" - at `(?:key in )?\$(?P<place>[^`]*)`\Z")
+_TYPE = re.compile(r"`(?:(?:str|int|float|bool|datetime|object|array|null)(?: \| )?)+`")
+_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "datetime": "time"}
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
 
 
 def _misshapen(problem: str) -> Fault:
-    """msgspec ends its messages with the place, as in: Expected `str`, got `int` - at `$.name`."""
-    message, _, place = problem.partition(" - at `$")
-    field = place.rstrip("`").lstrip(".") or None
+    """msgspec's messages, as in: Expected `str`, got `int` - at `$.name`; here in the words of JSON, and brief."""
+    place = _PLACE.search(problem)
+    message = problem[: place.start()] if place else problem
+    field = (place["place"].lstrip(".") or None) if place else None
+    if unknown := _UNKNOWN.match(message):
+        message = f"There is no member {brief(unknown[1])}"
+    else:
+        message = _TYPE.sub(_plain_types, message).replace("`", "")
     return invalid("invalid_body", f"{field}: {message}" if field else message, field)
+
+
+def _plain_types(found: "re.Match[str]") -> str:
+    return " or ".join(_TYPES.get(name, name) for name in found.group().strip("`").split(" | "))
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
@@ -209,11 +250,12 @@ class _Csv:
 def _cells(record: bytes) -> list[str]:
     try:
         text = record.decode().rstrip("\r")
-        if "\0" not in text:
+        # An odd quote is one that was never closed, or stands inside a cell that does not begin with one.
+        if not _CONTROL_CHARACTER.search(text) and text.count('"') % 2 == 0:
             return next(csv.reader([text], strict=True))
     except (UnicodeDecodeError, csv.Error, StopIteration):
         pass
-    raise invalid("invalid_csv", "This is not a CSV record in UTF-8 (RFC 4180).")
+    raise invalid("invalid_csv", "This is not a CSV record in UTF-8 without control characters (RFC 4180).")
 
 
 def convert(value: Any, shape: Any) -> Any:

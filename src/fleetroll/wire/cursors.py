@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 import hmac
 from collections.abc import Callable
 from typing import Any
@@ -45,7 +46,9 @@ class Cursors:
 
     def _sign(self, payload: bytes, binding: str) -> bytes:
         text = binding.encode("utf-8", "surrogatepass")
-        return hmac.digest(self._key, len(text).to_bytes(4, "big") + text + payload, "sha256")[:_SIGNATURE]
+        # BLAKE2 is a keyed hash by itself, and a fraction of the cost of an HMAC on texts as short as these.
+        signed = len(text).to_bytes(4, "big") + text + payload
+        return hashlib.blake2b(signed, key=self._key, digest_size=_SIGNATURE).digest()
 
 
 def _refused() -> Fault:

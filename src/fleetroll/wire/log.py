@@ -9,6 +9,8 @@ from typing import Any, TextIO
 
 import msgspec
 
+from fleetroll.core import tokens
+
 # Valid inside JSON, but line ends to some readers of logs, or commands to some terminals.
 _UNSAFE = str.maketrans({code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)})
 
@@ -38,6 +40,7 @@ def line(entry: dict[str, Any]) -> str:
 
 
 def _safe(text: str) -> str:
+    text = tokens.redact(text)  # a key in a path, say: a mistake, but not one to keep
     return text if text.isascii() and "\x7f" not in text else text.translate(_UNSAFE)
 
 

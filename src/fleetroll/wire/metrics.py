@@ -13,13 +13,17 @@ _BOUNDS = (*(str(bound) for bound in _BUCKETS), "+Inf")
 
 
 class _Times:
-    """How long one operation took: how many replies in each bucket, and the sum."""
+    """How long something took: how often in each bucket, and the sum."""
 
     __slots__ = ("counts", "total")
 
     def __init__(self) -> None:
         self.counts = [0] * len(_BOUNDS)
         self.total = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.counts[bisect_left(_BUCKETS, seconds)] += 1
+        self.total += seconds
 
     def cumulative(self) -> list[tuple[str, float]]:
         found, running = [], 0
@@ -35,6 +39,7 @@ class Metrics(Collector):
     def __init__(self) -> None:
         self._requests: dict[tuple[str, int], int] = {}
         self._times: dict[str, _Times] = {}
+        self._lags = _Times()
         self._stall = 0.0
         self._followers = 0
         self._registry = CollectorRegistry()
@@ -46,11 +51,12 @@ class Metrics(Collector):
         times = self._times.get(operation)
         if times is None:
             times = self._times[operation] = _Times()
-        times.counts[bisect_left(_BUCKETS, seconds)] += 1
-        times.total += seconds
+        times.add(seconds)
 
-    def stalled(self, seconds: float) -> None:
-        self._stall = seconds
+    def late(self, seconds: float, worst: float) -> None:
+        """How late the event loop came to a timer, and the worst of that in the last minute or two."""
+        self._lags.add(seconds)
+        self._stall = worst
 
     def render(self, followers: int) -> bytes:
         self._followers = followers
@@ -63,8 +69,11 @@ class Metrics(Collector):
         seconds = HistogramMetricFamily("fleetroll_request_seconds", "Time to reply", labels=["operation"])
         for operation, times in self._times.items():
             seconds.add_metric([operation], times.cumulative(), times.total)
-        stall = "Longest stall of the event loop in the last minute"
+        lags = HistogramMetricFamily("fleetroll_loop_lag_seconds", "How late the event loop came to a timer")
+        lags.add_metric([], self._lags.cumulative(), self._lags.total)
+        stall = "Longest stall of the event loop in the last minute or two"
         yield requests
         yield seconds
+        yield lags
         yield GaugeMetricFamily("fleetroll_loop_stall_seconds", stall, value=self._stall)
         yield GaugeMetricFamily("fleetroll_event_streams", "Open event streams", value=self._followers)

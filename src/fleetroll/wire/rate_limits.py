@@ -11,6 +11,7 @@ from msgspec import Struct
 from fleetroll.core.faults import Fault, Kind
 
 _SWEEP_ABOVE = 10_000
+_ROUNDING = 1e-9
 
 
 class Rate(Struct, frozen=True):
@@ -29,6 +30,7 @@ class Limiter:
         self._clock = clock
         self.whose = whose
         self._whole_at: dict[int, float] = {}
+        self._room = _SWEEP_ABOVE
 
     def wait(self, principal: int) -> float:
         """Seconds until a request of this principal may pass; 0 or less is now."""
@@ -36,7 +38,7 @@ class Limiter:
             return 0.0
         now = self._clock()
         wait = max(now, self._whole_at.get(principal, now)) + self._interval - now - self._tolerance
-        return wait if wait > 1e-9 else 0.0
+        return wait if wait > _ROUNDING else 0.0
 
     def count(self, principal: int) -> None:
         """One request has passed."""
@@ -44,11 +46,13 @@ class Limiter:
             return
         now = self._clock()
         self._whole_at[principal] = max(now, self._whole_at.get(principal, now)) + self._interval
-        if len(self._whole_at) > _SWEEP_ABOVE:
+        if len(self._whole_at) > self._room:
             self._forget(now)
 
     def _forget(self, now: float) -> None:
         self._whole_at = {principal: at for principal, at in self._whole_at.items() if at > now}
+        # Where most are still counting, the next sweep waits until it is worth its while.
+        self._room = max(_SWEEP_ABOVE, 2 * len(self._whole_at))
 
 
 def admit(*budgets: tuple[Limiter, int]) -> None:
@@ -63,6 +67,6 @@ def admit(*budgets: tuple[Limiter, int]) -> None:
 def _refusal(budgets: tuple[tuple[Limiter, int], ...]) -> Fault:
     # The longest wait of all, so that whoever waits it out is not refused again by the next budget.
     wait, whose = max((limiter.wait(principal), limiter.whose) for limiter, principal in budgets)
-    seconds = max(1, math.ceil(wait))
+    seconds = max(1, math.ceil(wait - _ROUNDING))
     message = f"Too many requests for this {whose}; retry in {seconds} s."
     return Fault(Kind.RATE_LIMITED, "rate_limited", message, retry_after=seconds)

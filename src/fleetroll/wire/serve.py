@@ -14,13 +14,13 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from fleetroll.core import limits, tokens
-from fleetroll.core.faults import Fault, Kind, invalid
+from fleetroll.core.faults import Fault, Kind, brief, invalid
 from fleetroll.core.guards import UNGUARDED, Guard, parse_tags
 from fleetroll.core.model import Instant, Principal
 from fleetroll.service import keys
@@ -41,9 +41,14 @@ from fleetroll.wire.router import Router
 Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = bodies.Receive
+T = TypeVar("T")
 
 logger = logging.getLogger("fleetroll.wire")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_DECISIVE = frozenset(
+    b"authorization x-api-key content-type content-encoding idempotency-key if-match if-none-match last-event-id "
+    b"fleetroll-organization".split()
+)
 
 
 class Settings(Struct, frozen=True):
@@ -140,6 +145,7 @@ class Kernel:
 
     async def _respond(self, exchange: _Exchange) -> int:
         try:
+            _refuse_repeated(exchange)
             row = exchange.row = self._route(exchange)
             exchange.principal = await self._authenticate(exchange, row)
             principal = exchange.principal
@@ -189,7 +195,7 @@ class Kernel:
             request.last_event_id = last.decode("latin-1")
         if route.lines is not None:
             media_type = self._media_type(row, headers)
-            request.rows = bodies.rows(exchange.receive, route.lines, media_type)
+            request.rows = self._vouched(exchange, bodies.rows(exchange.receive, route.lines, media_type))
             return request, b""
         if row.decoder is None:
             return request, b""
@@ -273,6 +279,8 @@ class Kernel:
         writer = streams.writer(route, request, exchange.headers, items)
         if route.stream is Stream.EVENTS:
             writer = self._guarded(exchange, writer)
+        elif route.stream is Stream.ROWS:
+            writer = self._vouched(exchange, writer)
         # The first part is made before the reply begins, so that what is wrong from the start is a proper refusal.
         first = await anext(writer, b"")
         headers = [
@@ -303,6 +311,12 @@ class Kernel:
                     yield part
                     continue
             return
+
+    async def _vouched(self, exchange: _Exchange, parts: AsyncIterator[T]) -> AsyncIterator[T]:
+        """Rows, in or out, for as long as the credential is good. Raises Fault as the keyring does."""
+        async for part in parts:
+            await self._services.keyring.identify(exchange.secret, self._services.clock())
+            yield part
 
     # --- around ------------------------------------------------------------------------------------------------------
 
@@ -339,6 +353,17 @@ class Kernel:
         )
 
 
+def _refuse_repeated(exchange: _Exchange) -> None:
+    """A header that decides something is given once: a proxy and this server could each believe another of two."""
+    headers = exchange.scope["headers"]
+    if len(headers) == len(exchange.headers):
+        return
+    names = [name for name, _ in headers if name in _DECISIVE]
+    for name in names:
+        if names.count(name) > 1:
+            raise invalid("repeated_header", f"{name.decode()} must be given once.", name.decode())
+
+
 def _guard(headers: Mapping[bytes, bytes]) -> Guard:
     match, none_match = headers.get(b"if-match"), headers.get(b"if-none-match")
     if match is None and none_match is None:
@@ -352,7 +377,7 @@ def _guard(headers: Mapping[bytes, bytes]) -> Guard:
 def _refuse_unknown(query: Query, known: frozenset[str]) -> None:
     for name, _ in query.pairs:
         if name not in known:
-            raise invalid("unknown_parameter", f"Unknown query parameter {name}.", name)
+            raise invalid("unknown_parameter", f"Unknown query parameter {brief(name)}.", brief(name))
 
 
 async def send_whole(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:

@@ -1,5 +1,6 @@
 """Between the bodies of our own API and the inputs and results of operations. Pure; raises nothing but Fault."""
 
+import functools
 import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from msgspec import UNSET, Raw, UnsetType, structs
 
 from fleetroll.core import documents, limits, model, names, patch, policy, schema
 from fleetroll.core.documents import EMPTY, Document
-from fleetroll.core.faults import Fault, invalid
+from fleetroll.core.faults import Fault, brief, invalid
 from fleetroll.core.fields import DEVICE_FIELDS, EVENT_FIELDS, device_filter
 from fleetroll.core.filtering import parse_filter
 from fleetroll.core.guards import etag
@@ -23,6 +24,7 @@ from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 _READ_ONLY = frozenset(shapes.COLUMNS) - frozenset(model.CHANGEABLE) | {"status"}
 _ORGANIZATIONS = "/v1/organizations/"
 
@@ -31,7 +33,9 @@ def when(instant: int | None) -> datetime | None:
     return None if instant is None else _EPOCH + timedelta(microseconds=instant)
 
 
+@functools.lru_cache(maxsize=4096)
 def at(instant: int) -> datetime:
+    """The time of an instant. Remembered: devices that came together share theirs."""
     return _EPOCH + timedelta(microseconds=instant)
 
 
@@ -41,7 +45,10 @@ def instant(moment: datetime | None, field: str) -> int | None:
         return None
     if moment.tzinfo is None:
         raise invalid("invalid_time", f"{field} needs an offset from UTC, such as Z.", field)
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    found = (moment - _EPOCH) // timedelta(microseconds=1)
+    if found > _LAST:  # at an offset the last year is longer than any calendar of ours
+        raise invalid("invalid_time", f"{field} lies beyond the year 9999.", field)
+    return found
 
 
 def _path(*segments: str) -> str:
@@ -172,11 +179,12 @@ def edit_device(request: Request) -> devices.Edit:
     body = request.body
     if isinstance(body, list):
         operations = patch.parse_operations(body)
-        return _edit(request, lambda document: patch.apply_json_patch(document, operations))
+        return _edit(request, lambda document: patch.apply_json_patch(document, operations, longest=limits.MAX_DEVICE))
     if not isinstance(body, dict):
         raise invalid("invalid_patch", "A patch is an object (merge patch) or a list of operations (JSON Patch).")
     if unknown := body.keys() - set(shapes.COLUMNS):
-        raise invalid("invalid_body", f"A device has no member {sorted(unknown)[0]}.", sorted(unknown)[0])
+        first = brief(min(unknown))
+        raise invalid("invalid_body", f"A device has no member {first}.", first)
     return _edit(request, lambda document: patch.apply_merge_patch(document, body))
 
 
@@ -187,16 +195,26 @@ def _edit(request: Request, apply: Callable[[dict[str, Any]], Any]) -> devices.E
         for name in _READ_ONLY:
             if not documents.same_value(after.get(name), before[name]):
                 raise invalid("read_only", f"{name} cannot be changed.", name)
-        return change(convert(after, shapes.DeviceInput))
+        if "ident" not in after:
+            raise invalid("read_only", "ident cannot be removed.", "ident")
+        # What a patch removed falls back to its default, as what a PUT leaves out does.
+        return replacement(convert(after, shapes.DeviceInput))
 
     return devices.Edit(request.path["ident"], edit, request.guard)
 
 
 def change(shape: shapes.DeviceInput) -> model.DeviceChange:
+    """The given members; the others stay."""
     members = _members(shape)
     if shape.ident is not UNSET:
         members["ident"] = names.ident(shape.ident)
     return model.DeviceChange(**members)
+
+
+def replacement(shape: shapes.DeviceInput) -> model.DeviceChange:
+    """The given members; the others fall back to their defaults."""
+    given = structs.asdict(change(shape))
+    return model.DeviceChange(**{**_DEFAULTS, **{name: value for name, value in given.items() if value is not UNSET}})
 
 
 def _members(shape: shapes.DeviceInput) -> dict[str, Any]:
@@ -361,7 +379,7 @@ def bulk_update(request: Request) -> fleet.Sweep:
 
 
 def bulk_tag(request: Request) -> fleet.Sweep:
-    added, removed = _tags(request.body.add), set(request.body.remove)
+    added, removed = _tags(request.body.add), set(_tags(request.body.remove))
     if not added and not removed:
         raise invalid("nothing_to_do", "Give tags to add or to remove.", "add")
 
@@ -463,7 +481,7 @@ def change_organization(request: Request) -> organizations.Change:
 def _quotas(quotas: dict[str, int] | None) -> dict[str, int] | None:
     if quotas and (unknown := quotas.keys() - limits.DEFAULT_QUOTAS.keys()):
         known = ", ".join(limits.DEFAULT_QUOTAS)
-        raise invalid("unknown_quota", f"There is no quota {sorted(unknown)[0]}; there are {known}.", "quotas")
+        raise invalid("unknown_quota", f"There is no quota {brief(min(unknown))}; there are {known}.", "quotas")
     return quotas
 
 
@@ -525,7 +543,8 @@ def _choice(kinds: Any, value: str, field: str) -> Any:
 def one_key(request: Request) -> keys.Numbered:
     text = request.path["id"]
     # A number that is none names no key; it is not a mistake of grammar.
-    return keys.Numbered(int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0)
+    is_id = text.isascii() and text.isdigit() and len(text) < 19 and text[0] != "0"
+    return keys.Numbered(int(text) if is_id else 0)
 
 
 def list_keys(request: Request) -> keys.Listing:
@@ -602,7 +621,7 @@ def group(record: model.Group, request: Request) -> Reply:
 def new_group(request: Request) -> model.Group:
     body = request.body
     description = None if body.description is None else names.paragraph(body.description, "description")
-    return model.Group(0, 0, names.line(body.name, "name"), description, body.filter, 0, 0, 0)
+    return model.Group(0, 0, names.label(body.name, "name"), description, body.filter, 0, 0, 0)
 
 
 def group_page(result: named.Page[model.Group], request: Request) -> shapes.GroupList:
@@ -627,7 +646,7 @@ def new_metadata_field(request: Request) -> model.MetadataField:
     body = request.body
     kind = _choice(model.FieldKind, body.type, "type")
     description = None if body.description is None else names.paragraph(body.description, "description")
-    return model.MetadataField(0, 0, names.line(body.name, "name"), kind, description, body.required, 0, 0, 0)
+    return model.MetadataField(0, 0, names.label(body.name, "name"), kind, description, body.required, 0, 0, 0)
 
 
 def metadata_field_page(result: named.Page[model.MetadataField], request: Request) -> shapes.MetadataFieldList:

@@ -93,16 +93,7 @@ CREATE TABLE device_owner (
 CREATE VIRTUAL TABLE device_search USING fts5 (
     search, content='', detail=none, columnsize=0, tokenize='trigram case_sensitive 1'
 );
-CREATE TRIGGER device_search_insert AFTER INSERT ON device BEGIN
-    INSERT INTO device_search (rowid, search) VALUES (new.id, new.search);
-END;
-CREATE TRIGGER device_search_update AFTER UPDATE OF search ON device WHEN old.search <> new.search BEGIN
-    INSERT INTO device_search (device_search, rowid, search) VALUES ('delete', old.id, old.search);
-    INSERT INTO device_search (rowid, search) VALUES (new.id, new.search);
-END;
-CREATE TRIGGER device_search_delete AFTER DELETE ON device BEGIN
-    INSERT INTO device_search (device_search, rowid, search) VALUES ('delete', old.id, old.search);
-END;
+CREATE VIRTUAL TABLE device_search_terms USING fts5vocab (device_search, row);
 
 CREATE TABLE owner (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

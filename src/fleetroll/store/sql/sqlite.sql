@@ -21,3 +21,12 @@ SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(:rows);
 INSERT INTO timeline (org, at, type, subject, subject_id, name, actor, request, data)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8
 FROM json_each(:rows);
+
+-- sqlite_index_add: what devices are found by, from a JSON array of device, text
+INSERT INTO device_search (rowid, search) SELECT value ->> 0, value ->> 1 FROM json_each(:rows);
+
+-- sqlite_index_remove: as sqlite_index_add, with the text that was added
+INSERT INTO device_search (device_search, rowid, search) SELECT 'delete', value ->> 0, value ->> 1 FROM json_each(:rows);
+
+-- sqlite_common_trigrams: what most devices are found by, with how many there are
+SELECT term, doc FROM device_search_terms ORDER BY doc DESC LIMIT :limit;

@@ -1,0 +1,200 @@
+"""The processes that are measured: how they are started, watched and stopped."""
+
+import contextlib
+import http.client
+import math
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from bench.bare import Prepared
+
+KEY = "bench-admin-key-0123456789-abcdefghijklmnop"
+SETTINGS = {
+    "FLEETROLL_ADMIN_KEY": KEY,
+    # Far above what is reached: the limiters do their work and refuse nobody.
+    "FLEETROLL_KEY_RATE": "1000000",
+    "FLEETROLL_ORGANIZATION_RATE": "1000000",
+}
+AUTHORIZATION = {"authorization": f"Bearer {KEY}"}
+_URL = re.compile(r"http://127\.0\.0\.1:(\d+)")
+_LAGS = re.compile(r'^fleetroll_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)$', re.MULTILINE)
+_WORST = re.compile(r"^fleetroll_loop_stall_seconds (\S+)$", re.MULTILINE)
+
+
+class Lags(Struct, frozen=True):
+    """Counts by upper bound in seconds, cumulated, and the worst lag of the last minute or two."""
+
+    counts: dict[float, float]
+    worst: float
+
+    def longer_than(self, bound: float, before: "Lags") -> int:
+        """How many lags since `before` were above a bound, which is one of those that the server counts by."""
+        total = self.counts[math.inf] - before.counts[math.inf]
+        return int(total - self.counts[bound] + before.counts[bound])
+
+
+class Server:
+    """A started process that listens on `port`."""
+
+    def __init__(self, popen: "subprocess.Popen[str]", port: int) -> None:
+        self.popen = popen
+        self.port = port
+
+    @property
+    def resident(self) -> float:
+        """MiB in memory now."""
+        return _status(self.popen.pid, "VmRSS")
+
+    @property
+    def processor_seconds(self) -> float:
+        """What its threads have used of the processors, in the kernel too."""
+        fields = Path(f"/proc/{self.popen.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def peak(self) -> float:
+        """MiB in memory at most, since it started."""
+        return _status(self.popen.pid, "VmHWM")
+
+    def stop(self) -> None:
+        self.popen.terminate()
+        with self.popen:  # which closes its pipe and waits for its end
+            try:
+                self.popen.wait(60)
+            except subprocess.TimeoutExpired:
+                self.popen.kill()
+                raise
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+
+    def get(self, target: str) -> Any:
+        """What is at a path of the native API, decoded."""
+        with contextlib.closing(self.connect()) as connection:
+            connection.request("GET", target, headers=AUTHORIZATION)
+            reply = connection.getresponse()
+            content = reply.read()
+            if reply.status != 200:
+                raise RuntimeError(f"GET {target}: {reply.status} {content[:500]!r}")
+            return msgspec.json.decode(content)
+
+    def page(self, path: str) -> bytes:
+        """One of the pages that need no credential."""
+        with contextlib.closing(self.connect()) as connection:
+            connection.request("GET", path)
+            return connection.getresponse().read()
+
+    def send(self, request: bytes) -> Prepared:
+        """The reply to a request that is ready to be sent, as the yardstick is to repeat it."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
+            connection.sendall(request)
+            reply = http.client.HTTPResponse(connection)
+            reply.begin()
+            headers = [(name.lower(), value) for name, value in reply.getheaders()]
+            kept = [(name.encode(), value.encode()) for name, value in headers if name != "date"]
+            return Prepared(reply.status, kept, reply.read(), reads=not request.startswith(b"GET"))
+
+    def lags(self) -> Lags:
+        """How late the event loop has come to its timers, since the start of the process."""
+        text = self.page("/metrics").decode()
+        counts = {float(bound): float(count) for bound, count in _LAGS.findall(text)}
+        worst = _WORST.search(text)
+        return Lags(counts, float(worst[1]) if worst else 0.0)
+
+
+def _status(pid: int, name: str) -> float:
+    text = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(rf"{name}:\s+(\d+) kB", text)
+    return int(found[1]) / 1024 if found else 0.0
+
+
+def start(data: Path, *, module: tuple[str, ...] = ("fleetroll",)) -> Server:
+    """`fleetroll serve` on a data directory, logging as it does by default, into a file beside the directory."""
+    words = ("serve", "--data", str(data), "--http", "127.0.0.1:0")
+    return _start((*module, *words), data.with_suffix(".log"), SETTINGS)
+
+
+@contextlib.contextmanager
+def serving(data: Path, *, module: tuple[str, ...] = ("fleetroll",)) -> Iterator[Server]:
+    server = start(data, module=module)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def bare(prepared: Prepared, scratch: Path) -> Iterator[Server]:
+    """An app that answers everything with `prepared`."""
+    file = scratch / "prepared.bin"
+    file.write_bytes(msgspec.msgpack.encode(prepared))
+    server = _start(("bench.bare", str(file)), scratch / "bare.log", {})
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def _start(words: tuple[str, ...], log: Path, settings: dict[str, str]) -> Server:
+    with log.open("a") as errors:
+        popen = subprocess.Popen(
+            [sys.executable, "-m", *words],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env={**os.environ, **settings},
+        )
+    for line in popen.stdout or ():
+        if match := _URL.search(line):
+            return Server(popen, int(match[1]))
+    with popen:
+        raise RuntimeError(f"{' '.join(words)} ended with {popen.wait()}: {log.read_text()[-2000:]}")
+
+
+class Watcher:
+    """Samples the resident memory of a server while something happens to it."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.samples: list[float] = []
+
+    def __enter__(self) -> "Watcher":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.1):
+            self.samples.append(self._server.resident)
+
+    @property
+    def growth(self) -> float:
+        """MiB between the end of the first fifth and the highest point: what constant memory keeps near nothing."""
+        if not self.samples:
+            return 0.0
+        return max(self.samples) - max(self.samples[: len(self.samples) // 5 + 1])
+
+
+def seconds_to_ready(data: Path) -> float:
+    """From the start of the process to its first answer to `/ready`."""
+    began = time.perf_counter()
+    with serving(data) as server:
+        if b"ready" not in server.page("/ready"):
+            raise RuntimeError("the server says it listens but is not ready")
+        return time.perf_counter() - began

@@ -1,0 +1,131 @@
+"""The requests of each row, ready to be sent."""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from bench.fleet import CUSTOMERS, DECOMMISSIONED, ident
+from bench.load import Plan
+from bench.servers import KEY, Server
+
+MATCHING = 'tags:"production" AND status = "NO_IDENTITY"'
+_SPREAD = 20_000
+_PAGES = 40
+_FINDS_RARE, _FINDS_COMMON, _FINDS_NOTHING = "rare", "common", "absent"
+
+
+class Work(Struct, frozen=True):
+    """Requests that are repeated in a circle or, if `numbered`, made from one template; see `load.Plan`."""
+
+    requests: list[bytes]
+    status: int = 200
+    numbered: bool = False
+    span: int = 1
+
+    def plan(self, port: int, seconds: float, connections: int, first: int) -> Plan:
+        return Plan(port, self.requests, self.status, seconds, connections, self.numbered, first, self.span)
+
+    def example(self, number: int) -> bytes:
+        first = self.requests[0]
+        return first % {b"number": number, b"index": number % self.span} if self.numbered else first
+
+
+def request(method: str, target: str, body: bytes | None = None, *, credential: str = "authorization: Bearer") -> bytes:
+    """One request. A body may hold numbers to be filled in, as they come with nine digits."""
+    head = f"{method} {target} HTTP/1.1\r\nhost: bench\r\n{credential} {KEY}\r\n".encode()
+    if body is None:
+        return head + b"\r\n"
+    size = len(body % {b"number": 0, b"index": 0})
+    kind = b"content-type: application/json\r\n" if body else b""
+    return b"%b%bcontent-length: %d\r\n\r\n%b" % (head, kind, size, body)
+
+
+def decommissions(devices: int) -> Work:
+    targets = [f"/v1/devices/{ident(number)}:decommission" for number in range(0, devices, DECOMMISSIONED)]
+    return Work([request("POST", target, b"") for target in targets])
+
+
+def gets(server: Server, devices: int) -> Work:
+    chance = random.Random(1)
+    return Work([request("GET", f"/v1/devices/{ident(chance.randrange(devices))}") for _ in range(_SPREAD)])
+
+
+def creates(server: Server, devices: int) -> Work:
+    body = (
+        b'{"ident":"SN%(number)09d","name":"Warehouse 7 thermostat 0042","kind":"thermostat","metadata":{"location":'
+        b'"Warehouse 7, row 3","firmware":"2.3.4","installed":"2025-03-04"},"tags":["production","eu-west"]}'
+    )
+    return Work([request("POST", "/v1/devices", body)], 201, numbered=True)
+
+
+def upserts(server: Server, devices: int) -> Work:
+    body = (
+        b'{"identifier":"SN%(index)09d","type":"thermostat","properties":{"location":"Warehouse 7, row 3",'
+        b'"firmware":"2.%(number)09d","installed":"2025-03-04"}}'
+    )
+    return Work(
+        [request("POST", "/api/ext-v1/device", body, credential="x-api-key:")], 200, numbered=True, span=devices
+    )
+
+
+def listings(server: Server, devices: int) -> Work:
+    """Pages of several tags, frequent and rare, of the devices in service: nearly all have that status."""
+    tags = ("production", "eu-west", "ap-south", "canary", f"customer-{CUSTOMERS // 2:03d}")
+    return _listings(server, [f'tags:"{tag}" AND status = "NO_IDENTITY"' for tag in tags])
+
+
+def selective(server: Server, devices: int) -> Work:
+    """The same for the devices out of service: few have that status, many the tag."""
+    return _listings(server, [f'tags:"{tag}" AND status = "DECOMMISSIONED"' for tag in ("production", "eu-west")])
+
+
+def _listings(server: Server, filters: list[str]) -> Work:
+    targets = []
+    for wanted in filters:
+        cursors = ["", *(cursor for cursor, _ in zip(walk(server, wanted, 50), range(_PAGES), strict=False))]
+        targets += [_target(wanted, cursor) for cursor in cursors]
+    random.Random(2).shuffle(targets)
+    return Work([request("GET", target) for target in targets])
+
+
+def _target(wanted: str, cursor: str = "", limit: int = 50) -> str:
+    place = f"&cursor={cursor}" if cursor else ""
+    return f"/v1/devices?limit={limit}&filter={quote(wanted)}{place}"
+
+
+def walk(server: Server, wanted: str, limit: int, cursor: str = "") -> Iterator[str]:
+    """The cursors of a list, page after page."""
+    while True:
+        page: dict[str, Any] = server.get(_target(wanted, cursor, limit))
+        if page["next_cursor"] is None:
+            return
+        cursor = page["next_cursor"]
+        yield cursor
+
+
+def deep_pages(server: Server, start: str) -> Work:
+    """Pages that follow one place in a long list."""
+    cursors = [start, *(cursor for cursor, _ in zip(walk(server, MATCHING, 50, start), range(_PAGES), strict=False))]
+    return Work([request("GET", _target(MATCHING, cursor)) for cursor in cursors])
+
+
+def needles(devices: int) -> dict[str, list[str]]:
+    """Search texts by what they find."""
+    chance = random.Random(3)
+    rare = [ident(chance.randrange(devices))[-7:] for _ in range(50)]
+    rare += [f"pot {chance.randrange(1, 40)} thermostat {chance.randrange(1000):03d}" for _ in range(50)]
+    absent = [f"{chance.randrange(10**8, 10**9)}" for _ in range(60)] + ["flux capacitor", "zeppelin"] * 20
+    common = ["thermostat", "warehouse", "sensor", "gate", "Office 12", "sn000"] * 16
+    return {_FINDS_RARE: rare, _FINDS_COMMON: common, _FINDS_NOTHING: absent}
+
+
+# The two hard cases: too short for the index; and absent though each of its parts is in very many names.
+HARD_NEEDLES = {"two letters, absent": ["qx"], "absent, made of frequent parts": ["sensor sensor"]}
+
+
+def searches(texts: list[str]) -> Work:
+    shuffled = random.Random(4).sample(texts, len(texts))
+    return Work([request("GET", f"/v1/devices?q={quote(text)}") for text in shuffled])

@@ -1,0 +1,184 @@
+"""The HTTP client of the native API, and what the server's refusals mean for a command. Imported when first needed."""
+
+import contextlib
+import ipaddress
+import ssl
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import click
+import httpx
+
+from fleetroll import __version__
+from fleetroll.cli.connection import ABOUT_KEY, Options
+from fleetroll.cli.failures import Exit, Failure
+
+_CONNECT_SECONDS, _REPLY_SECONDS, _STREAM_SECONDS = 10.0, 60.0, 900.0
+_ABOUT_URL = "Is the server running? Start it with `fleetroll serve`, or say where it is: --url or FLEETROLL_URL."
+_ABOUT_FILTER = """A filter compares fields, as in: name = "pump-*" AND NOT id < 100"""
+_ABOUT_PLACE = "The address leads somewhere else, or to another release; check --url."
+_ADVICE = {
+    "unauthenticated": ABOUT_KEY,
+    "permission_denied": "Use a key that may do this; an admin makes one with `fleetroll key create`.",
+    "organization_not_found": "List the organizations below yours: fleetroll org list",
+    "device_not_found": "List the devices there are: fleetroll device list",
+    "group_not_found": "List the groups there are: fleetroll group list",
+    "key_not_found": "List the keys there are: fleetroll key list",
+    "invalid_filter": _ABOUT_FILTER,
+    "ident_taken": "Change the device that has it: fleetroll device set",
+    "precondition_failed": "Somebody else changed it meanwhile; look at it again and repeat the command.",
+    "unknown_path": _ABOUT_PLACE,
+}
+_EXITS = {401: Exit.UNAUTHORISED, 403: Exit.UNAUTHORISED, 404: Exit.NOT_FOUND}
+
+
+@contextlib.contextmanager
+def connect(given: Options) -> Iterator["Client"]:
+    headers = {
+        "authorization": f"Bearer {given.secret()}",
+        "user-agent": f"fleetroll/{__version__}",
+        "accept-encoding": "identity",
+    }
+    if given.organization:
+        headers["fleetroll-organization"] = quote(given.organization, safe=".")
+    timeout = httpx.Timeout(_REPLY_SECONDS, connect=_CONNECT_SECONDS)
+    with httpx.Client(headers=headers, timeout=timeout, **_way(given.address)) as http:
+        yield Client(http, given.address)
+
+
+def _way(url: str) -> dict[str, Any]:
+    """Proxies have no place on the way to this machine. Where nothing is encrypted, no authority needs to be trusted:
+    loading them all would take longer than most commands."""
+    trusted = True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return {"verify": trusted, "trust_env": not is_loopback(url)}
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the way leads to this machine, where no proxy belongs."""
+    host = urlsplit(url).hostname or ""
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+class Client:
+    """Calls of the native API. Whatever is not a success is raised as Failure."""
+
+    def __init__(self, http: httpx.Client, url: str) -> None:
+        self._http = http
+        self.url = url
+
+    def call(
+        self,
+        method: str,
+        target: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """One request and its whole reply."""
+        with reaching(self.url):
+            reply = self._http.request(
+                method, self.url + target, params=_given(params), json=body, content=content, headers=headers
+            )
+        _require_success(reply, self.url)
+        return reply
+
+    def patch(self, target: str, change: Mapping[str, Any], etag: str | None = None) -> httpx.Response:
+        """Apply a merge patch, if `etag` still is what is there."""
+        headers = {"content-type": "application/merge-patch+json"} | ({"if-match": etag} if etag else {})
+        return self.call("PATCH", target, body=change, headers=headers)
+
+    @contextlib.contextmanager
+    def stream(
+        self,
+        method: str,
+        target: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        content: Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        silence: float = _STREAM_SECONDS,
+    ) -> Iterator[httpx.Response]:
+        """A request whose reply is read as it comes; `silence` is how long to wait for the next part of it."""
+        timeout = httpx.Timeout(silence, connect=_CONNECT_SECONDS)
+        url = self.url + target
+        with (
+            reaching(self.url),
+            self._http.stream(
+                method, url, params=_given(params), content=content, headers=headers, timeout=timeout
+            ) as reply,
+        ):
+            if not reply.is_success:
+                reply.read()
+            _require_success(reply, self.url)
+            yield reply
+
+    def pages(self, target: str, params: Mapping[str, Any]) -> Iterator[httpx.Response]:
+        """Every page of a list."""
+        cursor = None
+        while True:
+            reply = self.call("GET", target, params={**params, "cursor": cursor})
+            yield reply
+            cursor = reply.json()["next_cursor"]
+            if cursor is None:
+                return
+
+
+def _given(params: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (params or {}).items() if value is not None}
+
+
+@contextlib.contextmanager
+def reaching(url: str) -> Iterator[None]:
+    """Say what it means if the server is not there, or goes away."""
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout) as problem:
+        raise Failure(Exit.UNREACHABLE, f"Cannot reach {url}: {_words(problem)}.", _ABOUT_URL) from None
+    except httpx.TimeoutException:
+        raise Failure(Exit.UNREACHABLE, f"{url} did not answer in time.", "Try again in a moment.") from None
+    except httpx.TransportError as problem:
+        message = f"The connection to {url} was lost: {_words(problem)}."
+        raise Failure(Exit.UNREACHABLE, message, "See the server's log, and try again.") from None
+    except httpx.InvalidURL as problem:
+        raise click.UsageError(f"--url: {problem}.") from None
+
+
+def _words(problem: Exception) -> str:
+    return str(problem).rstrip(".") or type(problem).__name__
+
+
+def _require_success(reply: httpx.Response, url: str) -> None:
+    """Raises Failure for a refusal, and for what anything but Fleetroll may answer."""
+    problem = None if reply.is_success else _problem(reply)
+    if reply.is_success and "x-request-id" in reply.headers:
+        return
+    if problem is None:
+        exit_code = Exit.UNREACHABLE if reply.is_success else _EXITS.get(reply.status_code, Exit.REFUSED)
+        raise Failure(exit_code, f"{url} answers {reply.status_code}, but not as Fleetroll does.", _ABOUT_PLACE)
+    raise _refusal(reply, problem)
+
+
+def _refusal(reply: httpx.Response, problem: Mapping[str, Any]) -> Failure:
+    code = str(problem["code"])
+    after = reply.headers.get("retry-after")
+    advice = f"Try again in {after} seconds." if after else _ADVICE.get(code, "")
+    return Failure(_EXITS.get(reply.status_code, Exit.REFUSED), str(problem["detail"]), advice, code)
+
+
+def _problem(reply: httpx.Response) -> dict[str, Any] | None:
+    try:
+        problem = reply.json()
+    except ValueError:
+        return None
+    return problem if isinstance(problem, dict) and {"code", "detail"} <= problem.keys() else None
+
+
+def ask_ready(url: str) -> int:
+    """The status of the server's own word on whether it is able to serve. Needs no key. Raises Failure."""
+    with reaching(url):
+        return httpx.get(f"{url}/ready", timeout=_CONNECT_SECONDS, **_way(url)).status_code

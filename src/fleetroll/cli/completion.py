@@ -1,0 +1,20 @@
+"""`fleetroll completion`: what makes a shell complete commands and options."""
+
+import click
+from click.shell_completion import get_completion_class
+
+_VARIABLE = "_FLEETROLL_COMPLETE"
+_SETUP = """\b
+Load it in the shell's start-up file:
+  bash  ~/.bashrc                    eval "$(fleetroll completion bash)"
+  zsh   ~/.zshrc, after compinit     eval "$(fleetroll completion zsh)"
+  fish  ~/.config/fish/config.fish   fleetroll completion fish | source"""
+
+
+@click.command("completion", help="Print the completion script of a shell.", epilog=_SETUP)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    found = get_completion_class(shell)
+    assert found is not None, "click knows these three"
+    click.echo(found(context.find_root().command, {}, "fleetroll", _VARIABLE).source())

@@ -1,0 +1,127 @@
+"""`fleetroll event`: following what happens, across restarts of the server and losses of the network."""
+
+import contextlib
+import itertools
+import time
+from collections.abc import Generator, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+from msgspec import Struct
+
+from fleetroll.cli import output, times
+from fleetroll.cli.connection import connected
+from fleetroll.cli.failures import Exit, Failure
+from fleetroll.cli.fleet import lines
+
+if TYPE_CHECKING:
+    from fleetroll.cli.client import Client
+
+_EVENTS = "/v1/events"
+_SILENCE = 40.0  # the server says something every 15 seconds
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_PASSING = (Exit.UNREACHABLE, Exit.REFUSED)  # what was accepted once is refused only for a while
+
+
+class _Event(Struct):
+    at: str
+    type: str
+    name: str
+    actor: str
+
+
+class Message(Struct):
+    """One server-sent event."""
+
+    id: str
+    data: bytes
+
+
+@click.group("event", help="What happens to devices, keys, groups and organizations.")
+def group() -> None:
+    pass
+
+
+@group.command("tail", help="Print every change as it happens, until Ctrl-C.")
+@click.option("--filter", help="""As in: type = "device.*" AND name = "pump-*".""")
+@click.option(
+    "--since", metavar="WHEN", help="Begin in the past: after event number N (0 is the first), or 10m, or a time."
+)
+@click.option("--count", type=click.IntRange(1), help="End after this many events.")
+@click.option("--json", "as_json", is_flag=True, help="Print the server's JSON, one event per line.")
+@connected
+def tail(client: "Client", filter: str | None, since: str | None, count: int | None, as_json: bool) -> None:
+    after, filter = _beginning(since, filter)
+    with contextlib.closing(_follow(client, filter, after)) as followed:
+        for message in itertools.islice(followed, count):
+            _show(message, as_json)
+
+
+def _beginning(since: str | None, filter: str | None) -> tuple[str | None, str | None]:
+    """The event number to begin after, and the filter that leaves out what is older than a time."""
+    if since is None or (since.isascii() and since.isdigit()):
+        return since, filter
+    span = times.span(since)
+    moment = times.instant(since) if span is None else times.written(datetime.now(UTC) - span)
+    if moment is None:
+        raise click.UsageError(f"--since must be an event number, or like 10m or 2026-01-01T00:00:00Z, not {since!r}.")
+    recent = f'at >= "{moment}"'
+    return "0", f"({filter}) AND {recent}" if filter and filter.strip() else recent
+
+
+def _show(message: Message, as_json: bool) -> None:
+    if as_json:
+        output.raw(message.data)
+        return
+    event = msgspec.json.decode(message.data, type=_Event)
+    cells = (event.at[:19] + "Z", event.type.ljust(24), event.name, f"by {event.actor}")
+    click.echo("  ".join(output.plain(cell) for cell in cells))
+
+
+def _follow(client: "Client", filter: str | None, after: str | None) -> Generator[Message, None, None]:
+    """Events without end. A lost connection is made again, after the last event seen; the first one has to work."""
+    met, seen, pause = False, "", 0.0
+    while True:
+        try:
+            with _connection(client, filter, after, seen) as messages:
+                if pause:
+                    output.note(
+                        "Connected again."
+                        if seen or after
+                        else "Connected again; what happened meanwhile is not shown."
+                    )
+                met, pause = True, 0.0
+                for message in messages:
+                    seen = message.id or seen
+                    yield message
+        except Failure as failure:
+            if not met or failure.code not in _PASSING:
+                raise
+        if not pause:
+            output.note("The connection was lost; trying to make it again.")
+        pause = min(pause * 2, _LONGEST_PAUSE) or _FIRST_PAUSE
+        time.sleep(pause)
+
+
+@contextlib.contextmanager
+def _connection(client: "Client", filter: str | None, after: str | None, seen: str) -> Iterator[Iterator[Message]]:
+    headers = {"accept": "text/event-stream"} | ({"last-event-id": seen} if seen else {})
+    params = {"filter": filter, "after": None if seen else after}
+    with client.stream("GET", _EVENTS, params=params, headers=headers, silence=_SILENCE) as reply:
+        yield messages(reply.iter_bytes())
+
+
+def messages(parts: Iterable[bytes]) -> Iterator[Message]:
+    """The complete events of a stream. One that is cut off is none: it comes again after a reconnection."""
+    number, data = "", b""
+    for line in lines(parts):
+        name, _, value = line.rstrip(b"\r").partition(b":")
+        if name == b"id":
+            number = value.strip().decode("ascii", "replace")
+        elif name == b"data":
+            data += value.removeprefix(b" ")
+        elif not line.strip() and data:
+            yield Message(number, data)
+            data = b""

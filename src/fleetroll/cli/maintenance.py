@@ -1,0 +1,100 @@
+"""`fleetroll restore` and `fleetroll doctor`: for a data directory at rest. What they do is main's to give."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import msgspec
+
+from fleetroll.cli import output
+from fleetroll.cli.connection import Options
+from fleetroll.cli.failures import Exit, Failure
+from fleetroll.cli.output import Column
+from fleetroll.maintenance import Finding, Refused, Report, State
+
+Restore = Callable[[Path, Path, Path | None, str | None], None]
+Examine = Callable[[Path, str | None], Report]
+
+_COLUMNS = (
+    Column("CHECK", "check"),
+    Column("STATE", "state"),
+    Column("FOUND", "found"),
+    Column("WHAT TO DO", "advice"),
+)
+_KEY_VARIABLE = "FLEETROLL_SERVER_KEY"
+_data = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("fleetroll-data"),
+    show_default=True,
+    envvar="FLEETROLL_DATA",
+    help="Data directory of the server.",
+)
+_preset = click.option("--server-key", envvar=_KEY_VARIABLE, hidden=True)
+
+
+def restore_command(restore: Restore) -> click.Command:
+    """The command around the function that restores, which raises Refused."""
+
+    @click.command("restore", help="Make a data directory of a backup. The directory has to be empty or absent.")
+    @click.option(
+        "--from",
+        "source",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        required=True,
+        help="Backup, as `fleetroll backup` saved it.",
+    )
+    @_data
+    @click.option(
+        "--server-key-file",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help=f"The server.key of the directory that was saved; not needed where {_KEY_VARIABLE} is set.",
+    )
+    @_preset
+    def run(source: Path, data: Path, server_key_file: Path | None, server_key: str | None) -> None:
+        try:
+            restore(source, data, server_key_file, server_key)
+        except Refused as refused:
+            raise Failure(Exit.REFUSED, str(refused), refused.advice) from None
+        click.echo(f"Restored {output.plain(str(source))} into {output.plain(str(data))}.")
+        output.note(f"Start it with: fleetroll serve --data {data}")
+
+    return run
+
+
+def doctor_command(examine: Examine) -> click.Command:
+    """The command around the function that examines a data directory."""
+
+    @click.command(
+        "doctor", help="Check a data directory and this machine, changing nothing. Exit code 1 if a check fails."
+    )
+    @_data
+    @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+    @_preset
+    @click.pass_context
+    def run(context: click.Context, data: Path, as_json: bool, server_key: str | None) -> None:
+        report = examine(data, server_key)
+        findings = list(report.findings)
+        if report.is_serving:
+            findings.append(_ask(context.obj))
+        if as_json:
+            output.raw(msgspec.json.encode({"checks": findings}))
+        else:
+            output.table(_COLUMNS, map(msgspec.to_builtins, findings))
+        context.exit(Exit.REFUSED if any(finding.state is State.FAIL for finding in findings) else 0)
+
+    return run
+
+
+def _ask(options: Options) -> Finding:
+    """Whether the server that holds the directory says that it is ready."""
+    from fleetroll.cli import client  # noqa: PLC0415  # as in `connection`
+
+    url = options.address
+    try:
+        status = client.ask_ready(url)
+    except Failure as failure:
+        return Finding("server", State.FAIL, failure.message, "Say where it listens: fleetroll --url URL doctor")
+    if status == 200:
+        return Finding("server", State.OK, f"{url} is ready")
+    return Finding("server", State.FAIL, f"{url}/ready answers {status}", "See the server's log.")

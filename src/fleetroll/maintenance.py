@@ -1,0 +1,233 @@
+"""The data directory at rest: making one of a backup, and examining one without changing it.
+
+Knows the directory and the machine, but no SQL: what has to look into the database comes from main, as `Engine`.
+"""
+
+import enum
+import os
+import resource
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from fleetroll.core import limits
+from fleetroll.data_directory import DATABASE, KEY, DirectoryRefused, filling, is_unfinished, read_key, resting
+
+_PRIVATE = 0o077  # what nobody else may have
+_COPIED = 1 << 20
+_LEAST_SPACE, _SOME_SPACE = 64 << 20, 1 << 30
+_OTHER_FILES = 200  # what a server opens besides its connections
+_RELEASED = 1_767_225_600  # 2026-01-01: no clock that is right says less
+_SKEW_SECONDS = 300
+
+
+class Engine(Struct, frozen=True):
+    """What the store can say of a database file: what is wrong with it, and its schema's number and the newest known.
+
+    `library` is the engine's version, and whether it may be trusted.
+    """
+
+    inspect: Callable[[Path], list[str]]
+    schema: Callable[[Path], tuple[int, int]]
+    library: Callable[[], tuple[str, bool]]
+
+
+class Refused(Exception):
+    """Nothing was restored; the message is a sentence, and `advice` says what to do."""
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.advice = advice
+
+
+class State(enum.Enum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+class Finding(Struct, frozen=True):
+    """What one check found, and what to do about it."""
+
+    check: str
+    state: State
+    found: str
+    advice: str = ""
+
+
+class Report(Struct, frozen=True):
+    """`is_serving`: a server holds the directory, so its database was not opened."""
+
+    findings: list[Finding]
+    is_serving: bool
+
+
+# --- restore ---------------------------------------------------------------------------------------------------------
+
+
+def restore(engine: Engine, source: Path, data: Path, key_file: Path | None, preset: str | None) -> None:
+    """Put a backup and its key into an empty or absent directory: all of it, or nothing. Raises Refused.
+
+    `preset` is a server key that the operator gives to each start; then the directory needs none.
+    """
+    _require_backup(engine, source)
+    try:
+        key = _key_for(key_file, preset)
+        with filling(data) as place:
+            _copy(source, place.database)
+            if key is not None:
+                place.keep_key(key)
+    except DirectoryRefused as refused:
+        raise Refused(str(refused)) from None
+
+
+def _require_backup(engine: Engine, source: Path) -> None:
+    log = source.with_name(source.name + "-wal")
+    if log.exists() and log.stat().st_size:
+        raise Refused(
+            f"{source} is the database of a server, not a backup: a part of it is in {log.name}.",
+            "Start a server on that directory, and save it with `fleetroll backup`.",
+        )
+    if found := engine.inspect(source):
+        raise Refused(f"{source} is no sound backup: {found[0]}.", "Take another backup.")
+
+
+def _key_for(key_file: Path | None, preset: str | None) -> bytes | None:
+    if key_file is not None:
+        return read_key(key_file)
+    if preset is None:
+        raise Refused(
+            "The server's key is missing, and without it no API key of this backup would work.",
+            f"Name the {KEY} of the directory that was saved: --server-key-file FILE",
+        )
+    return None
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as taken, open(target, "xb", opener=_private) as kept:
+        shutil.copyfileobj(taken, kept, _COPIED)
+        kept.flush()
+        os.fsync(kept.fileno())
+    if target.stat().st_size != source.stat().st_size:
+        raise Refused(f"{source} changed while it was copied.", "Restore from a file that nobody writes to.")
+
+
+def _private(name: str, flags: int) -> int:
+    return os.open(name, flags, 0o600)
+
+
+# --- doctor ----------------------------------------------------------------------------------------------------------
+
+
+def examine(engine: Engine, data: Path, preset: str | None) -> Report:
+    """Check everything there is to check, writing nothing."""
+    if not data.is_dir():
+        advice = "Name the server's data directory with --data; the first `fleetroll serve` makes one."
+        absent = Finding("directory", State.FAIL, f"{data} does not exist", advice)
+        return Report([absent, *_machine(engine, data)], is_serving=False)
+    with resting(data) as at_rest:
+        return Report([*_directory(engine, data, preset, at_rest), *_machine(engine, data)], is_serving=not at_rest)
+
+
+def _directory(engine: Engine, data: Path, preset: str | None, at_rest: bool) -> Iterator[Finding]:
+    yield _privacy("directory", data, 0o700)
+    if at_rest:
+        yield Finding("lock", State.OK, "free: no server is running here")
+    else:
+        yield Finding("lock", State.OK, "held: a server is running here, so the database is left alone")
+    yield _key(data / KEY, preset)
+    if is_unfinished(data):
+        advice = "Start the server: it begins anew. Or empty the directory to restore a backup into it."
+        yield Finding("first start", State.WARN, "was not finished; nothing is stored yet", advice)
+    elif not (data / DATABASE).exists():
+        advice = "Restore it from a backup into another directory: fleetroll restore"
+        yield Finding("database", State.FAIL, f"{DATABASE} is missing", advice)
+    elif at_rest:
+        yield from _database(engine, data / DATABASE)
+
+
+def _privacy(check: str, path: Path, mode: int) -> Finding:
+    found = path.stat()
+    kind = f"{path}, mode {stat.S_IMODE(found.st_mode):04o}"
+    if found.st_mode & _PRIVATE:
+        return Finding(check, State.FAIL, f"{kind}: others may look into it", f"chmod {mode:o} {path}")
+    if found.st_uid != os.geteuid():
+        return Finding(check, State.WARN, f"{kind}, of another user", "Run this as the user that the server runs as.")
+    return Finding(check, State.OK, kind)
+
+
+def _key(file: Path, preset: str | None) -> Finding:
+    if preset is not None:
+        return Finding("server key", State.OK, "given by FLEETROLL_SERVER_KEY")
+    try:
+        read_key(file)
+    except DirectoryRefused as refused:
+        return Finding("server key", State.FAIL, str(refused), "Restore it from where it was kept.")
+    return _privacy("server key", file, 0o600)
+
+
+def _database(engine: Engine, file: Path) -> Iterator[Finding]:
+    yield _privacy("database", file, 0o600)
+    if problems := engine.inspect(file):
+        advice = "Restore a backup into another directory: fleetroll restore"
+        yield Finding("integrity", State.FAIL, "; ".join(problems[:3]), advice)
+        return
+    yield Finding("integrity", State.OK, f"a Fleetroll database, sound, {file.stat().st_size} bytes")
+    found, newest = engine.schema(file)
+    if found < newest:
+        advice = "The next start brings it up to date; take a backup before."
+        yield Finding("schema", State.WARN, f"{found}, this release has {newest}", advice)
+    else:
+        yield Finding("schema", State.OK, str(found))
+
+
+def _machine(engine: Engine, data: Path) -> Iterator[Finding]:
+    yield _library(engine)
+    yield _space(data)
+    yield _open_files()
+    yield _clock(data)
+
+
+def _library(engine: Engine) -> Finding:
+    version, is_trusted = engine.library()
+    if is_trusted:
+        return Finding("sqlite", State.OK, version)
+    return Finding("sqlite", State.FAIL, f"{version} has a known corruption bug", "Install apsw 3.54 or newer.")
+
+
+def _space(data: Path) -> Finding:
+    place = next(path for path in (data.absolute(), *data.absolute().parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    database = data / DATABASE
+    wanted = max(_SOME_SPACE, database.stat().st_size if database.exists() else 0)
+    found, advice = f"{free >> 20} MiB free", "Make room, or move the directory to a larger disk."
+    if free < wanted:
+        return Finding("disk", State.FAIL if free < _LEAST_SPACE else State.WARN, found, advice)
+    return Finding("disk", State.OK, found)
+
+
+def _open_files() -> Finding:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.MAX_CONNECTIONS + _OTHER_FILES
+    if soft in {resource.RLIM_INFINITY, -1} or soft >= wanted:
+        return Finding("open files", State.OK, f"limit {soft}")
+    found = f"limit {soft} in this shell, too few for {limits.MAX_CONNECTIONS} connections"
+    return Finding(
+        "open files", State.WARN, found, f"ulimit -n {wanted}, or LimitNOFILE={wanted} in the service's unit"
+    )
+
+
+def _clock(data: Path) -> Finding:
+    now = time.time()
+    shown = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+    written = max((file.stat().st_mtime for file in data.glob(f"{DATABASE}*")), default=0.0)
+    advice = "Set the clock: expiry of keys and times of events depend on it."
+    if now < _RELEASED:
+        return Finding("clock", State.FAIL, f"{shown} cannot be", advice)
+    if written > now + _SKEW_SECONDS:
+        return Finding("clock", State.WARN, f"{shown}, but the database was written later than that", advice)
+    return Finding("clock", State.OK, shown)

@@ -1,0 +1,256 @@
+"""Ways to run a statement on SQLite: where it is called, in a snapshot, in a thread, or whichever turns out to fit."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from fleetroll.core.faults import Fault, Kind
+from fleetroll.store.connection import Indexed, Row, Values
+from fleetroll.store.statements import SQL
+
+_SCANNER_CACHE_KIB = 8 << 10
+_SCANNERS = 2
+_INLINE_STEPS = 60_000  # virtual machine steps that a page may take on the event loop, about two milliseconds
+_SCAN_TURN = 0.003
+_SEARCH_TABLE = "device_search"
+_READS_ONLY = "a reading connection does not write"
+
+
+class Inline:
+    """Runs statements where it is called. Its coroutines never suspend, which `_finish` relies on."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._execute = connection.execute
+
+    async def one(self, statement: str, values: Values) -> Row | None:
+        rows: list[Row] = self._execute(statement, values).fetchall()
+        return rows[0] if rows else None
+
+    async def all(self, statement: str, values: Values) -> list[Row]:
+        return self._execute(statement, values).fetchall()
+
+
+class _ReadsOnly:
+    """The writing half of a connection that reads."""
+
+    async def many(self, statement: str, values: Sequence[Values]) -> None:
+        raise AssertionError(_READS_ONLY)
+
+    async def reserve(self, table: str, count: int) -> int:
+        raise AssertionError(_READS_ONLY)
+
+    async def load(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        raise AssertionError(_READS_ONLY)
+
+    async def index(self, changes: Sequence[Indexed]) -> None:
+        raise AssertionError(_READS_ONLY)
+
+
+class Writing(Inline):
+    """The writing connection. What changes in the substring index is gathered, and written once before the commit.
+
+    The full-text index writes all that it holds to its tables at every savepoint, and many statements open one of
+    their own; together with the rows themselves, each row would cost several times as much.
+    """
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        super().__init__(connection)
+        self._executemany = connection.executemany
+        self._changes: list[Indexed] = []
+        self._written: list[Indexed] = []
+
+    async def one(self, statement: str, values: Values) -> Row | None:
+        self._write_before(statement)
+        return await super().one(statement, values)
+
+    async def all(self, statement: str, values: Values) -> list[Row]:
+        self._write_before(statement)
+        return await super().all(statement, values)
+
+    def _write_before(self, statement: str) -> None:
+        if self._changes and _SEARCH_TABLE in statement:
+            self.write_index()  # a transaction finds what it has written itself
+
+    async def many(self, statement: str, values: Sequence[Values]) -> None:
+        self._executemany(statement, values)
+
+    async def reserve(self, table: str, count: int) -> int:
+        # Nobody else writes, so the ids stay free until `load` takes them.
+        row = await self.one(SQL["sqlite_sequence"], {"name": table})
+        return 1 + (int(row[0]) if row else 0)
+
+    async def load(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        # One statement over one JSON text: SQLite does all of it without needing the interpreter in between.
+        await self.all(SQL[f"sqlite_load_{table}"], {"rows": _json(rows)})
+
+    async def index(self, changes: Sequence[Indexed]) -> None:
+        self._changes += changes
+
+    def mark(self) -> int:
+        """How much has gathered before a work begins; `forget` the rest if it fails."""
+        self._written.clear()
+        return len(self._changes)
+
+    def forget(self, mark: int = 0) -> None:
+        # What was written since the mark is undone with the work, and that includes what had gathered before it.
+        self._changes = [*self._written, *self._changes][:mark]
+        self._written = []
+
+    def write_index(self) -> None:
+        """Bring the substring index up to what has gathered, in order where one device changed twice."""
+        gathered, self._changes = self._changes, []
+        self._written += gathered
+        changes: dict[int, tuple[str | None, str | None]] = {}
+        for device, old, new in gathered:
+            changes[device] = (changes[device][0] if device in changes else old, new)
+        removed = [(device, old) for device, (old, _) in changes.items() if old is not None]
+        added = [(device, new) for device, (_, new) in changes.items() if new is not None]
+        for statement, rows in (("sqlite_index_remove", removed), ("sqlite_index_add", added)):
+            if rows:
+                self._execute(SQL[statement], {"rows": _json(rows)})
+
+
+def _json(rows: Sequence[Sequence[Any]]) -> str:
+    return msgspec.json.encode(rows).decode()
+
+
+class Snapshot:
+    """Keeps one connection's view of the store from one commit to the next.
+
+    Taking a view costs as much as a look-up. The only writer is in this process and says when it has committed, so
+    the view is given up exactly then, before anybody is told of the commit: a reader always sees its own writes.
+    """
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.connection = connection
+        self._held = False
+
+    def take(self) -> None:
+        if not self._held:
+            self.connection.execute("BEGIN")
+            self._held = True
+
+    def release(self) -> None:
+        if self._held and self.connection.in_transaction:  # a failed read may have ended it already
+            self.connection.execute("COMMIT")
+        self._held = False
+
+
+class Reading(_ReadsOnly, Inline):
+    """Look-ups on the event loop, within a snapshot."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__(snapshot.connection)
+        self._take = snapshot.take
+
+    async def one(self, statement: str, values: Values) -> Row | None:
+        self._take()
+        rows: list[Row] = self._execute(statement, values).fetchall()
+        return rows[0] if rows else None
+
+    async def all(self, statement: str, values: Values) -> list[Row]:
+        self._take()
+        return self._execute(statement, values).fetchall()
+
+
+class Threaded(_ReadsOnly):
+    """Runs reading statements in a pool of threads, each with a connection of its own, for up to `seconds`."""
+
+    def __init__(self, scanners: "Scanners", seconds: float | None) -> None:
+        self._scanners = scanners
+        self._seconds = seconds
+
+    async def one(self, statement: str, values: Values) -> Row | None:
+        rows = await self.all(statement, values)
+        return rows[0] if rows else None
+
+    async def all(self, statement: str, values: Values) -> list[Row]:
+        return await self._scanners.run(statement, values, self._seconds)
+
+
+class Adaptive(Threaded):
+    """Tries a statement on the event loop within a budget of steps, and moves it to a thread if it needs more."""
+
+    def __init__(self, snapshot: Snapshot, scanners: "Scanners", seconds: float) -> None:
+        super().__init__(scanners, seconds)
+        self._loop = asyncio.get_running_loop()
+        self._spent = 0.0
+        self._inline = Reading(snapshot)
+        snapshot.connection.set_progress_handler(lambda: True, _INLINE_STEPS)
+
+    async def all(self, statement: str, values: Values) -> list[Row]:
+        # This turn of the loop has had its share; others may have waited for it.
+        while self._spent > _SCAN_TURN:  # noqa: ASYNC110  # what it waits for is the very next turn
+            await asyncio.sleep(0)
+        started = time.monotonic()
+        try:
+            return await self._inline.all(statement, values)
+        except apsw.InterruptError:
+            return await super().all(statement, values)
+        finally:
+            self._spend(time.monotonic() - started)
+
+    def _spend(self, seconds: float) -> None:
+        if not self._spent:
+            self._loop.call_soon(self._renew)
+        self._spent += seconds
+
+    def _renew(self) -> None:
+        self._spent = 0.0
+
+
+class Scanners:
+    """The reader threads."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._free: deque[apsw.Connection] = deque()
+        self._threads = ThreadPoolExecutor(_SCANNERS, "fleetroll-scan")
+
+    async def run(self, statement: str, values: Values, seconds: float | None) -> list[Row]:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._scan, statement, values, seconds)
+
+    def _scan(self, statement: str, values: Values, seconds: float | None) -> list[Row]:
+        connection = self._free.pop() if self._free else open_reader(self._file, _SCANNER_CACHE_KIB)
+        deadline = time.monotonic() + seconds if seconds else None
+        connection.set_progress_handler((lambda: time.monotonic() > deadline) if deadline else None, 1_000_000)
+        try:
+            return connection.execute(statement, values).fetchall()
+        except apsw.InterruptError:
+            raise _too_costly() from None
+        finally:
+            self._free.append(connection)
+
+    def close(self) -> None:
+        self._threads.shutdown()
+        for connection in self._free:
+            connection.close()
+
+
+def _too_costly() -> Fault:
+    message = "This query takes too long; narrow it with an indexed field such as ident, status, kind or a tag."
+    return Fault(Kind.UNAVAILABLE, "query_too_costly", message, "filter")
+
+
+def storage_full() -> Fault:
+    return Fault(Kind.UNAVAILABLE, "storage_full", "The server's disk is full; nothing was stored.", retry_after=30)
+
+
+def open_reader(file: Path, cache_kib: int) -> apsw.Connection:
+    connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY, statementcachesize=256)
+    configure(connection, cache_kib)
+    return connection
+
+
+def configure(connection: apsw.Connection, cache_kib: int) -> None:
+    connection.set_busy_timeout(5_000)
+    connection.execute(f"PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0")
+    # PostgreSQL's LIKE tells case apart; filters mean the same on both.
+    connection.execute("PRAGMA case_sensitive_like = ON")

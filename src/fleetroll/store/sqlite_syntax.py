@@ -1,0 +1,64 @@
+"""SQLite's side of filters: JSON paths, substring search by trigrams. The page of what differs between engines."""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import structs
+
+from fleetroll.store.connection import Row
+from fleetroll.store.select import Syntax
+
+_TRIGRAM = 3
+_MOST_TRIGRAMS = 3
+
+
+def _json_path(keys: tuple[str, ...]) -> str:
+    return "$" + "".join(f".{msgspec.json.encode(key).decode()}" for key in keys)
+
+
+class Trigrams:
+    """Chooses what to ask the substring index for: the trigrams of a text that fewest devices have.
+
+    A list of a million devices is slow to read through, however few of them the other trigrams leave over.
+    """
+
+    def __init__(self) -> None:
+        self._devices: dict[str, int] = {}
+
+    def learn(self, common: Sequence[Row]) -> None:
+        """The most common trigrams, each with the number of its devices."""
+        self._devices = {term: devices for term, devices in common}  # noqa: C416  # a row is a tuple of anything
+
+    def match(self, needle: str) -> str | None:
+        """The full-text query for a folded text; None if it is too short for a trigram.
+
+        What is not known is taken for rare, and the end of a text for rarer than its beginning, as with serial numbers.
+        """
+        places = range(len(needle) - _TRIGRAM, -1, -1)
+        trigrams = dict.fromkeys(needle[place : place + _TRIGRAM] for place in places)
+        rarest = sorted(trigrams, key=lambda trigram: self._devices.get(trigram, 0))[:_MOST_TRIGRAMS]
+        return " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in rarest) or None
+
+
+SYNTAX = Syntax(
+    json_path=_json_path,
+    json_text="(json_type({column}, {path}) = 'text' AND {column} ->> {path} {compare} {value})",
+    json_like="(json_type({column}, {path}) = 'text' AND {column} ->> {path} LIKE {value} ESCAPE '\\')",
+    json_number="(json_type({column}, {path}) IN ('integer', 'real') AND {column} ->> {path} {compare} {value})",
+    json_true="json_type({column}, {path}) = 'true'",
+    json_false="json_type({column}, {path}) = 'false'",
+    json_null="json_type({column}, {path}) = 'null'",
+    json_present="json_type({column}, {path}) IS NOT NULL",
+    json_nonempty="{column} <> '{{}}'",
+    search_driver="device_search",
+    search_driver_id="device_search.rowid",
+    search_driver_match="device_search MATCH {value} AND d.id = device_search.rowid",
+    search_subquery="d.id IN (SELECT rowid FROM device_search WHERE device_search MATCH {value})",
+    search_match=Trigrams().match,
+    unindexed="+{column}",
+)
+
+
+def syntax(trigrams: Trigrams) -> Syntax:
+    """SQLite's side of filters, choosing trigrams by what one store has."""
+    return structs.replace(SYNTAX, search_match=trigrams.match)

@@ -1,0 +1,236 @@
+"""The one writer: transactions one after the other, committed together, answered after their commit is on disk."""
+
+import asyncio
+import contextlib
+import functools
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar, cast
+
+import apsw
+
+from fleetroll.core.faults import Fault, Kind
+from fleetroll.store import port
+from fleetroll.store.records import Records
+from fleetroll.store.sqlite_connections import Writing, storage_full
+from fleetroll.store.sqlite_syntax import SYNTAX
+
+T = TypeVar("T")
+logger = logging.getLogger("fleetroll.store")
+
+_LOG_PAGES = 8_000  # the log is folded into the file when it has so many
+_SHORTEST_TURN, _LONGEST_TURN = 0.0005, 0.01
+
+
+class _Job:
+    """A transaction that waits for its turn, and then for its commit."""
+
+    __slots__ = ("bulk", "error", "future", "result", "work")
+
+    def __init__(self, work: Callable[[port.Records], Awaitable[Any]], bulk: bool, future: asyncio.Future[Any]) -> None:
+        self.work = work
+        self.bulk = bulk
+        self.future = future
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class Writer:
+    """Runs transactions one after the other and commits what has gathered, in one fsync."""
+
+    def __init__(self, connection: apsw.Connection, on_failure: Callable[[], None]) -> None:
+        self._connection = connection
+        self._writing = Writing(connection)
+        self._records = Records(self._writing, SYNTAX)
+        self._loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(1, "fleetroll-commit")
+        self._queue: deque[_Job] = deque()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._failed = False
+        self._on_failure = on_failure
+        self._listeners: list[Callable[[], None]] = []
+        self._log_pages = 0
+        self._commit_seconds = 0.0
+        connection.set_wal_hook(self._note_log)
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        self._listeners.append(listener)
+
+    async def write(self, work: Callable[[port.Records], Awaitable[T]], *, bulk: bool) -> T:
+        if self._failed:
+            raise _storage_failed()
+        job = _Job(work, bulk, self._loop.create_future())
+        self._queue.append(job)
+        if self._idle.is_set():
+            self._idle.clear()
+            self._loop.call_soon(self._turn)
+        return cast("T", await job.future)
+
+    async def drain(self) -> None:
+        """Wait for what is queued."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Fold the log into the file, which no reader may be using any more."""
+        await self._loop.run_in_executor(self._thread, self._checkpoint)
+        self._thread.shutdown()
+        self._connection.close()
+
+    def _checkpoint(self) -> None:
+        with contextlib.suppress(apsw.Error):  # an unfolded log is folded at the next start
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _turn(self) -> None:
+        """Run what is queued and start its commit; `_settle` answers and takes the next turn."""
+        jobs: list[_Job] = []
+        if self._queue[0].bulk:
+            jobs.append(self._queue.popleft())
+            ending = self._loop.run_in_executor(self._thread, self._run, jobs, True)
+        else:
+            self._gather(jobs)
+            ending = self._loop.run_in_executor(self._thread, self._commit)
+        ending.add_done_callback(functools.partial(self._settle, jobs))
+
+    def _gather(self, jobs: list[_Job]) -> None:
+        # A turn about as long as a commit keeps both busy: while one group is committed, the clients of the last one
+        # are answered and the next one arrives. In one group all would wait, then all would work.
+        deadline = time.monotonic() + min(max(self._commit_seconds, _SHORTEST_TURN), _LONGEST_TURN)
+        while self._queue and not self._queue[0].bulk and (not jobs or time.monotonic() < deadline):
+            jobs.append(self._queue.popleft())
+            self._run(jobs[-1:], False)
+            if not self._connection.in_transaction:
+                self._lose(jobs)
+
+    def _lose(self, jobs: list[_Job]) -> None:
+        # Where the disk fails a statement, SQLite may roll the whole transaction back, with all that ran in it before.
+        for job in jobs:
+            job.error = job.error or jobs[-1].error
+        self._writing.forget()
+
+    def _run(self, jobs: list[_Job], commit: bool) -> None:
+        for job in jobs:
+            if job.future.cancelled():
+                continue
+            try:
+                if not self._connection.in_transaction:
+                    self._connection.execute("BEGIN IMMEDIATE")
+                job.result = self._within_savepoint(job.work)
+            except Exception as error:  # noqa: BLE001  # whatever it is, it is the caller's
+                job.error = error
+        if commit:
+            self._commit()
+
+    def _within_savepoint(self, work: Callable[[port.Records], Awaitable[T]]) -> T:
+        execute = self._connection.execute
+        execute("SAVEPOINT work")
+        mark = self._writing.mark()
+        try:
+            result = _finish(work(self._records))
+        except BaseException:
+            self._writing.forget(mark)
+            # SQLite has rolled all of the transaction back where the disk failed it.
+            if self._connection.in_transaction:
+                execute("ROLLBACK TO work")
+                execute("RELEASE work")
+            raise
+        execute("RELEASE work")
+        return result
+
+    def _commit(self) -> None:
+        if not self._connection.in_transaction:
+            self._writing.forget()
+            return
+        started = time.monotonic()
+        try:
+            self._writing.write_index()
+            self._connection.execute("COMMIT")
+            self._commit_seconds = time.monotonic() - started
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _settle(self, jobs: list[_Job], ending: asyncio.Future[None]) -> None:
+        failure = ending.exception()
+        refusal = self._refusal(failure) if failure else None
+        self._tell()
+        for job in jobs:
+            self._answer(job, refusal)
+        if self._log_pages < _LOG_PAGES or self._failed:
+            self._next()
+        else:
+            folding = self._loop.run_in_executor(self._thread, self._fold)
+            folding.add_done_callback(self._folded)
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    def _next(self) -> None:
+        if self._queue and not self._failed:
+            self._turn()
+        else:
+            self._idle.set()
+
+    def _note_log(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    def _fold(self) -> None:
+        # Not left to SQLite, which does it before a commit is told: readers would still hold the view from before that
+        # commit, so the log would never be folded to its end, never begin again, and grow without bound.
+        self._log_pages = 0
+        with contextlib.suppress(apsw.BusyError, apsw.FullError):
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def _folded(self, ending: asyncio.Future[None]) -> None:
+        if problem := ending.exception():
+            self._refusal(problem)
+        self._tell()  # views taken since the commit still need the log; new ones do not, and it can begin again
+        self._next()
+
+    def _answer(self, job: _Job, refusal: Fault | None) -> None:
+        if job.future.cancelled():
+            return
+        error = job.error or refusal
+        if error is None:
+            job.future.set_result(job.result)
+        else:
+            of_the_store = isinstance(error, apsw.Error) and not isinstance(error, _OF_THE_WORK)
+            job.future.set_exception(self._refusal(error) if of_the_store else error)
+
+    def _refusal(self, failure: BaseException) -> Fault:
+        if isinstance(failure, apsw.FullError):
+            return storage_full()
+        # After a failed fsync the kernel may have dropped what it could not write: nothing can be promised any more.
+        logger.critical("the store failed: %s", failure)
+        self._failed = True
+        for job in self._queue:
+            if not job.future.cancelled():
+                job.future.set_exception(_storage_failed())
+        self._queue.clear()
+        self._on_failure()
+        return _storage_failed()
+
+
+# What a statement did wrong says nothing about the disk: it fails its own transaction and nothing else.
+_OF_THE_WORK = (apsw.ConstraintError, apsw.MismatchError, apsw.RangeError, apsw.SQLError, apsw.TooBigError)
+
+
+def _storage_failed() -> Fault:
+    return Fault(Kind.UNAVAILABLE, "storage_failed", "The server cannot store anything now.", retry_after=5)
+
+
+def _finish(work: Awaitable[T]) -> T:
+    """Run a coroutine that never suspends. Raises RuntimeError if it does: a transaction waits for nothing."""
+    coroutine = cast("Coroutine[Any, Any, T]", work)
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return cast("T", end.value)
+    coroutine.close()
+    raise RuntimeError("a transaction may await nothing but its records")

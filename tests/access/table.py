@@ -1,0 +1,212 @@
+"""The access table: for every route of every dialect, who may use it and what everybody else is told.
+
+Written by hand, and not made from the code that it checks. A route without a row fails `test_matrix`; so does a row
+without a route.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from fleetroll.core import names
+from tests.support.principals import Tenant
+
+MARK = "known-only-to-its-tenant"
+
+
+class Row(Struct, frozen=True):
+    """One route. `least` and `scope` say who may use it, `done` what they get.
+
+    `foreign` is what the administrator of any other organization gets for the same request: 404 where it names a
+    record, which for them is not there, and success where all that it touches is their own. `denied` is what a key
+    gets that is good for less. `needs` names a sample that must exist; `$name` in path and body stands for its parts.
+    """
+
+    least: str
+    scope: str
+    done: int
+    foreign: int
+    needs: str = "nothing"
+    body: Any = None
+    media_type: str = "application/json"
+    denied: int = 403
+
+    @property
+    def reads(self) -> bool:
+        return self.scope.endswith((":read", ":backup"))
+
+
+_ONE = 'ident = "$ident"'
+_EMAIL = "$ident@example.com"
+_ROWS = "application/x-ndjson"
+
+ROWS: Mapping[str, Row] = {
+    # Devices.
+    "POST /v1/devices": Row("operator", "devices:write", 201, 201, body={"ident": "$new"}),
+    "GET /v1/devices": Row("viewer", "devices:read", 200, 200, "device"),
+    "PUT /v1/devices/{ident}": Row("operator", "devices:write", 200, 201, "device", {"name": "other"}),
+    "GET /v1/devices/{ident}": Row("viewer", "devices:read", 200, 404, "device"),
+    "PATCH /v1/devices/{ident}": Row("operator", "devices:write", 200, 404, "device", {"name": "other"}),
+    "DELETE /v1/devices/{ident}": Row("operator", "devices:delete", 204, 404, "device"),
+    "POST /v1/devices/{ident}:decommission": Row("operator", "devices:write", 200, 404, "device"),
+    "POST /v1/devices/{ident}:transfer": Row("operator", "devices:write", 200, 404, "device", {"owners": ["new"]}),
+    "GET /v1/devices/{ident}/timeline": Row("viewer", "timeline:read", 200, 404, "device"),
+    "GET /v1/stats": Row("viewer", "devices:read", 200, 200, "device"),
+    # Many devices.
+    "POST /v1/devices:import": Row("operator", "devices:write", 200, 200, body={"ident": "$new"}, media_type=_ROWS),
+    "GET /v1/devices:export": Row("viewer", "devices:read", 200, 200, "device"),
+    "POST /v1/devices:update": Row(
+        "operator", "devices:write", 200, 200, "device", {"filter": _ONE, "set": {"name": "other"}}
+    ),
+    "POST /v1/devices:tag": Row("operator", "devices:write", 200, 200, "device", {"filter": _ONE, "add": ["other"]}),
+    "POST /v1/devices:delete": Row("operator", "devices:delete", 200, 200, "device", {"filter": _ONE}),
+    # Organizations.
+    "POST /v1/organizations": Row("admin", "organizations:write", 201, 201, body={"slug": "$new"}),
+    "GET /v1/organizations": Row("viewer", "organizations:read", 200, 200, "organization"),
+    "GET /v1/organizations/{slug}": Row("viewer", "organizations:read", 200, 404, "organization"),
+    "PATCH /v1/organizations/{slug}": Row(
+        "admin", "organizations:write", 200, 404, "organization", {"disabled": True, "quotas": {"devices": 0}}
+    ),
+    "DELETE /v1/organizations/{slug}": Row("admin", "organizations:write", 204, 404, "organization"),
+    # Keys. Who may list keys may not be less than who may make them: names and roles are worth something to a thief.
+    "POST /v1/keys": Row(
+        "admin", "keys:write", 201, 201, body={"name": "$new", "role": "viewer", "scopes": ["keys:write"]}
+    ),
+    "GET /v1/keys": Row("admin", "keys:read", 200, 200, "key"),
+    "GET /v1/keys/{id}": Row("admin", "keys:read", 200, 404, "key"),
+    "DELETE /v1/keys/{id}": Row("admin", "keys:write", 204, 404, "key"),
+    "GET /v1/me": Row("viewer", "organizations:read", 200, 200),
+    # The server.
+    "GET /v1/events": Row("viewer", "timeline:read", 200, 200, "device"),
+    "GET /v1/backup": Row("root", "server:backup", 200, 403),
+    # Nouns with a name.
+    "POST /v1/owners": Row("operator", "owners:write", 201, 201, body={"ref": "$new"}),
+    "GET /v1/owners": Row("viewer", "owners:read", 200, 200, "owner"),
+    "GET /v1/owners/{name}": Row("viewer", "owners:read", 200, 404, "owner"),
+    "PATCH /v1/owners/{name}": Row("operator", "owners:write", 200, 404, "owner", {"phone": "5"}),
+    "DELETE /v1/owners/{name}": Row("operator", "owners:write", 204, 404, "owner"),
+    "POST /v1/groups": Row("operator", "groups:write", 201, 201, body={"name": "$new", "filter": 'kind = "a"'}),
+    "GET /v1/groups": Row("viewer", "groups:read", 200, 200, "group"),
+    "GET /v1/groups/{name}": Row("viewer", "groups:read", 200, 404, "group"),
+    "PATCH /v1/groups/{name}": Row("operator", "groups:write", 200, 404, "group", {"description": "other"}),
+    "DELETE /v1/groups/{name}": Row("operator", "groups:write", 204, 404, "group"),
+    "GET /v1/groups/{name}/devices": Row("viewer", "devices:read", 200, 404, "group"),
+    "POST /v1/metadata-fields": Row(
+        "admin", "metadata_fields:write", 201, 201, body={"name": "$new", "type": "string"}
+    ),
+    "GET /v1/metadata-fields": Row("viewer", "metadata_fields:read", 200, 200, "field"),
+    "GET /v1/metadata-fields/{name}": Row("viewer", "metadata_fields:read", 200, 404, "field"),
+    "PATCH /v1/metadata-fields/{name}": Row("admin", "metadata_fields:write", 200, 404, "field", {"description": "x"}),
+    "DELETE /v1/metadata-fields/{name}": Row("admin", "metadata_fields:write", 204, 404, "field"),
+    # Telemetron. Its reads are POSTs, and what a stranger names is made, reported as missing, or not found.
+    "POST /api/ext-v1/device": Row(
+        "operator", "devices:write", 200, 200, "device", {"identifier": "$ident", "type": "other"}
+    ),
+    "POST /api/ext-v1/device/bulk-metadata": Row(
+        "operator", "devices:write", 200, 200, "device", {"devices": {"$ident": {"other": 1}}}
+    ),
+    "POST /api/ext-v1/deviceAssignment/assignDeviceToOwners": Row(
+        "operator", "devices:write", 200, 404, "device", {"deviceIdentifier": "$ident", "customerEmails": ["a@b.de"]}
+    ),
+    "POST /api/ext-v1/deviceAssignment/assignDevicesToOwner": Row(
+        "operator", "devices:write", 200, 200, "device", {"deviceIdentifiers": ["$ident"], "customerEmail": "a@b.de"}
+    ),
+    "POST /api/ext-v1/deviceAssignment/unassignDeviceFromOwner": Row(
+        "operator", "devices:write", 200, 404, "device", {"deviceIdentifier": "$ident", "customerEmail": _EMAIL}
+    ),
+    "POST /api/ext-v1/deviceAssignment/unassignDevicesFromOwner": Row(
+        "operator", "devices:write", 200, 404, "device", {"deviceIdentifiers": ["$ident"], "customerEmail": _EMAIL}
+    ),
+    "POST /api/ext-v1/customer/createOrUpdateCustomer": Row(
+        "operator",
+        "owners:write",
+        200,
+        404,
+        "customer",
+        {"email": "$email", "telemetronCustomerId": "$id", "name": "other"},
+    ),
+    "POST /api/ext-v1/customer/queryCustomer": Row("viewer", "owners:read", 200, 404, "customer", {"email": "$email"}),
+    "GET /api/ext-v1/customer/getCustomer/{id}": Row("viewer", "owners:read", 200, 404, "customer"),
+    # Refused for want of an id before anything is asked of the registry.
+    "GET /api/ext-v1/customer/getCustomer/": Row("viewer", "owners:read", 400, 400, denied=400),
+}
+
+OUTSIDERS: Mapping[str, Mapping[str, int]] = {
+    dialect: {
+        "no key of anybody's": 401,
+        "misplaced": 401,
+        "in a form of another dialect": 401,
+        "forged": 401,
+        "expired": 401,
+        "revoked": 401,
+        "of a disabled organization": 403,
+        "below a disabled organization": 403,
+    }
+    for dialect in ("native", "telemetron")
+}
+"""What those get who may use no route at all."""
+
+_ALL_FORMS = ("x-api-key", "Bearer", "Basic :key", "Basic key:", "Basic email:key")
+ACCEPTED: Mapping[str, tuple[str, ...]] = {"native": _ALL_FORMS, "telemetron": _ALL_FORMS}
+"""The forms in which each dialect takes a key."""
+
+
+def sample(tenant: Tenant, noun: str, new: str) -> dict[str, str]:
+    """Make what a row needs, marked as the tenant's; answers the parts that its path and body name."""
+    return {"new": new, **_SAMPLES[noun](tenant, new)}
+
+
+def _device(tenant: Tenant, new: str) -> dict[str, str]:
+    body = {
+        "ident": new,
+        "name": MARK,
+        "kind": MARK,
+        "metadata": {"note": MARK},
+        "tags": [MARK],
+        "owners": [f"{new}@example.com"],
+    }
+    tenant.make("/v1/devices", body)
+    return {"ident": new}
+
+
+def _organization(tenant: Tenant, new: str) -> dict[str, str]:
+    tenant.make("/v1/organizations", {"slug": new, "name": MARK})
+    return {"slug": new}
+
+
+def _key(tenant: Tenant, new: str) -> dict[str, str]:
+    made = tenant.make("/v1/keys", {"name": MARK, "role": "viewer"})
+    return {"id": str(made["id"])}
+
+
+def _owner(tenant: Tenant, new: str) -> dict[str, str]:
+    tenant.make("/v1/owners", {"ref": new, "name": MARK})
+    return {"name": new}
+
+
+def _group(tenant: Tenant, new: str) -> dict[str, str]:
+    tenant.make("/v1/groups", {"name": new, "filter": f'kind = "{MARK}"', "description": MARK})
+    return {"name": new}
+
+
+def _field(tenant: Tenant, new: str) -> dict[str, str]:
+    tenant.make("/v1/metadata-fields", {"name": new, "type": "string", "description": MARK})
+    return {"name": new}
+
+
+def _customer(tenant: Tenant, new: str) -> dict[str, str]:
+    owner = tenant.make("/v1/owners", {"ref": f"{new}@example.com", "name": MARK})
+    return {"id": names.prefixed("cus_", owner["id"]), "email": owner["ref"]}
+
+
+_SAMPLES = {
+    "nothing": lambda _tenant, _new: {},
+    "device": _device,
+    "organization": _organization,
+    "key": _key,
+    "owner": _owner,
+    "group": _group,
+    "field": _field,
+    "customer": _customer,
+}

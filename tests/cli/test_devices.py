@@ -1,0 +1,173 @@
+"""`fleetroll device`: list, get, create, set, delete."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.cli.impostor import impostor
+
+Fleetroll = Callable[..., Any]
+
+
+def test_a_device_is_made_shown_changed_and_deleted(fleetroll: Fleetroll) -> None:
+    made = fleetroll("device", "create", "story", "name=Pump 7", "kind=pump", "tags=a,b", "--json")
+    assert made.code == 0
+    assert made.json()["name"] == "Pump 7"
+    shown = fleetroll("device", "get", "story")
+    assert {"Pump 7", "pump"} <= {line.partition(" ")[2].strip() for line in shown.out.splitlines()}
+    changed = fleetroll("device", "set", "story", "kind=valve", "--json")
+    assert changed.json() == fleetroll("device", "get", "story", "--json").json()
+    assert (changed.json()["kind"], changed.json()["revision"]) == ("valve", 2)
+    assert fleetroll("device", "delete", "story").out == "Deleted device story.\n"
+    assert fleetroll("device", "get", "story").code == 5
+
+
+def test_a_device_that_exists_is_not_made_again(fleetroll: Fleetroll) -> None:
+    fleetroll("device", "create", "once", "name=first")
+    again = fleetroll("device", "create", "once", "name=second")
+    assert again.code == 1
+    assert "fleetroll device set" in again.err
+    assert fleetroll("device", "get", "once", "--json").json()["name"] == "first"
+
+
+BEFORE = ["name=Old", "kind=pump", "metadata.floor:=1", "metadata.room=a", "tags=x,y", "owners=ann@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (["name=Pump = 7"], {"name": "Pump = 7"}),
+        (["name="], {"name": None}),
+        (["metadata.floor=3"], {"metadata": {"floor": "3", "room": "a"}}),
+        (["metadata.floor:=3"], {"metadata": {"floor": 3, "room": "a"}}),
+        (["metadata.room="], {"metadata": {"floor": 1}}),
+        (["metadata.site.hall=2"], {"metadata": {"floor": 1, "room": "a", "site": {"hall": "2"}}}),
+        ([r"metadata.fw\.rev=2"], {"metadata": {"floor": 1, "room": "a", "fw.rev": "2"}}),
+        ([r"metadata.a\=b=c"], {"metadata": {"floor": 1, "room": "a", "a=b": "c"}}),
+        (["metadata.up-time+x=c"], {"metadata": {"floor": 1, "room": "a", "up-time+x": "c"}}),
+        (['metadata:={"room":null,"new":[1,true]}'], {"metadata": {"floor": 1, "new": [1, True]}}),
+        (["software.version=1.2"], {"software": {"version": "1.2"}}),
+        (["tags=z"], {"tags": ["z"]}),
+        (["tags="], {"tags": []}),
+        (["tags+=z,x"], {"tags": ["x", "y", "z"]}),
+        (["tags-=x"], {"tags": ["y"]}),
+        (["tags-=x,y", "tags+=q"], {"tags": ["q"]}),
+        (["tags=a,b", "tags-=a", "kind=valve"], {"tags": ["b"], "kind": "valve"}),
+        (["owners+=bob@example.com"], {"owners": ["ann@example.com", "bob@example.com"]}),
+        (["ident=renamed"], {"ident": "renamed"}),
+        (["--merge", '{"metadata":{"room":null},"name":"N"}'], {"name": "N", "metadata": {"floor": 1}}),
+    ],
+)  # fmt: skip
+def test_changes_are_written_as_the_help_says(
+    fleetroll: Fleetroll, changes: list[str], expected: dict[str, Any]
+) -> None:
+    before = fleetroll("device", "create", "changing", *BEFORE, "--json").json()
+    changed = fleetroll("device", "set", "changing", *changes, "--json").json()
+    fleetroll("device", "delete", changed["ident"])
+    moved = {"revision", "updated_at"}
+    assert {**before, **expected, **{name: changed[name] for name in moved}} == changed
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [],
+        ["name"],
+        ["=x"],
+        ["metadata..a=x"],
+        [".name=x"],
+        ["name+=x"],
+        ["metadata.tags+=x"],
+        ["metadata:={"],
+        ["metadata.x:=NaN"],
+        ["metadata=x", "metadata.a=x"],
+        ["--merge", "[1]"],
+        ["--merge", "{}", "name=x"],
+    ],
+)
+def test_what_is_no_change_is_wrong_usage(fleetroll: Fleetroll, changes: list[str]) -> None:
+    refused = fleetroll("device", "set", "anything", *changes)
+    assert (refused.code, refused.out) == (2, "")
+    assert "Error: " in refused.err
+
+
+@pytest.mark.parametrize("ident", ["a/b", "a%2Fb", "50%", "a?b#c", "x:decommission", "größe", "two words", "..x"])
+def test_any_identifier_can_be_addressed(fleetroll: Fleetroll, ident: str) -> None:
+    assert fleetroll("device", "create", ident).code == 0
+    assert fleetroll("device", "set", ident, "name=here", "--json").json()["ident"] == ident
+    assert fleetroll("device", "get", ident, "--json").json()["name"] == "here"
+    assert fleetroll("device", "delete", ident).code == 0
+
+
+@pytest.fixture
+def thousand(fleetroll: Fleetroll) -> None:
+    """Devices n-0000 to n-1199 with the tag `listed`: more than a page can have."""
+    rows = "".join(f'{{"ident":"n-{number:04}","tags":["listed"]}}\n' for number in range(1200))
+    assert fleetroll("device", "import", "-", "--format", "ndjson", stdin=rows.encode()).code == 0
+
+
+def test_options_narrow_and_order_a_list(fleetroll: Fleetroll, thousand: None) -> None:
+    def idents(*options: str) -> list[str]:
+        page = fleetroll("device", "list", "--json", *options).json()
+        return [device["ident"] for device in page["devices"]]
+
+    assert len(idents("--filter", 'tags:"listed"')) == 50
+    assert idents("--filter", 'tags:"listed" AND ident = "n-000*"', "--limit", "2") == ["n-0000", "n-0001"]
+    assert idents("--q", "N-119", "--sort", "-ident", "--limit", "3") == ["n-1199", "n-1198", "n-1197"]
+
+
+def test_a_page_says_that_there_is_more_and_all_follows_it(fleetroll: Fleetroll, thousand: None) -> None:
+    page = fleetroll("device", "list", "--filter", 'tags:"listed"')
+    assert len(page.out.splitlines()) == 51
+    assert "--all" in page.err
+    everything = fleetroll("device", "list", "--filter", 'tags:"listed"', "--all", "--json").lines()
+    assert [device["ident"] for device in everything] == [f"n-{number:04}" for number in range(1200)]
+    assert everything[7] == fleetroll("device", "get", "n-0007", "--json").json()
+    table = fleetroll("device", "list", "--filter", 'tags:"listed"', "--all")
+    assert sum(line.startswith("n-") for line in table.out.splitlines()) == 1200
+
+
+# --- what data may do to a terminal ----------------------------------------------------------------------------------
+
+HOSTILE = "[red]x[/] \x1b[31m \x1b]0;title\x07 \x9b2J \r\n\u202e [link=http://evil]y[/link]"
+
+
+def test_markup_in_a_name_is_shown_as_it_is(fleetroll: Fleetroll) -> None:
+    name = "[red]x[/red] [link=http://evil]y[/link] [/] :smile:"
+    fleetroll("device", "create", "marked", f"name={name}")
+    assert name in fleetroll("device", "list", "--q", "marked").out
+    assert name in fleetroll("device", "get", "marked").out
+
+
+DEVICE = {"ident": HOSTILE, "name": HOSTILE, HOSTILE: HOSTILE, "tags": [HOSTILE], "metadata": {HOSTILE: HOSTILE}}
+EVENT = {"id": 1, "at": HOSTILE, "type": HOSTILE, "name": HOSTILE, "actor": HOSTILE}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "body"),
+    [
+        (["device", "list"], 200, json.dumps({"devices": [DEVICE], "next_cursor": None})),
+        (["device", "get", "x"], 200, json.dumps(DEVICE)),
+        (["device", "get", "x"], 400, json.dumps({"code": HOSTILE, "detail": HOSTILE})),
+        (["event", "tail", "--count", "1"], 200, f"id: 1\ndata: {json.dumps(EVENT)}\n\n"),
+    ],
+    ids=["table", "record", "refusal", "event"],
+)
+def test_no_control_character_of_the_server_reaches_the_terminal(
+    fleetroll: Fleetroll, arguments: list[str], status: int, body: str
+) -> None:
+    with impostor(body.encode(), status) as url:
+        shown = fleetroll(*arguments, FLEETROLL_URL=url)
+    text = shown.out + shown.err
+    assert "[red]x[/]" in text
+    assert not [c for c in text if not c.isprintable() and c != "\n"]
+    assert r"\x1b[31m" in text
+
+
+def test_no_control_character_of_an_argument_comes_back(fleetroll: Fleetroll) -> None:
+    for arguments in (["device", "get", HOSTILE], ["group", "get", HOSTILE], ["device", "list", "--filter", HOSTILE]):
+        refused = fleetroll(*arguments)
+        assert refused.code in {1, 5}
+        assert "\x1b" not in refused.out + refused.err

@@ -1,0 +1,309 @@
+"""What a server does with the data directory it is given: it serves what is sound, and refuses the rest untouched.
+
+A refusal is one sentence and an exit code that a script can tell from others; nothing is made, mended or thrown away.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import pytest
+
+from fleetroll.core.query import Page, Sort
+from fleetroll.store import migrations, sqlite
+from fleetroll.store.port import Records
+from tests.support.app import ADMIN_KEY
+from tests.support.process import serving, start
+from tests.support.stores import NOW, device, document, organization
+
+DATABASE = "fleetroll.db"
+STORE, BUSY = 65, 75
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def attempt(data: Path) -> tuple[int, list[str], str]:
+    """Start a server that should refuse: its exit code, the lines it complained in, and what it announced."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "fleetroll", "serve", "--data", str(data), "--http", "127.0.0.1:0"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env={**os.environ, "FLEETROLL_ADMIN_KEY": ADMIN_KEY},
+    )
+    return ended.returncode, ended.stderr.splitlines(), ended.stdout
+
+
+def assert_refused(data: Path, code: int, about: str) -> None:
+    before = contents(data)
+    status, lines, announced = attempt(data)
+    assert status == code, lines
+    (sentence,) = lines
+    assert sentence.startswith("fleetroll: ")
+    assert sentence.endswith(".")
+    assert about in sentence
+    assert announced == ""
+    assert contents(data) == before
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory that a server has used and left."""
+    data = tmp_path_factory.mktemp("sound") / "data"
+    with serving(data):
+        pass
+    return data
+
+
+@pytest.fixture
+def data(sound: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "data"
+    copy.mkdir()
+    for name, content in contents(sound).items():
+        (copy / name).write_bytes(content)
+    return copy
+
+
+def test_a_server_leaves_a_directory_that_is_private_and_complete(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with serving(data):
+        assert stat.S_IMODE(data.stat().st_mode) == 0o700
+        assert all(stat.S_IMODE(file.stat().st_mode) & 0o077 == 0 for file in data.iterdir())
+    assert {file.name for file in data.iterdir()} == {"lock", "server.key", DATABASE}
+
+
+def test_a_second_server_is_refused_while_the_first_runs(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with serving(data):
+        code, (sentence,), _ = attempt(data)
+        assert code == BUSY
+        assert "in use by another fleetroll serve" in sentence
+    with serving(data):
+        pass
+
+
+def test_a_server_that_was_killed_leaves_no_lock(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    killed = start(data)
+    killed.popen.kill()
+    killed.popen.communicate()
+    with serving(data):
+        pass
+
+
+# --- what is not a store ---------------------------------------------------------------------------------------------
+
+
+def foreign(file: Path) -> None:
+    file.unlink()
+    other = apsw.Connection(str(file))
+    other.execute("CREATE TABLE mine (precious TEXT); INSERT INTO mine VALUES ('kept')")
+    other.close()
+
+
+def newer(file: Path) -> None:
+    known = len(migrations.load("sqlite"))
+    connection = apsw.Connection(str(file))
+    connection.execute(
+        f"PRAGMA journal_mode = DELETE; PRAGMA user_version = {known + 1}; PRAGMA journal_mode = WAL"
+    ).fetchall()
+    connection.close()
+
+
+def cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def cut_to(size: int) -> Callable[[Path], None]:
+    return lambda file: os.truncate(file, size)
+
+
+def garbage(file: Path) -> None:
+    file.write_bytes(random.Random(7).randbytes(file.stat().st_size))
+
+
+def overwrite(offset: int, content: bytes) -> Callable[[Path], None]:
+    def damage(file: Path) -> None:
+        with file.open("r+b") as stream:
+            stream.seek(offset)
+            stream.write(content)
+
+    return damage
+
+
+def zeroes_inside(file: Path) -> None:
+    overwrite(4096, bytes(8192))(file)
+
+
+def a_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("damage", "about"),
+    [
+        (Path.unlink, "is missing"),
+        (foreign, "is not a Fleetroll database"),
+        (newer, "Run a newer release"),
+        (cut, "damaged"),
+        (cut_to(0), "not a Fleetroll database"),
+        (cut_to(50), "not a Fleetroll database"),
+        (cut_to(4096), "damaged"),
+        (garbage, "damaged or not a database"),
+        (overwrite(0, b"XQLite format 3"), "damaged or not a database"),
+        (overwrite(16, b"\x00\x03"), "damaged or not a database"),
+        (overwrite(68, b"\x00\x00\x00\x00"), "is not a Fleetroll database"),
+        (zeroes_inside, "damaged"),
+    ],
+    ids=lambda case: getattr(case, "__name__", None),
+)
+def test_a_database_that_is_not_ours_or_not_whole_is_refused_untouched(
+    data: Path, damage: Callable[[Path], None], about: str
+) -> None:
+    damage(data / DATABASE)
+    assert_refused(data, STORE, about)
+
+
+def test_a_folder_in_the_place_of_the_database_is_refused(data: Path) -> None:
+    a_folder(data / DATABASE)
+    code, (sentence,), _ = attempt(data)
+    assert code == STORE
+    assert sentence.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("damage", "about"),
+    [
+        (Path.unlink, "is missing"),
+        (cut_to(0), "damaged"),
+        (cut_to(31), "damaged"),
+        (overwrite(0, b"not hexadecimal!"), "damaged"),
+    ],
+    ids=lambda case: getattr(case, "__name__", None),
+)
+def test_a_lost_or_damaged_server_key_is_refused_and_not_made_anew(
+    data: Path, damage: Callable[[Path], None], about: str
+) -> None:
+    damage(data / "server.key")
+    assert_refused(data, STORE, about)
+
+
+def test_a_directory_that_holds_something_else_is_refused_untouched(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "thesis.txt").write_text("precious")
+    code, (sentence,), _ = attempt(data)
+    assert code == STORE
+    assert "is not empty" in sentence
+    assert (data / "thesis.txt").read_text() == "precious"
+    assert DATABASE not in contents(data)
+
+
+# --- damage by chance ------------------------------------------------------------------------------------------------
+
+DEVICES = 40
+
+
+async def fill(file: Path) -> list[object]:
+    store = sqlite.open_store(file, create=True)
+
+    async def work(records: Records) -> int:
+        root = await records.organizations.insert(organization(None, "default"))
+        assert root is not None
+        new = [
+            device(f"device {number}", tags=("t", f"t{number}"), metadata=document(f'{{"text":"{"x" * 300}"}}'))
+            for number in range(DEVICES)
+        ]
+        await records.devices.insert_many(root.id, new, NOW)
+        return root.id
+
+    org = await store.write(work)
+    devices: list[object] = list(await store.scan.devices.page(org, None, Sort(), Page(1000)))
+    await store.close()
+    return devices
+
+
+async def open_and_read(file: Path) -> tuple[list[object], str | None]:
+    """What a store gives, or why it does not open."""
+    try:
+        store = sqlite.open_store(file, create=False)
+    except sqlite.Refused as refusal:
+        return [], str(refusal)
+    try:
+        return list(await store.scan.devices.page(1, None, Sort(), Page(1000))), None
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_damaged_file_is_refused_or_harmless(tmp_path: Path, seed: int) -> None:
+    """Bits of the header, page headers and b-tree pointers flipped at random: never a crash, never other devices."""
+    file = tmp_path / DATABASE
+    devices = asyncio.run(fill(file))
+    content = file.read_bytes()
+    chance = random.Random(f"{os.environ['FLEETROLL_SEED']} {seed}")
+    refused = 0
+    for _ in range(40):
+        damaged = bytearray(content)
+        page = chance.randrange(len(content) // 4096) * 4096
+        place = chance.choice([chance.randrange(100), page + chance.randrange(12), page + 12 + chance.randrange(20)])
+        damaged[place] ^= 1 << chance.randrange(8)
+        file.write_bytes(damaged)
+        found, refusal = asyncio.run(open_and_read(file))
+        if refusal is None:
+            assert found == devices
+        else:
+            refused += 1
+            assert refusal.endswith(".")
+            assert "\n" not in refusal
+            assert file.read_bytes() == damaged
+        for left in (f"{DATABASE}-wal", f"{DATABASE}-shm"):
+            (tmp_path / left).unlink(missing_ok=True)
+    assert refused
+
+
+# --- first start -----------------------------------------------------------------------------------------------------
+
+
+def test_a_first_start_that_broke_off_is_started_over(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "lock").touch()
+    (data / "first-start").touch()
+    (data / "server.key").write_text("half a k")
+    (data / DATABASE).write_bytes(b"SQLite format 3\x00 and no more")
+    (data / f"{DATABASE}-wal").write_bytes(b"half a page")
+    with serving(data):
+        pass
+    assert {file.name for file in data.iterdir()} == {"lock", "server.key", DATABASE}
+    with serving(data):
+        pass
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_first_start_killed_at_any_time_can_be_tried_again(tmp_path: Path, seed: int) -> None:
+    data = tmp_path / "data"
+    popen = subprocess.Popen(
+        [sys.executable, "-m", "fleetroll", "serve", "--data", str(data), "--http", "127.0.0.1:0"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "FLEETROLL_ADMIN_KEY": ADMIN_KEY},
+    )
+    steps = random.Random(seed).randrange(1, 5)
+    while popen.poll() is None and len(list(data.iterdir()) if data.exists() else ()) < steps:
+        pass
+    popen.send_signal(signal.SIGKILL)
+    popen.wait()
+    with serving(data):
+        assert (data / DATABASE).stat().st_size

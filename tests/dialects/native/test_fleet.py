@@ -1,0 +1,413 @@
+"""Many devices at once: import, export, and changes by filter, row by row and without half-truths."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleetroll.core import limits
+from tests.support.app import App, Response, running
+
+CSV = {"content-type": "text/csv"}
+NDJSON = {"content-type": "application/x-ndjson"}
+AWKWARD: list[dict[str, Any]] = [
+    {"ident": "=1+1", "name": "=cmd()", "kind": "+x", "tags": ["=t", "@u"]},
+    {"ident": "[x]", "name": "[not, a, list]", "tags": ["[a", "b]"], "owners": ["[c"]},
+    {"ident": 'say "hi"', "name": 'a,b;"c"\t'.strip(), "tags": ['"quoted"', "two words"]},
+    {
+        "ident": "a,b",
+        "metadata": {"note": 'line one\nline "two",\r\nline three', "empty": "", "list": [1, "x,y", None]},
+    },
+    {
+        "ident": "空 だ 😀",
+        "name": "Ä́",
+        "metadata": {"ключ": "значение\u2028"},
+        "owners": ["o,comma", "ann@example.com"],
+    },
+    {"ident": "numbers", "metadata": {"big": 2**64 - 1, "low": -(2**63), "float": 1.0, "tiny": 1e-300, "no": False}},
+    {"ident": "true", "name": "null", "kind": "0", "hardware_version": "1.10", "software": {"version": "1.10"}},
+    {
+        "ident": "'apostrophe",
+        "name": "-",
+        "schema": {"t": {"type": "number", "unit": "°C"}},
+        "config": {"a": {"b": []}},
+    },
+    {"ident": "empty"},
+    {"ident": "tab'\\", "metadata": {"deep": {"deeper": {"deepest": "\\n"}}, "": "no name"}},
+]
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with running(tmp_path / "data") as app:
+        yield app
+
+
+def load(app: App, rows: str | bytes | list[Any], query: str = "", **headers: str) -> Response:
+    if isinstance(rows, list):
+        rows = "".join(json.dumps(row) + "\n" for row in rows)
+    raw = rows.encode() if isinstance(rows, str) else rows
+    return app.request("POST", f"/v1/devices:import{query}", raw=raw, headers={**NDJSON, **headers})
+
+
+def load_csv(app: App, text: str | bytes, query: str = "") -> Response:
+    return load(app, text, query, **CSV)
+
+
+def outcomes(reply: Response) -> list[str]:
+    assert reply.status == 200, reply.body
+    return [row["outcome"] for row in reply.lines()]
+
+
+def everything(app: App) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in app.request("GET", "/v1/devices:export").body.splitlines()]
+
+
+def events(app: App) -> int:
+    found: list[Any] = [0]
+    for device in everything(app):
+        found += app.request("GET", f"/v1/devices/{device['ident']}/timeline").json().get("events", [])
+    return len(found)
+
+
+# --- import and export -----------------------------------------------------------------------------------------------
+
+
+def test_rows_create_update_or_leave_alone_and_say_which(app: App) -> None:
+    app.request("PUT", "/v1/devices/b", {"name": "old", "kind": "valve"})
+    rows = [{"ident": "a"}, {"ident": "b", "name": "new"}, {"ident": "b", "name": "new"}, {"ident": "c", "tags": ["x"]}]
+    reply = load(app, rows)
+    assert outcomes(reply) == ["created", "updated", "unchanged", "created"]
+    assert [(row["line"], row["ident"]) for row in reply.lines()] == [(1, "a"), (2, "b"), (3, "b"), (4, "c")]
+    kept = app.request("GET", "/v1/devices/b").json()
+    assert (kept["name"], kept["kind"]) == ("new", "valve")
+
+
+def test_a_row_that_fails_does_not_hold_up_the_others(app: App) -> None:
+    rows = [
+        '{"ident":"a"}',
+        "",
+        "  ",
+        "nonsense",
+        "[]",
+        "{}",
+        '{"ident":"b","colour":1}',
+        '{"ident":""}',
+        '{"ident":"c"}',
+    ]
+    reply = load(app, "\n".join(rows).encode() + b'\n\xff\n{"ident":"d"}')
+    assert [(row["line"], row["outcome"], row.get("error", {}).get("code")) for row in reply.lines()] == [
+        (1, "created", None),
+        (4, "failed", "invalid_json"),
+        (5, "failed", "invalid_body"),
+        (6, "failed", "invalid_body"),
+        (7, "failed", "invalid_body"),
+        (8, "failed", "invalid_ident"),
+        (9, "created", None),
+        (10, "failed", "invalid_json"),
+        (11, "created", None),
+    ]
+    assert [device["ident"] for device in everything(app)] == ["a", "c", "d"]
+
+
+@pytest.mark.parametrize("headers", [CSV, NDJSON])
+@pytest.mark.parametrize("body", [b"", b"\n", b"\r\n\r\n"])
+def test_an_import_of_nothing_reports_nothing(app: App, headers: dict[str, str], body: bytes) -> None:
+    reply = load(app, body, **headers)
+    assert (reply.status, reply.body) == (200, b"")
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
+def test_importing_what_was_exported_changes_nothing(app: App, form: str) -> None:
+    assert outcomes(load(app, AWKWARD)) == ["created"] * len(AWKWARD)
+    before = everything(app)
+    exported = app.request("GET", f"/v1/devices:export?format={form}")
+    again = load(app, exported.body, **(CSV if form == "csv" else NDJSON))
+    assert outcomes(again) == ["unchanged"] * len(AWKWARD)
+    assert everything(app) == before
+    assert [row["ident"] for row in again.lines()] == [row["ident"] for row in AWKWARD]
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
+def test_what_was_exported_makes_the_same_fleet_elsewhere(app: App, form: str) -> None:
+    load(app, AWKWARD)
+    app.request("POST", "/v1/organizations", {"slug": "copy"})
+    copy = {"Fleetroll-Organization": "copy"}
+    exported = app.request("GET", f"/v1/devices:export?format={form}")
+    load(app, exported.body, **copy, **(CSV if form == "csv" else NDJSON))
+    again = app.request("GET", "/v1/devices:export", headers=copy).lines()
+    own = {"id", "created_at", "updated_at"}
+    assert [{name: row[name] for name in row.keys() - own} for row in again] == [
+        {name: row[name] for name in row.keys() - own} for row in everything(app)
+    ]
+
+
+def test_csv_is_what_spreadsheets_read_and_write(app: App) -> None:
+    load(app, AWKWARD)
+    exported = app.request("GET", "/v1/devices:export", headers={"Accept": "text/csv"})
+    assert exported.headers["content-type"] == "text/csv; charset=utf-8"
+    records = list(csv.DictReader(io.StringIO(exported.body.decode(), newline="")))
+    assert [record["ident"] for record in records] == [row["ident"] for row in AWKWARD]
+    assert records[4]["owners"] == '["o,comma", "ann@example.com"]'
+    assert records[0]["tags"] == "=t,@u"
+    assert json.loads(records[3]["metadata"]) == AWKWARD[3]["metadata"]
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(records[0]), quoting=csv.QUOTE_ALL)
+    writer.writeheader()
+    writer.writerows(records)
+    assert outcomes(load_csv(app, "\ufeff" + text.getvalue())) == ["unchanged"] * len(AWKWARD)
+
+
+@pytest.mark.parametrize(
+    ("text", "results"),
+    [
+        ("ident\na\n", [(2, "created", None)]),
+        ("ident\na", [(2, "created", None)]),
+        ("\ufeffident,name\r\na,b\r\n", [(2, "created", None)]),
+        ("\n\nident\n\na\n\nb\n", [(5, "created", None), (7, "created", None)]),
+        ('ident,metadata.note\na,"two\nlines"\nb,x\n', [(2, "created", None), (4, "created", None)]),
+        ('ident,name\na,"two\nlines"\nb,x\n', [(2, "failed", "invalid_text"), (4, "created", None)]),
+        ("ident,name\na\nb,x\n", [(2, "failed", "invalid_csv"), (3, "created", None)]),
+        ("ident,name\na,b,c\n", [(2, "failed", "invalid_csv")]),
+        ('ident,name\na,b"c\n', [(2, "failed", "invalid_csv")]),
+        ('ident,name\na,"never closed\nb,x\n', [(2, "failed", "invalid_csv")]),
+        ('ident,name\na,"b"c\n', [(2, "failed", "invalid_csv")]),
+        ("ident,name\n,b\n", [(2, "failed", "invalid_body")]),
+        (
+            "ident,metadata\na,{\nb,[1]\nc,7\n",
+            [(2, "failed", "invalid_json"), (3, "failed", "invalid_body"), (4, "failed", "invalid_document")],
+        ),
+        ("name,ident\nx,a\n", [(2, "created", None)]),
+    ],
+)
+def test_csv_is_read_by_its_header_and_its_rows_are_told_by_their_first_line(
+    app: App, text: str, results: list[tuple[int, str, str | None]]
+) -> None:
+    found = load_csv(app, text).lines()
+    assert [(row["line"], row["outcome"], row.get("error", {}).get("code")) for row in found] == results
+
+
+@pytest.mark.parametrize(
+    ("header", "code", "field"),
+    [
+        ("ident,colour", "unknown_column", "colour"),
+        ("Ident", "unknown_column", "Ident"),
+        ("name,kind", "column_required", "ident"),
+        ("ident,name,ident", "invalid_csv", None),
+        ("ident,metadata,metadata.x", "invalid_csv", "metadata"),
+        ('ident,"name', "invalid_csv", None),
+    ],
+)
+def test_a_csv_header_that_no_row_can_satisfy_is_refused_before_any_row(
+    app: App, header: str, code: str, field: str | None
+) -> None:
+    refused = load_csv(app, f"{header}\na,b,c\n")
+    assert (refused.status, refused.json()["code"], refused.json().get("field")) == (400, code, field)
+    assert everything(app) == []
+
+
+def test_csv_cells_mean_what_their_columns_say(app: App) -> None:
+    text = 'ident,tags,owners,metadata.site,metadata.floor\na,"x, y",ann,"s,1",\nb,"[""p"",""q""]",,,2\n'
+    assert outcomes(load_csv(app, text)) == ["created", "created"]
+    first, second = everything(app)
+    assert (first["tags"], first["owners"], first["metadata"]) == (["x", "y"], ["ann"], {"site": "s,1"})
+    assert (second["tags"], second["owners"], second["metadata"]) == (["p", "q"], [], {"floor": "2"})
+
+
+def test_an_empty_cell_leaves_the_device_as_it_is(app: App) -> None:
+    app.request("PUT", "/v1/devices/a", {"name": "kept", "tags": ["x"], "metadata": {"a": 1}})
+    assert outcomes(load_csv(app, "ident,name,tags,metadata,kind\na,,,,valve\n")) == ["updated"]
+    device = app.request("GET", "/v1/devices/a").json()
+    assert (device["name"], device["tags"], device["metadata"], device["kind"]) == ("kept", ["x"], {"a": 1}, "valve")
+
+
+def test_create_only_refuses_devices_that_exist_even_if_the_same_file_made_them(app: App) -> None:
+    app.request("PUT", "/v1/devices/old", {})
+    reply = load(app, [{"ident": "old", "name": "x"}, {"ident": "new"}, {"ident": "new"}], "?mode=create")
+    assert outcomes(reply) == ["failed", "created", "failed"]
+    assert {row["error"]["code"] for row in reply.lines() if "error" in row} == {"ident_taken"}
+    assert app.request("GET", "/v1/devices/old").json()["name"] is None
+
+
+def test_the_last_of_several_rows_for_one_device_wins_across_batches_and_unicode_forms(app: App) -> None:
+    rows = [{"ident": "caf\u00e9", "name": "first"}]
+    rows += [{"ident": f"n{number}"} for number in range(2 * limits.BULK_BATCH)]
+    rows += [{"ident": "cafe\u0301", "name": "second"}, {"ident": "n3", "kind": "k"}, {"ident": "n3", "name": "m"}]
+    assert outcomes(load(app, rows))[-3:] == ["updated", "updated", "updated"]
+    assert app.request("GET", "/v1/devices/caf%C3%A9").json()["name"] == "second"
+    both = app.request("GET", "/v1/devices/n3").json()
+    assert (both["kind"], both["name"]) == ("k", "m")
+
+
+def test_a_dry_run_tells_what_would_happen_and_changes_nothing(app: App) -> None:
+    app.request("PUT", "/v1/devices/b", {"name": "old"})
+    before, told = everything(app), events(app)
+    rows = [{"ident": "a", "owners": ["new owner"]}, {"ident": "b", "name": "new"}, {"ident": "a"}, {"ident": ""}]
+    assert outcomes(load(app, rows, "?dry_run=true")) == ["created", "updated", "unchanged", "failed"]
+    assert (everything(app), events(app)) == (before, told)
+    assert app.request("GET", "/v1/owners").json()["owners"] == []
+    assert app.request("GET", "/v1/organizations/self").json()["usage"]["devices"] == 1
+
+
+def test_a_quota_met_in_the_middle_fails_only_the_rows_beyond_it(app: App) -> None:
+    app.request("POST", "/v1/organizations", {"slug": "small", "quotas": {"devices": 3}})
+    small = {"Fleetroll-Organization": "small"}
+    app.request("PUT", "/v1/devices/a", {}, headers=small)
+    rows = [{"ident": ident} for ident in ("b", "a", "c", "d", "e", "a", "b")]
+    reply = load(app, rows, **small)
+    assert outcomes(reply) == ["created", "unchanged", "created", "failed", "failed", "unchanged", "unchanged"]
+    assert {row["error"]["code"] for row in reply.lines() if "error" in row} == {"quota_exceeded"}
+    assert app.request("GET", "/v1/organizations/small").json()["usage"]["devices"] == 3
+
+
+def test_one_line_that_is_too_long_fails_alone_wherever_it_lies(app: App) -> None:
+    long = json.dumps({"ident": "long", "metadata": {"x": "y" * limits.MAX_IMPORT_LINE}})
+    reply = load(app, f'{{"ident":"a"}}\n{long}\n{{"ident":"b"}}\n{long}')
+    assert [row.get("error", {}).get("code") for row in reply.lines()] == [None, "line_too_long", None, "line_too_long"]
+    assert [device["ident"] for device in everything(app)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [("?mode=merge", "invalid_parameter"), ("?dry_run=1", "invalid_parameter"), ("?colour=red", "unknown_parameter")],
+)
+def test_an_import_that_is_asked_for_wrongly_is_refused(app: App, query: str, code: str) -> None:
+    refused = load(app, [{"ident": "a"}], query)
+    assert (refused.status, refused.json()["code"]) == (400, code)
+    assert everything(app) == []
+
+
+@pytest.mark.parametrize(
+    ("media_type", "status"),
+    [
+        ("text/csv; charset=utf-8; header=present", 200),
+        ("text/csv; header=present", 200),
+        ("TEXT/CSV", 200),
+        ("text/csv; header=present; charset=latin-1", 415),
+        ("text/plain", 415),
+        ("application/json", 415),
+        ("", 415),
+    ],
+)
+def test_an_import_says_what_it_is(app: App, media_type: str, status: int) -> None:
+    assert load(app, b"ident\na\n", **{"content-type": media_type}).status == status
+
+
+def test_an_export_is_complete_filtered_and_in_the_order_of_creation(app: App) -> None:
+    count = 1_050  # more than one page of the walk
+    load(app, [{"ident": f"n{number}", "tags": ["odd"] if number % 2 else []} for number in range(count)])
+    assert [device["ident"] for device in everything(app)] == [f"n{number}" for number in range(count)]
+    odd = app.request("GET", "/v1/devices:export?filter=tags:odd&q=N10").lines()
+    assert [device["ident"] for device in odd] == ["n101", "n103", "n105", "n107", "n109"] + [
+        f"n{number}" for number in range(1001, 1050, 2)
+    ]
+    empty = app.request("GET", "/v1/devices:export?format=csv&filter=tags:none").body.decode()
+    assert empty.splitlines()[1:] == []
+    assert empty.startswith("id,ident,")
+
+
+def test_head_of_an_export_has_no_body(app: App) -> None:
+    load(app, AWKWARD)
+    head = app.request("HEAD", "/v1/devices:export?format=csv")
+    assert (head.status, head.headers["content-type"], head.body) == (200, "text/csv; charset=utf-8", b"")
+
+
+# --- changes by filter -----------------------------------------------------------------------------------------------
+
+SWEEPS: list[tuple[str, dict[str, Any]]] = [
+    ("update", {"set": {"kind": "k"}}),
+    ("tag", {"add": ["new"]}),
+    ("delete", {}),
+]
+
+
+@pytest.fixture
+def fleet(app: App) -> App:
+    load(app, [{"ident": "a", "tags": ["x", "y"]}, {"ident": "b", "tags": ["x"]}, {"ident": "c", "name": "spare"}])
+    return app
+
+
+@pytest.mark.parametrize(("verb", "body"), SWEEPS)
+def test_every_device_must_be_meant(fleet: App, verb: str, body: dict[str, Any]) -> None:
+    before = everything(fleet)
+    for scope in ({}, {"filter": ""}, {"all": False}, {"filter": "tags:x", "all": True}, {"filter": " "}):
+        refused = fleet.request("POST", f"/v1/devices:{verb}", body | scope)
+        assert (refused.status, refused.json()["code"]) == (400, "filter_required"), scope
+    wrong = fleet.request("POST", f"/v1/devices:{verb}", body | {"filter": "colour = red"})
+    assert (wrong.status, wrong.json()["code"]) == (400, "invalid_filter")
+    assert everything(fleet) == before
+    assert len(outcomes(fleet.request("POST", f"/v1/devices:{verb}", body | {"all": True}))) == 3
+
+
+@pytest.mark.parametrize(("verb", "body"), SWEEPS)
+def test_a_dry_run_of_a_sweep_reports_the_same_and_changes_nothing(fleet: App, verb: str, body: dict[str, Any]) -> None:
+    before = everything(fleet)
+    wanted = body | {"filter": "tags:x"}
+    rehearsed = fleet.request("POST", f"/v1/devices:{verb}", wanted | {"dry_run": True}).lines()
+    assert everything(fleet) == before
+    assert fleet.request("POST", f"/v1/devices:{verb}", wanted).lines() == rehearsed
+    assert everything(fleet) != before
+    assert [(row["outcome"], row["ident"]) for row in rehearsed] == [
+        ("deleted" if verb == "delete" else "updated", ident) for ident in "ab"
+    ]
+
+
+def test_an_update_sets_members_of_what_the_filter_finds(fleet: App) -> None:
+    body = {"set": {"kind": "valve", "tags": ["z"], "name": None}, "filter": "tags:y OR name:spare"}
+    assert outcomes(fleet.request("POST", "/v1/devices:update", body)) == ["updated", "updated"]
+    assert [(d["kind"], d["tags"], d["name"]) for d in everything(fleet)] == [
+        ("valve", ["z"], None),
+        (None, ["x"], None),
+        ("valve", ["z"], None),
+    ]
+    unchanged = {"set": {"kind": "valve"}, "filter": "kind = valve"}
+    assert outcomes(fleet.request("POST", "/v1/devices:update", unchanged)) == ["unchanged", "unchanged"]
+
+
+def test_tags_are_added_and_removed_and_each_device_answers_for_itself(fleet: App) -> None:
+    full = [f"t{number}" for number in range(limits.MAX_TAGS)]
+    fleet.request("PUT", "/v1/devices/full", {"tags": full})
+    reply = fleet.request("POST", "/v1/devices:tag", {"add": ["new"], "remove": ["x"], "all": True})
+    assert [(row["ident"], row["outcome"]) for row in reply.lines()] == [
+        ("a", "updated"),
+        ("b", "updated"),
+        ("c", "updated"),
+        ("full", "failed"),
+    ]
+    assert reply.lines()[3]["error"]["code"] == "too_many"
+    assert [device["tags"] for device in everything(fleet)] == [["y", "new"], ["new"], ["new"], full]
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "code"),
+    [
+        ("update", {"set": {"ident": "same"}, "all": True}, "read_only"),
+        ("update", {"set": {"colour": "red"}, "all": True}, "invalid_body"),
+        ("update", {"all": True}, "invalid_body"),
+        ("tag", {"all": True}, "nothing_to_do"),
+        ("tag", {"add": ["a,b"], "all": True}, "invalid_tag"),
+        ("delete", {"all": True, "colour": "red"}, "invalid_body"),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_refused_as_a_whole(fleet: App, verb: str, body: dict[str, Any], code: str) -> None:
+    before = everything(fleet)
+    refused = fleet.request("POST", f"/v1/devices:{verb}", body)
+    assert (refused.status, refused.json()["code"]) == (400, code)
+    assert everything(fleet) == before
+
+
+def test_a_sweep_changes_devices_that_leave_the_filter_by_it_once(app: App) -> None:
+    load(app, [{"ident": f"n{number}", "tags": ["old"]} for number in range(2 * limits.BULK_BATCH + 7)])
+    reply = app.request("POST", "/v1/devices:tag", {"remove": ["old"], "filter": "tags:old"})
+    assert outcomes(reply) == ["updated"] * (2 * limits.BULK_BATCH + 7)
+    assert app.request("GET", "/v1/devices?filter=tags:old").json()["devices"] == []
+
+
+def test_a_sweep_deletes_all_that_match_and_frees_their_quota(fleet: App) -> None:
+    assert outcomes(fleet.request("POST", "/v1/devices:delete", {"filter": "tags:x"})) == ["deleted", "deleted"]
+    assert [device["ident"] for device in everything(fleet)] == ["c"]
+    assert fleet.request("GET", "/v1/organizations/self").json()["usage"]["devices"] == 1

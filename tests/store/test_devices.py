@@ -1,0 +1,340 @@
+"""Devices: who is the same device, what guards a change, what a page holds and in which order."""
+
+from typing import Any
+
+import pytest
+
+from fleetroll.core import limits
+from fleetroll.core.faults import Fault
+from fleetroll.core.fields import DEVICE_FIELDS, sort_value
+from fleetroll.core.lifecycle import Status
+from fleetroll.core.model import Counts, Device, NewDevice
+from fleetroll.core.query import Comparison, Operator, Page, Sort
+from fleetroll.store.port import Records, Store
+from tests.support.stores import NOW, changed, device, document, plant
+
+pytestmark = pytest.mark.anyio
+
+COMPOSED, DECOMPOSED = "caf\u00e9-1", "cafe\u0301-1"
+FULL = NewDevice(
+    ident='pump "7" \\ 100%_Ω\u2028',
+    name="Ünïcode 😀 name",
+    kind="pump",
+    hardware_version="rev C",
+    software=document('{"version":"1.2"}'),
+    metadata=document('{"b":1,"a":{"deep":[1,2.5,null,true,"\\u0001"]},"big":18446744073709551615}'),
+    tags=("production", "eu west", "ünï"),
+    owners=("ann@example.com", "bob@example.com"),
+    schema=document('{"temperature":{"type":"number"}}'),
+    config=document('{"interval":60}'),
+    extras=document('{"vendor":{"x":1}}'),
+)
+SORTABLE = [field.name for field in DEVICE_FIELDS.values() if field.sortable]
+
+
+async def inserted(store: Store, org: int, *new: NewDevice, **later: Any) -> list[Device]:
+    async def work(records: Records) -> list[Device]:
+        return [await plant(records, org, one, **later) for one in new]
+
+    return await store.write(work)
+
+
+async def idents(store: Store, org: int, wanted: Comparison) -> list[str]:
+    return [found.ident for found in await store.scan.devices.page(org, wanted, Sort(), Page(100))]
+
+
+async def members(store: Store, org: int, field: str, name: str) -> list[str]:
+    """The devices with a tag or an owner, looked up by its index and again from the devices themselves."""
+    wanted = Comparison(field, Operator.HAS, name)
+    by_id = await idents(store, org, wanted)
+    by_ident = await store.scan.devices.page(org, wanted, Sort("ident"), Page(100))
+    assert sorted(by_id) == [found.ident for found in by_ident]
+    assert await store.scan.devices.count(org, wanted) == len(by_id)
+    return by_id
+
+
+async def test_a_new_device_is_kept_as_it_was_given(store: Store, org: int) -> None:
+    made = await store.write(lambda records: records.devices.insert(org, FULL, NOW))
+    assert made is not None
+    assert (made.org, made.status, made.revision, made.connected) == (org, Status.NO_IDENTITY, 1, False)
+    assert (made.created_at, made.updated_at, made.last_seen, made.activated_at) == (NOW, NOW, None, None)
+    assert all(getattr(made, name) == getattr(FULL, name) for name in NewDevice.__struct_fields__)
+    assert await store.read.devices.get(org, FULL.ident) == made
+    assert await store.read.devices.by_id(org, made.id) == made
+
+
+async def test_devices_inserted_together_are_those_inserted_one_by_one(store: Store, org: int) -> None:
+    new = [FULL, device("plain"), device("tagged", tags=("production",), owners=("ann@example.com",))]
+    one_by_one = await inserted(store, org, *new)
+    twins = [device(f"{one.ident}'", **{n: getattr(one, n) for n in one.__struct_fields__[1:]}) for one in new]
+    together = await store.write(lambda records: records.devices.insert_many(org, twins, NOW), bulk=True)
+    assert [twin.ident for twin in together] == [twin.ident for twin in twins]
+    assert [twin.id for twin in together] == [one.id + len(new) for one in one_by_one]
+    for one, twin in zip(one_by_one, together, strict=True):
+        stored = await store.read.devices.get(org, twin.ident)
+        assert stored == twin
+        for name in Device.__struct_fields__:
+            assert name in {"id", "ident"} or getattr(one, name) == getattr(twin, name)
+    assert await members(store, org, "tags", "production") == [FULL.ident, "tagged", twins[0].ident, "tagged'"]
+    assert await members(store, org, "owners", "ann@example.com") == [FULL.ident, "tagged", twins[0].ident, "tagged'"]
+    assert await idents(store, org, Comparison("ident", Operator.CONTAINS, "AGGED'")) == ["tagged'"]
+
+
+async def test_inserting_nobody_inserts_nobody(store: Store, org: int) -> None:
+    assert await store.write(lambda records: records.devices.insert_many(org, [], NOW)) == []
+    assert await store.scan.devices.count(org, None) == 0
+
+
+async def test_an_id_is_never_given_twice(store: Store, org: int) -> None:
+    first, second = await inserted(store, org, device("a"), device("b"))
+    await store.write(lambda records: records.devices.delete(second))
+    (third,) = await inserted(store, org, device("c"))
+    (fourth,) = await store.write(lambda records: records.devices.insert_many(org, [device("d")], NOW))
+    await store.write(lambda records: records.devices.delete(fourth))
+    (fifth,) = await store.write(lambda records: records.devices.insert_many(org, [device("e")], NOW))
+    assert first.id < second.id < third.id < fourth.id < fifth.id
+
+
+@pytest.mark.parametrize(("kept", "twin"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED), ("a", "a")])
+async def test_an_identifier_is_taken_in_every_form_that_equals_it(
+    store: Store, org: int, elsewhere: int, kept: str, twin: str
+) -> None:
+    (made,) = await inserted(store, org, device(kept))
+    assert await store.write(lambda records: records.devices.insert(org, device(twin), NOW)) is None
+    assert await store.read.devices.get(org, twin) == made
+    assert made.ident == kept
+    assert list(await store.read.devices.by_idents(org, [twin])) in ([COMPOSED], ["a"])
+    assert await idents(store, org, Comparison("ident", Operator.EQ, twin)) == [kept]
+    (other,) = await inserted(store, elsewhere, device(twin))
+    assert other.id != made.id
+
+
+async def test_identifiers_that_differ_in_case_or_compatibility_are_two(store: Store, org: int) -> None:
+    twins = ["pump", "Pump", "\u2460", "1", "stra\u00dfe", "strasse", "\uff41", "a", "a.", "a\u200d"]
+    await inserted(store, org, *map(device, twins))
+    for ident in twins:
+        found = await store.read.devices.get(org, ident)
+        assert found is not None
+        assert found.ident == ident
+
+
+async def test_many_are_found_by_their_identifiers(store: Store, org: int, elsewhere: int) -> None:
+    made = await inserted(store, org, *(device(f"d{number}") for number in range(40)))
+    await inserted(store, elsewhere, device("d41"))
+    wanted = [f"d{number}" for number in range(0, 80, 3)]
+    found = await store.read.devices.by_idents(org, wanted)
+    assert found == {one.ident: one for one in made if one.ident in wanted}
+    assert await store.read.devices.by_idents(org, []) == {}
+
+
+async def test_a_change_is_written_over_the_revision_it_was_made_from(store: Store, org: int) -> None:
+    (was,) = await inserted(store, org, FULL)
+    now = changed(
+        was,
+        ident="renamed",
+        name=None,
+        kind=None,
+        hardware_version=None,
+        software=None,
+        metadata=document('{"now":true}'),
+        schema=document("{}"),
+        config=document('{"interval":61}'),
+        extras=document("{}"),
+        status=Status.ACTIVE,
+        connected=True,
+        last_seen=NOW + 5,
+        activated_at=NOW + 4,
+    )
+    assert await store.write(lambda records: records.devices.replace(was, now))
+    assert await store.read.devices.get(org, "renamed") == now
+    assert await store.read.devices.get(org, FULL.ident) is None
+    assert not await store.write(lambda records: records.devices.replace(was, changed(was, kind="other")))
+    assert not await store.write(lambda records: records.devices.replace(was, changed(was, name="other")))
+    assert not await store.write(lambda records: records.devices.delete(was))
+    assert await store.read.devices.by_id(org, was.id) == now
+
+
+async def test_a_device_that_is_gone_cannot_be_changed_or_deleted(store: Store, org: int) -> None:
+    (was,) = await inserted(store, org, device("a", tags=("t",)))
+    assert await store.write(lambda records: records.devices.delete(was))
+    (again,) = await inserted(store, org, device("a"))
+    for now in (changed(was, kind="k"), changed(was, name="n"), changed(was, ident="b", tags=("u",))):
+        assert not await store.write(lambda records, now=now: records.devices.replace(was, now))
+    assert not await store.write(lambda records: records.devices.delete(was))
+    assert await store.read.devices.by_id(org, again.id) == again
+    assert await members(store, org, "tags", "t") == []
+
+
+@pytest.mark.parametrize("other", ["taken", COMPOSED])
+async def test_a_device_cannot_take_the_identifier_of_another(store: Store, org: int, other: str) -> None:
+    (was, _) = await inserted(store, org, device("a"), device(other))
+    now = changed(was, ident=DECOMPOSED if other == COMPOSED else other, tags=("t",))
+    with pytest.raises(Fault) as refusal:
+        await store.write(lambda records: records.devices.replace(was, now))
+    assert (refusal.value.kind.value, refusal.value.code) == ("conflict", "ident_taken")
+    assert await store.read.devices.by_id(org, was.id) == was
+    assert await members(store, org, "tags", "t") == []
+
+
+async def test_a_device_may_take_another_form_of_its_own_identifier(store: Store, org: int) -> None:
+    (was,) = await inserted(store, org, device(COMPOSED))
+    now = changed(was, ident=DECOMPOSED)
+    assert await store.write(lambda records: records.devices.replace(was, now))
+    assert await store.read.devices.get(org, COMPOSED) == now
+
+
+@pytest.mark.parametrize("field", ["tags", "owners"])
+async def test_tags_and_owners_are_found_as_the_device_last_had_them(
+    store: Store, org: int, elsewhere: int, field: str
+) -> None:
+    a, b = await inserted(store, org, device("a", **{field: ("x", "y")}), device("b", **{field: ("y", "Y")}))
+    await inserted(store, elsewhere, device("c", **{field: ("x", "y")}))
+    now = changed(a, **{field: ("z", "y")})
+    assert await store.write(lambda records: records.devices.replace(a, now))
+    assert [await members(store, org, field, name) for name in "xyYz"] == [[], ["a", "b"], ["b"], ["a"]]
+    assert getattr(await store.read.devices.by_id(org, a.id), field) == ("z", "y")
+    await store.write(lambda records: records.devices.delete(b))
+    assert [await members(store, org, field, name) for name in "yY"] == [["a"], []]
+    assert (await store.scan.devices.counts(org)).by_tag == ({"z": 1, "y": 1} if field == "tags" else {})
+    assert await members(store, elsewhere, field, "x") == ["c"]
+
+
+async def test_a_name_is_searched_as_it_now_is(store: Store, org: int) -> None:
+    (was,) = await inserted(store, org, device("a", name="boiler room"))
+    now = changed(was, name="pump house")
+    await store.write(lambda records: records.devices.replace(was, now))
+    assert await idents(store, org, Comparison("name", Operator.CONTAINS, "BOILER")) == []
+    assert await idents(store, org, Comparison("name", Operator.CONTAINS, "PUMP")) == ["a"]
+    await store.write(lambda records: records.devices.delete(now))
+    assert await idents(store, org, Comparison("name", Operator.CONTAINS, "PUMP")) == []
+
+
+async def test_a_device_moves_with_its_links(store: Store, org: int, elsewhere: int) -> None:
+    (was,) = await inserted(store, org, FULL)
+    now = changed(was, org=elsewhere)
+    assert await store.write(lambda records: records.devices.move(was, now))
+    assert await store.read.devices.by_id(elsewhere, was.id) == now
+    assert await store.read.devices.by_id(org, was.id) is None
+    assert await store.read.devices.get(org, FULL.ident) is None
+    for field, name in (("tags", "production"), ("owners", "ann@example.com")):
+        assert await members(store, org, field, name) == []
+        assert await members(store, elsewhere, field, name) == [FULL.ident]
+    assert not await store.write(lambda records: records.devices.move(was, changed(was, org=elsewhere)))
+
+
+async def test_no_verb_reaches_a_device_of_another_organization(store: Store, org: int, elsewhere: int) -> None:
+    (theirs,) = await inserted(store, elsewhere, device("theirs", tags=("t",), owners=("o",)))
+    claimed = changed(theirs, org=org)
+    forged = Device(**{name: getattr(theirs, name) for name in Device.__struct_fields__} | {"org": org})
+    assert await store.read.devices.get(org, "theirs") is None
+    assert await store.read.devices.by_id(org, theirs.id) is None
+    assert await store.read.devices.by_idents(org, ["theirs"]) == {}
+    assert await store.scan.devices.page(org, None, Sort(), Page(10)) == []
+    assert await store.scan.devices.count(org, None) == 0
+    assert not await store.write(lambda records: records.devices.replace(forged, claimed))
+    assert not await store.write(lambda records: records.devices.delete(forged))
+    assert not await store.write(lambda records: records.devices.move(forged, changed(forged)))
+    assert await store.read.devices.by_id(elsewhere, theirs.id) == theirs
+
+
+# --- pages -----------------------------------------------------------------------------------------------------------
+
+
+async def assorted(store: Store, org: int) -> list[Device]:
+    """Devices that tie, differ and lack a value in every sortable field."""
+    texts = [None, "b", "a", "B", "\u00e9", "\U0001f600", "\uffff", "b", None]
+
+    async def work(records: Records) -> list[Device]:
+        return [
+            await plant(
+                records,
+                org,
+                device(f"d-{'zyx'[number % 3]}{number}", name=text, kind=texts[-1 - number]),
+                status=list(Status)[number % 4],
+                last_seen=None if number % 3 == 0 else NOW + number // 2,
+                created_at=NOW,
+                updated_at=NOW + 10 - number // 2,
+            )
+            for number, text in enumerate(texts)
+        ]
+
+    return await store.write(work)
+
+
+def in_order(devices: list[Device], sort: Sort) -> list[Device]:
+    """By the words of the port: the field's value, then the id; those without the field last, either way."""
+    by_id = sorted(devices, key=lambda one: one.id, reverse=sort.descending)
+    present = [one for one in by_id if sort_value(one, sort.field) is not None]
+    present.sort(key=lambda one: sort_value(one, sort.field), reverse=sort.descending)
+    return present + [one for one in by_id if sort_value(one, sort.field) is None]
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("field", SORTABLE)
+async def test_pages_follow_each_other_in_every_order(store: Store, org: int, field: str, descending: bool) -> None:
+    await assorted(store, org)
+    sort = Sort(field, descending)
+    whole = await store.scan.devices.page(org, None, sort, Page(100))
+    assert [one.ident for one in whole] == [one.ident for one in in_order(whole, sort)]
+    assert len(whole) == 9
+    for size in (1, 2, 4, 9):
+        met: list[Device] = []
+        after = None
+        while page := await store.scan.devices.page(org, None, sort, Page(size, after)):
+            assert len(page) == min(size, 9 - len(met))
+            met += page
+            after = (sort_value(page[-1], field), page[-1].id)
+        assert met == whole
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("field", SORTABLE)
+async def test_a_page_continues_after_a_device_that_is_gone(
+    store: Store, org: int, field: str, descending: bool
+) -> None:
+    devices = await assorted(store, org)
+    sort = Sort(field, descending)
+    ordered = await store.scan.devices.page(org, None, sort, Page(100))
+    for position, last in enumerate(ordered):
+        after = (sort_value(last, field), last.id)
+        gone = next(one for one in devices if one.id == last.id)
+        await store.write(lambda records, gone=gone: records.devices.delete(gone))
+        assert await store.scan.devices.page(org, None, sort, Page(100, after)) == ordered[position + 1 :]
+
+
+async def test_a_page_in_order_of_id_needs_no_value_to_continue(store: Store, org: int) -> None:
+    made = await inserted(store, org, device("b"), device("a"))
+    assert await store.scan.devices.page(org, None, Sort(), Page(5, (None, made[0].id))) == made[1:]
+
+
+async def test_each_way_of_reading_gives_the_same_page(store: Store, org: int) -> None:
+    made = await assorted(store, org)
+    for records in (store.read, store.scan, store.bulk):
+        assert await records.devices.page(org, None, Sort(), Page(100)) == made
+        assert await records.devices.count(org, None) == len(made)
+        assert await records.devices.by_id(org, made[3].id) == made[3]
+
+
+async def test_counts_answer_the_usual_questions(store: Store, org: int, elsewhere: int) -> None:
+    assert await store.scan.devices.counts(org) == Counts(0, {}, {}, {}, {"true": 0, "false": 0})
+    await inserted(store, org, device("a", kind="pump", tags=("x", "y")), device("b", tags=("x",)))
+    await inserted(store, org, device("c", kind="pump"), status=Status.ACTIVE, connected=True)
+    await inserted(store, elsewhere, device("d", kind="valve", tags=("x",)), connected=True)
+    assert await store.scan.devices.counts(org) == Counts(
+        3, {"NO_IDENTITY": 2, "ACTIVE": 1}, {"pump": 2, "": 1}, {"x": 2, "y": 1}, {"true": 1, "false": 2}
+    )
+
+
+async def test_counts_name_the_most_frequent_tags(store: Store, org: int) -> None:
+    per_device = 50
+    devices = [
+        device(f"d{number}", tags=tuple(f"t{number * per_device + tag:05}" for tag in range(per_device)))
+        for number in range(limits.MAX_COUNTED_TAGS // per_device)
+    ]
+    twice = device("twice", tags=("t00000", "z-last"))
+    again = device("again", tags=("z-last",))
+    await store.write(lambda records: records.devices.insert_many(org, [*devices, twice, again], NOW))
+    by_tag = (await store.scan.devices.counts(org)).by_tag
+    assert len(by_tag) == limits.MAX_COUNTED_TAGS
+    assert (by_tag["t00000"], by_tag["z-last"]) == (2, 2)
+    assert f"t{limits.MAX_COUNTED_TAGS - 1:05}" not in by_tag

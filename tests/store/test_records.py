@@ -1,0 +1,345 @@
+"""The nouns beside devices: organizations, keys, named records, the timeline, quotas and stored replies."""
+
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from fleetroll.core.model import Event, FieldKind, KeyKind, NewEvent, Organization
+from fleetroll.core.policy import Role
+from fleetroll.store.port import Identity, Records, Replay, Store
+from tests.support.stores import NOW, document, event, group, key, metadata_field, organization, owner
+
+pytestmark = pytest.mark.anyio
+
+NO_QUOTA = 1 << 62
+
+
+# --- organizations ---------------------------------------------------------------------------------------------------
+
+
+async def below(store: Store, parent: Organization | None, slug: str, **members: Any) -> Organization:
+    stored = await store.write(lambda records: records.organizations.insert(organization(parent, slug, **members)))
+    assert stored is not None
+    return stored
+
+
+async def test_an_organization_is_kept_with_its_lineage(store: Store, root: Organization) -> None:
+    child = await below(store, root, "child", name="Child Ω", disabled=True, quotas={"devices": 7})
+    grandchild = await below(store, child, "child")
+    assert child.lineage == (root.id, child.id)
+    assert grandchild.lineage == (root.id, child.id, grandchild.id)
+    assert (child.parent, child.name, child.disabled, child.quotas) == (root.id, "Child Ω", True, {"devices": 7})
+    for one in (root, child, grandchild):
+        assert await store.read.organizations.get(one.id) == one
+    assert await store.read.organizations.child(root.id, "child") == child
+    assert await store.read.organizations.child(child.id, "child") == grandchild
+    assert await store.read.organizations.child(grandchild.id, "child") is None
+    assert await store.read.organizations.get(grandchild.id + 1) is None
+
+
+async def test_a_slug_is_taken_only_beside_its_like(store: Store, root: Organization) -> None:
+    child = await below(store, root, "a")
+    for parent, slug in ((root, "a"), (None, "default")):
+        new = organization(parent, slug)
+        assert await store.write(lambda records, new=new: records.organizations.insert(new)) is None
+    assert await below(store, root, "A") != child
+    assert await below(store, child, "a") != child
+
+
+async def test_children_come_by_slug_in_byte_order(store: Store, root: Organization) -> None:
+    for slug in ("b", "a", "_", "B", "a-1", "aa", "9"):
+        await below(store, root, slug)
+    nested = await store.read.organizations.child(root.id, "a")
+    await below(store, nested, "c")
+    everything = [one.slug for one in await store.scan.organizations.children(root.id, "", 100)]
+    assert everything == ["9", "B", "_", "a", "a-1", "aa", "b"]
+    assert [one.slug for one in await store.scan.organizations.children(root.id, "B", 3)] == ["_", "a", "a-1"]
+    assert await store.scan.organizations.children(root.id, "b", 3) == []
+
+
+async def test_an_organization_is_replaced_over_the_revision_before(store: Store, root: Organization) -> None:
+    child = await below(store, root, "child")
+    now = structs.replace(
+        child, name="New", disabled=True, quotas={"keys": 1}, updated_at=NOW + 1, revision=child.revision + 1
+    )
+    assert await store.write(lambda records: records.organizations.replace(now))
+    assert not await store.write(lambda records: records.organizations.replace(now))
+    assert await store.read.organizations.get(child.id) == now
+    gone = structs.replace(now, id=child.id + 100, revision=3)
+    assert not await store.write(lambda records: records.organizations.replace(gone))
+
+
+async def test_a_deleted_organization_leaves_nothing_behind(store: Store, root: Organization, elsewhere: int) -> None:
+    child = await below(store, root, "child")
+
+    async def furnish(records: Records) -> None:
+        for org in (child.id, elsewhere):
+            await records.keys.insert(key(org), f"prefix-{org}", "digest")
+            await records.usage.add(org, "keys", 1, 10)
+            await records.timeline.append([event(org, 1)])
+
+    await store.write(furnish)
+    await store.write(lambda records: records.organizations.delete(child.id))
+    assert await store.read.organizations.get(child.id) is None
+    assert await store.read.keys.identify(f"prefix-{child.id}") is None
+    assert await store.read.usage.of(child.id) == {}
+    assert await store.read.timeline.since(child.id, 0, 10) == []
+    assert await store.read.keys.identify(f"prefix-{elsewhere}") is not None
+    assert await store.read.usage.of(elsewhere) == {"keys": 1}
+    assert len(await store.read.timeline.since(elsewhere, 0, 10)) == 1
+    again = await below(store, root, "child")
+    assert again.id > child.id
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_key_is_identified_with_its_organization(store: Store, root: Organization, elsewhere: int) -> None:
+    new = key(
+        elsewhere,
+        name="ci",
+        kind=KeyKind.OAUTH,
+        role=Role.OPERATOR,
+        scopes=("devices:read", "devices:write"),
+        expires_at=NOW + 9,
+    )
+    made = await store.write(lambda records: records.keys.insert(new, "prefix", "digest"))
+    assert made == structs.replace(new, id=made.id)
+    home = await store.read.organizations.get(elsewhere)
+    assert await store.read.keys.identify("prefix") == Identity(made, "digest", home)
+    assert await store.read.keys.get(elsewhere, made.id) == made
+    assert await store.read.keys.get(root.id, made.id) is None
+    assert await store.read.keys.identify("PREFIX") is None
+
+
+async def test_a_key_is_revoked_once_and_by_its_own_organization(store: Store, org: int, elsewhere: int) -> None:
+    made = await store.write(lambda records: records.keys.insert(key(org), "prefix", "digest"))
+    assert not await store.write(lambda records: records.keys.revoke(elsewhere, made.id, NOW + 1))
+    assert await store.write(lambda records: records.keys.revoke(org, made.id, NOW + 2))
+    assert not await store.write(lambda records: records.keys.revoke(org, made.id, NOW + 3))
+    assert not await store.write(lambda records: records.keys.revoke(org, made.id + 1, NOW + 3))
+    found = await store.read.keys.identify("prefix")
+    assert found is not None
+    assert found.key == structs.replace(made, revoked_at=NOW + 2)
+
+
+async def test_the_time_of_last_use_only_moves_forward(store: Store, org: int, elsewhere: int) -> None:
+    made = [
+        await store.write(lambda records, place=place: records.keys.insert(key(place), f"prefix-{place}", "digest"))
+        for place in (org, elsewhere)
+    ]
+    for used in ({made[0].id: NOW + 5, made[1].id: NOW + 1, 999: NOW}, {made[0].id: NOW + 3, made[1].id: NOW + 3}, {}):
+        await store.write(lambda records, used=used: records.keys.touch(used))
+    found = [await store.read.keys.get(one.org, one.id) for one in made]
+    assert [one.last_used_at for one in found if one] == [NOW + 5, NOW + 3]
+
+
+async def test_keys_come_by_id(store: Store, org: int, elsewhere: int) -> None:
+    for number in range(6):
+        place = elsewhere if number == 2 else org
+        new = key(place, name=f"{9 - number}")
+        await store.write(lambda records, new=new: records.keys.insert(new, f"prefix-{new.name}", "digest"))
+    found = await store.scan.keys.page(org, 0, 3)
+    assert [one.name for one in found] == ["9", "8", "6"]
+    assert [one.name for one in await store.scan.keys.page(org, found[-1].id, 3)] == ["5", "4"]
+
+
+# --- named records ---------------------------------------------------------------------------------------------------
+
+NAMED = {
+    "owners": (owner, "ref", {"name": "Ann Ω", "phone": "+1 555", "address": "1 Road\nTown"}),
+    "groups": (group, "name", {"description": "those in use", "filter": 'tags:"x y"'}),
+    "metadata_fields": (metadata_field, "name", {"kind": FieldKind.INTEGER, "description": "d", "required": True}),
+}
+
+
+@pytest.fixture(params=NAMED)
+def noun(request: pytest.FixtureRequest) -> Any:
+    """The noun's verbs over given records, its builder, its name's member, and other members."""
+    build, label, members = NAMED[request.param]
+    return lambda records: getattr(records, request.param), build, label, members
+
+
+async def test_a_named_record_is_kept_as_it_was_given(store: Store, org: int, elsewhere: int, noun: Any) -> None:
+    verbs, build, _, members = noun
+    plain = await store.write(lambda records: verbs(records).insert(build(org, "plain")))
+    full = await store.write(lambda records: verbs(records).insert(build(org, "full Ω", **members)))
+    assert (plain, full) == (build(org, "plain", id=plain.id), build(org, "full Ω", id=full.id, **members))
+    assert await verbs(store.read).get(org, "full Ω") == full
+    assert await verbs(store.read).by_id(org, plain.id) == plain
+    assert await verbs(store.read).get(elsewhere, "full Ω") is None
+    assert await verbs(store.read).by_id(elsewhere, plain.id) is None
+    assert await verbs(store.read).get(org, "Plain") is None
+
+
+async def test_a_name_is_taken_once_in_each_organization(store: Store, org: int, elsewhere: int, noun: Any) -> None:
+    verbs, build, _, _ = noun
+    made = await store.write(lambda records: verbs(records).insert(build(org, "a")))
+    assert await store.write(lambda records: verbs(records).insert(build(org, "a"))) is None
+    assert (await store.write(lambda records: verbs(records).insert(build(org, "A")))).id != made.id
+    assert (await store.write(lambda records: verbs(records).insert(build(elsewhere, "a")))).id != made.id
+
+
+async def test_a_named_record_is_replaced_over_the_revision_before(
+    store: Store, org: int, elsewhere: int, noun: Any
+) -> None:
+    verbs, build, label, members = noun
+    made = await store.write(lambda records: verbs(records).insert(build(org, "a")))
+    now = structs.replace(made, **members, **{label: "b"}, revision=2, updated_at=NOW + 1)
+    stolen = structs.replace(now, org=elsewhere)
+    assert not await store.write(lambda records: verbs(records).replace(stolen))
+    assert await store.write(lambda records: verbs(records).replace(now))
+    assert not await store.write(lambda records: verbs(records).replace(now))
+    assert await verbs(store.read).get(org, "b") == now
+    assert await verbs(store.read).get(org, "a") is None
+
+
+async def test_a_named_record_is_deleted_by_its_own_organization(
+    store: Store, org: int, elsewhere: int, noun: Any
+) -> None:
+    verbs, build, _, _ = noun
+    made = await store.write(lambda records: verbs(records).insert(build(org, "a")))
+    assert not await store.write(lambda records: verbs(records).delete(elsewhere, made.id))
+    assert await verbs(store.read).get(org, "a") == made
+    assert await store.write(lambda records: verbs(records).delete(org, made.id))
+    assert not await store.write(lambda records: verbs(records).delete(org, made.id))
+    again = await store.write(lambda records: verbs(records).insert(build(org, "a")))
+    assert again.id > made.id
+
+
+async def test_named_records_come_by_name_in_byte_order(store: Store, org: int, elsewhere: int, noun: Any) -> None:
+    verbs, build, label, _ = noun
+    names = ["b", "B", "\U0001f600", "\uffff", "é", "z", "a b", "a%", "a_"]
+
+    async def work(records: Records) -> None:
+        for name in names:
+            await verbs(records).insert(build(org, name))
+        await verbs(records).insert(build(elsewhere, "c"))
+
+    await store.write(work)
+    ordered = sorted(names, key=str.encode)
+    assert [getattr(one, label) for one in await verbs(store.scan).page(org, "", 100)] == ordered
+    assert [getattr(one, label) for one in await verbs(store.scan).page(org, ordered[3], 3)] == ordered[4:7]
+    assert await verbs(store.scan).page(org, ordered[-1], 3) == []
+
+
+# --- timeline --------------------------------------------------------------------------------------------------------
+
+
+async def written(store: Store, *events: NewEvent) -> list[Event]:
+    last = await store.read.timeline.last()
+    await store.write(lambda records: records.timeline.append(events))
+    return await store.read.timeline.published(last, len(events))
+
+
+@pytest.mark.parametrize("count", [1, 3, 40])
+async def test_events_are_kept_in_the_order_they_were_written(store: Store, org: int, count: int) -> None:
+    data = document('{"changed":["name"],"b":"Ω\\n\\"","a":1.50}')
+    new = [event(org, number, at=NOW - number, name=f'"{number}" Ω', data=data) for number in range(count)]
+    found = await written(store, *new)
+    assert [structs.asdict(one) for one in found] == [
+        {"id": one.id, **structs.asdict(given)} for one, given in zip(found, new, strict=True)
+    ]
+    assert [one.id for one in found] == sorted({one.id for one in found})
+    assert await store.read.timeline.last() == found[-1].id
+
+
+async def test_a_store_without_events_has_none_to_tell(store: Store, org: int) -> None:
+    await store.write(lambda records: records.timeline.append([]))
+    assert await store.read.timeline.last() == 0
+    assert await store.read.timeline.published(0, 10) == []
+
+
+async def test_events_are_read_by_subject_and_by_organization(store: Store, org: int, elsewhere: int) -> None:
+    about_one = event(org, 1)
+    found = await written(
+        store, about_one, event(org, 2), about_one, event(elsewhere, 1), event(org, 1, subject="owner"), about_one
+    )
+    ones = [found[0], found[2], found[5]]
+    last = found[-1].id
+    timeline = store.scan.timeline
+    assert await timeline.of_subject(org, "device", 1, last + 1, 10) == ones[::-1]
+    assert await timeline.of_subject(org, "device", 1, last, 10) == ones[1::-1]
+    assert await timeline.of_subject(org, "device", 1, last + 1, 2) == ones[:0:-1]
+    assert await timeline.since(org, 0, 10) == [one for one in found if one.org == org]
+    assert await timeline.since(org, found[0].id, 2) == [found[1], found[2]]
+    assert await timeline.published(found[1].id, 2) == found[2:4]
+    assert await timeline.published(last, 2) == []
+
+
+async def test_a_forgotten_subject_leaves_the_others(store: Store, org: int, elsewhere: int) -> None:
+    found = await written(
+        store, event(org, 1), event(org, 2), event(elsewhere, 1), event(org, 1, subject="owner"), event(org, 1)
+    )
+    await store.write(lambda records: records.timeline.forget(org, "device", 1))
+    assert await store.read.timeline.published(0, 10) == found[1:4]
+    (new,) = await written(store, event(org, 1))
+    assert new.id > found[-1].id
+
+
+async def test_a_subject_takes_its_events_along(store: Store, org: int, elsewhere: int) -> None:
+    found = await written(store, event(org, 1), event(org, 2), event(org, 1, subject="owner"))
+    await store.write(lambda records: records.timeline.move(org, "device", 1, elsewhere))
+    moved = structs.replace(found[0], org=elsewhere)
+    assert await store.read.timeline.since(elsewhere, 0, 10) == [moved]
+    assert await store.read.timeline.of_subject(elsewhere, "device", 1, 99, 10) == [moved]
+    assert await store.read.timeline.since(org, 0, 10) == found[1:]
+
+
+# --- quotas ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("steps", "answers", "used"),
+    [
+        ([(1, 1)], [True], 1),
+        ([(1, 0)], [False], None),
+        ([(2, 1)], [False], None),
+        ([(0, 0)], [True], 0),
+        ([(3, 3), (1, 3)], [True, False], 3),
+        ([(2, 3), (2, 3), (1, 3)], [True, False, True], 3),
+        ([(3, 3), (-1, 3), (1, 3)], [True, True, True], 3),
+        ([(5, 9), (-1, 2)], [True, True], 4),
+        ([(5, 9), (1, 2), (0, 2)], [True, False, False], 5),
+        ([(NO_QUOTA - 1, NO_QUOTA), (1, NO_QUOTA), (1, NO_QUOTA)], [True, True, False], NO_QUOTA),
+    ],
+)
+async def test_a_quota_holds(
+    store: Store, org: int, elsewhere: int, steps: list[tuple[int, int]], answers: list[bool], used: int | None
+) -> None:
+    async def work(records: Records) -> list[bool]:
+        await records.usage.add(elsewhere, "devices", 7, 10)
+        await records.usage.add(org, "keys", 1, 10)
+        return [await records.usage.add(org, "devices", count, quota) for count, quota in steps]
+
+    assert await store.write(work) == answers
+    expected = {"keys": 1} if used is None else {"keys": 1, "devices": used}
+    assert await store.read.usage.of(org) == expected
+    assert await store.read.usage.of(elsewhere) == {"devices": 7}
+
+
+# --- replays ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_stored_reply_is_found_by_whose_and_which_it_is(store: Store, org: int, elsewhere: int) -> None:
+    first, second = Replay("print", 201, "[]", "sealed Ω", NOW), Replay("other", 409, '[["a","b"]]', "", NOW + 1)
+    await store.write(lambda records: records.replays.put(org, 1, "name", first))
+    assert await store.read.replays.get(org, 1, "name") == first
+    for place, number, name in ((elsewhere, 1, "name"), (org, 2, "name"), (org, 1, "Name")):
+        assert await store.read.replays.get(place, number, name) is None
+    await store.write(lambda records: records.replays.put(org, 1, "name", second))
+    assert await store.read.replays.get(org, 1, "name") == second
+
+
+async def test_old_replies_are_forgotten_everywhere(store: Store, org: int, elsewhere: int) -> None:
+    async def work(records: Records) -> None:
+        for place in (org, elsewhere):
+            for at in (NOW - 1, NOW, NOW + 1):
+                await records.replays.put(place, 1, f"at {at}", Replay("print", 200, "[]", "", at))
+
+    await store.write(work)
+    await store.write(lambda records: records.replays.purge(NOW))
+    for place in (org, elsewhere):
+        found = [await store.read.replays.get(place, 1, f"at {at}") for at in (NOW - 1, NOW, NOW + 1)]
+        assert [one is None for one in found] == [True, False, False]

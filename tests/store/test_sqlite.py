@@ -1,0 +1,205 @@
+"""What only SQLite can do wrong: its log, its limits, its way of taking back more than it was asked to."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import apsw
+import pytest
+
+from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.model import Device
+from fleetroll.core.query import Page, Search, Sort
+from fleetroll.store import sqlite
+from fleetroll.store.port import Records
+from tests.support.app import running
+from tests.support.stores import NOW, device, document, organization, owner
+
+pytestmark = pytest.mark.anyio
+
+MIB = 1 << 20
+LARGE = document(f'{{"text":"{"x" * 60_000}"}}')
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "fleetroll.db"
+
+
+@pytest.fixture
+async def store(file: Path) -> AsyncIterator[sqlite.SqliteStore]:
+    opened = sqlite.open_store(file, create=True)
+    root = await opened.write(lambda records: records.organizations.insert(organization(None, "default")))
+    assert root is not None
+    assert root.id == 1
+    yield opened
+    await opened.close()
+
+
+async def insert(store: sqlite.SqliteStore, ident: str) -> Device | None:
+    return await store.write(lambda records: records.devices.insert(1, device(ident), NOW))
+
+
+async def idents(store: sqlite.SqliteStore) -> list[str]:
+    return [one.ident for one in await store.scan.devices.page(1, None, Sort(), Page(1000))]
+
+
+def size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+def sidecar(file: Path, suffix: str) -> Path:
+    return file.with_name(file.name + suffix)
+
+
+async def test_every_commit_is_forced_to_disk(file: Path) -> None:
+    """The two settings that the promise of `write` rests on, as they are on the connection that writes."""
+    with hooked() as connections:
+        store = sqlite.open_store(file, create=True)
+        writer = connections[0]
+        assert (writer.pragma("journal_mode"), writer.pragma("synchronous")) == ("wal", 2)
+        assert all(reader.readonly("main") for reader in connections[1:])
+        await store.close()
+
+
+async def test_the_log_does_not_grow_while_readers_keep_reading(store: sqlite.SqliteStore, file: Path) -> None:
+    longest = 0
+    for batch in range(70):
+        new = [device(f"d{batch}-{number}", metadata=LARGE) for number in range(25)]
+        await asyncio.gather(
+            store.write(lambda records, new=new: records.devices.insert_many(1, new, NOW)),
+            *(store.read.devices.get(1, f"d{batch}-0") for _ in range(3)),
+            store.scan.devices.count(1, None),
+        )
+        assert await store.read.devices.get(1, f"d{batch}-0") is not None
+        longest = max(longest, size(sidecar(file, "-wal")))
+    assert size(file) > 70 * MIB
+    assert longest < 48 * MIB
+
+
+async def test_a_closed_store_is_one_file_however_it_was_read(file: Path) -> None:
+    store = sqlite.open_store(file, create=True)
+    await store.write(lambda records: records.organizations.insert(organization(None, "default")))
+    await insert(store, "a")
+    for records in (store.read, store.scan, store.bulk):
+        assert await records.devices.get(1, "a") is not None
+    await store.close()
+    assert [one.name for one in file.parent.iterdir()] == [file.name]
+    store = sqlite.open_store(file, create=False)
+    assert await idents(store) == ["a"]
+    await store.close()
+
+
+# --- failures --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_statement_that_breaks_a_rule_fails_alone(store: sqlite.SqliteStore) -> None:
+    """The service never writes a tag twice. If it did, that request would fail, and not the server."""
+    twice = device("twice", tags=("t", "t"))
+    outcomes = await asyncio.gather(
+        insert(store, "before"),
+        store.write(lambda records: records.devices.insert(1, twice, NOW)),
+        insert(store, "after"),
+        return_exceptions=True,
+    )
+    assert [isinstance(outcome, Device) for outcome in outcomes] == [True, False, True]
+    assert not store.failure.is_set()
+    assert await idents(store) == ["before", "after"]
+
+
+async def test_what_a_failing_disk_took_back_is_not_acknowledged(file: Path) -> None:
+    """SQLite may answer a failed statement by rolling back the whole transaction, and all that shared it."""
+    first = sqlite.open_store(file, create=True)
+    await first.write(lambda records: records.organizations.insert(organization(None, "default")))
+    await first.close()
+    with closing(apsw.Connection(str(file))) as connection:
+        connection.execute(
+            "CREATE TRIGGER fail BEFORE INSERT ON owner WHEN new.ref = 'fail' BEGIN SELECT RAISE(ROLLBACK, 'gone'); END"
+        )
+    store = sqlite.open_store(file, create=False)
+
+    async def fail() -> object:
+        return await store.write(lambda records: records.owners.insert(owner(1, "fail")))
+
+    kept = set()
+    for turn in range(40):
+        crowd = [insert(store, f"before-{turn}"), fail(), insert(store, f"after-{turn}")]
+        outcomes = await asyncio.gather(*crowd, return_exceptions=True)
+        assert isinstance(outcomes[1], apsw.ConstraintError)
+        kept |= {outcome.ident for outcome in outcomes if isinstance(outcome, Device)}
+    assert {f"after-{turn}" for turn in range(40)} <= kept
+    assert set(await idents(store)) == kept
+    assert await store.scan.devices.count(1, Search("before")) == len(kept) - 40
+    await store.close()
+    assert sqlite.inspect(file) == []
+
+
+async def test_a_transaction_may_wait_for_nothing(store: sqlite.SqliteStore) -> None:
+    async def work(records: Records) -> None:
+        await records.devices.insert(1, device("a"), NOW)
+        await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="may await nothing but its records"):
+        await store.write(work)
+    assert await idents(store) == []
+
+
+# --- a full disk -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def hooked() -> Iterator[list[apsw.Connection]]:
+    """The connections that are opened within the block, the first of which writes."""
+    connections: list[apsw.Connection] = []
+    apsw.connection_hooks.append(connections.append)
+    try:
+        yield connections
+    finally:
+        apsw.connection_hooks.remove(connections.append)
+
+
+def allow(writer: apsw.Connection, more_pages: int) -> None:
+    """Let the file grow by so much and no further."""
+    assert writer.pragma("max_page_count", writer.pragma("page_count") + more_pages)
+
+
+async def test_a_full_disk_refuses_writes_and_nothing_else(file: Path) -> None:
+    with hooked() as connections:
+        store = sqlite.open_store(file, create=True)
+    await store.write(lambda records: records.organizations.insert(organization(None, "default")))
+    small = await insert(store, "small")
+    allow(connections[0], 8)
+    large = [device(f"large-{number}", metadata=LARGE) for number in range(8)]
+    outcomes = await asyncio.gather(
+        *(store.write(lambda records, new=new: records.devices.insert(1, new, NOW)) for new in large),
+        return_exceptions=True,
+    )
+    faults = [outcome for outcome in outcomes if isinstance(outcome, Fault)]
+    kept = [outcome.ident for outcome in outcomes if isinstance(outcome, Device)]
+    assert len(faults) >= 7
+    assert {(fault.kind, fault.code) for fault in faults} == {(Kind.UNAVAILABLE, "storage_full")}
+    assert await idents(store) == ["small", *kept]
+    assert small is not None
+    assert await store.write(lambda records: records.devices.delete(small))
+    allow(connections[0], 100_000)
+    assert await insert(store, "again") is not None
+    assert not store.failure.is_set()
+    await store.close()
+    assert sqlite.inspect(file) == []
+
+
+def test_a_full_disk_is_said_as_507_while_reads_go_on(tmp_path: Path) -> None:
+    with hooked() as connections, running(tmp_path / "data") as app:
+        assert app.request("POST", "/v1/devices", {"ident": "a"}).status == 201
+        allow(connections[0], 4)
+        body = {"ident": "large", "metadata": {"text": "x" * 60_000}}
+        answers = [app.request("POST", "/v1/devices", body) for _ in range(3)]
+        assert [answer.status for answer in answers] == [507] * 3
+        assert answers[0].json()["code"] == "storage_full"
+        assert int(answers[0].headers["retry-after"]) > 0
+        assert app.request("GET", "/v1/devices/a").status == 200
+        assert app.request("GET", "/v1/devices/large").status == 404
+        assert app.request("GET", "/v1/devices").status == 200
+        allow(connections[0], 100_000)
+        assert app.request("POST", "/v1/devices", body).status == 201

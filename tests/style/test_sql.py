@@ -1,0 +1,278 @@
+"""The statements as text: each keeps to its tenant, names its columns, and finds its rows by an index.
+
+The scan is itself tested: whichever tenant condition is taken out of whichever statement, it notices.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+import apsw
+import pytest
+
+from fleetroll.core.fields import DEVICE_FIELDS
+from fleetroll.core.query import And, Comparison, Filter, Not, Operator, Or, Page, Pattern, Search, Sort
+from fleetroll.store import migrations, select, statements
+from fleetroll.store.sqlite_syntax import SYNTAX
+from fleetroll.store.statements import SQL
+
+FILES = sorted(resources.files("fleetroll.store").joinpath("sql").iterdir(), key=lambda file: file.name)
+ABOUT = {
+    name: about
+    for file in FILES
+    for name, about in re.findall(r"^-- (\w+): (.+)$", file.read_text("utf-8"), re.MULTILINE)
+}
+ENGINES = ("sqlite",)
+
+# Statements that look across tenants on purpose. The list may only get shorter.
+ACROSS_TENANTS = {
+    "key_identify": "how the tenant becomes known",
+    "key_touch": "by ids that were identified before",
+    "replay_purge": "housekeeping by age",
+    "timeline_last": "the publisher's place",
+    "timeline_published": "the publisher",
+}
+# An organization is its own tenant: these are keyed by it, or by its parent.
+ORGANIZATIONS = {
+    "organization_get": "id = :org",
+    "organization_child": "parent = :org",
+    "organization_children": "parent = :org",
+    "organization_replace": "id = :org",
+    "organization_delete": "id = :org",
+}
+# The counter of a table, and the substring index, which holds no more than numbers: who is found in it is looked up in
+# `device`, with the tenant.
+WITHOUT_TENANT_DATA = {"sqlite_sequence", "sqlite_index_add", "sqlite_index_remove", "sqlite_common_trigrams"}
+
+TENANT = re.compile(r"\borg = :org\b")
+COLUMNS = re.compile(r"INSERT INTO (\w+) \(([^)]*)\)", re.DOTALL)
+
+
+def is_confined(name: str, text: str) -> bool:
+    """Whether a statement can touch no other tenant's rows."""
+    if name in ORGANIZATIONS:
+        return ORGANIZATIONS[name] in text
+    if text.startswith("INSERT INTO organization"):
+        return ":parent" in text
+    if text.startswith("INSERT INTO"):
+        return names_its_tenant(text)
+    _, *conditions = re.split(r"\bWHERE\b", text)
+    return len(conditions) == 1 and bool(TENANT.search(conditions[0])) and not re.search(r"\bOR\b", conditions[0])
+
+
+def names_its_tenant(text: str) -> bool:
+    """An insert gives a tenant, and may replace a row only of the same one."""
+    found = COLUMNS.match(text)
+    assert found, text
+    columns = re.split(r",\s*", found[2])
+    values = re.split(r",\s*", re.split(r"VALUES \(|SELECT ", text, maxsplit=1)[1])
+    conflict = re.search(r"ON CONFLICT \((\w+)", text)
+    given = "org" in columns and values[columns.index("org")] in {":org", f"value ->> {columns.index('org')}"}
+    return given and (conflict is None or conflict[1] == "org")
+
+
+def without_tenant(text: str) -> Iterator[str]:
+    """The statement with each of its tenant conditions, or of an insert's tenant columns and values, taken out."""
+    tenant = r"\borg, |:org, |:parent, " if text.startswith("INSERT") else r"\b(?:org|id|parent) = :org(?: AND )?"
+    for found in re.finditer(tenant, text):
+        yield text[: found.start()] + text[found.end() :]
+
+
+@pytest.mark.parametrize("name", sorted(SQL.keys() - ACROSS_TENANTS.keys() - WITHOUT_TENANT_DATA))
+def test_a_statement_keeps_to_its_tenant(name: str) -> None:
+    assert is_confined(name, SQL[name]), SQL[name]
+
+
+def test_statements_across_tenants_are_declared_and_counted() -> None:
+    declared = {name for name, about in ABOUT.items() if about.startswith("all tenants")}
+    assert declared == ACROSS_TENANTS.keys()
+    assert len(ACROSS_TENANTS) <= 5
+
+
+def test_nothing_is_excused_that_is_not_there() -> None:
+    assert SQL.keys() >= ACROSS_TENANTS.keys() | ORGANIZATIONS.keys() | WITHOUT_TENANT_DATA
+    assert not any(is_confined(name, SQL[name]) for name in ACROSS_TENANTS)
+
+
+@pytest.mark.parametrize("name", sorted(SQL.keys() - ACROSS_TENANTS.keys() - WITHOUT_TENANT_DATA))
+def test_a_statement_without_its_tenant_is_noticed(name: str) -> None:
+    mutants = list(without_tenant(SQL[name]))
+    assert mutants
+    for mutant in mutants:
+        assert not is_confined(name, mutant), mutant
+
+
+# --- text ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_text_in_the_files_is_loaded_under_its_name() -> None:
+    assert SQL.keys() == ABOUT.keys()
+    assert sum(file.read_text("utf-8").count(";") for file in FILES) >= len(SQL)
+    for name, text in SQL.items():
+        assert text.split()[0] in {"SELECT", "INSERT", "UPDATE", "DELETE"}, name
+        assert "--" not in text, name
+
+
+@pytest.mark.parametrize("name", sorted(SQL))
+def test_a_statement_names_its_columns_and_binds_its_values(name: str) -> None:
+    text = SQL[name]
+    assert "*" not in text.replace("count(*)", "")
+    assert "'" not in text.replace("'delete'", ""), "a command of the full-text index is no value"
+    assert "?" not in text
+    assert not re.search(r"\bLIKE\b|\blower\(|\bnow\(", text, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in SQL if not name.startswith("sqlite_")))
+def test_a_shared_statement_uses_nothing_of_one_engine(name: str) -> None:
+    assert not re.search(r"->|\bjson_|\browid\b|\bIFNULL\b|\bOR REPLACE\b|\bIS NOT :", SQL[name], re.IGNORECASE)
+
+
+def test_two_statements_cannot_share_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sql").mkdir()
+    for file in ("a.sql", "b.sql"):
+        (tmp_path / "sql" / file).write_text("-- same: again\nSELECT 1;\n")
+    monkeypatch.setattr(resources, "files", lambda package: tmp_path)
+    with pytest.raises(ValueError, match="two statements are named same"):
+        statements.load()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_migrations_are_numbered_without_a_gap(engine: str) -> None:
+    found = migrations.load(engine)
+    assert [step.number for step in found] == list(range(1, len(found) + 1))
+    assert all(step.text.strip() and step.name for step in found)
+
+
+def test_a_gap_between_migrations_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ddl").mkdir()
+    for file in ("0001_a.sql", "0003_b.sql"):
+        (tmp_path / "ddl" / file).write_text("-- engine: sqlite\nSELECT 1;\n")
+    monkeypatch.setattr(resources, "files", lambda package: tmp_path)
+    with pytest.raises(AssertionError, match="gap"):
+        migrations.load("sqlite")
+
+
+# --- schema and plans ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[apsw.Connection]:
+    connection = apsw.Connection(":memory:")
+    connection.execute("PRAGMA case_sensitive_like = ON")
+    for step in migrations.load("sqlite"):
+        connection.execute(step.text)
+    yield connection
+    connection.close()
+
+
+def test_every_table_of_tenants_has_the_tenant_and_checks_its_types(database: apsw.Connection) -> None:
+    tables = database.execute(
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'device_search%' "
+        "AND name NOT LIKE 'sqlite_%'"
+    ).fetchall()
+    assert len(tables) >= 10
+    for name, sql in tables:
+        assert "STRICT" in sql, name
+        assert name == "organization" or "\n    org INTEGER NOT NULL" in sql, name
+
+
+def plan(database: apsw.Connection, text: str, values: dict[str, object]) -> list[str]:
+    return [str(row[3]) for row in database.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+
+
+def named_values(text: str) -> dict[str, object]:
+    return dict.fromkeys(re.findall(r":([a-z_]+)", text), "1")
+
+
+@pytest.mark.parametrize("name", sorted(SQL.keys() - {"timeline_last"}))
+def test_a_named_statement_searches_by_an_index(database: apsw.Connection, name: str) -> None:
+    steps = plan(database, SQL[name], named_values(SQL[name]))
+    scans = [
+        step for step in steps if step.startswith("SCAN") and "VIRTUAL TABLE" not in step and "json_each" not in step
+    ]
+    assert not scans or name == "sqlite_sequence", scans
+    sorts = [step for step in steps if "TEMP B-TREE" in step]
+    assert not sorts or name in {"device_count_tag", "sqlite_common_trigrams"}, sorts
+
+
+def comparison(field: str, operator: Operator, value: object, *path: str) -> Comparison:
+    return Comparison(field, operator, value, path)  # type: ignore[arg-type]
+
+
+FILTERS: dict[str, Filter | None] = {
+    "all": None,
+    "tag": comparison("tags", Operator.HAS, "t"),
+    "tag pattern": comparison("tags", Operator.HAS, Pattern(("t", ""))),
+    "no tag": Not(comparison("tags", Operator.HAS, "t")),
+    "owner": comparison("owners", Operator.HAS, "o"),
+    "status": comparison("status", Operator.EQ, "ACTIVE"),
+    "kind": comparison("kind", Operator.EQ, "k"),
+    "kind pattern": comparison("kind", Operator.LIKE, Pattern(("k", ""))),
+    "ident": comparison("ident", Operator.EQ, "i"),
+    "ident range": comparison("ident", Operator.GT, "i"),
+    "connected": comparison("connected", Operator.EQ, True),
+    "seen since": comparison("last_seen", Operator.GT, 1),
+    "never seen": Not(comparison("last_seen", Operator.EXISTS, None)),
+    "seen": comparison("last_seen", Operator.EXISTS, None),
+    "named": comparison("name", Operator.EXISTS, None),
+    "made then": comparison("created_at", Operator.EQ, 1),
+    "kind range": comparison("kind", Operator.LE, "k"),
+    "made before": comparison("created_at", Operator.LT, 1),
+    "metadata": comparison("metadata", Operator.EQ, "v", "k"),
+    "tag and status": And((comparison("tags", Operator.HAS, "t"), comparison("status", Operator.EQ, "ACTIVE"))),
+    "tag or owner": Or((comparison("tags", Operator.HAS, "t"), comparison("owners", Operator.HAS, "o"))),
+    "kind and status": And((comparison("kind", Operator.EQ, "k"), comparison("status", Operator.EQ, "ACTIVE"))),
+    "search": Search("abc"),
+    "short search": Search("ab"),
+    "search and tag": And((Search("abc"), comparison("tags", Operator.HAS, "t"))),
+    "two searches": And((Search("abc"), Search("bcd"))),
+    "not found": Not(Search("abc")),
+}
+SORTS = [field.name for field in DEVICE_FIELDS.values() if field.sortable]
+PLACES = {"first": None, "next": ("a", 5), "nulls": (None, 5)}
+
+
+def shapes() -> Iterator[tuple[str, select.Query]]:
+    for (label, wanted), sort, descending in itertools.product(FILTERS.items(), SORTS, (False, True)):
+        for place, after in PLACES.items():
+            queries = select.pages(SYNTAX, 1, wanted, Sort(sort, descending), Page(50, after))
+            for query in queries:
+                yield f"{label}, by {sort}{' descending' if descending else ''}, {place} page", query
+
+
+def top_level(where: str) -> list[str]:
+    """The conditions that must all hold, without what is inside parentheses."""
+    while (flatter := re.sub(r"\([^()]*\)", "", where)) != where:
+        where = flatter
+    conditions = where.partition(" ORDER BY ")[0]
+    assert " OR " not in conditions
+    return conditions.split(" AND ")
+
+
+def test_every_built_statement_keeps_to_its_tenant() -> None:
+    """Whatever the filter: the tenant is a condition of its own beside it, for the device and for every link to it."""
+    counts = [(f"count of {label}", select.count(SYNTAX, 1, wanted)) for label, wanted in FILTERS.items()]
+    for label, query in (*shapes(), *counts, ("by idents", select.by_idents(1, ["a", "b"]))):
+        source, _, where = query.text.partition(" WHERE ")
+        assert "d.org = :org" in top_level(where), label
+        links = re.findall(r"FROM device_(?:tag|owner) AS l", query.text)
+        assert len(re.findall(r"l\.org = (?::org|d\.org) AND", query.text)) == len(links), label
+        assert query.values["org"] == 1
+        assert "device AS d" in source
+
+
+def test_every_list_is_read_in_order_from_an_index(database: apsw.Connection) -> None:
+    """Whatever the filter and the sort: a page costs what it reads, and never a sort of everything."""
+    wrong = {}
+    for label, query in shapes():
+        steps = plan(database, query.text, query.values)
+        scans = [step for step in steps if step.startswith("SCAN") and "VIRTUAL TABLE INDEX" not in step]
+        if (
+            scans
+            or any("TEMP B-TREE" in step for step in steps)
+            or not any(re.search("INDEX|PRIMARY KEY", step) for step in steps)
+        ):
+            wrong[label] = steps
+    assert not wrong, wrong

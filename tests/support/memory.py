@@ -1,0 +1,436 @@
+"""The reference store: `store.port` in plain dictionaries, written from the port's own words and from nothing else.
+
+Every engine is compared with it. Filters mean what `core.query.matches` says. A transaction works on the tables
+themselves, and a raise puts back the copies that were taken before it.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Struct, field, structs
+
+from fleetroll.core import limits
+from fleetroll.core.faults import conflict
+from fleetroll.core.fields import canonical, reader, sort_value
+from fleetroll.core.lifecycle import Status
+from fleetroll.core.model import (
+    Counts,
+    Device,
+    Event,
+    Group,
+    Instant,
+    Key,
+    MetadataField,
+    NewDevice,
+    NewEvent,
+    Organization,
+    Owner,
+)
+from fleetroll.core.names import identity_key
+from fleetroll.core.query import Filter, Page, Sort, matches
+from fleetroll.store import port
+from fleetroll.store.port import Identity, R, Replay
+
+T = TypeVar("T")
+
+
+class StoredKey(Struct, frozen=True):
+    """A key with what identifies it."""
+
+    key: Key
+    prefix: str
+    digest: str
+
+
+class Tables(Struct):
+    """All there is, each record by its number. `given` holds the highest number of each table, so none is reused."""
+
+    organizations: dict[int, Organization] = field(default_factory=dict)
+    keys: dict[int, StoredKey] = field(default_factory=dict)
+    devices: dict[int, Device] = field(default_factory=dict)
+    owners: dict[int, Owner] = field(default_factory=dict)
+    groups: dict[int, Group] = field(default_factory=dict)
+    metadata_fields: dict[int, MetadataField] = field(default_factory=dict)
+    timeline: dict[int, Event] = field(default_factory=dict)
+    usage: dict[int, dict[str, int]] = field(default_factory=dict)
+    replays: dict[str, Replay] = field(default_factory=dict)
+    given: dict[str, int] = field(default_factory=dict)
+
+    def number(self, table: str) -> int:
+        self.given[table] = self.given.get(table, 0) + 1
+        return self.given[table]
+
+    def copies(self) -> dict[str, dict[Any, Any]]:
+        # Records are frozen and inner dictionaries are replaced, never changed, so one level is enough.
+        return {name: dict(getattr(self, name)) for name in self.__struct_fields__}
+
+    def restore(self, copies: dict[str, dict[Any, Any]]) -> None:
+        for name, table in copies.items():
+            setattr(self, name, table)
+
+
+class Organizations:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def get(self, org: int) -> Organization | None:
+        return self._tables.organizations.get(org)
+
+    async def child(self, org: int, slug: str) -> Organization | None:
+        return next((one for one in self._below(org) if one.slug == slug), None)
+
+    async def children(self, org: int, after: str, limit: int) -> list[Organization]:
+        found = sorted(self._below(org), key=lambda one: one.slug)
+        return [one for one in found if one.slug > after][:limit]
+
+    async def insert(self, new: Organization) -> Organization | None:
+        if any(one.parent == new.parent and one.slug == new.slug for one in self._tables.organizations.values()):
+            return None
+        number = self._tables.number("organizations")
+        stored = structs.replace(new, id=number, lineage=(*new.lineage[:-1], number))
+        self._tables.organizations[number] = stored
+        return stored
+
+    async def replace(self, changed: Organization) -> bool:
+        return _replace(self._tables.organizations, changed)
+
+    async def delete(self, org: int) -> None:
+        tables = self._tables
+        tables.organizations.pop(org, None)
+        tables.usage.pop(org, None)
+        tables.keys = {number: one for number, one in tables.keys.items() if one.key.org != org}
+        tables.timeline = {number: event for number, event in tables.timeline.items() if event.org != org}
+
+    def _below(self, org: int) -> list[Organization]:
+        return [one for one in self._tables.organizations.values() if one.parent == org]
+
+
+class Keys:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def identify(self, prefix: str) -> Identity | None:
+        for one in self._tables.keys.values():
+            if one.prefix == prefix and (org := self._tables.organizations.get(one.key.org)):
+                return Identity(one.key, one.digest, org)
+        return None
+
+    async def get(self, org: int, key: int) -> Key | None:
+        found = self._tables.keys.get(key)
+        return found.key if found and found.key.org == org else None
+
+    async def page(self, org: int, after: int, limit: int) -> list[Key]:
+        found = [one.key for number, one in sorted(self._tables.keys.items()) if number > after]
+        return [key for key in found if key.org == org][:limit]
+
+    async def insert(self, new: Key, prefix: str, digest: str) -> Key:
+        stored = structs.replace(new, id=self._tables.number("keys"))
+        self._tables.keys[stored.id] = StoredKey(stored, prefix, digest)
+        return stored
+
+    async def revoke(self, org: int, key: int, at: Instant) -> bool:
+        found = await self.get(org, key)
+        if found is None or found.revoked_at is not None:
+            return False
+        self._change(key, revoked_at=at)
+        return True
+
+    async def touch(self, used: Mapping[int, Instant]) -> None:
+        for key, at in used.items():
+            known = self._tables.keys.get(key)
+            if known and (known.key.last_used_at is None or known.key.last_used_at < at):
+                self._change(key, last_used_at=at)
+
+    def _change(self, key: int, **members: Instant) -> None:
+        known = self._tables.keys[key]
+        self._tables.keys[key] = structs.replace(known, key=structs.replace(known.key, **members))
+
+
+class Devices:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def get(self, org: int, ident: str) -> Device | None:
+        return (await self.by_idents(org, [ident])).get(identity_key(ident))
+
+    async def by_id(self, org: int, device: int) -> Device | None:
+        found = self._tables.devices.get(device)
+        return found if found and found.org == org else None
+
+    async def by_idents(self, org: int, idents: Collection[str]) -> dict[str, Device]:
+        wanted = {identity_key(ident) for ident in idents}
+        known = {identity_key(device.ident): device for device in self._of(org)}
+        return {key: device for key, device in known.items() if key in wanted}
+
+    async def insert(self, org: int, new: NewDevice, at: Instant) -> Device | None:
+        if await self.get(org, new.ident):
+            return None
+        device = Device(
+            id=self._tables.number("devices"),
+            org=org,
+            status=Status.NO_IDENTITY,
+            connected=False,
+            last_seen=None,
+            activated_at=None,
+            created_at=at,
+            updated_at=at,
+            revision=1,
+            **structs.asdict(new),
+        )
+        self._tables.devices[device.id] = device
+        return device
+
+    async def insert_many(self, org: int, new: Sequence[NewDevice], at: Instant) -> list[Device]:
+        inserted = [await self.insert(org, one, at) for one in new]
+        return [device for device in inserted if device]
+
+    async def replace(self, was: Device, now: Device) -> bool:
+        if not await self._is_present(was):
+            return False
+        other = await self.get(was.org, now.ident)
+        if other and other.id != was.id:
+            raise conflict("ident_taken", "Another device has this identifier.", "ident")
+        self._tables.devices[was.id] = now
+        return True
+
+    async def delete(self, was: Device) -> bool:
+        return await self._is_present(was) and bool(self._tables.devices.pop(was.id))
+
+    async def move(self, was: Device, now: Device) -> bool:
+        if not await self._is_present(was):
+            return False
+        self._tables.devices[was.id] = now
+        return True
+
+    async def page(self, org: int, filter: Filter | None, sort: Sort, page: Page) -> list[Device]:
+        found = self._found(org, filter)
+        if page.after is not None:
+            found = [device for device in found if _follows(device, sort, page.after)]
+        present = [device for device in found if sort_value(device, sort.field) is not None]
+        absent = [device for device in found if sort_value(device, sort.field) is None]
+        present.sort(key=lambda device: (sort_value(device, sort.field), device.id), reverse=sort.descending)
+        absent.sort(key=lambda device: device.id, reverse=sort.descending)
+        return [*present, *absent][: page.limit]
+
+    async def count(self, org: int, filter: Filter | None) -> int:
+        return len(self._found(org, filter))
+
+    async def counts(self, org: int) -> Counts:
+        devices = self._of(org)
+        tags = _tally(tag for device in devices for tag in device.tags)
+        frequent = sorted(tags.items(), key=lambda item: (-item[1], item[0]))[: limits.MAX_COUNTED_TAGS]
+        connected = sum(device.connected for device in devices)
+        return Counts(
+            len(devices),
+            _tally(device.status.value for device in devices),
+            _tally(device.kind or "" for device in devices),
+            dict(frequent),
+            {"true": connected, "false": len(devices) - connected},
+        )
+
+    async def _is_present(self, was: Device) -> bool:
+        present = await self.by_id(was.org, was.id)
+        return present is not None and present.revision == was.revision
+
+    def _of(self, org: int) -> list[Device]:
+        return [device for device in self._tables.devices.values() if device.org == org]
+
+    def _found(self, org: int, filter: Filter | None) -> list[Device]:
+        wanted = canonical(filter) if filter is not None else None
+        return [device for device in self._of(org) if wanted is None or matches(wanted, reader(device))]
+
+
+def _follows(device: Device, sort: Sort, after: tuple[Any, int]) -> bool:
+    value, number = sort_value(device, sort.field), device.id
+    last = after[1] if sort.field == "id" else after[0]
+    if (value is None) != (last is None):
+        return value is None
+    if value == last:
+        return number < after[1] if sort.descending else number > after[1]
+    return bool(value < last if sort.descending else value > last)  # type: ignore[operator]  # neither is None
+
+
+def _tally(words: Iterable[str]) -> dict[str, int]:
+    counted: dict[str, int] = {}
+    for word in words:
+        counted[word] = counted.get(word, 0) + 1
+    return counted
+
+
+class Named(Generic[R]):
+    def __init__(self, tables: Tables, table: str, label: str) -> None:
+        self._tables = tables
+        self._table = table
+        self._label = label
+
+    async def get(self, org: int, name: str) -> R | None:
+        return next((one for one in self._of(org) if self._name(one) == name), None)
+
+    async def by_id(self, org: int, record: int) -> R | None:
+        found = self._records.get(record)
+        return found if found and found.org == org else None
+
+    async def page(self, org: int, after: str, limit: int) -> list[R]:
+        found = sorted(self._of(org), key=self._name)
+        return [one for one in found if self._name(one) > after][:limit]
+
+    async def insert(self, new: R) -> R | None:
+        if await self.get(new.org, self._name(new)):
+            return None
+        stored = structs.replace(new, id=self._tables.number(self._table))
+        self._records[stored.id] = stored
+        return stored
+
+    async def replace(self, changed: R) -> bool:
+        return _replace(self._records, changed)
+
+    async def delete(self, org: int, record: int) -> bool:
+        return bool(await self.by_id(org, record) and self._records.pop(record))
+
+    @property
+    def _records(self) -> dict[int, R]:
+        found: dict[int, R] = getattr(self._tables, self._table)
+        return found
+
+    def _of(self, org: int) -> list[R]:
+        return [one for one in self._records.values() if one.org == org]
+
+    def _name(self, record: R) -> str:
+        return str(getattr(record, self._label))
+
+
+def _replace(records: dict[int, Any], changed: Any) -> bool:
+    """Write over the revision before. What a record is and when it was made are not for a caller to change."""
+    known = records.get(changed.id)
+    if known is None or (known.revision, _tenant(known)) != (changed.revision - 1, _tenant(changed)):
+        return False
+    records[changed.id] = structs.replace(changed, created_at=known.created_at)
+    return True
+
+
+def _tenant(record: Any) -> int | None:
+    return None if isinstance(record, Organization) else record.org
+
+
+class Timeline:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def append(self, events: Sequence[NewEvent]) -> None:
+        for event in events:
+            number = self._tables.number("timeline")
+            self._tables.timeline[number] = Event(id=number, **structs.asdict(event))
+
+    async def of_subject(self, org: int, subject: str, subject_id: int, before: int, limit: int) -> list[Event]:
+        found = [event for event in self._about(org, subject, subject_id) if event.id < before]
+        return found[::-1][:limit]
+
+    async def since(self, org: int, after: int, limit: int) -> list[Event]:
+        return [event for event in self._after(after) if event.org == org][:limit]
+
+    async def published(self, after: int, limit: int) -> list[Event]:
+        return self._after(after)[:limit]
+
+    async def last(self) -> int:
+        return max(self._tables.timeline, default=0)
+
+    async def move(self, org: int, subject: str, subject_id: int, to: int) -> None:
+        for event in self._about(org, subject, subject_id):
+            self._tables.timeline[event.id] = structs.replace(event, org=to)
+
+    async def forget(self, org: int, subject: str, subject_id: int) -> None:
+        for event in self._about(org, subject, subject_id):
+            del self._tables.timeline[event.id]
+
+    def _after(self, after: int) -> list[Event]:
+        return [event for number, event in sorted(self._tables.timeline.items()) if number > after]
+
+    def _about(self, org: int, subject: str, subject_id: int) -> list[Event]:
+        wanted = (org, subject, subject_id)
+        return [event for event in self._after(0) if (event.org, event.subject, event.subject_id) == wanted]
+
+
+class Usage:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def add(self, org: int, noun: str, count: int, quota: int) -> bool:
+        used = self._tables.usage.get(org, {})
+        total = used.get(noun, 0) + count
+        if count >= 0 and total > quota:
+            return False
+        self._tables.usage[org] = {**used, noun: total}
+        return True
+
+    async def of(self, org: int) -> dict[str, int]:
+        return dict(self._tables.usage.get(org, {}))
+
+
+class Replays:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def get(self, org: int, key: int, name: str) -> Replay | None:
+        return self._tables.replays.get(f"{org} {key} {name}")
+
+    async def put(self, org: int, key: int, name: str, replay: Replay) -> None:
+        self._tables.replays[f"{org} {key} {name}"] = replay
+
+    async def purge(self, before: Instant) -> None:
+        kept = {name: replay for name, replay in self._tables.replays.items() if replay.at >= before}
+        self._tables.replays = kept
+
+
+class Records:
+    def __init__(self, tables: Tables) -> None:
+        self.organizations = Organizations(tables)
+        self.keys = Keys(tables)
+        self.devices = Devices(tables)
+        self.owners: Named[Owner] = Named(tables, "owners", "ref")
+        self.groups: Named[Group] = Named(tables, "groups", "name")
+        self.metadata_fields: Named[MetadataField] = Named(tables, "metadata_fields", "name")
+        self.timeline = Timeline(tables)
+        self.usage = Usage(tables)
+        self.replays = Replays(tables)
+
+
+class MemoryStore:
+    """Implements `port.Store`. `backup` is one JSON text, which `tables` takes back."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._listeners: list[Callable[[], None]] = []
+        self.read: port.Records = Records(tables)
+        self.scan = self.bulk = self.read
+
+    async def write(self, work: Callable[[port.Records], Awaitable[T]], *, bulk: bool = False) -> T:
+        before = self._tables.copies()
+        try:
+            result = await work(self.read)
+        except BaseException:
+            self._tables.restore(before)
+            raise
+        for listener in self._listeners:
+            listener()
+        return result
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        self._listeners.append(listener)
+
+    async def learn(self) -> None:
+        pass
+
+    async def backup(self, target: Path) -> None:
+        with os.fdopen(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as copy:
+            copy.write(msgspec.json.encode(self._tables))
+
+    async def close(self) -> None:
+        pass
+
+
+def open_memory(file: Path) -> MemoryStore:
+    """A store with what a backup in `file` holds; an empty one if there is none."""
+    return MemoryStore(msgspec.json.decode(file.read_bytes(), type=Tables) if file.exists() else Tables())

@@ -1,0 +1,199 @@
+"""A small world, and one valid request for every route of every dialect: where hostile requests begin."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from fleetroll.main import DIALECTS
+from fleetroll.wire.dialect import Dialect, Route
+from tests.support.app import App
+from tests.support.raw import Raw, credential
+from tests.support.state import State
+
+DEVICE = "sample"
+EMAIL = "ann@example.com"
+MEMBERS: dict[str, Any] = {
+    "name": "Pump",
+    "kind": "sensor",
+    "hardware_version": "rev-b",
+    "software": {"type": "main", "version": "1.2.0", "build": "77"},
+    "metadata": {"location": "dock", "shelf": 4, "height": 1.5, "nested": {"deep": ["text"]}},
+    "tags": ["production"],
+    "owners": [EMAIL],
+    "schema": {"temp": {"type": "number", "unit": "celsius", "unit_symbol": "C"}},
+    "config": {"interval": 30, "mode": "eco"},
+}
+_ONE = f'ident = "{DEVICE}"'
+_ASSIGNMENT = "POST /api/ext-v1/deviceAssignment/"
+
+
+class Sample(Struct, frozen=True):
+    """A request that its route accepts. `document` is its JSON body, None where it has none."""
+
+    dialect: Dialect
+    route: Route
+    target: str
+    document: Any = None
+    media_type: str = "application/json"
+
+    @property
+    def label(self) -> str:
+        return f"{self.route.method} {self.route.path} {self.media_type}"
+
+    @property
+    def refused(self) -> bool:
+        """Whether the route is there only to say what is missing from the path."""
+        return self.route.path.endswith("/")
+
+    def raw(self, body: bytes | None = None, **headers: str) -> Raw:
+        """The request, with other bytes for a body or with more headers if given (`_` stands for `-`)."""
+        content = self.body() if body is None else body
+        fields = [credential(self.dialect)]
+        if self.route.body is not None or self.route.lines is not None:
+            fields.append((b"content-type", self.media_type.encode()))
+        fields += [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
+        return Raw(self.route.method, self.target.encode(), tuple(fields), (content,))
+
+    def body(self) -> bytes:
+        if self.document is None or isinstance(self.document, str):
+            return (self.document or "").encode()
+        return json.dumps(self.document).encode()
+
+
+def _documents(n: str) -> dict[str, Any]:
+    """A body for every route that takes one; `n` makes new names new."""
+    group = {"filter": 'kind = "sensor"', "description": "text"}
+    person = {"name": "Ann", "phone": "555", "address": "1 Road"}
+    scope = {"filter": _ONE, "all": False, "dry_run": True}
+    assigned = {"customerEmail": EMAIL, "deviceIdentifiers": [DEVICE]}
+    return {
+        "POST /v1/devices": {"ident": f"new-{n}", **MEMBERS},
+        "PUT /v1/devices/{ident}": {"ident": DEVICE, **MEMBERS},
+        "PATCH /v1/devices/{ident}": {"ident": DEVICE, **MEMBERS},
+        "POST /v1/devices/{ident}:transfer": {"owners": [EMAIL], "organization": "self"},
+        "POST /v1/devices:import": {"ident": f"imported-{n}", **MEMBERS},
+        "POST /v1/devices:update": {"set": MEMBERS, **scope},
+        "POST /v1/devices:tag": {"add": ["spare"], "remove": ["old"], **scope},
+        "POST /v1/devices:delete": scope,
+        "POST /v1/organizations": {"slug": f"org-{n}", "name": "Org", "quotas": {"devices": 10}},
+        "PATCH /v1/organizations/{slug}": {"name": "Child", "disabled": False, "quotas": {"devices": 10}},
+        "POST /v1/keys": {
+            "name": "key",
+            "role": "viewer",
+            "kind": "api",
+            "scopes": ["devices:read"],
+            "expires_at": "2099-01-01T00:00:00Z",
+        },
+        "POST /v1/owners": {"ref": f"owner-{n}@example.com", **person},
+        "PATCH /v1/owners/{name}": person,
+        "POST /v1/groups": {"name": f"group-{n}", **group},
+        "PATCH /v1/groups/{name}": group,
+        "POST /v1/metadata-fields": {"name": f"field-{n}", "type": "json", "description": "text", "required": False},
+        "PATCH /v1/metadata-fields/{name}": {"description": "text", "required": False},
+        "POST /api/ext-v1/device": {"identifier": f"new-{n}", "type": "sensor", "properties": MEMBERS["metadata"]},
+        "POST /api/ext-v1/device/bulk-metadata": {"devices": {DEVICE: MEMBERS["metadata"]}},
+        f"{_ASSIGNMENT}assignDeviceToOwners": {
+            "deviceIdentifier": DEVICE,
+            "customerEmails": [EMAIL],
+            "autoCreateDevice": False,
+            "deviceType": "sensor",
+        },
+        f"{_ASSIGNMENT}assignDevicesToOwner": {**assigned, "autoCreateDevices": False, "deviceType": "sensor"},
+        f"{_ASSIGNMENT}unassignDeviceFromOwner": {"deviceIdentifier": DEVICE, "customerEmail": EMAIL},
+        f"{_ASSIGNMENT}unassignDevicesFromOwner": assigned,
+        "POST /api/ext-v1/customer/createOrUpdateCustomer": {"email": f"customer-{n}@example.com", **person},
+        "POST /api/ext-v1/customer/queryCustomer": {"email": EMAIL},
+    }
+
+
+_CSV = 'ident,name,tags,metadata\r\nfrom-csv,Pump,production,"{""a"":1}"\r\n'
+_PATCH = [{"op": "test", "path": "/ident", "value": DEVICE}, {"op": "add", "path": "/metadata/x", "value": "text"}]
+_QUERY = {"filter": _ONE, "q": "sam", "sort": "ident", "limit": "5", "count": "true", "dry_run": "true", "after": "0"}
+_EVENTS = 'type = "device.*"'
+_NAMES = {"owners": "spare@example.com", "groups": "pumps", "metadata-fields": "shelf"}
+
+
+class World:
+    """An application with one record of every noun. Its samples stay valid if it is prepared again."""
+
+    def __init__(self, app: App, data: Path) -> None:
+        self.app = app
+        self.state = State(data / "fleetroll.db")
+        self._made = 0
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Put back what requests may have taken away."""
+        app = self.app
+        app.request("POST", "/v1/organizations", {"slug": "child"})
+        app.request("PATCH", "/v1/organizations/child", {"disabled": False, "quotas": {}})
+        app.request("DELETE", f"/v1/devices/{DEVICE}")
+        app.request("POST", "/v1/owners", {"ref": _NAMES["owners"]})
+        assert app.request("PUT", f"/v1/devices/{DEVICE}", MEMBERS).status == 201
+        app.request("POST", "/v1/groups", {"name": "pumps", "filter": _ONE})
+        app.request("POST", "/v1/metadata-fields", {"name": "shelf", "type": "integer"})
+        self._key = app.request("POST", "/v1/keys", {"name": "spare", "role": "viewer"}).json()["id"]
+
+    def samples(self) -> list[Sample]:
+        """One for every route, more where it takes bodies of several kinds; names are new each time."""
+        self._made += 1
+        documents = _documents(str(self._made))
+        return [
+            sample for dialect in DIALECTS for route in dialect.routes for sample in self._of(dialect, route, documents)
+        ]
+
+    def _of(self, dialect: Dialect, route: Route, documents: dict[str, Any]) -> Iterator[Sample]:
+        target, name = self._target(route), f"{route.method} {route.path}"
+        if route.lines is not None:
+            yield Sample(dialect, route, target, documents[name], "application/x-ndjson")
+            yield Sample(dialect, route, target, _CSV, "text/csv")
+        elif route.body is None:
+            yield Sample(dialect, route, target)
+        else:
+            kinds = route.media_types or dialect.media_types or ("application/json",)
+            yield Sample(dialect, route, target, documents[name], kinds[0])
+            if route.path == "/v1/devices/{ident}" and route.method == "PATCH":
+                yield Sample(dialect, route, target, _PATCH, "application/json-patch+json")
+            if route.path.endswith("/createOrUpdateCustomer"):
+                known = {**documents[name], "email": EMAIL, "telemetronCustomerId": self._customer()}
+                yield Sample(dialect, route, target, known)
+
+    def _target(self, route: Route) -> str:
+        path = route.path
+        values = {"ident": DEVICE, "slug": "child", "name": _NAMES.get(path.split("/")[2], ""), "id": str(self._key)}
+        if "getCustomer" in path:
+            values["id"] = self._customer()
+        for name, value in values.items():
+            path = path.replace(f"{{{name}}}", quote(value, safe=""))
+        given = _QUERY if route.path != "/v1/events" else {**_QUERY, "filter": _EVENTS}
+        query = "&".join(f"{p.name}={quote(given[p.name])}" for p in route.query if p.name in given)
+        return f"{path}?{query}" if query else path
+
+    def _customer(self) -> str:
+        found = self.app.request(
+            "POST", "/api/ext-v1/customer/queryCustomer", {"email": EMAIL}, headers={"x-api-key": self.app.key}
+        )
+        return str(found.json()["id"])
+
+
+def texts(document: Any) -> Iterator[tuple[tuple[str, ...], bytes]]:
+    """The document as JSON, once for each text in it, with `"@"` in its place; and where that is."""
+    for path, marked in _marked(document, ()):
+        yield path, json.dumps(marked).encode()
+
+
+def _marked(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(value, str):
+        yield path, "@"
+    elif isinstance(value, list):
+        for index, element in enumerate(value):
+            for where, changed in _marked(element, path):
+                yield where, [*value[:index], changed, *value[index + 1 :]]
+    elif isinstance(value, dict):
+        for key, member in value.items():
+            for where, changed in _marked(member, (*path, key)):
+                yield where, {**value, key: changed}

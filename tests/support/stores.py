@@ -1,0 +1,96 @@
+"""The engines that keep the store's port, and records to put into them."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec import Raw, structs
+
+from fleetroll.core.model import (
+    Device,
+    FieldKind,
+    Group,
+    Key,
+    KeyKind,
+    MetadataField,
+    NewDevice,
+    NewEvent,
+    Organization,
+    Owner,
+)
+from fleetroll.core.policy import Role
+from fleetroll.store import sqlite
+from fleetroll.store.port import Records, Store
+from tests.support.memory import open_memory
+
+NOW = 1_700_000_000_000_000
+
+
+async def _memory(file: Path) -> Store:
+    return open_memory(file)
+
+
+async def _sqlite(file: Path) -> Store:
+    return sqlite.open_store(file, create=not _is_there(file))
+
+
+def _is_there(file: Path) -> bool:
+    return file.exists()
+
+
+# Opens the store in a file, or makes an empty one where there is no file.
+ENGINES: dict[str, Callable[[Path], Awaitable[Store]]] = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+}
+
+
+def organization(parent: Organization | None, slug: str, **members: Any) -> Organization:
+    """A new organization below `parent`, as the service describes it to the store."""
+    above = (parent.id, parent.lineage) if parent else (None, ())
+    new = Organization(0, above[0], slug, slug.title(), (*above[1], 0), False, {}, NOW, NOW, 1)
+    return structs.replace(new, **members)
+
+
+def key(org: int, **members: Any) -> Key:
+    return structs.replace(Key(0, org, "key", KeyKind.API, Role.ADMIN, (), NOW, None, None, None), **members)
+
+
+def device(ident: str, **members: Any) -> NewDevice:
+    return structs.replace(NewDevice(ident), **members)
+
+
+def changed(was: Device, **members: Any) -> Device:
+    """The next revision of a device."""
+    return structs.replace(was, revision=was.revision + 1, updated_at=was.updated_at + 1, **members)
+
+
+def owner(org: int, ref: str, **members: Any) -> Owner:
+    return structs.replace(Owner(0, org, ref, None, None, None, NOW, NOW, 1), **members)
+
+
+def group(org: int, name: str, **members: Any) -> Group:
+    return structs.replace(Group(0, org, name, None, "status = ACTIVE", NOW, NOW, 1), **members)
+
+
+def metadata_field(org: int, name: str, **members: Any) -> MetadataField:
+    return structs.replace(MetadataField(0, org, name, FieldKind.STRING, None, False, NOW, NOW, 1), **members)
+
+
+def event(org: int, subject_id: int, **members: Any) -> NewEvent:
+    new = NewEvent(org, NOW, "device.updated", "device", subject_id, f"device {subject_id}", "key:1", "request-1")
+    return structs.replace(new, **members)
+
+
+def document(text: str) -> Raw:
+    return Raw(text.encode())
+
+
+async def plant(records: Records, org: int, new: NewDevice, **later: Any) -> Device:
+    """A device with members that only a change can give it, such as its status or when it was seen."""
+    planted = await records.devices.insert(org, new, NOW)
+    assert planted is not None
+    if later:
+        was, planted = planted, structs.replace(planted, revision=2, **later)
+        assert await records.devices.replace(was, planted)
+    return planted

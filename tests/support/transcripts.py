@@ -1,0 +1,117 @@
+"""Transcripts: requests with the replies they must get, as text that an expert of the API can review.
+
+An exchange begins with a line `### title`. Then come the request, as in HTTP, and after a line `HTTP 200` the reply:
+headers that must be there as written, a blank line, and the body, which is compared as JSON. What differs from run to
+run is a placeholder, `{{kind}}` or `{{kind.label}}`: where it is first expected it takes any text that the pattern of
+its kind allows, and from then on, in requests too, it stands for that text.
+"""
+
+import http.client
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from tests.support.app import App, Response
+
+Transport = Callable[[str, str, dict[str, str], bytes], Response]
+
+_PLACEHOLDER = re.compile(r"{{([a-z]+)((?:\.[a-z0-9]+)?)}}")
+_STATUS = re.compile(r"^HTTP (\d{3})$", re.MULTILINE)
+
+
+class Message(Struct):
+    """`start` is the request line of a request and the status of a reply."""
+
+    start: str
+    headers: dict[str, str]
+    body: str
+
+
+class Exchange(Struct):
+    title: str
+    request: Message
+    reply: Message
+
+
+def read(file: Path) -> list[Exchange]:
+    """The exchanges of a transcript in order. Text before the first is about all of them."""
+    _, *parts = re.split(r"^### ", file.read_text(), flags=re.MULTILINE)
+    return [_exchange(part) for part in parts]
+
+
+def _exchange(text: str) -> Exchange:
+    title, _, rest = text.partition("\n")
+    request, status, reply = _STATUS.split(rest)
+    return Exchange(title, _message(request.strip()), _message(f"{status}{reply.rstrip()}"))
+
+
+def _message(text: str) -> Message:
+    head, _, body = text.partition("\n\n")
+    start, *lines = head.splitlines()
+    pairs = (line.partition(":") for line in lines)
+    return Message(start, {name.lower(): value.strip() for name, _, value in pairs}, body.strip())
+
+
+def over_asgi(app: App) -> Transport:
+    def send(method: str, target: str, headers: dict[str, str], body: bytes) -> Response:
+        return app.request(method, target, key=None, headers=headers, raw=body)
+
+    return send
+
+
+def over_socket(port: int) -> Transport:
+    def send(method: str, target: str, headers: dict[str, str], body: bytes) -> Response:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        try:
+            connection.request(method, target, body or None, headers)
+            reply = connection.getresponse()
+            return Response(reply.status, {name.lower(): value for name, value in reply.getheaders()}, reply.read())
+        finally:
+            connection.close()
+
+    return send
+
+
+def play(exchanges: list[Exchange], send: Transport, kinds: Mapping[str, str], known: dict[str, str]) -> None:
+    """Send every request and compare every reply. `known` holds what placeholders stand for from the start."""
+    for exchange in exchanges:
+        request, expected = exchange.request, exchange.reply
+        method, target = _filled(request.start, known).split(" ", 1)
+        headers = {name: _filled(value, known) for name, value in request.headers.items()}
+        reply = send(method, target, headers, _filled(request.body, known).encode())
+        shown = f"{exchange.title}: {reply.status} {reply.body.decode()}"
+        assert str(reply.status) == expected.start, shown
+        for name, value in expected.headers.items():
+            assert name in reply.headers, f"{shown}: no {name}"
+            _compare(value, reply.headers[name], kinds, known, shown)
+        if expected.body:
+            _compare(json.loads(expected.body), reply.json(), kinds, known, shown)
+        else:
+            assert reply.body == b"", shown
+
+
+def _filled(text: str, known: Mapping[str, str]) -> str:
+    return _PLACEHOLDER.sub(lambda match: known[match[1] + match[2]], text)
+
+
+def _compare(expected: Any, found: Any, kinds: Mapping[str, str], known: dict[str, str], shown: str) -> None:
+    """Assert equality, members in the same order, and learn what placeholders stand for."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        assert list(found) == list(expected), shown
+        for name, value in expected.items():
+            _compare(value, found[name], kinds, known, shown)
+    elif isinstance(expected, list) and isinstance(found, list):
+        assert len(found) == len(expected), shown
+        for one, other in zip(expected, found, strict=True):
+            _compare(one, other, kinds, known, shown)
+    elif isinstance(expected, str) and (match := _PLACEHOLDER.fullmatch(expected)):
+        assert isinstance(found, str), shown
+        assert re.fullmatch(kinds[match[1]], found), shown
+        assert known.setdefault(match[1] + match[2], found) == found, shown
+    else:
+        assert type(found) is type(expected), shown
+        assert found == expected, shown

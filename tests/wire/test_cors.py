@@ -1,0 +1,61 @@
+"""Browsers: pages of the configured origins may call, pages of any other origin may not, and by default none may."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.app import App, Response, running
+
+OURS, THEIRS = "https://console.example.com", "https://evil.example.com"
+
+
+def preflight(app: App, origin: str, method: str = "PUT") -> Response:
+    headers = {
+        "Origin": origin,
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": "authorization, content-type, if-match, idempotency-key",
+    }
+    return app.request("OPTIONS", "/v1/devices/d", key=None, headers=headers)
+
+
+def allowed(reply: Response) -> str | None:
+    return reply.headers.get("access-control-allow-origin")
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+def test_a_configured_origin_may_call_with_every_method(tmp_path: Path, method: str) -> None:
+    with running(tmp_path / "data", cors_origins=(OURS,)) as app:
+        reply = preflight(app, OURS, method)
+    assert (reply.status, allowed(reply)) == (200, OURS)
+    assert method in reply.headers["access-control-allow-methods"]
+    assert "authorization" in reply.headers["access-control-allow-headers"].lower()
+
+
+def test_a_configured_origin_reads_replies_and_refusals_with_their_headers(tmp_path: Path) -> None:
+    with running(tmp_path / "data", cors_origins=(OURS, "https://other.example.com")) as app:
+        for key, status in ((app.key, 200), ("wrong", 401)):
+            reply = app.request("GET", "/v1/devices", key=key, headers={"Origin": OURS})
+            assert (reply.status, allowed(reply)) == (status, OURS)
+            exposed = reply.headers["access-control-expose-headers"]
+            assert {"ETag", "Location", "Retry-After", "X-Request-Id"} <= set(exposed.split(", "))
+            assert "Origin" in reply.headers["vary"]
+
+
+def test_any_other_origin_gets_no_permission(tmp_path: Path) -> None:
+    with running(tmp_path / "data", cors_origins=(OURS,)) as app:
+        for origin in (THEIRS, OURS + ".evil.com", "null", OURS.replace("https", "http"), OURS.upper()):
+            assert allowed(preflight(app, origin)) != origin, origin
+            assert allowed(app.request("GET", "/v1/devices", headers={"Origin": origin})) is None, origin
+
+
+def test_without_configuration_no_origin_is_named(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as app:
+        assert allowed(app.request("GET", "/v1/devices", headers={"Origin": OURS})) is None
+        refused = preflight(app, OURS)
+    assert (refused.status, allowed(refused)) == (405, None)
+
+
+def test_credentials_never_travel_by_themselves(tmp_path: Path) -> None:
+    with running(tmp_path / "data", cors_origins=(OURS,)) as app:
+        for reply in (preflight(app, OURS), app.request("GET", "/v1/devices", headers={"Origin": OURS})):
+            assert "access-control-allow-credentials" not in reply.headers

@@ -1,0 +1,151 @@
+"""Rates per key and per organization, and a Retry-After that is true to the second."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleetroll.core.faults import Fault
+from fleetroll.wire.rate_limits import Limiter, Rate, admit
+from tests.support.app import App, running
+
+
+class Clock:
+    """Counts seconds when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def refused(*budgets: tuple[Limiter, int]) -> float | None:
+    """The seconds of Retry-After, or None if the request passed."""
+    try:
+        admit(*budgets)
+    except Fault as fault:
+        return fault.retry_after
+    return None
+
+
+@pytest.mark.parametrize("rate", [Rate(1, 1), Rate(1, 5), Rate(0.1, 1), Rate(0.3, 0), Rate(7, 3), Rate(50, 100)])
+@pytest.mark.parametrize("early", [0.0, 0.4])
+def test_waiting_as_long_as_was_said_succeeds_and_a_second_less_does_not(rate: Rate, early: float) -> None:
+    for less, passes in ((0.0, True), (1.0, False)):
+        clock = Clock()
+        limiter = Limiter(rate, clock, "key")
+        while (wait := refused((limiter, 1))) is None:
+            pass
+        clock.now += early / rate.per_second  # part of the way to the next request
+        wait = refused((limiter, 1))
+        assert wait is not None
+        clock.now += wait - less
+        assert (refused((limiter, 1)) is None) is passes
+
+
+rates = st.builds(Rate, st.sampled_from([0.0, 0.2, 1.0, 3.0, 40.0]), st.integers(0, 6))
+
+
+@settings(max_examples=150)
+@given(rates, rates, st.lists(st.tuples(st.integers(1, 3), st.floats(0, 4)), max_size=30))
+def test_whoever_waits_is_admitted_by_all_budgets_together(
+    by_key: Rate, by_organization: Rate, steps: list[tuple[int, float]]
+) -> None:
+    clock = Clock()
+    keys, organizations = Limiter(by_key, clock, "key"), Limiter(by_organization, clock, "organization")
+    for key, pause in steps:
+        clock.now += pause
+        if (wait := refused((keys, key), (organizations, 1))) is not None:
+            clock.now += wait
+            assert refused((keys, key), (organizations, 1)) is None
+
+
+def test_in_the_long_run_the_rate_holds_whatever_the_burst() -> None:
+    clock = Clock()
+    limiter = Limiter(Rate(5, 20), clock, "key")
+    passed = 0
+    for _ in range(1000):
+        passed += refused((limiter, 1)) is None
+        clock.now += 0.05
+    assert 250 <= passed <= 270
+
+
+def test_a_refused_request_costs_nothing() -> None:
+    clock = Clock()
+    limiter = Limiter(Rate(1, 2), clock, "key")
+    while refused((limiter, 1)) is None:
+        pass
+    waits = {refused((limiter, 1)) for _ in range(100)}
+    assert waits == {1}
+
+
+def test_principals_do_not_share_a_budget() -> None:
+    clock = Clock()
+    limiter = Limiter(Rate(1, 1), clock, "key")
+    assert [refused((limiter, principal)) for principal in (1, 2, 1, 2)] == [None, None, 1, 1]
+
+
+def test_a_rate_of_nothing_is_no_limit() -> None:
+    limiter = Limiter(Rate(0, 0), Clock(), "key")
+    assert [refused((limiter, 1)) for _ in range(1000)] == [None] * 1000
+
+
+def test_principals_who_left_are_forgotten_and_those_who_wait_are_not() -> None:
+    clock = Clock()
+    limiter = Limiter(Rate(1, 1), clock, "key")
+    for principal in range(50_000):
+        admit((limiter, principal))
+        clock.now += 0.0001
+    assert [refused((limiter, principal)) for principal in (49_999, 45_000, 1)] == [1, 1, None]
+
+
+SLOW = 0.001  # one request at once, and the next after a quarter of an hour
+
+
+def until_refused(app: App, key: str, headers: dict[str, str] | None = None) -> int:
+    """How many requests passed before the first refusal, which must be a proper one."""
+    for passed in range(1000):
+        reply = app.request("GET", "/v1/me", key=key, headers=headers)
+        if reply.status == 429:
+            assert reply.json()["code"] == "rate_limited"
+            assert reply.headers["content-type"] == "application/problem+json"
+            assert 900 <= int(reply.headers["retry-after"]) <= 1000
+            return passed
+        assert reply.status == 200
+    raise AssertionError("there was no limit")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def made(data: Path) -> list[str]:
+    """Two keys of one organization, made while nothing was limited; there is a child organization too."""
+    with running(data) as app:
+        app.request("POST", "/v1/organizations", {"slug": "kid"})
+        return [app.request("POST", "/v1/keys", {"name": "k", "role": "viewer"}).json()["key"] for _ in "ab"]
+
+
+def test_each_key_has_its_own_rate(data: Path, made: list[str]) -> None:
+    with running(data, key_rate=SLOW) as app:
+        assert [until_refused(app, key) for key in (*made, app.key, *made)] == [1, 1, 1, 0, 0]
+
+
+def test_the_keys_of_an_organization_share_its_rate_and_other_organizations_have_their_own(
+    data: Path, made: list[str]
+) -> None:
+    with running(data, organization_rate=SLOW) as app:
+        assert [until_refused(app, key) for key in (*made, app.key)] == [1, 0, 0]
+        assert until_refused(app, app.key, {"Fleetroll-Organization": "kid"}) == 1
+
+
+def test_health_and_strangers_are_not_counted(data: Path) -> None:
+    with running(data, key_rate=SLOW, organization_rate=SLOW) as app:
+        for _ in range(5):
+            assert app.request("GET", "/health").status == 200
+            assert app.request("GET", "/v1/me", key="wrong").status == 401
+        assert until_refused(app, app.key) == 1

@@ -1,0 +1,116 @@
+"""From method and raw path to a route: segments are split before they are decoded, and verbs give way to names."""
+
+from typing import Any
+
+import pytest
+
+from fleetroll.core.faults import Fault
+from fleetroll.wire.router import Router
+
+TEMPLATES = [
+    ("GET", "/v1/things"),
+    ("POST", "/v1/things"),
+    ("POST", "/v1/things:import"),
+    ("GET", "/v1/things/{name}"),
+    ("PUT", "/v1/things/{name}"),
+    ("GET", "/v1/things/{name}/parts"),
+    ("GET", "/v1/things/{name}/parts/{part}"),
+    ("POST", "/v1/things/{name}:move"),
+    ("POST", "/v1/things/{name}:stop"),
+    ("GET", "/v1/things/special"),
+    ("DELETE", "/v1/things/special/parts/{part}"),
+]
+ROUTER: Router[str] = Router((method, template, f"{method} {template}") for method, template in TEMPLATES)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "target", "path"),
+    [
+        ("GET /v1/things", "GET /v1/things", {}),
+        ("HEAD /v1/things", "GET /v1/things", {}),
+        ("POST /v1/things:import", "POST /v1/things:import", {}),
+        ("GET /v1/things/a", "GET /v1/things/{name}", {"name": "a"}),
+        ("GET /v1/things/a%2Fb", "GET /v1/things/{name}", {"name": "a/b"}),
+        ("GET /v1/things/%61", "GET /v1/things/{name}", {"name": "a"}),
+        ("GET /v1/things/a+b", "GET /v1/things/{name}", {"name": "a+b"}),
+        ("GET /v1/things/50%25", "GET /v1/things/{name}", {"name": "50%"}),
+        ("GET /v1/things/50%", "GET /v1/things/{name}", {"name": "50%"}),
+        ("GET /v1/things/%E2%82%AC", "GET /v1/things/{name}", {"name": "€"}),
+        ("GET /v1/things/..", "GET /v1/things/{name}", {"name": ".."}),
+        ("GET /v1/things/a/parts/b", "GET /v1/things/{name}/parts/{part}", {"name": "a", "part": "b"}),
+        ("GET /v1/things/parts/parts/parts", "GET /v1/things/{name}/parts/{part}", {"name": "parts", "part": "parts"}),
+        ("GET /v1/things/special", "GET /v1/things/special", {}),
+        ("GET /v1/things/special/parts", "GET /v1/things/{name}/parts", {"name": "special"}),
+        ("DELETE /v1/things/special/parts/b", "DELETE /v1/things/special/parts/{part}", {"part": "b"}),
+        ("POST /v1/things/a:move", "POST /v1/things/{name}:move", {"name": "a"}),
+        ("POST /v1/things/a:b:move", "POST /v1/things/{name}:move", {"name": "a:b"}),
+        ("POST /v1/things/a:move:stop", "POST /v1/things/{name}:stop", {"name": "a:move"}),
+        ("POST /v1/things/a%3Amove:stop", "POST /v1/things/{name}:stop", {"name": "a:move"}),
+        ("GET /v1/things/a:move", "GET /v1/things/{name}", {"name": "a:move"}),
+        ("PUT /v1/things/a:move", "PUT /v1/things/{name}", {"name": "a:move"}),
+        ("GET /v1/things/:move", "GET /v1/things/{name}", {"name": ":move"}),
+    ],
+)
+def test_a_path_leads_to_its_route_with_its_parameters(request_line: str, target: str, path: dict[str, str]) -> None:
+    method, _, raw = request_line.partition(" ")
+    found = ROUTER.match(method, raw.encode())
+    assert found is not None
+    assert (found.target, found.path) == (target, path)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "allowed"),
+    [
+        ("DELETE /v1/things", ("GET", "POST")),
+        ("PUT /v1/things/special", ("GET",)),
+        ("GET /v1/things/special/parts/b", ("DELETE",)),
+        ("GET /v1/things:import", ("POST",)),
+        ("POST /v1/things/a", ("GET", "PUT")),
+        ("POST /v1/things/a%3Amove", ("GET", "PUT")),
+        ("POST /v1/things/a:fly", ("GET", "PUT")),
+        ("TRACE /v1/things/a/parts", ("GET",)),
+    ],
+)
+def test_a_known_path_names_the_methods_that_it_allows(request_line: str, allowed: tuple[str, ...]) -> None:
+    method, _, raw = request_line.partition(" ")
+    found = ROUTER.match(method, raw.encode())
+    assert found is not None
+    assert found.target is None
+    assert set(found.allowed) - {"HEAD"} == set(allowed)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "/",
+        "/v1",
+        "/v1/",
+        "/v1/things/",
+        "//v1/things",
+        "/v1//things",
+        "/v1/things//parts",
+        "/V1/things",
+        "/v1/things/a/",
+        "/v1/things/a/b",
+        "/v1/things/a/parts/b/c",
+        "/v1%2Fthings",
+        "/v1/thing%73",
+        "/v1/things:fly",
+        "/v1/things:",
+    ],
+)
+def test_any_other_path_leads_nowhere(raw: str) -> None:
+    assert ROUTER.match("GET", raw.encode()) is None
+
+
+@pytest.mark.parametrize("raw", [b"%00", b"%ff", b"%C0%AF", b"a%0Ab", b"\x80", b"%ED%A0%80", b"%C2%85", b"\x7f"])
+def test_a_parameter_that_is_not_text_is_refused(raw: bytes) -> None:
+    with pytest.raises(Fault) as refused:
+        ROUTER.match("GET", b"/v1/things/" + raw)
+    assert refused.value.code == "invalid_text"
+
+
+def test_two_routes_cannot_share_a_place() -> None:
+    rows: list[Any] = [("GET", "/a/{b}", 1), ("GET", "/a/{c}", 2)]
+    with pytest.raises(AssertionError, match="two routes"):
+        Router(rows)

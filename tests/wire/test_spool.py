@@ -1,0 +1,135 @@
+"""The queue between an import and its reader: everything comes out once and in order, however late it is read."""
+
+import asyncio
+import json
+import random
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fleetroll.wire.spool import Spool
+from tests.support.process import Process, serving
+
+
+async def drained(spool: Spool) -> bytes:
+    return b"".join([part async for part in spool.drain()])
+
+
+def test_what_was_put_before_anybody_read_comes_out_whole() -> None:
+    async def scenario() -> bytes:
+        spool = Spool()
+        for number in range(1000):
+            spool.put(b"%d," % number * 700)  # beyond what is kept in memory
+        spool.finish()
+        return await drained(spool)
+
+    assert asyncio.run(scenario()) == b"".join(b"%d," % number * 700 for number in range(1000))
+
+
+def test_a_spool_of_nothing_ends() -> None:
+    async def scenario() -> bytes:
+        spool = Spool()
+        spool.finish()
+        return await drained(spool)
+
+    assert asyncio.run(scenario()) == b""
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_reading_and_writing_may_alternate_in_any_way(seed: int) -> None:
+    choose = random.Random(seed)
+    parts = [choose.randbytes(choose.choice([1, 100, 70_000, 400_000])) for _ in range(60)]
+
+    async def scenario() -> bytes:
+        spool = Spool()
+
+        async def produce() -> None:
+            for part in parts:
+                spool.put(part)
+                for _ in range(choose.choice([0, 0, 1, 3, 20])):
+                    await asyncio.sleep(0)
+            spool.finish()
+
+        taken, _ = await asyncio.gather(drained(spool), produce())
+        return taken
+
+    assert asyncio.run(scenario()) == b"".join(parts)
+
+
+def test_reading_waits_for_more_without_ending() -> None:
+    async def scenario() -> list[bytes]:
+        spool = Spool()
+        parts = spool.drain()
+        spool.put(b"a")
+        found = [await anext(parts)]
+        waiting = asyncio.ensure_future(anext(parts))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        spool.put(b"b")
+        found.append(await waiting)
+        spool.finish()
+        return found + [part async for part in parts]
+
+    assert asyncio.run(scenario()) == [b"a", b"b"]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    with serving(tmp_path_factory.mktemp("spool") / "data") as process:
+        yield process
+
+
+def test_a_client_that_sends_everything_before_it_reads_gets_every_result(server: Process) -> None:
+    # Failing rows have long results and cost no commit: far more than two sockets and a pipe could hold.
+    count = 60_000
+    body = b'{"ident":"","name":"x"}\n' * count
+    head = f"POST /v1/devices:import HTTP/1.0\r\nX-Api-Key: {server.key}\r\n"
+    head += f"Content-Type: application/x-ndjson\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+        connection.sendall(head.encode() + body)
+        with connection.makefile("rb") as reply:
+            lines = [line for line in reply if line.startswith(b"{")]
+    assert [json.loads(line)["line"] for line in lines] == list(range(1, count + 1))
+
+
+def open_files(server: Process) -> int:
+    return len(list(Path(f"/proc/{server.popen.pid}/fd").iterdir()))
+
+
+def settled(server: Process, before: int) -> bool:
+    for _ in range(200):
+        if open_files(server) <= before:
+            return True
+        asyncio.run(asyncio.sleep(0.05))
+    return False
+
+
+def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(server: Process) -> None:
+    row = json.dumps({"ident": "{}", "metadata": {"x": "y" * 60_000}})
+    rows = "\n".join(row.replace("{}", f"n{number}", 1) for number in range(100))
+    requests = [
+        ("POST /v1/devices:import", "Content-Type: application/x-ndjson\r\n", rows.encode(), 0),
+        ("POST /v1/devices:import", "Content-Type: application/x-ndjson\r\n", b'{"ident":""}\n' * 50_000, 999),
+        ("GET /v1/devices:export", "", b"", 0),
+        ("GET /v1/events?after=0", "", b"", 0),
+        ("GET /v1/backup", "", b"", 0),
+    ]
+    for line, headers, body, missing in requests:
+        head = f"{line} HTTP/1.1\r\nHost: x\r\nX-Api-Key: {server.key}\r\n{headers}"
+        head += f"Content-Length: {len(body) + missing}\r\n\r\n" if body else "\r\n"
+        leave(server, head.encode() + body)  # what the first of its kind opens for good is no leak
+        with socket.create_connection(("127.0.0.1", server.port), 30):
+            before = open_files(server)
+        for _ in range(3):
+            leave(server, head.encode() + body)
+        assert settled(server, before), line
+
+
+def leave(server: Process, request: bytes) -> None:
+    """Begin to read the reply to a request, and go."""
+    with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        connection.sendall(request)
+        assert connection.recv(20).startswith(b"HTTP/1.1 200")

@@ -1,0 +1,191 @@
+"""The server's own pages: alive, ready, counted and described, for whoever asks and without a credential."""
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleetroll import __version__
+from fleetroll.core.faults import Kind
+from fleetroll.main import DIALECTS
+from fleetroll.wire.dialect import Dialect, Route
+from tests.support.app import App, running
+
+ROUTES = [(dialect, route) for dialect in DIALECTS for route in dialect.routes]
+PAGES = ["/health", "/ready", "/metrics", "/openapi.json", "/docs"]
+TYPES = {"string", "integer", "number", "boolean", "object", "array", "null"}
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    with running(tmp_path_factory.mktemp("pages") / "data") as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def description(app: App) -> Any:
+    return app.request("GET", "/openapi.json", key=None).json()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_needs_no_credential_and_takes_no_notice_of_one(app: App, path: str) -> None:
+    for key in (None, "wrong", app.key):
+        reply = app.request("GET", path, key=key)
+        assert reply.status == 200
+        assert reply.headers["x-content-type-options"] == "nosniff"
+        assert int(reply.headers["content-length"]) > 0
+        assert app.request("HEAD", path, key=key).status == 200
+    assert app.request("POST", path, key=None).status in {401, 404, 405}
+
+
+def test_health_tells_the_version(app: App) -> None:
+    assert app.request("GET", "/health", key=None).json() == {"status": "alive", "version": __version__}
+
+
+def test_readiness_is_told_while_the_server_still_answers(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as app:
+        assert app.request("GET", "/ready").json() == {"status": "ready"}
+        app.application.ready = False
+        assert (app.request("GET", "/ready").status, app.request("GET", "/health").status) == (503, 200)
+
+
+def test_metrics_count_requests_by_operation_and_status(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as app:
+        for _ in range(3):
+            app.request("GET", "/v1/devices/none")
+        app.request("PUT", "/v1/devices/d", {})
+        reply = app.request("GET", "/metrics", key=None)
+    assert reply.headers["content-type"].startswith("text/plain; version=")
+    lines = reply.body.decode().splitlines()
+    assert 'fleetroll_requests_total{operation="native.devices.get",status="404"} 3.0' in lines
+    assert 'fleetroll_requests_total{operation="native.devices.put",status="201"} 1.0' in lines
+    assert 'fleetroll_request_seconds_count{operation="native.devices.get"} 3.0' in lines
+    assert any(line.startswith("fleetroll_loop_stall_seconds ") for line in lines)
+    assert all(re.fullmatch(r"# (HELP|TYPE) .+|\w+(\{.*\})? [-+.\deInfNa]+", line) for line in lines)
+
+
+def test_metrics_do_not_grow_with_what_strangers_send(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as app:
+        sizes = []
+        for start in (0, 100):
+            for number in range(start, start + 100):
+                app.request("GET", f"/v1/devices/n{number}")
+                app.request("GET", f"/nowhere/n{number}", key=None)
+            sizes.append(len(app.request("GET", "/metrics").body.splitlines()))
+    assert sizes[0] == sizes[1]
+
+
+# --- OpenAPI ---------------------------------------------------------------------------------------------------------
+
+
+def operation(description: Any, route: Route) -> Any:
+    return description["paths"][route.path][route.method.lower()]
+
+
+@pytest.mark.parametrize(("dialect", "route"), ROUTES, ids=lambda part: getattr(part, "path", None))
+def test_every_route_is_described_as_it_is(description: Any, dialect: Dialect, route: Route) -> None:
+    told = operation(description, route)
+    assert told["tags"] == [dialect.name]
+    assert told["summary"] == route.about
+    assert str(route.status) in told["responses"]
+    assert ("requestBody" in told) is (route.body is not None or route.lines is not None)
+    found = {place: {p["name"] for p in told["parameters"] if p["in"] == place} for place in ("path", "query")}
+    assert found["path"] == set(re.findall(r"{(\w+)}", route.path))
+    assert found["query"] == {parameter.name for parameter in route.query}
+    assert all(parameter["required"] for parameter in told["parameters"] if parameter["in"] == "path")
+    assert len(told["security"]) == len(dialect.credentials)
+
+
+def test_nothing_is_described_that_is_not_routed(description: Any) -> None:
+    told = {(path, method) for path, methods in description["paths"].items() for method in methods}
+    assert told == {(route.path, route.method.lower()) for _, route in ROUTES}
+    assert [tag["name"] for tag in description["tags"]] == [dialect.name for dialect in DIALECTS]
+
+
+def test_operations_have_names_of_their_own(description: Any) -> None:
+    names = [told["operationId"] for methods in description["paths"].values() for told in methods.values()]
+    assert len(names) == len(set(names))
+    assert all(re.fullmatch(r"[A-Za-z0-9._]+", name) for name in names)
+
+
+def nodes(value: Any) -> Iterator[Any]:
+    yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from nodes(inner)
+
+
+def test_every_reference_leads_to_a_schema_and_every_schema_is_referred_to(description: Any) -> None:
+    schemas = description["components"]["schemas"]
+    references = {node["$ref"] for node in nodes(description) if isinstance(node, dict) and "$ref" in node}
+    assert {reference.removeprefix("#/components/schemas/") for reference in references} == set(schemas)
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in schemas)
+
+
+def test_schemas_use_the_words_of_json_schema(description: Any) -> None:
+    assert description["openapi"].startswith("3.1.")
+    for node in nodes(description["components"]["schemas"]):
+        if isinstance(node, dict) and isinstance(node.get("type"), str | list):
+            types = [node["type"]] if isinstance(node["type"], str) else node["type"]
+            assert set(types) <= TYPES
+        if isinstance(node, dict) and isinstance(node.get("required"), list) and "properties" in node:
+            assert set(node["required"]) <= set(node["properties"])
+
+
+def test_security_schemes_are_defined_where_they_are_used(description: Any) -> None:
+    defined = description["components"]["securitySchemes"]
+    used = {
+        name
+        for node in nodes(description["paths"])
+        if isinstance(node, dict)
+        for s in node.get("security", [])
+        for name in s
+    }
+    assert used == set(defined)
+
+
+def test_what_is_shown_fits_its_schema(app: App, description: Any) -> None:
+    device = app.request("PUT", "/v1/devices/fits", {"metadata": {"a": 1}, "tags": ["x"]}).json()
+    schema = description["components"]["schemas"]["native.Device"]
+    assert set(device) == set(schema["properties"]) == set(schema["required"])
+
+
+# --- the page for people ---------------------------------------------------------------------------------------------
+
+
+class Reader(HTMLParser):
+    """The text of a page, and whatever in it could load or run something."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.text = ""
+        self.active: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in {"script", "iframe", "object", "embed", "form", "img", "link"}:
+            self.active.append(tag)
+        self.active += [
+            name for name, value in attrs if name.startswith("on") or (value or "").startswith(("http", "//"))
+        ]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_lists_every_route_and_runs_nothing(app: App) -> None:
+    reply = app.request("GET", "/docs", key=None)
+    page = Reader(reply.body.decode())
+    assert reply.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.active == []
+    assert "default-src 'none'" in reply.headers["content-security-policy"]
+    for _, route in ROUTES:
+        assert f"{route.method} {route.path}" in page.text
+
+
+def test_every_dialect_answers_every_kind_of_failure() -> None:
+    for dialect in DIALECTS:
+        assert set(dialect.envelope.statuses) == set(Kind), dialect.name
+        assert all(400 <= status < 600 for status in dialect.envelope.statuses.values()), dialect.name
