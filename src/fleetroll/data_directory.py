@@ -147,10 +147,13 @@ def filling(path: Path) -> Iterator[Place]:
     when its process was killed is removed. Raises DirectoryRefused.
     """
     made = not path.exists()
+    if path.is_dir():
+        _require_empty(
+            path, {entry.name for entry in path.iterdir()}
+        )  # or the lock would be left in another's directory
     lock, entries = _lock(path, "fleetroll serve")
     try:
-        if entries - ({_LOCK, _RESTORING, KEY} if _RESTORING in entries else {_LOCK}):
-            raise DirectoryRefused(f"{path} is not empty; name an empty directory, or one that does not exist yet.")
+        _require_empty(path, entries)
         with _all_or_nothing(path):
             place = Place(path)
             yield place
@@ -163,6 +166,11 @@ def filling(path: Path) -> Iterator[Place]:
         raise
     finally:
         os.close(lock)
+
+
+def _require_empty(path: Path, entries: set[str]) -> None:
+    if entries - ({_LOCK, _RESTORING, KEY} if _RESTORING in entries else {_LOCK}):
+        raise DirectoryRefused(f"{path} is not empty; name an empty directory, or one that does not exist yet.")
 
 
 @contextlib.contextmanager

@@ -63,6 +63,7 @@ def serve(config: Config) -> int:
     sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         require_supported(config)
+        _require_known_dialects(config)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(config))
     except ConfigError as problem:
@@ -73,6 +74,13 @@ def serve(config: Config) -> int:
         return _refuse(str(problem), EXIT_STORE)
     except OSError as problem:
         return _refuse(f"cannot listen on {config.host}:{config.port}: {problem.strerror}.", EXIT_CONFIG)
+
+
+def _require_known_dialects(config: Config) -> None:
+    known = [dialect.name for dialect in DIALECTS]
+    for name in config.disabled_dialects:
+        if name not in known:  # taken for one that is, it would leave open what was meant to be shut
+            raise ConfigError(f"--disable takes {' or '.join(known)}, not {name}.")
 
 
 def _refuse(sentence: str, code: int) -> int:

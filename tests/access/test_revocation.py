@@ -198,11 +198,12 @@ def test_an_export_stops_where_its_key_was_revoked(app: App, root: Tenant) -> No
 async def download(app: App, token: str, revoke: str) -> list[bytes]:
     """The lines of an export, during whose first part the key is revoked."""
     parts: list[bytes] = []
+    inbox: list[dict[str, object]] = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive() -> dict[str, object]:
-        if parts:
+        if not inbox:
             await asyncio.Event().wait()
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return inbox.pop()
 
     async def answer(message: dict[str, object]) -> None:
         if message["type"] == "http.response.body":

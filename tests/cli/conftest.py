@@ -35,8 +35,14 @@ Command = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[process.Process]:
-    with process.serving(tmp_path_factory.mktemp("server") / "data") as started:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of the module's server."""
+    return tmp_path_factory.mktemp("server") / "data"
+
+
+@pytest.fixture(scope="module")
+def server(home: Path) -> Iterator[process.Process]:
+    with process.serving(home) as started:
         yield started
 
 

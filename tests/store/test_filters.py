@@ -70,7 +70,7 @@ def questioned(fleet: list[filters.Planted]) -> st.SearchStrategy[tuple]:
     return st.tuples(st.just(fleet), asked, st.integers(2, 4))
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(filters.fleets.flatmap(questioned))
 def test_an_engine_finds_what_the_reference_finds(bench: Bench, questions: tuple) -> None:
     fleet, asked, size = questions
@@ -141,6 +141,7 @@ def test_an_engine_finds_what_the_reference_finds_where_it_is_hard(bench: Bench)
     async def check() -> None:
         org = next(ORGS)
         devices = await stored(bench.store, org, FLEET)
+        await bench.store.learn()
         for wanted in (*HARD, *map(Not, HARD)):
             assert await walked(bench.store, org, wanted, Sort(), 2) == expected(devices, wanted, Sort()), wanted
             assert await bench.store.scan.devices.count(org, wanted) == len(expected(devices, wanted, Sort())), wanted

@@ -91,6 +91,19 @@ async def test_a_closed_store_is_one_file_however_it_was_read(file: Path) -> Non
     await store.close()
 
 
+async def test_closing_waits_for_the_writes_under_way(file: Path) -> None:
+    store = sqlite.open_store(file, create=True)
+    tasks = [asyncio.ensure_future(insert(store, f"d{number:02}")) for number in range(30)]
+    tasks.append(asyncio.ensure_future(store.write(lambda records: records.usage.add(1, "n", 1, 1), bulk=True)))
+    await asyncio.sleep(0)
+    await store.close()
+    assert all(await asyncio.gather(*tasks))
+    store = sqlite.open_store(file, create=False)
+    assert await idents(store) == [f"d{number:02}" for number in range(30)]
+    assert await store.read.usage.of(1) == {"n": 1}
+    await store.close()
+
+
 # --- failures --------------------------------------------------------------------------------------------------------
 
 

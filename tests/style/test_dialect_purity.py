@@ -20,7 +20,7 @@ MODULES = re.compile(
     r"|fleetroll\.(store|main|config|cli|wire\.(serve|app|http_\w+|idempotency|rate_limits|credentials))\b"
     r"|fleetroll\.core\.policy\.(require|allows|outranks|MINIMUM_ROLE)"
 )
-ATTRIBUTES = {"now", "utcnow", "today", "require", "allows", "outranks", "perform", "store", "records", "principal"}
+ATTRIBUTES = {"now", "utcnow", "today", "require", "allows", "outranks", "perform", "store", "services", "principal"}
 SQL = re.compile(r"\b(SELECT .+ FROM|INSERT INTO|UPDATE \w+ SET|DELETE FROM|WHERE \w+ ?=|ORDER BY)\b", re.DOTALL)
 
 

@@ -1,6 +1,8 @@
 """A dialect that is switched off is not there: its paths answer 404 and nothing describes it; the others stay."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,11 @@ def test_the_server_itself_answers_without_any_dialect(tmp_path: Path) -> None:
         for path in ("/health", "/ready", "/metrics", "/openapi.json", "/docs"):
             assert app.request("GET", path, key=None).status == 200
         assert app.request("GET", "/v1/devices").json()["code"] == "unknown_path"
+
+
+def test_a_dialect_that_does_not_exist_cannot_be_switched_off_by_mistake(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "fleetroll", "serve", "--data", str(tmp_path / "data"), "--disable", "natvie"]
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (refused.returncode, refused.stdout) == (78, "")
+    assert "natvie" in refused.stderr
+    assert not (tmp_path / "data").exists()

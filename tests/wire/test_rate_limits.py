@@ -98,7 +98,8 @@ def test_principals_who_left_are_forgotten_and_those_who_wait_are_not() -> None:
     for principal in range(50_000):
         admit((limiter, principal))
         clock.now += 0.0001
-    assert [refused((limiter, principal)) for principal in (49_999, 45_000, 1)] == [1, 1, None]
+    assert {refused((limiter, principal)) for principal in range(40_100, 50_000)} == {1}
+    assert refused((limiter, 1)) is None
 
 
 SLOW = 0.001  # one request at once, and the next after a quarter of an hour

@@ -42,8 +42,7 @@ class Options(Struct, frozen=True):
     @property
     def address(self) -> str:
         url = (self.url or DEFAULT_URL).rstrip("/")
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if not _is_address(url):
             raise click.UsageError(f"--url must be like {DEFAULT_URL}, not {url!r}.")
         return url
 
@@ -58,6 +57,14 @@ class Options(Struct, frozen=True):
         if not key.isascii() or not key.isprintable() or " " in key:
             raise Failure(Exit.UNAUTHORISED, "The key is not one: it has a space, a line end or a strange character.")
         return key
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and " " not in url
+    except ValueError:
+        return False
 
 
 def options(*, hidden: bool) -> Callable[[Any], Any]:

@@ -202,11 +202,16 @@ def export(client: "Client", file: str, form: str | None, filter: str | None, q:
             _copy(reply.iter_bytes(), stream, lambda _: None)
             stream.flush()
             return
-        total = client.call("GET", "/v1/devices", params={**wanted, "limit": 1, "count": "true"}).json()["total"]
+        total = _count(client, wanted) if output.is_watched() else None
         with files.replacing(Path(file)) as stream, output.progress("Exporting", total) as advance:
             count = _copy(reply.iter_bytes(), stream, advance)
     header = 1 if params["format"] == "csv" else 0
     output.note(f"Exported {count - header} devices to {file}.")
+
+
+def _count(client: "Client", wanted: dict[str, str | None]) -> int:
+    total: int = client.call("GET", "/v1/devices", params={**wanted, "limit": 1, "count": "true"}).json()["total"]
+    return total
 
 
 def _copy(parts: Iterable[bytes], stream: BinaryIO, advance: Callable[[int], None]) -> int:

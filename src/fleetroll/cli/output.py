@@ -98,10 +98,15 @@ def raw(data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
+def is_watched() -> bool:
+    """Whether somebody sees progress."""
+    return sys.stderr.isatty()
+
+
 @contextlib.contextmanager
 def progress(label: str, total: int | None, *, of_bytes: bool = False) -> Iterator[Callable[[int], None]]:
     """A bar on standard error, if that is a terminal. Yields what is to be told of each advance."""
-    if not sys.stderr.isatty():
+    if not is_watched():
         yield lambda _: None
         return
     from fleetroll.cli import drawing  # noqa: PLC0415  # as above

@@ -30,7 +30,7 @@ def backup(client: "Client", file: Path) -> None:
             stream.flush()
             _verify(Path(stream.name), total)
     click.echo(f"Saved {output.size(total)} to {output.plain(str(file))}.")
-    output.note("Keep the server's key beside it (server.key in its data directory): without it no API key works.")
+    output.note("Keep server.key of its data directory too, in another place: without it no API key works.")
 
 
 def _verify(file: Path, total: int) -> None:

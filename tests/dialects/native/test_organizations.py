@@ -101,6 +101,35 @@ def test_a_quota_stops_the_one_too_many_and_is_given_back(app: App) -> None:
     assert app.request("PUT", "/v1/devices/d", {}, headers=within("acme")).status == 201
 
 
+@pytest.mark.parametrize(
+    ("noun", "path", "one", "two"),
+    [
+        ("organizations", "/v1/organizations", {"slug": "a"}, {"slug": "b"}),
+        ("keys", "/v1/keys", {"name": "a", "role": "viewer"}, {"name": "b", "role": "viewer"}),
+        ("owners", "/v1/owners", {"ref": "a"}, {"ref": "b"}),
+        ("groups", "/v1/groups", {"name": "a", "filter": ""}, {"name": "b", "filter": ""}),
+        ("metadata_fields", "/v1/metadata-fields", {"name": "a", "type": "json"}, {"name": "b", "type": "json"}),
+    ],
+)
+def test_every_noun_has_a_quota_that_leaves_no_trace_of_what_it_refused(
+    app: App, noun: str, path: str, one: dict[str, Any], two: dict[str, Any]
+) -> None:
+    make(app, "acme", quotas={noun: 1})
+    assert app.request("POST", path, one, headers=within("acme")).status == 201
+    refused = app.request("POST", path, two, headers=within("acme"))
+    assert (refused.status, refused.json()["errors"]) == (403, {"noun": noun, "quota": 1})
+    assert len(app.request("GET", path, headers=within("acme")).json()[noun]) == 1
+    assert app.request("GET", "/v1/organizations/acme").json()["usage"] == {noun: 1}
+
+
+def test_an_owner_beyond_the_quota_stops_the_device_that_names_it(app: App) -> None:
+    make(app, "acme", quotas={"owners": 1})
+    assert app.request("PUT", "/v1/devices/a", {"owners": ["ann"]}, headers=within("acme")).status == 201
+    assert app.request("PUT", "/v1/devices/b", {"owners": ["bob"]}, headers=within("acme")).status == 403
+    assert app.request("PATCH", "/v1/devices/a", {"owners": ["ann", "bob"]}, headers=within("acme")).status == 403
+    assert app.request("GET", "/v1/organizations/acme").json()["usage"] == {"devices": 1, "owners": 1}
+
+
 def test_nobody_raises_their_own_quota_or_enables_themselves(app: App) -> None:
     make(app, "acme", quotas={"devices": 1})
     acme = key(app, "acme")

@@ -43,6 +43,7 @@ def test_a_device_moves_with_all_that_belongs_to_it(app: App) -> None:
     history = app.request("GET", "/v1/devices/d/timeline", headers=within("east")).json()["events"]
     assert [event["type"] for event in history] == ["device.transferred", "device.created"]
     assert app.request("GET", "/v1/organizations/east").json()["usage"]["devices"] == 1
+    assert app.request("GET", "/v1/organizations/self").json()["usage"]["devices"] == 0
 
 
 def test_owners_change_with_or_without_a_move(app: App) -> None:

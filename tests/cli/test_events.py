@@ -1,0 +1,119 @@
+"""`fleetroll event tail`."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import process
+
+Fleetroll = Callable[..., Any]
+
+
+@contextmanager
+def tail(server: process.Process, *options: str) -> Iterator["subprocess.Popen[str]"]:
+    """A started `event tail --json`; what follows is known to be seen, since it tells all from the first event on."""
+    started = subprocess.Popen(
+        [sys.executable, "-m", "fleetroll", "event", "tail", "--json", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "FLEETROLL_URL": server.url, "FLEETROLL_KEY": server.key},
+    )
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.communicate()
+
+
+def until(tailing: "subprocess.Popen[str]", kind: str, name: str) -> list[dict[str, Any]]:
+    """The events up to the one of this type and name."""
+    assert tailing.stdout is not None
+    seen = []
+    for line in tailing.stdout:
+        seen.append(json.loads(line))
+        if (seen[-1]["type"], seen[-1]["name"]) == (kind, name):
+            return seen
+    raise AssertionError(f"the tail ended without {kind} of {name}")
+
+
+def test_a_change_is_seen_as_it_happens_and_ctrl_c_ends_it(fleetroll: Fleetroll, server: process.Process) -> None:
+    fleetroll("device", "create", "seen")
+    with tail(server, "--since", "0") as tailing:
+        until(tailing, "device.created", "seen")
+        fleetroll("device", "set", "seen", "name=Changed")
+        assert until(tailing, "device.updated", "seen")[-1]["actor"].startswith("key:")
+        tailing.send_signal(signal.SIGINT)
+        _, errors = tailing.communicate()
+        assert tailing.returncode == 130
+        assert errors.strip() == "fleetroll: interrupted"
+
+
+def test_nothing_is_lost_or_repeated_over_a_restart_of_the_server(tmp_path: Path, alone: Fleetroll) -> None:
+    with process.serving(tmp_path / "data") as first:
+        connected = {"FLEETROLL_URL": first.url, "FLEETROLL_KEY": first.key}
+        alone("device", "create", "one", **connected)
+        with tail(first, "--since", "0") as tailing:
+            before = until(tailing, "device.created", "one")
+            first.popen.terminate()
+            first.popen.wait(15)
+            with process.serving(tmp_path / "data", "--http", f"127.0.0.1:{first.port}"):
+                alone("device", "create", "two", **connected)
+                after = until(tailing, "device.created", "two")
+    numbers = [event["id"] for event in before + after]
+    assert numbers == sorted(set(numbers))
+    assert [event["name"] for event in after] == ["two"]
+
+
+def test_events_of_the_past_are_chosen_by_number_time_and_filter(fleetroll: Fleetroll) -> None:
+    for ident in ("past-1", "past-2"):
+        fleetroll("device", "create", ident)
+    made = 'type = "device.created" AND name = "past-*"'
+
+    def names(*options: str) -> list[str]:
+        tailed = fleetroll("event", "tail", "--json", "--filter", made, *options)
+        return [event["name"] for event in tailed.lines()]
+
+    assert names("--since", "0", "--count", "2") == ["past-1", "past-2"]
+    assert names("--since", "1h", "--count", "2") == ["past-1", "past-2"]
+    assert names("--since", "2020-01-01T00:00:00+01:00", "--count", "1") == ["past-1"]
+    first = fleetroll("event", "tail", "--json", "--filter", made, "--since", "0", "--count", "1").json()
+    assert names("--since", str(first["id"]), "--count", "1") == ["past-2"]
+
+
+def test_people_get_one_line_an_event(fleetroll: Fleetroll) -> None:
+    shown = fleetroll("event", "tail", "--since", "0", "--count", "2").out.splitlines()
+    assert len(shown) == 2
+    assert "organization.created" in shown[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--since", "yesterday"], 2),
+        (["--since", "2026-01-01"], 2),
+        (["--count", "0"], 2),
+        (["--filter", "("], 1),
+        (["--key", "wrong"], 4),
+        (["--url", "http://127.0.0.1:1"], 3),
+    ],
+)
+def test_a_tail_that_cannot_begin_ends_at_once(fleetroll: Fleetroll, arguments: list[str], code: int) -> None:
+    assert fleetroll("event", "tail", *arguments).code == code
+
+
+def test_a_tail_ends_when_its_key_is_revoked(fleetroll: Fleetroll, server: process.Process) -> None:
+    key = fleetroll("key", "create", "tailing", "--role", "viewer", "--json").json()
+    with tail(server, "--since", "0", "--key", key["key"]) as tailing:
+        until(tailing, "key.created", "tailing")
+        fleetroll("key", "revoke", str(key["id"]))
+        tailing.communicate(timeout=30)
+        assert tailing.returncode == 4

@@ -1,0 +1,285 @@
+"""`fleetroll backup`, `restore` and `doctor`."""
+
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from tests.cli.impostor import impostor
+from tests.support import process
+
+Fleetroll = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a server that has served and stopped."""
+    data = tmp_path_factory.mktemp("stopped") / "data"
+    with process.serving(data):
+        pass
+    return data
+
+
+@pytest.fixture
+def data(stopped: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be damaged."""
+    return Path(shutil.copytree(stopped, tmp_path / "data"))
+
+
+@pytest.fixture
+def backup(fleetroll: Fleetroll, home: Path, work: Path) -> Path:
+    """A backup of the module's server, with the server's key beside it."""
+    assert fleetroll("backup", "backup.db").code == 0
+    shutil.copy(home / "server.key", work / "server.key")
+    return work / "backup.db"
+
+
+def mode(file: Path) -> int:
+    return stat.S_IMODE(file.stat().st_mode)
+
+
+# --- backup and restore ----------------------------------------------------------------------------------------------
+
+
+def test_a_restored_server_has_the_same_keys_numbers_and_entity_tags(
+    fleetroll: Fleetroll, alone: Fleetroll, home: Path, work: Path
+) -> None:
+    fleetroll("org", "create", "kept")
+    fleetroll("device", "create", "kept", "name=before", "tags=a,b", "--organization", "kept")
+    fleetroll("device", "set", "kept", "metadata.n:=1", "--organization", "kept")
+    key = fleetroll("key", "create", "kept", "--role", "admin", "--json").json()["key"]
+    revoked = fleetroll("key", "create", "revoked", "--role", "admin", "--json").json()
+    fleetroll("key", "revoke", str(revoked["id"]))
+    before = fleetroll("device", "get", "kept", "--json", "--organization", "kept").json()
+
+    assert fleetroll("backup", "backup.db").code == 0
+    fleetroll("device", "set", "kept", "name=after the backup", "--organization", "kept")
+    shutil.copy(home / "server.key", "server.key")
+    restored = alone("restore", "--from", "backup.db", "--data", "new", "--server-key-file", "server.key")
+    assert restored.code == 0
+    assert "fleetroll serve --data new" in restored.err
+
+    with process.serving(work / "new") as again:
+        inside = {"FLEETROLL_URL": again.url, "FLEETROLL_KEY": key, "FLEETROLL_ORGANIZATION": "kept"}
+        assert alone("device", "get", "kept", "--json", **inside).json() == before
+        # A relative change sends the entity tag that it has read.
+        changed = alone("device", "set", "kept", "tags+=c", "--json", **inside).json()
+        assert (changed["id"], changed["revision"], changed["tags"]) == (before["id"], 3, ["a", "b", "c"])
+        assert alone("whoami", **inside | {"FLEETROLL_KEY": revoked["key"]}).code == 4
+
+
+def test_a_backup_and_what_is_restored_are_private(alone: Fleetroll, backup: Path, work: Path) -> None:
+    assert alone("restore", "--from", str(backup), "--data", "new", "--server-key-file", "server.key").code == 0
+    assert mode(backup) == 0o600
+    assert {name: mode(work / "new" / name) for name in ("fleetroll.db", "server.key")} == {
+        "fleetroll.db": 0o600,
+        "server.key": 0o600,
+    }
+    assert mode(work / "new") == 0o700
+
+
+def test_a_new_backup_takes_the_place_of_the_old_one(fleetroll: Fleetroll, backup: Path) -> None:
+    backup.write_bytes(b"old")
+    assert fleetroll("backup", str(backup)).code == 0
+    assert backup.read_bytes().startswith(b"SQLite format 3\0")
+
+
+@pytest.mark.parametrize(("body", "promised"), [(b"SQLite format 3\0", 4096), (b"<html>", None)])
+def test_half_a_backup_leaves_the_old_one_alone(
+    fleetroll: Fleetroll, work: Path, body: bytes, promised: int | None
+) -> None:
+    (work / "x.db").write_bytes(b"old")
+    with impostor(body, promised=promised) as url:
+        ended = fleetroll("backup", "x.db", FLEETROLL_URL=url)
+    assert ended.code == 3
+    assert [file.read_bytes() for file in work.iterdir()] == [b"old"]
+
+
+def test_only_the_root_organization_may_back_up(fleetroll: Fleetroll, work: Path) -> None:
+    fleetroll("org", "create", "tenant")
+    made = fleetroll("key", "create", "t", "--role", "admin", "--organization", "tenant", "--json").json()
+    assert fleetroll("backup", "x.db", FLEETROLL_KEY=made["key"]).code == 4
+    assert list(work.iterdir()) == []
+
+
+def test_a_preset_server_key_is_not_written_down(alone: Fleetroll, backup: Path, work: Path) -> None:
+    preset = "0123456789abcdef" * 4
+    assert alone("restore", "--from", str(backup), "--data", "new", FLEETROLL_SERVER_KEY=preset).code == 0
+    assert sorted(file.name for file in (work / "new").iterdir()) == ["fleetroll.db", "lock"]
+
+
+def test_what_an_interrupted_restore_left_is_replaced(alone: Fleetroll, backup: Path, work: Path) -> None:
+    (work / "new").mkdir()
+    for name in ("lock", "server.key", "fleetroll.db.restoring"):
+        (work / "new" / name).write_text("half")
+    refused = subprocess.run(
+        [sys.executable, "-m", "fleetroll", "serve", "--data", "new", "--http", "127.0.0.1:0"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (refused.returncode, "is missing" in refused.stderr) == (65, True)
+    assert alone("restore", "--from", str(backup), "--data", "new", "--server-key-file", "server.key").code == 0
+    assert (work / "new" / "server.key").read_text().strip() == (work / "server.key").read_text().strip()
+
+
+def cut(file: Path) -> None:
+    with file.open("r+b") as stream:
+        stream.truncate(file.stat().st_size // 2)
+
+
+def scribble(file: Path) -> None:
+    with file.open("r+b") as stream:
+        stream.seek(5 * 4096)
+        stream.write(b"\xa5" * 4096 * 3)
+
+
+def forge(file: Path) -> None:
+    file.unlink()
+    apsw.Connection(str(file)).execute("CREATE TABLE other (x)")
+
+
+def advance(file: Path) -> None:
+    apsw.Connection(str(file)).execute("PRAGMA user_version = 99")
+
+
+def leave_a_log(file: Path) -> None:
+    file.with_name(file.name + "-wal").write_bytes(b"x")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (cut, "no sound backup"),
+        (scribble, "no sound backup"),
+        (forge, "not a Fleetroll database"),
+        (advance, "Run a newer release"),
+        (leave_a_log, "not a backup"),
+        (lambda file: file.write_bytes(b""), "not a Fleetroll database"),
+        (lambda file: file.write_bytes(b"x" * 9000), "not a database"),
+        (lambda file: (file.parent / "server.key").write_text("zz"), "server.key is damaged"),
+        (lambda file: (file.parent / "server.key").write_text("abcd"), "server.key is damaged"),
+        (lambda file: (file.parent / "new").mkdir() or (file.parent / "new" / "x").write_text(""), "not empty"),
+        (lambda file: (file.parent / "new").write_text(""), "is a file"),
+    ],
+    ids=["cut", "scribbled", "foreign", "newer", "live", "empty", "text", "no-hex", "short-key", "not-empty", "file"],
+)
+def test_what_cannot_be_restored_is_refused_and_leaves_nothing(
+    alone: Fleetroll, backup: Path, work: Path, spoil: Callable[[Path], object], words: str
+) -> None:
+    spoil(backup)
+    before = sorted(work.rglob("*"))
+    refused = alone("restore", "--from", str(backup), "--data", "new", "--server-key-file", "server.key")
+    assert refused.code in {1, 2}
+    assert words in refused.err
+    assert sorted(work.rglob("*")) == before
+
+
+def test_a_restore_without_the_servers_key_is_refused(alone: Fleetroll, backup: Path, work: Path) -> None:
+    refused = alone("restore", "--from", str(backup), "--data", "new")
+    assert refused.code == 1
+    assert "--server-key-file" in refused.err
+    assert not (work / "new").exists()
+
+
+def test_a_key_that_lies_in_the_directory_survives_a_refusal(alone: Fleetroll, backup: Path, work: Path) -> None:
+    (work / "new").mkdir()
+    (work / "new" / "server.key").write_text("somebody's")
+    assert alone("restore", "--from", str(backup), "--data", "new", "--server-key-file", "server.key").code == 1
+    assert (work / "new" / "server.key").read_text() == "somebody's"
+
+
+def test_nothing_is_restored_over_a_running_server(fleetroll: Fleetroll, home: Path, backup: Path) -> None:
+    into = ["--data", str(home), "--server-key-file", "server.key"]
+    refused = fleetroll("restore", "--from", str(backup), *into)
+    assert (refused.code, "not empty" in refused.err) == (1, True)
+    assert fleetroll("whoami").code == 0
+
+
+# --- doctor ----------------------------------------------------------------------------------------------------------
+
+
+def checks(alone: Fleetroll, data: Path, **variables: str) -> tuple[int, dict[str, str]]:
+    """The exit code, and the state of each check."""
+    report = alone("doctor", "--data", str(data), "--json", **variables)
+    return report.code, {check["check"]: check["state"] for check in report.json()["checks"]}
+
+
+def test_a_healthy_directory_passes_and_is_left_as_it_is(alone: Fleetroll, data: Path) -> None:
+    before = {file.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in data.iterdir()}
+    code, states = checks(alone, data)
+    assert code == 0
+    assert {name for name, state in states.items() if state == "ok"} >= {
+        *("directory", "lock", "server key", "database", "integrity", "schema", "sqlite", "clock"),
+    }
+    assert {file.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in data.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "check"),
+    [
+        (lambda data: data.chmod(0o755), "directory"),
+        (lambda data: (data / "server.key").chmod(0o644), "server key"),
+        (lambda data: (data / "server.key").unlink(), "server key"),
+        (lambda data: (data / "server.key").write_text("nonsense"), "server key"),
+        (lambda data: (data / "server.key").write_text(""), "server key"),
+        (lambda data: (data / "fleetroll.db").chmod(0o644), "database"),
+        (lambda data: (data / "fleetroll.db").unlink(), "database"),
+        (lambda data: cut(data / "fleetroll.db"), "integrity"),
+        (lambda data: scribble(data / "fleetroll.db"), "integrity"),
+        (lambda data: forge(data / "fleetroll.db") or (data / "fleetroll.db").chmod(0o600), "integrity"),
+        (lambda data: advance(data / "fleetroll.db"), "integrity"),
+        (shutil.rmtree, "directory"),
+    ],
+)
+def test_a_damaged_directory_fails_the_check_that_names_the_damage(
+    alone: Fleetroll, data: Path, spoil: Callable[[Path], object], check: str
+) -> None:
+    spoil(data)
+    code, states = checks(alone, data)
+    assert (code, [name for name, state in states.items() if state == "fail"]) == (1, [check])
+    people = alone("doctor", "--data", str(data))
+    assert people.code == 1
+    (line,) = [line for line in people.out.splitlines() if " fail " in line]
+    assert line.startswith(check)
+
+
+def test_a_first_start_that_broke_off_is_a_warning(alone: Fleetroll, data: Path) -> None:
+    (data / "first-start").write_text("")
+    code, states = checks(alone, data)
+    assert (code, states["first start"]) == (0, "warn")
+
+
+def test_a_server_key_in_the_environment_makes_up_for_the_file(alone: Fleetroll, data: Path) -> None:
+    (data / "server.key").unlink()
+    assert checks(alone, data, FLEETROLL_SERVER_KEY="0123456789abcdef" * 4)[0] == 0
+
+
+def test_a_running_server_is_asked_rather_than_its_files(
+    alone: Fleetroll, server: process.Process, home: Path, fleetroll: Fleetroll
+) -> None:
+    code, states = checks(alone, home, FLEETROLL_URL=server.url)
+    assert (code, states["server"]) == (0, "ok")
+    assert "integrity" not in states
+    code, states = checks(alone, home, FLEETROLL_URL="http://127.0.0.1:1")
+    assert (code, states["server"]) == (1, "fail")
+    assert fleetroll("device", "create", "after-the-doctor").code == 0
+
+
+def test_a_database_with_a_log_is_read_with_it(tmp_path: Path, alone: Fleetroll) -> None:
+    started = process.start(tmp_path / "data")
+    connected = {"FLEETROLL_URL": started.url, "FLEETROLL_KEY": started.key}
+    alone("device", "create", "in-the-log", **connected)
+    started.popen.kill()
+    started.popen.communicate()
+    assert (tmp_path / "data" / "fleetroll.db-wal").stat().st_size
+    code, states = checks(alone, tmp_path / "data")
+    assert (code, states["integrity"]) == (0, "ok")
+    with process.serving(tmp_path / "data") as again:
+        assert alone("device", "get", "in-the-log", **connected | {"FLEETROLL_URL": again.url}).code == 0

@@ -1,0 +1,147 @@
+"""What all commands share: help, exit codes, completion, where the server is."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.cli.impostor import impostor
+
+Fleetroll = Callable[..., Any]
+COMMANDS = ["backup", "completion", "device", "doctor", "event", "group", "key", "org", "restore", "serve", "whoami"]
+KEY = "a-key-that-is-none"
+
+
+def test_help_needs_no_server_and_explains_the_exit_codes(alone: Fleetroll) -> None:
+    shown = alone("--help")
+    assert shown.code == 0
+    for code in ("0", "1", "2", "3", "4", "5", "6", "7", "130"):
+        assert any(line.split()[:1] == [code] for line in shown.out.splitlines())
+    for command in COMMANDS:
+        assert f"\n  {command} " in shown.out
+        assert alone(command, "--help").code == 0
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "data",
+        "http",
+        "nats",
+        "database",
+        "workers",
+        "key-rate",
+        "organization-rate",
+        "cors",
+        "disable",
+        "log-level",
+        "log-requests",
+    ],
+)
+def test_every_option_of_serve_has_a_variable(alone: Fleetroll, option: str) -> None:
+    shown = " ".join(alone("serve", "--help").out.split())
+    about = shown.partition(f"--{option} ")[2].partition(" --")[0]
+    assert f"FLEETROLL_{option.upper().replace('-', '_')}" in shown
+    assert about
+
+
+def test_serve_takes_its_options_from_the_environment(alone: Fleetroll) -> None:
+    refused = alone("serve", FLEETROLL_HTTP="nonsense")
+    assert (refused.code, "--http" in refused.err) == (78, True)
+    assert alone("serve", FLEETROLL_WORKERS="2").code == 78
+    assert alone("serve", FLEETROLL_ADMIN_KEY="short").code == 78
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["whoami"],
+        ["device", "list"],
+        ["device", "import", "-", "--format", "csv"],
+        ["device", "export"],
+        ["org", "list"],
+        ["key", "list"],
+        ["group", "list"],
+        ["event", "tail"],
+        ["backup", "x"],
+    ],
+)
+def test_a_server_that_is_not_there_is_said_to_be_so(alone: Fleetroll, work: Any, arguments: list[str]) -> None:
+    missed = alone(*arguments, FLEETROLL_URL="http://127.0.0.1:1", FLEETROLL_KEY=KEY)
+    assert (missed.code, missed.out) == (3, "")
+    assert "http://127.0.0.1:1" in missed.err
+    assert "--url" in missed.err
+    assert list(work.iterdir()) == []
+
+
+def test_without_a_key_nothing_is_asked(alone: Fleetroll) -> None:
+    missed = alone("device", "list")
+    assert missed.code == 4
+    assert "FLEETROLL_KEY" in missed.err
+
+
+@pytest.mark.parametrize("key", ["two words", "line\nend", "schlüssel"])
+def test_what_cannot_be_a_key_is_not_sent(alone: Fleetroll, key: str) -> None:
+    assert alone("whoami", FLEETROLL_KEY=key).code == 4
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://x", "http://", "http://a b", "http://[::1"])
+def test_what_is_no_address_is_wrong_usage(alone: Fleetroll, url: str) -> None:
+    assert alone("whoami", "--url", url, FLEETROLL_KEY=KEY).code == 2
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 3), (302, 1), (404, 5), (502, 1)])
+def test_a_server_that_is_not_fleetroll_is_told_apart(alone: Fleetroll, status: int, code: int) -> None:
+    with impostor(b"<html>\x1b[31m", status, request_id=False) as url:
+        answered = alone("device", "list", FLEETROLL_URL=url, FLEETROLL_KEY=KEY)
+    assert answered.code == code
+    assert "--url" in answered.err
+
+
+@pytest.mark.parametrize(("shell", "words"), [("bash", "complete"), ("zsh", "#compdef"), ("fish", "complete")])
+def test_completion_prints_a_script_for_the_shell(alone: Fleetroll, shell: str, words: str) -> None:
+    script = alone("completion", shell)
+    assert script.code == 0
+    assert words in script.out
+    assert "_FLEETROLL_COMPLETE" in script.out
+
+
+def test_the_script_completes_commands_and_options(tmp_path: Any) -> None:
+    def complete(line: str) -> list[str]:
+        words = {"_FLEETROLL_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+        ended = subprocess.run(
+            [sys.executable, "-m", "fleetroll"],
+            env={**os.environ, **words},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        return [one.partition(",")[2] for one in ended.stdout.splitlines()]
+
+    assert complete("fleetroll dev") == ["device"]
+    assert "--filter" in complete("fleetroll device list --")
+
+
+def test_unknown_commands_and_options_are_wrong_usage(alone: Fleetroll) -> None:
+    for arguments in (["devices"], ["device", "lst"], ["device", "list", "--wat"], ["device", "get"], ["\udcff"]):
+        assert alone(*arguments).code == 2
+
+
+def test_a_pipe_that_closes_early_ends_quietly(server: Any) -> None:
+    program = [sys.executable, "-m", "fleetroll", "event", "tail", "--since", "0", "--json"]
+    connected = {"FLEETROLL_URL": server.url, "FLEETROLL_KEY": server.key}
+    with subprocess.Popen(
+        program, env={**os.environ, **connected}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as tail:
+        assert tail.stdout is not None
+        assert tail.stderr is not None
+        tail.stdout.readline()
+        tail.stdout.close()
+        subprocess.run(
+            [*program[:3], "group", "create", "closing", "id > 0"], env={**os.environ, **connected}, check=True
+        )
+        assert tail.wait(30) == 1
+        assert tail.stderr.read() == b""

@@ -1,0 +1,93 @@
+"""SIGTERM: readiness goes first, every request that was received is answered, streams end, and the process exits 0."""
+
+import http.client
+import json
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.process import Process, serving, start
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Process]:
+    process = start(tmp_path / "data")
+    try:
+        yield process
+    finally:
+        process.popen.kill()
+        process.popen.wait(15)
+        assert process.popen.stdout is not None
+        process.popen.stdout.close()
+
+
+@contextmanager
+def importing(server: Process, rows: bytes) -> Iterator[socket.socket]:
+    """An import whose rows have all arrived but the last byte."""
+    head = f"POST /v1/devices:import HTTP/1.1\r\nHost: x\r\nX-Api-Key: {server.key}\r\n"
+    head += f"Content-Type: application/x-ndjson\r\nContent-Length: {len(rows)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), 20) as connection:
+        connection.sendall(head.encode() + rows[:-1])
+        yield connection
+
+
+def results(connection: socket.socket) -> list[str]:
+    reply = http.client.HTTPResponse(connection)
+    reply.begin()
+    assert reply.status == 200
+    return [json.loads(line)["outcome"] for line in reply.read().splitlines()]
+
+
+def test_a_draining_server_is_unready_and_finishes_what_it_was_given(server: Process) -> None:
+    rows = b"".join(b'{"ident":"n%d"}\n' % number for number in range(1200))
+    with importing(server, rows) as under_way:
+        with httpx.Client(base_url=server.url, timeout=20) as client:
+            assert client.get("/ready").status_code == 200
+            server.popen.send_signal(signal.SIGTERM)
+            while (reply := client.get("/ready")).status_code == 200:
+                pass
+        assert (reply.status_code, reply.json()) == (503, {"status": "not ready"})
+        assert reply.headers["connection"] == "close"
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", server.port), 5).close()
+        under_way.sendall(rows[-1:])
+        assert results(under_way) == ["created"] * 1200
+    assert server.popen.wait(15) == 0
+
+
+def test_event_streams_end_cleanly_and_can_be_resumed_on_the_next_server(server: Process, tmp_path: Path) -> None:
+    headers = {"x-api-key": server.key}
+    with (
+        httpx.Client(base_url=server.url, headers=headers, timeout=20) as client,
+        client.stream("GET", "/v1/events?after=0") as reply,
+    ):
+        lines = reply.iter_lines()
+        assert next(lines) == ": following"
+        client.put("/v1/devices/before", json={})
+        event = next(line for line in lines if '"before"' in line)
+        last = json.loads(event.removeprefix("data: "))["id"]
+        server.popen.send_signal(signal.SIGTERM)
+        assert not [line for line in lines if line.startswith("id: ")]
+    assert server.popen.wait(15) == 0
+    with serving(tmp_path / "data") as again, httpx.Client(base_url=again.url, headers=headers, timeout=20) as client:
+        client.put("/v1/devices/after", json={})
+        with client.stream("GET", "/v1/events", headers={"Last-Event-ID": str(last)}) as reply:
+            names = (json.loads(line[6:])["name"] for line in reply.iter_lines() if line.startswith("data: "))
+            assert next(names) == "after"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_idle_server_exits_at_once_and_keeps_what_it_acknowledged(
+    server: Process, tmp_path: Path, number: signal.Signals
+) -> None:
+    with httpx.Client(base_url=server.url, headers={"x-api-key": server.key}, timeout=20) as client:
+        assert client.put("/v1/devices/kept", json={}).status_code == 201
+    server.popen.send_signal(number)
+    assert server.popen.wait(15) == 0
+    with serving(tmp_path / "data") as again:
+        assert httpx.get(f"{again.url}/v1/devices/kept", headers={"x-api-key": again.key}).status_code == 200
