@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,19 @@ import pytest
 from tests.support import process
 
 Fleetroll = Callable[..., Any]
+PATIENCE = 60.0  # after which a tail that waits for ever has failed
+
+
+@pytest.fixture(autouse=True)
+def _impatience() -> Iterator[None]:
+    def give_up(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(int(PATIENCE))
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager
@@ -27,9 +42,12 @@ def tail(server: process.Process, *options: str) -> Iterator["subprocess.Popen[s
         text=True,
         env={**os.environ, "FLEETROLL_URL": server.url, "FLEETROLL_KEY": server.key},
     )
+    patience = threading.Timer(PATIENCE, started.kill)
+    patience.start()
     try:
         yield started
     finally:
+        patience.cancel()
         started.kill()
         started.communicate()
 
@@ -57,6 +75,12 @@ def test_a_change_is_seen_as_it_happens_and_ctrl_c_ends_it(fleetroll: Fleetroll,
         assert errors.strip() == "fleetroll: interrupted"
 
 
+def hang_up_once(port: int) -> None:
+    """Take the next connection to this port, and end it without a word."""
+    with socket.create_server(("127.0.0.1", port)) as listening:
+        listening.accept()[0].close()
+
+
 def test_nothing_is_lost_or_repeated_over_a_restart_of_the_server(tmp_path: Path, alone: Fleetroll) -> None:
     with process.serving(tmp_path / "data") as first:
         connected = {"FLEETROLL_URL": first.url, "FLEETROLL_KEY": first.key}
@@ -65,6 +89,7 @@ def test_nothing_is_lost_or_repeated_over_a_restart_of_the_server(tmp_path: Path
             before = until(tailing, "device.created", "one")
             first.popen.terminate()
             first.popen.wait(15)
+            hang_up_once(first.port)
             with process.serving(tmp_path / "data", "--http", f"127.0.0.1:{first.port}"):
                 alone("device", "create", "two", **connected)
                 after = until(tailing, "device.created", "two")

@@ -129,6 +129,19 @@ def test_what_an_interrupted_restore_left_is_replaced(alone: Fleetroll, backup: 
     assert (work / "new" / "server.key").read_text().strip() == (work / "server.key").read_text().strip()
 
 
+def test_a_restore_onto_a_full_disk_leaves_nothing(backup: Path, work: Path) -> None:
+    # A limit on the size of files fails a write in the middle, as a full disk does.
+    script = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000));"
+        "from fleetroll.main import cli; cli(sys.argv[1:])"
+    )
+    arguments = ["restore", "--from", str(backup), "--data", "new", "--server-key-file", "server.key"]
+    ended = subprocess.run([sys.executable, "-c", script, *arguments], check=False, capture_output=True, text=True)
+    assert ended.returncode == 7
+    assert ended.stderr.startswith("fleetroll: ")
+    assert not (work / "new").exists()
+
+
 def cut(file: Path) -> None:
     with file.open("r+b") as stream:
         stream.truncate(file.stat().st_size // 2)
@@ -272,7 +285,15 @@ def test_a_running_server_is_asked_rather_than_its_files(
     assert fleetroll("device", "create", "after-the-doctor").code == 0
 
 
-def test_a_database_with_a_log_is_read_with_it(tmp_path: Path, alone: Fleetroll) -> None:
+def test_what_only_the_log_has_is_examined_too(alone: Fleetroll, data: Path) -> None:
+    script = "import apsw, os, sys; c = apsw.Connection(sys.argv[1]); c.pragma('user_version', 99); os._exit(0)"
+    subprocess.run([sys.executable, "-c", script, str(data / "fleetroll.db")], check=True)
+    assert (data / "fleetroll.db-wal").stat().st_size
+    code, states = checks(alone, data)
+    assert (code, states["integrity"]) == (1, "fail")
+
+
+def test_a_directory_can_be_examined_after_a_crash(tmp_path: Path, alone: Fleetroll) -> None:
     started = process.start(tmp_path / "data")
     connected = {"FLEETROLL_URL": started.url, "FLEETROLL_KEY": started.key}
     alone("device", "create", "in-the-log", **connected)

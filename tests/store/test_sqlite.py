@@ -97,7 +97,7 @@ async def test_closing_waits_for_the_writes_under_way(file: Path) -> None:
     tasks.append(asyncio.ensure_future(store.write(lambda records: records.usage.add(1, "n", 1, 1), bulk=True)))
     await asyncio.sleep(0)
     await store.close()
-    assert all(await asyncio.gather(*tasks))
+    assert all(await asyncio.wait_for(asyncio.gather(*tasks), 20))
     store = sqlite.open_store(file, create=False)
     assert await idents(store) == [f"d{number:02}" for number in range(30)]
     assert await store.read.usage.of(1) == {"n": 1}

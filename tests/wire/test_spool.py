@@ -86,7 +86,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 def test_a_client_that_sends_everything_before_it_reads_gets_every_result(server: Process) -> None:
     # Failing rows cost no commit; both ways there is far more of them than the buffers of two sockets could hold.
     count = 60_000
-    body = b'{"ident":"","name":"%b"}\n' % (b"x" * 100) * count
+    body = b'{"ident":"","name":"%b"}\n' % (b"x" * 400) * count
     head = f"POST /v1/devices:import HTTP/1.1\r\nHost: x\r\nX-Api-Key: {server.key}\r\n"
     head += f"Content-Type: application/x-ndjson\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.socket() as connection:

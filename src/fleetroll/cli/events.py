@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _EVENTS = "/v1/events"
 _SILENCE = 40.0  # the server says something every 15 seconds
+_AGAIN = "Connected again."
+_AGAIN_WITH_A_GAP = "Connected again; what happened meanwhile is not shown, as no event had been seen before."
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _PASSING = (Exit.UNREACHABLE, Exit.REFUSED)  # what was accepted once is refused only for a while
 
@@ -87,11 +89,7 @@ def _follow(client: "Client", filter: str | None, after: str | None) -> Generato
         try:
             with _connection(client, filter, after, seen) as messages:
                 if pause:
-                    output.note(
-                        "Connected again."
-                        if seen or after
-                        else "Connected again; what happened meanwhile is not shown."
-                    )
+                    output.note(_AGAIN if seen or after else _AGAIN_WITH_A_GAP)
                 met, pause = True, 0.0
                 for message in messages:
                     seen = message.id or seen

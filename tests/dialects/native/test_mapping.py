@@ -29,11 +29,10 @@ def trimmed(longest: int) -> st.SearchStrategy[str]:
     return line(longest).filter(lambda text: text == text.strip())
 
 
-idents = trimmed(limits.MAX_IDENT).filter(lambda text: text not in {".", ".."})
-tags = trimmed(limits.MAX_TAG).filter(lambda text: "," not in text)
-owners = (
-    trimmed(limits.MAX_EMAIL).map(str.lower).filter(lambda text: text == text.strip().lower() and text.isprintable())
-)
+# Not `.` and `..`: what names a thing in a path may be neither.
+labels = trimmed(limits.MAX_EMAIL).filter(lambda text: text not in {".", ".."})
+tags = labels.filter(lambda text: "," not in text)
+owners = labels.map(str.lower).filter(lambda text: text == text.strip().lower() and text.isprintable())
 texts = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12)
 numbers = st.integers(limits.MIN_INTEGER, limits.MAX_INTEGER) | st.floats(allow_nan=False, allow_infinity=False)
 values = st.recursive(
@@ -60,7 +59,7 @@ def devices(draw: st.DrawFn) -> Device:
     return Device(
         id=draw(st.integers(1, 2**63 - 1)),
         org=1,
-        ident=draw(idents),
+        ident=draw(labels),
         name=draw(st.none() | line(limits.MAX_NAME)),
         kind=draw(st.none() | line(limits.MAX_KIND)),
         hardware_version=draw(st.none() | line(limits.MAX_VERSION)),

@@ -1,0 +1,84 @@
+"""What only a terminal gets: tables that fit, progress, and Ctrl-C."""
+
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import process
+
+Fleetroll = Callable[..., Any]
+PROGRAM = [sys.executable, "-m", "fleetroll"]
+
+
+def on_a_terminal(server: process.Process, *arguments: str, columns: int = 80) -> list[str]:
+    """The lines that a terminal of this width gets, without colours and cursor movements."""
+    variables = {"FLEETROLL_URL": server.url, "FLEETROLL_KEY": server.key, "COLUMNS": str(columns), "TERM": "xterm"}
+    master, slave = pty.openpty()
+    with subprocess.Popen([*PROGRAM, *arguments], env={**os.environ, **variables}, stdout=slave, stderr=slave):
+        os.close(slave)
+        written = b"".join(iter(lambda: _read(master), b""))
+    os.close(master)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode()).replace("\r", "\n").split("\n")
+
+
+def _read(master: int) -> bytes:
+    try:
+        return os.read(master, 1 << 16)
+    except OSError:  # how Linux says that the other end is closed
+        return b""
+
+
+@pytest.mark.parametrize("columns", [72, 100, 400])
+def test_a_table_fits_the_terminal_and_keeps_identifiers_whole(
+    fleetroll: Fleetroll, server: process.Process, columns: int
+) -> None:
+    ident = "a-rather-long-identifier-0001"
+    fleetroll("device", "create", ident, f"name={'long name ' * 20}".strip(), "tags=" + ",".join("abcdefghij"))
+    lines = on_a_terminal(server, "device", "list", columns=columns)
+    assert max(map(len, lines)) <= columns
+    (row,) = [line for line in lines if line.startswith(ident)]
+    assert re.search("lo[a-z ]*…  -  ", row)
+    piped = fleetroll("device", "list").out
+    assert ("long name " * 20).strip() in piped
+
+
+@pytest.mark.parametrize(
+    ("arguments", "label"),
+    [
+        (["device", "export", "x.csv"], "Exporting"),
+        (["device", "import", "rows.csv"], "Importing"),
+        (["backup", "x.db"], "Saving"),
+    ],
+)
+def test_long_work_shows_its_progress(server: process.Process, work: Path, arguments: list[str], label: str) -> None:
+    (work / "rows.csv").write_text("ident\nshown\n")
+    lines = on_a_terminal(server, *arguments)
+    assert any(line.startswith(label) and "━" in line for line in lines)
+
+
+def test_ctrl_c_leaves_no_half_written_file(work: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        variables = {"FLEETROLL_URL": f"http://127.0.0.1:{listening.getsockname()[1]}", "FLEETROLL_KEY": "x" * 32}
+        program = [*PROGRAM, "device", "export", "x.ndjson"]
+        with subprocess.Popen(program, env={**os.environ, **variables}, stderr=subprocess.PIPE, text=True) as export:
+            connection, _ = listening.accept()
+            connection.recv(1 << 16)
+            connection.sendall(b'HTTP/1.1 200 OK\r\nx-request-id: 1\r\ncontent-length: 999\r\n\r\n{"id":1}\n{"id":2}\n')
+            while not list(work.iterdir()):
+                assert export.poll() is None
+                time.sleep(0.01)
+            export.send_signal(signal.SIGINT)
+            _, errors = export.communicate(timeout=30)
+            connection.close()
+    assert (export.returncode, errors.strip()) == (130, "fleetroll: interrupted")
+    assert list(work.iterdir()) == []
