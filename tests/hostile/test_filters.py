@@ -14,7 +14,7 @@ from tests.support.samples import DEVICE, World
 REFUSED = {
     "a quote that never closes": ('ident = "a', 9),
     "an apostrophe that never closes": ("ident = 'a", 9),
-    "an injection": ("ident = 'a' OR '1'='1'; DROP TABLE device; --", 20),
+    "an injection": ("ident = 'a' OR '1'='1'; DROP TABLE device; --", 16),
     "a comment": ("ident = a -- b", None),
     "an unknown field": ("secret = 1", 1),
     "an internal column": ("ident_key = a", 1),
@@ -56,8 +56,6 @@ REFUSED = {
     "half a character by escape": (r'ident = "\ud800"', 10),
     "a function": ("lower(ident) = a", None),
     "a regular expression": ("ident =~ /.*/", None),
-    "a subquery": ("ident IN (SELECT token FROM key)", None),
-    "a semicolon": ("ident = a; ident = b", None),
 }  # fmt: skip
 
 
@@ -105,6 +103,8 @@ HARMLESS = [
     'tags : "x\\" OR \\"1\\"=\\"1"',
     'owners = "* OR *"',
     "NOT NOT NOT NOT ident = a",
+    "ident IN (SELECT token FROM key)",  # five words to search for, IN among them
+    "ident = a; ident = b",
     '"device_search MATCH"',
     '"NEAR(a b)"',
     "'\"' OR '\"\"'",

@@ -300,7 +300,7 @@ def _after(request: Request) -> Any:
 
 def _binding(request: Request) -> str:
     """What a list depends on: a cursor of one filter or order is no good for another."""
-    return "&".join(f"{name}={value}" for name, value in request.query.pairs if name in {"filter", "sort", "q"})
+    return repr([pair for pair in request.query.pairs if pair[0] in {"filter", "sort", "q"}])
 
 
 # --- many devices ----------------------------------------------------------------------------------------------------
