@@ -24,6 +24,8 @@ T = TypeVar("T")
 class Effect(enum.Enum):
     """How an operation meets the store."""
 
+    __hash__ = object.__hash__  # as in policy
+
     READ = "read"  # looks up single records
     SCAN = "scan"  # pages and counts
     WRITE = "write"  # one transaction

@@ -38,8 +38,8 @@ logger = logging.getLogger("fleetroll.store")
 
 APPLICATION_ID = 0x466C7472
 MINIMUM_SQLITE = (3, 51, 3)  # the first release without the WAL-reset corruption bug
-_WRITER_CACHE_KIB = 48 << 10
-_READER_CACHE_KIB = 24 << 10
+_WRITER_CACHE_KIB = 64 << 10
+_READER_CACHE_KIB = 56 << 10
 _SCANNER_CACHE_KIB = 8 << 10
 _CHECKED_WHOLE = 64 << 20  # a larger file takes seconds to check; `fleetroll doctor` does it
 _COMMON_TRIGRAMS = 5_000
@@ -100,16 +100,16 @@ class SqliteStore:
         self._file = file
         self._failure = asyncio.Event()
         writer = _open_writer(file, create=create)
-        self._snapshots = [Snapshot(open_reader(file, _READER_CACHE_KIB)) for _ in range(2)]
+        # One connection for look-ups and pages, so that they share its cache.
+        self._snapshot = Snapshot(open_reader(file, _READER_CACHE_KIB))
         self._scanners = Scanners(file)
         self._trigrams = Trigrams()
         own = syntax(self._trigrams)
-        self.read: port.Records = Records(Reading(self._snapshots[0]), own)
-        self.scan: port.Records = Records(Adaptive(self._snapshots[1], self._scanners, limits.SCAN_TIME), own)
+        self.read: port.Records = Records(Reading(self._snapshot), own)
+        self.scan: port.Records = Records(Adaptive(self._snapshot, self._scanners, limits.SCAN_TIME), own)
         self.bulk: port.Records = Records(Threaded(self._scanners, None), own)
         self._writer = Writer(writer, self._failure.set)
-        for snapshot in self._snapshots:
-            self._writer.on_commit(snapshot.release)
+        self._writer.on_commit(self._snapshot.release)
 
     @property
     def failure(self) -> asyncio.Event:
@@ -132,8 +132,7 @@ class SqliteStore:
     async def close(self) -> None:
         await self._writer.drain()
         self._scanners.close()
-        for snapshot in self._snapshots:
-            snapshot.connection.close()
+        self._snapshot.connection.close()
         await self._writer.close()
 
 

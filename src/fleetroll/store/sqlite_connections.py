@@ -1,6 +1,7 @@
 """Ways to run a statement on SQLite: where it is called, in a snapshot, in a thread, or whichever turns out to fit."""
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -17,7 +18,8 @@ from fleetroll.store.statements import SQL
 
 _SCANNER_CACHE_KIB = 8 << 10
 _SCANNERS = 2
-_INLINE_STEPS = 60_000  # virtual machine steps that a page may take on the event loop, about two milliseconds
+_STEPS_BETWEEN_LOOKS = 5_000
+_INLINE_SECONDS = 0.002
 _SCAN_TURN = 0.003
 _SEARCH_TABLE = "device_search"
 _READS_ONLY = "a reading connection does not write"
@@ -176,26 +178,37 @@ class Threaded(_ReadsOnly):
 
 
 class Adaptive(Threaded):
-    """Tries a statement on the event loop within a budget of steps, and moves it to a thread if it needs more."""
+    """Tries a statement on the event loop for a moment, and moves it to a thread if it needs longer.
+
+    The connection is shared with `Reading`, whose look-ups are never cut short.
+    """
 
     def __init__(self, snapshot: Snapshot, scanners: "Scanners", seconds: float) -> None:
         super().__init__(scanners, seconds)
         self._loop = asyncio.get_running_loop()
         self._spent = 0.0
         self._inline = Reading(snapshot)
-        snapshot.connection.set_progress_handler(lambda: True, _INLINE_STEPS)
+        self._deadline = math.inf
+        # SQLite counts the steps of a prepared statement over all its uses, so the handler comes at any time in one.
+        snapshot.connection.set_progress_handler(self._is_late, _STEPS_BETWEEN_LOOKS)
 
     async def all(self, statement: str, values: Values) -> list[Row]:
         # This turn of the loop has had its share; others may have waited for it.
         while self._spent > _SCAN_TURN:  # noqa: ASYNC110  # what it waits for is the very next turn
             await asyncio.sleep(0)
         started = time.monotonic()
+        self._deadline = started + _INLINE_SECONDS
         try:
             return await self._inline.all(statement, values)
         except apsw.InterruptError:
-            return await super().all(statement, values)
+            pass
         finally:
+            self._deadline = math.inf
             self._spend(time.monotonic() - started)
+        return await super().all(statement, values)
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._deadline
 
     def _spend(self, seconds: float) -> None:
         if not self._spent:

@@ -21,7 +21,7 @@ from fleetroll.store.sqlite_syntax import SYNTAX
 T = TypeVar("T")
 logger = logging.getLogger("fleetroll.store")
 
-_LOG_PAGES = 8_000  # the log is folded into the file when it has so many
+_LOG_PAGES = 24_000  # the log is folded into the file when it has so many
 _SHORTEST_TURN, _LONGEST_TURN = 0.0005, 0.01
 
 

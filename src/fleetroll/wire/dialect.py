@@ -27,6 +27,8 @@ class Reply(Struct, frozen=True):
 class Form(enum.Enum):
     """Where a request may carry its credential."""
 
+    __hash__ = object.__hash__  # as in policy
+
     API_KEY_HEADER = "x-api-key"
     BEARER = "bearer"
     BASIC = "basic"  # `:key`, `key:`, `email:key`, and `client_id:client_secret`

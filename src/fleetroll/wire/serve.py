@@ -210,28 +210,18 @@ class Kernel:
         return bodies.check_media_type(headers.get(b"content-type"), accepted, headers.get(b"content-encoding"))
 
     async def _perform(self, exchange: _Exchange, row: _Row, request: Request, body: bytes) -> Answer:
-        principal, route = exchange.principal, row.route
+        route, principal = row.route, exchange.principal
         assert principal is not None
         value = route.decode(request)
-        once = self._once(exchange, row, body)
+        if (once := self._once(exchange, row, body)) is not None:
+            return await self._perform_once(exchange, row, request, value, once)
 
         async def finish(records: Records, result: Any) -> Answer:
-            answer = success(route, route.encode(result, request))
-            if once is not None:
-                await self._idempotency.keep(records, once, answer, self._services.clock())
-            return answer
+            return success(route, route.encode(result, request))
 
-        async def first(records: Records) -> Answer | None:
-            return await self._replayed(records, once) if once is not None else None
-
-        try:
-            answer = await self._services.perform(route.operation, principal, value, exchange.id, finish, first)
-        except Fault as fault:
-            if once is not None and is_kept(fault):
-                await self._keep_refusal(exchange, once, fault)
-            raise
-        reads = exchange.scope["method"] in {"GET", "HEAD"}
-        return answer.guarded(request.guard) if reads and request.guard is not UNGUARDED else answer
+        answer = await self._services.perform(route.operation, principal, value, exchange.id, finish)
+        reads = request.guard is not UNGUARDED and exchange.scope["method"] in {"GET", "HEAD"}
+        return answer.guarded(request.guard) if reads else answer
 
     # --- idempotency -------------------------------------------------------------------------------------------------
 
@@ -244,6 +234,26 @@ class Kernel:
         identity = (scope["method"].encode(), scope["raw_path"], scope["query_string"], body)
         return self._idempotency.once(principal, name.decode("latin-1"), identity)
 
+    async def _perform_once(self, exchange: _Exchange, row: _Row, request: Request, value: Any, once: Once) -> Answer:
+        """As `_perform`, unless the same request was answered before; the answer is stored with the work."""
+        route, principal = row.route, exchange.principal
+        assert principal is not None
+
+        async def first(records: Records) -> Answer | None:
+            return await self._replayed(records, once)
+
+        async def finish(records: Records, result: Any) -> Answer:
+            answer = success(route, route.encode(result, request))
+            await self._idempotency.keep(records, once, answer, self._services.clock())
+            return answer
+
+        try:
+            return await self._services.perform(route.operation, principal, value, exchange.id, finish, first)
+        except Fault as fault:
+            if is_kept(fault):
+                await self._keep_refusal(exchange, once, fault)
+            raise
+
     async def _replayed(self, records: Records, once: Once) -> Answer | None:
         stored = await self._idempotency.find(records, once, self._services.clock())
         if stored is None:
@@ -254,7 +264,10 @@ class Kernel:
         answer = self._refuse(exchange, fault)
 
         async def work(records: Records) -> None:
-            await self._idempotency.keep(records, once, answer, self._services.clock())
+            now = self._services.clock()
+            # Not every refusal comes after a look at what is stored, and what is stored may be newer than that look.
+            if await self._idempotency.find(records, once, now) is None:
+                await self._idempotency.keep(records, once, answer, now)
 
         await self._services.store.write(work)
 
