@@ -22,7 +22,7 @@ T = TypeVar("T")
 logger = logging.getLogger("fleetroll.store")
 
 _LOG_PAGES = 24_000  # the log is folded into the file when it has so many
-_SHORTEST_TURN, _LONGEST_TURN = 0.0005, 0.01
+_SHORTEST_TURN, _LONGEST_TURN = 0.004, 0.01
 
 
 class _Job:

@@ -172,7 +172,8 @@ def test_a_refusal_is_the_answer_even_when_its_cause_is_gone(app: App) -> None:
 
 
 @pytest.mark.parametrize(
-    ("problem", "status"), [(OSError(), 500), (Fault(Kind.UNAVAILABLE, "storage_full", "The disk is full."), 503)]
+    ("problem", "status"),
+    [(OSError(), 500), (Fault(Kind.UNAVAILABLE, "storage_failed", "Nothing is stored now."), 503)],
 )
 def test_a_failure_of_the_server_is_no_answer(app: App, problem: Exception, status: int) -> None:
     def exhausted(_length: int) -> str:
