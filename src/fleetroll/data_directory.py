@@ -36,7 +36,7 @@ class DataDirectory:
         """The secret behind every stored hash: the operator's, or the directory's own, made at its first start."""
         file = self.path / KEY
         if preset is not None:
-            return preset.encode()
+            return _secret(preset)
         if self.fresh and not file.exists():
             _write(file, secrets.token_hex(_KEY_BYTES))
         return read_key(file)
@@ -102,6 +102,15 @@ def read_key(file: Path) -> bytes:
     if len(key) != _KEY_BYTES:
         raise DirectoryRefused(f"{file} is damaged: it must be {2 * _KEY_BYTES} hexadecimal digits.")
     return key
+
+
+def _secret(preset: str) -> bytes:
+    """The operator's secret. What a key file holds means the same here, so that it can be moved to the environment."""
+    try:
+        key = bytes.fromhex(preset)
+    except ValueError:
+        return preset.encode()
+    return key if len(key) == _KEY_BYTES else preset.encode()
 
 
 def is_unfinished(path: Path) -> bool:
