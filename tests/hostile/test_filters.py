@@ -1,7 +1,7 @@
 """Filters, searches and sorts that mean harm, over HTTP: refused with the column, or found to mean nothing much."""
 
-import random
 import os
+import random
 from typing import Any
 from urllib.parse import quote, urlencode
 

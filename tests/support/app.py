@@ -1,4 +1,4 @@
-"""The whole server in this process, over a real SQLite store, driven by plain ASGI calls: about 20 microseconds each."""
+"""The whole server in this process, over a real SQLite store, driven by plain ASGI calls of some 20 microseconds."""
 
 import asyncio
 import json
