@@ -13,7 +13,7 @@ from fleetroll.wire.cursors import Cursors
 class Request:
     """One request to one route. `path` holds the template's parameters, decoded; `body` the decoded shape."""
 
-    __slots__ = ("_binding", "_cursors", "body", "guard", "last_event_id", "path", "query", "rows")
+    __slots__ = ("_binding", "_cursors", "body", "guard", "last_event_id", "media_type", "path", "query", "rows")
 
     def __init__(self, path: dict[str, str], query: "Query", cursors: Cursors, binding: Callable[[], str]) -> None:
         self.path = path
@@ -21,6 +21,7 @@ class Request:
         self.guard: Guard = UNGUARDED
         self.body: Any = None
         self.last_event_id: str | None = None
+        self.media_type = ""
         self.rows: AsyncIterator[list[Any]] | None = None
         self._cursors = cursors
         self._binding = binding

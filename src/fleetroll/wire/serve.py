@@ -201,7 +201,7 @@ class Kernel:
             return request, b""
         body = await bodies.read(exchange.receive, limits.MAX_BODY)
         if body or route.body_required:
-            self._media_type(row, headers)
+            request.media_type = self._media_type(row, headers)
             request.body = bodies.decode(row.decoder, body)
         return request, body
 

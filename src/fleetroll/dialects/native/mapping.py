@@ -174,9 +174,15 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
+# Plain JSON may be either.
+_PATCH_KINDS: dict[str, type] = {"application/json-patch+json": list, "application/merge-patch+json": dict}
+
+
 def edit_device(request: Request) -> devices.Edit:
-    """A list is a JSON Patch, an object a merge patch; both see the device as `GET` shows it."""
+    """A list is a JSON Patch, an object a merge patch, as their types say; both see the device as `GET` shows it."""
     body = request.body
+    if not isinstance(body, _PATCH_KINDS.get(request.media_type, list | dict)):
+        raise invalid("invalid_patch", "The body is not the kind of patch that its Content-Type says.")
     if isinstance(body, list):
         operations = patch.parse_operations(body)
         return _edit(request, lambda document: patch.apply_json_patch(document, operations, longest=limits.MAX_DEVICE))
