@@ -5,6 +5,7 @@ import contextlib
 import gc
 import logging
 import secrets
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -143,8 +144,15 @@ async def _listen(config: Config, directory: DataDirectory, services: Services, 
     gc.set_threshold(*_COLLECTOR)
     async with _housekeeping(services, store, application, http):
         await http.run()
+        _finish_undisturbed()
     access.flush()
     return EXIT_FAILED if store.failure.is_set() else 0
+
+
+def _finish_undisturbed() -> None:
+    """From here on only the store is closed. Whoever stops a process twice, as `make` does, must not cut that short."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 async def first_key(config: Config, services: Services) -> str:

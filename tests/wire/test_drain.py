@@ -4,8 +4,9 @@ import http.client
 import json
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -91,3 +92,17 @@ def test_an_idle_server_exits_at_once_and_keeps_what_it_acknowledged(
     assert server.popen.wait(15) == 0
     with serving(tmp_path / "data") as again:
         assert httpx.get(f"{again.url}/v1/devices/kept", headers={"x-api-key": again.key}).status_code == 200
+
+
+def test_a_server_that_is_told_to_stop_again_and_again_still_closes_its_store(server: Process, tmp_path: Path) -> None:
+    """A terminal and `make` both pass a signal on, so a server often gets it twice."""
+    headers = {"x-api-key": server.key, "content-type": "application/x-ndjson"}
+    rows = b"".join(b'{"ident":"d-%d"}\n' % number for number in range(5_000))
+    with httpx.Client(base_url=server.url, headers=headers, timeout=30) as client:
+        assert client.post("/v1/devices:import", content=rows).status_code == 200
+    while server.popen.poll() is None:
+        server.popen.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            server.popen.wait(0.01)
+    assert server.popen.returncode == 0
+    assert not list((tmp_path / "data").glob("fleetroll.db-*"))
