@@ -103,6 +103,6 @@ def test_a_server_that_is_told_to_stop_again_and_again_still_closes_its_store(se
     while server.popen.poll() is None:
         server.popen.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
-            server.popen.wait(0.01)
+            server.popen.wait(0.05)
     assert server.popen.returncode == 0
     assert not list((tmp_path / "data").glob("fleetroll.db-*"))
