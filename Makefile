@@ -7,12 +7,12 @@ BIN := .venv/bin
 RUNTIME := .venv/.runtime-stamp
 DEV := .venv/.dev-stamp
 
-# Only what the locks name, only with the hashes they name, and only wheels: to build a package from its
-# source would fetch build tools that no lock pins.
+# Only what the locks name, only with the hashes they name, and only wheels, but for nkeys, which has none. It is
+# built with the tools of the first lock: in isolation pip would fetch tools that no lock pins.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input --quiet
-INSTALL := $(PIP) install --require-hashes --only-binary :all:
+INSTALL := $(PIP) install --require-hashes --only-binary :all: --no-binary nkeys --no-build-isolation
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-emit-find-links --custom-compile-command "make lock" pyproject.toml
+	--no-emit-find-links --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -43,8 +43,9 @@ bench: $(DEV) ## Measure; ARGS are those of the benchmark
 	@$(BIN)/python -m bench $(ARGS)
 
 lock: $(DEV) ## Write requirements/*.txt anew; ARGS="--upgrade" takes newer versions
-	$(LOCK) --group build --output-file requirements/runtime.txt $(ARGS)
-	$(LOCK) --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt $(ARGS)
+	$(LOCK) --group build --output-file requirements/build.txt $(ARGS)
+	$(LOCK) pyproject.toml --group build --constraint requirements/build.txt --output-file requirements/runtime.txt $(ARGS)
+	$(LOCK) pyproject.toml --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt $(ARGS)
 
 clean: ## Remove the environment, the caches and what was built
 	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache bench/out dist
@@ -59,8 +60,9 @@ $(BIN)/pip:
 	@echo 'Making .venv'
 	@$(PYTHON) -m venv --clear .venv
 
-$(RUNTIME): requirements/runtime.txt pyproject.toml | $(BIN)/pip
+$(RUNTIME): requirements/build.txt requirements/runtime.txt pyproject.toml | $(BIN)/pip
 	@echo 'Installing what Fleetroll runs on'
+	@$(INSTALL) --requirement requirements/build.txt
 	@$(INSTALL) --requirement requirements/runtime.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
