@@ -15,7 +15,7 @@ from fleetroll.core.model import Device, DeviceChange, NewDevice
 from fleetroll.core.query import Page, Sort
 from fleetroll.main import DIALECTS
 from fleetroll.service import devices
-from fleetroll.wire.dialect import Dialect, Envelope, Form, Parameter, Reply, Route
+from fleetroll.wire.dialect import API_KEY_HEADER, Dialect, Envelope, Parameter, Reply, Route
 from fleetroll.wire.log import AccessLog
 from fleetroll.wire.metrics import Metrics
 from fleetroll.wire.openapi import describe
@@ -99,7 +99,7 @@ PEBBLE = Dialect(
         Route("DELETE", ONE, devices.delete, named, lambda *_: None, "Take a stone away", 204),
     ),
     envelope=Envelope(STATUSES, oops, codes={"unauthenticated": 401}),
-    credentials=(Form.API_KEY_HEADER,),
+    credentials=(API_KEY_HEADER,),
 )
 
 

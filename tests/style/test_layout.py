@@ -89,7 +89,12 @@ def texts() -> Iterator[tuple[Path, str]]:
     top = ["src", "tests", "bench", "docs", "requirements", ".ci"]
     found = [path for folder in top for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts]
     for path in [*found, *ROOT.glob("*.*"), *ROOT.glob("[A-Z]*")]:
-        if path.is_file() and path.suffix not in {".png", ".ico", ".woff2", ".pyc"} and path.parent.name != "out":
+        if (
+            path.name != ".git"
+            and path.is_file()
+            and path.suffix not in {".png", ".ico", ".woff2", ".pyc"}
+            and path.parent.name != "out"
+        ):
             yield path, path.read_text(errors="replace")
 
 

@@ -160,6 +160,10 @@ class Devices:
         found = self._tables.devices.get(device)
         return found if found and found.org == org else None
 
+    async def token(self, device: int) -> tuple[int, int, Status] | None:
+        found = self._tables.devices.get(device)
+        return (found.org, found.token_version, found.status) if found else None
+
     async def by_idents(self, org: int, idents: Collection[str]) -> dict[str, Device]:
         wanted = {identity_key(ident) for ident in idents}
         known = {identity_key(device.ident): device for device in self._of(org)}

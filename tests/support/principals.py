@@ -8,11 +8,11 @@ from typing import Any
 
 from fleetroll.core import tokens
 from fleetroll.core.model import Key, KeyKind
-from fleetroll.core.policy import Action, Role
+from fleetroll.core.policy import MINIMUM_ROLE, Role
 from fleetroll.store.port import Records
 from tests.support.app import App, Response
 
-SCOPES = frozenset(action.value for action in Action)
+SCOPES = frozenset(action.value for action in MINIMUM_ROLE)
 ACTS_IN = "fleetroll-organization"
 Headers = dict[str, str]
 

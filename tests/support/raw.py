@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.main import DIALECTS
-from fleetroll.wire.dialect import Dialect, Form
+from fleetroll.wire.dialect import API_KEY_HEADER, Dialect
 from tests.support.app import ADMIN_KEY, App, Response
 
 NATIVE = next(dialect for dialect in DIALECTS if dialect.name == "native")
@@ -43,7 +43,7 @@ def words(text: str) -> list[str]:
 
 def credential(dialect: Dialect, key: str = ADMIN_KEY) -> tuple[bytes, bytes]:
     """A header that carries the key in the form that the dialect asks for first."""
-    if dialect.credentials[0] is Form.API_KEY_HEADER:
+    if dialect.credentials[0] is API_KEY_HEADER:
         return b"x-api-key", key.encode()
     return b"authorization", b"Bearer " + key.encode()
 

@@ -22,6 +22,8 @@ EMPTY: Document = msgspec.Raw(b"{}")
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_times = msgspec.json.Decoder(dict[str, int]).decode
 
 _NEGATIVE_ZERO = re.compile(rb"-0(?![0-9.eE])")
 _NEGATIVE_ZERO_NUMBER = re.compile(rb"(?<![0-9eE])-0(?![0-9.eE])")
@@ -67,6 +69,16 @@ def parse(raw: bytes | str | msgspec.Raw, field: str = "document") -> dict[str, 
 def load(document: Document) -> dict[str, Any]:
     """The content of a document of ours, which needs no second check."""
     return _decode(document)  # type: ignore[no-any-return]
+
+
+def member_times(times: Document, was: Document, now: Document, at: int) -> Document:
+    """When each top-level member of `now` last changed, if not at the creation: `times` of `was`, moved on to `at`."""
+    known, before, after = _decode_times(times), _decode_members(was), _decode_members(now)
+    moved = {
+        name: at if name not in before or bytes(before[name]) != bytes(value) else known.get(name)
+        for name, value in after.items()
+    }
+    return msgspec.Raw(_encode({name: time for name, time in moved.items() if time is not None}))
 
 
 def same(left: Document, right: Document) -> bool:

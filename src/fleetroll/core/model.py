@@ -17,7 +17,10 @@ Instant = int
 
 
 class Organization(Struct, frozen=True):
-    """A tenant. `lineage` lists the ids from the root down to this one, so a subtree test needs no query."""
+    """A tenant. `lineage` lists the ids from the root down to this one, so a subtree test needs no query.
+
+    `key_version` counts the rotations of its project key, which is derived and stored nowhere.
+    """
 
     id: int
     parent: int | None
@@ -29,6 +32,7 @@ class Organization(Struct, frozen=True):
     created_at: Instant
     updated_at: Instant
     revision: int
+    key_version: int = 1
 
 
 class KeyKind(enum.Enum):
@@ -54,19 +58,30 @@ class Key(Struct, frozen=True):
 
 
 class Principal(Struct, frozen=True):
-    """Who asks: a verified key and the organization it acts in."""
+    """Who asks: a verified key and the organization it acts in.
+
+    `actor` is how the timeline names it. A device that shows its own credential has the number `device`; its key, like
+    that of a project, exists nowhere but here and has the id 0.
+    """
 
     key: Key
     org: Organization
     home: Organization
+    actor: str
+    device: int | None = None
 
-    @property
-    def actor(self) -> str:
-        return f"key:{self.key.id}"
+    def acting_in(self, org: Organization) -> "Principal":
+        """The same caller in another organization."""
+        return Principal(self.key, org, self.home, self.actor, self.device)
 
 
 class Device(Struct, frozen=True, gc=False):
-    """The one record that every dialect reads and writes."""
+    """The one record that every dialect reads and writes.
+
+    Without a cohort it is in the default one. `identity` is its slot, whose status changes next at `identity_due`.
+    `metadata_times` has the time of each metadata member that changed after the device's creation. `connected` and
+    `last_seen` come and go with the device's traffic and leave the revision alone.
+    """
 
     id: int
     org: int
@@ -88,6 +103,13 @@ class Device(Struct, frozen=True, gc=False):
     updated_at: Instant
     revision: int
     extras: Document
+    cohort: str | None = None
+    template: int | None = None
+    dms: str | None = None
+    identity: Document | None = None
+    identity_due: Instant | None = None
+    metadata_times: Document = EMPTY
+    token_version: int = 1
 
 
 class NewDevice(Struct, frozen=True):
@@ -104,6 +126,9 @@ class NewDevice(Struct, frozen=True):
     schema: Document = EMPTY
     config: Document = EMPTY
     extras: Document = EMPTY
+    cohort: str | None = None
+    template: int | None = None
+    dms: str | None = None
 
 
 class DeviceChange(Struct, frozen=True):
@@ -121,6 +146,13 @@ class DeviceChange(Struct, frozen=True):
     config: Document | UnsetType = UNSET
     status: Status | UnsetType = UNSET
     extras: Document | UnsetType = UNSET
+    cohort: str | UnsetType | None = UNSET
+    template: int | UnsetType | None = UNSET
+    dms: str | UnsetType | None = UNSET
+    identity: Document | UnsetType | None = UNSET
+    identity_due: Instant | UnsetType | None = UNSET
+    activated_at: Instant | UnsetType | None = UNSET
+    token_version: int | UnsetType = UNSET
 
 
 CHANGEABLE = DeviceChange.__struct_fields__

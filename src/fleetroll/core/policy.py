@@ -11,13 +11,18 @@ from fleetroll.core.faults import Fault, Kind, invalid
 
 
 class Role(enum.Enum):
-    """Each role includes the ones before it."""
+    """Of an API key's roles each includes the ones before it.
+
+    A project key lets any device of one organization report; a device's own credential reaches that device alone.
+    """
 
     __hash__ = object.__hash__  # members are singletons; Enum's own hash is a Python call, taken at every request
 
     VIEWER = "viewer"
     OPERATOR = "operator"
     ADMIN = "admin"
+    PROJECT = "project"
+    DEVICE = "device"
 
 
 class Action(enum.Enum):
@@ -40,6 +45,8 @@ class Action(enum.Enum):
     KEYS_READ = "keys:read"
     KEYS_WRITE = "keys:write"
     SERVER_BACKUP = "server:backup"
+    CHECK_IN = "devices:check_in"
+    SELF = "device:self"
 
 
 MINIMUM_ROLE: dict[Action, Role] = {
@@ -60,12 +67,21 @@ MINIMUM_ROLE: dict[Action, Role] = {
     Action.SERVER_BACKUP: Role.ADMIN,
 }
 
-if unplaced := set(Action) - set(MINIMUM_ROLE):
+OWN_ACTIONS: dict[Role, frozenset[Action]] = {
+    Role.PROJECT: frozenset({Action.CHECK_IN}),
+    Role.DEVICE: frozenset({Action.SELF}),
+}
+"""What the credentials of projects and devices are for; no API key has any of it."""
+
+GRANTABLE = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
+_PLACED = set(MINIMUM_ROLE).union(*OWN_ACTIONS.values())
+if unplaced := set(Action) - _PLACED:
     raise AssertionError(f"actions without a role: {unplaced}")
 
-_RANK = {role: rank for rank, role in enumerate(Role)}
-_ALLOWED = {
-    role: frozenset(action for action, least in MINIMUM_ROLE.items() if _RANK[role] >= _RANK[least]) for role in Role
+_RANK = {role: rank for rank, role in enumerate(GRANTABLE)}
+_ALLOWED = OWN_ACTIONS | {
+    role: frozenset(action for action, least in MINIMUM_ROLE.items() if _RANK[role] >= _RANK[least])
+    for role in GRANTABLE
 }
 
 
@@ -82,7 +98,7 @@ def require(role: Role, scopes: Collection[str], action: Action) -> None:
 
 def parse_scopes(scopes: Collection[str]) -> tuple[str, ...]:
     """Known scopes, sorted and without repeats. Raises Fault invalid on a word that is none."""
-    known = {action.value for action in Action}
+    known = {action.value for action in MINIMUM_ROLE}
     for scope in scopes:
         if scope not in known:
             raise invalid("unknown_scope", f"Unknown scope; known scopes are {', '.join(sorted(known))}.", "scopes")
@@ -91,4 +107,4 @@ def parse_scopes(scopes: Collection[str]) -> tuple[str, ...]:
 
 def outranks(role: Role, other: Role) -> bool:
     """True if `role` may hand out `other`: nobody makes a key stronger than their own."""
-    return _RANK[role] >= _RANK[other]
+    return role in _RANK and other in _RANK and _RANK[role] >= _RANK[other]

@@ -2,8 +2,12 @@
 
 A token is `flr_a_<id>_<secret><checksum>`: 12 public characters that find the key, 32 secret ones (190 bits) and a
 checksum that rejects typing errors without a look-up. Secret scanners find it by `TOKEN_PATTERN`.
+
+Tokens of devices and keys of projects must be shown again, so they are derived from the server key and stored nowhere:
+each names its record and a version, and a new version ends the one before.
 """
 
+import base64
 import hashlib
 import hmac
 import re
@@ -19,6 +23,10 @@ SECRET_LENGTH = 32
 _CHECKSUM_LENGTH = 6
 TOKEN_PATTERN = r"flr_[ao]_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}"  # noqa: S105  # the form of a secret, not one
 _TOKEN = re.compile(TOKEN_PATTERN)
+_DEVICE_TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
+_DEVICE_ID_BYTES = 6
+_PROJECT_KEY = re.compile(r"[0-9a-f]{32}")
+_ORG_ID_BYTES = 5
 _KIND_LETTER = {KeyKind.API: "a", KeyKind.OAUTH: "o"}
 
 
@@ -78,6 +86,45 @@ def redact(text: str) -> str:
 def derive(server_key: bytes, purpose: str) -> bytes:
     """A 32-byte key for one purpose, so that no two uses share one."""
     return hmac.digest(server_key, b"derive:" + purpose.encode(), "sha256")
+
+
+def device_token(server_key: bytes, device: int, version: int) -> str:
+    """The token of a device, 32 URL-safe characters: 6 bytes of its id, 18 of what only the server key can make."""
+    name = device.to_bytes(_DEVICE_ID_BYTES, "big")
+    return base64.urlsafe_b64encode(name + _proof(server_key, b"device", device, version)[:18]).decode()
+
+
+def parse_device_token(text: str) -> int | None:
+    """The device that a token claims to be; None for what is no token. `is_device_token` says whether it is true."""
+    if not _DEVICE_TOKEN.fullmatch(text):
+        return None
+    return int.from_bytes(base64.urlsafe_b64decode(text)[:_DEVICE_ID_BYTES], "big")
+
+
+def is_device_token(server_key: bytes, text: str, device: int, version: int) -> bool:
+    """Whether `text` is the token of that device in that version, in constant time."""
+    return hmac.compare_digest(text, device_token(server_key, device, version))
+
+
+def project_key(server_key: bytes, org: int, version: int) -> str:
+    """The project key of an organization, 32 hex digits: 5 bytes of its id and 11 of proof."""
+    return (org.to_bytes(_ORG_ID_BYTES, "big") + _proof(server_key, b"project", org, version)[:11]).hex()
+
+
+def parse_project_key(text: str) -> int | None:
+    """The organization that a project key claims to be of; None for what is no project key."""
+    if not _PROJECT_KEY.fullmatch(text):
+        return None
+    return int(text[: 2 * _ORG_ID_BYTES], 16)
+
+
+def is_project_key(server_key: bytes, text: str, org: int, version: int) -> bool:
+    """Whether `text` is the project key of that organization in that version, in constant time."""
+    return hmac.compare_digest(text, project_key(server_key, org, version))
+
+
+def _proof(server_key: bytes, purpose: bytes, number: int, version: int) -> bytes:
+    return hmac.digest(server_key, b"%s:%d:%d" % (purpose, number, version), "sha256")
 
 
 def _keyed(server_key: bytes, purpose: bytes, text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Struct, structs
 
-from fleetroll.core import limits
+from fleetroll.core import documents, limits
 from fleetroll.core.faults import Fault, conflict, invalid, not_found, stale
 from fleetroll.core.fields import sort_value
 from fleetroll.core.guards import UNGUARDED, Guard
@@ -24,6 +24,7 @@ UPDATED = "device.updated"
 DELETED = "device.deleted"
 DECOMMISSIONED = "device.decommissioned"
 MOVED = "device.transferred"
+_NEW = NewDevice.__struct_fields__
 
 
 class Named(Struct, frozen=True):
@@ -178,11 +179,10 @@ async def find(call: Call, ident: str, guard: Guard = UNGUARDED) -> Device:
 
 def new_device(wanted: Put) -> NewDevice:
     """The device that an upsert makes where there is none. Raises Fault invalid `<member>_required`."""
-    given = {name: value for name in CHANGEABLE if (value := getattr(wanted.change, name)) is not UNSET}
+    given = {name: value for name in _NEW if (value := getattr(wanted.change, name, UNSET)) is not UNSET}
     for name in wanted.required:
         if given.get(name) is None:
             raise invalid(f"{name}_required", f"{name} is required for a new device.", name)
-    given.pop("status", None)
     return NewDevice(**{**given, "ident": wanted.ident})
 
 
@@ -210,10 +210,13 @@ async def change(call: Call, was: Device, wanted: DeviceChange, type: str = UPDA
 
 async def rewrite(call: Call, was: Device, given: dict[str, Any], type: str = UPDATED) -> Device:
     """Write these members, whether they differ or not, with an event."""
+    at = max(call.at, was.updated_at)
+    members = dict(given)
     if "metadata" in given:
         await metadata_fields.check(call, given["metadata"])
+        members["metadata_times"] = documents.member_times(was.metadata_times, was.metadata, given["metadata"], at)
     await owners.ensure(call, given.get("owners", ()))
-    now = structs.replace(was, **given, revision=was.revision + 1, updated_at=max(call.at, was.updated_at))
+    now = structs.replace(was, **members, revision=was.revision + 1, updated_at=at)
     if not await call.records.devices.replace(was, now):
         raise stale()
     await call.records.timeline.append([timeline.device_entry(call, type, now, {"changed": sorted(given)})])

@@ -8,8 +8,10 @@ import hashlib
 
 from fleetroll.core import limits, tokens
 from fleetroll.core.faults import Fault, Kind
-from fleetroll.core.model import Organization, Principal
-from fleetroll.core.policy import Action
+from fleetroll.core.lifecycle import Status
+from fleetroll.core.model import Key, KeyKind, Organization, Principal
+from fleetroll.core.policy import Action, Role
+from fleetroll.core.secrets import Issuer, Presented
 from fleetroll.core.tokens import Token
 from fleetroll.store.port import Identity, Records, Store
 
@@ -32,10 +34,17 @@ class Keyring:
         self._remembered.clear()
         self._generation += 1
 
-    async def identify(self, secret: str | None, now: int) -> Principal:
+    async def identify(self, presented: Presented | None, now: int) -> Principal:
         """Raises Fault unauthenticated, in the same words whatever is wrong, or forbidden `organization_disabled`."""
-        if not secret or len(secret) > limits.MAX_CREDENTIAL:
+        if presented is None or not presented.text or len(presented.text) > limits.MAX_CREDENTIAL:
             raise unauthenticated()
+        if presented.issuer is Issuer.DEVICE:
+            return await self._device(presented.text)
+        if presented.issuer is Issuer.PROJECT:
+            return await self._project(presented.text)
+        return await self._key(presented.text, now)
+
+    async def _key(self, secret: str, now: int) -> Principal:
         # Only a digest is kept in memory; looking it up tells nothing about any secret but the one presented.
         name = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
         principal = self._remembered.get(name) or await self._check(secret, name)
@@ -43,6 +52,34 @@ class Keyring:
         if expires_at is not None and expires_at <= now:
             raise unauthenticated()
         return principal
+
+    async def _device(self, text: str) -> Principal:
+        """Not remembered: a device may be rotated, moved or deleted at any time, and looking it up is cheap."""
+        records = self._store.read
+        device = tokens.parse_device_token(text)
+        found = await records.devices.token(device) if device is not None else None
+        if device is None or found is None:
+            raise unauthenticated()
+        org, version, status = found
+        if status is Status.DECOMMISSIONED or not tokens.is_device_token(self._server_key, text, device, version):
+            raise unauthenticated()
+        return await self._on_its_own(org, Role.DEVICE, f"device:{device}", device)
+
+    async def _project(self, text: str) -> Principal:
+        org = tokens.parse_project_key(text)
+        found = await self._store.read.organizations.get(org) if org is not None else None
+        if found is None or not tokens.is_project_key(self._server_key, text, found.id, found.key_version):
+            raise unauthenticated()
+        return await self._on_its_own(found.id, Role.PROJECT, f"project:{found.id}", None)
+
+    async def _on_its_own(self, org: int, role: Role, actor: str, device: int | None) -> Principal:
+        """Who shows a derived credential: it stands for no key, so it has one that exists nowhere else."""
+        found = await self._store.read.organizations.get(org)
+        if found is None:
+            raise unauthenticated()
+        await _require_enabled(self._store.read, found)
+        key = Key(0, org, actor, KeyKind.API, role, (), 0, None, None, None)
+        return Principal(key, found, found, actor, device)
 
     async def _check(self, secret: str, name: bytes) -> Principal:
         token = tokens.parse(self._server_key, secret)
@@ -61,7 +98,7 @@ class Keyring:
         genuine = tokens.is_genuine(self._server_key, token.text, identity.digest if identity else _NOBODY)
         if identity is None or not genuine or identity.key.revoked_at is not None:
             raise unauthenticated()
-        return Principal(identity.key, identity.org, identity.org)
+        return Principal(identity.key, identity.org, identity.org, f"key:{identity.key.id}")
 
     def _remember(self, name: bytes, principal: Principal) -> None:
         if len(self._remembered) >= _MOST_REMEMBERED:

@@ -109,4 +109,4 @@ async def _find(call: Call, number: int) -> Key:
 async def acting_in(services: Services, principal: Principal, path: str) -> Principal:
     """The same caller, acting in an organization below its own. Raises Fault not_found."""
     org = await descend(services.store.read, principal.home, path)
-    return Principal(principal.key, org, principal.home)
+    return principal.acting_in(org)

@@ -55,8 +55,7 @@ class Call:
 
     def beside(self, org: Organization) -> "Call":
         """The same call and transaction, in another organization that the caller may act in."""
-        principal = Principal(self.principal.key, org, self.principal.home)
-        return Call(principal, self.at, self.request, self.records, self.services)
+        return Call(self.principal.acting_in(org), self.at, self.request, self.records, self.services)
 
 
 class Operation(Struct, Generic[I_, O_], frozen=True):

@@ -36,6 +36,10 @@ class Devices:
         found = map(rows.device, await self._connection.all(query.text, query.values))
         return {identity_key(device.ident): device for device in found}
 
+    async def token(self, device: int) -> tuple[int, int, Status] | None:
+        row = await self._connection.one(SQL["device_token"], {"device": device})
+        return (row[0], row[1], Status(row[2])) if row else None
+
     async def insert(self, org: int, new: NewDevice, at: Instant) -> Device | None:
         values = rows.device_values(new)
         values.update(org=org, at=at, status=Status.NO_IDENTITY.value)
@@ -177,6 +181,10 @@ def _replacement(was: Device, now: Device) -> dict[str, Any]:
         connected=now.connected,
         last_seen=now.last_seen,
         activated_at=now.activated_at,
+        identity=None if now.identity is None else rows.text(now.identity),
+        identity_due=now.identity_due,
+        metadata_times=rows.text(now.metadata_times),
+        token_version=now.token_version,
         updated_at=now.updated_at,
         revision=now.revision,
     )

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
+from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import (
     Counts,
     Device,
@@ -94,6 +95,9 @@ class Devices(Protocol):
         """By identifier, equal in NFC form."""
 
     async def by_id(self, org: int, device: int) -> Device | None: ...
+
+    async def token(self, device: int) -> tuple[int, int, Status] | None:
+        """The organization, token version and status of a device, across all organizations: it proves who it is."""
 
     async def by_idents(self, org: int, idents: Collection[str]) -> dict[str, Device]:
         """The devices there are among `idents`, by `names.identity_key` of their identifier."""

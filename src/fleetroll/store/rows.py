@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from fleetroll.core import documents
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import (
     Device,
@@ -64,6 +65,13 @@ def device(row: Row) -> Device:
         row[17],
         row[18],
         Raw(row[19]),
+        row[20],
+        row[21],
+        row[22],
+        None if row[23] is None else Raw(row[23]),
+        row[24],
+        Raw(row[25]),
+        row[26],
     )
 
 
@@ -88,12 +96,21 @@ def device_values(record: Device | NewDevice) -> dict[str, Any]:
         "metric_schema": text(record.schema),
         "config": text(record.config),
         "extras": text(record.extras),
+        "cohort": record.cohort,
+        "template": record.template,
+        "dms": record.dms,
+        "software_version": None if record.software is None else _software_version(record.software),
     }
+
+
+def _software_version(software: Raw) -> str | None:
+    version = documents.load(software).get("version")
+    return version if isinstance(version, str) else None
 
 
 def organization(row: Row) -> Organization:
     return Organization(
-        row[0], row[1] or None, row[2], row[3], (*_ids(row[4]), row[0]), bool(row[5]), _quotas(row[6]), *row[7:10]
+        row[0], row[1] or None, row[2], row[3], (*_ids(row[4]), row[0]), bool(row[5]), _quotas(row[6]), *row[7:11]
     )
 
 
@@ -109,6 +126,7 @@ def organization_values(record: Organization) -> dict[str, Any]:
         "created_at": record.created_at,
         "updated_at": record.updated_at,
         "revision": record.revision,
+        "key_version": record.key_version,
     }
 
 

@@ -32,7 +32,7 @@ from fleetroll.core.query import (
 COLUMNS = (
     "d.id, d.org, d.ident, d.name, d.kind, d.hardware_version, d.software, d.metadata, d.tags, d.owners, "
     "d.metric_schema, d.config, d.status, d.connected, d.last_seen, d.activated_at, d.created_at, d.updated_at, "
-    "d.revision, d.extras"
+    "d.revision, d.extras, d.cohort, d.template, d.dms, d.identity, d.identity_due, d.metadata_times, d.token_version"
 )
 _COLUMN = {field: f"d.{field}" for field in DEVICE_FIELDS} | {"ident": "d.ident_key"}
 _NULLABLE = frozenset({"name", "kind", "last_seen"})

@@ -58,6 +58,9 @@ def success(route: Route, encoded: Any) -> Answer:
     status = reply.status or route.status
     if reply.body is None:
         return Answer(status, tuple(headers), b"")
+    if isinstance(reply.body, bytes):
+        headers.append((b"content-type", reply.media_type.encode()))
+        return Answer(status, tuple(headers), reply.body)
     headers.append(_JSON)
     return Answer(status, tuple(headers), _encode(reply.body))
 

@@ -5,30 +5,55 @@ import binascii
 from collections.abc import Callable, Mapping, Sequence
 
 from fleetroll.core import tokens
-from fleetroll.wire.dialect import Form
+from fleetroll.core.secrets import Presented
+from fleetroll.wire.dialect import Form, Place
+from fleetroll.wire.request import Query
 
 Headers = Mapping[bytes, bytes]
+Reader = Callable[[Headers, Query], str | None]
 
 
-def extract(forms: Sequence[Form], headers: Headers) -> str | None:
-    """The secret that the request presents in one of `forms`, or None."""
-    for form in forms:
-        secret = _READERS[form](headers)
-        if secret is not None:
-            return secret
-    return None
+class Credentials:
+    """The forms that a route takes, in their order."""
+
+    __slots__ = ("_readers",)
+
+    def __init__(self, forms: Sequence[Form]) -> None:
+        self._readers = [(form.issuer, _READERS[form.place](form.name)) for form in forms]
+
+    def extract(self, headers: Headers, query: Query) -> Presented | None:
+        """The secret that the request presents in the first form that it has, or None."""
+        for issuer, read in self._readers:
+            secret = read(headers, query)
+            if secret is not None:
+                return Presented(issuer, secret)
+        return None
 
 
-def _api_key(headers: Headers) -> str | None:
-    value = headers.get(b"x-api-key")
-    return value.decode("latin-1").strip() if value else None
+def _header(name: str) -> Reader:
+    key = name.encode()
+
+    def read(headers: Headers, _: Query) -> str | None:
+        value = headers.get(key)
+        return value.decode("latin-1").strip() if value else None
+
+    return read
 
 
-def _bearer(headers: Headers) -> str | None:
-    return _after_scheme(headers, b"bearer ")
+def _scheme(name: str) -> Reader:
+    scheme = name.encode() + b" "
+    return lambda headers, _: _after_scheme(headers, scheme)
 
 
-def _basic(headers: Headers) -> str | None:
+def _basic(_: str) -> Reader:
+    return lambda headers, _: _password(headers)
+
+
+def _parameter(name: str) -> Reader:
+    return lambda _, query: query.get(name)
+
+
+def _password(headers: Headers) -> str | None:
     encoded = _after_scheme(headers, b"basic ")
     if encoded is None:
         return None
@@ -48,9 +73,10 @@ def _after_scheme(headers: Headers, scheme: bytes) -> str | None:
     return value[len(scheme) :].decode("latin-1").strip()
 
 
-_READERS: dict[Form, Callable[[Headers], str | None]] = {
-    Form.API_KEY_HEADER: _api_key,
-    Form.BEARER: _bearer,
-    Form.BASIC: _basic,
+_READERS: dict[Place, Callable[[str], Reader]] = {
+    Place.HEADER: _header,
+    Place.AUTHORIZATION: _scheme,
+    Place.BASIC: _basic,
+    Place.QUERY: _parameter,
 }
-assert _READERS.keys() == set(Form)
+assert _READERS.keys() == set(Place)

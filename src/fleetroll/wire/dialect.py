@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.secrets import Issuer
 from fleetroll.service.operations import Operation
 from fleetroll.wire.request import Request
 
@@ -15,23 +16,41 @@ Encoded = Any
 
 
 class Reply(Struct, frozen=True):
-    """A result with more to say than its body. `etag` is the record's entity tag, `location` a path."""
+    """A result with more to say than its body. `etag` is the record's entity tag, `location` a path.
+
+    A body of bytes is sent as it is, as `media_type`.
+    """
 
     body: Any = None
     status: int | None = None
     etag: str | None = None
     location: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
+    media_type: str = "application/json"
 
 
-class Form(enum.Enum):
-    """Where a request may carry its credential."""
+class Place(enum.Enum):
+    """Where in a request a credential may sit."""
 
     __hash__ = object.__hash__  # as in policy
 
-    API_KEY_HEADER = "x-api-key"
-    BEARER = "bearer"
+    HEADER = "header"
+    AUTHORIZATION = "authorization"  # after a scheme
     BASIC = "basic"  # `:key`, `key:`, `email:key`, and `client_id:client_secret`
+    QUERY = "query"
+
+
+class Form(Struct, frozen=True):
+    """One way to carry a credential. `name` is that of the header, scheme or query parameter, in lower case."""
+
+    place: Place
+    name: str
+    issuer: Issuer = Issuer.KEY
+
+
+API_KEY_HEADER = Form(Place.HEADER, "x-api-key")
+BEARER = Form(Place.AUTHORIZATION, "bearer")
+BASIC = Form(Place.BASIC, "basic")
 
 
 class Lines(Struct, frozen=True):
@@ -67,8 +86,9 @@ class Parameter(Struct, frozen=True):
 class Route(Struct, frozen=True):
     """One row: how a request becomes an operation's input, and its result a reply.
 
-    `decode` and `encode` are pure. `body` is the shape of a JSON body. `encode` of a streamed reply is applied to each
-    item. `messages` gives the vendor's words for a code where they differ from its envelope's on this path.
+    `decode` and `encode` are pure. `body` is the shape of a JSON body, or `bytes` for one that is taken as it comes.
+    `credentials` replaces the dialect's own. `encode` of a streamed reply is applied to each item. `messages` gives the
+    vendor's words for a code where they differ from its envelope's on this path.
     """
 
     method: str
@@ -90,6 +110,7 @@ class Route(Struct, frozen=True):
     idempotent: bool = False
     secret: bool = False
     messages: Mapping[str, str] = {}
+    credentials: tuple[Form, ...] | None = None
 
 
 class Envelope(Struct, frozen=True):

@@ -30,7 +30,7 @@ def render(dialects: Sequence[Dialect]) -> bytes:
 
 
 def _section(dialect: Dialect) -> str:
-    forms = ", ".join(form.value for form in dialect.credentials)
+    forms = ", ".join(form.name for form in dialect.credentials)
     rows = "".join(map(_row, dialect.routes))
     return (
         f'<h2 id="{escape(dialect.name)}">{escape(dialect.title)}</h2><p><small>Credential: {escape(forms)}</small></p>'

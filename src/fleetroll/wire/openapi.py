@@ -7,14 +7,10 @@ from typing import Any
 import msgspec
 
 from fleetroll import __version__
-from fleetroll.wire.dialect import Dialect, Form, Parameter, Route, Stream
+from fleetroll.wire.dialect import Dialect, Form, Parameter, Place, Route, Stream
 
 _REF = "#/components/schemas/{name}"
-_SCHEMES: dict[Form, tuple[str, dict[str, str]]] = {
-    Form.API_KEY_HEADER: ("apiKey", {"type": "apiKey", "in": "header", "name": "x-api-key"}),
-    Form.BEARER: ("bearer", {"type": "http", "scheme": "bearer"}),
-    Form.BASIC: ("basic", {"type": "http", "scheme": "basic"}),
-}
+_CAMEL = re.compile(r"\W+(\w)")
 
 
 def describe(dialects: Sequence[Dialect]) -> dict[str, Any]:
@@ -32,9 +28,24 @@ def describe(dialects: Sequence[Dialect]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components,
-            "securitySchemes": dict(_SCHEMES[form] for dialect in dialects for form in dialect.credentials),
+            "securitySchemes": dict(_scheme(form) for dialect in dialects for form in _forms(dialect)),
         },
     }
+
+
+def _forms(dialect: Dialect) -> list[Form]:
+    own = [form for route in dialect.routes for form in route.credentials or ()]
+    return [*dialect.credentials, *own]
+
+
+def _scheme(form: Form) -> tuple[str, dict[str, str]]:
+    """A way to carry a credential, under a name made of its own: `x-api-key` is `xApiKey`."""
+    name = _CAMEL.sub(lambda found: found[1].upper(), form.name)
+    if form.place in {Place.HEADER, Place.QUERY}:
+        return name, {"type": "apiKey", "in": form.place.value, "name": form.name}
+    if form.name in {"bearer", "basic"}:
+        return name, {"type": "http", "scheme": form.name}
+    return name, {"type": "apiKey", "in": "header", "name": "authorization"}
 
 
 def _schemas(dialect: Dialect, components: dict[str, Any]) -> dict[int, Any]:
@@ -48,7 +59,7 @@ def _schemas(dialect: Dialect, components: dict[str, Any]) -> dict[int, Any]:
 
 def _shapes(route: Route) -> list[Any]:
     shapes = (route.body, route.reply, route.lines.shape if route.lines else None)
-    return [shape for shape in shapes if shape is not None]
+    return [shape for shape in shapes if shape is not None and shape is not bytes]
 
 
 def _operation(dialect: Dialect, route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
@@ -57,7 +68,7 @@ def _operation(dialect: Dialect, route: Route, schemas: dict[int, Any]) -> dict[
         "summary": route.about,
         "tags": [dialect.name],
         "parameters": [*_path_parameters(route), *map(_query_parameter, route.query), *_header_parameters(route)],
-        "security": [{_SCHEMES[form][0]: []} for form in dialect.credentials],
+        "security": [{_scheme(form)[0]: []} for form in route.credentials or dialect.credentials],
         "responses": {str(route.status): _success(route, schemas), "default": {"description": "A refusal."}},
     }
     content = _request_content(dialect, route, schemas)
@@ -97,7 +108,8 @@ def _request_content(dialect: Dialect, route: Route, schemas: dict[int, Any]) ->
     if shape is None:
         return {}
     media_types = route.media_types or dialect.media_types or ("application/json",)
-    return {media_type: {"schema": schemas[id(shape)]} for media_type in media_types}
+    schema = {"type": "string", "format": "binary"} if shape is bytes else schemas[id(shape)]
+    return {media_type: {"schema": schema} for media_type in media_types}
 
 
 def _success(route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
@@ -105,5 +117,7 @@ def _success(route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
         return {"description": "A file.", "content": {"application/octet-stream": {}}}
     if route.reply is None:
         return {"description": "Done; there is no body."}
+    if route.reply is bytes:
+        return {"description": "Done.", "content": {"application/octet-stream": {}}}
     media_types = {Stream.EVENTS: "text/event-stream", Stream.ROWS: "application/x-ndjson", None: "application/json"}
     return {"description": "Done.", "content": {media_types[route.stream]: {"schema": schemas[id(route.reply)]}}}

@@ -29,10 +29,10 @@ class Limiter:
         self._tolerance = self._interval * max(1, rate.burst)
         self._clock = clock
         self.whose = whose
-        self._whole_at: dict[int, float] = {}
+        self._whole_at: dict[str | int, float] = {}
         self._room = _SWEEP_ABOVE
 
-    def wait(self, principal: int) -> float:
+    def wait(self, principal: str | int) -> float:
         """Seconds until a request of this principal may pass; 0 or less is now."""
         if not self._interval:
             return 0.0
@@ -40,7 +40,7 @@ class Limiter:
         wait = max(now, self._whole_at.get(principal, now)) + self._interval - now - self._tolerance
         return wait if wait > _ROUNDING else 0.0
 
-    def count(self, principal: int) -> None:
+    def count(self, principal: str | int) -> None:
         """One request has passed."""
         if not self._interval:
             return
@@ -55,7 +55,7 @@ class Limiter:
         self._room = max(_SWEEP_ABOVE, 2 * len(self._whole_at))
 
 
-def admit(*budgets: tuple[Limiter, int]) -> None:
+def admit(*budgets: tuple[Limiter, str | int]) -> None:
     """Count one request on all budgets. Raises Fault rate_limited, and then it has cost nothing on any of them."""
     for limiter, principal in budgets:
         if limiter.wait(principal):
@@ -64,7 +64,7 @@ def admit(*budgets: tuple[Limiter, int]) -> None:
         limiter.count(principal)
 
 
-def _refusal(budgets: tuple[tuple[Limiter, int], ...]) -> Fault:
+def _refusal(budgets: tuple[tuple[Limiter, str | int], ...]) -> Fault:
     # The longest wait of all, so that whoever waits it out is not refused again by the next budget.
     wait, whose = max((limiter.wait(principal), limiter.whose) for limiter, principal in budgets)
     seconds = max(1, math.ceil(wait - _ROUNDING))

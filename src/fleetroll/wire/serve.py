@@ -23,19 +23,21 @@ from fleetroll.core import limits, tokens
 from fleetroll.core.faults import Fault, Kind, brief, invalid
 from fleetroll.core.guards import UNGUARDED, Guard, parse_tags
 from fleetroll.core.model import Instant, Principal
+from fleetroll.core.secrets import Presented
 from fleetroll.service import keys
 from fleetroll.service.operations import Effect, Services
 from fleetroll.store.port import Records
-from fleetroll.wire import bodies, credentials, streams
+from fleetroll.wire import bodies, streams
 from fleetroll.wire.answers import Answer, refusal, success
 from fleetroll.wire.bodies import Gone
+from fleetroll.wire.credentials import Credentials
 from fleetroll.wire.cursors import Cursors
 from fleetroll.wire.dialect import Dialect, Route, Stream
 from fleetroll.wire.idempotency import Idempotency, Once, is_kept
 from fleetroll.wire.log import Access, AccessLog
 from fleetroll.wire.metrics import Metrics
 from fleetroll.wire.rate_limits import Limiter, Rate, admit
-from fleetroll.wire.request import Query, Request, parse_query
+from fleetroll.wire.request import NO_QUERY, Query, Request, parse_query
 from fleetroll.wire.router import Router
 
 Scope = dict[str, Any]
@@ -62,13 +64,14 @@ class Settings(Struct, frozen=True):
 class _Row:
     """A route with all that can be prepared before the first request."""
 
-    __slots__ = ("acts_in", "decoder", "dialect", "label", "parameters", "route")
+    __slots__ = ("acts_in", "credentials", "decoder", "dialect", "label", "parameters", "route")
 
     def __init__(self, dialect: Dialect, route: Route) -> None:
         self.dialect = dialect
         self.route = route
         self.label = f"{dialect.name}.{route.operation.name}"
-        self.decoder = msgspec.json.Decoder(route.body) if route.body is not None else None
+        self.credentials = Credentials(route.credentials or dialect.credentials)
+        self.decoder = msgspec.json.Decoder(route.body) if route.body not in {None, bytes} else None
         self.acts_in = dialect.acts_in_header.encode() if dialect.acts_in_header else None
         self.parameters = frozenset(parameter.name for parameter in route.query) if dialect.strict_query else None
 
@@ -76,7 +79,7 @@ class _Row:
 class _Exchange:
     """What is known of one request so far, for its reply, its log line and its metrics."""
 
-    __slots__ = ("code", "headers", "id", "path", "principal", "receive", "row", "scope", "secret", "send")
+    __slots__ = ("code", "headers", "id", "path", "principal", "query", "receive", "row", "scope", "secret", "send")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -87,7 +90,8 @@ class _Exchange:
         self.row: _Row | None = None
         self.path: dict[str, str] = {}
         self.principal: Principal | None = None
-        self.secret: str | None = None
+        self.secret: Presented | None = None
+        self.query = NO_QUERY
         self.code: str | None = None
 
     def binding(self) -> str:
@@ -147,9 +151,10 @@ class Kernel:
         try:
             _refuse_repeated(exchange)
             row = exchange.row = self._route(exchange)
+            exchange.query = parse_query(exchange.scope["query_string"])
             exchange.principal = await self._authenticate(exchange, row)
             principal = exchange.principal
-            admit((self._key_limiter, principal.key.id), (self._organization_limiter, principal.org.id))
+            admit((self._key_limiter, principal.actor), (self._organization_limiter, principal.org.id))
             request, body = await self._read(exchange, row)
             if row.route.stream is not None:
                 return await self._stream(exchange, row, row.route.decode(request), request)
@@ -175,10 +180,11 @@ class Kernel:
         return match.target
 
     async def _authenticate(self, exchange: _Exchange, row: _Row) -> Principal:
-        exchange.secret = credentials.extract(row.dialect.credentials, exchange.headers)
+        exchange.secret = row.credentials.extract(exchange.headers, exchange.query)
         now = self._services.clock()
         principal = await self._services.keyring.identify(exchange.secret, now)
-        self._last_used[principal.key.id] = now
+        if principal.key.id:
+            self._last_used[principal.key.id] = now
         path = exchange.headers.get(row.acts_in) if row.acts_in else None
         if path is None:
             return principal
@@ -186,7 +192,7 @@ class Kernel:
 
     async def _read(self, exchange: _Exchange, row: _Row) -> tuple[Request, bytes]:
         route, headers = row.route, exchange.headers
-        query = parse_query(exchange.scope["query_string"])
+        query = exchange.query
         if row.parameters is not None:
             _refuse_unknown(query, row.parameters)
         request = Request(exchange.path, query, self._cursors, exchange.binding)
@@ -197,12 +203,12 @@ class Kernel:
             media_type = self._media_type(row, headers)
             request.rows = self._vouched(exchange, bodies.rows(exchange.receive, route.lines, media_type))
             return request, b""
-        if row.decoder is None:
+        if route.body is None:
             return request, b""
         body = await bodies.read(exchange.receive, limits.MAX_BODY)
         if body or route.body_required:
             request.media_type = self._media_type(row, headers)
-            request.body = bodies.decode(row.decoder, body)
+            request.body = body if row.decoder is None else bodies.decode(row.decoder, body)
         return request, body
 
     def _media_type(self, row: _Row, headers: Mapping[bytes, bytes]) -> str:

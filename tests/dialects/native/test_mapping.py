@@ -12,11 +12,11 @@ from msgspec import UNSET
 
 from fleetroll.core import documents, limits
 from fleetroll.core.lifecycle import Status
-from fleetroll.core.model import CHANGEABLE, Device
+from fleetroll.core.model import Device, NewDevice
 from fleetroll.dialects.native import mapping, shapes
 from fleetroll.wire.bodies import convert
 
-WRITABLE = set(CHANGEABLE) & set(shapes.COLUMNS) - {"status"}
+WRITABLE = set(NewDevice.__struct_fields__) & set(shapes.COLUMNS)
 
 printable = st.characters(exclude_categories=("Cs", "Cc", "Cf", "Co", "Cn", "Zl", "Zp", "Zs"), include_characters=" ")
 

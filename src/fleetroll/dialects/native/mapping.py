@@ -25,7 +25,7 @@ from fleetroll.wire.request import Request
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
-_READ_ONLY = frozenset(shapes.COLUMNS) - frozenset(model.CHANGEABLE) | {"status"}
+_READ_ONLY = frozenset(shapes.COLUMNS) - frozenset(model.NewDevice.__struct_fields__)
 _ORGANIZATIONS = "/v1/organizations/"
 
 

@@ -16,7 +16,7 @@ from fleetroll.service import (
     server,
     timeline,
 )
-from fleetroll.wire.dialect import Dialect, Form, Lines, Parameter, Route, Stream
+from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Lines, Parameter, Route, Stream
 
 _FILTER = Parameter("filter", 'AIP-160, as in status = "ACTIVE" AND tags:"production"')
 _SEARCH = Parameter("q", "part of the identifier or name, case ignored")
@@ -411,7 +411,7 @@ DIALECT = Dialect(
     prefixes=("/v1/",),
     routes=(*_DEVICES, *_FLEET, *_ORGANIZATIONS, *_KEYS, *_EVENTS, *_NAMED),
     envelope=ENVELOPE,
-    credentials=(Form.BEARER, Form.API_KEY_HEADER, Form.BASIC),
+    credentials=(BEARER, API_KEY_HEADER, BASIC),
     strict_query=True,
     acts_in_header="fleetroll-organization",
 )

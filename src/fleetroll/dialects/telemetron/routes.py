@@ -3,7 +3,7 @@
 from fleetroll.dialects.telemetron import mapping, shapes
 from fleetroll.dialects.telemetron.envelope import ENVELOPE
 from fleetroll.service import assignments, devices, fleet, owners
-from fleetroll.wire.dialect import Dialect, Form, Route
+from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Route
 
 _NEW_DEVICE = {
     "kind_required": "deviceType is required when creating a new device",
@@ -135,5 +135,5 @@ DIALECT = Dialect(
     prefixes=("/api/ext-v1/",),
     routes=(*_DEVICES, *_ASSIGNMENTS, *_CUSTOMERS),
     envelope=ENVELOPE,
-    credentials=(Form.API_KEY_HEADER, Form.BEARER, Form.BASIC),
+    credentials=(API_KEY_HEADER, BEARER, BASIC),
 )

@@ -1,32 +1,42 @@
 -- device_get: by identifier
 SELECT id, org, ident, name, kind, hardware_version, software, metadata, tags, owners, metric_schema, config, status,
-    connected, last_seen, activated_at, created_at, updated_at, revision, extras
+    connected, last_seen, activated_at, created_at, updated_at, revision, extras, cohort, template, dms, identity,
+    identity_due, metadata_times, token_version
 FROM device WHERE org = :org AND ident_key = :ident_key;
 
 -- device_by_id: by number
 SELECT id, org, ident, name, kind, hardware_version, software, metadata, tags, owners, metric_schema, config, status,
-    connected, last_seen, activated_at, created_at, updated_at, revision, extras
+    connected, last_seen, activated_at, created_at, updated_at, revision, extras, cohort, template, dms, identity,
+    identity_due, metadata_times, token_version
 FROM device WHERE org = :org AND id = :device;
+
+-- device_token: all tenants, what verifies the derived token of a device; this is how the tenant becomes known
+SELECT org, token_version, status FROM device WHERE id = :device;
 
 -- device_insert: a new device; nothing if the identifier is taken
 INSERT INTO device (org, ident, ident_key, search, name, kind, hardware_version, software, metadata, tags, owners,
-    metric_schema, config, status, connected, created_at, updated_at, revision, extras)
+    metric_schema, config, status, connected, created_at, updated_at, revision, extras, cohort, template, dms,
+    software_version)
 VALUES (:org, :ident, :ident_key, :search, :name, :kind, :hardware_version, :software, :metadata, :tags, :owners,
-    :metric_schema, :config, :status, false, :at, :at, 1, :extras)
+    :metric_schema, :config, :status, false, :at, :at, 1, :extras, :cohort, :template, :dms, :software_version)
 ON CONFLICT (org, ident_key) DO NOTHING RETURNING id;
 
 -- device_replace: over a known revision
 UPDATE device SET ident = :ident, ident_key = :ident_key, search = :search, name = :name, kind = :kind,
     hardware_version = :hardware_version, software = :software, metadata = :metadata, tags = :tags, owners = :owners,
     metric_schema = :metric_schema, config = :config, status = :status, connected = :connected, last_seen = :last_seen,
-    activated_at = :activated_at, updated_at = :updated_at, revision = :revision, extras = :extras
+    activated_at = :activated_at, updated_at = :updated_at, revision = :revision, extras = :extras, cohort = :cohort,
+    template = :template, dms = :dms, software_version = :software_version, identity = :identity,
+    identity_due = :identity_due, metadata_times = :metadata_times, token_version = :token_version
 WHERE org = :org AND id = :device AND revision = :known RETURNING id;
 
 -- device_update: as device_replace where neither identifier nor name change, which spares their indexes
 UPDATE device SET kind = :kind,
     hardware_version = :hardware_version, software = :software, metadata = :metadata, tags = :tags, owners = :owners,
     metric_schema = :metric_schema, config = :config, status = :status, connected = :connected, last_seen = :last_seen,
-    activated_at = :activated_at, updated_at = :updated_at, revision = :revision, extras = :extras
+    activated_at = :activated_at, updated_at = :updated_at, revision = :revision, extras = :extras, cohort = :cohort,
+    template = :template, dms = :dms, software_version = :software_version, identity = :identity,
+    identity_due = :identity_due, metadata_times = :metadata_times, token_version = :token_version
 WHERE org = :org AND id = :device AND revision = :known RETURNING id;
 
 -- device_delete: over a known revision

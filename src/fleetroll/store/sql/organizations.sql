@@ -1,13 +1,13 @@
 -- organization_get: one organization by id
-SELECT id, parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision
+SELECT id, parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision, key_version
 FROM organization WHERE id = :org;
 
 -- organization_child: a direct child by slug
-SELECT id, parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision
+SELECT id, parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision, key_version
 FROM organization WHERE parent = :org AND slug = :slug;
 
 -- organization_children: direct children by slug
-SELECT id, parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision
+SELECT id, parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision, key_version
 FROM organization WHERE parent = :org AND slug > :after ORDER BY slug LIMIT :limit;
 
 -- organization_insert: a new organization, its lineage without itself; nothing if the slug is taken
@@ -16,7 +16,8 @@ VALUES (:parent, :slug, :name, :lineage, :disabled, :quotas, :created_at, :updat
 ON CONFLICT (parent, slug) DO NOTHING RETURNING id;
 
 -- organization_replace: over the revision before
-UPDATE organization SET name = :name, disabled = :disabled, quotas = :quotas, updated_at = :updated_at, revision = :revision
+UPDATE organization SET name = :name, disabled = :disabled, quotas = :quotas, updated_at = :updated_at, revision = :revision,
+    key_version = :key_version
 WHERE id = :org AND revision = :revision - 1 RETURNING id;
 
 -- organization_delete: the row; the service has made sure that nothing hangs on it

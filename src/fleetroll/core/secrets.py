@@ -1,0 +1,22 @@
+"""What a caller presents to show who it is: a secret, and whose it claims to be. The keyring says if that is true."""
+
+import enum
+
+from msgspec import Struct
+
+
+class Issuer(enum.Enum):
+    """Who is named by a secret."""
+
+    __hash__ = object.__hash__  # as in policy
+
+    KEY = "key"  # an API key, or what was issued for one
+    PROJECT = "project"  # an organization, by its project key
+    DEVICE = "device"  # a device, by its derived token
+
+
+class Presented(Struct, frozen=True, gc=False):
+    """A secret as it came."""
+
+    issuer: Issuer
+    text: str
