@@ -1,0 +1,86 @@
+"""Certificates and the authorities that issue them, as records: no X.509 here, which is `pki`'s alone.
+
+A certificate is valid from `not_before` up to `not_after`, unless it was revoked. Whether it is expired is never
+stored: it is asked of the clock.
+"""
+
+import enum
+
+from msgspec import Struct
+
+from fleetroll.core.model import Instant
+
+
+class KeyType(enum.Enum):
+    """The algorithms that keys may be of."""
+
+    EC = "EC"
+    RSA = "RSA"
+    ED25519 = "Ed25519"
+
+
+class KeyKind(Struct, frozen=True):
+    """An algorithm and the size of its key."""
+
+    type: KeyType = KeyType.EC
+    bits: int = 256
+
+
+class Reason(enum.Enum):
+    """Why a certificate is no longer good; the numbers are those of RFC 5280, 5.3.1."""
+
+    UNSPECIFIED = 0
+    KEY_COMPROMISE = 1
+    CA_COMPROMISE = 2
+    AFFILIATION_CHANGED = 3
+    SUPERSEDED = 4
+    CESSATION_OF_OPERATION = 5
+    CERTIFICATE_HOLD = 6
+    PRIVILEGE_WITHDRAWN = 9
+    AA_COMPROMISE = 10
+
+
+class State(enum.Enum):
+    """What became of a certificate."""
+
+    ACTIVE = "ACTIVE"
+    EXPIRED = "EXPIRED"
+    REVOKED = "REVOKED"
+
+
+class Authority(Struct, frozen=True):
+    """A certificate authority. Without `sealed_key` it is somebody else's: it vouches for clients and signs nothing."""
+
+    id: int
+    org: int
+    name: str
+    serial: str
+    certificate: bytes
+    sealed_key: bytes | None
+    not_before: Instant
+    not_after: Instant
+    created_at: Instant
+    updated_at: Instant
+    revision: int
+
+
+class Certificate(Struct, frozen=True):
+    """A certificate of a device. `dms` is the one that had it enrolled; `bound` tells one in a device's slot."""
+
+    id: int
+    org: int
+    serial: str
+    authority: int
+    ident: str
+    dms: str | None
+    der: bytes
+    not_before: Instant
+    not_after: Instant
+    created_at: Instant
+    revoked_at: Instant | None = None
+    reason: Reason | None = None
+
+    def state(self, now: Instant) -> State:
+        if self.revoked_at is not None:
+            return State.REVOKED
+        return State.EXPIRED if now >= self.not_after else State.ACTIVE

@@ -1,0 +1,96 @@
+"""Keys: which are strong enough to be certified, how they are made, and how they are sealed at rest."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+)
+
+from fleetroll.core.certificates import KeyKind, KeyType
+from fleetroll.core.faults import Fault, invalid
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+_NONCE = 12
+_CURVES: dict[int, ec.EllipticCurve] = {256: ec.SECP256R1(), 384: ec.SECP384R1(), 521: ec.SECP521R1()}
+_CURVE_NAMES = {curve.name for curve in _CURVES.values()}
+# Larger keys cost the verifier more than they give anybody; below 2048 bits an RSA key can be broken.
+_RSA_BITS = range(2048, 8193)
+_RSA_MADE = (2048, 3072, 4096)
+_EXPONENTS = range(65537, 1 << 33)
+
+
+def kind_of(key: Any) -> KeyKind:
+    """The kind of a public key. Raises Fault invalid `weak_key` for one that must not be certified."""
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVE_NAMES:
+        return KeyKind(KeyType.EC, key.curve.key_size)
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return KeyKind(KeyType.ED25519, 256)
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size in _RSA_BITS:
+        exponent = key.public_numbers().e
+        if exponent in _EXPONENTS and exponent % 2:
+            return KeyKind(KeyType.RSA, key.key_size)
+    raise _weak()
+
+
+def _weak() -> Fault:
+    return invalid("weak_key", "The key must be RSA of 2048 to 8192 bits, EC on P-256, P-384 or P-521, or Ed25519.")
+
+
+def make(kind: KeyKind) -> PrivateKey:
+    """A new private key. Raises Fault invalid `invalid_key_kind`."""
+    if kind.type is KeyType.ED25519:
+        return ed25519.Ed25519PrivateKey.generate()
+    if kind.type is KeyType.EC and kind.bits in _CURVES:
+        return ec.generate_private_key(_CURVES[kind.bits])
+    if kind.type is KeyType.RSA and kind.bits in _RSA_MADE:
+        return rsa.generate_private_key(65537, kind.bits)
+    raise invalid("invalid_key_kind", "Keys are made as RSA 2048, 3072 or 4096, EC 256, 384 or 521, or Ed25519.", "key")
+
+
+def encoded(key: PrivateKey) -> bytes:
+    return key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+
+
+def load(der: bytes) -> PrivateKey:
+    key = load_der_private_key(der, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey)
+    return key
+
+
+class Vault:
+    """Seals private keys under a key derived from the server's, and opens each of them once.
+
+    A seal is bound to its context: copied to another record, it does not open.
+    """
+
+    def __init__(self, secret: bytes, most_open: int = 1_000) -> None:
+        self._box = AESGCM(secret)
+        self._open: dict[tuple[bytes, str], PrivateKey] = {}
+        self._most_open = most_open
+
+    def seal(self, key: PrivateKey, context: str, random: Callable[[int], bytes] = os.urandom) -> bytes:
+        nonce = random(_NONCE)
+        return nonce + self._box.encrypt(nonce, encoded(key), context.encode())
+
+    def open(self, sealed: bytes, context: str) -> PrivateKey:
+        """The key. Raises RuntimeError where it was sealed under another server key or for another context."""
+        known = self._open.get((sealed, context))
+        if known is None:
+            if len(self._open) >= self._most_open:
+                self._open.clear()
+            known = self._open[sealed, context] = self._unseal(sealed, context)
+        return known
+
+    def _unseal(self, sealed: bytes, context: str) -> PrivateKey:
+        try:
+            return load(self._box.decrypt(sealed[:_NONCE], sealed[_NONCE:], context.encode()))
+        except InvalidTag:
+            raise RuntimeError("an authority's key was sealed under another server key") from None

@@ -1,0 +1,116 @@
+"""What the service may ask of certificates: plain values in, plain values out, and not a word about how they are made.
+
+Times are `Instant`s, serial numbers lower-case hexadecimal of even length, and certificates, requests and keys DER. A
+private key leaves only sealed, and only the same server key opens it again.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from fleetroll.core.certificates import KeyKind, Reason
+from fleetroll.core.model import Instant
+
+
+class Name(Struct, frozen=True):
+    """A distinguished name: its usual parts, empty where absent, and the whole as it is encoded."""
+
+    common_name: str
+    organization: str
+    organization_unit: str
+    country: str
+    state: str
+    locality: str
+    encoded: bytes
+
+
+class Request(Struct, frozen=True):
+    """A certificate request that was checked: its signature, the strength of its key, its names and its size."""
+
+    subject: Name
+    key: KeyKind
+    der: bytes
+
+
+class Description(Struct, frozen=True):
+    """What a certificate says. The key identifiers are hexadecimal, empty where the certificate has none."""
+
+    serial: str
+    subject: Name
+    issuer: Name
+    subject_key: str
+    issuer_key: str
+    key: KeyKind
+    not_before: Instant
+    not_after: Instant
+    is_authority: bool
+
+
+class Terms(Struct, frozen=True):
+    """How a certificate is issued. `with_names`: the alternative names of the request are part of it."""
+
+    not_before: Instant
+    not_after: Instant
+    with_names: bool = False
+
+
+class Issued(Struct, frozen=True):
+    """A new certificate."""
+
+    serial: str
+    der: bytes
+    not_before: Instant
+    not_after: Instant
+
+
+class Signer(Struct, frozen=True):
+    """An authority as it is kept: its certificate, its sealed key, and what the seal is bound to."""
+
+    certificate: bytes
+    sealed_key: bytes
+    context: str
+
+
+class Revoked(Struct, frozen=True):
+    """An entry of a revocation list."""
+
+    serial: str
+    at: Instant
+    reason: Reason
+
+
+class Pki(Protocol):
+    """Everything about X.509."""
+
+    def make_authority(self, name: str, kind: KeyKind, terms: Terms, context: str) -> Signer:
+        """A new self-signed authority."""
+
+    def read_request(self, der: bytes) -> Request:
+        """Raises Fault invalid for whatever should not be signed, within milliseconds."""
+
+    def describe(self, der: bytes) -> Description:
+        """Raises Fault invalid `invalid_certificate` for what is not one certificate."""
+
+    def issue(self, signer: Signer, request: Request, terms: Terms) -> Issued:
+        """A device's certificate: for the request's subject and key, good for client authentication alone.
+
+        It ends no later than the authority.
+        """
+
+    def is_issued_by(self, certificate: bytes, authority: bytes) -> bool:
+        """Whether `authority` is the issuer of `certificate` and has signed it. Time is not looked at."""
+
+    def revocation_list(
+        self, signer: Signer, revoked: Sequence[Revoked], number: int, at: Instant, until: Instant
+    ) -> bytes:
+        """A CRL in DER, signed."""
+
+    def bundle(self, certificates: Sequence[bytes]) -> bytes:
+        """PKCS#7 in DER with these certificates and nothing else."""
+
+    def make_key(self, kind: KeyKind) -> bytes:
+        """A new private key, PKCS#8 in DER. An RSA key takes its time; call it away from the event loop."""
+
+    def make_request(self, key: bytes, like: Request) -> Request:
+        """A request for the same subject and names with another key."""

@@ -1,0 +1,87 @@
+"""Certificate requests (PKCS#10) from strangers: everything is checked, cheapest first, before anything is signed."""
+
+import warnings
+from contextlib import AbstractContextManager
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from fleetroll.core import limits
+from fleetroll.core.faults import Fault, Kind, invalid
+from fleetroll.pki import keys, names
+from fleetroll.pki.keys import PrivateKey
+from fleetroll.pki.port import Request
+
+_DIGESTS = {"sha256", "sha384", "sha512"}
+# What the parser raises for bytes that are no request; it parses parts when they are first asked for.
+MISFORMED = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+def read(der: bytes) -> Request:
+    """Raises Fault invalid, or too_large `request_too_large`."""
+    if len(der) > limits.MAX_CERTIFICATE_REQUEST:
+        longest = limits.MAX_CERTIFICATE_REQUEST
+        raise Fault(Kind.TOO_LARGE, "request_too_large", f"The certificate request is larger than {longest} bytes.")
+    try:
+        with quietly():
+            return _checked(der)
+    except MISFORMED:
+        raise invalid("invalid_request", "This is not a certificate request (PKCS#10).") from None
+
+
+def _checked(der: bytes) -> Request:
+    request = load(der)
+    kind = keys.kind_of(request.public_key())
+    names.check_subject(request.subject)
+    if (alternatives := alternative_names(request)) is not None:
+        names.check_alternatives(alternatives)
+    _check_signature(request)
+    return Request(names.read(request.subject), kind, der)
+
+
+def quietly() -> AbstractContextManager[object]:
+    """The parser warns, at each look, of names that are longer than X.520 has them; ours have bounds of their own."""
+    return warnings.catch_warnings(action="ignore")
+
+
+def load(der: bytes) -> x509.CertificateSigningRequest:
+    return x509.load_der_x509_csr(der)
+
+
+def alternative_names(request: x509.CertificateSigningRequest) -> x509.SubjectAlternativeName | None:
+    try:
+        return request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _check_signature(request: x509.CertificateSigningRequest) -> None:
+    digest = request.signature_hash_algorithm
+    is_pure = digest is None and isinstance(request.public_key(), ed25519.Ed25519PublicKey)
+    if not is_pure and (digest is None or digest.name not in _DIGESTS):
+        raise invalid("weak_signature", "The request must be signed over SHA-256, SHA-384 or SHA-512.")
+    if not request.is_signature_valid:
+        raise invalid("invalid_signature", "The request is not signed by the key that it is for.")
+
+
+def make(key: PrivateKey, subject: x509.Name, alternatives: x509.SubjectAlternativeName | None = None) -> bytes:
+    """A request for `subject`, in DER."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    if alternatives is not None:
+        builder = builder.add_extension(alternatives, critical=False)
+    return builder.sign(key, digest_for(key)).public_bytes(Encoding.DER)
+
+
+def digest_for(key: PrivateKey) -> hashes.SHA256 | None:
+    """What a signature of this key is made over: Ed25519 brings its own."""
+    return None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()

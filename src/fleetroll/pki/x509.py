@@ -1,0 +1,264 @@
+"""Certificate authorities over the `cryptography` package: implements `port.Pki`.
+
+Authorities sign nothing but device certificates, revocation lists and the server's own certificate: their path length
+is zero, and the certificates that they issue say what they are good for.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from ipaddress import ip_address
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from fleetroll.core import limits
+from fleetroll.core.certificates import KeyKind
+from fleetroll.core.faults import Fault, invalid
+from fleetroll.core.model import Instant
+from fleetroll.pki import keys, names, requests
+from fleetroll.pki.port import Description, Issued, Request, Revoked, Signer, Terms
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SERIAL_BYTES = 16
+_SECOND = 1_000_000
+Builder = x509.CertificateBuilder
+
+
+class X509:
+    """Implements `port.Pki`. `secret` seals the keys of authorities; `random` is the source of serial numbers."""
+
+    def __init__(self, secret: bytes, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
+        self._vault = keys.Vault(secret)
+        self._random = random
+
+    def make_authority(self, name: str, kind: KeyKind, terms: Terms, context: str) -> Signer:
+        key = keys.make(kind)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        builder = (
+            self._new(subject, terms)
+            .issuer_name(subject)
+            .public_key(key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(certificates=True), critical=True)
+            .add_extension(identifier, critical=False)
+        )
+        certificate = builder.sign(key, requests.digest_for(key))
+        return Signer(certificate.public_bytes(Encoding.DER), self._vault.seal(key, context), context)
+
+    def read_request(self, der: bytes) -> Request:
+        return requests.read(der)
+
+    def describe(self, der: bytes) -> Description:
+        try:
+            with requests.quietly():
+                return _describe(_load(der))
+        except requests.MISFORMED:
+            raise _no_certificate() from None
+
+    def issue(self, signer: Signer, request: Request, terms: Terms) -> Issued:
+        wanted = requests.load(request.der)
+        with requests.quietly():
+            builder = self._device(signer, wanted, terms)
+        if terms.with_names and (alternatives := requests.alternative_names(wanted)) is not None:
+            builder = builder.add_extension(alternatives, critical=False)
+        return self._signed(signer, builder)
+
+    def _device(self, signer: Signer, wanted: x509.CertificateSigningRequest, terms: Terms) -> Builder:
+        authority = _load(signer.certificate)
+        return (
+            self._new(wanted.subject, _within(authority, terms))
+            .issuer_name(authority.subject)
+            .public_key(wanted.public_key())
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(wanted.public_key()), critical=False)
+            .add_extension(_issuer_key(signer.certificate), critical=False)
+        )
+
+    def issue_for_server(self, signer: Signer, hosts: Sequence[str], terms: Terms) -> tuple[bytes, bytes]:
+        """A certificate for servers at `hosts` and its new key, PKCS#8, both in DER."""
+        key, authority = keys.make(KeyKind()), _load(signer.certificate)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][: limits.MAX_AUTHORITY_NAME])])
+        builder = (
+            self._new(subject, _within(authority, terms))
+            .issuer_name(authority.subject)
+            .public_key(key.public_key())
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
+            .add_extension(_issuer_key(signer.certificate), critical=False)
+        )
+        return self._signed(signer, builder).der, keys.encoded(key)
+
+    def is_issued_by(self, certificate: bytes, authority: bytes) -> bool:
+        try:
+            _load(certificate).verify_directly_issued_by(_load(authority))
+        except (*requests.MISFORMED, InvalidSignature):
+            return False
+        return True
+
+    def revocation_list(
+        self, signer: Signer, revoked: Sequence[Revoked], number: int, at: Instant, until: Instant
+    ) -> bytes:
+        key = self._vault.open(signer.sealed_key, signer.context)
+        # Given to the constructor: added one by one, each entry would copy all that are before it.
+        builder = x509.CertificateRevocationListBuilder(
+            _load(signer.certificate).subject,
+            _moment(at),
+            _moment(until),
+            revoked_certificates=[_entry(one) for one in revoked],
+        )
+        builder = builder.add_extension(x509.CRLNumber(number), critical=False)
+        builder = builder.add_extension(_issuer_key(signer.certificate), critical=False)
+        return builder.sign(key, requests.digest_for(key)).public_bytes(Encoding.DER)
+
+    def bundle(self, certificates: Sequence[bytes]) -> bytes:
+        return pkcs7.serialize_certificates([_load(der) for der in certificates], Encoding.DER)
+
+    def make_key(self, kind: KeyKind) -> bytes:
+        return keys.encoded(keys.make(kind))
+
+    def make_request(self, key: bytes, like: Request) -> Request:
+        wanted = requests.load(like.der)
+        with requests.quietly():
+            made = requests.make(keys.load(key), wanted.subject, requests.alternative_names(wanted))
+        return requests.read(made)
+
+    def _new(self, subject: x509.Name, terms: Terms) -> Builder:
+        # 127 bits, the highest always the same: a positive number, and always of the same length.
+        number = int.from_bytes(self._random(_SERIAL_BYTES)) & (1 << 127) - 1 | 1 << 126
+        return (
+            Builder()
+            .subject_name(subject)
+            .serial_number(number)
+            .not_valid_before(_moment(terms.not_before))
+            .not_valid_after(_moment(terms.not_after))
+        )
+
+    def _signed(self, signer: Signer, builder: Builder) -> Issued:
+        key = self._vault.open(signer.sealed_key, signer.context)
+        made = builder.sign(key, requests.digest_for(key))
+        der = made.public_bytes(Encoding.DER)
+        times = _instant(made.not_valid_before_utc), _instant(made.not_valid_after_utc)
+        return Issued(_serial(made.serial_number), der, *times)
+
+
+@lru_cache(256)
+def _load(der: bytes) -> x509.Certificate:
+    if len(der) > limits.MAX_CERTIFICATE:
+        raise _no_certificate()
+    return x509.load_der_x509_certificate(der)
+
+
+def _describe(certificate: x509.Certificate) -> Description:
+    return Description(
+        _serial(certificate.serial_number),
+        names.read(certificate.subject),
+        names.read(certificate.issuer),
+        _subject_key(certificate),
+        _issuer_key_of(certificate),
+        keys.kind_of(certificate.public_key()),
+        _instant(certificate.not_valid_before_utc),
+        _instant(certificate.not_valid_after_utc),
+        _is_authority(certificate),
+    )
+
+
+def _no_certificate() -> Fault:
+    return invalid("invalid_certificate", "This is not an X.509 certificate.")
+
+
+def _subject_key(certificate: x509.Certificate) -> str:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
+    except x509.ExtensionNotFound:
+        return ""
+
+
+def _issuer_key_of(certificate: x509.Certificate) -> str:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    except x509.ExtensionNotFound:
+        return ""
+    return found.hex() if found else ""
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
+@lru_cache(256)
+def _issuer_key(authority: bytes) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(_load(authority).public_key())  # type: ignore[arg-type]
+
+
+def _usage(*, certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=certificates,
+        crl_sign=certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _within(authority: x509.Certificate, terms: Terms) -> Terms:
+    """No certificate begins before its authority or outlives it."""
+    begins = max(terms.not_before, _instant(authority.not_valid_before_utc))
+    ends = min(terms.not_after, _instant(authority.not_valid_after_utc))
+    if ends <= begins:
+        raise invalid("authority_expired", "The certificate authority has expired.")
+    return Terms(begins, ends, terms.with_names)
+
+
+def _host(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _entry(revoked: Revoked) -> x509.RevokedCertificate:
+    builder = x509.RevokedCertificateBuilder(int(revoked.serial, 16), _moment(revoked.at))
+    if revoked.reason.value:
+        builder = builder.add_extension(x509.CRLReason(_REASONS[revoked.reason.value]), critical=False)
+    return builder.build()
+
+
+_REASONS = {
+    1: x509.ReasonFlags.key_compromise,
+    2: x509.ReasonFlags.ca_compromise,
+    3: x509.ReasonFlags.affiliation_changed,
+    4: x509.ReasonFlags.superseded,
+    5: x509.ReasonFlags.cessation_of_operation,
+    6: x509.ReasonFlags.certificate_hold,
+    9: x509.ReasonFlags.privilege_withdrawn,
+    10: x509.ReasonFlags.aa_compromise,
+}
+
+
+def _serial(number: int) -> str:
+    text = f"{number:x}"
+    return text if len(text) % 2 == 0 else f"0{text}"
+
+
+def _moment(at: Instant) -> datetime:
+    return _EPOCH + timedelta(seconds=at // _SECOND)
+
+
+def _instant(moment: datetime) -> Instant:
+    return int((moment - _EPOCH).total_seconds()) * _SECOND

@@ -1,0 +1,168 @@
+"""What an authority issues, as `openssl` sees it: chains, purposes, times, revocation lists and bundles."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from fleetroll.core import limits
+from fleetroll.core.certificates import KeyKind, KeyType, Reason
+from fleetroll.core.faults import Fault
+from fleetroll.pki import keys, requests
+from fleetroll.pki.port import Issued, Request, Revoked, Signer, Terms
+from fleetroll.pki.x509 import X509
+
+SECOND, DAY = 1_000_000, 86_400 * 1_000_000
+NOW = 1_800_000_000 * SECOND
+TERMS = Terms(NOW, NOW + 30 * DAY)
+PKI = X509(b"k" * 32)
+
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+
+
+@pytest.fixture(scope="module")
+def signer() -> Signer:
+    return PKI.make_authority("Acme devices", KeyKind(), Terms(NOW, NOW + 3650 * DAY), "1:main")
+
+
+def request(common_name: str = "pump-1", *alternatives: str) -> Request:
+    key = keys.make(KeyKind())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    names = x509.SubjectAlternativeName([x509.DNSName(host) for host in alternatives]) if alternatives else None
+    return PKI.read_request(requests.make(key, subject, names))
+
+
+def openssl(*arguments: str, text: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["openssl", *arguments], input=text, capture_output=True, check=False, timeout=30)
+
+
+def pem(label: str, der: bytes, file: Path) -> Path:
+    done = openssl(label, "-inform", "DER", "-outform", "PEM", text=der)
+    assert done.returncode == 0, done.stderr
+    file.write_bytes(done.stdout)
+    return file
+
+
+def verify(tmp_path: Path, signer: Signer, certificate: bytes, *options: str, at: int = NOW + DAY) -> str:
+    """What `openssl verify` says of a certificate."""
+    authority = pem("x509", signer.certificate, tmp_path / "ca.pem")
+    device = pem("x509", certificate, tmp_path / "device.pem")
+    command = ("verify", "-x509_strict", "-attime", str(at // SECOND), "-CAfile", str(authority))
+    done = openssl(*command, *options, str(device))
+    return "OK" if done.returncode == 0 else (done.stdout + done.stderr).decode()
+
+
+@needs_openssl
+@pytest.mark.parametrize("kind", [KeyKind(), KeyKind(KeyType.EC, 384), KeyKind(KeyType.RSA, 2048)], ids=str)
+def test_a_certificate_of_every_kind_of_authority_verifies(kind: KeyKind, tmp_path: Path) -> None:
+    signer = PKI.make_authority("Acme", kind, Terms(NOW, NOW + 3650 * DAY), "1:other")
+    assert PKI.describe(signer.certificate).key == kind
+    assert verify(tmp_path, signer, PKI.issue(signer, request(), TERMS).der, "-purpose", "sslclient") == "OK"
+
+
+@needs_openssl
+def test_a_device_certificate_is_for_clients_and_for_its_time_alone(signer: Signer, tmp_path: Path) -> None:
+    issued = PKI.issue(signer, request(), TERMS)
+    assert "unsuitable certificate purpose" in verify(tmp_path, signer, issued.der, "-purpose", "sslserver")
+    assert "expired" in verify(tmp_path, signer, issued.der, at=issued.not_after + SECOND)
+    assert "not yet valid" in verify(tmp_path, signer, issued.der, at=NOW - DAY)
+
+
+@needs_openssl
+def test_a_revoked_certificate_is_on_the_list_and_no_other(signer: Signer, tmp_path: Path) -> None:
+    good, bad = PKI.issue(signer, request(), TERMS), PKI.issue(signer, request("pump-2"), TERMS)
+    revoked = [Revoked(bad.serial, NOW, Reason.KEY_COMPROMISE)]
+    listed = pem("crl", PKI.revocation_list(signer, revoked, 7, NOW, NOW + 2 * DAY), tmp_path / "crl.pem")
+    options = ("-crl_check", "-CRLfile", str(listed))
+    assert verify(tmp_path, signer, good.der, *options) == "OK"
+    assert "revoked" in verify(tmp_path, signer, bad.der, *options)
+    shown = openssl("crl", "-text", "-noout", "-in", str(listed))
+    assert b"Key Compromise" in shown.stdout
+    assert bad.serial.upper().encode() in shown.stdout
+
+
+@needs_openssl
+def test_a_bundle_holds_the_certificates_that_were_put_in(signer: Signer) -> None:
+    issued = PKI.issue(signer, request(), TERMS)
+    bundle = PKI.bundle([issued.der, signer.certificate])
+    shown = openssl("pkcs7", "-inform", "DER", "-print_certs", "-noout", text=bundle)
+    assert shown.returncode == 0
+    assert shown.stdout.count(b"subject=") == 2
+
+
+@needs_openssl
+def test_the_server_gets_a_certificate_for_its_names(signer: Signer, tmp_path: Path) -> None:
+    der, key = PKI.issue_for_server(signer, ["fleet.example.com", "10.0.0.1"], TERMS)
+    for name in ("-verify_hostname fleet.example.com", "-verify_ip 10.0.0.1", "-purpose sslserver"):
+        assert verify(tmp_path, signer, der, *name.split()) == "OK"
+    assert "mismatch" in verify(tmp_path, signer, der, "-verify_hostname", "other.example.com")
+    assert keys.kind_of(keys.load(key).public_key()) == KeyKind()
+
+
+def test_revocation_lists_of_many_are_made_at_once(signer: Signer) -> None:
+    many = [Revoked(f"{number:032x}", NOW, Reason.SUPERSEDED) for number in range(1, 2_001)]
+    found = x509.load_der_x509_crl(PKI.revocation_list(signer, many, 1, NOW, NOW + DAY))
+    assert len(found) == 2_000
+    assert found.is_signature_valid(x509.load_der_x509_certificate(signer.certificate).public_key())  # type: ignore[arg-type]
+
+
+def test_a_certificate_does_not_outlive_its_authority(signer: Signer) -> None:
+    ends = PKI.describe(signer.certificate).not_after
+    assert PKI.issue(signer, request(), Terms(NOW, ends + DAY)).not_after == ends
+    with pytest.raises(Fault) as refusal:
+        PKI.issue(signer, request(), Terms(ends + 1, ends + DAY))
+    assert refusal.value.code == "authority_expired"
+
+
+def test_only_asked_for_names_that_the_terms_allow_are_in_it(signer: Signer) -> None:
+    wanted = request("pump-1", "pump-1.example.com")
+    for allowed in (False, True):
+        der = PKI.issue(signer, wanted, Terms(NOW, NOW + DAY, with_names=allowed)).der
+        assert (b"pump-1.example.com" in der) is allowed
+
+
+def test_no_two_serial_numbers_are_the_same_and_all_are_as_long(signer: Signer) -> None:
+    issued = [PKI.issue(signer, request(), TERMS) for _ in range(20)]
+    assert len({one.serial for one in issued}) == 20
+    assert all(len(one.serial) == 32 and one.serial == PKI.describe(one.der).serial for one in issued)
+
+
+def test_whose_certificate_it_is_can_be_told(signer: Signer) -> None:
+    other = PKI.make_authority("Acme devices", KeyKind(), Terms(NOW, NOW + DAY), "2:main")
+    issued: Issued = PKI.issue(signer, request(), TERMS)
+    assert PKI.is_issued_by(issued.der, signer.certificate)
+    assert not PKI.is_issued_by(issued.der, other.certificate), "the same name, another key"
+    assert not PKI.is_issued_by(issued.der, issued.der)
+
+
+def test_a_sealed_key_opens_under_its_server_key_and_its_context_alone(signer: Signer) -> None:
+    assert b"PRIVATE" not in signer.sealed_key
+    moved = Signer(signer.certificate, signer.sealed_key, "2:main")
+    for pki, wrong in ((X509(b"x" * 32), signer), (X509(b"k" * 32), moved)):
+        with pytest.raises(RuntimeError):
+            pki.issue(wrong, request(), TERMS)
+
+
+def test_a_server_made_key_gets_the_name_that_was_asked_for(signer: Signer) -> None:
+    asked = request("pump-1", "pump-1.example.com")
+    key = PKI.make_key(KeyKind(KeyType.EC, 384))
+    made = PKI.make_request(key, asked)
+    assert made.subject == asked.subject
+    assert made.key == KeyKind(KeyType.EC, 384)
+    assert PKI.describe(PKI.issue(signer, made, TERMS).der).subject.common_name == "pump-1"
+
+
+@pytest.mark.parametrize("kind", [KeyKind(KeyType.RSA, 1024), KeyKind(KeyType.RSA, 65536), KeyKind(KeyType.EC, 1)])
+def test_keys_of_other_sizes_are_not_made(kind: KeyKind) -> None:
+    with pytest.raises(Fault):
+        PKI.make_key(kind)
+
+
+@pytest.mark.parametrize("der", [b"", b"x", b"\x30" * 100, b"\x30" * (limits.MAX_CERTIFICATE + 1)])
+def test_what_is_no_certificate_is_refused(der: bytes) -> None:
+    with pytest.raises(Fault) as refusal:
+        PKI.describe(der)
+    assert refusal.value.code == "invalid_certificate"
