@@ -1,0 +1,160 @@
+"""The identity slot of a device: which credential it has, which ones it had, and how far that credential has aged.
+
+A slot's status is never set: it is the most severe of what time makes of it and of its `floor`, which is REVOKED after
+a revocation, and whatever somebody wrote who fills slots by hand. So it is right again after a clock that was wrong.
+"""
+
+import enum
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from msgspec import Struct, structs
+
+from fleetroll.core import limits
+from fleetroll.core.documents import Document
+from fleetroll.core.lifecycle import Status, device_status, slot_status
+from fleetroll.core.model import Device, DeviceChange, Instant
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_SEVERITY = {
+    status: severity
+    for severity, status in enumerate(
+        (Status.ACTIVE, Status.RENEWAL_WINDOW, Status.ABOUT_TO_EXPIRE, Status.EXPIRED, Status.REVOKED)
+    )
+}
+STATUSES = tuple(_SEVERITY)
+"""What a slot's status can be, the least severe first."""
+
+
+class Occasion(enum.Enum):
+    """Why something is noted in a slot."""
+
+    PROVISIONED = "PROVISIONED"
+    RE_PROVISIONED = "RE-PROVISIONED"
+    RENEWED = "RENEWED"
+    STATUS_UPDATED = "STATUS-UPDATED"
+
+
+class Note(Struct, frozen=True):
+    """Something that happened to a slot. `type` is an `Occasion`, or a word of whoever fills slots by hand."""
+
+    type: str
+    description: str = ""
+
+
+class Windows(Struct, frozen=True):
+    """How long before its end a credential should, and how long before it must be renewed; in microseconds."""
+
+    preventive: int = 0
+    critical: int = 0
+
+
+class Slot(Struct, frozen=True):
+    """One slot. `versions` has the serial number, or any other name, of each credential by its version."""
+
+    status: Status
+    active_version: int
+    type: str
+    versions: dict[str, str]
+    expiration_date: datetime | None = None
+    events: dict[datetime, Note] = {}
+    floor: Status = Status.ACTIVE
+    windows: Windows = Windows()
+
+    @property
+    def active(self) -> str | None:
+        """What the active version names."""
+        return self.versions.get(str(self.active_version))
+
+
+_decode = msgspec.json.Decoder(Slot).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def read(document: Document) -> Slot:
+    return _decode(document)
+
+
+def write(slot: Slot) -> Document:
+    return msgspec.Raw(_encode(slot))
+
+
+def bind(
+    was: Slot | None, serial: str, expires_at: Instant, windows: Windows, at: Instant, occasion: Occasion | None = None
+) -> Slot:
+    """The slot with a new active credential. `occasion` says why it is not the first one."""
+    bound = Slot(Status.ACTIVE, 0, "x509", {"0": serial}, _moment(expires_at), windows=windows)
+    if was is None:
+        return noted(settled(bound, at), at, Note(Occasion.PROVISIONED.value))
+    version = 1 + max([was.active_version, *map(int, was.versions)])
+    versions = dict([*was.versions.items(), (str(version), serial)][-limits.MAX_SLOT_VERSIONS :])
+    bound = structs.replace(bound, active_version=version, versions=versions, events=was.events)
+    note = Note((occasion or Occasion.RE_PROVISIONED).value, f"New Active Version set to {version}")
+    return noted(settled(bound, at), at, note)
+
+
+def revoke(was: Slot, at: Instant) -> Slot:
+    """The slot after its active credential was revoked."""
+    return aged(structs.replace(was, floor=Status.REVOKED), at)
+
+
+def restore(was: Slot, at: Instant) -> Slot:
+    """The slot after its active credential, which was on hold, is good again."""
+    return aged(structs.replace(was, floor=Status.ACTIVE), at)
+
+
+def aged(was: Slot, at: Instant) -> Slot:
+    """The slot as it is now; the very same one if its status has not changed."""
+    now = settled(was, at)
+    if now is was:
+        return was
+    description = f"Identity Slot Status updated from '{was.status.value}' to '{now.status.value}'"
+    return noted(now, at, Note(Occasion.STATUS_UPDATED.value, description))
+
+
+def settled(slot: Slot, at: Instant) -> Slot:
+    """The slot with the status that it has by now, and nothing noted."""
+    status = status_at(slot, at)
+    return slot if status is slot.status else structs.replace(slot, status=status)
+
+
+def status_at(slot: Slot, at: Instant) -> Status:
+    if slot.expiration_date is None:
+        return slot.floor
+    windows = slot.windows
+    by_time = slot_status(at, _instant(slot.expiration_date), windows.preventive, windows.critical, revoked=False)
+    return max(slot.floor, by_time, key=_SEVERITY.__getitem__)
+
+
+def due(slot: Slot, at: Instant) -> Instant | None:
+    """When the status changes next if nothing else happens; None if it stays."""
+    if slot.expiration_date is None:
+        return None
+    ends = _instant(slot.expiration_date)
+    now = status_at(slot, at)
+    steps = sorted((ends - slot.windows.preventive, ends - slot.windows.critical, ends))
+    return next((step for step in steps if step > at and status_at(slot, step) is not now), None)
+
+
+def noted(slot: Slot, at: Instant, note: Note) -> Slot:
+    """The slot with one more event, each at a time of its own; the oldest give way."""
+    moment = _moment(at)
+    while moment in slot.events:
+        moment += _MICROSECOND
+    events = [*slot.events.items(), (moment, note)][-limits.MAX_SLOT_EVENTS :]
+    return structs.replace(slot, events=dict(events))
+
+
+def change(device: Device, slot: Slot, at: Instant) -> DeviceChange:
+    """What a device becomes with this slot: it follows its status, unless it is decommissioned."""
+    status = device_status(device.status, slot.status)
+    return DeviceChange(status=status, identity=write(slot), identity_due=due(slot, at))
+
+
+def _moment(at: Instant) -> datetime:
+    return _EPOCH + timedelta(microseconds=at)
+
+
+def _instant(moment: datetime) -> Instant:
+    return (moment - _EPOCH) // _MICROSECOND
