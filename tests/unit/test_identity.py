@@ -114,3 +114,17 @@ def test_a_slot_that_is_not_due_has_the_right_status(days: int, preventive: int,
     until = at + 500 * DAY if due is None else due - 1
     assert identity.aged(slot, until) is slot
     assert due is None or identity.aged(slot, due) is not slot
+
+
+def test_a_slot_is_written_by_hand_as_a_whole() -> None:
+    written = Slot(Status.ACTIVE, 2, "X509", {"2": "any text"})
+    assert identity.rewrite(None, written, NOW) == written
+    revoked = identity.rewrite(bound(), Slot(Status.REVOKED, 0, "x509", {"0": "0a"}), NOW)
+    assert (revoked.status, revoked.floor, revoked.windows) == (Status.REVOKED, Status.REVOKED, WINDOWS)
+    assert described(revoked) == [("STATUS-UPDATED", "Identity Slot Status updated from 'ACTIVE' to 'REVOKED'")]
+
+
+def test_the_slot_of_a_retired_device_is_revoked_unless_it_had_ended() -> None:
+    assert identity.retire(bound(), NOW).status is Status.REVOKED
+    assert identity.retire(bound(), ENDS).status is Status.EXPIRED
+    assert described(identity.retire(bound(), NOW)) == [("PROVISIONED", "")]

@@ -26,6 +26,8 @@ _SEVERITY = {
 STATUSES = tuple(_SEVERITY)
 """What a slot's status can be, the least severe first."""
 
+ENDED = frozenset({Status.EXPIRED, Status.REVOKED})
+
 
 class Occasion(enum.Enum):
     """Why something is noted in a slot."""
@@ -94,6 +96,12 @@ def bind(
     return noted(settled(bound, at), at, note)
 
 
+def rewrite(was: Slot | None, written: Slot, at: Instant) -> Slot:
+    """The slot that somebody wrote by hand over `was`: all of it but the windows, which are not theirs to write."""
+    slot = settled(structs.replace(written, floor=written.status, windows=was.windows if was else Windows()), at)
+    return slot if was is None or slot.status is was.status else noted(slot, at, _passage(was.status, slot.status))
+
+
 def revoke(was: Slot, at: Instant) -> Slot:
     """The slot after its active credential was revoked."""
     return aged(structs.replace(was, floor=Status.REVOKED), at)
@@ -104,13 +112,21 @@ def restore(was: Slot, at: Instant) -> Slot:
     return aged(structs.replace(was, floor=Status.ACTIVE), at)
 
 
+def retire(was: Slot, at: Instant) -> Slot:
+    """The slot of a device that is decommissioned: a credential that was still good is revoked."""
+    slot = settled(was, at)
+    return slot if slot.status in ENDED else settled(structs.replace(slot, floor=Status.REVOKED), at)
+
+
 def aged(was: Slot, at: Instant) -> Slot:
     """The slot as it is now; the very same one if its status has not changed."""
     now = settled(was, at)
-    if now is was:
-        return was
-    description = f"Identity Slot Status updated from '{was.status.value}' to '{now.status.value}'"
-    return noted(now, at, Note(Occasion.STATUS_UPDATED.value, description))
+    return was if now is was else noted(now, at, _passage(was.status, now.status))
+
+
+def _passage(was: Status, now: Status) -> Note:
+    description = f"Identity Slot Status updated from '{was.value}' to '{now.value}'"
+    return Note(Occasion.STATUS_UPDATED.value, description)
 
 
 def settled(slot: Slot, at: Instant) -> Slot:
@@ -150,6 +166,15 @@ def change(device: Device, slot: Slot, at: Instant) -> DeviceChange:
     """What a device becomes with this slot: it follows its status, unless it is decommissioned."""
     status = device_status(device.status, slot.status)
     return DeviceChange(status=status, identity=write(slot), identity_due=due(slot, at))
+
+
+def current(device: Device, at: Instant) -> Device:
+    """The device as it is at that time, whether its slot's ageing was noted by then or not."""
+    if device.identity_due is None or device.identity_due > at or device.identity is None:
+        return device
+    slot = settled(read(device.identity), at)
+    status = device_status(device.status, slot.status)
+    return structs.replace(device, status=status, identity=write(slot), identity_due=due(slot, at))
 
 
 def _moment(at: Instant) -> datetime:

@@ -1,12 +1,12 @@
 """Devices: create, upsert, read, change, decommission, transfer, delete. One device at a time; see `fleet` for many."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, structs
 
-from fleetroll.core import documents, limits
+from fleetroll.core import documents, identity, limits
 from fleetroll.core.faults import Fault, conflict, invalid, not_found, stale
 from fleetroll.core.fields import sort_value
 from fleetroll.core.guards import UNGUARDED, Guard
@@ -86,7 +86,7 @@ class Devices(Struct, frozen=True):
 
 @operation(Action.DEVICES_READ, Effect.READ)
 async def get(call: Call, wanted: Named) -> Device:
-    return await find(call, wanted.ident)
+    return identity.current(await find(call, wanted.ident), call.at)
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
@@ -95,10 +95,11 @@ async def page(call: Call, wanted: Listing) -> Devices:
     ask = Page(limit + 1, wanted.page.after)
     found = await call.records.devices.page(call.org, wanted.filter, wanted.sort, ask)
     total = await call.records.devices.count(call.org, wanted.filter) if wanted.counted else None
+    shown = [identity.current(device, call.at) for device in found[:limit]]
     if len(found) <= limit:
-        return Devices(found, None, total)
-    last = found[limit - 1]
-    return Devices(found[:limit], (sort_value(last, wanted.sort.field), last.id), total)
+        return Devices(shown, None, total)
+    last = found[limit - 1]  # as it is stored, which is how it is sorted
+    return Devices(shown, (sort_value(last, wanted.sort.field), last.id), total)
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
@@ -117,20 +118,19 @@ async def put(call: Call, wanted: Put) -> Stored:
     wanted.guard.check(device)
     if device is None:
         return Stored(await insert(call, new_device(wanted)), created=True)
-    return Stored(await change(call, device, wanted.change), created=False)
+    device = await change(call, device, wanted.change)
+    return Stored(identity.current(device, call.at), created=False)
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE)
 async def edit(call: Call, wanted: Edit) -> Device:
     device = await find(call, wanted.ident, wanted.guard)
-    return await change(call, device, wanted.edit(device))
+    return identity.current(await change(call, device, wanted.edit(device)), call.at)
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE)
 async def decommission(call: Call, wanted: Named) -> Device:
-    device = await find(call, wanted.ident, wanted.guard)
-    status = advance(device.status, Step.DECOMMISSION)
-    return await change(call, device, DeviceChange(status=status), DECOMMISSIONED)
+    return await retire(call, await find(call, wanted.ident, wanted.guard))
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE)
@@ -166,6 +166,15 @@ async def _move(call: Call, was: Device, there: Call) -> Device:
 @operation(Action.DEVICES_DELETE, Effect.WRITE)
 async def delete(call: Call, wanted: Named) -> None:
     await remove(call, await find(call, wanted.ident, wanted.guard))
+
+
+async def retire(call: Call, device: Device) -> Device:
+    """Decommission a device; the credential in its slot is good no longer. Raises Fault conflict `status_forbids`."""
+    status = advance(device.status, Step.DECOMMISSION)
+    if device.identity is None:
+        return await change(call, device, DeviceChange(status=status), DECOMMISSIONED)
+    slot = identity.write(identity.retire(identity.read(device.identity), call.at))
+    return await change(call, device, DeviceChange(status=status, identity=slot, identity_due=None), DECOMMISSIONED)
 
 
 async def find(call: Call, ident: str, guard: Guard = UNGUARDED) -> Device:
@@ -219,8 +228,14 @@ async def rewrite(call: Call, was: Device, given: dict[str, Any], type: str = UP
     now = structs.replace(was, **members, revision=was.revision + 1, updated_at=at)
     if not await call.records.devices.replace(was, now):
         raise stale()
-    await call.records.timeline.append([timeline.device_entry(call, type, now, {"changed": sorted(given)})])
+    await call.records.timeline.append([timeline.device_entry(call, type, now, _difference(was, now, given))])
     return now
+
+
+def _difference(was: Device, now: Device, given: Collection[str]) -> dict[str, Any]:
+    """What an event says of a change: the members, and of a status also where it came from and went to."""
+    said: dict[str, Any] = {"changed": sorted(name for name in given if name != "identity_due")}
+    return {**said, "from": was.status.value, "to": now.status.value} if was.status is not now.status else said
 
 
 async def remove(call: Call, device: Device) -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from fleetroll.core import limits
+from fleetroll.core import identity, limits
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import Fault
 from fleetroll.core.fields import canonical, reader
@@ -107,7 +107,13 @@ async def _replaced(call: Call, device: Device, metadata: Document) -> Device:
 @operation(Action.DEVICES_READ, Effect.STREAM)
 async def export(call: Call, filter: Filter | None) -> AsyncIterator[list[Device]]:
     """Every device that the filter finds, by id, in batches."""
-    return _walk(call, filter, _EXPORT_PAGE)
+    return _shown(call, filter)
+
+
+async def _shown(call: Call, filter: Filter | None) -> AsyncIterator[list[Device]]:
+    async for batch in _walk(call, filter, _EXPORT_PAGE):
+        at = call.services.clock()
+        yield [identity.current(device, at) for device in batch]
 
 
 @operation(Action.DEVICES_WRITE, Effect.STREAM)
