@@ -1,0 +1,1 @@
+"""NATS: the embedded broker, the accounts on it, and what travels through them."""

@@ -1,0 +1,70 @@
+"""Publishing accounts to the broker's resolver, and taking them away again, which closes their connections."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import msgspec
+from nats.aio.client import Client
+
+from fleetroll.bus.port import Account
+from fleetroll.bus.walls import Authority
+
+_SECONDS = 5.0
+_AT_ONCE = 64
+_DELETED_AT_ONCE = 1_000
+
+
+class _Outcome(msgspec.Struct, frozen=True):
+    code: int = 0
+    message: str = ""
+    description: str = ""
+
+
+class _Reply(msgspec.Struct, frozen=True):
+    data: _Outcome | None = None
+    error: _Outcome | None = None
+
+
+class _Names(msgspec.Struct, frozen=True):
+    data: list[str] = []
+
+
+class Rejected(Exception):
+    """The broker did not take what we told it."""
+
+
+class Accounts:
+    """The accounts of one broker, over a connection as its system account."""
+
+    def __init__(self, client: Client, authority: Authority, seconds: Callable[[], int]) -> None:
+        self._client = client
+        self._authority = authority
+        self._seconds = seconds
+
+    async def names(self) -> set[str]:
+        """All that the broker knows, but for the server's own."""
+        reply = await self._client.request("$SYS.REQ.CLAIMS.LIST", b"", timeout=_SECONDS)
+        known = msgspec.json.decode(reply.data, type=_Names).data
+        return set(known) - {self._authority.system.public, self._authority.platform.public}
+
+    async def publish(self, accounts: Iterable[Account]) -> None:
+        """Make the broker know these accounts as they are now, whether or not it knew them."""
+        waiting = list(accounts)
+        for first in range(0, len(waiting), _AT_ONCE):
+            await asyncio.gather(*map(self._publish, waiting[first : first + _AT_ONCE]))
+
+    async def remove(self, names: Iterable[str]) -> None:
+        """Make the broker forget these accounts; whoever is connected through them is cut off."""
+        waiting = list(names)
+        for first in range(0, len(waiting), _DELETED_AT_ONCE):
+            token = self._authority.deletion(waiting[first : first + _DELETED_AT_ONCE], self._seconds())
+            await self._ask("$SYS.REQ.CLAIMS.DELETE", token)
+
+    async def _publish(self, account: Account) -> None:
+        await self._ask("$SYS.REQ.CLAIMS.UPDATE", self._authority.account_token(account, self._seconds()))
+
+    async def _ask(self, subject: str, token: str) -> None:
+        reply = await self._client.request(subject, token.encode(), timeout=_SECONDS)
+        parsed = msgspec.json.decode(reply.data, type=_Reply)
+        if parsed.error is not None or parsed.data is None or parsed.data.code != 200:
+            raise Rejected(parsed.error.description if parsed.error else str(parsed.data))

@@ -1,0 +1,224 @@
+"""The broker as one thing: started if it is ours, connected to, told of its accounts, listened to, and stopped."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable
+
+import nats.errors
+from nats.aio.client import Client
+
+from fleetroll.bus import links, streams
+from fleetroll.bus.accounts import Accounts, Rejected
+from fleetroll.bus.commands import Commands, unavailable
+from fleetroll.bus.ingest import Ingest
+from fleetroll.bus.keypairs import Kind, Pair
+from fleetroll.bus.port import Account, Announcement, AppAccount, Minted, Registry
+from fleetroll.bus.presence import Presence
+from fleetroll.bus.process import Process
+from fleetroll.bus.responder import Responder
+from fleetroll.bus.walls import COMMANDS, INGEST, Authority, app_permissions, user_token
+
+logger = logging.getLogger("fleetroll.broker")
+
+_PAUSE = 0.25
+_AWAY_SECONDS = 1.0
+_SETTLE_SECONDS = 2.0
+_TROUBLE = (nats.errors.Error, Rejected, streams.Rejected, TimeoutError, OSError)
+
+
+class Mint:
+    """Makes credentials. Needs no broker: what it signs, any broker that trusts the operator will take."""
+
+    def __init__(self, authority: Authority, seconds: Callable[[], int]) -> None:
+        self._authority = authority
+        self._seconds = seconds
+
+    def mint_device(self, org: str, device: str) -> Minted:
+        account = Pair(Kind.ACCOUNT, secrets.token_bytes(32))
+        return self._mint(account, device, {"org_data": {"org_id": org, "api_key_id": device}})
+
+    def mint_app(self, org: str, role: str, name: str, *, commands: bool) -> Minted:
+        claims = {"org_data": {"org_id": org, "api_key_id": name}, **app_permissions(org, commands=commands)}
+        return self._mint(self._authority.apps(org, role), name, claims)
+
+    def _mint(self, account: Pair, name: str, claims: dict[str, object]) -> Minted:
+        user = Pair(Kind.USER, secrets.token_bytes(32))
+        api_key = user_token(account, user.public, name, self._seconds(), claims)
+        return Minted(account.public, user.public, api_key, user.seed)
+
+
+class Off(Mint):
+    """No broker: credentials can be made, for a broker to come, and nothing can be sent."""
+
+    async def settle(self) -> None:
+        pass
+
+    async def send(self, org: str, env: str, device: str, name: str, body: bytes) -> None:
+        raise unavailable()
+
+    async def call(self, org: str, env: str, device: str, name: str, body: bytes, seconds: float) -> bytes:
+        raise unavailable()
+
+
+class Broker(Mint):
+    """Implements `port.Bus` over a running broker. `process` is ours, or None for one at `urls`."""
+
+    def __init__(
+        self,
+        authority: Authority,
+        seconds: Callable[[], int],
+        urls: Callable[[], list[str]],
+        process: Process | None,
+    ) -> None:
+        super().__init__(authority, seconds)
+        self._urls = urls
+        self._process = process
+        self._system: Client | None = None
+        self._platform: Client | None = None
+        self._commands: Commands | None = None
+        self._presence: Presence | None = None
+        self._registry: Registry | None = None
+        self._accounts: Accounts | None = None
+        self._publishing = asyncio.Lock()
+        self.up = asyncio.Event()
+
+    @property
+    def is_up(self) -> bool:
+        return self.up.is_set() and links.is_connected(self._platform) and links.is_connected(self._system)
+
+    async def run(self, registry: Registry) -> None:
+        """Serve `registry` until cancelled, whatever happens to the broker meanwhile."""
+        self._registry = registry
+        if self._process is not None:
+            self._process.start()
+            await self._process.ready()
+        async with self._connected(), asyncio.TaskGroup() as group:
+            assert self._presence is not None
+            group.create_task(self._presence.run())
+            group.create_task(self._keep_accounts())
+            await self._start_streams(group)
+            self.up.set()
+            logger.info("the broker serves at %s", ", ".join(self._urls()))
+            await asyncio.Event().wait()
+
+    async def stop(self) -> None:
+        """After `run` is cancelled."""
+        if self._process is not None:
+            await self._process.stop()
+
+    # --- what the service asks -----------------------------------------------------------------------------------
+
+    async def settle(self) -> None:
+        if self.is_up:
+            with contextlib.suppress(*_TROUBLE):  # it is tried again
+                await asyncio.wait_for(self._publish_changes(), _SETTLE_SECONDS)
+
+    async def send(self, org: str, env: str, device: str, name: str, body: bytes) -> None:
+        await self._reached().send(org, env, device, name, body)
+
+    async def call(self, org: str, env: str, device: str, name: str, body: bytes, seconds: float) -> bytes:
+        return await self._reached().call(env, device, name, body, seconds)
+
+    def _reached(self) -> Commands:
+        if self._commands is None or not self.is_up:
+            raise unavailable()
+        return self._commands
+
+    # --- connections ---------------------------------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def _connected(self) -> AsyncIterator[None]:
+        authority, registry = self._authority, self._registry
+        assert registry is not None
+        urls = self._urls()
+        self._system = await links.connect(
+            urls, authority.system, "system", lost=self._system_lost, found=self._system_found
+        )
+        self._platform = await links.connect(urls, authority.platform, "platform")
+        self._accounts = Accounts(self._system, authority, self._seconds)
+        self._presence = Presence(self._system, registry, self._announce)
+        self._commands = Commands(self._platform)
+        responder = Responder(self._platform, registry)
+        try:
+            await self._correct_accounts()
+            await self._commands.start()
+            await responder.start()
+            yield
+        finally:
+            self.up.clear()
+            await responder.finish()
+            await links.close(self._platform)
+            await links.close(self._system)
+
+    async def _system_lost(self) -> None:
+        logger.warning("the broker is away")
+
+    async def _system_found(self) -> None:
+        logger.info("the broker is back")
+        assert self._presence is not None
+        self._presence.doubt()
+        with contextlib.suppress(*_TROUBLE):  # they are gone through again with the next change
+            await self._correct_accounts()
+
+    async def _start_streams(self, group: asyncio.TaskGroup) -> None:
+        assert self._platform is not None
+        assert self._registry is not None
+        incarnations = await streams.prepare_platform(self._platform)
+        for name in (INGEST, COMMANDS):
+            ingest = Ingest(self._platform, self._registry, name, incarnations[name])
+            group.create_task(ingest.run())
+
+    async def _announce(self, announcements: list[Announcement]) -> None:
+        assert self._platform is not None
+        for one in announcements:
+            await self._platform.publish(f"presence.{one.org}.{one.env}.{one.device}", one.body)
+
+    # --- accounts ------------------------------------------------------------------------------------------------
+
+    async def _correct_accounts(self) -> None:
+        """Make the broker know all accounts that there should be, and no others."""
+        assert self._accounts is not None
+        assert self._registry is not None
+        async with self._publishing:
+            wanted = {self._authority.public(account): account for account in await self._registry.accounts()}
+            known = await self._accounts.names()
+            apps = [account for account in wanted.values() if isinstance(account, AppAccount)]
+            missing = [account for name, account in wanted.items() if name not in known]
+            await self._publish([*apps, *(account for account in missing if not isinstance(account, AppAccount))])
+            await self._accounts.remove(known - wanted.keys())
+
+    async def _keep_accounts(self) -> None:
+        while True:
+            await asyncio.sleep(_PAUSE)
+            if self.is_up:
+                try:
+                    await self._publish_changes()
+                except _TROUBLE as problem:
+                    logger.warning("accounts wait on the broker: %r", problem)
+
+    async def _publish_changes(self) -> None:
+        assert self._accounts is not None
+        assert self._registry is not None
+        async with self._publishing:
+            while changes := await self._registry.changes():
+                await self._publish([change.account for change in changes if change.account is not None])
+                await self._accounts.remove([change.public for change in changes if change.account is None])
+                await self._registry.settled(changes[-1].number)
+
+    async def _publish(self, accounts: list[Account]) -> None:
+        assert self._accounts is not None
+        await self._accounts.publish(accounts)
+        for account in accounts:
+            if isinstance(account, AppAccount):
+                await self._prepare(account)
+
+    async def _prepare(self, account: AppAccount) -> None:
+        """The streams of an account of applications, made as one of its own."""
+        pair = self._authority.apps(account.org, account.role)
+        client = await links.connect(self._urls(), pair, "preparation", patience=3)
+        try:
+            await streams.prepare_applications(client, account.org)
+        finally:
+            await links.close(client)

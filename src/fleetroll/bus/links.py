@@ -1,0 +1,68 @@
+"""Connections of the server's own to the broker: one as the platform, one as the system, both made again for ever."""
+
+import asyncio
+import base64
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+
+import nats
+from nats.aio.client import Client
+
+from fleetroll.bus.keypairs import Kind, Pair
+from fleetroll.bus.walls import user_token
+
+logger = logging.getLogger("fleetroll.broker")
+
+_PAUSE = 0.2
+_PENDING = 64 << 20
+
+
+async def _nothing() -> None:
+    pass
+
+
+async def connect(
+    urls: list[str],
+    account: Pair,
+    name: str,
+    *,
+    lost: Callable[[], Awaitable[None]] = _nothing,
+    found: Callable[[], Awaitable[None]] = _nothing,
+    patience: int = -1,
+) -> Client:
+    """A connection as a user of `account` that may do everything in it. `patience` counts attempts; -1 is for ever."""
+    user = Pair(Kind.USER, secrets.token_bytes(32))
+
+    def identity() -> bytes:
+        return user_token(account, user.public, name, int(time.time())).encode()
+
+    async def note(problem: Exception) -> None:
+        logger.debug("connection %s: %s", name, problem)
+
+    return await nats.connect(
+        urls,
+        name=f"fleetroll {name}",
+        user_jwt_cb=identity,
+        signature_cb=lambda nonce: base64.b64encode(user.sign(nonce.encode())),
+        error_cb=note,
+        disconnected_cb=lost,
+        reconnected_cb=found,
+        max_reconnect_attempts=patience,
+        reconnect_time_wait=_PAUSE,
+        connect_timeout=2,
+        ping_interval=10,
+        pending_size=_PENDING,
+    )
+
+
+async def close(client: Client | None) -> None:
+    if client is not None:
+        with contextlib.suppress(Exception):  # it may be gone already, or never have been there
+            await asyncio.wait_for(client.close(), 2)
+
+
+def is_connected(client: Client | None) -> bool:
+    return client is not None and client.is_connected

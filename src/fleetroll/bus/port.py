@@ -1,0 +1,141 @@
+"""What the service may ask of the broker, and what the broker asks of the service. Plain values; no client, no server.
+
+`env` is the vendor's mode, a token of subjects; `device` in here is a device's public id of 24 hexadecimal digits.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+
+class DeviceAccount(Struct, frozen=True):
+    """The account of one credential of one device. `public` names it; nobody keeps its secret half."""
+
+    public: str
+    org: str
+    device: str
+
+
+class AppAccount(Struct, frozen=True):
+    """The account of an organization's applications of one role; `revoked` has users with the second of their end."""
+
+    org: str
+    role: str
+    commands: bool
+    revoked: dict[str, int] = {}
+
+
+Account = DeviceAccount | AppAccount
+
+
+class Minted(Struct, frozen=True):
+    """A new credential. `user` is what identifies it later; `api_key` and `secret` are for its owner alone."""
+
+    account: str
+    user: str
+    api_key: str
+    secret: str
+
+
+class Request(Struct, frozen=True):
+    """A request that has come through a wall. `user` is who asks, as the broker has verified it."""
+
+    subject: str
+    user: str
+    body: bytes
+
+
+class Message(Struct, frozen=True, gc=False):
+    """What a device or an application has published. `place` counts up within one incarnation of the stream."""
+
+    place: int
+    at: int
+    org: str
+    env: str
+    family: str
+    device: str
+    name: str
+    body: bytes
+
+
+class Batch(Struct, frozen=True):
+    """Messages in the order in which they were stored. `stream` names the incarnation of the stream."""
+
+    stream: str
+    messages: Sequence[Message]
+
+
+class Connection(Struct, frozen=True):
+    """A device's account that has come or gone, at an instant."""
+
+    account: str
+    connected: bool
+    at: int
+
+
+class Announcement(Struct, frozen=True):
+    """What applications are told of a device's presence."""
+
+    org: str
+    env: str
+    device: str
+    body: bytes
+
+
+class Change(Struct, frozen=True):
+    """An account to be published, or (None) to be taken away. `number` is its place in the list of things to do."""
+
+    number: int
+    public: str
+    account: Account | None
+
+
+class Bus(Protocol):
+    """The broker, as the service sees it."""
+
+    def mint_device(self, org: str, device: str) -> Minted:
+        """A credential for a device. It works once its account is published."""
+
+    def mint_app(self, org: str, role: str, name: str, *, commands: bool) -> Minted:
+        """A credential for an application."""
+
+    async def settle(self) -> None:
+        """Publish at once what has changed; a broker that is not there is not waited for."""
+
+    async def send(self, org: str, env: str, device: str, name: str, body: bytes) -> None:
+        """Queue a command. Answers once it is stored. Raises Fault unavailable `broker_unavailable`."""
+
+    async def call(self, org: str, env: str, device: str, name: str, body: bytes, seconds: float) -> bytes:
+        """Ask a device and await its reply.
+
+        Raises Fault conflict `device_not_listening` or `device_silent`, and unavailable `broker_unavailable`.
+        """
+
+
+class Registry(Protocol):
+    """The service, as the broker sees it."""
+
+    async def accounts(self) -> list[Account]:
+        """Every account there should be."""
+
+    async def changes(self) -> list[Change]:
+        """Accounts to publish or to take away, oldest first; some at a time."""
+
+    async def settled(self, number: int) -> None:
+        """Forget the changes up to that number."""
+
+    async def answer(self, request: Request) -> bytes:
+        """The reply to a request; there always is one."""
+
+    async def ingested(self, stream: str) -> int:
+        """The last place of that incarnation that is in the store, 0 if there is none."""
+
+    async def ingest(self, batch: Batch) -> None:
+        """Put a batch into the store, all of it or nothing."""
+
+    async def present(self, changes: Sequence[Connection]) -> list[Announcement]:
+        """Note who has come and gone."""
+
+    async def connected(self, accounts: Sequence[str], at: int) -> list[Announcement]:
+        """Note that these and no others are connected."""

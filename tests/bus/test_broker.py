@@ -1,0 +1,255 @@
+"""The broker itself: what is published is stored once, whoever is connected is known, and every life ends."""
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+import textwrap
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import nats.errors
+import pytest
+
+from fleetroll.bus.port import AppAccount, DeviceAccount
+from tests.support.broker import Registry, address, broker, client
+
+ORG, DEVICE, OTHER = "org_1", "00000000" + "0" * 15 + "1", "00000000" + "0" * 15 + "2"
+SUBJECT = f"{ORG}.production.telemetry.{DEVICE}.temperature"
+
+
+# nats-py leaves the sockets of refused connections to the collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+def run(story: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(story, 60))
+    gc.collect()
+
+
+async def with_device(served, registry, device=DEVICE):  # type: ignore[no-untyped-def]
+    minted = served.mint_device(ORG, device)
+    registry.want(minted.account, DeviceAccount(minted.account, ORG, device))
+    await served.settle()
+    return minted
+
+
+async def with_app(served, registry, *, commands=True):  # type: ignore[no-untyped-def]
+    minted = served.mint_app(ORG, "operator", "1", commands=commands)
+    registry.want(minted.account, AppAccount(ORG, "operator", commands))
+    await served.settle()
+    return minted
+
+
+def test_what_a_device_publishes_is_taken_once_and_in_order(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            device = await client(address(served), await with_device(served, registry))
+            stream = device.jetstream()
+            for number in range(50):
+                assert (await stream.publish(SUBJECT, b"%d" % number)).stream
+            await registry.until(lambda: len(registry.messages) >= 50)
+            assert [message.body for message in registry.messages] == [b"%d" % number for number in range(50)]
+            first = registry.messages[0]
+            assert (first.org, first.env, first.family, first.device) == (ORG, "production", "telemetry", DEVICE)
+            assert first.name == "temperature"
+            await device.close()
+
+    run(story())
+
+
+def test_nothing_is_lost_or_taken_twice_when_both_sides_break(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            minted = await with_device(served, registry)
+            device = await client(address(served), minted)
+            registry.refusing = True
+            for number in range(20):
+                await device.jetstream().publish(SUBJECT, b"%d" % number)
+            assert not registry.messages
+            pid = served._process.pid
+            os.kill(pid, signal.SIGKILL)
+            await registry.until(lambda: not registry.present_now)
+            registry.refusing = False
+            await registry.until(lambda: len(registry.messages) >= 20)
+            again = await client(address(served), minted)
+            await again.jetstream().publish(SUBJECT, b"after")
+            await registry.until(lambda: registry.messages[-1].body == b"after")
+            assert served._process.pid != pid
+            await again.close()
+            await device.close()
+        # A new start of ours: what was taken is not taken again.
+        async with broker(tmp_path / "nats", registry) as served:
+            device = await client(address(served), minted)
+            await device.jetstream().publish(SUBJECT, b"again")
+            await registry.until(lambda: registry.messages[-1].body == b"again")
+            await device.close()
+        assert [message.body for message in registry.messages] == [
+            *(b"%d" % number for number in range(20)), b"after", b"again",
+        ]  # fmt: skip
+
+    run(story())
+
+
+def test_presence_follows_connections(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            minted = await with_device(served, registry)
+            device = await client(address(served), minted)
+            await registry.until(lambda: minted.account in registry.present_now)
+            second = await client(address(served), minted)
+            await device.close()
+            await asyncio.sleep(0)
+            await second.flush()
+            assert minted.account in registry.present_now
+            await second.close()
+            await registry.until(lambda: minted.account not in registry.present_now)
+
+    run(story())
+
+
+def test_a_removed_device_is_cut_off_and_stays_out(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        closed = asyncio.Event()
+
+        async def note() -> None:
+            closed.set()
+
+        async with broker(tmp_path / "nats", registry) as served:
+            minted = await with_device(served, registry)
+            device = await client(address(served), minted, closed_cb=note)
+            registry.want(minted.account, None)
+            await asyncio.wait_for(closed.wait(), 1)  # nobody asked for it to be settled at once
+            with pytest.raises(nats.errors.Error):
+                await client(address(served), minted)
+            await device.close()
+
+    run(story())
+
+
+def test_a_revoked_application_is_cut_off_and_others_of_its_account_stay(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        closed = asyncio.Event()
+
+        async def note() -> None:
+            closed.set()
+
+        async with broker(tmp_path / "nats", registry) as served:
+            minted, other = await with_app(served, registry), await with_app(served, registry)
+            gone = await client(address(served), minted, closed_cb=note)
+            stays = await client(address(served), other)
+            registry.want(minted.account, AppAccount(ORG, "operator", True, {minted.user: 2**31}))
+            await asyncio.wait_for(closed.wait(), 1)
+            with pytest.raises(nats.errors.Error):
+                await client(address(served), minted)
+            assert (await stays.request(f"api.iot.devices.{ORG}.list", b"{}")).data
+            await gone.close()
+            await stays.close()
+
+    run(story())
+
+
+def test_accounts_come_back_after_the_broker_has_lost_everything(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "first", registry) as served:
+            minted, app = await with_device(served, registry), await with_app(served, registry)
+            stranger = served.mint_device(ORG, OTHER)
+        async with broker(tmp_path / "second", registry) as served:
+            device, application = await client(address(served), minted), await client(address(served), app)
+            assert await device.jetstream().publish(SUBJECT, b"1")
+            assert await application.jetstream().stream_info(f"{ORG}_stream")
+            with pytest.raises(nats.errors.Error):
+                await client(address(served), stranger)
+            await device.close()
+            await application.close()
+
+    run(story())
+
+
+# --- processes -------------------------------------------------------------------------------------------------------
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_clean_stop_leaves_no_process(tmp_path: Path) -> None:
+    pids = []
+
+    async def story() -> None:
+        async with broker(tmp_path / "nats", Registry()) as served:
+            pids.append(served._process.pid)
+            assert is_running(pids[0])
+
+    run(story())
+    assert not is_running(pids[0])
+
+
+PARENT = """
+    import asyncio, pathlib, sys
+    from tests.support.broker import Registry, broker
+
+    async def main():
+        async with broker(pathlib.Path(sys.argv[1]), Registry()) as served:
+            print(served._process.pid, flush=True)
+            await asyncio.sleep(60)
+
+    asyncio.run(main())
+"""
+
+
+def test_the_broker_does_not_outlive_a_killed_server(tmp_path: Path) -> None:
+    async def story() -> None:
+        parent = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", textwrap.dedent(PARENT), str(tmp_path / "nats"), stdout=asyncio.subprocess.PIPE
+        )
+        pid = int(await asyncio.wait_for(parent.stdout.readline(), 20))
+        waiting = os.pidfd_open(pid)
+        parent.kill()
+        await parent.wait()
+        ended = asyncio.Event()
+        asyncio.get_running_loop().add_reader(waiting, ended.set)
+        await asyncio.wait_for(ended.wait(), 5)
+        asyncio.get_running_loop().remove_reader(waiting)
+        os.close(waiting)
+        # The next server finds nothing in its way.
+        async with broker(tmp_path / "nats", Registry()) as served:
+            assert served.is_up
+
+    run(story())
+
+
+def test_a_broker_left_by_an_earlier_server_is_ended(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with broker(tmp_path / "nats", Registry()) as served:
+            configuration = tmp_path / "nats" / "nats-server.conf"
+            program = Path(sys.executable).with_name("nats-server")
+            assert served.is_up
+        left = await asyncio.create_subprocess_exec(program, "-c", configuration, stderr=asyncio.subprocess.PIPE)
+        while b"Server is ready" not in await asyncio.wait_for(left.stderr.readline(), 10):
+            pass
+        async with broker(tmp_path / "nats", Registry()) as served:
+            assert await asyncio.wait_for(left.wait(), 5) == -signal.SIGKILL
+            assert served.is_up
+
+    run(story())
+
+
+def test_nothing_of_the_brokers_is_readable_by_others(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with broker(tmp_path / "nats", Registry()):
+            assert (tmp_path / "nats").stat().st_mode & 0o077 == 0
+            assert (tmp_path / "nats" / "nats-server.conf").stat().st_mode & 0o077 == 0
+
+    run(story())

@@ -1,0 +1,300 @@
+"""Walls, tried from inside: with a credential in hand, nothing but its own can be read, guessed or spoken for."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import nats.errors
+import nats.js.errors
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from fleetroll.bus.broker import Broker
+from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
+from fleetroll.bus.walls import COMMANDS, INGEST
+from tests.support.broker import Registry, address, broker, client
+
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+ORG, RIVAL = "org_1", "org_2"
+DEVICE, SIBLING, FOREIGN = (f"{number:024x}" for number in (1, 2, 3))
+NOBODY = (nats.errors.Error, nats.js.errors.Error, TimeoutError)
+
+
+class World:
+    """Two organizations: in one an application and two devices, in the other an application and a device."""
+
+    def __init__(self, served: Broker, registry: Registry) -> None:
+        self.served = served
+        self.registry = registry
+        self.app: Client
+        self.viewer: Client
+        self.device: Client
+        self.sibling: Client
+        self.rival: Client
+        self.foreign: Client
+
+    def device_of(self, org: str, device: str) -> Minted:
+        minted = self.served.mint_device(org, device)
+        self.registry.want(minted.account, DeviceAccount(minted.account, org, device))
+        return minted
+
+    def app_of(self, org: str, role: str = "operator", *, commands: bool = True) -> Minted:
+        minted = self.served.mint_app(org, role, "1", commands=commands)
+        self.registry.want(minted.account, AppAccount(org, role, commands))
+        return minted
+
+
+@asynccontextmanager
+async def world(directory: Path) -> AsyncIterator[World]:
+    registry = Registry()
+    async with broker(directory, registry) as served, AsyncExitStack() as stack:
+        found = World(served, registry)
+        minted = {
+            "app": found.app_of(ORG),
+            "viewer": found.app_of(ORG, "viewer", commands=False),
+            "device": found.device_of(ORG, DEVICE),
+            "sibling": found.device_of(ORG, SIBLING),
+            "rival": found.app_of(RIVAL),
+            "foreign": found.device_of(RIVAL, FOREIGN),
+        }
+        await served.settle()
+        for name, one in minted.items():
+            connected = await client(address(served), one)
+            stack.push_async_callback(connected.close)
+            setattr(found, name, connected)
+        yield found
+
+
+def run(story: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(story, 60))
+    gc.collect()
+
+
+async def listen(to: Client, *subjects: str) -> list[str]:
+    """The subjects of whatever arrives there from now on."""
+    heard: list[str] = []
+
+    async def note(message: Msg) -> None:
+        heard.append(message.subject)
+
+    for subject in subjects:
+        await to.subscribe(subject, cb=note)
+    await to.flush()
+    return heard
+
+
+def telemetry(device: str, org: str = ORG) -> str:
+    return f"{org}.production.telemetry.{device}.temperature"
+
+
+def command(device: str, org: str = ORG) -> str:
+    return f"{org}.production.command.queue.{device}.reboot"
+
+
+async def stored(world: World) -> set[tuple[str, str, str]]:
+    """What has got through until a last word of the device itself."""
+    before = len(world.registry.messages)
+    await world.device.jetstream().publish(telemetry(DEVICE), b"last")
+    await world.registry.until(lambda: any(message.body == b"last" for message in world.registry.messages[before:]))
+    return {(one.org, one.family, one.device) for one in world.registry.messages if one.body != b"last"}
+
+
+def test_a_device_speaks_for_itself_alone(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path / "nats") as found:
+            stream = found.device.jetstream()
+            assert await stream.publish(telemetry(DEVICE), b"last")
+            for subject in (
+                telemetry(SIBLING), telemetry(FOREIGN, RIVAL), telemetry(DEVICE, RIVAL), telemetry("*"),
+                f"data.{ORG}.production.telemetry.{SIBLING}.temperature",
+                f"live.{ORG}.production.telemetry.{SIBLING}.temperature",
+                f"data.{ORG}.production.telemetry.{DEVICE}.temperature",
+                f"presence.{ORG}.production.{SIBLING}", f"import.{ORG}.production.presence.{SIBLING}",
+                command(SIBLING), command(DEVICE), f"command.{ORG}.production.{DEVICE}.reboot",
+            ):  # fmt: skip
+                with pytest.raises(NOBODY):
+                    await stream.publish(subject, b"forged", timeout=0.5)
+            assert not await stored(found)
+
+    run(story())
+
+
+def test_a_device_hears_nothing_that_is_not_meant_for_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path / "nats") as found:
+            heard = await listen(found.sibling, ">", "_INBOX.>", "$SYS.>", "$JS.>", f"{ORG}.>", "deliver.>", "_R_.>")
+            await found.device.jetstream().publish(telemetry(DEVICE), b"last")
+            await found.device.request(f"api.iot.devices.{ORG}.sdk.config.get", b"{}")
+            await found.app.request(f"api.iot.devices.{ORG}.create", b"{}")
+            await found.app.jetstream().publish(command(DEVICE), b"secret")
+            with pytest.raises(nats.errors.NoRespondersError):
+                await found.app.request(f"{ORG}.production.command.rpc.{DEVICE}.ping", b"{}", timeout=5)
+            await stored(found)
+            await found.sibling.flush()
+            assert heard == []
+
+    run(story())
+
+
+def test_a_device_has_no_way_to_manage_devices(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path / "nats") as found:
+            for subject in (
+                *(f"api.iot.devices.{ORG}.{verb}" for verb in ("create", "list", "get", "delete", "update")),
+                f"api.iot.devices.{RIVAL}.sdk.config.get", f"api.iot.devices.{RIVAL}.list",
+                "accounts.user.get_http_token", f"rpc.{ORG}.production.{SIBLING}.ping",
+                f"{ORG}.production.command.rpc.{SIBLING}.ping", f"call.{SIBLING}.production.ping",
+                f"answer.{SIBLING}.0", "$SYS.REQ.CLAIMS.LIST", "$SYS.REQ.SERVER.PING.VARZ", "$SYS.REQ.SERVER.PING",
+            ):  # fmt: skip
+                with pytest.raises(NOBODY):
+                    await found.device.request(subject, b"{}", timeout=0.5)
+            assert not found.registry.requests
+            # The broker tells each account of its own connections.
+            listed = await found.device.request("$SYS.REQ.SERVER.PING.CONNZ", b"{}", timeout=5)
+            assert len(msgspec.json.decode(listed.data)["data"]["connections"]) == 1
+
+    run(story())
+
+
+@pytest.mark.parametrize("who", ["device", "app", "viewer"])
+def test_the_platforms_streams_cannot_be_reached(who: str, tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path / "nats") as found:
+            asks: Client = getattr(found, who)
+            await found.app.jetstream().publish(command(DEVICE), b"1")
+            for verb in (
+                f"STREAM.INFO.{INGEST}", f"STREAM.INFO.{COMMANDS}", f"STREAM.PURGE.{COMMANDS}",
+                f"STREAM.DELETE.{INGEST}", f"STREAM.MSG.GET.{COMMANDS}", f"CONSUMER.LIST.{COMMANDS}",
+                f"CONSUMER.CREATE.{COMMANDS}.x", f"DIRECT.GET.{COMMANDS}", "STREAM.CREATE.mine", "STREAM.NAMES",
+            ):  # fmt: skip
+                try:
+                    reply = await asks.request(f"$JS.API.{verb}", b'{"seq":1}', timeout=0.5)
+                except NOBODY:
+                    continue
+                answer = msgspec.json.decode(reply.data)
+                assert answer.get("error") or not answer.get("streams"), (verb, answer)
+
+    run(story())
+
+
+def test_a_consumer_delivers_only_to_the_device_that_asks(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path / "nats") as found:
+            create = f"$JS.API.CONSUMER.CREATE.{ORG}_command_queue.mine.{command(DEVICE)}"
+
+            async def ask(subject: str, **config: Any) -> dict[str, Any]:
+                given = {"deliver_subject": "_INBOX.abc", "ack_policy": "explicit", **config}
+                body = msgspec.json.encode({"stream_name": f"{ORG}_command_queue", "config": given})
+                try:
+                    return dict(msgspec.json.decode((await found.device.request(subject, body, timeout=0.5)).data))
+                except NOBODY:
+                    return {"error": "nobody"}
+
+            for deliver in (telemetry(SIBLING), f"deliver.{SIBLING}.abc", "_INBOX.>", "_INBOX.a.b", "$SYS.x", "", ">"):
+                assert "error" in await ask(create, deliver_subject=deliver), deliver
+            for filter in (command(SIBLING), command(FOREIGN, RIVAL), command("*"), f"{ORG}.>", ">"):
+                assert "error" in await ask(f"$JS.API.CONSUMER.CREATE.{ORG}_command_queue.mine.{filter}"), filter
+            # A filter in the body beside that of the subject is not listened to.
+            made = await ask(create, filter_subject=command(SIBLING), filter_subjects=[">"])
+            assert "error" not in made
+            heard = await listen(found.device, "_INBOX.abc")
+            await found.app.jetstream().publish(command(SIBLING), b"not for you")
+            await found.app.jetstream().publish(command(DEVICE), b"for you")
+            await stored(found)
+            await found.device.flush()
+            assert len(heard) == 1
+
+    run(story())
+
+
+def test_equal_names_of_consumers_do_not_meet(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path / "nats") as found:
+            config = ConsumerConfig(name="same", deliver_policy=DeliverPolicy.NEW, ack_policy=AckPolicy.EXPLICIT)
+            queue = f"{ORG}_command_queue"
+            own = await found.device.jetstream().subscribe(command(DEVICE), stream=queue, config=config)
+            other = await found.sibling.jetstream().subscribe(command(SIBLING), stream=queue, config=config)
+            await found.app.jetstream().publish(command(DEVICE), b"device")
+            await found.app.jetstream().publish(command(SIBLING), b"sibling")
+            assert (await own.next_msg(5)).data == b"device"
+            assert (await other.next_msg(5)).data == b"sibling"
+
+    run(story())
+
+
+def test_an_application_reaches_its_own_organization_alone(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path / "nats") as found:
+            heard = await listen(found.rival, "_INBOX.>", f"{RIVAL}.*.telemetry.>", f"import.{RIVAL}.>")
+            for subject in (
+                f"api.iot.devices.{RIVAL}.list", f"api.iot.devices.{RIVAL}.sdk.config.get",
+                command(FOREIGN, RIVAL), f"{RIVAL}.production.command.rpc.{FOREIGN}.ping", telemetry(FOREIGN, RIVAL),
+                telemetry(DEVICE), f"import.{ORG}.production.presence.{DEVICE}", "$SYS.REQ.CLAIMS.LIST",
+            ):  # fmt: skip
+                with pytest.raises(NOBODY):
+                    await found.app.request(subject, b"{}", timeout=0.5)
+            assert not found.registry.requests
+            await found.device.jetstream().publish(telemetry(DEVICE), b"last")
+            await found.app.request(f"api.iot.devices.{ORG}.list", b"{}")
+            await stored(found)
+            await found.rival.flush()
+            assert heard == []
+
+    run(story())
+
+
+def test_who_may_not_command_cannot(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path / "nats") as found:
+            for subject in (command(DEVICE), f"{ORG}.production.command.rpc.{DEVICE}.ping"):
+                with pytest.raises(NOBODY):
+                    await found.viewer.request(subject, b"{}", timeout=0.5)
+            # Not by a consumer that would deliver there either: its account has no way to it.
+            await found.viewer.request(
+                f"$JS.API.CONSUMER.CREATE.{ORG}_stream.x.{telemetry(DEVICE)}",
+                msgspec.json.encode(
+                    {"stream_name": f"{ORG}_stream", "config": {"name": "x", "deliver_subject": command(DEVICE),
+                     "filter_subject": telemetry(DEVICE), "ack_policy": "none"}}
+                ),
+                timeout=5,
+            )  # fmt: skip
+            assert {family for _, family, _ in await stored(found)} <= {"telemetry"}
+
+    run(story())
+
+
+def test_an_application_hears_its_devices_live(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path / "nats") as found:
+            config = ConsumerConfig(name="live", deliver_policy=DeliverPolicy.NEW, ack_policy=AckPolicy.EXPLICIT)
+            live = await found.app.jetstream().subscribe(
+                f"{ORG}.production.telemetry.{DEVICE}.*", stream=f"{ORG}_stream", config=config
+            )
+            await found.device.jetstream().publish(telemetry(DEVICE), b"21")
+            heard = await live.next_msg(5)
+            assert (heard.subject, heard.data) == (telemetry(DEVICE), b"21")
+
+    run(story())
+
+
+def test_a_call_reaches_its_device_and_its_answer_the_caller(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path / "nats") as found:
+            subject = f"{ORG}.production.command.rpc.{DEVICE}.ping"
+
+            async def pong(message: Msg) -> None:
+                await message.respond(b"pong " + message.data)
+
+            await found.device.subscribe(subject, cb=pong)
+            await found.device.flush()
+            assert (await found.app.request(subject, b"1", timeout=5)).data == b"pong 1"
+            assert await found.served.call(ORG, "production", DEVICE, "ping", b"2", 5) == b"pong 2"
+
+    run(story())

@@ -1,0 +1,134 @@
+"""A real broker over a registry of plain lists, and clients with the credentials that it mints."""
+
+import asyncio
+import base64
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import nats
+import nkeys
+from nats.aio.client import Client
+
+from fleetroll.bus.broker import Broker
+from fleetroll.bus.port import Account, Announcement, Batch, Change, Connection, Message, Minted, Request
+from fleetroll.bus.process import Process
+from fleetroll.bus.settings import Files, Listeners, write
+from fleetroll.bus.walls import Authority
+
+SERVER_KEY = b"k" * 32
+PATIENCE = 10.0
+
+
+class Registry:
+    """Implements `port.Registry`: what should be on the broker, and what has come from it."""
+
+    def __init__(self) -> None:
+        self.wanted: dict[str, Account] = {}
+        self.waiting: list[Change] = []
+        self.requests: list[Request] = []
+        self.messages: list[Message] = []
+        self.places: dict[str, int] = {}
+        self.present_now: set[str] = set()
+        self.refusing = False
+        self.moved = asyncio.Event()
+
+    def want(self, public: str, account: Account | None) -> None:
+        if account is None:
+            self.wanted.pop(public, None)
+        else:
+            self.wanted[public] = account
+        self.waiting.append(Change(len(self.waiting) + 1, public, account))
+
+    async def accounts(self) -> list[Account]:
+        return list(self.wanted.values())
+
+    async def changes(self) -> list[Change]:
+        return list(self.waiting)
+
+    async def settled(self, number: int) -> None:
+        self.waiting = [change for change in self.waiting if change.number > number]
+
+    async def answer(self, request: Request) -> bytes:
+        self.requests.append(request)
+        return b'{"from":"' + request.subject.encode() + b'"}'
+
+    async def ingested(self, stream: str) -> int:
+        return self.places.get(stream, 0)
+
+    async def ingest(self, batch: Batch) -> None:
+        if self.refusing:
+            raise RuntimeError("the store is away")
+        assert batch.messages[0].place > self.places.get(batch.stream, 0)
+        self.messages += batch.messages
+        self.places[batch.stream] = batch.messages[-1].place
+        self.moved.set()
+
+    async def present(self, changes: Sequence[Connection]) -> list[Announcement]:
+        for change in changes:
+            (self.present_now.add if change.connected else self.present_now.discard)(change.account)
+        self.moved.set()
+        return []
+
+    async def connected(self, accounts: Sequence[str], at: int) -> list[Announcement]:
+        self.present_now = set(accounts) & self.wanted.keys()
+        self.moved.set()
+        return []
+
+    async def until(self, holds: Any) -> None:
+        """Wait until something holds of what has come."""
+        async with asyncio.timeout(PATIENCE):
+            while not holds():
+                self.moved.clear()
+                await self.moved.wait()
+
+
+@contextlib.asynccontextmanager
+async def broker(directory: Path, registry: Any, **listeners: Any) -> AsyncIterator[Broker]:
+    """A broker that serves `registry`, with its process as `process`."""
+    authority = Authority(SERVER_KEY)
+    files = Files(directory)
+    where = Listeners(**{"nats": ("127.0.0.1", 0), **listeners})
+    process = Process(files, lambda known: write(files, where, authority, int(time.time()), known))
+    served = Broker(authority, lambda: int(time.time()), lambda: [f"nats://{process.addresses['client']}"], process)
+    running = asyncio.ensure_future(served.run(registry))
+    try:
+        await first(served.up.wait(), running)
+        yield served
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        await served.stop()
+
+
+async def first(wanted: Any, running: "asyncio.Future[Any]") -> None:
+    """Await one thing unless another, which should go on, ends before it."""
+    waiting = asyncio.ensure_future(wanted)
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.wait([waiting, running], return_when=asyncio.FIRST_COMPLETED)
+    if not waiting.done():
+        waiting.cancel()
+        await running
+
+
+def address(served: Broker) -> str:
+    assert served._process is not None
+    return f"nats://{served._process.addresses['client']}"
+
+
+async def client(url: str, minted: Minted, **options: Any) -> Client:
+    """A plain client with a credential."""
+    pair = nkeys.from_seed(bytearray(minted.secret, "ascii"))
+
+    async def quiet(_: Exception) -> None:
+        pass
+
+    given = {"allow_reconnect": False, "connect_timeout": 5, "error_cb": quiet, **options}
+    return await nats.connect(
+        url,
+        user_jwt_cb=minted.api_key.encode,
+        signature_cb=lambda nonce: base64.b64encode(pair.sign(nonce.encode())),
+        **given,
+    )
