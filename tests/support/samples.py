@@ -132,6 +132,8 @@ class World:
         app.request("POST", "/v1/organizations", {"slug": "child"})
         app.request("PATCH", "/v1/organizations/child", {"disabled": False, "quotas": {}})
         app.request("DELETE", f"/v1/devices/{DEVICE}")
+        for field in app.request("GET", "/v1/metadata-fields?limit=200").json()["metadata_fields"]:
+            app.request("DELETE", f"/v1/metadata-fields/{quote(field['name'], safe='')}")
         app.request("POST", "/v1/owners", {"ref": _NAMES["owners"]})
         assert app.request("PUT", f"/v1/devices/{DEVICE}", MEMBERS).status == 201
         app.request("POST", "/v1/groups", {"name": "pumps", "filter": _ONE})

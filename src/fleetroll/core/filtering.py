@@ -17,6 +17,7 @@ from msgspec import Struct
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, invalid
 from fleetroll.core.query import (
+    SEARCHED,
     And,
     Comparison,
     Field,
@@ -242,6 +243,8 @@ class _Parser:
         if self._restrictions > limits.MAX_PREDICATES:
             raise _refused("Too many terms", token.start, f"at most {limits.MAX_PREDICATES} are allowed")
         if self._token.kind != "comparator":
+            if not self._fields.keys() >= set(SEARCHED):
+                raise _unexpected(token, "there is nothing to search here; compare a field")
             return _search(token)
         return self._comparison(token, self._take(), self._take())
 

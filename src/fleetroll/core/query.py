@@ -122,7 +122,7 @@ def lookup(document: Mapping[str, object], path: tuple[str, ...]) -> object:
 
 
 _EMPTY: tuple[object, ...] = ((), frozenset(), {})
-_SEARCHED = ("ident", "name")
+SEARCHED = ("ident", "name")
 
 
 def matches(wanted: Filter, read: Read) -> bool:
@@ -139,7 +139,7 @@ def matches(wanted: Filter, read: Read) -> bool:
         case Not():
             return not matches(wanted.part, read)
         case Search():
-            return any(_contains_folded(read(field, ()), wanted.text) for field in _SEARCHED)
+            return any(_contains_folded(read(field, ()), wanted.text) for field in SEARCHED)
         case Comparison():
             return _compares(wanted, read(wanted.field, wanted.path))
 
@@ -148,7 +148,7 @@ def _compares(comparison: Comparison, found: object) -> bool:
     # `tags:*` asks whether there is any tag; at a path the key itself counts, whatever it holds.
     if comparison.operator is Operator.EXISTS and not comparison.path and found in _EMPTY:
         return False
-    if comparison.operator is Operator.CONTAINS and comparison.field in _SEARCHED:
+    if comparison.operator is Operator.CONTAINS and comparison.field in SEARCHED:
         return _contains_folded(found, comparison.value)
     return found is not None and _TESTS[comparison.operator](found, comparison.value)
 

@@ -233,8 +233,9 @@ def test_a_place_that_is_none_is_refused(app: App, place: str) -> None:
     assert [(reply.status, reply.json()["code"]) for reply in (by_query, by_header)] == [(400, "out_of_range")] * 2
 
 
-def test_a_filter_that_makes_no_sense_is_refused_before_the_stream_begins(app: App) -> None:
-    refused = app.request("GET", "/v1/events?filter=colour+%3D+red")
+@pytest.mark.parametrize("filter", ["colour+%3D+red", "red", "type+%3D+a+AND+red"])
+def test_a_filter_that_makes_no_sense_is_refused_before_the_stream_begins(app: App, filter: str) -> None:
+    refused = app.request("GET", f"/v1/events?filter={filter}")
     assert (refused.status, refused.json()["code"]) == (400, "invalid_filter")
 
 

@@ -1,0 +1,143 @@
+"""Requests that nobody wrote: the samples of every route, changed in several places by a seeded hand.
+
+Whatever comes, the reply is no 5xx, a refusal is in the envelope of a dialect and says nothing of our insides, and the
+server goes on. `FLEETROLL_MUTANTS` asks for more than the usual number, `FLEETROLL_SEED` for others.
+"""
+
+import asyncio
+import json
+import os
+import random
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+from fleetroll.main import DIALECTS
+from tests.support.raw import NATIVE, Raw, assert_refused, deliver
+from tests.support.samples import Sample, World
+
+MUTANTS = int(os.environ.get("FLEETROLL_MUTANTS", "20000"))
+SEED = int(os.environ.get("FLEETROLL_SEED", "1"))
+AT_ONCE = 64
+VALUES: list[Any] = [
+    None, True, False, 0, -1, 1.5, -0.0, 2**31, 2**53 + 1, 2**63, -(2**63) - 1, 10**400, "", " ", ".", "..", "a/b",
+    "a\nb", "\u202e", "\ud800", "x" * 300, "%00", "null", "*", "{}", [], {}, [[]], {"": {}}, [None] * 50,
+    {"a": {"b": {"c": [1]}}},
+]  # fmt: skip
+BYTES = [
+    b"", b"\x00", b"\xff", b"%", b"%00", b"%2F", b"%ff", b"..", b"//", b"?", b"&", b"=", b"#", b";", b"{", b"]", b'"',
+    b"\\", b"'--", b"\r\n", b"1e999", b"\xef\xbb\xbf", "é".encode(), b"A" * 5000,
+]  # fmt: skip
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "get", "QUERY", ""]
+HEADERS = [
+    b"authorization", b"content-type", b"content-encoding", b"if-match", b"if-none-match", b"idempotency-key",
+    b"fleetroll-organization", b"x-request-id", b"last-event-id", b"accept", b"range", b"x-forwarded-for", b"origin",
+]  # fmt: skip
+# The key that all of this is sent with must survive it.
+SPARED = b"/v1/keys/1"
+
+Mutation = Callable[[random.Random, Raw], Raw]
+
+
+def changed(request: Raw, **members: Any) -> Raw:
+    return Raw(**{name: members.get(name, getattr(request, name)) for name in Raw.__struct_fields__})
+
+
+def spoil(chance: random.Random, text: bytes) -> bytes:
+    """Bytes with one place cut, doubled, replaced or flipped."""
+    start = chance.randrange(len(text) + 1)
+    end = min(len(text), start + chance.choice([0, 1, 1, 2, 5, 20]))
+    part = chance.choice([b"", text[start:end] * 2, chance.choice(BYTES), bytes([chance.randrange(256)])])
+    return text[:start] + part + text[end:]
+
+
+def other_method(chance: random.Random, request: Raw) -> Raw:
+    return changed(request, method=chance.choice(METHODS))
+
+
+def other_target(chance: random.Random, request: Raw) -> Raw:
+    # Spaces and controls end a request line, so the HTTP server lets none of them through.
+    target = bytes(byte for byte in spoil(chance, request.target) if 0x20 < byte < 0x7F)
+    return changed(request, target=target if target.startswith(b"/") else b"/" + target)
+
+
+def other_headers(chance: random.Random, request: Raw) -> Raw:
+    fields = list(request.headers)
+    if fields and chance.random() < 0.5:
+        place = chance.randrange(len(fields))
+        name, value = fields[place]
+        fields[place : place + 1] = chance.choice([[], [(name, value)] * 2, [(name, spoil(chance, value))]])
+    else:
+        fields.append((chance.choice(HEADERS), chance.choice([b"*", b'"1.1"', b"text/csv", b"gzip", *BYTES])))
+    return changed(request, headers=tuple(fields))
+
+
+def other_bytes(chance: random.Random, request: Raw) -> Raw:
+    return changed(request, parts=(spoil(chance, request.body),))
+
+
+def other_document(chance: random.Random, request: Raw) -> Raw:
+    try:
+        document = json.loads(request.body)
+    except ValueError:
+        return other_bytes(chance, request)
+    return changed(request, parts=(json.dumps(grafted(chance, document)).encode(),))
+
+
+def grafted(chance: random.Random, value: Any) -> Any:
+    """The document with one node replaced, doubled, moved or left out."""
+    if isinstance(value, dict) and value and chance.random() < 0.8:
+        name = chance.choice(list(value))
+        action = chance.randrange(4)
+        if action == 0:
+            return {key: member for key, member in value.items() if key != name}
+        if action == 1:
+            return {**value, chance.choice(["", "id", "__class__", "x" * 300, name.upper()]): value[name]}
+        return {**value, name: grafted(chance, value[name])}
+    if isinstance(value, list) and value and chance.random() < 0.8:
+        place = chance.randrange(len(value))
+        return [*value[:place], grafted(chance, value[place]), *value[place + chance.randrange(2) :]]
+    return chance.choice([*VALUES, [value], {"value": value}])
+
+
+MUTATIONS: list[Mutation] = [other_method, other_target, other_target, other_headers, other_bytes, other_document]
+
+
+def mutant(chance: random.Random, sample: Sample) -> Raw:
+    request = sample.raw()
+    for _ in range(chance.choice([1, 1, 1, 2, 3])):
+        request = chance.choice(MUTATIONS)(chance, request)
+    return request
+
+
+def test_whatever_comes_is_answered_in_form_and_the_server_goes_on(world: World) -> None:
+    chance = random.Random(SEED)
+    samples = world.samples()
+    for number in range(0, MUTANTS, AT_ONCE):
+        if number % (AT_ONCE * 50) == 0:
+            world.prepare()
+            samples = world.samples()
+        requests = [mutant(chance, chance.choice(samples)) for _ in range(AT_ONCE)]
+        world.app.runner.run(check_all(world, [request for request in requests if SPARED not in request.target]))
+    world.prepare()
+    assert world.app.request("GET", "/v1/devices/sample").status == 200
+
+
+async def check_all(world: World, requests: list[Raw]) -> None:
+    """All at once, so that their writes share commits."""
+    await asyncio.gather(*(check(world, request) for request in requests))
+
+
+async def check(world: World, request: Raw) -> None:
+    try:
+        response = await deliver(world.app, request)
+    except Exception as problem:
+        raise AssertionError(f"{request}: {problem!r}") from problem
+    assert response.status < 500, (request, response)
+    if response.status >= 400 and request.method != "HEAD":
+        assert_refused(response, envelope_of(request), loud=True)
+
+
+def envelope_of(request: Raw) -> Any:
+    path = unquote(request.target.partition(b"?")[0].decode())
+    return next((dialect for dialect in DIALECTS if path.startswith(dialect.prefixes)), NATIVE)
