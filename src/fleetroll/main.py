@@ -22,6 +22,7 @@ from fleetroll.data_directory import DataDirectory, DirectoryRefused, claim
 from fleetroll.dialects.native.routes import DIALECT as NATIVE
 from fleetroll.dialects.telemetron.routes import DIALECT as TELEMETRON
 from fleetroll.maintenance import Engine, examine, restore
+from fleetroll.service import identity
 from fleetroll.service.bootstrap import first_start
 from fleetroll.service.events import Publisher
 from fleetroll.service.keyring import Keyring
@@ -47,6 +48,7 @@ _USED_SECONDS = 10.0
 _PURGE_SECONDS = 3600.0
 _LEARN_SECONDS = 300.0
 _PULSE_SECONDS = 0.005
+_SWEEP_SECONDS = 5.0
 
 
 def now() -> Instant:
@@ -182,6 +184,7 @@ async def _housekeeping(
             _note_use(services, application.kernel),
             _purge(services),
             _learn(store),
+            _sweep(identity.Sweeper(services)),
             _feel_pulse(application.metrics),
             _end_on_failure(store, application, http),
             _turn_unready(application, http),
@@ -226,6 +229,13 @@ async def _learn(store: sqlite.SqliteStore) -> None:
         with contextlib.suppress(Exception):  # it only makes searches faster
             await store.learn()
         await asyncio.sleep(_LEARN_SECONDS)
+
+
+async def _sweep(sweeper: identity.Sweeper) -> None:
+    while True:
+        with contextlib.suppress(Exception):  # tried again in a moment; reads are right without it
+            await sweeper.sweep()
+        await asyncio.sleep(_SWEEP_SECONDS)
 
 
 async def _feel_pulse(measured: Metrics) -> None:

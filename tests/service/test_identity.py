@@ -57,6 +57,12 @@ class Fleet:
     def slot(self, ident: str) -> Slot:
         return self.perform(identity.get, devices.Named(ident))  # type: ignore[no-any-return]
 
+    def sweep(self, sweeper: identity.Sweeper | None = None) -> int:
+        return self._running.runner.run((sweeper or self.sweeper()).sweep())
+
+    def sweeper(self) -> identity.Sweeper:
+        return identity.Sweeper(self._services)
+
     def events(self, ident: str) -> list[tuple[str, dict[str, Any]]]:
         found = self.perform(timeline.of_device, timeline.History(ident, 1 << 62, 100)).events
         return [(event.type, msgspec.json.decode(event.data)) for event in reversed(found)]
@@ -122,3 +128,46 @@ def test_a_decommissioned_device_keeps_a_revoked_slot_and_takes_no_other(fleet: 
         assert refused.value.code == "status_forbids"
     fleet.at = NOW + 500 * DAY
     assert fleet.get("a").status is Status.DECOMMISSIONED
+
+
+def test_the_sweeper_writes_each_change_once(fleet: Fleet) -> None:
+    for number in range(120):
+        fleet.perform(devices.create, NewDevice(f"d{number}"))
+        fleet.bind(f"d{number}", "0a", 100)
+    sweeper = fleet.sweeper()
+    assert fleet.sweep(sweeper) == 0
+    for days, status in ((71, "RENEWAL_WINDOW"), (94, "ABOUT_TO_EXPIRE"), (101, "EXPIRED")):
+        fleet.at = NOW + days * DAY
+        assert (fleet.sweep(sweeper), fleet.sweep(sweeper)) == (120, 0)
+        assert fleet.perform(devices.counts, None).by_status == {"NO_IDENTITY": 1, status: 120}
+    moves = [(data["from"], data["to"]) for _, data in fleet.events("d7")[2:]]
+    assert moves == [
+        ("ACTIVE", "RENEWAL_WINDOW"),
+        ("RENEWAL_WINDOW", "ABOUT_TO_EXPIRE"),
+        ("ABOUT_TO_EXPIRE", "EXPIRED"),
+    ]
+    assert [note.type for note in fleet.slot("d7").events.values()] == ["PROVISIONED"] + 3 * ["STATUS-UPDATED"]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_clock_that_goes_back_takes_its_ageing_back(fleet: Fleet, restarted: bool) -> None:
+    fleet.bind("a", "0a", 100)
+    sweeper = fleet.sweeper()
+    fleet.at = NOW + 1000 * DAY
+    assert fleet.sweep(sweeper) == 1
+    assert fleet.get("a").status is Status.EXPIRED
+    fleet.at = NOW + DAY
+    assert fleet.sweep(None if restarted else sweeper) == 1
+    assert fleet.get("a").status is Status.ACTIVE
+    fleet.at = NOW + 71 * DAY
+    assert fleet.sweep() == 1
+    assert fleet.get("a").status is Status.RENEWAL_WINDOW
+
+
+def test_the_sweeper_leaves_alone_who_has_no_slot_that_ages(fleet: Fleet) -> None:
+    fleet.perform(devices.create, NewDevice("retired"))
+    fleet.bind("retired", "0a", 100)
+    fleet.perform(devices.decommission, devices.Named("retired"))
+    fleet.perform(identity.replace, identity.Written("a", Slot(Status.ACTIVE, 2, "X509", {})))
+    fleet.at = NOW + 1000 * DAY
+    assert fleet.sweep() == 0

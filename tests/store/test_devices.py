@@ -11,7 +11,7 @@ from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Counts, Device, NewDevice
 from fleetroll.core.query import Comparison, Operator, Page, Sort
 from fleetroll.store.port import Records, Store
-from tests.support.stores import NOW, changed, device, document, plant
+from tests.support.stores import NOW, changed, device, document, organization, plant
 
 pytestmark = pytest.mark.anyio
 
@@ -338,3 +338,26 @@ async def test_counts_name_the_most_frequent_tags(store: Store, org: int) -> Non
     assert len(by_tag) == limits.MAX_COUNTED_TAGS
     assert (by_tag["t00000"], by_tag["z-last"]) == (2, 2)
     assert f"t{limits.MAX_COUNTED_TAGS - 1:05}" not in by_tag
+
+
+async def test_slots_that_are_due_are_found_over_all_organizations_the_longest_overdue_first(
+    store: Store, org: int
+) -> None:
+    slot = document('{"status":"ACTIVE","active_version":0,"type":"x509","versions":{}}')
+    other = await store.write(lambda records: records.organizations.insert(organization(None, "other")))
+    assert other is not None
+    await inserted(store, org, device("late"), identity=slot, identity_due=3)
+    await inserted(store, other.id, device("later"), identity=slot, identity_due=2)
+    await inserted(store, org, device("soon"), identity=slot, identity_due=9)
+    await inserted(store, org, device("never"), identity=slot)
+    assert [one.ident for one in await store.read.devices.due(8, 10)] == ["later", "late"]
+    assert [one.ident for one in await store.read.devices.due(9, 1)] == ["later"]
+    assert [one.ident for one in await store.read.devices.after(0, 3)] == ["late", "later", "soon"]
+
+
+async def test_a_slot_ages_over_the_revision_that_was_read(store: Store, org: int) -> None:
+    [was] = await inserted(store, org, device("a", tags=("t",)))
+    aged = changed(was, status=Status.EXPIRED, identity=document("{}"), identity_due=7)
+    assert await store.write(lambda records: records.devices.age(was, aged))
+    assert await store.read.devices.get(org, "a") == aged
+    assert not await store.write(lambda records: records.devices.age(was, aged))

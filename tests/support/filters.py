@@ -18,6 +18,7 @@ from fleetroll.core.query import (
     Field,
     FieldType,
     Filter,
+    Folded,
     Not,
     Operator,
     Or,
@@ -25,6 +26,7 @@ from fleetroll.core.query import (
     Search,
     Sort,
     Value,
+    fold,
 )
 
 # Wildcards, escapes and quotes of SQL, JSON paths and full-text queries; case and normal-form twins; astral letters.
@@ -69,6 +71,7 @@ new_devices = st.builds(
     software=st.none() | documents,
     metadata=documents,
     tags=st.lists(lines, max_size=3, unique=True).map(tuple),
+    dms=st.none() | lines,
     owners=st.lists(lines, max_size=2, unique=True).map(tuple),
     config=documents,
 )
@@ -89,6 +92,7 @@ sorts = st.builds(
     Sort, st.sampled_from([field.name for field in DEVICE_FIELDS.values() if field.sortable]), st.booleans()
 )
 
+FOLDABLE = ("ident", "dms", "tags")
 _ORDER = (Operator.LT, Operator.LE, Operator.GT, Operator.GE)
 _patterns = st.lists(_texts, min_size=2, max_size=4).map(lambda parts: Pattern(tuple(parts)))
 _needles = texts | st.tuples(texts, texts).map("\n".join)
@@ -111,12 +115,19 @@ def _within(field: Field) -> st.SearchStrategy[Comparison]:
     )
 
 
+def _folded(field: Field, *operators: Operator) -> st.SearchStrategy[Comparison]:
+    if field.name not in FOLDABLE:
+        return st.nothing()
+    return _compared(field, texts.map(fold).map(Folded), *operators)
+
+
 def _of(field: Field) -> st.SearchStrategy[Comparison]:
     exists = _compared(field, st.none(), Operator.EXISTS)
     match field.type:
         case FieldType.TEXT:
             plain = _compared(field, lines | _needles, Operator.EQ, Operator.CONTAINS, *_ORDER)
-            return exists | plain | _compared(field, _patterns, Operator.LIKE)
+            likes = _compared(field, _patterns, Operator.LIKE)
+            return exists | plain | likes | _folded(field, Operator.EQ, Operator.CONTAINS)
         case FieldType.ENUM:
             return exists | _compared(field, st.sampled_from(field.choices), Operator.EQ)
         case FieldType.BOOLEAN:
@@ -124,7 +135,7 @@ def _of(field: Field) -> st.SearchStrategy[Comparison]:
         case FieldType.INTEGER | FieldType.TIME:
             return exists | _compared(field, _times | _edges, Operator.EQ, *_ORDER)
         case FieldType.SET:
-            return exists | _compared(field, lines | texts | _patterns, Operator.HAS)
+            return exists | _compared(field, lines | texts | _patterns, Operator.HAS) | _folded(field, Operator.HAS)
         case FieldType.DOCUMENT:
             return exists | _compared(field, _keys, Operator.HAS) | _within(field)
 
@@ -195,10 +206,19 @@ def _variants(text: str) -> set[str]:
 def _of_text(field: Field, path: tuple[str, ...], text: str) -> list[Filter]:
     patterns = [Pattern((text, "")), Pattern(("", text)), Pattern((text[:1], text[1:])), Pattern(("", text, ""))]
     if field.type is FieldType.SET:
-        members: list[Value] = [text, *patterns]
+        members: list[Value] = [text, *patterns, *_as_folded(field, text)]
         return [Comparison(field.name, Operator.HAS, value) for value in members]
     if field.type is FieldType.ENUM:
         return [Comparison(field.name, Operator.EQ, text)]
     plain = [Comparison(field.name, op, text, path) for op in (Operator.EQ, Operator.CONTAINS, *_ORDER)]
     likes = [Comparison(field.name, Operator.LIKE, pattern, path) for pattern in patterns]
-    return [*plain, *likes, Search(text)]
+    folded = [
+        Comparison(field.name, op, value)
+        for op in (Operator.EQ, Operator.CONTAINS)
+        for value in _as_folded(field, text)
+    ]
+    return [*plain, *likes, *folded, Search(text)]
+
+
+def _as_folded(field: Field, text: str) -> list[Value]:
+    return [Folded(fold(text))] if field.name in FOLDABLE else []

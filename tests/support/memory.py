@@ -209,6 +209,22 @@ class Devices:
         self._tables.devices[was.id] = now
         return True
 
+    async def due(self, at: Instant, limit: int) -> list[Device]:
+        found = [
+            one for one in self._tables.devices.values() if one.identity_due is not None and one.identity_due <= at
+        ]
+        return sorted(found, key=lambda one: one.identity_due or 0)[:limit]
+
+    async def after(self, device: int, limit: int) -> list[Device]:
+        return [one for number, one in sorted(self._tables.devices.items()) if number > device][:limit]
+
+    async def age(self, was: Device, now: Device) -> bool:
+        if not await self._is_present(was):
+            return False
+        aged = {name: getattr(now, name) for name in ("status", "identity", "identity_due", "updated_at", "revision")}
+        self._tables.devices[was.id] = structs.replace(self._tables.devices[was.id], **aged)
+        return True
+
     async def page(self, org: int, filter: Filter | None, sort: Sort, page: Page) -> list[Device]:
         found = self._found(org, filter)
         if page.after is not None:
@@ -331,6 +347,10 @@ class Timeline:
     async def of_subject(self, org: int, subject: str, subject_id: int, before: int, limit: int) -> list[Event]:
         found = [event for event in self._about(org, subject, subject_id) if event.id < before]
         return found[::-1][:limit]
+
+    async def lives(self, org: int, devices: Collection[int]) -> list[Event]:
+        types = ("device.identity_changed", "device.decommissioned")
+        return [one for one in self._after(0) if one.org == org and one.subject_id in devices and one.type in types]
 
     async def since(self, org: int, after: int, limit: int) -> list[Event]:
         return [event for event in self._after(after) if event.org == org][:limit]

@@ -36,6 +36,8 @@ _DEVICE = (
     Field("config", FieldType.DOCUMENT),
     Field("tags", FieldType.SET),
     Field("owners", FieldType.SET),
+    Field("dms", FieldType.TEXT, sortable=True),
+    Field("identity", FieldType.DOCUMENT),
     Field("status", FieldType.ENUM, choices=tuple(status.value for status in Status), sortable=True),
     Field("connected", FieldType.BOOLEAN),
     Field("last_seen", FieldType.TIME, sortable=True),

@@ -177,6 +177,24 @@ def current(device: Device, at: Instant) -> Device:
     return structs.replace(device, status=status, identity=write(slot), identity_due=due(slot, at))
 
 
+def swept(device: Device, at: Instant) -> Device:
+    """The device with what time has done to its slot noted in it: a new revision where that is another status."""
+    if device.identity is None:
+        return structs.replace(device, identity_due=None)
+    was = read(device.identity)
+    now = aged(was, at)
+    if now is was:
+        return structs.replace(device, identity_due=due(was, at))
+    return structs.replace(
+        device,
+        status=device_status(device.status, now.status),
+        identity=write(now),
+        identity_due=due(now, at),
+        updated_at=max(at, device.updated_at),
+        revision=device.revision + 1,
+    )
+
+
 def _moment(at: Instant) -> datetime:
     return _EPOCH + timedelta(microseconds=at)
 

@@ -55,7 +55,13 @@ class Pattern(Struct, frozen=True, tag=True):
     parts: tuple[str, ...]
 
 
-Value: TypeAlias = str | int | float | bool | Pattern | None
+class Folded(Struct, frozen=True, tag=True):
+    """Text that is compared without case; `text` is folded. It can be asked of ident, dms and tags."""
+
+    text: str
+
+
+Value: TypeAlias = str | int | float | bool | Pattern | Folded | None
 
 
 class Comparison(Struct, frozen=True, tag=True):
@@ -149,13 +155,16 @@ def _compares(comparison: Comparison, found: object) -> bool:
     if comparison.operator is Operator.EXISTS and not comparison.path and found in _EMPTY:
         return False
     if comparison.operator is Operator.CONTAINS and comparison.field in SEARCHED:
-        return _contains_folded(found, comparison.value)
+        text = comparison.value.text if isinstance(comparison.value, Folded) else comparison.value
+        return _contains_folded(found, text)
     return found is not None and _TESTS[comparison.operator](found, comparison.value)
 
 
 def _equal(found: object, value: Value) -> bool:
     if value is None:
         return found is NULL
+    if isinstance(value, Folded):
+        return isinstance(found, str) and fold(found) == value.text
     return _alike(found, value) and found == value
 
 
@@ -179,6 +188,8 @@ def _like(found: object, value: Value) -> bool:
 
 
 def _contains(found: object, value: Value) -> bool:
+    if isinstance(value, Folded):
+        return isinstance(found, str) and value.text in fold(found)
     return isinstance(found, str) and isinstance(value, str) and value in found
 
 
@@ -190,6 +201,8 @@ def _has(found: object, value: Value) -> bool:
     # Text and JSON arrays are collections too, but of nothing that a filter can name.
     if isinstance(found, str | list) or not isinstance(found, Collection):
         return False
+    if isinstance(value, Folded):
+        return any(_equal(member, value) for member in found)
     return any(_like(member, value) for member in found) if isinstance(value, Pattern) else value in found
 
 

@@ -228,11 +228,11 @@ async def rewrite(call: Call, was: Device, given: dict[str, Any], type: str = UP
     now = structs.replace(was, **members, revision=was.revision + 1, updated_at=at)
     if not await call.records.devices.replace(was, now):
         raise stale()
-    await call.records.timeline.append([timeline.device_entry(call, type, now, _difference(was, now, given))])
+    await call.records.timeline.append([timeline.device_entry(call, type, now, difference(was, now, given))])
     return now
 
 
-def _difference(was: Device, now: Device, given: Collection[str]) -> dict[str, Any]:
+def difference(was: Device, now: Device, given: Collection[str]) -> dict[str, Any]:
     """What an event says of a change: the members, and of a status also where it came from and went to."""
     said: dict[str, Any] = {"changed": sorted(name for name in given if name != "identity_due")}
     return {**said, "from": was.status.value, "to": now.status.value} if was.status is not now.status else said

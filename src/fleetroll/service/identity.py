@@ -4,18 +4,21 @@ What a slot's status is at a moment is `core.identity`'s to say; here it is writ
 are shown the status of the moment (`identity.current`), so the sweeper only has to follow for filters and counts.
 """
 
+import msgspec
 from msgspec import Struct
 
-from fleetroll.core import identity
+from fleetroll.core import identity, limits
 from fleetroll.core.faults import not_found
 from fleetroll.core.identity import Occasion, Slot, Windows
 from fleetroll.core.lifecycle import Step, advance
-from fleetroll.core.model import Device, Instant
+from fleetroll.core.model import Device, Instant, NewEvent
 from fleetroll.core.policy import Action
 from fleetroll.service import devices
-from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.operations import Call, Effect, Services, operation
+from fleetroll.store.port import Records
 
 CHANGED = "device.identity_changed"
+SWEEPER = "sweeper"
 
 
 class Written(Struct, frozen=True):
@@ -74,6 +77,75 @@ def slot_of(device: Device) -> Slot | None:
 def _active(device: Device, serial: str) -> Slot | None:
     slot = slot_of(device)
     return slot if slot is not None and slot.active == serial else None
+
+
+class Sweeper:
+    """Writes down what time has done to slots, in transactions so small that nobody waits for them.
+
+    One process of a server runs it. It trusts the clock no more than anybody: when the clock has gone back, slots that
+    aged too early become what they are.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._swept_at: Instant | None = None
+
+    async def sweep(self) -> int:
+        """Age every slot that is due; answers how many have another status."""
+        at = self._services.clock()
+        back = at < await self._newest() if self._swept_at is None else at < self._swept_at
+        self._swept_at = at
+        return await self._sweep_all() if back else await self._sweep_due()
+
+    async def _newest(self) -> Instant:
+        """When the last event was, by the clock of its time: all that is known of it from before this process."""
+        timeline = self._services.store.read.timeline
+        events = await timeline.published(await timeline.last() - 1, 1)
+        return events[0].at if events else 0
+
+    async def _sweep_due(self) -> int:
+        changed, more = 0, True
+        while more:
+            at = self._services.clock()
+
+            async def work(records: Records, at: Instant = at) -> tuple[int, bool]:
+                found = await records.devices.due(at, limits.SWEEP_BATCH)
+                return await _age(records, found, at), len(found) == limits.SWEEP_BATCH
+
+            count, more = await self._services.store.write(work)
+            changed += count
+        return changed
+
+    async def _sweep_all(self) -> int:
+        changed, after = 0, 0
+        while found := await self._services.store.bulk.devices.after(after, limits.BULK_BATCH):
+            after = found[-1].id
+            slots = [device for device in found if device.identity is not None]
+            for start in range(0, len(slots), limits.SWEEP_BATCH):
+                some, at = slots[start : start + limits.SWEEP_BATCH], self._services.clock()
+
+                async def work(records: Records, some: list[Device] = some, at: Instant = at) -> int:
+                    return await _age(records, some, at)
+
+                changed += await self._services.store.write(work)
+        return changed
+
+
+async def _age(records: Records, found: list[Device], at: Instant) -> int:
+    """Age these devices but for those that were changed since they were read; answers how many have another status."""
+    events = []
+    for was in found:
+        now = identity.swept(was, at)
+        if now != was and await records.devices.age(was, now) and now.revision != was.revision:
+            events.append(_aged(was, now, at))
+    if events:
+        await records.timeline.append(events)
+    return len(events)
+
+
+def _aged(was: Device, now: Device, at: Instant) -> NewEvent:
+    data = msgspec.Raw(msgspec.json.encode(devices.difference(was, now, ("identity", "status"))))
+    return NewEvent(was.org, at, CHANGED, "device", was.id, was.ident, SWEEPER, "", data)
 
 
 async def _fill(call: Call, device: Device, slot: Slot) -> Device:

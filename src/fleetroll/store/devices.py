@@ -55,10 +55,11 @@ class Devices:
         inserted = [_inserted(org, number, one, at) for number, one in enumerate(new, first)]
         await self._connection.load("device", [_whole(device) for device in inserted])
         await self._connection.index([(device.id, None, _searched(device)) for device in inserted])
-        for link, names in (("tag", "tags"), ("owner", "owners")):
-            links = [(org, name, device.id) for device in inserted for name in getattr(device, names)]
+        tags = [(org, tag, device.id, rows.folded(tag)) for device in inserted for tag in device.tags]
+        owners = [(org, owner, device.id) for device in inserted for owner in device.owners]
+        for table, links in (("device_tag", tags), ("device_owner", owners)):
             if links:
-                await self._connection.load(f"device_{link}", links)
+                await self._connection.load(table, links)
         return inserted
 
     async def replace(self, was: Device, now: Device) -> bool:
@@ -100,6 +101,26 @@ class Devices:
         await self._link(now.org, now.id, now.tags, now.owners)
         return True
 
+    async def due(self, at: Instant, limit: int) -> list[Device]:
+        return [rows.device(row) for row in await self._connection.all(SQL["device_due"], {"at": at, "limit": limit})]
+
+    async def after(self, device: int, limit: int) -> list[Device]:
+        values = {"after": device, "limit": limit}
+        return [rows.device(row) for row in await self._connection.all(SQL["device_after"], values)]
+
+    async def age(self, was: Device, now: Device) -> bool:
+        values = {
+            "org": was.org,
+            "device": was.id,
+            "known": was.revision,
+            "status": now.status.value,
+            "identity": None if now.identity is None else rows.text(now.identity),
+            "identity_due": now.identity_due,
+            "updated_at": now.updated_at,
+            "revision": now.revision,
+        }
+        return await self._connection.one(SQL["device_age"], values) is not None
+
     async def page(self, org: int, filter: Filter | None, sort: Sort, page: Page) -> list[Device]:
         found: list[Device] = []
         for query in select.pages(self._syntax, org, filter, sort, page):
@@ -131,16 +152,17 @@ class Devices:
         return other is not None and other.id != was.id
 
     async def _link(self, org: int, device: int, tags: Collection[str], owners: Collection[str]) -> None:
-        await self._links("insert", org, device, tags, owners)
+        tagged = [{"org": org, "tag": tag, "device": device, "folded": rows.folded(tag)} for tag in tags]
+        owned = [{"org": org, "owner": owner, "device": device} for owner in owners]
+        for statement, values in (("device_tag_insert", tagged), ("device_owner_insert", owned)):
+            if values:
+                await self._connection.many(SQL[statement], values)
 
     async def _unlink(self, org: int, device: int, tags: Collection[str], owners: Collection[str]) -> None:
-        await self._links("delete", org, device, tags, owners)
-
-    async def _links(self, verb: str, org: int, device: int, tags: Collection[str], owners: Collection[str]) -> None:
         for link, names in (("tag", tags), ("owner", owners)):
             if names:
                 values = [{"org": org, link: name, "device": device} for name in names]
-                await self._connection.many(SQL[f"device_{link}_{verb}"], values)
+                await self._connection.many(SQL[f"device_{link}_delete"], values)
 
 
 _COUNTED = ("status", "kind", "tag")

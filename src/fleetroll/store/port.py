@@ -123,6 +123,15 @@ class Devices(Protocol):
         False as for `replace`.
         """
 
+    async def due(self, at: Instant, limit: int) -> list[Device]:
+        """Devices of all organizations whose slots have changed their status by then, the longest overdue first."""
+
+    async def after(self, device: int, limit: int) -> list[Device]:
+        """Devices of all organizations with an id above `device`, by id."""
+
+    async def age(self, was: Device, now: Device) -> bool:
+        """Write the status, the slot and the revision of `now`; False as for `replace`."""
+
     async def page(self, org: int, filter: Filter | None, sort: Sort, page: Page) -> list[Device]:
         """Up to `page.limit` devices after `page.after`, by the sort field and then id.
 
@@ -159,6 +168,9 @@ class Timeline(Protocol):
 
     async def of_subject(self, org: int, subject: str, subject_id: int, before: int, limit: int) -> list[Event]:
         """Newest first, with an id below `before`."""
+
+    async def lives(self, org: int, devices: Collection[int]) -> list[Event]:
+        """What changed the status of these devices, oldest first."""
 
     async def since(self, org: int, after: int, limit: int) -> list[Event]:
         """Oldest first, with an id above `after`."""

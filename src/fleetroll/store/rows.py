@@ -99,8 +99,14 @@ def device_values(record: Device | NewDevice) -> dict[str, Any]:
         "cohort": record.cohort,
         "template": record.template,
         "dms": record.dms,
+        "dms_folded": folded(record.dms),
         "software_version": None if record.software is None else _software_version(record.software),
     }
+
+
+def folded(text: str | None) -> str | None:
+    """The folded form of a text where it is another one."""
+    return None if text is None or (form := fold(text)) == text else form
 
 
 def _software_version(software: Raw) -> str | None:

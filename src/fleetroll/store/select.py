@@ -17,6 +17,7 @@ from fleetroll.core.query import (
     Comparison,
     FieldType,
     Filter,
+    Folded,
     Not,
     Operator,
     Or,
@@ -34,8 +35,11 @@ COLUMNS = (
     "d.metric_schema, d.config, d.status, d.connected, d.last_seen, d.activated_at, d.created_at, d.updated_at, "
     "d.revision, d.extras, d.cohort, d.template, d.dms, d.identity, d.identity_due, d.metadata_times, d.token_version"
 )
+EVENT_COLUMNS = "id, org, at, type, subject, subject_id, name, actor, request, data"
+# Literal, so that a partial index can serve it.
+_LIFE = "type IN ('device.identity_changed', 'device.decommissioned')"
 _COLUMN = {field: f"d.{field}" for field in DEVICE_FIELDS} | {"ident": "d.ident_key"}
-_NULLABLE = frozenset({"name", "kind", "last_seen"})
+_NULLABLE = frozenset({"name", "kind", "last_seen", "dms"})
 _SORTS = {field.name: _COLUMN[field.name] for field in DEVICE_FIELDS.values() if field.sortable}
 
 _SCALAR = {
@@ -54,6 +58,10 @@ _LINKS = {"tags": ("device_tag", "tag"), "owners": ("device_owner", "owner")}
 _LINK_EXACT = "EXISTS (SELECT 1 FROM {table} AS l WHERE l.org = d.org AND l.{name} = {value} AND l.device = d.id)"
 _LINK_LIKE = (
     "EXISTS (SELECT 1 FROM {table} AS l WHERE l.org = d.org AND l.{name} LIKE {value} ESCAPE '\\' AND l.device = d.id)"
+)
+_LINK_FOLDED = (
+    "(EXISTS (SELECT 1 FROM {table} AS l WHERE l.org = d.org AND l.{name} = {value} AND l.device = d.id) OR "
+    "EXISTS (SELECT 1 FROM {table} AS l WHERE l.org = d.org AND l.folded = {value} AND l.device = d.id))"
 )
 _LINK_ANY = "{column} <> '[]'"
 _RANGES = {Operator.LT, Operator.LE, Operator.GT, Operator.GE, Operator.LIKE, Operator.EXISTS}
@@ -113,6 +121,15 @@ def by_idents(org: int, keys: Sequence[str]) -> Query:
     values = {f"i{number}": key for number, key in enumerate(padded)}
     names = ", ".join(f":{name}" for name in values)
     text = f"SELECT {COLUMNS} FROM device AS d WHERE d.org = :org AND d.ident_key IN ({names})"
+    return Query(text, {"org": org, **values})
+
+
+def lives(org: int, devices: Sequence[int]) -> Query:
+    """What happened to the status of these devices. The list is padded as in `by_idents`; no device is 0."""
+    size = 1 << max(0, len(devices) - 1).bit_length()
+    values = {f"d{place}": device for place, device in enumerate([*devices, *[0] * (size - len(devices))])}
+    names = ", ".join(f":{name}" for name in values)
+    text = f"SELECT {EVENT_COLUMNS} FROM timeline WHERE org = :org AND subject_id IN ({names}) AND {_LIFE}"
     return Query(text, {"org": org, **values})
 
 
@@ -206,6 +223,8 @@ class _Builder:
             return self._link(comparison)
         if comparison.operator is Operator.CONTAINS and comparison.field in _SEARCHED:
             return self._searched(comparison)
+        if isinstance(comparison.value, Folded):
+            return self._folded(comparison.field, comparison.operator, comparison.value.text)
         if kind is FieldType.BOOLEAN and comparison.operator is Operator.EQ:
             return _BOOLEAN[bool(comparison.value)].format(column=_COLUMN[comparison.field])
         value = self._bind(_scalar(comparison)) if comparison.operator is not Operator.EXISTS else ""
@@ -220,15 +239,27 @@ class _Builder:
         return column
 
     def _searched(self, comparison: Comparison) -> str:
-        if comparison.value == "":
+        if comparison.value in {"", Folded("")}:
             return _SCALAR[Operator.EXISTS].format(column=_COLUMN[comparison.field])
-        pattern = _SEARCHED[comparison.field].format(_escape(fold(str(comparison.value))))
+        text = comparison.value.text if isinstance(comparison.value, Folded) else fold(str(comparison.value))
+        pattern = _SEARCHED[comparison.field].format(_escape(text))
         return f"d.search LIKE {self._bind(pattern)} ESCAPE '\\'"
+
+    def _folded(self, field: str, operator: Operator, text: str) -> str:
+        """Equality or containment without case. What is stored folded is so only where folding made a difference."""
+        if field == "ident":
+            return f"d.search LIKE {self._bind(_WHOLE.format(_escape(text)))} ESCAPE '\\'"
+        if operator is Operator.EQ:
+            value = self._bind(text)
+            return f"(d.{field} = {value} OR d.{field}_folded = {value})"
+        return f"coalesce(d.{field}_folded, d.{field}) LIKE {self._bind(f'%{_escape(text)}%')} ESCAPE '\\'"
 
     def _link(self, comparison: Comparison) -> str:
         table, name = _LINKS[comparison.field]
         if comparison.operator is Operator.EXISTS:
             return _LINK_ANY.format(column=_COLUMN[comparison.field])
+        if isinstance(comparison.value, Folded):
+            return _LINK_FOLDED.format(table=table, name=name, value=self._bind(comparison.value.text))
         if isinstance(comparison.value, Pattern):
             return _LINK_LIKE.format(table=table, name=name, value=self._bind(_like(comparison.value)))
         return _LINK_EXACT.format(table=table, name=name, value=self._bind(comparison.value))
@@ -261,6 +292,7 @@ class _Builder:
 
 # The two halves of `search` are told apart by the line end between them.
 _SEARCHED = {"ident": "%{}%\n%", "name": "%\n%{}%"}
+_WHOLE = "{}\n%"
 
 
 def _is_member(part: Filter) -> TypeGuard[Comparison]:

@@ -1,9 +1,9 @@
 """The timeline, which is also the outbox, and the stored answers to idempotent requests."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from fleetroll.core.model import Event, Instant, NewEvent
-from fleetroll.store import rows
+from fleetroll.store import rows, select
 from fleetroll.store.connection import Connection, Values
 from fleetroll.store.port import Replay
 from fleetroll.store.statements import SQL
@@ -27,6 +27,11 @@ class Timeline:
     async def of_subject(self, org: int, subject: str, subject_id: int, before: int, limit: int) -> list[Event]:
         values = {"org": org, "subject": subject, "subject_id": subject_id, "before": before, "limit": limit}
         return await self._events("timeline_of_subject", values)
+
+    async def lives(self, org: int, devices: Collection[int]) -> list[Event]:
+        query = select.lives(org, list(devices))
+        found = [rows.event(row) for row in await self._connection.all(query.text, query.values)]
+        return sorted(found, key=lambda event: event.id)
 
     async def since(self, org: int, after: int, limit: int) -> list[Event]:
         return await self._events("timeline_since", {"org": org, "after": after, "limit": limit})

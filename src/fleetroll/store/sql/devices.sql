@@ -16,9 +16,9 @@ SELECT org, token_version, status FROM device WHERE id = :device;
 -- device_insert: a new device; nothing if the identifier is taken
 INSERT INTO device (org, ident, ident_key, search, name, kind, hardware_version, software, metadata, tags, owners,
     metric_schema, config, status, connected, created_at, updated_at, revision, extras, cohort, template, dms,
-    software_version)
+    dms_folded, software_version)
 VALUES (:org, :ident, :ident_key, :search, :name, :kind, :hardware_version, :software, :metadata, :tags, :owners,
-    :metric_schema, :config, :status, false, :at, :at, 1, :extras, :cohort, :template, :dms, :software_version)
+    :metric_schema, :config, :status, false, :at, :at, 1, :extras, :cohort, :template, :dms, :dms_folded, :software_version)
 ON CONFLICT (org, ident_key) DO NOTHING RETURNING id;
 
 -- device_replace: over a known revision
@@ -26,7 +26,7 @@ UPDATE device SET ident = :ident, ident_key = :ident_key, search = :search, name
     hardware_version = :hardware_version, software = :software, metadata = :metadata, tags = :tags, owners = :owners,
     metric_schema = :metric_schema, config = :config, status = :status, connected = :connected, last_seen = :last_seen,
     activated_at = :activated_at, updated_at = :updated_at, revision = :revision, extras = :extras, cohort = :cohort,
-    template = :template, dms = :dms, software_version = :software_version, identity = :identity,
+    template = :template, dms = :dms, dms_folded = :dms_folded, software_version = :software_version, identity = :identity,
     identity_due = :identity_due, metadata_times = :metadata_times, token_version = :token_version
 WHERE org = :org AND id = :device AND revision = :known RETURNING id;
 
@@ -35,7 +35,7 @@ UPDATE device SET kind = :kind,
     hardware_version = :hardware_version, software = :software, metadata = :metadata, tags = :tags, owners = :owners,
     metric_schema = :metric_schema, config = :config, status = :status, connected = :connected, last_seen = :last_seen,
     activated_at = :activated_at, updated_at = :updated_at, revision = :revision, extras = :extras, cohort = :cohort,
-    template = :template, dms = :dms, software_version = :software_version, identity = :identity,
+    template = :template, dms = :dms, dms_folded = :dms_folded, software_version = :software_version, identity = :identity,
     identity_due = :identity_due, metadata_times = :metadata_times, token_version = :token_version
 WHERE org = :org AND id = :device AND revision = :known RETURNING id;
 
@@ -43,7 +43,7 @@ WHERE org = :org AND id = :device AND revision = :known RETURNING id;
 DELETE FROM device WHERE org = :org AND id = :device AND revision = :known RETURNING id;
 
 -- device_tag_insert: one tag of one device
-INSERT INTO device_tag (org, tag, device) VALUES (:org, :tag, :device);
+INSERT INTO device_tag (org, tag, device, folded) VALUES (:org, :tag, :device, :folded);
 
 -- device_tag_delete: one tag of one device
 DELETE FROM device_tag WHERE org = :org AND tag = :tag AND device = :device;
@@ -71,4 +71,21 @@ SELECT count(*) FROM device WHERE org = :org AND connected = true;
 
 -- device_move: to another organization, over a known revision
 UPDATE device SET org = :to, updated_at = :updated_at, revision = :revision
+WHERE org = :org AND id = :device AND revision = :known RETURNING id;
+
+-- device_due: all tenants, those whose slot has another status by now, for the sweeper
+SELECT id, org, ident, name, kind, hardware_version, software, metadata, tags, owners, metric_schema, config, status,
+    connected, last_seen, activated_at, created_at, updated_at, revision, extras, cohort, template, dms, identity,
+    identity_due, metadata_times, token_version
+FROM device WHERE identity_due <= :at ORDER BY identity_due LIMIT :limit;
+
+-- device_after: all tenants, in order of id, for the sweeper
+SELECT id, org, ident, name, kind, hardware_version, software, metadata, tags, owners, metric_schema, config, status,
+    connected, last_seen, activated_at, created_at, updated_at, revision, extras, cohort, template, dms, identity,
+    identity_due, metadata_times, token_version
+FROM device WHERE id > :after ORDER BY id LIMIT :limit;
+
+-- device_age: what time does to a slot, over a known revision
+UPDATE device SET status = :status, identity = :identity, identity_due = :identity_due, updated_at = :updated_at,
+    revision = :revision
 WHERE org = :org AND id = :device AND revision = :known RETURNING id;

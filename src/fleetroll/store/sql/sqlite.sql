@@ -3,16 +3,16 @@ SELECT seq FROM sqlite_sequence WHERE name = :name;
 
 -- sqlite_load_device: whole new devices from a JSON array of rows, each with its org
 INSERT INTO device (id, org, ident, ident_key, search, name, kind, hardware_version, software, metadata, tags, owners,
-    metric_schema, config, extras, cohort, template, dms, software_version, status, connected, created_at, updated_at,
-    revision)
+    metric_schema, config, extras, cohort, template, dms, dms_folded, software_version, status, connected, created_at,
+    updated_at, revision)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8,
     value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13, value ->> 14, value ->> 15, value ->> 16,
-    value ->> 17, value ->> 18, value ->> 19, false, value ->> 20, value ->> 20, 1
+    value ->> 17, value ->> 18, value ->> 19, value ->> 20, false, value ->> 21, value ->> 21, 1
 FROM json_each(:rows);
 
 -- sqlite_load_device_tag: links from a JSON array of org, tag, device
-INSERT INTO device_tag (org, tag, device)
-SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(:rows);
+INSERT INTO device_tag (org, tag, device, folded)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(:rows);
 
 -- sqlite_load_device_owner: links from a JSON array of org, owner, device
 INSERT INTO device_owner (org, owner, device)
