@@ -5,10 +5,22 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from fleetroll.core.model import Event, FieldKind, KeyKind, NewEvent, Organization
+from fleetroll.core.model import (
+    Datastream,
+    DatastreamKind,
+    Event,
+    EventCode,
+    EventKind,
+    FieldKind,
+    KeyKind,
+    Metafield,
+    MetafieldKind,
+    NewEvent,
+    Organization,
+)
 from fleetroll.core.policy import Role
 from fleetroll.store.port import Identity, Records, Replay, Store
-from tests.support.stores import NOW, document, event, group, key, metadata_field, organization, owner
+from tests.support.stores import NOW, document, event, group, key, metadata_field, organization, owner, template
 
 pytestmark = pytest.mark.anyio
 
@@ -56,6 +68,17 @@ async def test_children_come_by_slug_in_byte_order(store: Store, root: Organizat
     assert everything == ["9", "B", "_", "a", "a-1", "aa", "b"]
     assert [one.slug for one in await store.scan.organizations.children(root.id, "B", 3)] == ["_", "a", "a-1"]
     assert await store.scan.organizations.children(root.id, "b", 3) == []
+
+
+async def test_everything_below_an_organization_comes_with_it_by_number(store: Store, root: Organization) -> None:
+    one = await below(store, root, "b")
+    other = await below(store, root, "a")
+    nested = await below(store, one, "c")
+    deepest = await below(store, nested, "a")
+    assert await store.scan.organizations.below(root.id) == [root, one, other, nested, deepest]
+    assert await store.scan.organizations.below(one.id) == [one, nested, deepest]
+    assert await store.scan.organizations.below(deepest.id) == [deepest]
+    assert await store.scan.organizations.below(deepest.id + 1) == []
 
 
 async def test_an_organization_is_replaced_over_the_revision_before(store: Store, root: Organization) -> None:
@@ -151,6 +174,19 @@ NAMED = {
     "owners": (owner, "ref", {"name": "Ann Ω", "phone": "+1 555", "address": "1 Road\nTown"}),
     "groups": (group, "name", {"description": "those in use", "filter": 'tags:"x y"'}),
     "metadata_fields": (metadata_field, "name", {"kind": FieldKind.INTEGER, "description": "d", "required": True}),
+    "templates": (
+        template,
+        "name",
+        {
+            "description": "d",
+            "board": "ESP32",
+            "connection": "WI_FI",
+            "datastreams": (Datastream(1, "v1", DatastreamKind.ENUM, "mode", "Mode", "u", "U", -1.5, 2.0, "x"),),
+            "events": (EventCode(2, "hot", "Hot", EventKind.CRITICAL, "é", 3),),
+            "metafields": (Metafield(3, "f", MetafieldKind.LIST, "d", "h", "i", True, True, ("a",), (4,), "a"),),
+            "last_part": 3,
+        },
+    ),
 }
 
 

@@ -28,6 +28,7 @@ from fleetroll.core.model import (
     NewEvent,
     Organization,
     Owner,
+    Template,
 )
 from fleetroll.core.names import identity_key
 from fleetroll.core.query import Filter, Page, Sort, matches
@@ -54,6 +55,7 @@ class Tables(Struct):
     owners: dict[int, Owner] = field(default_factory=dict)
     groups: dict[int, Group] = field(default_factory=dict)
     metadata_fields: dict[int, MetadataField] = field(default_factory=dict)
+    templates: dict[int, Template] = field(default_factory=dict)
     timeline: dict[int, Event] = field(default_factory=dict)
     usage: dict[int, dict[str, int]] = field(default_factory=dict)
     replays: dict[str, Replay] = field(default_factory=dict)
@@ -85,6 +87,9 @@ class Organizations:
     async def children(self, org: int, after: str, limit: int) -> list[Organization]:
         found = sorted(self._below(org), key=lambda one: one.slug)
         return [one for one in found if one.slug > after][:limit]
+
+    async def below(self, org: int) -> list[Organization]:
+        return [one for _, one in sorted(self._tables.organizations.items()) if org in one.lineage]
 
     async def insert(self, new: Organization) -> Organization | None:
         if any(one.parent == new.parent and one.slug == new.slug for one in self._tables.organizations.values()):
@@ -416,6 +421,7 @@ class Records:
         self.owners: Named[Owner] = Named(tables, "owners", "ref")
         self.groups: Named[Group] = Named(tables, "groups", "name")
         self.metadata_fields: Named[MetadataField] = Named(tables, "metadata_fields", "name")
+        self.templates: Named[Template] = Named(tables, "templates", "name")
         self.timeline = Timeline(tables)
         self.usage = Usage(tables)
         self.replays = Replays(tables)

@@ -1,6 +1,6 @@
 """All nouns over one connection: what `port.Records` promises."""
 
-from fleetroll.core.model import Group, MetadataField, Owner
+from fleetroll.core.model import Group, MetadataField, Owner, Template
 from fleetroll.store import rows
 from fleetroll.store.connection import Connection
 from fleetroll.store.devices import Devices
@@ -22,5 +22,6 @@ class Records:
         self.owners: Named[Owner] = Named(connection, "owner", rows.owner)
         self.groups: Named[Group] = Named(connection, "group", rows.group)
         self.metadata_fields: Named[MetadataField] = Named(connection, "metadata_field", rows.metadata_field)
+        self.templates: Named[Template] = Named(connection, "template", rows.template)
         self.timeline = Timeline(connection)
         self.replays = Replays(connection)

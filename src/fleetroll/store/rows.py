@@ -9,17 +9,21 @@ from msgspec import Raw
 from fleetroll.core import documents
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import (
+    Datastream,
     Device,
     Event,
+    EventCode,
     FieldKind,
     Group,
     Key,
     KeyKind,
     MetadataField,
+    Metafield,
     NewDevice,
     NewEvent,
     Organization,
     Owner,
+    Template,
 )
 from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Role
@@ -29,6 +33,9 @@ from fleetroll.store.connection import Row
 _strings: Callable[[str], tuple[str, ...]] = msgspec.json.Decoder(tuple[str, ...]).decode
 _ids: Callable[[str], tuple[int, ...]] = msgspec.json.Decoder(tuple[int, ...]).decode
 _quotas: Callable[[str], dict[str, int]] = msgspec.json.Decoder(dict[str, int]).decode
+_datastreams: Callable[[str], tuple[Datastream, ...]] = msgspec.json.Decoder(tuple[Datastream, ...]).decode
+_event_codes: Callable[[str], tuple[EventCode, ...]] = msgspec.json.Decoder(tuple[EventCode, ...]).decode
+_metafields: Callable[[str], tuple[Metafield, ...]] = msgspec.json.Decoder(tuple[Metafield, ...]).decode
 _STATUS = {status.value: status for status in Status}
 _EMPTY_LIST = "[]"
 
@@ -165,11 +172,20 @@ def metadata_field(row: Row) -> MetadataField:
     return MetadataField(number, org, name, FieldKind(kind), description, bool(required), *times)
 
 
-def named_values(record: Owner | Group | MetadataField) -> dict[str, Any]:
-    return {
-        name: value.value if isinstance(value, FieldKind) else value
-        for name, value in msgspec.structs.asdict(record).items()
-    }
+def template(row: Row) -> Template:
+    streams, events, fields = _datastreams(row[6]), _event_codes(row[7]), _metafields(row[8])
+    number, org, name, description, board, connection = row[:6]
+    return Template(number, org, name, description, board, connection, streams, events, fields, *row[9:])
+
+
+def named_values(record: Owner | Group | MetadataField | Template) -> dict[str, Any]:
+    return {name: _named_value(value) for name, value in msgspec.structs.asdict(record).items()}
+
+
+def _named_value(value: Any) -> Any:
+    if isinstance(value, FieldKind):
+        return value.value
+    return json_text(value) if isinstance(value, tuple) else value
 
 
 def event(row: Row) -> Event:
