@@ -22,6 +22,7 @@ from fleetroll.data_directory import DataDirectory, DirectoryRefused, claim
 from fleetroll.dialects.native.routes import DIALECT as NATIVE
 from fleetroll.dialects.telemetron.routes import DIALECT as TELEMETRON
 from fleetroll.maintenance import Engine, examine, restore
+from fleetroll.pki.x509 import X509
 from fleetroll.service import identity
 from fleetroll.service.bootstrap import first_start
 from fleetroll.service.events import Publisher
@@ -104,9 +105,13 @@ async def _serve(config: Config) -> int:
 async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tuple[Services, sqlite.SqliteStore]]:
     """The services over the directory's store, which is closed at the end."""
     server_key = directory.server_key(config.server_key)
+    pki = X509(tokens.derive(server_key, "authority-keys"))
     store = sqlite.open_store(directory.database, create=directory.fresh)
     try:
-        yield Services(store, now, random_text, server_key, Publisher(store), Keyring(store, server_key), {}), store
+        yield (
+            Services(store, now, random_text, server_key, Publisher(store), Keyring(store, server_key), {}, pki),
+            store,
+        )
     finally:
         await store.close()
 

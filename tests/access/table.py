@@ -10,7 +10,8 @@ from typing import Any
 from msgspec import Struct
 
 from fleetroll.core import names
-from tests.support.principals import Tenant
+from tests.support.enrolling import enrolled
+from tests.support.principals import ACTS_IN, Tenant
 
 MARK = "known-only-to-its-tenant"
 
@@ -99,12 +100,28 @@ ROWS: Mapping[str, Row] = {
     "GET /v1/metadata-fields/{name}": Row("viewer", "metadata_fields:read", 200, 404, "field"),
     "PATCH /v1/metadata-fields/{name}": Row("admin", "metadata_fields:write", 200, 404, "field", {"description": "x"}),
     "DELETE /v1/metadata-fields/{name}": Row("admin", "metadata_fields:write", 204, 404, "field"),
-    # Templates.
-    "POST /v1/templates": Row("admin", "templates:write", 201, 201, body={"name": "$new"}),
-    "GET /v1/templates": Row("viewer", "templates:read", 200, 200, "template"),
-    "GET /v1/templates/{name}": Row("viewer", "templates:read", 200, 404, "template"),
-    "PATCH /v1/templates/{name}": Row("admin", "templates:write", 200, 404, "template", {"description": "x"}),
-    "DELETE /v1/templates/{name}": Row("admin", "templates:write", 204, 404, "template"),
+    # Enrolment. Who may make a DMS decides who may have an identity, so it takes an administrator.
+    "POST /v1/dms": Row("admin", "dms:write", 201, 201, body={"name": "$new"}),
+    "GET /v1/dms": Row("viewer", "dms:read", 200, 200, "dms"),
+    "GET /v1/dms/{name}": Row("viewer", "dms:read", 200, 404, "dms"),
+    "PATCH /v1/dms/{name}": Row("admin", "dms:write", 200, 404, "dms", {"title": "other"}),
+    "DELETE /v1/dms/{name}": Row("admin", "dms:write", 204, 404, "dms"),
+    "POST /v1/authorities": Row("admin", "dms:write", 201, 201, body={"name": "$new"}),
+    "GET /v1/authorities": Row("viewer", "certificates:read", 200, 200, "authority"),
+    "GET /v1/authorities/{name}": Row("viewer", "certificates:read", 200, 404, "authority"),
+    "DELETE /v1/authorities/{name}": Row("admin", "dms:write", 204, 404, "authority"),
+    "GET /v1/authorities/{name}/crl": Row("viewer", "certificates:read", 200, 404, "authority"),
+    "GET /v1/certificates": Row("viewer", "certificates:read", 200, 200, "identity"),
+    "GET /v1/certificates/{serial}": Row("viewer", "certificates:read", 200, 404, "identity"),
+    "POST /v1/certificates/{serial}:revoke": Row(
+        "operator", "certificates:write", 200, 404, "identity", {"reason": "key_compromise"}
+    ),
+    "POST /v1/certificates/{serial}:restore": Row("operator", "certificates:write", 200, 404, "held identity"),
+    "GET /v1/devices/{ident}/identity": Row("viewer", "devices:read", 200, 404, "identity"),
+    "POST /v1/devices/{ident}/identity:bind": Row(
+        "operator", "certificates:write", 200, 404, "identity", {"serial": "$serial"}
+    ),
+    "POST /v1/devices/{ident}/identity:revoke": Row("operator", "certificates:write", 200, 404, "identity", {}),
     # Telemetron. Its reads are POSTs, and what a stranger names is made, reported as missing, or not found.
     "POST /api/ext-v1/device": Row(
         "operator", "devices:write", 200, 200, "device", {"identifier": "$ident", "type": "other"}
@@ -201,18 +218,42 @@ def _field(tenant: Tenant, new: str) -> dict[str, str]:
     return {"name": new}
 
 
-def _template(tenant: Tenant, new: str) -> dict[str, str]:
-    body = {"name": new, "description": MARK, "datastreams": [{"pin": "v1", "label": MARK}]}
-    tenant.make("/v1/templates", body)
-    return {"name": new}
-
-
 def _customer(tenant: Tenant, new: str) -> dict[str, str]:
     owner = tenant.make("/v1/owners", {"ref": f"{new}@example.com", "name": MARK})
     return {"id": names.prefixed("cus_", owner["id"]), "email": owner["ref"]}
 
 
+def _authority(tenant: Tenant, new: str) -> dict[str, str]:
+    _dms(tenant, f"{new}-dms")  # an authority says nothing that could be marked
+    tenant.make("/v1/authorities", {"name": new})
+    return {"name": new}
+
+
+def _dms(tenant: Tenant, new: str) -> dict[str, str]:
+    tenant.make("/v1/dms", {"name": new, "title": MARK, "settings": {"admission": {"proof": "NO_AUTH"}}})
+    return {"name": new}
+
+
+def _identity(tenant: Tenant, new: str) -> dict[str, str]:
+    """A device that has enrolled. Its tenant's DMS is called after it."""
+    dms = _dms(tenant, f"{new}-dms")["name"]
+    label = dms if tenant.path == "self" else f"{tenant.path}~{dms}"
+    serial = enrolled(tenant.app, label, new)
+    tenant.app.request("PATCH", f"/v1/devices/{new}", {"name": MARK}, headers={ACTS_IN: tenant.path})
+    return {"ident": new, "serial": serial}
+
+
+def _held_identity(tenant: Tenant, new: str) -> dict[str, str]:
+    parts = _identity(tenant, new)
+    tenant.make(f"/v1/certificates/{parts['serial']}:revoke", {"reason": "certificate_hold"})
+    return parts
+
+
 _SAMPLES = {
+    "authority": _authority,
+    "dms": _dms,
+    "identity": _identity,
+    "held identity": _held_identity,
     "nothing": lambda _tenant, _new: {},
     "device": _device,
     "organization": _organization,
@@ -220,6 +261,5 @@ _SAMPLES = {
     "owner": _owner,
     "group": _group,
     "field": _field,
-    "template": _template,
     "customer": _customer,
 }

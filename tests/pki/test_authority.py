@@ -9,10 +9,10 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from fleetroll.core import limits
-from fleetroll.core.certificates import KeyKind, KeyType, Reason
+from fleetroll.core.certificates import KeyKind, KeyType, Reason, Revocation
 from fleetroll.core.faults import Fault
 from fleetroll.pki import keys, requests
-from fleetroll.pki.port import Issued, Request, Revoked, Signer, Terms
+from fleetroll.pki.port import Issued, Request, Signer, Terms
 from fleetroll.pki.x509 import X509
 
 SECOND, DAY = 1_000_000, 86_400 * 1_000_000
@@ -74,7 +74,7 @@ def test_a_device_certificate_is_for_clients_and_for_its_time_alone(signer: Sign
 @needs_openssl
 def test_a_revoked_certificate_is_on_the_list_and_no_other(signer: Signer, tmp_path: Path) -> None:
     good, bad = PKI.issue(signer, request(), TERMS), PKI.issue(signer, request("pump-2"), TERMS)
-    revoked = [Revoked(bad.serial, NOW, Reason.KEY_COMPROMISE)]
+    revoked = [Revocation(1, bad.serial, NOW, Reason.KEY_COMPROMISE)]
     listed = pem("crl", PKI.revocation_list(signer, revoked, 7, NOW, NOW + 2 * DAY), tmp_path / "crl.pem")
     options = ("-crl_check", "-CRLfile", str(listed))
     assert verify(tmp_path, signer, good.der, *options) == "OK"
@@ -103,7 +103,7 @@ def test_the_server_gets_a_certificate_for_its_names(signer: Signer, tmp_path: P
 
 
 def test_revocation_lists_of_many_are_made_at_once(signer: Signer) -> None:
-    many = [Revoked(f"{number:032x}", NOW, Reason.SUPERSEDED) for number in range(1, 2_001)]
+    many = [Revocation(number, f"{number:032x}", NOW, Reason.SUPERSEDED) for number in range(1, 2_001)]
     found = x509.load_der_x509_crl(PKI.revocation_list(signer, many, 1, NOW, NOW + DAY))
     assert len(found) == 2_000
     assert found.is_signature_valid(x509.load_der_x509_certificate(signer.certificate).public_key())  # type: ignore[arg-type]

@@ -5,22 +5,26 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from fleetroll.core.model import (
-    Datastream,
-    DatastreamKind,
-    Event,
-    EventCode,
-    EventKind,
-    FieldKind,
-    KeyKind,
-    Metafield,
-    MetafieldKind,
-    NewEvent,
-    Organization,
-)
+from fleetroll.core.certificates import Certificate, KeyType, Reason, Revocation, Tally
+from fleetroll.core.certificates import KeyKind as PublicKeyKind
+from fleetroll.core.dms import Admission, Distribution, Profile, Proof, Registration, Renewal, Settings
+from fleetroll.core.identity import Windows
+from fleetroll.core.model import Event, FieldKind, KeyKind, NewEvent, Organization
 from fleetroll.core.policy import Role
 from fleetroll.store.port import Identity, Records, Replay, Store
-from tests.support.stores import NOW, document, event, group, key, metadata_field, organization, owner, template
+from tests.support.stores import (
+    NOW,
+    authority,
+    certificate,
+    dms,
+    document,
+    event,
+    group,
+    key,
+    metadata_field,
+    organization,
+    owner,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -68,17 +72,6 @@ async def test_children_come_by_slug_in_byte_order(store: Store, root: Organizat
     assert everything == ["9", "B", "_", "a", "a-1", "aa", "b"]
     assert [one.slug for one in await store.scan.organizations.children(root.id, "B", 3)] == ["_", "a", "a-1"]
     assert await store.scan.organizations.children(root.id, "b", 3) == []
-
-
-async def test_everything_below_an_organization_comes_with_it_by_number(store: Store, root: Organization) -> None:
-    one = await below(store, root, "b")
-    other = await below(store, root, "a")
-    nested = await below(store, one, "c")
-    deepest = await below(store, nested, "a")
-    assert await store.scan.organizations.below(root.id) == [root, one, other, nested, deepest]
-    assert await store.scan.organizations.below(one.id) == [one, nested, deepest]
-    assert await store.scan.organizations.below(deepest.id) == [deepest]
-    assert await store.scan.organizations.below(deepest.id + 1) == []
 
 
 async def test_an_organization_is_replaced_over_the_revision_before(store: Store, root: Organization) -> None:
@@ -170,23 +163,29 @@ async def test_keys_come_by_id(store: Store, org: int, elsewhere: int) -> None:
 
 # --- named records ---------------------------------------------------------------------------------------------------
 
+SETTINGS = Settings(
+    authority="other",
+    admission=Admission(Proof.NONE, ("a", "b"), allow_expired=True),
+    registration=Registration.PRE_REGISTRATION,
+    replaceable=True,
+    profile=Profile(("t",), document('{"m":1.50}'), document('{"lamassu":{"icon":"i"}}')),
+    renewal=Renewal(("c",), True, False, 5),
+    windows=Windows(3, 2),
+    distribution=Distribution(False, ("d",)),
+    keygen=PublicKeyKind(KeyType.RSA, 3072),
+    lifetime=7,
+    with_names=True,
+)
 NAMED = {
     "owners": (owner, "ref", {"name": "Ann Ω", "phone": "+1 555", "address": "1 Road\nTown"}),
     "groups": (group, "name", {"description": "those in use", "filter": 'tags:"x y"'}),
     "metadata_fields": (metadata_field, "name", {"kind": FieldKind.INTEGER, "description": "d", "required": True}),
-    "templates": (
-        template,
+    "dms": (
+        dms,
         "name",
-        {
-            "description": "d",
-            "board": "ESP32",
-            "connection": "WI_FI",
-            "datastreams": (Datastream(1, "v1", DatastreamKind.ENUM, "mode", "Mode", "u", "U", -1.5, 2.0, "x"),),
-            "events": (EventCode(2, "hot", "Hot", EventKind.CRITICAL, "é", 3),),
-            "metafields": (Metafield(3, "f", MetafieldKind.LIST, "d", "h", "i", True, True, ("a",), (4,), "a"),),
-            "last_part": 3,
-        },
+        {"title": "Line Ω", "settings": SETTINGS, "metadata": document('{"a":1}'), "extras": document('{"b":[]}')},
     ),
+    "authorities": (authority, "name", {}),
 }
 
 
@@ -258,6 +257,112 @@ async def test_named_records_come_by_name_in_byte_order(store: Store, org: int, 
     assert [getattr(one, label) for one in await verbs(store.scan).page(org, "", 100)] == ordered
     assert [getattr(one, label) for one in await verbs(store.scan).page(org, ordered[3], 3)] == ordered[4:7]
     assert await verbs(store.scan).page(org, ordered[-1], 3) == []
+
+
+# --- certificates ----------------------------------------------------------------------------------------------------
+
+
+async def issued(store: Store, *new: Certificate) -> list[Certificate]:
+    async def work(records: Records) -> list[Certificate]:
+        return [await records.certificates.insert(one) for one in new]
+
+    return await store.write(work)
+
+
+async def test_an_authority_keeps_what_it_signs_with(store: Store, org: int) -> None:
+    made = await store.write(lambda records: records.authorities.insert(authority(org, "a")))
+    foreign = await store.write(lambda records: records.authorities.insert(authority(org, "b", sealed_key=None)))
+    assert made is not None
+    assert foreign is not None
+    now = structs.replace(made, name="c", certificate=b"other", sealed_key=None, not_after=NOW + 9, revision=2)
+    assert await store.write(lambda records: records.authorities.replace(now))
+    assert await store.read.authorities.get(org, "c") == structs.replace(made, name="c", revision=2)
+    assert await store.read.authorities.by_id(org, foreign.id) == foreign
+
+
+async def test_authorities_of_everybody_are_known(store: Store, org: int, elsewhere: int) -> None:
+    for number, place in enumerate((org, elsewhere, org)):
+        new = authority(place, f"ca-{number}", certificate=b"%d" % number)
+        await store.write(lambda records, new=new: records.authorities.insert(new))
+    first, second, third = await store.scan.authorities.everywhere(0, 10)
+    assert [first[1], second[1], third[1]] == [b"0", b"1", b"2"]
+    assert await store.scan.authorities.everywhere(first[0], 1) == [second]
+
+
+async def test_a_certificate_is_found_by_its_serial_number(store: Store, org: int, elsewhere: int) -> None:
+    new = certificate(org, "0a", device=5, dms="line")
+    (made,) = await issued(store, new)
+    assert made == structs.replace(new, id=made.id)
+    assert await store.read.certificates.get(org, "0a") == made
+    assert await store.read.certificates.get(elsewhere, "0a") is None
+    assert await store.read.certificates.get(org, "0A") is None
+    (other,) = await issued(store, certificate(elsewhere, "0a"))
+    assert other.id != made.id
+
+
+async def test_certificates_come_by_number(store: Store, org: int, elsewhere: int) -> None:
+    owners = [(org, 1, 7), (org, 2, 7), (elsewhere, 1, 7), (org, 1, None), (org, 1, 8)]
+    new = [
+        certificate(place, f"{number:02x}", authority=by, device=device)
+        for number, (place, by, device) in enumerate(owners)
+    ]
+    a, b, _, d, e = await issued(store, *new)
+    certificates = store.scan.certificates
+    assert await certificates.page(org, 0, 10) == [a, b, d, e]
+    assert await certificates.page(org, a.id, 2) == [b, d]
+    assert await certificates.of_authority(org, 1, 0, 10) == [a, d, e]
+    assert await certificates.of_authority(org, 1, a.id, 1) == [d]
+    assert await certificates.of_device(org, 7, 0, 10) == [a, b]
+    assert await certificates.of_device(org, 7, a.id, 10) == [b]
+    await store.write(lambda records: records.certificates.forget(org, 1))
+    assert await certificates.page(org, 0, 10) == [b]
+    assert len(await certificates.page(elsewhere, 0, 10)) == 1
+
+
+async def test_a_certificate_is_revoked_once_and_by_its_own_organization(
+    store: Store, org: int, elsewhere: int
+) -> None:
+    (made,) = await issued(store, certificate(org, "0a"))
+
+    async def revoke(place: int, serial: str, at: int) -> bool:
+        return await store.write(lambda records: records.certificates.revoke(place, serial, at, Reason.KEY_COMPROMISE))
+
+    assert not await revoke(elsewhere, "0a", NOW + 1)
+    assert not await revoke(org, "0b", NOW + 1)
+    assert await revoke(org, "0a", NOW + 2)
+    assert not await revoke(org, "0a", NOW + 3)
+    found = await store.read.certificates.get(org, "0a")
+    assert found == structs.replace(made, revoked_at=NOW + 2, reason=Reason.KEY_COMPROMISE)
+    assert not await store.write(lambda records: records.certificates.restore(org, "0a"))
+
+
+async def test_a_certificate_comes_back_from_hold_alone(store: Store, org: int, elsewhere: int) -> None:
+    (made,) = await issued(store, certificate(org, "0a"))
+    hold = Reason.CERTIFICATE_HOLD
+    assert not await store.write(lambda records: records.certificates.restore(org, "0a"))
+    assert await store.write(lambda records: records.certificates.revoke(org, "0a", NOW, hold))
+    assert not await store.write(lambda records: records.certificates.restore(elsewhere, "0a"))
+    assert await store.write(lambda records: records.certificates.restore(org, "0a"))
+    assert await store.read.certificates.get(org, "0a") == made
+
+
+async def test_what_an_authority_revoked_is_listed_until_it_expires(store: Store, org: int, elsewhere: int) -> None:
+    places = [(org, 1, NOW + 9), (org, 1, NOW + 5), (org, 2, NOW + 9), (elsewhere, 1, NOW + 9), (org, 1, NOW + 9)]
+    new = [
+        certificate(place, f"{number:02x}", authority=by, not_after=ends)
+        for number, (place, by, ends) in enumerate(places)
+    ]
+    made = await issued(store, *new, certificate(org, "99", not_after=NOW + 9))
+    for one in made[:-1]:
+        await store.write(
+            lambda records, one=one: records.certificates.revoke(one.org, one.serial, NOW + 1, Reason.SUPERSEDED)
+        )
+    found = await store.scan.certificates.revoked(org, 1, NOW + 5, 0, 10)
+    assert found == [Revocation(one.id, one.serial, NOW + 1, Reason.SUPERSEDED) for one in (made[0], made[4])]
+    assert await store.scan.certificates.revoked(org, 1, NOW + 5, made[0].id, 10) == found[1:]
+    assert len(await store.scan.certificates.revoked(org, 1, NOW, 0, 2)) == 2
+    assert await store.scan.certificates.counts(org, NOW + 9) == {1: Tally(4, 3, 1), 2: Tally(1, 1, 0)}
+    assert await store.scan.certificates.counts(elsewhere, NOW) == {1: Tally(1, 1, 0)}
 
 
 # --- timeline --------------------------------------------------------------------------------------------------------

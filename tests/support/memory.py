@@ -13,6 +13,8 @@ import msgspec
 from msgspec import Struct, field, structs
 
 from fleetroll.core import limits
+from fleetroll.core.certificates import Authority, Certificate, Reason, Revocation, Tally
+from fleetroll.core.dms import Dms
 from fleetroll.core.faults import conflict
 from fleetroll.core.fields import canonical, reader, sort_value
 from fleetroll.core.lifecycle import Status
@@ -28,7 +30,6 @@ from fleetroll.core.model import (
     NewEvent,
     Organization,
     Owner,
-    Template,
 )
 from fleetroll.core.names import identity_key
 from fleetroll.core.query import Filter, Page, Sort, matches
@@ -55,7 +56,9 @@ class Tables(Struct):
     owners: dict[int, Owner] = field(default_factory=dict)
     groups: dict[int, Group] = field(default_factory=dict)
     metadata_fields: dict[int, MetadataField] = field(default_factory=dict)
-    templates: dict[int, Template] = field(default_factory=dict)
+    dms: dict[int, Dms] = field(default_factory=dict)
+    authorities: dict[int, Authority] = field(default_factory=dict)
+    certificates: dict[int, Certificate] = field(default_factory=dict)
     timeline: dict[int, Event] = field(default_factory=dict)
     usage: dict[int, dict[str, int]] = field(default_factory=dict)
     replays: dict[str, Replay] = field(default_factory=dict)
@@ -87,9 +90,6 @@ class Organizations:
     async def children(self, org: int, after: str, limit: int) -> list[Organization]:
         found = sorted(self._below(org), key=lambda one: one.slug)
         return [one for one in found if one.slug > after][:limit]
-
-    async def below(self, org: int) -> list[Organization]:
-        return [one for _, one in sorted(self._tables.organizations.items()) if org in one.lineage]
 
     async def insert(self, new: Organization) -> Organization | None:
         if any(one.parent == new.parent and one.slug == new.slug for one in self._tables.organizations.values()):
@@ -340,6 +340,83 @@ def _tenant(record: Any) -> int | None:
     return None if isinstance(record, Organization) else record.org
 
 
+class Authorities(Named[Authority]):
+    async def replace(self, changed: Authority) -> bool:
+        known = self._records.get(changed.id)
+        if known is None:
+            return False
+        signs = ("serial", "certificate", "sealed_key", "not_before", "not_after")
+        kept = {name: getattr(known, name) for name in signs}
+        return _replace(self._records, structs.replace(changed, **kept))
+
+    async def everywhere(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        found = sorted((one.id, one.certificate) for one in self._records.values())
+        return [one for one in found if one[0] > after][:limit]
+
+
+class Certificates:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def get(self, org: int, serial: str) -> Certificate | None:
+        return next((one for one in self._of(org) if one.serial == serial), None)
+
+    async def page(self, org: int, after: int, limit: int) -> list[Certificate]:
+        return [one for one in self._of(org) if one.id > after][:limit]
+
+    async def of_authority(self, org: int, authority: int, after: int, limit: int) -> list[Certificate]:
+        return [one for one in self._of(org) if one.authority == authority and one.id > after][:limit]
+
+    async def of_device(self, org: int, device: int, after: int, limit: int) -> list[Certificate]:
+        return [one for one in self._of(org) if one.device == device and one.id > after][:limit]
+
+    async def insert(self, new: Certificate) -> Certificate:
+        assert await self.get(new.org, new.serial) is None
+        return self._put(structs.replace(new, id=self._tables.number("certificates")))
+
+    async def revoke(self, org: int, serial: str, at: Instant, reason: Reason) -> bool:
+        found = await self.get(org, serial)
+        if found is None or found.revoked_at is not None:
+            return False
+        return bool(self._put(structs.replace(found, revoked_at=at, reason=reason)))
+
+    async def restore(self, org: int, serial: str) -> bool:
+        found = await self.get(org, serial)
+        if found is None or found.reason is not Reason.CERTIFICATE_HOLD:
+            return False
+        return bool(self._put(structs.replace(found, revoked_at=None, reason=None)))
+
+    async def revoked(self, org: int, authority: int, at: Instant, after: int, limit: int) -> list[Revocation]:
+        found = [one for one in await self.of_authority(org, authority, after, 1 << 62) if one.not_after > at]
+        return [
+            Revocation(one.id, one.serial, one.revoked_at, one.reason)
+            for one in found
+            if one.revoked_at is not None and one.reason is not None
+        ][:limit]
+
+    async def counts(self, org: int, at: Instant) -> dict[int, Tally]:
+        found: dict[int, list[Certificate]] = {}
+        for one in self._of(org):
+            found.setdefault(one.authority, []).append(one)
+        return {authority: _tallied(issued, at) for authority, issued in found.items()}
+
+    async def forget(self, org: int, authority: int) -> None:
+        for one in await self.of_authority(org, authority, 0, 1 << 62):
+            del self._tables.certificates[one.id]
+
+    def _of(self, org: int) -> list[Certificate]:
+        return [one for _, one in sorted(self._tables.certificates.items()) if one.org == org]
+
+    def _put(self, certificate: Certificate) -> Certificate:
+        self._tables.certificates[certificate.id] = certificate
+        return certificate
+
+
+def _tallied(issued: list[Certificate], at: Instant) -> Tally:
+    good = [one for one in issued if one.revoked_at is None]
+    return Tally(len(issued), len(issued) - len(good), sum(one.not_after <= at for one in good))
+
+
 class Timeline:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -421,7 +498,9 @@ class Records:
         self.owners: Named[Owner] = Named(tables, "owners", "ref")
         self.groups: Named[Group] = Named(tables, "groups", "name")
         self.metadata_fields: Named[MetadataField] = Named(tables, "metadata_fields", "name")
-        self.templates: Named[Template] = Named(tables, "templates", "name")
+        self.dms: Named[Dms] = Named(tables, "dms", "name")
+        self.authorities = Authorities(tables, "authorities", "name")
+        self.certificates = Certificates(tables)
         self.timeline = Timeline(tables)
         self.usage = Usage(tables)
         self.replays = Replays(tables)

@@ -6,6 +6,9 @@ from typing import Any
 
 from msgspec import Raw, structs
 
+from fleetroll.core.certificates import Authority, Certificate
+from fleetroll.core.dms import Dms, Settings
+from fleetroll.core.documents import EMPTY
 from fleetroll.core.model import (
     Device,
     FieldKind,
@@ -17,7 +20,6 @@ from fleetroll.core.model import (
     NewEvent,
     Organization,
     Owner,
-    Template,
 )
 from fleetroll.core.policy import Role
 from fleetroll.store import sqlite
@@ -78,8 +80,18 @@ def metadata_field(org: int, name: str, **members: Any) -> MetadataField:
     return structs.replace(MetadataField(0, org, name, FieldKind.STRING, None, False, NOW, NOW, 1), **members)
 
 
-def template(org: int, name: str, **members: Any) -> Template:
-    return structs.replace(Template(0, org, name, None, None, None, (), (), (), 0, NOW, NOW, 1), **members)
+def dms(org: int, name: str, **members: Any) -> Dms:
+    return structs.replace(Dms(0, org, name, name.title(), Settings(), EMPTY, EMPTY, NOW, NOW, 1), **members)
+
+
+def authority(org: int, name: str, **members: Any) -> Authority:
+    new = Authority(0, org, name, "0a", b"\x30\x00", b"sealed \xff", NOW, NOW + 1, NOW, NOW, 1)
+    return structs.replace(new, **members)
+
+
+def certificate(org: int, serial: str, **members: Any) -> Certificate:
+    new = Certificate(0, org, serial, 1, None, None, "pump-1", b"\x30\xff\x00", NOW, NOW + 100, NOW)
+    return structs.replace(new, **members)
 
 
 def event(org: int, subject_id: int, **members: Any) -> NewEvent:

@@ -9,7 +9,7 @@ from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.policy import Action, Role
 
 V, O, A = Role.VIEWER, Role.OPERATOR, Role.ADMIN  # noqa: E741  # a column of the table below
-OWN = {"devices:check_in": Role.PROJECT, "device:self": Role.DEVICE}
+OWN = {"devices:check_in": Role.PROJECT, "device:self": Role.DEVICE, "dms:enrol": Role.ENROLLEE}
 
 # Written out a second time, so that a row changed by accident disagrees with something.
 LEAST = {
@@ -22,13 +22,15 @@ LEAST = {
     "groups:write": O,
     "metadata_fields:read": V,
     "metadata_fields:write": A,
-    "templates:read": V,
-    "templates:write": A,
     "timeline:read": V,
     "organizations:read": V,
     "organizations:write": A,
     "keys:read": A,
     "keys:write": A,
+    "dms:read": V,
+    "dms:write": A,
+    "certificates:read": V,
+    "certificates:write": O,
     "server:backup": A,
 }
 RANK = [V, O, A]

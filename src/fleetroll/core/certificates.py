@@ -48,6 +48,14 @@ class State(enum.Enum):
     REVOKED = "REVOKED"
 
 
+class Tally(Struct, frozen=True):
+    """How many certificates an authority has issued, and how many of them were revoked or have expired unrevoked."""
+
+    issued: int
+    revoked: int
+    expired: int
+
+
 class Authority(Struct, frozen=True):
     """A certificate authority. Without `sealed_key` it is somebody else's: it vouches for clients and signs nothing."""
 
@@ -64,15 +72,25 @@ class Authority(Struct, frozen=True):
     revision: int
 
 
+class Revocation(Struct, frozen=True):
+    """A revoked certificate, as its authority's list has it. `id` is the certificate's."""
+
+    id: int
+    serial: str
+    at: Instant
+    reason: Reason
+
+
 class Certificate(Struct, frozen=True):
-    """A certificate of a device. `dms` is the one that had it enrolled; `bound` tells one in a device's slot."""
+    """A certificate that one of our authorities issued, for a device and through a DMS where there were any."""
 
     id: int
     org: int
     serial: str
     authority: int
-    ident: str
+    device: int | None
     dms: str | None
+    common_name: str
     der: bytes
     not_before: Instant
     not_after: Instant

@@ -68,14 +68,6 @@ MAX_REPLAY = 256 << 10
 MIN_PRESET_KEY = 32
 MAX_CREDENTIAL = 1024
 
-# Templates.
-MAX_DATASTREAMS = 256
-MAX_EVENT_CODES = 256
-MAX_METAFIELDS = 256
-MAX_OPTIONS = 256
-MAX_TEMPLATE_SWEEP = 10_000  # devices that a change of a template's datastreams may reach
-EVENTS_PER_DAY = 100  # of one device and one code, unless the code has its own
-
 # Quotas of one organization, unless it has its own.
 DEFAULT_QUOTAS = {
     "devices": 10_000_000,
@@ -84,7 +76,8 @@ DEFAULT_QUOTAS = {
     "owners": 1_000_000,
     "groups": 1_000,
     "metadata_fields": 500,
-    "templates": 10_000,
+    "dms": 1_000,
+    "authorities": 100,
 }
 
 # Server-sent events.
@@ -99,6 +92,7 @@ MAX_SUBJECT_PARTS = 16
 MAX_SUBJECT_TEXT = 256
 MAX_ALTERNATIVE_NAMES = 16
 MAX_AUTHORITY_NAME = 64
+MAX_AUTHORITIES_PER_DMS = 16
 MAX_SLOT_EVENTS = 100
 MAX_SLOT_VERSIONS = 100
 

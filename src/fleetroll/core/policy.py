@@ -13,7 +13,8 @@ from fleetroll.core.faults import Fault, Kind, invalid
 class Role(enum.Enum):
     """Of an API key's roles each includes the ones before it.
 
-    A project key lets any device of one organization report; a device's own credential reaches that device alone.
+    A project key lets any device of one organization report; a device's own credential reaches that device alone. An
+    enrollee is anybody at a DMS, which asks for a proof of its own.
     """
 
     __hash__ = object.__hash__  # members are singletons; Enum's own hash is a Python call, taken at every request
@@ -23,6 +24,7 @@ class Role(enum.Enum):
     ADMIN = "admin"
     PROJECT = "project"
     DEVICE = "device"
+    ENROLLEE = "enrollee"
 
 
 class Action(enum.Enum):
@@ -39,16 +41,19 @@ class Action(enum.Enum):
     GROUPS_WRITE = "groups:write"
     FIELDS_READ = "metadata_fields:read"
     FIELDS_WRITE = "metadata_fields:write"
-    TEMPLATES_READ = "templates:read"
-    TEMPLATES_WRITE = "templates:write"
     TIMELINE_READ = "timeline:read"
     ORGANIZATIONS_READ = "organizations:read"
     ORGANIZATIONS_WRITE = "organizations:write"
     KEYS_READ = "keys:read"
     KEYS_WRITE = "keys:write"
+    DMS_READ = "dms:read"
+    DMS_WRITE = "dms:write"
+    CERTIFICATES_READ = "certificates:read"
+    CERTIFICATES_WRITE = "certificates:write"
     SERVER_BACKUP = "server:backup"
     CHECK_IN = "devices:check_in"
     SELF = "device:self"
+    ENROL = "dms:enrol"
 
 
 MINIMUM_ROLE: dict[Action, Role] = {
@@ -61,19 +66,22 @@ MINIMUM_ROLE: dict[Action, Role] = {
     Action.GROUPS_WRITE: Role.OPERATOR,
     Action.FIELDS_READ: Role.VIEWER,
     Action.FIELDS_WRITE: Role.ADMIN,
-    Action.TEMPLATES_READ: Role.VIEWER,
-    Action.TEMPLATES_WRITE: Role.ADMIN,
     Action.TIMELINE_READ: Role.VIEWER,
     Action.ORGANIZATIONS_READ: Role.VIEWER,
     Action.ORGANIZATIONS_WRITE: Role.ADMIN,
     Action.KEYS_READ: Role.ADMIN,
     Action.KEYS_WRITE: Role.ADMIN,
+    Action.DMS_READ: Role.VIEWER,
+    Action.DMS_WRITE: Role.ADMIN,
+    Action.CERTIFICATES_READ: Role.VIEWER,
+    Action.CERTIFICATES_WRITE: Role.OPERATOR,
     Action.SERVER_BACKUP: Role.ADMIN,
 }
 
 OWN_ACTIONS: dict[Role, frozenset[Action]] = {
     Role.PROJECT: frozenset({Action.CHECK_IN}),
     Role.DEVICE: frozenset({Action.SELF}),
+    Role.ENROLLEE: frozenset({Action.ENROL}),
 }
 """What the credentials of projects and devices are for; no API key has any of it."""
 

@@ -13,6 +13,7 @@ class Issuer(enum.Enum):
     KEY = "key"  # an API key, or what was issued for one
     PROJECT = "project"  # an organization, by its project key
     DEVICE = "device"  # a device, by its derived token
+    ENROLLEE = "enrollee"  # nobody yet: the text is the label of the DMS that they are at
 
 
 class Presented(Struct, frozen=True, gc=False):

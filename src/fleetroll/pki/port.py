@@ -9,7 +9,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from fleetroll.core.certificates import KeyKind, Reason
+from fleetroll.core.certificates import KeyKind, Revocation
 from fleetroll.core.model import Instant
 
 
@@ -72,14 +72,6 @@ class Signer(Struct, frozen=True):
     context: str
 
 
-class Revoked(Struct, frozen=True):
-    """An entry of a revocation list."""
-
-    serial: str
-    at: Instant
-    reason: Reason
-
-
 class Pki(Protocol):
     """Everything about X.509."""
 
@@ -102,7 +94,7 @@ class Pki(Protocol):
         """Whether `authority` is the issuer of `certificate` and has signed it. Time is not looked at."""
 
     def revocation_list(
-        self, signer: Signer, revoked: Sequence[Revoked], number: int, at: Instant, until: Instant
+        self, signer: Signer, revoked: Sequence[Revocation], number: int, at: Instant, until: Instant
     ) -> bytes:
         """A CRL in DER, signed."""
 

@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fleetroll.core import limits
-from fleetroll.core.certificates import KeyKind
+from fleetroll.core.certificates import KeyKind, Revocation
 from fleetroll.core.faults import Fault, invalid
 from fleetroll.core.model import Instant
 from fleetroll.pki import keys, names, requests
-from fleetroll.pki.port import Description, Issued, Request, Revoked, Signer, Terms
+from fleetroll.pki.port import Description, Issued, Request, Signer, Terms
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SERIAL_BYTES = 16
@@ -105,7 +105,7 @@ class X509:
         return True
 
     def revocation_list(
-        self, signer: Signer, revoked: Sequence[Revoked], number: int, at: Instant, until: Instant
+        self, signer: Signer, revoked: Sequence[Revocation], number: int, at: Instant, until: Instant
     ) -> bytes:
         key = self._vault.open(signer.sealed_key, signer.context)
         # Given to the constructor: added one by one, each entry would copy all that are before it.
@@ -232,7 +232,7 @@ def _host(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def _entry(revoked: Revoked) -> x509.RevokedCertificate:
+def _entry(revoked: Revocation) -> x509.RevokedCertificate:
     builder = x509.RevokedCertificateBuilder(int(revoked.serial, 16), _moment(revoked.at))
     if revoked.reason.value:
         builder = builder.add_extension(x509.CRLReason(_REASONS[revoked.reason.value]), critical=False)

@@ -2,11 +2,10 @@
 
 from fleetroll.core import tokens
 from fleetroll.core.model import Key, KeyKind, NewEvent, Organization
+from fleetroll.core.names import ROOT
 from fleetroll.core.policy import Role
 from fleetroll.service.operations import Services
 from fleetroll.store.port import Records
-
-ROOT = "default"
 
 
 async def first_start(services: Services, preset: str | None) -> str:

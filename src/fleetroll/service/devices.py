@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, Struct, structs
 
 from fleetroll.core import documents, identity, limits
+from fleetroll.core.certificates import Reason
 from fleetroll.core.faults import Fault, conflict, invalid, not_found, stale
 from fleetroll.core.fields import sort_value
 from fleetroll.core.guards import UNGUARDED, Guard
@@ -14,7 +15,7 @@ from fleetroll.core.lifecycle import Step, advance
 from fleetroll.core.model import CHANGEABLE, Counts, Device, DeviceChange, NewDevice
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, Page, Sort
-from fleetroll.service import metadata_fields, owners, templates, timeline
+from fleetroll.service import certificates, metadata_fields, owners, timeline
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.organizations import descend
 from fleetroll.service.quotas import take
@@ -148,10 +149,8 @@ async def transfer(call: Call, wanted: Transfer) -> Device:
 async def _move(call: Call, was: Device, there: Call) -> Device:
     await metadata_fields.check(there, was.metadata)
     await owners.ensure(there, was.owners)
-    # A cohort and a registration authority are their organization's own; a template may serve this one too.
-    kept = await templates.carried(call, there, was)
-    moved = {"org": there.org, "cohort": None, "dms": None, "updated_at": max(call.at, was.updated_at)}
-    now = structs.replace(was, **moved, **kept, revision=was.revision + 1)
+    was = await _leave(call, was)
+    now = structs.replace(was, org=there.org, revision=was.revision + 1, updated_at=max(call.at, was.updated_at))
     if await call.records.devices.get(there.org, was.ident):
         raise taken()
     if not await call.records.devices.move(was, now):
@@ -166,6 +165,26 @@ async def _move(call: Call, was: Device, there: Call) -> Device:
     return now
 
 
+async def _leave(call: Call, device: Device) -> Device:
+    """The device without what binds it to its organization: its DMS, and certificates of authorities here."""
+    if device.dms is None and device.identity is None:
+        return device
+    await _withdraw(call, device, Reason.AFFILIATION_CHANGED)
+    left = DeviceChange(dms=None)
+    if device.identity is not None:
+        slot = identity.revoke(identity.read(device.identity), call.at)
+        left = structs.replace(identity.change(device, slot, call.at), dms=None)
+    return await change(call, device, left)
+
+
+async def _withdraw(call: Call, device: Device, reason: Reason) -> None:
+    """Revoke the certificate in the device's slot, if it is one of ours and still good."""
+    if device.identity is not None:
+        slot = identity.settled(identity.read(device.identity), call.at)
+        if slot.status not in identity.ENDED:
+            await certificates.withdraw(call, slot.active, reason)
+
+
 @operation(Action.DEVICES_DELETE, Effect.WRITE)
 async def delete(call: Call, wanted: Named) -> None:
     await remove(call, await find(call, wanted.ident, wanted.guard))
@@ -176,6 +195,7 @@ async def retire(call: Call, device: Device) -> Device:
     status = advance(device.status, Step.DECOMMISSION)
     if device.identity is None:
         return await change(call, device, DeviceChange(status=status), DECOMMISSIONED)
+    await _withdraw(call, device, Reason.CESSATION_OF_OPERATION)
     slot = identity.write(identity.retire(identity.read(device.identity), call.at))
     return await change(call, device, DeviceChange(status=status, identity=slot, identity_due=None), DECOMMISSIONED)
 
@@ -200,7 +220,6 @@ def new_device(wanted: Put) -> NewDevice:
 
 async def insert(call: Call, new: NewDevice) -> Device:
     """Store a device, the owners it names and its first event. Raises Fault conflict `ident_taken`."""
-    new = await templates.adopt(call, new)
     await metadata_fields.check(call, new.metadata)
     await owners.ensure(call, new.owners)
     device = await call.records.devices.insert(call.org, new, call.at)
@@ -218,16 +237,11 @@ async def change(call: Call, was: Device, wanted: DeviceChange, type: str = UPDA
         for name in CHANGEABLE
         if (value := getattr(wanted, name)) is not UNSET and differs(getattr(was, name), value)
     }
-    given = await templates.readopt(call, was, given)
-    return await _write(call, was, given, type) if given else was
+    return await rewrite(call, was, given, type) if given else was
 
 
 async def rewrite(call: Call, was: Device, given: dict[str, Any], type: str = UPDATED) -> Device:
     """Write these members, whether they differ or not, with an event."""
-    return await _write(call, was, await templates.readopt(call, was, given), type)
-
-
-async def _write(call: Call, was: Device, given: dict[str, Any], type: str) -> Device:
     at = max(call.at, was.updated_at)
     members = dict(given)
     if "metadata" in given:
@@ -249,6 +263,7 @@ def difference(was: Device, now: Device, given: Collection[str]) -> dict[str, An
 
 async def remove(call: Call, device: Device) -> None:
     """Delete a device and its history; only the fact of its deletion stays in the timeline."""
+    await _withdraw(call, device, Reason.CESSATION_OF_OPERATION)
     if not await call.records.devices.delete(device):
         raise stale()
     await call.records.timeline.forget(call.org, "device", device.id)

@@ -8,12 +8,13 @@ import msgspec
 from msgspec import Struct
 
 from fleetroll.core import identity, limits
+from fleetroll.core.certificates import Reason
 from fleetroll.core.faults import not_found
 from fleetroll.core.identity import Occasion, Slot, Windows
-from fleetroll.core.lifecycle import Step, advance
+from fleetroll.core.lifecycle import Status, Step, advance
 from fleetroll.core.model import Device, Instant, NewEvent
 from fleetroll.core.policy import Action
-from fleetroll.service import devices
+from fleetroll.service import certificates, devices
 from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.store.port import Records
 
@@ -42,7 +43,11 @@ async def replace(call: Call, wanted: Written) -> Device:
     """Fill a device's slot by hand, as a whole. Raises Fault conflict `status_forbids` for a decommissioned device."""
     device = await devices.find(call, wanted.ident)
     advance(device.status, Step.BIND)
-    return await _fill(call, device, identity.rewrite(slot_of(device), wanted.slot, call.at))
+    was = slot_of(device)
+    slot = identity.rewrite(was, wanted.slot, call.at)
+    if was is not None and slot.status is Status.REVOKED:
+        await certificates.withdraw(call, was.active, Reason.UNSPECIFIED)
+    return await _fill(call, device, slot)
 
 
 async def bind(

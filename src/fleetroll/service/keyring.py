@@ -6,10 +6,12 @@ key or an organization empties the ring before it answers, so the next request w
 
 import hashlib
 
+from fleetroll.core import dms as labels
 from fleetroll.core import limits, tokens
-from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.faults import Fault, Kind, not_found
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Key, KeyKind, Organization, Principal
+from fleetroll.core.names import ROOT
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.secrets import Issuer, Presented
 from fleetroll.core.tokens import Token
@@ -17,6 +19,7 @@ from fleetroll.store.port import Identity, Records, Store
 
 CHANGES_IDENTITIES = frozenset({Action.KEYS_WRITE, Action.ORGANIZATIONS_WRITE})
 _MOST_REMEMBERED = 10_000
+_ABOVE_ROOT = 0
 _NOBODY = "0" * 64
 
 
@@ -40,6 +43,8 @@ class Keyring:
             raise unauthenticated()
         if presented.issuer is Issuer.DEVICE:
             return await self._device(presented.text)
+        if presented.issuer is Issuer.ENROLLEE:
+            return await self._enrollee(presented.text)
         if presented.issuer is Issuer.PROJECT:
             return await self._project(presented.text)
         return await self._key(presented.text, now)
@@ -71,6 +76,17 @@ class Keyring:
         if found is None or not tokens.is_project_key(self._server_key, text, found.id, found.key_version):
             raise unauthenticated()
         return await self._on_its_own(found.id, Role.PROJECT, f"project:{found.id}", None)
+
+    async def _enrollee(self, label: str) -> Principal:
+        """Whoever asks at a DMS acts in the DMS's organization, and may do no more than ask."""
+        records = self._store.read
+        path, name = labels.parse_label(label)
+        org = await records.organizations.child(_ABOVE_ROOT, ROOT)
+        for slug in path.split(".") if path else ():
+            org = await records.organizations.child(org.id, slug) if org else None
+        if org is None or await records.dms.get(org.id, name) is None:
+            raise not_found("dms", label)
+        return await self._on_its_own(org.id, Role.ENROLLEE, f"dms:{label}", None)
 
     async def _on_its_own(self, org: int, role: Role, actor: str, device: int | None) -> Principal:
         """Who shows a derived credential: it stands for no key, so it has one that exists nowhere else."""

@@ -63,18 +63,20 @@ class Noun(Generic[R]):
         check: Check[R] | None = None,
         forget: Check[R] | None = None,
         spell: Callable[[str], str] = str,
+        plural: str | None = None,
     ) -> None:
         self._noun = noun
+        nouns = self._nouns = plural or f"{noun}s"
         self._label = label
         self._records = records
         self._check = check
         self._forget = forget
         self._spell = spell
-        self.get: Operation[Named, R] = Operation(f"{noun}s.get", read, Effect.READ, self._get)
-        self.page: Operation[Listing, Page[R]] = Operation(f"{noun}s.page", read, Effect.SCAN, self._page)
-        self.create: Operation[R, R] = Operation(f"{noun}s.create", write, Effect.WRITE, self.insert)
-        self.edit: Operation[Edit, R] = Operation(f"{noun}s.edit", write, Effect.WRITE, self._edit)
-        self.delete: Operation[Named, None] = Operation(f"{noun}s.delete", write, Effect.WRITE, self._delete)
+        self.get: Operation[Named, R] = Operation(f"{nouns}.get", read, Effect.READ, self._get)
+        self.page: Operation[Listing, Page[R]] = Operation(f"{nouns}.page", read, Effect.SCAN, self._page)
+        self.create: Operation[R, R] = Operation(f"{nouns}.create", write, Effect.WRITE, self.insert)
+        self.edit: Operation[Edit, R] = Operation(f"{nouns}.edit", write, Effect.WRITE, self._edit)
+        self.delete: Operation[Named, None] = Operation(f"{nouns}.delete", write, Effect.WRITE, self._delete)
 
     def name(self, record: R) -> str:
         name: str = getattr(record, self._label)
@@ -95,7 +97,7 @@ class Noun(Generic[R]):
         stored = await self._records(call.records).insert(ready)
         if stored is None:
             raise self._taken(ready)
-        await take(call, f"{self._noun}s", 1)
+        await take(call, self._nouns, 1)
         await record(call, f"{self._noun}.created", self._noun, stored.id, self.name(stored))
         return stored
 
@@ -130,7 +132,7 @@ class Noun(Generic[R]):
         if self._forget:
             await self._forget(call, found)
         await self._records(call.records).delete(call.org, found.id)
-        await take(call, f"{self._noun}s", -1)
+        await take(call, self._nouns, -1)
         await record(call, f"{self._noun}.deleted", self._noun, found.id, self.name(found))
 
     def _taken(self, new: R) -> Exception:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from fleetroll.core import policy
 from fleetroll.core.model import Instant, MetadataField, Organization, Principal
 from fleetroll.core.policy import Action
+from fleetroll.pki.port import Pki
 from fleetroll.service.keyring import CHANGES_IDENTITIES, Keyring
 from fleetroll.store.port import Records, Store
 
@@ -87,6 +88,7 @@ class Services(Struct, frozen=True):
     publisher: "Any"
     keyring: Keyring
     definitions: dict[int, list[MetadataField]]
+    pki: Pki
 
     async def perform(
         self,

@@ -10,6 +10,8 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
+from fleetroll.core.certificates import Authority, Certificate, Reason, Revocation, Tally
+from fleetroll.core.dms import Dms
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import (
     Counts,
@@ -23,12 +25,11 @@ from fleetroll.core.model import (
     NewEvent,
     Organization,
     Owner,
-    Template,
 )
 from fleetroll.core.query import Filter, Page, Sort
 
 T = TypeVar("T")
-R = TypeVar("R", bound=Owner | Group | MetadataField | Template)
+R = TypeVar("R", bound=Owner | Group | MetadataField | Dms | Authority)
 
 
 class Identity(Struct, frozen=True):
@@ -59,9 +60,6 @@ class Organizations(Protocol):
 
     async def children(self, org: int, after: str, limit: int) -> list[Organization]:
         """Direct children whose slug follows `after`, by slug in byte order."""
-
-    async def below(self, org: int) -> list[Organization]:
-        """The organization itself and all below it, at any depth, by id."""
 
     async def insert(self, new: Organization) -> Organization | None:
         """Store a new organization under its parent; None if the slug is taken.
@@ -124,8 +122,6 @@ class Devices(Protocol):
     async def move(self, was: Device, now: Device) -> bool:
         """Give the device and its links to the organization of `now`, where its identifier is known to be free.
 
-        Besides times and revision, `now` may differ in what an organization has of its own: cohort, template, dms and
-        schema.
         False as for `replace`.
         """
 
@@ -151,7 +147,7 @@ class Devices(Protocol):
 
 
 class Named(Protocol[R]):
-    """Records of one organization that have a unique name: owners (by ref), groups, metadata fields, templates."""
+    """Records of one organization that have a unique name, such as groups, or owners by their ref."""
 
     async def get(self, org: int, name: str) -> R | None: ...
 
@@ -167,6 +163,42 @@ class Named(Protocol[R]):
         """Write the record over revision `changed.revision - 1`; False if that is not the present revision."""
 
     async def delete(self, org: int, record: int) -> bool: ...
+
+
+class Authorities(Named[Authority], Protocol):
+    """`replace` leaves what an authority signs with as it is."""
+
+    async def everywhere(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """The certificates of all organizations' authorities above that id, by id: for the TLS listener alone."""
+
+
+class Certificates(Protocol):
+    async def get(self, org: int, serial: str) -> Certificate | None: ...
+
+    async def page(self, org: int, after: int, limit: int) -> list[Certificate]:
+        """Certificates with an id above `after`, by id."""
+
+    async def of_authority(self, org: int, authority: int, after: int, limit: int) -> list[Certificate]: ...
+
+    async def of_device(self, org: int, device: int, after: int, limit: int) -> list[Certificate]: ...
+
+    async def insert(self, new: Certificate) -> Certificate:
+        """Store a new certificate; its id is assigned here. Serial numbers are unique in an organization."""
+
+    async def revoke(self, org: int, serial: str, at: Instant, reason: Reason) -> bool:
+        """False if there is no such certificate that is not yet revoked."""
+
+    async def restore(self, org: int, serial: str) -> bool:
+        """Take back a revocation for CERTIFICATE_HOLD; False if there is none."""
+
+    async def revoked(self, org: int, authority: int, at: Instant, after: int, limit: int) -> list[Revocation]:
+        """What the authority has revoked and will not have expired by `at`, with an id above `after`, by id."""
+
+    async def counts(self, org: int, at: Instant) -> dict[int, Tally]:
+        """By authority; those that have issued nothing are left out."""
+
+    async def forget(self, org: int, authority: int) -> None:
+        """Remove all that an authority has issued."""
 
 
 class Timeline(Protocol):
@@ -228,7 +260,11 @@ class Records(Protocol):
     @property
     def metadata_fields(self) -> Named[MetadataField]: ...
     @property
-    def templates(self) -> Named[Template]: ...
+    def dms(self) -> Named[Dms]: ...
+    @property
+    def authorities(self) -> Authorities: ...
+    @property
+    def certificates(self) -> Certificates: ...
     @property
     def timeline(self) -> Timeline: ...
     @property

@@ -1,7 +1,10 @@
 """All nouns over one connection: what `port.Records` promises."""
 
-from fleetroll.core.model import Group, MetadataField, Owner, Template
+from fleetroll.core.dms import Dms
+from fleetroll.core.model import Group, MetadataField, Owner
 from fleetroll.store import rows
+from fleetroll.store.authorities import Authorities
+from fleetroll.store.certificates import Certificates
 from fleetroll.store.connection import Connection
 from fleetroll.store.devices import Devices
 from fleetroll.store.keys import Keys
@@ -22,6 +25,8 @@ class Records:
         self.owners: Named[Owner] = Named(connection, "owner", rows.owner)
         self.groups: Named[Group] = Named(connection, "group", rows.group)
         self.metadata_fields: Named[MetadataField] = Named(connection, "metadata_field", rows.metadata_field)
-        self.templates: Named[Template] = Named(connection, "template", rows.template)
+        self.dms: Named[Dms] = Named(connection, "dms", rows.dms)
+        self.authorities = Authorities(connection)
+        self.certificates = Certificates(connection)
         self.timeline = Timeline(connection)
         self.replays = Replays(connection)

@@ -1,5 +1,7 @@
 """Rows to records and back. Column orders are those of the .sql files; documents stay JSON text on the way."""
 
+import base64
+import enum
 from collections.abc import Callable
 from typing import Any
 
@@ -7,23 +9,21 @@ import msgspec
 from msgspec import Raw
 
 from fleetroll.core import documents
+from fleetroll.core.certificates import Authority, Certificate, Reason, Revocation
+from fleetroll.core.dms import Dms, Settings
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import (
-    Datastream,
     Device,
     Event,
-    EventCode,
     FieldKind,
     Group,
     Key,
     KeyKind,
     MetadataField,
-    Metafield,
     NewDevice,
     NewEvent,
     Organization,
     Owner,
-    Template,
 )
 from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Role
@@ -32,10 +32,8 @@ from fleetroll.store.connection import Row
 
 _strings: Callable[[str], tuple[str, ...]] = msgspec.json.Decoder(tuple[str, ...]).decode
 _ids: Callable[[str], tuple[int, ...]] = msgspec.json.Decoder(tuple[int, ...]).decode
+_settings: Callable[[str], Settings] = msgspec.json.Decoder(Settings).decode
 _quotas: Callable[[str], dict[str, int]] = msgspec.json.Decoder(dict[str, int]).decode
-_datastreams: Callable[[str], tuple[Datastream, ...]] = msgspec.json.Decoder(tuple[Datastream, ...]).decode
-_event_codes: Callable[[str], tuple[EventCode, ...]] = msgspec.json.Decoder(tuple[EventCode, ...]).decode
-_metafields: Callable[[str], tuple[Metafield, ...]] = msgspec.json.Decoder(tuple[Metafield, ...]).decode
 _STATUS = {status.value: status for status in Status}
 _EMPTY_LIST = "[]"
 
@@ -172,20 +170,61 @@ def metadata_field(row: Row) -> MetadataField:
     return MetadataField(number, org, name, FieldKind(kind), description, bool(required), *times)
 
 
-def template(row: Row) -> Template:
-    streams, events, fields = _datastreams(row[6]), _event_codes(row[7]), _metafields(row[8])
-    number, org, name, description, board, connection = row[:6]
-    return Template(number, org, name, description, board, connection, streams, events, fields, *row[9:])
+def dms(row: Row) -> Dms:
+    number, org, name, title, settings, metadata, extras, *times = row
+    return Dms(number, org, name, title, _settings(settings), Raw(metadata), Raw(extras), *times)
 
 
-def named_values(record: Owner | Group | MetadataField | Template) -> dict[str, Any]:
-    return {name: _named_value(value) for name, value in msgspec.structs.asdict(record).items()}
+def authority(row: Row) -> Authority:
+    number, org, name, serial, certificate, sealed, *times = row
+    return Authority(
+        number,
+        org,
+        name,
+        serial,
+        base64.b64decode(certificate),
+        None if sealed is None else base64.b64decode(sealed),
+        *times,
+    )
 
 
-def _named_value(value: Any) -> Any:
-    if isinstance(value, FieldKind):
+def certificate(row: Row) -> Certificate:
+    number, org, serial, authority, device, dms, common_name, der, begins, ends, created_at, revoked_at, reason = row
+    return Certificate(
+        number,
+        org,
+        serial,
+        authority,
+        device,
+        dms,
+        common_name,
+        base64.b64decode(der),
+        begins,
+        ends,
+        created_at,
+        revoked_at,
+        None if reason is None else Reason(reason),
+    )
+
+
+def revocation(row: Row) -> Revocation:
+    number, serial, at, reason = row
+    return Revocation(number, serial, at, Reason(reason))
+
+
+def named_values(record: Owner | Group | MetadataField | Dms | Authority | Certificate) -> dict[str, Any]:
+    """A record's members as columns of the same names."""
+    return {name: _column(getattr(record, name)) for name in record.__struct_fields__}
+
+
+def _column(value: Any) -> Any:
+    if isinstance(value, enum.Enum):
         return value.value
-    return json_text(value) if isinstance(value, tuple) else value
+    if isinstance(value, Raw):
+        return text(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return json_text(value) if isinstance(value, msgspec.Struct) else value
 
 
 def event(row: Row) -> Event:

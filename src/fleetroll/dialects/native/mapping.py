@@ -10,16 +10,29 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET, Raw, UnsetType, structs
 
-from fleetroll.core import documents, limits, model, names, patch, policy, schema, templates
+from fleetroll.core import documents, encodings, limits, model, names, patch, policy, schema
+from fleetroll.core.certificates import KeyKind, Reason
+from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Renewal, Settings
 from fleetroll.core.documents import EMPTY, Document
 from fleetroll.core.faults import Fault, brief, invalid
 from fleetroll.core.fields import DEVICE_FIELDS, EVENT_FIELDS, device_filter
 from fleetroll.core.filtering import parse_filter
 from fleetroll.core.guards import etag
+from fleetroll.core.identity import Windows
 from fleetroll.core.query import Filter, Page, Search, every, parse_sort
 from fleetroll.dialects.native import shapes
-from fleetroll.service import devices, events, fleet, keys, named, organizations, timeline
-from fleetroll.service import templates as service_templates
+from fleetroll.service import (
+    authorities,
+    binding,
+    certificates,
+    devices,
+    events,
+    fleet,
+    keys,
+    named,
+    organizations,
+    timeline,
+)
 from fleetroll.wire.bodies import convert
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
@@ -27,6 +40,7 @@ from fleetroll.wire.request import Request
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 _READ_ONLY = frozenset(shapes.COLUMNS) - frozenset(model.NewDevice.__struct_fields__)
+_SECOND = 1_000_000
 _ORGANIZATIONS = "/v1/organizations/"
 
 
@@ -75,7 +89,6 @@ def device(record: model.Device) -> shapes.Device:
         record.owners,
         record.schema,
         record.config,
-        record.template,
         record.status,
         record.connected,
         None if seen is None else at(seen),
@@ -173,7 +186,6 @@ _DEFAULTS: dict[str, Any] = {
     "owners": (),
     "schema": EMPTY,
     "config": EMPTY,
-    "template": None,
 }
 
 
@@ -255,12 +267,6 @@ def _owners(values: list[str]) -> tuple[str, ...]:
     return names.unique([names.owner_ref(value) for value in values], limits.MAX_OWNERS_PER_DEVICE, "owners")
 
 
-def _template_number(value: int | None) -> int | None:
-    if value is not None and not 0 < value <= names.MAX_ID:
-        raise invalid("out_of_range", "template must be the number of a template.", "template")
-    return value
-
-
 _READERS: dict[str, Callable[[Any], Any]] = {
     "name": _line("name", limits.MAX_NAME),
     "kind": _line("kind", limits.MAX_KIND),
@@ -271,7 +277,6 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "owners": _owners,
     "schema": schema.parse_schema,
     "config": lambda value: documents.of(value, "config"),
-    "template": _template_number,
 }
 
 
@@ -359,8 +364,6 @@ def _uncell(column: str, cell: str) -> Any:
         return _json_cell(column, cell)
     if column in shapes.LIST_COLUMNS:
         return _json_cell(column, cell) if cell.startswith("[") else [part.strip() for part in cell.split(",")]
-    if column in shapes.NUMBER_COLUMNS:
-        return names.positive(cell, column, names.MAX_ID)
     return cell
 
 
@@ -672,20 +675,16 @@ def metadata_field_page(result: named.Page[model.MetadataField], request: Reques
     return shapes.MetadataFieldList(found, _mark(result.next, request))
 
 
-# --- templates -------------------------------------------------------------------------------------------------------
+# --- enrolment -------------------------------------------------------------------------------------------------------
 
 
-def template(record: model.Template, request: Request) -> Reply:
-    shape = shapes.Template(
+def dms(record: Dms, request: Request) -> Reply:
+    shape = shapes.Dms(
         record.id,
-        names.template_id(record.id),
         record.name,
-        record.description,
-        record.board,
-        record.connection,
-        [shapes.Datastream(type=one.kind, **_shared(shapes.Datastream, one)) for one in record.datastreams],
-        [shapes.EventCode(type=one.kind, **_shared(shapes.EventCode, one)) for one in record.events],
-        [shapes.Metafield(type=one.kind, **_shared(shapes.Metafield, one)) for one in record.metafields],
+        record.title,
+        _settings_out(record.settings),
+        record.metadata,
         at(record.created_at),
         at(record.updated_at),
         record.revision,
@@ -693,53 +692,186 @@ def template(record: model.Template, request: Request) -> Reply:
     return Reply(shape, etag=etag(record))
 
 
-def _shared(shape: Any, part: Any) -> dict[str, Any]:
-    """The members of a part that have the same name in its shape."""
-    return {name: value for name, value in structs.asdict(part).items() if name in shape.__struct_fields__}
+def _settings_out(settings: Settings) -> shapes.DmsSettings:
+    admission, renewal, distribution = settings.admission, settings.renewal, settings.distribution
+    opens = None if renewal.opens is None else renewal.opens // _SECOND
+    return shapes.DmsSettings(
+        settings.authority,
+        shapes.Admission(admission.proof, list(admission.authorities), admission.allow_expired),
+        settings.registration,
+        settings.replaceable,
+        shapes.Profile(list(settings.profile.tags), documents.load(settings.profile.metadata)),
+        shapes.Renewal(list(renewal.authorities), renewal.allow_expired, renewal.revoke_replaced, opens),
+        settings.windows.preventive // _SECOND,
+        settings.windows.critical // _SECOND,
+        shapes.Distribution(distribution.own, list(distribution.others)),
+        _public_key(settings.keygen) if settings.keygen else None,
+        settings.lifetime // _SECOND,
+        settings.with_names,
+    )
 
 
-def new_template(request: Request) -> model.Template:
+def _settings_in(shape: shapes.DmsSettings) -> Settings:
+    admission, renewal, distribution = shape.admission, shape.renewal, shape.distribution
+    opens = None if renewal.opens is None else renewal.opens * _SECOND
+    metadata = documents.of(shape.profile.metadata, "settings.profile.metadata")
+    return Settings(
+        authority=shape.authority,
+        admission=Admission(admission.proof, tuple(admission.authorities), admission.allow_expired),
+        registration=shape.registration,
+        replaceable=shape.replaceable,
+        profile=Profile(_tags(shape.profile.tags), metadata),
+        renewal=Renewal(tuple(renewal.authorities), renewal.allow_expired, renewal.revoke_replaced, opens),
+        windows=Windows(shape.preventive * _SECOND, shape.critical * _SECOND),
+        distribution=Distribution(distribution.own, tuple(distribution.others)),
+        keygen=_key_kind(shape.keygen) if shape.keygen else None,
+        lifetime=shape.lifetime * _SECOND,
+        with_names=shape.with_names,
+    )
+
+
+def _public_key(kind: KeyKind) -> shapes.PublicKey:
+    return shapes.PublicKey(kind.type, kind.bits)
+
+
+def _key_kind(shape: shapes.PublicKey) -> KeyKind:
+    return KeyKind(shape.type, shape.bits)
+
+
+def new_dms(request: Request) -> Dms:
     body = request.body
-    members = {"name": None, "description": None, "board": None, "connection": None, **_template_members(body)}
-    blank = model.Template(0, 0, **members, last_part=0, created_at=0, updated_at=0, revision=0)
-    return templates.numbered(blank)
+    title = body.name if body.title is None else names.line(body.title, "title")
+    metadata = documents.of(body.metadata, "metadata")
+    return Dms(0, 0, body.name, title, _settings_in(body.settings), metadata, EMPTY, 0, 0, 0)
 
 
-def created_template(record: model.Template, request: Request) -> Reply:
-    return structs.replace(template(record, request), location=_path("templates", record.name))
-
-
-def change_template(request: Request) -> service_templates.Edit:
-    return service_templates.Edit(request.path["name"], _template_members(request.body), request.guard)
-
-
-def _template_members(body: shapes.NewTemplate | shapes.TemplateChange) -> dict[str, Any]:
-    given = {name: value for name, value in structs.asdict(body).items() if value is not UNSET}
-    members = {**_texts(((name, given[name]) for name in given if name not in _PARTS), limits.MAX_TEXT)}
-    if "name" in members:
-        members["name"] = names.label(members["name"], "name")
-    for name, record in _PARTS.items():
-        if name in given:
-            members[name] = tuple(_part(record, part) for part in given[name])
-    return members
-
-
-_PARTS: dict[str, Any] = {
-    "datastreams": model.Datastream,
-    "events": model.EventCode,
-    "metafields": model.Metafield,
+_DMS_MEMBERS: dict[str, Callable[[Any], Any]] = {
+    "title": lambda value: names.line(value, "title"),
+    "settings": _settings_in,
+    "metadata": lambda value: documents.of(value, "metadata"),
 }
 
 
-def _part(record: Any, shape: Any) -> Any:
-    given = structs.asdict(shape)
-    given["kind"] = given.pop("type")
-    if "pin" in given:
-        given["pin"] = given["pin"].lower()
-    return record(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+def change_dms(request: Request) -> named.Edit:
+    given = {name: getattr(request.body, name) for name in _DMS_MEMBERS}
+    change = {name: _DMS_MEMBERS[name](value) for name, value in given.items() if value is not UNSET}
+    return named.Edit(request.path["name"], change, request.guard)
 
 
-def template_page(result: named.Page[model.Template], request: Request) -> shapes.TemplateList:
-    return shapes.TemplateList(
-        [template(record, request).body for record in result.records], _mark(result.next, request)
+def dms_page(result: named.Page[Dms], request: Request) -> shapes.DmsList:
+    return shapes.DmsList([dms(record, request).body for record in result.records], _mark(result.next, request))
+
+
+def new_authority(request: Request) -> authorities.New:
+    body = request.body
+    foreign = None if body.certificate is None else encodings.certificate(body.certificate)
+    return authorities.New(body.name, _key_kind(body.key), body.lifetime * _SECOND, foreign)
+
+
+def authority(result: authorities.Shown, request: Request) -> Reply:
+    record, said = result.authority, result.description
+    shape = shapes.Authority(
+        record.id,
+        record.name,
+        record.serial,
+        said.subject.common_name,
+        _public_key(said.key),
+        record.sealed_key is not None,
+        at(record.not_before),
+        at(record.not_after),
+        at(record.created_at),
+        record.revision,
+        encodings.pem(record.certificate),
     )
+    return Reply(shape, etag=etag(record))
+
+
+def list_authorities(request: Request) -> authorities.Listing:
+    page = list_named(request)
+    return authorities.Listing(page.limit, page.after)
+
+
+def authority_page(result: authorities.Page, request: Request) -> shapes.AuthorityList:
+    found = [authority(one, request).body for one in result.authorities]
+    return shapes.AuthorityList(found, _mark(result.next, request))
+
+
+def revocation_list(result: authorities.RevocationList, request: Request) -> Reply:
+    return Reply(result.der, media_type="application/pkix-crl")
+
+
+def certificate(result: certificates.Shown, request: Request) -> shapes.Certificate:
+    record, said = result.certificate, result.description
+    return shapes.Certificate(
+        record.serial,
+        record.common_name,
+        record.device,
+        record.dms,
+        result.authority,
+        _public_key(said.key),
+        record.state(result.at),
+        at(record.not_before),
+        at(record.not_after),
+        when(record.revoked_at),
+        record.reason.name.lower() if record.reason else None,
+        at(record.created_at),
+        encodings.pem(record.der),
+    )
+
+
+def one_certificate(request: Request) -> certificates.Named:
+    return certificates.Named(request.path["serial"])
+
+
+def list_certificates(request: Request) -> certificates.Listing:
+    query = request.query
+    return certificates.Listing(
+        _limit(request), _resume(request) or 0, query.get("authority"), query.get("device"), query.get("serial")
+    )
+
+
+def certificate_page(result: certificates.Page, request: Request) -> shapes.CertificateList:
+    found = [certificate(one, request) for one in result.certificates]
+    return shapes.CertificateList(found, _mark(result.next, request))
+
+
+def _reason(word: str) -> Reason:
+    known = {reason.name.lower(): reason for reason in Reason}
+    if word not in known:
+        raise invalid("invalid_reason", f"reason must be one of {', '.join(known)}.", "reason")
+    return known[word]
+
+
+def revoke_certificate(request: Request) -> binding.Rule:
+    reason = _reason(request.body.reason) if request.body else Reason.UNSPECIFIED
+    return binding.Rule(request.path["serial"], reason)
+
+
+def restore_certificate(request: Request) -> binding.Rule:
+    return binding.Rule(request.path["serial"], None)
+
+
+def held(result: binding.Held, request: Request) -> shapes.Identity:
+    slot, active = result.slot, result.certificate
+    return shapes.Identity(
+        slot.status,
+        slot.type,
+        slot.active_version,
+        slot.versions,
+        slot.expiration_date,
+        [shapes.IdentityEvent(moment, note.type, note.description) for moment, note in slot.events.items()],
+        certificate(active, request) if active else None,
+    )
+
+
+def bind(request: Request) -> binding.Bind:
+    return binding.Bind(request.path["ident"], request.body.serial)
+
+
+def bound(result: binding.Bound, request: Request) -> Reply:
+    return shown(result.device, request)
+
+
+def revoke_identity(request: Request) -> binding.Revoke:
+    reason = _reason(request.body.reason) if request.body else Reason.UNSPECIFIED
+    return binding.Revoke(request.path["ident"], reason)

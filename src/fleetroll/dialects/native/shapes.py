@@ -6,9 +6,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from fleetroll.core.certificates import KeyType, State
+from fleetroll.core.dms import Proof, Registration
 from fleetroll.core.lifecycle import Status
-from fleetroll.core.model import DatastreamKind, EventKind, MetafieldKind
 
+Seconds = Annotated[int, Meta(ge=0, le=100 * 365 * 86_400)]
 Limit = Annotated[int, Meta(ge=0, le=2**53)]
 
 
@@ -32,7 +34,6 @@ class Device(Struct, gc=False):
     owners: tuple[str, ...]
     schema: Raw
     config: Raw
-    template: int | None
     status: Status
     connected: bool
     last_seen: datetime | None
@@ -55,7 +56,6 @@ class DeviceInput(Struct, forbid_unknown_fields=True):
     owners: list[str] | UnsetType = UNSET
     schema: dict[str, Any] | UnsetType = UNSET
     config: dict[str, Any] | UnsetType = UNSET
-    template: int | UnsetType | None = UNSET
     id: Any = UNSET
     status: Any = UNSET
     connected: Any = UNSET
@@ -279,6 +279,171 @@ class GroupChange(Struct, forbid_unknown_fields=True):
     description: str | UnsetType | None = UNSET
 
 
+class Admission(Struct, forbid_unknown_fields=True, frozen=True):
+    """Who may enrol: anybody, or clients with a certificate of one of `authorities`."""
+
+    proof: Proof = Proof.CERTIFICATE
+    authorities: list[str] = []
+    allow_expired: bool = False
+
+
+class Renewal(Struct, forbid_unknown_fields=True, frozen=True):
+    """`opens` is how many seconds before its end a certificate may be renewed; null is at any time."""
+
+    authorities: list[str] = []
+    allow_expired: bool = False
+    revoke_replaced: bool = True
+    opens: Seconds | None = None
+
+
+class Profile(Struct, forbid_unknown_fields=True, frozen=True):
+    """What a device gets that is made when it enrols."""
+
+    tags: list[str] = []
+    metadata: dict[str, Any] = {}
+
+
+class Distribution(Struct, forbid_unknown_fields=True, frozen=True):
+    """The authorities that devices are told to trust: the one that issues, and others."""
+
+    own: bool = True
+    others: list[str] = []
+
+
+class PublicKey(Struct, forbid_unknown_fields=True, frozen=True):
+    type: KeyType = KeyType.EC
+    bits: int = 256
+
+
+class DmsSettings(Struct, forbid_unknown_fields=True, frozen=True):
+    """`preventive` and `critical` are seconds before a certificate's end; `lifetime` is seconds too."""
+
+    authority: str = "default"
+    admission: Admission = Admission()
+    registration: Registration = Registration.JITP
+    replaceable: bool = False
+    profile: Profile = Profile()
+    renewal: Renewal = Renewal()
+    preventive: Seconds = 60 * 86_400
+    critical: Seconds = 14 * 86_400
+    distribution: Distribution = Distribution()
+    keygen: PublicKey | None = None
+    lifetime: Seconds = 365 * 86_400
+    with_names: bool = False
+
+
+class Dms(Struct):
+    """A policy by which devices enrol."""
+
+    id: int
+    name: str
+    title: str
+    settings: DmsSettings
+    metadata: Raw
+    created_at: datetime
+    updated_at: datetime
+    revision: int
+
+
+class DmsList(Struct):
+    dms: list[Dms]
+    next_cursor: str | None
+
+
+class NewDms(Struct, forbid_unknown_fields=True):
+    name: str
+    title: str | None = None
+    settings: DmsSettings = DmsSettings()
+    metadata: dict[str, Any] = {}
+
+
+class DmsChange(Struct, forbid_unknown_fields=True):
+    """Settings are replaced as a whole."""
+
+    title: str | UnsetType = UNSET
+    settings: DmsSettings | UnsetType = UNSET
+    metadata: dict[str, Any] | UnsetType = UNSET
+
+
+class Authority(Struct):
+    """`issues` is false for an authority of somebody else's, which only vouches for clients."""
+
+    id: int
+    name: str
+    serial: str
+    common_name: str
+    key: PublicKey
+    issues: bool
+    not_before: datetime
+    not_after: datetime
+    created_at: datetime
+    revision: int
+    certificate: str
+
+
+class AuthorityList(Struct):
+    authorities: list[Authority]
+    next_cursor: str | None
+
+
+class NewAuthority(Struct, forbid_unknown_fields=True):
+    """`certificate` in PEM takes in an authority of somebody else's, of which the other members are not asked."""
+
+    name: str
+    key: PublicKey = PublicKey()
+    lifetime: Seconds = 20 * 365 * 86_400
+    certificate: str | None = None
+
+
+class Certificate(Struct):
+    serial: str
+    common_name: str
+    device_id: int | None
+    dms: str | None
+    authority: str
+    key: PublicKey
+    state: State
+    not_before: datetime
+    not_after: datetime
+    revoked_at: datetime | None
+    reason: str | None
+    created_at: datetime
+    certificate: str
+
+
+class CertificateList(Struct):
+    certificates: list[Certificate]
+    next_cursor: str | None
+
+
+class Revocation(Struct, forbid_unknown_fields=True):
+    """`reason` is one of RFC 5280's, in lower case with underscores."""
+
+    reason: str = "unspecified"
+
+
+class IdentityEvent(Struct):
+    at: datetime
+    type: str
+    description: str
+
+
+class Identity(Struct):
+    """The slot of a device; `certificate` is the active one, if it is one of ours."""
+
+    status: Status
+    type: str
+    active_version: int
+    versions: dict[str, str]
+    expires_at: datetime | None
+    events: list[IdentityEvent]
+    certificate: Certificate | None
+
+
+class Binding(Struct, forbid_unknown_fields=True):
+    serial: str
+
+
 class MetadataField(Struct):
     id: int
     name: str
@@ -307,97 +472,10 @@ class MetadataFieldChange(Struct, forbid_unknown_fields=True):
     required: bool | UnsetType = UNSET
 
 
-class Datastream(Struct, forbid_unknown_fields=True):
-    """One stream of readings: its metric has the name of the alias, or of the pin. New ones need no `id`."""
-
-    pin: str
-    type: DatastreamKind = DatastreamKind.DOUBLE
-    alias: str | None = None
-    label: str | None = None
-    unit: str | None = None
-    unit_symbol: str | None = None
-    min: float | None = None
-    max: float | None = None
-    default: str | float | None = None
-    id: Limit = 0
-
-
-class EventCode(Struct, forbid_unknown_fields=True):
-    """An event that devices may log, `daily_limit` times a day at most."""
-
-    code: str
-    name: str
-    type: EventKind
-    description: str | None = None
-    daily_limit: Limit | None = None
-    id: Limit = 0
-
-
-class Metafield(Struct, forbid_unknown_fields=True):
-    """A typed member of the devices' metadata. `options` are the choices of a List or a TemplateId."""
-
-    name: str
-    type: MetafieldKind
-    description: str | None = None
-    hint: str | None = None
-    icon: str | None = None
-    mandatory: bool = False
-    in_provisioning: bool = False
-    options: list[str] = []
-    templates: list[Limit] = []
-    default: Any = None
-    id: Limit = 0
-
-
-class Template(Struct):
-    """`template_id` is the number in the spelling that firmware has built in."""
-
-    id: int
-    template_id: str
-    name: str
-    description: str | None
-    board: str | None
-    connection: str | None
-    datastreams: list[Datastream]
-    events: list[EventCode]
-    metafields: list[Metafield]
-    created_at: datetime
-    updated_at: datetime
-    revision: int
-
-
-class TemplateList(Struct):
-    templates: list[Template]
-    next_cursor: str | None
-
-
-class NewTemplate(Struct, forbid_unknown_fields=True):
-    name: str
-    description: str | None = None
-    board: str | None = None
-    connection: str | None = None
-    datastreams: list[Datastream] = []
-    events: list[EventCode] = []
-    metafields: list[Metafield] = []
-
-
-class TemplateChange(Struct, forbid_unknown_fields=True):
-    """A list replaces the one before it; parts keep their numbers by `id`, or by pin, code and name."""
-
-    name: str | UnsetType = UNSET
-    description: str | UnsetType | None = UNSET
-    board: str | UnsetType | None = UNSET
-    connection: str | UnsetType | None = UNSET
-    datastreams: list[Datastream] | UnsetType = UNSET
-    events: list[EventCode] | UnsetType = UNSET
-    metafields: list[Metafield] | UnsetType = UNSET
-
-
 COLUMNS = Device.__struct_fields__
 """The columns of CSV, in and out."""
 
 JSON_COLUMNS = frozenset({"software", "metadata", "schema", "config"})
 LIST_COLUMNS = frozenset({"tags", "owners"})
-NUMBER_COLUMNS = frozenset({"template"})
 
 assert set(COLUMNS) == set(msgspec.structs.asdict(DeviceInput())), "what is read can be written back"

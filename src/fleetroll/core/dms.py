@@ -1,0 +1,145 @@
+"""A DMS (device manufacturing system): a named policy of who may enrol, what they get, and when they must renew.
+
+Its settings are plain values; what they lead to is in `service.enrollment`.
+"""
+
+import enum
+
+from msgspec import Struct
+
+from fleetroll.core import limits
+from fleetroll.core.certificates import KeyKind
+from fleetroll.core.documents import EMPTY, Document
+from fleetroll.core.faults import Fault, invalid
+from fleetroll.core.identity import Windows
+from fleetroll.core.model import Instant
+
+DEFAULT_AUTHORITY = "default"
+DAY = 86_400 * 1_000_000
+
+
+class Proof(enum.Enum):
+    """What a device must show to enrol."""
+
+    NONE = "NO_AUTH"
+    CERTIFICATE = "CLIENT_CERTIFICATE"
+
+
+class Registration(enum.Enum):
+    """Whether a device that is not in the registry may enrol: just in time, or only when it was registered before."""
+
+    JITP = "JITP"
+    PRE_REGISTRATION = "PRE_REGISTRATION"
+
+
+class Admission(Struct, frozen=True):
+    """Who may enrol. `authorities` name those whose certificates are taken."""
+
+    proof: Proof = Proof.CERTIFICATE
+    authorities: tuple[str, ...] = ()
+    allow_expired: bool = False
+
+
+class Renewal(Struct, frozen=True):
+    """How a device renews: with the certificate that it has, or one of `authorities`, in its name.
+
+    `opens` is how long before the end of a certificate; None is at any time.
+    """
+
+    authorities: tuple[str, ...] = ()
+    allow_expired: bool = False
+    revoke_replaced: bool = True
+    opens: int | None = None
+
+
+class Profile(Struct, frozen=True):
+    """What a device gets that enrols just in time. `extras` are its vendors' members."""
+
+    tags: tuple[str, ...] = ()
+    metadata: Document = EMPTY
+    extras: Document = EMPTY
+
+
+class Distribution(Struct, frozen=True):
+    """Which authorities a device is told to trust."""
+
+    own: bool = True
+    others: tuple[str, ...] = ()
+
+
+class Settings(Struct, frozen=True):
+    """Everything that a DMS decides. `keygen` is the kind of key that the server makes for a device, if any."""
+
+    authority: str = DEFAULT_AUTHORITY
+    admission: Admission = Admission()
+    registration: Registration = Registration.JITP
+    replaceable: bool = False
+    profile: Profile = Profile()
+    renewal: Renewal = Renewal()
+    windows: Windows = Windows(preventive=60 * DAY, critical=14 * DAY)
+    distribution: Distribution = Distribution()
+    keygen: KeyKind | None = None
+    lifetime: int = 365 * DAY
+    with_names: bool = False
+
+    @property
+    def authorities(self) -> set[str]:
+        """Every authority that is named."""
+        return {self.authority, *self.admission.authorities, *self.renewal.authorities, *self.distribution.others}
+
+
+class Dms(Struct, frozen=True):
+    """One DMS. `name` is its identifier, `title` what people call it; `extras` are vendors' settings without effect."""
+
+    id: int
+    org: int
+    name: str
+    title: str
+    settings: Settings
+    metadata: Document
+    extras: Document
+    created_at: Instant
+    updated_at: Instant
+    revision: int
+
+
+SEPARATOR = "~"
+
+
+def name(value: str, field: str = "id") -> str:
+    """The identifier of a DMS or an authority: 1 to 64 letters, digits and `._-`, so that it can stand in any path."""
+    if (
+        not 0 < len(value) <= 64
+        or not value.isascii()
+        or not value.replace(".", "").replace("_", "").replace("-", "").isalnum()
+    ):
+        raise invalid("invalid_name", f"{field} must be 1 to 64 letters, digits, dots, hyphens or underscores.", field)
+    return value
+
+
+def label(path: str, dms: str) -> str:
+    """What a DMS is called where no organization is known: its name, after the path of its organization, if any."""
+    return f"{path}{SEPARATOR}{dms}" if path else dms
+
+
+def parse_label(text: str) -> tuple[str, str]:
+    """The organization's path below the root, empty for the root itself, and the name of the DMS."""
+    path, _, dms = text.rpartition(SEPARATOR)
+    return path, dms
+
+
+def check(settings: Settings) -> None:
+    """Raises Fault invalid for settings that contradict each other or go too far."""
+    windows = settings.windows
+    if len(settings.authorities) > limits.MAX_AUTHORITIES_PER_DMS:
+        raise _invalid(f"they name more than {limits.MAX_AUTHORITIES_PER_DMS} authorities")
+    if not 0 <= windows.critical <= windows.preventive:
+        raise _invalid("critical_delta must not be longer than preventive_delta")
+    if not 3600 * 1_000_000 <= settings.lifetime <= 25 * 365 * DAY:
+        raise _invalid("certificates live between an hour and 25 years")
+    if settings.renewal.opens is not None and settings.renewal.opens < 0:
+        raise _invalid("reenrollment_delta must not be negative")
+
+
+def _invalid(what: str) -> Fault:
+    return invalid("invalid_settings", f"The settings are refused: {what}.", "settings")

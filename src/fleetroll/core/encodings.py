@@ -1,0 +1,65 @@
+"""DER as text: PEM, and the base64 of EST. Pure, bounded, and strict about what comes in."""
+
+import base64
+import binascii
+import re
+from urllib.parse import unquote_to_bytes
+
+from fleetroll.core import limits
+from fleetroll.core.faults import Fault, invalid
+
+_PEM = re.compile(rb"\s*-----BEGIN ([A-Z0-9 ]{1,40})-----([A-Za-z0-9+/=\s]{1,32768})-----END \1-----\s*")
+_CERTIFICATE = "CERTIFICATE"
+_EST_WIDTH = 76
+_PEM_WIDTH = 64
+
+
+def pem(der: bytes, label: str = _CERTIFICATE) -> str:
+    """One PEM block."""
+    lines = _broken(der, _PEM_WIDTH, "\n")
+    return f"-----BEGIN {label}-----\n{lines}-----END {label}-----\n"
+
+
+def certificate(text: str | bytes, field: str = "certificate") -> bytes:
+    """The DER of the first certificate in PEM. Raises Fault invalid `invalid_certificate`."""
+    raw = text.encode() if isinstance(text, str) else text
+    found = _PEM.match(raw[: 2 * limits.MAX_CERTIFICATE])
+    der = _decoded(found[2]) if found and found[1] == _CERTIFICATE.encode() else None
+    if der is None:
+        raise invalid("invalid_certificate", f"{field} must be a certificate in PEM.", field)
+    return der
+
+
+def est(der: bytes) -> bytes:
+    """Base64 in lines that end as mail's do (RFC 7030, 4)."""
+    return _broken(der, _EST_WIDTH, "\r\n").encode()
+
+
+def from_est(body: bytes) -> bytes:
+    """The DER of a request: base64, in lines or not. PEM armour around it does no harm. Raises Fault."""
+    found = _PEM.fullmatch(body)
+    der = _decoded(found[2] if found else body)
+    if not der:
+        raise invalid("invalid_request", "The body must be the base64 of a certificate request in DER.")
+    return der
+
+
+def from_header(value: str) -> bytes | None:
+    """The certificate that a proxy passes on, percent-encoded PEM or bare base64; None for anything else."""
+    raw = unquote_to_bytes(value.replace("\t", "\n"))
+    try:
+        return certificate(raw)
+    except Fault:
+        return _decoded(raw)
+
+
+def _decoded(text: bytes) -> bytes | None:
+    try:
+        return base64.b64decode(b"".join(text.split()), validate=True)
+    except binascii.Error:
+        return None
+
+
+def _broken(der: bytes, width: int, end: str) -> str:
+    text = base64.b64encode(der).decode()
+    return "".join(text[place : place + width] + end for place in range(0, len(text), width))

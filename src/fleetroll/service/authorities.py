@@ -1,0 +1,155 @@
+"""Certificate authorities: made, or taken in from elsewhere without their keys; and their revocation lists."""
+
+import asyncio
+
+from msgspec import Struct
+
+from fleetroll.core import dms as settings
+from fleetroll.core.certificates import Authority, KeyKind, Revocation
+from fleetroll.core.faults import conflict, invalid
+from fleetroll.core.model import Instant
+from fleetroll.core.policy import Action
+from fleetroll.pki.port import Description, Signer, Terms
+from fleetroll.service.named import Named, Noun
+from fleetroll.service.operations import Call, Effect, operation
+
+_SECOND = 1_000_000
+# What a device's clock may be behind, so that what was just issued is good for it.
+BACKDATED = 300 * _SECOND
+_LIFETIME = 20 * 365 * settings.DAY
+_LIST_LIFETIME = settings.DAY
+_LIST_PAGE = 10_000
+
+
+class New(Struct, frozen=True):
+    """An authority to make. With a `certificate` it is somebody else's, trusted to vouch for clients."""
+
+    name: str
+    kind: KeyKind = KeyKind()
+    lifetime: int = _LIFETIME
+    certificate: bytes | None = None
+
+
+class Shown(Struct, frozen=True):
+    """An authority and what its certificate says."""
+
+    authority: Authority
+    description: Description
+
+
+class RevocationList(Struct, frozen=True):
+    """A CRL in DER. Another one is due `until` then; one that is asked for is always up to date."""
+
+    der: bytes
+    at: Instant
+    until: Instant
+
+
+class Listing(Struct, frozen=True):
+    """Authorities whose name follows `after`."""
+
+    limit: int
+    after: str = ""
+
+
+class Page(Struct, frozen=True):
+    """`next` is the name to continue after."""
+
+    authorities: list[Shown]
+    next: str | None
+
+
+async def _unused(call: Call, authority: Authority) -> None:
+    """Raises Fault conflict while something depends on the authority."""
+    after = ""
+    while found := await call.records.dms.page(call.org, after, _LIST_PAGE):
+        if any(authority.name in one.settings.authorities for one in found):
+            raise conflict("authority_in_use", "A DMS names this authority; change or delete the DMS first.")
+        after = found[-1].name
+    tally = (await call.records.certificates.counts(call.org, call.at)).get(authority.id)
+    if tally and tally.issued > tally.revoked + tally.expired:
+        raise conflict("authority_in_use", "Certificates of this authority are good; revoke them first.")
+    await call.records.certificates.forget(call.org, authority.id)
+
+
+noun: Noun[Authority] = Noun(
+    "authority",
+    "name",
+    lambda records: records.authorities,
+    Action.CERTIFICATES_READ,
+    Action.DMS_WRITE,
+    forget=_unused,
+    plural="authorities",
+)
+
+
+@operation(Action.DMS_WRITE, Effect.WRITE)
+async def create(call: Call, new: New) -> Shown:
+    return _shown(call, await make(call, new))
+
+
+@operation(Action.CERTIFICATES_READ, Effect.READ)
+async def get(call: Call, wanted: Named) -> Shown:
+    return _shown(call, await noun.find(call, wanted.name))
+
+
+@operation(Action.CERTIFICATES_READ, Effect.SCAN)
+async def page(call: Call, wanted: Listing) -> Page:
+    found = await call.records.authorities.page(call.org, wanted.after, wanted.limit + 1)
+    shown = found[: wanted.limit]
+    return Page([_shown(call, one) for one in shown], shown[-1].name if len(found) > wanted.limit else None)
+
+
+@operation(Action.CERTIFICATES_READ, Effect.SCAN)
+async def revocation_list(call: Call, wanted: Named) -> RevocationList:
+    return await list_of(call, await noun.find(call, wanted.name))
+
+
+def _shown(call: Call, authority: Authority) -> Shown:
+    return Shown(authority, call.services.pki.describe(authority.certificate))
+
+
+async def make(call: Call, new: New) -> Authority:
+    """Store a new authority with its event. Raises Fault conflict `authority_exists`."""
+    name, pki = settings.name(new.name), call.services.pki
+    if new.certificate is None:
+        terms = Terms(call.at - BACKDATED, call.at + new.lifetime)
+        signer = pki.make_authority(name, new.kind, terms, _context(call.org, name))
+        certificate, sealed = signer.certificate, signer.sealed_key
+    else:
+        certificate, sealed = new.certificate, None
+    said = pki.describe(certificate)
+    if not said.is_authority:
+        raise invalid("not_an_authority", "This certificate is not that of a certificate authority.", "certificate")
+    described = Authority(
+        0, call.org, name, said.serial, certificate, sealed, said.not_before, said.not_after, call.at, call.at, 1
+    )
+    return await noun.insert(call, described)
+
+
+async def ensure(call: Call, name: str) -> Authority:
+    """The authority of that name, made on first use."""
+    return await call.records.authorities.get(call.org, name) or await make(call, New(name))
+
+
+def signer(authority: Authority) -> Signer:
+    """Raises Fault conflict `foreign_authority` for one whose key is elsewhere."""
+    if authority.sealed_key is None:
+        raise conflict("foreign_authority", f"The key of authority {authority.name} is not here; it cannot issue.")
+    return Signer(authority.certificate, authority.sealed_key, _context(authority.org, authority.name))
+
+
+async def list_of(call: Call, authority: Authority) -> RevocationList:
+    at, until = call.at, call.at + _LIST_LIFETIME
+    revoked: list[Revocation] = []
+    while found := await call.records.certificates.revoked(
+        call.org, authority.id, at, revoked[-1].id if revoked else 0, _LIST_PAGE
+    ):
+        revoked += found
+    make = call.services.pki.revocation_list
+    der = await asyncio.to_thread(make, signer(authority), revoked, at // _SECOND, at, until)
+    return RevocationList(der, at, until)
+
+
+def _context(org: int, name: str) -> str:
+    return f"{org}:{name}"

@@ -1,0 +1,114 @@
+"""Certificates that were issued: finding them, counting them, and taking them back. See `identity` for their slots."""
+
+from msgspec import Struct
+
+from fleetroll.core.certificates import Certificate, Reason, Tally
+from fleetroll.core.faults import not_found
+from fleetroll.core.policy import Action
+from fleetroll.pki.port import Description
+from fleetroll.service import authorities
+from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.timeline import record
+
+
+class Named(Struct, frozen=True):
+    """One certificate, by serial number."""
+
+    serial: str
+
+
+class Shown(Struct, frozen=True):
+    """A certificate, what it says, the name of its authority, and whether it is good at that moment."""
+
+    certificate: Certificate
+    description: Description
+    authority: str
+    authority_serial: str
+    at: int
+
+
+class Listing(Struct, frozen=True):
+    """Certificates with an id above `after`; those of one authority, one device or one serial number where given."""
+
+    limit: int
+    after: int = 0
+    authority: str | None = None
+    ident: str | None = None
+    serial: str | None = None
+
+
+class Page(Struct, frozen=True):
+    """`next` is the id to continue after."""
+
+    certificates: list[Shown]
+    next: int | None
+
+
+class Stats(Struct, frozen=True):
+    """How many certificates there are, by the name of their authority; and how many authorities have expired."""
+
+    authorities: dict[str, Tally]
+    expired_authorities: int
+
+
+@operation(Action.CERTIFICATES_READ, Effect.READ)
+async def get(call: Call, wanted: Named) -> Shown:
+    return await show(call, await find(call, wanted.serial))
+
+
+@operation(Action.CERTIFICATES_READ, Effect.SCAN)
+async def page(call: Call, wanted: Listing) -> Page:
+    found = await _found(call, wanted)
+    shown = [await show(call, one) for one in found[: wanted.limit]]
+    return Page(shown, shown[-1].certificate.id if len(found) > wanted.limit else None)
+
+
+async def _found(call: Call, wanted: Listing) -> list[Certificate]:
+    certificates, limit = call.records.certificates, wanted.limit + 1
+    if wanted.serial is not None:
+        one = await certificates.get(call.org, wanted.serial)
+        return [one] if one and one.id > wanted.after else []
+    if wanted.authority is not None:
+        authority = await authorities.noun.find(call, wanted.authority)
+        return await certificates.of_authority(call.org, authority.id, wanted.after, limit)
+    if wanted.ident is not None:
+        device = await call.records.devices.get(call.org, wanted.ident)
+        if device is None:
+            raise not_found("device", wanted.ident)
+        return await certificates.of_device(call.org, device.id, wanted.after, limit)
+    return await certificates.page(call.org, wanted.after, limit)
+
+
+@operation(Action.CERTIFICATES_READ, Effect.SCAN)
+async def stats(call: Call, _: None) -> Stats:
+    tallies = await call.records.certificates.counts(call.org, call.at)
+    named: dict[str, Tally] = {}
+    expired, after = 0, ""
+    while found := await call.records.authorities.page(call.org, after, 1_000):
+        named |= {one.name: tallies.get(one.id, Tally(0, 0, 0)) for one in found}
+        expired += sum(one.not_after <= call.at for one in found)
+        after = found[-1].name
+    return Stats(named, expired)
+
+
+async def find(call: Call, serial: str) -> Certificate:
+    found = await call.records.certificates.get(call.org, serial.lower())
+    if found is None:
+        raise not_found("certificate", serial)
+    return found
+
+
+async def show(call: Call, certificate: Certificate) -> Shown:
+    by = await call.records.authorities.by_id(call.org, certificate.authority)
+    assert by is not None, "an authority is deleted with what it issued"
+    said = call.services.pki.describe(certificate.der)
+    return Shown(certificate, said, by.name, by.serial, call.at)
+
+
+async def withdraw(call: Call, serial: str | None, reason: Reason) -> bool:
+    """Revoke a certificate of ours, if it is one and good, with its event. What names no certificate is no fault."""
+    if serial is None or not await call.records.certificates.revoke(call.org, serial, call.at, reason):
+        return False
+    found = await find(call, serial)
+    await record(call, "certificate.revoked", "certificate", found.id, serial, {"reason": reason.name})
+    return True

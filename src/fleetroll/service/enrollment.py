@@ -1,0 +1,302 @@
+"""Enrolment: a device asks for a certificate, its DMS decides, and its slot has it in the same transaction.
+
+Everything that a stranger sent is checked before the transaction begins. Whoever may not enrol learns why, and nothing
+has changed: no device, no certificate, no half of a slot.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from fleetroll.core import dms as labels
+from fleetroll.core import identity, names
+from fleetroll.core.certificates import Authority, Certificate, Reason
+from fleetroll.core.dms import Dms, Proof, Registration, Renewal
+from fleetroll.core.faults import Fault, Kind, not_found
+from fleetroll.core.identity import Occasion
+from fleetroll.core.lifecycle import Status
+from fleetroll.core.model import Device, NewDevice
+from fleetroll.core.policy import Action
+from fleetroll.pki.port import Request, Terms
+from fleetroll.service import authorities, certificates, devices
+from fleetroll.service.authorities import BACKDATED, RevocationList
+from fleetroll.service.binding import attach
+from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.timeline import record
+from fleetroll.store.port import Records
+
+
+class Peer(Struct, frozen=True):
+    """The other end of the connection. `secure`: nobody between could have read or changed what was sent."""
+
+    secure: bool = False
+    certificate: bytes | None = None
+
+
+class Ask(Struct, frozen=True):
+    """A certificate request at the DMS of that label."""
+
+    label: str
+    request: bytes
+    peer: Peer
+
+
+class Answer(Struct, frozen=True):
+    """A new certificate, as a bundle too. `key` is the private key that the server made, if it did."""
+
+    certificate: bytes
+    bundle: bytes
+    key: bytes | None = None
+
+
+class Trusted(Struct, frozen=True):
+    """The certificates of the authorities that devices of a DMS should trust, one by one and as a bundle."""
+
+    certificates: tuple[bytes, ...]
+    bundle: bytes
+
+
+class Named(Struct, frozen=True):
+    """A DMS by its label."""
+
+    label: str
+
+
+@operation(Action.ENROL, Effect.READ)
+async def trusted(call: Call, wanted: Named) -> Trusted:
+    dms = await _dms(call, wanted.label)
+    distribution = dms.settings.distribution
+    own = (dms.settings.authority,) if distribution.own or not distribution.others else ()
+    found = tuple(one.certificate for one in await _authorities(call, (*own, *distribution.others)))
+    return Trusted(found, call.services.pki.bundle(found))
+
+
+@operation(Action.ENROL, Effect.SCAN)
+async def revocation_list(call: Call, wanted: Named) -> RevocationList:
+    dms = await _dms(call, wanted.label)
+    return await authorities.list_of(call, await authorities.noun.find(call, dms.settings.authority))
+
+
+@operation(Action.ENROL, Effect.STREAM)
+async def enroll(call: Call, ask: Ask) -> Answer:
+    return await _enroll(call, ask, call.services.pki.read_request(ask.request))
+
+
+@operation(Action.ENROL, Effect.STREAM)
+async def generate(call: Call, ask: Ask) -> Answer:
+    """Enrol with a key that the server makes, and keeps nothing of."""
+    _require_secure(ask.peer)
+    asked, pki = call.services.pki.read_request(ask.request), call.services.pki
+    dms = await _dms(call, ask.label)
+    if dms.settings.keygen is None:
+        raise _refused("server_keygen_disabled", "This DMS makes no keys.")
+    await _admit(call, dms, ask.peer, asked)
+    key = await asyncio.to_thread(pki.make_key, dms.settings.keygen)
+    return await _enroll(call, ask, pki.make_request(key, asked), key)
+
+
+async def _enroll(call: Call, ask: Ask, request: Request, key: bytes | None = None) -> Answer:
+    _require_secure(ask.peer)
+
+    async def work(records: Records) -> Certificate:
+        inner = call.within(records)
+        dms = await _dms(inner, ask.label)
+        await _admit(inner, dms, ask.peer, request)
+        device = await _admitted(inner, dms, request)
+        was = identity.read(device.identity).active if device.identity is not None else None
+        certificate = await _issue(inner, dms, device, request)
+        await attach(inner, device, certificate, dms.settings.windows, Occasion.RE_PROVISIONED)
+        await certificates.withdraw(inner, was, Reason.SUPERSEDED)
+        return certificate
+
+    return _answer(call, await call.services.store.write(work), key)
+
+
+@operation(Action.ENROL, Effect.STREAM)
+async def renew(call: Call, ask: Ask) -> Answer:
+    """A new certificate for a device that shows its present one."""
+    _require_secure(ask.peer)
+    request = call.services.pki.read_request(ask.request)
+
+    async def work(records: Records) -> Certificate:
+        inner = call.within(records)
+        dms = await _dms(inner, ask.label)
+        device, present = await _renewable(inner, dms, ask.peer, request)
+        certificate = await _issue(inner, dms, device, request)
+        await attach(inner, device, certificate, dms.settings.windows, Occasion.RENEWED)
+        if dms.settings.renewal.revoke_replaced:
+            await certificates.withdraw(inner, present.serial, Reason.SUPERSEDED)
+        return certificate
+
+    return _answer(call, await call.services.store.write(work))
+
+
+# --- who may -----------------------------------------------------------------------------------------------------
+
+
+async def _admit(call: Call, dms: Dms, peer: Peer, request: Request) -> None:
+    """Raises Fault unauthenticated unless the peer has shown what the DMS asks for."""
+    admission = dms.settings.admission
+    if admission.proof is Proof.NONE:
+        return
+    shown = await _shown(call, peer, admission.authorities)
+    if shown.authority == dms.settings.authority and shown.common_name != request.subject.common_name:
+        raise _refused("foreign_subject", "With the certificate of one device, no other device can be enrolled.")
+    if not admission.allow_expired and not shown.not_before <= call.at < shown.not_after:
+        raise _unproven("The client certificate has expired, or is not valid yet.")
+    await _require_unrevoked(call, shown.serial, peer)
+
+
+class _Shown(Struct, frozen=True):
+    authority: str
+    serial: str
+    common_name: str
+    not_before: int
+    not_after: int
+
+
+async def _shown(call: Call, peer: Peer, trusted: Iterable[str]) -> _Shown:
+    """What the client certificate says, once an authority that the DMS trusts has vouched for it."""
+    pki = call.services.pki
+    if peer.certificate is None:
+        raise _unproven("A client certificate is required.")
+    try:
+        said = pki.describe(peer.certificate)
+    except Fault:
+        raise _unproven("The client certificate cannot be read.") from None
+    for authority in await _authorities(call, trusted):
+        if pki.is_issued_by(peer.certificate, authority.certificate):
+            return _Shown(authority.name, said.serial, said.subject.common_name, said.not_before, said.not_after)
+    raise _unproven("The client certificate is not from an authority that this DMS trusts.")
+
+
+async def _require_unrevoked(call: Call, serial: str, peer: Peer) -> None:
+    found = await call.records.certificates.get(call.org, serial)
+    if found is not None and found.der == peer.certificate and found.revoked_at is not None:
+        raise _unproven("The client certificate is revoked.")
+
+
+async def _admitted(call: Call, dms: Dms, request: Request) -> Device:
+    """The device that the request is for, made if the DMS makes devices. Raises Fault."""
+    ident = names.ident(request.subject.common_name, "common name")
+    device = await call.records.devices.get(call.org, ident)
+    if device is None:
+        return await _register(call, dms, ident)
+    if device.status is Status.DECOMMISSIONED:
+        raise _decommissioned()
+    if device.dms is not None and device.dms != dms.name:
+        raise _refused("registered_elsewhere", "device already registered to another DMS")
+    if device.identity is not None and not dms.settings.replaceable:
+        raise _refused("enrolled_already", "forbiddenNewEnrollment: the device has an identity, and may only renew it")
+    return device
+
+
+async def _register(call: Call, dms: Dms, ident: str) -> Device:
+    if dms.settings.registration is not Registration.JITP:
+        raise _refused("not_registered", "device not preregistered")
+    profile = dms.settings.profile
+    new = NewDevice(ident, tags=profile.tags, metadata=profile.metadata, extras=profile.extras, dms=dms.name)
+    return await devices.insert(call, new)
+
+
+async def _renewable(call: Call, dms: Dms, peer: Peer, request: Request) -> tuple[Device, Certificate]:
+    """The device that may renew, and its active certificate. Raises Fault."""
+    renewal = dms.settings.renewal
+    shown = await _shown(call, peer, (dms.settings.authority, *renewal.authorities))
+    if shown.common_name != request.subject.common_name:
+        raise _refused("foreign_subject", "The request and the client certificate name different devices.")
+    device = await call.records.devices.get(call.org, request.subject.common_name)
+    if device is None:
+        raise not_found("device", request.subject.common_name)
+    if device.status is Status.DECOMMISSIONED:
+        raise _decommissioned()
+    if device.dms is not None and device.dms != dms.name:
+        raise _refused("registered_elsewhere", "device already registered to another DMS")
+    present = await _present(call, device, peer, dms, shown)
+    _require_time(call, renewal, present, shown)
+    if call.services.pki.describe(present.der).subject.encoded != request.subject.encoded:
+        raise _refused(
+            "foreign_subject", "invalid RawSubject bytes: the subject is not that of the present certificate"
+        )
+    return device, present
+
+
+async def _present(call: Call, device: Device, peer: Peer, dms: Dms, shown: _Shown) -> Certificate:
+    """The active certificate of the device: the one that it shows, unless another authority vouches for it."""
+    slot = identity.read(device.identity) if device.identity is not None else None
+    present = await call.records.certificates.get(call.org, slot.active) if slot and slot.active else None
+    if present is None:
+        raise _refused("not_enrolled", "The device has no certificate that it could renew.")
+    if present.revoked_at is not None:
+        raise _refused("certificate_revoked", "revoked certificate")
+    if shown.authority == dms.settings.authority and peer.certificate != present.der:
+        raise _unproven("The client certificate is not the device's present one.")
+    return present
+
+
+def _require_time(call: Call, renewal: Renewal, present: Certificate, shown: _Shown) -> None:
+    ends = min(present.not_after, shown.not_after)
+    if call.at >= ends and not renewal.allow_expired:
+        raise _unproven("The certificate has expired, and this DMS renews no expired ones.")
+    if renewal.opens is not None and call.at < present.not_after - renewal.opens:
+        raise _refused("too_early", "invalid reenroll window: it is too early to renew")
+
+
+# --- what they get -----------------------------------------------------------------------------------------------
+
+
+async def _issue(call: Call, dms: Dms, device: Device, request: Request) -> Certificate:
+    settings, pki = dms.settings, call.services.pki
+    authority = await authorities.noun.find(call, settings.authority)
+    terms = Terms(call.at - BACKDATED, call.at + settings.lifetime, settings.with_names)
+    issued = pki.issue(authorities.signer(authority), request, terms)
+    new = Certificate(
+        0,
+        call.org,
+        issued.serial,
+        authority.id,
+        device.id,
+        dms.name,
+        request.subject.common_name,
+        issued.der,
+        issued.not_before,
+        issued.not_after,
+        call.at,
+    )
+    stored = await call.records.certificates.insert(new)
+    await record(call, "certificate.issued", "certificate", stored.id, stored.serial, {"device": device.ident})
+    return stored
+
+
+def _answer(call: Call, certificate: Certificate, key: bytes | None = None) -> Answer:
+    return Answer(certificate.der, call.services.pki.bundle([certificate.der]), key)
+
+
+async def _dms(call: Call, label: str) -> Dms:
+    _, name = labels.parse_label(label)
+    found = await call.records.dms.get(call.org, name)
+    if found is None:
+        raise not_found("dms", name)
+    return found
+
+
+async def _authorities(call: Call, wanted: Iterable[str]) -> list[Authority]:
+    return [await authorities.noun.find(call, name) for name in dict.fromkeys(wanted)]
+
+
+def _require_secure(peer: Peer) -> None:
+    if not peer.secure:
+        raise _refused("tls_required", "Enrolment needs TLS: use the address of --est, or a trusted proxy.")
+
+
+def _decommissioned() -> Fault:
+    return _refused("decommissioned", "The device is decommissioned and can neither enrol nor renew.")
+
+
+def _refused(code: str, message: str) -> Fault:
+    return Fault(Kind.FORBIDDEN, code, message)
+
+
+def _unproven(message: str) -> Fault:
+    return Fault(Kind.UNAUTHENTICATED, "client_certificate", message)

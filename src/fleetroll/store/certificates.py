@@ -1,0 +1,60 @@
+"""Certificates that were issued, and what became of them."""
+
+from typing import Any
+
+import msgspec
+
+from fleetroll.core.certificates import Certificate, Reason, Revocation, Tally
+from fleetroll.core.model import Instant
+from fleetroll.store import rows
+from fleetroll.store.connection import Connection
+from fleetroll.store.statements import SQL
+
+
+class Certificates:
+    """Implements `port.Certificates`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def get(self, org: int, serial: str) -> Certificate | None:
+        row = await self._connection.one(SQL["certificate_get"], {"org": org, "serial": serial})
+        return rows.certificate(row) if row else None
+
+    async def page(self, org: int, after: int, limit: int) -> list[Certificate]:
+        return await self._page("certificate_page", {"org": org, "after": after, "limit": limit})
+
+    async def of_authority(self, org: int, authority: int, after: int, limit: int) -> list[Certificate]:
+        values = {"org": org, "authority": authority, "after": after, "limit": limit}
+        return await self._page("certificate_page_of_authority", values)
+
+    async def of_device(self, org: int, device: int, after: int, limit: int) -> list[Certificate]:
+        values = {"org": org, "device": device, "after": after, "limit": limit}
+        return await self._page("certificate_page_of_device", values)
+
+    async def insert(self, new: Certificate) -> Certificate:
+        row = await self._connection.one(SQL["certificate_insert"], rows.named_values(new))
+        assert row is not None, "an insert without a conflict clause returns its row"
+        return msgspec.structs.replace(new, id=row[0])
+
+    async def revoke(self, org: int, serial: str, at: Instant, reason: Reason) -> bool:
+        values = {"org": org, "serial": serial, "at": at, "reason": reason.value}
+        return await self._connection.one(SQL["certificate_revoke"], values) is not None
+
+    async def restore(self, org: int, serial: str) -> bool:
+        values = {"org": org, "serial": serial, "reason": Reason.CERTIFICATE_HOLD.value}
+        return await self._connection.one(SQL["certificate_restore"], values) is not None
+
+    async def revoked(self, org: int, authority: int, at: Instant, after: int, limit: int) -> list[Revocation]:
+        values = {"org": org, "authority": authority, "at": at, "after": after, "limit": limit}
+        return [rows.revocation(row) for row in await self._connection.all(SQL["certificate_revoked"], values)]
+
+    async def counts(self, org: int, at: Instant) -> dict[int, Tally]:
+        found = await self._connection.all(SQL["certificate_counts"], {"org": org, "at": at})
+        return {authority: Tally(*numbers) for authority, *numbers in found}
+
+    async def forget(self, org: int, authority: int) -> None:
+        await self._connection.many(SQL["certificate_forget"], [{"org": org, "authority": authority}])
+
+    async def _page(self, statement: str, values: dict[str, Any]) -> list[Certificate]:
+        return [rows.certificate(row) for row in await self._connection.all(SQL[statement], values)]

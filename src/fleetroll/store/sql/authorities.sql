@@ -1,0 +1,26 @@
+-- authority_get: by name
+SELECT id, org, name, serial, certificate, sealed_key, not_before, not_after, created_at, updated_at, revision
+FROM authority WHERE org = :org AND name = :name;
+
+-- authority_by_id: by number
+SELECT id, org, name, serial, certificate, sealed_key, not_before, not_after, created_at, updated_at, revision
+FROM authority WHERE org = :org AND id = :record;
+
+-- authority_page: by name
+SELECT id, org, name, serial, certificate, sealed_key, not_before, not_after, created_at, updated_at, revision
+FROM authority WHERE org = :org AND name > :after ORDER BY name LIMIT :limit;
+
+-- authority_insert: a new authority; nothing if the name is taken
+INSERT INTO authority (org, name, serial, certificate, sealed_key, not_before, not_after, created_at, updated_at, revision)
+VALUES (:org, :name, :serial, :certificate, :sealed_key, :not_before, :not_after, :created_at, :updated_at, :revision)
+ON CONFLICT (org, name) DO NOTHING RETURNING id;
+
+-- authority_replace: over the revision before; what it signs with stays
+UPDATE authority SET name = :name, updated_at = :updated_at, revision = :revision
+WHERE org = :org AND id = :id AND revision = :revision - 1 RETURNING id;
+
+-- authority_delete: the row
+DELETE FROM authority WHERE org = :org AND id = :record RETURNING id;
+
+-- authority_everywhere: all tenants, the certificates alone, by number: whom the TLS listener knows
+SELECT id, certificate FROM authority WHERE id > :after ORDER BY id LIMIT :limit;

@@ -1,0 +1,33 @@
+"""Devices that enrol in process: the very operation that EST leads to, without a connection to it."""
+
+from typing import Any
+
+from fleetroll.core.secrets import Issuer, Presented
+from fleetroll.service import enrollment
+from fleetroll.service.enrollment import Answer, Ask, Peer
+from fleetroll.store.port import Records
+from tests.support import der
+from tests.support.app import App
+
+SECURE = Peer(secure=True)
+
+
+def enrol(app: App, label: str, request: bytes, peer: Peer = SECURE, operation: Any = enrollment.enroll) -> Answer:
+    """What EST would answer. Raises Fault."""
+
+    async def call() -> Answer:
+        services = app.services
+        principal = await services.keyring.identify(Presented(Issuer.ENROLLEE, label), services.clock())
+
+        async def finish(_: Records, result: Answer) -> Answer:
+            return result
+
+        return await services.perform(operation, principal, Ask(label, request, peer), "test", finish)
+
+    return app.runner.run(call())
+
+
+def enrolled(app: App, label: str, common_name: str) -> str:
+    """The serial number of the certificate of a device that has just enrolled."""
+    answer = enrol(app, label, der.device(common_name))
+    return app.services.pki.describe(answer.certificate).serial
