@@ -5,6 +5,7 @@ Every run prints its seed; `FLEETROLL_SEED=<seed> make test` repeats the run.
 
 import os
 import random
+import sys
 
 import hypothesis
 import pytest
@@ -23,6 +24,12 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"{SEED} must be a whole number below 2^32, not {seed!r}")
     config.option.randomly_seed = int(seed)
     config.option.hypothesis_seed = seed
+
+
+def pytest_sessionfinish() -> None:
+    """Whoever started a database for this run has it stopped."""
+    if support := sys.modules.get("tests.support.postgres"):
+        support.leave()
 
 
 def pytest_report_header() -> str:

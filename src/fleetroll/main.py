@@ -29,6 +29,7 @@ from fleetroll.service.events import Publisher
 from fleetroll.service.keyring import Keyring
 from fleetroll.service.operations import Services
 from fleetroll.store import sqlite
+from fleetroll.store.migrations import Refused
 from fleetroll.store.port import Records
 from fleetroll.wire import log
 from fleetroll.wire.app import Server, with_cors
@@ -74,7 +75,7 @@ def serve(config: Config) -> int:
         return _refuse(str(problem), EXIT_CONFIG)
     except DirectoryRefused as problem:
         return _refuse(str(problem), EXIT_BUSY if problem.busy else EXIT_STORE)
-    except sqlite.Refused as problem:
+    except Refused as problem:
         return _refuse(str(problem), EXIT_STORE)
     except OSError as problem:
         return _refuse(f"cannot listen on {config.host}:{config.port}: {problem.strerror}.", EXIT_CONFIG)

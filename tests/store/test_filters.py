@@ -27,14 +27,14 @@ from fleetroll.core.query import (
     Sort,
     matches,
 )
-from fleetroll.store import select
+from fleetroll.store import postgres_syntax, select
 from fleetroll.store.port import Records, Store
 from fleetroll.store.sqlite_syntax import SYNTAX
 from tests.support import filters
 from tests.support.stores import ENGINES, plant
 
 WITH_SQL = [engine for engine in ENGINES if engine != "memory"]
-SYNTAXES = {"sqlite": SYNTAX}
+SYNTAXES = {"sqlite": SYNTAX, "postgres": postgres_syntax.SYNTAX}
 ORGS = itertools.count(1)
 
 

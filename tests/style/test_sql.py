@@ -24,7 +24,7 @@ ABOUT = {
     for file in FILES
     for name, about in re.findall(r"^-- (\w+): (.+)$", file.read_text("utf-8"), re.MULTILINE)
 }
-ENGINES = ("sqlite",)
+ENGINES = ("sqlite", "postgres")
 
 # Statements that look across tenants on purpose. The list may only get shorter.
 ACROSS_TENANTS = {
@@ -48,7 +48,14 @@ ORGANIZATIONS = {
 }
 # The counter of a table, and the substring index, which holds no more than numbers: who is found in it is looked up in
 # `device`, with the tenant.
-WITHOUT_TENANT_DATA = {"sqlite_sequence", "sqlite_index_add", "sqlite_index_remove", "sqlite_common_trigrams"}
+ABOUT_THE_SERVER = {name for name in SQL if name.startswith("postgres_")}
+WITHOUT_TENANT_DATA = {
+    "sqlite_sequence",
+    "sqlite_index_add",
+    "sqlite_index_remove",
+    "sqlite_common_trigrams",
+    *ABOUT_THE_SERVER,
+}
 
 TENANT = re.compile(r"\borg = :org\b")
 COLUMNS = re.compile(r"INSERT INTO (\w+) \(([^)]*)\)", re.DOTALL)
@@ -128,7 +135,7 @@ def test_a_statement_names_its_columns_and_binds_its_values(name: str) -> None:
     assert not re.search(r"\bLIKE\b|\blower\(|\bnow\(", text, re.IGNORECASE)
 
 
-@pytest.mark.parametrize("name", sorted(name for name in SQL if not name.startswith("sqlite_")))
+@pytest.mark.parametrize("name", sorted(name for name in SQL if not name.startswith(("sqlite_", "postgres_"))))
 def test_a_shared_statement_uses_nothing_of_one_engine(name: str) -> None:
     assert not re.search(r"->|\bjson_|\browid\b|\bIFNULL\b|\bOR REPLACE\b|\bIS NOT :", SQL[name], re.IGNORECASE)
 
@@ -190,7 +197,13 @@ def named_values(text: str) -> dict[str, object]:
     return dict.fromkeys(re.findall(r":([a-z_]+)", text), "1")
 
 
-@pytest.mark.parametrize("name", sorted(SQL.keys() - {"timeline_last"}))
+@pytest.mark.parametrize("name", sorted(ABOUT_THE_SERVER))
+def test_a_statement_about_the_server_reads_no_rows_of_ours(name: str) -> None:
+    sources = re.findall(r"\b(?:FROM|JOIN|INTO|UPDATE)\s+(\w+)", SQL[name])
+    assert all(re.match(r"pg_|information_schema|generate_series|\w+_id_seq", source) for source in sources)
+
+
+@pytest.mark.parametrize("name", sorted(SQL.keys() - ABOUT_THE_SERVER - {"timeline_last"}))
 def test_a_named_statement_searches_by_an_index(database: apsw.Connection, name: str) -> None:
     steps = plan(database, SQL[name], named_values(SQL[name]))
     scans = [

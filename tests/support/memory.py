@@ -440,8 +440,8 @@ class Timeline:
     async def published(self, after: int, limit: int) -> list[Event]:
         return self._after(after)[:limit]
 
-    async def last(self) -> int:
-        return max(self._tables.timeline, default=0)
+    async def last(self, org: int | None = None) -> int:
+        return max((number for number, event in self._tables.timeline.items() if org in {None, event.org}), default=0)
 
     async def move(self, org: int, subject: str, subject_id: int, to: int) -> None:
         for event in self._about(org, subject, subject_id):
@@ -512,10 +512,13 @@ class MemoryStore:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._listeners: list[Callable[[], None]] = []
+        self._listeners_to_news: list[Callable[[str | None], None]] = []
         self.read: port.Records = Records(tables)
         self.scan = self.bulk = self.read
 
-    async def write(self, work: Callable[[port.Records], Awaitable[T]], *, bulk: bool = False) -> T:
+    async def write(
+        self, work: Callable[[port.Records], Awaitable[T]], *, bulk: bool = False, news: str | None = None
+    ) -> T:
         before = self._tables.copies()
         try:
             result = await work(self.read)
@@ -524,7 +527,13 @@ class MemoryStore:
             raise
         for listener in self._listeners:
             listener()
+        if news is not None:
+            for listener_to_news in self._listeners_to_news:
+                listener_to_news(news)
         return result
+
+    def on_news(self, listener: Callable[[str | None], None]) -> None:
+        self._listeners_to_news.append(listener)
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         self._listeners.append(listener)

@@ -24,6 +24,8 @@ from fleetroll.core.model import (
 from fleetroll.core.policy import Role
 from fleetroll.store import sqlite
 from fleetroll.store.port import Records, Store
+from fleetroll.store.postgres import open_store
+from tests.support import postgres
 from tests.support.memory import open_memory
 
 NOW = 1_700_000_000_000_000
@@ -37,14 +39,30 @@ async def _sqlite(file: Path) -> Store:
     return sqlite.open_store(file, create=not _is_there(file))
 
 
+async def _postgres(file: Path) -> Store:
+    """The file holds the address of the store's database."""
+    if not _is_there(file):
+        _note(file, await postgres.new_database())
+    return await open_store(_noted(file), migrate=False)
+
+
 def _is_there(file: Path) -> bool:
     return file.exists()
+
+
+def _note(file: Path, text: str) -> None:
+    file.write_text(text)
+
+
+def _noted(file: Path) -> str:
+    return file.read_text()
 
 
 # Opens the store in a file, or makes an empty one where there is no file.
 ENGINES: dict[str, Callable[[Path], Awaitable[Store]]] = {
     "memory": _memory,
     "sqlite": _sqlite,
+    "postgres": _postgres,
 }
 
 

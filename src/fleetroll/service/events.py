@@ -55,7 +55,7 @@ class Publisher:
 async def follow(call: Call, wanted: Follow) -> AsyncIterator[list[Event]]:
     """Events as they are committed. About every second an empty batch comes: the caller may have lost its right."""
     store = call.services.store
-    after = await store.read.timeline.last() if wanted.after is None else wanted.after
+    after = await store.read.timeline.last(call.org) if wanted.after is None else wanted.after
     return _follow(call, after, wanted.filter)
 
 

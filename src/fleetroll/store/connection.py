@@ -20,11 +20,14 @@ class Connection(Protocol):
     async def many(self, statement: str, values: Sequence[Values]) -> None:
         """Run a statement that gives no rows once for each of `values`."""
 
-    async def reserve(self, table: str, count: int) -> int:
-        """The first of `count` ids that `table` will give to nobody else."""
+    async def reserve(self, table: str, count: int) -> Sequence[int]:
+        """`count` ascending ids that `table` will give to nobody else."""
 
     async def load(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
         """Insert many whole rows at once, their columns in the order of `<table>_load`."""
+
+    async def settled(self) -> int:
+        """An event's number up to which none is still to be committed."""
 
     async def index(self, changes: Sequence[Indexed]) -> None:
         """Keep the substring index in step, where the engine does not by itself."""

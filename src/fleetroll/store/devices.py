@@ -51,8 +51,8 @@ class Devices:
         return _inserted(org, row[0], new, at)
 
     async def insert_many(self, org: int, new: Sequence[NewDevice], at: Instant) -> list[Device]:
-        first = await self._connection.reserve("device", len(new))
-        inserted = [_inserted(org, number, one, at) for number, one in enumerate(new, first)]
+        numbers = await self._connection.reserve("device", len(new))
+        inserted = [_inserted(org, number, one, at) for number, one in zip(numbers, new, strict=True)]
         await self._connection.load("device", [_whole(device) for device in inserted])
         await self._connection.index([(device.id, None, _searched(device)) for device in inserted])
         tags = [(org, tag, device.id, rows.folded(tag)) for device in inserted for tag in device.tags]

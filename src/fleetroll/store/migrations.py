@@ -8,6 +8,10 @@ from msgspec import Struct
 _SECTION = re.compile(r"^-- engine: (\w+)\n", re.MULTILINE)
 
 
+class Refused(Exception):
+    """The store will not open; the message is one sentence for the operator."""
+
+
 class Migration(Struct, frozen=True):
     """One step of the schema. `number` is the schema version that it leads to."""
 

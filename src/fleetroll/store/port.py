@@ -214,10 +214,14 @@ class Timeline(Protocol):
         """Oldest first, with an id above `after`."""
 
     async def published(self, after: int, limit: int) -> list[Event]:
-        """As `since`, over all organizations: for the publisher alone."""
+        """As `since`, over all organizations: for the publisher alone.
 
-    async def last(self) -> int:
-        """The id of the newest event of all organizations, 0 if there is none."""
+        Within an organization events are committed in the order of their ids, over all of them they need not be. This
+        gives only those before which none can appear any more.
+        """
+
+    async def last(self, org: int | None = None) -> int:
+        """The id of the newest event, of one organization or of all, 0 if there is none."""
 
     async def move(self, org: int, subject: str, subject_id: int, to: int) -> None:
         """Give a subject's events to another organization."""
@@ -291,15 +295,23 @@ class Store(Protocol):
     def bulk(self) -> Records:
         """For long walks in large pages: always away from the event loop, without a limit of time."""
 
-    async def write(self, work: Callable[[Records], Awaitable[T]], *, bulk: bool = False) -> T:
+    async def write(self, work: Callable[[Records], Awaitable[T]], *, bulk: bool = False, news: str | None = None) -> T:
         """Run `work` in one transaction and answer after its commit is on disk.
 
-        A raise undoes all of it. `work` awaits nothing but the records it is given. `bulk` says that it takes
-        milliseconds and may run beside the event loop. Raises Fault unavailable `storage_full` on a full disk.
+        A raise undoes all of it. `work` awaits nothing but the records it is given, and changes nothing else: an engine
+        may undo it and run it again from its beginning. `bulk` says that it takes milliseconds and may run beside the
+        event loop. `news` is a topic for the listeners to news. Raises Fault unavailable: `storage_full` on a full
+        disk, `database_unavailable` where it is not known whether anything was stored.
         """
 
     def on_commit(self, listener: Callable[[], None]) -> None:
-        """Call `listener` on the event loop after each commit."""
+        """Call `listener` on the event loop soon after each commit, of whichever process over the same store."""
+
+    def on_news(self, listener: Callable[[str | None], None]) -> None:
+        """Call `listener` with the topic of each transaction that was committed with news, by whichever process.
+
+        None says that anything may have been missed, and that more may be until the next None.
+        """
 
     async def learn(self) -> None:
         """Take note of how the data is distributed, where that helps to answer; to be called now and then."""

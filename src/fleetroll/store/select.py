@@ -69,9 +69,15 @@ _COMPARE = {Operator.EQ: "=", Operator.LT: "<", Operator.LE: "<=", Operator.GT: 
 
 
 class Syntax(Struct, frozen=True):
-    """What differs between engines in a filter. Fragments take {column}, {path}, {value} and {compare}."""
+    """What differs between engines in a filter. Fragments take {column}, {path}, {value} and {compare}.
+
+    `json_holding` is a document that holds nothing but a value at a path, where an index finds what holds it.
+    """
 
     json_path: Callable[[tuple[str, ...]], str]
+    json_value: Callable[[Value], object]
+    json_holding: Callable[[tuple[str, ...], Value], str] | None
+    json_equal: str
     json_text: str
     json_like: str
     json_number: str
@@ -273,6 +279,9 @@ class _Builder:
             if not isinstance(comparison.value, str):
                 raise invalid("invalid_filter", "A document is asked for a key by its exact name.", "filter")
             keys = (*keys, comparison.value)
+        if operator is Operator.EQ and syntax.json_holding is not None:
+            held = self._bind(syntax.json_holding(keys, comparison.value))
+            return syntax.json_equal.format(column=column, value=held)
         path = self._bind(syntax.json_path(keys))
         if operator in {Operator.EXISTS, Operator.HAS}:
             return syntax.json_present.format(column=column, path=path)
@@ -287,7 +296,7 @@ class _Builder:
             return syntax.json_like.format(column=column, path=path, value=self._bind(_scalar(comparison)))
         fragment = syntax.json_text if isinstance(value, str) else syntax.json_number
         compare = _COMPARE[comparison.operator]
-        return fragment.format(column=column, path=path, value=self._bind(_number(value)), compare=compare)
+        return fragment.format(column=column, path=path, value=self._bind(syntax.json_value(value)), compare=compare)
 
 
 # The two halves of `search` are told apart by the line end between them.
@@ -309,11 +318,6 @@ def _scalar(comparison: Comparison) -> object:
     if isinstance(value, Pattern):
         return _like(value)
     return f"%{_escape(str(value))}%" if comparison.operator is Operator.CONTAINS else value
-
-
-def _number(value: Value) -> Value:
-    # Beyond 63 bits both engines compare in floating point; so does the value.
-    return float(value) if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63 else value
 
 
 def _like(pattern: Pattern) -> str:

@@ -19,6 +19,7 @@ import apsw
 
 from fleetroll.core import limits
 from fleetroll.store import migrations, port
+from fleetroll.store.migrations import Refused
 from fleetroll.store.records import Records
 from fleetroll.store.sqlite_connections import (
     Adaptive,
@@ -43,10 +44,6 @@ _READER_CACHE_KIB = 56 << 10
 _SCANNER_CACHE_KIB = 8 << 10
 _CHECKED_WHOLE = 64 << 20  # a larger file takes seconds to check; `fleetroll doctor` does it
 _COMMON_TRIGRAMS = 5_000
-
-
-class Refused(Exception):
-    """The store will not open; the message is one sentence for the operator."""
 
 
 def open_store(file: Path, *, create: bool) -> "SqliteStore":
@@ -104,6 +101,7 @@ class SqliteStore:
         self._snapshot = Snapshot(open_reader(file, _READER_CACHE_KIB))
         self._scanners = Scanners(file)
         self._trigrams = Trigrams()
+        self._listeners: list[Callable[[str | None], None]] = []
         own = syntax(self._trigrams)
         self.read: port.Records = Records(Reading(self._snapshot), own)
         self.scan: port.Records = Records(Adaptive(self._snapshot, self._scanners, limits.SCAN_TIME), own)
@@ -116,8 +114,17 @@ class SqliteStore:
         """Set once the store can no longer promise anything; the process should end."""
         return self._failure
 
-    async def write(self, work: Callable[[port.Records], Awaitable[T]], *, bulk: bool = False) -> T:
-        return await self._writer.write(work, bulk=bulk)
+    async def write(
+        self, work: Callable[[port.Records], Awaitable[T]], *, bulk: bool = False, news: str | None = None
+    ) -> T:
+        result = await self._writer.write(work, bulk=bulk)
+        if news is not None:
+            for listener in self._listeners:
+                listener(news)
+        return result
+
+    def on_news(self, listener: Callable[[str | None], None]) -> None:
+        self._listeners.append(listener)
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         self._writer.on_commit(listener)

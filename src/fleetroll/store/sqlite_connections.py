@@ -22,6 +22,7 @@ _STEPS_BETWEEN_LOOKS = 5_000
 _INLINE_SECONDS = 0.002
 _SCAN_TURN = 0.003
 _SEARCH_TABLE = "device_search"
+_ALL_SETTLED = (1 << 63) - 1  # one writer commits events in the order of their numbers
 _READS_ONLY = "a reading connection does not write"
 
 
@@ -38,14 +39,20 @@ class Inline:
     async def all(self, statement: str, values: Values) -> list[Row]:
         return self._execute(statement, values).fetchall()
 
+    async def settled(self) -> int:
+        return _ALL_SETTLED
+
 
 class _ReadsOnly:
     """The writing half of a connection that reads."""
 
+    async def settled(self) -> int:
+        return _ALL_SETTLED
+
     async def many(self, statement: str, values: Sequence[Values]) -> None:
         raise AssertionError(_READS_ONLY)
 
-    async def reserve(self, table: str, count: int) -> int:
+    async def reserve(self, table: str, count: int) -> Sequence[int]:
         raise AssertionError(_READS_ONLY)
 
     async def load(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -83,10 +90,11 @@ class Writing(Inline):
     async def many(self, statement: str, values: Sequence[Values]) -> None:
         self._executemany(statement, values)
 
-    async def reserve(self, table: str, count: int) -> int:
+    async def reserve(self, table: str, count: int) -> Sequence[int]:
         # Nobody else writes, so the ids stay free until `load` takes them.
         row = await self.one(SQL["sqlite_sequence"], {"name": table})
-        return 1 + (int(row[0]) if row else 0)
+        first = 1 + (int(row[0]) if row else 0)
+        return range(first, first + count)
 
     async def load(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
         # One statement over one JSON text: SQLite does all of it without needing the interpreter in between.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import structs
 
+from fleetroll.core.query import Value
 from fleetroll.store.connection import Row
 from fleetroll.store.select import Syntax
 
@@ -14,6 +15,11 @@ _MOST_TRIGRAMS = 3
 
 def _json_path(keys: tuple[str, ...]) -> str:
     return "$" + "".join(f".{msgspec.json.encode(key).decode()}" for key in keys)
+
+
+def _json_value(value: Value) -> Value:
+    # Beyond 63 bits the engine compares in floating point; so does the value.
+    return float(value) if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63 else value
 
 
 class Trigrams:
@@ -42,6 +48,9 @@ class Trigrams:
 
 SYNTAX = Syntax(
     json_path=_json_path,
+    json_value=_json_value,
+    json_holding=None,
+    json_equal="",
     json_text="(json_type({column}, {path}) = 'text' AND {column} ->> {path} {compare} {value})",
     json_like="(json_type({column}, {path}) = 'text' AND {column} ->> {path} LIKE {value} ESCAPE '\\')",
     json_number="(json_type({column}, {path}) IN ('integer', 'real') AND {column} ->> {path} {compare} {value})",

@@ -37,10 +37,14 @@ class Timeline:
         return await self._events("timeline_since", {"org": org, "after": after, "limit": limit})
 
     async def published(self, after: int, limit: int) -> list[Event]:
-        return await self._events("timeline_published", {"after": after, "limit": limit})
+        values = {"after": after, "settled": await self._connection.settled(), "limit": limit}
+        return await self._events("timeline_published", values)
 
-    async def last(self) -> int:
-        row = await self._connection.one(SQL["timeline_last"], {})
+    async def last(self, org: int | None = None) -> int:
+        if org is None:
+            row = await self._connection.one(SQL["timeline_last"], {})
+        else:
+            row = await self._connection.one(SQL["timeline_newest"], {"org": org})
         return int(row[0]) if row else 0
 
     async def move(self, org: int, subject: str, subject_id: int, to: int) -> None:

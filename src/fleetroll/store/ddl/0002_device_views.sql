@@ -22,14 +22,14 @@ ALTER TABLE organization ADD COLUMN key_version INTEGER NOT NULL DEFAULT 1;  -- 
 
 -- engine: postgres
 
-ALTER TABLE device ADD COLUMN cohort TEXT;
-ALTER TABLE device ADD COLUMN template BIGINT;
-ALTER TABLE device ADD COLUMN dms TEXT;
-ALTER TABLE device ADD COLUMN software_version TEXT;
-ALTER TABLE device ADD COLUMN identity TEXT;
-ALTER TABLE device ADD COLUMN identity_due BIGINT;
-ALTER TABLE device ADD COLUMN metadata_times TEXT NOT NULL DEFAULT '{}';
-ALTER TABLE device ADD COLUMN token_version BIGINT NOT NULL DEFAULT 1;
+ALTER TABLE device ADD COLUMN cohort text COLLATE "C";
+ALTER TABLE device ADD COLUMN template bigint;
+ALTER TABLE device ADD COLUMN dms text COLLATE "C";
+ALTER TABLE device ADD COLUMN software_version text COLLATE "C";
+ALTER TABLE device ADD COLUMN identity text COLLATE "C";
+ALTER TABLE device ADD COLUMN identity_due bigint;
+ALTER TABLE device ADD COLUMN metadata_times text COLLATE "C" NOT NULL DEFAULT '{}';
+ALTER TABLE device ADD COLUMN token_version bigint NOT NULL DEFAULT 1;
 UPDATE device SET software_version = software::jsonb ->> 'version'
 WHERE jsonb_typeof(software::jsonb -> 'version') = 'string';
 CREATE INDEX device_cohort ON device (org, cohort, id) WHERE cohort IS NOT NULL;
@@ -38,4 +38,4 @@ CREATE INDEX device_dms ON device (org, dms, id) WHERE dms IS NOT NULL;
 CREATE INDEX device_software ON device (org, software_version, id) WHERE software_version IS NOT NULL;
 CREATE INDEX device_hardware ON device (org, hardware_version, id) WHERE hardware_version IS NOT NULL;
 CREATE INDEX device_due ON device (identity_due) WHERE identity_due IS NOT NULL;
-ALTER TABLE organization ADD COLUMN key_version BIGINT NOT NULL DEFAULT 1;
+ALTER TABLE organization ADD COLUMN key_version bigint NOT NULL DEFAULT 1;

@@ -13,7 +13,10 @@ FROM timeline WHERE org = :org AND id > :after ORDER BY id LIMIT :limit;
 
 -- timeline_published: all tenants, oldest first, for the publisher
 SELECT id, org, at, type, subject, subject_id, name, actor, request, data
-FROM timeline WHERE id > :after ORDER BY id LIMIT :limit;
+FROM timeline WHERE id > :after AND id <= :settled ORDER BY id LIMIT :limit;
+
+-- timeline_newest: the newest number of an organization
+SELECT coalesce(max(id), 0) FROM timeline WHERE org = :org;
 
 -- timeline_last: all tenants, the newest number
 SELECT coalesce(max(id), 0) FROM timeline;

@@ -1,0 +1,114 @@
+"""The PostgreSQL engine: one database, any number of processes over it, with nothing that only one of them knows.
+
+Look-ups, pages and long walks each have sessions of their own, so that none of them waits for the others. Writing is
+`postgres_writer`'s, what processes tell each other `postgres_news`'s.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from fleetroll.core import limits
+from fleetroll.core.faults import Fault, Kind
+from fleetroll.store import migrations, port, postgres_schema
+from fleetroll.store.migrations import Refused
+from fleetroll.store.postgres_connections import Pool, Purpose, Reading, close, connect
+from fleetroll.store.postgres_news import News
+from fleetroll.store.postgres_schema import ADMINISTRATION
+from fleetroll.store.postgres_syntax import SYNTAX
+from fleetroll.store.postgres_writer import Writer
+from fleetroll.store.records import Records
+
+T = TypeVar("T")
+logger = logging.getLogger("fleetroll.store")
+
+_MILLISECONDS = 1000
+# A plan made for a filter's own values, each time: what fits one value may read everything for another.
+_PLANNED = {"plan_cache_mode": "force_custom_plan", "jit": "off"}
+_READ = Purpose("look-ups", 8, {"jit": "off"}, 10.0)
+_SCAN = Purpose("pages", 4, {**_PLANNED, "statement_timeout": str(int(limits.SCAN_TIME * _MILLISECONDS))}, None)
+_BULK = Purpose("walks", 3, _PLANNED, None)
+_WRITE = Purpose("writer", 1, {"default_transaction_isolation": "read committed", "jit": "off"}, 30.0)
+
+
+async def open_store(url: str, *, migrate: bool, unsafe: bool = False) -> "PostgresStore":
+    """Open the registry in a database, made there if it is empty. Raises Refused, or Fault unavailable.
+
+    An older schema is brought up to date only if `migrate`; `unsafe` takes a server that may lose what it acknowledged.
+    """
+    session = await connect(url, ADMINISTRATION)
+    try:
+        found, newest = await postgres_schema.examine(session, unsafe=unsafe)
+        if 0 < found < newest and not migrate:
+            raise Refused(
+                f"The database has schema {found}; this release needs {newest}. Save it with pg_dump, then run "
+                "`fleetroll migrate`, or start with --migrate."
+            )
+        if found < newest:
+            await postgres_schema.migrate(session)
+        if not await postgres_schema.has_search_index(session):
+            logger.warning("the database has no pg_trgm: a search for a part of a name reads all devices")
+    finally:
+        await close(session)
+    store = PostgresStore(url)
+    await store.start()
+    return store
+
+
+async def schema(url: str) -> tuple[int, list[migrations.Migration]]:
+    """The number of a database's schema, and the steps that this release would take. Raises Refused."""
+    session = await connect(url, ADMINISTRATION)
+    try:
+        found, _ = await postgres_schema.examine(session, unsafe=True)
+        return found, migrations.load("postgres")[found:]
+    finally:
+        await close(session)
+
+
+class PostgresStore:
+    """Implements `port.Store`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._pools = [Pool(url, purpose) for purpose in (_READ, _SCAN, _BULK, _WRITE)]
+        read, scan, bulk, write = self._pools
+        self.read: port.Records = Records(Reading(read), SYNTAX)
+        self.scan: port.Records = Records(Reading(scan), SYNTAX)
+        self.bulk: port.Records = Records(Reading(bulk), SYNTAX)
+        self._news = News(url)
+        self._writer = Writer(write, self._news.committed)
+
+    async def start(self) -> None:
+        await self._news.start()
+
+    async def write(
+        self, work: Callable[[port.Records], Awaitable[T]], *, bulk: bool = False, news: str | None = None
+    ) -> T:
+        return await self._writer.write(work, bulk=bulk, news=news)
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        self._news.on_commit(listener)
+
+    def on_news(self, listener: Callable[[str | None], None]) -> None:
+        self._news.on_news(listener)
+
+    async def claim(self, mark: str) -> bool:
+        """Leave the mark of a server key in a new database; False if the mark of another one is there."""
+        session = await connect(self._url, ADMINISTRATION)
+        try:
+            return await postgres_schema.claim(session, mark)
+        finally:
+            await close(session)
+
+    async def learn(self) -> None:
+        """The server does so by itself."""
+
+    async def backup(self, target: Path) -> None:
+        raise Fault(Kind.INVALID, "backup_elsewhere", "This server keeps its data in PostgreSQL: save it with pg_dump.")
+
+    async def close(self) -> None:
+        await self._writer.drain()
+        await self._news.close()
+        for pool in self._pools:
+            await pool.close()

@@ -1,0 +1,253 @@
+"""Ways to run a statement on PostgreSQL: sessions with their prepared statements, and pools that lend them.
+
+asyncpg's own pool resets a connection after each use and its `fetch` looks a statement up each time; both would cost
+as much as a look-up. A session here runs nothing that would need a reset.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement
+from msgspec import Struct
+
+from fleetroll.core.faults import Fault, Kind
+from fleetroll.store.connection import Indexed, Row, Values
+from fleetroll.store.postgres_syntax import numbered
+from fleetroll.store.statements import SQL
+
+logger = logging.getLogger("fleetroll.store")
+
+_CONNECT_SECONDS = 3.0
+_MOST_PREPARED = 500
+_SETTLING_SECONDS, _SETTLING_PAUSE = 1.0, 0.005
+LOCK_SPACE = 0x466C7472  # of the locks that organizations have
+_READS_ONLY = "a reading connection does not write"
+
+
+class Purpose(Struct, frozen=True):
+    """What sessions are for: how many there are at most, their settings, and how long a statement may take."""
+
+    name: str
+    most: int
+    settings: Mapping[str, str]
+    seconds: float | None
+
+
+class Session:
+    """One connection and the statements that are prepared on it."""
+
+    def __init__(self, connection: asyncpg.Connection, seconds: float | None) -> None:
+        self.connection = connection
+        self._seconds = seconds
+        self._prepared: dict[str, tuple[PreparedStatement, tuple[str, ...]]] = {}
+
+    @property
+    def is_lost(self) -> bool:
+        return bool(self.connection.is_closed())
+
+    async def fetch(self, statement: str, values: Values) -> list[Row]:
+        prepared, names = self._prepared.get(statement) or await self._prepare(statement)
+        rows: list[Any] = await prepared.fetch(*[values[name] for name in names], timeout=self._seconds)
+        return rows
+
+    async def many(self, statement: str, values: Sequence[Values]) -> None:
+        """Run a statement for each of the values, all of them in one round trip."""
+        prepared, names = self._prepared.get(statement) or await self._prepare(statement)
+        await prepared.executemany([[each[name] for name in names] for each in values], timeout=self._seconds)
+
+    async def command(self, text: str) -> str:
+        """Run a statement without values; answers what the server calls what it did."""
+        return str(await self.connection.execute(text, timeout=self._seconds))
+
+    async def _prepare(self, statement: str) -> tuple[PreparedStatement, tuple[str, ...]]:
+        text, names = numbered(statement)
+        if len(self._prepared) >= _MOST_PREPARED:
+            self._prepared.clear()  # the server forgets each with its last reference
+        found = self._prepared[statement] = (await self.connection.prepare(text), names)
+        return found
+
+
+async def connect(url: str, purpose: Purpose) -> Session:
+    """Raises Fault unavailable `database_unavailable`."""
+    settings = {"application_name": f"fleetroll {purpose.name}", "search_path": "public", **purpose.settings}
+    try:
+        connection = await asyncpg.connect(
+            url, timeout=_CONNECT_SECONDS, statement_cache_size=0, server_settings=settings
+        )
+    except Exception as problem:  # noqa: BLE001  # told apart by `fault`
+        raise fault(problem) from None
+    return Session(connection, purpose.seconds)
+
+
+class Pool:
+    """Lends sessions of one purpose, the one used last first, and opens them as they are needed."""
+
+    def __init__(self, url: str, purpose: Purpose) -> None:
+        self._url = url
+        self._purpose = purpose
+        self._free: list[Session] = []
+        self._open = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._closed = False
+
+    async def fetch(self, statement: str, values: Values) -> list[Row]:
+        session = self._free.pop() if self._free and not self._free[-1].is_lost else await self.take()
+        try:
+            return await session.fetch(statement, values)
+        except Exception as problem:  # noqa: BLE001  # told apart by `fault`
+            raise fault(problem) from None
+        finally:
+            self.give(session)
+
+    async def take(self) -> Session:
+        """A session that is not lost, for the caller alone until it is given back."""
+        while True:
+            while self._free:
+                session = self._free.pop()
+                if not session.is_lost:
+                    return session
+                self._open -= 1
+            if self._open < self._purpose.most:
+                return await self._opened()
+            await self._turn()
+
+    async def _opened(self) -> Session:
+        self._open += 1
+        try:
+            return await connect(self._url, self._purpose)
+        except BaseException:
+            self._open -= 1
+            self._wake()
+            raise
+
+    async def _turn(self) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._wake()  # it was this one's turn, which is somebody else's now
+            raise
+
+    def give(self, session: Session) -> None:
+        if session.is_lost or self._closed:
+            self._open -= 1
+            session.connection.terminate()
+        else:
+            self._free.append(session)
+        self._wake()
+
+    def _wake(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    async def close(self) -> None:
+        self._closed = True
+        free, self._free = self._free, []
+        for session in free:
+            await close(session)
+
+
+async def close(session: Session) -> None:
+    try:
+        await session.connection.close(timeout=_CONNECT_SECONDS)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        session.connection.terminate()
+
+
+class Reading:
+    """Implements `connection.Connection` for reading: each statement on a session of the pool, in its own snapshot."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._fetch = pool.fetch
+        self._settled = 0
+
+    async def one(self, statement: str, values: Values) -> Row | None:
+        rows = await self._fetch(statement, values)
+        return rows[0] if rows else None
+
+    async def all(self, statement: str, values: Values) -> list[Row]:
+        return await self._fetch(statement, values)
+
+    async def settled(self) -> int:
+        # Numbers are given within a transaction that holds a lock of its organization. Once none is left of those that
+        # held one when this number was the newest, every number up to it is committed or never will be.
+        newest = int((await self._fetch(SQL["postgres_last_number"], {}))[0][0])
+        waited_for = running = await self._writers()
+        deadline = time.monotonic() + _SETTLING_SECONDS
+        while not running.isdisjoint(waited_for):
+            if time.monotonic() > deadline:
+                return self._settled
+            await asyncio.sleep(_SETTLING_PAUSE)
+            running = await self._writers()
+        self._settled = max(self._settled, newest)
+        return newest
+
+    async def _writers(self) -> set[str]:
+        rows = await self._fetch(SQL["postgres_writing"], {"kind": "advisory", "space": LOCK_SPACE})
+        return {row[0] for row in rows}
+
+    async def many(self, statement: str, values: Sequence[Values]) -> None:
+        raise AssertionError(_READS_ONLY)
+
+    async def reserve(self, table: str, count: int) -> Sequence[int]:
+        raise AssertionError(_READS_ONLY)
+
+    async def load(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        raise AssertionError(_READS_ONLY)
+
+    async def index(self, changes: Sequence[Indexed]) -> None:
+        raise AssertionError(_READS_ONLY)
+
+
+# --- what went wrong -------------------------------------------------------------------------------------------------
+
+# The connection or the server, not the statement: another attempt may succeed.
+_AWAY = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InternalClientError,
+)
+
+
+def fault(problem: Exception) -> Exception:
+    """What a caller is told: a Fault where the database is away, too slow or full, else the problem itself."""
+    if isinstance(problem, asyncpg.QueryCanceledError):
+        return too_costly()
+    if isinstance(problem, asyncpg.DiskFullError):
+        return Fault(Kind.UNAVAILABLE, "storage_full", "The server's disk is full; nothing was stored.", retry_after=30)
+    if is_away(problem):
+        logger.warning("the database is away: %s: %s", type(problem).__name__, problem)
+        return unavailable()
+    return problem
+
+
+def is_away(problem: BaseException) -> bool:
+    # asyncpg says of a connection that is gone what it says of a misuse; here it is never a misuse.
+    return isinstance(problem, _AWAY) or type(problem) is asyncpg.InterfaceError
+
+
+def unavailable() -> Fault:
+    message = "The database cannot be reached now; nothing is known to have been stored."
+    return Fault(Kind.UNAVAILABLE, "database_unavailable", message, retry_after=2)
+
+
+def too_costly() -> Fault:
+    message = "This query takes too long; narrow it with an indexed field such as ident, status, kind or a tag."
+    return Fault(Kind.UNAVAILABLE, "query_too_costly", message, "filter")

@@ -1,0 +1,113 @@
+"""News between the processes over one database, by LISTEN and NOTIFY: that something was committed, and topics.
+
+A transaction tells its topics itself, so that nobody hears of what was not committed. That anything at all was
+committed is told by the process afterwards, once for many commits: the server takes one lock for all transactions
+that notify. What is lost while the connection is down cannot be told again; so whoever listens is told that too.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from fleetroll.store.postgres_connections import Purpose, Session, close, connect
+from fleetroll.store.postgres_writer import CHANNEL
+from fleetroll.store.statements import SQL
+
+logger = logging.getLogger("fleetroll.store")
+
+# Nothing is lost with an announcement that is: its commit need not be waited for.
+_PURPOSE = Purpose("news", 1, {"synchronous_commit": "off"}, 0.5)
+_COMMIT = "commit"
+_PULSE_SECONDS = 0.4
+_PAUSE_SECONDS = 0.02
+_AGAIN_SECONDS = 0.2
+
+
+class News:
+    """One listening connection, kept up until `close`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._commit_listeners: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[str | None], None]] = []
+        self._committed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._session: Session | None = None
+        self._backend = 0
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        self._commit_listeners.append(listener)
+
+    def on_news(self, listener: Callable[[str | None], None]) -> None:
+        self._listeners.append(listener)
+
+    def committed(self) -> None:
+        """This process has committed something."""
+        self._committed.set()
+        self._tell_commit()
+
+    async def start(self) -> None:
+        """Return when news are heard. Raises Fault unavailable."""
+        self._session = await self._listen()
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self._session is not None:
+            await close(self._session)
+
+    async def _listen(self) -> Session:
+        session = await connect(self._url, _PURPOSE)
+        await session.connection.add_listener(CHANNEL, self._hear)
+        self._backend = session.connection.get_server_pid()
+        return session
+
+    async def _run(self) -> None:
+        while True:
+            if self._session is not None:
+                try:
+                    await self._announce(self._session)
+                except Exception as problem:  # noqa: BLE001  # whatever it is, news may be missed from now on
+                    logger.warning("the connection for news is lost: %s", problem)
+                    self._session.connection.terminate()
+            self._session = None
+            self._tell(None)
+            with contextlib.suppress(Exception):
+                self._session = await self._listen()
+                self._tell(None)  # also what was told in between
+                self._tell_commit()
+                continue
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _announce(self, session: Session) -> None:
+        """Announce commits, and now and then ask whether the connection still is one. Ends by raising."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PULSE_SECONDS):
+                    await self._committed.wait()
+            topic = _COMMIT if self._committed.is_set() else ""
+            self._committed.clear()
+            await session.fetch(SQL["postgres_tell" if topic else "postgres_pulse"], _values(topic))
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    def _hear(self, _connection: Any, backend: int, _channel: str, topic: object) -> None:
+        if topic != _COMMIT:
+            self._tell(str(topic))
+        elif backend != self._backend:
+            self._tell_commit()
+
+    def _tell(self, topic: str | None) -> None:
+        for listener in self._listeners:
+            listener(topic)
+
+    def _tell_commit(self) -> None:
+        for listener in self._commit_listeners:
+            listener()
+
+
+def _values(topic: str) -> dict[str, str]:
+    return {"channel": CHANNEL, "topic": topic}

@@ -1,0 +1,97 @@
+"""What is in a PostgreSQL database: whether it is ours and keeps what it is given, and bringing it up to date."""
+
+import logging
+from collections.abc import Mapping
+
+from fleetroll.store import migrations
+from fleetroll.store.migrations import Refused
+from fleetroll.store.postgres_connections import Purpose, Session
+from fleetroll.store.statements import SQL
+
+logger = logging.getLogger("fleetroll.store")
+
+ADMINISTRATION = Purpose("administration", 1, {"default_transaction_isolation": "read committed"}, None)
+_OURS = "fleetroll"
+_MIGRATION_LOCK = "SELECT pg_advisory_xact_lock(1181512818, 0)"
+_BOOKKEEPING = """
+CREATE TABLE IF NOT EXISTS fleetroll (version bigint NOT NULL, server_key text COLLATE "C");
+INSERT INTO fleetroll (version) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM fleetroll)
+"""
+# Off, each of these may lose what was acknowledged, or damage the database, when the machine fails.
+_DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
+_SEARCH_INDEX = "device_search"
+_TRIGRAMS = """
+DO $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM pg_available_extensions WHERE name = 'pg_trgm') THEN
+        CREATE EXTENSION IF NOT EXISTS pg_trgm;
+        CREATE INDEX IF NOT EXISTS device_search ON device USING gin (search gin_trgm_ops);
+    END IF;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE NOTICE 'pg_trgm is there, but this role may not create it';
+END
+$$
+"""
+
+
+async def examine(session: Session, *, unsafe: bool) -> tuple[int, int]:
+    """The number of the schema there is (0: an empty database), and of the newest. Raises Refused."""
+    await _require_durable(session, unsafe)
+    names = {str(row[0]) for row in await session.fetch(SQL["postgres_tables"], {"kind": "BASE TABLE"})}
+    newest = len(migrations.load("postgres"))
+    if not names:
+        return 0, newest
+    if _OURS not in names:
+        raise Refused("The database holds tables that are not Fleetroll's; name one of its own.")
+    version = await _version(session)
+    if version > newest:
+        raise Refused(f"The database has schema {version}; this release knows {newest}. Run a newer release.")
+    return version, newest
+
+
+async def _require_durable(session: Session, unsafe: bool) -> None:
+    found: Mapping[str, str] = dict(await session.fetch(SQL["postgres_settings"], {"names": list(_DURABLE)}))
+    wrong = [name for name in _DURABLE if found[name] == "off"]
+    if not wrong:
+        return
+    settings = " and ".join(wrong)
+    if not unsafe:
+        raise Refused(
+            f"The database server runs with {settings} off, so what it has acknowledged may be lost. Turn it on, "
+            "or start with --allow-unsafe-database."
+        )
+    logger.warning("the database server runs with %s off: what is acknowledged may be lost", settings)
+
+
+async def _version(session: Session) -> int:
+    rows = await session.fetch("SELECT max(version) FROM fleetroll", {})
+    return int(rows[0][0] or 0)
+
+
+async def migrate(session: Session) -> list[migrations.Migration]:
+    """Bring an examined database up to date, each step in a transaction of its own; answers the steps taken."""
+    taken = []
+    for step in migrations.load("postgres"):
+        async with session.connection.transaction():
+            await session.command(_MIGRATION_LOCK)  # another process may have just done it
+            await session.command(_BOOKKEEPING)
+            if await _version(session) >= step.number:
+                continue
+            await session.command(step.text)
+            await session.fetch("UPDATE fleetroll SET version = :version", {"version": step.number})
+        taken.append(step)
+        logger.info("schema %d (%s) applied", step.number, step.name)
+    if taken:
+        await session.command(_TRIGRAMS)
+    return taken
+
+
+async def has_search_index(session: Session) -> bool:
+    return bool(await session.fetch(SQL["postgres_index"], {"name": _SEARCH_INDEX}))
+
+
+async def claim(session: Session, mark: str) -> bool:
+    """Leave the mark of a server key in a new database; False if the mark of another one is there."""
+    values = {"mark": mark}
+    await session.fetch("UPDATE fleetroll SET server_key = :mark WHERE server_key IS NULL", values)
+    return bool(await session.fetch("SELECT version FROM fleetroll WHERE server_key = :mark", values))

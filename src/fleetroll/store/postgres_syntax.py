@@ -1,0 +1,69 @@
+"""PostgreSQL's side of filters: JSON in text columns, values by number. The page of what differs between engines."""
+
+import re
+from decimal import Decimal
+
+import msgspec
+
+from fleetroll.core.query import Value
+from fleetroll.store.select import Syntax
+
+_NAMED = re.compile(r"(?<!:):([a-z]\w*)")
+# Strict, so that a path does not look into arrays, and silent where there is nothing at it.
+_LEAF = "jsonb_path_query_first({column}::jsonb, CAST({path} AS text)::jsonpath, '{{}}', true)"
+
+
+def numbered(text: str) -> tuple[str, tuple[str, ...]]:
+    """A statement with :name as $1 and so on, and the names in the order of their numbers."""
+    names: dict[str, int] = {}
+    place = _NAMED.sub(lambda found: f"${names.setdefault(found[1], len(names) + 1)}", text)
+    return place, tuple(names)
+
+
+def _json_path(keys: tuple[str, ...]) -> str:
+    return "strict $" + "".join(f".{_json(key)}" for key in keys)
+
+
+def _json_value(value: Value) -> object:
+    # By its shortest decimal form, which is how a document spells it.
+    return Decimal(repr(value)) if isinstance(value, int | float) else value
+
+
+def _json_holding(keys: tuple[str, ...], value: Value) -> str:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    held = repr(value) if is_number else _json(value)  # an integer of any size
+    for key in reversed(keys):
+        held = f"{{{_json(key)}:{held}}}"
+    return held
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _of_type(type: str, condition: str) -> str:
+    # A CASE, because only it promises that nothing is cast which is not of the type.
+    return f"CASE jsonb_typeof({_LEAF}) WHEN '{type}' THEN {condition} END"
+
+
+SYNTAX = Syntax(
+    json_path=_json_path,
+    json_value=_json_value,
+    json_holding=_json_holding,
+    json_equal="{column}::jsonb @> CAST({value} AS text)::jsonb",
+    json_text=_of_type("string", f"({_LEAF} #>> '{{{{}}}}') COLLATE \"C\" {{compare}} {{value}}"),
+    json_like=_of_type("string", f"({_LEAF} #>> '{{{{}}}}') LIKE {{value}} ESCAPE '\\'"),
+    json_number=_of_type("number", f"({_LEAF} #>> '{{{{}}}}')::numeric {{compare}} {{value}}"),
+    json_true="",
+    json_false="",
+    json_null="",
+    json_present=f"{_LEAF} IS NOT NULL",
+    json_nonempty="{column} <> '{{}}'",
+    # An index of trigrams, where there is one, serves LIKE itself.
+    search_driver="",
+    search_driver_id="",
+    search_driver_match="",
+    search_subquery="",
+    search_match=lambda needle: None,
+    unindexed="{column}",
+)

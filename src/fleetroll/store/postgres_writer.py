@@ -1,0 +1,377 @@
+"""Writing on PostgreSQL: what waits is run in its order in one transaction, and answered after its commit.
+
+One session writes, so that the transactions of a process share round trips and the flush of a commit. Transactions of
+several processes meet in a lock per organization, taken with the first statement that names it: whoever reads before
+it writes finds what every transaction before it has left, as with one writer, and the numbers of an organization's
+events are in the order of their commits. Nobody waits for a lock while holding another, so nobody waits in a circle.
+"""
+
+import asyncio
+import functools
+import logging
+import re
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar, cast
+
+import asyncpg
+from msgspec import Struct
+
+from fleetroll.store import port
+from fleetroll.store.connection import Indexed, Row, Values
+from fleetroll.store.postgres_connections import LOCK_SPACE, Pool, Session, fault, is_away, unavailable
+from fleetroll.store.postgres_syntax import SYNTAX
+from fleetroll.store.records import Records
+from fleetroll.store.statements import SQL
+
+T = TypeVar("T")
+logger = logging.getLogger("fleetroll.store")
+
+CHANNEL = "fleetroll"
+_ORGS = ("org", "to", "parent")
+_LARGEST_LOCK = 0x7FFFFFFF
+_LONGEST_TURN = 0.01
+_MOST_ATTEMPTS = 10
+_TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+(\w+)")
+_LOAD = re.compile(r"INSERT INTO (\w+) \(([^)]*)\)\s*SELECT (.*?)\s*FROM json_each\(:rows\)$", re.DOTALL)
+_LITERALS = {"false": False, "true": True, "1": 1}
+
+
+class _Elsewhere(BaseException):
+    """Another process writes for this organization, and this transaction holds the lock of another one already.
+
+    No Exception: nothing on its way through an operation may take it for a failure of the operation.
+    """
+
+    def __init__(self, org: int) -> None:
+        self.org = org
+
+
+class Load(Struct, frozen=True):
+    """The columns of a load, and where each gets its value: a place in the given row, or a literal."""
+
+    table: str
+    columns: tuple[str, ...]
+    sources: tuple[int | bool | tuple[int], ...]
+
+    def whole(self, row: Sequence[Any]) -> list[Any]:
+        return [source[0] if isinstance(source, tuple) else row[source] for source in self.sources]
+
+
+@functools.cache
+def load_of(table: str) -> Load:
+    """As the other engine's statement has it, so that a row means the same to both."""
+    found = _LOAD.match(SQL[f"sqlite_load_{table}"])
+    assert found, table
+    parts = [part.strip() for part in found[3].split(",")]
+    sources = tuple(
+        int(part.removeprefix("value ->> ")) if part.startswith("value") else (_LITERALS[part],) for part in parts
+    )
+    return Load(found[1], tuple(name.strip() for name in found[2].split(",")), sources)
+
+
+@functools.lru_cache(maxsize=4096)
+def _tables(statement: str) -> frozenset[str]:
+    return frozenset(_TABLE.findall(statement))
+
+
+class Writing:
+    """Implements `connection.Connection` for one transaction.
+
+    Statements that answer nothing are kept until one asks for their table, or until the end: those of many works then
+    share a round trip.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._later: dict[str, list[tuple[str, list[Values]]]] = {}
+        self.locked: set[int] = set()
+        self.has_written = False
+
+    async def one(self, statement: str, values: Values) -> Row | None:
+        rows = await self.all(statement, values)
+        return rows[0] if rows else None
+
+    async def all(self, statement: str, values: Values) -> list[Row]:
+        await self._enter(values)
+        if self._later and not self._later.keys().isdisjoint(_tables(statement)):
+            await self.flush()
+        if not statement.startswith("SELECT"):
+            self.has_written = True
+        return await self._session.fetch(statement, values)
+
+    async def many(self, statement: str, values: Sequence[Values]) -> None:
+        if not values:
+            return
+        for each in values:
+            await self._enter(each)
+        self.has_written = True
+        (table,) = _tables(statement) or {""}
+        waiting = self._later.setdefault(table, [])
+        if waiting and waiting[-1][0] == statement:
+            waiting[-1][1].extend(values)
+        else:
+            waiting.append((statement, list(values)))
+
+    async def reserve(self, table: str, count: int) -> Sequence[int]:
+        rows = await self._session.fetch(SQL["postgres_reserve"], {"table": table, "column": "id", "count": count})
+        return [row[0] for row in rows]
+
+    async def load(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        load = load_of(table)
+        whole = [load.whole(row) for row in rows]
+        place = load.columns.index("org")
+        for org in {row[place] for row in whole}:
+            await self.lock(org)
+        if load.table in self._later:
+            await self.flush()
+        self.has_written = True
+        await self._session.connection.copy_records_to_table(load.table, records=whole, columns=load.columns)
+
+    async def settled(self) -> int:
+        raise AssertionError("a transaction publishes nothing")
+
+    async def index(self, changes: Sequence[Indexed]) -> None:
+        """The server keeps its indexes itself."""
+
+    def forget(self) -> None:
+        """Give up what was kept."""
+        self._later.clear()
+
+    async def flush(self) -> None:
+        """Send what was kept."""
+        later, self._later = self._later, {}
+        for waiting in later.values():
+            for statement, values in waiting:
+                await self._session.many(statement, values)
+
+    async def _enter(self, values: Values) -> None:
+        for name in _ORGS:
+            org = values.get(name)
+            if org and org not in self.locked:
+                await self.lock(org)
+
+    async def lock(self, org: int) -> None:
+        """Keep other transactions from writing for an organization. Raises _Elsewhere rather than wait in a circle."""
+        if org in self.locked:
+            return
+        values = {"space": LOCK_SPACE, "org": org & _LARGEST_LOCK}
+        if not self.locked:
+            await self._session.fetch(SQL["postgres_lock"], values)
+        elif not (await self._session.fetch(SQL["postgres_try_lock"], values))[0][0]:
+            raise _Elsewhere(org)
+        self.locked.add(org)
+
+    async def lock_in_order(self, orgs: set[int]) -> None:
+        """As `lock` for all of them, waiting: whoever waits for several does so in the same order."""
+        for org in sorted(orgs, key=lambda one: one & _LARGEST_LOCK):
+            await self._session.fetch(SQL["postgres_lock"], {"space": LOCK_SPACE, "org": org & _LARGEST_LOCK})
+            self.locked.add(org)
+
+
+class _Job:
+    """A transaction that waits for its turn, and then for its commit."""
+
+    __slots__ = ("attempts", "bulk", "error", "future", "news", "orgs", "result", "work")
+
+    def __init__(
+        self,
+        work: Callable[[port.Records], Awaitable[Any]],
+        bulk: bool,
+        news: str | None,
+        future: asyncio.Future[Any],
+    ) -> None:
+        self.work = work
+        self.bulk = bulk
+        self.news = news
+        self.future = future
+        self.result: Any = None
+        self.error: Exception | None = None
+        self.orgs: set[int] = set()
+        self.attempts = 0
+
+
+class _Undone(Exception):
+    """The transaction is to be rolled back and its jobs run again, each for itself if `carefully`."""
+
+    def __init__(self, carefully: bool) -> None:
+        self.carefully = carefully
+
+
+class Writer:
+    """Runs transactions one after the other and commits what has gathered."""
+
+    def __init__(self, pool: Pool, on_commit: Callable[[], None]) -> None:
+        self._pool = pool
+        self._on_commit = on_commit
+        self._queue: deque[_Job] = deque()
+        self._running: asyncio.Task[None] | None = None
+        self._careful = 0
+
+    async def write(
+        self, work: Callable[[port.Records], Awaitable[T]], *, bulk: bool = False, news: str | None = None
+    ) -> T:
+        job = _Job(work, bulk, news, asyncio.get_running_loop().create_future())
+        self._queue.append(job)
+        if self._running is None:
+            self._running = asyncio.get_running_loop().create_task(self._run())
+        return cast("T", await job.future)
+
+    async def drain(self) -> None:
+        """Wait for what is queued."""
+        while self._running is not None:
+            await asyncio.wait([self._running])
+
+    async def _run(self) -> None:
+        try:
+            while self._queue:
+                await self._turn()
+        finally:
+            self._running = None
+
+    async def _turn(self) -> None:
+        """One transaction, of what is queued and what comes while it runs."""
+        jobs: list[_Job] = []
+        try:
+            session = await self._pool.take()
+        except Exception as problem:  # noqa: BLE001  # whatever it is, all that wait for it are told
+            self._refuse([*self._queue], problem)
+            self._queue.clear()
+            return
+        try:
+            await self._transact(session, jobs)
+        except _Undone as undone:
+            await self._undo(session)
+            self._queue.extendleft(reversed(jobs))
+            self._careful = len(jobs) if undone.carefully else self._careful
+        except Exception as problem:  # noqa: BLE001  # the same
+            await self._undo(session)
+            self._refuse(jobs, fault(problem))
+        else:
+            self._settle(jobs)
+        finally:
+            self._pool.give(session)
+
+    async def _transact(self, session: Session, jobs: list[_Job]) -> None:
+        writing = Writing(session)
+        await session.command("BEGIN")
+        deadline = time.monotonic() + _LONGEST_TURN
+        while self._queue and self._has_room(jobs, deadline):
+            job = self._queue.popleft()
+            if job.future.cancelled():
+                continue
+            jobs.append(job)
+            if self._careful:
+                self._careful -= 1
+                await self._run_carefully(session, writing, job)
+            elif job.error is None:
+                await self._run_one(writing, jobs)
+        await self._commit(session, writing, jobs)
+
+    def _has_room(self, jobs: list[_Job], deadline: float) -> bool:
+        if not jobs:
+            return True
+        following = self._queue[0]
+        return not (jobs[-1].bulk or following.bulk or following.orgs) and time.monotonic() < deadline
+
+    async def _run_one(self, writing: Writing, jobs: list[_Job]) -> None:
+        """Run the last of the jobs. Raises _Undone where what it has left behind concerns the others."""
+        job = jobs[-1]
+        writing.has_written, wrote_before = False, writing.has_written
+        try:
+            if job.orgs:
+                await writing.lock_in_order(job.orgs)
+            job.result = await self._work(writing, job)
+        except _Elsewhere as elsewhere:
+            self._bounce(writing, jobs, elsewhere.org)
+        except Exception as problem:
+            if is_away(problem):
+                raise
+            if _is_passing(problem) and job.attempts < _MOST_ATTEMPTS:
+                job.attempts += 1
+                raise _Undone(carefully=False) from None
+            is_broken = isinstance(problem, asyncpg.PostgresError)
+            if not is_broken or len(jobs) == 1:  # else it may be the fault of what another job had kept for later
+                job.error = problem
+            if is_broken or writing.has_written:
+                if len(jobs) == 1:
+                    raise
+                raise _Undone(carefully=True) from None
+        writing.has_written = writing.has_written or wrote_before
+
+    def _bounce(self, writing: Writing, jobs: list[_Job], org: int) -> None:
+        """The job begins the next transaction, where it waits for its locks in order before it reads anything."""
+        job = jobs[-1]
+        job.orgs = {*writing.locked, org} if len(jobs) == 1 else {*job.orgs, org}
+        if writing.has_written or len(jobs) == 1:
+            raise _Undone(carefully=False)
+        self._queue.appendleft(jobs.pop())
+
+    async def _work(self, writing: Writing, job: _Job) -> Any:
+        result = await job.work(Records(writing, SYNTAX))
+        if job.news is not None:
+            await writing.many(SQL["postgres_tell"], [{"channel": CHANNEL, "topic": job.news}])
+        return result
+
+    async def _run_carefully(self, session: Session, writing: Writing, job: _Job) -> None:
+        """Run a job so that its failure is its own, at the cost of two more round trips."""
+        if job.error is not None:
+            return
+        await writing.lock_in_order(job.orgs - writing.locked)
+        await session.command("SAVEPOINT work")
+        try:
+            job.result = await self._work(writing, job)
+            await writing.flush()
+        except _Elsewhere as elsewhere:
+            job.orgs = {*job.orgs, *writing.locked, elsewhere.org}
+            raise _Undone(carefully=True) from None
+        except Exception as problem:
+            if is_away(problem):
+                raise
+            if _is_passing(problem) and job.attempts < _MOST_ATTEMPTS:
+                job.attempts += 1
+                raise _Undone(carefully=True) from None
+            job.error = problem
+            writing.forget()
+            await session.command("ROLLBACK TO work")
+        await session.command("RELEASE work")
+
+    async def _commit(self, session: Session, writing: Writing, jobs: list[_Job]) -> None:
+        try:
+            await writing.flush()
+        except asyncpg.PostgresError as problem:
+            if is_away(problem) or len(jobs) == 1:
+                raise
+            raise _Undone(carefully=not _is_passing(problem)) from None
+        # From here on nothing is tried again: a commit whose answer is lost may have happened.
+        if await session.command("COMMIT") != "COMMIT":
+            raise unavailable()
+
+    async def _undo(self, session: Session) -> None:
+        if session.is_lost:
+            return
+        try:
+            await session.command("ROLLBACK")
+        except Exception:  # noqa: BLE001  # a session that cannot even do this is of no use
+            session.connection.terminate()
+
+    def _settle(self, jobs: list[_Job]) -> None:
+        self._on_commit()
+        for job in jobs:
+            if job.future.cancelled():
+                continue
+            if job.error is None:
+                job.future.set_result(job.result)
+            else:
+                job.future.set_exception(fault(job.error))
+
+    def _refuse(self, jobs: list[_Job], problem: Exception) -> None:
+        for job in jobs:
+            if not job.future.cancelled():
+                job.future.set_exception(fault(job.error or problem))
+
+
+def _is_passing(problem: Exception) -> bool:
+    """Whether the same transaction may well succeed if it is run again."""
+    return isinstance(problem, asyncpg.SerializationError | asyncpg.DeadlockDetectedError)

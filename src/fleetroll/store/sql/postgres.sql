@@ -1,0 +1,32 @@
+-- postgres_lock: wait until no other transaction writes for an organization
+SELECT pg_advisory_xact_lock(:space, :org);
+
+-- postgres_try_lock: as postgres_lock, without waiting
+SELECT pg_try_advisory_xact_lock(:space, :org);
+
+-- postgres_reserve: numbers that a table gives to nobody else
+SELECT nextval(pg_get_serial_sequence(:table, :column)::regclass) FROM generate_series(1, :count);
+
+-- postgres_tell: every process over this database, if and when the transaction commits
+SELECT pg_notify(:channel, :topic);
+
+-- postgres_pulse: whether anybody answers
+SELECT 1;
+
+-- postgres_last_number: the newest number that the timeline has given, whether committed or not
+SELECT last_value FROM timeline_id_seq;
+
+-- postgres_writing: the transactions that now write for any organization
+SELECT DISTINCT virtualtransaction FROM pg_locks
+WHERE locktype = :kind AND classid = :space AND granted
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
+
+-- postgres_settings: what a durable server has
+SELECT name, setting FROM pg_settings WHERE name = ANY (:names);
+
+-- postgres_tables: what is in the schema
+SELECT table_name FROM information_schema.tables
+WHERE table_schema = current_schema() AND table_type = :kind ORDER BY table_name;
+
+-- postgres_index: whether there is one of that name
+SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND indexname = :name;

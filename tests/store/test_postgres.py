@@ -1,0 +1,307 @@
+"""What only an engine with several processes must keep: two stores over one database stand for two of them."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+import apsw
+import asyncpg
+import pytest
+
+from fleetroll.core.model import Event, Organization
+from fleetroll.core.query import Page, Sort
+from fleetroll.store import migrations, postgres
+from fleetroll.store.migrations import Refused
+from fleetroll.store.port import Records, Store
+from tests.support.postgres import new_database, own_server
+from tests.support.stores import ENGINES, NOW, changed, device, event, organization, plant
+
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("engine", ["postgres"])]
+
+
+@pytest.fixture
+async def other(store: Store, tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await ENGINES["postgres"](tmp_path / "registry")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def session(store: Store, tmp_path: Path) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect((tmp_path / "registry").read_text())
+    yield connection
+    await connection.close()
+
+
+async def made(store: Store, parent: Organization, *slugs: str) -> list[int]:
+    async def work(records: Records) -> list[int]:
+        found = [await records.organizations.insert(organization(parent, slug)) for slug in slugs]
+        return [one.id for one in found if one]
+
+    return await store.write(work)
+
+
+# --- transactions of several processes -------------------------------------------------------------------------------
+
+
+async def test_whoever_reads_before_it_writes_finds_what_others_wrote(store: Store, other: Store, org: int) -> None:
+    """Upserts and increments without any guard, from two processes: none fails and none is lost."""
+
+    async def increment(where: Store) -> None:
+        async def work(records: Records) -> None:
+            was = await records.devices.get(org, "counter")
+            if was is None:
+                assert await records.devices.insert(org, device("counter", kind="1"), NOW)
+            else:
+                assert await records.devices.replace(was, changed(was, kind=str(int(was.kind or 0) + 1)))
+            assert await records.usage.add(org, "devices", 1, 1000)
+
+        await where.write(work)
+
+    await asyncio.gather(*(increment(random.choice((store, other))) for _ in range(100)))
+    found = await store.read.devices.get(org, "counter")
+    assert found is not None
+    assert (found.kind, found.revision) == ("100", 100)
+    assert await other.read.usage.of(org) == {"devices": 100}
+
+
+async def test_a_quota_holds_over_several_processes(store: Store, other: Store, org: int) -> None:
+    answers = await asyncio.gather(
+        *(
+            where.write(lambda records: records.usage.add(org, "devices", 1, 30))
+            for where in (store, other)
+            for _ in range(40)
+        )
+    )
+    assert sum(answers) == 30
+
+
+async def test_transactions_that_cross_each_other_all_come_to_an_end(
+    store: Store, other: Store, root: Organization
+) -> None:
+    """Each writes for two organizations, in either order: nobody waits in a circle, and each is done once."""
+    orgs = await made(store, root, *"abcd")
+
+    async def cross(where: Store, first: int, second: int) -> None:
+        async def work(records: Records) -> None:
+            for org in (first, second):
+                assert await records.usage.add(org, "devices", 1, 1000)
+                await records.timeline.append([event(org, 1)])
+
+        await where.write(work, bulk=random.random() < 0.1)
+
+    pairs = [random.sample(orgs, 2) for _ in range(120)]
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(cross(random.choice((store, other)), *pair) for pair in pairs))
+    for org in orgs:
+        expected = sum(org in pair for pair in pairs)
+        assert await store.read.usage.of(org) == {"devices": expected}
+        assert len(await store.read.timeline.since(org, 0, 1000)) == expected
+
+
+async def test_a_failure_among_crossing_transactions_is_its_own(store: Store, other: Store, root: Organization) -> None:
+    orgs = await made(store, root, "a", "b")
+
+    async def write(where: Store, number: int) -> None:
+        async def work(records: Records) -> None:
+            for org in random.sample(orgs, 2):
+                assert await records.devices.insert(org, device(f"d{number}", tags=("t",)), NOW)
+                await records.timeline.append([event(org, number)])
+            if number % 4 == 0:
+                raise LookupError
+
+        await where.write(work)
+
+    writes = [write(random.choice((store, other)), number) for number in range(80)]
+    outcomes = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes if outcome] == [LookupError] * 20
+    kept = {number for number in range(80) if number % 4}
+    for org in orgs:
+        devices = await store.scan.devices.page(org, None, Sort(), Page(100))
+        assert {one.ident for one in devices} == {f"d{number}" for number in kept}
+        assert {one.subject_id for one in await other.read.timeline.since(org, 0, 100)} == kept
+        assert (await store.scan.devices.counts(org)).by_tag == {"t": len(kept)}
+
+
+# --- the outbox ------------------------------------------------------------------------------------------------------
+
+
+async def follow(ask: Callable[[int], Awaitable[list[Event]]], done: asyncio.Event) -> list[int]:
+    """The numbers of all events, each asked for after the one before, until there are no more when it is over."""
+    seen: list[int] = []
+    while True:
+        finished = done.is_set()
+        found = await ask(seen[-1] if seen else 0)
+        seen += [one.id for one in found]
+        if finished and not found:
+            return seen
+
+
+async def test_a_late_commit_is_never_skipped(store: Store, other: Store, root: Organization) -> None:
+    """One reader follows everything, one each organization, while both processes write for random lengths of time."""
+    orgs = await made(store, root, *"abc")
+
+    async def write(where: Store) -> None:
+        for _ in range(25):
+            org = random.choice(orgs)
+
+            async def work(records: Records, org: int = org) -> None:
+                await records.timeline.append([event(org, 7)])
+                for _ in range(random.randrange(6)):
+                    await records.timeline.since(org, 0, 1)  # sends what was kept, and takes its time
+                await records.timeline.append([event(org, 8)])
+
+            await where.write(work)
+
+    done = asyncio.Event()
+    asked = [partial(other.scan.timeline.since, org, limit=1000) for org in orgs]
+    followers = [asyncio.ensure_future(follow(ask, done)) for ask in asked]
+    publisher = asyncio.ensure_future(follow(partial(other.read.timeline.published, limit=1000), done))
+    await asyncio.gather(*(write(where) for where in (store, other, store, other)))
+    done.set()
+    each = await asyncio.gather(*followers)
+    present = [one.id for one in await store.read.timeline.published(0, 10_000)]
+    assert len(present) == 4 * 25 * 2
+    assert await publisher == present
+    assert sorted(number for seen in each for number in seen) == present
+
+
+async def test_what_is_not_committed_holds_up_the_publisher_and_nobody_else(
+    store: Store, session: asyncpg.Connection, root: Organization
+) -> None:
+    early, late = await made(store, root, "early", "late")
+    transaction = session.transaction()
+    await transaction.start()
+    await session.execute("SELECT pg_advisory_xact_lock($1, $2)", 0x466C7472, late)
+    await session.execute(
+        "INSERT INTO timeline (org, at, type, subject, subject_id, name, actor, request, data) "
+        "VALUES ($1, 1, 't', 's', 1, 'n', 'a', 'r', '{}')",
+        late,
+    )
+    await store.write(lambda records: records.timeline.append([event(early, 1)]))
+    assert len(await store.read.timeline.since(early, 0, 10)) == 1
+    assert await store.read.timeline.published(0, 10) == []
+    await transaction.commit()
+    assert [one.org for one in await store.read.timeline.published(0, 10)] == [late, early]
+
+
+# --- news ------------------------------------------------------------------------------------------------------------
+
+
+async def heard(told: "asyncio.Queue[str | None]", topic: str | None) -> None:
+    async with asyncio.timeout(10):
+        while await told.get() != topic:
+            pass
+
+
+async def test_news_reach_every_process_with_the_commit(store: Store, other: Store, org: int) -> None:
+    told: asyncio.Queue[str | None] = asyncio.Queue()
+    other.on_news(told.put_nowait)
+    with pytest.raises(LookupError):
+        await store.write(_fail, news="never")
+    await store.write(lambda records: records.usage.add(org, "devices", 1, 9), news="topic")
+    async with asyncio.timeout(10):
+        assert await told.get() == "topic"
+    assert told.empty()
+
+
+async def _fail(_records: Records) -> None:
+    raise LookupError
+
+
+async def test_a_commit_of_one_process_wakes_the_others(store: Store, other: Store, org: int) -> None:
+    woken = asyncio.Event()
+    other.on_commit(woken.set)
+    await store.write(lambda records: records.usage.add(org, "devices", 1, 9))
+    async with asyncio.timeout(10):
+        await woken.wait()
+
+
+async def test_whoever_may_have_missed_news_is_told_so(store: Store, session: asyncpg.Connection, org: int) -> None:
+    told: asyncio.Queue[str | None] = asyncio.Queue()
+    store.on_news(told.put_nowait)
+    assert await session.fetchval(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'fleetroll news' "
+        "AND datname = current_database()"
+    )
+    await heard(told, None)
+    await heard(told, None)  # it listens again
+    await store.write(lambda records: records.usage.add(org, "devices", 1, 9), news="again")
+    await heard(told, "again")
+
+
+# --- the schema and the server ---------------------------------------------------------------------------------------
+
+
+async def test_every_text_is_compared_byte_by_byte(session: asyncpg.Connection) -> None:
+    columns = await session.fetch(
+        "SELECT table_name, column_name, collation_name FROM information_schema.columns "
+        "WHERE table_schema = 'public' AND data_type = 'text'"
+    )
+    assert len(columns) > 30
+    assert [tuple(row) for row in columns if row["collation_name"] != "C"] == []
+
+
+_KINDS = {"bigint": "INTEGER", "boolean": "INTEGER", "text": "TEXT"}
+_OWN = ("fleetroll", "device_search", "sqlite_")
+
+
+async def test_both_engines_have_the_same_tables_and_columns(session: asyncpg.Connection) -> None:
+    rows = await session.fetch(
+        "SELECT table_name, column_name, data_type, is_nullable = 'NO' AS bound FROM information_schema.columns "
+        "WHERE table_schema = 'public'"
+    )
+    ours = {(table, name): (_KINDS[kind], bound) for table, name, kind, bound in rows if not table.startswith(_OWN)}
+    lite = apsw.Connection(":memory:")
+    for step in migrations.load("sqlite"):
+        lite.execute(step.text)
+    theirs = {}
+    for (table,) in lite.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
+        if not table.startswith(_OWN):
+            # A number that is a row's id is never null, and needs not say so.
+            for _, name, kind, bound, _, key in lite.execute(f"PRAGMA table_info({table})").fetchall():
+                theirs[table, name] = (kind, bool(bound or key))
+    lite.close()
+    assert ours == theirs
+
+
+async def test_a_database_of_somebody_else_is_refused(session: asyncpg.Connection) -> None:
+    url = await new_database()
+    stranger = await asyncpg.connect(url)
+    await stranger.execute("DROP TABLE fleetroll")
+    await stranger.close()
+    with pytest.raises(Refused, match="not Fleetroll's"):
+        await postgres.open_store(url, migrate=True)
+
+
+async def test_a_newer_schema_is_refused_and_an_older_one_needs_permission(session: asyncpg.Connection) -> None:
+    url = await new_database()
+    newest = len(migrations.load("postgres"))
+    found = await asyncpg.connect(url)
+    await found.execute("UPDATE fleetroll SET version = $1", newest + 1)
+    with pytest.raises(Refused, match=f"schema {newest + 1}; this release knows {newest}"):
+        await postgres.open_store(url, migrate=True)
+    await found.execute("UPDATE fleetroll SET version = $1", newest - 1)
+    with pytest.raises(Refused, match="--migrate"):
+        await postgres.open_store(url, migrate=False)
+    assert await found.fetchval("SELECT version FROM fleetroll") == newest - 1
+    await found.close()
+
+
+@pytest.mark.parametrize("setting", ["fsync", "full_page_writes", "synchronous_commit"])
+def test_a_server_that_may_lose_what_it_acknowledged_is_refused(engine: str, setting: str) -> None:
+    with own_server(**{setting: "off"}) as server, asyncio.Runner() as runner:
+        with pytest.raises(Refused, match=f"{setting} off"):
+            runner.run(postgres.open_store(server.url, migrate=True))
+        store = runner.run(postgres.open_store(server.url, migrate=True, unsafe=True))
+        runner.run(store.close())
+
+
+async def test_devices_of_a_large_import_are_found_by_every_index(store: Store, org: int) -> None:
+    new = [device(f"d{number}", name=f"Name {number}", tags=("t",), kind="k") for number in range(300)]
+    loaded = await store.write(lambda records: records.devices.insert_many(org, new, NOW), bulk=True)
+    later = await store.write(lambda records: plant(records, org, device("later")))
+    assert later.id > max(one.id for one in loaded)
+    assert (await store.scan.devices.counts(org)).by_tag == {"t": 300}

