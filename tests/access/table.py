@@ -122,6 +122,12 @@ ROWS: Mapping[str, Row] = {
         "operator", "certificates:write", 200, 404, "identity", {"serial": "$serial"}
     ),
     "POST /v1/devices/{ident}/identity:revoke": Row("operator", "certificates:write", 200, 404, "identity", {}),
+    # Templates.
+    "POST /v1/templates": Row("admin", "templates:write", 201, 201, body={"name": "$new"}),
+    "GET /v1/templates": Row("viewer", "templates:read", 200, 200, "template"),
+    "GET /v1/templates/{name}": Row("viewer", "templates:read", 200, 404, "template"),
+    "PATCH /v1/templates/{name}": Row("admin", "templates:write", 200, 404, "template", {"description": "x"}),
+    "DELETE /v1/templates/{name}": Row("admin", "templates:write", 204, 404, "template"),
     # Telemetron. Its reads are POSTs, and what a stranger names is made, reported as missing, or not found.
     "POST /api/ext-v1/device": Row(
         "operator", "devices:write", 200, 200, "device", {"identifier": "$ident", "type": "other"}
@@ -218,6 +224,12 @@ def _field(tenant: Tenant, new: str) -> dict[str, str]:
     return {"name": new}
 
 
+def _template(tenant: Tenant, new: str) -> dict[str, str]:
+    body = {"name": new, "description": MARK, "datastreams": [{"pin": "v1", "label": MARK}]}
+    tenant.make("/v1/templates", body)
+    return {"name": new}
+
+
 def _customer(tenant: Tenant, new: str) -> dict[str, str]:
     owner = tenant.make("/v1/owners", {"ref": f"{new}@example.com", "name": MARK})
     return {"id": names.prefixed("cus_", owner["id"]), "email": owner["ref"]}
@@ -261,5 +273,6 @@ _SAMPLES = {
     "owner": _owner,
     "group": _group,
     "field": _field,
+    "template": _template,
     "customer": _customer,
 }

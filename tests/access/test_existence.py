@@ -124,6 +124,7 @@ def test_tenants_may_use_the_same_names_and_each_sees_its_own(world: World) -> N
         "/v1/owners": {"ref": "shared"},
         "/v1/groups": {"name": "shared", "filter": 'kind = "a"'},
         "/v1/metadata-fields": {"name": "shared", "type": "string"},
+        "/v1/templates": {"name": "shared"},
         "/v1/organizations": {"slug": "shared"},
     }
     for path, body in bodies.items():

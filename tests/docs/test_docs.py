@@ -193,7 +193,8 @@ BOUNDS: dict[str, list[set[float]]] = {
     "patch": [{limits.MAX_PATCH_OPERATIONS}, {limits.MAX_PATCH}],
     "filter": [{limits.MAX_FILTER}, {limits.MAX_PREDICATES}, {limits.MAX_FILTER_DEPTH}],
     "organization": [
-        {QUOTAS[noun]} for noun in ("devices", "keys", "owners", "groups", "metadata_fields", "organizations")
+        {QUOTAS[noun]}
+        for noun in ("devices", "keys", "owners", "groups", "metadata_fields", "templates", "organizations")
     ],
 }
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20}

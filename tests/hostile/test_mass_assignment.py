@@ -11,7 +11,14 @@ from fleetroll.core import model
 from fleetroll.dialects.native import shapes
 from tests.support.app import App, running
 
-RECORDS: tuple[type[Struct], ...] = (model.Device, model.Organization, model.Key, model.Owner, model.Group)
+RECORDS: tuple[type[Struct], ...] = (
+    model.Device,
+    model.Organization,
+    model.Key,
+    model.Owner,
+    model.Group,
+    model.Template,
+)
 EVERY_FIELD = {field for record in RECORDS for field in record.__struct_fields__} | set(shapes.COLUMNS)
 VALUES: tuple[Any, ...] = (1, "admin", True, ["x"], {"x": 1})
 READ_ONLY = set(shapes.COLUMNS) & {
@@ -26,6 +33,10 @@ STRICT = {
     ("POST", "/v1/groups"): ({"name": "g2", "filter": "a"}, {"name", "filter", "description"}),
     ("PATCH", "/v1/groups/g"): ({"filter": "b"}, {"filter", "description"}),
     ("POST", "/v1/metadata-fields"): ({"name": "m", "type": "string"}, {"name", "type", "description", "required"}),
+    ("POST", "/v1/templates"): (
+        {"name": "t2"},
+        {"name", "description", "board", "connection", "datastreams", "events", "metafields"},
+    ),
     ("POST", "/v1/devices/d:transfer"): ({"owners": []}, {"owners", "organization"}),
 }
 
@@ -45,7 +56,16 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 
 def snapshot(app: App) -> list[Any]:
-    paths = ("devices", "organizations", "organizations/self", "keys", "owners", "groups", "metadata-fields")
+    paths = (
+        "devices",
+        "organizations",
+        "organizations/self",
+        "keys",
+        "owners",
+        "groups",
+        "metadata-fields",
+        "templates",
+    )
     return [app.request("GET", f"/v1/{path}").json() for path in paths]
 
 

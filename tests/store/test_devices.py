@@ -28,6 +28,9 @@ FULL = NewDevice(
     schema=document('{"temperature":{"type":"number"}}'),
     config=document('{"interval":60}'),
     extras=document('{"vendor":{"x":1}}'),
+    cohort="beta",
+    template=7,
+    dms="line-1",
 )
 SORTABLE = [field.name for field in DEVICE_FIELDS.values() if field.sortable]
 
@@ -211,7 +214,8 @@ async def test_a_name_is_searched_as_it_now_is(store: Store, org: int) -> None:
 
 async def test_a_device_moves_with_its_links(store: Store, org: int, elsewhere: int) -> None:
     (was,) = await inserted(store, org, FULL)
-    now = changed(was, org=elsewhere)
+    left = {"cohort": None, "template": None, "dms": None, "schema": document("{}")}
+    now = changed(was, org=elsewhere, **left)
     assert await store.write(lambda records: records.devices.move(was, now))
     assert await store.read.devices.by_id(elsewhere, was.id) == now
     assert await store.read.devices.by_id(org, was.id) is None

@@ -9,7 +9,19 @@ from fleetroll.core.certificates import Certificate, KeyType, Reason, Revocation
 from fleetroll.core.certificates import KeyKind as PublicKeyKind
 from fleetroll.core.dms import Admission, Distribution, Profile, Proof, Registration, Renewal, Settings
 from fleetroll.core.identity import Windows
-from fleetroll.core.model import Event, FieldKind, KeyKind, NewEvent, Organization
+from fleetroll.core.model import (
+    Datastream,
+    DatastreamKind,
+    Event,
+    EventCode,
+    EventKind,
+    FieldKind,
+    KeyKind,
+    Metafield,
+    MetafieldKind,
+    NewEvent,
+    Organization,
+)
 from fleetroll.core.policy import Role
 from fleetroll.store.port import Identity, Records, Replay, Store
 from tests.support.stores import (
@@ -24,6 +36,7 @@ from tests.support.stores import (
     metadata_field,
     organization,
     owner,
+    template,
 )
 
 pytestmark = pytest.mark.anyio
@@ -180,6 +193,19 @@ NAMED = {
     "owners": (owner, "ref", {"name": "Ann Ω", "phone": "+1 555", "address": "1 Road\nTown"}),
     "groups": (group, "name", {"description": "those in use", "filter": 'tags:"x y"'}),
     "metadata_fields": (metadata_field, "name", {"kind": FieldKind.INTEGER, "description": "d", "required": True}),
+    "templates": (
+        template,
+        "name",
+        {
+            "description": "d",
+            "board": "ESP32",
+            "connection": "WI_FI",
+            "datastreams": (Datastream(1, "v1", DatastreamKind.ENUM, "mode", "Mode", "u", "U", -1.5, 2.0, "x"),),
+            "events": (EventCode(2, "hot", "Hot", EventKind.CRITICAL, "é", 3),),
+            "metafields": (Metafield(3, "f", MetafieldKind.LIST, "d", "h", "i", True, True, ("a",), (4,), "a"),),
+            "last_part": 3,
+        },
+    ),
     "dms": (
         dms,
         "name",

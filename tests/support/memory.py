@@ -30,6 +30,7 @@ from fleetroll.core.model import (
     NewEvent,
     Organization,
     Owner,
+    Template,
 )
 from fleetroll.core.names import identity_key
 from fleetroll.core.query import Filter, Page, Sort, matches
@@ -59,6 +60,7 @@ class Tables(Struct):
     dms: dict[int, Dms] = field(default_factory=dict)
     authorities: dict[int, Authority] = field(default_factory=dict)
     certificates: dict[int, Certificate] = field(default_factory=dict)
+    templates: dict[int, Template] = field(default_factory=dict)
     timeline: dict[int, Event] = field(default_factory=dict)
     usage: dict[int, dict[str, int]] = field(default_factory=dict)
     replays: dict[str, Replay] = field(default_factory=dict)
@@ -90,6 +92,9 @@ class Organizations:
     async def children(self, org: int, after: str, limit: int) -> list[Organization]:
         found = sorted(self._below(org), key=lambda one: one.slug)
         return [one for one in found if one.slug > after][:limit]
+
+    async def below(self, org: int) -> list[Organization]:
+        return [one for _, one in sorted(self._tables.organizations.items()) if org in one.lineage]
 
     async def insert(self, new: Organization) -> Organization | None:
         if any(one.parent == new.parent and one.slug == new.slug for one in self._tables.organizations.values()):
@@ -501,6 +506,7 @@ class Records:
         self.dms: Named[Dms] = Named(tables, "dms", "name")
         self.authorities = Authorities(tables, "authorities", "name")
         self.certificates = Certificates(tables)
+        self.templates: Named[Template] = Named(tables, "templates", "name")
         self.timeline = Timeline(tables)
         self.usage = Usage(tables)
         self.replays = Replays(tables)

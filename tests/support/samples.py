@@ -27,6 +27,20 @@ MEMBERS: dict[str, Any] = {
     "schema": {"temp": {"type": "number", "unit": "celsius", "unit_symbol": "C"}},
     "config": {"interval": 30, "mode": "eco"},
 }
+TEMPLATE: dict[str, Any] = {
+    "description": "text",
+    "board": "ESP32",
+    "connection": "WI_FI",
+    "datastreams": [
+        {"pin": "v1", "type": "double", "alias": "temp", "label": "Temp", "unit": "celsius", "unit_symbol": "C",
+         "min": -40.0, "max": 85.5, "default": 20.0}
+    ],
+    "events": [{"code": "hot", "name": "Hot", "type": "WARNING", "description": "text", "daily_limit": 5}],
+    "metafields": [
+        {"name": "site", "type": "List", "description": "text", "hint": "text", "icon": "text", "mandatory": False,
+         "in_provisioning": True, "options": ["a", "b"], "templates": [1], "default": "a"}
+    ],
+}  # fmt: skip
 _ONE = f'ident = "{DEVICE}"'
 _ASSIGNMENT = "POST /api/ext-v1/deviceAssignment/"
 
@@ -94,6 +108,8 @@ def _documents(n: str) -> dict[str, Any]:
         "PATCH /v1/groups/{name}": group,
         "POST /v1/metadata-fields": {"name": f"field-{n}", "type": "json", "description": "text", "required": False},
         "PATCH /v1/metadata-fields/{name}": {"description": "text", "required": False},
+        "POST /v1/templates": {"name": f"template-{n}", **TEMPLATE},
+        "PATCH /v1/templates/{name}": TEMPLATE,
         "POST /api/ext-v1/device": {"identifier": f"new-{n}", "type": "sensor", "properties": MEMBERS["metadata"]},
         "POST /api/ext-v1/device/bulk-metadata": {"devices": {DEVICE: MEMBERS["metadata"]}},
         f"{_ASSIGNMENT}assignDeviceToOwners": {
@@ -114,7 +130,7 @@ _CSV = 'ident,name,tags,metadata\r\nfrom-csv,Pump,production,"{""a"":1}"\r\n'
 _PATCH = [{"op": "test", "path": "/ident", "value": DEVICE}, {"op": "add", "path": "/metadata/x", "value": "text"}]
 _QUERY = {"filter": _ONE, "q": "sam", "sort": "ident", "limit": "5", "count": "true", "dry_run": "true", "after": "0"}
 _EVENTS = 'type = "device.*"'
-_NAMES = {"owners": "spare@example.com", "groups": "pumps", "metadata-fields": "shelf"}
+_NAMES = {"owners": "spare@example.com", "groups": "pumps", "metadata-fields": "shelf", "templates": "meter"}
 
 
 class World:
@@ -138,6 +154,7 @@ class World:
         assert app.request("PUT", f"/v1/devices/{DEVICE}", MEMBERS).status == 201
         app.request("POST", "/v1/groups", {"name": "pumps", "filter": _ONE})
         app.request("POST", "/v1/metadata-fields", {"name": "shelf", "type": "integer"})
+        app.request("POST", "/v1/templates", {"name": "meter"})
         self._key = app.request("POST", "/v1/keys", {"name": "spare", "role": "viewer"}).json()["id"]
 
     def samples(self) -> list[Sample]:

@@ -20,6 +20,7 @@ from fleetroll.core.model import (
     NewEvent,
     Organization,
     Owner,
+    Template,
 )
 from fleetroll.core.policy import Role
 from fleetroll.store import sqlite
@@ -96,6 +97,10 @@ def group(org: int, name: str, **members: Any) -> Group:
 
 def metadata_field(org: int, name: str, **members: Any) -> MetadataField:
     return structs.replace(MetadataField(0, org, name, FieldKind.STRING, None, False, NOW, NOW, 1), **members)
+
+
+def template(org: int, name: str, **members: Any) -> Template:
+    return structs.replace(Template(0, org, name, None, None, None, (), (), (), 0, NOW, NOW, 1), **members)
 
 
 def dms(org: int, name: str, **members: Any) -> Dms:

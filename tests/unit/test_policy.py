@@ -22,6 +22,8 @@ LEAST = {
     "groups:write": O,
     "metadata_fields:read": V,
     "metadata_fields:write": A,
+    "templates:read": V,
+    "templates:write": A,
     "timeline:read": V,
     "organizations:read": V,
     "organizations:write": A,

@@ -38,6 +38,7 @@ _DEVICE = (
     Field("owners", FieldType.SET),
     Field("dms", FieldType.TEXT, sortable=True),
     Field("identity", FieldType.DOCUMENT),
+    Field("template", FieldType.INTEGER),
     Field("status", FieldType.ENUM, choices=tuple(status.value for status in Status), sortable=True),
     Field("connected", FieldType.BOOLEAN),
     Field("last_seen", FieldType.TIME, sortable=True),

@@ -68,6 +68,14 @@ MAX_REPLAY = 256 << 10
 MIN_PRESET_KEY = 32
 MAX_CREDENTIAL = 1024
 
+# Templates.
+MAX_DATASTREAMS = 256
+MAX_EVENT_CODES = 256
+MAX_METAFIELDS = 256
+MAX_OPTIONS = 256
+MAX_TEMPLATE_SWEEP = 10_000  # devices that a change of a template's datastreams may reach
+EVENTS_PER_DAY = 100  # of one device and one code, unless the code has its own
+
 # Quotas of one organization, unless it has its own.
 DEFAULT_QUOTAS = {
     "devices": 10_000_000,
@@ -78,6 +86,7 @@ DEFAULT_QUOTAS = {
     "metadata_fields": 500,
     "dms": 1_000,
     "authorities": 100,
+    "templates": 10_000,
 }
 
 # Server-sent events.

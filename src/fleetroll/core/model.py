@@ -5,6 +5,7 @@ microseconds since 1970 UTC (`Instant`); documents are JSON text (`Document`), p
 """
 
 import enum
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -204,6 +205,113 @@ class MetadataField(Struct, frozen=True):
     kind: FieldKind
     description: str | None
     required: bool
+    created_at: Instant
+    updated_at: Instant
+    revision: int
+
+
+class DatastreamKind(enum.Enum):
+    """What a datastream carries."""
+
+    INTEGER = "integer"
+    DOUBLE = "double"
+    STRING = "string"
+    ENUM = "enum"
+    LOCATION = "location"  # longitude and latitude
+
+
+class Datastream(Struct, frozen=True, omit_defaults=True):
+    """One stream of readings. Its metric has the name of the alias, or of the pin where there is no alias."""
+
+    id: int
+    pin: str
+    kind: DatastreamKind = DatastreamKind.DOUBLE
+    alias: str | None = None
+    label: str | None = None
+    unit: str | None = None
+    unit_symbol: str | None = None
+    min: float | None = None
+    max: float | None = None
+    default: str | float | None = None
+
+
+class EventKind(enum.Enum):
+    """How much an event matters, or what it is about."""
+
+    ONLINE = "ONLINE"
+    OFFLINE = "OFFLINE"
+    INFORMATION = "INFORMATION"
+    WARNING = "WARNING"
+    CRITICAL = "CRITICAL"
+    CONTENT = "CONTENT"
+    INACTIVE = "INACTIVE"
+    LIFECYCLE = "LIFECYCLE"
+    NOTE = "NOTE"
+
+
+class EventCode(Struct, frozen=True, omit_defaults=True):
+    """An event that a device may log. `daily_limit` is how often in a day; None leaves it to `limits`."""
+
+    id: int
+    code: str
+    name: str
+    kind: EventKind = EventKind.INFORMATION
+    description: str | None = None
+    daily_limit: int | None = None
+
+
+class MetafieldKind(enum.Enum):
+    """What a metafield's value is. See `metafields` for the values of each."""
+
+    __hash__ = object.__hash__  # as in policy
+
+    TEXT = "Text"
+    NUMBER = "Number"
+    RANGE = "Range"
+    TIME = "Time"
+    COORDINATES = "Coordinates"
+    DEVICE_REFERENCE = "DeviceReference"
+    LIST = "List"
+    TEMPLATE_ID = "TemplateId"
+    CONTACT = "Contact"
+    EMAIL = "Email"
+    DEVICE_NAME = "DeviceName"
+    DEVICE_OWNER = "DeviceOwner"
+    TIME_ZONE = "Tz"
+
+
+class Metafield(Struct, frozen=True, omit_defaults=True):
+    """A typed member of the metadata of every device of a template.
+
+    `options` are the texts to choose from, where the kind is a choice; `templates` those whose devices may be named.
+    """
+
+    id: int
+    name: str
+    kind: MetafieldKind = MetafieldKind.TEXT
+    description: str | None = None
+    hint: str | None = None
+    icon: str | None = None
+    mandatory: bool = False
+    in_provisioning: bool = False
+    options: tuple[str, ...] = ()
+    templates: tuple[int, ...] = ()
+    default: Any = None
+
+
+class Template(Struct, frozen=True):
+    """What devices of one make have in common. `last_part` is the highest number that was ever given to a part."""
+
+    id: int
+    org: int
+    name: str
+    description: str | None
+    board: str | None
+    connection: str | None
+    datastreams: tuple[Datastream, ...]
+    events: tuple[EventCode, ...]
+    metafields: tuple[Metafield, ...]
+    last_part: int
     created_at: Instant
     updated_at: Instant
     revision: int

@@ -4,6 +4,7 @@ Each parser returns the value as it is stored or raises Fault invalid; after the
 Identifiers are stored as sent and compared by their NFC form, case-sensitively (`identity_key`).
 """
 
+import base64
 import re
 import unicodedata
 
@@ -22,6 +23,8 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 MAX_ID = (1 << 63) - 1
 ROOT = "default"
 """The slug of the organization that all others are below."""
+_TEMPLATE = "TMPL"
+_TEMPLATE_ID = re.compile(r"TMPL[A-Za-z0-9_-]{9}")
 
 
 def ident(value: str, field: str = "ident") -> str:
@@ -144,6 +147,19 @@ def prefixed(prefix: str, number: int) -> str:
 def parse_prefixed(prefix: str, text: str) -> int | None:
     """Inverse of `prefixed`; None for anything else."""
     return parse_base36(text.removeprefix(prefix)) if text.startswith(prefix) else None
+
+
+def template_id(number: int) -> str:
+    """`TMPL` and the number in nine base-64 digits of the URL-safe alphabet."""
+    digits = base64.urlsafe_b64encode(number.to_bytes(9, "big")).decode()
+    return _TEMPLATE + digits[3:]
+
+
+def parse_template_id(text: str) -> int | None:
+    """Inverse of `template_id`; None for anything else."""
+    if not _TEMPLATE_ID.fullmatch(text):
+        return None
+    return int.from_bytes(base64.urlsafe_b64decode("AAA" + text[4:]), "big")
 
 
 def device_hex(created_at: int, number: int) -> str:

@@ -41,6 +41,8 @@ class Action(enum.Enum):
     GROUPS_WRITE = "groups:write"
     FIELDS_READ = "metadata_fields:read"
     FIELDS_WRITE = "metadata_fields:write"
+    TEMPLATES_READ = "templates:read"
+    TEMPLATES_WRITE = "templates:write"
     TIMELINE_READ = "timeline:read"
     ORGANIZATIONS_READ = "organizations:read"
     ORGANIZATIONS_WRITE = "organizations:write"
@@ -66,6 +68,8 @@ MINIMUM_ROLE: dict[Action, Role] = {
     Action.GROUPS_WRITE: Role.OPERATOR,
     Action.FIELDS_READ: Role.VIEWER,
     Action.FIELDS_WRITE: Role.ADMIN,
+    Action.TEMPLATES_READ: Role.VIEWER,
+    Action.TEMPLATES_WRITE: Role.ADMIN,
     Action.TIMELINE_READ: Role.VIEWER,
     Action.ORGANIZATIONS_READ: Role.VIEWER,
     Action.ORGANIZATIONS_WRITE: Role.ADMIN,

@@ -15,7 +15,7 @@ from fleetroll.core.lifecycle import Step, advance
 from fleetroll.core.model import CHANGEABLE, Counts, Device, DeviceChange, NewDevice
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, Page, Sort
-from fleetroll.service import certificates, metadata_fields, owners, timeline
+from fleetroll.service import certificates, metadata_fields, owners, templates, timeline
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.organizations import descend
 from fleetroll.service.quotas import take
@@ -150,7 +150,10 @@ async def _move(call: Call, was: Device, there: Call) -> Device:
     await metadata_fields.check(there, was.metadata)
     await owners.ensure(there, was.owners)
     was = await _leave(call, was)
-    now = structs.replace(was, org=there.org, revision=was.revision + 1, updated_at=max(call.at, was.updated_at))
+    # A cohort is its organization's own; a template may serve this one too.
+    kept = await templates.carried(call, there, was)
+    moved = {"org": there.org, "cohort": None, "updated_at": max(call.at, was.updated_at)}
+    now = structs.replace(was, **moved, **kept, revision=was.revision + 1)
     if await call.records.devices.get(there.org, was.ident):
         raise taken()
     if not await call.records.devices.move(was, now):
@@ -220,6 +223,7 @@ def new_device(wanted: Put) -> NewDevice:
 
 async def insert(call: Call, new: NewDevice) -> Device:
     """Store a device, the owners it names and its first event. Raises Fault conflict `ident_taken`."""
+    new = await templates.adopt(call, new)
     await metadata_fields.check(call, new.metadata)
     await owners.ensure(call, new.owners)
     device = await call.records.devices.insert(call.org, new, call.at)
@@ -237,11 +241,16 @@ async def change(call: Call, was: Device, wanted: DeviceChange, type: str = UPDA
         for name in CHANGEABLE
         if (value := getattr(wanted, name)) is not UNSET and differs(getattr(was, name), value)
     }
-    return await rewrite(call, was, given, type) if given else was
+    given = await templates.readopt(call, was, given)
+    return await _write(call, was, given, type) if given else was
 
 
 async def rewrite(call: Call, was: Device, given: dict[str, Any], type: str = UPDATED) -> Device:
     """Write these members, whether they differ or not, with an event."""
+    return await _write(call, was, await templates.readopt(call, was, given), type)
+
+
+async def _write(call: Call, was: Device, given: dict[str, Any], type: str) -> Device:
     at = max(call.at, was.updated_at)
     members = dict(given)
     if "metadata" in given:

@@ -15,7 +15,7 @@ from fleetroll.core.model import Device, DeviceChange, MetadataField, NewDevice
 from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, Page, Sort, matches
-from fleetroll.service import devices, metadata_fields, owners, quotas, timeline
+from fleetroll.service import devices, metadata_fields, owners, quotas, templates, timeline
 from fleetroll.service.devices import CREATED, Put
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.store.port import Records
@@ -281,6 +281,7 @@ class _Loader:
         if unseen := set(new.owners) - self._owners:
             await owners.ensure(self._call, unseen)
             self._owners |= unseen
+        new = await templates.adopt(self._call, new)
         self._room -= 1
         self._new[key] = (row, new)
 

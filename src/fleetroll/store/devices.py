@@ -92,6 +92,10 @@ class Devices:
             "device": was.id,
             "known": was.revision,
             "to": now.org,
+            "cohort": now.cohort,
+            "template": now.template,
+            "dms": now.dms,
+            "metric_schema": rows.text(now.schema),
             "updated_at": now.updated_at,
             "revision": now.revision,
         }

@@ -1,4 +1,7 @@
-"""Records with a name that is unique in their organization: owners, groups and metadata fields, one class for all."""
+"""Records with a name that is unique in their organization: owners, groups, metadata fields, templates.
+
+One class for all.
+"""
 
 from collections.abc import Callable
 from typing import Generic

@@ -24,6 +24,9 @@ class Organizations:
         values = {"org": org, "after": after, "limit": limit}
         return [rows.organization(row) for row in await self._connection.all(SQL["organization_children"], values)]
 
+    async def below(self, org: int) -> list[Organization]:
+        return [rows.organization(row) for row in await self._connection.all(SQL["organization_below"], {"org": org})]
+
     async def insert(self, new: Organization) -> Organization | None:
         row = await self._connection.one(SQL["organization_insert"], rows.organization_values(new))
         return await self.get(row[0]) if row else None

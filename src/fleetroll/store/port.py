@@ -25,11 +25,12 @@ from fleetroll.core.model import (
     NewEvent,
     Organization,
     Owner,
+    Template,
 )
 from fleetroll.core.query import Filter, Page, Sort
 
 T = TypeVar("T")
-R = TypeVar("R", bound=Owner | Group | MetadataField | Dms | Authority)
+R = TypeVar("R", bound=Owner | Group | MetadataField | Template | Dms | Authority)
 
 
 class Identity(Struct, frozen=True):
@@ -60,6 +61,9 @@ class Organizations(Protocol):
 
     async def children(self, org: int, after: str, limit: int) -> list[Organization]:
         """Direct children whose slug follows `after`, by slug in byte order."""
+
+    async def below(self, org: int) -> list[Organization]:
+        """The organization itself and all below it, at any depth, by id."""
 
     async def insert(self, new: Organization) -> Organization | None:
         """Store a new organization under its parent; None if the slug is taken.
@@ -122,6 +126,8 @@ class Devices(Protocol):
     async def move(self, was: Device, now: Device) -> bool:
         """Give the device and its links to the organization of `now`, where its identifier is known to be free.
 
+        Besides times and revision, `now` may differ in what an organization has of its own: cohort, template, dms and
+        schema.
         False as for `replace`.
         """
 
@@ -263,6 +269,8 @@ class Records(Protocol):
     def groups(self) -> Named[Group]: ...
     @property
     def metadata_fields(self) -> Named[MetadataField]: ...
+    @property
+    def templates(self) -> Named[Template]: ...
     @property
     def dms(self) -> Named[Dms]: ...
     @property

@@ -1,7 +1,7 @@
 """All nouns over one connection: what `port.Records` promises."""
 
 from fleetroll.core.dms import Dms
-from fleetroll.core.model import Group, MetadataField, Owner
+from fleetroll.core.model import Group, MetadataField, Owner, Template
 from fleetroll.store import rows
 from fleetroll.store.authorities import Authorities
 from fleetroll.store.certificates import Certificates
@@ -25,6 +25,7 @@ class Records:
         self.owners: Named[Owner] = Named(connection, "owner", rows.owner)
         self.groups: Named[Group] = Named(connection, "group", rows.group)
         self.metadata_fields: Named[MetadataField] = Named(connection, "metadata_field", rows.metadata_field)
+        self.templates: Named[Template] = Named(connection, "template", rows.template)
         self.dms: Named[Dms] = Named(connection, "dms", rows.dms)
         self.authorities = Authorities(connection)
         self.certificates = Certificates(connection)

@@ -13,17 +13,21 @@ from fleetroll.core.certificates import Authority, Certificate, Reason, Revocati
 from fleetroll.core.dms import Dms, Settings
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import (
+    Datastream,
     Device,
     Event,
+    EventCode,
     FieldKind,
     Group,
     Key,
     KeyKind,
     MetadataField,
+    Metafield,
     NewDevice,
     NewEvent,
     Organization,
     Owner,
+    Template,
 )
 from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Role
@@ -34,6 +38,9 @@ _strings: Callable[[str], tuple[str, ...]] = msgspec.json.Decoder(tuple[str, ...
 _ids: Callable[[str], tuple[int, ...]] = msgspec.json.Decoder(tuple[int, ...]).decode
 _settings: Callable[[str], Settings] = msgspec.json.Decoder(Settings).decode
 _quotas: Callable[[str], dict[str, int]] = msgspec.json.Decoder(dict[str, int]).decode
+_datastreams: Callable[[str], tuple[Datastream, ...]] = msgspec.json.Decoder(tuple[Datastream, ...]).decode
+_event_codes: Callable[[str], tuple[EventCode, ...]] = msgspec.json.Decoder(tuple[EventCode, ...]).decode
+_metafields: Callable[[str], tuple[Metafield, ...]] = msgspec.json.Decoder(tuple[Metafield, ...]).decode
 _STATUS = {status.value: status for status in Status}
 _EMPTY_LIST = "[]"
 
@@ -170,6 +177,12 @@ def metadata_field(row: Row) -> MetadataField:
     return MetadataField(number, org, name, FieldKind(kind), description, bool(required), *times)
 
 
+def template(row: Row) -> Template:
+    streams, events, fields = _datastreams(row[6]), _event_codes(row[7]), _metafields(row[8])
+    number, org, name, description, board, connection = row[:6]
+    return Template(number, org, name, description, board, connection, streams, events, fields, *row[9:])
+
+
 def dms(row: Row) -> Dms:
     number, org, name, title, settings, metadata, extras, *times = row
     return Dms(number, org, name, title, _settings(settings), Raw(metadata), Raw(extras), *times)
@@ -212,7 +225,7 @@ def revocation(row: Row) -> Revocation:
     return Revocation(number, serial, at, Reason(reason))
 
 
-def named_values(record: Owner | Group | MetadataField | Dms | Authority | Certificate) -> dict[str, Any]:
+def named_values(record: Owner | Group | MetadataField | Template | Dms | Authority | Certificate) -> dict[str, Any]:
     """A record's members as columns of the same names."""
     return {name: _column(getattr(record, name)) for name in record.__struct_fields__}
 
@@ -224,7 +237,7 @@ def _column(value: Any) -> Any:
         return text(value)
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    return json_text(value) if isinstance(value, msgspec.Struct) else value
+    return json_text(value) if isinstance(value, msgspec.Struct | tuple) else value
 
 
 def event(row: Row) -> Event:

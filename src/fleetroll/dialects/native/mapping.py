@@ -10,7 +10,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET, Raw, UnsetType, structs
 
-from fleetroll.core import documents, encodings, limits, model, names, patch, policy, schema
+from fleetroll.core import documents, encodings, limits, model, names, patch, policy, schema, templates
 from fleetroll.core.certificates import KeyKind, Reason
 from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Renewal, Settings
 from fleetroll.core.documents import EMPTY, Document
@@ -33,6 +33,7 @@ from fleetroll.service import (
     organizations,
     timeline,
 )
+from fleetroll.service import templates as service_templates
 from fleetroll.wire.bodies import convert
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
@@ -89,6 +90,7 @@ def device(record: model.Device) -> shapes.Device:
         record.owners,
         record.schema,
         record.config,
+        record.template,
         record.status,
         record.connected,
         None if seen is None else at(seen),
@@ -186,6 +188,7 @@ _DEFAULTS: dict[str, Any] = {
     "owners": (),
     "schema": EMPTY,
     "config": EMPTY,
+    "template": None,
 }
 
 
@@ -267,6 +270,12 @@ def _owners(values: list[str]) -> tuple[str, ...]:
     return names.unique([names.owner_ref(value) for value in values], limits.MAX_OWNERS_PER_DEVICE, "owners")
 
 
+def _template_number(value: int | None) -> int | None:
+    if value is not None and not 0 < value <= names.MAX_ID:
+        raise invalid("out_of_range", "template must be the number of a template.", "template")
+    return value
+
+
 _READERS: dict[str, Callable[[Any], Any]] = {
     "name": _line("name", limits.MAX_NAME),
     "kind": _line("kind", limits.MAX_KIND),
@@ -277,6 +286,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "owners": _owners,
     "schema": schema.parse_schema,
     "config": lambda value: documents.of(value, "config"),
+    "template": _template_number,
 }
 
 
@@ -364,6 +374,8 @@ def _uncell(column: str, cell: str) -> Any:
         return _json_cell(column, cell)
     if column in shapes.LIST_COLUMNS:
         return _json_cell(column, cell) if cell.startswith("[") else [part.strip() for part in cell.split(",")]
+    if column in shapes.NUMBER_COLUMNS:
+        return names.positive(cell, column, names.MAX_ID)
     return cell
 
 
@@ -875,3 +887,76 @@ def bound(result: binding.Bound, request: Request) -> Reply:
 def revoke_identity(request: Request) -> binding.Revoke:
     reason = _reason(request.body.reason) if request.body else Reason.UNSPECIFIED
     return binding.Revoke(request.path["ident"], reason)
+
+
+# --- templates -------------------------------------------------------------------------------------------------------
+
+
+def template(record: model.Template, request: Request) -> Reply:
+    shape = shapes.Template(
+        record.id,
+        names.template_id(record.id),
+        record.name,
+        record.description,
+        record.board,
+        record.connection,
+        [shapes.Datastream(type=one.kind, **_shared(shapes.Datastream, one)) for one in record.datastreams],
+        [shapes.EventCode(type=one.kind, **_shared(shapes.EventCode, one)) for one in record.events],
+        [shapes.Metafield(type=one.kind, **_shared(shapes.Metafield, one)) for one in record.metafields],
+        at(record.created_at),
+        at(record.updated_at),
+        record.revision,
+    )
+    return Reply(shape, etag=etag(record))
+
+
+def _shared(shape: Any, part: Any) -> dict[str, Any]:
+    """The members of a part that have the same name in its shape."""
+    return {name: value for name, value in structs.asdict(part).items() if name in shape.__struct_fields__}
+
+
+def new_template(request: Request) -> model.Template:
+    body = request.body
+    members = {"name": None, "description": None, "board": None, "connection": None, **_template_members(body)}
+    blank = model.Template(0, 0, **members, last_part=0, created_at=0, updated_at=0, revision=0)
+    return templates.numbered(blank)
+
+
+def created_template(record: model.Template, request: Request) -> Reply:
+    return structs.replace(template(record, request), location=_path("templates", record.name))
+
+
+def change_template(request: Request) -> service_templates.Edit:
+    return service_templates.Edit(request.path["name"], _template_members(request.body), request.guard)
+
+
+def _template_members(body: shapes.NewTemplate | shapes.TemplateChange) -> dict[str, Any]:
+    given = {name: value for name, value in structs.asdict(body).items() if value is not UNSET}
+    members = {**_texts(((name, given[name]) for name in given if name not in _PARTS), limits.MAX_TEXT)}
+    if "name" in members:
+        members["name"] = names.label(members["name"], "name")
+    for name, record in _PARTS.items():
+        if name in given:
+            members[name] = tuple(_part(record, part) for part in given[name])
+    return members
+
+
+_PARTS: dict[str, Any] = {
+    "datastreams": model.Datastream,
+    "events": model.EventCode,
+    "metafields": model.Metafield,
+}
+
+
+def _part(record: Any, shape: Any) -> Any:
+    given = structs.asdict(shape)
+    given["kind"] = given.pop("type")
+    if "pin" in given:
+        given["pin"] = given["pin"].lower()
+    return record(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+
+
+def template_page(result: named.Page[model.Template], request: Request) -> shapes.TemplateList:
+    return shapes.TemplateList(
+        [template(record, request).body for record in result.records], _mark(result.next, request)
+    )

@@ -18,6 +18,7 @@ from fleetroll.service import (
     organizations,
     owners,
     server,
+    templates,
     timeline,
 )
 from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Lines, Parameter, Route, Stream
@@ -549,11 +550,65 @@ _ENROLMENT = (
     ),
 )
 
+_TEMPLATES = (
+    Route(
+        "POST",
+        "/v1/templates",
+        templates.noun.create,
+        mapping.new_template,
+        mapping.created_template,
+        "Create a template: datastreams, event codes and metafields that its devices share",
+        status=201,
+        body=shapes.NewTemplate,
+        reply=shapes.Template,
+        idempotent=True,
+    ),
+    Route(
+        "GET",
+        "/v1/templates",
+        templates.noun.page,
+        mapping.list_named,
+        mapping.template_page,
+        "List templates",
+        reply=shapes.TemplateList,
+        query=_PAGE,
+    ),
+    Route(
+        "GET",
+        "/v1/templates/{name}",
+        templates.noun.get,
+        mapping.one_named,
+        mapping.template,
+        "Read a template",
+        reply=shapes.Template,
+    ),
+    Route(
+        "PATCH",
+        "/v1/templates/{name}",
+        templates.edit,
+        mapping.change_template,
+        mapping.template,
+        "Change a template; new datastreams reach its devices at once",
+        body=shapes.TemplateChange,
+        reply=shapes.Template,
+        media_types=_PATCHES,
+    ),
+    Route(
+        "DELETE",
+        "/v1/templates/{name}",
+        templates.noun.delete,
+        mapping.one_named,
+        mapping.nothing,
+        "Delete a template without devices",
+        status=204,
+    ),
+)
+
 DIALECT = Dialect(
     name="native",
     title="Fleetroll",
     prefixes=("/v1/",),
-    routes=(*_DEVICES, *_FLEET, *_ORGANIZATIONS, *_KEYS, *_EVENTS, *_NAMED, *_ENROLMENT),
+    routes=(*_DEVICES, *_FLEET, *_ORGANIZATIONS, *_KEYS, *_EVENTS, *_NAMED, *_TEMPLATES, *_ENROLMENT),
     envelope=ENVELOPE,
     credentials=(BEARER, API_KEY_HEADER, BASIC),
     strict_query=True,

@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from fleetroll.core.certificates import KeyType, State
 from fleetroll.core.dms import Proof, Registration
 from fleetroll.core.lifecycle import Status
+from fleetroll.core.model import DatastreamKind, EventKind, MetafieldKind
 
 Seconds = Annotated[int, Meta(ge=0, le=100 * 365 * 86_400)]
 Limit = Annotated[int, Meta(ge=0, le=2**53)]
@@ -34,6 +35,7 @@ class Device(Struct, gc=False):
     owners: tuple[str, ...]
     schema: Raw
     config: Raw
+    template: int | None
     status: Status
     connected: bool
     last_seen: datetime | None
@@ -56,6 +58,7 @@ class DeviceInput(Struct, forbid_unknown_fields=True):
     owners: list[str] | UnsetType = UNSET
     schema: dict[str, Any] | UnsetType = UNSET
     config: dict[str, Any] | UnsetType = UNSET
+    template: int | UnsetType | None = UNSET
     id: Any = UNSET
     status: Any = UNSET
     connected: Any = UNSET
@@ -472,10 +475,97 @@ class MetadataFieldChange(Struct, forbid_unknown_fields=True):
     required: bool | UnsetType = UNSET
 
 
+class Datastream(Struct, forbid_unknown_fields=True):
+    """One stream of readings: its metric has the name of the alias, or of the pin. New ones need no `id`."""
+
+    pin: str
+    type: DatastreamKind = DatastreamKind.DOUBLE
+    alias: str | None = None
+    label: str | None = None
+    unit: str | None = None
+    unit_symbol: str | None = None
+    min: float | None = None
+    max: float | None = None
+    default: str | float | None = None
+    id: Limit = 0
+
+
+class EventCode(Struct, forbid_unknown_fields=True):
+    """An event that devices may log, `daily_limit` times a day at most."""
+
+    code: str
+    name: str
+    type: EventKind
+    description: str | None = None
+    daily_limit: Limit | None = None
+    id: Limit = 0
+
+
+class Metafield(Struct, forbid_unknown_fields=True):
+    """A typed member of the devices' metadata. `options` are the choices of a List or a TemplateId."""
+
+    name: str
+    type: MetafieldKind
+    description: str | None = None
+    hint: str | None = None
+    icon: str | None = None
+    mandatory: bool = False
+    in_provisioning: bool = False
+    options: list[str] = []
+    templates: list[Limit] = []
+    default: Any = None
+    id: Limit = 0
+
+
+class Template(Struct):
+    """`template_id` is the number in the spelling that firmware has built in."""
+
+    id: int
+    template_id: str
+    name: str
+    description: str | None
+    board: str | None
+    connection: str | None
+    datastreams: list[Datastream]
+    events: list[EventCode]
+    metafields: list[Metafield]
+    created_at: datetime
+    updated_at: datetime
+    revision: int
+
+
+class TemplateList(Struct):
+    templates: list[Template]
+    next_cursor: str | None
+
+
+class NewTemplate(Struct, forbid_unknown_fields=True):
+    name: str
+    description: str | None = None
+    board: str | None = None
+    connection: str | None = None
+    datastreams: list[Datastream] = []
+    events: list[EventCode] = []
+    metafields: list[Metafield] = []
+
+
+class TemplateChange(Struct, forbid_unknown_fields=True):
+    """A list replaces the one before it; parts keep their numbers by `id`, or by pin, code and name."""
+
+    name: str | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
+    board: str | UnsetType | None = UNSET
+    connection: str | UnsetType | None = UNSET
+    datastreams: list[Datastream] | UnsetType = UNSET
+    events: list[EventCode] | UnsetType = UNSET
+    metafields: list[Metafield] | UnsetType = UNSET
+
+
 COLUMNS = Device.__struct_fields__
 """The columns of CSV, in and out."""
 
 JSON_COLUMNS = frozenset({"software", "metadata", "schema", "config"})
 LIST_COLUMNS = frozenset({"tags", "owners"})
+NUMBER_COLUMNS = frozenset({"template"})
 
 assert set(COLUMNS) == set(msgspec.structs.asdict(DeviceInput())), "what is read can be written back"

@@ -69,8 +69,9 @@ SELECT tag, count(*) AS devices FROM device_tag WHERE org = :org GROUP BY tag OR
 -- device_count_connected: those with a connection now
 SELECT count(*) FROM device WHERE org = :org AND connected = true;
 
--- device_move: to another organization, over a known revision
-UPDATE device SET org = :to, updated_at = :updated_at, revision = :revision
+-- device_move: to another organization, over a known revision, with what it leaves behind
+UPDATE device SET org = :to, cohort = :cohort, template = :template, dms = :dms, metric_schema = :metric_schema,
+    updated_at = :updated_at, revision = :revision
 WHERE org = :org AND id = :device AND revision = :known RETURNING id;
 
 -- device_due: all tenants, those whose slot has another status by now, for the sweeper

@@ -10,6 +10,18 @@ FROM organization WHERE parent = :org AND slug = :slug;
 SELECT id, parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision, key_version
 FROM organization WHERE parent = :org AND slug > :after ORDER BY slug LIMIT :limit;
 
+-- organization_below: itself and all below it, by id
+SELECT o.id, o.parent, o.slug, o.name, o.lineage, o.disabled, o.quotas, o.created_at, o.updated_at, o.revision, o.key_version
+FROM organization AS o
+WHERE o.id IN (
+    WITH RECURSIVE below (id) AS (
+        SELECT id FROM organization WHERE id = :org
+        UNION ALL SELECT c.id FROM below CROSS JOIN organization AS c WHERE c.parent = below.id
+    )
+    SELECT id FROM below
+)
+ORDER BY o.id;
+
 -- organization_insert: a new organization, its lineage without itself; nothing if the slug is taken
 INSERT INTO organization (parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision)
 VALUES (:parent, :slug, :name, :lineage, :disabled, :quotas, :created_at, :updated_at, :revision)

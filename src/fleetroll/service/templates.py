@@ -1,0 +1,151 @@
+"""Templates: what the devices of one make have in common, and holding devices to it.
+
+A template serves the organization that made it and every one below. A device of a template has the template's metrics
+in its schema, and its metadata keeps to the template's metafields.
+"""
+
+from typing import Any
+
+from msgspec import Struct, structs
+
+from fleetroll.core import documents, limits, metafields
+from fleetroll.core import templates as rules
+from fleetroll.core.documents import Document
+from fleetroll.core.faults import Fault, conflict, invalid
+from fleetroll.core.guards import UNGUARDED, Guard
+from fleetroll.core.model import Device, NewDevice, Template
+from fleetroll.core.policy import Action
+from fleetroll.core.query import Comparison, Operator, Page, Sort
+from fleetroll.service.named import Noun
+from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.timeline import device_entry
+
+
+class Edit(Struct, frozen=True):
+    """Members to replace in one template, its lists of parts as wholes."""
+
+    name: str
+    change: dict[str, Any]
+    guard: Guard = UNGUARDED
+
+
+async def _unused(call: Call, template: Template) -> None:
+    """A template with devices stays: a device never names one that is not there."""
+    for org in await call.records.organizations.below(call.org):
+        if await call.records.devices.page(org.id, of_template(template.id), Sort(), Page(1)):
+            raise conflict("template_has_devices", "This template has devices; give them another one first.")
+
+
+noun: Noun[Template] = Noun(
+    "template",
+    "name",
+    lambda records: records.templates,
+    Action.TEMPLATES_READ,
+    Action.TEMPLATES_WRITE,
+    forget=_unused,
+)
+
+
+def of_template(number: int) -> Comparison:
+    return Comparison("template", Operator.EQ, number)
+
+
+@operation(Action.TEMPLATES_WRITE, Effect.BULK)
+async def edit(call: Call, wanted: Edit) -> Template:
+    """Replace members. New datastreams become part of the schema of all devices at once.
+
+    Raises Fault conflict `too_many_devices` where that would be more than `limits.MAX_TEMPLATE_SWEEP`.
+    """
+    return await change(call, await noun.find(call, wanted.name, wanted.guard), wanted.change)
+
+
+async def change(call: Call, was: Template, members: dict[str, Any]) -> Template:
+    wanted = rules.numbered(structs.replace(was, **members), was)
+    now = await noun.rewrite(call, was, {name: getattr(wanted, name) for name in _CHANGEABLE})
+    if rules.metrics(was) != rules.metrics(now):
+        await _sweep(call, was, now)
+    return now
+
+
+_CHANGEABLE = ("name", "description", "board", "connection", "datastreams", "events", "metafields", "last_part")
+
+
+async def _sweep(call: Call, was: Template, now: Template) -> None:
+    room = limits.MAX_TEMPLATE_SWEEP
+    for org in await call.records.organizations.below(call.org):
+        there = call.beside(org)
+        found = await call.records.devices.page(there.org, of_template(was.id), Sort(), Page(room + 1))
+        if len(found) > room:
+            message = f"The datastreams of a template with more than {limits.MAX_TEMPLATE_SWEEP} devices are fixed."
+            raise conflict("too_many_devices", message, "datastreams")
+        room -= len(found)
+        for device in found:
+            await _rewrite_schema(there, device, rules.apply_metrics(device.schema, was, now))
+
+
+async def _rewrite_schema(call: Call, device: Device, schema: Document) -> None:
+    if bytes(schema) == bytes(device.schema):
+        return
+    at = max(call.at, device.updated_at)
+    now = structs.replace(device, schema=schema, revision=device.revision + 1, updated_at=at)
+    await call.records.devices.replace(device, now)
+    await call.records.timeline.append([device_entry(call, "device.updated", now, {"changed": ["schema"]})])
+
+
+# --- devices of a template -------------------------------------------------------------------------------------------
+
+
+async def visible(call: Call, number: int) -> Template | None:
+    """The template with this number, if the call's organization or one above it has it."""
+    for org in reversed(call.principal.org.lineage):
+        if found := await call.records.templates.by_id(org, number):
+            return found
+    return None
+
+
+async def of(call: Call, device: Device) -> Template | None:
+    """The device's template. A device never names one that is not there."""
+    return None if device.template is None else await visible(call, device.template)
+
+
+async def adopt(call: Call, new: NewDevice) -> NewDevice:
+    """A new device as its template has it. Raises Fault invalid `unknown_template` and `invalid_metafield`."""
+    if new.template is None:
+        return new
+    template = await _required(call, new.template)
+    metafields.check(template.metafields, documents.load(new.metadata))
+    return structs.replace(new, schema=rules.apply_metrics(new.schema, None, template))
+
+
+async def readopt(call: Call, was: Device, members: dict[str, Any]) -> dict[str, Any]:
+    """The members of a change, with what the device's template before and after it makes of them."""
+    number = members.get("template", was.template)
+    if (number is None and was.template is None) or not members.keys() & {"template", "metadata", "schema"}:
+        return members
+    now = None if number is None else await _required(call, number)
+    if now is not None:
+        metafields.check(now.metafields, documents.load(members.get("metadata", was.metadata)))
+    if not members.keys() & {"template", "schema"}:
+        return members
+    before = now if number == was.template else await of(call, was)
+    schema = rules.apply_metrics(members.get("schema", was.schema), before, now)
+    others = {name: value for name, value in members.items() if name != "schema"}
+    return others if bytes(schema) == bytes(was.schema) else {**others, "schema": schema}
+
+
+async def carried(call: Call, there: Call, device: Device) -> dict[str, Any]:
+    """What changes of a device that goes to another organization: a template that does not serve it is lost."""
+    if device.template is None or await visible(there, device.template):
+        return {}
+    return {"template": None, "schema": rules.apply_metrics(device.schema, await of(call, device), None)}
+
+
+async def _required(call: Call, number: int) -> Template:
+    found = await visible(call, number)
+    if found is None:
+        raise unknown()
+    return found
+
+
+def unknown() -> Fault:
+    return invalid("unknown_template", "There is no such template.", "template")

@@ -1,0 +1,171 @@
+"""Templates: their parts, what they make of devices, and what they refuse."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.app import App, Response, running
+
+TEMPERATURE = {"pin": "V1", "type": "double", "alias": "temperature", "unit": "celsius", "unit_symbol": "C"}
+SERIAL = {"name": "Serial Number", "type": "Text", "mandatory": True}
+HOT = {"code": "hot", "name": "Too hot", "type": "CRITICAL", "daily_limit": 3}
+METER = {"name": "meter", "datastreams": [TEMPERATURE], "events": [HOT], "metafields": [SERIAL]}
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with running(tmp_path / "data") as app:
+        yield app
+
+
+def made(app: App, **members: Any) -> dict[str, Any]:
+    reply = app.request("POST", "/v1/templates", {**METER, **members})
+    assert reply.status == 201, reply.body
+    found: dict[str, Any] = reply.json()
+    return found
+
+
+def within(app: App, slug: str) -> dict[str, str]:
+    app.request("POST", "/v1/organizations", {"slug": slug})
+    return {"fleetroll-organization": slug}
+
+
+def refused(reply: Response) -> tuple[int, str, str | None]:
+    return reply.status, reply.json()["code"], reply.json().get("field")
+
+
+def test_a_template_is_read_as_it_was_made_with_a_number_for_each_part(app: App) -> None:
+    template = made(app)
+    nothing = dict.fromkeys(("label", "min", "max", "default"))
+    assert template["datastreams"] == [{**TEMPERATURE, **nothing, "pin": "v1", "id": 1}]
+    assert (template["events"][0]["id"], template["metafields"][0]["id"]) == (2, 3)
+    assert template["template_id"].startswith("TMPL")
+    assert len(template["template_id"]) == 13
+    assert app.request("GET", "/v1/templates/meter").json() == template
+    assert app.request("GET", "/v1/templates").json()["templates"] == [template]
+
+
+def test_parts_keep_their_numbers_and_no_number_is_given_twice(app: App) -> None:
+    template = made(app)
+    renamed = {**template["metafields"][0], "name": "Serial"}
+    other = {"pin": "v2", "type": "string"}
+    change = {"datastreams": [other, {"pin": "v1"}], "metafields": [renamed], "events": []}
+    after = app.request("PATCH", "/v1/templates/meter", change).json()
+    assert [(one["pin"], one["id"]) for one in after["datastreams"]] == [("v2", 4), ("v1", 1)]
+    assert [(one["name"], one["id"]) for one in after["metafields"]] == [("Serial", 3)]
+    again = app.request("PATCH", "/v1/templates/meter", {"datastreams": [], "events": [HOT]}).json()
+    assert again["events"][0]["id"] == 5
+
+
+def test_a_device_of_a_template_has_its_metrics_beside_its_own(app: App) -> None:
+    number = made(app)["id"]
+    body = {"schema": {"own": "number"}, "template": number, "metadata": {"Serial Number": "SN:1"}}
+    device = app.request("PUT", "/v1/devices/d", body)
+    assert device.status == 201, device.body
+    metric = {"type": "number", "unit": "celsius", "unit_symbol": "C"}
+    assert device.json()["schema"] == {"own": {"type": "number"}, "temperature": metric}
+    assert device.json()["template"] == number
+    # What a template gives cannot be taken away by hand, so saying the same again changes nothing.
+    assert app.request("PUT", "/v1/devices/d", body).json()["revision"] == 1
+    left = app.request("PATCH", "/v1/devices/d", {"template": None}).json()
+    assert left["schema"] == {"own": {"type": "number"}}
+
+
+def test_new_datastreams_reach_the_devices_there_are_wherever_they_are(app: App) -> None:
+    number = made(app, metafields=[])["id"]
+    inside = within(app, "child")
+    app.request("PUT", "/v1/devices/here", {"template": number})
+    assert app.request("PUT", "/v1/devices/there", {"template": number}, headers=inside).status == 201
+    change = {"datastreams": [{"pin": "v7", "type": "string"}]}
+    assert app.request("PATCH", "/v1/templates/meter", change).status == 200
+    for name, headers in (("here", {}), ("there", inside)):
+        device = app.request("GET", f"/v1/devices/{name}", headers=headers).json()
+        assert device["schema"] == {"v7": {"type": "string"}}
+        newest = app.request("GET", f"/v1/devices/{name}/timeline", headers=headers).json()["events"][0]
+        assert (newest["type"], newest["data"]) == ("device.updated", {"changed": ["schema"]})
+
+
+def test_metadata_keeps_to_the_metafields_on_every_way_in(app: App) -> None:
+    number = made(app, metafields=[{"name": "floor", "type": "Number"}])["id"]
+    app.request("PUT", "/v1/devices/d", {"template": number, "metadata": {"floor": 2}})
+    bad = {"metadata": {"floor": "two"}}
+    ways = [
+        app.request("POST", "/v1/devices", {"ident": "e", "template": number, **bad}),
+        app.request("PUT", "/v1/devices/d", {"template": number, **bad}),
+        app.request("PATCH", "/v1/devices/d", bad),
+        app.request("POST", "/api/ext-v1/device", {"identifier": "d", "properties": {"floor": "two"}}),
+        app.request("POST", "/api/ext-v1/device/bulk-metadata", {"devices": {"d": {"floor": "two"}}}),
+    ]
+    assert [reply.status for reply in ways] == [400] * len(ways)
+    assert refused(ways[0]) == (400, "invalid_metafield", "metadata.floor")
+    row = b'{"ident":"e","template":%d,"metadata":{"floor":"two"}}' % number
+    result = app.request("POST", "/v1/devices:import", raw=row, headers={"content-type": "application/x-ndjson"})
+    assert result.lines()[0]["error"]["code"] == "invalid_metafield"
+    assert app.request("GET", "/v1/devices/d").json()["metadata"] == {"floor": 2}
+    assert app.request("PATCH", "/v1/devices/d", {"metadata": {"other": "two"}}).status == 200
+
+
+def test_a_template_with_devices_stays_and_one_of_elsewhere_is_unknown(app: App) -> None:
+    number = made(app, metafields=[])["id"]
+    inside = within(app, "child")
+    assert app.request("PUT", "/v1/devices/d", {"template": number}, headers=inside).status == 201
+    assert refused(app.request("DELETE", "/v1/templates/meter"))[:2] == (409, "template_has_devices")
+    assert app.request("DELETE", "/v1/devices/d", headers=inside).status == 204
+    below = app.request("POST", "/v1/templates", {"name": "below"}, headers=inside).json()["id"]
+    unknown = (400, "unknown_template", "template")
+    assert refused(app.request("PUT", "/v1/devices/d", {"template": below})) == unknown
+    assert refused(app.request("PUT", "/v1/devices/d", {"template": below + 1})) == unknown
+    assert app.request("DELETE", "/v1/templates/meter").status == 204
+    assert refused(app.request("PUT", "/v1/devices/d", {"template": number})) == unknown
+
+
+def test_a_device_is_found_by_its_template_and_exported_with_it(app: App) -> None:
+    number = made(app, metafields=[])["id"]
+    app.request("PUT", "/v1/devices/d", {"template": number})
+    app.request("PUT", "/v1/devices/e", {})
+    found = app.request("GET", f"/v1/devices?filter=template%20=%20{number}").json()["devices"]
+    assert [device["ident"] for device in found] == ["d"]
+    exported = app.request("GET", "/v1/devices:export?format=csv").body
+    again = app.request("POST", "/v1/devices:import", raw=exported, headers={"content-type": "text/csv"})
+    assert [row["outcome"] for row in again.lines()] == ["unchanged", "unchanged"]
+
+
+def test_a_device_that_moves_keeps_a_template_that_serves_it_there_and_loses_any_other(app: App) -> None:
+    number = made(app, metafields=[])["id"]
+    left, right = within(app, "left"), within(app, "right")
+    local = app.request("POST", "/v1/templates", {**METER, "name": "local", "metafields": []}, headers=left).json()
+    for ident, template in (("shared", number), ("lost", local["id"])):
+        body = {"template": template, "schema": {"own": "json"}}
+        assert app.request("PUT", f"/v1/devices/{ident}", body, headers=left).status == 201
+    moved = {}
+    for ident in ("shared", "lost"):
+        reply = app.request("POST", f"/v1/devices/{ident}:transfer", {"organization": "right"}, headers=left)
+        assert reply.status == 200, reply.body
+        moved[ident] = app.request("GET", f"/v1/devices/{ident}", headers=right).json()
+    assert (moved["shared"]["template"], list(moved["shared"]["schema"])) == (number, ["own", "temperature"])
+    assert (moved["lost"]["template"], list(moved["lost"]["schema"])) == (None, ["own"])
+
+
+@pytest.mark.parametrize(
+    ("members", "field"),
+    [
+        ({"datastreams": [{"pin": "x1"}]}, "datastreams"),
+        ({"datastreams": [{"pin": "v1000"}]}, "datastreams"),
+        ({"datastreams": [{"pin": "v1"}, {"pin": "V1"}]}, "datastreams"),
+        ({"datastreams": [{"pin": "v1", "alias": "a"}, {"pin": "v2", "alias": "a"}]}, "datastreams"),
+        ({"datastreams": [{"pin": "v1", "alias": "v2"}]}, "datastreams"),
+        ({"datastreams": [{"pin": "v1", "alias": "two words"}]}, "datastreams"),
+        ({"datastreams": [{"pin": "v1", "min": 2, "max": 1}]}, "datastreams"),
+        ({"datastreams": [{"pin": "v1", "id": 9}]}, "datastreams"),
+        ({"events": [{"code": "a b", "name": "n", "type": "WARNING"}]}, "events"),
+        ({"events": [HOT, HOT]}, "events"),
+        ({"metafields": [{"name": "f", "type": "Number", "default": "x"}]}, "metafields"),
+        ({"metafields": [SERIAL, SERIAL]}, "metafields"),
+        ({"metafields": [{"name": f"f{number}", "type": "Text"} for number in range(257)]}, "metafields"),
+    ],
+)
+def test_parts_that_break_a_rule_are_refused_and_nothing_is_kept(app: App, members: dict[str, Any], field: str) -> None:
+    assert refused(app.request("POST", "/v1/templates", {"name": "t", **members})) == (400, "invalid_template", field)
+    assert app.request("GET", "/v1/templates").json()["templates"] == []
