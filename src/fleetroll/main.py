@@ -23,7 +23,7 @@ from fleetroll.dialects.native.routes import DIALECT as NATIVE
 from fleetroll.dialects.telemetron.routes import DIALECT as TELEMETRON
 from fleetroll.maintenance import Engine, examine, restore
 from fleetroll.pki.x509 import X509
-from fleetroll.service import identity
+from fleetroll.service import identity, presence, telemetry
 from fleetroll.service.bootstrap import first_start
 from fleetroll.service.events import Publisher
 from fleetroll.service.keyring import Keyring
@@ -48,6 +48,7 @@ _SWITCH_SECONDS = 0.0005
 _COLLECTOR = (20_000, 20, 50)
 _USED_SECONDS = 10.0
 _PURGE_SECONDS = 3600.0
+_TIDY_SECONDS = 5.0
 _LEARN_SECONDS = 300.0
 _PULSE_SECONDS = 0.005
 _SWEEP_SECONDS = 5.0
@@ -189,6 +190,7 @@ async def _housekeeping(
         for work in (
             _note_use(services, application.kernel),
             _purge(services),
+            _tidy(services),
             _learn(store),
             _sweep(identity.Sweeper(services)),
             _feel_pulse(application.metrics),
@@ -228,6 +230,15 @@ async def _purge(services: Services) -> None:
         with contextlib.suppress(Exception):  # tried again in an hour
             await services.store.write(work)
         await asyncio.sleep(_PURGE_SECONDS)
+
+
+async def _tidy(services: Services) -> None:
+    """Notice which devices have gone quiet, and make room of what was forgotten."""
+    while True:
+        await asyncio.sleep(_TIDY_SECONDS)
+        with contextlib.suppress(Exception):  # tried again in a few seconds
+            await presence.sweep(services.store, services.clock())
+            await telemetry.sweep(services.store)
 
 
 async def _learn(store: sqlite.SqliteStore) -> None:

@@ -144,8 +144,6 @@ async def test_a_change_is_written_over_the_revision_it_was_made_from(store: Sto
         config=document('{"interval":61}'),
         extras=document("{}"),
         status=Status.ACTIVE,
-        connected=True,
-        last_seen=NOW + 5,
         activated_at=NOW + 4,
     )
     assert await store.write(lambda records: records.devices.replace(was, now))

@@ -5,6 +5,7 @@ themselves, and a raise puts back the copies that were taken before it.
 """
 
 import os
+import statistics
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -19,23 +20,27 @@ from fleetroll.core.faults import conflict
 from fleetroll.core.fields import canonical, reader, sort_value
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import (
+    Bucket,
     Counts,
     Device,
     Event,
     Group,
     Instant,
     Key,
+    Link,
     MetadataField,
     NewDevice,
     NewEvent,
     Organization,
     Owner,
+    Reading,
+    Reporter,
     Template,
 )
 from fleetroll.core.names import identity_key
 from fleetroll.core.query import Filter, Page, Sort, matches
 from fleetroll.store import port
-from fleetroll.store.port import Identity, R, Replay
+from fleetroll.store.port import Identity, R, Replay, Span
 
 T = TypeVar("T")
 
@@ -46,6 +51,13 @@ class StoredKey(Struct, frozen=True):
     key: Key
     prefix: str
     digest: str
+
+
+class StoredReading(Struct, frozen=True):
+    """A reading with its tenant."""
+
+    org: int
+    reading: Reading
 
 
 class Tables(Struct):
@@ -62,6 +74,10 @@ class Tables(Struct):
     certificates: dict[int, Certificate] = field(default_factory=dict)
     templates: dict[int, Template] = field(default_factory=dict)
     timeline: dict[int, Event] = field(default_factory=dict)
+    readings: dict[str, dict[int, StoredReading]] = field(default_factory=dict)
+    forgotten: dict[str, int] = field(default_factory=dict)
+    links: dict[str, Link] = field(default_factory=dict)
+    today: dict[str, tuple[int, int]] = field(default_factory=dict)
     usage: dict[int, dict[str, int]] = field(default_factory=dict)
     replays: dict[str, Replay] = field(default_factory=dict)
     given: dict[str, int] = field(default_factory=dict)
@@ -207,7 +223,8 @@ class Devices:
         other = await self.get(was.org, now.ident)
         if other and other.id != was.id:
             raise conflict("ident_taken", "Another device has this identifier.", "ident")
-        self._tables.devices[was.id] = now
+        known = self._tables.devices[was.id]
+        self._tables.devices[was.id] = structs.replace(now, connected=known.connected, last_seen=known.last_seen)
         return True
 
     async def delete(self, was: Device) -> bool:
@@ -216,7 +233,8 @@ class Devices:
     async def move(self, was: Device, now: Device) -> bool:
         if not await self._is_present(was):
             return False
-        self._tables.devices[was.id] = now
+        known = self._tables.devices[was.id]
+        self._tables.devices[was.id] = structs.replace(now, connected=known.connected, last_seen=known.last_seen)
         return True
 
     async def due(self, at: Instant, limit: int) -> list[Device]:
@@ -464,6 +482,146 @@ class Timeline:
         return [event for event in self._after(0) if (event.org, event.subject, event.subject_id) == wanted]
 
 
+class Telemetry:
+    """A series is its organization, device and metric; its readings are by time."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def known(self, org: int, devices: Collection[int], metrics: Collection[str]) -> set[tuple[int, str]]:
+        places = map(_series_of, self._tables.readings)
+        return {
+            (device, name) for place, device, name in places if place == org and device in devices and name in metrics
+        }
+
+    async def count(self, org: int, device: int) -> int:
+        return len(self._of(org, device))
+
+    async def open(self, org: int, series: Collection[tuple[int, str]]) -> None:
+        for device, metric in series:
+            self._tables.readings.setdefault(f"{org} {device} {metric}", {})
+
+    async def append(self, org: int, readings: Sequence[Reading]) -> None:
+        for one in readings:
+            name = f"{org} {one.device} {one.metric}"
+            if name in self._tables.readings:
+                stored = StoredReading(org, structs.replace(one, value=_whole(one.value)))
+                self._tables.readings[name] = {**self._tables.readings[name], one.at: stored}
+
+    async def last(self, org: int, device: int) -> list[Reading]:
+        found = [series[max(series)].reading for series in self._of(org, device).values() if series]
+        return sorted(found, key=lambda reading: reading.metric)
+
+    async def range(
+        self, org: int, device: int, metric: str, span: Span, limit: int, *, descending: bool = False
+    ) -> list[Reading]:
+        series = self._tables.readings.get(f"{org} {device} {metric}", {})
+        times = [at for at in sorted(series, reverse=descending) if span.since <= at < span.until]
+        return [series[at].reading for at in times[:limit]]
+
+    async def buckets(
+        self, org: int, device: int, metric: str, span: Span, interval: int, *, spread: bool = False
+    ) -> list[Bucket]:
+        found: dict[int, list[float]] = {}
+        for one in await self.range(org, device, metric, span, 1 << 62):
+            if isinstance(one.value, int | float):
+                found.setdefault(one.at // interval * interval, []).append(float(one.value))
+        return [_bucket(at, numbers, spread) for at, numbers in found.items()]
+
+    async def move(self, org: int, device: int, to: int) -> None:
+        for name, series in self._of(org, device).items():
+            moved = {at: StoredReading(to, stored.reading) for at, stored in series.items()}
+            del self._tables.readings[name]
+            self._tables.readings[f"{to} {name.partition(' ')[2]}"] = moved
+
+    async def forget(self, org: int, device: int) -> None:
+        for name, series in self._of(org, device).items():
+            self._tables.forgotten[f"{self._tables.number('forgotten')}"] = len(series)
+            del self._tables.readings[name]
+
+    async def sweep(self, most: int) -> bool:
+        there = bool(self._tables.forgotten)
+        for name, size in list(self._tables.forgotten.items()):
+            self._tables.forgotten[name] = max(0, size - most)
+            if not self._tables.forgotten[name]:
+                del self._tables.forgotten[name]
+        return there
+
+    def _of(self, org: int, device: int) -> dict[str, dict[int, StoredReading]]:
+        return {name: series for name, series in self._tables.readings.items() if _series_of(name)[:2] == (org, device)}
+
+
+def _series_of(name: str) -> tuple[int, int, str]:
+    org, device, metric = name.split(" ", 2)
+    return int(org), int(device), metric
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= 1 << 53 else value
+
+
+def _bucket(at: int, numbers: list[float], spread: bool) -> Bucket:
+    bucket = Bucket(at, len(numbers), min(numbers), max(numbers), sum(numbers), numbers[0], numbers[-1])
+    if not spread:
+        return bucket
+    deviation = statistics.stdev(numbers) if len(numbers) > 1 else None
+    return structs.replace(bucket, median=statistics.median(numbers), stddev=deviation)
+
+
+class Presence:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def reporters(self, org: int, devices: Collection[int]) -> dict[int, Reporter]:
+        found = [one for one in self._tables.devices.values() if one.org == org and one.id in devices]
+        return {one.id: Reporter(one.id, one.ident, one.schema, one.connected, one.last_seen) for one in found}
+
+    async def heard(self, org: int, devices: Collection[int], at: Instant) -> None:
+        for one in self._there(org, devices):
+            seen, active = max(at, one.last_seen or at), one.activated_at
+            self._change(one, connected=True, last_seen=seen, activated_at=at if active is None else active)
+
+    async def lost(self, org: int, devices: Collection[int]) -> None:
+        for one in self._there(org, devices):
+            self._change(one, connected=False)
+
+    async def opened(self, link: Link) -> None:
+        self._tables.links[f"{link.org} {link.device} {link.name}"] = link
+
+    async def closed(self, link: Link) -> bool:
+        known = self._tables.links.pop(f"{link.org} {link.device} {link.name}", None)
+        return known is not None and not self._linked(link.org, link.device)
+
+    async def links(self, after: Link | None, limit: int) -> list[Link]:
+        first = structs.astuple(after) if after else (0, 0, "")
+        found = sorted(self._tables.links.values(), key=structs.astuple)
+        return [link for link in found if structs.astuple(link) > first][:limit]
+
+    async def quiet(self, before: Instant, limit: int) -> list[tuple[int, int, str]]:
+        found = [one for one in self._tables.devices.values() if one.connected and not self._linked(one.org, one.id)]
+        late = [one for one in found if one.last_seen is not None and one.last_seen < before]
+        late.sort(key=lambda one: (one.last_seen, one.id))
+        return [(one.org, one.id, one.ident) for one in late][:limit]
+
+    async def move(self, org: int, device: int, to: int) -> None:
+        for link in self._linked(org, device):
+            del self._tables.links[f"{org} {device} {link.name}"]
+            self._tables.links[f"{to} {device} {link.name}"] = structs.replace(link, org=to)
+
+    async def forget(self, org: int, device: int) -> None:
+        for link in self._linked(org, device):
+            del self._tables.links[f"{org} {device} {link.name}"]
+
+    def _linked(self, org: int, device: int) -> list[Link]:
+        return [link for link in self._tables.links.values() if (link.org, link.device) == (org, device)]
+
+    def _there(self, org: int, devices: Collection[int]) -> list[Device]:
+        return [one for one in self._tables.devices.values() if one.org == org and one.id in devices]
+
+    def _change(self, device: Device, **members: Any) -> None:
+        self._tables.devices[device.id] = structs.replace(device, **members)
+
+
 class Usage:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -478,6 +636,27 @@ class Usage:
 
     async def of(self, org: int) -> dict[str, int]:
         return dict(self._tables.usage.get(org, {}))
+
+    async def add_today(self, org: int, device: int, noun: str, day: int, most: int) -> bool:
+        name = f"{org} {device} {noun}"
+        known = self._tables.today.get(name, (day, 0))
+        used = known[1] if known[0] >= day else 0
+        if used >= most:
+            return False
+        self._tables.today[name] = (max(day, known[0]), used + 1)
+        return True
+
+    async def move(self, org: int, device: int, to: int) -> None:
+        for name, used in self._of(org, device).items():
+            del self._tables.today[name]
+            self._tables.today[f"{to} {name.partition(' ')[2]}"] = used
+
+    async def forget(self, org: int, device: int) -> None:
+        for name in self._of(org, device):
+            del self._tables.today[name]
+
+    def _of(self, org: int, device: int) -> dict[str, tuple[int, int]]:
+        return {name: used for name, used in self._tables.today.items() if name.startswith(f"{org} {device} ")}
 
 
 class Replays:
@@ -508,6 +687,8 @@ class Records:
         self.certificates = Certificates(tables)
         self.templates: Named[Template] = Named(tables, "templates", "name")
         self.timeline = Timeline(tables)
+        self.telemetry = Telemetry(tables)
+        self.presence = Presence(tables)
         self.usage = Usage(tables)
         self.replays = Replays(tables)
 

@@ -128,9 +128,15 @@ def document(text: str) -> Raw:
 
 async def plant(records: Records, org: int, new: NewDevice, **later: Any) -> Device:
     """A device with members that only a change can give it, such as its status or when it was seen."""
-    planted = await records.devices.insert(org, new, NOW)
-    assert planted is not None
+    made = await records.devices.insert(org, new, NOW)
+    assert made is not None
+    connected, seen = later.pop("connected", False), later.pop("last_seen", None)
+    if connected or seen is not None:
+        await records.presence.heard(org, [made.id], NOW if seen is None else seen)
+    if not connected:
+        await records.presence.lost(org, [made.id])
     if later:
-        was, planted = planted, structs.replace(planted, revision=2, **later)
-        assert await records.devices.replace(was, planted)
+        assert await records.devices.replace(made, structs.replace(made, revision=2, **later))
+    planted = await records.devices.by_id(org, made.id)
+    assert planted is not None
     return planted

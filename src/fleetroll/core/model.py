@@ -354,3 +354,51 @@ class Counts(Struct, frozen=True):
     by_kind: dict[str, int]
     by_tag: dict[str, int]
     by_connected: dict[str, int]
+
+
+class Reading(Struct, frozen=True, gc=False):
+    """What a device reported of one metric at one time. `value` is a JSON value, and never null."""
+
+    device: int
+    metric: str
+    at: Instant
+    value: Any
+
+
+class Bucket(Struct, frozen=True):
+    """The numbers of one metric within one stretch of time, of which there is at least one. A boolean is 0 or 1.
+
+    `median` and `stddev`, that of a sample, are None where they were not asked for; so is the latter of one number.
+    """
+
+    at: Instant
+    count: int
+    min: float
+    max: float
+    sum: float
+    first: float
+    last: float
+    median: float | None = None
+    stddev: float | None = None
+
+    @property
+    def mean(self) -> float:
+        return self.sum / self.count
+
+
+class Reporter(Struct, frozen=True, gc=False):
+    """A device as its traffic needs it: what it may report, and whether it was there."""
+
+    id: int
+    ident: str
+    schema: Document
+    connected: bool
+    last_seen: Instant | None
+
+
+class Link(Struct, frozen=True):
+    """A connection of a device with a broker, which has named it."""
+
+    org: int
+    device: int
+    name: str

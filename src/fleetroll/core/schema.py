@@ -17,8 +17,13 @@ def parse_schema(value: dict[str, Any]) -> Document:
     return documents.of({name: _metric(name, entry) for name, entry in value.items()}, "schema")
 
 
+def is_metric(name: str) -> bool:
+    """Whether a metric may have this name."""
+    return _METRIC.fullmatch(name) is not None
+
+
 def _metric(name: str, entry: object) -> dict[str, Any]:
-    if not _METRIC.fullmatch(name):
+    if not is_metric(name):
         raise _refusal("a metric name has 1 to 128 letters, digits, hyphens and underscores.")
     definition = {"type": entry} if isinstance(entry, str) else entry
     if not isinstance(definition, dict) or definition.get("type") not in METRIC_TYPES:

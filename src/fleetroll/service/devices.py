@@ -19,6 +19,7 @@ from fleetroll.service import certificates, metadata_fields, owners, templates, 
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.organizations import descend
 from fleetroll.service.quotas import take
+from fleetroll.store.port import Presence, Records, Telemetry, Usage
 
 CREATED = "device.created"
 UPDATED = "device.updated"
@@ -161,6 +162,8 @@ async def _move(call: Call, was: Device, there: Call) -> Device:
     await take(there, "devices", 1)
     await take(call, "devices", -1)
     await call.records.timeline.move(call.org, "device", was.id, there.org)
+    for noun in _belongings(call.records):
+        await noun.move(call.org, was.id, there.org)
     here = timeline.device_entry(call, MOVED, was, {"to": there.principal.org.slug})
     await call.records.timeline.append(
         [here, timeline.device_entry(there, MOVED, now, {"from": call.principal.org.slug})]
@@ -276,8 +279,15 @@ async def remove(call: Call, device: Device) -> None:
     if not await call.records.devices.delete(device):
         raise stale()
     await call.records.timeline.forget(call.org, "device", device.id)
+    for noun in _belongings(call.records):
+        await noun.forget(call.org, device.id)
     await take(call, "devices", -1)
     await call.records.timeline.append([timeline.device_entry(call, DELETED, device)])
+
+
+def _belongings(records: Records) -> tuple[Telemetry, Presence, Usage]:
+    """What goes with a device, wherever it goes."""
+    return records.telemetry, records.presence, records.usage
 
 
 def differs(was: object, now: object) -> bool:

@@ -204,8 +204,6 @@ def _replacement(was: Device, now: Device) -> dict[str, Any]:
         device=was.id,
         known=was.revision,
         status=now.status.value,
-        connected=now.connected,
-        last_seen=now.last_seen,
         activated_at=now.activated_at,
         identity=None if now.identity is None else rows.text(now.identity),
         identity_due=now.identity_due,

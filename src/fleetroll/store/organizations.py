@@ -53,3 +53,13 @@ class Usage:
 
     async def of(self, org: int) -> dict[str, int]:
         return dict(await self._connection.all(SQL["usage_of"], {"org": org}))
+
+    async def add_today(self, org: int, device: int, noun: str, day: int, most: int) -> bool:
+        values = {"org": org, "device": device, "noun": noun, "day": day, "most": most}
+        return most > 0 and await self._connection.one(SQL["daily_use_add"], values) is not None
+
+    async def move(self, org: int, device: int, to: int) -> None:
+        await self._connection.all(SQL["daily_use_move"], {"org": org, "device": device, "to": to})
+
+    async def forget(self, org: int, device: int) -> None:
+        await self._connection.all(SQL["daily_use_forget"], {"org": org, "device": device})

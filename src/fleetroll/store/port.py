@@ -14,17 +14,21 @@ from fleetroll.core.certificates import Authority, Certificate, Reason, Revocati
 from fleetroll.core.dms import Dms
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import (
+    Bucket,
     Counts,
     Device,
     Event,
     Group,
     Instant,
     Key,
+    Link,
     MetadataField,
     NewDevice,
     NewEvent,
     Organization,
     Owner,
+    Reading,
+    Reporter,
     Template,
 )
 from fleetroll.core.query import Filter, Page, Sort
@@ -117,6 +121,7 @@ class Devices(Protocol):
     async def replace(self, was: Device, now: Device) -> bool:
         """Write `now` over `was`; False if the present revision is not `was.revision` or the device is gone.
 
+        Whether it is connected and when it was last seen stay as they are: they are not part of a revision.
         Raises Fault conflict `ident_taken` if it is present but the new identifier belongs to another device.
         """
 
@@ -236,13 +241,100 @@ class Timeline(Protocol):
         """Remove a subject's events: deleted means gone."""
 
 
+class Span(Struct, frozen=True):
+    """A stretch of time, from `since` to just before `until`."""
+
+    since: Instant
+    until: Instant
+
+
+class Telemetry(Protocol):
+    """What devices report: series of readings, each of one metric of one device.
+
+    A whole number of at most 2^53 comes back as an integer, however it was written.
+    """
+
+    async def known(self, org: int, devices: Collection[int], metrics: Collection[str]) -> set[tuple[int, str]]:
+        """Which of these devices have a series of which of these metrics."""
+
+    async def count(self, org: int, device: int) -> int:
+        """How many series a device has."""
+
+    async def open(self, org: int, series: Collection[tuple[int, str]]) -> None:
+        """Make the series that are missing."""
+
+    async def append(self, org: int, readings: Sequence[Reading]) -> None:
+        """Store readings of open series, each over one of the same series and time."""
+
+    async def last(self, org: int, device: int) -> list[Reading]:
+        """The newest reading of each metric, by metric in byte order."""
+
+    async def range(
+        self, org: int, device: int, metric: str, span: Span, limit: int, *, descending: bool = False
+    ) -> list[Reading]:
+        """Oldest first, or newest first if `descending`."""
+
+    async def buckets(
+        self, org: int, device: int, metric: str, span: Span, interval: int, *, spread: bool = False
+    ) -> list[Bucket]:
+        """Numbers and booleans by multiples of `interval` microseconds, oldest first; median and stddev if `spread`."""
+
+    async def move(self, org: int, device: int, to: int) -> None:
+        """Give a device's readings to another organization."""
+
+    async def forget(self, org: int, device: int) -> None:
+        """Remove a device's readings: they are out of reach at once, and `sweep` makes room of them."""
+
+    async def sweep(self, most: int) -> bool:
+        """Remove up to `most` forgotten readings of all organizations; False if there were none."""
+
+
+class Presence(Protocol):
+    """Whether devices are there. Nothing here is a new revision of a device."""
+
+    async def reporters(self, org: int, devices: Collection[int]) -> dict[int, Reporter]: ...
+
+    async def heard(self, org: int, devices: Collection[int], at: Instant) -> None:
+        """Devices sent something: they are connected, were last seen then or later, and are active since the first."""
+
+    async def lost(self, org: int, devices: Collection[int]) -> None:
+        """Devices are not connected any more."""
+
+    async def opened(self, link: Link) -> None:
+        """A device has this connection. It may have been told before."""
+
+    async def closed(self, link: Link) -> bool:
+        """The connection has ended; False if it was not known, or if the device has another."""
+
+    async def links(self, after: Link | None, limit: int) -> list[Link]:
+        """The known connections of all organizations, by organization, device and name."""
+
+    async def quiet(self, before: Instant, limit: int) -> list[tuple[int, int, str]]:
+        """Devices of all organizations, as organization, id and identifier, that are connected by traffic alone and
+        were last seen before that time, the longest quiet first."""
+
+    async def move(self, org: int, device: int, to: int) -> None:
+        """Give a device's connections to another organization."""
+
+    async def forget(self, org: int, device: int) -> None:
+        """Remove a device's connections."""
+
+
 class Usage(Protocol):
-    """How much of each quota an organization uses."""
+    """How much of each quota an organization uses, and how much of each day's a device."""
 
     async def add(self, org: int, noun: str, count: int, quota: int) -> bool:
         """Count `count` more (or fewer, if negative); False, and no change, if that would pass `quota`."""
 
     async def of(self, org: int) -> dict[str, int]: ...
+
+    async def add_today(self, org: int, device: int, noun: str, day: int, most: int) -> bool:
+        """Count one more on that day; False, and no change, if there were `most`. Only the latest day is kept."""
+
+    async def move(self, org: int, device: int, to: int) -> None:
+        """Give what a device used to another organization."""
+
+    async def forget(self, org: int, device: int) -> None: ...
 
 
 class Replays(Protocol):
@@ -279,6 +371,10 @@ class Records(Protocol):
     def certificates(self) -> Certificates: ...
     @property
     def timeline(self) -> Timeline: ...
+    @property
+    def telemetry(self) -> Telemetry: ...
+    @property
+    def presence(self) -> Presence: ...
     @property
     def usage(self) -> Usage: ...
     @property

@@ -10,7 +10,9 @@ from fleetroll.store.devices import Devices
 from fleetroll.store.keys import Keys
 from fleetroll.store.named import Named
 from fleetroll.store.organizations import Organizations, Usage
+from fleetroll.store.presence import Presence
 from fleetroll.store.select import Syntax
+from fleetroll.store.telemetry import Telemetry
 from fleetroll.store.timeline import Replays, Timeline
 
 
@@ -30,4 +32,6 @@ class Records:
         self.authorities = Authorities(connection)
         self.certificates = Certificates(connection)
         self.timeline = Timeline(connection)
+        self.telemetry = Telemetry(connection)
+        self.presence = Presence(connection)
         self.replays = Replays(connection)

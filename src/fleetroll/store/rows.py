@@ -27,6 +27,7 @@ from fleetroll.core.model import (
     NewEvent,
     Organization,
     Owner,
+    Reading,
     Template,
 )
 from fleetroll.core.names import identity_key
@@ -41,6 +42,7 @@ _quotas: Callable[[str], dict[str, int]] = msgspec.json.Decoder(dict[str, int]).
 _datastreams: Callable[[str], tuple[Datastream, ...]] = msgspec.json.Decoder(tuple[Datastream, ...]).decode
 _event_codes: Callable[[str], tuple[EventCode, ...]] = msgspec.json.Decoder(tuple[EventCode, ...]).decode
 _metafields: Callable[[str], tuple[Metafield, ...]] = msgspec.json.Decoder(tuple[Metafield, ...]).decode
+_value: Callable[[str], Any] = msgspec.json.Decoder().decode
 _STATUS = {status.value: status for status in Status}
 _EMPTY_LIST = "[]"
 
@@ -257,3 +259,34 @@ def event_values(record: NewEvent) -> dict[str, Any]:
         "request": record.request,
         "data": text(record.data),
     }
+
+
+_EXACT = 1 << 53  # up to here a float says every whole number
+
+
+def reading_values(org: int, record: Reading) -> dict[str, Any]:
+    number, document = _halves(record.value)
+    return {
+        "org": org,
+        "device": record.device,
+        "metric": record.metric,
+        "at": record.at,
+        "number": number,
+        "document": document,
+    }
+
+
+def _halves(value: Any) -> tuple[float | None, str | None]:
+    """A value as a number to reckon with, and as JSON where the number does not say all."""
+    kind = type(value)
+    if kind is float or (kind is int and -_EXACT <= value <= _EXACT):
+        return float(value), None
+    if kind is int or kind is bool:
+        return float(value), json_text(value)
+    return None, json_text(value)
+
+
+def reading_value(number: float | None, document: str | None) -> Any:
+    if document is not None or number is None:
+        return _value(document or "null")
+    return int(number) if number.is_integer() and -_EXACT <= number <= _EXACT else number

@@ -5,8 +5,8 @@ What a filter means is defined by `core.query.matches`. Where a page in order of
 index of its own (a substring, a tag, an owner), that index drives the join, so a page reads only its own rows.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeGuard
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, TypeGuard, TypeVar
 
 from msgspec import Struct
 
@@ -30,6 +30,8 @@ from fleetroll.core.query import (
     fold,
 )
 
+V = TypeVar("V")
+_LISTED = 512
 COLUMNS = (
     "d.id, d.org, d.ident, d.name, d.kind, d.hardware_version, d.software, d.metadata, d.tags, d.owners, "
     "d.metric_schema, d.config, d.status, d.connected, d.last_seen, d.activated_at, d.created_at, d.updated_at, "
@@ -122,21 +124,45 @@ def count(syntax: Syntax, org: int, filter: Filter | None) -> Query:
 
 def by_idents(org: int, keys: Sequence[str]) -> Query:
     """The devices with these identity keys. The list is padded to a power of two, so there are few texts to prepare."""
-    size = 1 << max(0, len(keys) - 1).bit_length()
-    padded = [*keys, *[""] * (size - len(keys))]  # no identifier is empty
-    values = {f"i{number}": key for number, key in enumerate(padded)}
-    names = ", ".join(f":{name}" for name in values)
+    names, values = _listed("i", keys, "")  # no identifier is empty
     text = f"SELECT {COLUMNS} FROM device AS d WHERE d.org = :org AND d.ident_key IN ({names})"
     return Query(text, {"org": org, **values})
 
 
 def lives(org: int, devices: Sequence[int]) -> Query:
-    """What happened to the status of these devices. The list is padded as in `by_idents`; no device is 0."""
-    size = 1 << max(0, len(devices) - 1).bit_length()
-    values = {f"d{place}": device for place, device in enumerate([*devices, *[0] * (size - len(devices))])}
-    names = ", ".join(f":{name}" for name in values)
+    """What happened to the status of these devices."""
+    names, values = _listed("d", devices, 0)
     text = f"SELECT {EVENT_COLUMNS} FROM timeline WHERE org = :org AND subject_id IN ({names}) AND {_LIFE}"
     return Query(text, {"org": org, **values})
+
+
+def reporters(org: int, numbers: Sequence[int]) -> Query:
+    """The devices with these numbers, as their traffic needs them."""
+    names, values = _listed("i", numbers, 0)
+    columns = "d.id, d.ident, d.metric_schema, d.connected, d.last_seen"
+    return Query(f"SELECT {columns} FROM device AS d WHERE d.org = :org AND d.id IN ({names})", {"org": org, **values})
+
+
+def known_series(org: int, devices: Sequence[int], metrics: Sequence[str]) -> Query:
+    """Which of these devices have a series of which of these metrics."""
+    names, values = _listed("d", devices, 0)
+    metric_names, metric_values = _listed("m", metrics, "")
+    where = f"s.org = :org AND s.device IN ({names}) AND s.metric IN ({metric_names})"
+    return Query(f"SELECT s.device, s.metric FROM series AS s WHERE {where}", {"org": org, **values, **metric_values})
+
+
+def portions(wanted: Collection[V]) -> Iterator[list[V]]:
+    """A list in parts that a statement can take."""
+    whole = list(wanted)
+    return (whole[place : place + _LISTED] for place in range(0, len(whole), _LISTED))
+
+
+def _listed(prefix: str, wanted: Sequence[Any], nothing: Any) -> tuple[str, dict[str, Any]]:
+    """Parameters for a list of values, padded by what is never there, and what they bind."""
+    size = 1 << max(0, len(wanted) - 1).bit_length()
+    padded = [*wanted, *[nothing] * (size - len(wanted))]
+    values = {f"{prefix}{number}": value for number, value in enumerate(padded)}
+    return ", ".join(f":{name}" for name in values), values
 
 
 def _page(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, page: Page, presence: str | None) -> Query:

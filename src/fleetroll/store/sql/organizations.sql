@@ -45,3 +45,16 @@ SELECT noun, used FROM quota_usage WHERE org = :org ORDER BY noun;
 
 -- usage_forget: with the organization
 DELETE FROM quota_usage WHERE org = :org;
+
+-- daily_use_add: once more today, for as long as that is allowed
+INSERT INTO daily_use (org, device, noun, day, used) VALUES (:org, :device, :noun, :day, 1)
+ON CONFLICT (org, device, noun) DO UPDATE SET
+    used = CASE WHEN daily_use.day < excluded.day THEN 1 ELSE daily_use.used + 1 END,
+    day = CASE WHEN daily_use.day < excluded.day THEN excluded.day ELSE daily_use.day END
+WHERE daily_use.day < excluded.day OR daily_use.used < :most RETURNING used;
+
+-- daily_use_forget: with the device
+DELETE FROM daily_use WHERE org = :org AND device = :device;
+
+-- daily_use_move: to another organization, with the device
+UPDATE daily_use SET org = :to WHERE org = :org AND device = :device;

@@ -1,0 +1,84 @@
+"""What a device may report: metrics, their types, and the values that count as one reading. Pure."""
+
+import functools
+from collections.abc import Callable, Mapping
+from math import isfinite
+from typing import Any
+
+import msgspec
+
+from fleetroll.core import documents, limits
+from fleetroll.core.documents import Document
+from fleetroll.core.faults import brief, invalid
+from fleetroll.core.model import Bucket
+from fleetroll.core.schema import METRIC_TYPES, is_metric
+
+_IS: dict[str, Callable[[Any], bool]] = {
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "string": lambda value: isinstance(value, str),
+    "boolean": lambda value: isinstance(value, bool),
+    "json": lambda value: isinstance(value, dict | list),
+}
+assert _IS.keys() == set(METRIC_TYPES)
+
+AGGREGATES: Mapping[str, Callable[[Bucket], float | None]] = {
+    "mean": lambda bucket: bucket.mean,
+    "min": lambda bucket: bucket.min,
+    "max": lambda bucket: bucket.max,
+    "count": lambda bucket: bucket.count,
+    "sum": lambda bucket: bucket.sum,
+    "first": lambda bucket: bucket.first,
+    "last": lambda bucket: bucket.last,
+    "median": lambda bucket: bucket.median,
+    "stddev": lambda bucket: bucket.stddev,
+}
+"""What can be asked of a stretch of time. The standard deviation is that of a sample."""
+
+SPREADS = frozenset({"median", "stddev"})
+
+
+def metric_types(schema: Document) -> Mapping[str, str]:
+    """The type of each metric that a schema names."""
+    return _types(bytes(schema))
+
+
+@functools.lru_cache(maxsize=4096)
+def _types(schema: bytes) -> Mapping[str, str]:
+    # Remembered: devices of one model share theirs, and it is asked for at every reading.
+    return {name: metric["type"] for name, metric in documents.load(msgspec.Raw(schema)).items()}
+
+
+def check(types: Mapping[str, str], metric: str, value: Any) -> None:
+    """Raises Fault invalid for what cannot be a reading of this metric. Without a schema, anything can be one."""
+    kind: str | None = types.get(metric) if types else _kind(metric, value)
+    if kind is None:
+        raise invalid("unknown_metric", f"The device's schema has no metric {brief(metric)}.", "metric")
+    if not _IS[kind](value):
+        raise invalid("wrong_type", f"A value of {brief(metric)} must be a {kind}.", "value")
+    if kind == "number":
+        _check_number(metric, value)
+    elif kind != "boolean":
+        _check_size(metric, kind, value)
+
+
+def _kind(metric: str, value: Any) -> str:
+    if not is_metric(metric):
+        raise invalid("invalid_metric", f"{brief(metric)} is no name of a metric.", "metric")
+    for kind, fits in _IS.items():
+        if fits(value):
+            return kind
+    raise invalid("wrong_type", f"A value of {brief(metric)} must be one of {', '.join(METRIC_TYPES)}.", "value")
+
+
+def _check_number(metric: str, value: Any) -> None:
+    kept = isfinite(value) if isinstance(value, float) else limits.MIN_INTEGER <= value <= limits.MAX_INTEGER
+    if not kept:
+        raise invalid("invalid_number", f"A value of {brief(metric)} is not a number that can be kept.", "value")
+
+
+def _check_size(metric: str, kind: str, value: Any) -> None:
+    documents.of({"value": value}, metric)  # as any other document: its depth, its characters, its numbers
+    most = limits.MAX_READING_TEXT if kind == "string" else limits.MAX_READING_DOCUMENT
+    size = len(value.encode()) if kind == "string" else len(documents.encode(value, metric))
+    if size > most:
+        raise invalid("reading_too_large", f"A value of {brief(metric)} may have {most} bytes.", "value")

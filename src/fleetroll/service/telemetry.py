@@ -1,0 +1,244 @@
+"""What devices report: written by them, by whoever may write devices, or by a broker in batches; and read back.
+
+A reading's metric and type are those of the device's schema, where it has one. The same metric at the same time is the
+same reading, so that whoever is not sure that it arrived may send it again.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from fleetroll.core import limits, readings
+from fleetroll.core.faults import Fault, Kind, invalid
+from fleetroll.core.model import Bucket, Device, Instant, Reading, Reporter
+from fleetroll.core.policy import Action
+from fleetroll.service import devices, presence
+from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.store.port import Records, Span, Store
+
+T = TypeVar("T")
+_MICROSECONDS = 1_000_000
+_INLINE = 100  # more of them would hold up the event loop for longer than a request may
+
+
+class Point(Struct, frozen=True, gc=False):
+    """One value of one metric; without a time it is of now."""
+
+    metric: str
+    value: Any
+    at: Instant | None = None
+
+
+class Batch(Struct, frozen=True):
+    """What is written to one device: all of it, or nothing."""
+
+    ident: str
+    points: Sequence[Point]
+
+
+class Arrival(Struct, frozen=True, gc=False):
+    """A reading as a broker passes it on."""
+
+    org: int
+    device: int
+    metric: str
+    value: Any
+    at: Instant
+
+
+class Wanted(Struct, frozen=True):
+    """Readings of one metric. `after` is the time of the last one that was seen."""
+
+    ident: str
+    metric: str
+    span: Span
+    limit: int
+    descending: bool = False
+    after: Instant | None = None
+
+
+class Summary(Struct, frozen=True):
+    """The numbers of one metric by multiples of `interval` microseconds."""
+
+    ident: str
+    metric: str
+    span: Span
+    interval: int
+    aggregates: tuple[str, ...]
+
+
+class Series(Struct, frozen=True):
+    """Some readings of one metric; `next` is the time after which there are more."""
+
+    metric: str
+    readings: list[Reading]
+    next: Instant | None
+
+
+class Buckets(Struct, frozen=True):
+    metric: str
+    aggregates: tuple[str, ...]
+    buckets: list[Bucket]
+
+
+@operation(Action.DEVICES_WRITE, Effect.STREAM)
+async def write(call: Call, wanted: Batch) -> int:
+    """Store readings of one device, whoever took them; this alone does not mean that the device is there."""
+
+    async def work(records: Records) -> int:
+        inner = call.within(records)
+        device = await devices.find(inner, wanted.ident)
+        await append(records, device, wanted.points, inner.at)
+        return len(wanted.points)
+
+    return await transact(call.services.store, work, len(wanted.points))
+
+
+@operation(Action.DEVICES_READ, Effect.READ)
+async def last(call: Call, wanted: devices.Named) -> list[Reading]:
+    device = await devices.find(call, wanted.ident)
+    return await call.records.telemetry.last(call.org, device.id)
+
+
+@operation(Action.DEVICES_READ, Effect.SCAN)
+async def history(call: Call, wanted: Wanted) -> Series:
+    device = await devices.find(call, wanted.ident)
+    span = _beyond(wanted)
+    found = await call.records.telemetry.range(
+        call.org, device.id, wanted.metric, span, wanted.limit + 1, descending=wanted.descending
+    )
+    shown = found[: wanted.limit]
+    return Series(wanted.metric, shown, shown[-1].at if len(found) > wanted.limit else None)
+
+
+@operation(Action.DEVICES_READ, Effect.SCAN)
+async def summarize(call: Call, wanted: Summary) -> Buckets:
+    device = await devices.find(call, wanted.ident)
+    check_buckets(wanted.span, wanted.interval)
+    found = await call.records.telemetry.buckets(
+        call.org,
+        device.id,
+        wanted.metric,
+        wanted.span,
+        wanted.interval,
+        spread=not readings.SPREADS.isdisjoint(wanted.aggregates),
+    )
+    return Buckets(wanted.metric, wanted.aggregates, found)
+
+
+def check_buckets(span: Span, interval: int) -> None:
+    """Raises Fault invalid for more buckets than one answer holds."""
+    if (span.until - span.since) // interval > limits.MAX_BUCKETS:
+        message = f"That is more than {limits.MAX_BUCKETS} stretches of time; take a longer interval."
+        raise invalid("too_many_buckets", message, "interval")
+
+
+def _beyond(wanted: Wanted) -> Span:
+    span, after = wanted.span, wanted.after
+    if after is None:
+        return span
+    return (
+        Span(span.since, min(span.until, after)) if wanted.descending else Span(max(span.since, after + 1), span.until)
+    )
+
+
+async def transact(store: Store, work: Callable[[Records], Awaitable[T]], size: int) -> T:
+    """One transaction for `size` readings, beside the event loop if they are many."""
+    return await store.write(work, bulk=size > _INLINE)
+
+
+async def append(records: Records, device: Device, points: Sequence[Point], now: Instant) -> None:
+    """Store readings of one device, all or none. Raises Fault invalid, or forbidden `too_many_series`."""
+    if len(points) > limits.MAX_READINGS:
+        raise invalid("too_many_readings", f"One request may hold {limits.MAX_READINGS} readings.", "readings")
+    types = readings.metric_types(device.schema)
+    taken = [_reading(device.id, types, point, now) for point in points]
+    await _open(records, device.org, {(device.id, point.metric) for point in points})
+    await records.telemetry.append(device.org, taken)
+
+
+def _reading(device: int, types: Mapping[str, str], point: Point, now: Instant) -> Reading:
+    readings.check(types, point.metric, point.value)
+    return Reading(device, point.metric, now if point.at is None else checked_time(point.at, now), point.value)
+
+
+def checked_time(at: Instant, now: Instant) -> Instant:
+    """The time of a reading. Raises Fault invalid where it would hide for long what is reported after it."""
+    if not 0 <= at <= now + limits.MAX_READING_AHEAD * _MICROSECONDS:
+        raise invalid("invalid_time", "A reading is from 1970 or later, and at most a day ahead.", "at")
+    return at
+
+
+async def ingest(records: Records, arrivals: Sequence[Arrival], now: Instant, request: str) -> list[Fault | None]:
+    """Store what devices sent, and that they did; says of each reading, in order, why it was refused, if it was.
+
+    What one device did wrong is no matter of any other. To be called in batches, in a `bulk` transaction.
+    """
+    outcome: list[Fault | None] = [None] * len(arrivals)
+    for org in {arrival.org for arrival in arrivals}:
+        places = [place for place, arrival in enumerate(arrivals) if arrival.org == org]
+        faults = await _ingest(records, org, [arrivals[place] for place in places], now, request)
+        for place, fault in zip(places, faults, strict=True):
+            outcome[place] = fault
+    return outcome
+
+
+async def _ingest(
+    records: Records, org: int, arrivals: Sequence[Arrival], now: Instant, request: str
+) -> list[Fault | None]:
+    reporters = await records.presence.reporters(org, {arrival.device for arrival in arrivals})
+    faults = [_arrival_fault(reporters.get(arrival.device), arrival, now) for arrival in arrivals]
+    sound = [arrival for arrival, fault in zip(arrivals, faults, strict=True) if fault is None]
+    refused = await _open_some(records, org, {(arrival.device, arrival.metric) for arrival in sound})
+    for place, arrival in enumerate(arrivals):
+        if faults[place] is None and (arrival.device, arrival.metric) in refused:
+            faults[place] = _too_many_series()
+    kept = [arrival for arrival, fault in zip(arrivals, faults, strict=True) if fault is None]
+    taken = [Reading(arrival.device, arrival.metric, arrival.at, arrival.value) for arrival in kept]
+    await records.telemetry.append(org, taken)
+    await presence.heard(records, org, reporters.values(), now, request)
+    return faults
+
+
+def _arrival_fault(reporter: Reporter | None, arrival: Arrival, now: Instant) -> Fault | None:
+    if reporter is None:
+        return Fault(Kind.NOT_FOUND, "device_not_found", "The device was not found.")
+    try:
+        readings.check(readings.metric_types(reporter.schema), arrival.metric, arrival.value)
+        checked_time(arrival.at, now)
+    except Fault as fault:
+        return fault
+    return None
+
+
+async def _open(records: Records, org: int, series: Collection[tuple[int, str]]) -> None:
+    if await _open_some(records, org, series):
+        raise _too_many_series()
+
+
+async def _open_some(records: Records, org: int, series: Collection[tuple[int, str]]) -> Collection[tuple[int, str]]:
+    """Make the series that are missing; answers those that would be too many for their device."""
+    if not series:
+        return ()
+    names = {metric for _, metric in series}
+    missing = set(series) - await records.telemetry.known(org, {device for device, _ in series}, names)
+    refused: set[tuple[int, str]] = set()
+    for device in {device for device, _ in missing}:
+        new = sorted(metric for one, metric in missing if one == device)
+        room = max(0, limits.MAX_SERIES_PER_DEVICE - await records.telemetry.count(org, device))
+        refused.update((device, metric) for metric in new[room:])
+    if missing - refused:
+        await records.telemetry.open(org, missing - refused)
+    return refused
+
+
+def _too_many_series() -> Fault:
+    message = f"A device has at most {limits.MAX_SERIES_PER_DEVICE} metrics."
+    return Fault(Kind.FORBIDDEN, "too_many_series", message, "metric")
+
+
+async def sweep(store: Store) -> None:
+    """Make room of what was forgotten, a little at a time. To be called every few seconds."""
+    while await store.write(lambda records: records.telemetry.sweep(limits.FORGOTTEN_BATCH), bulk=True):
+        pass

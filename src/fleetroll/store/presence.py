@@ -1,0 +1,69 @@
+"""Whether devices are there: by their traffic, or by a connection with a broker."""
+
+from collections.abc import Collection
+
+from msgspec import Raw
+
+from fleetroll.core.model import Instant, Link, Reporter
+from fleetroll.store import select
+from fleetroll.store.connection import Connection, Values
+from fleetroll.store.statements import SQL
+
+_FIRST = Link(0, 0, "")
+
+
+class Presence:
+    """Implements `port.Presence`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def reporters(self, org: int, devices: Collection[int]) -> dict[int, Reporter]:
+        found: dict[int, Reporter] = {}
+        for some in select.portions(devices):
+            query = select.reporters(org, some)
+            for row in await self._connection.all(query.text, query.values):
+                found[row[0]] = Reporter(row[0], row[1], Raw(row[2]), bool(row[3]), row[4])
+        return found
+
+    async def heard(self, org: int, devices: Collection[int], at: Instant) -> None:
+        await self._connection.many(
+            SQL["presence_heard"], [{"org": org, "device": device, "at": at} for device in devices]
+        )
+
+    async def lost(self, org: int, devices: Collection[int]) -> None:
+        await self._connection.many(SQL["presence_lost"], [{"org": org, "device": device} for device in devices])
+
+    async def opened(self, link: Link) -> None:
+        await self._connection.all(SQL["connection_open"], _values(link))
+        await self._linked(link.org, link.device, True)
+
+    async def closed(self, link: Link) -> bool:
+        if not await self._connection.one(SQL["connection_close"], _values(link)):
+            return False
+        if await self._connection.one(SQL["connection_any"], {"org": link.org, "device": link.device}):
+            return False
+        await self._linked(link.org, link.device, False)
+        return True
+
+    async def links(self, after: Link | None, limit: int) -> list[Link]:
+        found = await self._connection.all(SQL["connection_page"], {**_values(after or _FIRST), "limit": limit})
+        return [Link(*row) for row in found]
+
+    async def quiet(self, before: Instant, limit: int) -> list[tuple[int, int, str]]:
+        found = await self._connection.all(SQL["presence_quiet"], {"before": before, "limit": limit})
+        return [(row[0], row[1], row[2]) for row in found]
+
+    async def move(self, org: int, device: int, to: int) -> None:
+        await self._connection.all(SQL["connection_move"], {"org": org, "device": device, "to": to})
+
+    async def forget(self, org: int, device: int) -> None:
+        await self._connection.all(SQL["connection_forget"], {"org": org, "device": device})
+        await self._linked(org, device, False)
+
+    async def _linked(self, org: int, device: int, linked: bool) -> None:
+        await self._connection.all(SQL["presence_link"], {"org": org, "device": device, "linked": linked})
+
+
+def _values(link: Link) -> Values:
+    return {"org": link.org, "device": link.device, "name": link.name}

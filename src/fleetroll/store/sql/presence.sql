@@ -1,0 +1,34 @@
+-- presence_heard: a device sent something; its last time only moves forward
+UPDATE device SET connected = true, last_seen = CASE WHEN last_seen > :at THEN last_seen ELSE :at END,
+    activated_at = coalesce(activated_at, :at)
+WHERE org = :org AND id = :device;
+
+-- presence_lost: a device is not there any more
+UPDATE device SET connected = false WHERE org = :org AND id = :device;
+
+-- presence_link: whether a device has a connection
+UPDATE device SET linked = :linked WHERE org = :org AND id = :device;
+
+-- presence_quiet: all tenants, devices that count as connected for traffic that has stopped, the longest quiet first
+SELECT org, id, ident FROM device WHERE connected = true AND linked = false AND last_seen < :before
+ORDER BY last_seen LIMIT :limit;
+
+-- connection_open: one connection of a device
+INSERT INTO broker_connection (org, device, name) VALUES (:org, :device, :name)
+ON CONFLICT (org, device, name) DO NOTHING;
+
+-- connection_close: one connection of a device
+DELETE FROM broker_connection WHERE org = :org AND device = :device AND name = :name RETURNING device;
+
+-- connection_any: one of those that a device has
+SELECT name FROM broker_connection WHERE org = :org AND device = :device LIMIT 1;
+
+-- connection_page: all tenants, by organization, device and name
+SELECT org, device, name FROM broker_connection WHERE (org, device, name) > (:org, :device, :name)
+ORDER BY org, device, name LIMIT :limit;
+
+-- connection_forget: all of a device
+DELETE FROM broker_connection WHERE org = :org AND device = :device;
+
+-- connection_move: to another organization, with their device
+UPDATE broker_connection SET org = :to WHERE org = :org AND device = :device;

@@ -1,0 +1,72 @@
+-- series_count: how many a device has
+SELECT count(*) FROM series WHERE org = :org AND device = :device;
+
+-- series_open: one metric of one device, if it is not there
+INSERT INTO series (org, device, metric) VALUES (:org, :device, :metric) ON CONFLICT (org, device, metric) DO NOTHING;
+
+-- reading_put: one value, over the one of the same time
+INSERT INTO reading (series, at, number, document)
+SELECT id, :at, :number, :document FROM series WHERE org = :org AND device = :device AND metric = :metric
+ON CONFLICT (series, at) DO UPDATE SET number = excluded.number, document = excluded.document;
+
+-- reading_last: the newest of each metric
+SELECT s.metric, r.at, r.number, r.document FROM series AS s JOIN reading AS r ON r.series = s.id
+AND r.at = (SELECT max(p.at) FROM reading AS p WHERE p.series = s.id)
+WHERE s.org = :org AND s.device = :device ORDER BY s.metric;
+
+-- reading_range: of one metric, oldest first
+SELECT r.at, r.number, r.document FROM series AS s JOIN reading AS r ON r.series = s.id
+WHERE s.org = :org AND s.device = :device AND s.metric = :metric AND r.at >= :since AND r.at < :until
+ORDER BY r.at LIMIT :limit;
+
+-- reading_range_back: as reading_range, newest first
+SELECT r.at, r.number, r.document FROM series AS s JOIN reading AS r ON r.series = s.id
+WHERE s.org = :org AND s.device = :device AND s.metric = :metric AND r.at >= :since AND r.at < :until
+ORDER BY r.at DESC LIMIT :limit;
+
+-- reading_buckets: the numbers of one metric by stretches of time
+SELECT b.bucket, b.points, b.least, b.most, b.total, f.number, l.number
+FROM (
+    SELECT s.id AS series, r.at / :interval AS bucket, count(r.number) AS points, min(r.number) AS least,
+        max(r.number) AS most, sum(r.number) AS total, min(r.at) AS first_at, max(r.at) AS last_at
+    FROM series AS s JOIN reading AS r ON r.series = s.id
+    WHERE s.org = :org AND s.device = :device AND s.metric = :metric AND r.at >= :since AND r.at < :until
+        AND r.number IS NOT NULL
+    GROUP BY s.id, r.at / :interval
+) AS b
+JOIN reading AS f ON f.series = b.series AND f.at = b.first_at
+JOIN reading AS l ON l.series = b.series AND l.at = b.last_at
+ORDER BY b.bucket;
+
+-- reading_spreads: median and variance of the buckets of reading_buckets
+SELECT w.bucket, avg(CASE WHEN 2 * w.place BETWEEN w.points AND w.points + 2 THEN w.number END),
+    sum((w.number - w.mean) * (w.number - w.mean)) / nullif(count(w.number) - 1, 0)
+FROM (
+    SELECT r.at / :interval AS bucket, r.number AS number,
+        avg(r.number) OVER (PARTITION BY r.at / :interval) AS mean,
+        count(r.number) OVER (PARTITION BY r.at / :interval) AS points,
+        row_number() OVER (PARTITION BY r.at / :interval ORDER BY r.number) AS place
+    FROM series AS s JOIN reading AS r ON r.series = s.id
+    WHERE s.org = :org AND s.device = :device AND s.metric = :metric AND r.at >= :since AND r.at < :until
+        AND r.number IS NOT NULL
+) AS w
+GROUP BY w.bucket ORDER BY w.bucket;
+
+-- series_give_up: note which are to go
+INSERT INTO series_gone (org, series) SELECT org, id FROM series WHERE org = :org AND device = :device;
+
+-- series_delete: all of a device
+DELETE FROM series WHERE org = :org AND device = :device;
+
+-- series_move: to another organization, with their device
+UPDATE series SET org = :to WHERE org = :org AND device = :device;
+
+-- gone_page: nobody's any more, some readings of forgotten series; the time is null where a series has no more
+SELECT g.series, r.at FROM series_gone AS g LEFT JOIN reading AS r ON r.series = g.series
+ORDER BY g.series, r.at LIMIT :limit;
+
+-- gone_readings: nobody's any more, of one series
+DELETE FROM reading WHERE series = :series AND at <= :at;
+
+-- gone_series: nobody's any more, a series without readings
+DELETE FROM series_gone WHERE series = :series;

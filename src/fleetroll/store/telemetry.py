@@ -1,0 +1,87 @@
+"""Readings in their series. What is forgotten is out of reach at once, however much it is; `sweep` makes room later."""
+
+from collections.abc import Collection, Sequence
+from math import sqrt
+
+from msgspec import structs
+
+from fleetroll.core.model import Bucket, Reading
+from fleetroll.store import rows, select
+from fleetroll.store.connection import Connection, Values
+from fleetroll.store.port import Span
+from fleetroll.store.statements import SQL
+
+
+class Telemetry:
+    """Implements `port.Telemetry`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def known(self, org: int, devices: Collection[int], metrics: Collection[str]) -> set[tuple[int, str]]:
+        found: set[tuple[int, str]] = set()
+        for some in select.portions(devices):
+            for names in select.portions(metrics):
+                query = select.known_series(org, some, names)
+                found.update((row[0], row[1]) for row in await self._connection.all(query.text, query.values))
+        return found
+
+    async def count(self, org: int, device: int) -> int:
+        row = await self._connection.one(SQL["series_count"], {"org": org, "device": device})
+        return int(row[0]) if row else 0
+
+    async def open(self, org: int, series: Collection[tuple[int, str]]) -> None:
+        values = [{"org": org, "device": device, "metric": metric} for device, metric in series]
+        await self._connection.many(SQL["series_open"], values)
+
+    async def append(self, org: int, readings: Sequence[Reading]) -> None:
+        # In the order of the tree, so that neighbours are written while their page is at hand.
+        ordered = sorted(readings, key=lambda reading: (reading.device, reading.metric, reading.at))
+        await self._connection.many(SQL["reading_put"], [rows.reading_values(org, reading) for reading in ordered])
+
+    async def last(self, org: int, device: int) -> list[Reading]:
+        found = await self._connection.all(SQL["reading_last"], {"org": org, "device": device})
+        return [Reading(device, row[0], row[1], rows.reading_value(row[2], row[3])) for row in found]
+
+    async def range(
+        self, org: int, device: int, metric: str, span: Span, limit: int, *, descending: bool = False
+    ) -> list[Reading]:
+        statement = "reading_range_back" if descending else "reading_range"
+        found = await self._connection.all(SQL[statement], {**_place(org, device, metric, span), "limit": limit})
+        return [Reading(device, metric, row[0], rows.reading_value(row[1], row[2])) for row in found]
+
+    async def buckets(
+        self, org: int, device: int, metric: str, span: Span, interval: int, *, spread: bool = False
+    ) -> list[Bucket]:
+        values = {**_place(org, device, metric, span), "interval": interval}
+        rows = await self._connection.all(SQL["reading_buckets"], values)
+        found = [Bucket(row[0] * interval, *row[1:]) for row in rows]
+        if not spread:
+            return found
+        spreads = {row[0] * interval: row[1:] for row in await self._connection.all(SQL["reading_spreads"], values)}
+        return [_with_spread(bucket, *spreads.get(bucket.at, (None, None))) for bucket in found]
+
+    async def move(self, org: int, device: int, to: int) -> None:
+        await self._connection.all(SQL["series_move"], {"org": org, "device": device, "to": to})
+
+    async def forget(self, org: int, device: int) -> None:
+        for statement in ("series_give_up", "series_delete"):
+            await self._connection.all(SQL[statement], {"org": org, "device": device})
+
+    async def sweep(self, most: int) -> bool:
+        page = await self._connection.all(SQL["gone_page"], {"limit": most})
+        last: dict[int, int | None] = dict(page)  # the latest time of each series in the page, which is in their order
+        reached = [{"series": series, "at": at} for series, at in last.items() if at is not None]
+        await self._connection.many(SQL["gone_readings"], reached)
+        if len(page) == most:
+            last.popitem()  # its readings may go on
+        await self._connection.many(SQL["gone_series"], [{"series": series} for series in last])
+        return bool(page)
+
+
+def _place(org: int, device: int, metric: str, span: Span) -> Values:
+    return {"org": org, "device": device, "metric": metric, "since": span.since, "until": span.until}
+
+
+def _with_spread(bucket: Bucket, median: float | None, variance: float | None) -> Bucket:
+    return structs.replace(bucket, median=median, stddev=None if variance is None else sqrt(variance))

@@ -1,0 +1,107 @@
+"""Presence: it moves forward, it is no revision, and connections end one by one."""
+
+import pytest
+
+from fleetroll.core.model import Device, Link, Reporter
+from fleetroll.store.port import Records, Store
+from tests.support.stores import NOW, changed, device, document
+
+pytestmark = pytest.mark.anyio
+
+
+async def made(store: Store, org: int, ident: str) -> Device:
+    stored = await store.write(
+        lambda records: records.devices.insert(org, device(ident, schema=document('{"m":{"type":"number"}}')), NOW)
+    )
+    assert stored is not None
+    return stored
+
+
+async def heard(store: Store, org: int, at: int, *devices: int) -> None:
+    await store.write(lambda records: records.presence.heard(org, devices, at))
+
+
+async def test_who_is_heard_is_there_and_it_is_no_revision(store: Store, org: int, elsewhere: int) -> None:
+    one, other = await made(store, org, "a"), await made(store, org, "b")
+    await heard(store, org, NOW + 5, one.id)
+    await heard(store, org, NOW + 3, one.id)
+    await heard(store, elsewhere, NOW + 9, one.id)
+    now = await store.read.devices.by_id(org, one.id)
+    assert now is not None
+    assert (now.connected, now.last_seen, now.activated_at) == (True, NOW + 5, NOW + 5)
+    assert (now.revision, now.updated_at) == (one.revision, one.updated_at)
+    await store.write(lambda records: records.presence.lost(elsewhere, [one.id]))
+    assert (await store.read.devices.counts(org)).by_connected == {"true": 1, "false": 1}
+    await store.write(lambda records: records.presence.lost(org, [one.id]))
+    await heard(store, org, NOW + 6, other.id)
+    gone = await store.read.devices.by_id(org, one.id)
+    assert gone is not None
+    assert (gone.connected, gone.last_seen, gone.activated_at) == (False, NOW + 5, NOW + 5)
+
+
+async def test_a_change_made_from_an_older_look_does_not_undo_presence(store: Store, org: int) -> None:
+    was = await made(store, org, "a")
+    await heard(store, org, NOW + 5, was.id)
+    now = changed(was, kind="pump", activated_at=NOW + 5)
+    assert await store.write(lambda records: records.devices.replace(was, now))
+    found = await store.read.devices.by_id(org, was.id)
+    assert found is not None
+    assert (found.kind, found.connected, found.last_seen) == ("pump", True, NOW + 5)
+
+
+async def test_reporters_are_devices_of_one_organization(store: Store, org: int, elsewhere: int) -> None:
+    one, foreign = await made(store, org, "a"), await made(store, elsewhere, "a")
+    await heard(store, org, NOW + 1, one.id)
+    assert await store.read.presence.reporters(org, [one.id, foreign.id, 999]) == {
+        one.id: Reporter(one.id, "a", one.schema, True, NOW + 1)
+    }
+    assert await store.read.presence.reporters(org, []) == {}
+
+
+async def test_the_longest_quiet_come_first_and_connections_are_not_quiet(
+    store: Store, org: int, elsewhere: int
+) -> None:
+    devices = [await made(store, place, ident) for place in (org, elsewhere) for ident in ("a", "b")]
+    for number, one in enumerate(devices):
+        await heard(store, one.org, NOW - number, one.id)
+    await store.write(lambda records: records.presence.opened(Link(org, devices[0].id, "c")))
+    await store.write(lambda records: records.presence.lost(elsewhere, [devices[2].id]))
+    expected = [(one.org, one.id, one.ident) for one in (devices[3], devices[1])]
+    assert await store.scan.presence.quiet(NOW + 1, 10) == expected
+    assert await store.scan.presence.quiet(NOW + 1, 1) == expected[:1]
+    assert await store.scan.presence.quiet(NOW - 1, 10) == expected[:1]
+
+
+async def test_a_device_has_connections_until_the_last_has_ended(store: Store, org: int, elsewhere: int) -> None:
+    one = await made(store, org, "a")
+    first, second = Link(org, one.id, "1"), Link(org, one.id, "2")
+    await heard(store, org, NOW, one.id)
+
+    async def opened(records: Records) -> None:
+        for link in (first, second, first):
+            await records.presence.opened(link)
+
+    await store.write(opened)
+    assert await store.scan.presence.links(None, 10) == [first, second]
+    ends = [Link(elsewhere, one.id, "1"), Link(org, one.id, "3"), first, first, second, second]
+    closed = [await store.write(lambda records, end=end: records.presence.closed(end)) for end in ends]
+    assert closed == [False, False, False, False, True, False]
+    assert await store.scan.presence.links(None, 10) == []
+    assert [found[1] for found in await store.scan.presence.quiet(NOW + 1, 10)] == [one.id]
+
+
+async def test_connections_are_listed_in_order_over_all_tenants(store: Store, org: int, elsewhere: int) -> None:
+    links = [Link(place, number, name) for place in (org, elsewhere) for number in (1, 2) for name in ("B", "a")]
+    for link in reversed(links):
+        await store.write(lambda records, link=link: records.presence.opened(link))
+    assert await store.scan.presence.links(None, 100) == links
+    assert await store.scan.presence.links(links[2], 3) == links[3:6]
+
+
+async def test_connections_move_and_go_with_their_device(store: Store, org: int, elsewhere: int) -> None:
+    for number in (1, 2):
+        await store.write(lambda records, number=number: records.presence.opened(Link(org, number, "c")))
+    await store.write(lambda records: records.presence.move(org, 1, elsewhere))
+    await store.write(lambda records: records.presence.forget(org, 2))
+    await store.write(lambda records: records.presence.forget(org, 1))
+    assert await store.scan.presence.links(None, 10) == [Link(elsewhere, 1, "c")]
