@@ -157,6 +157,18 @@ async def test_readings_move_with_their_device(store: Store, org: int, elsewhere
     assert await read(store, org, 2, "m") == stays
 
 
+async def test_what_is_written_before_a_move_moves_too(store: Store, org: int, elsewhere: int) -> None:
+    reading = Reading(1, "m", NOW, 1)
+
+    async def work(records: Records) -> None:
+        await records.telemetry.open(org, {(1, "m")})
+        await records.telemetry.append(org, [reading])
+        await records.telemetry.move(org, 1, elsewhere)
+
+    await store.write(work)
+    assert await read(store, elsewhere, 1, "m") == [reading]
+
+
 async def test_another_tenant_reads_writes_moves_and_forgets_nothing(store: Store, org: int, elsewhere: int) -> None:
     made = await report(store, org, 1, "m", 1)
 

@@ -107,7 +107,13 @@ class Writing:
         for each in values:
             await self._enter(each)
         self.has_written = True
-        (table,) = _tables(statement) or {""}
+        tables = _tables(statement)
+        if len(tables) > 1:  # it reads what others write, before it and after it, so it keeps its place
+            if not self._later.keys().isdisjoint(tables):
+                await self.flush()
+            await self._session.many(statement, values)
+            return
+        (table,) = tables or {""}
         waiting = self._later.setdefault(table, [])
         if waiting and waiting[-1][0] == statement:
             waiting[-1][1].extend(values)
