@@ -60,7 +60,7 @@ CREATE TABLE reading (
     series BIGINT NOT NULL,
     at BIGINT NOT NULL,
     number DOUBLE PRECISION,
-    document TEXT,
+    document TEXT COLLATE "C",
     PRIMARY KEY (series, at)
 );
 
