@@ -244,7 +244,7 @@ async def test_every_text_is_compared_byte_by_byte(session: asyncpg.Connection) 
     assert [tuple(row) for row in columns if row["collation_name"] != "C"] == []
 
 
-_KINDS = {"bigint": "INTEGER", "boolean": "INTEGER", "text": "TEXT"}
+_KINDS = {"bigint": "INTEGER", "boolean": "INTEGER", "text": "TEXT", "double precision": "REAL"}
 _OWN = ("fleetroll", "device_search", "sqlite_")
 
 
