@@ -53,6 +53,13 @@ ROWS: Mapping[str, Row] = {
     "POST /v1/devices/{ident}:decommission": Row("operator", "devices:write", 200, 404, "device"),
     "POST /v1/devices/{ident}:transfer": Row("operator", "devices:write", 200, 404, "device", {"owners": ["new"]}),
     "GET /v1/devices/{ident}/timeline": Row("viewer", "timeline:read", 200, 404, "device"),
+    "POST /v1/devices/{ident}/telemetry": Row(
+        "operator", "devices:write", 200, 404, "device", {"readings": [{"metric": "m", "value": 1}]}
+    ),
+    "GET /v1/devices/{ident}/telemetry": Row("viewer", "devices:read", 200, 404, "device"),
+    # Everybody who may see the device sees which credentials it has; the token itself is for who may write it.
+    "GET /v1/devices/{ident}/credentials": Row("viewer", "devices:read", 200, 404, "device"),
+    "POST /v1/devices/{ident}:rotate-credentials": Row("operator", "devices:write", 200, 404, "device"),
     "GET /v1/stats": Row("viewer", "devices:read", 200, 200, "device"),
     # Many devices.
     "POST /v1/devices:import": Row("operator", "devices:write", 200, 200, body={"ident": "$new"}, media_type=_ROWS),

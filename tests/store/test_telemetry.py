@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from fleetroll.core.model import Bucket, Reading
-from fleetroll.store.port import Records, Span, Store
+from fleetroll.core.model import Bucket, Reading, Span
+from fleetroll.store.port import Records, Store
 from tests.support.stores import NOW, device
 
 pytestmark = pytest.mark.anyio

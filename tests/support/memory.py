@@ -35,12 +35,13 @@ from fleetroll.core.model import (
     Owner,
     Reading,
     Reporter,
+    Span,
     Template,
 )
 from fleetroll.core.names import identity_key
 from fleetroll.core.query import Filter, Page, Sort, matches
 from fleetroll.store import port
-from fleetroll.store.port import Identity, R, Replay, Span
+from fleetroll.store.port import Identity, R, Replay
 
 T = TypeVar("T")
 

@@ -89,6 +89,9 @@ def _documents(n: str) -> dict[str, Any]:
         "PUT /v1/devices/{ident}": {"ident": DEVICE, **MEMBERS},
         "PATCH /v1/devices/{ident}": {"ident": DEVICE, **MEMBERS},
         "POST /v1/devices/{ident}:transfer": {"owners": [EMAIL], "organization": "self"},
+        "POST /v1/devices/{ident}/telemetry": {
+            "readings": [{"metric": "temp", "value": 21.5, "at": "2026-01-31T12:00:00Z"}]
+        },
         "POST /v1/devices:import": {"ident": f"imported-{n}", **MEMBERS},
         "POST /v1/devices:update": {"set": MEMBERS, **scope},
         "POST /v1/devices:tag": {"add": ["spare"], "remove": ["old"], **scope},

@@ -129,7 +129,6 @@ MAX_READING_AHEAD = 24 * 3600
 MAX_RANGE = 10_000
 DEFAULT_RANGE = 1_000
 MAX_BUCKETS = 10_000
-MIN_BUCKET = 0.001
 FORGOTTEN_BATCH = 5_000
 
 # Presence: for how long traffic counts, and how often it is written down.

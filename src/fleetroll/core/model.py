@@ -365,6 +365,13 @@ class Reading(Struct, frozen=True, gc=False):
     value: Any
 
 
+class Span(Struct, frozen=True):
+    """A stretch of time, from `since` to just before `until`."""
+
+    since: Instant
+    until: Instant
+
+
 class Bucket(Struct, frozen=True):
     """The numbers of one metric within one stretch of time, of which there is at least one. A boolean is 0 or 1.
 

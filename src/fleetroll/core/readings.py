@@ -1,6 +1,7 @@
 """What a device may report: metrics, their types, and the values that count as one reading. Pure."""
 
 import functools
+import re
 from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any
@@ -46,6 +47,18 @@ def metric_types(schema: Document) -> Mapping[str, str]:
 def _types(schema: bytes) -> Mapping[str, str]:
     # Remembered: devices of one model share theirs, and it is asked for at every reading.
     return {name: metric["type"] for name, metric in documents.load(msgspec.Raw(schema)).items()}
+
+
+_INTERVAL = re.compile(r"([1-9][0-9]{0,9})(ms|s|m|h|d|w)")
+_UNITS = {"ms": 1_000, "s": 10**6, "m": 60 * 10**6, "h": 3600 * 10**6, "d": 86_400 * 10**6, "w": 7 * 86_400 * 10**6}
+
+
+def parse_interval(text: str) -> int:
+    """Microseconds of a text such as `15m`. Raises Fault invalid."""
+    found = _INTERVAL.fullmatch(text)
+    if not found:
+        raise invalid("invalid_parameter", "interval is a number and ms, s, m, h, d or w, as in 15m.", "interval")
+    return int(found[1]) * _UNITS[found[2]]
 
 
 def check(types: Mapping[str, str], metric: str, value: Any) -> None:

@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from fleetroll.core import limits, readings
 from fleetroll.core.faults import Fault, Kind, invalid
-from fleetroll.core.model import Bucket, Device, Instant, Reading, Reporter
+from fleetroll.core.model import Bucket, Device, Instant, Reading, Reporter, Span
 from fleetroll.core.policy import Action
 from fleetroll.service import devices, presence
 from fleetroll.service.operations import Call, Effect, operation
-from fleetroll.store.port import Records, Span, Store
+from fleetroll.store.port import Records, Store
 
 T = TypeVar("T")
 _MICROSECONDS = 1_000_000
@@ -59,11 +59,13 @@ class Wanted(Struct, frozen=True):
 
 
 class Summary(Struct, frozen=True):
-    """The numbers of one metric by multiples of `interval` microseconds."""
+    """The numbers of one metric by multiples of `interval` microseconds: until now, and as far back as one answer goes,
+    where nothing else is said."""
 
     ident: str
     metric: str
-    span: Span
+    since: Instant | None
+    until: Instant | None
     interval: int
     aggregates: tuple[str, ...]
 
@@ -95,43 +97,38 @@ async def write(call: Call, wanted: Batch) -> int:
     return await transact(call.services.store, work, len(wanted.points))
 
 
-@operation(Action.DEVICES_READ, Effect.READ)
-async def last(call: Call, wanted: devices.Named) -> list[Reading]:
-    device = await devices.find(call, wanted.ident)
-    return await call.records.telemetry.last(call.org, device.id)
-
-
 @operation(Action.DEVICES_READ, Effect.SCAN)
-async def history(call: Call, wanted: Wanted) -> Series:
+async def read(call: Call, wanted: devices.Named | Wanted | Summary) -> list[Reading] | Series | Buckets:
+    """The last value of each metric; or the readings of one, or what they come to."""
     device = await devices.find(call, wanted.ident)
-    span = _beyond(wanted)
-    found = await call.records.telemetry.range(
-        call.org, device.id, wanted.metric, span, wanted.limit + 1, descending=wanted.descending
+    if isinstance(wanted, Wanted):
+        return await history(call.records, device, wanted)
+    if isinstance(wanted, Summary):
+        return await summary(call.records, device, wanted, call.at)
+    return await call.records.telemetry.last(device.org, device.id)
+
+
+async def history(records: Records, device: Device, wanted: Wanted) -> Series:
+    """Readings of one metric of a device, from `wanted.after` on."""
+    found = await records.telemetry.range(
+        device.org, device.id, wanted.metric, _beyond(wanted), wanted.limit + 1, descending=wanted.descending
     )
     shown = found[: wanted.limit]
     return Series(wanted.metric, shown, shown[-1].at if len(found) > wanted.limit else None)
 
 
-@operation(Action.DEVICES_READ, Effect.SCAN)
-async def summarize(call: Call, wanted: Summary) -> Buckets:
-    device = await devices.find(call, wanted.ident)
-    check_buckets(wanted.span, wanted.interval)
-    found = await call.records.telemetry.buckets(
-        call.org,
-        device.id,
-        wanted.metric,
-        wanted.span,
-        wanted.interval,
-        spread=not readings.SPREADS.isdisjoint(wanted.aggregates),
-    )
-    return Buckets(wanted.metric, wanted.aggregates, found)
-
-
-def check_buckets(span: Span, interval: int) -> None:
-    """Raises Fault invalid for more buckets than one answer holds."""
-    if (span.until - span.since) // interval > limits.MAX_BUCKETS:
+async def summary(records: Records, device: Device, wanted: Summary, now: Instant) -> Buckets:
+    """What the numbers of one metric come to. Raises Fault invalid for more stretches than one answer holds."""
+    until = now + 1 if wanted.until is None else wanted.until
+    since = max(0, until - limits.DEFAULT_RANGE * wanted.interval) if wanted.since is None else wanted.since
+    if (until - since) // wanted.interval > limits.MAX_BUCKETS:
         message = f"That is more than {limits.MAX_BUCKETS} stretches of time; take a longer interval."
         raise invalid("too_many_buckets", message, "interval")
+    spread = not readings.SPREADS.isdisjoint(wanted.aggregates)
+    found = await records.telemetry.buckets(
+        device.org, device.id, wanted.metric, Span(since, until), wanted.interval, spread=spread
+    )
+    return Buckets(wanted.metric, wanted.aggregates, found)
 
 
 def _beyond(wanted: Wanted) -> Span:

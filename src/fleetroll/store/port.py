@@ -29,6 +29,7 @@ from fleetroll.core.model import (
     Owner,
     Reading,
     Reporter,
+    Span,
     Template,
 )
 from fleetroll.core.query import Filter, Page, Sort
@@ -239,13 +240,6 @@ class Timeline(Protocol):
 
     async def forget(self, org: int, subject: str, subject_id: int) -> None:
         """Remove a subject's events: deleted means gone."""
-
-
-class Span(Struct, frozen=True):
-    """A stretch of time, from `since` to just before `until`."""
-
-    since: Instant
-    until: Instant
 
 
 class Telemetry(Protocol):

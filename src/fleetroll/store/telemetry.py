@@ -5,10 +5,9 @@ from math import sqrt
 
 from msgspec import structs
 
-from fleetroll.core.model import Bucket, Reading
+from fleetroll.core.model import Bucket, Reading, Span
 from fleetroll.store import rows, select
 from fleetroll.store.connection import Connection, Values
-from fleetroll.store.port import Span
 from fleetroll.store.statements import SQL
 
 

@@ -10,12 +10,13 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET, Raw, UnsetType, structs
 
-from fleetroll.core import documents, encodings, limits, model, names, patch, policy, schema, templates
+from fleetroll.core import documents, encodings, limits, model, names, patch, policy, readings, schema, templates
 from fleetroll.core.certificates import KeyKind, Reason
 from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Renewal, Settings
 from fleetroll.core.documents import EMPTY, Document
 from fleetroll.core.faults import Fault, brief, invalid
 from fleetroll.core.fields import DEVICE_FIELDS, EVENT_FIELDS, device_filter
+from fleetroll.core.filtering import instant as moment
 from fleetroll.core.filtering import parse_filter
 from fleetroll.core.guards import etag
 from fleetroll.core.identity import Windows
@@ -25,12 +26,14 @@ from fleetroll.service import (
     authorities,
     binding,
     certificates,
+    credentials,
     devices,
     events,
     fleet,
     keys,
     named,
     organizations,
+    telemetry,
     timeline,
 )
 from fleetroll.service import templates as service_templates
@@ -332,6 +335,91 @@ def _after(request: Request) -> Any:
 def _binding(request: Request) -> str:
     """What a list depends on: a cursor of one filter or order is no good for another."""
     return repr([pair for pair in request.query.pairs if pair[0] in {"filter", "sort", "q"}])
+
+
+# --- telemetry and credentials ----------------------------------------------------------------------------------------
+
+
+def new_readings(request: Request) -> telemetry.Batch:
+    points = [telemetry.Point(one.metric, one.value, instant(one.at, "at")) for one in request.body.readings]
+    return telemetry.Batch(request.path["ident"], points)
+
+
+def written(count: int, request: Request) -> shapes.Written:
+    return shapes.Written(count)
+
+
+def read_telemetry(request: Request) -> devices.Named | telemetry.Wanted | telemetry.Summary:
+    query, ident = request.query, request.path["ident"]
+    metric = query.get("metric")
+    if metric is None:
+        if query.pairs:
+            raise invalid("metric_required", "A stretch of time is of one metric.", "metric")
+        return devices.Named(ident)
+    if query.get("interval") is not None:
+        return _summary(request, metric)
+    since, until = _moment(request, "from"), _moment(request, "to")
+    text, token = query.get("limit"), query.get("cursor")
+    limit = limits.DEFAULT_RANGE if text is None else names.positive(text, "limit", limits.MAX_RANGE)
+    after = None if token is None else request.resume(token, _stretch(request))
+    span = model.Span(since or 0, names.MAX_ID if until is None else until)
+    return telemetry.Wanted(ident, metric, span, limit, _descending(request), after)
+
+
+def _summary(request: Request, metric: str) -> telemetry.Summary:
+    interval = readings.parse_interval(request.query.get("interval") or "")
+    since, until = _moment(request, "from"), _moment(request, "to")
+    named = request.query.get("aggregate")
+    wanted = tuple(dict.fromkeys(named.split(","))) if named else ("mean", "min", "max", "count", "last")
+    for name in wanted:
+        if name not in readings.AGGREGATES:
+            known = ", ".join(readings.AGGREGATES)
+            raise invalid("invalid_parameter", f"There is no aggregate {brief(name)}; there are {known}.", "aggregate")
+    return telemetry.Summary(request.path["ident"], metric, since, until, interval, wanted)
+
+
+def _moment(request: Request, name: str) -> int | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    found = moment(text)
+    if found is None or found < 0:
+        raise invalid("invalid_time", f"{name} must be a time since 1970 like 2026-01-31T12:00:00Z.", name)
+    return found
+
+
+def _descending(request: Request) -> bool:
+    order = request.query.get("order")
+    if order not in {None, "asc", "desc"}:
+        raise invalid("invalid_parameter", "order must be asc or desc.", "order")
+    return order == "desc"
+
+
+def _stretch(request: Request) -> str:
+    return repr([pair for pair in request.query.pairs if pair[0] in {"metric", "from", "to", "order"}])
+
+
+def shown_telemetry(
+    result: list[model.Reading] | telemetry.Series | telemetry.Buckets, request: Request
+) -> shapes.Telemetry:
+    if isinstance(result, telemetry.Buckets):
+        return shapes.Telemetry(buckets=[_bucket(bucket, result.aggregates) for bucket in result.buckets])
+    if isinstance(result, list):
+        return shapes.Telemetry(list(map(_reading, result)))
+    cursor = None if result.next is None else request.mark(result.next, _stretch(request))
+    return shapes.Telemetry(list(map(_reading, result.readings)), next_cursor=cursor)
+
+
+def _reading(record: model.Reading) -> shapes.Reading:
+    return shapes.Reading(record.metric, _EPOCH + timedelta(microseconds=record.at), record.value)
+
+
+def _bucket(record: model.Bucket, aggregates: tuple[str, ...]) -> dict[str, Any]:
+    return {"at": at(record.at), **{name: readings.AGGREGATES[name](record) for name in aggregates}}
+
+
+def credentials_of(result: credentials.Credentials, request: Request) -> shapes.Credentials:
+    return shapes.Credentials(result.kinds, UNSET if result.device_token is None else result.device_token)
 
 
 # --- many devices ----------------------------------------------------------------------------------------------------
