@@ -132,6 +132,6 @@ MAX_BUCKETS = 10_000
 FORGOTTEN_BATCH = 5_000
 
 # Presence: for how long traffic counts, and how often it is written down.
-QUIET_TIME = 60.0
+QUIET_TIME = 300.0
 HEARD_RESOLUTION = 5.0
 QUIET_BATCH = 1_000
