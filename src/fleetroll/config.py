@@ -1,6 +1,7 @@
 """What an operator may decide: every option of `fleetroll serve` and its environment variable."""
 
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from msgspec import Struct
@@ -32,6 +33,12 @@ class Config(Struct, frozen=True):
     disabled_dialects: tuple[str, ...] = ()
     log_level: str = "info"
     log_requests: bool = True
+    lamassu_profile: str = "documented"
+    est: tuple[str, int] | None = None
+    est_names: tuple[str, ...] = ()
+    est_certificate: Path | None = None
+    est_key: Path | None = None
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
@@ -50,6 +57,14 @@ def address(text: str, option: str) -> tuple[str, int]:
     if not host or not (port.isascii() and port.isdigit() and int(port) < 65_536):
         raise ConfigError(f"{option} must be HOST:PORT, as in 127.0.0.1:8080.")
     return host.strip("[]"), int(port)
+
+
+def network(text: str, option: str) -> IPv4Network | IPv6Network:
+    """An address or a range of them. Raises ConfigError."""
+    try:
+        return ip_network(text)
+    except ValueError:
+        raise ConfigError(f"{option} must be an address or a range, as in 10.0.0.0/8, not {text}.") from None
 
 
 def secret(text: str | None, option: str) -> str | None:
@@ -73,6 +88,8 @@ def require_supported(config: Config) -> None:
         raise ConfigError(
             "--database takes only sqlite: in this release; leave it out to use SQLite in the data directory."
         )
+    if (config.est_certificate is None) != (config.est_key is None):
+        raise ConfigError("--est-certificate and --est-key need each other.")
     if config.workers < 1:
         raise ConfigError("--workers must be at least 1.")
     if config.workers > 1:

@@ -19,6 +19,8 @@ from fleetroll.config import Config, ConfigError, require_supported
 from fleetroll.core import limits, tokens
 from fleetroll.core.model import Instant
 from fleetroll.data_directory import DataDirectory, DirectoryRefused, claim
+from fleetroll.dialects.est.routes import DIALECT as EST
+from fleetroll.dialects.est.routes import UPSTREAM_DIALECT as UPSTREAM_EST
 from fleetroll.dialects.native.routes import DIALECT as NATIVE
 from fleetroll.dialects.telemetron.routes import DIALECT as TELEMETRON
 from fleetroll.maintenance import Engine, examine, restore
@@ -33,6 +35,8 @@ from fleetroll.store.migrations import Refused
 from fleetroll.store.port import Records
 from fleetroll.wire import log
 from fleetroll.wire.app import Server, with_cors
+from fleetroll.wire.dialect import Dialect
+from fleetroll.wire.est_listener import EstListener
 from fleetroll.wire.http_server import HttpServer
 from fleetroll.wire.metrics import Metrics
 from fleetroll.wire.rate_limits import Rate
@@ -40,7 +44,8 @@ from fleetroll.wire.serve import Kernel, Settings
 
 logger = logging.getLogger("fleetroll")
 
-DIALECTS = (NATIVE, TELEMETRON)
+DIALECTS = (NATIVE, TELEMETRON, EST)
+_UPSTREAM = {EST.name: UPSTREAM_EST}
 EXIT_STORE, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 65, 74, 75, 78
 # The commit thread and the loop share one interpreter; the default of 5 ms would be most of a reply's time.
 _SWITCH_SECONDS = 0.0005
@@ -124,12 +129,20 @@ class Application:
     def __init__(self, config: Config, services: Services, access: log.AccessLog) -> None:
         self.metrics = Metrics()
         self.ready = True
-        settings = Settings(_rate(config.key_rate), _rate(config.organization_rate), config.cors_origins)
-        enabled = tuple(dialect for dialect in DIALECTS if dialect.name not in config.disabled_dialects)
+        settings = Settings(
+            _rate(config.key_rate), _rate(config.organization_rate), config.cors_origins, config.trusted_proxies
+        )
+        spoken = (_spoken(dialect, config) for dialect in DIALECTS)
+        enabled = tuple(dialect for dialect in spoken if dialect.name not in config.disabled_dialects)
         self.kernel = Kernel(services, enabled, NATIVE, settings, self.metrics, access)
         followers = services.publisher
         server = Server(self.kernel, enabled, self.metrics, lambda: self.ready, lambda: followers.followers)
         self.asgi = with_cors(server, settings)
+
+
+def _spoken(dialect: Dialect, config: Config) -> Dialect:
+    """The dialect in the profile that the operator has chosen for it."""
+    return _UPSTREAM.get(dialect.name, dialect) if config.lamassu_profile == "upstream" else dialect
 
 
 def _rate(per_second: float) -> Rate:
@@ -151,11 +164,23 @@ async def _listen(config: Config, directory: DataDirectory, services: Services, 
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECTOR)
-    async with _housekeeping(services, store, application, http):
+    async with _enrolling(config, services, application, http), _housekeeping(services, store, application, http):
         await http.run()
         _finish_undisturbed()
     access.flush()
     return EXIT_FAILED if store.failure.is_set() else 0
+
+
+@contextlib.asynccontextmanager
+async def _enrolling(
+    config: Config, services: Services, application: Application, http: HttpServer
+) -> AsyncIterator[None]:
+    """The listener for devices that enrol, if there is one; it drains together with the other."""
+    if config.est is None:
+        yield
+        return
+    async with EstListener(config, services, application.asgi).serving(http.draining):
+        yield
 
 
 def _finish_undisturbed() -> None:

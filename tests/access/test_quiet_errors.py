@@ -5,14 +5,13 @@ from typing import Any
 
 import pytest
 
-from fleetroll.main import DIALECTS
 from fleetroll.wire.dialect import Dialect, Route
 from tests.access.world import Caller, World, present, row_of
 from tests.support.quiet import assert_quiet, betrayals
-from tests.support.raw import Raw, assert_refused, send, send_all
+from tests.support.raw import KEYED, Raw, assert_refused, send, send_all
 from tests.support.state import State
 
-ROUTES = [(dialect, route) for dialect in DIALECTS for route in dialect.routes]
+ROUTES = [(dialect, route) for dialect in KEYED for route in dialect.routes]
 NAMES = [f"{route.method} {route.path}" for _, route in ROUTES]
 HOSTILE = ["'; DROP TABLE x;--", "${7*7}", "{{7*7}}", "%s%n", "../../../../x", "\\", '"', "a" * 5_000]
 BODIES: list[bytes] = [

@@ -25,7 +25,7 @@ needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="open
 
 @pytest.fixture(scope="module")
 def signer() -> Signer:
-    return PKI.make_authority("Acme devices", KeyKind(), Terms(NOW, NOW + 3650 * DAY), "1:main")
+    return PKI.make_authority("Acme devices", "acme", KeyKind(), Terms(NOW, NOW + 3650 * DAY), "1:main")
 
 
 def request(common_name: str = "pump-1", *alternatives: str) -> Request:
@@ -58,7 +58,7 @@ def verify(tmp_path: Path, signer: Signer, certificate: bytes, *options: str, at
 @needs_openssl
 @pytest.mark.parametrize("kind", [KeyKind(), KeyKind(KeyType.EC, 384), KeyKind(KeyType.RSA, 2048)], ids=str)
 def test_a_certificate_of_every_kind_of_authority_verifies(kind: KeyKind, tmp_path: Path) -> None:
-    signer = PKI.make_authority("Acme", kind, Terms(NOW, NOW + 3650 * DAY), "1:other")
+    signer = PKI.make_authority("Acme", "acme", kind, Terms(NOW, NOW + 3650 * DAY), "1:other")
     assert PKI.describe(signer.certificate).key == kind
     assert verify(tmp_path, signer, PKI.issue(signer, request(), TERMS).der, "-purpose", "sslclient") == "OK"
 
@@ -95,11 +95,13 @@ def test_a_bundle_holds_the_certificates_that_were_put_in(signer: Signer) -> Non
 
 @needs_openssl
 def test_the_server_gets_a_certificate_for_its_names(signer: Signer, tmp_path: Path) -> None:
-    der, key = PKI.issue_for_server(signer, ["fleet.example.com", "10.0.0.1"], TERMS)
+    der, key = PKI.issue_for_server(signer, ["fleet.example.com", "10.0.0.1"], TERMS, "password")
     for name in ("-verify_hostname fleet.example.com", "-verify_ip 10.0.0.1", "-purpose sslserver"):
         assert verify(tmp_path, signer, der, *name.split()) == "OK"
     assert "mismatch" in verify(tmp_path, signer, der, "-verify_hostname", "other.example.com")
-    assert keys.kind_of(keys.load(key).public_key()) == KeyKind()
+    opened = openssl("pkey", "-passin", "pass:password", "-noout", "-check", text=key.encode())
+    assert opened.returncode == 0
+    assert openssl("pkey", "-passin", "pass:other", text=key.encode()).returncode != 0
 
 
 def test_revocation_lists_of_many_are_made_at_once(signer: Signer) -> None:
@@ -131,7 +133,7 @@ def test_no_two_serial_numbers_are_the_same_and_all_are_as_long(signer: Signer) 
 
 
 def test_whose_certificate_it_is_can_be_told(signer: Signer) -> None:
-    other = PKI.make_authority("Acme devices", KeyKind(), Terms(NOW, NOW + DAY), "2:main")
+    other = PKI.make_authority("Acme devices", "acme", KeyKind(), Terms(NOW, NOW + DAY), "2:main")
     issued: Issued = PKI.issue(signer, request(), TERMS)
     assert PKI.is_issued_by(issued.der, signer.certificate)
     assert not PKI.is_issued_by(issued.der, other.certificate), "the same name, another key"

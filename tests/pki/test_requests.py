@@ -40,7 +40,7 @@ def signed(key: object, digest: hashes.HashAlgorithm | None = None) -> bytes:
 )
 def test_requests_of_every_accepted_key_are_read(kind: KeyKind) -> None:
     key = keys.make(kind)
-    found = requests.read(signed(key, requests.digest_for(key)))
+    found = requests.read(signed(key, requests.hash_for(key)))
     assert (found.subject.common_name, found.key) == ("pump-1", kind)
 
 

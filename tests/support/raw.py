@@ -11,10 +11,13 @@ import msgspec
 from msgspec import Struct
 
 from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.secrets import Issuer
 from fleetroll.main import DIALECTS
 from fleetroll.wire.dialect import API_KEY_HEADER, Dialect
 from tests.support.app import ADMIN_KEY, App, Response
 
+KEYED = tuple(dialect for dialect in DIALECTS if any(form.issuer is Issuer.KEY for form in dialect.credentials))
+"""Those that take a key; the others have proofs of their own."""
 NATIVE = next(dialect for dialect in DIALECTS if dialect.name == "native")
 # What a reply could betray: frames, paths, statements, and the words of our language and libraries.
 _BETRAYAL = re.compile(

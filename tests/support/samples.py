@@ -8,13 +8,14 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from fleetroll.main import DIALECTS
 from fleetroll.wire.dialect import Dialect, Route
 from tests.support.app import App
-from tests.support.raw import Raw, credential
+from tests.support.enrolling import enrolled
+from tests.support.raw import KEYED, Raw, credential
 from tests.support.state import State
 
 DEVICE = "sample"
+HELD = "held"  # has an identity
 EMAIL = "ann@example.com"
 MEMBERS: dict[str, Any] = {
     "name": "Pump",
@@ -26,6 +27,15 @@ MEMBERS: dict[str, Any] = {
     "owners": [EMAIL],
     "schema": {"temp": {"type": "number", "unit": "celsius", "unit_symbol": "C"}},
     "config": {"interval": 30, "mode": "eco"},
+}
+SETTINGS = {
+    "authority": "default",
+    "admission": {"proof": "NO_AUTH", "authorities": ["default"], "allow_expired": False},
+    "registration": "JITP",
+    "profile": {"tags": ["production"], "metadata": {"location": "dock"}},
+    "renewal": {"authorities": ["default"], "opens": 86_400},
+    "distribution": {"own": True, "others": ["default"]},
+    "keygen": {"type": "EC", "bits": 256},
 }
 TEMPLATE: dict[str, Any] = {
     "description": "text",
@@ -78,8 +88,10 @@ class Sample(Struct, frozen=True):
         return json.dumps(self.document).encode()
 
 
-def _documents(n: str) -> dict[str, Any]:
-    """A body for every route that takes one; `n` makes new names new."""
+def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
+    """A body for every route that takes one; `n` makes new names new. `serial` is the device's certificate,
+    `certificate` an authority's."""
+    dms = {"title": "Line", "settings": SETTINGS, "metadata": MEMBERS["metadata"]}
     group = {"filter": 'kind = "sensor"', "description": "text"}
     person = {"name": "Ann", "phone": "555", "address": "1 Road"}
     scope = {"filter": _ONE, "all": False, "dry_run": True}
@@ -111,6 +123,17 @@ def _documents(n: str) -> dict[str, Any]:
         "PATCH /v1/groups/{name}": group,
         "POST /v1/metadata-fields": {"name": f"field-{n}", "type": "json", "description": "text", "required": False},
         "PATCH /v1/metadata-fields/{name}": {"description": "text", "required": False},
+        "POST /v1/dms": {"name": f"dms-{n}", **dms},
+        "PATCH /v1/dms/{name}": dms,
+        "POST /v1/authorities": {
+            "name": f"authority-{n}",
+            "key": {"type": "EC", "bits": 256},
+            "lifetime": 86_400,
+            "certificate": certificate,
+        },
+        "POST /v1/certificates/{serial}:revoke": {"reason": "certificate_hold"},
+        "POST /v1/devices/{ident}/identity:bind": {"serial": serial},
+        "POST /v1/devices/{ident}/identity:revoke": {"reason": "certificate_hold"},
         "POST /v1/templates": {"name": f"template-{n}", **TEMPLATE},
         "PATCH /v1/templates/{name}": TEMPLATE,
         "POST /api/ext-v1/device": {"identifier": f"new-{n}", "type": "sensor", "properties": MEMBERS["metadata"]},
@@ -133,6 +156,13 @@ _CSV = 'ident,name,tags,metadata\r\nfrom-csv,Pump,production,"{""a"":1}"\r\n'
 _PATCH = [{"op": "test", "path": "/ident", "value": DEVICE}, {"op": "add", "path": "/metadata/x", "value": "text"}]
 _QUERY = {"filter": _ONE, "q": "sam", "sort": "ident", "limit": "5", "count": "true", "dry_run": "true", "after": "0"}
 _EVENTS = 'type = "device.*"'
+_NAMES = {
+    "owners": "spare@example.com",
+    "groups": "pumps",
+    "metadata-fields": "shelf",
+    "dms": "line",
+    "authorities": "spare",
+}
 _NAMES = {"owners": "spare@example.com", "groups": "pumps", "metadata-fields": "shelf", "templates": "meter"}
 
 
@@ -143,6 +173,7 @@ class World:
         self.app = app
         self.state = State(data / "fleetroll.db")
         self._made = 0
+        self._serial = ""
         self.prepare()
 
     def prepare(self) -> None:
@@ -157,15 +188,21 @@ class World:
         assert app.request("PUT", f"/v1/devices/{DEVICE}", MEMBERS).status == 201
         app.request("POST", "/v1/groups", {"name": "pumps", "filter": _ONE})
         app.request("POST", "/v1/metadata-fields", {"name": "shelf", "type": "integer"})
+        app.request("POST", "/v1/dms", {"name": "line", "settings": {**SETTINGS, "replaceable": True}})
+        app.request("POST", "/v1/authorities", {"name": "spare"})
+        self._certificate = app.request("GET", "/v1/authorities/default").json()["certificate"]
+        if app.request("POST", f"/v1/certificates/{self._serial}:restore").status != 200:
+            app.request("DELETE", f"/v1/devices/{HELD}")
+            self._serial = enrolled(app, "line", HELD)
         app.request("POST", "/v1/templates", {"name": "meter"})
         self._key = app.request("POST", "/v1/keys", {"name": "spare", "role": "viewer"}).json()["id"]
 
     def samples(self) -> list[Sample]:
         """One for every route, more where it takes bodies of several kinds; names are new each time."""
         self._made += 1
-        documents = _documents(str(self._made))
+        documents = _documents(str(self._made), self._serial, self._certificate)
         return [
-            sample for dialect in DIALECTS for route in dialect.routes for sample in self._of(dialect, route, documents)
+            sample for dialect in KEYED for route in dialect.routes for sample in self._of(dialect, route, documents)
         ]
 
     def _of(self, dialect: Dialect, route: Route, documents: dict[str, Any]) -> Iterator[Sample]:
@@ -186,7 +223,15 @@ class World:
 
     def _target(self, route: Route) -> str:
         path = route.path
-        values = {"ident": DEVICE, "slug": "child", "name": _NAMES.get(path.split("/")[2], ""), "id": str(self._key)}
+        values = {
+            "ident": DEVICE,
+            "slug": "child",
+            "name": _NAMES.get(path.split("/")[2], ""),
+            "id": str(self._key),
+            "serial": self._serial,
+        }
+        if "/identity" in path:
+            values["ident"] = HELD
         if "getCustomer" in path:
             values["id"] = self._customer()
         for name, value in values.items():

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from fleetroll.config import Config, ConfigError, address, secret
+from fleetroll.config import Config, ConfigError, address, network, secret
 
 Serve = Callable[[Config], int]
 _option = functools.partial(click.option, show_default=True, show_envvar=True)
+_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 _SECRETS = """\b
 Secrets are taken from the environment alone, where no list of processes shows
 them; both need 32 random characters or more:
@@ -55,6 +56,17 @@ def command(serve: Serve) -> click.Command:
         help="Requests per second of one organization; 0 is no limit.",
     )
     @_option("--cors", multiple=True, help="Origin whose pages may call; repeatable.")
+    @_option("--est", help="HOST:PORT to listen on with TLS, for devices that enrol; none if left out.")
+    @_option("--est-name", multiple=True, help="Name or address that its certificate is for; repeatable.")
+    @_option("--est-certificate", type=_FILE, help="Its certificate chain in PEM, instead of one of our own.")
+    @_option("--est-key", type=_FILE, help="The key of --est-certificate in PEM.")
+    @_option("--trusted-proxy", multiple=True, help="Address or range whose client certificate headers count.")
+    @_option(
+        "--lamassu-profile",
+        default="documented",
+        type=click.Choice(["documented", "upstream"]),
+        help="Answer as Lamassu's documentation says, or as its server does.",
+    )
     @_option("--disable", multiple=True, help="Dialect that answers 404; repeatable.")
     @_option(
         "--log-level",
@@ -80,6 +92,12 @@ def command(serve: Serve) -> click.Command:
         key_rate: float,
         organization_rate: float,
         cors: tuple[str, ...],
+        est: str | None,
+        est_name: tuple[str, ...],
+        est_certificate: Path | None,
+        est_key: Path | None,
+        trusted_proxy: tuple[str, ...],
+        lamassu_profile: str,
         disable: tuple[str, ...],
         log_level: str,
         log_requests: bool,
@@ -101,6 +119,12 @@ def command(serve: Serve) -> click.Command:
                 organization_rate=organization_rate,
                 cors_origins=cors,
                 disabled_dialects=disable,
+                lamassu_profile=lamassu_profile,
+                est=address(est, "--est") if est else None,
+                est_names=est_name,
+                est_certificate=est_certificate,
+                est_key=est_key,
+                trusted_proxies=tuple(network(text, "--trusted-proxy") for text in trusted_proxy),
                 log_level=log_level,
                 log_requests=log_requests,
             )

@@ -23,6 +23,8 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 MAX_ID = (1 << 63) - 1
 ROOT = "default"
 """The slug of the organization that all others are below."""
+ABOVE_ROOT = 0
+"""What the root has in place of a parent."""
 _TEMPLATE = "TMPL"
 _TEMPLATE_ID = re.compile(r"TMPL[A-Za-z0-9_-]{9}")
 

@@ -75,8 +75,8 @@ class Signer(Struct, frozen=True):
 class Pki(Protocol):
     """Everything about X.509."""
 
-    def make_authority(self, name: str, kind: KeyKind, terms: Terms, context: str) -> Signer:
-        """A new self-signed authority."""
+    def make_authority(self, name: str, owner: str, kind: KeyKind, terms: Terms, context: str) -> Signer:
+        """A new self-signed authority. Its name and its owner's tell it apart from all others."""
 
     def read_request(self, der: bytes) -> Request:
         """Raises Fault invalid for whatever should not be signed, within milliseconds."""
@@ -89,6 +89,9 @@ class Pki(Protocol):
 
         It ends no later than the authority.
         """
+
+    def issue_for_server(self, signer: Signer, hosts: Sequence[str], terms: Terms, password: str) -> tuple[bytes, str]:
+        """A certificate for servers at `hosts`, in DER, and its new key, in PEM under the password."""
 
     def is_issued_by(self, certificate: bytes, authority: bytes) -> bool:
         """Whether `authority` is the issuer of `certificate` and has signed it. Time is not looked at."""

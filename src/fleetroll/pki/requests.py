@@ -15,7 +15,7 @@ from fleetroll.pki import keys, names
 from fleetroll.pki.keys import PrivateKey
 from fleetroll.pki.port import Request
 
-_DIGESTS = {"sha256", "sha384", "sha512"}
+_HASHES = {"sha256", "sha384", "sha512"}
 # What the parser raises for bytes that are no request; it parses parts when they are first asked for.
 MISFORMED = (
     ValueError,
@@ -66,9 +66,9 @@ def alternative_names(request: x509.CertificateSigningRequest) -> x509.SubjectAl
 
 
 def _check_signature(request: x509.CertificateSigningRequest) -> None:
-    digest = request.signature_hash_algorithm
-    is_pure = digest is None and isinstance(request.public_key(), ed25519.Ed25519PublicKey)
-    if not is_pure and (digest is None or digest.name not in _DIGESTS):
+    hashed = request.signature_hash_algorithm
+    is_pure = hashed is None and isinstance(request.public_key(), ed25519.Ed25519PublicKey)
+    if not is_pure and (hashed is None or hashed.name not in _HASHES):
         raise invalid("weak_signature", "The request must be signed over SHA-256, SHA-384 or SHA-512.")
     if not request.is_signature_valid:
         raise invalid("invalid_signature", "The request is not signed by the key that it is for.")
@@ -79,9 +79,9 @@ def make(key: PrivateKey, subject: x509.Name, alternatives: x509.SubjectAlternat
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
     if alternatives is not None:
         builder = builder.add_extension(alternatives, critical=False)
-    return builder.sign(key, digest_for(key)).public_bytes(Encoding.DER)
+    return builder.sign(key, hash_for(key)).public_bytes(Encoding.DER)
 
 
-def digest_for(key: PrivateKey) -> hashes.SHA256 | None:
+def hash_for(key: PrivateKey) -> hashes.SHA256 | None:
     """What a signature of this key is made over: Ed25519 brings its own."""
     return None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()

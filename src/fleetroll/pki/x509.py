@@ -35,9 +35,11 @@ class X509:
         self._vault = keys.Vault(secret)
         self._random = random
 
-    def make_authority(self, name: str, kind: KeyKind, terms: Terms, context: str) -> Signer:
+    def make_authority(self, name: str, owner: str, kind: KeyKind, terms: Terms, context: str) -> Signer:
         key = keys.make(kind)
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        subject = x509.Name(
+            [x509.NameAttribute(NameOID.ORGANIZATION_NAME, owner), x509.NameAttribute(NameOID.COMMON_NAME, name)]
+        )
         identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
         builder = (
             self._new(subject, terms)
@@ -47,7 +49,7 @@ class X509:
             .add_extension(_usage(certificates=True), critical=True)
             .add_extension(identifier, critical=False)
         )
-        certificate = builder.sign(key, requests.digest_for(key))
+        certificate = builder.sign(key, requests.hash_for(key))
         return Signer(certificate.public_bytes(Encoding.DER), self._vault.seal(key, context), context)
 
     def read_request(self, der: bytes) -> Request:
@@ -81,8 +83,7 @@ class X509:
             .add_extension(_issuer_key(signer.certificate), critical=False)
         )
 
-    def issue_for_server(self, signer: Signer, hosts: Sequence[str], terms: Terms) -> tuple[bytes, bytes]:
-        """A certificate for servers at `hosts` and its new key, PKCS#8, both in DER."""
+    def issue_for_server(self, signer: Signer, hosts: Sequence[str], terms: Terms, password: str) -> tuple[bytes, str]:
         key, authority = keys.make(KeyKind()), _load(signer.certificate)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][: limits.MAX_AUTHORITY_NAME])])
         builder = (
@@ -95,7 +96,7 @@ class X509:
             .add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
             .add_extension(_issuer_key(signer.certificate), critical=False)
         )
-        return self._signed(signer, builder).der, keys.encoded(key)
+        return self._signed(signer, builder).der, keys.encrypted(key, password)
 
     def is_issued_by(self, certificate: bytes, authority: bytes) -> bool:
         try:
@@ -117,7 +118,7 @@ class X509:
         )
         builder = builder.add_extension(x509.CRLNumber(number), critical=False)
         builder = builder.add_extension(_issuer_key(signer.certificate), critical=False)
-        return builder.sign(key, requests.digest_for(key)).public_bytes(Encoding.DER)
+        return builder.sign(key, requests.hash_for(key)).public_bytes(Encoding.DER)
 
     def bundle(self, certificates: Sequence[bytes]) -> bytes:
         return pkcs7.serialize_certificates([_load(der) for der in certificates], Encoding.DER)
@@ -144,7 +145,7 @@ class X509:
 
     def _signed(self, signer: Signer, builder: Builder) -> Issued:
         key = self._vault.open(signer.sealed_key, signer.context)
-        made = builder.sign(key, requests.digest_for(key))
+        made = builder.sign(key, requests.hash_for(key))
         der = made.public_bytes(Encoding.DER)
         times = _instant(made.not_valid_before_utc), _instant(made.not_valid_after_utc)
         return Issued(_serial(made.serial_number), der, *times)

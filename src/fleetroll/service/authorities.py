@@ -1,17 +1,22 @@
 """Certificate authorities: made, or taken in from elsewhere without their keys; and their revocation lists."""
 
 import asyncio
+from collections.abc import Sequence
 
 from msgspec import Struct
 
 from fleetroll.core import dms as settings
-from fleetroll.core.certificates import Authority, KeyKind, Revocation
+from fleetroll.core import encodings, names
+from fleetroll.core.certificates import Authority, Revocation
+from fleetroll.core.certificates import KeyKind as PublicKeyKind
 from fleetroll.core.faults import conflict, invalid
-from fleetroll.core.model import Instant
-from fleetroll.core.policy import Action
+from fleetroll.core.model import Instant, Key, KeyKind, Principal
+from fleetroll.core.names import ABOVE_ROOT
+from fleetroll.core.policy import Action, Role
 from fleetroll.pki.port import Description, Signer, Terms
 from fleetroll.service.named import Named, Noun
-from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.operations import Call, Effect, Services, operation
+from fleetroll.store.port import Records
 
 _SECOND = 1_000_000
 # What a device's clock may be behind, so that what was just issued is good for it.
@@ -19,13 +24,15 @@ BACKDATED = 300 * _SECOND
 _LIFETIME = 20 * 365 * settings.DAY
 _LIST_LIFETIME = settings.DAY
 _LIST_PAGE = 10_000
+_SERVER_LIFETIME = 90 * settings.DAY
+_KNOWN_PAGE = 100
 
 
 class New(Struct, frozen=True):
     """An authority to make. With a `certificate` it is somebody else's, trusted to vouch for clients."""
 
     name: str
-    kind: KeyKind = KeyKind()
+    kind: PublicKeyKind = PublicKeyKind()
     lifetime: int = _LIFETIME
     certificate: bytes | None = None
 
@@ -114,7 +121,8 @@ async def make(call: Call, new: New) -> Authority:
     name, pki = settings.name(new.name), call.services.pki
     if new.certificate is None:
         terms = Terms(call.at - BACKDATED, call.at + new.lifetime)
-        signer = pki.make_authority(name, new.kind, terms, _context(call.org, name))
+        owner = f"{call.principal.org.slug} {call.org}"
+        signer = pki.make_authority(name, owner, new.kind, terms, _context(call.org, name))
         certificate, sealed = signer.certificate, signer.sealed_key
     else:
         certificate, sealed = new.certificate, None
@@ -149,6 +157,42 @@ async def list_of(call: Call, authority: Authority) -> RevocationList:
     make = call.services.pki.revocation_list
     der = await asyncio.to_thread(make, signer(authority), revoked, at // _SECOND, at, until)
     return RevocationList(der, at, until)
+
+
+# --- for the server itself -----------------------------------------------------------------------------------------
+
+
+class ServerCertificate(Struct, frozen=True):
+    """What a TLS listener shows: a chain and its key in PEM, the key under a password."""
+
+    chain: str
+    key: str
+    password: str
+
+
+async def certify_server(services: Services, hosts: Sequence[str]) -> ServerCertificate:
+    """A certificate for this server, from the root organization's own authority."""
+
+    async def work(records: Records) -> Authority:
+        root = await records.organizations.child(ABOVE_ROOT, names.ROOT)
+        assert root is not None, "it is made at the first start"
+        key = Key(0, root.id, "server", KeyKind.API, Role.ADMIN, (), 0, None, None, None)
+        principal = Principal(key, root, root, "server")
+        return await ensure(Call(principal, services.clock(), "server", records, services), settings.DEFAULT_AUTHORITY)
+
+    authority, now = await services.store.write(work), services.clock()
+    terms, password = Terms(now - BACKDATED, now + _SERVER_LIFETIME), services.random_text(32)
+    der, key = services.pki.issue_for_server(signer(authority), hosts, terms, password)
+    return ServerCertificate(encodings.pem(der), key, password)
+
+
+async def known(services: Services, after: int) -> tuple[list[bytes], int]:
+    """The certificates of all authorities with an id above `after`, and the highest id."""
+    certificates: list[bytes] = []
+    while found := await services.store.read.authorities.everywhere(after, _KNOWN_PAGE):
+        certificates += [certificate for _, certificate in found]
+        after = found[-1][0]
+    return certificates, after
 
 
 def _context(org: int, name: str) -> str:

@@ -34,6 +34,9 @@ class Peer(Struct, frozen=True):
     certificate: bytes | None = None
 
 
+STRANGER = Peer()
+
+
 class Ask(Struct, frozen=True):
     """A certificate request at the DMS of that label."""
 

@@ -11,7 +11,7 @@ from fleetroll.core import limits, tokens
 from fleetroll.core.faults import Fault, Kind, not_found
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Key, KeyKind, Organization, Principal
-from fleetroll.core.names import ROOT
+from fleetroll.core.names import ABOVE_ROOT, ROOT
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.secrets import Issuer, Presented
 from fleetroll.core.tokens import Token
@@ -19,7 +19,6 @@ from fleetroll.store.port import Identity, Records, Store
 
 CHANGES_IDENTITIES = frozenset({Action.KEYS_WRITE, Action.ORGANIZATIONS_WRITE})
 _MOST_REMEMBERED = 10_000
-_ABOVE_ROOT = 0
 _NOBODY = "0" * 64
 
 
@@ -81,7 +80,7 @@ class Keyring:
         """Whoever asks at a DMS acts in the DMS's organization, and may do no more than ask."""
         records = self._store.read
         path, name = labels.parse_label(label)
-        org = await records.organizations.child(_ABOVE_ROOT, ROOT)
+        org = await records.organizations.child(ABOVE_ROOT, ROOT)
         for slug in path.split(".") if path else ():
             org = await records.organizations.child(org.id, slug) if org else None
         if org is None or await records.dms.get(org.id, name) is None:

@@ -10,7 +10,8 @@ from fleetroll.wire.dialect import Form, Place
 from fleetroll.wire.request import Query
 
 Headers = Mapping[bytes, bytes]
-Reader = Callable[[Headers, Query], str | None]
+Path = Mapping[str, str]
+Reader = Callable[[Headers, Query, Path], str | None]
 
 
 class Credentials:
@@ -21,10 +22,10 @@ class Credentials:
     def __init__(self, forms: Sequence[Form]) -> None:
         self._readers = [(form.issuer, _READERS[form.place](form.name)) for form in forms]
 
-    def extract(self, headers: Headers, query: Query) -> Presented | None:
+    def extract(self, headers: Headers, query: Query, path: Path) -> Presented | None:
         """The secret that the request presents in the first form that it has, or None."""
         for issuer, read in self._readers:
-            secret = read(headers, query)
+            secret = read(headers, query, path)
             if secret is not None:
                 return Presented(issuer, secret)
         return None
@@ -33,7 +34,7 @@ class Credentials:
 def _header(name: str) -> Reader:
     key = name.encode()
 
-    def read(headers: Headers, _: Query) -> str | None:
+    def read(headers: Headers, _: Query, __: Path) -> str | None:
         value = headers.get(key)
         return value.decode("latin-1").strip() if value else None
 
@@ -42,15 +43,19 @@ def _header(name: str) -> Reader:
 
 def _scheme(name: str) -> Reader:
     scheme = name.encode() + b" "
-    return lambda headers, _: _after_scheme(headers, scheme)
+    return lambda headers, _, __: _after_scheme(headers, scheme)
 
 
 def _basic(_: str) -> Reader:
-    return lambda headers, _: _password(headers)
+    return lambda headers, _, __: _password(headers)
 
 
 def _parameter(name: str) -> Reader:
-    return lambda _, query: query.get(name)
+    return lambda _, query, __: query.get(name)
+
+
+def _segment(name: str) -> Reader:
+    return lambda _, __, path: path.get(name)
 
 
 def _password(headers: Headers) -> str | None:
@@ -78,5 +83,6 @@ _READERS: dict[Place, Callable[[str], Reader]] = {
     Place.AUTHORIZATION: _scheme,
     Place.BASIC: _basic,
     Place.QUERY: _parameter,
+    Place.PATH: _segment,
 }
 assert _READERS.keys() == set(Place)

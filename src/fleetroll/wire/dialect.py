@@ -38,6 +38,7 @@ class Place(enum.Enum):
     AUTHORIZATION = "authorization"  # after a scheme
     BASIC = "basic"  # `:key`, `key:`, `email:key`, and `client_id:client_secret`
     QUERY = "query"
+    PATH = "path"  # what is no secret: it says whom the caller wants to convince
 
 
 class Form(Struct, frozen=True):
@@ -88,7 +89,8 @@ class Route(Struct, frozen=True):
 
     `decode` and `encode` are pure. `body` is the shape of a JSON body, or `bytes` for one that is taken as it comes.
     `credentials` replaces the dialect's own. `encode` of a streamed reply is applied to each item. `messages` gives the
-    vendor's words for a code where they differ from its envelope's on this path.
+    vendor's words for a code where they differ from its envelope's on this path. `peer` asks who is at the other end
+    of the connection.
     """
 
     method: str
@@ -111,6 +113,7 @@ class Route(Struct, frozen=True):
     secret: bool = False
     messages: Mapping[str, str] = {}
     credentials: tuple[Form, ...] | None = None
+    peer: bool = False
 
 
 class Envelope(Struct, frozen=True):

@@ -175,6 +175,7 @@ class Connection(HttpToolsProtocol):
         self.logger = LOG
         self.access_log = False
         self.watch = watch
+        self.tls: dict[object, object] | None = None
         self.margin = watch.deadlines.sweep
         self.phase = BETWEEN
         self.since = loop.time()
@@ -193,6 +194,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.port = cast(asyncio.Transport, ReplyPort(transport, self.finish))
+        self.tls = _tls(transport)
         excess = len(self.connections) - self.watch.max_connections
         if excess <= 0:
             return
@@ -278,6 +280,8 @@ class Connection(HttpToolsProtocol):
         self.offers_upgrade = self.offers_upgrade and self.parser.should_upgrade()
         path, _, query = self.url.partition(b"?")
         self.scope = self._describe(version, method, path, query)
+        if self.tls is not None:
+            self.scope["extensions"] = {"tls": self.tls}
         self.phase = BODY
         self.unreported = 0
         self._admit(version != "1.0" and self.parser.should_keep_alive())
@@ -536,6 +540,12 @@ class Connection(HttpToolsProtocol):
         client: socket.socket = self.transport.get_extra_info("socket")
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
+
+
+def _tls(transport: asyncio.Transport) -> dict[object, object] | None:
+    """What applications are told of a TLS connection: the certificate that the client has shown, in DER."""
+    connection = transport.get_extra_info("ssl_object")
+    return None if connection is None else {"client_certificate": connection.getpeercert(True)}
 
 
 def _note_host(connection: Connection, _value: bytes) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import signal
 import socket
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -39,6 +40,7 @@ class HttpServer:
         port: int = 0,
         *,
         sockets: Sequence[socket.socket] = (),
+        tls: ssl.SSLContext | None = None,
         deadlines: Deadlines | None = None,
         max_connections: int = limits.MAX_CONNECTIONS,
         on_ready: Callable[["HttpServer"], None] | None = None,
@@ -47,7 +49,8 @@ class HttpServer:
         self.state = ServerState()
         self._config = configuration(app)
         self._app_state: dict[str, Any] = {"draining": self.watch.draining}
-        self._host, self._port, self._sockets = host, port, tuple(sockets)
+        self.host, self._port, self._sockets = host, port, tuple(sockets)
+        self._tls: dict[str, Any] = {"ssl": tls, "ssl_handshake_timeout": limits.HEADER_DEADLINE} if tls else {}
         self._on_ready = on_ready
         self._listeners: list[asyncio.Server] = []
         self._stopping = asyncio.Event()
@@ -79,9 +82,11 @@ class HttpServer:
             return Connection(self._config, self.state, self._app_state, self.watch, loop)
 
         if self._sockets:
-            self._listeners = [await loop.create_server(connect, sock=sock, backlog=2048) for sock in self._sockets]
+            self._listeners = [
+                await loop.create_server(connect, sock=sock, backlog=2048, **self._tls) for sock in self._sockets
+            ]
         else:
-            self._listeners = [await loop.create_server(connect, self._host, self._port, backlog=2048)]
+            self._listeners = [await loop.create_server(connect, self.host, self._port, backlog=2048, **self._tls)]
         names = [listener.getsockname() for server in self._listeners for listener in server.sockets]
         self.addresses = tuple((str(name[0]), int(name[1])) for name in names)
         self._sweeper = loop.create_task(self._sweep())

@@ -7,13 +7,29 @@ from urllib.parse import unquote_to_bytes
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, invalid
 from fleetroll.core.guards import UNGUARDED, Guard
+from fleetroll.service.enrollment import STRANGER
 from fleetroll.wire.cursors import Cursors
 
 
 class Request:
-    """One request to one route. `path` holds the template's parameters, decoded; `body` the decoded shape."""
+    """One request to one route. `path` holds the template's parameters, decoded; `body` the decoded shape.
 
-    __slots__ = ("_binding", "_cursors", "body", "guard", "last_event_id", "media_type", "path", "query", "rows")
+    `peer` and `accept` are there for the routes that ask for the other end of the connection.
+    """
+
+    __slots__ = (
+        "_binding",
+        "_cursors",
+        "accept",
+        "body",
+        "guard",
+        "last_event_id",
+        "media_type",
+        "path",
+        "peer",
+        "query",
+        "rows",
+    )
 
     def __init__(self, path: dict[str, str], query: "Query", cursors: Cursors, binding: Callable[[], str]) -> None:
         self.path = path
@@ -22,6 +38,8 @@ class Request:
         self.body: Any = None
         self.last_event_id: str | None = None
         self.media_type = ""
+        self.accept = ""
+        self.peer = STRANGER
         self.rows: AsyncIterator[list[Any]] | None = None
         self._cursors = cursors
         self._binding = binding

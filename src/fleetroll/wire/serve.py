@@ -27,7 +27,7 @@ from fleetroll.core.secrets import Presented
 from fleetroll.service import keys
 from fleetroll.service.operations import Effect, Services
 from fleetroll.store.port import Records
-from fleetroll.wire import bodies, streams
+from fleetroll.wire import bodies, peers, streams
 from fleetroll.wire.answers import Answer, refusal, success
 from fleetroll.wire.bodies import Gone
 from fleetroll.wire.credentials import Credentials
@@ -50,7 +50,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _DECISIVE = frozenset(
     b"authorization x-api-key content-type content-encoding idempotency-key if-match if-none-match last-event-id "
     b"fleetroll-organization".split()
-)
+) | frozenset(peers.HEADERS)
 
 
 class Settings(Struct, frozen=True):
@@ -59,6 +59,7 @@ class Settings(Struct, frozen=True):
     key_rate: Rate = Rate(0, 0)
     organization_rate: Rate = Rate(0, 0)
     cors_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[peers.Network, ...] = ()
 
 
 class _Row:
@@ -126,6 +127,7 @@ class Kernel:
         self._idempotency = Idempotency(services.server_key)
         self._key_limiter = Limiter(settings.key_rate, time.monotonic, "key")
         self._organization_limiter = Limiter(settings.organization_rate, time.monotonic, "organization")
+        self._peers = peers.Peers(settings.trusted_proxies)
         self._request_prefix = os.urandom(5).hex()
         self._request_numbers = itertools.count(1)
         self._last_used: dict[int, Instant] = {}
@@ -180,7 +182,7 @@ class Kernel:
         return match.target
 
     async def _authenticate(self, exchange: _Exchange, row: _Row) -> Principal:
-        exchange.secret = row.credentials.extract(exchange.headers, exchange.query)
+        exchange.secret = row.credentials.extract(exchange.headers, exchange.query, exchange.path)
         now = self._services.clock()
         principal = await self._services.keyring.identify(exchange.secret, now)
         if principal.key.id:
@@ -197,6 +199,9 @@ class Kernel:
             _refuse_unknown(query, row.parameters)
         request = Request(exchange.path, query, self._cursors, exchange.binding)
         request.guard = _guard(headers)
+        if route.peer:
+            request.peer = self._peers.of(exchange.scope, headers)
+            request.accept = headers.get(b"accept", b"").decode("latin-1")
         if route.stream is Stream.EVENTS and (last := headers.get(b"last-event-id")):
             request.last_event_id = last.decode("latin-1")
         if route.lines is not None:

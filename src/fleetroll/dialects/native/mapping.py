@@ -865,7 +865,7 @@ def dms_page(result: named.Page[Dms], request: Request) -> shapes.DmsList:
 def new_authority(request: Request) -> authorities.New:
     body = request.body
     foreign = None if body.certificate is None else encodings.certificate(body.certificate)
-    return authorities.New(body.name, _key_kind(body.key), body.lifetime * _SECOND, foreign)
+    return authorities.New(body.name, _key_kind(body.key) if body.key else KeyKind(), body.lifetime * _SECOND, foreign)
 
 
 def authority(result: authorities.Shown, request: Request) -> Reply:
@@ -943,8 +943,7 @@ def _reason(word: str) -> Reason:
 
 
 def revoke_certificate(request: Request) -> binding.Rule:
-    reason = _reason(request.body.reason) if request.body else Reason.UNSPECIFIED
-    return binding.Rule(request.path["serial"], reason)
+    return binding.Rule(request.path["serial"], _reason(request.body.reason))
 
 
 def restore_certificate(request: Request) -> binding.Rule:
@@ -973,8 +972,7 @@ def bound(result: binding.Bound, request: Request) -> Reply:
 
 
 def revoke_identity(request: Request) -> binding.Revoke:
-    reason = _reason(request.body.reason) if request.body else Reason.UNSPECIFIED
-    return binding.Revoke(request.path["ident"], reason)
+    return binding.Revoke(request.path["ident"], _reason(request.body.reason))
 
 
 # --- templates -------------------------------------------------------------------------------------------------------

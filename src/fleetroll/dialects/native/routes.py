@@ -557,7 +557,6 @@ _ENROLMENT = (
         mapping.certificate,
         "Revoke a certificate; a device that has it follows",
         body=shapes.Revocation,
-        body_required=False,
         reply=shapes.Certificate,
     ),
     Route(
@@ -596,7 +595,6 @@ _ENROLMENT = (
         mapping.shown,
         "Revoke the identity of a device, and its certificate",
         body=shapes.Revocation,
-        body_required=False,
         reply=shapes.Device,
     ),
 )

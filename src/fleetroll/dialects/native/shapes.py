@@ -432,10 +432,10 @@ class AuthorityList(Struct):
 
 
 class NewAuthority(Struct, forbid_unknown_fields=True):
-    """`certificate` in PEM takes in an authority of somebody else's, of which the other members are not asked."""
+    """The key is EC P-256 if left out. `certificate` in PEM takes in an authority of somebody else's instead."""
 
     name: str
-    key: PublicKey = PublicKey()
+    key: PublicKey | None = None
     lifetime: Seconds = 20 * 365 * 86_400
     certificate: str | None = None
 

@@ -1,0 +1,14 @@
+"""The bodies of EST are base64 and named by media types; only its failures are JSON."""
+
+from msgspec import Struct
+
+REQUEST = "application/pkcs10"
+BUNDLE = "application/pkcs7-mime; smime-type=certs-only"
+KEY = "application/pkcs8"
+PEM = "application/x-pem-file"
+REVOCATION_LIST = "application/pkix-crl"
+BOUNDARY = "estServerLamassuBoundary"
+
+
+class Failure(Struct):
+    err: str

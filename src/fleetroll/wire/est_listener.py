@@ -1,0 +1,95 @@
+"""The listener for devices that enrol: the whole application behind TLS that asks clients for a certificate.
+
+It shows the operator's certificate, or one of the root organization's own authority, made anew at each start and day.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from fleetroll.config import Config, ConfigError
+from fleetroll.service import authorities
+from fleetroll.service.operations import Services
+from fleetroll.wire.http_server import HttpServer
+from fleetroll.wire.tls import Tls
+
+logger = logging.getLogger("fleetroll")
+_PRESENT_SECONDS = 86_400.0
+
+
+class EstListener:
+    """The same application behind TLS, which asks clients for a certificate and knows every authority."""
+
+    def __init__(self, config: Config, services: Services, app: Any) -> None:
+        assert config.est is not None
+        self._config = config
+        self._services = services
+        self._tls = Tls()
+        self._known = 0
+        self._committed = asyncio.Event()
+        self.http = HttpServer(app, *config.est, tls=self._tls.context)
+
+    @contextlib.asynccontextmanager
+    async def serving(self, draining: asyncio.Event) -> AsyncIterator[None]:
+        await self._present()
+        await self._trust()
+        self._services.store.on_commit(self._committed.set)
+        await self._listen()
+        host, port = self.http.addresses[0]
+        logger.info("enrolment at https://%s:%s/.well-known/est", f"[{host}]" if ":" in host else host, port)
+        tasks = [asyncio.ensure_future(work) for work in (self._renew(), self._follow(), self._drain(draining))]
+        try:
+            yield
+        finally:
+            await self.http.drain()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _listen(self) -> None:
+        try:
+            await self.http.start()
+        except OSError as problem:
+            raise ConfigError(f"--est: cannot listen there: {problem.strerror}.") from None
+
+    async def _present(self) -> None:
+        config = self._config
+        if config.est_certificate is not None and config.est_key is not None:
+            self._present_files(config.est_certificate, config.est_key)
+            return
+        host = self.http.host
+        names = config.est_names or tuple(dict.fromkeys((socket.gethostname(), "localhost", "127.0.0.1", host)))
+        shown = await authorities.certify_server(self._services, names)
+        self._tls.present_text(shown.chain, shown.key, shown.password)
+
+    def _present_files(self, chain: Path, key: Path) -> None:
+        try:
+            self._tls.present(chain, key)
+        except ssl.SSLError:
+            raise ConfigError("--est-certificate and --est-key must be a certificate in PEM and its key.") from None
+
+    async def _trust(self) -> None:
+        certificates, self._known = await authorities.known(self._services, self._known)
+        self._tls.trust(certificates)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(_PRESENT_SECONDS)
+            await self._present()
+
+    async def _follow(self) -> None:
+        """Know an authority before the reply to whoever made it has arrived."""
+        while True:
+            await self._committed.wait()
+            self._committed.clear()
+            with contextlib.suppress(Exception):  # tried again after the next commit
+                await self._trust()
+
+    async def _drain(self, draining: asyncio.Event) -> None:
+        await draining.wait()
+        await self.http.drain()

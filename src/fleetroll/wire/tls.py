@@ -1,0 +1,40 @@
+"""TLS for the listener that devices enrol at: its own certificate, and those of clients, which are asked for.
+
+A handshake only tells who holds which key: a certificate of any authority that the server knows passes, expired ones
+too. What a certificate is good for is decided where it is used, by the clock and the lists of the service.
+"""
+
+import ssl
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, which the ssl module does not name
+
+
+class Tls:
+    """The server's side of TLS; whatever is set here holds for the next connection."""
+
+    def __init__(self) -> None:
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.context.verify_mode = ssl.CERT_OPTIONAL
+        # A part of a chain is enough: an authority may be trusted without the one that is above it.
+        self.context.verify_flags = ssl.VerifyFlags(ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME)
+
+    def trust(self, authorities: Iterable[bytes]) -> None:
+        """Let clients with certificates of these authorities (DER) connect."""
+        if certificates := b"".join(authorities):
+            self.context.load_verify_locations(cadata=certificates)
+
+    def present(self, chain: Path, key: Path, password: str | None = None) -> None:
+        """Show this certificate. Raises OSError, and ssl.SSLError for files that are no matching pair."""
+        self.context.load_cert_chain(chain, key, password)
+
+    def present_text(self, chain: str, key: str, password: str) -> None:
+        """As `present`, of a chain and an encrypted key that lie in memory: OpenSSL reads nothing but files."""
+        with tempfile.TemporaryDirectory(prefix="fleetroll-") as folder:
+            files = Path(folder, "chain.pem"), Path(folder, "key.pem")
+            for file, text in zip(files, (chain, key), strict=True):
+                file.write_text(text)
+            self.present(*files, password)
