@@ -135,6 +135,18 @@ ROWS: Mapping[str, Row] = {
     "GET /v1/templates/{name}": Row("viewer", "templates:read", 200, 404, "template"),
     "PATCH /v1/templates/{name}": Row("admin", "templates:write", 200, 404, "template", {"description": "x"}),
     "DELETE /v1/templates/{name}": Row("admin", "templates:write", 204, 404, "template"),
+    "POST /v1/cohorts": Row("operator", "cohorts:write", 201, 201, body={"slug": "$new"}),
+    "GET /v1/cohorts": Row("viewer", "cohorts:read", 200, 200, "cohort"),
+    "GET /v1/cohorts/{name}": Row("viewer", "cohorts:read", 200, 404, "cohort"),
+    "PATCH /v1/cohorts/{name}": Row("operator", "cohorts:write", 200, 404, "cohort", {"name": "other"}),
+    "DELETE /v1/cohorts/{name}": Row("operator", "cohorts:write", 204, 404, "cohort"),
+    "POST /v1/hardware-versions": Row("operator", "versions:write", 201, 201, body={"name": "$new"}),
+    "GET /v1/hardware-versions": Row("viewer", "versions:read", 200, 200, "hardware"),
+    "GET /v1/hardware-versions/{name}": Row("viewer", "versions:read", 200, 404, "hardware"),
+    "PATCH /v1/hardware-versions/{name}": Row(
+        "operator", "versions:write", 200, 404, "hardware", {"software_type": "other"}
+    ),
+    "DELETE /v1/hardware-versions/{name}": Row("operator", "versions:write", 204, 404, "hardware"),
     # Telemetron. Its reads are POSTs, and what a stranger names is made, reported as missing, or not found.
     "POST /api/ext-v1/device": Row(
         "operator", "devices:write", 200, 200, "device", {"identifier": "$ident", "type": "other"}
@@ -237,6 +249,16 @@ def _template(tenant: Tenant, new: str) -> dict[str, str]:
     return {"name": new}
 
 
+def _cohort(tenant: Tenant, new: str) -> dict[str, str]:
+    tenant.make("/v1/cohorts", {"slug": new, "name": MARK})
+    return {"name": new}
+
+
+def _hardware(tenant: Tenant, new: str) -> dict[str, str]:
+    tenant.make("/v1/hardware-versions", {"name": new, "software_type": MARK})
+    return {"name": new}
+
+
 def _customer(tenant: Tenant, new: str) -> dict[str, str]:
     owner = tenant.make("/v1/owners", {"ref": f"{new}@example.com", "name": MARK})
     return {"id": names.prefixed("cus_", owner["id"]), "email": owner["ref"]}
@@ -281,5 +303,7 @@ _SAMPLES = {
     "group": _group,
     "field": _field,
     "template": _template,
+    "cohort": _cohort,
+    "hardware": _hardware,
     "customer": _customer,
 }

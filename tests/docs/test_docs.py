@@ -194,7 +194,18 @@ BOUNDS: dict[str, list[set[float]]] = {
     "filter": [{limits.MAX_FILTER}, {limits.MAX_PREDICATES}, {limits.MAX_FILTER_DEPTH}],
     "organization": [
         {QUOTAS[noun]}
-        for noun in ("devices", "keys", "owners", "groups", "metadata_fields", "templates", "organizations")
+        for noun in (
+            "devices",
+            "keys",
+            "owners",
+            "groups",
+            "metadata_fields",
+            "cohorts",
+            "hardware_versions",
+            "software_versions",
+            "templates",
+            "organizations",
+        )
     ],
 }
 UNITS = {"KiB": 1 << 10, "MiB": 1 << 20}

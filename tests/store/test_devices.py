@@ -9,7 +9,7 @@ from fleetroll.core.faults import Fault
 from fleetroll.core.fields import DEVICE_FIELDS, sort_value
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Counts, Device, NewDevice
-from fleetroll.core.query import Comparison, Operator, Page, Sort
+from fleetroll.core.query import And, Comparison, Filter, Operator, Or, Page, Sort
 from fleetroll.store.port import Records, Store
 from tests.support.stores import NOW, changed, device, document, organization, plant
 
@@ -318,13 +318,28 @@ async def test_each_way_of_reading_gives_the_same_page(store: Store, org: int) -
 
 
 async def test_counts_answer_the_usual_questions(store: Store, org: int, elsewhere: int) -> None:
-    assert await store.scan.devices.counts(org) == Counts(0, {}, {}, {}, {"true": 0, "false": 0})
-    await inserted(store, org, device("a", kind="pump", tags=("x", "y")), device("b", tags=("x",)))
+    assert await store.scan.devices.counts(org) == Counts(0, {}, {}, {}, {"true": 0, "false": 0}, {})
+    await inserted(store, org, device("a", kind="pump", tags=("x", "y")), device("b", tags=("x",), cohort="beta"))
     await inserted(store, org, device("c", kind="pump"), status=Status.ACTIVE, connected=True)
     await inserted(store, elsewhere, device("d", kind="valve", tags=("x",)), connected=True)
     assert await store.scan.devices.counts(org) == Counts(
-        3, {"NO_IDENTITY": 2, "ACTIVE": 1}, {"pump": 2, "": 1}, {"x": 2, "y": 1}, {"true": 1, "false": 2}
+        3,
+        {"NO_IDENTITY": 2, "ACTIVE": 1},
+        {"pump": 2, "": 1},
+        {"x": 2, "y": 1},
+        {"true": 1, "false": 2},
+        {"default": 2, "beta": 1},
     )
+
+
+async def test_a_tally_counts_the_devices_of_each_word(store: Store, org: int, elsewhere: int) -> None:
+    named = {"cohort": "beta", "hardware_version": "rev1", "software": document('{"version":"1.0"}')}
+    await inserted(
+        store, org, device("a", **named), device("b", **named), device("c", software=document('{"build":"7"}'))
+    )
+    await inserted(store, elsewhere, device("d", **named))
+    for field, word in (("cohort", "beta"), ("hardware_version", "rev1"), ("software_version", "1.0")):
+        assert await store.scan.devices.tally(org, field) == {word: 2}
 
 
 async def test_counts_name_the_most_frequent_tags(store: Store, org: int) -> None:
@@ -363,3 +378,57 @@ async def test_a_slot_ages_over_the_revision_that_was_read(store: Store, org: in
     assert await store.write(lambda records: records.devices.age(was, aged))
     assert await store.read.devices.get(org, "a") == aged
     assert not await store.write(lambda records: records.devices.age(was, aged))
+
+
+# --- pages by number -------------------------------------------------------------------------------------------------
+
+WORDS: dict[str, Filter | None] = {
+    "all": None,
+    "one hardware": Comparison("hardware_version", Operator.EQ, "rev1"),
+    "two hardwares": Or(tuple(Comparison("hardware_version", Operator.EQ, word) for word in ("rev1", "rev2"))),
+    "default cohort": Comparison("cohort", Operator.EQ, "default"),
+    "two cohorts": Or(tuple(Comparison("cohort", Operator.EQ, word) for word in ("default", "beta"))),
+    "software and owner": And(
+        (Comparison("software_version", Operator.EQ, "1.0"), Comparison("owners", Operator.HAS, "ann"))
+    ),
+    "seen lately": Comparison("last_seen", Operator.GE, NOW),
+    "nobody": Comparison("hardware_version", Operator.EQ, "rev9"),
+}
+
+
+async def motley(records: Records, org: int) -> list[Device]:
+    """Devices of which every filter of `WORDS` finds some and leaves some, but for the last."""
+    return [
+        await plant(
+            records,
+            org,
+            device(
+                f"d{number:02}",
+                hardware_version=(None, "rev1", "rev2")[number % 3],
+                cohort=(None, "beta")[number % 2],
+                software=document('{"version":"1.0"}') if number % 4 else None,
+                owners=("ann",) if number % 5 else (),
+            ),
+            last_seen=(None, NOW - 1, NOW, NOW + number)[number % 4],
+        )
+        for number in range(40)
+    ]
+
+
+@pytest.mark.parametrize("label", WORDS)
+@pytest.mark.parametrize("sort", [Sort(), Sort("last_seen"), Sort("last_seen", descending=True), Sort("ident")])
+async def test_pages_by_number_are_the_list_cut_up(
+    store: Store, org: int, elsewhere: int, label: str, sort: Sort
+) -> None:
+    await store.write(lambda records: motley(records, org))
+    await store.write(lambda records: motley(records, elsewhere))
+    wanted = WORDS[label]
+    whole = await store.scan.devices.page(org, wanted, sort, Page(100))
+    assert (label == "nobody") == (not whole)
+    # However many more devices there are, which decides only how a page is found.
+    totals = (40,) if label in {"all", "default cohort"} else (40, 4_000_000)
+    for size in (1, 7, 40, 50):
+        for start in range(0, 60, size):
+            for total in totals:
+                found = await store.scan.devices.slice(org, wanted, sort, start, size, total)
+                assert found == (whole[start : start + size], len(whole))

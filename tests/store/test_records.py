@@ -28,14 +28,17 @@ from tests.support.stores import (
     NOW,
     authority,
     certificate,
+    cohort,
     dms,
     document,
     event,
     group,
+    hardware_version,
     key,
     metadata_field,
     organization,
     owner,
+    software_version,
     template,
 )
 
@@ -107,6 +110,8 @@ async def test_a_deleted_organization_leaves_nothing_behind(store: Store, root: 
             await records.keys.insert(key(org), f"prefix-{org}", "digest")
             await records.usage.add(org, "keys", 1, 10)
             await records.timeline.append([event(org, 1)])
+            await records.hardware_versions.insert(hardware_version(org, "rev1"))
+            await records.software_versions.insert(software_version(org, "main", "1.0"))
 
     await store.write(furnish)
     await store.write(lambda records: records.organizations.delete(child.id))
@@ -114,11 +119,38 @@ async def test_a_deleted_organization_leaves_nothing_behind(store: Store, root: 
     assert await store.read.keys.identify(f"prefix-{child.id}") is None
     assert await store.read.usage.of(child.id) == {}
     assert await store.read.timeline.since(child.id, 0, 10) == []
+    assert await store.read.hardware_versions.get(child.id, "rev1") is None
+    assert await store.read.software_versions.get(child.id, "main", "1.0") is None
+    assert await store.read.hardware_versions.get(elsewhere, "rev1") is not None
+    assert await store.read.software_versions.get(elsewhere, "main", "1.0") is not None
     assert await store.read.keys.identify(f"prefix-{elsewhere}") is not None
     assert await store.read.usage.of(elsewhere) == {"keys": 1}
     assert len(await store.read.timeline.since(elsewhere, 0, 10)) == 1
     again = await below(store, root, "child")
     assert again.id > child.id
+
+
+# --- software versions -----------------------------------------------------------------------------------------------
+
+
+async def test_a_software_version_is_known_once_by_type_and_version(store: Store, org: int, elsewhere: int) -> None:
+    async def work(records: Records) -> None:
+        for where, type, version in (
+            (org, "main", "2"),
+            (org, "main", "10"),
+            (org, "app", "2"),
+            (elsewhere, "main", "2"),
+        ):
+            assert await records.software_versions.insert(software_version(where, type, version)) is not None
+        assert await records.software_versions.insert(software_version(org, "main", "2")) is None
+
+    await store.write(work)
+    found = await store.scan.software_versions.page(org, ("", ""), 10)
+    assert [(one.type, one.version) for one in found] == [("app", "2"), ("main", "10"), ("main", "2")]
+    assert len({one.id for one in found}) == 3
+    assert await store.scan.software_versions.page(org, ("app", "2"), 1) == [found[1]]
+    assert await store.read.software_versions.get(org, "main", "10") == found[1]
+    assert await store.read.software_versions.get(elsewhere, "main", "10") is None
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------
@@ -212,6 +244,8 @@ NAMED = {
         {"title": "Line Ω", "settings": SETTINGS, "metadata": document('{"a":1}'), "extras": document('{"b":[]}')},
     ),
     "authorities": (authority, "name", {}),
+    "cohorts": (cohort, "slug", {"name": "Beta Channel"}),
+    "hardware_versions": (hardware_version, "name", {"software_type": "main"}),
 }
 
 

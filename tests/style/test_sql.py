@@ -258,6 +258,14 @@ FILTERS: dict[str, Filter | None] = {
     "kind range": comparison("kind", Operator.LE, "k"),
     "made before": comparison("created_at", Operator.LT, 1),
     "metadata": comparison("metadata", Operator.EQ, "v", "k"),
+    "hardware": comparison("hardware_version", Operator.EQ, "h"),
+    "hardwares": Or(
+        (comparison("hardware_version", Operator.EQ, "h"), comparison("hardware_version", Operator.EQ, "i"))
+    ),
+    "software": comparison("software_version", Operator.EQ, "1"),
+    "cohort": comparison("cohort", Operator.EQ, "c"),
+    "default cohort": comparison("cohort", Operator.EQ, "default"),
+    "cohorts": Or((comparison("cohort", Operator.EQ, "default"), comparison("cohort", Operator.EQ, "c"))),
     "tag and status": And((comparison("tags", Operator.HAS, "t"), comparison("status", Operator.EQ, "ACTIVE"))),
     "tag or owner": Or((comparison("tags", Operator.HAS, "t"), comparison("owners", Operator.HAS, "o"))),
     "kind and status": And((comparison("kind", Operator.EQ, "k"), comparison("status", Operator.EQ, "ACTIVE"))),
@@ -277,6 +285,13 @@ def shapes() -> Iterator[tuple[str, select.Query]]:
             queries = select.pages(SYNTAX, 1, wanted, Sort(sort, descending), Page(50, after))
             for query in queries:
                 yield f"{label}, by {sort}{' descending' if descending else ''}, {place} page", query
+
+
+def slices(*, gathered: bool) -> Iterator[tuple[str, select.Query]]:
+    for (label, wanted), sort, descending in itertools.product(FILTERS.items(), SORTS, (False, True)):
+        for query in select.slices(SYNTAX, 1, wanted, Sort(sort, descending), gathered=gathered):
+            values = {**query.values, "start": 5, "limit": 5}
+            yield f"{label}, by {sort}{' descending' if descending else ''}", select.Query(query.text, values)
 
 
 def top_level(where: str) -> list[str]:
@@ -321,3 +336,47 @@ def test_every_list_is_read_in_order_from_an_index(database: apsw.Connection) ->
         ):
             wrong[label] = steps
     assert not wrong, wrong
+
+
+def inner(query: select.Query) -> select.Query:
+    """The part of a page by number that finds its devices; what is around it fetches and orders no more than a page."""
+    found = re.search(r"FROM \((SELECT .*) LIMIT :limit OFFSET :start\) AS s ", query.text)
+    assert found, query.text
+    values = {name: value for name, value in query.values.items() if name not in {"start", "limit"}}
+    return select.Query(found[1], values)
+
+
+def test_a_page_by_number_is_walked_in_the_order_of_an_index(database: apsw.Connection) -> None:
+    wrong = {}
+    for label, query in slices(gathered=False):
+        finding = inner(query)
+        steps = plan(database, finding.text, finding.values)
+        if any("TEMP B-TREE" in step for step in steps) or not re.search("SEARCH d USING .*INDEX", steps[0]):
+            wrong[label] = steps
+    assert not wrong, wrong
+
+
+GATHERED_BY = {
+    "hardware": "device_hardware",
+    "hardwares": "device_hardware",
+    "software": "device_software",
+    "cohort": "device_cohort",
+    "seen since": "device_seen",
+    "owner": "PRIMARY KEY",
+}
+
+
+def test_the_few_that_match_are_gathered_by_the_index_of_their_filter(database: apsw.Connection) -> None:
+    wrong = {}
+    for label, query in slices(gathered=True):
+        name = label.partition(", by ")[0]
+        steps = plan(database, inner(query).text, inner(query).values)
+        if name in GATHERED_BY and not any(GATHERED_BY[name] in step for step in steps):
+            wrong[label] = steps
+    assert not wrong, wrong
+
+
+@pytest.mark.parametrize("name", ["hardware", "hardwares", "software", "cohort", "seen since"])
+def test_counting_reads_nothing_but_the_index_of_the_filter(database: apsw.Connection, name: str) -> None:
+    query = select.count(SYNTAX, 1, FILTERS[name])
+    assert f"USING COVERING INDEX {GATHERED_BY[name]}" in plan(database, query.text, query.values)[0]

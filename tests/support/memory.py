@@ -20,11 +20,14 @@ from fleetroll.core.faults import conflict
 from fleetroll.core.fields import canonical, reader, sort_value
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import (
+    DEFAULT_COHORT,
     Bucket,
+    Cohort,
     Counts,
     Device,
     Event,
     Group,
+    HardwareVersion,
     Instant,
     Key,
     Link,
@@ -35,6 +38,7 @@ from fleetroll.core.model import (
     Owner,
     Reading,
     Reporter,
+    SoftwareVersion,
     Span,
     Template,
 )
@@ -74,6 +78,9 @@ class Tables(Struct):
     authorities: dict[int, Authority] = field(default_factory=dict)
     certificates: dict[int, Certificate] = field(default_factory=dict)
     templates: dict[int, Template] = field(default_factory=dict)
+    cohorts: dict[int, Cohort] = field(default_factory=dict)
+    hardware_versions: dict[int, HardwareVersion] = field(default_factory=dict)
+    software_versions: dict[int, SoftwareVersion] = field(default_factory=dict)
     timeline: dict[int, Event] = field(default_factory=dict)
     readings: dict[str, dict[int, StoredReading]] = field(default_factory=dict)
     forgotten: dict[str, int] = field(default_factory=dict)
@@ -130,6 +137,9 @@ class Organizations:
         tables.usage.pop(org, None)
         tables.keys = {number: one for number, one in tables.keys.items() if one.key.org != org}
         tables.timeline = {number: event for number, event in tables.timeline.items() if event.org != org}
+        for versions in (tables.cohorts, tables.hardware_versions, tables.software_versions):
+            for number in [number for number, one in versions.items() if one.org == org]:
+                del versions[number]
 
     def _below(self, org: int) -> list[Organization]:
         return [one for one in self._tables.organizations.values() if one.parent == org]
@@ -264,6 +274,16 @@ class Devices:
         absent.sort(key=lambda device: device.id, reverse=sort.descending)
         return [*present, *absent][: page.limit]
 
+    async def slice(
+        self, org: int, filter: Filter | None, sort: Sort, start: int, limit: int, total: int
+    ) -> tuple[list[Device], int]:
+        found = await self.page(org, filter, sort, Page(len(self._tables.devices)))
+        return found[start : start + limit], len(found)
+
+    async def tally(self, org: int, field: str) -> dict[str, int]:
+        asked = (device.cohort if field == "cohort" else reader(device)(field, ()) for device in self._of(org))
+        return _tally(str(word) for word in asked if word is not None)
+
     async def count(self, org: int, filter: Filter | None) -> int:
         return len(self._found(org, filter))
 
@@ -278,6 +298,7 @@ class Devices:
             _tally(device.kind or "" for device in devices),
             dict(frequent),
             {"true": connected, "false": len(devices) - connected},
+            _tally(device.cohort or DEFAULT_COHORT for device in devices),
         )
 
     async def _is_present(self, was: Device) -> bool:
@@ -439,6 +460,26 @@ class Certificates:
 def _tallied(issued: list[Certificate], at: Instant) -> Tally:
     good = [one for one in issued if one.revoked_at is None]
     return Tally(len(issued), len(issued) - len(good), sum(one.not_after <= at for one in good))
+
+
+class SoftwareVersions:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def get(self, org: int, type: str, version: str) -> SoftwareVersion | None:
+        known = self._tables.software_versions.values()
+        return next((one for one in known if (one.org, one.type, one.version) == (org, type, version)), None)
+
+    async def page(self, org: int, after: tuple[str, str], limit: int) -> list[SoftwareVersion]:
+        known = sorted(self._tables.software_versions.values(), key=lambda one: (one.type, one.version))
+        return [one for one in known if one.org == org and (one.type, one.version) > after][:limit]
+
+    async def insert(self, new: SoftwareVersion) -> SoftwareVersion | None:
+        if await self.get(new.org, new.type, new.version):
+            return None
+        stored = structs.replace(new, id=self._tables.number("software_versions"))
+        self._tables.software_versions[stored.id] = stored
+        return stored
 
 
 class Timeline:
@@ -687,6 +728,9 @@ class Records:
         self.authorities = Authorities(tables, "authorities", "name")
         self.certificates = Certificates(tables)
         self.templates: Named[Template] = Named(tables, "templates", "name")
+        self.cohorts: Named[Cohort] = Named(tables, "cohorts", "slug")
+        self.hardware_versions: Named[HardwareVersion] = Named(tables, "hardware_versions", "name")
+        self.software_versions = SoftwareVersions(tables)
         self.timeline = Timeline(tables)
         self.telemetry = Telemetry(tables)
         self.presence = Presence(tables)

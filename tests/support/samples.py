@@ -27,6 +27,7 @@ MEMBERS: dict[str, Any] = {
     "owners": [EMAIL],
     "schema": {"temp": {"type": "number", "unit": "celsius", "unit_symbol": "C"}},
     "config": {"interval": 30, "mode": "eco"},
+    "cohort": "beta",
 }
 SETTINGS = {
     "authority": "default",
@@ -136,6 +137,10 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
         "POST /v1/devices/{ident}/identity:revoke": {"reason": "certificate_hold"},
         "POST /v1/templates": {"name": f"template-{n}", **TEMPLATE},
         "PATCH /v1/templates/{name}": TEMPLATE,
+        "POST /v1/cohorts": {"slug": f"cohort-{n}", "name": "Beta Channel"},
+        "PATCH /v1/cohorts/{name}": {"name": "Beta Channel"},
+        "POST /v1/hardware-versions": {"name": f"rev-{n}", "software_type": "main"},
+        "PATCH /v1/hardware-versions/{name}": {"software_type": "main"},
         "POST /api/ext-v1/device": {"identifier": f"new-{n}", "type": "sensor", "properties": MEMBERS["metadata"]},
         "POST /api/ext-v1/device/bulk-metadata": {"devices": {DEVICE: MEMBERS["metadata"]}},
         f"{_ASSIGNMENT}assignDeviceToOwners": {
@@ -162,8 +167,10 @@ _NAMES = {
     "metadata-fields": "shelf",
     "dms": "line",
     "authorities": "spare",
+    "cohorts": "spare",
+    "hardware-versions": "spare",
+    "templates": "meter",
 }
-_NAMES = {"owners": "spare@example.com", "groups": "pumps", "metadata-fields": "shelf", "templates": "meter"}
 
 
 class World:
@@ -185,6 +192,7 @@ class World:
         for field in app.request("GET", "/v1/metadata-fields?limit=200").json()["metadata_fields"]:
             app.request("DELETE", f"/v1/metadata-fields/{quote(field['name'], safe='')}")
         app.request("POST", "/v1/owners", {"ref": _NAMES["owners"]})
+        app.request("POST", "/v1/cohorts", {"slug": "beta"})
         assert app.request("PUT", f"/v1/devices/{DEVICE}", MEMBERS).status == 201
         app.request("POST", "/v1/groups", {"name": "pumps", "filter": _ONE})
         app.request("POST", "/v1/metadata-fields", {"name": "shelf", "type": "integer"})
@@ -195,6 +203,8 @@ class World:
             app.request("DELETE", f"/v1/devices/{HELD}")
             self._serial = enrolled(app, "line", HELD)
         app.request("POST", "/v1/templates", {"name": "meter"})
+        app.request("POST", "/v1/cohorts", {"slug": "spare"})
+        app.request("POST", "/v1/hardware-versions", {"name": "spare"})
         self._key = app.request("POST", "/v1/keys", {"name": "spare", "role": "viewer"}).json()["id"]
 
     def samples(self) -> list[Sample]:

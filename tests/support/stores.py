@@ -10,9 +10,11 @@ from fleetroll.core.certificates import Authority, Certificate
 from fleetroll.core.dms import Dms, Settings
 from fleetroll.core.documents import EMPTY
 from fleetroll.core.model import (
+    Cohort,
     Device,
     FieldKind,
     Group,
+    HardwareVersion,
     Key,
     KeyKind,
     MetadataField,
@@ -20,6 +22,7 @@ from fleetroll.core.model import (
     NewEvent,
     Organization,
     Owner,
+    SoftwareVersion,
     Template,
 )
 from fleetroll.core.policy import Role
@@ -115,6 +118,18 @@ def authority(org: int, name: str, **members: Any) -> Authority:
 def certificate(org: int, serial: str, **members: Any) -> Certificate:
     new = Certificate(0, org, serial, 1, None, None, "pump-1", b"\x30\xff\x00", NOW, NOW + 100, NOW)
     return structs.replace(new, **members)
+
+
+def cohort(org: int, slug: str, **members: Any) -> Cohort:
+    return structs.replace(Cohort(0, org, slug, slug.title(), NOW, NOW, 1), **members)
+
+
+def hardware_version(org: int, name: str, **members: Any) -> HardwareVersion:
+    return structs.replace(HardwareVersion(0, org, name, None, NOW, NOW, 1), **members)
+
+
+def software_version(org: int, type: str, version: str) -> SoftwareVersion:
+    return SoftwareVersion(0, org, type, version, NOW)
 
 
 def event(org: int, subject_id: int, **members: Any) -> NewEvent:

@@ -26,7 +26,8 @@ class Kind(enum.Enum):
 class Fault(Exception):
     """A refusal. `code` is stable and for programs, `message` is for people, `field` names the offending input.
 
-    `details` holds further members that an envelope may show; `retry_after` is in seconds.
+    `details` holds further members that an envelope may show, `named` what was asked for and is not there;
+    `retry_after` is in seconds.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Fault(Exception):
         *,
         details: Mapping[str, object] | None = None,
         retry_after: float | None = None,
+        named: str | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -46,6 +48,7 @@ class Fault(Exception):
         self.field = field
         self.details: Mapping[str, object] = details or {}
         self.retry_after = retry_after
+        self.named = named
 
     def __repr__(self) -> str:
         return f"Fault({self.kind.value}, {self.code!r}, {self.message!r}, field={self.field!r})"
@@ -59,7 +62,8 @@ def invalid(code: str, message: str, field: str | None = None, **details: object
 def not_found(noun: str, name: object) -> Fault:
     """The same words for a thing that never was and a thing of somebody else (existence is hidden)."""
     label = noun.replace("_", " ").capitalize()
-    return Fault(Kind.NOT_FOUND, f"{noun}_not_found", f"{label} {brief(str(name))} was not found.")
+    shown = brief(str(name))
+    return Fault(Kind.NOT_FOUND, f"{noun}_not_found", f"{label} {shown} was not found.", named=shown)
 
 
 def brief(text: str, longest: int = 256) -> str:

@@ -8,7 +8,7 @@ from msgspec import structs
 from fleetroll.core import documents
 from fleetroll.core.filtering import parse_filter
 from fleetroll.core.lifecycle import Status
-from fleetroll.core.model import Device
+from fleetroll.core.model import DEFAULT_COHORT, Device
 from fleetroll.core.names import identity_key
 from fleetroll.core.query import (
     And,
@@ -32,6 +32,8 @@ _DEVICE = (
     Field("kind", FieldType.TEXT, sortable=True),
     Field("hardware_version", FieldType.TEXT),
     Field("software", FieldType.DOCUMENT),
+    Field("software_version", FieldType.TEXT),
+    Field("cohort", FieldType.TEXT),
     Field("metadata", FieldType.DOCUMENT),
     Field("config", FieldType.DOCUMENT),
     Field("tags", FieldType.SET),
@@ -70,7 +72,11 @@ def reader(device: Device) -> Read:
     """How `query.matches` looks into a device. Identifiers are seen in the form in which they are equal."""
 
     def read(field: str, path: tuple[str, ...]) -> object:
+        if field == "software_version":
+            return _software_version(device)
         value = getattr(device, field)
+        if field == "cohort":
+            return value or DEFAULT_COHORT
         if DEVICE_FIELDS[field].type is FieldType.DOCUMENT:
             return None if value is None else _inside(documents.load(value), path)
         if field == "ident":
@@ -101,6 +107,11 @@ def canonical_value(comparison: Comparison) -> Value:
     if comparison.field == "ident" and isinstance(value, Pattern):
         return Pattern(tuple(map(identity_key, value.parts)))
     return value
+
+
+def _software_version(device: Device) -> str | None:
+    version = None if device.software is None else documents.load(device.software).get("version")
+    return version if isinstance(version, str) else None
 
 
 def _inside(document: Mapping[str, object], path: tuple[str, ...]) -> object:

@@ -44,6 +44,7 @@ MAX_POINTER = 1024
 # Queries.
 DEFAULT_PAGE = 50
 MAX_PAGE = 1000
+MAX_NUMBERED_PAGE = 5000  # where pages have numbers
 MAX_FILTER = 4096
 MAX_FILTER_DEPTH = 16
 MAX_PREDICATES = 20
@@ -87,6 +88,9 @@ DEFAULT_QUOTAS = {
     "dms": 1_000,
     "authorities": 100,
     "templates": 10_000,
+    "cohorts": 1_000,
+    "hardware_versions": 10_000,
+    "software_versions": 100_000,
 }
 
 # Server-sent events.

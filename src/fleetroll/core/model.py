@@ -186,6 +186,48 @@ class Group(Struct, frozen=True):
     revision: int
 
 
+class Cohort(Struct, frozen=True):
+    """A named set of devices; each device is in exactly one. `slug` names it in paths."""
+
+    id: int
+    org: int
+    slug: str
+    name: str
+    created_at: Instant
+    updated_at: Instant
+    revision: int
+
+
+DEFAULT_COHORT = "default"
+"""The slug and name of the cohort that every organization has; a device without a cohort is in it."""
+
+
+class HardwareVersion(Struct, frozen=True):
+    """A kind of hardware that devices name. `software_type` is what usually runs on it."""
+
+    id: int
+    org: int
+    name: str
+    software_type: str | None
+    created_at: Instant
+    updated_at: Instant
+    revision: int
+
+
+class SoftwareVersion(Struct, frozen=True):
+    """One version of one type of software that a device was said to run."""
+
+    id: int
+    org: int
+    type: str
+    version: str
+    created_at: Instant
+
+
+DEFAULT_SOFTWARE_TYPE = "main"
+"""The type of software that gave none."""
+
+
 class FieldKind(enum.Enum):
     """The type that a defined metadata field holds its values to."""
 
@@ -354,6 +396,7 @@ class Counts(Struct, frozen=True):
     by_kind: dict[str, int]
     by_tag: dict[str, int]
     by_connected: dict[str, int]
+    by_cohort: dict[str, int]
 
 
 class Reading(Struct, frozen=True, gc=False):

@@ -43,6 +43,10 @@ class Action(enum.Enum):
     FIELDS_WRITE = "metadata_fields:write"
     TEMPLATES_READ = "templates:read"
     TEMPLATES_WRITE = "templates:write"
+    COHORTS_READ = "cohorts:read"
+    COHORTS_WRITE = "cohorts:write"
+    VERSIONS_READ = "versions:read"
+    VERSIONS_WRITE = "versions:write"
     TIMELINE_READ = "timeline:read"
     ORGANIZATIONS_READ = "organizations:read"
     ORGANIZATIONS_WRITE = "organizations:write"
@@ -70,6 +74,10 @@ MINIMUM_ROLE: dict[Action, Role] = {
     Action.FIELDS_WRITE: Role.ADMIN,
     Action.TEMPLATES_READ: Role.VIEWER,
     Action.TEMPLATES_WRITE: Role.ADMIN,
+    Action.COHORTS_READ: Role.VIEWER,
+    Action.COHORTS_WRITE: Role.OPERATOR,
+    Action.VERSIONS_READ: Role.VIEWER,
+    Action.VERSIONS_WRITE: Role.OPERATOR,
     Action.TIMELINE_READ: Role.VIEWER,
     Action.ORGANIZATIONS_READ: Role.VIEWER,
     Action.ORGANIZATIONS_WRITE: Role.ADMIN,

@@ -4,6 +4,7 @@ from fleetroll.core import tokens
 from fleetroll.core.model import Key, KeyKind, NewEvent, Organization
 from fleetroll.core.names import ROOT
 from fleetroll.core.policy import Role
+from fleetroll.service import cohorts
 from fleetroll.service.operations import Services
 from fleetroll.store.port import Records
 
@@ -22,6 +23,7 @@ async def first_start(services: Services, preset: str | None) -> str:
         now = services.clock()
         org = await records.organizations.insert(Organization(0, None, ROOT, "Default", (0,), False, {}, now, now, 1))
         assert org is not None, "the store is new"
+        await records.cohorts.insert(cohorts.default(org.id, now))
         key = await records.keys.insert(
             Key(0, org.id, "first admin", KeyKind.API, Role.ADMIN, (), now, None, None, None),
             prefix,

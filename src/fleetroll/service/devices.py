@@ -15,7 +15,16 @@ from fleetroll.core.lifecycle import Step, advance
 from fleetroll.core.model import CHANGEABLE, Counts, Device, DeviceChange, NewDevice
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, Page, Sort
-from fleetroll.service import certificates, metadata_fields, owners, templates, timeline
+from fleetroll.service import (
+    certificates,
+    cohorts,
+    hardware_versions,
+    metadata_fields,
+    owners,
+    software_versions,
+    templates,
+    timeline,
+)
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.organizations import descend
 from fleetroll.service.quotas import take
@@ -149,8 +158,8 @@ async def transfer(call: Call, wanted: Transfer) -> Device:
 
 async def _move(call: Call, was: Device, there: Call) -> Device:
     await metadata_fields.check(there, was.metadata)
-    await owners.ensure(there, was.owners)
     was = await _leave(call, was)
+    await ensure(there, structs.replace(was, cohort=None))
     # A cohort is its organization's own; a template may serve this one too.
     kept = await templates.carried(call, there, was)
     moved = {"org": there.org, "cohort": None, "updated_at": max(call.at, was.updated_at)}
@@ -228,13 +237,21 @@ async def insert(call: Call, new: NewDevice) -> Device:
     """Store a device, the owners it names and its first event. Raises Fault conflict `ident_taken`."""
     new = await templates.adopt(call, new)
     await metadata_fields.check(call, new.metadata)
-    await owners.ensure(call, new.owners)
+    await ensure(call, new)
     device = await call.records.devices.insert(call.org, new, call.at)
     if device is None:
         raise taken()
     await take(call, "devices", 1)
     await call.records.timeline.append([timeline.device_entry(call, CREATED, device)])
     return device
+
+
+async def ensure(call: Call, device: NewDevice | Device) -> None:
+    """See that there is what a device names: its cohort must be there, owners and versions are made."""
+    await cohorts.require(call, device.cohort)
+    await owners.ensure(call, device.owners)
+    await hardware_versions.ensure(call, device.hardware_version)
+    await software_versions.ensure(call, device.software)
 
 
 async def change(call: Call, was: Device, wanted: DeviceChange, type: str = UPDATED) -> Device:
@@ -259,7 +276,7 @@ async def _write(call: Call, was: Device, given: dict[str, Any], type: str) -> D
     if "metadata" in given:
         await metadata_fields.check(call, given["metadata"])
         members["metadata_times"] = documents.member_times(was.metadata_times, was.metadata, given["metadata"], at)
-    await owners.ensure(call, given.get("owners", ()))
+    await _ensure_given(call, given)
     now = structs.replace(was, **members, revision=was.revision + 1, updated_at=at)
     if not await call.records.devices.replace(was, now):
         raise stale()
@@ -271,6 +288,14 @@ def difference(was: Device, now: Device, given: Collection[str]) -> dict[str, An
     """What an event says of a change: the members, and of a status also where it came from and went to."""
     said: dict[str, Any] = {"changed": sorted(name for name in given if name != "identity_due")}
     return {**said, "from": was.status.value, "to": now.status.value} if was.status is not now.status else said
+
+
+async def _ensure_given(call: Call, given: dict[str, Any]) -> None:
+    """As `ensure`, for the members that a change gives."""
+    await cohorts.require(call, given.get("cohort"))
+    await owners.ensure(call, given.get("owners", ()))
+    await hardware_versions.ensure(call, given.get("hardware_version"))
+    await software_versions.ensure(call, given.get("software"))
 
 
 async def remove(call: Call, device: Device) -> None:

@@ -9,13 +9,13 @@ from msgspec import Struct
 
 from fleetroll.core import identity, limits
 from fleetroll.core.documents import Document
-from fleetroll.core.faults import Fault
+from fleetroll.core.faults import Fault, not_found
 from fleetroll.core.fields import canonical, reader
-from fleetroll.core.model import Device, DeviceChange, MetadataField, NewDevice
+from fleetroll.core.model import DEFAULT_COHORT, Device, DeviceChange, MetadataField, NewDevice
 from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, Page, Sort, matches
-from fleetroll.service import devices, metadata_fields, owners, quotas, templates, timeline
+from fleetroll.service import cohorts, devices, metadata_fields, quotas, templates, timeline
 from fleetroll.service.devices import CREATED, Put
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.store.port import Records
@@ -74,6 +74,13 @@ class Removal(Struct, frozen=True):
     dry_run: bool = False
 
 
+class Placing(Struct, frozen=True):
+    """Devices to move into a cohort, by identifier."""
+
+    cohort: str
+    idents: tuple[str, ...]
+
+
 class Replaced(Struct, frozen=True):
     """A device whose metadata was replaced, or None where none has that identifier."""
 
@@ -102,6 +109,18 @@ async def _replaced(call: Call, device: Device, metadata: Document) -> Device:
         return await devices.rewrite(call, device, {"metadata": metadata})
     except Fault as fault:  # among a thousand devices, it must say which
         raise Fault(fault.kind, fault.code, f"{device.ident}: {fault.message}", fault.field) from None
+
+
+@operation(Action.DEVICES_WRITE, Effect.BULK)
+async def place(call: Call, wanted: Placing) -> None:
+    """Move devices into a cohort, all of them or none. Raises Fault not_found for one that is not there."""
+    slug = (await cohorts.noun.find(call, wanted.cohort)).slug
+    known = await call.records.devices.by_idents(call.org, wanted.idents)
+    for ident in wanted.idents:
+        device = known.pop(identity_key(ident), None)
+        if device is None:
+            raise not_found("device", ident)
+        await devices.change(call, device, DeviceChange(cohort=None if slug == DEFAULT_COHORT else slug))
 
 
 @operation(Action.DEVICES_READ, Effect.STREAM)
@@ -234,7 +253,7 @@ class _Loader:
         self._new: dict[str, tuple[Row, NewDevice]] = {}
         self._results: dict[int, Result] = {}
         self._definitions: list[MetadataField] = []
-        self._owners: set[str] = set()
+        self._ensured: set[tuple[str, object]] = set()
         self._room = 0
 
     async def store(self, batch: list[Row]) -> list[Result]:
@@ -278,12 +297,20 @@ class _Loader:
             metadata_fields.check_against(self._definitions, new.metadata)
         if self._room < 1:
             raise quotas.exceeded("devices", quotas.allowed(self._call, "devices"))
-        if unseen := set(new.owners) - self._owners:
-            await owners.ensure(self._call, unseen)
-            self._owners |= unseen
+        await self._ensure(new)
         new = await templates.adopt(self._call, new)
         self._room -= 1
         self._new[key] = (row, new)
+
+    async def _ensure(self, new: NewDevice) -> None:
+        """As `devices.ensure`, once for each name of a batch."""
+        seen, software = self._ensured, None if new.software is None else bytes(new.software)
+        named: set[tuple[str, object]] = {("owner", ref) for ref in new.owners}
+        named |= {("cohort", new.cohort), ("hardware", new.hardware_version), ("software", software)}
+        if named <= seen:
+            return
+        await devices.ensure(self._call, new)
+        seen |= named
 
     async def _flush(self) -> None:
         if not self._new:

@@ -7,12 +7,14 @@ from fleetroll.core.faults import conflict, invalid, not_found, stale
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.model import Organization
 from fleetroll.core.policy import Action
+from fleetroll.service import cohorts
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.quotas import take
 from fleetroll.service.timeline import record
 from fleetroll.store.port import Records
 
 MAX_DEPTH = 8
+_GOES_ALONG = {"keys", "hardware_versions", "software_versions"}  # with an organization that is deleted
 SELF = "self"
 
 
@@ -102,6 +104,7 @@ async def create(call: Call, new: Described) -> Account:
     )
     if stored is None:
         raise conflict("organization_exists", "There is an organization with this slug already.", "slug")
+    await call.records.cohorts.insert(cohorts.default(stored.id, call.at))
     await take(call, "organizations", 1)
     await record(call, "organization.created", "organization", stored.id, stored.slug)
     return Account(stored, {})
@@ -133,7 +136,7 @@ async def delete(call: Call, wanted: Named) -> None:
     if found.id == call.org or found.parent is None:
         raise invalid("own_organization", "An organization cannot delete itself.")
     used = {noun: count for noun, count in (await call.records.usage.of(found.id)).items() if count}
-    if used.keys() - {"keys"}:
+    if used.keys() - _GOES_ALONG:
         raise conflict("organization_not_empty", "Delete what the organization holds first.", usage=used)
     await call.records.organizations.delete(found.id)
     await call.records.usage.add(found.parent, "organizations", -1, limits.DEFAULT_QUOTAS["organizations"])

@@ -8,9 +8,9 @@ from msgspec import structs
 from fleetroll.core import limits
 from fleetroll.core.faults import conflict
 from fleetroll.core.lifecycle import Status
-from fleetroll.core.model import Counts, Device, Instant, NewDevice
+from fleetroll.core.model import DEFAULT_COHORT, Counts, Device, Instant, NewDevice
 from fleetroll.core.names import identity_key
-from fleetroll.core.query import Filter, Page, Sort
+from fleetroll.core.query import Comparison, Filter, Operator, Page, Sort, every
 from fleetroll.store import rows, select
 from fleetroll.store.connection import Connection
 from fleetroll.store.statements import SQL
@@ -133,6 +133,34 @@ class Devices:
                 found.extend(map(rows.device, await self._connection.all(query.text, values)))
         return found
 
+    async def slice(
+        self, org: int, filter: Filter | None, sort: Sort, start: int, limit: int, total: int
+    ) -> tuple[list[Device], int]:
+        matching = total if filter is None else await self._matching(org, filter, total)
+        if start >= matching:
+            return [], matching
+        # Walking passes `total / matching` devices for each that it finds; gathering takes all that match, and sorts.
+        walked = min(start + limit, matching) * total // matching
+        queries = select.slices(self._syntax, org, filter, sort, gathered=matching * _GATHERING < walked)
+        found = await self._sliced(queries[0], start, limit)
+        if len(found) < limit and len(queries) > 1:
+            present = (
+                start + len(found)
+                if found
+                else await self.count(org, every(filter, Comparison(sort.field, Operator.EXISTS, None)))
+            )
+            found += await self._sliced(queries[1], max(0, start - present), limit - len(found))
+        return found, matching
+
+    async def _sliced(self, query: select.Query, start: int, limit: int) -> list[Device]:
+        values = {**query.values, "start": start, "limit": limit}
+        return list(map(rows.device, await self._connection.all(query.text, values)))
+
+    async def _matching(self, org: int, filter: Filter, total: int) -> int:
+        if filter == IN_DEFAULT_COHORT:  # no index holds these, and mostly they are nearly all
+            return total - await self._number(SQL["device_count_placed"], {"org": org})
+        return await self.count(org, filter)
+
     async def count(self, org: int, filter: Filter | None) -> int:
         query = select.count(self._syntax, org, filter)
         return await self._number(query.text, query.values)
@@ -143,9 +171,14 @@ class Devices:
         total = await self._number(SQL["device_count"], {"org": org})
         connected = await self._number(SQL["device_count_connected"], {"org": org})
         by_kind = {kind or "": count for kind, count in by["kind"]}
-        return Counts(
-            total, dict(by["status"]), by_kind, dict(by["tag"]), {"true": connected, "false": total - connected}
-        )
+        by_cohort: dict[str, int] = dict(by["cohort"])
+        if elsewhere := total - sum(by_cohort.values()):
+            by_cohort = {DEFAULT_COHORT: elsewhere, **by_cohort}
+        by_connected = {"true": connected, "false": total - connected}
+        return Counts(total, dict(by["status"]), by_kind, dict(by["tag"]), by_connected, by_cohort)
+
+    async def tally(self, org: int, field: str) -> dict[str, int]:
+        return dict(await self._connection.all(SQL[_TALLIES[field]], {"org": org}))
 
     async def _number(self, statement: str, values: dict[str, Any]) -> int:
         row = await self._connection.one(statement, values)
@@ -169,7 +202,15 @@ class Devices:
                 await self._connection.many(SQL[f"device_{link}_delete"], values)
 
 
-_COUNTED = ("status", "kind", "tag")
+_COUNTED = ("status", "kind", "tag", "cohort")
+_TALLIES = {
+    "cohort": "device_count_cohort",
+    "hardware_version": "device_count_hardware",
+    "software_version": "device_count_software",
+}
+# A device that is gathered costs about as much as two that are walked past: it is looked up and sorted.
+_GATHERING = 2
+IN_DEFAULT_COHORT = Comparison("cohort", Operator.EQ, DEFAULT_COHORT)
 
 
 def _inserted(org: int, number: int, new: NewDevice, at: Instant) -> Device:

@@ -35,8 +35,19 @@ class Organizations:
         return bool(await self._connection.one(SQL["organization_replace"], rows.organization_values(changed)))
 
     async def delete(self, org: int) -> None:
-        for statement in ("timeline_forget_all", "usage_forget", "key_forget", "organization_delete"):
+        for statement in _FORGET:
             await self._connection.all(SQL[statement], {"org": org})
+
+
+_FORGET = (
+    "timeline_forget_all",
+    "usage_forget",
+    "key_forget",
+    "cohort_forget",
+    "hardware_version_forget",
+    "software_version_forget",
+    "organization_delete",
+)
 
 
 class Usage:

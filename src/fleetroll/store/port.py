@@ -15,10 +15,12 @@ from fleetroll.core.dms import Dms
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import (
     Bucket,
+    Cohort,
     Counts,
     Device,
     Event,
     Group,
+    HardwareVersion,
     Instant,
     Key,
     Link,
@@ -29,13 +31,14 @@ from fleetroll.core.model import (
     Owner,
     Reading,
     Reporter,
+    SoftwareVersion,
     Span,
     Template,
 )
 from fleetroll.core.query import Filter, Page, Sort
 
 T = TypeVar("T")
-R = TypeVar("R", bound=Owner | Group | MetadataField | Template | Dms | Authority)
+R = TypeVar("R", bound=Owner | Group | MetadataField | Template | Dms | Authority | Cohort | HardwareVersion)
 
 
 class Identity(Struct, frozen=True):
@@ -152,10 +155,24 @@ class Devices(Protocol):
         Devices without the field come last in either direction.
         """
 
+    async def slice(
+        self, org: int, filter: Filter | None, sort: Sort, start: int, limit: int, total: int
+    ) -> tuple[list[Device], int]:
+        """Devices by their place in the list that `page` walks, from `start` (0 is the first), and how many it has.
+
+        `total` is the number of the organization's devices, which its usage counts.
+        """
+
     async def count(self, org: int, filter: Filter | None) -> int: ...
 
     async def counts(self, org: int) -> Counts:
-        """Devices without a kind count under "". Of the tags, the `limits.MAX_COUNTED_TAGS` most frequent."""
+        """Devices without a kind count under "". Of the tags, the `limits.MAX_COUNTED_TAGS` most frequent.
+
+        Of the cohorts, those that have devices.
+        """
+
+    async def tally(self, org: int, field: str) -> dict[str, int]:
+        """How many devices have each `cohort` (other than the default), `hardware_version` or `software_version`."""
 
 
 class Named(Protocol[R]):
@@ -211,6 +228,18 @@ class Certificates(Protocol):
 
     async def forget(self, org: int, authority: int) -> None:
         """Remove all that an authority has issued."""
+
+
+class SoftwareVersions(Protocol):
+    """The versions of software that devices were said to run; they stay as long as their organization."""
+
+    async def get(self, org: int, type: str, version: str) -> SoftwareVersion | None: ...
+
+    async def page(self, org: int, after: tuple[str, str], limit: int) -> list[SoftwareVersion]:
+        """Those whose type and version follow `after`, in that order, in byte order."""
+
+    async def insert(self, new: SoftwareVersion) -> SoftwareVersion | None:
+        """Store a new one; its id is assigned here; None if it is known."""
 
 
 class Timeline(Protocol):
@@ -363,6 +392,12 @@ class Records(Protocol):
     def authorities(self) -> Authorities: ...
     @property
     def certificates(self) -> Certificates: ...
+    @property
+    def cohorts(self) -> Named[Cohort]: ...
+    @property
+    def hardware_versions(self) -> Named[HardwareVersion]: ...
+    @property
+    def software_versions(self) -> SoftwareVersions: ...
     @property
     def timeline(self) -> Timeline: ...
     @property

@@ -1,7 +1,7 @@
 """All nouns over one connection: what `port.Records` promises."""
 
 from fleetroll.core.dms import Dms
-from fleetroll.core.model import Group, MetadataField, Owner, Template
+from fleetroll.core.model import Cohort, Group, HardwareVersion, MetadataField, Owner, Template
 from fleetroll.store import rows
 from fleetroll.store.authorities import Authorities
 from fleetroll.store.certificates import Certificates
@@ -12,6 +12,7 @@ from fleetroll.store.named import Named
 from fleetroll.store.organizations import Organizations, Usage
 from fleetroll.store.presence import Presence
 from fleetroll.store.select import Syntax
+from fleetroll.store.software_versions import SoftwareVersions
 from fleetroll.store.telemetry import Telemetry
 from fleetroll.store.timeline import Replays, Timeline
 
@@ -31,6 +32,9 @@ class Records:
         self.dms: Named[Dms] = Named(connection, "dms", rows.dms)
         self.authorities = Authorities(connection)
         self.certificates = Certificates(connection)
+        self.cohorts: Named[Cohort] = Named(connection, "cohort", rows.cohort)
+        self.hardware_versions: Named[HardwareVersion] = Named(connection, "hardware_version", rows.hardware_version)
+        self.software_versions = SoftwareVersions(connection)
         self.timeline = Timeline(connection)
         self.telemetry = Telemetry(connection)
         self.presence = Presence(connection)

@@ -13,12 +13,14 @@ from fleetroll.core.certificates import Authority, Certificate, Reason, Revocati
 from fleetroll.core.dms import Dms, Settings
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import (
+    Cohort,
     Datastream,
     Device,
     Event,
     EventCode,
     FieldKind,
     Group,
+    HardwareVersion,
     Key,
     KeyKind,
     MetadataField,
@@ -28,6 +30,7 @@ from fleetroll.core.model import (
     Organization,
     Owner,
     Reading,
+    SoftwareVersion,
     Template,
 )
 from fleetroll.core.names import identity_key
@@ -227,7 +230,19 @@ def revocation(row: Row) -> Revocation:
     return Revocation(number, serial, at, Reason(reason))
 
 
-def named_values(record: Owner | Group | MetadataField | Template | Dms | Authority | Certificate) -> dict[str, Any]:
+def cohort(row: Row) -> Cohort:
+    return Cohort(*row)
+
+
+def hardware_version(row: Row) -> HardwareVersion:
+    return HardwareVersion(*row)
+
+
+def software_version(row: Row) -> SoftwareVersion:
+    return SoftwareVersion(*row)
+
+
+def named_values(record: msgspec.Struct) -> dict[str, Any]:
     """A record's members as columns of the same names."""
     return {name: _column(getattr(record, name)) for name in record.__struct_fields__}
 

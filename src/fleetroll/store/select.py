@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from fleetroll.core.faults import invalid
 from fleetroll.core.fields import DEVICE_FIELDS, canonical_value
+from fleetroll.core.model import DEFAULT_COHORT
 from fleetroll.core.query import (
     And,
     Comparison,
@@ -116,6 +117,35 @@ def pages(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, page: Pag
     return [present, _page(syntax, org, filter, sort, Page(page.limit), "IS NULL")]
 
 
+def slices(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, *, gathered: bool) -> list[Query]:
+    """The statements that make up a page by place, each to be given its `start` and `limit`.
+
+    Where few devices match they are `gathered` by the filter's index and sorted; where many do, the list is walked in
+    its order until enough have passed. A nullable sort field takes two statements, as in `pages`.
+    """
+    presences = ("IS NOT NULL", "IS NULL") if sort.field in _NULLABLE else (None,)
+    return [_slice(syntax, org, filter, sort, presence, gathered) for presence in presences]
+
+
+def _slice(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, presence: str | None, gathered: bool) -> Query:
+    builder = _Builder(syntax, org, walked=not gathered)
+    source, id_column = builder.source(filter, driven=gathered)
+    conditions = [builder.where(filter)]
+    column, direction = _SORTS[sort.field], " DESC" if sort.descending else ""
+    place = syntax.unindexed.format(column=column) if gathered else column
+    if presence:
+        conditions.append(f"{place} {presence}")
+    keys = [id_column] if sort.field == "id" or presence == "IS NULL" else [column, id_column]
+    places = ", ".join((syntax.unindexed.format(column=key) if gathered else key) + direction for key in keys)
+    order = ", ".join(("d.id" if key == id_column else key) + direction for key in keys)
+    inner = f"SELECT {id_column} AS id FROM {source} WHERE {' AND '.join(conditions)} ORDER BY {places}"
+    text = (
+        f"SELECT {COLUMNS} FROM ({inner} LIMIT :limit OFFSET :start) AS s CROSS JOIN device AS d "
+        f"WHERE d.org = :org AND d.id = s.id ORDER BY {order}"
+    )
+    return Query(text, builder.values)
+
+
 def count(syntax: Syntax, org: int, filter: Filter | None) -> Query:
     builder = _Builder(syntax, org)
     source, _ = builder.source(filter, driven=True)
@@ -185,9 +215,10 @@ def _page(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, page: Pag
 class _Builder:
     """Collects bound values while the fragments of one statement are chosen."""
 
-    def __init__(self, syntax: Syntax, org: int, order: str | None = None) -> None:
+    def __init__(self, syntax: Syntax, org: int, order: str | None = None, *, walked: bool = False) -> None:
         self._syntax = syntax
         self._order = order
+        self._walked = walked
         self._driver: Filter | None = None
         self._driver_condition = ""
         self.values: dict[str, Any] = {"org": org}
@@ -229,7 +260,7 @@ class _Builder:
             case And():
                 return f"({' AND '.join(map(self._fragment, filter.parts))})"
             case Or():
-                return f"({' OR '.join(map(self._fragment, filter.parts))})"
+                return self._among(filter.parts) or f"({' OR '.join(map(self._fragment, filter.parts))})"
             case Not():
                 # A comparison with an absent value is NULL here and false in `matches`; this makes them agree.
                 return f"({self._fragment(filter.part)}) IS NOT TRUE"
@@ -237,6 +268,14 @@ class _Builder:
                 return self._search(fold(filter.text))
             case Comparison():
                 return self._comparison(filter)
+
+    def _among(self, parts: tuple[Filter, ...]) -> str | None:
+        """Several values of one column as one list, which an index serves; None for any other alternatives."""
+        first = parts[0]
+        if not isinstance(first, Comparison) or not all(_is_word_of(first.field, part) for part in parts):
+            return None
+        values = ", ".join(self._bind(_scalar(part)) for part in parts if isinstance(part, Comparison))
+        return f"{self._column(first)} IN ({values})"
 
     def _search(self, needle: str) -> str:
         if "\n" in needle:
@@ -257,16 +296,31 @@ class _Builder:
             return self._searched(comparison)
         if isinstance(comparison.value, Folded):
             return self._folded(comparison.field, comparison.operator, comparison.value.text)
+        if comparison.field == "cohort":
+            return self._cohort(comparison)
         if kind is FieldType.BOOLEAN and comparison.operator is Operator.EQ:
             return _BOOLEAN[bool(comparison.value)].format(column=_COLUMN[comparison.field])
         value = self._bind(_scalar(comparison)) if comparison.operator is not Operator.EXISTS else ""
         return _SCALAR[comparison.operator].format(column=self._column(comparison), value=value)
 
+    def _cohort(self, comparison: Comparison) -> str:
+        """Devices of the default cohort have none; the condition is one on the column, whatever it asks."""
+        column = self._column(comparison)
+        if comparison.operator is Operator.EQ:
+            return (
+                f"{column} IS NULL"
+                if comparison.value == DEFAULT_COHORT
+                else f"{column} = {self._bind(comparison.value)}"
+            )
+        column = f"coalesce({_COLUMN['cohort']}, {self._bind(DEFAULT_COHORT)})"
+        value = self._bind(_scalar(comparison)) if comparison.operator is not Operator.EXISTS else ""
+        return _SCALAR[comparison.operator].format(column=column, value=value)
+
     def _column(self, comparison: Comparison) -> str:
         # An index of a range gives its rows in its own order. For a page in another order all of them would be sorted,
         # for every page of a long walk again; in the order of the page, only those that are read are looked at.
         column = _COLUMN[comparison.field]
-        if comparison.operator in _RANGES and self._order not in {None, comparison.field}:
+        if self._walked or (comparison.operator in _RANGES and self._order not in {None, comparison.field}):
             return self._syntax.unindexed.format(column=column)
         return column
 
@@ -336,6 +390,16 @@ def _is_member(part: Filter) -> TypeGuard[Comparison]:
         and part.field in _LINKS
         and part.operator is Operator.HAS
         and isinstance(part.value, str)
+    )
+
+
+def _is_word_of(field: str, part: Filter) -> bool:
+    return (
+        isinstance(part, Comparison)
+        and part.field == field
+        and part.operator is Operator.EQ
+        and DEVICE_FIELDS[field].type is FieldType.TEXT
+        and (field, part.value) != ("cohort", DEFAULT_COHORT)
     )
 
 

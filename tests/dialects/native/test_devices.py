@@ -9,6 +9,7 @@ import pytest
 from tests.support.app import App, running
 
 DEFAULTS: dict[str, Any] = {
+    "cohort": "default",
     "name": None,
     "kind": None,
     "hardware_version": None,
@@ -195,4 +196,5 @@ def test_stats_count_by_every_usual_question(app: App) -> None:
         "by_kind": {"valve": 2, "": 1},
         "by_tag": {"x": 2, "y": 1},
         "by_connected": {"true": 0, "false": 3},
+        "by_cohort": {"default": 3},
     }

@@ -34,6 +34,8 @@ POSTS: dict[str, tuple[str, Any]] = {
     "/v1/groups": ("/v1/groups", {"name": "new", "filter": ""}),
     "/v1/dms": ("/v1/dms", {"name": "new"}),
     "/v1/authorities": ("/v1/authorities", {"name": "new"}),
+    "/v1/cohorts": ("/v1/cohorts", {"slug": "new"}),
+    "/v1/hardware-versions": ("/v1/hardware-versions", {"name": "new"}),
     "/v1/metadata-fields": ("/v1/metadata-fields", {"name": "new", "type": "json"}),
 }
 """A request of every route that keeps its answers, over what `app` has."""

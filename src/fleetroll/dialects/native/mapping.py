@@ -101,6 +101,7 @@ def device(record: model.Device) -> shapes.Device:
         created,
         created if record.updated_at == record.created_at else at(record.updated_at),
         record.revision,
+        record.cohort or model.DEFAULT_COHORT,
     )
 
 
@@ -129,7 +130,9 @@ def page(result: devices.Devices, request: Request) -> shapes.DeviceList:
 
 
 def stats(counts: model.Counts, request: Request) -> shapes.Stats:
-    return shapes.Stats(counts.total, counts.by_status, counts.by_kind, counts.by_tag, counts.by_connected)
+    return shapes.Stats(
+        counts.total, counts.by_status, counts.by_kind, counts.by_tag, counts.by_connected, counts.by_cohort
+    )
 
 
 def nothing(_: object, request: Request) -> None:
@@ -192,6 +195,7 @@ _DEFAULTS: dict[str, Any] = {
     "schema": EMPTY,
     "config": EMPTY,
     "template": None,
+    "cohort": None,
 }
 
 
@@ -290,6 +294,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "schema": schema.parse_schema,
     "config": lambda value: documents.of(value, "config"),
     "template": _template_number,
+    "cohort": lambda value: None if value in {None, model.DEFAULT_COHORT} else names.slug(value, "cohort"),
 }
 
 
@@ -747,6 +752,38 @@ def new_group(request: Request) -> model.Group:
 
 def group_page(result: named.Page[model.Group], request: Request) -> shapes.GroupList:
     return shapes.GroupList([group(record, request).body for record in result.records], _mark(result.next, request))
+
+
+def cohort(record: model.Cohort, request: Request) -> Reply:
+    made, changed = at(record.created_at), at(record.updated_at)
+    return Reply(shapes.Cohort(record.id, record.slug, record.name, made, changed, record.revision), etag=etag(record))
+
+
+def new_cohort(request: Request) -> model.Cohort:
+    slug = names.slug(request.body.slug)
+    return model.Cohort(0, 0, slug, names.line(request.body.name or slug, "name"), 0, 0, 0)
+
+
+def cohort_page(result: named.Page[model.Cohort], request: Request) -> shapes.CohortList:
+    return shapes.CohortList([cohort(record, request).body for record in result.records], _mark(result.next, request))
+
+
+def hardware_version(record: model.HardwareVersion, request: Request) -> Reply:
+    made, changed = at(record.created_at), at(record.updated_at)
+    shape = shapes.HardwareVersion(record.id, record.name, record.software_type, made, changed, record.revision)
+    return Reply(shape, etag=etag(record))
+
+
+def new_hardware_version(request: Request) -> model.HardwareVersion:
+    body = request.body
+    name = names.label(body.name, "name", limits.MAX_VERSION)
+    kind = None if body.software_type is None else names.line(body.software_type, "software_type", limits.MAX_VERSION)
+    return model.HardwareVersion(0, 0, name, kind, 0, 0, 0)
+
+
+def hardware_version_page(result: named.Page[model.HardwareVersion], request: Request) -> shapes.HardwareVersionList:
+    found = [hardware_version(record, request).body for record in result.records]
+    return shapes.HardwareVersionList(found, _mark(result.next, request))
 
 
 def metadata_field(record: model.MetadataField, request: Request) -> Reply:

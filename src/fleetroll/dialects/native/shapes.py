@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from fleetroll.core.certificates import KeyType, State
 from fleetroll.core.dms import Proof, Registration
 from fleetroll.core.lifecycle import Status
-from fleetroll.core.model import DatastreamKind, EventKind, MetafieldKind
+from fleetroll.core.model import DEFAULT_COHORT, DatastreamKind, EventKind, MetafieldKind
 
 Seconds = Annotated[int, Meta(ge=0, le=100 * 365 * 86_400)]
 Limit = Annotated[int, Meta(ge=0, le=2**53)]
@@ -43,6 +43,7 @@ class Device(Struct, gc=False):
     created_at: datetime
     updated_at: datetime
     revision: int
+    cohort: str = DEFAULT_COHORT
 
 
 class DeviceInput(Struct, forbid_unknown_fields=True):
@@ -59,6 +60,7 @@ class DeviceInput(Struct, forbid_unknown_fields=True):
     schema: dict[str, Any] | UnsetType = UNSET
     config: dict[str, Any] | UnsetType = UNSET
     template: int | UnsetType | None = UNSET
+    cohort: str | UnsetType | None = UNSET
     id: Any = UNSET
     status: Any = UNSET
     connected: Any = UNSET
@@ -185,6 +187,7 @@ class Stats(Struct):
     by_kind: dict[str, int]
     by_tag: dict[str, int]
     by_connected: dict[str, int]
+    by_cohort: dict[str, int]
 
 
 class Event(Struct):
@@ -487,6 +490,52 @@ class Identity(Struct):
 
 class Binding(Struct, forbid_unknown_fields=True):
     serial: str
+
+
+class Cohort(Struct):
+    id: int
+    slug: str
+    name: str
+    created_at: datetime
+    updated_at: datetime
+    revision: int
+
+
+class CohortList(Struct):
+    cohorts: list[Cohort]
+    next_cursor: str | None
+
+
+class NewCohort(Struct, forbid_unknown_fields=True):
+    slug: str
+    name: str | None = None
+
+
+class CohortChange(Struct, forbid_unknown_fields=True):
+    name: str | UnsetType = UNSET
+
+
+class HardwareVersion(Struct):
+    id: int
+    name: str
+    software_type: str | None
+    created_at: datetime
+    updated_at: datetime
+    revision: int
+
+
+class HardwareVersionList(Struct):
+    hardware_versions: list[HardwareVersion]
+    next_cursor: str | None
+
+
+class NewHardwareVersion(Struct, forbid_unknown_fields=True):
+    name: str
+    software_type: str | None = None
+
+
+class HardwareVersionChange(Struct, forbid_unknown_fields=True):
+    software_type: str | UnsetType | None = UNSET
 
 
 class MetadataField(Struct):

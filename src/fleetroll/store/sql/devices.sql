@@ -66,6 +66,18 @@ SELECT kind, count(*) FROM device WHERE org = :org GROUP BY kind;
 -- device_count_tag: how many of each, the most frequent first
 SELECT tag, count(*) AS devices FROM device_tag WHERE org = :org GROUP BY tag ORDER BY devices DESC, tag LIMIT :limit;
 
+-- device_count_cohort: how many of each but the default
+SELECT cohort, count(*) FROM device WHERE org = :org AND cohort IS NOT NULL GROUP BY cohort;
+
+-- device_count_placed: those outside the default cohort
+SELECT count(*) FROM device WHERE org = :org AND cohort IS NOT NULL;
+
+-- device_count_hardware: how many of each
+SELECT hardware_version, count(*) FROM device WHERE org = :org AND hardware_version IS NOT NULL GROUP BY hardware_version;
+
+-- device_count_software: how many of each
+SELECT software_version, count(*) FROM device WHERE org = :org AND software_version IS NOT NULL GROUP BY software_version;
+
 -- device_count_connected: those with a connection now
 SELECT count(*) FROM device WHERE org = :org AND connected = true;
 

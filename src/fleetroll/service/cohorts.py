@@ -1,0 +1,87 @@
+"""Cohorts: each device is in exactly one, and every organization has the default one from the start."""
+
+from msgspec import Struct, structs
+
+from fleetroll.core.faults import conflict, invalid
+from fleetroll.core.model import DEFAULT_COHORT, Cohort, Instant
+from fleetroll.core.policy import Action
+from fleetroll.core.query import Comparison, Operator, Page, Sort
+from fleetroll.service.named import Edit, Named, Noun
+from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.store.port import Records
+
+_ALL = 1 << 30
+_MADE_SLUG = 8
+
+
+async def _forget(call: Call, cohort: Cohort) -> None:
+    if cohort.slug == DEFAULT_COHORT:
+        raise conflict("default_cohort", "The default cohort cannot be deleted.")
+    if await call.records.devices.page(call.org, within(cohort.slug), Sort(), Page(1)):
+        raise conflict("cohort_has_devices", "This cohort has devices; move them first.")
+
+
+noun: Noun[Cohort] = Noun(
+    "cohort", "slug", lambda records: records.cohorts, Action.COHORTS_READ, Action.COHORTS_WRITE, forget=_forget
+)
+
+
+class Counted(Struct, frozen=True):
+    """A cohort and how many devices it has."""
+
+    cohort: Cohort
+    devices: int
+
+
+def within(slug: str) -> Comparison:
+    return Comparison("cohort", Operator.EQ, slug)
+
+
+def default(org: int, at: Instant) -> Cohort:
+    """The cohort that an organization begins with, to be stored in the same transaction."""
+    return Cohort(0, org, DEFAULT_COHORT, DEFAULT_COHORT, at, at, 1)
+
+
+async def require(call: Call, slug: str | None) -> None:
+    """Raises Fault invalid `unknown_cohort` for one that is not there; a device in none is in the default one."""
+    if slug is not None and await call.records.cohorts.get(call.org, slug) is None:
+        raise invalid("unknown_cohort", "There is no cohort with this slug; create it first.", "cohort")
+
+
+async def by_slug(records: Records, org: int) -> dict[str, Cohort]:
+    return {cohort.slug: cohort for cohort in await records.cohorts.page(org, "", _ALL)}
+
+
+@operation(Action.COHORTS_WRITE, Effect.WRITE)
+async def create(call: Call, new: Cohort) -> Counted:
+    """A cohort without a slug is given one."""
+    slug = new.slug or call.services.random_text(_MADE_SLUG).lower()
+    return Counted(await noun.insert(call, structs.replace(new, slug=slug)), 0)
+
+
+@operation(Action.COHORTS_READ, Effect.SCAN)
+async def counted(call: Call, wanted: Named) -> Counted:
+    return await _counted(call, await noun.find(call, wanted.name))
+
+
+@operation(Action.COHORTS_WRITE, Effect.WRITE)
+async def edit(call: Call, wanted: Edit) -> Counted:
+    was = await noun.find(call, wanted.name, wanted.guard)
+    return await _counted(call, await noun.rewrite(call, was, wanted.change))
+
+
+@operation(Action.COHORTS_READ, Effect.SCAN)
+async def all_counted(call: Call, _: None) -> list[Counted]:
+    """Every cohort by slug."""
+    found = await call.records.cohorts.page(call.org, "", _ALL)
+    tally = await call.records.devices.tally(call.org, "cohort")
+    total = (await call.records.usage.of(call.org)).get("devices", 0)
+    tally[DEFAULT_COHORT] = total - sum(tally.values())
+    return [Counted(cohort, tally.get(cohort.slug, 0)) for cohort in found]
+
+
+async def _counted(call: Call, cohort: Cohort) -> Counted:
+    if cohort.slug != DEFAULT_COHORT:
+        return Counted(cohort, await call.records.devices.count(call.org, within(cohort.slug)))
+    elsewhere = sum((await call.records.devices.tally(call.org, "cohort")).values())
+    return Counted(cohort, (await call.records.usage.of(call.org)).get("devices", 0) - elsewhere)

@@ -1,0 +1,49 @@
+"""Versions of hardware. Whatever version a device is given is made here; one with devices stays."""
+
+from msgspec import Struct
+
+from fleetroll.core.faults import conflict
+from fleetroll.core.model import HardwareVersion
+from fleetroll.core.policy import Action
+from fleetroll.core.query import Comparison, Operator, Page, Sort
+from fleetroll.service.named import Noun
+from fleetroll.service.operations import Call, Effect, operation
+
+_ALL = 1 << 30
+
+
+async def _forget(call: Call, version: HardwareVersion) -> None:
+    used = Comparison("hardware_version", Operator.EQ, version.name)
+    if await call.records.devices.page(call.org, used, Sort(), Page(1)):
+        raise conflict("hardware_version_has_devices", "Devices have this hardware version.")
+
+
+noun: Noun[HardwareVersion] = Noun(
+    "hardware_version",
+    "name",
+    lambda records: records.hardware_versions,
+    Action.VERSIONS_READ,
+    Action.VERSIONS_WRITE,
+    forget=_forget,
+)
+
+
+class Counted(Struct, frozen=True):
+    """A hardware version and how many devices have it."""
+
+    version: HardwareVersion
+    devices: int
+
+
+async def ensure(call: Call, name: str | None) -> None:
+    """Make the version if it is not there."""
+    if name is not None and await call.records.hardware_versions.get(call.org, name) is None:
+        await noun.insert(call, HardwareVersion(0, 0, name, None, 0, 0, 0))
+
+
+@operation(Action.VERSIONS_READ, Effect.SCAN)
+async def all_counted(call: Call, _: None) -> list[Counted]:
+    """Every version by name."""
+    found = await call.records.hardware_versions.page(call.org, "", _ALL)
+    tally = await call.records.devices.tally(call.org, "hardware_version")
+    return [Counted(version, tally.get(version.name, 0)) for version in found]

@@ -1,0 +1,35 @@
+"""Versions of software: whatever a device is said to run is noted here, by type and version."""
+
+from fleetroll.core import documents
+from fleetroll.core.documents import Document
+from fleetroll.core.model import DEFAULT_SOFTWARE_TYPE, SoftwareVersion
+from fleetroll.core.policy import Action
+from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.quotas import take
+from fleetroll.service.timeline import record
+
+_ALL = 1 << 30
+
+
+def named(software: Document | None) -> tuple[str, str] | None:
+    """The type and version that a device's software names; None if it has no version."""
+    members = {} if software is None else documents.load(software)
+    version = members.get("version")
+    return (members.get("type") or DEFAULT_SOFTWARE_TYPE, version) if isinstance(version, str) else None
+
+
+async def ensure(call: Call, software: Document | None) -> None:
+    """Note the version that a device is given."""
+    name = named(software)
+    if name is None or await call.records.software_versions.get(call.org, *name):
+        return
+    stored = await call.records.software_versions.insert(SoftwareVersion(0, call.org, *name, call.at))
+    if stored is not None:
+        await take(call, "software_versions", 1)
+        await record(call, "software_version.created", "software_version", stored.id, " ".join(name))
+
+
+@operation(Action.VERSIONS_READ, Effect.SCAN)
+async def page(call: Call, _: None) -> list[SoftwareVersion]:
+    """Every version, by type and version."""
+    return await call.records.software_versions.page(call.org, ("", ""), _ALL)
