@@ -130,6 +130,9 @@ ROWS: Mapping[str, Row] = {
     ),
     "POST /v1/devices/{ident}/identity:revoke": Row("operator", "certificates:write", 200, 404, "identity", {}),
     # Templates.
+    "POST /v1/devices/{ident}:log-event": Row(
+        "operator", "devices:write", 204, 404, "templated device", {"code": "hot"}
+    ),
     "POST /v1/templates": Row("admin", "templates:write", 201, 201, body={"name": "$new"}),
     "GET /v1/templates": Row("viewer", "templates:read", 200, 200, "template"),
     "GET /v1/templates/{name}": Row("viewer", "templates:read", 200, 404, "template"),
@@ -243,6 +246,13 @@ def _field(tenant: Tenant, new: str) -> dict[str, str]:
     return {"name": new}
 
 
+def _templated(tenant: Tenant, new: str) -> dict[str, str]:
+    event = {"code": "hot", "name": MARK, "type": "WARNING"}
+    template = tenant.make("/v1/templates", {"name": new, "events": [event]})
+    tenant.make("/v1/devices", {"ident": new, "name": MARK, "template": template["id"]})
+    return {"ident": new}
+
+
 def _template(tenant: Tenant, new: str) -> dict[str, str]:
     body = {"name": new, "description": MARK, "datastreams": [{"pin": "v1", "label": MARK}]}
     tenant.make("/v1/templates", body)
@@ -305,5 +315,6 @@ _SAMPLES = {
     "template": _template,
     "cohort": _cohort,
     "hardware": _hardware,
+    "templated device": _templated,
     "customer": _customer,
 }

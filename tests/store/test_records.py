@@ -23,7 +23,7 @@ from fleetroll.core.model import (
     Organization,
 )
 from fleetroll.core.policy import Role
-from fleetroll.store.port import Identity, Records, Replay, Store
+from fleetroll.store.port import Identity, Place, Records, Replay, Store
 from tests.support.stores import (
     NOW,
     authority,
@@ -486,6 +486,32 @@ async def test_a_subject_takes_its_events_along(store: Store, org: int, elsewher
     assert await store.read.timeline.since(elsewhere, 0, 10) == [moved]
     assert await store.read.timeline.of_subject(elsewhere, "device", 1, 99, 10) == [moved]
     assert await store.read.timeline.since(org, 0, 10) == found[1:]
+
+
+async def test_events_of_some_types_are_read_by_place_and_counted(store: Store, org: int, elsewhere: int) -> None:
+    wanted = ("device.connected", "device.event.warning")
+    new = [event(org, 1, type=type) for type in (*wanted, "device.updated", *wanted)]
+    found = await written(store, *new, event(org, 2, type=wanted[0]), event(elsewhere, 1, type=wanted[0]))
+    ones = [found[place] for place in (4, 3, 1, 0)]
+    timeline = store.scan.timeline
+    assert await timeline.of_types(org, "device", 1, wanted, Place(10)) == (ones, 4)
+    assert await timeline.of_types(org, "device", 1, wanted, Place(2, 1)) == (ones[1:3], 4)
+    assert await timeline.of_types(org, "device", 1, wanted, Place(10, 4)) == ([], 4)
+    assert await timeline.of_types(org, "device", 1, wanted[:1], Place(10)) == ([found[3], found[0]], 2)
+    assert await timeline.of_types(org, "device", 1, (), Place(10)) == ([], 0)
+    await store.write(lambda records: records.timeline.forget_types(org, "device", 1, wanted))
+    assert await timeline.of_subject(org, "device", 1, found[-1].id, 10) == [found[2]]
+    assert await timeline.of_types(org, "device", 2, wanted, Place(10)) == ([found[5]], 1)
+    assert await timeline.of_types(elsewhere, "device", 1, wanted, Place(10)) == ([found[6]], 1)
+
+
+async def test_what_keys_did_is_told_apart_from_what_others_did(store: Store, org: int) -> None:
+    actors = ("key:1", "device:1", "server", "key:20", "keyring", "key")
+    found = await written(store, *(event(org, 1, actor=actor) for actor in actors))
+    ones = [found[3], found[0]]
+    assert await store.scan.timeline.by_keys(org, "device", 1, Place(10)) == (ones, 2)
+    assert await store.scan.timeline.by_keys(org, "device", 1, Place(1, 1)) == (ones[1:], 2)
+    assert await store.scan.timeline.by_keys(org, "device", 2, Place(10)) == ([], 0)
 
 
 # --- quotas ----------------------------------------------------------------------------------------------------------

@@ -210,7 +210,7 @@ def plan(database: apsw.Connection, text: str, values: dict[str, object]) -> lis
 
 
 def named_values(text: str) -> dict[str, object]:
-    return dict.fromkeys(re.findall(r":([a-z_]+)", text), "1")
+    return dict.fromkeys(re.findall(r":([a-z_]\w*)", text), "1")
 
 
 INNER = re.compile(

@@ -45,7 +45,7 @@ from fleetroll.core.model import (
 from fleetroll.core.names import identity_key
 from fleetroll.core.query import Filter, Page, Sort, matches
 from fleetroll.store import port
-from fleetroll.store.port import Identity, R, Replay
+from fleetroll.store.port import Identity, Place, R, Replay
 
 T = TypeVar("T")
 
@@ -507,6 +507,21 @@ class Timeline:
 
     async def last(self, org: int | None = None) -> int:
         return max((number for number, event in self._tables.timeline.items() if org in {None, event.org}), default=0)
+
+    async def of_types(
+        self, org: int, subject: str, subject_id: int, types: Collection[str], place: Place
+    ) -> tuple[list[Event], int]:
+        found = [event for event in self._about(org, subject, subject_id)[::-1] if event.type in types]
+        return found[place.offset :][: place.limit], len(found)
+
+    async def by_keys(self, org: int, subject: str, subject_id: int, place: Place) -> tuple[list[Event], int]:
+        found = [event for event in self._about(org, subject, subject_id)[::-1] if event.actor.startswith("key:")]
+        return found[place.offset :][: place.limit], len(found)
+
+    async def forget_types(self, org: int, subject: str, subject_id: int, types: Collection[str]) -> None:
+        for event in self._about(org, subject, subject_id):
+            if event.type in types:
+                del self._tables.timeline[event.id]
 
     async def move(self, org: int, subject: str, subject_id: int, to: int) -> None:
         for event in self._about(org, subject, subject_id):

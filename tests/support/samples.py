@@ -135,6 +135,7 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
         "POST /v1/certificates/{serial}:revoke": {"reason": "certificate_hold"},
         "POST /v1/devices/{ident}/identity:bind": {"serial": serial},
         "POST /v1/devices/{ident}/identity:revoke": {"reason": "certificate_hold"},
+        "POST /v1/devices/{ident}:log-event": {"code": "hot", "description": "text"},
         "POST /v1/templates": {"name": f"template-{n}", **TEMPLATE},
         "PATCH /v1/templates/{name}": TEMPLATE,
         "POST /v1/cohorts": {"slug": f"cohort-{n}", "name": "Beta Channel"},
@@ -189,11 +190,13 @@ class World:
         app.request("POST", "/v1/organizations", {"slug": "child"})
         app.request("PATCH", "/v1/organizations/child", {"disabled": False, "quotas": {}})
         app.request("DELETE", f"/v1/devices/{DEVICE}")
+        app.request("POST", "/v1/templates", {"name": "meter", **TEMPLATE})
+        template = app.request("GET", "/v1/templates/meter").json()["id"]
         for field in app.request("GET", "/v1/metadata-fields?limit=200").json()["metadata_fields"]:
             app.request("DELETE", f"/v1/metadata-fields/{quote(field['name'], safe='')}")
         app.request("POST", "/v1/owners", {"ref": _NAMES["owners"]})
         app.request("POST", "/v1/cohorts", {"slug": "beta"})
-        assert app.request("PUT", f"/v1/devices/{DEVICE}", MEMBERS).status == 201
+        assert app.request("PUT", f"/v1/devices/{DEVICE}", {**MEMBERS, "template": template}).status == 201
         app.request("POST", "/v1/groups", {"name": "pumps", "filter": _ONE})
         app.request("POST", "/v1/metadata-fields", {"name": "shelf", "type": "integer"})
         app.request("POST", "/v1/dms", {"name": "line", "settings": {**SETTINGS, "replaceable": True}})
@@ -202,7 +205,6 @@ class World:
         if app.request("POST", f"/v1/certificates/{self._serial}:restore").status != 200:
             app.request("DELETE", f"/v1/devices/{HELD}")
             self._serial = enrolled(app, "line", HELD)
-        app.request("POST", "/v1/templates", {"name": "meter"})
         app.request("POST", "/v1/cohorts", {"slug": "spare"})
         app.request("POST", "/v1/hardware-versions", {"name": "spare"})
         self._key = app.request("POST", "/v1/keys", {"name": "spare", "role": "viewer"}).json()["id"]

@@ -75,6 +75,7 @@ MAX_EVENT_CODES = 256
 MAX_METAFIELDS = 256
 MAX_OPTIONS = 256
 MAX_TEMPLATE_SWEEP = 10_000  # devices that a change of a template's datastreams may reach
+MAX_EVENT_DESCRIPTION = 300
 EVENTS_PER_DAY = 100  # of one device and one code, unless the code has its own
 
 # Quotas of one organization, unless it has its own.

@@ -49,6 +49,13 @@ class Identity(Struct, frozen=True):
     org: Organization
 
 
+class Place(Struct, frozen=True):
+    """At most `limit` records, after the first `offset` ones: for lists that are short, or must be paged by number."""
+
+    limit: int
+    offset: int = 0
+
+
 class Replay(Struct, frozen=True):
     """A stored answer to an idempotent request. `body` is sealed; only the server key opens it."""
 
@@ -263,6 +270,17 @@ class Timeline(Protocol):
 
     async def last(self, org: int | None = None) -> int:
         """The id of the newest event, of one organization or of all, 0 if there is none."""
+
+    async def of_types(
+        self, org: int, subject: str, subject_id: int, types: Collection[str], place: Place
+    ) -> tuple[list[Event], int]:
+        """A subject's events of up to ten types, newest first, and how many there are in all."""
+
+    async def by_keys(self, org: int, subject: str, subject_id: int, place: Place) -> tuple[list[Event], int]:
+        """As `of_types`, of any type, but only what API keys did."""
+
+    async def forget_types(self, org: int, subject: str, subject_id: int, types: Collection[str]) -> None:
+        """Remove a subject's events of up to ten types."""
 
     async def move(self, org: int, subject: str, subject_id: int, to: int) -> None:
         """Give a subject's events to another organization."""

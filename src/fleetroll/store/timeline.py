@@ -5,10 +5,12 @@ from collections.abc import Collection, Sequence
 from fleetroll.core.model import Event, Instant, NewEvent
 from fleetroll.store import rows, select
 from fleetroll.store.connection import Connection, Values
-from fleetroll.store.port import Replay
+from fleetroll.store.port import Place, Replay
 from fleetroll.store.statements import SQL
 
 _WORTH_LOADING = 16
+_MOST_TYPES = 10
+_KEYS = {"first": "key:", "beyond": "key;"}  # between the two lie the actors that are keys
 
 
 class Timeline:
@@ -42,10 +44,24 @@ class Timeline:
 
     async def last(self, org: int | None = None) -> int:
         if org is None:
-            row = await self._connection.one(SQL["timeline_last"], {})
-        else:
-            row = await self._connection.one(SQL["timeline_newest"], {"org": org})
-        return int(row[0]) if row else 0
+            return await self._number("timeline_last", {})
+        return await self._number("timeline_newest", {"org": org})
+
+    async def of_types(
+        self, org: int, subject: str, subject_id: int, types: Collection[str], place: Place
+    ) -> tuple[list[Event], int]:
+        values = {"org": org, "subject": subject, "subject_id": subject_id, **_types(types)}
+        found = await self._events("timeline_of_types", {**values, "limit": place.limit, "offset": place.offset})
+        return found, await self._number("timeline_count_types", values)
+
+    async def by_keys(self, org: int, subject: str, subject_id: int, place: Place) -> tuple[list[Event], int]:
+        values = {"org": org, "subject": subject, "subject_id": subject_id, **_KEYS}
+        found = await self._events("timeline_by_keys", {**values, "limit": place.limit, "offset": place.offset})
+        return found, await self._number("timeline_count_by_keys", values)
+
+    async def forget_types(self, org: int, subject: str, subject_id: int, types: Collection[str]) -> None:
+        values = {"org": org, "subject": subject, "subject_id": subject_id, **_types(types)}
+        await self._connection.all(SQL["timeline_forget_types"], values)
 
     async def move(self, org: int, subject: str, subject_id: int, to: int) -> None:
         values = {"org": org, "subject": subject, "subject_id": subject_id, "to": to}
@@ -55,8 +71,18 @@ class Timeline:
         values = {"org": org, "subject": subject, "subject_id": subject_id}
         await self._connection.all(SQL["timeline_forget"], values)
 
+    async def _number(self, statement: str, values: Values) -> int:
+        row = await self._connection.one(SQL[statement], values)
+        return int(row[0]) if row else 0
+
     async def _events(self, statement: str, values: Values) -> list[Event]:
         return [rows.event(row) for row in await self._connection.all(SQL[statement], values)]
+
+
+def _types(types: Collection[str]) -> dict[str, str]:
+    """The types as the statements bind them: ten, of which those that are left over name nothing."""
+    assert len(types) <= _MOST_TYPES
+    return {f"t{number}": type for number, type in enumerate([*types, *[""] * (_MOST_TYPES - len(types))])}
 
 
 class Replays:

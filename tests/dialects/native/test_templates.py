@@ -121,6 +121,25 @@ def test_a_template_with_devices_stays_and_one_of_elsewhere_is_unknown(app: App)
     assert refused(app.request("PUT", "/v1/devices/d", {"template": number})) == unknown
 
 
+def test_an_event_is_logged_by_its_code_as_often_as_it_may(app: App) -> None:
+    number = made(app, metafields=[])["id"]
+    app.request("PUT", "/v1/devices/d", {"template": number})
+    app.request("PUT", "/v1/devices/e", {})
+    log = "/v1/devices/d:log-event"
+    assert app.request("POST", log, {"code": "hot", "description": "51 °C"}).status == 204
+    newest = app.request("GET", "/v1/devices/d/timeline").json()["events"][0]
+    said = {"event": 2, "code": "hot", "name": "Too hot", "description": "51 °C"}
+    assert (newest["type"], newest["data"]) == ("device.event.critical", said)
+    assert [app.request("POST", log, {"code": "hot"}).status for _ in range(2)] == [204, 204]
+    over = app.request("POST", log, {"code": "hot"})
+    assert refused(over)[:2] == (429, "too_many_events")
+    assert 0 < int(over.headers["retry-after"]) <= 86_400
+    for path, code in ((log, "cold"), ("/v1/devices/e:log-event", "hot")):
+        assert refused(app.request("POST", path, {"code": code}))[:2] == (404, "event_code_not_found")
+    assert app.request("POST", log, {"code": "hot", "description": "x" * 301}).status == 400
+    assert app.request("GET", "/v1/devices/d").json()["revision"] == 1
+
+
 def test_a_device_is_found_by_its_template_and_exported_with_it(app: App) -> None:
     number = made(app, metafields=[])["id"]
     app.request("PUT", "/v1/devices/d", {"template": number})

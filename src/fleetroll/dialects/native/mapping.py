@@ -28,6 +28,7 @@ from fleetroll.service import (
     certificates,
     credentials,
     devices,
+    event_codes,
     events,
     fleet,
     keys,
@@ -1051,6 +1052,12 @@ def created_template(record: model.Template, request: Request) -> Reply:
 
 def change_template(request: Request) -> service_templates.Edit:
     return service_templates.Edit(request.path["name"], _template_members(request.body), request.guard)
+
+
+def occurrence(request: Request) -> event_codes.Occurrence:
+    body = request.body
+    description = None if body.description is None else names.paragraph(body.description, "description")
+    return event_codes.Occurrence(request.path["ident"], body.code, description)
 
 
 def _template_members(body: shapes.NewTemplate | shapes.TemplateChange) -> dict[str, Any]:

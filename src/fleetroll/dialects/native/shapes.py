@@ -625,6 +625,13 @@ class Template(Struct):
     revision: int
 
 
+class Occurrence(Struct, forbid_unknown_fields=True):
+    """An event to log: a code of the device's template."""
+
+    code: str
+    description: str | None = None
+
+
 class TemplateList(Struct):
     templates: list[Template]
     next_cursor: str | None

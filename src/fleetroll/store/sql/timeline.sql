@@ -29,3 +29,26 @@ DELETE FROM timeline WHERE org = :org;
 
 -- timeline_move: to another organization, with its subject
 UPDATE timeline SET org = :to WHERE org = :org AND subject = :subject AND subject_id = :subject_id;
+
+-- timeline_of_types: a subject's entries of up to ten types, newest first, by place
+SELECT id, org, at, type, subject, subject_id, name, actor, request, data
+FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :subject_id
+    AND type IN (:t0, :t1, :t2, :t3, :t4, :t5, :t6, :t7, :t8, :t9)
+ORDER BY id DESC LIMIT :limit OFFSET :offset;
+
+-- timeline_count_types: as timeline_of_types
+SELECT count(*) FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :subject_id
+    AND type IN (:t0, :t1, :t2, :t3, :t4, :t5, :t6, :t7, :t8, :t9);
+
+-- timeline_forget_types: as timeline_of_types
+DELETE FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :subject_id
+    AND type IN (:t0, :t1, :t2, :t3, :t4, :t5, :t6, :t7, :t8, :t9);
+
+-- timeline_by_keys: what keys did to a subject, newest first, by place
+SELECT id, org, at, type, subject, subject_id, name, actor, request, data
+FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :subject_id AND actor >= :first AND actor < :beyond
+ORDER BY id DESC LIMIT :limit OFFSET :offset;
+
+-- timeline_count_by_keys: as timeline_by_keys
+SELECT count(*) FROM timeline
+WHERE org = :org AND subject = :subject AND subject_id = :subject_id AND actor >= :first AND actor < :beyond;

@@ -1,0 +1,74 @@
+"""Events that a template defines: logged by the device, or in its name, and read back beside its comings and goings."""
+
+from msgspec import Struct, structs
+
+from fleetroll.core import limits
+from fleetroll.core import templates as rules
+from fleetroll.core.faults import Fault, Kind, invalid, not_found
+from fleetroll.core.model import Device, Event, EventKind
+from fleetroll.core.policy import Action
+from fleetroll.service import devices, presence, templates
+from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.timeline import device_entry
+from fleetroll.store.port import Place
+
+_DAY = 86_400 * 1_000_000
+_PREFIX = "device.event."
+# Coming and going is what a device does, and is told by whoever sees it.
+TYPES: dict[EventKind, str] = {kind: _PREFIX + kind.value.lower() for kind in EventKind} | {
+    EventKind.ONLINE: presence.CONNECTED,
+    EventKind.OFFLINE: presence.DISCONNECTED,
+}
+"""The timeline's type of each kind of event."""
+
+KINDS: dict[str, EventKind] = {type: kind for kind, type in TYPES.items()}
+
+
+class Occurrence(Struct, frozen=True):
+    """An event of a device. Without a description it has the template's."""
+
+    ident: str
+    code: str
+    description: str | None = None
+
+
+class Logged(Struct, frozen=True):
+    """What the timeline holds of an event. `event` is the number that the template gives it."""
+
+    event: int
+    code: str
+    name: str
+    description: str | None
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def trigger(call: Call, wanted: Occurrence) -> None:
+    """Log an event in the name of a device."""
+    await log(call, await devices.find(call, wanted.ident), wanted.code, wanted.description)
+
+
+async def log(call: Call, device: Device, code: str, description: str | None) -> None:
+    """Log an event. Raises Fault not_found `event_code_not_found`, invalid, and rate_limited `too_many_events`."""
+    if len(description or "") > limits.MAX_EVENT_DESCRIPTION:
+        message = f"A description has at most {limits.MAX_EVENT_DESCRIPTION} characters."
+        raise invalid("invalid_text", message, "description")
+    template = await templates.of(call, device)
+    found = rules.event_code(template, code) if template else None
+    if found is None:
+        raise not_found("event_code", code)
+    most = limits.EVENTS_PER_DAY if found.daily_limit is None else found.daily_limit
+    if not await call.records.usage.add_today(call.org, device.id, _PREFIX + code, call.at // _DAY, most):
+        raise _too_many(call, most)
+    data = Logged(found.id, code, found.name, description or found.description)
+    await call.records.timeline.append([device_entry(call, TYPES[found.kind], device, structs.asdict(data))])
+
+
+def _too_many(call: Call, most: int) -> Fault:
+    message = f"This event may be logged {most} times a day."
+    return Fault(Kind.RATE_LIMITED, "too_many_events", message, retry_after=(_DAY - call.at % _DAY) // 1_000_000 + 1)
+
+
+async def of_device(call: Call, device: Device, kind: EventKind | None, place: Place) -> tuple[list[Event], int]:
+    """A device's events of one kind, or of any, newest first; and how many there are in all."""
+    types = list(KINDS) if kind is None else [TYPES[kind]]
+    return await call.records.timeline.of_types(call.org, "device", device.id, types, place)
