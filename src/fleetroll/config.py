@@ -10,6 +10,8 @@ from fleetroll.core import limits
 
 MINIMUM_SECRET = 32
 _FEWEST_DISTINCT = 8
+_POSTGRES = ("postgresql://", "postgres://")
+_SQLITE = "sqlite:"
 
 
 class ConfigError(Exception):
@@ -39,6 +41,13 @@ class Config(Struct, frozen=True):
     est_certificate: Path | None = None
     est_key: Path | None = None
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    migrate: bool = False
+    allow_unsafe_database: bool = False
+
+    @property
+    def postgres(self) -> str | None:
+        """The URL of the database, where it is PostgreSQL."""
+        return self.database if self.database is not None and self.database.startswith(_POSTGRES) else None
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
@@ -84,13 +93,14 @@ def secret(text: str | None, option: str) -> str | None:
 
 def require_supported(config: Config) -> None:
     """Raises ConfigError for what this release cannot do, saying why."""
-    if config.database is not None and not config.database.startswith("sqlite:"):
+    if config.database is not None and config.postgres is None and config.database != _SQLITE:
         raise ConfigError(
-            "--database takes only sqlite: in this release; leave it out to use SQLite in the data directory."
+            "--database must be postgresql://USER@HOST/NAME, or sqlite: for SQLite in the data directory, which is "
+            "named with --data."
         )
     if (config.est_certificate is None) != (config.est_key is None):
         raise ConfigError("--est-certificate and --est-key need each other.")
-    if config.workers < 1:
-        raise ConfigError("--workers must be at least 1.")
-    if config.workers > 1:
+    if not 1 <= config.workers <= limits.MAX_WORKERS:
+        raise ConfigError(f"--workers must be 1 to {limits.MAX_WORKERS}.")
+    if config.workers > 1 and config.postgres is None:
         raise ConfigError("--workers above 1 needs PostgreSQL: SQLite has one writing process, by its nature.")

@@ -34,12 +34,17 @@ class DataDirectory:
 
     def server_key(self, preset: str | None) -> bytes:
         """The secret behind every stored hash: the operator's, or the directory's own, made at its first start."""
-        file = self.path / KEY
         if preset is not None:
             return _secret(preset)
-        if self.fresh and not file.exists():
+        if self.fresh:
+            self.make_key()
+        return read_key(self.path / KEY)
+
+    def make_key(self) -> None:
+        """Make a secret of the directory's own, unless it has one."""
+        file = self.path / KEY
+        if not file.exists():
             _write(file, secrets.token_hex(_KEY_BYTES))
-        return read_key(file)
 
     def finish(self) -> None:
         """The first start is complete: from now on a missing database is a loss, not a beginning."""
@@ -52,9 +57,14 @@ class DataDirectory:
         os.close(self._lock)
 
 
-def claim(path: Path, *, exclusive_of: str = "fleetroll serve") -> DataDirectory:
-    """Lock `path`, making it if it is absent. Raises DirectoryRefused if it is taken, or holds something else."""
+def claim(path: Path, *, exclusive_of: str = "fleetroll serve", has_database: bool = True) -> DataDirectory:
+    """Lock `path`, making it if it is absent. Raises DirectoryRefused if it is taken, or holds something else.
+
+    Without `has_database` the registry is elsewhere: the directory holds no more than the secret.
+    """
     lock, entries = _lock(path, exclusive_of)
+    if not has_database:
+        return DataDirectory(path, lock, fresh=False)
     if _UNFINISHED in entries:
         _start_over(path)
         return DataDirectory(path, lock, fresh=True)

@@ -4,20 +4,24 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import secrets
 import signal
+import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
+from typing import TypeAlias
 
 import uvloop
+from msgspec import structs
 
 from fleetroll import __version__
 from fleetroll.cli.app import group, run
 from fleetroll.config import Config, ConfigError, require_supported
 from fleetroll.core import limits, tokens
-from fleetroll.core.model import Instant
+from fleetroll.core.model import Instant, MetadataField
 from fleetroll.data_directory import DataDirectory, DirectoryRefused, claim
 from fleetroll.dialects.est.routes import DIALECT as EST
 from fleetroll.dialects.est.routes import UPSTREAM_DIALECT as UPSTREAM_EST
@@ -25,14 +29,17 @@ from fleetroll.dialects.native.routes import DIALECT as NATIVE
 from fleetroll.dialects.telemetron.routes import DIALECT as TELEMETRON
 from fleetroll.maintenance import Engine, examine, restore
 from fleetroll.pki.x509 import X509
-from fleetroll.service import identity, presence, telemetry
+from fleetroll.service import identity, leases, presence, telemetry
 from fleetroll.service.bootstrap import first_start
 from fleetroll.service.events import Publisher
 from fleetroll.service.keyring import Keyring
 from fleetroll.service.operations import Services
-from fleetroll.store import sqlite
+from fleetroll.service.remembered import Remembered
+from fleetroll.store import postgres, sqlite
 from fleetroll.store.migrations import Refused
 from fleetroll.store.port import Records
+from fleetroll.store.postgres import PostgresStore
+from fleetroll.supervisor import Supervisor
 from fleetroll.wire import log
 from fleetroll.wire.app import Server, with_cors
 from fleetroll.wire.dialect import Dialect
@@ -44,6 +51,7 @@ from fleetroll.wire.serve import Kernel, Settings
 
 logger = logging.getLogger("fleetroll")
 
+OpenStore: TypeAlias = sqlite.SqliteStore | PostgresStore
 DIALECTS = (NATIVE, TELEMETRON, EST)
 _UPSTREAM = {EST.name: UPSTREAM_EST}
 EXIT_STORE, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 65, 74, 75, 78
@@ -51,6 +59,7 @@ EXIT_STORE, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 65, 74, 75, 78
 _SWITCH_SECONDS = 0.0005
 # Requests leave no cycles behind; looking for them after every few hundred objects costs more than it finds.
 _COLLECTOR = (20_000, 20, 50)
+_BACKLOG = 2048
 _USED_SECONDS = 10.0
 _PURGE_SECONDS = 3600.0
 _TIDY_SECONDS = 5.0
@@ -72,11 +81,15 @@ def serve(config: Config) -> int:
     """Run a server until it is told to stop; answers the exit code."""
     log.configure(config.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
+    return _or_refuse(config, lambda: _serve_alone(config) if config.workers == 1 else _serve_with_workers(config))
+
+
+def _or_refuse(config: Config, work: Callable[[], int]) -> int:
+    """The exit code of `work`, or one that says in a sentence why it could not be done."""
     try:
         require_supported(config)
         _require_known_dialects(config)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(config))
+        return work()
     except ConfigError as problem:
         return _refuse(str(problem), EXIT_CONFIG)
     except DirectoryRefused as problem:
@@ -99,28 +112,96 @@ def _refuse(sentence: str, code: int) -> int:
     return code
 
 
+def _serve_alone(config: Config) -> int:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(config))
+
+
 async def _serve(config: Config) -> int:
-    directory = claim(config.data)
+    directory = claim(config.data, has_database=config.postgres is None)
     try:
         async with opened(config, directory) as (services, store):
-            return await _listen(config, directory, services, store)
+            token = await first_key(config, services)
+
+            def ready(server: HttpServer) -> None:
+                # Nothing can come between these lines and the first request, so nothing acknowledged belongs to a
+                # broken start.
+                _announce(server.addresses[0], None if config.admin_key else token)
+                directory.finish()
+
+            return await _listen(config, services, store, ready)
     finally:
         directory.close()
 
 
-@contextlib.asynccontextmanager
-async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tuple[Services, sqlite.SqliteStore]]:
-    """The services over the directory's store, which is closed at the end."""
-    server_key = directory.server_key(config.server_key)
-    pki = X509(tokens.derive(server_key, "authority-keys"))
-    store = sqlite.open_store(directory.database, create=directory.fresh)
+def _serve_with_workers(config: Config) -> int:
+    """All workers accept from one socket. What is done once, such as the first key, is done before they start."""
+    directory = claim(config.data, has_database=False)
     try:
-        yield (
-            Services(store, now, random_text, server_key, Publisher(store), Keyring(store, server_key), {}, pki),
-            store,
-        )
+        with asyncio.Runner() as runner:
+            token = runner.run(_prepare(config, directory))
+        family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+        with socket.create_server((config.host, config.port), family=family, backlog=_BACKLOG) as listener:
+            host, port = listener.getsockname()[:2]
+            work = partial(_work, structs.replace(config, migrate=False), directory, listener)
+            supervisor = Supervisor(config.workers, work)
+            return supervisor.run(lambda: _announce((host, port), None if config.admin_key else token))
+    finally:
+        directory.close()
+
+
+async def _prepare(config: Config, directory: DataDirectory) -> str | None:
+    async with opened(config, directory) as (services, _):
+        return await first_key(config, services)
+
+
+def _work(config: Config, directory: DataDirectory, listener: socket.socket, ready: Callable[[], None]) -> int:
+    async def run() -> int:
+        async with opened(config, directory) as (services, store):
+            return await _listen(config, services, store, lambda _: ready(), listener)
+
+    def work() -> int:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(run())
+
+    return _or_refuse(config, work)
+
+
+@contextlib.asynccontextmanager
+async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tuple[Services, OpenStore]]:
+    """The services over the directory's store, or the configured one, which is closed at the end."""
+    if config.postgres is None:
+        server_key = directory.server_key(config.server_key)
+        store: OpenStore = sqlite.open_store(directory.database, create=directory.fresh)
+    else:
+        store, server_key = await _open_postgres(config, config.postgres, directory)
+    try:
+        pki = X509(tokens.derive(server_key, "authority-keys"))
+        definitions: Remembered[int, list[MetadataField]] = Remembered(store, limits.MAX_REMEMBERED)
+        keyring = Keyring(store, server_key)
+        services = Services(store, now, random_text, server_key, Publisher(store), keyring, definitions, pki)
+        store.on_news(services.forget)
+        yield services, store
     finally:
         await store.close()
+
+
+async def _open_postgres(config: Config, url: str, directory: DataDirectory) -> tuple[PostgresStore, bytes]:
+    """The store, and the server key that it was made with. With another one none of its keys would be good."""
+    store = await postgres.open_store(url, migrate=config.migrate, unsafe=config.allow_unsafe_database)
+    try:
+        if config.server_key is None and await store.mark() is None:
+            directory.make_key()
+        server_key = directory.server_key(config.server_key)
+        if not await store.leave_mark(tokens.derive(server_key, "mark").hex()):
+            raise Refused(
+                "The database was made with another server key: give that one with FLEETROLL_SERVER_KEY, or put its "
+                f"server.key into {config.data}."
+            )
+    except BaseException:
+        await store.close()
+        raise
+    return store, server_key
 
 
 class Application:
@@ -136,7 +217,9 @@ class Application:
         enabled = tuple(dialect for dialect in spoken if dialect.name not in config.disabled_dialects)
         self.kernel = Kernel(services, enabled, NATIVE, settings, self.metrics, access)
         followers = services.publisher
-        server = Server(self.kernel, enabled, self.metrics, lambda: self.ready, lambda: followers.followers)
+        server = Server(
+            self.kernel, enabled, self.metrics, lambda: self.ready and services.store.hears, lambda: followers.followers
+        )
         self.asgi = with_cors(server, settings)
 
 
@@ -149,17 +232,18 @@ def _rate(per_second: float) -> Rate:
     return Rate(per_second, int(per_second * 2))
 
 
-async def _listen(config: Config, directory: DataDirectory, services: Services, store: sqlite.SqliteStore) -> int:
-    token = await first_key(config, services) if directory.fresh else None
+async def _listen(
+    config: Config,
+    services: Services,
+    store: OpenStore,
+    ready: Callable[[HttpServer], None],
+    listener: socket.socket | None = None,
+) -> int:
     access = log.AccessLog(sys.stderr if config.log_requests else None, asyncio.get_running_loop())
     application = Application(config, services, access)
 
-    def ready(server: HttpServer) -> None:
-        # Between these lines and the first request nothing can come, so nothing acknowledged belongs to a broken start.
-        _announce(server, None if config.admin_key else token)
-        directory.finish()
-
-    http = HttpServer(application.asgi, config.host, config.port, on_ready=ready)
+    sockets = () if listener is None else (listener,)
+    http = HttpServer(application.asgi, config.host, config.port, sockets=sockets, on_ready=ready)
     # Everything that lives as long as the process is made by now; the collector need not walk it again.
     gc.collect()
     gc.freeze()
@@ -189,15 +273,18 @@ def _finish_undisturbed() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-async def first_key(config: Config, services: Services) -> str:
+async def first_key(config: Config, services: Services) -> str | None:
+    """The first admin key of a new registry; None where there is a registry already."""
+    if await services.store.read.timeline.last():
+        return None
     try:
         return await first_start(services, config.admin_key)
     except ValueError as problem:
         raise ConfigError(f"FLEETROLL_ADMIN_KEY: {problem}.") from None
 
 
-def _announce(server: HttpServer, token: str | None) -> None:
-    host, port = server.addresses[0]
+def _announce(address: tuple[str, int], token: str | None) -> None:
+    host, port = address
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     print(f"Fleetroll {__version__} is ready.\n  API   {url}/v1\n  Docs  {url}/docs")
     if token is not None:
@@ -208,16 +295,14 @@ def _announce(server: HttpServer, token: str | None) -> None:
 
 @contextlib.asynccontextmanager
 async def _housekeeping(
-    services: Services, store: sqlite.SqliteStore, application: Application, http: HttpServer
+    services: Services, store: OpenStore, application: Application, http: HttpServer
 ) -> AsyncIterator[None]:
     tasks = [
         asyncio.ensure_future(work)
         for work in (
             _note_use(services, application.kernel),
-            _purge(services),
-            _tidy(services),
+            _own(services, store),
             _learn(store),
-            _sweep(identity.Sweeper(services)),
             _feel_pulse(application.metrics),
             _end_on_failure(store, application, http),
             _turn_unready(application, http),
@@ -230,6 +315,19 @@ async def _housekeeping(
             task.cancel()
         await asyncio.wait(tasks)
         await _store_use(services, application.kernel)
+
+
+async def _own(services: Services, store: OpenStore) -> None:
+    """Do what one process of all over the same store must do, whenever it is this one."""
+
+    async def work() -> None:
+        await asyncio.gather(_purge(services), _tidy(services), _sweep(identity.Sweeper(services)))
+
+    if isinstance(store, PostgresStore):
+        holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        await leases.hold(store, "housekeeping", holder, work)
+    else:
+        await work()
 
 
 async def _note_use(services: Services, kernel: Kernel) -> None:
@@ -266,7 +364,7 @@ async def _tidy(services: Services) -> None:
             await telemetry.sweep(services.store)
 
 
-async def _learn(store: sqlite.SqliteStore) -> None:
+async def _learn(store: OpenStore) -> None:
     while True:
         with contextlib.suppress(Exception):  # it only makes searches faster
             await store.learn()
@@ -297,7 +395,7 @@ async def _feel_pulse(measured: Metrics) -> None:
             worst, worst_before, since = 0.0, worst, clock()
 
 
-async def _end_on_failure(store: sqlite.SqliteStore, application: Application, http: HttpServer) -> None:
+async def _end_on_failure(store: OpenStore, application: Application, http: HttpServer) -> None:
     await store.failure.wait()
     application.ready = False
     http.stop()

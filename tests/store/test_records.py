@@ -23,7 +23,7 @@ from fleetroll.core.model import (
     Organization,
 )
 from fleetroll.core.policy import Role
-from fleetroll.store.port import Identity, Place, Records, Replay, Store
+from fleetroll.store.port import Identity, Lease, Place, Records, Replay, Store
 from tests.support.stores import (
     NOW,
     authority,
@@ -579,3 +579,22 @@ async def test_the_life_of_devices_is_what_changed_their_status(store: Store, or
     found = await store.read.timeline.lives(org, [1, 3])
     assert [(one.subject_id, one.type) for one in found] == [(s, type) for type in types[1:] for s in (1, 3)]
     assert await store.read.timeline.lives(org, []) == []
+
+
+# --- leases ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_lease_is_taken_and_kept_over_its_present_beat_alone(store: Store) -> None:
+    async def beat(holder: str, known: int) -> bool:
+        return await store.write(lambda records: records.leases.beat("work", holder, known))
+
+    assert await store.read.leases.get("work") is None
+    assert await beat("one", 0)
+    assert not await beat("two", 0)
+    assert await store.read.leases.get("work") == Lease("one", 1)
+    assert await beat("one", 1)
+    assert not await beat("one", 1)
+    assert await beat("two", 2)
+    assert not await beat("one", 2)
+    assert await store.read.leases.get("work") == Lease("two", 3)
+    assert await store.read.leases.get("other") is None

@@ -1,20 +1,24 @@
-"""The whole server in this process, over a real SQLite store, driven by plain ASGI calls of some 20 microseconds."""
+"""The whole server in this process, over a real store, driven by plain ASGI calls of some 20 microseconds."""
 
 import asyncio
 import json
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from fleetroll.config import Config
 from fleetroll.data_directory import claim
 from fleetroll.main import Application, first_key, opened
 from fleetroll.service.operations import Services
 from fleetroll.wire.log import AccessLog
+from tests.support import postgres
 
+ENGINE = "FLEETROLL_TEST_ENGINE"  # sqlite, or postgres
+_DATABASES: dict[Path, str] = {}
 ADMIN_KEY = "test-admin-key-0123456789-abcdefghijklmnop"
 
 
@@ -121,14 +125,28 @@ def running(data: Path, **options: Any) -> Iterator[App]:
             runner.run(scope.__aexit__(None, None, None))
 
 
+async def _database(data: Path) -> str:
+    """The database that belongs to a data directory: what stands in for the file in it."""
+    if data not in _DATABASES:
+        _DATABASES[data] = await postgres.new_database()
+    return _DATABASES[data]
+
+
+def stored(app: App, data: Path) -> list[bytes]:
+    """All that an application keeps: its files, and the rows of its database where that is elsewhere."""
+    files = [file.read_bytes() for file in data.rglob("*") if file.is_file()]
+    return files if data not in _DATABASES else [*files, *app.runner.run(postgres.rows(_DATABASES[data]))]
+
+
 @asynccontextmanager
 async def _opened(config: Config) -> Any:
-    directory = claim(config.data)
+    if os.environ.get(ENGINE) == "postgres":
+        config = structs.replace(config, database=await _database(config.data))
+    directory = claim(config.data, has_database=config.postgres is None)
     try:
         async with opened(config, directory) as (services, _store):
-            if directory.fresh:
-                await first_key(config, services)
-                directory.finish()
+            await first_key(config, services)
+            directory.finish()
             yield Application(config, services, AccessLog(None, asyncio.get_running_loop())), services
     finally:
         directory.close()

@@ -88,6 +88,7 @@ class Tables(Struct):
     today: dict[str, tuple[int, int]] = field(default_factory=dict)
     usage: dict[int, dict[str, int]] = field(default_factory=dict)
     replays: dict[str, Replay] = field(default_factory=dict)
+    leases: dict[str, port.Lease] = field(default_factory=dict)
     given: dict[str, int] = field(default_factory=dict)
 
     def number(self, table: str) -> int:
@@ -731,6 +732,21 @@ class Replays:
         self._tables.replays = kept
 
 
+class Leases:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def get(self, name: str) -> port.Lease | None:
+        return self._tables.leases.get(name)
+
+    async def beat(self, name: str, holder: str, beat: int) -> bool:
+        known = self._tables.leases.get(name, port.Lease("", 0))
+        if known.beat != beat:
+            return False
+        self._tables.leases[name] = port.Lease(holder, beat + 1)
+        return True
+
+
 class Records:
     def __init__(self, tables: Tables) -> None:
         self.organizations = Organizations(tables)
@@ -751,6 +767,7 @@ class Records:
         self.presence = Presence(tables)
         self.usage = Usage(tables)
         self.replays = Replays(tables)
+        self.leases = Leases(tables)
 
 
 class MemoryStore:
@@ -762,6 +779,7 @@ class MemoryStore:
         self._listeners_to_news: list[Callable[[str | None], None]] = []
         self.read: port.Records = Records(tables)
         self.scan = self.bulk = self.read
+        self.hears = True
 
     async def write(
         self, work: Callable[[port.Records], Awaitable[T]], *, bulk: bool = False, news: str | None = None

@@ -36,7 +36,17 @@ def command(serve: Serve) -> click.Command:
         default="127.0.0.1:4222",
         help="HOST:PORT of the embedded broker, `off`, or the URL of a cluster.",
     )
-    @_option("--database", help="URL of the database; SQLite in the data directory if left out.")
+    @_option(
+        "--database",
+        help="postgresql://USER@HOST/NAME; SQLite in the data directory if left out. A password is best left to "
+        "FLEETROLL_DATABASE or to ~/.pgpass.",
+    )
+    @_option("--migrate", is_flag=True, help="Bring an older schema of PostgreSQL up to date.")
+    @_option(
+        "--allow-unsafe-database",
+        is_flag=True,
+        help="Take a PostgreSQL that may lose what it has acknowledged.",
+    )
     @_option(
         "--workers",
         type=int,
@@ -101,6 +111,8 @@ def command(serve: Serve) -> click.Command:
         disable: tuple[str, ...],
         log_level: str,
         log_requests: bool,
+        migrate: bool,
+        allow_unsafe_database: bool,
         admin_key: str | None,
         server_key: str | None,
     ) -> None:
@@ -127,6 +139,8 @@ def command(serve: Serve) -> click.Command:
                 trusted_proxies=tuple(network(text, "--trusted-proxy") for text in trusted_proxy),
                 log_level=log_level,
                 log_requests=log_requests,
+                migrate=migrate,
+                allow_unsafe_database=allow_unsafe_database,
             )
         except ConfigError as problem:
             click.echo(f"fleetroll: {problem}", err=True)

@@ -1,7 +1,8 @@
 """Who presents a secret: checked against the store, then remembered until a key or an organization changes.
 
 Remembering saves most of the cost of a small request. Nothing stale is ever used: every operation that may change a
-key or an organization empties the ring before it answers, so the next request with a revoked key is refused.
+key or an organization empties the ring before it answers, so the next request with a revoked key is refused. Other
+processes over the same store hear of it with the commit; one that cannot hear remembers nothing.
 """
 
 import hashlib
@@ -104,7 +105,7 @@ class Keyring:
         identity = await self._store.read.keys.identify(token.prefix)
         principal = self._genuine(token, identity)
         await _require_enabled(self._store.read, principal.org)
-        if generation == self._generation:
+        if generation == self._generation and self._store.hears:
             self._remember(name, principal)
         return principal
 

@@ -15,7 +15,6 @@ noun: Noun[MetadataField] = Noun(
 )
 
 _ALL = 1 << 30
-_MOST_REMEMBERED = 10_000
 
 _TYPES: dict[FieldKind, tuple[type, ...]] = {
     FieldKind.STRING: (str,),
@@ -42,9 +41,7 @@ async def definitions_of(call: Call) -> list[MetadataField]:
     remembered = call.services.definitions
     found = remembered.get(call.org)
     if found is None:
-        if len(remembered) >= _MOST_REMEMBERED:
-            remembered.clear()
-        found = remembered[call.org] = await call.records.metadata_fields.page(call.org, "", _ALL)
+        found = await remembered.learn(call.org, lambda: call.records.metadata_fields.page(call.org, "", _ALL))
     return found
 
 

@@ -15,11 +15,17 @@ from fleetroll.core.model import Instant, MetadataField, Organization, Principal
 from fleetroll.core.policy import Action
 from fleetroll.pki.port import Pki
 from fleetroll.service.keyring import CHANGES_IDENTITIES, Keyring
+from fleetroll.service.remembered import Remembered
 from fleetroll.store.port import Records, Store
 
 I_ = TypeVar("I_")
 O_ = TypeVar("O_")
 T = TypeVar("T")
+
+
+# What processes tell each other of an operation: what they remember may be wrong by now.
+_IDENTITIES, _DEFINITIONS = "identities", "definitions"
+_CHANGED = dict.fromkeys(CHANGES_IDENTITIES, _IDENTITIES) | {Action.FIELDS_WRITE: _DEFINITIONS}
 
 
 class Effect(enum.Enum):
@@ -87,7 +93,7 @@ class Services(Struct, frozen=True):
     server_key: bytes
     publisher: "Any"
     keyring: Keyring
-    definitions: dict[int, list[MetadataField]]
+    definitions: Remembered[int, list[MetadataField]]
     pki: Pki
 
     async def perform(
@@ -116,14 +122,16 @@ class Services(Struct, frozen=True):
             call = Call(principal, self.clock(), request, records, self)
             return await finish(records, await operation.run(call, value))
 
+        topic = _CHANGED.get(operation.action)
         try:
-            return await self.store.write(work, bulk=operation.effect is Effect.BULK)
+            return await self.store.write(work, bulk=operation.effect is Effect.BULK, news=topic)
         finally:
-            self._forget(operation.action, principal)
+            if topic is not None:
+                self.forget(topic)
 
-    def _forget(self, action: Action, principal: Principal) -> None:
-        """Drop what is remembered of records that an operation may have changed."""
-        if action in CHANGES_IDENTITIES:
+    def forget(self, topic: str | None) -> None:
+        """Drop what is remembered of records that somebody may have changed; None is all of it."""
+        if topic in {_IDENTITIES, None}:
             self.keyring.forget()
-        if action is Action.FIELDS_WRITE:
-            self.definitions.pop(principal.org.id, None)
+        if topic in {_DEFINITIONS, None}:
+            self.definitions.forget()

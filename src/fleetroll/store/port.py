@@ -387,6 +387,22 @@ class Replays(Protocol):
         """Forget the replays of all organizations that were stored before that time."""
 
 
+class Lease(Struct, frozen=True):
+    """Who holds a lease, "" for nobody, and how often it was taken or kept."""
+
+    holder: str
+    beat: int
+
+
+class Leases(Protocol):
+    """What one process at a time may do, of those over the same store. Leases belong to no organization."""
+
+    async def get(self, name: str) -> Lease | None: ...
+
+    async def beat(self, name: str, holder: str, beat: int) -> bool:
+        """Take or keep a lease; False if `beat` is not its present beat, which is 0 where it was never taken."""
+
+
 class Records(Protocol):
     """Every noun of the store, within one transaction or one way of reading."""
 
@@ -426,6 +442,8 @@ class Records(Protocol):
     def usage(self) -> Usage: ...
     @property
     def replays(self) -> Replays: ...
+    @property
+    def leases(self) -> Leases: ...
 
 
 class Store(Protocol):
@@ -461,8 +479,12 @@ class Store(Protocol):
     def on_news(self, listener: Callable[[str | None], None]) -> None:
         """Call `listener` with the topic of each transaction that was committed with news, by whichever process.
 
-        None says that anything may have been missed, and that more may be until the next None.
+        None says that anything may have been missed.
         """
+
+    @property
+    def hears(self) -> bool:
+        """Whether news of other processes reach this one now."""
 
     async def learn(self) -> None:
         """Take note of how the data is distributed, where that helps to answer; to be called now and then."""

@@ -4,16 +4,19 @@ Look-ups, pages and long walks each have sessions of their own, so that none of 
 `postgres_writer`'s, what processes tell each other `postgres_news`'s.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+import asyncpg
+
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.store import migrations, port, postgres_schema
 from fleetroll.store.migrations import Refused
-from fleetroll.store.postgres_connections import Pool, Purpose, Reading, close, connect
+from fleetroll.store.postgres_connections import Away, Pool, Purpose, Reading, Session, close, connect
 from fleetroll.store.postgres_news import News
 from fleetroll.store.postgres_schema import ADMINISTRATION
 from fleetroll.store.postgres_syntax import SYNTAX
@@ -33,11 +36,11 @@ _WRITE = Purpose("writer", 1, {"default_transaction_isolation": "read committed"
 
 
 async def open_store(url: str, *, migrate: bool, unsafe: bool = False) -> "PostgresStore":
-    """Open the registry in a database, made there if it is empty. Raises Refused, or Fault unavailable.
+    """Open the registry in a database, made there if it is empty. Raises Refused.
 
     An older schema is brought up to date only if `migrate`; `unsafe` takes a server that may lose what it acknowledged.
     """
-    session = await connect(url, ADMINISTRATION)
+    session = await _connected(url)
     try:
         found, newest = await postgres_schema.examine(session, unsafe=unsafe)
         if 0 < found < newest and not migrate:
@@ -56,9 +59,17 @@ async def open_store(url: str, *, migrate: bool, unsafe: bool = False) -> "Postg
     return store
 
 
+async def _connected(url: str) -> Session:
+    try:
+        return await connect(url, ADMINISTRATION)
+    except (Away, asyncpg.PostgresError, ValueError) as problem:
+        reason = str(problem).splitlines()[0]
+        raise Refused(f"The database cannot be opened: {reason.rstrip('.')}.") from None
+
+
 async def schema(url: str) -> tuple[int, list[migrations.Migration]]:
     """The number of a database's schema, and the steps that this release would take. Raises Refused."""
-    session = await connect(url, ADMINISTRATION)
+    session = await _connected(url)
     try:
         found, _ = await postgres_schema.examine(session, unsafe=True)
         return found, migrations.load("postgres")[found:]
@@ -77,7 +88,12 @@ class PostgresStore:
         self.scan: port.Records = Records(Reading(scan), SYNTAX)
         self.bulk: port.Records = Records(Reading(bulk), SYNTAX)
         self._news = News(url)
+        self.failure = asyncio.Event()  # a database that is away comes back
         self._writer = Writer(write, self._news.committed)
+
+    @property
+    def hears(self) -> bool:
+        return self._news.hears
 
     async def start(self) -> None:
         await self._news.start()
@@ -93,11 +109,19 @@ class PostgresStore:
     def on_news(self, listener: Callable[[str | None], None]) -> None:
         self._news.on_news(listener)
 
-    async def claim(self, mark: str) -> bool:
-        """Leave the mark of a server key in a new database; False if the mark of another one is there."""
+    async def mark(self) -> str | None:
+        """The mark of the server key that the database was made with; None where it is new."""
         session = await connect(self._url, ADMINISTRATION)
         try:
-            return await postgres_schema.claim(session, mark)
+            return await postgres_schema.mark(session)
+        finally:
+            await close(session)
+
+    async def leave_mark(self, mark: str) -> bool:
+        """Mark a new database; False if the mark of another server key is there."""
+        session = await connect(self._url, ADMINISTRATION)
+        try:
+            return await postgres_schema.leave_mark(session, mark)
         finally:
             await close(session)
 

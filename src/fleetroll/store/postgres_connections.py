@@ -29,6 +29,10 @@ LOCK_SPACE = 0x466C7472  # of the locks that organizations have
 _READS_ONLY = "a reading connection does not write"
 
 
+class Away(Exception):
+    """The database could not be asked, or what became of a statement is not known."""
+
+
 class Purpose(Struct, frozen=True):
     """What sessions are for: how many there are at most, their settings, and how long a statement may take."""
 
@@ -51,18 +55,34 @@ class Session:
         return bool(self.connection.is_closed())
 
     async def fetch(self, statement: str, values: Values) -> list[Row]:
-        prepared, names = self._prepared.get(statement) or await self._prepare(statement)
-        rows: list[Any] = await prepared.fetch(*[values[name] for name in names], timeout=self._seconds)
+        try:
+            prepared, names = self._prepared.get(statement) or await self._prepare(statement)
+            rows: list[Any] = await prepared.fetch(*[values[name] for name in names], timeout=self._seconds)
+        except Exception as problem:
+            raise _told_apart(problem) from problem
         return rows
 
     async def many(self, statement: str, values: Sequence[Values]) -> None:
         """Run a statement for each of the values, all of them in one round trip."""
-        prepared, names = self._prepared.get(statement) or await self._prepare(statement)
-        await prepared.executemany([[each[name] for name in names] for each in values], timeout=self._seconds)
+        try:
+            prepared, names = self._prepared.get(statement) or await self._prepare(statement)
+            await prepared.executemany([[each[name] for name in names] for each in values], timeout=self._seconds)
+        except Exception as problem:
+            raise _told_apart(problem) from problem
 
     async def command(self, text: str) -> str:
         """Run a statement without values; answers what the server calls what it did."""
-        return str(await self.connection.execute(text, timeout=self._seconds))
+        try:
+            return str(await self.connection.execute(text, timeout=self._seconds))
+        except Exception as problem:
+            raise _told_apart(problem) from problem
+
+    async def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Insert many whole rows at once."""
+        try:
+            await self.connection.copy_records_to_table(table, records=rows, columns=columns)
+        except Exception as problem:
+            raise _told_apart(problem) from problem
 
     async def _prepare(self, statement: str) -> tuple[PreparedStatement, tuple[str, ...]]:
         text, names = numbered(statement)
@@ -73,14 +93,12 @@ class Session:
 
 
 async def connect(url: str, purpose: Purpose) -> Session:
-    """Raises Fault unavailable `database_unavailable`."""
+    """Raises Away, or whatever else is wrong."""
     settings = {"application_name": f"fleetroll {purpose.name}", "search_path": "public", **purpose.settings}
     try:
-        connection = await asyncpg.connect(
-            url, timeout=_CONNECT_SECONDS, statement_cache_size=0, server_settings=settings
-        )
-    except Exception as problem:  # noqa: BLE001  # told apart by `fault`
-        raise fault(problem) from None
+        connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS, server_settings=settings)
+    except Exception as problem:
+        raise _told_apart(problem) from problem
     return Session(connection, purpose.seconds)
 
 
@@ -96,13 +114,19 @@ class Pool:
         self._closed = False
 
     async def fetch(self, statement: str, values: Values) -> list[Row]:
-        session = self._free.pop() if self._free and not self._free[-1].is_lost else await self.take()
+        session = self._free.pop() if self._free and not self._free[-1].is_lost else await self._taken()
         try:
             return await session.fetch(statement, values)
         except Exception as problem:  # noqa: BLE001  # told apart by `fault`
             raise fault(problem) from None
         finally:
             self.give(session)
+
+    async def _taken(self) -> Session:
+        try:
+            return await self.take()
+        except Exception as problem:  # noqa: BLE001  # told apart by `fault`
+            raise fault(problem) from None
 
     async def take(self) -> Session:
         """A session that is not lost, for the caller alone until it is given back."""
@@ -232,15 +256,18 @@ def fault(problem: Exception) -> Exception:
         return too_costly()
     if isinstance(problem, asyncpg.DiskFullError):
         return Fault(Kind.UNAVAILABLE, "storage_full", "The server's disk is full; nothing was stored.", retry_after=30)
-    if is_away(problem):
-        logger.warning("the database is away: %s: %s", type(problem).__name__, problem)
+    if isinstance(problem, Away):
+        logger.warning("the database is away: %s", problem)
         return unavailable()
     return problem
 
 
-def is_away(problem: BaseException) -> bool:
+def _told_apart(problem: Exception) -> Exception:
     # asyncpg says of a connection that is gone what it says of a misuse; here it is never a misuse.
-    return isinstance(problem, _AWAY) or type(problem) is asyncpg.InterfaceError
+    is_away = isinstance(problem, _AWAY) or type(problem) is asyncpg.InterfaceError
+    if is_away and not isinstance(problem, asyncpg.QueryCanceledError):
+        return Away(f"{type(problem).__name__}: {problem}")
+    return problem
 
 
 def unavailable() -> Fault:

@@ -36,6 +36,7 @@ class News:
         self._task: asyncio.Task[None] | None = None
         self._session: Session | None = None
         self._backend = 0
+        self.hears = False
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         self._commit_listeners.append(listener)
@@ -51,6 +52,7 @@ class News:
     async def start(self) -> None:
         """Return when news are heard. Raises Fault unavailable."""
         self._session = await self._listen()
+        self.hears = True
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
@@ -74,10 +76,11 @@ class News:
                 except Exception as problem:  # noqa: BLE001  # whatever it is, news may be missed from now on
                     logger.warning("the connection for news is lost: %s", problem)
                     self._session.connection.terminate()
-            self._session = None
+            self._session, self.hears = None, False
             self._tell(None)
             with contextlib.suppress(Exception):
                 self._session = await self._listen()
+                self.hears = True
                 self._tell(None)  # also what was told in between
                 self._tell_commit()
                 continue

@@ -90,8 +90,14 @@ async def has_search_index(session: Session) -> bool:
     return bool(await session.fetch(SQL["postgres_index"], {"name": _SEARCH_INDEX}))
 
 
-async def claim(session: Session, mark: str) -> bool:
-    """Leave the mark of a server key in a new database; False if the mark of another one is there."""
+async def mark(session: Session) -> str | None:
+    """The mark of the server key that the database was made with; None where it is new."""
+    rows = await session.fetch("SELECT server_key FROM fleetroll", {})
+    return None if rows[0][0] is None else str(rows[0][0])
+
+
+async def leave_mark(session: Session, mark: str) -> bool:
+    """Mark a new database; False if the mark of another server key is there."""
     values = {"mark": mark}
     await session.fetch("UPDATE fleetroll SET server_key = :mark WHERE server_key IS NULL", values)
     return bool(await session.fetch("SELECT version FROM fleetroll WHERE server_key = :mark", values))

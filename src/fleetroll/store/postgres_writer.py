@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from fleetroll.store import port
 from fleetroll.store.connection import Indexed, Row, Values
-from fleetroll.store.postgres_connections import LOCK_SPACE, Pool, Session, fault, is_away, unavailable
+from fleetroll.store.postgres_connections import LOCK_SPACE, Away, Pool, Session, fault, unavailable
 from fleetroll.store.postgres_syntax import SYNTAX
 from fleetroll.store.records import Records
 from fleetroll.store.statements import SQL
@@ -88,6 +88,7 @@ class Writing:
         self._later: dict[str, list[tuple[str, list[Values]]]] = {}
         self.locked: set[int] = set()
         self.has_written = False
+        self._holds_rows = False
 
     async def one(self, statement: str, values: Values) -> Row | None:
         rows = await self.all(statement, values)
@@ -98,7 +99,7 @@ class Writing:
         if self._later and not self._later.keys().isdisjoint(_tables(statement)):
             await self.flush()
         if not statement.startswith("SELECT"):
-            self.has_written = True
+            self.has_written = self._holds_rows = True
         return await self._session.fetch(statement, values)
 
     async def many(self, statement: str, values: Sequence[Values]) -> None:
@@ -133,7 +134,7 @@ class Writing:
         if load.table in self._later:
             await self.flush()
         self.has_written = True
-        await self._session.connection.copy_records_to_table(load.table, records=whole, columns=load.columns)
+        await self._session.copy(load.table, load.columns, whole)
 
     async def settled(self) -> int:
         raise AssertionError("a transaction publishes nothing")
@@ -148,6 +149,7 @@ class Writing:
     async def flush(self) -> None:
         """Send what was kept."""
         later, self._later = self._later, {}
+        self._holds_rows = True
         for waiting in later.values():
             for statement, values in waiting:
                 await self._session.many(statement, values)
@@ -163,7 +165,7 @@ class Writing:
         if org in self.locked:
             return
         values = {"space": LOCK_SPACE, "org": org & _LARGEST_LOCK}
-        if not self.locked:
+        if not self.locked and not self._holds_rows:
             await self._session.fetch(SQL["postgres_lock"], values)
         elif not (await self._session.fetch(SQL["postgres_try_lock"], values))[0][0]:
             raise _Elsewhere(org)
@@ -242,7 +244,7 @@ class Writer:
         try:
             session = await self._pool.take()
         except Exception as problem:  # noqa: BLE001  # whatever it is, all that wait for it are told
-            self._refuse([*self._queue], problem)
+            self._refuse([*self._queue], fault(problem))
             self._queue.clear()
             return
         try:
@@ -292,7 +294,7 @@ class Writer:
         except _Elsewhere as elsewhere:
             self._bounce(writing, jobs, elsewhere.org)
         except Exception as problem:
-            if is_away(problem):
+            if isinstance(problem, Away):
                 raise
             if _is_passing(problem) and job.attempts < _MOST_ATTEMPTS:
                 job.attempts += 1
@@ -333,7 +335,7 @@ class Writer:
             job.orgs = {*job.orgs, *writing.locked, elsewhere.org}
             raise _Undone(carefully=True) from None
         except Exception as problem:
-            if is_away(problem):
+            if isinstance(problem, Away):
                 raise
             if _is_passing(problem) and job.attempts < _MOST_ATTEMPTS:
                 job.attempts += 1
@@ -347,7 +349,7 @@ class Writer:
         try:
             await writing.flush()
         except asyncpg.PostgresError as problem:
-            if is_away(problem) or len(jobs) == 1:
+            if len(jobs) == 1:
                 raise
             raise _Undone(carefully=not _is_passing(problem)) from None
         # From here on nothing is tried again: a commit whose answer is lost may have happened.

@@ -8,6 +8,7 @@ from fleetroll.store.certificates import Certificates
 from fleetroll.store.connection import Connection
 from fleetroll.store.devices import Devices
 from fleetroll.store.keys import Keys
+from fleetroll.store.leases import Leases
 from fleetroll.store.named import Named
 from fleetroll.store.organizations import Organizations, Usage
 from fleetroll.store.presence import Presence
@@ -39,3 +40,4 @@ class Records:
         self.telemetry = Telemetry(connection)
         self.presence = Presence(connection)
         self.replays = Replays(connection)
+        self.leases = Leases(connection)

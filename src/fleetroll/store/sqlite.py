@@ -115,6 +115,10 @@ class SqliteStore:
         """Set once the store can no longer promise anything; the process should end."""
         return self._failure
 
+    @property
+    def hears(self) -> bool:
+        return True  # there is no other process
+
     async def write(
         self, work: Callable[[port.Records], Awaitable[T]], *, bulk: bool = False, news: str | None = None
     ) -> T:

@@ -32,7 +32,7 @@ class EstListener:
         self._tls = Tls()
         self._known = 0
         self._committed = asyncio.Event()
-        self.http = HttpServer(app, *config.est, tls=self._tls.context)
+        self.http = HttpServer(app, *config.est, tls=self._tls.context, reuse_port=config.workers > 1)
 
     @contextlib.asynccontextmanager
     async def serving(self, draining: asyncio.Event) -> AsyncIterator[None]:

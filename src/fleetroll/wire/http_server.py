@@ -40,6 +40,7 @@ class HttpServer:
         port: int = 0,
         *,
         sockets: Sequence[socket.socket] = (),
+        reuse_port: bool = False,
         tls: ssl.SSLContext | None = None,
         deadlines: Deadlines | None = None,
         max_connections: int = limits.MAX_CONNECTIONS,
@@ -51,6 +52,7 @@ class HttpServer:
         self._app_state: dict[str, Any] = {"draining": self.watch.draining}
         self.host, self._port, self._sockets = host, port, tuple(sockets)
         self._tls: dict[str, Any] = {"ssl": tls, "ssl_handshake_timeout": limits.HEADER_DEADLINE} if tls else {}
+        self._reuse_port = reuse_port
         self._on_ready = on_ready
         self._listeners: list[asyncio.Server] = []
         self._stopping = asyncio.Event()
@@ -86,7 +88,8 @@ class HttpServer:
                 await loop.create_server(connect, sock=sock, backlog=2048, **self._tls) for sock in self._sockets
             ]
         else:
-            self._listeners = [await loop.create_server(connect, self.host, self._port, backlog=2048, **self._tls)]
+            options = {"backlog": 2048, "reuse_port": self._reuse_port, **self._tls}
+            self._listeners = [await loop.create_server(connect, self.host, self._port, **options)]
         names = [listener.getsockname() for server in self._listeners for listener in server.sockets]
         self.addresses = tuple((str(name[0]), int(name[1])) for name in names)
         self._sweeper = loop.create_task(self._sweep())

@@ -15,7 +15,7 @@ from fleetroll.core.faults import Fault, Kind
 from fleetroll.dialects.native.routes import DIALECT
 from fleetroll.main import Application
 from fleetroll.wire.log import AccessLog
-from tests.support.app import ADMIN_KEY, App, Response, running
+from tests.support.app import ADMIN_KEY, App, Response, running, stored
 from tests.support.process import Process, serving
 from tests.support.proxy import cutting
 
@@ -193,7 +193,7 @@ def test_a_replayed_secret_is_the_same_and_stands_nowhere_on_disk(tmp_path: Path
         made, again = (post(app, "/v1/keys", KEY).json()["key"] for _ in "ab")
         assert again == made
         assert app.request("GET", "/v1/me", key=made).status == 200
-        on_disk = [file.read_bytes() for file in (tmp_path / "data").rglob("*") if file.is_file()]
+        on_disk = stored(app, tmp_path / "data")
     assert any(b"once" in content for content in on_disk)
     assert not any(made[-20:].encode() in content for content in on_disk)
 

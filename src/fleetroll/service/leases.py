@@ -1,0 +1,73 @@
+"""Work that one process must own, among all that serve one store: held by a lease that others take over when it lapses.
+
+No two clocks are compared. Who holds the lease counts its beat up, about once a second; who waits for it takes it when
+the beat has stood still for longer, by its own clock, than a holder may go on without a beat. A process that was
+stopped and wakes up may go on for a moment after its lease was taken, so owned work is safe to be done twice.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from fleetroll.store.port import Lease, Store
+
+logger = logging.getLogger("fleetroll.leases")
+
+_BEAT_SECONDS = 1.0
+_GRACE_SECONDS = 2.5  # without a beat, the holder stops
+_PATIENCE_SECONDS = 4.0  # without a beat, another one takes over
+NOBODY = ""
+
+
+async def hold(store: Store, name: str, holder: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do `work` for as long as this process holds the lease. Ends only when it is cancelled, and then gives it back."""
+    while True:
+        lease = await _obtain(store, name, holder)
+        logger.info("%s holds the lease of %s", holder, name)
+        task = asyncio.ensure_future(work())
+        beat = lease.beat
+        try:
+            beat = await _keep(store, name, holder, lease.beat, task)
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            with contextlib.suppress(Exception):  # else it lapses
+                await asyncio.shield(_beat(store, name, NOBODY, beat))
+        logger.warning("%s has lost the lease of %s", holder, name)
+
+
+async def _obtain(store: Store, name: str, holder: str) -> Lease:
+    """Wait until nobody holds the lease any more."""
+    seen, since = Lease(NOBODY, 0), time.monotonic()
+    while True:
+        with contextlib.suppress(Exception):  # a store that is away comes back
+            found = await store.read.leases.get(name) or Lease(NOBODY, 0)
+            if found != seen:
+                seen, since = found, time.monotonic()
+            is_free = seen.holder in {NOBODY, holder} or time.monotonic() - since > _PATIENCE_SECONDS
+            if is_free and await _beat(store, name, holder, seen.beat):
+                return Lease(holder, seen.beat + 1)
+        await asyncio.sleep(_BEAT_SECONDS)
+
+
+async def _keep(store: Store, name: str, holder: str, beat: int, task: "asyncio.Future[None]") -> int:
+    """Count up until the work ends or the lease is lost; answers the last beat."""
+    last = time.monotonic()
+    while time.monotonic() - last < _GRACE_SECONDS:
+        await asyncio.wait([task], timeout=_BEAT_SECONDS)
+        if task.done():
+            logger.error("the work of %s ended", name, exc_info=task.exception())
+            return beat
+        began = time.monotonic()
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_BEAT_SECONDS):
+                if not await _beat(store, name, holder, beat):
+                    return beat
+                beat, last = beat + 1, began
+    return beat
+
+
+async def _beat(store: Store, name: str, holder: str, beat: int) -> bool:
+    return await store.write(lambda records: records.leases.beat(name, holder, beat))

@@ -1,0 +1,128 @@
+"""Several processes that do the same: started together, started again when one dies, ended together.
+
+Knows processes and signals, and nothing of what they do.
+"""
+
+import contextlib
+import ctypes
+import logging
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+
+logger = logging.getLogger("fleetroll.supervisor")
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_STEADY_SECONDS = 10.0  # who lived so long has not failed to start
+_LOOK_SECONDS = 0.05
+_FAILED = 70
+_PARENT_DEATH_SIGNAL = 1  # Linux's name for it is PR_SET_PDEATHSIG
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Supervisor:
+    """`work` is run in each process with a function to call once it is ready, and answers the exit code."""
+
+    def __init__(self, count: int, work: Callable[[Callable[[], None]], int]) -> None:
+        self._count = count
+        self._work = work
+        self._started: dict[int, float] = {}
+        self._stopping = False
+        self._code = 0
+
+    def run(self, ready: Callable[[], None]) -> int:
+        """Run until told to stop; `ready` is called once all are. Answers 0, or why they could not start."""
+        before = {number: signal.signal(number, self._stop) for number in _SIGNALS}
+        try:
+            if self._start_all():
+                ready()
+            self._keep()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        return self._code
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopping = True
+        self._tell()
+
+    def _tell(self) -> None:
+        for pid in self._started:
+            os.kill(pid, signal.SIGTERM)
+
+    def _start_all(self) -> bool:
+        """Start them all and wait until they are ready; False, and all told to stop, if one ends instead."""
+        readers = [self._start() for _ in range(self._count)]
+        try:
+            for reader in readers:
+                while not select.select([reader], [], [], _LOOK_SECONDS)[0]:
+                    pass
+                if not os.read(reader, 1):
+                    self._stopping = True
+                    self._tell()
+                    return False
+        finally:
+            for reader in readers:
+                os.close(reader)
+        return not self._stopping
+
+    def _start(self) -> int:
+        """Start one process; answers what can be read when it is ready, or ends when the process does."""
+        reader, writer = os.pipe()
+        sys.stdout.flush()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reader)
+            self._become(writer)
+        os.close(writer)
+        self._started[pid] = time.monotonic()
+        if self._stopping:
+            os.kill(pid, signal.SIGTERM)
+        return reader
+
+    def _become(self, writer: int) -> None:
+        os.setpgid(0, 0)  # what is typed at the terminal is for the supervisor
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+
+        def ready() -> None:
+            with contextlib.suppress(BrokenPipeError):  # nobody waits for those that are started again
+                os.write(writer, b"!")
+            os.close(writer)
+
+        code = _FAILED
+        try:
+            code = self._work(ready)
+        except BaseException:
+            logger.exception("a worker failed")
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+
+    def _keep(self) -> None:
+        """Start anew what dies, until all have been told to stop and have ended."""
+        pause = _FIRST_PAUSE
+        while self._started:
+            pid, status = os.waitpid(-1, 0)
+            since = self._started.pop(pid, None)
+            if since is None:
+                continue
+            code = os.waitstatus_to_exitcode(status)
+            if self._stopping:
+                self._code = self._code or max(code, 0)
+                continue
+            pause = _FIRST_PAUSE if time.monotonic() - since > _STEADY_SECONDS else min(pause * 2, _LONGEST_PAUSE)
+            logger.error("worker %d ended with %d; another one starts in %.1f s", pid, code, pause)
+            self._pause(pause)
+            if not self._stopping:
+                os.close(self._start())
+
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self._stopping:
+            time.sleep(_LOOK_SECONDS)
