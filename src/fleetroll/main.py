@@ -46,7 +46,7 @@ from fleetroll.wire.dialect import Dialect
 from fleetroll.wire.est_listener import EstListener
 from fleetroll.wire.http_server import HttpServer
 from fleetroll.wire.metrics import Metrics
-from fleetroll.wire.rate_limits import Rate
+from fleetroll.wire.rate_limits import Rate, SharedTimes
 from fleetroll.wire.serve import Kernel, Settings
 
 logger = logging.getLogger("fleetroll")
@@ -143,7 +143,7 @@ def _serve_with_workers(config: Config) -> int:
         family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
         with socket.create_server((config.host, config.port), family=family, backlog=_BACKLOG) as listener:
             host, port = listener.getsockname()[:2]
-            work = partial(_work, structs.replace(config, migrate=False), directory, listener)
+            work = partial(_work, structs.replace(config, migrate=False), directory, listener, SharedTimes())
             supervisor = Supervisor(config.workers, work)
             return supervisor.run(lambda: _announce((host, port), None if config.admin_key else token))
     finally:
@@ -155,10 +155,16 @@ async def _prepare(config: Config, directory: DataDirectory) -> str | None:
         return await first_key(config, services)
 
 
-def _work(config: Config, directory: DataDirectory, listener: socket.socket, ready: Callable[[], None]) -> int:
+def _work(
+    config: Config,
+    directory: DataDirectory,
+    listener: socket.socket,
+    times: SharedTimes,
+    ready: Callable[[], None],
+) -> int:
     async def run() -> int:
         async with opened(config, directory) as (services, store):
-            return await _listen(config, services, store, lambda _: ready(), listener)
+            return await _listen(config, services, store, lambda _: ready(), listener, times)
 
     def work() -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -207,11 +213,17 @@ async def _open_postgres(config: Config, url: str, directory: DataDirectory) -> 
 class Application:
     """The whole server but for its socket: what tests drive in process and `serve` puts behind a port."""
 
-    def __init__(self, config: Config, services: Services, access: log.AccessLog) -> None:
+    def __init__(
+        self, config: Config, services: Services, access: log.AccessLog, times: SharedTimes | None = None
+    ) -> None:
         self.metrics = Metrics()
         self.ready = True
         settings = Settings(
-            _rate(config.key_rate), _rate(config.organization_rate), config.cors_origins, config.trusted_proxies
+            _rate(config.key_rate),
+            _rate(config.organization_rate),
+            config.cors_origins,
+            config.trusted_proxies,
+            times,
         )
         spoken = (_spoken(dialect, config) for dialect in DIALECTS)
         enabled = tuple(dialect for dialect in spoken if dialect.name not in config.disabled_dialects)
@@ -238,9 +250,10 @@ async def _listen(
     store: OpenStore,
     ready: Callable[[HttpServer], None],
     listener: socket.socket | None = None,
+    times: SharedTimes | None = None,
 ) -> int:
     access = log.AccessLog(sys.stderr if config.log_requests else None, asyncio.get_running_loop())
-    application = Application(config, services, access)
+    application = Application(config, services, access, times)
 
     sockets = () if listener is None else (listener,)
     http = HttpServer(application.asgi, config.host, config.port, sockets=sockets, on_ready=ready)

@@ -47,6 +47,7 @@ def start(data: Path, *options: str, log: Path | None = None, **environment: str
         if match := _URL.search(line):
             rest = "" if "Docs" in line else popen.stdout.readline()
             return Process(popen, f"http://127.0.0.1:{match[1]}", announced + rest)
+    popen.stdout.close()
     raise AssertionError(f"the server ended with {popen.wait()}: {Path(errors.name).read_text()}")
 
 

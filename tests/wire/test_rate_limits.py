@@ -1,13 +1,18 @@
 """Rates per key and per organization, and a Retry-After that is true to the second."""
 
+import os
+import random
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetroll.core.faults import Fault
-from fleetroll.wire.rate_limits import Limiter, Rate, admit
+from fleetroll.wire.rate_limits import Limiter, Rate, SharedTimes, admit
 from tests.support.app import App, running
 
 
@@ -21,7 +26,7 @@ class Clock:
         return self.now
 
 
-def refused(*budgets: tuple[Limiter, int]) -> float | None:
+def refused(*budgets: tuple[Limiter, int | str]) -> float | None:
     """The seconds of Retry-After, or None if the request passed."""
     try:
         admit(*budgets)
@@ -100,6 +105,53 @@ def test_principals_who_left_are_forgotten_and_those_who_wait_are_not() -> None:
         clock.now += 0.0001
     assert {refused((limiter, principal)) for principal in range(35_100, 45_000)} == {1}
     assert refused((limiter, 1)) is None
+
+
+def test_shared_and_own_memory_say_the_same() -> None:
+    clock = Clock()
+    steady = random.Random(os.environ["FLEETROLL_SEED"])
+    alone = Limiter(Rate(3, 5), clock, "key")
+    shared = Limiter(Rate(3, 5), clock, "key", SharedTimes())
+    for _ in range(5_000):
+        principal = steady.choice((1, 2, "device:7", "key:1"))
+        assert refused((alone, principal)) == refused((shared, principal))
+        clock.now += steady.random() / 4
+
+
+def test_a_full_table_forgets_whoever_is_whole_first_and_nobody_else() -> None:
+    clock = Clock()
+    limiter = Limiter(Rate(0.001, 1), clock, "key", SharedTimes())
+    late = [principal for principal in range(200_000) if refused((limiter, principal)) is None][-100:]
+    assert all(refused((limiter, principal)) for principal in late)
+
+
+def test_processes_that_share_a_budget_share_a_limit() -> None:
+    """Five processes ask as fast as they can; a sixth dies in the middle of it, holding the lock."""
+    limiter = Limiter(Rate(0.001, 1_000), time.monotonic, "key", SharedTimes())
+
+    def ask() -> int:
+        return sum(refused((limiter, "key:1")) is None for _ in range(400))
+
+    def die() -> int:
+        limiter.times.__enter__()
+        os._exit(9)
+
+    processes = [fork(die), *(fork(ask) for _ in range(5))]
+    passed = [int(read.read() or b"0") for _, read in processes]
+    for pid, read in processes:
+        os.waitpid(pid, 0)
+        read.close()
+    assert sum(passed) == 1_000
+
+
+def fork(work: Callable[[], int]) -> tuple[int, BinaryIO]:
+    """Run `work` in a process of its own, which writes its answer."""
+    reader, writer = os.pipe()
+    if (pid := os.fork()) == 0:
+        os.write(writer, b"%d" % work())
+        os._exit(0)
+    os.close(writer)
+    return pid, os.fdopen(reader, "rb")
 
 
 SLOW = 0.001  # one request at once, and the next after a quarter of an hour

@@ -1,10 +1,18 @@
 """Rate limits: a steady rate with a burst, per key and per organization, and a Retry-After that is true.
 
-The generic cell rate algorithm keeps one number per principal: the time at which its burst is whole again.
+The generic cell rate algorithm keeps one number per principal: the time at which its burst is whole again. Several
+processes of one server keep these numbers in memory that they share, so that a limit is the same for all of them.
 """
 
+import fcntl
+import functools
+import hashlib
 import math
+import mmap
+import os
+import struct
 from collections.abc import Callable
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -21,23 +29,107 @@ class Rate(Struct, frozen=True):
     burst: int
 
 
+class Times(Protocol):
+    """When the burst of each principal is whole again. Entered, nobody else changes it."""
+
+    def get(self, whose: str, principal: str | int) -> float | None: ...
+
+    def put(self, whose: str, principal: str | int, at: float, now: float) -> None: ...
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class OwnTimes:
+    """Kept by one process for itself."""
+
+    def __init__(self) -> None:
+        self._times: dict[tuple[str, str | int], float] = {}
+        self._room = _SWEEP_ABOVE
+
+    def get(self, whose: str, principal: str | int) -> float | None:
+        return self._times.get((whose, principal))
+
+    def put(self, whose: str, principal: str | int, at: float, now: float) -> None:
+        self._times[whose, principal] = at
+        if len(self._times) > self._room:
+            self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        self._times = {principal: at for principal, at in self._times.items() if at > now}
+        # Where most are still counting, the next sweep waits until it is worth its while.
+        self._room = max(_SWEEP_ABOVE, 2 * len(self._times))
+
+    def __enter__(self) -> object:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class SharedTimes:
+    """Kept in memory that a process shares with those that it forks.
+
+    A table of fixed size, looked through from the place that a principal's digest names. Where all places near it are
+    taken, whose burst is whole first is forgotten. The lock is the kernel's, which a process gives up as it dies.
+    """
+
+    def __init__(self) -> None:
+        self._file = os.memfd_create("fleetroll-rate-limits")
+        os.ftruncate(self._file, _PLACES * _PLACE.size)
+        self._memory = mmap.mmap(self._file, _PLACES * _PLACE.size)
+
+    def get(self, whose: str, principal: str | int) -> float | None:
+        digest, places = _places(whose, principal)
+        for place in places:
+            known, at = _PLACE.unpack_from(self._memory, place)
+            if known == digest:
+                return float(at)
+        return None
+
+    def put(self, whose: str, principal: str | int, at: float, now: float) -> None:
+        digest, places = _places(whose, principal)
+        taken = [(_PLACE.unpack_from(self._memory, place), place) for place in places]
+        own = [place for (known, _), place in taken if known == digest]
+        _, first = min((whole_at, place) for (_, whole_at), place in taken)
+        _PLACE.pack_into(self._memory, own[0] if own else first, digest, at)
+
+    def __enter__(self) -> object:
+        fcntl.lockf(self._file, fcntl.LOCK_EX)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+
+_PLACE = struct.Struct("=Qd")
+_PLACES, _LOOKED_AT = 1 << 16, 8
+
+
+@functools.lru_cache(maxsize=_SWEEP_ABOVE)
+def _places(whose: str, principal: str | int) -> tuple[int, list[int]]:
+    """What stands for a principal, and where it may be found."""
+    digest = int.from_bytes(hashlib.blake2b(f"{whose} {principal}".encode(), digest_size=8).digest(), "big") | 1
+    return digest, [(digest + step) % _PLACES * _PLACE.size for step in range(_LOOKED_AT)]
+
+
 class Limiter:
     """One rate, held by each principal for itself. `clock` counts seconds and never goes back."""
 
-    def __init__(self, rate: Rate, clock: Callable[[], float], whose: str) -> None:
+    def __init__(self, rate: Rate, clock: Callable[[], float], whose: str, times: Times | None = None) -> None:
         self._interval = 1.0 / rate.per_second if rate.per_second else 0.0
         self._tolerance = self._interval * max(1, rate.burst)
         self._clock = clock
         self.whose = whose
-        self._whole_at: dict[str | int, float] = {}
-        self._room = _SWEEP_ABOVE
+        self.times: Times = times or OwnTimes()
 
     def wait(self, principal: str | int) -> float:
         """Seconds until a request of this principal may pass; 0 or less is now."""
         if not self._interval:
             return 0.0
         now = self._clock()
-        wait = max(now, self._whole_at.get(principal, now)) + self._interval - now - self._tolerance
+        wait = max(now, self.times.get(self.whose, principal) or now) + self._interval - now - self._tolerance
         return wait if wait > _ROUNDING else 0.0
 
     def count(self, principal: str | int) -> None:
@@ -45,23 +137,21 @@ class Limiter:
         if not self._interval:
             return
         now = self._clock()
-        self._whole_at[principal] = max(now, self._whole_at.get(principal, now)) + self._interval
-        if len(self._whole_at) > self._room:
-            self._forget(now)
-
-    def _forget(self, now: float) -> None:
-        self._whole_at = {principal: at for principal, at in self._whole_at.items() if at > now}
-        # Where most are still counting, the next sweep waits until it is worth its while.
-        self._room = max(_SWEEP_ABOVE, 2 * len(self._whole_at))
+        whole_at = max(now, self.times.get(self.whose, principal) or now) + self._interval
+        self.times.put(self.whose, principal, whole_at, now)
 
 
 def admit(*budgets: tuple[Limiter, str | int]) -> None:
-    """Count one request on all budgets. Raises Fault rate_limited, and then it has cost nothing on any of them."""
-    for limiter, principal in budgets:
-        if limiter.wait(principal):
-            raise _refusal(budgets)
-    for limiter, principal in budgets:
-        limiter.count(principal)
+    """Count one request on all budgets, which are kept together.
+
+    Raises Fault rate_limited, and then it has cost nothing on any of them.
+    """
+    with budgets[0][0].times:
+        for limiter, principal in budgets:
+            if limiter.wait(principal):
+                raise _refusal(budgets)
+        for limiter, principal in budgets:
+            limiter.count(principal)
 
 
 def _refusal(budgets: tuple[tuple[Limiter, str | int], ...]) -> Fault:

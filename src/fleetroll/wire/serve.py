@@ -36,7 +36,7 @@ from fleetroll.wire.dialect import Dialect, Route, Stream
 from fleetroll.wire.idempotency import Idempotency, Once, is_kept
 from fleetroll.wire.log import Access, AccessLog
 from fleetroll.wire.metrics import Metrics
-from fleetroll.wire.rate_limits import Limiter, Rate, admit
+from fleetroll.wire.rate_limits import Limiter, OwnTimes, Rate, Times, admit
 from fleetroll.wire.request import NO_QUERY, Query, Request, parse_query
 from fleetroll.wire.router import Router
 
@@ -60,6 +60,7 @@ class Settings(Struct, frozen=True):
     organization_rate: Rate = Rate(0, 0)
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[peers.Network, ...] = ()
+    times: Times | None = None  # of the limits, where several processes share them
 
 
 class _Row:
@@ -125,8 +126,9 @@ class Kernel:
         )
         self._cursors = Cursors(tokens.derive(services.server_key, "cursors"), services.clock)
         self._idempotency = Idempotency(services.server_key)
-        self._key_limiter = Limiter(settings.key_rate, time.monotonic, "key")
-        self._organization_limiter = Limiter(settings.organization_rate, time.monotonic, "organization")
+        times = settings.times or OwnTimes()
+        self._key_limiter = Limiter(settings.key_rate, time.monotonic, "key", times)
+        self._organization_limiter = Limiter(settings.organization_rate, time.monotonic, "organization", times)
         self._peers = peers.Peers(settings.trusted_proxies)
         self._request_prefix = os.urandom(5).hex()
         self._request_numbers = itertools.count(1)
