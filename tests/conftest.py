@@ -19,6 +19,7 @@ hypothesis.settings.load_profile("fleetroll")
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Hand the seed to the plugins that read one; test processes and started programs inherit it."""
+    os.environ.setdefault("FLEETROLL_NATS", "off")  # servers that tests start have a broker only where it is asked for
     seed = os.environ.setdefault(SEED, str(random.SystemRandom().getrandbits(32)))
     if not seed.isdecimal() or int(seed) >= 2**32:
         raise pytest.UsageError(f"{SEED} must be a whole number below 2^32, not {seed!r}")

@@ -9,6 +9,7 @@ from msgspec import Struct
 from fleetroll.core import limits
 
 MINIMUM_SECRET = 32
+NO_BROKER = "off"
 _FEWEST_DISTINCT = 8
 _POSTGRES = ("postgresql://", "postgres://")
 _SQLITE = "sqlite:"
@@ -25,6 +26,8 @@ class Config(Struct, frozen=True):
     host: str = "127.0.0.1"
     port: int = 8080
     nats: str = "127.0.0.1:4222"
+    nats_ws: str | None = None
+    mqtt: str | None = None
     database: str | None = None
     workers: int = 1
     admin_key: str | None = None

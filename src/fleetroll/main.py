@@ -12,25 +12,33 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TypeAlias
 
 import uvloop
 from msgspec import structs
 
 from fleetroll import __version__
+from fleetroll.bus.broker import Broker, Off
+from fleetroll.bus.process import Process
+from fleetroll.bus.settings import Files, Listeners
+from fleetroll.bus.settings import write as write_settings
+from fleetroll.bus.walls import Authority
 from fleetroll.cli.app import group, run
-from fleetroll.config import Config, ConfigError, require_supported
+from fleetroll.config import NO_BROKER, Config, ConfigError, address, require_supported
 from fleetroll.core import limits, tokens
 from fleetroll.core.model import Instant, MetadataField
 from fleetroll.data_directory import DataDirectory, DirectoryRefused, claim
 from fleetroll.dialects.est.routes import DIALECT as EST
 from fleetroll.dialects.est.routes import UPSTREAM_DIALECT as UPSTREAM_EST
 from fleetroll.dialects.native.routes import DIALECT as NATIVE
+from fleetroll.dialects.relay.routes import DIALECT as RELAY
 from fleetroll.dialects.telemetron.routes import DIALECT as TELEMETRON
 from fleetroll.maintenance import Engine, examine, restore
 from fleetroll.pki.x509 import X509
 from fleetroll.service import identity, leases, presence, telemetry
 from fleetroll.service.bootstrap import first_start
+from fleetroll.service.broker import Registry
 from fleetroll.service.events import Publisher
 from fleetroll.service.keyring import Keyring
 from fleetroll.service.operations import Services
@@ -48,11 +56,12 @@ from fleetroll.wire.http_server import HttpServer
 from fleetroll.wire.metrics import Metrics
 from fleetroll.wire.rate_limits import Rate, SharedTimes
 from fleetroll.wire.serve import Kernel, Settings
+from fleetroll.wire.subjects import Subjects
 
 logger = logging.getLogger("fleetroll")
 
 OpenStore: TypeAlias = sqlite.SqliteStore | PostgresStore
-DIALECTS = (NATIVE, TELEMETRON, EST)
+DIALECTS = (NATIVE, TELEMETRON, RELAY, EST)
 _UPSTREAM = {EST.name: UPSTREAM_EST}
 EXIT_STORE, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 65, 74, 75, 78
 # The commit thread and the loop share one interpreter; the default of 5 ms would be most of a reply's time.
@@ -185,7 +194,8 @@ async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tupl
         pki = X509(tokens.derive(server_key, "authority-keys"))
         definitions: Remembered[int, list[MetadataField]] = Remembered(store, limits.MAX_REMEMBERED)
         keyring = Keyring(store, server_key)
-        services = Services(store, now, random_text, server_key, Publisher(store), keyring, definitions, pki)
+        bus = broker(config, directory.path, server_key)
+        services = Services(store, now, random_text, server_key, Publisher(store), keyring, definitions, pki, bus)
         store.on_news(services.forget)
         yield services, store
     finally:
@@ -208,6 +218,27 @@ async def _open_postgres(config: Config, url: str, directory: DataDirectory) -> 
         await store.close()
         raise
     return store, server_key
+
+
+def broker(config: Config, directory: Path, server_key: bytes) -> Broker | Off:
+    """The broker that the configuration asks for, which `_brokered` runs. Raises ConfigError."""
+    authority = Authority(server_key)
+    if config.nats == NO_BROKER:
+        return Off(authority, seconds)
+    if "://" in config.nats:
+        return Broker(authority, seconds, lambda: config.nats.split(","), None)
+    files = Files(directory / "nats")
+    listeners = Listeners(
+        address(config.nats, "--nats"),
+        address(config.nats_ws, "--nats-ws") if config.nats_ws else None,
+        address(config.mqtt, "--mqtt") if config.mqtt else None,
+    )
+    process = Process(files, lambda known: write_settings(files, listeners, authority, seconds(), known))
+    return Broker(authority, seconds, lambda: [f"nats://{process.addresses['client']}"], process)
+
+
+def seconds() -> int:
+    return int(time.time())
 
 
 class Application:
@@ -233,6 +264,7 @@ class Application:
             self.kernel, enabled, self.metrics, lambda: self.ready and services.store.hears, lambda: followers.followers
         )
         self.asgi = with_cors(server, settings)
+        self.subjects = Subjects(self.kernel, enabled)
 
 
 def _spoken(dialect: Dialect, config: Config) -> Dialect:
@@ -261,7 +293,11 @@ async def _listen(
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECTOR)
-    async with _enrolling(config, services, application, http), _housekeeping(services, store, application, http):
+    async with (
+        _enrolling(config, services, application, http),
+        _housekeeping(services, store, application, http),
+        _brokered(services, store, application),
+    ):
         await http.run()
         _finish_undisturbed()
     access.flush()
@@ -278,6 +314,25 @@ async def _enrolling(
         return
     async with EstListener(config, services, application.asgi).serving(http.draining):
         yield
+
+
+@contextlib.asynccontextmanager
+async def _brokered(services: Services, store: OpenStore, application: Application) -> AsyncIterator[None]:
+    """The broker beside the server: neither waits for the other to start. Of several processes one has it."""
+    bus = services.bus
+    if not isinstance(bus, Broker):
+        yield
+        return
+    work = partial(bus.keep, Registry(services, application.subjects.answer))
+    if isinstance(store, PostgresStore):
+        keeping = asyncio.ensure_future(leases.hold(store, "broker", f"{socket.gethostname()}:{os.getpid()}", work))
+    else:
+        keeping = asyncio.ensure_future(work())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.wait([keeping])
 
 
 def _finish_undisturbed() -> None:

@@ -60,6 +60,8 @@ ROWS: Mapping[str, Row] = {
     # Everybody who may see the device sees which credentials it has; the token itself is for who may write it.
     "GET /v1/devices/{ident}/credentials": Row("viewer", "devices:read", 200, 404, "device"),
     "POST /v1/devices/{ident}:rotate-credentials": Row("operator", "devices:write", 200, 404, "device"),
+    "POST /v1/devices/{ident}/credentials": Row("operator", "devices:write", 201, 404, "device"),
+    "DELETE /v1/devices/{ident}/credentials/{id}": Row("operator", "devices:write", 204, 404, "credential"),
     "GET /v1/stats": Row("viewer", "devices:read", 200, 200, "device"),
     # Many devices.
     "POST /v1/devices:import": Row("operator", "devices:write", 200, 200, body={"ident": "$new"}, media_type=_ROWS),
@@ -87,6 +89,7 @@ ROWS: Mapping[str, Row] = {
     "GET /v1/me": Row("viewer", "organizations:read", 200, 200),
     # The server.
     "GET /v1/events": Row("viewer", "timeline:read", 200, 200, "device"),
+    "GET /v1/broker": Row("viewer", "organizations:read", 200, 200),
     "GET /v1/backup": Row("root", "server:backup", 200, 403),
     # Nouns with a name.
     "POST /v1/owners": Row("operator", "owners:write", 201, 201, body={"ref": "$new"}),
@@ -221,6 +224,12 @@ def _device(tenant: Tenant, new: str) -> dict[str, str]:
     return {"ident": new}
 
 
+def _credential(tenant: Tenant, new: str) -> dict[str, str]:
+    parts = _device(tenant, new)
+    made = tenant.make(f"/v1/devices/{new}/credentials", None)
+    return {**parts, "id": str(made["id"])}
+
+
 def _organization(tenant: Tenant, new: str) -> dict[str, str]:
     tenant.make("/v1/organizations", {"slug": new, "name": MARK})
     return {"slug": new}
@@ -307,6 +316,7 @@ _SAMPLES = {
     "held identity": _held_identity,
     "nothing": lambda _tenant, _new: {},
     "device": _device,
+    "credential": _credential,
     "organization": _organization,
     "key": _key,
     "owner": _owner,

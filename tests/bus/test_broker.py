@@ -37,7 +37,7 @@ async def with_device(served, registry, device=DEVICE):  # type: ignore[no-untyp
 
 
 async def with_app(served, registry, *, commands=True):  # type: ignore[no-untyped-def]
-    minted = served.mint_app(ORG, "operator", "1", commands=commands)
+    minted = served.mint_app(ORG, "operator", commands=commands)
     registry.want(minted.account, AppAccount(ORG, "operator", commands))
     await served.settle()
     return minted

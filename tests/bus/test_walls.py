@@ -46,7 +46,7 @@ class World:
         return minted
 
     def app_of(self, org: str, role: str = "operator", *, commands: bool = True) -> Minted:
-        minted = self.served.mint_app(org, role, "1", commands=commands)
+        minted = self.served.mint_app(org, role, commands=commands)
         self.registry.want(minted.account, AppAccount(org, role, commands))
         return minted
 

@@ -206,6 +206,8 @@ def test_no_header_value_reaches_further_than_a_refusal(world: World) -> None:
 @pytest.mark.parametrize("value", HEADER_VALUES)
 def test_a_credential_of_any_bytes_is_merely_unknown(world: World, value: bytes) -> None:
     for dialect in KEYED:
+        if not dialect.routes:
+            continue
         target = b"/v1/me" if dialect is NATIVE else b"/api/ext-v1/customer/getCustomer/cus_1"
         for name, scheme in ((b"x-api-key", b""), (b"authorization", b"Bearer "), (b"authorization", b"Basic ")):
             response = send(world.app, Raw("GET", target, ((name, scheme + value),)))
@@ -228,6 +230,8 @@ def test_a_request_id_that_is_not_plain_is_replaced(world: World, value: bytes) 
 def test_a_credential_or_key_that_is_given_twice_is_refused(world: World) -> None:
     """Two readers of one request could each take another one for its sender."""
     for dialect in KEYED:
+        if not dialect.routes:
+            continue
         name, value = credential(dialect)
         target = b"/v1/me" if dialect is NATIVE else b"/api/ext-v1/customer/getCustomer/cus_1"
         for pair in ((value, value[:-1] + b"x"), (value[:-1] + b"x", value), (value, value)):

@@ -13,7 +13,7 @@ import nkeys
 from nats.aio.client import Client
 
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.port import Account, Announcement, Batch, Change, Connection, Message, Minted, Request
+from fleetroll.bus.port import Account, Announcement, Batch, Change, Coming, Connection, Message, Minted, Request
 from fleetroll.bus.process import Process
 from fleetroll.bus.settings import Files, Listeners, write
 from fleetroll.bus.walls import Authority
@@ -31,7 +31,7 @@ class Registry:
         self.requests: list[Request] = []
         self.messages: list[Message] = []
         self.places: dict[str, int] = {}
-        self.present_now: set[str] = set()
+        self.connections: set[Connection] = set()
         self.refusing = False
         self.moved = asyncio.Event()
 
@@ -66,16 +66,20 @@ class Registry:
         self.places[batch.stream] = batch.messages[-1].place
         self.moved.set()
 
-    async def present(self, changes: Sequence[Connection]) -> list[Announcement]:
+    async def present(self, changes: Sequence[Coming]) -> list[Announcement]:
         for change in changes:
-            (self.present_now.add if change.connected else self.present_now.discard)(change.account)
+            (self.connections.add if change.connected else self.connections.discard)(change.connection)
         self.moved.set()
         return []
 
-    async def connected(self, accounts: Sequence[str], at: int) -> list[Announcement]:
-        self.present_now = set(accounts) & self.wanted.keys()
+    async def connected(self, connections: Sequence[Connection]) -> list[Announcement]:
+        self.connections = set(connections)
         self.moved.set()
         return []
+
+    @property
+    def present_now(self) -> set[str]:
+        return {one.account for one in self.connections} & self.wanted.keys()
 
     async def until(self, holds: Any) -> None:
         """Wait until something holds of what has come."""
@@ -93,14 +97,13 @@ async def broker(directory: Path, registry: Any, **listeners: Any) -> AsyncItera
     where = Listeners(**{"nats": ("127.0.0.1", 0), **listeners})
     process = Process(files, lambda known: write(files, where, authority, int(time.time()), known))
     served = Broker(authority, lambda: int(time.time()), lambda: [f"nats://{process.addresses['client']}"], process)
-    running = asyncio.ensure_future(served.run(registry))
+    running = asyncio.ensure_future(served.keep(registry))
     try:
         await first(served.up.wait(), running)
         yield served
     finally:
         running.cancel()
         await asyncio.wait([running])
-        await served.stop()
 
 
 async def first(wanted: Any, running: "asyncio.Future[Any]") -> None:

@@ -24,12 +24,14 @@ from fleetroll.core.model import (
     Bucket,
     Cohort,
     Counts,
+    Credential,
     Device,
     Event,
     Group,
     HardwareVersion,
     Instant,
     Key,
+    KeyKind,
     Link,
     MetadataField,
     NewDevice,
@@ -43,9 +45,10 @@ from fleetroll.core.model import (
     Template,
 )
 from fleetroll.core.names import identity_key
+from fleetroll.core.policy import Role
 from fleetroll.core.query import Filter, Page, Sort, matches
 from fleetroll.store import port
-from fleetroll.store.port import Identity, Place, R, Replay
+from fleetroll.store.port import AccountChange, Identity, KeyUser, Place, R, Replay
 
 T = TypeVar("T")
 
@@ -86,6 +89,9 @@ class Tables(Struct):
     forgotten: dict[str, int] = field(default_factory=dict)
     links: dict[str, Link] = field(default_factory=dict)
     today: dict[str, tuple[int, int]] = field(default_factory=dict)
+    credentials: dict[int, Credential] = field(default_factory=dict)
+    account_changes: dict[int, AccountChange] = field(default_factory=dict)
+    progress: dict[str, int] = field(default_factory=dict)
     usage: dict[int, dict[str, int]] = field(default_factory=dict)
     replays: dict[str, Replay] = field(default_factory=dict)
     leases: dict[str, port.Lease] = field(default_factory=dict)
@@ -182,9 +188,79 @@ class Keys:
             if known and (known.key.last_used_at is None or known.key.last_used_at < at):
                 self._change(key, last_used_at=at)
 
+    async def users(self, org: int, role: Role) -> list[KeyUser]:
+        found = [one for one in self._presented() if (one.key.org, one.key.role) == (org, role)]
+        return [KeyUser(one.prefix, one.key.revoked_at) for one in found]
+
+    async def groups_of_users(self) -> list[tuple[int, Role]]:
+        return list({(one.key.org, one.key.role): None for one in self._presented()})
+
+    def _presented(self) -> list[StoredKey]:
+        return [one for _, one in sorted(self._tables.keys.items()) if one.key.kind is KeyKind.NATS]
+
     def _change(self, key: int, **members: Instant) -> None:
         known = self._tables.keys[key]
         self._tables.keys[key] = structs.replace(known, key=structs.replace(known.key, **members))
+
+
+class Credentials:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def identify(self, user: str) -> Credential | None:
+        return next((one for one in self._tables.credentials.values() if one.user == user), None)
+
+    async def of_account(self, account: str) -> Credential | None:
+        return next((one for one in self._tables.credentials.values() if one.account == account), None)
+
+    async def all(self, after: int, limit: int) -> list[Credential]:
+        return [one for number, one in sorted(self._tables.credentials.items()) if number > after][:limit]
+
+    async def of_device(self, org: int, device: int) -> list[Credential]:
+        return [
+            one for one in await self.all(0, len(self._tables.credentials)) if (one.org, one.device) == (org, device)
+        ]
+
+    async def insert(self, new: Credential) -> Credential:
+        stored = structs.replace(new, id=self._tables.number("credentials"))
+        self._tables.credentials[stored.id] = stored
+        await self.note(new.org, new.account)
+        return stored
+
+    async def delete(self, org: int, device: int, credential: int) -> bool:
+        found = [one for one in await self.of_device(org, device) if one.id == credential]
+        return await self._remove(found) > 0
+
+    async def forget(self, org: int, device: int) -> int:
+        return await self._remove(await self.of_device(org, device))
+
+    async def _remove(self, found: list[Credential]) -> int:
+        for one in found:
+            del self._tables.credentials[one.id]
+            await self.note(one.org, one.account)
+        return len(found)
+
+    async def note(self, org: int, account: str) -> None:
+        number = self._tables.number("account_changes")
+        self._tables.account_changes[number] = AccountChange(number, org, account)
+
+    async def changes(self, after: int, limit: int) -> list[AccountChange]:
+        return [one for number, one in sorted(self._tables.account_changes.items()) if number > after][:limit]
+
+    async def settle(self, number: int) -> None:
+        kept = {place: one for place, one in self._tables.account_changes.items() if place > number}
+        self._tables.account_changes = kept
+
+
+class Progress:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def get(self, name: str) -> int:
+        return self._tables.progress.get(name, 0)
+
+    async def put(self, name: str, place: int) -> None:
+        self._tables.progress[name] = place
 
 
 class Devices:
@@ -503,6 +579,14 @@ class Timeline:
     async def since(self, org: int, after: int, limit: int) -> list[Event]:
         return [event for event in self._after(after) if event.org == org][:limit]
 
+    async def reported(self, org: int, device: int, type: str, span: Span, limit: int, offset: int) -> list[Event]:
+        found = [
+            (event.reported_at, event.id, event)
+            for event in self._about(org, "device", device)
+            if event.type == type and event.reported_at is not None and span.since <= event.reported_at < span.until
+        ]
+        return [event for _, _, event in sorted(found)[offset : offset + limit]]
+
     async def published(self, after: int, limit: int) -> list[Event]:
         return self._after(after)[:limit]
 
@@ -751,6 +835,8 @@ class Records:
     def __init__(self, tables: Tables) -> None:
         self.organizations = Organizations(tables)
         self.keys = Keys(tables)
+        self.credentials = Credentials(tables)
+        self.progress = Progress(tables)
         self.devices = Devices(tables)
         self.owners: Named[Owner] = Named(tables, "owners", "ref")
         self.groups: Named[Group] = Named(tables, "groups", "name")

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import nats.errors
 from nats.aio.client import Client
@@ -14,16 +15,16 @@ from fleetroll.bus.accounts import Accounts, Rejected
 from fleetroll.bus.commands import Commands, unavailable
 from fleetroll.bus.ingest import Ingest
 from fleetroll.bus.keypairs import Kind, Pair
-from fleetroll.bus.port import Account, Announcement, AppAccount, Minted, Registry
+from fleetroll.bus.port import Account, Announcement, AppAccount, Minted, Registry, State
 from fleetroll.bus.presence import Presence
-from fleetroll.bus.process import Process
+from fleetroll.bus.process import Process, Unavailable
 from fleetroll.bus.responder import Responder
 from fleetroll.bus.walls import COMMANDS, INGEST, Authority, app_permissions, user_token
 
 logger = logging.getLogger("fleetroll.broker")
 
 _PAUSE = 0.25
-_AWAY_SECONDS = 1.0
+_AGAIN = 1.0
 _SETTLE_SECONDS = 2.0
 _TROUBLE = (nats.errors.Error, Rejected, streams.Rejected, TimeoutError, OSError)
 
@@ -39,18 +40,24 @@ class Mint:
         account = Pair(Kind.ACCOUNT, secrets.token_bytes(32))
         return self._mint(account, device, {"org_data": {"org_id": org, "api_key_id": device}})
 
-    def mint_app(self, org: str, role: str, name: str, *, commands: bool) -> Minted:
-        claims = {"org_data": {"org_id": org, "api_key_id": name}, **app_permissions(org, commands=commands)}
-        return self._mint(self._authority.apps(org, role), name, claims)
+    def mint_app(self, org: str, role: str, *, commands: bool, until: int | None = None) -> Minted:
+        claims = {"org_data": {"org_id": org}, **app_permissions(org, commands=commands)}
+        return self._mint(self._authority.apps(org, role), org, claims, until)
 
-    def _mint(self, account: Pair, name: str, claims: dict[str, object]) -> Minted:
+    def _mint(self, account: Pair, name: str, claims: dict[str, Any], until: int | None = None) -> Minted:
         user = Pair(Kind.USER, secrets.token_bytes(32))
-        api_key = user_token(account, user.public, name, self._seconds(), claims)
+        if "api_key_id" not in claims["org_data"]:
+            claims["org_data"]["api_key_id"] = user.public
+        expiry = None if until is None else until // 1_000_000
+        api_key = user_token(account, user.public, name, self._seconds(), claims, expiry)
         return Minted(account.public, user.public, api_key, user.seed)
 
 
 class Off(Mint):
     """No broker: credentials can be made, for a broker to come, and nothing can be sent."""
+
+    def state(self) -> State:
+        return State("off", [])
 
     async def settle(self) -> None:
         pass
@@ -88,11 +95,27 @@ class Broker(Mint):
     def is_up(self) -> bool:
         return self.up.is_set() and links.is_connected(self._platform) and links.is_connected(self._system)
 
-    async def run(self, registry: Registry) -> None:
+    async def keep(self, registry: Registry) -> None:
         """Serve `registry` until cancelled, whatever happens to the broker meanwhile."""
         self._registry = registry
+        try:
+            if self._process is not None:
+                self._process.start()
+        except Unavailable as problem:
+            logger.error("%s", problem)
+            return
+        try:
+            while links.goes_on():
+                try:
+                    await self._run()
+                except Exception:
+                    logger.exception("the broker could not be served; it is tried again")
+                    await asyncio.sleep(_AGAIN)
+        finally:
+            await self._stop()
+
+    async def _run(self) -> None:
         if self._process is not None:
-            self._process.start()
             await self._process.ready()
         async with self._connected(), asyncio.TaskGroup() as group:
             assert self._presence is not None
@@ -103,12 +126,14 @@ class Broker(Mint):
             logger.info("the broker serves at %s", ", ".join(self._urls()))
             await asyncio.Event().wait()
 
-    async def stop(self) -> None:
-        """After `run` is cancelled."""
+    async def _stop(self) -> None:
         if self._process is not None:
             await self._process.stop()
 
     # --- what the service asks -----------------------------------------------------------------------------------
+
+    def state(self) -> State:
+        return State("up", self._urls()) if self.is_up else State("away", [])
 
     async def settle(self) -> None:
         if self.is_up:
@@ -190,7 +215,7 @@ class Broker(Mint):
             await self._accounts.remove(known - wanted.keys())
 
     async def _keep_accounts(self) -> None:
-        while True:
+        while links.goes_on():
             await asyncio.sleep(_PAUSE)
             if self.is_up:
                 try:

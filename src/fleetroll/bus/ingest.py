@@ -11,7 +11,7 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from fleetroll.bus import streams
+from fleetroll.bus import links, streams
 from fleetroll.bus.port import Batch, Message, Registry
 from fleetroll.bus.walls import INGEST
 from fleetroll.core import limits
@@ -36,7 +36,7 @@ class Ingest:
 
     async def run(self) -> None:
         """Until cancelled. Trouble on either side is waited out."""
-        while True:
+        while links.goes_on():
             try:
                 await self._follow()
             except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
@@ -51,7 +51,7 @@ class Ingest:
         )
         count = 0
         try:
-            while True:
+            while links.goes_on():
                 received = await self._fetch(pull)
                 places = [_Place(found) for found in received]
                 if [one.count for one in places] != list(range(count + 1, count + 1 + len(places))):

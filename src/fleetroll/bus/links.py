@@ -64,5 +64,13 @@ async def close(client: Client | None) -> None:
             await asyncio.wait_for(client.close(), 2)
 
 
+def goes_on() -> bool:
+    """False once the running task was cancelled. To be asked by loops: `wait_for`, as the client library uses it, can
+    lose a cancellation that comes together with what it waits for.
+    """
+    task = asyncio.current_task()
+    return task is None or not task.cancelling()
+
+
 def is_connected(client: Client | None) -> bool:
     return client is not None and client.is_connected

@@ -67,11 +67,17 @@ class Batch(Struct, frozen=True):
 
 
 class Connection(Struct, frozen=True):
-    """A device's account that has come or gone, at an instant."""
+    """A connection of an account. `name` tells it from others of the same account."""
 
     account: str
+    name: str
+
+
+class Coming(Struct, frozen=True):
+    """A connection that was made, or has ended."""
+
+    connection: Connection
     connected: bool
-    at: int
 
 
 class Announcement(Struct, frozen=True):
@@ -91,14 +97,23 @@ class Change(Struct, frozen=True):
     account: Account | None
 
 
+class State(Struct, frozen=True):
+    """Whether the broker is `up`, `away` or `off`, and where clients find it."""
+
+    state: str
+    urls: list[str]
+
+
 class Bus(Protocol):
     """The broker, as the service sees it."""
+
+    def state(self) -> State: ...
 
     def mint_device(self, org: str, device: str) -> Minted:
         """A credential for a device. It works once its account is published."""
 
-    def mint_app(self, org: str, role: str, name: str, *, commands: bool) -> Minted:
-        """A credential for an application."""
+    def mint_app(self, org: str, role: str, *, commands: bool, until: int | None = None) -> Minted:
+        """A credential for an application, which the broker takes until an instant."""
 
     async def settle(self) -> None:
         """Publish at once what has changed; a broker that is not there is not waited for."""
@@ -134,8 +149,8 @@ class Registry(Protocol):
     async def ingest(self, batch: Batch) -> None:
         """Put a batch into the store, all of it or nothing."""
 
-    async def present(self, changes: Sequence[Connection]) -> list[Announcement]:
+    async def present(self, changes: Sequence[Coming]) -> list[Announcement]:
         """Note who has come and gone."""
 
-    async def connected(self, accounts: Sequence[str], at: int) -> list[Announcement]:
-        """Note that these and no others are connected."""
+    async def connected(self, connections: Sequence[Connection]) -> list[Announcement]:
+        """Note that there are these connections and no others."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -10,7 +9,8 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from fleetroll.bus.port import Announcement, Connection, Registry
+from fleetroll.bus import links
+from fleetroll.bus.port import Announcement, Coming, Connection, Registry
 
 logger = logging.getLogger("fleetroll.broker")
 
@@ -20,8 +20,6 @@ _AT_ONCE = 500
 _PAUSE = 0.5
 
 Announce = Callable[[list[Announcement]], Awaitable[None]]
-_Mark = tuple[str, int]
-"""A connection: the server it is on, and its number there."""
 
 
 class _Server(msgspec.Struct, frozen=True):
@@ -59,20 +57,19 @@ class Presence:
         self._client = client
         self._registry = registry
         self._announce = announce
-        self._open: dict[str, set[_Mark]] = {}
-        self._events: asyncio.Queue[tuple[str, _Mark, bool]] = asyncio.Queue()
+        self._events: asyncio.Queue[Coming | None] = asyncio.Queue()
         self._stale = True
 
     def doubt(self) -> None:
         """The broker was away: what it said last may no longer be true."""
         self._stale = True
-        self._events.put_nowait(("", ("", 0), False))
+        self._events.put_nowait(None)
 
     async def run(self) -> None:
         """Until cancelled."""
         for verb in ("CONNECT", "DISCONNECT"):
             await self._client.subscribe(f"$SYS.ACCOUNT.*.{verb}", cb=self._note)
-        while True:
+        while links.goes_on():
             try:
                 if self._stale:
                     await self._correct()
@@ -85,39 +82,30 @@ class Presence:
     async def _note(self, message: Msg) -> None:
         _, _, account, verb = message.subject.split(".")
         event = msgspec.json.decode(message.data, type=_Event)
-        self._events.put_nowait((account, (event.server.id, event.client.id), verb == "CONNECT"))
+        connection = Connection(account, _name(event.server, event.client.id))
+        self._events.put_nowait(Coming(connection, verb == "CONNECT"))
 
     async def _apply(self) -> None:
         """The next events, as many as have come."""
         found = [await self._events.get()]
         while not self._events.empty() and len(found) < _AT_ONCE:
             found.append(self._events.get_nowait())
-        changes = [change for event in found if (change := self._count(*event)) is not None]
+        changes = [event for event in found if event is not None]
         if changes:
             await self._announce(await self._registry.present(changes))
 
-    def _count(self, account: str, mark: _Mark, come: bool) -> Connection | None:
-        """What an event changes: a device may have several connections at once while it makes a new one."""
-        marks = self._open.setdefault(account, set()) if come else self._open.get(account, set())
-        before = bool(marks)
-        (marks.add if come else marks.discard)(mark)
-        if not marks:
-            self._open.pop(account, None)
-        return None if before == bool(marks) else Connection(account, come, _now())
-
     async def _correct(self) -> None:
-        self._open = await self._listed()
+        connections = await self._listed()
         self._stale = False
-        await self._announce(await self._registry.connected(list(self._open), _now()))
+        await self._announce(await self._registry.connected(connections))
 
-    async def _listed(self) -> dict[str, set[_Mark]]:
-        found: dict[str, set[_Mark]] = {}
+    async def _listed(self) -> list[Connection]:
+        found: list[Connection] = []
         offset = 0
         while True:
             most = 0
             for listing in await self._ask({"auth": True, "limit": _PAGE, "offset": offset}):
-                for one in listing.data.connections:
-                    found.setdefault(one.account, set()).add((listing.server.id, one.cid))
+                found += [Connection(one.account, _name(listing.server, one.cid)) for one in listing.data.connections]
                 most = max(most, listing.data.total)
             offset += _PAGE
             if offset >= most:
@@ -140,5 +128,6 @@ class Presence:
         return replies
 
 
-def _now() -> int:
-    return time.time_ns() // 1000
+def _name(server: _Server, client: int) -> str:
+    """A server numbers its connections; the server's own name is new at each of its starts."""
+    return f"{server.id}:{client}"

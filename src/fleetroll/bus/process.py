@@ -52,6 +52,7 @@ class Process:
     def start(self) -> None:
         """Start keeping it running. Raises Unavailable if there is no program for it."""
         program = _program()
+        self._stopping = False
         self._keeper = asyncio.ensure_future(self._keep(program))
 
     async def ready(self) -> None:

@@ -96,10 +96,13 @@ class Authority:
         return token(claims, public, name, self.operator, at)
 
 
-def user_token(account: Pair, user: str, name: str, at: int, claims: Claims | None = None) -> str:
+def user_token(
+    account: Pair, user: str, name: str, at: int, claims: Claims | None = None, expiry: int | None = None
+) -> str:
     """A user of an account. `claims` narrows its permissions, or holds what its client looks for."""
     unlimited = {"subs": _UNLIMITED, "data": _UNLIMITED, "payload": _UNLIMITED}
-    return token({"pub": {}, "sub": {}, **unlimited, "type": "user", **(claims or {})}, user, name, account, at)
+    rights = {"pub": {}, "sub": {}, **unlimited, "type": "user", **(claims or {})}
+    return token(rights, user, name, account, at, expiry)
 
 
 def app_permissions(org: str, *, commands: bool) -> Claims:

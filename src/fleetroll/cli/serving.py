@@ -36,6 +36,8 @@ def command(serve: Serve) -> click.Command:
         default="127.0.0.1:4222",
         help="HOST:PORT of the embedded broker, `off`, or the URL of a cluster.",
     )
+    @_option("--nats-ws", metavar="HOST:PORT", help="Where the embedded broker takes WebSockets; nowhere if left out.")
+    @_option("--mqtt", metavar="HOST:PORT", help="Where the embedded broker takes MQTT; nowhere if left out.")
     @_option(
         "--database",
         help="postgresql://USER@HOST/NAME; SQLite in the data directory if left out. A password is best left to "
@@ -97,6 +99,8 @@ def command(serve: Serve) -> click.Command:
         data: Path,
         http: str,
         nats: str,
+        nats_ws: str | None,
+        mqtt: str | None,
         database: str | None,
         workers: int,
         key_rate: float,
@@ -123,6 +127,8 @@ def command(serve: Serve) -> click.Command:
                 host=host,
                 port=port,
                 nats=nats,
+                nats_ws=nats_ws,
+                mqtt=mqtt,
                 database=database,
                 workers=workers,
                 admin_key=secret(admin_key, "FLEETROLL_ADMIN_KEY"),

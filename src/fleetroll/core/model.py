@@ -37,10 +37,11 @@ class Organization(Struct, frozen=True):
 
 
 class KeyKind(enum.Enum):
-    """How a key is presented: as one token, or as an OAuth2 client."""
+    """How a key is presented: as one token, as an OAuth2 client, or to the broker by its public half."""
 
     API = "api"
     OAUTH = "oauth"
+    NATS = "nats"
 
 
 class Key(Struct, frozen=True):
@@ -56,6 +57,21 @@ class Key(Struct, frozen=True):
     expires_at: Instant | None
     revoked_at: Instant | None
     last_used_at: Instant | None
+
+
+class Credential(Struct, frozen=True):
+    """What a device shows to the broker, without its secrets, which are stored nowhere.
+
+    `account` and `user` are names on the broker; `public_id` is the device's own there.
+    """
+
+    id: int
+    org: int
+    device: int
+    account: str
+    user: str
+    public_id: str
+    created_at: Instant
 
 
 class Principal(Struct, frozen=True):
@@ -372,10 +388,11 @@ class Event(Struct, frozen=True):
     actor: str
     request: str
     data: msgspec.Raw
+    reported_at: Instant | None = None
 
 
 class NewEvent(Struct, frozen=True):
-    """An entry to be written; the store numbers it."""
+    """An entry to be written; the store numbers it. `reported_at` is by the clock of who said it."""
 
     org: int
     at: Instant
@@ -386,6 +403,7 @@ class NewEvent(Struct, frozen=True):
     actor: str
     request: str
     data: msgspec.Raw = EMPTY
+    reported_at: Instant | None = None
 
 
 class Counts(Struct, frozen=True):

@@ -177,6 +177,16 @@ def parse_device_hex(text: str) -> int | None:
     return number if number <= MAX_ID else None
 
 
+def broker_org(number: int) -> str:
+    """What the broker calls an organization: one word of a subject, never given to another."""
+    return prefixed("org_", number)
+
+
+def parse_broker_org(text: str) -> int | None:
+    """Inverse of `broker_org`; None for anything else."""
+    return parse_prefixed("org_", text)
+
+
 def positive(text: str, field: str, highest: int) -> int:
     """A decimal integer from 1 to `highest`, without sign, space or leading zero. Raises Fault invalid."""
     if not (text.isascii() and text.isdigit() and len(text) <= 19 and text[0] != "0" and int(text) <= highest):

@@ -14,6 +14,7 @@ class Issuer(enum.Enum):
     PROJECT = "project"  # an organization, by its project key
     DEVICE = "device"  # a device, by its derived token
     ENROLLEE = "enrollee"  # nobody yet: the text is the label of the DMS that they are at
+    BROKER = "broker"  # whoever a broker has verified, by the public half of a key pair; nothing that a request carries
 
 
 class Presented(Struct, frozen=True, gc=False):

@@ -28,6 +28,8 @@ _DEVICE_ID_BYTES = 6
 _PROJECT_KEY = re.compile(r"[0-9a-f]{32}")
 _ORG_ID_BYTES = 5
 _KIND_LETTER = {KeyKind.API: "a", KeyKind.OAUTH: "o"}
+KINDS = tuple(_KIND_LETTER)
+"""The kinds of keys that are shown as a token."""
 
 
 class Token(Struct, frozen=True):

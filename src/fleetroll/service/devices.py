@@ -8,10 +8,11 @@ from msgspec import UNSET, Struct, structs
 
 from fleetroll.core import documents, identity, limits
 from fleetroll.core.certificates import Reason
+from fleetroll.core.documents import Document
 from fleetroll.core.faults import Fault, conflict, invalid, not_found, stale
 from fleetroll.core.fields import sort_value
 from fleetroll.core.guards import UNGUARDED, Guard
-from fleetroll.core.lifecycle import Step, advance
+from fleetroll.core.lifecycle import Status, Step, advance
 from fleetroll.core.model import CHANGEABLE, Counts, Device, DeviceChange, NewDevice
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, Page, Sort
@@ -67,6 +68,26 @@ class Edit(Struct, frozen=True):
     ident: str
     edit: Callable[[Device], DeviceChange]
     guard: Guard = UNGUARDED
+
+
+class EditById(Struct, frozen=True):
+    """As `Edit`, by number."""
+
+    id: int
+    edit: Callable[[Device], DeviceChange]
+
+
+class Own(Struct, frozen=True):
+    """The device that asks, by the number that it believes to have."""
+
+    id: int
+
+
+class OwnConfig(Struct, frozen=True):
+    """The whole new configuration of the device that asks."""
+
+    id: int
+    config: Document
 
 
 class Transfer(Struct, frozen=True):
@@ -140,6 +161,29 @@ async def edit(call: Call, wanted: Edit) -> Device:
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def edit_by_id(call: Call, wanted: EditById) -> Device:
+    device = await find_by_id(call, wanted.id)
+    return await change(call, device, wanted.edit(device))
+
+
+@operation(Action.SELF, Effect.READ)
+async def own(call: Call, wanted: Own) -> Device:
+    return await _itself(call, wanted.id)
+
+
+@operation(Action.SELF, Effect.WRITE)
+async def configure(call: Call, wanted: OwnConfig) -> Device:
+    """A device replaces its own configuration."""
+    return await change(call, await _itself(call, wanted.id), DeviceChange(config=wanted.config))
+
+
+async def _itself(call: Call, number: int) -> Device:
+    if number != call.principal.device:
+        raise not_found("device", number)
+    return await find_by_id(call, number)
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
 async def decommission(call: Call, wanted: Named) -> Device:
     return await retire(call, await find(call, wanted.ident, wanted.guard))
 
@@ -168,6 +212,7 @@ async def _move(call: Call, was: Device, there: Call) -> Device:
         raise taken()
     if not await call.records.devices.move(was, now):
         raise stale()
+    await call.records.credentials.forget(call.org, was.id)  # they are good for the organization that made them
     await take(there, "devices", 1)
     await take(call, "devices", -1)
     await call.records.timeline.move(call.org, "device", was.id, there.org)
@@ -200,6 +245,14 @@ async def _withdraw(call: Call, device: Device, reason: Reason) -> None:
             await certificates.withdraw(call, slot.active, reason)
 
 
+@operation(Action.DEVICES_DELETE, Effect.WRITE, settles=True)
+async def discard(call: Call, wanted: Named) -> Device:
+    """As `delete`, for who wants to know what is gone, and wants its connections closed by then."""
+    device = await find(call, wanted.ident, wanted.guard)
+    await remove(call, device)
+    return device
+
+
 @operation(Action.DEVICES_DELETE, Effect.WRITE)
 async def delete(call: Call, wanted: Named) -> None:
     await remove(call, await find(call, wanted.ident, wanted.guard))
@@ -221,6 +274,14 @@ async def find(call: Call, ident: str, guard: Guard = UNGUARDED) -> Device:
     if device is None:
         raise stale() if guard.match is not None else not_found("device", ident)
     guard.check(device)
+    return device
+
+
+async def find_by_id(call: Call, number: int) -> Device:
+    """The device of a number. Raises Fault not_found."""
+    device = await call.records.devices.by_id(call.org, number)
+    if device is None:
+        raise not_found("device", number)
     return device
 
 
@@ -280,6 +341,8 @@ async def _write(call: Call, was: Device, given: dict[str, Any], type: str) -> D
     now = structs.replace(was, **members, revision=was.revision + 1, updated_at=at)
     if not await call.records.devices.replace(was, now):
         raise stale()
+    if now.status is Status.DECOMMISSIONED and was.status is not now.status:
+        await call.records.credentials.forget(call.org, now.id)
     await call.records.timeline.append([timeline.device_entry(call, type, now, difference(was, now, given))])
     return now
 
@@ -303,6 +366,7 @@ async def remove(call: Call, device: Device) -> None:
     await _withdraw(call, device, Reason.CESSATION_OF_OPERATION)
     if not await call.records.devices.delete(device):
         raise stale()
+    await call.records.credentials.forget(call.org, device.id)
     await call.records.timeline.forget(call.org, "device", device.id)
     for noun in _belongings(call.records):
         await noun.forget(call.org, device.id)

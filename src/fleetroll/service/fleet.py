@@ -22,6 +22,7 @@ from fleetroll.store.port import Records
 
 T = TypeVar("T")
 _EXPORT_PAGE = 1_000
+_MEMBERS = 256  # bytes of a device in a reply beside its documents
 
 
 class Outcome(enum.Enum):
@@ -81,6 +82,20 @@ class Placing(Struct, frozen=True):
     idents: tuple[str, ...]
 
 
+class Newest(Struct, frozen=True):
+    """All devices, or of more than fit into `size` bytes the newest."""
+
+    size: int
+
+
+class Found(Struct, frozen=True):
+    """Devices, newest first; `truncated` if there are more."""
+
+    org: int
+    devices: list[Device]
+    truncated: bool
+
+
 class Replaced(Struct, frozen=True):
     """A device whose metadata was replaced, or None where none has that identifier."""
 
@@ -133,6 +148,23 @@ async def _shown(call: Call, filter: Filter | None) -> AsyncIterator[list[Device
     async for batch in _walk(call, filter, _EXPORT_PAGE):
         at = call.services.clock()
         yield [identity.current(device, at) for device in batch]
+
+
+@operation(Action.DEVICES_READ, Effect.SCAN)
+async def newest(call: Call, wanted: Newest) -> Found:
+    """In one reply whatever of the devices fits there."""
+    found: list[Device] = []
+    room, after = wanted.size, None
+    while True:
+        page = await call.records.devices.page(call.org, None, Sort("id", descending=True), Page(_EXPORT_PAGE, after))
+        for device in page:
+            room -= _MEMBERS + len(bytes(device.schema)) + len(bytes(device.config)) + len(device.ident)
+            if room < 0:
+                return Found(call.org, found, truncated=True)
+            found.append(device)
+        if len(page) < _EXPORT_PAGE:
+            return Found(call.org, found, truncated=False)
+        after = (page[-1].id, page[-1].id)
 
 
 @operation(Action.DEVICES_WRITE, Effect.STREAM)

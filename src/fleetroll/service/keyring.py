@@ -47,6 +47,8 @@ class Keyring:
             return await self._enrollee(presented.text)
         if presented.issuer is Issuer.PROJECT:
             return await self._project(presented.text)
+        if presented.issuer is Issuer.BROKER:
+            return await self._user(presented.text, now)
         return await self._key(presented.text, now)
 
     async def _key(self, secret: str, now: int) -> Principal:
@@ -87,6 +89,29 @@ class Keyring:
         if org is None or await records.dms.get(org.id, name) is None:
             raise not_found("dms", label)
         return await self._on_its_own(org.id, Role.ENROLLEE, f"dms:{label}", None)
+
+    async def _user(self, user: str, now: int) -> Principal:
+        """Who has proved to the broker to have the secret half of this key."""
+        name = b"user " + user.encode("utf-8", "surrogatepass")
+        principal = self._remembered.get(name) or await self._known_user(user, name)
+        expires_at = principal.key.expires_at
+        if expires_at is not None and expires_at <= now:
+            raise unauthenticated()
+        return principal
+
+    async def _known_user(self, user: str, name: bytes) -> Principal:
+        generation = self._generation
+        credential = await self._store.read.credentials.identify(user)
+        if credential is not None:  # not remembered, as in `_device`
+            return await self._on_its_own(credential.org, Role.DEVICE, f"device:{credential.device}", credential.device)
+        identity = await self._store.read.keys.identify(user)
+        if identity is None or identity.key.kind is not KeyKind.NATS or identity.key.revoked_at is not None:
+            raise unauthenticated()
+        await _require_enabled(self._store.read, identity.org)
+        principal = Principal(identity.key, identity.org, identity.org, f"key:{identity.key.id}")
+        if generation == self._generation:
+            self._remember(name, principal)
+        return principal
 
     async def _on_its_own(self, org: int, role: Role, actor: str, device: int | None) -> Principal:
         """Who shows a derived credential: it stands for no key, so it has one that exists nowhere else."""

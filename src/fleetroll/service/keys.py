@@ -2,9 +2,11 @@
 
 from msgspec import Struct
 
+from fleetroll.bus.port import Minted
 from fleetroll.core import policy, tokens
 from fleetroll.core.faults import Fault, Kind, invalid, not_found
 from fleetroll.core.model import Instant, Key, KeyKind, Principal
+from fleetroll.core.names import broker_org
 from fleetroll.core.policy import Action, Role
 from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.service.organizations import descend
@@ -23,10 +25,11 @@ class NewKey(Struct, frozen=True):
 
 
 class Issued(Struct, frozen=True):
-    """A new key with its token, which is stored nowhere and can never be shown again."""
+    """A new key with its token, or the two halves that the broker wants: stored nowhere, and never shown again."""
 
     key: Key
     token: str
+    minted: Minted | None = None
 
     @property
     def client(self) -> tuple[str, str]:
@@ -52,20 +55,37 @@ class Numbered(Struct, frozen=True):
     id: int
 
 
-@operation(Action.KEYS_WRITE, Effect.WRITE)
+@operation(Action.KEYS_WRITE, Effect.WRITE, settles=True)
 async def create(call: Call, new: NewKey) -> Issued:
     asker = call.principal.key
     if not policy.outranks(asker.role, new.role) or not _narrower(new.scopes, asker.scopes):
         raise Fault(Kind.FORBIDDEN, "permission_denied", "A key cannot make one that may do more than itself.")
     if new.expires_at is not None and new.expires_at <= call.at:
         raise invalid("invalid_expiry", "expires_at must lie in the future.", "expires_at")
-    prefix = call.services.random_text(tokens.PREFIX_LENGTH)
-    token = tokens.assemble(new.kind, prefix, call.services.random_text(tokens.SECRET_LENGTH))
     described = Key(0, call.org, new.name, new.kind, new.role, new.scopes, call.at, new.expires_at, None, None)
-    key = await call.records.keys.insert(described, prefix, tokens.digest(call.services.server_key, token))
+    issued = await (_mint(call, described) if new.kind is KeyKind.NATS else _issue(call, described))
     await take(call, "keys", 1)
+    key = issued.key
     await record(call, "key.created", "key", key.id, key.name, {"role": key.role.value})
+    return issued
+
+
+async def _issue(call: Call, described: Key) -> Issued:
+    prefix = call.services.random_text(tokens.PREFIX_LENGTH)
+    token = tokens.assemble(described.kind, prefix, call.services.random_text(tokens.SECRET_LENGTH))
+    key = await call.records.keys.insert(described, prefix, tokens.digest(call.services.server_key, token))
     return Issued(key, token)
+
+
+async def _mint(call: Call, described: Key) -> Issued:
+    """A key for the broker, which will verify it: what is stored of it is its public half."""
+    may_command = policy.allows(described.role, described.scopes, Action.DEVICES_WRITE)
+    minted = call.services.bus.mint_app(
+        broker_org(call.org), described.role.value, commands=may_command, until=described.expires_at
+    )
+    key = await call.records.keys.insert(described, minted.user, "")
+    await call.records.credentials.note(call.org, described.role.value)
+    return Issued(key, "", minted)
 
 
 def _narrower(wanted: tuple[str, ...], held: tuple[str, ...]) -> bool:
@@ -94,6 +114,8 @@ async def revoke(call: Call, wanted: Numbered) -> Key:
     """Revoke at once; revoking again changes nothing."""
     key = await _find(call, wanted.id)
     if await call.records.keys.revoke(call.org, wanted.id, call.at):
+        if key.kind is KeyKind.NATS:
+            await call.records.credentials.note(call.org, key.role.value)
         await take(call, "keys", -1)
         await record(call, "key.revoked", "key", key.id, key.name)
     return await _find(call, wanted.id)

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
 
+from fleetroll.bus.port import Bus
 from fleetroll.core import policy
 from fleetroll.core.model import Instant, MetadataField, Organization, Principal
 from fleetroll.core.policy import Action
@@ -66,26 +67,32 @@ class Call:
 
 
 class Operation(Struct, Generic[I_, O_], frozen=True):
-    """A use case with its permission. `name` is the noun and the verb, as in logs and metrics."""
+    """A use case with its permission. `name` is the noun and the verb, as in logs and metrics.
+
+    One that `settles` answers when the broker, if there is one, knows of what has changed.
+    """
 
     name: str
     action: Action
     effect: Effect
     run: Callable[[Call, I_], Awaitable[O_]]
+    settles: bool = False
 
 
-def operation(action: Action, effect: Effect) -> Callable[[Callable[[Call, I_], Awaitable[O_]]], Operation[I_, O_]]:
+def operation(
+    action: Action, effect: Effect, *, settles: bool = False
+) -> Callable[[Callable[[Call, I_], Awaitable[O_]]], Operation[I_, O_]]:
     """Make a use case of a coroutine function; it is named after its module and itself."""
 
     def wrap(run: Callable[[Call, I_], Awaitable[O_]]) -> Operation[I_, O_]:
         noun = run.__module__.rpartition(".")[2]
-        return Operation(f"{noun}.{run.__name__}", action, effect, run)
+        return Operation(f"{noun}.{run.__name__}", action, effect, run, settles)
 
     return wrap
 
 
 class Services(Struct, frozen=True):
-    """What operations share, given by main: the store, the clock, randomness and the server's secret."""
+    """What operations share, given by main: the store, the clock, randomness, the server's secret, the broker."""
 
     store: Store
     clock: Callable[[], Instant]
@@ -95,6 +102,7 @@ class Services(Struct, frozen=True):
     keyring: Keyring
     definitions: Remembered[int, list[MetadataField]]
     pki: Pki
+    bus: Bus
 
     async def perform(
         self,
@@ -124,10 +132,13 @@ class Services(Struct, frozen=True):
 
         topic = _CHANGED.get(operation.action)
         try:
-            return await self.store.write(work, bulk=operation.effect is Effect.BULK, news=topic)
+            answer = await self.store.write(work, bulk=operation.effect is Effect.BULK, news=topic)
         finally:
             if topic is not None:
                 self.forget(topic)
+        if operation.settles:
+            await self.bus.settle()
+        return answer
 
     def forget(self, topic: str | None) -> None:
         """Drop what is remembered of records that somebody may have changed; None is all of it."""

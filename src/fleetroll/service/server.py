@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from fleetroll.bus.port import State
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.policy import Action
 from fleetroll.service.operations import Call, Effect, operation
@@ -23,6 +24,11 @@ class Backup:
         with self._folder, self._file.open("rb") as copy:
             while chunk := copy.read(_CHUNK):
                 yield chunk
+
+
+@operation(Action.ORGANIZATIONS_READ, Effect.READ)
+async def broker(call: Call, _: None) -> State:
+    return call.services.bus.state()
 
 
 @operation(Action.SERVER_BACKUP, Effect.STREAM)

@@ -168,9 +168,11 @@ def checked_time(at: Instant, now: Instant) -> Instant:
 
 
 async def ingest(records: Records, arrivals: Sequence[Arrival], now: Instant, request: str) -> list[Fault | None]:
-    """Store what devices sent, and that they did; says of each reading, in order, why it was refused, if it was.
+    """Store what devices sent; says of each reading, in order, why it was refused, if it was.
 
-    What one device did wrong is no matter of any other. To be called in batches, in a `bulk` transaction.
+    What one device did wrong is no matter of any other. A device that is connected was seen; one that is not is not
+    there because of what it sent before, and the broker tells when it comes. To be called in batches, in a `bulk`
+    transaction.
     """
     outcome: list[Fault | None] = [None] * len(arrivals)
     for org in {arrival.org for arrival in arrivals}:
@@ -194,7 +196,7 @@ async def _ingest(
     kept = [arrival for arrival, fault in zip(arrivals, faults, strict=True) if fault is None]
     taken = [Reading(arrival.device, arrival.metric, arrival.at, arrival.value) for arrival in kept]
     await records.telemetry.append(org, taken)
-    await presence.heard(records, org, reporters.values(), now, request)
+    await presence.heard(records, org, [one for one in reporters.values() if one.connected], now, request)
     return faults
 
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from fleetroll.core.model import Instant, Key
+from fleetroll.core.model import Instant, Key, KeyKind
+from fleetroll.core.policy import Role
 from fleetroll.store import rows
 from fleetroll.store.connection import Connection
-from fleetroll.store.port import Identity
+from fleetroll.store.port import Identity, KeyUser
 from fleetroll.store.statements import SQL
 
 
@@ -38,6 +39,14 @@ class Keys:
     async def revoke(self, org: int, key: int, at: Instant) -> bool:
         values = {"org": org, "key": key, "at": at}
         return await self._connection.one(SQL["key_revoke"], values) is not None
+
+    async def users(self, org: int, role: Role) -> list[KeyUser]:
+        values = {"org": org, "role": role.value, "kind": KeyKind.NATS.value}
+        return [KeyUser(*row) for row in await self._connection.all(SQL["key_users"], values)]
+
+    async def groups_of_users(self) -> list[tuple[int, Role]]:
+        rows = await self._connection.all(SQL["key_groups_of_users"], {"kind": KeyKind.NATS.value})
+        return [(org, Role(role)) for org, role in rows]
 
     async def touch(self, used: Mapping[int, Instant]) -> None:
         await self._connection.many(SQL["key_touch"], [{"key": key, "at": at} for key, at in used.items()])

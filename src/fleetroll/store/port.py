@@ -17,6 +17,7 @@ from fleetroll.core.model import (
     Bucket,
     Cohort,
     Counts,
+    Credential,
     Device,
     Event,
     Group,
@@ -35,6 +36,7 @@ from fleetroll.core.model import (
     Span,
     Template,
 )
+from fleetroll.core.policy import Role
 from fleetroll.core.query import Filter, Page, Sort
 
 T = TypeVar("T")
@@ -64,6 +66,21 @@ class Replay(Struct, frozen=True):
     headers: str
     body: str
     at: Instant
+
+
+class AccountChange(Struct, frozen=True):
+    """Something that the broker is to be told. `account` is a device's, or a role of applications."""
+
+    number: int
+    org: int
+    account: str
+
+
+class KeyUser(Struct, frozen=True):
+    """A key that is presented to the broker: by what name, and since when no more."""
+
+    user: str
+    revoked_at: Instant | None
 
 
 class Organizations(Protocol):
@@ -109,6 +126,55 @@ class Keys(Protocol):
 
     async def touch(self, used: Mapping[int, Instant]) -> None:
         """Move the last-used times of keys (by id) forward."""
+
+    async def users(self, org: int, role: Role) -> list[KeyUser]:
+        """The keys of a role that are presented to the broker, by id."""
+
+    async def groups_of_users(self) -> list[tuple[int, Role]]:
+        """Of all organizations, those and the roles for which `users` finds any."""
+
+
+class Credentials(Protocol):
+    """What devices show to the broker. Whatever changes is noted, for the broker to be told."""
+
+    async def identify(self, user: str) -> Credential | None:
+        """Across all organizations: this is how the tenant becomes known."""
+
+    async def of_account(self, account: str) -> Credential | None:
+        """As `identify`, by the account."""
+
+    async def all(self, after: int, limit: int) -> list[Credential]:
+        """Of all organizations, with an id above `after`, by id."""
+
+    async def of_device(self, org: int, device: int) -> list[Credential]:
+        """By id."""
+
+    async def insert(self, new: Credential) -> Credential:
+        """Store a new credential; its id is assigned here. Its account and user are known to be new."""
+
+    async def delete(self, org: int, device: int, credential: int) -> bool:
+        """False if the device has no such credential."""
+
+    async def forget(self, org: int, device: int) -> int:
+        """Remove all credentials of a device; answers how many there were."""
+
+    async def note(self, org: int, account: str) -> None:
+        """The broker is to be told of an account."""
+
+    async def changes(self, after: int, limit: int) -> list[AccountChange]:
+        """What the broker is to be told, oldest first, above number `after`."""
+
+    async def settle(self, number: int) -> None:
+        """The broker was told up to that number."""
+
+
+class Progress(Protocol):
+    """How far something that is read elsewhere is in this store."""
+
+    async def get(self, name: str) -> int:
+        """0 if nothing is."""
+
+    async def put(self, name: str, place: int) -> None: ...
 
 
 class Devices(Protocol):
@@ -261,6 +327,9 @@ class Timeline(Protocol):
     async def since(self, org: int, after: int, limit: int) -> list[Event]:
         """Oldest first, with an id above `after`."""
 
+    async def reported(self, org: int, device: int, type: str, span: Span, limit: int, offset: int) -> list[Event]:
+        """What a device or a client said of a device, of one type, by the time that it gave; the first `offset` not."""
+
     async def published(self, after: int, limit: int) -> list[Event]:
         """As `since`, over all organizations: for the publisher alone.
 
@@ -410,6 +479,10 @@ class Records(Protocol):
     def organizations(self) -> Organizations: ...
     @property
     def keys(self) -> Keys: ...
+    @property
+    def credentials(self) -> Credentials: ...
+    @property
+    def progress(self) -> Progress: ...
     @property
     def devices(self) -> Devices: ...
     @property

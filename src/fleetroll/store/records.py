@@ -6,6 +6,7 @@ from fleetroll.store import rows
 from fleetroll.store.authorities import Authorities
 from fleetroll.store.certificates import Certificates
 from fleetroll.store.connection import Connection
+from fleetroll.store.credentials import Credentials, Progress
 from fleetroll.store.devices import Devices
 from fleetroll.store.keys import Keys
 from fleetroll.store.leases import Leases
@@ -25,6 +26,8 @@ class Records:
         self.organizations = Organizations(connection)
         self.usage = Usage(connection)
         self.keys = Keys(connection)
+        self.credentials = Credentials(connection)
+        self.progress = Progress(connection)
         self.devices = Devices(connection, syntax)
         self.owners: Named[Owner] = Named(connection, "owner", rows.owner)
         self.groups: Named[Group] = Named(connection, "group", rows.group)

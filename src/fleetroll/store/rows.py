@@ -258,8 +258,8 @@ def _column(value: Any) -> Any:
 
 
 def event(row: Row) -> Event:
-    number, org, at, type, subject, subject_id, name, actor, request, data = row
-    return Event(number, org, at, type, subject, subject_id, name, actor, request, Raw(data))
+    number, org, at, type, subject, subject_id, name, actor, request, data, reported_at = row
+    return Event(number, org, at, type, subject, subject_id, name, actor, request, Raw(data), reported_at)
 
 
 def event_values(record: NewEvent) -> dict[str, Any]:
@@ -273,6 +273,7 @@ def event_values(record: NewEvent) -> dict[str, Any]:
         "actor": record.actor,
         "request": record.request,
         "data": text(record.data),
+        "reported_at": record.reported_at,
     }
 
 

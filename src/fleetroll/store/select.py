@@ -38,7 +38,7 @@ COLUMNS = (
     "d.metric_schema, d.config, d.status, d.connected, d.last_seen, d.activated_at, d.created_at, d.updated_at, "
     "d.revision, d.extras, d.cohort, d.template, d.dms, d.identity, d.identity_due, d.metadata_times, d.token_version"
 )
-EVENT_COLUMNS = "id, org, at, type, subject, subject_id, name, actor, request, data"
+EVENT_COLUMNS = "id, org, at, type, subject, subject_id, name, actor, request, data, reported_at"
 # Literal, so that a partial index can serve it.
 _LIFE = "type IN ('device.identity_changed', 'device.decommissioned')"
 _COLUMN = {field: f"d.{field}" for field in DEVICE_FIELDS} | {"ident": "d.ident_key"}

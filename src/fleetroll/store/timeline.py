@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from fleetroll.core.model import Event, Instant, NewEvent
+from fleetroll.core.model import Event, Instant, NewEvent, Span
 from fleetroll.store import rows, select
 from fleetroll.store.connection import Connection, Values
 from fleetroll.store.port import Place, Replay
@@ -37,6 +37,10 @@ class Timeline:
 
     async def since(self, org: int, after: int, limit: int) -> list[Event]:
         return await self._events("timeline_since", {"org": org, "after": after, "limit": limit})
+
+    async def reported(self, org: int, device: int, type: str, span: Span, limit: int, offset: int) -> list[Event]:
+        values = {"org": org, "device": device, "type": type, "since": span.since, "until": span.until}
+        return await self._events("timeline_reported", {**values, "limit": limit, "offset": offset})
 
     async def published(self, after: int, limit: int) -> list[Event]:
         values = {"after": after, "settled": await self._connection.settled(), "limit": limit}

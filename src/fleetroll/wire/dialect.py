@@ -116,6 +116,21 @@ class Route(Struct, frozen=True):
     peer: bool = False
 
 
+class Subject(Struct, frozen=True):
+    """A row that is asked over the broker: as `Route`, with words of a subject for the path, and JSON in and out.
+
+    `{org}` stands for what the broker calls the asker's organization. `refuse` makes the reply of a failure.
+    """
+
+    subject: str
+    operation: Operation[Any, Any]
+    decode: Callable[[Request], Any]
+    encode: Callable[[Any, Request], Any]
+    refuse: Callable[[Fault], Any]
+    body: Any
+    about: str
+
+
 class Envelope(Struct, frozen=True):
     """How failures look. `statuses` maps all ten kinds; `codes` refines single codes; `body` is pure.
 
@@ -158,3 +173,4 @@ class Dialect(Struct, frozen=True):
     media_types: tuple[str, ...] = ("application/json",)
     strict_query: bool = False
     acts_in_header: str | None = None
+    subjects: tuple[Subject, ...] = ()

@@ -116,7 +116,7 @@ class Kernel:
         metrics: Metrics,
         access: AccessLog,
     ) -> None:
-        self._services = services
+        self.services = services
         self._dialects = tuple(dialects)
         self._fallback = fallback
         self._metrics = metrics
@@ -124,7 +124,7 @@ class Kernel:
         self._router = Router(
             (route.method, route.path, _Row(dialect, route)) for dialect in self._dialects for route in dialect.routes
         )
-        self._cursors = Cursors(tokens.derive(services.server_key, "cursors"), services.clock)
+        self.cursors = Cursors(tokens.derive(services.server_key, "cursors"), services.clock)
         self._idempotency = Idempotency(services.server_key)
         times = settings.times or OwnTimes()
         self._key_limiter = Limiter(settings.key_rate, time.monotonic, "key", times)
@@ -149,6 +149,20 @@ class Kernel:
         taken, self._last_used = self._last_used, {}
         return taken
 
+    def admit(self, principal: Principal) -> None:
+        """Count a request of this caller. Raises Fault rate_limited."""
+        admit((self._key_limiter, principal.actor), (self._organization_limiter, principal.org.id))
+
+    def used(self, principal: Principal, at: Instant) -> None:
+        """Remember when a key was used. The derived credentials of devices and projects are no records."""
+        if principal.key.id:
+            self._last_used[principal.key.id] = at
+
+    def account(self, entry: Access, seconds: float) -> None:
+        """Log and measure a request."""
+        self._metrics.count(entry.operation or "none", entry.status, seconds)
+        self._access.write(entry)
+
     # --- the order of things -----------------------------------------------------------------------------------------
 
     async def _respond(self, exchange: _Exchange) -> int:
@@ -158,7 +172,7 @@ class Kernel:
             exchange.query = parse_query(exchange.scope["query_string"])
             exchange.principal = await self._authenticate(exchange, row)
             principal = exchange.principal
-            admit((self._key_limiter, principal.actor), (self._organization_limiter, principal.org.id))
+            self.admit(principal)
             request, body = await self._read(exchange, row)
             if row.route.stream is not None:
                 return await self._stream(exchange, row, row.route.decode(request), request)
@@ -185,21 +199,20 @@ class Kernel:
 
     async def _authenticate(self, exchange: _Exchange, row: _Row) -> Principal:
         exchange.secret = row.credentials.extract(exchange.headers, exchange.query, exchange.path)
-        now = self._services.clock()
-        principal = await self._services.keyring.identify(exchange.secret, now)
-        if principal.key.id:
-            self._last_used[principal.key.id] = now
+        now = self.services.clock()
+        principal = await self.services.keyring.identify(exchange.secret, now)
+        self.used(principal, now)
         path = exchange.headers.get(row.acts_in) if row.acts_in else None
         if path is None:
             return principal
-        return await keys.acting_in(self._services, principal, path.decode("latin-1"))
+        return await keys.acting_in(self.services, principal, path.decode("latin-1"))
 
     async def _read(self, exchange: _Exchange, row: _Row) -> tuple[Request, bytes]:
         route, headers = row.route, exchange.headers
         query = exchange.query
         if row.parameters is not None:
             _refuse_unknown(query, row.parameters)
-        request = Request(exchange.path, query, self._cursors, exchange.binding)
+        request = Request(exchange.path, query, self.cursors, exchange.binding)
         request.guard = _guard(headers)
         if route.peer:
             request.peer = self._peers.of(exchange.scope, headers)
@@ -232,7 +245,7 @@ class Kernel:
         async def finish(records: Records, result: Any) -> Answer:
             return success(route, route.encode(result, request))
 
-        answer = await self._services.perform(route.operation, principal, value, exchange.id, finish)
+        answer = await self.services.perform(route.operation, principal, value, exchange.id, finish)
         reads = request.guard is not UNGUARDED and exchange.scope["method"] in {"GET", "HEAD"}
         return answer.guarded(request.guard) if reads else answer
 
@@ -257,18 +270,18 @@ class Kernel:
 
         async def finish(records: Records, result: Any) -> Answer:
             answer = success(route, route.encode(result, request))
-            await self._idempotency.keep(records, once, answer, self._services.clock())
+            await self._idempotency.keep(records, once, answer, self.services.clock())
             return answer
 
         try:
-            return await self._services.perform(route.operation, principal, value, exchange.id, finish, first)
+            return await self.services.perform(route.operation, principal, value, exchange.id, finish, first)
         except Fault as fault:
             if is_kept(fault):
                 await self._keep_refusal(exchange, once, fault)
             raise
 
     async def _replayed(self, records: Records, once: Once) -> Answer | None:
-        stored = await self._idempotency.find(records, once, self._services.clock())
+        stored = await self._idempotency.find(records, once, self.services.clock())
         if stored is None:
             return None
         return Answer(stored.status, (*stored.headers, (b"idempotency-replayed", b"true")), stored.body)
@@ -277,12 +290,12 @@ class Kernel:
         answer = self._refuse(exchange, fault)
 
         async def work(records: Records) -> None:
-            now = self._services.clock()
+            now = self.services.clock()
             # Not every refusal comes after a look at what is stored, and what is stored may be newer than that look.
             if await self._idempotency.find(records, once, now) is None:
                 await self._idempotency.keep(records, once, answer, now)
 
-        await self._services.store.write(work)
+        await self.services.store.write(work)
 
     # --- replies -----------------------------------------------------------------------------------------------------
 
@@ -301,7 +314,7 @@ class Kernel:
         async def finish(records: Records, result: Any) -> Any:
             return result
 
-        items = await self._services.perform(route.operation, principal, value, exchange.id, finish)
+        items = await self.services.perform(route.operation, principal, value, exchange.id, finish)
         writer = streams.writer(route, request, exchange.headers, items)
         if route.stream is Stream.EVENTS:
             writer = self._guarded(exchange, writer)
@@ -332,7 +345,7 @@ class Kernel:
         draining: asyncio.Event = exchange.scope.get("state", {}).get("draining") or asyncio.Event()
         async for part in writer:
             with contextlib.suppress(Fault):
-                await self._services.keyring.identify(exchange.secret, self._services.clock())
+                await self.services.keyring.identify(exchange.secret, self.services.clock())
                 if not draining.is_set():
                     yield part
                     continue
@@ -341,7 +354,7 @@ class Kernel:
     async def _vouched(self, exchange: _Exchange, parts: AsyncIterator[T]) -> AsyncIterator[T]:
         """Rows, in or out, for as long as the credential is good. Raises Fault as the keyring does."""
         async for part in parts:
-            await self._services.keyring.identify(exchange.secret, self._services.clock())
+            await self.services.keyring.identify(exchange.secret, self.services.clock())
             yield part
 
     # --- around ------------------------------------------------------------------------------------------------------
@@ -360,23 +373,20 @@ class Kernel:
         return f"{self._request_prefix}-{next(self._request_numbers)}"
 
     def _account(self, exchange: _Exchange, status: int, seconds: float) -> None:
-        label = exchange.row.label if exchange.row else "none"
-        self._metrics.count(label, status, seconds)
         principal = exchange.principal
-        self._access.write(
-            Access(
-                at=datetime.now(UTC),
-                method=exchange.scope["method"],
-                path=exchange.scope["path"],
-                status=status,
-                ms=round(seconds * 1000, 3),
-                request=exchange.id,
-                operation=label,
-                key=principal.key.id if principal else None,
-                org=principal.org.id if principal else None,
-                code=exchange.code,
-            )
+        entry = Access(
+            at=datetime.now(UTC),
+            method=exchange.scope["method"],
+            path=exchange.scope["path"],
+            status=status,
+            ms=round(seconds * 1000, 3),
+            request=exchange.id,
+            operation=exchange.row.label if exchange.row else "none",
+            key=principal.key.id if principal else None,
+            org=principal.org.id if principal else None,
+            code=exchange.code,
         )
+        self.account(entry, seconds)
 
 
 def _refuse_repeated(exchange: _Exchange) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET, Raw, UnsetType, structs
 
+from fleetroll.bus.port import Minted, State
 from fleetroll.core import documents, encodings, limits, model, names, patch, policy, readings, schema, templates
 from fleetroll.core.certificates import KeyKind, Reason
 from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Renewal, Settings
@@ -425,7 +426,12 @@ def _bucket(record: model.Bucket, aggregates: tuple[str, ...]) -> dict[str, Any]
 
 
 def credentials_of(result: credentials.Credentials, request: Request) -> shapes.Credentials:
-    return shapes.Credentials(result.kinds, UNSET if result.device_token is None else result.device_token)
+    return shapes.Credentials(
+        result.kinds,
+        UNSET if result.device_token is None else result.device_token,
+        [credential(record) for record in result.broker] or UNSET,
+        UNSET if result.minted is None else _nats(result.minted),
+    )
 
 
 # --- many devices ----------------------------------------------------------------------------------------------------
@@ -633,8 +639,30 @@ def issued(result: keys.Issued, request: Request) -> Reply:
     location = _path("keys", str(result.key.id))
     if result.key.kind is model.KeyKind.API:
         return Reply(structs.replace(key(result.key), key=result.token), location=location)
+    if result.minted is not None:
+        return Reply(structs.replace(key(result.key), nats=_nats(result.minted)), location=location)
     client_id, secret = result.client
     return Reply(structs.replace(key(result.key), client_id=client_id, client_secret=secret), location=location)
+
+
+def _nats(minted: Minted) -> shapes.NatsCredentials:
+    return shapes.NatsCredentials(minted.api_key, minted.secret)
+
+
+def credential(record: model.Credential) -> shapes.Credential:
+    return shapes.Credential(record.id, "nats", record.user, when(record.created_at))
+
+
+def broker(result: State, request: Request) -> shapes.Broker:
+    return shapes.Broker(result.state, result.urls)
+
+
+def issued_credential(result: credentials.Enrolled, request: Request) -> shapes.Credential:
+    return structs.replace(credential(result.credential), nats=_nats(result.minted))
+
+
+def one_credential(request: Request) -> credentials.Numbered:
+    return credentials.Numbered(request.path["ident"], names.positive(request.path["id"], "id", names.MAX_ID))
 
 
 def shown_key(record: model.Key, request: Request) -> shapes.Key:

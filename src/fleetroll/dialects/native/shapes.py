@@ -179,6 +179,8 @@ class Credentials(Struct):
 
     kinds: tuple[str, ...]
     device_token: str | UnsetType | None = UNSET
+    broker: "list[Credential] | UnsetType" = UNSET
+    nats: "NatsCredentials | UnsetType" = UNSET
 
 
 class Stats(Struct):
@@ -250,6 +252,31 @@ class Key(Struct):
     key: str | UnsetType = UNSET
     client_id: str | UnsetType = UNSET
     client_secret: str | UnsetType = UNSET
+    nats: "NatsCredentials | UnsetType" = UNSET
+
+
+class NatsCredentials(Struct):
+    """A user JWT and its seed, in the names that the vendor's SDKs take them by."""
+
+    api_key: str
+    secret: str
+
+
+class Credential(Struct):
+    """What a device shows to the broker. Its secrets are in `nats` once, when it is made."""
+
+    id: int
+    kind: str
+    public_key: str
+    created_at: datetime | None
+    nats: NatsCredentials | UnsetType = UNSET
+
+
+class Broker(Struct):
+    """Whether there is a broker, and where clients find it."""
+
+    broker: str
+    urls: list[str]
 
 
 class KeyList(Struct):

@@ -24,3 +24,9 @@ UPDATE api_key SET last_used_at = :at WHERE id = :key AND (last_used_at IS NULL 
 
 -- key_forget: with the organization
 DELETE FROM api_key WHERE org = :org;
+
+-- key_users: those of a role that the broker knows
+SELECT prefix, revoked_at FROM api_key WHERE org = :org AND role = :role AND kind = :kind ORDER BY id;
+
+-- key_groups_of_users: all tenants, to tell the broker
+SELECT DISTINCT org, role FROM api_key WHERE kind = :kind;

@@ -19,8 +19,9 @@ INSERT INTO device_owner (org, owner, device)
 SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(:rows);
 
 -- sqlite_load_timeline: entries from a JSON array of rows, each with its org
-INSERT INTO timeline (org, at, type, subject, subject_id, name, actor, request, data)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8
+INSERT INTO timeline (org, at, type, subject, subject_id, name, actor, request, data, reported_at)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8,
+    value ->> 9
 FROM json_each(:rows);
 
 -- sqlite_index_add: what devices are found by, from a JSON array of device, text

@@ -1,18 +1,24 @@
 -- timeline_insert: one entry
-INSERT INTO timeline (org, at, type, subject, subject_id, name, actor, request, data)
-VALUES (:org, :at, :type, :subject, :subject_id, :name, :actor, :request, :data);
+INSERT INTO timeline (org, at, type, subject, subject_id, name, actor, request, data, reported_at)
+VALUES (:org, :at, :type, :subject, :subject_id, :name, :actor, :request, :data, :reported_at);
 
 -- timeline_of_subject: newest first
-SELECT id, org, at, type, subject, subject_id, name, actor, request, data
+SELECT id, org, at, type, subject, subject_id, name, actor, request, data, reported_at
 FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :subject_id AND id < :before
 ORDER BY id DESC LIMIT :limit;
 
 -- timeline_since: oldest first
-SELECT id, org, at, type, subject, subject_id, name, actor, request, data
+SELECT id, org, at, type, subject, subject_id, name, actor, request, data, reported_at
 FROM timeline WHERE org = :org AND id > :after ORDER BY id LIMIT :limit;
 
+-- timeline_reported: of one type, by the time that was given
+SELECT id, org, at, type, subject, subject_id, name, actor, request, data, reported_at
+FROM timeline WHERE org = :org AND subject_id = :device AND type = :type
+    AND reported_at >= :since AND reported_at < :until
+ORDER BY reported_at, id LIMIT :limit OFFSET :offset;
+
 -- timeline_published: all tenants, oldest first, for the publisher
-SELECT id, org, at, type, subject, subject_id, name, actor, request, data
+SELECT id, org, at, type, subject, subject_id, name, actor, request, data, reported_at
 FROM timeline WHERE id > :after AND id <= :settled ORDER BY id LIMIT :limit;
 
 -- timeline_newest: the newest number of an organization
@@ -31,7 +37,7 @@ DELETE FROM timeline WHERE org = :org;
 UPDATE timeline SET org = :to WHERE org = :org AND subject = :subject AND subject_id = :subject_id;
 
 -- timeline_of_types: a subject's entries of up to ten types, newest first, by place
-SELECT id, org, at, type, subject, subject_id, name, actor, request, data
+SELECT id, org, at, type, subject, subject_id, name, actor, request, data, reported_at
 FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :subject_id
     AND type IN (:t0, :t1, :t2, :t3, :t4, :t5, :t6, :t7, :t8, :t9)
 ORDER BY id DESC LIMIT :limit OFFSET :offset;
@@ -45,7 +51,7 @@ DELETE FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :s
     AND type IN (:t0, :t1, :t2, :t3, :t4, :t5, :t6, :t7, :t8, :t9);
 
 -- timeline_by_keys: what keys did to a subject, newest first, by place
-SELECT id, org, at, type, subject, subject_id, name, actor, request, data
+SELECT id, org, at, type, subject, subject_id, name, actor, request, data, reported_at
 FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :subject_id AND actor >= :first AND actor < :beyond
 ORDER BY id DESC LIMIT :limit OFFSET :offset;
 

@@ -1,0 +1,76 @@
+"""What devices publish, as it arrives: MessagePack from the vendor's SDKs, JSON from everybody else."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from fleetroll.core import documents, limits
+from fleetroll.core.documents import Document
+from fleetroll.core.faults import invalid
+
+_unpack = msgspec.msgpack.Decoder().decode
+_decode = msgspec.json.Decoder().decode
+_MICROSECONDS = 1_000
+DEFAULT_ENVIRONMENT = "production"
+
+
+class Report(Struct, frozen=True, gc=False):
+    """One published value, and when it was so by the device's clock (None if it does not say)."""
+
+    value: Any
+    at: int | None
+
+
+def read(body: bytes) -> Report:
+    """An object with `value` and perhaps `timestamp` in milliseconds; in JSON also a bare value.
+
+    A log line has `data` in the place of `value`. Raises Fault invalid `invalid_report`.
+    """
+    content = _content(body)
+    if not isinstance(content, dict) or not ({"value", "data"} & content.keys()):
+        return Report(_checked(content), None)
+    value = content["value"] if "value" in content else content["data"]
+    return Report(_checked(value), _instant(content.get("timestamp")))
+
+
+def environment(extras: Document) -> str:
+    """The mode in which a device was made: which of an organization's applications are told of it."""
+    if extras == documents.EMPTY:
+        return DEFAULT_ENVIRONMENT
+    own = documents.load(extras).get("relay")
+    return str(own["env"]) if isinstance(own, dict) and "env" in own else DEFAULT_ENVIRONMENT
+
+
+def _content(body: bytes) -> Any:
+    if not body:
+        raise invalid("invalid_report", "There is nothing in it.")
+    try:
+        packed = _unpack(body) if body[0] >= _FIRST_MAP else None
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        packed = None
+    if isinstance(packed, dict):
+        return packed
+    if documents.depth_exceeds(body, limits.MAX_JSON_DEPTH):
+        raise invalid("invalid_report", "It is nested too deeply.")
+    try:
+        return _decode(body)
+    except (msgspec.MsgspecError, ValueError):
+        raise invalid("invalid_report", "It is neither MessagePack nor JSON.") from None
+
+
+_FIRST_MAP = 0x80  # no text in UTF-8 begins with such a byte, and every MessagePack map does
+
+
+def _checked(value: Any) -> Any:
+    """Held to every rule of documents, so that it can be kept and shown in all of them."""
+    documents.of({"value": value}, "value")
+    return value
+
+
+def _instant(timestamp: object) -> int | None:
+    if isinstance(timestamp, bool) or not isinstance(timestamp, int | float):
+        return None
+    if not 0 <= timestamp < limits.MAX_TIMESTAMP:
+        raise invalid("invalid_time", "The timestamp is not one of this age.")
+    return int(timestamp * _MICROSECONDS)

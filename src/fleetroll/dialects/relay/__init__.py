@@ -1,0 +1,1 @@
+"""The RelayX device API, over NATS."""

@@ -1,0 +1,96 @@
+"""RelayX's table: requests over NATS, and its history over HTTP."""
+
+from fleetroll.dialects.relay import mapping, shapes
+from fleetroll.dialects.relay.envelope import ENVELOPE, failure
+from fleetroll.service import credentials, devices, fleet
+from fleetroll.wire.dialect import BEARER, Dialect, Subject
+
+_NOUN = "api.iot.devices.{org}"
+
+_DEVICES = (
+    Subject(
+        f"{_NOUN}.create",
+        credentials.enroll,
+        mapping.new_device,
+        mapping.enrolled,
+        failure("DEVICE_CREATE_FAILURE", listed=True),
+        shapes.Create,
+        "Create a device and its credentials, which are shown this once",
+    ),
+    Subject(
+        f"{_NOUN}.update",
+        devices.edit_by_id,
+        mapping.update,
+        mapping.updated,
+        failure("DEVICE_UPDATE_FAILURE"),
+        shapes.Update,
+        "Change a device's identifier, schema or configuration",
+    ),
+    Subject(
+        f"{_NOUN}.delete",
+        devices.discard,
+        mapping.one,
+        mapping.deleted,
+        failure("DEVICE_DELETE_FAILURE"),
+        shapes.Named,
+        "Delete a device and close its connections",
+    ),
+    Subject(
+        f"{_NOUN}.list",
+        fleet.newest,
+        mapping.everything,
+        mapping.listed,
+        failure("DEVICE_FETCH_FAILURE"),
+        shapes.Anything,
+        "All devices, or the newest that fit into one reply",
+    ),
+    Subject(
+        f"{_NOUN}.get",
+        devices.get,
+        mapping.one,
+        mapping.shown,
+        failure("DEVICE_GET_FAILURE"),
+        shapes.Named,
+        "Read a device",
+    ),
+)
+
+_OWN = (
+    Subject(
+        f"{_NOUN}.sdk.schema.get",
+        devices.own,
+        mapping.itself,
+        mapping.its_schema,
+        failure("DEVICE_SCHEMA_FETCH_FAILURE"),
+        shapes.Numbered,
+        "A device's own schema",
+    ),
+    Subject(
+        f"{_NOUN}.sdk.config.get",
+        devices.own,
+        mapping.itself,
+        mapping.its_config,
+        failure("DEVICE_CONFIG_FETCH_FAILURE"),
+        shapes.Numbered,
+        "A device's own configuration",
+    ),
+    Subject(
+        f"{_NOUN}.sdk.config.update",
+        devices.configure,
+        mapping.own_config,
+        mapping.its_new_config,
+        failure("DEVICE_CONFIG_UPDATE_FAILURE"),
+        shapes.Configured,
+        "Replace a device's own configuration",
+    ),
+)
+
+DIALECT = Dialect(
+    name="relay",
+    title="RelayX",
+    prefixes=("/iot/db/",),
+    routes=(),
+    envelope=ENVELOPE,
+    credentials=(BEARER,),
+    subjects=(*_DEVICES, *_OWN),
+)

@@ -1,0 +1,255 @@
+"""What the broker asks of the service: which accounts there should be, and whose requests and reports these are.
+
+Implements `bus.port.Registry`. Nothing in here is asked by a client: the broker acts for itself.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from fleetroll.bus.port import (
+    Account,
+    Announcement,
+    AppAccount,
+    Batch,
+    Change,
+    Coming,
+    Connection,
+    DeviceAccount,
+    Message,
+    Request,
+)
+from fleetroll.core import documents, policy, reports
+from fleetroll.core.faults import Fault
+from fleetroll.core.model import Credential, Device, Instant, Link, NewEvent
+from fleetroll.core.names import broker_org, device_hex, parse_broker_org, parse_device_hex
+from fleetroll.core.policy import Action, Role
+from fleetroll.core.reports import environment
+from fleetroll.service import presence, telemetry
+from fleetroll.service.operations import Services
+from fleetroll.service.telemetry import Arrival
+from fleetroll.store.port import AccountChange, Records
+
+REPORTED = {"events": "device.event", "logs": "device.log", "commands": "device.command"}
+"""The timeline's word for each family of messages but telemetry."""
+
+REFUSED = "device.reading_refused"
+TELEMETRY = "telemetry"
+_REQUEST = "broker"
+_SERVER = "server"
+_PAGE = 1_000
+_HOUR = 3_600_000_000
+_SECOND = 1_000_000
+_ROLES = {role.value: role for role in policy.GRANTABLE}
+_pack = msgspec.msgpack.Encoder().encode
+
+Answer = Callable[[Request], Awaitable[bytes]]
+
+
+class Registry:
+    """Speaks for `services`; `respond` answers requests."""
+
+    def __init__(self, services: Services, respond: Answer) -> None:
+        self._services = services
+        self._respond = respond
+
+    async def answer(self, request: Request) -> bytes:
+        return await self._respond(request)
+
+    # --- accounts ------------------------------------------------------------------------------------------------
+
+    async def accounts(self) -> list[Account]:
+        records = self._services.store.bulk
+        apps = [await _apps(records, org, role) for org, role in await records.keys.groups_of_users()]
+        found: list[Account] = [*apps]
+        after = 0
+        while page := await records.credentials.all(after, _PAGE):
+            found += map(_account, page)
+            after = page[-1].id
+        return found
+
+    async def changes(self) -> list[Change]:
+        records = self._services.store.read
+        return [await _change(records, change) for change in await records.credentials.changes(0, _PAGE)]
+
+    async def settled(self, number: int) -> None:
+        await self._services.store.write(lambda records: records.credentials.settle(number))
+
+    # --- what is published ---------------------------------------------------------------------------------------
+
+    async def ingested(self, stream: str) -> int:
+        return await self._services.store.read.progress.get(stream)
+
+    async def ingest(self, batch: Batch) -> None:
+        at = self._services.clock()
+
+        async def work(records: Records) -> None:
+            await _ingest(records, batch, at)
+
+        await self._services.store.write(work, bulk=True)
+
+    # --- presence ------------------------------------------------------------------------------------------------
+
+    async def present(self, changes: Sequence[Coming]) -> list[Announcement]:
+        at = self._services.clock()
+
+        async def work(records: Records) -> list[Announcement]:
+            told = [await _come(records, change, at) for change in changes]
+            return [one for one in told if one is not None]
+
+        return await self._services.store.write(work)
+
+    async def connected(self, connections: Sequence[Connection]) -> list[Announcement]:
+        known = {(link.org, link.device, link.name) for link in await _links(self._services.store.bulk)}
+        there = await self._identified(connections)
+        gone = [Link(*one) for one in known - there.keys()]
+        come = [Coming(there[one], connected=True) for one in there.keys() - known]
+        return [*await self._parted(gone), *await self.present(come)]
+
+    async def _identified(self, connections: Sequence[Connection]) -> dict[tuple[int, int, str], Connection]:
+        found = {}
+        for one in connections:
+            credential = await self._services.store.read.credentials.of_account(one.account)
+            if credential is not None:
+                found[credential.org, credential.device, one.name] = one
+        return found
+
+    async def _parted(self, links: Sequence[Link]) -> list[Announcement]:
+        at = self._services.clock()
+
+        async def work(records: Records) -> list[Announcement]:
+            told = [await _part(records, link, at) for link in links]
+            return [one for one in told if one is not None]
+
+        return await self._services.store.write(work, bulk=True) if links else []
+
+
+def _account(credential: Credential) -> DeviceAccount:
+    return DeviceAccount(credential.account, broker_org(credential.org), credential.public_id)
+
+
+async def _apps(records: Records, org: int, role: Role) -> AppAccount:
+    users = await records.keys.users(org, role)
+    revoked = {one.user: one.revoked_at // _SECOND for one in users if one.revoked_at is not None}
+    return AppAccount(broker_org(org), role.value, policy.allows(role, (), Action.DEVICES_WRITE), revoked)
+
+
+async def _change(records: Records, change: AccountChange) -> Change:
+    if role := _ROLES.get(change.account):
+        return Change(change.number, "", await _apps(records, change.org, role))
+    credential = await records.credentials.of_account(change.account)
+    return Change(change.number, change.account, _account(credential) if credential else None)
+
+
+# --- what is published -----------------------------------------------------------------------------------------------
+
+
+async def _ingest(records: Records, batch: Batch, at: Instant) -> None:
+    """In the order in which it came. What is nobody's, or no report at all, is left out."""
+    reached = await records.progress.get(batch.stream)
+    messages = [message for message in batch.messages if message.place > reached]
+    if not messages:
+        return
+    await _take_readings(records, [message for message in messages if message.family == TELEMETRY], at)
+    await _take_events(records, [message for message in messages if message.family != TELEMETRY], at)
+    await records.progress.put(batch.stream, messages[-1].place)
+
+
+async def _take_events(records: Records, messages: Sequence[Message], at: Instant) -> None:
+    known: dict[tuple[str, str], Device | None] = {}
+    events = []
+    for message in messages:
+        name = message.org, message.device
+        if name not in known:
+            known[name] = await _device(records, message)
+        device = known[name]
+        if device is not None and (event := _event(device, message, at)) is not None:
+            events.append(event)
+    if events:
+        await records.timeline.append(events)
+
+
+async def _device(records: Records, message: Message) -> Device | None:
+    org, number = parse_broker_org(message.org), parse_device_hex(message.device)
+    return None if org is None or number is None else await records.devices.by_id(org, number)
+
+
+def _event(device: Device, message: Message, at: Instant) -> NewEvent | None:
+    try:
+        report = reports.read(message.body)
+        data = documents.of({"name": message.name, "value": report.value, "env": message.env}, "value")
+    except Fault:
+        return None
+    type, said_at = REPORTED[message.family], report.at if report.at is not None else message.at
+    actor = "application" if message.family == "commands" else f"device:{device.id}"
+    return NewEvent(device.org, at, type, "device", device.id, device.ident, actor, _REQUEST, data, said_at)
+
+
+async def _take_readings(records: Records, messages: Sequence[Message], at: Instant) -> None:
+    arrivals = [arrival for message in messages if (arrival := _arrival(message)) is not None]
+    if arrivals:
+        faults = await telemetry.ingest(records, arrivals, at, _REQUEST)
+        for arrival, fault in zip(arrivals, faults, strict=True):
+            if fault is not None:
+                await _note(records, arrival, fault, at)
+
+
+def _arrival(message: Message) -> Arrival | None:
+    org, device = parse_broker_org(message.org), parse_device_hex(message.device)
+    if org is None or device is None:
+        return None
+    try:
+        report = reports.read(message.body)
+    except Fault:
+        return None
+    return Arrival(org, device, message.name, report.value, message.at if report.at is None else report.at)
+
+
+async def _note(records: Records, arrival: Arrival, fault: Fault, at: Instant) -> None:
+    """Say in the timeline that readings of a metric are refused, once an hour: a device may send the same for ever."""
+    hour = at // _HOUR
+    if not await records.usage.add_today(arrival.org, arrival.device, f"refused {arrival.metric}", hour, 1):
+        return
+    device = await records.devices.by_id(arrival.org, arrival.device)
+    if device is not None:
+        said = {"metric": arrival.metric, "code": fault.code, "message": fault.message}
+        data = msgspec.Raw(msgspec.json.encode(said))
+        entry = NewEvent(arrival.org, at, REFUSED, "device", device.id, device.ident, _SERVER, _REQUEST, data)
+        await records.timeline.append([entry])
+
+
+# --- presence --------------------------------------------------------------------------------------------------------
+
+
+async def _links(records: Records) -> list[Link]:
+    found: list[Link] = []
+    while page := await records.presence.links(found[-1] if found else None, _PAGE):
+        found += page
+    return found
+
+
+async def _come(records: Records, change: Coming, at: Instant) -> Announcement | None:
+    """What applications are told of a connection that was made or has ended; nothing if that changes nothing."""
+    credential = await records.credentials.of_account(change.connection.account)
+    if credential is None:
+        return None
+    link = Link(credential.org, credential.device, change.connection.name)
+    if not change.connected:
+        return await _part(records, link, at)
+    before = await records.devices.by_id(link.org, link.device)
+    await presence.opened(records, link, at, _REQUEST)
+    return _announcement(before, at, "connected") if before is not None and not before.connected else None
+
+
+async def _part(records: Records, link: Link, at: Instant) -> Announcement | None:
+    await presence.closed(records, link, at, _REQUEST)
+    device = await records.devices.by_id(link.org, link.device)
+    return _announcement(device, at, "disconnected") if device is not None and not device.connected else None
+
+
+def _announcement(device: Device, at: Instant, event: str) -> Announcement:
+    """In the vendor's words, which only its SDKs read."""
+    times = {"start" if event == "connected" else "stop": at // 1000}
+    body = _pack({"device_ident": device.ident, "event": event, "data": times})
+    public_id = device_hex(device.created_at, device.id)
+    return Announcement(broker_org(device.org), environment(device.extras), public_id, body)

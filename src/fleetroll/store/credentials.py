@@ -1,0 +1,85 @@
+"""Devices' credentials on the broker, what the broker is still to be told of them, and how far its streams are read."""
+
+from fleetroll.core.model import Credential
+from fleetroll.store.connection import Connection, Row
+from fleetroll.store.port import AccountChange
+from fleetroll.store.statements import SQL
+
+
+class Credentials:
+    """Implements `port.Credentials`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def identify(self, user: str) -> Credential | None:
+        return _credential(await self._connection.one(SQL["credential_identify"], {"user": user}))
+
+    async def of_account(self, account: str) -> Credential | None:
+        return _credential(await self._connection.one(SQL["credential_of_account"], {"account": account}))
+
+    async def all(self, after: int, limit: int) -> list[Credential]:
+        rows = await self._connection.all(SQL["credential_all"], {"after": after, "limit": limit})
+        return [Credential(*row) for row in rows]
+
+    async def of_device(self, org: int, device: int) -> list[Credential]:
+        rows = await self._connection.all(SQL["credential_of_device"], {"org": org, "device": device})
+        return [Credential(*row) for row in rows]
+
+    async def insert(self, new: Credential) -> Credential:
+        values = {
+            "org": new.org,
+            "device": new.device,
+            "account": new.account,
+            "user": new.user,
+            "public_id": new.public_id,
+            "created_at": new.created_at,
+        }
+        row = await self._connection.one(SQL["credential_insert"], values)
+        assert row is not None, "an insert without a conflict clause returns its row"
+        await self.note(new.org, new.account)
+        return Credential(row[0], new.org, new.device, new.account, new.user, new.public_id, new.created_at)
+
+    async def delete(self, org: int, device: int, credential: int) -> bool:
+        values = {"org": org, "device": device, "credential": credential}
+        return bool(await self._removed("credential_delete", org, values))
+
+    async def forget(self, org: int, device: int) -> int:
+        return await self._removed("credential_forget", org, {"org": org, "device": device})
+
+    async def _removed(self, statement: str, org: int, values: dict[str, int]) -> int:
+        rows = await self._connection.all(SQL[statement], values)
+        for row in rows:
+            await self.note(org, row[0])
+        return len(rows)
+
+    async def note(self, org: int, account: str) -> None:
+        await self._connection.all(SQL["account_change_insert"], {"org": org, "account": account})
+
+    async def changes(self, after: int, limit: int) -> list[AccountChange]:
+        rows = await self._connection.all(SQL["account_changes"], {"after": after, "limit": limit})
+        return [AccountChange(*row) for row in rows]
+
+    async def settle(self, number: int) -> None:
+        await self._connection.all(SQL["account_changes_settle"], {"number": number})
+
+
+class Progress:
+    """Implements `port.Progress`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def get(self, name: str) -> int:
+        row = await self._connection.one(SQL["progress_get"], {"org": _OF_ALL, "name": name})
+        return int(row[0]) if row else 0
+
+    async def put(self, name: str, place: int) -> None:
+        await self._connection.all(SQL["progress_put"], {"org": _OF_ALL, "name": name, "place": place})
+
+
+_OF_ALL = 0
+
+
+def _credential(row: Row | None) -> Credential | None:
+    return Credential(*row) if row else None

@@ -1,0 +1,39 @@
+-- credential_identify: all tenants, by what the broker has verified
+SELECT id, org, device, account, broker_user, public_id, created_at FROM credential WHERE broker_user = :user;
+
+-- credential_of_account: all tenants, by what the broker calls it
+SELECT id, org, device, account, broker_user, public_id, created_at FROM credential WHERE account = :account;
+
+-- credential_all: all tenants, by id, to tell the broker
+SELECT id, org, device, account, broker_user, public_id, created_at
+FROM credential WHERE id > :after ORDER BY id LIMIT :limit;
+
+-- credential_of_device: oldest first
+SELECT id, org, device, account, broker_user, public_id, created_at
+FROM credential WHERE org = :org AND device = :device ORDER BY id;
+
+-- credential_insert: a new credential
+INSERT INTO credential (org, device, account, broker_user, public_id, created_at)
+VALUES (:org, :device, :account, :user, :public_id, :created_at) RETURNING id;
+
+-- credential_delete: one
+DELETE FROM credential WHERE org = :org AND device = :device AND id = :credential RETURNING account;
+
+-- credential_forget: all of a device
+DELETE FROM credential WHERE org = :org AND device = :device RETURNING account;
+
+-- account_change_insert: something to tell the broker
+INSERT INTO account_change (org, account) VALUES (:org, :account);
+
+-- account_changes: all tenants, oldest first, to tell the broker
+SELECT id, org, account FROM account_change WHERE id > :after ORDER BY id LIMIT :limit;
+
+-- account_changes_settle: all tenants, what the broker was told
+DELETE FROM account_change WHERE id <= :number;
+
+-- progress_get: how far something is
+SELECT place FROM progress WHERE org = :org AND name = :name;
+
+-- progress_put: further
+INSERT INTO progress (org, name, place) VALUES (:org, :name, :place)
+ON CONFLICT (org, name) DO UPDATE SET place = :place;

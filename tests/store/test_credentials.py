@@ -1,0 +1,120 @@
+"""Devices' credentials on the broker, what it is to be told of them, and how far its streams are read."""
+
+import pytest
+from msgspec import structs
+
+from fleetroll.core.model import Credential, KeyKind, Span
+from fleetroll.core.policy import Role
+from fleetroll.store.port import AccountChange, KeyUser, Records, Store
+from tests.support.stores import NOW, event, key
+
+pytestmark = pytest.mark.anyio
+
+
+def credential(org: int, device: int, name: str) -> Credential:
+    return Credential(0, org, device, f"A{name}", f"U{name}", f"{device:024x}", NOW)
+
+
+async def make(store: Store, *new: Credential) -> list[Credential]:
+    async def work(records: Records) -> list[Credential]:
+        return [await records.credentials.insert(one) for one in new]
+
+    return await store.write(work)
+
+
+async def test_a_credential_is_kept_and_found_by_each_of_its_names(store: Store, org: int, elsewhere: int) -> None:
+    first, second, foreign = await make(
+        store, credential(org, 1, "a"), credential(org, 1, "b"), credential(elsewhere, 1, "c")
+    )
+    assert first.id < second.id < foreign.id
+    assert await store.read.credentials.identify("Ua") == first
+    assert await store.read.credentials.of_account("Ac") == foreign
+    assert await store.read.credentials.identify("Aa") is None
+    assert await store.read.credentials.of_device(org, 1) == [first, second]
+    assert await store.read.credentials.of_device(org, 2) == []
+    assert await store.scan.credentials.all(0, 2) == [first, second]
+    assert await store.scan.credentials.all(second.id, 2) == [foreign]
+
+
+async def test_whatever_changes_is_noted_for_the_broker(store: Store, org: int, elsewhere: int) -> None:
+    first, second, foreign = await make(
+        store, credential(org, 1, "a"), credential(org, 1, "b"), credential(elsewhere, 1, "c")
+    )
+    made = await store.read.credentials.changes(0, 10)
+    assert [(change.org, change.account) for change in made] == [(org, "Aa"), (org, "Ab"), (elsewhere, "Ac")]
+    await store.write(lambda records: records.credentials.settle(made[1].number))
+    assert await store.read.credentials.changes(0, 10) == made[2:]
+    await store.write(lambda records: records.credentials.settle(made[2].number))
+    assert not await store.write(lambda records: records.credentials.delete(org, 1, foreign.id))
+    assert not await store.write(lambda records: records.credentials.delete(elsewhere, 1, first.id))
+    assert await store.write(lambda records: records.credentials.delete(org, 1, first.id))
+    assert await store.write(lambda records: records.credentials.forget(org, 1)) == 1
+    assert await store.write(lambda records: records.credentials.forget(org, 1)) == 0
+    await store.write(lambda records: records.credentials.note(org, "operator"))
+    gone = await store.read.credentials.changes(0, 10)
+    assert [(change.org, change.account) for change in gone] == [(org, "Aa"), (org, "Ab"), (org, "operator")]
+    assert await store.read.credentials.changes(gone[0].number, 1) == [
+        AccountChange(gone[1].number, org, "Ab"),
+    ]
+    assert await store.read.credentials.identify(second.user) is None
+    assert await store.read.credentials.identify(foreign.user) == foreign
+
+
+async def test_keys_that_the_broker_knows_are_found_by_role(store: Store, org: int, elsewhere: int) -> None:
+    async def work(records: Records) -> None:
+        for place, role, kind, name in (
+            (org, Role.ADMIN, KeyKind.NATS, "Ua"),
+            (org, Role.VIEWER, KeyKind.NATS, "Ub"),
+            (org, Role.ADMIN, KeyKind.API, "c"),
+            (org, Role.ADMIN, KeyKind.NATS, "Ud"),
+            (elsewhere, Role.ADMIN, KeyKind.NATS, "Ue"),
+        ):
+            await records.keys.insert(structs.replace(key(place), role=role, kind=kind), name, "")
+
+    await store.write(work)
+    first = await store.read.keys.identify("Ua")
+    assert first is not None
+    await store.write(lambda records: records.keys.revoke(org, first.key.id, NOW))
+    assert await store.read.keys.users(org, Role.ADMIN) == [KeyUser("Ua", NOW), KeyUser("Ud", None)]
+    assert await store.read.keys.users(org, Role.OPERATOR) == []
+    assert sorted((place, role.value) for place, role in await store.scan.keys.groups_of_users()) == [
+        (org, "admin"), (org, "viewer"), (elsewhere, "admin"),
+    ]  # fmt: skip
+
+
+async def test_progress_is_kept_by_name(store: Store) -> None:
+    assert await store.read.progress.get("a") == 0
+    for name, place in (("a", 5), ("b", 7), ("a", 6)):
+        await store.write(lambda records, name=name, place=place: records.progress.put(name, place))
+    assert await store.read.progress.get("a") == 6
+    assert await store.read.progress.get("b") == 7
+
+
+async def test_what_was_reported_comes_by_the_time_that_was_given(store: Store, org: int, elsewhere: int) -> None:
+    async def work(records: Records) -> None:
+        await records.timeline.append(
+            [
+                event(org, 1, type="device.log", reported_at=30, name="c"),
+                event(org, 1, type="device.log", reported_at=10, name="a"),
+                event(org, 1, type="device.log", reported_at=10, name="b"),
+                event(org, 1, type="device.log", name="no time"),
+                event(org, 1, type="device.event", reported_at=10, name="another type"),
+                event(org, 2, type="device.log", reported_at=10, name="another device"),
+                event(elsewhere, 1, type="device.log", reported_at=10, name="another tenant"),
+            ]
+        )
+        await records.timeline.append(
+            [event(org, 1, type="device.log", reported_at=100 + number, name="many") for number in range(20)]
+        )
+
+    await store.write(work)
+
+    async def names(since: int, until: int, limit: int = 100, offset: int = 0) -> list[str]:
+        found = await store.scan.timeline.reported(org, 1, "device.log", Span(since, until), limit, offset)
+        return [one.name for one in found]
+
+    assert await names(0, 31) == ["a", "b", "c"]
+    assert await names(10, 30) == ["a", "b"]
+    assert await names(11, 30) == []
+    assert await names(0, 31, limit=1, offset=1) == ["b"]
+    assert len(await names(100, 200)) == 20

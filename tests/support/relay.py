@@ -1,0 +1,79 @@
+"""The vendor's SDKs, unmodified, pointed at a server of ours by the lists of hosts in their modules."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import relayx_app_sdk.connection
+import relayx_device_sdk.transport
+from relayx_app_sdk import RelayApp
+from relayx_device_sdk import RelayDevice
+
+from tests.support.process import Process, serving
+
+PATIENCE = 10.0
+
+
+@asynccontextmanager
+async def vendor(data: Path, *options: str, broker: str = "127.0.0.1:0") -> AsyncIterator["Vendor"]:
+    """A server with a broker, and an organization's credentials for the application SDK."""
+    with serving(data, *options, FLEETROLL_NATS=broker) as process:
+        yield Vendor(process, data)
+
+
+class Vendor:
+    """What a user of the vendor's has."""
+
+    def __init__(self, process: Process, data: Path) -> None:
+        self.process = process
+        self.data = data
+
+    def http(self, method: str, path: str, body: Any = None) -> Any:
+        headers = {"authorization": f"Bearer {self.process.key}"}
+        reply = httpx.request(method, self.process.url + path, json=body, headers=headers, timeout=PATIENCE)
+        assert reply.is_success, (path, reply.text)
+        return reply.json() if reply.content else None
+
+    async def ask(self, method: str, path: str, body: Any = None) -> Any:
+        return await asyncio.to_thread(self.http, method, path, body)
+
+    async def until(self, holds: Any, method: str, path: str) -> Any:
+        """Ask until the answer holds."""
+        async with asyncio.timeout(PATIENCE):
+            while not holds(found := await self.ask(method, path)):  # noqa: ASYNC110  # another process is waited for
+                await asyncio.sleep(0.05)
+        return found
+
+    async def point(self) -> str:
+        """Wait for the broker, and point both SDKs at it."""
+        status = await self.until(lambda found: found["broker"] == "up", "GET", "/v1/broker")
+        url = str(status["urls"][0])
+        relayx_app_sdk.connection.SERVERS[:] = [url]
+        relayx_device_sdk.transport.NATS_SERVERS_PRODUCTION[:] = [url]
+        return url
+
+    async def key(self, role: str = "operator") -> dict[str, Any]:
+        await self.point()
+        made = await self.ask("POST", "/v1/keys", {"name": "relay", "role": role, "kind": "nats"})
+        return dict(made["nats"])
+
+    async def app(self, role: str = "operator", mode: str = "production") -> RelayApp:
+        credentials = await self.key(role)
+        app = RelayApp({**credentials, "mode": mode})
+        await asyncio.wait_for(app.connect(), PATIENCE)
+        return app
+
+
+async def device(creds: dict[str, str], mode: str = "production") -> RelayDevice:
+    made = RelayDevice({"api_key": creds["api_key"], "secret": creds["secret"], "mode": mode})
+    await asyncio.wait_for(made.connect(), PATIENCE)
+    return made
+
+
+def run(story: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(story, 90))
+    gc.collect()
