@@ -127,7 +127,7 @@ async def page(call: Call, wanted: Listing) -> Devices:
     ask = Page(limit + 1, wanted.page.after)
     found = await call.records.devices.page(call.org, wanted.filter, wanted.sort, ask)
     total = await call.records.devices.count(call.org, wanted.filter) if wanted.counted else None
-    shown = [identity.current(device, call.at) for device in found[:limit]]
+    shown = [one if one.identity_due is None else identity.current(one, call.at) for one in found[:limit]]
     if len(found) <= limit:
         return Devices(shown, None, total)
     last = found[limit - 1]  # as it is stored, which is how it is sorted

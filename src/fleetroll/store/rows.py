@@ -11,6 +11,7 @@ from msgspec import Raw
 from fleetroll.core import documents
 from fleetroll.core.certificates import Authority, Certificate, Reason, Revocation
 from fleetroll.core.dms import Dms, Settings
+from fleetroll.core.documents import EMPTY
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import (
     Cohort,
@@ -60,35 +61,39 @@ def json_text(value: object) -> str:
 
 
 def device(row: Row) -> Device:
-    software, tags, owners = row[6], row[8], row[9]
+    # Hundreds of thousands of these a second: names are faster than places, and most documents are empty.
+    (
+        number, org, ident, name, kind, hardware, software, metadata, tags, owners, schema, config, status, connected, last_seen,
+        activated_at, created_at, updated_at, revision, extras, cohort, template, dms, slot, due, times, token,
+    ) = row  # fmt: skip
     return Device(
-        row[0],
-        row[1],
-        row[2],
-        row[3],
-        row[4],
-        row[5],
+        number,
+        org,
+        ident,
+        name,
+        kind,
+        hardware,
         None if software is None else Raw(software),
-        Raw(row[7]),
+        EMPTY if metadata == "{}" else Raw(metadata),
         () if tags == _EMPTY_LIST else _strings(tags),
         () if owners == _EMPTY_LIST else _strings(owners),
-        Raw(row[10]),
-        Raw(row[11]),
-        _STATUS[row[12]],
-        bool(row[13]),
-        row[14],
-        row[15],
-        row[16],
-        row[17],
-        row[18],
-        Raw(row[19]),
-        row[20],
-        row[21],
-        row[22],
-        None if row[23] is None else Raw(row[23]),
-        row[24],
-        Raw(row[25]),
-        row[26],
+        EMPTY if schema == "{}" else Raw(schema),
+        EMPTY if config == "{}" else Raw(config),
+        _STATUS[status],
+        bool(connected),
+        last_seen,
+        activated_at,
+        created_at,
+        updated_at,
+        revision,
+        EMPTY if extras == "{}" else Raw(extras),
+        cohort,
+        template,
+        dms,
+        None if slot is None else Raw(slot),
+        due,
+        EMPTY if times == "{}" else Raw(times),
+        token,
     )
 
 
