@@ -63,8 +63,9 @@ def json_text(value: object) -> str:
 def device(row: Row) -> Device:
     # Hundreds of thousands of these a second: names are faster than places, and most documents are empty.
     (
-        number, org, ident, name, kind, hardware, software, metadata, tags, owners, schema, config, status, connected, last_seen,
-        activated_at, created_at, updated_at, revision, extras, cohort, template, dms, slot, due, times, token,
+        number, org, ident, name, kind, hardware, software, metadata, tags, owners, schema, config, status,
+        connected, last_seen, activated_at, created_at, updated_at, revision, extras, cohort, template, dms, slot, due,
+        times, token,
     ) = row  # fmt: skip
     return Device(
         number,
