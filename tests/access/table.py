@@ -41,6 +41,7 @@ class Row(Struct, frozen=True):
 _ONE = 'ident = "$ident"'
 _EMAIL = "$ident@example.com"
 _ROWS = "application/x-ndjson"
+_PATCHES = {"patches": [{"op": "add", "path": "/a", "value": 1}]}
 
 ROWS: Mapping[str, Row] = {
     # Devices.
@@ -153,6 +154,31 @@ ROWS: Mapping[str, Row] = {
         "operator", "versions:write", 200, 404, "hardware", {"software_type": "other"}
     ),
     "DELETE /v1/hardware-versions/{name}": Row("operator", "versions:write", 204, 404, "hardware"),
+    "GET /api/dmsmanager/v1/stats": Row("viewer", "dms:read", 200, 200, "dms"),
+    "GET /api/dmsmanager/v1/dms": Row("viewer", "dms:read", 200, 200, "dms"),
+    "POST /api/dmsmanager/v1/dms": Row("admin", "dms:write", 201, 201, body={"id": "$new", "name": "$new"}),
+    "POST /api/dmsmanager/v1/dms/bind-identity": Row(
+        "operator",
+        "certificates:write",
+        200,
+        404,
+        "identity",
+        {"device_id": "$ident", "certificate_serial_number": "$serial", "bind_mode": "RENEWED"},
+    ),
+    "GET /api/dmsmanager/v1/dms/{id}": Row("viewer", "dms:read", 200, 404, "vendor dms"),
+    "PUT /api/dmsmanager/v1/dms/{id}": Row("admin", "dms:write", 200, 404, "vendor dms", {"id": "$id", "name": "x"}),
+    "DELETE /api/dmsmanager/v1/dms/{id}": Row("admin", "dms:write", 204, 404, "vendor dms"),
+    "PUT /api/dmsmanager/v1/dms/{id}/metadata": Row("admin", "dms:write", 200, 404, "vendor dms", _PATCHES),
+    "PATCH /api/dmsmanager/v1/dms/{id}/metadata": Row("admin", "dms:write", 200, 404, "vendor dms", _PATCHES),
+    "GET /api/ca/v1/stats": Row("viewer", "certificates:read", 200, 200, "identity"),
+    "GET /api/ca/v1/cas": Row("viewer", "certificates:read", 200, 200, "authority"),
+    "GET /api/ca/v1/cas/{id}": Row("viewer", "certificates:read", 200, 404, "vendor authority"),
+    "GET /api/ca/v1/cas/{id}/certificates": Row("viewer", "certificates:read", 200, 404, "vendor authority"),
+    "GET /api/ca/v1/certificates": Row("viewer", "certificates:read", 200, 200, "identity"),
+    "GET /api/ca/v1/certificates/{sn}": Row("viewer", "certificates:read", 200, 404, "identity"),
+    "PUT /api/ca/v1/certificates/{sn}/status": Row(
+        "operator", "certificates:write", 200, 404, "identity", {"status": "REVOKED"}
+    ),
     # Telemetron. Its reads are POSTs, and what a stranger names is made, reported as missing, or not found.
     "POST /api/ext-v1/device": Row(
         "operator", "devices:write", 200, 200, "device", {"identifier": "$ident", "type": "other"}
@@ -197,12 +223,16 @@ OUTSIDERS: Mapping[str, Mapping[str, int]] = {
         "of a disabled organization": 403,
         "below a disabled organization": 403,
     }
-    for dialect in ("native", "telemetron")
+    for dialect in ("native", "telemetron", "enrollment")
 }
 """What those get who may use no route at all."""
 
 _ALL_FORMS = ("x-api-key", "Bearer", "Basic :key", "Basic key:", "Basic email:key")
-ACCEPTED: Mapping[str, tuple[str, ...]] = {"native": _ALL_FORMS, "telemetron": _ALL_FORMS}
+ACCEPTED: Mapping[str, tuple[str, ...]] = {
+    "native": _ALL_FORMS,
+    "telemetron": _ALL_FORMS,
+    "enrollment": _ALL_FORMS,
+}
 """The forms in which each dialect takes a key."""
 
 
@@ -300,7 +330,7 @@ def _identity(tenant: Tenant, new: str) -> dict[str, str]:
     label = dms if tenant.path == "self" else f"{tenant.path}~{dms}"
     serial = enrolled(tenant.app, label, new)
     tenant.app.request("PATCH", f"/v1/devices/{new}", {"name": MARK}, headers={ACTS_IN: tenant.path})
-    return {"ident": new, "serial": serial}
+    return {"ident": new, "serial": serial, "sn": serial}
 
 
 def _held_identity(tenant: Tenant, new: str) -> dict[str, str]:
@@ -312,6 +342,8 @@ def _held_identity(tenant: Tenant, new: str) -> dict[str, str]:
 _SAMPLES = {
     "authority": _authority,
     "dms": _dms,
+    "vendor dms": lambda tenant, new: {"id": _dms(tenant, new)["name"]},
+    "vendor authority": lambda tenant, new: {"id": _authority(tenant, new)["name"]},
     "identity": _identity,
     "held identity": _held_identity,
     "nothing": lambda _tenant, _new: {},

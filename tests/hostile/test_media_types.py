@@ -35,8 +35,9 @@ ENCODINGS = [
 
 
 def body_samples(world: World) -> list[Sample]:
-    """One for every media type of every route that takes a body."""
-    return [sample for sample in world.samples() if sample.route.body is not None or sample.route.lines is not None]
+    """One for every media type of every route that takes a body and looks at its type."""
+    found = [sample for sample in world.samples() if sample.route.body is not None or sample.route.lines is not None]
+    return [sample for sample in found if accepted(sample)]
 
 
 def typed(sample: Sample, *media_types: str) -> Raw:

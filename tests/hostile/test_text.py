@@ -203,12 +203,19 @@ def test_no_header_value_reaches_further_than_a_refusal(world: World) -> None:
     world.prepare()
 
 
+READABLE = {
+    "native": b"/v1/me",
+    "telemetron": b"/api/ext-v1/customer/getCustomer/cus_1",
+    "enrollment": b"/api/dmsmanager/v1/stats",
+}
+
+
 @pytest.mark.parametrize("value", HEADER_VALUES)
 def test_a_credential_of_any_bytes_is_merely_unknown(world: World, value: bytes) -> None:
     for dialect in KEYED:
         if not dialect.routes:
             continue
-        target = b"/v1/me" if dialect is NATIVE else b"/api/ext-v1/customer/getCustomer/cus_1"
+        target = READABLE[dialect.name]
         for name, scheme in ((b"x-api-key", b""), (b"authorization", b"Bearer "), (b"authorization", b"Basic ")):
             response = send(world.app, Raw("GET", target, ((name, scheme + value),)))
             assert_refused(response, dialect, 401)
@@ -233,7 +240,7 @@ def test_a_credential_or_key_that_is_given_twice_is_refused(world: World) -> Non
         if not dialect.routes:
             continue
         name, value = credential(dialect)
-        target = b"/v1/me" if dialect is NATIVE else b"/api/ext-v1/customer/getCustomer/cus_1"
+        target = READABLE[dialect.name]
         for pair in ((value, value[:-1] + b"x"), (value[:-1] + b"x", value), (value, value)):
             response = send(world.app, Raw("GET", target, tuple((name, part) for part in pair)))
             assert_refused(response, dialect, 400)

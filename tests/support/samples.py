@@ -52,6 +52,20 @@ TEMPLATE: dict[str, Any] = {
          "in_provisioning": True, "options": ["a", "b"], "templates": [1], "default": "a"}
     ],
 }  # fmt: skip
+VENDOR_SETTINGS = {
+    "enrollment_settings": {
+        "protocol": "EST_RFC7030",
+        "est_rfc7030_settings": {
+            "auth_mode": "CLIENT_CERTIFICATE",
+            "client_certificate_settings": {"validation_cas": ["default"], "allow_expired": True},
+        },
+        "device_provisioning_profile": {"icon": "text", "icon_color": "#111", "metadata": {}, "tags": ["production"]},
+        "enrollment_ca": "default",
+        "registration_mode": "JITP",
+    },
+    "reenrollment_settings": {"reenrollment_delta": "14w2d", "preventive_delta": "30d", "critical_delta": "7d"},
+    "server_keygen_settings": {"enabled": True, "key": {"type": "ECDSA", "bits": 256}},
+}
 _ONE = f'ident = "{DEVICE}"'
 _ASSIGNMENT = "POST /api/ext-v1/deviceAssignment/"
 
@@ -92,6 +106,8 @@ class Sample(Struct, frozen=True):
 def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
     """A body for every route that takes one; `n` makes new names new. `serial` is the device's certificate,
     `certificate` an authority's."""
+    vendor_dms = {"name": "Line", "metadata": MEMBERS["metadata"], "settings": VENDOR_SETTINGS}
+    patches = {"patches": [{"op": "add", "path": "/x", "value": "text"}]}
     dms = {"title": "Line", "settings": SETTINGS, "metadata": MEMBERS["metadata"]}
     group = {"filter": 'kind = "sensor"', "description": "text"}
     person = {"name": "Ann", "phone": "555", "address": "1 Road"}
@@ -144,6 +160,16 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
         "PATCH /v1/hardware-versions/{name}": {"software_type": "main"},
         "POST /api/ext-v1/device": {"identifier": f"new-{n}", "type": "sensor", "properties": MEMBERS["metadata"]},
         "POST /api/ext-v1/device/bulk-metadata": {"devices": {DEVICE: MEMBERS["metadata"]}},
+        "POST /api/dmsmanager/v1/dms": {"id": f"vendor-dms-{n}", **vendor_dms},
+        "PUT /api/dmsmanager/v1/dms/{id}": {"id": _NAMES["dms"], **vendor_dms},
+        "POST /api/dmsmanager/v1/dms/bind-identity": {
+            "device_id": HELD,
+            "certificate_serial_number": serial,
+            "bind_mode": "RENEWED",
+        },
+        "PUT /api/dmsmanager/v1/dms/{id}/metadata": patches,
+        "PATCH /api/dmsmanager/v1/dms/{id}/metadata": patches,
+        "PUT /api/ca/v1/certificates/{sn}/status": {"status": "REVOKED", "revocation_reason": "CertificateHold"},
         f"{_ASSIGNMENT}assignDeviceToOwners": {
             "deviceIdentifier": DEVICE,
             "customerEmails": [EMAIL],
@@ -241,14 +267,21 @@ class World:
             "name": _NAMES.get(path.split("/")[2], ""),
             "id": str(self._key),
             "serial": self._serial,
+            "sn": self._serial,
         }
         if "/identity" in path:
             values["ident"] = HELD
+        if path.startswith("/api/dmsmanager/"):
+            values["id"] = _NAMES["dms"]
+        if path.startswith("/api/ca/"):
+            values["id"] = _NAMES["authorities"]
         if "getCustomer" in path:
             values["id"] = self._customer()
         for name, value in values.items():
             path = path.replace(f"{{{name}}}", quote(value, safe=""))
-        given = _QUERY if route.path != "/v1/events" else {**_QUERY, "filter": _EVENTS}
+        filters = {"/v1/events": _EVENTS, "/api/ca": f"serial_number[eq]{self._serial}"}
+        own = [text for prefix, text in filters.items() if path.startswith(prefix)]
+        given = {**_QUERY, "filter": own[0] if own else _QUERY["filter"]}
         query = "&".join(f"{p.name}={quote(given[p.name])}" for p in route.query if p.name in given)
         return f"{path}?{query}" if query else path
 

@@ -38,10 +38,11 @@ class New(Struct, frozen=True):
 
 
 class Shown(Struct, frozen=True):
-    """An authority and what its certificate says."""
+    """An authority and what its certificate says, at that moment."""
 
     authority: Authority
     description: Description
+    at: Instant
 
 
 class RevocationList(Struct, frozen=True):
@@ -113,7 +114,7 @@ async def revocation_list(call: Call, wanted: Named) -> RevocationList:
 
 
 def _shown(call: Call, authority: Authority) -> Shown:
-    return Shown(authority, call.services.pki.describe(authority.certificate))
+    return Shown(authority, call.services.pki.describe(authority.certificate), call.at)
 
 
 async def make(call: Call, new: New) -> Authority:

@@ -1,0 +1,1 @@
+"""The DMS manager and the slice of the CA API that Lamassu's interfaces call."""

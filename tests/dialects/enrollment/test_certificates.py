@@ -1,0 +1,173 @@
+"""Certificates over the DMS manager and the CA: found, bound, revoked, taken off hold, with the slot that follows."""
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleetroll.core.faults import Fault
+from fleetroll.dialects.enrollment import mapping
+from tests.support.app import App, running
+from tests.support.enrolling import enrolled
+
+SETTINGS = {
+    "enrollment_settings": {"est_rfc7030_settings": {"auth_mode": "NO_AUTH"}, "enable_replaceable_enrollment": True}
+}
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with running(tmp_path / "data") as app:
+        body = {"id": "line", "name": "Line", "settings": SETTINGS}
+        assert app.request("POST", "/api/dmsmanager/v1/dms", body).status == 201
+        yield app
+
+
+def certificate(app: App, serial: str) -> Any:
+    return app.request("GET", f"/api/ca/v1/certificates/{serial}").json()
+
+
+def rule(app: App, serial: str, status: str, reason: str = "") -> int:
+    body = {"status": status, "revocation_reason": reason}
+    return app.request("PUT", f"/api/ca/v1/certificates/{serial}/status", body).status
+
+
+def state(app: App) -> tuple[str, str]:
+    device = app.request("GET", "/v1/devices/pump-1").json()
+    return device["status"], app.request("GET", "/v1/devices/pump-1/identity").json()["status"]
+
+
+def test_a_certificate_is_shown_as_the_vendor_shows_it(app: App) -> None:
+    serial = enrolled(app, "line", "pump-1")
+    shown = certificate(app, serial)
+    assert (shown["serial_number"], shown["status"], shown["is_ca"]) == (serial, "ACTIVE", False)
+    assert base64.b64decode(shown["certificate"]).startswith(b"-----BEGIN CERTIFICATE-----\n")
+    assert shown["subject"]["common_name"] == "pump-1"
+    assert shown["issuer"]["common_name"] == "default"
+    assert shown["key_metadata"] == {"type": "ECDSA", "bits": 256, "strength": "HIGH"}
+    assert shown["metadata"]["lamassu.io/ra/attached-to"] == {
+        "authorized_by": {"ra_id": "line"},
+        "device_id": "pump-1",
+    }
+    assert (shown["revocation_timestamp"], shown["revocation_reason"]) == ("0001-01-01T00:00:00Z", "Unspecified")
+    authority = app.request("GET", "/api/ca/v1/cas/default").json()
+    assert shown["issuer_metadata"] == {"serial_number": authority["serial_number"], "id": "default", "level": 0}
+    assert shown["authority_key_id"] == authority["certificate"]["subject_key_id"]
+
+
+@pytest.mark.parametrize("form", ["serial_number[equal]{}", "serial_number[eq]:{}", "serial_number[EQ]={}"])
+def test_a_certificate_is_found_by_its_serial_number(app: App, form: str) -> None:
+    serial = enrolled(app, "line", "pump-1")
+    enrolled(app, "line", "pump-2")
+    for spelled in (serial, serial.upper()):
+        found = app.request("GET", f"/api/ca/v1/certificates?filter={form.format(spelled)}&page_size=1").json()
+        assert ([one["serial_number"] for one in found["list"]], found["next"]) == ([serial], "")
+
+
+def test_pages_follow_each_other_by_their_bookmarks(app: App) -> None:
+    serials = [enrolled(app, "line", f"pump-{number}") for number in range(5)]
+    seen, bookmark = [], ""
+    while True:
+        page = app.request("GET", f"/api/ca/v1/cas/default/certificates?page_size=2&bookmark={bookmark}").json()
+        seen += [one["serial_number"] for one in page["list"]]
+        bookmark = page["next"]
+        if not bookmark:
+            break
+    assert seen == serials
+
+
+def test_a_slot_follows_its_certificate(app: App) -> None:
+    serial = enrolled(app, "line", "pump-1")
+    assert rule(app, serial, "REVOKED", "CertificateHold") == 200
+    assert state(app) == ("REVOKED", "REVOKED")
+    assert rule(app, serial, "ACTIVE") == 200
+    assert state(app) == ("ACTIVE", "ACTIVE")
+    assert rule(app, serial, "REVOKED", "keycompromise") == 200
+    assert certificate(app, serial)["revocation_reason"] == "KeyCompromise"
+    assert rule(app, serial, "ACTIVE") == 409, "what was compromised stays revoked"
+    assert state(app) == ("REVOKED", "REVOKED")
+
+
+def test_a_certificate_that_is_no_longer_the_active_one_takes_nothing_with_it(app: App) -> None:
+    first, second = enrolled(app, "line", "pump-1"), enrolled(app, "line", "pump-1")
+    assert certificate(app, first)["revocation_reason"] == "Superseded"
+    assert state(app) == ("ACTIVE", "ACTIVE")
+    assert rule(app, second, "ACTIVE") == 200
+    assert state(app) == ("ACTIVE", "ACTIVE")
+
+
+def bind(app: App, ident: str, serial: str, mode: str = "") -> Any:
+    body = {"device_id": ident, "certificate_serial_number": serial, "bind_mode": mode}
+    return app.request("POST", "/api/dmsmanager/v1/dms/bind-identity", body)
+
+
+def test_a_certificate_is_bound_with_the_words_that_interfaces_read(app: App) -> None:
+    serial = enrolled(app, "line", "pump-1")
+    reply = bind(app, "pump-1", serial, "RENEWED")
+    assert reply.status == 200
+    bound = reply.json()
+    assert (bound["certificate"]["serial_number"], bound["dms"]["id"]) == (serial, "line")
+    notes = list(bound["device"]["identity"]["events"].values())
+    assert notes[-1] == {"type": "RENEWED", "description": "New Active Version set to 1"}
+    assert bound["device"]["identity"]["versions"] == {"0": serial, "1": serial}
+
+
+def test_what_may_not_be_bound_is_refused_and_nothing_is_half_done(app: App) -> None:
+    serial, other = enrolled(app, "line", "pump-1"), enrolled(app, "line", "pump-2")
+    before = app.request("GET", "/v1/devices/pump-1/identity").body
+    assert bind(app, "pump-1", other).status == 400, "another device's"
+    assert bind(app, "pump-1", "ff" * 16).status == 404
+    assert bind(app, "pump-1", serial, "STOLEN").status == 400
+    assert app.request("GET", "/v1/devices/pump-1/identity").body == before
+    rule(app, serial, "REVOKED")
+    assert bind(app, "pump-1", serial).status == 409, "revoked"
+    fresh = enrolled(app, "line", "pump-1")
+    app.request("POST", "/v1/devices/pump-1:decommission")
+    assert bind(app, "pump-1", fresh).status == 409, "decommissioned"
+    assert state(app)[0] == "DECOMMISSIONED"
+
+
+def test_an_identity_ends_with_its_device(app: App) -> None:
+    gone, moved = enrolled(app, "line", "pump-1"), enrolled(app, "line", "pump-2")
+    app.request("DELETE", "/v1/devices/pump-1")
+    assert certificate(app, gone)["revocation_reason"] == "CessationOfOperation"
+    app.request("POST", "/v1/organizations", {"slug": "east"})
+    assert app.request("POST", "/v1/devices/pump-2:transfer", {"organization": "east"}).status == 200
+    assert certificate(app, moved)["revocation_reason"] == "AffiliationChanged"
+
+
+def test_a_device_that_enrolled_has_what_the_profile_gives(app: App) -> None:
+    profile = {"icon": "CgChip", "icon_color": "#111-#eee", "tags": ["iot"], "metadata": {"line": 1}}
+    settings = {"enrollment_settings": {**SETTINGS["enrollment_settings"], "device_provisioning_profile": profile}}
+    body = {"id": "line", "name": "Line", "settings": settings}
+    assert app.request("PUT", "/api/dmsmanager/v1/dms/line", body).status == 200
+    enrolled(app, "line", "pump-1")
+    device = app.request("GET", "/v1/devices/pump-1").json()
+    assert (device["tags"], device["metadata"]) == (["iot"], {"line": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("100d", "14w2d"),
+        ("36h", "1d12h"),
+        ("90m", "1h30m"),
+        ("1y", "1y"),
+        ("364d", "1y"),
+        ("0s", "0s"),
+        ("1500ms", "1s500ms"),
+        ("5us3ns", "5us"),
+    ],
+)
+def test_durations_are_read_and_written_in_whole_units(text: str, shown: str) -> None:
+    assert mapping.canonical(mapping.duration(text, "delta")) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["", "P30D", "30", "d", "1.5h", "-1d", "1d ", "1 d", "101y", "9" * 40 + "s", "1d" * 100]
+)
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(Fault):
+        mapping.duration(text, "delta")
