@@ -1,4 +1,4 @@
-"""What a broker passes on: stored in batches, each reading judged by itself, and the device known to be there."""
+"""What a broker passes on: stored in batches, each reading judged by itself; and whether devices are there."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +37,16 @@ def ingest(app: App, *arrivals: Arrival, now: int | None = None) -> list[str | N
         return [fault.code if fault else None for fault in faults]
 
     return app.runner.run(app.services.store.write(work, bulk=True))
+
+
+def hear(app: App, *numbers: int, at: int) -> None:
+    """Devices speak for themselves."""
+
+    async def work(records: Records) -> None:
+        found = await records.presence.reporters(1, numbers)
+        await presence.heard(records, 1, found.values(), at, "spoken")
+
+    app.runner.run(app.services.store.write(work, bulk=True))
 
 
 def shown(app: App, ident: str) -> dict[str, Any]:
@@ -82,20 +92,24 @@ def test_a_device_has_so_many_metrics_and_keeps_those_it_has(app: App) -> None:
     assert ingest(app, many[-1], many[0]) == ["too_many_series", None]
 
 
-def test_who_reports_is_there_until_it_is_quiet(app: App) -> None:
+def test_who_speaks_is_there_until_it_is_quiet(app: App) -> None:
     number, now = device(app, "one", metadata={"a": 1}), app.services.clock()
-    ingest(app, Arrival(1, number, "m", 1, now), now=now)
-    ingest(app, Arrival(1, number, "m", 2, now + 1), now=now + SECOND)
+    hear(app, number, at=now)
+    hear(app, number, at=now + SECOND)
     ingest(app, Arrival(1, number, "m", 3, now + 2), now=now + 9 * SECOND)
     assert shown(app, "one")["connected"]
     assert shown(app, "one")["activated_at"] is not None
     assert shown(app, "one")["revision"] == 1
     assert types(app, "one") == ["device.created", "device.connected"]
-    for wait in (limits.QUIET_TIME, limits.QUIET_TIME + 10, limits.QUIET_TIME + 20):
-        app.runner.run(presence.sweep(app.services.store, now + int(wait * SECOND)))
+    app.runner.run(presence.sweep(app.services.store, now + int((limits.QUIET_TIME + 5) * SECOND)))
+    assert shown(app, "one")["connected"], "what it reported is a sign of life"
+    for wait in (10, 20, 30):
+        app.runner.run(presence.sweep(app.services.store, now + int((limits.QUIET_TIME + wait) * SECOND)))
     assert not shown(app, "one")["connected"]
     assert types(app, "one") == ["device.created", "device.connected", "device.disconnected"]
-    ingest(app, Arrival(1, number, "m", 4, now), now=now + 100 * SECOND)
+    ingest(app, Arrival(1, number, "m", 4, now), now=now + 400 * SECOND)
+    assert not shown(app, "one")["connected"], "what was sent before it left may arrive after"
+    hear(app, number, at=now + 500 * SECOND)
     assert types(app, "one")[3:] == ["device.connected"]
 
 
@@ -124,7 +138,7 @@ def test_more_devices_than_one_sweep_takes_go_quiet(app: App) -> None:
     assert loaded.status == 200
     now = app.services.clock()
     numbers = range(1, limits.QUIET_BATCH + 6)
-    assert set(ingest(app, *[Arrival(1, number, "m", 1, now) for number in numbers], now=now)) == {None}
+    hear(app, *numbers, at=now)
     assert app.request("GET", "/v1/stats").json()["by_connected"]["true"] == len(numbers)
     app.runner.run(presence.sweep(app.services.store, now + 3600 * SECOND))
     assert app.request("GET", "/v1/stats").json()["by_connected"]["true"] == 0

@@ -1,9 +1,9 @@
 """Transcripts: requests with the replies they must get, as text that an expert of the API can review.
 
 An exchange begins with a line `### title`. Then come the request, as in HTTP, and after a line `HTTP 200` the reply:
-headers that must be there as written, a blank line, and the body, which is compared as JSON. What differs from run to
-run is a placeholder, `{{kind}}` or `{{kind.label}}`: where it is first expected it takes any text that the pattern of
-its kind allows, and from then on, in requests too, it stands for that text.
+headers that must be there as written, a blank line, and the body, which is compared as JSON unless it is plain text.
+What differs from run to run is a placeholder, `{{kind}}` or `{{kind.label}}`: where it is first expected it takes any
+text that the pattern of its kind allows, and from then on, in requests too, it stands for that text.
 """
 
 import http.client
@@ -88,7 +88,9 @@ def play(exchanges: list[Exchange], send: Transport, kinds: Mapping[str, str], k
         for name, value in expected.headers.items():
             assert name in reply.headers, f"{shown}: no {name}"
             _compare(value, reply.headers[name], kinds, known, shown)
-        if expected.body:
+        if reply.headers.get("content-type", "").startswith("text/plain"):
+            _compare(expected.body, reply.body.decode(), kinds, known, shown)
+        elif expected.body:
             _compare(json.loads(expected.body), reply.json(), kinds, known, shown)
         else:
             assert reply.body == b"", shown

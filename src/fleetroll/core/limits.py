@@ -138,6 +138,9 @@ MAX_RANGE = 10_000
 DEFAULT_RANGE = 1_000
 MAX_BUCKETS = 10_000
 FORGOTTEN_BATCH = 5_000
+MAX_EXPORT_READINGS = 100_000
+EXPORTS_PER_DAY = 10
+MAX_PROPERTY = 64
 
 # Presence: for how long traffic counts, and how often it is written down.
 QUIET_TIME = 300.0

@@ -39,7 +39,9 @@ class Keyring:
 
     async def identify(self, presented: Presented | None, now: int) -> Principal:
         """Raises Fault unauthenticated, in the same words whatever is wrong, or forbidden `organization_disabled`."""
-        if presented is None or not presented.text or len(presented.text) > limits.MAX_CREDENTIAL:
+        if presented is None or not presented.text:
+            raise unauthenticated(presented=False)
+        if len(presented.text) > limits.MAX_CREDENTIAL:
             raise unauthenticated()
         if presented.issuer is Issuer.DEVICE:
             return await self._device(presented.text)
@@ -156,5 +158,6 @@ async def _require_enabled(records: Records, org: Organization) -> None:
         raise Fault(Kind.FORBIDDEN, "organization_disabled", "This organization is disabled.")
 
 
-def unauthenticated() -> Fault:
-    return Fault(Kind.UNAUTHENTICATED, "unauthenticated", "Invalid or missing API key.")
+def unauthenticated(*, presented: bool = True) -> Fault:
+    message = "Invalid or missing API key."
+    return Fault(Kind.UNAUTHENTICATED, "unauthenticated", message, details={} if presented else {"missing": True})

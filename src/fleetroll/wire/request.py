@@ -1,5 +1,6 @@
 """A request as decoders see it: parsed, bounded and checked, with nothing left to await."""
 
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -9,6 +10,8 @@ from fleetroll.core.faults import Fault, invalid
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.service.enrollment import STRANGER
 from fleetroll.wire.cursors import Cursors
+
+_HOST = re.compile(r"[A-Za-z0-9._\[\]:-]{1,255}")
 
 
 class Request:
@@ -23,12 +26,14 @@ class Request:
         "accept",
         "body",
         "guard",
+        "host",
         "last_event_id",
         "media_type",
         "path",
         "peer",
         "query",
         "rows",
+        "scheme",
     )
 
     def __init__(self, path: dict[str, str], query: "Query", cursors: Cursors, binding: Callable[[], str]) -> None:
@@ -40,9 +45,15 @@ class Request:
         self.media_type = ""
         self.accept = ""
         self.peer = STRANGER
+        self.scheme, self.host = "http", b""
         self.rows: AsyncIterator[list[Any]] | None = None
         self._cursors = cursors
         self._binding = binding
+
+    def url(self, path: str) -> str:
+        """The address of a path here, as this client writes it; the bare path where it did not say."""
+        host = self.host.decode("latin-1")
+        return f"{self.scheme}://{host}{path}" if _HOST.fullmatch(host) else path
 
     def resume(self, token: str, binding: str) -> Any:
         """The place that a cursor names. `binding` is what the list depends on in its query. Raises Fault invalid."""

@@ -214,6 +214,7 @@ class Kernel:
             _refuse_unknown(query, row.parameters)
         request = Request(exchange.path, query, self.cursors, exchange.binding)
         request.guard = _guard(headers)
+        request.scheme, request.host = exchange.scope["scheme"], headers.get(b"host", b"")
         if route.peer:
             request.peer = self._peers.of(exchange.scope, headers)
             request.accept = headers.get(b"accept", b"").decode("latin-1")

@@ -21,7 +21,7 @@ _STATUSES = {
 
 
 def _body(fault: Fault, status: int, request_id: str) -> shapes.Problem:
-    details = {name: value for name, value in fault.details.items() if name != "allowed"}
+    details = {name: value for name, value in fault.details.items() if name not in {"allowed", "missing"}}
     return shapes.Problem(
         type="about:blank",
         title=HTTPStatus(status).phrase,

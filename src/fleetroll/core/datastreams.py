@@ -1,0 +1,95 @@
+"""The values of datastreams: what a text from a device means, and how a value is written for one. Pure."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from fleetroll.core import documents
+from fleetroll.core.faults import Fault, invalid
+from fleetroll.core.model import DatastreamKind
+
+_NUMBER = re.compile(r"[+-]?([0-9]{1,400}\.?[0-9]{0,400}|\.[0-9]{1,400})([eE][+-]?[0-9]{1,3})?")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
+_DECIMALS = 5
+_NUMERIC = frozenset({DatastreamKind.INTEGER, DatastreamKind.DOUBLE, DatastreamKind.ENUM})
+_TRUTHS = {"true": True, "false": False}
+
+
+def value(kind: DatastreamKind | None, metric_type: str | None, given: Sequence[Any]) -> Any:
+    """The value that a device means by what it gives for one datastream: texts, numbers, or a list of two of them.
+
+    Without a kind the type of the metric decides, and without that the text itself. Raises Fault invalid `wrong_type`.
+    """
+    if kind is DatastreamKind.LOCATION or (kind is None and len(given) > 1):
+        return [_number(part) for part in _pair(given)]
+    if len(given) != 1:
+        raise mismatch()
+    (one,) = given
+    if kind in _NUMERIC:
+        return _number(one) if kind is DatastreamKind.DOUBLE else _whole(one)
+    if kind is DatastreamKind.STRING or metric_type == "string":
+        return one if isinstance(one, str) else _text(one)
+    return _untyped(metric_type, one)
+
+
+def _pair(given: Sequence[Any]) -> Sequence[Any]:
+    parts = given[0] if len(given) == 1 and isinstance(given[0], list) else given
+    if len(parts) != 2:
+        raise mismatch()
+    return parts
+
+
+def _number(given: Any) -> Any:
+    if type(given) in {int, float}:
+        return given
+    if not isinstance(given, str) or not _NUMBER.fullmatch(given):
+        raise mismatch()
+    return int(given) if _WHOLE.fullmatch(given) else float(given)
+
+
+def _whole(given: Any) -> int:
+    found = _number(given)
+    if isinstance(found, float) and not found.is_integer():
+        raise mismatch()
+    return int(found)
+
+
+def _text(given: Any) -> str:
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise mismatch()
+    return repr(given)
+
+
+def _untyped(metric_type: str | None, given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    if metric_type == "boolean":
+        return _TRUTHS.get(given, given)
+    if metric_type == "number" or (metric_type is None and _NUMBER.fullmatch(given)):
+        return _number(given)
+    return given
+
+
+def plain(kind: DatastreamKind | None, found: Any) -> str:
+    """A value as bare text, or as JSON if it is no number or text. A fraction has five decimals, or all it needs."""
+    if isinstance(found, str):
+        return found
+    if isinstance(found, bool | list | dict):
+        return documents.encode(shown(kind, found), "value").decode()
+    if kind is not DatastreamKind.DOUBLE:
+        return repr(shown(kind, found))
+    whole, point, fraction = repr(float(found)).partition(".")
+    return f"{whole}.{fraction:0<{_DECIMALS}}" if point and "e" not in fraction else f"{whole}{point}{fraction}"
+
+
+def shown(kind: DatastreamKind | None, found: Any) -> Any:
+    """A value as JSON: of a datastream of fractions every number is one, of one of whole numbers none."""
+    if isinstance(found, list) and kind is DatastreamKind.LOCATION:
+        return [float(part) for part in found]
+    if kind is DatastreamKind.DOUBLE:
+        return float(found) if isinstance(found, int) else found
+    return int(found) if isinstance(found, float) and found.is_integer() else found
+
+
+def mismatch() -> Fault:
+    return invalid("wrong_type", "The value does not match the type of the datastream.", "value")

@@ -1,0 +1,1 @@
+"""Blynk's device HTTPS API: what a device says with nothing but its token and a URL."""

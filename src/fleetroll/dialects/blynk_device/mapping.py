@@ -1,0 +1,217 @@
+"""From query strings to reports of a device, and from its values to bare text. Pure; raises nothing but Fault."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from fleetroll.core import datastreams, limits, metafields, names, templates
+from fleetroll.core.faults import invalid
+from fleetroll.dialects.blynk_device import shapes
+from fleetroll.service import exports, reports
+from fleetroll.wire.dialect import Reply
+from fleetroll.wire.request import Request
+
+_TEXT = "text/plain; charset=utf-8"
+_OK = Reply(b"OK", media_type=_TEXT)
+_EMPTY = Reply(b"", media_type=_TEXT)
+_FILE = "/external/api/data/file"
+_PROPERTY = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{limits.MAX_PROPERTY - 1}}}")
+_MILLISECOND = 1_000
+_SECOND = 1_000_000
+_HOUR = 3600 * _SECOND
+_DAY = 24 * _HOUR
+
+_PERIODS = {"HOUR": _HOUR, "DAY": _DAY, "WEEK": 7 * _DAY, "MONTH": 30 * _DAY, "THREE_MONTHS": 90 * _DAY}
+_GRAINS = {"RAW_DATA": None, "MINUTE": 60 * _SECOND, "HOURLY": _HOUR, "DAILY": _DAY}
+_SOURCES = {"AVG": "mean", "MIN": "min", "MAX": "max", "SUM": "sum", "COUNT": "count"}
+_FORMS = {"TS": None, "ISO_US": "%Y-%m-%dT%H:%M:%S.%f%z", "ISO_SIMPLE": "%Y-%m-%d %H:%M:%S"}
+_ASKED = ("dataStreamId", "pin", "period", "granularityType", "sourceType", "tzName", "format", "sendEvents")
+
+
+# --- addresses -------------------------------------------------------------------------------------------------------
+
+
+def _pin(text: str) -> reports.Address:
+    pin = templates.parse_pin(text)
+    if pin is None:
+        raise invalid("invalid_pin", "A pin is v, d or a and a number.", "pin")
+    return reports.Address(pin=pin)
+
+
+def _number(text: str, code: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise invalid(code, "A number is needed.")
+    return int(text)
+
+
+def _named(request: Request) -> reports.Address | None:
+    """The datastream that `dataStreamId` or `pin` names."""
+    number, pin = request.query.get("dataStreamId"), request.query.get("pin")
+    if number is not None:
+        return reports.Address(number=_number(number, "invalid_datastream"))
+    return None if pin is None else _pin(pin)
+
+
+def _address(request: Request) -> reports.Address:
+    found = _named(request)
+    if found is None:
+        raise invalid("incomplete", "A pin is missing.", "pin")
+    return found
+
+
+def _others(request: Request, *known: str) -> list[tuple[str, str]]:
+    """The pairs of the query beside those that have a meaning of their own."""
+    return [pair for pair in request.query.pairs if pair[0] not in {"token", *known}]
+
+
+# --- values in -------------------------------------------------------------------------------------------------------
+
+
+def update(request: Request) -> list[reports.Sample]:
+    """One value of a named datastream, twice for a pair; or values by their pins."""
+    address = _named(request)
+    if address is None:
+        return _by_pin(_others(request))
+    given = request.query.all("value")
+    if not given:
+        raise invalid("incomplete", "A value is missing.", "value")
+    return [reports.Sample(address, given)]
+
+
+def _by_pin(pairs: Sequence[tuple[str, str]]) -> list[reports.Sample]:
+    given: dict[reports.Address, list[str]] = {}
+    for name, text in pairs:
+        given.setdefault(_pin(name), []).append(text)
+    if not given:
+        raise invalid("incomplete", "A pin is missing.", "pin")
+    return [reports.Sample(address, texts) for address, texts in given.items()]
+
+
+def update_many(request: Request) -> list[reports.Sample]:
+    return _by_pin(_others(request))
+
+
+def update_batch(request: Request) -> list[reports.Sample]:
+    address = _address(request)
+    return [_timed(address, pair) for pair in request.body]
+
+
+def _timed(address: reports.Address, pair: Any) -> reports.Sample:
+    if not isinstance(pair, list) or len(pair) != 2 or type(pair[0]) is not int:
+        raise invalid("invalid_body", "A point is a time in milliseconds and a value.")
+    return reports.Sample(address, [pair[1]], pair[0] * _MILLISECOND)
+
+
+def set_property(request: Request) -> reports.Property:
+    address = _address(request)
+    pairs = _others(request, "pin", "dataStreamId")
+    if len(pairs) != 1 or not _PROPERTY.fullmatch(pairs[0][0]) or len(pairs[0][1]) > limits.MAX_READING_TEXT:
+        raise invalid("invalid_property", "One property is given as its name and value.")
+    return reports.Property(address, *pairs[0])
+
+
+def nothing(_: object, request: Request) -> Reply:
+    return _EMPTY
+
+
+def done(_: object, request: Request) -> Reply:
+    return _OK
+
+
+# --- values out ------------------------------------------------------------------------------------------------------
+
+
+def read(request: Request) -> list[reports.Address]:
+    address = _named(request)
+    if address is not None:
+        return [address]
+    found = list(dict.fromkeys(_pin(name) for name, _ in _others(request)))
+    if not found:
+        raise invalid("incomplete", "A pin is missing.", "pin")
+    return found
+
+
+def shown(result: list[reports.Value], request: Request) -> Any:
+    """Of one datastream bare text, of several an object."""
+    if len(read(request)) > 1:
+        return _object(result)
+    if not result:
+        raise invalid("no_data", "There is no value.")
+    return Reply(datastreams.plain(result[0].stream.kind, result[0].value).encode(), media_type=_TEXT)
+
+
+def shown_all(result: list[reports.Value], request: Request) -> shapes.Values:
+    return _object(result)
+
+
+def _object(result: list[reports.Value]) -> shapes.Values:
+    return {one.stream.pin: datastreams.shown(one.stream.kind, one.value) for one in result}
+
+
+def no_input(request: Request) -> None:
+    return None
+
+
+def connected(result: bool, request: Request) -> Reply:
+    return Reply(b"true" if result else b"false", media_type=_TEXT)
+
+
+# --- events and metafields -------------------------------------------------------------------------------------------
+
+
+def log_event(request: Request) -> reports.Occurrence:
+    code = request.query.get("code")
+    if not code:
+        raise invalid("event_code_required", "The code of an event is missing.", "code")
+    description = request.query.get("description")
+    return reports.Occurrence(code, names.paragraph(description, "description") if description else None)
+
+
+def metafield(request: Request) -> int:
+    return _number(request.query.get("metaFieldId") or "", "invalid_metafield_id")
+
+
+def held(result: reports.Held, request: Request) -> shapes.Metafield:
+    return metafields.show(result.field, result.value)
+
+
+def set_metafield(request: Request) -> reports.Writing:
+    number, name, value = (request.query.get(part) for part in ("metaFieldId", "metaFieldName", "value"))
+    if value is None:
+        raise invalid("invalid_metafield", "A value is missing.", "value")
+    if number is None and name:
+        return reports.Writing(name, value)
+    return reports.Writing(_number(number or "", "invalid_metafield_id"), value)
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def export(request: Request) -> exports.Export:
+    return exports.Export(
+        _address(request),
+        _choice(request, "period", "MONTH", _PERIODS),
+        _choice(request, "granularityType", "RAW_DATA", _GRAINS),
+        _choice(request, "sourceType", "AVG", _SOURCES),
+        request.query.get("tzName") or "UTC",
+        _choice(request, "format", "TS", _FORMS),
+    )
+
+
+def _choice(request: Request, name: str, usual: str, choices: Any) -> Any:
+    given = (request.query.get(name) or usual).upper()
+    if given not in choices:
+        raise invalid("invalid_parameter", f"{name} is one of {', '.join(choices)}.", name)
+    return choices[given]
+
+
+def link(number: int, request: Request) -> shapes.Link:
+    pairs = [("token", request.query.get("token") or "")]
+    pairs += [pair for pair in request.query.pairs if pair[0] in _ASKED]
+    return shapes.Link(request.url(f"{_FILE}/device_data_{number}.zip?{urlencode(pairs)}"))
+
+
+def file(result: exports.Archive, request: Request) -> Reply:
+    disposition = ("content-disposition", f'attachment; filename="{result.name}"')
+    return Reply(result.content, headers=(disposition,), media_type="application/zip")

@@ -1,0 +1,159 @@
+"""The table of Blynk's device HTTPS API, `/external/api`. The credential of all of it is the device's token."""
+
+from typing import Any
+
+from fleetroll.core.secrets import Issuer
+from fleetroll.dialects.blynk_device import mapping, shapes
+from fleetroll.dialects.blynk_device.envelope import ENVELOPE
+from fleetroll.service import exports, reports
+from fleetroll.wire.dialect import Dialect, Form, Parameter, Place, Route
+
+_TOKEN = Parameter("token", "the device's token")
+_STREAM = Parameter("dataStreamId", "the number of a datastream, in place of its pin", "integer")
+_PIN = Parameter("pin", "such as v1, in either case")
+_ANY_PIN = Parameter("v1", "a value for this pin, or for any other; twice for a location: longitude, latitude")
+_VALUE = Parameter("value", "what to write to `pin` or `dataStreamId`")
+_FIELD = Parameter("metaFieldId", "the number of a metafield", "integer")
+_EXPORT = (
+    _TOKEN,
+    _STREAM,
+    _PIN,
+    Parameter("period", "HOUR, DAY, WEEK, MONTH (default) or THREE_MONTHS"),
+    Parameter("granularityType", "RAW_DATA (default), MINUTE, HOURLY or DAILY"),
+    Parameter("sourceType", "AVG (default), MIN, MAX, SUM or COUNT of each stretch of time"),
+    Parameter("tzName", "time zone of the times, UTC if left out"),
+    Parameter("format", "of the times: TS (default), ISO_US or ISO_SIMPLE"),
+)
+
+
+def _get(
+    path: str, operation: Any, decode: Any, encode: Any, about: str, *query: Parameter, reply: Any = bytes
+) -> Route:
+    return Route("GET", f"/external/api/{path}", operation, decode, encode, about, reply=reply, query=(_TOKEN, *query))
+
+
+_ROUTES = (
+    _get(
+        "get",
+        reports.values,
+        mapping.read,
+        mapping.shown,
+        "The latest value of a datastream as bare text, of several as an object",
+        Parameter("v1", "this pin, or any other; without a value"),
+        _STREAM,
+    ),
+    _get(
+        "getAll",
+        reports.every,
+        mapping.no_input,
+        mapping.shown_all,
+        "The latest values of all datastreams that have one",
+        reply=shapes.Values,
+    ),
+    _get(
+        "update",
+        reports.write,
+        mapping.update,
+        mapping.nothing,
+        "Write a value to a datastream",
+        _ANY_PIN,
+        _PIN,
+        _STREAM,
+        _VALUE,
+    ),
+    _get(
+        "batch/update",
+        reports.write,
+        mapping.update_many,
+        mapping.done,
+        "Write values to several datastreams",
+        _ANY_PIN,
+    ),
+    Route(
+        "POST",
+        "/external/api/batch/update",
+        reports.write,
+        mapping.update_batch,
+        mapping.done,
+        "Write values of several times to one datastream",
+        body=shapes.Batch,
+        reply=bytes,
+        query=(_TOKEN, _PIN, _STREAM),
+    ),
+    _get(
+        "update/property",
+        reports.set_property,
+        mapping.set_property,
+        mapping.nothing,
+        "Set how a datastream is displayed",
+        _PIN,
+        _STREAM,
+        Parameter("color", "a value for this property, or for any other"),
+    ),
+    _get(
+        "isHardwareConnected",
+        reports.is_connected,
+        mapping.no_input,
+        mapping.connected,
+        "Whether the device is there: true or false",
+    ),
+    _get(
+        "logEvent",
+        reports.log_event,
+        mapping.log_event,
+        mapping.nothing,
+        "Log an event that the device's template names",
+        Parameter("code", "of the event"),
+        Parameter("description", "in place of the template's"),
+    ),
+    _get(
+        "device/meta",
+        reports.metafield,
+        mapping.metafield,
+        mapping.held,
+        "Read a metafield of the device",
+        _FIELD,
+        reply=shapes.Metafield,
+    ),
+    _get(
+        "device/meta/update",
+        reports.set_metafield,
+        mapping.set_metafield,
+        mapping.nothing,
+        "Write a metafield of the device",
+        _FIELD,
+        Parameter("metaFieldName", "its name, in place of the number"),
+        Parameter("value", "as text"),
+    ),
+    Route(
+        "GET",
+        "/external/api/data/get",
+        exports.order,
+        mapping.export,
+        mapping.link,
+        "Where to fetch the values of a datastream as a file",
+        reply=shapes.Link,
+        query=_EXPORT,
+        secret=True,
+    ),
+    Route(
+        "GET",
+        "/external/api/data/file/{name}",
+        exports.fetch,
+        mapping.export,
+        mapping.file,
+        "The values of a datastream: a ZIP archive of CSV",
+        reply=bytes,
+        query=_EXPORT,
+        secret=True,
+    ),
+)
+
+DIALECT = Dialect(
+    name="blynk_device",
+    title="Blynk device HTTPS API",
+    prefixes=("/external/api/",),
+    routes=_ROUTES,
+    envelope=ENVELOPE,
+    credentials=(Form(Place.QUERY, "token", Issuer.DEVICE),),
+)

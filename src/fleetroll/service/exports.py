@@ -1,0 +1,127 @@
+"""A device's readings as a file: a ZIP archive of CSV, made when it is fetched and kept nowhere."""
+
+import asyncio
+import csv
+import io
+import zipfile
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from fleetroll.core import datastreams, limits, readings
+from fleetroll.core.faults import Fault, Kind, invalid
+from fleetroll.core.model import Device, Instant, Span
+from fleetroll.core.policy import Action
+from fleetroll.service import reports, templates
+from fleetroll.service.operations import Call, Effect, operation
+
+_DAY = 86_400 * 1_000_000
+_PAGE = 5_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Export(Struct, frozen=True):
+    """Which readings: those of the last `period` microseconds, raw, or one aggregate for each `interval`.
+
+    `form` is how a time is written: as milliseconds (None), or by this pattern in the zone.
+    """
+
+    address: reports.Address
+    period: int
+    interval: int | None
+    aggregate: str
+    zone: str = "UTC"
+    form: str | None = None
+
+
+class Archive(Struct, frozen=True):
+    """A finished file."""
+
+    name: str
+    content: bytes
+
+
+@operation(Action.SELF, Effect.WRITE)
+async def order(call: Call, wanted: Export) -> int:
+    """See that there is something to export, and count it; answers the device's number.
+
+    Raises Fault invalid `no_data` and rate_limited `too_many_exports`.
+    """
+    device, stream = await _found(call, wanted)
+    _zone(wanted.zone)
+    span = Span(call.at - wanted.period, call.at + 1)
+    if not await call.records.telemetry.range(device.org, device.id, stream.metric, span, 1):
+        raise reports.no_data()
+    if not await call.records.usage.add_today(
+        device.org, device.id, "exports", call.at // _DAY, limits.EXPORTS_PER_DAY
+    ):
+        message = f"A device has {limits.EXPORTS_PER_DAY} exports a day."
+        wait = (_DAY - call.at % _DAY) // 1_000_000 + 1
+        raise Fault(Kind.RATE_LIMITED, "too_many_exports", message, retry_after=wait)
+    return device.id
+
+
+@operation(Action.SELF, Effect.STREAM)
+async def fetch(call: Call, wanted: Export) -> Archive:
+    """The file: the latest `limits.MAX_EXPORT_READINGS` of what was asked for."""
+    device, stream = await _found(call, wanted)
+    written = _writer(wanted)
+    rows = await _rows(call, device, stream, wanted)
+    name = f"{stream.pin}_{stream.metric}.csv" if stream.pin != stream.metric else f"{stream.pin}.csv"
+    content = await asyncio.to_thread(_archive, name, call.at, (written(at, value) for at, value in rows))
+    return Archive(f"device_data_{device.id}_{stream.pin}.zip", content)
+
+
+async def _found(call: Call, wanted: Export) -> tuple[Device, reports.Stream]:
+    device = await reports.own(call, call.records)
+    return device, reports.resolve(device, await templates.of(call, device), wanted.address)
+
+
+async def _rows(call: Call, device: Device, stream: reports.Stream, wanted: Export) -> list[tuple[Instant, Any]]:
+    scan, span = call.services.store.scan.telemetry, Span(max(0, call.at - wanted.period), call.at + 1)
+    if wanted.interval is not None:
+        aggregate = readings.AGGREGATES[wanted.aggregate]
+        buckets = await scan.buckets(device.org, device.id, stream.metric, span, wanted.interval)
+        return [(bucket.at, aggregate(bucket)) for bucket in buckets]
+    found: list[tuple[Instant, Any]] = []
+    while len(found) < limits.MAX_EXPORT_READINGS:
+        page = await scan.range(device.org, device.id, stream.metric, span, _PAGE, descending=True)
+        found += [(reading.at, reading.value) for reading in page]
+        if len(page) < _PAGE:
+            break
+        span = Span(span.since, page[-1].at)
+    return found[::-1]
+
+
+def _writer(wanted: Export) -> Callable[[Instant, Any], list[str]]:
+    zone, form = _zone(wanted.zone), wanted.form
+
+    def write(at: Instant, value: Any) -> list[str]:
+        if form is None:
+            return [str(at // 1000), datastreams.plain(None, value)]
+        moment = (_EPOCH + timedelta(microseconds=at)).astimezone(zone)
+        return [moment.strftime(form), datastreams.plain(None, value)]
+
+    return write
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown, no name at all, a directory
+        raise invalid("invalid_parameter", "There is no such time zone.", "tzName") from None
+
+
+def _archive(name: str, at: Instant, rows: Iterable[list[str]]) -> bytes:
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(["ts", "value"])
+    table.writerows(rows)
+    packed = io.BytesIO()
+    made = (_EPOCH + timedelta(microseconds=at)).timetuple()[:6]
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo(name, made), text.getvalue(), zipfile.ZIP_DEFLATED)
+    return packed.getvalue()

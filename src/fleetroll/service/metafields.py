@@ -1,0 +1,41 @@
+"""Metafields of one device: reading and writing what its template defines, in its metadata or its own members."""
+
+from typing import Any
+
+from fleetroll.core import documents, metafields
+from fleetroll.core import templates as rules
+from fleetroll.core.faults import not_found
+from fleetroll.core.model import Device, DeviceChange, Metafield, MetafieldKind, Template
+from fleetroll.service import devices, templates
+from fleetroll.service.operations import Call
+
+
+async def find(call: Call, device: Device, which: int | str) -> Metafield:
+    """The metafield of the device's template with this number or name. Raises Fault not_found."""
+    template = await templates.of(call, device)
+    found = _of_template(template, which) if template else None
+    if found is None:
+        raise not_found("metafield", which)
+    return found
+
+
+def _of_template(template: Template, which: int | str) -> Metafield | None:
+    if isinstance(which, str):
+        return rules.metafield_named(template, which)
+    return rules.metafield(template, which)
+
+
+async def write(call: Call, device: Device, field: Metafield, given: object) -> Device:
+    """Give a device a value for a metafield, or none. Raises Fault invalid `invalid_metafield`."""
+    return await devices.change(call, device, _change(device, field, metafields.read(field, given)))
+
+
+def _change(device: Device, field: Metafield, value: Any) -> DeviceChange:
+    if field.kind is MetafieldKind.DEVICE_NAME:
+        return DeviceChange(name=value)
+    if field.kind is MetafieldKind.DEVICE_OWNER:
+        return DeviceChange(owners=() if value is None else (value, *device.owners[1:]))
+    metadata = {name: known for name, known in documents.load(device.metadata).items() if name != field.name}
+    if value is not None:
+        metadata[field.name] = value
+    return DeviceChange(metadata=documents.of(metadata, "metadata"))

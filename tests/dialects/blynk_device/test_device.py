@@ -1,0 +1,235 @@
+"""The device API around its transcripts: what is stored is canonical, who writes is there, and tokens end at once."""
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from fleetroll.core import limits
+from fleetroll.service import presence
+from tests.dialects.blynk_device.test_transcripts import TEMPLATE
+from tests.support import process
+from tests.support.app import ADMIN_KEY, App, Response, running
+from tests.support.transcripts import over_socket
+
+MINUTE = 60_000
+
+
+class Device:
+    """A device that knows nothing but its token."""
+
+    def __init__(self, app: App, ident: str, **members: Any) -> None:
+        self.app = app
+        self.url = f"/v1/devices/{ident}"
+        made = app.request("POST", "/v1/devices", {"ident": ident, **members})
+        assert made.status == 201, made.body
+        self.token = app.request("GET", f"{self.url}/credentials").json()["device_token"]
+
+    def ask(self, path: str, body: Any = None, **query: str) -> Response:
+        asked = "".join(f"&{name}={quote(value)}" for name, value in query.items())
+        method = "GET" if body is None else "POST"
+        return self.app.request(method, f"/external/api/{path}?token={self.token}{asked}", body, key=None)
+
+    def shown(self, part: str = "") -> Any:
+        return self.app.request("GET", self.url + part).json()
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with running(tmp_path / "data") as app:
+        yield app
+
+
+@pytest.fixture
+def station(app: App) -> Device:
+    template = app.request("POST", "/v1/templates", TEMPLATE).json()["id"]
+    return Device(app, "station", template=template)
+
+
+def text(response: Response) -> str:
+    return str(response.json()["error"]["message"])
+
+
+def test_values_are_the_readings_of_every_other_api(station: Device) -> None:
+    assert station.ask("update", v1="20.5").status == 200
+    points = [[1_609_459_200_000, 1], [1_609_459_260_000, 3]]
+    assert station.ask("batch/update", points, pin="v1").body == b"OK"
+    last = station.shown("/telemetry")["readings"]
+    assert [(one["metric"], one["value"]) for one in last] == [("temperature", 20.5)]
+    span = "metric=temperature&interval=1h&from=2021-01-01T00:00:00Z&to=2021-01-02T00:00:00Z"
+    assert station.shown(f"/telemetry?{span}")["buckets"] == [
+        {"at": "2021-01-01T00:00:00Z", "mean": 2, "min": 1, "max": 3, "count": 2, "last": 3}
+    ]
+    written = {"readings": [{"metric": "temperature", "value": 30}]}
+    assert station.app.request("POST", f"{station.url}/telemetry", written).status == 200
+    assert station.ask("get", v1="").body == b"30.00000"
+
+
+def test_a_batch_holds_so_many_points(station: Device) -> None:
+    start = 1_700_000_000_000
+    many = [[start + n, n] for n in range(limits.MAX_READINGS + 1)]
+    refused = station.ask("batch/update", many, pin="v2")
+    assert (refused.status, text(refused)) == (
+        400,
+        "Too much data in batch. Maximum batch size is 10000 points.",
+    )
+    assert station.ask("batch/update", many[1:], pin="v2").body == b"OK"
+    assert station.ask("get", v2="").body == b"10000"
+
+
+def test_a_text_has_so_many_bytes(station: Device) -> None:
+    assert station.ask("update", v3="x" * limits.MAX_READING_TEXT).status == 200
+    assert text(station.ask("update", v3="x" * (limits.MAX_READING_TEXT + 1))) == (
+        "Value doesn't match the Datastream data type."
+    )
+
+
+def test_writing_makes_a_device_online_and_reading_does_not(station: Device) -> None:
+    for path in ("getAll", "isHardwareConnected"):
+        assert station.ask(path).status == 200
+    assert station.shown()["last_seen"] is None
+    assert station.ask("logEvent", code="too_hot").status == 200
+    shown = station.shown()
+    assert (shown["connected"], shown["revision"]) == (True, 1)
+    assert shown["activated_at"] == shown["last_seen"]
+    later = station.app.services.clock() + 3600 * 1_000_000
+    station.app.runner.run(presence.sweep(station.app.services.store, later))
+    assert station.ask("isHardwareConnected").body == b"false"
+    types = [event["type"] for event in station.shown("/timeline")["events"]]
+    assert types == ["device.disconnected", "device.event.warning", "device.connected", "device.created"]
+
+
+def test_a_refused_write_leaves_nothing_behind(station: Device) -> None:
+    assert station.ask("update", v1="warm").status == 400
+    assert station.ask("logEvent", code="none").status == 400
+    assert station.ask("device/meta/update", metaFieldName="Rooms", value="four").status == 400
+    assert station.shown()["connected"] is False
+    assert len(station.shown("/timeline")["events"]) == 1
+
+
+def test_the_metafields_of_a_device_are_its_metadata(station: Device) -> None:
+    assert station.ask("device/meta/update", metaFieldName="Serial Number", value="SN:123").status == 200
+    assert station.shown()["metadata"] == {"Serial Number": "SN:123"}
+    changed = station.shown("/timeline")["events"][0]
+    assert changed["type"] == "device.updated"
+    assert changed["actor"] == f"device:{station.shown()['id']}"
+
+
+def test_a_token_ends_with_its_rotation_and_with_its_device(app: App, station: Device) -> None:
+    old = station.token
+    station.token = app.request("POST", f"{station.url}:rotate-credentials").json()["device_token"]
+    assert station.ask("getAll").status == 200
+    assert app.request("GET", f"/external/api/getAll?token={old}", key=None).status == 400
+    assert app.request("POST", f"{station.url}:decommission").status == 200
+    assert text(station.ask("getAll")) == "Invalid token."
+    other = Device(app, "other")
+    assert app.request("DELETE", other.url).status == 204
+    assert text(other.ask("update", v1="1")) == "Invalid token."
+
+
+def test_a_transferred_device_keeps_its_token_and_takes_its_values_along(app: App) -> None:
+    device = Device(app, "bare")
+    assert device.ask("update", v1="5").status == 200
+    assert app.request("POST", "/v1/organizations", {"slug": "child"}).status == 201
+    assert app.request("POST", f"{device.url}:transfer", {"organization": "child"}).status == 200
+    assert device.ask("get", v1="").body == b"5"
+    assert device.ask("update", v1="6").status == 200
+    assert device.ask("get", v1="").body == b"6"
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def table(device: Device, **query: str) -> list[list[str]]:
+    """The rows of the file that a link leads to."""
+    link = device.ask("data/get", **query)
+    assert link.status == 200, link.body
+    found = device.app.request("GET", link.json()["link"], key=None)
+    assert (found.status, found.headers["content-type"]) == (200, "application/zip")
+    with zipfile.ZipFile(io.BytesIO(found.body)) as archive:
+        (name,) = archive.namelist()
+        return [row.split(",", 1) for row in archive.read(name).decode().splitlines()]
+
+
+def test_the_values_of_a_device_are_fetched_as_a_file(station: Device) -> None:
+    now = station.app.services.clock() // 60_000_000 * 60_000 - 10 * MINUTE
+    points = [[now, 1], [now + 1000, 2.5], [now + MINUTE, 7], [now - 40 * 86_400_000, 9]]
+    assert station.ask("batch/update", points, pin="v1").body == b"OK"
+    raw = [["ts", "value"], [str(now), "1"], [str(now + 1000), "2.5"], [str(now + MINUTE), "7"]]
+    assert table(station, pin="v1") == raw
+    assert table(station, pin="v1", period="THREE_MONTHS")[1][1] == "9"
+    means = table(station, pin="v1", granularityType="MINUTE", sourceType="MAX", period="DAY")
+    assert means == [["ts", "value"], [str(now), "2.5"], [str(now + MINUTE), "7"]]
+    shown = table(station, pin="v1", format="ISO_SIMPLE", tzName="Asia/Kolkata")[1][0]
+    assert len(shown) == len("2026-01-31 12:00:00")
+    assert int(shown[14:16]) == (now // MINUTE + 30) % 60
+
+
+def test_a_device_has_so_many_exports_a_day(app: App) -> None:
+    device = Device(app, "bare")
+    assert device.ask("update", v1="5").status == 200
+    for _ in range(limits.EXPORTS_PER_DAY):
+        assert device.ask("data/get", pin="v1").status == 200
+    refused = device.ask("data/get", pin="v1")
+    assert refused.status == 429
+    assert 0 < int(refused.headers["retry-after"]) <= 86_400
+
+
+# --- a sensor --------------------------------------------------------------------------------------------------------
+
+SENSOR = """
+import json, sys, urllib.error, urllib.request
+
+server, token = sys.argv[1:]
+
+def ask(path, body=None):
+    headers = {"Content-Type": "application/json"} if body else {}
+    request = urllib.request.Request(f"{server}/external/api/{path}", body, headers)
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        return reply.read().decode()
+
+def url(path, **query):
+    return path + "?" + "&".join([f"token={token}", *[f"{name}={value}" for name, value in query.items()]])
+
+assert ask(url("isHardwareConnected")) == "false"
+for temperature in (20.5, 21.0, 21.5):
+    assert ask(url("update", v1=temperature)) == ""
+assert ask(url("batch/update", v2=44, v3="open")) == "OK"
+history = [[1609459200000 + 60000 * minute, minute / 2] for minute in range(120)]
+assert ask(url("batch/update", pin="V1"), json.dumps(history).encode()) == "OK"
+assert float(ask(url("get") + "&v1")) == 21.5
+assert json.loads(ask(url("getAll"))) == {"v1": 21.5, "v2": 44, "v3": "open"}
+assert ask(url("logEvent", code="too_hot")) == ""
+assert ask(url("isHardwareConnected")) == "true"
+try:
+    ask(url("update", v77=1))
+except urllib.error.HTTPError as refusal:
+    assert refusal.code == 400
+    assert json.load(refusal) == {"error": {"message": "No datastream setup for that pin."}}
+print("done")
+"""
+
+
+def test_a_sensor_needs_nothing_but_its_token(tmp_path: Path) -> None:
+    with process.serving(tmp_path / "data") as server:
+        send = over_socket(server.port)
+
+        def make(path: str, body: Any) -> Any:
+            headers = {"authorization": f"Bearer {ADMIN_KEY}", "content-type": "application/json"}
+            content = json.dumps(body).encode() if body else b""
+            return send("POST" if body else "GET", path, headers, content).json()
+
+        template = make("/v1/templates", TEMPLATE)["id"]
+        make("/v1/devices", {"ident": "sensor", "template": template})
+        token = make("/v1/devices/sensor/credentials", None)["device_token"]
+        script = [sys.executable, "-c", SENSOR, f"http://127.0.0.1:{server.port}", token]
+        ran = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False)
+        assert (ran.returncode, ran.stdout) == (0, "done\n"), ran.stderr
+        assert make("/v1/devices/sensor", None)["connected"]
