@@ -21,7 +21,8 @@ class Row(Struct, frozen=True):
 
     `foreign` is what the administrator of any other organization gets for the same request: 404 where it names a
     record, which for them is not there, and success where all that it touches is their own. `denied` is what a key
-    gets that is good for less. `needs` names a sample that must exist; `$name` in path and body stands for its parts.
+    gets that is good for less. `needs` names a sample that must exist; `$name` in path, query and body stands for its
+    parts.
     """
 
     least: str
@@ -32,6 +33,7 @@ class Row(Struct, frozen=True):
     body: Any = None
     media_type: str = "application/json"
     denied: int = 403
+    query: str = ""
 
     @property
     def reads(self) -> bool:
@@ -179,6 +181,8 @@ ROWS: Mapping[str, Row] = {
     "PUT /api/ca/v1/certificates/{sn}/status": Row(
         "operator", "certificates:write", 200, 404, "identity", {"status": "REVOKED"}
     ),
+    # OAuth2.
+    "POST /oauth2/token": Row("viewer", "tokens:issue", 200, 200, denied=400, query="grant_type=client_credentials"),
     # Telemetron. Its reads are POSTs, and what a stranger names is made, reported as missing, or not found.
     "POST /api/ext-v1/device": Row(
         "operator", "devices:write", 200, 200, "device", {"identifier": "$ident", "type": "other"}
@@ -224,6 +228,20 @@ OUTSIDERS: Mapping[str, Mapping[str, int]] = {
         "below a disabled organization": 403,
     }
     for dialect in ("native", "telemetron", "enrollment")
+} | {
+    "oauth2": dict.fromkeys(
+        (
+            "no key of anybody's",
+            "misplaced",
+            "in a form of another dialect",
+            "forged",
+            "expired",
+            "revoked",
+            "of a disabled organization",
+            "below a disabled organization",
+        ),
+        400,  # RFC 6749 allows it, and it is what the clients of the vendor's API know
+    )
 }
 """What those get who may use no route at all."""
 
@@ -232,6 +250,7 @@ ACCEPTED: Mapping[str, tuple[str, ...]] = {
     "native": _ALL_FORMS,
     "telemetron": _ALL_FORMS,
     "enrollment": _ALL_FORMS,
+    "oauth2": _ALL_FORMS[2:],
 }
 """The forms in which each dialect takes a key."""
 

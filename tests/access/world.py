@@ -48,7 +48,8 @@ class World:
             path = path.replace(f"{{{name}}}", quote(value, safe=""))
         body = b"" if row.body is None else Template(json.dumps(row.body)).substitute(parts).encode()
         headers = {"content-type": row.media_type, **caller.headers} if row.body is not None else caller.headers
-        target = f"{path}?{caller.query}" if caller.query else path
+        query = "&".join(filter(None, (Template(row.query).substitute(parts), caller.query)))
+        target = f"{path}?{query}" if query else path
         encoded = tuple((name.encode(), value.encode("latin-1")) for name, value in headers.items())
         return Raw(route.method, target.encode(), encoded, (body,))
 

@@ -203,10 +203,12 @@ def test_no_header_value_reaches_further_than_a_refusal(world: World) -> None:
     world.prepare()
 
 
-READABLE = {
-    "native": b"/v1/me",
-    "telemetron": b"/api/ext-v1/customer/getCustomer/cus_1",
-    "enrollment": b"/api/dmsmanager/v1/stats",
+# A request of each dialect that anybody with a key may make, and what anybody without one gets.
+ASKED = {
+    "native": ("GET", b"/v1/me", 401),
+    "telemetron": ("GET", b"/api/ext-v1/customer/getCustomer/cus_1", 401),
+    "enrollment": ("GET", b"/api/dmsmanager/v1/stats", 401),
+    "oauth2": ("POST", b"/oauth2/token?grant_type=client_credentials", 400),
 }
 
 
@@ -215,10 +217,10 @@ def test_a_credential_of_any_bytes_is_merely_unknown(world: World, value: bytes)
     for dialect in KEYED:
         if not dialect.routes:
             continue
-        target = READABLE[dialect.name]
+        method, target, status = ASKED[dialect.name]
         for name, scheme in ((b"x-api-key", b""), (b"authorization", b"Bearer "), (b"authorization", b"Basic ")):
-            response = send(world.app, Raw("GET", target, ((name, scheme + value),)))
-            assert_refused(response, dialect, 401)
+            response = send(world.app, Raw(method, target, ((name, scheme + value),)))
+            assert_refused(response, dialect, status)
 
 
 @pytest.mark.parametrize("value", [b"a\x00", b"\x7f", b"\xe9", b"a\xff", b"\xe2\x80\xae"])
@@ -240,9 +242,9 @@ def test_a_credential_or_key_that_is_given_twice_is_refused(world: World) -> Non
         if not dialect.routes:
             continue
         name, value = credential(dialect)
-        target = READABLE[dialect.name]
+        method, target, _ = ASKED[dialect.name]
         for pair in ((value, value[:-1] + b"x"), (value[:-1] + b"x", value), (value, value)):
-            response = send(world.app, Raw("GET", target, tuple((name, part) for part in pair)))
+            response = send(world.app, Raw(method, target, tuple((name, part) for part in pair)))
             assert_refused(response, dialect, 400)
     for name in (b"idempotency-key", b"content-type", b"fleetroll-organization", b"last-event-id"):
         sample = next(s for s in world.samples() if s.route.path == "/v1/devices")

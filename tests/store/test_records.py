@@ -206,6 +206,38 @@ async def test_keys_come_by_id(store: Store, org: int, elsewhere: int) -> None:
     assert [one.name for one in await store.scan.keys.page(org, found[-1].id, 3)] == ["5", "4"]
 
 
+# --- tokens ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_token_is_known_to_its_key_by_its_digest(store: Store, org: int, elsewhere: int) -> None:
+    await store.write(lambda records: records.tokens.insert(org, 1, "a", NOW, refreshes=False))
+    assert await store.read.tokens.get(org, 1, "a") == NOW
+    for other in ((org, 1, "b"), (org, 2, "a"), (elsewhere, 1, "a")):
+        assert await store.read.tokens.get(*other) is None
+        assert await store.write(lambda records, other=other: records.tokens.take(*other)) is None
+    assert await store.write(lambda records: records.tokens.take(org, 1, "a")) is None, "it refreshes nothing"
+    await store.write(lambda records: records.organizations.delete(org))
+    assert await store.read.tokens.get(org, 1, "a") is None
+
+
+async def test_a_refresh_token_is_taken_once_and_is_no_access_token(store: Store, org: int) -> None:
+    await store.write(lambda records: records.tokens.insert(org, 1, "a", NOW, refreshes=True))
+    assert await store.read.tokens.get(org, 1, "a") is None
+    taken = [await store.write(lambda records: records.tokens.take(org, 1, "a")) for _ in range(2)]
+    assert taken == [NOW, None]
+
+
+async def test_expired_tokens_of_a_key_are_purged(store: Store, org: int) -> None:
+    async def work(records: Records) -> list[int]:
+        for digest, expires_at in (("a", NOW - 1), ("b", NOW), ("c", NOW + 1)):
+            await records.tokens.insert(org, 1, digest, expires_at, refreshes=digest == "b")
+        await records.tokens.insert(org, 2, "a", NOW - 1, refreshes=False)
+        return [await records.tokens.purge(org, key, before) for key, before in ((1, NOW), (1, NOW + 2), (3, NOW))]
+
+    assert await store.write(work) == [2, 0, 0]
+    assert await store.read.tokens.get(org, 2, "a") == NOW - 1
+
+
 # --- named records ---------------------------------------------------------------------------------------------------
 
 SETTINGS = Settings(

@@ -73,6 +73,7 @@ class Tables(Struct):
 
     organizations: dict[int, Organization] = field(default_factory=dict)
     keys: dict[int, StoredKey] = field(default_factory=dict)
+    tokens: dict[str, tuple[int, bool]] = field(default_factory=dict)
     devices: dict[int, Device] = field(default_factory=dict)
     owners: dict[int, Owner] = field(default_factory=dict)
     groups: dict[int, Group] = field(default_factory=dict)
@@ -142,6 +143,7 @@ class Organizations:
         tables = self._tables
         tables.organizations.pop(org, None)
         tables.usage.pop(org, None)
+        tables.tokens = {name: one for name, one in tables.tokens.items() if not name.startswith(f"{org} ")}
         tables.keys = {number: one for number, one in tables.keys.items() if one.key.org != org}
         tables.timeline = {number: event for number, event in tables.timeline.items() if event.org != org}
         for versions in (tables.cohorts, tables.hardware_versions, tables.software_versions):
@@ -261,6 +263,30 @@ class Progress:
 
     async def put(self, name: str, place: int) -> None:
         self._tables.progress[name] = place
+
+
+class Tokens:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def get(self, org: int, key: int, digest: str) -> Instant | None:
+        expires_at, refreshes = self._tables.tokens.get(f"{org} {key} {digest}", (None, False))
+        return None if refreshes else expires_at
+
+    async def insert(self, org: int, key: int, digest: str, expires_at: Instant, *, refreshes: bool) -> None:
+        self._tables.tokens[f"{org} {key} {digest}"] = (expires_at, refreshes)
+
+    async def take(self, org: int, key: int, digest: str) -> Instant | None:
+        name = f"{org} {key} {digest}"
+        _, refreshes = self._tables.tokens.get(name, (None, False))
+        return self._tables.tokens.pop(name)[0] if refreshes else None
+
+    async def purge(self, org: int, key: int, before: Instant) -> int:
+        mine = {name: one for name, one in self._tables.tokens.items() if name.startswith(f"{org} {key} ")}
+        for name in [name for name, (expires_at, _) in mine.items() if expires_at < before]:
+            del self._tables.tokens[name]
+            del mine[name]
+        return len(mine)
 
 
 class Devices:
@@ -837,6 +863,7 @@ class Records:
         self.keys = Keys(tables)
         self.credentials = Credentials(tables)
         self.progress = Progress(tables)
+        self.tokens = Tokens(tables)
         self.devices = Devices(tables)
         self.owners: Named[Owner] = Named(tables, "owners", "ref")
         self.groups: Named[Group] = Named(tables, "groups", "name")

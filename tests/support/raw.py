@@ -1,6 +1,7 @@
 """Requests with any bytes in any place, by plain ASGI, and what every refusal owes: its dialect's form, and quiet."""
 
 import asyncio
+import base64
 import json
 import re
 from collections.abc import Iterable
@@ -13,10 +14,11 @@ from msgspec import Struct
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.secrets import Issuer
 from fleetroll.main import DIALECTS
-from fleetroll.wire.dialect import API_KEY_HEADER, Dialect
+from fleetroll.wire.dialect import API_KEY_HEADER, CLIENT_BASIC, Dialect
 from tests.support.app import ADMIN_KEY, App, Response
 
-KEYED = tuple(dialect for dialect in DIALECTS if any(form.issuer is Issuer.KEY for form in dialect.credentials))
+_KEYS = {Issuer.KEY, Issuer.CLIENT}
+KEYED = tuple(dialect for dialect in DIALECTS if _KEYS & {form.issuer for form in dialect.credentials})
 """Those that take a key; the others have proofs of their own."""
 NATIVE = next(dialect for dialect in DIALECTS if dialect.name == "native")
 # What a reply could betray: frames, paths, statements, and the words of our language and libraries.
@@ -46,6 +48,8 @@ def words(text: str) -> list[str]:
 
 def credential(dialect: Dialect, key: str = ADMIN_KEY) -> tuple[bytes, bytes]:
     """A header that carries the key in the form that the dialect asks for first."""
+    if dialect.credentials[0] is CLIENT_BASIC:
+        return b"authorization", b"Basic " + base64.b64encode(f":{key}".encode())
     if dialect.credentials[0] is API_KEY_HEADER:
         return b"x-api-key", key.encode()
     return b"authorization", b"Bearer " + key.encode()

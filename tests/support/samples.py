@@ -28,6 +28,7 @@ MEMBERS: dict[str, Any] = {
     "schema": {"temp": {"type": "number", "unit": "celsius", "unit_symbol": "C"}},
     "config": {"interval": 30, "mode": "eco"},
     "cohort": "beta",
+    "template": 1,
 }
 SETTINGS = {
     "authority": "default",
@@ -153,7 +154,7 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
         "POST /v1/devices/{ident}/identity:revoke": {"reason": "certificate_hold"},
         "POST /v1/devices/{ident}:log-event": {"code": "hot", "description": "text"},
         "POST /v1/templates": {"name": f"template-{n}", **TEMPLATE},
-        "PATCH /v1/templates/{name}": TEMPLATE,
+        "PATCH /v1/templates/{name}": {"name": "meter", **TEMPLATE},
         "POST /v1/cohorts": {"slug": f"cohort-{n}", "name": "Beta Channel"},
         "PATCH /v1/cohorts/{name}": {"name": "Beta Channel"},
         "POST /v1/hardware-versions": {"name": f"rev-{n}", "software_type": "main"},
@@ -186,7 +187,16 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
 
 _CSV = 'ident,name,tags,metadata\r\nfrom-csv,Pump,production,"{""a"":1}"\r\n'
 _PATCH = [{"op": "test", "path": "/ident", "value": DEVICE}, {"op": "add", "path": "/metadata/x", "value": "text"}]
-_QUERY = {"filter": _ONE, "q": "sam", "sort": "ident", "limit": "5", "count": "true", "dry_run": "true", "after": "0"}
+_QUERY = {
+    "grant_type": "client_credentials",
+    "filter": _ONE,
+    "q": "sam",
+    "sort": "ident",
+    "limit": "5",
+    "count": "true",
+    "dry_run": "true",
+    "after": "0",
+}
 _EVENTS = 'type = "device.*"'
 _NAMES = {
     "owners": "spare@example.com",
@@ -216,13 +226,14 @@ class World:
         app.request("POST", "/v1/organizations", {"slug": "child"})
         app.request("PATCH", "/v1/organizations/child", {"disabled": False, "quotas": {}})
         app.request("DELETE", f"/v1/devices/{DEVICE}")
-        app.request("POST", "/v1/templates", {"name": "meter", **TEMPLATE})
-        template = app.request("GET", "/v1/templates/meter").json()["id"]
+        app.request("POST", "/v1/templates", {"name": "gauge", **TEMPLATE})
+        assert app.request("GET", "/v1/templates/gauge").json()["id"] == MEMBERS["template"]
+        app.request("POST", "/v1/templates", {"name": "meter"})
         for field in app.request("GET", "/v1/metadata-fields?limit=200").json()["metadata_fields"]:
             app.request("DELETE", f"/v1/metadata-fields/{quote(field['name'], safe='')}")
         app.request("POST", "/v1/owners", {"ref": _NAMES["owners"]})
         app.request("POST", "/v1/cohorts", {"slug": "beta"})
-        assert app.request("PUT", f"/v1/devices/{DEVICE}", {**MEMBERS, "template": template}).status == 201
+        assert app.request("PUT", f"/v1/devices/{DEVICE}", MEMBERS).status == 201
         app.request("POST", "/v1/groups", {"name": "pumps", "filter": _ONE})
         app.request("POST", "/v1/metadata-fields", {"name": "shelf", "type": "integer"})
         app.request("POST", "/v1/dms", {"name": "line", "settings": {**SETTINGS, "replaceable": True}})

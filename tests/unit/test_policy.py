@@ -29,6 +29,7 @@ LEAST = {
     "versions:read": V,
     "versions:write": O,
     "timeline:read": V,
+    "tokens:issue": V,
     "organizations:read": V,
     "organizations:write": A,
     "keys:read": A,

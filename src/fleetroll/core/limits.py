@@ -2,6 +2,7 @@
 
 # Requests (enforced while bytes arrive, before anything is decoded).
 MAX_BODY = 1 << 20
+MAX_FORM = 8 << 10
 MAX_HEADER_BLOCK = 16 << 10
 MAX_HEADERS = 100
 MAX_TARGET = 8 << 10
@@ -67,7 +68,10 @@ MAX_IDEMPOTENCY_KEY = 255
 IDEMPOTENCY_LIFETIME = 48 * 3600
 MAX_REPLAY = 256 << 10
 
-# Keys.
+# Keys, and what is issued for them.
+ACCESS_TOKEN_LIFETIME = 24 * 3600
+REFRESH_TOKEN_LIFETIME = 24 * 3600
+MAX_GRANTS = 10_000  # tokens of one key at a time
 MIN_PRESET_KEY = 32
 MAX_CREDENTIAL = 1024
 

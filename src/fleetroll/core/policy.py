@@ -48,6 +48,7 @@ class Action(enum.Enum):
     VERSIONS_READ = "versions:read"
     VERSIONS_WRITE = "versions:write"
     TIMELINE_READ = "timeline:read"
+    TOKENS_ISSUE = "tokens:issue"
     ORGANIZATIONS_READ = "organizations:read"
     ORGANIZATIONS_WRITE = "organizations:write"
     KEYS_READ = "keys:read"
@@ -79,6 +80,7 @@ MINIMUM_ROLE: dict[Action, Role] = {
     Action.VERSIONS_READ: Role.VIEWER,
     Action.VERSIONS_WRITE: Role.OPERATOR,
     Action.TIMELINE_READ: Role.VIEWER,
+    Action.TOKENS_ISSUE: Role.VIEWER,
     Action.ORGANIZATIONS_READ: Role.VIEWER,
     Action.ORGANIZATIONS_WRITE: Role.ADMIN,
     Action.KEYS_READ: Role.ADMIN,

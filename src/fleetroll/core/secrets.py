@@ -11,6 +11,7 @@ class Issuer(enum.Enum):
     __hash__ = object.__hash__  # as in policy
 
     KEY = "key"  # an API key, or what was issued for one
+    CLIENT = "client"  # an API key, as an OAuth2 client shows it: itself, and not what was issued for it
     PROJECT = "project"  # an organization, by its project key
     DEVICE = "device"  # a device, by its derived token
     ENROLLEE = "enrollee"  # nobody yet: the text is the label of the DMS that they are at

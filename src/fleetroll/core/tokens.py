@@ -8,6 +8,7 @@ each names its record and a version, and a new version ends the one before.
 """
 
 import base64
+import enum
 import hashlib
 import hmac
 import re
@@ -21,12 +22,14 @@ ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 PREFIX_LENGTH = 12
 SECRET_LENGTH = 32
 _CHECKSUM_LENGTH = 6
-TOKEN_PATTERN = r"flr_[ao]_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}"  # noqa: S105  # the form of a secret, not one
+TOKEN_PATTERN = r"flr_[aotr]_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}"  # noqa: S105  # the form of a secret, not one
 _TOKEN = re.compile(TOKEN_PATTERN)
 _DEVICE_TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 _DEVICE_ID_BYTES = 6
 _PROJECT_KEY = re.compile(r"[0-9a-f]{32}")
 _ORG_ID_BYTES = 5
+_GRANT = re.compile(r"flr_[tr]_")
+_ORG_DIGITS, _KEY_DIGITS = 5, 7
 _KIND_LETTER = {KeyKind.API: "a", KeyKind.OAUTH: "o"}
 KINDS = tuple(_KIND_LETTER)
 """The kinds of keys that are shown as a token."""
@@ -45,6 +48,32 @@ def assemble(kind: KeyKind, prefix: str, secret: str) -> str:
     return body + _checksum(body)
 
 
+class Grant(enum.Enum):
+    """What an OAuth2 client gets for its secret: a token to call with, and one to get the next with."""
+
+    ACCESS = "t"
+    REFRESH = "r"
+
+
+def assemble_grant(grant: Grant, org: int, key: int, secret: str) -> str:
+    """The token issued for a key. Its public part says whose it claims to be; its digest alone is stored."""
+    body = f"flr_{grant.value}_{_digits(org, _ORG_DIGITS)}{_digits(key, _KEY_DIGITS)}_{secret}"
+    return body + _checksum(body)
+
+
+def is_grant(text: str) -> bool:
+    """Whether a text has the form of a token that was issued for a key."""
+    return _GRANT.match(text) is not None
+
+
+def parse_grant(grant: Grant, text: str) -> tuple[int, int] | None:
+    """The organization and the key that a token claims to be issued for; None for anything else."""
+    if not text.startswith(f"flr_{grant.value}_") or not _is_sound(text):
+        return None
+    public = text[6 : 6 + PREFIX_LENGTH]
+    return _number(public[:_ORG_DIGITS]), _number(public[_ORG_DIGITS:])
+
+
 def halves(token: str) -> tuple[str, str]:
     """A token as an OAuth2 client has it: client id and client secret."""
     client_id, _, secret = token.rpartition("_")
@@ -60,7 +89,7 @@ def parse(server_key: bytes, text: str) -> Token | None:
     """A well-formed token, or a preset key of any other form; None for a token that fails its checksum."""
     if not text.startswith("flr_"):
         return Token(preset_prefix(server_key, text), text)
-    if not _TOKEN.fullmatch(text) or _checksum(text[:-_CHECKSUM_LENGTH]) != text[-_CHECKSUM_LENGTH:]:
+    if not _is_sound(text):
         return None
     return Token(text[6 : 6 + PREFIX_LENGTH], text)
 
@@ -133,9 +162,26 @@ def _keyed(server_key: bytes, purpose: bytes, text: str) -> str:
     return hmac.new(server_key, purpose + b":" + text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
+def _is_sound(text: str) -> bool:
+    body, checksum = text[:-_CHECKSUM_LENGTH], text[-_CHECKSUM_LENGTH:]
+    return _TOKEN.fullmatch(text) is not None and _checksum(body) == checksum
+
+
 def _checksum(body: str) -> str:
-    number, digits = zlib.crc32(body.encode()), ""
-    for _ in range(_CHECKSUM_LENGTH):
+    return _digits(zlib.crc32(body.encode()), _CHECKSUM_LENGTH)
+
+
+def _digits(number: int, length: int) -> str:
+    """The last `length` digits of a number in `ALPHABET`."""
+    digits = ""
+    for _ in range(length):
         number, digit = divmod(number, len(ALPHABET))
         digits = ALPHABET[digit] + digits
     return digits
+
+
+def _number(digits: str) -> int:
+    number = 0
+    for digit in digits:
+        number = number * len(ALPHABET) + ALPHABET.index(digit)
+    return number

@@ -7,6 +7,8 @@ processes over the same store hear of it with the commit; one that cannot hear r
 
 import hashlib
 
+from msgspec import structs
+
 from fleetroll.core import dms as labels
 from fleetroll.core import limits, tokens
 from fleetroll.core.faults import Fault, Kind, not_found
@@ -15,7 +17,7 @@ from fleetroll.core.model import Key, KeyKind, Organization, Principal
 from fleetroll.core.names import ABOVE_ROOT, ROOT
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.secrets import Issuer, Presented
-from fleetroll.core.tokens import Token
+from fleetroll.core.tokens import Grant, Token
 from fleetroll.store.port import Identity, Records, Store
 
 CHANGES_IDENTITIES = frozenset({Action.KEYS_WRITE, Action.ORGANIZATIONS_WRITE})
@@ -51,6 +53,8 @@ class Keyring:
             return await self._project(presented.text)
         if presented.issuer is Issuer.BROKER:
             return await self._user(presented.text, now)
+        if presented.issuer is Issuer.CLIENT and tokens.is_grant(presented.text):
+            raise unauthenticated()  # or whoever has an access token could have the next one, and so on for ever
         return await self._key(presented.text, now)
 
     async def _key(self, secret: str, now: int) -> Principal:
@@ -124,17 +128,32 @@ class Keyring:
         key = Key(0, org, actor, KeyKind.API, role, (), 0, None, None, None)
         return Principal(key, found, found, actor, device)
 
-    async def _check(self, secret: str, name: bytes) -> Principal:
-        token = tokens.parse(self._server_key, secret)
-        if token is None:
+    async def _granted(self, secret: str) -> Principal:
+        """Whom an access token was issued for. It is good until it or its key expires, or the key is revoked."""
+        records = self._store.read
+        claimed = tokens.parse_grant(Grant.ACCESS, secret)
+        digest = tokens.digest(self._server_key, secret)
+        org = await records.organizations.get(claimed[0]) if claimed else None
+        key = await records.keys.get(*claimed) if claimed else None
+        until = await records.tokens.get(*claimed, digest) if claimed else None
+        if org is None or key is None or until is None or key.revoked_at is not None:
             raise unauthenticated()
+        expires_at = until if key.expires_at is None else min(until, key.expires_at)
+        return Principal(structs.replace(key, expires_at=expires_at), org, org, f"key:{key.id}")
+
+    async def _check(self, secret: str, name: bytes) -> Principal:
         generation = self._generation
-        identity = await self._store.read.keys.identify(token.prefix)
-        principal = self._genuine(token, identity)
+        principal = await (self._granted(secret) if tokens.is_grant(secret) else self._issued(secret))
         await _require_enabled(self._store.read, principal.org)
         if generation == self._generation and self._store.hears:
             self._remember(name, principal)
         return principal
+
+    async def _issued(self, secret: str) -> Principal:
+        token = tokens.parse(self._server_key, secret)
+        if token is None:
+            raise unauthenticated()
+        return self._genuine(token, await self._store.read.keys.identify(token.prefix))
 
     def _genuine(self, token: Token, identity: Identity | None) -> Principal:
         # An unknown prefix costs as much as a known one.

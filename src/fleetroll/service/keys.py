@@ -62,7 +62,7 @@ async def create(call: Call, new: NewKey) -> Issued:
         raise Fault(Kind.FORBIDDEN, "permission_denied", "A key cannot make one that may do more than itself.")
     if new.expires_at is not None and new.expires_at <= call.at:
         raise invalid("invalid_expiry", "expires_at must lie in the future.", "expires_at")
-    described = Key(0, call.org, new.name, new.kind, new.role, new.scopes, call.at, new.expires_at, None, None)
+    described = Key(0, call.org, new.name, new.kind, new.role, _scopes(new), call.at, new.expires_at, None, None)
     issued = await (_mint(call, described) if new.kind is KeyKind.NATS else _issue(call, described))
     await take(call, "keys", 1)
     key = issued.key
@@ -86,6 +86,13 @@ async def _mint(call: Call, described: Key) -> Issued:
     key = await call.records.keys.insert(described, minted.user, "")
     await call.records.credentials.note(call.org, described.role.value)
     return Issued(key, "", minted)
+
+
+def _scopes(new: NewKey) -> tuple[str, ...]:
+    """Getting tokens is what an OAuth2 client is for, and a token can do nothing that the client cannot."""
+    if new.kind is KeyKind.OAUTH and new.scopes:
+        return tuple(sorted({*new.scopes, Action.TOKENS_ISSUE.value}))
+    return new.scopes
 
 
 def _narrower(wanted: tuple[str, ...], held: tuple[str, ...]) -> bool:

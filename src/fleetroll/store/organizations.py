@@ -42,6 +42,7 @@ class Organizations:
 _FORGET = (
     "timeline_forget_all",
     "usage_forget",
+    "token_forget",
     "key_forget",
     "cohort_forget",
     "hardware_version_forget",

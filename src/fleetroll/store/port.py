@@ -177,6 +177,21 @@ class Progress(Protocol):
     async def put(self, name: str, place: int) -> None: ...
 
 
+class Tokens(Protocol):
+    """Access and refresh tokens that were issued for keys, by their digests."""
+
+    async def get(self, org: int, key: int, digest: str) -> Instant | None:
+        """When an access token expires; None if it is not known."""
+
+    async def insert(self, org: int, key: int, digest: str, expires_at: Instant, *, refreshes: bool) -> None: ...
+
+    async def take(self, org: int, key: int, digest: str) -> Instant | None:
+        """Remove a refresh token; when it expires, or would have. None if it is not known."""
+
+    async def purge(self, org: int, key: int, before: Instant) -> int:
+        """Remove the tokens of a key that expired before that time; how many it has left."""
+
+
 class Devices(Protocol):
     async def get(self, org: int, ident: str) -> Device | None:
         """By identifier, equal in NFC form."""
@@ -483,6 +498,8 @@ class Records(Protocol):
     def credentials(self) -> Credentials: ...
     @property
     def progress(self) -> Progress: ...
+    @property
+    def tokens(self) -> Tokens: ...
     @property
     def devices(self) -> Devices: ...
     @property

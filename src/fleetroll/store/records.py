@@ -17,6 +17,7 @@ from fleetroll.store.select import Syntax
 from fleetroll.store.software_versions import SoftwareVersions
 from fleetroll.store.telemetry import Telemetry
 from fleetroll.store.timeline import Replays, Timeline
+from fleetroll.store.tokens import Tokens
 
 
 class Records:
@@ -28,6 +29,7 @@ class Records:
         self.keys = Keys(connection)
         self.credentials = Credentials(connection)
         self.progress = Progress(connection)
+        self.tokens = Tokens(connection)
         self.devices = Devices(connection, syntax)
         self.owners: Named[Owner] = Named(connection, "owner", rows.owner)
         self.groups: Named[Group] = Named(connection, "group", rows.group)

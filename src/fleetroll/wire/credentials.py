@@ -54,6 +54,10 @@ def _parameter(name: str) -> Reader:
     return lambda _, query, __: query.get(name)
 
 
+def _client(name: str) -> Reader:
+    return lambda _, query, __: _joined(query.get(name) or "", query.get("client_secret"))
+
+
 def _segment(name: str) -> Reader:
     return lambda _, __, path: path.get(name)
 
@@ -66,9 +70,14 @@ def _password(headers: Headers) -> str | None:
         user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError, ValueError):
         return ""
+    return _joined(user, password)
+
+
+def _joined(user: str, password: str | None) -> str | None:
+    """The secret of a name and password: an OAuth2 client's are the halves of one, else one of the two is all of it."""
     if user.startswith("flr_o_") and password:
         return tokens.join(user, password)
-    return password or user
+    return None if password is None else password or user
 
 
 def _after_scheme(headers: Headers, scheme: bytes) -> str | None:
@@ -83,6 +92,7 @@ _READERS: dict[Place, Callable[[str], Reader]] = {
     Place.AUTHORIZATION: _scheme,
     Place.BASIC: _basic,
     Place.QUERY: _parameter,
+    Place.CLIENT: _client,
     Place.PATH: _segment,
 }
 assert _READERS.keys() == set(Place)

@@ -38,6 +38,7 @@ class Place(enum.Enum):
     AUTHORIZATION = "authorization"  # after a scheme
     BASIC = "basic"  # `:key`, `key:`, `email:key`, and `client_id:client_secret`
     QUERY = "query"
+    CLIENT = "client"  # an OAuth2 client's id and secret, as parameters
     PATH = "path"  # what is no secret: it says whom the caller wants to convince
 
 
@@ -52,6 +53,8 @@ class Form(Struct, frozen=True):
 API_KEY_HEADER = Form(Place.HEADER, "x-api-key")
 BEARER = Form(Place.AUTHORIZATION, "bearer")
 BASIC = Form(Place.BASIC, "basic")
+CLIENT_BASIC = Form(Place.BASIC, "basic", Issuer.CLIENT)
+CLIENT_PARAMETERS = Form(Place.CLIENT, "client_id", Issuer.CLIENT)
 
 
 class Lines(Struct, frozen=True):
@@ -90,7 +93,8 @@ class Route(Struct, frozen=True):
     `decode` and `encode` are pure. `body` is the shape of a JSON body, or `bytes` for one that is taken as it comes.
     `credentials` replaces the dialect's own. `encode` of a streamed reply is applied to each item. `messages` gives the
     vendor's words for a code where they differ from its envelope's on this path. `peer` asks who is at the other end
-    of the connection.
+    of the connection. With `form`, parameters may come in a form body as well as in the query; it is short, because it
+    may hold the credential, and so is read before the caller is known.
     """
 
     method: str
@@ -114,6 +118,7 @@ class Route(Struct, frozen=True):
     messages: Mapping[str, str] = {}
     credentials: tuple[Form, ...] | None = None
     peer: bool = False
+    form: bool = False
 
 
 class Subject(Struct, frozen=True):

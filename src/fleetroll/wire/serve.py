@@ -44,6 +44,7 @@ Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = bodies.Receive
 T = TypeVar("T")
+FORM = "application/x-www-form-urlencoded"
 
 logger = logging.getLogger("fleetroll.wire")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
@@ -170,6 +171,8 @@ class Kernel:
             _refuse_repeated(exchange)
             row = exchange.row = self._route(exchange)
             exchange.query = parse_query(exchange.scope["query_string"])
+            if row.route.form:
+                exchange.query = await self._with_form(exchange)
             exchange.principal = await self._authenticate(exchange, row)
             principal = exchange.principal
             self.admit(principal)
@@ -196,6 +199,14 @@ class Kernel:
             raise invalid("method_not_allowed", f"This path allows {allowed}.", allowed=allowed)
         exchange.path = match.path
         return match.target
+
+    async def _with_form(self, exchange: _Exchange) -> Query:
+        body = await bodies.read(exchange.receive, limits.MAX_FORM)
+        if not body:
+            return exchange.query
+        headers = exchange.headers
+        bodies.check_media_type(headers.get(b"content-type"), (FORM,), headers.get(b"content-encoding"))
+        return Query([*exchange.query.pairs, *parse_query(body).pairs])
 
     async def _authenticate(self, exchange: _Exchange, row: _Row) -> Principal:
         exchange.secret = row.credentials.extract(exchange.headers, exchange.query, exchange.path)

@@ -1,0 +1,1 @@
+"""The OAuth2 token endpoint (RFC 6749)."""

@@ -1,0 +1,60 @@
+"""OAuth2: tokens for a while, issued for an API key to whoever has its secret. See `keyring` for checks.
+
+A token can do what its key can, and ends with it. Only digests are stored; a refresh token is good once.
+"""
+
+from msgspec import Struct
+
+from fleetroll.core import limits, tokens
+from fleetroll.core.faults import Fault, Kind, invalid
+from fleetroll.core.policy import Action
+from fleetroll.core.tokens import Grant
+from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.timeline import record
+
+_SECOND = 1_000_000
+
+
+class Wanted(Struct, frozen=True):
+    """Tokens for the caller's own secret, or for a refresh token that it has from before."""
+
+    refresh: str | None = None
+
+
+class Tokens(Struct, frozen=True):
+    """An access token, which is stored nowhere, for how many seconds, and what the next one is had for."""
+
+    access: str
+    lifetime: int
+    refresh: str
+
+
+@operation(Action.TOKENS_ISSUE, Effect.WRITE)
+async def issue(call: Call, wanted: Wanted) -> Tokens:
+    """Raises Fault invalid `invalid_grant`, and rate_limited `too_many_tokens`."""
+    key = call.principal.key
+    if wanted.refresh is not None:
+        await _use_up(call, wanted.refresh)
+    if await call.records.tokens.purge(call.org, key.id, call.at) > limits.MAX_GRANTS:
+        message = f"This client has {limits.MAX_GRANTS} tokens that are still good; use those."
+        raise Fault(Kind.RATE_LIMITED, "too_many_tokens", message, retry_after=limits.ACCESS_TOKEN_LIFETIME)
+    access = await _make(call, Grant.ACCESS, limits.ACCESS_TOKEN_LIFETIME)
+    refresh = await _make(call, Grant.REFRESH, limits.REFRESH_TOKEN_LIFETIME)
+    await record(call, "key.token_issued", "key", key.id, key.name)
+    return Tokens(access, limits.ACCESS_TOKEN_LIFETIME, refresh)
+
+
+async def _make(call: Call, grant: Grant, lifetime: int) -> str:
+    secret = call.services.random_text(tokens.SECRET_LENGTH)
+    text = tokens.assemble_grant(grant, call.org, call.principal.key.id, secret)
+    digest = tokens.digest(call.services.server_key, text)
+    until = call.at + lifetime * _SECOND
+    await call.records.tokens.insert(call.org, call.principal.key.id, digest, until, refreshes=grant is Grant.REFRESH)
+    return text
+
+
+async def _use_up(call: Call, refresh: str) -> None:
+    digest = tokens.digest(call.services.server_key, refresh)
+    until = await call.records.tokens.take(call.org, call.principal.key.id, digest)
+    if until is None or until <= call.at:
+        raise invalid("invalid_grant", "The refresh token is unknown, expired or used.", "refresh_token")
