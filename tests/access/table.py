@@ -216,6 +216,48 @@ ROWS: Mapping[str, Row] = {
     "GET /api/ext-v1/customer/getCustomer/": Row("viewer", "owners:read", 400, 400, denied=400),
 }
 
+_P = "/api/v0/organizations/{organization}/projects/{project}"
+
+# Memfault: the path names the organization, which for a stranger is not there, whatever else is asked.
+_MEMFAULT: Mapping[str, Row] = {
+    f"POST {_P}/devices": Row(
+        "operator", "devices:write", 200, 404, body={"device_serial": "$new", "hardware_version": "rev1"}
+    ),
+    f"GET {_P}/devices": Row("viewer", "devices:read", 200, 404, "device"),
+    f"GET {_P}/devices/{{device_serial}}": Row("viewer", "devices:read", 200, 404, "device"),
+    f"PATCH {_P}/devices/{{device_serial}}": Row(
+        "operator", "devices:write", 200, 404, "device", {"nickname": "other"}
+    ),
+    f"DELETE {_P}/devices/{{device_serial}}": Row("operator", "devices:delete", 204, 404, "device"),
+    f"POST {_P}/cohorts": Row("operator", "cohorts:write", 200, 404, body={"name": "Beta", "slug": "$new"}),
+    f"GET {_P}/cohorts": Row("viewer", "cohorts:read", 200, 404, "cohort"),
+    f"GET {_P}/cohorts/{{cohort}}": Row("viewer", "cohorts:read", 200, 404, "cohort"),
+    f"PATCH {_P}/cohorts/{{cohort}}": Row("operator", "cohorts:write", 200, 404, "cohort", {"name": "other"}),
+    f"DELETE {_P}/cohorts/{{cohort}}": Row("operator", "cohorts:write", 204, 404, "cohort"),
+    f"GET {_P}/cohorts/{{cohort}}/devices": Row("viewer", "devices:read", 200, 404, "cohort"),
+    f"PATCH {_P}/cohorts/{{cohort}}/devices": Row(
+        "operator", "devices:write", 202, 404, "cohort", {"devices": ["$ident"]}
+    ),
+    "POST /api/v0/organizations/{organization}/projects": Row(
+        "admin", "organizations:write", 200, 404, body={"name": "Project", "slug": "$new"}
+    ),
+    "GET /api/v0/organizations/{organization}/projects": Row("viewer", "organizations:read", 200, 404, "organization"),
+    f"GET {_P}": Row("viewer", "organizations:read", 200, 404, "organization"),
+    f"PATCH {_P}": Row("admin", "organizations:write", 200, 404, body={"name": "$new"}),
+    f"DELETE {_P}": Row("admin", "organizations:write", 409, 404),
+    f"GET {_P}/api_key": Row("admin", "keys:read", 200, 404),
+    f"POST {_P}/api_key": Row("admin", "keys:write", 200, 404),
+    "GET /auth/me": Row("viewer", "organizations:read", 200, 200),
+    f"POST {_P}/hardware_versions": Row("operator", "versions:write", 200, 404, body={"name": "$new"}),
+    f"GET {_P}/hardware_versions": Row("viewer", "versions:read", 200, 404, "hardware"),
+    f"GET {_P}/software_types": Row("viewer", "versions:read", 200, 404, "software"),
+    f"GET {_P}/software_types/{{type}}/software_versions": Row("viewer", "versions:read", 200, 404, "software"),
+    f"GET {_P}/software_types/{{type}}/software_versions/{{version}}": Row(
+        "viewer", "versions:read", 200, 404, "software"
+    ),
+}
+ROWS = {**ROWS, **_MEMFAULT}
+
 OUTSIDERS: Mapping[str, Mapping[str, int]] = {
     dialect: {
         "no key of anybody's": 401,
@@ -227,7 +269,7 @@ OUTSIDERS: Mapping[str, Mapping[str, int]] = {
         "of a disabled organization": 403,
         "below a disabled organization": 403,
     }
-    for dialect in ("native", "telemetron", "enrollment")
+    for dialect in ("native", "telemetron", "memfault", "enrollment")
 } | {
     "oauth2": dict.fromkeys(
         (
@@ -249,6 +291,7 @@ _ALL_FORMS = ("x-api-key", "Bearer", "Basic :key", "Basic key:", "Basic email:ke
 ACCEPTED: Mapping[str, tuple[str, ...]] = {
     "native": _ALL_FORMS,
     "telemetron": _ALL_FORMS,
+    "memfault": _ALL_FORMS,
     "enrollment": _ALL_FORMS,
     "oauth2": _ALL_FORMS[2:],
 }
@@ -270,7 +313,7 @@ def _device(tenant: Tenant, new: str) -> dict[str, str]:
         "owners": [f"{new}@example.com"],
     }
     tenant.make("/v1/devices", body)
-    return {"ident": new}
+    return {"ident": new, "device_serial": new}
 
 
 def _credential(tenant: Tenant, new: str) -> dict[str, str]:
@@ -319,12 +362,18 @@ def _template(tenant: Tenant, new: str) -> dict[str, str]:
 
 def _cohort(tenant: Tenant, new: str) -> dict[str, str]:
     tenant.make("/v1/cohorts", {"slug": new, "name": MARK})
-    return {"name": new}
+    tenant.make("/v1/devices", {"ident": f"{new}-device"})
+    return {"name": new, "cohort": new, "ident": f"{new}-device"}
 
 
 def _hardware(tenant: Tenant, new: str) -> dict[str, str]:
     tenant.make("/v1/hardware-versions", {"name": new, "software_type": MARK})
     return {"name": new}
+
+
+def _software(tenant: Tenant, new: str) -> dict[str, str]:
+    tenant.make("/v1/devices", {"ident": new, "software": {"type": MARK, "version": new}})
+    return {"type": MARK, "version": new}
 
 
 def _customer(tenant: Tenant, new: str) -> dict[str, str]:
@@ -376,6 +425,7 @@ _SAMPLES = {
     "template": _template,
     "cohort": _cohort,
     "hardware": _hardware,
+    "software": _software,
     "templated device": _templated,
     "customer": _customer,
 }

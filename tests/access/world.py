@@ -44,7 +44,7 @@ class World:
 
     def request(self, route: Route, row: Row, parts: dict[str, str], caller: Caller) -> Raw:
         path = route.path
-        for name, value in parts.items():
+        for name, value in {"organization": "own", "project": "default", **parts}.items():
             path = path.replace(f"{{{name}}}", quote(value, safe=""))
         body = b"" if row.body is None else Template(json.dumps(row.body)).substitute(parts).encode()
         headers = {"content-type": row.media_type, **caller.headers} if row.body is not None else caller.headers
@@ -110,6 +110,8 @@ def foreigners(world: World, dialect: Dialect, row: Row) -> Iterator[Caller]:
     """Administrators of other organizations, to whom the tenant's records are not there."""
     for tenant in (world.rival, world.below_own):
         yield Caller(f"admin of {tenant.path}", present(dialect, tenant.key("admin")), row.foreign)
+    if any(route.organization for route in dialect.routes):
+        return  # there the parent acts in the tenant that the path names, as it may
     above = row.done if row.least == "root" else row.foreign
     yield Caller("admin of the parent, as itself", present(dialect, world.root.key("admin")), above)
 

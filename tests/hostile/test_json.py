@@ -154,7 +154,8 @@ def test_what_is_no_json_is_refused_in_a_member_that_nobody_reads(world: World) 
 
 def test_json_of_another_shape_is_refused_by_every_route(world: World) -> None:
     for sample in json_samples(world):
-        refuse_all(world, sample, SHAPES)
+        listed = sample.route.path.endswith("/cohorts/{cohort}/devices")  # which takes a list of texts too
+        refuse_all(world, sample, [body for body in SHAPES if not listed or body != b'["a"]'])
 
 
 def test_a_name_of_a_member_that_is_unknown_or_huge_is_not_sent_back(world: World) -> None:

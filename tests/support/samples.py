@@ -68,6 +68,7 @@ VENDOR_SETTINGS = {
     "server_keygen_settings": {"enabled": True, "key": {"type": "ECDSA", "bits": 256}},
 }
 _ONE = f'ident = "{DEVICE}"'
+_PROJECT = "/api/v0/organizations/{organization}/projects/{project}"
 _ASSIGNMENT = "POST /api/ext-v1/deviceAssignment/"
 
 
@@ -171,6 +172,27 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
         "PUT /api/dmsmanager/v1/dms/{id}/metadata": patches,
         "PATCH /api/dmsmanager/v1/dms/{id}/metadata": patches,
         "PUT /api/ca/v1/certificates/{sn}/status": {"status": "REVOKED", "revocation_reason": "CertificateHold"},
+        f"POST {_PROJECT}/devices": {
+            "device_serial": f"new-{n}",
+            "hardware_version": "rev-b",
+            "owner_ref": EMAIL,
+            "cohort": "beta",
+            "nickname": "Pump",
+            "description": "text",
+        },
+        f"PATCH {_PROJECT}/devices/{{device_serial}}": {
+            "hardware_version": "rev-b",
+            "owner_ref": EMAIL,
+            "cohort": "beta",
+            "nickname": "Pump",
+            "description": "text",
+        },
+        f"POST {_PROJECT}/cohorts": {"name": "Beta Channel", "slug": f"channel-{n}"},
+        f"PATCH {_PROJECT}/cohorts/{{cohort}}": {"name": "Beta Channel", "slug": "spare"},
+        f"PATCH {_PROJECT}/cohorts/{{cohort}}/devices": {"devices": [DEVICE], "device_serials": [DEVICE]},
+        "POST /api/v0/organizations/{organization}/projects": {"name": "Project", "slug": f"project-{n}"},
+        f"PATCH {_PROJECT}": {"name": "Default"},
+        f"POST {_PROJECT}/hardware_versions": {"name": f"proto-{n}", "primary_software_type": "main"},
         f"{_ASSIGNMENT}assignDeviceToOwners": {
             "deviceIdentifier": DEVICE,
             "customerEmails": [EMAIL],
@@ -197,6 +219,7 @@ _QUERY = {
     "dry_run": "true",
     "after": "0",
 }
+_NUMBERED = {"page": "1", "per_page": "5", "sort": "-last_seen", "cohort": "beta", "last_seen_until": "2020-01-01"}
 _EVENTS = 'type = "device.*"'
 _NAMES = {
     "owners": "spare@example.com",
@@ -244,6 +267,7 @@ class World:
             self._serial = enrolled(app, "line", HELD)
         app.request("POST", "/v1/cohorts", {"slug": "spare"})
         app.request("POST", "/v1/hardware-versions", {"name": "spare"})
+        app.request("POST", "/v1/organizations", {"slug": "spare-project"})
         self._key = app.request("POST", "/v1/keys", {"name": "spare", "role": "viewer"}).json()["id"]
 
     def samples(self) -> list[Sample]:
@@ -279,7 +303,15 @@ class World:
             "id": str(self._key),
             "serial": self._serial,
             "sn": self._serial,
+            "organization": "default",
+            "project": "default",
+            "device_serial": DEVICE,
+            "cohort": "spare",
+            "type": "main",
+            "version": "1.2.0",
         }
+        if route.method == "DELETE" and path.endswith("{project}"):
+            values["project"] = "spare-project"
         if "/identity" in path:
             values["ident"] = HELD
         if path.startswith("/api/dmsmanager/"):
@@ -293,6 +325,7 @@ class World:
         filters = {"/v1/events": _EVENTS, "/api/ca": f"serial_number[eq]{self._serial}"}
         own = [text for prefix, text in filters.items() if path.startswith(prefix)]
         given = {**_QUERY, "filter": own[0] if own else _QUERY["filter"]}
+        given = _NUMBERED if path.startswith("/api/v0/") else given
         query = "&".join(f"{p.name}={quote(given[p.name])}" for p in route.query if p.name in given)
         return f"{path}?{query}" if query else path
 

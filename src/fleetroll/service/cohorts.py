@@ -2,7 +2,7 @@
 
 from msgspec import Struct, structs
 
-from fleetroll.core.faults import conflict, invalid
+from fleetroll.core.faults import Fault, Kind, brief, conflict
 from fleetroll.core.model import DEFAULT_COHORT, Cohort, Instant
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, Operator, Page, Sort
@@ -45,7 +45,8 @@ def default(org: int, at: Instant) -> Cohort:
 async def require(call: Call, slug: str | None) -> None:
     """Raises Fault invalid `unknown_cohort` for one that is not there; a device in none is in the default one."""
     if slug is not None and await call.records.cohorts.get(call.org, slug) is None:
-        raise invalid("unknown_cohort", "There is no cohort with this slug; create it first.", "cohort")
+        message = "There is no cohort with this slug; create it first."
+        raise Fault(Kind.INVALID, "unknown_cohort", message, "cohort", named=brief(slug))
 
 
 async def by_slug(records: Records, org: int) -> dict[str, Cohort]:

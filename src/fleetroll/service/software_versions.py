@@ -2,6 +2,7 @@
 
 from fleetroll.core import documents
 from fleetroll.core.documents import Document
+from fleetroll.core.faults import not_found
 from fleetroll.core.model import DEFAULT_SOFTWARE_TYPE, SoftwareVersion
 from fleetroll.core.policy import Action
 from fleetroll.service.operations import Call, Effect, operation
@@ -33,3 +34,12 @@ async def ensure(call: Call, software: Document | None) -> None:
 async def page(call: Call, _: None) -> list[SoftwareVersion]:
     """Every version, by type and version."""
     return await call.records.software_versions.page(call.org, ("", ""), _ALL)
+
+
+@operation(Action.VERSIONS_READ, Effect.READ)
+async def get(call: Call, name: tuple[str, str]) -> SoftwareVersion:
+    """One by type and version. Raises Fault not_found."""
+    found = await call.records.software_versions.get(call.org, *name)
+    if found is None:
+        raise not_found("software_version", name[1])
+    return found

@@ -65,9 +65,10 @@ def success(route: Route, encoded: Any) -> Answer:
     return Answer(status, tuple(headers), _encode(reply.body))
 
 
-def refusal(envelope: Envelope, fault: Fault, words: str | None, request_id: str) -> Answer:
-    """A fault in a dialect's own form; `words` replaces our message by the vendor's."""
-    status = envelope.status(fault)
+def refusal(envelope: Envelope, fault: Fault, route: Route | None, request_id: str) -> Answer:
+    """A fault in a dialect's own form, with the vendor's words and status for it where `route` has some."""
+    status = (route.statuses.get(fault.code) if route else None) or envelope.status(fault)
+    words = (route.messages.get(fault.code) if route else None) or envelope.messages.get(fault.code)
     shown = fault if words is None else _reworded(fault, words)
     headers = {"content-type": envelope.media_type}
     if fault.retry_after is not None:
@@ -81,7 +82,15 @@ def refusal(envelope: Envelope, fault: Fault, words: str | None, request_id: str
 
 
 def _reworded(fault: Fault, words: str) -> Fault:
-    return Fault(fault.kind, fault.code, words, fault.field, details=fault.details, retry_after=fault.retry_after)
+    return Fault(
+        fault.kind,
+        fault.code,
+        words,
+        fault.field,
+        details=fault.details,
+        retry_after=fault.retry_after,
+        named=fault.named,
+    )
 
 
 def _encoded(headers: Mapping[str, str]) -> Headers:

@@ -24,7 +24,7 @@ from fleetroll.core.faults import Fault, Kind, brief, invalid
 from fleetroll.core.guards import UNGUARDED, Guard, parse_tags
 from fleetroll.core.model import Instant, Principal
 from fleetroll.core.secrets import Presented
-from fleetroll.service import keys
+from fleetroll.service import keys, projects
 from fleetroll.service.operations import Effect, Services
 from fleetroll.store.port import Records
 from fleetroll.wire import bodies, peers, streams
@@ -213,6 +213,8 @@ class Kernel:
         now = self.services.clock()
         principal = await self.services.keyring.identify(exchange.secret, now)
         self.used(principal, now)
+        if row.route.organization is not None:
+            return await projects.enter(self.services, principal, *row.route.organization(exchange.path))
         path = exchange.headers.get(row.acts_in) if row.acts_in else None
         if path is None:
             return principal
@@ -315,8 +317,7 @@ class Kernel:
         row = exchange.row
         exchange.code = fault.code
         envelope = (row.dialect if row else self._dialect_of(exchange.scope["path"])).envelope
-        words = row.route.messages.get(fault.code) if row else None
-        return refusal(envelope, fault, words or envelope.messages.get(fault.code), exchange.id)
+        return refusal(envelope, fault, row.route if row else None, exchange.id)
 
     async def _stream(self, exchange: _Exchange, row: _Row, value: Any, request: Request) -> int:
         route, principal = row.route, exchange.principal

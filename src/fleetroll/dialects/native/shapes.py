@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from fleetroll.core.certificates import KeyType, State
 from fleetroll.core.dms import Proof, Registration
 from fleetroll.core.lifecycle import Status
-from fleetroll.core.model import DEFAULT_COHORT, DatastreamKind, EventKind, MetafieldKind
+from fleetroll.core.model import DatastreamKind, EventKind, MetafieldKind
 
 Seconds = Annotated[int, Meta(ge=0, le=100 * 365 * 86_400)]
 Limit = Annotated[int, Meta(ge=0, le=2**53)]
@@ -43,7 +43,7 @@ class Device(Struct, gc=False):
     created_at: datetime
     updated_at: datetime
     revision: int
-    cohort: str = DEFAULT_COHORT
+    cohort: str
 
 
 class DeviceInput(Struct, forbid_unknown_fields=True):

@@ -1,0 +1,32 @@
+"""Times as texts: the ISO 8601 form of vendors that write six digits and an offset."""
+
+import functools
+import re
+from datetime import UTC, datetime, timedelta
+
+from fleetroll.core.faults import invalid
+from fleetroll.core.filtering import instant
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOST_PLUS = re.compile(r" (\d\d:\d\d)\Z")
+
+
+@functools.lru_cache(maxsize=4096)
+def iso(at: int) -> str:
+    """`2019-01-19T05:01:13.000000+00:00`. Remembered: devices that came together share theirs."""
+    return (_EPOCH + timedelta(microseconds=at)).isoformat(timespec="microseconds")
+
+
+def parse_iso(text: str, field: str) -> int:
+    """Microseconds of a time, which is UTC without an offset. Raises Fault invalid.
+
+    A plus that a client did not encode has become a space on its way through a query string: it is a plus again here.
+    """
+    found = instant(_LOST_PLUS.sub(r"+\1", text))
+    if found is None:
+        found = instant(text + "Z")
+    if found is None:
+        raise invalid(
+            "invalid_time", f"{field} must be an ISO 8601 time, such as 2019-01-19T05:01:13.000000+00:00.", field
+        )
+    return found

@@ -1,0 +1,83 @@
+"""Failures as Memfault words them: `{"error": {"code", "http_code", "message", "type"}}`, always all four.
+
+The vendor documents a list of statuses without 412, 422 and their like; what has none of its own is a 400, a 409 or a
+503. Its codes 1000 and 1003 are known; the others are ours, and the table below is all of them.
+"""
+
+import re
+from typing import Any
+
+from fleetroll.core.faults import Fault, Kind
+from fleetroll.wire.dialect import Envelope
+
+_STATUSES = {
+    Kind.INVALID: 400,
+    Kind.UNAUTHENTICATED: 401,
+    Kind.FORBIDDEN: 403,
+    Kind.NOT_FOUND: 404,
+    Kind.CONFLICT: 409,
+    Kind.STALE: 409,
+    Kind.TOO_LARGE: 400,
+    Kind.RATE_LIMITED: 429,
+    Kind.UNAVAILABLE: 503,
+    Kind.INTERNAL: 500,
+}
+
+_CODES = {
+    "unknown_cohort": 404,
+    "unsupported_media_type": 400,
+    "uri_too_long": 400,
+    "storage_full": 503,
+}
+
+NUMBERS = {
+    400: (1000, "InvalidUsageError"),
+    401: (1001, "UnauthorizedError"),
+    403: (1002, "ForbiddenError"),
+    404: (1003, "NotFoundError"),
+    405: (1005, "MethodNotAllowedError"),
+    409: (1004, "ConflictError"),
+    411: (1006, "LengthRequiredError"),
+    413: (1007, "RequestTooLargeError"),
+    415: (1008, "UnsupportedMediaTypeError"),
+    429: (1009, "RateLimitedError"),
+    500: (1010, "InternalError"),
+    503: (1011, "UnavailableError"),
+}
+"""The code and the type of each status."""
+
+_NAMED = {
+    "device_not_found": "Device with device_serial",
+    "hardware_version_not_found": "HardwareVersion with name",
+    "cohort_not_found": "Cohort with slug",
+    "unknown_cohort": "Cohort with slug",
+    "organization_not_found": "Project with slug",
+    "software_version_not_found": "SoftwareVersion with version",
+}
+_STEP = re.compile(r"[^.\[\]]+")
+
+
+def _body(fault: Fault, status: int, request_id: str) -> dict[str, Any]:
+    code, kind = NUMBERS[status]
+    return {"error": {"code": code, "http_code": status, "message": _message(fault), "type": kind}}
+
+
+def _message(fault: Fault) -> Any:
+    """A text, or for a misshapen body an object that leads to the member by list index and name."""
+    if fault.code in _NAMED and fault.named is not None:
+        return f"{_NAMED[fault.code]} `{fault.named}` not found"
+    if fault.code != "invalid_body" or not fault.field:
+        return fault.message
+    found: Any = [fault.message]
+    for step in reversed(_STEP.findall(fault.field)):
+        found = {step: found}
+    return found
+
+
+ENVELOPE = Envelope(
+    statuses=_STATUSES,
+    body=_body,
+    codes=_CODES,
+    messages={"ident_taken": "A Device with this device_serial exists already."},
+    challenge='Basic realm="fleetroll"',
+)

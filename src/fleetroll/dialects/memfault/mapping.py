@@ -1,0 +1,424 @@
+"""Between Memfault's bodies and the inputs and results of operations. Pure; raises nothing but Fault.
+
+`owner_ref` is the first of a device's owners, `nickname` its name; a `description`, which no other API has, lies in the
+extras. A null in a change clears a text and leaves everything else as it is.
+"""
+
+import re
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from msgspec import UNSET
+
+from fleetroll.core import documents, limits, model, names
+from fleetroll.core.documents import EMPTY, Document
+from fleetroll.core.faults import invalid
+from fleetroll.core.guards import etag
+from fleetroll.core.query import Comparison, Filter, Operator, Or, Pattern, Sort, every
+from fleetroll.core.times import iso, parse_iso
+from fleetroll.dialects.memfault import shapes
+from fleetroll.service import cohorts, devices, fleet, hardware_versions, named, organizations, projects, views
+from fleetroll.wire.dialect import Reply
+from fleetroll.wire.request import Request
+
+T = TypeVar("T")
+_NAME = "memfault"
+_SERIAL = re.compile(r"[-a-zA-Z0-9_]{1,128}")
+_VERSION = re.compile(r"[-a-zA-Z0-9_.+:\\()\[\]/ ]{1,128}")
+_MAX_NUMBER = 1 << 31
+_DEFAULT_PAGE = 100
+
+
+def project(path: Mapping[str, str]) -> tuple[str, str]:
+    return path["organization"], path["project"]
+
+
+def whole_organization(path: Mapping[str, str]) -> tuple[str, str]:
+    return path["organization"], projects.DEFAULT
+
+
+# --- devices out -----------------------------------------------------------------------------------------------------
+
+
+def device(view: views.View, slug: str) -> shapes.Device:
+    record, cohort, organization, software = view.device, view.cohort, view.organization, view.software
+    return shapes.Device(
+        id=record.id,
+        created_date=iso(record.created_at),
+        updated_date=iso(record.updated_at),
+        device_serial=record.ident,
+        owner_ref=record.owners[0] if record.owners else "",
+        hardware_version=record.hardware_version or "",
+        last_seen=None if record.last_seen is None else iso(record.last_seen),
+        last_seen_release=None if software is None else _release(record, software),
+        cohort=shapes.InCohort(cohort.id, cohort.name, cohort.slug),
+        nickname=record.name or "",
+        description=_description(record),
+        project=shapes.InProject(organization.id, organization.name, slug),
+        last_seen_software_version=None if software is None else software_of(software),
+    )
+
+
+def _release(record: model.Device, software: model.SoftwareVersion) -> shapes.Release:
+    build = documents.load(record.software or EMPTY).get("build")
+    return shapes.Release(software.id, software.version, build or "")
+
+
+def software_of(version: model.SoftwareVersion) -> shapes.Software:
+    return shapes.Software(version.id, version.version, False, software_type(version.type))
+
+
+def software_type(name: str) -> shapes.SoftwareType:
+    return shapes.SoftwareType(name, zlib.crc32(name.encode()) >> 1)
+
+
+def _extras(record: model.Device) -> dict[str, Any]:
+    found = documents.load(record.extras).get(_NAME)
+    return found if isinstance(found, dict) else {}
+
+
+def _description(record: model.Device) -> str:
+    return "" if record.extras == EMPTY else str(_extras(record).get("description") or "")
+
+
+def shown(view: views.View, request: Request) -> Reply:
+    return Reply(shapes.One(device(view, request.path["project"])), etag=etag(view.device))
+
+
+def page(result: views.Views, request: Request) -> shapes.Many:
+    slug = request.path["project"]
+    return _many([device(view, slug) for view in result.views], result.total, request)
+
+
+def nothing(_: object, request: Request) -> None:
+    return None
+
+
+# --- devices in ------------------------------------------------------------------------------------------------------
+
+
+def new_device(request: Request) -> model.NewDevice:
+    body = request.body
+    extras = {_NAME: {"description": _text(body.description, "description")}} if body.description else {}
+    return model.NewDevice(
+        ident=serial(body.device_serial),
+        name=_nickname(body.nickname),
+        hardware_version=hardware(body.hardware_version),
+        owners=(names.owner_ref(body.owner_ref, "owner_ref"),) if body.owner_ref else (),
+        cohort=_cohort(body.cohort),
+        extras=documents.of(extras, "description"),
+    )
+
+
+def serial(text: str) -> str:
+    if not _SERIAL.fullmatch(text):
+        message = "device_serial must be 1 to 128 letters, digits, hyphens or underscores."
+        raise invalid("invalid_body", message, "device_serial")
+    return text
+
+
+def hardware(given: str | shapes.HardwareName) -> str:
+    text = given if isinstance(given, str) else given.name
+    if not _VERSION.fullmatch(text) or text != text.strip():
+        message = "hardware_version must be 1 to 128 letters, digits, spaces or any of -_.+:\\()[]/."
+        raise invalid("invalid_body", message, "hardware_version")
+    return text
+
+
+def _cohort(slug: str | None) -> str | None:
+    return None if slug in {None, model.DEFAULT_COHORT} else names.slug(slug, "cohort")
+
+
+def _nickname(text: str | None) -> str | None:
+    return names.line(text, "nickname") if text else None
+
+
+def _text(text: str | None, field: str) -> str:
+    return names.paragraph(text or "", field)
+
+
+def change_device(request: Request) -> views.Edit:
+    body = request.body
+    given: dict[str, Any] = {}
+    if body.nickname is not UNSET:
+        given["name"] = _nickname(body.nickname)
+    if body.hardware_version is not UNSET and body.hardware_version is not None:
+        given["hardware_version"] = hardware(body.hardware_version)
+    if body.cohort is not UNSET and body.cohort is not None:
+        given["cohort"] = _cohort(body.cohort)
+    owner = None if body.owner_ref is UNSET else names.owner_ref(body.owner_ref, "owner_ref") if body.owner_ref else ""
+    description = None if body.description is UNSET else _text(body.description, "description")
+
+    def edit(record: model.Device) -> model.DeviceChange:
+        change = dict(given)
+        if owner is not None:
+            change["owners"] = _owners(record.owners, owner)
+        if description is not None and description != _description(record):
+            change["extras"] = _described(record, description)
+        return model.DeviceChange(**change)
+
+    return views.Edit(request.path["device_serial"], edit, request.guard)
+
+
+def _owners(owners: tuple[str, ...], first: str) -> tuple[str, ...]:
+    """The owners with another one in the first place, or none there."""
+    others = tuple(owner for owner in owners[1:] if owner != first)
+    return (first, *others) if first else others
+
+
+def _described(record: model.Device, description: str) -> Document:
+    extras = {**documents.load(record.extras), _NAME: {**_extras(record), "description": description}}
+    return documents.of(extras, "description")
+
+
+def one_device(request: Request) -> devices.Named:
+    return devices.Named(request.path["device_serial"], request.guard)
+
+
+# --- lists -----------------------------------------------------------------------------------------------------------
+
+
+_SORTS = {
+    "last_seen": "last_seen",
+    "device_serial": "ident",
+    "nickname": "name",
+    "created_date": "created_at",
+    "updated_date": "updated_at",
+    "id": "id",
+}
+_WORDS: tuple[tuple[str, Callable[[str], Filter]], ...] = (
+    ("release", lambda text: Comparison("software_version", Operator.EQ, text)),
+    ("owner_ref", lambda text: Comparison("owners", Operator.HAS, names.owner_key(text))),
+    ("hardware_version", lambda text: Comparison("hardware_version", Operator.EQ, text)),
+    ("cohort", cohorts.within),
+    ("device_serial", lambda text: _like("ident", text)),
+)
+_TIMES = (("last_seen_since", Operator.GE), ("last_seen_until", Operator.LE))
+
+
+def list_devices(request: Request) -> views.Listing:
+    query, (number, size) = request.query, _numbers(request)
+    words = [_any_of([make(text) for text in query.all(name)]) for name, make in _WORDS]
+    times = [
+        Comparison("last_seen", operator, parse_iso(text, name))
+        for name, operator in _TIMES
+        if (text := query.get(name)) is not None
+    ]
+    return views.Listing(every(*words, *times), _sort(query.all("sort")), (number - 1) * size, size)
+
+
+def list_cohort(request: Request) -> tuple[str, views.Listing]:
+    return request.path["cohort"], list_devices(request)
+
+
+def _like(field: str, text: str) -> Filter:
+    """A text with wildcards, if it has any."""
+    if "*" not in text:
+        return Comparison(field, Operator.EQ, text)
+    return Comparison(field, Operator.LIKE, Pattern(tuple(text.split("*"))))
+
+
+def _any_of(parts: Sequence[Filter]) -> Filter | None:
+    if len(parts) > limits.MAX_PREDICATES:
+        raise invalid("too_many_parameters", f"Give at most {limits.MAX_PREDICATES} values of one parameter.")
+    return Or(tuple(parts)) if len(parts) > 1 else next(iter(parts), None)
+
+
+def _sort(keys: Sequence[str]) -> Sort:
+    """The first key decides; the others would only order what it leaves equal, and there the id does."""
+    for key in keys:
+        if key.removeprefix("-") not in _SORTS:
+            raise invalid("invalid_sort", f"sort must be one of {', '.join(_SORTS)}, with - for descending.", "sort")
+    return Sort(_SORTS[keys[0].removeprefix("-")], keys[0].startswith("-")) if keys else Sort()
+
+
+def _numbers(request: Request) -> tuple[int, int]:
+    """The number of the page, from 1, and how many records it may have: more than the most is the most."""
+    number, size = request.query.get("page"), request.query.get("per_page")
+    return (
+        1 if number is None else names.positive(number, "page", _MAX_NUMBER),
+        _DEFAULT_PAGE if size is None else min(names.positive(size, "per_page", _MAX_NUMBER), limits.MAX_NUMBERED_PAGE),
+    )
+
+
+def _many(found: list[Any], total: int, request: Request) -> shapes.Many:
+    number, size = _numbers(request)
+    return shapes.Many(found, shapes.Paging(len(found), total, number, -(-total // size), size))
+
+
+def _cut(found: Iterable[Any], request: Request) -> shapes.Many:
+    """One page of a list that is short enough to be made whole."""
+    whole = list(found)
+    number, size = _numbers(request)
+    return _many(whole[(number - 1) * size : number * size], len(whole), request)
+
+
+def numbered(request: Request) -> None:
+    """The input of a list that takes nothing but its page, which is checked before anything is read."""
+    _numbers(request)
+
+
+# --- cohorts ---------------------------------------------------------------------------------------------------------
+
+
+def cohort(result: cohorts.Counted, request: Request) -> shapes.One:
+    return shapes.One(_cohort_shape(result))
+
+
+def _cohort_shape(result: cohorts.Counted) -> shapes.Cohort:
+    record = result.cohort
+    made, changed = iso(record.created_at), iso(record.updated_at)
+    return shapes.Cohort(record.id, record.name, record.slug, result.devices, None, made, changed)
+
+
+def new_cohort(request: Request) -> model.Cohort:
+    body = request.body
+    return model.Cohort(0, 0, names.slug(body.slug) if body.slug else "", names.line(body.name, "name"), 0, 0, 0)
+
+
+def one_cohort(request: Request) -> named.Named:
+    return named.Named(request.path["cohort"], request.guard)
+
+
+def change_cohort(request: Request) -> named.Edit:
+    body = request.body
+    if body.slug not in {UNSET, request.path["cohort"]}:
+        raise invalid("read_only", "A cohort's slug stays as it was made.", "slug")
+    change = {} if body.name is UNSET else {"name": names.line(body.name, "name")}
+    return named.Edit(request.path["cohort"], change, request.guard)
+
+
+def cohort_page(result: list[cohorts.Counted], request: Request) -> shapes.Many:
+    query = request.query
+    wanted, slugs = query.all("name"), query.all("slug")
+    found = [
+        one for one in result if (not wanted or one.cohort.name in wanted) and (not slugs or one.cohort.slug in slugs)
+    ]
+    if query.all("sort"):
+        found.sort(key=lambda one: one.cohort.created_at, reverse=query.all("sort")[0].startswith("-"))
+    return _cut(map(_cohort_shape, found), request)
+
+
+def place_devices(request: Request) -> fleet.Placing:
+    body = request.body
+    given = body if isinstance(body, list) else [*body.devices, *body.device_serials]
+    if not given:
+        raise invalid("invalid_body", "Give the devices to move.", "devices")
+    if len(given) > limits.MAX_BULK_DEVICES:
+        raise invalid("too_many_devices", f"Give at most {limits.MAX_BULK_DEVICES} devices.", "devices")
+    return fleet.Placing(request.path["cohort"], tuple(dict.fromkeys(given)))
+
+
+# --- projects, and who asks ------------------------------------------------------------------------------------------
+
+
+def one_project(request: Request) -> str:
+    return request.path["project"]
+
+
+def project_shape(found: projects.Project) -> shapes.Project:
+    record = found.organization
+    made, changed = iso(record.created_at), iso(record.updated_at)
+    return shapes.Project(record.id, record.name, found.slug, None, None, found.key, found.devices, made, changed)
+
+
+def shown_project(found: projects.Project, request: Request) -> shapes.One:
+    return shapes.One(project_shape(found))
+
+
+def project_page(found: list[projects.Project], request: Request) -> shapes.Many:
+    wanted = request.query.all("name")
+    return _cut((project_shape(one) for one in found if not wanted or one.organization.name in wanted), request)
+
+
+def new_project(request: Request) -> organizations.Described:
+    body = request.body
+    return organizations.Described(names.slug(body.slug) if body.slug else "", names.line(body.name, "name"))
+
+
+def change_project(request: Request) -> tuple[str, str | None]:
+    name = request.body.name
+    return request.path["project"], None if name is None else names.line(name, "name")
+
+
+def no_input(request: Request) -> None:
+    return None
+
+
+def api_key(key: str, request: Request) -> shapes.One:
+    return shapes.One(shapes.ApiKey(key))
+
+
+def me(principal: model.Principal, request: Request) -> shapes.Me:
+    key, home = principal.key, principal.home
+    made = iso(key.created_at)
+    return shapes.Me(key.id, "", key.name, made, made, [shapes.Organization(home.id, home.name, home.slug)])
+
+
+# --- versions --------------------------------------------------------------------------------------------------------
+
+
+def new_hardware_version(request: Request) -> model.HardwareVersion:
+    body = request.body
+    kind = body.primary_software_type
+    kind = kind.name if isinstance(kind, shapes.SoftwareType) else kind
+    found = None if not kind else names.line(kind, "primary_software_type", limits.MAX_VERSION)
+    return model.HardwareVersion(0, 0, hardware(body.name), found, 0, 0, 0)
+
+
+def made_hardware_version(record: model.HardwareVersion, request: Request) -> shapes.One:
+    return shapes.One(_hardware_shape(hardware_versions.Counted(record, 0)))
+
+
+def _hardware_shape(found: hardware_versions.Counted) -> shapes.HardwareVersion:
+    record = found.version
+    kind = None if record.software_type is None else software_type(record.software_type)
+    return shapes.HardwareVersion(record.id, record.name, found.devices, kind, [kind] if kind else [])
+
+
+def hardware_version_page(found: list[hardware_versions.Counted], request: Request) -> shapes.Many:
+    wanted = request.query.all("name")
+    return _cut((_hardware_shape(one) for one in found if not wanted or one.version.name in wanted), request)
+
+
+def one_hardware_version(request: Request) -> named.Named:
+    return named.Named(request.path["name"], request.guard)
+
+
+def software_types(found: list[model.SoftwareVersion], request: Request) -> shapes.Many:
+    by_type: dict[str, list[model.SoftwareVersion]] = {model.DEFAULT_SOFTWARE_TYPE: []}
+    for version in found:
+        by_type.setdefault(version.type, []).append(version)
+    return _cut((_type_shape(name, versions) for name, versions in sorted(by_type.items())), request)
+
+
+def _type_shape(name: str, versions: list[model.SoftwareVersion]) -> shapes.SoftwareTypeDetails:
+    latest = max(versions, key=lambda version: version.id, default=None)
+    return shapes.SoftwareTypeDetails(
+        id=software_type(name).id,
+        name=name,
+        archived=False,
+        created_date=iso(min((version.created_at for version in versions), default=0)),
+        latest_software_version=None if latest is None else shapes.LatestSoftware(latest.id, latest.version, False),
+        software_versions_count=len(versions),
+        software_version_string_format=None,
+    )
+
+
+def one_software_version(request: Request) -> tuple[str, str]:
+    return request.path["type"], request.path["version"]
+
+
+def software_version(record: model.SoftwareVersion, request: Request) -> shapes.One:
+    return shapes.One(_version_shape(record))
+
+
+def _version_shape(record: model.SoftwareVersion) -> shapes.SoftwareVersion:
+    made = iso(record.created_at)
+    return shapes.SoftwareVersion(record.id, record.version, False, made, software_type(record.type))
+
+
+def software_version_page(found: list[model.SoftwareVersion], request: Request) -> shapes.Many:
+    kind = request.path["type"]
+    return _cut((_version_shape(one) for one in found if one.type == kind), request)

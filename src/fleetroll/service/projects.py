@@ -1,0 +1,118 @@
+"""Projects: an organization and those directly below it, as an API sees them that names both in its paths.
+
+The project `default` of an organization is the organization itself.
+"""
+
+from msgspec import Struct, structs
+
+from fleetroll.core import tokens
+from fleetroll.core.faults import conflict, not_found, stale
+from fleetroll.core.model import Organization, Principal
+from fleetroll.core.policy import Action, allows
+from fleetroll.service import organizations
+from fleetroll.service.operations import Call, Effect, Services, operation
+from fleetroll.service.timeline import record
+
+DEFAULT = "default"
+_ALL = 1 << 30
+_MADE_SLUG = 8
+
+
+class Project(Struct, frozen=True):
+    """An organization with its devices counted. `key` is that of its devices, for those who may read keys."""
+
+    organization: Organization
+    slug: str
+    devices: int
+    key: str | None
+
+
+async def enter(services: Services, principal: Principal, organization: str, project: str) -> Principal:
+    """The same caller, acting in a project. Raises Fault not_found for one that is out of reach.
+
+    The organization is the caller's own, one below it, or, for the caller of a project, the one above.
+    """
+    home, records = principal.home, services.store.read
+    if organization == home.slug:
+        found: Organization | None = home
+    else:
+        found = await records.organizations.child(home.id, organization)
+    if found is not None and project != DEFAULT:
+        found = await records.organizations.child(found.id, project)
+    if found is None and project == home.slug and home.parent is not None:
+        above = await records.organizations.get(home.parent)
+        found = home if above is not None and above.slug == organization else None
+    if found is None:
+        raise not_found("organization", project)
+    return principal if found.id == principal.org.id else principal.acting_in(found)
+
+
+@operation(Action.ORGANIZATIONS_READ, Effect.READ)
+async def get(call: Call, slug: str) -> Project:
+    return await _project(call, call.principal.org, slug)
+
+
+@operation(Action.ORGANIZATIONS_READ, Effect.SCAN)
+async def page(call: Call, _: None) -> list[Project]:
+    """The default project and those of the organizations directly below, by slug."""
+    below = await call.records.organizations.children(call.org, "", _ALL)
+    found = [await _project(call, child, child.slug) for child in below]
+    return [await _project(call, call.principal.org, DEFAULT), *found]
+
+
+@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
+async def create(call: Call, new: organizations.Described) -> Project:
+    if new.slug == DEFAULT:
+        raise conflict("organization_exists", "Every organization has the project default.", "slug")
+    slug = new.slug or call.services.random_text(_MADE_SLUG).lower()
+    made = await organizations.create.run(call, structs.replace(new, slug=slug))
+    return await _project(call, made.organization, slug)
+
+
+@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
+async def rename(call: Call, wanted: tuple[str, str | None]) -> Project:
+    slug, name = wanted
+    # The caller's own organization is remembered as it was when its key was checked.
+    fresh = await call.records.organizations.get(call.org)
+    if fresh is None:
+        raise stale()
+    account = await organizations.update.run(call.beside(fresh), organizations.Change(organizations.SELF, name))
+    return await _project(call, account.organization, slug)
+
+
+@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
+async def delete(call: Call, _: None) -> None:
+    org = call.principal.org
+    above = await call.records.organizations.get(org.parent) if org.parent is not None else None
+    if above is None or org.id == call.principal.home.id:
+        raise conflict("own_organization", "An organization cannot delete itself.")
+    await organizations.delete.run(call.beside(above), organizations.Named(org.slug))
+
+
+@operation(Action.KEYS_READ, Effect.READ)
+async def key(call: Call, _: None) -> str:
+    """The key with which the project's devices report."""
+    return _key(call, call.principal.org)
+
+
+@operation(Action.KEYS_WRITE, Effect.WRITE)
+async def rotate(call: Call, _: None) -> str:
+    """A new key; the one before is good no longer."""
+    was = await call.records.organizations.get(call.org)
+    if was is None:
+        raise stale()
+    now = structs.replace(was, key_version=was.key_version + 1, updated_at=call.at, revision=was.revision + 1)
+    if not await call.records.organizations.replace(now):
+        raise stale()
+    await record(call, "organization.updated", "organization", now.id, now.slug, {"changed": ["project_key"]})
+    return _key(call, now)
+
+
+def _key(call: Call, org: Organization) -> str:
+    return tokens.project_key(call.services.server_key, org.id, org.key_version)
+
+
+async def _project(call: Call, org: Organization, slug: str) -> Project:
+    devices = (await call.records.usage.of(org.id)).get("devices", 0)
+    asker = call.principal.key
+    return Project(org, slug, devices, _key(call, org) if allows(asker.role, asker.scopes, Action.KEYS_READ) else None)

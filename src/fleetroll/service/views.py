@@ -1,0 +1,107 @@
+"""Devices together with the records that they name: their cohort, and the version of their software."""
+
+from collections.abc import Callable, Sequence
+
+from msgspec import UNSET, Struct, structs
+
+from fleetroll.core.faults import not_found
+from fleetroll.core.guards import UNGUARDED, Guard
+from fleetroll.core.model import DEFAULT_COHORT, Cohort, Device, DeviceChange, NewDevice, Organization, SoftwareVersion
+from fleetroll.core.policy import Action
+from fleetroll.core.query import Filter, Sort, every
+from fleetroll.service import cohorts, devices, hardware_versions, software_versions
+from fleetroll.service.operations import Call, Effect, operation
+
+
+class View(Struct, frozen=True):
+    """A device with the records that it names."""
+
+    device: Device
+    organization: Organization
+    cohort: Cohort
+    software: SoftwareVersion | None
+
+
+class Listing(Struct, frozen=True):
+    """A page of a list by its place: `start` is that of the first device, from 0."""
+
+    filter: Filter | None
+    sort: Sort
+    start: int
+    limit: int
+
+
+class Views(Struct, frozen=True):
+    """One page, and how many devices the list has."""
+
+    views: list[View]
+    total: int
+
+
+class Edit(Struct, frozen=True):
+    """Change a device by a pure function of its present state."""
+
+    ident: str
+    edit: Callable[[Device], DeviceChange]
+    guard: Guard = UNGUARDED
+
+
+@operation(Action.DEVICES_READ, Effect.READ)
+async def get(call: Call, wanted: devices.Named) -> View:
+    return await _one(call, await devices.find(call, wanted.ident))
+
+
+@operation(Action.DEVICES_READ, Effect.SCAN)
+async def page(call: Call, wanted: Listing) -> Views:
+    total = (await call.records.usage.of(call.org)).get("devices", 0)
+    found, matching = await call.records.devices.slice(
+        call.org, wanted.filter, wanted.sort, wanted.start, wanted.limit, total
+    )
+    return Views(await _all(call, found), matching)
+
+
+@operation(Action.DEVICES_READ, Effect.SCAN)
+async def within(call: Call, wanted: tuple[str, Listing]) -> Views:
+    """A page of a cohort's devices. Raises Fault not_found for a cohort that is not there."""
+    slug, listing = wanted
+    await cohorts.noun.find(call, slug)
+    return await page.run(call, structs.replace(listing, filter=every(listing.filter, cohorts.within(slug))))
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def create(call: Call, new: NewDevice) -> View:
+    return await _one(call, await devices.insert(call, new))
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def edit(call: Call, wanted: Edit) -> View:
+    """A new hardware version must be known. Raises Fault not_found `hardware_version_not_found`."""
+    device = await devices.find(call, wanted.ident, wanted.guard)
+    change = wanted.edit(device)
+    if change.hardware_version is not UNSET and change.hardware_version is not None:
+        await hardware_versions.noun.find(call, change.hardware_version)
+    return await _one(call, await devices.change(call, device, change))
+
+
+async def _one(call: Call, device: Device) -> View:
+    (view,) = await _all(call, [device])
+    return view
+
+
+async def _all(call: Call, found: Sequence[Device]) -> list[View]:
+    """Each record is looked up once, however many devices name it."""
+    placed = {device.cohort: await _cohort(call, device) for device in {one.cohort: one for one in found}.values()}
+    names = [software_versions.named(device.software) for device in found]
+    versions = {name: await call.records.software_versions.get(call.org, *name) for name in {*names} if name}
+    return [
+        View(device, call.principal.org, placed[device.cohort], versions[name] if name else None)
+        for device, name in zip(found, names, strict=True)
+    ]
+
+
+async def _cohort(call: Call, device: Device) -> Cohort:
+    slug = device.cohort or DEFAULT_COHORT
+    found = await call.records.cohorts.get(call.org, slug)
+    if found is None:
+        raise not_found("cohort", slug)
+    return found
