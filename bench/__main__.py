@@ -11,15 +11,16 @@ from pathlib import Path
 from msgspec import structs
 from rich.console import Console
 
-from bench import fleet, report, rows, work
+from bench import fleet, readings, report, rows, work
 from bench.profile import Profile, profiling
 from bench.rows import Fleet, Outcome, Settings, Stalls
 from bench.servers import Server, serving
 
 _HERE = Path(__file__).parent
 _LARGE = ("import", "get-large", "pages", "search", "export", "memory", "start")
-ROWS = (*(row.row for row in rows.RATIOS), *_LARGE)
-_QUICK = Settings(devices=1_000, large=3_000, small=100, seconds=0.05, rounds=1, starts=1)
+_READINGS = ("batch", "stretch")
+ROWS = (*(row.row for row in rows.RATIOS), *_LARGE, *_READINGS)
+_QUICK = Settings(devices=1_000, large=3_000, small=100, seconds=0.05, rounds=1, starts=1, readings=(20_000,))
 _PROFILED_IMPORT = 100_000
 
 
@@ -35,10 +36,15 @@ class Bench:
         self._outcomes: dict[str, Outcome] = {}
 
     def run(self) -> list[Outcome]:
-        if self._wanted - set(_LARGE):
+        if self._wanted - {*_LARGE, *_READINGS}:
             self._compare()
         if self._wanted & set(_LARGE):
             self._measure_large()
+        if "batch" in self._wanted:
+            self._say("measuring batch")
+            self._tell(readings.batches(self._scratch, self._settings))
+        if "stretch" in self._wanted:
+            self._tell(readings.stretches(self._scratch, self._settings, self._say))
         return [*self._outcomes.values(), self._stalls.outcome()]
 
     # --- the rows that are compared with a bare app ------------------------------------------------------------------
@@ -144,6 +150,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", metavar="ROW", action="append", choices=ROWS, help="one row; repeatable")
     parser.add_argument("--devices", type=int, help="devices that throughput is measured at (200,000)")
     parser.add_argument("--large", type=int, help="devices that latency and memory are measured at (1,000,000)")
+    parser.add_argument("--readings", type=int, help="most readings that a stretch is looked for among (100,000,000)")
     parser.add_argument("--seconds", type=float, help="length of one round (2)")
     parser.add_argument("--quick", action="store_true", help="a small run that only shows that everything works")
     parser.add_argument("--directory", type=Path, help="where the data goes; it needs 3 GB and a real disk")
@@ -154,6 +161,8 @@ def _options() -> argparse.Namespace:
 def _settings(options: argparse.Namespace) -> Settings:
     chosen = {name: getattr(options, name) for name in ("devices", "large", "seconds")}
     base = _QUICK if options.quick else Settings()
+    if options.readings is not None:
+        chosen["readings"] = (*(size for size in base.readings if size < options.readings), options.readings)
     return structs.replace(base, **{name: value for name, value in chosen.items() if value is not None})
 
 

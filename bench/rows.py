@@ -32,6 +32,7 @@ class Settings(Struct, frozen=True):
     rounds: int = 5
     starts: int = 5
     depth: int = DEEP
+    readings: tuple[int, ...] = (1_000_000, 10_000_000, 100_000_000)
 
 
 class Outcome(Struct, frozen=True):
@@ -62,6 +63,7 @@ RATIOS = (
     Ratio("list-few", "the same, of a status that few have", 0.12, work.selective),
     Ratio("telemetron", "POST /api/ext-v1/device, existing device", 0.18, work.upserts),
     Ratio("create", "POST /v1/devices, durable", 0.20, work.creates),
+    Ratio("pin", "GET /external/api/update of one pin, durable", 0.15, work.pins),
 )
 
 

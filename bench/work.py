@@ -1,19 +1,22 @@
 """The requests of each row, ready to be sent."""
 
+import contextlib
 import random
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 from msgspec import Struct
 
 from bench.fleet import CUSTOMERS, DECOMMISSIONED, ident
 from bench.load import Plan
-from bench.servers import KEY, Server
+from bench.servers import AUTHORIZATION, KEY, Server
 
 MATCHING = 'tags:"production" AND status = "NO_IDENTITY"'
 _SPREAD = 20_000
 _PAGES = 40
+_SPEAKERS = 2_000
 _FINDS_RARE, _FINDS_COMMON, _FINDS_NOTHING = "rare", "common", "absent"
 
 
@@ -94,6 +97,32 @@ def _listings(server: Server, filters: list[str]) -> Work:
 def _target(wanted: str, cursor: str = "", limit: int = 50) -> str:
     place = f"&cursor={cursor}" if cursor else ""
     return f"/v1/devices?limit={limit}&filter={quote(wanted)}{place}"
+
+
+def pins(server: Server, devices: int) -> Work:
+    """One value of one pin, of many devices, as each of them sends it."""
+    chance = random.Random(5)
+    idents = [ident(chance.randrange(1, devices)) for _ in range(_SPEAKERS)]
+    made = [
+        request("GET", f"/external/api/update?token={token}&v1={chance.random() * 100:.2f}")
+        for token in tokens(server, idents)
+    ]
+    return Work(made)
+
+
+def tokens(server: Server, idents: list[str], *, create: bool = False) -> Iterator[str]:
+    """The tokens of devices that are in service, which are made first if `create`."""
+    with contextlib.closing(server.connect()) as connection:
+        for name in idents:
+            if create:
+                connection.request(
+                    "PUT", f"/v1/devices/{name}", b"{}", AUTHORIZATION | {"content-type": "application/json"}
+                )
+                connection.getresponse().read()
+            connection.request("GET", f"/v1/devices/{name}/credentials", headers=AUTHORIZATION)
+            shown = msgspec.json.decode(connection.getresponse().read())
+            if "device_token" in shown:
+                yield shown["device_token"]
 
 
 def walk(server: Server, wanted: str, limit: int, cursor: str = "") -> Iterator[str]:
