@@ -7,7 +7,19 @@ from typing import Any
 import click
 
 from fleetroll import __version__
-from fleetroll.cli import completion, devices, events, fleet, groups, keys, maintenance, organizations, server, serving
+from fleetroll.cli import (
+    completion,
+    devices,
+    enrollment,
+    events,
+    fleet,
+    groups,
+    keys,
+    maintenance,
+    organizations,
+    server,
+    serving,
+)
 from fleetroll.cli.connection import Options, options, remember
 from fleetroll.cli.failures import EXIT_CODES, Exit, Failure
 from fleetroll.cli.output import plain
@@ -16,10 +28,14 @@ _ABOUT = """Fleetroll: one IoT device registry that speaks several device APIs.
 
 All commands but serve, restore and doctor call a running server; the options that say which may also follow them."""
 _COMMANDS = (
-    click.Group("device", {**devices.group.commands, **fleet.COMMANDS}, help=devices.group.help),
+    click.Group(
+        "device", {**devices.group.commands, **fleet.COMMANDS, "enroll": enrollment.enroll}, help=devices.group.help
+    ),
     organizations.group,
     keys.group,
     groups.group,
+    enrollment.ca,
+    enrollment.dms,
     events.group,
     server.backup,
     keys.whoami,

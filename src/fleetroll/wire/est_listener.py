@@ -20,6 +20,7 @@ from fleetroll.wire.tls import Tls
 
 logger = logging.getLogger("fleetroll")
 _PRESENT_SECONDS = 86_400.0
+_ASK_SECONDS = 5.0
 
 
 class EstListener:
@@ -83,9 +84,11 @@ class EstListener:
             await self._present()
 
     async def _follow(self) -> None:
-        """Know an authority before the reply to whoever made it has arrived."""
+        """Know an authority before the reply to whoever made it has arrived; and soon, if another process made it."""
         while True:
-            await self._committed.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ASK_SECONDS):
+                    await self._committed.wait()
             self._committed.clear()
             with contextlib.suppress(Exception):  # tried again after the next commit
                 await self._trust()

@@ -1,0 +1,26 @@
+"""What a device does for its certificate: make a key, ask, and ask again in the name that it has."""
+
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from fleetroll.core.certificates import KeyKind
+from fleetroll.pki import keys, requests
+
+
+def ask(common_name: str) -> tuple[bytes, bytes]:
+    """A new key in PEM, and a request for that name in DER. Raises ValueError for a name that is no common name."""
+    return _ask(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
+
+
+def ask_again(certificate: Path) -> tuple[bytes, bytes]:
+    """As `ask`, in the name of a certificate. Raises ValueError for a file that has none."""
+    return _ask(x509.load_pem_x509_certificate(certificate.read_bytes()).subject)
+
+
+def _ask(subject: x509.Name) -> tuple[bytes, bytes]:
+    key = keys.make(KeyKind())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem, requests.make(key, subject)

@@ -1,0 +1,111 @@
+"""`fleetroll ca`, `fleetroll dms` and `fleetroll device enroll`, against a server with a listener for enrolment."""
+
+import json
+import re
+import ssl
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command, run
+from tests.support import process
+
+NAMES = ("--est", "127.0.0.1:0", "--est-name", "localhost", "--nats", "off")
+
+
+@pytest.fixture(scope="module")
+def server(home: Path) -> Iterator[process.Process]:
+    with process.serving(home, *NAMES) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def est(server: process.Process, home: Path) -> str:
+    """The address of the listener, under a name that its certificate has."""
+    found = re.search(r"https://127\.0\.0\.1:(\d+)", (home.parent / f"{home.name}.log").read_text())
+    assert found
+    return f"https://localhost:{found[1]}"
+
+
+@pytest.fixture
+def fleetroll(server: process.Process) -> Command:
+    def call(*arguments: str) -> object:
+        return run(*arguments, FLEETROLL_URL=server.url, FLEETROLL_KEY=server.key)
+
+    return call  # type: ignore[return-value]
+
+
+@pytest.fixture
+def trust(fleetroll: Command, tmp_path: Path) -> str:
+    file = tmp_path / "ca.pem"
+    file.write_text(fleetroll("ca", "show").out)
+    return str(file)
+
+
+def test_a_device_enrols_and_renews_with_one_command_each(
+    fleetroll: Command, est: str, trust: str, tmp_path: Path
+) -> None:
+    assert fleetroll("dms", "create", "line", "--anybody").code == 0
+    enroll = ("device", "enroll", "pump-1", "--est", est, "--dms", "line", "--trust", trust, "--out", str(tmp_path))
+    assert run(*enroll).code == 0
+    key, certificate = tmp_path / "pump-1.key", tmp_path / "pump-1.pem"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    ssl.create_default_context().load_cert_chain(certificate, key)
+    first = certificate.read_text()
+    assert run(*enroll).code == 7, "a key that is there is not thrown away"
+    assert run(*enroll, "--renew").code == 0
+    assert certificate.read_text() != first
+    ssl.create_default_context().load_cert_chain(certificate, key)
+    assert json.loads(fleetroll("device", "get", "pump-1", "--json").out)["status"] == "ACTIVE"
+    listed = tmp_path / "list.der"
+    assert fleetroll("ca", "crl", "default", str(listed)).code == 0
+    assert listed.stat().st_size > 100
+    (tmp_path / "pump-1.key").unlink()
+    refused = run(*enroll)
+    assert (refused.code, "forbiddenNewEnrollment" in refused.err) == (1, True)
+    assert not key.exists(), "what is refused leaves nothing behind"
+
+
+def test_a_device_shows_the_certificate_that_its_dms_trusts(
+    fleetroll: Command, est: str, trust: str, tmp_path: Path
+) -> None:
+    assert fleetroll("dms", "create", "maker", "--authority", "factory", "--anybody").code == 0
+    assert fleetroll("dms", "create", "field", "--trust", "factory").code == 0
+    common = ("--est", est, "--trust", trust, "--out", str(tmp_path))
+    assert run("device", "enroll", "pump-2", "--dms", "field", *common).code == 4
+    assert run("device", "enroll", "made-2", "--dms", "maker", *common).code == 0
+    shown = ("--cert", str(tmp_path / "made-2.pem"), "--cert-key", str(tmp_path / "made-2.key"))
+    assert run("device", "enroll", "pump-2", "--dms", "field", *common, *shown).code == 0
+
+
+def test_what_cannot_be_is_said_in_words(fleetroll: Command, est: str, trust: str, tmp_path: Path) -> None:
+    common = ("--est", est, "--out", str(tmp_path))
+    assert run("device", "enroll", "pump-3", "--dms", "nowhere", *common, "--trust", trust).code == 5
+    assert run("device", "enroll", "pump-3", "--dms", "line", *common).code == 3, "a server of nobody's"
+    assert run("device", "enroll", "a/b", "--dms", "line", *common).code == 2
+    assert run("device", "enroll", "pump-3", "--dms", "line", *common, "--renew").code == 7
+    assert fleetroll("dms", "create", "both", "--anybody", "--trust", "x").code == 2
+    assert fleetroll("ca", "show", "nobody").code == 5
+    assert not list(tmp_path.glob("pump-3*"))
+
+
+def test_authorities_and_dms_are_listed_changed_and_deleted(fleetroll: Command, tmp_path: Path) -> None:
+    assert fleetroll("ca", "create", "spare", "--days", "30").code == 0
+    pem = tmp_path / "spare.pem"
+    pem.write_text(fleetroll("ca", "show", "spare").out)
+    assert fleetroll("ca", "create", "foreign", "--certificate", str(pem)).code == 0
+    assert "foreign" in fleetroll("ca", "list").out
+    assert fleetroll("dms", "create", "other", "--title", "Other line", "--days", "10").code == 0
+    assert "Other line" in fleetroll("dms", "list").out
+    shown = fleetroll("dms", "get", "other", "--json").json()
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({**shown, "settings": {**shown["settings"], "replaceable": True}}))
+    assert fleetroll("dms", "set", "other", str(settings), "--json").json()["settings"]["replaceable"] is True
+    settings.write_text("{")
+    assert fleetroll("dms", "set", "other", str(settings)).code == 7
+    assert fleetroll("dms", "delete", "other").code == 0
+    for name in ("foreign", "spare"):
+        assert fleetroll("ca", "delete", name).code == 0
+    assert fleetroll("ca", "delete", "spare").code == 5
