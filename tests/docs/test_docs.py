@@ -91,6 +91,15 @@ def test_the_commands_of_a_page_work(tmp_path: Path, text: str) -> None:
         require_done(text, docs.run(text, server.url, folder(tmp_path), **set_up))
 
 
+def test_the_commands_of_the_page_on_identities_work(tmp_path: Path) -> None:
+    with server_process(tmp_path / "data", "--est", "127.0.0.1:0", "--est-name", "localhost") as server:
+        listening = re.search(r"https://127.0.0.1:(\d+)", (tmp_path / "data.log").read_text())
+        assert listening
+        text = docs.read("docs/identity.md").replace("https://localhost:8443", f"https://localhost:{listening[1]}")
+        set_up = {"FLEETROLL_URL": server.url, "FLEETROLL_KEY": server.key}
+        require_done(text, docs.run(text, server.url, folder(tmp_path), **set_up))
+
+
 def folder(path: Path) -> Path:
     made = path / "folder"
     made.mkdir()
@@ -204,6 +213,8 @@ BOUNDS: dict[str, list[set[float]]] = {
             "hardware_versions",
             "software_versions",
             "templates",
+            "dms",
+            "authorities",
             "organizations",
         )
     ],
