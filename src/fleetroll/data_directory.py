@@ -114,6 +114,11 @@ def read_key(file: Path) -> bytes:
     return key
 
 
+def secret_of(path: Path, preset: str | None) -> bytes:
+    """The secret of a directory at rest. Raises DirectoryRefused."""
+    return read_key(path / KEY) if preset is None else _secret(preset)
+
+
 def _secret(preset: str) -> bytes:
     """The operator's secret. What a key file holds means the same here, so that it can be moved to the environment."""
     try:

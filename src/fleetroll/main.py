@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -18,7 +18,7 @@ from typing import TypeAlias
 import uvloop
 from msgspec import structs
 
-from fleetroll import __version__
+from fleetroll import __version__, maintenance
 from fleetroll.bus.broker import Broker, Off
 from fleetroll.bus.process import Process
 from fleetroll.bus.settings import Files, Listeners
@@ -28,7 +28,7 @@ from fleetroll.cli.app import group, run
 from fleetroll.config import NO_BROKER, Config, ConfigError, address, require_supported
 from fleetroll.core import limits, tokens
 from fleetroll.core.model import Instant, MetadataField
-from fleetroll.data_directory import DataDirectory, DirectoryRefused, claim
+from fleetroll.data_directory import DATABASE, KEY, DataDirectory, DirectoryRefused, claim, resting, secret_of
 from fleetroll.dialects.blynk_device.routes import DIALECT as BLYNK_DEVICE
 from fleetroll.dialects.enrollment.routes import DIALECT as ENROLLMENT
 from fleetroll.dialects.est.routes import DIALECT as EST
@@ -47,8 +47,9 @@ from fleetroll.service.events import Publisher
 from fleetroll.service.keyring import Keyring
 from fleetroll.service.operations import Services
 from fleetroll.service.remembered import Remembered
-from fleetroll.store import postgres, sqlite
-from fleetroll.store.migrations import Refused
+from fleetroll.store import copying, postgres, sqlite
+from fleetroll.store.copying import Copied
+from fleetroll.store.migrations import Migration, Refused
 from fleetroll.store.port import Records
 from fleetroll.store.postgres import PostgresStore
 from fleetroll.supervisor import Supervisor
@@ -213,7 +214,7 @@ async def _open_postgres(config: Config, url: str, directory: DataDirectory) -> 
         if config.server_key is None and await store.mark() is None:
             directory.make_key()
         server_key = directory.server_key(config.server_key)
-        if not await store.leave_mark(tokens.derive(server_key, "mark").hex()):
+        if not await store.leave_mark(_mark(server_key)):
             raise Refused(
                 "The database was made with another server key: give that one with FLEETROLL_SERVER_KEY, or put its "
                 f"server.key into {config.data}."
@@ -243,6 +244,11 @@ def broker(config: Config, directory: Path, server_key: bytes) -> Broker | Off:
 
 def seconds() -> int:
     return int(time.time())
+
+
+def _mark(server_key: bytes) -> str:
+    """What a database knows of the server key: enough to tell it from another one."""
+    return tokens.derive(server_key, "mark").hex()
 
 
 class Application:
@@ -478,8 +484,64 @@ async def _turn_unready(application: Application, http: HttpServer) -> None:
     application.ready = False
 
 
+class DatabaseAtRest:
+    """What the command line does with a database that no server of ours is using. Implements `moving.Moving`."""
+
+    def steps(self, data: Path, database: str | None) -> tuple[int, list[Migration]]:
+        url = Config(database=database).postgres
+        with _refusing():
+            return asyncio.run(postgres.schema(url)) if url is not None else copying.steps(data / DATABASE)
+
+    def migrate(self, data: Path, database: str | None) -> None:
+        url = Config(database=database).postgres
+        with _refusing():
+            if url is not None:
+                asyncio.run(_opened_and_closed(url))
+                return
+            with _resting(data):
+                asyncio.run(_opened_and_closed(data / DATABASE))
+
+    def copy(
+        self, source: str, target: str, server_key: str | None, progress: Callable[[str, int, int], None]
+    ) -> list[Copied]:
+        scheme, _, path = source.partition(":")
+        url = Config(database=target).postgres
+        if scheme != "sqlite" or not path or url is None:
+            raise maintenance.Refused("A registry is copied --from sqlite:DIR --to postgresql://USER@HOST/NAME.")
+        place = Path(path)
+        data = place if place.is_dir() else place.parent
+        with _refusing(), _resting(data):
+            mark = _mark(secret_of(data, server_key)) if server_key or (data / KEY).exists() else None
+            return asyncio.run(copying.copy(data / DATABASE if place.is_dir() else place, url, mark, progress))
+
+
+async def _opened_and_closed(place: str | Path) -> None:
+    """Opening brings it up to date."""
+    if isinstance(place, str):
+        store: OpenStore = await postgres.open_store(place, migrate=True, unsafe=True)
+    else:
+        store = sqlite.open_store(place, create=False)
+    await store.close()
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except (Refused, DirectoryRefused) as refused:
+        raise maintenance.Refused(str(refused)) from None
+
+
+@contextlib.contextmanager
+def _resting(data: Path) -> Iterator[None]:
+    with resting(data) as at_rest:
+        if not at_rest:
+            raise Refused(f"A server is using {data}; stop it first.")
+        yield
+
+
 def cli(arguments: Sequence[str] | None = None) -> None:
     """The `fleetroll` command. Ends by SystemExit with its exit code."""
     engine = Engine(sqlite.inspect, sqlite.schema, sqlite.library)
-    command = group(serve, partial(restore, engine), partial(examine, engine))
+    command = group(serve, partial(restore, engine), partial(examine, engine), DatabaseAtRest())
     sys.exit(run(command, sys.argv[1:] if arguments is None else arguments))

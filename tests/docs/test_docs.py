@@ -24,7 +24,12 @@ README, NATIVE, OPERATIONS, ARCHITECTURE = (
     docs.read(page) for page in ("README.md", "docs/native-api.md", "docs/operations.md", "docs/architecture.md")
 )
 PACKAGE = docs.ROOT / "src" / "fleetroll"
-COMMAND = app.group(lambda config: 0, lambda *given: None, lambda *given: pytest.fail("documentation examines nothing"))
+COMMAND = app.group(
+    lambda config: 0,
+    lambda *given: None,
+    lambda *given: pytest.fail("documentation examines nothing"),
+    main.DatabaseAtRest(),
+)
 SERVE = COMMAND.commands["serve"]
 OPTIONS = [option for option in SERVE.params if isinstance(option, click.Option)]
 # Only HTTP itself can say these, before any dialect is asked.
@@ -108,7 +113,7 @@ def folder(path: Path) -> Path:
 
 @pytest.mark.parametrize("page", docs.PAGES)
 def test_every_make_target_that_a_page_names_exists(page: str) -> None:
-    targets = set(re.findall(r"^([a-z]+):.*## ", docs.read("Makefile"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):.*## ", docs.read("Makefile"), re.MULTILINE))
     text = docs.read(page)
     console = "".join(block.text for block in docs.blocks(text, "console"))
     commands = re.findall(r"^\$ (.+)$", console, re.MULTILINE)

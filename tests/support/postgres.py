@@ -266,6 +266,17 @@ async def new_database() -> str:
     return _named(server, name)
 
 
+async def empty_database() -> str:
+    """A database without any tables; answers its URL."""
+    server, name = server_url(), f"fleetroll_{uuid.uuid4().hex}"
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(f"CREATE DATABASE {name}")
+    finally:
+        await connection.close()
+    return _named(server, name)
+
+
 async def _make_template(connection: asyncpg.Connection, server: str) -> None:
     """What new databases are copied from, once for all processes of the run: faster than making the tables."""
     await connection.execute("SELECT pg_advisory_lock(47)")

@@ -22,11 +22,13 @@ from fleetroll.cli import (
 )
 from fleetroll.cli.connection import Options, options, remember
 from fleetroll.cli.failures import EXIT_CODES, Exit, Failure
+from fleetroll.cli.moving import Moving, copy_command, migrate_command
 from fleetroll.cli.output import plain
 
 _ABOUT = """Fleetroll: one IoT device registry that speaks several device APIs.
 
-All commands but serve, restore and doctor call a running server; the options that say which may also follow them."""
+All commands but serve, restore, doctor, migrate and copy call a running server; the options that say which may also
+follow them."""
 _COMMANDS = (
     click.Group(
         "device", {**devices.group.commands, **fleet.COMMANDS, "enroll": enrollment.enroll}, help=devices.group.help
@@ -43,7 +45,9 @@ _COMMANDS = (
 )
 
 
-def group(serve: serving.Serve, restore: maintenance.Restore, examine: maintenance.Examine) -> click.Group:
+def group(
+    serve: serving.Serve, restore: maintenance.Restore, examine: maintenance.Examine, moving: Moving
+) -> click.Group:
     """The whole command, around the functions that need the server's parts."""
 
     @click.group(help=_ABOUT, epilog=EXIT_CODES)
@@ -58,6 +62,8 @@ def group(serve: serving.Serve, restore: maintenance.Restore, examine: maintenan
         *_COMMANDS,
         maintenance.restore_command(restore),
         maintenance.doctor_command(examine),
+        migrate_command(moving),
+        copy_command(moving),
     ):
         fleetroll.add_command(command)
     return fleetroll

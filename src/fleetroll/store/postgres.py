@@ -40,7 +40,7 @@ async def open_store(url: str, *, migrate: bool, unsafe: bool = False) -> "Postg
 
     An older schema is brought up to date only if `migrate`; `unsafe` takes a server that may lose what it acknowledged.
     """
-    session = await _connected(url)
+    session = await connected(url)
     try:
         found, newest = await postgres_schema.examine(session, unsafe=unsafe)
         if 0 < found < newest and not migrate:
@@ -50,16 +50,24 @@ async def open_store(url: str, *, migrate: bool, unsafe: bool = False) -> "Postg
             )
         if found < newest:
             await postgres_schema.migrate(session)
+        elif migrate:
+            await postgres_schema.make_search_index(session)  # the server may have learnt how since
         if not await postgres_schema.has_search_index(session):
             logger.warning("the database has no pg_trgm: a search for a part of a name reads all devices")
+    except (Away, asyncpg.PostgresError) as problem:
+        raise Refused(f"The database cannot be used: {str(problem).splitlines()[0]}.") from None
     finally:
         await close(session)
     store = PostgresStore(url)
-    await store.start()
+    try:
+        await store.start()
+    except Exception as problem:  # noqa: BLE001  # it answered a moment ago
+        raise Refused(f"The database cannot be used: {problem}.") from None
     return store
 
 
-async def _connected(url: str) -> Session:
+async def connected(url: str) -> Session:
+    """A session for what an administrator does. Raises Refused."""
     try:
         return await connect(url, ADMINISTRATION)
     except (Away, asyncpg.PostgresError, ValueError) as problem:
@@ -69,7 +77,7 @@ async def _connected(url: str) -> Session:
 
 async def schema(url: str) -> tuple[int, list[migrations.Migration]]:
     """The number of a database's schema, and the steps that this release would take. Raises Refused."""
-    session = await _connected(url)
+    session = await connected(url)
     try:
         found, _ = await postgres_schema.examine(session, unsafe=True)
         return found, migrations.load("postgres")[found:]

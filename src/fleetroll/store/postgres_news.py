@@ -64,7 +64,11 @@ class News:
 
     async def _listen(self) -> Session:
         session = await connect(self._url, _PURPOSE)
-        await session.connection.add_listener(CHANNEL, self._hear)
+        try:
+            await session.connection.add_listener(CHANNEL, self._hear)
+        except BaseException:
+            session.connection.terminate()
+            raise
         self._backend = session.connection.get_server_pid()
         return session
 

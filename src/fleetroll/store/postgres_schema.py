@@ -36,11 +36,13 @@ $$
 
 async def examine(session: Session, *, unsafe: bool) -> tuple[int, int]:
     """The number of the schema there is (0: an empty database), and of the newest. Raises Refused."""
-    await _require_durable(session, unsafe)
-    names = {str(row[0]) for row in await session.fetch(SQL["postgres_tables"], {"kind": "BASE TABLE"})}
+    await require_durable(session, unsafe)
+    names = await tables(session)
     newest = len(migrations.load("postgres"))
     if not names:
         return 0, newest
+    if "fleetroll_copy" in names:
+        raise Refused("A copy into this database is not finished; run the same `fleetroll copy` again.")
     if _OURS not in names:
         raise Refused("The database holds tables that are not Fleetroll's; name one of its own.")
     version = await _version(session)
@@ -49,7 +51,12 @@ async def examine(session: Session, *, unsafe: bool) -> tuple[int, int]:
     return version, newest
 
 
-async def _require_durable(session: Session, unsafe: bool) -> None:
+async def tables(session: Session) -> set[str]:
+    return {str(row[0]) for row in await session.fetch(SQL["postgres_tables"], {"kind": "BASE TABLE"})}
+
+
+async def require_durable(session: Session, unsafe: bool) -> None:
+    """Raises Refused where the server may lose what it acknowledges, unless that is `unsafe` by intention."""
     found: Mapping[str, str] = dict(await session.fetch(SQL["postgres_settings"], {"names": list(_DURABLE)}))
     wrong = [name for name in _DURABLE if found[name] == "off"]
     if not wrong:
@@ -70,8 +77,8 @@ async def _version(session: Session) -> int:
 
 async def migrate(session: Session) -> list[migrations.Migration]:
     """Bring an examined database up to date, each step in a transaction of its own; answers the steps taken."""
-    taken = []
-    for step in migrations.load("postgres"):
+    taken, steps = [], migrations.load("postgres")
+    for step in steps:
         async with session.connection.transaction():
             await session.command(_MIGRATION_LOCK)  # another process may have just done it
             await session.command(_BOOKKEEPING)
@@ -79,11 +86,16 @@ async def migrate(session: Session) -> list[migrations.Migration]:
                 continue
             await session.command(step.text)
             await session.fetch("UPDATE fleetroll SET version = :version", {"version": step.number})
+            if step is steps[-1]:
+                await make_search_index(session)
         taken.append(step)
         logger.info("schema %d (%s) applied", step.number, step.name)
-    if taken:
-        await session.command(_TRIGRAMS)
     return taken
+
+
+async def make_search_index(session: Session) -> None:
+    """Make the index of substrings, if the server can have it and there is none."""
+    await session.command(_TRIGRAMS)
 
 
 async def has_search_index(session: Session) -> bool:

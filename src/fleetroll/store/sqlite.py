@@ -68,7 +68,7 @@ def library() -> tuple[str, bool]:
 def inspect(file: Path) -> list[str]:
     """What a full check of a store at rest finds wrong; empty if it is sound. Reads the whole file."""
     try:
-        with contextlib.closing(_at_rest(file)) as connection:
+        with contextlib.closing(at_rest(file)) as connection:
             _check_identity(connection, file)
             found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)")]
     except (apsw.Error, Refused) as problem:
@@ -78,11 +78,11 @@ def inspect(file: Path) -> list[str]:
 
 def schema(file: Path) -> tuple[int, int]:
     """The number of a sound store's schema, and of the newest that this release knows."""
-    with contextlib.closing(_at_rest(file)) as connection:
+    with contextlib.closing(at_rest(file)) as connection:
         return connection.pragma("user_version"), len(migrations.load("sqlite"))
 
 
-def _at_rest(file: Path) -> apsw.Connection:
+def at_rest(file: Path) -> apsw.Connection:
     """A connection that changes nothing: where there is no log to read, SQLite need not put files beside the store."""
     log = file.with_name(file.name + "-wal")
     immutable = "" if log.exists() and log.stat().st_size else "?immutable=1"
@@ -157,6 +157,20 @@ def _copy(source: Path, target: Path) -> None:
         connection.close()
 
 
+def _keep(file: Path, target: Path) -> None:
+    """Save a store as it is before its schema changes, for whoever wants to go back; once, and whole or not at all."""
+    if target.exists():
+        return
+    unfinished = target.with_name(target.name + ".unfinished")
+    unfinished.unlink(missing_ok=True)
+    try:
+        _copy(file, unfinished)
+    except apsw.FullError:
+        raise Refused(f"There is no room beside {file} for the copy that is kept before its schema changes.") from None
+    unfinished.rename(target)
+    logger.info("the store as it was is kept as %s", target.name)
+
+
 def _open_writer(file: Path, *, create: bool) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     try:
@@ -171,7 +185,7 @@ def _open_writer(file: Path, *, create: bool) -> apsw.Connection:
         connection.pragma("journal_mode", "WAL")
         # The writer forces each commit to disk itself, before it answers, and goes on with the next ones meanwhile.
         connection.pragma("synchronous", "NORMAL")
-        _migrate(connection)
+        _migrate(connection, file)
     except apsw.Error as problem:
         raise Refused(f"{file} is damaged or not a database: {problem}.") from None
     return connection
@@ -196,8 +210,10 @@ def _check_soundness(connection: apsw.Connection, file: Path) -> None:
         raise Refused(f"{file} is damaged: {problem}. Restore it from a backup.")
 
 
-def _migrate(connection: apsw.Connection) -> None:
-    version = connection.pragma("user_version")
-    for step in migrations.load("sqlite")[version:]:
+def _migrate(connection: apsw.Connection, file: Path) -> None:
+    version, steps = connection.pragma("user_version"), migrations.load("sqlite")
+    if 0 < version < len(steps):
+        _keep(file, file.with_name(f"{file.name}.schema-{version}"))
+    for step in steps[version:]:
         connection.execute(f"BEGIN EXCLUSIVE; {step.text}; PRAGMA user_version = {step.number}; COMMIT")
         logger.info("schema %d (%s) applied", step.number, step.name)

@@ -1,0 +1,97 @@
+"""`fleetroll migrate` and `fleetroll copy`: the database itself, at rest or on its server. What they do is main's."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import click
+
+from fleetroll.cli import output
+from fleetroll.cli.failures import Exit, Failure
+from fleetroll.cli.output import Column
+from fleetroll.maintenance import Refused
+
+_TABLES = (Column("TABLE", "table"), Column("ROWS", "rows"), Column("SHA-256", "checksum"))
+_STEPS = (Column("SCHEMA", "number"), Column("STEP", "name"))
+
+
+class Moving(Protocol):
+    """What the commands need: each raises Refused."""
+
+    def steps(self, data: Path, database: str | None) -> tuple[int, Sequence[Any]]:
+        """The number of the schema, and the steps that this release would take."""
+
+    def migrate(self, data: Path, database: str | None) -> None: ...
+
+    def copy(
+        self, source: str, target: str, server_key: str | None, progress: Callable[[str, int, int], None]
+    ) -> Sequence[Any]: ...
+
+
+def migrate_command(moving: Moving) -> click.Command:
+    @click.command("migrate", help="Show what brings the database up to date, and do it, while no server runs.")
+    @click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("fleetroll-data"),
+        show_default=True,
+        envvar="FLEETROLL_DATA",
+        help="Data directory of the server.",
+    )
+    @click.option("--database", envvar="FLEETROLL_DATABASE", help="As given to `fleetroll serve`.")
+    @click.option("--dry-run", is_flag=True, help="Show it only.")
+    def run(data: Path, database: str | None, dry_run: bool) -> None:
+        try:
+            found, steps = moving.steps(data, database)
+            click.echo(f"The database has schema {found}." if found else "The database is empty.")
+            if steps:
+                output.table(_STEPS, ({"number": step.number, "name": step.name} for step in steps))
+            else:
+                click.echo("It is up to date.")
+            if steps and not dry_run:
+                moving.migrate(data, database)
+                click.echo(f"It has schema {steps[-1].number} now.")
+        except Refused as refused:
+            raise Failure(Exit.REFUSED, str(refused), refused.advice) from None
+
+    return run
+
+
+def copy_command(moving: Moving) -> click.Command:
+    @click.command(
+        "copy",
+        help="Copy a registry from SQLite, at rest, into an empty PostgreSQL database. Ids, ETags, keys and history "
+        "stay as they are. If it is cut short, the same command goes on with it.",
+    )
+    @click.option("--from", "source", required=True, help="sqlite:DIR, the data directory.")
+    @click.option("--to", "target", required=True, help="postgresql://USER@HOST/NAME, an empty database.")
+    @click.option("--server-key", envvar="FLEETROLL_SERVER_KEY", hidden=True)
+    def run(source: str, target: str, server_key: str | None) -> None:
+        told = _Told()
+        try:
+            with output.progress("Copying", None) as advance:
+                told.advance = advance
+                tables = moving.copy(source, target, server_key, told)
+        except Refused as refused:
+            raise Failure(Exit.REFUSED, str(refused), refused.advice) from None
+        shown = ({"table": one.table, "rows": one.rows, "checksum": one.checksum[:16]} for one in tables)
+        output.table(_TABLES, shown)
+        click.echo("Both sides are the same. Give the new server the same server.key, or FLEETROLL_SERVER_KEY.")
+
+    return run
+
+
+class _Told:
+    """Turns how far a table is into how much it advanced."""
+
+    def __init__(self) -> None:
+        self.advance: Callable[[int], None] = lambda _: None
+        self._table, self._done = "", 0
+
+    def __call__(self, table: str, done: int, total: int) -> None:
+        if table != self._table:
+            self._table, self._done = table, 0
+            if total:
+                output.note(f"{table}: {total} rows")
+        self.advance(done - self._done)
+        self._done = done

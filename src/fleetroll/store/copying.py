@@ -1,0 +1,227 @@
+"""Moving house: everything in a SQLite registry at rest into an empty PostgreSQL database, number by number.
+
+Nothing here knows a noun: which tables and columns there are is read from the two schemas, which are the same but for
+types. Rows go in the order of their primary keys, a batch with its place in one transaction, so a copy that was cut
+short goes on where it stopped. At the end both sides are read again and compared, by counts and checksums.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+from msgspec import Struct
+
+from fleetroll.store import migrations, postgres_schema, sqlite
+from fleetroll.store.migrations import Refused
+from fleetroll.store.postgres import connected
+from fleetroll.store.postgres_connections import Session, close
+
+_BATCH = 5_000
+_PLACES = "fleetroll_copy"
+# What each process says of itself, and what the other engine keeps in an index of its own.
+_LEFT_OUT = ("sqlite_", "device_search", "lease")
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Copied(Struct, frozen=True):
+    """A table that is the same on both sides now: its rows, and a checksum over all of them."""
+
+    table: str
+    rows: int
+    checksum: str
+
+
+class _Table(Struct, frozen=True):
+    """One table: its columns, those of its primary key, and which of the columns are booleans to PostgreSQL."""
+
+    name: str
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+    booleans: frozenset[int]
+
+    @property
+    def page(self) -> str:
+        columns, key = ", ".join(self.columns), ", ".join(self.key)
+        return f"SELECT {columns} FROM {self.name} {{after}} ORDER BY {key} LIMIT {_BATCH}"
+
+    def place(self, row: Sequence[Any]) -> list[Any]:
+        return [row[self.columns.index(name)] for name in self.key]
+
+    def converted(self, row: Sequence[Any]) -> list[Any]:
+        return [bool(value) if number in self.booleans else value for number, value in enumerate(row)]
+
+
+async def copy(source: Path, url: str, mark: str | None, progress: Callable[[str, int, int], None]) -> list[Copied]:
+    """Copy the registry in `source`, which nobody may be serving. Raises Refused.
+
+    `mark` is that of its server key. `progress` is told of each table, how many of its rows are there, and of how many.
+    """
+    with contextlib.closing(_opened(source)) as old:
+        session = await connected(url)
+        try:
+            await _prepare(session)
+            tables = [await _table(session, old, name) for name in _names(old)]
+            for table in tables:
+                await _copy_table(session, old, table, progress)
+            done = [await _compare(session, old, table) for table in tables]
+            await _finish(session, old, mark)
+        finally:
+            await close(session)
+    return done
+
+
+def _opened(source: Path) -> apsw.Connection:
+    if problems := sqlite.inspect(source):
+        raise Refused(f"{source} cannot be copied: {problems[0].rstrip('.')}.")
+    found, newest = sqlite.schema(source)
+    if found < newest:
+        raise Refused(f"{source} has schema {found}; bring it to {newest} first, with: fleetroll migrate")
+    return sqlite.at_rest(source)
+
+
+async def _prepare(session: Session) -> None:
+    """Make the tables in an empty database, or go on with a copy that was begun. Raises Refused."""
+    names = await postgres_schema.tables(session)
+    if names and _PLACES not in names:
+        raise Refused("The database is not empty; name an empty one.")
+    if not names:
+        await postgres_schema.require_durable(session, unsafe=False)
+        # First of all, so that nobody takes what is not complete for a registry.
+        await session.command(
+            f"CREATE TABLE {_PLACES} (name text PRIMARY KEY, place text NOT NULL, rows bigint NOT NULL)"
+        )
+    await postgres_schema.migrate(session)
+
+
+def _names(old: apsw.Connection) -> list[str]:
+    found: Any = old.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+    return [name for (name,) in found if not name.startswith(_LEFT_OUT)]
+
+
+async def _table(session: Session, old: apsw.Connection, name: str) -> _Table:
+    described: list[tuple[Any, ...]] = old.execute("SELECT name, pk FROM pragma_table_info(?)", (name,)).fetchall()
+    kinds: dict[str, str] = dict(
+        await session.fetch(
+            "SELECT column_name, data_type FROM information_schema.columns "
+            "WHERE table_schema = current_schema() AND table_name = :name",
+            {"name": name},
+        )
+    )
+    columns = tuple(column for column, _ in described)
+    if kinds.keys() != set(columns):
+        raise Refused(f"Table {name} differs between the two; use the same release for both.")
+    key = tuple(column for column, place in sorted(described, key=lambda one: int(one[1])) if place)
+    assert key, "every table has a primary key"
+    booleans = frozenset(number for number, column in enumerate(columns) if kinds[column] == "boolean")
+    return _Table(name, columns, key, booleans)
+
+
+async def _copy_table(
+    session: Session, old: apsw.Connection, table: _Table, progress: Callable[[str, int, int], None]
+) -> None:
+    total: Any = old.execute(f"SELECT count(*) FROM {table.name}").get
+    known = await session.fetch(f"SELECT place, rows FROM {_PLACES} WHERE name = :name", {"name": table.name})
+    place, done = (msgspec.json.decode(known[0][0]), int(known[0][1])) if known else (None, 0)
+    progress(table.name, done, total)
+    for rows in _pages(old, table, place):
+        done += len(rows)
+        noted = {"name": table.name, "place": msgspec.json.encode(table.place(rows[-1])).decode(), "rows": done}
+        async with session.connection.transaction():
+            await session.copy(table.name, table.columns, [table.converted(row) for row in rows])
+            await session.fetch(
+                f"INSERT INTO {_PLACES} (name, place, rows) VALUES (:name, :place, :rows) "
+                "ON CONFLICT (name) DO UPDATE SET place = :place, rows = :rows",
+                noted,
+            )
+        progress(table.name, done, total)
+
+
+def _pages(old: apsw.Connection, table: _Table, place: list[Any] | None) -> Iterator[list[tuple[Any, ...]]]:
+    after = f"WHERE ({', '.join(table.key)}) > ({', '.join('?' * len(table.key))})"
+    while True:
+        text = table.page.format(after=after if place is not None else "")
+        rows = old.execute(text, place or ()).fetchall()
+        if not rows:
+            return
+        yield rows
+        place = table.place(rows[-1])
+
+
+# --- that it is the same ---------------------------------------------------------------------------------------------
+
+
+async def _compare(session: Session, old: apsw.Connection, table: _Table) -> Copied:
+    ours, theirs = _Sum(), _Sum()
+    for rows in _pages(old, table, None):
+        ours.add(map(table.converted, rows))
+    async for rows in _read_back(session, table):
+        theirs.add(rows)
+    if ours != theirs:
+        raise Refused(
+            f"Table {table.name} is not the same on both sides ({ours.rows} and {theirs.rows} rows); "
+            "empty the database and copy again."
+        )
+    return Copied(table.name, ours.rows, ours.checksum)
+
+
+class _Sum:
+    """A count and a checksum of rows in their order."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._digest = hashlib.sha256()
+
+    def add(self, rows: "Iterator[Sequence[Any]] | Sequence[Sequence[Any]]") -> None:
+        for row in rows:
+            self.rows += 1
+            self._digest.update(_encode(tuple(row)))
+
+    @property
+    def checksum(self) -> str:
+        return self._digest.hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Sum) and (self.rows, self.checksum) == (other.rows, other.checksum)
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+
+async def _read_back(session: Session, table: _Table) -> AsyncIterator[list[Any]]:
+    names = [f":k{number}" for number in range(len(table.key))]
+    after = f"WHERE ({', '.join(table.key)}) > ({', '.join(names)})"
+    place: list[Any] | None = None
+    while True:
+        text = table.page.format(after=after if place is not None else "")
+        values = {name.removeprefix(":"): value for name, value in zip(names, place or (), strict=False)}
+        rows = await session.fetch(text, values)
+        if not rows:
+            return
+        yield list(rows)
+        place = table.place(rows[-1])
+
+
+async def _finish(session: Session, old: apsw.Connection, mark: str | None) -> None:
+    """From here on it is a registry, which gives no number again that the old one gave."""
+    async with session.connection.transaction():
+        given: list[tuple[Any, ...]] = old.execute("SELECT name, seq FROM sqlite_sequence WHERE seq > 0").fetchall()
+        for name, last in given:
+            await session.fetch(
+                "SELECT setval(pg_get_serial_sequence(:name, 'id')::regclass, CAST(:last AS bigint))",
+                {"name": name, "last": last},
+            )
+        if mark is not None:
+            await postgres_schema.leave_mark(session, mark)
+        await session.command(f"DROP TABLE {_PLACES}")
+    await session.command("ANALYZE")
+
+
+def steps(source: Path) -> tuple[int, list[migrations.Migration]]:
+    """The schema of a SQLite registry at rest, and the steps that this release would take. Raises Refused."""
+    if problems := sqlite.inspect(source):
+        raise Refused(f"{source} cannot be used: {problems[0].rstrip('.')}.")
+    found, _ = sqlite.schema(source)
+    return found, migrations.load("sqlite")[found:]
