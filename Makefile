@@ -16,12 +16,12 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test check format bench lock clean
+.PHONY: help serve test check format bench bench-postgres lock clean
 
 help: ## Print this list
 	@echo 'make <target> [ARGS="..."]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: $(RUNTIME) ## Install and start the server; ARGS are those of `fleetroll serve`
 	@$(BIN)/fleetroll serve $(ARGS)
@@ -41,6 +41,9 @@ format: $(DEV) ## Format the code and repair what can be repaired
 
 bench: $(DEV) ## Measure; ARGS are those of the benchmark
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-postgres: $(DEV) ## Measure on PostgreSQL; ARGS are those of the benchmark
+	@$(BIN)/python -m bench.postgres $(ARGS)
 
 lock: $(DEV) ## Write requirements/*.txt anew; ARGS="--upgrade" takes newer versions
 	$(LOCK) --group build --output-file requirements/build.txt $(ARGS)

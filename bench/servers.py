@@ -44,6 +44,12 @@ class Lags(Struct, frozen=True):
         return int(total - self.counts[bound] + before.counts[bound])
 
 
+def processor_seconds(pid: int) -> float:
+    """What a process and those of its children that have ended have used of the processors, in the kernel too."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
 class Server:
     """A started process that listens on `port`."""
 
@@ -59,8 +65,13 @@ class Server:
     @property
     def processor_seconds(self) -> float:
         """What its threads have used of the processors, in the kernel too."""
-        fields = Path(f"/proc/{self.popen.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return processor_seconds(self.popen.pid)
+
+    @property
+    def workers(self) -> list[int]:
+        """The processes that it has started."""
+        pid = self.popen.pid
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     @property
     def peak(self) -> float:
@@ -119,15 +130,17 @@ def _status(pid: int, name: str) -> float:
     return int(found[1]) / 1024 if found else 0.0
 
 
-def start(data: Path, *, module: tuple[str, ...] = ("fleetroll",)) -> Server:
+def start(data: Path, *options: str, module: tuple[str, ...] = ("fleetroll",), **environment: str) -> Server:
     """`fleetroll serve` on a data directory, logging as it does by default, into a file beside the directory."""
-    words = ("serve", "--data", str(data), "--http", "127.0.0.1:0")
-    return _start((*module, *words), data.with_suffix(".log"), SETTINGS)
+    words = ("serve", "--data", str(data), "--http", "127.0.0.1:0", *options)
+    return _start((*module, *words), data.with_suffix(".log"), {**SETTINGS, **environment})
 
 
 @contextlib.contextmanager
-def serving(data: Path, *, module: tuple[str, ...] = ("fleetroll",)) -> Iterator[Server]:
-    server = start(data, module=module)
+def serving(
+    data: Path, *options: str, module: tuple[str, ...] = ("fleetroll",), **environment: str
+) -> Iterator[Server]:
+    server = start(data, *options, module=module, **environment)
     try:
         yield server
     finally:

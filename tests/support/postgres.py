@@ -156,17 +156,19 @@ def _is_running(pid: int) -> bool:
     return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-def folder() -> Path:
-    """Where to put a server: in memory where there is room, as what it writes is thrown away."""
+def folder(directory: Path | None = None) -> Path:
+    """Where to put a server: if nowhere in particular, in memory where there is room, as all of it is thrown away."""
+    if directory is not None:
+        return Path(tempfile.mkdtemp(prefix="fleetroll-postgres-", dir=directory))
     memory = Path("/dev/shm")  # noqa: S108  # a folder of our own is made in it
     roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30
     return Path(tempfile.mkdtemp(prefix="fleetroll-postgres-", dir=memory if roomy else None))
 
 
 @contextmanager
-def own_server(**settings: str) -> Iterator[Server]:
+def own_server(directory: Path | None = None, **settings: str) -> Iterator[Server]:
     """A server for one test alone."""
-    place = folder()
+    place = folder(directory)
     try:
         server = Server(place, **settings)
         server.start()
