@@ -12,7 +12,6 @@ import pytest
 from msgspec import structs
 
 from fleetroll.config import Config
-from fleetroll.core import encodings
 from fleetroll.main import Application
 from fleetroll.wire.est_listener import EstListener
 from fleetroll.wire.log import AccessLog
@@ -87,9 +86,15 @@ class Site:
         command = ("openssl", "req", "-new", "-key", f"{name}.key", "-subj", subject, "-outform", "DER", *options)
         return base64.encodebytes(self.run(*command))
 
+    def request_of(self, der: bytes) -> bytes:
+        """A request that was made otherwise, as EST wants it."""
+        return base64.encodebytes(der)
+
     def est(self, label: str, verb: str, body: bytes | None = None, *options: str, file: str = "reply") -> Response:
         """One EST exchange by `curl`."""
-        sent = ("-H", "Content-Type: application/pkcs10", "--data-binary", "@-") if body is not None else ()
+        typed = any(option.startswith("Content-Type") for option in options)
+        header = () if typed else ("-H", "Content-Type: application/pkcs10")
+        sent = (*header, "--data-binary", "@-") if body is not None else ()
         code = self.run(
             "curl",
             "-sS",
@@ -146,7 +151,3 @@ def site(folder: Path, **options: Any) -> Iterator[Site]:
             yield made
         finally:
             app.runner.run(scope.__aexit__(None, None, None))
-
-
-def pem(der: bytes) -> str:
-    return encodings.pem(der)

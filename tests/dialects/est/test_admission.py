@@ -1,0 +1,237 @@
+"""Who may enrol, by what is shown: client certificates from TLS and from proxies, and everybody who is turned away."""
+
+from collections.abc import Iterator
+from ipaddress import ip_network
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.support import der
+from tests.support.app import Response, asgi
+from tests.support.est import DAY, Site, needs_tools, site
+
+pytestmark = needs_tools
+ANYBODY = {"admission": {"proof": "NO_AUTH"}}
+PKCS10 = {"content-type": "application/pkcs10"}
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> Iterator[Site]:
+    with site(tmp_path) as server:
+        prepare(server)
+        yield server
+
+
+def prepare(at: Site) -> None:
+    """Authority `factory` issues to anybody at `bench`; `field` takes its clients, and issues by `default`."""
+    at.api("POST", "/v1/authorities", {"name": "factory"})
+    at.api(
+        "POST", "/v1/dms", {"name": "bench", "settings": {**ANYBODY, "authority": "factory", "lifetime": 86_400 * 10}}
+    )
+    admission = {"proof": "CLIENT_CERTIFICATE", "authorities": ["factory"]}
+    at.api("POST", "/v1/dms", {"name": "field", "settings": {"admission": admission}})
+
+
+def made(at: Site, name: str) -> tuple[str, ...]:
+    """What a device shows that has a certificate from the factory."""
+    at.key(name)
+    assert at.enrol("bench", "simpleenroll", name, f"/CN={name}").status == 200
+    return ("--cert", f"{name}.pem", "--key", f"{name}.key")
+
+
+def ask(
+    at: Site, *shown: str, subject: str = "/CN=pump-1", label: str = "field", verb: str = "simpleenroll"
+) -> Response:
+    at.key("new")
+    return at.enrol(label, verb, "new", subject, *shown)
+
+
+def devices(at: Site) -> list[str]:
+    return [device["ident"] for device in at.api("GET", "/v1/devices")["devices"]]
+
+
+def test_a_certificate_of_the_trusted_authority_opens_the_door(at: Site) -> None:
+    shown = made(at, "made-1")
+    assert ask(at, *shown).status == 200
+    assert devices(at) == ["made-1", "pump-1"]
+    at.run(*at.verify("new"))
+
+
+def test_without_one_or_with_another_nobody_enrols(at: Site) -> None:
+    assert ask(at).status == 401
+    at.api("POST", "/v1/dms", {"name": "other", "settings": {**ANYBODY, "authority": "elsewhere"}})
+    at.key("stray")
+    assert at.enrol("other", "simpleenroll", "stray", "/CN=stray").status == 200
+    assert ask(at, "--cert", "stray.pem", "--key", "stray.key").status == 401
+    assert devices(at) == ["stray"]
+
+
+def test_a_revoked_or_expired_certificate_opens_nothing(at: Site) -> None:
+    shown = made(at, "made-1")
+    serial = at.serial("made-1")
+    at.api("POST", f"/v1/certificates/{serial}:revoke", {"reason": "certificate_hold"})
+    assert ask(at, *shown).status == 401
+    at.api("POST", f"/v1/certificates/{serial}:restore")
+    at.pass_days(11)
+    assert ask(at, *shown).status == 401
+    admission = {"proof": "CLIENT_CERTIFICATE", "authorities": ["factory"], "allow_expired": True}
+    at.api("PATCH", "/v1/dms/field", {"settings": {"admission": admission}})
+    assert ask(at, *shown).status == 200
+
+
+def test_a_client_of_nobody_we_know_does_not_get_through_the_handshake(at: Site) -> None:
+    at.key("stranger")
+    command = ("openssl", "req", "-x509", "-key", "stranger.key", "-subj", "/CN=default", "-days", "10")
+    at.run(*command, "-out", "stranger.pem")
+    url = f"{at.url}/.well-known/est/field/cacerts"
+    assert at.fails("curl", "-sS", "--cacert", at.trust(), "--cert", "stranger.pem", "--key", "stranger.key", url)
+    assert at.est("field", "cacerts").status == 200, "the server goes on"
+
+
+def test_an_authority_that_is_trusted_later_is_known_at_once(at: Site) -> None:
+    """One of somebody else's, taken in by its certificate alone."""
+    at.key("maker")
+    extensions = ("-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign")
+    at.run(
+        "openssl",
+        "req",
+        "-x509",
+        "-key",
+        "maker.key",
+        "-subj",
+        "/CN=Maker",
+        "-days",
+        "99",
+        *extensions,
+        "-out",
+        "maker.pem",
+    )
+    at.key("born")
+    at.run("openssl", "req", "-new", "-key", "born.key", "-subj", "/CN=born-1", "-out", "born.csr")
+    sign = ("openssl", "x509", "-req", "-in", "born.csr", "-CA", "maker.pem", "-CAkey", "maker.key", "-days", "9")
+    at.run(*sign, "-out", "born.pem")
+    foreign = {"name": "maker", "certificate": (at.folder / "maker.pem").read_text()}
+    assert at.api("POST", "/v1/authorities", foreign)["issues"] is False
+    admission = {"proof": "CLIENT_CERTIFICATE", "authorities": ["maker"]}
+    at.api("PATCH", "/v1/dms/field", {"settings": {"admission": admission}})
+    assert ask(at, "--cert", "born.pem", "--key", "born.key").status == 200
+    settings = {"authority": "maker"}
+    assert at.app.request("PATCH", "/v1/dms/field", {"settings": settings}).status == 409, "it cannot issue"
+    leaf = {"name": "leaf", "certificate": (at.folder / "born.pem").read_text()}
+    assert at.app.request("POST", "/v1/authorities", leaf).json()["code"] == "not_an_authority"
+
+
+def test_a_device_enrols_for_itself_alone_at_the_authority_that_it_has_its_certificate_of(at: Site) -> None:
+    admission = {"proof": "CLIENT_CERTIFICATE", "authorities": ["factory"]}
+    at.api("POST", "/v1/dms", {"name": "again", "settings": {"authority": "factory", "admission": admission}})
+    shown = made(at, "made-1")
+    assert ask(at, *shown, subject="/CN=other-1", label="again").status == 403
+    assert devices(at) == ["made-1"]
+
+
+def test_only_registered_devices_enrol_where_the_dms_says_so(at: Site) -> None:
+    at.api("POST", "/v1/dms", {"name": "shut", "settings": {**ANYBODY, "registration": "PRE_REGISTRATION"}})
+    assert ask(at, label="shut").status == 403
+    at.api("POST", "/v1/devices", {"ident": "pump-1", "name": "Registered"})
+    assert ask(at, label="shut").status == 200
+    device = at.api("GET", "/v1/devices/pump-1")
+    assert (device["name"], device["status"]) == ("Registered", "ACTIVE")
+    at.api("POST", "/v1/dms", {"name": "second", "settings": {**ANYBODY, "replaceable": True}})
+    assert ask(at, label="second").status == 403, "it belongs to another DMS"
+
+
+def test_a_renewal_needs_the_devices_own_certificate(at: Site) -> None:
+    mine, others = made(at, "pump-1"), made(at, "pump-2")
+    for shown, status in (((), 401), (others, 403), (mine, 200)):
+        assert ask(at, *shown, label="bench", verb="simplereenroll").status == status
+    at.pass_days(11)
+    assert ask(at, *others, subject="/CN=pump-2", label="bench", verb="simplereenroll").status == 401, "expired"
+
+
+# --- behind a proxy --------------------------------------------------------------------------------------------------
+
+
+def behind(at: Site, headers: dict[str, str], label: str = "field") -> Response:
+    """A request over plain HTTP, with what a proxy says of its client."""
+    body = at.request("new", "/CN=pump-1")
+    call = asgi(at.app.application.asgi, "POST", f"/.well-known/est/{label}/simpleenroll", PKCS10 | headers, body)
+    return at.app.runner.run(call)
+
+
+def escaped(at: Site, name: str) -> str:
+    return quote(at.run("openssl", "x509", "-in", f"{name}.pem"))
+
+
+FORMS = {
+    "Envoy": lambda text: {"x-forwarded-client-cert": f'By=spiffe://x;Hash=ab;Cert="{text}";Subject="CN=made-1"'},
+    "Envoy, the last hop": lambda text: {"x-forwarded-client-cert": f'Cert="forged",Hash=ab;Cert="{text}"'},
+    "nginx": lambda text: {"ssl-client-cert": text},
+    "Amazon": lambda text: {"x-amzn-mtls-clientcert": text},
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_a_trusted_proxy_tells_who_its_client_is(tmp_path: Path, form: "dict[str, str] | object") -> None:
+    with site(tmp_path, trusted_proxies=(ip_network("127.0.0.0/8"),)) as at:
+        prepare(at)
+        made(at, "made-1")
+        at.key("new")
+        headers = form(escaped(at, "made-1"))  # type: ignore[operator]  # a function of the table
+        assert behind(at, {}).status == 401
+        assert behind(at, headers | {"x-forwarded-proto": "http"}).status == 403
+        assert behind(at, headers).status == 200
+
+
+def test_anybody_elses_headers_are_not_looked_at(at: Site) -> None:
+    made(at, "made-1")
+    at.key("new")
+    for form in FORMS.values():
+        assert behind(at, form(escaped(at, "made-1"))).status == 403
+
+
+@pytest.mark.parametrize("value", ["", "%", "null", "-----BEGIN CERTIFICATE-----", "A" * 8_000, "%00%ff", "MII="])
+def test_a_header_that_holds_no_certificate_is_none(tmp_path: Path, value: str) -> None:
+    with site(tmp_path, trusted_proxies=(ip_network("127.0.0.1"),)) as at:
+        prepare(at)
+        at.key("new")
+        for name in ("x-forwarded-client-cert", "ssl-client-cert", "x-amzn-mtls-clientcert"):
+            assert behind(at, {name: f"Cert={value}" if name.startswith("x-f") else value}).status == 401
+
+
+# --- what comes in ---------------------------------------------------------------------------------------------------
+
+
+def test_what_is_no_request_is_refused_and_leaves_nothing(at: Site) -> None:
+    at.api("POST", "/v1/dms", {"name": "open", "settings": ANYBODY})
+    before = devices(at)
+    for body in (b"", b"not base64!", b"AAAA", b"\xff\xfe", b"A" * 20_000, at.request_of(der.device("a\0b"))):
+        reply = at.est("open", "simpleenroll", body)
+        assert reply.status in {400, 413}, body[:20]
+        assert reply.json()["err"]
+    good = at.request_of(der.device("pump-1"))
+    for media_type in ("application/json", "text/plain", "application/pkcs7-mime"):
+        assert at.est("open", "simpleenroll", good, "-H", f"Content-Type: {media_type}").status == 400
+    assert devices(at) == before
+    assert at.est("open", "simpleenroll", good).status == 200
+
+
+def test_refusals_have_the_statuses_of_the_profile(tmp_path: Path) -> None:
+    with site(tmp_path, lamassu_profile="upstream") as at:
+        prepare(at)
+        assert ask(at).status == 500, "no certificate"
+        assert ask(at, label="nowhere").status == 500
+        assert at.est("field", "simpleenroll", b"!").status == 400
+
+
+def test_what_the_authority_has_left_is_all_that_a_certificate_gets(at: Site) -> None:
+    at.api("POST", "/v1/authorities", {"name": "short", "lifetime": 86_400 * 5})
+    at.api("POST", "/v1/dms", {"name": "late", "settings": {**ANYBODY, "authority": "short"}})
+    assert ask(at, label="late").status == 200
+    shown = at.api("GET", f"/v1/certificates/{at.serial('new')}")
+    authority = at.api("GET", "/v1/authorities/short")
+    assert shown["not_after"] == authority["not_after"]
+    at.pass_days(6)
+    assert ask(at, subject="/CN=pump-2", label="late").status == 400, "the authority has expired"
+    assert at.offset == 6 * DAY
+    assert "pump-2" not in devices(at)
