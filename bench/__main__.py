@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import structs
 from rich.console import Console
 
-from bench import fleet, readings, report, rows, work
+from bench import enrolment, fleet, readings, report, rows, work
 from bench.profile import Profile, profiling
 from bench.rows import Fleet, Outcome, Settings, Stalls
 from bench.servers import Server, serving
@@ -19,7 +19,8 @@ from bench.servers import Server, serving
 _HERE = Path(__file__).parent
 _LARGE = ("import", "get-large", "pages", "search", "export", "memory", "start")
 _READINGS = ("batch", "stretch")
-ROWS = (*(row.row for row in rows.RATIOS), *_LARGE, *_READINGS)
+_ENROLMENT = ("enrol",)
+ROWS = (*(row.row for row in rows.RATIOS), *_LARGE, *_READINGS, *_ENROLMENT)
 _QUICK = Settings(devices=1_000, large=3_000, small=100, seconds=0.05, rounds=1, starts=1, readings=(20_000,))
 _PROFILED_IMPORT = 100_000
 
@@ -36,7 +37,7 @@ class Bench:
         self._outcomes: dict[str, Outcome] = {}
 
     def run(self) -> list[Outcome]:
-        if self._wanted - {*_LARGE, *_READINGS}:
+        if self._wanted - {*_LARGE, *_READINGS, *_ENROLMENT}:
             self._compare()
         if self._wanted & set(_LARGE):
             self._measure_large()
@@ -45,6 +46,9 @@ class Bench:
             self._tell(readings.batches(self._scratch, self._settings))
         if "stretch" in self._wanted:
             self._tell(readings.stretches(self._scratch, self._settings, self._say))
+        if "enrol" in self._wanted:
+            self._say("measuring enrol")
+            self._tell(enrolment.enrolments(self._scratch, self._settings))
         return [*self._outcomes.values(), self._stalls.outcome()]
 
     # --- the rows that are compared with a bare app ------------------------------------------------------------------
