@@ -28,6 +28,7 @@ class Config(Struct, frozen=True):
     nats: str = "127.0.0.1:4222"
     nats_ws: str | None = None
     mqtt: str | None = None
+    public_url: str | None = None
     database: str | None = None
     workers: int = 1
     admin_key: str | None = None

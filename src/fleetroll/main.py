@@ -298,7 +298,12 @@ async def _listen(
     application = Application(config, services, access, times)
 
     sockets = () if listener is None else (listener,)
-    http = HttpServer(application.asgi, config.host, config.port, sockets=sockets, on_ready=ready)
+
+    def listening(server: HttpServer) -> None:
+        application.subjects.origin = config.public_url or _url(server.addresses[0])
+        ready(server)
+
+    http = HttpServer(application.asgi, config.host, config.port, sockets=sockets, on_ready=listening)
     # Everything that lives as long as the process is made by now; the collector need not walk it again.
     gc.collect()
     gc.freeze()
@@ -362,13 +367,17 @@ async def first_key(config: Config, services: Services) -> str | None:
 
 
 def _announce(address: tuple[str, int], token: str | None) -> None:
-    host, port = address
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    url = _url(address)
     print(f"Fleetroll {__version__} is ready.\n  API   {url}/v1\n  Docs  {url}/docs")
     if token is not None:
         print(f"  Admin key (shown this once): {token}")
     sys.stdout.flush()
     logger.info("serving at %s", url)
+
+
+def _url(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 @contextlib.asynccontextmanager

@@ -5,6 +5,7 @@ without a route.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
@@ -44,6 +45,17 @@ _ONE = 'ident = "$ident"'
 _EMAIL = "$ident@example.com"
 _ROWS = "application/x-ndjson"
 _PATCHES = {"patches": [{"op": "add", "path": "/a", "value": 1}]}
+
+_PAST = {
+    "env": "production",
+    "start": "2026-01-01T00:00:00Z",
+    "end": "2026-02-01T00:00:00Z",
+    "last_value": False,
+    "interval": "1h",
+    "aggregate_fn": "count",
+    "limit": 100,
+    "offset": 0,
+}
 
 ROWS: Mapping[str, Row] = {
     # Devices.
@@ -92,6 +104,18 @@ ROWS: Mapping[str, Row] = {
     "GET /v1/me": Row("viewer", "organizations:read", 200, 200),
     # The server.
     "GET /v1/events": Row("viewer", "timeline:read", 200, 200, "device"),
+    # Without a broker, as it is here, whoever may use these is told so.
+    "POST /v1/devices/{ident}/commands": Row(
+        "operator", "devices:write", 503, 404, "device", {"name": "move", "data": {"to": 3}, "env": "production"}
+    ),
+    "POST /v1/devices/{ident}/rpc": Row(
+        "operator",
+        "devices:write",
+        503,
+        404,
+        "device",
+        {"name": "move", "data": {"to": 3}, "env": "production", "timeout": 1.5},
+    ),
     "GET /v1/broker": Row("viewer", "organizations:read", 200, 200),
     "GET /v1/backup": Row("root", "server:backup", 200, 403),
     # Nouns with a name.
@@ -212,6 +236,16 @@ ROWS: Mapping[str, Row] = {
     ),
     "POST /api/ext-v1/customer/queryCustomer": Row("viewer", "owners:read", 200, 404, "customer", {"email": "$email"}),
     "GET /api/ext-v1/customer/getCustomer/{id}": Row("viewer", "owners:read", 200, 404, "customer"),
+    # RelayX's history.
+    **{
+        f"POST /iot/db/{noun}/history": Row("viewer", "devices:read", 200, 404, "past", {**_PAST, **asked})
+        for noun, asked in {
+            "telemetry": {"device_id": "$id", "fields": ["temperature"]},
+            "event": {"device_id": "$id", "event_names": ["door"]},
+            "log": {"device_id": "$id", "levels": ["info"]},
+            "command": {"device_ids": ["$id"], "command_name": "move"},
+        }.items()
+    },
     # Refused for want of an id before anything is asked of the registry.
     "GET /api/ext-v1/customer/getCustomer/": Row("viewer", "owners:read", 400, 400, denied=400),
 }
@@ -269,7 +303,7 @@ OUTSIDERS: Mapping[str, Mapping[str, int]] = {
         "of a disabled organization": 403,
         "below a disabled organization": 403,
     }
-    for dialect in ("native", "telemetron", "memfault", "enrollment")
+    for dialect in ("native", "relay", "telemetron", "memfault", "enrollment")
 } | {
     "oauth2": dict.fromkeys(
         (
@@ -290,6 +324,7 @@ OUTSIDERS: Mapping[str, Mapping[str, int]] = {
 _ALL_FORMS = ("x-api-key", "Bearer", "Basic :key", "Basic key:", "Basic email:key")
 ACCEPTED: Mapping[str, tuple[str, ...]] = {
     "native": _ALL_FORMS,
+    "relay": _ALL_FORMS,
     "telemetron": _ALL_FORMS,
     "memfault": _ALL_FORMS,
     "enrollment": _ALL_FORMS,
@@ -314,6 +349,18 @@ def _device(tenant: Tenant, new: str) -> dict[str, str]:
     }
     tenant.make("/v1/devices", body)
     return {"ident": new, "device_serial": new}
+
+
+def _past(tenant: Tenant, new: str) -> dict[str, str]:
+    """A device by RelayX's id, which holds the second of its creation."""
+    parts = _device(tenant, new)
+    return {**parts, "id": _public_id(tenant, new)}
+
+
+def _public_id(tenant: Tenant, ident: str) -> str:
+    shown = tenant.app.request("GET", f"/v1/devices/{ident}", headers={ACTS_IN: tenant.path}).json()
+    at = datetime.fromisoformat(shown["created_at"])
+    return names.device_hex(int(at.timestamp() * 1_000_000), shown["id"])
 
 
 def _credential(tenant: Tenant, new: str) -> dict[str, str]:
@@ -417,6 +464,7 @@ _SAMPLES = {
     "nothing": lambda _tenant, _new: {},
     "device": _device,
     "credential": _credential,
+    "past": _past,
     "organization": _organization,
     "key": _key,
     "owner": _owner,

@@ -51,7 +51,7 @@ def blurred(response: Response, parts: dict[str, str]) -> tuple[int, dict[str, s
     """The reply without the names that the request itself held."""
     body = response.body
     for value in sorted(parts.values(), key=len, reverse=True):
-        body = body.replace(value.encode(), b"<name>")
+        body = re.sub(rb"(?<![0-9A-Za-z])%b(?![0-9A-Za-z])" % re.escape(value.encode()), b"<name>", body)
     return response.status, response.headers, body
 
 

@@ -47,6 +47,7 @@ ROWS: Mapping[str, Row] = {
     "api.iot.devices.{org}.sdk.config.update": Row(
         "device", "", "DEVICE_CONFIG_UPDATE_SUCCESS", {"id": "$id", "config": {"other": 1}}
     ),
+    "accounts.user.get_http_token": Row("viewer", "devices:read", "HTTP_TOKEN_SUCCESS", {"service": "influx"}),
 }
 
 SUBJECTS = [subject for dialect in DIALECTS for subject in dialect.subjects]
@@ -126,6 +127,7 @@ def test_who_may_not_use_a_subject_is_told_so_and_changes_nothing(
     else:
         refused |= {role: desk.user(own, role) for role in ROLES[: ROLES.index(row.least)]}
         refused |= {"lacking": desk.user(own, "admin", SCOPES - {row.scope}), "the device itself": itself}
+    allowed = itself if row.least == "device" else desk.user(own, row.least)
     before = state.all()
     for who, user in refused.items():
         if "{org}" not in subject.subject and who in {"the rival's admin", "one below", "the parent's admin"}:
@@ -135,7 +137,6 @@ def test_who_may_not_use_a_subject_is_told_so_and_changes_nothing(
         assert isinstance(answer["data"], dict)
         assert MARK not in json.dumps(answer), who
         assert state.all() == before, who
-    allowed = itself if row.least == "device" else desk.user(own, row.least)
     assert desk.ask(subject, allowed, parts, own)["status"] == row.done
     assert (state.all() == before) == row.reads
 

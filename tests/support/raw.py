@@ -124,7 +124,7 @@ def assert_refused(response: Response, dialect: Dialect, status: int | None = No
     assert response.status == status if status else 400 <= response.status < 500, (response.status, response.body)
     assert response.headers["content-type"] == dialect.envelope.media_type
     body = json.loads(response.body)
-    assert all(body.get(name) for name in _members(dialect)), body
+    assert all(body.get(name) not in (None, "", {}) for name in _members(dialect)), body
     assert loud or not _BETRAYAL.search(response.body.decode()), response.body
     return body
 

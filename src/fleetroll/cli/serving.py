@@ -36,6 +36,9 @@ def command(serve: Serve) -> click.Command:
         default="127.0.0.1:4222",
         help="HOST:PORT of the embedded broker, `off`, or the URL of a cluster.",
     )
+    @_option(
+        "--public-url", metavar="URL", help="Where clients reach this server, if that is not where it listens itself."
+    )
     @_option("--nats-ws", metavar="HOST:PORT", help="Where the embedded broker takes WebSockets; nowhere if left out.")
     @_option("--mqtt", metavar="HOST:PORT", help="Where the embedded broker takes MQTT; nowhere if left out.")
     @_option(
@@ -99,6 +102,7 @@ def command(serve: Serve) -> click.Command:
         data: Path,
         http: str,
         nats: str,
+        public_url: str | None,
         nats_ws: str | None,
         mqtt: str | None,
         database: str | None,
@@ -127,6 +131,7 @@ def command(serve: Serve) -> click.Command:
                 host=host,
                 port=port,
                 nats=nats,
+                public_url=public_url.rstrip("/") if public_url else None,
                 nats_ws=nats_ws,
                 mqtt=mqtt,
                 database=database,

@@ -2,7 +2,8 @@
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -95,3 +96,10 @@ def _check_size(metric: str, kind: str, value: Any) -> None:
     size = len(value.encode()) if kind == "string" else len(documents.encode(value, metric))
     if size > most:
         raise invalid("reading_too_large", f"A value of {brief(metric)} may have {most} bytes.", "value")
+
+
+def bucket(at: int, values: Sequence[float]) -> Bucket:
+    """The numbers of these values, of which there is at least one, in the order of their times."""
+    spread = statistics.stdev(values) if len(values) > 1 else None
+    median = statistics.median(values)
+    return Bucket(at, len(values), min(values), max(values), sum(values), values[0], values[-1], median, spread)

@@ -35,13 +35,28 @@ async def issue(call: Call, wanted: Wanted) -> Tokens:
     key = call.principal.key
     if wanted.refresh is not None:
         await _use_up(call, wanted.refresh)
-    if await call.records.tokens.purge(call.org, key.id, call.at) > limits.MAX_GRANTS:
-        message = f"This client has {limits.MAX_GRANTS} tokens that are still good; use those."
-        raise Fault(Kind.RATE_LIMITED, "too_many_tokens", message, retry_after=limits.ACCESS_TOKEN_LIFETIME)
+    await _make_room(call)
     access = await _make(call, Grant.ACCESS, limits.ACCESS_TOKEN_LIFETIME)
     refresh = await _make(call, Grant.REFRESH, limits.REFRESH_TOKEN_LIFETIME)
     await record(call, "key.token_issued", "key", key.id, key.name)
     return Tokens(access, limits.ACCESS_TOKEN_LIFETIME, refresh)
+
+
+@operation(Action.DEVICES_READ, Effect.WRITE)
+async def visit(call: Call, _: None) -> str:
+    """An access token alone, for a caller who shows its key to the broker and would ask something over HTTP."""
+    key = call.principal.key
+    await _make_room(call)
+    access = await _make(call, Grant.ACCESS, limits.ACCESS_TOKEN_LIFETIME)
+    await record(call, "key.token_issued", "key", key.id, key.name)
+    return access
+
+
+async def _make_room(call: Call) -> None:
+    key = call.principal.key
+    if await call.records.tokens.purge(call.org, key.id, call.at) > limits.MAX_GRANTS:
+        message = f"This client has {limits.MAX_GRANTS} tokens that are still good; use those."
+        raise Fault(Kind.RATE_LIMITED, "too_many_tokens", message, retry_after=limits.ACCESS_TOKEN_LIFETIME)
 
 
 async def _make(call: Call, grant: Grant, lifetime: int) -> str:

@@ -29,6 +29,7 @@ class Request:
         "host",
         "last_event_id",
         "media_type",
+        "origin",
         "path",
         "peer",
         "query",
@@ -42,6 +43,7 @@ class Request:
         self.guard: Guard = UNGUARDED
         self.body: Any = None
         self.last_event_id: str | None = None
+        self.origin = ""  # of this server over HTTP, where a reply over the broker names it
         self.media_type = ""
         self.accept = ""
         self.peer = STRANGER

@@ -48,6 +48,7 @@ class Subjects:
 
     def __init__(self, kernel: Kernel, dialects: Iterable[Dialect]) -> None:
         self._kernel = kernel
+        self.origin = ""
         self._rows = {row.subject: _Row(dialect, row) for dialect in dialects for row in dialect.subjects}
 
     async def answer(self, message: Message) -> bytes:
@@ -86,6 +87,7 @@ class Subjects:
         if len(body) > limits.MAX_BODY:
             raise bodies.too_large(limits.MAX_BODY)
         request = Request({}, NO_QUERY, self._kernel.cursors, lambda: "")
+        request.origin = self.origin
         request.body = bodies.decode(row.decoder, body)
 
         async def finish(_: Records, result: Any) -> bytes:

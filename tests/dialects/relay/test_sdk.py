@@ -155,6 +155,13 @@ def test_commands_and_calls(tmp_path: Path) -> None:
             assert (await asyncio.wait_for(heard.get(), 10)).payload["value"] == {"to": 3}
             reply = await app.rpc.call({"device_ident": "arm", "name": "add", "data": {"numbers": [1, 2]}})
             assert reply == {"status": "ok", "data": {"sum": 3}}
+            # The same from our own API, where somebody else than the vendor's application asks.
+            assert await served.ask("POST", "/v1/devices/arm/commands", {"name": "move", "data": 4}) == {
+                "name": "move", "queued": True,
+            }  # fmt: skip
+            assert (await asyncio.wait_for(heard.get(), 10)).payload["value"] == 4
+            native = await served.ask("POST", "/v1/devices/arm/rpc", {"name": "add", "data": {"numbers": [3, 4]}})
+            assert native == {"status": "ok", "data": {"sum": 7}}
             await sensor.disconnect()
             await app.disconnect()
 
@@ -200,3 +207,57 @@ def test_a_deleted_device_is_cut_off_at_once(tmp_path: Path) -> None:
             await story(served)
 
     run(told())
+
+
+SPAN = {"start": "2026-01-01T00:00:00Z", "end": "2099-01-01T00:00:00Z"}
+
+
+def test_history_of_everything(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with vendor(tmp_path / "data") as served:
+            app = await served.app()
+            made = await app.device.create({"ident": "past", "schema": SCHEMA, "config": {}})
+            sensor = await device(made["creds"])
+            for value in (20, 21, 25):
+                await sensor.telemetry.publish("temperature", value)
+                await asyncio.sleep(0.002)  # or they are one reading: the vendor counts in milliseconds
+            await sensor.telemetry.publish("status", "ok")
+            await sensor.event.send("door", {"open": True})
+            sensor.log.info("started")
+            sensor.log.error("broken")
+            await app.command.send({"name": "move", "device_ident": ["past"], "data": {"to": 3}})
+            await sensor.disconnect()
+            await served.until(
+                lambda found: sum(one["type"] == "device.log" for one in found["events"]) == 2
+                and any(one["type"] == "device.command" for one in found["events"]),
+                "GET", "/v1/devices/past/timeline",
+            )  # fmt: skip
+            one = {"device_ident": "past", **SPAN}
+            found = await app.telemetry.history({**one, "fields": ["temperature", "status"]})
+            assert [point["value"] for point in found["temperature"]] == [20, 21, 25]
+            assert [point["value"] for point in found["status"]] == ["ok"]
+            assert all(isinstance(point["timestamp"], int) for point in found["temperature"])
+            latest = await app.telemetry.latest({**one, "fields": ["temperature", "status"]})
+            assert {name: point["value"] for name, point in latest.items()} == {"temperature": 25, "status": "ok"}
+            expected = {
+                "mean": 22, "min": 20, "max": 25, "sum": 66, "count": 3, "first": 20, "last": 25, "median": 21,
+            }  # fmt: skip
+            for function, number in expected.items():
+                found = await app.telemetry.history({**one, "fields": ["temperature"], "aggregate_fn": function})
+                assert [point["value"] for point in found["temperature"]] == [number], function
+            found = await app.telemetry.history({**one, "fields": ["temperature"], "aggregate_fn": "stddev"})
+            assert found["temperature"][0]["value"] == pytest.approx(2.6457, rel=1e-3)
+            events = await app.events.history({**one, "event_names": ["door", "window"]})
+            assert [point["value"] for point in events["door"]] == [{"open": True}]
+            assert events["window"] == []
+            logs = await app.log.history({**one, "levels": ["info", "error"]})
+            assert [point["value"] for point in logs["info"]] == ["started"]
+            assert [point["value"] for point in logs["error"]] == ["broken"]
+            counted = await app.log.history({**one, "interval": "52w", "aggregate_fn": "count"})
+            assert [point["value"] for point in counted["error"]] == [1]
+            commands = await app.command.history({"name": "move", "device_idents": ["past", "nobody"], **SPAN})
+            assert [point["value"] for point in commands["past"]] == [{"to": 3}]
+            assert commands["nobody"] == {"error": "Device not found"}
+            await app.disconnect()
+
+    run(story())

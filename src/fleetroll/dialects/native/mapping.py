@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,6 +28,7 @@ from fleetroll.service import (
     authorities,
     binding,
     certificates,
+    commands,
     credentials,
     devices,
     event_codes,
@@ -43,6 +45,7 @@ from fleetroll.wire.bodies import convert
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
+_WORD = re.compile(r"[A-Za-z0-9_-]{1,128}")  # one word of a subject
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 _READ_ONLY = frozenset(shapes.COLUMNS) - frozenset(model.NewDevice.__struct_fields__)
@@ -651,6 +654,33 @@ def _nats(minted: Minted) -> shapes.NatsCredentials:
 
 def credential(record: model.Credential) -> shapes.Credential:
     return shapes.Credential(record.id, "nats", record.user, when(record.created_at))
+
+
+def command(request: Request) -> commands.Command:
+    body = request.body
+    env = None if body.env is None else _word(body.env, "env")
+    return commands.Command(request.path["ident"], _word(body.name, "name"), body.data, env)
+
+
+def question(request: Request) -> commands.Question:
+    seconds = request.body.timeout
+    if not 0.1 <= seconds <= limits.LONGEST_CALL:
+        raise invalid("out_of_range", f"timeout must be from 0.1 to {limits.LONGEST_CALL} seconds.", "timeout")
+    return commands.Question(command(request), seconds)
+
+
+def _word(value: str, field: str) -> str:
+    if not _WORD.fullmatch(value):
+        raise invalid("invalid_name", f"{field} must be 1 to 128 letters, digits, hyphens or underscores.", field)
+    return value
+
+
+def queued(result: commands.Command, request: Request) -> shapes.Queued:
+    return shapes.Queued(result.name, queued=True)
+
+
+def answered(result: Any, request: Request) -> Any:
+    return result
 
 
 def broker(result: State, request: Request) -> shapes.Broker:

@@ -272,6 +272,28 @@ class Credential(Struct):
     nats: NatsCredentials | UnsetType = UNSET
 
 
+class Command(Struct, forbid_unknown_fields=True):
+    """Something for a device to do, and the mode in which it listens if that is not the one it was made in."""
+
+    name: str
+    data: Any
+    env: str | None = None
+
+
+class Question(Struct, forbid_unknown_fields=True):
+    name: str
+    data: Any
+    env: str | None = None
+    timeout: float = 10.0
+
+
+class Queued(Struct):
+    """A command that the broker has stored."""
+
+    name: str
+    queued: bool
+
+
 class Broker(Struct):
     """Whether there is a broker, and where clients find it."""
 

@@ -5,12 +5,15 @@ from typing import Any
 
 from msgspec import UNSET
 
-from fleetroll.core import documents, limits, model, names, reports
+from fleetroll.core import documents, limits, model, names, readings
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import invalid, not_found
+from fleetroll.core.filtering import instant
+from fleetroll.core.reports import DEFAULT_ENVIRONMENT, environment
 from fleetroll.core.schema import parse_schema
 from fleetroll.dialects.relay import shapes
-from fleetroll.service import credentials, devices, fleet
+from fleetroll.service import credentials, devices, fleet, history
+from fleetroll.service.broker import REPORTED
 from fleetroll.wire.request import Request
 
 _IDENT = re.compile(r"[a-zA-Z0-9_-]+")
@@ -74,7 +77,7 @@ def listed(result: fleet.Found, request: Request) -> shapes.Reply:
 def device(record: model.Device, secrets: shapes.Credentials | Any = UNSET) -> shapes.Device:
     return shapes.Device(
         public_id(record), record.ident, record.schema, record.config, names.broker_org(record.org),
-        reports.environment(record.extras), secrets,
+        environment(record.extras), secrets,
     )  # fmt: skip
 
 
@@ -103,6 +106,88 @@ def its_config(result: model.Device, request: Request) -> shapes.Reply:
 
 def its_new_config(result: model.Device, request: Request) -> shapes.Reply:
     return shapes.Reply("DEVICE_CONFIG_UPDATE_SUCCESS", {"config": result.config})
+
+
+# --- history ---------------------------------------------------------------------------------------------------------
+
+
+def nothing(request: Request) -> None:
+    return None
+
+
+def visit(result: str, request: Request) -> shapes.Reply:
+    return shapes.Reply("HTTP_TOKEN_SUCCESS", {"token": result, "http_url": request.origin})
+
+
+def telemetry_history(request: Request) -> history.Wanted:
+    body = request.body
+    fields = _texts(body.fields, "fields")
+    if not fields:
+        raise invalid("fields_required", "fields must be a non-empty array of metrics", "fields")
+    return _history(body, (_number(body.device_id),), None, fields)
+
+
+def event_history(request: Request) -> history.Wanted:
+    body = request.body
+    return _history(body, (_number(body.device_id),), REPORTED["events"], _texts(body.event_names, "event_names"))
+
+
+def log_history(request: Request) -> history.Wanted:
+    body = request.body
+    return _history(body, (_number(body.device_id),), REPORTED["logs"], _texts(body.levels, "levels"))
+
+
+def command_history(request: Request) -> history.Wanted:
+    body = request.body
+    devices = tuple(_number(one) for one in _texts(body.device_ids, "device_ids"))
+    if not devices:
+        raise invalid("device_ids_required", "device_ids must be a non-empty array", "device_ids")
+    name = _optional_text(body.command_name, "command_name")
+    return _history(body, devices, REPORTED["commands"], () if name is None else (name,))
+
+
+def _history(body: Any, devices: tuple[int, ...], type: str | None, names_: tuple[str, ...]) -> history.Wanted:
+    since, until = _instant(body.start, "start"), _instant(body.end, "end")
+    if since > until:
+        raise invalid("invalid_time", "start must not be after end", "start")
+    aggregate, interval = _optional_text(body.aggregate_fn, "aggregate_fn"), _optional_text(body.interval, "interval")
+    if aggregate is not None and aggregate not in history.NUMBERS:
+        raise invalid("invalid_aggregate", f"aggregate_fn must be one of {', '.join(history.NUMBERS)}", "aggregate_fn")
+    return history.Wanted(
+        devices,
+        type,
+        names_,
+        model.Span(since, until + 1_000),  # the end is part of it, to the millisecond
+        _whole(body.limit, "limit", limits.MAX_RANGE, limits.MAX_RANGE) or limits.MAX_RANGE,
+        _whole(body.offset, "offset", 0, 1 << 53),
+        env=None if body.env is UNSET else _environment(body.env),
+        aggregate=aggregate,
+        interval=None if interval is None else readings.parse_interval(interval),
+        last=body.last_value is True,
+    )
+
+
+def readings_found(result: history.History, request: Request) -> shapes.HistoryReply:
+    if request.body.last_value is True:
+        frame = {point.name: _shown(point) for point in result.points}
+        return _frames([frame] if frame else [], result.next)
+    return _frames([{point.name: _shown(point)} for point in result.points], result.next)
+
+
+def said(result: history.History, request: Request) -> shapes.HistoryReply:
+    return _frames([{point.name: _shown(point)} for point in result.points], result.next)
+
+
+def commanded(result: history.History, request: Request) -> shapes.HistoryReply:
+    return _frames([{public_id(point.device): _shown(point)} for point in result.points], result.next)
+
+
+def _shown(point: history.Point) -> dict[str, Any]:
+    return {"value": point.value, "timestamp": point.at // 1_000}
+
+
+def _frames(frames: list[dict[str, Any]], place: int | None) -> shapes.HistoryReply:
+    return shapes.HistoryReply(True, shapes.Frames(frames, shapes.Page(place is not None, place)))
 
 
 # --- members ---------------------------------------------------------------------------------------------------------
@@ -147,7 +232,38 @@ def _object(value: object, field: str) -> dict[str, Any]:
 
 def _environment(value: object) -> str:
     if value is UNSET or value is None:
-        return reports.DEFAULT_ENVIRONMENT
+        return DEFAULT_ENVIRONMENT
     if not isinstance(value, str) or not _ENVIRONMENT.fullmatch(value):
         raise invalid("invalid_env", "env must be letters, digits, hyphens and underscores", "env")
     return value
+
+
+def _texts(value: object, field: str) -> tuple[str, ...]:
+    if value is UNSET or value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise invalid(f"invalid_{field}", f"{field} must be an array of strings", field)
+    return names.unique(value, limits.MAX_SERIES_PER_DEVICE, field)
+
+
+def _optional_text(value: object, field: str) -> str | None:
+    if value is UNSET or value is None:
+        return None
+    if not isinstance(value, str):
+        raise invalid(f"invalid_{field}", f"{field} must be a string", field)
+    return value
+
+
+def _whole(value: object, field: str, default: int, highest: int) -> int:
+    if value is UNSET or value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= highest:
+        raise invalid("out_of_range", f"{field} must be a whole number from 0 to {highest}", field)
+    return value
+
+
+def _instant(value: object, field: str) -> int:
+    at = instant(value) if isinstance(value, str) else None
+    if at is None:
+        raise invalid("invalid_time", f"{field} must be a time in ISO 8601, as in 2026-01-01T00:00:00Z", field)
+    return at

@@ -2,8 +2,8 @@
 
 from fleetroll.dialects.relay import mapping, shapes
 from fleetroll.dialects.relay.envelope import ENVELOPE, failure
-from fleetroll.service import credentials, devices, fleet
-from fleetroll.wire.dialect import BEARER, Dialect, Subject
+from fleetroll.service import credentials, devices, fleet, history, tokens
+from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Route, Subject
 
 _NOUN = "api.iot.devices.{org}"
 
@@ -85,12 +85,42 @@ _OWN = (
     ),
 )
 
+_VISIT = Subject(
+    "accounts.user.get_http_token",
+    tokens.visit,
+    mapping.nothing,
+    mapping.visit,
+    failure("HTTP_TOKEN_FAILURE"),
+    shapes.Visit,
+    "A token for the history over HTTP",
+)
+
+
+_HISTORY = tuple(
+    Route(
+        "POST",
+        f"/iot/db/{noun}/history",
+        history.find,
+        decode,
+        encode,
+        about,
+        body=shapes.History,
+        reply=shapes.HistoryReply,
+    )
+    for noun, decode, encode, about in (
+        ("telemetry", mapping.telemetry_history, mapping.readings_found, "Readings of a device, or numbers of them"),
+        ("event", mapping.event_history, mapping.said, "Events of a device"),
+        ("log", mapping.log_history, mapping.said, "Log lines of a device, or how many there were"),
+        ("command", mapping.command_history, mapping.commanded, "Commands that were sent to devices"),
+    )
+)
+
 DIALECT = Dialect(
     name="relay",
     title="RelayX",
     prefixes=("/iot/db/",),
-    routes=(),
+    routes=_HISTORY,
     envelope=ENVELOPE,
-    credentials=(BEARER,),
-    subjects=(*_DEVICES, *_OWN),
+    credentials=(BEARER, API_KEY_HEADER, BASIC),
+    subjects=(*_DEVICES, *_OWN, _VISIT),
 )

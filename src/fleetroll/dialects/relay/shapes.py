@@ -40,6 +40,47 @@ class Configured(Struct):
     config: Any = UNSET
 
 
+class Visit(Struct):
+    """A request for a token over HTTP. The vendor's clients send their JWT, which the broker has verified by then."""
+
+    jwt: Any = UNSET
+    service: Any = UNSET
+
+
+class History(Struct):
+    """A question about the past. Which members count depends on what is asked for."""
+
+    device_id: Any = UNSET
+    device_ids: Any = UNSET
+    env: Any = UNSET
+    start: Any = UNSET
+    end: Any = UNSET
+    fields: Any = UNSET
+    event_names: Any = UNSET
+    levels: Any = UNSET
+    command_name: Any = UNSET
+    last_value: Any = UNSET
+    interval: Any = UNSET
+    aggregate_fn: Any = UNSET
+    limit: Any = UNSET
+    offset: Any = UNSET
+
+
+class Page(Struct):
+    has_more: bool
+    next_offset: int | None
+
+
+class Frames(Struct):
+    frames: list[dict[str, Any]]
+    page: Page
+
+
+class HistoryReply(Struct):
+    status: bool
+    data: Frames
+
+
 class Credentials(Struct):
     api_key: str
     secret: str

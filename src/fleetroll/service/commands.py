@@ -1,0 +1,59 @@
+"""Commands and calls to devices through the broker. What was sent is in the timeline once the broker has stored it."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from fleetroll.core import documents, reports
+from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.model import Device
+from fleetroll.core.names import broker_org, device_hex
+from fleetroll.core.policy import Action
+from fleetroll.service.devices import find
+from fleetroll.service.operations import Call, Effect, operation
+
+_pack = msgspec.msgpack.Encoder().encode
+_MILLISECOND = 1_000
+
+
+class Command(Struct, frozen=True):
+    """Something for a device to do. Without `env`, it goes to the mode in which the device was made."""
+
+    ident: str
+    name: str
+    value: Any
+    env: str | None = None
+
+
+class Question(Struct, frozen=True):
+    """A call that waits for the device's answer for so many seconds."""
+
+    command: Command
+    seconds: float
+
+
+@operation(Action.DEVICES_WRITE, Effect.READ)
+async def send(call: Call, wanted: Command) -> Command:
+    """Queue a command; a device that is away finds it when it comes back. Raises Fault unavailable."""
+    device = await find(call, wanted.ident)
+    body = _pack({"value": wanted.value, "timestamp": call.at // _MILLISECOND})
+    await call.services.bus.send(*_address(device, wanted), body)
+    return wanted
+
+
+@operation(Action.DEVICES_WRITE, Effect.READ)
+async def ask(call: Call, wanted: Question) -> Any:
+    """What the device answers. Raises Fault conflict where it does not listen or is silent, and unavailable."""
+    device = await find(call, wanted.command.ident)
+    body = msgspec.json.encode(wanted.command.value)
+    answer = await call.services.bus.call(*_address(device, wanted.command), body, wanted.seconds)
+    try:
+        return documents.parse(answer, "answer")
+    except Fault:
+        raise Fault(Kind.CONFLICT, "invalid_answer", "The device's answer is no JSON object.") from None
+
+
+def _address(device: Device, wanted: Command) -> tuple[str, str, str, str]:
+    env = wanted.env or reports.environment(device.extras)
+    return broker_org(device.org), env, device_hex(device.created_at, device.id), wanted.name

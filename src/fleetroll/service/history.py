@@ -1,0 +1,161 @@
+"""What was said over a stretch of time: readings, events, log lines and commands, or numbers of them.
+
+A place in so long an answer is one number, so that a client can carry it: which series, and how far in it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from fleetroll.core import documents, limits, readings
+from fleetroll.core.faults import invalid
+from fleetroll.core.model import Bucket, Device, Event, Instant, Span
+from fleetroll.core.policy import Action
+from fleetroll.service.devices import find_by_id
+from fleetroll.service.operations import Call, Effect, operation
+
+_MS = 1_000
+_SERIES = 10**13  # places of one series: milliseconds of some three hundred years
+_SCANNED = 1_000
+NUMBERS = {**readings.AGGREGATES}
+
+
+class Wanted(Struct, frozen=True):
+    """Readings of `names`, or what was said under one of them (empty: any), of these devices.
+
+    `type` is the timeline's word, None for readings. With `aggregate`, numbers by stretches of `interval` microseconds,
+    or (None) over all of the time. `place` is where the answer before has ended; `last` asks for the newest alone.
+    """
+
+    devices: tuple[int, ...]
+    type: str | None
+    names: tuple[str, ...]
+    span: Span
+    limit: int
+    place: int = 0
+    env: str | None = None
+    aggregate: str | None = None
+    interval: int | None = None
+    last: bool = False
+
+
+class Point(Struct, frozen=True, gc=False):
+    """One value. `device` is the device's public id's record, `name` the metric, event, level or command."""
+
+    device: Device
+    name: str
+    at: Instant
+    value: Any
+
+
+class History(Struct, frozen=True):
+    """`next` is the place after the last point, None at the end."""
+
+    points: list[Point]
+    next: int | None
+
+
+@operation(Action.DEVICES_READ, Effect.SCAN)
+async def find(call: Call, wanted: Wanted) -> History:
+    """Raises Fault not_found for a device of nobody here."""
+    devices = [await find_by_id(call, number) for number in wanted.devices]
+    if wanted.type is None:
+        return await _readings(call, devices[0], wanted)
+    return await _said(call, devices, wanted, wanted.type)
+
+
+# --- readings --------------------------------------------------------------------------------------------------------
+
+
+async def _readings(call: Call, device: Device, wanted: Wanted) -> History:
+    if wanted.last:
+        return History([point for name in wanted.names for point in await _newest(call, device, name, wanted)], None)
+    if wanted.aggregate is not None or wanted.interval is not None:
+        return History([point for name in wanted.names for point in await _summed(call, device, name, wanted)], None)
+    found: list[Point] = []
+    series, passed = divmod(wanted.place, _SERIES)
+    for index, name in enumerate(wanted.names[series:], series):
+        since = wanted.span.since + (passed * _MS if index == series else 0)
+        span, room = Span(since, wanted.span.until), wanted.limit - len(found)
+        page = await call.records.telemetry.range(call.org, device.id, name, span, room + 1)
+        found += [Point(device, name, one.at, one.value) for one in page[:room]]
+        if len(page) > room:
+            place = index * _SERIES + (page[room].at - wanted.span.since) // _MS
+            return History(found, max(place, wanted.place + 1))  # forward, even among readings of one millisecond
+    return History(found, None)
+
+
+async def _newest(call: Call, device: Device, name: str, wanted: Wanted) -> list[Point]:
+    page = await call.records.telemetry.range(call.org, device.id, name, wanted.span, 1, descending=True)
+    return [Point(device, name, one.at, one.value) for one in page]
+
+
+async def _summed(call: Call, device: Device, name: str, wanted: Wanted) -> list[Point]:
+    span, aggregate = wanted.span, wanted.aggregate or "mean"
+    interval = _interval(wanted)
+    spread = aggregate in readings.SPREADS
+    buckets = await call.records.telemetry.buckets(call.org, device.id, name, span, interval, spread=spread)
+    number = NUMBERS[aggregate]
+    return [Point(device, name, max(one.at, span.since), number(one)) for one in buckets]
+
+
+def _interval(wanted: Wanted) -> int:
+    span = wanted.span
+    interval = wanted.interval or max(span.until, 1)
+    if (span.until - span.since) // interval > limits.MAX_BUCKETS:
+        message = f"That is more than {limits.MAX_BUCKETS} stretches of time; take a longer interval."
+        raise invalid("too_many_buckets", message, "interval")
+    return interval
+
+
+# --- what was said ---------------------------------------------------------------------------------------------------
+
+
+async def _said(call: Call, devices: Sequence[Device], wanted: Wanted, type: str) -> History:
+    summed = wanted.aggregate is not None or wanted.interval is not None
+    most = limits.MAX_RANGE * 10 if summed else wanted.limit
+    found: list[Point] = []
+    series, passed = divmod(wanted.place, _SERIES)
+    for index, device in enumerate(devices[series:], series):
+        offset = passed if index == series else 0
+        while page := await call.records.timeline.reported(call.org, device.id, type, wanted.span, _SCANNED, offset):
+            for event in page:
+                if len(found) >= most:
+                    if summed:
+                        raise invalid("too_much", "That is too much to count; take less time.", "start")
+                    return History(found, index * _SERIES + offset)
+                offset += 1
+                if (point := _point(device, event, wanted)) is not None:
+                    found.append(point)
+    return History(_counted(found, wanted) if summed else found, None)
+
+
+def _point(device: Device, event: Event, wanted: Wanted) -> Point | None:
+    said = documents.load(event.data)
+    name, env = said.get("name"), said.get("env")
+    if not isinstance(name, str) or (wanted.names and name not in wanted.names) or event.reported_at is None:
+        return None
+    if wanted.env is not None and env is not None and env != wanted.env:
+        return None
+    return Point(device, name, event.reported_at, said.get("value"))
+
+
+def _counted(points: Sequence[Point], wanted: Wanted) -> list[Point]:
+    """Numbers of what was said; what is no number is counted, and only that."""
+    aggregate, interval = wanted.aggregate or "count", _interval(wanted)
+    groups: dict[tuple[int, str, int], list[Point]] = {}
+    for point in points:
+        groups.setdefault((point.device.id, point.name, point.at // interval * interval), []).append(point)
+    number = NUMBERS[aggregate]
+    found = []
+    for (_, name, at), group in groups.items():
+        numbers = [one.value for one in group if isinstance(one.value, int | float)]
+        value = len(group) if aggregate == "count" else _of(number, at, numbers)
+        if value is not None:
+            found.append(Point(group[0].device, name, max(at, wanted.span.since), value))
+    return found
+
+
+def _of(number: Callable[[Bucket], float | None], at: Instant, values: Sequence[float]) -> float | None:
+    return number(readings.bucket(at, values)) if values else None
