@@ -286,16 +286,9 @@ def event_values(record: NewEvent) -> dict[str, Any]:
 _EXACT = 1 << 53  # up to here a float says every whole number
 
 
-def reading_values(org: int, record: Reading) -> dict[str, Any]:
+def reading_values(series: int, record: Reading) -> dict[str, Any]:
     number, document = _halves(record.value)
-    return {
-        "org": org,
-        "device": record.device,
-        "metric": record.metric,
-        "at": record.at,
-        "number": number,
-        "document": document,
-    }
+    return {"series": series, "at": record.at, "number": number, "document": document}
 
 
 def _halves(value: Any) -> tuple[float | None, str | None]:

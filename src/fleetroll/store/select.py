@@ -178,7 +178,9 @@ def known_series(org: int, devices: Sequence[int], metrics: Sequence[str]) -> Qu
     names, values = _listed("d", devices, 0)
     metric_names, metric_values = _listed("m", metrics, "")
     where = f"s.org = :org AND s.device IN ({names}) AND s.metric IN ({metric_names})"
-    return Query(f"SELECT s.device, s.metric FROM series AS s WHERE {where}", {"org": org, **values, **metric_values})
+    return Query(
+        f"SELECT s.device, s.metric, s.id FROM series AS s WHERE {where}", {"org": org, **values, **metric_values}
+    )
 
 
 def portions(wanted: Collection[V]) -> Iterator[list[V]]:

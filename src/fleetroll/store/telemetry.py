@@ -18,12 +18,7 @@ class Telemetry:
         self._connection = connection
 
     async def known(self, org: int, devices: Collection[int], metrics: Collection[str]) -> set[tuple[int, str]]:
-        found: set[tuple[int, str]] = set()
-        for some in select.portions(devices):
-            for names in select.portions(metrics):
-                query = select.known_series(org, some, names)
-                found.update((row[0], row[1]) for row in await self._connection.all(query.text, query.values))
-        return found
+        return set(await self._series(org, devices, metrics))
 
     async def count(self, org: int, device: int) -> int:
         row = await self._connection.one(SQL["series_count"], {"org": org, "device": device})
@@ -34,9 +29,13 @@ class Telemetry:
         await self._connection.many(SQL["series_open"], values)
 
     async def append(self, org: int, readings: Sequence[Reading]) -> None:
+        # An `INSERT … SELECT` would find the series by itself, but SQLite opens a savepoint for each of them, and their
+        # cost grows with the log.
+        series = await self._series(org, {one.device for one in readings}, {one.metric for one in readings})
+        placed = [(series[key], one) for one in readings if (key := (one.device, one.metric)) in series]
         # In the order of the tree, so that neighbours are written while their page is at hand.
-        ordered = sorted(readings, key=lambda reading: (reading.device, reading.metric, reading.at))
-        await self._connection.many(SQL["reading_put"], [rows.reading_values(org, reading) for reading in ordered])
+        placed.sort(key=lambda pair: (pair[0], pair[1].at))
+        await self._connection.many(SQL["reading_put"], [rows.reading_values(*pair) for pair in placed])
 
     async def last(self, org: int, device: int) -> list[Reading]:
         found = await self._connection.all(SQL["reading_last"], {"org": org, "device": device})
@@ -76,6 +75,14 @@ class Telemetry:
             last.popitem()  # its readings may go on
         await self._connection.many(SQL["gone_series"], [{"series": series} for series in last])
         return bool(page)
+
+    async def _series(self, org: int, devices: Collection[int], metrics: Collection[str]) -> dict[tuple[int, str], int]:
+        found: dict[tuple[int, str], int] = {}
+        for some in select.portions(devices):
+            for names in select.portions(metrics):
+                query = select.known_series(org, some, names)
+                found.update({(row[0], row[1]): row[2] for row in await self._connection.all(query.text, query.values)})
+        return found
 
 
 def _place(org: int, device: int, metric: str, span: Span) -> Values:

@@ -4,9 +4,8 @@ SELECT count(*) FROM series WHERE org = :org AND device = :device;
 -- series_open: one metric of one device, if it is not there
 INSERT INTO series (org, device, metric) VALUES (:org, :device, :metric) ON CONFLICT (org, device, metric) DO NOTHING;
 
--- reading_put: one value, over the one of the same time
-INSERT INTO reading (series, at, number, document)
-SELECT id, :at, :number, :document FROM series WHERE org = :org AND device = :device AND metric = :metric
+-- reading_put: one value of a series that was found in its tenant, over the one of the same time
+INSERT INTO reading (series, at, number, document) VALUES (:series, :at, :number, :document)
 ON CONFLICT (series, at) DO UPDATE SET number = excluded.number, document = excluded.document;
 
 -- reading_last: the newest of each metric
