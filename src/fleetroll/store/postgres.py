@@ -5,6 +5,7 @@ Look-ups, pages and long walks each have sessions of their own, so that none of 
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -22,11 +23,13 @@ from fleetroll.store.postgres_schema import ADMINISTRATION
 from fleetroll.store.postgres_syntax import SYNTAX
 from fleetroll.store.postgres_writer import Writer
 from fleetroll.store.records import Records
+from fleetroll.store.statements import SQL
 
 T = TypeVar("T")
 logger = logging.getLogger("fleetroll.store")
 
 _MILLISECONDS = 1000
+_LEARNT_AFTER = frozenset({2, 10, 50, 200, 1000})  # bulk transactions
 # A plan made for a filter's own values, each time: what fits one value may read everything for another.
 _PLANNED = {"plan_cache_mode": "force_custom_plan", "jit": "off"}
 _READ = Purpose("look-ups", 8, {"jit": "off"}, 10.0)
@@ -96,6 +99,8 @@ class PostgresStore:
         self.scan: port.Records = Records(Reading(scan), SYNTAX)
         self.bulk: port.Records = Records(Reading(bulk), SYNTAX)
         self._news = News(url)
+        self._bulks = 0
+        self._learning: asyncio.Future[None] | None = None
         self.failure = asyncio.Event()  # a database that is away comes back
         self._writer = Writer(write, self._news.committed)
 
@@ -109,7 +114,12 @@ class PostgresStore:
     async def write(
         self, work: Callable[[port.Records], Awaitable[T]], *, bulk: bool = False, news: str | None = None
     ) -> T:
-        return await self._writer.write(work, bulk=bulk, news=news)
+        result = await self._writer.write(work, bulk=bulk, news=news)
+        if bulk:
+            self._bulks += 1
+            if self._bulks in _LEARNT_AFTER:
+                self._learning = asyncio.ensure_future(self.learn())
+        return result
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         self._news.on_commit(listener)
@@ -134,13 +144,22 @@ class PostgresStore:
             await close(session)
 
     async def learn(self) -> None:
-        """The server does so by itself."""
+        """The server does so by itself, but not in the first minute of a large import, when it matters most."""
+        with contextlib.suppress(Exception):  # plans are worse without, and no more than that
+            session = await connect(self._url, ADMINISTRATION)
+            try:
+                for row in await session.fetch(SQL["postgres_changed"], {}):
+                    await session.command(f"ANALYZE {row[0]}")
+            finally:
+                await close(session)
 
     async def backup(self, target: Path) -> None:
         raise Fault(Kind.INVALID, "backup_elsewhere", "This server keeps its data in PostgreSQL: save it with pg_dump.")
 
     async def close(self) -> None:
         await self._writer.drain()
+        if self._learning is not None:
+            await self._learning
         await self._news.close()
         for pool in self._pools:
             await pool.close()

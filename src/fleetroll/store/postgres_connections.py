@@ -24,6 +24,9 @@ logger = logging.getLogger("fleetroll.store")
 
 _CONNECT_SECONDS = 3.0
 _MOST_PREPARED = 500
+# A statement with a long list is planned anew each time. What the server would reuse after some uses is a plan for any
+# list, which compares each row with one member after the other.
+_MOST_NAMES = 50
 _SETTLING_SECONDS, _SETTLING_PAUSE = 1.0, 0.005
 LOCK_SPACE = 0x466C7472  # of the locks that organizations have
 _READS_ONLY = "a reading connection does not write"
@@ -86,9 +89,12 @@ class Session:
 
     async def _prepare(self, statement: str) -> tuple[PreparedStatement, tuple[str, ...]]:
         text, names = numbered(statement)
+        found = (await self.connection.prepare(text), names)
+        if len(names) > _MOST_NAMES:
+            return found
         if len(self._prepared) >= _MOST_PREPARED:
             self._prepared.clear()  # the server forgets each with its last reference
-        found = self._prepared[statement] = (await self.connection.prepare(text), names)
+        self._prepared[statement] = found
         return found
 
 

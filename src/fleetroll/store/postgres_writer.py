@@ -35,6 +35,8 @@ _LONGEST_TURN = 0.01
 _MOST_ATTEMPTS = 10
 _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+(\w+)")
 _LOAD = re.compile(r"INSERT INTO (\w+) \(([^)]*)\)\s*SELECT (.*?)\s*FROM json_each\(:rows\)$", re.DOTALL)
+_COUNT, _COUNTERS = SQL["usage_add"], "quota_usage"
+_NO_QUOTA = (1 << 63) - 1
 _LITERALS = {"false": False, "true": True, "1": 1}
 
 
@@ -86,9 +88,12 @@ class Writing:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._later: dict[str, list[tuple[str, list[Values]]]] = {}
+        self._used: dict[tuple[int, str], int] = {}
+        self._added: dict[tuple[int, str], int] = {}
         self.locked: set[int] = set()
         self.has_written = False
         self._holds_rows = False
+        self.records: port.Records = Records(self, SYNTAX)
 
     async def one(self, statement: str, values: Values) -> Row | None:
         rows = await self.all(statement, values)
@@ -96,11 +101,35 @@ class Writing:
 
     async def all(self, statement: str, values: Values) -> list[Row]:
         await self._enter(values)
+        if statement is _COUNT:
+            return await self._count(values)
         if self._later and not self._later.keys().isdisjoint(_tables(statement)):
             await self.flush()
+        if self._used and _COUNTERS in _tables(statement):
+            await self.flush()
+            self._used.clear()
+        return await self._send(statement, values)
+
+    async def _send(self, statement: str, values: Values) -> list[Row]:
         if not statement.startswith("SELECT"):
             self.has_written = self._holds_rows = True
         return await self._session.fetch(statement, values)
+
+    async def _count(self, values: Values) -> list[Row]:
+        """Count on a quota. Nobody else does while this transaction holds the organization, so only the first asks."""
+        counter, count = (values["org"], values["noun"]), values["count"]
+        used = self._used.get(counter)
+        if used is None:
+            rows = await self._send(_COUNT, values)
+            if rows:
+                self._used[counter] = rows[0][0]
+            return rows
+        if count >= 0 and used + count > values["quota"]:
+            return []
+        self.has_written = True
+        self._used[counter] = used + count
+        self._added[counter] = self._added.get(counter, 0) + count
+        return [(used + count,)]
 
     async def many(self, statement: str, values: Sequence[Values]) -> None:
         if not values:
@@ -145,11 +174,17 @@ class Writing:
     def forget(self) -> None:
         """Give up what was kept."""
         self._later.clear()
+        self._used.clear()
+        self._added.clear()
 
     async def flush(self) -> None:
         """Send what was kept."""
         later, self._later = self._later, {}
         self._holds_rows = True
+        added, self._added = self._added, {}
+        counts = [{"org": org, "noun": noun, "count": n, "quota": _NO_QUOTA} for (org, noun), n in added.items() if n]
+        if counts:
+            await self._session.many(_COUNT, counts)
         for waiting in later.values():
             for statement, values in waiting:
                 await self._session.many(statement, values)
@@ -317,7 +352,7 @@ class Writer:
         self._queue.appendleft(jobs.pop())
 
     async def _work(self, writing: Writing, job: _Job) -> Any:
-        result = await job.work(Records(writing, SYNTAX))
+        result = await job.work(writing.records)
         if job.news is not None:
             await writing.many(SQL["postgres_tell"], [{"channel": CHANNEL, "topic": job.news}])
         return result

@@ -28,5 +28,9 @@ SELECT name, setting FROM pg_settings WHERE name = ANY (:names);
 SELECT table_name FROM information_schema.tables
 WHERE table_schema = current_schema() AND table_type = :kind ORDER BY table_name;
 
+-- postgres_changed: the tables that are not any more as they were when the planner looked at them
+SELECT relname FROM pg_stat_user_tables
+WHERE schemaname = current_schema() AND n_mod_since_analyze > 500 + n_live_tup / 5;
+
 -- postgres_index: whether there is one of that name
 SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND indexname = :name;
