@@ -157,7 +157,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--readings", type=int, help="most readings that a stretch is looked for among (100,000,000)")
     parser.add_argument("--seconds", type=float, help="length of one round (2)")
     parser.add_argument("--quick", action="store_true", help="a small run that only shows that everything works")
-    parser.add_argument("--directory", type=Path, help="where the data goes; it needs 3 GB and a real disk")
+    parser.add_argument("--directory", type=Path, help="where the data goes; it needs 12 GB and a real disk")
     parser.add_argument("--output", type=Path, help="Markdown file to write")
     return parser.parse_args()
 

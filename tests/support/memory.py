@@ -656,12 +656,6 @@ class Telemetry:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def known(self, org: int, devices: Collection[int], metrics: Collection[str]) -> set[tuple[int, str]]:
-        places = map(_series_of, self._tables.readings)
-        return {
-            (device, name) for place, device, name in places if place == org and device in devices and name in metrics
-        }
-
     async def count(self, org: int, device: int) -> int:
         return len(self._of(org, device))
 
@@ -669,12 +663,16 @@ class Telemetry:
         for device, metric in series:
             self._tables.readings.setdefault(f"{org} {device} {metric}", {})
 
-    async def append(self, org: int, readings: Sequence[Reading]) -> None:
+    async def append(self, org: int, readings: Sequence[Reading]) -> list[Reading]:
+        others = []
         for one in readings:
             name = f"{org} {one.device} {one.metric}"
-            if name in self._tables.readings:
-                stored = StoredReading(org, structs.replace(one, value=_whole(one.value)))
-                self._tables.readings[name] = {**self._tables.readings[name], one.at: stored}
+            if name not in self._tables.readings:
+                others.append(one)
+                continue
+            stored = StoredReading(org, structs.replace(one, value=_whole(one.value)))
+            self._tables.readings[name] = {**self._tables.readings[name], one.at: stored}
+        return others
 
     async def last(self, org: int, device: int) -> list[Reading]:
         found = [series[max(series)].reading for series in self._of(org, device).values() if series]

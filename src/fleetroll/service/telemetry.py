@@ -151,8 +151,8 @@ async def append(records: Records, device: Device, points: Sequence[Point], now:
         raise invalid("too_many_readings", f"One request may hold {limits.MAX_READINGS} readings.", "readings")
     types = readings.metric_types(device.schema)
     taken = [_reading(device.id, types, point, now) for point in points]
-    await _open(records, device.org, {(device.id, point.metric) for point in points})
-    await records.telemetry.append(device.org, taken)
+    if await _store(records, device.org, taken):
+        raise _too_many_series()
 
 
 def _reading(device: int, types: Mapping[str, str], point: Point, now: Instant) -> Reading:
@@ -189,13 +189,11 @@ async def _ingest(
     reporters = await records.presence.reporters(org, {arrival.device for arrival in arrivals})
     faults = [_arrival_fault(reporters.get(arrival.device), arrival, now) for arrival in arrivals]
     sound = [arrival for arrival, fault in zip(arrivals, faults, strict=True) if fault is None]
-    refused = await _open_some(records, org, {(arrival.device, arrival.metric) for arrival in sound})
-    for place, arrival in enumerate(arrivals):
-        if faults[place] is None and (arrival.device, arrival.metric) in refused:
-            faults[place] = _too_many_series()
-    kept = [arrival for arrival, fault in zip(arrivals, faults, strict=True) if fault is None]
-    taken = [Reading(arrival.device, arrival.metric, arrival.at, arrival.value) for arrival in kept]
-    await records.telemetry.append(org, taken)
+    taken = [Reading(arrival.device, arrival.metric, arrival.at, arrival.value) for arrival in sound]
+    if refused := await _store(records, org, taken):
+        for place, arrival in enumerate(arrivals):
+            if faults[place] is None and (arrival.device, arrival.metric) in refused:
+                faults[place] = _too_many_series()
     await presence.heard(records, org, [one for one in reporters.values() if one.connected], now, request)
     return faults
 
@@ -211,24 +209,20 @@ def _arrival_fault(reporter: Reporter | None, arrival: Arrival, now: Instant) ->
     return None
 
 
-async def _open(records: Records, org: int, series: Collection[tuple[int, str]]) -> None:
-    if await _open_some(records, org, series):
-        raise _too_many_series()
-
-
-async def _open_some(records: Records, org: int, series: Collection[tuple[int, str]]) -> Collection[tuple[int, str]]:
-    """Make the series that are missing; answers those that would be too many for their device."""
-    if not series:
+async def _store(records: Records, org: int, taken: Sequence[Reading]) -> Collection[tuple[int, str]]:
+    """Store readings, and make the series that are missing; answers those that would be too many for their device."""
+    new = await records.telemetry.append(org, taken)
+    if not new:
         return ()
-    names = {metric for _, metric in series}
-    missing = set(series) - await records.telemetry.known(org, {device for device, _ in series}, names)
+    missing = {(reading.device, reading.metric) for reading in new}
     refused: set[tuple[int, str]] = set()
     for device in {device for device, _ in missing}:
-        new = sorted(metric for one, metric in missing if one == device)
+        metrics = sorted(metric for one, metric in missing if one == device)
         room = max(0, limits.MAX_SERIES_PER_DEVICE - await records.telemetry.count(org, device))
-        refused.update((device, metric) for metric in new[room:])
+        refused.update((device, metric) for metric in metrics[room:])
     if missing - refused:
         await records.telemetry.open(org, missing - refused)
+        await records.telemetry.append(org, new)
     return refused
 
 

@@ -379,17 +379,14 @@ class Telemetry(Protocol):
     A whole number of at most 2^53 comes back as an integer, however it was written.
     """
 
-    async def known(self, org: int, devices: Collection[int], metrics: Collection[str]) -> set[tuple[int, str]]:
-        """Which of these devices have a series of which of these metrics."""
-
     async def count(self, org: int, device: int) -> int:
         """How many series a device has."""
 
     async def open(self, org: int, series: Collection[tuple[int, str]]) -> None:
         """Make the series that are missing."""
 
-    async def append(self, org: int, readings: Sequence[Reading]) -> None:
-        """Store readings of open series, each over one of the same series and time."""
+    async def append(self, org: int, readings: Sequence[Reading]) -> list[Reading]:
+        """Store readings of open series, each over one of the same series and time; answers those of other series."""
 
     async def last(self, org: int, device: int) -> list[Reading]:
         """The newest reading of each metric, by metric in byte order."""

@@ -173,14 +173,16 @@ def reporters(org: int, numbers: Sequence[int]) -> Query:
     return Query(f"SELECT {columns} FROM device AS d WHERE d.org = :org AND d.id IN ({names})", {"org": org, **values})
 
 
-def known_series(org: int, devices: Sequence[int], metrics: Sequence[str]) -> Query:
-    """Which of these devices have a series of which of these metrics."""
-    names, values = _listed("d", devices, 0)
-    metric_names, metric_values = _listed("m", metrics, "")
-    where = f"s.org = :org AND s.device IN ({names}) AND s.metric IN ({metric_names})"
-    return Query(
-        f"SELECT s.device, s.metric, s.id FROM series AS s WHERE {where}", {"org": org, **values, **metric_values}
-    )
+def known_series(org: int, series: Sequence[tuple[int, str]]) -> Query:
+    """Those there are of series, each given by device and metric, with their numbers."""
+    devices, device_values = _listed("d", [device for device, _ in series], 0)
+    metrics, metric_values = _listed("m", [metric for _, metric in series], "")
+    pairs = ", ".join(map("({}, {})".format, devices.split(", "), metrics.split(", ")))
+    # The first row says of which type all of them are.
+    pairs = pairs.replace(":d0", "CAST(:d0 AS BIGINT)", 1)
+    where = f"s.org = :org AND (s.device, s.metric) IN (VALUES {pairs})"
+    text = f"SELECT s.device, s.metric, s.id FROM series AS s WHERE {where}"
+    return Query(text, {"org": org, **device_values, **metric_values})
 
 
 def portions(wanted: Collection[V]) -> Iterator[list[V]]:

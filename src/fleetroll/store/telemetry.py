@@ -17,9 +17,6 @@ class Telemetry:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def known(self, org: int, devices: Collection[int], metrics: Collection[str]) -> set[tuple[int, str]]:
-        return set(await self._series(org, devices, metrics))
-
     async def count(self, org: int, device: int) -> int:
         row = await self._connection.one(SQL["series_count"], {"org": org, "device": device})
         return int(row[0]) if row else 0
@@ -28,14 +25,17 @@ class Telemetry:
         values = [{"org": org, "device": device, "metric": metric} for device, metric in series]
         await self._connection.many(SQL["series_open"], values)
 
-    async def append(self, org: int, readings: Sequence[Reading]) -> None:
+    async def append(self, org: int, readings: Sequence[Reading]) -> list[Reading]:
         # An `INSERT … SELECT` would find the series by itself, but SQLite opens a savepoint for each of them, and their
         # cost grows with the log.
-        series = await self._series(org, {one.device for one in readings}, {one.metric for one in readings})
+        series = await self._series(org, {(one.device, one.metric) for one in readings})
         placed = [(series[key], one) for one in readings if (key := (one.device, one.metric)) in series]
         # In the order of the tree, so that neighbours are written while their page is at hand.
         placed.sort(key=lambda pair: (pair[0], pair[1].at))
         await self._connection.many(SQL["reading_put"], [rows.reading_values(*pair) for pair in placed])
+        if len(placed) == len(readings):
+            return []
+        return [one for one in readings if (one.device, one.metric) not in series]
 
     async def last(self, org: int, device: int) -> list[Reading]:
         found = await self._connection.all(SQL["reading_last"], {"org": org, "device": device})
@@ -76,12 +76,11 @@ class Telemetry:
         await self._connection.many(SQL["gone_series"], [{"series": series} for series in last])
         return bool(page)
 
-    async def _series(self, org: int, devices: Collection[int], metrics: Collection[str]) -> dict[tuple[int, str], int]:
+    async def _series(self, org: int, wanted: Collection[tuple[int, str]]) -> dict[tuple[int, str], int]:
         found: dict[tuple[int, str], int] = {}
-        for some in select.portions(devices):
-            for names in select.portions(metrics):
-                query = select.known_series(org, some, names)
-                found.update({(row[0], row[1]): row[2] for row in await self._connection.all(query.text, query.values)})
+        for some in select.portions(wanted):
+            query = select.known_series(org, some)
+            found.update({(row[0], row[1]): row[2] for row in await self._connection.all(query.text, query.values)})
         return found
 
 
