@@ -29,6 +29,7 @@ from fleetroll.config import NO_BROKER, Config, ConfigError, address, require_su
 from fleetroll.core import limits, tokens
 from fleetroll.core.model import Instant, MetadataField
 from fleetroll.data_directory import DATABASE, KEY, DataDirectory, DirectoryRefused, claim, resting, secret_of
+from fleetroll.dialects.blynk.routes import DIALECT as BLYNK
 from fleetroll.dialects.blynk_device.routes import DIALECT as BLYNK_DEVICE
 from fleetroll.dialects.enrollment.routes import DIALECT as ENROLLMENT
 from fleetroll.dialects.est.routes import DIALECT as EST
@@ -66,7 +67,7 @@ from fleetroll.wire.subjects import Subjects
 logger = logging.getLogger("fleetroll")
 
 OpenStore: TypeAlias = sqlite.SqliteStore | PostgresStore
-DIALECTS = (NATIVE, TELEMETRON, MEMFAULT, BLYNK_DEVICE, RELAY, ENROLLMENT, EST, OAUTH2)
+DIALECTS = (NATIVE, TELEMETRON, MEMFAULT, BLYNK, BLYNK_DEVICE, RELAY, ENROLLMENT, EST, OAUTH2)
 _UPSTREAM = {EST.name: UPSTREAM_EST}
 EXIT_STORE, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 65, 74, 75, 78
 # The commit thread and the loop share one interpreter; the default of 5 ms would be most of a reply's time.

@@ -23,7 +23,8 @@ class Row(Struct, frozen=True):
     `foreign` is what the administrator of any other organization gets for the same request: 404 where it names a
     record, which for them is not there, and success where all that it touches is their own. `denied` is what a key
     gets that is good for less. `needs` names a sample that must exist; `$name` in path, query and body stands for its
-    parts.
+    parts, and a text that is no more than `$n_name` for a number. `below` is what the administrator of an organization
+    below gets, where it is not `foreign`.
     """
 
     least: str
@@ -35,6 +36,7 @@ class Row(Struct, frozen=True):
     media_type: str = "application/json"
     denied: int = 403
     query: str = ""
+    below: int | None = None
 
     @property
     def reads(self) -> bool:
@@ -207,6 +209,98 @@ ROWS: Mapping[str, Row] = {
     ),
     # OAuth2.
     "POST /oauth2/token": Row("viewer", "tokens:issue", 200, 200, denied=400, query="grant_type=client_credentials"),
+    # Blynk. Everything is named by number, and the parent reaches down the tree.
+    "GET /api/v1/organization/devices": Row("viewer", "devices:read", 200, 200, "fleet"),
+    "GET /api/v1/organization/search/devices": Row("viewer", "devices:read", 200, 200, "fleet", query="query=$ident"),
+    "GET /api/v1/organization/device": Row("viewer", "devices:read", 200, 404, "fleet", query="deviceId=$n_device"),
+    "PUT /api/v1/organization/device": Row(
+        "operator", "devices:write", 200, 404, "fleet", body={"name": "other"}, query="deviceId=$n_device"
+    ),
+    "DELETE /api/v1/organization/device": Row(
+        "operator", "devices:delete", 204, 404, "fleet", query="deviceId=$n_device"
+    ),
+    "GET /api/v1/organization/device/baseInfo": Row(
+        "viewer", "devices:read", 200, 404, "fleet", query="deviceId=$n_device"
+    ),
+    "POST /api/v1/organization/device/create": Row(
+        "operator", "devices:write", 201, 404, "fleet", {"templateId": "$template", "orgId": "$n_org"}
+    ),
+    "GET /api/v1/organization/device/online": Row(
+        "viewer", "devices:read", 200, 404, "fleet", query="deviceId=$n_device"
+    ),
+    "GET /api/v1/organization/device/tags": Row(
+        "viewer", "devices:read", 200, 404, "fleet", query="deviceId=$n_device"
+    ),
+    "GET /api/v1/organization/device/timeline": Row(
+        "viewer", "timeline:read", 200, 404, "fleet", query="deviceId=$n_device"
+    ),
+    "GET /api/v1/organization/device/logs": Row(
+        "viewer", "timeline:read", 200, 404, "fleet", query="deviceId=$n_device"
+    ),
+    "POST /api/v1/organization/device/transfer/to-owner": Row(
+        "operator", "devices:write", 204, 404, "fleet", body={"deviceId": "$n_device", "newUserId": "$n_other"}
+    ),
+    "POST /api/v1/organization/device/transfer/to-organization": Row(
+        "operator", "devices:write", 204, 404, "fleet", body={"deviceId": "$n_device", "newOrgId": "$n_target"}
+    ),
+    "POST /api/v1/organization/device/transfer": Row(
+        "operator", "devices:write", 204, 404, "fleet", body={"deviceId": "$n_device", "newUserId": "$n_other"}
+    ),
+    "DELETE /api/v1/organization/device/owner": Row(
+        "operator", "devices:write", 204, 404, "fleet", query="deviceId=$n_device"
+    ),
+    "DELETE /api/v1/organization/device/clear": Row(
+        "operator", "devices:write", 204, 404, "fleet", query="deviceId=$n_device"
+    ),
+    "POST /api/v1/organization/device/trigger-event": Row(
+        "operator", "devices:write", 204, 404, "fleet", body={"deviceId": "$n_device", "eventCode": "hot"}
+    ),
+    "GET /api/v1/organization/device/by-owner": Row(
+        "viewer", "devices:read", 200, 404, "fleet", query="ownerEmail=$email"
+    ),
+    "GET /api/v1/organization/device/by-user-org": Row(
+        "viewer", "devices:read", 200, 200, "fleet", query="userEmail=$email"
+    ),
+    "GET /api/v1/organization/device/last-activated": Row("viewer", "devices:read", 200, 200, "fleet"),
+    "GET /api/v1/organization/device/metafield": Row(
+        "viewer", "devices:read", 200, 404, "fleet", query="deviceId=$n_device"
+    ),
+    "POST /api/v1/organization/device/metafield": Row(
+        "operator",
+        "devices:write",
+        204,
+        404,
+        "fleet",
+        body={"deviceId": "$n_device", "metaFieldId": "$n_field", "newValue": "x"},
+    ),
+    "GET /api/v1/organization": Row("viewer", "organizations:read", 200, 404, "fleet", query="orgId=$n_target"),
+    "GET /api/v1/organization/profile": Row("viewer", "organizations:read", 200, 200),
+    "GET /api/v1/organization/search": Row("viewer", "organizations:read", 200, 200, "fleet", query="query=$slug"),
+    "GET /api/v1/organization/sub-organizations": Row("viewer", "organizations:read", 200, 200, "fleet"),
+    "GET /api/v1/organization/users": Row("viewer", "owners:read", 200, 200, "fleet"),
+    "GET /api/v1/organization/search/users": Row("viewer", "owners:read", 200, 200, "fleet", query="query=$email"),
+    "GET /api/v1/organization/user": Row("viewer", "owners:read", 200, 404, "fleet", query="userId=$n_user"),
+    "POST /api/v1/organization/users/create-in-org": Row(
+        "operator", "owners:write", 201, 201, body={"email": "$new@example.com"}
+    ),
+    "GET /api/v1/organization/templates": Row("viewer", "templates:read", 200, 200, "fleet"),
+    "GET /api/v1/organization/template": Row(
+        "viewer", "templates:read", 200, 404, "fleet", query="templateId=$n_template", below=200
+    ),
+    "POST /api/v1/organization/template/create": Row("admin", "templates:write", 201, 201, body={"name": "$new"}),
+    "DELETE /api/v1/organization/template": Row(
+        "admin", "templates:write", 204, 404, "fleet", query="templateId=$n_spare"
+    ),
+    "GET /api/v1/organization/template/datastreams": Row(
+        "viewer", "templates:read", 200, 404, "fleet", query="templateId=$n_template", below=200
+    ),
+    "GET /api/v1/organization/template/events": Row(
+        "viewer", "templates:read", 200, 404, "fleet", query="templateId=$n_template", below=200
+    ),
+    "GET /api/v1/organization/template/metafields": Row(
+        "viewer", "templates:read", 200, 404, "fleet", query="templateId=$n_template", below=200
+    ),
+    "GET /api/v1/organization/tags": Row("viewer", "devices:read", 200, 200, "fleet"),
     # Telemetron. Its reads are POSTs, and what a stranger names is made, reported as missing, or not found.
     "POST /api/ext-v1/device": Row(
         "operator", "devices:write", 200, 200, "device", {"identifier": "$ident", "type": "other"}
@@ -303,7 +397,7 @@ OUTSIDERS: Mapping[str, Mapping[str, int]] = {
         "of a disabled organization": 403,
         "below a disabled organization": 403,
     }
-    for dialect in ("native", "relay", "telemetron", "memfault", "enrollment")
+    for dialect in ("native", "relay", "telemetron", "memfault", "blynk", "enrollment")
 } | {
     "oauth2": dict.fromkeys(
         (
@@ -327,10 +421,15 @@ ACCEPTED: Mapping[str, tuple[str, ...]] = {
     "relay": _ALL_FORMS,
     "telemetron": _ALL_FORMS,
     "memfault": _ALL_FORMS,
+    "blynk": _ALL_FORMS,
     "enrollment": _ALL_FORMS,
     "oauth2": _ALL_FORMS[2:],
 }
 """The forms in which each dialect takes a key."""
+
+
+REACH_DOWN = frozenset({"blynk"})
+"""The dialects in which an organization's administrator acts in those below it without saying so."""
 
 
 def sample(tenant: Tenant, noun: str, new: str) -> dict[str, str]:
@@ -399,6 +498,31 @@ def _templated(tenant: Tenant, new: str) -> dict[str, str]:
     template = tenant.make("/v1/templates", {"name": new, "events": [event]})
     tenant.make("/v1/devices", {"ident": new, "name": MARK, "template": template["id"]})
     return {"ident": new}
+
+
+def _fleet(tenant: Tenant, new: str) -> dict[str, str]:
+    """A device of a template, with an owner, by their numbers; and others of each to put in their place."""
+    event, field = {"code": "hot", "name": "Hot", "type": "WARNING"}, {"name": "site", "type": "Text"}
+    template = tenant.make("/v1/templates", {"name": new, "events": [event], "metafields": [field]})
+    spare = tenant.make("/v1/templates", {"name": f"{new}-spare"})
+    owners = [tenant.make("/v1/owners", {"ref": f"{new}{end}@example.com", "name": MARK}) for end in ("", "-other")]
+    target = tenant.make("/v1/organizations", {"slug": new, "name": MARK})
+    body = {"ident": new, "name": MARK, "tags": [MARK], "owners": [owners[0]["ref"]], "template": template["id"]}
+    device = tenant.make("/v1/devices", body)
+    return {
+        "ident": new,
+        "slug": new,
+        "email": owners[0]["ref"],
+        "template": template["template_id"],
+        "n_org": str(tenant.number),
+        "n_device": str(device["id"]),
+        "n_field": str(template["metafields"][0]["id"]),
+        "n_template": str(template["id"]),
+        "n_spare": str(spare["id"]),
+        "n_user": str(owners[0]["id"]),
+        "n_other": str(owners[1]["id"]),
+        "n_target": str(target["id"]),
+    }
 
 
 def _template(tenant: Tenant, new: str) -> dict[str, str]:
@@ -471,6 +595,7 @@ _SAMPLES = {
     "group": _group,
     "field": _field,
     "template": _template,
+    "fleet": _fleet,
     "cohort": _cohort,
     "hardware": _hardware,
     "software": _software,

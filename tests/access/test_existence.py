@@ -25,7 +25,7 @@ GUARDS: dict[str, dict[str, str]] = {
 
 def names_a_record(route: Route) -> bool:
     row = row_of(route)
-    return "{" in route.path or (row.needs != "nothing" and "$" in json.dumps(row.body))
+    return "{" in route.path or (row.needs != "nothing" and "$" in json.dumps([row.body, row.query]))
 
 
 NAMING = [(dialect, route) for dialect in KEYED for route in dialect.routes if names_a_record(route)]
@@ -42,6 +42,8 @@ def _nobodys(value: str, instead: str) -> str:
         return "9" * len(value)
     if re.fullmatch(r"[0-9a-f]{32}", value):
         return "7" * 32
+    if value.startswith("TMPL"):
+        return "TMPL" + "_" * (len(value) - 4)
     if value.startswith("cus_"):
         return "cus_" + "z" * (len(value) - 4)
     return value.replace("sample", instead)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from string import Template
@@ -10,7 +11,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from fleetroll.wire.dialect import Dialect, Route
-from tests.access.table import ACCEPTED, OUTSIDERS, ROWS, Row, sample
+from tests.access.table import ACCEPTED, OUTSIDERS, REACH_DOWN, ROWS, Row, sample
 from tests.support.app import App
 from tests.support.principals import ACTS_IN, FORMS, MALFORMED, SCOPES, Headers, Tenant, client, forged, misplaced
 from tests.support.raw import Raw
@@ -46,7 +47,8 @@ class World:
         path = route.path
         for name, value in {"organization": "own", "project": "default", **parts}.items():
             path = path.replace(f"{{{name}}}", quote(value, safe=""))
-        body = b"" if row.body is None else Template(json.dumps(row.body)).substitute(parts).encode()
+        shape = re.sub(r'"(\$n_\w+)"', r"\1", json.dumps(row.body))  # numbers, which stand without quotes
+        body = b"" if row.body is None else Template(shape).substitute(parts).encode()
         headers = {"content-type": row.media_type, **caller.headers} if row.body is not None else caller.headers
         query = "&".join(filter(None, (Template(row.query).substitute(parts), caller.query)))
         target = f"{path}?{query}" if query else path
@@ -108,8 +110,11 @@ def intruders(world: World, dialect: Dialect) -> Iterator[Caller]:
 
 def foreigners(world: World, dialect: Dialect, row: Row) -> Iterator[Caller]:
     """Administrators of other organizations, to whom the tenant's records are not there."""
-    for tenant in (world.rival, world.below_own):
-        yield Caller(f"admin of {tenant.path}", present(dialect, tenant.key("admin")), row.foreign)
+    below = row.foreign if row.below is None else row.below
+    for tenant, status in ((world.rival, row.foreign), (world.below_own, below)):
+        yield Caller(f"admin of {tenant.path}", present(dialect, tenant.key("admin")), status)
+    if dialect.name in REACH_DOWN:
+        return  # there the parent is one of the insiders
     if any(route.organization for route in dialect.routes):
         return  # there the parent acts in the tenant that the path names, as it may
     above = row.done if row.least == "root" else row.foreign
@@ -127,6 +132,8 @@ def insiders(world: World, dialect: Dialect, row: Row) -> Iterator[Caller]:
     scoped = tenant.key("admin", frozenset({row.scope}))
     yield Caller("admin with just the scope", present(dialect, scoped), row.done)
     yield Caller("an OAuth2 client", client(tenant.key(enough[0], kind="oauth")), row.done)
+    if dialect.name in REACH_DOWN:
+        yield Caller("admin of the parent", present(dialect, world.root.key("admin")), row.done)
     if dialect.acts_in_header:
         for role in enough:
             acting = FORMS["Bearer"](world.root.key(role)) | {ACTS_IN: "own"}

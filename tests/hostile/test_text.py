@@ -209,6 +209,8 @@ ASKED = {
     "telemetron": ("GET", b"/api/ext-v1/customer/getCustomer/cus_1", 401),
     "relay": ("POST", b"/iot/db/log/history", 401),
     "enrollment": ("GET", b"/api/dmsmanager/v1/stats", 401),
+    "memfault": ("GET", b"/auth/me", 401),
+    "blynk": ("GET", b"/api/v1/organization/devices", 401),
     "oauth2": ("POST", b"/oauth2/token?grant_type=client_credentials", 400),
 }
 

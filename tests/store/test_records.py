@@ -23,7 +23,8 @@ from fleetroll.core.model import (
     Organization,
 )
 from fleetroll.core.policy import Role
-from fleetroll.store.port import Identity, Lease, Place, Records, Replay, Store
+from fleetroll.core.query import Place
+from fleetroll.store.port import Identity, Lease, Records, Replay, Store
 from tests.support.stores import (
     NOW,
     authority,

@@ -56,6 +56,7 @@ ORGANIZATIONS = {
     "organization_child": "parent = :org",
     "organization_children": "parent = :org",
     "organization_below": "id = :org",
+    "usage_below": "id = :org",
     "organization_replace": "id = :org",
     "organization_delete": "id = :org",
 }

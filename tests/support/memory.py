@@ -46,9 +46,9 @@ from fleetroll.core.model import (
 )
 from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Role
-from fleetroll.core.query import Filter, Page, Sort, matches
+from fleetroll.core.query import Filter, Page, Place, Sort, matches
 from fleetroll.store import port
-from fleetroll.store.port import AccountChange, Identity, KeyUser, Place, R, Replay
+from fleetroll.store.port import AccountChange, Identity, KeyUser, R, Replay
 
 T = TypeVar("T")
 
@@ -299,6 +299,10 @@ class Devices:
     async def by_id(self, org: int, device: int) -> Device | None:
         found = self._tables.devices.get(device)
         return found if found and found.org == org else None
+
+    async def activated(self, org: int, since: Instant, limit: int) -> list[Device]:
+        found = [device for device in self._of(org) if device.activated_at is not None and device.activated_at >= since]
+        return sorted(found, key=lambda device: device.activated_at or 0, reverse=True)[:limit]
 
     async def token(self, device: int) -> tuple[int, int, Status] | None:
         found = self._tables.devices.get(device)
@@ -802,6 +806,11 @@ class Usage:
 
     async def of(self, org: int) -> dict[str, int]:
         return dict(self._tables.usage.get(org, {}))
+
+    async def below(self, org: int, noun: str) -> dict[int, int]:
+        known = sorted(self._tables.organizations.values(), key=lambda one: one.id)
+        used = {one.id: self._tables.usage.get(one.id, {}) for one in known if org in one.lineage}
+        return {number: nouns[noun] for number, nouns in used.items() if noun in nouns}
 
     async def add_today(self, org: int, device: int, noun: str, day: int, most: int) -> bool:
         name = f"{org} {device} {noun}"

@@ -233,6 +233,47 @@ _NAMES = {
 }
 
 
+def _blynk(n: str, device: int, ann: int, spare: int) -> dict[str, Any]:
+    """The bodies of Blynk's routes, which name a device and two owners by number."""
+    path = "/api/v1/organization"
+    handed = {"deviceId": device, **dict.fromkeys(("newUserId", "newOwnerId", "userId", "ownerId"), spare)}
+    moved = dict.fromkeys(("newOrgId", "newOrganizationId", "orgId", "organizationId"), 1)
+    template = {
+        "description": "text",
+        "boardType": "ESP32",
+        "connectionType": "WI_FI",
+        "datastreams": [
+            {"pin": 1, "type": "DOUBLE", "pinType": "VIRTUAL", "label": "Temp", "alias": "temp", "units": "C",
+             "min": -40.0, "max": 85.5, "defaultValue": 20.0, "id": 0}
+            | dict.fromkeys(("isAnalogPin", "isRaw", "isHistory", "isForService", "isForReports"), False)
+            | dict.fromkeys(("isForActions", "isForConditions", "isSync"), True)
+        ],
+        "events": [{"eventCode": "hot", "name": "Hot", "type": "WARNING", "description": "text", "id": 0}],
+        "metafields": [
+            {"name": "site", "type": "List", "description": "text", "hint": "text", "icon": "text",
+             "isMandatory": False, "includeInProvision": True, "options": ["a"], "id": 0}
+        ],
+    }  # fmt: skip
+    return {
+        f"PUT {path}/device": {"name": "Pump"},
+        f"POST {path}/device/create": {
+            "templateId": "TMPLAAAAAAAAB",
+            "name": "Pump",
+            "orgId": 1,
+            "organizationId": 1,
+            "ownerId": ann,
+            "baseInfo": False,
+        },
+        f"POST {path}/device/transfer/to-owner": {**handed, **moved},
+        f"POST {path}/device/transfer/to-organization": {"deviceId": device, **moved},
+        f"POST {path}/device/transfer": {"deviceId": device, "newUserId": ann},
+        f"POST {path}/device/trigger-event": {"deviceId": device, "eventCode": "hot", "eventDescription": "text"},
+        f"POST {path}/device/metafield": {"deviceId": device, "metaFieldId": 3, "newValue": "a"},
+        f"POST {path}/users/create-in-org": {"email": f"user-{n}@example.com", "name": "Ann", "orgId": 1},
+        f"POST {path}/template/create": {"name": f"blynk-{n}", **template},
+    }
+
+
 class World:
     """An application with one record of every noun. Its samples stay valid if it is prepared again."""
 
@@ -257,6 +298,7 @@ class World:
         app.request("POST", "/v1/owners", {"ref": _NAMES["owners"]})
         app.request("POST", "/v1/cohorts", {"slug": "beta"})
         assert app.request("PUT", f"/v1/devices/{DEVICE}", MEMBERS).status == 201
+        app.request("POST", "/v1/devices", {"ident": "spare"})
         app.request("POST", "/v1/groups", {"name": "pumps", "filter": _ONE})
         app.request("POST", "/v1/metadata-fields", {"name": "shelf", "type": "integer"})
         app.request("POST", "/v1/dms", {"name": "line", "settings": {**SETTINGS, "replaceable": True}})
@@ -274,6 +316,9 @@ class World:
         """One for every route, more where it takes bodies of several kinds; names are new each time."""
         self._made += 1
         documents = _documents(str(self._made), self._serial, self._certificate)
+        self._device, self._spare = (self._number(f"devices/{name}") for name in (DEVICE, "spare"))
+        self._ann = self._number(f"owners/{EMAIL}")
+        documents |= _blynk(str(self._made), self._device, self._ann, self._number(f"owners/{_NAMES['owners']}"))
         return [
             sample for dialect in KEYED for route in dialect.routes for sample in self._of(dialect, route, documents)
         ]
@@ -326,8 +371,34 @@ class World:
         own = [text for prefix, text in filters.items() if path.startswith(prefix)]
         given = {**_QUERY, "filter": own[0] if own else _QUERY["filter"]}
         given = _NUMBERED if path.startswith("/api/v0/") else given
+        given = self._blynk_query(route) if path.startswith("/api/v1/organization") else given
         query = "&".join(f"{p.name}={quote(given[p.name])}" for p in route.query if p.name in given)
         return f"{path}?{query}" if query else path
+
+    def _number(self, path: str) -> int:
+        return int(self.app.request("GET", f"/v1/{path}").json()["id"])
+
+    def _blynk_query(self, route: Route) -> dict[str, str]:
+        device = self._spare if route.method == "DELETE" and route.path.endswith("/device") else self._device
+        template = self._number(f"templates/{_NAMES['templates']}") if route.method == "DELETE" else 1
+        return {
+            "deviceId": str(device),
+            "templateId": str(template),
+            "userId": str(self._ann),
+            "orgId": "1",
+            "includeSubOrgDevices": "true",
+            "includeSubOrgUsers": "true",
+            "page": "0",
+            "size": "5",
+            "query": "sam",
+            "sortBy": "Name",
+            "sortOrder": "DESC",
+            "eventType": "WARNING",
+            "ownerEmail": EMAIL,
+            "userEmail": EMAIL,
+            "minutes": "5",
+            "baseInfo": "false",
+        }
 
     def _customer(self) -> str:
         found = self.app.request(

@@ -106,6 +106,13 @@ class Page(Struct, frozen=True):
     after: tuple[str | int | float | bool | None, int] | None = None
 
 
+class Place(Struct, frozen=True):
+    """At most `limit` records, after the first `offset` ones: for lists that are short, or must be paged by number."""
+
+    limit: int
+    offset: int = 0
+
+
 class Null(enum.Enum):
     NULL = "null"
 

@@ -197,10 +197,11 @@ async def transfer(call: Call, wanted: Transfer) -> Device:
     if wanted.organization is None:
         return device
     target = await descend(call.records, call.principal.home, wanted.organization)
-    return device if target.id == call.org else await _move(call, device, call.beside(target))
+    return device if target.id == call.org else await move(call, device, call.beside(target))
 
 
-async def _move(call: Call, was: Device, there: Call) -> Device:
+async def move(call: Call, was: Device, there: Call) -> Device:
+    """Give a device, with all that belongs to it, to another organization that the caller may act in."""
     await metadata_fields.check(there, was.metadata)
     was = await _leave(call, was)
     await ensure(there, structs.replace(was, cohort=None))

@@ -7,10 +7,10 @@ from fleetroll.core import templates as rules
 from fleetroll.core.faults import Fault, Kind, invalid, not_found
 from fleetroll.core.model import Device, Event, EventKind
 from fleetroll.core.policy import Action
+from fleetroll.core.query import Place
 from fleetroll.service import devices, presence, templates
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.timeline import device_entry
-from fleetroll.store.port import Place
 
 _DAY = 86_400 * 1_000_000
 _PREFIX = "device.event."

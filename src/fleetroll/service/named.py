@@ -128,7 +128,10 @@ class Noun(Generic[R]):
         return await self.rewrite(call, await self.find(call, wanted.name, wanted.guard), wanted.change)
 
     async def _delete(self, call: Call, wanted: Named) -> None:
-        found = await self.find(call, wanted.name, wanted.guard)
+        await self.remove(call, await self.find(call, wanted.name, wanted.guard))
+
+    async def remove(self, call: Call, found: R) -> None:
+        """Delete a record, unless something keeps it."""
         if self._forget:
             await self._forget(call, found)
         await self._records(call.records).delete(call.org, found.id)

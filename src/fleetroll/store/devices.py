@@ -36,6 +36,10 @@ class Devices:
         found = map(rows.device, await self._connection.all(query.text, query.values))
         return {identity_key(device.ident): device for device in found}
 
+    async def activated(self, org: int, since: Instant, limit: int) -> list[Device]:
+        values = {"org": org, "since": since, "limit": limit}
+        return [rows.device(row) for row in await self._connection.all(SQL["device_activated"], values)]
+
     async def token(self, device: int) -> tuple[int, int, Status] | None:
         row = await self._connection.one(SQL["device_token"], {"device": device})
         return (row[0], row[1], Status(row[2])) if row else None

@@ -66,6 +66,9 @@ class Usage:
     async def of(self, org: int) -> dict[str, int]:
         return dict(await self._connection.all(SQL["usage_of"], {"org": org}))
 
+    async def below(self, org: int, noun: str) -> dict[int, int]:
+        return dict(await self._connection.all(SQL["usage_below"], {"org": org, "noun": noun}))
+
     async def add_today(self, org: int, device: int, noun: str, day: int, most: int) -> bool:
         values = {"org": org, "device": device, "noun": noun, "day": day, "most": most}
         return most > 0 and await self._connection.one(SQL["daily_use_add"], values) is not None

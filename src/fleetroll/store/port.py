@@ -37,7 +37,7 @@ from fleetroll.core.model import (
     Template,
 )
 from fleetroll.core.policy import Role
-from fleetroll.core.query import Filter, Page, Sort
+from fleetroll.core.query import Filter, Page, Place, Sort
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Owner | Group | MetadataField | Template | Dms | Authority | Cohort | HardwareVersion)
@@ -49,13 +49,6 @@ class Identity(Struct, frozen=True):
     key: Key
     digest: str
     org: Organization
-
-
-class Place(Struct, frozen=True):
-    """At most `limit` records, after the first `offset` ones: for lists that are short, or must be paged by number."""
-
-    limit: int
-    offset: int = 0
 
 
 class Replay(Struct, frozen=True):
@@ -197,6 +190,9 @@ class Devices(Protocol):
         """By identifier, equal in NFC form."""
 
     async def by_id(self, org: int, device: int) -> Device | None: ...
+
+    async def activated(self, org: int, since: Instant, limit: int) -> list[Device]:
+        """Devices that have been active since then or later, the newest first."""
 
     async def token(self, device: int) -> tuple[int, int, Status] | None:
         """The organization, token version and status of a device, across all organizations: it proves who it is."""
@@ -449,6 +445,9 @@ class Usage(Protocol):
         """Count `count` more (or fewer, if negative); False, and no change, if that would pass `quota`."""
 
     async def of(self, org: int) -> dict[str, int]: ...
+
+    async def below(self, org: int, noun: str) -> dict[int, int]:
+        """How much of a noun an organization and each one below it use, by their numbers."""
 
     async def add_today(self, org: int, device: int, noun: str, day: int, most: int) -> bool:
         """Count one more on that day; False, and no change, if there were `most`. Only the latest day is kept."""

@@ -44,6 +44,10 @@ _LIFE = "type IN ('device.identity_changed', 'device.decommissioned')"
 _COLUMN = {field: f"d.{field}" for field in DEVICE_FIELDS} | {"ident": "d.ident_key"}
 _NULLABLE = frozenset({"name", "kind", "last_seen", "dms"})
 _SORTS = {field.name: _COLUMN[field.name] for field in DEVICE_FIELDS.values() if field.sortable}
+# A page by place may be in an order without an index: then what matches is sorted. Owners are ordered by their text.
+_UNSORTED = ("activated_at", "connected", "hardware_version", "owners", "software_version", "template")
+_PLACES = _SORTS | {name: _COLUMN[name] for name in _UNSORTED}
+_ABSENT = _NULLABLE | {"activated_at", "hardware_version", "software_version", "template"}
 
 _SCALAR = {
     Operator.EQ: "{column} = {value}",
@@ -123,7 +127,7 @@ def slices(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, *, gathe
     Where few devices match they are `gathered` by the filter's index and sorted; where many do, the list is walked in
     its order until enough have passed. A nullable sort field takes two statements, as in `pages`.
     """
-    presences = ("IS NOT NULL", "IS NULL") if sort.field in _NULLABLE else (None,)
+    presences = ("IS NOT NULL", "IS NULL") if sort.field in _ABSENT else (None,)
     return [_slice(syntax, org, filter, sort, presence, gathered) for presence in presences]
 
 
@@ -131,7 +135,7 @@ def _slice(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, presence
     builder = _Builder(syntax, org, walked=not gathered)
     source, id_column = builder.source(filter, driven=gathered)
     conditions = [builder.where(filter)]
-    column, direction = _SORTS[sort.field], " DESC" if sort.descending else ""
+    column, direction = _PLACES[sort.field], " DESC" if sort.descending else ""
     place = syntax.unindexed.format(column=column) if gathered else column
     if presence:
         conditions.append(f"{place} {presence}")

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Sequence
 
 from fleetroll.core.model import Event, Instant, NewEvent, Span
+from fleetroll.core.query import Place
 from fleetroll.store import rows, select
 from fleetroll.store.connection import Connection, Values
-from fleetroll.store.port import Place, Replay
+from fleetroll.store.port import Replay
 from fleetroll.store.statements import SQL
 
 _WORTH_LOADING = 16

@@ -170,7 +170,10 @@ WIRE_STATUSES: Mapping[str, int] = {
 
 
 class Dialect(Struct, frozen=True):
-    """A device API. `prefixes` are the paths that are its own, so that even an unknown path there fails in its form."""
+    """A device API. `prefixes` are the paths that are its own, so that even an unknown path there fails in its form.
+
+    `per_minute` is how many requests the vendor allows each organization; it holds beside the operator's rate, if any.
+    """
 
     name: str
     title: str
@@ -181,4 +184,5 @@ class Dialect(Struct, frozen=True):
     media_types: tuple[str, ...] = ("application/json",)
     strict_query: bool = False
     acts_in_header: str | None = None
+    per_minute: int | None = None
     subjects: tuple[Subject, ...] = ()

@@ -130,6 +130,13 @@ class Kernel:
         times = settings.times or OwnTimes()
         self._key_limiter = Limiter(settings.key_rate, time.monotonic, "key", times)
         self._organization_limiter = Limiter(settings.organization_rate, time.monotonic, "organization", times)
+        self._vendors = {
+            dialect.name: (
+                Limiter(_rate(dialect.per_minute), time.monotonic, f"organization in {dialect.name}", times),
+            )
+            for dialect in self._dialects
+            if dialect.per_minute is not None and settings.organization_rate.per_second
+        }
         self._peers = peers.Peers(settings.trusted_proxies)
         self._request_prefix = os.urandom(5).hex()
         self._request_numbers = itertools.count(1)
@@ -400,6 +407,10 @@ class Kernel:
             code=exchange.code,
         )
         self.account(entry, seconds)
+
+
+def _rate(per_minute: int) -> Rate:
+    return Rate(per_minute / 60, per_minute)
 
 
 def _refuse_repeated(exchange: _Exchange) -> None:

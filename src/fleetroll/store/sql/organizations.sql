@@ -40,6 +40,17 @@ INSERT INTO quota_usage (org, noun, used) VALUES (:org, :noun, :count)
 ON CONFLICT (org, noun) DO UPDATE SET used = quota_usage.used + :count
 WHERE :count < 0 OR quota_usage.used + :count <= :quota RETURNING used;
 
+-- usage_below: how much of a noun an organization and all below it use, by id
+SELECT q.org, q.used FROM quota_usage AS q
+WHERE q.noun = :noun AND q.org IN (
+    WITH RECURSIVE below (id) AS (
+        SELECT id FROM organization WHERE id = :org
+        UNION ALL SELECT c.id FROM below CROSS JOIN organization AS c WHERE c.parent = below.id
+    )
+    SELECT id FROM below
+)
+ORDER BY q.org;
+
 -- usage_of: every counter of an organization
 SELECT noun, used FROM quota_usage WHERE org = :org ORDER BY noun;
 

@@ -1,0 +1,51 @@
+"""Failures in Blynk's words: `{"error": {"message": "<text>"}}`.
+
+The vendor documents 400, 403, 404, 429 and 500. The other statuses say what only a registry with preconditions and
+limits can say, in HTTP's own terms.
+"""
+
+from collections.abc import Mapping
+
+from fleetroll.core.faults import Fault, Kind
+from fleetroll.dialects.blynk import shapes
+from fleetroll.wire.dialect import Envelope
+
+_STATUSES = {
+    Kind.INVALID: 400,
+    Kind.UNAUTHENTICATED: 401,
+    Kind.FORBIDDEN: 403,
+    Kind.NOT_FOUND: 404,
+    Kind.CONFLICT: 400,
+    Kind.STALE: 400,
+    Kind.TOO_LARGE: 413,
+    Kind.RATE_LIMITED: 429,
+    Kind.UNAVAILABLE: 503,
+    Kind.INTERNAL: 500,
+}
+
+_ELSEWHERE = "is not found or you don't have access to it."
+_WORDS: Mapping[str, str] = {
+    "user_not_found": "User is not found or you don't have access to him.",
+    "template_not_found": "Template is not found.",
+    "home_not_found": f"Organization {_ELSEWHERE}",
+    "destination_not_found": f"Destination organization {_ELSEWHERE}",
+    "same_owner": "Can't transfer to the same owner",
+    "event_code_not_found": "Event with provided code is not found.",
+    "metafield_not_found": "Meta field is not found.",
+    "invalid_metafield": "The provided value for metafield is invalid.",
+}
+# With the number that was asked for.
+_OF_NUMBER: Mapping[str, str] = {
+    "device_not_found": "Device with identifier {} is not found or belong to another organization.",
+    "organization_not_found": "Organization with identifier {} is not found or you don't have access to it.",
+    "user_not_found": "User with identifier {} is not found or belongs to another organization.",
+}
+
+
+def _body(fault: Fault, status: int, request_id: str) -> shapes.Failure:
+    words = _OF_NUMBER.get(fault.code) if "number" in fault.details else None
+    text = words.format(fault.details["number"]) if words else _WORDS.get(fault.code, fault.message)
+    return shapes.Failure(shapes.Message(text))
+
+
+ENVELOPE = Envelope(statuses=_STATUSES, body=_body, challenge='Bearer realm="fleetroll"')

@@ -1,0 +1,552 @@
+"""Between Blynk's parameters and bodies and the inputs and results of operations. Pure; raises nothing but Fault."""
+
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from fleetroll.core import documents, limits, metafields, model, names, templates
+from fleetroll.core.faults import invalid
+from fleetroll.core.query import Place, Sort
+from fleetroll.dialects.blynk import shapes
+from fleetroll.service import event_codes, tree
+from fleetroll.wire.request import Request
+
+_LONGEST_NAME = 50
+_LONGEST_SEARCH = 255
+_LONGEST_EVENT = 1024
+_IN_NAMES = frozenset(" '_-.,")
+_HIGHEST_PLACE = 1 << 31
+_MOST_MINUTES, _MINUTES = 60, 5
+_USER_ROLE = 3
+
+# The names by which the vendor's console shows what to sort by. Owners are in the order of their addresses.
+_SORTS = {
+    "Device Id": "id",
+    "Name": "name",
+    "Auth Token": "id",  # it begins with the number
+    "Owner Id": "owners",
+    "Device Owner Name": "owners",
+    "Device Owner": "owners",
+    "Last Reported At": "last_seen",
+    "Activated At": "activated_at",
+    "Activated By": "owners",
+    "Model": "hardware_version",
+    "Template Name": "template",
+    "Template Id": "template",
+    "Firmware Version": "software_version",
+    "Organization Id": "id",  # a search is within one
+    "Status": "connected",
+}
+_DATASTREAMS = {
+    "INT": model.DatastreamKind.INTEGER,
+    "DOUBLE": model.DatastreamKind.DOUBLE,
+    "STRING": model.DatastreamKind.STRING,
+    "ENUM": model.DatastreamKind.ENUM,
+    "LOCATION": model.DatastreamKind.LOCATION,
+}
+_PIN_TYPES = {"VIRTUAL": "v", "DIGITAL": "d", "ANALOG": "a"}
+assert set(_DATASTREAMS.values()) == set(model.DatastreamKind)
+
+
+# --- parameters ------------------------------------------------------------------------------------------------------
+
+
+def _number(text: str | None, field: str) -> int:
+    if text is None:
+        raise invalid("parameter_required", f"{field} is required.", field)
+    return names.positive(text, field, names.MAX_ID)
+
+
+def _optional(request: Request, *fields: str) -> int | None:
+    for field in fields:
+        if (text := request.query.get(field)) is not None:
+            return _number(text, field)
+    return None
+
+
+def _organization(request: Request) -> int | None:
+    return _optional(request, "orgId", "organizationId")
+
+
+def _place(request: Request) -> Place:
+    text = request.query.get("page")
+    page = 0 if text in {None, "0"} else _number(text, "page")
+    text = request.query.get("size")
+    size = limits.DEFAULT_PAGE if text is None else names.positive(text, "size", limits.MAX_PAGE)
+    if page > _HIGHEST_PLACE:
+        raise invalid("out_of_range", f"page must be at most {_HIGHEST_PLACE}.", "page")
+    return Place(size, page * size)
+
+
+def _choice(choices: Mapping[str, Any], text: str, field: str) -> Any:
+    if text not in choices:
+        raise invalid("invalid_parameter", f"{field} must be one of {', '.join(choices)}.", field)
+    return choices[text]
+
+
+def one(request: Request) -> tree.Numbered:
+    return tree.Numbered(_number(request.query.get("deviceId"), "deviceId"))
+
+
+def listing(request: Request) -> tree.Listing:
+    return tree.Listing(_place(request), _organization(request), request.query.flag("includeSubOrgDevices"))
+
+
+def searching(request: Request) -> tree.Searching:
+    query = request.query
+    order = _choice({"ASC": False, "DESC": True}, query.get("sortOrder") or "ASC", "sortOrder")
+    field = _choice(_SORTS, query.get("sortBy") or "Device Id", "sortBy")
+    return tree.Searching(_text(request), Sort(field, descending=order), _place(request))
+
+
+def _text(request: Request) -> str:
+    text = request.query.get("query")
+    if not text:
+        raise invalid("parameter_required", "query is required.", "query")
+    return names.line(text, "query", _LONGEST_SEARCH)
+
+
+def of_owner(request: Request) -> tree.Belonging:
+    return tree.Belonging(_email(request, "ownerEmail"), _place(request), _organization(request))
+
+
+def of_user(request: Request) -> tree.Belonging:
+    return tree.Belonging(_email(request, "userEmail"), _place(request))
+
+
+def _email(request: Request, field: str) -> str:
+    text = request.query.get(field)
+    if not text:
+        raise invalid("parameter_required", f"{field} is required.", field)
+    return names.email(text, field)
+
+
+def recent(request: Request) -> tree.Recent:
+    text = request.query.get("minutes")
+    minutes = _MINUTES if text is None else names.positive(text, "minutes", _MOST_MINUTES)
+    return tree.Recent(_organization(request), minutes)
+
+
+def past(request: Request) -> tree.Past:
+    kind = request.query.get("eventType")
+    kinds = {kind.value: kind for kind in model.EventKind}
+    return tree.Past(one(request).id, _place(request), None if kind is None else _choice(kinds, kind, "eventType"))
+
+
+def actions(request: Request) -> tree.Past:
+    return tree.Past(one(request).id, _place(request))
+
+
+def rename(request: Request) -> tree.Rename:
+    return tree.Rename(one(request).id, _name(request.body.name))
+
+
+def _name(text: str) -> str:
+    if not 0 < len(text) <= _LONGEST_NAME or not all(letter.isalnum() or letter in _IN_NAMES for letter in text):
+        message = (
+            f"name must have 1 to {_LONGEST_NAME} letters, digits, spaces, apostrophes, underscores, hyphens, dots "
+            "and commas."
+        )
+        raise invalid("invalid_name", message, "name")
+    return names.line(text, "name", _LONGEST_NAME)
+
+
+def new_device(request: Request) -> tree.New:
+    body = request.body
+    # No template has the number 0.
+    template = names.parse_template_id(body.template_id) or 0
+    name = None if body.name is None else _name(body.name)
+    return tree.New(template, name, body.org_id or body.organization_id or _organization(request), body.owner_id)
+
+
+def to_owner(request: Request) -> tree.Handover:
+    body = request.body
+    owner = body.new_user_id or body.new_owner_id or body.user_id or body.owner_id
+    if owner is None:
+        raise invalid("parameter_required", "newUserId is required.", "newUserId")
+    return tree.Handover(body.device_id, owner)
+
+
+def to_organization(request: Request) -> tree.Handover:
+    body = request.body
+    organization = body.new_org_id or body.new_organization_id or body.org_id or body.organization_id
+    if organization is None:
+        raise invalid("parameter_required", "newOrgId is required.", "newOrgId")
+    return tree.Handover(body.device_id, None, organization)
+
+
+def transfer(request: Request) -> tree.Handover:
+    """The form of before: whichever is given, and the owner where both are."""
+    return to_owner(request) if request.body.new_user_id is not None else to_organization(request)
+
+
+def occurrence(request: Request) -> tree.Occurrence:
+    body = request.body
+    description = body.event_description
+    if description is not None:
+        names.paragraph(description, "eventDescription")
+    if len(body.event_code) + len(description or "") > _LONGEST_EVENT:
+        message = f"eventCode and eventDescription have at most {_LONGEST_EVENT} characters."
+        raise invalid("invalid_text", message, "eventDescription")
+    return tree.Occurrence(body.device_id, body.event_code, description)
+
+
+def metafield_change(request: Request) -> tree.Writing:
+    body = request.body
+    return tree.Writing(body.device_id, body.meta_field_id, body.new_value)
+
+
+# --- devices out -----------------------------------------------------------------------------------------------------
+
+
+def _ms(instant: int | None) -> int:
+    return 0 if instant is None else instant // 1000
+
+
+def _members(shown: tree.Shown) -> dict[str, Any]:
+    device = shown.device
+    template = device.template or 0
+    return {
+        "id": device.id,
+        "name": device.name or device.ident,
+        "template_id": template,
+        "original_template_id": template,
+        "org_id": device.org,
+        "token": shown.token,
+        "activated_at": UNSET if device.activated_at is None else _ms(device.activated_at),
+        "owner_user_id": UNSET if shown.owner is None else shown.owner.id,
+        "hardware_info": _hardware(device),
+    }
+
+
+def _hardware(device: model.Device) -> shapes.HardwareInfo | UnsetType:
+    if device.software is None and device.hardware_version is None:
+        return UNSET
+    software = documents.load(device.software) if device.software else {}
+    return shapes.HardwareInfo(
+        software.get("version", UNSET),
+        software.get("type", UNSET),
+        device.hardware_version or UNSET,
+        software.get("build", UNSET),
+        UNSET if device.template is None else names.template_id(device.template),
+    )
+
+
+def device(shown: tree.Shown, request: Request) -> shapes.Device:
+    return shapes.Device(**_members(shown))
+
+
+def page(result: tree.Listed, request: Request) -> shapes.DevicePage:
+    return shapes.DevicePage([device(shown, request) for shown in result.devices], result.total)
+
+
+def _base(result: tree.Details) -> dict[str, Any]:
+    newest = [event.at for event in (result.came, result.went, result.logged) if event]
+    return {
+        **_members(result.shown),
+        "lifecycle_status": UNSET if result.lifecycle is None else _lifecycle(result.lifecycle),
+        "first_connect_time": _ms(result.shown.device.activated_at),
+        "firmware_updated_at": 0,
+        "connect_time": _ms(result.came.at if result.came else None),
+        "disconnect_time": _ms(result.went.at if result.went else None),
+        "ip": "",
+        "is_locked": False,
+        "last_received_event_at": _ms(max(newest, default=None)),
+    }
+
+
+def _lifecycle(event: model.Event) -> shapes.LifecycleStatus:
+    said = documents.load(event.data)
+    return shapes.LifecycleStatus(said.get("event", 0), said.get("name", ""), "", "")
+
+
+def base_info(result: tree.Details, request: Request) -> shapes.DeviceBaseInfo:
+    return shapes.DeviceBaseInfo(**_base(result))
+
+
+def details(result: tree.Details, request: Request) -> shapes.DeviceDetails:
+    template, record = result.template, result.shown.device
+    read = {reading.metric: reading for reading in result.readings}
+    streams = template.datastreams if template else ()
+    return shapes.DeviceDetails(
+        **_base(result),
+        data_stream_values=[_stream(part, read.get(templates.metric(part))) for part in streams],
+        meta_field_values=[
+            shapes.MetaFieldValue(field.id, field.name, value) for field, value in _values(template, record)
+        ],
+    )
+
+
+def _stream(stream: model.Datastream, reading: model.Reading | None) -> shapes.DataStreamValue:
+    label = stream.label or stream.alias or stream.pin
+    shape = shapes.DataStreamValue(stream.id, stream.pin, label, stream.alias or stream.pin)
+    if reading is not None:
+        shape.value, shape.updated_at = reading.value, _ms(reading.at)
+    return shape
+
+
+def _values(template: model.Template | None, record: model.Device) -> list[tuple[model.Metafield, dict[str, Any]]]:
+    metadata = documents.load(record.metadata)
+    fields = template.metafields if template else ()
+    return [(field, metafields.show(field, metafields.value_of(field, record, metadata))) for field in fields]
+
+
+def created(result: tree.Details, request: Request) -> shapes.DeviceBaseInfo:
+    short = request.query.flag("baseInfo") or request.body.base_info
+    return base_info(result, request) if short else details(result, request)
+
+
+def online(shown: tree.Shown, request: Request) -> shapes.Online:
+    return shapes.Online(shown.device.connected)
+
+
+def device_tags(shown: tree.Shown, request: Request) -> list[shapes.DeviceTag]:
+    return [shapes.DeviceTag(tag_number(tag), shown.device.org, tag) for tag in shown.device.tags]
+
+
+def tag_number(tag: str) -> int:
+    """A tag is its text; the number that the vendor's tags have is made of it, and fits 31 bits."""
+    return zlib.crc32(tag.encode()) >> 1
+
+
+def timeline(result: tuple[list[model.Event], int], request: Request) -> shapes.TimelinePage:
+    events, total = result
+    return shapes.TimelinePage([_event(event) for event in events], total)
+
+
+def _event(event: model.Event) -> shapes.TimelineEvent:
+    said = documents.load(event.data)
+    kind = event_codes.KINDS[event.type]
+    description = said.get("description") or said.get("name") or ""
+    return shapes.TimelineEvent(event.id, said.get("event", 0), event.org, kind.value, description, _ms(event.at))
+
+
+def logs(result: tuple[list[model.Event], int], request: Request) -> shapes.ActionLogPage:
+    events, total = result
+    return shapes.ActionLogPage([_action(event) for event in events], total)
+
+
+def _action(event: model.Event) -> shapes.ActionLog:
+    changed = " ".join(documents.load(event.data).get("changed", ()))
+    return shapes.ActionLog(event.actor, f"{event.type} {changed}".rstrip(), None, None, False, _ms(event.at))
+
+
+def activated(result: list[tree.Shown], request: Request) -> list[shapes.ActivatedDevice]:
+    return [
+        shapes.ActivatedDevice(
+            shown.device.id,
+            shown.device.template or 0,
+            shown.device.org,
+            shown.owner.id if shown.owner else None,
+            _ms(shown.device.activated_at),
+        )
+        for shown in result
+    ]
+
+
+def device_metafields(result: tree.Details, request: Request) -> list[shapes.DeviceMetaField]:
+    return [
+        shapes.DeviceMetaField(field.id, field.name, field.mandatory, field.in_provisioning, value)
+        for field, value in _values(result.template, result.shown.device)
+    ]
+
+
+def nothing(_: object, request: Request) -> None:
+    return None
+
+
+# --- organizations, people, tags -------------------------------------------------------------------------------------
+
+
+def organization_number(request: Request) -> int | None:
+    return _organization(request)
+
+
+def organization(record: model.Organization, request: Request) -> shapes.Organization:
+    return shapes.Organization(
+        record.id, record.name, record.parent, "UTC", "METRIC", _ms(record.updated_at), not record.disabled
+    )
+
+
+def below(request: Request) -> tree.Directory:
+    return tree.Directory(_place(request), _organization(request))
+
+
+def organizations_like(request: Request) -> tree.Directory:
+    return tree.Directory(_place(request), None, _text(request))
+
+
+def organization_page(result: tuple[list[model.Organization], int], request: Request) -> shapes.OrganizationPage:
+    found, total = result
+    return shapes.OrganizationPage([organization(record, request) for record in found], total)
+
+
+def people(request: Request) -> tree.People:
+    return tree.People(_place(request), request.query.flag("includeSubOrgUsers"))
+
+
+def people_like(request: Request) -> tree.People:
+    return tree.People(_place(request), text=_text(request))
+
+
+def user_page(result: tuple[list[model.Owner], int], request: Request) -> shapes.UserPage:
+    found, total = result
+    return shapes.UserPage([user(record, request) for record in found], total)
+
+
+def user(record: model.Owner, request: Request) -> shapes.User:
+    return shapes.User(
+        record.id,
+        record.name or record.ref,
+        record.ref,
+        _USER_ROLE,
+        record.org,
+        False,
+        record.phone,
+        "Active",
+        _ms(record.created_at),
+        _ms(record.updated_at),
+    )
+
+
+def one_user(request: Request) -> int:
+    return _number(request.query.get("userId"), "userId")
+
+
+def new_user(request: Request) -> tree.NewPerson:
+    body = request.body
+    name = None if body.name is None else names.line(body.name, "name")
+    return tree.NewPerson(names.email(body.email), name, body.org_id)
+
+
+def tags(result: list[str], request: Request) -> list[shapes.Tag]:
+    return [shapes.Tag(tag_number(tag), tag, None) for tag in result]
+
+
+# --- templates -------------------------------------------------------------------------------------------------------
+
+
+def list_templates(request: Request) -> tree.Templates:
+    return tree.Templates(_place(request), _organization(request))
+
+
+def one_template(request: Request) -> int:
+    return _number(request.query.get("templateId"), "templateId")
+
+
+def template_page(result: tuple[list[model.Template], int], request: Request) -> shapes.TemplatePage:
+    found, total = result
+    short = [shapes.Template(one.id, [names.template_id(one.id)], one.org, one.name) for one in found]
+    return shapes.TemplatePage(short, total)
+
+
+def template(record: model.Template, request: Request) -> shapes.TemplateDetails:
+    return shapes.TemplateDetails(
+        record.id,
+        [names.template_id(record.id)],
+        record.org,
+        record.name,
+        board_type=record.board,
+        connection_type=record.connection,
+        description=record.description,
+        created_at=_ms(record.created_at),
+    )
+
+
+def datastreams(record: model.Template, request: Request) -> list[shapes.Datastream]:
+    kinds = {kind: name for name, kind in _DATASTREAMS.items()}
+    pins = {letter: name for name, letter in _PIN_TYPES.items()}
+    return [
+        shapes.Datastream(
+            int(one.pin[1:]),
+            kinds[one.kind],
+            pins[one.pin[0]],
+            one.label or one.alias or one.pin,
+            one.alias or one.pin,
+            one.unit,
+            one.min,
+            one.max,
+            one.default,
+            one.id,
+            one.pin[0] == "a",
+        )
+        for one in record.datastreams
+    ]
+
+
+def events(record: model.Template, request: Request) -> list[shapes.EventCode]:
+    return [shapes.EventCode(one.code, one.name, one.kind.value, one.description, one.id) for one in record.events]
+
+
+def template_metafields(record: model.Template, request: Request) -> list[shapes.MetaField]:
+    return [
+        shapes.MetaField(
+            one.name,
+            one.kind.value,
+            one.description,
+            one.hint,
+            one.icon,
+            one.mandatory,
+            one.in_provisioning,
+            list(one.options),
+            one.id,
+        )
+        for one in record.metafields
+    ]
+
+
+def new_template(request: Request) -> model.Template:
+    body = request.body
+    for field in ("description", "board_type", "connection_type"):
+        names.paragraph(getattr(body, field) or "", field)
+    blank = model.Template(
+        id=0,
+        org=0,
+        name=names.label(body.name, "name"),
+        description=body.description,
+        board=body.board_type,
+        connection=body.connection_type,
+        datastreams=tuple(_datastream(one) for one in body.datastreams),
+        events=tuple(_event_code(one) for one in body.events),
+        metafields=tuple(_metafield(one) for one in body.metafields),
+        last_part=0,
+        created_at=0,
+        updated_at=0,
+        revision=0,
+    )
+    return templates.numbered(blank)
+
+
+def _datastream(shape: shapes.Datastream) -> model.Datastream:
+    return model.Datastream(
+        id=0,
+        pin=f"{_choice(_PIN_TYPES, shape.pin_type, 'pinType')}{shape.pin}",
+        kind=_choice(_DATASTREAMS, shape.type, "type"),
+        alias=shape.alias,
+        label=shape.label,
+        unit=shape.units,
+        min=shape.min,
+        max=shape.max,
+        default=shape.default_value,
+    )
+
+
+def _event_code(shape: shapes.EventCode) -> model.EventCode:
+    kinds = {kind.value: kind for kind in model.EventKind}
+    return model.EventCode(0, shape.event_code, shape.name, _choice(kinds, shape.type, "type"), shape.description)
+
+
+def _metafield(shape: shapes.MetaField) -> model.Metafield:
+    return model.Metafield(
+        id=0,
+        name=shape.name,
+        kind=_choice({kind.value: kind for kind in model.MetafieldKind}, shape.type, "type"),
+        description=shape.description,
+        hint=shape.hint,
+        icon=shape.icon,
+        mandatory=shape.is_mandatory,
+        in_provisioning=shape.include_in_provision,
+        options=tuple(shape.options),
+    )
