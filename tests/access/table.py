@@ -366,6 +366,15 @@ _MEMFAULT: Mapping[str, Row] = {
     f"PATCH {_P}/cohorts/{{cohort}}/devices": Row(
         "operator", "devices:write", 202, 404, "cohort", {"devices": ["$ident"]}
     ),
+    f"GET {_P}/devices/{{device_serial}}/attributes": Row("viewer", "devices:read", 200, 404, "device"),
+    f"PATCH {_P}/devices/{{device_serial}}/attributes": Row(
+        "operator", "devices:write", 204, 404, "device", [{"string_key": "other", "value": 1}]
+    ),
+    f"GET {_P}/devices/{{device_serial}}/reboots": Row("viewer", "timeline:read", 200, 404, "device"),
+    f"POST {_P}/custom-metrics": Row(
+        "admin", "metadata_fields:write", 200, 404, body={"string_key": "$new", "data_type": "INT"}
+    ),
+    f"GET {_P}/custom-metrics": Row("viewer", "metadata_fields:read", 200, 404, "field"),
     "POST /api/v0/organizations/{organization}/projects": Row(
         "admin", "organizations:write", 200, 404, body={"name": "Project", "slug": "$new"}
     ),

@@ -48,7 +48,7 @@ from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Role
 from fleetroll.core.query import Filter, Page, Place, Sort, matches
 from fleetroll.store import port
-from fleetroll.store.port import AccountChange, Identity, KeyUser, R, Replay
+from fleetroll.store.port import AccountChange, Identity, KeyUser, Mailbox, R, Replay
 
 T = TypeVar("T")
 
@@ -85,6 +85,8 @@ class Tables(Struct):
     cohorts: dict[int, Cohort] = field(default_factory=dict)
     hardware_versions: dict[int, HardwareVersion] = field(default_factory=dict)
     software_versions: dict[int, SoftwareVersion] = field(default_factory=dict)
+    mailboxes: dict[int, Mailbox] = field(default_factory=dict)
+    chunks: dict[str, tuple[int, int, int, int, bytes]] = field(default_factory=dict)
     timeline: dict[int, Event] = field(default_factory=dict)
     readings: dict[str, dict[int, StoredReading]] = field(default_factory=dict)
     forgotten: dict[str, int] = field(default_factory=dict)
@@ -738,6 +740,42 @@ def _bucket(at: int, numbers: list[float], spread: bool) -> Bucket:
     return structs.replace(bucket, median=statistics.median(numbers), stddev=deviation)
 
 
+class Checkins:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def get(self, org: int, device: int) -> Mailbox:
+        found = self._tables.mailboxes.get(device)
+        return found if found and found.org == org else Mailbox(org, device)
+
+    async def put(self, box: Mailbox) -> None:
+        self._tables.mailboxes[box.device] = box
+
+    async def keep(self, org: int, device: int, slot: int, at: Instant, chunk: bytes) -> None:
+        self._tables.chunks[f"{org} {device} {slot}"] = (org, device, at, slot, chunk)
+
+    async def kept(self, org: int, device: int) -> list[bytes]:
+        own = [one for one in self._tables.chunks.values() if one[:2] == (org, device)]
+        return [chunk for _, _, _, _, chunk in sorted(own)]
+
+    async def move(self, org: int, device: int, to: int) -> None:
+        box, own = (
+            await self.get(org, device),
+            [one for one in self._tables.chunks.values() if one[:2] == (org, device)],
+        )
+        await self.forget(org, device)
+        if box.received:
+            await self.put(structs.replace(box, org=to))
+        for _, _, at, slot, chunk in own:
+            await self.keep(to, device, slot, at, chunk)
+
+    async def forget(self, org: int, device: int) -> None:
+        if (await self.get(org, device)).received:
+            del self._tables.mailboxes[device]
+        kept = {name: one for name, one in self._tables.chunks.items() if one[:2] != (org, device)}
+        self._tables.chunks = kept
+
+
 class Presence:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -885,6 +923,7 @@ class Records:
         self.timeline = Timeline(tables)
         self.telemetry = Telemetry(tables)
         self.presence = Presence(tables)
+        self.checkins = Checkins(tables)
         self.usage = Usage(tables)
         self.replays = Replays(tables)
         self.leases = Leases(tables)

@@ -187,6 +187,13 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
             "nickname": "Pump",
             "description": "text",
         },
+        f"PATCH {_PROJECT}/devices/{{device_serial}}/attributes": [{"string_key": f"attribute-{n}", "value": "text"}],
+        f"POST {_PROJECT}/custom-metrics": {
+            "string_key": f"metric-{n}",
+            "data_type": "STRING",
+            "display_name": "Metric",
+            "description": "text",
+        },
         f"POST {_PROJECT}/cohorts": {"name": "Beta Channel", "slug": f"channel-{n}"},
         f"PATCH {_PROJECT}/cohorts/{{cohort}}": {"name": "Beta Channel", "slug": "spare"},
         f"PATCH {_PROJECT}/cohorts/{{cohort}}/devices": {"devices": [DEVICE], "device_serials": [DEVICE]},

@@ -47,6 +47,7 @@ MAX_POINTER = 1024
 # Queries.
 DEFAULT_PAGE = 50
 MAX_PAGE = 1000
+MAX_ATTRIBUTES = 100
 MAX_NUMBERED_PAGE = 5000  # where pages have numbers
 MAX_FILTER = 4096
 MAX_FILTER_DEPTH = 16
@@ -83,6 +84,13 @@ MAX_OPTIONS = 256
 MAX_TEMPLATE_SWEEP = 10_000  # devices that a change of a template's datastreams may reach
 MAX_EVENT_DESCRIPTION = 300
 EVENTS_PER_DAY = 100  # of one device and one code, unless the code has its own
+
+# What devices send by themselves, in chunks.
+MAX_CHUNKS = 1_000
+MAX_MESSAGE = 256 << 10
+MAX_KEPT_CHUNK = 8 << 10
+KEPT_CHUNKS = 16
+LATEST_SECOND = 253_402_300_800  # the year 10000
 
 # Quotas of one organization, unless it has its own.
 DEFAULT_QUOTAS = {

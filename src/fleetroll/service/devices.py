@@ -29,7 +29,7 @@ from fleetroll.service import (
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.organizations import descend
 from fleetroll.service.quotas import take
-from fleetroll.store.port import Presence, Records, Telemetry, Usage
+from fleetroll.store.port import Checkins, Presence, Records, Telemetry, Usage
 
 CREATED = "device.created"
 UPDATED = "device.updated"
@@ -375,9 +375,9 @@ async def remove(call: Call, device: Device) -> None:
     await call.records.timeline.append([timeline.device_entry(call, DELETED, device)])
 
 
-def _belongings(records: Records) -> tuple[Telemetry, Presence, Usage]:
+def _belongings(records: Records) -> tuple[Telemetry, Presence, Usage, Checkins]:
     """What goes with a device, wherever it goes."""
-    return records.telemetry, records.presence, records.usage
+    return records.telemetry, records.presence, records.usage, records.checkins
 
 
 def differs(was: object, now: object) -> bool:

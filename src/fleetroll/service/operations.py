@@ -69,7 +69,8 @@ class Call:
 class Operation(Struct, Generic[I_, O_], frozen=True):
     """A use case with its permission. `name` is the noun and the verb, as in logs and metrics.
 
-    One that `settles` answers when the broker, if there is one, knows of what has changed.
+    One that `settles` answers when the broker, if there is one, knows of what has changed. One that `defines` may make
+    definitions on the side.
     """
 
     name: str
@@ -77,16 +78,17 @@ class Operation(Struct, Generic[I_, O_], frozen=True):
     effect: Effect
     run: Callable[[Call, I_], Awaitable[O_]]
     settles: bool = False
+    defines: bool = False
 
 
 def operation(
-    action: Action, effect: Effect, *, settles: bool = False
+    action: Action, effect: Effect, *, settles: bool = False, defines: bool = False
 ) -> Callable[[Callable[[Call, I_], Awaitable[O_]]], Operation[I_, O_]]:
     """Make a use case of a coroutine function; it is named after its module and itself."""
 
     def wrap(run: Callable[[Call, I_], Awaitable[O_]]) -> Operation[I_, O_]:
         noun = run.__module__.rpartition(".")[2]
-        return Operation(f"{noun}.{run.__name__}", action, effect, run, settles)
+        return Operation(f"{noun}.{run.__name__}", action, effect, run, settles, defines)
 
     return wrap
 
@@ -130,7 +132,7 @@ class Services(Struct, frozen=True):
             call = Call(principal, self.clock(), request, records, self)
             return await finish(records, await operation.run(call, value))
 
-        topic = _CHANGED.get(operation.action)
+        topic = _DEFINITIONS if operation.defines else _CHANGED.get(operation.action)
         try:
             answer = await self.store.write(work, bulk=operation.effect is Effect.BULK, news=topic)
         finally:

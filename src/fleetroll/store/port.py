@@ -314,6 +314,35 @@ class Certificates(Protocol):
         """Remove all that an authority has issued."""
 
 
+class Mailbox(Struct, frozen=True):
+    """What has come from a device in chunks: how many, how many of no use, and the beginning of a message as JSON."""
+
+    org: int
+    device: int
+    received: int = 0
+    undecoded: int = 0
+    partial: str | None = None
+
+
+class Checkins(Protocol):
+    async def get(self, org: int, device: int) -> Mailbox:
+        """That of a device; an empty one if nothing came."""
+
+    async def put(self, box: Mailbox) -> None: ...
+
+    async def keep(self, org: int, device: int, slot: int, at: Instant, chunk: bytes) -> None:
+        """Store a chunk as it came, in the place of what was in that slot."""
+
+    async def kept(self, org: int, device: int) -> list[bytes]:
+        """The chunks of a device, the oldest first."""
+
+    async def move(self, org: int, device: int, to: int) -> None:
+        """Give all of a device to another organization."""
+
+    async def forget(self, org: int, device: int) -> None:
+        """Remove all of a device."""
+
+
 class SoftwareVersions(Protocol):
     """The versions of software that devices were said to run; they stay as long as their organization."""
 
@@ -516,6 +545,8 @@ class Records(Protocol):
     def cohorts(self) -> Named[Cohort]: ...
     @property
     def hardware_versions(self) -> Named[HardwareVersion]: ...
+    @property
+    def checkins(self) -> Checkins: ...
     @property
     def software_versions(self) -> SoftwareVersions: ...
     @property

@@ -5,6 +5,7 @@ from fleetroll.core.model import Cohort, Group, HardwareVersion, MetadataField, 
 from fleetroll.store import rows
 from fleetroll.store.authorities import Authorities
 from fleetroll.store.certificates import Certificates
+from fleetroll.store.checkin import Checkins
 from fleetroll.store.connection import Connection
 from fleetroll.store.credentials import Credentials, Progress
 from fleetroll.store.devices import Devices
@@ -40,6 +41,7 @@ class Records:
         self.certificates = Certificates(connection)
         self.cohorts: Named[Cohort] = Named(connection, "cohort", rows.cohort)
         self.hardware_versions: Named[HardwareVersion] = Named(connection, "hardware_version", rows.hardware_version)
+        self.checkins = Checkins(connection)
         self.software_versions = SoftwareVersions(connection)
         self.timeline = Timeline(connection)
         self.telemetry = Telemetry(connection)

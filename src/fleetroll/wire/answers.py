@@ -66,8 +66,8 @@ def success(route: Route, encoded: Any) -> Answer:
 
 
 def refusal(envelope: Envelope, fault: Fault, route: Route | None, request_id: str) -> Answer:
-    """A fault in a dialect's own form, with the vendor's words and status for it where `route` has some."""
-    status = (route.statuses.get(fault.code) if route else None) or envelope.status(fault)
+    """A fault in a dialect's own form, with the vendor's words for it where `route` has some."""
+    status = envelope.status(fault)
     words = (route.messages.get(fault.code) if route else None) or envelope.messages.get(fault.code)
     shown = fault if words is None else _reworded(fault, words)
     headers = {"content-type": envelope.media_type}

@@ -92,9 +92,10 @@ class Route(Struct, frozen=True):
 
     `decode` and `encode` are pure. `body` is the shape of a JSON body, or `bytes` for one that is taken as it comes.
     `credentials` replaces the dialect's own. `encode` of a streamed reply is applied to each item. `messages` gives the
-    vendor's words for a code where they differ from its envelope's on this path, `statuses` its statuses. `peer` asks
+    vendor's words for a code where they differ from its envelope's on this path. `peer` asks
     who is at the other end of the connection. With `form`, parameters may come in a form body as well as in the query;
-    it is short, because it may hold the credential, and so is read before the caller is known. `organization` finds in
+    it is short, because it may hold the credential, and so is read before the caller is known. `encodings` are those
+    of its body that `decode` understands. `organization` finds in
     the path's parameters the slugs of the organization to act in: of one that the caller reaches, and of one below it.
     """
 
@@ -120,7 +121,7 @@ class Route(Struct, frozen=True):
     credentials: tuple[Form, ...] | None = None
     peer: bool = False
     form: bool = False
-    statuses: Mapping[str, int] = {}
+    encodings: tuple[str, ...] = ()
     organization: Callable[[Mapping[str, str]], tuple[str, str]] | None = None
 
 

@@ -25,6 +25,7 @@ class Request:
         "_cursors",
         "accept",
         "body",
+        "encoding",
         "guard",
         "host",
         "last_event_id",
@@ -42,6 +43,7 @@ class Request:
         self.query = query
         self.guard: Guard = UNGUARDED
         self.body: Any = None
+        self.encoding = ""
         self.last_event_id: str | None = None
         self.origin = ""  # of this server over HTTP, where a reply over the broker names it
         self.media_type = ""

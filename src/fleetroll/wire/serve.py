@@ -248,13 +248,15 @@ class Kernel:
             return request, b""
         body = await bodies.read(exchange.receive, limits.MAX_BODY)
         if body or route.body_required:
+            request.encoding = _encoding(route, headers)
             request.media_type = self._media_type(row, headers)
             request.body = body if row.decoder is None else bodies.decode(row.decoder, body)
         return request, body
 
     def _media_type(self, row: _Row, headers: Mapping[bytes, bytes]) -> str:
         accepted = row.route.media_types or row.dialect.media_types
-        return bodies.check_media_type(headers.get(b"content-type"), accepted, headers.get(b"content-encoding"))
+        encoding = None if _encoding(row.route, headers) else headers.get(b"content-encoding")
+        return bodies.check_media_type(headers.get(b"content-type"), accepted, encoding)
 
     async def _perform(self, exchange: _Exchange, row: _Row, request: Request, body: bytes) -> Answer:
         route, principal = row.route, exchange.principal
@@ -422,6 +424,14 @@ def _refuse_repeated(exchange: _Exchange) -> None:
     for name in names:
         if names.count(name) > 1:
             raise invalid("repeated_header", f"{name.decode()} must be given once.", name.decode())
+
+
+def _encoding(route: Route, headers: Mapping[bytes, bytes]) -> str:
+    """The encoding of the body, if it is one that the route understands."""
+    if not route.encodings:
+        return ""
+    given = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
+    return given if given in route.encodings else ""
 
 
 def _guard(headers: Mapping[bytes, bytes]) -> Guard:

@@ -7,6 +7,8 @@ The vendor documents a list of statuses without 412, 422 and their like; what ha
 import re
 from typing import Any
 
+from msgspec import structs
+
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.wire.dialect import Envelope
 
@@ -68,7 +70,7 @@ def _message(fault: Fault) -> Any:
         return f"{_NAMED[fault.code]} `{fault.named}` not found"
     if fault.code != "invalid_body" or not fault.field:
         return fault.message
-    found: Any = [fault.message]
+    found: Any = [fault.message.removeprefix(f"{fault.field}: ")]
     for step in reversed(_STEP.findall(fault.field)):
         found = {step: found}
     return found
@@ -80,4 +82,11 @@ ENVELOPE = Envelope(
     codes=_CODES,
     messages={"ident_taken": "A Device with this device_serial exists already."},
     challenge='Basic realm="fleetroll"',
+)
+
+DEVICE_ENVELOPE = structs.replace(
+    ENVELOPE,
+    # Where devices report, a bad project key is forbidden, and HTTP's own words for a body are documented.
+    statuses={**_STATUSES, Kind.UNAUTHENTICATED: 403, Kind.TOO_LARGE: 413},
+    codes={**_CODES, "length_required": 411, "unsupported_media_type": 415},
 )

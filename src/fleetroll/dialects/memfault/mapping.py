@@ -4,6 +4,7 @@
 extras. A null in a change clears a text and leaves everything else as it is.
 """
 
+import hashlib
 import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,14 +12,25 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET
 
-from fleetroll.core import documents, limits, model, names
+from fleetroll.core import chunks, documents, limits, model, names
 from fleetroll.core.documents import EMPTY, Document
 from fleetroll.core.faults import invalid
 from fleetroll.core.guards import etag
-from fleetroll.core.query import Comparison, Filter, Operator, Or, Pattern, Sort, every
+from fleetroll.core.query import Comparison, Filter, Operator, Or, Pattern, Sort, every, fits
 from fleetroll.core.times import iso, parse_iso
 from fleetroll.dialects.memfault import shapes
-from fleetroll.service import cohorts, devices, fleet, hardware_versions, named, organizations, projects, views
+from fleetroll.service import (
+    attributes,
+    checkin,
+    cohorts,
+    devices,
+    fleet,
+    hardware_versions,
+    named,
+    organizations,
+    projects,
+    views,
+)
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
@@ -422,3 +434,235 @@ def _version_shape(record: model.SoftwareVersion) -> shapes.SoftwareVersion:
 def software_version_page(found: list[model.SoftwareVersion], request: Request) -> shapes.Many:
     kind = request.path["type"]
     return _cut((_version_shape(one) for one in found if one.type == kind), request)
+
+
+# --- attributes ------------------------------------------------------------------------------------------------------
+
+
+_DATA_TYPES = {
+    model.FieldKind.STRING: "STRING",
+    model.FieldKind.INTEGER: "INT",
+    model.FieldKind.NUMBER: "FLOAT",
+    model.FieldKind.BOOLEAN: "BOOL",
+    model.FieldKind.JSON: "STRING",
+}
+_KINDS = {name: kind for kind, name in _DATA_TYPES.items() if kind is not model.FieldKind.JSON}
+
+
+def set_attributes(request: Request) -> attributes.Setting:
+    return attributes.Setting(request.path["device_serial"], _values(request))
+
+
+def report_attributes(request: Request) -> attributes.Setting:
+    ident = request.query.get("device_serial")
+    if not ident:
+        raise invalid("invalid_parameter", "device_serial is required.", "device_serial")
+    return attributes.Setting(ident, _values(request))
+
+
+def _values(request: Request) -> dict[str, shapes.Scalar]:
+    given = {_key(one.string_key): one.value for one in request.body}
+    if len(given) > limits.MAX_ATTRIBUTES:
+        raise invalid("too_many_attributes", f"Give at most {limits.MAX_ATTRIBUTES} attributes.")
+    return given
+
+
+def _key(text: str) -> str:
+    return names.label(text, "string_key", limits.MAX_NAME)
+
+
+def list_attributes(request: Request) -> devices.Named:
+    _numbers(request)
+    return one_device(request)
+
+
+def attribute_page(found: attributes.Attributes, request: Request) -> shapes.Many:
+    wanted = [text.lower() for text in request.query.all("q")]
+    return _cut((item for item in _items(found) if not wanted or any(_fits(item, text) for text in wanted)), request)
+
+
+def _fits(item: shapes.AttributeItem, text: str) -> bool:
+    key = item.string_key.lower()
+    return fits(Pattern(tuple(text.split("*"))), key) if "*" in text else key == text
+
+
+def _items(found: attributes.Attributes) -> list[shapes.AttributeItem]:
+    """What is defined, then what the device has besides; of both only what can be an attribute."""
+    record = found.device
+    values, times = documents.load(record.metadata), documents.load(record.metadata_times)
+    defined = {one.name: one for one in found.definitions}
+    plain = [name for name in (*defined, *(name for name in values if name not in defined)) if _is_scalar(values, name)]
+    return [_item(record, name, defined.get(name), values.get(name), times.get(name)) for name in plain]
+
+
+def _is_scalar(values: Mapping[str, Any], name: str) -> bool:
+    return not isinstance(values.get(name), dict | list)
+
+
+def _item(
+    record: model.Device, name: str, definition: model.MetadataField | None, value: Any, changed_at: int | None
+) -> shapes.AttributeItem:
+    kind = attributes.kind_of(value) if definition is None else definition.kind
+    changed = iso(changed_at or record.created_at)
+    state = None if value is None else shapes.AttributeState(value, changed, iso(record.created_at), changed)
+    return shapes.AttributeItem(name, _metric(record.org, name, kind, definition), state)
+
+
+def _metric(org: int, name: str, kind: model.FieldKind, definition: model.MetadataField | None) -> shapes.CustomMetric:
+    description = definition.description if definition else None
+    return shapes.CustomMetric(_metric_id(org, name), name, "", description or "", _DATA_TYPES[kind])
+
+
+def _metric_id(org: int, name: str) -> str:
+    """A UUID that is a function of the name: an attribute has it whether it is defined or not."""
+    digits = hashlib.sha256(f"{org}:{name}".encode()).hexdigest()
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-a{digits[17:20]}-{digits[20:32]}"
+
+
+def new_metric(request: Request) -> model.MetadataField:
+    body = request.body
+    if body.data_type not in _KINDS:
+        raise invalid("invalid_body", f"data_type must be one of {', '.join(_KINDS)}.", "data_type")
+    description = _text(body.description, "description") or None
+    return model.MetadataField(0, 0, _key(body.string_key), _KINDS[body.data_type], description, False, 0, 0, 0)
+
+
+def metric(record: model.MetadataField, request: Request) -> shapes.One:
+    return shapes.One(_metric(record.org, record.name, record.kind, record))
+
+
+def list_metrics(request: Request) -> named.Listing:
+    _numbers(request)
+    return named.Listing(limits.DEFAULT_QUOTAS["metadata_fields"] * 100)
+
+
+def metric_page(found: named.Page[model.MetadataField], request: Request) -> shapes.Many:
+    return _cut((_metric(one.org, one.name, one.kind, one) for one in found.records), request)
+
+
+# --- check-in --------------------------------------------------------------------------------------------------------
+
+
+_REBOOTS = {"reboot", "trace"}
+_CONFIG = {
+    "revision": 1,
+    "completed": None,
+    "config": {
+        "memfault": {
+            "sampling": {
+                "debugging.resolution": "normal",
+                "logging.resolution": "normal",
+                "monitoring.resolution": "normal",
+            }
+        }
+    },
+}
+
+
+def take_chunks(request: Request) -> checkin.Chunks:
+    if not request.body:
+        raise invalid("length_required", "Send the chunk as the body of the request.")
+    multipart = request.media_type == "multipart/mixed"
+    found = chunks.contents(request.body, encoded=request.encoding == "base64", multipart=multipart)
+    return checkin.Chunks(serial(request.path["device_serial"]), found)
+
+
+def accepted(_: object, request: Request) -> Reply:
+    return Reply(b"Accepted", media_type="text/plain")
+
+
+def take_events(request: Request) -> list[tuple[str, checkin.Report]]:
+    if len(request.body) > limits.MAX_CHUNKS:
+        raise invalid("too_many_events", f"Send at most {limits.MAX_CHUNKS} events at a time.")
+    return [(_serial_at(number, one.device_serial), _report(number, one)) for number, one in enumerate(request.body)]
+
+
+def _serial_at(number: int, text: str) -> str:
+    if not _SERIAL.fullmatch(text):
+        raise invalid("invalid_body", "Not a valid serial.", f"{number}.device_serial")
+    return text
+
+
+def _report(number: int, event: shapes.Event) -> checkin.Report:
+    def line(name: str, text: str | None) -> str | None:
+        if text and not _VERSION.fullmatch(text):
+            raise invalid("invalid_body", "Not a valid version.", f"{number}.{name}")
+        return text or None
+
+    return checkin.Report(
+        hardware=line("hardware_version", event.hardware_version),
+        software_type=line("software_type", event.software_type),
+        version=line("software_version", event.software_version or event.release_version or event.fw_version),
+        reboot=_reboot(number, event),
+    )
+
+
+def _reboot(number: int, event: shapes.Event) -> checkin.Reboot | None:
+    reason = (event.event_info or {}).get("reason")
+    captured = event.captured_date
+    at = None if captured is None else parse_iso(captured, f"{number}.captured_date")
+    if event.type.lower() not in _REBOOTS or not isinstance(reason, int) or isinstance(reason, bool):
+        return None
+    if not 0 <= reason < limits.LATEST_SECOND:
+        raise invalid("invalid_body", "Not a valid integer.", f"{number}.event_info.reason")
+    return checkin.Reboot(reason, None, at)
+
+
+def queued(_: object, request: Request) -> Reply:
+    task = _metric_id(0, " ".join(one.device_serial for one in request.body))
+    location = f"/api/v0/queue/{task}"
+    return Reply(shapes.One({"queue_url": location}), location=location)
+
+
+def queue_status(_: object, request: Request) -> shapes.QueueStatus:
+    return shapes.QueueStatus("SUCCESS")
+
+
+def _asking(device: shapes.Asking) -> tuple[str, checkin.Report]:
+    event = shapes.Event(
+        device.device_serial,
+        hardware_version=device.hardware_version,
+        software_type=device.software_type,
+        software_version=device.software_version,
+    )
+    return _serial_at(0, device.device_serial), _report(0, event)
+
+
+def ask_config(request: Request) -> tuple[str, checkin.Report]:
+    return _asking(request.body.device)
+
+
+def device_config(_: object, request: Request) -> shapes.One:
+    return shapes.One(_CONFIG)
+
+
+def ask_release(request: Request) -> tuple[str, checkin.Report]:
+    query = request.query
+    given = {name: query.get(name) for name in ("device_serial", "hardware_version", "software_type")}
+    for name, text in given.items():
+        if not text:
+            raise invalid("invalid_parameter", f"{name} is required.", name)
+    version = query.get("current_version")
+    asked = shapes.Asking(given["device_serial"] or "", given["hardware_version"], given["software_type"], version)
+    return _asking(asked)
+
+
+def no_release(_: object, request: Request) -> Reply:
+    return Reply(headers=(("memfault-reason", "latest"),))
+
+
+def list_reboots(request: Request) -> checkin.Reboots:
+    since = request.query.get("since")
+    _, size = _numbers(request)
+    first = 0 if since is None else parse_iso(since, "since")
+    return checkin.Reboots(request.path["device_serial"], first, min(size, limits.MAX_PAGE))
+
+
+def reboot_page(found: list[checkin.Restarted], request: Request) -> shapes.One:
+    return shapes.One([_reboot_shape(one) for one in found])
+
+
+def _reboot_shape(one: checkin.Restarted) -> shapes.Reboot:
+    at = one.data.get("at", one.event.at)
+    software = None if one.software is None else software_of(one.software)
+    return shapes.Reboot("memfault", iso(at), one.data["reason"], one.data.get("register"), software)

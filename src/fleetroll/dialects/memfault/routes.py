@@ -1,25 +1,39 @@
-"""The table of the Memfault API, `/api/v0`: devices of a project, and what lies around them."""
+"""The tables of the Memfault API, `/api/v0`: devices of a project and what lies around them, and what devices send."""
 
 from typing import Any
 
+from fleetroll.core.secrets import Issuer
 from fleetroll.dialects.memfault import mapping, shapes
-from fleetroll.dialects.memfault.envelope import ENVELOPE
+from fleetroll.dialects.memfault.envelope import DEVICE_ENVELOPE, ENVELOPE
 from fleetroll.service import (
+    attributes,
+    checkin,
     cohorts,
     devices,
     fleet,
     hardware_versions,
     keys,
+    metadata_fields,
     projects,
     software_versions,
     views,
 )
-from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Parameter, Route
+from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Form, Parameter, Place, Route
 
 _ORGANIZATION = "/api/v0/organizations/{organization}/projects"
 _PROJECT = f"{_ORGANIZATION}/{{project}}"
 _DEVICE = f"{_PROJECT}/devices/{{device_serial}}"
 _COHORT = f"{_PROJECT}/cohorts/{{cohort}}"
+
+_ASKING = tuple(
+    Parameter(name, about)
+    for name, about in (
+        ("device_serial", "who asks"),
+        ("hardware_version", "on what"),
+        ("software_type", "for what"),
+        ("current_version", "what runs now"),
+    )
+)
 
 _PAGE = (
     Parameter("page", "number of the page, from 1", "integer"),
@@ -259,11 +273,145 @@ _VERSIONS = (
     ),
 )
 
+_ATTRIBUTES = (
+    _in_project(
+        "GET",
+        f"{_DEVICE}/reboots",
+        checkin.reboots,
+        mapping.list_reboots,
+        mapping.reboot_page,
+        "The times at which a device started anew, newest first",
+        reply=shapes.One,
+        query=(*_PAGE, Parameter("since", "then or later (ISO 8601)")),
+    ),
+    _in_project(
+        "GET",
+        f"{_DEVICE}/attributes",
+        attributes.get,
+        mapping.list_attributes,
+        mapping.attribute_page,
+        "A device's attributes, each with its definition",
+        reply=shapes.Many,
+        query=(*_PAGE, Parameter("q", "key, with * for anything; may be repeated")),
+    ),
+    _in_project(
+        "PATCH",
+        f"{_DEVICE}/attributes",
+        attributes.put,
+        mapping.set_attributes,
+        mapping.nothing,
+        "Set attributes, or take them away by null; what is new is defined by its first value",
+        status=204,
+        body=list[shapes.Attribute],
+    ),
+    _in_project(
+        "POST",
+        f"{_PROJECT}/custom-metrics",
+        metadata_fields.noun.create,
+        mapping.new_metric,
+        mapping.metric,
+        "Define an attribute",
+        body=shapes.NewCustomMetric,
+        reply=shapes.One,
+    ),
+    _in_project(
+        "GET",
+        f"{_PROJECT}/custom-metrics",
+        metadata_fields.noun.page,
+        mapping.list_metrics,
+        mapping.metric_page,
+        "List the definitions of attributes",
+        reply=shapes.Many,
+        query=_PAGE,
+    ),
+)
+
+_CHECK_IN = (
+    Route(
+        "PATCH",
+        "/api/v0/attributes",
+        attributes.report,
+        mapping.report_attributes,
+        mapping.nothing,
+        "As a device: set one's own attributes",
+        status=204,
+        body=list[shapes.Attribute],
+        query=(Parameter("device_serial", "whose attributes"),),
+    ),
+    Route(
+        "POST",
+        "/api/v0/chunks/{device_serial}",
+        checkin.take_chunks,
+        mapping.take_chunks,
+        mapping.accepted,
+        "As a device: send chunks, one as it is or several as multipart; the device is made if it is new",
+        status=202,
+        body=bytes,
+        body_required=False,
+        media_types=("application/octet-stream", "multipart/mixed"),
+        encodings=("base64",),
+    ),
+    Route(
+        "POST",
+        "/api/v0/events",
+        checkin.take_reports,
+        mapping.take_events,
+        mapping.queued,
+        "As a device: report events as JSON",
+        status=202,
+        body=list[shapes.Event],
+        reply=shapes.One,
+    ),
+    Route(
+        "GET",
+        "/api/v0/queue/{task}",
+        checkin.done,
+        mapping.no_input,
+        mapping.queue_status,
+        "What became of reported events: they were taken in before they were acknowledged",
+        reply=shapes.QueueStatus,
+    ),
+    Route(
+        "POST",
+        "/api/v0/device-config",
+        checkin.greet,
+        mapping.ask_config,
+        mapping.device_config,
+        "As a device: ask how much to report",
+        body=shapes.DeviceConfigRequest,
+        reply=shapes.One,
+    ),
+    *(
+        Route(
+            "GET",
+            f"/api/v0/releases/latest{suffix}",
+            checkin.greet,
+            mapping.ask_release,
+            mapping.no_release,
+            "As a device: ask for newer software; there is none",
+            status=204,
+            query=_ASKING,
+        )
+        for suffix in ("", "/url")
+    ),
+)
+
 DIALECT = Dialect(
     name="memfault",
     title="Memfault",
     prefixes=("/api/v0/", "/auth/"),
-    routes=(*_DEVICES, *_COHORTS, *_PROJECTS, *_VERSIONS),
+    routes=(*_DEVICES, *_ATTRIBUTES, *_COHORTS, *_PROJECTS, *_VERSIONS),
     envelope=ENVELOPE,
     credentials=(BEARER, BASIC, API_KEY_HEADER),
+)
+
+DEVICE = Dialect(
+    name="memfault_device",
+    title="Memfault, for devices",
+    prefixes=tuple(
+        f"/api/v0/{path}" for path in ("attributes", "chunks/", "device-config", "events", "queue/", "releases/")
+    ),
+    routes=_CHECK_IN,
+    envelope=DEVICE_ENVELOPE,
+    credentials=(Form(Place.HEADER, "memfault-project-key", Issuer.PROJECT),),
 )

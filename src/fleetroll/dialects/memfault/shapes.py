@@ -206,3 +206,95 @@ class SoftwareVersion(Struct):
     archived: bool
     created_date: str
     software_type: SoftwareType
+
+
+Scalar = str | int | float | bool | None
+
+
+class Attribute(Struct):
+    """One attribute to set; null takes it away."""
+
+    string_key: str
+    value: Scalar
+
+
+class Range(Struct, frozen=True):
+    min: None = None
+    max: None = None
+    min_inclusive: bool = True
+    max_inclusive: bool = True
+
+
+class CustomMetric(Struct):
+    """The definition of an attribute. Ranges and policies are always the vendor's defaults."""
+
+    id: str
+    string_key: str
+    display_name: str
+    description: str
+    data_type: str
+    favorite: bool = False
+    range: Range = Range()
+    range_violation_behavior: str = "accept"
+    device_write_policy: str = "writable"
+
+
+class AttributeState(Struct):
+    value: Scalar
+    time: str
+    created_date: str
+    updated_date: str
+
+
+class AttributeItem(Struct):
+    """`state` is null for an attribute that is defined and that the device has not."""
+
+    string_key: str
+    custom_metric: CustomMetric
+    state: AttributeState | None
+
+
+class NewCustomMetric(Struct):
+    string_key: str
+    data_type: str
+    display_name: str = ""
+    description: str = ""
+
+
+class Event(Struct):
+    """What a device reports as JSON. Older firmware gives its version by one of the other names."""
+
+    device_serial: str
+    type: str = ""
+    hardware_version: str | None = None
+    software_type: str | None = None
+    software_version: str | None = None
+    release_version: str | None = None
+    fw_version: str | None = None
+    captured_date: str | None = None
+    event_info: dict[str, Any] | None = None
+
+
+class QueueStatus(Struct):
+    status: str
+
+
+class Asking(Struct):
+    """A device that asks for its configuration."""
+
+    device_serial: str
+    hardware_version: str | None = None
+    software_type: str | None = None
+    software_version: str | None = None
+
+
+class DeviceConfigRequest(Struct):
+    device: Asking
+
+
+class Reboot(Struct):
+    type: str
+    time: str
+    reason: int
+    mcu_reason_register: int | None
+    software_version: Software | None

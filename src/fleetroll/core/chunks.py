@@ -1,0 +1,130 @@
+"""Chunks: the frames in which firmware sends messages that are longer than its link takes at a time.
+
+The first byte of a chunk has the channel (bits 0 to 2), where the checksum is (bit 3: at the end), whether more follows
+(bit 6) and whether the message began before (bit 7). A message that is not whole in its first chunk begins with its
+length there, and each later chunk with its offset, both as varints. The checksum is CRC-16-CCITT of the message, low
+byte first. Pure: what has come so far is an argument.
+"""
+
+import binascii
+
+from msgspec import Struct
+
+from fleetroll.core import limits
+
+_CRC_AT_END, _MORE, _CONTINUES = 0x08, 0x40, 0x80
+_CRC_SIZE = 2
+_MOST_VARINT = 5
+
+
+class Partial(Struct, frozen=True):
+    """The beginning of a message. `checksum` is there where it came first."""
+
+    length: int
+    data: bytes
+    checksum: bytes | None
+
+
+class Step(Struct, frozen=True):
+    """What a chunk leads to: the message that it completes, or what is still to be completed.
+
+    `lost` says that something came that makes no message, this chunk or what was there before it.
+    """
+
+    message: bytes | None = None
+    partial: Partial | None = None
+    lost: bool = False
+
+
+def follow(partial: Partial | None, chunk: bytes) -> Step:
+    """The step from what has come so far by one more chunk."""
+    if not chunk:
+        return Step(partial=partial, lost=True)
+    if chunk[0] & _CONTINUES:
+        return _continue(partial, chunk)
+    begun = _begin(chunk)
+    return Step(begun.message, begun.partial, lost=begun.lost or partial is not None)
+
+
+def _begin(chunk: bytes) -> Step:
+    header, rest = chunk[0], chunk[1:]
+    at_end, more = header & _CRC_AT_END, header & _MORE
+    length = None
+    if more:
+        length, rest = _varint(rest)
+        if length is None or length > limits.MAX_MESSAGE:
+            return Step(lost=True)
+    checksum = None if at_end else rest[:_CRC_SIZE]
+    data = rest if at_end else rest[_CRC_SIZE:]
+    if length is None:
+        return _finish(data, checksum)
+    return Step(partial=Partial(length, data, checksum)) if len(data) <= length + _CRC_SIZE else Step(lost=True)
+
+
+def _continue(partial: Partial | None, chunk: bytes) -> Step:
+    offset, data = _varint(chunk[1:])
+    if partial is None or offset != len(partial.data):
+        return Step(lost=True)
+    whole = partial.data + data
+    if len(whole) > partial.length + _CRC_SIZE:
+        return Step(lost=True)
+    if chunk[0] & _MORE:
+        return Step(partial=Partial(partial.length, whole, partial.checksum))
+    found = _finish(whole, partial.checksum)
+    return found if found.message is not None and len(found.message) == partial.length else Step(lost=True)
+
+
+def _finish(data: bytes, checksum: bytes | None) -> Step:
+    if checksum is None:
+        data, checksum = data[:-_CRC_SIZE], data[-_CRC_SIZE:]
+    sound = len(checksum) == _CRC_SIZE and binascii.crc_hqx(data, 0) == int.from_bytes(checksum, "little")
+    return Step(message=data) if sound and data else Step(lost=True)
+
+
+def _varint(data: bytes) -> tuple[int | None, bytes]:
+    """A number in groups of seven bits, the lowest first, and what follows it; None where it does not end."""
+    number = 0
+    for place, byte in enumerate(data[:_MOST_VARINT]):
+        number |= (byte & 0x7F) << (7 * place)
+        if not byte & 0x80:
+            return number, data[place + 1 :]
+    return None, data
+
+
+def parts(body: bytes) -> list[bytes]:
+    """The contents of a multipart body, whose first line is the boundary.
+
+    Lenient: a part's headers end at the first empty line, and its `Content-Length`, if it has one, says how long it is,
+    so that a boundary within its bytes does no harm.
+    """
+    boundary = body.partition(b"\n")[0].strip()
+    if not boundary.startswith(b"--"):
+        return []
+    found: list[bytes] = []
+    rest = body[len(boundary) :]
+    while len(found) < limits.MAX_CHUNKS and not rest.startswith(b"--"):
+        head, _, after = rest.partition(b"\r\n\r\n")
+        length = _length(head)
+        end = after.find(b"\r\n" + boundary, length or 0)
+        if end < 0:
+            return found
+        found.append(after[:length] if length is not None else after[:end])
+        rest = after[end + 2 + len(boundary) :]
+    return found
+
+
+def _length(head: bytes) -> int | None:
+    """The `Content-Length` among headers, which need not be on lines of their own."""
+    _, _, value = head.lower().partition(b"content-length:")
+    digits = value.strip()[: len(value.strip()) - len(value.strip().lstrip(b"0123456789"))]
+    return int(digits) if 0 < len(digits) < 10 else None
+
+
+def contents(body: bytes, *, encoded: bool, multipart: bool) -> list[bytes]:
+    """The chunks of a request. What is not what it is said to be counts as one chunk, which will make no sense."""
+    if encoded:
+        try:
+            body = binascii.a2b_base64(body.strip(), strict_mode=True)
+        except binascii.Error:
+            return [body]
+    return (parts(body) or [body]) if multipart else [body]

@@ -1,0 +1,77 @@
+"""Attributes: the scalar members of a device's metadata, each with its definition and the time of its last change."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from fleetroll.core import documents
+from fleetroll.core.documents import Document
+from fleetroll.core.model import Device, DeviceChange, FieldKind, MetadataField
+from fleetroll.core.policy import Action
+from fleetroll.service import devices, metadata_fields
+from fleetroll.service.devices import Named
+from fleetroll.service.operations import Call, Effect, operation
+
+_KINDS: dict[type, FieldKind] = {
+    bool: FieldKind.BOOLEAN,
+    int: FieldKind.INTEGER,
+    float: FieldKind.NUMBER,
+    str: FieldKind.STRING,
+}
+
+
+class Attributes(Struct, frozen=True):
+    """A device with all definitions of its organization."""
+
+    device: Device
+    definitions: list[MetadataField]
+
+
+class Setting(Struct, frozen=True):
+    """Values by name; None takes one away. A name is found whatever its case."""
+
+    ident: str
+    values: dict[str, str | int | float | bool | None]
+
+
+def kind_of(value: object) -> FieldKind:
+    """The type that a value would fix."""
+    return _KINDS.get(type(value), FieldKind.JSON)
+
+
+@operation(Action.DEVICES_READ, Effect.READ)
+async def get(call: Call, wanted: Named) -> Attributes:
+    device = await devices.find(call, wanted.ident)
+    return Attributes(device, await metadata_fields.definitions_of(call))
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE, defines=True)
+async def put(call: Call, wanted: Setting) -> None:
+    await _put(call, wanted)
+
+
+@operation(Action.CHECK_IN, Effect.WRITE, defines=True)
+async def report(call: Call, wanted: Setting) -> None:
+    """As `put`, by the device itself."""
+    await _put(call, wanted)
+
+
+async def _put(call: Call, wanted: Setting) -> None:
+    device = await devices.find(call, wanted.ident)
+    definitions = await metadata_fields.definitions_of(call)
+    before = documents.load(device.metadata)
+    known = {name.lower(): name for name in (*before, *(one.name for one in definitions))}
+    given = {known.get(name.lower(), name): value for name, value in wanted.values.items()}
+    await devices.change(call, device, DeviceChange(metadata=_changed(before, given)))
+    # Only now: what the change is checked against is remembered, and must not be what may yet be undone.
+    for name, value in given.items():
+        if name.lower() not in known and value is not None:
+            field = MetadataField(0, 0, name, kind_of(value), None, False, 0, 0, 0)
+            await metadata_fields.noun.insert(call, field)
+
+
+def _changed(before: dict[str, Any], given: dict[str, Any]) -> Document:
+    after = {**before, **given}
+    return documents.of(
+        {name: value for name, value in after.items() if name not in given or value is not None}, "value"
+    )

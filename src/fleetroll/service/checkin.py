@@ -1,0 +1,228 @@
+"""Check-in: devices report by themselves, with the key of their project, and need not have been created.
+
+Whatever a device sends, it has been there, and is seen. What it says of its hardware is noted once, of its software
+always. What cannot be decoded is kept, counted, and no failure: a device in the field has nobody to read an error.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cbor2
+import msgspec
+from msgspec import UNSET, Struct
+
+from fleetroll.core import chunks, documents, limits
+from fleetroll.core.chunks import Partial
+from fleetroll.core.faults import Fault
+from fleetroll.core.model import Device, DeviceChange, Event, Instant, NewDevice, SoftwareVersion
+from fleetroll.core.policy import Action
+from fleetroll.service import devices, presence, software_versions
+from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.timeline import device_entry
+from fleetroll.store.port import Mailbox
+
+REBOOTED = "device.rebooted"
+_EVENT_MESSAGE = 2
+_TRACE = 2
+_ALL_EVENTS = (1 << 63) - 1
+# The keys of an event as firmware writes it, and of the part that says why a device started anew.
+_CAPTURED, _TYPE, _INFO, _HARDWARE, _VERSION, _SOFTWARE, _BUILD = 1, 2, 4, 6, 9, 10, 11
+_REASON, _REGISTER = 1, 4
+
+
+class Reboot(Struct, frozen=True):
+    """Why a device started anew, and when, if it knows."""
+
+    reason: int
+    register: int | None = None
+    at: Instant | None = None
+
+
+class Report(Struct, frozen=True):
+    """What a device says of itself; None says nothing."""
+
+    hardware: str | None = None
+    software_type: str | None = None
+    version: str | None = None
+    build: str | None = None
+    reboot: Reboot | None = None
+
+
+class Chunks(Struct, frozen=True):
+    """Chunks of one device in their order."""
+
+    ident: str
+    chunks: Sequence[bytes]
+
+
+class Reboots(Struct, frozen=True):
+    """A device's reboots since a time, newest first."""
+
+    ident: str
+    since: Instant
+    limit: int
+
+
+class Restarted(Struct, frozen=True):
+    """A reboot as it was noted, with the software that ran then."""
+
+    event: Event
+    data: dict[str, Any]
+    software: SoftwareVersion | None
+
+
+@operation(Action.CHECK_IN, Effect.WRITE)
+async def take_chunks(call: Call, wanted: Chunks) -> None:
+    device = await _arrive(call, wanted.ident)
+    box = await call.records.checkins.get(call.org, device.id)
+    partial = _partial(box)
+    undecoded = 0
+    for chunk in wanted.chunks:
+        step = chunks.follow(partial, chunk)
+        partial = step.partial
+        report = None if step.message is None else decode(step.message)
+        undecoded += step.lost or (step.message is not None and report is None)
+        if report is not None:
+            device = await _note(call, device, report)
+    text = None if partial is None else msgspec.json.encode(partial).decode()
+    received = box.received + len(wanted.chunks)
+    await call.records.checkins.put(Mailbox(call.org, device.id, received, box.undecoded + undecoded, text))
+    await _keep(call, device, box.received, wanted.chunks)
+
+
+@operation(Action.CHECK_IN, Effect.WRITE)
+async def take_reports(call: Call, wanted: Sequence[tuple[str, Report]]) -> None:
+    """Reports in their order, each with the device that it is of."""
+    for ident, report in wanted:
+        await _note(call, await _arrive(call, ident), report)
+
+
+@operation(Action.CHECK_IN, Effect.WRITE)
+async def greet(call: Call, wanted: tuple[str, Report]) -> None:
+    """A device asks for something, and is thereby seen."""
+    ident, report = wanted
+    await _note(call, await _arrive(call, ident), report)
+
+
+@operation(Action.CHECK_IN, Effect.READ)
+async def done(call: Call, _: None) -> None:
+    """Whether a report was taken in: it was, before it was acknowledged."""
+
+
+@operation(Action.DEVICES_READ, Effect.SCAN)
+async def mailbox(call: Call, wanted: devices.Named) -> Mailbox:
+    """How many chunks a device has sent, and how many of them made no message."""
+    device = await devices.find(call, wanted.ident)
+    return await call.records.checkins.get(call.org, device.id)
+
+
+@operation(Action.TIMELINE_READ, Effect.SCAN)
+async def reboots(call: Call, wanted: Reboots) -> list[Restarted]:
+    device = await devices.find(call, wanted.ident)
+    found = await call.records.timeline.of_subject(call.org, "device", device.id, _ALL_EVENTS, limits.MAX_PAGE)
+    noted = [(event, documents.load(event.data)) for event in found if event.type == REBOOTED]
+    shown = [(event, data) for event, data in noted if data.get("at", event.at) >= wanted.since][: wanted.limit]
+    return [Restarted(event, data, await _ran(call, data)) for event, data in shown]
+
+
+def decode(message: bytes) -> Report | None:
+    """What a message says; an empty report for one that is of no interest, None for one that makes no sense."""
+    if message[0] != _EVENT_MESSAGE:
+        return Report()
+    try:
+        event = cbor2.loads(message[1:])
+    except Exception:  # noqa: BLE001  # whatever a decoder makes of hostile bytes must not be a failure of ours
+        return None
+    if not isinstance(event, dict):
+        return None
+    return Report(
+        _word(event.get(_HARDWARE)),
+        _word(event.get(_SOFTWARE)),
+        _word(event.get(_VERSION)),
+        _build(event.get(_BUILD)),
+        _restart(event),
+    )
+
+
+def _restart(event: dict[Any, Any]) -> Reboot | None:
+    info = event.get(_INFO)
+    if event.get(_TYPE) != _TRACE or not isinstance(info, dict):
+        return None
+    reason = _number(info.get(_REASON))
+    if reason is None:
+        return None
+    captured = _number(event.get(_CAPTURED))
+    at = captured * 1_000_000 if captured is not None and captured < limits.LATEST_SECOND else None
+    return Reboot(reason, _number(info.get(_REGISTER)), at)
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53 else None
+
+
+def _word(value: object) -> str | None:
+    """A text that can be a version; anything else says nothing."""
+    if not isinstance(value, str) or not 0 < len(value) <= limits.MAX_VERSION or not value.isprintable():
+        return None
+    return value if value == value.strip() and value not in {".", ".."} else None
+
+
+def _build(value: object) -> str | None:
+    return value.hex()[: limits.MAX_VERSION] if isinstance(value, bytes) and value else _word(value)
+
+
+async def _arrive(call: Call, ident: str) -> Device:
+    """The device, made if it is new, and seen now."""
+    device = await call.records.devices.get(call.org, ident)
+    if device is None:
+        device = await devices.insert(call, NewDevice(ident))
+    await presence.heard(call.records, call.org, [device], call.at, call.request)
+    return device
+
+
+async def _note(call: Call, device: Device, report: Report) -> Device:
+    """Write what is new in a report. The first report of hardware stays."""
+    new_hardware = report.hardware if device.hardware_version is None and report.hardware else UNSET
+    software: Any = UNSET
+    if report.version is not None:
+        named = {"type": report.software_type, "version": report.version, "build": report.build}
+        software = documents.of({name: text for name, text in named.items() if text}, "software")
+    change = DeviceChange(hardware_version=new_hardware, software=software)
+    try:
+        device = await devices.change(call, device, change)
+    except Fault as fault:
+        if fault.code != "quota_exceeded":
+            raise
+    if report.reboot is not None:
+        await _tell(call, device, report)
+    return device
+
+
+async def _tell(call: Call, device: Device, report: Report) -> None:
+    reboot = report.reboot
+    assert reboot is not None
+    said = {
+        "reason": reboot.reason,
+        "register": reboot.register,
+        "at": reboot.at,
+        "type": report.software_type,
+        "version": report.version,
+    }
+    data = {name: value for name, value in said.items() if value is not None}
+    await call.records.timeline.append([device_entry(call, REBOOTED, device, data)])
+
+
+async def _ran(call: Call, data: dict[str, Any]) -> SoftwareVersion | None:
+    name = software_versions.named(documents.of(data, "data"))
+    return await call.records.software_versions.get(call.org, *name) if name else None
+
+
+def _partial(box: Mailbox) -> Partial | None:
+    return None if box.partial is None else msgspec.json.decode(box.partial, type=Partial)
+
+
+async def _keep(call: Call, device: Device, before: int, sent: Sequence[bytes]) -> None:
+    """Keep the last few chunks as they came, each in the place of the one that is oldest."""
+    numbered = [(number, chunk) for number, chunk in enumerate(sent, before) if len(chunk) <= limits.MAX_KEPT_CHUNK]
+    for number, chunk in numbered[-limits.KEPT_CHUNKS :]:
+        await call.records.checkins.keep(call.org, device.id, number % limits.KEPT_CHUNKS, call.at, chunk)

@@ -1,0 +1,143 @@
+"""Attributes: typed values with the time of each, which are metadata to every other API."""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.app import App, Response, running
+
+P = "/api/v0/organizations/default/projects/default"
+A = f"{P}/devices/A/attributes"
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with running(tmp_path / "data") as app:
+        app.request("POST", f"{P}/devices", {"device_serial": "A", "hardware_version": "evt"})
+        yield app
+
+
+def put(app: App, **values: Any) -> Response:
+    return app.request("PATCH", A, [{"string_key": name, "value": value} for name, value in values.items()])
+
+
+def states(app: App, query: str = "") -> dict[str, Any]:
+    reply = app.request("GET", f"{A}?{query}")
+    assert reply.status == 200, reply.body
+    items = reply.json()["data"]
+    assert all(item["string_key"] == item["custom_metric"]["string_key"] for item in items)
+    return {item["string_key"]: item["state"] and item["state"]["value"] for item in items}
+
+
+def test_attributes_keep_their_types(app: App) -> None:
+    values = {"count": 679, "ratio": 0.5, "whole": 2.0, "label": "text", "on": True, "off": False, "empty": ""}
+    reply = put(app, **values)
+    assert (reply.status, reply.body) == (204, b"")
+    found = states(app)
+    assert found == values
+    assert {name: type(value) for name, value in found.items()} == {n: type(v) for n, v in values.items()}
+    metrics = {one["string_key"]: one["data_type"] for one in app.request("GET", f"{P}/custom-metrics").json()["data"]}
+    assert metrics["count"] == "INT"
+    assert (metrics["ratio"], metrics["label"], metrics["on"]) == ("FLOAT", "STRING", "BOOL")
+
+
+def test_an_attribute_has_every_member_that_clients_read(app: App) -> None:
+    put(app, K=679)
+    (item,) = app.request("GET", A).json()["data"]
+    assert list(item["custom_metric"]) == [
+        "id", "string_key", "display_name", "description", "data_type", "favorite", "range",
+        "range_violation_behavior", "device_write_policy",
+    ]  # fmt: skip
+    assert item["custom_metric"]["range"] == {"min": None, "max": None, "min_inclusive": True, "max_inclusive": True}
+    assert list(item["state"]) == ["value", "time", "created_date", "updated_date"]
+
+
+def test_each_key_has_the_time_of_its_own_last_change(app: App) -> None:
+    def when(name: str) -> datetime:
+        item = app.request("GET", f"{A}?q={name}").json()["data"][0]
+        return datetime.fromisoformat(item["state"]["time"])
+
+    put(app, one=1, two=1)
+    before = when("one"), when("two")
+    time.sleep(0.002)
+    put(app, two=2)
+    assert when("one") == before[0]
+    assert when("two") > before[1]
+
+
+def test_a_definition_fixes_the_type_and_null_takes_a_value_away(app: App) -> None:
+    put(app, count=1)
+    for wrong in ("text", 1.5, True):
+        reply = put(app, count=wrong)
+        assert (reply.status, reply.json()["error"]["code"]) == (400, 1000)
+    assert states(app) == {"count": 1}
+    put(app, count=None)
+    assert states(app) == {"count": None}
+    assert put(app, count=2).status == 204
+
+
+def test_a_metric_is_defined_once_before_it_has_a_value(app: App) -> None:
+    new = {"string_key": "battery", "data_type": "FLOAT"}
+    reply = app.request("POST", f"{P}/custom-metrics", new)
+    assert (reply.status, reply.json()["data"]["data_type"]) == (200, "FLOAT")
+    assert app.request("POST", f"{P}/custom-metrics", new).status == 409
+    assert app.request("POST", f"{P}/custom-metrics", {**new, "data_type": "x"}).status == 400
+    assert states(app) == {"battery": None}
+    put(app, battery=3)
+    assert states(app) == {"battery": 3}
+
+
+def test_keys_are_found_whatever_their_case_and_by_wildcards(app: App) -> None:
+    put(app, Temp_in=1, temp_out=2, humidity=3)
+    put(app, TEMP_IN=5)
+    assert states(app, "q=temp_IN") == {"Temp_in": 5}
+    assert states(app, "q=temp_*") == {"Temp_in": 5, "temp_out": 2}
+    assert states(app, "q=*i*") == {"Temp_in": 5, "humidity": 3}
+    assert states(app, "q=temp_out&q=hum*") == {"temp_out": 2, "humidity": 3}
+    assert states(app, "q=temp") == {}
+
+
+def test_a_value_is_one_value_to_every_api(app: App) -> None:
+    """Set as an attribute, changed as metadata and as a property, and read back as each."""
+    put(app, site="north")
+    assert app.request("GET", "/v1/devices/A").json()["metadata"] == {"site": "north"}
+    patch = {"metadata": {"site": "south", "nested": {"deep": 1}}}
+    assert app.request("PATCH", "/v1/devices/A", patch).status == 200
+    assert states(app) == {"site": "south"}, "what is no scalar is no attribute"
+    telemetron = {"identifier": "A", "type": "sensor", "properties": {"site": "east", "floor": 2}}
+    assert app.request("POST", "/api/ext-v1/device", telemetron, headers={"x-api-key": app.key}).status == 200
+    assert states(app) == {"site": "east", "floor": 2}
+    wrong = app.request("PATCH", "/v1/devices/A", {"metadata": {"site": 5}})
+    assert (wrong.status, wrong.json()["code"]) == (400, "metadata_type")
+    put(app, floor=3)
+    assert app.request("GET", "/v1/devices?filter=metadata.floor%20=%203").json()["devices"][0]["ident"] == "A"
+
+
+def test_a_device_sets_its_own_attributes_by_the_key_of_its_project(app: App) -> None:
+    key = app.request("GET", f"{P}/api_key").json()["data"]["api_key"]
+    headers = {"memfault-project-key": key}
+    body = [{"string_key": "mode", "value": "eco"}]
+    reply = app.request("PATCH", "/api/v0/attributes?device_serial=A", body, key=None, headers=headers)
+    assert reply.status == 204
+    assert states(app) == {"mode": "eco"}
+    for path, status in (("?device_serial=none", 404), ("", 400)):
+        refused = app.request("PATCH", f"/api/v0/attributes{path}", body, key=None, headers=headers)
+        assert refused.status == status
+    assert app.request("PATCH", "/api/v0/attributes?device_serial=A", body).status == 403
+
+
+def test_attributes_of_a_missing_device_are_not_found(app: App) -> None:
+    for method, body in (("GET", None), ("PATCH", [{"string_key": "a", "value": 1}])):
+        reply = app.request(method, f"{P}/devices/none/attributes", body)
+        assert reply.json()["error"]["message"] == "Device with device_serial `none` not found"
+
+
+@pytest.mark.parametrize("body", [{}, [{"string_key": "a"}], [{"value": 1}], [{"string_key": "a", "value": [1]}]])
+def test_a_body_that_is_no_list_of_keys_and_values_is_refused(app: App, body: Any) -> None:
+    reply = app.request("PATCH", A, body)
+    assert (reply.status, reply.json()["error"]["code"]) == (400, 1000)
+    assert states(app) == {}

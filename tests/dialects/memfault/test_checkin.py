@@ -1,0 +1,290 @@
+"""Check-in: devices that report by themselves, by chunks and by JSON, with the key of their project."""
+
+import base64
+import binascii
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cbor2
+import pytest
+
+from fleetroll.core import limits
+from tests.support.app import App, Response, running
+from tests.support.process import serving
+from tests.support.transcripts import over_socket
+
+P = "/api/v0/organizations/default/projects/default"
+# A chunk as firmware sends it to try its connection.
+VENDORS = bytes.fromhex(
+    "0802a702010301076a5445535453455249414c0a6d746573742d736f667477617265096a312e302e302d74657374"
+    "066d746573742d686172647761726504a101a1726368756e6b5f746573745f737563636573730131e4"
+)
+EVENT = {2: 1, 3: 1, 6: "evt", 7: "S1", 9: "1.0.0", 10: "main-fw", 11: b"\x01\x02"}
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with running(tmp_path / "data") as app:
+        yield app
+
+
+def key(app: App) -> str:
+    found: str = app.request("GET", f"{P}/api_key").json()["data"]["api_key"]
+    return found
+
+
+def report(app: App, method: str, path: str, body: Any = None, raw: bytes | None = None, **headers: str) -> Response:
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    return app.request(method, path, body, key=None, raw=raw, headers={"memfault-project-key": key(app), **given})
+
+
+def chunk(app: App, serial: str, *sent: bytes) -> None:
+    for one in sent:
+        reply = report(app, "POST", f"/api/v0/chunks/{serial}", raw=one, content_type="application/octet-stream")
+        assert (reply.status, reply.body) == (202, b"Accepted")
+
+
+def device(app: App, serial: str) -> Any:
+    reply = app.request("GET", f"{P}/devices/{serial}")
+    assert reply.status == 200, reply.body
+    return reply.json()["data"]
+
+
+def mailbox(app: App, serial: str) -> tuple[int, int, int]:
+    async def ask() -> tuple[int, int, int]:
+        records = app.services.store.read
+        found = await records.devices.get(1, serial)
+        assert found is not None
+        box = await records.checkins.get(1, found.id)
+        return box.received, box.undecoded, len(await records.checkins.kept(1, found.id))
+
+    return app.runner.run(ask())
+
+
+def framed(message: bytes) -> bytes:
+    return b"\x08" + message + binascii.crc_hqx(message, 0).to_bytes(2, "little")
+
+
+def message(event: Any) -> bytes:
+    return b"\x02" + cbor2.dumps(event)
+
+
+# --- chunks ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_device_that_never_was_created_appears_by_its_first_chunk(app: App) -> None:
+    chunk(app, "NEW1", VENDORS)
+    shown = device(app, "NEW1")
+    assert shown["hardware_version"] == "test-hardware"
+    assert shown["cohort"]["slug"] == "default"
+    assert shown["last_seen"] is not None
+    assert shown["last_seen_release"]["version"] == "1.0.0-test"
+    assert shown["last_seen_software_version"]["software_type"]["name"] == "test-software"
+    native = app.request("GET", "/v1/devices/NEW1").json()
+    assert (native["connected"], native["software"]) == (True, {"type": "test-software", "version": "1.0.0-test"})
+    assert app.request("GET", "/v1/devices?filter=software_version%20=%20%221.0.0-test%22").json()["devices"]
+    assert mailbox(app, "NEW1") == (1, 0, 1)
+
+
+def test_a_message_may_come_in_pieces_over_several_requests(app: App) -> None:
+    whole = message(EVENT)
+    body = whole + binascii.crc_hqx(whole, 0).to_bytes(2, "little")
+    chunk(app, "S1", b"\x48" + bytes([len(whole)]) + body[:20])
+    assert device(app, "S1")["last_seen_release"] is None
+    chunk(app, "S1", b"\xc0\x14" + body[20:30], b"\x80\x1e" + body[30:])
+    assert device(app, "S1")["last_seen_release"] == {
+        "id": 1, "version": "1.0.0", "revision": "0102",
+    }  # fmt: skip
+    assert mailbox(app, "S1") == (3, 0, 3)
+
+
+def test_chunks_come_in_base64_and_many_in_one_request(app: App) -> None:
+    encoded = {"content_type": "application/octet-stream", "content_encoding": "base64"}
+    reply = report(app, "POST", "/api/v0/chunks/B64", raw=base64.b64encode(VENDORS), **encoded)
+    assert (reply.status, device(app, "B64")["hardware_version"]) == (202, "test-hardware")
+    part = b"--x\r\nContent-Length: %dContent-Type: application/octet-stream\r\n\r\n%s\r\n"
+    body = b"".join(part % (len(one), one) for one in (VENDORS, framed(message(EVENT)))) + b"--x--\r\n"
+    reply = report(app, "POST", "/api/v0/chunks/MANY", raw=body, content_type="multipart/mixed; boundary=x")
+    assert reply.status == 202
+    shown = device(app, "MANY")
+    assert (shown["hardware_version"], shown["last_seen_release"]["version"]) == ("test-hardware", "1.0.0")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x00",
+        b"\x08",
+        VENDORS[:-1] + b"x",
+        b"\x80\x05late",
+        framed(b"\x02not CBOR \xff"),
+        framed(b"\x02" + b"\x9f" * 5_000),
+        framed(message([1, 2])),
+        framed(b"\x02\xd8\x23\x61("),
+        b"\xff" * 300,
+    ],
+)
+def test_what_cannot_be_decoded_is_kept_and_counted_and_the_device_was_seen(app: App, sent: bytes) -> None:
+    chunk(app, "ODD", sent)
+    assert device(app, "ODD")["last_seen"] is not None
+    assert mailbox(app, "ODD") == (1, 1, 1)
+    chunk(app, "ODD", VENDORS)
+    assert device(app, "ODD")["hardware_version"] == "test-hardware"
+
+
+def test_of_many_chunks_the_last_few_are_kept(app: App) -> None:
+    chunk(app, "S1", *[b"\x80%d" % number for number in range(limits.KEPT_CHUNKS + 3)])
+    assert mailbox(app, "S1") == (limits.KEPT_CHUNKS + 3, limits.KEPT_CHUNKS + 3, limits.KEPT_CHUNKS)
+    app.request("DELETE", f"{P}/devices/S1")
+    chunk(app, "S1", VENDORS)
+    assert mailbox(app, "S1") == (1, 0, 1)
+
+
+def test_hardware_is_noted_once_and_software_always(app: App) -> None:
+    chunk(app, "S1", framed(message(EVENT)), framed(message(EVENT | {6: "other", 9: "2.0.0"})))
+    shown = device(app, "S1")
+    assert (shown["hardware_version"], shown["last_seen_release"]["version"]) == ("evt", "2.0.0")
+
+
+def test_a_check_in_that_says_nothing_new_is_no_new_revision(app: App) -> None:
+    chunk(app, "S1", framed(message(EVENT)))
+    before = app.request("GET", "/v1/devices/S1").json()
+    chunk(app, "S1", framed(message(EVENT)))
+    after = app.request("GET", "/v1/devices/S1").json()
+    assert (after["revision"], after["updated_at"]) == (before["revision"], before["updated_at"])
+
+
+@pytest.mark.parametrize(
+    "event",
+    [EVENT | {6: "x" * 200}, EVENT | {6: 5, 9: None}, EVENT | {9: "a\nb"}, {2: 2, 4: {1: -1}}, {2: 2, 4: {1: 2**60}}],
+)
+def test_members_that_cannot_be_are_passed_over(app: App, event: Any) -> None:
+    chunk(app, "S1", framed(message(event)))
+    assert mailbox(app, "S1") == (1, 0, 1)
+    assert app.request("GET", f"{P}/devices/S1/reboots").json() == {"data": []}
+
+
+def test_the_key_is_looked_at_before_the_body_and_an_empty_body_tells_that_it_is_good(app: App) -> None:
+    octets = {"content-type": "application/octet-stream"}
+    path = "/api/v0/chunks/S1"
+    assert app.request("POST", path, key=None, raw=b"").status == 403
+    assert app.request("POST", path, key=None, raw=b"", headers={"memfault-project-key": "0" * 32}).status == 403
+    assert app.request("POST", path, raw=VENDORS, headers=octets).status == 403, "a key of the management API"
+    assert report(app, "POST", path, raw=b"").status == 411
+    assert report(app, "POST", path, raw=VENDORS, content_type="text/plain").status == 415
+    large = b"x" * (limits.MAX_BODY + 1)
+    assert report(app, "POST", path, raw=large, content_type=octets["content-type"]).status == 413
+    assert report(app, "POST", "/api/v0/chunks/a%20b", raw=VENDORS, content_type=octets["content-type"]).status == 400
+    assert app.request("GET", "/v1/devices?count=true").json()["total"] == 0
+    old = key(app)
+    app.request("POST", f"{P}/api_key")
+    refused = app.request("POST", path, key=None, raw=VENDORS, headers={"memfault-project-key": old, **octets})
+    assert (refused.status, refused.json()["error"]["type"]) == (403, "ForbiddenError")
+
+
+# --- JSON ------------------------------------------------------------------------------------------------------------
+
+REPORTED = {
+    "type": "heartbeat",
+    "device_serial": "J1",
+    "hardware_version": "evt",
+    "software_type": "main",
+    "software_version": "1.2.3",
+    "sdk_version": "0.5.0",
+    "event_info": {"metrics": {"uptime_s": 5}},
+}
+
+
+def test_events_in_json_check_a_device_in(app: App) -> None:
+    reply = report(app, "POST", "/api/v0/events", [REPORTED, {**REPORTED, "device_serial": "J2", "type": "x"}])
+    assert reply.status == 202
+    status = report(app, "GET", reply.headers["location"])
+    assert (status.status, status.json()) == (200, {"status": "SUCCESS"})
+    for serial in ("J1", "J2"):
+        shown = device(app, serial)
+        assert (shown["hardware_version"], shown["last_seen_release"]["version"]) == ("evt", "1.2.3")
+    older = {"type": "heartbeat", "device_serial": "J3", "fw_version": "0.9"}
+    assert report(app, "POST", "/api/v0/events", [older]).status == 202
+    assert device(app, "J3")["last_seen_release"]["version"] == "0.9"
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ({"type": "heartbeat"}, {"0": ["Object missing required field device_serial"]}),
+        ({**REPORTED, "device_serial": "a b"}, {"0": {"device_serial": ["Not a valid serial."]}}),
+        ({**REPORTED, "software_version": 5}, {"0": {"software_version": ["Expected string or null, got integer"]}}),
+        (
+            {**REPORTED, "type": "reboot", "event_info": {"reason": -1}},
+            {"0": {"event_info": {"reason": ["Not a valid integer."]}}},
+        ),
+    ],
+)
+def test_an_event_that_breaks_a_rule_is_found_by_its_place_and_nothing_is_taken_in(
+    app: App, event: Any, message: Any
+) -> None:
+    reply = report(app, "POST", "/api/v0/events", [event])
+    error = reply.json()["error"]
+    assert (reply.status, error["code"], error["type"]) == (400, 1000, "InvalidUsageError")
+    assert error["message"] == message
+    assert app.request("GET", "/v1/devices?count=true").json()["total"] == 0
+
+
+def test_reboots_are_listed_newest_first_with_the_software_that_ran(app: App) -> None:
+    chunk(app, "S1", framed(message(EVENT | {1: 1_600_000_000, 2: 2, 4: {1: 7, 4: 3}})))
+    rebooted = {**REPORTED, "device_serial": "S1", "type": "reboot", "event_info": {"reason": 2}}
+    report(app, "POST", "/api/v0/events", [rebooted])
+    found = app.request("GET", f"{P}/devices/S1/reboots").json()["data"]
+    assert [(one["type"], one["reason"], one["mcu_reason_register"]) for one in found] == [
+        ("memfault", 2, None),
+        ("memfault", 7, 3),
+    ]
+    assert found[1]["time"] == "2020-09-13T12:26:40.000000+00:00"
+    assert found[1]["software_version"]["software_type"]["name"] == "main-fw"
+    assert len(app.request("GET", f"{P}/devices/S1/reboots?per_page=1").json()["data"]) == 1
+    since = app.request("GET", f"{P}/devices/S1/reboots?since=2021-01-01T00:00:00Z").json()["data"]
+    assert [one["reason"] for one in since] == [2]
+    events = app.request("GET", "/v1/devices/S1/timeline").json()["events"]
+    assert [event["type"] for event in events].count("device.rebooted") == 2
+
+
+def test_asking_for_configuration_or_software_is_being_seen(app: App) -> None:
+    asked = {"device_serial": "C1", "hardware_version": "evt", "software_version": "1.0", "software_type": "main"}
+    reply = report(app, "POST", "/api/v0/device-config", {"device": asked})
+    sampling = reply.json()["data"]["config"]["memfault"]["sampling"]
+    assert (reply.status, sampling["logging.resolution"]) == (200, "normal")
+    assert device(app, "C1")["last_seen"] is not None
+    query = "device_serial=C2&hardware_version=evt&software_type=main&current_version=1.0"
+    for path in ("/api/v0/releases/latest", "/api/v0/releases/latest/url"):
+        latest = report(app, "GET", f"{path}?{query}")
+        assert (latest.status, latest.headers["memfault-reason"]) == (204, "latest")
+    assert device(app, "C2")["last_seen_release"]["version"] == "1.0"
+    assert report(app, "GET", "/api/v0/releases/latest?hardware_version=evt").status == 400
+
+
+# --- the vendor's own client -----------------------------------------------------------------------------------------
+
+
+def test_memfault_cli_posts_chunks_without_being_changed(tmp_path: Path) -> None:
+    with serving(tmp_path / "data") as server:
+        send, headers = over_socket(server.port), {"authorization": f"Bearer {server.key}"}
+        project_key = send("GET", f"{P}/api_key", headers, b"").json()["data"]["api_key"]
+        (tmp_path / "chunk.bin").write_bytes(VENDORS)
+        exported = "".join(f"MC:{base64.b64encode(framed(message(EVENT))).decode()}:\n" for _ in range(3))
+        (tmp_path / "export.txt").write_text(exported)
+        memfault = str(Path(sys.executable).with_name("memfault"))
+        given = [memfault, "--url", server.url, "--project-key", project_key, "post-chunk"]
+        for arguments in (
+            ["--device-serial", "CLI1", "--encoding", "bin", "chunk.bin"],
+            ["--device-serial", "CLI2", "--encoding", "sdk_data_export", "export.txt"],
+        ):
+            done = subprocess.run(
+                [*given, *arguments], check=False, cwd=tmp_path, capture_output=True, text=True, timeout=60
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+        for serial, version in (("CLI1", "1.0.0-test"), ("CLI2", "1.0.0")):
+            found = send("GET", f"{P}/devices/{serial}", headers, b"").json()["data"]
+            assert found["last_seen_release"]["version"] == version
