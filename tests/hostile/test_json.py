@@ -163,7 +163,7 @@ def test_a_name_of_a_member_that_is_unknown_or_huge_is_not_sent_back(world: Worl
         if isinstance(sample.document, dict):
             huge = sample.body()[:-1] + b', "' + b"k" * 70_000 + b'": 1}'
             response = send(world.app, sample.raw(huge))
-            assert len(response.body) < 2_000, sample.label
+            assert b"k" * 300 not in response.body, sample.label
             assert response.status < 500
 
 

@@ -34,10 +34,15 @@ SETTINGS = {
     "authority": "default",
     "admission": {"proof": "NO_AUTH", "authorities": ["default"], "allow_expired": False},
     "registration": "JITP",
+    "replaceable": True,
     "profile": {"tags": ["production"], "metadata": {"location": "dock"}},
-    "renewal": {"authorities": ["default"], "opens": 86_400},
+    "renewal": {"authorities": ["default"], "allow_expired": True, "revoke_replaced": True, "opens": 86_400},
+    "preventive": 86_400,
+    "critical": 3_600,
     "distribution": {"own": True, "others": ["default"]},
     "keygen": {"type": "EC", "bits": 256},
+    "lifetime": 172_800,
+    "with_names": True,
 }
 TEMPLATE: dict[str, Any] = {
     "description": "text",
@@ -308,7 +313,7 @@ class World:
         app.request("POST", "/v1/devices", {"ident": "spare"})
         app.request("POST", "/v1/groups", {"name": "pumps", "filter": _ONE})
         app.request("POST", "/v1/metadata-fields", {"name": "shelf", "type": "integer"})
-        app.request("POST", "/v1/dms", {"name": "line", "settings": {**SETTINGS, "replaceable": True}})
+        app.request("POST", "/v1/dms", {"name": "line", "settings": SETTINGS})
         app.request("POST", "/v1/authorities", {"name": "spare"})
         self._certificate = app.request("GET", "/v1/authorities/default").json()["certificate"]
         if app.request("POST", f"/v1/certificates/{self._serial}:restore").status != 200:

@@ -8,7 +8,7 @@ import enum
 from msgspec import Struct
 
 from fleetroll.core import limits
-from fleetroll.core.certificates import KeyKind
+from fleetroll.core.certificates import KeyKind, check_made
 from fleetroll.core.documents import EMPTY, Document
 from fleetroll.core.faults import Fault, invalid
 from fleetroll.core.identity import Windows
@@ -133,6 +133,8 @@ def check(settings: Settings) -> None:
     windows = settings.windows
     if len(settings.authorities) > limits.MAX_AUTHORITIES_PER_DMS:
         raise _invalid(f"they name more than {limits.MAX_AUTHORITIES_PER_DMS} authorities")
+    if settings.keygen is not None:
+        check_made(settings.keygen)
     if not 0 <= windows.critical <= windows.preventive:
         raise _invalid("critical_delta must not be longer than preventive_delta")
     if not 3600 * 1_000_000 <= settings.lifetime <= 25 * 365 * DAY:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 
-from fleetroll.core.certificates import KeyKind, KeyType
+from fleetroll.core.certificates import KeyKind, KeyType, check_made
 from fleetroll.core.faults import Fault, invalid
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
@@ -24,7 +24,6 @@ _CURVES: dict[int, ec.EllipticCurve] = {256: ec.SECP256R1(), 384: ec.SECP384R1()
 _CURVE_NAMES = {curve.name for curve in _CURVES.values()}
 # Larger keys cost the verifier more than they give anybody; below 2048 bits an RSA key can be broken.
 _RSA_BITS = range(2048, 8193)
-_RSA_MADE = (2048, 3072, 4096)
 _EXPONENTS = range(65537, 1 << 33)
 
 
@@ -47,13 +46,12 @@ def _weak() -> Fault:
 
 def make(kind: KeyKind) -> PrivateKey:
     """A new private key. Raises Fault invalid `invalid_key_kind`."""
-    if kind.type is KeyType.ED25519:
-        return ed25519.Ed25519PrivateKey.generate()
-    if kind.type is KeyType.EC and kind.bits in _CURVES:
+    check_made(kind)
+    if kind.type is KeyType.EC:
         return ec.generate_private_key(_CURVES[kind.bits])
-    if kind.type is KeyType.RSA and kind.bits in _RSA_MADE:
+    if kind.type is KeyType.RSA:
         return rsa.generate_private_key(65537, kind.bits)
-    raise invalid("invalid_key_kind", "Keys are made as RSA 2048, 3072 or 4096, EC 256, 384 or 521, or Ed25519.", "key")
+    return ed25519.Ed25519PrivateKey.generate()
 
 
 def encoded(key: PrivateKey) -> bytes:

@@ -126,7 +126,8 @@ def _refuse(field: str, value: str) -> NoReturn:
 
 def _profile(shape: shapes.Profile) -> Profile:
     tags = names.unique([names.tag(tag) for tag in shape.tags or ()], limits.MAX_TAGS, "tags")
-    icons = {"icon": shape.icon, "icon_color": shape.icon_color}
+    given = {"icon": shape.icon, "icon_color": shape.icon_color}
+    icons = {name: names.line(value, name) if value else "" for name, value in given.items()}
     extras = documents.of({_VENDOR: icons} if any(icons.values()) else {}, "device_provisioning_profile")
     return Profile(tags, documents.of(shape.metadata or {}, "metadata"), extras)
 

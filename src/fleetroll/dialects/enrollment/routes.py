@@ -8,7 +8,7 @@ from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Param
 _DMS = "/api/dmsmanager/v1/dms"
 _CA = "/api/ca/v1"
 _PAGE = (
-    Parameter("page_size", "most records of the page; 25 if left out", "integer"),
+    Parameter("page_size", "most records of the page; 25 if left out, or no number"),
     Parameter("bookmark", "next of the page before"),
 )
 _FILTER = Parameter("filter", "serial_number[eq] and the serial number")
