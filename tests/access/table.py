@@ -118,6 +118,8 @@ ROWS: Mapping[str, Row] = {
         "device",
         {"name": "move", "data": {"to": 3}, "env": "production", "timeout": 1.5},
     ),
+    "GET /v1/broker/setup": Row("root", "server:backup", 200, 403),
+    "POST /v1/broker/certificate": Row("root", "server:backup", 409, 403, body={"names": ["broker.example.com"]}),
     "GET /v1/broker": Row("viewer", "organizations:read", 200, 200),
     "GET /v1/backup": Row("root", "server:backup", 200, 403),
     # Nouns with a name.

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.impostor import impostor
 
 Fleetroll = Callable[..., Any]
-COMMANDS = ["backup", "completion", "device", "doctor", "event", "group", "key", "org", "restore", "serve", "whoami"]
+COMMANDS = ("backup completion device doctor event group key nats org relay restore serve whoami").split()
 KEY = "a-key-that-is-none"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import nats.errors
 from nats.aio.client import Client
 
-from fleetroll.bus import links, streams
+from fleetroll.bus import links, settings, streams
 from fleetroll.bus.accounts import Accounts, Rejected
 from fleetroll.bus.commands import Commands, unavailable
 from fleetroll.bus.ingest import Ingest
@@ -20,6 +20,7 @@ from fleetroll.bus.presence import Presence
 from fleetroll.bus.process import Process, Unavailable
 from fleetroll.bus.responder import Responder
 from fleetroll.bus.walls import COMMANDS, INGEST, Authority, app_permissions, user_token
+from fleetroll.core.faults import conflict
 
 logger = logging.getLogger("fleetroll.broker")
 
@@ -35,6 +36,12 @@ class Mint:
     def __init__(self, authority: Authority, seconds: Callable[[], int]) -> None:
         self._authority = authority
         self._seconds = seconds
+
+    def setup(self) -> str:
+        return settings.text(settings.trust(self._authority, self._seconds()))
+
+    async def present(self, chain: str, key: str, password: str) -> None:
+        raise conflict("no_own_broker", "There is no embedded broker; configure TLS where the broker is.")
 
     def mint_device(self, org: str, device: str) -> Minted:
         account = Pair(Kind.ACCOUNT, secrets.token_bytes(32))
@@ -134,6 +141,13 @@ class Broker(Mint):
 
     def state(self) -> State:
         return State("up", self._urls()) if self.is_up else State("away", [])
+
+    async def present(self, chain: str, key: str, password: str) -> None:
+        if self._process is None:
+            await super().present(chain, key, password)
+        else:
+            settings.keep_certificate(self._process.files, chain, key, password)
+            await self._process.restart()
 
     async def settle(self) -> None:
         if self.is_up:

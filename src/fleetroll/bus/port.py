@@ -115,6 +115,15 @@ class Bus(Protocol):
     def mint_app(self, org: str, role: str, *, commands: bool, until: int | None = None) -> Minted:
         """A credential for an application, which the broker takes until an instant."""
 
+    def setup(self) -> str:
+        """What a broker must have in its configuration to take our word for who is who."""
+
+    async def present(self, chain: str, key: str, password: str) -> None:
+        """Show this certificate from now on: a chain and its key in PEM, the key under a password.
+
+        Raises Fault conflict `no_own_broker` where the broker is not ours.
+        """
+
     async def settle(self) -> None:
         """Publish at once what has changed; a broker that is not there is not waited for."""
 

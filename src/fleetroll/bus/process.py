@@ -37,7 +37,7 @@ class Process:
     """Keeps one broker running from `start` to `stop`. `addresses` says where it listens, once it is ready."""
 
     def __init__(self, files: Files, write_settings: Callable[[Mapping[str, str]], None]) -> None:
-        self._files = files
+        self.files = files
         self._write_settings = write_settings
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -93,9 +93,9 @@ class Process:
 
     async def _run(self, program: str) -> None:
         """One life of the broker."""
-        await asyncio.to_thread(end_stale, self._files)
+        await asyncio.to_thread(end_stale, self.files)
         self._write_settings(self.addresses)
-        arguments = [str(os.getpid()), program, "-c", str(self._files.configuration)]
+        arguments = [str(os.getpid()), program, "-c", str(self.files.configuration)]
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-I", "-S", str(_LAUNCHER), *arguments,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,

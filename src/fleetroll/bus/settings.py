@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+from cryptography.hazmat.primitives import serialization
 from msgspec import Struct
 
 from fleetroll.bus.walls import Authority
@@ -40,10 +41,13 @@ class Files:
 def write(files: Files, listeners: Listeners, authority: Authority, at: int, known: Mapping[str, str]) -> None:
     """Write the configuration for the next start. `known` is where it listened before, so that it stays there."""
     files.make()
-    text = _text(files, listeners, authority, at, known)
-    descriptor = os.open(files.configuration, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    _write_private(files.configuration, _text(files, listeners, authority, at, known))
+
+
+def _write_private(file: Path, content: str) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as stream:
-        stream.write(text)
+        stream.write(content)
 
 
 def trust(authority: Authority, at: int) -> dict[str, object]:
@@ -80,7 +84,22 @@ def _text(files: Files, listeners: Listeners, authority: Authority, at: int, kno
         )
     if listeners.mqtt:
         settings["mqtt"] = _listener(listeners.mqtt, known.get("mqtt"))
+    return text(settings)
+
+
+def text(settings: Mapping[str, object]) -> str:
+    """Settings in the broker's own form, of which JSON is a part."""
     return "".join(f"{name}: {msgspec.json.encode(value).decode()}\n" for name, value in settings.items())
+
+
+def keep_certificate(files: Files, chain: str, key: str, password: str) -> None:
+    """Put a certificate where the next start finds it. The broker takes a key only without a password."""
+    pair = serialization.load_pem_private_key(key.encode(), password.encode())
+    plain = pair.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    _write_private(files.certificate_key, plain.decode())
+    _write_private(files.certificate, chain)
 
 
 _NO_TLS: dict[str, object] = {"no_tls": True}

@@ -16,7 +16,9 @@ from fleetroll.cli import (
     groups,
     keys,
     maintenance,
+    nats,
     organizations,
+    relay,
     server,
     serving,
 )
@@ -39,6 +41,8 @@ _COMMANDS = (
     enrollment.ca,
     enrollment.dms,
     events.group,
+    nats.group,
+    relay.group,
     server.backup,
     keys.whoami,
     completion.completion,

@@ -1,5 +1,6 @@
 """`fleetroll device`: single devices and lists of them. Whole fleets in and out are in `fleet`."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -162,3 +163,23 @@ def _change_relatively(client: "Client", target: str, wanted: changes.Changes) -
 def delete(client: "Client", ident: str) -> None:
     client.call("DELETE", path("devices", ident))
     click.echo(f"Deleted device {output.plain(ident)}.")
+
+
+@group.command("send", help="Send a command to a device; with --call, call it and print its answer.")
+@click.argument("ident")
+@click.argument("name")
+@click.argument("data", default="{}")
+@click.option("--call", "calls", is_flag=True, help="Await the device's answer.")
+@click.option("--timeout", type=click.FloatRange(0.1, 25), default=10.0, show_default=True, help="Seconds to wait.")
+@connected
+def send(client: "Client", ident: str, name: str, data: str, calls: bool, timeout: float) -> None:
+    try:
+        value = json.loads(data)
+    except ValueError:
+        raise click.UsageError("DATA must be JSON, as in '{\"to\": 3}'.") from None
+    if calls:
+        body = {"name": name, "data": value, "timeout": timeout}
+        output.raw(client.call("POST", path("devices", ident, "rpc"), body=body).content)
+        return
+    client.call("POST", path("devices", ident, "commands"), body={"name": name, "data": value})
+    click.echo(f"The command {output.plain(name)} is queued for {output.plain(ident)}.")

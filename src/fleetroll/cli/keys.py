@@ -24,7 +24,7 @@ _COLUMNS = (
     Column("REVOKED", "revoked_at", is_time=True),
     Column("LAST USED", "last_used_at", is_time=True),
 )
-_SECRETS = ("key", "client_id", "client_secret")
+_SECRETS = ("key", "client_id", "client_secret", "api_key", "secret")
 
 
 @click.group("key", help="API keys: who may call, and what for.")
@@ -42,7 +42,9 @@ def show_list(client: "Client", as_json: bool) -> None:
 @group.command("create", help="Make a key. Its secret is shown this once.")
 @click.argument("name")
 @click.option("--role", type=click.Choice(["viewer", "operator", "admin"]), required=True, help="What it may do.")
-@click.option("--kind", type=click.Choice(["api", "oauth"]), default="api", show_default=True, help="How it is shown.")
+@click.option(
+    "--kind", type=click.Choice(["api", "oauth", "nats"]), default="api", show_default=True, help="How it is shown."
+)
 @click.option("--scope", "scopes", multiple=True, help="Narrow it, as in devices:read; repeatable.")
 @click.option("--expires", metavar="WHEN", help="As in 90d, 12h or 2030-01-01T00:00:00Z; never if left out.")
 @as_json
@@ -56,6 +58,7 @@ def create(
         output.raw(reply.content)
         return
     members = reply.json()
+    members |= members.pop("nats", {})
     secrets = {member: members.pop(member) for member in _SECRETS if member in members}
     output.record(members | secrets)
     output.note("Keep the secret now: it is stored nowhere and cannot be shown again.")

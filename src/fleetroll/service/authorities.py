@@ -164,11 +164,12 @@ async def list_of(call: Call, authority: Authority) -> RevocationList:
 
 
 class ServerCertificate(Struct, frozen=True):
-    """What a TLS listener shows: a chain and its key in PEM, the key under a password."""
+    """What a TLS listener shows: a chain and its key in PEM, the key under a password; and its authority."""
 
     chain: str
     key: str
     password: str
+    authority: str
 
 
 async def certify_server(services: Services, hosts: Sequence[str]) -> ServerCertificate:
@@ -184,7 +185,7 @@ async def certify_server(services: Services, hosts: Sequence[str]) -> ServerCert
     authority, now = await services.store.write(work), services.clock()
     terms, password = Terms(now - BACKDATED, now + _SERVER_LIFETIME), services.random_text(32)
     der, key = services.pki.issue_for_server(signer(authority), hosts, terms, password)
-    return ServerCertificate(encodings.pem(der), key, password)
+    return ServerCertificate(encodings.pem(der), key, password, encodings.pem(authority.certificate))
 
 
 async def known(services: Services, after: int) -> tuple[list[bytes], int]:

@@ -1,12 +1,13 @@
 """The server as a whole: a copy of all tenants' data, for the organization at the root of the tree alone."""
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from fleetroll.bus.port import State
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.policy import Action
+from fleetroll.service.authorities import certify_server
 from fleetroll.service.operations import Call, Effect, operation
 
 _CHUNK = 1 << 20
@@ -29,6 +30,27 @@ class Backup:
 @operation(Action.ORGANIZATIONS_READ, Effect.READ)
 async def broker(call: Call, _: None) -> State:
     return call.services.bus.state()
+
+
+@operation(Action.SERVER_BACKUP, Effect.READ)
+async def broker_setup(call: Call, _: None) -> str:
+    """What a cluster's configuration must have. Raises Fault forbidden below the root organization."""
+    _require_root(call)
+    return call.services.bus.setup()
+
+
+@operation(Action.SERVER_BACKUP, Effect.READ)
+async def certify_broker(call: Call, names: Sequence[str]) -> str:
+    """Let the embedded broker show a certificate for these names; answers the authority's own, for clients to trust."""
+    _require_root(call)
+    shown = await certify_server(call.services, names)
+    await call.services.bus.present(shown.chain, shown.key, shown.password)
+    return shown.authority
+
+
+def _require_root(call: Call) -> None:
+    if call.principal.home.parent is not None:
+        raise Fault(Kind.FORBIDDEN, "permission_denied", "Only the root organization may do this to the whole server.")
 
 
 @operation(Action.SERVER_BACKUP, Effect.STREAM)

@@ -45,6 +45,7 @@ from fleetroll.wire.bodies import convert
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
+_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,128}")  # one word of a subject
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
@@ -681,6 +682,21 @@ def queued(result: commands.Command, request: Request) -> shapes.Queued:
 
 def answered(result: Any, request: Request) -> Any:
     return result
+
+
+def broker_setup(result: str, request: Request) -> shapes.BrokerSetup:
+    return shapes.BrokerSetup(result)
+
+
+def broker_names(request: Request) -> tuple[str, ...]:
+    given = names.unique(request.body.names, limits.MAX_ALTERNATIVE_NAMES, "names")
+    if not given or not all(_HOST.fullmatch(name) for name in given):
+        raise invalid("invalid_name", "names must be host names, at least one.", "names")
+    return given
+
+
+def broker_authority(result: str, request: Request) -> shapes.BrokerAuthority:
+    return shapes.BrokerAuthority(result)
 
 
 def broker(result: State, request: Request) -> shapes.Broker:

@@ -1,0 +1,38 @@
+"""`fleetroll nats`: the broker of a running server, and preparing one of your own."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from fleetroll.cli import output
+from fleetroll.cli.connection import connected
+from fleetroll.cli.devices import as_json
+
+if TYPE_CHECKING:
+    from fleetroll.cli.client import Client
+
+_BROKER = "/v1/broker"
+
+
+@click.group("nats", help="The broker: whether it is up, and preparing a cluster of your own.")
+def group() -> None:
+    pass
+
+
+@group.command("status", help="Whether the broker is up, and where clients find it.")
+@as_json
+@connected
+def status(client: "Client", as_json: bool) -> None:
+    reply = client.call("GET", _BROKER)
+    if as_json:
+        output.raw(reply.content)
+        return
+    found = reply.json()
+    output.record({"broker": found["broker"], "urls": ", ".join(found["urls"])})
+
+
+@group.command("setup", help="Print what a NATS cluster must have in its configuration for `serve --nats URL`.")
+@connected
+def setup(client: "Client") -> None:
+    click.echo(client.call("GET", f"{_BROKER}/setup").json()["configuration"], nl=False)
+    output.note("Each server of the cluster needs this, JetStream, and a resolver of its own directory.")

@@ -1,0 +1,34 @@
+"""`fleetroll relay`: what the RelayX SDKs need to reach this server under their vendor's name."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fleetroll.cli import output
+from fleetroll.cli.connection import connected
+
+if TYPE_CHECKING:
+    from fleetroll.cli.client import Client
+
+_HOST = "api.relay-x.io"
+_SETTINGS = """Two settings let the vendor's SDKs reach this server, unmodified:
+  1. The name: in the hosts file or the DNS of each client,  <address of the broker>  {host}
+     The broker must listen on port 4221, 4222 or 4223 there.
+  2. The trust: SSL_CERT_FILE={file} for Python, NODE_EXTRA_CA_CERTS={file} for Node."""
+
+
+@click.group("relay", help="For the RelayX SDKs.")
+def group() -> None:
+    pass
+
+
+@group.command("certificate", help="Let the broker show a certificate for the vendor's host name; save its authority.")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=Path("fleetroll-ca.pem"))
+@click.option("--name", "names", multiple=True, default=(_HOST,), show_default=True, help="Host name; repeatable.")
+@connected
+def certificate(client: "Client", file: Path, names: tuple[str, ...]) -> None:
+    made = client.call("POST", "/v1/broker/certificate", body={"names": list(names)}).json()
+    file.write_text(made["authority"])
+    click.echo(f"The broker shows a certificate for {', '.join(names)}. Its authority is in {output.plain(str(file))}.")
+    click.echo(_SETTINGS.format(host=names[0], file=output.plain(str(file))))

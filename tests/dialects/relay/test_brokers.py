@@ -1,0 +1,161 @@
+"""The broker in its other shapes: behind TLS under the vendor's name, outside of us, gone, and killed under load."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import relayx_app_sdk.connection
+import relayx_device_sdk.transport
+from relayx_app_sdk import RelayApp
+
+from tests.support.process import serving
+from tests.support.relay import PATIENCE, Vendor, device, run, vendor
+
+# nats-py leaves the sockets of refused connections to the collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+HOST = "api.relay-x.io"
+CLI = (sys.executable, "-m", "fleetroll")
+
+
+def fleetroll(served: Vendor, *words: str) -> str:
+    process = served.process
+    environment = {**os.environ, "FLEETROLL_URL": process.url, "FLEETROLL_KEY": process.key}
+    return subprocess.run(
+        [*CLI, *words], env=environment, capture_output=True, text=True, check=True, timeout=30
+    ).stdout
+
+
+def test_both_sdks_over_tls_under_the_vendors_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a user would: the name resolves to us, and SSL_CERT_FILE names our authority."""
+    resolve = socket.getaddrinfo
+
+    def resolved(host: Any, *rest: Any, **named: Any) -> Any:
+        return resolve("127.0.0.1" if host in {HOST, HOST.encode()} else host, *rest, **named)
+
+    async def story() -> None:
+        async with vendor(tmp_path / "data") as served:
+            authority = tmp_path / "ca.pem"
+            await served.point()
+            said = await asyncio.to_thread(fleetroll, served, "relay", "certificate", str(authority))
+            assert HOST in said
+            assert "SSL_CERT_FILE" in said
+            credentials = await served.key()
+            url = await served.point()
+            monkeypatch.setattr(socket, "getaddrinfo", resolved)
+            monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+            hosts = [f"tls://{HOST}:{url.rpartition(':')[2]}"]
+            relayx_app_sdk.connection.SERVERS[:] = hosts
+            relayx_device_sdk.transport.NATS_SERVERS_PRODUCTION[:] = hosts
+            app = RelayApp({**credentials, "mode": "production"})
+            await asyncio.wait_for(app.connect(), PATIENCE)
+            made = await app.device.create({"ident": "tls", "schema": {"a": {"type": "number"}}, "config": {}})
+            sensor = await device(made["creds"])
+            assert await sensor.telemetry.publish("a", 1) is True
+            assert app._ctx.nats_client.connected_url.scheme == "tls"
+            await sensor.disconnect()
+            await app.disconnect()
+
+    run(story())
+
+
+@contextmanager
+def outside(directory: Path, configuration: str) -> Iterator[str]:
+    """A broker that is none of ours."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    directory.mkdir()
+    own = f"""
+        listen: "127.0.0.1:{port}"
+        server_name: cluster
+        max_payload: 8388608
+        jetstream: {{ store_dir: "{directory / "streams"}" }}
+        resolver: {{ type: full, dir: "{directory / "accounts"}", allow_delete: true }}
+    """
+    (directory / "nats.conf").write_text(own + configuration)
+    program = Path(sys.executable).with_name("nats-server")
+    with (directory / "log").open("w") as log:
+        process = subprocess.Popen([program, "-c", directory / "nats.conf"], stderr=log)
+    try:
+        yield f"nats://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_a_cluster_of_your_own(tmp_path: Path) -> None:
+    with serving(tmp_path / "data") as process:
+        configuration = fleetroll(Vendor(process, tmp_path), "nats", "setup")
+
+    async def story(url: str) -> None:
+        async with vendor(tmp_path / "data", broker=url) as served:
+            app = await served.app()
+            made = await app.device.create({"ident": "far", "schema": {"a": {"type": "number"}}, "config": {}})
+            sensor = await device(made["creds"])
+            assert await sensor.telemetry.publish("a", 1) is True
+            await served.until(lambda found: found["readings"], "GET", "/v1/devices/far/telemetry")
+            await sensor.disconnect()
+            await app.disconnect()
+
+    with outside(tmp_path / "cluster", configuration) as url:
+        run(story(url))
+
+
+def test_without_a_broker_http_goes_on(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        with serving(tmp_path / "data", FLEETROLL_NATS=where) as process:
+            served = Vendor(process, tmp_path)
+            assert served.http("GET", "/v1/broker") == {"broker": "away", "urls": []}
+            assert served.http("POST", "/v1/devices", {"ident": "d"})["ident"] == "d"
+            made = served.http("POST", "/v1/keys", {"name": "k", "role": "viewer", "kind": "nats"})
+            assert made["nats"]["secret"].startswith("SU")
+
+
+def test_nothing_acknowledged_is_lost_when_broker_and_server_are_killed_in_turn(tmp_path: Path) -> None:
+    async def story() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            where = f"127.0.0.1:{free.getsockname()[1]}"
+        acknowledged: list[int] = []
+        data = tmp_path / "data"
+        creds: dict[str, str] = {}
+        for life in range(2):
+            async with vendor(data, broker=where) as served:
+                if not creds:
+                    app = await served.app()
+                    made = await app.device.create({"ident": "hard", "schema": {"n": {"type": "number"}}, "config": {}})
+                    creds |= made["creds"]
+                    await app.disconnect()
+                await served.point()
+                sensor = await device(creds)
+                for number in range(life * 100, life * 100 + 100):
+                    if number % 100 == 50:
+                        broker = int((data / "nats" / "nats-server.pid").read_text())
+                        os.kill(broker, signal.SIGKILL)
+                    if await sensor.telemetry.publish("n", number):
+                        acknowledged.append(number)
+                    await asyncio.sleep(0.002)
+                os.kill(served.process.popen.pid, signal.SIGKILL)
+                await sensor._transport._nats_client.close()
+                await sensor.log.shutdown()
+        async with vendor(data, broker=where) as served:
+            await served.point()
+            path = "/v1/devices/hard/telemetry?metric=n&limit=1000"
+            found = await served.until(
+                lambda found: {one["value"] for one in found["readings"]} >= set(acknowledged), "GET", path
+            )
+            values = [one["value"] for one in found["readings"]]
+            assert len(acknowledged) > 100
+            assert len(values) == len(set(values)), "each once"
+            # Nobody has told of its going: both who could were dead.
+            await served.until(lambda shown: shown["connected"] is False, "GET", "/v1/devices/hard")
+
+    run(story())
