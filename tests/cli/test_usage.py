@@ -11,7 +11,21 @@ import pytest
 from tests.cli.impostor import impostor
 
 Fleetroll = Callable[..., Any]
-COMMANDS = ("backup completion device doctor event group key nats org relay restore serve whoami").split()
+COMMANDS = [
+    "backup",
+    "completion",
+    "device",
+    "doctor",
+    "event",
+    "group",
+    "key",
+    "nats",
+    "org",
+    "relay",
+    "restore",
+    "serve",
+    "whoami",
+]
 KEY = "a-key-that-is-none"
 
 

@@ -125,7 +125,7 @@ def test_every_make_target_that_a_page_names_exists(page: str) -> None:
 def test_only_shells_json_and_consoles_are_shown() -> None:
     """So no block escapes the tests by its language. The one without any is the picture of the layers."""
     languages = {block.language for page in docs.PAGES for block in docs.blocks(docs.read(page))}
-    assert languages == {"sh", "json", "console", ""}
+    assert languages == {"sh", "json", "console", "python", ""}
     assert [page for page in docs.PAGES if any(not block.language for block in docs.blocks(docs.read(page)))] == [
         "docs/architecture.md"
     ]
