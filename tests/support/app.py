@@ -114,7 +114,9 @@ async def asgi(app: Any, method: str, target: str, headers: dict[str, str], body
 @contextmanager
 def running(data: Path, **options: Any) -> Iterator[App]:
     """An application on a data directory, with the admin key `ADMIN_KEY` and no rate limits unless asked for."""
-    config = Config(**{"data": data, "admin_key": ADMIN_KEY, "key_rate": 0, "organization_rate": 0, **options})
+    config = Config(
+        **{"data": data, "admin_key": ADMIN_KEY, "key_rate": 0, "organization_rate": 0, "nats": "off", **options}
+    )
     with ExitStack() as stack:
         runner = stack.enter_context(asyncio.Runner())
         scope = _opened(config)

@@ -20,7 +20,6 @@ from fleetroll.bus.presence import Presence
 from fleetroll.bus.process import Process, Unavailable
 from fleetroll.bus.responder import Responder
 from fleetroll.bus.walls import COMMANDS, INGEST, Authority, app_permissions, user_token
-from fleetroll.core.faults import conflict
 
 logger = logging.getLogger("fleetroll.broker")
 
@@ -40,8 +39,12 @@ class Mint:
     def setup(self) -> str:
         return settings.text(settings.trust(self._authority, self._seconds()))
 
+    @property
+    def is_own(self) -> bool:
+        return False
+
     async def present(self, chain: str, key: str, password: str) -> None:
-        raise conflict("no_own_broker", "There is no embedded broker; configure TLS where the broker is.")
+        raise AssertionError("there is no broker of ours")
 
     def mint_device(self, org: str, device: str) -> Minted:
         account = Pair(Kind.ACCOUNT, secrets.token_bytes(32))
@@ -142,12 +145,14 @@ class Broker(Mint):
     def state(self) -> State:
         return State("up", self._urls()) if self.is_up else State("away", [])
 
+    @property
+    def is_own(self) -> bool:
+        return self._process is not None
+
     async def present(self, chain: str, key: str, password: str) -> None:
-        if self._process is None:
-            await super().present(chain, key, password)
-        else:
-            settings.keep_certificate(self._process.files, chain, key, password)
-            await self._process.restart()
+        assert self._process is not None
+        settings.keep_certificate(self._process.files, chain, key, password)
+        await self._process.restart()
 
     async def settle(self) -> None:
         if self.is_up:

@@ -109,6 +109,10 @@ class Bus(Protocol):
 
     def state(self) -> State: ...
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the broker is one that we start."""
+
     def mint_device(self, org: str, device: str) -> Minted:
         """A credential for a device. It works once its account is published."""
 
@@ -121,7 +125,7 @@ class Bus(Protocol):
     async def present(self, chain: str, key: str, password: str) -> None:
         """Show this certificate from now on: a chain and its key in PEM, the key under a password.
 
-        Raises Fault conflict `no_own_broker` where the broker is not ours.
+        To be asked of a broker that `is_own`.
         """
 
     async def settle(self) -> None:

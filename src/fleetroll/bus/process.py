@@ -26,6 +26,7 @@ _LISTENING = re.compile(r"Listening for (?P<what>client|websocket|MQTT) (?:conne
 _LEVELS = {"WRN": logging.WARNING, "ERR": logging.ERROR, "FTL": logging.ERROR}
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
 _STOP_SECONDS = 5.0
+_RESTART_SECONDS = 10.0
 _STEADY_SECONDS = 10.0  # a broker that has run for so long was well; what ends it then is a new trouble
 
 
@@ -69,12 +70,14 @@ class Process:
         await self._end()
 
     async def restart(self) -> None:
-        """Let it read its configuration again, and wait until it listens."""
+        """Let it read its configuration again, and wait until it listens, if it does so soon."""
+        if self._process is None:
+            return
         self._ready.clear()
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
-        await self.ready()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.ready(), _RESTART_SECONDS)
 
     async def _keep(self, program: str) -> None:
         pause = _FIRST_PAUSE

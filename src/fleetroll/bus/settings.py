@@ -94,6 +94,7 @@ def text(settings: Mapping[str, object]) -> str:
 
 def keep_certificate(files: Files, chain: str, key: str, password: str) -> None:
     """Put a certificate where the next start finds it. The broker takes a key only without a password."""
+    files.make()
     pair = serialization.load_pem_private_key(key.encode(), password.encode())
     plain = pair.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

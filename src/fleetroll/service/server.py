@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from fleetroll.bus.port import State
-from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.faults import Fault, Kind, conflict
 from fleetroll.core.policy import Action
 from fleetroll.service.authorities import certify_server
 from fleetroll.service.operations import Call, Effect, operation
@@ -43,6 +43,8 @@ async def broker_setup(call: Call, _: None) -> str:
 async def certify_broker(call: Call, names: Sequence[str]) -> str:
     """Let the embedded broker show a certificate for these names; answers the authority's own, for clients to trust."""
     _require_root(call)
+    if not call.services.bus.is_own:
+        raise conflict("no_own_broker", "There is no embedded broker; configure TLS where the broker is.")
     shown = await certify_server(call.services, names)
     await call.services.bus.present(shown.chain, shown.key, shown.password)
     return shown.authority
