@@ -377,9 +377,9 @@ class Devices:
         found = self._found(org, filter)
         if page.after is not None:
             found = [device for device in found if _follows(device, sort, page.after)]
-        present = [device for device in found if sort_value(device, sort.field) is not None]
-        absent = [device for device in found if sort_value(device, sort.field) is None]
-        present.sort(key=lambda device: (sort_value(device, sort.field), device.id), reverse=sort.descending)
+        present = [device for device in found if sort_value(device, sort.field, sort.path) is not None]
+        absent = [device for device in found if sort_value(device, sort.field, sort.path) is None]
+        present.sort(key=lambda device: (sort_value(device, sort.field, sort.path), device.id), reverse=sort.descending)
         absent.sort(key=lambda device: device.id, reverse=sort.descending)
         return [*present, *absent][: page.limit]
 
@@ -395,6 +395,9 @@ class Devices:
 
     async def count(self, org: int, filter: Filter | None) -> int:
         return len(self._found(org, filter))
+
+    async def statuses(self, org: int, filter: Filter | None) -> dict[str, int]:
+        return _tally(device.status.value for device in self._found(org, filter))
 
     async def counts(self, org: int) -> Counts:
         devices = self._of(org)
@@ -423,8 +426,8 @@ class Devices:
 
 
 def _follows(device: Device, sort: Sort, after: tuple[Any, int]) -> bool:
-    value, number = sort_value(device, sort.field), device.id
-    last = after[1] if sort.field == "id" else after[0]
+    value, number = sort_value(device, sort.field, sort.path), device.id
+    last = after[1] if sort.field == "id" else tuple(after[0]) if sort.path else after[0]
     if (value is None) != (last is None):
         return value is None
     if value == last:

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Mapping
 
+import msgspec
 from msgspec import structs
 
 from fleetroll.core import documents
@@ -20,9 +21,11 @@ from fleetroll.core.query import (
     Not,
     Or,
     Pattern,
+    Place,
     Read,
     Value,
     lookup,
+    rank,
 )
 
 _DEVICE = (
@@ -118,7 +121,10 @@ def _inside(document: Mapping[str, object], path: tuple[str, ...]) -> object:
     return lookup(document, path) if path else document
 
 
-def sort_value(device: Device, field: str) -> str | int | None:
-    """The value by which `device` is placed when a list is sorted by `field`."""
+def sort_value(device: Device, field: str, path: tuple[str | int, ...] = ()) -> Place:
+    """The value by which `device` is placed when a list is sorted by `field`, or by what is at `path` in it."""
+    if path:
+        document = getattr(device, field)
+        return rank(documents.load(document) if isinstance(document, msgspec.Raw) else list(document or ()), path)
     value: str | int | None = reader(device)(field, ())  # type: ignore[assignment]  # sortable fields are text or numbers
     return value

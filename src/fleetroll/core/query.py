@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
+from fleetroll.core import jsonpath
 from fleetroll.core.faults import Fault, invalid
 
 
@@ -79,6 +80,13 @@ class Search(Struct, frozen=True, tag=True):
     text: str
 
 
+class JsonPath(Struct, frozen=True, tag=True):
+    """A SQL/JSON path predicate on a document field, by its canonical text (`core.jsonpath.write`)."""
+
+    field: str
+    text: str
+
+
 class And(Struct, frozen=True, tag=True):
     parts: "tuple[Filter, ...]"
 
@@ -91,19 +99,25 @@ class Not(Struct, frozen=True, tag=True):
     part: "Filter"
 
 
-Filter: TypeAlias = Comparison | Search | And | Or | Not
+Filter: TypeAlias = Comparison | Search | JsonPath | And | Or | Not
 
 
 class Sort(Struct, frozen=True):
+    """By a field, or by what is at `path` in a document: there -1 is the last element of an array."""
+
     field: str = "id"
     descending: bool = False
+    path: tuple[str | int, ...] = ()
+
+
+Place: TypeAlias = str | int | float | bool | tuple[int, float, str] | None
 
 
 class Page(Struct, frozen=True):
     """At most `limit` rows that follow `after`: the sort value and the id of the last row seen."""
 
     limit: int
-    after: tuple[str | int | float | bool | None, int] | None = None
+    after: "tuple[Place, int] | None" = None
 
 
 class Place(Struct, frozen=True):
@@ -134,6 +148,25 @@ def lookup(document: Mapping[str, object], path: tuple[str, ...]) -> object:
     return NULL if found is None else found
 
 
+def rank(document: Any, path: tuple[str | int, ...]) -> tuple[int, float, str]:
+    """The place of what is at `path` when lists are sorted by it: nothing and null, numbers, text, containers."""
+    found = document
+    for step in path:
+        known = isinstance(found, dict) and step in found if isinstance(step, str) else _has_element(found, step)
+        found = found[step] if known else None
+    if found is None:
+        return 0, 0.0, ""
+    if isinstance(found, bool):
+        return 2, 0.0, "true" if found else "false"
+    if isinstance(found, int | float):
+        return 1, float(found), ""
+    return (2, 0.0, found) if isinstance(found, str) else (3, 0.0, "")
+
+
+def _has_element(array: object, place: int) -> bool:
+    return isinstance(array, list) and (place < len(array) if place >= 0 else bool(array))
+
+
 _EMPTY: tuple[object, ...] = ((), frozenset(), {})
 SEARCHED = ("ident", "name")
 
@@ -151,6 +184,9 @@ def matches(wanted: Filter, read: Read) -> bool:
             return any(matches(part, read) for part in wanted.parts)
         case Not():
             return not matches(wanted.part, read)
+        case JsonPath():
+            document = read(wanted.field, ())
+            return document is not None and jsonpath.holds(jsonpath.parsed(wanted.text), document) is True
         case Search():
             return any(_contains_folded(read(field, ()), wanted.text) for field in SEARCHED)
         case Comparison():

@@ -131,7 +131,14 @@ async def page(call: Call, wanted: Listing) -> Devices:
     if len(found) <= limit:
         return Devices(shown, None, total)
     last = found[limit - 1]  # as it is stored, which is how it is sorted
-    return Devices(shown, (sort_value(last, wanted.sort.field), last.id), total)
+    return Devices(shown, (sort_value(last, wanted.sort.field, wanted.sort.path), last.id), total)
+
+
+@operation(Action.DEVICES_READ, Effect.SCAN)
+async def statuses(call: Call, filter: Filter | None) -> dict[str, int]:
+    """How many devices the filter finds in each status."""
+    found = await call.records.devices.statuses(call.org, filter)
+    return {status.value: found.get(status.value, 0) for status in Status}
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)

@@ -169,6 +169,10 @@ class Devices:
         query = select.count(self._syntax, org, filter)
         return await self._number(query.text, query.values)
 
+    async def statuses(self, org: int, filter: Filter | None) -> dict[str, int]:
+        query = select.statuses(self._syntax, org, filter)
+        return dict(await self._connection.all(query.text, query.values))
+
     async def counts(self, org: int) -> Counts:
         values = {"org": org, "limit": limits.MAX_COUNTED_TAGS}
         by = {name: await self._connection.all(SQL[f"device_count_{name}"], values) for name in _COUNTED}

@@ -249,6 +249,9 @@ class Devices(Protocol):
 
     async def count(self, org: int, filter: Filter | None) -> int: ...
 
+    async def statuses(self, org: int, filter: Filter | None) -> dict[str, int]:
+        """How many devices the filter finds in each status that one of them has."""
+
     async def counts(self, org: int) -> Counts:
         """Devices without a kind count under "". Of the tags, the `limits.MAX_COUNTED_TAGS` most frequent.
 

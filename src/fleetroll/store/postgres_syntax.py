@@ -24,6 +24,16 @@ def _json_path(keys: tuple[str, ...]) -> str:
     return "strict $" + "".join(f".{_json(key)}" for key in keys)
 
 
+def _sort_path(steps: tuple[str | int, ...]) -> str:
+    return "strict $" + "".join(map(_sort_step, steps))
+
+
+def _sort_step(step: str | int) -> str:
+    if isinstance(step, str):
+        return f".{_json(step)}"
+    return f"[{step}]" if step >= 0 else "[last]"
+
+
 def _json_value(value: Value) -> object:
     # By its shortest decimal form, which is how a document spells it.
     return Decimal(repr(value)) if isinstance(value, int | float) else value
@@ -59,6 +69,15 @@ SYNTAX = Syntax(
     json_null="",
     json_present=f"{_LEAF} IS NOT NULL",
     json_nonempty="{column} <> '{{}}'",
+    json_predicate="{column}::jsonb @@ CAST({value} AS text)::jsonpath",
+    sort_path=_sort_path,
+    sort_keys=(
+        f"CASE coalesce(jsonb_typeof({_LEAF}), 'null') WHEN 'null' THEN 0 WHEN 'number' THEN 1 "
+        "WHEN 'array' THEN 3 WHEN 'object' THEN 3 ELSE 2 END",
+        f"CASE jsonb_typeof({_LEAF}) WHEN 'number' THEN ({_LEAF} #>> '{{{{}}}}')::float8 ELSE 0.0 END",
+        f"(CASE WHEN jsonb_typeof({_LEAF}) IN ('string', 'boolean') THEN {_LEAF} #>> '{{{{}}}}' ELSE '' END) "
+        'COLLATE "C"',
+    ),
     # An index of trigrams, where there is one, serves LIKE itself.
     search_driver="",
     search_driver_id="",

@@ -19,11 +19,13 @@ from fleetroll.core.query import (
     FieldType,
     Filter,
     Folded,
+    JsonPath,
     Not,
     Operator,
     Or,
     Page,
     Pattern,
+    Place,
     Search,
     Sort,
     Value,
@@ -93,6 +95,9 @@ class Syntax(Struct, frozen=True):
     json_null: str
     json_present: str
     json_nonempty: str
+    json_predicate: str
+    sort_path: Callable[[tuple[str | int, ...]], str]
+    sort_keys: tuple[str, str, str]
     search_driver: str
     search_driver_id: str
     search_driver_match: str
@@ -156,6 +161,13 @@ def count(syntax: Syntax, org: int, filter: Filter | None) -> Query:
     return Query(f"SELECT count(*) FROM {source} WHERE {builder.where(filter)}", builder.values)
 
 
+def statuses(syntax: Syntax, org: int, filter: Filter | None) -> Query:
+    builder = _Builder(syntax, org)
+    source, _ = builder.source(filter, driven=True)
+    text = f"SELECT d.status, count(*) FROM {source} WHERE {builder.where(filter)} GROUP BY d.status"
+    return Query(text, builder.values)
+
+
 def by_idents(org: int, keys: Sequence[str]) -> Query:
     """The devices with these identity keys. The list is padded to a power of two, so there are few texts to prepare."""
     names, values = _listed("i", keys, "")  # no identifier is empty
@@ -207,6 +219,8 @@ def _page(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, page: Pag
     builder = _Builder(syntax, org, sort.field)
     source, id_column = builder.source(filter, driven=sort.field == "id")
     conditions = [builder.where(filter)]
+    if sort.path:
+        return _page_by_path(builder, source, filter, sort, page)
     column = _SORTS[sort.field]
     keys = (id_column,) if sort.field == "id" or presence == "IS NULL" else (column, id_column)
     if presence:
@@ -215,6 +229,18 @@ def _page(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, page: Pag
         conditions.append(builder.beyond(keys, page.after, descending=sort.descending))
     direction = " DESC" if sort.descending else ""
     order = ", ".join(key + direction for key in keys)
+    builder.values["limit"] = page.limit
+    text = f"SELECT {COLUMNS} FROM {source} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT :limit"
+    return Query(text, builder.values)
+
+
+def _page_by_path(builder: "_Builder", source: str, filter: Filter | None, sort: Sort, page: Page) -> Query:
+    """All that the filter finds, sorted; there is no index of what documents hold."""
+    keys = (*builder.sort_keys(sort), "d.id")
+    conditions = [builder.where(filter)]
+    if page.after:
+        conditions.append(builder.beyond(keys, page.after, descending=sort.descending))
+    order = ", ".join(key + " DESC" if sort.descending else key for key in keys)
     builder.values["limit"] = page.limit
     text = f"SELECT {COLUMNS} FROM {source} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT :limit"
     return Query(text, builder.values)
@@ -251,12 +277,18 @@ class _Builder:
         conditions.extend(self._fragment(part) for part in parts if part is not self._driver)
         return " AND ".join(conditions)
 
-    def beyond(self, keys: tuple[str, ...], after: tuple[Value, int], *, descending: bool) -> str:
+    def sort_keys(self, sort: Sort) -> list[str]:
+        path = self._bind(self._syntax.sort_path(sort.path))
+        return [key.format(column=f"d.{sort.field}", path=path) for key in self._syntax.sort_keys]
+
+    def beyond(self, keys: tuple[str, ...], after: tuple[Place, int], *, descending: bool) -> str:
         """The keyset condition: rows that follow the last one seen."""
         sign = "<" if descending else ">"
         if len(keys) == 1:
             return f"{keys[0]} {sign} {self._bind(after[1])}"
-        return f"({', '.join(keys)}) {sign} ({self._bind(after[0])}, {self._bind(after[1])})"
+        place = after[0] if isinstance(after[0], tuple | list) else after[:1]
+        values = ", ".join(self._bind(value) for value in (*place, after[1]))
+        return f"({', '.join(keys)}) {sign} ({values})"
 
     def _bind(self, value: object) -> str:
         name = f"v{len(self.values)}"
@@ -274,6 +306,9 @@ class _Builder:
                 return f"({self._fragment(filter.part)}) IS NOT TRUE"
             case Search():
                 return self._search(fold(filter.text))
+            case JsonPath():
+                column, value = _COLUMN[filter.field], self._bind(filter.text)
+                return self._syntax.json_predicate.format(column=column, value=value)
             case Comparison():
                 return self._comparison(filter)
 

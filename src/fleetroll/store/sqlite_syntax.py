@@ -1,14 +1,17 @@
 """SQLite's side of filters: JSON paths, substring search by trigrams. The page of what differs between engines."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import structs
 
+from fleetroll.core import jsonpath
 from fleetroll.core.query import Value
 from fleetroll.store.connection import Row
 from fleetroll.store.select import Syntax
 
+JSON_HOLDS = "json_holds"
 _TRIGRAM = 3
 _MOST_TRIGRAMS = 3
 
@@ -20,6 +23,25 @@ def _json_path(keys: tuple[str, ...]) -> str:
 def _json_value(value: Value) -> Value:
     # Beyond 63 bits the engine compares in floating point; so does the value.
     return float(value) if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63 else value
+
+
+def _sort_path(steps: tuple[str | int, ...]) -> str:
+    return "$" + "".join(map(_sort_step, steps))
+
+
+def _sort_step(step: str | int) -> str:
+    if isinstance(step, str):
+        return f".{msgspec.json.encode(step).decode()}"
+    return f"[{step}]" if step >= 0 else f"[#{step}]"
+
+
+def json_holds(*values: Any) -> bool:
+    """The function behind `json_predicate`, which SQLite does not have: of a document and a predicate."""
+    document, predicate = values
+    return document is not None and jsonpath.holds(jsonpath.parsed(predicate), _decode(document)) is True
+
+
+_decode = msgspec.json.Decoder().decode
 
 
 class Trigrams:
@@ -59,6 +81,16 @@ SYNTAX = Syntax(
     json_null="json_type({column}, {path}) = 'null'",
     json_present="json_type({column}, {path}) IS NOT NULL",
     json_nonempty="{column} <> '{{}}'",
+    json_predicate=JSON_HOLDS + "({column}, {value})",
+    sort_path=_sort_path,
+    sort_keys=(
+        "CASE coalesce(json_type({column}, {path}), 'null') WHEN 'null' THEN 0 WHEN 'integer' THEN 1 "
+        "WHEN 'real' THEN 1 WHEN 'array' THEN 3 WHEN 'object' THEN 3 ELSE 2 END",
+        "CASE WHEN json_type({column}, {path}) IN ('integer', 'real') THEN CAST({column} ->> {path} AS REAL) "
+        "ELSE 0.0 END",
+        "CASE json_type({column}, {path}) WHEN 'text' THEN {column} ->> {path} WHEN 'true' THEN 'true' "
+        "WHEN 'false' THEN 'false' ELSE '' END",
+    ),
     search_driver="device_search",
     search_driver_id="device_search.rowid",
     search_driver_match="device_search MATCH {value} AND d.id = device_search.rowid",

@@ -1,0 +1,278 @@
+"""Regular expressions that strangers may send: matched in one walk over the text, whatever the pattern.
+
+The dialect is the part of XQuery's and POSIX's on which they agree: literals, `.`, classes, groups, `|`, `*`, `+`, `?`,
+`{m,n}`, `^`, `$` and the escapes d, s and w. A pattern becomes a nondeterministic automaton, and that a deterministic
+one, state by state as texts need them; there is no backtracking, so there is nothing to blow up.
+"""
+
+import itertools
+from collections.abc import Callable
+from typing import TypeAlias
+
+_MAX_PATTERN = 256
+_MAX_NODES = 1_000
+_MAX_REPEAT = 64
+_MAX_STATES = 500
+
+Test: TypeAlias = Callable[[str], bool]
+_BEGIN, _END = "begin", "end"
+_SPECIAL = frozenset("\\.[](){}*+?|^$")
+_ESCAPES: dict[str, Test] = {
+    "d": str.isdecimal,
+    "s": str.isspace,
+    "w": lambda c: c.isalnum() or c == "_",
+    "D": lambda c: not c.isdecimal(),
+    "S": lambda c: not c.isspace(),
+    "W": lambda c: not (c.isalnum() or c == "_"),
+}
+_REPEATS: dict[str, tuple[int, int | None]] = {"*": (0, None), "+": (1, None), "?": (0, 1)}
+_QUANTIFIERS = frozenset((*_REPEATS, "{"))
+_CONTROLS = {"n": "\n", "r": "\r", "t": "\t"}
+
+
+class Refused(Exception):
+    """A pattern that is none, or too much; the message continues a sentence that begins with "the pattern"."""
+
+
+class Matcher:
+    """One pattern. `search` finds it anywhere in a text, as `like_regex` does."""
+
+    def __init__(self, pattern: str, *, ignore_case: bool = False, literal: bool = False) -> None:
+        if len(pattern) > _MAX_PATTERN:
+            raise Refused(f"is longer than {_MAX_PATTERN} characters")
+        self._fold = ignore_case
+        self._nodes = _Program(pattern.lower() if ignore_case else pattern, literal)
+        self._start = self._close([self._nodes.first], at_begin=True)
+        self._again = self._close([self._nodes.first], at_begin=False)
+        self._moves: dict[tuple[frozenset[int], str], frozenset[int]] = {}
+
+    def search(self, text: str) -> bool:
+        if self._fold:
+            text = text.lower()
+        states, accept = self._start, self._nodes.accept
+        if accept in states:
+            return True
+        moves = self._moves
+        for character in text:
+            known = moves.get((states, character))
+            if known is None:
+                known = self._move(states, character)
+            states = known
+            if accept in states:
+                return True
+        return accept in self._close(states, at_end=True, at_begin=not text)
+
+    def _move(self, states: frozenset[int], character: str) -> frozenset[int]:
+        if len(self._moves) > _MAX_STATES:
+            self._moves.clear()
+        tests, nexts = self._nodes.tests, self._nodes.nexts
+        reached = [nexts[state] for state in states if (test := tests.get(state)) is not None and test(character)]
+        # A match may begin at any place, so the beginning of the pattern is among the states at every one.
+        found = self._moves[states, character] = self._close(reached) | self._again
+        return found
+
+    def _close(
+        self, states: "list[int] | frozenset[int]", *, at_begin: bool = False, at_end: bool = False
+    ) -> frozenset[int]:
+        """All that can be reached from the states without a character."""
+        seen, open_ = set(states), list(states)
+        while open_:
+            state = open_.pop()
+            anchor = self._nodes.anchors.get(state)
+            if (anchor == _BEGIN and not at_begin) or (anchor == _END and not at_end):
+                continue
+            for follower in self._nodes.empty.get(state, ()):
+                if follower not in seen:
+                    seen.add(follower)
+                    open_.append(follower)
+        return frozenset(seen)
+
+
+class _Program:
+    """The nondeterministic automaton, as Thompson builds it: every fragment has one way in and one way out."""
+
+    def __init__(self, pattern: str, literal: bool) -> None:
+        self.tests: dict[int, Test] = {}
+        self.nexts: dict[int, int] = {}
+        self.empty: dict[int, tuple[int, ...]] = {}
+        self.anchors: dict[int, str] = {}
+        self._count = 0
+        self._text = pattern
+        self._place = 0
+        self._depth = 0
+        if literal:
+            self.first, self.accept = self._sequence([self._single(_exactly(c)) for c in pattern])
+        else:
+            self.first, self.accept = self._choice()
+            if self._place < len(pattern):
+                raise Refused("has a parenthesis too many")
+
+    # Fragments.
+
+    def _node(self) -> int:
+        self._count += 1
+        if self._count > _MAX_NODES:
+            raise Refused("repeats too much")
+        return self._count
+
+    def _single(self, test: Test) -> tuple[int, int]:
+        start, end = self._node(), self._node()
+        self.tests[start], self.nexts[start] = test, end
+        return start, end
+
+    def _join(self, start: int, *followers: int) -> None:
+        self.empty[start] = (*self.empty.get(start, ()), *followers)
+
+    def _sequence(self, parts: list[tuple[int, int]]) -> tuple[int, int]:
+        if not parts:
+            node = self._node()
+            return node, node
+        for (_, end), (start, _) in itertools.pairwise(parts):
+            self._join(end, start)
+        return parts[0][0], parts[-1][1]
+
+    def _optional(self, part: tuple[int, int], *, repeated: bool) -> tuple[int, int]:
+        start, end = self._node(), self._node()
+        self._join(start, part[0], end)
+        self._join(part[1], end, *((part[0],) if repeated else ()))
+        return start, end
+
+    # The grammar, from the loosest binding to the tightest.
+
+    def _peek(self) -> str:
+        return self._text[self._place : self._place + 1]
+
+    def _take(self) -> str:
+        self._place += 1
+        return self._text[self._place - 1 : self._place]
+
+    def _choice(self) -> tuple[int, int]:
+        self._depth += 1
+        if self._depth > 16:
+            raise Refused("is nested too deeply")
+        branches = [self._branch()]
+        while self._peek() == "|":
+            self._take()
+            branches.append(self._branch())
+        self._depth -= 1
+        if len(branches) == 1:
+            return branches[0]
+        start, end = self._node(), self._node()
+        for branch in branches:
+            self._join(start, branch[0])
+            self._join(branch[1], end)
+        return start, end
+
+    def _branch(self) -> tuple[int, int]:
+        parts = []
+        while self._peek() not in {"", "|", ")"}:
+            parts.append(self._piece())
+        return self._sequence(parts)
+
+    def _piece(self) -> tuple[int, int]:
+        begins = self._place
+        part = self._atom()
+        ends = self._place
+        least, most = self._quantity()
+        if (least, most) == (1, 1):
+            return part
+        copies = [part, *(self._again(begins, ends) for _ in range(max(least, most or 1, 1) - 1))]
+        parts = copies[:least]
+        if most is None:
+            last = copies[least - 1] if least else copies[0]
+            rest = self._again(begins, ends) if least else last
+            parts.append(self._optional(rest, repeated=True))
+        else:
+            parts += [self._optional(copy, repeated=False) for copy in copies[least:most]]
+        return self._sequence(parts)
+
+    def _again(self, begins: int, ends: int) -> tuple[int, int]:
+        """Another copy of what the pattern says between two places."""
+        here, self._place = self._place, begins
+        text, self._text = self._text, self._text[:ends]
+        part = self._atom()
+        self._place, self._text = here, text
+        return part
+
+    def _quantity(self) -> tuple[int, int | None]:
+        symbol = self._peek()
+        if symbol not in _QUANTIFIERS:
+            return 1, 1
+        self._take()
+        found = self._bounds() if symbol == "{" else _REPEATS[symbol]
+        if self._peek() in _QUANTIFIERS:
+            raise Refused("has two quantifiers in a row")
+        return found
+
+    def _bounds(self) -> tuple[int, int | None]:
+        inside, closed, _ = self._text[self._place :].partition("}")
+        low, comma, high = inside.partition(",")
+        if not closed or not low.isdecimal() or (high and not high.isdecimal()) or len(inside) > 5:
+            raise Refused("has a { that is no quantifier")
+        self._place += len(inside) + 1
+        least, most = int(low), (int(high) if high else None) if comma else int(low)
+        if max(least, most or 0) > _MAX_REPEAT or (most is not None and not least <= most != 0):
+            raise Refused(f"repeats something more than {_MAX_REPEAT} times, or never")
+        return least, most
+
+    def _atom(self) -> tuple[int, int]:
+        character = self._take()
+        if character == "(":
+            part = self._choice()
+            if self._take() != ")":
+                raise Refused("has a parenthesis that is not closed")
+            return part
+        if character in {"^", "$"}:
+            node = self._node()
+            after = self._node()
+            self.anchors[node] = _BEGIN if character == "^" else _END
+            self._join(node, after)
+            return node, after
+        if character == ".":
+            return self._single(lambda c: c not in "\r\n")
+        if character == "[":
+            return self._single(self._class())
+        if character == "\\":
+            return self._single(self._escape())
+        if character in _SPECIAL:
+            raise Refused(f"has a {character} in a place where it means nothing")
+        return self._single(_exactly(character))
+
+    def _escape(self) -> Test:
+        character = self._take()
+        if character in _ESCAPES:
+            return _ESCAPES[character]
+        if character in _CONTROLS:
+            return _exactly(_CONTROLS[character])
+        if character not in _SPECIAL and character != "-":
+            raise Refused("has an escape that is not supported")
+        return _exactly(character)
+
+    def _class(self) -> Test:
+        negated = self._peek() == "^"
+        if negated:
+            self._take()
+        tests: list[Test] = []
+        while (character := self._take()) != "]":
+            if character in {"", "["}:
+                raise Refused("has a class that is not closed, or one within another")
+            if character == "\\":
+                tests.append(self._escape())
+            elif self._peek() == "-" and self._text[self._place + 1 : self._place + 2] not in {"]", ""}:
+                self._take()
+                tests.append(_between(character, self._take()))
+            else:
+                tests.append(_exactly(character))
+        if not tests:
+            raise Refused("has an empty class")
+        return lambda c: any(test(c) for test in tests) != negated
+
+
+def _exactly(character: str) -> Test:
+    return character.__eq__
+
+
+def _between(first: str, last: str) -> Test:
+    if first > last or last == "\\":
+        raise Refused("has a range that is none")
+    return lambda c: first <= c <= last

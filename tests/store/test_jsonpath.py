@@ -1,0 +1,143 @@
+"""JSON path predicates and orders: every engine finds and sorts what `core` says, PostgreSQL by its own means."""
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from fleetroll.core import documents, jsonpath
+from fleetroll.core.fields import sort_value
+from fleetroll.core.model import Device, NewDevice
+from fleetroll.core.query import Filter, JsonPath, Not, Page, Sort, rank
+from fleetroll.store.port import Records, Store
+from tests.support.stores import plant
+from tests.unit.test_jsonpath import DOCUMENT, DOES_NOT, HOLDS
+
+pytestmark = pytest.mark.anyio
+DOCUMENTS = [
+    DOCUMENT,
+    {},
+    {"env": None, "temp": "warm", "on": [True], "tags": "b", "gone": 0, "list": [], "sensors": {"type": "h"}},
+    {"env": ["x", "production"], "temp": [10, 60], "tags": [["b"]], "on": False, "a b": [{"c": 1}, {"c": "x"}]},
+    {"env": {"x": 1}, "temp": -3, "tags": [], "on": "true", "big": 9007199254740992, "list": [1]},
+    {"env": "PRODUCTION\nline", "temp": 5e1, "tags": ["a", 1, None, "b"], "on": None, "big": 2**64 - 1},
+]
+
+
+async def fleet(store: Store, org: int, contents: list[object]) -> list[Device]:
+    async def work(records: Records) -> list[Device]:
+        raws = [Raw(msgspec.json.encode(content)) for content in contents]
+        return [await plant(records, org, NewDevice(f"d{n}", metadata=raw)) for n, raw in enumerate(raws)]
+
+    return await store.write(work)
+
+
+async def found(store: Store, org: int, wanted: Filter) -> list[str]:
+    return [one.ident for one in await store.scan.devices.page(org, wanted, Sort(), Page(100))]
+
+
+async def test_an_engine_finds_what_a_predicate_holds_of(store: Store, org: int) -> None:
+    devices = await fleet(store, org, DOCUMENTS)
+    for text in HOLDS + DOES_NOT:
+        predicate = jsonpath.parse(text)
+        wanted = JsonPath("metadata", jsonpath.write(predicate))
+        expected = [one.ident for one in devices if jsonpath.holds(predicate, documents.load(one.metadata)) is True]
+        assert await found(store, org, wanted) == expected, text
+        assert await found(store, org, Not(wanted)) == [d.ident for d in devices if d.ident not in expected], text
+        assert await store.scan.devices.count(org, wanted) == len(expected), text
+
+
+async def test_who_has_no_slot_is_not_found_by_one(store: Store, org: int) -> None:
+    await fleet(store, org, [{}])
+    assert await found(store, org, JsonPath("identity", "exists($)")) == []
+    assert await found(store, org, JsonPath("identity", '!($."status" == "ACTIVE")')) == []
+
+
+PLACES = [{"v": v} for v in (None, -5, 0, 2, 10, 5.25, 1e18, 2**64 - 1, "", "a", "B", "é", "2024-01-01", True, False)]
+PLACES += [{}, {"v": [3, 1]}, {"v": {"x": 1}}, {"v": ["z"]}, {"v": []}, {"v": {"0": 1}}]
+PATHS: list[tuple[str | int, ...]] = [("v",), ("v", 0), ("v", -1), ("v", 1), ("v", "x"), ("missing",), ("v", "0")]
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("path", PATHS, ids=str)
+async def test_a_list_is_sorted_by_what_is_in_documents_page_by_page(
+    store: Store, org: int, path: tuple[str | int, ...], descending: bool
+) -> None:
+    devices = await fleet(store, org, PLACES)
+    sort = Sort("metadata", descending, path)
+    expected = sorted(devices, key=lambda one: (rank(documents.load(one.metadata), path), one.id), reverse=descending)
+    met: list[Device] = []
+    after = None
+    while page := await store.scan.devices.page(org, None, sort, Page(4, after)):
+        met += page
+        after = (sort_value(page[-1], "metadata", path), page[-1].id)
+    assert [one.ident for one in met] == [one.ident for one in expected]
+    nulls = [n for n, one in enumerate(met) if rank(documents.load(one.metadata), path)[0] == 0]
+    edge = range(len(met) - len(nulls), len(met)) if descending else range(len(nulls))
+    assert nulls == list(edge)
+
+
+async def test_tags_are_sorted_by_the_first(store: Store, org: int) -> None:
+    async def work(records: Records) -> None:
+        for ident, tags in (("b", ("b", "a")), ("none", ()), ("a", ("a",))):
+            await plant(records, org, NewDevice(ident, tags=tags))
+
+    await store.write(work)
+    page = await store.scan.devices.page(org, None, Sort("tags", False, (0,)), Page(10))
+    assert [one.ident for one in page] == ["none", "a", "b"]
+
+
+_keys = st.sampled_from(("a", "b", "c"))
+_leaves = (
+    st.none() | st.booleans() | st.integers(-2, 3) | st.sampled_from((0.5, 1.0)) | st.sampled_from(("", "a", "ab"))
+)
+_documents = st.dictionaries(
+    _keys,
+    st.recursive(_leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner), max_leaves=6),
+)
+_steps = st.sampled_from(
+    (".a", ".b", ".*", "[*]", "[0]", "[last]", "[1 to last]", ".size()", ".type()", "[last - 1, 0]")
+)
+_paths = st.lists(_steps, max_size=3).map(lambda steps: "$" + "".join(steps))
+_values = st.sampled_from(("null", "true", "1", "0.5", '"a"', '""', "-1"))
+_simple = (
+    st.tuples(_paths, st.sampled_from(("==", "!=", "<", ">=")), _values).map(" ".join)
+    | _paths.map("exists({})".format)
+    | _paths.map('{} starts with "a"'.format)
+    | _paths.map('{} like_regex "^a?$"'.format)
+    | st.tuples(_paths, _values).map(lambda one: f"exists({one[0]} ? (@ == {one[1]}))")
+    | st.tuples(_paths, _values).map(lambda one: f"exists({one[0]} ? (@.a > {one[1]}))")
+)
+_predicates = st.recursive(
+    _simple,
+    lambda inner: (
+        st.tuples(inner, st.sampled_from(("&&", "||")), inner).map(lambda one: f"({one[0]}) {one[1]} ({one[2]})")
+        | inner.map("!({})".format)
+        | inner.map("({}) is unknown".format)
+    ),
+    max_leaves=4,
+)
+
+
+@settings(
+    max_examples=40,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
+)
+@given(contents=st.lists(_documents, min_size=1, max_size=5), texts=st.lists(_predicates, min_size=10, max_size=20))
+async def test_an_engine_finds_what_any_predicate_holds_of(
+    store: Store, org: int, contents: list[object], texts: list[str]
+) -> None:
+    async def check(records: Records) -> None:
+        for one in await records.devices.page(org, None, Sort(), Page(100)):
+            await records.devices.delete(one)
+        for n, content in enumerate(contents):
+            await plant(records, org, NewDevice(f"d{n}", metadata=Raw(msgspec.json.encode(content))))
+        for text in texts:
+            predicate = jsonpath.parse(text)
+            wanted = JsonPath("metadata", jsonpath.write(predicate))
+            page = await records.devices.page(org, wanted, Sort(), Page(100))
+            expected = [f"d{n}" for n, one in enumerate(contents) if jsonpath.holds(predicate, one) is True]
+            assert [one.ident for one in page] == expected, (text, contents)
+
+    await store.write(check)

@@ -1,0 +1,99 @@
+"""SQL/JSON path predicates: what they mean, as PostgreSQL has it, and what is refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleetroll.core import jsonpath
+from fleetroll.core.faults import Fault
+
+DOCUMENT = {
+    "env": "production",
+    "temp": 51.5,
+    "on": True,
+    "gone": None,
+    "tags": ["a", "b"],
+    "big": 9007199254740993,
+    "sensors": [{"type": "t", "value": 5}, {"type": "h", "value": 60}],
+    "a b": {"c": 1},
+    "list": [[1, 2], [3]],
+}
+HOLDS = [
+    '$.env == "production"', "$.temp > 50", '$.tags[*] == "b"', '$.tags[last] == "b"', "exists($.env)",
+    '$.env starts with "prod"', '$.env like_regex "^prod.*n$"', '$.env == "x" || $.temp > 50',
+    '$.env == "production" && $.temp > 50', '!($.env == "x")', '!($.missing == "x")', '$.env != "x"',
+    '$.tags == "b"', '$.tags[0] == "a"', '$.tags[0 to last] == "b"', '$.tags[5, 1] == "b"', "$.on == true",
+    "$.gone == null", '$.env != null', '$.gone != "x"', "$.on", "exists($.sensors[*] ? (@.value > 50))",
+    '$.sensors.type == "h"', '$.sensors[*] ? (@.type == "h").value == 60', '$."a b".c == 1', "$.*.c == 1",
+    "$.tags.size() == 2", '$.tags.type() == "array"', "($.temp > \"x\") is unknown", "$.big == 9007199254740993",
+    "$.temp == 51.5", "lax $.temp <= 51.5", "$.temp >= -3", '$.env <> "x"', "$.env[0] == \"production\"",
+    '$.env like_regex "PROD" flag "i"', "!exists($.missing)", "($.temp > 50)", "50 < $.temp", "$.on > false",
+    "$.list[*] == 1", "$.tags[last - 1] == \"a\"", "exists($)", "1 == 1", '$.env == "production"\n',
+]  # fmt: skip
+DOES_NOT = [
+    "$", "$.env", "$.missing", '$.missing != "x"', "$.temp > 100", '$.temp > "50"', '!($.temp > "x")', "$.tags[*] == 1",
+    "$.env == null", "$.gone == 1", "exists($.missing)", '$.temp starts with "5"', "$.list == 1", "$.sensors == 5",
+    '$.tags[9] == "b"', "$.gone", "$.tags", "$.on == 1", "$.big == 9007199254740992", '$.env like_regex "^x"',
+    '$."a b" == 1', "$.on > true", '$.env == "Production"', "1 == 2", "exists($.tags ? (@ == \"c\"))",
+]  # fmt: skip
+REFUSED = [
+    "", "env == 1", "$.a ==", "== 1", "$.a = 1", "$.a == 1 &&", "($.a == 1", "$.a == 1)", "$.a && $.b", "!$.a",
+    "! $.a == 1", "$.a == $.b", "strict $.a == 1", "$.** == 1", "$.a + 1 == 2", "$x == 1", "@.a == 1", '$.a == "x',
+    "$.a == 'x'", "$.a[x] == 1", "$.a[-1] == 1", "$.a[99999999] == 1", "$.a.double() == 1", "$.a like_regex 5",
+    '$.a like_regex "("', '$.a like_regex "a" flag "x"', "$.a starts with 5", "exists($.a ? (exists(@ ? (@ == 1))))",
+    "$.a[0,0,0][0,0,0] == 1", "$.a == 1e999", "$.a == 01", "$.a is unknown", '$.a == "\\ud800"', "$.a == 1 is unknown",
+    "exists($.a ? ($.b == 1))", "$" + ".a" * 40 + " == 1", "(" * 20 + "$.a == 1" + ")" * 20, "$.a == " + "9" * 50,
+    " || ".join(["$.a == 1"] * 21), "$.a == 1 ; drop", "$.a ? == 1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOLDS)
+def test_a_predicate_holds(text: str) -> None:
+    assert jsonpath.holds(jsonpath.parse(text), DOCUMENT) is True
+
+
+@pytest.mark.parametrize("text", DOES_NOT)
+def test_a_predicate_does_not_hold(text: str) -> None:
+    assert jsonpath.holds(jsonpath.parse(text), DOCUMENT) is not True
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_what_is_no_predicate_is_refused(text: str) -> None:
+    with pytest.raises(Fault) as refused:
+        jsonpath.parse(text)
+    assert refused.value.code == "invalid_jsonpath"
+
+
+@pytest.mark.parametrize("text", HOLDS + DOES_NOT)
+def test_the_canonical_text_says_the_same(text: str) -> None:
+    predicate = jsonpath.parse(text)
+    assert jsonpath.parse(jsonpath.write(predicate)) == predicate
+
+
+@given(st.text('$.@ab"[]()*?!&|=<>01,-lastexis like_regex', max_size=40))
+def test_any_text_is_parsed_or_refused(text: str) -> None:
+    try:
+        predicate = jsonpath.parse(text)
+    except Fault as fault:
+        assert fault.code == "invalid_jsonpath"
+    else:
+        jsonpath.holds(predicate, DOCUMENT)
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("$.a.b", ("a", "b")),
+        ('$."a b"[0]', ("a b", 0)),
+        ("$.a[last]", ("a", -1)),
+        ("$", None),
+        ("a.b", None),
+        ("$.a; DROP", None),
+        ("$.a[*]", None),
+        ("$.a ? (@ > 1)", None),
+        ("$.", None),
+        ("$" + ".a" * 40, None),
+    ],
+)
+def test_a_plain_path_is_told_from_every_other_text(text: str, steps: tuple[str | int, ...] | None) -> None:
+    assert jsonpath.parse_path(text) == steps

@@ -1,0 +1,57 @@
+"""Patterns of strangers: the same verdict as Python's on what both know, and no text or pattern that takes long."""
+
+import contextlib
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleetroll.core.regexp import Matcher, Refused
+
+PATTERNS = [
+    "", "a", "abc", "^a", "c$", "^abc$", "^$", "a|b", "a|", "(ab)+c", "(a|b)*c", "a?b", "a+", "a*b", "a{2}", "a{2,}",
+    "a{1,3}b", "a{0,2}c", "(ab){2}", "[abc]", "[a-c]x", "[^a-c]", r"\d+", r"\w\s\w", r"a\.b", r"[\d.]+$", ".", "a.c",
+    "^(a|b)c?$", "x*", "((a)|b)+$", r"\\", "a^b", "a$b", "(^a|b$)", r"\D", "[-a]", "[a-]", "[^-]",
+]  # fmt: skip
+TEXTS = ["", "a", "b", "abc", "aab", "ababc", "a.b", "a b", "1.2", "x", "\n", "a\nc", "ccc", "-", "aaa", "\\", "ac"]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_pattern_means_what_it_means_elsewhere(pattern: str) -> None:
+    for text in TEXTS:
+        expected = re.search(pattern.replace("$", r"\Z"), text) is not None
+        assert Matcher(pattern).search(text) is expected, text
+
+
+@given(st.sampled_from(PATTERNS), st.text("abcx.\\-1 \n", max_size=12))
+def test_any_text_has_the_verdict_it_has_elsewhere(pattern: str, text: str) -> None:
+    assert Matcher(pattern).search(text) is (re.search(pattern.replace("$", r"\Z"), text) is not None)
+
+
+def test_case_can_be_ignored_and_a_pattern_be_taken_literally() -> None:
+    assert Matcher("^aB", ignore_case=True).search("AbC")
+    assert not Matcher("^aB").search("AbC")
+    assert Matcher("a.b", literal=True).search("xa.bx")
+    assert not Matcher("a.b", literal=True).search("acb")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["(", ")", "a)", "(a", "[", "[a", "[]", "*", "a**", "a{", "a{1", "a{x}", "a{9,1}", "a{0}", "a{65}", r"\1", r"\b",
+     "(?:a)", "\\", "[b-a]", "a" * 257, "(" * 20 + "a" + ")" * 20, "((a{64}){64}){64}", "[[:alpha:]]", "{2}"],
+)  # fmt: skip
+def test_what_is_no_pattern_of_ours_is_refused(pattern: str) -> None:
+    with pytest.raises(Refused):
+        Matcher(pattern)
+
+
+@given(st.text("a(|)*+?{}[]^$\\.1,-dw", max_size=20))
+def test_any_pattern_is_taken_or_refused(pattern: str) -> None:
+    with contextlib.suppress(Refused):
+        Matcher(pattern).search("a1-")
+
+
+@pytest.mark.parametrize("pattern", ["(a*)*b", "(a|a)*b", "(a+)+$", "a*a*a*a*a*a*b", "(a|aa)+$", "(.*)*x{3}"])
+def test_no_pattern_takes_long(pattern: str) -> None:
+    assert not Matcher(pattern).search("a" * 65_000 + "!")
