@@ -34,6 +34,8 @@ from fleetroll.dialects.blynk_device.routes import DIALECT as BLYNK_DEVICE
 from fleetroll.dialects.enrollment.routes import DIALECT as ENROLLMENT
 from fleetroll.dialects.est.routes import DIALECT as EST
 from fleetroll.dialects.est.routes import UPSTREAM_DIALECT as UPSTREAM_EST
+from fleetroll.dialects.lamassu.routes import DIALECT as LAMASSU
+from fleetroll.dialects.lamassu.routes import UPSTREAM as UPSTREAM_LAMASSU
 from fleetroll.dialects.memfault.routes import DEVICE as MEMFAULT_DEVICE
 from fleetroll.dialects.memfault.routes import DIALECT as MEMFAULT
 from fleetroll.dialects.native.routes import DIALECT as NATIVE
@@ -68,8 +70,20 @@ from fleetroll.wire.subjects import Subjects
 logger = logging.getLogger("fleetroll")
 
 OpenStore: TypeAlias = sqlite.SqliteStore | PostgresStore
-DIALECTS = (NATIVE, TELEMETRON, MEMFAULT_DEVICE, MEMFAULT, BLYNK, BLYNK_DEVICE, RELAY, ENROLLMENT, EST, OAUTH2)
-_UPSTREAM = {EST.name: UPSTREAM_EST}
+DIALECTS = (
+    NATIVE,
+    TELEMETRON,
+    MEMFAULT_DEVICE,
+    MEMFAULT,
+    BLYNK,
+    BLYNK_DEVICE,
+    RELAY,
+    LAMASSU,
+    ENROLLMENT,
+    EST,
+    OAUTH2,
+)
+_UPSTREAM = {EST.name: UPSTREAM_EST, LAMASSU.name: UPSTREAM_LAMASSU}
 EXIT_STORE, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 65, 74, 75, 78
 # The commit thread and the loop share one interpreter; the default of 5 ms would be most of a reply's time.
 _SWITCH_SECONDS = 0.0005

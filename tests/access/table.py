@@ -59,6 +59,9 @@ _PAST = {
     "offset": 0,
 }
 
+_L = "/api/devmanager/v1/devices"
+_PATCHES = {"patches": [{"op": "add", "path": "/other", "value": 1}]}
+
 ROWS: Mapping[str, Row] = {
     # Devices.
     "POST /v1/devices": Row("operator", "devices:write", 201, 201, body={"ident": "$new"}),
@@ -209,6 +212,18 @@ ROWS: Mapping[str, Row] = {
     "PUT /api/ca/v1/certificates/{sn}/status": Row(
         "operator", "certificates:write", 200, 404, "identity", {"status": "REVOKED"}
     ),
+    # Lamassu's device manager.
+    f"GET {_L}": Row("viewer", "devices:read", 200, 200, "device"),
+    f"POST {_L}": Row("operator", "devices:write", 201, 201, body={"id": "$new"}),
+    f"GET {_L}/{{id}}": Row("viewer", "devices:read", 200, 404, "managed"),
+    f"DELETE {_L}/{{id}}": Row("operator", "devices:delete", 204, 404, "managed"),
+    f"PUT {_L}/{{id}}/idslot": Row("operator", "devices:write", 200, 404, "managed", {"status": "ACTIVE"}),
+    f"PUT {_L}/{{id}}/metadata": Row("operator", "devices:write", 200, 404, "managed", {"metadata": {"other": 1}}),
+    f"PATCH {_L}/{{id}}/metadata": Row("operator", "devices:write", 200, 404, "managed", _PATCHES),
+    f"DELETE {_L}/{{id}}/decommission": Row("operator", "devices:write", 204, 404, "managed"),
+    f"GET {_L}/dms/{{id}}": Row("viewer", "devices:read", 200, 200, "managed"),
+    "GET /api/devmanager/v1/stats": Row("viewer", "devices:read", 200, 200, "device"),
+    "GET /api/devmanager/health": Row("viewer", "devices:read", 200, 200),
     # OAuth2.
     "POST /oauth2/token": Row("viewer", "tokens:issue", 200, 200, denied=400, query="grant_type=client_credentials"),
     # Blynk. Everything is named by number, and the parent reaches down the tree.
@@ -408,7 +423,7 @@ OUTSIDERS: Mapping[str, Mapping[str, int]] = {
         "of a disabled organization": 403,
         "below a disabled organization": 403,
     }
-    for dialect in ("native", "relay", "telemetron", "memfault", "blynk", "enrollment")
+    for dialect in ("native", "relay", "telemetron", "memfault", "blynk", "lamassu", "enrollment")
 } | {
     "oauth2": dict.fromkeys(
         (
@@ -433,6 +448,7 @@ ACCEPTED: Mapping[str, tuple[str, ...]] = {
     "telemetron": _ALL_FORMS,
     "memfault": _ALL_FORMS,
     "blynk": _ALL_FORMS,
+    "lamassu": _ALL_FORMS,
     "enrollment": _ALL_FORMS,
     "oauth2": _ALL_FORMS[2:],
 }
@@ -477,6 +493,10 @@ def _credential(tenant: Tenant, new: str) -> dict[str, str]:
     parts = _device(tenant, new)
     made = tenant.make(f"/v1/devices/{new}/credentials", None)
     return {**parts, "id": str(made["id"])}
+
+
+def _managed(tenant: Tenant, new: str) -> dict[str, str]:
+    return {**_device(tenant, new), "id": new}
 
 
 def _organization(tenant: Tenant, new: str) -> dict[str, str]:
@@ -598,6 +618,7 @@ _SAMPLES = {
     "held identity": _held_identity,
     "nothing": lambda _tenant, _new: {},
     "device": _device,
+    "managed": _managed,
     "credential": _credential,
     "past": _past,
     "organization": _organization,

@@ -74,6 +74,7 @@ VENDOR_SETTINGS = {
 }
 _ONE = f'ident = "{DEVICE}"'
 _PROJECT = "/api/v0/organizations/{organization}/projects/{project}"
+_MANAGED = "/api/devmanager/v1/devices"
 _ASSIGNMENT = "POST /api/ext-v1/deviceAssignment/"
 
 
@@ -216,6 +217,25 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
         f"{_ASSIGNMENT}unassignDevicesFromOwner": assigned,
         "POST /api/ext-v1/customer/createOrUpdateCustomer": {"email": f"customer-{n}@example.com", **person},
         "POST /api/ext-v1/customer/queryCustomer": {"email": EMAIL},
+        f"POST {_MANAGED}": {
+            "id": f"managed-{n}",
+            "alias": "Pump",
+            "tags": ["production"],
+            "metadata": {"location": "dock"},
+            "dms_id": "line",
+            "icon": "CgSmartphoneChip",
+            "icon_color": "#25ee32-#222222",
+        },
+        f"PUT {_MANAGED}/{{id}}/idslot": {
+            "status": "ACTIVE",
+            "active_version": 1,
+            "type": "x509",
+            "versions": {"1": "text"},
+            "expiration_date": "2099-01-01T00:00:00Z",
+            "events": {"2026-01-01T00:00:00Z": {"type": "PROVISIONED", "description": "text"}},
+        },
+        f"PUT {_MANAGED}/{{id}}/metadata": {"metadata": MEMBERS["metadata"]},
+        f"PATCH {_MANAGED}/{{id}}/metadata": {"patches": [{"op": "add", "path": "/x", "value": "text"}]},
     }
 
 
@@ -375,11 +395,13 @@ class World:
             values["id"] = _NAMES["dms"]
         if path.startswith("/api/ca/"):
             values["id"] = _NAMES["authorities"]
+        if path.startswith(_MANAGED):
+            values["id"] = DEVICE
         if "getCustomer" in path:
             values["id"] = self._customer()
         for name, value in values.items():
             path = path.replace(f"{{{name}}}", quote(value, safe=""))
-        filters = {"/v1/events": _EVENTS, "/api/ca": f"serial_number[eq]{self._serial}"}
+        filters = {"/v1/events": _EVENTS, "/api/ca": f"serial_number[eq]{self._serial}", "/api/devmanager": "id[eq]x"}
         own = [text for prefix, text in filters.items() if path.startswith(prefix)]
         given = {**_QUERY, "filter": own[0] if own else _QUERY["filter"]}
         given = _NUMBERED if path.startswith("/api/v0/") else given

@@ -10,7 +10,7 @@ import functools
 import math
 import operator
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
@@ -112,6 +112,29 @@ class Bare(Struct, frozen=True, tag=True):
 
 
 Predicate: TypeAlias = Compared | Exists | StartsWith | LikeRegex | All | Either | Denied | Unknown | Bare
+
+
+def translated(predicate: Predicate, words: Mapping[str, str]) -> Predicate:
+    """The predicate with other words for the texts that values are compared with."""
+    match predicate:
+        case Compared(symbol, left, right):
+            return Compared(symbol, _translated(left, words), _translated(right, words))
+        case All(parts):
+            return All(tuple(translated(part, words) for part in parts))
+        case Either(parts):
+            return Either(tuple(translated(part, words) for part in parts))
+        case Denied(part):
+            return Denied(translated(part, words))
+        case Unknown(part):
+            return Unknown(translated(part, words))
+    return predicate
+
+
+def _translated(operand: Operand, words: Mapping[str, str]) -> Operand:
+    if isinstance(operand, Literal) and isinstance(operand.value, str):
+        return Literal(words.get(operand.value, operand.value))
+    return operand
+
 
 # --- from text -------------------------------------------------------------------------------------------------------
 

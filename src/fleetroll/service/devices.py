@@ -196,6 +196,22 @@ async def decommission(call: Call, wanted: Named) -> Device:
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def end(call: Call, wanted: Named) -> Device:
+    """Decommission a device, unless it is already."""
+    device = await find(call, wanted.ident, wanted.guard)
+    return device if device.status is Status.DECOMMISSIONED else await retire(call, device)
+
+
+@operation(Action.DEVICES_DELETE, Effect.WRITE)
+async def delete_ended(call: Call, wanted: Named) -> None:
+    """Delete a decommissioned device. Raises Fault conflict `status_forbids` for any other."""
+    device = await find(call, wanted.ident, wanted.guard)
+    if device.status is not Status.DECOMMISSIONED:
+        raise conflict("status_forbids", "Only a decommissioned device can be deleted here; decommission it first.")
+    await remove(call, device)
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
 async def transfer(call: Call, wanted: Transfer) -> Device:
     """Move the device with its history. Nothing changes where the target refuses it."""
     device = await find(call, wanted.ident, wanted.guard)

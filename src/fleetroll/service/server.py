@@ -55,6 +55,11 @@ def _require_root(call: Call) -> None:
         raise Fault(Kind.FORBIDDEN, "permission_denied", "Only the root organization may do this to the whole server.")
 
 
+@operation(Action.DEVICES_READ, Effect.READ)
+async def answer(call: Call, _: None) -> None:
+    """Nothing but that there is an answer, for who asks whether the server is well."""
+
+
 @operation(Action.SERVER_BACKUP, Effect.STREAM)
 async def backup(call: Call, _: None) -> Backup:
     """A consistent copy of the store, taken while it serves. Raises Fault forbidden below the root organization."""

@@ -1,0 +1,151 @@
+"""The filter grammar of `field[operator]value`, of which many hold at once.
+
+What a caller may have meant is taken where it can be nothing else: operators in their long and short names and in any
+case, and a value with a `:` or `=` before it. An unknown field asks nothing, as its vendor has it; an operator that
+does not fit a field is refused.
+"""
+
+import enum
+from collections.abc import Callable, Iterable, Mapping
+from urllib.parse import unquote
+
+from msgspec import Struct
+
+from fleetroll.core import jsonpath, limits
+from fleetroll.core.faults import brief, invalid
+from fleetroll.core.query import Comparison, Filter, Folded, JsonPath, Not, Operator, Or, Pattern, every, fold
+from fleetroll.core.times import parse_iso
+
+
+class Kind(enum.Enum):
+    """What a field holds; the number is the vendor's, in its refusals."""
+
+    TEXT = 0
+    SET = 1
+    TIME = 2
+    CHOICE = 4
+    DOCUMENT = 5
+
+
+class Asked(Struct, frozen=True):
+    """A field as lists are asked for it: which of ours it is, and words of the vendor's that are others here."""
+
+    field: str
+    kind: Kind
+    words: Mapping[str, str] = {}
+
+
+Fields = Mapping[str, Asked]
+Make = Callable[[Asked, str], Filter | None]
+
+
+def parse(expressions: Iterable[str], fields: Fields) -> Filter | None:
+    """All of the expressions at once. Raises Fault invalid."""
+    given = list(expressions)
+    if sum(map(len, given)) > limits.MAX_FILTER or len(given) > limits.MAX_PREDICATES:
+        message = f"Filters have at most {limits.MAX_PREDICATES} parts and {limits.MAX_FILTER} characters."
+        raise invalid("invalid_filter", message, "filter")
+    return every(*(_parse(expression, fields) for expression in given))
+
+
+def _parse(expression: str, fields: Fields) -> Filter | None:
+    name, opened, rest = expression.partition("[")
+    word, closed, value = rest.partition("]")
+    asked = fields.get(name)
+    if not opened or not closed or asked is None:
+        return None
+    make = _OPERATORS[asked.kind].get(word.lower())
+    if make is None:
+        message = f"invalid filter operand '{brief(word)}' for field '{name}' of type {asked.kind.value}"
+        raise invalid("invalid_filter", message, "filter")
+    return make(asked, value[1:] if value[:1] in {":", "="} else value)
+
+
+# --- operators -------------------------------------------------------------------------------------------------------
+
+
+def _equals(asked: Asked, value: str) -> Filter:
+    return Comparison(asked.field, Operator.EQ, asked.words.get(value, value))
+
+
+def _equals_folded(asked: Asked, value: str) -> Filter:
+    return Comparison(asked.field, Operator.EQ, Folded(fold(value)))
+
+
+def _contains(asked: Asked, value: str) -> Filter:
+    return Comparison(asked.field, Operator.LIKE, Pattern(("", value, "")))
+
+
+def _contains_folded(asked: Asked, value: str) -> Filter:
+    return Comparison(asked.field, Operator.CONTAINS, Folded(fold(value)))
+
+
+def _has(asked: Asked, value: str) -> Filter:
+    return Comparison(asked.field, Operator.HAS, value)
+
+
+def _has_folded(asked: Asked, value: str) -> Filter:
+    return Comparison(asked.field, Operator.HAS, Folded(fold(value)))
+
+
+def _denied(make: Callable[[Asked, str], Filter]) -> Make:
+    return lambda asked, value: Not(make(asked, value))
+
+
+def _one_of(make: Callable[[Asked, str], Filter], *, denied: bool = False) -> Make:
+    """Any of a list with commas; an empty list asks nothing."""
+
+    def build(asked: Asked, value: str) -> Filter | None:
+        parts = tuple(make(asked, item) for item in value.split(",") if item)
+        if len(parts) > limits.MAX_FILTER_VALUES:
+            message = f"A list in a filter has at most {limits.MAX_FILTER_VALUES} values."
+            raise invalid("invalid_filter", message, "filter")
+        if not parts:
+            return None
+        found = parts[0] if len(parts) == 1 else Or(parts)
+        return Not(found) if denied else found
+
+    return build
+
+
+def _at(operator: Operator) -> Make:
+    return lambda asked, value: Comparison(asked.field, operator, parse_iso(value, asked.field))
+
+
+def _json(asked: Asked, value: str) -> Filter:
+    predicate = jsonpath.parse(unquote(value))
+    return JsonPath(asked.field, jsonpath.write(jsonpath.translated(predicate, asked.words)))
+
+
+def _named(**makes: Make) -> dict[str, Make]:
+    """From tables of one maker and its names, which are separated by underlined bars, to a maker for each name."""
+    return {name: make for names, make in makes.items() for name in names.split("__")}
+
+
+_OPERATORS: dict[Kind, dict[str, Make]] = {
+    Kind.TEXT: _named(
+        eq__equal__equals=_equals,
+        eq_ic__equal_ignorecase=_equals_folded,
+        ne__notequal=_denied(_equals),
+        ne_ic__notequal_ignorecase=_denied(_equals_folded),
+        ct__contains=_contains,
+        ct_ic__contains_ic__contains_ignorecase=_contains_folded,
+        nc__notcontains=_denied(_contains),
+        nc_ic__notcontains_ignorecase=_denied(_contains_folded),
+        nin=_one_of(_equals, denied=True),
+        nin_ic=_one_of(_equals_folded, denied=True),
+        in_ic=_one_of(_equals_folded),
+    )
+    | {"in": _one_of(_equals), "is": _equals},
+    Kind.SET: _named(
+        ct__contains__eq__equal__equals=_has,
+        ct_ic__contains_ic__contains_ignorecase=_has_folded,
+    ),
+    Kind.TIME: _named(bf__before=_at(Operator.LT), af__after=_at(Operator.GT), eq__equal__equals=_at(Operator.EQ))
+    | {"is": _at(Operator.EQ)},
+    Kind.CHOICE: _named(eq__equal__equals=_equals, ne__notequal=_denied(_equals))
+    | {"in": _one_of(_equals), "is": _equals},
+    Kind.DOCUMENT: {"jsonpath": _json},
+}
+if _OPERATORS.keys() != set(Kind):
+    raise AssertionError("every kind of field needs its operators")

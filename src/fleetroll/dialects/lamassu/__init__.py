@@ -1,0 +1,1 @@
+"""Lamassu's device manager, `/api/devmanager`."""

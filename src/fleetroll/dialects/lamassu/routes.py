@@ -1,0 +1,68 @@
+"""The table of Lamassu's device manager, `/api/devmanager`, in two profiles: as it is documented, and as it answers.
+
+They differ in the names of two statuses, in what a decommissioning and an unknown device get, and in whether a device
+must be decommissioned before it is deleted. What is taken is the same in both.
+"""
+
+from typing import Any
+
+from fleetroll.dialects.lamassu import mapping, shapes
+from fleetroll.dialects.lamassu.envelope import envelope
+from fleetroll.dialects.lamassu.mapping import Spelling
+from fleetroll.service import devices, identity, server
+from fleetroll.service.lives import told, told_page
+from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Parameter, Route
+
+_DEVICES = "/api/devmanager/v1/devices"
+_FILTER = Parameter("filter", "field[operator]value, repeatable; all of them hold")
+_LIST = (
+    Parameter("page_size", "most devices of the page; 25 if left out", "integer"),
+    Parameter("bookmark", "next of the page before; filters and order stay as they were"),
+    Parameter("sort_by", "id, dms_owner, creation_timestamp, status, tags, or metadata[jsonpath]$.path"),
+    Parameter("sort_mode", "asc or desc"),
+    _FILTER,
+)
+
+
+def _dialect(spelling: Spelling, codes: dict[str, int], end: dict[str, Any], delete: Any) -> Dialect:
+    one = mapping.one(spelling)
+    routes = (
+        Route("GET", _DEVICES, told_page(devices.page), mapping.listing, mapping.device_list(spelling),
+              "List devices", reply=shapes.DeviceList, query=_LIST),
+        Route("POST", _DEVICES, told(devices.create), mapping.new_device, one, "Create a device", status=201,
+              body=shapes.NewDevice, reply=shapes.Device),
+        Route("GET", f"{_DEVICES}/{{id}}", told(devices.get), mapping.named, one, "Read a device", reply=shapes.Device),
+        Route("DELETE", f"{_DEVICES}/{{id}}", delete, mapping.named, mapping.nothing, "Delete a device", status=204),
+        Route("PUT", f"{_DEVICES}/{{id}}/idslot", told(identity.replace), mapping.slot, one,
+              "Fill a device's identity slot by hand, as a whole", body=shapes.SlotInput, reply=shapes.Device),
+        Route("PUT", f"{_DEVICES}/{{id}}/metadata", told(devices.edit), mapping.replace_metadata, one,
+              "Patch a device's metadata, or replace all of it", body=shapes.Change, reply=shapes.Device),
+        Route("PATCH", f"{_DEVICES}/{{id}}/metadata", told(devices.edit), mapping.patch_metadata, one,
+              "Patch a device's metadata", body=shapes.Change, reply=shapes.Device),
+        Route("DELETE", f"{_DEVICES}/{{id}}/decommission", told(devices.end), mapping.named,
+              about="Decommission a device", **end),
+        Route("GET", f"{_DEVICES}/dms/{{id}}", told_page(devices.page), mapping.listing_of_dms,
+              mapping.device_list(spelling), "List the devices of a DMS", reply=shapes.DeviceList, query=_LIST),
+        Route("GET", "/api/devmanager/v1/stats", devices.statuses, mapping.counted, mapping.stats(spelling),
+              "How many devices there are in each status", reply=shapes.Stats, query=(_FILTER,)),
+        Route("GET", "/api/devmanager/health", server.answer, mapping.nothing_of, mapping.health,
+              "Whether the device manager is well", reply=shapes.Health),
+    )  # fmt: skip
+    return Dialect(
+        name="lamassu",
+        title="Lamassu device manager",
+        prefixes=("/api/devmanager/",),
+        routes=routes,
+        envelope=envelope(codes),
+        credentials=(BEARER, API_KEY_HEADER, BASIC),
+        media_types=(),
+    )
+
+
+DIALECT = _dialect(mapping.DOCUMENTED, {}, {"encode": mapping.nothing, "status": 204}, devices.delete)
+UPSTREAM = _dialect(
+    mapping.UPSTREAM,
+    {"device_not_found": 400},
+    {"encode": mapping.one(mapping.UPSTREAM), "reply": shapes.Device},
+    devices.delete_ended,
+)

@@ -1,0 +1,92 @@
+"""The bodies of Lamassu's device manager, spelled as its interfaces read and write them. Others are ignored."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+_Moment = Annotated[datetime, Meta(tz=True)]
+
+
+class Failure(Struct):
+    err: str
+
+
+class NewDevice(Struct):
+    """Only `id` is required."""
+
+    id: str
+    alias: str | None = None
+    tags: list[str] | None = None
+    metadata: dict[str, Any] | None = None
+    dms_id: str | None = None
+    icon: str | None = None
+    icon_color: str | None = None
+
+
+class Event(Struct):
+    type: str
+    description: str = ""
+
+
+class SlotInput(Struct):
+    """The whole slot. Serial numbers are opaque texts, under versions that are whole numbers."""
+
+    status: str
+    active_version: int = 0
+    type: str = "x509"
+    versions: dict[str, str] | None = None
+    expiration_date: _Moment | None = None
+    events: dict[_Moment, Event] | None = None
+
+
+class Slot(Struct, omit_defaults=True):
+    status: str
+    active_version: int
+    type: str
+    versions: dict[str, str]
+    events: dict[datetime, Event]
+    expiration_date: datetime | UnsetType = UNSET
+
+
+class Device(Struct):
+    """`alias` is there where the device has one, `identity` where it has a slot."""
+
+    id: str
+    alias: str | UnsetType
+    tags: tuple[str, ...]
+    status: str
+    icon: str
+    icon_color: str
+    creation_timestamp: datetime
+    metadata: Raw
+    dms_owner: str
+    identity: Slot | UnsetType
+    slots: dict[str, Slot]
+    events: dict[datetime, Event]
+
+
+class DeviceList(Struct):
+    """`next` is empty on the last page."""
+
+    next: str
+    list: list[Device]
+
+
+class Change(Struct):
+    """`patches`, a JSON Patch; or, to replace all of it, `metadata`."""
+
+    patches: list[Any] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class Stats(Struct):
+    total: int
+    status_distribution: dict[str, int]
+
+
+class Health(Struct):
+    health: bool
+    version: str
+    build: str = ""
+    build_time: str = ""
