@@ -21,8 +21,8 @@ from fleetroll.core.query import (
     Not,
     Or,
     Pattern,
-    Place,
     Read,
+    SortPlace,
     Value,
     lookup,
     rank,
@@ -121,7 +121,7 @@ def _inside(document: Mapping[str, object], path: tuple[str, ...]) -> object:
     return lookup(document, path) if path else document
 
 
-def sort_value(device: Device, field: str, path: tuple[str | int, ...] = ()) -> Place:
+def sort_value(device: Device, field: str, path: tuple[str | int, ...] = ()) -> SortPlace:
     """The value by which `device` is placed when a list is sorted by `field`, or by what is at `path` in it."""
     if path:
         document = getattr(device, field)

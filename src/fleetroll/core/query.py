@@ -110,14 +110,14 @@ class Sort(Struct, frozen=True):
     path: tuple[str | int, ...] = ()
 
 
-Place: TypeAlias = str | int | float | bool | tuple[int, float, str] | None
+SortPlace: TypeAlias = str | int | float | bool | tuple[int, float, str] | None
 
 
 class Page(Struct, frozen=True):
     """At most `limit` rows that follow `after`: the sort value and the id of the last row seen."""
 
     limit: int
-    after: "tuple[Place, int] | None" = None
+    after: "tuple[SortPlace, int] | None" = None
 
 
 class Place(Struct, frozen=True):

@@ -25,9 +25,9 @@ from fleetroll.core.query import (
     Or,
     Page,
     Pattern,
-    Place,
     Search,
     Sort,
+    SortPlace,
     Value,
     conjuncts,
     fold,
@@ -281,7 +281,7 @@ class _Builder:
         path = self._bind(self._syntax.sort_path(sort.path))
         return [key.format(column=f"d.{sort.field}", path=path) for key in self._syntax.sort_keys]
 
-    def beyond(self, keys: tuple[str, ...], after: tuple[Place, int], *, descending: bool) -> str:
+    def beyond(self, keys: tuple[str, ...], after: tuple[SortPlace, int], *, descending: bool) -> str:
         """The keyset condition: rows that follow the last one seen."""
         sign = "<" if descending else ">"
         if len(keys) == 1:
@@ -442,6 +442,7 @@ def _is_word_of(field: str, part: Filter) -> bool:
         and part.field == field
         and part.operator is Operator.EQ
         and DEVICE_FIELDS[field].type is FieldType.TEXT
+        and not isinstance(part.value, Folded)
         and (field, part.value) != ("cohort", DEFAULT_COHORT)
     )
 
