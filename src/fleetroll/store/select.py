@@ -44,6 +44,7 @@ EVENT_COLUMNS = "id, org, at, type, subject, subject_id, name, actor, request, d
 # Literal, so that a partial index can serve it.
 _LIFE = "type IN ('device.identity_changed', 'device.decommissioned')"
 _COLUMN = {field: f"d.{field}" for field in DEVICE_FIELDS} | {"ident": "d.ident_key"}
+_ID = "d.id"
 _NULLABLE = frozenset({"name", "kind", "last_seen", "dms"})
 _SORTS = {field.name: _COLUMN[field.name] for field in DEVICE_FIELDS.values() if field.sortable}
 # A page by place may be in an order without an index: then what matches is sorted. Owners are ordered by their text.
@@ -227,6 +228,9 @@ def _page(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, page: Pag
         conditions.append(f"{column} {presence}")
     if page.after:
         conditions.append(builder.beyond(keys, page.after, descending=sort.descending))
+        if keys == (id_column,) != (_ID,):
+            # Of both sides of the join, or PostgreSQL may merge them from the beginning of one.
+            conditions.append(builder.beyond((_ID,), page.after, descending=sort.descending))
     direction = " DESC" if sort.descending else ""
     order = ", ".join(key + direction for key in keys)
     builder.values["limit"] = page.limit
@@ -268,7 +272,7 @@ class _Builder:
                 self._driver = part
                 self._driver_condition = f"l.org = :org AND l.{name} = {self._bind(part.value)} AND d.id = l.device"
                 return f"{table} AS l CROSS JOIN device AS d", "l.device"
-        return "device AS d", "d.id"
+        return "device AS d", _ID
 
     def where(self, filter: Filter | None) -> str:
         conditions = [self._driver_condition] if self._driver_condition else []
