@@ -200,11 +200,7 @@ async def test_listeners_are_told_after_a_commit_and_find_it(store: Store, org: 
 
 # --- backup ----------------------------------------------------------------------------------------------------------
 
-# PostgreSQL is saved by its own tools.
-keeps_its_own_copies = pytest.mark.parametrize("engine", [engine for engine in ENGINES if engine != "postgres"])
 
-
-@keeps_its_own_copies
 async def test_a_backup_is_a_store_with_everything_in_it(
     engine: str, store: Store, org: int, elsewhere: int, tmp_path: Path
 ) -> None:
@@ -225,7 +221,6 @@ async def test_a_backup_is_a_store_with_everything_in_it(
         await copy.close()
 
 
-@keeps_its_own_copies
 async def test_a_backup_overwrites_nothing(store: Store, org: int, tmp_path: Path) -> None:
     target = tmp_path / "precious"
     target.write_text("kept")
@@ -234,7 +229,6 @@ async def test_a_backup_overwrites_nothing(store: Store, org: int, tmp_path: Pat
     assert target.read_text() == "kept"
 
 
-@keeps_its_own_copies
 async def test_a_backup_taken_while_writing_is_consistent(engine: str, store: Store, org: int, tmp_path: Path) -> None:
     async def write(number: int) -> None:
         async def work(records: Records) -> None:

@@ -134,6 +134,11 @@ async def _database(data: Path) -> str:
     return _DATABASES[data]
 
 
+def database_of(data: Path) -> str | None:
+    """The URL of what stands in for the file in a data directory, if anything does."""
+    return _DATABASES.get(data)
+
+
 def stored(app: App, data: Path) -> list[bytes]:
     """All that an application keeps: its files, and the rows of its database where that is elsewhere."""
     files = [file.read_bytes() for file in data.rglob("*") if file.is_file()]

@@ -1,28 +1,94 @@
 """What the store holds, row by row: to see that a refused request has changed nothing at all."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import apsw
+import asyncpg
+
+from tests.support.app import database_of
 
 _ALL = "SELECT * FROM "  # tables of our own naming
 Rows = dict[str, list[tuple[Any, ...]]]
+
+
+class _Sqlite:
+    """Reads the tables of a file."""
+
+    def __init__(self, database: Path) -> None:
+        self._connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
+
+    def columns(self) -> dict[str, list[str]]:
+        # All but the full-text index, which follows from the devices.
+        statement = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '%search%'"
+        tables = [str(name) for (name,) in self._connection.execute(statement)]
+        names = "SELECT name FROM pragma_table_info(?)"
+        return {
+            table: [str(name) for (name,) in self._connection.execute(names, (table,))]
+            for table in tables
+            if not table.startswith("sqlite_")
+        }
+
+    def version(self) -> object:
+        return self._connection.pragma("data_version")
+
+    def rows(self, table: str) -> list[tuple[Any, ...]]:
+        return self._connection.execute(_ALL + table).fetchall()
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class _Postgres:
+    """Reads the tables of a database, in an event loop of its own."""
+
+    def __init__(self, url: str) -> None:
+        self._runner = asyncio.Runner()
+        self._connection = self._runner.run(_connected(url))
+
+    def columns(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for table, name in self._fetch(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' "
+            "AND table_name <> 'fleetroll' ORDER BY table_name, ordinal_position"
+        ):
+            found.setdefault(table, []).append(name)
+        return found
+
+    def version(self) -> object:
+        return self._fetch("SELECT pg_current_snapshot()::text")[0][0]
+
+    def rows(self, table: str) -> list[tuple[Any, ...]]:
+        return sorted((tuple(row) for row in self._fetch(_ALL + table)), key=repr)
+
+    def _fetch(self, statement: str) -> list[Any]:
+        return list(self._runner.run(self._connection.fetch(statement)))
+
+    def close(self) -> None:
+        self._runner.run(self._connection.close())
+        self._runner.close()
+
+
+async def _connected(url: str) -> Any:
+    return await asyncpg.connect(url)
 
 
 class State:
     """Reads a database beside the application that writes it. Read again only after something was committed."""
 
     def __init__(self, database: Path) -> None:
-        self._connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
-        self._columns = {table: self._names(table) for table in self._tables()}
+        url = database_of(database.parent)
+        self._reader: _Sqlite | _Postgres = _Sqlite(database) if url is None else _Postgres(url)
+        self._columns = self._reader.columns()
         self._version: object = None
         self._rows: Rows = {}
 
     def all(self) -> Rows:
         """Every row of every table."""
-        version = self._connection.pragma("data_version")
+        version = self._reader.version()
         if version != self._version:
-            self._rows = {table: self._connection.execute(_ALL + table).fetchall() for table in self._columns}
+            self._rows = {table: self._reader.rows(table) for table in self._columns}
             self._version = version
         return self._rows
 
@@ -39,13 +105,5 @@ class State:
         names = ("id", "parent") if table == "organization" else ("org",)
         return {row[self._columns[table].index(name)] for name in names}
 
-    def _tables(self) -> list[str]:
-        """All but the full-text index, which follows from the devices."""
-        statement = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '%search%'"
-        return [name for (name,) in self._connection.execute(statement) if not name.startswith("sqlite_")]
-
-    def _names(self, table: str) -> list[str]:
-        return [name for (name,) in self._connection.execute("SELECT name FROM pragma_table_info(?)", (table,))]
-
     def close(self) -> None:
-        self._connection.close()
+        self._reader.close()

@@ -26,7 +26,7 @@ from fleetroll.core.model import (
     Template,
 )
 from fleetroll.core.policy import Role
-from fleetroll.store import sqlite
+from fleetroll.store import copying, sqlite
 from fleetroll.store.port import Records, Store
 from fleetroll.store.postgres import open_store
 from tests.support import postgres
@@ -44,14 +44,22 @@ async def _sqlite(file: Path) -> Store:
 
 
 async def _postgres(file: Path) -> Store:
-    """The file holds the address of the store's database."""
+    """The file holds the address of the store's database, or is a backup, which is a file of the other engine."""
     if not _is_there(file):
         _note(file, await postgres.new_database())
+    if _is_backup(file):
+        url = await postgres.empty_database()
+        await copying.copy(file, url, None, lambda *_: None)
+        _note(file, url)
     return await open_store(_noted(file), migrate=False)
 
 
 def _is_there(file: Path) -> bool:
     return file.exists()
+
+
+def _is_backup(file: Path) -> bool:
+    return file.read_bytes().startswith(b"SQLite")
 
 
 def _note(file: Path, text: str) -> None:

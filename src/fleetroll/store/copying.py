@@ -1,12 +1,14 @@
-"""Moving house: everything in a SQLite registry at rest into an empty PostgreSQL database, number by number.
+"""Moving house: everything in a SQLite registry at rest into an empty PostgreSQL database, and back as a backup.
 
 Nothing here knows a noun: which tables and columns there are is read from the two schemas, which are the same but for
 types. Rows go in the order of their primary keys, a batch with its place in one transaction, so a copy that was cut
 short goes on where it stopped. At the end both sides are read again and compared, by counts and checksums.
 """
 
+import asyncio
 import contextlib
 import hashlib
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,8 @@ from msgspec import Struct
 
 from fleetroll.store import migrations, postgres_schema, sqlite
 from fleetroll.store.migrations import Refused
-from fleetroll.store.postgres import connected
 from fleetroll.store.postgres_connections import Session, close
+from fleetroll.store.postgres_schema import connected
 
 _BATCH = 5_000
 _PLACES = "fleetroll_copy"
@@ -217,6 +219,48 @@ async def _finish(session: Session, old: apsw.Connection, mark: str | None) -> N
             await postgres_schema.leave_mark(session, mark)
         await session.command(f"DROP TABLE {_PLACES}")
     await session.command("ANALYZE")
+
+
+# --- the other way ---------------------------------------------------------------------------------------------------
+
+
+async def save(session: Session, target: Path) -> None:
+    """Write a PostgreSQL registry as of one moment to a SQLite file that must not exist, readable by its owner only."""
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with contextlib.closing(apsw.Connection(str(target))) as new:
+        new.execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")  # a copy that is cut short is nothing
+        sqlite.furnish(new)
+        async with session.connection.transaction(isolation="repeatable_read", readonly=True):
+            for name in _names(new):
+                await _save_table(session, new, await _table(session, new, name))
+            for name in _numbered(new):
+                rows = await session.fetch(f"SELECT last_value, is_called FROM {name}_id_seq", {})
+                given = rows[0][0] * rows[0][1]  # a sequence that was never asked says 1, and that it was not called
+                await _within(new, "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", [(name, given)])
+        await _within(new, "INSERT INTO device_search (rowid, search) SELECT id, search FROM device", [()])
+
+
+async def _save_table(session: Session, new: apsw.Connection, table: _Table) -> None:
+    text = f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES ({', '.join('?' * len(table.columns))})"
+    async for rows in _read_back(session, table):
+        await _within(new, text, [tuple(row) for row in rows])
+    # What was given is told by the other side's sequences, which also know of rows that are gone.
+    await _within(new, "DELETE FROM sqlite_sequence WHERE name = ?", [(table.name,)])
+
+
+def _numbered(new: apsw.Connection) -> list[str]:
+    found: Any = new.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%'")
+    return [str(name) for (name,) in found]
+
+
+async def _within(new: apsw.Connection, text: str, rows: list[tuple[Any, ...]]) -> None:
+    """Run a statement for each of the rows in one transaction, away from the event loop."""
+
+    def run() -> None:
+        with new:
+            new.executemany(text, rows)
+
+    await asyncio.to_thread(run)
 
 
 def steps(source: Path) -> tuple[int, list[migrations.Migration]]:

@@ -14,10 +14,9 @@ from typing import TypeVar
 import asyncpg
 
 from fleetroll.core import limits
-from fleetroll.core.faults import Fault, Kind
-from fleetroll.store import migrations, port, postgres_schema
+from fleetroll.store import copying, migrations, port, postgres_schema
 from fleetroll.store.migrations import Refused
-from fleetroll.store.postgres_connections import Away, Pool, Purpose, Reading, Session, close, connect
+from fleetroll.store.postgres_connections import Away, Pool, Purpose, Reading, close, connect
 from fleetroll.store.postgres_news import News
 from fleetroll.store.postgres_schema import ADMINISTRATION
 from fleetroll.store.postgres_syntax import SYNTAX
@@ -43,7 +42,7 @@ async def open_store(url: str, *, migrate: bool, unsafe: bool = False) -> "Postg
 
     An older schema is brought up to date only if `migrate`; `unsafe` takes a server that may lose what it acknowledged.
     """
-    session = await connected(url)
+    session = await postgres_schema.connected(url)
     try:
         found, newest = await postgres_schema.examine(session, unsafe=unsafe)
         if 0 < found < newest and not migrate:
@@ -69,18 +68,9 @@ async def open_store(url: str, *, migrate: bool, unsafe: bool = False) -> "Postg
     return store
 
 
-async def connected(url: str) -> Session:
-    """A session for what an administrator does. Raises Refused."""
-    try:
-        return await connect(url, ADMINISTRATION)
-    except (Away, asyncpg.PostgresError, ValueError) as problem:
-        reason = str(problem).splitlines()[0]
-        raise Refused(f"The database cannot be opened: {reason.rstrip('.')}.") from None
-
-
 async def schema(url: str) -> tuple[int, list[migrations.Migration]]:
     """The number of a database's schema, and the steps that this release would take. Raises Refused."""
-    session = await connected(url)
+    session = await postgres_schema.connected(url)
     try:
         found, _ = await postgres_schema.examine(session, unsafe=True)
         return found, migrations.load("postgres")[found:]
@@ -154,7 +144,11 @@ class PostgresStore:
                 await close(session)
 
     async def backup(self, target: Path) -> None:
-        raise Fault(Kind.INVALID, "backup_elsewhere", "This server keeps its data in PostgreSQL: save it with pg_dump.")
+        session = await connect(self._url, ADMINISTRATION)
+        try:
+            await copying.save(session, target)
+        finally:
+            await close(session)
 
     async def close(self) -> None:
         await self._writer.drain()

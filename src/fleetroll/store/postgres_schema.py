@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Mapping
 
+import asyncpg
+
 from fleetroll.store import migrations
 from fleetroll.store.migrations import Refused
-from fleetroll.store.postgres_connections import Purpose, Session
+from fleetroll.store.postgres_connections import Away, Purpose, Session, connect
 from fleetroll.store.statements import SQL
 
 logger = logging.getLogger("fleetroll.store")
@@ -32,6 +34,15 @@ EXCEPTION WHEN insufficient_privilege THEN
 END
 $$
 """
+
+
+async def connected(url: str) -> Session:
+    """A session for what an administrator does. Raises Refused."""
+    try:
+        return await connect(url, ADMINISTRATION)
+    except (Away, asyncpg.PostgresError, ValueError) as problem:
+        reason = str(problem).splitlines()[0]
+        raise Refused(f"The database cannot be opened: {reason.rstrip('.')}.") from None
 
 
 async def examine(session: Session, *, unsafe: bool) -> tuple[int, int]:

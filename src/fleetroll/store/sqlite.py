@@ -171,6 +171,15 @@ def _keep(file: Path, target: Path) -> None:
     logger.info("the store as it was is kept as %s", target.name)
 
 
+def furnish(connection: apsw.Connection) -> None:
+    """Make an empty registry of this release in a new file."""
+    steps = migrations.load("sqlite")
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    for step in steps:
+        connection.execute(step.text)
+    connection.pragma("user_version", len(steps))
+
+
 def _open_writer(file: Path, *, create: bool) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     try:
