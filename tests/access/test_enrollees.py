@@ -86,6 +86,13 @@ def test_a_label_names_one_dms_of_one_organization(world: World, verb: str) -> N
     assert ask(world, "closed~line", verb) in {403, 404}
 
 
+@pytest.mark.parametrize("verb", [*VERBS, "cacerts", "crl"])
+def test_without_a_label_nothing_is_chosen(world: World, verb: str) -> None:
+    method, body = ("GET", b"") if verb in {"cacerts", "crl"} else ("POST", REQUEST)
+    call = asgi(world.app.application.asgi, method, f"/.well-known/est/{verb}", HEADERS, body)
+    assert world.app.runner.run(call).status == 400
+
+
 def test_who_enrols_at_one_tenants_dms_is_no_device_of_another(world: World, state: State) -> None:
     before = state.of(world.rival.number)
     enrolled(world.app, "own~line", "pump-1")

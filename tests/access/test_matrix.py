@@ -27,6 +27,11 @@ UNKEYED = {
     "POST /.well-known/est/{aps}/simpleenroll",
     "POST /.well-known/est/{aps}/simplereenroll",
     "POST /.well-known/est/{aps}/serverkeygen",
+    "GET /.well-known/est/cacerts",
+    "GET /.well-known/est/crl",
+    "POST /.well-known/est/simpleenroll",
+    "POST /.well-known/est/simplereenroll",
+    "POST /.well-known/est/serverkeygen",
 }
 
 

@@ -30,7 +30,7 @@ FORMATTING = [
 ]  # fmt: skip
 WHERE = ("{}", "a{}", "{}a", "a{}a")
 # Free text for programs or for several lines: what people are shown there is for the reader to judge.
-FREE = {"filter", "description", "metadata", "config", "schema", "properties", "devices", "phone", "address"}
+FREE = {"filter", "description", "metadata", "config", "schema", "properties", "devices", "phone", "address", "patches"}
 
 
 def literal(text: str) -> bytes:

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from fleetroll.core import dms as labels
 from fleetroll.core import limits, tokens
-from fleetroll.core.faults import Fault, Kind, not_found
+from fleetroll.core.faults import Fault, Kind, invalid, not_found
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Key, KeyKind, Organization, Principal
 from fleetroll.core.names import ABOVE_ROOT, ROOT
@@ -41,14 +41,14 @@ class Keyring:
 
     async def identify(self, presented: Presented | None, now: int) -> Principal:
         """Raises Fault unauthenticated, in the same words whatever is wrong, or forbidden `organization_disabled`."""
+        if presented is not None and presented.issuer is Issuer.ENROLLEE:
+            return await self._enrollee(presented.text)
         if presented is None or not presented.text:
             raise unauthenticated(presented=False)
         if len(presented.text) > limits.MAX_CREDENTIAL:
             raise unauthenticated()
         if presented.issuer is Issuer.DEVICE:
             return await self._device(presented.text)
-        if presented.issuer is Issuer.ENROLLEE:
-            return await self._enrollee(presented.text)
         if presented.issuer is Issuer.PROJECT:
             return await self._project(presented.text)
         if presented.issuer is Issuer.BROKER:
@@ -87,6 +87,8 @@ class Keyring:
 
     async def _enrollee(self, label: str) -> Principal:
         """Whoever asks at a DMS acts in the DMS's organization, and may do no more than ask."""
+        if not label:
+            raise invalid("label_required", "The path must name a DMS, as in /.well-known/est/line-1/cacerts.")
         records = self._store.read
         path, name = labels.parse_label(label)
         org = await records.organizations.child(ABOVE_ROOT, ROOT)

@@ -59,7 +59,7 @@ def _client(name: str) -> Reader:
 
 
 def _segment(name: str) -> Reader:
-    return lambda _, __, path: path.get(name)
+    return lambda _, __, path: path.get(name, "")
 
 
 def _password(headers: Headers) -> str | None:

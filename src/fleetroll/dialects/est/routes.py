@@ -1,5 +1,7 @@
 """The table of EST. A path names a DMS by its label: whoever asks there shows a client certificate, or nothing."""
 
+from typing import Any
+
 from msgspec import structs
 
 from fleetroll.core.secrets import Issuer
@@ -8,17 +10,18 @@ from fleetroll.dialects.est.envelope import DOCUMENTED, UPSTREAM
 from fleetroll.service import enrollment
 from fleetroll.wire.dialect import Dialect, Form, Place, Route
 
-_AT = "/.well-known/est/{aps}"
+_AT = "/.well-known/est"
+_LABEL = "aps"
 
 
-def _asking(verb: str, operation: object, encode: object, about: str) -> Route:
+def _asking(at: str, verb: str, operation: Any, encode: Any, about: str) -> Route:
     """A row that takes a certificate request."""
     return Route(
         "POST",
-        f"{_AT}/{verb}",
-        operation,  # type: ignore[arg-type]  # of any of the three
+        f"{at}/{verb}",
+        operation,
         mapping.ask,
-        encode,  # type: ignore[arg-type]
+        encode,
         about,
         body=bytes,
         media_types=(shapes.REQUEST,),
@@ -28,38 +31,41 @@ def _asking(verb: str, operation: object, encode: object, about: str) -> Route:
     )
 
 
-_ROUTES = (
-    Route(
-        "GET",
-        f"{_AT}/cacerts",
-        enrollment.trusted,
-        mapping.named,
-        mapping.trusted,
-        "The authorities that devices of a DMS should trust",
-        reply=bytes,
-        peer=True,
-    ),
-    Route(
-        "GET",
-        f"{_AT}/crl",
-        enrollment.revocation_list,
-        mapping.named,
-        mapping.revocation_list,
-        "What the authority of a DMS has revoked, as a CRL in DER",
-        reply=bytes,
-    ),
-    _asking("simpleenroll", enrollment.enroll, mapping.answer, "Enrol: a certificate for a request"),
-    _asking("simplereenroll", enrollment.renew, mapping.answer, "Renew the certificate that the client shows"),
-    _asking("serverkeygen", enrollment.generate, mapping.with_key, "Enrol with a key that the server makes"),
-)
+def _rows(at: str) -> tuple[Route, ...]:
+    return (
+        Route(
+            "GET",
+            f"{at}/cacerts",
+            enrollment.trusted,
+            mapping.named,
+            mapping.trusted,
+            "The authorities that devices of a DMS should trust",
+            reply=bytes,
+            peer=True,
+        ),
+        Route(
+            "GET",
+            f"{at}/crl",
+            enrollment.revocation_list,
+            mapping.named,
+            mapping.revocation_list,
+            "What the authority of a DMS has revoked, as a CRL in DER",
+            reply=bytes,
+        ),
+        _asking(at, "simpleenroll", enrollment.enroll, mapping.answer, "Enrol: a certificate for a request"),
+        _asking(at, "simplereenroll", enrollment.renew, mapping.answer, "Renew the certificate that the client shows"),
+        _asking(at, "serverkeygen", enrollment.generate, mapping.with_key, "Enrol with a key that the server makes"),
+    )
 
+
+# Without a label RFC 7030 leaves the choice to the server. There is no choice that would be right: it is refused.
 DIALECT = Dialect(
     name="est",
     title="EST (RFC 7030)",
     prefixes=("/.well-known/est/",),
-    routes=_ROUTES,
+    routes=(*_rows(f"{_AT}/{{{_LABEL}}}"), *_rows(_AT)),
     envelope=DOCUMENTED,
-    credentials=(Form(Place.PATH, "aps", Issuer.ENROLLEE),),
+    credentials=(Form(Place.PATH, _LABEL, Issuer.ENROLLEE),),
     media_types=(),
 )
 UPSTREAM_DIALECT = structs.replace(DIALECT, envelope=UPSTREAM)

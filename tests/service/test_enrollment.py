@@ -1,0 +1,99 @@
+"""Enrolments at the same time, and enrolments that fail half-way: one certificate or none, and never half a slot."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleetroll.core.faults import Fault
+from fleetroll.core.secrets import Issuer, Presented
+from fleetroll.data_directory import DATABASE
+from fleetroll.service import enrollment
+from fleetroll.service.enrollment import Answer, Ask
+from fleetroll.store.port import Records
+from tests.support import der
+from tests.support.app import App, running
+from tests.support.enrolling import SECURE, enrol, enrolled
+from tests.support.state import State
+
+OPEN = {"admission": {"proof": "NO_AUTH"}}
+CLAIMED = der.device("pump-1")
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with running(tmp_path / "data") as app:
+        assert app.request("POST", "/v1/dms", {"name": "line", "settings": OPEN}).status == 201
+        yield app
+
+
+async def ask(app: App) -> Answer:
+    services = app.services
+    principal = await services.keyring.identify(Presented(Issuer.ENROLLEE, "line"), services.clock())
+
+    async def finish(_: Records, result: Answer) -> Answer:
+        return result
+
+    wanted = Ask("line", CLAIMED, SECURE)
+    return await services.perform(enrollment.enroll, principal, wanted, "test", finish)
+
+
+def test_of_many_who_claim_a_name_at_once_one_has_it(app: App) -> None:
+    async def all_at_once() -> list[Any]:
+        return await asyncio.gather(*(ask(app) for _ in range(40)), return_exceptions=True)
+
+    results = app.runner.run(all_at_once())
+    refused = [result for result in results if isinstance(result, Fault)]
+    assert len(refused) == 39
+    assert {fault.code for fault in refused} == {"enrolled_already"}
+    certificates = app.request("GET", "/v1/certificates").json()["certificates"]
+    identity = app.request("GET", "/v1/devices/pump-1/identity").json()
+    assert [one["serial"] for one in certificates] == [identity["versions"]["0"]]
+
+
+def test_of_many_that_replace_each_other_the_last_one_is_good(app: App) -> None:
+    app.request("PATCH", "/v1/dms/line", {"settings": {**OPEN, "replaceable": True}})
+
+    async def all_at_once() -> list[Answer]:
+        return await asyncio.gather(*(ask(app) for _ in range(20)))
+
+    assert len(app.runner.run(all_at_once())) == 20
+    certificates = app.request("GET", "/v1/certificates").json()["certificates"]
+    identity = app.request("GET", "/v1/devices/pump-1/identity").json()
+    good = [one["serial"] for one in certificates if one["state"] == "ACTIVE"]
+    assert good == [identity["certificate"]["serial"]]
+    assert (identity["active_version"], len(certificates)) == (19, 20)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"quotas": {"devices": 0}},
+        {"quotas": {"devices": 1}},
+    ],
+    ids=["the first device", "one more"],
+)
+def test_an_enrolment_that_fails_half_way_leaves_nothing(app: App, tmp_path: Path, spoil: dict[str, Any]) -> None:
+    """The quota is counted after the device is stored, and before its certificate is."""
+    app.request("POST", "/v1/organizations", {"slug": "small", **spoil})
+    acting = {"fleetroll-organization": "small"}
+    app.request("POST", "/v1/dms", {"name": "line", "settings": OPEN}, headers=acting)
+    for number in range(spoil["quotas"]["devices"]):
+        enrolled(app, "small~line", f"pump-{number}")
+    state = State(tmp_path / "data" / DATABASE)
+    before = state.all()
+    with pytest.raises(Fault) as refusal:
+        enrol(app, "small~line", der.device("one-too-many"))
+    assert refusal.value.code == "quota_exceeded"
+    assert state.all() == before
+    state.close()
+
+
+def test_a_field_that_the_profile_breaks_makes_no_device(app: App) -> None:
+    app.request("POST", "/v1/metadata-fields", {"name": "line", "type": "integer", "required": True})
+    with pytest.raises(Fault):
+        enrol(app, "line", CLAIMED)
+    assert app.request("GET", "/v1/devices/pump-1").status == 404
+    assert app.request("GET", "/v1/certificates").json()["certificates"] == []
