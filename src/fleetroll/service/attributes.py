@@ -67,7 +67,8 @@ async def _put(call: Call, wanted: Setting) -> None:
     for name, value in given.items():
         if name.lower() not in known and value is not None:
             field = MetadataField(0, 0, name, kind_of(value), None, False, 0, 0, 0)
-            await metadata_fields.noun.insert(call, field)
+            if await call.records.metadata_fields.get(call.org, name) is None:  # another may have come first
+                await metadata_fields.noun.insert(call, field)
 
 
 def _changed(before: dict[str, Any], given: dict[str, Any]) -> Document:
