@@ -398,7 +398,7 @@ _CHECK_IN = (
 
 DIALECT = Dialect(
     name="memfault",
-    title="Memfault",
+    title="Memfault management API",
     prefixes=("/api/v0/", "/auth/"),
     routes=(*_DEVICES, *_ATTRIBUTES, *_COHORTS, *_PROJECTS, *_VERSIONS),
     envelope=ENVELOPE,
@@ -407,7 +407,7 @@ DIALECT = Dialect(
 
 DEVICE = Dialect(
     name="memfault_device",
-    title="Memfault, for devices",
+    title="Memfault check-in API",
     prefixes=tuple(
         f"/api/v0/{path}" for path in ("attributes", "chunks/", "device-config", "events", "queue/", "releases/")
     ),
