@@ -103,9 +103,10 @@ def _filled(text: str, known: Mapping[str, str]) -> str:
 def _compare(expected: Any, found: Any, kinds: Mapping[str, str], known: dict[str, str], shown: str) -> None:
     """Assert equality, members in the same order, and learn what placeholders stand for."""
     if isinstance(expected, dict) and isinstance(found, dict):
-        assert list(found) == list(expected), shown
-        for name, value in expected.items():
-            _compare(value, found[name], kinds, known, shown)
+        assert len(found) == len(expected), shown
+        for (name, value), (key, other) in zip(expected.items(), found.items(), strict=True):
+            _compare(name, key, kinds, known, shown)  # a key may be a placeholder too
+            _compare(value, other, kinds, known, shown)
     elif isinstance(expected, list) and isinstance(found, list):
         assert len(found) == len(expected), shown
         for one, other in zip(expected, found, strict=True):
