@@ -221,7 +221,7 @@ ROWS: Mapping[str, Row] = {
     f"PUT {_L}/{{id}}/metadata": Row("operator", "devices:write", 200, 404, "managed", {"metadata": {"other": 1}}),
     f"PATCH {_L}/{{id}}/metadata": Row("operator", "devices:write", 200, 404, "managed", _PATCHES),
     f"DELETE {_L}/{{id}}/decommission": Row("operator", "devices:write", 204, 404, "managed"),
-    f"GET {_L}/dms/{{id}}": Row("viewer", "devices:read", 200, 200, "managed"),
+    f"GET {_L}/dms/{{dms}}": Row("viewer", "devices:read", 200, 200, "managed"),
     "GET /api/devmanager/v1/stats": Row("viewer", "devices:read", 200, 200, "device"),
     "GET /api/devmanager/health": Row("viewer", "devices:read", 200, 200),
     # OAuth2.
@@ -496,7 +496,7 @@ def _credential(tenant: Tenant, new: str) -> dict[str, str]:
 
 
 def _managed(tenant: Tenant, new: str) -> dict[str, str]:
-    return {**_device(tenant, new), "id": new}
+    return {**_device(tenant, new), "id": new, "dms": "line"}
 
 
 def _organization(tenant: Tenant, new: str) -> dict[str, str]:

@@ -30,7 +30,7 @@ FORMATTING = [
 ]  # fmt: skip
 WHERE = ("{}", "a{}", "{}a", "a{}a")
 # Free text for programs or for several lines: what people are shown there is for the reader to judge.
-FREE = {"filter", "description", "metadata", "config", "schema", "properties", "devices", "phone", "address", "patches"}
+FREE = {"filter", "patches", "description", "metadata", "config", "schema", "properties", "devices", "phone", "address"}
 
 
 def literal(text: str) -> bytes:
@@ -208,6 +208,7 @@ ASKED = {
     "native": ("GET", b"/v1/me", 401),
     "telemetron": ("GET", b"/api/ext-v1/customer/getCustomer/cus_1", 401),
     "relay": ("POST", b"/iot/db/log/history", 401),
+    "lamassu": ("GET", b"/api/devmanager/v1/stats", 401),
     "enrollment": ("GET", b"/api/dmsmanager/v1/stats", 401),
     "memfault": ("GET", b"/auth/me", 401),
     "blynk": ("GET", b"/api/v1/organization/devices", 401),

@@ -379,6 +379,7 @@ class World:
             "name": _NAMES.get(path.split("/")[2], ""),
             "id": str(self._key),
             "serial": self._serial,
+            "dms": "line",
             "sn": self._serial,
             "organization": "default",
             "project": "default",

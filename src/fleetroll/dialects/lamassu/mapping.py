@@ -231,7 +231,7 @@ def listing(request: Request) -> devices.Listing:
 
 
 def listing_of_dms(request: Request) -> devices.Listing:
-    return _listing(_asked(request), Comparison("dms", Operator.EQ, request.path["id"]))
+    return _listing(_asked(request), Comparison("dms", Operator.EQ, request.path["dms"]))
 
 
 def _listing(asked: _Bookmark, within: Filter | None) -> devices.Listing:

@@ -16,7 +16,7 @@ from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Param
 _DEVICES = "/api/devmanager/v1/devices"
 _FILTER = Parameter("filter", "field[operator]value, repeatable; all of them hold")
 _LIST = (
-    Parameter("page_size", "most devices of the page; 25 if left out", "integer"),
+    Parameter("page_size", "most devices of the page; 25 if left out, or no number"),
     Parameter("bookmark", "next of the page before; filters and order stay as they were"),
     Parameter("sort_by", "id, dms_owner, creation_timestamp, status, tags, or metadata[jsonpath]$.path"),
     Parameter("sort_mode", "asc or desc"),
@@ -41,7 +41,7 @@ def _dialect(spelling: Spelling, codes: dict[str, int], end: dict[str, Any], del
               "Patch a device's metadata", body=shapes.Change, reply=shapes.Device),
         Route("DELETE", f"{_DEVICES}/{{id}}/decommission", told(devices.end), mapping.named,
               about="Decommission a device", **end),
-        Route("GET", f"{_DEVICES}/dms/{{id}}", told_page(devices.page), mapping.listing_of_dms,
+        Route("GET", f"{_DEVICES}/dms/{{dms}}", told_page(devices.page), mapping.listing_of_dms,
               mapping.device_list(spelling), "List the devices of a DMS", reply=shapes.DeviceList, query=_LIST),
         Route("GET", "/api/devmanager/v1/stats", devices.statuses, mapping.counted, mapping.stats(spelling),
               "How many devices there are in each status", reply=shapes.Stats, query=(_FILTER,)),
