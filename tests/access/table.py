@@ -291,6 +291,8 @@ ROWS: Mapping[str, Row] = {
         body={"deviceId": "$n_device", "metaFieldId": "$n_field", "newValue": "x"},
     ),
     "GET /api/v1/organization": Row("viewer", "organizations:read", 200, 404, "fleet", query="orgId=$n_target"),
+    "POST /api/v1/organization/create": Row("admin", "organizations:write", 201, 201, body={"name": "$new"}),
+    "DELETE /api/v1/organization": Row("admin", "organizations:write", 204, 404, "fleet", query="orgId=$n_target"),
     "GET /api/v1/organization/profile": Row("viewer", "organizations:read", 200, 200),
     "GET /api/v1/organization/search": Row("viewer", "organizations:read", 200, 200, "fleet", query="query=$slug"),
     "GET /api/v1/organization/sub-organizations": Row("viewer", "organizations:read", 200, 200, "fleet"),

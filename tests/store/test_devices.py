@@ -210,6 +210,15 @@ async def test_a_name_is_searched_as_it_now_is(store: Store, org: int) -> None:
     assert await idents(store, org, Comparison("name", Operator.CONTAINS, "PUMP")) == []
 
 
+async def test_devices_that_became_active_lately_come_the_newest_first(store: Store, org: int, elsewhere: int) -> None:
+    for at in (5, 9, None, 7):
+        await inserted(store, org, device(f"at {at}"), activated_at=at)
+    await inserted(store, elsewhere, device("theirs"), activated_at=9)
+    found = await store.scan.devices.activated(org, 6, 10)
+    assert [one.activated_at for one in found] == [9, 7]
+    assert [one.activated_at for one in await store.scan.devices.activated(org, 0, 1)] == [9]
+
+
 async def test_a_device_moves_with_its_links(store: Store, org: int, elsewhere: int) -> None:
     (was,) = await inserted(store, org, FULL)
     left = {"cohort": None, "template": None, "dms": None, "schema": document("{}")}

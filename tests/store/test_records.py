@@ -91,6 +91,17 @@ async def test_children_come_by_slug_in_byte_order(store: Store, root: Organizat
     assert await store.scan.organizations.children(root.id, "b", 3) == []
 
 
+async def test_what_is_used_below_an_organization_is_told_by_its_number(store: Store, root: Organization) -> None:
+    one, other = await below(store, root, "b"), await below(store, root, "a")
+    nested = await below(store, one, "c")
+    for org, count in ((root, 1), (nested, 3), (other, 2)):
+        await store.write(lambda records, org=org, count=count: records.usage.add(org.id, "devices", count, 9))
+    await store.write(lambda records: records.usage.add(root.id, "owners", 5, 9))
+    assert await store.scan.usage.below(root.id, "devices") == {root.id: 1, other.id: 2, nested.id: 3}
+    assert list(await store.scan.usage.below(root.id, "devices")) == [root.id, other.id, nested.id]
+    assert await store.scan.usage.below(one.id, "devices") == {nested.id: 3}
+
+
 async def test_an_organization_is_replaced_over_the_revision_before(store: Store, root: Organization) -> None:
     child = await below(store, root, "child")
     now = structs.replace(

@@ -301,6 +301,7 @@ def _blynk(n: str, device: int, ann: int, spare: int) -> dict[str, Any]:
         f"POST {path}/device/transfer": {"deviceId": device, "newUserId": ann},
         f"POST {path}/device/trigger-event": {"deviceId": device, "eventCode": "hot", "eventDescription": "text"},
         f"POST {path}/device/metafield": {"deviceId": device, "metaFieldId": 3, "newValue": "a"},
+        f"POST {path}/create": {"name": f"Branch {n}", "parentId": 1},
         f"POST {path}/users/create-in-org": {"email": f"user-{n}@example.com", "name": "Ann", "orgId": 1},
         f"POST {path}/template/create": {"name": f"blynk-{n}", **template},
     }
@@ -420,7 +421,7 @@ class World:
             "deviceId": str(device),
             "templateId": str(template),
             "userId": str(self._ann),
-            "orgId": "1",
+            "orgId": str(self._number("organizations/child")) if route.method == "DELETE" else "1",
             "includeSubOrgDevices": "true",
             "includeSubOrgUsers": "true",
             "page": "0",

@@ -210,3 +210,19 @@ def test_a_whole_number_is_read_up_to_its_bound(number: int) -> None:
 )
 def test_any_other_number_is_refused(text: str) -> None:
     assert code(names.positive, text, "limit", 1000) == "out_of_range"
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Branch", "branch"),
+        ("Müller & Söhne GmbH", "muller-sohne-gmbh"),
+        ("a_b  c", "a_b-c"),
+        ("日本", "organization"),
+        ("--", "organization"),
+        ("x" * 100, "x" * 60),
+    ],
+)
+def test_a_slug_is_made_of_every_name(name: str, slug: str) -> None:
+    assert names.slugify(name) == slug
+    assert names.slug(names.slugify(name)) == slug

@@ -11,6 +11,7 @@ import unicodedata
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, invalid
 
+_WORDS = re.compile(r"[a-z0-9_]+")
 _SLUG = re.compile(r"[-a-zA-Z0-9_]+")
 # The practical subset of RFC 5321 that the vendors' own forms accept: one @, a dotted domain, no spaces or quotes.
 _EMAIL = re.compile(
@@ -95,6 +96,12 @@ def slug(value: str, field: str = "slug") -> str:
             "invalid_slug", f"{field} must be 1 to {limits.MAX_SLUG} letters, digits, hyphens or underscores.", field
         )
     return value
+
+
+def slugify(name: str) -> str:
+    """A slug that says what a name says, with room for a number after it; there is one for every name."""
+    text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return "-".join(_WORDS.findall(text))[: limits.MAX_SLUG - 3].strip("-") or "organization"
 
 
 def email(value: str, field: str = "email") -> str:

@@ -132,7 +132,10 @@ async def update(call: Call, wanted: Change) -> Account:
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
 async def delete(call: Call, wanted: Named) -> None:
     """Remove an empty organization below the caller's, with its keys. Raises Fault conflict if it holds anything."""
-    found = await _below(call, wanted.path, wanted.guard)
+    await remove(call, await _below(call, wanted.path, wanted.guard))
+
+
+async def remove(call: Call, found: Organization) -> None:
     if found.id == call.org or found.parent is None:
         raise invalid("own_organization", "An organization cannot delete itself.")
     used = {noun: count for noun, count in (await call.records.usage.of(found.id)).items() if count}

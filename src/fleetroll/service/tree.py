@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct, structs
 
-from fleetroll.core import limits, tokens
+from fleetroll.core import limits, names, tokens
 from fleetroll.core.faults import Fault, Kind, conflict, invalid
 from fleetroll.core.model import (
     Device,
@@ -24,12 +24,14 @@ from fleetroll.core.model import (
 from fleetroll.core.policy import Action, allows
 from fleetroll.core.query import Filter, Place, Search, Sort
 from fleetroll.service import devices, event_codes, metafields, owners, templates, timeline
+from fleetroll.service import organizations as service_organizations
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.store.port import Records
 
 T = TypeVar("T")
 CLEARED = "device.cleared"
 _MINUTE = 60 * 1_000_000
+_MOST_NAMESAKES = 100
 
 
 class Numbered(Struct, frozen=True):
@@ -428,6 +430,35 @@ async def organizations(call: Call, wanted: Directory) -> tuple[list[Organizatio
     if wanted.text is None:
         found = [one for one in known if one.parent == there.org]
     return found[wanted.place.offset :][: wanted.place.limit], len(found)
+
+
+class NewOrganization(Struct, frozen=True):
+    """An organization to make below another. What it is called in paths is made of its name."""
+
+    name: str
+    parent: int | None
+
+
+@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
+async def create_organization(call: Call, new: NewOrganization) -> Organization:
+    there = await organization(call, new.parent)
+    slug = await _free_slug(there, names.slugify(new.name))
+    made = await service_organizations.create.run(there, service_organizations.Described(slug, new.name))
+    return made.organization
+
+
+async def _free_slug(call: Call, slug: str) -> str:
+    for candidate in (slug, *(f"{slug}-{number}" for number in range(2, _MOST_NAMESAKES))):
+        if await call.records.organizations.child(call.org, candidate) is None:
+            return candidate
+    raise conflict("organization_exists", "There are too many organizations of this name.", "name")
+
+
+@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
+async def delete_organization(call: Call, number: int) -> None:
+    """Remove an empty organization below the caller's."""
+    there = await organization(call, number)
+    await service_organizations.remove(call, there.principal.org)
 
 
 class Templates(Struct, frozen=True):

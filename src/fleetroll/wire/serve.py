@@ -157,9 +157,13 @@ class Kernel:
         taken, self._last_used = self._last_used, {}
         return taken
 
-    def admit(self, principal: Principal) -> None:
-        """Count a request of this caller. Raises Fault rate_limited."""
-        admit((self._key_limiter, principal.actor), (self._organization_limiter, principal.org.id))
+    def admit(self, principal: Principal, dialect: str | None = None) -> None:
+        """Count a request of this caller, in a dialect that may have a limit of its own. Raises Fault rate_limited."""
+        vendors = self._vendors.get(dialect, ()) if dialect else ()
+        admit(
+            (self._key_limiter, principal.actor),
+            *((limiter, principal.org.id) for limiter in (self._organization_limiter, *vendors)),
+        )
 
     def used(self, principal: Principal, at: Instant) -> None:
         """Remember when a key was used. The derived credentials of devices and projects are no records."""
@@ -182,7 +186,7 @@ class Kernel:
                 exchange.query = await self._with_form(exchange)
             exchange.principal = await self._authenticate(exchange, row)
             principal = exchange.principal
-            self.admit(principal)
+            self.admit(principal, row.dialect.name)
             request, body = await self._read(exchange, row)
             if row.route.stream is not None:
                 return await self._stream(exchange, row, row.route.decode(request), request)

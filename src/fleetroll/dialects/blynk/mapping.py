@@ -370,6 +370,14 @@ def organization(record: model.Organization, request: Request) -> shapes.Organiz
     )
 
 
+def one_organization(request: Request) -> int:
+    return _number(request.query.get("orgId"), "orgId")
+
+
+def new_organization(request: Request) -> tree.NewOrganization:
+    return tree.NewOrganization(names.line(request.body.name, "name"), request.body.parent_id)
+
+
 def below(request: Request) -> tree.Directory:
     return tree.Directory(_place(request), _organization(request))
 

@@ -199,6 +199,13 @@ class Organization(Struct, rename="camel"):
     is_active: bool
 
 
+class NewOrganization(Struct, rename="camel"):
+    """`type` and the like say nothing to a registry, and are ignored."""
+
+    name: Annotated[str, Meta(min_length=3, max_length=100)]
+    parent_id: Id | None = None
+
+
 class OrganizationPage(Struct, rename="camel"):
     content: list[Organization]
     total_elements: int

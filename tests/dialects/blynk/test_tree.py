@@ -1,0 +1,172 @@
+"""One fleet over a tree of organizations: what moves with a device, what a refusal leaves alone, and who sees what."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleetroll.dialects.blynk import mapping
+from tests.support.app import App, Response, running
+
+O = "/api/v1/organization"  # noqa: E741  # as the vendor's pages abbreviate it
+DEVICE = "/external/api"
+METER = {
+    "name": "Meter",
+    "datastreams": [{"pin": 1, "alias": "temp"}],
+    "events": [{"eventCode": "hot", "name": "Hot", "type": "WARNING"}],
+    "metafields": [{"name": "Site", "type": "Text"}],
+}
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with running(tmp_path / "data") as app:
+        yield app
+
+
+def ask(app: App, method: str, path: str, body: Any = None, **more: Any) -> Response:
+    return app.request(method, O + path, body, **more)
+
+
+def organization(app: App, name: str, parent: int = 1) -> int:
+    made = ask(app, "POST", "/create", {"name": name, "parentId": parent})
+    assert made.status == 201, made.body
+    return int(made.json()["id"])
+
+
+def template(app: App) -> str:
+    made = ask(app, "POST", "/template/create", METER)
+    assert made.status == 201, made.body
+    return str(made.json()["templateIds"][0])
+
+
+def device(app: App, template: str, **members: Any) -> dict[str, Any]:
+    made = ask(app, "POST", "/device/create?baseInfo=true", {"templateId": template, **members})
+    assert made.status == 201, made.body
+    found: dict[str, Any] = made.json()
+    return found
+
+
+def names(reply: Response) -> list[str]:
+    return [one["name"] for one in reply.json()["content"]]
+
+
+def test_a_page_goes_down_the_tree_and_counts_all_of_it(app: App) -> None:
+    kind = template(app)
+    left, right = organization(app, "left"), organization(app, "right")
+    leaf = organization(app, "leaf", left)
+    made = [device(app, kind, name=f"d{place}-{n}", orgId=org)["name"]
+            for place, org in (("a", 1), ("b", left), ("c", right), ("d", leaf)) for n in range(3)]  # fmt: skip
+    for size in (1, 2, 5, 12, 1000):
+        pages = [ask(app, "GET", f"/devices?includeSubOrgDevices=true&page={page}&size={size}") for page in range(13)]
+        assert list(itertools.chain.from_iterable(map(names, pages))) == made
+        assert {page.json()["totalElements"] for page in pages} == {12}
+    below = ask(app, "GET", f"/devices?includeSubOrgDevices=true&orgId={left}")
+    assert (names(below), below.json()["totalElements"]) == ([*made[3:6], *made[9:]], 6)
+    assert ask(app, "GET", f"/devices?orgId={left}").json()["totalElements"] == 3
+
+
+def test_a_device_moves_with_its_readings_its_events_and_its_token(app: App) -> None:
+    kind, branch = template(app), organization(app, "branch")
+    one = device(app, kind)
+    assert app.request("GET", f"{DEVICE}/update?token={one['token']}&v1=24.5", key=None).status == 200
+    hot = {"deviceId": one["id"], "eventCode": "hot"}
+    assert ask(app, "POST", "/device/trigger-event", hot).status == 204
+    before = ask(app, "GET", f"/device/timeline?deviceId={one['id']}").json()
+    moved = ask(app, "POST", "/device/transfer/to-organization", {"deviceId": one["id"], "newOrgId": branch})
+    assert moved.status == 204
+    inside = app.request(
+        "POST", "/v1/keys", {"name": "k", "role": "admin"}, headers={"fleetroll-organization": "branch"}
+    )
+    key = inside.json()["key"]
+    there = ask(app, "GET", f"/device?deviceId={one['id']}", key=key).json()
+    assert (there["orgId"], there["token"], there["dataStreamValues"][0]["value"]) == (branch, one["token"], 24.5)
+    after = ask(app, "GET", f"/device/timeline?deviceId={one['id']}", key=key).json()
+    assert [event["id"] for event in after["content"]] == [event["id"] for event in before["content"]]
+    assert app.request("GET", f"{DEVICE}/get?token={one['token']}&v1", key=None).json() == 24.5
+    assert ask(app, "GET", "/devices").json()["totalElements"] == 0
+
+
+def test_a_refused_transfer_changes_nothing(app: App) -> None:
+    kind, branch = template(app), organization(app, "branch")
+    ask(app, "POST", "/users/create-in-org", {"email": "ann@example.com"})
+    ask(app, "POST", "/users/create-in-org", {"email": "bob@example.com", "orgId": branch})
+    one = device(app, kind, ownerId=1)
+    app.request("PATCH", "/v1/organizations/branch", {"quotas": {"devices": 0}})
+    seen = [app.request("GET", path).json() for path in ("/v1/devices", "/v1/owners", "/v1/organizations/branch")]
+    for body in ({"newUserId": 2}, {"newOrgId": branch}, {"newUserId": 99}, {"newOrgId": 99}, {"newUserId": 1}):
+        assert ask(app, "POST", "/device/transfer", {"deviceId": one["id"], **body}).status in {400, 403, 404}, body
+    assert [
+        app.request("GET", path).json() for path in ("/v1/devices", "/v1/owners", "/v1/organizations/branch")
+    ] == seen
+    assert ask(app, "GET", f"/device/logs?deviceId={one['id']}").json()["totalElements"] == 1
+
+
+def test_only_who_may_write_a_device_sees_its_token(app: App) -> None:
+    kind = template(app)
+    one = device(app, kind)
+    for role, token in (("viewer", ""), ("operator", one["token"]), ("admin", one["token"])):
+        key = app.request("POST", "/v1/keys", {"name": role, "role": role}).json()["key"]
+        assert ask(app, "GET", "/devices", key=key).json()["content"][0]["token"] == token
+        assert ask(app, "GET", f"/device?deviceId={one['id']}", key=key).json()["token"] == token
+
+
+def test_a_search_is_sorted_by_each_of_the_vendors_columns(app: App) -> None:
+    kind = template(app)
+    ask(app, "POST", "/users/create-in-org", {"email": "ann@example.com"})
+    made = [
+        device(app, kind, name="pump b", ownerId=1),
+        device(app, kind, name="pump a"),
+        device(app, kind, name="pump c"),
+    ]
+    assert app.request("GET", f"{DEVICE}/update?token={made[1]['token']}&v1=1", key=None).status == 200
+    first = {"Name": "pump a", "Activated At": "pump a", "Last Reported At": "pump a"}
+    for column, order in itertools.product(mapping._SORTS, ("ASC", "DESC")):
+        reply = ask(app, "GET", f"/search/devices?query=pump&sortBy={column.replace(' ', '%20')}&sortOrder={order}")
+        assert (reply.status, reply.json()["totalElements"]) == (200, 3), column
+        assert sorted(names(reply)) == ["pump a", "pump b", "pump c"], column
+        if column in first and (order == "ASC" or column != "Name"):
+            assert names(reply)[0] == first[column], column
+    assert names(ask(app, "GET", "/search/devices?query=pump&sortBy=Status&sortOrder=DESC"))[0] == "pump a"
+
+
+def test_who_calls_too_often_is_told_when_to_come_back(tmp_path: Path) -> None:
+    with running(tmp_path / "data", organization_rate=1_000_000, key_rate=0) as app:
+
+        async def calls() -> list[Response]:
+            replies = [await app.call("GET", f"{O}/profile") for _ in range(10_000)]
+            while replies[-1].status == 200 and len(replies) < 30_000:  # a little comes back while they run
+                replies.append(await app.call("GET", f"{O}/profile"))
+            return replies
+
+        *passed, last = app.runner.run(calls())
+        assert {reply.status for reply in passed} == {200}
+        assert last.status == 429
+        assert int(last.headers["retry-after"]) >= 1
+        assert list(last.json()) == ["error"]
+        assert app.request("GET", "/v1/me").status == 200, "it is the vendor's limit, and holds for its API alone"
+
+
+def test_clearing_is_itself_on_record(app: App) -> None:
+    kind = template(app)
+    one = device(app, kind)
+    app.request("GET", f"{DEVICE}/update?token={one['token']}&v1=1", key=None)
+    assert ask(app, "DELETE", f"/device/clear?deviceId={one['id']}").status == 204
+    assert ask(app, "GET", f"/device/timeline?deviceId={one['id']}").json() == {"content": [], "totalElements": 0}
+    newest = ask(app, "GET", f"/device/logs?deviceId={one['id']}").json()["content"][0]
+    assert newest["value"] == "device.cleared"
+
+
+def test_a_name_and_an_owner_that_are_metafields_are_the_devices_own(app: App) -> None:
+    fields = [{"name": "Device Name", "type": "DeviceName"}, {"name": "Device Owner", "type": "DeviceOwner"}]
+    made = ask(app, "POST", "/template/create", {"name": "Named", "metafields": fields}).json()
+    one = device(app, made["templateIds"][0], name="Before")
+    for number, value in ((1, "After"), (2, "ann@example.com")):
+        body = {"deviceId": one["id"], "metaFieldId": number, "newValue": value}
+        assert ask(app, "POST", "/device/metafield", body).status == 204
+    read = ask(app, "GET", f"/device/metafield?deviceId={one['id']}").json()
+    assert [field["value"]["value"] for field in read] == ["After", "ann@example.com"]
+    assert ask(app, "GET", f"/device?deviceId={one['id']}").json()["name"] == "After"
+    assert ask(app, "GET", "/device/by-owner?ownerEmail=ann@example.com").json()["totalElements"] == 1
