@@ -21,6 +21,7 @@ from bench.bare import Prepared
 
 KEY = "bench-admin-key-0123456789-abcdefghijklmnop"
 SETTINGS = {
+    "FLEETROLL_NATS": "off",
     "FLEETROLL_TRUSTED_PROXY": "127.0.0.1",
     "FLEETROLL_ADMIN_KEY": KEY,
     # Far above what is reached: the limiters do their work and refuse nobody.

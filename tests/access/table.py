@@ -80,7 +80,7 @@ ROWS: Mapping[str, Row] = {
     # Everybody who may see the device sees which credentials it has; the token itself is for who may write it.
     "GET /v1/devices/{ident}/credentials": Row("viewer", "devices:read", 200, 404, "device"),
     "POST /v1/devices/{ident}:rotate-credentials": Row("operator", "devices:write", 200, 404, "device"),
-    "POST /v1/devices/{ident}/credentials": Row("operator", "devices:write", 201, 404, "device"),
+    "POST /v1/devices/{ident}/credentials": Row("operator", "devices:write", 201, 404, "device", {"kind": "mqtt"}),
     "DELETE /v1/devices/{ident}/credentials/{id}": Row("operator", "devices:write", 204, 404, "credential"),
     "GET /v1/stats": Row("viewer", "devices:read", 200, 200, "device"),
     # Many devices.

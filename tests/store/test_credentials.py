@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from fleetroll.core.model import Credential, KeyKind, Span
+from fleetroll.core.model import Credential, KeyKind, Protocol, Span
 from fleetroll.core.policy import Role
 from fleetroll.store.port import AccountChange, KeyUser, Records, Store
 from tests.support.stores import NOW, event, key
@@ -12,7 +12,8 @@ pytestmark = pytest.mark.anyio
 
 
 def credential(org: int, device: int, name: str) -> Credential:
-    return Credential(0, org, device, f"A{name}", f"U{name}", f"{device:024x}", NOW)
+    kind = Protocol.MQTT if name == "b" else Protocol.NATS
+    return Credential(0, org, device, f"A{name}", f"U{name}", f"{device:024x}", NOW, kind)
 
 
 async def make(store: Store, *new: Credential) -> list[Credential]:

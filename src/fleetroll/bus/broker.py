@@ -46,9 +46,10 @@ class Mint:
     async def present(self, chain: str, key: str, password: str) -> None:
         raise AssertionError("there is no broker of ours")
 
-    def mint_device(self, org: str, device: str) -> Minted:
+    def mint_device(self, org: str, device: str, *, mqtt: bool = False) -> Minted:
         account = Pair(Kind.ACCOUNT, secrets.token_bytes(32))
-        return self._mint(account, device, {"org_data": {"org_id": org, "api_key_id": device}})
+        alone = {"bearer_token": True, "allowed_connection_types": ["MQTT"]} if mqtt else {}
+        return self._mint(account, device, {"org_data": {"org_id": org, "api_key_id": device}, **alone})
 
     def mint_app(self, org: str, role: str, *, commands: bool, until: int | None = None) -> Minted:
         claims = {"org_data": {"org_id": org}, **app_permissions(org, commands=commands)}

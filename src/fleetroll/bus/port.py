@@ -15,6 +15,7 @@ class DeviceAccount(Struct, frozen=True):
     public: str
     org: str
     device: str
+    mqtt: bool = False
 
 
 class AppAccount(Struct, frozen=True):
@@ -113,8 +114,11 @@ class Bus(Protocol):
     def is_own(self) -> bool:
         """Whether the broker is one that we start."""
 
-    def mint_device(self, org: str, device: str) -> Minted:
-        """A credential for a device. It works once its account is published."""
+    def mint_device(self, org: str, device: str, *, mqtt: bool = False) -> Minted:
+        """A credential for a device. It works once its account is published.
+
+        For MQTT `api_key` is a password, which is shown to the broker as it is, and `secret` is good for nothing.
+        """
 
     def mint_app(self, org: str, role: str, *, commands: bool, until: int | None = None) -> Minted:
         """A credential for an application, which the broker takes until an instant."""

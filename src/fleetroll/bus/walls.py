@@ -8,8 +8,7 @@ streams, presence) is in the *platform* account; other accounts import from it e
   of what its account imports, so it cannot speak as another device.
 - The **applications** of an organization that have the same role share an account, with the stream of live data that
   the vendor's SDK reads. The account of those who may not send commands has no way to send any.
-- **MQTT devices** of an organization share an account, because MQTT sessions need streams; there the permissions of
-  each user are the wall, and nobody has an inbox.
+- A device that speaks **MQTT** has such an account too, with streams of its own, as its sessions are some.
 
 Platform subjects, with the names that clients see them by at the right:
 
@@ -79,7 +78,10 @@ class Authority:
 
     def _device_token(self, account: DeviceAccount, at: int) -> str:
         imports = [_imported(self.platform.public, *row) for row in _device_imports(account)]
-        claims = _account(imports, [], mappings=_device_mappings(account))
+        # Sessions of MQTT are streams of the account.
+        claims = _account(
+            imports, [], streams=account.mqtt, mappings=None if account.mqtt else _device_mappings(account)
+        )
         return self._account(account.public, f"{account.org} {account.device}", claims, at)
 
     def _app_token(self, account: AppAccount, at: int) -> str:

@@ -59,6 +59,13 @@ class Key(Struct, frozen=True):
     last_used_at: Instant | None
 
 
+class Protocol(enum.Enum):
+    """How a device speaks with the broker."""
+
+    NATS = "nats"
+    MQTT = "mqtt"
+
+
 class Credential(Struct, frozen=True):
     """What a device shows to the broker, without its secrets, which are stored nowhere.
 
@@ -72,6 +79,7 @@ class Credential(Struct, frozen=True):
     user: str
     public_id: str
     created_at: Instant
+    kind: Protocol = Protocol.NATS
 
 
 class Principal(Struct, frozen=True):

@@ -21,7 +21,7 @@ from fleetroll.bus.port import (
 )
 from fleetroll.core import documents, policy, reports
 from fleetroll.core.faults import Fault
-from fleetroll.core.model import Credential, Device, Instant, Link, NewEvent
+from fleetroll.core.model import Credential, Device, Instant, Link, NewEvent, Protocol
 from fleetroll.core.names import broker_org, device_hex, parse_broker_org, parse_device_hex
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.reports import environment
@@ -125,7 +125,8 @@ class Registry:
 
 
 def _account(credential: Credential) -> DeviceAccount:
-    return DeviceAccount(credential.account, broker_org(credential.org), credential.public_id)
+    mqtt = credential.kind is Protocol.MQTT
+    return DeviceAccount(credential.account, broker_org(credential.org), credential.public_id, mqtt)
 
 
 async def _apps(records: Records, org: int, role: Role) -> AppAccount:

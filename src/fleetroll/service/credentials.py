@@ -10,7 +10,7 @@ from fleetroll.bus.port import Minted
 from fleetroll.core import limits, tokens
 from fleetroll.core.faults import conflict, not_found
 from fleetroll.core.lifecycle import Status
-from fleetroll.core.model import Credential, Device, DeviceChange, NewDevice
+from fleetroll.core.model import Credential, Device, DeviceChange, NewDevice, Protocol
 from fleetroll.core.names import broker_org, device_hex
 from fleetroll.core.policy import Action, allows
 from fleetroll.service import devices, timeline
@@ -20,7 +20,7 @@ from fleetroll.service.operations import Call, Effect, operation
 ROTATED = "device.credentials_rotated"
 ISSUED = "device.credential_issued"
 REVOKED = "device.credential_revoked"
-DEVICE_TOKEN, CERTIFICATE, NATS = "device_token", "certificate", "nats"  # kinds
+DEVICE_TOKEN, CERTIFICATE = "device_token", "certificate"  # kinds, beside those of `Protocol`
 
 
 class Credentials(Struct, frozen=True):
@@ -41,6 +41,13 @@ class Enrolled(Struct, frozen=True):
     device: Device
     credential: Credential
     minted: Minted
+
+
+class New(Struct, frozen=True):
+    """A credential to make."""
+
+    ident: str
+    kind: Protocol = Protocol.NATS
 
 
 class Numbered(Struct, frozen=True):
@@ -79,13 +86,13 @@ async def enroll(call: Call, new: NewDevice) -> Enrolled:
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE, settles=True)
-async def issue(call: Call, wanted: Named) -> Enrolled:
+async def issue(call: Call, wanted: New) -> Enrolled:
     """One more credential for the broker. Raises Fault conflict `too_many_credentials`."""
-    device = await find(call, wanted.ident, wanted.guard)
+    device = await find(call, wanted.ident)
     if len(await call.records.credentials.of_device(call.org, device.id)) >= limits.MAX_CREDENTIALS_PER_DEVICE:
         message = f"A device has at most {limits.MAX_CREDENTIALS_PER_DEVICE} credentials."
         raise conflict("too_many_credentials", message)
-    return await _issue(call, device)
+    return await _issue(call, device, wanted.kind)
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE, settles=True)
@@ -97,13 +104,13 @@ async def revoke(call: Call, wanted: Numbered) -> None:
     await call.records.timeline.append([timeline.device_entry(call, REVOKED, device, {"credential": wanted.id})])
 
 
-async def _issue(call: Call, device: Device) -> Enrolled:
+async def _issue(call: Call, device: Device, kind: Protocol = Protocol.NATS) -> Enrolled:
     if device.status is Status.DECOMMISSIONED:
         raise conflict("status_forbids", "A decommissioned device gets no credential.")
     public_id = device_hex(device.created_at, device.id)
-    minted = call.services.bus.mint_device(broker_org(call.org), public_id)
+    minted = call.services.bus.mint_device(broker_org(call.org), public_id, mqtt=kind is Protocol.MQTT)
     credential = await call.records.credentials.insert(
-        Credential(0, call.org, device.id, minted.account, minted.user, public_id, call.at)
+        Credential(0, call.org, device.id, minted.account, minted.user, public_id, call.at, kind)
     )
     await call.records.timeline.append([timeline.device_entry(call, ISSUED, device, {"credential": credential.id})])
     return Enrolled(device, credential, minted)
@@ -120,6 +127,6 @@ def _kinds(device: Device, broker: list[Credential]) -> tuple[str, ...]:
     present = {
         DEVICE_TOKEN: device.status is not Status.DECOMMISSIONED,
         CERTIFICATE: device.identity is not None,
-        NATS: bool(broker),
+        **{kind.value: any(one.kind is kind for one in broker) for kind in Protocol},
     }
     return tuple(kind for kind, is_there in present.items() if is_there)

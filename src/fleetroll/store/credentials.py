@@ -1,6 +1,8 @@
 """Devices' credentials on the broker, what the broker is still to be told of them, and how far its streams are read."""
 
-from fleetroll.core.model import Credential
+from msgspec import structs
+
+from fleetroll.core.model import Credential, Protocol
 from fleetroll.store.connection import Connection, Row
 from fleetroll.store.port import AccountChange
 from fleetroll.store.statements import SQL
@@ -20,11 +22,11 @@ class Credentials:
 
     async def all(self, after: int, limit: int) -> list[Credential]:
         rows = await self._connection.all(SQL["credential_all"], {"after": after, "limit": limit})
-        return [Credential(*row) for row in rows]
+        return [_record(row) for row in rows]
 
     async def of_device(self, org: int, device: int) -> list[Credential]:
         rows = await self._connection.all(SQL["credential_of_device"], {"org": org, "device": device})
-        return [Credential(*row) for row in rows]
+        return [_record(row) for row in rows]
 
     async def insert(self, new: Credential) -> Credential:
         values = {
@@ -34,11 +36,12 @@ class Credentials:
             "user": new.user,
             "public_id": new.public_id,
             "created_at": new.created_at,
+            "kind": new.kind.value,
         }
         row = await self._connection.one(SQL["credential_insert"], values)
         assert row is not None, "an insert without a conflict clause returns its row"
         await self.note(new.org, new.account)
-        return Credential(row[0], new.org, new.device, new.account, new.user, new.public_id, new.created_at)
+        return structs.replace(new, id=row[0])
 
     async def delete(self, org: int, device: int, credential: int) -> bool:
         values = {"org": org, "device": device, "credential": credential}
@@ -82,4 +85,9 @@ _OF_ALL = 0
 
 
 def _credential(row: Row | None) -> Credential | None:
-    return Credential(*row) if row else None
+    return _record(row) if row else None
+
+
+def _record(row: Row) -> Credential:
+    number, org, device, account, user, public_id, created_at, kind = row
+    return Credential(number, org, device, account, user, public_id, created_at, Protocol(kind))

@@ -1,6 +1,8 @@
 """The broker in its other shapes: behind TLS under the vendor's name, outside of us, gone, and killed under load."""
 
 import asyncio
+import base64
+import json
 import os
 import signal
 import socket
@@ -11,11 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import nats.errors
+import paho.mqtt.client as mqtt
 import pytest
 import relayx_app_sdk.connection
 import relayx_device_sdk.transport
 from relayx_app_sdk import RelayApp
 
+from fleetroll.bus.port import Minted
+from tests.support.broker import client
 from tests.support.process import serving
 from tests.support.relay import PATIENCE, Vendor, device, run, vendor
 
@@ -157,5 +163,62 @@ def test_nothing_acknowledged_is_lost_when_broker_and_server_are_killed_in_turn(
             assert len(values) == len(set(values)), "each once"
             # Nobody has told of its going: both who could were dead.
             await served.until(lambda shown: shown["connected"] is False, "GET", "/v1/devices/hard")
+
+    run(story())
+
+
+def test_a_plain_mqtt_device(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    def publish(username: str, password: str, topics: dict[str, str]) -> list[int]:
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="plain", protocol=mqtt.MQTTv311)
+        client.username_pw_set(username, password)
+        client.connect("127.0.0.1", port)
+        client.loop_start()
+        try:
+            sent = [client.publish(topic, body, qos=1) for topic, body in topics.items()]
+            for message in sent:
+                message.wait_for_publish(PATIENCE)
+            return [message.rc for message in sent]
+        finally:
+            client.disconnect()
+            client.loop_stop()
+
+    async def story() -> None:
+        async with vendor(tmp_path / "data", "--mqtt", f"127.0.0.1:{port}") as served:
+            await served.point()
+            for ident in ("plain", "other"):
+                await served.ask("POST", "/v1/devices", {"ident": ident, "schema": {"t": {"type": "number"}}})
+            made = await served.ask("POST", "/v1/devices/plain/credentials", {"kind": "mqtt"})
+            other = await served.ask("POST", "/v1/devices/other/credentials", {"kind": "mqtt"})
+            own = made["mqtt"]
+            topics = {other["mqtt"]["topic"] + "t": "99", own["topic"] + "t": '{"value": 21.5}'}
+            await asyncio.to_thread(publish, own["username"], own["password"], topics)
+            found = await served.until(lambda found: found["readings"], "GET", "/v1/devices/plain/telemetry")
+            assert found["readings"][0]["value"] == 21.5
+            assert (await served.ask("GET", "/v1/devices/other/telemetry"))["readings"] == []
+
+    run(story())
+
+
+def test_a_plain_nats_device(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with vendor(tmp_path / "data") as served:
+            url = await served.point()
+            await served.ask("POST", "/v1/devices", {"ident": "plain", "schema": {"t": {"type": "number"}}})
+            made = (await served.ask("POST", "/v1/devices/plain/credentials"))["nats"]
+            minted = Minted("", "", made["api_key"], made["secret"])
+            connected = await client(url, minted)
+            said = json.loads(base64.urlsafe_b64decode(made["api_key"].split(".")[1] + "=="))["nats"]["org_data"]
+            subject = f"{said['org_id']}.production.telemetry.{said['api_key_id']}.t"
+            assert await connected.jetstream().publish(subject, b"22")
+            found = await served.until(lambda found: found["readings"], "GET", "/v1/devices/plain/telemetry")
+            assert found["readings"][0]["value"] == 22
+            rotated = await served.ask("POST", "/v1/devices/plain:rotate-credentials")
+            assert rotated["nats"]["api_key"] != made["api_key"]
+            with pytest.raises(nats.errors.Error):
+                await client(url, minted)
+            await connected.close()
 
     run(story())

@@ -654,7 +654,7 @@ def _nats(minted: Minted) -> shapes.NatsCredentials:
 
 
 def credential(record: model.Credential) -> shapes.Credential:
-    return shapes.Credential(record.id, "nats", record.user, when(record.created_at))
+    return shapes.Credential(record.id, record.kind.value, record.user, when(record.created_at))
 
 
 def command(request: Request) -> commands.Command:
@@ -704,7 +704,18 @@ def broker(result: State, request: Request) -> shapes.Broker:
 
 
 def issued_credential(result: credentials.Enrolled, request: Request) -> shapes.Credential:
-    return structs.replace(credential(result.credential), nats=_nats(result.minted))
+    record = result.credential
+    if record.kind is model.Protocol.NATS:
+        return structs.replace(credential(record), nats=_nats(result.minted))
+    topic = f"{names.broker_org(record.org)}/production/telemetry/{record.public_id}/"
+    return structs.replace(
+        credential(record), mqtt=shapes.MqttCredentials(record.public_id, result.minted.api_key, topic)
+    )
+
+
+def new_credential(request: Request) -> credentials.New:
+    kind = _choice(model.Protocol, request.body.kind, "kind") if request.body is not None else model.Protocol.NATS
+    return credentials.New(request.path["ident"], kind)
 
 
 def one_credential(request: Request) -> credentials.Numbered:

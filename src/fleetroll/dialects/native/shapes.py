@@ -262,6 +262,18 @@ class NatsCredentials(Struct):
     secret: str
 
 
+class MqttCredentials(Struct):
+    """What an MQTT client shows, and the beginning of the topics that are its own."""
+
+    username: str
+    password: str
+    topic: str
+
+
+class NewCredential(Struct, forbid_unknown_fields=True):
+    kind: str = "nats"
+
+
 class Credential(Struct):
     """What a device shows to the broker. Its secrets are in `nats` once, when it is made."""
 
@@ -270,6 +282,7 @@ class Credential(Struct):
     public_key: str
     created_at: datetime | None
     nats: NatsCredentials | UnsetType = UNSET
+    mqtt: MqttCredentials | UnsetType = UNSET
 
 
 class Command(Struct, forbid_unknown_fields=True):

@@ -1,20 +1,20 @@
 -- credential_identify: all tenants, by what the broker has verified
-SELECT id, org, device, account, broker_user, public_id, created_at FROM credential WHERE broker_user = :user;
+SELECT id, org, device, account, broker_user, public_id, created_at, kind FROM credential WHERE broker_user = :user;
 
 -- credential_of_account: all tenants, by what the broker calls it
-SELECT id, org, device, account, broker_user, public_id, created_at FROM credential WHERE account = :account;
+SELECT id, org, device, account, broker_user, public_id, created_at, kind FROM credential WHERE account = :account;
 
 -- credential_all: all tenants, by id, to tell the broker
-SELECT id, org, device, account, broker_user, public_id, created_at
+SELECT id, org, device, account, broker_user, public_id, created_at, kind
 FROM credential WHERE id > :after ORDER BY id LIMIT :limit;
 
 -- credential_of_device: oldest first
-SELECT id, org, device, account, broker_user, public_id, created_at
+SELECT id, org, device, account, broker_user, public_id, created_at, kind
 FROM credential WHERE org = :org AND device = :device ORDER BY id;
 
 -- credential_insert: a new credential
-INSERT INTO credential (org, device, account, broker_user, public_id, created_at)
-VALUES (:org, :device, :account, :user, :public_id, :created_at) RETURNING id;
+INSERT INTO credential (org, device, account, broker_user, public_id, created_at, kind)
+VALUES (:org, :device, :account, :user, :public_id, :created_at, :kind) RETURNING id;
 
 -- credential_delete: one
 DELETE FROM credential WHERE org = :org AND device = :device AND id = :credential RETURNING account;

@@ -1,0 +1,195 @@
+"""Whatever is sent is answered in the vendor's form; whatever is published is stored or left out, and stops nothing."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from fleetroll.bus.port import Batch, Message, Request
+from fleetroll.core.names import broker_org
+from fleetroll.service.broker import Registry
+from tests.support.app import App, running
+
+HOSTILE = {
+    "nothing": b"",
+    "no JSON": b"{",
+    "an array": b"[]",
+    "a number": b"1",
+    "null": b"null",
+    "text": b'"text"',
+    "NaN": b'{"ident": NaN}',
+    "UTF-16": '{"ident": "a"}'.encode("utf-16"),
+    "no UTF-8": b'{"ident": "\xff"}',
+    "a lone surrogate": b'{"ident": "\\ud800"}',
+    "NUL": b'{"ident": "a\\u0000"}',
+    "brackets": b"[" * 100_000,
+    "MessagePack": msgspec.msgpack.encode({"ident": "a"}),
+    "two MiB": b'{"ident": "' + b"a" * (2 << 20) + b'"}',
+    "a long number": b'{"ident": ' + b"9" * 5_000 + b"}",
+    "wrong types": b'{"ident": [], "id": {}, "schema": 1, "config": [], "env": 7}',
+    "nulls": b'{"ident": null, "id": null, "schema": null, "config": null, "env": null}',
+    "more than there is": b'{"ident": "a", "id": "b", "creds": {}, "status": "ACTIVE", "org": 2}',
+    "a foreign alphabet": '{"ident": "séñsor", "schema": {}, "config": {}}'.encode(),
+    "a subject": b'{"ident": "a.b.>", "schema": {}, "config": {}}',
+    "a schema of no type": b'{"ident": "a", "schema": {"t": {"type": "word"}}, "config": {}}',
+}
+OPERATIONS = ("create", "update", "delete", "list", "get", "sdk.schema.get", "sdk.config.get", "sdk.config.update")
+
+
+class Desk:
+    """A server without a broker, to which the broker's part is played by hand."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.org = broker_org(1)
+        key = app.request("POST", "/v1/keys", {"name": "k", "role": "operator", "kind": "nats"}).json()
+        self.user = _claims(key["nats"]["api_key"])["sub"]
+        self.registry = Registry(app.services, app.application.subjects.answer)
+        self.place = 0
+
+    def ask(self, operation: str, body: bytes) -> dict[str, Any]:
+        request = Request(f"api.iot.devices.{self.org}.{operation}", self.user, body)
+        return dict(json.loads(self.app.runner.run(self.app.application.subjects.answer(request))))
+
+    def create(self, ident: str, schema: Any = None) -> dict[str, Any]:
+        made = self.ask("create", json.dumps({"ident": ident, "schema": schema or {}, "config": {}}).encode())
+        assert made["status"] == "DEVICE_CREATE_SUCCESS", made
+        return dict(made["data"])
+
+    def publish(self, device: str, *bodies: bytes, family: str = "telemetry", name: str = "t", org: str = "") -> None:
+        messages = []
+        for body in bodies:
+            self.place += 1
+            messages.append(
+                Message(
+                    self.place, self.app.services.clock(), org or self.org, "production", family, device, name, body
+                )
+            )
+        self.app.runner.run(self.registry.ingest(Batch("stream", messages)))
+
+    def values(self, ident: str) -> list[Any]:
+        found = self.app.request("GET", f"/v1/devices/{ident}/telemetry?metric=t&limit=100").json()
+        return [one["value"] for one in found["readings"]]
+
+    def timeline(self, ident: str, type: str) -> list[Any]:
+        events = self.app.request("GET", f"/v1/devices/{ident}/timeline?limit=1000").json()["events"]
+        return [event["data"] for event in events if event["type"] == type]
+
+
+def _claims(token: str) -> dict[str, Any]:
+    body = token.split(".")[1]
+    return dict(json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))))
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with running(tmp_path_factory.mktemp("requests") / "data") as app:
+        yield Desk(app)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+def test_whatever_is_sent_has_an_answer_in_the_vendors_form(desk: Desk, operation: str, body: bytes) -> None:
+    before = desk.ask("list", b"{}")
+    answer = desk.ask(operation, body)
+    assert isinstance(answer["status"], str)
+    assert isinstance(answer["data"], dict)
+    if operation != "list":
+        assert answer["status"].endswith("_FAILURE"), answer
+        assert answer["data"]["msg"]
+    assert desk.ask("list", b"{}") == before
+
+
+def test_the_failures_that_the_vendor_specifies(desk: Desk) -> None:
+    made = desk.create("taken")
+    desk.create("other")
+    again = desk.ask("create", b'{"ident": "taken", "schema": {}, "config": {}}')
+    assert again["status"] == "DEVICE_CREATE_FAILURE"
+    assert again["data"]["code"] == "DEVICE_IDENT_EXISTS"
+    assert isinstance(again["data"]["msg"], list)
+    renamed = desk.ask("update", json.dumps({"id": made["id"], "ident": "other"}).encode())
+    assert (renamed["status"], renamed["data"]["code"]) == ("DEVICE_UPDATE_FAILURE", "DEVICE_IDENT_EXISTS")
+    missing = desk.ask("delete", b'{"ident": "nobody"}')
+    assert (missing["status"], missing["data"]["code"]) == ("DEVICE_DELETE_FAILURE", "INVALID_DEVICE_ID")
+    assert desk.ask("get", b'{"ident": "nobody"}')["status"] == "DEVICE_GET_FAILURE"
+
+
+def test_the_limit_of_a_plan_is_said_with_its_numbers(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as app:
+        app.request("POST", "/v1/organizations", {"slug": "small", "quotas": {"devices": 1}})
+        acting = {"fleetroll-organization": "small"}
+        body = {"name": "k", "role": "operator", "kind": "nats"}
+        key = app.request("POST", "/v1/keys", body, headers=acting).json()
+        desk = Desk(app)
+        desk.user, desk.org = _claims(key["nats"]["api_key"])["sub"], broker_org(2)
+        desk.create("one")
+        refused = desk.ask("create", b'{"ident": "two", "schema": {}, "config": {}}')
+        assert refused["data"]["code"] == "DEVICE_CREATE_LIMIT_REACHED"
+        assert refused["data"]["data"] == {"limit": 1, "current_count": 1}
+
+
+# --- what is published -----------------------------------------------------------------------------------------------
+
+PUBLISHED = {
+    **{name: body for name, body in HOSTILE.items() if name not in {"a number", "text"}},
+    "MessagePack that ends early": msgspec.msgpack.encode({"value": 1, "timestamp": 1})[:-1],
+    "an extension": msgspec.msgpack.encode({"value": msgspec.msgpack.Ext(5, b"x")}),
+    "bytes": msgspec.msgpack.encode({"value": b"\x00\xff"}),
+    "infinity": msgspec.msgpack.encode({"value": float("inf")}),
+    "a time of no age": msgspec.msgpack.encode({"value": 1, "timestamp": 1 << 60}),
+    "a time before all": msgspec.msgpack.encode({"value": 1, "timestamp": -5}),
+    "another type": msgspec.msgpack.encode({"value": "warm"}),
+}
+
+
+@pytest.mark.parametrize("body", PUBLISHED.values(), ids=PUBLISHED)
+def test_what_is_no_reading_is_left_out_and_the_next_one_arrives(desk: Desk, body: bytes) -> None:
+    ident = f"d-{desk.place}"
+    device = desk.create(ident, {"t": {"type": "number"}})["id"]
+    desk.publish(device, body, msgspec.msgpack.encode({"value": 21, "timestamp": 1_700_000_000_000}), body)
+    assert desk.values(ident) == [21]
+    for family in ("events", "logs"):
+        desk.publish(device, body, b'{"value": "next"}', family=family)
+    assert "next" in [data["value"] for data in desk.timeline(ident, "device.event")]
+
+
+def test_readings_that_break_the_schema_are_noted_once_an_hour(desk: Desk) -> None:
+    device = desk.create("strict", {"t": {"type": "number"}, "u": {"type": "number"}})["id"]
+    desk.publish(device, *[b'{"value": "warm"}'] * 5)
+    desk.publish(device, b'{"value": "warm"}', name="u")
+    desk.publish(device, b'{"value": 1}', name="unknown")
+    noted = desk.timeline("strict", "device.reading_refused")
+    assert sorted(data["metric"] for data in noted) == ["t", "u", "unknown"]
+
+
+def test_a_batch_that_comes_again_changes_nothing(desk: Desk) -> None:
+    device = desk.create("twice", {"t": {"type": "number"}})["id"]
+    desk.publish(device, b'{"value": 1}', family="events", name="door")
+    desk.place -= 1
+    desk.publish(device, b'{"value": 1}', family="events", name="door")
+    assert len(desk.timeline("twice", "device.event")) == 1
+
+
+def test_a_device_of_another_organization_is_not_reported_for(desk: Desk) -> None:
+    device = desk.create("mine", {"t": {"type": "number"}})["id"]
+    for org in ("org_2", "org_zz", "nobody", "org_"):
+        desk.publish(device, b'{"value": 1}', org=org)
+        desk.publish(device, b'{"value": 1}', org=org, family="events")
+    desk.publish("f" * 24, b'{"value": 1}')
+    desk.publish("*", b'{"value": 1}')
+    assert desk.values("mine") == []
+    assert desk.timeline("mine", "device.event") == []
+
+
+def test_a_device_made_here_is_the_same_device_everywhere(desk: Desk) -> None:
+    made = desk.create("everywhere", {"t": {"type": "number"}})
+    native = desk.app.request("GET", "/v1/devices/everywhere").json()
+    assert native["schema"] == {"t": {"type": "number"}}
+    desk.app.request("PUT", "/v1/devices/everywhere", {"config": {"a": 1}, "schema": {"t": {"type": "number"}}})
+    assert desk.ask("get", b'{"ident": "everywhere"}')["data"]["config"] == {"a": 1}
+    desk.publish(made["id"], b"23.5")
+    assert desk.values("everywhere") == [23.5]
