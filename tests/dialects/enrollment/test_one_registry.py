@@ -1,0 +1,55 @@
+"""What one of Lamassu's managers does, the others see: devices, their slots, and certificates are the same records."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.app import App, running
+from tests.support.enrolling import enrolled
+
+DEVICE = "/api/devmanager/v1/devices/pump-1"
+PROFILE = {"icon": "CgChip", "icon_color": "#111-#eee", "tags": ["iot"], "metadata": {"line": 1}}
+SETTINGS = {
+    "enrollment_settings": {
+        "est_rfc7030_settings": {"auth_mode": "NO_AUTH"},
+        "device_provisioning_profile": PROFILE,
+        "enable_replaceable_enrollment": True,
+    }
+}
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with running(tmp_path / "data") as app:
+        body = {"id": "line", "name": "Line", "settings": SETTINGS}
+        assert app.request("POST", "/api/dmsmanager/v1/dms", body).status == 201
+        yield app
+
+
+def certificate(app: App, serial: str) -> Any:
+    return app.request("GET", f"/api/ca/v1/certificates/{serial}").json()
+
+
+def test_the_device_manager_shows_who_has_enrolled(app: App) -> None:
+    serial = enrolled(app, "line", "pump-1")
+    device = app.request("GET", DEVICE).json()
+    assert {name: device[name] for name in PROFILE} == PROFILE
+    assert (device["dms_owner"], device["status"]) == ("line", "ACTIVE")
+    assert device["identity"]["versions"] == {"0": serial}
+    listed = app.request("GET", "/api/devmanager/v1/devices/dms/line").json()["list"]
+    assert [one["id"] for one in listed] == ["pump-1"]
+
+
+def test_a_slot_that_is_revoked_by_hand_takes_its_certificate_with_it(app: App) -> None:
+    serial = enrolled(app, "line", "pump-1")
+    slot = app.request("GET", DEVICE).json()["identity"]
+    assert app.request("PUT", f"{DEVICE}/idslot", {**slot, "status": "REVOKED"}).json()["status"] == "REVOKED"
+    assert certificate(app, serial)["status"] == "REVOKED"
+
+
+def test_decommissioning_ends_the_certificate(app: App) -> None:
+    serial = enrolled(app, "line", "pump-1")
+    assert app.request("DELETE", f"{DEVICE}/decommission").status == 204
+    assert certificate(app, serial)["revocation_reason"] == "CessationOfOperation"
