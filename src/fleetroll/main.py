@@ -280,6 +280,7 @@ class Application:
             _rate(config.organization_rate),
             config.cors_origins,
             config.trusted_proxies,
+            config.public_url,
             times,
         )
         spoken = (_spoken(dialect, config) for dialect in DIALECTS)

@@ -33,6 +33,7 @@ class Request:
         "origin",
         "path",
         "peer",
+        "public_url",
         "query",
         "rows",
         "scheme",
@@ -50,12 +51,15 @@ class Request:
         self.accept = ""
         self.peer = STRANGER
         self.scheme, self.host = "http", b""
+        self.public_url: str | None = None
         self.rows: AsyncIterator[list[Any]] | None = None
         self._cursors = cursors
         self._binding = binding
 
     def url(self, path: str) -> str:
-        """The address of a path here, as this client writes it; the bare path where it did not say."""
+        """The address of a path here: the operator's, or as this client writes it; else the bare path."""
+        if self.public_url:
+            return self.public_url + path
         host = self.host.decode("latin-1")
         return f"{self.scheme}://{host}{path}" if _HOST.fullmatch(host) else path
 

@@ -61,6 +61,7 @@ class Settings(Struct, frozen=True):
     organization_rate: Rate = Rate(0, 0)
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[peers.Network, ...] = ()
+    public_url: str | None = None  # how clients outside write the address of this server
     times: Times | None = None  # of the limits, where several processes share them
 
 
@@ -138,6 +139,7 @@ class Kernel:
             if dialect.per_minute is not None and settings.organization_rate.per_second
         }
         self._peers = peers.Peers(settings.trusted_proxies)
+        self._public_url = settings.public_url
         self._request_prefix = os.urandom(5).hex()
         self._request_numbers = itertools.count(1)
         self._last_used: dict[int, Instant] = {}
@@ -239,6 +241,7 @@ class Kernel:
         request = Request(exchange.path, query, self.cursors, exchange.binding)
         request.guard = _guard(headers)
         request.scheme, request.host = exchange.scope["scheme"], headers.get(b"host", b"")
+        request.public_url = self._public_url
         if route.peer:
             request.peer = self._peers.of(exchange.scope, headers)
             request.accept = headers.get(b"accept", b"").decode("latin-1")

@@ -172,6 +172,14 @@ def test_the_values_of_a_device_are_fetched_as_a_file(station: Device) -> None:
     assert int(shown[14:16]) == (now // MINUTE + 30) % 60
 
 
+def test_the_address_of_a_file_is_the_operators_where_there_is_one(tmp_path: Path) -> None:
+    with running(tmp_path / "data", public_url="https://iot.example.com/fleet") as app:
+        device = Device(app, "bare")
+        assert device.ask("update", v1="5").status == 200
+        link = device.ask("data/get", pin="v1").json()["link"]
+        assert link.startswith("https://iot.example.com/fleet/external/api/data/file/device_data_")
+
+
 def test_a_device_has_so_many_exports_a_day(app: App) -> None:
     device = Device(app, "bare")
     assert device.ask("update", v1="5").status == 200
