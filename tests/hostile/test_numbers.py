@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,7 @@ def test_a_list_takes_every_size_within_its_bounds(world: World) -> None:
     listings = [sample for sample, parameter in parameters(world) if parameter.name == "limit"]
     for sample in listings:
         for value in (1, limits.MAX_PAGE):
-            target = f"{sample.target.partition('?')[0]}?limit={value}".encode()
+            target = re.sub(r"\blimit=\d+", f"limit={value}", sample.target).encode()
             assert send(world.app, Raw("GET", target, sample.raw().headers)).status == 200
 
 

@@ -245,6 +245,7 @@ _QUERY = {
     "grant_type": "client_credentials",
     "filter": _ONE,
     "q": "sam",
+    "metric": "temp",
     "sort": "ident",
     "limit": "5",
     "count": "true",
