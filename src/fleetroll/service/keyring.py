@@ -32,11 +32,13 @@ class Keyring:
         self._store = store
         self._server_key = server_key
         self._remembered: dict[bytes, Principal] = {}
+        self._enabled: dict[int, Organization] = {}
         self._generation = 0
 
     def forget(self) -> None:
         """A key or an organization may have changed."""
         self._remembered.clear()
+        self._enabled.clear()
         self._generation += 1
 
     async def identify(self, presented: Presented | None, now: int) -> Principal:
@@ -123,12 +125,22 @@ class Keyring:
 
     async def _on_its_own(self, org: int, role: Role, actor: str, device: int | None) -> Principal:
         """Who shows a derived credential: it stands for no key, so it has one that exists nowhere else."""
+        found = self._enabled.get(org) or await self._require_standing(org)
+        key = Key(0, org, actor, KeyKind.API, role, (), 0, None, None, None)
+        return Principal(key, found, found, actor, device)
+
+    async def _require_standing(self, org: int) -> Organization:
+        """The organization, remembered as keys are: it is there, and neither it nor any above it is disabled."""
+        generation = self._generation
         found = await self._store.read.organizations.get(org)
         if found is None:
             raise unauthenticated()
         await _require_enabled(self._store.read, found)
-        key = Key(0, org, actor, KeyKind.API, role, (), 0, None, None, None)
-        return Principal(key, found, found, actor, device)
+        if generation == self._generation:
+            if len(self._enabled) >= _MOST_REMEMBERED:
+                self._enabled.clear()
+            self._enabled[org] = found
+        return found
 
     async def _granted(self, secret: str) -> Principal:
         """Whom an access token was issued for. It is good until it or its key expires, or the key is revoked."""
