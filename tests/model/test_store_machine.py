@@ -19,7 +19,7 @@ from msgspec import Struct, structs
 
 from fleetroll.core.faults import Fault
 from fleetroll.core.fields import sort_value
-from fleetroll.core.model import Device, Organization
+from fleetroll.core.model import Device, Organization, Reading, Span
 from fleetroll.core.names import identity_key
 from fleetroll.core.query import Filter, Page, Search, Sort
 from fleetroll.store.port import Identity, Records, Replay, Store
@@ -27,6 +27,7 @@ from tests.support import filters
 from tests.support.stores import ENGINES, NOW, changed, event, group, key, metadata_field, organization, owner
 
 ORGS = (0, 1)
+EVER = Span(0, 1 << 62)
 NAMED = {"owners": (owner, "ref"), "groups": (group, "name"), "metadata_fields": (metadata_field, "name")}
 names = st.sampled_from(("a", "b", "B", "\u00e9", "e\u0301"))
 few = st.integers(0, 3)
@@ -121,6 +122,44 @@ def move_device(place: int, number: int, to: int) -> Step:
     return step
 
 
+def report(place: int, number: int, metric: str, values: list[Any], opened: bool) -> Step:
+    async def step(tenants: Tenants, records: Records) -> Any:
+        device = await nth(tenants, records, place, number)
+        if device is None:
+            return None
+        if opened:
+            await records.telemetry.open(tenants[place], {(device.id, metric)})
+        made = [Reading(device.id, metric, NOW + at, value) for at, value in enumerate(values)]
+        return len(await records.telemetry.append(tenants[place], made))
+
+    return step
+
+
+def lose_readings(place: int, number: int, to: int) -> Step:
+    """Forget a device's readings, or give them to another organization as a device that moves does."""
+
+    async def step(tenants: Tenants, records: Records) -> Any:
+        device = await nth(tenants, records, place, number)
+        if device is None or await records.devices.get(tenants[to], device.ident):
+            return device and await records.telemetry.forget(tenants[place], device.id)
+        await records.telemetry.move(tenants[place], device.id, tenants[to])
+        return await records.devices.move(device, changed(device, org=tenants[to]))
+
+    return step
+
+
+def see(place: int, number: int, at: int, gone: bool) -> Step:
+    async def step(tenants: Tenants, records: Records) -> Any:
+        device = await nth(tenants, records, place, number)
+        if device is None:
+            return None
+        if gone:
+            return await records.presence.lost(tenants[place], [device.id])
+        return await records.presence.heard(tenants[place], [device.id], NOW + at)
+
+    return step
+
+
 def insert_named(noun: str, place: int, name: str) -> Step:
     return lambda tenants, records: getattr(records, noun).insert(NAMED[noun][0](tenants[place], name))
 
@@ -209,12 +248,17 @@ flags = st.sampled_from((False, False, True))
 devices = st.builds(lambda new, ident: structs.replace(new, ident=ident), filters.new_devices, names)
 subjects = st.sampled_from((1, 2))
 nouns = st.sampled_from(sorted(NAMED))
+values = st.sampled_from((0, 1.5, 2.0, -3, True, "text", [1, 2], {"a": 1}, 1 << 60))
+opened = st.sampled_from((True, True, False))
 steps: st.SearchStrategy[Step] = st.one_of(
     st.builds(insert_device, places, devices),
     st.builds(insert_devices, places, filters.fleets.map(lambda fleet: [new for new, _ in fleet])),
     st.builds(replace_device, places, few, devices | filters.new_devices, filters.later, flags),
     st.builds(delete_device, places, few, flags),
     st.builds(move_device, places, few, places),
+    st.builds(report, places, few, st.sampled_from(("m", "M")), st.lists(values, max_size=4), opened),
+    st.builds(lose_readings, places, few, places),
+    st.builds(see, places, few, few, flags),
     st.builds(insert_named, nouns, places, names),
     st.builds(change_named, nouns, places, names, names, flags),
     st.builds(delete_named, nouns, places, names),
@@ -345,6 +389,11 @@ async def everything(store: Store, tenants: Tenants) -> Any:
             seen += [await read.replays.get(org, 1, name), bare(await read.keys.identify(name))]
         seen += [bare(await read.timeline.since(org, 0, 1000))]
         seen += [bare(await read.timeline.of_subject(org, "device", subject, 1 << 62, 3)) for subject in range(4)]
+        for one in devices:
+            last = await read.telemetry.last(org, one.id)
+            seen += [[structs.replace(reading, device=0) for reading in last], await read.telemetry.count(org, one.id)]
+            for metric in ("m", "M"):
+                seen += [await read.telemetry.buckets(org, one.id, metric, EVER, 2, spread=True)]
         assert {one.ident for one in devices} == {
             found.ident for one in devices if (found := await read.devices.get(org, one.ident))
         }
