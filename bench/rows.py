@@ -62,6 +62,9 @@ RATIOS = (
     Ratio("list", "GET /v1/devices?limit=50 by tag and status", 0.12, work.listings),
     Ratio("list-few", "the same, of a status that few have", 0.12, work.selective),
     Ratio("telemetron", "POST /api/ext-v1/device, existing device", 0.18, work.upserts),
+    Ratio("memfault-get", "GET a device as Memfault does", 0.45, work.memfault_gets),
+    Ratio("memfault-list", "list of 50 as Memfault does", 0.08, work.memfault_listings),
+    Ratio("check-in", "POST /api/v0/chunks/{serial}, known device", 0.18, work.check_ins),
     Ratio("create", "POST /v1/devices, durable", 0.20, work.creates),
     Ratio("pin", "GET /external/api/update of one pin, durable", 0.15, work.pins),
 )

@@ -1,11 +1,13 @@
 """The requests of each row, ready to be sent."""
 
+import binascii
 import contextlib
 import random
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+import cbor2
 import msgspec
 from msgspec import Struct
 
@@ -17,6 +19,7 @@ MATCHING = 'tags:"production" AND status = "NO_IDENTITY"'
 _SPREAD = 20_000
 _PAGES = 40
 _SPEAKERS = 2_000
+_PROJECT = "/api/v0/organizations/default/projects/default"
 _FINDS_RARE, _FINDS_COMMON, _FINDS_NOTHING = "rare", "common", "absent"
 
 
@@ -72,6 +75,28 @@ def upserts(server: Server, devices: int) -> Work:
     return Work(
         [request("POST", "/api/ext-v1/device", body, credential="x-api-key:")], 200, numbered=True, span=devices
     )
+
+
+def memfault_gets(server: Server, devices: int) -> Work:
+    chance = random.Random(6)
+    return Work([request("GET", f"{_PROJECT}/devices/{ident(chance.randrange(devices))}") for _ in range(_SPREAD)])
+
+
+def memfault_listings(server: Server, devices: int) -> Work:
+    pages = range(1, min(_PAGES, max(1, devices // 50)) + 1)
+    return Work([request("GET", f"{_PROJECT}/devices?per_page=50&page={page}&sort=-last_seen") for page in pages])
+
+
+def check_ins(server: Server, devices: int) -> Work:
+    """One event of a device that is known, with nothing new in it after the first time."""
+    key = server.get(f"{_PROJECT}/api_key")["data"]["api_key"]
+    chance = random.Random(7)
+    message = b"\x02" + cbor2.dumps({2: 1, 3: 1, 6: "evt", 9: "1.0.0", 10: "main"})
+    chunk = b"\x08" + message + binascii.crc_hqx(message, 0).to_bytes(2, "little")
+    head = "POST /api/v0/chunks/{} HTTP/1.1\r\nhost: bench\r\nmemfault-project-key: {}\r\n"
+    kind = "content-type: application/octet-stream\r\ncontent-length: {}\r\n\r\n"
+    serials = [ident(chance.randrange(1, devices)) for _ in range(_SPEAKERS)]
+    return Work([(head.format(serial, key) + kind.format(len(chunk))).encode() + chunk for serial in serials], 202)
 
 
 def listings(server: Server, devices: int) -> Work:

@@ -1,0 +1,143 @@
+"""`fleetroll import`: the devices of a running server of another maker, read through its API and stored through ours.
+
+A source yields pages of rows as `/v1/devices:import` takes them. After each page that is stored, its place is written
+to a state file, so a run that was broken off goes on where it stopped; a page that is stored twice does no harm.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+from msgspec import Struct
+
+from fleetroll.cli import files, output
+from fleetroll.cli.failures import Exit, Failure
+
+if TYPE_CHECKING:
+    import httpx
+
+    from fleetroll.cli.client import Client
+
+_TRIES = 5
+_LONGEST_WAIT = 60.0
+_SHOWN_FAILURES = 20
+_TRY_LATER = {429, 500, 502, 503, 504, 529}
+
+
+class Page(Struct):
+    """Some devices of a source. `following` is where the next page begins, None on the last one."""
+
+    rows: list[dict[str, Any]]
+    following: int | None
+    total: int
+
+
+class Source(Protocol):
+    """Another server. `name` tells its account from others."""
+
+    @property
+    def name(self) -> str: ...
+
+    def prepare(self, client: "Client") -> None:
+        """Store what devices name before they do."""
+
+    def page(self, place: int) -> Page:
+        """The page that begins at that place; the first is 1."""
+
+
+def run(client: "Client", source: Source, state: Path, *, dry_run: bool) -> None:
+    """Store all devices of a source, print a summary, and raise Failure if rows failed."""
+    first = _place(state, source.name)
+    if first > 1:
+        output.note(f"Going on at page {first}, as {state} says.")
+    counts: Counter[str] = Counter()
+    failures: list[str] = []
+    source.prepare(client)
+    for found, place in _pages(source, first):
+        for result in _store(client, found.rows, dry_run):
+            counts[result["outcome"]] += 1
+            if result["outcome"] == "failed":
+                failures.append(f"{result.get('ident')}: {result['error']['message']}")
+        if place is not None and not dry_run:
+            with files.replacing(state) as stream:
+                stream.write(json.dumps({"source": source.name, "page": place}).encode())
+    state.unlink(missing_ok=True)
+    _report(counts, failures, dry_run)
+
+
+def _pages(source: Source, first: int) -> Iterator[tuple[Page, int | None]]:
+    place: int | None = first
+    found = source.page(first)
+    with output.progress("Importing", found.total) as advance:
+        while place is not None:
+            yield found, found.following
+            advance(len(found.rows))
+            place = found.following
+            if place is not None:
+                found = source.page(place)
+
+
+def _place(state: Path, name: str) -> int:
+    """Where to begin: at 1, or where a run for the same source was broken off."""
+    if not state.exists():
+        return 1
+    try:
+        known = json.loads(state.read_text())
+        if known["source"] == name:
+            return int(known["page"])
+    except (ValueError, KeyError, TypeError):
+        raise Failure(Exit.FILE, f"{state} is no state file of an import.", "Remove it to begin anew.") from None
+    raise Failure(Exit.FILE, f"{state} belongs to an import from {known['source']}.", "Name another one with --state.")
+
+
+def _store(client: "Client", rows: list[dict[str, Any]], dry_run: bool) -> Iterator[dict[str, Any]]:
+    content = "".join(f"{json.dumps(row)}\n" for row in rows).encode()
+    headers = {"content-type": "application/x-ndjson"}
+    params = {"dry_run": "true" if dry_run else None}
+    reply = client.call("POST", "/v1/devices:import", params=params, content=content, headers=headers)
+    for line in reply.content.splitlines():
+        result = json.loads(line)
+        if "outcome" not in result:
+            raise Failure(Exit.REFUSED, f"The server broke off: {result['error']['message']}")
+        yield result
+
+
+def _report(counts: Mapping[str, int], failures: list[str], dry_run: bool) -> None:
+    for failure in failures[:_SHOWN_FAILURES]:
+        output.note(failure)
+    if dry_run:
+        click.echo("Dry run: nothing was changed.")
+    for outcome in ("created", "updated", "unchanged", "failed"):
+        click.echo(f"{outcome.ljust(10)} {counts.get(outcome, 0)}")
+    if failures:
+        total = sum(counts.values())
+        raise Failure(Exit.ROWS_FAILED, f"{len(failures)} of {total} devices failed.", "The others are stored.")
+
+
+def patient(ask: Callable[[], "httpx.Response"]) -> "httpx.Response":
+    """The reply of a source, asked again a few times, ever later, while it is busy."""
+    for attempt in range(_TRIES):
+        reply = ask()
+        if reply.status_code not in _TRY_LATER or attempt == _TRIES - 1:
+            return reply
+        after = reply.headers.get("retry-after", "")
+        time.sleep(min(float(after) if after.isdigit() else 0.5 * 2**attempt, _LONGEST_WAIT))
+    raise AssertionError
+
+
+def require(reply: "httpx.Response", path: str) -> Any:
+    """The JSON of a source's success. Raises Failure."""
+    if reply.status_code in {401, 403}:
+        message = f"The source answers {reply.status_code} to {path}."
+        raise Failure(Exit.UNAUTHORISED, message, "Check --token, --org and --project.")
+    if not reply.is_success:
+        code = Exit.NOT_FOUND if reply.status_code == 404 else Exit.REFUSED
+        raise Failure(code, f"The source answers {reply.status_code} to {path}.", "Check --url, --org and --project.")
+    try:
+        return reply.json()
+    except ValueError:
+        raise Failure(Exit.REFUSED, f"The source's answer to {path} is not JSON.", "Check --url.") from None

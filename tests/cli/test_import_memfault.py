@@ -1,0 +1,108 @@
+"""`fleetroll import memfault`, from one server of ours to another."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import process
+from tests.support.transcripts import over_socket
+
+Fleetroll = Callable[..., Any]
+COUNT = 250
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[process.Process]:
+    """A server with a project of devices, spoken to as Memfault."""
+    with process.serving(tmp_path_factory.mktemp("account") / "data") as source:
+        call = over_socket(source.port)
+        headers = {"authorization": f"Bearer {source.key}", "content-type": "application/json"}
+        call("POST", "/v1/organizations", headers, b'{"slug":"sink"}')
+        inside = headers | {"fleetroll-organization": "sink"}
+        call("POST", "/v1/cohorts", inside, b'{"slug":"beta","name":"Beta Channel"}')
+        rows = [
+            {
+                "ident": f"S{number:04}",
+                "name": f"Sink {number}",
+                "hardware_version": f"rev{number % 2}",
+                "software": {"type": "main", "version": f"1.0.{number % 3}", "build": "abc"},
+                "owners": ["ann@example.com"] if number % 2 else [],
+                "metadata": {"floor": number % 4, "label": "x", "on": True, "nested": {"a": 1}} if number % 5 else {},
+                "cohort": "beta" if number % 10 == 0 else "default",
+            }
+            for number in range(COUNT)
+        ]
+        body = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        stored = call("POST", "/v1/devices:import", inside | {"content-type": "application/x-ndjson"}, body)
+        assert stored.status == 200
+        yield source
+
+
+def source(account: process.Process, *more: str) -> list[str]:
+    given = ["--url", account.url, "--org", "default", "--project", "sink", "--token", account.key]
+    return ["import", "memfault", *given, *more]
+
+
+def counts(out: str) -> dict[str, int]:
+    words = out.split()
+    return dict(zip(words[::2], map(int, words[1::2]), strict=True))
+
+
+def test_an_account_is_brought_over_whole_and_again_without_a_change(
+    fleetroll: Fleetroll, account: process.Process, work: Path
+) -> None:
+    fleetroll("org", "create", "first")
+    here = {"FLEETROLL_ORGANIZATION": "first"}
+    done = fleetroll(*source(account), **here)
+    assert done.code == 0, done.err
+    assert counts(done.out) == {"created": COUNT, "updated": 0, "unchanged": 0, "failed": 0}
+    shown = fleetroll("device", "get", "S0010", "--json", **here).json()
+    assert (shown["name"], shown["cohort"], shown["hardware_version"]) == ("Sink 10", "beta", "rev0")
+    assert shown["software"] == {"type": "main", "version": "1.0.1", "build": "abc"}
+    shown = fleetroll("device", "get", "S0013", "--json", **here).json()
+    assert (shown["owners"], shown["metadata"]) == (["ann@example.com"], {"floor": 1, "label": "x", "on": True})
+    assert not list(work.glob("*.state"))
+    again = fleetroll(*source(account), **here)
+    assert counts(again.out) == {"created": 0, "updated": 0, "unchanged": COUNT, "failed": 0}
+
+
+def test_a_run_that_was_broken_off_goes_on_where_it_stopped(
+    fleetroll: Fleetroll, account: process.Process, work: Path
+) -> None:
+    fleetroll("org", "create", "second")
+    here = {"FLEETROLL_ORGANIZATION": "second"}
+    path = f"{account.url}/api/v0/organizations/default/projects/sink"
+    state = work / "far.state"
+    state.write_text(json.dumps({"source": path, "page": 3}))
+    done = fleetroll(*source(account, "--state", "far.state", "--no-attributes"), **here)
+    assert done.code == 0, done.err
+    assert "Going on at page 3" in done.err
+    assert counts(done.out)["created"] == 50
+    assert not state.exists()
+    state.write_text(json.dumps({"source": "elsewhere", "page": 3}))
+    assert "belongs to an import from elsewhere" in fleetroll(*source(account, "--state", "far.state"), **here).err
+    state.write_text("?")
+    assert fleetroll(*source(account, "--state", "far.state"), **here).code == 7
+
+
+def test_a_rehearsal_changes_nothing(fleetroll: Fleetroll, account: process.Process, work: Path) -> None:
+    fleetroll("org", "create", "third")
+    here = {"FLEETROLL_ORGANIZATION": "third"}
+    done = fleetroll(*source(account, "--dry-run", "--no-attributes"), **here)
+    assert done.out.startswith("Dry run: nothing was changed.\n")
+    assert fleetroll("device", "list", "--json", **here).json()["devices"] == []
+
+
+def test_a_source_that_refuses_or_is_not_there_is_told_of(
+    fleetroll: Fleetroll, account: process.Process, work: Path
+) -> None:
+    wrong = ["import", "memfault", "--url", account.url, "--org", "default", "--project", "sink", "--token", "no"]
+    refused = fleetroll(*wrong)
+    assert (refused.code, "401" in refused.err) == (4, True)
+    lost = [*wrong[:3], "http://127.0.0.1:9", *wrong[4:]]
+    assert fleetroll(*lost).code == 3
+    nowhere = [*wrong[:7], "nowhere", "--token", account.key]
+    assert fleetroll(*nowhere).code == 5
