@@ -11,6 +11,7 @@ import apsw
 import asyncpg
 import pytest
 
+from fleetroll.core.faults import Fault
 from fleetroll.core.model import Event, Organization
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Sort
 from fleetroll.store import migrations, postgres, select
@@ -331,6 +332,14 @@ async def test_a_filter_that_finds_few_has_an_index(store: Store, session: async
 async def test_a_deep_page_of_a_tag_reads_neither_side_from_its_beginning(session: asyncpg.Connection) -> None:
     (query,) = select.pages(SYNTAX, 1, Comparison("tags", Operator.HAS, "t"), Sort(), Page(50, (None, 5_000)))
     assert re.findall(r"([ld])\.(?:device|id) > :v\d", query.text) == ["l", "d"]
+
+
+async def test_text_that_cannot_be_stored_finds_nothing(store: Store, root: Organization) -> None:
+    assert await store.read.organizations.child(root.id, "a\0b") is None
+    assert await store.read.devices.get(root.id, "a\0b") is None
+    with pytest.raises(Fault) as refusal:
+        await store.write(lambda records: records.devices.insert(root.id, device("a\0b"), NOW))
+    assert refusal.value.code == "invalid_text"
 
 
 async def test_devices_of_a_large_import_are_found_by_every_index(store: Store, org: int) -> None:

@@ -15,7 +15,7 @@ import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 from msgspec import Struct
 
-from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.store.connection import Indexed, Row, Values
 from fleetroll.store.postgres_syntax import numbered
 from fleetroll.store.statements import SQL
@@ -123,6 +123,8 @@ class Pool:
         session = self._free.pop() if self._free and not self._free[-1].is_lost else await self._taken()
         try:
             return await session.fetch(statement, values)
+        except asyncpg.CharacterNotInRepertoireError:
+            return []  # what holds U+0000 is never stored, so nothing is found by it
         except Exception as problem:  # noqa: BLE001  # told apart by `fault`
             raise fault(problem) from None
         finally:
@@ -260,6 +262,8 @@ def fault(problem: Exception) -> Exception:
     """What a caller is told: a Fault where the database is away, too slow or full, else the problem itself."""
     if isinstance(problem, asyncpg.QueryCanceledError):
         return too_costly()
+    if isinstance(problem, asyncpg.CharacterNotInRepertoireError):
+        return invalid("invalid_text", "Text must not contain U+0000.")
     if isinstance(problem, asyncpg.DiskFullError):
         return Fault(Kind.UNAVAILABLE, "storage_full", "The server's disk is full; nothing was stored.", retry_after=30)
     if isinstance(problem, Away):
