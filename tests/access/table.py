@@ -493,7 +493,7 @@ def _public_id(tenant: Tenant, ident: str) -> str:
 
 def _credential(tenant: Tenant, new: str) -> dict[str, str]:
     parts = _device(tenant, new)
-    made = tenant.make(f"/v1/devices/{new}/credentials", None)
+    made = tenant.make(f"/v1/devices/{new}/credentials", {})
     return {**parts, "id": str(made["id"])}
 
 

@@ -81,7 +81,7 @@ class Desk:
         """A device, in the words of a row's body, and its own name on the broker."""
         ident = next(self.world.names)
         tenant.make("/v1/devices", {"ident": ident, "name": MARK, "config": {"note": MARK}, "schema": {MARK: "json"}})
-        made = tenant.make(f"/v1/devices/{ident}/credentials", None)
+        made = tenant.make(f"/v1/devices/{ident}/credentials", {})
         said = claims(made["nats"]["api_key"])
         return {"ident": ident, "id": said["nats"]["org_data"]["api_key_id"], "new": next(self.world.names)}, said[
             "sub"

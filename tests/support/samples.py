@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from msgspec import Struct
 
+from fleetroll.core.names import device_hex
 from fleetroll.wire.dialect import Dialect, Route
 from tests.support.app import App
 from tests.support.enrolling import enrolled
@@ -93,8 +95,8 @@ class Sample(Struct, frozen=True):
 
     @property
     def refused(self) -> bool:
-        """Whether the route is there only to say what is missing from the path."""
-        return self.route.path.endswith("/")
+        """Whether the route is there only to say what is missing: from the path, or a broker."""
+        return self.route.path.endswith(("/", "/commands", "/rpc", "/broker/certificate", "/credentials/{id}"))
 
     def raw(self, body: bytes | None = None, **headers: str) -> Raw:
         """The request, with other bytes for a body or with more headers if given (`_` stands for `-`)."""
@@ -126,6 +128,10 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
         "PUT /v1/devices/{ident}": {"ident": DEVICE, **MEMBERS},
         "PATCH /v1/devices/{ident}": {"ident": DEVICE, **MEMBERS},
         "POST /v1/devices/{ident}:transfer": {"owners": [EMAIL], "organization": "self"},
+        "POST /v1/devices/{ident}/commands": {"name": "move", "data": {"to": 3}, "env": "test"},
+        "POST /v1/devices/{ident}/rpc": {"name": "move", "data": {"to": 3}, "env": "test", "timeout": 2.5},
+        "POST /v1/devices/{ident}/credentials": {"kind": "mqtt"},
+        "POST /v1/broker/certificate": {"names": ["broker.example.com"]},
         "POST /v1/devices/{ident}/telemetry": {
             "readings": [{"metric": "temp", "value": 21.5, "at": "2026-01-31T12:00:00Z"}]
         },
@@ -353,6 +359,7 @@ class World:
         self._device, self._spare = (self._number(f"devices/{name}") for name in (DEVICE, "spare"))
         self._ann = self._number(f"owners/{EMAIL}")
         documents |= _blynk(str(self._made), self._device, self._ann, self._number(f"owners/{_NAMES['owners']}"))
+        documents |= _history(self._public_id())
         return [
             sample for dialect in KEYED for route in dialect.routes for sample in self._of(dialect, route, documents)
         ]
@@ -400,6 +407,8 @@ class World:
             values["id"] = _NAMES["authorities"]
         if path.startswith(_MANAGED):
             values["id"] = DEVICE
+        if "/credentials/" in path:
+            values["id"] = str(self._credential())
         if "getCustomer" in path:
             values["id"] = self._customer()
         for name, value in values.items():
@@ -411,6 +420,17 @@ class World:
         given = self._blynk_query(route) if path.startswith("/api/v1/organization") else given
         query = "&".join(f"{p.name}={quote(given[p.name])}" for p in route.query if p.name in given)
         return f"{path}?{query}" if query else path
+
+    def _credential(self) -> int:
+        """A credential of the device for the broker."""
+        path = f"/v1/devices/{DEVICE}/credentials"
+        there = self.app.request("GET", path).json().get("broker")
+        return int((there[0] if there else self.app.request("POST", path, {}).json())["id"])
+
+    def _public_id(self) -> str:
+        shown = self.app.request("GET", f"/v1/devices/{DEVICE}").json()
+        at = datetime.fromisoformat(shown["created_at"])
+        return device_hex(int(at.timestamp()) * 1_000_000, shown["id"])
 
     def _number(self, path: str) -> int:
         return int(self.app.request("GET", f"/v1/{path}").json()["id"])
@@ -461,3 +481,24 @@ def _marked(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
         for key, member in value.items():
             for where, changed in _marked(member, (*path, key)):
                 yield where, {**value, key: changed}
+
+
+def _history(device: str) -> dict[str, Any]:
+    """Questions of RelayX's applications about the past, each with every member that there is."""
+    asked = {
+        "device_id": device,
+        "device_ids": [device],
+        "env": "production",
+        "start": "2026-01-01T00:00:00Z",
+        "end": "2026-02-01T00:00:00Z",
+        "fields": ["temp"],
+        "event_names": ["door"],
+        "levels": ["info"],
+        "command_name": "move",
+        "last_value": False,
+        "interval": "1h",
+        "aggregate_fn": "count",
+        "limit": 10,
+        "offset": 0,
+    }
+    return {f"POST /iot/db/{noun}/history": asked for noun in ("telemetry", "event", "log", "command")}

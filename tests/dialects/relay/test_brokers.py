@@ -207,7 +207,7 @@ def test_a_plain_nats_device(tmp_path: Path) -> None:
         async with vendor(tmp_path / "data") as served:
             url = await served.point()
             await served.ask("POST", "/v1/devices", {"ident": "plain", "schema": {"t": {"type": "number"}}})
-            made = (await served.ask("POST", "/v1/devices/plain/credentials"))["nats"]
+            made = (await served.ask("POST", "/v1/devices/plain/credentials", {}))["nats"]
             minted = Minted("", "", made["api_key"], made["secret"])
             connected = await client(url, minted)
             said = json.loads(base64.urlsafe_b64decode(made["api_key"].split(".")[1] + "=="))["nats"]["org_data"]

@@ -714,8 +714,7 @@ def issued_credential(result: credentials.Enrolled, request: Request) -> shapes.
 
 
 def new_credential(request: Request) -> credentials.New:
-    kind = _choice(model.Protocol, request.body.kind, "kind") if request.body is not None else model.Protocol.NATS
-    return credentials.New(request.path["ident"], kind)
+    return credentials.New(request.path["ident"], _choice(model.Protocol, request.body.kind, "kind"))
 
 
 def one_credential(request: Request) -> credentials.Numbered:

@@ -154,7 +154,6 @@ _DEVICES = (
         "One more credential for the broker, of kind nats or mqtt, shown this once",
         status=201,
         body=shapes.NewCredential,
-        body_required=False,
         reply=shapes.Credential,
         secret=True,
     ),
