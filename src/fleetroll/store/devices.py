@@ -150,7 +150,7 @@ class Devices:
         if len(found) < limit and len(queries) > 1:
             present = (
                 start + len(found)
-                if found
+                if found or not start
                 else await self.count(org, every(filter, Comparison(sort.field, Operator.EXISTS, None)))
             )
             found += await self._sliced(queries[1], max(0, start - present), limit - len(found))
