@@ -104,6 +104,7 @@ def json_samples(world: World) -> list[Sample]:
 
 
 def refuse_all(world: World, sample: Sample, bodies: list[bytes]) -> list[tuple[int, str]]:
+    bodies = [body or b" " for body in bodies] if not sample.route.body_required else bodies
     before = world.state.all()
     replies = send_all(world.app, [sample.raw(body) for body in bodies])
     for body, response in zip(bodies, replies, strict=True):
@@ -120,7 +121,8 @@ def test_the_table_is_long_enough() -> None:
 def test_every_sample_is_a_request_that_its_route_accepts(tmp_path: Path) -> None:
     with running(tmp_path / "data") as app:
         world = World(app, tmp_path / "data")
-        for sample in world.samples():
+        for number in range(len(world.samples())):
+            sample = world.samples()[number]  # of the world as it is now
             response = send(app, sample.raw())
             accepted = 200 <= response.status < 300
             assert accepted == (not sample.refused), (sample.label, response.body)

@@ -55,7 +55,7 @@ def spliced(document: Any, path: Place, marker: str) -> Any:
     if not path:
         return marker
     key = next(iter(document)) if path[0] == "*" else path[0]
-    return {**document, key: spliced(document[key], path[1:], marker)}
+    return {**document, key: spliced(document.get(key), path[1:], marker)}
 
 
 def places(world: World) -> list[tuple[Sample, Place, bytes]]:
@@ -65,7 +65,16 @@ def places(world: World) -> list[tuple[Sample, Place, bytes]]:
         for sample in world.samples()
         if sample.route.body is not None
         for path in numeric(sample.route.body)
+        if holds(sample.document, path) and not sample.refused
     ]
+
+
+def holds(document: Any, path: Place) -> bool:
+    """Whether the sample has such a member: where a shape takes several kinds of value, it shows one of them."""
+    if not path:
+        return True
+    key = next(iter(document), None) if isinstance(document, dict) and path[0] == "*" else path[0]
+    return isinstance(document, dict) and key in document and holds(document[key], path[1:])
 
 
 def test_the_shapes_have_the_numbers_that_we_know_of(world: World) -> None:
@@ -83,6 +92,8 @@ def test_every_numeric_member_refuses_what_is_no_such_number(world: World) -> No
             if text == "null" and nullable:
                 continue
             response = send(world.app, sample.raw(body.replace(b'"@"', text.encode())))
+            if sample.route.stream is not None and b'"outcome":"failed"' in response.body:
+                continue  # a number of the right kind that names nothing, which each row finds out for itself
             assert response.status == 400, (sample.label, path, text, response.body)
             assert_refused(response, sample.dialect)
 
@@ -92,8 +103,11 @@ def at(document: Any, path: Place) -> Any:
 
 
 def accepts_null(shape: Any, path: Place) -> bool:
+    value: Any = None
+    for key in reversed(path):
+        value = {"x" if key == "*" else key: value}
     try:
-        msgspec.convert(spliced({path[0]: {"x": 0}}, path, "@") | {path[0]: None}, shape)
+        msgspec.convert(value, shape)
     except msgspec.ValidationError as problem:
         return "got `null`" not in str(problem)
     return True
@@ -115,7 +129,8 @@ def parameters(world: World) -> list[tuple[Sample, Parameter]]:
 def test_every_numeric_query_parameter_refuses_what_is_no_number_of_its_range(world: World) -> None:
     assert len({sample.route.path for sample, _ in parameters(world)}) > 5
     for sample, parameter in parameters(world):
-        name, allowed = parameter.name, {"boolean": "true", "integer": "0" if parameter.name == "after" else ""}
+        name, from_zero = parameter.name, parameter.name == "after" or sample.dialect.name == "blynk"
+        allowed = {"boolean": "true", "integer": "0" if from_zero else ""}
         values = [value for value in (*NO_PARAMETER, "9" * 5_000) if value != allowed[parameter.type]]
         if name == "limit":
             values += ["1001", "9223372036854775807", "9223372036854775808"]
@@ -139,7 +154,7 @@ def test_a_list_takes_every_size_within_its_bounds(world: World) -> None:
 def test_a_number_in_a_path_that_names_nothing_is_not_found(world: World) -> None:
     """Ids are opaque: what no id looks like names nothing, and no arithmetic is done on it."""
     for sample in world.samples():
-        if not sample.route.path.endswith("/{id}"):
+        if not sample.route.path.endswith("/{id}") or sample.route.body is not None:
             continue
         base = sample.route.path.removesuffix("{id}")
         # A control character is no text at all, and refused as such.

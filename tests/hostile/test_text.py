@@ -30,7 +30,10 @@ FORMATTING = [
 ]  # fmt: skip
 WHERE = ("{}", "a{}", "{}a", "a{}a")
 # Free text for programs or for several lines: what people are shown there is for the reader to judge.
-FREE = {"filter", "patches", "description", "metadata", "config", "schema", "properties", "devices", "phone", "address"}
+FREE = {
+    "filter", "patches", "description", "metadata", "config", "schema", "properties", "devices", "phone", "address",
+    "display_name",
+}  # fmt: skip
 
 
 def literal(text: str) -> bytes:
@@ -107,8 +110,8 @@ def test_what_hides_or_reverses_text_is_refused_in_what_names_things(world: Worl
     """Names, tags, kinds and references are shown in tables and logs; the texts of documents are their owner's."""
     before = world.state.all()
     for sample in json_samples(world):
-        if isinstance(sample.document, list):
-            continue  # a JSON Patch, whose text goes into metadata
+        if isinstance(sample.document, list) or "/history" in sample.route.path:
+            continue  # a JSON Patch, whose text goes into metadata; a question, which names nothing
         named = [body for path, body in texts(sample.document) if not FREE & set(path)]
         sent = [body.replace(b'"@"', literal(f"a{mark}b")) for body in named for mark in FORMATTING]
         for body, response in zip(sent, send_all(world.app, [sample.raw(b) for b in sent]), strict=True):

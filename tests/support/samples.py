@@ -96,7 +96,7 @@ class Sample(Struct, frozen=True):
     @property
     def refused(self) -> bool:
         """Whether the route is there only to say what is missing: from the path, or a broker."""
-        return self.route.path.endswith(("/", "/commands", "/rpc", "/broker/certificate", "/credentials/{id}"))
+        return self.route.path.endswith(("/", "/commands", "/rpc", "/broker/certificate"))
 
     def raw(self, body: bytes | None = None, **headers: str) -> Raw:
         """The request, with other bytes for a body or with more headers if given (`_` stands for `-`)."""
@@ -185,7 +185,7 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
         "PATCH /api/dmsmanager/v1/dms/{id}/metadata": patches,
         "PUT /api/ca/v1/certificates/{sn}/status": {"status": "REVOKED", "revocation_reason": "CertificateHold"},
         f"POST {_PROJECT}/devices": {
-            "device_serial": f"new-{n}",
+            "device_serial": f"unit-{n}",
             "hardware_version": "rev-b",
             "owner_ref": EMAIL,
             "cohort": "beta",
@@ -305,7 +305,7 @@ def _blynk(n: str, device: int, ann: int, spare: int) -> dict[str, Any]:
         },
         f"POST {path}/device/transfer/to-owner": {**handed, **moved},
         f"POST {path}/device/transfer/to-organization": {"deviceId": device, **moved},
-        f"POST {path}/device/transfer": {"deviceId": device, "newUserId": ann},
+        f"POST {path}/device/transfer": {"deviceId": device, "newUserId": spare},
         f"POST {path}/device/trigger-event": {"deviceId": device, "eventCode": "hot", "eventDescription": "text"},
         f"POST {path}/device/metafield": {"deviceId": device, "metaFieldId": 3, "newValue": "a"},
         f"POST {path}/create": {"name": f"Branch {n}", "parentId": 1},
@@ -351,6 +351,7 @@ class World:
         app.request("POST", "/v1/hardware-versions", {"name": "spare"})
         app.request("POST", "/v1/organizations", {"slug": "spare-project"})
         self._key = app.request("POST", "/v1/keys", {"name": "spare", "role": "viewer"}).json()["id"]
+        self._credential()
 
     def samples(self) -> list[Sample]:
         """One for every route, more where it takes bodies of several kinds; names are new each time."""

@@ -267,7 +267,7 @@ class Writer:
         if error is None:
             job.future.set_result(job.result)
         else:
-            of_the_store = isinstance(error, apsw.Error | OSError) and not isinstance(error, _OF_THE_WORK)
+            of_the_store = isinstance(error, apsw.Error) and not isinstance(error, _OF_THE_WORK)
             job.future.set_exception(self._refusal(error) if of_the_store else error)
 
     def _refusal(self, failure: BaseException) -> Fault:

@@ -240,7 +240,7 @@ class Kernel:
             _refuse_unknown(query, row.parameters)
         request = Request(exchange.path, query, self.cursors, exchange.binding)
         request.guard = _guard(headers)
-        request.scheme, request.host = exchange.scope["scheme"], headers.get(b"host", b"")
+        request.scheme, request.host = exchange.scope.get("scheme", "http"), headers.get(b"host", b"")
         request.public_url = self._public_url
         if route.peer:
             request.peer = self._peers.of(exchange.scope, headers)

@@ -23,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "connected": False,
     "last_seen": None,
     "activated_at": None,
+    "template": None,
     "revision": 1,
 }
 FULL: dict[str, Any] = {

@@ -248,7 +248,7 @@ def test_a_silent_stream_says_that_it_is_there(app: App, monkeypatch: pytest.Mon
     monkeypatch.setattr(limits, "EVENT_HEARTBEAT", 0.0)
     gone, said = asyncio.Event(), []
     headers = [(b"x-api-key", app.key.encode())]
-    scope = {"type": "http", "method": "GET", "path": "/v1/events", "raw_path": b"/v1/events", "query_string": b""}
+    scope = {"type": "http", "method": "GET", "scheme": "http", "path": "/v1/events", "raw_path": b"/v1/events"}
 
     async def receive() -> dict[str, Any]:
         await gone.wait()
@@ -259,5 +259,5 @@ def test_a_silent_stream_says_that_it_is_there(app: App, monkeypatch: pytest.Mon
         if said.count(b": still here\n\n") == 2:
             gone.set()
 
-    app.runner.run(app.application.asgi({**scope, "headers": headers, "state": {}}, receive, send))
+    app.runner.run(app.application.asgi({**scope, "query_string": b"", "headers": headers, "state": {}}, receive, send))
     assert said[1:] == [b": following\n\n", b": still here\n\n", b": still here\n\n"]

@@ -718,7 +718,7 @@ def new_credential(request: Request) -> credentials.New:
 
 
 def one_credential(request: Request) -> credentials.Numbered:
-    return credentials.Numbered(request.path["ident"], names.positive(request.path["id"], "id", names.MAX_ID))
+    return credentials.Numbered(request.path["ident"], _number(request))
 
 
 def shown_key(record: model.Key, request: Request) -> shapes.Key:
@@ -752,10 +752,14 @@ def _choice(kinds: Any, value: str, field: str) -> Any:
 
 
 def one_key(request: Request) -> keys.Numbered:
+    return keys.Numbered(_number(request))
+
+
+def _number(request: Request) -> int:
+    """The number in a path. What is no number names nothing, as 0 does; it is not a mistake of grammar."""
     text = request.path["id"]
-    # A number that is none names no key; it is not a mistake of grammar.
     is_id = text.isascii() and text.isdigit() and len(text) < 19 and text[0] != "0"
-    return keys.Numbered(int(text) if is_id else 0)
+    return int(text) if is_id else 0
 
 
 def list_keys(request: Request) -> keys.Listing:
