@@ -185,10 +185,10 @@ def _unquoted(text: str) -> str:
 
 
 class _Parser:
-    """Reads tokens from left to right, one function per rule of the grammar."""
+    """Reads symbols from left to right, one function per rule of the grammar."""
 
     def __init__(self, text: str) -> None:
-        self._tokens = list(_tokens(text))
+        self._symbols = list(_symbols(text))
         self._next = 0
         self._depth = 0
         self._roots = ("$",)
@@ -267,12 +267,12 @@ class _Parser:
         return LikeRegex(path, pattern, "".join(sorted(set(flags))))
 
     def _operand(self) -> Operand:
-        token = self._peek()
-        if token in {"$", "@"}:
+        symbol = self._peek()
+        if symbol in {"$", "@"}:
             return self._path()
-        if token is not None and token in _CONSTANTS:
+        if symbol is not None and symbol in _CONSTANTS:
             self._next += 1
-            return Literal(_CONSTANTS[token])
+            return Literal(_CONSTANTS[symbol])
         negative = self._take("-")
         number = self._taken("number")
         if number is not None:
@@ -356,27 +356,27 @@ class _Parser:
         return _unquoted(text)
 
     def _peek(self) -> str | None:
-        """The next token as it is written, texts with their quotes."""
-        return self._tokens[self._next][1] if self._next < len(self._tokens) else None
+        """The next symbol as it is written, texts with their quotes."""
+        return self._symbols[self._next][1] if self._next < len(self._symbols) else None
 
-    def _take(self, token: str) -> bool:
-        if self._peek() != token:
+    def _take(self, symbol: str) -> bool:
+        if self._peek() != symbol:
             return False
         self._next += 1
         return True
 
     def _taken(self, kind: str) -> str | None:
-        if self._next < len(self._tokens) and self._tokens[self._next][0] == kind:
+        if self._next < len(self._symbols) and self._symbols[self._next][0] == kind:
             self._next += 1
-            return self._tokens[self._next - 1][1]
+            return self._symbols[self._next - 1][1]
         return None
 
-    def _expect(self, token: str) -> None:
-        if not self._take(token):
-            raise _unexpected(self._peek(), f"{token} is expected")
+    def _expect(self, symbol: str) -> None:
+        if not self._take(symbol):
+            raise _unexpected(self._peek(), f"{symbol} is expected")
 
 
-def _tokens(text: str) -> Iterator[tuple[str, str]]:
+def _symbols(text: str) -> Iterator[tuple[str, str]]:
     place, end = 0, len(text.rstrip())
     while place < end:
         found = _TOKEN.match(text, place)
@@ -395,8 +395,8 @@ def _number(text: str) -> int | float:
     return value
 
 
-def _unexpected(token: str | None, hint: str = "") -> Fault:
-    where = "ends too early" if token is None else f"goes wrong at {brief(token, 40)}"
+def _unexpected(symbol: str | None, hint: str = "") -> Fault:
+    where = "ends too early" if symbol is None else f"goes wrong at {brief(symbol, 40)}"
     return _refused(f"{where}; {hint}" if hint else where)
 
 

@@ -1,12 +1,13 @@
 """Commands and calls to devices through the broker. What was sent is in the timeline once the broker has stored it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from fleetroll.core import documents, reports
-from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import Device
 from fleetroll.core.names import broker_org, device_hex
 from fleetroll.core.policy import Action
@@ -37,7 +38,7 @@ class Question(Struct, frozen=True):
 async def send(call: Call, wanted: Command) -> Command:
     """Queue a command; a device that is away finds it when it comes back. Raises Fault unavailable."""
     device = await find(call, wanted.ident)
-    body = _pack({"value": wanted.value, "timestamp": call.at // _MILLISECOND})
+    body = _encoded(_pack, {"value": wanted.value, "timestamp": call.at // _MILLISECOND})
     await call.services.bus.send(*_address(device, wanted), body)
     return wanted
 
@@ -46,12 +47,19 @@ async def send(call: Call, wanted: Command) -> Command:
 async def ask(call: Call, wanted: Question) -> Any:
     """What the device answers. Raises Fault conflict where it does not listen or is silent, and unavailable."""
     device = await find(call, wanted.command.ident)
-    body = msgspec.json.encode(wanted.command.value)
+    body = _encoded(msgspec.json.encode, wanted.command.value)
     answer = await call.services.bus.call(*_address(device, wanted.command), body, wanted.seconds)
     try:
         return documents.parse(answer, "answer")
     except Fault:
         raise Fault(Kind.CONFLICT, "invalid_answer", "The device's answer is no JSON object.") from None
+
+
+def _encoded(encode: Callable[[Any], bytes], value: Any) -> bytes:
+    try:
+        return encode(value)
+    except OverflowError:
+        raise invalid("out_of_range", "A whole number in data needs more than 64 bits.", "data") from None
 
 
 def _address(device: Device, wanted: Command) -> tuple[str, str, str, str]:

@@ -81,19 +81,19 @@ class SharedTimes:
         self._memory = mmap.mmap(self._file, _PLACES * _PLACE.size)
 
     def get(self, whose: str, principal: str | int) -> float | None:
-        digest, places = _places(whose, principal)
+        name, places = _places(whose, principal)
         for place in places:
             known, at = _PLACE.unpack_from(self._memory, place)
-            if known == digest:
+            if known == name:
                 return float(at)
         return None
 
     def put(self, whose: str, principal: str | int, at: float, now: float) -> None:
-        digest, places = _places(whose, principal)
+        name, places = _places(whose, principal)
         taken = [(_PLACE.unpack_from(self._memory, place), place) for place in places]
-        own = [place for (known, _), place in taken if known == digest]
+        own = [place for (known, _), place in taken if known == name]
         _, first = min((whole_at, place) for (_, whole_at), place in taken)
-        _PLACE.pack_into(self._memory, own[0] if own else first, digest, at)
+        _PLACE.pack_into(self._memory, own[0] if own else first, name, at)
 
     def __enter__(self) -> object:
         fcntl.lockf(self._file, fcntl.LOCK_EX)

@@ -13,7 +13,7 @@ from msgspec import UNSET, Raw, UnsetType, structs
 
 from fleetroll.bus.port import Minted, State
 from fleetroll.core import documents, encodings, limits, model, names, patch, policy, readings, schema, templates
-from fleetroll.core.certificates import KeyKind, Reason
+from fleetroll.core.certificates import KeyKind, Reason, check_made
 from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Renewal, Settings
 from fleetroll.core.documents import EMPTY, Document
 from fleetroll.core.faults import Fault, brief, invalid
@@ -991,7 +991,9 @@ def dms_page(result: named.Page[Dms], request: Request) -> shapes.DmsList:
 def new_authority(request: Request) -> authorities.New:
     body = request.body
     foreign = None if body.certificate is None else encodings.certificate(body.certificate)
-    return authorities.New(body.name, _key_kind(body.key) if body.key else KeyKind(), body.lifetime * _SECOND, foreign)
+    kind = _key_kind(body.key) if body.key else KeyKind()
+    check_made(kind)
+    return authorities.New(body.name, kind, body.lifetime * _SECOND, foreign)
 
 
 def authority(result: authorities.Shown, request: Request) -> Reply:
