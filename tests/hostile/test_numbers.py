@@ -94,7 +94,8 @@ def test_every_numeric_member_refuses_what_is_no_such_number(world: World) -> No
             response = send(world.app, sample.raw(body.replace(b'"@"', text.encode())))
             if sample.route.stream is not None and b'"outcome":"failed"' in response.body:
                 continue  # a number of the right kind that names nothing, which each row finds out for itself
-            assert response.status == 400, (sample.label, path, text, response.body)
+            names_nothing = response.status == 404 and text.isdigit()
+            assert response.status == 400 or names_nothing, (sample.label, path, text, response.body)
             assert_refused(response, sample.dialect)
 
 
