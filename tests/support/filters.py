@@ -55,7 +55,9 @@ _keys = st.sampled_from(("a", "b", "a.b", "", "\u00e9", "e\u0301", 'q"', "back\\
 _times = st.integers(-3, 3)
 # Integers beyond 63 bits are left out: engines compare those in floating point.
 _edges = st.sampled_from((2**53, 2**53 + 1, 2**63 - 1, -(2**63)))
-_numbers = st.integers(-2, 3) | _edges | st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from((0.5, 1.0))
+# Of a fraction between these powers nobody can say which of many whole numbers it means; engines differ there.
+_floats = st.floats(allow_nan=False, allow_infinity=False).filter(lambda one: not 2**53 < abs(one) < 2**64)
+_numbers = st.integers(-2, 3) | _edges | _floats | st.sampled_from((0.5, 1.0))
 _leaves = st.none() | st.booleans() | _numbers | texts
 _values = st.recursive(
     _leaves, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(_keys, inner, max_size=3), max_leaves=6
