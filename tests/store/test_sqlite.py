@@ -1,9 +1,6 @@
 """What only SQLite can do wrong: its log, its limits, its way of taking back more than it was asked to."""
 
 import asyncio
-import errno
-import os
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -56,71 +53,12 @@ def sidecar(file: Path, suffix: str) -> Path:
     return file.with_name(file.name + suffix)
 
 
-class Disk:
-    """Stands between the store and the disk's own `fdatasync`: it can be slow, or fail."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.reached = threading.Event()
-        self.may_go_on = threading.Event()
-        self.failure: OSError | None = None
-        self._sync = os.fdatasync
-        monkeypatch.setattr(os, "fdatasync", self.sync)
-
-    def sync(self, file: int) -> None:
-        self.reached.set()
-        assert self.may_go_on.wait(30)
-        if self.failure:
-            raise self.failure
-        self._sync(file)
-
-    async def is_reached(self) -> None:
-        assert await asyncio.to_thread(self.reached.wait, 30)
-
-
-async def test_a_write_is_answered_and_shown_only_when_it_is_on_disk(
-    store: sqlite.SqliteStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    disk = Disk(monkeypatch)
-    first = asyncio.ensure_future(insert(store, "first"))
-    await disk.is_reached()
-    second = asyncio.ensure_future(insert(store, "second"))
-    for _ in range(20):
-        await asyncio.sleep(0)
-        assert await store.read.devices.get(1, "first") is None
-        assert await idents(store) == []
-    assert not first.done()
-    assert not second.done()
-    disk.may_go_on.set()
-    assert await first
-    assert (await store.read.devices.get(1, "first")) is not None
-    assert await second
-    assert await idents(store) == ["first", "second"]
-
-
-async def test_nothing_is_acknowledged_that_the_disk_may_not_have(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = sqlite.open_store(file, create=True)
-    await store.write(lambda records: records.organizations.insert(organization(None, "default")))
-    disk = Disk(monkeypatch)
-    disk.failure = OSError(errno.EIO, "I/O error")
-    first = asyncio.ensure_future(insert(store, "first"))
-    await disk.is_reached()
-    second = asyncio.ensure_future(insert(store, "second"))  # runs while the disk is busy with the first
-    await asyncio.sleep(0.01)
-    disk.may_go_on.set()
-    outcomes = await asyncio.gather(first, second, insert(store, "third"), return_exceptions=True)
-    assert [(type(one), getattr(one, "code", None)) for one in outcomes] == [(Fault, "storage_failed")] * 3
-    assert store.failure.is_set()
-    with pytest.raises(Fault):
-        await insert(store, "fourth")
-    await store.close()
-
-
-async def test_only_one_connection_writes(file: Path) -> None:
+async def test_every_commit_is_forced_to_disk(file: Path) -> None:
+    """The two settings that the promise of `write` rests on, as they are on the connection that writes."""
     with hooked() as connections:
         store = sqlite.open_store(file, create=True)
         writer = connections[0]
-        # NORMAL: SQLite forces the log to disk before it folds it, and the writer forces every commit.
-        assert (writer.pragma("journal_mode"), writer.pragma("synchronous")) == ("wal", 1)
+        assert (writer.pragma("journal_mode"), writer.pragma("synchronous")) == ("wal", 2)
         assert all(reader.readonly("main") for reader in connections[1:])
         await store.close()
 

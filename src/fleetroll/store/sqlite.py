@@ -106,8 +106,7 @@ class SqliteStore:
         self.read: port.Records = Records(Reading(self._snapshot), own)
         self.scan: port.Records = Records(Adaptive(self._snapshot, self._scanners, limits.SCAN_TIME), own)
         self.bulk: port.Records = Records(Threaded(self._scanners, None), own)
-        log = file.with_name(file.name + "-wal")
-        self._writer = Writer(writer, log, self._snapshot.pin, self._failure.set)
+        self._writer = Writer(writer, self._failure.set)
         self._writer.on_commit(self._snapshot.release)
 
     @property
@@ -192,8 +191,7 @@ def _open_writer(file: Path, *, create: bool) -> apsw.Connection:
             _check_soundness(connection, file)
         configure(connection, _WRITER_CACHE_KIB)
         connection.pragma("journal_mode", "WAL")
-        # The writer forces each commit to disk itself, before it answers, and goes on with the next ones meanwhile.
-        connection.pragma("synchronous", "NORMAL")
+        connection.pragma("synchronous", "FULL")
         _migrate(connection, file)
     except apsw.Error as problem:
         raise Refused(f"{file} is damaged or not a database: {problem}.") from None

@@ -148,12 +148,6 @@ class Snapshot:
             self.connection.execute("BEGIN")
             self._held = True
 
-    def pin(self) -> None:
-        """Take the view now, not at the next look-up."""
-        if not self._held:
-            self.take()
-            self.connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
-
     def release(self) -> None:
         if self._held and self.connection.in_transaction:  # a failed read may have ended it already
             self.connection.execute("COMMIT")

@@ -4,12 +4,10 @@ import asyncio
 import contextlib
 import functools
 import logging
-import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import apsw
@@ -24,7 +22,7 @@ T = TypeVar("T")
 logger = logging.getLogger("fleetroll.store")
 
 _LOG_PAGES = 24_000  # the log is folded into the file when it has so many
-_LONGEST_TURN = 0.004  # seconds of work between two looks at the network
+_SHORTEST_TURN, _LONGEST_TURN = 0.004, 0.01
 
 
 class _Job:
@@ -41,35 +39,22 @@ class _Job:
 
 
 class Writer:
-    """Runs transactions one after the other, and makes them durable in groups.
+    """Runs transactions one after the other and commits what has gathered, in one fsync."""
 
-    A group is committed and then forced to disk in a thread. While the disk works, the next group runs on the loop, in
-    a transaction of its own. `pin` is called before each commit: from then on readers must keep to what they see, until
-    the listeners are told that the commit is durable. So nobody is shown what a power cut could still take back.
-    """
-
-    def __init__(
-        self, connection: apsw.Connection, log: Path, pin: Callable[[], None], on_failure: Callable[[], None]
-    ) -> None:
+    def __init__(self, connection: apsw.Connection, on_failure: Callable[[], None]) -> None:
         self._connection = connection
-        self._log = log
-        self._pin = pin
         self._writing = Writing(connection)
         self._records = Records(self._writing, SYNTAX)
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "fleetroll-commit")
         self._queue: deque[_Job] = deque()
-        self._open: list[_Job] = []  # have run in the transaction that is open now
-        self._taken = False  # the thread has the connection
-        self._ending = False  # a group is being committed or forced to disk
-        self._awake = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._failed = False
         self._on_failure = on_failure
         self._listeners: list[Callable[[], None]] = []
         self._log_pages = 0
-        self._log_file: int | None = None
+        self._commit_seconds = 0.0
         connection.set_wal_hook(self._note_log)
 
     def on_commit(self, listener: Callable[[], None]) -> None:
@@ -80,8 +65,9 @@ class Writer:
             raise _storage_failed()
         job = _Job(work, bulk, self._loop.create_future())
         self._queue.append(job)
-        self._idle.clear()
-        self._wake()
+        if self._idle.is_set():
+            self._idle.clear()
+            self._loop.call_soon(self._turn)
         return cast("T", await job.future)
 
     async def drain(self) -> None:
@@ -93,112 +79,50 @@ class Writer:
         await self._loop.run_in_executor(self._thread, self._checkpoint)
         self._thread.shutdown()
         self._connection.close()
-        if self._log_file is not None:
-            os.close(self._log_file)
 
     def _checkpoint(self) -> None:
         with contextlib.suppress(apsw.Error):  # an unfolded log is folded at the next start
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    # --- whose turn it is, on the loop -------------------------------------------------------------------------------
-
-    def _wake(self) -> None:
-        if not self._awake:
-            self._awake = True
-            self._loop.call_soon(self._turn)
-
     def _turn(self) -> None:
-        """Do whatever can be done now: run what is queued, end a group, fold the log."""
-        self._awake = False
-        if self._taken or self._failed:
-            return
-        must_fold = self._log_pages >= _LOG_PAGES
-        if not must_fold:
-            self._gather()
-        if self._ending:
-            return
-        if self._open:
-            self._end(self._open, bulk=False)
-            self._open = []
-        elif must_fold:
-            self._start_folding()
-        elif self._queue:
-            if self._queue[0].bulk:
-                self._end([self._queue.popleft()], bulk=True)
-            else:
-                self._wake()
+        """Run what is queued and start its commit; `_settle` answers and takes the next turn."""
+        jobs: list[_Job] = []
+        if self._queue[0].bulk:
+            jobs.append(self._queue.popleft())
+            ending = self._loop.run_in_executor(self._thread, self._run, jobs, True)
         else:
-            self._idle.set()
-
-    def _gather(self) -> None:
-        """Run small transactions, for as long as the network may wait."""
-        deadline = time.monotonic() + _LONGEST_TURN
-        while self._queue and not self._queue[0].bulk:
-            self._run(self._queue.popleft())
-            if time.monotonic() > deadline:
-                self._wake()
-                return
-
-    def _end(self, jobs: list[_Job], *, bulk: bool) -> None:
-        self._taken = self._ending = True
-        self._pin()
-        ending = self._loop.run_in_executor(self._thread, self._make_durable, jobs[0] if bulk else None)
+            self._gather(jobs)
+            ending = self._loop.run_in_executor(self._thread, self._commit)
         ending.add_done_callback(functools.partial(self._settle, jobs))
 
-    def _release(self) -> None:
-        """The thread is through with the connection, though perhaps not with the disk."""
-        self._taken = False
-        self._turn()
-
-    def _settle(self, jobs: list[_Job], ending: asyncio.Future[None]) -> None:
-        failure = ending.exception()
-        refusal = self._refusal(failure) if failure else None
-        self._taken = self._ending = False
-        self._tell()
-        for job in jobs:
-            self._answer(job, refusal)
-        self._turn()
-
-    def _tell(self) -> None:
-        for listener in self._listeners:
-            listener()
-
-    def _start_folding(self) -> None:
-        self._taken = self._ending = True
-        folding = self._loop.run_in_executor(self._thread, self._fold)
-        folding.add_done_callback(self._folded)
-
-    def _folded(self, ending: asyncio.Future[None]) -> None:
-        if problem := ending.exception():
-            self._refusal(problem)
-        self._taken = self._ending = False
-        self._tell()  # views taken since the commit still need the log; new ones do not, and it can begin again
-        self._turn()
-
-    # --- transactions ------------------------------------------------------------------------------------------------
-
-    def _run(self, job: _Job) -> None:
-        """Run a transaction within the open one, which it opens if there is none."""
-        if job.future.cancelled():
-            return
-        self._open.append(job)
-        self._perform(job)
-        if not self._connection.in_transaction:
-            self._lose()
-
-    def _perform(self, job: _Job) -> None:
-        try:
+    def _gather(self, jobs: list[_Job]) -> None:
+        # A turn about as long as a commit keeps both busy: while one group is committed, the clients of the last one
+        # are answered and the next one arrives. In one group all would wait, then all would work.
+        deadline = time.monotonic() + min(max(self._commit_seconds, _SHORTEST_TURN), _LONGEST_TURN)
+        while self._queue and not self._queue[0].bulk and (not jobs or time.monotonic() < deadline):
+            jobs.append(self._queue.popleft())
+            self._run(jobs[-1:], False)
             if not self._connection.in_transaction:
-                self._connection.execute("BEGIN IMMEDIATE")
-            job.result = self._within_savepoint(job.work)
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is the caller's
-            job.error = error
+                self._lose(jobs)
 
-    def _lose(self) -> None:
+    def _lose(self, jobs: list[_Job]) -> None:
         # Where the disk fails a statement, SQLite may roll the whole transaction back, with all that ran in it before.
-        for job in self._open:
-            job.error = job.error or self._open[-1].error
+        for job in jobs:
+            job.error = job.error or jobs[-1].error
         self._writing.forget()
+
+    def _run(self, jobs: list[_Job], commit: bool) -> None:
+        for job in jobs:
+            if job.future.cancelled():
+                continue
+            try:
+                if not self._connection.in_transaction:
+                    self._connection.execute("BEGIN IMMEDIATE")
+                job.result = self._within_savepoint(job.work)
+            except Exception as error:  # noqa: BLE001  # whatever it is, it is the caller's
+                job.error = error
+        if commit:
+            self._commit()
 
     def _within_savepoint(self, work: Callable[[port.Records], Awaitable[T]]) -> T:
         execute = self._connection.execute
@@ -216,36 +140,41 @@ class Writer:
         execute("RELEASE work")
         return result
 
-    # --- in the thread -----------------------------------------------------------------------------------------------
-
-    def _make_durable(self, bulk: _Job | None) -> None:
-        """Commit what is open, or run a bulk transaction and commit that; then force it to disk."""
-        if bulk is not None and not bulk.future.cancelled():
-            self._perform(bulk)
-        written = self._commit()
-        if bulk is None:
-            self._loop.call_soon_threadsafe(self._release)
-        if written:
-            self._sync()
-
-    def _commit(self) -> bool:
+    def _commit(self) -> None:
         if not self._connection.in_transaction:
             self._writing.forget()
-            return False
+            return
+        started = time.monotonic()
         try:
             self._writing.write_index()
             self._connection.execute("COMMIT")
+            self._commit_seconds = time.monotonic() - started
         except BaseException:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
-        return True
 
-    def _sync(self) -> None:
-        # SQLite would do it within COMMIT, and keep the connection all the while.
-        if self._log_file is None:
-            self._log_file = os.open(self._log, os.O_RDONLY)
-        os.fdatasync(self._log_file)
+    def _settle(self, jobs: list[_Job], ending: asyncio.Future[None]) -> None:
+        failure = ending.exception()
+        refusal = self._refusal(failure) if failure else None
+        self._tell()
+        for job in jobs:
+            self._answer(job, refusal)
+        if self._log_pages < _LOG_PAGES or self._failed:
+            self._next()
+        else:
+            folding = self._loop.run_in_executor(self._thread, self._fold)
+            folding.add_done_callback(self._folded)
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    def _next(self) -> None:
+        if self._queue and not self._failed:
+            self._turn()
+        else:
+            self._idle.set()
 
     def _note_log(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._log_pages = pages
@@ -258,7 +187,11 @@ class Writer:
         with contextlib.suppress(apsw.BusyError, apsw.FullError):
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
-    # --- answers -----------------------------------------------------------------------------------------------------
+    def _folded(self, ending: asyncio.Future[None]) -> None:
+        if problem := ending.exception():
+            self._refusal(problem)
+        self._tell()  # views taken since the commit still need the log; new ones do not, and it can begin again
+        self._next()
 
     def _answer(self, job: _Job, refusal: Fault | None) -> None:
         if job.future.cancelled():
@@ -276,12 +209,10 @@ class Writer:
         # After a failed fsync the kernel may have dropped what it could not write: nothing can be promised any more.
         logger.critical("the store failed: %s", failure)
         self._failed = True
-        for job in (*self._open, *self._queue):
+        for job in self._queue:
             if not job.future.cancelled():
                 job.future.set_exception(_storage_failed())
-        self._open.clear()
         self._queue.clear()
-        self._idle.set()
         self._on_failure()
         return _storage_failed()
 
