@@ -6,6 +6,7 @@ processes over the same store hear of it with the commit; one that cannot hear r
 """
 
 import hashlib
+from functools import partial
 
 from msgspec import structs
 
@@ -18,10 +19,10 @@ from fleetroll.core.names import ABOVE_ROOT, ROOT
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.secrets import Issuer, Presented
 from fleetroll.core.tokens import Grant, Token
+from fleetroll.service.remembered import Remembered
 from fleetroll.store.port import Identity, Records, Store
 
 CHANGES_IDENTITIES = frozenset({Action.KEYS_WRITE, Action.ORGANIZATIONS_WRITE})
-_MOST_REMEMBERED = 10_000
 _NOBODY = "0" * 64
 
 
@@ -31,15 +32,13 @@ class Keyring:
     def __init__(self, store: Store, server_key: bytes) -> None:
         self._store = store
         self._server_key = server_key
-        self._remembered: dict[bytes, Principal] = {}
-        self._enabled: dict[int, Organization] = {}
-        self._generation = 0
+        self._principals: Remembered[bytes, Principal] = Remembered(store, limits.MAX_REMEMBERED)
+        self._standing: Remembered[int, Organization] = Remembered(store, limits.MAX_REMEMBERED)
 
     def forget(self) -> None:
         """A key or an organization may have changed."""
-        self._remembered.clear()
-        self._enabled.clear()
-        self._generation += 1
+        self._principals.forget()
+        self._standing.forget()
 
     async def identify(self, presented: Presented | None, now: int) -> Principal:
         """Raises Fault unauthenticated, in the same words whatever is wrong, or forbidden `organization_disabled`."""
@@ -62,11 +61,8 @@ class Keyring:
     async def _key(self, secret: str, now: int) -> Principal:
         # Only a digest is kept in memory; looking it up tells nothing about any secret but the one presented.
         name = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
-        principal = self._remembered.get(name) or await self._check(secret, name)
-        expires_at = principal.key.expires_at
-        if expires_at is not None and expires_at <= now:
-            raise unauthenticated()
-        return principal
+        known = self._principals.get(name) or await self._principals.learn(name, partial(self._check, secret))
+        return _unexpired(known, now)
 
     async def _device(self, text: str) -> Principal:
         """Not remembered: a device may be rotated, moved or deleted at any time, and looking it up is cheap."""
@@ -103,43 +99,33 @@ class Keyring:
     async def _user(self, user: str, now: int) -> Principal:
         """Who has proved to the broker to have the secret half of this key."""
         name = b"user " + user.encode("utf-8", "surrogatepass")
-        principal = self._remembered.get(name) or await self._known_user(user, name)
-        expires_at = principal.key.expires_at
-        if expires_at is not None and expires_at <= now:
-            raise unauthenticated()
-        return principal
-
-    async def _known_user(self, user: str, name: bytes) -> Principal:
-        generation = self._generation
+        if known := self._principals.get(name):
+            return _unexpired(known, now)
         credential = await self._store.read.credentials.identify(user)
         if credential is not None:  # not remembered, as in `_device`
             return await self._on_its_own(credential.org, Role.DEVICE, f"device:{credential.device}", credential.device)
+        return _unexpired(await self._principals.learn(name, partial(self._holder, user)), now)
+
+    async def _holder(self, user: str) -> Principal:
+        """Whose API key it is that the broker knows by this public one."""
         identity = await self._store.read.keys.identify(user)
         if identity is None or identity.key.kind is not KeyKind.NATS or identity.key.revoked_at is not None:
             raise unauthenticated()
         await _require_enabled(self._store.read, identity.org)
-        principal = Principal(identity.key, identity.org, identity.org, f"key:{identity.key.id}")
-        if generation == self._generation:
-            self._remember(name, principal)
-        return principal
+        return Principal(identity.key, identity.org, identity.org, f"key:{identity.key.id}")
 
     async def _on_its_own(self, org: int, role: Role, actor: str, device: int | None) -> Principal:
         """Who shows a derived credential: it stands for no key, so it has one that exists nowhere else."""
-        found = self._enabled.get(org) or await self._require_standing(org)
+        found = self._standing.get(org) or await self._standing.learn(org, partial(self._require_standing, org))
         key = Key(0, org, actor, KeyKind.API, role, (), 0, None, None, None)
         return Principal(key, found, found, actor, device)
 
     async def _require_standing(self, org: int) -> Organization:
-        """The organization, remembered as keys are: it is there, and neither it nor any above it is disabled."""
-        generation = self._generation
+        """The organization: it is there, and neither it nor any above it is disabled."""
         found = await self._store.read.organizations.get(org)
         if found is None:
             raise unauthenticated()
         await _require_enabled(self._store.read, found)
-        if generation == self._generation:
-            if len(self._enabled) >= _MOST_REMEMBERED:
-                self._enabled.clear()
-            self._enabled[org] = found
         return found
 
     async def _granted(self, secret: str) -> Principal:
@@ -155,12 +141,9 @@ class Keyring:
         expires_at = until if key.expires_at is None else min(until, key.expires_at)
         return Principal(structs.replace(key, expires_at=expires_at), org, org, f"key:{key.id}")
 
-    async def _check(self, secret: str, name: bytes) -> Principal:
-        generation = self._generation
+    async def _check(self, secret: str) -> Principal:
         principal = await (self._granted(secret) if tokens.is_grant(secret) else self._issued(secret))
         await _require_enabled(self._store.read, principal.org)
-        if generation == self._generation and self._store.hears:
-            self._remember(name, principal)
         return principal
 
     async def _issued(self, secret: str) -> Principal:
@@ -176,10 +159,12 @@ class Keyring:
             raise unauthenticated()
         return Principal(identity.key, identity.org, identity.org, f"key:{identity.key.id}")
 
-    def _remember(self, name: bytes, principal: Principal) -> None:
-        if len(self._remembered) >= _MOST_REMEMBERED:
-            self._remembered.clear()
-        self._remembered[name] = principal
+
+def _unexpired(principal: Principal, now: int) -> Principal:
+    expires_at = principal.key.expires_at
+    if expires_at is not None and expires_at <= now:
+        raise unauthenticated()
+    return principal
 
 
 async def _require_enabled(records: Records, org: Organization) -> None:
