@@ -22,7 +22,7 @@ _COLUMNS = (
     Column("WHAT TO DO", "advice"),
 )
 _KEY_VARIABLE = "FLEETROLL_SERVER_KEY"
-_data = click.option(
+data_option = click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("fleetroll-data"),
@@ -44,7 +44,7 @@ def restore_command(restore: Restore) -> click.Command:
         required=True,
         help="Backup, as `fleetroll backup` saved it.",
     )
-    @_data
+    @data_option
     @click.option(
         "--server-key-file",
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -68,7 +68,7 @@ def doctor_command(examine: Examine) -> click.Command:
     @click.command(
         "doctor", help="Check a data directory and this machine, changing nothing. Exit code 1 if a check fails."
     )
-    @_data
+    @data_option
     @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
     @_preset
     @click.pass_context

@@ -8,6 +8,7 @@ import click
 
 from fleetroll.cli import output
 from fleetroll.cli.failures import Exit, Failure
+from fleetroll.cli.maintenance import data_option
 from fleetroll.cli.output import Column
 from fleetroll.maintenance import Refused
 
@@ -30,14 +31,7 @@ class Moving(Protocol):
 
 def migrate_command(moving: Moving) -> click.Command:
     @click.command("migrate", help="Show what brings the database up to date, and do it, while no server runs.")
-    @click.option(
-        "--data",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=Path("fleetroll-data"),
-        show_default=True,
-        envvar="FLEETROLL_DATA",
-        help="Data directory of the server.",
-    )
+    @data_option
     @click.option("--database", envvar="FLEETROLL_DATABASE", help="As given to `fleetroll serve`.")
     @click.option("--dry-run", is_flag=True, help="Show it only.")
     def run(data: Path, database: str | None, dry_run: bool) -> None:

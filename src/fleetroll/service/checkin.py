@@ -16,7 +16,8 @@ from fleetroll.core.chunks import Partial
 from fleetroll.core.faults import Fault
 from fleetroll.core.model import Device, DeviceChange, Event, Instant, NewDevice, SoftwareVersion
 from fleetroll.core.policy import Action
-from fleetroll.service import devices, presence, software_versions
+from fleetroll.core.software import named
+from fleetroll.service import devices, presence
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.timeline import device_entry
 from fleetroll.store.port import Mailbox
@@ -213,7 +214,7 @@ async def _tell(call: Call, device: Device, report: Report) -> None:
 
 
 async def _ran(call: Call, data: dict[str, Any]) -> SoftwareVersion | None:
-    name = software_versions.named(documents.of(data, "data"))
+    name = named(documents.of(data, "data"))
     return await call.records.software_versions.get(call.org, *name) if name else None
 
 

@@ -1,6 +1,6 @@
 """Devices: create, upsert, read, change, decommission, transfer, delete. One device at a time; see `fleet` for many."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -37,6 +37,13 @@ DELETED = "device.deleted"
 DECOMMISSIONED = "device.decommissioned"
 MOVED = "device.transferred"
 _NEW = NewDevice.__struct_fields__
+# The members that name another record, and what sees that it is there.
+_NAMED: dict[str, Callable[[Call, Any], Awaitable[object]]] = {
+    "cohort": cohorts.require,
+    "owners": owners.ensure,
+    "hardware_version": hardware_versions.ensure,
+    "software": software_versions.ensure,
+}
 
 
 class Named(Struct, frozen=True):
@@ -333,10 +340,7 @@ async def insert(call: Call, new: NewDevice) -> Device:
 
 async def ensure(call: Call, device: NewDevice | Device) -> None:
     """See that there is what a device names: its cohort must be there, owners and versions are made."""
-    await cohorts.require(call, device.cohort)
-    await owners.ensure(call, device.owners)
-    await hardware_versions.ensure(call, device.hardware_version)
-    await software_versions.ensure(call, device.software)
+    await _ensure(call, {name: getattr(device, name) for name in _NAMED})
 
 
 async def change(call: Call, was: Device, wanted: DeviceChange, type: str = UPDATED) -> Device:
@@ -361,7 +365,7 @@ async def _write(call: Call, was: Device, given: dict[str, Any], type: str) -> D
     if "metadata" in given:
         await metadata_fields.check(call, given["metadata"])
         members["metadata_times"] = documents.member_times(was.metadata_times, was.metadata, given["metadata"], at)
-    await _ensure_given(call, given)
+    await _ensure(call, given)
     now = structs.replace(was, **members, revision=was.revision + 1, updated_at=at)
     if not await call.records.devices.replace(was, now):
         raise stale()
@@ -377,12 +381,11 @@ def difference(was: Device, now: Device, given: Collection[str]) -> dict[str, An
     return {**said, "from": was.status.value, "to": now.status.value} if was.status is not now.status else said
 
 
-async def _ensure_given(call: Call, given: dict[str, Any]) -> None:
-    """As `ensure`, for the members that a change gives."""
-    await cohorts.require(call, given.get("cohort"))
-    await owners.ensure(call, given.get("owners", ()))
-    await hardware_versions.ensure(call, given.get("hardware_version"))
-    await software_versions.ensure(call, given.get("software"))
+async def _ensure(call: Call, given: Mapping[str, Any]) -> None:
+    """As `ensure`, for the members that are given."""
+    for name, see in _NAMED.items():
+        if value := given.get(name):
+            await see(call, value)
 
 
 async def remove(call: Call, device: Device) -> None:

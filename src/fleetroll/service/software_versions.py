@@ -1,22 +1,15 @@
 """Versions of software: whatever a device is said to run is noted here, by type and version."""
 
-from fleetroll.core import documents
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import not_found
-from fleetroll.core.model import DEFAULT_SOFTWARE_TYPE, SoftwareVersion
+from fleetroll.core.model import SoftwareVersion
 from fleetroll.core.policy import Action
+from fleetroll.core.software import named
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.quotas import take
 from fleetroll.service.timeline import record
 
 _ALL = 1 << 30
-
-
-def named(software: Document | None) -> tuple[str, str] | None:
-    """The type and version that a device's software names; None if it has no version."""
-    members = {} if software is None else documents.load(software)
-    version = members.get("version")
-    return (members.get("type") or DEFAULT_SOFTWARE_TYPE, version) if isinstance(version, str) else None
 
 
 async def ensure(call: Call, software: Document | None) -> None:

@@ -9,7 +9,8 @@ from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.model import DEFAULT_COHORT, Cohort, Device, DeviceChange, NewDevice, Organization, SoftwareVersion
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, Sort, every
-from fleetroll.service import cohorts, devices, hardware_versions, software_versions
+from fleetroll.core.software import named
+from fleetroll.service import cohorts, devices, hardware_versions
 from fleetroll.service.operations import Call, Effect, operation
 
 
@@ -91,7 +92,7 @@ async def _one(call: Call, device: Device) -> View:
 async def _all(call: Call, found: Sequence[Device]) -> list[View]:
     """Each record is looked up once, however many devices name it."""
     placed = {device.cohort: await _cohort(call, device) for device in {one.cohort: one for one in found}.values()}
-    names = [software_versions.named(device.software) for device in found]
+    names = [named(device.software) for device in found]
     versions = {name: await call.records.software_versions.get(call.org, *name) for name in {*names} if name}
     return [
         View(device, call.principal.org, placed[device.cohort], versions[name] if name else None)

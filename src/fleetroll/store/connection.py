@@ -31,3 +31,22 @@ class Connection(Protocol):
 
     async def index(self, changes: Sequence[Indexed]) -> None:
         """Keep the substring index in step, where the engine does not by itself."""
+
+
+class ReadsOnly:
+    """The writing half of a connection that reads."""
+
+    async def many(self, statement: str, values: Sequence[Values]) -> None:
+        raise AssertionError(_READS_ONLY)
+
+    async def reserve(self, table: str, count: int) -> Sequence[int]:
+        raise AssertionError(_READS_ONLY)
+
+    async def load(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        raise AssertionError(_READS_ONLY)
+
+    async def index(self, changes: Sequence[Indexed]) -> None:
+        raise AssertionError(_READS_ONLY)
+
+
+_READS_ONLY = "a reading connection does not write"

@@ -16,7 +16,7 @@ from asyncpg.prepared_stmt import PreparedStatement
 from msgspec import Struct
 
 from fleetroll.core.faults import Fault, Kind, invalid
-from fleetroll.store.connection import Indexed, Row, Values
+from fleetroll.store.connection import ReadsOnly, Row, Values
 from fleetroll.store.postgres_syntax import numbered
 from fleetroll.store.statements import SQL
 
@@ -29,7 +29,6 @@ _MOST_PREPARED = 500
 _MOST_NAMES = 50
 _SETTLING_SECONDS, _SETTLING_PAUSE = 1.0, 0.005
 LOCK_SPACE = 0x466C7472  # of the locks that organizations have
-_READS_ONLY = "a reading connection does not write"
 
 
 class Away(Exception):
@@ -196,7 +195,7 @@ async def close(session: Session) -> None:
         session.connection.terminate()
 
 
-class Reading:
+class Reading(ReadsOnly):
     """Implements `connection.Connection` for reading: each statement on a session of the pool, in its own snapshot."""
 
     def __init__(self, pool: Pool) -> None:
@@ -227,18 +226,6 @@ class Reading:
     async def _writers(self) -> set[str]:
         rows = await self._fetch(SQL["postgres_writing"], {"kind": "advisory", "space": LOCK_SPACE})
         return {row[0] for row in rows}
-
-    async def many(self, statement: str, values: Sequence[Values]) -> None:
-        raise AssertionError(_READS_ONLY)
-
-    async def reserve(self, table: str, count: int) -> Sequence[int]:
-        raise AssertionError(_READS_ONLY)
-
-    async def load(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
-        raise AssertionError(_READS_ONLY)
-
-    async def index(self, changes: Sequence[Indexed]) -> None:
-        raise AssertionError(_READS_ONLY)
 
 
 # --- what went wrong -------------------------------------------------------------------------------------------------

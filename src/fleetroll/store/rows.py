@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from fleetroll.core import documents
 from fleetroll.core.certificates import Authority, Certificate, Reason, Revocation
 from fleetroll.core.dms import Dms, Settings
 from fleetroll.core.documents import EMPTY
@@ -37,6 +36,7 @@ from fleetroll.core.model import (
 from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Role
 from fleetroll.core.query import fold
+from fleetroll.core.software import named
 from fleetroll.store.connection import Row
 
 _strings: Callable[[str], tuple[str, ...]] = msgspec.json.Decoder(tuple[str, ...]).decode
@@ -123,18 +123,13 @@ def device_values(record: Device | NewDevice) -> dict[str, Any]:
         "template": record.template,
         "dms": record.dms,
         "dms_folded": folded(record.dms),
-        "software_version": None if record.software is None else _software_version(record.software),
+        "software_version": version[1] if (version := named(record.software)) else None,
     }
 
 
 def folded(text: str | None) -> str | None:
     """The folded form of a text where it is another one."""
     return None if text is None or (form := fold(text)) == text else form
-
-
-def _software_version(software: Raw) -> str | None:
-    version = documents.load(software).get("version")
-    return version if isinstance(version, str) else None
 
 
 def organization(row: Row) -> Organization:

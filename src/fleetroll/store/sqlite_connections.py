@@ -13,7 +13,7 @@ import apsw
 import msgspec
 
 from fleetroll.core.faults import Fault, Kind
-from fleetroll.store.connection import Indexed, Row, Values
+from fleetroll.store.connection import Indexed, ReadsOnly, Row, Values
 from fleetroll.store.sqlite_syntax import JSON_HOLDS, json_holds
 from fleetroll.store.statements import SQL
 
@@ -24,7 +24,6 @@ _INLINE_SECONDS = 0.002
 _SCAN_TURN = 0.003
 _SEARCH_TABLE = "device_search"
 _ALL_SETTLED = (1 << 63) - 1  # one writer commits events in the order of their numbers
-_READS_ONLY = "a reading connection does not write"
 
 
 class Inline:
@@ -44,23 +43,11 @@ class Inline:
         return _ALL_SETTLED
 
 
-class _ReadsOnly:
-    """The writing half of a connection that reads."""
+class _Reader(ReadsOnly):
+    """What readers of the one process that writes have in common."""
 
     async def settled(self) -> int:
         return _ALL_SETTLED
-
-    async def many(self, statement: str, values: Sequence[Values]) -> None:
-        raise AssertionError(_READS_ONLY)
-
-    async def reserve(self, table: str, count: int) -> Sequence[int]:
-        raise AssertionError(_READS_ONLY)
-
-    async def load(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
-        raise AssertionError(_READS_ONLY)
-
-    async def index(self, changes: Sequence[Indexed]) -> None:
-        raise AssertionError(_READS_ONLY)
 
 
 class Writing(Inline):
@@ -154,7 +141,7 @@ class Snapshot:
         self._held = False
 
 
-class Reading(_ReadsOnly, Inline):
+class Reading(_Reader, Inline):
     """Look-ups on the event loop, within a snapshot."""
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -171,7 +158,7 @@ class Reading(_ReadsOnly, Inline):
         return self._execute(statement, values).fetchall()
 
 
-class Threaded(_ReadsOnly):
+class Threaded(_Reader):
     """Runs reading statements in a pool of threads, each with a connection of its own, for up to `seconds`."""
 
     def __init__(self, scanners: "Scanners", seconds: float | None) -> None:

@@ -1,0 +1,12 @@
+"""What a device says of the software it runs."""
+
+from fleetroll.core import documents
+from fleetroll.core.documents import Document
+from fleetroll.core.model import DEFAULT_SOFTWARE_TYPE
+
+
+def named(software: Document | None) -> tuple[str, str] | None:
+    """The type and version that a device's software names; None if it has no version."""
+    members = {} if software is None else documents.load(software)
+    version = members.get("version")
+    return (members.get("type") or DEFAULT_SOFTWARE_TYPE, version) if isinstance(version, str) else None
