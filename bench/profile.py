@@ -78,6 +78,7 @@ class _Sampler:
         self._file = file
         self._found: Counter[tuple[str, str, str, str]] = Counter()
         self._taken = 0
+        self._sampling = False
         self._main = threading.main_thread().ident
 
     def install(self) -> None:
@@ -92,6 +93,15 @@ class _Sampler:
         signal.setitimer(signal.ITIMER_REAL, _EVERY, _EVERY)
 
     def _sample(self, _: int, main: FrameType | None) -> None:
+        if self._sampling:  # on a slow machine one sample takes longer than the timer waits, and would be sampled itself
+            return
+        self._sampling = True
+        try:
+            self._take(main)
+        finally:
+            self._sampling = False
+
+    def _take(self, main: FrameType | None) -> None:
         self._taken += 1
         names = {thread.ident: thread.name.rpartition("_")[0] for thread in threading.enumerate()}
         for number, frame in sys._current_frames().items():

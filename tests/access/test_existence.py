@@ -33,13 +33,13 @@ IDS = [f"{route.method} {route.path}" for _, route in NAMING]
 
 
 def nobodys(parts: dict[str, str], instead: str) -> dict[str, str]:
-    """Parts of the same form and length that name nothing."""
+    """Parts of the same form that name nothing."""
     return {name: _nobodys(value, instead) for name, value in parts.items()}
 
 
 def _nobodys(value: str, instead: str) -> str:
     if value.isdigit():
-        return "9" * len(value)
+        return "9" * 12  # a short number may be that of a record which another test made
     if re.fullmatch(r"[0-9a-f]{32}", value):
         return "7" * 32
     if value.startswith("TMPL"):
@@ -50,11 +50,16 @@ def _nobodys(value: str, instead: str) -> str:
 
 
 def blurred(response: Response, parts: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
-    """The reply without the names that the request itself held."""
+    """The reply without the names that the request itself held, and with the length that is then left."""
     body = response.body
     for value in sorted(parts.values(), key=len, reverse=True):
         body = re.sub(rb"(?<![0-9A-Za-z])%b(?![0-9A-Za-z])" % re.escape(value.encode()), b"<name>", body)
-    return response.status, response.headers, body
+    headers = (
+        response.headers | {"content-length": str(len(body))}
+        if "content-length" in response.headers
+        else response.headers
+    )
+    return response.status, headers, body
 
 
 def shape_of(response: Response) -> tuple[int, str]:
