@@ -93,7 +93,7 @@ class _Sampler:
         signal.setitimer(signal.ITIMER_REAL, _EVERY, _EVERY)
 
     def _sample(self, _: int, main: FrameType | None) -> None:
-        if self._sampling:  # on a slow machine one sample takes longer than the timer waits, and would be sampled itself
+        if self._sampling:  # a sample that takes longer than the timer waits is not sampled itself
             return
         self._sampling = True
         try:
