@@ -10,12 +10,14 @@ import operator
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from msgspec import Struct
 
 from fleetroll.core import jsonpath
 from fleetroll.core.faults import Fault, invalid
+
+T = TypeVar("T")
 
 
 class FieldType(enum.Enum):
@@ -125,6 +127,10 @@ class Place(Struct, frozen=True):
 
     limit: int
     offset: int = 0
+
+    def cut(self, records: list[T]) -> tuple[list[T], int]:
+        """These of all records, and how many there are in all."""
+        return records[self.offset :][: self.limit], len(records)
 
 
 class Null(enum.Enum):

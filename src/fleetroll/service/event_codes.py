@@ -8,7 +8,7 @@ from fleetroll.core.faults import Fault, Kind, invalid, not_found
 from fleetroll.core.model import Device, Event, EventKind
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Place
-from fleetroll.service import devices, presence, templates
+from fleetroll.service import devices, presence, reach, templates
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.timeline import device_entry
 
@@ -25,11 +25,19 @@ KINDS: dict[str, EventKind] = {type: kind for kind, type in TYPES.items()}
 
 
 class Occurrence(Struct, frozen=True):
-    """An event of a device. Without a description it has the template's."""
+    """An event of a device, named by its identifier or by its number. Without a description it has the template's."""
 
-    ident: str
+    device: str | int
     code: str
     description: str | None = None
+
+
+class Past(Struct, frozen=True):
+    """A device's events by place, of one kind or of all."""
+
+    id: int
+    place: Place
+    kind: EventKind | None = None
 
 
 class Logged(Struct, frozen=True):
@@ -44,7 +52,11 @@ class Logged(Struct, frozen=True):
 @operation(Action.DEVICES_WRITE, Effect.WRITE)
 async def trigger(call: Call, wanted: Occurrence) -> None:
     """Log an event in the name of a device."""
-    await log(call, await devices.find(call, wanted.ident), wanted.code, wanted.description)
+    if isinstance(wanted.device, int):
+        call, device = await reach.device(call, wanted.device)
+    else:
+        device = await devices.find(call, wanted.device)
+    await log(call, device, wanted.code, wanted.description)
 
 
 async def log(call: Call, device: Device, code: str, description: str | None) -> None:
@@ -72,3 +84,10 @@ async def of_device(call: Call, device: Device, kind: EventKind | None, place: P
     """A device's events of one kind, or of any, newest first; and how many there are in all."""
     types = list(KINDS) if kind is None else [TYPES[kind]]
     return await call.records.timeline.of_types(call.org, "device", device.id, types, place)
+
+
+@operation(Action.TIMELINE_READ, Effect.SCAN)
+async def past(call: Call, wanted: Past) -> tuple[list[Event], int]:
+    """The own events of a device in reach: what it logged, and its comings and goings."""
+    there, device = await reach.device(call, wanted.id)
+    return await of_device(there, device, wanted.kind, wanted.place)

@@ -2,12 +2,29 @@
 
 from typing import Any
 
+from msgspec import Struct
+
 from fleetroll.core import documents, metafields
 from fleetroll.core import templates as rules
 from fleetroll.core.faults import not_found
 from fleetroll.core.model import Device, DeviceChange, Metafield, MetafieldKind, Template
-from fleetroll.service import devices, templates
-from fleetroll.service.operations import Call
+from fleetroll.core.policy import Action
+from fleetroll.service import devices, reach, templates
+from fleetroll.service.operations import Call, Effect, operation
+
+
+class Writing(Struct, frozen=True):
+    """A value for a metafield of a device in reach, both by number."""
+
+    id: int
+    field: int
+    value: Any
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def set_by_number(call: Call, wanted: Writing) -> None:
+    there, device = await reach.device(call, wanted.id)
+    await write(there, device, await find(there, device, wanted.field), wanted.value)
 
 
 async def find(call: Call, device: Device, which: int | str) -> Metafield:

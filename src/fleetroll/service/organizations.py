@@ -2,18 +2,20 @@
 
 from msgspec import Struct, structs
 
-from fleetroll.core import limits
+from fleetroll.core import limits, names
 from fleetroll.core.faults import conflict, invalid, not_found, stale
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.model import Organization
 from fleetroll.core.policy import Action
-from fleetroll.service import cohorts
+from fleetroll.core.query import Place
+from fleetroll.service import cohorts, reach
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.quotas import take
 from fleetroll.service.timeline import record
 from fleetroll.store.port import Records
 
 MAX_DEPTH = 8
+_MOST_NAMESAKES = 100
 _GOES_ALONG = {"keys", "hardware_versions", "software_versions"}  # with an organization that is deleted
 SELF = "self"
 
@@ -55,6 +57,21 @@ class Children(Struct, frozen=True):
 
     organizations: list[Organization]
     next: str | None
+
+
+class Directory(Struct, frozen=True):
+    """Organizations by place: those directly below one, or all in reach whose name holds a text."""
+
+    place: Place
+    organization: int | None = None
+    text: str | None = None
+
+
+class Below(Struct, frozen=True):
+    """An organization to make below one in reach. What it is called in paths is made of its name."""
+
+    name: str
+    parent: int | None
 
 
 class Account(Struct, frozen=True):
@@ -132,10 +149,10 @@ async def update(call: Call, wanted: Change) -> Account:
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
 async def delete(call: Call, wanted: Named) -> None:
     """Remove an empty organization below the caller's, with its keys. Raises Fault conflict if it holds anything."""
-    await remove(call, await _below(call, wanted.path, wanted.guard))
+    await _remove(call, await _below(call, wanted.path, wanted.guard))
 
 
-async def remove(call: Call, found: Organization) -> None:
+async def _remove(call: Call, found: Organization) -> None:
     if found.id == call.org or found.parent is None:
         raise invalid("own_organization", "An organization cannot delete itself.")
     used = {noun: count for noun, count in (await call.records.usage.of(found.id)).items() if count}
@@ -150,3 +167,42 @@ async def _below(call: Call, path: str, guard: Guard) -> Organization:
     found = await descend(call.records, call.principal.org, path)
     guard.check(found)
     return found
+
+
+# --- by number -------------------------------------------------------------------------------------------------------
+
+
+@operation(Action.ORGANIZATIONS_READ, Effect.READ)
+async def by_number(call: Call, number: int | None) -> Organization:
+    """An organization in reach; None is the caller's."""
+    return (await reach.organization(call, number)).principal.org
+
+
+@operation(Action.ORGANIZATIONS_READ, Effect.SCAN)
+async def directory(call: Call, wanted: Directory) -> tuple[list[Organization], int]:
+    there = await reach.organization(call, wanted.organization)
+    known = await call.records.organizations.below(there.org)
+    if wanted.text is None:
+        return wanted.place.cut([one for one in known if one.parent == there.org])
+    text = wanted.text.casefold()
+    return wanted.place.cut([one for one in known if text in one.name.casefold()])
+
+
+@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
+async def create_below(call: Call, new: Below) -> Organization:
+    there = await reach.organization(call, new.parent)
+    slug = await _free_slug(there, names.slugify(new.name))
+    return (await create.run(there, Described(slug, new.name))).organization
+
+
+async def _free_slug(call: Call, slug: str) -> str:
+    for candidate in (slug, *(f"{slug}-{number}" for number in range(2, _MOST_NAMESAKES))):
+        if await call.records.organizations.child(call.org, candidate) is None:
+            return candidate
+    raise conflict("organization_exists", "There are too many organizations of this name.", "name")
+
+
+@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
+async def delete_by_number(call: Call, number: int) -> None:
+    """As `delete`."""
+    await _remove(call, (await reach.organization(call, number)).principal.org)

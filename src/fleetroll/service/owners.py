@@ -9,7 +9,8 @@ from fleetroll.core.faults import conflict, not_found
 from fleetroll.core.model import Owner
 from fleetroll.core.names import owner_key, unique
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Comparison, Operator, Page, Sort
+from fleetroll.core.query import Comparison, Operator, Page, Place, Sort
+from fleetroll.service import reach
 from fleetroll.service.named import Noun
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.timeline import device_entry
@@ -35,12 +36,6 @@ noun: Noun[Owner] = Noun(
 )
 
 
-class Numbered(Struct, frozen=True):
-    """One owner, by number."""
-
-    id: int
-
-
 class Put(Struct, frozen=True):
     """An owner to make, or, with its number, one whose given members are replaced, the reference among them."""
 
@@ -54,6 +49,22 @@ class Stored(Struct, frozen=True):
 
     owner: Owner
     created: bool
+
+
+class Directory(Struct, frozen=True):
+    """Owners by place: the caller's, or all in reach; and of those, whose name or address holds a text."""
+
+    place: Place
+    below: bool = False
+    text: str | None = None
+
+
+class Within(Struct, frozen=True):
+    """An owner to make in an organization in reach; None is the caller's."""
+
+    email: str
+    name: str | None
+    organization: int | None
 
 
 class Owned(Struct, frozen=True):
@@ -107,7 +118,7 @@ async def _numbered(call: Call, number: int) -> Owner:
 
 
 @operation(Action.OWNERS_READ, Effect.SCAN)
-async def by_id(call: Call, wanted: Numbered) -> Owned:
+async def by_id(call: Call, wanted: reach.Numbered) -> Owned:
     return await _owned(call, await _numbered(call, wanted.id))
 
 
@@ -148,3 +159,44 @@ async def _rename(call: Call, old: str, new: str) -> None:
         now = structs.replace(device, owners=refs, revision=device.revision + 1, updated_at=at)
         await call.records.devices.replace(device, now)
         await call.records.timeline.append([device_entry(call, "device.updated", now, {"changed": ["owners"]})])
+
+
+# --- in reach --------------------------------------------------------------------------------------------------------
+
+
+async def reached(call: Call, number: int) -> tuple[Call, Owner]:
+    """An owner in reach, and the call acting where it is. Raises Fault not_found `user_not_found`."""
+    found = await reach.first(call, lambda records, org: records.owners.by_id(org, number))
+    if found is None:
+        raise reach.missing("user", number)
+    return found
+
+
+async def with_email(call: Call, email: str) -> tuple[Call, Owner] | None:
+    """The owner in reach with this address, and the call acting where it is."""
+    return await reach.first(call, lambda records, org: records.owners.get(org, email))
+
+
+@operation(Action.OWNERS_READ, Effect.SCAN)
+async def directory(call: Call, wanted: Directory) -> tuple[list[Owner], int]:
+    orgs = await call.records.organizations.below(call.org) if wanted.below else [call.principal.org]
+    text = (wanted.text or "").casefold()
+    found: list[Owner] = []
+    for org in orgs:
+        known = await call.records.owners.page(org.id, "", limits.DEFAULT_QUOTAS["owners"])
+        found += [one for one in known if text in one.ref or text in (one.name or "").casefold()]
+    return wanted.place.cut(found)
+
+
+@operation(Action.OWNERS_READ, Effect.SCAN)
+async def by_number(call: Call, number: int) -> Owner:
+    return (await reached(call, number))[1]
+
+
+@operation(Action.OWNERS_WRITE, Effect.WRITE)
+async def create_within(call: Call, new: Within) -> Owner:
+    """Raises Fault conflict `owner_exists`."""
+    there = await reach.organization(call, new.organization)
+    if await there.records.owners.get(there.org, new.email):
+        raise conflict("owner_exists", "There is a user with this address already.", "email")
+    return await noun.insert(there, blank(new.email, new.name or new.email.partition("@")[0]))

@@ -15,7 +15,8 @@ from fleetroll.core.faults import Fault, conflict, invalid
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.model import Device, NewDevice, Template
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Comparison, Operator, Page, Sort
+from fleetroll.core.query import Comparison, Operator, Page, Place, Sort
+from fleetroll.service import reach
 from fleetroll.service.named import Noun
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.timeline import device_entry
@@ -27,6 +28,13 @@ class Edit(Struct, frozen=True):
     name: str
     change: dict[str, Any]
     guard: Guard = UNGUARDED
+
+
+class Directory(Struct, frozen=True):
+    """Templates by place, those that an organization in reach made itself."""
+
+    place: Place
+    organization: int | None = None
 
 
 async def _unused(call: Call, template: Template) -> None:
@@ -90,6 +98,35 @@ async def _rewrite_schema(call: Call, device: Device, schema: Document) -> None:
     now = structs.replace(device, schema=schema, revision=device.revision + 1, updated_at=at)
     await call.records.devices.replace(device, now)
     await call.records.timeline.append([device_entry(call, "device.updated", now, {"changed": ["schema"]})])
+
+
+# --- by number -------------------------------------------------------------------------------------------------------
+
+
+@operation(Action.TEMPLATES_READ, Effect.SCAN)
+async def directory(call: Call, wanted: Directory) -> tuple[list[Template], int]:
+    there = await reach.organization(call, wanted.organization)
+    return wanted.place.cut(await call.records.templates.page(there.org, "", limits.DEFAULT_QUOTAS["templates"]))
+
+
+@operation(Action.TEMPLATES_READ, Effect.SCAN)
+async def by_number(call: Call, number: int) -> Template:
+    """A template that serves the caller's organization, or one below it."""
+    return await visible(call, number) or (await _reached(call, number))[1]
+
+
+@operation(Action.TEMPLATES_WRITE, Effect.WRITE)
+async def delete_by_number(call: Call, number: int) -> None:
+    there, found = await _reached(call, number)
+    await noun.remove(there, found)
+
+
+async def _reached(call: Call, number: int) -> tuple[Call, Template]:
+    """A template in reach, and the call acting where it is. Raises Fault not_found `template_not_found`."""
+    found = await reach.first(call, lambda records, org: records.templates.by_id(org, number))
+    if found is None:
+        raise reach.missing("template", number)
+    return found
 
 
 # --- devices of a template -------------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ from fleetroll.core.documents import EMPTY
 from fleetroll.core.faults import not_found
 from fleetroll.core.model import Device, Event, NewEvent
 from fleetroll.core.policy import Action
+from fleetroll.core.query import Place
+from fleetroll.service import reach
 from fleetroll.service.operations import Call, Effect, operation
 
 
@@ -18,6 +20,13 @@ class History(Struct, frozen=True):
     ident: str
     before: int
     limit: int
+
+
+class Actions(Struct, frozen=True):
+    """What was done with a key to a device in reach, by place, newest first."""
+
+    id: int
+    place: Place
 
 
 class Events(Struct, frozen=True):
@@ -64,3 +73,9 @@ async def of_device(call: Call, wanted: History) -> Events:
     more = len(events) > wanted.limit
     shown = events[: wanted.limit]
     return Events(shown, shown[-1].id if more else None)
+
+
+@operation(Action.TIMELINE_READ, Effect.SCAN)
+async def actions(call: Call, wanted: Actions) -> tuple[list[Event], int]:
+    there, device = await reach.device(call, wanted.id)
+    return await call.records.timeline.by_keys(there.org, "device", device.id, wanted.place)

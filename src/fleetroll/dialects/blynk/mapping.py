@@ -6,11 +6,14 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from fleetroll.core import documents, limits, metafields, model, names, templates
+from fleetroll.core import documents, limits, model, names
 from fleetroll.core.faults import invalid
+from fleetroll.core.metafields import show, value_of
 from fleetroll.core.query import Place, Sort
+from fleetroll.core.templates import metric, numbered
 from fleetroll.dialects.blynk import shapes
-from fleetroll.service import event_codes, tree
+from fleetroll.service import event_codes, metafields, numbered_devices, organizations, owners, reach, templates
+from fleetroll.service.timeline import Actions
 from fleetroll.wire.request import Request
 
 _LONGEST_NAME = 50
@@ -86,19 +89,19 @@ def _choice(choices: Mapping[str, Any], text: str, field: str) -> Any:
     return choices[text]
 
 
-def one(request: Request) -> tree.Numbered:
-    return tree.Numbered(_number(request.query.get("deviceId"), "deviceId"))
+def one(request: Request) -> reach.Numbered:
+    return reach.Numbered(_number(request.query.get("deviceId"), "deviceId"))
 
 
-def listing(request: Request) -> tree.Listing:
-    return tree.Listing(_place(request), _organization(request), request.query.flag("includeSubOrgDevices"))
+def listing(request: Request) -> numbered_devices.Listing:
+    return numbered_devices.Listing(_place(request), _organization(request), request.query.flag("includeSubOrgDevices"))
 
 
-def searching(request: Request) -> tree.Searching:
+def searching(request: Request) -> numbered_devices.Searching:
     query = request.query
     order = _choice({"ASC": False, "DESC": True}, query.get("sortOrder") or "ASC", "sortOrder")
     field = _choice(_SORTS, query.get("sortBy") or "Device Id", "sortBy")
-    return tree.Searching(_text(request), Sort(field, descending=order), _place(request))
+    return numbered_devices.Searching(_text(request), Sort(field, descending=order), _place(request))
 
 
 def _text(request: Request) -> str:
@@ -108,12 +111,12 @@ def _text(request: Request) -> str:
     return names.line(text, "query", _LONGEST_SEARCH)
 
 
-def of_owner(request: Request) -> tree.Belonging:
-    return tree.Belonging(_email(request, "ownerEmail"), _place(request), _organization(request))
+def of_owner(request: Request) -> numbered_devices.Belonging:
+    return numbered_devices.Belonging(_email(request, "ownerEmail"), _place(request), _organization(request))
 
 
-def of_user(request: Request) -> tree.Belonging:
-    return tree.Belonging(_email(request, "userEmail"), _place(request))
+def of_user(request: Request) -> numbered_devices.Belonging:
+    return numbered_devices.Belonging(_email(request, "userEmail"), _place(request))
 
 
 def _email(request: Request, field: str) -> str:
@@ -123,24 +126,26 @@ def _email(request: Request, field: str) -> str:
     return names.email(text, field)
 
 
-def recent(request: Request) -> tree.Recent:
+def recent(request: Request) -> numbered_devices.Recent:
     text = request.query.get("minutes")
     minutes = _MINUTES if text is None else names.positive(text, "minutes", _MOST_MINUTES)
-    return tree.Recent(_organization(request), minutes)
+    return numbered_devices.Recent(_organization(request), minutes)
 
 
-def past(request: Request) -> tree.Past:
+def past(request: Request) -> event_codes.Past:
     kind = request.query.get("eventType")
     kinds = {kind.value: kind for kind in model.EventKind}
-    return tree.Past(one(request).id, _place(request), None if kind is None else _choice(kinds, kind, "eventType"))
+    return event_codes.Past(
+        one(request).id, _place(request), None if kind is None else _choice(kinds, kind, "eventType")
+    )
 
 
-def actions(request: Request) -> tree.Past:
-    return tree.Past(one(request).id, _place(request))
+def actions(request: Request) -> Actions:
+    return Actions(one(request).id, _place(request))
 
 
-def rename(request: Request) -> tree.Rename:
-    return tree.Rename(one(request).id, _name(request.body.name))
+def rename(request: Request) -> numbered_devices.Rename:
+    return numbered_devices.Rename(one(request).id, _name(request.body.name))
 
 
 def _name(text: str) -> str:
@@ -153,36 +158,38 @@ def _name(text: str) -> str:
     return names.line(text, "name", _LONGEST_NAME)
 
 
-def new_device(request: Request) -> tree.New:
+def new_device(request: Request) -> numbered_devices.New:
     body = request.body
     # No template has the number 0.
     template = names.parse_template_id(body.template_id) or 0
     name = None if body.name is None else _name(body.name)
-    return tree.New(template, name, body.org_id or body.organization_id or _organization(request), body.owner_id)
+    return numbered_devices.New(
+        template, name, body.org_id or body.organization_id or _organization(request), body.owner_id
+    )
 
 
-def to_owner(request: Request) -> tree.Handover:
+def to_owner(request: Request) -> numbered_devices.Handover:
     body = request.body
     owner = body.new_user_id or body.new_owner_id or body.user_id or body.owner_id
     if owner is None:
         raise invalid("parameter_required", "newUserId is required.", "newUserId")
-    return tree.Handover(body.device_id, owner)
+    return numbered_devices.Handover(body.device_id, owner)
 
 
-def to_organization(request: Request) -> tree.Handover:
+def to_organization(request: Request) -> numbered_devices.Handover:
     body = request.body
     organization = body.new_org_id or body.new_organization_id or body.org_id or body.organization_id
     if organization is None:
         raise invalid("parameter_required", "newOrgId is required.", "newOrgId")
-    return tree.Handover(body.device_id, None, organization)
+    return numbered_devices.Handover(body.device_id, None, organization)
 
 
-def transfer(request: Request) -> tree.Handover:
+def transfer(request: Request) -> numbered_devices.Handover:
     """The form of before: whichever is given, and the owner where both are."""
     return to_owner(request) if request.body.new_user_id is not None else to_organization(request)
 
 
-def occurrence(request: Request) -> tree.Occurrence:
+def occurrence(request: Request) -> event_codes.Occurrence:
     body = request.body
     description = body.event_description
     if description is not None:
@@ -190,12 +197,12 @@ def occurrence(request: Request) -> tree.Occurrence:
     if len(body.event_code) + len(description or "") > _LONGEST_EVENT:
         message = f"eventCode and eventDescription have at most {_LONGEST_EVENT} characters."
         raise invalid("invalid_text", message, "eventDescription")
-    return tree.Occurrence(body.device_id, body.event_code, description)
+    return event_codes.Occurrence(body.device_id, body.event_code, description)
 
 
-def metafield_change(request: Request) -> tree.Writing:
+def metafield_change(request: Request) -> metafields.Writing:
     body = request.body
-    return tree.Writing(body.device_id, body.meta_field_id, body.new_value)
+    return metafields.Writing(body.device_id, body.meta_field_id, body.new_value)
 
 
 # --- devices out -----------------------------------------------------------------------------------------------------
@@ -205,7 +212,7 @@ def _ms(instant: int | None) -> int:
     return 0 if instant is None else instant // 1000
 
 
-def _members(shown: tree.Shown) -> dict[str, Any]:
+def _members(shown: numbered_devices.Shown) -> dict[str, Any]:
     device = shown.device
     template = device.template or 0
     return {
@@ -234,15 +241,15 @@ def _hardware(device: model.Device) -> shapes.HardwareInfo | UnsetType:
     )
 
 
-def device(shown: tree.Shown, request: Request) -> shapes.Device:
+def device(shown: numbered_devices.Shown, request: Request) -> shapes.Device:
     return shapes.Device(**_members(shown))
 
 
-def page(result: tree.Listed, request: Request) -> shapes.DevicePage:
+def page(result: numbered_devices.Listed, request: Request) -> shapes.DevicePage:
     return shapes.DevicePage([device(shown, request) for shown in result.devices], result.total)
 
 
-def _base(result: tree.Details) -> dict[str, Any]:
+def _base(result: numbered_devices.Details) -> dict[str, Any]:
     newest = [event.at for event in (result.came, result.went, result.logged) if event]
     return {
         **_members(result.shown),
@@ -262,17 +269,17 @@ def _lifecycle(event: model.Event) -> shapes.LifecycleStatus:
     return shapes.LifecycleStatus(said.get("event", 0), said.get("name", ""), "", "")
 
 
-def base_info(result: tree.Details, request: Request) -> shapes.DeviceBaseInfo:
+def base_info(result: numbered_devices.Details, request: Request) -> shapes.DeviceBaseInfo:
     return shapes.DeviceBaseInfo(**_base(result))
 
 
-def details(result: tree.Details, request: Request) -> shapes.DeviceDetails:
+def details(result: numbered_devices.Details, request: Request) -> shapes.DeviceDetails:
     template, record = result.template, result.shown.device
     read = {reading.metric: reading for reading in result.readings}
     streams = template.datastreams if template else ()
     return shapes.DeviceDetails(
         **_base(result),
-        data_stream_values=[_stream(part, read.get(templates.metric(part))) for part in streams],
+        data_stream_values=[_stream(part, read.get(metric(part))) for part in streams],
         meta_field_values=[
             shapes.MetaFieldValue(field.id, field.name, value) for field, value in _values(template, record)
         ],
@@ -290,19 +297,19 @@ def _stream(stream: model.Datastream, reading: model.Reading | None) -> shapes.D
 def _values(template: model.Template | None, record: model.Device) -> list[tuple[model.Metafield, dict[str, Any]]]:
     metadata = documents.load(record.metadata)
     fields = template.metafields if template else ()
-    return [(field, metafields.show(field, metafields.value_of(field, record, metadata))) for field in fields]
+    return [(field, show(field, value_of(field, record, metadata))) for field in fields]
 
 
-def created(result: tree.Details, request: Request) -> shapes.DeviceBaseInfo:
+def created(result: numbered_devices.Details, request: Request) -> shapes.DeviceBaseInfo:
     short = request.query.flag("baseInfo") or request.body.base_info
     return base_info(result, request) if short else details(result, request)
 
 
-def online(shown: tree.Shown, request: Request) -> shapes.Online:
+def online(shown: numbered_devices.Shown, request: Request) -> shapes.Online:
     return shapes.Online(shown.device.connected)
 
 
-def device_tags(shown: tree.Shown, request: Request) -> list[shapes.DeviceTag]:
+def device_tags(shown: numbered_devices.Shown, request: Request) -> list[shapes.DeviceTag]:
     return [shapes.DeviceTag(tag_number(tag), shown.device.org, tag) for tag in shown.device.tags]
 
 
@@ -333,7 +340,7 @@ def _action(event: model.Event) -> shapes.ActionLog:
     return shapes.ActionLog(event.actor, f"{event.type} {changed}".rstrip(), None, None, False, _ms(event.at))
 
 
-def activated(result: list[tree.Shown], request: Request) -> list[shapes.ActivatedDevice]:
+def activated(result: list[numbered_devices.Shown], request: Request) -> list[shapes.ActivatedDevice]:
     return [
         shapes.ActivatedDevice(
             shown.device.id,
@@ -346,7 +353,7 @@ def activated(result: list[tree.Shown], request: Request) -> list[shapes.Activat
     ]
 
 
-def device_metafields(result: tree.Details, request: Request) -> list[shapes.DeviceMetaField]:
+def device_metafields(result: numbered_devices.Details, request: Request) -> list[shapes.DeviceMetaField]:
     return [
         shapes.DeviceMetaField(field.id, field.name, field.mandatory, field.in_provisioning, value)
         for field, value in _values(result.template, result.shown.device)
@@ -374,16 +381,16 @@ def one_organization(request: Request) -> int:
     return _number(request.query.get("orgId"), "orgId")
 
 
-def new_organization(request: Request) -> tree.NewOrganization:
-    return tree.NewOrganization(names.line(request.body.name, "name"), request.body.parent_id)
+def new_organization(request: Request) -> organizations.Below:
+    return organizations.Below(names.line(request.body.name, "name"), request.body.parent_id)
 
 
-def below(request: Request) -> tree.Directory:
-    return tree.Directory(_place(request), _organization(request))
+def below(request: Request) -> organizations.Directory:
+    return organizations.Directory(_place(request), _organization(request))
 
 
-def organizations_like(request: Request) -> tree.Directory:
-    return tree.Directory(_place(request), None, _text(request))
+def organizations_like(request: Request) -> organizations.Directory:
+    return organizations.Directory(_place(request), None, _text(request))
 
 
 def organization_page(result: tuple[list[model.Organization], int], request: Request) -> shapes.OrganizationPage:
@@ -391,12 +398,12 @@ def organization_page(result: tuple[list[model.Organization], int], request: Req
     return shapes.OrganizationPage([organization(record, request) for record in found], total)
 
 
-def people(request: Request) -> tree.People:
-    return tree.People(_place(request), request.query.flag("includeSubOrgUsers"))
+def people(request: Request) -> owners.Directory:
+    return owners.Directory(_place(request), request.query.flag("includeSubOrgUsers"))
 
 
-def people_like(request: Request) -> tree.People:
-    return tree.People(_place(request), text=_text(request))
+def people_like(request: Request) -> owners.Directory:
+    return owners.Directory(_place(request), text=_text(request))
 
 
 def user_page(result: tuple[list[model.Owner], int], request: Request) -> shapes.UserPage:
@@ -423,10 +430,10 @@ def one_user(request: Request) -> int:
     return _number(request.query.get("userId"), "userId")
 
 
-def new_user(request: Request) -> tree.NewPerson:
+def new_user(request: Request) -> owners.Within:
     body = request.body
     name = None if body.name is None else names.line(body.name, "name")
-    return tree.NewPerson(names.email(body.email), name, body.org_id)
+    return owners.Within(names.email(body.email), name, body.org_id)
 
 
 def tags(result: list[str], request: Request) -> list[shapes.Tag]:
@@ -436,8 +443,8 @@ def tags(result: list[str], request: Request) -> list[shapes.Tag]:
 # --- templates -------------------------------------------------------------------------------------------------------
 
 
-def list_templates(request: Request) -> tree.Templates:
-    return tree.Templates(_place(request), _organization(request))
+def list_templates(request: Request) -> templates.Directory:
+    return templates.Directory(_place(request), _organization(request))
 
 
 def one_template(request: Request) -> int:
@@ -524,7 +531,7 @@ def new_template(request: Request) -> model.Template:
         updated_at=0,
         revision=0,
     )
-    return templates.numbered(blank)
+    return numbered(blank)
 
 
 def _datastream(shape: shapes.Datastream) -> model.Datastream:

@@ -4,7 +4,16 @@ from typing import Any
 
 from fleetroll.dialects.blynk import mapping, shapes
 from fleetroll.dialects.blynk.envelope import ENVELOPE
-from fleetroll.service import tree
+from fleetroll.service import (
+    event_codes,
+    metafields,
+    numbered_devices,
+    organizations,
+    owners,
+    tags,
+    templates,
+    timeline,
+)
 from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Parameter, Route
 
 _DEVICE = Parameter("deviceId", "the number of the device", "integer")
@@ -32,7 +41,7 @@ _DEVICES = (
     _route(
         "GET",
         "/devices",
-        tree.page,
+        numbered_devices.page,
         mapping.listing,
         mapping.page,
         "List devices of an organization, or of all below it as well",
@@ -44,7 +53,7 @@ _DEVICES = (
     _route(
         "GET",
         "/search/devices",
-        tree.search,
+        numbered_devices.search,
         mapping.searching,
         mapping.page,
         "Search devices by identifier and name",
@@ -57,7 +66,7 @@ _DEVICES = (
     _route(
         "GET",
         "/device",
-        tree.details,
+        numbered_devices.details,
         mapping.one,
         mapping.details,
         "Read a device with its values",
@@ -67,7 +76,7 @@ _DEVICES = (
     _route(
         "PUT",
         "/device",
-        tree.rename,
+        numbered_devices.rename,
         mapping.rename,
         mapping.device,
         "Rename a device",
@@ -75,11 +84,20 @@ _DEVICES = (
         body=shapes.DeviceName,
         reply=shapes.Device,
     ),
-    _route("DELETE", "/device", tree.delete, mapping.one, mapping.nothing, "Delete a device", _DEVICE, status=204),
+    _route(
+        "DELETE",
+        "/device",
+        numbered_devices.delete,
+        mapping.one,
+        mapping.nothing,
+        "Delete a device",
+        _DEVICE,
+        status=204,
+    ),
     _route(
         "GET",
         "/device/baseInfo",
-        tree.details,
+        numbered_devices.details,
         mapping.one,
         mapping.base_info,
         "Read a device without its values",
@@ -89,7 +107,7 @@ _DEVICES = (
     _route(
         "POST",
         "/device/create",
-        tree.create,
+        numbered_devices.create,
         mapping.new_device,
         mapping.created,
         "Create a device of a template",
@@ -102,7 +120,7 @@ _DEVICES = (
     _route(
         "GET",
         "/device/online",
-        tree.get,
+        numbered_devices.get,
         mapping.one,
         mapping.online,
         "Whether a device is there",
@@ -112,7 +130,7 @@ _DEVICES = (
     _route(
         "GET",
         "/device/tags",
-        tree.get,
+        numbered_devices.get,
         mapping.one,
         mapping.device_tags,
         "The tags of a device",
@@ -122,7 +140,7 @@ _DEVICES = (
     _route(
         "GET",
         "/device/timeline",
-        tree.history,
+        event_codes.past,
         mapping.past,
         mapping.timeline,
         "What a device logged, and its comings and goings, newest first",
@@ -134,7 +152,7 @@ _DEVICES = (
     _route(
         "GET",
         "/device/logs",
-        tree.actions,
+        timeline.actions,
         mapping.actions,
         mapping.logs,
         "What was done to a device with a key, newest first",
@@ -145,7 +163,7 @@ _DEVICES = (
     _route(
         "POST",
         "/device/transfer/to-owner",
-        tree.hand_over,
+        numbered_devices.hand_over,
         mapping.to_owner,
         mapping.nothing,
         "Give a device to another user, in whose organization it then is",
@@ -155,7 +173,7 @@ _DEVICES = (
     _route(
         "POST",
         "/device/transfer/to-organization",
-        tree.hand_over,
+        numbered_devices.hand_over,
         mapping.to_organization,
         mapping.nothing,
         "Give a device to another organization, with all that belongs to it",
@@ -165,7 +183,7 @@ _DEVICES = (
     _route(
         "POST",
         "/device/transfer",
-        tree.hand_over,
+        numbered_devices.hand_over,
         mapping.transfer,
         mapping.nothing,
         "As the two above: to a user, or else to an organization",
@@ -175,7 +193,7 @@ _DEVICES = (
     _route(
         "DELETE",
         "/device/owner",
-        tree.disown,
+        numbered_devices.disown,
         mapping.one,
         mapping.nothing,
         "Take a device from its owner",
@@ -185,7 +203,7 @@ _DEVICES = (
     _route(
         "DELETE",
         "/device/clear",
-        tree.clear,
+        numbered_devices.clear,
         mapping.one,
         mapping.nothing,
         "Forget the readings and events of a device",
@@ -195,7 +213,7 @@ _DEVICES = (
     _route(
         "POST",
         "/device/trigger-event",
-        tree.trigger,
+        event_codes.trigger,
         mapping.occurrence,
         mapping.nothing,
         "Log an event in the name of a device",
@@ -205,7 +223,7 @@ _DEVICES = (
     _route(
         "GET",
         "/device/by-owner",
-        tree.of_owner,
+        numbered_devices.of_owner,
         mapping.of_owner,
         mapping.page,
         "The devices of a user",
@@ -217,7 +235,7 @@ _DEVICES = (
     _route(
         "GET",
         "/device/by-user-org",
-        tree.of_owners_organization,
+        numbered_devices.of_owners_organization,
         mapping.of_user,
         mapping.page,
         "The devices of a user's organization",
@@ -228,7 +246,7 @@ _DEVICES = (
     _route(
         "GET",
         "/device/last-activated",
-        tree.activated,
+        numbered_devices.activated,
         mapping.recent,
         mapping.activated,
         "Devices that were first heard of in the last minutes",
@@ -239,7 +257,7 @@ _DEVICES = (
     _route(
         "GET",
         "/device/metafield",
-        tree.details,
+        numbered_devices.details,
         mapping.one,
         mapping.device_metafields,
         "The metafields of a device with their values",
@@ -249,7 +267,7 @@ _DEVICES = (
     _route(
         "POST",
         "/device/metafield",
-        tree.write_metafield,
+        metafields.set_by_number,
         mapping.metafield_change,
         mapping.nothing,
         "Give a device a value for a metafield",
@@ -262,7 +280,7 @@ _NEIGHBOURS = (
     _route(
         "GET",
         "",
-        tree.account,
+        organizations.by_number,
         mapping.organization_number,
         mapping.organization,
         "Read an organization",
@@ -272,7 +290,7 @@ _NEIGHBOURS = (
     _route(
         "POST",
         "/create",
-        tree.create_organization,
+        organizations.create_below,
         mapping.new_organization,
         mapping.organization,
         "Create an organization below the caller's, or below another one",
@@ -283,7 +301,7 @@ _NEIGHBOURS = (
     _route(
         "DELETE",
         "",
-        tree.delete_organization,
+        organizations.delete_by_number,
         mapping.one_organization,
         mapping.nothing,
         "Delete an empty organization",
@@ -293,7 +311,7 @@ _NEIGHBOURS = (
     _route(
         "GET",
         "/profile",
-        tree.account,
+        organizations.by_number,
         lambda _: None,
         mapping.organization,
         "Read the caller's organization",
@@ -302,7 +320,7 @@ _NEIGHBOURS = (
     _route(
         "GET",
         "/search",
-        tree.organizations,
+        organizations.directory,
         mapping.organizations_like,
         mapping.organization_page,
         "Search organizations by name",
@@ -313,7 +331,7 @@ _NEIGHBOURS = (
     _route(
         "GET",
         "/sub-organizations",
-        tree.organizations,
+        organizations.directory,
         mapping.below,
         mapping.organization_page,
         "Organizations directly below one",
@@ -324,7 +342,7 @@ _NEIGHBOURS = (
     _route(
         "GET",
         "/users",
-        tree.people,
+        owners.directory,
         mapping.people,
         mapping.user_page,
         "List users",
@@ -335,7 +353,7 @@ _NEIGHBOURS = (
     _route(
         "GET",
         "/search/users",
-        tree.people,
+        owners.directory,
         mapping.people_like,
         mapping.user_page,
         "Search users by name and address",
@@ -346,7 +364,7 @@ _NEIGHBOURS = (
     _route(
         "GET",
         "/user",
-        tree.get_person,
+        owners.by_number,
         mapping.one_user,
         mapping.user,
         "Read a user",
@@ -356,7 +374,7 @@ _NEIGHBOURS = (
     _route(
         "POST",
         "/users/create-in-org",
-        tree.create_person,
+        owners.create_within,
         mapping.new_user,
         mapping.user,
         "Create a user",
@@ -367,7 +385,7 @@ _NEIGHBOURS = (
     _route(
         "GET",
         "/templates",
-        tree.all_templates,
+        templates.directory,
         mapping.list_templates,
         mapping.template_page,
         "List templates",
@@ -378,7 +396,7 @@ _NEIGHBOURS = (
     _route(
         "GET",
         "/template",
-        tree.template,
+        templates.by_number,
         mapping.one_template,
         mapping.template,
         "Read a template",
@@ -388,7 +406,7 @@ _NEIGHBOURS = (
     _route(
         "POST",
         "/template/create",
-        tree.create_template,
+        templates.noun.create,
         mapping.new_template,
         mapping.template,
         "Create a template",
@@ -399,7 +417,7 @@ _NEIGHBOURS = (
     _route(
         "DELETE",
         "/template",
-        tree.delete_template,
+        templates.delete_by_number,
         mapping.one_template,
         mapping.nothing,
         "Delete a template without devices",
@@ -409,7 +427,7 @@ _NEIGHBOURS = (
     _route(
         "GET",
         "/template/datastreams",
-        tree.template,
+        templates.by_number,
         mapping.one_template,
         mapping.datastreams,
         "The datastreams of a template",
@@ -419,7 +437,7 @@ _NEIGHBOURS = (
     _route(
         "GET",
         "/template/events",
-        tree.template,
+        templates.by_number,
         mapping.one_template,
         mapping.events,
         "The event codes of a template",
@@ -429,7 +447,7 @@ _NEIGHBOURS = (
     _route(
         "GET",
         "/template/metafields",
-        tree.template,
+        templates.by_number,
         mapping.one_template,
         mapping.template_metafields,
         "The metafields of a template",
@@ -439,7 +457,7 @@ _NEIGHBOURS = (
     _route(
         "GET",
         "/tags",
-        tree.tags,
+        tags.used,
         mapping.organization_number,
         mapping.tags,
         "The tags that are in use",

@@ -17,6 +17,7 @@ from fleetroll.core.guards import etag
 from fleetroll.dialects.telemetron import shapes
 from fleetroll.service import assignments, devices, fleet, owners
 from fleetroll.service.assignments import Outcome
+from fleetroll.service.reach import Numbered
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
@@ -212,11 +213,11 @@ def query_customer(request: Request) -> str:
     return names.owner_ref(_email(request.body.email), "email")
 
 
-def one_customer(request: Request) -> owners.Numbered:
+def one_customer(request: Request) -> Numbered:
     text = request.path.get("id", "").strip()
     if not text:
         raise invalid("customer_id_required", "Customer ID is required", "id")
-    return owners.Numbered(customer_number(text))
+    return Numbered(customer_number(text))
 
 
 def customer(result: owners.Owned, request: Request) -> shapes.Customer:

@@ -1,0 +1,279 @@
+"""Devices by number, those of the caller's organization and of all below it as one fleet."""
+
+from msgspec import Struct
+
+from fleetroll.core import limits, tokens
+from fleetroll.core.faults import invalid
+from fleetroll.core.model import Device, DeviceChange, Event, EventKind, NewDevice, Owner, Reading, Template
+from fleetroll.core.policy import Action, allows
+from fleetroll.core.query import Filter, Place, Search, Sort
+from fleetroll.service import devices, event_codes, owners, reach, templates, timeline
+from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.reach import Numbered
+
+CLEARED = "device.cleared"
+_MINUTE = 60 * 1_000_000
+
+
+class Listing(Struct, frozen=True):
+    """Devices by place: of one organization (None is the caller's), or of all below it as well."""
+
+    place: Place
+    organization: int | None = None
+    below: bool = False
+
+
+class Searching(Struct, frozen=True):
+    """The caller's devices with a text in identifier or name."""
+
+    text: str
+    sort: Sort
+    place: Place
+
+
+class Belonging(Struct, frozen=True):
+    """Devices of a person, known by e-mail address."""
+
+    email: str
+    place: Place
+    organization: int | None = None
+
+
+class Recent(Struct, frozen=True):
+    """Devices of an organization that were first heard of in the last `minutes`."""
+
+    organization: int | None
+    minutes: int
+
+
+class New(Struct, frozen=True):
+    """A device to make of a template. Without a name it has the template's."""
+
+    template: int
+    name: str | None
+    organization: int | None
+    owner: int | None
+
+
+class Rename(Struct, frozen=True):
+    id: int
+    name: str
+
+
+class Handover(Struct, frozen=True):
+    """A device for another person, who may be of another organization, or for another organization."""
+
+    id: int
+    owner: int | None = None
+    organization: int | None = None
+
+
+class Shown(Struct, frozen=True):
+    """A device with its first owner, and its token for those who may write it."""
+
+    device: Device
+    owner: Owner | None
+    token: str
+
+
+class Listed(Struct, frozen=True):
+    """Some devices, and how many there are."""
+
+    devices: list[Shown]
+    total: int
+
+
+class Details(Struct, frozen=True):
+    """All there is of one device. `came`, `went` and `logged` are the newest of its events of each sort."""
+
+    shown: Shown
+    template: Template | None
+    readings: list[Reading]
+    came: Event | None
+    went: Event | None
+    logged: Event | None
+    lifecycle: Event | None
+
+
+# --- as they are shown -----------------------------------------------------------------------------------------------
+
+
+async def show(call: Call, found: list[Device]) -> list[Shown]:
+    """Devices as they are shown; `call` needs not act in their organizations."""
+    people = {(one.org, one.owners[0]) for one in found if one.owners}
+    known = {(org, ref): await call.records.owners.get(org, ref) for org, ref in people}
+    key = call.principal.key
+    may_have = allows(key.role, key.scopes, Action.DEVICES_WRITE)
+    return [
+        Shown(
+            one,
+            known[one.org, one.owners[0]] if one.owners else None,
+            tokens.device_token(call.services.server_key, one.id, one.token_version) if may_have else "",
+        )
+        for one in found
+    ]
+
+
+async def _one(call: Call, device: Device) -> Shown:
+    (shown,) = await show(call, [device])
+    return shown
+
+
+# --- lists -----------------------------------------------------------------------------------------------------------
+
+
+@operation(Action.DEVICES_READ, Effect.SCAN)
+async def page(call: Call, wanted: Listing) -> Listed:
+    """Devices by number; those of several organizations by that of the organization first."""
+    there = await reach.organization(call, wanted.organization)
+    if not wanted.below:
+        return await _slice(there, None, Sort(), wanted.place)
+    used = await call.records.usage.below(there.org, "devices")
+    found: list[Device] = []
+    start, limit = wanted.place.offset, wanted.place.limit
+    for org, count in used.items():
+        if start < count and len(found) < limit:
+            more, _ = await call.records.devices.slice(org, None, Sort(), start, limit - len(found), count)
+            found += more
+        start = max(0, start - count)
+    return Listed(await show(call, found), sum(used.values()))
+
+
+async def _slice(call: Call, filter: Filter | None, sort: Sort, place: Place) -> Listed:
+    count = (await call.records.usage.of(call.org)).get("devices", 0)
+    found, total = await call.records.devices.slice(call.org, filter, sort, place.offset, place.limit, count)
+    return Listed(await show(call, found), total)
+
+
+@operation(Action.DEVICES_READ, Effect.SCAN)
+async def search(call: Call, wanted: Searching) -> Listed:
+    return await _slice(call, Search(wanted.text), wanted.sort, wanted.place)
+
+
+@operation(Action.DEVICES_READ, Effect.SCAN)
+async def of_owner(call: Call, wanted: Belonging) -> Listed:
+    """The devices of a person. Raises Fault not_found `user_not_found`."""
+    found = await owners.with_email(await reach.organization(call, wanted.organization), wanted.email)
+    if found is None:
+        raise reach.missing("user")
+    there, owner = found
+    return await _slice(there, owners.owned_by(owner.ref), Sort(), wanted.place)
+
+
+@operation(Action.DEVICES_READ, Effect.SCAN)
+async def of_owners_organization(call: Call, wanted: Belonging) -> Listed:
+    """All devices of the organization that a person belongs to; none if there is no such person."""
+    found = await owners.with_email(call, wanted.email)
+    return Listed([], 0) if found is None else await _slice(found[0], None, Sort(), wanted.place)
+
+
+@operation(Action.DEVICES_READ, Effect.SCAN)
+async def activated(call: Call, wanted: Recent) -> list[Shown]:
+    """The newest first, at most a page of them; organizations below are left out."""
+    there = await reach.organization(call, wanted.organization)
+    since = call.at - wanted.minutes * _MINUTE
+    return await show(call, await call.records.devices.activated(there.org, since, limits.MAX_PAGE))
+
+
+# --- one device ------------------------------------------------------------------------------------------------------
+
+
+@operation(Action.DEVICES_READ, Effect.READ)
+async def get(call: Call, wanted: Numbered) -> Shown:
+    _, device = await reach.device(call, wanted.id)
+    return await _one(call, device)
+
+
+@operation(Action.DEVICES_READ, Effect.SCAN)
+async def details(call: Call, wanted: Numbered) -> Details:
+    there, device = await reach.device(call, wanted.id)
+    return await _details(there, device)
+
+
+async def _details(call: Call, device: Device) -> Details:
+    async def newest(*kinds: EventKind) -> Event | None:
+        types = [event_codes.TYPES[kind] for kind in kinds]
+        found, _ = await call.records.timeline.of_types(call.org, "device", device.id, types, Place(1))
+        return found[0] if found else None
+
+    return Details(
+        await _one(call, device),
+        await templates.of(call, device),
+        await call.records.telemetry.last(call.org, device.id),
+        await newest(EventKind.ONLINE),
+        await newest(EventKind.OFFLINE),
+        await newest(*(kind for kind in EventKind if kind not in {EventKind.ONLINE, EventKind.OFFLINE})),
+        await newest(EventKind.LIFECYCLE),
+    )
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def create(call: Call, new: New) -> Details:
+    """Raises Fault not_found for a template, an organization and an owner that are not there."""
+    there = await reach.organization(call, new.organization, noun="home")
+    template = await templates.visible(there, new.template)
+    if template is None:
+        raise reach.missing("template")
+    owner = await there.records.owners.by_id(there.org, new.owner) if new.owner is not None else None
+    if new.owner is not None and owner is None:
+        raise reach.missing("user")
+    made = NewDevice(
+        ident=call.services.random_text(tokens.SECRET_LENGTH),
+        name=new.name or template.name,
+        owners=() if owner is None else (owner.ref,),
+        template=template.id,
+    )
+    return await _details(there, await devices.insert(there, made))
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def rename(call: Call, wanted: Rename) -> Shown:
+    there, device = await reach.device(call, wanted.id)
+    return await _one(call, await devices.change(there, device, DeviceChange(name=wanted.name)))
+
+
+@operation(Action.DEVICES_DELETE, Effect.WRITE)
+async def delete(call: Call, wanted: Numbered) -> None:
+    there, device = await reach.device(call, wanted.id)
+    await devices.remove(there, device)
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def disown(call: Call, wanted: Numbered) -> None:
+    there, device = await reach.device(call, wanted.id)
+    await devices.change(there, device, DeviceChange(owners=()))
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def hand_over(call: Call, wanted: Handover) -> None:
+    """Where both are given, the owner decides. Nothing changes where either is refused."""
+    there, device = await reach.device(call, wanted.id)
+    if wanted.owner is None:
+        await _to_organization(call, there, device, wanted.organization)
+    else:
+        await _to_owner(call, there, device, wanted.owner)
+
+
+async def _to_organization(call: Call, there: Call, device: Device, number: int | None) -> None:
+    target = await reach.organization(call, number, noun="destination")
+    if target.org != device.org:
+        await devices.move(there, device, target)
+
+
+async def _to_owner(call: Call, there: Call, device: Device, number: int) -> None:
+    home, owner = await owners.reached(call, number)
+    if owner.org == device.org and device.owners == (owner.ref,):
+        raise invalid("same_owner", "The device has this owner already.", "owner")
+    if owner.org != device.org:
+        alone = await devices.change(there, device, DeviceChange(owners=()))
+        device = await devices.move(there, alone, home)
+    await devices.change(home, device, DeviceChange(owners=(owner.ref,)))
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def clear(call: Call, wanted: Numbered) -> None:
+    """Forget what the device reported, its events included; what was done to it, and that it was cleared, stay."""
+    there, device = await reach.device(call, wanted.id)
+    await there.records.telemetry.forget(there.org, device.id)
+    await there.records.timeline.forget_types(there.org, "device", device.id, event_codes.KINDS)
+    await there.records.timeline.append([timeline.device_entry(there, CLEARED, device)])

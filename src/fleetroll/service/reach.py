@@ -1,0 +1,59 @@
+"""What a caller reaches by number: records of its own organization and of all below it.
+
+What lies in another organization, and what never was, are refused in the same words, for callers name numbers.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from msgspec import Struct
+
+from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.model import Device
+from fleetroll.service.operations import Call
+from fleetroll.store.port import Records
+
+T = TypeVar("T")
+
+
+class Numbered(Struct, frozen=True):
+    """One record, by number."""
+
+    id: int
+
+
+def missing(noun: str, number: int | None = None) -> Fault:
+    """The same for what never was and what is somebody else's."""
+    said = {} if number is None else {"number": number}
+    return Fault(Kind.NOT_FOUND, f"{noun}_not_found", f"There is no such {noun}.", details=said)
+
+
+async def organization(call: Call, number: int | None, *, noun: str = "organization") -> Call:
+    """The call, acting in an organization in reach; None is the caller's. Raises Fault not_found `<noun>_not_found`."""
+    if number is None or number == call.org:
+        return call
+    found = await call.records.organizations.get(number)
+    if found is None or call.org not in found.lineage:
+        raise missing(noun, number)
+    return call.beside(found)
+
+
+async def device(call: Call, number: int) -> tuple[Call, Device]:
+    """A device in reach, and the call acting where it is. Raises Fault not_found `device_not_found`."""
+    held = await call.records.devices.token(number)
+    org = await call.records.organizations.get(held[0]) if held else None
+    if org is None or call.org not in org.lineage:
+        raise missing("device", number)
+    there = call.beside(org)
+    found = await call.records.devices.by_id(org.id, number)
+    if found is None:
+        raise missing("device", number)
+    return there, found
+
+
+async def first(call: Call, wanted: Callable[[Records, int], Awaitable[T | None]]) -> tuple[Call, T] | None:
+    """A record in reach, the caller's own organization first, and the call acting where it is."""
+    for org in await call.records.organizations.below(call.org):
+        if found := await wanted(call.records, org.id):
+            return call.beside(org), found
+    return None
