@@ -1,6 +1,7 @@
 """Devices, with the tag and owner links that index them."""
 
 from collections.abc import Collection, Sequence
+from operator import attrgetter
 from typing import Any
 
 from msgspec import structs
@@ -67,14 +68,14 @@ class Devices:
         return inserted
 
     async def replace(self, was: Device, now: Device) -> bool:
-        renamed = (was.ident, was.name) != (now.ident, now.name)
+        renamed = _names(was) != _names(now)
         if renamed and await self._taken(was, now.ident):
             present = await self.by_id(was.org, was.id)
             if present is None or present.revision != was.revision:
                 return False
             raise conflict("ident_taken", "Another device has this identifier.", "ident")
-        statement = "device_replace" if renamed else "device_update"
-        if not await self._connection.one(SQL[statement], _replacement(was, now)):
+        statement = "replace" if renamed else "describe" if _indexed(was) == _indexed(now) else "update"
+        if not await self._connection.one(SQL[f"device_{statement}"], _replacement(was, now)):
             return False
         if renamed:
             await self._connection.index([(was.id, _searched(was), _searched(now))])
@@ -210,6 +211,11 @@ class Devices:
                 await self._connection.many(SQL[f"device_{link}_delete"], values)
 
 
+_names = attrgetter("ident", "name")
+# Whatever a statement names is written anew in its index, changed or not.
+_indexed = attrgetter(
+    "kind", "hardware_version", "software", "status", "activated_at", "cohort", "template", "dms", "identity_due"
+)
 _COUNTED = ("status", "kind", "tag", "cohort")
 _TALLIES = {
     "cohort": "device_count_cohort",

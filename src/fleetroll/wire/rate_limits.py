@@ -36,7 +36,7 @@ class Times(Protocol):
 
     def put(self, whose: str, principal: str | int, at: float, now: float) -> None: ...
 
-    def __enter__(self) -> object: ...
+    def __enter__(self) -> "Times": ...
 
     def __exit__(self, *_: object) -> None: ...
 
@@ -61,7 +61,7 @@ class OwnTimes:
         # Where most are still counting, the next sweep waits until it is worth its while.
         self._room = max(_SWEEP_ABOVE, 2 * len(self._times))
 
-    def __enter__(self) -> object:
+    def __enter__(self) -> Times:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -95,7 +95,7 @@ class SharedTimes:
         _, first = min((whole_at, place) for (_, whole_at), place in taken)
         _PLACE.pack_into(self._memory, own[0] if own else first, name, at)
 
-    def __enter__(self) -> object:
+    def __enter__(self) -> Times:
         fcntl.lockf(self._file, fcntl.LOCK_EX)
         return self
 
@@ -117,46 +117,50 @@ def _places(whose: str, principal: str | int) -> tuple[int, list[int]]:
 class Limiter:
     """One rate, held by each principal for itself. `clock` counts seconds and never goes back."""
 
+    __slots__ = ("clock", "interval", "times", "tolerance", "whose")
+
     def __init__(self, rate: Rate, clock: Callable[[], float], whose: str, times: Times | None = None) -> None:
-        self._interval = 1.0 / rate.per_second if rate.per_second else 0.0
-        self._tolerance = self._interval * max(1, rate.burst)
-        self._clock = clock
+        self.interval = 1.0 / rate.per_second if rate.per_second else 0.0
+        self.tolerance = self.interval * max(1, rate.burst) + _ROUNDING
+        self.clock = clock
         self.whose = whose
         self.times: Times = times or OwnTimes()
 
-    def wait(self, principal: str | int) -> float:
-        """Seconds until a request of this principal may pass; 0 or less is now."""
-        if not self._interval:
-            return 0.0
-        now = self._clock()
-        wait = max(now, self.times.get(self.whose, principal) or now) + self._interval - now - self._tolerance
-        return wait if wait > _ROUNDING else 0.0
-
-    def count(self, principal: str | int) -> None:
-        """One request has passed."""
-        if not self._interval:
-            return
-        now = self._clock()
-        whole_at = max(now, self.times.get(self.whose, principal) or now) + self._interval
-        self.times.put(self.whose, principal, whole_at, now)
+    def after(self, principal: str | int, now: float) -> float:
+        """When this principal's burst is whole again, after one request more."""
+        whole_at = self.times.get(self.whose, principal)
+        return self.interval + (now if whole_at is None or whole_at < now else whole_at)
 
 
-def admit(*budgets: tuple[Limiter, str | int]) -> None:
+Budget = tuple[Limiter, str | int]
+
+
+def admit(*budgets: Budget) -> None:
     """Count one request on all budgets, which are kept together.
 
     Raises Fault rate_limited, and then it has cost nothing on any of them.
     """
-    with budgets[0][0].times:
+    first = budgets[0][0]
+    now = first.clock()
+    with first.times as times:
+        passed = []
         for limiter, principal in budgets:
-            if limiter.wait(principal):
-                raise _refusal(budgets)
-        for limiter, principal in budgets:
-            limiter.count(principal)
+            if limiter.interval:
+                whole_at = limiter.after(principal, now)
+                if whole_at - now > limiter.tolerance:
+                    raise _refusal(budgets, now)
+                passed.append((limiter.whose, principal, whole_at))
+        for whose, principal, whole_at in passed:
+            times.put(whose, principal, whole_at, now)
 
 
-def _refusal(budgets: tuple[tuple[Limiter, str | int], ...]) -> Fault:
+def _refusal(budgets: tuple[Budget, ...], now: float) -> Fault:
     # The longest wait of all, so that whoever waits it out is not refused again by the next budget.
-    wait, whose = max((limiter.wait(principal), limiter.whose) for limiter, principal in budgets)
-    seconds = max(1, math.ceil(wait - _ROUNDING))
+    wait, whose = max(
+        (limiter.after(principal, now) - now - limiter.tolerance, limiter.whose)
+        for limiter, principal in budgets
+        if limiter.interval
+    )
+    seconds = max(1, math.ceil(wait))
     message = f"Too many requests for this {whose}; retry in {seconds} s."
     return Fault(Kind.RATE_LIMITED, "rate_limited", message, retry_after=seconds)

@@ -68,11 +68,12 @@ class Settings(Struct, frozen=True):
 class _Row:
     """A route with all that can be prepared before the first request."""
 
-    __slots__ = ("acts_in", "credentials", "decoder", "dialect", "label", "parameters", "route")
+    __slots__ = ("acts_in", "credentials", "decoder", "dialect", "label", "limiters", "parameters", "route")
 
-    def __init__(self, dialect: Dialect, route: Route) -> None:
+    def __init__(self, dialect: Dialect, route: Route, limiters: tuple[Limiter, ...]) -> None:
         self.dialect = dialect
         self.route = route
+        self.limiters = limiters
         self.label = f"{dialect.name}.{route.operation.name}"
         self.credentials = Credentials(route.credentials or dialect.credentials)
         self.decoder = msgspec.json.Decoder(route.body) if route.body not in {None, bytes} else None
@@ -123,21 +124,17 @@ class Kernel:
         self._fallback = fallback
         self._metrics = metrics
         self._access = access
-        self._router = Router(
-            (route.method, route.path, _Row(dialect, route)) for dialect in self._dialects for route in dialect.routes
-        )
         self.cursors = Cursors(tokens.derive(services.server_key, "cursors"), services.clock)
         self._idempotency = Idempotency(services.server_key)
         times = settings.times or OwnTimes()
         self._key_limiter = Limiter(settings.key_rate, time.monotonic, "key", times)
-        self._organization_limiter = Limiter(settings.organization_rate, time.monotonic, "organization", times)
-        self._vendors = {
-            dialect.name: (
-                Limiter(_rate(dialect.per_minute), time.monotonic, f"organization in {dialect.name}", times),
-            )
+        self._limiters = (Limiter(settings.organization_rate, time.monotonic, "organization", times),)
+        self._router = Router(
+            (route.method, route.path, _Row(dialect, route, limiters))
             for dialect in self._dialects
-            if dialect.per_minute is not None and settings.organization_rate.per_second
-        }
+            for limiters in [self._limiters + _vendors(dialect, settings, times)]
+            for route in dialect.routes
+        )
         self._peers = peers.Peers(settings.trusted_proxies)
         self._public_url = settings.public_url
         self._request_prefix = os.urandom(5).hex()
@@ -159,13 +156,10 @@ class Kernel:
         taken, self._last_used = self._last_used, {}
         return taken
 
-    def admit(self, principal: Principal, dialect: str | None = None) -> None:
-        """Count a request of this caller, in a dialect that may have a limit of its own. Raises Fault rate_limited."""
-        vendors = self._vendors.get(dialect, ()) if dialect else ()
-        admit(
-            (self._key_limiter, principal.actor),
-            *((limiter, principal.org.id) for limiter in (self._organization_limiter, *vendors)),
-        )
+    def admit(self, principal: Principal, limiters: tuple[Limiter, ...] = ()) -> None:
+        """Count a request of this caller; `limiters` are those of its organization. Raises Fault rate_limited."""
+        org = principal.org.id
+        admit((self._key_limiter, principal.actor), *[(limiter, org) for limiter in limiters or self._limiters])
 
     def used(self, principal: Principal, at: Instant) -> None:
         """Remember when a key was used. The derived credentials of devices and projects are no records."""
@@ -188,7 +182,7 @@ class Kernel:
                 exchange.query = await self._with_form(exchange)
             exchange.principal = await self._authenticate(exchange, row)
             principal = exchange.principal
-            self.admit(principal, row.dialect.name)
+            self.admit(principal, row.limiters)
             request, body = await self._read(exchange, row)
             if row.route.stream is not None:
                 return await self._stream(exchange, row, row.route.decode(request), request)
@@ -418,8 +412,12 @@ class Kernel:
         self.account(entry, seconds)
 
 
-def _rate(per_minute: int) -> Rate:
-    return Rate(per_minute / 60, per_minute)
+def _vendors(dialect: Dialect, settings: Settings, times: Times) -> tuple[Limiter, ...]:
+    """The limit that a dialect has of its own, unless organizations have none at all."""
+    if dialect.per_minute is None or not settings.organization_rate.per_second:
+        return ()
+    rate = Rate(dialect.per_minute / 60, dialect.per_minute)
+    return (Limiter(rate, time.monotonic, f"organization in {dialect.name}", times),)
 
 
 def _refuse_repeated(exchange: _Exchange) -> None:

@@ -45,6 +45,12 @@ UPDATE device SET kind = :kind,
     identity_due = :identity_due, metadata_times = :metadata_times, token_version = :token_version
 WHERE org = :org AND id = :device AND revision = :known RETURNING id;
 
+-- device_describe: as device_update where nothing changes that an index is about, but for the time
+UPDATE device SET metadata = :metadata, tags = :tags, owners = :owners, metric_schema = :metric_schema, config = :config,
+    updated_at = :updated_at, revision = :revision, extras = :extras, identity = :identity,
+    metadata_times = :metadata_times, token_version = :token_version
+WHERE org = :org AND id = :device AND revision = :known RETURNING id;
+
 -- device_delete: over a known revision
 DELETE FROM device WHERE org = :org AND id = :device AND revision = :known RETURNING id;
 
