@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -18,7 +18,7 @@ from typing import TypeAlias
 import uvloop
 from msgspec import structs
 
-from fleetroll import __version__, maintenance
+from fleetroll import __version__
 from fleetroll.bus.broker import Broker, Off
 from fleetroll.bus.process import Process
 from fleetroll.bus.settings import Files, Listeners
@@ -28,7 +28,7 @@ from fleetroll.cli.app import group, run
 from fleetroll.config import NO_BROKER, Config, ConfigError, address, require_supported
 from fleetroll.core import limits, tokens
 from fleetroll.core.model import Instant, MetadataField
-from fleetroll.data_directory import DATABASE, KEY, DataDirectory, DirectoryRefused, claim, resting, secret_of
+from fleetroll.data_directory import DataDirectory, DirectoryRefused, claim
 from fleetroll.dialects.blynk.routes import DIALECT as BLYNK
 from fleetroll.dialects.blynk_device.routes import DIALECT as BLYNK_DEVICE
 from fleetroll.dialects.enrollment.routes import DIALECT as ENROLLMENT
@@ -43,18 +43,17 @@ from fleetroll.dialects.oauth2.routes import DIALECT as OAUTH2
 from fleetroll.dialects.relay.routes import DIALECT as RELAY
 from fleetroll.dialects.telemetron.routes import DIALECT as TELEMETRON
 from fleetroll.maintenance import Engine, examine, restore
+from fleetroll.moving import DatabaseAtRest, mark_of
 from fleetroll.pki.x509 import X509
-from fleetroll.service import identity, leases, presence, telemetry
+from fleetroll.service import housekeeping, leases
 from fleetroll.service.bootstrap import first_start
 from fleetroll.service.broker import Registry
 from fleetroll.service.events import Publisher
 from fleetroll.service.keyring import Keyring
 from fleetroll.service.operations import Services
 from fleetroll.service.remembered import Remembered
-from fleetroll.store import copying, postgres, sqlite
-from fleetroll.store.copying import Copied
-from fleetroll.store.migrations import Migration, Refused
-from fleetroll.store.port import Records
+from fleetroll.store import postgres, sqlite
+from fleetroll.store.migrations import Refused
 from fleetroll.store.postgres import PostgresStore
 from fleetroll.supervisor import Supervisor
 from fleetroll.wire import log
@@ -62,7 +61,7 @@ from fleetroll.wire.app import Server, with_cors
 from fleetroll.wire.dialect import Dialect
 from fleetroll.wire.est_listener import EstListener
 from fleetroll.wire.http_server import HttpServer
-from fleetroll.wire.metrics import Metrics
+from fleetroll.wire.metrics import Metrics, feel_pulse
 from fleetroll.wire.rate_limits import Rate, SharedTimes
 from fleetroll.wire.serve import Kernel, Settings
 from fleetroll.wire.subjects import Subjects
@@ -91,11 +90,7 @@ _SWITCH_SECONDS = 0.0005
 _COLLECTOR = (20_000, 20, 50)
 _BACKLOG = 2048
 _USED_SECONDS = 10.0
-_PURGE_SECONDS = 3600.0
-_TIDY_SECONDS = 5.0
 _LEARN_SECONDS = 300.0
-_PULSE_SECONDS = 0.005
-_SWEEP_SECONDS = 5.0
 
 
 def now() -> Instant:
@@ -230,7 +225,7 @@ async def _open_postgres(config: Config, url: str, directory: DataDirectory) -> 
         if config.server_key is None and await store.mark() is None:
             directory.make_key()
         server_key = directory.server_key(config.server_key)
-        if not await store.leave_mark(_mark(server_key)):
+        if not await store.leave_mark(mark_of(server_key)):
             raise Refused(
                 "The database was made with another server key: give that one with FLEETROLL_SERVER_KEY, or put its "
                 f"server.key into {config.data}."
@@ -260,11 +255,6 @@ def broker(config: Config, directory: Path, server_key: bytes) -> Broker | Off:
 
 def seconds() -> int:
     return int(time.time())
-
-
-def _mark(server_key: bytes) -> str:
-    """What a database knows of the server key: enough to tell it from another one."""
-    return tokens.derive(server_key, "mark").hex()
 
 
 class Application:
@@ -356,10 +346,7 @@ async def _brokered(services: Services, store: OpenStore, application: Applicati
         yield
         return
     work = partial(bus.keep, Registry(services, application.subjects.answer))
-    if isinstance(store, PostgresStore):
-        keeping = asyncio.ensure_future(leases.hold(store, "broker", f"{socket.gethostname()}:{os.getpid()}", work))
-    else:
-        keeping = asyncio.ensure_future(work())
+    keeping = asyncio.ensure_future(_owned(store, "broker", work))
     try:
         yield
     finally:
@@ -401,13 +388,16 @@ def _url(address: tuple[str, int]) -> str:
 async def _housekeeping(
     services: Services, store: OpenStore, application: Application, http: HttpServer
 ) -> AsyncIterator[None]:
+    async def note_use() -> None:
+        await housekeeping.note_use(services, application.kernel.take_last_used())
+
     tasks = [
         asyncio.ensure_future(work)
         for work in (
-            _note_use(services, application.kernel),
-            _own(services, store),
-            _learn(store),
-            _feel_pulse(application.metrics),
+            housekeeping.again(_USED_SECONDS, note_use),
+            housekeeping.again(_LEARN_SECONDS, store.learn),
+            _owned(store, "housekeeping", partial(housekeeping.keep, services)),
+            feel_pulse(application.metrics),
             _end_on_failure(store, application, http),
             _turn_unready(application, http),
         )
@@ -418,85 +408,16 @@ async def _housekeeping(
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        await _store_use(services, application.kernel)
+        with contextlib.suppress(Exception):  # the store may be why the server ends
+            await note_use()
 
 
-async def _own(services: Services, store: OpenStore) -> None:
+async def _owned(store: OpenStore, name: str, work: Callable[[], Awaitable[None]]) -> None:
     """Do what one process of all over the same store must do, whenever it is this one."""
-
-    async def work() -> None:
-        await asyncio.gather(_purge(services), _tidy(services), _sweep(identity.Sweeper(services)))
-
     if isinstance(store, PostgresStore):
-        holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        await leases.hold(store, "housekeeping", holder, work)
+        await leases.hold(store, name, f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}", work)
     else:
         await work()
-
-
-async def _note_use(services: Services, kernel: Kernel) -> None:
-    while True:
-        await asyncio.sleep(_USED_SECONDS)
-        await _store_use(services, kernel)
-
-
-async def _store_use(services: Services, kernel: Kernel) -> None:
-    used = kernel.take_last_used()
-    if used:
-        with contextlib.suppress(Exception):  # a time of use is not worth failing for
-            await services.store.write(lambda records: records.keys.touch(used))
-
-
-async def _purge(services: Services) -> None:
-    while True:
-        before = services.clock() - limits.IDEMPOTENCY_LIFETIME * 1_000_000
-
-        async def work(records: Records, before: Instant = before) -> None:
-            await records.replays.purge(before)
-
-        with contextlib.suppress(Exception):  # tried again in an hour
-            await services.store.write(work)
-        await asyncio.sleep(_PURGE_SECONDS)
-
-
-async def _tidy(services: Services) -> None:
-    """Notice which devices have gone quiet, and make room of what was forgotten."""
-    while True:
-        await asyncio.sleep(_TIDY_SECONDS)
-        with contextlib.suppress(Exception):  # tried again in a few seconds
-            await presence.sweep(services.store, services.clock())
-            await telemetry.sweep(services.store)
-
-
-async def _learn(store: OpenStore) -> None:
-    while True:
-        with contextlib.suppress(Exception):  # it only makes searches faster
-            await store.learn()
-        await asyncio.sleep(_LEARN_SECONDS)
-
-
-async def _sweep(sweeper: identity.Sweeper) -> None:
-    while True:
-        with contextlib.suppress(Exception):  # tried again in a moment; reads are right without it
-            await sweeper.sweep()
-        await asyncio.sleep(_SWEEP_SECONDS)
-
-
-async def _feel_pulse(measured: Metrics) -> None:
-    """Measure how late the loop comes to a timer: whatever holds it up holds up every client.
-
-    A stall is seen but for the part that falls into the sleep, so the sleep is short.
-    """
-    clock = time.monotonic  # the loop's own clock stands still during an iteration, which is what is to be measured
-    worst, worst_before, since = 0.0, 0.0, clock()
-    while True:
-        due = clock() + _PULSE_SECONDS
-        await asyncio.sleep(_PULSE_SECONDS)
-        late = max(0.0, clock() - due)
-        worst = max(worst, late)
-        measured.late(late, max(worst, worst_before))
-        if clock() - since > 60:
-            worst, worst_before, since = 0.0, worst, clock()
 
 
 async def _end_on_failure(store: OpenStore, application: Application, http: HttpServer) -> None:
@@ -508,62 +429,6 @@ async def _end_on_failure(store: OpenStore, application: Application, http: Http
 async def _turn_unready(application: Application, http: HttpServer) -> None:
     await http.draining.wait()
     application.ready = False
-
-
-class DatabaseAtRest:
-    """What the command line does with a database that no server of ours is using. Implements `moving.Moving`."""
-
-    def steps(self, data: Path, database: str | None) -> tuple[int, list[Migration]]:
-        url = Config(database=database).postgres
-        with _refusing():
-            return asyncio.run(postgres.schema(url)) if url is not None else copying.steps(data / DATABASE)
-
-    def migrate(self, data: Path, database: str | None) -> None:
-        url = Config(database=database).postgres
-        with _refusing():
-            if url is not None:
-                asyncio.run(_opened_and_closed(url))
-                return
-            with _resting(data):
-                asyncio.run(_opened_and_closed(data / DATABASE))
-
-    def copy(
-        self, source: str, target: str, server_key: str | None, progress: Callable[[str, int, int], None]
-    ) -> list[Copied]:
-        scheme, _, path = source.partition(":")
-        url = Config(database=target).postgres
-        if scheme != "sqlite" or not path or url is None:
-            raise maintenance.Refused("A registry is copied --from sqlite:DIR --to postgresql://USER@HOST/NAME.")
-        place = Path(path)
-        data = place if place.is_dir() else place.parent
-        with _refusing(), _resting(data):
-            mark = _mark(secret_of(data, server_key)) if server_key or (data / KEY).exists() else None
-            return asyncio.run(copying.copy(data / DATABASE if place.is_dir() else place, url, mark, progress))
-
-
-async def _opened_and_closed(place: str | Path) -> None:
-    """Opening brings it up to date."""
-    if isinstance(place, str):
-        store: OpenStore = await postgres.open_store(place, migrate=True, unsafe=True)
-    else:
-        store = sqlite.open_store(place, create=False)
-    await store.close()
-
-
-@contextlib.contextmanager
-def _refusing() -> Iterator[None]:
-    try:
-        yield
-    except (Refused, DirectoryRefused) as refused:
-        raise maintenance.Refused(str(refused)) from None
-
-
-@contextlib.contextmanager
-def _resting(data: Path) -> Iterator[None]:
-    with resting(data) as at_rest:
-        if not at_rest:
-            raise Refused(f"A server is using {data}; stop it first.")
-        yield
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:

@@ -1,5 +1,7 @@
 """What the server counts, for Prometheus. Counting is a few additions; the text is made when somebody asks for it."""
 
+import asyncio
+import time
 from bisect import bisect_left
 from collections.abc import Iterable
 
@@ -9,6 +11,7 @@ from prometheus_client.registry import Collector
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+_PULSE_SECONDS = 0.005
 _BOUNDS = (*(str(bound) for bound in _BUCKETS), "+Inf")
 
 
@@ -77,3 +80,20 @@ class Metrics(Collector):
         yield lags
         yield GaugeMetricFamily("fleetroll_loop_stall_seconds", stall, value=self._stall)
         yield GaugeMetricFamily("fleetroll_event_streams", "Open event streams", value=self._followers)
+
+
+async def feel_pulse(measured: Metrics) -> None:
+    """Measure how late the loop comes to a timer: whatever holds it up holds up every client.
+
+    A stall is seen but for the part that falls into the sleep, so the sleep is short.
+    """
+    clock = time.monotonic  # the loop's own clock stands still during an iteration, which is what is to be measured
+    worst, worst_before, since = 0.0, 0.0, clock()
+    while True:
+        due = clock() + _PULSE_SECONDS
+        await asyncio.sleep(_PULSE_SECONDS)
+        late = max(0.0, clock() - due)
+        worst = max(worst, late)
+        measured.late(late, max(worst, worst_before))
+        if clock() - since > 60:
+            worst, worst_before, since = 0.0, worst, clock()

@@ -1,0 +1,58 @@
+"""Work that nobody asks for: done again and again in the background, and tried again later where it fails."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from fleetroll.core import limits
+from fleetroll.core.model import Instant
+from fleetroll.service import presence, telemetry
+from fleetroll.service.identity import Sweeper
+from fleetroll.service.operations import Services
+from fleetroll.store.port import Records
+
+logger = logging.getLogger("fleetroll.housekeeping")
+
+_PURGE_SECONDS = 3600.0
+_TIDY_SECONDS = 5.0
+_SWEEP_SECONDS = 5.0
+
+
+async def keep(services: Services) -> None:
+    """What one process of all over the same store does."""
+    await asyncio.gather(
+        again(_PURGE_SECONDS, lambda: _purge(services)),
+        again(_TIDY_SECONDS, lambda: _tidy(services)),
+        again(_SWEEP_SECONDS, Sweeper(services).sweep),
+    )
+
+
+async def again(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    """Do `work` now, and again so many seconds after it has ended, until this is cancelled."""
+    while True:
+        try:
+            await work()
+        except Exception as problem:  # noqa: BLE001  # nothing depends on it, and the next time it may succeed
+            logger.warning("housekeeping failed and will be tried again: %s", problem)
+        await asyncio.sleep(seconds)
+
+
+async def note_use(services: Services, used: Mapping[int, Instant]) -> None:
+    """Store when each key was last used, which is not worth failing for."""
+    if used:
+        await services.store.write(lambda records: records.keys.touch(used))
+
+
+async def _purge(services: Services) -> None:
+    before = services.clock() - limits.IDEMPOTENCY_LIFETIME * 1_000_000
+
+    async def work(records: Records) -> None:
+        await records.replays.purge(before)
+
+    await services.store.write(work)
+
+
+async def _tidy(services: Services) -> None:
+    """Notice which devices have gone quiet, and make room of what was forgotten."""
+    await presence.sweep(services.store, services.clock())
+    await telemetry.sweep(services.store)
