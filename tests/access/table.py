@@ -4,6 +4,7 @@ Written by hand, and not made from the code that it checks. A route without a ro
 without a route.
 """
 
+import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -60,6 +61,7 @@ _PAST = {
 }
 
 _L = "/api/devmanager/v1/devices"
+_LG = "/api/devmanager/v1/device-groups"
 _PATCHES = {"patches": [{"op": "add", "path": "/other", "value": 1}]}
 
 ROWS: Mapping[str, Row] = {
@@ -224,6 +226,13 @@ ROWS: Mapping[str, Row] = {
     f"GET {_L}/dms/{{dms}}": Row("viewer", "devices:read", 200, 200, "managed"),
     "GET /api/devmanager/v1/stats": Row("viewer", "devices:read", 200, 200, "device"),
     "GET /api/devmanager/health": Row("viewer", "devices:read", 200, 200),
+    f"POST {_LG}": Row("operator", "groups:write", 201, 201, "vendor group", {"id": "$fresh", "name": "$fresh"}),
+    f"GET {_LG}": Row("viewer", "groups:read", 200, 200, "vendor group"),
+    f"GET {_LG}/{{id}}": Row("viewer", "groups:read", 200, 404, "vendor group"),
+    f"PUT {_LG}/{{id}}": Row("operator", "groups:write", 200, 404, "vendor group", {"description": "other"}),
+    f"DELETE {_LG}/{{id}}": Row("operator", "groups:write", 204, 404, "vendor group"),
+    f"GET {_LG}/{{id}}/devices": Row("viewer", "devices:read", 200, 404, "vendor group"),
+    f"GET {_LG}/{{id}}/stats": Row("viewer", "devices:read", 200, 404, "vendor group"),
     # OAuth2.
     "POST /oauth2/token": Row("viewer", "tokens:issue", 200, 200, denied=400, query="grant_type=client_credentials"),
     # Blynk. Everything is named by number, and the parent reaches down the tree.
@@ -521,6 +530,13 @@ def _group(tenant: Tenant, new: str) -> dict[str, str]:
     return {"name": new}
 
 
+def _vendor_group(tenant: Tenant, new: str) -> dict[str, str]:
+    """A group by the UUID that says its second and its number; `fresh` is one that nothing has."""
+    made = tenant.make("/v1/groups", {"name": new, "filter": "", "description": MARK})
+    second = int(datetime.fromisoformat(made["created_at"]).timestamp())
+    return {"id": f"{second:08x}-0000-8000-8000-{made['id']:012x}", "fresh": str(uuid.uuid4())}
+
+
 def _field(tenant: Tenant, new: str) -> dict[str, str]:
     tenant.make("/v1/metadata-fields", {"name": new, "type": "string", "description": MARK})
     return {"name": new}
@@ -627,6 +643,7 @@ _SAMPLES = {
     "key": _key,
     "owner": _owner,
     "group": _group,
+    "vendor group": _vendor_group,
     "field": _field,
     "template": _template,
     "fleet": _fleet,

@@ -10,6 +10,7 @@ from fleetroll.core.certificates import KeyKind as PublicKeyKind
 from fleetroll.core.dms import Admission, Distribution, Profile, Proof, Registration, Renewal, Settings
 from fleetroll.core.identity import Windows
 from fleetroll.core.model import (
+    Criterion,
     Datastream,
     DatastreamKind,
     Event,
@@ -267,7 +268,17 @@ SETTINGS = Settings(
 )
 NAMED = {
     "owners": (owner, "ref", {"name": "Ann Ω", "phone": "+1 555", "address": "1 Road\nTown"}),
-    "groups": (group, "name", {"description": "those in use", "filter": 'tags:"x y"'}),
+    "groups": (
+        group,
+        "name",
+        {
+            "description": "those in use",
+            "filter": 'tags:"x y"',
+            "uid": "6f1c8f8e-4c5e-4a62-9d57-0b2f3f1f7a10",
+            "parent_id": 7,
+            "criteria": (Criterion("ident", "ct", "é"), Criterion("tags", "contains", "x")),
+        },
+    ),
     "metadata_fields": (metadata_field, "name", {"kind": FieldKind.INTEGER, "description": "d", "required": True}),
     "templates": (
         template,

@@ -1,6 +1,7 @@
 """A small world, and one valid request for every route of every dialect: where hostile requests begin."""
 
 import json
+import uuid
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.support.state import State
 
 DEVICE = "sample"
 HELD = "held"  # has an identity
+GROUP = "6f1c8f8e-4c5e-4a62-9d57-0b2f3f1f7a10"
 EMAIL = "ann@example.com"
 MEMBERS: dict[str, Any] = {
     "name": "Pump",
@@ -77,6 +79,7 @@ VENDOR_SETTINGS = {
 _ONE = f'ident = "{DEVICE}"'
 _PROJECT = "/api/v0/organizations/{organization}/projects/{project}"
 _MANAGED = "/api/devmanager/v1/devices"
+_GROUPED = "/api/devmanager/v1/device-groups"
 _ASSIGNMENT = "POST /api/ext-v1/deviceAssignment/"
 
 
@@ -119,7 +122,9 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
     vendor_dms = {"name": "Line", "metadata": MEMBERS["metadata"], "settings": VENDOR_SETTINGS}
     patches = {"patches": [{"op": "add", "path": "/x", "value": "text"}]}
     dms = {"title": "Line", "settings": SETTINGS, "metadata": MEMBERS["metadata"]}
-    group = {"filter": 'kind = "sensor"', "description": "text"}
+    criteria = [{"field": "ident", "operator": "contains", "value": "text"}]
+    group = {"filter": 'kind = "sensor"', "description": "text", "criteria": criteria, "parent_id": None}
+    asked = {"description": "text", "criteria": [{"field": "id", "operand": "contains", "value": "text"}]}
     person = {"name": "Ann", "phone": "555", "address": "1 Road"}
     scope = {"filter": _ONE, "all": False, "dry_run": True}
     assigned = {"customerEmail": EMAIL, "deviceIdentifiers": [DEVICE]}
@@ -223,6 +228,8 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
         f"{_ASSIGNMENT}unassignDevicesFromOwner": assigned,
         "POST /api/ext-v1/customer/createOrUpdateCustomer": {"email": f"customer-{n}@example.com", **person},
         "POST /api/ext-v1/customer/queryCustomer": {"email": EMAIL},
+        f"POST {_GROUPED}": {"id": str(uuid.uuid4()), "name": f"managed-{n}", "parent_id": GROUP, **asked},
+        f"PUT {_GROUPED}/{{id}}": {"name": "managed", **asked},
         f"POST {_MANAGED}": {
             "id": f"managed-{n}",
             "alias": "Pump",
@@ -340,6 +347,7 @@ class World:
         assert app.request("PUT", f"/v1/devices/{DEVICE}", MEMBERS).status == 201
         app.request("POST", "/v1/devices", {"ident": "spare"})
         app.request("POST", "/v1/groups", {"name": "pumps", "filter": _ONE})
+        app.request("POST", _GROUPED, {"id": GROUP, "name": "managed"})
         app.request("POST", "/v1/metadata-fields", {"name": "shelf", "type": "integer"})
         app.request("POST", "/v1/dms", {"name": "line", "settings": SETTINGS})
         app.request("POST", "/v1/authorities", {"name": "spare"})
@@ -408,6 +416,8 @@ class World:
             values["id"] = _NAMES["authorities"]
         if path.startswith(_MANAGED):
             values["id"] = DEVICE
+        if path.startswith(_GROUPED):
+            values["id"] = GROUP
         if "/credentials/" in path:
             values["id"] = str(self._credential())
         if "getCustomer" in path:

@@ -103,7 +103,7 @@ def owner(org: int, ref: str, **members: Any) -> Owner:
 
 
 def group(org: int, name: str, **members: Any) -> Group:
-    return structs.replace(Group(0, org, name, None, "status = ACTIVE", NOW, NOW, 1), **members)
+    return structs.replace(Group(0, org, name, None, "status = ACTIVE", (), None, None, NOW, NOW, 1), **members)
 
 
 def metadata_field(org: int, name: str, **members: Any) -> MetadataField:

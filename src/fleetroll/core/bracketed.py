@@ -1,4 +1,4 @@
-"""The filter grammar of `field[operator]value`, of which many hold at once.
+"""The filter grammar of `field[operator]value`, of which many hold at once, and of the same said in three words.
 
 What a caller may have meant is taken where it can be nothing else: operators in their long and short names and in any
 case, and a value with a `:` or `=` before it. An unknown field asks nothing, as its vendor has it; an operator that
@@ -54,11 +54,23 @@ def _parse(expression: str, fields: Fields) -> Filter | None:
     asked = fields.get(name)
     if not opened or not closed or asked is None:
         return None
-    make = _OPERATORS[asked.kind].get(word.lower())
-    if make is None:
+    known = operator(asked.kind, word)
+    if known is None:
         message = f"invalid filter operand '{brief(word)}' for field '{name}' of type {asked.kind.value}"
         raise invalid("invalid_filter", message, "filter")
-    return make(asked, value[1:] if value[:1] in {":", "="} else value)
+    value = value[1:] if value[:1] in {":", "="} else value
+    return compare(asked, known, unquote(value) if asked.kind is Kind.DOCUMENT else value)
+
+
+def operator(kind: Kind, word: str) -> str | None:
+    """The first name of an operator that fits such fields, by any of its names in any case; None if none does."""
+    found = _OPERATORS[kind].get(word.lower())
+    return None if found is None else found.name
+
+
+def compare(asked: Asked, operator: str, value: str) -> Filter | None:
+    """What the operator, by its first name, asks of the field; None if that is nothing. Raises Fault invalid."""
+    return _OPERATORS[asked.kind][operator].make(asked, value)
 
 
 # --- operators -------------------------------------------------------------------------------------------------------
@@ -113,39 +125,48 @@ def _at(operator: Operator) -> Make:
 
 
 def _json(asked: Asked, value: str) -> Filter:
-    predicate = jsonpath.parse(unquote(value))
+    predicate = jsonpath.parse(value)
     return JsonPath(asked.field, jsonpath.write(jsonpath.translated(predicate, asked.words)))
 
 
-def _named(**makes: Make) -> dict[str, Make]:
-    """From tables of one maker and its names, which are separated by underlined bars, to a maker for each name."""
-    return {name: make for names, make in makes.items() for name in names.split("__")}
+class _Operator(Struct, frozen=True):
+    name: str
+    make: Make
 
 
-_OPERATORS: dict[Kind, dict[str, Make]] = {
+def _named(makes: Mapping[str, Make]) -> dict[str, _Operator]:
+    """From makers by all of their names to an operator for each name; it is called by the first."""
+    return {name: _Operator(names.split()[0], make) for names, make in makes.items() for name in names.split()}
+
+
+_OPERATORS: dict[Kind, dict[str, _Operator]] = {
     Kind.TEXT: _named(
-        eq__equal__equals=_equals,
-        eq_ic__equal_ignorecase=_equals_folded,
-        ne__notequal=_denied(_equals),
-        ne_ic__notequal_ignorecase=_denied(_equals_folded),
-        ct__contains=_contains,
-        ct_ic__contains_ic__contains_ignorecase=_contains_folded,
-        nc__notcontains=_denied(_contains),
-        nc_ic__notcontains_ignorecase=_denied(_contains_folded),
-        nin=_one_of(_equals, denied=True),
-        nin_ic=_one_of(_equals_folded, denied=True),
-        in_ic=_one_of(_equals_folded),
-    )
-    | {"in": _one_of(_equals), "is": _equals},
-    Kind.SET: _named(
-        ct__contains__eq__equal__equals=_has,
-        ct_ic__contains_ic__contains_ignorecase=_has_folded,
+        {
+            "eq equal equals is": _equals,
+            "eq_ic equal_ignorecase": _equals_folded,
+            "ne notequal": _denied(_equals),
+            "ne_ic notequal_ignorecase": _denied(_equals_folded),
+            "ct contains": _contains,
+            "ct_ic contains_ic contains_ignorecase": _contains_folded,
+            "nc notcontains": _denied(_contains),
+            "nc_ic notcontains_ignorecase": _denied(_contains_folded),
+            "in": _one_of(_equals),
+            "in_ic": _one_of(_equals_folded),
+            "nin": _one_of(_equals, denied=True),
+            "nin_ic": _one_of(_equals_folded, denied=True),
+        }
     ),
-    Kind.TIME: _named(bf__before=_at(Operator.LT), af__after=_at(Operator.GT), eq__equal__equals=_at(Operator.EQ))
-    | {"is": _at(Operator.EQ)},
-    Kind.CHOICE: _named(eq__equal__equals=_equals, ne__notequal=_denied(_equals))
-    | {"in": _one_of(_equals), "is": _equals},
-    Kind.DOCUMENT: {"jsonpath": _json},
+    Kind.SET: _named(
+        {
+            "contains ct eq equal equals": _has,
+            "contains_ignorecase ct_ic contains_ic": _has_folded,
+        }
+    ),
+    Kind.TIME: _named(
+        {"bf before": _at(Operator.LT), "af after": _at(Operator.GT), "eq equal equals is": _at(Operator.EQ)}
+    ),
+    Kind.CHOICE: _named({"eq equal equals is": _equals, "ne notequal": _denied(_equals), "in": _one_of(_equals)}),
+    Kind.DOCUMENT: _named({"jsonpath": _json}),
 }
 if _OPERATORS.keys() != set(Kind):
     raise AssertionError("every kind of field needs its operators")

@@ -197,14 +197,28 @@ class Owner(Struct, frozen=True):
     revision: int
 
 
+class Criterion(Struct, frozen=True):
+    """One thing that a group asks of its members, in words of `core.bracketed`; the field is named as we do."""
+
+    field: str
+    operator: str
+    value: str
+
+
 class Group(Struct, frozen=True):
-    """A saved filter: its members are whatever the filter finds now."""
+    """A saved filter: its members are whatever is found now by its filter, its criteria, and those of its parents.
+
+    `uid` is the UUID that was chosen for it; `core.groups.uid` says that of any group.
+    """
 
     id: int
     org: int
     name: str
     description: str | None
     filter: str
+    criteria: tuple[Criterion, ...]
+    parent_id: int | None
+    uid: str | None
     created_at: Instant
     updated_at: Instant
     revision: int

@@ -1,31 +1,175 @@
-"""Saved groups: a filter with a name. Members are whatever it finds at the moment of asking."""
+"""Saved groups: a filter with a name. Members are whatever it finds at the moment of asking.
 
-from msgspec import structs
+Groups form a tree, and each asks all that those above it ask. A group has a name for people, and a UUID for programs.
+"""
 
-from fleetroll.core.fields import device_filter
+from typing import Any
+
+from msgspec import Struct, structs
+
+from fleetroll.core import groups as rules
+from fleetroll.core.faults import conflict, invalid, not_found
+from fleetroll.core.groups import Lineage
 from fleetroll.core.model import Group
 from fleetroll.core.policy import Action
-from fleetroll.core.query import every
+from fleetroll.core.query import Filter, every, matches
 from fleetroll.service import devices
 from fleetroll.service.named import Noun
 from fleetroll.service.operations import Call, Effect, operation
 
-__all__ = ["members", "noun"]
+__all__ = ["edit", "get", "make", "members", "members_of", "noun", "page", "remove", "statuses"]
+
+_ALL = 1 << 30
+_STATUS = "status"
+
+
+class Planned(Struct, frozen=True):
+    """A group to be made, below the one whose UUID is `parent`."""
+
+    group: Group
+    parent: str | None
+
+
+class Listing(Struct, frozen=True):
+    """A page of the groups that fit `filter`, by `uid` or `name`, following that of the group called `after` there."""
+
+    filter: Filter | None
+    by: str
+    descending: bool
+    limit: int
+    after: str | None = None
+
+    def place(self, group: Group) -> str | None:
+        """Where a group stands in the list; None if it is not in it, or on a page before."""
+        read = rules.reader(group)
+        place = str(read(self.by, ()))
+        passed = self.after is not None and (place >= self.after if self.descending else place <= self.after)
+        return None if passed or (self.filter and not matches(self.filter, read)) else place
+
+
+class Page(Struct, frozen=True):
+    """`next` is what to continue after, None on the last page."""
+
+    lineages: list[Lineage]
+    next: str | None
+
+
+class Edit(Struct, frozen=True):
+    """Members to replace in the group with that UUID; a `parent` that is None stays as it is."""
+
+    uid: str
+    change: dict[str, Any]
+    parent: str | None
 
 
 async def _check(call: Call, group: Group) -> None:
-    device_filter(group.filter)
+    rules.check(group, await _all(call) if group.parent_id is not None else {})
+
+
+async def _forget(call: Call, group: Group) -> None:
+    """What is below a group goes with it."""
+    for other in (await _all(call)).values():
+        if other.parent_id == group.id:
+            await noun.remove(call, other)
 
 
 noun: Noun[Group] = Noun(
-    "group", "name", lambda records: records.groups, Action.GROUPS_READ, Action.GROUPS_WRITE, check=_check
+    "group",
+    "name",
+    lambda records: records.groups,
+    Action.GROUPS_READ,
+    Action.GROUPS_WRITE,
+    check=_check,
+    forget=_forget,
 )
+
+
+async def _all(call: Call) -> dict[int, Group]:
+    return {group.id: group for group in await call.records.groups.page(call.org, "", _ALL)}
+
+
+async def _lineage(call: Call, group: Group) -> Lineage:
+    return rules.lineage(group, await _all(call)) if group.parent_id is not None else Lineage(group)
+
+
+async def _find(call: Call, uid: str) -> Group:
+    wanted = rules.parse_uid(uid)
+    found = wanted and rules.by_uid((await _all(call)).values(), wanted)
+    if not found:
+        raise not_found("group", uid)
+    return found
+
+
+# --- by name ---------------------------------------------------------------------------------------------------------
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def members(call: Call, wanted: tuple[str, devices.Listing]) -> devices.Devices:
     """A page of the group's devices, narrowed by the listing's own filter."""
     name, listing = wanted
-    group = await noun.find(call, name)
-    within = every(device_filter(group.filter), listing.filter)
+    return await _members(call, await noun.find(call, name), listing)
+
+
+async def _members(call: Call, group: Group, listing: devices.Listing) -> devices.Devices:
+    within = every((await _lineage(call, group)).members, listing.filter)
     return await devices.page.run(call, structs.replace(listing, filter=within))
+
+
+# --- by UUID ---------------------------------------------------------------------------------------------------------
+
+
+@operation(Action.GROUPS_READ, Effect.SCAN)
+async def page(call: Call, wanted: Listing) -> Page:
+    known = await _all(call)
+    places = {place: group for group in known.values() if (place := wanted.place(group)) is not None}
+    found = sorted(places, reverse=wanted.descending)
+    shown = found[: wanted.limit]
+    following = shown[-1] if len(found) > wanted.limit else None
+    return Page([rules.lineage(places[place], known) for place in shown], following)
+
+
+@operation(Action.GROUPS_READ, Effect.SCAN)
+async def get(call: Call, uid: str) -> Lineage:
+    return await _lineage(call, await _find(call, uid))
+
+
+@operation(Action.GROUPS_WRITE, Effect.WRITE)
+async def make(call: Call, wanted: Planned) -> Lineage:
+    new = wanted.group
+    if new.uid is not None and rules.by_uid((await _all(call)).values(), new.uid):
+        raise conflict("group_exists", "This organization has a group with this id already.", "id")
+    if wanted.parent is not None and wanted.parent == new.uid:
+        raise rules.circular()
+    return await _lineage(call, await noun.insert(call, await _below(call, new, wanted.parent)))
+
+
+@operation(Action.GROUPS_WRITE, Effect.WRITE)
+async def edit(call: Call, wanted: Edit) -> Lineage:
+    was = await _find(call, wanted.uid)
+    parent_id = (await _below(call, was, wanted.parent)).parent_id
+    return await _lineage(call, await noun.rewrite(call, was, {**wanted.change, "parent_id": parent_id}))
+
+
+async def _below(call: Call, group: Group, parent: str | None) -> Group:
+    return group if parent is None else structs.replace(group, parent_id=(await _find(call, parent)).id)
+
+
+@operation(Action.GROUPS_WRITE, Effect.WRITE)
+async def remove(call: Call, uid: str) -> None:
+    """The group and all below it; devices stay."""
+    await noun.remove(call, await _find(call, uid))
+
+
+@operation(Action.DEVICES_READ, Effect.SCAN)
+async def members_of(call: Call, wanted: tuple[str, devices.Listing]) -> devices.Devices:
+    uid, listing = wanted
+    return await _members(call, await _find(call, uid), listing)
+
+
+@operation(Action.DEVICES_READ, Effect.SCAN)
+async def statuses(call: Call, uid: str) -> dict[str, int]:
+    """How many members there are in each status. Raises Fault invalid where membership itself is by status."""
+    found = await get.run(call, uid)
+    if any(one.field == _STATUS for one in found.criteria):
+        raise invalid("grouped_by_status", "A group that asks for a status is not counted by status.", "criteria")
+    return await devices.statuses.run(call, found.members)

@@ -14,6 +14,7 @@ from fleetroll.core.documents import EMPTY
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import (
     Cohort,
+    Criterion,
     Datastream,
     Device,
     Event,
@@ -175,7 +176,9 @@ def owner(row: Row) -> Owner:
 
 
 def group(row: Row) -> Group:
-    return Group(*row)
+    number, org, name, description, filter, criteria, *others = row
+    asked = msgspec.json.decode(criteria, type=tuple[Criterion, ...])
+    return Group(number, org, name, description, filter, asked, *others)
 
 
 def metadata_field(row: Row) -> MetadataField:

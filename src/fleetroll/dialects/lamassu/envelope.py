@@ -19,6 +19,10 @@ _STATUSES = {
 _MESSAGES = {
     "device_not_found": "device not found",
     "ident_taken": "device already exists",
+    "group_not_found": "device group not found",
+    "group_exists": "device group already exists",
+    "circular_parent": "circular parent reference detected",
+    "grouped_by_status": "struct validation error",
     "status_forbids": "device status does not allow this operation",
 }
 

@@ -9,17 +9,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, structs
 
 from fleetroll import __version__
 from fleetroll.core import bracketed, documents, identity, jsonpath, limits, model, names
+from fleetroll.core import groups as core_groups
 from fleetroll.core.bracketed import Asked, Kind
-from fleetroll.core.faults import invalid
+from fleetroll.core.faults import brief, invalid
+from fleetroll.core.groups import Lineage
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.patch import apply_json_patch, parse_operations
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Sort, every
 from fleetroll.dialects.lamassu import shapes
-from fleetroll.service import devices
+from fleetroll.service import devices, groups
 from fleetroll.service.identity import Written
 from fleetroll.service.lives import Life, Lives
 from fleetroll.wire.request import Request
@@ -39,6 +41,8 @@ _FIELDS = {
     "metadata": Asked("metadata", Kind.DOCUMENT),
     "identity_slot": Asked("identity", Kind.DOCUMENT, _OURS),
 }
+_CALLED = {asked.field: (name, asked) for name, asked in _FIELDS.items()}
+_GROUP_FIELDS = {"id": Asked("uid", Kind.TEXT), "name": Asked("name", Kind.TEXT)}
 _COUNTED = {name: asked for name, asked in _FIELDS.items() if name != "status"}
 _SORTS = {name: Sort(_FIELDS[name].field) for name in ("id", "dms_owner", "creation_timestamp", "status")}
 _SORTS["tags"] = Sort("tags", path=(0,))
@@ -284,14 +288,118 @@ def _sort_by_path(text: str) -> Sort | None:
 
 def device_list(spelling: Spelling) -> Callable[[Lives, Request], shapes.DeviceList]:
     def encode(page: Lives, request: Request) -> shapes.DeviceList:
-        following = "" if page.next is None else request.mark(_following(_asked(request), page.next), "")
-        return shapes.DeviceList(following, [device(life, spelling) for life in page.lives])
+        return shapes.DeviceList(_bookmark(page.next, request), [device(life, spelling) for life in page.lives])
 
     return encode
 
 
-def _following(asked: _Bookmark, place: Any) -> _Bookmark:
-    return _Bookmark(asked.size, asked.sort_by, asked.sort_mode, asked.filters, place)
+def _bookmark(place: Any, request: Request) -> str:
+    """What continues this list after `place`; empty where nothing follows."""
+    return "" if place is None else request.mark(structs.replace(_asked(request), after=place), "")
+
+
+# --- groups ----------------------------------------------------------------------------------------------------------
+
+
+def new_group(request: Request) -> groups.Planned:
+    body = request.body
+    uid = core_groups.parse_uid(body.id or "")
+    if uid is None or not body.name:
+        raise invalid("invalid_group", "struct validation error", "name" if uid else "id")
+    given = _group_change(body)
+    description, criteria = given.get("description"), given.get("criteria", ())
+    return groups.Planned(
+        model.Group(0, 0, given["name"], description, "", criteria, None, uid, 0, 0, 0), _parent(body)
+    )
+
+
+def group_change(request: Request) -> groups.Edit:
+    return groups.Edit(request.path["id"], _group_change(request.body), _parent(request.body))
+
+
+def _group_change(body: shapes.GroupInput) -> dict[str, Any]:
+    """The members that are given; an empty one is not."""
+    change: dict[str, Any] = {}
+    if body.name:
+        change["name"] = names.label(body.name, "name")
+    if body.description:
+        change["description"] = names.paragraph(body.description, "description")
+    if body.criteria:
+        change["criteria"] = tuple(_criterion(place, one) for place, one in enumerate(body.criteria))
+    return change
+
+
+def _parent(body: shapes.GroupInput) -> str | None:
+    return body.parent_id.lower() if body.parent_id else None
+
+
+def _criterion(place: int, given: shapes.Criterion) -> model.Criterion:
+    asked = _FIELDS.get(given.field)
+    at = f"at criteria index {place}"
+    if asked is None:
+        raise invalid("invalid_criterion", f"invalid filter field '{brief(given.field)}' {at}", "criteria")
+    if bracketed.operator(asked.kind, given.operand) is None:
+        message = f"invalid operand '{brief(given.operand)}' for field '{given.field}' {at}"
+        raise invalid("invalid_criterion", message, "criteria")
+    return core_groups.criterion(asked.field, given.operand, _reworded(asked.kind, given.value, asked.words))
+
+
+def _reworded(kind: Kind, value: str, words: Mapping[str, str]) -> str:
+    """A value with other words for statuses; a text that has none of them stays as it was written."""
+    if kind is Kind.CHOICE:
+        return ",".join(words.get(word, word) for word in value.split(","))
+    if kind is Kind.DOCUMENT and words:
+        predicate = jsonpath.parse(value)
+        reworded = jsonpath.translated(predicate, words)
+        return value if reworded == predicate else jsonpath.write(reworded)
+    return value
+
+
+def group(spelling: Spelling) -> Callable[[Lineage, Request], shapes.Group]:
+    return lambda found, _: _group(found, spelling)
+
+
+def _group(found: Lineage, spelling: Spelling) -> shapes.Group:
+    record, parent = found.group, found.parent
+    return shapes.Group(
+        core_groups.uid(record),
+        record.name,
+        record.description or "",
+        core_groups.uid(parent) if parent else UNSET,
+        record.filter or UNSET,
+        [_shown(one, spelling) for one in record.criteria],
+        [_shown(one, spelling) for one in found.inherited],
+        _at(record.created_at),
+        _at(record.updated_at),
+    )
+
+
+def _shown(criterion: model.Criterion, spelling: Spelling) -> shapes.Criterion:
+    name, asked = _CALLED[criterion.field]
+    words = spelling.statuses if asked.words else {}
+    return shapes.Criterion(name, criterion.operator, _reworded(asked.kind, criterion.value, words))
+
+
+def listed_groups(request: Request) -> groups.Listing:
+    asked = _asked(request)
+    by = "uid" if asked.sort_by == "id" else "name"
+    filter = bracketed.parse(asked.filters, _GROUP_FIELDS)
+    return groups.Listing(filter, by, asked.sort_mode == "desc", asked.size, asked.after)
+
+
+def group_list(spelling: Spelling) -> Callable[[groups.Page, Request], shapes.GroupList]:
+    def encode(page: groups.Page, request: Request) -> shapes.GroupList:
+        return shapes.GroupList(_bookmark(page.next, request), [_group(one, spelling) for one in page.lineages])
+
+    return encode
+
+
+def one_group(request: Request) -> str:
+    return request.path["id"]
+
+
+def group_members(request: Request) -> tuple[str, devices.Listing]:
+    return request.path["id"], listing(request)
 
 
 # --- counts ----------------------------------------------------------------------------------------------------------

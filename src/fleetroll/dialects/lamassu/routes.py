@@ -9,11 +9,12 @@ from typing import Any
 from fleetroll.dialects.lamassu import mapping, shapes
 from fleetroll.dialects.lamassu.envelope import envelope
 from fleetroll.dialects.lamassu.mapping import Spelling
-from fleetroll.service import devices, identity, server
+from fleetroll.service import devices, groups, identity, server
 from fleetroll.service.lives import told, told_page
 from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Parameter, Route
 
 _DEVICES = "/api/devmanager/v1/devices"
+_GROUPS = "/api/devmanager/v1/device-groups"
 _FILTER = Parameter("filter", "field[operator]value, repeatable; all of them hold")
 _LIST = (
     Parameter("page_size", "most devices of the page; 25 if left out, or no number"),
@@ -24,8 +25,16 @@ _LIST = (
 )
 
 
+_GROUP_LIST = (
+    *_LIST[:2],
+    Parameter("sort_by", "id or name"),
+    Parameter("sort_mode", "asc or desc"),
+    Parameter("filter", "id or name, as in name[contains]value"),
+)
+
+
 def _dialect(spelling: Spelling, codes: dict[str, int], end: dict[str, Any], delete: Any) -> Dialect:
-    one = mapping.one(spelling)
+    one, group = mapping.one(spelling), mapping.group(spelling)
     routes = (
         Route("GET", _DEVICES, told_page(devices.page), mapping.listing, mapping.device_list(spelling),
               "List devices", reply=shapes.DeviceList, query=_LIST),
@@ -43,6 +52,20 @@ def _dialect(spelling: Spelling, codes: dict[str, int], end: dict[str, Any], del
               about="Decommission a device", **end),
         Route("GET", f"{_DEVICES}/dms/{{dms}}", told_page(devices.page), mapping.listing_of_dms,
               mapping.device_list(spelling), "List the devices of a DMS", reply=shapes.DeviceList, query=_LIST),
+        Route("POST", _GROUPS, groups.make, mapping.new_group, group, "Save a group: what its members must be",
+              status=201, body=shapes.GroupInput, reply=shapes.Group),
+        Route("GET", _GROUPS, groups.page, mapping.listed_groups, mapping.group_list(spelling), "List groups",
+              reply=shapes.GroupList, query=_GROUP_LIST),
+        Route("GET", f"{_GROUPS}/{{id}}", groups.get, mapping.one_group, group, "Read a group", reply=shapes.Group),
+        Route("PUT", f"{_GROUPS}/{{id}}", groups.edit, mapping.group_change, group, "Change what is given of a group",
+              body=shapes.GroupInput, reply=shapes.Group),
+        Route("DELETE", f"{_GROUPS}/{{id}}", groups.remove, mapping.one_group, mapping.nothing,
+              "Delete a group and all below it", status=204),
+        Route("GET", f"{_GROUPS}/{{id}}/devices", told_page(groups.members_of), mapping.group_members,
+              mapping.device_list(spelling), "List the devices that are members of a group now",
+              reply=shapes.DeviceList, query=_LIST),
+        Route("GET", f"{_GROUPS}/{{id}}/stats", groups.statuses, mapping.one_group, mapping.stats(spelling),
+              "How many members a group has in each status", reply=shapes.Stats),
         Route("GET", "/api/devmanager/v1/stats", devices.statuses, mapping.counted, mapping.stats(spelling),
               "How many devices there are in each status", reply=shapes.Stats, query=(_FILTER,)),
         Route("GET", "/api/devmanager/health", server.answer, mapping.nothing_of, mapping.health,

@@ -80,6 +80,43 @@ class Change(Struct):
     metadata: dict[str, Any] | None = None
 
 
+class Criterion(Struct):
+    field: str
+    operand: str
+    value: str
+
+
+class GroupInput(Struct):
+    """A group as it is made, with `id` and `name`; or what to change in one: what is empty stays as it is."""
+
+    id: str | None = None
+    name: str | None = None
+    description: str | None = None
+    parent_id: str | None = None
+    criteria: list[Criterion] | None = None
+
+
+class Group(Struct):
+    """`filter` is there where the group has one in the native language, `parent_id` where it has a parent."""
+
+    id: str
+    name: str
+    description: str
+    parent_id: str | UnsetType
+    filter: str | UnsetType
+    criteria: list[Criterion]
+    inherited_criteria: list[Criterion]
+    created_at: datetime
+    updated_at: datetime
+
+
+class GroupList(Struct):
+    """`next_bookmark` is empty on the last page."""
+
+    next_bookmark: str
+    list: list[Group]
+
+
 class Stats(Struct):
     total: int
     status_distribution: dict[str, int]

@@ -12,7 +12,19 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType, structs
 
 from fleetroll.bus.port import Minted, State
-from fleetroll.core import documents, encodings, limits, model, names, patch, policy, readings, schema, templates
+from fleetroll.core import (
+    documents,
+    encodings,
+    groups,
+    limits,
+    model,
+    names,
+    patch,
+    policy,
+    readings,
+    schema,
+    templates,
+)
 from fleetroll.core.certificates import KeyKind, Reason, check_made
 from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Renewal, Settings
 from fleetroll.core.documents import EMPTY, Document
@@ -826,6 +838,8 @@ def group(record: model.Group, request: Request) -> Reply:
         record.name,
         record.description,
         record.filter,
+        [shapes.Criterion(one.field, one.operator, one.value) for one in record.criteria],
+        record.parent_id,
         at(record.created_at),
         at(record.updated_at),
         record.revision,
@@ -836,7 +850,19 @@ def group(record: model.Group, request: Request) -> Reply:
 def new_group(request: Request) -> model.Group:
     body = request.body
     description = None if body.description is None else names.paragraph(body.description, "description")
-    return model.Group(0, 0, names.label(body.name, "name"), description, body.filter, 0, 0, 0)
+    name, criteria = names.label(body.name, "name"), _criteria(body.criteria)
+    return model.Group(0, 0, name, description, body.filter, criteria, body.parent_id, None, 0, 0, 0)
+
+
+def change_group(request: Request) -> named.Edit:
+    change = _texts(structs.asdict(request.body).items(), limits.MAX_TEXT)
+    if "criteria" in change:
+        change["criteria"] = _criteria(change["criteria"])
+    return named.Edit(request.path["name"], change, request.guard)
+
+
+def _criteria(given: list[shapes.Criterion]) -> tuple[model.Criterion, ...]:
+    return tuple(groups.criterion(one.field, one.operator, one.value) for one in given)
 
 
 def group_page(result: named.Page[model.Group], request: Request) -> shapes.GroupList:

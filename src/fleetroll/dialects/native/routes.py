@@ -522,6 +522,7 @@ _NAMED = (
         mapping.new_group,
         mapping.group,
         mapping.group_page,
+        mapping.change_group,
     ),
     *_noun(
         "/v1/metadata-fields",

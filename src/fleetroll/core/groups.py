@@ -1,0 +1,126 @@
+"""Saved groups as a tree: what a group has from those above it, and what its members must be."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from fleetroll.core import bracketed, limits
+from fleetroll.core.bracketed import Asked, Kind
+from fleetroll.core.faults import brief, invalid
+from fleetroll.core.fields import device_filter
+from fleetroll.core.model import Criterion, Group
+from fleetroll.core.query import Filter, Read, every
+
+_FIELDS = {
+    "ident": Asked("ident", Kind.TEXT),
+    "dms": Asked("dms", Kind.TEXT),
+    "created_at": Asked("created_at", Kind.TIME),
+    "status": Asked("status", Kind.CHOICE),
+    "tags": Asked("tags", Kind.SET),
+    "metadata": Asked("metadata", Kind.DOCUMENT),
+    "identity": Asked("identity", Kind.DOCUMENT),
+}
+_UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SECOND = 1_000_000
+
+
+class Lineage(Struct, frozen=True):
+    """A group and those it inherits from, the topmost first."""
+
+    group: Group
+    above: tuple[Group, ...] = ()
+
+    @property
+    def parent(self) -> Group | None:
+        return self.above[-1] if self.above else None
+
+    @property
+    def members(self) -> Filter | None:
+        """What a device must be to be a member."""
+        return every(*map(_asked, self.above), _asked(self.group))
+
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """Its own and the inherited ones."""
+        return (*self.inherited, *self.group.criteria)
+
+    @property
+    def inherited(self) -> tuple[Criterion, ...]:
+        return tuple(criterion for group in self.above for criterion in group.criteria)
+
+
+def lineage(group: Group, groups: Mapping[int, Group]) -> Lineage:
+    """Raises Fault invalid `unknown_parent`, `circular_parent` or `group_too_deep`; none of what is stored does."""
+    above: list[Group] = []
+    parent = group.parent_id
+    while parent is not None:
+        found = groups.get(parent)
+        if found is None:
+            raise invalid("unknown_parent", "There is no group with this id to be the parent.", "parent_id")
+        if parent == group.id:
+            raise circular()
+        above.insert(0, found)
+        if len(above) >= limits.MAX_GROUP_DEPTH:
+            raise invalid("group_too_deep", f"Groups have at most {limits.MAX_GROUP_DEPTH} levels.", "parent_id")
+        parent = found.parent_id
+    return Lineage(group, tuple(above))
+
+
+def circular() -> Exception:
+    return invalid("circular_parent", "A group cannot be below itself.", "parent_id")
+
+
+def check(group: Group, groups: Mapping[int, Group]) -> None:
+    """Raises Fault invalid for a group that asks what cannot be asked, or does not fit among the others."""
+    if len(group.criteria) > limits.MAX_PREDICATES:
+        raise invalid("too_many", f"criteria must have at most {limits.MAX_PREDICATES} entries.", "criteria")
+    _asked(group)
+    if group.parent_id is not None:
+        lineage(group, groups)
+        known = {**groups, group.id: group}
+        for other in groups.values():
+            lineage(known[other.id], known)
+
+
+def criterion(field: str, word: str, value: str) -> Criterion:
+    """Raises Fault invalid for what cannot be asked of a device."""
+    asked = _FIELDS.get(field)
+    if asked is None:
+        known = ", ".join(_FIELDS)
+        raise invalid("invalid_criterion", f"Unknown field {brief(field)}: known fields are {known}.", "criteria")
+    operator = bracketed.operator(asked.kind, word)
+    if operator is None:
+        raise invalid("invalid_criterion", f"{brief(word)} does not apply to {field}.", "criteria")
+    if len(value) > limits.MAX_FILTER:
+        raise invalid("invalid_criterion", f"A value has at most {limits.MAX_FILTER} characters.", "criteria")
+    bracketed.compare(asked, operator, value)
+    return Criterion(field, operator, value)
+
+
+def reader(group: Group) -> Read:
+    """How `query.matches` looks into a group: at its `uid` and its `name`."""
+    seen = {"uid": uid(group), "name": group.name}
+    return lambda field, _: seen[field]
+
+
+def _asked(group: Group) -> Filter | None:
+    parts = (bracketed.compare(_FIELDS[one.field], one.operator, one.value) for one in group.criteria)
+    return every(device_filter(group.filter), *parts)
+
+
+# --- names for programs ----------------------------------------------------------------------------------------------
+
+
+def uid(group: Group) -> str:
+    """The UUID that was chosen for the group, or one that says when it was made and its number."""
+    return group.uid or f"{group.created_at // _SECOND:08x}-0000-8000-8000-{group.id:012x}"
+
+
+def parse_uid(text: str) -> str | None:
+    """A UUID in the one spelling in which they are compared; None for any other text."""
+    return text.lower() if _UID.fullmatch(text.lower()) else None
+
+
+def by_uid(groups: Iterable[Group], wanted: str) -> Group | None:
+    return next((group for group in groups if uid(group) == wanted), None)
