@@ -151,7 +151,7 @@ async def _serve(config: Config) -> int:
             def ready(server: HttpServer) -> None:
                 # Nothing can come between these lines and the first request, so nothing acknowledged belongs to a
                 # broken start.
-                _announce(server.addresses[0], None if config.admin_key else token)
+                _announce(config, server.addresses[0], token)
                 directory.finish()
 
             return await _listen(config, services, store, ready)
@@ -170,7 +170,7 @@ def _serve_with_workers(config: Config) -> int:
             host, port = listener.getsockname()[:2]
             work = partial(_work, structs.replace(config, migrate=False), directory, listener, SharedTimes())
             supervisor = Supervisor(config.workers, work)
-            return supervisor.run(lambda: _announce((host, port), None if config.admin_key else token))
+            return supervisor.run(lambda: _announce(config, (host, port), token))
     finally:
         directory.close()
 
@@ -370,10 +370,12 @@ async def first_key(config: Config, services: Services) -> str | None:
         raise ConfigError(f"FLEETROLL_ADMIN_KEY: {problem}.") from None
 
 
-def _announce(address: tuple[str, int], token: str | None) -> None:
+def _announce(config: Config, address: tuple[str, int], token: str | None) -> None:
     url = _url(address)
     print(f"Fleetroll {__version__} is ready.\n  API   {url}/v1\n  Docs  {url}/docs")
-    if token is not None:
+    if config.nats != NO_BROKER and "://" not in config.nats and not config.nats.endswith(":0"):
+        print(f"  NATS  nats://{config.nats}")  # one outside is known, and a port that was found is in the log
+    if token is not None and not config.admin_key:
         print(f"  Admin key (shown this once): {token}")
     sys.stdout.flush()
     logger.info("serving at %s", url)
