@@ -11,16 +11,19 @@ from pathlib import Path
 from msgspec import structs
 from rich.console import Console
 
-from bench import enrolment, fleet, readings, report, rows, work
+from bench import ageing, enrolment, fleet, readings, report, rows, work
 from bench.profile import Profile, profiling
 from bench.rows import Fleet, Outcome, Settings, Stalls
 from bench.servers import Server, serving
 
 _HERE = Path(__file__).parent
-_LARGE = ("import", "get-large", "pages", "search", "export", "memory", "start")
+_SEARCHES = tuple(row.row for row in rows.SEARCHES)
+_LARGE = ("import", "get-large", "pages", *_SEARCHES, "export", "memory", "start")
 _READINGS = ("batch", "stretch")
+_AGEING = ("sweep", *(row.row for row in ageing.LISTS))
 _ENROLMENT = ("enrol",)
-ROWS = (*(row.row for row in rows.RATIOS), *_LARGE, *_READINGS, *_ENROLMENT)
+_RATIOS = tuple(row.row for row in rows.RATIOS)
+ROWS = (*_RATIOS, *_LARGE, *_AGEING, *_ENROLMENT, *_READINGS)
 _QUICK = Settings(devices=1_000, large=3_000, small=100, seconds=0.05, rounds=1, starts=1, readings=(20_000,))
 _PROFILED_IMPORT = 100_000
 
@@ -37,18 +40,22 @@ class Bench:
         self._outcomes: dict[str, Outcome] = {}
 
     def run(self) -> list[Outcome]:
-        if self._wanted - {*_LARGE, *_READINGS, *_ENROLMENT}:
+        if self._wanted & set(_RATIOS):
             self._compare()
         if self._wanted & set(_LARGE):
             self._measure_large()
+        if ages := self._wanted & set(_AGEING):
+            self._say(f"measuring {', '.join(sorted(ages))}")
+            for outcome in ageing.measure(self._scratch, self._settings, ages):
+                self._tell(outcome)
+        if "enrol" in self._wanted:
+            self._say("measuring enrol")
+            self._tell(enrolment.enrolments(self._scratch, self._settings))
         if "batch" in self._wanted:
             self._say("measuring batch")
             self._tell(readings.batches(self._scratch, self._settings))
         if "stretch" in self._wanted:
             self._tell(readings.stretches(self._scratch, self._settings, self._say))
-        if "enrol" in self._wanted:
-            self._say("measuring enrol")
-            self._tell(enrolment.enrolments(self._scratch, self._settings))
         return [*self._outcomes.values(), self._stalls.outcome()]
 
     # --- the rows that are compared with a bare app ------------------------------------------------------------------
@@ -77,7 +84,7 @@ class Bench:
                 "import": lambda: rows.imported(bulk),
                 "get-large": lambda: rows.flat_get(one, few, settings),
                 "pages": lambda: rows.deep_pages(one, settings),
-                "search": lambda: rows.search(one, settings),
+                **{row.row: partial(rows.timed, row, one, settings) for row in rows.SEARCHES},
                 "export": lambda: rows.exported(fleet.export(server, one.devices)),
                 "memory": lambda: rows.memory(one, few),
             }
@@ -92,11 +99,10 @@ class Bench:
         settings = self._settings
         with profiling(data) as profiler:
             one = Fleet(profiler.server, settings.large, settings.large * 2)
-            needles = [text for texts in work.needles(one.devices).values() for text in texts]
             steps: dict[str, Callable[[], object]] = {
                 "get-large": lambda: one.drive(work.gets(one.server, one.devices), settings.seconds),
                 "pages": self._deep(one),
-                "search": lambda: one.drive(work.searches(needles), settings.seconds, rows.CALLERS),
+                **{row.row: rows.driving(row, one, settings) for row in rows.SEARCHES},
                 "export": lambda: fleet.export(one.server, one.devices),
             }
             for row, step in steps.items():

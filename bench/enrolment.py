@@ -3,7 +3,7 @@
 They come in over plain HTTP, as from a proxy that ends TLS and is trusted: handshakes are OpenSSL's, and not measured.
 """
 
-import json
+import contextlib
 from pathlib import Path
 from statistics import median
 
@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 from bench.load import Plan, Seen, drive
 from bench.profile import profiling
 from bench.rows import CONNECTIONS, Outcome, Settings
-from bench.servers import AUTHORIZATION, Server, serving
+from bench.servers import Server, ask, serving
 from fleetroll.core import encodings
 from fleetroll.pki import requests
 
@@ -41,14 +41,8 @@ def enrolments(scratch: Path, settings: Settings) -> Outcome:
 
 
 def _open(server: Server) -> None:
-    connection = server.connect()
-    body = json.dumps({"name": "line", "settings": {"admission": {"proof": "NO_AUTH"}}})
-    connection.request("POST", "/v1/dms", body, {**AUTHORIZATION, "content-type": "application/json"})
-    reply = connection.getresponse()
-    reply.read()
-    connection.close()
-    if reply.status != 201:
-        raise RuntimeError(f"the DMS was answered by {reply.status}")
+    with contextlib.closing(server.connect()) as connection:
+        ask(connection, "POST", "/v1/dms", {"name": "line", "settings": {"admission": {"proof": "NO_AUTH"}}})
 
 
 def _round(server: Server, number: int, settings: Settings) -> Seen:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ SETTINGS = {
 AUTHORIZATION = {"authorization": f"Bearer {KEY}"}
 _URL = re.compile(r"http://127\.0\.0\.1:(\d+)")
 _LAGS = re.compile(r'^fleetroll_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)$', re.MULTILINE)
+_BETWEEN = 0.005
 _WORST = re.compile(r"^fleetroll_loop_stall_seconds (\S+)$", re.MULTILINE)
 
 
@@ -40,10 +42,10 @@ class Lags(Struct, frozen=True):
     counts: dict[float, float]
     worst: float
 
-    def longer_than(self, bound: float, before: "Lags") -> int:
+    def longer_than(self, bound: float, before: "Lags | None" = None) -> int:
         """How many lags since `before` were above a bound, which is one of those that the server counts by."""
-        total = self.counts[math.inf] - before.counts[math.inf]
-        return int(total - self.counts[bound] + before.counts[bound])
+        earlier = 0 if before is None else before.longer_than(bound)
+        return int(self.counts[math.inf] - self.counts[bound]) - earlier
 
 
 def processor_seconds(pid: int) -> float:
@@ -62,7 +64,7 @@ class Server:
     @property
     def resident(self) -> float:
         """MiB in memory now."""
-        return _status(self.popen.pid, "VmRSS")
+        return resident(self.popen.pid)
 
     @property
     def processor_seconds(self) -> float:
@@ -93,14 +95,9 @@ class Server:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
 
     def get(self, target: str) -> Any:
-        """What is at a path of the native API, decoded."""
+        """What is at a path, decoded."""
         with contextlib.closing(self.connect()) as connection:
-            connection.request("GET", target, headers=AUTHORIZATION)
-            reply = connection.getresponse()
-            content = reply.read()
-            if reply.status != 200:
-                raise RuntimeError(f"GET {target}: {reply.status} {content[:500]!r}")
-            return msgspec.json.decode(content)
+            return ask(connection, "GET", target)
 
     def page(self, path: str) -> bytes:
         """One of the pages that need no credential."""
@@ -124,6 +121,27 @@ class Server:
         counts = {float(bound): float(count) for bound, count in _LAGS.findall(text)}
         worst = _WORST.search(text)
         return Lags(counts, float(worst[1]) if worst else 0.0)
+
+
+def ask(
+    connection: http.client.HTTPConnection, method: str, target: str, body: Any = None, organization: str = ""
+) -> Any:
+    """The answer to one request of the administrator's, decoded."""
+    headers = AUTHORIZATION | ({"fleetroll-organization": organization} if organization else {})
+    content = None if body is None else msgspec.json.encode(body)
+    connection.request(
+        method, target, content, headers | ({} if body is None else {"content-type": "application/json"})
+    )
+    reply = connection.getresponse()
+    answer = reply.read()
+    if not 200 <= reply.status < 300:
+        raise RuntimeError(f"{method} {target}: {reply.status} {answer[:500]!r}")
+    return msgspec.json.decode(answer) if answer else None
+
+
+def resident(pid: int) -> float:
+    """MiB of a process in memory now."""
+    return _status(pid, "VmRSS")
 
 
 def _status(pid: int, name: str) -> float:
@@ -204,6 +222,45 @@ class Watcher:
         if not self.samples:
             return 0.0
         return max(self.samples) - max(self.samples[: len(self.samples) // 5 + 1])
+
+
+class Passerby:
+    """Asks for one path every few milliseconds while something else happens to a server, and notes the answers' times.
+
+    What it measures is how long somebody waits who comes meanwhile; it takes next to nothing itself.
+    """
+
+    def __init__(self, server: Server, target: str) -> None:
+        self._server = server
+        self._target = target
+        self._ended = threading.Event()
+        self._thread = ThreadPoolExecutor(1)
+        self._milliseconds: list[float] = []
+
+    def __enter__(self) -> "Passerby":
+        self._passing = self._thread.submit(self._pass)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._passing.result()
+        self._thread.shutdown()
+
+    def _pass(self) -> None:
+        with contextlib.closing(self._server.connect()) as connection:
+            while not self._ended.wait(_BETWEEN):
+                began = time.perf_counter()
+                ask(connection, "GET", self._target)
+                self._milliseconds.append((time.perf_counter() - began) * 1000)
+
+    @property
+    def asked(self) -> int:
+        return len(self._milliseconds)
+
+    @property
+    def p99(self) -> float:
+        times = sorted(self._milliseconds)
+        return times[int((len(times) - 1) * 0.99)] if times else 0.0
 
 
 def seconds_to_ready(data: Path) -> float:

@@ -3,22 +3,27 @@
 import binascii
 import contextlib
 import random
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 import cbor2
-import msgspec
 from msgspec import Struct
 
 from bench.fleet import CUSTOMERS, DECOMMISSIONED, ident
 from bench.load import Plan
-from bench.servers import AUTHORIZATION, KEY, Server
+from bench.servers import KEY, Server, ask
 
 MATCHING = 'tags:"production" AND status = "NO_IDENTITY"'
+SEEN_DAYS = 30
+RELEASES = ("2.4.0", "2.3.1", "2.3.0", "2.2.0", "2.1.0", *(f"1.{number}.0" for number in range(10)))
+RELEASES_WEIGHTS = (35, 25, 15, 10, 5, *[1] * 10)
 _SPREAD = 20_000
 _PAGES = 40
 _SPEAKERS = 2_000
+_ORGANIZATION = "/api/v1/organization"
+_MANAGER = "/api/devmanager/v1"
 _PROJECT = "/api/v0/organizations/default/projects/default"
 _FINDS_RARE, _FINDS_COMMON, _FINDS_NOTHING = "rare", "common", "absent"
 
@@ -140,14 +145,22 @@ def tokens(server: Server, idents: list[str], *, create: bool = False) -> Iterat
     with contextlib.closing(server.connect()) as connection:
         for name in idents:
             if create:
-                connection.request(
-                    "PUT", f"/v1/devices/{name}", b"{}", AUTHORIZATION | {"content-type": "application/json"}
-                )
-                connection.getresponse().read()
-            connection.request("GET", f"/v1/devices/{name}/credentials", headers=AUTHORIZATION)
-            shown = msgspec.json.decode(connection.getresponse().read())
+                ask(connection, "PUT", f"/v1/devices/{name}", {})
+            shown = ask(connection, "GET", f"/v1/devices/{name}/credentials")
             if "device_token" in shown:
                 yield shown["device_token"]
+
+
+def devices_pages(server: Server, devices: int) -> Work:
+    pages = range(min(_PAGES, max(1, devices // 50)))
+    return Work([request("GET", f"{_ORGANIZATION}/devices?size=50&page={page}") for page in pages])
+
+
+def patches(server: Server, devices: int) -> Work:
+    """One member of the metadata of an existing device, another value each time."""
+    body = b'{"patches":[{"op":"replace","path":"/firmware","value":"2.%(number)09d"}]}'
+    target = f"{_MANAGER}/devices/SN%(index)09d/metadata"
+    return Work([request("PATCH", target, body)], numbered=True, span=devices)
 
 
 def walk(server: Server, wanted: str, limit: int, cursor: str = "") -> Iterator[str]:
@@ -180,6 +193,64 @@ def needles(devices: int) -> dict[str, list[str]]:
 HARD_NEEDLES = {"two letters, absent": ["qx"], "absent, made of frequent parts": ["sensor sensor"]}
 
 
-def searches(texts: list[str]) -> Work:
-    shuffled = random.Random(4).sample(texts, len(texts))
-    return Work([request("GET", f"/v1/devices?q={quote(text)}") for text in shuffled])
+def searches(server: Server, devices: int) -> dict[str, Work]:
+    """By what they find."""
+    return _searches("/v1/devices?q=", {**needles(devices), **HARD_NEEDLES})
+
+
+def blynk_searches(server: Server, devices: int) -> dict[str, Work]:
+    """The same as Blynk's: each answer also says how many devices there are."""
+    return _searches(f"{_ORGANIZATION}/search/devices?query=", needles(devices))
+
+
+def _searches(target: str, texts: dict[str, list[str]]) -> dict[str, Work]:
+    return {name: Work([request("GET", target + quote(text)) for text in some]) for name, some in texts.items()}
+
+
+def lamassu_lists(server: Server, devices: int) -> dict[str, Work]:
+    """Pages of 25 by the status of most devices, of some, of few and of none, with a frequent and a rare tag."""
+    by = {"of most": "RENEWAL_WINDOW", "of some": "ABOUT_TO_EXPIRE", "of few": "EXPIRED", "of none": "REVOKED"}
+    return {
+        name: Work([page for tag in ("production", "canary") for page in _bookmarked(server, status, tag)])
+        for name, status in by.items()
+    }
+
+
+def _bookmarked(server: Server, status: str, tag: str) -> Iterator[bytes]:
+    """The first pages of a list."""
+    place = f"filter={quote(f'status[eq]{status}')}&filter={quote(f'tags[contains]{tag}')}"
+    for _ in range(_PAGES):
+        target = f"{_MANAGER}/devices?page_size=25&{place}"
+        yield request("GET", target)
+        following = server.get(target)["next"]
+        if not following:
+            return
+        place = f"bookmark={quote(following)}"
+
+
+def memfault_lists(server: Server, devices: int) -> dict[str, Work]:
+    """Pages of 50 by repeated keys, by a range of `last_seen`, by release, and by all of them."""
+    chance = random.Random(8)
+    keys = "&hardware_version=dvt&hardware_version=evt&cohort=beta&cohort=canary"
+    asked = {
+        "repeated keys": [f"{keys}&page={page}" for page in range(1, _PAGES + 1)],
+        "an hour of last_seen": [f"{_seen(chance, 1)}&sort=-last_seen" for _ in range(_PAGES)],
+        "a day of last_seen": [f"{_seen(chance, 24)}&sort=-last_seen" for _ in range(_PAGES)],
+        "a release that few have": [f"&release={RELEASES[-1]}&page={page}" for page in range(1, _PAGES + 1)],
+        "a release that many have": [f"&release={RELEASES[0]}&page={page}" for page in range(1, _PAGES + 1)],
+        "all of them": [f"{keys}{_seen(chance, 24)}&release={RELEASES[0]}" for _ in range(_PAGES)],
+    }
+    target = f"{_PROJECT}/devices?per_page=50"
+    return {name: Work([request("GET", target + one) for one in some]) for name, some in asked.items()}
+
+
+def _seen(chance: random.Random, hours: int) -> str:
+    """So many hours out of the days in which the devices were last seen."""
+    since = time.time() - 3600 * (hours + chance.randrange((SEEN_DAYS - 1) * 24))
+    bounds = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) for at in (since, since + hours * 3600))
+    return "&last_seen_since={}&last_seen_until={}".format(*map(quote, bounds))
+
+
+def mixed(works: list[Work]) -> Work:
+    requests = [one for work in works for one in work.requests]
+    return Work(random.Random(4).sample(requests, len(requests)))
