@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import structs
 from rich.console import Console
 
-from bench import ageing, enrolment, fleet, readings, report, rows, work
+from bench import ageing, broker, enrolment, fleet, readings, report, rows, work
 from bench.profile import Profile, profiling
 from bench.rows import Fleet, Outcome, Settings, Stalls
 from bench.servers import Server, serving
@@ -23,8 +23,10 @@ _READINGS = ("batch", "stretch")
 _AGEING = ("sweep", *(row.row for row in ageing.LISTS))
 _ENROLMENT = ("enrol",)
 _RATIOS = tuple(row.row for row in rows.RATIOS)
-ROWS = (*_RATIOS, *_LARGE, *_AGEING, *_ENROLMENT, *_READINGS)
-_QUICK = Settings(devices=1_000, large=3_000, small=100, seconds=0.05, rounds=1, starts=1, readings=(20_000,))
+ROWS = (*_RATIOS, *_LARGE, *_AGEING, *_ENROLMENT, *broker.ROWS, *_READINGS)
+_QUICK = Settings(
+    devices=1_000, large=3_000, small=100, seconds=0.05, rounds=1, starts=1, readings=(20_000,), crowd=20, backlog=2_000
+)
 _PROFILED_IMPORT = 100_000
 
 
@@ -51,6 +53,10 @@ class Bench:
         if "enrol" in self._wanted:
             self._say("measuring enrol")
             self._tell(enrolment.enrolments(self._scratch, self._settings))
+        if spoken := self._wanted & set(broker.ROWS):
+            self._say(f"measuring {', '.join(sorted(spoken))}")
+            for outcome in broker.measure(self._scratch, self._settings, spoken, self._stalls):
+                self._tell(outcome)
         if "batch" in self._wanted:
             self._say("measuring batch")
             self._tell(readings.batches(self._scratch, self._settings))

@@ -3,7 +3,6 @@
 They come in over plain HTTP, as from a proxy that ends TLS and is trusted: handshakes are OpenSSL's, and not measured.
 """
 
-import contextlib
 from pathlib import Path
 from statistics import median
 
@@ -14,7 +13,7 @@ from cryptography.x509.oid import NameOID
 from bench.load import Plan, Seen, drive
 from bench.profile import profiling
 from bench.rows import CONNECTIONS, Outcome, Settings
-from bench.servers import Server, ask, serving
+from bench.servers import Server, serving
 from fleetroll.core import encodings
 from fleetroll.pki import requests
 
@@ -41,8 +40,7 @@ def enrolments(scratch: Path, settings: Settings) -> Outcome:
 
 
 def _open(server: Server) -> None:
-    with contextlib.closing(server.connect()) as connection:
-        ask(connection, "POST", "/v1/dms", {"name": "line", "settings": {"admission": {"proof": "NO_AUTH"}}})
+    server.ask("POST", "/v1/dms", {"name": "line", "settings": {"admission": {"proof": "NO_AUTH"}}})
 
 
 def _round(server: Server, number: int, settings: Settings) -> Seen:

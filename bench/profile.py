@@ -192,9 +192,9 @@ class Profiler:
 
 
 @contextmanager
-def profiling(data: Path, **environment: str) -> Iterator[Profiler]:
+def profiling(data: Path, *options: str) -> Iterator[Profiler]:
     file = data.with_suffix(".profile")
-    with serving(data, module=("bench.profile", str(file)), **environment) as server:
+    with serving(data, *options, module=("bench.profile", str(file))) as server:
         yield Profiler(server, file)
 
 

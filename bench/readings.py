@@ -7,6 +7,7 @@ so each series is written a little at a time, between all the others.
 
 import asyncio
 import contextlib
+import math
 import random
 import shutil
 import time
@@ -33,13 +34,15 @@ _ROW = 10  # readings of one series that lie side by side in a batch, as a devic
 _START = 1_700_000_000_000_000
 _SECOND = 1_000_000
 _ROOM = 120  # bytes of disk for each reading, log and all
+_MOST_SECONDS = 600.0  # for the readings of one size
 _ASKED = 40
 
 
 class Reach(Struct, frozen=True):
-    """What was seen at one size."""
+    """What was seen at one size, and how many readings a second had been stored to get there."""
 
     stored: int
+    rate: float
     bytes: float
     p50: float
     p99: float
@@ -83,39 +86,47 @@ def _round(server: Server, target: str, number: int, settings: Settings) -> floa
 
 
 def stretches(scratch: Path, settings: Settings, say: Callable[[str], None]) -> Outcome:
-    """A stretch of one metric among more and more readings, as far as the disk has room for them."""
-    data, seen, profile = scratch / "readings", list[Reach](), None
+    """A stretch of one metric among more and more readings, as far as there is room and time to store them."""
+    data, seen = scratch / "readings", [Reach(0, math.inf, 0.0, 0.0, 0.0)]
     with serving(data):
         pass  # which makes the registry
-    for stored in settings.readings:
-        missing = stored - (seen[-1].stored if seen else 0)
-        if shutil.disk_usage(scratch).free < missing * _ROOM:
-            say(f"no room for {stored:,} readings")
-            break
-        say(f"storing {missing:,} readings")
-        asyncio.run(_fill(data / DATABASE, stored - missing, stored))
-        seen.append(_reach(data, stored))
+    for wanted in settings.readings:
+        before, possible = seen[-1].stored, _possible(scratch, seen[-1].rate)
+        stored = min(wanted, before + possible)
+        say(f"storing {stored - before:,} readings" + (f", not as many as {wanted:,}" if stored < wanted else ""))
+        began = time.monotonic()
+        asyncio.run(_fill(data / DATABASE, before, stored))
+        seen.append(_reach(data, stored, (stored - before) / (time.monotonic() - began)))
         say(f"  {seen[-1].p99:.1f} ms among {stored:,}")
+        if stored < wanted:
+            break
     with profiling(data) as profiler:
         profile = profiler.profile(lambda: _ask(profiler.server, seen[-1].stored))
-    return _outcome(seen, profile)
+    return _outcome(seen[1:], profile)
 
 
-def _outcome(seen: list[Reach], profile: Profile | None) -> Outcome:
+def _possible(scratch: Path, rate: float) -> int:
+    """How many more readings fit on the disk and into the time; as many of each series."""
+    most = min(shutil.disk_usage(scratch).free / _ROOM, rate * _MOST_SECONDS)
+    return int(most / _SERIES) * _SERIES
+
+
+def _outcome(seen: list[Reach], profile: Profile) -> Outcome:
     last = seen[-1]
     title = f"p99 of a stretch of {BATCH:,} readings among {last.stored:,}"
     notes = tuple(
-        f"among {one.stored:,}: p50 {one.p50:.1f}, p99 {one.p99:.1f} ms; {one.bytes:.0f} bytes a reading"
+        f"among {one.stored:,}: p50 {one.p50:.1f}, p99 {one.p99:.1f} ms; {one.bytes:.0f} bytes a reading, stored at "
+        f"{one.rate:,.0f}/s"
         for one in seen
     )
     return Outcome("stretch", title, f"≤ {_MOST_MS:.0f} ms", f"{last.p99:.1f} ms", last.p99 <= _MOST_MS, notes, profile)
 
 
-def _reach(data: Path, stored: int) -> Reach:
+def _reach(data: Path, stored: int, rate: float) -> Reach:
     size = (data / DATABASE).stat().st_size
     with serving(data) as server:
         times = sorted(_ask(server, stored))
-    return Reach(stored, size / stored, median(times), times[int((len(times) - 1) * 0.99)])
+    return Reach(stored, rate, size / stored, median(times), times[int((len(times) - 1) * 0.99)])
 
 
 def _ask(server: Server, stored: int) -> list[float]:

@@ -109,13 +109,17 @@ def _method(run: Run) -> str:
     return f"""## Method
 
 - The server is `fleetroll serve` in a process of its own on loopback, with {settings} and otherwise its defaults; it
-  logs every request to a file. The first five rows ran at {s.devices:,} devices, the others at {s.large:,}.
+  logs every request to a file. Rows with a ratio ran at {s.devices:,} devices, those of a large fleet at {s.large:,}.
 - A ratio is the throughput divided by that of a bare ASGI app, which returns the same bytes on the same server class in
   another process. {s.rounds} rounds of {s.seconds:g} s alternate between the two; figures are medians of the rounds.
 - The load generator holds {CONNECTIONS} keep-alive connections ({CALLERS} for pages and search), each waiting for its
   reply. It never sleeps, so that no server pays for waking it, and runs at a low priority, so that it takes no core
   from a server that wants both.
 - Devices came in by `:import` of NDJSON; one in 25 was decommissioned afterwards. Memory is sampled every 100 ms.
+- For the sweeper and the lists of its slots {s.large:,} devices were put into the data directory at rest, as they
+  were a hundred days before.
+- Rows about the broker ran with the embedded one. Its clients are nats-py's, in a process of low priority. For `ingest`
+  it took in readings while the server was away, without a sync of each; when they were read it was the server's again.
 - A profile is one sample a millisecond of the line at which each busy thread of the server is, in a further run under
   the same load. The time of a C function counts for the line that calls it."""
 

@@ -32,6 +32,8 @@ class Settings(Struct, frozen=True):
     rounds: int = 5
     starts: int = 5
     depth: int = DEEP
+    crowd: int = 1_000
+    backlog: int = 500_000
     readings: tuple[int, ...] = (1_000_000, 10_000_000, 100_000_000)
 
 

@@ -94,10 +94,13 @@ class Server:
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
 
-    def get(self, target: str) -> Any:
-        """What is at a path, decoded."""
+    def ask(self, method: str, target: str, body: Any = None) -> Any:
+        """The answer to one request of the administrator's, decoded."""
         with contextlib.closing(self.connect()) as connection:
-            return ask(connection, "GET", target)
+            return ask(connection, method, target, body)
+
+    def get(self, target: str) -> Any:
+        return self.ask("GET", target)
 
     def page(self, path: str) -> bytes:
         """One of the pages that need no credential."""
@@ -126,7 +129,7 @@ class Server:
 def ask(
     connection: http.client.HTTPConnection, method: str, target: str, body: Any = None, organization: str = ""
 ) -> Any:
-    """The answer to one request of the administrator's, decoded."""
+    """As `Server.ask`, over a connection that there is, and perhaps in an organization below."""
     headers = AUTHORIZATION | ({"fleetroll-organization": organization} if organization else {})
     content = None if body is None else msgspec.json.encode(body)
     connection.request(
