@@ -28,6 +28,7 @@ class Config(Struct, frozen=True):
     nats: str = "127.0.0.1:4222"
     nats_ws: str | None = None
     mqtt: str | None = None
+    nats_silence: float = limits.BUS_SILENCE
     public_url: str | None = None
     database: str | None = None
     workers: int = 1

@@ -248,6 +248,7 @@ def broker(config: Config, directory: Path, server_key: bytes) -> Broker | Off:
         address(config.nats, "--nats"),
         address(config.nats_ws, "--nats-ws") if config.nats_ws else None,
         address(config.mqtt, "--mqtt") if config.mqtt else None,
+        config.nats_silence,
     )
     process = Process(files, lambda known: write_settings(files, listeners, authority, seconds(), known))
     return Broker(authority, seconds, lambda: [f"nats://{process.addresses['client']}"], process)

@@ -1,20 +1,17 @@
 """The broker itself: what is published is stored once, whoever is connected is known, and every life ends."""
 
 import asyncio
-import gc
 import os
 import signal
 import sys
 import textwrap
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 import nats.errors
 import pytest
 
 from fleetroll.bus.port import AppAccount, DeviceAccount
-from tests.support.broker import Registry, address, broker, client
+from tests.support.broker import Registry, address, broker, client, run
 
 ORG, DEVICE, OTHER = "org_1", "00000000" + "0" * 15 + "1", "00000000" + "0" * 15 + "2"
 SUBJECT = f"{ORG}.production.telemetry.{DEVICE}.temperature"
@@ -22,11 +19,6 @@ SUBJECT = f"{ORG}.production.telemetry.{DEVICE}.temperature"
 
 # nats-py leaves the sockets of refused connections to the collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-def run(story: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(story, 60))
-    gc.collect()
 
 
 async def with_device(served, registry, device=DEVICE):  # type: ignore[no-untyped-def]

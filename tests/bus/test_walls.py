@@ -1,8 +1,6 @@
 """Walls, tried from inside: with a credential in hand, nothing but its own can be read, guessed or spoken for."""
 
-import asyncio
-import gc
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from fleetroll.bus.broker import Broker
 from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
 from fleetroll.bus.walls import COMMANDS, INGEST
-from tests.support.broker import Registry, address, broker, client
+from tests.support.broker import Registry, address, broker, client, run
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -70,11 +68,6 @@ async def world(directory: Path) -> AsyncIterator[World]:
             stack.push_async_callback(connected.close)
             setattr(found, name, connected)
         yield found
-
-
-def run(story: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(story, 60))
-    gc.collect()
 
 
 async def listen(to: Client, *subjects: str) -> list[str]:

@@ -3,12 +3,14 @@
 import asyncio
 import base64
 import contextlib
+import gc
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 import nats
+import nats.errors
 import nkeys
 from nats.aio.client import Client
 
@@ -106,6 +108,11 @@ async def broker(directory: Path, registry: Any, **listeners: Any) -> AsyncItera
         await asyncio.wait([running])
 
 
+def run(story: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(story, 60))
+    gc.collect()
+
+
 async def first(wanted: Any, running: "asyncio.Future[Any]") -> None:
     """Await one thing unless another, which should go on, ends before it."""
     waiting = asyncio.ensure_future(wanted)
@@ -129,9 +136,12 @@ async def client(url: str, minted: Minted, **options: Any) -> Client:
         pass
 
     given = {"allow_reconnect": False, "connect_timeout": 5, "error_cb": quiet, **options}
-    return await nats.connect(
+    connected = await nats.connect(
         url,
         user_jwt_cb=minted.api_key.encode,
         signature_cb=lambda nonce: base64.b64encode(pair.sign(nonce.encode())),
         **given,
     )
+    if not connected.is_connected:  # the library overlooks a refusal whose words were lost with the connection
+        raise nats.errors.ConnectionClosedError
+    return connected

@@ -97,6 +97,7 @@ class Broker(Mint):
         self._platform: Client | None = None
         self._commands: Commands | None = None
         self._presence: Presence | None = None
+        self._ingests: list[Ingest] = []
         self._registry: Registry | None = None
         self._accounts: Accounts | None = None
         self._publishing = asyncio.Lock()
@@ -181,9 +182,11 @@ class Broker(Mint):
         self._system = await links.connect(
             urls, authority.system, "system", lost=self._system_lost, found=self._system_found
         )
-        self._platform = await links.connect(urls, authority.platform, "platform")
+        self._platform = await links.connect(urls, authority.platform, "platform", found=self._platform_found)
         self._accounts = Accounts(self._system, authority, self._seconds)
         self._presence = Presence(self._system, registry, self._announce)
+        if self._process is not None:
+            self._process.ended = self._presence.end
         self._commands = Commands(self._platform)
         responder = Responder(self._platform, registry)
         try:
@@ -207,12 +210,18 @@ class Broker(Mint):
         with contextlib.suppress(*_TROUBLE):  # they are gone through again with the next change
             await self._correct_accounts()
 
+    async def _platform_found(self) -> None:
+        for ingest in self._ingests:
+            ingest.doubt()
+
     async def _start_streams(self, group: asyncio.TaskGroup) -> None:
         assert self._platform is not None
         assert self._registry is not None
         incarnations = await streams.prepare_platform(self._platform)
-        for name in (INGEST, COMMANDS):
-            ingest = Ingest(self._platform, self._registry, name, incarnations[name])
+        self._ingests = [
+            Ingest(self._platform, self._registry, name, incarnations[name]) for name in (INGEST, COMMANDS)
+        ]
+        for ingest in self._ingests:
             group.create_task(ingest.run())
 
     async def _announce(self, announcements: list[Announcement]) -> None:

@@ -45,6 +45,12 @@ class Ingest:
         self._arrived: list[Msg] = []
         self._wake = asyncio.Event()
         self._due = 0
+        self._is_doubted = False
+
+    def doubt(self) -> None:
+        """The broker was away: what it was asked for will not come."""
+        self._is_doubted = True
+        self._wake.set()
 
     async def run(self) -> None:
         """Until cancelled. Trouble on either side is waited out."""
@@ -56,6 +62,7 @@ class Ingest:
                 await asyncio.sleep(_PAUSE)
 
     async def _follow(self) -> None:
+        self._is_doubted = False
         place = await self._registry.ingested(self._name)
         await streams.read_from(self._client, self._stream, place + 1)
         self._arrived, self._due = [], 0
@@ -88,8 +95,10 @@ class Ingest:
     async def _store(self, count: int) -> int:
         """Store what has arrived; answers how much was sent so far."""
         self._wake.clear()
-        if not self._arrived:
+        if not self._arrived and not self._is_doubted:
             await asyncio.wait_for(self._wake.wait(), _PATIENCE_SECONDS)  # the end of a request at the latest
+        if self._is_doubted:
+            raise Missed
         received, self._arrived = self._arrived[: limits.BUS_BATCH], self._arrived[limits.BUS_BATCH :]
         places = [_Place(found) for found in received]
         if [one.count for one in places] != list(range(count + 1, count + 1 + len(places))):

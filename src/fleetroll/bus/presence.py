@@ -1,6 +1,7 @@
 """Who is connected: by the broker's own events, set right from its list of connections whenever we meet it anew."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -51,7 +52,10 @@ class _Listing(msgspec.Struct, frozen=True):
 
 
 class Presence:
-    """Follows the connections of all accounts, over a connection as the system account."""
+    """Follows the connections of all accounts, over a connection as the system account.
+
+    What waits to be noted is in one queue, in its order: that a connection was made or has ended, or that all have.
+    """
 
     def __init__(self, client: Client, registry: Registry, announce: Announce) -> None:
         self._client = client
@@ -59,10 +63,16 @@ class Presence:
         self._announce = announce
         self._events: asyncio.Queue[Coming | None] = asyncio.Queue()
         self._stale = True
+        self._ended = False
 
     def doubt(self) -> None:
         """The broker was away: what it said last may no longer be true."""
         self._stale = True
+        self._events.put_nowait(None)
+
+    def end(self) -> None:
+        """The one broker has died: nobody is connected, until there is a broker again."""
+        self._ended = True
         self._events.put_nowait(None)
 
     async def run(self) -> None:
@@ -71,13 +81,19 @@ class Presence:
             await self._client.subscribe(f"$SYS.ACCOUNT.*.{verb}", cb=self._note)
         while links.goes_on():
             try:
-                if self._stale:
-                    await self._correct()
+                await self._set_right()
                 await self._apply()
             except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
-                logger.warning("presence waits on the broker: %r", problem)
+                logger.warning("presence waits: %r", problem)
                 self._stale = True
                 await asyncio.sleep(_PAUSE)
+
+    async def _set_right(self) -> None:
+        if self._ended:
+            await self._announce(await self._registry.connected([]))
+            self._ended = False
+        if self._stale and self._client.is_connected:
+            await self._correct()
 
     async def _note(self, message: Msg) -> None:
         _, _, account, verb = message.subject.split(".")
@@ -101,27 +117,32 @@ class Presence:
 
     async def _listed(self) -> list[Connection]:
         found: list[Connection] = []
-        offset = 0
+        offset, servers = 0, 0
         while True:
-            most = 0
-            for listing in await self._ask({"auth": True, "limit": _PAGE, "offset": offset}):
+            listings = await self._ask({"auth": True, "limit": _PAGE, "offset": offset}, servers)
+            for listing in listings:
                 found += [Connection(one.account, _name(listing.server, one.cid)) for one in listing.data.connections]
-                most = max(most, listing.data.total)
-            offset += _PAGE
-            if offset >= most:
+            offset, servers = offset + _PAGE, len(listings)
+            if offset >= max(listing.data.total for listing in listings):
                 return found
 
-    async def _ask(self, options: dict[str, Any]) -> list[_Listing]:
-        """The replies of all servers of a cluster; they do not say how many there are."""
+    async def _ask(self, options: dict[str, Any], servers: int) -> list[_Listing]:
+        """The replies of all servers of a cluster. They do not say how many there are, so the first ones are waited
+        for; then so many `servers` are known.
+        """
         inbox = self._client.new_inbox()
         replies: list[_Listing] = []
+        complete = asyncio.Event()
 
         async def gather(message: Msg) -> None:
             replies.append(msgspec.json.decode(message.data, type=_Listing))
+            if len(replies) == servers:
+                complete.set()
 
         subscription = await self._client.subscribe(inbox, cb=gather)
         await self._client.publish("$SYS.REQ.SERVER.PING.CONNZ", msgspec.json.encode(options), reply=inbox)
-        await asyncio.sleep(_GATHER_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(complete.wait(), _GATHER_SECONDS)
         await subscription.unsubscribe()
         if not replies:
             raise TimeoutError("the broker does not list its connections")

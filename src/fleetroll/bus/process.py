@@ -30,15 +30,23 @@ _RESTART_SECONDS = 10.0
 _STEADY_SECONDS = 10.0  # a broker that has run for so long was well; what ends it then is a new trouble
 
 
+def _nothing() -> None:
+    pass
+
+
 class Unavailable(Exception):
     """The broker cannot be started; the message is one sentence for the operator."""
 
 
 class Process:
-    """Keeps one broker running from `start` to `stop`. `addresses` says where it listens, once it is ready."""
+    """Keeps one broker running from `start` to `stop`. `addresses` says where it listens, once it is ready.
+
+    `ended` is called whenever it has ended, before the next one is started.
+    """
 
     def __init__(self, files: Files, write_settings: Callable[[Mapping[str, str]], None]) -> None:
         self.files = files
+        self.ended: Callable[[], None] = _nothing
         self._write_settings = write_settings
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -111,6 +119,7 @@ class Process:
             self._ready.clear()
             if self._process.returncode is None and not self._stopping:
                 self._process.kill()
+            self.ended()
 
     async def _read_log(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None

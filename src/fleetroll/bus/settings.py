@@ -15,11 +15,15 @@ Address = tuple[str, int]
 
 
 class Listeners(Struct, frozen=True):
-    """Where the embedded broker listens. A port of 0 is any free one."""
+    """Where the embedded broker listens. A port of 0 is any free one.
+
+    A client that says nothing for `silence` seconds, though it was asked to, is taken to be gone.
+    """
 
     nats: Address
     websocket: Address | None = None
     mqtt: Address | None = None
+    silence: float = limits.BUS_SILENCE
 
 
 class Files:
@@ -69,8 +73,7 @@ def _text(files: Files, listeners: Listeners, authority: Authority, at: int, kno
         "pid_file": str(files.pid),
         "logtime": False,
         "max_payload": limits.MAX_BUS_PAYLOAD,
-        "ping_interval": f"{limits.BUS_PING}s",
-        "ping_max": 2,
+        **_pings(listeners.silence),
         "jetstream": {"store_dir": str(files.streams), "sync_interval": "always"},
         "resolver": {"type": "full", "dir": str(files.accounts), "allow_delete": True},
         **trust(authority, at),
@@ -101,6 +104,20 @@ def keep_certificate(files: Files, chain: str, key: str, password: str) -> None:
     )
     _write_private(files.certificate_key, plain.decode())
     _write_private(files.certificate, chain)
+
+
+_PINGS = 2  # that may be unanswered
+_NOTING_SECONDS = 0.1  # what is left of the silence for telling of it
+
+
+def _pings(silence: float) -> dict[str, object]:
+    """How often to ask, so that a silent client is cut off in time.
+
+    The broker looks at each client once per interval. It asks only whom it has not heard since it looked last, and
+    cuts off at the look after the last question: a client that falls silent just after a look has one interval more.
+    """
+    interval = (silence - _NOTING_SECONDS) / (_PINGS + 2)
+    return {"ping_interval": f"{round(interval * 1000)}ms", "ping_max": _PINGS}
 
 
 _NO_TLS: dict[str, object] = {"no_tls": True}

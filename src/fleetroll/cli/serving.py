@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from fleetroll.config import Config, ConfigError, address, network, secret
+from fleetroll.core import limits
 
 Serve = Callable[[Config], int]
 _option = functools.partial(click.option, show_default=True, show_envvar=True)
@@ -41,6 +42,13 @@ def command(serve: Serve) -> click.Command:
     )
     @_option("--nats-ws", metavar="HOST:PORT", help="Where the embedded broker takes WebSockets; nowhere if left out.")
     @_option("--mqtt", metavar="HOST:PORT", help="Where the embedded broker takes MQTT; nowhere if left out.")
+    @_option(
+        "--nats-silence",
+        type=click.FloatRange(limits.MIN_BUS_SILENCE, limits.MAX_BUS_SILENCE),
+        default=limits.BUS_SILENCE,
+        help="Seconds after which the embedded broker takes a silent client to be gone. Each is asked about four times "
+        "as often.",
+    )
     @_option(
         "--database",
         help="postgresql://USER@HOST/NAME; SQLite in the data directory if left out. A password is best left to "
@@ -105,6 +113,7 @@ def command(serve: Serve) -> click.Command:
         public_url: str | None,
         nats_ws: str | None,
         mqtt: str | None,
+        nats_silence: float,
         database: str | None,
         workers: int,
         key_rate: float,
@@ -134,6 +143,7 @@ def command(serve: Serve) -> click.Command:
                 public_url=public_url.rstrip("/") if public_url else None,
                 nats_ws=nats_ws,
                 mqtt=mqtt,
+                nats_silence=nats_silence,
                 database=database,
                 workers=workers,
                 admin_key=secret(admin_key, "FLEETROLL_ADMIN_KEY"),

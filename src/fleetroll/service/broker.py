@@ -38,6 +38,7 @@ TELEMETRY = "telemetry"
 _REQUEST = "broker"
 _SERVER = "server"
 _PAGE = 1_000
+_AT_ONCE = 500
 _HOUR = 3_600_000_000
 _SECOND = 1_000_000
 _ROLES = {role.value: role for role in policy.GRANTABLE}
@@ -104,7 +105,12 @@ class Registry:
         there = await self._identified(connections)
         gone = [Link(*one) for one in known - there.keys()]
         come = [Coming(there[one], connected=True) for one in there.keys() - known]
-        return [*await self._parted(gone), *await self.present(come)]
+        told: list[Announcement] = []
+        for first in range(0, len(gone), _AT_ONCE):
+            told += await self._parted(gone[first : first + _AT_ONCE])
+        for first in range(0, len(come), _AT_ONCE):
+            told += await self.present(come[first : first + _AT_ONCE])
+        return told
 
     async def _identified(self, connections: Sequence[Connection]) -> dict[tuple[int, int, str], Connection]:
         found = {}
@@ -121,7 +127,7 @@ class Registry:
             told = [await _part(records, link, at) for link in links]
             return [one for one in told if one is not None]
 
-        return await self._services.store.write(work, bulk=True) if links else []
+        return await self._services.store.write(work, bulk=True)
 
 
 def _account(credential: Credential) -> DeviceAccount:

@@ -1,0 +1,161 @@
+"""Presence is true soon after anything has died: a device, its network, or the broker."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import textwrap
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from fleetroll.bus.port import DeviceAccount, Minted
+from fleetroll.bus.settings import Files, Listeners, write
+from fleetroll.bus.walls import Authority
+from tests.support.broker import PATIENCE, SERVER_KEY, Registry, address, broker, client, run
+
+ORG, DEVICE = "org_1", "00000000" + "0" * 15 + "1"
+
+APART = """
+    import asyncio, sys
+    from fleetroll.bus.port import Minted
+    from tests.support.broker import client
+
+    async def main():
+        url, api_key, secret, subject = sys.argv[1:]
+        connected = await client(url, Minted("", "", api_key, secret))
+        if subject:
+            await connected.subscribe(subject)
+            await connected.flush()
+        print("here", flush=True)
+        while True:
+            await asyncio.sleep(60)
+
+    asyncio.run(main())
+"""
+
+
+async def known(served, registry) -> Minted:  # type: ignore[no-untyped-def]
+    minted = served.mint_device(ORG, DEVICE)
+    registry.want(minted.account, DeviceAccount(minted.account, ORG, DEVICE))
+    await served.settle()
+    return minted
+
+
+@contextlib.asynccontextmanager
+async def apart(url: str, minted: Minted, subject: str = "") -> AsyncIterator[int]:
+    """A device in a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", textwrap.dedent(APART), url, minted.api_key, minted.secret, subject,
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        assert await asyncio.wait_for(process.stdout.readline(), PATIENCE) == b"here\n"
+        yield process.pid
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def test_a_device_that_falls_silent_is_noticed(tmp_path: Path) -> None:
+    """Nothing tells the broker that the device is gone: its connection stays, and nobody reads from it."""
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            minted = await known(served, registry)
+            async with apart(address(served), minted) as pid:
+                await registry.until(lambda: minted.account in registry.present_now)
+                os.kill(pid, signal.SIGSTOP)
+                await registry.until(lambda: minted.account not in registry.present_now)
+
+    run(story())
+
+
+def test_a_silent_device_is_noticed_with_calls_piling_up_for_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            minted = await known(served, registry)
+            async with apart(address(served), minted, f"{ORG}.production.command.rpc.{DEVICE}.*") as pid:
+                await registry.until(lambda: minted.account in registry.present_now)
+                os.kill(pid, signal.SIGSTOP)
+                for _ in range(200):
+                    await served._platform.publish(f"call.{DEVICE}.production.flood", b"x" * 60_000, reply="nobody")
+                await served._platform.flush()
+                await registry.until(lambda: minted.account not in registry.present_now)
+
+    run(story())
+
+
+def test_a_killed_device_is_noticed(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry, silence=3600.0) as served:
+            minted = await known(served, registry)
+            async with apart(address(served), minted) as pid:
+                await registry.until(lambda: minted.account in registry.present_now)
+                os.kill(pid, signal.SIGKILL)
+                await registry.until(lambda: minted.account not in registry.present_now)
+
+    run(story())
+
+
+def test_nobody_is_connected_while_there_is_no_broker(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            minted = await known(served, registry)
+            device = await client(address(served), minted)
+            await registry.until(lambda: minted.account in registry.present_now)
+            configuration = served._process.files.configuration
+            configuration.unlink()
+            configuration.mkdir()  # so that no other broker can start
+            os.kill(served._process.pid, signal.SIGKILL)
+            await registry.until(lambda: not registry.present_now)
+            assert not served.is_up
+            configuration.rmdir()
+            await device.close()
+            await asyncio.wait_for(_until_up(served), 30)
+            again = await client(address(served), minted)
+            await registry.until(lambda: minted.account in registry.present_now)
+            await again.close()
+
+    run(story())
+
+
+async def _until_up(served) -> None:  # type: ignore[no-untyped-def]
+    while not served.is_up:  # noqa: ASYNC110  # a connection of a library's is waited for
+        await asyncio.sleep(0.05)
+
+
+def test_as_many_connections_as_do_not_fit_on_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            minted = await known(served, registry)
+            devices = [await client(address(served), minted) for _ in range(5)]
+            await registry.until(lambda: len(registry.connections) >= 5)
+            before = {one for one in registry.connections if one.account == minted.account}
+            registry.connections = set()
+            served._presence.doubt()
+            await registry.until(lambda: before <= registry.connections)
+            for device in devices:
+                await device.close()
+
+    monkeypatch.setattr("fleetroll.bus.presence._PAGE", 2)
+    run(story())
+
+
+@pytest.mark.parametrize("silence", [1.0, 2.0, 3600.0])
+def test_the_broker_asks_often_enough(tmp_path: Path, silence: float) -> None:
+    """Whenever in an interval a client falls silent, it is cut off within the silence."""
+    files = Files(tmp_path / "nats")
+    write(files, Listeners(("127.0.0.1", 0), silence=silence), Authority(SERVER_KEY), 0, {})
+    lines = dict(line.split(": ", 1) for line in files.configuration.read_text().splitlines())
+    interval = float(lines["ping_interval"].strip('"').removesuffix("ms")) / 1000
+    assert 0.8 * silence <= interval * (int(lines["ping_max"]) + 2) < silence
