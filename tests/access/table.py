@@ -311,6 +311,12 @@ ROWS: Mapping[str, Row] = {
     "POST /api/v1/organization/users/create-in-org": Row(
         "operator", "owners:write", 201, 201, body={"email": "$new@example.com"}
     ),
+    "POST /api/v1/organization/users/invite": Row(
+        "operator", "owners:write", 201, 201, body={"email": "$new@example.com"}
+    ),
+    "PUT /api/v1/organization/users/role": Row(
+        "operator", "owners:write", 200, 404, "fleet", query="userId=$n_user&roleId=2"
+    ),
     "GET /api/v1/organization/templates": Row("viewer", "templates:read", 200, 200, "fleet"),
     "GET /api/v1/organization/template": Row(
         "viewer", "templates:read", 200, 404, "fleet", query="templateId=$n_template", below=200

@@ -24,12 +24,13 @@ VALUES: tuple[Any, ...] = (1, "admin", True, ["x"], {"x": 1})
 READ_ONLY = set(shapes.COLUMNS) & {
     "id", "status", "connected", "last_seen", "activated_at", "created_at", "updated_at", "revision",
 }  # fmt: skip
+OWNER = {"name", "phone", "address", "role", "status", "title", "nickname", "time_zone", "locale"}
 STRICT = {
     ("POST", "/v1/organizations"): ({"slug": "sub"}, {"slug", "name", "quotas"}),
     ("PATCH", "/v1/organizations/child"): ({"name": "Child"}, {"name", "disabled", "quotas"}),
     ("POST", "/v1/keys"): ({"name": "k", "role": "viewer"}, {"name", "role", "kind", "scopes", "expires_at"}),
-    ("POST", "/v1/owners"): ({"ref": "a@example.com"}, {"ref", "name", "phone", "address"}),
-    ("PATCH", "/v1/owners/o@example.com"): ({"name": "O"}, {"name", "phone", "address"}),
+    ("POST", "/v1/owners"): ({"ref": "a@example.com"}, {"ref", *OWNER}),
+    ("PATCH", "/v1/owners/o@example.com"): ({"name": "O"}, OWNER),
     ("POST", "/v1/groups"): ({"name": "g2", "filter": "a"}, {"name", "filter", "description"}),
     ("PATCH", "/v1/groups/g"): ({"filter": "b"}, {"filter", "description"}),
     ("POST", "/v1/metadata-fields"): ({"name": "m", "type": "string"}, {"name", "type", "description", "required"}),

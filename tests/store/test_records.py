@@ -22,6 +22,8 @@ from fleetroll.core.model import (
     MetafieldKind,
     NewEvent,
     Organization,
+    OwnerRole,
+    OwnerStatus,
 )
 from fleetroll.core.policy import Role
 from fleetroll.core.query import Place
@@ -267,7 +269,21 @@ SETTINGS = Settings(
     with_names=True,
 )
 NAMED = {
-    "owners": (owner, "ref", {"name": "Ann Ω", "phone": "+1 555", "address": "1 Road\nTown"}),
+    "owners": (
+        owner,
+        "ref",
+        {
+            "name": "Ann Ω",
+            "phone": "+1 555",
+            "address": "1 Road\nTown",
+            "role": OwnerRole.ADMIN,
+            "status": OwnerStatus.SUSPENDED,
+            "title": "Dr",
+            "nickname": "A",
+            "time_zone": "UTC",
+            "locale": "en",
+        },
+    ),
     "groups": (
         group,
         "name",

@@ -125,7 +125,10 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
     criteria = [{"field": "ident", "operator": "contains", "value": "text"}]
     group = {"filter": 'kind = "sensor"', "description": "text", "criteria": criteria, "parent_id": None}
     asked = {"description": "text", "criteria": [{"field": "id", "operand": "contains", "value": "text"}]}
-    person = {"name": "Ann", "phone": "555", "address": "1 Road"}
+    person = {
+        "name": "Ann", "phone": "555", "address": "1 Road", "role": "staff", "status": "active", "title": "Dr",
+        "nickname": "A", "time_zone": "Europe/Berlin", "locale": "en_US",
+    }  # fmt: skip
     scope = {"filter": _ONE, "all": False, "dry_run": True}
     assigned = {"customerEmail": EMAIL, "deviceIdentifiers": [DEVICE]}
     return {
@@ -300,6 +303,8 @@ def _blynk(n: str, device: int, ann: int, spare: int) -> dict[str, Any]:
              "isMandatory": False, "includeInProvision": True, "options": ["a"], "id": 0}
         ],
     }  # fmt: skip
+    person = {"name": "Ann", "orgId": 1, "roleId": 2, "title": "Dr", "nickName": "A", "phoneNumber": "1",
+              "tz": "UTC", "locale": "en_US", "address": "Somewhere"}  # fmt: skip
     return {
         f"PUT {path}/device": {"name": "Pump"},
         f"POST {path}/device/create": {
@@ -316,7 +321,8 @@ def _blynk(n: str, device: int, ann: int, spare: int) -> dict[str, Any]:
         f"POST {path}/device/trigger-event": {"deviceId": device, "eventCode": "hot", "eventDescription": "text"},
         f"POST {path}/device/metafield": {"deviceId": device, "metaFieldId": 3, "newValue": "a"},
         f"POST {path}/create": {"name": f"Branch {n}", "parentId": 1},
-        f"POST {path}/users/create-in-org": {"email": f"user-{n}@example.com", "name": "Ann", "orgId": 1},
+        f"POST {path}/users/create-in-org": {"email": f"user-{n}@example.com", **person},
+        f"POST {path}/users/invite": {"email": f"guest-{n}@example.com", **person},
         f"POST {path}/template/create": {"name": f"blynk-{n}", **template},
     }
 
@@ -453,6 +459,7 @@ class World:
             "deviceId": str(device),
             "templateId": str(template),
             "userId": str(self._ann),
+            "roleId": "2",
             "orgId": str(self._number("organizations/child")) if route.method == "DELETE" else "1",
             "includeSubOrgDevices": "true",
             "includeSubOrgUsers": "true",

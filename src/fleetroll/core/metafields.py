@@ -15,7 +15,6 @@ from fleetroll.core import documents, limits, names
 from fleetroll.core.faults import Fault, invalid
 from fleetroll.core.model import Device, Metafield, MetafieldKind
 
-_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _CONTACT = ("firstName", "lastName", "email", "phone", "streetAddress", "country", "city", "state", "zip")
 _CONTACT_TEXTS = frozenset({"contact", *_CONTACT})
@@ -138,7 +137,7 @@ def _is_email(_: Metafield, value: object) -> bool:
 
 
 def _is_zone(_: Metafield, value: object) -> bool:
-    return isinstance(value, str) and len(value) <= limits.MAX_NAME and bool(_ZONE.fullmatch(value))
+    return isinstance(value, str) and names.is_time_zone(value)
 
 
 def _has_members(value: object, *members: str) -> bool:

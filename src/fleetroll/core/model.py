@@ -183,6 +183,23 @@ class DeviceChange(Struct, frozen=True):
 CHANGEABLE = DeviceChange.__struct_fields__
 
 
+class OwnerRole(enum.Enum):
+    """What an owner is to the organization. It permits nothing here: what a caller may do, its key says."""
+
+    ADMIN = "admin"
+    STAFF = "staff"
+    USER = "user"
+
+
+class OwnerStatus(enum.Enum):
+    """How an owner stands with the organization."""
+
+    PENDING = "pending"  # invited
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    SUSPENDED = "suspended"
+
+
 class Owner(Struct, frozen=True):
     """A customer who may own devices. `ref` is an e-mail address, or another reference where there is none."""
 
@@ -195,6 +212,12 @@ class Owner(Struct, frozen=True):
     created_at: Instant
     updated_at: Instant
     revision: int
+    role: OwnerRole = OwnerRole.USER
+    status: OwnerStatus = OwnerStatus.ACTIVE
+    title: str | None = None
+    nickname: str | None = None
+    time_zone: str | None = None
+    locale: str | None = None
 
 
 class Criterion(Struct, frozen=True):

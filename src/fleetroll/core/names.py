@@ -17,6 +17,7 @@ _SLUG = re.compile(r"[-a-zA-Z0-9_]+")
 _EMAIL = re.compile(
     r"[^@\s\"'<>(),;:\\\[\]]+@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+"
 )
+_TIME_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
 # A zero-width joiner is how emoji families are written; it is harmless in a name, and refused in an identifier.
 _JOINERS = str.maketrans("", "", "\u200d\u200c")
 _MULTILINE = str.maketrans("", "", "\n\r\t\u200d\u200c")
@@ -71,6 +72,17 @@ def paragraph(value: str, field: str, longest: int = limits.MAX_TEXT) -> str:
         raise invalid("invalid_text", f"{field} must have at most {longest} characters.", field)
     if not value.translate(_MULTILINE).isprintable():
         raise invalid("invalid_text", f"{field} must not contain control or formatting characters.", field)
+    return value
+
+
+def is_time_zone(value: str) -> bool:
+    """Whether this is how the tz database names zones. Which of them there are is not for us to know."""
+    return len(value) <= limits.MAX_NAME and bool(_TIME_ZONE.fullmatch(value))
+
+
+def time_zone(value: str, field: str) -> str:
+    if not is_time_zone(value):
+        raise invalid("invalid_time_zone", f"{field} is the name of a time zone, such as Europe/Berlin.", field)
     return value
 
 

@@ -4,7 +4,17 @@ from msgspec import Struct
 
 from fleetroll.core import limits, tokens
 from fleetroll.core.faults import invalid
-from fleetroll.core.model import Device, DeviceChange, Event, EventKind, NewDevice, Owner, Reading, Template
+from fleetroll.core.model import (
+    Device,
+    DeviceChange,
+    Event,
+    EventKind,
+    NewDevice,
+    Owner,
+    OwnerStatus,
+    Reading,
+    Template,
+)
 from fleetroll.core.policy import Action, allows
 from fleetroll.core.query import Filter, Place, Search, Sort
 from fleetroll.service import devices, event_codes, owners, reach, templates, timeline
@@ -264,6 +274,8 @@ async def _to_owner(call: Call, there: Call, device: Device, number: int) -> Non
     home, owner = await owners.reached(call, number)
     if owner.org == device.org and device.owners == (owner.ref,):
         raise invalid("same_owner", "The device has this owner already.", "owner")
+    if owner.status is not OwnerStatus.ACTIVE:
+        raise invalid("inactive_owner", "The account of the new owner is not active.", "owner")
     if owner.org != device.org:
         alone = await devices.change(there, device, DeviceChange(owners=()))
         device = await devices.move(there, alone, home)

@@ -1,6 +1,7 @@
 """Owners: the customers that devices belong to, and giving devices to them."""
 
 from collections.abc import Collection
+from typing import Any
 
 from msgspec import Struct, structs
 
@@ -60,11 +61,17 @@ class Directory(Struct, frozen=True):
 
 
 class Within(Struct, frozen=True):
-    """An owner to make in an organization in reach; None is the caller's."""
+    """An owner to make in an organization in reach; None is the caller's. Without a name it has that of the address."""
 
-    email: str
-    name: str | None
-    organization: int | None
+    owner: Owner
+    organization: int | None = None
+
+
+class Edit(Struct, frozen=True):
+    """Members to replace in an owner in reach."""
+
+    id: int
+    change: dict[str, Any]
 
 
 class Owned(Struct, frozen=True):
@@ -197,6 +204,13 @@ async def by_number(call: Call, number: int) -> Owner:
 async def create_within(call: Call, new: Within) -> Owner:
     """Raises Fault conflict `owner_exists`."""
     there = await reach.organization(call, new.organization)
-    if await there.records.owners.get(there.org, new.email):
+    owner = new.owner
+    if await there.records.owners.get(there.org, owner.ref):
         raise conflict("owner_exists", "There is a user with this address already.", "email")
-    return await noun.insert(there, blank(new.email, new.name or new.email.partition("@")[0]))
+    return await noun.insert(there, structs.replace(owner, name=owner.name or owner.ref.partition("@")[0]))
+
+
+@operation(Action.OWNERS_WRITE, Effect.WRITE)
+async def edit_by_number(call: Call, wanted: Edit) -> Owner:
+    there, was = await reached(call, wanted.id)
+    return await noun.rewrite(there, was, wanted.change)

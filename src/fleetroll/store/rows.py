@@ -30,6 +30,8 @@ from fleetroll.core.model import (
     NewEvent,
     Organization,
     Owner,
+    OwnerRole,
+    OwnerStatus,
     Reading,
     SoftwareVersion,
     Template,
@@ -172,7 +174,9 @@ def key_values(record: Key) -> dict[str, Any]:
 
 
 def owner(row: Row) -> Owner:
-    return Owner(*row)
+    number, org, ref, name, phone, address, created_at, updated_at, revision, role, status, *others = row
+    times = created_at, updated_at, revision
+    return Owner(number, org, ref, name, phone, address, *times, OwnerRole(role), OwnerStatus(status), *others)
 
 
 def group(row: Row) -> Group:

@@ -22,7 +22,6 @@ _LONGEST_EVENT = 1024
 _IN_NAMES = frozenset(" '_-.,")
 _HIGHEST_PLACE = 1 << 31
 _MOST_MINUTES, _MINUTES = 60, 5
-_USER_ROLE = 3
 
 # The names by which the vendor's console shows what to sort by. Owners are in the order of their addresses.
 _SORTS = {
@@ -49,6 +48,8 @@ _DATASTREAMS = {
     "ENUM": model.DatastreamKind.ENUM,
     "LOCATION": model.DatastreamKind.LOCATION,
 }
+_ROLES = {"1": model.OwnerRole.ADMIN, "2": model.OwnerRole.STAFF, "3": model.OwnerRole.USER}
+_ROLE_NUMBERS = {role: int(number) for number, role in _ROLES.items()}
 _PIN_TYPES = {"VIRTUAL": "v", "DIGITAL": "d", "ANALOG": "a"}
 assert set(_DATASTREAMS.values()) == set(model.DatastreamKind)
 
@@ -416,13 +417,18 @@ def user(record: model.Owner, request: Request) -> shapes.User:
         record.id,
         record.name or record.ref,
         record.ref,
-        _USER_ROLE,
+        _ROLE_NUMBERS[record.role],
         record.org,
         False,
+        record.title,
+        record.nickname,
         record.phone,
-        "Active",
-        _ms(record.created_at),
+        record.time_zone,
+        record.locale,
+        record.status.value.capitalize(),
         _ms(record.updated_at),
+        0,  # owners do not sign in
+        _ms(record.created_at),
     )
 
 
@@ -431,9 +437,42 @@ def one_user(request: Request) -> int:
 
 
 def new_user(request: Request) -> owners.Within:
+    return _user(request, model.OwnerStatus.ACTIVE)
+
+
+def invited(request: Request) -> owners.Within:
+    return _user(request, model.OwnerStatus.PENDING)
+
+
+def _user(request: Request, status: model.OwnerStatus) -> owners.Within:
     body = request.body
-    name = None if body.name is None else names.line(body.name, "name")
-    return owners.Within(names.email(body.email), name, body.org_id)
+    address = body.address.full_address if isinstance(body.address, shapes.Address) else body.address
+    new = model.Owner(
+        id=0,
+        org=0,
+        ref=names.email(body.email),
+        name=_line(body.name, "name"),
+        phone=_line(body.phone_number, "phoneNumber"),
+        address=None if address is None else names.paragraph(address, "address", limits.MAX_NAME),
+        created_at=0,
+        updated_at=0,
+        revision=0,
+        role=_choice(_ROLES, str(body.role_id), "roleId"),
+        status=status,
+        title=_line(body.title, "title"),
+        nickname=_line(body.nick_name, "nickName"),
+        time_zone=None if body.tz is None else names.time_zone(body.tz, "tz"),
+        locale=_line(body.locale, "locale"),
+    )
+    return owners.Within(new, body.org_id)
+
+
+def _line(text: str | None, field: str) -> str | None:
+    return None if text is None else names.line(text, field)
+
+
+def role(request: Request) -> owners.Edit:
+    return owners.Edit(one_user(request), {"role": _choice(_ROLES, request.query.get("roleId") or "", "roleId")})
 
 
 def tags(result: list[str], request: Request) -> list[shapes.Tag]:

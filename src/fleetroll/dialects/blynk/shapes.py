@@ -218,10 +218,15 @@ class User(Struct, rename="camel"):
     role_id: int
     org_id: int
     is_dev: bool
+    title: str | None
+    nick_name: str | None
     phone_number: str | None
+    tz: str | None
+    locale: str | None
     status: str
-    registered_at: int
     last_modified_ts: int
+    last_logged_at: int
+    registered_at: int
 
 
 class UserPage(Struct, rename="camel"):
@@ -229,12 +234,27 @@ class UserPage(Struct, rename="camel"):
     total_elements: int
 
 
+class Address(Struct, rename="camel"):
+    full_address: str | None = None
+    country: str | None = None
+    city: str | None = None
+    state: str | None = None
+    zip: str | None = None
+
+
 class NewUser(Struct, rename="camel"):
-    """Owners do not sign in, so a password is ignored."""
+    """Users do not sign in here, so a password is ignored. `roleId` is 1 (admin), 2 (staff) or 3 (user)."""
 
     email: str
     name: str | None = None
     org_id: Id | None = None
+    role_id: int = 3
+    title: str | None = None
+    nick_name: str | None = None
+    phone_number: str | None = None
+    tz: str | None = None
+    locale: str | None = None
+    address: Address | str | None = None
 
 
 class Template(Struct, rename="camel"):

@@ -49,6 +49,7 @@ from fleetroll.service import (
     keys,
     named,
     organizations,
+    owners,
     telemetry,
     timeline,
 )
@@ -813,14 +814,32 @@ def _texts(values: Iterable[tuple[str, Any]], longest: int) -> dict[str, Any]:
 def owner(record: model.Owner, request: Request) -> Reply:
     fields = structs.asdict(record)
     fields.pop("org")
+    fields |= {name: getattr(record, name).value for name in _OWNER_WORDS}
     shape = shapes.Owner(**{**fields, "created_at": at(record.created_at), "updated_at": at(record.updated_at)})
     return Reply(shape, etag=etag(record))
 
 
+_OWNER_WORDS = {"role": model.OwnerRole, "status": model.OwnerStatus}
+
+
+def _owner_members(body: Any) -> dict[str, Any]:
+    """The members of an owner that a body gives, all but its reference."""
+    members = _texts(structs.asdict(body).items(), limits.MAX_NAME)
+    members.pop("ref", None)
+    for name in _OWNER_WORDS.keys() & members.keys():
+        members[name] = _choice(_OWNER_WORDS[name], members[name], name)
+    if members.get("time_zone") is not None:
+        names.time_zone(members["time_zone"], "time_zone")
+    return members
+
+
 def new_owner(request: Request) -> model.Owner:
-    body = request.body
-    texts = _texts(structs.asdict(body).items(), limits.MAX_NAME)
-    return model.Owner(0, 0, names.owner_ref(body.ref), texts["name"], texts["phone"], texts["address"], 0, 0, 0)
+    new: model.Owner = structs.replace(owners.blank(names.owner_ref(request.body.ref)), **_owner_members(request.body))
+    return new
+
+
+def change_owner(request: Request) -> named.Edit:
+    return named.Edit(request.path["name"], _owner_members(request.body), request.guard)
 
 
 def change_named(request: Request) -> named.Edit:

@@ -510,6 +510,7 @@ _NAMED = (
         mapping.new_owner,
         mapping.owner,
         mapping.owner_page,
+        mapping.change_owner,
     ),
     *_noun(
         "/v1/groups",

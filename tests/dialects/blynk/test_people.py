@@ -1,0 +1,108 @@
+"""Users are the registry's owners: what one API says of them the others show, and a transfer heeds their status."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.app import App, Response, running
+
+O = "/api/v1/organization"  # noqa: E741  # as the vendor's pages abbreviate it
+ANN = {
+    "email": "Ann@Example.com",
+    "name": "Ann",
+    "passwordHash": "x",
+    "roleId": 2,
+    "title": "Dr",
+    "nickName": "A",
+    "phoneNumber": "555",
+    "tz": "Europe/Berlin",
+    "locale": "en_US",
+    "address": {"fullAddress": "1 Road", "city": "Town"},
+}
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with running(tmp_path / "data") as app:
+        yield app
+
+
+def ask(app: App, method: str, path: str, body: Any = None) -> Response:
+    return app.request(method, O + path, body)
+
+
+def test_a_user_keeps_what_it_was_created_with(app: App) -> None:
+    made = ask(app, "POST", "/users/create-in-org", ANN)
+    assert made.status == 201, made.body
+    shown = made.json()
+    kept = {name: ANN[name] for name in ("name", "roleId", "title", "nickName", "phoneNumber", "tz", "locale")}
+    assert {name: shown[name] for name in kept} == kept
+    assert (shown["email"], shown["status"], shown["lastLoggedAt"]) == ("ann@example.com", "Active", 0)
+    for path in ("/users", "/search/users?query=ann@", "/search/users?query=ANN"):
+        assert ask(app, "GET", path).json() == {"content": [shown], "totalElements": 1}
+    assert ask(app, "GET", f"/user?userId={shown['id']}").json() == shown
+    owner = app.request("GET", "/v1/owners/ann@example.com").json()
+    members = ("role", "status", "title", "nickname", "phone", "time_zone", "locale", "address")
+    assert [owner[name] for name in members] == [
+        "staff",
+        "active",
+        "Dr",
+        "A",
+        "555",
+        "Europe/Berlin",
+        "en_US",
+        "1 Road",
+    ]
+
+
+def test_a_role_is_given(app: App) -> None:
+    number = ask(app, "POST", "/users/create-in-org", ANN).json()["id"]
+    given = ask(app, "PUT", f"/users/role?userId={number}&roleId=1")
+    assert (given.status, given.json()["roleId"], given.json()["status"]) == (200, 1, "Active")
+    assert app.request("GET", "/v1/owners/ann@example.com").json()["role"] == "admin"
+    assert given.json() == ask(app, "GET", f"/user?userId={number}").json()
+
+
+@pytest.mark.parametrize("query", ["", "userId=1", "userId=1&roleId=0", "userId=1&roleId=4", "userId=1&roleId=admin"])
+def test_a_role_that_is_none_is_refused(app: App, query: str) -> None:
+    ask(app, "POST", "/users/create-in-org", ANN)
+    assert ask(app, "PUT", f"/users/role?{query}").status == 400
+    assert ask(app, "GET", "/user?userId=1").json()["roleId"] == 2
+
+
+def test_a_role_for_nobody_is_not_found(app: App) -> None:
+    refused = ask(app, "PUT", "/users/role?userId=9&roleId=1")
+    assert refused.status == 404
+    assert (
+        refused.json()["error"]["message"] == "User with identifier 9 is not found or belong to another organization."
+    )
+
+
+def test_a_device_goes_only_to_who_is_active(app: App) -> None:
+    template = ask(app, "POST", "/template/create", {"name": "Meter"}).json()["templateIds"][0]
+    device = ask(app, "POST", "/device/create", {"templateId": template}).json()["id"]
+    guest = ask(app, "POST", "/users/invite", {"email": "guest@example.com", "name": "Guest", "roleId": 3}).json()
+    assert guest["status"] == "Pending"
+    handed = {"deviceId": device, "newUserId": guest["id"]}
+    for status in ("pending", "inactive", "suspended"):
+        changed = app.request("PATCH", "/v1/owners/guest@example.com", {"status": status})
+        assert (changed.status, changed.json()["status"]) == (200, status)
+        assert ask(app, "GET", f"/user?userId={guest['id']}").json()["status"] == status.capitalize()
+        assert ask(app, "POST", "/device/transfer/to-owner", handed).status == 400
+    assert "ownerUserId" not in ask(app, "GET", f"/device?deviceId={device}").json()
+    app.request("PATCH", "/v1/owners/guest@example.com", {"status": "active"})
+    assert ask(app, "POST", "/device/transfer/to-owner", handed).status == 204
+    assert ask(app, "GET", f"/device?deviceId={device}").json()["ownerUserId"] == guest["id"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"role": "king"}, {"status": "Active"}, {"time_zone": "not a zone"}, {"title": 5}, {"role": None}]
+)
+def test_our_own_api_refuses_what_no_owner_is(app: App, change: dict[str, Any]) -> None:
+    was = app.request("POST", "/v1/owners", {"ref": "ann@example.com"}).json()
+    assert (was["role"], was["status"]) == ("user", "active")
+    assert app.request("PATCH", "/v1/owners/ann@example.com", change).status == 400
+    assert app.request("POST", "/v1/owners", {"ref": "bob@example.com", **change}).status == 400
+    assert app.request("GET", "/v1/owners").json()["owners"] == [was]
