@@ -25,9 +25,10 @@ READ_ONLY = set(shapes.COLUMNS) & {
     "id", "status", "connected", "last_seen", "activated_at", "created_at", "updated_at", "revision",
 }  # fmt: skip
 OWNER = {"name", "phone", "address", "role", "status", "title", "nickname", "time_zone", "locale"}
+PROFILE = {"description", "time_zone", "unit_system", "phone", "address"}
 STRICT = {
-    ("POST", "/v1/organizations"): ({"slug": "sub"}, {"slug", "name", "quotas"}),
-    ("PATCH", "/v1/organizations/child"): ({"name": "Child"}, {"name", "disabled", "quotas"}),
+    ("POST", "/v1/organizations"): ({"slug": "sub"}, {"slug", "name", "quotas", *PROFILE}),
+    ("PATCH", "/v1/organizations/child"): ({"name": "Child"}, {"name", "disabled", "quotas", *PROFILE}),
     ("POST", "/v1/keys"): ({"name": "k", "role": "viewer"}, {"name", "role", "kind", "scopes", "expires_at"}),
     ("POST", "/v1/owners"): ({"ref": "a@example.com"}, {"ref", *OWNER}),
     ("PATCH", "/v1/owners/o@example.com"): ({"name": "O"}, OWNER),

@@ -10,6 +10,7 @@ from fleetroll.core.certificates import KeyKind as PublicKeyKind
 from fleetroll.core.dms import Admission, Distribution, Profile, Proof, Registration, Renewal, Settings
 from fleetroll.core.identity import Windows
 from fleetroll.core.model import (
+    Address,
     Criterion,
     Datastream,
     DatastreamKind,
@@ -22,8 +23,10 @@ from fleetroll.core.model import (
     MetafieldKind,
     NewEvent,
     Organization,
+    OrganizationProfile,
     OwnerRole,
     OwnerStatus,
+    UnitSystem,
 )
 from fleetroll.core.policy import Role
 from fleetroll.core.query import Place
@@ -61,7 +64,8 @@ async def below(store: Store, parent: Organization | None, slug: str, **members:
 
 
 async def test_an_organization_is_kept_with_its_lineage(store: Store, root: Organization) -> None:
-    child = await below(store, root, "child", name="Child Ω", disabled=True, quotas={"devices": 7})
+    profile = OrganizationProfile("d", "Europe/Berlin", UnitSystem.IMPERIAL, "555", Address("1 Road\nTown", city="Ω"))
+    child = await below(store, root, "child", name="Child Ω", disabled=True, quotas={"devices": 7}, profile=profile)
     grandchild = await below(store, child, "child")
     assert child.lineage == (root.id, child.id)
     assert grandchild.lineage == (root.id, child.id, grandchild.id)

@@ -129,6 +129,10 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
         "name": "Ann", "phone": "555", "address": "1 Road", "role": "staff", "status": "active", "title": "Dr",
         "nickname": "A", "time_zone": "Europe/Berlin", "locale": "en_US",
     }  # fmt: skip
+    profile = {
+        "description": "text", "time_zone": "Europe/Berlin", "unit_system": "imperial", "phone": "1",
+        "address": {"full": "1 Road, Town", "country": "X", "city": "Town", "state": "Y", "zip": "1"},
+    }  # fmt: skip
     scope = {"filter": _ONE, "all": False, "dry_run": True}
     assigned = {"customerEmail": EMAIL, "deviceIdentifiers": [DEVICE]}
     return {
@@ -147,8 +151,8 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
         "POST /v1/devices:update": {"set": MEMBERS, **scope},
         "POST /v1/devices:tag": {"add": ["spare"], "remove": ["old"], **scope},
         "POST /v1/devices:delete": scope,
-        "POST /v1/organizations": {"slug": f"org-{n}", "name": "Org", "quotas": {"devices": 10}},
-        "PATCH /v1/organizations/{slug}": {"name": "Child", "disabled": False, "quotas": {"devices": 10}},
+        "POST /v1/organizations": {"slug": f"org-{n}", "name": "Org", "quotas": {"devices": 10}, **profile},
+        "PATCH /v1/organizations/{slug}": {"name": "Child", "disabled": False, "quotas": {"devices": 10}, **profile},
         "POST /v1/keys": {
             "name": "key",
             "role": "viewer",
@@ -303,6 +307,7 @@ def _blynk(n: str, device: int, ann: int, spare: int) -> dict[str, Any]:
              "isMandatory": False, "includeInProvision": True, "options": ["a"], "id": 0}
         ],
     }  # fmt: skip
+    address = {"fullAddress": "1 Road, Town", "country": "X", "city": "Town", "state": "Y", "zip": "1"}
     person = {"name": "Ann", "orgId": 1, "roleId": 2, "title": "Dr", "nickName": "A", "phoneNumber": "1",
               "tz": "UTC", "locale": "en_US", "address": "Somewhere"}  # fmt: skip
     return {
@@ -320,7 +325,16 @@ def _blynk(n: str, device: int, ann: int, spare: int) -> dict[str, Any]:
         f"POST {path}/device/transfer": {"deviceId": device, "newUserId": spare},
         f"POST {path}/device/trigger-event": {"deviceId": device, "eventCode": "hot", "eventDescription": "text"},
         f"POST {path}/device/metafield": {"deviceId": device, "metaFieldId": 3, "newValue": "a"},
-        f"POST {path}/create": {"name": f"Branch {n}", "parentId": 1},
+        f"POST {path}/create": {
+            "name": f"Branch {n}",
+            "parentId": 1,
+            "type": "BRANCH",
+            "description": "text",
+            "tz": "Europe/Berlin",
+            "unitSystem": "IMPERIAL",
+            "phoneNumber": "1",
+            "address": address,
+        },
         f"POST {path}/users/create-in-org": {"email": f"user-{n}@example.com", **person},
         f"POST {path}/users/invite": {"email": f"guest-{n}@example.com", **person},
         f"POST {path}/template/create": {"name": f"blynk-{n}", **template},

@@ -17,6 +17,31 @@ from fleetroll.core.policy import Role
 Instant = int
 
 
+class UnitSystem(enum.Enum):
+    METRIC = "metric"
+    IMPERIAL = "imperial"
+
+
+class Address(Struct, frozen=True, omit_defaults=True):
+    """Where somebody is, in whole and in parts."""
+
+    full: str | None = None
+    country: str | None = None
+    city: str | None = None
+    state: str | None = None
+    zip: str | None = None
+
+
+class OrganizationProfile(Struct, frozen=True, omit_defaults=True):
+    """What people say of their organization. Nothing here follows from it."""
+
+    description: str | None = None
+    time_zone: str = "UTC"
+    unit_system: UnitSystem = UnitSystem.METRIC
+    phone: str | None = None
+    address: Address | None = None
+
+
 class Organization(Struct, frozen=True):
     """A tenant. `lineage` lists the ids from the root down to this one, so a subtree test needs no query.
 
@@ -34,6 +59,7 @@ class Organization(Struct, frozen=True):
     updated_at: Instant
     revision: int
     key_version: int = 1
+    profile: OrganizationProfile = OrganizationProfile()
 
 
 class KeyKind(enum.Enum):

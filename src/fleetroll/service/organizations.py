@@ -1,13 +1,15 @@
 """Organizations: the tenant tree below the caller, and acting inside it."""
 
+from typing import Any
+
 from msgspec import Struct, structs
 
 from fleetroll.core import limits, names
 from fleetroll.core.faults import conflict, invalid, not_found, stale
 from fleetroll.core.guards import UNGUARDED, Guard
-from fleetroll.core.model import Organization
+from fleetroll.core.model import Organization, OrganizationProfile
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Place
+from fleetroll.core.query import Place, Sort
 from fleetroll.service import cohorts, reach
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.quotas import take
@@ -26,6 +28,7 @@ class Described(Struct, frozen=True):
     slug: str
     name: str | None = None
     quotas: dict[str, int] = {}
+    profile: OrganizationProfile = OrganizationProfile()
 
 
 class Named(Struct, frozen=True):
@@ -36,12 +39,13 @@ class Named(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True):
-    """Members to replace; None stays."""
+    """Members to replace, of the profile those that are given; None stays."""
 
     path: str
     name: str | None = None
     disabled: bool | None = None
     quotas: dict[str, int] | None = None
+    profile: dict[str, Any] | None = None
     guard: Guard = UNGUARDED
 
 
@@ -60,11 +64,12 @@ class Children(Struct, frozen=True):
 
 
 class Directory(Struct, frozen=True):
-    """Organizations by place: those directly below one, or all in reach whose name holds a text."""
+    """Organizations by place: those directly below one, or all in reach whose name holds a text, by id or by name."""
 
     place: Place
     organization: int | None = None
     text: str | None = None
+    sort: Sort = Sort()
 
 
 class Below(Struct, frozen=True):
@@ -72,6 +77,7 @@ class Below(Struct, frozen=True):
 
     name: str
     parent: int | None
+    profile: OrganizationProfile = OrganizationProfile()
 
 
 class Account(Struct, frozen=True):
@@ -116,7 +122,17 @@ async def create(call: Call, new: Described) -> Account:
         raise invalid("invalid_slug", f"{SELF} is how an organization names itself.", "slug")
     stored = await call.records.organizations.insert(
         Organization(
-            0, parent.id, new.slug, new.name or new.slug, (*parent.lineage, 0), False, new.quotas, call.at, call.at, 1
+            id=0,
+            parent=parent.id,
+            slug=new.slug,
+            name=new.name or new.slug,
+            lineage=(*parent.lineage, 0),
+            disabled=False,
+            quotas=new.quotas,
+            created_at=call.at,
+            updated_at=call.at,
+            revision=1,
+            profile=new.profile,
         )
     )
     if stored is None:
@@ -130,12 +146,10 @@ async def create(call: Call, new: Described) -> Account:
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
 async def update(call: Call, wanted: Change) -> Account:
     was = await _below(call, wanted.path, wanted.guard)
-    given = {
-        name: value
-        for name in ("name", "disabled", "quotas")
-        if (value := getattr(wanted, name)) is not None and value != getattr(was, name)
-    }
-    if was.id == call.principal.home.id and (given.keys() - {"name"}):
+    members = {name: getattr(wanted, name) for name in ("name", "disabled", "quotas")}
+    members["profile"] = structs.replace(was.profile, **(wanted.profile or {}))
+    given = {name: value for name, value in members.items() if value is not None and value != getattr(was, name)}
+    if was.id == call.principal.home.id and (given.keys() - {"name", "profile"}):
         raise invalid("own_organization", "An organization's quotas and activity are set from above it.")
     if given:
         now = structs.replace(was, **given, updated_at=call.at, revision=was.revision + 1)
@@ -185,14 +199,17 @@ async def directory(call: Call, wanted: Directory) -> tuple[list[Organization], 
     if wanted.text is None:
         return wanted.place.cut([one for one in known if one.parent == there.org])
     text = wanted.text.casefold()
-    return wanted.place.cut([one for one in known if text in one.name.casefold()])
+    found = [one for one in known if text in one.name.casefold()]
+    if wanted.sort.field == "name":
+        found.sort(key=lambda one: one.name.casefold())
+    return wanted.place.cut(found[::-1] if wanted.sort.descending else found)
 
 
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
 async def create_below(call: Call, new: Below) -> Organization:
     there = await reach.organization(call, new.parent)
     slug = await _free_slug(there, names.slugify(new.name))
-    return (await create.run(there, Described(slug, new.name))).organization
+    return (await create.run(there, Described(slug, new.name, profile=new.profile))).organization
 
 
 async def _free_slug(call: Call, slug: str) -> str:

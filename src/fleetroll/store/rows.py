@@ -29,6 +29,7 @@ from fleetroll.core.model import (
     NewDevice,
     NewEvent,
     Organization,
+    OrganizationProfile,
     Owner,
     OwnerRole,
     OwnerStatus,
@@ -45,6 +46,7 @@ from fleetroll.store.connection import Row
 _strings: Callable[[str], tuple[str, ...]] = msgspec.json.Decoder(tuple[str, ...]).decode
 _ids: Callable[[str], tuple[int, ...]] = msgspec.json.Decoder(tuple[int, ...]).decode
 _settings: Callable[[str], Settings] = msgspec.json.Decoder(Settings).decode
+_profile: Callable[[str], OrganizationProfile] = msgspec.json.Decoder(OrganizationProfile).decode
 _quotas: Callable[[str], dict[str, int]] = msgspec.json.Decoder(dict[str, int]).decode
 _datastreams: Callable[[str], tuple[Datastream, ...]] = msgspec.json.Decoder(tuple[Datastream, ...]).decode
 _event_codes: Callable[[str], tuple[EventCode, ...]] = msgspec.json.Decoder(tuple[EventCode, ...]).decode
@@ -137,7 +139,18 @@ def folded(text: str | None) -> str | None:
 
 def organization(row: Row) -> Organization:
     return Organization(
-        row[0], row[1] or None, row[2], row[3], (*_ids(row[4]), row[0]), bool(row[5]), _quotas(row[6]), *row[7:11]
+        row[0],
+        row[1] or None,
+        row[2],
+        row[3],
+        (*_ids(row[4]), row[0]),
+        bool(row[5]),
+        _quotas(row[6]),
+        row[7],
+        row[8],
+        row[9],
+        row[10],
+        _profile(row[11]),
     )
 
 
@@ -154,6 +167,7 @@ def organization_values(record: Organization) -> dict[str, Any]:
         "updated_at": record.updated_at,
         "revision": record.revision,
         "key_version": record.key_version,
+        "profile": json_text(record.profile),
     }
 
 

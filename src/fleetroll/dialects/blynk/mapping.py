@@ -48,6 +48,9 @@ _DATASTREAMS = {
     "ENUM": model.DatastreamKind.ENUM,
     "LOCATION": model.DatastreamKind.LOCATION,
 }
+_ORGANIZATIONS = dict.fromkeys(
+    ("ROOT", "BUSINESS", "PERSONAL", "BRANCH", "DISTRIBUTOR", "CONTRACTOR", "INSTALLER", "RESELLER")
+)
 _ROLES = {"1": model.OwnerRole.ADMIN, "2": model.OwnerRole.STAFF, "3": model.OwnerRole.USER}
 _ROLE_NUMBERS = {role: int(number) for number, role in _ROLES.items()}
 _PIN_TYPES = {"VIRTUAL": "v", "DIGITAL": "d", "ANALOG": "a"}
@@ -99,10 +102,15 @@ def listing(request: Request) -> numbered_devices.Listing:
 
 
 def searching(request: Request) -> numbered_devices.Searching:
+    return numbered_devices.Searching(_text(request), _sort(request, _SORTS), _place(request))
+
+
+def _sort(request: Request, fields: Mapping[str, str]) -> Sort:
+    """The order asked for; that of the numbers if nothing is said."""
     query = request.query
-    order = _choice({"ASC": False, "DESC": True}, query.get("sortOrder") or "ASC", "sortOrder")
-    field = _choice(_SORTS, query.get("sortBy") or "Device Id", "sortBy")
-    return numbered_devices.Searching(_text(request), Sort(field, descending=order), _place(request))
+    descending = _choice({"ASC": False, "DESC": True}, query.get("sortOrder") or "ASC", "sortOrder")
+    given = query.get("sortBy")
+    return Sort("id" if given is None else _choice(fields, given, "sortBy"), descending=descending)
 
 
 def _text(request: Request) -> str:
@@ -373,9 +381,23 @@ def organization_number(request: Request) -> int | None:
 
 
 def organization(record: model.Organization, request: Request) -> shapes.Organization:
+    said = record.profile
     return shapes.Organization(
-        record.id, record.name, record.parent, "UTC", "METRIC", _ms(record.updated_at), not record.disabled
+        record.id,
+        record.name,
+        said.description,
+        record.parent,
+        said.time_zone,
+        said.unit_system.value.upper(),
+        said.phone,
+        None if said.address is None else _address(said.address),
+        _ms(record.updated_at),
+        not record.disabled,
     )
+
+
+def _address(address: model.Address) -> shapes.Address:
+    return shapes.Address(address.full, address.country, address.city, address.state, address.zip)
 
 
 def one_organization(request: Request) -> int:
@@ -383,7 +405,26 @@ def one_organization(request: Request) -> int:
 
 
 def new_organization(request: Request) -> organizations.Below:
-    return organizations.Below(names.line(request.body.name, "name"), request.body.parent_id)
+    body = request.body
+    if body.type is not None:
+        _choice(_ORGANIZATIONS, body.type, "type")
+    return organizations.Below(names.line(body.name, "name"), body.parent_id, _profile(body))
+
+
+def _profile(body: shapes.NewOrganization) -> model.OrganizationProfile:
+    units = {system.value.upper(): system for system in model.UnitSystem}
+    return model.OrganizationProfile(
+        description=None if body.description is None else names.paragraph(body.description, "description"),
+        time_zone="UTC" if body.tz is None else names.time_zone(body.tz, "tz"),
+        unit_system=_choice(units, body.unit_system or "METRIC", "unitSystem"),
+        phone=_line(body.phone_number, "phoneNumber"),
+        address=None if body.address is None else _located(body.address),
+    )
+
+
+def _located(address: shapes.Address) -> model.Address:
+    parts = {name: _line(getattr(address, name), f"address.{name}") for name in address.__struct_fields__}
+    return model.Address(full=parts.pop("full_address"), **parts)
 
 
 def below(request: Request) -> organizations.Directory:
@@ -391,7 +432,7 @@ def below(request: Request) -> organizations.Directory:
 
 
 def organizations_like(request: Request) -> organizations.Directory:
-    return organizations.Directory(_place(request), None, _text(request))
+    return organizations.Directory(_place(request), None, _text(request), _sort(request, {"Id": "id", "Name": "name"}))
 
 
 def organization_page(result: tuple[list[model.Organization], int], request: Request) -> shapes.OrganizationPage:

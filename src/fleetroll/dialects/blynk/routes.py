@@ -325,6 +325,8 @@ _NEIGHBOURS = (
         mapping.organization_page,
         "Search organizations by name",
         _QUERY,
+        Parameter("sortBy", "Id (default) or Name"),
+        Parameter("sortOrder", "ASC (default) or DESC"),
         *_PLACE,
         reply=shapes.OrganizationPage,
     ),

@@ -189,21 +189,38 @@ class MetaFieldChange(Struct, rename="camel"):
     new_value: Any
 
 
+class Address(Struct, rename="camel"):
+    full_address: str | None = None
+    country: str | None = None
+    city: str | None = None
+    state: str | None = None
+    zip: str | None = None
+
+
 class Organization(Struct, rename="camel"):
     id: int
     name: str
+    description: str | None
     parent_organization_id: int | None
     tz: str
     unit_system: str
+    phone_number: str | None
+    address: Address | None
     last_modified_ts: int
     is_active: bool
 
 
 class NewOrganization(Struct, rename="camel"):
-    """`type` and the like say nothing to a registry, and are ignored."""
+    """`type` must be one of the vendor's; no reply shows it, so it is not kept. `unitSystem` is METRIC or IMPERIAL."""
 
     name: Annotated[str, Meta(min_length=3, max_length=100)]
     parent_id: Id | None = None
+    type: str | None = None
+    description: str | None = None
+    tz: str | None = None
+    unit_system: str | None = None
+    phone_number: str | None = None
+    address: Address | None = None
 
 
 class OrganizationPage(Struct, rename="camel"):
@@ -232,14 +249,6 @@ class User(Struct, rename="camel"):
 class UserPage(Struct, rename="camel"):
     content: list[User]
     total_elements: int
-
-
-class Address(Struct, rename="camel"):
-    full_address: str | None = None
-    country: str | None = None
-    city: str | None = None
-    state: str | None = None
-    zip: str | None = None
 
 
 class NewUser(Struct, rename="camel"):

@@ -592,6 +592,11 @@ def organization(record: model.Organization, usage: dict[str, int] | UnsetType =
         at(record.created_at),
         at(record.updated_at),
         record.revision,
+        record.profile.description,
+        record.profile.time_zone,
+        record.profile.unit_system.value,
+        record.profile.phone,
+        None if record.profile.address is None else shapes.Address(**structs.asdict(record.profile.address)),
         usage,
     )
 
@@ -615,7 +620,8 @@ def list_children(request: Request) -> organizations.Listing:
 def new_organization(request: Request) -> organizations.Described:
     body = request.body
     name = None if body.name is None else names.line(body.name, "name")
-    return organizations.Described(names.slug(body.slug), name, _quotas(body.quotas) or {})
+    profile = model.OrganizationProfile(**_profile(body))
+    return organizations.Described(names.slug(body.slug), name, _quotas(body.quotas) or {}, profile)
 
 
 def one_organization(request: Request) -> organizations.Named:
@@ -625,7 +631,21 @@ def one_organization(request: Request) -> organizations.Named:
 def change_organization(request: Request) -> organizations.Change:
     body = request.body
     name = None if body.name is None else names.line(body.name, "name")
-    return organizations.Change(request.path["slug"], name, body.disabled, _quotas(body.quotas), request.guard)
+    quotas = _quotas(body.quotas)
+    return organizations.Change(request.path["slug"], name, body.disabled, quotas, _profile(body), request.guard)
+
+
+def _profile(body: Any) -> dict[str, Any]:
+    """The members of an organization's profile that a body gives."""
+    given = {name: getattr(body, name) for name in model.OrganizationProfile.__struct_fields__}
+    members = _texts(given.items(), limits.MAX_TEXT)
+    if "time_zone" in members:
+        names.time_zone(members["time_zone"], "time_zone")
+    if "unit_system" in members:
+        members["unit_system"] = _choice(model.UnitSystem, members["unit_system"], "unit_system")
+    if members.get("address") is not None:
+        members["address"] = model.Address(**_texts(structs.asdict(members["address"]).items(), limits.MAX_NAME))
+    return members
 
 
 def _quotas(quotas: dict[str, int] | None) -> dict[str, int] | None:

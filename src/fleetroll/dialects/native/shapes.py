@@ -209,6 +209,14 @@ class EventList(Struct):
     next_cursor: str | None
 
 
+class Address(Struct, forbid_unknown_fields=True):
+    full: str | None = None
+    country: str | None = None
+    city: str | None = None
+    state: str | None = None
+    zip: str | None = None
+
+
 class Organization(Struct):
     id: int
     slug: str
@@ -219,6 +227,11 @@ class Organization(Struct):
     created_at: datetime
     updated_at: datetime
     revision: int
+    description: str | None
+    time_zone: str
+    unit_system: str
+    phone: str | None
+    address: Address | None
     usage: dict[str, int] | UnsetType = UNSET
 
 
@@ -228,15 +241,27 @@ class OrganizationList(Struct):
 
 
 class NewOrganization(Struct, forbid_unknown_fields=True):
+    """`unit_system` is metric or imperial."""
+
     slug: str
     name: str | None = None
     quotas: dict[str, Limit] = {}
+    description: str | None = None
+    time_zone: str = "UTC"
+    unit_system: str = "metric"
+    phone: str | None = None
+    address: Address | None = None
 
 
 class OrganizationChange(Struct, forbid_unknown_fields=True):
     name: str | None = None
     disabled: bool | None = None
     quotas: dict[str, Limit] | None = None
+    description: str | UnsetType | None = UNSET
+    time_zone: str | UnsetType = UNSET
+    unit_system: str | UnsetType = UNSET
+    phone: str | UnsetType | None = UNSET
+    address: Address | UnsetType | None = UNSET
 
 
 class Key(Struct):

@@ -1,7 +1,7 @@
 -- key_identify: all tenants, by the public part of a token; this is how the tenant becomes known
 SELECT k.id, k.org, k.name, k.kind, k.role, k.scopes, k.created_at, k.expires_at, k.revoked_at, k.last_used_at, k.digest,
     o.id, o.parent, o.slug, o.name, o.lineage, o.disabled, o.quotas, o.created_at, o.updated_at, o.revision,
-    o.key_version
+    o.key_version, o.profile
 FROM api_key AS k JOIN organization AS o ON o.id = k.org WHERE k.prefix = :prefix;
 
 -- key_get: one key

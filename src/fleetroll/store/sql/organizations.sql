@@ -1,17 +1,18 @@
 -- organization_get: one organization by id
-SELECT id, parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision, key_version
+SELECT id, parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision, key_version, profile
 FROM organization WHERE id = :org;
 
 -- organization_child: a direct child by slug
-SELECT id, parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision, key_version
+SELECT id, parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision, key_version, profile
 FROM organization WHERE parent = :org AND slug = :slug;
 
 -- organization_children: direct children by slug
-SELECT id, parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision, key_version
+SELECT id, parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision, key_version, profile
 FROM organization WHERE parent = :org AND slug > :after ORDER BY slug LIMIT :limit;
 
 -- organization_below: itself and all below it, by id
-SELECT o.id, o.parent, o.slug, o.name, o.lineage, o.disabled, o.quotas, o.created_at, o.updated_at, o.revision, o.key_version
+SELECT o.id, o.parent, o.slug, o.name, o.lineage, o.disabled, o.quotas, o.created_at, o.updated_at, o.revision, o.key_version,
+    o.profile
 FROM organization AS o
 WHERE o.id IN (
     WITH RECURSIVE below (id) AS (
@@ -23,13 +24,13 @@ WHERE o.id IN (
 ORDER BY o.id;
 
 -- organization_insert: a new organization, its lineage without itself; nothing if the slug is taken
-INSERT INTO organization (parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision)
-VALUES (:parent, :slug, :name, :lineage, :disabled, :quotas, :created_at, :updated_at, :revision)
+INSERT INTO organization (parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision, profile)
+VALUES (:parent, :slug, :name, :lineage, :disabled, :quotas, :created_at, :updated_at, :revision, :profile)
 ON CONFLICT (parent, slug) DO NOTHING RETURNING id;
 
 -- organization_replace: over the revision before
 UPDATE organization SET name = :name, disabled = :disabled, quotas = :quotas, updated_at = :updated_at, revision = :revision,
-    key_version = :key_version
+    key_version = :key_version, profile = :profile
 WHERE id = :org AND revision = :revision - 1 RETURNING id;
 
 -- organization_delete: the row; the service has made sure that nothing hangs on it

@@ -12,9 +12,8 @@ FROM owner WHERE org = :org AND ref > :after ORDER BY ref LIMIT :limit;
 
 -- owner_insert: a new owner; nothing if the reference is taken
 INSERT INTO owner (org, ref, name, phone, address, created_at, updated_at, revision, role, status, title, nickname, time_zone, locale)
-VALUES (
-    :org, :ref, :name, :phone, :address, :created_at, :updated_at, :revision, :role, :status, :title, :nickname, :time_zone, :locale
-)
+VALUES (:org, :ref, :name, :phone, :address, :created_at, :updated_at, :revision, :role, :status, :title, :nickname, :time_zone,
+    :locale)
 ON CONFLICT (org, ref) DO NOTHING RETURNING id;
 
 -- owner_replace: over the revision before

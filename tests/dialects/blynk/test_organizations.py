@@ -1,0 +1,91 @@
+"""What an organization is said to be is kept, and shown alike by Blynk's API and by our own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.app import App, Response, running
+
+O = "/api/v1/organization"  # noqa: E741  # as the vendor's pages abbreviate it
+BRANCH: dict[str, Any] = {
+    "name": "Branch",
+    "description": "North",
+    "tz": "Europe/Berlin",
+    "unitSystem": "IMPERIAL",
+    "phoneNumber": "555",
+    "address": {"fullAddress": "1 Road, Town", "country": "X", "city": "Town", "state": None, "zip": "1"},
+}
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with running(tmp_path / "data") as app:
+        yield app
+
+
+def ask(app: App, method: str, path: str, body: Any = None) -> Response:
+    return app.request(method, O + path, body)
+
+
+def test_an_organization_keeps_what_it_was_created_with(app: App) -> None:
+    made = ask(app, "POST", "/create", {**BRANCH, "type": "BRANCH", "parentId": 1})
+    assert made.status == 201, made.body
+    shown = made.json()
+    assert {name: shown[name] for name in BRANCH} == BRANCH
+    assert ask(app, "GET", f"?orgId={shown['id']}").json() == shown
+    for path in ("/search?query=bra", "/sub-organizations"):
+        assert ask(app, "GET", path).json() == {"content": [shown], "totalElements": 1}
+    ours = app.request("GET", "/v1/organizations/branch").json()
+    assert [ours[name] for name in ("description", "time_zone", "unit_system", "phone")] == [
+        "North", "Europe/Berlin", "imperial", "555",
+    ]  # fmt: skip
+    assert ours["address"] == {"full": "1 Road, Town", "country": "X", "city": "Town", "state": None, "zip": "1"}
+
+
+def test_what_our_own_api_changes_is_seen_by_a_vendors_client(app: App) -> None:
+    number = ask(app, "POST", "/create", BRANCH).json()["id"]
+    changed = app.request("PATCH", "/v1/organizations/branch", {"time_zone": "UTC", "address": None})
+    assert (changed.status, changed.json()["description"]) == (200, "North")
+    shown = ask(app, "GET", f"?orgId={number}").json()
+    assert (shown["tz"], shown["address"], shown["description"], shown["unitSystem"]) == (
+        "UTC",
+        None,
+        "North",
+        "IMPERIAL",
+    )
+    own = app.request("PATCH", "/v1/organizations/self", {"description": "ours"})
+    assert own.status == 200
+    assert ask(app, "GET", "/profile").json()["description"] == "ours"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"type": "CLUB"},
+        {"tz": "not a zone"},
+        {"unitSystem": "metric"},
+        {"description": "a\x00b"},
+        {"phoneNumber": ""},
+        {"address": {"city": "a\nb"}},
+        {"address": "1 Road"},
+    ],
+)
+def test_what_no_organization_has_is_refused(app: App, wrong: dict[str, Any]) -> None:
+    assert ask(app, "POST", "/create", {**BRANCH, **wrong}).status == 400
+    assert ask(app, "GET", "/sub-organizations").json()["totalElements"] == 0
+
+
+def test_a_search_is_in_the_order_asked_for(app: App) -> None:
+    for name in ("bravo hall", "Alpha hall", "charlie hall"):
+        ask(app, "POST", "/create", {"name": name})
+
+    def found(query: str) -> list[str]:
+        return [one["name"].split()[0] for one in ask(app, "GET", f"/search?query=hall{query}").json()["content"]]
+
+    assert found("") == ["bravo", "Alpha", "charlie"]
+    assert found("&sortBy=Name") == ["Alpha", "bravo", "charlie"]
+    assert found("&sortBy=Name&sortOrder=DESC&page=1&size=1") == ["bravo"]
+    assert found("&sortOrder=DESC") == ["charlie", "Alpha", "bravo"]
+    assert ask(app, "GET", "/search?query=hall&sortBy=Colour").status == 400
