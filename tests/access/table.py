@@ -335,6 +335,16 @@ ROWS: Mapping[str, Row] = {
         "viewer", "templates:read", 200, 404, "fleet", query="templateId=$n_template", below=200
     ),
     "GET /api/v1/organization/tags": Row("viewer", "devices:read", 200, 200, "fleet"),
+    "POST /api/v1/organization/tag/create": Row("operator", "devices:write", 201, 201, body={"name": "$new"}),
+    "DELETE /api/v1/organization/tag": Row(
+        "operator", "devices:write", 204, 404, "fleet", query="tagId=$n_unused&orgId=$n_org"
+    ),
+    "POST /api/v1/organization/device/tag": Row(
+        "operator", "devices:write", 204, 404, "fleet", body={"deviceId": "$n_device", "tagId": "$n_unused"}
+    ),
+    "DELETE /api/v1/organization/device/tag": Row(
+        "operator", "devices:write", 204, 404, "fleet", query="deviceId=$n_device&tagId=$n_tag"
+    ),
     # Telemetron. Its reads are POSTs, and what a stranger names is made, reported as missing, or not found.
     "POST /api/ext-v1/device": Row(
         "operator", "devices:write", 200, 200, "device", {"identifier": "$ident", "type": "other"}
@@ -562,6 +572,7 @@ def _fleet(tenant: Tenant, new: str) -> dict[str, str]:
     spare = tenant.make("/v1/templates", {"name": f"{new}-spare"})
     owners = [tenant.make("/v1/owners", {"ref": f"{new}{end}@example.com", "name": MARK}) for end in ("", "-other")]
     target = tenant.make("/v1/organizations", {"slug": new, "name": MARK})
+    unused = tenant.make("/api/v1/organization/tag/create", {"name": f"{new}-tag", "orgId": tenant.number})
     body = {"ident": new, "name": MARK, "tags": [MARK], "owners": [owners[0]["ref"]], "template": template["id"]}
     device = tenant.make("/v1/devices", body)
     return {
@@ -577,6 +588,8 @@ def _fleet(tenant: Tenant, new: str) -> dict[str, str]:
         "n_user": str(owners[0]["id"]),
         "n_other": str(owners[1]["id"]),
         "n_target": str(target["id"]),
+        "n_tag": str(names.tag_number(MARK)),
+        "n_unused": str(unused["id"]),
     }
 
 

@@ -215,6 +215,7 @@ BOUNDS: dict[str, list[set[float]]] = {
             "keys",
             "owners",
             "groups",
+            "tags",
             "metadata_fields",
             "cohorts",
             "hardware_versions",

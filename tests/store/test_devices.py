@@ -342,12 +342,12 @@ async def test_counts_answer_the_usual_questions(store: Store, org: int, elsewhe
 
 
 async def test_a_tally_counts_the_devices_of_each_word(store: Store, org: int, elsewhere: int) -> None:
-    named = {"cohort": "beta", "hardware_version": "rev1", "software": document('{"version":"1.0"}')}
+    named = {"cohort": "beta", "hardware_version": "rev1", "software": document('{"version":"1.0"}'), "tags": ("wet",)}
     await inserted(
         store, org, device("a", **named), device("b", **named), device("c", software=document('{"build":"7"}'))
     )
     await inserted(store, elsewhere, device("d", **named))
-    for field, word in (("cohort", "beta"), ("hardware_version", "rev1"), ("software_version", "1.0")):
+    for field, word in (("cohort", "beta"), ("hardware_version", "rev1"), ("software_version", "1.0"), ("tags", "wet")):
         assert await store.scan.devices.tally(org, field) == {word: 2}
 
 

@@ -46,6 +46,7 @@ from tests.support.stores import (
     organization,
     owner,
     software_version,
+    tag,
     template,
 )
 
@@ -288,6 +289,7 @@ NAMED = {
             "locale": "en",
         },
     ),
+    "tags": (tag, "name", {}),
     "groups": (
         group,
         "name",

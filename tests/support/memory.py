@@ -42,6 +42,7 @@ from fleetroll.core.model import (
     Reporter,
     SoftwareVersion,
     Span,
+    Tag,
     Template,
 )
 from fleetroll.core.names import identity_key
@@ -76,6 +77,7 @@ class Tables(Struct):
     tokens: dict[str, tuple[int, bool]] = field(default_factory=dict)
     devices: dict[int, Device] = field(default_factory=dict)
     owners: dict[int, Owner] = field(default_factory=dict)
+    tags: dict[int, Tag] = field(default_factory=dict)
     groups: dict[int, Group] = field(default_factory=dict)
     metadata_fields: dict[int, MetadataField] = field(default_factory=dict)
     dms: dict[int, Dms] = field(default_factory=dict)
@@ -148,7 +150,7 @@ class Organizations:
         tables.tokens = {name: one for name, one in tables.tokens.items() if not name.startswith(f"{org} ")}
         tables.keys = {number: one for number, one in tables.keys.items() if one.key.org != org}
         tables.timeline = {number: event for number, event in tables.timeline.items() if event.org != org}
-        for versions in (tables.cohorts, tables.hardware_versions, tables.software_versions):
+        for versions in (tables.cohorts, tables.tags, tables.hardware_versions, tables.software_versions):
             for number in [number for number, one in versions.items() if one.org == org]:
                 del versions[number]
 
@@ -390,6 +392,8 @@ class Devices:
         return found[start : start + limit], len(found)
 
     async def tally(self, org: int, field: str) -> dict[str, int]:
+        if field == "tags":
+            return _tally(tag for device in self._of(org) for tag in device.tags)
         asked = (device.cohort if field == "cohort" else reader(device)(field, ()) for device in self._of(org))
         return _tally(str(word) for word in asked if word is not None)
 
@@ -914,6 +918,7 @@ class Records:
         self.tokens = Tokens(tables)
         self.devices = Devices(tables)
         self.owners: Named[Owner] = Named(tables, "owners", "ref")
+        self.tags: Named[Tag] = Named(tables, "tags", "name")
         self.groups: Named[Group] = Named(tables, "groups", "name")
         self.metadata_fields: Named[MetadataField] = Named(tables, "metadata_fields", "name")
         self.dms: Named[Dms] = Named(tables, "dms", "name")

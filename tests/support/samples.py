@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from fleetroll.core.names import device_hex
+from fleetroll.core.names import device_hex, tag_number
 from fleetroll.wire.dialect import Dialect, Route
 from tests.support.app import App
 from tests.support.enrolling import enrolled
@@ -337,6 +337,8 @@ def _blynk(n: str, device: int, ann: int, spare: int) -> dict[str, Any]:
         },
         f"POST {path}/users/create-in-org": {"email": f"user-{n}@example.com", **person},
         f"POST {path}/users/invite": {"email": f"guest-{n}@example.com", **person},
+        f"POST {path}/tag/create": {"name": f"tag-{n}", "orgId": 1},
+        f"POST {path}/device/tag": {"deviceId": device, "tagId": tag_number("production")},
         f"POST {path}/template/create": {"name": f"blynk-{n}", **template},
     }
 
@@ -363,6 +365,8 @@ class World:
         for field in app.request("GET", "/v1/metadata-fields?limit=200").json()["metadata_fields"]:
             app.request("DELETE", f"/v1/metadata-fields/{quote(field['name'], safe='')}")
         app.request("POST", "/v1/owners", {"ref": _NAMES["owners"]})
+        for tag in ("production", "unused"):
+            app.request("POST", "/api/v1/organization/tag/create", {"name": tag})
         app.request("POST", "/v1/cohorts", {"slug": "beta"})
         assert app.request("PUT", f"/v1/devices/{DEVICE}", MEMBERS).status == 201
         app.request("POST", "/v1/devices", {"ident": "spare"})
@@ -474,6 +478,7 @@ class World:
             "templateId": str(template),
             "userId": str(self._ann),
             "roleId": "2",
+            "tagId": str(tag_number("unused" if route.path.endswith("/organization/tag") else "production")),
             "orgId": str(self._number("organizations/child")) if route.method == "DELETE" else "1",
             "includeSubOrgDevices": "true",
             "includeSubOrgUsers": "true",

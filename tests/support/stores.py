@@ -23,6 +23,7 @@ from fleetroll.core.model import (
     Organization,
     Owner,
     SoftwareVersion,
+    Tag,
     Template,
 )
 from fleetroll.core.policy import Role
@@ -104,6 +105,10 @@ def owner(org: int, ref: str, **members: Any) -> Owner:
 
 def group(org: int, name: str, **members: Any) -> Group:
     return structs.replace(Group(0, org, name, None, "status = ACTIVE", (), None, None, NOW, NOW, 1), **members)
+
+
+def tag(org: int, name: str, **members: Any) -> Tag:
+    return structs.replace(Tag(0, org, name, NOW, NOW, 1), **members)
 
 
 def metadata_field(org: int, name: str, **members: Any) -> MetadataField:

@@ -101,6 +101,7 @@ DEFAULT_QUOTAS = {
     "keys": 1_000,
     "owners": 1_000_000,
     "groups": 1_000,
+    "tags": 1_000,
     "metadata_fields": 500,
     "dms": 1_000,
     "authorities": 100,

@@ -254,6 +254,17 @@ class Criterion(Struct, frozen=True):
     value: str
 
 
+class Tag(Struct, frozen=True):
+    """A tag that is there whether a device has it or not."""
+
+    id: int
+    org: int
+    name: str
+    created_at: Instant
+    updated_at: Instant
+    revision: int
+
+
 class Group(Struct, frozen=True):
     """A saved filter: its members are whatever is found now by its filter, its criteria, and those of its parents.
 

@@ -7,6 +7,7 @@ Identifiers are stored as sent and compared by their NFC form, case-sensitively 
 import base64
 import re
 import unicodedata
+import zlib
 
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, invalid
@@ -84,6 +85,11 @@ def time_zone(value: str, field: str) -> str:
     if not is_time_zone(value):
         raise invalid("invalid_time_zone", f"{field} is the name of a time zone, such as Europe/Berlin.", field)
     return value
+
+
+def tag_number(value: str) -> int:
+    """The number of a tag, which is made of its text and fits 31 bits."""
+    return zlib.crc32(value.encode()) >> 1
 
 
 def tag(value: str, field: str = "tags") -> str:

@@ -18,7 +18,7 @@ from fleetroll.store.port import Records
 
 MAX_DEPTH = 8
 _MOST_NAMESAKES = 100
-_GOES_ALONG = {"keys", "hardware_versions", "software_versions"}  # with an organization that is deleted
+_GOES_ALONG = {"keys", "tags", "hardware_versions", "software_versions"}  # with an organization that is deleted
 SELF = "self"
 
 

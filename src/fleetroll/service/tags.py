@@ -1,12 +1,128 @@
-"""Tags: the words by which devices are told apart. A tag is there as long as a device has it."""
+"""Tags: the words by which devices are told apart. A tag is there while a device has it, or since it was made here.
 
+Its number is a function of its text (`names.tag_number`), so the tags that other APIs write have one as well.
+"""
+
+from msgspec import Struct
+
+from fleetroll.core import limits
+from fleetroll.core.faults import conflict
+from fleetroll.core.model import DeviceChange, Tag
+from fleetroll.core.names import tag_number, unique
 from fleetroll.core.policy import Action
-from fleetroll.service import reach
+from fleetroll.core.query import Comparison, Operator, Page, Sort
+from fleetroll.service import devices, reach
+from fleetroll.service.named import Noun
 from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.store.port import Records
+
+
+async def _check(call: Call, new: Tag) -> None:
+    if await _numbered(call, tag_number(new.name)):
+        raise conflict("tag_exists", "There is a tag of this name or number already.", "name")
+
+
+async def _unused(call: Call, tag: Tag) -> None:
+    if await call.records.devices.page(call.org, Comparison("tags", Operator.HAS, tag.name), Sort(), Page(1)):
+        raise conflict("tag_has_devices", "Devices have this tag; take it from them first.")
+
+
+noun: Noun[Tag] = Noun(
+    "tag",
+    "name",
+    lambda records: records.tags,
+    Action.DEVICES_READ,
+    Action.DEVICES_WRITE,
+    check=_check,
+    forget=_unused,
+)
+
+
+class New(Struct, frozen=True):
+    """A tag to make in an organization in reach; None is the caller's."""
+
+    name: str
+    organization: int | None
+
+
+class Numbered(Struct, frozen=True):
+    """A tag of an organization in reach, by number; None is the caller's."""
+
+    number: int
+    organization: int | None
+
+
+class Assignment(Struct, frozen=True):
+    """A tag of its organization for a device in reach, both by number."""
+
+    device: int
+    tag: int
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
-async def used(call: Call, organization: int | None) -> list[str]:
-    """The tags in use in an organization in reach, the most frequent first."""
+async def known(call: Call, organization: int | None) -> list[str]:
+    """The tags of an organization in reach, the most frequent first."""
     there = await reach.organization(call, organization)
-    return list((await call.records.devices.counts(there.org)).by_tag)
+    used = await call.records.devices.tally(there.org, "tags")
+    made = [tag.name for tag in await _made(there) if tag.name not in used]
+    return [*sorted(used, key=lambda name: (-used[name], name))[: limits.MAX_COUNTED_TAGS], *made]
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def create(call: Call, new: New) -> str:
+    """Raises Fault conflict `tag_exists`."""
+    there = await reach.organization(call, new.organization)
+    return (await noun.insert(there, Tag(0, there.org, new.name, 0, 0, 0))).name
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def delete(call: Call, wanted: Numbered) -> None:
+    """Forget a tag that was made here. Raises Fault conflict where devices have it, not_found where none is."""
+    there = await reach.organization(call, wanted.organization)
+    tag = await _numbered(there, wanted.number)
+    if tag is None:
+        raise reach.missing("tag", wanted.number)
+    await noun.remove(there, tag)
+
+
+@operation(Action.DEVICES_WRITE, Effect.STREAM)
+async def assign(call: Call, wanted: Assignment) -> None:
+    """Give a device a tag. Raises Fault not_found for a number that is no tag's."""
+    there, _ = await reach.device(call, wanted.device)
+    name = await _name(there, wanted.tag)
+
+    async def work(records: Records) -> None:
+        home, device = await reach.device(call.within(records), wanted.device)
+        tags = unique([*device.tags, name], limits.MAX_TAGS, "tags")
+        await devices.change(home, device, DeviceChange(tags=tags))
+
+    await call.services.store.write(work)
+
+
+@operation(Action.DEVICES_WRITE, Effect.WRITE)
+async def withdraw(call: Call, wanted: Assignment) -> None:
+    """Take a tag from a device. Raises Fault not_found for one that the device does not have."""
+    there, device = await reach.device(call, wanted.device)
+    left = tuple(name for name in device.tags if tag_number(name) != wanted.tag)
+    if left == device.tags:
+        raise reach.missing("tag", wanted.tag)
+    await devices.change(there, device, DeviceChange(tags=left))
+
+
+async def _name(call: Call, number: int) -> str:
+    """The tag of a number: one that was made here, or one that a device has."""
+    if tag := await _numbered(call, number):
+        return tag.name
+    # There may be very many: they are looked through beside the event loop, and so before the transaction.
+    for name in await call.services.store.scan.devices.tally(call.org, "tags"):
+        if tag_number(name) == number:
+            return name
+    raise reach.missing("tag", number)
+
+
+async def _numbered(call: Call, number: int) -> Tag | None:
+    return next((tag for tag in await _made(call) if tag_number(tag.name) == number), None)
+
+
+async def _made(call: Call) -> list[Tag]:
+    return await call.records.tags.page(call.org, "", limits.DEFAULT_QUOTAS["tags"])

@@ -218,6 +218,7 @@ _indexed = attrgetter(
 )
 _COUNTED = ("status", "kind", "tag", "cohort")
 _TALLIES = {
+    "tags": "device_tally_tag",
     "cohort": "device_count_cohort",
     "hardware_version": "device_count_hardware",
     "software_version": "device_count_software",

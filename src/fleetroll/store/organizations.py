@@ -45,6 +45,7 @@ _FORGET = (
     "token_forget",
     "key_forget",
     "cohort_forget",
+    "tag_forget",
     "hardware_version_forget",
     "software_version_forget",
     "organization_delete",

@@ -34,13 +34,14 @@ from fleetroll.core.model import (
     Reporter,
     SoftwareVersion,
     Span,
+    Tag,
     Template,
 )
 from fleetroll.core.policy import Role
 from fleetroll.core.query import Filter, Page, Place, Sort
 
 T = TypeVar("T")
-R = TypeVar("R", bound=Owner | Group | MetadataField | Template | Dms | Authority | Cohort | HardwareVersion)
+R = TypeVar("R", bound=Owner | Tag | Group | MetadataField | Template | Dms | Authority | Cohort | HardwareVersion)
 
 
 class Identity(Struct, frozen=True):
@@ -259,7 +260,8 @@ class Devices(Protocol):
         """
 
     async def tally(self, org: int, field: str) -> dict[str, int]:
-        """How many devices have each `cohort` (other than the default), `hardware_version` or `software_version`."""
+        """How many devices have each of the `tags`, or each `cohort` other than the default, `hardware_version` or
+        `software_version`."""
 
 
 class Named(Protocol[R]):
@@ -534,6 +536,9 @@ class Records(Protocol):
     def owners(self) -> Named[Owner]: ...
     @property
     def groups(self) -> Named[Group]: ...
+
+    @property
+    def tags(self) -> Named[Tag]: ...
     @property
     def metadata_fields(self) -> Named[MetadataField]: ...
     @property

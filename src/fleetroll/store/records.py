@@ -1,7 +1,7 @@
 """All nouns over one connection: what `port.Records` promises."""
 
 from fleetroll.core.dms import Dms
-from fleetroll.core.model import Cohort, Group, HardwareVersion, MetadataField, Owner, Template
+from fleetroll.core.model import Cohort, Group, HardwareVersion, MetadataField, Owner, Tag, Template
 from fleetroll.store import rows
 from fleetroll.store.authorities import Authorities
 from fleetroll.store.certificates import Certificates
@@ -33,6 +33,7 @@ class Records:
         self.tokens = Tokens(connection)
         self.devices = Devices(connection, syntax)
         self.owners: Named[Owner] = Named(connection, "owner", rows.owner)
+        self.tags: Named[Tag] = Named(connection, "tag", rows.tag)
         self.groups: Named[Group] = Named(connection, "group", rows.group)
         self.metadata_fields: Named[MetadataField] = Named(connection, "metadata_field", rows.metadata_field)
         self.templates: Named[Template] = Named(connection, "template", rows.template)

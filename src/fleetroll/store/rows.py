@@ -35,6 +35,7 @@ from fleetroll.core.model import (
     OwnerStatus,
     Reading,
     SoftwareVersion,
+    Tag,
     Template,
 )
 from fleetroll.core.names import identity_key
@@ -191,6 +192,10 @@ def owner(row: Row) -> Owner:
     number, org, ref, name, phone, address, created_at, updated_at, revision, role, status, *others = row
     times = created_at, updated_at, revision
     return Owner(number, org, ref, name, phone, address, *times, OwnerRole(role), OwnerStatus(status), *others)
+
+
+def tag(row: Row) -> Tag:
+    return Tag(*row)
 
 
 def group(row: Row) -> Group:

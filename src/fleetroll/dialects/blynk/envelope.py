@@ -27,6 +27,7 @@ _ELSEWHERE = "is not found or you don't have access to it."
 _WORDS: Mapping[str, str] = {
     "user_not_found": "User is not found or you don't have access to him.",
     "template_not_found": "Template is not found.",
+    "tag_not_found": "Tag is not found.",
     "home_not_found": f"Organization {_ELSEWHERE}",
     "destination_not_found": f"Destination organization {_ELSEWHERE}",
     "same_owner": "Can't transfer to the same owner",

@@ -1,6 +1,5 @@
 """Between Blynk's parameters and bodies and the inputs and results of operations. Pure; raises nothing but Fault."""
 
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from fleetroll.core.query import Place, Sort
 from fleetroll.core.templates import metric, numbered
 from fleetroll.dialects.blynk import shapes
 from fleetroll.service import event_codes, metafields, numbered_devices, organizations, owners, reach, templates
+from fleetroll.service import tags as service_tags
 from fleetroll.service.timeline import Actions
 from fleetroll.wire.request import Request
 
@@ -319,12 +319,7 @@ def online(shown: numbered_devices.Shown, request: Request) -> shapes.Online:
 
 
 def device_tags(shown: numbered_devices.Shown, request: Request) -> list[shapes.DeviceTag]:
-    return [shapes.DeviceTag(tag_number(tag), shown.device.org, tag) for tag in shown.device.tags]
-
-
-def tag_number(tag: str) -> int:
-    """A tag is its text; the number that the vendor's tags have is made of it, and fits 31 bits."""
-    return zlib.crc32(tag.encode()) >> 1
+    return [shapes.DeviceTag(names.tag_number(tag), shown.device.org, tag) for tag in shown.device.tags]
 
 
 def timeline(result: tuple[list[model.Event], int], request: Request) -> shapes.TimelinePage:
@@ -517,7 +512,31 @@ def role(request: Request) -> owners.Edit:
 
 
 def tags(result: list[str], request: Request) -> list[shapes.Tag]:
-    return [shapes.Tag(tag_number(tag), tag, None) for tag in result]
+    return [tag(name, request) for name in result]
+
+
+def tag(name: str, request: Request) -> shapes.Tag:
+    return shapes.Tag(names.tag_number(name), name, None)
+
+
+def new_tag(request: Request) -> service_tags.New:
+    return service_tags.New(names.tag(request.body.name, "name"), request.body.org_id or _organization(request))
+
+
+def one_tag(request: Request) -> service_tags.Numbered:
+    return service_tags.Numbered(_tag(request.query.get("tagId")), _organization(request))
+
+
+def assignment(request: Request) -> service_tags.Assignment:
+    return service_tags.Assignment(request.body.device_id, request.body.tag_id)
+
+
+def withdrawal(request: Request) -> service_tags.Assignment:
+    return service_tags.Assignment(one(request).id, _tag(request.query.get("tagId")))
+
+
+def _tag(text: str | None) -> int:
+    return _number(text, "tagId")
 
 
 # --- templates -------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Param
 _DEVICE = Parameter("deviceId", "the number of the device", "integer")
 _TEMPLATE = Parameter("templateId", "the number of the template", "integer")
 _USER = Parameter("userId", "the number of the user", "integer")
+_TAG = Parameter("tagId", "the number of the tag", "integer")
 _ORG = (
     Parameter("orgId", "an organization in reach; the caller's if left out", "integer"),
     Parameter("organizationId", "the same", "integer"),
@@ -481,12 +482,46 @@ _NEIGHBOURS = (
     _route(
         "GET",
         "/tags",
-        tags.used,
+        tags.known,
         mapping.organization_number,
         mapping.tags,
-        "The tags that are in use",
+        "The tags that were made or are in use",
         *_ORG,
         reply=list[shapes.Tag],
+    ),
+    _route(
+        "POST",
+        "/tag/create",
+        tags.create,
+        mapping.new_tag,
+        mapping.tag,
+        "Create a tag",
+        *_ORG,
+        status=201,
+        body=shapes.NewTag,
+        reply=shapes.Tag,
+    ),
+    _route("DELETE", "/tag", tags.delete, mapping.one_tag, mapping.nothing, "Delete a tag", _TAG, *_ORG, status=204),
+    _route(
+        "POST",
+        "/device/tag",
+        tags.assign,
+        mapping.assignment,
+        mapping.nothing,
+        "Give a device a tag",
+        body=shapes.TagAssignment,
+        status=204,
+    ),
+    _route(
+        "DELETE",
+        "/device/tag",
+        tags.withdraw,
+        mapping.withdrawal,
+        mapping.nothing,
+        "Take a tag from a device",
+        _DEVICE,
+        _TAG,
+        status=204,
     ),
 )
 

@@ -78,6 +78,9 @@ SELECT kind, count(*) FROM device WHERE org = :org GROUP BY kind;
 -- device_count_tag: how many of each, the most frequent first
 SELECT tag, count(*) AS devices FROM device_tag WHERE org = :org GROUP BY tag ORDER BY devices DESC, tag LIMIT :limit;
 
+-- device_tally_tag: how many of each
+SELECT tag, count(*) FROM device_tag WHERE org = :org GROUP BY tag;
+
 -- device_count_cohort: how many of each but the default
 SELECT cohort, count(*) FROM device WHERE org = :org AND cohort IS NOT NULL GROUP BY cohort;
 

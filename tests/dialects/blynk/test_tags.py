@@ -1,0 +1,99 @@
+"""Tags by number: made, given to devices of the tree, taken away, and the same tags that every other API writes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleetroll.core.names import tag_number
+from tests.support.app import App, Response, running
+
+O = "/api/v1/organization"  # noqa: E741  # as the vendor's pages abbreviate it
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with running(tmp_path / "data") as app:
+        app.request("POST", "/v1/devices", {"ident": "pump", "tags": ["Hall 5"]})
+        yield app
+
+
+def ask(app: App, method: str, path: str, body: Any = None) -> Response:
+    return app.request(method, O + path, body)
+
+
+def tags(app: App, ident: str = "pump") -> list[str]:
+    found: list[str] = app.request("GET", f"/v1/devices/{ident}").json()["tags"]
+    return found
+
+
+def test_a_tag_is_made_and_given_and_taken_away(app: App) -> None:
+    made = ask(app, "POST", "/tag/create", {"name": "In Service"})
+    assert (made.status, made.json()) == (
+        201,
+        {"id": tag_number("In Service"), "name": "In Service", "ownerUserId": None},
+    )
+    number = made.json()["id"]
+    assert [one["name"] for one in ask(app, "GET", "/tags").json()] == ["Hall 5", "In Service"]
+    for _ in range(2):
+        assert ask(app, "POST", "/device/tag", {"deviceId": 1, "tagId": number}).status == 204
+    assert tags(app) == ["Hall 5", "In Service"]
+    shown = {"id": number, "tagOwnerOrgId": 1, "name": "In Service"}
+    assert ask(app, "GET", "/device/tags?deviceId=1").json()[1] == shown
+    assert app.request("GET", "/v1/devices?filter=tags:%22In%20Service%22").json()["devices"][0]["ident"] == "pump"
+    held = ask(app, "DELETE", f"/tag?tagId={number}")
+    assert (held.status, held.json()["error"]["message"]) == (400, "Devices have this tag; take it from them first.")
+    assert ask(app, "DELETE", f"/device/tag?deviceId=1&tagId={number}").status == 204
+    assert tags(app) == ["Hall 5"]
+    assert ask(app, "DELETE", f"/tag?tagId={number}").status == 204
+    assert [one["name"] for one in ask(app, "GET", "/tags").json()] == ["Hall 5"]
+
+
+def test_a_tag_that_another_api_wrote_is_given_by_its_number(app: App) -> None:
+    app.request("POST", "/v1/devices", {"ident": "fan"})
+    (hall,) = ask(app, "GET", "/tags").json()
+    assert ask(app, "POST", "/device/tag", {"deviceId": 2, "tagId": hall["id"]}).status == 204
+    assert tags(app, "fan") == ["Hall 5"]
+
+
+def test_tags_are_those_of_the_devices_organization(app: App) -> None:
+    below = ask(app, "POST", "/create", {"name": "below"}).json()["id"]
+    inside = {"fleetroll-organization": "below"}
+    device = app.request("POST", "/v1/devices", {"ident": "leaf"}, headers=inside).json()["id"]
+    hall = tag_number("Hall 5")
+    refused = ask(app, "POST", "/device/tag", {"deviceId": device, "tagId": hall})
+    assert (refused.status, refused.json()["error"]["message"]) == (404, "Tag is not found.")
+    assert ask(app, "POST", "/tag/create", {"name": "Hall 5", "orgId": below}).json()["id"] == hall
+    assert ask(app, "POST", "/device/tag", {"deviceId": device, "tagId": hall}).status == 204
+    assert [one["name"] for one in ask(app, "GET", f"/tags?orgId={below}").json()] == ["Hall 5"]
+    assert ask(app, "GET", f"/device/tags?deviceId={device}").json()[0]["tagOwnerOrgId"] == below
+
+
+def test_an_organization_goes_with_its_tags(app: App) -> None:
+    below = ask(app, "POST", "/create", {"name": "below"}).json()["id"]
+    assert ask(app, "POST", "/tag/create", {"name": "spare", "orgId": below}).status == 201
+    assert ask(app, "DELETE", f"?orgId={below}").status == 204
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/tag/create", {"name": "twice"}, 400),
+        ("POST", "/tag/create", {"name": "a,b"}, 400),
+        ("POST", "/tag/create", {"name": ""}, 400),
+        ("POST", "/tag/create", {"name": "x", "orgId": 9}, 404),
+        ("POST", "/device/tag", {"deviceId": 1, "tagId": 7}, 404),
+        ("POST", "/device/tag", {"deviceId": 9, "tagId": tag_number("twice")}, 404),
+        ("POST", "/device/tag", {"deviceId": 1}, 400),
+        ("DELETE", "/device/tag?deviceId=1&tagId=7", None, 404),
+        ("DELETE", "/device/tag?deviceId=1", None, 400),
+        ("DELETE", "/tag?tagId=7", None, 404),
+        ("DELETE", f"/tag?tagId={tag_number('Hall 5')}", None, 404),
+    ],
+)
+def test_a_refusal_changes_nothing(app: App, method: str, path: str, body: Any, status: int) -> None:
+    assert ask(app, "POST", "/tag/create", {"name": "twice"}).status == 201
+    before = ask(app, "GET", "/tags").json(), tags(app)
+    assert ask(app, method, path, body).status == status
+    assert (ask(app, "GET", "/tags").json(), tags(app)) == before
