@@ -25,6 +25,7 @@ READ_ONLY = set(shapes.COLUMNS) & {
     "id", "status", "connected", "last_seen", "activated_at", "created_at", "updated_at", "revision",
 }  # fmt: skip
 OWNER = {"name", "phone", "address", "role", "status", "title", "nickname", "time_zone", "locale"}
+GROUP = {"filter", "description", "criteria", "parent_id"}
 PROFILE = {"description", "time_zone", "unit_system", "phone", "address"}
 STRICT = {
     ("POST", "/v1/organizations"): ({"slug": "sub"}, {"slug", "name", "quotas", *PROFILE}),
@@ -32,8 +33,8 @@ STRICT = {
     ("POST", "/v1/keys"): ({"name": "k", "role": "viewer"}, {"name", "role", "kind", "scopes", "expires_at"}),
     ("POST", "/v1/owners"): ({"ref": "a@example.com"}, {"ref", *OWNER}),
     ("PATCH", "/v1/owners/o@example.com"): ({"name": "O"}, OWNER),
-    ("POST", "/v1/groups"): ({"name": "g2", "filter": "a"}, {"name", "filter", "description"}),
-    ("PATCH", "/v1/groups/g"): ({"filter": "b"}, {"filter", "description"}),
+    ("POST", "/v1/groups"): ({"name": "g2", "filter": "a"}, {"name", *GROUP}),
+    ("PATCH", "/v1/groups/g"): ({"filter": "b"}, GROUP),
     ("POST", "/v1/metadata-fields"): ({"name": "m", "type": "string"}, {"name", "type", "description", "required"}),
     ("POST", "/v1/templates"): (
         {"name": "t2"},
