@@ -305,6 +305,7 @@ ROWS: Mapping[str, Row] = {
     "GET /api/v1/organization/profile": Row("viewer", "organizations:read", 200, 200),
     "GET /api/v1/organization/search": Row("viewer", "organizations:read", 200, 200, "fleet", query="query=$slug"),
     "GET /api/v1/organization/sub-organizations": Row("viewer", "organizations:read", 200, 200, "fleet"),
+    "POST /api/v1/organization/oauth/clients/create": Row("admin", "keys:write", 201, 201, body={"name": "$new"}),
     "GET /api/v1/organization/users": Row("viewer", "owners:read", 200, 200, "fleet"),
     "GET /api/v1/organization/search/users": Row("viewer", "owners:read", 200, 200, "fleet", query="query=$email"),
     "GET /api/v1/organization/user": Row("viewer", "owners:read", 200, 404, "fleet", query="userId=$n_user"),

@@ -337,6 +337,7 @@ def _blynk(n: str, device: int, ann: int, spare: int) -> dict[str, Any]:
         },
         f"POST {path}/users/create-in-org": {"email": f"user-{n}@example.com", **person},
         f"POST {path}/users/invite": {"email": f"guest-{n}@example.com", **person},
+        f"POST {path}/oauth/clients/create": {"name": f"client-{n}", "orgId": 1, "redirectUrls": []},
         f"POST {path}/tag/create": {"name": f"tag-{n}", "orgId": 1},
         f"POST {path}/device/tag": {"deviceId": device, "tagId": tag_number("production")},
         f"POST {path}/template/create": {"name": f"blynk-{n}", **template},

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from math import ceil, floor
 from typing import Any
 
 from fleetroll.core import documents
@@ -30,6 +31,17 @@ def value(kind: DatastreamKind | None, metric_type: str | None, given: Sequence[
     if kind is DatastreamKind.STRING or metric_type == "string":
         return one if isinstance(one, str) else _text(one)
     return _untyped(metric_type, one)
+
+
+def bounded(kind: DatastreamKind | None, found: Any, least: float | None, most: float | None) -> Any:
+    """A number that passes a bound of its datastream is that bound, or the last whole number within."""
+    if kind not in _NUMERIC:
+        return found
+    if least is not None and found < least:
+        return least if kind is DatastreamKind.DOUBLE else ceil(least)
+    if most is not None and found > most:
+        return most if kind is DatastreamKind.DOUBLE else floor(most)
+    return found
 
 
 def _pair(given: Sequence[Any]) -> Sequence[Any]:

@@ -14,6 +14,7 @@ from fleetroll.service.timeline import device_entry
 
 _DAY = 86_400 * 1_000_000
 _PREFIX = "device.event."
+_ALL = "device.events"
 # Coming and going is what a device does, and is told by whoever sees it.
 TYPES: dict[EventKind, str] = {kind: _PREFIX + kind.value.lower() for kind in EventKind} | {
     EventKind.ONLINE: presence.CONNECTED,
@@ -68,8 +69,9 @@ async def log(call: Call, device: Device, code: str, description: str | None) ->
     found = rules.event_code(template, code) if template else None
     if found is None:
         raise not_found("event_code", code)
-    most = limits.EVENTS_PER_DAY if found.daily_limit is None else found.daily_limit
-    if not await call.records.usage.add_today(call.org, device.id, _PREFIX + code, call.at // _DAY, most):
+    # A code without a limit of its own shares the device's with all others that have none.
+    noun, most = (_ALL, limits.EVENTS_PER_DAY) if found.daily_limit is None else (_PREFIX + code, found.daily_limit)
+    if not await call.records.usage.add_today(call.org, device.id, noun, call.at // _DAY, most):
         raise _too_many(call, most)
     data = Logged(found.id, code, found.name, description or found.description)
     await call.records.timeline.append([device_entry(call, TYPES[found.kind], device, structs.asdict(data))])

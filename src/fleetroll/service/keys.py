@@ -8,6 +8,7 @@ from fleetroll.core.faults import Fault, Kind, invalid, not_found
 from fleetroll.core.model import Instant, Key, KeyKind, Principal
 from fleetroll.core.names import broker_org
 from fleetroll.core.policy import Action, Role
+from fleetroll.service import reach
 from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.service.organizations import descend
 from fleetroll.service.quotas import take
@@ -22,6 +23,13 @@ class NewKey(Struct, frozen=True):
     kind: KeyKind = KeyKind.API
     scopes: tuple[str, ...] = ()
     expires_at: Instant | None = None
+
+
+class NewClient(Struct, frozen=True):
+    """An OAuth2 client to make in an organization in reach, which may do what its maker may; None is the caller's."""
+
+    name: str
+    organization: int | None = None
 
 
 class Issued(Struct, frozen=True):
@@ -68,6 +76,12 @@ async def create(call: Call, new: NewKey) -> Issued:
     key = issued.key
     await record(call, "key.created", "key", key.id, key.name, {"role": key.role.value})
     return issued
+
+
+@operation(Action.KEYS_WRITE, Effect.WRITE)
+async def create_client(call: Call, new: NewClient) -> Issued:
+    there, asker = await reach.organization(call, new.organization), call.principal.key
+    return await create.run(there, NewKey(new.name, asker.role, KeyKind.OAUTH, asker.scopes))
 
 
 async def _issue(call: Call, described: Key) -> Issued:

@@ -46,6 +46,8 @@ class Stream(Struct, frozen=True):
     metric: str
     kind: DatastreamKind | None
     default: Any = None
+    min: float | None = None
+    max: float | None = None
 
 
 class Value(Struct, frozen=True):
@@ -135,7 +137,8 @@ async def write(call: Call, samples: Sequence[Sample]) -> None:
 
 def _point(stream: Stream, types: Mapping[str, str], sample: Sample) -> telemetry.Point:
     value = datastreams.value(stream.kind, types.get(stream.metric), sample.given)
-    return telemetry.Point(stream.metric, value, sample.at)
+    kept = datastreams.bounded(stream.kind, value, stream.min, stream.max)
+    return telemetry.Point(stream.metric, kept, sample.at)
 
 
 @operation(Action.SELF, Effect.WRITE)
@@ -209,7 +212,7 @@ def resolve(device: Device, template: Template | None, address: Address) -> Stre
 
 
 def _stream(part: Any) -> Stream:
-    return Stream(part.pin, rules.metric(part), part.kind, part.default)
+    return Stream(part.pin, rules.metric(part), part.kind, part.default, part.min, part.max)
 
 
 def _unknown_pin() -> Fault:

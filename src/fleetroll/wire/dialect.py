@@ -123,6 +123,14 @@ class Route(Struct, frozen=True):
     form: bool = False
     encodings: tuple[str, ...] = ()
     organization: Callable[[Mapping[str, str]], tuple[str, str]] | None = None
+    allowances: tuple["Allowance", ...] = ()
+
+
+class Allowance(Struct, frozen=True):
+    """How many requests a vendor allows one caller, at once or within so many seconds."""
+
+    requests: int
+    seconds: int
 
 
 class Subject(Struct, frozen=True):
@@ -174,6 +182,7 @@ class Dialect(Struct, frozen=True):
     """A device API. `prefixes` are the paths that are its own, so that even an unknown path there fails in its form.
 
     `per_minute` is how many requests the vendor allows each organization; it holds beside the operator's rate, if any.
+    So do `allowances`, which each caller has of all routes; those of a route it shares with the others that have them.
     """
 
     name: str
@@ -186,4 +195,5 @@ class Dialect(Struct, frozen=True):
     strict_query: bool = False
     acts_in_header: str | None = None
     per_minute: int | None = None
+    allowances: tuple[Allowance, ...] = ()
     subjects: tuple[Subject, ...] = ()

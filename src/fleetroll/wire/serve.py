@@ -68,12 +68,15 @@ class Settings(Struct, frozen=True):
 class _Row:
     """A route with all that can be prepared before the first request."""
 
-    __slots__ = ("acts_in", "credentials", "decoder", "dialect", "label", "limiters", "parameters", "route")
+    __slots__ = ("acts_in", "callers", "credentials", "decoder", "dialect", "label", "limiters", "parameters", "route")
 
-    def __init__(self, dialect: Dialect, route: Route, limiters: tuple[Limiter, ...]) -> None:
+    def __init__(
+        self, dialect: Dialect, route: Route, limiters: tuple[Limiter, ...], callers: tuple[Limiter, ...]
+    ) -> None:
         self.dialect = dialect
         self.route = route
         self.limiters = limiters
+        self.callers = callers
         self.label = f"{dialect.name}.{route.operation.name}"
         self.credentials = Credentials(route.credentials or dialect.credentials)
         self.decoder = msgspec.json.Decoder(route.body) if route.body not in {None, bytes} else None
@@ -130,7 +133,7 @@ class Kernel:
         self._key_limiter = Limiter(settings.key_rate, time.monotonic, "key", times)
         self._limiters = (Limiter(settings.organization_rate, time.monotonic, "organization", times),)
         self._router = Router(
-            (route.method, route.path, _Row(dialect, route, limiters))
+            (route.method, route.path, _Row(dialect, route, limiters, _callers(dialect, route, settings, times)))
             for dialect in self._dialects
             for limiters in [self._limiters + _vendors(dialect, settings, times)]
             for route in dialect.routes
@@ -156,10 +159,18 @@ class Kernel:
         taken, self._last_used = self._last_used, {}
         return taken
 
-    def admit(self, principal: Principal, limiters: tuple[Limiter, ...] = ()) -> None:
-        """Count a request of this caller; `limiters` are those of its organization. Raises Fault rate_limited."""
-        org = principal.org.id
-        admit((self._key_limiter, principal.actor), *[(limiter, org) for limiter in limiters or self._limiters])
+    def admit(
+        self, principal: Principal, limiters: tuple[Limiter, ...] = (), callers: tuple[Limiter, ...] = ()
+    ) -> None:
+        """Count a request of this caller; `limiters` are those of its organization, `callers` those of its own.
+
+        Raises Fault rate_limited.
+        """
+        org, own = principal.org.id, (self._key_limiter, *callers)
+        admit(
+            *[(limiter, principal.actor) for limiter in own],
+            *[(limiter, org) for limiter in limiters or self._limiters],
+        )
 
     def used(self, principal: Principal, at: Instant) -> None:
         """Remember when a key was used. The derived credentials of devices and projects are no records."""
@@ -182,7 +193,7 @@ class Kernel:
                 exchange.query = await self._with_form(exchange)
             exchange.principal = await self._authenticate(exchange, row)
             principal = exchange.principal
-            self.admit(principal, row.limiters)
+            self.admit(principal, row.limiters, row.callers)
             request, body = await self._read(exchange, row)
             if row.route.stream is not None:
                 return await self._stream(exchange, row, row.route.decode(request), request)
@@ -418,6 +429,16 @@ def _vendors(dialect: Dialect, settings: Settings, times: Times) -> tuple[Limite
         return ()
     rate = Rate(dialect.per_minute / 60, dialect.per_minute)
     return (Limiter(rate, time.monotonic, f"organization in {dialect.name}", times),)
+
+
+def _callers(dialect: Dialect, route: Route, settings: Settings, times: Times) -> tuple[Limiter, ...]:
+    """The limits that a dialect has for each caller, unless keys have none at all."""
+    if not settings.key_rate.per_second:
+        return ()
+    return tuple(
+        Limiter(Rate(one.requests / one.seconds, one.requests), time.monotonic, f"caller in {one.seconds} s", times)
+        for one in (*dialect.allowances, *route.allowances)
+    )
 
 
 def _refuse_repeated(exchange: _Exchange) -> None:

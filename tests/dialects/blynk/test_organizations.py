@@ -89,3 +89,23 @@ def test_a_search_is_in_the_order_asked_for(app: App) -> None:
     assert found("&sortBy=Name&sortOrder=DESC&page=1&size=1") == ["bravo"]
     assert found("&sortOrder=DESC") == ["charlie", "Alpha", "bravo"]
     assert ask(app, "GET", "/search?query=hall&sortBy=Colour").status == 400
+
+
+def test_a_client_that_is_made_gets_tokens_for_its_own_organization_and_for_no_more_than_its_maker(app: App) -> None:
+    below = ask(app, "POST", "/create", BRANCH).json()["id"]
+    made = ask(app, "POST", "/oauth/clients/create", {"name": "app", "orgId": below})
+    assert (made.status, list(made.json())) == (201, ["orgId", "name", "clientId", "secret", "redirectUrls"])
+    said = made.json()
+    assert (said["orgId"], said["name"], said["redirectUrls"]) == (below, "app", [])
+    asked = f"/oauth2/token?grant_type=client_credentials&client_id={said['clientId']}&client_secret={said['secret']}"
+    token = app.request("POST", asked, key=None).json()["access_token"]
+    assert app.request("GET", f"{O}/profile", key=token).json()["id"] == below
+    viewer = app.request("POST", "/v1/keys", {"name": "v", "role": "viewer"}).json()["key"]
+    for refused in (
+        app.request("POST", f"{O}/oauth/clients/create", {"name": "x"}, key=viewer),
+        ask(app, "POST", "/oauth/clients/create", {"name": "x", "orgId": 99}),
+        ask(app, "POST", "/oauth/clients/create", {"name": "x", "redirectUrls": ["https://example.com"]}),
+        ask(app, "POST", "/oauth/clients/create", {"name": ""}),
+    ):
+        assert refused.status in {400, 403, 404}
+    assert len(app.request("GET", "/v1/keys").json()["keys"]) == 2

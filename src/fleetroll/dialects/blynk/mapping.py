@@ -11,7 +11,7 @@ from fleetroll.core.metafields import show, value_of
 from fleetroll.core.query import Place, Sort
 from fleetroll.core.templates import metric, numbered
 from fleetroll.dialects.blynk import shapes
-from fleetroll.service import event_codes, metafields, numbered_devices, organizations, owners, reach, templates
+from fleetroll.service import event_codes, keys, metafields, numbered_devices, organizations, owners, reach, templates
 from fleetroll.service import tags as service_tags
 from fleetroll.service.timeline import Actions
 from fleetroll.wire.request import Request
@@ -433,6 +433,15 @@ def organizations_like(request: Request) -> organizations.Directory:
 def organization_page(result: tuple[list[model.Organization], int], request: Request) -> shapes.OrganizationPage:
     found, total = result
     return shapes.OrganizationPage([organization(record, request) for record in found], total)
+
+
+def new_client(request: Request) -> keys.NewClient:
+    return keys.NewClient(names.line(request.body.name, "name"), request.body.org_id or _organization(request))
+
+
+def client(result: keys.Issued, request: Request) -> shapes.Client:
+    client_id, secret = result.client
+    return shapes.Client(result.key.org, result.key.name, client_id, secret, [])
 
 
 def people(request: Request) -> owners.Directory:

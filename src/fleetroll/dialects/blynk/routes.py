@@ -6,6 +6,7 @@ from fleetroll.dialects.blynk import mapping, shapes
 from fleetroll.dialects.blynk.envelope import ENVELOPE
 from fleetroll.service import (
     event_codes,
+    keys,
     metafields,
     numbered_devices,
     organizations,
@@ -341,6 +342,19 @@ _NEIGHBOURS = (
         *_ORG,
         *_PLACE,
         reply=shapes.OrganizationPage,
+    ),
+    _route(
+        "POST",
+        "/oauth/clients/create",
+        keys.create_client,
+        mapping.new_client,
+        mapping.client,
+        "Create an OAuth2 client that may do what the caller may",
+        *_ORG,
+        status=201,
+        body=shapes.NewClient,
+        reply=shapes.Client,
+        secret=True,
     ),
     _route(
         "GET",

@@ -251,6 +251,24 @@ class UserPage(Struct, rename="camel"):
     total_elements: int
 
 
+class NewClient(Struct, rename="camel"):
+    """Clients have tokens by their secret alone, so there is no address to be sent back to."""
+
+    name: str
+    org_id: Id | None = None
+    redirect_urls: Annotated[list[str], Meta(max_length=0)] = []
+
+
+class Client(Struct, rename="camel"):
+    """The secret is shown this once."""
+
+    org_id: int
+    name: str
+    client_id: str
+    secret: str
+    redirect_urls: list[str]
+
+
 class NewUser(Struct, rename="camel"):
     """Users do not sign in here, so a password is ignored. `roleId` is 1 (admin), 2 (staff) or 3 (user)."""
 

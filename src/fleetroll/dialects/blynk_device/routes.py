@@ -6,7 +6,7 @@ from fleetroll.core.secrets import Issuer
 from fleetroll.dialects.blynk_device import mapping, shapes
 from fleetroll.dialects.blynk_device.envelope import ENVELOPE
 from fleetroll.service import exports, reports
-from fleetroll.wire.dialect import Dialect, Form, Parameter, Place, Route
+from fleetroll.wire.dialect import Allowance, Dialect, Form, Parameter, Place, Route
 
 _TOKEN = Parameter("token", "the device's token")
 _STREAM = Parameter("dataStreamId", "the number of a datastream, in place of its pin", "integer")
@@ -26,10 +26,14 @@ _EXPORT = (
 )
 
 
+_UPDATES = (Allowance(500_000, 86_400),)
+
+
 def _get(
-    path: str, operation: Any, decode: Any, encode: Any, about: str, *query: Parameter, reply: Any = bytes
+    path: str, operation: Any, decode: Any, encode: Any, about: str, *query: Parameter, reply: Any = bytes, **more: Any
 ) -> Route:
-    return Route("GET", f"/external/api/{path}", operation, decode, encode, about, reply=reply, query=(_TOKEN, *query))
+    path = f"/external/api/{path}"
+    return Route("GET", path, operation, decode, encode, about, reply=reply, query=(_TOKEN, *query), **more)
 
 
 _ROUTES = (
@@ -60,6 +64,7 @@ _ROUTES = (
         _PIN,
         _STREAM,
         _VALUE,
+        allowances=_UPDATES,
     ),
     _get(
         "batch/update",
@@ -68,6 +73,7 @@ _ROUTES = (
         mapping.done,
         "Write values to several datastreams",
         _ANY_PIN,
+        allowances=_UPDATES,
     ),
     Route(
         "POST",
@@ -79,6 +85,7 @@ _ROUTES = (
         body=shapes.Batch,
         reply=bytes,
         query=(_TOKEN, _PIN, _STREAM),
+        allowances=_UPDATES,
     ),
     _get(
         "update/property",
@@ -156,4 +163,5 @@ DIALECT = Dialect(
     routes=_ROUTES,
     envelope=ENVELOPE,
     credentials=(Form(Place.QUERY, "token", Issuer.DEVICE),),
+    allowances=(Allowance(50, 1),),
 )
