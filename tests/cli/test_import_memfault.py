@@ -76,13 +76,13 @@ def test_a_run_that_was_broken_off_goes_on_where_it_stopped(
     here = {"FLEETROLL_ORGANIZATION": "second"}
     path = f"{account.url}/api/v0/organizations/default/projects/sink"
     state = work / "far.state"
-    state.write_text(json.dumps({"source": path, "page": 3}))
+    state.write_text(json.dumps({"source": path, "place": 3}))
     done = fleetroll(*source(account, "--state", "far.state", "--no-attributes"), **here)
     assert done.code == 0, done.err
-    assert "Going on at page 3" in done.err
+    assert "Going on where the last run stopped" in done.err
     assert counts(done.out)["created"] == 50
     assert not state.exists()
-    state.write_text(json.dumps({"source": "elsewhere", "page": 3}))
+    state.write_text(json.dumps({"source": "elsewhere", "place": 3}))
     assert "belongs to an import from elsewhere" in fleetroll(*source(account, "--state", "far.state"), **here).err
     state.write_text("?")
     assert fleetroll(*source(account, "--state", "far.state"), **here).code == 7

@@ -87,6 +87,14 @@ class Client:
         _require_success(reply, self.url)
         return reply
 
+    def attempt(self, method: str, target: str, body: Any = None) -> httpx.Response:
+        """The server's reply, or its refusal in any of its APIs' words. Raises Failure where the caller may not ask."""
+        with reaching(self.url):
+            reply = self._http.request(method, self.url + target, json=body)
+        if "x-request-id" not in reply.headers or reply.status_code in {401, 403} or reply.is_server_error:
+            _require_success(reply, self.url)
+        return reply
+
     def patch(self, target: str, change: Mapping[str, Any], etag: str | None = None) -> httpx.Response:
         """Apply a merge patch, if `etag` still is what is there."""
         headers = {"content-type": "application/merge-patch+json"} | ({"if-match": etag} if etag else {})

@@ -1,7 +1,7 @@
 """`fleetroll import`: the devices of a running server of another maker, read through its API and stored through ours.
 
-A source yields pages of rows as `/v1/devices:import` takes them. After each page that is stored, its place is written
-to a state file, so a run that was broken off goes on where it stopped; a page that is stored twice does no harm.
+A source yields pages of rows and stores them. After each page that is stored, the place of the next one is written to
+a state file, so a run that was broken off goes on where it stopped; a page that is stored twice does no harm.
 """
 
 import json
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
+import msgspec
 from msgspec import Struct
 
 from fleetroll.cli import files, output
@@ -28,49 +29,67 @@ _SHOWN_FAILURES = 20
 _TRY_LATER = {429, 500, 502, 503, 504, 529}
 
 
+Place = int | str
+"""Where a page of a source begins, by number or by a bookmark of the source's."""
+Result = dict[str, Any]
+"""A row's `ident` and `outcome`, with the `error` of one that failed."""
+
+
 class Page(Struct):
     """Some devices of a source. `following` is where the next page begins, None on the last one."""
 
     rows: list[dict[str, Any]]
-    following: int | None
+    following: Place | None
     total: int
 
 
+class _State(Struct):
+    """What a state file says: the place of the next page."""
+
+    source: str
+    place: Place
+
+
 class Source(Protocol):
-    """Another server. `name` tells its account from others."""
+    """Another server. `name` tells its account from others, `first` is the place of the first page."""
 
     @property
     def name(self) -> str: ...
 
+    @property
+    def first(self) -> Place: ...
+
     def prepare(self, client: "Client") -> None:
         """Store what devices name before they do."""
 
-    def page(self, place: int) -> Page:
-        """The page that begins at that place; the first is 1."""
+    def page(self, place: Place) -> Page: ...
+
+    def store(self, client: "Client", rows: list[dict[str, Any]], *, dry_run: bool) -> Iterator[Result]:
+        """Store the rows of a page, or find out what that would do."""
 
 
 def run(client: "Client", source: Source, state: Path, *, dry_run: bool) -> None:
     """Store all devices of a source, print a summary, and raise Failure if rows failed."""
-    first = _place(state, source.name)
-    if first > 1:
-        output.note(f"Going on at page {first}, as {state} says.")
+    first = _place(state, source)
+    if first != source.first:
+        output.note(f"Going on where the last run stopped, as {state} says.")
     counts: Counter[str] = Counter()
     failures: list[str] = []
     source.prepare(client)
     for found, place in _pages(source, first):
-        for result in _store(client, found.rows, dry_run):
+        for result in source.store(client, found.rows, dry_run=dry_run):
             counts[result["outcome"]] += 1
             if result["outcome"] == "failed":
                 failures.append(f"{result.get('ident')}: {result['error']['message']}")
         if place is not None and not dry_run:
             with files.replacing(state) as stream:
-                stream.write(json.dumps({"source": source.name, "page": place}).encode())
+                stream.write(msgspec.json.encode(_State(source.name, place)))
     state.unlink(missing_ok=True)
     _report(counts, failures, dry_run)
 
 
-def _pages(source: Source, first: int) -> Iterator[tuple[Page, int | None]]:
-    place: int | None = first
+def _pages(source: Source, first: Place) -> Iterator[tuple[Page, Place | None]]:
+    place: Place | None = first
     found = source.page(first)
     with output.progress("Importing", found.total) as advance:
         while place is not None:
@@ -81,20 +100,21 @@ def _pages(source: Source, first: int) -> Iterator[tuple[Page, int | None]]:
                 found = source.page(place)
 
 
-def _place(state: Path, name: str) -> int:
-    """Where to begin: at 1, or where a run for the same source was broken off."""
+def _place(state: Path, source: Source) -> Place:
+    """Where to begin: at the first page, or where a run for the same source was broken off."""
     if not state.exists():
-        return 1
+        return source.first
     try:
-        known = json.loads(state.read_text())
-        if known["source"] == name:
-            return int(known["page"])
-    except (ValueError, KeyError, TypeError):
+        known = msgspec.json.decode(state.read_bytes(), type=_State)
+    except msgspec.MsgspecError:
         raise Failure(Exit.FILE, f"{state} is no state file of an import.", "Remove it to begin anew.") from None
-    raise Failure(Exit.FILE, f"{state} belongs to an import from {known['source']}.", "Name another one with --state.")
+    if known.source == source.name:
+        return known.place
+    raise Failure(Exit.FILE, f"{state} belongs to an import from {known.source}.", "Name another one with --state.")
 
 
-def _store(client: "Client", rows: list[dict[str, Any]], dry_run: bool) -> Iterator[dict[str, Any]]:
+def store(client: "Client", rows: list[dict[str, Any]], *, dry_run: bool) -> Iterator[Result]:
+    """Store rows as `/v1/devices:import` takes them."""
     content = "".join(f"{json.dumps(row)}\n" for row in rows).encode()
     headers = {"content-type": "application/x-ndjson"}
     params = {"dry_run": "true" if dry_run else None}
@@ -129,14 +149,14 @@ def patient(ask: Callable[[], "httpx.Response"]) -> "httpx.Response":
     raise AssertionError
 
 
-def require(reply: "httpx.Response", path: str) -> Any:
+def require(reply: "httpx.Response", path: str, advice: str) -> Any:
     """The JSON of a source's success. Raises Failure."""
     if reply.status_code in {401, 403}:
         message = f"The source answers {reply.status_code} to {path}."
-        raise Failure(Exit.UNAUTHORISED, message, "Check --token, --org and --project.")
+        raise Failure(Exit.UNAUTHORISED, message, advice)
     if not reply.is_success:
         code = Exit.NOT_FOUND if reply.status_code == 404 else Exit.REFUSED
-        raise Failure(code, f"The source answers {reply.status_code} to {path}.", "Check --url, --org and --project.")
+        raise Failure(code, f"The source answers {reply.status_code} to {path}.", advice)
     try:
         return reply.json()
     except ValueError:

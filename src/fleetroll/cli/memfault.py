@@ -11,7 +11,7 @@ import click
 from fleetroll.cli import importing
 from fleetroll.cli.connection import Options
 from fleetroll.cli.failures import Failure
-from fleetroll.cli.importing import Page
+from fleetroll.cli.importing import Page, Place
 
 if TYPE_CHECKING:
     import httpx
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _PER_PAGE = 100
 _SECONDS = 60.0
 _DEFAULT = "default"
+_ABOUT = "Check --url, --org, --project and --token."
 
 
 @click.command("memfault", help="Import the devices, cohorts and attributes of a Memfault project.")
@@ -63,7 +64,9 @@ def _reaching(url: str, org: str, project: str, token: str) -> Iterator["Project
 
 
 class Project:
-    """Implements `importing.Source` over a project's API."""
+    """Implements `importing.Source` over a project's API. A place in its devices is the number of a page."""
+
+    first: Place = 1
 
     def __init__(self, http: "httpx.Client", url: str) -> None:
         self._http = http
@@ -78,11 +81,15 @@ class Project:
             if cohort["slug"] != _DEFAULT:
                 self._make(client, cohort)
 
-    def page(self, place: int) -> Page:
+    def page(self, place: Place) -> Page:
+        place = int(place)
         found = self._get("/devices", page=place, per_page=_PER_PAGE)
         paging = found["paging"]
         following = place + 1 if place < paging["page_count"] else None
         return Page([self._row(device) for device in found["data"]], following, paging["total_count"])
+
+    def store(self, client: "Client", rows: list[dict[str, Any]], *, dry_run: bool) -> Iterator[importing.Result]:
+        return importing.store(client, rows, dry_run=dry_run)
 
     def _make(self, client: "Client", cohort: dict[str, Any]) -> None:
         try:
@@ -121,7 +128,8 @@ class Project:
         }
 
     def _get(self, path: str, **params: int) -> Any:
-        return importing.require(importing.patient(lambda: self._http.get(self.name + path, params=params)), path)
+        reply = importing.patient(lambda: self._http.get(self.name + path, params=params))
+        return importing.require(reply, path, _ABOUT)
 
 
 def _hardware(version: Any) -> str | None:
@@ -137,11 +145,3 @@ def _software(device: dict[str, Any]) -> dict[str, str] | None:
         "build": release.get("revision"),
     }
     return {name: text for name, text in found.items() if text} or None
-
-
-@click.group("import", help="Bring devices over from a running server of another maker.")
-def group() -> None:
-    """The group itself does nothing."""
-
-
-group.add_command(memfault)

@@ -152,4 +152,5 @@ DIALECT = Dialect(
     envelope=ENVELOPE,
     credentials=(BEARER, API_KEY_HEADER, BASIC),
     media_types=(),
+    acts_in_header="fleetroll-organization",
 )

@@ -79,6 +79,7 @@ def _dialect(spelling: Spelling, codes: dict[str, int], end: dict[str, Any], del
         envelope=envelope(codes),
         credentials=(BEARER, API_KEY_HEADER, BASIC),
         media_types=(),
+        acts_in_header="fleetroll-organization",
     )
 
 

@@ -1,0 +1,234 @@
+"""`fleetroll import lamassu`, from one server of ours to another; between them, a proxy that can fall silent."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support import process
+from tests.support.transcripts import Transport, over_socket
+
+Fleetroll = Callable[..., Any]
+COUNT = 250
+MANAGER = "/api/devmanager/v1"
+TOP, BELOW = (f"00000000-0000-4000-8000-00000000000{end}" for end in "12")
+SLOT = {"status": "ACTIVE", "active_version": 1, "type": "x509", "versions": {"0": "0a", "1": "0b"},
+        "expiration_date": "2090-01-01T00:00:00Z",
+        "events": {"2026-01-01T00:00:00Z": {"type": "PROVISIONED", "description": ""}}}  # fmt: skip
+SETTINGS = {
+    "enrollment_settings": {
+        "protocol": "EST_RFC7030",
+        "enrollment_ca": "factory",
+        "est_rfc7030_settings": {
+            "auth_mode": "CLIENT_CERTIFICATE",
+            "client_certificate_settings": {"validation_cas": ["vendor"]},
+        },
+        "device_provisioning_profile": {"icon": "CgChip", "icon_color": "#111", "metadata": {"a": 1}, "tags": ["t"]},
+    },
+    "reenrollment_settings": {"preventive_delta": "30d", "critical_delta": "7d"},
+}
+
+
+def device(number: int) -> dict[str, Any]:
+    icons = {"icon": "CgSmartphoneChip", "icon_color": "#25ee32-#222222"} if number % 3 else {}
+    return {
+        "id": f"D{number:04}",
+        "alias": f"Pump {number}",
+        "tags": ["pump"] if number % 2 else [],
+        "metadata": {"floor": number % 4, "big": 12345678901234567890 - (1 << 63), "nested": {"a": [1.5, None]}},
+        "dms_id": "line",
+        **icons,
+    }
+
+
+def tell(call: Transport, key: str, method: str, path: str, body: Any = None) -> Any:
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+    reply = call(method, path, headers, b"" if body is None else json.dumps(body).encode())
+    assert reply.status < 300, (path, reply.status, reply.body)
+    return json.loads(reply.body) if reply.body else None
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[process.Process]:
+    """A server with devices, a DMS and groups, spoken to as Lamassu."""
+    with process.serving(tmp_path_factory.mktemp("source") / "data", "--lamassu-profile", "upstream") as started:
+        call = over_socket(started.port)
+        for number in range(COUNT):
+            tell(call, started.key, "POST", f"{MANAGER}/devices", device(number))
+        for number in (0, 1):
+            tell(call, started.key, "PUT", f"{MANAGER}/devices/D000{number}/idslot", SLOT)
+        tell(call, started.key, "DELETE", f"{MANAGER}/devices/D0001/decommission")
+        tell(call, started.key, "DELETE", f"{MANAGER}/devices/D0002/decommission")
+        tell(call, started.key, "POST", "/v1/authorities", {"name": "vendor"})
+        dms = {"id": "line", "name": "Line", "metadata": {"b": 2}, "settings": SETTINGS}
+        tell(call, started.key, "POST", "/api/dmsmanager/v1/dms", dms)
+        group = {"id": TOP, "name": "Pumps", "criteria": [{"field": "tags", "operand": "ct", "value": "pump"}]}
+        tell(call, started.key, "POST", f"{MANAGER}/device-groups", group)
+        child = {"id": BELOW, "name": "Above", "parent_id": TOP,
+                 "criteria": [{"field": "metadata", "operand": "jsonpath", "value": "$.floor > 2"}]}  # fmt: skip
+        tell(call, started.key, "POST", f"{MANAGER}/device-groups", child)
+        yield started
+
+
+def given(source: str, key: str, *more: str) -> list[str]:
+    return ["import", "lamassu", "--url", source, "--token", key, *more]
+
+
+def counts(out: str) -> dict[str, int]:
+    words = out.split()
+    return dict(zip(words[::2], map(int, words[1::2]), strict=True))
+
+
+@pytest.fixture
+def here(fleetroll: Fleetroll, server: process.Process, tmp_path: Path) -> dict[str, str]:
+    """An empty organization to import to."""
+    slug = tmp_path.name.replace("_", "-")[:60]
+    assert fleetroll("org", "create", slug).code == 0
+    return {"FLEETROLL_ORGANIZATION": slug}
+
+
+def inside(server: process.Process, here: dict[str, str]) -> dict[str, str]:
+    return {"authorization": f"Bearer {server.key}", "fleetroll-organization": here["FLEETROLL_ORGANIZATION"]}
+
+
+def seen(server: process.Process, here: dict[str, str], path: str) -> Any:
+    """What the importing server shows as Lamassu, in the organization that was imported to."""
+    reply = over_socket(server.port)("GET", path, inside(server, here), b"")
+    assert reply.status == 200, reply.body
+    return json.loads(reply.body)
+
+
+def test_everything_that_can_travel_does_and_a_second_time_nothing(
+    fleetroll: Fleetroll, source: process.Process, server: process.Process, here: dict[str, str], work: Path
+) -> None:
+    done = fleetroll(*given(source.url, source.key), **here)
+    assert (done.code, done.err) == (0, "")
+    assert counts(done.out) == {"created": COUNT, "updated": 0, "unchanged": 0, "failed": 0}
+    there = over_socket(source.port)
+    moments = ("creation_timestamp", "events")
+    words = {"RENEWAL_PENDING": "RENEWAL_WINDOW", "EXPIRING_SOON": "ABOUT_TO_EXPIRE"}
+    for ident in ("D0000", "D0001", "D0002", "D0003", "D0249"):
+        was = tell(there, source.key, "GET", f"{MANAGER}/devices/{ident}")
+        now = seen(server, here, f"{MANAGER}/devices/{ident}")
+        assert now["status"] == words.get(was["status"], was["status"])
+        for one in (was, now):
+            one.pop("identity", {}).pop("events", None)
+        assert {name: value for name, value in now.items() if name not in moments} == {
+            name: value for name, value in was.items() if name not in moments
+        }
+    assert seen(server, here, f"{MANAGER}/devices/D0000")["identity"]["versions"] == SLOT["versions"]
+    for path in (f"{MANAGER}/device-groups/{TOP}", f"{MANAGER}/device-groups/{BELOW}", "/api/dmsmanager/v1/dms/line"):
+        was, now = tell(there, source.key, "GET", path), seen(server, here, path)
+        for one in (was, now):
+            for moment in ("created_at", "updated_at", "creation_ts"):
+                one.pop(moment, None)
+        assert now == was
+    authorities = fleetroll("ca", "list", "--json", **here).json()["authorities"]
+    assert {one["name"]: one["issues"] for one in authorities} == {"factory": True, "vendor": False}
+    assert not list(work.glob("*.state"))
+    again = fleetroll(*given(source.url, source.key), **here)
+    assert counts(again.out) == {"created": 0, "updated": 0, "unchanged": COUNT, "failed": 0}
+
+
+def test_a_rehearsal_changes_nothing(
+    fleetroll: Fleetroll, source: process.Process, here: dict[str, str], work: Path
+) -> None:
+    done = fleetroll(*given(source.url, source.key, "--dry-run"), **here)
+    assert done.out.startswith("Dry run: nothing was changed.\ncreated    250\n")
+    assert fleetroll("device", "list", "--json", **here).json()["devices"] == []
+    assert fleetroll("group", "list", "--json", **here).json()["groups"] == []
+    assert not list(work.glob("*.state"))
+
+
+@contextlib.contextmanager
+def proxy(target: str, silent_after: int) -> Iterator[tuple[str, threading.Event, threading.Event]]:
+    """A way to the source that answers no page of devices after that many, until it is told to go on.
+
+    Yields its address, what is set when it has fallen silent, and what to set for it to go on.
+    """
+    silent, on = threading.Event(), threading.Event()
+    pages = iter(range(silent_after))
+
+    class Passing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.startswith(f"{MANAGER}/devices?") and next(pages, None) is None and not on.is_set():
+                silent.set()
+                on.wait(60)
+                self.close_connection = True
+                return
+            reply = httpx.get(target + self.path, headers={"authorization": self.headers["authorization"]})
+            self.send_response(reply.status_code)
+            self.send_header("content-length", str(len(reply.content)))
+            self.end_headers()
+            self.wfile.write(reply.content)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Passing) as listening:
+        threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        try:
+            yield f"http://127.0.0.1:{listening.server_port}", silent, on
+        finally:
+            on.set()
+            listening.shutdown()
+
+
+def test_a_run_that_was_killed_goes_on_where_it_stopped_and_each_device_comes_once(
+    fleetroll: Fleetroll, source: process.Process, server: process.Process, here: dict[str, str], work: Path
+) -> None:
+    environment = {**os.environ, "FLEETROLL_URL": server.url, "FLEETROLL_KEY": server.key, **here}
+    with proxy(source.url, 2) as (url, silent, on):
+        command = [sys.executable, "-m", "fleetroll", *given(url, source.key)]
+        running = subprocess.Popen(command, cwd=work, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert silent.wait(60)
+        running.kill()
+        running.communicate(timeout=60)
+        on.set()
+        assert json.loads((work / "lamassu.state").read_text())["source"] == url
+        done = fleetroll(*given(url, source.key), **here)
+    assert done.code == 0, done.err
+    assert "Going on where the last run stopped" in done.err
+    assert counts(done.out) == {"created": COUNT - 200, "updated": 0, "unchanged": 0, "failed": 0}
+    assert not (work / "lamassu.state").exists()
+    assert seen(server, here, f"{MANAGER}/stats")["total"] == COUNT
+    for number in (0, 99, 100, 199, 200, 249):
+        timeline = seen(server, here, f"/v1/devices/D{number:04}/timeline")["events"]
+        assert [one["type"] for one in timeline].count("device.created") == 1
+
+
+def test_a_source_that_refuses_is_told_of(
+    fleetroll: Fleetroll, source: process.Process, here: dict[str, str], work: Path
+) -> None:
+    refused = fleetroll(*given(source.url, "no"), **here)
+    assert (refused.code, "401" in refused.err) == (4, True)
+    assert fleetroll(*given("http://127.0.0.1:9", "no"), **here).code == 3
+    state = work / "lamassu.state"
+    state.write_text(json.dumps({"source": source.url, "place": "stale"}))
+    stale = fleetroll(*given(source.url, source.key, "--devices-only"), **here)
+    assert (stale.code, "Remove the state file" in stale.err) == (1, True)
+    state.write_text(json.dumps({"source": "elsewhere", "place": "x"}))
+    assert "belongs to an import from elsewhere" in fleetroll(*given(source.url, source.key), **here).err
+
+
+def test_what_cannot_be_here_is_left_out_and_said(
+    fleetroll: Fleetroll, source: process.Process, server: process.Process, here: dict[str, str], work: Path
+) -> None:
+    """A group of another name has the name here; a device that is decommissioned here takes no slot."""
+    assert fleetroll("group", "create", "Pumps", "kind = x", **here).code == 0
+    assert fleetroll("device", "create", "D0000", **here).code == 0
+    ended = over_socket(server.port)("DELETE", f"{MANAGER}/devices/D0000/decommission", inside(server, here), b"")
+    assert ended.status == 204
+    done = fleetroll(*given(source.url, source.key), **here)
+    assert "group Above is left out: device group not found" in done.err
+    assert counts(done.out) == {"created": COUNT - 1, "updated": 1, "unchanged": 0, "failed": 0}
+    assert seen(server, here, f"{MANAGER}/devices/D0000")["status"] == "DECOMMISSIONED"
