@@ -32,14 +32,15 @@ class Vendor:
         self.process = process
         self.data = data
 
-    def http(self, method: str, path: str, body: Any = None) -> Any:
+    def http(self, method: str, path: str, body: Any = None, org: str = "") -> Any:
         headers = {"authorization": f"Bearer {self.process.key}"}
+        headers |= {"fleetroll-organization": org} if org else {}
         reply = httpx.request(method, self.process.url + path, json=body, headers=headers, timeout=PATIENCE)
         assert reply.is_success, (path, reply.text)
         return reply.json() if reply.content else None
 
-    async def ask(self, method: str, path: str, body: Any = None) -> Any:
-        return await asyncio.to_thread(self.http, method, path, body)
+    async def ask(self, method: str, path: str, body: Any = None, org: str = "") -> Any:
+        return await asyncio.to_thread(self.http, method, path, body, org)
 
     async def until(self, holds: Any, method: str, path: str) -> Any:
         """Ask until the answer holds."""
@@ -56,13 +57,13 @@ class Vendor:
         relayx_device_sdk.transport.NATS_SERVERS_PRODUCTION[:] = [url]
         return url
 
-    async def key(self, role: str = "operator") -> dict[str, Any]:
+    async def key(self, role: str = "operator", org: str = "") -> dict[str, Any]:
         await self.point()
-        made = await self.ask("POST", "/v1/keys", {"name": "relay", "role": role, "kind": "nats"})
+        made = await self.ask("POST", "/v1/keys", {"name": "relay", "role": role, "kind": "nats"}, org)
         return dict(made["nats"])
 
-    async def app(self, role: str = "operator", mode: str = "production") -> RelayApp:
-        credentials = await self.key(role)
+    async def app(self, role: str = "operator", mode: str = "production", org: str = "") -> RelayApp:
+        credentials = await self.key(role, org)
         app = RelayApp({**credentials, "mode": mode})
         await asyncio.wait_for(app.connect(), PATIENCE)
         return app

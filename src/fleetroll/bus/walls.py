@@ -111,7 +111,7 @@ def app_permissions(org: str, *, commands: bool) -> Claims:
     """What both of the vendor's SDKs need of an application, and no more."""
     stream = f"{org}_stream"
     publish = [
-        f"api.iot.devices.{org}.>",
+        f"api.iot.*.{org}.>",  # whatever of it nobody serves, the broker says so at once
         "accounts.user.get_http_token",
         "$JS.API.INFO",
         f"$JS.API.STREAM.INFO.{stream}",
