@@ -1,7 +1,11 @@
-"""Walls, tried from inside: with a credential in hand, nothing but its own can be read, guessed or spoken for."""
+"""Walls, tried from inside: with a credential in hand, nothing but its own can be read, guessed or spoken for.
 
-from collections.abc import AsyncIterator
+Each is tried over plain NATS and over WebSocket.
+"""
+
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from fleetroll.bus.broker import Broker
 from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
 from fleetroll.bus.walls import COMMANDS, INGEST
 from tests.support.broker import Registry, address, broker, client, run
+from tests.support.websocket import tunnel
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -49,10 +54,24 @@ class World:
         return minted
 
 
+LISTENER: ContextVar[str] = ContextVar("listener")
+
+
+@pytest.fixture(autouse=True, params=["nats", "websocket"])
+def listener(request: pytest.FixtureRequest) -> Iterator[None]:
+    """By which of the broker's listeners everybody comes."""
+    before = LISTENER.set(request.param)
+    yield
+    LISTENER.reset(before)
+
+
 @asynccontextmanager
 async def world(directory: Path) -> AsyncIterator[World]:
     registry = Registry()
-    async with broker(directory, registry) as served, AsyncExitStack() as stack:
+    async with broker(directory, registry, websocket=("127.0.0.1", 0)) as served, AsyncExitStack() as stack:
+        url = address(served)
+        if LISTENER.get() == "websocket":
+            url = "nats://" + await stack.enter_async_context(tunnel(address(served, "websocket")))
         found = World(served, registry)
         minted = {
             "app": found.app_of(ORG),
@@ -64,7 +83,7 @@ async def world(directory: Path) -> AsyncIterator[World]:
         }
         await served.settle()
         for name, one in minted.items():
-            connected = await client(address(served), one)
+            connected = await client(url, one)
             stack.push_async_callback(connected.close)
             setattr(found, name, connected)
         yield found

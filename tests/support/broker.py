@@ -123,9 +123,11 @@ async def first(wanted: Any, running: "asyncio.Future[Any]") -> None:
         await running
 
 
-def address(served: Broker) -> str:
+def address(served: Broker, listener: str = "client") -> str:
+    """Where it listens: as a URL for clients of NATS, for other listeners host and port."""
     assert served._process is not None
-    return f"nats://{served._process.addresses['client']}"
+    found = served._process.addresses[listener]
+    return f"nats://{found}" if listener == "client" else found
 
 
 async def client(url: str, minted: Minted, **options: Any) -> Client:
