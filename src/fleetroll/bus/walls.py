@@ -30,10 +30,12 @@ from typing import Any, Final
 
 from fleetroll.bus.keypairs import Kind, Pair, derive, token
 from fleetroll.bus.port import Account, AppAccount, DeviceAccount
+from fleetroll.core import limits
 
 FAMILIES: Final = ("telemetry", "events", "logs")
 INGEST, COMMANDS = "INGEST", "COMMANDS"
 _UNLIMITED: Final = -1
+_MQTT_STREAMS: Final = 5  # those of the broker's own for sessions
 
 Claims = dict[str, Any]
 
@@ -78,10 +80,11 @@ class Authority:
 
     def _device_token(self, account: DeviceAccount, at: int) -> str:
         imports = [_imported(self.platform.public, *row) for row in _device_imports(account)]
-        # Sessions of MQTT are streams of the account.
-        claims = _account(
-            imports, [], streams=account.mqtt, mappings=None if account.mqtt else _device_mappings(account)
-        )
+        if account.mqtt:
+            claims = _account(imports, [], streams=True) | {"default_permissions": _mqtt_permissions(account)}
+            claims["limits"] |= {"disk_storage": limits.BUS_MQTT_BYTES, "streams": _MQTT_STREAMS}
+        else:
+            claims = _account(imports, [], mappings=_device_mappings(account))
         return self._account(account.public, f"{account.org} {account.device}", claims, at)
 
     def _app_token(self, account: AppAccount, at: int) -> str:
@@ -175,6 +178,12 @@ def _app_imports(account: AppAccount) -> list[_Row]:
             ("service", f"rpc.{org}.*.*.*", f"{org}.$1.command.rpc.$2.$3"),
         ]
     return rows
+
+
+def _mqtt_permissions(account: DeviceAccount) -> Claims:
+    """To report, and no more. Its sessions are streams of its account, which so has an API for streams beside them."""
+    own = [f"{account.org}.*.{family}.{account.device}.*" for family in FAMILIES]
+    return {"pub": {"allow": own}, "sub": {"deny": [">"]}}
 
 
 def _exported(type: str, subject: str) -> Claims:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import nats.errors
-import paho.mqtt.client as mqtt
 import pytest
 import relayx_app_sdk.connection
 import relayx_device_sdk.transport
@@ -22,6 +21,7 @@ from relayx_app_sdk import RelayApp
 
 from fleetroll.bus.port import Minted
 from tests.support.broker import client
+from tests.support.mqtt import Mqtt
 from tests.support.process import serving
 from tests.support.relay import PATIENCE, Vendor, device, run, vendor
 
@@ -171,19 +171,10 @@ def test_a_plain_mqtt_device(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 
-    def publish(username: str, password: str, topics: dict[str, str]) -> list[int]:
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="plain", protocol=mqtt.MQTTv311)
-        client.username_pw_set(username, password)
-        client.connect("127.0.0.1", port)
-        client.loop_start()
-        try:
-            sent = [client.publish(topic, body, qos=1) for topic, body in topics.items()]
-            for message in sent:
-                message.wait_for_publish(PATIENCE)
-            return [message.rc for message in sent]
-        finally:
-            client.disconnect()
-            client.loop_stop()
+    def publish(username: str, password: str, topics: dict[str, str]) -> None:
+        with Mqtt(port, username, password) as plain:
+            for topic, body in topics.items():
+                plain.publish(topic, body)
 
     async def story() -> None:
         async with vendor(tmp_path / "data", "--mqtt", f"127.0.0.1:{port}") as served:
@@ -193,10 +184,17 @@ def test_a_plain_mqtt_device(tmp_path: Path) -> None:
             made = await served.ask("POST", "/v1/devices/plain/credentials", {"kind": "mqtt"})
             other = await served.ask("POST", "/v1/devices/other/credentials", {"kind": "mqtt"})
             own = made["mqtt"]
-            topics = {other["mqtt"]["topic"] + "t": "99", own["topic"] + "t": '{"value": 21.5}'}
+            event = own["topic"].replace("telemetry", "events") + "door"
+            topics = {other["mqtt"]["topic"] + "t": "99", own["topic"] + "t": '{"value": 21.5}', event: '"open"'}
             await asyncio.to_thread(publish, own["username"], own["password"], topics)
             found = await served.until(lambda found: found["readings"], "GET", "/v1/devices/plain/telemetry")
             assert found["readings"][0]["value"] == 21.5
+            timeline = await served.until(
+                lambda found: "device.event" in {one["type"] for one in found["events"]},
+                "GET", "/v1/devices/plain/timeline",
+            )  # fmt: skip
+            said = next(one["data"] for one in timeline["events"] if one["type"] == "device.event")
+            assert (said["name"], said["value"]) == ("door", "open")
             assert (await served.ask("GET", "/v1/devices/other/telemetry"))["readings"] == []
 
     run(story())
