@@ -1,8 +1,7 @@
 """The walls again, from a device that speaks MQTT: it reports for itself, and can do nothing else."""
 
 import asyncio
-import gc
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 
 from fleetroll.bus.broker import Broker
 from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
-from tests.support.broker import Registry, address, broker, client
+from tests.support.broker import Registry, address, broker, client, run
 from tests.support.mqtt import Mqtt
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -52,11 +51,6 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         found = World(tmp_path / "nats", served, registry)
         await served.settle()
         yield found
-
-
-def run(story: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(story, 60))
-    gc.collect()
 
 
 def topic(device: str, org: str = ORG, family: str = "telemetry") -> str:

@@ -159,6 +159,7 @@ async def reconnecting(stage: Stage) -> None:
     await of_app.until("reconnected")
     await of_device.until({"type": "reconnected"})
     assert (await commands.next()).payload["value"] == {"to": 1}
+    assert await stage.stored("r", "temperature", 1) == [20]
     assert await sensor.telemetry.publish("temperature", 21) is True
     while (await live.next())["data"]["value"] != 21:
         pass
