@@ -206,6 +206,7 @@ async def assert_reconciled(url: str, acknowledged: set[str]) -> None:
                 "SELECT coalesce(max(used), 0) FROM quota_usage WHERE noun = 'devices'",
                 "SELECT count(DISTINCT subject_id) FROM timeline WHERE type = 'device.created'",
                 "SELECT count(*) FROM device_tag WHERE tag = 'ledger'",
+                "SELECT coalesce(sum(devices), 0) FROM device_tally",
             )
         ]
     finally:

@@ -9,7 +9,7 @@ from fleetroll.core.faults import Fault
 from fleetroll.core.fields import DEVICE_FIELDS, sort_value
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Counts, Device, NewDevice
-from fleetroll.core.query import And, Comparison, Filter, Operator, Or, Page, Sort
+from fleetroll.core.query import And, Comparison, Filter, Not, Operator, Or, Page, Sort
 from fleetroll.store.port import Records, Store
 from tests.support.stores import NOW, changed, device, document, organization, plant
 
@@ -349,6 +349,62 @@ async def test_a_tally_counts_the_devices_of_each_word(store: Store, org: int, e
     await inserted(store, elsewhere, device("d", **named))
     for field, word in (("cohort", "beta"), ("hardware_version", "rev1"), ("software_version", "1.0"), ("tags", "wet")):
         assert await store.scan.devices.tally(org, field) == {word: 2}
+
+
+async def test_every_kind_of_change_is_counted_at_once(store: Store, org: int, elsewhere: int) -> None:
+    """What is counted without being looked at is what a walk finds, whoever came, went or changed."""
+
+    async def changes(records: Records) -> None:
+        devices = records.devices
+        first = await devices.insert(org, device("a", hardware_version="rev1", cohort="beta"), NOW)
+        many = [device(f"b{number}", hardware_version=("rev1", "rev2")[number % 2]) for number in range(5)]
+        await devices.insert_many(org, many, NOW)
+        assert first is not None
+        await counted_as_walked(records)
+        software = document('{"version":"2.0","build":"7"}')
+        for change in (
+            {"software": software},
+            {"hardware_version": "rev2"},
+            {"cohort": None},
+            {"status": Status.ACTIVE},
+            {"name": "no difference"},
+            {"hardware_version": None, "software": None, "cohort": "beta"},
+        ):
+            now = changed(first, **change)
+            assert await devices.replace(first, now)
+            await counted_as_walked(records)
+            assert not await devices.replace(first, changed(first, hardware_version="lost"))
+            await counted_as_walked(records)
+            first = now
+        aged = changed(first, status=Status.EXPIRED)
+        assert await devices.age(first, aged)
+        await counted_as_walked(records)
+        moved = changed(aged, org=elsewhere, cohort=None)
+        assert await devices.move(aged, moved)
+        await counted_as_walked(records)
+        assert await devices.delete(moved)
+        await counted_as_walked(records)
+
+    async def counted_as_walked(records: Records) -> None:
+        for place in (org, elsewhere):
+            walked = await records.devices.page(place, None, Sort(), Page(100))
+            assert await records.devices.count(place, None) == len(walked)
+            for field in ("status", "hardware_version", "software_version", "cohort"):
+                words = {str(sort_value(one, field) or "default") for one in walked} | {"default", "rev1", "ACTIVE"}
+                for word in words - ({"default"} if field != "cohort" else set()):
+                    wanted = Comparison(field, Operator.EQ, word)
+                    found = [one for one in walked if (sort_value(one, field) or "default") == word]
+                    assert await records.devices.count(place, wanted) == len(found), (field, word)
+            some = And((Comparison("hardware_version", Operator.EQ, "rev2"), Comparison("cohort", Operator.EQ, "beta")))
+            assert await records.devices.count(place, some) == len(
+                [one for one in walked if (one.hardware_version, one.cohort) == ("rev2", "beta")]
+            )
+            without = Not(Comparison("hardware_version", Operator.EXISTS, None))
+            assert await records.devices.count(place, without) == sum(one.hardware_version is None for one in walked)
+
+    await store.write(changes)
+    assert await store.scan.devices.count(org, None) == 5
+    assert await store.scan.devices.count(elsewhere, None) == 0
 
 
 async def test_counts_name_the_most_frequent_tags(store: Store, org: int) -> None:

@@ -304,6 +304,20 @@ def conjuncts(wanted: Filter) -> Iterator[Filter]:
         yield from conjuncts(part)
 
 
+def fields(wanted: Filter) -> Iterator[str]:
+    """The fields that a filter reads, each as often as it does."""
+    match wanted:
+        case And() | Or():
+            for part in wanted.parts:
+                yield from fields(part)
+        case Not():
+            yield from fields(wanted.part)
+        case Search():
+            yield from SEARCHED
+        case JsonPath() | Comparison():
+            yield wanted.field
+
+
 def every(*filters: Filter | None) -> Filter | None:
     """All of `filters` at once; None is no restriction, and so is the result if there is none."""
     parts = tuple(part for given in filters if given is not None for part in conjuncts(given))

@@ -1,8 +1,9 @@
 """Devices, with the tag and owner links that index them."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 from msgspec import structs
 
@@ -12,9 +13,12 @@ from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import DEFAULT_COHORT, Counts, Device, Instant, NewDevice
 from fleetroll.core.names import identity_key
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Sort, every
+from fleetroll.core.software import named
 from fleetroll.store import rows, select
 from fleetroll.store.connection import Connection
 from fleetroll.store.statements import SQL
+
+_Likeness: TypeAlias = tuple[int, str, str, str, str]
 
 
 class Devices:
@@ -53,7 +57,9 @@ class Devices:
             return None
         await self._connection.index([(row[0], None, values["search"])])
         await self._link(org, row[0], new.tags, new.owners)
-        return _inserted(org, row[0], new, at)
+        device = _inserted(org, row[0], new, at)
+        await self._recount(None, device)
+        return device
 
     async def insert_many(self, org: int, new: Sequence[NewDevice], at: Instant) -> list[Device]:
         numbers = await self._connection.reserve("device", len(new))
@@ -65,6 +71,7 @@ class Devices:
         for table, links in (("device_tag", tags), ("device_owner", owners)):
             if links:
                 await self._connection.load(table, links)
+        await self._add(Counter(map(_likeness, inserted)))
         return inserted
 
     async def replace(self, was: Device, now: Device) -> bool:
@@ -81,6 +88,7 @@ class Devices:
             await self._connection.index([(was.id, _searched(was), _searched(now))])
         await self._unlink(was.org, was.id, _missing(was.tags, now.tags), _missing(was.owners, now.owners))
         await self._link(was.org, was.id, _missing(now.tags, was.tags), _missing(now.owners, was.owners))
+        await self._recount(was, now)
         return True
 
     async def delete(self, was: Device) -> bool:
@@ -89,6 +97,7 @@ class Devices:
             return False
         await self._connection.index([(was.id, _searched(was), None)])
         await self._unlink(was.org, was.id, was.tags, was.owners)
+        await self._recount(was, None)
         return True
 
     async def move(self, was: Device, now: Device) -> bool:
@@ -108,6 +117,7 @@ class Devices:
             return False
         await self._unlink(was.org, was.id, was.tags, was.owners)
         await self._link(now.org, now.id, now.tags, now.owners)
+        await self._recount(was, now)
         return True
 
     async def due(self, at: Instant, limit: int) -> list[Device]:
@@ -128,7 +138,10 @@ class Devices:
             "updated_at": now.updated_at,
             "revision": now.revision,
         }
-        return await self._connection.one(SQL["device_age"], values) is not None
+        if not await self._connection.one(SQL["device_age"], values):
+            return False
+        await self._recount(was, structs.replace(was, status=now.status))
+        return True
 
     async def page(self, org: int, filter: Filter | None, sort: Sort, page: Page) -> list[Device]:
         found: list[Device] = []
@@ -141,12 +154,13 @@ class Devices:
     async def slice(
         self, org: int, filter: Filter | None, sort: Sort, start: int, limit: int, total: int
     ) -> tuple[list[Device], int]:
-        matching = total if filter is None else await self._matching(org, filter, total)
+        matching = await self.count(org, filter)
         if start >= matching:
             return [], matching
         # Walking passes `total / matching` devices for each that it finds; gathering takes all that match, and sorts.
         walked = min(start + limit, matching) * total // matching
-        queries = select.slices(self._syntax, org, filter, sort, gathered=matching * _GATHERING < walked)
+        gathering = _GATHERING[select.is_covered(filter, sort)]
+        queries = select.slices(self._syntax, org, filter, sort, gathered=matching * gathering < walked)
         found = await self._sliced(queries[0], start, limit)
         if len(found) < limit and len(queries) > 1:
             present = (
@@ -161,11 +175,6 @@ class Devices:
         values = {**query.values, "start": start, "limit": limit}
         return list(map(rows.device, await self._connection.all(query.text, values)))
 
-    async def _matching(self, org: int, filter: Filter, total: int) -> int:
-        if filter == IN_DEFAULT_COHORT:  # no index holds these, and mostly they are nearly all
-            return total - await self._number(SQL["device_count_placed"], {"org": org})
-        return await self.count(org, filter)
-
     async def count(self, org: int, filter: Filter | None) -> int:
         query = select.count(self._syntax, org, filter)
         return await self._number(query.text, query.values)
@@ -177,21 +186,35 @@ class Devices:
     async def counts(self, org: int) -> Counts:
         values = {"org": org, "limit": limits.MAX_COUNTED_TAGS}
         by = {name: await self._connection.all(SQL[f"device_count_{name}"], values) for name in _COUNTED}
-        total = await self._number(SQL["device_count"], {"org": org})
+        total = sum(count for _, count in by["status"])
         connected = await self._number(SQL["device_count_connected"], {"org": org})
         by_kind = {kind or "": count for kind, count in by["kind"]}
-        by_cohort: dict[str, int] = dict(by["cohort"])
-        if elsewhere := total - sum(by_cohort.values()):
-            by_cohort = {DEFAULT_COHORT: elsewhere, **by_cohort}
+        by_cohort = {cohort or DEFAULT_COHORT: count for cohort, count in by["cohort"]}
         by_connected = {"true": connected, "false": total - connected}
         return Counts(total, dict(by["status"]), by_kind, dict(by["tag"]), by_connected, by_cohort)
 
     async def tally(self, org: int, field: str) -> dict[str, int]:
-        return dict(await self._connection.all(SQL[_TALLIES[field]], {"org": org}))
+        found = await self._connection.all(SQL[_TALLIES[field]], {"org": org})
+        return {word: devices for word, devices in found if word}
 
     async def _number(self, statement: str, values: dict[str, Any]) -> int:
         row = await self._connection.one(statement, values)
-        return int(row[0]) if row else 0
+        return int(row[0] or 0) if row else 0
+
+    async def _recount(self, was: Device | None, now: Device | None) -> None:
+        """Keep the tallies in step with a device that comes, goes or changes."""
+        if was and now and _counted(was) == _counted(now):
+            return
+        before, after = was and _likeness(was), now and _likeness(now)
+        if after:
+            await self._add({after: 1})
+        if before:
+            await self._add({before: -1})
+            await self._connection.many(SQL["device_tally_clear"], [_tally_values(before)])
+
+    async def _add(self, counted: Mapping[_Likeness, int]) -> None:
+        values = [{**_tally_values(one), "devices": devices} for one, devices in sorted(counted.items())]
+        await self._connection.many(SQL["device_tally_add"], values)
 
     async def _taken(self, was: Device, ident: str) -> bool:
         other = await self.get(was.org, ident)
@@ -216,6 +239,25 @@ _names = attrgetter("ident", "name")
 _indexed = attrgetter(
     "kind", "hardware_version", "software", "status", "activated_at", "cohort", "template", "dms", "identity_due"
 )
+_counted = attrgetter("org", "status", "cohort", "hardware_version", "software")
+
+
+def _likeness(device: Device) -> _Likeness:
+    """What a device is counted by."""
+    software = named(device.software)
+    return (
+        device.org,
+        device.status.value,
+        device.cohort or "",
+        device.hardware_version or "",
+        software[1] if software else "",
+    )
+
+
+def _tally_values(likeness: _Likeness) -> dict[str, Any]:
+    return dict(zip(("org", *select.TALLIED), likeness, strict=True))
+
+
 _COUNTED = ("status", "kind", "tag", "cohort")
 _TALLIES = {
     "tags": "device_tally_tag",
@@ -223,9 +265,9 @@ _TALLIES = {
     "hardware_version": "device_count_hardware",
     "software_version": "device_count_software",
 }
-# A device that is gathered costs about as much as two that are walked past: it is looked up and sorted.
-_GATHERING = 2
-IN_DEFAULT_COHORT = Comparison("cohort", Operator.EQ, DEFAULT_COHORT)
+# A device that is gathered, which is looked up and sorted, costs as much as so many that are walked past: two, if these
+# are looked up as well.
+_GATHERING = {False: 2, True: 30}
 
 
 def _inserted(org: int, number: int, new: NewDevice, at: Instant) -> Device:

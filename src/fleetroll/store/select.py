@@ -30,6 +30,7 @@ from fleetroll.core.query import (
     SortPlace,
     Value,
     conjuncts,
+    fields,
     fold,
 )
 
@@ -41,6 +42,12 @@ COLUMNS = (
     "d.revision, d.extras, d.cohort, d.template, d.dms, d.identity, d.identity_due, d.metadata_times, d.token_version"
 )
 EVENT_COLUMNS = "id, org, at, type, subject, subject_id, name, actor, request, data, reported_at"
+TALLIED = ("status", "cohort", "hardware_version", "software_version")
+# The tallies as if they were devices, each of them many: what is said of a device can be said of them.
+_TALLIES = (
+    "(SELECT org, status, nullif(cohort, '') AS cohort, nullif(hardware_version, '') AS hardware_version, "
+    "nullif(software_version, '') AS software_version, devices FROM device_tally) AS d"
+)
 # Literal, so that a partial index can serve it.
 _LIFE = "type IN ('device.identity_changed', 'device.decommissioned')"
 _COLUMN = {field: f"d.{field}" for field in DEVICE_FIELDS} | {"ident": "d.ident_key"}
@@ -138,7 +145,7 @@ def slices(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, *, gathe
 
 
 def _slice(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, presence: str | None, gathered: bool) -> Query:
-    builder = _Builder(syntax, org, walked=not gathered)
+    builder = _Builder(syntax, org, None if gathered else sort.field, walked=not gathered)
     source, id_column = builder.source(filter, driven=gathered)
     conditions = [builder.where(filter)]
     column, direction = _PLACES[sort.field], " DESC" if sort.descending else ""
@@ -158,15 +165,27 @@ def _slice(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, presence
 
 def count(syntax: Syntax, org: int, filter: Filter | None) -> Query:
     builder = _Builder(syntax, org)
-    source, _ = builder.source(filter, driven=True)
-    return Query(f"SELECT count(*) FROM {source} WHERE {builder.where(filter)}", builder.values)
+    source, number = _counted(builder, filter)
+    return Query(f"SELECT {number} FROM {source} WHERE {builder.where(filter)}", builder.values)
 
 
 def statuses(syntax: Syntax, org: int, filter: Filter | None) -> Query:
     builder = _Builder(syntax, org)
-    source, _ = builder.source(filter, driven=True)
-    text = f"SELECT d.status, count(*) FROM {source} WHERE {builder.where(filter)} GROUP BY d.status"
+    source, number = _counted(builder, filter)
+    text = f"SELECT d.status, {number} FROM {source} WHERE {builder.where(filter)} GROUP BY d.status"
     return Query(text, builder.values)
+
+
+def is_covered(filter: Filter | None, sort: Sort) -> bool:
+    """Whether the index of the order has all that the filter asks: then devices that are passed are not looked up."""
+    return sort.field == "last_seen" and (filter is None or set(fields(filter)) <= {*TALLIED, "last_seen"})
+
+
+def _counted(builder: "_Builder", filter: Filter | None) -> tuple[str, str]:
+    """The FROM part and the number of what it gives: tallies, where they have all that the filter asks of a device."""
+    if filter is None or set(fields(filter)) <= set(TALLIED):
+        return _TALLIES, "CAST(sum(d.devices) AS BIGINT)"
+    return builder.source(filter, driven=True)[0], "count(*)"
 
 
 def by_idents(org: int, keys: Sequence[str]) -> Query:
@@ -367,7 +386,7 @@ class _Builder:
         # An index of a range gives its rows in its own order. For a page in another order all of them would be sorted,
         # for every page of a long walk again; in the order of the page, only those that are read are looked at.
         column = _COLUMN[comparison.field]
-        if self._walked or (comparison.operator in _RANGES and self._order not in {None, comparison.field}):
+        if comparison.field != self._order and (self._walked or (self._order and comparison.operator in _RANGES)):
             return self._syntax.unindexed.format(column=column)
         return column
 

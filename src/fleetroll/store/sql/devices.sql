@@ -66,12 +66,6 @@ INSERT INTO device_owner (org, owner, device) VALUES (:org, :owner, :device);
 -- device_owner_delete: one owner of one device
 DELETE FROM device_owner WHERE org = :org AND owner = :owner AND device = :device;
 
--- device_count: all of an organization
-SELECT count(*) FROM device WHERE org = :org;
-
--- device_count_status: how many of each
-SELECT status, count(*) FROM device WHERE org = :org GROUP BY status;
-
 -- device_count_kind: how many of each
 SELECT kind, count(*) FROM device WHERE org = :org GROUP BY kind;
 
@@ -81,17 +75,27 @@ SELECT tag, count(*) AS devices FROM device_tag WHERE org = :org GROUP BY tag OR
 -- device_tally_tag: how many of each
 SELECT tag, count(*) FROM device_tag WHERE org = :org GROUP BY tag;
 
--- device_count_cohort: how many of each but the default
-SELECT cohort, count(*) FROM device WHERE org = :org AND cohort IS NOT NULL GROUP BY cohort;
+-- device_count_status: how many of each
+SELECT status, CAST(sum(devices) AS BIGINT) FROM device_tally WHERE org = :org GROUP BY status;
 
--- device_count_placed: those outside the default cohort
-SELECT count(*) FROM device WHERE org = :org AND cohort IS NOT NULL;
+-- device_count_cohort: how many of each
+SELECT cohort, CAST(sum(devices) AS BIGINT) FROM device_tally WHERE org = :org GROUP BY cohort;
 
 -- device_count_hardware: how many of each
-SELECT hardware_version, count(*) FROM device WHERE org = :org AND hardware_version IS NOT NULL GROUP BY hardware_version;
+SELECT hardware_version, CAST(sum(devices) AS BIGINT) FROM device_tally WHERE org = :org GROUP BY hardware_version;
 
 -- device_count_software: how many of each
-SELECT software_version, count(*) FROM device WHERE org = :org AND software_version IS NOT NULL GROUP BY software_version;
+SELECT software_version, CAST(sum(devices) AS BIGINT) FROM device_tally WHERE org = :org GROUP BY software_version;
+
+-- device_tally_add: so many more, or fewer, are alike in this
+INSERT INTO device_tally (org, status, cohort, hardware_version, software_version, devices)
+VALUES (:org, :status, :cohort, :hardware_version, :software_version, :devices)
+ON CONFLICT (org, status, cohort, hardware_version, software_version)
+DO UPDATE SET devices = device_tally.devices + excluded.devices;
+
+-- device_tally_clear: where none are left
+DELETE FROM device_tally WHERE org = :org AND status = :status AND cohort = :cohort
+    AND hardware_version = :hardware_version AND software_version = :software_version AND devices = 0;
 
 -- device_count_connected: those with a connection now
 SELECT count(*) FROM device WHERE org = :org AND connected = true;
