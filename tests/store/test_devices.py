@@ -497,3 +497,21 @@ async def test_pages_by_number_are_the_list_cut_up(
             for total in totals:
                 found = await store.scan.devices.slice(org, wanted, sort, start, size, total)
                 assert found == (whole[start : start + size], len(whole))
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("label", ["all", "one hardware", "seen lately", "nobody"])
+async def test_what_one_order_leaves_equal_is_in_the_next_ones(
+    store: Store, org: int, label: str, descending: bool
+) -> None:
+    await store.write(lambda records: motley(records, org))
+    sort = Sort("last_seen", descending, then=(Sort("hardware_version", not descending), Sort("ident", descending)))
+    expected = await store.scan.devices.page(org, WORDS[label], Sort("ident", descending), Page(100))
+    for field, reverse in (("hardware_version", not descending), ("last_seen", descending)):
+        present = [one for one in expected if getattr(one, field) is not None]
+        absent = [one for one in expected if getattr(one, field) is None]
+        expected = sorted(present, key=lambda one, field=field: getattr(one, field), reverse=reverse) + absent
+    for start in (0, 3, 30):
+        for total in (40, 4_000_000):
+            found = await store.scan.devices.slice(org, WORDS[label], sort, start, 9, total)
+            assert found == (expected[start : start + 9], len(expected))

@@ -388,7 +388,9 @@ class Devices:
     async def slice(
         self, org: int, filter: Filter | None, sort: Sort, start: int, limit: int, total: int
     ) -> tuple[list[Device], int]:
-        found = await self.page(org, filter, sort, Page(len(self._tables.devices)))
+        found = sorted(self._found(org, filter), key=lambda device: device.id, reverse=sort.descending)
+        for key in (*reversed(sort.then), sort):  # each keeps the order of those before, where it finds no difference
+            found = _sorted(found, key)
         return found[start : start + limit], len(found)
 
     async def tally(self, org: int, field: str) -> dict[str, int]:
@@ -427,6 +429,13 @@ class Devices:
     def _found(self, org: int, filter: Filter | None) -> list[Device]:
         wanted = canonical(filter) if filter is not None else None
         return [device for device in self._of(org) if wanted is None or matches(wanted, reader(device))]
+
+
+def _sorted(devices: list[Device], sort: Sort) -> list[Device]:
+    """Those that lack the field come last in either direction, as they came."""
+    places = [(place, device) for device in devices if (place := sort_value(device, sort.field)) is not None]
+    places.sort(key=lambda pair: pair[0], reverse=sort.descending)
+    return [device for _, device in places] + [one for one in devices if sort_value(one, sort.field) is None]
 
 
 def _follows(device: Device, sort: Sort, after: tuple[Any, int]) -> bool:

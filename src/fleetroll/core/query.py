@@ -105,11 +105,15 @@ Filter: TypeAlias = Comparison | Search | JsonPath | And | Or | Not
 
 
 class Sort(Struct, frozen=True):
-    """By a field, or by what is at `path` in a document: there -1 is the last element of an array."""
+    """By a field, or by what is at `path` in a document: there -1 is the last element of an array.
+
+    `then` orders what is equal in that, before the id does; lists by place alone take it.
+    """
 
     field: str = "id"
     descending: bool = False
     path: tuple[str | int, ...] = ()
+    then: "tuple[Sort, ...]" = ()
 
 
 SortPlace: TypeAlias = str | int | float | bool | tuple[int, float, str] | None

@@ -152,9 +152,12 @@ def _slice(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, presence
     place = syntax.unindexed.format(column=column) if gathered else column
     if presence:
         conditions.append(f"{place} {presence}")
-    keys = [id_column] if sort.field == "id" or presence == "IS NULL" else [column, id_column]
-    places = ", ".join((syntax.unindexed.format(column=key) if gathered else key) + direction for key in keys)
-    order = ", ".join(("d.id" if key == id_column else key) + direction for key in keys)
+    keys = [] if sort.field == "id" or presence == "IS NULL" else [column + direction]
+    if sort.field != "id":
+        keys += [f"{_PLACES[key.field]}{' DESC' if key.descending else ''} NULLS LAST" for key in sort.then]
+    order = ", ".join([*keys, f"d.id{direction}"])
+    keys.append(id_column + direction)
+    places = ", ".join(syntax.unindexed.format(column=key) if gathered else key for key in keys)
     inner = f"SELECT {id_column} AS id FROM {source} WHERE {' AND '.join(conditions)} ORDER BY {places}"
     text = (
         f"SELECT {COLUMNS} FROM ({inner} LIMIT :limit OFFSET :start) AS s CROSS JOIN device AS d "
@@ -178,7 +181,8 @@ def statuses(syntax: Syntax, org: int, filter: Filter | None) -> Query:
 
 def is_covered(filter: Filter | None, sort: Sort) -> bool:
     """Whether the index of the order has all that the filter asks: then devices that are passed are not looked up."""
-    return sort.field == "last_seen" and (filter is None or set(fields(filter)) <= {*TALLIED, "last_seen"})
+    covered = sort.field == "last_seen" and not sort.then
+    return covered and (filter is None or set(fields(filter)) <= {*TALLIED, "last_seen"})
 
 
 def _counted(builder: "_Builder", filter: Filter | None) -> tuple[str, str]:

@@ -114,6 +114,7 @@ _PLACE = re.compile(r" - at `(?:key in )?\$(?P<place>[^`]*)`\Z")
 _TYPE = re.compile(r"`(?:(?:str|int|float|bool|datetime|object|array|null)(?: \| )?)+`")
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "datetime": "time"}
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`\Z", re.DOTALL)
 
 
 def _misshapen(problem: str) -> Fault:
@@ -123,6 +124,9 @@ def _misshapen(problem: str) -> Fault:
     field = (place["place"].lstrip(".") or None) if place else None
     if unknown := _UNKNOWN.match(message):
         message = f"There is no member {brief(unknown[1])}"
+    elif missing := _MISSING.match(message):
+        field = f"{field}.{missing[1]}" if field else missing[1]
+        message = "Missing required member"
     else:
         message = _TYPE.sub(_plain_types, message).replace("`", "")
     return invalid("invalid_body", f"{field}: {message}" if field else message, field)

@@ -1,7 +1,8 @@
 """Attributes: typed values with the time of each, which are metadata to every other API."""
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -102,17 +103,51 @@ def test_keys_are_found_whatever_their_case_and_by_wildcards(app: App) -> None:
 
 
 def test_a_value_is_one_value_to_every_api(app: App) -> None:
-    """Set as an attribute, changed as metadata and as a property, and read back as each."""
-    put(app, site="north")
-    assert app.request("GET", "/v1/devices/A").json()["metadata"] == {"site": "north"}
-    patch = {"metadata": {"site": "south", "nested": {"deep": 1}}}
+    """Written by each API in turn, and after each write the same to all: attribute, metadata, property, metadata."""
+    lamassu = "/api/devmanager/v1/devices/A"
+
+    def as_every_api_has_it() -> list[Any]:
+        native = app.request("GET", "/v1/devices/A").json()["metadata"]
+        shown = app.request("GET", lamassu).json()["metadata"]
+        found = app.request("GET", "/v1/devices:export?filter=metadata.site:*").body.splitlines()
+        (exported,) = [json.loads(line)["metadata"] for line in found]
+        return [states(app)["site"], native["site"], shown["site"], exported["site"]]
+
+    def telemetron(site: str) -> Response:
+        body = {"identifier": "A", "type": "sensor", "properties": {"site": site, "floor": 2}}
+        return app.request("POST", "/api/ext-v1/device", body, headers={"x-api-key": app.key})
+
+    def lamassu_patch(site: str) -> Response:
+        patches = [{"op": "test", "path": "/site", "value": states(app)["site"]}]
+        return app.request(
+            "PATCH", f"{lamassu}/metadata", {"patches": [*patches, {"op": "add", "path": "/site", "value": site}]}
+        )
+
+    writes: dict[str, Callable[[str], Response]] = {
+        "memfault": lambda site: put(app, site=site),
+        "lamassu": lamassu_patch,
+        "telemetron": telemetron,
+        "native": lambda site: app.request("PATCH", "/v1/devices/A", {"metadata": {"site": site}}),
+    }
+    for name in (*writes, *writes):
+        site = f"{name}, änd \U0001f600"
+        reply = writes[name](site)
+        assert reply.status in {200, 204}, (name, reply.body)
+        assert as_every_api_has_it() == [site] * 4
+
+
+def test_what_is_no_scalar_is_no_attribute_and_a_type_holds_for_every_api(app: App) -> None:
+    put(app, site="north", floor=2)
+    patch = {"metadata": {"nested": {"deep": 1}}}
     assert app.request("PATCH", "/v1/devices/A", patch).status == 200
-    assert states(app) == {"site": "south"}, "what is no scalar is no attribute"
-    telemetron = {"identifier": "A", "type": "sensor", "properties": {"site": "east", "floor": 2}}
-    assert app.request("POST", "/api/ext-v1/device", telemetron, headers={"x-api-key": app.key}).status == 200
-    assert states(app) == {"site": "east", "floor": 2}
+    assert states(app) == {"site": "north", "floor": 2}
     wrong = app.request("PATCH", "/v1/devices/A", {"metadata": {"site": 5}})
     assert (wrong.status, wrong.json()["code"]) == (400, "metadata_type")
+    telemetron = {"identifier": "A", "type": "sensor", "properties": {"site": 5}}
+    assert app.request("POST", "/api/ext-v1/device", telemetron, headers={"x-api-key": app.key}).status == 400
+    patches = {"patches": [{"op": "add", "path": "/site", "value": 5}]}
+    assert app.request("PATCH", "/api/devmanager/v1/devices/A/metadata", patches).status == 400
+    assert states(app)["site"] == "north"
     put(app, floor=3)
     assert app.request("GET", "/v1/devices?filter=metadata.floor%20=%203").json()["devices"][0]["ident"] == "A"
 

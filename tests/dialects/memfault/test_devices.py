@@ -209,7 +209,7 @@ def fleet(app: App) -> App:
         ("device_serial=D1&device_serial=*5", "D1 D5"),
         ("sort=last_seen", "D1 D3 D4 D0 D2 D5"),
         ("sort=-last_seen", "D4 D3 D1 D5 D2 D0"),
-        ("sort=-last_seen&sort=device_serial", "D4 D3 D1 D5 D2 D0"),
+        ("sort=-last_seen&sort=device_serial", "D4 D3 D1 D0 D2 D5"),
         ("sort=-device_serial", "D5 D4 D3 D2 D1 D0"),
         ("sdkPlatform=linux&unknown=1", "D0 D1 D2 D3 D4 D5"),
     ],

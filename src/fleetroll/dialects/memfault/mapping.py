@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from fleetroll.core import chunks, documents, limits, model, names
 from fleetroll.core.documents import EMPTY, Document
@@ -238,11 +238,13 @@ def _any_of(parts: Sequence[Filter]) -> Filter | None:
 
 
 def _sort(keys: Sequence[str]) -> Sort:
-    """The first key decides; the others would only order what it leaves equal, and there the id does."""
+    """Each key orders what those before it leave equal."""
     for key in keys:
         if key.removeprefix("-") not in _SORTS:
             raise invalid("invalid_sort", f"sort must be one of {', '.join(_SORTS)}, with - for descending.", "sort")
-    return Sort(_SORTS[keys[0].removeprefix("-")], keys[0].startswith("-")) if keys else Sort()
+    named = {key.removeprefix("-"): key.startswith("-") for key in reversed(keys)}
+    sorts = [Sort(_SORTS[name], descending) for name, descending in reversed(named.items())]
+    return structs.replace(sorts[0], then=tuple(sorts[1:])) if sorts else Sort()
 
 
 def _numbers(request: Request) -> tuple[int, int]:

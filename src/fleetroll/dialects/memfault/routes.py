@@ -48,7 +48,10 @@ _LISTING = (
     Parameter("device_serial", "serial, with * for anything; may be repeated"),
     Parameter("last_seen_since", "last seen then or later (ISO 8601)"),
     Parameter("last_seen_until", "last seen then or earlier (ISO 8601)"),
-    Parameter("sort", "last_seen, device_serial, nickname, created_date, updated_date or id, with - for descending"),
+    Parameter(
+        "sort",
+        "last_seen, device_serial, nickname, created_date, updated_date or id, with - for descending; may be repeated",
+    ),
 )
 _NAMES = (*_PAGE, Parameter("name", "exact name; may be repeated"))
 
