@@ -74,6 +74,7 @@ ROWS: Mapping[str, Row] = {
     "DELETE /v1/devices/{ident}": Row("operator", "devices:delete", 204, 404, "device"),
     "POST /v1/devices/{ident}:decommission": Row("operator", "devices:write", 200, 404, "device"),
     "POST /v1/devices/{ident}:transfer": Row("operator", "devices:write", 200, 404, "device", {"owners": ["new"]}),
+    "GET /v1/devices/{ident}/chunks": Row("viewer", "devices:read", 200, 404, "device"),
     "GET /v1/devices/{ident}/timeline": Row("viewer", "timeline:read", 200, 404, "device"),
     "POST /v1/devices/{ident}/telemetry": Row(
         "operator", "devices:write", 200, 404, "device", {"readings": [{"metric": "m", "value": 1}]}
@@ -182,6 +183,8 @@ ROWS: Mapping[str, Row] = {
     "GET /v1/cohorts/{name}": Row("viewer", "cohorts:read", 200, 404, "cohort"),
     "PATCH /v1/cohorts/{name}": Row("operator", "cohorts:write", 200, 404, "cohort", {"name": "other"}),
     "DELETE /v1/cohorts/{name}": Row("operator", "cohorts:write", 204, 404, "cohort"),
+    "GET /v1/software-versions": Row("viewer", "versions:read", 200, 200, "software"),
+    "GET /v1/software-versions/{type}/{version}": Row("viewer", "versions:read", 200, 404, "software"),
     "POST /v1/hardware-versions": Row("operator", "versions:write", 201, 201, body={"name": "$new"}),
     "GET /v1/hardware-versions": Row("viewer", "versions:read", 200, 200, "hardware"),
     "GET /v1/hardware-versions/{name}": Row("viewer", "versions:read", 200, 404, "hardware"),

@@ -26,7 +26,7 @@ async def test_a_chunk_takes_the_place_of_what_was_in_its_slot(store: Store, org
         await records.checkins.keep(org, 2, 0, NOW, b"other device")
 
     await store.write(work)
-    assert await store.read.checkins.kept(org, 1) == [b"b", b"\xff"]
+    assert await store.read.checkins.kept(org, 1) == [(NOW + 1, b"b"), (NOW + 2, b"\xff")]
     assert await store.read.checkins.kept(elsewhere, 1) == []
 
 
@@ -41,7 +41,7 @@ async def test_a_device_takes_its_chunks_along_and_leaves_nothing_when_it_goes(
     await store.write(fill)
     await store.write(lambda records: records.checkins.move(org, 1, elsewhere))
     assert await store.read.checkins.get(elsewhere, 1) == Mailbox(elsewhere, 1, 3, 1)
-    assert await store.read.checkins.kept(elsewhere, 1) == [b"chunk"]
+    assert await store.read.checkins.kept(elsewhere, 1) == [(NOW, b"chunk")]
     assert await store.read.checkins.get(org, 1) == Mailbox(org, 1)
     await store.write(lambda records: records.checkins.forget(org, 2))
     assert await store.read.checkins.get(org, 2) == Mailbox(org, 2)

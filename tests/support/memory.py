@@ -770,9 +770,9 @@ class Checkins:
     async def keep(self, org: int, device: int, slot: int, at: Instant, chunk: bytes) -> None:
         self._tables.chunks[f"{org} {device} {slot}"] = (org, device, at, slot, chunk)
 
-    async def kept(self, org: int, device: int) -> list[bytes]:
+    async def kept(self, org: int, device: int) -> list[tuple[Instant, bytes]]:
         own = [one for one in self._tables.chunks.values() if one[:2] == (org, device)]
-        return [chunk for _, _, _, _, chunk in sorted(own)]
+        return [(at, chunk) for _, _, at, _, chunk in sorted(own)]
 
     async def move(self, org: int, device: int, to: int) -> None:
         box, own = (

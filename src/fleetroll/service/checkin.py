@@ -56,6 +56,13 @@ class Chunks(Struct, frozen=True):
     chunks: Sequence[bytes]
 
 
+class Received(Struct, frozen=True):
+    """What a device has sent in chunks: how many, how many of no use, and the last few with the time of each."""
+
+    box: Mailbox
+    kept: list[tuple[Instant, bytes]]
+
+
 class Reboots(Struct, frozen=True):
     """A device's reboots since a time, newest first."""
 
@@ -111,10 +118,10 @@ async def done(call: Call, _: None) -> None:
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
-async def mailbox(call: Call, wanted: devices.Named) -> Mailbox:
-    """How many chunks a device has sent, and how many of them made no message."""
+async def received(call: Call, wanted: devices.Named) -> Received:
     device = await devices.find(call, wanted.ident)
-    return await call.records.checkins.get(call.org, device.id)
+    checkins = call.records.checkins
+    return Received(await checkins.get(call.org, device.id), await checkins.kept(call.org, device.id))
 
 
 @operation(Action.TIMELINE_READ, Effect.SCAN)

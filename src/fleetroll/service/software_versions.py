@@ -1,5 +1,7 @@
 """Versions of software: whatever a device is said to run is noted here, by type and version."""
 
+from msgspec import Struct
+
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import not_found
 from fleetroll.core.model import SoftwareVersion
@@ -10,6 +12,20 @@ from fleetroll.service.quotas import take
 from fleetroll.service.timeline import record
 
 _ALL = 1 << 30
+
+
+class Listing(Struct, frozen=True):
+    """A page of versions that follow a type and version."""
+
+    limit: int
+    after: tuple[str, str]
+
+
+class Page(Struct, frozen=True):
+    """`next` is the type and version to continue after, None on the last page."""
+
+    versions: list[SoftwareVersion]
+    next: tuple[str, str] | None
 
 
 async def ensure(call: Call, software: Document | None) -> None:
@@ -24,7 +40,15 @@ async def ensure(call: Call, software: Document | None) -> None:
 
 
 @operation(Action.VERSIONS_READ, Effect.SCAN)
-async def page(call: Call, _: None) -> list[SoftwareVersion]:
+async def page(call: Call, wanted: Listing) -> Page:
+    """Versions by type and version."""
+    found = await call.records.software_versions.page(call.org, wanted.after, wanted.limit + 1)
+    shown = found[: wanted.limit]
+    return Page(shown, (shown[-1].type, shown[-1].version) if len(found) > wanted.limit else None)
+
+
+@operation(Action.VERSIONS_READ, Effect.SCAN)
+async def everything(call: Call, _: None) -> list[SoftwareVersion]:
     """Every version, by type and version."""
     return await call.records.software_versions.page(call.org, ("", ""), _ALL)
 

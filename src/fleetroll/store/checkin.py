@@ -27,9 +27,9 @@ class Checkins:
         values = {"org": org, "device": device, "slot": slot, "at": at, "data": data}
         await self._connection.many(SQL["chunk_keep"], [values])
 
-    async def kept(self, org: int, device: int) -> list[bytes]:
+    async def kept(self, org: int, device: int) -> list[tuple[Instant, bytes]]:
         found = await self._connection.all(SQL["chunk_kept"], {"org": org, "device": device})
-        return [base64.b64decode(data) for _, _, data in sorted(found)]
+        return [(at, base64.b64decode(data)) for at, _, data in sorted(found)]
 
     async def move(self, org: int, device: int, to: int) -> None:
         for statement in ("mailbox_move", "chunk_move"):

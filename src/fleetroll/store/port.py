@@ -338,8 +338,8 @@ class Checkins(Protocol):
     async def keep(self, org: int, device: int, slot: int, at: Instant, chunk: bytes) -> None:
         """Store a chunk as it came, in the place of what was in that slot."""
 
-    async def kept(self, org: int, device: int) -> list[bytes]:
-        """The chunks of a device, the oldest first."""
+    async def kept(self, org: int, device: int) -> list[tuple[Instant, bytes]]:
+        """The chunks of a device and when each came, the oldest first."""
 
     async def move(self, org: int, device: int, to: int) -> None:
         """Give all of a device to another organization."""

@@ -54,14 +54,8 @@ def device(app: App, serial: str) -> Any:
 
 
 def mailbox(app: App, serial: str) -> tuple[int, int, int]:
-    async def ask() -> tuple[int, int, int]:
-        records = app.services.store.read
-        found = await records.devices.get(1, serial)
-        assert found is not None
-        box = await records.checkins.get(1, found.id)
-        return box.received, box.undecoded, len(await records.checkins.kept(1, found.id))
-
-    return app.runner.run(ask())
+    found = app.request("GET", f"/v1/devices/{serial}/chunks").json()
+    return found["received"], found["undecoded"], len(found["kept"])
 
 
 def framed(message: bytes) -> bytes:
@@ -133,6 +127,33 @@ def test_what_cannot_be_decoded_is_kept_and_counted_and_the_device_was_seen(app:
     assert mailbox(app, "ODD") == (1, 1, 1)
     chunk(app, "ODD", VENDORS)
     assert device(app, "ODD")["hardware_version"] == "test-hardware"
+
+
+def test_chunks_are_shown_as_they_came_and_whether_more_is_to_come(app: App) -> None:
+    before = app.request("POST", f"{P}/devices", {"device_serial": "S1", "hardware_version": "evt"})
+    assert before.status == 200
+    nothing = {"received": 0, "undecoded": 0, "incomplete": False, "kept": []}
+    assert app.request("GET", "/v1/devices/S1/chunks").json() == nothing
+    whole = message(EVENT)
+    sent = [b"\xff\x00odd", b"\x48" + bytes([len(whole)]) + whole[:20]]
+    chunk(app, "S1", *sent)
+    found = app.request("GET", "/v1/devices/S1/chunks").json()
+    assert [base64.b64decode(one["data"]) for one in found["kept"]] == sent
+    assert (found["received"], found["undecoded"], found["incomplete"]) == (2, 1, True)
+    assert found["kept"][0]["at"] == app.request("GET", "/v1/devices/S1").json()["last_seen"]
+
+
+def test_software_that_was_reported_is_a_resource(app: App) -> None:
+    chunk(app, "S1", framed(message(EVENT)), framed(message(EVENT | {9: "2.0.0", 10: "boot/x"})), VENDORS)
+    found = app.request("GET", "/v1/software-versions?limit=2").json()
+    shown = [(one["type"], one["version"]) for one in found["software_versions"]]
+    assert shown == [("boot/x", "2.0.0"), ("main-fw", "1.0.0")]
+    rest = app.request("GET", f"/v1/software-versions?limit=2&cursor={found['next_cursor']}").json()
+    assert [(one["type"], one["version"]) for one in rest["software_versions"]] == [("test-software", "1.0.0-test")]
+    assert rest["next_cursor"] is None
+    (first, _) = found["software_versions"]
+    assert app.request("GET", "/v1/software-versions/boot%2Fx/2.0.0").json() == first
+    assert app.request("GET", "/v1/software-versions/main-fw/9").json()["code"] == "software_version_not_found"
 
 
 def test_of_many_chunks_the_last_few_are_kept(app: App) -> None:
@@ -214,7 +235,7 @@ def test_events_in_json_check_a_device_in(app: App) -> None:
 @pytest.mark.parametrize(
     ("event", "message"),
     [
-        ({"type": "heartbeat"}, {"0": ["Object missing required field device_serial"]}),
+        ({"type": "heartbeat"}, {"0": {"device_serial": ["Missing required member"]}}),
         ({**REPORTED, "device_serial": "a b"}, {"0": {"device_serial": ["Not a valid serial."]}}),
         ({**REPORTED, "software_version": 5}, {"0": {"software_version": ["Expected string or null, got integer"]}}),
         (

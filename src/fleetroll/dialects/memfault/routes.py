@@ -248,7 +248,7 @@ _VERSIONS = (
     _in_project(
         "GET",
         f"{_PROJECT}/software_types",
-        software_versions.page,
+        software_versions.everything,
         mapping.numbered,
         mapping.software_types,
         "List types of software",
@@ -258,7 +258,7 @@ _VERSIONS = (
     _in_project(
         "GET",
         f"{_PROJECT}/software_types/{{type}}/software_versions",
-        software_versions.page,
+        software_versions.everything,
         mapping.numbered,
         mapping.software_version_page,
         "List the versions of a type of software",

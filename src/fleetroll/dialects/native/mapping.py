@@ -1,5 +1,6 @@
 """Between the bodies of our own API and the inputs and results of operations. Pure; raises nothing but Fault."""
 
+import base64
 import functools
 import json
 import re
@@ -40,6 +41,7 @@ from fleetroll.service import (
     authorities,
     binding,
     certificates,
+    checkin,
     commands,
     credentials,
     devices,
@@ -50,6 +52,7 @@ from fleetroll.service import (
     named,
     organizations,
     owners,
+    software_versions,
     telemetry,
     timeline,
 )
@@ -449,6 +452,11 @@ def credentials_of(result: credentials.Credentials, request: Request) -> shapes.
         [credential(record) for record in result.broker] or UNSET,
         UNSET if result.minted is None else _nats(result.minted),
     )
+
+
+def received_chunks(result: checkin.Received, request: Request) -> shapes.Chunks:
+    kept = [shapes.Chunk(at(came), base64.b64encode(data).decode()) for came, data in result.kept]
+    return shapes.Chunks(result.box.received, result.box.undecoded, result.box.partial is not None, kept)
 
 
 # --- many devices ----------------------------------------------------------------------------------------------------
@@ -938,6 +946,23 @@ def new_hardware_version(request: Request) -> model.HardwareVersion:
 def hardware_version_page(result: named.Page[model.HardwareVersion], request: Request) -> shapes.HardwareVersionList:
     found = [hardware_version(record, request).body for record in result.records]
     return shapes.HardwareVersionList(found, _mark(result.next, request))
+
+
+def list_software_versions(request: Request) -> software_versions.Listing:
+    return software_versions.Listing(_limit(request), tuple(_resume(request) or ("", "")))
+
+
+def one_software_version(request: Request) -> tuple[str, str]:
+    return request.path["type"], request.path["version"]
+
+
+def software_version(record: model.SoftwareVersion, request: Request) -> shapes.SoftwareVersion:
+    return shapes.SoftwareVersion(record.id, record.type, record.version, at(record.created_at))
+
+
+def software_version_page(result: software_versions.Page, request: Request) -> shapes.SoftwareVersionList:
+    found = [software_version(record, request) for record in result.versions]
+    return shapes.SoftwareVersionList(found, _mark(result.next, request))
 
 
 def metadata_field(record: model.MetadataField, request: Request) -> Reply:

@@ -675,6 +675,36 @@ class HardwareVersionChange(Struct, forbid_unknown_fields=True):
     software_type: str | UnsetType | None = UNSET
 
 
+class SoftwareVersion(Struct):
+    """A version that devices reported. It is there from its first report on."""
+
+    id: int
+    type: str
+    version: str
+    created_at: datetime
+
+
+class SoftwareVersionList(Struct):
+    software_versions: list[SoftwareVersion]
+    next_cursor: str | None
+
+
+class Chunk(Struct):
+    """A chunk as it came, in base64."""
+
+    at: datetime
+    data: str
+
+
+class Chunks(Struct):
+    """What a device has sent in chunks. `undecoded` of them made no message; `incomplete` if more of one is to come."""
+
+    received: int
+    undecoded: int
+    incomplete: bool
+    kept: list[Chunk]
+
+
 class MetadataField(Struct):
     id: int
     name: str
