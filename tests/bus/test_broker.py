@@ -10,8 +10,10 @@ from pathlib import Path
 import nats.errors
 import pytest
 
+from fleetroll.bus import links, streams
 from fleetroll.bus.port import AppAccount, DeviceAccount
-from tests.support.broker import Registry, address, broker, client, run
+from fleetroll.bus.walls import Authority
+from tests.support.broker import SERVER_KEY, Registry, address, broker, client, run
 
 ORG, DEVICE, OTHER = "org_1", "00000000" + "0" * 15 + "1", "00000000" + "0" * 15 + "2"
 SUBJECT = f"{ORG}.production.telemetry.{DEVICE}.temperature"
@@ -166,6 +168,49 @@ def test_accounts_come_back_after_the_broker_has_lost_everything(tmp_path: Path)
     run(story())
 
 
+def test_organizations_take_no_room_before_they_use_it(tmp_path: Path) -> None:
+    """The broker would reserve for each stream what it may take at most, and with its room gone not start again."""
+
+    async def story() -> None:
+        registry = Registry()
+        orgs = [f"org_{number}" for number in range(1, 9)]
+        async with broker(tmp_path / "nats", registry, room=1 << 20) as served:
+            apps = {org: served.mint_app(org, "operator", commands=True) for org in orgs}
+            for org, app in apps.items():
+                registry.want(app.account, AppAccount(org, "operator", True))
+            await served.settle()
+        async with broker(tmp_path / "nats", registry, room=1 << 20) as served:
+            for org, app in apps.items():
+                application = await client(address(served), app)
+                assert await application.jetstream().stream_info(f"{org}_stream")
+                assert await application.jetstream().key_value(org)
+                await application.close()
+
+    run(story())
+
+
+def test_an_organization_whose_streams_cannot_be_made_holds_up_nobody(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            await with_app(served, registry)
+            pair = Authority(SERVER_KEY).apps(ORG, "operator")
+            squatter = await links.connect([address(served)], pair, "squatter")
+            await streams.request(squatter, f"STREAM.DELETE.{ORG}_stream", {})
+            taken = {"name": "squatter", "subjects": streams.stream_subjects(ORG)}
+            await streams.request(squatter, "STREAM.CREATE.squatter", taken)
+            await links.close(squatter)
+        async with broker(tmp_path / "nats", registry) as served:
+            await with_app(served, registry)
+            device = await client(address(served), await with_device(served, registry))
+            assert registry.waiting == []
+            assert (await device.jetstream().publish(SUBJECT, b"1")).stream
+            await registry.until(lambda: registry.messages)
+            await device.close()
+
+    run(story())
+
+
 # --- processes -------------------------------------------------------------------------------------------------------
 
 
@@ -190,7 +235,7 @@ def test_a_clean_stop_leaves_no_process(tmp_path: Path) -> None:
 
 PARENT = """
     import asyncio, pathlib, sys
-    from tests.support.broker import Registry, broker
+    from tests.support.broker import SERVER_KEY, Registry, broker
 
     async def main():
         async with broker(pathlib.Path(sys.argv[1]), Registry()) as served:

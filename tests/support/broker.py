@@ -92,12 +92,19 @@ class Registry:
 
 
 @contextlib.asynccontextmanager
-async def broker(directory: Path, registry: Any, **listeners: Any) -> AsyncIterator[Broker]:
-    """A broker that serves `registry`, with its process as `process`."""
+async def broker(directory: Path, registry: Any, *, room: int | None = None, **listeners: Any) -> AsyncIterator[Broker]:
+    """A broker that serves `registry`, with its process as `process`. `room` is that of its streams, in bytes."""
     authority = Authority(SERVER_KEY)
     files = Files(directory)
     where = Listeners(**{"nats": ("127.0.0.1", 0), **listeners})
-    process = Process(files, lambda known: write(files, where, authority, int(time.time()), known))
+
+    def write_settings(known: Any) -> None:
+        write(files, where, authority, int(time.time()), known)
+        if room is not None:
+            text = files.configuration.read_text()
+            files.configuration.write_text(text.replace("jetstream: {", f'jetstream: {{"max_file":{room},'))
+
+    process = Process(files, write_settings)
     served = Broker(authority, lambda: int(time.time()), lambda: [f"nats://{process.addresses['client']}"], process)
     running = asyncio.ensure_future(served.keep(registry))
     try:

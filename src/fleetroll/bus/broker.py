@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import nats.errors
@@ -26,6 +26,7 @@ logger = logging.getLogger("fleetroll.broker")
 _PAUSE = 0.25
 _AGAIN = 1.0
 _SETTLE_SECONDS = 2.0
+_PREPARED_AT_ONCE = 16
 _TROUBLE = (nats.errors.Error, Rejected, streams.Rejected, TimeoutError, OSError)
 
 
@@ -100,6 +101,7 @@ class Broker(Mint):
         self._ingests: list[Ingest] = []
         self._registry: Registry | None = None
         self._accounts: Accounts | None = None
+        self._prepared_before: list[Account] = []
         self._publishing = asyncio.Lock()
         self.up = asyncio.Event()
 
@@ -136,6 +138,7 @@ class Broker(Mint):
             await self._start_streams(group)
             self.up.set()
             logger.info("the broker serves at %s", ", ".join(self._urls()))
+            await self._look_after_streams()
             await asyncio.Event().wait()
 
     async def _stop(self) -> None:
@@ -209,6 +212,7 @@ class Broker(Mint):
         self._presence.doubt()
         with contextlib.suppress(*_TROUBLE):  # they are gone through again with the next change
             await self._correct_accounts()
+        await self._look_after_streams()
 
     async def _platform_found(self) -> None:
         for ingest in self._ingests:
@@ -240,8 +244,12 @@ class Broker(Mint):
             known = await self._accounts.names()
             apps = [account for account in wanted.values() if isinstance(account, AppAccount)]
             missing = [account for name, account in wanted.items() if name not in known]
-            await self._publish([*apps, *(account for account in missing if not isinstance(account, AppAccount))])
+            await self._accounts.publish(
+                [*apps, *(account for account in missing if not isinstance(account, AppAccount))]
+            )
+            await self._prepare(missing)
             await self._accounts.remove(known - wanted.keys())
+            self._prepared_before = [account for name, account in wanted.items() if name in known]
 
     async def _keep_accounts(self) -> None:
         while links.goes_on():
@@ -257,22 +265,30 @@ class Broker(Mint):
         assert self._registry is not None
         async with self._publishing:
             while changes := await self._registry.changes():
-                await self._publish([change.account for change in changes if change.account is not None])
+                accounts = [change.account for change in changes if change.account is not None]
+                await self._accounts.publish(accounts)
+                await self._prepare(accounts)
                 await self._accounts.remove([change.public for change in changes if change.account is None])
                 await self._registry.settled(changes[-1].number)
 
-    async def _publish(self, accounts: list[Account]) -> None:
-        assert self._accounts is not None
-        await self._accounts.publish(accounts)
-        for account in accounts:
-            if isinstance(account, AppAccount):
-                await self._prepare(account)
+    async def _look_after_streams(self) -> None:
+        """The streams of accounts that the broker knew: there as a rule, perhaps as an older release made them."""
+        with contextlib.suppress(*_TROUBLE):  # they are looked after again when the broker is met again
+            await self._prepare(self._prepared_before)
 
-    async def _prepare(self, account: AppAccount) -> None:
-        """The streams of an account of applications, made as one of its own."""
+    async def _prepare(self, accounts: Sequence[Account]) -> None:
+        """Make the streams of those that are of applications, a few at a time."""
+        apps = [account for account in accounts if isinstance(account, AppAccount)]
+        for first in range(0, len(apps), _PREPARED_AT_ONCE):
+            await asyncio.gather(*map(self._prepare_streams, apps[first : first + _PREPARED_AT_ONCE]))
+
+    async def _prepare_streams(self, account: AppAccount) -> None:
+        """As a client of the account. That the broker has no room for them must not hold up anybody else."""
         pair = self._authority.apps(account.org, account.role)
         client = await links.connect(self._urls(), pair, "preparation", patience=3)
         try:
             await streams.prepare_applications(client, account.org)
+        except (streams.Rejected, nats.errors.NoRespondersError) as problem:
+            logger.error("applications of %s are without live data until the next start: %r", account.org, problem)
         finally:
             await links.close(client)

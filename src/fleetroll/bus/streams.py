@@ -50,20 +50,25 @@ async def read_from(client: Client, stream: str, place: int) -> None:
 
 
 async def prepare_applications(client: Client, org: str) -> None:
-    """Make the streams that the vendor's SDK expects in an account of applications."""
+    """Make the streams that the vendor's SDK expects in an account of applications.
+
+    They are bounded by numbers of messages: what they were allowed in bytes the broker would reserve for each of them,
+    whether it is used or not, and with some hundred organizations there would be no room left for anything.
+    """
     live = {
         "subjects": stream_subjects(org),
         "storage": "file",
         "persist_mode": "async",  # what is live need not outlast a power cut; what is stored is in the registry
         "max_age": limits.BUS_LIVE_AGE * _NANO,
-        "max_bytes": limits.BUS_LIVE_BYTES,
+        "max_msgs": limits.BUS_LIVE_MESSAGES,
         "discard": "old",
     }
     bucket = {
         "subjects": [f"$KV.{org}.>"],
         "storage": "file",
         "max_msgs_per_subject": 1,
-        "max_bytes": limits.BUS_BUCKET_BYTES,
+        "max_msgs": limits.BUS_BUCKET_KEYS,
+        "max_msg_size": limits.BUS_BUCKET_VALUE,
         "discard": "new",
         "deny_delete": True,
         "allow_rollup_hdrs": True,
