@@ -1,6 +1,5 @@
 """What the vendor's two web interfaces call, with the parameters and headers that they send, from another origin."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,64 +7,109 @@ from typing import Any
 import pytest
 
 from tests.support import app
-from tests.support.app import App, Response
+from tests.support.app import App
+from tests.support.browser import Blocked, Page
+from tests.support.enrolling import enrolled
 
 ORIGIN = "https://ui.example.com"
-DEVICES = "/api/devmanager/v1/devices"
+MANAGER, DMS, CA = "/api/devmanager", "/api/dmsmanager/v1", "/api/ca/v1"
+DEVICES = f"{MANAGER}/v1/devices"
+NEW = {
+    "id": "pump-2", "alias": "", "tags": ["pump", "a"], "metadata": {}, "dms_id": "line",
+    "icon": "CgSmartphoneChip", "icon_color": "#25ee32-#222222",
+}  # fmt: skip
+WHOLE = {"patches": [{"op": "add", "path": "", "value": {"note": "text"}}]}
+SLOT = {"status": "ACTIVE", "active_version": 0, "type": "x509", "versions": {"0": "$sn"}}
+COLUMNS = (
+    "sort_by=creation_timestamp&sort_mode=desc&page_size=25&filter=dms_owner%5Bequal%5Dline"
+    "&filter=tags%5Bcontains%5Dpump&filter=status%5Bequal%5DACTIVE&filter=id%5Bcontains%5Dpump"
+)
+# Of each interface every call, in the order of its pages, and the status that it counts on.
+CALLS: dict[str, list[tuple[str, str, Any, int]]] = {
+    "lamassu-ui": [
+        ("GET", f"{MANAGER}/health", None, 200),
+        ("GET", f"{CA}/stats", None, 200),
+        ("GET", f"{DMS}/stats", None, 200),
+        ("GET", f"{MANAGER}/v1/stats", None, 200),
+        ("GET", f"{DEVICES}?sort_by=id&sort_mode=asc&page_size=15", None, 200),
+        ("GET", f"{DEVICES}?filter=tags%5Bequal%5Dpump&filter=id%5Bequals%5Dpump-1", None, 200),
+        ("GET", f"{DEVICES}?filter=status%5Bis%5DACTIVE&filter=creation_timestamp%5Bbefore%5D2999-01-01", None, 200),
+        ("GET", f"{DMS}/dms", None, 200),
+        ("POST", DEVICES, NEW, 201),
+        ("GET", f"{DEVICES}/pump-1", None, 200),
+        ("GET", f"{CA}/certificates/$sn", None, 200),
+        ("PUT", f"{DEVICES}/pump-1/metadata", WHOLE, 200),
+        ("PUT", f"{DEVICES}/pump-1/idslot", SLOT, 200),
+        ("DELETE", f"{DEVICES}/pump-2/decommission", None, 200),
+    ],
+    "dashboard": [
+        ("GET", f"{DEVICES}?{COLUMNS}", None, 200),
+        ("GET", f"{DEVICES}?sort_by=id&sort_mode=asc&page_size=10", None, 200),
+        ("GET", f"{MANAGER}/v1/stats", None, 200),
+        ("GET", f"{DMS}/dms?page_size=100", None, 200),
+        ("POST", DEVICES, NEW, 201),
+        ("GET", f"{DEVICES}/pump-1", None, 200),
+        ("GET", f"{CA}/certificates?filter=serial_number%5Bequal%5D$sn&page_size=1", None, 200),
+        ("GET", f"{CA}/cas", None, 200),
+        ("PUT", f"{DEVICES}/pump-1/metadata", WHOLE, 200),
+        ("POST", f"{DMS}/dms/bind-identity", {"device_id": "pump-1", "certificate_serial_number": "$sn"}, 200),
+        ("PUT", f"{CA}/certificates/$sn/status", {"status": "REVOKED", "revocation_reason": "Superseded"}, 200),
+        ("DELETE", f"{DEVICES}/pump-1/decommission", None, 200),
+        ("DELETE", f"{DEVICES}/pump-1", None, 204),
+    ],
+}
+# One names no type of a body, so that the browser says it is text; the other says that it is JSON.
+HEADERS = {"lamassu-ui": {}, "dashboard": {"content_type": "application/json", "accept": "application/json"}}
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[App]:
     with app.running(tmp_path / "data", cors_origins=(ORIGIN,), lamassu_profile="upstream") as started:
+        settings = {"admission": {"proof": "NO_AUTH"}}
+        assert started.request("POST", "/v1/dms", {"name": "line", "settings": settings}).status == 201
         yield started
 
 
-def call(running: App, method: str, target: str, body: Any = None) -> Response:
-    """As a browser does it: asked for leave first, and a body that names no type of its own."""
-    asked = {
-        "origin": ORIGIN,
-        "access-control-request-method": method,
-        "access-control-request-headers": "authorization,content-type,x-lms-source",
-    }
-    allowed = running.request("OPTIONS", target, key=None, headers=asked)
-    assert allowed.status == 200
-    assert allowed.headers["access-control-allow-origin"] == ORIGIN
-    headers = {"origin": ORIGIN, "content-type": "text/plain;charset=UTF-8", "x-lms-source": "ui"}
-    raw = b"" if body is None else json.dumps(body).encode()
-    reply = running.request(method, target, headers=headers, raw=raw)
-    assert reply.headers["access-control-allow-origin"] == ORIGIN
-    return reply
+def spelled(value: Any, serial: str) -> Any:
+    if isinstance(value, dict):
+        return {name: spelled(inner, serial) for name, inner in value.items()}
+    return value.replace("$sn", serial) if isinstance(value, str) else value
 
 
-def test_the_pages_of_an_interface_load_and_change_devices(running: App) -> None:
-    new = {
-        "id": "pump-1", "alias": "", "tags": ["pump", "a"], "metadata": {}, "dms_id": "line",
-        "icon": "CgSmartphoneChip", "icon_color": "#25ee32-#222222",
-    }  # fmt: skip
-    assert call(running, "GET", "/api/devmanager/health").json()["health"] is True
-    assert call(running, "POST", DEVICES, new).status == 201
-    for number in range(3):
-        assert call(running, "POST", DEVICES, new | {"id": f"other-{number}"}).status == 201
-    assert call(running, "GET", "/api/devmanager/v1/stats").json()["total"] == 4
-    query = (
-        "sort_by=creation_timestamp&sort_mode=desc&page_size=2&filter=dms_owner%5Bequal%5Dline"
-        "&filter=tags%5Bcontains%5Dpump&filter=status%5Bequal%5DNO_IDENTITY&filter=id%5Bcontains%5D-"
-    )
-    page = call(running, "GET", f"{DEVICES}?{query}").json()
-    rest = call(running, "GET", f"{DEVICES}?{query}&bookmark={page['next']}").json()
-    assert [one["id"] for one in page["list"] + rest["list"]] == ["other-2", "other-1", "other-0", "pump-1"]
-    assert rest["next"] == ""
-    assert page["list"][0]["icon_color"] == "#25ee32-#222222"
-    whole = {"patches": [{"op": "add", "path": "", "value": {"note": "text"}}]}
-    assert call(running, "PUT", f"{DEVICES}/pump-1/metadata", whole).json()["metadata"] == {"note": "text"}
-    assert call(running, "DELETE", f"{DEVICES}/pump-1/decommission").json()["status"] == "DECOMMISSIONED"
-    assert call(running, "DELETE", f"{DEVICES}/pump-1").status == 204
-    assert call(running, "GET", f"{DEVICES}/pump-1").json() == {"err": "device not found"}
-    for target in ("/api/dmsmanager/v1/dms?page_size=100", "/api/dmsmanager/v1/stats", "/api/ca/v1/stats"):
-        assert call(running, "GET", target).status == 200
-    assert call(running, "GET", "/api/ca/v1/certificates?filter=serial_number[equal]0a&page_size=1").status == 200
+@pytest.mark.parametrize("interface", CALLS)
+def test_every_call_of_an_interface_succeeds_from_a_page_of_its_own(running: App, interface: str) -> None:
+    serial, page = enrolled(running, "line", "pump-1"), Page(running, ORIGIN)
+    running.request("PATCH", "/v1/devices/pump-1", {"tags": ["pump"]})
+    for method, target, body, status in CALLS[interface]:
+        reply = page.fetch(method, spelled(target, serial), spelled(body, serial), **HEADERS[interface])
+        assert reply.status == status, (method, target, reply.body)
+        if target.startswith((f"{DEVICES}?", f"{CA}/certificates?")):
+            assert len(reply.json()["list"]) == 1, target
 
 
-def test_another_origin_is_not_let_in(running: App) -> None:
-    reply = running.request("GET", DEVICES, headers={"origin": "https://elsewhere.example.com"})
-    assert "access-control-allow-origin" not in reply.headers
+def test_a_refusal_is_readable_too(running: App) -> None:
+    assert Page(running, ORIGIN).fetch("GET", f"{DEVICES}/gone").json() == {"err": "device not found"}
+
+
+@pytest.mark.parametrize("repeats", [True, False], ids=["all again", "the bookmark alone"])
+def test_pages_go_on_by_their_bookmark(running: App, repeats: bool) -> None:
+    page = Page(running, ORIGIN)
+    for number in range(5):
+        page.fetch("POST", DEVICES, NEW | {"id": f"other-{number}"})
+    query = "sort_by=creation_timestamp&sort_mode=desc&page_size=2&filter=dms_owner%5Bequal%5Dline"
+    found = page.fetch("GET", f"{DEVICES}?{query}").json()
+    shown = found["list"]
+    while found["next"]:
+        again = f"{query}&" if repeats else ""
+        found = page.fetch("GET", f"{DEVICES}?{again}bookmark={found['next']}").json()
+        shown += found["list"]
+    assert [one["id"] for one in shown] == [f"other-{number}" for number in (4, 3, 2, 1, 0)]
+    assert shown[0]["icon_color"] == NEW["icon_color"]
+
+
+def test_the_page_of_another_origin_is_not_let_in(running: App, tmp_path: Path) -> None:
+    for origin in ("https://elsewhere.example.com", "null"):
+        with pytest.raises(Blocked):
+            Page(running, origin).fetch("GET", DEVICES)
+    with app.running(tmp_path / "other") as closed, pytest.raises(Blocked):
+        Page(closed, ORIGIN).fetch("GET", DEVICES)
