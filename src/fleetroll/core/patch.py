@@ -42,7 +42,10 @@ class _Measure(msgspec.Struct, frozen=True):
 
 
 def parse_operations(value: object, *, lenient: bool = False) -> list[Operation]:
-    """The operations in a decoded patch. Members that the RFC does not define are ignored, as it demands."""
+    """The operations in a decoded patch. Members that the RFC does not define are ignored, as it demands.
+
+    Lenient means: the names of an operation's members are known in any case.
+    """
     if not isinstance(value, list):
         raise _refused("A patch must be an array of operations.")
     if len(value) > limits.MAX_PATCH_OPERATIONS:
@@ -321,6 +324,7 @@ def _nested(path: Path, value: object) -> object:
 def _operation(index: int, entry: object, lenient: bool) -> Operation:
     if not isinstance(entry, dict):
         raise _at(index, "is not an object")
+    entry = {name.lower(): value for name, value in entry.items()} if lenient else entry
     op = entry.get("op")
     if not isinstance(op, str) or op not in _STEPS:
         raise _at(index, f"has no known 'op'; it is one of {', '.join(_STEPS)}")

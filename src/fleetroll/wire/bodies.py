@@ -77,15 +77,15 @@ def _unsupported(message: str) -> Fault:
 
 def decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
     """A JSON body in the decoder's shape. Raises Fault invalid `invalid_json`, `invalid_text` or `invalid_body`."""
-    _refuse_unsound(body)
+    sound(body)
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as problem:
         raise _misshapen(str(problem)) from None
 
 
-def _refuse_unsound(body: bytes) -> None:
-    """Raises Fault invalid for what is no JSON of ours, whatever its shape.
+def sound(body: bytes) -> Any:
+    """The value that the JSON is. Raises Fault invalid for what is no JSON of ours, whatever its shape.
 
     A decoder with a shape skips the members that the shape does not name: in them it would pass bad UTF-8 and numbers
     without end. So one without a shape goes first, and the verdict on a text is the same on every route.
@@ -95,11 +95,12 @@ def _refuse_unsound(body: bytes) -> None:
     if documents.has_negative_zero(body):
         raise invalid("invalid_json", "The JSON has the integer -0, which cannot be kept exactly.")
     try:
-        _decode_any(body)
+        value = _decode_any(body)
     except (msgspec.DecodeError, ValueError):
         raise invalid("invalid_json", "Invalid JSON payload") from None
     if _has_control(body):
         raise invalid("invalid_text", "The JSON has a control character other than tab and line ends in a text.")
+    return value
 
 
 def _has_control(body: bytes) -> bool:

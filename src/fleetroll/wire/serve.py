@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -35,6 +36,7 @@ from fleetroll.wire.cursors import Cursors
 from fleetroll.wire.dialect import Dialect, Route, Stream
 from fleetroll.wire.idempotency import Idempotency, Once, is_kept
 from fleetroll.wire.log import Access, AccessLog
+from fleetroll.wire.loose_json import LooseDecoder
 from fleetroll.wire.metrics import Metrics
 from fleetroll.wire.rate_limits import Limiter, OwnTimes, Rate, Times, admit
 from fleetroll.wire.request import NO_QUERY, Query, Request, parse_query
@@ -68,7 +70,7 @@ class Settings(Struct, frozen=True):
 class _Row:
     """A route with all that can be prepared before the first request."""
 
-    __slots__ = ("acts_in", "callers", "credentials", "decoder", "dialect", "label", "limiters", "parameters", "route")
+    __slots__ = ("acts_in", "callers", "credentials", "decode", "dialect", "label", "limiters", "parameters", "route")
 
     def __init__(
         self, dialect: Dialect, route: Route, limiters: tuple[Limiter, ...], callers: tuple[Limiter, ...]
@@ -79,9 +81,13 @@ class _Row:
         self.callers = callers
         self.label = f"{dialect.name}.{route.operation.name}"
         self.credentials = Credentials(route.credentials or dialect.credentials)
-        self.decoder = msgspec.json.Decoder(route.body) if route.body not in {None, bytes} else None
+        self.decode = _decoder(dialect, route.body) if route.body not in {None, bytes} else None
         self.acts_in = dialect.acts_in_header.encode() if dialect.acts_in_header else None
         self.parameters = frozenset(parameter.name for parameter in route.query) if dialect.strict_query else None
+
+
+def _decoder(dialect: Dialect, shape: Any) -> Callable[[bytes], Any]:
+    return LooseDecoder(shape).decode if dialect.loose_json else partial(bodies.decode, msgspec.json.Decoder(shape))
 
 
 class _Exchange:
@@ -262,7 +268,7 @@ class Kernel:
         if body or route.body_required:
             request.encoding = _encoding(route, headers)
             request.media_type = self._media_type(row, headers)
-            request.body = body if row.decoder is None else bodies.decode(row.decoder, body)
+            request.body = body if row.decode is None else row.decode(body)
         return request, body
 
     def _media_type(self, row: _Row, headers: Mapping[bytes, bytes]) -> str:

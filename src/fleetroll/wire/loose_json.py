@@ -1,0 +1,90 @@
+"""JSON as Go's decoder reads it, for the APIs of servers that are written in it.
+
+A member is known by its name in any case, the last one counts, and nothing that follows the first value is looked at.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct, inspect
+
+from fleetroll.core import documents, limits
+from fleetroll.core.faults import Fault
+from fleetroll.wire import bodies
+
+_TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
+
+
+class _Names(Struct, frozen=True):
+    """What the objects of a shape name: by the name in lower case, the name and what is within it.
+
+    `items` are the names within the items of an array, or the values of an object whose own names are free.
+    """
+
+    members: Mapping[str, "tuple[str, _Names | None]"] = {}
+    items: "_Names | None" = None
+
+
+class LooseDecoder:
+    """Decodes bodies in a shape; raises what `bodies.decode` does."""
+
+    def __init__(self, shape: Any) -> None:
+        self._shape = shape
+        self._names = _names(inspect.type_info(shape))
+
+    def decode(self, body: bytes) -> Any:
+        try:
+            value = bodies.sound(body)
+        except Fault:
+            first = _first(body)
+            if len(first) == len(body):
+                raise
+            value = bodies.sound(first)
+        return bodies.convert(_spelled(value, self._names), self._shape)
+
+
+def _first(body: bytes) -> bytes:
+    """The body up to the end of its first value; all of it where it has none."""
+    if documents.depth_exceeds(body, limits.MAX_JSON_DEPTH):
+        return body
+    try:
+        msgspec.json.decode(body)
+    except msgspec.DecodeError as problem:
+        found = _TRAILING.search(str(problem))
+        return body[: int(found[1]) - 1] if found else body
+    return body
+
+
+def _names(kind: inspect.Type) -> _Names | None:
+    match kind:
+        case inspect.StructType():
+            known = {field.encode_name.lower(): (field.encode_name, _names(field.type)) for field in kind.fields}
+            return _Names(members=known)
+        case inspect.ListType():
+            inner = _names(kind.item_type)
+        case inspect.DictType():
+            inner = _names(kind.value_type)
+        case inspect.UnionType():
+            return next((found for part in kind.types if (found := _names(part))), None)
+        case _:
+            return None
+    return inner and _Names(items=inner)
+
+
+def _spelled(value: Any, names: _Names | None) -> Any:
+    """The value with the members of its objects spelled as the shape spells them."""
+    if names is None:
+        return value
+    if isinstance(value, list):
+        return [_spelled(item, names.items) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if names.items is not None:
+        return {key: _spelled(item, names.items) for key, item in value.items()}
+    spelled = {}
+    for key, item in value.items():
+        name, inner = names.members.get(key.lower(), (key, None))
+        spelled[name] = _spelled(item, inner)
+    return spelled

@@ -1,0 +1,76 @@
+"""JSON as servers written in Go read it: names in any case, and nothing after the first value."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Struct
+
+from fleetroll.core.faults import Fault
+from fleetroll.wire import bodies
+from fleetroll.wire.loose_json import LooseDecoder
+
+
+class Inner(Struct):
+    type: str
+    note: str = ""
+
+
+class Body(Struct):
+    id: str
+    free: dict[str, Any] | None = None
+    inner: Inner | None = None
+    many: list[Inner] | None = None
+    named: dict[str, Inner] | None = None
+    anything: list[Any] | None = None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"ID": "a"}', Body("a")),
+        ('{"id": "a", "Id": "b"}', Body("b")),
+        ('{"iD": "a", "id": "b"}', Body("b")),
+        ('{"id": "a", "FREE": {"Id": 1, "ID": 2}}', Body("a", free={"Id": 1, "ID": 2})),
+        ('{"id": "a", "INNER": {"TYPE": "x", "Note": "y"}}', Body("a", inner=Inner("x", "y"))),
+        ('{"id": "a", "many": [{"Type": "x"}, {"type": "y"}]}', Body("a", many=[Inner("x"), Inner("y")])),
+        ('{"id": "a", "named": {"TYPE": {"TYPE": "x"}}}', Body("a", named={"TYPE": Inner("x")})),
+        ('{"id": "a", "anything": [{"TYPE": 1}]}', Body("a", anything=[{"TYPE": 1}])),
+        ('{"id": "a", "free": {"n": 12345678901234567890123}}', Body("a", free={"n": 12345678901234567890123})),
+        ('{"id": "a", "INNER": null, "unknown": {"ID": 1}}', Body("a")),
+        ('{"id": "a"} and more', Body("a")),
+        ('{"id": "a"}{"id": "b"}', Body("a")),
+        (' {"id": "ä"}\n\n\x00\x7f', Body("ä")),
+        ('{"id": "a"}-0', Body("a")),
+    ],
+)
+def test_what_go_reads_is_read(text: str, expected: Body) -> None:
+    assert LooseDecoder(Body).decode(text.encode()) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "x",
+        '{"id": "a"',
+        '{"id": 5} x',
+        '{"ID": 5}',
+        '{"id": "a", "inner": {"TYPE": 5}}',
+        '{"id": "a", "free": {"n": -0}} x',
+        '{"id": "\\u0000"} x',
+        '{"id": "a", "free": ' + '{"a":' * 80 + "1" + "}" * 80 + "}",
+        "[" * 100_000,
+        '{"id": "a"}' + "[" * 100_000,
+    ],
+)
+def test_what_is_wrong_is_refused_as_elsewhere(text: str) -> None:
+    with pytest.raises(Fault) as refused:
+        LooseDecoder(Body).decode(text.encode())
+    assert refused.value.code in {"invalid_json", "invalid_text", "invalid_body"}
+
+
+def test_a_strict_body_means_the_same_in_both() -> None:
+    text = b'{"id": "a", "free": {"x": [1, 2.5, null]}, "many": [{"type": "t", "note": "n"}]}'
+    assert LooseDecoder(Body).decode(text) == bodies.decode(msgspec.json.Decoder(Body), text)
