@@ -1,12 +1,17 @@
 """`fleetroll import memfault`, from one server of ours to another."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from tests.cli.gate import gate
 from tests.support import process
 from tests.support.transcripts import over_socket
 
@@ -32,6 +37,8 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[process.Proces
                 "owners": ["ann@example.com"] if number % 2 else [],
                 "metadata": {"floor": number % 4, "label": "x", "on": True, "nested": {"a": 1}} if number % 5 else {},
                 "cohort": "beta" if number % 10 == 0 else "default",
+                **({"description": f"In hall {number}."} if number % 3 else {}),
+                **({"seen_at": f"2026-01-02T03:04:05.{number:06}Z"} if number % 2 else {}),
             }
             for number in range(COUNT)
         ]
@@ -49,6 +56,26 @@ def source(account: process.Process, *more: str) -> list[str]:
 def counts(out: str) -> dict[str, int]:
     words = out.split()
     return dict(zip(words[::2], map(int, words[1::2]), strict=True))
+
+
+def devices_of(url: str, key: str, organization: str) -> dict[str, Any]:
+    """All devices as Memfault's API shows them, but for what every server makes for itself."""
+    found: dict[str, Any] = {}
+    place, last = 1, 1
+    while place <= last:
+        path = f"{url}/api/v0/organizations/{organization}/projects/default/devices?per_page=100&page={place}"
+        page = httpx.get(path, auth=("", key)).raise_for_status().json()
+        for device in page["data"]:
+            own = {name: device.pop(name) for name in ("id", "created_date", "updated_date", "project")}
+            assert all(own.values())
+            device["cohort"].pop("id")
+            for software in (device["last_seen_release"], device["last_seen_software_version"]):
+                if software is not None:
+                    software.pop("id")
+            assert device["device_serial"] not in found
+            found[device["device_serial"]] = device
+        place, last = place + 1, page["paging"]["page_count"]
+    return found
 
 
 def test_an_account_is_brought_over_whole_and_again_without_a_change(
@@ -69,19 +96,54 @@ def test_an_account_is_brought_over_whole_and_again_without_a_change(
     assert counts(again.out) == {"created": 0, "updated": 0, "unchanged": COUNT, "failed": 0}
 
 
-def test_a_run_that_was_broken_off_goes_on_where_it_stopped(
-    fleetroll: Fleetroll, account: process.Process, work: Path
+def stops_at_page_three(target: str) -> bool:
+    return "/devices?" in target and "page=3" in target.partition("?")[2].split("&")
+
+
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "source fails"])
+def test_a_run_that_was_broken_off_goes_on_where_it_stopped_and_brings_all_that_is_shown(
+    fleetroll: Fleetroll, server: process.Process, account: process.Process, work: Path, killed: bool
 ) -> None:
+    organization = f"broken-{killed}".lower()
+    fleetroll("org", "create", organization)
+    here = {"FLEETROLL_ORGANIZATION": organization}
+    state = work / "far.state"
+    with gate(account.port, stops_at_page_three) as source_gate:
+        command = source(account, "--state", "far.state", "--no-attributes")
+        command[command.index(account.url)] = source_gate.url
+        environment = {**os.environ, "FLEETROLL_URL": server.url, "FLEETROLL_KEY": server.key, **here}
+        run = subprocess.Popen(
+            [sys.executable, "-m", "fleetroll", *command],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert source_gate.reached.wait(60)
+        if killed:
+            run.kill()
+            assert run.wait(30) < 0
+        source_gate.given_up.set()
+        _, said = run.communicate(timeout=30)
+        assert killed or (run.returncode, b"answers 400" in said) == (1, True), said
+        assert json.loads(state.read_text())["source"].startswith(source_gate.url)
+        assert len(devices_of(server.url, server.key, organization)) == 200
+        source_gate.opened.set()
+        done = fleetroll(*command, **here)
+        assert done.code == 0, done.err
+        assert "Going on where the last run stopped" in done.err
+        assert counts(done.out) == {"created": 50, "updated": 0, "unchanged": 0, "failed": 0}
+    assert not state.exists()
+    brought = devices_of(server.url, server.key, organization)
+    assert len(brought) == COUNT
+    assert brought == devices_of(account.url, account.key, "sink")
+    assert brought["S0001"]["description"] == "In hall 1."
+    assert brought["S0001"]["last_seen"] == "2026-01-02T03:04:05.000001+00:00"
+
+
+def test_a_state_file_of_another_import_is_refused(fleetroll: Fleetroll, account: process.Process, work: Path) -> None:
     fleetroll("org", "create", "second")
     here = {"FLEETROLL_ORGANIZATION": "second"}
-    path = f"{account.url}/api/v0/organizations/default/projects/sink"
     state = work / "far.state"
-    state.write_text(json.dumps({"source": path, "place": 3}))
-    done = fleetroll(*source(account, "--state", "far.state", "--no-attributes"), **here)
-    assert done.code == 0, done.err
-    assert "Going on where the last run stopped" in done.err
-    assert counts(done.out)["created"] == 50
-    assert not state.exists()
     state.write_text(json.dumps({"source": "elsewhere", "place": 3}))
     assert "belongs to an import from elsewhere" in fleetroll(*source(account, "--state", "far.state"), **here).err
     state.write_text("?")

@@ -39,6 +39,17 @@ async def test_who_is_heard_is_there_and_it_is_no_revision(store: Store, org: in
     assert (gone.connected, gone.last_seen, gone.activated_at) == (False, NOW + 5, NOW + 5)
 
 
+async def test_who_was_seen_elsewhere_is_not_there_for_that(store: Store, org: int, elsewhere: int) -> None:
+    one, other = await made(store, org, "a"), await made(store, org, "b")
+    await heard(store, org, NOW + 5, other.id)
+    for place in (org, elsewhere):
+        times = {one.id: NOW - 9, other.id: NOW - 9} if place == org else {one.id: NOW + 9}
+        await store.write(lambda records, place=place, times=times: records.presence.seen(place, times))
+    found = [await store.read.devices.by_id(org, number) for number in (one.id, other.id)]
+    shown = [(now.connected, now.last_seen, now.activated_at) for now in found if now]
+    assert shown == [(False, NOW - 9, NOW - 9), (True, NOW + 5, NOW + 5)]
+
+
 async def test_a_change_made_from_an_older_look_does_not_undo_presence(store: Store, org: int) -> None:
     was = await made(store, org, "a")
     await heard(store, org, NOW + 5, was.id)

@@ -805,6 +805,12 @@ class Presence:
             seen, active = max(at, one.last_seen or at), one.activated_at
             self._change(one, connected=True, last_seen=seen, activated_at=at if active is None else active)
 
+    async def seen(self, org: int, times: Mapping[int, Instant]) -> None:
+        for one in self._there(org, times):
+            at = times[one.id]
+            active = at if one.activated_at is None else one.activated_at
+            self._change(one, last_seen=max(at, one.last_seen or at), activated_at=active)
+
     async def lost(self, org: int, devices: Collection[int]) -> None:
         for one in self._there(org, devices):
             self._change(one, connected=False)

@@ -116,6 +116,8 @@ class Project:
             "owners": [device["owner_ref"]] if device.get("owner_ref") else None,
             "metadata": self._attributes(device["device_serial"]) if self.with_attributes else None,
             "cohort": None if self.dry_run else cohort,
+            "description": device.get("description"),
+            "seen_at": device.get("last_seen"),
         }
         return {name: value for name, value in row.items() if value}
 

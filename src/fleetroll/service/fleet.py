@@ -5,13 +5,13 @@ import enum
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from fleetroll.core import identity, limits
-from fleetroll.core.documents import Document
+from fleetroll.core import descriptions, identity, limits
+from fleetroll.core.documents import EMPTY, Document
 from fleetroll.core.faults import Fault, not_found
 from fleetroll.core.fields import canonical, reader
-from fleetroll.core.model import DEFAULT_COHORT, Device, DeviceChange, MetadataField, NewDevice
+from fleetroll.core.model import DEFAULT_COHORT, Device, DeviceChange, Instant, MetadataField, NewDevice
 from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, Page, Sort, matches
@@ -45,11 +45,16 @@ class Result(Struct, frozen=True):
 
 
 class Row(Struct, frozen=True):
-    """One line of an import: a device to put, or what is wrong with the line."""
+    """One line of an import: a device to put, or what is wrong with the line.
+
+    `description` and `seen_at` are what another server knew of it; None says nothing.
+    """
 
     line: int
     put: Put | None
     fault: Fault | None = None
+    description: str | None = None
+    seen_at: Instant | None = None
 
 
 class Import(Struct, frozen=True):
@@ -275,6 +280,13 @@ async def _batches(arriving: AsyncIterator[list[Row]]) -> AsyncIterator[list[Row
         yield batch
 
 
+def _described(put: Put, description: str | None, known: Device | None) -> Put:
+    if description is None:
+        return put
+    extras = descriptions.write(known.extras if known else EMPTY, description)
+    return structs.replace(put, change=structs.replace(put.change, extras=extras))
+
+
 class _Loader:
     """Stores one batch of rows: new devices together, changed ones each for itself."""
 
@@ -286,6 +298,7 @@ class _Loader:
         self._results: dict[int, Result] = {}
         self._definitions: list[MetadataField] = []
         self._ensured: set[tuple[str, object]] = set()
+        self._seen: dict[str, Instant] = {}
         self._room = 0
 
     async def store(self, batch: list[Row]) -> list[Result]:
@@ -297,6 +310,8 @@ class _Loader:
         for row in batch:
             await self._take(row)
         await self._flush()
+        if self._seen:
+            await call.records.presence.seen(call.org, {self._known[key].id: at for key, at in self._seen.items()})
         return [self._results[row.line] for row in batch]
 
     async def _take(self, row: Row) -> None:
@@ -315,14 +330,23 @@ class _Loader:
         key = identity_key(row.put.ident)
         if key in self._new:  # the same device twice in one batch: the first must be there before the second
             await self._flush()
-        if (known := self._known.get(key)) is None:
-            await self._plan(key, row, devices.new_device(row.put))
+        known = self._known.get(key)
+        put = _described(row.put, row.description, known)
+        if known is None:
+            await self._plan(key, row, devices.new_device(put))
+            self._note(key, row)
             return Outcome.CREATED
         if self._create_only:
             raise devices.taken()
-        now = await devices.change(self._call, known, row.put.change)
+        now = await devices.change(self._call, known, put.change)
         self._known[key] = now
+        self._note(key, row)
         return Outcome.UNCHANGED if now is known else Outcome.UPDATED
+
+    def _note(self, key: str, row: Row) -> None:
+        """When the device was seen elsewhere; no time that is still to come."""
+        if row.seen_at is not None:
+            self._seen[key] = min(max(row.seen_at, self._seen.get(key, 0)), self._call.at)
 
     async def _plan(self, key: str, row: Row, new: NewDevice) -> None:
         if self._definitions:

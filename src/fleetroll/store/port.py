@@ -449,6 +449,9 @@ class Presence(Protocol):
     async def heard(self, org: int, devices: Collection[int], at: Instant) -> None:
         """Devices sent something: they are connected, were last seen then or later, and are active since the first."""
 
+    async def seen(self, org: int, times: Mapping[int, Instant]) -> None:
+        """Devices were seen elsewhere at these times, or later: as `heard`, but whether they are connected stays."""
+
     async def lost(self, org: int, devices: Collection[int]) -> None:
         """Devices are not connected any more."""
 

@@ -1,6 +1,6 @@
 """Whether devices are there: by their traffic, or by a connection with a broker."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from msgspec import Raw
 
@@ -29,6 +29,11 @@ class Presence:
     async def heard(self, org: int, devices: Collection[int], at: Instant) -> None:
         await self._connection.many(
             SQL["presence_heard"], [{"org": org, "device": device, "at": at} for device in devices]
+        )
+
+    async def seen(self, org: int, times: Mapping[int, Instant]) -> None:
+        await self._connection.many(
+            SQL["presence_seen"], [{"org": org, "device": device, "at": at} for device, at in times.items()]
         )
 
     async def lost(self, org: int, devices: Collection[int]) -> None:

@@ -87,6 +87,28 @@ def test_rows_create_update_or_leave_alone_and_say_which(app: App) -> None:
     assert (kept["name"], kept["kind"]) == ("new", "valve")
 
 
+def test_a_row_may_say_what_another_server_knew(app: App) -> None:
+    rows = [{"ident": "a", "seen_at": "2026-01-02T03:04:05.000006Z", "description": "In hall 1."}, {"ident": "b"}]
+    assert outcomes(load(app, rows)) == ["created", "created"]
+    shown = app.request("GET", "/v1/devices/a").json()
+    assert (shown["last_seen"], shown["connected"], shown["revision"]) == ("2026-01-02T03:04:05.000006Z", False, 1)
+    earlier = [{"ident": "a", "seen_at": "2025-01-02T03:04:05+01:00", "description": "In hall 2."}]
+    assert outcomes(load(app, earlier)) == ["updated"]
+    assert outcomes(load(app, earlier)) == ["unchanged"]
+    path = "/api/v0/organizations/default/projects/default/devices"
+    device = app.request("GET", f"{path}/a").json()["data"]
+    assert (device["last_seen"], device["description"]) == ("2026-01-02T03:04:05.000006+00:00", "In hall 2.")
+    assert outcomes(load(app, [{"ident": "b", "seen_at": "2999-01-01T00:00:00Z"}])) == ["unchanged"]
+    assert app.request("GET", "/v1/devices/b").json()["last_seen"] < "2999"
+    for wrong in ({"seen_at": "soon"}, {"seen_at": None}, {"description": 5}):
+        (line,) = load(app, [{"ident": "c", **wrong}]).body.splitlines()
+        assert json.loads(line)["error"]["field"] == next(iter(wrong))
+    assert app.request("GET", "/v1/devices/c").status == 404
+    for path, body in (("/v1/devices", {"ident": "c"}), ("/v1/devices/a", {})):
+        refused = app.request("POST" if path == "/v1/devices" else "PUT", path, {**body, "description": "x"})
+        assert refused.status == 400
+
+
 def test_a_row_that_fails_does_not_hold_up_the_others(app: App) -> None:
     rows = [
         '{"ident":"a"}',

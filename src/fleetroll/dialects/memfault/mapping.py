@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET, structs
 
-from fleetroll.core import chunks, documents, limits, model, names
-from fleetroll.core.documents import EMPTY, Document
+from fleetroll.core import chunks, descriptions, documents, limits, model, names
+from fleetroll.core.documents import EMPTY
 from fleetroll.core.faults import invalid
 from fleetroll.core.guards import etag
 from fleetroll.core.query import Comparison, Filter, Operator, Or, Pattern, Sort, every, fits
@@ -35,7 +35,6 @@ from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
 T = TypeVar("T")
-_NAME = "memfault"
 _SERIAL = re.compile(r"[-a-zA-Z0-9_]{1,128}")
 _VERSION = re.compile(r"[-a-zA-Z0-9_.+:\\()\[\]/ ]{1,128}")
 _MAX_NUMBER = 1 << 31
@@ -66,7 +65,7 @@ def device(view: views.View, slug: str) -> shapes.Device:
         last_seen_release=None if software is None else _release(record, software),
         cohort=shapes.InCohort(cohort.id, cohort.name, cohort.slug),
         nickname=record.name or "",
-        description=_description(record),
+        description=descriptions.read(record.extras),
         project=shapes.InProject(organization.id, organization.name, slug),
         last_seen_software_version=None if software is None else software_of(software),
     )
@@ -83,15 +82,6 @@ def software_of(version: model.SoftwareVersion) -> shapes.Software:
 
 def software_type(name: str) -> shapes.SoftwareType:
     return shapes.SoftwareType(name, zlib.crc32(name.encode()) >> 1)
-
-
-def _extras(record: model.Device) -> dict[str, Any]:
-    found = documents.load(record.extras).get(_NAME)
-    return found if isinstance(found, dict) else {}
-
-
-def _description(record: model.Device) -> str:
-    return "" if record.extras == EMPTY else str(_extras(record).get("description") or "")
 
 
 def shown(view: views.View, request: Request) -> Reply:
@@ -112,14 +102,13 @@ def nothing(_: object, request: Request) -> None:
 
 def new_device(request: Request) -> model.NewDevice:
     body = request.body
-    extras = {_NAME: {"description": _text(body.description, "description")}} if body.description else {}
     return model.NewDevice(
         ident=serial(body.device_serial),
         name=_nickname(body.nickname),
         hardware_version=hardware(body.hardware_version),
         owners=(names.owner_ref(body.owner_ref, "owner_ref"),) if body.owner_ref else (),
         cohort=_cohort(body.cohort),
-        extras=documents.of(extras, "description"),
+        extras=descriptions.write(EMPTY, _text(body.description, "description")),
     )
 
 
@@ -166,8 +155,8 @@ def change_device(request: Request) -> views.Edit:
         change = dict(given)
         if owner is not None:
             change["owners"] = _owners(record.owners, owner)
-        if description is not None and description != _description(record):
-            change["extras"] = _described(record, description)
+        if description is not None:
+            change["extras"] = descriptions.write(record.extras, description)
         return model.DeviceChange(**change)
 
     return views.Edit(request.path["device_serial"], edit, request.guard)
@@ -177,11 +166,6 @@ def _owners(owners: tuple[str, ...], first: str) -> tuple[str, ...]:
     """The owners with another one in the first place, or none there."""
     others = tuple(owner for owner in owners[1:] if owner != first)
     return (first, *others) if first else others
-
-
-def _described(record: model.Device, description: str) -> Document:
-    extras = {**documents.load(record.extras), _NAME: {**_extras(record), "description": description}}
-    return documents.of(extras, "description")
 
 
 def one_device(request: Request) -> devices.Named:

@@ -462,8 +462,15 @@ def received_chunks(result: checkin.Received, request: Request) -> shapes.Chunks
 # --- many devices ----------------------------------------------------------------------------------------------------
 
 
-def import_row(line: int, shape: shapes.NewDevice) -> fleet.Row:
-    return fleet.Row(line, devices.Put(names.ident(shape.ident), model.DeviceChange(**_members(shape))), None)
+def import_row(line: int, shape: shapes.ImportedDevice) -> fleet.Row:
+    put = devices.Put(names.ident(shape.ident), model.DeviceChange(**_members(shape)))
+    description = None if shape.description is UNSET else names.paragraph(shape.description, "description")
+    return fleet.Row(line, put, None, description, None if shape.seen_at is UNSET else _instant(shape.seen_at))
+
+
+def _instant(time: datetime) -> int:
+    """Microseconds of a time, which is UTC without an offset."""
+    return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
 
 
 def bad_row(line: int, fault: Fault) -> fleet.Row:

@@ -258,7 +258,7 @@ _FLEET = (
         reply=shapes.RowResult,
         query=(Parameter("mode", "upsert (default) or create"), _DRY_RUN),
         media_types=_ROWS,
-        lines=Lines(shapes.NewDevice, mapping.import_row, mapping.bad_row, mapping.uncells, mapping.check_columns),
+        lines=Lines(shapes.ImportedDevice, mapping.import_row, mapping.bad_row, mapping.uncells, mapping.check_columns),
         stream=Stream.ROWS,
     ),
     Route(

@@ -75,6 +75,13 @@ class NewDevice(DeviceInput, forbid_unknown_fields=True, kw_only=True):
     ident: str
 
 
+class ImportedDevice(NewDevice, forbid_unknown_fields=True, kw_only=True):
+    """A device of an import, with what another server knew of it and nobody can set otherwise."""
+
+    description: str | UnsetType = UNSET
+    seen_at: datetime | UnsetType = UNSET
+
+
 class DeviceList(Struct):
     devices: list[Device]
     next_cursor: str | None

@@ -3,6 +3,11 @@ UPDATE device SET connected = true, last_seen = CASE WHEN last_seen > :at THEN l
     activated_at = coalesce(activated_at, :at)
 WHERE org = :org AND id = :device;
 
+-- presence_seen: a device was seen elsewhere; its last time only moves forward
+UPDATE device SET last_seen = CASE WHEN last_seen > :at THEN last_seen ELSE :at END,
+    activated_at = coalesce(activated_at, :at)
+WHERE org = :org AND id = :device;
+
 -- presence_lost: a device is not there any more
 UPDATE device SET connected = false WHERE org = :org AND id = :device;
 
