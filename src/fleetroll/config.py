@@ -41,6 +41,7 @@ class Config(Struct, frozen=True):
     log_level: str = "info"
     log_requests: bool = True
     lamassu_profile: str = "documented"
+    memfault_hardware: str = "string"
     est: tuple[str, int] | None = None
     est_names: tuple[str, ...] = ()
     est_certificate: Path | None = None

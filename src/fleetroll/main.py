@@ -38,6 +38,7 @@ from fleetroll.dialects.lamassu.routes import DIALECT as LAMASSU
 from fleetroll.dialects.lamassu.routes import UPSTREAM as UPSTREAM_LAMASSU
 from fleetroll.dialects.memfault.routes import DEVICE as MEMFAULT_DEVICE
 from fleetroll.dialects.memfault.routes import DIALECT as MEMFAULT
+from fleetroll.dialects.memfault.routes import OBJECT_HARDWARE
 from fleetroll.dialects.native.routes import DIALECT as NATIVE
 from fleetroll.dialects.oauth2.routes import DIALECT as OAUTH2
 from fleetroll.dialects.relay.routes import DIALECT as RELAY
@@ -82,7 +83,11 @@ DIALECTS = (
     EST,
     OAUTH2,
 )
-_UPSTREAM = {EST.name: UPSTREAM_EST, LAMASSU.name: UPSTREAM_LAMASSU}
+# The dialects that answer instead of their namesakes where an option has a value.
+_PROFILES: tuple[tuple[str, str, dict[str, Dialect]], ...] = (
+    ("lamassu_profile", "upstream", {EST.name: UPSTREAM_EST, LAMASSU.name: UPSTREAM_LAMASSU}),
+    ("memfault_hardware", "object", {MEMFAULT.name: OBJECT_HARDWARE}),
+)
 EXIT_STORE, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 65, 74, 75, 78
 # The commit thread and the loop share one interpreter; the default of 5 ms would be most of a reply's time.
 _SWITCH_SECONDS = 0.0005
@@ -287,7 +292,10 @@ class Application:
 
 def _spoken(dialect: Dialect, config: Config) -> Dialect:
     """The dialect in the profile that the operator has chosen for it."""
-    return _UPSTREAM.get(dialect.name, dialect) if config.lamassu_profile == "upstream" else dialect
+    for option, value, others in _PROFILES:
+        if getattr(config, option) == value:
+            dialect = others.get(dialect.name, dialect)
+    return dialect
 
 
 def _rate(per_second: float) -> Rate:

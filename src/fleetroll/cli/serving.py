@@ -90,6 +90,12 @@ def command(serve: Serve) -> click.Command:
         type=click.Choice(["documented", "upstream"]),
         help="Answer as Lamassu's documentation says, or as its server does.",
     )
+    @_option(
+        "--memfault-hardware",
+        default="string",
+        type=click.Choice(["string", "object"]),
+        help="Memfault's devices name their hardware by a string, or by an object, as newer clients read it.",
+    )
     @_option("--disable", multiple=True, help="Dialect that answers 404; repeatable.")
     @_option(
         "--log-level",
@@ -125,6 +131,7 @@ def command(serve: Serve) -> click.Command:
         est_key: Path | None,
         trusted_proxy: tuple[str, ...],
         lamassu_profile: str,
+        memfault_hardware: str,
         disable: tuple[str, ...],
         log_level: str,
         log_requests: bool,
@@ -153,6 +160,7 @@ def command(serve: Serve) -> click.Command:
                 cors_origins=cors,
                 disabled_dialects=disable,
                 lamassu_profile=lamassu_profile,
+                memfault_hardware=memfault_hardware,
                 est=address(est, "--est") if est else None,
                 est_names=est_name,
                 est_certificate=est_certificate,

@@ -76,6 +76,19 @@ def test_a_device_needs_no_owner_and_no_more_than_its_serial_and_hardware(app: A
     assert reply.json()["data"]["hardware_version"] == "proto"
 
 
+def test_newer_clients_read_the_hardware_version_as_an_object(tmp_path: Path) -> None:
+    with running(tmp_path / "newer", memfault_hardware="object") as app:
+        shown = made(app, "A", hardware_version={"name": "rev1"})
+        assert shown["hardware_version"] == {"name": "rev1"}
+        listed_all = app.request("GET", f"{P}/devices?hardware_version=rev1").json()["data"]
+        in_cohort = app.request("GET", f"{P}/cohorts/default/devices").json()["data"]
+        changed = app.request("PATCH", f"{P}/devices/A", {"hardware_version": {"name": "rev1"}}).json()["data"]
+        assert [shown] == listed_all == in_cohort == [changed]
+        assert app.request("GET", f"{P}/devices/A").json()["data"] == shown
+        app.request("POST", "/v1/devices", {"ident": "B"})
+        assert app.request("GET", f"{P}/devices/B").json()["data"]["hardware_version"] == {"name": ""}
+
+
 def test_a_serial_is_taken_once(app: App) -> None:
     made(app, "A")
     refused(app.request("POST", f"{P}/devices", {**DEVICE, "device_serial": "A"}), 409, 1004)

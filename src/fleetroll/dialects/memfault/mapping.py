@@ -8,7 +8,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from msgspec import UNSET, structs
 
@@ -35,6 +35,7 @@ from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
 T = TypeVar("T")
+Hardware: TypeAlias = Callable[[str], str | shapes.HardwareName]
 _SERIAL = re.compile(r"[-a-zA-Z0-9_]{1,128}")
 _VERSION = re.compile(r"[-a-zA-Z0-9_.+:\\()\[\]/ ]{1,128}")
 _MAX_NUMBER = 1 << 31
@@ -52,7 +53,8 @@ def whole_organization(path: Mapping[str, str]) -> tuple[str, str]:
 # --- devices out -----------------------------------------------------------------------------------------------------
 
 
-def device(view: views.View, slug: str) -> shapes.Device:
+def device(view: views.View, slug: str, hardware: Hardware = str) -> shapes.Device:
+    """A device; `hardware` spells the name of its hardware version."""
     record, cohort, organization, software = view.device, view.cohort, view.organization, view.software
     return shapes.Device(
         id=record.id,
@@ -60,7 +62,7 @@ def device(view: views.View, slug: str) -> shapes.Device:
         updated_date=iso(record.updated_at),
         device_serial=record.ident,
         owner_ref=record.owners[0] if record.owners else "",
-        hardware_version=record.hardware_version or "",
+        hardware_version=hardware(record.hardware_version or ""),
         last_seen=None if record.last_seen is None else iso(record.last_seen),
         last_seen_release=None if software is None else _release(record, software),
         cohort=shapes.InCohort(cohort.id, cohort.name, cohort.slug),
@@ -84,13 +86,22 @@ def software_type(name: str) -> shapes.SoftwareType:
     return shapes.SoftwareType(name, zlib.crc32(name.encode()) >> 1)
 
 
-def shown(view: views.View, request: Request) -> Reply:
-    return Reply(shapes.One(device(view, request.path["project"])), etag=etag(view.device))
+def shown(view: views.View, request: Request, hardware: Hardware = str) -> Reply:
+    return Reply(shapes.One(device(view, request.path["project"], hardware)), etag=etag(view.device))
 
 
-def page(result: views.Views, request: Request) -> shapes.Many:
+def page(result: views.Views, request: Request, hardware: Hardware = str) -> shapes.Many:
     slug = request.path["project"]
-    return _many([device(view, slug) for view in result.views], result.total, request)
+    return _many([device(view, slug, hardware) for view in result.views], result.total, request)
+
+
+def newer_shown(view: views.View, request: Request) -> Reply:
+    """As `shown`, for clients that read the hardware version as an object."""
+    return shown(view, request, shapes.HardwareName)
+
+
+def newer_page(result: views.Views, request: Request) -> shapes.Many:
+    return page(result, request, shapes.HardwareName)
 
 
 def nothing(_: object, request: Request) -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec import structs
+
 from fleetroll.core.secrets import Issuer
 from fleetroll.dialects.memfault import mapping, shapes
 from fleetroll.dialects.memfault.envelope import DEVICE_ENVELOPE, ENVELOPE
@@ -407,6 +409,13 @@ DIALECT = Dialect(
     envelope=ENVELOPE,
     credentials=(BEARER, BASIC, API_KEY_HEADER),
 )
+
+_NEWER = {mapping.shown: mapping.newer_shown, mapping.page: mapping.newer_page}
+OBJECT_HARDWARE = structs.replace(
+    DIALECT,
+    routes=tuple(structs.replace(route, encode=_NEWER.get(route.encode, route.encode)) for route in DIALECT.routes),
+)
+"""As newer clients know the API: a device's hardware version is an object with a name."""
 
 DEVICE = Dialect(
     name="memfault_device",
