@@ -7,10 +7,12 @@ from pathlib import Path
 
 import apsw
 import pytest
+from msgspec import structs
 
 from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Device
-from fleetroll.core.query import Page, Search, Sort
+from fleetroll.core.query import And, Comparison, Operator, Page, Search, Sort
 from fleetroll.store import sqlite, sqlite_writer
 from fleetroll.store.port import Records
 from tests.support.app import running
@@ -219,3 +221,27 @@ def test_a_full_disk_is_said_as_507_while_reads_go_on(tmp_path: Path) -> None:
         assert app.request("GET", "/v1/devices").status == 200
         allow(connections[0], 100_000)
         assert app.request("POST", "/v1/devices", body).status == 201
+
+
+async def test_a_list_begins_with_what_few_of_many_devices_have(file: Path) -> None:
+    """Once it was learnt what most of them have; until then with their tag."""
+    with hooked() as connections:
+        store = sqlite.open_store(file, create=True)
+        await store.write(lambda records: records.organizations.insert(organization(None, "default")))
+        await store.write(_fleet, bulk=True)
+        asked: list[str] = []
+        for connection in connections:
+            connection.exec_trace = lambda _, text, values: asked.append(text) or True
+        wanted = And((Comparison("tags", Operator.HAS, "t"), Comparison("status", Operator.EQ, "REVOKED")))
+        for begun in ("FROM device_tag AS l CROSS JOIN device AS d", "FROM device AS d"):
+            assert [one.ident for one in await store.scan.devices.page(1, wanted, Sort(), Page(10))] == ["9999"]
+            assert begun in asked[-1]
+            await store.learn()
+        await store.close()
+
+
+async def _fleet(records: Records) -> None:
+    await records.usage.add(1, "devices", 10_000, 10_000)
+    many = [device(str(number), tags=("t",)) for number in range(10_000)]
+    *_, last = await records.devices.insert_many(1, many, NOW)
+    await records.devices.age(last, structs.replace(last, status=Status.REVOKED))

@@ -13,9 +13,10 @@ import apsw
 import pytest
 
 from fleetroll.core.fields import DEVICE_FIELDS
+from fleetroll.core.model import Counts
 from fleetroll.core.query import And, Comparison, Filter, Not, Operator, Or, Page, Pattern, Search, Sort
 from fleetroll.store import migrations, select, statements
-from fleetroll.store.sqlite_syntax import SYNTAX
+from fleetroll.store.sqlite_syntax import SYNTAX, Trigrams, Words, syntax
 from fleetroll.store.statements import SQL
 
 FILES = sorted(resources.files("fleetroll.store").joinpath("sql").iterdir(), key=lambda file: file.name)
@@ -355,6 +356,30 @@ def test_every_list_is_read_in_order_from_an_index(database: apsw.Connection) ->
         ):
             wrong[label] = steps
     assert not wrong, wrong
+
+
+@pytest.mark.parametrize(
+    ("other", "begun"),
+    [
+        (comparison("status", Operator.EQ, "EXPIRED"), "SEARCH d USING INDEX device_status"),
+        (comparison("status", Operator.EQ, "REVOKED"), "SEARCH d USING INDEX device_status"),
+        (comparison("status", Operator.EQ, "ACTIVE"), "SEARCH l USING PRIMARY KEY"),
+        (comparison("kind", Operator.EQ, "k"), "SEARCH d USING INDEX device_kind"),
+        (comparison("tags", Operator.HAS, "few"), "SEARCH l USING PRIMARY KEY"),
+        (comparison("cohort", Operator.EQ, "default"), "SEARCH l USING PRIMARY KEY"),
+    ],
+)
+def test_a_page_begins_with_what_is_known_to_find_fewest(
+    database: apsw.Connection, other: Comparison, begun: str
+) -> None:
+    words = Words()
+    words.learn({1: Counts(10, {"ACTIVE": 8, "EXPIRED": 2}, {}, {"many": 7, "few": 1}, {}, {})})
+    wanted = And((comparison("tags", Operator.HAS, "many"), other))
+    (query,) = select.pages(syntax(Trigrams(), words), 1, wanted, Sort(), Page(25))
+    steps = plan(database, query.text, query.values)
+    assert steps[0].startswith(begun), steps
+    assert not any("TEMP B-TREE" in step for step in steps), steps
+    assert query.values["v1"] == ("few" if other.field == "tags" else "many")
 
 
 def inner(query: select.Query) -> select.Query:

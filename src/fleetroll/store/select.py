@@ -81,6 +81,7 @@ _LINK_FOLDED = (
     "EXISTS (SELECT 1 FROM {table} AS l WHERE l.org = d.org AND l.folded = {value} AND l.device = d.id))"
 )
 _LINK_ANY = "{column} <> '[]'"
+_WORDS = frozenset({"status", "kind", "cohort"})
 _RANGES = {Operator.LT, Operator.LE, Operator.GT, Operator.GE, Operator.LIKE, Operator.EXISTS}
 _COMPARE = {Operator.EQ: "=", Operator.LT: "<", Operator.LE: "<=", Operator.GT: ">", Operator.GE: ">="}
 
@@ -89,6 +90,7 @@ class Syntax(Struct, frozen=True):
     """What differs between engines in a filter. Fragments take {column}, {path}, {value} and {compare}.
 
     `json_holding` is a document that holds nothing but a value at a path, where an index finds what holds it.
+    `devices_with` is how many devices of an organization have a word in a field, 0 unless they are known to be many.
     """
 
     json_path: Callable[[tuple[str, ...]], str]
@@ -112,6 +114,7 @@ class Syntax(Struct, frozen=True):
     search_subquery: str
     search_match: Callable[[str], str | None]
     unindexed: str
+    devices_with: Callable[[int, str, str], int]
 
 
 class Query(Struct, frozen=True):
@@ -286,16 +289,26 @@ class _Builder:
 
     def source(self, filter: Filter | None, *, driven: bool) -> tuple[str, str]:
         """The FROM part, and the column that holds the device's id."""
-        for part in conjuncts(filter) if driven and filter is not None else ():
+        parts = list(conjuncts(filter)) if driven and filter is not None else []
+        for part in parts:
             if isinstance(part, Search) and (match := self._syntax.search_match(fold(part.text))) is not None:
                 self._driver_condition = self._syntax.search_driver_match.format(value=self._bind(match))
                 return f"{self._syntax.search_driver} CROSS JOIN device AS d", self._syntax.search_driver_id
-            if _is_member(part):
+            if _is_member(part) and not self._is_commoner(part, parts):
                 table, name = _LINKS[part.field]
                 self._driver = part
                 self._driver_condition = f"l.org = :org AND l.{name} = {self._bind(part.value)} AND d.id = l.device"
                 return f"{table} AS l CROSS JOIN device AS d", "l.device"
         return "device AS d", _ID
+
+    def _is_commoner(self, member: Comparison, parts: Sequence[Filter]) -> bool:
+        """Whether more devices have that tag than what else is asked for and has an index."""
+        devices = self._devices_with(member)
+        others = (part for part in parts if _is_member(part) or _is_word(part))
+        return any(self._devices_with(other) < devices for other in others)
+
+    def _devices_with(self, part: Comparison) -> int:
+        return self._syntax.devices_with(self.values["org"], part.field, str(part.value))
 
     def where(self, filter: Filter | None) -> str:
         conditions = [self._driver_condition] if self._driver_condition else []
@@ -460,6 +473,16 @@ def _is_member(part: Filter) -> TypeGuard[Comparison]:
         and part.field in _LINKS
         and part.operator is Operator.HAS
         and isinstance(part.value, str)
+    )
+
+
+def _is_word(part: Filter) -> TypeGuard[Comparison]:
+    return (
+        isinstance(part, Comparison)
+        and part.field in _WORDS
+        and part.operator is Operator.EQ
+        and isinstance(part.value, str)
+        and (part.field, part.value) != ("cohort", DEFAULT_COHORT)
     )
 
 
