@@ -26,7 +26,12 @@ from tests.support import postgres
 
 _HERE = Path(__file__).parent
 _POOL = 8  # what the server has for look-ups
-_DATABASE = {"shared_buffers": "1GB", "max_wal_size": "8GB", "maintenance_work_mem": "256MB"}
+_DATABASE = {
+    "shared_buffers": "1GB",
+    "max_wal_size": "8GB",
+    "maintenance_work_mem": "256MB",
+    "dynamic_shared_memory_type": "posix",
+}
 _GET, _POST, _PAGE, _IMPORT = 0.6, 0.5, 15.0, 20_000
 
 

@@ -20,7 +20,7 @@ import pytest
 from fleetroll.store import migrations, postgres, sqlite
 from fleetroll.store.migrations import Refused
 from fleetroll.store.port import Records
-from tests.support.app import ENGINE, App, running
+from tests.support.app import App, about_sqlite, running
 from tests.support.postgres import empty_database, new_database
 from tests.support.stores import NOW, device, document, event, organization
 
@@ -96,7 +96,7 @@ def answers(app: App) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.skipif(os.environ.get(ENGINE) == "postgres", reason="it copies from the other engine")
+@about_sqlite
 def test_a_copied_registry_gives_the_same_answers_and_goes_on(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with running(data) as app:

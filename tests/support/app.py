@@ -4,20 +4,24 @@ import asyncio
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from msgspec import Struct, structs
 
 from fleetroll.config import Config
-from fleetroll.data_directory import claim
+from fleetroll.data_directory import DATABASE, claim
 from fleetroll.main import Application, first_key, opened
 from fleetroll.service.operations import Services
+from fleetroll.store import copying
 from fleetroll.wire.log import AccessLog
 from tests.support import postgres
 
-ENGINE = "FLEETROLL_TEST_ENGINE"  # sqlite, or postgres
+ON_POSTGRES = os.environ.get("FLEETROLL_TEST_ENGINE") == "postgres"
+about_sqlite = pytest.mark.skipif(ON_POSTGRES, reason="it is about the file that the other engine has")
 _DATABASES: dict[Path, str] = {}
 ADMIN_KEY = "test-admin-key-0123456789-abcdefghijklmnop"
 
@@ -130,8 +134,21 @@ def running(data: Path, **options: Any) -> Iterator[App]:
 async def _database(data: Path) -> str:
     """The database that belongs to a data directory: what stands in for the file in it."""
     if data not in _DATABASES:
-        _DATABASES[data] = await postgres.new_database()
+        restored = data / DATABASE
+        if restored.exists():  # a backup is a file of the other engine
+            _DATABASES[data] = await postgres.empty_database()
+            await copying.copy(restored, _DATABASES[data], None, lambda *_: None)
+        else:
+            _DATABASES[data] = await postgres.new_database()
     return _DATABASES[data]
+
+
+def chosen_database(data: Path) -> dict[str, str]:
+    """What a server in a process of its own is given, so that it runs on the engine that the tests run on."""
+    if not ON_POSTGRES:
+        return {}
+    with ThreadPoolExecutor(1) as thread:  # the caller may have an event loop
+        return {"FLEETROLL_DATABASE": thread.submit(asyncio.run, _database(data)).result()}
 
 
 def database_of(data: Path) -> str | None:
@@ -147,7 +164,7 @@ def stored(app: App, data: Path) -> list[bytes]:
 
 @asynccontextmanager
 async def _opened(config: Config) -> Any:
-    if os.environ.get(ENGINE) == "postgres":
+    if ON_POSTGRES and config.database is None:
         config = structs.replace(config, database=await _database(config.data))
     directory = claim(config.data, has_database=config.postgres is None)
     try:

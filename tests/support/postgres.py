@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -25,6 +26,7 @@ import asyncpg
 from fleetroll.store.postgres import open_store
 
 GIVEN = "FLEETROLL_TEST_POSTGRES"
+_CARETAKER = Path(__file__).with_name("caretaker.py")
 _USERS = ("postgres", "nobody")
 _DATABASE = "postgres"
 _SETTINGS = {
@@ -33,6 +35,7 @@ _SETTINGS = {
     "shared_buffers": "64MB",
     "wal_level": "minimal",
     "max_wal_senders": "0",
+    "dynamic_shared_memory_type": "mmap",  # in its folder, which is removed, rather than left in /dev/shm by a kill
     "autovacuum_naptime": "60",
     "log_min_messages": "error",
 }
@@ -65,9 +68,12 @@ def _free_port() -> int:
 
 
 class Server:
-    """A PostgreSQL of our own in a folder of its own, which can be killed and started again."""
+    """A PostgreSQL of our own in a folder of its own, which can be killed and started again.
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    It ends with those who use it, however they end; the folder is removed then, and so are the `notes` about it.
+    """
+
+    def __init__(self, folder: Path, *notes: Path, **settings: str) -> None:
         self.folder = folder
         self.data = folder / "data"
         self.port = _free_port()
@@ -76,6 +82,8 @@ class Server:
         self._settings = _SETTINGS | settings
         self._user = _user()
         self._programs = binaries()
+        self._used = _use(folder)
+        self._caretaker = _end_with_users(folder, *notes)
         if self._user:
             os.chown(folder, pwd.getpwnam(self._user).pw_uid, -1)
             folder.chmod(0o755)
@@ -107,19 +115,19 @@ class Server:
             os.kill(pid, signal.SIGKILL)
         assert self._process is not None
         self._process.wait(20)
-        self.disown()
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
-    def stop(self) -> None:
-        stop(self.pid)
-        self.disown()
+    def leave(self) -> None:
+        """Use it no more; the last one who does so ends it."""
+        os.close(self._used)
+        for process in filter(None, (self._caretaker, self._process)):
+            process.returncode = process.returncode or 0  # who ends it is not ours to wait for
 
-    def disown(self) -> None:
-        """Wait for what has ended, and let go of what has not."""
-        assert self._process is not None
-        if self._process.poll() is None and not _is_running(self.pid):
+    def end(self) -> None:
+        os.close(self._used)
+        self._caretaker.wait(60)
+        if self._process is not None:
             self._process.wait(20)
-        self._process.returncode = self._process.returncode or 0
 
     def _run(self, command: list[str]) -> "subprocess.Popen[bytes]":
         with (self.folder / f"{command[0]}.log").open("ab") as log:
@@ -136,24 +144,16 @@ class Server:
             )
 
 
-def stop(pid: int) -> None:
-    """A quick stop, for whoever knows no more than the number."""
-    os.kill(pid, signal.SIGINT)
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            if os.waitpid(pid, os.WNOHANG)[0]:
-                return
-        except ChildProcessError:  # another test process started it
-            if not _is_running(pid):
-                return
-        time.sleep(0.02)
-    os.kill(pid, signal.SIGKILL)
+def _use(folder: Path) -> int:
+    """Hold the lock that keeps a server running until it is closed, or its holder ends."""
+    used = os.open(folder / "used", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    fcntl.flock(used, fcntl.LOCK_SH)
+    return used
 
 
-def _is_running(pid: int) -> bool:
-    status = Path(f"/proc/{pid}/stat")
-    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+def _end_with_users(folder: Path, *notes: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-I", "-S", *map(str, (_CARETAKER, folder, *notes))]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, cwd="/", start_new_session=True)
 
 
 def folder(directory: Path | None = None) -> Path:
@@ -168,30 +168,25 @@ def folder(directory: Path | None = None) -> Path:
 @contextmanager
 def own_server(directory: Path | None = None, **settings: str) -> Iterator[Server]:
     """A server for one test alone."""
-    place = folder(directory)
+    server = Server(folder(directory), **settings)
     try:
-        server = Server(place, **settings)
         server.start()
-        try:
-            yield server
-        finally:
-            if _is_running(server.pid):
-                server.stop()
+        yield server
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        server.end()
 
 
 # --- shared by all processes of one run ------------------------------------------------------------------------------
 
 
 class _Shared:
-    """The run's server: the first test process that needs it starts it, the last one that leaves stops it."""
+    """The run's server: the first test process that needs it starts it, the last one that leaves ends it."""
 
     def __init__(self) -> None:
         self.url: str | None = None
         self.has_template = False
-        self._note: Path | None = None
         self._server: Server | None = None
+        self._used: int | None = None
 
     def join(self, run: str) -> str:
         if self.url is None:
@@ -199,44 +194,24 @@ class _Shared:
         return self.url
 
     def _join(self, note: Path) -> str:
-        with _locked(note):
-            known = note.read_text().split("\n") if note.exists() else []
-            if known:
-                port, pid, place, *users = known
-            else:
-                server = self._server = Server(folder())
-                server.start()
-                port, pid, place, users = str(server.port), str(server.pid), str(server.folder), []
-            note.write_text("\n".join([port, pid, place, *users, str(os.getpid())]))
-            self._note = note
-            return f"postgresql://postgres@127.0.0.1:{port}/{_DATABASE}"
+        lock = note.with_suffix(".lock")
+        with lock.open("w") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            if note.exists():
+                url, place = note.read_text().split("\n")
+                self._used = _use(Path(place))
+                return url
+            self._server = Server(folder(), note, lock)
+            self._server.start()
+            note.write_text(f"{self._server.url}\n{self._server.folder}")
+            return self._server.url
 
     def leave(self) -> None:
-        if self._note is None:
-            return
-        with _locked(self._note):
-            port, pid, place, *users = self._note.read_text().split("\n")
-            users.remove(str(os.getpid()))
-            if users:
-                self._note.write_text("\n".join([port, pid, place, *users]))
-                if self._server is not None:
-                    self._server.disown()
-                return
-            if self._server is not None:
-                self._server.stop()
-            else:
-                stop(int(pid))
-            shutil.rmtree(place, ignore_errors=True)
-            self._note.unlink()
-        self._note.with_suffix(".lock").unlink()
-        self._note = None
-
-
-@contextmanager
-def _locked(note: Path) -> Iterator[None]:
-    with note.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        if self._server is not None:
+            self._server.leave()
+        elif self._used is not None:
+            os.close(self._used)
+        self._server = self._used = None
 
 
 _shared = _Shared()

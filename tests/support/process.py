@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.app import ADMIN_KEY
+from tests.support.app import ADMIN_KEY, chosen_database
 
 _URL = re.compile(r"http://\S+?:(\d+)")
 
@@ -32,6 +32,8 @@ def start(data: Path, *options: str, log: Path | None = None, **environment: str
         "FLEETROLL_ORGANIZATION_RATE": "0",
         **environment,
     }
+    if "FLEETROLL_DATABASE" not in settings:
+        settings |= chosen_database(data)
     with (log or data.parent / f"{data.name}.log").open("a") as errors:
         popen = subprocess.Popen(
             [sys.executable, "-m", "fleetroll", "serve", "--data", str(data), "--http", "127.0.0.1:0", *options],
