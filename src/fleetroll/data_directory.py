@@ -83,7 +83,7 @@ def claim(path: Path, *, exclusive_of: str = "fleetroll serve", has_database: bo
 def _lock(path: Path, exclusive_of: str) -> tuple[int, set[str]]:
     """Make `path` if it is absent, lock it, and list it: before it is locked, another process may be filling it."""
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make(path, 0o700)
         lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as problem:
         raise DirectoryRefused(f"{path} cannot be used as data directory: {problem.strerror}.") from None
@@ -221,6 +221,14 @@ def _write(file: Path, text: str) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     _sync(file.parent)
+
+
+def _make(directory: Path, mode: int = 0o777) -> None:
+    """Make a directory and those above it, so that no power cut takes away what is put there."""
+    if not directory.is_dir():
+        _make(directory.parent)
+        directory.mkdir(mode, exist_ok=True)
+        _sync(directory.parent)
 
 
 def _sync(directory: Path) -> None:

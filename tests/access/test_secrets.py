@@ -1,5 +1,6 @@
 """Secrets are shown once and kept nowhere: one long session, and then a search through every byte it left behind."""
 
+import asyncio
 import base64
 import json
 import re
@@ -13,6 +14,8 @@ import pytest
 from msgspec import Struct
 
 from fleetroll.core import tokens
+from tests.support import postgres
+from tests.support.app import ON_POSTGRES, database_of
 from tests.support.canaries import found_in, traces
 from tests.support.principals import FORMS, MALFORMED, Headers, client, forged, misplaced, token_of
 from tests.support.process import Process, serving
@@ -179,18 +182,24 @@ def line_of(server: Process) -> str:
 
 
 def files(data: Path, when: str) -> dict[str, bytes]:
-    return {f"{file.name} {when}": file.read_bytes() for file in data.iterdir() if file.name != "server.key"}
+    """All that is kept: the files, and the rows of the database where that is elsewhere."""
+    kept = {f"{file.name} {when}": file.read_bytes() for file in data.iterdir() if file.name != "server.key"}
+    if url := database_of(data):
+        kept[f"the rows {when}"] = b"\n".join(asyncio.run(postgres.rows(url)))
+    return kept
+
+
+KEPT = (
+    ("the backup", "the rows at rest", "the rows while serving")
+    if ON_POSTGRES
+    else ("the backup", "fleetroll.db at rest", "fleetroll.db-wal while serving")
+)
 
 
 def test_no_secret_is_in_anything_that_the_server_writes(left: Leavings) -> None:
-    assert {"the backup", "the log", "fleetroll.db at rest", "fleetroll.db-wal while serving"} <= left.artefacts.keys()
+    assert {"the log", *KEPT} <= left.artefacts.keys()
     # The search is not blind: what is no secret is found in the same places.
-    blind = [
-        name
-        for name in ("the backup", "fleetroll.db at rest", "fleetroll.db-wal while serving")
-        if CANARY.encode() not in left.artefacts[name]
-    ]
-    assert not blind
+    assert [name for name in KEPT if CANARY.encode() not in left.artefacts[name]] == []
     assert b'"path":"/v1/me"' in left.artefacts["the log"]
     assert len(left.secrets) >= 14
     assert found_in(left.artefacts, left.secrets) == []

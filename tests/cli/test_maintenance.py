@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.impostor import impostor
 from tests.support import process
+from tests.support.app import about_sqlite
 
 Fleetroll = Callable[..., Any]
 
@@ -224,6 +225,7 @@ def checks(alone: Fleetroll, data: Path, **variables: str) -> tuple[int, dict[st
     return report.code, {check["check"]: check["state"] for check in report.json()["checks"]}
 
 
+@about_sqlite
 def test_a_healthy_directory_passes_and_is_left_as_it_is(alone: Fleetroll, data: Path) -> None:
     before = {file.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in data.iterdir()}
     code, states = checks(alone, data)
@@ -234,6 +236,7 @@ def test_a_healthy_directory_passes_and_is_left_as_it_is(alone: Fleetroll, data:
     assert {file.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in data.iterdir()} == before
 
 
+@about_sqlite
 @pytest.mark.parametrize(
     ("spoil", "check"),
     [
@@ -263,17 +266,20 @@ def test_a_damaged_directory_fails_the_check_that_names_the_damage(
     assert line.startswith(check)
 
 
+@about_sqlite
 def test_a_first_start_that_broke_off_is_a_warning(alone: Fleetroll, data: Path) -> None:
     (data / "first-start").write_text("")
     code, states = checks(alone, data)
     assert (code, states["first start"]) == (0, "warn")
 
 
+@about_sqlite
 def test_a_server_key_in_the_environment_makes_up_for_the_file(alone: Fleetroll, data: Path) -> None:
     (data / "server.key").unlink()
     assert checks(alone, data, FLEETROLL_SERVER_KEY="0123456789abcdef" * 4)[0] == 0
 
 
+@about_sqlite
 def test_a_running_server_is_asked_rather_than_its_files(
     alone: Fleetroll, server: process.Process, home: Path, fleetroll: Fleetroll
 ) -> None:
@@ -285,6 +291,7 @@ def test_a_running_server_is_asked_rather_than_its_files(
     assert fleetroll("device", "create", "after-the-doctor").code == 0
 
 
+@about_sqlite
 def test_what_only_the_log_has_is_examined_too(alone: Fleetroll, data: Path) -> None:
     script = "import apsw, os, sys; c = apsw.Connection(sys.argv[1]); c.pragma('user_version', 99); os._exit(0)"
     subprocess.run([sys.executable, "-c", script, str(data / "fleetroll.db")], check=True)
@@ -293,6 +300,7 @@ def test_what_only_the_log_has_is_examined_too(alone: Fleetroll, data: Path) -> 
     assert (code, states["integrity"]) == (1, "fail")
 
 
+@about_sqlite
 def test_a_directory_can_be_examined_after_a_crash(tmp_path: Path, alone: Fleetroll) -> None:
     started = process.start(tmp_path / "data")
     connected = {"FLEETROLL_URL": started.url, "FLEETROLL_KEY": started.key}

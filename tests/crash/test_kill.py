@@ -19,10 +19,11 @@ import apsw
 import pytest
 
 from fleetroll.store import sqlite
-from tests.support.app import ADMIN_KEY
+from tests.support.app import ADMIN_KEY, about_sqlite
 from tests.support.process import Process, serving, start
 
 DATABASE = "fleetroll.db"
+pytestmark = about_sqlite  # on PostgreSQL: test_workers
 BATCHES = 150  # of a hundred rows each
 HEADERS = {"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "application/json"}
 

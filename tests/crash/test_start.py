@@ -19,12 +19,13 @@ import pytest
 from fleetroll.core.query import Page, Sort
 from fleetroll.store import migrations, sqlite
 from fleetroll.store.port import Records
-from tests.support.app import ADMIN_KEY
+from tests.support.app import ADMIN_KEY, about_sqlite
 from tests.support.process import serving, start
 from tests.support.stores import NOW, device, document, organization
 
 DATABASE = "fleetroll.db"
 STORE, BUSY = 65, 75
+pytestmark = about_sqlite
 
 
 def contents(folder: Path) -> dict[str, bytes]:

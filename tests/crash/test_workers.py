@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -20,6 +21,7 @@ import pytest
 from tests.support.app import ADMIN_KEY
 from tests.support.postgres import Server, new_database, own_server
 from tests.support.process import Process, serving
+from tests.support.proxy import gated
 
 HEADERS = {"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "application/json"}
 WORKERS = 3
@@ -274,6 +276,38 @@ def test_a_database_that_is_killed_loses_nothing_and_is_used_again_at_once(datab
         assert {status for status, _ in ledger.refused} == {503}
         assert all(int(headers["retry-after"]) >= 1 for _, headers in ledger.refused)
         asyncio.run(assert_reconciled(database.url, ledger.acknowledged))
+
+
+def test_a_network_that_goes_silent_is_noticed_and_used_again_at_once(tmp_path: Path) -> None:
+    """Nothing is refused or closed: what is sent to the database is not answered, until all of it comes through."""
+    database = asyncio.run(new_database())
+    url = urlsplit(database)
+    with (
+        gated(url.port or 5432) as gate,
+        crew(tmp_path, url._replace(netloc=f"{url.username}@127.0.0.1:{gate.port}").geturl(), 2) as server,
+    ):
+        ledger = Ledger(server)
+        for _ in range(2):
+            ledger.grow(20)
+            gate.shut()
+            before = len(ledger.refused)
+            until(lambda before=before: len(ledger.refused) > before, 10)
+            until(lambda: ask(server, "GET", "/ready")[0] == 503)
+            acknowledged = len(ledger.acknowledged)
+            for target in ("/v1/devices/none", "/v1/devices?limit=5", "/v1/stats"):
+                status, headers, _ = ask(server, "GET", target)
+                assert (status, int(headers["retry-after"]) >= 1) == (503, True)
+            assert ask(server, "GET", "/health")[0] == 200
+            assert len(ledger.acknowledged) == acknowledged
+            gate.open()
+            came_back = time.monotonic()
+            ledger.grow(1)
+            assert time.monotonic() - came_back < 5
+            until(lambda: ask(server, "GET", "/ready")[0] == 200)
+        ledger.finish()
+        assert {status for status, _ in ledger.refused} == {503}
+        assert all(int(headers["retry-after"]) >= 1 for _, headers in ledger.refused)
+        asyncio.run(assert_reconciled(database, ledger.acknowledged))
 
 
 def test_sessions_that_are_cut_off_are_replaced(tmp_path: Path) -> None:

@@ -4,12 +4,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.app import ADMIN_KEY, chosen_database
 
+SERVE = (sys.executable, "-m", "fleetroll", "serve")
 _URL = re.compile(r"http://\S+?:(\d+)")
 
 
@@ -24,8 +25,11 @@ class Process:
         self.key = ADMIN_KEY
 
 
-def start(data: Path, *options: str, log: Path | None = None, **environment: str) -> Process:
-    """Start and wait until it announces itself. Raises AssertionError with its words if it ends instead."""
+def start(data: Path, *options: str, log: Path | None = None, under: Sequence[str] = (), **environment: str) -> Process:
+    """Start and wait until it announces itself. Raises AssertionError with its words if it ends instead.
+
+    `under` is the command that starts the server's in turn.
+    """
     settings = {
         "FLEETROLL_ADMIN_KEY": ADMIN_KEY,
         "FLEETROLL_KEY_RATE": "0",
@@ -36,7 +40,7 @@ def start(data: Path, *options: str, log: Path | None = None, **environment: str
         settings |= chosen_database(data)
     with (log or data.parent / f"{data.name}.log").open("a") as errors:
         popen = subprocess.Popen(
-            [sys.executable, "-m", "fleetroll", "serve", "--data", str(data), "--http", "127.0.0.1:0", *options],
+            [*under, *SERVE, "--data", str(data), "--http", "127.0.0.1:0", *options],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,

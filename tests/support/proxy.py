@@ -1,14 +1,18 @@
-"""A TCP proxy that hangs up on the client once the server has answered: the reply is lost, the work is done."""
+"""TCP proxies that are as bad as networks: one loses replies to what was done, one goes silent without a word."""
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Iterator
 
 _CHUNK = 1 << 16
 
 
 class Proxy:
-    """Listens on `port`. `cut` is how many replies were lost so far."""
+    """Hangs up on the client once the server has answered: the reply is lost, the work is done.
+
+    Listens on `port`. `cut` is how many replies were lost so far.
+    """
 
     def __init__(self, upstream: int, limits: Iterator[int]) -> None:
         self.port = 0
@@ -53,3 +57,66 @@ async def cutting(upstream: int, *limits: int) -> AsyncIterator[Proxy]:
         yield proxy
     finally:
         listener.close()
+
+
+class Gate:
+    """A network between us and a local port. While it is shut, nothing comes through and nobody is told."""
+
+    def __init__(self, upstream: int) -> None:
+        self.port = 0
+        self._upstream = upstream
+        self._loop = asyncio.new_event_loop()
+        self._is_open, self._ended = asyncio.Event(), asyncio.Event()
+        self._is_open.set()
+
+    def open(self) -> None:
+        self._loop.call_soon_threadsafe(self._is_open.set)
+
+    def shut(self) -> None:
+        self._loop.call_soon_threadsafe(self._is_open.clear)
+
+    def run(self, started: threading.Event) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._listen(started))
+
+    def end(self) -> None:
+        self._loop.call_soon_threadsafe(self._ended.set)
+
+    async def _listen(self, started: threading.Event) -> None:
+        async with await asyncio.start_server(self._pass_on, "127.0.0.1", 0) as listener:
+            self.port = listener.sockets[0].getsockname()[1]
+            started.set()
+            await self._ended.wait()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._is_open.wait()
+        answers, server = await asyncio.open_connection("127.0.0.1", self._upstream)
+        try:
+            await asyncio.gather(self._copy(reader, server), self._copy(answers, writer))
+        finally:
+            server.close()
+            writer.close()
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while part := await reader.read(_CHUNK):
+                await self._is_open.wait()
+                writer.write(part)
+                await writer.drain()
+        await self._is_open.wait()
+        writer.close()
+
+
+@contextlib.contextmanager
+def gated(upstream: int) -> Iterator[Gate]:
+    """A gate before a local port, in a thread of its own."""
+    gate, started = Gate(upstream), threading.Event()
+    thread = threading.Thread(target=gate.run, args=(started,))
+    thread.start()
+    try:
+        assert started.wait(10)
+        yield gate
+    finally:
+        gate.open()
+        gate.end()
+        thread.join(10)

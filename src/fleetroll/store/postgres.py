@@ -34,7 +34,17 @@ _PLANNED = {"plan_cache_mode": "force_custom_plan", "jit": "off"}
 _READ = Purpose("look-ups", 8, {"jit": "off"}, 10.0)
 _SCAN = Purpose("pages", 4, {**_PLANNED, "statement_timeout": str(int(limits.SCAN_TIME * _MILLISECONDS))}, None)
 _BULK = Purpose("walks", 3, _PLANNED, None)
-_WRITE = Purpose("writer", 1, {"default_transaction_isolation": "read committed", "jit": "off"}, 30.0)
+_WRITE = Purpose(
+    "writer",
+    1,
+    {
+        "default_transaction_isolation": "read committed",
+        "jit": "off",
+        # A process that is cut off in the middle of a transaction holds locks that all others wait for.
+        "idle_in_transaction_session_timeout": "5s",
+    },
+    30.0,
+)
 
 
 async def open_store(url: str, *, migrate: bool, unsafe: bool = False) -> "PostgresStore":
@@ -88,7 +98,7 @@ class PostgresStore:
         self.read: port.Records = Records(Reading(read), SYNTAX)
         self.scan: port.Records = Records(Reading(scan), SYNTAX)
         self.bulk: port.Records = Records(Reading(bulk), SYNTAX)
-        self._news = News(url)
+        self._news = News(url, self._cut_off, self._reconnect)
         self._bulks = 0
         self._learning: asyncio.Future[None] | None = None
         self.failure = asyncio.Event()  # a database that is away comes back
@@ -116,6 +126,14 @@ class PostgresStore:
 
     def on_news(self, listener: Callable[[str | None], None]) -> None:
         self._news.on_news(listener)
+
+    def _cut_off(self) -> None:
+        for pool in self._pools:
+            pool.cut_off()
+
+    def _reconnect(self) -> None:
+        for pool in self._pools:
+            pool.reconnect()
 
     async def mark(self) -> str | None:
         """The mark of the server key that the database was made with; None where it is new."""
@@ -153,7 +171,8 @@ class PostgresStore:
     async def close(self) -> None:
         await self._writer.drain()
         if self._learning is not None:
-            await self._learning
+            self._learning.cancel()
+            await asyncio.wait([self._learning])
         await self._news.close()
         for pool in self._pools:
             await pool.close()

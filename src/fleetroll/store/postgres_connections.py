@@ -61,7 +61,7 @@ class Session:
             prepared, names = self._prepared.get(statement) or await self._prepare(statement)
             rows: list[Any] = await prepared.fetch(*[values[name] for name in names], timeout=self._seconds)
         except Exception as problem:
-            raise _told_apart(problem) from problem
+            raise self._given_up(problem) from problem
         return rows
 
     async def many(self, statement: str, values: Sequence[Values]) -> None:
@@ -70,21 +70,26 @@ class Session:
             prepared, names = self._prepared.get(statement) or await self._prepare(statement)
             await prepared.executemany([[each[name] for name in names] for each in values], timeout=self._seconds)
         except Exception as problem:
-            raise _told_apart(problem) from problem
+            raise self._given_up(problem) from problem
 
     async def command(self, text: str) -> str:
         """Run a statement without values; answers what the server calls what it did."""
         try:
             return str(await self.connection.execute(text, timeout=self._seconds))
         except Exception as problem:
-            raise _told_apart(problem) from problem
+            raise self._given_up(problem) from problem
 
     async def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Insert many whole rows at once."""
         try:
             await self.connection.copy_records_to_table(table, records=rows, columns=columns)
         except Exception as problem:
-            raise _told_apart(problem) from problem
+            raise self._given_up(problem) from problem
+
+    def _given_up(self, problem: Exception) -> Exception:
+        if isinstance(problem, TimeoutError):
+            self.connection.terminate()  # whoever had it next would wait for the answer to this
+        return _told_apart(problem)
 
     async def _prepare(self, statement: str) -> tuple[PreparedStatement, tuple[str, ...]]:
         text, names = numbered(statement)
@@ -113,6 +118,8 @@ class Pool:
     def __init__(self, url: str, purpose: Purpose) -> None:
         self._url = url
         self._purpose = purpose
+        self._sessions: set[Session] = set()
+        self._is_cut_off = False
         self._free: list[Session] = []
         self._open = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -142,7 +149,9 @@ class Pool:
                 session = self._free.pop()
                 if not session.is_lost:
                     return session
-                self._open -= 1
+                self._drop(session)
+            if self._is_cut_off:
+                raise Away("it has not answered for seconds")
             if self._open < self._purpose.most:
                 return await self._opened()
             await self._turn()
@@ -150,11 +159,18 @@ class Pool:
     async def _opened(self) -> Session:
         self._open += 1
         try:
-            return await connect(self._url, self._purpose)
+            session = await connect(self._url, self._purpose)
         except BaseException:
             self._open -= 1
             self._wake()
             raise
+        self._sessions.add(session)
+        return session
+
+    def _drop(self, session: Session) -> None:
+        self._open -= 1
+        self._sessions.discard(session)
+        session.connection.terminate()
 
     async def _turn(self) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -168,11 +184,23 @@ class Pool:
 
     def give(self, session: Session) -> None:
         if session.is_lost or self._closed:
-            self._open -= 1
-            session.connection.terminate()
+            self._drop(session)
         else:
             self._free.append(session)
         self._wake()
+
+    def cut_off(self) -> None:
+        """The server is silent: who waits for it is told so now, and so is whoever comes until `reconnect`."""
+        self._is_cut_off = True
+        for session in self._sessions:
+            session.connection.terminate()
+        for turn in self._waiting:
+            if not turn.done():
+                turn.set_exception(Away("it does not answer"))
+        self._waiting.clear()
+
+    def reconnect(self) -> None:
+        self._is_cut_off = False
 
     def _wake(self) -> None:
         while self._waiting:
@@ -186,6 +214,7 @@ class Pool:
         free, self._free = self._free, []
         for session in free:
             await close(session)
+            self._drop(session)
 
 
 async def close(session: Session) -> None:

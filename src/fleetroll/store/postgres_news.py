@@ -23,13 +23,20 @@ _COMMIT = "commit"
 _PULSE_SECONDS = 0.4
 _PAUSE_SECONDS = 0.02
 _AGAIN_SECONDS = 0.2
+_LISTEN_SECONDS = 3.0
 
 
 class News:
-    """One listening connection, kept up until `close`."""
+    """One listening connection, kept up until `close`.
 
-    def __init__(self, url: str) -> None:
+    It asks the server for a sign of life all the time, so it is the first to know that there is none: `on_silence` is
+    called when the server does not answer, or not even take a connection, and `on_return` when it does again.
+    """
+
+    def __init__(self, url: str, on_silence: Callable[[], None], on_return: Callable[[], None]) -> None:
         self._url = url
+        self._on_silence = on_silence
+        self._on_return = on_return
         self._commit_listeners: list[Callable[[], None]] = []
         self._listeners: list[Callable[[str | None], None]] = []
         self._committed = asyncio.Event()
@@ -65,7 +72,8 @@ class News:
     async def _listen(self) -> Session:
         session = await connect(self._url, _PURPOSE)
         try:
-            await session.connection.add_listener(CHANNEL, self._hear)
+            async with asyncio.timeout(_LISTEN_SECONDS):
+                await session.connection.add_listener(CHANNEL, self._hear)
         except BaseException:
             session.connection.terminate()
             raise
@@ -82,13 +90,17 @@ class News:
                     self._session.connection.terminate()
             self._session, self.hears = None, False
             self._tell(None)
-            with contextlib.suppress(Exception):
+            try:
                 self._session = await self._listen()
-                self.hears = True
-                self._tell(None)  # also what was told in between
-                self._tell_commit()
+            except Exception as problem:  # noqa: BLE001  # an answer that refuses us is a sign of life
+                if isinstance(problem, OSError) or isinstance(problem.__cause__, OSError):
+                    self._on_silence()
+                await asyncio.sleep(_AGAIN_SECONDS)
                 continue
-            await asyncio.sleep(_AGAIN_SECONDS)
+            self._on_return()
+            self.hears = True
+            self._tell(None)  # also what was told in between
+            self._tell_commit()
 
     async def _announce(self, session: Session) -> None:
         """Announce commits, and now and then ask whether the connection still is one. Ends by raising."""
