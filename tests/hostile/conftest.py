@@ -12,4 +12,6 @@ from tests.support.samples import World
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     data = tmp_path_factory.mktemp("hostile") / "data"
     with running(data) as app:
-        yield World(app, data)
+        made = World(app, data)
+        yield made
+        made.state.close()

@@ -128,6 +128,7 @@ def test_every_sample_is_a_request_that_its_route_accepts(tmp_path: Path) -> Non
             assert accepted == (not sample.refused), (sample.label, response.body)
             if sample.route.method != "GET":
                 world.prepare()
+        world.state.close()
 
 
 def test_what_is_no_json_gets_the_same_refusal_on_every_route(world: World) -> None:

@@ -20,6 +20,7 @@ from tests.support.app import ADMIN_KEY, App, Response
 _KEYS = {Issuer.KEY, Issuer.CLIENT}
 KEYED = tuple(dialect for dialect in DIALECTS if _KEYS & {form.issuer for form in dialect.credentials})
 """Those that take a key; the others have proofs of their own."""
+_AT_ONCE = 50
 NATIVE = next(dialect for dialect in DIALECTS if dialect.name == "native")
 # What a reply could betray: frames, paths, statements, and the words of our language and libraries.
 _BETRAYAL = re.compile(
@@ -60,10 +61,15 @@ def send(app: App, request: Raw) -> Response:
 
 
 def send_all(app: App, requests: Iterable[Raw]) -> list[Response]:
-    """All of them at once, so that their writes share commits."""
+    """Many of them at once, so that their writes share commits."""
+    turns = asyncio.Semaphore(_AT_ONCE)
+
+    async def delivered(request: Raw) -> Response:
+        async with turns:
+            return await deliver(app, request)
 
     async def gathered() -> list[Response]:
-        return list(await asyncio.gather(*(deliver(app, request) for request in requests)))
+        return list(await asyncio.gather(*map(delivered, requests)))
 
     return app.runner.run(gathered())
 

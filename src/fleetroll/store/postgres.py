@@ -34,6 +34,7 @@ _PLANNED = {"plan_cache_mode": "force_custom_plan", "jit": "off"}
 _READ = Purpose("look-ups", 8, {"jit": "off"}, 10.0)
 _SCAN = Purpose("pages", 4, {**_PLANNED, "statement_timeout": str(int(limits.SCAN_TIME * _MILLISECONDS))}, None)
 _BULK = Purpose("walks", 3, _PLANNED, None)
+_KEEP = Purpose("backups", 1, _PLANNED, None)
 _WRITE = Purpose(
     "writer",
     1,
@@ -93,8 +94,8 @@ class PostgresStore:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._pools = [Pool(url, purpose) for purpose in (_READ, _SCAN, _BULK, _WRITE)]
-        read, scan, bulk, write = self._pools
+        self._pools = [Pool(url, purpose) for purpose in (_READ, _SCAN, _BULK, _WRITE, _KEEP)]
+        read, scan, bulk, write, self._backups = self._pools
         self.read: port.Records = Records(Reading(read), SYNTAX)
         self.scan: port.Records = Records(Reading(scan), SYNTAX)
         self.bulk: port.Records = Records(Reading(bulk), SYNTAX)
@@ -162,11 +163,7 @@ class PostgresStore:
                 await close(session)
 
     async def backup(self, target: Path) -> None:
-        session = await connect(self._url, ADMINISTRATION)
-        try:
-            await copying.save(session, target)
-        finally:
-            await close(session)
+        await self._backups.lend(lambda session: copying.save(session, target))
 
     async def close(self) -> None:
         await self._writer.drain()

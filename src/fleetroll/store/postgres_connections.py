@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -124,6 +124,16 @@ class Pool:
         self._open = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed = False
+
+    async def lend(self, work: Callable[[Session], Awaitable[None]]) -> None:
+        """Run what needs a session for longer than a statement. Raises Fault where the database is away."""
+        session = await self._taken()
+        try:
+            await work(session)
+        except Exception as problem:  # noqa: BLE001  # told apart by `fault`
+            raise fault(problem) from None
+        finally:
+            self.give(session)
 
     async def fetch(self, statement: str, values: Values) -> list[Row]:
         session = self._free.pop() if self._free and not self._free[-1].is_lost else await self._taken()
