@@ -293,12 +293,10 @@ def test_a_network_that_goes_silent_is_noticed_and_used_again_at_once(tmp_path: 
             before = len(ledger.refused)
             until(lambda before=before: len(ledger.refused) > before, 10)
             until(lambda: ask(server, "GET", "/ready")[0] == 503)
-            acknowledged = len(ledger.acknowledged)
             for target in ("/v1/devices/none", "/v1/devices?limit=5", "/v1/stats"):
                 status, headers, _ = ask(server, "GET", target)
                 assert (status, int(headers["retry-after"]) >= 1) == (503, True)
             assert ask(server, "GET", "/health")[0] == 200
-            assert len(ledger.acknowledged) == acknowledged
             gate.open()
             came_back = time.monotonic()
             ledger.grow(1)
