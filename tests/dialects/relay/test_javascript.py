@@ -32,7 +32,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("javascript")
     for file in ("package.json", "package-lock.json", "walk.mjs"):
         shutil.copy(HERE / file, directory)
-    words = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+    words = ["npm", "ci", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"]
     subprocess.run(words, cwd=directory, check=True, capture_output=True, timeout=120)
     return directory / "walk.mjs"
 
