@@ -166,7 +166,7 @@ async def _devices(records: Records) -> list[int]:
     made = [await records.devices.insert(1, NewDevice(f"S{number}"), _START) for number in range(_SERIES)]
     found = [await records.devices.get(1, f"S{number}") for number in range(_SERIES)] if None in made else made
     devices = [device.id for device in found if device]
-    await records.telemetry.open(1, {(device, "m") for device in devices})
+    await records.telemetry.open(1, {(device, "", "m") for device in devices})
     return devices
 
 

@@ -128,7 +128,7 @@ def report(place: int, number: int, metric: str, values: list[Any], opened: bool
         if device is None:
             return None
         if opened:
-            await records.telemetry.open(tenants[place], {(device.id, metric)})
+            await records.telemetry.open(tenants[place], {(device.id, "", metric)})
         made = [Reading(device.id, metric, NOW + at, value) for at, value in enumerate(values)]
         return len(await records.telemetry.append(tenants[place], made))
 
@@ -399,7 +399,7 @@ async def everything(store: Store, tenants: Tenants) -> Any:
             last = await read.telemetry.last(org, one.id)
             seen += [[structs.replace(reading, device=0) for reading in last], await read.telemetry.count(org, one.id)]
             for metric in ("m", "M"):
-                seen += [await read.telemetry.buckets(org, one.id, metric, EVER, 2, spread=True)]
+                seen += [await read.telemetry.buckets(org, (one.id, "", metric), EVER, 2, spread=True)]
         assert {one.ident for one in devices} == {
             found.ident for one in devices if (found := await read.devices.get(org, one.ident))
         }

@@ -18,7 +18,7 @@ async def report(store: Store, org: int, number: int, metric: str, *values: Any,
     made = [Reading(number, metric, NOW + place * step, value) for place, value in enumerate(values)]
 
     async def work(records: Records) -> None:
-        await records.telemetry.open(org, {(number, metric)})
+        await records.telemetry.open(org, {(number, "", metric)})
         await records.telemetry.append(org, made)
 
     await store.write(work)
@@ -27,7 +27,7 @@ async def report(store: Store, org: int, number: int, metric: str, *values: Any,
 
 async def read(store: Store, org: int, number: int, metric: str, span: Span = EVER, **options: Any) -> list[Reading]:
     limit = options.pop("limit", 100)
-    return await store.scan.telemetry.range(org, number, metric, span, limit, **options)
+    return await store.scan.telemetry.range(org, (number, "", metric), span, limit, **options)
 
 
 VALUES = [
@@ -71,7 +71,7 @@ async def test_readings_written_in_any_order_are_read_in_order(store: Store, org
     times = [5, 1, 9, 3]
 
     async def work(records: Records) -> None:
-        await records.telemetry.open(org, {(1, "a"), (1, "b"), (2, "a")})
+        await records.telemetry.open(org, {(1, "", "a"), (1, "", "b"), (2, "", "a")})
         for number, metric in ((2, "a"), (1, "b"), (1, "a")):
             await records.telemetry.append(org, [Reading(number, metric, NOW + at, at) for at in times])
 
@@ -86,14 +86,14 @@ async def test_the_last_of_each_metric_is_the_latest_and_not_the_last_written(st
     await report(store, org, 1, "B", True)
     await report(store, org, 2, "c", 9)
     await report(store, org, 1, "b", 4)
-    await store.write(lambda records: records.telemetry.open(org, {(1, "empty")}))
+    await store.write(lambda records: records.telemetry.open(org, {(1, "", "empty")}))
     found = await store.read.telemetry.last(org, 1)
     assert [(one.metric, one.at - NOW, one.value) for one in found] == [("B", 0, True), ("a", 0, "x"), ("b", 2, 3)]
 
 
 async def test_only_open_series_take_readings(store: Store, org: int) -> None:
     made = [Reading(number, "m", NOW, 1) for number in range(1, 1200)]
-    await store.write(lambda records: records.telemetry.open(org, {(1, "m"), (2, "other"), (1199, "m")}))
+    await store.write(lambda records: records.telemetry.open(org, {(1, "", "m"), (2, "", "other"), (1199, "", "m")}))
     others = await store.write(lambda records: records.telemetry.append(org, made))
     assert others == made[1:-1]
     assert await store.write(lambda records: records.telemetry.append(org, [])) == []
@@ -104,10 +104,34 @@ async def test_only_open_series_take_readings(store: Store, org: int) -> None:
 
 async def test_series_are_counted(store: Store, org: int, elsewhere: int) -> None:
     for place, number, metric in ((org, 1, "a"), (org, 1, "b"), (org, 2, "a"), (elsewhere, 3, "a")):
-        await store.write(lambda records, at=(place, number, metric): records.telemetry.open(at[0], {at[1:]}))
-        await store.write(lambda records, at=(place, number, metric): records.telemetry.open(at[0], {at[1:]}))
+        await store.write(
+            lambda records, at=(place, number, metric): records.telemetry.open(at[0], {(at[1], "", at[2])})
+        )
+        await store.write(
+            lambda records, at=(place, number, metric): records.telemetry.open(at[0], {(at[1], "", at[2])})
+        )
     telemetry = store.read.telemetry
     assert [await telemetry.count(place, number) for place, number in ((org, 1), (org, 3), (elsewhere, 3))] == [2, 0, 1]
+
+
+async def test_what_is_reported_in_another_mode_is_kept_apart(store: Store, org: int, elsewhere: int) -> None:
+    made = [Reading(1, "m", NOW, value, mode) for value, mode in ((1, ""), (2, "test"), (3, "trial"))]
+
+    async def work(records: Records) -> list[Reading]:
+        await records.telemetry.open(org, {one.series for one in made[:2]})
+        return await records.telemetry.append(org, made)
+
+    assert await store.write(work) == made[2:]
+    for one, count in zip(made, (1, 1, 0), strict=True):
+        assert await store.scan.telemetry.range(org, one.series, EVER, 100) == [one][:count]
+        buckets = await store.scan.telemetry.buckets(org, one.series, EVER, 10, spread=True)
+        assert [bucket.sum for bucket in buckets] == [one.value][:count]
+    assert await store.read.telemetry.last(org, 1) == made[:1]
+    assert await store.read.telemetry.count(org, 1) == 2
+    await store.write(lambda records: records.telemetry.move(org, 1, elsewhere))
+    assert await store.scan.telemetry.range(elsewhere, made[1].series, EVER, 100) == made[1:2]
+    await store.write(lambda records: records.telemetry.forget(elsewhere, 1))
+    assert await store.scan.telemetry.range(elsewhere, made[1].series, EVER, 100) == []
 
 
 # --- buckets ---------------------------------------------------------------------------------------------------------
@@ -118,19 +142,19 @@ async def test_numbers_are_summed_up_by_stretches_of_time(store: Store, org: int
     points = [(0, 4), (3, 1.5), (9, -2), (10, 8), (25, True), (26, False), (27, "text"), (28, [1]), (35, 1)]
 
     async def work(records: Records) -> None:
-        await records.telemetry.open(org, {(1, "m")})
+        await records.telemetry.open(org, {(1, "", "m")})
         await records.telemetry.append(org, [Reading(1, "m", base + at, value) for at, value in points])
 
     await store.write(work)
     span = Span(base, base + 35)
-    found = await store.scan.telemetry.buckets(org, 1, "m", span, 10)
+    found = await store.scan.telemetry.buckets(org, (1, "", "m"), span, 10)
     assert found == [
         Bucket(base, 3, -2, 4, 3.5, 4, -2),
         Bucket(base + 10, 1, 8, 8, 8, 8, 8),
         Bucket(base + 20, 2, 0, 1, 1, 1, 0),
     ]
     assert found[0].mean == 3.5 / 3
-    assert await store.scan.telemetry.buckets(org, 1, "m", Span(base + 36, base + 99), 10) == []
+    assert await store.scan.telemetry.buckets(org, (1, "", "m"), Span(base + 36, base + 99), 10) == []
 
 
 @pytest.mark.parametrize(
@@ -141,7 +165,7 @@ async def test_the_spread_of_numbers(
     store: Store, org: int, values: tuple[int, ...], median: float, stddev: float | None
 ) -> None:
     await report(store, org, 1, "m", *values)
-    (found,) = await store.scan.telemetry.buckets(org, 1, "m", EVER, 1 << 50, spread=True)
+    (found,) = await store.scan.telemetry.buckets(org, (1, "", "m"), EVER, 1 << 50, spread=True)
     assert found.median == median
     assert found.stddev == (None if stddev is None else pytest.approx(stddev))
 
@@ -163,7 +187,7 @@ async def test_what_is_written_before_a_move_moves_too(store: Store, org: int, e
     reading = Reading(1, "m", NOW, 1)
 
     async def work(records: Records) -> None:
-        await records.telemetry.open(org, {(1, "m")})
+        await records.telemetry.open(org, {(1, "", "m")})
         await records.telemetry.append(org, [reading])
         await records.telemetry.move(org, 1, elsewhere)
 
@@ -183,14 +207,14 @@ async def test_another_tenant_reads_writes_moves_and_forgets_nothing(store: Stor
     await store.write(intrude)
     assert await read(store, elsewhere, 1, "m") == []
     assert await store.read.telemetry.last(elsewhere, 1) == []
-    assert await store.scan.telemetry.buckets(elsewhere, 1, "m", EVER, 10) == []
+    assert await store.scan.telemetry.buckets(elsewhere, (1, "", "m"), EVER, 10) == []
     assert await read(store, org, 1, "m") == made
 
 
 async def test_what_is_forgotten_is_gone_at_once_and_swept_up_little_by_little(store: Store, org: int) -> None:
     await report(store, org, 1, "a", *range(7))
     await report(store, org, 1, "b", *range(2))
-    await store.write(lambda records: records.telemetry.open(org, {(1, "empty")}))
+    await store.write(lambda records: records.telemetry.open(org, {(1, "", "empty")}))
     stays = await report(store, org, 2, "a", *range(5))
     await store.write(lambda records: records.telemetry.forget(org, 1))
     assert await store.read.telemetry.last(org, 1) == []

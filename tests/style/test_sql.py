@@ -336,7 +336,7 @@ def test_every_built_statement_keeps_to_its_tenant() -> None:
 
 
 def test_the_series_that_are_looked_up_are_those_of_the_tenant(database: apsw.Connection) -> None:
-    query = select.known_series(7, [(1, "a"), (2, "b"), (3, "a")])
+    query = select.known_series(7, [(1, "", "a"), (2, "test", "b"), (3, "", "a")])
     assert "s.org = :org" in top_level(query.text.partition(" WHERE ")[2])
     assert query.values["org"] == 7
     steps = [step for step in plan(database, query.text, query.values) if not re.search("VALUES|CONSTANT", step)]

@@ -40,6 +40,7 @@ from fleetroll.core.model import (
     Owner,
     Reading,
     Reporter,
+    SeriesKey,
     SoftwareVersion,
     Span,
     Tag,
@@ -673,7 +674,7 @@ class Timeline:
 
 
 class Telemetry:
-    """A series is its organization, device and metric; its readings are by time."""
+    """A series is its organization, device, mode and metric; its readings are by time."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -681,14 +682,14 @@ class Telemetry:
     async def count(self, org: int, device: int) -> int:
         return len(self._of(org, device))
 
-    async def open(self, org: int, series: Collection[tuple[int, str]]) -> None:
-        for device, metric in series:
-            self._tables.readings.setdefault(f"{org} {device} {metric}", {})
+    async def open(self, org: int, series: Collection[SeriesKey]) -> None:
+        for one in series:
+            self._tables.readings.setdefault(_series_name(org, one), {})
 
     async def append(self, org: int, readings: Sequence[Reading]) -> list[Reading]:
         others = []
         for one in readings:
-            name = f"{org} {one.device} {one.metric}"
+            name = _series_name(org, one.series)
             if name not in self._tables.readings:
                 others.append(one)
                 continue
@@ -698,20 +699,20 @@ class Telemetry:
 
     async def last(self, org: int, device: int) -> list[Reading]:
         found = [series[max(series)].reading for series in self._of(org, device).values() if series]
-        return sorted(found, key=lambda reading: reading.metric)
+        return sorted((one for one in found if not one.mode), key=lambda reading: reading.metric)
 
     async def range(
-        self, org: int, device: int, metric: str, span: Span, limit: int, *, descending: bool = False
+        self, org: int, series: SeriesKey, span: Span, limit: int, *, descending: bool = False
     ) -> list[Reading]:
-        series = self._tables.readings.get(f"{org} {device} {metric}", {})
-        times = [at for at in sorted(series, reverse=descending) if span.since <= at < span.until]
-        return [series[at].reading for at in times[:limit]]
+        found = self._tables.readings.get(_series_name(org, series), {})
+        times = [at for at in sorted(found, reverse=descending) if span.since <= at < span.until]
+        return [found[at].reading for at in times[:limit]]
 
     async def buckets(
-        self, org: int, device: int, metric: str, span: Span, interval: int, *, spread: bool = False
+        self, org: int, series: SeriesKey, span: Span, interval: int, *, spread: bool = False
     ) -> list[Bucket]:
         found: dict[int, list[float]] = {}
-        for one in await self.range(org, device, metric, span, 1 << 62):
+        for one in await self.range(org, series, span, 1 << 62):
             if isinstance(one.value, int | float):
                 found.setdefault(one.at // interval * interval, []).append(float(one.value))
         return [_bucket(at, numbers, spread) for at, numbers in found.items()]
@@ -736,12 +737,12 @@ class Telemetry:
         return there
 
     def _of(self, org: int, device: int) -> dict[str, dict[int, StoredReading]]:
-        return {name: series for name, series in self._tables.readings.items() if _series_of(name)[:2] == (org, device)}
+        start = f"{org} {device} "
+        return {name: series for name, series in self._tables.readings.items() if name.startswith(start)}
 
 
-def _series_of(name: str) -> tuple[int, int, str]:
-    org, device, metric = name.split(" ", 2)
-    return int(org), int(device), metric
+def _series_name(org: int, series: SeriesKey) -> str:
+    return " ".join(map(str, (org, *series)))
 
 
 def _whole(value: Any) -> Any:

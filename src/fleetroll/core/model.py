@@ -499,6 +499,13 @@ class Counts(Struct, frozen=True):
     by_cohort: dict[str, int]
 
 
+PRODUCTION = ""
+"""The mode whose readings every API shows. RelayX has others beside it."""
+
+SeriesKey = tuple[int, str, str]
+"""What is reported one after the other: of a device, in a mode, of a metric."""
+
+
 class Reading(Struct, frozen=True, gc=False):
     """What a device reported of one metric at one time. `value` is a JSON value, and never null."""
 
@@ -506,6 +513,11 @@ class Reading(Struct, frozen=True, gc=False):
     metric: str
     at: Instant
     value: Any
+    mode: str = PRODUCTION
+
+    @property
+    def series(self) -> SeriesKey:
+        return self.device, self.mode, self.metric
 
 
 class Span(Struct, frozen=True):

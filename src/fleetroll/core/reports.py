@@ -8,6 +8,7 @@ from msgspec import Struct
 from fleetroll.core import documents, limits
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import invalid
+from fleetroll.core.model import PRODUCTION
 
 _unpack = msgspec.msgpack.Decoder().decode
 _decode = msgspec.json.Decoder().decode
@@ -40,6 +41,11 @@ def environment(extras: Document) -> str:
         return DEFAULT_ENVIRONMENT
     own = documents.load(extras).get("relay")
     return str(own["env"]) if isinstance(own, dict) and "env" in own else DEFAULT_ENVIRONMENT
+
+
+def mode_of(env: str) -> str:
+    """The mode of the series that readings of an environment are kept in."""
+    return PRODUCTION if env == DEFAULT_ENVIRONMENT else env
 
 
 def _content(body: bytes) -> Any:

@@ -24,7 +24,7 @@ from fleetroll.core.faults import Fault
 from fleetroll.core.model import Credential, Device, Instant, Link, NewEvent, Protocol
 from fleetroll.core.names import broker_org, device_hex, parse_broker_org, parse_device_hex
 from fleetroll.core.policy import Action, Role
-from fleetroll.core.reports import environment
+from fleetroll.core.reports import environment, mode_of
 from fleetroll.service import presence, telemetry
 from fleetroll.service.operations import Services
 from fleetroll.service.telemetry import Arrival
@@ -209,7 +209,8 @@ def _arrival(message: Message) -> Arrival | None:
         report = reports.read(message.body)
     except Fault:
         return None
-    return Arrival(org, device, message.name, report.value, message.at if report.at is None else report.at)
+    at = message.at if report.at is None else report.at
+    return Arrival(org, device, message.name, report.value, at, mode_of(message.env))
 
 
 async def _note(records: Records, arrival: Arrival, fault: Fault, at: Instant) -> None:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from fleetroll.core import datastreams, limits, readings
 from fleetroll.core.faults import Fault, Kind, invalid
-from fleetroll.core.model import Device, Instant, Span
+from fleetroll.core.model import PRODUCTION, Device, Instant, Span
 from fleetroll.core.policy import Action
 from fleetroll.service import reports, templates
 from fleetroll.service.operations import Call, Effect, operation
@@ -53,7 +53,7 @@ async def order(call: Call, wanted: Export) -> int:
     device, stream = await _found(call, wanted)
     _zone(wanted.zone)
     span = Span(call.at - wanted.period, call.at + 1)
-    if not await call.records.telemetry.range(device.org, device.id, stream.metric, span, 1):
+    if not await call.records.telemetry.range(device.org, (device.id, PRODUCTION, stream.metric), span, 1):
         raise reports.no_data()
     if not await call.records.usage.add_today(
         device.org, device.id, "exports", call.at // _DAY, limits.EXPORTS_PER_DAY
@@ -82,13 +82,14 @@ async def _found(call: Call, wanted: Export) -> tuple[Device, reports.Stream]:
 
 async def _rows(call: Call, device: Device, stream: reports.Stream, wanted: Export) -> list[tuple[Instant, Any]]:
     scan, span = call.services.store.scan.telemetry, Span(max(0, call.at - wanted.period), call.at + 1)
+    series = device.id, PRODUCTION, stream.metric
     if wanted.interval is not None:
         aggregate = readings.AGGREGATES[wanted.aggregate]
-        buckets = await scan.buckets(device.org, device.id, stream.metric, span, wanted.interval)
+        buckets = await scan.buckets(device.org, series, span, wanted.interval)
         return [(bucket.at, aggregate(bucket)) for bucket in buckets]
     found: list[tuple[Instant, Any]] = []
     while len(found) < limits.MAX_EXPORT_READINGS:
-        page = await scan.range(device.org, device.id, stream.metric, span, _PAGE, descending=True)
+        page = await scan.range(device.org, series, span, _PAGE, descending=True)
         found += [(reading.at, reading.value) for reading in page]
         if len(page) < _PAGE:
             break

@@ -10,8 +10,9 @@ from msgspec import Struct
 
 from fleetroll.core import documents, limits, readings
 from fleetroll.core.faults import invalid
-from fleetroll.core.model import Bucket, Device, Event, Instant, Span
+from fleetroll.core.model import Bucket, Device, Event, Instant, SeriesKey, Span
 from fleetroll.core.policy import Action
+from fleetroll.core.reports import DEFAULT_ENVIRONMENT, mode_of
 from fleetroll.service.devices import find_by_id
 from fleetroll.service.operations import Call, Effect, operation
 
@@ -78,7 +79,7 @@ async def _readings(call: Call, device: Device, wanted: Wanted) -> History:
     for index, name in enumerate(wanted.names[series:], series):
         since = wanted.span.since + (passed * _MS if index == series else 0)
         span, room = Span(since, wanted.span.until), wanted.limit - len(found)
-        page = await call.records.telemetry.range(call.org, device.id, name, span, room + 1)
+        page = await call.records.telemetry.range(call.org, _series(device, name, wanted), span, room + 1)
         found += [Point(device, name, one.at, one.value) for one in page[:room]]
         if len(page) > room:
             place = index * _SERIES + (page[room].at - wanted.span.since) // _MS
@@ -87,7 +88,8 @@ async def _readings(call: Call, device: Device, wanted: Wanted) -> History:
 
 
 async def _newest(call: Call, device: Device, name: str, wanted: Wanted) -> list[Point]:
-    page = await call.records.telemetry.range(call.org, device.id, name, wanted.span, 1, descending=True)
+    series = _series(device, name, wanted)
+    page = await call.records.telemetry.range(call.org, series, wanted.span, 1, descending=True)
     return [Point(device, name, one.at, one.value) for one in page]
 
 
@@ -95,9 +97,14 @@ async def _summed(call: Call, device: Device, name: str, wanted: Wanted) -> list
     span, aggregate = wanted.span, wanted.aggregate or "mean"
     interval = _interval(wanted)
     spread = aggregate in readings.SPREADS
-    buckets = await call.records.telemetry.buckets(call.org, device.id, name, span, interval, spread=spread)
+    series = _series(device, name, wanted)
+    buckets = await call.records.telemetry.buckets(call.org, series, span, interval, spread=spread)
     number = NUMBERS[aggregate]
     return [Point(device, name, max(one.at, span.since), number(one)) for one in buckets]
+
+
+def _series(device: Device, name: str, wanted: Wanted) -> SeriesKey:
+    return device.id, mode_of(wanted.env or DEFAULT_ENVIRONMENT), name
 
 
 def _interval(wanted: Wanted) -> int:

@@ -12,7 +12,7 @@ from msgspec import Struct
 from fleetroll.core import datastreams, documents, limits, metafields, readings
 from fleetroll.core import templates as rules
 from fleetroll.core.faults import Fault, Kind, invalid
-from fleetroll.core.model import DatastreamKind, Device, DeviceChange, Instant, Metafield, Span, Template
+from fleetroll.core.model import PRODUCTION, DatastreamKind, Device, DeviceChange, Instant, Metafield, Span, Template
 from fleetroll.core.policy import Action
 from fleetroll.service import devices, event_codes, presence, telemetry, templates
 from fleetroll.service import metafields as service_metafields
@@ -94,7 +94,8 @@ async def values(call: Call, wanted: Sequence[Address]) -> list[Value]:
     found = []
     for address in wanted:
         stream = resolve(device, template, address)
-        latest = await call.records.telemetry.range(call.org, device.id, stream.metric, _EVER, 1, descending=True)
+        series = device.id, PRODUCTION, stream.metric
+        latest = await call.records.telemetry.range(call.org, series, _EVER, 1, descending=True)
         value = latest[0].value if latest else stream.default
         if value is not None:
             found.append(Value(stream, value))

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from fleetroll.core import limits, readings
 from fleetroll.core.faults import Fault, Kind, invalid
-from fleetroll.core.model import Bucket, Device, Instant, Reading, Reporter, Span
+from fleetroll.core.model import PRODUCTION, Bucket, Device, Instant, Reading, Reporter, SeriesKey, Span
 from fleetroll.core.policy import Action
 from fleetroll.service import devices, presence
 from fleetroll.service.operations import Call, Effect, operation
@@ -45,6 +45,7 @@ class Arrival(Struct, frozen=True, gc=False):
     metric: str
     value: Any
     at: Instant
+    mode: str = PRODUCTION
 
 
 class Wanted(Struct, frozen=True):
@@ -111,7 +112,11 @@ async def read(call: Call, wanted: devices.Named | Wanted | Summary) -> list[Rea
 async def history(records: Records, device: Device, wanted: Wanted) -> Series:
     """Readings of one metric of a device, from `wanted.after` on."""
     found = await records.telemetry.range(
-        device.org, device.id, wanted.metric, _beyond(wanted), wanted.limit + 1, descending=wanted.descending
+        device.org,
+        (device.id, PRODUCTION, wanted.metric),
+        _beyond(wanted),
+        wanted.limit + 1,
+        descending=wanted.descending,
     )
     shown = found[: wanted.limit]
     return Series(wanted.metric, shown, shown[-1].at if len(found) > wanted.limit else None)
@@ -126,7 +131,7 @@ async def summary(records: Records, device: Device, wanted: Summary, now: Instan
         raise invalid("too_many_buckets", message, "interval")
     spread = not readings.SPREADS.isdisjoint(wanted.aggregates)
     found = await records.telemetry.buckets(
-        device.org, device.id, wanted.metric, Span(since, until), wanted.interval, spread=spread
+        device.org, (device.id, PRODUCTION, wanted.metric), Span(since, until), wanted.interval, spread=spread
     )
     return Buckets(wanted.metric, wanted.aggregates, found)
 
@@ -189,10 +194,10 @@ async def _ingest(
     reporters = await records.presence.reporters(org, {arrival.device for arrival in arrivals})
     faults = [_arrival_fault(reporters.get(arrival.device), arrival, now) for arrival in arrivals]
     sound = [arrival for arrival, fault in zip(arrivals, faults, strict=True) if fault is None]
-    taken = [Reading(arrival.device, arrival.metric, arrival.at, arrival.value) for arrival in sound]
+    taken = [Reading(one.device, one.metric, one.at, one.value, one.mode) for one in sound]
     if refused := await _store(records, org, taken):
         for place, arrival in enumerate(arrivals):
-            if faults[place] is None and (arrival.device, arrival.metric) in refused:
+            if faults[place] is None and (arrival.device, arrival.mode, arrival.metric) in refused:
                 faults[place] = _too_many_series()
     await presence.heard(records, org, [one for one in reporters.values() if one.connected], now, request)
     return faults
@@ -209,17 +214,17 @@ def _arrival_fault(reporter: Reporter | None, arrival: Arrival, now: Instant) ->
     return None
 
 
-async def _store(records: Records, org: int, taken: Sequence[Reading]) -> Collection[tuple[int, str]]:
+async def _store(records: Records, org: int, taken: Sequence[Reading]) -> Collection[SeriesKey]:
     """Store readings, and make the series that are missing; answers those that would be too many for their device."""
     new = await records.telemetry.append(org, taken)
     if not new:
         return ()
-    missing = {(reading.device, reading.metric) for reading in new}
-    refused: set[tuple[int, str]] = set()
-    for device in {device for device, _ in missing}:
-        metrics = sorted(metric for one, metric in missing if one == device)
+    missing = {reading.series for reading in new}
+    refused: set[SeriesKey] = set()
+    for device in {device for device, _, _ in missing}:
+        wanted = sorted(series for series in missing if series[0] == device)
         room = max(0, limits.MAX_SERIES_PER_DEVICE - await records.telemetry.count(org, device))
-        refused.update((device, metric) for metric in metrics[room:])
+        refused.update(wanted[room:])
     if missing - refused:
         await records.telemetry.open(org, missing - refused)
         await records.telemetry.append(org, new)

@@ -32,6 +32,7 @@ from fleetroll.core.model import (
     Owner,
     Reading,
     Reporter,
+    SeriesKey,
     SoftwareVersion,
     Span,
     Tag,
@@ -404,7 +405,7 @@ class Timeline(Protocol):
 
 
 class Telemetry(Protocol):
-    """What devices report: series of readings, each of one metric of one device.
+    """What devices report: series of readings, each of one metric of one device in one mode.
 
     A whole number of at most 2^53 comes back as an integer, however it was written.
     """
@@ -412,22 +413,22 @@ class Telemetry(Protocol):
     async def count(self, org: int, device: int) -> int:
         """How many series a device has."""
 
-    async def open(self, org: int, series: Collection[tuple[int, str]]) -> None:
+    async def open(self, org: int, series: Collection[SeriesKey]) -> None:
         """Make the series that are missing."""
 
     async def append(self, org: int, readings: Sequence[Reading]) -> list[Reading]:
         """Store readings of open series, each over one of the same series and time; answers those of other series."""
 
     async def last(self, org: int, device: int) -> list[Reading]:
-        """The newest reading of each metric, by metric in byte order."""
+        """The newest reading of each metric in production, by metric in byte order."""
 
     async def range(
-        self, org: int, device: int, metric: str, span: Span, limit: int, *, descending: bool = False
+        self, org: int, series: SeriesKey, span: Span, limit: int, *, descending: bool = False
     ) -> list[Reading]:
         """Oldest first, or newest first if `descending`."""
 
     async def buckets(
-        self, org: int, device: int, metric: str, span: Span, interval: int, *, spread: bool = False
+        self, org: int, series: SeriesKey, span: Span, interval: int, *, spread: bool = False
     ) -> list[Bucket]:
         """Numbers and booleans by multiples of `interval` microseconds, oldest first; median and stddev if `spread`."""
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from fleetroll.core.faults import invalid
 from fleetroll.core.fields import DEVICE_FIELDS, canonical_value
-from fleetroll.core.model import DEFAULT_COHORT
+from fleetroll.core.model import DEFAULT_COHORT, SeriesKey
 from fleetroll.core.query import (
     And,
     Comparison,
@@ -216,16 +216,17 @@ def reporters(org: int, numbers: Sequence[int]) -> Query:
     return Query(f"SELECT {columns} FROM device AS d WHERE d.org = :org AND d.id IN ({names})", {"org": org, **values})
 
 
-def known_series(org: int, series: Sequence[tuple[int, str]]) -> Query:
-    """Those there are of series, each given by device and metric, with their numbers."""
-    devices, device_values = _listed("d", [device for device, _ in series], 0)
-    metrics, metric_values = _listed("m", [metric for _, metric in series], "")
-    pairs = ", ".join(map("({}, {})".format, devices.split(", "), metrics.split(", ")))
+def known_series(org: int, series: Sequence[SeriesKey]) -> Query:
+    """Those there are of series, with their numbers."""
+    devices, device_values = _listed("d", [device for device, _, _ in series], 0)
+    modes, mode_values = _listed("e", [mode for _, mode, _ in series], "")
+    metrics, metric_values = _listed("m", [metric for _, _, metric in series], "")
+    keys = ", ".join(map("({}, {}, {})".format, *(part.split(", ") for part in (devices, modes, metrics))))
     # The first row says of which type all of them are.
-    pairs = pairs.replace(":d0", "CAST(:d0 AS BIGINT)", 1)
-    where = f"s.org = :org AND (s.device, s.metric) IN (VALUES {pairs})"
-    text = f"SELECT s.device, s.metric, s.id FROM series AS s WHERE {where}"
-    return Query(text, {"org": org, **device_values, **metric_values})
+    keys = keys.replace(":d0", "CAST(:d0 AS BIGINT)", 1)
+    where = f"s.org = :org AND (s.device, s.mode, s.metric) IN (VALUES {keys})"
+    text = f"SELECT s.device, s.mode, s.metric, s.id FROM series AS s WHERE {where}"
+    return Query(text, {"org": org, **device_values, **mode_values, **metric_values})
 
 
 def portions(wanted: Collection[V]) -> Iterator[list[V]]:

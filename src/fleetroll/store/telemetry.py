@@ -5,7 +5,7 @@ from math import sqrt
 
 from msgspec import structs
 
-from fleetroll.core.model import Bucket, Reading, Span
+from fleetroll.core.model import PRODUCTION, Bucket, Reading, SeriesKey, Span
 from fleetroll.store import rows, select
 from fleetroll.store.connection import Connection, Values
 from fleetroll.store.statements import SQL
@@ -21,37 +21,39 @@ class Telemetry:
         row = await self._connection.one(SQL["series_count"], {"org": org, "device": device})
         return int(row[0]) if row else 0
 
-    async def open(self, org: int, series: Collection[tuple[int, str]]) -> None:
-        values = [{"org": org, "device": device, "metric": metric} for device, metric in series]
+    async def open(self, org: int, series: Collection[SeriesKey]) -> None:
+        values = [{"org": org, "device": device, "mode": mode, "metric": metric} for device, mode, metric in series]
         await self._connection.many(SQL["series_open"], values)
 
     async def append(self, org: int, readings: Sequence[Reading]) -> list[Reading]:
         # An `INSERT … SELECT` would find the series by itself, but SQLite opens a savepoint for each of them, and their
         # cost grows with the log.
-        series = await self._series(org, {(one.device, one.metric) for one in readings})
-        placed = [(series[key], one) for one in readings if (key := (one.device, one.metric)) in series]
+        series = await self._series(org, {one.series for one in readings})
+        placed = [(series[key], one) for one in readings if (key := one.series) in series]
         # In the order of the tree, so that neighbours are written while their page is at hand.
         placed.sort(key=lambda pair: (pair[0], pair[1].at))
         await self._connection.many(SQL["reading_put"], [rows.reading_values(*pair) for pair in placed])
         if len(placed) == len(readings):
             return []
-        return [one for one in readings if (one.device, one.metric) not in series]
+        return [one for one in readings if one.series not in series]
 
     async def last(self, org: int, device: int) -> list[Reading]:
-        found = await self._connection.all(SQL["reading_last"], {"org": org, "device": device})
+        values = {"org": org, "device": device, "mode": PRODUCTION}
+        found = await self._connection.all(SQL["reading_last"], values)
         return [Reading(device, row[0], row[1], rows.reading_value(row[2], row[3])) for row in found]
 
     async def range(
-        self, org: int, device: int, metric: str, span: Span, limit: int, *, descending: bool = False
+        self, org: int, series: SeriesKey, span: Span, limit: int, *, descending: bool = False
     ) -> list[Reading]:
         statement = "reading_range_back" if descending else "reading_range"
-        found = await self._connection.all(SQL[statement], {**_place(org, device, metric, span), "limit": limit})
-        return [Reading(device, metric, row[0], rows.reading_value(row[1], row[2])) for row in found]
+        found = await self._connection.all(SQL[statement], {**_place(org, series, span), "limit": limit})
+        device, mode, metric = series
+        return [Reading(device, metric, row[0], rows.reading_value(row[1], row[2]), mode) for row in found]
 
     async def buckets(
-        self, org: int, device: int, metric: str, span: Span, interval: int, *, spread: bool = False
+        self, org: int, series: SeriesKey, span: Span, interval: int, *, spread: bool = False
     ) -> list[Bucket]:
-        values = {**_place(org, device, metric, span), "interval": interval}
+        values = {**_place(org, series, span), "interval": interval}
         rows = await self._connection.all(SQL["reading_buckets"], values)
         found = [Bucket(row[0] * interval, *row[1:]) for row in rows]
         if not spread:
@@ -76,16 +78,19 @@ class Telemetry:
         await self._connection.many(SQL["gone_series"], [{"series": series} for series in last])
         return bool(page)
 
-    async def _series(self, org: int, wanted: Collection[tuple[int, str]]) -> dict[tuple[int, str], int]:
-        found: dict[tuple[int, str], int] = {}
+    async def _series(self, org: int, wanted: Collection[SeriesKey]) -> dict[SeriesKey, int]:
+        found: dict[SeriesKey, int] = {}
         for some in select.portions(wanted):
             query = select.known_series(org, some)
-            found.update({(row[0], row[1]): row[2] for row in await self._connection.all(query.text, query.values)})
+            found.update(
+                {(row[0], row[1], row[2]): row[3] for row in await self._connection.all(query.text, query.values)}
+            )
         return found
 
 
-def _place(org: int, device: int, metric: str, span: Span) -> Values:
-    return {"org": org, "device": device, "metric": metric, "since": span.since, "until": span.until}
+def _place(org: int, series: SeriesKey, span: Span) -> Values:
+    device, mode, metric = series
+    return {"org": org, "device": device, "mode": mode, "metric": metric, "since": span.since, "until": span.until}
 
 
 def _with_spread(bucket: Bucket, median: float | None, variance: float | None) -> Bucket:

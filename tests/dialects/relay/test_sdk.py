@@ -483,6 +483,17 @@ async def trying_out(stage: Stage) -> None:
         assert [point["value"] for point in (await one.log.history(asked))["info"]] == logs
         found = await one.command.history({"name": "move", "device_idents": ["t"], **SPAN})
         assert [point["value"] for point in found["t"]] == commands
+    await sensor.disconnect()
+    sensor = await stage.device(made["creds"])
+    await sensor.telemetry.publish("temperature", 30)
+    assert await stage.stored("t", "temperature", 1) == [30]
+    readings = {**asked, "fields": ["temperature"]}
+    for one, value in ((app, 30), (trial, 20)):
+        found = await one.telemetry.history(readings)
+        assert [point["value"] for point in found["temperature"]] == [value]
+        found = await one.telemetry.history({**readings, "aggregate_fn": "sum"})
+        assert [point["value"] for point in found["temperature"]] == [value]
+        assert (await one.telemetry.latest(readings))["temperature"]["value"] == value
 
 
 async def noticing(stage: Stage) -> None:

@@ -1,8 +1,9 @@
 -- series_count: how many a device has
 SELECT count(*) FROM series WHERE org = :org AND device = :device;
 
--- series_open: one metric of one device, if it is not there
-INSERT INTO series (org, device, metric) VALUES (:org, :device, :metric) ON CONFLICT (org, device, metric) DO NOTHING;
+-- series_open: one metric of one device in one mode, if it is not there
+INSERT INTO series (org, device, mode, metric) VALUES (:org, :device, :mode, :metric)
+ON CONFLICT (org, device, mode, metric) DO NOTHING;
 
 -- reading_put: one value of a series that was found in its tenant, over the one of the same time
 INSERT INTO reading (series, at, number, document) VALUES (:series, :at, :number, :document)
@@ -11,16 +12,16 @@ ON CONFLICT (series, at) DO UPDATE SET number = excluded.number, document = excl
 -- reading_last: the newest of each metric
 SELECT s.metric, r.at, r.number, r.document FROM series AS s JOIN reading AS r ON r.series = s.id
 AND r.at = (SELECT max(p.at) FROM reading AS p WHERE p.series = s.id)
-WHERE s.org = :org AND s.device = :device ORDER BY s.metric;
+WHERE s.org = :org AND s.device = :device AND s.mode = :mode ORDER BY s.metric;
 
 -- reading_range: of one metric, oldest first
 SELECT r.at, r.number, r.document FROM series AS s JOIN reading AS r ON r.series = s.id
-WHERE s.org = :org AND s.device = :device AND s.metric = :metric AND r.at >= :since AND r.at < :until
+WHERE s.org = :org AND s.device = :device AND s.mode = :mode AND s.metric = :metric AND r.at >= :since AND r.at < :until
 ORDER BY r.at LIMIT :limit;
 
 -- reading_range_back: as reading_range, newest first
 SELECT r.at, r.number, r.document FROM series AS s JOIN reading AS r ON r.series = s.id
-WHERE s.org = :org AND s.device = :device AND s.metric = :metric AND r.at >= :since AND r.at < :until
+WHERE s.org = :org AND s.device = :device AND s.mode = :mode AND s.metric = :metric AND r.at >= :since AND r.at < :until
 ORDER BY r.at DESC LIMIT :limit;
 
 -- reading_buckets: the numbers of one metric by stretches of time
@@ -29,7 +30,7 @@ FROM (
     SELECT s.id AS series, r.at / :interval AS bucket, count(r.number) AS points, min(r.number) AS least,
         max(r.number) AS most, sum(r.number) AS total, min(r.at) AS first_at, max(r.at) AS last_at
     FROM series AS s JOIN reading AS r ON r.series = s.id
-    WHERE s.org = :org AND s.device = :device AND s.metric = :metric AND r.at >= :since AND r.at < :until
+    WHERE s.org = :org AND s.device = :device AND s.mode = :mode AND s.metric = :metric AND r.at >= :since AND r.at < :until
         AND r.number IS NOT NULL
     GROUP BY s.id, r.at / :interval
 ) AS b
@@ -46,7 +47,7 @@ FROM (
         count(r.number) OVER (PARTITION BY r.at / :interval) AS points,
         row_number() OVER (PARTITION BY r.at / :interval ORDER BY r.number) AS place
     FROM series AS s JOIN reading AS r ON r.series = s.id
-    WHERE s.org = :org AND s.device = :device AND s.metric = :metric AND r.at >= :since AND r.at < :until
+    WHERE s.org = :org AND s.device = :device AND s.mode = :mode AND s.metric = :metric AND r.at >= :since AND r.at < :until
         AND r.number IS NOT NULL
 ) AS w
 GROUP BY w.bucket ORDER BY w.bucket;
