@@ -118,6 +118,15 @@ def test_the_failures_that_the_vendor_specifies(desk: Desk) -> None:
     assert desk.ask("get", b'{"ident": "nobody"}')["status"] == "DEVICE_GET_FAILURE"
 
 
+def test_an_update_takes_what_is_empty_as_it_is(desk: Desk) -> None:
+    """The JavaScript SDK sends an empty object, which the Python one leaves out."""
+    made = desk.create("full", {"t": {"type": "number"}})
+    told = {"id": made["id"], "config": {"a": 1}}
+    assert desk.ask("update", json.dumps(told).encode())["data"]["device"]["config"] == {"a": 1}
+    emptied = desk.ask("update", json.dumps({**told, "config": {}, "schema": {}}).encode())["data"]["device"]
+    assert (emptied["config"], emptied["schema"]) == ({}, {})
+
+
 def test_the_limit_of_a_plan_is_said_with_its_numbers(tmp_path: Path) -> None:
     with running(tmp_path / "data") as app:
         app.request("POST", "/v1/organizations", {"slug": "small", "quotas": {"devices": 1}})

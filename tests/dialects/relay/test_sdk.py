@@ -251,6 +251,8 @@ async def caching(stage: Stage) -> None:
     made = await app.device.create({"ident": "k", "schema": SCHEMA, "config": {}})
     assert (await app.device.get({"ident": "k"}))["creds"] == made["creds"]
     assert app.device.cache["k"] == made
+    fresh = await stage.app()  # connecting fills what it remembers
+    assert fresh.device.cache["k"] == {name: made[name] for name in made if name != "creds"}
     await other.device.update({"id": made["id"], "config": {"a": 1}})
     assert (await app.device.get({"ident": "k"}))["config"] == {}
     await app.device.list()
@@ -300,6 +302,9 @@ async def configuring(stage: Stage) -> None:
     assert await sensor.config.get() == {"a": 1}
     await stage.served.ask("PUT", "/v1/devices/own", {"config": {"b": 2}})
     assert await sensor.config.get() == {"b": 2}
+    await stage.served.ask("POST", "/v1/devices", {"ident": "bare"})
+    bare = await stage.device((await stage.served.ask("POST", "/v1/devices/bare/credentials", {}))["nats"])
+    assert await bare.config.get() == {}
 
 
 # --- what devices say ------------------------------------------------------------------------------------------------
@@ -324,6 +329,10 @@ async def measuring(stage: Stage) -> None:
     for metric, value in (("number", "warm"), ("string", 1), ("boolean", 1), ("json", "{}"), ("other", 1)):
         with pytest.raises(relayx_device_sdk.ValidationError):
             await sensor.telemetry.publish(metric, value)
+    short = await app.device.create({"ident": "m2", "schema": {"number": "number"}, "config": {}})
+    brief = await stage.device(short["creds"])
+    assert await brief.telemetry.publish("number", 1) is True
+    assert await stage.stored("m2", "number", 1) == [1]
     with pytest.raises(ValueError, match="not a valid key"):
         await app.telemetry.stream({"device_ident": "m", "metric": ["other"], "callback": some})
 
