@@ -17,6 +17,7 @@ import relayx_device_sdk
 from relayx_app_sdk import RelayApp
 from relayx_device_sdk import RelayDevice
 
+from fleetroll.core import limits
 from tests.support import sdk
 from tests.support.process import serving
 from tests.support.relay import Vendor, device, run
@@ -288,6 +289,22 @@ async def limiting(stage: Stage) -> None:
     assert await app.device.create({"ident": "second", "schema": {}, "config": {}}) is None
     assert await app.device.delete("first") is True
     assert await app.device.create({"ident": "second", "schema": {}, "config": {}}) is not None
+
+
+async def listing_much(stage: Stage) -> None:
+    """Of more devices than fit into one message, the newest."""
+    await stage.served.ask("POST", "/v1/organizations", {"slug": "many"})
+    app = await stage.app(org="many")
+    count = limits.MAX_BUS_PAYLOAD // limits.MAX_DOCUMENT + 8
+    config = {"note": "x" * (limits.MAX_DOCUMENT - 100)}
+    for number in range(count):
+        assert await app.device.create({"ident": f"d{number}", "schema": {}, "config": config})
+    listed = await app.device.list()
+    assert 100 < len(listed) < count
+    assert [one["ident"] for one in listed] == [f"d{count - 1 - place}" for place in range(len(listed))]
+    assert all(one["config"] == config for one in listed)
+    # What is not among them is still found.
+    assert (await app.device.get({"ident": "d0"}))["config"] == config
 
 
 async def configuring(stage: Stage) -> None:
@@ -686,6 +703,7 @@ METHODS: dict[Story, tuple[str, ...]] = {
         "app.device.cache", "app.device.clear_cache", "app.device.resolve_device_id", "app.device.resolve_device_ids",
     ),
     limiting: (),
+    listing_much: (),
     configuring: ("device.config.get", "device.config.set"),
     measuring: (
         "device.telemetry.publish", "app.telemetry.stream", "app.telemetry.off", "app.telemetry.history",
