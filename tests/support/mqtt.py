@@ -1,6 +1,7 @@
 """A plain MQTT client, for tests: what it hears, and what it is told."""
 
 import threading
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,7 +14,10 @@ PATIENCE = 10.0
 class Mqtt:
     """A connection. `refused` says why there is none."""
 
-    def __init__(self, port: int, username: str, password: str, name: str = "test", **will: Any) -> None:
+    def __init__(
+        self, port: int, username: str, password: str, name: str = "test", *,
+        host: str = "127.0.0.1", authority: Path | None = None, **will: Any,
+    ) -> None:  # fmt: skip
         self.heard: list[str] = []
         self.refused = ""
         self._answered, self._gone = threading.Event(), threading.Event()
@@ -26,7 +30,9 @@ class Mqtt:
         self._client.username_pw_set(username, password)
         if will:
             self._client.will_set(**will)
-        self._client.connect("127.0.0.1", port)
+        if authority:
+            self._client.tls_set(str(authority))
+        self._client.connect(host, port)
         self._client.loop_start()
         assert self._answered.wait(PATIENCE)
 

@@ -86,7 +86,7 @@ def _text(files: Files, listeners: Listeners, authority: Authority, at: int, kno
             {"tls": certificate} if certificate else _NO_TLS
         )
     if listeners.mqtt:
-        settings["mqtt"] = _listener(listeners.mqtt, known.get("mqtt"))
+        settings["mqtt"] = _listener(listeners.mqtt, known.get("mqtt")) | ({"tls": certificate} if certificate else {})
     return text(settings)
 
 

@@ -40,15 +40,17 @@ def fleetroll(served: Vendor, *words: str) -> str:
     ).stdout
 
 
-def test_both_sdks_over_tls_under_the_vendors_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_sdks_and_mqtt_over_tls_under_the_vendors_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a user would: the name resolves to us, and SSL_CERT_FILE names our authority."""
     resolve = socket.getaddrinfo
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
 
     def resolved(host: Any, *rest: Any, **named: Any) -> Any:
         return resolve("127.0.0.1" if host in {HOST, HOST.encode()} else host, *rest, **named)
 
     async def story() -> None:
-        async with vendor(tmp_path / "data") as served:
+        async with vendor(tmp_path / "data", "--mqtt", f"127.0.0.1:{port}") as served:
             authority = tmp_path / "ca.pem"
             await served.point()
             said = await asyncio.to_thread(fleetroll, served, "relay", "certificate", str(authority))
@@ -69,6 +71,18 @@ def test_both_sdks_over_tls_under_the_vendors_name(tmp_path: Path, monkeypatch: 
             assert app._ctx.nats_client.connected_url.scheme == "tls"
             await sensor.disconnect()
             await app.disconnect()
+            own = (await served.ask("POST", "/v1/devices/tls/credentials", {"kind": "mqtt"}))["mqtt"]
+
+            def report() -> None:
+                with Mqtt(port, own["username"], own["password"], host=HOST, authority=authority) as plain:
+                    plain.publish(own["topic"] + "a", "2")
+                with Mqtt(port, own["username"], own["password"]) as plain:
+                    plain.publish(own["topic"] + "a", "3")  # as over plain NATS, whoever does without is let in
+
+            await asyncio.to_thread(report)
+            path = "/v1/devices/tls/telemetry?metric=a"
+            found = await served.until(lambda found: len(found["readings"]) == 3, "GET", path)
+            assert [one["value"] for one in found["readings"]] == [1, 2, 3]
 
     run(story())
 

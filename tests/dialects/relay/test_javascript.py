@@ -68,9 +68,13 @@ def test_an_application_and_a_device_in_javascript(walk: Path, tmp_path: Path, e
             device["id"] = made["id"]
             assert made == device | {"config": {"reportInterval": 5000}}
             device["config"] = {"reportInterval": 10000}
-            live = told.pop("telemetry")
+            live, event, log = (told.pop(family) for family in ("telemetry", "events", "logs"))
             assert live["subject"] == f"org_1.production.telemetry.{made['id']}.temperature"
             assert live["data"]["value"] == 21.5
+            assert event["data"]["value"] == {"open": True}
+            assert log["data"]["data"] == "started"
+            presence = told.pop("presence")["data"]
+            assert (presence["device_ident"], presence["event"]) == ("js_01", "connected")
             assert told.pop("command")["duplicate"] is False
             assert told.pop("token")["data"]["http_url"] == served.process.url
             assert told.pop("history")["data"]["frames"] == [{"temperature": live["data"]}]

@@ -86,7 +86,14 @@ tell("update", await api("update", { id: created.data.id, config: { reportInterv
 tell("get", await api("get", { ident: "js_01" }));
 tell("listed", await api("list", {}));
 
-const device = await connected(tcp, NATS, created.data.creds);
+let device;
+const live = `${app.org}_stream`;
+tell(
+  "presence",
+  await heard(app.stream, live, `import.${app.org}.${MODE}.presence.*`, async () => {
+    device = await connected(tcp, NATS, created.data.creds);
+  }),
+);
 await jetstreamManager(device.client); // the device SDK gives up if nothing answers this
 const own = (operation, body) => device.ask(`api.iot.devices.${app.org}.sdk.${operation}`, { id: device.id, ...body });
 tell("schema", await own("schema.get"));
@@ -94,18 +101,15 @@ tell("config", await own("config.get"));
 tell("configured", await own("config.update", { config: { reportInterval: 1 } }));
 tell("replaced", await own("config.get"));
 
-const publish = async (family, name, value) => {
-  const body = pack({ value, timestamp: Date.now() });
-  return device.stream.publish(`${device.org}.${MODE}.${family}.${device.id}.${name}`, body);
-};
-tell(
-  "telemetry",
-  await heard(app.stream, `${app.org}_stream`, `${app.org}.${MODE}.telemetry.${device.id}.*`, () =>
-    publish("telemetry", "temperature", 21.5),
-  ),
-);
-await publish("events", "door", { open: true });
-await publish("logs", "info", "started");
+for (const [family, name, content] of [
+  ["telemetry", "temperature", { value: 21.5 }],
+  ["events", "door", { value: { open: true } }],
+  ["logs", "info", { type: "info", data: "started" }],
+]) {
+  const body = pack({ ...content, timestamp: Date.now() });
+  const publish = () => device.stream.publish(`${device.org}.${MODE}.${family}.${device.id}.${name}`, body);
+  tell(family, await heard(app.stream, live, `${app.org}.${MODE}.${family}.${device.id}.*`, publish));
+}
 
 const rpc = `${app.org}.${MODE}.command.rpc.${device.id}.add`;
 device.client.subscribe(rpc, {
