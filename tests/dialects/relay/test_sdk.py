@@ -400,6 +400,30 @@ async def summing(stage: Stage) -> None:
         await app.telemetry.history({**asked, "aggregate_fn": "guess"})
 
 
+async def paging(stage: Stage) -> None:
+    """The SDK puts a long answer together from pages, and asks for another token where one has ended."""
+    app = await stage.app()
+    await app.device.create({"ident": "long", "schema": SCHEMA, "config": {}})
+    count = limits.MAX_RANGE + 500
+    readings = [
+        {
+            "metric": "temperature",
+            "value": number,
+            "at": f"2026-01-02T{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}Z",
+        }
+        for number in range(count)
+    ]
+    for first in range(0, count, limits.MAX_READINGS):
+        body = {"readings": readings[first : first + limits.MAX_READINGS]}
+        await stage.served.ask("POST", "/v1/devices/long/telemetry", body)
+    asked = {"device_ident": "long", **SPAN, "fields": ["temperature"]}
+    found = await app.telemetry.history(asked)
+    assert [point["value"] for point in found["temperature"]] == list(range(count))
+    app._ctx._influx_token = "ended"  # as after a day
+    found = await app.telemetry.history({**asked, "aggregate_fn": "count"})
+    assert [point["value"] for point in found["temperature"]] == [count]
+
+
 async def happening(stage: Stage) -> None:
     app = await stage.app()
     made = {}
@@ -710,6 +734,7 @@ METHODS: dict[Story, tuple[str, ...]] = {
         "app.telemetry.latest", "app.telemetry.delete_all_consumers",
     ),
     summing: (),
+    paging: (),
     happening: (
         "device.event.send", "app.events.stream", "app.events.off", "app.events.history",
         "app.events.delete_all_consumers",
