@@ -181,6 +181,38 @@ def test_nothing_acknowledged_is_lost_when_broker_and_server_are_killed_in_turn(
     run(story())
 
 
+def test_the_command_line_sends_and_calls(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with vendor(tmp_path / "data") as served:
+            await served.point()
+            await served.ask("POST", "/v1/devices", {"ident": "arm"})
+            sensor = await device((await served.ask("POST", "/v1/devices/arm/credentials", {}))["nats"])
+            heard: asyncio.Queue[Any] = asyncio.Queue()
+            await sensor.command.listen("move", heard.put_nowait)
+
+            async def double(request: Any) -> None:
+                await request.respond(request.payload * 2)
+
+            await sensor.rpc.listen("double", double)
+
+            async def send(*words: str) -> str:
+                return await asyncio.to_thread(fleetroll, served, "device", "send", "arm", *words)
+
+            assert "queued for arm" in await send("move", '{"to": 3}')
+            assert (await asyncio.wait_for(heard.get(), PATIENCE)).payload["value"] == {"to": 3}
+            assert json.loads(await send("--call", "double", "4")) == {"status": "ok", "data": 8}
+            with pytest.raises(subprocess.CalledProcessError) as refused:
+                await send("--call", "unknown")
+            assert "does not listen" in refused.value.stderr
+            with pytest.raises(subprocess.CalledProcessError) as refused:
+                await send("move", "{to: 3}")
+            assert "must be JSON" in refused.value.stderr
+            assert heard.empty()
+            await sensor.disconnect()
+
+    run(story())
+
+
 def test_a_plain_mqtt_device(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
