@@ -26,7 +26,7 @@ READ_ONLY = set(shapes.COLUMNS) & {
 }  # fmt: skip
 OWNER = {"name", "phone", "address", "role", "status", "title", "nickname", "time_zone", "locale"}
 GROUP = {"filter", "description", "criteria", "parent_id"}
-PROFILE = {"description", "time_zone", "unit_system", "phone", "address"}
+PROFILE = {"description", "time_zone", "unit_system", "phone", "address", "platform", "os"}
 STRICT = {
     ("POST", "/v1/organizations"): ({"slug": "sub"}, {"slug", "name", "quotas", *PROFILE}),
     ("PATCH", "/v1/organizations/child"): ({"name": "Child"}, {"name", "disabled", "quotas", *PROFILE}),

@@ -272,7 +272,7 @@ _QUERY = {
     "dry_run": "true",
     "after": "0",
 }
-_NUMBERED = {"page": "1", "per_page": "5", "sort": "-last_seen", "cohort": "beta", "last_seen_until": "2020-01-01"}
+_NUMBERED = {"page": "1", "per_page": "5", "sort": "-created_date", "cohort": "beta", "last_seen_until": "2020-01-01"}
 _EVENTS = 'type = "device.*"'
 _NAMES = {
     "owners": "spare@example.com",

@@ -33,13 +33,18 @@ class Address(Struct, frozen=True, omit_defaults=True):
 
 
 class OrganizationProfile(Struct, frozen=True, omit_defaults=True):
-    """What people say of their organization. Nothing here follows from it."""
+    """What people say of their organization. Nothing here follows from it.
+
+    `platform` and `os` are those of its devices.
+    """
 
     description: str | None = None
     time_zone: str = "UTC"
     unit_system: UnitSystem = UnitSystem.METRIC
     phone: str | None = None
     address: Address | None = None
+    platform: str | None = None
+    os: str | None = None
 
 
 class Organization(Struct, frozen=True):

@@ -3,6 +3,8 @@
 The project `default` of an organization is the organization itself.
 """
 
+from typing import Any
+
 from msgspec import Struct, structs
 
 from fleetroll.core import tokens
@@ -25,6 +27,14 @@ class Project(Struct, frozen=True):
     slug: str
     devices: int
     key: str | None
+
+
+class Edit(Struct, frozen=True):
+    """What to change of a project; None stays, and so does what `profile` leaves out."""
+
+    slug: str
+    name: str | None
+    profile: dict[str, Any]
 
 
 async def enter(services: Services, principal: Principal, organization: str, project: str) -> Principal:
@@ -70,14 +80,14 @@ async def create(call: Call, new: organizations.Described) -> Project:
 
 
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
-async def rename(call: Call, wanted: tuple[str, str | None]) -> Project:
-    slug, name = wanted
+async def edit(call: Call, wanted: Edit) -> Project:
     # The caller's own organization is remembered as it was when its key was checked.
     fresh = await call.records.organizations.get(call.org)
     if fresh is None:
         raise stale()
-    account = await organizations.update.run(call.beside(fresh), organizations.Change(organizations.SELF, name))
-    return await _project(call, account.organization, slug)
+    change = organizations.Change(organizations.SELF, wanted.name, profile=wanted.profile)
+    account = await organizations.update.run(call.beside(fresh), change)
+    return await _project(call, account.organization, wanted.slug)
 
 
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)

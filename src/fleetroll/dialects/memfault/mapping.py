@@ -268,6 +268,25 @@ def numbered(request: Request) -> None:
     _numbers(request)
 
 
+def numbered_by_creation(request: Request) -> None:
+    """As `numbered`, for a list that can be sorted by when its records were made."""
+    _numbers(request)
+    for key in request.query.all("sort"):
+        if key.removeprefix("-") != "created_date":
+            raise invalid("invalid_sort", "sort must be created_date, with - for descending.", "sort")
+
+
+def _chosen(found: Iterable[T], request: Request, **read: Callable[[T], str | None]) -> list[T]:
+    """The records with one of the values that are asked for of each member, if any are."""
+    wanted = [(of, values) for name, of in read.items() if (values := request.query.all(name))]
+    return [one for one in found if all(of(one) in values for of, values in wanted)]
+
+
+def _by_creation(found: list[T], request: Request, made: Callable[[T], int]) -> list[T]:
+    keys = request.query.all("sort")
+    return sorted(found, key=made, reverse=keys[0].startswith("-")) if keys else found
+
+
 # --- cohorts ---------------------------------------------------------------------------------------------------------
 
 
@@ -299,14 +318,8 @@ def change_cohort(request: Request) -> named.Edit:
 
 
 def cohort_page(result: list[cohorts.Counted], request: Request) -> shapes.Many:
-    query = request.query
-    wanted, slugs = query.all("name"), query.all("slug")
-    found = [
-        one for one in result if (not wanted or one.cohort.name in wanted) and (not slugs or one.cohort.slug in slugs)
-    ]
-    if query.all("sort"):
-        found.sort(key=lambda one: one.cohort.created_at, reverse=query.all("sort")[0].startswith("-"))
-    return _cut(map(_cohort_shape, found), request)
+    found = _chosen(result, request, name=lambda one: one.cohort.name, slug=lambda one: one.cohort.slug)
+    return _cut(map(_cohort_shape, _by_creation(found, request, lambda one: one.cohort.created_at)), request)
 
 
 def place_devices(request: Request) -> fleet.Placing:
@@ -329,7 +342,10 @@ def one_project(request: Request) -> str:
 def project_shape(found: projects.Project) -> shapes.Project:
     record = found.organization
     made, changed = iso(record.created_at), iso(record.updated_at)
-    return shapes.Project(record.id, record.name, found.slug, None, None, found.key, found.devices, made, changed)
+    said = record.profile
+    return shapes.Project(
+        record.id, record.name, found.slug, said.platform, said.os, found.key, found.devices, made, changed
+    )
 
 
 def shown_project(found: projects.Project, request: Request) -> shapes.One:
@@ -337,18 +353,34 @@ def shown_project(found: projects.Project, request: Request) -> shapes.One:
 
 
 def project_page(found: list[projects.Project], request: Request) -> shapes.Many:
-    wanted = request.query.all("name")
-    return _cut((project_shape(one) for one in found if not wanted or one.organization.name in wanted), request)
+    chosen = _chosen(
+        found,
+        request,
+        name=lambda one: one.organization.name,
+        platform=lambda one: one.organization.profile.platform,
+        os=lambda one: one.organization.profile.os,
+    )
+    ordered = _by_creation(chosen, request, lambda one: one.organization.created_at)
+    return _cut(map(project_shape, ordered), request)
 
 
 def new_project(request: Request) -> organizations.Described:
     body = request.body
-    return organizations.Described(names.slug(body.slug) if body.slug else "", names.line(body.name, "name"))
+    profile = model.OrganizationProfile(**_devices_of(body))
+    slug, name = names.slug(body.slug) if body.slug else "", names.line(body.name, "name")
+    return organizations.Described(slug, name, profile=profile)
 
 
-def change_project(request: Request) -> tuple[str, str | None]:
-    name = request.body.name
-    return request.path["project"], None if name is None else names.line(name, "name")
+def change_project(request: Request) -> projects.Edit:
+    body = request.body
+    name = None if body.name is None else names.line(body.name, "name")
+    return projects.Edit(request.path["project"], name, _devices_of(body))
+
+
+def _devices_of(body: shapes.NewProject | shapes.ProjectChange) -> dict[str, Any]:
+    """What a body says of a project's devices."""
+    given = {name: text for name in ("platform", "os") if (text := getattr(body, name)) is not UNSET}
+    return {name: names.line(text, name) if text else None for name, text in given.items()}
 
 
 def no_input(request: Request) -> None:

@@ -55,6 +55,7 @@ _LISTING = (
         "last_seen, device_serial, nickname, created_date, updated_date or id, with - for descending; may be repeated",
     ),
 )
+_BY_CREATION = Parameter("sort", "created_date, or -created_date")
 _NAMES = (*_PAGE, Parameter("name", "exact name; may be repeated"))
 
 
@@ -112,14 +113,14 @@ _COHORTS = (
         "GET",
         f"{_PROJECT}/cohorts",
         cohorts.all_counted,
-        mapping.numbered,
+        mapping.numbered_by_creation,
         mapping.cohort_page,
         "List cohorts",
         reply=shapes.Many,
         query=(
             *_NAMES,
             Parameter("slug", "slug; may be repeated"),
-            Parameter("sort", "created_date, or -created_date"),
+            _BY_CREATION,
         ),
     ),
     _in_project("GET", _COHORT, cohorts.counted, mapping.one_cohort, mapping.cohort, "Read a cohort", reply=shapes.One),
@@ -180,11 +181,16 @@ _PROJECTS = (
         "GET",
         _ORGANIZATION,
         projects.page,
-        mapping.numbered,
+        mapping.numbered_by_creation,
         mapping.project_page,
         "List projects",
         reply=shapes.Many,
-        query=_NAMES,
+        query=(
+            *_NAMES,
+            Parameter("platform", "exact platform; may be repeated"),
+            Parameter("os", "exact operating system; may be repeated"),
+            _BY_CREATION,
+        ),
         organization=mapping.whole_organization,
     ),
     _in_project(
@@ -193,10 +199,10 @@ _PROJECTS = (
     _in_project(
         "PATCH",
         _PROJECT,
-        projects.rename,
+        projects.edit,
         mapping.change_project,
         mapping.shown_project,
-        "Rename a project",
+        "Change a project",
         body=shapes.ProjectChange,
         reply=shapes.One,
     ),

@@ -144,10 +144,14 @@ class Project(Struct):
 class NewProject(Struct):
     name: str
     slug: str | None = None
+    platform: str | None = None
+    os: str | None = None
 
 
 class ProjectChange(Struct):
     name: str | None = None
+    platform: str | UnsetType | None = UNSET
+    os: str | UnsetType | None = UNSET
 
 
 class ApiKey(Struct):

@@ -612,6 +612,8 @@ def organization(record: model.Organization, usage: dict[str, int] | UnsetType =
         record.profile.unit_system.value,
         record.profile.phone,
         None if record.profile.address is None else shapes.Address(**structs.asdict(record.profile.address)),
+        record.profile.platform,
+        record.profile.os,
         usage,
     )
 

@@ -239,6 +239,8 @@ class Organization(Struct):
     unit_system: str
     phone: str | None
     address: Address | None
+    platform: str | None
+    os: str | None
     usage: dict[str, int] | UnsetType = UNSET
 
 
@@ -258,6 +260,8 @@ class NewOrganization(Struct, forbid_unknown_fields=True):
     unit_system: str = "metric"
     phone: str | None = None
     address: Address | None = None
+    platform: str | None = None
+    os: str | None = None
 
 
 class OrganizationChange(Struct, forbid_unknown_fields=True):
@@ -269,6 +273,8 @@ class OrganizationChange(Struct, forbid_unknown_fields=True):
     unit_system: str | UnsetType = UNSET
     phone: str | UnsetType | None = UNSET
     address: Address | UnsetType | None = UNSET
+    platform: str | UnsetType | None = UNSET
+    os: str | UnsetType | None = UNSET
 
 
 class Key(Struct):
