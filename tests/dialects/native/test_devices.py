@@ -92,7 +92,7 @@ def test_a_colon_in_an_identifier_needs_no_escape_unless_a_verb_follows(app: App
 @pytest.mark.parametrize(
     ("body", "code", "field"),
     [
-        ({}, "invalid_body", None),
+        ({}, "invalid_body", "ident"),
         ({"ident": ""}, "invalid_ident", "ident"),
         ({"ident": "."}, "invalid_ident", "ident"),
         ({"ident": "x" * 257}, "invalid_ident", "ident"),
