@@ -512,6 +512,6 @@ async def test_what_one_order_leaves_equal_is_in_the_next_ones(
         absent = [one for one in expected if getattr(one, field) is None]
         expected = sorted(present, key=lambda one, field=field: getattr(one, field), reverse=reverse) + absent
     for start in (0, 3, 30):
-        for total in (40, 4_000_000):
+        for total in (40,) if label == "all" else (40, 4_000_000):
             found = await store.scan.devices.slice(org, WORDS[label], sort, start, 9, total)
             assert found == (expected[start : start + 9], len(expected))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from msgspec import UNSET, Struct, structs
+from msgspec import UNSET, Raw, Struct, structs
 
 from fleetroll.core.faults import not_found
 from fleetroll.core.guards import UNGUARDED, Guard
@@ -90,13 +90,15 @@ async def _one(call: Call, device: Device) -> View:
 
 
 async def _all(call: Call, found: Sequence[Device]) -> list[View]:
-    """Each record is looked up once, however many devices name it."""
+    """Each record is looked up once, however many devices name it, and what they say of software is read once."""
     placed = {device.cohort: await _cohort(call, device) for device in {one.cohort: one for one in found}.values()}
-    names = [named(device.software) for device in found]
-    versions = {name: await call.records.software_versions.get(call.org, *name) for name in {*names} if name}
+    said = [b"" if device.software is None else bytes(device.software) for device in found]
+    names = {text: named(Raw(text)) for text in {*said} if text}
+    known = {name: await call.records.software_versions.get(call.org, *name) for name in {*names.values()} if name}
+    versions = {text: known[name] for text, name in names.items() if name}
     return [
-        View(device, call.principal.org, placed[device.cohort], versions[name] if name else None)
-        for device, name in zip(found, names, strict=True)
+        View(device, call.principal.org, placed[device.cohort], versions.get(text))
+        for device, text in zip(found, said, strict=True)
     ]
 
 

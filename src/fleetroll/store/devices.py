@@ -154,7 +154,7 @@ class Devices:
     async def slice(
         self, org: int, filter: Filter | None, sort: Sort, start: int, limit: int, total: int
     ) -> tuple[list[Device], int]:
-        matching = await self.count(org, filter)
+        matching = total if filter is None else await self.count(org, filter)
         if start >= matching:
             return [], matching
         # Walking passes `total / matching` devices for each that it finds; gathering takes all that match, and sorts.

@@ -4,13 +4,14 @@
 extras. A null in a change clears a text and leaves everything else as it is.
 """
 
+import functools
 import hashlib
 import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from msgspec import UNSET, structs
+from msgspec import UNSET, Raw, structs
 
 from fleetroll.core import chunks, descriptions, documents, limits, model, names
 from fleetroll.core.documents import EMPTY
@@ -64,8 +65,8 @@ def device(view: views.View, slug: str, hardware: Hardware = str) -> shapes.Devi
         owner_ref=record.owners[0] if record.owners else "",
         hardware_version=hardware(record.hardware_version or ""),
         last_seen=None if record.last_seen is None else iso(record.last_seen),
-        last_seen_release=None if software is None else _release(record, software),
-        cohort=shapes.InCohort(cohort.id, cohort.name, cohort.slug),
+        last_seen_release=None if software is None else _release(software, bytes(record.software or EMPTY)),
+        cohort=_in_cohort(cohort),
         nickname=record.name or "",
         description=descriptions.read(record.extras),
         project=shapes.InProject(organization.id, organization.name, slug),
@@ -73,11 +74,21 @@ def device(view: views.View, slug: str, hardware: Hardware = str) -> shapes.Devi
     )
 
 
-def _release(record: model.Device, software: model.SoftwareVersion) -> shapes.Release:
-    build = documents.load(record.software or EMPTY).get("build")
-    return shapes.Release(software.id, software.version, build or "")
+# What many devices of a list share is made once.
 
 
+@functools.lru_cache(maxsize=4096)
+def _release(version: model.SoftwareVersion, software: bytes) -> shapes.Release:
+    build = documents.load(Raw(software)).get("build")
+    return shapes.Release(version.id, version.version, build or "")
+
+
+@functools.lru_cache(maxsize=1024)
+def _in_cohort(cohort: model.Cohort) -> shapes.InCohort:
+    return shapes.InCohort(cohort.id, cohort.name, cohort.slug)
+
+
+@functools.lru_cache(maxsize=4096)
 def software_of(version: model.SoftwareVersion) -> shapes.Software:
     return shapes.Software(version.id, version.version, False, software_type(version.type))
 
