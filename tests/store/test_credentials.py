@@ -43,9 +43,9 @@ async def test_whatever_changes_is_noted_for_the_broker(store: Store, org: int, 
     )
     made = await store.read.credentials.changes(0, 10)
     assert [(change.org, change.account) for change in made] == [(org, "Aa"), (org, "Ab"), (elsewhere, "Ac")]
-    await store.write(lambda records: records.credentials.settle(made[1].number))
-    assert await store.read.credentials.changes(0, 10) == made[2:]
-    await store.write(lambda records: records.credentials.settle(made[2].number))
+    await store.write(lambda records: records.credentials.settle([made[0].number, made[2].number]))
+    assert await store.read.credentials.changes(0, 10) == [made[1]]
+    await store.write(lambda records: records.credentials.settle([made[1].number]))
     assert not await store.write(lambda records: records.credentials.delete(org, 1, foreign.id))
     assert not await store.write(lambda records: records.credentials.delete(elsewhere, 1, first.id))
     assert await store.write(lambda records: records.credentials.delete(org, 1, first.id))
@@ -59,6 +59,27 @@ async def test_whatever_changes_is_noted_for_the_broker(store: Store, org: int, 
     ]
     assert await store.read.credentials.identify(second.user) is None
     assert await store.read.credentials.identify(foreign.user) == foreign
+
+
+async def test_all_of_an_organization_are_noted_at_once(store: Store, org: int, elsewhere: int) -> None:
+    made = await make(store, credential(org, 1, "a"), credential(org, 2, "b"), credential(elsewhere, 1, "c"))
+
+    async def work(records: Records) -> None:
+        for place, role, kind, name in (
+            (org, Role.ADMIN, KeyKind.NATS, "Ua"),
+            (org, Role.ADMIN, KeyKind.NATS, "Ub"),
+            (org, Role.OPERATOR, KeyKind.API, "c"),
+            (elsewhere, Role.VIEWER, KeyKind.NATS, "Ud"),
+        ):
+            await records.keys.insert(structs.replace(key(place), role=role, kind=kind), name, "")
+        await records.credentials.settle([change.number for change in await records.credentials.changes(0, 10)])
+        await records.credentials.note_all(org)
+
+    await store.write(work)
+    noted = await store.read.credentials.changes(0, 10)
+    assert sorted((change.org, change.account) for change in noted) == sorted(
+        [(org, made[0].account), (org, made[1].account), (org, "admin")]
+    )
 
 
 async def test_keys_that_the_broker_knows_are_found_by_role(store: Store, org: int, elsewhere: int) -> None:

@@ -50,8 +50,8 @@ class Registry:
     async def changes(self) -> list[Change]:
         return list(self.waiting)
 
-    async def settled(self, number: int) -> None:
-        self.waiting = [change for change in self.waiting if change.number > number]
+    async def settled(self, numbers: Sequence[int]) -> None:
+        self.waiting = [change for change in self.waiting if change.number not in numbers]
 
     async def answer(self, request: Request) -> bytes:
         self.requests.append(request)

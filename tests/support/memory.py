@@ -254,9 +254,15 @@ class Credentials:
     async def changes(self, after: int, limit: int) -> list[AccountChange]:
         return [one for number, one in sorted(self._tables.account_changes.items()) if number > after][:limit]
 
-    async def settle(self, number: int) -> None:
-        kept = {place: one for place, one in self._tables.account_changes.items() if place > number}
-        self._tables.account_changes = kept
+    async def note_all(self, org: int) -> None:
+        devices = [one.account for one in await self.all(0, len(self._tables.credentials)) if one.org == org]
+        keys = [one.key for one in self._tables.keys.values() if one.key.org == org]
+        for account in [*devices, *sorted({key.role.value for key in keys if key.kind is KeyKind.NATS})]:
+            await self.note(org, account)
+
+    async def settle(self, numbers: Collection[int]) -> None:
+        for number in numbers:
+            self._tables.account_changes.pop(number, None)
 
 
 class Progress:

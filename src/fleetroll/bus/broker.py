@@ -269,7 +269,7 @@ class Broker(Mint):
                 await self._accounts.publish(accounts)
                 await self._prepare(accounts)
                 await self._accounts.remove([change.public for change in changes if change.account is None])
-                await self._registry.settled(changes[-1].number)
+                await self._registry.settled([change.number for change in changes])
 
     async def _look_after_streams(self) -> None:
         """The streams of accounts that the broker knew: there as a rule, perhaps as an older release made them."""
@@ -278,7 +278,7 @@ class Broker(Mint):
 
     async def _prepare(self, accounts: Sequence[Account]) -> None:
         """Make the streams of those that are of applications, a few at a time."""
-        apps = [account for account in accounts if isinstance(account, AppAccount)]
+        apps = [account for account in accounts if isinstance(account, AppAccount) and not account.disabled]
         for first in range(0, len(apps), _PREPARED_AT_ONCE):
             await asyncio.gather(*map(self._prepare_streams, apps[first : first + _PREPARED_AT_ONCE]))
 

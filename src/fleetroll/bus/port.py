@@ -19,12 +19,16 @@ class DeviceAccount(Struct, frozen=True):
 
 
 class AppAccount(Struct, frozen=True):
-    """The account of an organization's applications of one role; `revoked` has users with the second of their end."""
+    """The account of an organization's applications of one role; `revoked` has users with the second of their end.
+
+    While `disabled`, none of them may connect. The account is there, for what it stores to be there afterwards.
+    """
 
     org: str
     role: str
     commands: bool
     revoked: dict[str, int] = {}
+    disabled: bool = False
 
 
 Account = DeviceAccount | AppAccount
@@ -154,8 +158,8 @@ class Registry(Protocol):
     async def changes(self) -> list[Change]:
         """Accounts to publish or to take away, oldest first; some at a time."""
 
-    async def settled(self, number: int) -> None:
-        """Forget the changes up to that number."""
+    async def settled(self, numbers: Sequence[int]) -> None:
+        """Forget these changes."""
 
     async def answer(self, request: Request) -> bytes:
         """The reply to a request; there always is one."""

@@ -36,6 +36,7 @@ FAMILIES: Final = ("telemetry", "events", "logs")
 INGEST, COMMANDS = "INGEST", "COMMANDS"
 _UNLIMITED: Final = -1
 _MQTT_STREAMS: Final = 5  # those of the broker's own for sessions
+_ALL_REVOKED: Final = {"*": 1 << 40}  # every user, whenever it was made
 
 Claims = dict[str, Any]
 
@@ -90,7 +91,7 @@ class Authority:
     def _app_token(self, account: AppAccount, at: int) -> str:
         imports = [_imported(self.platform.public, *row) for row in _app_imports(account)]
         claims = _account(imports, [], streams=True)
-        claims["revocations"] = account.revoked
+        claims["revocations"] = _ALL_REVOKED if account.disabled else account.revoked
         return self._account(self.public(account), f"{account.org} {account.role}", claims, at)
 
     def deletion(self, accounts: list[str], at: int) -> str:

@@ -26,6 +26,7 @@ from fleetroll.core.names import broker_org, device_hex, parse_broker_org, parse
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.reports import environment, mode_of
 from fleetroll.service import presence, telemetry
+from fleetroll.service.keyring import is_enabled
 from fleetroll.service.operations import Services
 from fleetroll.service.telemetry import Arrival
 from fleetroll.store.port import AccountChange, Records
@@ -61,20 +62,22 @@ class Registry:
 
     async def accounts(self) -> list[Account]:
         records = self._services.store.bulk
-        apps = [await _apps(records, org, role) for org, role in await records.keys.groups_of_users()]
+        standing = _Standing(records)
+        apps = [await _apps(records, standing, org, role) for org, role in await records.keys.groups_of_users()]
         found: list[Account] = [*apps]
         after = 0
         while page := await records.credentials.all(after, _PAGE):
-            found += map(_account, page)
+            found += [_account(one) for one in page if await standing.is_enabled(one.org)]
             after = page[-1].id
         return found
 
     async def changes(self) -> list[Change]:
         records = self._services.store.read
-        return [await _change(records, change) for change in await records.credentials.changes(0, _PAGE)]
+        standing = _Standing(records)
+        return [await _change(records, standing, change) for change in await records.credentials.changes(0, _PAGE)]
 
-    async def settled(self, number: int) -> None:
-        await self._services.store.write(lambda records: records.credentials.settle(number))
+    async def settled(self, numbers: Sequence[int]) -> None:
+        await self._services.store.write(lambda records: records.credentials.settle(numbers))
 
     # --- what is published ---------------------------------------------------------------------------------------
 
@@ -130,22 +133,39 @@ class Registry:
         return await self._services.store.write(work, bulk=True)
 
 
+class _Standing:
+    """Which organizations are enabled, each looked up once."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._known: dict[int, bool] = {}
+
+    async def is_enabled(self, org: int) -> bool:
+        if org not in self._known:
+            found = await self._records.organizations.get(org)
+            self._known[org] = found is not None and await is_enabled(self._records, found)
+        return self._known[org]
+
+
 def _account(credential: Credential) -> DeviceAccount:
     mqtt = credential.kind is Protocol.MQTT
     return DeviceAccount(credential.account, broker_org(credential.org), credential.public_id, mqtt)
 
 
-async def _apps(records: Records, org: int, role: Role) -> AppAccount:
+async def _apps(records: Records, standing: _Standing, org: int, role: Role) -> AppAccount:
     users = await records.keys.users(org, role)
     revoked = {one.user: one.revoked_at // _SECOND for one in users if one.revoked_at is not None}
-    return AppAccount(broker_org(org), role.value, policy.allows(role, (), Action.DEVICES_WRITE), revoked)
+    may_command = policy.allows(role, (), Action.DEVICES_WRITE)
+    disabled = not await standing.is_enabled(org)
+    return AppAccount(broker_org(org), role.value, may_command, revoked, disabled=disabled)
 
 
-async def _change(records: Records, change: AccountChange) -> Change:
+async def _change(records: Records, standing: _Standing, change: AccountChange) -> Change:
     if role := _ROLES.get(change.account):
-        return Change(change.number, "", await _apps(records, change.org, role))
+        return Change(change.number, "", await _apps(records, standing, change.org, role))
     credential = await records.credentials.of_account(change.account)
-    return Change(change.number, change.account, _account(credential) if credential else None)
+    is_there = credential is not None and await standing.is_enabled(credential.org)
+    return Change(change.number, change.account, _account(credential) if credential and is_there else None)
 
 
 # --- what is published -----------------------------------------------------------------------------------------------

@@ -167,12 +167,17 @@ def _unexpired(principal: Principal, now: int) -> Principal:
     return principal
 
 
-async def _require_enabled(records: Records, org: Organization) -> None:
+async def is_enabled(records: Records, org: Organization) -> bool:
+    """Whether neither the organization nor any above it is disabled."""
     disabled = org.disabled
     for ancestor in org.lineage[:-1]:
         above = await records.organizations.get(ancestor)
         disabled = disabled or above is None or above.disabled
-    if disabled:
+    return not disabled
+
+
+async def _require_enabled(records: Records, org: Organization) -> None:
+    if not await is_enabled(records, org):
         raise Fault(Kind.FORBIDDEN, "organization_disabled", "This organization is disabled.")
 
 

@@ -143,7 +143,7 @@ async def create(call: Call, new: Described) -> Account:
     return Account(stored, {})
 
 
-@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
+@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE, settles=True)
 async def update(call: Call, wanted: Change) -> Account:
     was = await _below(call, wanted.path, wanted.guard)
     members = {name: getattr(wanted, name) for name in ("name", "disabled", "quotas")}
@@ -155,12 +155,14 @@ async def update(call: Call, wanted: Change) -> Account:
         now = structs.replace(was, **given, updated_at=call.at, revision=was.revision + 1)
         if not await call.records.organizations.replace(now):
             raise stale()
+        if "disabled" in given:
+            await _tell_broker(call.records, now)
         await record(call, "organization.updated", "organization", now.id, now.slug, {"changed": sorted(given)})
         was = now
     return Account(was, await call.records.usage.of(was.id))
 
 
-@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
+@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE, settles=True)
 async def delete(call: Call, wanted: Named) -> None:
     """Remove an empty organization below the caller's, with its keys. Raises Fault conflict if it holds anything."""
     await _remove(call, await _below(call, wanted.path, wanted.guard))
@@ -172,9 +174,16 @@ async def _remove(call: Call, found: Organization) -> None:
     used = {noun: count for noun, count in (await call.records.usage.of(found.id)).items() if count}
     if used.keys() - _GOES_ALONG:
         raise conflict("organization_not_empty", "Delete what the organization holds first.", usage=used)
+    await _tell_broker(call.records, found)
     await call.records.organizations.delete(found.id)
     await call.records.usage.add(found.parent, "organizations", -1, limits.DEFAULT_QUOTAS["organizations"])
     await record(call, "organization.deleted", "organization", found.id, found.slug)
+
+
+async def _tell_broker(records: Records, org: Organization) -> None:
+    """Who may connect may have changed, there and below."""
+    for one in await records.organizations.below(org.id):
+        await records.credentials.note_all(one.id)
 
 
 async def _below(call: Call, path: str, guard: Guard) -> Organization:

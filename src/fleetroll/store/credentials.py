@@ -1,8 +1,10 @@
 """Devices' credentials on the broker, what the broker is still to be told of them, and how far its streams are read."""
 
+from collections.abc import Collection
+
 from msgspec import structs
 
-from fleetroll.core.model import Credential, Protocol
+from fleetroll.core.model import Credential, KeyKind, Protocol
 from fleetroll.store.connection import Connection, Row
 from fleetroll.store.port import AccountChange
 from fleetroll.store.statements import SQL
@@ -59,12 +61,16 @@ class Credentials:
     async def note(self, org: int, account: str) -> None:
         await self._connection.all(SQL["account_change_insert"], {"org": org, "account": account})
 
+    async def note_all(self, org: int) -> None:
+        await self._connection.all(SQL["account_change_insert_devices"], {"org": org})
+        await self._connection.all(SQL["account_change_insert_applications"], {"org": org, "kind": KeyKind.NATS.value})
+
     async def changes(self, after: int, limit: int) -> list[AccountChange]:
         rows = await self._connection.all(SQL["account_changes"], {"after": after, "limit": limit})
         return [AccountChange(*row) for row in rows]
 
-    async def settle(self, number: int) -> None:
-        await self._connection.all(SQL["account_changes_settle"], {"number": number})
+    async def settle(self, numbers: Collection[int]) -> None:
+        await self._connection.many(SQL["account_changes_settle"], [{"number": number} for number in numbers])
 
 
 class Progress:

@@ -156,11 +156,14 @@ class Credentials(Protocol):
     async def note(self, org: int, account: str) -> None:
         """The broker is to be told of an account."""
 
+    async def note_all(self, org: int) -> None:
+        """The broker is to be told of all accounts of an organization, its devices' and its applications'."""
+
     async def changes(self, after: int, limit: int) -> list[AccountChange]:
         """What the broker is to be told, oldest first, above number `after`."""
 
-    async def settle(self, number: int) -> None:
-        """The broker was told up to that number."""
+    async def settle(self, numbers: Collection[int]) -> None:
+        """The broker was told of these changes. One that another process has yet to commit may have a lower number."""
 
 
 class Progress(Protocol):

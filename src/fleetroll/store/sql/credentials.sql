@@ -25,11 +25,18 @@ DELETE FROM credential WHERE org = :org AND device = :device RETURNING account;
 -- account_change_insert: something to tell the broker
 INSERT INTO account_change (org, account) VALUES (:org, :account);
 
+-- account_change_insert_devices: all accounts of an organization's devices
+INSERT INTO account_change (org, account) SELECT org, account FROM credential WHERE org = :org;
+
+-- account_change_insert_applications: all accounts of an organization's applications
+INSERT INTO account_change (org, account)
+SELECT org, role FROM api_key WHERE org = :org AND kind = :kind GROUP BY role, org;
+
 -- account_changes: all tenants, oldest first, to tell the broker
 SELECT id, org, account FROM account_change WHERE id > :after ORDER BY id LIMIT :limit;
 
--- account_changes_settle: all tenants, what the broker was told
-DELETE FROM account_change WHERE id <= :number;
+-- account_changes_settle: all tenants, one thing that the broker was told
+DELETE FROM account_change WHERE id = :number;
 
 -- progress_get: how far something is
 SELECT place FROM progress WHERE org = :org AND name = :name;

@@ -1,0 +1,158 @@
+"""Who may not connect any more is cut off, however that came about, and stays out until it may again."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import nats.errors
+import pytest
+from nats.aio.client import Client
+
+from fleetroll.bus.port import Minted
+from tests.support.broker import client
+from tests.support.relay import PATIENCE, Vendor, run, vendor
+
+# nats-py leaves the sockets of refused connections to the collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+class Connected:
+    """A connection with a credential, and whether it was ended."""
+
+    def __init__(self, url: str, made: dict[str, str]) -> None:
+        self._url = url
+        self._minted = Minted("", "", made["api_key"], made["secret"])
+        self._ended = asyncio.Event()
+        self._client: Client
+
+    async def open(self) -> "Connected":
+        async def note() -> None:
+            self._ended.set()
+
+        self._ended.clear()
+        self._client = await client(self._url, self._minted, closed_cb=note)
+        return self
+
+    async def comes_back(self) -> None:
+        """It tries again for a while, as clients do: the broker is told in the background if it is slow."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                with contextlib.suppress(nats.errors.Error):
+                    await self.open()
+                    return
+                await asyncio.sleep(0.1)
+
+    async def is_there(self) -> None:
+        await self._client.flush()
+
+    async def is_cut_off(self) -> None:
+        await asyncio.wait_for(self._ended.wait(), PATIENCE)
+        with pytest.raises(nats.errors.Error):
+            await client(self._url, self._minted)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+async def device(served: Vendor, url: str, ident: str, within: str = "") -> Connected:
+    await served.ask("POST", "/v1/devices", {"ident": ident}, within)
+    made = await served.ask("POST", f"/v1/devices/{ident}/credentials", {}, within)
+    return await Connected(url, made["nats"]).open()
+
+
+async def app(served: Vendor, url: str, within: str = "") -> tuple[Connected, int]:
+    made = await served.ask("POST", "/v1/keys", {"name": "app", "role": "operator", "kind": "nats"}, within)
+    return await Connected(url, made["nats"]).open(), made["id"]
+
+
+WAYS: dict[str, tuple[str, str, Any]] = {
+    "deleted": ("DELETE", "/v1/devices/gone", None),
+    "rotated": ("POST", "/v1/devices/gone:rotate-credentials", None),
+    "decommissioned": ("POST", "/v1/devices/gone:decommission", None),
+    "moved": ("POST", "/v1/devices/gone:transfer", {"organization": "other"}),
+    "deleted with others": ("POST", "/v1/devices:delete", {"filter": 'ident = "gone"'}),
+}
+
+
+def test_a_device_that_may_not_connect_any_more(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with vendor(tmp_path / "data") as served:
+            url = await served.point()
+            await served.ask("POST", "/v1/organizations", {"slug": "other"})
+            stays = await device(served, url, "stays")
+            for way, (method, path, body) in WAYS.items():
+                gone = await device(served, url, "gone")
+                await served.ask(method, path, body)
+                await gone.is_cut_off()
+                if way in {"rotated", "decommissioned"}:
+                    await served.ask("DELETE", "/v1/devices/gone")
+                await stays.is_there()
+            await stays.close()
+
+    run(story())
+
+
+def test_an_application_whose_key_is_revoked(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with vendor(tmp_path / "data") as served:
+            url = await served.point()
+            (gone, number), (stays, _) = await app(served, url), await app(served, url)
+            await served.ask("DELETE", f"/v1/keys/{number}")
+            await gone.is_cut_off()
+            await stays.is_there()
+            await stays.close()
+
+    run(story())
+
+
+def test_a_disabled_organization_and_all_below_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with vendor(tmp_path / "data") as served:
+            url = await served.point()
+            await served.ask("POST", "/v1/organizations", {"slug": "child"})
+            await served.ask("POST", "/v1/organizations", {"slug": "grandchild"}, "child")
+            stays = await device(served, url, "stays")
+            cut = [await device(served, url, "one", within) for within in ("child", "child.grandchild")]
+            cut += [(await app(served, url, within))[0] for within in ("child", "child.grandchild")]
+            await served.ask("PATCH", "/v1/organizations/child", {"disabled": True})
+            for one in cut:
+                await one.is_cut_off()
+            await stays.is_there()
+            await served.ask("PATCH", "/v1/organizations/child", {"disabled": False})
+            for one in cut:
+                await one.comes_back()
+                await one.is_there()
+                await one.close()
+            await stays.close()
+
+    run(story())
+
+
+def test_a_disabled_organization_stays_out_when_the_broker_has_lost_everything(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with vendor(tmp_path / "data") as served:
+            url = await served.point()
+            await served.ask("POST", "/v1/organizations", {"slug": "child"})
+            cut = [await device(served, url, "one", "child"), (await app(served, url, "child"))[0]]
+            await served.ask("PATCH", "/v1/organizations/child", {"disabled": True})
+        for account in (tmp_path / "data" / "nats" / "accounts").iterdir():
+            account.unlink()
+        async with vendor(tmp_path / "data", broker=url.removeprefix("nats://")) as served:
+            await served.point()
+            for one in cut:
+                await one.is_cut_off()
+
+    run(story())
+
+
+def test_the_applications_of_a_deleted_organization(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with vendor(tmp_path / "data") as served:
+            url = await served.point()
+            await served.ask("POST", "/v1/organizations", {"slug": "child"})
+            gone, _ = await app(served, url, "child")
+            await served.ask("DELETE", "/v1/organizations/child")
+            await gone.is_cut_off()
+
+    run(story())
