@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import secrets
 import signal
 import socket
@@ -21,7 +20,7 @@ from msgspec import structs
 from fleetroll import __version__
 from fleetroll.bus.broker import Broker, Off
 from fleetroll.bus.process import Process
-from fleetroll.bus.settings import Files, Listeners
+from fleetroll.bus.settings import Files, Listeners, address_of
 from fleetroll.bus.settings import write as write_settings
 from fleetroll.bus.walls import Authority
 from fleetroll.cli.app import group, run
@@ -256,7 +255,7 @@ def broker(config: Config, directory: Path, server_key: bytes) -> Broker | Off:
         config.nats_silence,
     )
     process = Process(files, lambda known: write_settings(files, listeners, authority, seconds(), known))
-    return Broker(authority, seconds, lambda: [f"nats://{process.addresses['client']}"], process)
+    return Broker(authority, seconds, lambda: [f"nats://{address_of(files)}"], process)
 
 
 def seconds() -> int:
@@ -349,18 +348,19 @@ async def _enrolling(
 
 @contextlib.asynccontextmanager
 async def _brokered(services: Services, store: OpenStore, application: Application) -> AsyncIterator[None]:
-    """The broker beside the server: neither waits for the other to start. Of several processes one has it."""
+    """The broker beside the server: neither waits for the other to start. Of several processes one keeps it."""
     bus = services.bus
     if not isinstance(bus, Broker):
         yield
         return
     work = partial(bus.keep, Registry(services, application.subjects.answer))
-    keeping = asyncio.ensure_future(_owned(store, "broker", work))
+    tasks = [asyncio.ensure_future(_owned(store, "broker", work)), asyncio.ensure_future(bus.attend())]
     try:
         yield
     finally:
-        keeping.cancel()
-        await asyncio.wait([keeping])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 def _finish_undisturbed() -> None:
@@ -426,7 +426,7 @@ async def _housekeeping(
 async def _owned(store: OpenStore, name: str, work: Callable[[], Awaitable[None]]) -> None:
     """Do what one process of all over the same store must do, whenever it is this one."""
     if isinstance(store, PostgresStore):
-        await leases.hold(store, name, f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}", work)
+        await leases.hold(store, name, leases.this_process(), work)
     else:
         await work()
 

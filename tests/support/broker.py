@@ -17,7 +17,7 @@ from nats.aio.client import Client
 from fleetroll.bus.broker import Broker
 from fleetroll.bus.port import Account, Announcement, Batch, Change, Coming, Connection, Message, Minted, Request
 from fleetroll.bus.process import Process
-from fleetroll.bus.settings import Files, Listeners, write
+from fleetroll.bus.settings import Files, Listeners, address_of, write
 from fleetroll.bus.walls import Authority
 
 SERVER_KEY = b"k" * 32
@@ -105,14 +105,15 @@ async def broker(directory: Path, registry: Any, *, room: int | None = None, **l
             files.configuration.write_text(text.replace("jetstream: {", f'jetstream: {{"max_file":{room},'))
 
     process = Process(files, write_settings)
-    served = Broker(authority, lambda: int(time.time()), lambda: [f"nats://{process.addresses['client']}"], process)
-    running = asyncio.ensure_future(served.keep(registry))
+    served = Broker(authority, lambda: int(time.time()), lambda: [f"nats://{address_of(files)}"], process)
+    running = [asyncio.ensure_future(work) for work in (served.keep(registry), served.attend())]
     try:
-        await first(served.up.wait(), running)
+        await first(served.up(), running[0])
         yield served
     finally:
-        running.cancel()
-        await asyncio.wait([running])
+        for work in running:
+            work.cancel()
+        await asyncio.wait(running)
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:

@@ -7,19 +7,22 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-import nats.errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
-from fleetroll.bus import links, settings, streams
+from fleetroll.bus import commands, links, reach, settings, streams
 from fleetroll.bus.accounts import Accounts, Rejected
-from fleetroll.bus.commands import Commands, unavailable
+from fleetroll.bus.commands import unavailable
 from fleetroll.bus.ingest import Ingest
 from fleetroll.bus.keypairs import Kind, Pair
 from fleetroll.bus.port import Account, Announcement, AppAccount, Minted, Registry, State
 from fleetroll.bus.presence import Presence
 from fleetroll.bus.process import Process, Unavailable
+from fleetroll.bus.queues import Queues
+from fleetroll.bus.reach import Reach
 from fleetroll.bus.responder import Responder
 from fleetroll.bus.walls import COMMANDS, INGEST, Authority, app_permissions, user_token
+from fleetroll.core.faults import Fault
 
 logger = logging.getLogger("fleetroll.broker")
 
@@ -27,7 +30,7 @@ _PAUSE = 0.25
 _AGAIN = 1.0
 _SETTLE_SECONDS = 2.0
 _PREPARED_AT_ONCE = 16
-_TROUBLE = (nats.errors.Error, Rejected, streams.Rejected, TimeoutError, OSError)
+_TROUBLE = (*links.TROUBLE, Rejected, streams.Rejected)
 
 
 class Mint:
@@ -82,7 +85,10 @@ class Off(Mint):
 
 
 class Broker(Mint):
-    """Implements `port.Bus` over a running broker. `process` is ours, or None for one at `urls`."""
+    """Implements `port.Bus` over a running broker. `process` is ours, or None for one at `urls`.
+
+    Each process of ours reaches it; one of them keeps it: starts it, publishes accounts, answers, and takes in.
+    """
 
     def __init__(
         self,
@@ -96,18 +102,26 @@ class Broker(Mint):
         self._process = process
         self._system: Client | None = None
         self._platform: Client | None = None
-        self._commands: Commands | None = None
+        self._reach = Reach(urls, authority.platform)
         self._presence: Presence | None = None
         self._ingests: list[Ingest] = []
         self._registry: Registry | None = None
         self._accounts: Accounts | None = None
         self._prepared_before: list[Account] = []
         self._publishing = asyncio.Lock()
-        self.up = asyncio.Event()
+        self._kept = asyncio.Event()
 
     @property
     def is_up(self) -> bool:
-        return self.up.is_set() and links.is_connected(self._platform) and links.is_connected(self._system)
+        return self._reach.is_up
+
+    async def up(self) -> None:
+        """Wait until this process can use the broker."""
+        await self._reach.up.wait()
+
+    async def attend(self) -> None:
+        """Reach the broker, whoever keeps it, until cancelled."""
+        await self._reach.run()
 
     async def keep(self, registry: Registry) -> None:
         """Serve `registry` until cancelled, whatever happens to the broker meanwhile."""
@@ -136,7 +150,8 @@ class Broker(Mint):
             group.create_task(self._presence.run())
             group.create_task(self._keep_accounts())
             await self._start_streams(group)
-            self.up.set()
+            self._kept.set()
+            await self._serve_others()
             logger.info("the broker serves at %s", ", ".join(self._urls()))
             await self._look_after_streams()
             await asyncio.Event().wait()
@@ -157,23 +172,36 @@ class Broker(Mint):
     async def present(self, chain: str, key: str, password: str) -> None:
         assert self._process is not None
         settings.keep_certificate(self._process.files, chain, key, password)
-        await self._process.restart()
+        await (self._process.refresh() if self._kept.is_set() else self._reach.refresh())
 
     async def settle(self) -> None:
-        if self.is_up:
-            with contextlib.suppress(*_TROUBLE):  # it is tried again
+        with contextlib.suppress(*_TROUBLE, Fault):  # it is tried again
+            if self._kept.is_set():
                 await asyncio.wait_for(self._publish_changes(), _SETTLE_SECONDS)
+            else:
+                await self._reach.settle()
 
     async def send(self, org: str, env: str, device: str, name: str, body: bytes) -> None:
-        await self._reached().send(org, env, device, name, body)
+        await commands.send(self._reach.client, org, env, device, name, body)
 
     async def call(self, org: str, env: str, device: str, name: str, body: bytes, seconds: float) -> bytes:
-        return await self._reached().call(env, device, name, body, seconds)
+        return await commands.call(self._reach.client, env, device, name, body, seconds)
 
-    def _reached(self) -> Commands:
-        if self._commands is None or not self.is_up:
-            raise unavailable()
-        return self._commands
+    # --- what the other processes ask ----------------------------------------------------------------------------
+
+    async def _serve_others(self) -> None:
+        assert self._platform is not None
+        await self._platform.subscribe(reach.SETTLE, cb=self._settle_for)
+        await self._platform.subscribe(reach.REFRESH, cb=self._refresh_for)
+
+    async def _settle_for(self, message: Msg) -> None:
+        await self.settle()
+        await message.respond(b"")
+
+    async def _refresh_for(self, message: Msg) -> None:
+        if self._process is not None:
+            await self._process.refresh()
+        await message.respond(b"")
 
     # --- connections ---------------------------------------------------------------------------------------------
 
@@ -190,15 +218,15 @@ class Broker(Mint):
         self._presence = Presence(self._system, registry, self._announce)
         if self._process is not None:
             self._process.ended = self._presence.end
-        self._commands = Commands(self._platform)
+        queues = Queues(self._platform)
         responder = Responder(self._platform, registry)
         try:
             await self._correct_accounts()
-            await self._commands.start()
+            await queues.start()
             await responder.start()
             yield
         finally:
-            self.up.clear()
+            self._kept.clear()
             await responder.finish()
             await links.close(self._platform)
             await links.close(self._system)
@@ -254,7 +282,7 @@ class Broker(Mint):
     async def _keep_accounts(self) -> None:
         while links.goes_on():
             await asyncio.sleep(_PAUSE)
-            if self.is_up:
+            if self._kept.is_set() and links.is_connected(self._system):
                 try:
                     await self._publish_changes()
                 except _TROUBLE as problem:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import nats
+import nats.errors
 from nats.aio.client import Client
 
 from fleetroll.bus.keypairs import Kind, Pair
@@ -18,6 +19,7 @@ logger = logging.getLogger("fleetroll.broker")
 
 _PAUSE = 0.2
 _PENDING = 64 << 20
+TROUBLE = (nats.errors.Error, TimeoutError, OSError)
 
 
 async def _nothing() -> None:
@@ -31,9 +33,12 @@ async def connect(
     *,
     lost: Callable[[], Awaitable[None]] = _nothing,
     found: Callable[[], Awaitable[None]] = _nothing,
-    patience: int = -1,
+    closed: Callable[[], Awaitable[None]] = _nothing,
+    patience: int | None = -1,
 ) -> Client:
-    """A connection as a user of `account` that may do everything in it. `patience` counts attempts; -1 is for ever."""
+    """A connection as a user of `account` that may do everything in it. `patience` counts attempts; -1 is for ever, and
+    with None a connection that is lost is not made again.
+    """
     user = Pair(Kind.USER, secrets.token_bytes(32))
 
     def identity() -> bytes:
@@ -50,7 +55,9 @@ async def connect(
         error_cb=note,
         disconnected_cb=lost,
         reconnected_cb=found,
-        max_reconnect_attempts=patience,
+        closed_cb=closed,
+        allow_reconnect=patience is not None,
+        max_reconnect_attempts=1 if patience is None else patience,
         reconnect_time_wait=_PAUSE,
         connect_timeout=2,
         ping_interval=10,

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from fleetroll.bus.settings import Files
+from fleetroll.bus.settings import Files, note_addresses
 
 logger = logging.getLogger("fleetroll.broker")
 
@@ -26,7 +26,8 @@ _LISTENING = re.compile(r"Listening for (?P<what>client|websocket|MQTT) (?:conne
 _LEVELS = {"WRN": logging.WARNING, "ERR": logging.ERROR, "FTL": logging.ERROR}
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
 _STOP_SECONDS = 5.0
-_RESTART_SECONDS = 10.0
+_RELOAD_SECONDS, _RESTART_SECONDS = 5.0, 10.0
+_RELOADED = {"Reloaded server configuration": True, "Failed to reload server configuration": False}
 _STEADY_SECONDS = 10.0  # a broker that has run for so long was well; what ends it then is a new trouble
 
 
@@ -52,6 +53,7 @@ class Process:
         self._keeper: asyncio.Task[None] | None = None
         self._stopping = False
         self._ready = asyncio.Event()
+        self._reloaded: asyncio.Future[bool] | None = None
         self.addresses: dict[str, str] = {}
 
     @property
@@ -77,15 +79,21 @@ class Process:
                 await self._keeper
         await self._end()
 
-    async def restart(self) -> None:
-        """Let it read its configuration again, and wait until it listens, if it does so soon."""
-        if self._process is None:
-            return
+    async def refresh(self) -> None:
+        """Let it read its files again. Connections stay, unless what has changed needs a new start."""
+        if self._process is None or not self._ready.is_set():
+            return  # it reads them when it starts
+        self._write_settings(self.addresses)
+        self._reloaded = asyncio.get_running_loop().create_future()
+        with contextlib.suppress(ProcessLookupError, TimeoutError):
+            self._process.send_signal(signal.SIGHUP)
+            if not await asyncio.wait_for(self._reloaded, _RELOAD_SECONDS):
+                await self._restart(self._process)
+
+    async def _restart(self, process: asyncio.subprocess.Process) -> None:
         self._ready.clear()
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.ready(), _RESTART_SECONDS)
+        process.terminate()
+        await asyncio.wait_for(self.ready(), _RESTART_SECONDS)
 
     async def _keep(self, program: str) -> None:
         pause = _FIRST_PAUSE
@@ -138,7 +146,12 @@ class Process:
         logger.log(_LEVELS.get(level, logging.DEBUG), "%s", text)
         if listening := _LISTENING.search(text):
             self.addresses[listening["what"].lower()] = listening["where"].rpartition("/")[2]
+        if self._reloaded is not None and not self._reloaded.done():
+            for words, outcome in _RELOADED.items():
+                if text.startswith(words):
+                    self._reloaded.set_result(outcome)
         if text == "Server is ready":
+            note_addresses(self.files, self.addresses)
             self._ready.set()
 
     async def _end(self) -> None:

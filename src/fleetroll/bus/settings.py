@@ -33,6 +33,7 @@ class Files:
         self.directory = directory
         self.configuration = directory / "nats-server.conf"
         self.pid = directory / "nats-server.pid"
+        self.addresses = directory / "addresses.json"
         self.streams = directory / "streams"
         self.accounts = directory / "accounts"
         self.certificate = directory / "certificate.pem"
@@ -46,6 +47,19 @@ def write(files: Files, listeners: Listeners, authority: Authority, at: int, kno
     """Write the configuration for the next start. `known` is where it listened before, so that it stays there."""
     files.make()
     _write_private(files.configuration, _text(files, listeners, authority, at, known))
+
+
+def note_addresses(files: Files, addresses: Mapping[str, str]) -> None:
+    """Let all processes over this directory know where the broker listens."""
+    _write_private(files.addresses, msgspec.json.encode(addresses).decode())
+
+
+def address_of(files: Files) -> str:
+    """Where clients find the broker. Raises OSError if that is not known."""
+    try:
+        return msgspec.json.decode(files.addresses.read_bytes(), type=dict[str, str])["client"]
+    except (msgspec.MsgspecError, KeyError):  # it is being written
+        raise OSError from None
 
 
 def _write_private(file: Path, content: str) -> None:

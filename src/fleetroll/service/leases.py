@@ -3,13 +3,19 @@
 No two clocks are compared. Who holds the lease counts its beat up, about once a second; who waits for it takes it when
 the beat has stood still for longer, by its own clock, than a holder may go on without a beat. A process that was
 stopped and wakes up may go on for a moment after its lease was taken, so owned work is safe to be done twice.
+
+That a holder has died is seen sooner by processes of the same machine, as its name is that of its process.
 """
 
 import asyncio
 import contextlib
 import logging
+import os
+import secrets
+import socket
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from fleetroll.store.port import Lease, Store
 
@@ -19,6 +25,26 @@ _BEAT_SECONDS = 1.0
 _GRACE_SECONDS = 2.5  # without a beat, the holder stops
 _PATIENCE_SECONDS = 4.0  # without a beat, another one takes over
 NOBODY = ""
+
+
+def this_process() -> str:
+    """A name for a holder, which no other process will have."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_processes()}:{secrets.token_hex(4)}"
+
+
+def _processes() -> str:
+    """What numbers of processes are good for: a container has its own."""
+    try:
+        return str(Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:
+        return ""
+
+
+def _is_dead(holder: str) -> bool:
+    """Whether a process is known to be gone: one of this machine, in whose numbers it can be looked up."""
+    host, number, processes, _ = (*holder.split(":"), "", "", "")[:4]
+    is_here = processes != "" and (host, processes) == (socket.gethostname(), _processes())
+    return is_here and not Path("/proc", number).exists()
 
 
 async def hold(store: Store, name: str, holder: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -46,7 +72,8 @@ async def _obtain(store: Store, name: str, holder: str) -> Lease:
             found = await store.read.leases.get(name) or Lease(NOBODY, 0)
             if found != seen:
                 seen, since = found, time.monotonic()
-            is_free = seen.holder in {NOBODY, holder} or time.monotonic() - since > _PATIENCE_SECONDS
+            lapsed = _is_dead(seen.holder) or time.monotonic() - since > _PATIENCE_SECONDS
+            is_free = lapsed or seen.holder in {NOBODY, holder}
             if is_free and await _beat(store, name, holder, seen.beat):
                 return Lease(holder, seen.beat + 1)
         await asyncio.sleep(_BEAT_SECONDS)

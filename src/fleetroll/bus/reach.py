@@ -1,0 +1,80 @@
+"""The broker as each process of ours reaches it, whichever of them keeps it."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from nats.aio.client import Client
+
+from fleetroll.bus import links
+from fleetroll.bus.commands import unavailable
+from fleetroll.bus.keypairs import Pair
+
+SETTLE, REFRESH = "keeper.settle", "keeper.refresh"
+"""What the others ask of the process that keeps the broker: to publish accounts, and to let it read its files."""
+
+_PAUSE = 0.2
+_KEEPER_SECONDS = 2.0
+_REFRESH_SECONDS = 10.0
+
+
+class Reach:
+    """A connection as the platform, made again wherever the broker is by then."""
+
+    def __init__(self, urls: Callable[[], list[str]], platform: Pair) -> None:
+        self._urls = urls
+        self._platform = platform
+        self._client: Client | None = None
+        self.up = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while links.goes_on():
+            with contextlib.suppress(*links.TROUBLE):
+                await self._connected()
+            await asyncio.sleep(_PAUSE)
+
+    @property
+    def client(self) -> Client:
+        """Raises Fault unavailable."""
+        if self._client is None or not self._client.is_connected:
+            raise unavailable()
+        return self._client
+
+    @property
+    def is_up(self) -> bool:
+        return links.is_connected(self._client)
+
+    async def settle(self) -> None:
+        await self.client.request(SETTLE, b"", timeout=_KEEPER_SECONDS)
+
+    async def refresh(self) -> None:
+        """Done when the broker has done so, or was started anew."""
+        try:
+            await self.client.request(REFRESH, b"", timeout=_REFRESH_SECONDS)
+        except links.TROUBLE:
+            await self._back()
+
+    async def _back(self) -> None:
+        try:
+            await asyncio.wait_for(self.up.wait(), _REFRESH_SECONDS)
+        except TimeoutError:
+            raise unavailable() from None
+
+    async def _connected(self) -> None:
+        """Be connected for as long as that lasts. Before somebody keeps the broker it is of no use to anyone."""
+        lost = asyncio.Event()
+
+        async def note() -> None:
+            lost.set()
+
+        client = await links.connect(self._urls(), self._platform, "process", closed=note, patience=None)
+        try:
+            await client.request(SETTLE, b"", timeout=_KEEPER_SECONDS)
+            self._client = client
+            self.up.set()
+            await lost.wait()
+        finally:
+            self.up.clear()
+            self._client = None
+            await links.close(client)

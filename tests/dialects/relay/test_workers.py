@@ -1,0 +1,107 @@
+"""Several processes over one PostgreSQL: one of them keeps the broker, and each of them can use it."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import nats.errors
+import pytest
+from relayx_device_sdk import RelayDevice
+
+from fleetroll.bus.port import Minted
+from tests.support.broker import client
+from tests.support.postgres import new_database
+from tests.support.relay import Vendor, device, run, vendor
+
+# nats-py leaves the sockets of refused connections to the collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+WORKERS = 3
+OFTEN = range(6 * WORKERS)  # each request is taken by some worker; so many are taken by all
+
+
+@asynccontextmanager
+async def crew(directory: Path) -> AsyncIterator[Vendor]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        where = f"127.0.0.1:{free.getsockname()[1]}"
+    database = await new_database()
+    options = ("--database", database, "--workers", str(WORKERS))
+    async with vendor(directory, *options, broker=where) as served:
+        for _ in OFTEN:
+            await served.point()
+        yield served
+
+
+def keeper_of(data: Path) -> int:
+    """The worker whose child the broker is."""
+    broker = (data / "nats" / "nats-server.pid").read_text()
+    return int(Path(f"/proc/{int(broker)}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+async def listening(served: Vendor, ident: str) -> RelayDevice:
+    await served.ask("POST", "/v1/devices", {"ident": ident, "schema": {"n": {"type": "number"}}})
+    made = await served.ask("POST", f"/v1/devices/{ident}/credentials", {})
+    return await device(made["nats"])
+
+
+def test_commands_and_calls_reach_a_device_from_each_worker(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with crew(tmp_path / "data") as served:
+            sensor = await listening(served, "pump")
+            heard: asyncio.Queue[Any] = asyncio.Queue()
+
+            async def double(asked: Any) -> None:
+                await asked.respond(asked.payload * 2)
+
+            await sensor.command.listen("go", heard.put_nowait)
+            await sensor.rpc.listen("double", double)
+            for number in OFTEN:
+                await served.ask("POST", "/v1/devices/pump/commands", {"name": "go", "data": number})
+                answer = await served.ask("POST", "/v1/devices/pump/rpc", {"name": "double", "data": number})
+                assert answer["data"] == number * 2
+            told = [await asyncio.wait_for(heard.get(), 10) for _ in OFTEN]
+            assert [one.payload["value"] for one in told] == list(OFTEN)
+            await sensor.disconnect()
+
+    run(story())
+
+
+def test_a_credential_from_any_worker_is_good_at_once_and_no_longer_than_it_should(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with crew(tmp_path / "data") as served:
+            url = await served.point()
+            await served.ask("POST", "/v1/devices", {"ident": "one"})
+            for _ in OFTEN:
+                made = await served.ask("POST", "/v1/devices/one/credentials", {})
+                minted = Minted("", "", made["nats"]["api_key"], made["nats"]["secret"])
+                await (await client(url, minted)).close()
+                await served.ask("DELETE", f"/v1/devices/one/credentials/{made['id']}")
+                with pytest.raises(nats.errors.Error):
+                    await client(url, minted)
+
+    run(story())
+
+
+def test_the_broker_moves_when_its_keeper_is_killed(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with crew(tmp_path / "data") as served:
+            sensor = await listening(served, "pump")
+            await served.until(lambda found: found["connected"], "GET", "/v1/devices/pump")
+            keeper = keeper_of(tmp_path / "data")
+            gone = asyncio.Event()
+            sensor.connection.listeners(lambda said: gone.set() if said["type"] == "reconnecting" else None)
+            os.kill(keeper, signal.SIGKILL)
+            await asyncio.wait_for(gone.wait(), 10)
+            await sensor.disconnect()
+            await served.until(lambda found: not found["connected"], "GET", "/v1/devices/pump")
+            again = await listening(served, "other")
+            await served.until(lambda found: found["connected"], "GET", "/v1/devices/other")
+            assert await again.telemetry.publish("n", 1)
+            await again.disconnect()
+
+    run(story())
