@@ -50,6 +50,7 @@ from fleetroll.service.bootstrap import first_start
 from fleetroll.service.broker import Registry
 from fleetroll.service.events import Publisher
 from fleetroll.service.keyring import Keyring
+from fleetroll.service.live import Live
 from fleetroll.service.operations import Services
 from fleetroll.service.remembered import Remembered
 from fleetroll.store import postgres, sqlite
@@ -215,7 +216,8 @@ async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tupl
         definitions: Remembered[int, list[MetadataField]] = Remembered(store, limits.MAX_REMEMBERED)
         keyring = Keyring(store, server_key)
         bus = broker(config, directory.path, server_key)
-        services = Services(store, now, random_text, server_key, Publisher(store), keyring, definitions, pki, bus)
+        publisher, live = Publisher(store), Live(bus)
+        services = Services(store, now, random_text, server_key, publisher, keyring, definitions, pki, bus, live)
         store.on_news(services.forget)
         yield services, store
     finally:
@@ -242,11 +244,11 @@ async def _open_postgres(config: Config, url: str, directory: DataDirectory) -> 
 
 def broker(config: Config, directory: Path, server_key: bytes) -> Broker | Off:
     """The broker that the configuration asks for, which `_brokered` runs. Raises ConfigError."""
-    authority = Authority(server_key)
+    authority, shared = Authority(server_key), config.postgres is not None
     if config.nats == NO_BROKER:
         return Off(authority, seconds)
     if "://" in config.nats:
-        return Broker(authority, seconds, lambda: config.nats.split(","), None)
+        return Broker(authority, seconds, lambda: config.nats.split(","), None, shared=shared)
     files = Files(directory / "nats")
     listeners = Listeners(
         address(config.nats, "--nats"),
@@ -255,7 +257,7 @@ def broker(config: Config, directory: Path, server_key: bytes) -> Broker | Off:
         config.nats_silence,
     )
     process = Process(files, lambda known: write_settings(files, listeners, authority, seconds(), known))
-    return Broker(authority, seconds, lambda: [f"nats://{address_of(files)}"], process)
+    return Broker(authority, seconds, lambda: [f"nats://{address_of(files)}"], process, shared=shared)
 
 
 def seconds() -> int:

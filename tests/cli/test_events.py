@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support import process
@@ -142,3 +143,13 @@ def test_a_tail_ends_when_its_key_is_revoked(fleetroll: Fleetroll, server: proce
         fleetroll("key", "revoke", str(key["id"]))
         tailing.communicate(timeout=30)
         assert tailing.returncode == 4
+
+
+def test_readings_are_seen_by_who_asks_for_them(fleetroll: Fleetroll, server: process.Process) -> None:
+    fleetroll("device", "create", "probe")
+    with tail(server, "--since", "0", "--telemetry") as tailing:
+        until(tailing, "device.created", "probe")
+        body = {"readings": [{"metric": "level", "value": 4}]}
+        headers = {"authorization": f"Bearer {server.key}"}
+        assert httpx.post(f"{server.url}/v1/devices/probe/telemetry", json=body, headers=headers).is_success
+        assert until(tailing, "device.telemetry", "probe")[-1]["data"] == {"metric": "level", "value": 4}

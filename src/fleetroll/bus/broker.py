@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
+import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -46,6 +47,16 @@ class Mint:
     @property
     def is_own(self) -> bool:
         return False
+
+    @property
+    def is_shared(self) -> bool:
+        return False
+
+    async def share(self, body: bytes) -> None:
+        raise AssertionError("nobody else is there")
+
+    def on_shared(self, listener: Callable[[bytes], None]) -> None:
+        pass
 
     async def present(self, chain: str, key: str, password: str) -> None:
         raise AssertionError("there is no broker of ours")
@@ -96,12 +107,15 @@ class Broker(Mint):
         seconds: Callable[[], int],
         urls: Callable[[], list[str]],
         process: Process | None,
+        *,
+        shared: bool = False,
     ) -> None:
         super().__init__(authority, seconds)
         self._urls = urls
         self._process = process
         self._system: Client | None = None
         self._platform: Client | None = None
+        self._shared = shared
         self._reach = Reach(urls, authority.platform)
         self._presence: Presence | None = None
         self._ingests: list[Ingest] = []
@@ -173,6 +187,17 @@ class Broker(Mint):
         assert self._process is not None
         settings.keep_certificate(self._process.files, chain, key, password)
         await (self._process.refresh() if self._kept.is_set() else self._reach.refresh())
+
+    @property
+    def is_shared(self) -> bool:
+        return self._shared
+
+    async def share(self, body: bytes) -> None:
+        with contextlib.suppress(*_TROUBLE, Fault):
+            await self._reach.share(body)
+
+    def on_shared(self, listener: Callable[[bytes], None]) -> None:
+        self._reach.heard = listener
 
     async def settle(self) -> None:
         with contextlib.suppress(*_TROUBLE, Fault):  # it is tried again

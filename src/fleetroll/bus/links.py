@@ -59,6 +59,7 @@ async def connect(
         allow_reconnect=patience is not None,
         max_reconnect_attempts=1 if patience is None else patience,
         reconnect_time_wait=_PAUSE,
+        no_echo=True,
         connect_timeout=2,
         ping_interval=10,
         pending_size=_PENDING,

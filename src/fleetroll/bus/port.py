@@ -3,7 +3,7 @@
 `env` is the vendor's mode, a token of subjects; `device` in here is a device's public id of 24 hexadecimal digits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -135,6 +135,16 @@ class Bus(Protocol):
 
         To be asked of a broker that `is_own`.
         """
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes of ours may use the same broker."""
+
+    async def share(self, body: bytes) -> None:
+        """Tell the other processes something. Who cannot be reached is not."""
+
+    def on_shared(self, listener: Callable[[bytes], None]) -> None:
+        """Hear what the other processes tell."""
 
     async def settle(self) -> None:
         """Publish at once what has changed; a broker that is not there is not waited for."""

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from fleetroll.bus import links
 from fleetroll.bus.commands import unavailable
@@ -13,6 +14,7 @@ from fleetroll.bus.keypairs import Pair
 SETTLE, REFRESH = "keeper.settle", "keeper.refresh"
 """What the others ask of the process that keeps the broker: to publish accounts, and to let it read its files."""
 
+_SHARED = "processes"
 _PAUSE = 0.2
 _KEEPER_SECONDS = 2.0
 _REFRESH_SECONDS = 10.0
@@ -25,6 +27,7 @@ class Reach:
         self._urls = urls
         self._platform = platform
         self._client: Client | None = None
+        self.heard: Callable[[bytes], None] | None = None
         self.up = asyncio.Event()
 
     async def run(self) -> None:
@@ -44,6 +47,14 @@ class Reach:
     @property
     def is_up(self) -> bool:
         return links.is_connected(self._client)
+
+    async def share(self, body: bytes) -> None:
+        """Tell the other processes something; they have it by `heard`."""
+        await self.client.publish(_SHARED, body)
+
+    async def _hear(self, message: Msg) -> None:
+        if self.heard is not None:
+            self.heard(message.data)
 
     async def settle(self) -> None:
         await self.client.request(SETTLE, b"", timeout=_KEEPER_SECONDS)
@@ -71,6 +82,7 @@ class Reach:
         client = await links.connect(self._urls(), self._platform, "process", closed=note, patience=None)
         try:
             await client.request(SETTLE, b"", timeout=_KEEPER_SECONDS)
+            await client.subscribe(_SHARED, cb=self._hear)
             self._client = client
             self.up.set()
             await lost.wait()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from fleetroll.cli import output, times
 from fleetroll.cli.connection import connected
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _EVENTS = "/v1/events"
 _SILENCE = 40.0  # the server says something every 15 seconds
+_READING = "device.telemetry"
 _AGAIN = "Connected again."
 _AGAIN_WITH_A_GAP = "Connected again; what happened meanwhile is not shown, as no event had been seen before."
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
@@ -32,6 +33,12 @@ class _Event(Struct):
     type: str
     name: str
     actor: str
+    data: Raw = Raw()
+
+
+class _Reading(Struct):
+    metric: str
+    value: Raw
 
 
 class Message(Struct):
@@ -51,12 +58,16 @@ def group() -> None:
 @click.option(
     "--since", metavar="WHEN", help="Begin in the past: after event number N (0 is the first), or 10m, or a time."
 )
+@click.option("--telemetry", is_flag=True, help="Readings as well, as devices send them.")
 @click.option("--count", type=click.IntRange(1), help="End after this many events.")
 @click.option("--json", "as_json", is_flag=True, help="Print the server's JSON, one event per line.")
 @connected
-def tail(client: "Client", filter: str | None, since: str | None, count: int | None, as_json: bool) -> None:
+def tail(
+    client: "Client", filter: str | None, since: str | None, telemetry: bool, count: int | None, as_json: bool
+) -> None:
     after, filter = _beginning(since, filter)
-    with contextlib.closing(_follow(client, filter, after)) as followed:
+    params = {"filter": filter, "after": after, "telemetry": "true" if telemetry else None}
+    with contextlib.closing(_follow(client, params)) as followed:
         for message in itertools.islice(followed, count):
             _show(message, as_json)
 
@@ -78,18 +89,24 @@ def _show(message: Message, as_json: bool) -> None:
         output.raw(message.data)
         return
     event = msgspec.json.decode(message.data, type=_Event)
-    cells = (event.at[:19] + "Z", event.type.ljust(24), event.name, f"by {event.actor}")
+    told = _reading(event) if event.type == _READING else f"by {event.actor}"
+    cells = (event.at[:19] + "Z", event.type.ljust(24), event.name, told)
     click.echo("  ".join(output.plain(cell) for cell in cells))
 
 
-def _follow(client: "Client", filter: str | None, after: str | None) -> Generator[Message, None, None]:
+def _reading(event: _Event) -> str:
+    reading = msgspec.json.decode(event.data, type=_Reading)
+    return f"{reading.metric} = {bytes(reading.value).decode()}"
+
+
+def _follow(client: "Client", params: dict[str, str | None]) -> Generator[Message, None, None]:
     """Events without end. A lost connection is made again, after the last event seen; the first one has to work."""
     met, seen, pause = False, "", 0.0
     while True:
         try:
-            with _connection(client, filter, after, seen) as messages:
+            with _connection(client, params, seen) as messages:
                 if pause:
-                    output.note(_AGAIN if seen or after else _AGAIN_WITH_A_GAP)
+                    output.note(_AGAIN if seen or params["after"] else _AGAIN_WITH_A_GAP)
                 met, pause = True, 0.0
                 for message in messages:
                     seen = message.id or seen
@@ -104,10 +121,10 @@ def _follow(client: "Client", filter: str | None, after: str | None) -> Generato
 
 
 @contextlib.contextmanager
-def _connection(client: "Client", filter: str | None, after: str | None, seen: str) -> Iterator[Iterator[Message]]:
+def _connection(client: "Client", params: dict[str, str | None], seen: str) -> Iterator[Iterator[Message]]:
     headers = {"accept": "text/event-stream"} | ({"last-event-id": seen} if seen else {})
-    params = {"filter": filter, "after": None if seen else after}
-    with client.stream("GET", _EVENTS, params=params, headers=headers, silence=_SILENCE) as reply:
+    given = {**params, "after": None if seen else params["after"]}
+    with client.stream("GET", _EVENTS, params=given, headers=headers, silence=_SILENCE) as reply:
         yield messages(reply.iter_bytes())
 
 

@@ -115,6 +115,8 @@ DEFAULT_QUOTAS = {
 EVENT_HEARTBEAT = 15.0
 MAX_EVENT_STREAMS = 1_000
 EVENT_BATCH = 500
+LIVE_READINGS = 1_000  # that wait for one follower
+LIVE_BATCH = 200  # that processes tell each other in one message
 
 # Certificates.
 MAX_CERTIFICATE_REQUEST = 8 << 10

@@ -27,6 +27,7 @@ from fleetroll.core.policy import Action, Role
 from fleetroll.core.reports import environment, mode_of
 from fleetroll.service import presence, telemetry
 from fleetroll.service.keyring import is_enabled
+from fleetroll.service.live import Live, Told
 from fleetroll.service.operations import Services
 from fleetroll.service.telemetry import Arrival
 from fleetroll.store.port import AccountChange, Records
@@ -85,12 +86,12 @@ class Registry:
         return await self._services.store.read.progress.get(stream)
 
     async def ingest(self, batch: Batch) -> None:
-        at = self._services.clock()
+        at, live = self._services.clock(), self._services.live
 
-        async def work(records: Records) -> None:
-            await _ingest(records, batch, at)
+        async def work(records: Records) -> list[Told]:
+            return await _ingest(records, live, batch, at)
 
-        await self._services.store.write(work, bulk=True)
+        await live.tell(await self._services.store.write(work, bulk=True))
 
     # --- presence ------------------------------------------------------------------------------------------------
 
@@ -171,15 +172,16 @@ async def _change(records: Records, standing: _Standing, change: AccountChange) 
 # --- what is published -----------------------------------------------------------------------------------------------
 
 
-async def _ingest(records: Records, batch: Batch, at: Instant) -> None:
-    """In the order in which it came. What is nobody's, or no report at all, is left out."""
+async def _ingest(records: Records, live: Live, batch: Batch, at: Instant) -> list[Told]:
+    """In the order in which it came. What is nobody's, or no report at all, is left out. Answers what is to be told."""
     reached = await records.progress.get(batch.stream)
     messages = [message for message in batch.messages if message.place > reached]
     if not messages:
-        return
-    await _take_readings(records, [message for message in messages if message.family == TELEMETRY], at)
+        return []
+    taken = await _take_readings(records, [message for message in messages if message.family == TELEMETRY], at)
     await _take_events(records, [message for message in messages if message.family != TELEMETRY], at)
     await records.progress.put(batch.stream, messages[-1].place)
+    return [told for org in {one.org for one in taken} if live.wants(org) for told in await _told(records, org, taken)]
 
 
 async def _take_events(records: Records, messages: Sequence[Message], at: Instant) -> None:
@@ -212,13 +214,22 @@ def _event(device: Device, message: Message, at: Instant) -> NewEvent | None:
     return NewEvent(device.org, at, type, "device", device.id, device.ident, actor, _REQUEST, data, said_at)
 
 
-async def _take_readings(records: Records, messages: Sequence[Message], at: Instant) -> None:
+async def _take_readings(records: Records, messages: Sequence[Message], at: Instant) -> list[Arrival]:
+    """Answers those that were stored."""
     arrivals = [arrival for message in messages if (arrival := _arrival(message)) is not None]
-    if arrivals:
-        faults = await telemetry.ingest(records, arrivals, at, _REQUEST)
-        for arrival, fault in zip(arrivals, faults, strict=True):
-            if fault is not None:
-                await _note(records, arrival, fault, at)
+    if not arrivals:
+        return []
+    faults = await telemetry.ingest(records, arrivals, at, _REQUEST)
+    for arrival, fault in zip(arrivals, faults, strict=True):
+        if fault is not None:
+            await _note(records, arrival, fault, at)
+    return [arrival for arrival, fault in zip(arrivals, faults, strict=True) if fault is None]
+
+
+async def _told(records: Records, org: int, taken: Sequence[Arrival]) -> list[Told]:
+    own = [one for one in taken if one.org == org]
+    named = await records.presence.reporters(org, {one.device for one in own})
+    return [Told(org, one.device, named[one.device].ident, one.metric, one.at, one.value) for one in own]
 
 
 def _arrival(message: Message) -> Arrival | None:

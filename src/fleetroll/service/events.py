@@ -3,25 +3,36 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
-from fleetroll.core import limits
+from fleetroll.core import limits, policy
 from fleetroll.core.faults import Fault, Kind
-from fleetroll.core.model import Event
+from fleetroll.core.model import Event, Instant
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, matches
+from fleetroll.service.live import Feed, Told
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.store.port import Store
 
 _CHECK_SECONDS = 1.0
+_encode = msgspec.json.Encoder().encode
+
+
+READING, MISSED = "device.telemetry", "device.telemetry_missed"
+"""Types of what is told and written nowhere: a reading, and that so many were too many for the follower."""
+
+UNNUMBERED = 0
 
 
 class Follow(Struct, frozen=True):
-    """Events after number `after` (None: from now on) that the filter finds."""
+    """Events after number `after` (None: from now on) that the filter finds; with `readings`, those of now as well."""
 
     after: int | None
     filter: Filter | None
+    readings: bool = False
 
 
 class Publisher:
@@ -54,24 +65,51 @@ class Publisher:
 @operation(Action.TIMELINE_READ, Effect.STREAM)
 async def follow(call: Call, wanted: Follow) -> AsyncIterator[list[Event]]:
     """Events as they are committed. About every second an empty batch comes: the caller may have lost its right."""
+    if wanted.readings:
+        policy.require(call.principal.key.role, call.principal.key.scopes, Action.DEVICES_READ)
     store = call.services.store
     after = await store.read.timeline.last(call.org) if wanted.after is None else wanted.after
-    return _follow(call, after, wanted.filter)
+    return _follow(call, after, wanted)
 
 
-async def _follow(call: Call, after: int, filter: Filter | None) -> AsyncIterator[list[Event]]:
-    store = call.services.store
-    with call.services.publisher.following() as changed:
+async def _follow(call: Call, after: int, wanted: Follow) -> AsyncIterator[list[Event]]:
+    store, filter = call.services.store, wanted.filter
+    with call.services.publisher.following() as changed, _readings(call, wanted, changed) as feed:
         while True:
             changed.clear()
+            told = _live(call, feed)
             events = await store.scan.timeline.since(call.org, after, limits.EVENT_BATCH)
-            if events:
-                after = events[-1].id
-                yield [event for event in events if filter is None or matches(filter, _reader(event))]
+            if events or told:
+                after = events[-1].id if events else after
+                yield [event for event in (*events, *told) if filter is None or matches(filter, _reader(event))]
                 continue
             yield []
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), _CHECK_SECONDS)
+
+
+def _readings(call: Call, wanted: Follow, changed: asyncio.Event) -> contextlib.AbstractContextManager[Feed | None]:
+    return call.services.live.following(call.org, changed) if wanted.readings else contextlib.nullcontext()
+
+
+def _live(call: Call, feed: Feed | None) -> list[Event]:
+    """What the feed has, as events that have no number: nobody can come back to them."""
+    if feed is None:
+        return []
+    told, missed = feed.take()
+    events = [_event(call.org, one.at, READING, one.device, one.ident, _data(one)) for one in told]
+    if missed:
+        events.insert(0, _event(call.org, call.services.clock(), MISSED, 0, "", {"count": missed}))
+    return events
+
+
+def _event(org: int, at: Instant, type: str, device: int, ident: str, data: dict[str, Any]) -> Event:
+    actor = f"device:{device}" if device else "server"
+    return Event(UNNUMBERED, org, at, type, "device", device, ident, actor, "", Raw(_encode(data)))
+
+
+def _data(told: Told) -> dict[str, Any]:
+    return {"metric": told.metric, "value": told.value}
 
 
 def _reader(event: Event) -> Callable[[str, tuple[str, ...]], object]:

@@ -16,6 +16,7 @@ from fleetroll.core.model import Instant, MetadataField, Organization, Principal
 from fleetroll.core.policy import Action
 from fleetroll.pki.port import Pki
 from fleetroll.service.keyring import CHANGES_IDENTITIES, Keyring
+from fleetroll.service.live import Live
 from fleetroll.service.remembered import Remembered
 from fleetroll.store.port import Records, Store
 
@@ -105,6 +106,7 @@ class Services(Struct, frozen=True):
     definitions: Remembered[int, list[MetadataField]]
     pki: Pki
     bus: Bus
+    live: Live
 
     async def perform(
         self,

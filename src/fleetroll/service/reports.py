@@ -17,6 +17,7 @@ from fleetroll.core.policy import Action
 from fleetroll.service import devices, event_codes, presence, telemetry, templates
 from fleetroll.service import metafields as service_metafields
 from fleetroll.service.keyring import unauthenticated
+from fleetroll.service.live import Told
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.store.port import Records
 
@@ -123,17 +124,18 @@ async def write(call: Call, samples: Sequence[Sample]) -> None:
     if len(samples) > limits.MAX_READINGS:
         raise invalid("too_many_readings", f"One request may hold {limits.MAX_READINGS} readings.", "readings")
 
-    async def work(records: Records) -> None:
+    async def work(records: Records) -> list[Told]:
         inner = call.within(records)
         device = await own(inner, records)
         template = await templates.of(inner, device)
         types = readings.metric_types(device.schema)
         streams = {address: resolve(device, template, address) for address in {sample.address for sample in samples}}
         points = [_point(streams[sample.address], types, sample) for sample in samples]
-        await telemetry.append(records, device, points, inner.at)
+        told = await telemetry.append(records, device, points, inner.at)
         await presence.heard(records, device.org, [device], inner.at, inner.request)
+        return told
 
-    await telemetry.transact(call.services.store, work, len(samples))
+    await telemetry.transact(call.services, work, len(samples))
 
 
 def _point(stream: Stream, types: Mapping[str, str], sample: Sample) -> telemetry.Point:

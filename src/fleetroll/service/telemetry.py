@@ -5,7 +5,7 @@ same reading, so that whoever is not sure that it arrived may send it again.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from msgspec import Struct
 
@@ -14,10 +14,10 @@ from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import PRODUCTION, Bucket, Device, Instant, Reading, Reporter, SeriesKey, Span
 from fleetroll.core.policy import Action
 from fleetroll.service import devices, presence
-from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.live import Told
+from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.store.port import Records, Store
 
-T = TypeVar("T")
 _MICROSECONDS = 1_000_000
 _INLINE = 100  # more of them would hold up the event loop for longer than a request may
 
@@ -89,13 +89,13 @@ class Buckets(Struct, frozen=True):
 async def write(call: Call, wanted: Batch) -> int:
     """Store readings of one device, whoever took them; this alone does not mean that the device is there."""
 
-    async def work(records: Records) -> int:
+    async def work(records: Records) -> list[Told]:
         inner = call.within(records)
         device = await devices.find(inner, wanted.ident)
-        await append(records, device, wanted.points, inner.at)
-        return len(wanted.points)
+        return await append(records, device, wanted.points, inner.at)
 
-    return await transact(call.services.store, work, len(wanted.points))
+    await transact(call.services, work, len(wanted.points))
+    return len(wanted.points)
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
@@ -145,12 +145,12 @@ def _beyond(wanted: Wanted) -> Span:
     )
 
 
-async def transact(store: Store, work: Callable[[Records], Awaitable[T]], size: int) -> T:
-    """One transaction for `size` readings, beside the event loop if they are many."""
-    return await store.write(work, bulk=size > _INLINE)
+async def transact(services: Services, work: Callable[[Records], Awaitable[list[Told]]], size: int) -> None:
+    """One transaction for `size` readings, beside the event loop if they are many. It is told of once it is done."""
+    await services.live.tell(await services.store.write(work, bulk=size > _INLINE))
 
 
-async def append(records: Records, device: Device, points: Sequence[Point], now: Instant) -> None:
+async def append(records: Records, device: Device, points: Sequence[Point], now: Instant) -> list[Told]:
     """Store readings of one device, all or none. Raises Fault invalid, or forbidden `too_many_series`."""
     if len(points) > limits.MAX_READINGS:
         raise invalid("too_many_readings", f"One request may hold {limits.MAX_READINGS} readings.", "readings")
@@ -158,6 +158,7 @@ async def append(records: Records, device: Device, points: Sequence[Point], now:
     taken = [_reading(device.id, types, point, now) for point in points]
     if await _store(records, device.org, taken):
         raise _too_many_series()
+    return [Told(device.org, device.id, device.ident, one.metric, one.at, one.value) for one in taken]
 
 
 def _reading(device: int, types: Mapping[str, str], point: Point, now: Instant) -> Reading:

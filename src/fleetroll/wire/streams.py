@@ -88,7 +88,9 @@ async def _events(route: Route, request: Request, items: AsyncIterator[list[Any]
 
 
 def _event(shape: Any) -> bytes:
-    return b"id: %d\nevent: %b\ndata: %b\n\n" % (shape.id, shape.type.encode(), _encode(shape))
+    """One without a number leaves the client's place as it is."""
+    number = b"id: %d\n" % shape.id if shape.id else b""
+    return b"%bevent: %b\ndata: %b\n\n" % (number, shape.type.encode(), _encode(shape))
 
 
 async def leave_out(parts: AsyncIterator[bytes], send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:

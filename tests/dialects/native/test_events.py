@@ -54,7 +54,7 @@ def events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
             fields[name] = value
         elif fields:
             data = json.loads(fields["data"])
-            assert (fields["id"], fields["event"]) == (str(data["id"]), data["type"])
+            assert (fields.get("id", "0"), fields["event"]) == (str(data["id"]), data["type"])
             fields = {}
             yield data
 
@@ -261,3 +261,85 @@ def test_a_silent_stream_says_that_it_is_there(app: App, monkeypatch: pytest.Mon
 
     app.runner.run(app.application.asgi({**scope, "query_string": b"", "headers": headers, "state": {}}, receive, send))
     assert said[1:] == [b": following\n\n", b": still here\n\n", b": still here\n\n"]
+
+
+# --- readings --------------------------------------------------------------------------------------------------------
+
+
+def post(client: httpx.Client, ident: str, *values: Any) -> None:
+    points = [
+        {"metric": "t", "value": value, "at": f"2026-01-01T00:00:{place:02d}Z"} for place, value in enumerate(values)
+    ]
+    assert client.post(f"/v1/devices/{ident}/telemetry", json={"readings": points}).is_success
+
+
+def test_readings_are_shown_to_those_who_ask_as_they_come(client: httpx.Client) -> None:
+    put(client, "d")
+    with following(client) as plain, following(client, "?telemetry=true") as stream:
+        post(client, "d", 1, "two", {"three": [3]})
+        put(client, "the-end")
+        assert [event["name"] for event in until(plain, "the-end")] == ["the-end"]
+        *told, _ = until(stream, "the-end")
+    assert [event["data"] for event in told] == [
+        {"metric": "t", "value": value} for value in (1, "two", {"three": [3]})
+    ]
+    assert {(one["id"], one["type"], one["subject"], one["name"]) for one in told} == {
+        (0, "device.telemetry", "device", "d")
+    }
+    assert [one["at"] for one in told] == [f"2026-01-01T00:00:0{second}Z" for second in range(3)]
+
+
+def test_readings_are_filtered_as_events_are(client: httpx.Client) -> None:
+    for ident in ("a", "b"):
+        put(client, ident)
+    with following(client, '?telemetry=true&filter=type = "device.telemetry" AND name = "b"') as stream:
+        post(client, "a", 1)
+        put(client, "c")
+        post(client, "b", 2)
+        assert next(stream)["data"] == {"metric": "t", "value": 2}
+
+
+def test_readings_of_others_are_not_shown(client: httpx.Client) -> None:
+    put(client, "d")
+    assert client.post("/v1/organizations", json={"slug": "kid"}).is_success
+    within = f"{client.headers['Fleetroll-Organization']}.kid"
+    with httpx.Client(base_url=client.base_url, headers={**client.headers, "fleetroll-organization": within}) as kid:
+        put(kid, "d")
+        with following(client, "?telemetry=true") as above, following(kid, "?telemetry=true") as below:
+            post(kid, "d", "below")
+            post(client, "d", "above")
+            put(client, "the-end")
+            put(kid, "the-end")
+            for stream, value in ((above, "above"), (below, "below")):
+                told = [event for event in until(stream, "the-end") if event["type"] == "device.telemetry"]
+                assert [event["data"]["value"] for event in told] == [value]
+
+
+def test_what_was_refused_is_not_shown(client: httpx.Client) -> None:
+    put(client, "d", schema={"t": {"type": "number"}})
+    with following(client, "?telemetry=true") as stream:
+        refused = client.post("/v1/devices/d/telemetry", json={"readings": [{"metric": "t", "value": "word"}]})
+        assert refused.status_code == 400
+        put(client, "the-end")
+        assert len(until(stream, "the-end")) == 1
+
+
+def test_a_reading_leaves_the_place_of_who_comes_back(client: httpx.Client) -> None:
+    put(client, "d")
+    with following(client, "?telemetry=true") as stream:
+        put(client, "e")
+        last = str(next(stream)["id"])
+        post(client, "d", 1)
+        assert next(stream)["id"] == 0
+    post(client, "d", 2)
+    put(client, "the-end")
+    with following(client, "?telemetry=true", last) as stream:
+        assert next(stream)["name"] == "the-end"
+
+
+def test_a_key_that_may_not_read_devices_is_not_shown_their_readings(client: httpx.Client) -> None:
+    made = client.post("/v1/keys", json={"name": "k", "role": "viewer", "scopes": ["timeline:read"]}).json()
+    with httpx.Client(base_url=client.base_url, headers={"x-api-key": made["key"]}) as narrow:
+        with narrow.stream("GET", "/v1/events") as reply:
+            assert reply.status_code == 200
+        assert narrow.get("/v1/events?telemetry=true").status_code == 403

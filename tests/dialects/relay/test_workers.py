@@ -1,14 +1,16 @@
 """Several processes over one PostgreSQL: one of them keeps the broker, and each of them can use it."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import nats.errors
 import pytest
 from relayx_device_sdk import RelayDevice
@@ -21,6 +23,7 @@ from tests.support.relay import Vendor, device, run, vendor
 # nats-py leaves the sockets of refused connections to the collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
+LIVE = {"telemetry": "true", "filter": 'type = "device.telemetry"'}
 WORKERS = 3
 OFTEN = range(6 * WORKERS)  # each request is taken by some worker; so many are taken by all
 
@@ -83,6 +86,27 @@ def test_a_credential_from_any_worker_is_good_at_once_and_no_longer_than_it_shou
                 await served.ask("DELETE", f"/v1/devices/one/credentials/{made['id']}")
                 with pytest.raises(nats.errors.Error):
                     await client(url, minted)
+
+    run(story())
+
+
+def test_readings_are_shown_live_at_each_worker(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with crew(tmp_path / "data") as served:
+            sensor = await listening(served, "pump")
+            headers = {"authorization": f"Bearer {served.process.key}"}
+            async with AsyncExitStack() as stack:
+                # Each connection is taken by some worker.
+                streams = []
+                for _ in OFTEN:
+                    http = await stack.enter_async_context(httpx.AsyncClient(headers=headers, timeout=20))
+                    wanted = http.stream("GET", f"{served.process.url}/v1/events", params=LIVE)
+                    streams.append((await stack.enter_async_context(wanted)).aiter_lines())
+                assert await sensor.telemetry.publish("n", 1)
+                for stream in streams:
+                    line = await anext(line async for line in stream if line.startswith("data: "))
+                    assert json.loads(line.removeprefix("data: "))["data"] == {"metric": "n", "value": 1}
+            await sensor.disconnect()
 
     run(story())
 

@@ -590,7 +590,8 @@ def event_page(result: timeline.Events, request: Request) -> shapes.EventList:
 def follow(request: Request) -> events.Follow:
     last = request.last_event_id or request.query.get("after")
     after = None if last is None else 0 if last == "0" else names.positive(last, "Last-Event-ID", names.MAX_ID)
-    return events.Follow(after, parse_filter(request.query.get("filter") or "", EVENT_FIELDS))
+    filter = parse_filter(request.query.get("filter") or "", EVENT_FIELDS)
+    return events.Follow(after, filter, request.query.flag("telemetry"))
 
 
 # --- organizations ---------------------------------------------------------------------------------------------------

@@ -420,6 +420,7 @@ _EVENTS = (
         query=(
             Parameter("filter", 'over id, type, subject, name, actor and at, as in type = "device.*"'),
             Parameter("after", "number of the last event seen; 0 for all there are", "integer"),
+            Parameter("telemetry", "whether to show readings too, as they come: device.telemetry", "boolean"),
         ),
         stream=Stream.EVENTS,
     ),
