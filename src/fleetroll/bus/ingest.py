@@ -9,6 +9,7 @@ fetch is not used: it costs several times what storing does.
 
 import asyncio
 import logging
+import secrets
 
 import msgspec
 from nats.aio.client import Client
@@ -41,6 +42,7 @@ class Ingest:
         self._registry = registry
         self._stream = stream
         self._name = f"{stream} {incarnation}"
+        self._consumer = f"store_{secrets.token_hex(16)}"  # a device that knew the name could ask for its messages
         self._tidied = 0.0
         self._arrived: list[Msg] = []
         self._wake = asyncio.Event()
@@ -64,7 +66,7 @@ class Ingest:
     async def _follow(self) -> None:
         self._is_doubted = False
         place = await self._registry.ingested(self._name)
-        await streams.read_from(self._client, self._stream, place + 1)
+        await streams.read_from(self._client, self._stream, self._consumer, place + 1)
         self._arrived, self._due = [], 0
         inbox = self._client.new_inbox()
         subscription = await self._client.subscribe(inbox, cb=self._note, pending_msgs_limit=-1, pending_bytes_limit=-1)
@@ -89,7 +91,7 @@ class Ingest:
         while self._due <= limits.BUS_BATCH:
             self._due = max(0, self._due) + limits.BUS_BATCH
             wanted = {"batch": limits.BUS_BATCH, "expires": int(_WAIT_SECONDS * 1e9)}
-            subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{streams.STORE}"
+            subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
             await self._client.publish(subject, msgspec.json.encode(wanted), reply=inbox)
 
     async def _store(self, count: int) -> int:

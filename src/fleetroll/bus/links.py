@@ -6,7 +6,7 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import nats
 import nats.errors
@@ -70,6 +70,17 @@ async def close(client: Client | None) -> None:
     if client is not None:
         with contextlib.suppress(Exception):  # it may be gone already, or never have been there
             await asyncio.wait_for(client.close(), 2)
+
+
+async def reply_status(client: Client, subject: str, headers: Mapping[str, str]) -> None:
+    """Reply with a status and no message, as the broker itself does: `Status` and its `Description` make up the first
+    line, where clients look for them. The client library can read that form, and cannot write it.
+    """
+    first = " ".join(("NATS/1.0", headers["Status"], headers.get("Description", ""))).strip()
+    others = [f"{name}: {value}" for name, value in headers.items() if name not in {"Status", "Description"}]
+    text = "\r\n".join((first, *others, "", "")).encode()
+    await client._send_command(b"HPUB %b %d %d\r\n%b\r\n" % (subject.encode(), len(text), len(text), text))
+    await client._flush_pending()
 
 
 def goes_on() -> bool:

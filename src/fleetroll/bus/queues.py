@@ -1,35 +1,40 @@
 """Devices and their queues of commands, between walls: each is read through the platform, by its own device alone.
 
-What the vendor's SDKs ask of the broker's stream API is asked of us, under the names that they know. A name of a
-consumer begins with its device's on the platform, so nobody can take over another's.
+What the vendor's SDKs ask of the broker's stream API is asked of us, under the names that they know. Messages alone are
+asked of the broker itself: it lets no client of its pass on such a request, not even us. Whose consumer it is can be
+told by the broker only from a whole name, so a name is one that nobody can guess: we choose it, and only its device
+is told.
 """
 
 import asyncio
 import re
+import secrets
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from fleetroll.bus import commands
+from fleetroll.bus import commands, links
 from fleetroll.bus.walls import COMMANDS
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _INBOX = re.compile(r"_INBOX\.([A-Za-z0-9]{1,64})")
-_POLICIES = frozenset({"all", "last", "new", "by_start_time"})
+_POLICIES = frozenset({"all", "last", "new", "by_start_time", "by_start_sequence"})
 _NANO = 1_000_000_000
 _GROUP = "fleetroll"
 
 
 class _Wanted(msgspec.Struct, frozen=True):
-    """Of a consumer's configuration, what a device may decide."""
+    """Of a consumer's configuration, what a device may decide. If it names no inbox, it asks for each message."""
 
     deliver_subject: str = ""
     deliver_policy: str = "all"
     opt_start_time: str | None = None
+    opt_start_seq: int | None = None
     ack_policy: str = "none"
 
 
@@ -47,12 +52,16 @@ class Queues:
 
     async def start(self) -> None:
         await self._client.subscribe("consumer.>", _GROUP, cb=self._consumer)
+        await self._client.subscribe("queue.>", _GROUP, cb=self._queue)
         await self._client.subscribe("account.*", _GROUP, cb=self._account)
         await self._client.subscribe("rpc.>", _GROUP, cb=self._relay)
 
     async def _relay(self, message: Msg) -> None:
         """A call from an application. It may wait as long as its sender does, beside all others."""
-        task = asyncio.ensure_future(self._relayed(message))
+        self._begin(self._relayed(message))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -62,9 +71,10 @@ class Queues:
             answer = await commands.ask(self._client, env, device, name, message.data, limits.BUS_LONGEST_CALL)
         except Fault:
             return  # the caller's own patience has ended before
-        # Nobody listens: the sender's client knows this by the status that the broker itself would give.
-        headers = {"Status": commands.NO_LISTENER} if commands.nobody_listens(answer) else None
-        await self._client.publish(message.reply, answer.data, headers=headers)
+        if commands.nobody_listens(answer):
+            await links.reply_status(self._client, message.reply, {"Status": commands.NO_LISTENER})
+        else:
+            await self._client.publish(message.reply, answer.data)
 
     async def _account(self, message: Msg) -> None:
         """What a client asks to find out whether there are streams at all."""
@@ -86,7 +96,23 @@ class Queues:
         body = msgspec.json.encode({"stream_name": COMMANDS, "config": config})
         subject = f"$JS.API.CONSUMER.CREATE.{COMMANDS}.{config['name']}.{config['filter_subject']}"
         reply = await self._client.request(subject, body, timeout=5)
-        await message.respond(_as_asked(reply.data, message.data, f"{org}_command_queue", consumer))
+        asked = msgspec.json.decode(message.data)["config"]
+        told = consumer if given.config.deliver_subject else config["name"]
+        await message.respond(_as_asked(reply.data, f"{org}_command_queue", told, asked))
+
+    async def _queue(self, message: Msg) -> None:
+        """Something else about a consumer of a device's own, or about the stream that it believes to be its own."""
+        _, org, device, verb, consumer = message.subject.split(".")
+        stream, own = f"{org}_command_queue", f"{device}_"
+        name = consumer if consumer.startswith(own) else own + consumer
+        if not _NAME.fullmatch(consumer):
+            await message.respond(msgspec.json.encode({"error": _BAD_REQUEST}))
+        elif verb == "stream":
+            await message.respond(msgspec.json.encode(_stream_info(org, stream)))
+        else:
+            subject = f"$JS.API.CONSUMER.{verb.upper()}.{COMMANDS}.{name}"
+            reply = await self._client.request(subject, b"", timeout=5)
+            await message.respond(_as_asked(reply.data, stream, consumer))
 
 
 _CREATED = "io.nats.jetstream.api.v1.consumer_create_response"
@@ -97,27 +123,55 @@ _NO_API = {"total": 0, "errors": 0}
 def _consumer_config(
     wanted: _Wanted, org: str, device: str, consumer: str, env: str, name: str
 ) -> dict[str, Any]:  # fmt: skip
-    """The consumer on the platform. Its name begins with the device, so that nobody can take over another's."""
-    inbox = _INBOX.fullmatch(wanted.deliver_subject)
-    if inbox is None or wanted.deliver_policy not in _POLICIES or not _NAME.fullmatch(consumer):
+    """The consumer on the platform. Raises ValueError."""
+    if wanted.deliver_policy not in _POLICIES or not _NAME.fullmatch(consumer):
         raise ValueError
-    start = {"opt_start_time": wanted.opt_start_time} if wanted.deliver_policy == "by_start_time" else {}
+    name_of_it = f"{device}_{consumer}"
     return {
-        "name": f"{device}_{consumer}",
-        "deliver_subject": f"deliver.{device}.{inbox[1]}",
+        "name": name_of_it if wanted.deliver_subject else f"{name_of_it}_{secrets.token_hex(16)}",
         "filter_subject": f"command.{org}.{env}.{device}.{name}",
         "deliver_policy": wanted.deliver_policy,
         "ack_policy": "explicit" if wanted.ack_policy != "none" else "none",
         "replay_policy": "instant",
         "inactive_threshold": limits.BUS_CONSUMER_IDLE * _NANO,
         "mem_storage": True,
-        **start,
+        **_delivery(wanted, device),
+        **_start(wanted),
     }
 
 
-def _as_asked(reply: bytes, request: bytes, stream: str, consumer: str) -> bytes:
-    """The broker's reply in the names that the device has used."""
+def _delivery(wanted: _Wanted, device: str) -> dict[str, Any]:
+    if not wanted.deliver_subject:
+        return {}
+    inbox = _INBOX.fullmatch(wanted.deliver_subject)
+    if inbox is None:
+        raise ValueError
+    return {"deliver_subject": f"deliver.{device}.{inbox[1]}"}
+
+
+def _start(wanted: _Wanted) -> dict[str, Any]:
+    given = {"by_start_time": "opt_start_time", "by_start_sequence": "opt_start_seq"}.get(wanted.deliver_policy)
+    return {} if given is None else {given: getattr(wanted, given)}
+
+
+def _as_asked(reply: bytes, stream: str, consumer: str, asked: dict[str, Any] | None = None) -> bytes:
+    """The broker's reply in the names that the device knows."""
     answer = msgspec.json.decode(reply)
-    if "error" not in answer:
-        answer |= {"stream_name": stream, "name": consumer, "config": msgspec.json.decode(request)["config"]}
+    if "stream_name" in answer:
+        answer |= {"stream_name": stream, "name": consumer, "config": asked or {"name": consumer}}
     return msgspec.json.encode(answer)
+
+
+def _stream_info(org: str, stream: str) -> dict[str, Any]:
+    """The stream of an organization's commands, if there were one for each. It tells no numbers."""
+    config = {"name": stream, "subjects": [f"{org}.*.command.queue.>"], "retention": "limits", "storage": "file"}
+    state = dict.fromkeys(("messages", "bytes", "first_seq", "last_seq", "consumer_count"), 0)
+    return {
+        "type": "io.nats.jetstream.api.v1.stream_info_response",
+        "config": {**config, "num_replicas": 1, "max_msgs_per_subject": limits.BUS_QUEUED_COMMANDS},
+        "state": {**state, "first_ts": _NEVER, "last_ts": _NEVER},
+        "created": _NEVER,
+    }
+
+
+_NEVER = "0001-01-01T00:00:00Z"

@@ -11,7 +11,6 @@ from fleetroll.core import limits
 
 _SECONDS = 5.0
 _NANO = 1_000_000_000
-STORE = "store"
 _IN_USE = 10058  # the broker's code for a stream of that name with another configuration
 
 
@@ -34,19 +33,19 @@ async def prepare_platform(client: Client) -> dict[str, str]:
     return {name: await _stream(client, name, config) for name, config in _PLATFORM.items()}
 
 
-async def read_from(client: Client, stream: str, place: int) -> None:
-    """A new consumer `STORE` of a stream, from a place on. What is read is noted by the reader, not by the broker."""
+async def read_from(client: Client, stream: str, name: str, place: int) -> None:
+    """A new consumer of a stream, from a place on. What is read is noted by the reader, not by the broker."""
     with contextlib.suppress(Rejected):  # there may be none
-        await request(client, f"CONSUMER.DELETE.{stream}.{STORE}", {})
+        await request(client, f"CONSUMER.DELETE.{stream}.{name}", {})
     consumer = {
-        "name": STORE,
+        "name": name,
         "deliver_policy": "by_start_sequence",
         "opt_start_seq": place,
         "ack_policy": "none",
         "inactive_threshold": 60 * _NANO,
         "mem_storage": True,
     }
-    await request(client, f"CONSUMER.CREATE.{stream}.{STORE}", {"stream_name": stream, "config": consumer})
+    await request(client, f"CONSUMER.CREATE.{stream}.{name}", {"stream_name": stream, "config": consumer})
 
 
 async def prepare_applications(client: Client, org: str) -> None:

@@ -21,6 +21,8 @@ Platform subjects, with the names that clients see them by at the right:
     call.<device>.<env>.<name>                    the same, at the device; it answers on
     answer.<device>.<token>                       the same
     consumer.<org>.<device>.<name>.<env>.<name>   $JS.API.CONSUMER.CREATE.<org>_command_queue.<name>.<filter>
+    queue.<org>.<device>.<verb>.<name>            what else is asked of that consumer or its stream
+    $JS.API.CONSUMER.MSG.NEXT.COMMANDS.<name>     $JS.API.CONSUMER.MSG.NEXT.<org>_command_queue.<name>; it is a secret
     account.<device>                              $JS.API.INFO
     deliver.<device>.<inbox>                      _INBOX.<inbox>
     presence.<org>.<env>.<device>                 import.<org>.<env>.presence.<device>
@@ -150,6 +152,8 @@ def _device_imports(account: DeviceAccount) -> list[_Row]:
             for family in FAMILIES
         ),
         ("service", f"consumer.{org}.{device}.*.*.*", ""),
+        ("service", f"queue.{org}.{device}.*.*", ""),
+        ("service", _NEXT, "next.$1"),
         ("service", f"$JS.ACK.{COMMANDS}.>", ""),
         ("service", f"answer.{device}.*", ""),
         ("service", f"account.{device}", ""),
@@ -161,8 +165,19 @@ def _device_imports(account: DeviceAccount) -> list[_Row]:
 def _device_mappings(account: DeviceAccount) -> dict[str, str]:
     # An import cannot take the place of the broker's own API, which every account has; a mapping comes before it.
     org, device = account.org, account.device
-    create = f"$JS.API.CONSUMER.CREATE.{org}_command_queue.*.{org}.*.command.queue.{device}.*"
-    return {create: f"consumer.{org}.{device}.$1.$2.$3", "$JS.API.INFO": f"account.{device}"}
+    stream = f"{org}_command_queue"
+    create = f"$JS.API.CONSUMER.CREATE.{stream}.*.{org}.*.command.queue.{device}.*"
+    return {
+        create: f"consumer.{org}.{device}.$1.$2.$3",
+        **{f"$JS.API.CONSUMER.{verb}.{stream}.*": f"queue.{org}.{device}.{word}.$1" for verb, word in _VERBS.items()},
+        f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*": "next.$1",
+        f"$JS.API.STREAM.INFO.{stream}": f"queue.{org}.{device}.stream.any",
+        "$JS.API.INFO": f"account.{device}",
+    }
+
+
+_VERBS: Final = {"INFO": "info", "DELETE": "delete"}
+_NEXT: Final = f"$JS.API.CONSUMER.MSG.NEXT.{COMMANDS}.*"
 
 
 def _app_imports(account: AppAccount) -> list[_Row]:
@@ -196,6 +211,8 @@ _EXPORTS: Final = [
     _exported("service", "accounts.user.get_http_token"),
     _exported("service", "data.*.*.*.*.*"),
     _exported("service", "consumer.*.*.*.*.*"),
+    _exported("service", "queue.*.*.*.*"),
+    {**_exported("service", _NEXT), "response_type": "Stream"},  # many messages may be asked for at once
     _exported("service", f"$JS.ACK.{COMMANDS}.>"),
     _exported("service", "answer.*.*"),
     _exported("service", "account.*"),

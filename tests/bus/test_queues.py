@@ -1,0 +1,144 @@
+"""A device's queue of commands, by consumers that ask for messages: what JavaScript's SDK makes of it, and no more."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import nats.errors
+import nats.js.errors
+import pytest
+from nats.aio.client import Client
+
+from fleetroll.bus.port import DeviceAccount
+from tests.support.broker import Registry, address, broker, client, run
+
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+ORG, QUEUE = "org_1", "org_1_command_queue"
+DEVICE, SIBLING = (f"{number:024x}" for number in (1, 2))
+
+
+def subject(device: str, name: str = "*") -> str:
+    return f"{ORG}.production.command.queue.{device}.{name}"
+
+
+async def connected(served: Any, registry: Registry, device: str = DEVICE) -> Client:
+    minted = served.mint_device(ORG, device)
+    registry.want(minted.account, DeviceAccount(minted.account, ORG, device))
+    await served.settle()
+    return await client(address(served), minted)
+
+
+async def send(served: Any, *values: int, device: str = DEVICE) -> None:
+    for value in values:
+        await served.send(ORG, "production", device, "go", b"%d" % value)
+
+
+async def ask(device: Client, verb: str, body: Any = None) -> dict[str, Any]:
+    raw = b"" if body is None else msgspec.json.encode(body)
+    answer: dict[str, Any] = msgspec.json.decode((await device.request(f"$JS.API.{verb}", raw, timeout=5)).data)
+    return answer
+
+
+async def consumer(device: Client, name: str, id: str = DEVICE, **wanted: Any) -> dict[str, Any]:
+    """Make one; its messages are asked for by the name in the answer, as clients do."""
+    config = {"name": name, "filter_subject": subject(id), "deliver_policy": "all", "ack_policy": "explicit", **wanted}
+    body = {"stream_name": QUEUE, "config": config}
+    made = await ask(device, f"CONSUMER.CREATE.{QUEUE}.{name}.{subject(id)}", body)
+    assert made["config"] == config
+    return made
+
+
+async def pulled(device: Client, name: str) -> Any:
+    return await device.jetstream().pull_subscribe_bind(consumer=name, stream=QUEUE)
+
+
+def test_commands_that_waited_are_asked_for_and_acknowledged(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            device = await connected(served, registry)
+            await send(served, *range(5))
+            await send(served, 99, device=SIBLING)
+            name = (await consumer(device, "mine"))["name"]
+            own = await pulled(device, name)
+            found = await own.fetch(5, timeout=5)
+            assert [message.data for message in found] == [b"%d" % number for number in range(5)]
+            for message in found:
+                await message.ack_sync()
+            info = await ask(device, f"CONSUMER.INFO.{QUEUE}.{name}")
+            assert (info["name"], info["stream_name"], info["num_ack_pending"], info["num_pending"]) == (
+                name,
+                QUEUE,
+                0,
+                0,
+            )
+            with pytest.raises(nats.errors.TimeoutError):
+                await own.fetch(1, timeout=0.3)
+            await send(served, 5)
+            assert [message.data for message in await own.fetch(1, timeout=5)] == [b"5"]
+            await device.close()
+
+    run(story())
+
+
+def test_what_the_javascript_sdk_asks(tmp_path: Path) -> None:
+    """An ordered consumer: found out about, made, asked, made anew behind what was seen, and removed."""
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            device = await connected(served, registry)
+            assert (await ask(device, "INFO"))["type"].endswith("account_info_response")
+            assert (await ask(device, f"STREAM.INFO.{QUEUE}"))["config"]["name"] == QUEUE
+            await send(served, 1, 2)
+            ordered = {"ack_policy": "none", "max_deliver": 1, "mem_storage": True, "num_replicas": 1}
+            first_one = (await consumer(device, "x_1", **ordered))["name"]
+            inbox = device.new_inbox()
+            messages = await device.subscribe(inbox)
+            pull = {"batch": 100, "max_bytes": 0, "expires": 2_000_000_000, "idle_heartbeat": 500_000_000}
+            await device.publish(
+                f"$JS.API.CONSUMER.MSG.NEXT.{QUEUE}.{first_one}", msgspec.json.encode(pull), reply=inbox
+            )
+            first, second = [await messages.next_msg(5) for _ in range(2)]
+            assert (first.data, second.data) == (b"1", b"2")
+            assert (await messages.next_msg(5)).headers["Status"] == "100", "a heartbeat"
+            start = {"deliver_policy": "by_start_sequence", "opt_start_seq": second.metadata.sequence.stream}
+            next_one = (await consumer(device, "x_2", **ordered, **start))["name"]
+            again = device.new_inbox()
+            behind = await device.subscribe(again)
+            await device.publish(
+                f"$JS.API.CONSUMER.MSG.NEXT.{QUEUE}.{next_one}", msgspec.json.encode(pull), reply=again
+            )
+            assert (await behind.next_msg(5)).data == b"2"
+            assert await ask(device, f"CONSUMER.DELETE.{QUEUE}.{first_one}") == {
+                "type": "io.nats.jetstream.api.v1.consumer_delete_response", "success": True,
+            }  # fmt: skip
+            assert (await ask(device, f"CONSUMER.INFO.{QUEUE}.{first_one}"))["error"]["code"] == 404
+            await device.close()
+
+    run(story())
+
+
+def test_a_consumer_of_another_device_is_out_of_reach(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            device, sibling = await connected(served, registry), await connected(served, registry, SIBLING)
+            secret = (await consumer(device, "mine"))["name"]
+            await send(served, 1)
+            for name in ("mine", f"{DEVICE}_mine", "store", secret):
+                assert (await ask(sibling, f"CONSUMER.INFO.{QUEUE}.{name}"))["error"]["code"] == 404
+                assert (await ask(sibling, f"CONSUMER.DELETE.{QUEUE}.{name}"))["error"]["code"] == 404
+            for name in ("mine", f"{DEVICE}_mine", "store", "*", ">", f"{DEVICE}_*"):
+                with pytest.raises((nats.errors.Error, nats.js.errors.Error)):
+                    await (await pulled(sibling, name)).fetch(1, timeout=0.3)
+            for queue in ("COMMANDS", "org_2_command_queue"):
+                with pytest.raises((nats.errors.Error, AssertionError)):
+                    assert "error" not in await asyncio.wait_for(ask(sibling, f"CONSUMER.INFO.{queue}.mine"), 1)
+            assert [message.data for message in await (await pulled(device, secret)).fetch(1, timeout=5)] == [b"1"]
+            await device.close()
+            await sibling.close()
+
+    run(story())
