@@ -1,36 +1,25 @@
-"""From SQLite to PostgreSQL, and from one schema to the next: cut short and tried again, the end is the same."""
+"""From SQLite to PostgreSQL: cut short and tried again, the end is the same."""
 
 import asyncio
-import contextlib
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import apsw
 import asyncpg
 import pytest
 
-from fleetroll.store import migrations, postgres, sqlite
+from fleetroll.store import postgres, sqlite
 from fleetroll.store.migrations import Refused
 from fleetroll.store.port import Records
 from tests.support.app import App, about_sqlite, running
-from tests.support.postgres import empty_database, new_database
+from tests.support.postgres import empty_database
+from tests.support.process import fleetroll
 from tests.support.stores import NOW, device, document, event, organization
-
-NEWEST = len(migrations.load("sqlite"))
-
-
-def fleetroll(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "fleetroll", *arguments]
-    given = {**os.environ, **environment}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=given)
 
 
 def copied(data: Path, url: str) -> "subprocess.CompletedProcess[str]":
@@ -201,118 +190,3 @@ def test_a_registry_that_is_served_is_not_copied(tmp_path: Path) -> None:
     with running(tmp_path / "data"):
         refused = copied(tmp_path / "data", "postgresql://nobody@127.0.0.1:1/none")
     assert (refused.returncode, "stop it first" in refused.stderr) == (1, True)
-
-
-# --- migrations ------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def older(file: Path, version: int) -> Iterator[None]:
-    """A SQLite registry as the release with that schema left it."""
-    with closing(apsw.Connection(str(file))) as connection:
-        connection.execute(f"PRAGMA application_id = {sqlite.APPLICATION_ID}")
-        for step in migrations.load("sqlite")[:version]:
-            connection.execute(step.text)
-        connection.pragma("user_version", version)
-        connection.execute(
-            "INSERT INTO organization "
-            "(parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision) "
-            "VALUES (0, 'default', 'Kept', '[]', 0, '{}', 1, 1, 1)"
-        )
-    yield
-
-
-def shape(connection: apsw.Connection) -> set[tuple[Any, ...]]:
-    return set(connection.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
-
-
-@pytest.mark.parametrize("version", range(1, NEWEST))
-def test_an_older_sqlite_schema_becomes_the_newest_and_is_kept_as_it_was(tmp_path: Path, version: int) -> None:
-    fresh, file = tmp_path / "fresh.db", tmp_path / "fleetroll.db"
-    with older(file, version), asyncio.Runner() as runner:
-        for place, create in ((fresh, True), (file, False)):
-            runner.run(reopened(place, create=create))
-    with (
-        closing(apsw.Connection(str(fresh))) as made,
-        closing(apsw.Connection(str(file))) as grown,
-        closing(apsw.Connection(str(tmp_path / f"fleetroll.db.schema-{version}"))) as kept,
-    ):
-        columns = 'SELECT m.name, p.name, p.type, p."notnull" FROM sqlite_schema AS m, pragma_table_info(m.name) AS p'
-        assert set(grown.execute(columns)) == set(made.execute(columns))
-        assert {one[:2] for one in shape(grown)} == {one[:2] for one in shape(made)}
-        assert grown.pragma("user_version") == NEWEST
-        assert kept.pragma("user_version") == version
-        assert kept.execute("SELECT name FROM organization").get == "Kept"
-
-
-async def reopened(file: Path, *, create: bool) -> None:
-    await sqlite.open_store(file, create=create).close()
-
-
-def test_migrate_shows_and_applies(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
-    with older(data / "fleetroll.db", 1):
-        shown = fleetroll("migrate", "--data", str(data), "--dry-run")
-        assert (shown.returncode, "schema 1" in shown.stdout, "device_views" in shown.stdout) == (0, True, True)
-        assert "device_views" in fleetroll("migrate", "--data", str(data)).stdout
-        assert "up to date" in fleetroll("migrate", "--data", str(data)).stdout
-
-
-async def at_version(url: str, version: int) -> None:
-    """An empty PostgreSQL database as the release with that schema left it."""
-    connection = await asyncpg.connect(url)
-    await connection.execute('CREATE TABLE fleetroll (version bigint NOT NULL, server_key text COLLATE "C")')
-    await connection.execute("INSERT INTO fleetroll (version) VALUES ($1)", version)
-    for step in migrations.load("postgres")[:version]:
-        await connection.execute(step.text)
-    await connection.close()
-
-
-async def described(url: str) -> set[tuple[Any, ...]]:
-    connection = await asyncpg.connect(url)
-    try:
-        columns = await connection.fetch(
-            "SELECT table_name, column_name, data_type, is_nullable, coalesce(column_default, ''), collation_name "
-            "FROM information_schema.columns WHERE table_schema = 'public'"
-        )
-        indexes = await connection.fetch("SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'public'")
-    finally:
-        await connection.close()
-    return {tuple(row) for row in (*columns, *indexes)}
-
-
-@pytest.mark.parametrize("version", range(NEWEST))
-def test_postgres_migrations_end_in_the_schema_of_a_new_database_wherever_they_are_cut(version: int) -> None:
-    """One connection is cut off again and again while another one migrates, until one migration comes to its end."""
-
-    async def cut_short() -> str:
-        url, fresh = await empty_database(), await new_database()
-        if version:
-            await at_version(url, version)
-        cutter = await asyncpg.connect(url)
-        for attempt in range(50):
-            migrating = asyncio.ensure_future(postgres.open_store(url, migrate=True))
-            await asyncio.sleep(random.random() * 0.02 * (attempt + 1))
-            await cutter.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND application_name LIKE 'fleetroll %'"
-            )
-            with contextlib.suppress(Exception):  # whatever it is that was cut: it is tried again
-                await (await migrating).close()
-                break
-        await cutter.close()
-        store = await postgres.open_store(url, migrate=True)
-        await store.close()
-        assert await described(url) == await described(fresh)
-        return url
-
-    assert asyncio.run(count_versions(asyncio.run(cut_short()))) == [NEWEST]
-
-
-async def count_versions(url: str) -> list[int]:
-    connection = await asyncpg.connect(url)
-    try:
-        return [row[0] for row in await connection.fetch("SELECT version FROM fleetroll")]
-    finally:
-        await connection.close()

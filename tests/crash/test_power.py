@@ -27,20 +27,14 @@ from tests.support import power
 from tests.support.app import ADMIN_KEY, about_sqlite
 from tests.support.power import Disk, Step, Told
 from tests.support.process import Process, serving, start
+from tests.support.tracing import traced
 
 DATABASE = "fleetroll.db"
 CUTS = int(os.environ.get("FLEETROLL_POWER_CUTS", "150"))
 _DEVICE = re.compile(rb'"outcome":"created","ident":"([^"]+)"|"ident":"([^"]+)".*?"revision":(\d+)')
 
 
-def strace_works() -> bool:
-    strace = shutil.which("strace")
-    return (
-        strace is not None and subprocess.run([strace, "-f", "true"], capture_output=True, check=False).returncode == 0
-    )
-
-
-pytestmark = [about_sqlite, pytest.mark.skipif(not strace_works(), reason="it needs strace, and the right to use it")]
+pytestmark = [about_sqlite, traced]
 
 
 def send(server: Process, method: str, target: str, body: bytes, kind: str = "application/json") -> int:

@@ -68,3 +68,9 @@ def serving(data: Path, *options: str, **environment: str) -> Iterator[Process]:
         process.popen.wait(15)
         assert process.popen.stdout is not None
         process.popen.stdout.close()
+
+
+def fleetroll(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """A command in a process of its own."""
+    command = [sys.executable, "-m", "fleetroll", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

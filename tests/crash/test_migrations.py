@@ -1,0 +1,303 @@
+"""Registries of older releases: they become what a new one is, keep what they have, and may be cut short on the way.
+
+The fixtures were made by the servers of those releases (`tests/fixtures/make.py`), with what each answered.
+"""
+
+import asyncio
+import contextlib
+import gzip
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import apsw
+import asyncpg
+import pytest
+
+from fleetroll.store import migrations, postgres, sqlite
+from tests.fixtures.make import HERE, QUESTIONS
+from tests.support.app import App, about_sqlite, running
+from tests.support.postgres import empty_database, new_database, rows
+from tests.support.process import fleetroll
+from tests.support.tracing import traced, tracing
+
+DATABASE = "fleetroll.db"
+NEWEST = len(migrations.load("sqlite"))
+OLDER = {engine: sorted(file.parent.name for file in HERE.glob(f"*/{engine}.gz")) for engine in ("sqlite", "postgres")}
+CUTS = int(os.environ.get("FLEETROLL_MIGRATION_CUTS", "6"))  # of each engine
+# What moves by itself: a cursor is signed with the time, and a key notes when it was used.
+PASSING = {"next_cursor", "last_used_at"}
+_CALL = re.compile(r"\d+ +[a-z]\w+(?=\()")
+
+
+def laid_out(release: str, engine: str, into: Path) -> Path:
+    """The data directory of an older release, without its database."""
+    into.mkdir(mode=0o700)
+    shutil.copy(HERE / release / f"{engine}.key", into / "server.key")
+    return into
+
+
+def sqlite_directory(release: str, into: Path) -> Path:
+    (laid_out(release, "sqlite", into) / DATABASE).write_bytes(
+        gzip.decompress((HERE / release / "sqlite.gz").read_bytes())
+    )
+    return into
+
+
+async def postgres_database(release: str) -> str:
+    url = await empty_database()
+    connection = await asyncpg.connect(url)
+    await connection.execute(gzip.decompress((HERE / release / "postgres.gz").read_bytes()).decode())
+    await connection.close()
+    return url
+
+
+# --- what they keep --------------------------------------------------------------------------------------------------
+
+
+def assert_kept(app: App, release: str, engine: str) -> None:
+    """Every member of every answer is what it was; there may be more of them now."""
+    for target, recorded in json.loads((HERE / release / f"{engine}.json").read_text()).items():
+        answer = app.request("GET", target)
+        assert answer.status == 200, target
+        now = answer.json() | {"etag": answer.headers.get("etag")}
+        assert list(differences(recorded, now, target)) == []
+
+
+def differences(was: Any, now: Any, place: str) -> Iterator[str]:
+    if isinstance(was, dict) and isinstance(now, dict):
+        for name in was.keys() - PASSING:
+            yield from differences(was[name], now.get(name, "nothing"), f"{place} {name}")
+    elif isinstance(was, list) and isinstance(now, list) and len(was) == len(now):
+        for number, (one, other) in enumerate(zip(was, now, strict=True)):
+            yield from differences(one, other, f"{place} {number}")
+    elif was != now:
+        yield f"{place}: {was!r} is {now!r}"
+
+
+def assert_goes_on(app: App) -> None:
+    assert app.request("POST", "/v1/devices", {"ident": "new", "tags": ["t"]}).status == 201
+    assert app.request("PATCH", "/v1/devices/d2", {"metadata": {"rack": 2}}).status == 200
+    assert app.request("DELETE", "/v1/devices/d3").status == 204
+    found = app.request("GET", "/v1/devices?filter=tags%3At&count=true&limit=50").json()
+    assert found["total"] == len(found["devices"]) == 11
+
+
+@about_sqlite
+@pytest.mark.parametrize("release", OLDER["sqlite"])
+def test_a_sqlite_registry_of_an_older_release_answers_as_it_did(tmp_path: Path, release: str) -> None:
+    data = sqlite_directory(release, tmp_path / "data")
+    with running(data) as app:
+        assert_kept(app, release, "sqlite")
+        assert_goes_on(app)
+    assert sqlite.inspect(data / DATABASE) == []
+    with running(tmp_path / "fresh"):
+        pass
+    assert shape(data / DATABASE) == shape(tmp_path / "fresh" / DATABASE)
+
+
+@pytest.mark.parametrize("release", OLDER["postgres"])
+def test_a_postgres_registry_of_an_older_release_answers_as_it_did(tmp_path: Path, release: str) -> None:
+    data = laid_out(release, "postgres", tmp_path / "data")
+    url = asyncio.run(postgres_database(release))
+    with running(data, database=url, migrate=True) as app:
+        assert_kept(app, release, "postgres")
+        assert_goes_on(app)
+    assert asyncio.run(described(url)) == asyncio.run(described(asyncio.run(new_database())))
+
+
+def test_every_question_was_answered_by_some_release() -> None:
+    """A fixture that says nothing would let everything pass."""
+    answered = {target for file in HERE.glob("*/*.json") for target in json.loads(file.read_text())}
+    assert answered == set(QUESTIONS)
+    assert OLDER["sqlite"][0] == "schema-01"
+    assert len(OLDER["postgres"]) >= 2
+
+
+# --- cut short -------------------------------------------------------------------------------------------------------
+
+
+def shape(file: Path) -> tuple[set[Any], set[Any]]:
+    """The tables, indexes and columns of a SQLite registry."""
+    columns = 'SELECT m.name, p.name, p.type, p."notnull" FROM sqlite_schema AS m, pragma_table_info(m.name) AS p'
+    with closing(apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
+        return set(connection.execute("SELECT type, name FROM sqlite_schema")), set(connection.execute(columns))
+
+
+def content(file: Path) -> dict[str, set[Any]]:
+    with closing(apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
+        tables = [name for kind, name in shape(file)[0] if kind == "table" and "search" not in name]
+        return {name: set(connection.execute(f"SELECT * FROM {name}")) for name in tables}  # noqa: S608  # of ours
+
+
+async def described(url: str) -> set[tuple[Any, ...]]:
+    """The columns and indexes of a PostgreSQL registry."""
+    connection = await asyncpg.connect(url)
+    columns = await connection.fetch(
+        "SELECT table_name, column_name, data_type, is_nullable, coalesce(column_default, ''), collation_name "
+        "FROM information_schema.columns WHERE table_schema = 'public'"
+    )
+    indexes = await connection.fetch("SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'public'")
+    await connection.close()
+    return {tuple(row) for row in (*columns, *indexes)}
+
+
+def cut_short(arguments: list[str], calls: str, log: Path, again: Callable[[], list[str]]) -> Iterator[None]:
+    """Migrate once, noting its system calls, then once more for each of some, killed as it makes that call."""
+    command = [sys.executable, "-m", "fleetroll", "migrate"]
+    subprocess.run([*tracing(calls, log), *command, *arguments], check=True, capture_output=True, timeout=120)
+    made = [match[0] for line in log.read_text().splitlines() if (match := _CALL.match(line))]
+    for place in sorted(random.Random(os.environ["FLEETROLL_SEED"]).sample(range(len(made)), CUTS)):
+        call = made[place].split()[1]  # they are counted for each thread and each call
+        nth = made[: place + 1].count(made[place])
+        killed = subprocess.run(
+            [*tracing(call, log, f"signal=SIGKILL:when={nth}"), *command, *again()],
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        assert killed.returncode != 0
+        yield
+
+
+@about_sqlite
+@traced
+def test_a_sqlite_migration_killed_at_any_call_is_begun_again_and_ends_the_same(tmp_path: Path) -> None:
+    whole, data = sqlite_directory("schema-01", tmp_path / "whole"), tmp_path / "data"
+
+    def again() -> list[str]:
+        shutil.rmtree(data, ignore_errors=True)
+        sqlite_directory("schema-01", data)
+        return ["--data", str(data)]
+
+    async def finished() -> None:
+        await sqlite.open_store(data / DATABASE, create=False).close()
+
+    calls = "pwrite64,fdatasync,ftruncate,unlink,rename"
+    for _ in cut_short(["--data", str(whole)], calls, tmp_path / "calls", again):
+        asyncio.run(finished())
+        assert sqlite.inspect(data / DATABASE) == []
+        assert shape(data / DATABASE) == shape(whole / DATABASE)
+        assert content(data / DATABASE) == content(whole / DATABASE)
+        kept = data / f"{DATABASE}.schema-1"
+        assert content(kept) == content(whole / kept.name)
+
+
+@traced
+def test_a_postgres_migration_killed_at_any_statement_is_begun_again_and_ends_the_same(tmp_path: Path) -> None:
+    whole, urls = asyncio.run(postgres_database("schema-08")), []
+
+    def again() -> list[str]:
+        urls.append(asyncio.run(postgres_database("schema-08")))
+        return ["--database", urls[-1], "--data", str(tmp_path / "data")]
+
+    async def finished(url: str) -> None:
+        await (await postgres.open_store(url, migrate=True)).close()
+
+    arguments = ["--database", whole, "--data", str(tmp_path / "data")]
+    for _ in cut_short(arguments, "sendto", tmp_path / "calls", again):
+        asyncio.run(finished(urls[-1]))
+        assert asyncio.run(described(urls[-1])) == asyncio.run(described(whole))
+        assert sorted(asyncio.run(rows(urls[-1]))) == sorted(asyncio.run(rows(whole)))
+
+
+# --- every step -------------------------------------------------------------------------------------------------------
+
+
+def older(file: Path, version: int) -> None:
+    """A SQLite registry as the release with that schema left it."""
+    with closing(apsw.Connection(str(file))) as connection:
+        connection.execute(f"PRAGMA application_id = {sqlite.APPLICATION_ID}")
+        for step in migrations.load("sqlite")[:version]:
+            connection.execute(step.text)
+        connection.pragma("user_version", version)
+        connection.execute(
+            "INSERT INTO organization "
+            "(parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision) "
+            "VALUES (0, 'default', 'Kept', '[]', 0, '{}', 1, 1, 1)"
+        )
+
+
+@pytest.mark.parametrize("version", range(1, NEWEST))
+def test_an_older_sqlite_schema_becomes_the_newest_and_is_kept_as_it_was(tmp_path: Path, version: int) -> None:
+    fresh, file = tmp_path / "fresh.db", tmp_path / "fleetroll.db"
+    older(file, version)
+    with asyncio.Runner() as runner:
+        for place, create in ((fresh, True), (file, False)):
+            runner.run(reopened(place, create=create))
+    assert shape(file) == shape(fresh)
+    with (
+        closing(apsw.Connection(str(file))) as grown,
+        closing(apsw.Connection(str(tmp_path / f"fleetroll.db.schema-{version}"))) as kept,
+    ):
+        assert grown.pragma("user_version") == NEWEST
+        assert kept.pragma("user_version") == version
+        assert kept.execute("SELECT name FROM organization").get == "Kept"
+
+
+async def reopened(file: Path, *, create: bool) -> None:
+    await sqlite.open_store(file, create=create).close()
+
+
+def test_migrate_shows_and_applies(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    older(data / DATABASE, 1)
+    shown = fleetroll("migrate", "--data", str(data), "--dry-run")
+    assert (shown.returncode, "schema 1" in shown.stdout, "device_views" in shown.stdout) == (0, True, True)
+    assert "device_views" in fleetroll("migrate", "--data", str(data)).stdout
+    assert "up to date" in fleetroll("migrate", "--data", str(data)).stdout
+
+
+async def at_version(url: str, version: int) -> None:
+    """An empty PostgreSQL database as the release with that schema left it."""
+    connection = await asyncpg.connect(url)
+    await connection.execute('CREATE TABLE fleetroll (version bigint NOT NULL, server_key text COLLATE "C")')
+    await connection.execute("INSERT INTO fleetroll (version) VALUES ($1)", version)
+    for step in migrations.load("postgres")[:version]:
+        await connection.execute(step.text)
+    await connection.close()
+
+
+@pytest.mark.parametrize("version", [0, 8, NEWEST - 1])
+def test_postgres_migrations_end_in_the_schema_of_a_new_database_wherever_they_are_cut(version: int) -> None:
+    """One connection is cut off again and again while another one migrates, until one migration comes to its end."""
+
+    async def cut_short() -> str:
+        url, fresh = await empty_database(), await new_database()
+        if version:
+            await at_version(url, version)
+        cutter = await asyncpg.connect(url)
+        for attempt in range(50):
+            migrating = asyncio.ensure_future(postgres.open_store(url, migrate=True))
+            await asyncio.sleep(random.random() * 0.02 * (attempt + 1))
+            await cutter.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND application_name LIKE 'fleetroll %'"
+            )
+            with contextlib.suppress(Exception):  # whatever it is that was cut: it is tried again
+                await (await migrating).close()
+                break
+        await cutter.close()
+        store = await postgres.open_store(url, migrate=True)
+        await store.close()
+        assert await described(url) == await described(fresh)
+        return url
+
+    assert asyncio.run(count_versions(asyncio.run(cut_short()))) == [NEWEST]
+
+
+async def count_versions(url: str) -> list[int]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [row[0] for row in await connection.fetch("SELECT version FROM fleetroll")]
+    finally:
+        await connection.close()
