@@ -112,9 +112,9 @@ def _method(run: Run) -> str:
   logs every request to a file. Rows with a ratio ran at {s.devices:,} devices, those of a large fleet at {s.large:,}.
 - A ratio is the throughput divided by that of a bare ASGI app, which returns the same bytes on the same server class in
   another process. {s.rounds} rounds of {s.seconds:g} s alternate between the two; figures are medians of the rounds.
-- The load generator holds {CONNECTIONS} keep-alive connections ({CALLERS} for pages and search), each waiting for its
-  reply. It never sleeps, so that no server pays for waking it, and runs at a low priority, so that it takes no core
-  from a server that wants both.
+- The load generator holds {CONNECTIONS} keep-alive connections ({CALLERS} where an answer's own time counts), each
+  waiting for its reply. It never sleeps, so that no server pays for waking it, and runs at a low priority, so that it
+  takes no core from a server that wants both.
 - Devices came in by `:import` of NDJSON; one in 25 was decommissioned afterwards. Memory is sampled every 100 ms.
 - For the sweeper and the lists of its slots {s.large:,} devices were put into the data directory at rest, as they
   were a hundred days before.
