@@ -88,17 +88,18 @@ class Queues:
         """A device would listen for a command: its consumer is made for it, delivering only to itself."""
         _, org, device, consumer, env, name = message.subject.split(".")
         try:
-            given = msgspec.json.decode(message.data, type=_Create)
+            # All of it is read, not only what counts: it is told back.
+            asked = msgspec.json.decode(message.data)
+            given = msgspec.convert(asked, _Create)
             config = _consumer_config(given.config, org, device, consumer, env, name)
-        except (msgspec.MsgspecError, ValueError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             await message.respond(msgspec.json.encode({"type": _CREATED, "error": _BAD_REQUEST}))
             return
         body = msgspec.json.encode({"stream_name": COMMANDS, "config": config})
         subject = f"$JS.API.CONSUMER.CREATE.{COMMANDS}.{config['name']}.{config['filter_subject']}"
         reply = await self._client.request(subject, body, timeout=5)
-        asked = msgspec.json.decode(message.data)["config"]
         told = consumer if given.config.deliver_subject else config["name"]
-        await message.respond(_as_asked(reply.data, f"{org}_command_queue", told, asked))
+        await message.respond(_as_asked(reply.data, f"{org}_command_queue", told, asked["config"]))
 
     async def _queue(self, message: Msg) -> None:
         """Something else about a consumer of a device's own, or about the stream that it believes to be its own."""

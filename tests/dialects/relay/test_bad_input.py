@@ -112,7 +112,16 @@ def test_every_listener_hears_the_message_after_it(tmp_path: Path) -> None:
             }:
                 pass
 
-            # The device's own side.
+            # The device's own side, and the requests by which it listens.
+            create = f"$JS.API.CONSUMER.CREATE.{org}_command_queue.x.{org}.production.command.queue.{number}.move"
+            config = {"stream_name": f"{org}_command_queue", "config": {"deliver_subject": "_INBOX.a", "name": "x"}}
+
+            async def ask(body: bytes) -> None:
+                answer = await by_device.request(create, body, timeout=PATIENCE)
+                assert isinstance(json.loads(answer.data), dict), body
+
+            deep = b'{"config": {"a": ' + b"[" * 100_000
+            await together(ask, [*HUGE[:1], deep, *(junk(chance, config) for _ in range(MESSAGES))])
             await sensor.command.listen("move", heard.put_nowait)
 
             async def answer(request: Any) -> None:

@@ -75,7 +75,8 @@ def test_an_application_and_a_device_in_javascript(walk: Path, tmp_path: Path, e
             assert log["data"]["data"] == "started"
             presence = told.pop("presence")["data"]
             assert (presence["device_ident"], presence["event"]) == ("js_01", "connected")
-            assert told.pop("command")["duplicate"] is False
+            assert told.pop("command")["data"]["value"] == {"to": 3}
+            assert told.pop("sent")["duplicate"] is False
             assert told.pop("token")["data"]["http_url"] == served.process.url
             assert told.pop("history")["data"]["frames"] == [{"temperature": live["data"]}]
             assert told.pop("gone")["status"] == "DEVICE_GET_FAILURE"

@@ -118,7 +118,11 @@ device.client.subscribe(rpc, {
 await device.client.flush();
 tell("rpc", await app.ask(rpc, { a: 1 }));
 
-tell("command", await app.stream.publish(`${app.org}.${MODE}.command.queue.${device.id}.move`, pack({ value: 3 })));
+const queue = `${app.org}.${MODE}.command.queue.${device.id}.move`;
+let sent;
+const send = async () => (sent = await app.stream.publish(queue, pack({ value: { to: 3 }, timestamp: Date.now() })));
+tell("command", await heard(device.stream, `${device.org}_command_queue`, queue, send));
+tell("sent", sent);
 
 const token = await app.ask("accounts.user.get_http_token", { jwt: JSON.parse(APP).api_key, service: "influx" });
 tell("token", token);
