@@ -7,12 +7,10 @@ from pathlib import Path
 
 import apsw
 import pytest
-from msgspec import structs
 
 from fleetroll.core.faults import Fault, Kind
-from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Device
-from fleetroll.core.query import And, Comparison, Operator, Page, Search, Sort
+from fleetroll.core.query import And, Comparison, Filter, Operator, Page, Search, Sort
 from fleetroll.store import sqlite, sqlite_writer
 from fleetroll.store.port import Records
 from tests.support.app import running
@@ -182,6 +180,36 @@ def allow(writer: apsw.Connection, more_pages: int) -> None:
     assert writer.pragma("max_page_count", writer.pragma("page_count") + more_pages)
 
 
+TAGGED = Comparison("tags", Operator.HAS, "frequent")
+RARE = Comparison("kind", Operator.EQ, "rare")
+
+
+@pytest.mark.parametrize("wanted", [And((TAGGED, RARE)), And((RARE, TAGGED))], ids=["in the middle", "at first"])
+@pytest.mark.parametrize(
+    "sort", [Sort(), Sort("updated_at"), Sort("name", descending=True)], ids=lambda sort: sort.field
+)
+async def test_a_page_of_what_is_rare_is_read_by_that(wanted: Filter, sort: Sort, file: Path) -> None:
+    """However frequent everything else is that was asked for, and wherever it stands."""
+    with hooked() as connections:
+        store = sqlite.open_store(file, create=True)
+    await store.write(lambda records: records.organizations.insert(organization(None, "default")))
+    rare = device("rare", tags=("frequent",), kind="rare")
+    many = [*(device(f"d-{number}", tags=("frequent",)) for number in range(2_000)), rare]
+    await store.write(lambda records: records.devices.insert_many(1, many, NOW), bulk=True)
+    steps: list[int] = []
+    for connection in connections:
+        connection.trace_v2(
+            apsw.SQLITE_TRACE_PROFILE, lambda told: steps.append(told["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"])
+        )
+    found = [await store.scan.devices.page(1, wanted, sort, Page(50))]
+    assert max(steps) > 2_000  # the first time, what is frequent is counted
+    steps.clear()
+    found.append(await store.scan.devices.page(1, wanted, sort, Page(50)))
+    assert max(steps) < 200
+    assert [[one.ident for one in page] for page in found] == [["rare"], ["rare"]]
+    await store.close()
+
+
 async def test_a_full_disk_refuses_writes_and_nothing_else(file: Path) -> None:
     with hooked() as connections:
         store = sqlite.open_store(file, create=True)
@@ -221,27 +249,3 @@ def test_a_full_disk_is_said_as_507_while_reads_go_on(tmp_path: Path) -> None:
         assert app.request("GET", "/v1/devices").status == 200
         allow(connections[0], 100_000)
         assert app.request("POST", "/v1/devices", body).status == 201
-
-
-async def test_a_list_begins_with_what_few_of_many_devices_have(file: Path) -> None:
-    """Once it was learnt what most of them have; until then with their tag."""
-    with hooked() as connections:
-        store = sqlite.open_store(file, create=True)
-        await store.write(lambda records: records.organizations.insert(organization(None, "default")))
-        await store.write(_fleet, bulk=True)
-        asked: list[str] = []
-        for connection in connections:
-            connection.exec_trace = lambda _, text, values: asked.append(text) or True
-        wanted = And((Comparison("tags", Operator.HAS, "t"), Comparison("status", Operator.EQ, "REVOKED")))
-        for begun in ("FROM device_tag AS l CROSS JOIN device AS d", "FROM device AS d"):
-            assert [one.ident for one in await store.scan.devices.page(1, wanted, Sort(), Page(10))] == ["9999"]
-            assert begun in asked[-1]
-            await store.learn()
-        await store.close()
-
-
-async def _fleet(records: Records) -> None:
-    await records.usage.add(1, "devices", 10_000, 10_000)
-    many = [device(str(number), tags=("t",)) for number in range(10_000)]
-    *_, last = await records.devices.insert_many(1, many, NOW)
-    await records.devices.age(last, structs.replace(last, status=Status.REVOKED))

@@ -13,10 +13,9 @@ import apsw
 import pytest
 
 from fleetroll.core.fields import DEVICE_FIELDS
-from fleetroll.core.model import Counts
 from fleetroll.core.query import And, Comparison, Filter, Not, Operator, Or, Page, Pattern, Search, Sort
 from fleetroll.store import migrations, select, statements
-from fleetroll.store.sqlite_syntax import SYNTAX, Trigrams, Words, syntax
+from fleetroll.store.sqlite_syntax import SYNTAX
 from fleetroll.store.statements import SQL
 
 FILES = sorted(resources.files("fleetroll.store").joinpath("sql").iterdir(), key=lambda file: file.name)
@@ -308,9 +307,18 @@ def shapes() -> Iterator[tuple[str, select.Query]]:
 
 def slices(*, gathered: bool) -> Iterator[tuple[str, select.Query]]:
     for (label, wanted), sort, descending in itertools.product(FILTERS.items(), SORTS, (False, True)):
-        for query in select.slices(SYNTAX, 1, wanted, Sort(sort, descending), gathered=gathered):
+        for query in select.slices(SYNTAX, 1, wanted, Sort(sort, descending), select.Plan(gathered=gathered)):
             values = {**query.values, "start": 5, "limit": 5}
             yield f"{label}, by {sort}{' descending' if descending else ''}", select.Query(query.text, values)
+
+
+def planned() -> Iterator[tuple[str, Comparison, select.Query]]:
+    """Lists whose devices are found by a condition that was chosen."""
+    for (label, wanted), sort in itertools.product(FILTERS.items(), SORTS):
+        for driver, after in itertools.product(select.drivers(SYNTAX, wanted), PLACES.values()):
+            plan = select.Plan(driver, gathered=sort != "id")
+            for query in select.pages(SYNTAX, 1, wanted, Sort(sort), Page(50, after), plan):
+                yield f"{label}, by {sort}, led by {driver.field}", driver, query
 
 
 def top_level(where: str) -> list[str]:
@@ -326,7 +334,7 @@ def test_every_built_statement_keeps_to_its_tenant() -> None:
     """Whatever the filter: the tenant is a condition of its own beside it, for the device and for every link to it."""
     counts = [(f"count of {label}", select.count(SYNTAX, 1, wanted)) for label, wanted in FILTERS.items()]
     lists = [("by idents", select.by_idents(1, ["a", "b"])), ("reporters", select.reporters(1, [1, 2, 3]))]
-    for label, query in (*shapes(), *counts, *lists):
+    for label, query in (*shapes(), *counts, *lists, *((label, query) for label, _, query in planned())):
         source, _, where = query.text.partition(" WHERE ")
         assert "d.org = :org" in top_level(where), label
         links = re.findall(r"FROM device_(?:tag|owner) AS l", query.text)
@@ -358,36 +366,37 @@ def test_every_list_is_read_in_order_from_an_index(database: apsw.Connection) ->
     assert not wrong, wrong
 
 
-@pytest.mark.parametrize(
-    ("other", "begun"),
-    [
-        (comparison("status", Operator.EQ, "EXPIRED"), "SEARCH d USING INDEX device_status"),
-        (comparison("status", Operator.EQ, "REVOKED"), "SEARCH d USING INDEX device_status"),
-        (comparison("status", Operator.EQ, "ACTIVE"), "SEARCH l USING PRIMARY KEY"),
-        (comparison("kind", Operator.EQ, "k"), "SEARCH d USING INDEX device_kind"),
-        (comparison("tags", Operator.HAS, "few"), "SEARCH l USING PRIMARY KEY"),
-        (comparison("cohort", Operator.EQ, "default"), "SEARCH l USING PRIMARY KEY"),
-    ],
-)
-def test_a_page_begins_with_what_is_known_to_find_fewest(
-    database: apsw.Connection, other: Comparison, begun: str
-) -> None:
-    words = Words()
-    words.learn({1: Counts(10, {"ACTIVE": 8, "EXPIRED": 2}, {}, {"many": 7, "few": 1}, {}, {})})
-    wanted = And((comparison("tags", Operator.HAS, "many"), other))
-    (query,) = select.pages(syntax(Trigrams(), words), 1, wanted, Sort(), Page(25))
-    steps = plan(database, query.text, query.values)
-    assert steps[0].startswith(begun), steps
-    assert not any("TEMP B-TREE" in step for step in steps), steps
-    assert query.values["v1"] == ("few" if other.field == "tags" else "many")
-
-
 def inner(query: select.Query) -> select.Query:
     """The part of a page by number that finds its devices; what is around it fetches and orders no more than a page."""
     found = re.search(r"FROM \((SELECT .*) LIMIT :limit OFFSET :start\) AS s ", query.text)
     assert found, query.text
     values = {name: value for name, value in query.values.items() if name not in {"start", "limit"}}
     return select.Query(found[1], values)
+
+
+LED_BY = {"tags": "l USING PRIMARY KEY", "owners": "l USING PRIMARY KEY", "ident": "device_ident"} | {
+    "hardware_version": "device_hardware",
+    "software_version": "device_software",
+}
+
+
+def test_a_condition_that_was_chosen_leads_to_the_devices_by_its_own_index(database: apsw.Connection) -> None:
+    wrong = {}
+    for label, driver, query in planned():
+        steps = plan(database, query.text, query.values)
+        if LED_BY.get(driver.field, f"device_{driver.field}") not in steps[0]:
+            wrong[label] = steps
+    assert not wrong, wrong
+
+
+def test_a_condition_is_counted_within_its_tenant_by_its_index(database: apsw.Connection) -> None:
+    for wanted in FILTERS.values():
+        for driver in select.drivers(SYNTAX, wanted):
+            query = select.up_to(SYNTAX, 7, driver, 100)
+            assert re.search(r"\bWHERE [dl]\.org = :org AND ", query.text)
+            assert query.values["org"] == 7
+            (found,) = (step for step in plan(database, query.text, query.values) if step.startswith("SEARCH"))
+            assert "INDEX" in found or "PRIMARY KEY" in found
 
 
 def test_a_page_by_number_is_walked_in_the_order_of_an_index(database: apsw.Connection) -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, TypeAlias
 
 from msgspec import structs
@@ -14,7 +14,7 @@ from fleetroll.core.model import DEFAULT_COHORT, Counts, Device, Instant, NewDev
 from fleetroll.core.names import identity_key
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Sort, every
 from fleetroll.core.software import named
-from fleetroll.store import rows, select
+from fleetroll.store import frequencies, rows, select
 from fleetroll.store.connection import Connection
 from fleetroll.store.statements import SQL
 
@@ -145,11 +145,43 @@ class Devices:
 
     async def page(self, org: int, filter: Filter | None, sort: Sort, page: Page) -> list[Device]:
         found: list[Device] = []
-        for query in select.pages(self._syntax, org, filter, sort, page):
+        plan = await self._plan(org, filter, sort, page.limit)
+        for query in select.pages(self._syntax, org, filter, sort, page, plan):
             if remaining := page.limit - len(found):
                 values = {**query.values, "limit": remaining}
                 found.extend(map(rows.device, await self._connection.all(query.text, values)))
         return found
+
+    async def _plan(self, org: int, filter: Filter | None, sort: Sort, limit: int) -> select.Plan:
+        """Where the engine leaves it to the statement: walk the order's index, or sort what a rare condition finds."""
+        if sort.field == "id":
+            return select.Plan(await self._driver(org, filter))
+        wanted = select.drivers(self._syntax, filter) if self._syntax.frequencies and not sort.path else []
+        if not wanted:
+            return select.UNPLANNED
+        driver, devices = await self._rarest(org, wanted)
+        walked = limit * await self.count(org, None) // max(devices, 1)
+        is_rare = devices < frequencies.MOST and devices * _GATHERING[False] < walked
+        return select.Plan(driver, gathered=True) if is_rare else select.UNPLANNED
+
+    async def _driver(self, org: int, filter: Filter | None) -> Comparison | None:
+        """Which of several conditions leads to the fewest devices, where the engine does not find that out itself."""
+        wanted = select.drivers(self._syntax, filter) if self._syntax.frequencies else []
+        return (await self._rarest(org, wanted))[0] if len(wanted) > 1 else None
+
+    async def _rarest(self, org: int, wanted: Sequence[Comparison]) -> tuple[Comparison, int]:
+        counted = [(part, await self._frequency(org, part)) for part in wanted]
+        return min(counted, key=itemgetter(1))
+
+    async def _frequency(self, org: int, part: Comparison) -> int:
+        known = self._syntax.frequencies
+        assert known is not None
+        devices = known.get(org, part)
+        if devices is None:
+            query = select.up_to(self._syntax, org, part, frequencies.MOST)
+            devices = await self._number(query.text, query.values)
+            known.keep(org, part, devices)
+        return devices
 
     async def slice(
         self, org: int, filter: Filter | None, sort: Sort, start: int, limit: int, total: int
@@ -160,7 +192,10 @@ class Devices:
         # Walking passes `total / matching` devices for each that it finds; gathering takes all that match, and sorts.
         walked = min(start + limit, matching) * total // matching
         gathering = _GATHERING[select.is_covered(filter, sort)]
-        queries = select.slices(self._syntax, org, filter, sort, gathered=matching * gathering < walked)
+        plan = select.UNPLANNED
+        if matching * gathering < walked:
+            plan = select.Plan(await self._driver(org, filter), gathered=True)
+        queries = select.slices(self._syntax, org, filter, sort, plan)
         found = await self._sliced(queries[0], start, limit)
         if len(found) < limit and len(queries) > 1:
             present = (
@@ -176,11 +211,11 @@ class Devices:
         return list(map(rows.device, await self._connection.all(query.text, values)))
 
     async def count(self, org: int, filter: Filter | None) -> int:
-        query = select.count(self._syntax, org, filter)
+        query = select.count(self._syntax, org, filter, select.Plan(await self._driver(org, filter)))
         return await self._number(query.text, query.values)
 
     async def statuses(self, org: int, filter: Filter | None) -> dict[str, int]:
-        query = select.statuses(self._syntax, org, filter)
+        query = select.statuses(self._syntax, org, filter, select.Plan(await self._driver(org, filter)))
         return dict(await self._connection.all(query.text, query.values))
 
     async def counts(self, org: int) -> Counts:

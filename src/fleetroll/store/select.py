@@ -2,7 +2,8 @@
 
 Nothing from a request becomes part of a statement's text; the set of texts is finite but for how fragments nest.
 What a filter means is defined by `core.query.matches`. Where a page in order of id has a selective conjunct with an
-index of its own (a substring, a tag, an owner), that index drives the join, so a page reads only its own rows.
+index of its own (a substring, a tag, an owner), that index drives the join, so a page reads only its own rows; of
+several, a `Plan` says which.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -33,6 +34,7 @@ from fleetroll.core.query import (
     fields,
     fold,
 )
+from fleetroll.store.frequencies import Frequencies
 
 V = TypeVar("V")
 _LISTED = 512
@@ -52,6 +54,7 @@ _TALLIES = (
 _LIFE = "type IN ('device.identity_changed', 'device.decommissioned')"
 _COLUMN = {field: f"d.{field}" for field in DEVICE_FIELDS} | {"ident": "d.ident_key"}
 _ID = "d.id"
+_WORDS = ("ident", "name", "kind", "status", "hardware_version", "software_version", "cohort", "dms")  # with an index
 _NULLABLE = frozenset({"name", "kind", "last_seen", "dms"})
 _SORTS = {field.name: _COLUMN[field.name] for field in DEVICE_FIELDS.values() if field.sortable}
 # A page by place may be in an order without an index: then what matches is sorted. Owners are ordered by their text.
@@ -81,7 +84,6 @@ _LINK_FOLDED = (
     "EXISTS (SELECT 1 FROM {table} AS l WHERE l.org = d.org AND l.folded = {value} AND l.device = d.id))"
 )
 _LINK_ANY = "{column} <> '[]'"
-_WORDS = frozenset({"status", "kind", "cohort"})
 _RANGES = {Operator.LT, Operator.LE, Operator.GT, Operator.GE, Operator.LIKE, Operator.EXISTS}
 _COMPARE = {Operator.EQ: "=", Operator.LT: "<", Operator.LE: "<=", Operator.GT: ">", Operator.GE: ">="}
 
@@ -90,7 +92,6 @@ class Syntax(Struct, frozen=True):
     """What differs between engines in a filter. Fragments take {column}, {path}, {value} and {compare}.
 
     `json_holding` is a document that holds nothing but a value at a path, where an index finds what holds it.
-    `devices_with` is how many devices of an organization have a word in a field, 0 unless they are known to be many.
     """
 
     json_path: Callable[[tuple[str, ...]], str]
@@ -114,7 +115,7 @@ class Syntax(Struct, frozen=True):
     search_subquery: str
     search_match: Callable[[str], str | None]
     unindexed: str
-    devices_with: Callable[[int, str, str], int]
+    frequencies: Frequencies | None = None
 
 
 class Query(Struct, frozen=True):
@@ -124,31 +125,67 @@ class Query(Struct, frozen=True):
     values: dict[str, Any]
 
 
-def pages(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, page: Page) -> list[Query]:
+class Plan(Struct, frozen=True):
+    """How devices are found: by the index of `driver`, if it is given.
+
+    What is `gathered` so is sorted, where the order has an index of its own that would be walked otherwise.
+    """
+
+    driver: Comparison | None = None
+    gathered: bool = False
+
+
+UNPLANNED = Plan()
+
+
+def drivers(syntax: Syntax, filter: Filter | None) -> list[Comparison]:
+    """The conditions of which each could lead to the devices by an index; none where a text that is searched does."""
+    parts = list(conjuncts(filter)) if filter is not None else []
+    if any(isinstance(part, Search) and syntax.search_match(fold(part.text)) is not None for part in parts):
+        return []
+    return [part for part in parts if _is_member(part) or _is_indexed(part)]
+
+
+def up_to(syntax: Syntax, org: int, part: Comparison, most: int) -> Query:
+    """How many devices one of the `drivers` leads to, counted no further than `most`."""
+    builder = _Builder(syntax, org)
+    if _is_member(part):
+        table, name = _LINKS[part.field]
+        found = f"SELECT 1 FROM {table} AS l WHERE l.org = :org AND l.{name} = :word"
+    else:
+        found = f"SELECT 1 FROM device AS d WHERE d.org = :org AND {_COLUMN[part.field]} = :word"
+    builder.values |= {"word": _scalar(part), "most": most}
+    return Query(f"SELECT count(*) FROM ({found} LIMIT :most) AS found", builder.values)
+
+
+def pages(
+    syntax: Syntax, org: int, filter: Filter | None, sort: Sort, page: Page, plan: Plan = UNPLANNED
+) -> list[Query]:
     """The statements that make up one page, each to be asked for what the ones before it left of the limit.
 
     A nullable sort field takes two: devices that have it, then those that have not.
     """
     if sort.field not in _NULLABLE:
-        return [_page(syntax, org, filter, sort, page, None)]
+        return [_page(syntax, org, filter, sort, page, None, plan)]
     if page.after and page.after[0] is None:
-        return [_page(syntax, org, filter, sort, page, "IS NULL")]
-    present = _page(syntax, org, filter, sort, page, "IS NOT NULL")
-    return [present, _page(syntax, org, filter, sort, Page(page.limit), "IS NULL")]
+        return [_page(syntax, org, filter, sort, page, "IS NULL", plan)]
+    present = _page(syntax, org, filter, sort, page, "IS NOT NULL", plan)
+    return [present, _page(syntax, org, filter, sort, Page(page.limit), "IS NULL", plan)]
 
 
-def slices(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, *, gathered: bool) -> list[Query]:
+def slices(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, plan: Plan) -> list[Query]:
     """The statements that make up a page by place, each to be given its `start` and `limit`.
 
     Where few devices match they are `gathered` by the filter's index and sorted; where many do, the list is walked in
     its order until enough have passed. A nullable sort field takes two statements, as in `pages`.
     """
     presences = ("IS NOT NULL", "IS NULL") if sort.field in _ABSENT else (None,)
-    return [_slice(syntax, org, filter, sort, presence, gathered) for presence in presences]
+    return [_slice(syntax, org, filter, sort, presence, plan) for presence in presences]
 
 
-def _slice(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, presence: str | None, gathered: bool) -> Query:
-    builder = _Builder(syntax, org, None if gathered else sort.field, walked=not gathered)
+def _slice(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, presence: str | None, plan: Plan) -> Query:
+    gathered = plan.gathered
+    builder = _Builder(syntax, org, None if gathered else sort.field, walked=not gathered, driver=plan.driver)
     source, id_column = builder.source(filter, driven=gathered)
     conditions = [builder.where(filter)]
     column, direction = _PLACES[sort.field], " DESC" if sort.descending else ""
@@ -169,14 +206,14 @@ def _slice(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, presence
     return Query(text, builder.values)
 
 
-def count(syntax: Syntax, org: int, filter: Filter | None) -> Query:
-    builder = _Builder(syntax, org)
+def count(syntax: Syntax, org: int, filter: Filter | None, plan: Plan = UNPLANNED) -> Query:
+    builder = _Builder(syntax, org, driver=plan.driver)
     source, number = _counted(builder, filter)
     return Query(f"SELECT {number} FROM {source} WHERE {builder.where(filter)}", builder.values)
 
 
-def statuses(syntax: Syntax, org: int, filter: Filter | None) -> Query:
-    builder = _Builder(syntax, org)
+def statuses(syntax: Syntax, org: int, filter: Filter | None, plan: Plan = UNPLANNED) -> Query:
+    builder = _Builder(syntax, org, driver=plan.driver)
     source, number = _counted(builder, filter)
     text = f"SELECT d.status, {number} FROM {source} WHERE {builder.where(filter)} GROUP BY d.status"
     return Query(text, builder.values)
@@ -243,13 +280,15 @@ def _listed(prefix: str, wanted: Sequence[Any], nothing: Any) -> tuple[str, dict
     return ", ".join(f":{name}" for name in values), values
 
 
-def _page(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, page: Page, presence: str | None) -> Query:
-    builder = _Builder(syntax, org, sort.field)
-    source, id_column = builder.source(filter, driven=sort.field == "id")
+def _page(
+    syntax: Syntax, org: int, filter: Filter | None, sort: Sort, page: Page, presence: str | None, plan: Plan
+) -> Query:
+    builder = _Builder(syntax, org, None if plan.gathered else sort.field, driver=plan.driver)
+    source, id_column = builder.source(filter, driven=plan.gathered or sort.field == "id")
     conditions = [builder.where(filter)]
     if sort.path:
         return _page_by_path(builder, source, filter, sort, page)
-    column = _SORTS[sort.field]
+    column = syntax.unindexed.format(column=_SORTS[sort.field]) if plan.gathered else _SORTS[sort.field]
     keys = (id_column,) if sort.field == "id" or presence == "IS NULL" else (column, id_column)
     if presence:
         conditions.append(f"{column} {presence}")
@@ -280,36 +319,38 @@ def _page_by_path(builder: "_Builder", source: str, filter: Filter | None, sort:
 class _Builder:
     """Collects bound values while the fragments of one statement are chosen."""
 
-    def __init__(self, syntax: Syntax, org: int, order: str | None = None, *, walked: bool = False) -> None:
+    def __init__(
+        self,
+        syntax: Syntax,
+        org: int,
+        order: str | None = None,
+        *,
+        walked: bool = False,
+        driver: Comparison | None = None,
+    ) -> None:
         self._syntax = syntax
         self._order = order
         self._walked = walked
+        self._wanted = driver
+        self._chosen: Comparison | None = None
         self._driver: Filter | None = None
         self._driver_condition = ""
         self.values: dict[str, Any] = {"org": org}
 
     def source(self, filter: Filter | None, *, driven: bool) -> tuple[str, str]:
         """The FROM part, and the column that holds the device's id."""
-        parts = list(conjuncts(filter)) if driven and filter is not None else []
-        for part in parts:
+        parts = conjuncts(filter) if driven and filter is not None else ()
+        for part in [self._wanted] if driven and self._wanted else parts:
             if isinstance(part, Search) and (match := self._syntax.search_match(fold(part.text))) is not None:
                 self._driver_condition = self._syntax.search_driver_match.format(value=self._bind(match))
                 return f"{self._syntax.search_driver} CROSS JOIN device AS d", self._syntax.search_driver_id
-            if _is_member(part) and not self._is_commoner(part, parts):
+            if _is_member(part):
                 table, name = _LINKS[part.field]
                 self._driver = part
                 self._driver_condition = f"l.org = :org AND l.{name} = {self._bind(part.value)} AND d.id = l.device"
                 return f"{table} AS l CROSS JOIN device AS d", "l.device"
+        self._chosen = self._wanted if driven else None
         return "device AS d", _ID
-
-    def _is_commoner(self, member: Comparison, parts: Sequence[Filter]) -> bool:
-        """Whether more devices have that tag than what else is asked for and has an index."""
-        devices = self._devices_with(member)
-        others = (part for part in parts if _is_member(part) or _is_word(part))
-        return any(self._devices_with(other) < devices for other in others)
-
-    def _devices_with(self, part: Comparison) -> int:
-        return self._syntax.devices_with(self.values["org"], part.field, str(part.value))
 
     def where(self, filter: Filter | None) -> str:
         conditions = [self._driver_condition] if self._driver_condition else []
@@ -404,7 +445,8 @@ class _Builder:
         # An index of a range gives its rows in its own order. For a page in another order all of them would be sorted,
         # for every page of a long walk again; in the order of the page, only those that are read are looked at.
         column = _COLUMN[comparison.field]
-        if comparison.field != self._order and (self._walked or (self._order and comparison.operator in _RANGES)):
+        leads_elsewhere = self._walked or (self._order and comparison.operator in _RANGES)
+        if (comparison.field != self._order and leads_elsewhere) or self._chosen not in {None, comparison}:
             return self._syntax.unindexed.format(column=column)
         return column
 
@@ -477,7 +519,7 @@ def _is_member(part: Filter) -> TypeGuard[Comparison]:
     )
 
 
-def _is_word(part: Filter) -> TypeGuard[Comparison]:
+def _is_indexed(part: Filter) -> TypeGuard[Comparison]:
     return (
         isinstance(part, Comparison)
         and part.field in _WORDS

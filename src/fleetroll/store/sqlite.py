@@ -18,7 +18,6 @@ from urllib.parse import quote
 import apsw
 
 from fleetroll.core import limits
-from fleetroll.core.names import ABOVE_ROOT, ROOT
 from fleetroll.store import migrations, port
 from fleetroll.store.migrations import Refused
 from fleetroll.store.records import Records
@@ -31,7 +30,7 @@ from fleetroll.store.sqlite_connections import (
     configure,
     open_reader,
 )
-from fleetroll.store.sqlite_syntax import Trigrams, Words, syntax
+from fleetroll.store.sqlite_syntax import Trigrams, syntax
 from fleetroll.store.sqlite_writer import Writer
 from fleetroll.store.statements import SQL
 
@@ -45,7 +44,6 @@ _READER_CACHE_KIB = 56 << 10
 _SCANNER_CACHE_KIB = 8 << 10
 _CHECKED_WHOLE = 64 << 20  # a larger file takes seconds to check; `fleetroll doctor` does it
 _COMMON_TRIGRAMS = 5_000
-_LARGE_FLEET = 10_000
 
 
 def open_store(file: Path, *, create: bool) -> "SqliteStore":
@@ -102,9 +100,9 @@ class SqliteStore:
         # One connection for look-ups and pages, so that they share its cache.
         self._snapshot = Snapshot(open_reader(file, _READER_CACHE_KIB))
         self._scanners = Scanners(file)
-        self._trigrams, self._words = Trigrams(), Words()
+        self._trigrams = Trigrams()
         self._listeners: list[Callable[[str | None], None]] = []
-        own = syntax(self._trigrams, self._words)
+        own = syntax(self._trigrams)
         self.read: port.Records = Records(Reading(self._snapshot), own)
         self.scan: port.Records = Records(Adaptive(self._snapshot, self._scanners, limits.SCAN_TIME), own)
         self.bulk: port.Records = Records(Threaded(self._scanners, None), own)
@@ -138,10 +136,6 @@ class SqliteStore:
     async def learn(self) -> None:
         common = await self._scanners.run(SQL["sqlite_common_trigrams"], {"limit": _COMMON_TRIGRAMS}, None)
         self._trigrams.learn(common)
-        root = await self.bulk.organizations.child(ABOVE_ROOT, ROOT)
-        used = await self.bulk.usage.below(root.id, "devices") if root is not None else {}
-        large = [org for org, devices in used.items() if devices >= _LARGE_FLEET]
-        self._words.learn({org: await self.bulk.devices.counts(org) for org in large})
 
     async def backup(self, target: Path) -> None:
         await asyncio.get_running_loop().run_in_executor(None, _copy, self._file, target)

@@ -7,9 +7,9 @@ import msgspec
 from msgspec import structs
 
 from fleetroll.core import jsonpath
-from fleetroll.core.model import Counts
 from fleetroll.core.query import Value
 from fleetroll.store.connection import Row
+from fleetroll.store.frequencies import Frequencies
 from fleetroll.store.select import Syntax
 
 JSON_HOLDS = "json_holds"
@@ -69,23 +69,6 @@ class Trigrams:
         return " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in rarest) or None
 
 
-class Words:
-    """How many devices of a large organization have a tag or a word: many are better found by what few of them have."""
-
-    def __init__(self) -> None:
-        self._counts: dict[int, Counts] = {}
-
-    def learn(self, counts: dict[int, Counts]) -> None:
-        """By organization. What is not known is taken for rare."""
-        self._counts = counts
-
-    def devices(self, org: int, field: str, word: str) -> int:
-        counts, by = self._counts.get(org), _COUNTED_BY.get(field)
-        return 0 if counts is None or by is None else getattr(counts, by).get(word, 0)
-
-
-_COUNTED_BY = {"tags": "by_tag", "status": "by_status", "kind": "by_kind", "cohort": "by_cohort"}
-
 SYNTAX = Syntax(
     json_path=_json_path,
     json_value=_json_value,
@@ -115,10 +98,9 @@ SYNTAX = Syntax(
     search_subquery="d.id IN (SELECT rowid FROM device_search WHERE device_search MATCH {value})",
     search_match=Trigrams().match,
     unindexed="+{column}",
-    devices_with=Words().devices,
 )
 
 
-def syntax(trigrams: Trigrams, words: Words) -> Syntax:
-    """SQLite's side of filters, choosing what to begin with by what one store has."""
-    return structs.replace(SYNTAX, search_match=trigrams.match, devices_with=words.devices)
+def syntax(trigrams: Trigrams) -> Syntax:
+    """SQLite's side of filters, choosing trigrams and conditions by what one store has."""
+    return structs.replace(SYNTAX, search_match=trigrams.match, frequencies=Frequencies())
