@@ -93,6 +93,18 @@ class Revocation(Struct, frozen=True):
     reason: Reason
 
 
+class SignedList(Struct, frozen=True):
+    """What an authority has revoked, as a CRL in DER, and when it was signed."""
+
+    der: bytes
+    at: Instant
+
+    @property
+    def tag(self) -> str:
+        """Its entity tag: two are not signed at the same moment."""
+        return f'"{self.at}"'
+
+
 class Certificate(Struct, frozen=True):
     """A certificate that one of our authorities issued, for a device and through a DMS where there were any."""
 

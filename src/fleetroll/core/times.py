@@ -1,8 +1,9 @@
-"""Times as texts: the ISO 8601 form of vendors that write six digits and an offset."""
+"""Times as texts: the ISO 8601 form of vendors that write six digits and an offset, and that of HTTP's headers."""
 
 import functools
 import re
 from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 
 from fleetroll.core.faults import invalid
 from fleetroll.core.filtering import instant
@@ -15,6 +16,11 @@ _LOST_PLUS = re.compile(r" (\d\d:\d\d)\Z")
 def iso(at: int) -> str:
     """`2019-01-19T05:01:13.000000+00:00`. Remembered: devices that came together share theirs."""
     return (_EPOCH + timedelta(microseconds=at)).isoformat(timespec="microseconds")
+
+
+def http_date(at: int) -> str:
+    """`Sat, 19 Jan 2019 05:01:13 GMT`"""
+    return formatdate(at // 1_000_000, usegmt=True)
 
 
 def parse_iso(text: str, field: str) -> int:

@@ -1,13 +1,15 @@
 """Certificate authorities: made, or taken in from elsewhere without their keys; and their revocation lists."""
 
 import asyncio
+import hashlib
 from collections.abc import Sequence
 
+import msgspec
 from msgspec import Struct
 
 from fleetroll.core import dms as settings
 from fleetroll.core import encodings, names
-from fleetroll.core.certificates import Authority, Revocation
+from fleetroll.core.certificates import Authority, Revocation, SignedList
 from fleetroll.core.certificates import KeyKind as PublicKeyKind
 from fleetroll.core.faults import conflict, invalid
 from fleetroll.core.model import Instant, Key, KeyKind, Principal
@@ -23,6 +25,7 @@ _SECOND = 1_000_000
 BACKDATED = 300 * _SECOND
 _LIFETIME = 20 * 365 * settings.DAY
 _LIST_LIFETIME = settings.DAY
+_LIST_YOUTH = _LIST_LIFETIME // 2
 _LIST_PAGE = 10_000
 _SERVER_LIFETIME = 90 * settings.DAY
 _KNOWN_PAGE = 100
@@ -43,14 +46,6 @@ class Shown(Struct, frozen=True):
     authority: Authority
     description: Description
     at: Instant
-
-
-class RevocationList(Struct, frozen=True):
-    """A CRL in DER. Another one is due `until` then; one that is asked for is always up to date."""
-
-    der: bytes
-    at: Instant
-    until: Instant
 
 
 class Listing(Struct, frozen=True):
@@ -109,7 +104,7 @@ async def page(call: Call, wanted: Listing) -> Page:
 
 
 @operation(Action.CERTIFICATES_READ, Effect.SCAN)
-async def revocation_list(call: Call, wanted: Named) -> RevocationList:
+async def revocation_list(call: Call, wanted: Named) -> SignedList:
     return await list_of(call, await noun.find(call, wanted.name))
 
 
@@ -148,16 +143,30 @@ def signer(authority: Authority) -> Signer:
     return Signer(authority.certificate, authority.sealed_key, _context(authority.org, authority.name))
 
 
-async def list_of(call: Call, authority: Authority) -> RevocationList:
-    at, until = call.at, call.at + _LIST_LIFETIME
+async def list_of(call: Call, authority: Authority) -> SignedList:
+    """The list of what is revoked now: the one that was signed before while that says the same and is young."""
+    revoked = await _revoked(call, authority)
+    key = authority.id, hashlib.sha256(msgspec.msgpack.encode(revoked)).digest()
+    lists = call.services.revocation_lists
+    known = lists.get(key)
+    if known is not None and known.at <= call.at < known.at + _LIST_YOUTH:
+        return known
+    return await lists.learn(key, lambda: _sign(call, authority, revoked))
+
+
+async def _revoked(call: Call, authority: Authority) -> list[Revocation]:
     revoked: list[Revocation] = []
     while found := await call.records.certificates.revoked(
-        call.org, authority.id, at, revoked[-1].id if revoked else 0, _LIST_PAGE
+        call.org, authority.id, call.at, revoked[-1].id if revoked else 0, _LIST_PAGE
     ):
         revoked += found
+    return revoked
+
+
+async def _sign(call: Call, authority: Authority, revoked: list[Revocation]) -> SignedList:
+    at, until = call.at, call.at + _LIST_LIFETIME
     make = call.services.pki.revocation_list
-    der = await asyncio.to_thread(make, signer(authority), revoked, at // _SECOND, at, until)
-    return RevocationList(der, at, until)
+    return SignedList(await asyncio.to_thread(make, signer(authority), revoked, at // _SECOND, at, until), at)
 
 
 # --- for the server itself -----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from fleetroll.core import dms as labels
 from fleetroll.core import identity, names
-from fleetroll.core.certificates import Authority, Certificate, Reason
+from fleetroll.core.certificates import Authority, Certificate, Reason, SignedList
 from fleetroll.core.dms import Dms, Proof, Registration, Renewal
 from fleetroll.core.faults import Fault, Kind, not_found
 from fleetroll.core.identity import Occasion
@@ -20,7 +20,7 @@ from fleetroll.core.model import Device, NewDevice
 from fleetroll.core.policy import Action
 from fleetroll.pki.port import Request, Terms
 from fleetroll.service import authorities, certificates, devices
-from fleetroll.service.authorities import BACKDATED, RevocationList
+from fleetroll.service.authorities import BACKDATED
 from fleetroll.service.binding import attach
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.timeline import record
@@ -76,7 +76,7 @@ async def trusted(call: Call, wanted: Named) -> Trusted:
 
 
 @operation(Action.ENROL, Effect.SCAN)
-async def revocation_list(call: Call, wanted: Named) -> RevocationList:
+async def revocation_list(call: Call, wanted: Named) -> SignedList:
     dms = await _dms(call, wanted.label)
     return await authorities.list_of(call, await authorities.noun.find(call, dms.settings.authority))
 

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from fleetroll.bus.port import Bus
 from fleetroll.core import policy
+from fleetroll.core.certificates import SignedList
 from fleetroll.core.model import Instant, MetadataField, Organization, Principal
 from fleetroll.core.policy import Action
 from fleetroll.pki.port import Pki
@@ -104,6 +105,7 @@ class Services(Struct, frozen=True):
     publisher: "Any"
     keyring: Keyring
     definitions: Remembered[int, list[MetadataField]]
+    revocation_lists: Remembered[tuple[int, bytes], SignedList]
     pki: Pki
     bus: Bus
     live: Live

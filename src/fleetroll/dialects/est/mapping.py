@@ -1,9 +1,10 @@
 """Between the bodies of EST and the operations of enrolment. Pure."""
 
 from fleetroll.core import encodings
+from fleetroll.core.certificates import SignedList
+from fleetroll.core.times import http_date
 from fleetroll.dialects.est import shapes
 from fleetroll.service import enrollment
-from fleetroll.service.authorities import RevocationList
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
@@ -37,8 +38,9 @@ def with_key(result: enrollment.Answer, request: Request) -> Reply:
     return Reply(body, media_type=f"multipart/mixed; boundary={shapes.BOUNDARY}")
 
 
-def revocation_list(result: RevocationList, request: Request) -> Reply:
-    return Reply(result.der, media_type=shapes.REVOCATION_LIST)
+def revocation_list(result: SignedList, request: Request) -> Reply:
+    dated = (("last-modified", http_date(result.at)),)
+    return Reply(result.der, etag=result.tag, headers=dated, media_type=shapes.REVOCATION_LIST)
 
 
 def _wants_pem(request: Request) -> bool:

@@ -26,7 +26,7 @@ from fleetroll.core import (
     schema,
     templates,
 )
-from fleetroll.core.certificates import KeyKind, Reason, check_made
+from fleetroll.core.certificates import KeyKind, Reason, SignedList, check_made
 from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Renewal, Settings
 from fleetroll.core.documents import EMPTY, Document
 from fleetroll.core.faults import Fault, brief, invalid
@@ -36,6 +36,7 @@ from fleetroll.core.filtering import parse_filter
 from fleetroll.core.guards import etag
 from fleetroll.core.identity import Windows
 from fleetroll.core.query import Filter, Page, Search, every, parse_sort
+from fleetroll.core.times import http_date
 from fleetroll.dialects.native import shapes
 from fleetroll.service import (
     authorities,
@@ -1124,8 +1125,9 @@ def authority_page(result: authorities.Page, request: Request) -> shapes.Authori
     return shapes.AuthorityList(found, _mark(result.next, request))
 
 
-def revocation_list(result: authorities.RevocationList, request: Request) -> Reply:
-    return Reply(result.der, media_type="application/pkix-crl")
+def revocation_list(result: SignedList, request: Request) -> Reply:
+    dated = (("last-modified", http_date(result.at)),)
+    return Reply(result.der, etag=result.tag, headers=dated, media_type="application/pkix-crl")
 
 
 def certificate(result: certificates.Shown, request: Request) -> shapes.Certificate:

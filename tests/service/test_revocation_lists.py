@@ -1,0 +1,83 @@
+"""Revocation lists: signed once, the same until what is revoked changes, and never old."""
+
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from msgspec import structs
+
+from fleetroll.core.certificates import SignedList
+from fleetroll.core.secrets import Issuer, Presented
+from fleetroll.service import authorities
+from fleetroll.service.named import Named
+from tests.support.app import ADMIN_KEY, App, running
+from tests.support.enrolling import enrolled
+
+HOUR = 3_600 * 1_000_000
+CRL = "/v1/authorities/default/crl"
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with running(tmp_path / "data") as app:
+        settings = {"admission": {"proof": "NO_AUTH"}}
+        assert app.request("POST", "/v1/dms", {"name": "line", "settings": settings}).status == 201
+        yield app
+
+
+def revoked(der: bytes) -> set[str]:
+    return {f"{one.serial_number:x}" for one in x509.load_der_x509_crl(der)}
+
+
+def rule(app: App, serial: str, verb: str) -> None:
+    body = {"reason": "certificate_hold"} if verb == "revoke" else None
+    assert app.request("POST", f"/v1/certificates/{serial}:{verb}", body).status == 200
+
+
+def test_a_list_is_signed_anew_when_it_changes_and_only_then(app: App) -> None:
+    first, second = (enrolled(app, "line", name) for name in ("pump-1", "pump-2"))
+    empty = app.request("GET", CRL)
+    assert revoked(empty.body) == set()
+    rule(app, first, "revoke")
+    one = app.request("GET", CRL)
+    assert revoked(one.body) == {first}
+    enrolled(app, "line", "pump-3")
+    assert app.request("GET", CRL).body == one.body
+    rule(app, second, "revoke")
+    assert revoked(app.request("GET", CRL).body) == {first, second}
+    rule(app, first, "restore")
+    assert revoked(app.request("GET", CRL).body) == {second}
+
+
+def test_who_has_the_list_is_not_sent_it_again(app: App) -> None:
+    serial = enrolled(app, "line", "pump-1")
+    shown = app.request("GET", CRL)
+    signed = x509.load_der_x509_crl(shown.body).last_update_utc
+    assert parsedate_to_datetime(shown.headers["last-modified"]) == signed
+    known = {"if-none-match": shown.headers["etag"]}
+    again = app.request("GET", CRL, headers=known)
+    assert (again.status, again.body) == (304, b"")
+    rule(app, serial, "revoke")
+    assert app.request("GET", CRL, headers=known).status == 200
+
+
+def test_a_list_is_signed_anew_long_before_it_ends_or_when_the_clock_goes_back(app: App) -> None:
+    start = app.services.clock()
+
+    def asked(at: int) -> SignedList:
+        services = structs.replace(app.services, clock=lambda: at)
+
+        async def perform() -> SignedList:
+            who = await services.keyring.identify(Presented(Issuer.KEY, ADMIN_KEY), start)
+
+            async def finish(_: object, result: SignedList) -> SignedList:
+                return result
+
+            return await services.perform(authorities.revocation_list, who, Named("default"), "test", finish)
+
+        return app.runner.run(perform())
+
+    moments = [start + hours * HOUR for hours in (1, 2, 12, 14, 13, 24)]
+    assert [asked(at).at for at in moments] == [moments[0]] * 3 + [moments[3], moments[4], moments[4]]
