@@ -262,7 +262,7 @@ async def test_expired_tokens_of_a_key_are_purged(store: Store, org: int) -> Non
 
 SETTINGS = Settings(
     authority="other",
-    admission=Admission(Proof.NONE, ("a", "b"), allow_expired=True),
+    admission=Admission(Proof.NONE, ("a", "b"), allow_expired=True, levels=None),
     registration=Registration.PRE_REGISTRATION,
     replaceable=True,
     profile=Profile(("t",), document('{"m":1.50}'), document('{"lamassu":{"icon":"i"}}')),

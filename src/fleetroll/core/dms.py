@@ -33,11 +33,16 @@ class Registration(enum.Enum):
 
 
 class Admission(Struct, frozen=True):
-    """Who may enrol. `authorities` name those whose certificates are taken."""
+    """Who may enrol. `authorities` name those whose certificates are taken.
+
+    `levels` is how far below them a certificate may be: 1 is issued by one of them, 2 by an authority that one of them
+    has certified, and so on; None is at any level. Those between must be known as authorities.
+    """
 
     proof: Proof = Proof.CERTIFICATE
     authorities: tuple[str, ...] = ()
     allow_expired: bool = False
+    levels: int | None = 1
 
 
 class Renewal(Struct, frozen=True):
@@ -133,6 +138,8 @@ def check(settings: Settings) -> None:
     windows = settings.windows
     if len(settings.authorities) > limits.MAX_AUTHORITIES_PER_DMS:
         raise _invalid(f"they name more than {limits.MAX_AUTHORITIES_PER_DMS} authorities")
+    if settings.admission.levels is not None and not 1 <= settings.admission.levels <= limits.MAX_CHAIN:
+        raise _invalid(f"levels are 1 to {limits.MAX_CHAIN}, or null for any")
     if settings.keygen is not None:
         check_made(settings.keygen)
     if not 0 <= windows.critical <= windows.preventive:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -134,6 +134,12 @@ async def make(call: Call, new: New) -> Authority:
 async def ensure(call: Call, name: str) -> Authority:
     """The authority of that name, made on first use."""
     return await call.records.authorities.get(call.org, name) or await make(call, New(name))
+
+
+async def present(call: Call, but: Collection[str]) -> list[Authority]:
+    """The authorities whose certificates are good now, without those of these names."""
+    found = await call.records.authorities.page(call.org, "", _LIST_PAGE)
+    return [one for one in found if one.name not in but and one.not_before <= call.at < one.not_after]
 
 
 def signer(authority: Authority) -> Signer:

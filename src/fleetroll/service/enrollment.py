@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from fleetroll.core import dms as labels
-from fleetroll.core import identity, names
+from fleetroll.core import identity, limits, names
 from fleetroll.core.certificates import Authority, Certificate, Reason, SignedList
 from fleetroll.core.dms import Dms, Proof, Registration, Renewal
 from fleetroll.core.faults import Fault, Kind, not_found
@@ -143,7 +143,7 @@ async def _admit(call: Call, dms: Dms, peer: Peer, request: Request) -> None:
     admission = dms.settings.admission
     if admission.proof is Proof.NONE:
         return
-    shown = await _shown(call, peer, admission.authorities)
+    shown = await _shown(call, peer, admission.authorities, admission.levels)
     if shown.authority == dms.settings.authority and shown.common_name != request.subject.common_name:
         raise _refused("foreign_subject", "With the certificate of one device, no other device can be enrolled.")
     if not admission.allow_expired and not shown.not_before <= call.at < shown.not_after:
@@ -159,8 +159,11 @@ class _Shown(Struct, frozen=True):
     not_after: int
 
 
-async def _shown(call: Call, peer: Peer, trusted: Iterable[str]) -> _Shown:
-    """What the client certificate says, once an authority that the DMS trusts has vouched for it."""
+async def _shown(call: Call, peer: Peer, trusted: Iterable[str], levels: int | None = 1) -> _Shown:
+    """What the client certificate says, once an authority that the DMS trusts has vouched for it.
+
+    `authority` is the one that has issued it.
+    """
     pki = call.services.pki
     if peer.certificate is None:
         raise _unproven("A client certificate is required.")
@@ -168,10 +171,25 @@ async def _shown(call: Call, peer: Peer, trusted: Iterable[str]) -> _Shown:
         said = pki.describe(peer.certificate)
     except Fault:
         raise _unproven("The client certificate cannot be read.") from None
-    for authority in await _authorities(call, trusted):
-        if pki.is_issued_by(peer.certificate, authority.certificate):
-            return _Shown(authority.name, said.serial, said.subject.common_name, said.not_before, said.not_after)
-    raise _unproven("The client certificate is not from an authority that this DMS trusts.")
+    issuer = await _issuer(call, peer.certificate, await _authorities(call, trusted), levels)
+    if issuer is None:
+        raise _unproven("The client certificate is not from an authority that this DMS trusts.")
+    return _Shown(issuer.name, said.serial, said.subject.common_name, said.not_before, said.not_after)
+
+
+async def _issuer(call: Call, shown: bytes, trusted: list[Authority], levels: int | None) -> Authority | None:
+    """Who has issued the certificate, if a trusted authority is at most so many levels above it; else None."""
+    below = [] if levels == 1 else await authorities.present(call, {one.name for one in trusted})
+    chain: list[Authority] = []
+    while len(chain) < min(levels or limits.MAX_CHAIN, limits.MAX_CHAIN):
+        link = chain[-1].certificate if chain else shown
+        above = next((one for one in (*trusted, *below) if call.services.pki.is_issued_by(link, one.certificate)), None)
+        if above is None:
+            return None
+        chain.append(above)
+        if above in trusted:
+            return chain[0]
+    return None
 
 
 async def _require_unrevoked(call: Call, serial: str, peer: Peer) -> None:

@@ -122,6 +122,70 @@ def test_an_authority_that_is_trusted_later_is_known_at_once(at: Site) -> None:
     assert at.app.request("POST", "/v1/authorities", leaf).json()["code"] == "not_an_authority"
 
 
+def certified(at: Site, name: str, above: str, *extensions: str) -> str:
+    """Certify a new key by openssl; answers the certificate."""
+    at.key(name)
+    at.run("openssl", "req", "-new", "-key", f"{name}.key", "-subj", f"/CN={name}", "-out", f"{name}.csr")
+    (at.folder / f"{name}.ext").write_text("\n".join(extensions))
+    signer = ("-CA", f"{above}.pem", "-CAkey", f"{above}.key") if above != name else ("-signkey", f"{name}.key")
+    sign = ("openssl", "x509", "-req", "-in", f"{name}.csr", *signer, "-days", "9", "-extfile", f"{name}.ext")
+    at.run(*sign, "-out", f"{name}.pem")
+    return (at.folder / f"{name}.pem").read_text()
+
+
+def test_a_certificate_may_be_as_far_below_a_trusted_authority_as_the_dms_says(at: Site) -> None:
+    authority = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
+    for name, above in (("root", "root"), ("works", "root"), ("hall", "works")):
+        certificate = certified(at, name, above, *authority)
+        at.api("POST", "/v1/authorities", {"name": name, "certificate": certificate})
+    shown = {}
+    for levels, above in enumerate(("root", "works", "hall"), start=1):
+        certified(at, f"born-{levels}", above)
+        shown[levels] = ("--cert", f"born-{levels}.pem", "--key", f"born-{levels}.key")
+    field, enrolled = "/api/dmsmanager/v1/dms/field", 0
+    for given, allowed in ((1, 1), (2, 2), (3, 3), (-1, 3), (0, 3)):
+        settings = {
+            "enrollment_settings": {
+                "est_rfc7030_settings": {
+                    "auth_mode": "CLIENT_CERTIFICATE",
+                    "client_certificate_settings": {"validation_cas": ["root"], "chain_level_validation": given},
+                }
+            }
+        }
+        in_force = at.api("PUT", field, {"id": "field", "settings": settings})["settings"]["enrollment_settings"]
+        proof = in_force["est_rfc7030_settings"]["client_certificate_settings"]
+        assert proof["chain_level_validation"] == (given or -1)
+        for levels, client in shown.items():
+            enrolled += 1
+            reply = ask(at, *client, subject=f"/CN=new-{enrolled}")
+            assert reply.status == (200 if levels <= allowed else 401), (given, levels, reply.body)
+    at.pass_days(8)
+    assert ask(at, *shown[3], subject="/CN=late").status == 200
+    at.api("PATCH", "/v1/dms/field", {"settings": {"admission": {"authorities": ["works"], "allow_expired": True}}})
+    assert ask(at, *shown[2], subject="/CN=plain").status == 200
+    for levels in (0, 9, -1):
+        settings = {"admission": {"authorities": ["works"], "levels": levels}}
+        assert at.app.request("PATCH", "/v1/dms/field", {"settings": settings}).status == 400
+
+
+def test_an_authority_between_must_be_known_and_good(at: Site) -> None:
+    authority = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
+    for name, above in (("root", "root"), ("works", "root"), ("hall", "works")):
+        certificate = certified(at, name, above, *authority)
+        if name != "works":
+            at.api("POST", "/v1/authorities", {"name": name, "certificate": certificate})
+    certified(at, "born", "hall")
+    shown = ("--cert", "born.pem", "--key", "born.key")
+    admission = {"authorities": ["root"], "levels": None, "allow_expired": True}
+    at.api("PATCH", "/v1/dms/field", {"settings": {"admission": admission}})
+    assert ask(at, *shown, subject="/CN=a").status == 401
+    works = {"name": "works", "certificate": (at.folder / "works.pem").read_text()}
+    at.api("POST", "/v1/authorities", works)
+    assert ask(at, *shown, subject="/CN=a").status == 200
+    at.pass_days(10)
+    assert ask(at, *shown, subject="/CN=b").status == 401, "those between have expired"
+
+
 def test_a_device_enrols_for_itself_alone_at_the_authority_that_it_has_its_certificate_of(at: Site) -> None:
     admission = {"proof": "CLIENT_CERTIFICATE", "authorities": ["factory"]}
     at.api("POST", "/v1/dms", {"name": "again", "settings": {"authority": "factory", "admission": admission}})

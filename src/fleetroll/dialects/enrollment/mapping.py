@@ -110,7 +110,9 @@ def _admission(shape: shapes.EstSettings) -> Admission:
     if shape.auth_mode not in known:
         _refuse("auth_mode", shape.auth_mode)
     shown = shape.client_certificate_settings or shapes.ClientCertificate()
-    return Admission(known[shape.auth_mode], tuple(shown.validation_cas or ()), shown.allow_expired)
+    level = shown.chain_level_validation
+    levels = level if 0 < level < limits.MAX_CHAIN else None
+    return Admission(known[shape.auth_mode], tuple(shown.validation_cas or ()), shown.allow_expired, levels)
 
 
 def _registration(mode: str) -> Registration:
@@ -206,7 +208,7 @@ def _settings_of(record: Dms) -> dict[str, Any]:
 
 def _shown(settings: Settings) -> shapes.Settings:
     admission, renewal, windows = settings.admission, settings.renewal, settings.windows
-    shown = shapes.ClientCertificate(list(admission.authorities), -1, admission.allow_expired)
+    shown = shapes.ClientCertificate(list(admission.authorities), admission.levels or -1, admission.allow_expired)
     icons = documents.load(settings.profile.extras).get(_VENDOR, {})
     metadata = documents.load(settings.profile.metadata)
     keygen = settings.keygen
@@ -234,10 +236,10 @@ def _shown(settings: Settings) -> shapes.Settings:
 
 
 def _merged(given: Any, known: Any) -> Any:
-    """`known` over `given`, whose chain level is the only member that is known and not in force."""
+    """`known` over `given`."""
     if not isinstance(given, dict) or not isinstance(known, dict):
         return known
-    kept = {name: value for name, value in given.items() if name not in known or name == "chain_level_validation"}
+    kept = {name: value for name, value in given.items() if name not in known}
     return {**{name: _merged(given.get(name), value) for name, value in known.items()}, **kept}
 
 

@@ -1024,7 +1024,7 @@ def _settings_out(settings: Settings) -> shapes.DmsSettings:
     opens = None if renewal.opens is None else renewal.opens // _SECOND
     return shapes.DmsSettings(
         settings.authority,
-        shapes.Admission(admission.proof, list(admission.authorities), admission.allow_expired),
+        shapes.Admission(admission.proof, list(admission.authorities), admission.allow_expired, admission.levels),
         settings.registration,
         settings.replaceable,
         shapes.Profile(list(settings.profile.tags), documents.load(settings.profile.metadata)),
@@ -1044,7 +1044,7 @@ def _settings_in(shape: shapes.DmsSettings) -> Settings:
     metadata = documents.of(shape.profile.metadata, "settings.profile.metadata")
     return Settings(
         authority=shape.authority,
-        admission=Admission(admission.proof, tuple(admission.authorities), admission.allow_expired),
+        admission=Admission(admission.proof, tuple(admission.authorities), admission.allow_expired, admission.levels),
         registration=shape.registration,
         replaceable=shape.replaceable,
         profile=Profile(_tags(shape.profile.tags), metadata),

@@ -478,11 +478,15 @@ class GroupChange(Struct, forbid_unknown_fields=True):
 
 
 class Admission(Struct, forbid_unknown_fields=True, frozen=True):
-    """Who may enrol: anybody, or clients with a certificate of one of `authorities`."""
+    """Who may enrol: anybody, or clients with a certificate of one of `authorities`.
+
+    `levels` is how far below them it may be, through other authorities that are known; null is at any level.
+    """
 
     proof: Proof = Proof.CERTIFICATE
     authorities: list[str] = []
     allow_expired: bool = False
+    levels: int | None = 1
 
 
 class Renewal(Struct, forbid_unknown_fields=True, frozen=True):
