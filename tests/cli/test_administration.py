@@ -92,6 +92,12 @@ def test_a_group_is_made_changed_listed_and_deleted(fleetroll: Fleetroll) -> Non
     assert fleetroll("group", "devices", "pumps/1", "--all", "--json").json()["ident"] == "g-2"
     assert 'kind = "other"' in fleetroll("group", "list").out
     assert fleetroll("group", "list", "--json").json()["groups"] == [changed]
+    below = fleetroll("group", "create", "halls", "name:hall", "--below", "pumps/1", "--json").json()
+    assert below["parent_id"] == changed["id"]
+    assert fleetroll("group", "set", "halls", "--below", "", "--json").json()["parent_id"] is None
+    assert fleetroll("group", "set", "halls", "--below", "pumps/1", "--json").json()["parent_id"] == changed["id"]
+    assert fleetroll("group", "set", "pumps/1", "--below", "halls").code == 1, "a circle"
+    assert fleetroll("group", "set", "halls", "--below", "nowhere").code == 5
     assert fleetroll("group", "get", "pumps/1").code == 0
     assert fleetroll("group", "delete", "pumps/1").code == 0
     assert fleetroll("group", "list", "--json").json() == {"groups": [], "next_cursor": None}

@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from fleetroll.cli.client import Client
 
 _GROUPS = "/v1/groups"
-_COLUMNS = (Column("NAME", "name", 32), Column("FILTER", "filter", 64), Column("DESCRIPTION", "description", 48))
+_COLUMNS = (
+    Column("ID", "id"),
+    Column("NAME", "name", 32),
+    Column("BELOW", "parent_id"),
+    Column("FILTER", "filter", 64),
+    Column("CRITERIA", "criteria", 64),
+    Column("DESCRIPTION", "description", 48),
+)
 
 
 @click.group("group", help="Saved groups: filters with a name.")
@@ -40,31 +47,41 @@ def get(client: "Client", name: str, as_json: bool) -> None:
 @click.argument("name")
 @click.argument("filter")
 @click.option("--description", help="What the group is for.")
+@click.option("--below", metavar="GROUP", help="The group whose filter holds for this one too.")
 @as_json
 @connected
-def create(client: "Client", name: str, filter: str, description: str | None, as_json: bool) -> None:
-    body = {"name": name, "filter": filter, "description": description}
+def create(client: "Client", name: str, filter: str, description: str | None, below: str | None, as_json: bool) -> None:
+    body = {"name": name, "filter": filter, "description": description, "parent_id": _number(client, below)}
     show(client.call("POST", _GROUPS, body=body), as_json)
 
 
-@group.command("set", help="Change a group's filter or description.")
+@group.command("set", help="Change a group's filter, description or place.")
 @click.argument("name")
 @click.option("--filter", help="The new filter.")
 @click.option("--description", help="The new description; an empty one removes it.")
+@click.option("--below", metavar="GROUP", help="The group whose filter holds for this one too; an empty one is none.")
 @as_json
 @connected
-def change(client: "Client", name: str, filter: str | None, description: str | None, as_json: bool) -> None:
+def change(
+    client: "Client", name: str, filter: str | None, description: str | None, below: str | None, as_json: bool
+) -> None:
     wanted: dict[str, Any] = {}
     if filter is not None:
         wanted["filter"] = filter
     if description is not None:
         wanted["description"] = description or None
+    if below is not None:
+        wanted["parent_id"] = _number(client, below)
     if not wanted:
-        raise click.UsageError("Say what to change: --filter or --description.")
+        raise click.UsageError("Say what to change: --filter, --description or --below.")
     show(client.patch(path("groups", name), wanted), as_json)
 
 
-@group.command("delete", help="Delete a group; its devices stay.")
+def _number(client: "Client", group: str | None) -> int | None:
+    return int(client.call("GET", path("groups", group)).json()["id"]) if group else None
+
+
+@group.command("delete", help="Delete a group and those below it; devices stay.")
 @click.argument("name")
 @connected
 def delete(client: "Client", name: str) -> None:
