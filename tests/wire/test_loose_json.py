@@ -51,23 +51,26 @@ def test_what_go_reads_is_read(text: str, expected: Body) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "",
-        "{",
-        "x",
-        '{"id": "a"',
-        '{"id": 5} x',
-        '{"ID": 5}',
-        '{"id": "a", "inner": {"TYPE": 5}}',
-        '{"id": "a", "free": {"n": -0}} x',
-        '{"id": "\\u0000"} x',
-        '{"id": "a", "free": ' + '{"a":' * 80 + "1" + "}" * 80 + "}",
-        "[" * 100_000,
-        '{"id": "a"}' + "[" * 100_000,
+        b"",
+        b'{"id": "\xff"}',
+        b'{"id": "\xff"} x',
+        b'{"id": "\\ud800"}',
+        b"{",
+        b"x",
+        b'{"id": "a"',
+        b'{"id": 5} x',
+        b'{"ID": 5}',
+        b'{"id": "a", "inner": {"TYPE": 5}}',
+        b'{"id": "a", "free": {"n": -0}} x',
+        b'{"id": "\\u0000"} x',
+        b'{"id": "a", "free": ' + b'{"a":' * 80 + b"1" + b"}" * 80 + b"}",
+        b"[" * 100_000,
+        b'{"id": "a"}' + b"[" * 100_000,
     ],
 )
-def test_what_is_wrong_is_refused_as_elsewhere(text: str) -> None:
+def test_what_is_wrong_is_refused_as_elsewhere(text: bytes) -> None:
     with pytest.raises(Fault) as refused:
-        LooseDecoder(Body).decode(text.encode())
+        LooseDecoder(Body).decode(text)
     assert refused.value.code in {"invalid_json", "invalid_text", "invalid_body"}
 
 

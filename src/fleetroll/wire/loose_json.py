@@ -51,7 +51,7 @@ def _first(body: bytes) -> bytes:
         return body
     try:
         msgspec.json.decode(body)
-    except msgspec.DecodeError as problem:
+    except (msgspec.DecodeError, ValueError) as problem:
         found = _TRAILING.search(str(problem))
         return body[: int(found[1]) - 1] if found else body
     return body
