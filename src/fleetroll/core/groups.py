@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from fleetroll.core import bracketed, limits
+from fleetroll.core import bracketed, limits, names
 from fleetroll.core.bracketed import Asked, Kind
 from fleetroll.core.faults import brief, invalid
 from fleetroll.core.fields import device_filter
@@ -92,9 +92,7 @@ def criterion(field: str, word: str, value: str) -> Criterion:
     operator = bracketed.operator(asked.kind, word)
     if operator is None:
         raise invalid("invalid_criterion", f"{brief(word)} does not apply to {field}.", "criteria")
-    if len(value) > limits.MAX_FILTER:
-        raise invalid("invalid_criterion", f"A value has at most {limits.MAX_FILTER} characters.", "criteria")
-    bracketed.compare(asked, operator, value)
+    bracketed.compare(asked, operator, names.paragraph(value, "criteria", limits.MAX_FILTER))
     return Criterion(field, operator, value)
 
 
