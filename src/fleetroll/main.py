@@ -219,9 +219,7 @@ async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tupl
         keyring = Keyring(store, server_key)
         bus = broker(config, directory.path, server_key)
         publisher, live = Publisher(store), Live(bus)
-        services = Services(
-            store, now, random_text, server_key, publisher, keyring, definitions, lists, pki, bus, live
-        )
+        services = Services(store, now, random_text, server_key, publisher, keyring, definitions, lists, pki, bus, live)
         store.on_news(services.forget)
         yield services, store
     finally:

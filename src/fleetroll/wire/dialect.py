@@ -181,7 +181,7 @@ WIRE_STATUSES: Mapping[str, int] = {
 class Dialect(Struct, frozen=True):
     """A device API. `prefixes` are the paths that are its own, so that even an unknown path there fails in its form.
 
-    With `loose_json`, bodies are read as servers written in Go read them.
+    With `loose_names`, members of JSON are known by their names in any case.
     `per_minute` is how many requests the vendor allows each organization; it holds beside the operator's rate, if any.
     So do `allowances`, which each caller has of all routes; those of a route it shares with the others that have them.
     """
@@ -195,7 +195,7 @@ class Dialect(Struct, frozen=True):
     media_types: tuple[str, ...] = ("application/json",)
     strict_query: bool = False
     acts_in_header: str | None = None
-    loose_json: bool = False
+    loose_names: bool = False
     per_minute: int | None = None
     allowances: tuple[Allowance, ...] = ()
     subjects: tuple[Subject, ...] = ()

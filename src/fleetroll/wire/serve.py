@@ -36,7 +36,7 @@ from fleetroll.wire.cursors import Cursors
 from fleetroll.wire.dialect import Dialect, Route, Stream
 from fleetroll.wire.idempotency import Idempotency, Once, is_kept
 from fleetroll.wire.log import Access, AccessLog
-from fleetroll.wire.loose_json import LooseDecoder
+from fleetroll.wire.loose_names import LooseDecoder
 from fleetroll.wire.metrics import Metrics
 from fleetroll.wire.rate_limits import Limiter, OwnTimes, Rate, Times, admit
 from fleetroll.wire.request import NO_QUERY, Query, Request, parse_query
@@ -87,7 +87,7 @@ class _Row:
 
 
 def _decoder(dialect: Dialect, shape: Any) -> Callable[[bytes], Any]:
-    return LooseDecoder(shape).decode if dialect.loose_json else partial(bodies.decode, msgspec.json.Decoder(shape))
+    return LooseDecoder(shape).decode if dialect.loose_names else partial(bodies.decode, msgspec.json.Decoder(shape))
 
 
 class _Exchange:

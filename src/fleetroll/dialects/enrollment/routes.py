@@ -153,5 +153,5 @@ DIALECT = Dialect(
     credentials=(BEARER, API_KEY_HEADER, BASIC),
     media_types=(),
     acts_in_header="fleetroll-organization",
-    loose_json=True,
+    loose_names=True,
 )

@@ -80,7 +80,7 @@ def _dialect(spelling: Spelling, codes: dict[str, int], end: dict[str, Any], del
         credentials=(BEARER, API_KEY_HEADER, BASIC),
         media_types=(),
         acts_in_header="fleetroll-organization",
-        loose_json=True,
+        loose_names=True,
     )
 
 

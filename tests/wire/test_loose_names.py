@@ -1,4 +1,4 @@
-"""JSON as servers written in Go read it: names in any case, and nothing after the first value."""
+"""JSON whose members are known by their names in any case."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from fleetroll.core.faults import Fault
 from fleetroll.wire import bodies
-from fleetroll.wire.loose_json import LooseDecoder
+from fleetroll.wire.loose_names import LooseDecoder
 
 
 class Inner(Struct):
@@ -38,13 +38,9 @@ class Body(Struct):
         ('{"id": "a", "anything": [{"TYPE": 1}]}', Body("a", anything=[{"TYPE": 1}])),
         ('{"id": "a", "free": {"n": 12345678901234567890123}}', Body("a", free={"n": 12345678901234567890123})),
         ('{"id": "a", "INNER": null, "unknown": {"ID": 1}}', Body("a")),
-        ('{"id": "a"} and more', Body("a")),
-        ('{"id": "a"}{"id": "b"}', Body("a")),
-        (' {"id": "ä"}\n\n\x00\x7f', Body("ä")),
-        ('{"id": "a"}-0', Body("a")),
     ],
 )
-def test_what_go_reads_is_read(text: str, expected: Body) -> None:
+def test_a_name_is_known_in_any_case(text: str, expected: Body) -> None:
     assert LooseDecoder(Body).decode(text.encode()) == expected
 
 
@@ -53,16 +49,16 @@ def test_what_go_reads_is_read(text: str, expected: Body) -> None:
     [
         b"",
         b'{"id": "\xff"}',
-        b'{"id": "\xff"} x',
         b'{"id": "\\ud800"}',
         b"{",
         b"x",
         b'{"id": "a"',
-        b'{"id": 5} x',
+        b'{"id": "a"} x',
+        b'{"id": "a"}{"id": "b"}',
         b'{"ID": 5}',
         b'{"id": "a", "inner": {"TYPE": 5}}',
-        b'{"id": "a", "free": {"n": -0}} x',
-        b'{"id": "\\u0000"} x',
+        b'{"id": "a", "free": {"n": -0}}',
+        b'{"id": "\\u0000"}',
         b'{"id": "a", "free": ' + b'{"a":' * 80 + b"1" + b"}" * 80 + b"}",
         b"[" * 100_000,
         b'{"id": "a"}' + b"[" * 100_000,

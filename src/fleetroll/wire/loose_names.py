@@ -1,20 +1,11 @@
-"""JSON as Go's decoder reads it, for the APIs of servers that are written in it.
+"""JSON whose members are known by their names in any case, the last one counting, as servers written in Go read it."""
 
-A member is known by its name in any case, the last one counts, and nothing that follows the first value is looked at.
-"""
-
-import re
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from msgspec import Struct, inspect
 
-from fleetroll.core import documents, limits
-from fleetroll.core.faults import Fault
 from fleetroll.wire import bodies
-
-_TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
 
 
 class _Names(Struct, frozen=True):
@@ -35,26 +26,7 @@ class LooseDecoder:
         self._names = _names(inspect.type_info(shape))
 
     def decode(self, body: bytes) -> Any:
-        try:
-            value = bodies.sound(body)
-        except Fault:
-            first = _first(body)
-            if len(first) == len(body):
-                raise
-            value = bodies.sound(first)
-        return bodies.convert(_spelled(value, self._names), self._shape)
-
-
-def _first(body: bytes) -> bytes:
-    """The body up to the end of its first value; all of it where it has none."""
-    if documents.depth_exceeds(body, limits.MAX_JSON_DEPTH):
-        return body
-    try:
-        msgspec.json.decode(body)
-    except (msgspec.DecodeError, ValueError) as problem:
-        found = _TRAILING.search(str(problem))
-        return body[: int(found[1]) - 1] if found else body
-    return body
+        return bodies.convert(_spelled(bodies.sound(body), self._names), self._shape)
 
 
 def _names(kind: inspect.Type) -> _Names | None:
