@@ -308,8 +308,8 @@ def _blynk(n: str, device: int, ann: int, spare: int) -> dict[str, Any]:
         ],
     }  # fmt: skip
     address = {"fullAddress": "1 Road, Town", "country": "X", "city": "Town", "state": "Y", "zip": "1"}
-    person = {"name": "Ann", "orgId": 1, "roleId": 2, "title": "Dr", "nickName": "A", "phoneNumber": "1",
-              "tz": "UTC", "locale": "en_US", "address": "Somewhere"}  # fmt: skip
+    person = {"name": "Ann", "orgId": 1, "organizationId": 1, "roleId": 2, "title": "Dr", "nickName": "A",
+              "phoneNumber": "1", "tz": "UTC", "locale": "en_US", "address": "Somewhere"}  # fmt: skip
     return {
         f"PUT {path}/device": {"name": "Pump"},
         f"POST {path}/device/create": {

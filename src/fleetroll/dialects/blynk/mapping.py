@@ -1,5 +1,6 @@
 """Between Blynk's parameters and bodies and the inputs and results of operations. Pure; raises nothing but Fault."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,13 +79,14 @@ def _organization(request: Request) -> int | None:
 
 
 def _place(request: Request) -> Place:
-    text = request.query.get("page")
-    page = 0 if text in {None, "0"} else _number(text, "page")
+    page = request.query.get("page")
     text = request.query.get("size")
     size = limits.DEFAULT_PAGE if text is None else names.positive(text, "size", limits.MAX_PAGE)
-    if page > _HIGHEST_PLACE:
-        raise invalid("out_of_range", f"page must be at most {_HIGHEST_PLACE}.", "page")
-    return Place(size, page * size)
+    if page is None:
+        return Place(size)
+    if not re.fullmatch(r"0|[1-9][0-9]{0,9}", page) or int(page) > _HIGHEST_PLACE:
+        raise invalid("out_of_range", f"page must be a whole number from 0 to {_HIGHEST_PLACE}.", "page")
+    return Place(size, int(page) * size)
 
 
 def _choice(choices: Mapping[str, Any], text: str, field: str) -> Any:
@@ -509,7 +511,7 @@ def _user(request: Request, status: model.OwnerStatus) -> owners.Within:
         time_zone=None if body.tz is None else names.time_zone(body.tz, "tz"),
         locale=_line(body.locale, "locale"),
     )
-    return owners.Within(new, body.org_id)
+    return owners.Within(new, body.org_id or body.organization_id)
 
 
 def _line(text: str | None, field: str) -> str | None:

@@ -275,6 +275,7 @@ class NewUser(Struct, rename="camel"):
     email: str
     name: str | None = None
     org_id: Id | None = None
+    organization_id: Id | None = None
     role_id: int = 3
     title: str | None = None
     nick_name: str | None = None
