@@ -318,6 +318,20 @@ ROWS: Mapping[str, Row] = {
     "POST /api/v1/organization/users/invite": Row(
         "operator", "owners:write", 201, 201, body={"email": "$new@example.com"}
     ),
+    "POST /api/v1/organization/users/create": Row(
+        "admin", "organizations:write", 204, 204, body={"email": "$new@example.com", "name": "$new"}
+    ),
+    "POST /api/v1/organization/users/register": Row(
+        "operator", "owners:write", 204, 204, body={"email": "$new@example.com"}
+    ),
+    "POST /api/v1/organization/users/transfer": Row(
+        "operator",
+        "owners:write",
+        201,
+        404,
+        "fleet",
+        body={"userId": "$n_other", "targetOrgId": "$n_target", "roleId": 3},
+    ),
     "PUT /api/v1/organization/users/role": Row(
         "operator", "owners:write", 200, 404, "fleet", query="userId=$n_user&roleId=2"
     ),

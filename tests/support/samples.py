@@ -338,6 +338,14 @@ def _blynk(n: str, device: int, ann: int, spare: int) -> dict[str, Any]:
         f"POST {path}/users/create-in-org": {"email": f"user-{n}@example.com", **person},
         f"POST {path}/users/invite": {"email": f"guest-{n}@example.com", **person},
         f"POST {path}/oauth/clients/create": {"name": f"client-{n}", "orgId": 1, "redirectUrls": []},
+        f"POST {path}/users/create": {
+            "email": f"first-{n}@example.com",
+            "name": "Ann",
+            "organizationName": f"Own {n}",
+            "timeZone": "Europe/Berlin",
+        },
+        f"POST {path}/users/register": {"email": f"late-{n}@example.com", "locale": "en_US"},
+        f"POST {path}/users/transfer": {"userId": spare, "targetOrgId": 1, "roleId": 3},
         f"POST {path}/tag/create": {"name": f"tag-{n}", "orgId": 1},
         f"POST {path}/device/tag": {"deviceId": device, "tagId": tag_number("production")},
         f"POST {path}/template/create": {"name": f"blynk-{n}", **template},
@@ -474,13 +482,14 @@ class World:
     def _blynk_query(self, route: Route) -> dict[str, str]:
         device = self._spare if route.method == "DELETE" and route.path.endswith("/device") else self._device
         template = self._number(f"templates/{_NAMES['templates']}") if route.method == "DELETE" else 1
+        own = route.method != "DELETE" or route.path.endswith("/tag")
         return {
             "deviceId": str(device),
             "templateId": str(template),
             "userId": str(self._ann),
             "roleId": "2",
             "tagId": str(tag_number("unused" if route.path.endswith("/organization/tag") else "production")),
-            "orgId": str(self._number("organizations/child")) if route.method == "DELETE" else "1",
+            "orgId": "1" if own else str(self._number("organizations/child")),
             "includeSubOrgDevices": "true",
             "includeSubOrgUsers": "true",
             "page": "0",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from math import ceil, floor
 from typing import Any
 
-from fleetroll.core import documents
+from fleetroll.core import documents, limits
 from fleetroll.core.faults import Fault, invalid
 from fleetroll.core.model import DatastreamKind
 
@@ -35,8 +35,8 @@ def value(kind: DatastreamKind | None, metric_type: str | None, given: Sequence[
 
 def bounded(kind: DatastreamKind | None, found: Any, least: float | None, most: float | None) -> Any:
     """A number that passes a bound of its datastream is that bound, or the last whole number within."""
-    if kind not in _NUMERIC:
-        return found
+    if kind not in _NUMERIC or (isinstance(found, int) and not limits.MIN_INTEGER <= found <= limits.MAX_INTEGER):
+        return found  # no number that can be kept is not made one
     if least is not None and found < least:
         return least if kind is DatastreamKind.DOUBLE else ceil(least)
     if most is not None and found > most:

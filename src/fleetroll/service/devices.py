@@ -234,6 +234,7 @@ async def move(call: Call, was: Device, there: Call) -> Device:
     """Give a device, with all that belongs to it, to another organization that the caller may act in."""
     await metadata_fields.check(there, was.metadata)
     was = await _leave(call, was)
+    await owners.carry(call, there, was.owners)
     await ensure(there, structs.replace(was, cohort=None))
     # A cohort is its organization's own; a template may serve this one too.
     kept = await templates.carried(call, there, was)

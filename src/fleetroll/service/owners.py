@@ -7,11 +7,11 @@ from msgspec import Struct, structs
 
 from fleetroll.core import limits
 from fleetroll.core.faults import conflict, not_found
-from fleetroll.core.model import Owner
+from fleetroll.core.model import Owner, OwnerRole
 from fleetroll.core.names import owner_key, unique
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, Operator, Page, Place, Sort
-from fleetroll.service import reach
+from fleetroll.service import organizations, reach
 from fleetroll.service.named import Noun
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.timeline import device_entry
@@ -74,6 +74,21 @@ class Edit(Struct, frozen=True):
     change: dict[str, Any]
 
 
+class Founder(Struct, frozen=True):
+    """An owner to make together with the organization that it is the first one of."""
+
+    owner: Owner
+    organization: organizations.Below
+
+
+class Transfer(Struct, frozen=True):
+    """An owner for another organization, both by number, and what it is to be there."""
+
+    id: int
+    organization: int
+    role: OwnerRole
+
+
 class Owned(Struct, frozen=True):
     """An owner with the identifiers of all devices that it owns."""
 
@@ -98,6 +113,14 @@ async def ensure(call: Call, refs: Collection[str]) -> list[tuple[Owner, bool]]:
         made = owner or await noun.insert(call, blank(ref, ref.partition("@")[0]))
         found.append((made, owner is None))
     return found
+
+
+async def carry(call: Call, there: Call, refs: Collection[str]) -> None:
+    """Owners go along with a device to an organization that does not know them: the same people, as they are here."""
+    for ref in refs:
+        owner = await call.records.owners.get(call.org, ref)
+        if owner is not None and await there.records.owners.get(there.org, ref) is None:
+            await noun.insert(there, owner)
 
 
 async def idents_of(call: Call, ref: str, beyond: Records) -> list[str]:
@@ -208,6 +231,27 @@ async def create_within(call: Call, new: Within) -> Owner:
     if await there.records.owners.get(there.org, owner.ref):
         raise conflict("owner_exists", "There is a user with this address already.", "email")
     return await noun.insert(there, structs.replace(owner, name=owner.name or owner.ref.partition("@")[0]))
+
+
+@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
+async def found(call: Call, new: Founder) -> Owner:
+    """Make an organization below the caller's, and an owner in it."""
+    made = await organizations.create_below.run(call, new.organization)
+    return await create_within.run(call, Within(new.owner, made.id))
+
+
+@operation(Action.OWNERS_WRITE, Effect.WRITE)
+async def transfer(call: Call, wanted: Transfer) -> Owner:
+    """Give an owner to another organization in reach, where it has a new number.
+
+    Raises Fault conflict `owner_has_devices`, which do not go along, and `owner_exists`.
+    """
+    there, owner = await reached(call, wanted.id)
+    target = await reach.organization(call, wanted.organization, noun="destination")
+    if target.org == owner.org:
+        return await noun.rewrite(there, owner, {"role": wanted.role})
+    await noun.remove(there, owner)
+    return await create_within.run(target, Within(structs.replace(owner, role=wanted.role)))
 
 
 @operation(Action.OWNERS_WRITE, Effect.WRITE)

@@ -106,3 +106,75 @@ def test_our_own_api_refuses_what_no_owner_is(app: App, change: dict[str, Any]) 
     assert app.request("PATCH", "/v1/owners/ann@example.com", change).status == 400
     assert app.request("POST", "/v1/owners", {"ref": "bob@example.com", **change}).status == 400
     assert app.request("GET", "/v1/owners").json()["owners"] == [was]
+
+
+def test_a_device_takes_its_owner_along_to_another_organization(app: App) -> None:
+    branch = ask(app, "POST", "/create", {"name": "Branch"}).json()["id"]
+    template = ask(app, "POST", "/template/create", {"name": "Meter"}).json()["templateIds"][0]
+    ann = ask(app, "POST", "/users/create-in-org", ANN).json()
+    device = ask(app, "POST", "/device/create", {"templateId": template, "ownerId": ann["id"]}).json()["id"]
+    app.request("PATCH", "/v1/owners/ann@example.com", {"status": "suspended"})
+    moved = ask(app, "POST", "/device/transfer/to-organization", {"deviceId": device, "newOrgId": branch})
+    assert moved.status == 204
+    there = ask(app, "GET", f"/device?deviceId={device}").json()
+    shown = ask(app, "GET", f"/user?userId={there['ownerUserId']}").json()
+    same = ("name", "email", "roleId", "title", "tz", "status")
+    assert [shown[name] for name in same] == ["Ann", "ann@example.com", 2, "Dr", "Europe/Berlin", "Suspended"]
+    assert shown["orgId"] == branch
+
+
+def test_a_user_is_made_with_an_organization_which_it_administers(app: App) -> None:
+    first = {"email": "first@example.com", "name": "First", "passwordHash": "x", "timeZone": "Europe/Berlin"}
+    assert ask(app, "POST", "/users/create", {**first, "organizationName": "Own"}).status == 204
+    assert ask(app, "POST", "/users/create", {**first, "email": "second@example.com"}).status == 204
+    found = ask(app, "GET", "/sub-organizations").json()["content"]
+    assert [(one["name"], one["tz"]) for one in found] == [("Own", "Europe/Berlin"), ("First", "Europe/Berlin")]
+    people = ask(app, "GET", "/users?includeSubOrgUsers=true").json()["content"]
+    assert [(one["email"], one["orgId"], one["roleId"], one["status"]) for one in people] == [
+        ("first@example.com", found[0]["id"], 1, "Active"), ("second@example.com", found[1]["id"], 1, "Active"),
+    ]  # fmt: skip
+    assert ask(app, "POST", "/users/create", {**first, "email": "none"}).status == 400
+    assert ask(app, "GET", "/sub-organizations").json()["totalElements"] == 2, "a refusal makes no organization either"
+
+
+def test_a_user_registers_by_its_address(app: App) -> None:
+    assert ask(app, "POST", "/users/register", {"email": "late@example.com", "locale": "en_US"}).status == 204
+    (user,) = ask(app, "GET", "/users").json()["content"]
+    assert (user["email"], user["locale"], user["status"], user["roleId"]) == (
+        "late@example.com",
+        "en_US",
+        "Pending",
+        3,
+    )
+    assert ask(app, "POST", "/users/register", {"email": "late@example.com"}).status == 400
+    assert ask(app, "POST", "/users/register", {"email": "late"}).status == 400
+
+
+def test_a_user_goes_to_another_organization_without_devices(app: App) -> None:
+    branch = ask(app, "POST", "/create", {"name": "Branch"}).json()["id"]
+    template = ask(app, "POST", "/template/create", {"name": "Meter"}).json()["templateIds"][0]
+    ann = ask(app, "POST", "/users/create-in-org", ANN).json()
+    device = ask(app, "POST", "/device/create", {"templateId": template, "ownerId": ann["id"]}).json()["id"]
+    moved = {"userId": ann["id"], "targetOrgId": branch, "roleId": 1}
+    before = ask(app, "GET", "/users?includeSubOrgUsers=true").json()
+    for body, status, message in (
+        (moved, 400, "This user has devices; transfer them first."),
+        ({**moved, "targetOrgId": 99}, 404, "Destination organization is not found or you don't have access to it."),
+        ({**moved, "userId": 99}, 404, "User with identifier 99 is not found or belong to another organization."),
+        ({**moved, "roleId": 9}, 400, "roleId must be one of 1, 2, 3."),
+    ):
+        refused = ask(app, "POST", "/users/transfer", body)
+        assert (refused.status, refused.json()["error"]["message"]) == (status, message)
+    assert ask(app, "GET", "/users?includeSubOrgUsers=true").json() == before
+    assert ask(app, "DELETE", f"/device/owner?deviceId={device}").status == 204
+    gone = ask(app, "POST", "/users/transfer", moved)
+    assert (gone.status, gone.json()["orgId"], gone.json()["roleId"], gone.json()["title"]) == (201, branch, 1, "Dr")
+    assert ask(app, "GET", "/users?includeSubOrgUsers=true").json()["content"] == [gone.json()]
+
+
+def test_a_user_does_not_go_where_its_address_is_taken(app: App) -> None:
+    branch = ask(app, "POST", "/create", {"name": "Branch"}).json()["id"]
+    ann = ask(app, "POST", "/users/create-in-org", ANN).json()
+    ask(app, "POST", "/users/create-in-org", {**ANN, "orgId": branch})
+    assert ask(app, "POST", "/users/transfer", {"userId": ann["id"], "targetOrgId": branch, "roleId": 1}).status == 400
+    assert ask(app, "GET", f"/user?userId={ann['id']}").json() == ann

@@ -30,6 +30,7 @@ _WORDS: Mapping[str, str] = {
     "tag_not_found": "Tag is not found.",
     "home_not_found": f"Organization {_ELSEWHERE}",
     "destination_not_found": f"Destination organization {_ELSEWHERE}",
+    "owner_has_devices": "This user has devices; transfer them first.",
     "same_owner": "Can't transfer to the same owner",
     "event_code_not_found": "Event with provided code is not found.",
     "metafield_not_found": "Meta field is not found.",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, structs
 
 from fleetroll.core import documents, limits, model, names
 from fleetroll.core.faults import invalid
@@ -494,16 +494,11 @@ def invited(request: Request) -> owners.Within:
 def _user(request: Request, status: model.OwnerStatus) -> owners.Within:
     body = request.body
     address = body.address.full_address if isinstance(body.address, shapes.Address) else body.address
-    new = model.Owner(
-        id=0,
-        org=0,
-        ref=names.email(body.email),
+    new = structs.replace(
+        _blank(body),
         name=_line(body.name, "name"),
         phone=_line(body.phone_number, "phoneNumber"),
         address=None if address is None else names.paragraph(address, "address", limits.MAX_NAME),
-        created_at=0,
-        updated_at=0,
-        revision=0,
         role=_choice(_ROLES, str(body.role_id), "roleId"),
         status=status,
         title=_line(body.title, "title"),
@@ -512,6 +507,31 @@ def _user(request: Request, status: model.OwnerStatus) -> owners.Within:
         locale=_line(body.locale, "locale"),
     )
     return owners.Within(new, body.org_id or body.organization_id)
+
+
+def _blank(body: shapes.NewUser | shapes.Founder | shapes.Registration) -> model.Owner:
+    return owners.blank(names.email(body.email))
+
+
+def registered(request: Request) -> owners.Within:
+    body = request.body
+    new = structs.replace(_blank(body), status=model.OwnerStatus.PENDING, locale=_line(body.locale, "locale"))
+    return owners.Within(new)
+
+
+def founder(request: Request) -> owners.Founder:
+    """The first user of an organization administers it."""
+    body = request.body
+    zone = "UTC" if body.time_zone is None else names.time_zone(body.time_zone, "timeZone")
+    name = names.line(body.organization_name or body.name, "organizationName")
+    home = organizations.Below(name, None, model.OrganizationProfile(time_zone=zone))
+    new = structs.replace(_blank(body), name=names.line(body.name, "name"), role=model.OwnerRole.ADMIN)
+    return owners.Founder(new, home)
+
+
+def moved_user(request: Request) -> owners.Transfer:
+    body = request.body
+    return owners.Transfer(body.user_id, body.target_org_id, _choice(_ROLES, str(body.role_id), "roleId"))
 
 
 def _line(text: str | None, field: str) -> str | None:

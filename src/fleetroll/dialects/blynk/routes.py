@@ -15,6 +15,7 @@ from fleetroll.service import (
     templates,
     timeline,
 )
+from fleetroll.service.operations import Effect
 from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Parameter, Route
 
 _DEVICE = Parameter("deviceId", "the number of the device", "integer")
@@ -35,7 +36,7 @@ _QUERY = Parameter("query", "a part of the name, case ignored")
 def _route(
     method: str, path: str, operation: Any, decode: Any, encode: Any, about: str, *query: Parameter, **more: Any
 ) -> Route:
-    path, once = f"/api/v1/organization{path}", method == "POST"
+    path, once = f"/api/v1/organization{path}", method == "POST" and operation.effect is not Effect.STREAM
     return Route(method, path, operation, decode, encode, about, query=query, idempotent=once, **more)
 
 
@@ -408,6 +409,37 @@ _NEIGHBOURS = (
         "Create a user whose account is pending",
         status=201,
         body=shapes.NewUser,
+        reply=shapes.User,
+    ),
+    _route(
+        "POST",
+        "/users/create",
+        owners.found,
+        mapping.founder,
+        mapping.nothing,
+        "Create a user and an organization, which the user is to administer",
+        status=204,
+        body=shapes.Founder,
+    ),
+    _route(
+        "POST",
+        "/users/register",
+        owners.create_within,
+        mapping.registered,
+        mapping.nothing,
+        "Create a user whose account is pending, by the address alone",
+        status=204,
+        body=shapes.Registration,
+    ),
+    _route(
+        "POST",
+        "/users/transfer",
+        owners.transfer,
+        mapping.moved_user,
+        mapping.user,
+        "Give a user without devices to another organization",
+        status=201,
+        body=shapes.UserTransfer,
         reply=shapes.User,
     ),
     _route(

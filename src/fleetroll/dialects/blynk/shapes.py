@@ -285,6 +285,26 @@ class NewUser(Struct, rename="camel"):
     address: Address | str | None = None
 
 
+class Founder(Struct, rename="camel"):
+    """A user with an organization of its own, which is named after the user if nothing else is said."""
+
+    email: str
+    name: str
+    organization_name: str | None = None
+    time_zone: str | None = None
+
+
+class Registration(Struct, rename="camel"):
+    email: str
+    locale: str | None = None
+
+
+class UserTransfer(Struct, rename="camel"):
+    user_id: Id
+    target_org_id: Id
+    role_id: int
+
+
 class Template(Struct, rename="camel"):
     id: int
     template_ids: list[str]
