@@ -38,7 +38,7 @@ from fleetroll.wire.idempotency import Idempotency, Once, is_kept
 from fleetroll.wire.log import Access, AccessLog
 from fleetroll.wire.loose_names import LooseDecoder
 from fleetroll.wire.metrics import Metrics
-from fleetroll.wire.rate_limits import Limiter, OwnTimes, Rate, Times, admit
+from fleetroll.wire.rate_limits import Budget, Limiter, OwnTimes, Rate, Times, admit
 from fleetroll.wire.request import NO_QUERY, Query, Request, parse_query
 from fleetroll.wire.router import Router
 
@@ -172,11 +172,11 @@ class Kernel:
 
         Raises Fault rate_limited.
         """
-        org, own = principal.org.id, (self._key_limiter, *callers)
-        admit(
-            *[(limiter, principal.actor) for limiter in own],
-            *[(limiter, org) for limiter in limiters or self._limiters],
-        )
+        org, actor = principal.org.id, principal.actor
+        budgets: list[Budget] = [(limiter, org) for limiter in limiters or self._limiters]
+        if callers:
+            budgets += [(limiter, actor) for limiter in callers]
+        admit((self._key_limiter, actor), *budgets)
 
     def used(self, principal: Principal, at: Instant) -> None:
         """Remember when a key was used. The derived credentials of devices and projects are no records."""

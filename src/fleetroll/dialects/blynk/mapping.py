@@ -596,6 +596,7 @@ def template(record: model.Template, request: Request) -> shapes.TemplateDetails
         board_type=record.board,
         connection_type=record.connection,
         description=record.description,
+        logo_url=None,
         created_at=_ms(record.created_at),
     )
 

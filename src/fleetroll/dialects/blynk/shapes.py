@@ -316,6 +316,7 @@ class TemplateDetails(Template, rename="camel", kw_only=True):
     board_type: str | None
     connection_type: str | None
     description: str | None
+    logo_url: None
     created_at: int
 
 
