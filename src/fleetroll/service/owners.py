@@ -234,7 +234,7 @@ async def create_within(call: Call, new: Within) -> Owner:
 
 
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
-async def found(call: Call, new: Founder) -> Owner:
+async def create_with_organization(call: Call, new: Founder) -> Owner:
     """Make an organization below the caller's, and an owner in it."""
     made = await organizations.create_below.run(call, new.organization)
     return await create_within.run(call, Within(new.owner, made.id))

@@ -442,7 +442,12 @@ def _callers(dialect: Dialect, route: Route, settings: Settings, times: Times) -
     if not settings.key_rate.per_second:
         return ()
     return tuple(
-        Limiter(Rate(one.requests / one.seconds, one.requests), time.monotonic, f"caller in {one.seconds} s", times)
+        Limiter(
+            Rate(one.requests / one.seconds, one.requests),
+            time.monotonic,
+            f"caller in {dialect.name} in {one.seconds} s",
+            times,
+        )
         for one in (*dialect.allowances, *route.allowances)
     )
 

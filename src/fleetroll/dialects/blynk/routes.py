@@ -414,7 +414,7 @@ _NEIGHBOURS = (
     _route(
         "POST",
         "/users/create",
-        owners.found,
+        owners.create_with_organization,
         mapping.founder,
         mapping.nothing,
         "Create a user and an organization, which the user is to administer",
