@@ -302,6 +302,36 @@ ROWS: Mapping[str, Row] = {
         "fleet",
         body={"deviceId": "$n_device", "metaFieldId": "$n_field", "newValue": "x"},
     ),
+    "GET /api/v1/organization/device/datastreams": Row(
+        "viewer", "devices:read", 200, 404, "fleet", query="deviceId=$n_device"
+    ),
+    "POST /api/v1/organization/device/datastream": Row(
+        "operator",
+        "devices:write",
+        204,
+        404,
+        "fleet",
+        body={"deviceId": "$n_device", "dataStreamId": "$n_stream", "value": 5},
+    ),
+    "POST /api/v1/organization/device/datastreams": Row(
+        "operator", "devices:write", 204, 404, "fleet", body={"deviceId": "$n_device", "values": {"v1": 5}}
+    ),
+    "POST /api/v1/organization/device/datastream/property": Row(
+        "operator",
+        "devices:write",
+        204,
+        404,
+        "fleet",
+        body={"deviceId": "$n_device", "dataStreamId": "$n_stream", "property": "color", "value": "red"},
+    ),
+    "POST /api/v1/organization/device/import/batch": Row(
+        "operator",
+        "devices:write",
+        204,
+        404,
+        "fleet",
+        body={"deviceId": "$n_device", "dataStreamId": "$n_stream", "values": [{"value": 5, "ts": 1}]},
+    ),
     "GET /api/v1/organization": Row("viewer", "organizations:read", 200, 404, "fleet", query="orgId=$n_target"),
     "POST /api/v1/organization/create": Row("admin", "organizations:write", 201, 201, body={"name": "$new"}),
     "DELETE /api/v1/organization": Row("admin", "organizations:write", 204, 404, "fleet", query="orgId=$n_target"),
@@ -586,7 +616,8 @@ def _templated(tenant: Tenant, new: str) -> dict[str, str]:
 def _fleet(tenant: Tenant, new: str) -> dict[str, str]:
     """A device of a template, with an owner, by their numbers; and others of each to put in their place."""
     event, field = {"code": "hot", "name": "Hot", "type": "WARNING"}, {"name": "site", "type": "Text"}
-    template = tenant.make("/v1/templates", {"name": new, "events": [event], "metafields": [field]})
+    body = {"name": new, "datastreams": [{"pin": "v1"}], "events": [event], "metafields": [field]}
+    template = tenant.make("/v1/templates", body)
     spare = tenant.make("/v1/templates", {"name": f"{new}-spare"})
     owners = [tenant.make("/v1/owners", {"ref": f"{new}{end}@example.com", "name": MARK}) for end in ("", "-other")]
     target = tenant.make("/v1/organizations", {"slug": new, "name": MARK})
@@ -600,6 +631,7 @@ def _fleet(tenant: Tenant, new: str) -> dict[str, str]:
         "template": template["template_id"],
         "n_org": str(tenant.number),
         "n_device": str(device["id"]),
+        "n_stream": str(template["datastreams"][0]["id"]),
         "n_field": str(template["metafields"][0]["id"]),
         "n_template": str(template["id"]),
         "n_spare": str(spare["id"]),

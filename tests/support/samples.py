@@ -338,6 +338,19 @@ def _blynk(n: str, device: int, ann: int, spare: int) -> dict[str, Any]:
         f"POST {path}/users/create-in-org": {"email": f"user-{n}@example.com", **person},
         f"POST {path}/users/invite": {"email": f"guest-{n}@example.com", **person},
         f"POST {path}/oauth/clients/create": {"name": f"client-{n}", "orgId": 1, "redirectUrls": []},
+        f"POST {path}/device/datastream": {"deviceId": device, "dataStreamId": 1, "value": 5},
+        f"POST {path}/device/datastreams": {"deviceId": device, "values": {"1": 5}},
+        f"POST {path}/device/datastream/property": {
+            "deviceId": device,
+            "dataStreamId": 1,
+            "property": "color",
+            "value": "red",
+        },
+        f"POST {path}/device/import/batch": {
+            "deviceId": device,
+            "dataStreamId": 1,
+            "values": [{"value": 5, "ts": 1609459200000}],
+        },
         f"POST {path}/users/create": {
             "email": f"first-{n}@example.com",
             "name": "Ann",

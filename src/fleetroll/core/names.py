@@ -18,6 +18,7 @@ _SLUG = re.compile(r"[-a-zA-Z0-9_]+")
 _EMAIL = re.compile(
     r"[^@\s\"'<>(),;:\\\[\]]+@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+"
 )
+_PROPERTY = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{limits.MAX_PROPERTY - 1}}}")
 _TIME_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
 # A zero-width joiner is how emoji families are written; it is harmless in a name, and refused in an identifier.
 _JOINERS = str.maketrans("", "", "\u200d\u200c")
@@ -84,6 +85,14 @@ def is_time_zone(value: str) -> bool:
 def time_zone(value: str, field: str) -> str:
     if not is_time_zone(value):
         raise invalid("invalid_time_zone", f"{field} is the name of a time zone, such as Europe/Berlin.", field)
+    return value
+
+
+def display_property(value: str) -> str:
+    """How a datastream is displayed has properties, which are words."""
+    if not _PROPERTY.fullmatch(value):
+        message = f"A property is a letter and up to {limits.MAX_PROPERTY - 1} letters, digits and underscores."
+        raise invalid("invalid_property", message, "property")
     return value
 
 

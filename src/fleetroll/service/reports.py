@@ -89,8 +89,11 @@ class Held(Struct, frozen=True):
 
 @operation(Action.SELF, Effect.READ)
 async def values(call: Call, wanted: Sequence[Address]) -> list[Value]:
+    return await values_at(call, await own(call, call.records), wanted)
+
+
+async def values_at(call: Call, device: Device, wanted: Sequence[Address]) -> list[Value]:
     """The latest value of each datastream, or its default; those without either are left out."""
-    device = await own(call, call.records)
     template = await templates.of(call, device)
     found = []
     for address in wanted:
@@ -105,8 +108,11 @@ async def values(call: Call, wanted: Sequence[Address]) -> list[Value]:
 
 @operation(Action.SELF, Effect.READ)
 async def every(call: Call, _: None) -> list[Value]:
+    return await all_values(call, await own(call, call.records))
+
+
+async def all_values(call: Call, device: Device) -> list[Value]:
     """The latest values of all datastreams that have one, by number or pin."""
-    device = await own(call, call.records)
     template = await templates.of(call, device)
     latest = {reading.metric: reading.value for reading in await call.records.telemetry.last(call.org, device.id)}
     if template is None:
@@ -121,21 +127,30 @@ async def every(call: Call, _: None) -> list[Value]:
 @operation(Action.SELF, Effect.STREAM)
 async def write(call: Call, samples: Sequence[Sample]) -> None:
     """Store what the device reports: all of it, or nothing."""
-    if len(samples) > limits.MAX_READINGS:
-        raise invalid("too_many_readings", f"One request may hold {limits.MAX_READINGS} readings.", "readings")
+    check_size(samples)
 
     async def work(records: Records) -> list[Told]:
         inner = call.within(records)
         device = await own(inner, records)
-        template = await templates.of(inner, device)
-        types = readings.metric_types(device.schema)
-        streams = {address: resolve(device, template, address) for address in {sample.address for sample in samples}}
-        points = [_point(streams[sample.address], types, sample) for sample in samples]
-        told = await telemetry.append(records, device, points, inner.at)
+        told = await store(inner, device, samples)
         await presence.heard(records, device.org, [device], inner.at, inner.request)
         return told
 
     await telemetry.transact(call.services, work, len(samples))
+
+
+def check_size(samples: Sequence[Sample]) -> None:
+    if len(samples) > limits.MAX_READINGS:
+        raise invalid("too_many_readings", f"One request may hold {limits.MAX_READINGS} readings.", "readings")
+
+
+async def store(call: Call, device: Device, samples: Sequence[Sample]) -> list[Told]:
+    """Store values of a device's datastreams, each as its datastream takes it; what to tell of them is answered."""
+    template = await templates.of(call, device)
+    types = readings.metric_types(device.schema)
+    streams = {address: resolve(device, template, address) for address in {sample.address for sample in samples}}
+    points = [_point(streams[sample.address], types, sample) for sample in samples]
+    return await telemetry.append(call.records, device, points, call.at)
 
 
 def _point(stream: Stream, types: Mapping[str, str], sample: Sample) -> telemetry.Point:
@@ -146,8 +161,11 @@ def _point(stream: Stream, types: Mapping[str, str], sample: Sample) -> telemetr
 
 @operation(Action.SELF, Effect.WRITE)
 async def set_property(call: Call, wanted: Property) -> None:
+    await note(call, await _heard(call), wanted)
+
+
+async def note(call: Call, device: Device, wanted: Property) -> None:
     """Note how a datastream is to be displayed."""
-    device = await _heard(call)
     stream = resolve(device, await templates.of(call, device), wanted.address)
     extras = documents.load(device.extras)
     own_extras = extras.setdefault(_EXTRAS, {})

@@ -30,6 +30,8 @@ _WORDS: Mapping[str, str] = {
     "tag_not_found": "Tag is not found.",
     "home_not_found": f"Organization {_ELSEWHERE}",
     "destination_not_found": f"Destination organization {_ELSEWHERE}",
+    "wrong_type": "Value doesn't match the Datastream data type.",
+    "unknown_pin": "No datastream setup for that pin.",
     "owner_has_devices": "This user has devices; transfer them first.",
     "same_owner": "Can't transfer to the same owner",
     "event_code_not_found": "Event with provided code is not found.",

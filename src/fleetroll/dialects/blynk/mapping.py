@@ -7,13 +7,16 @@ from typing import Any
 from msgspec import UNSET, UnsetType, structs
 
 from fleetroll.core import documents, limits, model, names
+from fleetroll.core.datastreams import shown
 from fleetroll.core.faults import invalid
 from fleetroll.core.metafields import show, value_of
 from fleetroll.core.query import Place, Sort
-from fleetroll.core.templates import metric, numbered
+from fleetroll.core.templates import metric, numbered, parse_pin
 from fleetroll.dialects.blynk import shapes
+from fleetroll.service import datastreams as service_datastreams
 from fleetroll.service import event_codes, keys, metafields, numbered_devices, organizations, owners, reach, templates
 from fleetroll.service import tags as service_tags
+from fleetroll.service.reports import Address, Property, Sample, Value
 from fleetroll.service.timeline import Actions
 from fleetroll.wire.request import Request
 
@@ -22,6 +25,7 @@ _LONGEST_SEARCH = 255
 _LONGEST_EVENT = 1024
 _IN_NAMES = frozenset(" '_-.,")
 _HIGHEST_PLACE = 1 << 31
+_MILLISECOND = 1_000
 _MOST_MINUTES, _MINUTES = 60, 5
 
 # The names by which the vendor's console shows what to sort by. Owners are in the order of their addresses.
@@ -368,6 +372,54 @@ def device_metafields(result: numbered_devices.Details, request: Request) -> lis
 
 def nothing(_: object, request: Request) -> None:
     return None
+
+
+# --- datastreams -----------------------------------------------------------------------------------------------------
+
+
+def stream_values(request: Request) -> service_datastreams.Wanted:
+    pins = request.query.get("pins")
+    addresses = () if pins is None else tuple(dict.fromkeys(_pin(text) for text in pins.split(",")))
+    return service_datastreams.Wanted(one(request).id, addresses)
+
+
+def _pin(text: str) -> Address:
+    pin = parse_pin(text)
+    if pin is None:
+        raise invalid("invalid_pin", "Wrong pin format.", "pins")
+    return Address(pin=pin)
+
+
+def shown_values(result: list[Value], request: Request) -> dict[str, Any]:
+    return {one.stream.pin: shown(one.stream.kind, one.value) for one in result}
+
+
+def stream_write(request: Request) -> service_datastreams.Batch:
+    body = request.body
+    return service_datastreams.Batch(body.device_id, [Sample(Address(number=body.data_stream_id), [body.value])])
+
+
+def stream_writes(request: Request) -> service_datastreams.Batch:
+    given = request.body.values.items()
+    samples = [Sample(_stream_named(name), [value]) for name, value in given]
+    return service_datastreams.Batch(request.body.device_id, samples)
+
+
+def _stream_named(text: str) -> Address:
+    return Address(number=_number(text, "values")) if text.isdecimal() else _pin(text)
+
+
+def stream_import(request: Request) -> service_datastreams.Batch:
+    body, address = request.body, Address(number=request.body.data_stream_id)
+    samples = [Sample(address, [one.value], one.ts * _MILLISECOND) for one in body.values]
+    return service_datastreams.Batch(body.device_id, samples)
+
+
+def stream_property(request: Request) -> service_datastreams.Setting:
+    body = request.body
+    value = names.paragraph(body.value, "value", limits.MAX_READING_TEXT)
+    wanted = Property(Address(number=body.data_stream_id), names.display_property(body.property), value)
+    return service_datastreams.Setting(body.device_id, wanted)
 
 
 # --- organizations, people, tags -------------------------------------------------------------------------------------

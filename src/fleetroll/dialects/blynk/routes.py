@@ -5,6 +5,7 @@ from typing import Any
 from fleetroll.dialects.blynk import mapping, shapes
 from fleetroll.dialects.blynk.envelope import ENVELOPE
 from fleetroll.service import (
+    datastreams,
     event_codes,
     keys,
     metafields,
@@ -275,6 +276,60 @@ _DEVICES = (
         mapping.nothing,
         "Give a device a value for a metafield",
         body=shapes.MetaFieldChange,
+        status=204,
+    ),
+)
+
+_DATASTREAMS = (
+    _route(
+        "GET",
+        "/device/datastreams",
+        datastreams.values,
+        mapping.stream_values,
+        mapping.shown_values,
+        "The latest values of a device by pin",
+        _DEVICE,
+        Parameter("pins", "such as v1,v2; all that have a value if left out"),
+        reply=dict[str, Any],
+    ),
+    _route(
+        "POST",
+        "/device/datastream",
+        datastreams.write,
+        mapping.stream_write,
+        mapping.nothing,
+        "Write a value in the name of a device",
+        body=shapes.DataStreamWrite,
+        status=204,
+    ),
+    _route(
+        "POST",
+        "/device/datastreams",
+        datastreams.write,
+        mapping.stream_writes,
+        mapping.nothing,
+        "Write values in the name of a device",
+        body=shapes.DataStreamWrites,
+        status=204,
+    ),
+    _route(
+        "POST",
+        "/device/datastream/property",
+        datastreams.set_property,
+        mapping.stream_property,
+        mapping.nothing,
+        "Set how a datastream of a device is displayed",
+        body=shapes.DataStreamProperty,
+        status=204,
+    ),
+    _route(
+        "POST",
+        "/device/import/batch",
+        datastreams.write,
+        mapping.stream_import,
+        mapping.nothing,
+        "Write values of several times in the name of a device",
+        body=shapes.DataStreamImport,
         status=204,
     ),
 )
@@ -575,7 +630,7 @@ DIALECT = Dialect(
     name="blynk",
     title="Blynk organization API",
     prefixes=("/api/v1/organization",),
-    routes=(*_DEVICES, *_NEIGHBOURS),
+    routes=(*_DEVICES, *_DATASTREAMS, *_NEIGHBOURS),
     envelope=ENVELOPE,
     credentials=(BEARER, API_KEY_HEADER, BASIC),
     media_types=(),

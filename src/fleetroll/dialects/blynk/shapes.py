@@ -197,6 +197,41 @@ class Address(Struct, rename="camel"):
     zip: str | None = None
 
 
+class DataStreamWrite(Struct, rename="camel"):
+    """`value` is a number, a text or a pair of longitude and latitude."""
+
+    device_id: Id
+    data_stream_id: Id
+    value: Any
+
+
+class DataStreamWrites(Struct, rename="camel"):
+    """Values by the number of the datastream or by its pin."""
+
+    device_id: Id
+    values: dict[str, Any]
+
+
+class DataStreamProperty(Struct, rename="camel"):
+    device_id: Id
+    data_stream_id: Id
+    property: str
+    value: str
+
+
+class TimedValue(Struct):
+    """`ts` is in milliseconds."""
+
+    value: Any
+    ts: Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class DataStreamImport(Struct, rename="camel"):
+    device_id: Id
+    data_stream_id: Id
+    values: list[TimedValue]
+
+
 class Organization(Struct, rename="camel"):
     id: int
     name: str

@@ -16,7 +16,6 @@ _TEXT = "text/plain; charset=utf-8"
 _OK = Reply(b"OK", media_type=_TEXT)
 _EMPTY = Reply(b"", media_type=_TEXT)
 _FILE = "/external/api/data/file"
-_PROPERTY = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{limits.MAX_PROPERTY - 1}}}")
 _MILLISECOND = 1_000
 _SECOND = 1_000_000
 _HOUR = 3600 * _SECOND
@@ -106,9 +105,9 @@ def _timed(address: reports.Address, pair: Any) -> reports.Sample:
 def set_property(request: Request) -> reports.Property:
     address = _address(request)
     pairs = _others(request, "pin", "dataStreamId")
-    if len(pairs) != 1 or not _PROPERTY.fullmatch(pairs[0][0]) or len(pairs[0][1]) > limits.MAX_READING_TEXT:
+    if len(pairs) != 1 or len(pairs[0][1]) > limits.MAX_READING_TEXT:
         raise invalid("invalid_property", "One property is given as its name and value.")
-    return reports.Property(address, *pairs[0])
+    return reports.Property(address, names.display_property(pairs[0][0]), pairs[0][1])
 
 
 def nothing(_: object, request: Request) -> Reply:
