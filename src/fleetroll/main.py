@@ -258,7 +258,8 @@ def broker(config: Config, directory: Path, server_key: bytes) -> Broker | Off:
         address(config.mqtt, "--mqtt") if config.mqtt else None,
         config.nats_silence,
     )
-    process = Process(files, lambda known: write_settings(files, listeners, authority, seconds(), known))
+    started = seconds()  # a broker that reads its configuration again takes no other operator's token
+    process = Process(files, lambda known: write_settings(files, listeners, authority, started, known))
     return Broker(authority, seconds, lambda: [f"nats://{address_of(files)}"], process, shared=shared)
 
 

@@ -6,16 +6,32 @@ import contextlib
 import gc
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import nats
 import nats.errors
 import nkeys
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from nats.aio.client import Client
 
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.port import Account, Announcement, Batch, Change, Coming, Connection, Message, Minted, Request
+from fleetroll.bus.port import (
+    Account,
+    Announcement,
+    Batch,
+    Certificate,
+    Change,
+    Coming,
+    Connection,
+    Message,
+    Minted,
+    Request,
+)
 from fleetroll.bus.process import Process
 from fleetroll.bus.settings import Files, Listeners, address_of, write
 from fleetroll.bus.walls import Authority
@@ -57,6 +73,9 @@ class Registry:
         self.requests.append(request)
         return b'{"from":"' + request.subject.encode() + b'"}'
 
+    async def certify(self, names: Sequence[str]) -> Certificate:
+        return certificate(names, timedelta(days=90))
+
     async def ingested(self, stream: str) -> int:
         return self.places.get(stream, 0)
 
@@ -91,15 +110,37 @@ class Registry:
                 await self.moved.wait()
 
 
+def certificate(names: Sequence[str], life: timedelta) -> Certificate:
+    """One that began three months ago and has so much of its life left; its own authority."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=90))
+        .not_valid_after(now + life)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    kept = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"word")
+    )
+    return Certificate(made.public_bytes(serialization.Encoding.PEM).decode(), kept.decode(), "word")
+
+
 @contextlib.asynccontextmanager
 async def broker(directory: Path, registry: Any, *, room: int | None = None, **listeners: Any) -> AsyncIterator[Broker]:
     """A broker that serves `registry`, with its process as `process`. `room` is that of its streams, in bytes."""
     authority = Authority(SERVER_KEY)
     files = Files(directory)
+    started = int(time.time())
     where = Listeners(**{"nats": ("127.0.0.1", 0), **listeners})
 
     def write_settings(known: Any) -> None:
-        write(files, where, authority, int(time.time()), known)
+        write(files, where, authority, started, known)
         if room is not None:
             text = files.configuration.read_text()
             files.configuration.write_text(text.replace("jetstream: {", f'jetstream: {{"max_file":{room},'))

@@ -16,7 +16,7 @@ from fleetroll.bus.accounts import Accounts, Rejected
 from fleetroll.bus.commands import unavailable
 from fleetroll.bus.ingest import Ingest
 from fleetroll.bus.keypairs import Kind, Pair
-from fleetroll.bus.port import Account, Announcement, AppAccount, Minted, Registry, State
+from fleetroll.bus.port import Account, Announcement, AppAccount, Certificate, Minted, Registry, State
 from fleetroll.bus.presence import Presence
 from fleetroll.bus.process import Process, Unavailable
 from fleetroll.bus.queues import Queues
@@ -30,6 +30,7 @@ logger = logging.getLogger("fleetroll.broker")
 _PAUSE = 0.25
 _AGAIN = 1.0
 _SETTLE_SECONDS = 2.0
+_LOOK_AT_CERTIFICATE = 3600.0
 _PREPARED_AT_ONCE = 16
 _TROUBLE = (*links.TROUBLE, Rejected, streams.Rejected)
 
@@ -58,7 +59,7 @@ class Mint:
     def on_shared(self, listener: Callable[[bytes], None]) -> None:
         pass
 
-    async def present(self, chain: str, key: str, password: str) -> None:
+    async def present(self, certificate: Certificate) -> None:
         raise AssertionError("there is no broker of ours")
 
     def mint_device(self, org: str, device: str, *, mqtt: bool = False) -> Minted:
@@ -161,8 +162,11 @@ class Broker(Mint):
             await self._process.ready()
         async with self._connected(), asyncio.TaskGroup() as group:
             assert self._presence is not None
+            assert self._registry is not None
             group.create_task(self._presence.run())
             group.create_task(self._keep_accounts())
+            if self._process is not None:
+                group.create_task(self._keep_certificate(self._process, self._registry))
             await self._start_streams(group)
             self._kept.set()
             await self._serve_others()
@@ -183,9 +187,9 @@ class Broker(Mint):
     def is_own(self) -> bool:
         return self._process is not None
 
-    async def present(self, chain: str, key: str, password: str) -> None:
+    async def present(self, certificate: Certificate) -> None:
         assert self._process is not None
-        settings.keep_certificate(self._process.files, chain, key, password)
+        settings.keep_certificate(self._process.files, certificate)
         await (self._process.refresh() if self._kept.is_set() else self._reach.refresh())
 
     @property
@@ -211,6 +215,18 @@ class Broker(Mint):
 
     async def call(self, org: str, env: str, device: str, name: str, body: bytes, seconds: float) -> bytes:
         return await commands.call(self._reach.client, env, device, name, body, seconds)
+
+    async def _keep_certificate(self, process: Process, registry: Registry) -> None:
+        """Have a new one before the old one expires."""
+        while links.goes_on():
+            try:
+                if names := settings.names_to_renew(process.files, self._seconds()):
+                    settings.keep_certificate(process.files, await registry.certify(names))
+                    await process.refresh()
+                    logger.info("the broker has a new certificate for %s", ", ".join(names))
+            except Exception:
+                logger.exception("the broker's certificate could not be renewed; it is tried again")
+            await asyncio.sleep(_LOOK_AT_CERTIFICATE)
 
     # --- what the other processes ask ----------------------------------------------------------------------------
 

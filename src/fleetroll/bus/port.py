@@ -102,6 +102,14 @@ class Change(Struct, frozen=True):
     account: Account | None
 
 
+class Certificate(Struct, frozen=True):
+    """What a server shows: a chain and its key in PEM, the key under a password."""
+
+    chain: str
+    key: str
+    password: str
+
+
 class State(Struct, frozen=True):
     """Whether the broker is `up`, `away` or `off`, and where clients find it."""
 
@@ -130,11 +138,8 @@ class Bus(Protocol):
     def setup(self) -> str:
         """What a broker must have in its configuration to take our word for who is who."""
 
-    async def present(self, chain: str, key: str, password: str) -> None:
-        """Show this certificate from now on: a chain and its key in PEM, the key under a password.
-
-        To be asked of a broker that `is_own`.
-        """
+    async def present(self, certificate: Certificate) -> None:
+        """Show this from now on, and one like it when it is about to expire. To be asked of a broker that `is_own`."""
 
     @property
     def is_shared(self) -> bool:
@@ -173,6 +178,9 @@ class Registry(Protocol):
 
     async def answer(self, request: Request) -> bytes:
         """The reply to a request; there always is one."""
+
+    async def certify(self, names: Sequence[str]) -> Certificate:
+        """A new certificate for these host names."""
 
     async def ingested(self, stream: str) -> int:
         """The last place of that incarnation that is in the store, 0 if there is none."""

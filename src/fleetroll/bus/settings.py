@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from msgspec import Struct
 
+from fleetroll.bus.port import Certificate
 from fleetroll.bus.walls import Authority
 from fleetroll.core import limits
 
@@ -109,15 +111,15 @@ def text(settings: Mapping[str, object]) -> str:
     return "".join(f"{name}: {msgspec.json.encode(value).decode()}\n" for name, value in settings.items())
 
 
-def keep_certificate(files: Files, chain: str, key: str, password: str) -> None:
+def keep_certificate(files: Files, certificate: Certificate) -> None:
     """Put a certificate where the next start finds it. The broker takes a key only without a password."""
     files.make()
-    pair = serialization.load_pem_private_key(key.encode(), password.encode())
+    pair = serialization.load_pem_private_key(certificate.key.encode(), certificate.password.encode())
     plain = pair.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     _write_private(files.certificate_key, plain.decode())
-    _write_private(files.certificate, chain)
+    _write_private(files.certificate, certificate.chain)
 
 
 _PINGS = 2  # that may be unanswered
@@ -132,6 +134,18 @@ def _pings(silence: float) -> dict[str, object]:
     """
     interval = (silence - _NOTING_SECONDS) / (_PINGS + 2)
     return {"ping_interval": f"{round(interval * 1000)}ms", "ping_max": _PINGS}
+
+
+def names_to_renew(files: Files, at: int) -> list[str]:
+    """The names that the kept certificate is for, where it has less than a third of its life before it."""
+    if not files.certificate.exists():
+        return []
+    kept = x509.load_pem_x509_certificate(files.certificate.read_bytes())
+    begin, end = kept.not_valid_before_utc.timestamp(), kept.not_valid_after_utc.timestamp()
+    if end - at > (end - begin) / 3:
+        return []
+    names = kept.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [str(name.value) for name in names]
 
 
 _NO_TLS: dict[str, object] = {"no_tls": True}

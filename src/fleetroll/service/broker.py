@@ -12,6 +12,7 @@ from fleetroll.bus.port import (
     Announcement,
     AppAccount,
     Batch,
+    Certificate,
     Change,
     Coming,
     Connection,
@@ -26,6 +27,7 @@ from fleetroll.core.names import broker_org, device_hex, parse_broker_org, parse
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.reports import environment, mode_of
 from fleetroll.service import presence, telemetry
+from fleetroll.service.authorities import certify_server
 from fleetroll.service.keyring import is_enabled
 from fleetroll.service.live import Live, Told
 from fleetroll.service.operations import Services
@@ -79,6 +81,10 @@ class Registry:
 
     async def settled(self, numbers: Sequence[int]) -> None:
         await self._services.store.write(lambda records: records.credentials.settle(numbers))
+
+    async def certify(self, names: Sequence[str]) -> Certificate:
+        shown = await certify_server(self._services, names)
+        return Certificate(shown.chain, shown.key, shown.password)
 
     # --- what is published ---------------------------------------------------------------------------------------
 

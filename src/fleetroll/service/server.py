@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-from fleetroll.bus.port import State
+from fleetroll.bus.port import Certificate, State
 from fleetroll.core.faults import Fault, Kind, conflict
 from fleetroll.core.policy import Action
 from fleetroll.service.authorities import certify_server
@@ -46,7 +46,7 @@ async def certify_broker(call: Call, names: Sequence[str]) -> str:
     if not call.services.bus.is_own:
         raise conflict("no_own_broker", "There is no embedded broker; configure TLS where the broker is.")
     shown = await certify_server(call.services, names)
-    await call.services.bus.present(shown.chain, shown.key, shown.password)
+    await call.services.bus.present(Certificate(shown.chain, shown.key, shown.password))
     return shown.authority
 
 
