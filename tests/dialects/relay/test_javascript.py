@@ -92,6 +92,7 @@ def test_an_application_and_a_device_in_javascript(walk: Path, tmp_path: Path, e
                 "configured": answer("DEVICE_CONFIG_UPDATE_SUCCESS", config={"reportInterval": 1}),
                 "replaced": answer("DEVICE_CONFIG_FETCH_SUCCESS", config={"reportInterval": 1}),
                 "rpc": {"status": "ok", "data": 2},
+                "unheard": {"code": "503"},
                 "delete": answer("DEVICE_DELETE_SUCCESS", org_id="org_1", device_id=made["id"]),
             }
 

@@ -118,6 +118,9 @@ device.client.subscribe(rpc, {
 await device.client.flush();
 tell("rpc", await app.ask(rpc, { a: 1 }));
 
+const nobody = app.ask(`${app.org}.${MODE}.command.rpc.${device.id}.unheard`, {});
+tell("unheard", { code: await nobody.then(() => "answered", (problem) => problem.code) });
+
 const queue = `${app.org}.${MODE}.command.queue.${device.id}.move`;
 let sent;
 const send = async () => (sent = await app.stream.publish(queue, pack({ value: { to: 3 }, timestamp: Date.now() })));
