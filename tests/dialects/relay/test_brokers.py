@@ -118,6 +118,7 @@ def test_a_cluster_of_your_own(tmp_path: Path) -> None:
     async def story(url: str) -> None:
         async with vendor(tmp_path / "data", broker=url) as served:
             app = await served.app()
+            assert url in await asyncio.to_thread(fleetroll, served, "nats", "status")
             made = await app.device.create({"ident": "far", "schema": {"a": {"type": "number"}}, "config": {}})
             sensor = await device(made["creds"])
             assert await sensor.telemetry.publish("a", 1) is True
@@ -135,6 +136,7 @@ def test_without_a_broker_http_goes_on(tmp_path: Path) -> None:
         with serving(tmp_path / "data", FLEETROLL_NATS=where) as process:
             served = Vendor(process, tmp_path)
             assert served.http("GET", "/v1/broker") == {"broker": "away", "urls": []}
+            assert json.loads(fleetroll(served, "nats", "status", "--json")) == {"broker": "away", "urls": []}
             assert served.http("POST", "/v1/devices", {"ident": "d"})["ident"] == "d"
             made = served.http("POST", "/v1/keys", {"name": "k", "role": "viewer", "kind": "nats"})
             assert made["nats"]["secret"].startswith("SU")
