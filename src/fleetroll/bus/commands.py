@@ -1,5 +1,6 @@
 """Commands and calls to devices, over a connection as the platform."""
 
+import contextlib
 import secrets
 
 import nats.errors
@@ -31,13 +32,15 @@ async def ask(client: Client, env: str, device: str, name: str, body: bytes, sec
     """The device's answer, or the broker's that nobody listens."""
     subject = f"answer.{device}.{secrets.token_hex(12)}"
     try:
-        answers = await client.subscribe(subject, max_msgs=1)
+        answers = await client.subscribe(subject)
         try:
             await client.publish(f"call.{device}.{env}.{name}", body, reply=subject)
             return await answers.next_msg(seconds)
         except TimeoutError:
-            await answers.unsubscribe()
             raise conflict("device_silent", "The device did not answer in time.") from None
+        finally:
+            with contextlib.suppress(nats.errors.Error):
+                await answers.unsubscribe()
     except nats.errors.Error:
         raise unavailable() from None
 
