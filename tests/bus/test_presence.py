@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 import textwrap
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from fleetroll.bus.port import DeviceAccount, Minted
+from fleetroll.bus.broker import Broker
+from fleetroll.bus.port import Connection, DeviceAccount, Minted
 from fleetroll.bus.settings import Files, Listeners, write
 from fleetroll.bus.walls import Authority
 from tests.support.broker import PATIENCE, SERVER_KEY, Registry, address, broker, client, run
@@ -134,6 +136,28 @@ def test_nobody_is_connected_while_there_is_no_broker(tmp_path: Path) -> None:
 async def _until_up(served) -> None:  # type: ignore[no-untyped-def]
     while not served.is_up:  # noqa: ASYNC110  # a connection of a library's is waited for
         await asyncio.sleep(0.05)
+
+
+def test_who_went_with_a_server_of_a_cluster_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody tells of them, so the list of connections is looked at now and then."""
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            outside = Broker(Authority(SERVER_KEY), lambda: int(time.time()), lambda: [address(served)], None)
+            told = Registry()
+            told.wanted = registry.wanted
+            keeping = asyncio.ensure_future(outside.keep(told))
+            gone = Connection((await known(served, registry)).account, "of a server that has died")
+            told.connections = {gone}
+            await told.until(lambda: gone not in told.connections)
+            told.connections = {gone}
+            await told.until(lambda: gone not in told.connections)
+            keeping.cancel()
+            await asyncio.wait([keeping])
+
+    monkeypatch.setattr("fleetroll.bus.broker._LOOK_AT_CLUSTER", 0.2)
+    run(story())
 
 
 def test_as_many_connections_as_do_not_fit_on_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

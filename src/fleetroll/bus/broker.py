@@ -31,6 +31,7 @@ _PAUSE = 0.25
 _AGAIN = 1.0
 _SETTLE_SECONDS = 2.0
 _LOOK_AT_CERTIFICATE = 3600.0
+_LOOK_AT_CLUSTER = 15.0
 _PREPARED_AT_ONCE = 16
 _TROUBLE = (*links.TROUBLE, Rejected, streams.Rejected)
 
@@ -167,6 +168,8 @@ class Broker(Mint):
             group.create_task(self._keep_accounts())
             if self._process is not None:
                 group.create_task(self._keep_certificate(self._process, self._registry))
+            else:
+                group.create_task(self._look_again(self._presence))
             await self._start_streams(group)
             self._kept.set()
             await self._serve_others()
@@ -215,6 +218,12 @@ class Broker(Mint):
 
     async def call(self, org: str, env: str, device: str, name: str, body: bytes, seconds: float) -> bytes:
         return await commands.call(self._reach.client, env, device, name, body, seconds)
+
+    async def _look_again(self, presence: Presence) -> None:
+        """When a server of a cluster dies, no other tells whose connections went with it."""
+        while links.goes_on():
+            await asyncio.sleep(_LOOK_AT_CLUSTER)
+            presence.doubt()
 
     async def _keep_certificate(self, process: Process, registry: Registry) -> None:
         """Have a new one before the old one expires."""
