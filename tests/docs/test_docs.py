@@ -9,7 +9,6 @@ import click
 import pytest
 
 from fleetroll import __version__, main
-from fleetroll.cli import app
 from fleetroll.config import MINIMUM_SECRET, ConfigError, secret
 from fleetroll.core import limits, tokens
 from fleetroll.core.fields import DEVICE_FIELDS, device_filter
@@ -17,6 +16,7 @@ from fleetroll.dialects.native.envelope import ENVELOPE
 from fleetroll.wire.dialect import WIRE_STATUSES
 from tests.support import docs
 from tests.support.app import running
+from tests.support.commands import COMMAND, SERVE, variables_of
 from tests.support.process import Process
 from tests.support.process import serving as server_process
 
@@ -24,13 +24,6 @@ README, NATIVE, OPERATIONS, ARCHITECTURE = (
     docs.read(page) for page in ("README.md", "docs/native-api.md", "docs/operations.md", "docs/architecture.md")
 )
 PACKAGE = docs.ROOT / "src" / "fleetroll"
-COMMAND = app.group(
-    lambda config: 0,
-    lambda *given: None,
-    lambda *given: pytest.fail("documentation examines nothing"),
-    main.DatabaseAtRest(),
-)
-SERVE = COMMAND.commands["serve"]
 OPTIONS = [option for option in SERVE.params if isinstance(option, click.Option)]
 # Only HTTP itself can say these, before any dialect is asked.
 SERVER_STATUSES = {431}
@@ -157,12 +150,6 @@ def test_the_options_of_the_page_are_those_of_serve() -> None:
 
 def variables(text: str) -> set[str]:
     return set(re.findall(r"FLEETROLL_[A-Z_]*[A-Z]", text))
-
-
-def variables_of(command: click.Command) -> set[str]:
-    """As --help lists them."""
-    context = command.make_context(command.name, [], resilient_parsing=True, terminal_width=200, max_content_width=200)
-    return variables(command.get_help(context))
 
 
 def test_the_variables_of_the_page_are_those_of_serve() -> None:

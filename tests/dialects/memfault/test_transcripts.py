@@ -16,6 +16,7 @@ FILES = sorted((Path(__file__).parent / "transcripts").glob("*.http"))
 KINDS = {
     "time": r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00",
     "secret": r"[0-9a-f]{32}",
+    "number": r"\d+",  # which one is given next differs between engines
 }
 ERROR = ["code", "http_code", "message", "type"]
 STATUSES = {200, 202, 204, 400, 401, 403, 404, 405, 409, 411, 413, 415}

@@ -1,0 +1,23 @@
+"""The command line as it stands, to hold against it what documentation and deployment say of it."""
+
+import re
+
+import click
+import pytest
+
+from fleetroll.cli import app
+from fleetroll.moving import DatabaseAtRest
+
+COMMAND = app.group(
+    lambda config: 0,
+    lambda *given: None,
+    lambda *given: pytest.fail("it is only looked at"),
+    DatabaseAtRest(),
+)
+SERVE = COMMAND.commands["serve"]
+
+
+def variables_of(command: click.Command) -> set[str]:
+    """The environment variables that a command reads, as --help lists them."""
+    context = command.make_context(command.name, [], resilient_parsing=True, terminal_width=200, max_content_width=200)
+    return set(re.findall(r"FLEETROLL_[A-Z_]*[A-Z]", command.get_help(context)))
