@@ -449,6 +449,7 @@ async def _turn_unready(application: Application, http: HttpServer) -> None:
 
 def cli(arguments: Sequence[str] | None = None) -> None:
     """The `fleetroll` command. Ends by SystemExit with its exit code."""
-    engine = Engine(sqlite.inspect, sqlite.schema, sqlite.library)
-    command = group(serve, partial(restore, engine), partial(examine, engine), DatabaseAtRest())
+    at_rest = DatabaseAtRest()
+    engine = Engine(sqlite.inspect, sqlite.schema, sqlite.library, at_rest.numbers)
+    command = group(serve, partial(restore, engine), partial(examine, engine), at_rest)
     sys.exit(run(command, sys.argv[1:] if arguments is None else arguments))

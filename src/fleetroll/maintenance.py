@@ -28,12 +28,14 @@ _SKEW_SECONDS = 300
 class Engine(Struct, frozen=True):
     """What the store can say of a database file: what is wrong with it, and its schema's number and the newest known.
 
-    `library` is the engine's version, and whether it may be trusted.
+    `library` is the engine's version, and whether it may be trusted. `remote` is as `schema`, of a database elsewhere;
+    it raises Refused if that one cannot be used.
     """
 
     inspect: Callable[[Path], list[str]]
     schema: Callable[[Path], tuple[int, int]]
     library: Callable[[], tuple[str, bool]]
+    remote: Callable[[str], tuple[int, int]]
 
 
 class Refused(Exception):
@@ -123,24 +125,29 @@ def _private(name: str, flags: int) -> int:
 # --- doctor ----------------------------------------------------------------------------------------------------------
 
 
-def examine(engine: Engine, data: Path, preset: str | None) -> Report:
-    """Check everything there is to check, writing nothing."""
+def examine(engine: Engine, data: Path, preset: str | None, database: str | None) -> Report:
+    """Check everything there is to check, writing nothing. `database` is where the registry is, if not in `data`."""
     if not data.is_dir():
         advice = "Name the server's data directory with --data; the first `fleetroll serve` makes one."
         absent = Finding("directory", State.FAIL, f"{data} does not exist", advice)
         return Report([absent, *_machine(engine, data)], is_serving=False)
     with resting(data) as at_rest:
-        return Report([*_directory(engine, data, preset, at_rest), *_machine(engine, data)], is_serving=not at_rest)
+        found = _directory(engine, data, preset, database, at_rest)
+        return Report([*found, *_machine(engine, data)], is_serving=not at_rest)
 
 
-def _directory(engine: Engine, data: Path, preset: str | None, at_rest: bool) -> Iterator[Finding]:
+def _directory(
+    engine: Engine, data: Path, preset: str | None, database: str | None, at_rest: bool
+) -> Iterator[Finding]:
     yield _privacy("directory", data, 0o700)
     if at_rest:
         yield Finding("lock", State.OK, "free: no server is running here")
     else:
         yield Finding("lock", State.OK, "held: a server is running here, so the database is left alone")
     yield _key(data / KEY, preset)
-    if is_unfinished(data):
+    if database is not None:
+        yield from _remote(engine, database)
+    elif is_unfinished(data):
         advice = "Start the server: it begins anew. Or empty the directory to restore a backup into it."
         yield Finding("first start", State.WARN, "was not finished; nothing is stored yet", advice)
     elif not (data / DATABASE).exists():
@@ -177,12 +184,23 @@ def _database(engine: Engine, file: Path) -> Iterator[Finding]:
         yield Finding("integrity", State.FAIL, "; ".join(problems[:3]), advice)
         return
     yield Finding("integrity", State.OK, f"a Fleetroll database, sound, {file.stat().st_size} bytes")
-    found, newest = engine.schema(file)
+    yield _schema(*engine.schema(file), "The next start brings it up to date; take a backup before.")
+
+
+def _remote(engine: Engine, database: str) -> Iterator[Finding]:
+    try:
+        found, newest = engine.remote(database)
+    except Refused as refused:
+        yield Finding("database", State.FAIL, str(refused), "See the settings and the log of the database server.")
+        return
+    yield Finding("database", State.OK, "a server that answers, and keeps what it acknowledges")
+    yield _schema(found, newest, "Save it with pg_dump, then run `fleetroll migrate`.")
+
+
+def _schema(found: int, newest: int, advice: str) -> Finding:
     if found < newest:
-        advice = "The next start brings it up to date; take a backup before."
-        yield Finding("schema", State.WARN, f"{found}, this release has {newest}", advice)
-    else:
-        yield Finding("schema", State.OK, str(found))
+        return Finding("schema", State.WARN, f"{found}, this release has {newest}", advice)
+    return Finding("schema", State.OK, str(found))
 
 
 def _machine(engine: Engine, data: Path) -> Iterator[Finding]:

@@ -22,6 +22,12 @@ class DatabaseAtRest:
         with _refusing():
             return asyncio.run(postgres.schema(url)) if url is not None else copying.steps(data / DATABASE)
 
+    def numbers(self, url: str) -> tuple[int, int]:
+        """The number of the schema of a database elsewhere, which must be one to rely on, and of the newest."""
+        with _refusing():
+            found, steps = asyncio.run(postgres.schema(url, unsafe=False))
+        return found, found + len(steps)
+
     def migrate(self, data: Path, database: str | None) -> None:
         url = Config(database=database).postgres
         with _refusing():

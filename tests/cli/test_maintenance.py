@@ -1,5 +1,6 @@
 """`fleetroll backup`, `restore` and `doctor`."""
 
+import asyncio
 import shutil
 import stat
 import subprocess
@@ -12,7 +13,7 @@ import apsw
 import pytest
 
 from tests.cli.impostor import impostor
-from tests.support import process
+from tests.support import postgres, process
 from tests.support.app import about_sqlite
 
 Fleetroll = Callable[..., Any]
@@ -271,6 +272,17 @@ def test_a_first_start_that_broke_off_is_a_warning(alone: Fleetroll, data: Path)
     (data / "first-start").write_text("")
     code, states = checks(alone, data)
     assert (code, states["first start"]) == (0, "warn")
+
+
+def test_a_database_elsewhere_is_examined_too(alone: Fleetroll, work: Path) -> None:
+    url = asyncio.run(postgres.new_database())
+    with process.serving(work / "data", FLEETROLL_DATABASE=url):
+        pass
+    code, states = checks(alone, work / "data", FLEETROLL_DATABASE=url)
+    assert (code, states["database"], states["schema"], states["server key"]) == (0, "ok", "ok", "ok")
+    assert checks(alone, work / "data", FLEETROLL_DATABASE="postgresql://x@127.0.0.1:1/x")[1]["database"] == "fail"
+    foreign = asyncio.run(postgres.empty_database())
+    assert checks(alone, work / "data", FLEETROLL_DATABASE=foreign) == (0, states | {"schema": "warn"})
 
 
 @about_sqlite

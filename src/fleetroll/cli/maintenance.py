@@ -10,10 +10,11 @@ from fleetroll.cli import output
 from fleetroll.cli.connection import Options
 from fleetroll.cli.failures import Exit, Failure
 from fleetroll.cli.output import Column
+from fleetroll.config import Config
 from fleetroll.maintenance import Finding, Refused, Report, State
 
 Restore = Callable[[Path, Path, Path | None, str | None], None]
-Examine = Callable[[Path, str | None], Report]
+Examine = Callable[[Path, str | None, str | None], Report]
 
 _COLUMNS = (
     Column("CHECK", "check"),
@@ -69,11 +70,12 @@ def doctor_command(examine: Examine) -> click.Command:
         "doctor", help="Check a data directory and this machine, changing nothing. Exit code 1 if a check fails."
     )
     @data_option
+    @click.option("--database", envvar="FLEETROLL_DATABASE", help="As given to `fleetroll serve`.")
     @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
     @_preset
     @click.pass_context
-    def run(context: click.Context, data: Path, as_json: bool, server_key: str | None) -> None:
-        report = examine(data, server_key)
+    def run(context: click.Context, data: Path, database: str | None, as_json: bool, server_key: str | None) -> None:
+        report = examine(data, server_key, Config(database=database).postgres)
         findings = list(report.findings)
         if report.is_serving:
             findings.append(_ask(context.obj))

@@ -79,11 +79,11 @@ async def open_store(url: str, *, migrate: bool, unsafe: bool = False) -> "Postg
     return store
 
 
-async def schema(url: str) -> tuple[int, list[migrations.Migration]]:
+async def schema(url: str, *, unsafe: bool = True) -> tuple[int, list[migrations.Migration]]:
     """The number of a database's schema, and the steps that this release would take. Raises Refused."""
     session = await postgres_schema.connected(url)
     try:
-        found, _ = await postgres_schema.examine(session, unsafe=True)
+        found, _ = await postgres_schema.examine(session, unsafe=unsafe)
         return found, migrations.load("postgres")[found:]
     finally:
         await close(session)
