@@ -93,7 +93,7 @@ class Session:
 
     async def _prepare(self, statement: str) -> tuple[PreparedStatement, tuple[str, ...]]:
         text, names = numbered(statement)
-        found = (await self.connection.prepare(text), names)
+        found = (await self.connection.prepare(text, timeout=self._seconds), names)
         if len(names) > _MOST_NAMES:
             return found
         if len(self._prepared) >= _MOST_PREPARED:
