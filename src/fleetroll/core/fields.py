@@ -27,6 +27,7 @@ from fleetroll.core.query import (
     lookup,
     rank,
 )
+from fleetroll.core.software import named
 
 _DEVICE = (
     Field("id", FieldType.INTEGER, sortable=True),
@@ -113,8 +114,8 @@ def canonical_value(comparison: Comparison) -> Value:
 
 
 def _software_version(device: Device) -> str | None:
-    version = None if device.software is None else documents.load(device.software).get("version")
-    return version if isinstance(version, str) else None
+    found = named(device.software)
+    return found[1] if found else None
 
 
 def _inside(document: Mapping[str, object], path: tuple[str, ...]) -> object:
