@@ -132,6 +132,7 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
     profile = {
         "description": "text", "time_zone": "Europe/Berlin", "unit_system": "imperial", "phone": "1",
         "address": {"full": "1 Road, Town", "country": "X", "city": "Town", "state": "Y", "zip": "1"},
+        "platform": "zephyr", "os": "linux",
     }  # fmt: skip
     scope = {"filter": _ONE, "all": False, "dry_run": True}
     assigned = {"customerEmail": EMAIL, "deviceIdentifiers": [DEVICE]}
@@ -221,8 +222,13 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
         f"POST {_PROJECT}/cohorts": {"name": "Beta Channel", "slug": f"channel-{n}"},
         f"PATCH {_PROJECT}/cohorts/{{cohort}}": {"name": "Beta Channel", "slug": "spare"},
         f"PATCH {_PROJECT}/cohorts/{{cohort}}/devices": {"devices": [DEVICE], "device_serials": [DEVICE]},
-        "POST /api/v0/organizations/{organization}/projects": {"name": "Project", "slug": f"project-{n}"},
-        f"PATCH {_PROJECT}": {"name": "Default"},
+        "POST /api/v0/organizations/{organization}/projects": {
+            "name": "Project",
+            "slug": f"project-{n}",
+            "platform": "zephyr",
+            "os": "linux",
+        },
+        f"PATCH {_PROJECT}": {"name": "Default", "platform": "zephyr", "os": "linux"},
         f"POST {_PROJECT}/hardware_versions": {"name": f"proto-{n}", "primary_software_type": "main"},
         f"{_ASSIGNMENT}assignDeviceToOwners": {
             "deviceIdentifier": DEVICE,
@@ -233,7 +239,12 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
         f"{_ASSIGNMENT}assignDevicesToOwner": {**assigned, "autoCreateDevices": False, "deviceType": "sensor"},
         f"{_ASSIGNMENT}unassignDeviceFromOwner": {"deviceIdentifier": DEVICE, "customerEmail": EMAIL},
         f"{_ASSIGNMENT}unassignDevicesFromOwner": assigned,
-        "POST /api/ext-v1/customer/createOrUpdateCustomer": {"email": f"customer-{n}@example.com", **person},
+        "POST /api/ext-v1/customer/createOrUpdateCustomer": {
+            "email": f"customer-{n}@example.com",
+            "name": "Ann",
+            "phone": "555",
+            "address": "1 Road",
+        },
         "POST /api/ext-v1/customer/queryCustomer": {"email": EMAIL},
         f"POST {_GROUPED}": {"id": str(uuid.uuid4()), "name": f"managed-{n}", "parent_id": GROUP, **asked},
         f"PUT {_GROUPED}/{{id}}": {"name": "managed", **asked},

@@ -1,6 +1,7 @@
 """Publishing accounts to the broker's resolver, and taking them away again, which closes their connections."""
 
 import asyncio
+import secrets
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -61,7 +62,8 @@ class Accounts:
             await self._ask("$SYS.REQ.CLAIMS.DELETE", token)
 
     async def _publish(self, account: Account) -> None:
-        await self._ask("$SYS.REQ.CLAIMS.UPDATE", self._authority.account_token(account, self._seconds()))
+        token = self._authority.account_token(account, self._seconds(), secrets.token_bytes(16))
+        await self._ask("$SYS.REQ.CLAIMS.UPDATE", token)
 
     async def _ask(self, subject: str, token: str) -> None:
         reply = await self._client.request(subject, token.encode(), timeout=_SECONDS)

@@ -45,12 +45,23 @@ def derive(kind: Kind, server_key: bytes, purpose: str) -> Pair:
     return Pair(kind, tokens.derive(server_key, f"nats {kind.name.lower()} {purpose}"))
 
 
-def token(claims: dict[str, Any], subject: str, name: str, signer: Pair, at: int, expiry: int | None = None) -> str:
-    """The token in which `signer` says `claims` about `subject`, from second `at` until `expiry`."""
+def token(
+    claims: dict[str, Any],
+    subject: str,
+    name: str,
+    signer: Pair,
+    at: int,
+    expiry: int | None = None,
+    nonce: bytes = b"",
+) -> str:
+    """The token in which `signer` says `claims` about `subject`, from second `at` until `expiry`.
+
+    With another `nonce` it is another token, whatever it says.
+    """
     payload = {"iat": at, "iss": signer.public, "name": name, "sub": subject, "nats": {**claims, "version": 2}}
     if expiry is not None:
         payload["exp"] = expiry
-    digest = hashlib.sha256(msgspec.json.encode(payload)).digest()
+    digest = hashlib.sha256(msgspec.json.encode(payload) + nonce).digest()
     payload["jti"] = base64.b32encode(digest).decode().rstrip("=")
     text = b".".join(_base64(msgspec.json.encode(part)) for part in (_HEADER, payload))
     return (text + b"." + _base64(signer.sign(text))).decode()

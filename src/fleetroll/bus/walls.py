@@ -75,26 +75,28 @@ class Authority:
         """The name of an account on the broker."""
         return account.public if isinstance(account, DeviceAccount) else self.apps(account.org, account.role).public
 
-    def account_token(self, account: Account, at: int) -> str:
-        """What an account is: to be published."""
-        if isinstance(account, DeviceAccount):
-            return self._device_token(account, at)
-        return self._app_token(account, at)
+    def account_token(self, account: Account, at: int, nonce: bytes) -> str:
+        """What an account is: to be published, each time with another nonce.
 
-    def _device_token(self, account: DeviceAccount, at: int) -> str:
+        The broker takes what it has had for no news, though it has been told since to forget the account.
+        """
+        name, claims = self._device(account) if isinstance(account, DeviceAccount) else self._app(account)
+        return token(claims, self.public(account), f"{account.org} {name}", self.operator, at, nonce=nonce)
+
+    def _device(self, account: DeviceAccount) -> tuple[str, Claims]:
         imports = [_imported(self.platform.public, *row) for row in _device_imports(account)]
         if account.mqtt:
             claims = _account(imports, [], streams=True) | {"default_permissions": _mqtt_permissions(account)}
             claims["limits"] |= {"disk_storage": limits.BUS_MQTT_BYTES, "streams": _MQTT_STREAMS}
         else:
             claims = _account(imports, [], mappings=_device_mappings(account))
-        return self._account(account.public, f"{account.org} {account.device}", claims, at)
+        return account.device, claims
 
-    def _app_token(self, account: AppAccount, at: int) -> str:
+    def _app(self, account: AppAccount) -> tuple[str, Claims]:
         imports = [_imported(self.platform.public, *row) for row in _app_imports(account)]
         claims = _account(imports, [], streams=True)
         claims["revocations"] = _ALL_REVOKED if account.disabled else account.revoked
-        return self._account(self.public(account), f"{account.org} {account.role}", claims, at)
+        return account.role, claims
 
     def deletion(self, accounts: list[str], at: int) -> str:
         """What makes the broker forget these accounts, and close their connections."""

@@ -405,7 +405,7 @@ _NEIGHBOURS = (
         keys.create_client,
         mapping.new_client,
         mapping.client,
-        "Create an OAuth2 client that may do what the caller may",
+        "Create a client that may do what the caller may",
         *_ORG,
         status=201,
         body=shapes.NewClient,
