@@ -194,8 +194,13 @@ def _open_writer(file: Path, *, create: bool) -> apsw.Connection:
         connection.pragma("synchronous", "FULL")
         _migrate(connection, file)
     except apsw.Error as problem:
-        raise Refused(f"{file} is damaged or not a database: {problem}.") from None
+        raise Refused(f"{file} is damaged or not a database: {_line(problem)}.") from None
     return connection
+
+
+def _line(problem: apsw.Error) -> str:
+    """Its message in one line: SQLite quotes the definition of a table as it was written."""
+    return " ".join(str(problem).split())
 
 
 def _check_identity(connection: apsw.Connection, file: Path) -> None:
