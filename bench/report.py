@@ -67,7 +67,7 @@ def _head(run: Run) -> str:
             f"- {_processor()}, {os.cpu_count()} cores, {_memory()} GiB; {platform.system()} {platform.release()}; "
             f"data on {_file_system(run.scratch)}",
             f"- Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()}, {versions}",
-            f"- `{' '.join(('python -m bench', *sys.argv[1:]))}`",
+            f"- `{' '.join(('python -m bench', *_choices(sys.argv[1:])))}`",
         )
     )
 
@@ -145,3 +145,9 @@ def _file_system(directory: Path) -> str:
 def _read(file: str) -> str:
     path = Path(file)
     return path.read_text() if path.exists() else ""
+
+
+def _choices(words: list[str]) -> list[str]:
+    """What was chosen of the run, without the places of its files, which are one machine's."""
+    places = {"--output", "--directory"}
+    return [word for before, word in zip(["", *words], words, strict=False) if not {before, word} & places]
