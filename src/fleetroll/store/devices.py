@@ -164,6 +164,10 @@ class Devices:
         is_rare = devices < frequencies.MOST and devices * _GATHERING[False] < walked
         return select.Plan(driver, gathered=True) if is_rare else select.UNPLANNED
 
+    async def _counting(self, org: int, filter: Filter | None) -> select.Plan:
+        """How devices are found to be counted, where there are no tallies of what is asked."""
+        return select.UNPLANNED if select.is_tallied(filter) else select.Plan(await self._driver(org, filter))
+
     async def _driver(self, org: int, filter: Filter | None) -> Comparison | None:
         """Which of several conditions leads to the fewest devices, where the engine does not find that out itself."""
         wanted = select.drivers(self._syntax, filter) if self._syntax.frequencies else []
@@ -211,11 +215,11 @@ class Devices:
         return list(map(rows.device, await self._connection.all(query.text, values)))
 
     async def count(self, org: int, filter: Filter | None) -> int:
-        query = select.count(self._syntax, org, filter, select.Plan(await self._driver(org, filter)))
+        query = select.count(self._syntax, org, filter, await self._counting(org, filter))
         return await self._number(query.text, query.values)
 
     async def statuses(self, org: int, filter: Filter | None) -> dict[str, int]:
-        query = select.statuses(self._syntax, org, filter, select.Plan(await self._driver(org, filter)))
+        query = select.statuses(self._syntax, org, filter, await self._counting(org, filter))
         return dict(await self._connection.all(query.text, query.values))
 
     async def counts(self, org: int) -> Counts:

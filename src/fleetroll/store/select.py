@@ -219,6 +219,11 @@ def statuses(syntax: Syntax, org: int, filter: Filter | None, plan: Plan = UNPLA
     return Query(text, builder.values)
 
 
+def is_tallied(filter: Filter | None) -> bool:
+    """Whether the tallies have all that the filter asks, so that counting looks at no devices."""
+    return filter is None or set(fields(filter)) <= set(TALLIED)
+
+
 def is_covered(filter: Filter | None, sort: Sort) -> bool:
     """Whether the index of the order has all that the filter asks: then devices that are passed are not looked up."""
     covered = sort.field == "last_seen" and not sort.then
@@ -227,7 +232,7 @@ def is_covered(filter: Filter | None, sort: Sort) -> bool:
 
 def _counted(builder: "_Builder", filter: Filter | None) -> tuple[str, str]:
     """The FROM part and the number of what it gives: tallies, where they have all that the filter asks of a device."""
-    if filter is None or set(fields(filter)) <= set(TALLIED):
+    if is_tallied(filter):
         return _TALLIES, "CAST(sum(d.devices) AS BIGINT)"
     return builder.source(filter, driven=True)[0], "count(*)"
 
@@ -520,23 +525,20 @@ def _is_member(part: Filter) -> TypeGuard[Comparison]:
 
 
 def _is_indexed(part: Filter) -> TypeGuard[Comparison]:
-    return (
-        isinstance(part, Comparison)
-        and part.field in _WORDS
-        and part.operator is Operator.EQ
-        and isinstance(part.value, str)
-        and (part.field, part.value) != ("cohort", DEFAULT_COHORT)
-    )
+    return _is_word(part) and part.field in _WORDS
 
 
 def _is_word_of(field: str, part: Filter) -> bool:
+    return _is_word(part) and part.field == field and DEVICE_FIELDS[field].type is FieldType.TEXT
+
+
+def _is_word(part: Filter) -> TypeGuard[Comparison]:
+    """Whether a column must have exactly that text; devices of the default cohort have none."""
     return (
         isinstance(part, Comparison)
-        and part.field == field
         and part.operator is Operator.EQ
-        and DEVICE_FIELDS[field].type is FieldType.TEXT
-        and not isinstance(part.value, Folded)
-        and (field, part.value) != ("cohort", DEFAULT_COHORT)
+        and isinstance(part.value, str)
+        and (part.field, part.value) != ("cohort", DEFAULT_COHORT)
     )
 
 
