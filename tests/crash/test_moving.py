@@ -16,6 +16,7 @@ import pytest
 from fleetroll.store import postgres, sqlite
 from fleetroll.store.migrations import Refused
 from fleetroll.store.port import Records
+from tests.fixtures.make import BODIES
 from tests.support.app import App, about_sqlite, running
 from tests.support.postgres import empty_database
 from tests.support.process import fleetroll
@@ -34,23 +35,10 @@ def furnish(app: App) -> None:
     made = app.request("POST", "/v1/keys", {"name": "viewer \u03a9", "role": "viewer"})
     assert made.status == 201
     app.key = made.json()["key"]
-    bodies = {
-        "/v1/organizations": {"slug": "child", "name": "Child"},
-        "/v1/owners": {"ref": "ann@example.com", "name": "Ann"},
-        "/v1/groups": {"name": "pumps", "filter": 'kind = "pump"'},
-        "/v1/metadata-fields": {"name": "rack", "type": "integer"},
-    }
+    bodies = {target: body for target, (body, *_) in BODIES.items()}
+    full = bodies.pop("/v1/devices")
     for target, body in bodies.items():
         assert app.request("POST", target, body).status == 201, target
-    full = {
-        "ident": "caf\u00e9 \U0001f600",
-        "name": 'n"1 \\ %',
-        "kind": "pump",
-        "tags": ["a", "b c"],
-        "owners": ["ann@example.com"],
-        "metadata": {"b": 1, "a": {"big": 2**64 - 1, "f": 1.5, "n": None}, "rack": 7},
-        "software": {"version": "1.2"},
-    }
     assert app.request("POST", "/v1/devices", full, headers={"Idempotency-Key": "once"}).status == 201
     rows = b"".join(json.dumps({"ident": f"d{number}", "tags": ["t"]}).encode() + b"\n" for number in range(700))
     kind = {"content-type": "application/x-ndjson"}

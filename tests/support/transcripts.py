@@ -9,15 +9,18 @@ text that the pattern of its kind allows, and from then on, in requests too, it 
 import http.client
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
-from tests.support.app import App, Response
+from tests.support.app import ADMIN_KEY, App, Response, running
+from tests.support.process import serving
 
 Transport = Callable[[str, str, dict[str, str], bytes], Response]
+TRANSPORTS = ("in_process", "over_socket")
 
 _PLACEHOLDER = re.compile(r"{{([a-z]+)((?:\.[a-z0-9]+)?)}}")
 _STATUS = re.compile(r"^HTTP (\d{3})$", re.MULTILINE)
@@ -54,6 +57,27 @@ def _message(text: str) -> Message:
     start, *lines = head.splitlines()
     pairs = (line.partition(":") for line in lines)
     return Message(start, {name.lower(): value.strip() for name, _, value in pairs}, body.strip())
+
+
+@contextmanager
+def served(transport: str, data: Path) -> Iterator[Transport]:
+    """A server of its own, reached by one of the `TRANSPORTS`."""
+    if transport == "in_process":
+        with running(data) as app:
+            yield over_asgi(app)
+    else:
+        with serving(data) as server:
+            yield over_socket(server.port)
+
+
+def tenant(send: Transport, slug: str) -> str:
+    """An organization for one transcript, and a key to it."""
+    headers = {"authorization": f"Bearer {ADMIN_KEY}", "content-type": "application/json"}
+    made = send("POST", "/v1/organizations", headers, b'{"slug": "%s"}' % slug.encode())
+    assert made.status == 201, made.body
+    acting = headers | {"fleetroll-organization": slug}
+    key: str = send("POST", "/v1/keys", acting, b'{"name": "sync", "role": "admin"}').json()["key"]
+    return key
 
 
 def over_asgi(app: App) -> Transport:

@@ -1,12 +1,10 @@
 """What an organization is said to be is kept, and shown alike by Blynk's API and by our own."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.app import App, Response, running
+from tests.support.app import App, Response
 
 O = "/api/v1/organization"  # noqa: E741  # as the vendor's pages abbreviate it
 BRANCH: dict[str, Any] = {
@@ -17,12 +15,6 @@ BRANCH: dict[str, Any] = {
     "phoneNumber": "555",
     "address": {"fullAddress": "1 Road, Town", "country": "X", "city": "Town", "state": None, "zip": "1"},
 }
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        yield app
 
 
 def ask(app: App, method: str, path: str, body: Any = None) -> Response:

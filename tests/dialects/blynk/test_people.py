@@ -1,12 +1,10 @@
 """Users are the registry's owners: what one API says of them the others show, and a transfer heeds their status."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.app import App, Response, running
+from tests.support.app import App, Response
 
 O = "/api/v1/organization"  # noqa: E741  # as the vendor's pages abbreviate it
 ANN = {
@@ -21,12 +19,6 @@ ANN = {
     "locale": "en_US",
     "address": {"fullAddress": "1 Road", "city": "Town"},
 }
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        yield app
 
 
 def ask(app: App, method: str, path: str, body: Any = None) -> Response:

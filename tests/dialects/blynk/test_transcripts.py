@@ -1,11 +1,10 @@
 """Every block of the vendor's page in its order, in process and over a socket, each on a server of its own."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import app, process, transcripts
+from tests.support import transcripts
 from tests.support.app import ADMIN_KEY
 from tests.support.transcripts import Transport
 
@@ -14,27 +13,15 @@ KINDS = {"time": r"1[0-9]{12}", "iso": r"20\d\d-[0-9T:.-]+Z", "token": r"[A-Za-z
 BLOCKS = 21
 
 
-@pytest.fixture
-def in_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transport]:
-    with app.running(tmp_path_factory.mktemp("asgi") / "data") as running:
-        yield transcripts.over_asgi(running)
-
-
-@pytest.fixture
-def over_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transport]:
-    with process.serving(tmp_path_factory.mktemp("socket") / "data") as server:
-        yield transcripts.over_socket(server.port)
-
-
 def test_every_block_has_its_transcript() -> None:
     assert {int(file.stem[:2]) for file in FILES} == set(range(1, BLOCKS + 1)) | {22, 23}
 
 
-@pytest.mark.parametrize("transport", ["in_process", "over_socket"])
+@pytest.mark.parametrize("transport", transcripts.TRANSPORTS)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_transcript_is_answered_as_written(file: Path, transport: str, request: pytest.FixtureRequest) -> None:
-    send: Transport = request.getfixturevalue(transport)
-    transcripts.play(transcripts.read(file), send, KINDS, keys(send))
+def test_a_transcript_is_answered_as_written(file: Path, transport: str, tmp_path: Path) -> None:
+    with transcripts.served(transport, tmp_path / "data") as send:
+        transcripts.play(transcripts.read(file), send, KINDS, keys(send))
 
 
 def keys(send: Transport) -> dict[str, str]:

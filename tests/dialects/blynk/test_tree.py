@@ -1,11 +1,8 @@
 """One fleet over a tree of organizations: what moves with a device, what a refusal leaves alone, and who sees what."""
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from fleetroll.dialects.blynk import mapping
 from tests.support.app import App, Response, running
@@ -18,12 +15,6 @@ METER = {
     "events": [{"eventCode": "hot", "name": "Hot", "type": "WARNING"}],
     "metafields": [{"name": "Site", "type": "Text"}],
 }
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        yield app
 
 
 def ask(app: App, method: str, path: str, body: Any = None, **more: Any) -> Response:

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +32,6 @@ BOUNDED = {
         {"code": "rare", "name": "Rare", "type": "NOTE", "daily_limit": 2},
     ],
 }
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        yield app
 
 
 @pytest.fixture

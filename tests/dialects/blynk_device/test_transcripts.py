@@ -1,13 +1,12 @@
 """Every transcript, in process and over a socket, each by a device of one template in an organization of its own."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import app, process, transcripts
+from tests.support import transcripts
 from tests.support.app import ADMIN_KEY
 from tests.support.transcripts import Transport
 
@@ -31,19 +30,7 @@ TEMPLATE = {
 }
 
 
-@pytest.fixture(scope="module")
-def in_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transport]:
-    with app.running(tmp_path_factory.mktemp("asgi") / "data") as running:
-        yield transcripts.over_asgi(running)
-
-
-@pytest.fixture(scope="module")
-def over_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transport]:
-    with process.serving(tmp_path_factory.mktemp("socket") / "data") as server:
-        yield transcripts.over_socket(server.port)
-
-
-@pytest.mark.parametrize("transport", ["in_process", "over_socket"])
+@pytest.mark.parametrize("transport", transcripts.TRANSPORTS)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_transcript_is_answered_as_written(file: Path, transport: str, request: pytest.FixtureRequest) -> None:
     send: Transport = request.getfixturevalue(transport)

@@ -4,7 +4,6 @@ import base64
 import binascii
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import cbor2
 import pytest
 
 from fleetroll.core import limits
-from tests.support.app import App, Response, running
+from tests.support.app import App, Response
 from tests.support.process import serving
 from tests.support.transcripts import over_socket
 
@@ -23,12 +22,6 @@ VENDORS = bytes.fromhex(
     "066d746573742d686172647761726504a101a1726368756e6b5f746573745f737563636573730131e4"
 )
 EVENT = {2: 1, 3: 1, 6: "evt", 7: "S1", 9: "1.0.0", 10: "main-fw", 11: b"\x01\x02"}
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        yield app
 
 
 def key(app: App) -> str:

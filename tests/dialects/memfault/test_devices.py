@@ -1,7 +1,6 @@
 """Devices in Memfault's form: every member, parameter and operation of its page, and what other APIs see of them."""
 
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,12 +14,6 @@ from tests.support.app import App, Response, running
 P = "/api/v0/organizations/default/projects/default"
 SEEN = 1_547_874_073_000_000
 DEVICE = {"device_serial": "ABCD1234", "owner_ref": "awesome_employee_1234", "hardware_version": "hwrev1"}
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        yield app
 
 
 def made(app: App, serial: str, **members: Any) -> Any:

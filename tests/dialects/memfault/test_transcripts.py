@@ -1,15 +1,13 @@
 """Every transcript, in process and over a socket, each on a server of its own: numbers are part of what is compared."""
 
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fleetroll.dialects.memfault.routes import DEVICE, DIALECT
-from tests.support import app, process, transcripts
-from tests.support.app import ADMIN_KEY
+from tests.support import app, transcripts
 from tests.support.transcripts import Transport
 
 FILES = sorted((Path(__file__).parent / "transcripts").glob("*.http"))
@@ -22,25 +20,13 @@ ERROR = ["code", "http_code", "message", "type"]
 STATUSES = {200, 202, 204, 400, 401, 403, 404, 405, 409, 411, 413, 415}
 
 
-@pytest.fixture
-def in_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transport]:
-    with app.running(tmp_path_factory.mktemp("asgi") / "data") as running:
-        yield transcripts.over_asgi(running)
-
-
-@pytest.fixture
-def over_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transport]:
-    with process.serving(tmp_path_factory.mktemp("socket") / "data") as server:
-        yield transcripts.over_socket(server.port)
-
-
-@pytest.mark.parametrize("transport", ["in_process", "over_socket"])
+@pytest.mark.parametrize("transport", transcripts.TRANSPORTS)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_transcript_is_answered_as_written(file: Path, transport: str, request: pytest.FixtureRequest) -> None:
-    send: Transport = request.getfixturevalue(transport)
+def test_a_transcript_is_answered_as_written(file: Path, transport: str, tmp_path: Path) -> None:
     slug = file.stem
-    key = tenant(send, slug)
-    transcripts.play(transcripts.read(file), keeping_the_rules(send), KINDS, {"key": key, "org": slug})
+    with transcripts.served(transport, tmp_path / "data") as send:
+        key = transcripts.tenant(send, slug)
+        transcripts.play(transcripts.read(file), keeping_the_rules(send), KINDS, {"key": key, "org": slug})
 
 
 def keeping_the_rules(send: Transport) -> Transport:
@@ -69,13 +55,3 @@ def test_every_operation_of_the_page_and_of_the_api_is_in_a_transcript() -> None
         if not any(verb == method and re.fullmatch(re.sub(r"{\w+}", "[^/]+", path), target) for verb, target in asked)
     }
     assert not left_out
-
-
-def tenant(send: Callable[..., app.Response], slug: str) -> str:
-    """An organization for one transcript, and a key to it."""
-    headers = {"authorization": f"Bearer {ADMIN_KEY}", "content-type": "application/json"}
-    made = send("POST", "/v1/organizations", headers, b'{"slug": "%s"}' % slug.encode())
-    assert made.status == 201, made.body
-    acting = headers | {"fleetroll-organization": slug}
-    key: str = send("POST", "/v1/keys", acting, b'{"name": "sync", "role": "admin"}').json()["key"]
-    return key

@@ -1,17 +1,6 @@
 """Cohorts, and the versions of hardware and software that devices name: what is there, what is made, what may go."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
-from tests.support.app import App, running
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        yield app
+from tests.support.app import App
 
 
 def idents(app: App, filter: str) -> list[str]:

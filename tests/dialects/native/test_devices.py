@@ -1,12 +1,10 @@
 """One device through the native API: create, replace, read, rename, decommission, delete."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.app import App, running
+from tests.support.app import App
 
 DEFAULTS: dict[str, Any] = {
     "cohort": "default",
@@ -38,12 +36,6 @@ FULL: dict[str, Any] = {
     "config": {"interval": 60},
 }
 IDENTS = ["plain", "a:b", "x:decommission", "a/b", "50%", "q?#&=+", "ünï", "スイッチ", "..x", "a b", "-", "😀"]
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        yield app
 
 
 def test_a_new_device_has_defaults_for_all_that_was_left_out(app: App) -> None:

@@ -6,14 +6,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice, pairwise
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from fleetroll.core import limits
-from tests.support.app import App, running
+from tests.support.app import App
 from tests.support.process import Process, serving
 
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -218,12 +217,6 @@ def test_followers_do_not_share_a_place_and_a_closed_one_is_let_go(client: httpx
 
 
 # --- in process ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        yield app
 
 
 @pytest.mark.parametrize("place", ["x", "-1", "1.5", "9" * 30, "007"])

@@ -3,14 +3,12 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fleetroll.core import limits
-from tests.support.app import App, Response, running
+from tests.support.app import App, Response
 
 CSV = {"content-type": "text/csv"}
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -39,12 +37,6 @@ AWKWARD: list[dict[str, Any]] = [
     {"ident": "empty"},
     {"ident": "tab'\\", "metadata": {"deep": {"deeper": {"deepest": "\\n"}}, "": "no name"}},
 ]
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        yield app
 
 
 def load(app: App, rows: str | bytes | list[Any], query: str = "", **headers: str) -> Response:

@@ -1,19 +1,11 @@
 """API keys: made once, shown once, held to role, scopes and expiry, revoked at once."""
 
 from base64 import b64encode
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.app import ADMIN_KEY, App, running
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        yield app
+from tests.support.app import ADMIN_KEY, App
 
 
 def make(app: App, role: str = "admin", *, key: str = ADMIN_KEY, **members: Any) -> dict[str, Any]:

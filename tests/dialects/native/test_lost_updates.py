@@ -1,23 +1,16 @@
 """Many clients change one device at once: under a guard no change is lost, and one that comes too late is refused."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
-from pathlib import Path
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
-from tests.support.app import App, Response, running
+from tests.support.app import App, Response
 
 DEVICE = "/v1/devices/d"
 CLIENTS, INCREMENTS = 20, 20
 SECONDS = 60  # far beyond what any of this takes: a client that never gets through fails instead of hanging
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        yield app
 
 
 def at_once(app: App, calls: list[Coroutine[Any, Any, Any]]) -> list[Any]:

@@ -1,12 +1,10 @@
 """Metadata fields: what is defined holds every way in, and binds only what is written from then on."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.app import App, running
+from tests.support.app import App
 
 VALUES: dict[str, Any] = {"text": "x", "whole": 7, "broken": 1.5, "truth": True, "list": [1], "object": {"a": 1}}
 ACCEPTED = {
@@ -16,12 +14,6 @@ ACCEPTED = {
     "boolean": {"truth"},
     "json": set(VALUES),
 }
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        yield app
 
 
 def define(app: App, name: str, type: str, **members: Any) -> None:

@@ -1,18 +1,10 @@
 """The tenant tree: making organizations below one's own, acting in them, quotas, disabling and deleting."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.app import App, Response, running
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        yield app
+from tests.support.app import App, Response
 
 
 def within(path: str) -> dict[str, str]:

@@ -1,18 +1,10 @@
 """Owners: named by devices or made by themselves, changed, and kept while they have devices."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.app import App, running
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        yield app
+from tests.support.app import App
 
 
 def test_an_owner_is_made_read_changed_and_deleted(app: App) -> None:

@@ -1,23 +1,15 @@
 """Templates: their parts, what they make of devices, and what they refuse."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.app import App, Response, running
+from tests.support.app import App, Response
 
 TEMPERATURE = {"pin": "V1", "type": "double", "alias": "temperature", "unit": "celsius", "unit_symbol": "C"}
 SERIAL = {"name": "Serial Number", "type": "Text", "mandatory": True}
 HOT = {"code": "hot", "name": "Too hot", "type": "CRITICAL", "daily_limit": 3}
 METER = {"name": "meter", "datastreams": [TEMPERATURE], "events": [HOT], "metafields": [SERIAL]}
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        yield app
 
 
 def made(app: App, **members: Any) -> dict[str, Any]:

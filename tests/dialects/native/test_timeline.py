@@ -1,18 +1,8 @@
 """What happened to a device, newest first; and the one fact that stays after it is deleted."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.support.app import App, running
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        yield app
+from tests.support.app import App
 
 
 def history(app: App, ident: str, query: str = "") -> list[dict[str, Any]]:

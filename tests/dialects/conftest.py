@@ -1,0 +1,27 @@
+"""What tests of dialects run against: an application in process, or one server for all transcripts of a module."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.app import App, running
+from tests.support.transcripts import Transport, served
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with running(tmp_path / "data") as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def in_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transport]:
+    with served("in_process", tmp_path_factory.mktemp("asgi") / "data") as send:
+        yield send
+
+
+@pytest.fixture(scope="module")
+def over_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transport]:
+    with served("over_socket", tmp_path_factory.mktemp("socket") / "data") as send:
+        yield send
