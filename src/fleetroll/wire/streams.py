@@ -74,17 +74,24 @@ def _csv_text(rows: list[list[str]]) -> bytes:
 
 
 async def _events(route: Route, request: Request, items: AsyncIterator[list[Any]]) -> AsyncIterator[bytes]:
-    """Events with their number, so that a client that comes back says where it was. Comments keep the line open."""
-    yield b": following\n\n"
+    """Events with their number, so that a client that comes back says where it was. Comments keep the line open.
+
+    The first comes with the first batch: a client that has read it hears all that happens from then on.
+    """
+    yield b": following\n\n" + _events_of(await anext(items), route, request)
     clock = asyncio.get_running_loop().time
     spoken = clock()
     async for batch in items:
-        part = b"".join(_event(route.encode(item, request)) for item in batch)
+        part = _events_of(batch, route, request)
         if not part and clock() - spoken >= limits.EVENT_HEARTBEAT:
             part = b": still here\n\n"
         if part:
             spoken = clock()
         yield part
+
+
+def _events_of(batch: list[Any], route: Route, request: Request) -> bytes:
+    return b"".join(_event(route.encode(item, request)) for item in batch)
 
 
 def _event(shape: Any) -> bytes:
