@@ -8,7 +8,7 @@ import pytest
 from msgspec import Struct
 
 from fleetroll.core import model
-from fleetroll.dialects.native import shapes
+from fleetroll.dialects.native.shapes.devices import COLUMNS
 from tests.support.app import App, running
 
 RECORDS: tuple[type[Struct], ...] = (
@@ -19,9 +19,9 @@ RECORDS: tuple[type[Struct], ...] = (
     model.Group,
     model.Template,
 )
-EVERY_FIELD = {field for record in RECORDS for field in record.__struct_fields__} | set(shapes.COLUMNS)
+EVERY_FIELD = {field for record in RECORDS for field in record.__struct_fields__} | set(COLUMNS)
 VALUES: tuple[Any, ...] = (1, "admin", True, ["x"], {"x": 1})
-READ_ONLY = set(shapes.COLUMNS) & {
+READ_ONLY = set(COLUMNS) & {
     "id", "status", "connected", "last_seen", "activated_at", "created_at", "updated_at", "revision",
 }  # fmt: skip
 OWNER = {"name", "phone", "address", "role", "status", "title", "nickname", "time_zone", "locale"}

@@ -1,4 +1,4 @@
-"""Times as texts: the ISO 8601 form of vendors that write six digits and an offset, and that of HTTP's headers."""
+"""Instants, microseconds since 1970, as moments of a calendar, as vendors' ISO 8601 texts and as HTTP's dates."""
 
 import functools
 import re
@@ -8,19 +8,30 @@ from email.utils import formatdate
 from fleetroll.core.faults import invalid
 from fleetroll.core.filtering import instant
 
+SECOND = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _LOST_PLUS = re.compile(r" (\d\d:\d\d)\Z")
+
+
+def moment(at: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=at)
+
+
+def microseconds(moment: datetime) -> int:
+    """Counted in integers: a float has no room for all of them."""
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 @functools.lru_cache(maxsize=4096)
 def iso(at: int) -> str:
     """`2019-01-19T05:01:13.000000+00:00`. Remembered: devices that came together share theirs."""
-    return (_EPOCH + timedelta(microseconds=at)).isoformat(timespec="microseconds")
+    return moment(at).isoformat(timespec="microseconds")
 
 
 def http_date(at: int) -> str:
     """`Sat, 19 Jan 2019 05:01:13 GMT`"""
-    return formatdate(at // 1_000_000, usegmt=True)
+    return formatdate(at // SECOND, usegmt=True)
 
 
 def parse_iso(text: str, field: str) -> int:

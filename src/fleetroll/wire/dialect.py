@@ -199,3 +199,13 @@ class Dialect(Struct, frozen=True):
     per_minute: int | None = None
     allowances: tuple[Allowance, ...] = ()
     subjects: tuple[Subject, ...] = ()
+
+
+def no_input(request: Request) -> None:
+    """The decode of an operation that asks for nothing but its caller."""
+    return
+
+
+def nothing(result: object, request: Request) -> None:
+    """The encode of an operation that answers nothing, or what its stream says by itself."""
+    return

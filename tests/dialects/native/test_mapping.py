@@ -13,7 +13,10 @@ from msgspec import UNSET
 from fleetroll.core import documents, limits
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Device, NewDevice
-from fleetroll.dialects.native import mapping, shapes
+from fleetroll.dialects.native.mapping import devices as mapping
+from fleetroll.dialects.native.mapping import fleet
+from fleetroll.dialects.native.mapping.times import instant
+from fleetroll.dialects.native.shapes import devices as shapes
 from fleetroll.wire.bodies import convert
 
 WRITABLE = set(NewDevice.__struct_fields__) & set(shapes.COLUMNS)
@@ -102,11 +105,11 @@ def test_what_is_shown_as_json_is_read_back_unchanged(device: Device) -> None:
 def test_what_is_shown_as_csv_is_read_back_but_for_what_is_empty(shown: list[Device]) -> None:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\r\n").writerows(
-        [shapes.COLUMNS, *(mapping.cells(mapping.device(d)) for d in shown)]
+        [shapes.COLUMNS, *(fleet.cells(mapping.device(d)) for d in shown)]
     )
     records = list(csv.DictReader(io.StringIO(text.getvalue(), newline="")))
     for device, record in zip(shown, records, strict=True):
-        shape = convert(mapping.uncells(record), shapes.NewDevice)
+        shape = convert(fleet.uncells(record), shapes.NewDevice)
         change = mapping.change(shape)
         given_members = {name: value for name in WRITABLE if (value := getattr(change, name)) is not UNSET}
         # A device without a cohort is shown in the default one, so that much is not empty.
@@ -121,4 +124,4 @@ def test_every_time_keeps_its_microseconds_and_its_zone(device: Device) -> None:
         stored = getattr(device, name)
         moment = None if shown[name] is None else msgspec.convert(shown[name], datetime)
         assert shown[name] is None or shown[name].endswith("Z")
-        assert mapping.instant(moment, name) == stored
+        assert instant(moment, name) == stored

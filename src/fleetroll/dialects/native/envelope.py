@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from fleetroll.core.faults import Fault, Kind
-from fleetroll.dialects.native import shapes
+from fleetroll.dialects.native.shapes.problems import Problem
 from fleetroll.wire.dialect import Envelope
 
 _STATUSES = {
@@ -20,9 +20,9 @@ _STATUSES = {
 }
 
 
-def _body(fault: Fault, status: int, request_id: str) -> shapes.Problem:
+def _body(fault: Fault, status: int, request_id: str) -> Problem:
     details = {name: value for name, value in fault.details.items() if name not in {"allowed", "missing"}}
-    return shapes.Problem(
+    return Problem(
         type="about:blank",
         title=HTTPStatus(status).phrase,
         status=status,

@@ -1,0 +1,62 @@
+"""Certificate authorities, and the keys of certificates."""
+
+from fleetroll.core import encodings
+from fleetroll.core.certificates import KeyKind, SignedList, check_made
+from fleetroll.core.guards import etag
+from fleetroll.core.times import SECOND, http_date
+from fleetroll.dialects.native.mapping.named import list_named
+from fleetroll.dialects.native.mapping.paging import mark
+from fleetroll.dialects.native.mapping.times import at
+from fleetroll.dialects.native.shapes import authorities as shapes
+from fleetroll.service import authorities
+from fleetroll.wire.dialect import Reply
+from fleetroll.wire.request import Request
+
+
+def public_key(kind: KeyKind) -> shapes.PublicKey:
+    return shapes.PublicKey(kind.type, kind.bits)
+
+
+def key_kind(shape: shapes.PublicKey) -> KeyKind:
+    return KeyKind(shape.type, shape.bits)
+
+
+def new_authority(request: Request) -> authorities.New:
+    body = request.body
+    foreign = None if body.certificate is None else encodings.certificate(body.certificate)
+    kind = key_kind(body.key) if body.key else KeyKind()
+    check_made(kind)
+    return authorities.New(body.name, kind, body.lifetime * SECOND, foreign)
+
+
+def authority(result: authorities.Shown, request: Request) -> Reply:
+    record, said = result.authority, result.description
+    shape = shapes.Authority(
+        record.id,
+        record.name,
+        record.serial,
+        said.subject.common_name,
+        public_key(said.key),
+        record.sealed_key is not None,
+        at(record.not_before),
+        at(record.not_after),
+        at(record.created_at),
+        record.revision,
+        encodings.pem(record.certificate),
+    )
+    return Reply(shape, etag=etag(record))
+
+
+def list_authorities(request: Request) -> authorities.Listing:
+    page = list_named(request)
+    return authorities.Listing(page.limit, page.after)
+
+
+def authority_page(result: authorities.Page, request: Request) -> shapes.AuthorityList:
+    found = [authority(one, request).body for one in result.authorities]
+    return shapes.AuthorityList(found, mark(result.next, request))
+
+
+def revocation_list(result: SignedList, request: Request) -> Reply:
+    dated = (("last-modified", http_date(result.at)),)
+    return Reply(result.der, etag=result.tag, headers=dated, media_type="application/pkix-crl")

@@ -1,0 +1,24 @@
+"""Cohorts."""
+
+from fleetroll.core import model, names
+from fleetroll.core.guards import etag
+from fleetroll.dialects.native.mapping.paging import mark
+from fleetroll.dialects.native.mapping.times import at
+from fleetroll.dialects.native.shapes import cohorts as shapes
+from fleetroll.service import named
+from fleetroll.wire.dialect import Reply
+from fleetroll.wire.request import Request
+
+
+def cohort(record: model.Cohort, request: Request) -> Reply:
+    made, changed = at(record.created_at), at(record.updated_at)
+    return Reply(shapes.Cohort(record.id, record.slug, record.name, made, changed, record.revision), etag=etag(record))
+
+
+def new_cohort(request: Request) -> model.Cohort:
+    slug = names.slug(request.body.slug)
+    return model.Cohort(0, 0, slug, names.line(request.body.name or slug, "name"), 0, 0, 0)
+
+
+def cohort_page(result: named.Page[model.Cohort], request: Request) -> shapes.CohortList:
+    return shapes.CohortList([cohort(record, request).body for record in result.records], mark(result.next, request))

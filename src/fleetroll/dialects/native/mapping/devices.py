@@ -1,0 +1,240 @@
+"""Devices: as they are shown, written, patched, listed and counted."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, structs
+
+from fleetroll.core import documents, limits, model, names, patch, schema
+from fleetroll.core.documents import EMPTY, Document
+from fleetroll.core.faults import brief, invalid
+from fleetroll.core.fields import DEVICE_FIELDS, device_filter
+from fleetroll.core.guards import etag
+from fleetroll.core.query import Filter, Page, Search, every, parse_sort
+from fleetroll.dialects.native.mapping.paging import limit
+from fleetroll.dialects.native.mapping.paths import path_of
+from fleetroll.dialects.native.mapping.times import at
+from fleetroll.dialects.native.shapes import devices as shapes
+from fleetroll.service import devices
+from fleetroll.wire.bodies import convert
+from fleetroll.wire.dialect import Reply
+from fleetroll.wire.request import Request
+
+_READ_ONLY = frozenset(shapes.COLUMNS) - frozenset(model.NewDevice.__struct_fields__)
+
+
+def device(record: model.Device) -> shapes.Device:
+    seen, activated = record.last_seen, record.activated_at
+    created = at(record.created_at)
+    # One at a time, by position: this runs for every device of every page and export.
+    return shapes.Device(
+        record.id,
+        record.ident,
+        record.name,
+        record.kind,
+        record.hardware_version,
+        record.software,
+        record.metadata,
+        record.tags,
+        record.owners,
+        record.schema,
+        record.config,
+        record.template,
+        record.status,
+        record.connected,
+        None if seen is None else at(seen),
+        None if activated is None else at(activated),
+        created,
+        created if record.updated_at == record.created_at else at(record.updated_at),
+        record.revision,
+        record.cohort or model.DEFAULT_COHORT,
+    )
+
+
+def shown(record: model.Device, request: Request) -> Reply:
+    return Reply(device(record), etag=etag(record))
+
+
+def created(record: model.Device, request: Request) -> Reply:
+    return Reply(device(record), etag=etag(record), location=path_of("devices", record.ident))
+
+
+def stored(result: devices.Stored, request: Request) -> Reply:
+    if result.created:
+        return structs.replace(created(result.device, request), status=201)
+    return shown(result.device, request)
+
+
+def page(result: devices.Devices, request: Request) -> shapes.DeviceList:
+    cursor = None if result.next is None else request.mark(result.next, _binding(request))
+    total = UNSET if result.total is None else result.total
+    return shapes.DeviceList([device(record) for record in result.devices], cursor, total)
+
+
+def stats(counts: model.Counts, request: Request) -> shapes.Stats:
+    return shapes.Stats(
+        counts.total, counts.by_status, counts.by_kind, counts.by_tag, counts.by_connected, counts.by_cohort
+    )
+
+
+def new_device(request: Request) -> model.NewDevice:
+    shape = request.body
+    return model.NewDevice(ident=names.ident(shape.ident), **members_of(shape))
+
+
+def put_device(request: Request) -> devices.Put:
+    """Members that are left out fall back to their defaults: a PUT says all that there is to say."""
+    ident = names.ident(request.path["ident"])
+    if request.body.ident not in {UNSET, ident}:
+        raise invalid("ident_mismatch", "The body names another device than the path.", "ident")
+    return devices.Put(ident, model.DeviceChange(**{**_DEFAULTS, **members_of(request.body)}), guard=request.guard)
+
+
+_DEFAULTS: dict[str, Any] = {
+    "name": None,
+    "kind": None,
+    "hardware_version": None,
+    "software": None,
+    "metadata": EMPTY,
+    "tags": (),
+    "owners": (),
+    "schema": EMPTY,
+    "config": EMPTY,
+    "template": None,
+    "cohort": None,
+}
+
+
+# Plain JSON may be either.
+_PATCH_KINDS: dict[str, type] = {"application/json-patch+json": list, "application/merge-patch+json": dict}
+
+
+def edit_device(request: Request) -> devices.Edit:
+    """A list is a JSON Patch, an object a merge patch, as their types say; both see the device as `GET` shows it."""
+    body = request.body
+    if not isinstance(body, _PATCH_KINDS.get(request.media_type, list | dict)):
+        raise invalid("invalid_patch", "The body is not the kind of patch that its Content-Type says.")
+    if isinstance(body, list):
+        operations = patch.parse_operations(body)
+        return _edit(request, lambda document: patch.apply_json_patch(document, operations, longest=limits.MAX_DEVICE))
+    if not isinstance(body, dict):
+        raise invalid("invalid_patch", "A patch is an object (merge patch) or a list of operations (JSON Patch).")
+    if unknown := body.keys() - set(shapes.COLUMNS):
+        first = brief(min(unknown))
+        raise invalid("invalid_body", f"A device has no member {first}.", first)
+    return _edit(request, lambda document: patch.apply_merge_patch(document, body))
+
+
+def _edit(request: Request, apply: Callable[[dict[str, Any]], Any]) -> devices.Edit:
+    def edit(record: model.Device) -> model.DeviceChange:
+        before = msgspec.json.decode(msgspec.json.encode(device(record)))
+        after = apply(before)
+        for name in _READ_ONLY:
+            if not documents.same_value(after.get(name), before[name]):
+                raise invalid("read_only", f"{name} cannot be changed.", name)
+        if "ident" not in after:
+            raise invalid("read_only", "ident cannot be removed.", "ident")
+        # What a patch removed falls back to its default, as what a PUT leaves out does.
+        return replacement(convert(after, shapes.DeviceInput))
+
+    return devices.Edit(request.path["ident"], edit, request.guard)
+
+
+def change(shape: shapes.DeviceInput) -> model.DeviceChange:
+    """The given members; the others stay."""
+    members = members_of(shape)
+    if shape.ident is not UNSET:
+        members["ident"] = names.ident(shape.ident)
+    return model.DeviceChange(**members)
+
+
+def replacement(shape: shapes.DeviceInput) -> model.DeviceChange:
+    """The given members; the others fall back to their defaults."""
+    given = structs.asdict(change(shape))
+    return model.DeviceChange(**{**_DEFAULTS, **{name: value for name, value in given.items() if value is not UNSET}})
+
+
+def members_of(shape: shapes.DeviceInput) -> dict[str, Any]:
+    """The given members, checked, in the core's types."""
+    members: dict[str, Any] = {}
+    for name, read in _READERS.items():
+        value = getattr(shape, name)
+        if value is not UNSET:
+            members[name] = read(value)
+    return members
+
+
+def _line(field: str, longest: int) -> Callable[[str | None], str | None]:
+    return lambda value: None if value is None else names.line(value, field, longest)
+
+
+def _software(value: shapes.Software | None) -> Document | None:
+    if value is None:
+        return None
+    given = {name: names.line(text, f"software.{name}") for name, text in structs.asdict(value).items() if text}
+    return documents.of(given, "software")
+
+
+def tags(values: list[str]) -> tuple[str, ...]:
+    return names.unique([names.tag(value) for value in values], limits.MAX_TAGS, "tags")
+
+
+def owner_refs(values: list[str]) -> tuple[str, ...]:
+    return names.unique([names.owner_ref(value) for value in values], limits.MAX_OWNERS_PER_DEVICE, "owners")
+
+
+def _template_number(value: int | None) -> int | None:
+    if value is not None and not 0 < value <= names.MAX_ID:
+        raise invalid("out_of_range", "template must be the number of a template.", "template")
+    return value
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "name": _line("name", limits.MAX_NAME),
+    "kind": _line("kind", limits.MAX_KIND),
+    "hardware_version": _line("hardware_version", limits.MAX_VERSION),
+    "software": _software,
+    "metadata": lambda value: documents.of(value, "metadata"),
+    "tags": tags,
+    "owners": owner_refs,
+    "schema": schema.parse_schema,
+    "config": lambda value: documents.of(value, "config"),
+    "template": _template_number,
+    "cohort": lambda value: None if value in {None, model.DEFAULT_COHORT} else names.slug(value, "cohort"),
+}
+
+
+def transfer(request: Request) -> devices.Transfer:
+    body = request.body
+    owners = None if body.owners is UNSET else owner_refs(body.owners)
+    organization = None if body.organization is UNSET else body.organization
+    if owners is None and organization is None:
+        raise invalid("nothing_to_do", "Give owners, an organization, or both.", "organization")
+    return devices.Transfer(request.path["ident"], organization, owners, request.guard)
+
+
+def one(request: Request) -> devices.Named:
+    return devices.Named(request.path["ident"], request.guard)
+
+
+def listing(request: Request) -> devices.Listing:
+    query = request.query
+    sort = parse_sort(query.get("sort") or "", DEVICE_FIELDS)
+    return devices.Listing(filter_of(request), sort, Page(limit(request), _after(request)), query.flag("count"))
+
+
+def filter_of(request: Request) -> Filter | None:
+    text = request.query.get("q")
+    search = Search(names.line(text, "q")) if text else None
+    return every(search, device_filter(request.query.get("filter") or ""))
+
+
+def _after(request: Request) -> Any:
+    token = request.query.get("cursor")
+    return None if token is None else tuple(request.resume(token, _binding(request)))
+
+
+def _binding(request: Request) -> str:
+    """What a list depends on: a cursor of one filter or order is no good for another."""
+    return repr([pair for pair in request.query.pairs if pair[0] in {"filter", "sort", "q"}])

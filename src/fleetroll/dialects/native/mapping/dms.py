@@ -1,0 +1,97 @@
+"""DMS: who may enrol, and what they get."""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import UNSET
+
+from fleetroll.core import documents, names
+from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Renewal, Settings
+from fleetroll.core.documents import EMPTY
+from fleetroll.core.guards import etag
+from fleetroll.core.identity import Windows
+from fleetroll.core.times import SECOND
+from fleetroll.dialects.native.mapping.authorities import key_kind, public_key
+from fleetroll.dialects.native.mapping.devices import tags
+from fleetroll.dialects.native.mapping.paging import mark
+from fleetroll.dialects.native.mapping.times import at
+from fleetroll.dialects.native.shapes import dms as shapes
+from fleetroll.service import named
+from fleetroll.wire.dialect import Reply
+from fleetroll.wire.request import Request
+
+
+def dms(record: Dms, request: Request) -> Reply:
+    shape = shapes.Dms(
+        record.id,
+        record.name,
+        record.title,
+        _settings_out(record.settings),
+        record.metadata,
+        at(record.created_at),
+        at(record.updated_at),
+        record.revision,
+    )
+    return Reply(shape, etag=etag(record))
+
+
+def _settings_out(settings: Settings) -> shapes.DmsSettings:
+    admission, renewal, distribution = settings.admission, settings.renewal, settings.distribution
+    opens = None if renewal.opens is None else renewal.opens // SECOND
+    return shapes.DmsSettings(
+        settings.authority,
+        shapes.Admission(admission.proof, list(admission.authorities), admission.allow_expired, admission.levels),
+        settings.registration,
+        settings.replaceable,
+        shapes.Profile(list(settings.profile.tags), documents.load(settings.profile.metadata)),
+        shapes.Renewal(list(renewal.authorities), renewal.allow_expired, renewal.revoke_replaced, opens),
+        settings.windows.preventive // SECOND,
+        settings.windows.critical // SECOND,
+        shapes.Distribution(distribution.own, list(distribution.others)),
+        public_key(settings.keygen) if settings.keygen else None,
+        settings.lifetime // SECOND,
+        settings.with_names,
+    )
+
+
+def _settings_in(shape: shapes.DmsSettings) -> Settings:
+    admission, renewal, distribution = shape.admission, shape.renewal, shape.distribution
+    opens = None if renewal.opens is None else renewal.opens * SECOND
+    metadata = documents.of(shape.profile.metadata, "settings.profile.metadata")
+    return Settings(
+        authority=shape.authority,
+        admission=Admission(admission.proof, tuple(admission.authorities), admission.allow_expired, admission.levels),
+        registration=shape.registration,
+        replaceable=shape.replaceable,
+        profile=Profile(tags(shape.profile.tags), metadata),
+        renewal=Renewal(tuple(renewal.authorities), renewal.allow_expired, renewal.revoke_replaced, opens),
+        windows=Windows(shape.preventive * SECOND, shape.critical * SECOND),
+        distribution=Distribution(distribution.own, tuple(distribution.others)),
+        keygen=key_kind(shape.keygen) if shape.keygen else None,
+        lifetime=shape.lifetime * SECOND,
+        with_names=shape.with_names,
+    )
+
+
+def new_dms(request: Request) -> Dms:
+    body = request.body
+    title = body.name if body.title is None else names.line(body.title, "title")
+    metadata = documents.of(body.metadata, "metadata")
+    return Dms(0, 0, body.name, title, _settings_in(body.settings), metadata, EMPTY, 0, 0, 0)
+
+
+_DMS_MEMBERS: dict[str, Callable[[Any], Any]] = {
+    "title": lambda value: names.line(value, "title"),
+    "settings": _settings_in,
+    "metadata": lambda value: documents.of(value, "metadata"),
+}
+
+
+def change_dms(request: Request) -> named.Edit:
+    given = {name: getattr(request.body, name) for name in _DMS_MEMBERS}
+    change = {name: _DMS_MEMBERS[name](value) for name, value in given.items() if value is not UNSET}
+    return named.Edit(request.path["name"], change, request.guard)
+
+
+def dms_page(result: named.Page[Dms], request: Request) -> shapes.DmsList:
+    return shapes.DmsList([dms(record, request).body for record in result.records], mark(result.next, request))

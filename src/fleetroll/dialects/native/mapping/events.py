@@ -1,0 +1,14 @@
+"""Following all that happens."""
+
+from fleetroll.core import names
+from fleetroll.core.fields import EVENT_FIELDS
+from fleetroll.core.filtering import parse_filter
+from fleetroll.service import events
+from fleetroll.wire.request import Request
+
+
+def follow(request: Request) -> events.Follow:
+    last = request.last_event_id or request.query.get("after")
+    after = None if last is None else 0 if last == "0" else names.positive(last, "Last-Event-ID", names.MAX_ID)
+    filter = parse_filter(request.query.get("filter") or "", EVENT_FIELDS)
+    return events.Follow(after, filter, request.query.flag("telemetry"))

@@ -1,0 +1,140 @@
+"""Many devices at once: import and export in NDJSON and CSV, and changes by a filter."""
+
+import json
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, structs
+
+from fleetroll.core import documents, limits, model, names
+from fleetroll.core.faults import Fault, invalid
+from fleetroll.core.fields import device_filter
+from fleetroll.core.query import Filter
+from fleetroll.dialects.native.mapping.devices import change, device, members_of, tags
+from fleetroll.dialects.native.mapping.times import utc
+from fleetroll.dialects.native.shapes import fleet as shapes
+from fleetroll.dialects.native.shapes.devices import COLUMNS, Device
+from fleetroll.service import devices, fleet
+from fleetroll.wire.bodies import convert
+from fleetroll.wire.request import Request
+
+
+def exported(record: model.Device, request: Request) -> Device:
+    return device(record)
+
+
+def row_result(result: fleet.Result, request: Request) -> shapes.RowResult:
+    fault = result.fault
+    error = None if fault is None else shapes.RowError(fault.code, fault.message, fault.field)
+    return shapes.RowResult(result.outcome.value, result.ident, result.line, error)
+
+
+def cells(shape: Device) -> list[str]:
+    """A device as a CSV record, which `uncells` reads back unchanged."""
+    return [_cell(name, value) for name, value in zip(COLUMNS, structs.astuple(shape), strict=True)]
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Raw):
+        return bytes(value).decode()
+    if isinstance(value, tuple):
+        return _list_cell(value)
+    return msgspec.json.encode(value).decode().strip('"')
+
+
+def _list_cell(values: tuple[str, ...]) -> str:
+    if any("," in value for value in values) or (values and values[0].startswith("[")):
+        return json.dumps(values, ensure_ascii=False)
+    return ",".join(values)
+
+
+def import_row(line: int, shape: shapes.ImportedDevice) -> fleet.Row:
+    put = devices.Put(names.ident(shape.ident), model.DeviceChange(**members_of(shape)))
+    description = None if shape.description is UNSET else names.paragraph(shape.description, "description")
+    return fleet.Row(line, put, None, description, None if shape.seen_at is UNSET else utc(shape.seen_at))
+
+
+def bad_row(line: int, fault: Fault) -> fleet.Row:
+    return fleet.Row(line, None, fault)
+
+
+def check_columns(columns: list[str]) -> None:
+    """Raises Fault invalid for a CSV header that no row below it could satisfy, or that says one thing twice."""
+    members = [column for column in columns if column.startswith("metadata.")]
+    for column in columns:
+        if column not in COLUMNS and column not in members:
+            known = ", ".join(COLUMNS)
+            raise invalid("unknown_column", f"There is no column {column}; there are {known} and metadata.….", column)
+    if "ident" not in columns:
+        raise invalid("column_required", "The CSV header has no column ident.", "ident")
+    if members and "metadata" in columns:
+        raise invalid("invalid_csv", "Give the column metadata or columns like metadata.x, not both.", "metadata")
+
+
+def uncells(record: dict[str, str]) -> dict[str, Any]:
+    """A CSV record as the object it stands for. An empty cell says nothing; `metadata.x` is a text in metadata."""
+    found: dict[str, Any] = {}
+    for column, cell in record.items():
+        if column.startswith("metadata.") and cell:
+            found.setdefault("metadata", {})[column.removeprefix("metadata.")] = cell
+        elif cell:
+            found[column] = _uncell(column, cell)
+    return found
+
+
+def _uncell(column: str, cell: str) -> Any:
+    if column in shapes.JSON_COLUMNS:
+        return _json_cell(column, cell)
+    if column in shapes.LIST_COLUMNS:
+        return _json_cell(column, cell) if cell.startswith("[") else [part.strip() for part in cell.split(",")]
+    if column in shapes.NUMBER_COLUMNS:
+        return names.positive(cell, column, names.MAX_ID)
+    return cell
+
+
+def _json_cell(column: str, cell: str) -> Any:
+    if cell.startswith("["):
+        return convert(documents.parse(f'{{"{column}":{cell}}}', column)[column], list[str])
+    return documents.parse(cell, column)
+
+
+def import_devices(request: Request) -> fleet.Import:
+    mode = request.query.get("mode")
+    if mode not in {None, "upsert", "create"}:
+        raise invalid("invalid_parameter", "mode must be upsert or create.", "mode")
+    assert request.rows is not None
+    return fleet.Import(request.rows, mode == "create", request.query.flag("dry_run"))
+
+
+def _scope(shape: shapes.BulkUpdate | shapes.BulkTag | shapes.BulkDelete) -> Filter | None:
+    found = device_filter(shape.filter)
+    if (found is None) != shape.all:
+        raise invalid("filter_required", 'Give a filter, or "all": true to mean every device; not both.', "filter")
+    return found
+
+
+def bulk_update(request: Request) -> fleet.Sweep:
+    wanted = change(request.body.set)
+    if wanted.ident is not UNSET:
+        raise invalid("read_only", "Devices cannot all have one identifier.", "set.ident")
+    return fleet.Sweep(_scope(request.body), lambda _: wanted, request.body.dry_run)
+
+
+def bulk_tag(request: Request) -> fleet.Sweep:
+    added, removed = tags(request.body.add), set(tags(request.body.remove))
+    if not added and not removed:
+        raise invalid("nothing_to_do", "Give tags to add or to remove.", "add")
+
+    def edit(record: model.Device) -> model.DeviceChange:
+        kept = [tag for tag in record.tags if tag not in removed]
+        return model.DeviceChange(tags=names.unique([*kept, *added], limits.MAX_TAGS, "tags"))
+
+    return fleet.Sweep(_scope(request.body), edit, request.body.dry_run)
+
+
+def bulk_delete(request: Request) -> fleet.Removal:
+    return fleet.Removal(_scope(request.body), request.body.dry_run)

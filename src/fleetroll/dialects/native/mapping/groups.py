@@ -1,0 +1,55 @@
+"""Saved groups, and the devices that one finds."""
+
+from msgspec import structs
+
+from fleetroll.core import groups, limits, model, names
+from fleetroll.core.guards import etag
+from fleetroll.dialects.native.mapping.devices import listing
+from fleetroll.dialects.native.mapping.members import texts
+from fleetroll.dialects.native.mapping.paging import mark
+from fleetroll.dialects.native.mapping.times import at
+from fleetroll.dialects.native.shapes import groups as shapes
+from fleetroll.service import devices, named
+from fleetroll.wire.dialect import Reply
+from fleetroll.wire.request import Request
+
+
+def group_members(request: Request) -> tuple[str, devices.Listing]:
+    return request.path["name"], listing(request)
+
+
+def group(record: model.Group, request: Request) -> Reply:
+    shape = shapes.Group(
+        record.id,
+        record.name,
+        record.description,
+        record.filter,
+        [shapes.Criterion(one.field, one.operator, one.value) for one in record.criteria],
+        record.parent_id,
+        at(record.created_at),
+        at(record.updated_at),
+        record.revision,
+    )
+    return Reply(shape, etag=etag(record))
+
+
+def new_group(request: Request) -> model.Group:
+    body = request.body
+    description = None if body.description is None else names.paragraph(body.description, "description")
+    name, criteria = names.label(body.name, "name"), _criteria(body.criteria)
+    return model.Group(0, 0, name, description, body.filter, criteria, body.parent_id, None, 0, 0, 0)
+
+
+def change_group(request: Request) -> named.Edit:
+    change = texts(structs.asdict(request.body).items(), limits.MAX_TEXT)
+    if "criteria" in change:
+        change["criteria"] = _criteria(change["criteria"])
+    return named.Edit(request.path["name"], change, request.guard)
+
+
+def _criteria(given: list[shapes.Criterion]) -> tuple[model.Criterion, ...]:
+    return tuple(groups.criterion(one.field, one.operator, one.value) for one in given)
+
+
+def group_page(result: named.Page[model.Group], request: Request) -> shapes.GroupList:
+    return shapes.GroupList([group(record, request).body for record in result.records], mark(result.next, request))

@@ -1,0 +1,37 @@
+"""Definitions of the members of metadata."""
+
+from fleetroll.core import model, names
+from fleetroll.core.guards import etag
+from fleetroll.dialects.native.mapping.members import choice
+from fleetroll.dialects.native.mapping.paging import mark
+from fleetroll.dialects.native.mapping.times import at
+from fleetroll.dialects.native.shapes import metadata_fields as shapes
+from fleetroll.service import named
+from fleetroll.wire.dialect import Reply
+from fleetroll.wire.request import Request
+
+
+def metadata_field(record: model.MetadataField, request: Request) -> Reply:
+    shape = shapes.MetadataField(
+        record.id,
+        record.name,
+        record.kind.value,
+        record.description,
+        record.required,
+        at(record.created_at),
+        at(record.updated_at),
+        record.revision,
+    )
+    return Reply(shape, etag=etag(record))
+
+
+def new_metadata_field(request: Request) -> model.MetadataField:
+    body = request.body
+    kind = choice(model.FieldKind, body.type, "type")
+    description = None if body.description is None else names.paragraph(body.description, "description")
+    return model.MetadataField(0, 0, names.label(body.name, "name"), kind, description, body.required, 0, 0, 0)
+
+
+def metadata_field_page(result: named.Page[model.MetadataField], request: Request) -> shapes.MetadataFieldList:
+    found = [metadata_field(record, request).body for record in result.records]
+    return shapes.MetadataFieldList(found, mark(result.next, request))

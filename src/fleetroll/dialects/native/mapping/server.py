@@ -1,0 +1,30 @@
+"""The server itself: its broker."""
+
+import re
+
+from fleetroll.bus.port import State
+from fleetroll.core import limits, names
+from fleetroll.core.faults import invalid
+from fleetroll.dialects.native.shapes import server as shapes
+from fleetroll.wire.request import Request
+
+_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+
+
+def broker_setup(result: str, request: Request) -> shapes.BrokerSetup:
+    return shapes.BrokerSetup(result)
+
+
+def broker_names(request: Request) -> tuple[str, ...]:
+    given = names.unique(request.body.names, limits.MAX_ALTERNATIVE_NAMES, "names")
+    if not given or not all(_HOST.fullmatch(name) for name in given):
+        raise invalid("invalid_name", "names must be host names, at least one.", "names")
+    return given
+
+
+def broker_authority(result: str, request: Request) -> shapes.BrokerAuthority:
+    return shapes.BrokerAuthority(result)
+
+
+def broker(result: State, request: Request) -> shapes.Broker:
+    return shapes.Broker(result.state, result.urls)

@@ -1,0 +1,25 @@
+"""Software versions, which devices report."""
+
+from fleetroll.core import model
+from fleetroll.dialects.native.mapping.paging import limit, mark, resume
+from fleetroll.dialects.native.mapping.times import at
+from fleetroll.dialects.native.shapes import software_versions as shapes
+from fleetroll.service import software_versions
+from fleetroll.wire.request import Request
+
+
+def list_software_versions(request: Request) -> software_versions.Listing:
+    return software_versions.Listing(limit(request), tuple(resume(request) or ("", "")))
+
+
+def one_software_version(request: Request) -> tuple[str, str]:
+    return request.path["type"], request.path["version"]
+
+
+def software_version(record: model.SoftwareVersion, request: Request) -> shapes.SoftwareVersion:
+    return shapes.SoftwareVersion(record.id, record.type, record.version, at(record.created_at))
+
+
+def software_version_page(result: software_versions.Page, request: Request) -> shapes.SoftwareVersionList:
+    found = [software_version(record, request) for record in result.versions]
+    return shapes.SoftwareVersionList(found, mark(result.next, request))

@@ -1,0 +1,90 @@
+"""Readings of a device: written, read back, and summed up by stretches of time."""
+
+from typing import Any
+
+from fleetroll.core import limits, model, names, readings
+from fleetroll.core.faults import brief, invalid
+from fleetroll.core.filtering import instant as parsed
+from fleetroll.core.times import moment
+from fleetroll.dialects.native.mapping.times import at, instant
+from fleetroll.dialects.native.shapes import telemetry as shapes
+from fleetroll.service import devices, telemetry
+from fleetroll.wire.request import Request
+
+
+def new_readings(request: Request) -> telemetry.Batch:
+    points = [telemetry.Point(one.metric, one.value, instant(one.at, "at")) for one in request.body.readings]
+    return telemetry.Batch(request.path["ident"], points)
+
+
+def written(count: int, request: Request) -> shapes.Written:
+    return shapes.Written(count)
+
+
+def read_telemetry(request: Request) -> devices.Named | telemetry.Wanted | telemetry.Summary:
+    query, ident = request.query, request.path["ident"]
+    metric = query.get("metric")
+    if metric is None:
+        if query.pairs:
+            raise invalid("metric_required", "A stretch of time is of one metric.", "metric")
+        return devices.Named(ident)
+    if query.get("interval") is not None:
+        return _summary(request, metric)
+    since, until = _moment(request, "from"), _moment(request, "to")
+    text, token = query.get("limit"), query.get("cursor")
+    limit = limits.DEFAULT_RANGE if text is None else names.positive(text, "limit", limits.MAX_RANGE)
+    after = None if token is None else request.resume(token, _stretch(request))
+    span = model.Span(since or 0, names.MAX_ID if until is None else until)
+    return telemetry.Wanted(ident, metric, span, limit, _descending(request), after)
+
+
+def _summary(request: Request, metric: str) -> telemetry.Summary:
+    interval = readings.parse_interval(request.query.get("interval") or "")
+    since, until = _moment(request, "from"), _moment(request, "to")
+    named = request.query.get("aggregate")
+    wanted = tuple(dict.fromkeys(named.split(","))) if named else ("mean", "min", "max", "count", "last")
+    for name in wanted:
+        if name not in readings.AGGREGATES:
+            known = ", ".join(readings.AGGREGATES)
+            raise invalid("invalid_parameter", f"There is no aggregate {brief(name)}; there are {known}.", "aggregate")
+    return telemetry.Summary(request.path["ident"], metric, since, until, interval, wanted)
+
+
+def _moment(request: Request, name: str) -> int | None:
+    text = request.query.get(name)
+    if text is None:
+        return None
+    found = parsed(text)
+    if found is None or found < 0:
+        raise invalid("invalid_time", f"{name} must be a time since 1970 like 2026-01-31T12:00:00Z.", name)
+    return found
+
+
+def _descending(request: Request) -> bool:
+    order = request.query.get("order")
+    if order not in {None, "asc", "desc"}:
+        raise invalid("invalid_parameter", "order must be asc or desc.", "order")
+    return order == "desc"
+
+
+def _stretch(request: Request) -> str:
+    return repr([pair for pair in request.query.pairs if pair[0] in {"metric", "from", "to", "order"}])
+
+
+def shown_telemetry(
+    result: list[model.Reading] | telemetry.Series | telemetry.Buckets, request: Request
+) -> shapes.Telemetry:
+    if isinstance(result, telemetry.Buckets):
+        return shapes.Telemetry(buckets=[_bucket(bucket, result.aggregates) for bucket in result.buckets])
+    if isinstance(result, list):
+        return shapes.Telemetry(list(map(_reading, result)))
+    cursor = None if result.next is None else request.mark(result.next, _stretch(request))
+    return shapes.Telemetry(list(map(_reading, result.readings)), next_cursor=cursor)
+
+
+def _reading(record: model.Reading) -> shapes.Reading:
+    return shapes.Reading(record.metric, moment(record.at), record.value)
+
+
+def _bucket(record: model.Bucket, aggregates: tuple[str, ...]) -> dict[str, Any]:
+    return {"at": at(record.at), **{name: readings.AGGREGATES[name](record) for name in aggregates}}

@@ -1,0 +1,87 @@
+"""Templates: the datastreams, event codes and metafields that devices share."""
+
+from typing import Any
+
+from msgspec import UNSET, structs
+
+from fleetroll.core import limits, model, names, templates
+from fleetroll.core.guards import etag
+from fleetroll.dialects.native.mapping.members import texts
+from fleetroll.dialects.native.mapping.paging import mark
+from fleetroll.dialects.native.mapping.paths import path_of
+from fleetroll.dialects.native.mapping.times import at
+from fleetroll.dialects.native.shapes import templates as shapes
+from fleetroll.service import named
+from fleetroll.service import templates as service_templates
+from fleetroll.wire.dialect import Reply
+from fleetroll.wire.request import Request
+
+
+def template(record: model.Template, request: Request) -> Reply:
+    shape = shapes.Template(
+        record.id,
+        names.template_id(record.id),
+        record.name,
+        record.description,
+        record.board,
+        record.connection,
+        [shapes.Datastream(type=one.kind, **_shared(shapes.Datastream, one)) for one in record.datastreams],
+        [shapes.EventCode(type=one.kind, **_shared(shapes.EventCode, one)) for one in record.events],
+        [shapes.Metafield(type=one.kind, **_shared(shapes.Metafield, one)) for one in record.metafields],
+        at(record.created_at),
+        at(record.updated_at),
+        record.revision,
+    )
+    return Reply(shape, etag=etag(record))
+
+
+def _shared(shape: Any, part: Any) -> dict[str, Any]:
+    """The members of a part that have the same name in its shape."""
+    return {name: value for name, value in structs.asdict(part).items() if name in shape.__struct_fields__}
+
+
+def new_template(request: Request) -> model.Template:
+    body = request.body
+    members = {"name": None, "description": None, "board": None, "connection": None, **_template_members(body)}
+    blank = model.Template(0, 0, **members, last_part=0, created_at=0, updated_at=0, revision=0)
+    return templates.numbered(blank)
+
+
+def created_template(record: model.Template, request: Request) -> Reply:
+    return structs.replace(template(record, request), location=path_of("templates", record.name))
+
+
+def change_template(request: Request) -> service_templates.Edit:
+    return service_templates.Edit(request.path["name"], _template_members(request.body), request.guard)
+
+
+def _template_members(body: shapes.NewTemplate | shapes.TemplateChange) -> dict[str, Any]:
+    given = {name: value for name, value in structs.asdict(body).items() if value is not UNSET}
+    members = {**texts(((name, given[name]) for name in given if name not in _PARTS), limits.MAX_TEXT)}
+    if "name" in members:
+        members["name"] = names.label(members["name"], "name")
+    for name, record in _PARTS.items():
+        if name in given:
+            members[name] = tuple(_part(record, part) for part in given[name])
+    return members
+
+
+_PARTS: dict[str, Any] = {
+    "datastreams": model.Datastream,
+    "events": model.EventCode,
+    "metafields": model.Metafield,
+}
+
+
+def _part(record: Any, shape: Any) -> Any:
+    given = structs.asdict(shape)
+    given["kind"] = given.pop("type")
+    if "pin" in given:
+        given["pin"] = given["pin"].lower()
+    return record(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+
+
+def template_page(result: named.Page[model.Template], request: Request) -> shapes.TemplateList:
+    return shapes.TemplateList(
+        [template(record, request).body for record in result.records], mark(result.next, request)
+    )

@@ -1,0 +1,36 @@
+"""Times of our own API: RFC 3339 on the wire, microseconds since 1970 within."""
+
+import functools
+from datetime import UTC, datetime
+
+from fleetroll.core.faults import invalid
+from fleetroll.core.times import microseconds, moment
+
+_LAST = microseconds(datetime.max.replace(tzinfo=UTC))
+
+
+def when(instant: int | None) -> datetime | None:
+    return None if instant is None else moment(instant)
+
+
+@functools.lru_cache(maxsize=4096)
+def at(instant: int) -> datetime:
+    """The time of an instant. Remembered: devices that came together share theirs."""
+    return moment(instant)
+
+
+def instant(moment: datetime | None, field: str) -> int | None:
+    """Microseconds of a time that a client sent. Raises Fault invalid for one without an offset."""
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise invalid("invalid_time", f"{field} needs an offset from UTC, such as Z.", field)
+    found = microseconds(moment)
+    if found > _LAST:  # at an offset the last year is longer than any calendar of ours
+        raise invalid("invalid_time", f"{field} lies beyond the year 9999.", field)
+    return found
+
+
+def utc(moment: datetime) -> int:
+    """Microseconds of a time, which is UTC without an offset."""
+    return microseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

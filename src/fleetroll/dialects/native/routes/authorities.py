@@ -1,0 +1,60 @@
+"""Rows about certificate authorities."""
+
+from fleetroll.dialects.native.mapping import authorities as mapping
+from fleetroll.dialects.native.mapping.named import one_named
+from fleetroll.dialects.native.routes.parameters import PAGE
+from fleetroll.dialects.native.shapes import authorities as shapes
+from fleetroll.service import authorities
+from fleetroll.wire.dialect import Route, nothing
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/authorities",
+        authorities.create,
+        mapping.new_authority,
+        mapping.authority,
+        "Make a certificate authority, or trust one of somebody else's",
+        status=201,
+        body=shapes.NewAuthority,
+        reply=shapes.Authority,
+        idempotent=True,
+    ),
+    Route(
+        "GET",
+        "/v1/authorities",
+        authorities.page,
+        mapping.list_authorities,
+        mapping.authority_page,
+        "List certificate authorities",
+        reply=shapes.AuthorityList,
+        query=PAGE,
+    ),
+    Route(
+        "GET",
+        "/v1/authorities/{name}",
+        authorities.get,
+        one_named,
+        mapping.authority,
+        "Read a certificate authority, with its certificate",
+        reply=shapes.Authority,
+    ),
+    Route(
+        "DELETE",
+        "/v1/authorities/{name}",
+        authorities.noun.delete,
+        one_named,
+        nothing,
+        "Delete a certificate authority that nothing depends on",
+        status=204,
+    ),
+    Route(
+        "GET",
+        "/v1/authorities/{name}/crl",
+        authorities.revocation_list,
+        one_named,
+        mapping.revocation_list,
+        "What an authority has revoked, as a CRL in DER",
+        reply=bytes,
+    ),
+)

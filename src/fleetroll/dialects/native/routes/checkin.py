@@ -1,0 +1,19 @@
+"""The row of what came in chunks."""
+
+from fleetroll.dialects.native.mapping import checkin as mapping
+from fleetroll.dialects.native.mapping.devices import one
+from fleetroll.dialects.native.shapes import checkin as shapes
+from fleetroll.service import checkin
+from fleetroll.wire.dialect import Route
+
+ROUTES = (
+    Route(
+        "GET",
+        "/v1/devices/{ident}/chunks",
+        checkin.received,
+        one,
+        mapping.received_chunks,
+        "What a device has sent in chunks: how many, how many of no use, and the last few as they came",
+        reply=shapes.Chunks,
+    ),
+)

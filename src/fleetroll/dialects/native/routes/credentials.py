@@ -1,0 +1,51 @@
+"""Rows about what a device shows to prove who it is."""
+
+from fleetroll.dialects.native.mapping import credentials as mapping
+from fleetroll.dialects.native.mapping.devices import one
+from fleetroll.dialects.native.shapes import credentials as shapes
+from fleetroll.service import credentials
+from fleetroll.wire.dialect import Route, nothing
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/devices/{ident}/credentials",
+        credentials.issue,
+        mapping.new_credential,
+        mapping.issued_credential,
+        "One more credential for the broker, of kind nats or mqtt, shown this once",
+        status=201,
+        body=shapes.NewCredential,
+        reply=shapes.Credential,
+        secret=True,
+    ),
+    Route(
+        "DELETE",
+        "/v1/devices/{ident}/credentials/{id}",
+        credentials.revoke,
+        mapping.one_credential,
+        nothing,
+        "Revoke a credential and close its connections",
+        status=204,
+    ),
+    Route(
+        "GET",
+        "/v1/devices/{ident}/credentials",
+        credentials.get,
+        one,
+        mapping.credentials_of,
+        "Which credentials a device has, and its token for keys that may write devices",
+        reply=shapes.Credentials,
+        secret=True,
+    ),
+    Route(
+        "POST",
+        "/v1/devices/{ident}:rotate-credentials",
+        credentials.rotate,
+        one,
+        mapping.credentials_of,
+        "End the derived credentials of a device and get the new ones",
+        reply=shapes.Credentials,
+        secret=True,
+    ),
+)

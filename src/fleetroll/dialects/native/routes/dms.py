@@ -1,0 +1,14 @@
+"""Rows about DMS."""
+
+from fleetroll.dialects.native.mapping import dms as mapping
+from fleetroll.dialects.native.routes.named import Bodies, Codec, named
+from fleetroll.dialects.native.shapes import dms as shapes
+from fleetroll.service import dms
+
+ROUTES = named(
+    "/v1/dms",
+    dms.noun,
+    ("a DMS: who may enrol, and what they get", "DMS"),
+    Bodies(shapes.NewDms, shapes.DmsChange, shapes.Dms, shapes.DmsList),
+    Codec(mapping.new_dms, mapping.change_dms, mapping.dms, mapping.dms_page),
+)

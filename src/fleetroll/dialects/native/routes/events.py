@@ -1,0 +1,25 @@
+"""The row of all that happens."""
+
+from fleetroll.dialects.native.mapping import events as mapping
+from fleetroll.dialects.native.mapping.timeline import event
+from fleetroll.dialects.native.shapes.timeline import Event
+from fleetroll.service import events
+from fleetroll.wire.dialect import Parameter, Route, Stream
+
+ROUTES = (
+    Route(
+        "GET",
+        "/v1/events",
+        events.follow,
+        mapping.follow,
+        event,
+        "Every change as it happens, as server-sent events; Last-Event-ID resumes",
+        reply=Event,
+        query=(
+            Parameter("filter", 'over id, type, subject, name, actor and at, as in type = "device.*"'),
+            Parameter("after", "number of the last event seen; 0 for all there are", "integer"),
+            Parameter("telemetry", "whether to show readings too, as they come: device.telemetry", "boolean"),
+        ),
+        stream=Stream.EVENTS,
+    ),
+)

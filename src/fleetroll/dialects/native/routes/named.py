@@ -1,0 +1,62 @@
+"""The five rows that every noun with a unique name has."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from fleetroll.dialects.native.mapping.named import list_named, one_named
+from fleetroll.dialects.native.routes.parameters import PAGE, PATCHES
+from fleetroll.service.named import Noun
+from fleetroll.wire.dialect import Route, nothing
+
+
+class Bodies(Struct, frozen=True):
+    """The shapes of a noun: to create one, to change one, as one is shown, and a page of them."""
+
+    new: Any
+    change: Any
+    one: Any
+    page: Any
+
+
+class Codec(Struct, frozen=True):
+    """The mapping of a noun: `new` and `change` read bodies, `one` and `page` write them."""
+
+    new: Any
+    change: Any
+    one: Any
+    page: Any
+
+
+def named(path: str, noun: Noun[Any], words: tuple[str, str], shapes: Bodies, mapping: Codec) -> tuple[Route, ...]:
+    """`words` are the noun with its article, and its plural."""
+    one, many = words
+    item = f"{path}/{{name}}"
+    return (
+        Route(
+            "POST",
+            path,
+            noun.create,
+            mapping.new,
+            mapping.one,
+            f"Create {one}",
+            status=201,
+            body=shapes.new,
+            reply=shapes.one,
+            idempotent=True,
+        ),
+        Route("GET", path, noun.page, list_named, mapping.page, f"List {many}", reply=shapes.page, query=PAGE),
+        Route("GET", item, noun.get, one_named, mapping.one, f"Read {one}", reply=shapes.one),
+        Route(
+            "PATCH",
+            item,
+            noun.edit,
+            mapping.change,
+            mapping.one,
+            f"Change {one}",
+            body=shapes.change,
+            reply=shapes.one,
+            media_types=PATCHES,
+        ),
+        Route("DELETE", item, noun.delete, one_named, nothing, f"Delete {one}", status=204),
+    )

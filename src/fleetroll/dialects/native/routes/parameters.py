@@ -1,0 +1,17 @@
+"""What the rows of several nouns have in common: query parameters, and the media types of a patch."""
+
+from fleetroll.wire.dialect import Parameter
+
+FILTER = Parameter("filter", 'AIP-160, as in status = "ACTIVE" AND tags:"production"')
+SEARCH = Parameter("q", "part of the identifier or name, case ignored")
+LIMIT = Parameter("limit", "most records of the page, 1 to 1000; 50 if left out", "integer")
+CURSOR = Parameter("cursor", "next_cursor of the page before")
+PAGE = (LIMIT, CURSOR)
+LISTING = (
+    FILTER,
+    SEARCH,
+    Parameter("sort", "a field, with - before it for descending"),
+    *PAGE,
+    Parameter("count", "whether to count all that match", "boolean"),
+)
+PATCHES = ("application/merge-patch+json", "application/json-patch+json", "application/json")

@@ -1,0 +1,39 @@
+"""Rows that write and read the readings of a device."""
+
+from fleetroll.dialects.native.mapping import telemetry as mapping
+from fleetroll.dialects.native.routes.parameters import CURSOR
+from fleetroll.dialects.native.shapes import telemetry as shapes
+from fleetroll.service import telemetry
+from fleetroll.wire.dialect import Parameter, Route
+
+ROUTES = (
+    Route(
+        "POST",
+        "/v1/devices/{ident}/telemetry",
+        telemetry.write,
+        mapping.new_readings,
+        mapping.written,
+        "Store readings of a device",
+        body=shapes.NewReadings,
+        reply=shapes.Written,
+    ),
+    Route(
+        "GET",
+        "/v1/devices/{ident}/telemetry",
+        telemetry.read,
+        mapping.read_telemetry,
+        mapping.shown_telemetry,
+        "The last readings of a device; with `metric`, all of one; with `interval`, what they come to",
+        reply=shapes.Telemetry,
+        query=(
+            Parameter("metric", "whose readings; the last of each if left out"),
+            Parameter("from", "the earliest time, RFC 3339"),
+            Parameter("to", "the time before which they lie, RFC 3339"),
+            Parameter("order", "asc (default) or desc"),
+            Parameter("limit", "most readings of the page, 1 to 10000; 1000 if left out", "integer"),
+            CURSOR,
+            Parameter("interval", "sum up by stretches of time such as 15m, of 1 or more ms, s, m, h, d or w"),
+            Parameter("aggregate", "with `interval`, some of mean, min, max, count, sum, first, last, median, stddev"),
+        ),
+    ),
+)

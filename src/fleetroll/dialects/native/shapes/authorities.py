@@ -1,0 +1,43 @@
+"""Certificate authorities, and the keys of certificates."""
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from fleetroll.core.certificates import KeyType
+from fleetroll.dialects.native.shapes.numbers import Seconds
+
+
+class PublicKey(Struct, forbid_unknown_fields=True, frozen=True):
+    type: KeyType = KeyType.EC
+    bits: int = 256
+
+
+class Authority(Struct):
+    """`issues` is false for an authority of somebody else's, which only vouches for clients."""
+
+    id: int
+    name: str
+    serial: str
+    common_name: str
+    key: PublicKey
+    issues: bool
+    not_before: datetime
+    not_after: datetime
+    created_at: datetime
+    revision: int
+    certificate: str
+
+
+class AuthorityList(Struct):
+    authorities: list[Authority]
+    next_cursor: str | None
+
+
+class NewAuthority(Struct, forbid_unknown_fields=True):
+    """The key is EC P-256 if left out. `certificate` in PEM takes in an authority of somebody else's instead."""
+
+    name: str
+    key: PublicKey | None = None
+    lifetime: Seconds = 20 * 365 * 86_400
+    certificate: str | None = None

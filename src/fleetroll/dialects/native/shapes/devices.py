@@ -1,0 +1,98 @@
+"""A device as it is read and as it may be written. A device as it was read may be sent back."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from fleetroll.core.lifecycle import Status
+
+
+class Software(Struct, forbid_unknown_fields=True):
+    """What a device last reported to run."""
+
+    type: str | None = None
+    version: str | None = None
+    build: str | None = None
+
+
+class Device(Struct, gc=False):
+    id: int
+    ident: str
+    name: str | None
+    kind: str | None
+    hardware_version: str | None
+    software: Raw | None
+    metadata: Raw
+    tags: tuple[str, ...]
+    owners: tuple[str, ...]
+    schema: Raw
+    config: Raw
+    template: int | None
+    status: Status
+    connected: bool
+    last_seen: datetime | None
+    activated_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    revision: int
+    cohort: str
+
+
+class DeviceInput(Struct, forbid_unknown_fields=True):
+    """A device as a client writes it. A device as it was read may be sent back: read-only members are ignored."""
+
+    ident: str | UnsetType = UNSET
+    name: str | UnsetType | None = UNSET
+    kind: str | UnsetType | None = UNSET
+    hardware_version: str | UnsetType | None = UNSET
+    software: Software | UnsetType | None = UNSET
+    metadata: dict[str, Any] | UnsetType = UNSET
+    tags: list[str] | UnsetType = UNSET
+    owners: list[str] | UnsetType = UNSET
+    schema: dict[str, Any] | UnsetType = UNSET
+    config: dict[str, Any] | UnsetType = UNSET
+    template: int | UnsetType | None = UNSET
+    cohort: str | UnsetType | None = UNSET
+    id: Any = UNSET
+    status: Any = UNSET
+    connected: Any = UNSET
+    last_seen: Any = UNSET
+    activated_at: Any = UNSET
+    created_at: Any = UNSET
+    updated_at: Any = UNSET
+    revision: Any = UNSET
+
+
+class NewDevice(DeviceInput, forbid_unknown_fields=True, kw_only=True):
+    ident: str
+
+
+class DeviceList(Struct):
+    devices: list[Device]
+    next_cursor: str | None
+    total: int | UnsetType = UNSET
+
+
+class Transfer(Struct, forbid_unknown_fields=True):
+    """New owners, a new organization below the caller's own, or both."""
+
+    owners: list[str] | UnsetType = UNSET
+    organization: str | UnsetType = UNSET
+
+
+class Stats(Struct):
+    total: int
+    by_status: dict[str, int]
+    by_kind: dict[str, int]
+    by_tag: dict[str, int]
+    by_connected: dict[str, int]
+    by_cohort: dict[str, int]
+
+
+COLUMNS = Device.__struct_fields__
+"""The columns of CSV, in and out."""
+
+
+assert set(COLUMNS) == set(msgspec.structs.asdict(DeviceInput())), "what is read can be written back"

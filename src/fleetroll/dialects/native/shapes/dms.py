@@ -1,0 +1,95 @@
+"""DMS: who may enrol, and what they get."""
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from fleetroll.core.dms import Proof, Registration
+from fleetroll.dialects.native.shapes.authorities import PublicKey
+from fleetroll.dialects.native.shapes.numbers import Seconds
+
+
+class Admission(Struct, forbid_unknown_fields=True, frozen=True):
+    """Who may enrol: anybody, or clients with a certificate of one of `authorities`.
+
+    `levels` is how far below them it may be, through other authorities that are known; null is at any level.
+    """
+
+    proof: Proof = Proof.CERTIFICATE
+    authorities: list[str] = []
+    allow_expired: bool = False
+    levels: int | None = 1
+
+
+class Renewal(Struct, forbid_unknown_fields=True, frozen=True):
+    """`opens` is how many seconds before its end a certificate may be renewed; null is at any time."""
+
+    authorities: list[str] = []
+    allow_expired: bool = False
+    revoke_replaced: bool = True
+    opens: Seconds | None = None
+
+
+class Profile(Struct, forbid_unknown_fields=True, frozen=True):
+    """What a device gets that is made when it enrols."""
+
+    tags: list[str] = []
+    metadata: dict[str, Any] = {}
+
+
+class Distribution(Struct, forbid_unknown_fields=True, frozen=True):
+    """The authorities that devices are told to trust: the one that issues, and others."""
+
+    own: bool = True
+    others: list[str] = []
+
+
+class DmsSettings(Struct, forbid_unknown_fields=True, frozen=True):
+    """`preventive` and `critical` are seconds before a certificate's end; `lifetime` is seconds too."""
+
+    authority: str = "default"
+    admission: Admission = Admission()
+    registration: Registration = Registration.JITP
+    replaceable: bool = False
+    profile: Profile = Profile()
+    renewal: Renewal = Renewal()
+    preventive: Seconds = 60 * 86_400
+    critical: Seconds = 14 * 86_400
+    distribution: Distribution = Distribution()
+    keygen: PublicKey | None = None
+    lifetime: Seconds = 365 * 86_400
+    with_names: bool = False
+
+
+class Dms(Struct):
+    """A policy by which devices enrol."""
+
+    id: int
+    name: str
+    title: str
+    settings: DmsSettings
+    metadata: Raw
+    created_at: datetime
+    updated_at: datetime
+    revision: int
+
+
+class DmsList(Struct):
+    dms: list[Dms]
+    next_cursor: str | None
+
+
+class NewDms(Struct, forbid_unknown_fields=True):
+    name: str
+    title: str | None = None
+    settings: DmsSettings = DmsSettings()
+    metadata: dict[str, Any] = {}
+
+
+class DmsChange(Struct, forbid_unknown_fields=True):
+    """Settings are replaced as a whole."""
+
+    title: str | UnsetType = UNSET
+    settings: DmsSettings | UnsetType = UNSET
+    metadata: dict[str, Any] | UnsetType = UNSET

@@ -1,0 +1,10 @@
+"""Events that a template lets its devices log."""
+
+from msgspec import Struct
+
+
+class Occurrence(Struct, forbid_unknown_fields=True):
+    """An event to log: a code of the device's template."""
+
+    code: str
+    description: str | None = None

@@ -1,0 +1,61 @@
+"""Many devices at once: rows of an import, changes by a filter, and what became of each."""
+
+from datetime import datetime
+
+from msgspec import UNSET, Struct, UnsetType
+
+from fleetroll.dialects.native.shapes.devices import DeviceInput, NewDevice
+
+
+class ImportedDevice(NewDevice, forbid_unknown_fields=True, kw_only=True):
+    """A device of an import, with what another server knew of it and nobody can set otherwise."""
+
+    description: str | UnsetType = UNSET
+    seen_at: datetime | UnsetType = UNSET
+
+
+class RowError(Struct, omit_defaults=True):
+    code: str
+    message: str
+    field: str | None = None
+
+
+class RowResult(Struct, omit_defaults=True):
+    """What became of one row or device: created, updated, unchanged, deleted or failed."""
+
+    outcome: str
+    ident: str | None = None
+    line: int = 0
+    error: RowError | None = None
+
+
+class BulkUpdate(Struct, forbid_unknown_fields=True):
+    """`filter` says which devices; an empty one must be meant, so it is refused unless `all` is true."""
+
+    set: DeviceInput
+    filter: str = ""
+    all: bool = False
+    dry_run: bool = False
+
+
+class BulkTag(Struct, forbid_unknown_fields=True):
+    add: list[str] = []
+    remove: list[str] = []
+    filter: str = ""
+    all: bool = False
+    dry_run: bool = False
+
+
+class BulkDelete(Struct, forbid_unknown_fields=True):
+    filter: str = ""
+    all: bool = False
+    dry_run: bool = False
+
+
+JSON_COLUMNS = frozenset({"software", "metadata", "schema", "config"})
+
+
+LIST_COLUMNS = frozenset({"tags", "owners"})
+
+
+NUMBER_COLUMNS = frozenset({"template"})

@@ -1,0 +1,43 @@
+"""Saved groups, and the devices that one finds."""
+
+from datetime import datetime
+
+from msgspec import UNSET, Struct, UnsetType
+
+
+class Criterion(Struct, forbid_unknown_fields=True):
+    field: str
+    operator: str
+    value: str
+
+
+class Group(Struct):
+    id: int
+    name: str
+    description: str | None
+    filter: str
+    criteria: list[Criterion]
+    parent_id: int | None
+    created_at: datetime
+    updated_at: datetime
+    revision: int
+
+
+class GroupList(Struct):
+    groups: list[Group]
+    next_cursor: str | None
+
+
+class NewGroup(Struct, forbid_unknown_fields=True):
+    name: str
+    filter: str
+    description: str | None = None
+    criteria: list[Criterion] = []
+    parent_id: int | None = None
+
+
+class GroupChange(Struct, forbid_unknown_fields=True):
+    filter: str | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
+    criteria: list[Criterion] | UnsetType = UNSET
+    parent_id: int | UnsetType | None = UNSET

@@ -1,0 +1,28 @@
+"""Hardware versions."""
+
+from datetime import datetime
+
+from msgspec import UNSET, Struct, UnsetType
+
+
+class HardwareVersion(Struct):
+    id: int
+    name: str
+    software_type: str | None
+    created_at: datetime
+    updated_at: datetime
+    revision: int
+
+
+class HardwareVersionList(Struct):
+    hardware_versions: list[HardwareVersion]
+    next_cursor: str | None
+
+
+class NewHardwareVersion(Struct, forbid_unknown_fields=True):
+    name: str
+    software_type: str | None = None
+
+
+class HardwareVersionChange(Struct, forbid_unknown_fields=True):
+    software_type: str | UnsetType | None = UNSET

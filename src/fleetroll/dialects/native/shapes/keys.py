@@ -1,0 +1,44 @@
+"""API keys, and who the caller is."""
+
+from datetime import datetime
+
+from msgspec import UNSET, Struct, UnsetType
+
+from fleetroll.dialects.native.shapes.credentials import NatsCredentials
+from fleetroll.dialects.native.shapes.organizations import Organization
+
+
+class Key(Struct):
+    id: int
+    name: str
+    kind: str
+    role: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+    key: str | UnsetType = UNSET
+    client_id: str | UnsetType = UNSET
+    client_secret: str | UnsetType = UNSET
+    nats: "NatsCredentials | UnsetType" = UNSET
+
+
+class KeyList(Struct):
+    keys: list[Key]
+    next_cursor: str | None
+
+
+class NewKey(Struct, forbid_unknown_fields=True):
+    name: str
+    role: str
+    kind: str = "api"
+    scopes: list[str] = []
+    expires_at: datetime | None = None
+
+
+class Caller(Struct):
+    """Who the presented key is, and where it acts."""
+
+    key: Key
+    organization: Organization

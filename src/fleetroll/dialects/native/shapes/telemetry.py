@@ -1,0 +1,41 @@
+"""Readings of a device, one by one and summed up."""
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+
+class NewReading(Struct, forbid_unknown_fields=True):
+    """One value of one metric; without a time it is of now."""
+
+    metric: str
+    value: Any
+    at: datetime | None = None
+
+
+class NewReadings(Struct, forbid_unknown_fields=True):
+    """Up to 10,000 of one device, stored together or not at all. The same metric and time again replaces the value."""
+
+    readings: list[NewReading]
+
+
+class Written(Struct):
+    written: int
+
+
+class Reading(Struct, gc=False):
+    metric: str
+    at: datetime
+    value: Any
+
+
+class Telemetry(Struct):
+    """The last reading of each metric, or readings of one, or its numbers by stretches of time.
+
+    Each of the latter has the time `at` of its beginning and a member for each aggregate that was asked for.
+    """
+
+    readings: list[Reading] | UnsetType = UNSET
+    buckets: list[dict[str, Any]] | UnsetType = UNSET
+    next_cursor: str | UnsetType | None = UNSET

@@ -1,0 +1,95 @@
+"""Templates: the datastreams, event codes and metafields that devices share."""
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+from fleetroll.core.model import DatastreamKind, EventKind, MetafieldKind
+from fleetroll.dialects.native.shapes.numbers import Limit
+
+
+class Datastream(Struct, forbid_unknown_fields=True):
+    """One stream of readings: its metric has the name of the alias, or of the pin. New ones need no `id`."""
+
+    pin: str
+    type: DatastreamKind = DatastreamKind.DOUBLE
+    alias: str | None = None
+    label: str | None = None
+    unit: str | None = None
+    unit_symbol: str | None = None
+    min: float | None = None
+    max: float | None = None
+    default: str | float | None = None
+    id: Limit = 0
+
+
+class EventCode(Struct, forbid_unknown_fields=True):
+    """An event that devices may log, `daily_limit` times a day at most."""
+
+    code: str
+    name: str
+    type: EventKind
+    description: str | None = None
+    daily_limit: Limit | None = None
+    id: Limit = 0
+
+
+class Metafield(Struct, forbid_unknown_fields=True):
+    """A typed member of the devices' metadata. `options` are the choices of a List or a TemplateId."""
+
+    name: str
+    type: MetafieldKind
+    description: str | None = None
+    hint: str | None = None
+    icon: str | None = None
+    mandatory: bool = False
+    in_provisioning: bool = False
+    options: list[str] = []
+    templates: list[Limit] = []
+    default: Any = None
+    id: Limit = 0
+
+
+class Template(Struct):
+    """`template_id` is the number in the spelling that firmware has built in."""
+
+    id: int
+    template_id: str
+    name: str
+    description: str | None
+    board: str | None
+    connection: str | None
+    datastreams: list[Datastream]
+    events: list[EventCode]
+    metafields: list[Metafield]
+    created_at: datetime
+    updated_at: datetime
+    revision: int
+
+
+class TemplateList(Struct):
+    templates: list[Template]
+    next_cursor: str | None
+
+
+class NewTemplate(Struct, forbid_unknown_fields=True):
+    name: str
+    description: str | None = None
+    board: str | None = None
+    connection: str | None = None
+    datastreams: list[Datastream] = []
+    events: list[EventCode] = []
+    metafields: list[Metafield] = []
+
+
+class TemplateChange(Struct, forbid_unknown_fields=True):
+    """A list replaces the one before it; parts keep their numbers by `id`, or by pin, code and name."""
+
+    name: str | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
+    board: str | UnsetType | None = UNSET
+    connection: str | UnsetType | None = UNSET
+    datastreams: list[Datastream] | UnsetType = UNSET
+    events: list[EventCode] | UnsetType = UNSET
+    metafields: list[Metafield] | UnsetType = UNSET

@@ -1,0 +1,22 @@
+"""Events, and pages of them."""
+
+from datetime import datetime
+
+from msgspec import Raw, Struct
+
+
+class Event(Struct):
+    id: int
+    at: datetime
+    type: str
+    subject: str
+    subject_id: int
+    name: str
+    actor: str
+    request_id: str
+    data: Raw
+
+
+class EventList(Struct):
+    events: list[Event]
+    next_cursor: str | None
