@@ -106,7 +106,7 @@ REFUSED: dict[MetafieldKind, list[Any]] = {
     MetafieldKind.TEMPLATE_ID: ["c", {}],
     MetafieldKind.CONTACT: ["Ann", {"firstName": 1}, {"isZipEnabled": "yes"}, {"age": 3}],
     MetafieldKind.EMAIL: ["ann", 1, ""],
-    MetafieldKind.DEVICE_NAME: [1, {}],
+    MetafieldKind.DEVICE_NAME: [1, {}, "", " ", "a/b", "x" * 51],
     MetafieldKind.DEVICE_OWNER: ["ann", None.__class__],
     MetafieldKind.TIME_ZONE: ["", "1/2", "a b", "../etc/passwd", 1],
 }

@@ -24,6 +24,7 @@ MAX_REMEMBERED_LISTS = 100  # of revoked certificates, which can be long
 # Text.
 MAX_IDENT = 256
 MAX_NAME = 256
+MAX_PLAIN_NAME = 50
 MAX_KIND = 128
 MAX_VERSION = 128
 MAX_TAG = 128

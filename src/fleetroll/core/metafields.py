@@ -47,12 +47,12 @@ def read(field: Metafield, given: object) -> Any:
     """
     if given is None:
         if field.mandatory:
-            raise _refusal(field)
+            raise refusal(field)
         return None
     kind = _KINDS[field.kind]
     value = kind.from_text(given) if isinstance(given, str) else _plain(field, given)
     if not kind.accepts(field, value):
-        raise _refusal(field)
+        raise refusal(field)
     return value
 
 
@@ -75,10 +75,10 @@ def check(fields: tuple[Metafield, ...], metadata: Mapping[str, Any]) -> None:
     for field in fields:
         value = metadata.get(field.name)
         if value is not None and not is_virtual(field) and not accepts(field, value):
-            raise _refusal(field)
+            raise refusal(field)
 
 
-def _refusal(field: Metafield) -> Fault:
+def refusal(field: Metafield) -> Fault:
     return invalid("invalid_metafield", "The provided value for metafield is invalid.", f"metadata.{field.name}")
 
 
@@ -98,6 +98,10 @@ def _plain(field: Metafield, given: object) -> Any:
 
 def _is_text(_: Metafield, value: object) -> bool:
     return isinstance(value, str) and len(value) <= limits.MAX_TEXT
+
+
+def _is_plain_name(_: Metafield, value: object) -> bool:
+    return isinstance(value, str) and names.is_plain_name(value)
 
 
 def _is_number(_: Metafield, value: object) -> bool:
@@ -185,7 +189,7 @@ _KINDS: dict[MetafieldKind, _Kind] = {
     MetafieldKind.TEMPLATE_ID: _Kind(_is_choice, str, _choice),
     MetafieldKind.CONTACT: _Kind(_is_contact, _object, _together("contact", *_CONTACT)),
     MetafieldKind.EMAIL: _Kind(_is_email, _address, _alone("value")),
-    MetafieldKind.DEVICE_NAME: _Kind(_is_text, str, _alone("value")),
+    MetafieldKind.DEVICE_NAME: _Kind(_is_plain_name, str, _alone("value")),
     MetafieldKind.DEVICE_OWNER: _Kind(_is_email, _address, _alone("value")),
     MetafieldKind.TIME_ZONE: _Kind(_is_zone, str, _alone("value")),
 }

@@ -22,6 +22,7 @@ _PROPERTY = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{limits.MAX_PROPERTY - 1}}}")
 _TIME_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
 # A zero-width joiner is how emoji families are written; it is harmless in a name, and refused in an identifier.
 _JOINERS = str.maketrans("", "", "\u200d\u200c")
+_PLAIN_MARKS = frozenset(" '_-.,")
 _MULTILINE = str.maketrans("", "", "\n\r\t\u200d\u200c")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 MAX_ID = (1 << 63) - 1
@@ -59,6 +60,12 @@ def line(value: str, field: str, longest: int = limits.MAX_NAME) -> str:
     if not (value.isprintable() or value.translate(_JOINERS).isprintable()):
         raise invalid("invalid_text", f"{field} must not contain control or formatting characters.", field)
     return value
+
+
+def is_plain_name(value: str) -> bool:
+    """Whether Blynk's apps can show this name: letters, digits, blanks and a few marks, but not blanks alone."""
+    plain = all(letter.isalnum() or letter in _PLAIN_MARKS for letter in value)
+    return plain and len(value) <= limits.MAX_PLAIN_NAME and bool(value.strip())
 
 
 def label(value: str, field: str, longest: int = limits.MAX_NAME) -> str:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from fleetroll.core import documents, metafields
 from fleetroll.core import templates as rules
 from fleetroll.core.faults import not_found
-from fleetroll.core.model import Device, DeviceChange, Metafield, MetafieldKind, Template
+from fleetroll.core.model import Device, DeviceChange, Metafield, MetafieldKind, OwnerStatus, Template
 from fleetroll.core.policy import Action
 from fleetroll.service import devices, reach, templates
 from fleetroll.service.operations import Call, Effect, operation
@@ -44,7 +44,12 @@ def _of_template(template: Template, which: int | str) -> Metafield | None:
 
 async def write(call: Call, device: Device, field: Metafield, given: object) -> Device:
     """Give a device a value for a metafield, or none. Raises Fault invalid `invalid_metafield`."""
-    return await devices.change(call, device, _change(device, field, metafields.read(field, given)))
+    value = metafields.read(field, given)
+    if field.kind is MetafieldKind.DEVICE_OWNER and value is not None:
+        owner = await call.records.owners.get(call.org, value)
+        if owner is None or owner.status is not OwnerStatus.ACTIVE:
+            raise metafields.refusal(field)
+    return await devices.change(call, device, _change(device, field, value))
 
 
 def _change(device: Device, field: Metafield, value: Any) -> DeviceChange:

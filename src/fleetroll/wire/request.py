@@ -91,11 +91,11 @@ class Query:
         return [value for key, value in self.pairs if key == name] if self.pairs else []
 
     def flag(self, name: str) -> bool:
-        """`true` or `false`; absent is false. Raises Fault invalid."""
+        """`true` or `false`, in any case, for Python's clients send `True`; absent is false. Raises Fault invalid."""
         value = self.get(name)
-        if value not in {None, "true", "false"}:
+        if value is not None and value.lower() not in {"true", "false"}:
             raise invalid("invalid_parameter", f"{name} must be true or false.", name)
-        return value == "true"
+        return value is not None and value.lower() == "true"
 
 
 NO_QUERY = Query([])

@@ -154,9 +154,17 @@ def test_a_name_and_an_owner_that_are_metafields_are_the_devices_own(app: App) -
     fields = [{"name": "Device Name", "type": "DeviceName"}, {"name": "Device Owner", "type": "DeviceOwner"}]
     made = ask(app, "POST", "/template/create", {"name": "Named", "metafields": fields}).json()
     one = device(app, made["templateIds"][0], name="Before")
-    for number, value in ((1, "After"), (2, "ann@example.com")):
+    assert ask(app, "POST", "/users/create-in-org", {"email": "ann@example.com"}).status == 201
+    assert ask(app, "POST", "/users/invite", {"email": "bob@example.com"}).status == 201
+    for number, value in ((1, "After"), (2, "Ann@example.com")):
         body = {"deviceId": one["id"], "metaFieldId": number, "newValue": value}
         assert ask(app, "POST", "/device/metafield", body).status == 204
+    # No user, one whose account is pending, and names that renaming would refuse as well.
+    for number, value in ((2, "eve@example.com"), (2, "bob@example.com"), (1, "a/b"), (1, ""), (1, " "), (1, "x" * 51)):
+        body = {"deviceId": one["id"], "metaFieldId": number, "newValue": value}
+        refused = ask(app, "POST", "/device/metafield", body)
+        assert refused.status == 400, value
+        assert refused.json() == {"error": {"message": "The provided value for metafield is invalid."}}
     read = ask(app, "GET", f"/device/metafield?deviceId={one['id']}").json()
     assert [field["value"]["value"] for field in read] == ["After", "ann@example.com"]
     assert ask(app, "GET", f"/device?deviceId={one['id']}").json()["name"] == "After"

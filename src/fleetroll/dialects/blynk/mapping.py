@@ -20,10 +20,8 @@ from fleetroll.service.reports import Address, Property, Sample, Value
 from fleetroll.service.timeline import Actions
 from fleetroll.wire.request import Request
 
-_LONGEST_NAME = 50
 _LONGEST_SEARCH = 255
 _LONGEST_EVENT = 1024
-_IN_NAMES = frozenset(" '_-.,")
 _HIGHEST_PLACE = 1 << 31
 _MILLISECOND = 1_000
 _MOST_MINUTES, _MINUTES = 60, 5
@@ -164,13 +162,13 @@ def rename(request: Request) -> numbered_devices.Rename:
 
 
 def _name(text: str) -> str:
-    if not 0 < len(text) <= _LONGEST_NAME or not all(letter.isalnum() or letter in _IN_NAMES for letter in text):
+    if not names.is_plain_name(text):
         message = (
-            f"name must have 1 to {_LONGEST_NAME} letters, digits, spaces, apostrophes, underscores, hyphens, dots "
-            "and commas."
+            f"name must have 1 to {limits.MAX_PLAIN_NAME} letters, digits, spaces, apostrophes, underscores, hyphens, "
+            "dots and commas."
         )
         raise invalid("invalid_name", message, "name")
-    return names.line(text, "name", _LONGEST_NAME)
+    return text
 
 
 def new_device(request: Request) -> numbered_devices.New:
