@@ -50,7 +50,7 @@ class DataDirectory:
         """The first start is complete: from now on a missing database is a loss, not a beginning."""
         if self.fresh:
             (self.path / _UNFINISHED).unlink()
-            _sync(self.path)
+            sync(self.path)
             self.fresh = False
 
     def close(self) -> None:
@@ -182,7 +182,7 @@ def filling(path: Path) -> Iterator[Place]:
             place = Place(path)
             yield place
             place.database.rename(path / DATABASE)
-            _sync(path)
+            sync(path)
     except BaseException:
         if made:
             (path / _LOCK).unlink()
@@ -220,7 +220,7 @@ def _write(file: Path, text: str) -> None:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
-    _sync(file.parent)
+    sync(file.parent)
 
 
 def _make(directory: Path, mode: int = 0o777) -> None:
@@ -228,10 +228,11 @@ def _make(directory: Path, mode: int = 0o777) -> None:
     if not directory.is_dir():
         _make(directory.parent)
         directory.mkdir(mode, exist_ok=True)
-        _sync(directory.parent)
+        sync(directory.parent)
 
 
-def _sync(directory: Path) -> None:
+def sync(directory: Path) -> None:
+    """Names are as lasting as content only once their directory is on disk."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -9,10 +9,10 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import uvloop
 from msgspec import structs
@@ -359,13 +359,8 @@ async def _brokered(services: Services, store: OpenStore, application: Applicati
         yield
         return
     work = partial(bus.keep, Registry(services, application.subjects.answer))
-    tasks = [asyncio.ensure_future(_owned(store, "broker", work)), asyncio.ensure_future(bus.attend())]
-    try:
+    async with _beside(_owned(store, "broker", work), bus.attend()):
         yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
 
 
 def _finish_undisturbed() -> None:
@@ -407,25 +402,31 @@ async def _housekeeping(
     async def note_use() -> None:
         await housekeeping.note_use(services, application.kernel.take_last_used())
 
-    tasks = [
-        asyncio.ensure_future(work)
-        for work in (
+    try:
+        async with _beside(
             housekeeping.again(_USED_SECONDS, note_use),
             housekeeping.again(_LEARN_SECONDS, store.learn),
             _owned(store, "housekeeping", partial(housekeeping.keep, services)),
             feel_pulse(application.metrics),
             _end_on_failure(store, application, http),
             _turn_unready(application, http),
-        )
-    ]
+        ):
+            yield
+    finally:
+        with contextlib.suppress(Exception):  # the store may be why the server ends
+            await note_use()
+
+
+@contextlib.asynccontextmanager
+async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run `work` beside what is done within, and end it with that."""
+    tasks = [asyncio.ensure_future(one) for one in work]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        with contextlib.suppress(Exception):  # the store may be why the server ends
-            await note_use()
 
 
 async def _owned(store: OpenStore, name: str, work: Callable[[], Awaitable[None]]) -> None:

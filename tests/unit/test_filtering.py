@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
-from fleetroll.core.filtering import instant, parse_filter
+from fleetroll.core.filtering import parse_filter
 from fleetroll.core.query import And, Comparison, Field, FieldType, Filter, Not, Operator, Or, Pattern, Search
 
 FIELDS = {
@@ -260,38 +260,6 @@ def test_the_bounds_hold_exactly() -> None:
 
 def test_siblings_do_not_add_up_to_depth() -> None:
     assert parse(" ".join(["((a))"] * limits.MAX_PREDICATES)) is not None
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("1970-01-01", 0),
-        ("1970-01-01T00:00:00Z", 0),
-        ("1970-01-01t00:00:00.5z", 500_000),
-        ("1970-01-01T00:00:00.000001Z", 1),
-        ("1969-12-31T23:59:59.999999Z", -1),
-        ("1970-01-01T01:00:00+01:00", 0),
-        ("1969-12-31T18:30:00-05:30", 0),
-        ("2024-02-29", 1_709_164_800_000_000),
-        ("0001-01-01T00:00:00+23:59", -62_135_683_140_000_000),
-        ("1970-01-01T00:00:00", None),
-        ("1970-01-01T00:00Z", None),
-        ("1970-01-01 00:00:00Z", None),
-        ("1970-01-01Z", None),
-        ("1970-01-01T00:00:00.0000001Z", None),
-        ("1970-01-01T00:00:00.Z", None),
-        ("1970-01-01T24:00:00Z", None),
-        ("1970-01-01T23:59:60Z", None),
-        ("1970-01-01T00:00:00+24:00", None),
-        ("1970-01-01T00:00:00+0100", None),
-        ("2023-02-29", None),
-        ("0000-01-01", None),
-        ("１970-01-01", None),  # noqa: RUF001
-        ("0", None),
-    ],
-)
-def test_a_time_is_rfc_3339_or_a_date_at_midnight(text: str, expected: int | None) -> None:
-    assert instant(text) == expected
 
 
 def quote(text: str) -> str:

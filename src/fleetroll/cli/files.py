@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from fleetroll.data_directory import sync
+
 PRIVATE = 0o600
 
 
@@ -31,7 +33,7 @@ def replacing(file: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
         except BaseException:
             part.unlink()
             raise
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def _opened(part: Path, file: Path, mode: int) -> BinaryIO:
@@ -39,11 +41,3 @@ def _opened(part: Path, file: Path, mode: int) -> BinaryIO:
         return open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode))
     except OSError as problem:
         raise OSError(problem.errno, problem.strerror, str(file)) from None
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

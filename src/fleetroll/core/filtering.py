@@ -10,7 +10,6 @@ the offending token, in `details` and in the sentence.
 import math
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 
 from msgspec import Struct
 
@@ -31,6 +30,7 @@ from fleetroll.core.query import (
     Search,
     Value,
 )
+from fleetroll.core.times import instant
 
 # Tab and line ends separate terms; the rest of the controls, and halves of surrogate pairs, belong in no text of ours.
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -51,13 +51,6 @@ _PIECE = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\.|\*|[^\\*]+", re.DOTALL)
 _ESCAPES = {'\\"': '"', "\\'": "'", "\\\\": "\\", "\\*": "*", "\\n": "\n", "\\t": "\t"}
 _INTEGER = re.compile(r"-?[0-9]+")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_HOUR = "[01][0-9]|2[0-3]"
-_TIME = re.compile(
-    rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})"
-    rf"(?:[Tt]((?:{_HOUR}):[0-5][0-9]:[0-5][0-9])(?:\.([0-9]{{1,6}}))?(?:[Zz]|([+-])({_HOUR}):([0-5][0-9])))?"
-)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 _KEYWORDS = frozenset({"AND", "OR", "NOT"})
 # Words that nobody searches for; taken as text they would silently change what the filter means.
@@ -104,21 +97,6 @@ def parse_filter(text: str, fields: Fields) -> Filter | None:
     _refuse_controls(text)
     tokens = list(_tokens(text))
     return _Parser(tokens, fields).filter() if len(tokens) > 1 else None
-
-
-def instant(text: str) -> int | None:
-    """Microseconds UTC since 1970 of an RFC 3339 time or of a date's midnight UTC; None for anything else."""
-    found = _TIME.fullmatch(text)
-    if found is None:
-        return None
-    date, clock, fraction, sign, hours, minutes = found.groups()
-    try:
-        local = datetime.fromisoformat(f"{date}T{clock or '00:00:00'}.{fraction or '0':0<6}+00:00")
-    except ValueError:
-        return None
-    # Counted in integers, since the offset may lead out of the years that datetime can hold.
-    ahead = (int(hours) * 60 + int(minutes)) * 60_000_000 if sign else 0
-    return (local - _EPOCH) // _MICROSECOND + (ahead if sign == "-" else -ahead)
 
 
 def _refused(problem: str, start: int, hint: str = "") -> Fault:

@@ -11,6 +11,7 @@ from fleetroll.core.faults import brief, invalid
 from fleetroll.core.fields import device_filter
 from fleetroll.core.model import Criterion, Group
 from fleetroll.core.query import Filter, Read, every
+from fleetroll.core.times import SECOND
 
 _FIELDS = {
     "ident": Asked("ident", Kind.TEXT),
@@ -22,7 +23,6 @@ _FIELDS = {
     "identity": Asked("identity", Kind.DOCUMENT),
 }
 _UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_SECOND = 1_000_000
 
 
 class Lineage(Struct, frozen=True):
@@ -112,7 +112,7 @@ def _asked(group: Group) -> Filter | None:
 
 def uid(group: Group) -> str:
     """The UUID that was chosen for the group, or one that says when it was made and its number."""
-    return group.uid or f"{group.created_at // _SECOND:08x}-0000-8000-8000-{group.id:012x}"
+    return group.uid or f"{group.created_at // SECOND:08x}-0000-8000-8000-{group.id:012x}"
 
 
 def parse_uid(text: str) -> str | None:

@@ -5,7 +5,7 @@ a revocation, and whatever somebody wrote who fills slots by hand. So it is righ
 """
 
 import enum
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import msgspec
 from msgspec import Struct, structs
@@ -14,9 +14,8 @@ from fleetroll.core import limits
 from fleetroll.core.documents import Document
 from fleetroll.core.lifecycle import Status, device_status, slot_status
 from fleetroll.core.model import Device, DeviceChange, Instant
+from fleetroll.core.times import microseconds, moment
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _SEVERITY = {
     status: severity
     for severity, status in enumerate(
@@ -86,7 +85,7 @@ def bind(
     was: Slot | None, serial: str, expires_at: Instant, windows: Windows, at: Instant, occasion: Occasion | None = None
 ) -> Slot:
     """The slot with a new active credential. `occasion` says why it is not the first one."""
-    bound = Slot(Status.ACTIVE, 0, "x509", {"0": serial}, _moment(expires_at), windows=windows)
+    bound = Slot(Status.ACTIVE, 0, "x509", {"0": serial}, moment(expires_at), windows=windows)
     if was is None:
         return noted(settled(bound, at), at, Note(Occasion.PROVISIONED.value))
     version = 1 + max([was.active_version, *map(int, was.versions)])
@@ -139,7 +138,7 @@ def status_at(slot: Slot, at: Instant) -> Status:
     if slot.expiration_date is None:
         return slot.floor
     windows = slot.windows
-    by_time = slot_status(at, _instant(slot.expiration_date), windows.preventive, windows.critical, revoked=False)
+    by_time = slot_status(at, microseconds(slot.expiration_date), windows.preventive, windows.critical, revoked=False)
     return max(slot.floor, by_time, key=_SEVERITY.__getitem__)
 
 
@@ -147,7 +146,7 @@ def due(slot: Slot, at: Instant) -> Instant | None:
     """When the status changes next if nothing else happens; None if it stays."""
     if slot.expiration_date is None:
         return None
-    ends = _instant(slot.expiration_date)
+    ends = microseconds(slot.expiration_date)
     now = status_at(slot, at)
     steps = sorted((ends - slot.windows.preventive, ends - slot.windows.critical, ends))
     return next((step for step in steps if step > at and status_at(slot, step) is not now), None)
@@ -155,10 +154,9 @@ def due(slot: Slot, at: Instant) -> Instant | None:
 
 def noted(slot: Slot, at: Instant, note: Note) -> Slot:
     """The slot with one more event, each at a time of its own; the oldest give way."""
-    moment = _moment(at)
-    while moment in slot.events:
-        moment += _MICROSECOND
-    events = [*slot.events.items(), (moment, note)][-limits.MAX_SLOT_EVENTS :]
+    while (when := moment(at)) in slot.events:
+        at += 1
+    events = [*slot.events.items(), (when, note)][-limits.MAX_SLOT_EVENTS :]
     return structs.replace(slot, events=dict(events))
 
 
@@ -193,11 +191,3 @@ def swept(device: Device, at: Instant) -> Device:
         updated_at=max(at, device.updated_at),
         revision=device.revision + 1,
     )
-
-
-def _moment(at: Instant) -> datetime:
-    return _EPOCH + timedelta(microseconds=at)
-
-
-def _instant(moment: datetime) -> Instant:
-    return (moment - _EPOCH) // _MICROSECOND

@@ -6,11 +6,15 @@ from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 
 from fleetroll.core.faults import invalid
-from fleetroll.core.filtering import instant
 
 SECOND = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_HOUR = "[01][0-9]|2[0-3]"
+_TIME = re.compile(
+    rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})"
+    rf"(?:[Tt]((?:{_HOUR}):[0-5][0-9]:[0-5][0-9])(?:\.([0-9]{{1,6}}))?(?:[Zz]|([+-])({_HOUR}):([0-5][0-9])))?"
+)
 _LOST_PLUS = re.compile(r" (\d\d:\d\d)\Z")
 
 
@@ -21,6 +25,21 @@ def moment(at: int) -> datetime:
 def microseconds(moment: datetime) -> int:
     """Counted in integers: a float has no room for all of them."""
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def instant(text: str) -> int | None:
+    """Microseconds UTC since 1970 of an RFC 3339 time or of a date's midnight UTC; None for anything else."""
+    found = _TIME.fullmatch(text)
+    if found is None:
+        return None
+    date, clock, fraction, sign, hours, minutes = found.groups()
+    try:
+        local = datetime.fromisoformat(f"{date}T{clock or '00:00:00'}.{fraction or '0':0<6}+00:00")
+    except ValueError:
+        return None
+    # Added in integers, since the offset may lead out of the years that datetime can hold.
+    ahead = (int(hours) * 60 + int(minutes)) * 60_000_000 if sign else 0
+    return microseconds(local) + (ahead if sign == "-" else -ahead)
 
 
 @functools.lru_cache(maxsize=4096)

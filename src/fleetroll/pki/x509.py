@@ -19,12 +19,12 @@ from fleetroll.core import limits
 from fleetroll.core.certificates import KeyKind, Revocation
 from fleetroll.core.faults import Fault, invalid
 from fleetroll.core.model import Instant
+from fleetroll.core.times import SECOND
 from fleetroll.pki import keys, names, requests
 from fleetroll.pki.port import Description, Issued, Request, Signer, Terms
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SERIAL_BYTES = 16
-_SECOND = 1_000_000
 Builder = x509.CertificateBuilder
 
 
@@ -258,8 +258,8 @@ def _serial(number: int) -> str:
 
 
 def _moment(at: Instant) -> datetime:
-    return _EPOCH + timedelta(seconds=at // _SECOND)
+    return _EPOCH + timedelta(seconds=at // SECOND)
 
 
 def _instant(moment: datetime) -> Instant:
-    return int((moment - _EPOCH).total_seconds()) * _SECOND
+    return int((moment - _EPOCH).total_seconds()) * SECOND

@@ -15,14 +15,14 @@ from fleetroll.core.faults import conflict, invalid
 from fleetroll.core.model import Instant, Key, KeyKind, Principal
 from fleetroll.core.names import ABOVE_ROOT
 from fleetroll.core.policy import Action, Role
+from fleetroll.core.times import SECOND
 from fleetroll.pki.port import Description, Signer, Terms
 from fleetroll.service.named import Named, Noun
 from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.store.port import Records
 
-_SECOND = 1_000_000
 # What a device's clock may be behind, so that what was just issued is good for it.
-BACKDATED = 300 * _SECOND
+BACKDATED = 300 * SECOND
 _LIFETIME = 20 * 365 * settings.DAY
 _LIST_LIFETIME = settings.DAY
 _LIST_YOUTH = _LIST_LIFETIME // 2
@@ -172,7 +172,7 @@ async def _revoked(call: Call, authority: Authority) -> list[Revocation]:
 async def _sign(call: Call, authority: Authority, revoked: list[Revocation]) -> SignedList:
     at, until = call.at, call.at + _LIST_LIFETIME
     make = call.services.pki.revocation_list
-    return SignedList(await asyncio.to_thread(make, signer(authority), revoked, at // _SECOND, at, until), at)
+    return SignedList(await asyncio.to_thread(make, signer(authority), revoked, at // SECOND, at, until), at)
 
 
 # --- for the server itself -----------------------------------------------------------------------------------------

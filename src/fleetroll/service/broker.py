@@ -26,6 +26,7 @@ from fleetroll.core.model import Credential, Device, Instant, Link, NewEvent, Pr
 from fleetroll.core.names import broker_org, device_hex, parse_broker_org, parse_device_hex
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.reports import environment, mode_of
+from fleetroll.core.times import SECOND
 from fleetroll.service import presence, telemetry
 from fleetroll.service.authorities import certify_server
 from fleetroll.service.keyring import is_enabled
@@ -44,7 +45,6 @@ _SERVER = "server"
 _PAGE = 1_000
 _AT_ONCE = 500
 _HOUR = 3_600_000_000
-_SECOND = 1_000_000
 _ROLES = {role.value: role for role in policy.GRANTABLE}
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -161,7 +161,7 @@ def _account(credential: Credential) -> DeviceAccount:
 
 async def _apps(records: Records, standing: _Standing, org: int, role: Role) -> AppAccount:
     users = await records.keys.users(org, role)
-    revoked = {one.user: one.revoked_at // _SECOND for one in users if one.revoked_at is not None}
+    revoked = {one.user: one.revoked_at // SECOND for one in users if one.revoked_at is not None}
     may_command = policy.allows(role, (), Action.DEVICES_WRITE)
     disabled = not await standing.is_enabled(org)
     return AppAccount(broker_org(org), role.value, may_command, revoked, disabled=disabled)

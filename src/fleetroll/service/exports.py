@@ -5,7 +5,7 @@ import csv
 import io
 import zipfile
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,12 +15,12 @@ from fleetroll.core import datastreams, limits, readings
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import PRODUCTION, Device, Instant, Span
 from fleetroll.core.policy import Action
+from fleetroll.core.times import moment
 from fleetroll.service import reports, templates
 from fleetroll.service.operations import Call, Effect, operation
 
 _DAY = 86_400 * 1_000_000
 _PAGE = 5_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Export(Struct, frozen=True):
@@ -103,8 +103,8 @@ def _writer(wanted: Export) -> Callable[[Instant, Any], list[str]]:
     def write(at: Instant, value: Any) -> list[str]:
         if form is None:
             return [str(at // 1000), datastreams.plain(None, value)]
-        moment = (_EPOCH + timedelta(microseconds=at)).astimezone(zone)
-        return [moment.strftime(form), datastreams.plain(None, value)]
+        when = moment(at).astimezone(zone)
+        return [when.strftime(form), datastreams.plain(None, value)]
 
     return write
 
@@ -122,7 +122,7 @@ def _archive(name: str, at: Instant, rows: Iterable[list[str]]) -> bytes:
     table.writerow(["ts", "value"])
     table.writerows(rows)
     packed = io.BytesIO()
-    made = (_EPOCH + timedelta(microseconds=at)).timetuple()[:6]
+    made = moment(at).timetuple()[:6]
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo(name, made), text.getvalue(), zipfile.ZIP_DEFLATED)
     return packed.getvalue()

@@ -8,11 +8,10 @@ from msgspec import Struct
 from fleetroll.core import limits, tokens
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.policy import Action
+from fleetroll.core.times import SECOND
 from fleetroll.core.tokens import Grant
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.timeline import record
-
-_SECOND = 1_000_000
 
 
 class Wanted(Struct, frozen=True):
@@ -63,7 +62,7 @@ async def _make(call: Call, grant: Grant, lifetime: int) -> str:
     secret = call.services.random_text(tokens.SECRET_LENGTH)
     text = tokens.assemble_grant(grant, call.org, call.principal.key.id, secret)
     digest = tokens.digest(call.services.server_key, text)
-    until = call.at + lifetime * _SECOND
+    until = call.at + lifetime * SECOND
     await call.records.tokens.insert(call.org, call.principal.key.id, digest, until, refreshes=grant is Grant.REFRESH)
     return text
 

@@ -148,6 +148,21 @@ class Subject(Struct, frozen=True):
     about: str
 
 
+# What HTTP calls each kind of fault. A dialect names those that its vendor calls otherwise.
+STATUSES: dict[Kind, int] = {
+    Kind.INVALID: 400,
+    Kind.UNAUTHENTICATED: 401,
+    Kind.FORBIDDEN: 403,
+    Kind.NOT_FOUND: 404,
+    Kind.CONFLICT: 409,
+    Kind.STALE: 412,
+    Kind.TOO_LARGE: 413,
+    Kind.RATE_LIMITED: 429,
+    Kind.UNAVAILABLE: 503,
+    Kind.INTERNAL: 500,
+}
+
+
 class Envelope(Struct, frozen=True):
     """How failures look. `statuses` maps all ten kinds; `codes` refines single codes; `body` is pure.
 

@@ -8,20 +8,9 @@ from collections.abc import Mapping
 
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.dialects.blynk import shapes
-from fleetroll.wire.dialect import Envelope
+from fleetroll.wire.dialect import STATUSES, Envelope
 
-_STATUSES = {
-    Kind.INVALID: 400,
-    Kind.UNAUTHENTICATED: 401,
-    Kind.FORBIDDEN: 403,
-    Kind.NOT_FOUND: 404,
-    Kind.CONFLICT: 400,
-    Kind.STALE: 400,
-    Kind.TOO_LARGE: 413,
-    Kind.RATE_LIMITED: 429,
-    Kind.UNAVAILABLE: 503,
-    Kind.INTERNAL: 500,
-}
+_STATUSES = STATUSES | {Kind.CONFLICT: 400, Kind.STALE: 400}
 
 _ELSEWHERE = "is not found or you don't have access to it."
 _WORDS: Mapping[str, str] = {

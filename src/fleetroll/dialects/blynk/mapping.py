@@ -368,10 +368,6 @@ def device_metafields(result: numbered_devices.Details, request: Request) -> lis
     ]
 
 
-def nothing(_: object, request: Request) -> None:
-    return None
-
-
 # --- datastreams -----------------------------------------------------------------------------------------------------
 
 

@@ -5,20 +5,9 @@ from collections.abc import Mapping
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.limits import MAX_READINGS
 from fleetroll.dialects.blynk_device import shapes
-from fleetroll.wire.dialect import Envelope
+from fleetroll.wire.dialect import STATUSES, Envelope
 
-_STATUSES = {
-    Kind.INVALID: 400,
-    Kind.UNAUTHENTICATED: 400,
-    Kind.FORBIDDEN: 403,
-    Kind.NOT_FOUND: 404,
-    Kind.CONFLICT: 409,
-    Kind.STALE: 409,
-    Kind.TOO_LARGE: 413,
-    Kind.RATE_LIMITED: 429,
-    Kind.UNAVAILABLE: 503,
-    Kind.INTERNAL: 500,
-}
+_STATUSES = STATUSES | {Kind.UNAUTHENTICATED: 400, Kind.STALE: 409}
 
 _MISMATCH = "Value doesn't match the Datastream data type."
 _NO_STREAM = "No datastream setup for that pin."

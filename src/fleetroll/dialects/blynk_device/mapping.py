@@ -148,10 +148,6 @@ def _object(result: list[reports.Value]) -> shapes.Values:
     return {one.stream.pin: datastreams.shown(one.stream.kind, one.value) for one in result}
 
 
-def no_input(request: Request) -> None:
-    return None
-
-
 def connected(result: bool, request: Request) -> Reply:
     return Reply(b"true" if result else b"false", media_type=_TEXT)
 

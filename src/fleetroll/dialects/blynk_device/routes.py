@@ -6,7 +6,7 @@ from fleetroll.core.secrets import Issuer
 from fleetroll.dialects.blynk_device import mapping, shapes
 from fleetroll.dialects.blynk_device.envelope import ENVELOPE
 from fleetroll.service import exports, reports
-from fleetroll.wire.dialect import Allowance, Dialect, Form, Parameter, Place, Route
+from fleetroll.wire.dialect import Allowance, Dialect, Form, Parameter, Place, Route, no_input
 
 _TOKEN = Parameter("token", "the device's token")
 _STREAM = Parameter("dataStreamId", "the number of a datastream, in place of its pin", "integer")
@@ -49,7 +49,7 @@ _ROUTES = (
     _get(
         "getAll",
         reports.every,
-        mapping.no_input,
+        no_input,
         mapping.shown_all,
         "The latest values of all datastreams that have one",
         reply=shapes.Values,
@@ -100,7 +100,7 @@ _ROUTES = (
     _get(
         "isHardwareConnected",
         reports.is_connected,
-        mapping.no_input,
+        no_input,
         mapping.connected,
         "Whether the device is there: true or false",
     ),

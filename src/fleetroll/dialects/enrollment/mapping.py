@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from msgspec import to_builtins
@@ -14,6 +14,7 @@ from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Proof, Reg
 from fleetroll.core.faults import invalid
 from fleetroll.core.identity import Occasion, Windows
 from fleetroll.core.model import Device
+from fleetroll.core.times import moment
 from fleetroll.dialects.enrollment import shapes
 from fleetroll.pki.port import Description
 from fleetroll.pki.port import Name as DistinguishedName
@@ -23,15 +24,10 @@ from fleetroll.wire.bodies import convert
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 _DEFAULT_PAGE = 25
 _SETTINGS = "settings"
 _VENDOR = "lamassu"
-
-
-def _at(instant: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=instant)
 
 
 # --- durations: whole units, the largest first, and a year of 364 days ---------------------------------------------
@@ -196,7 +192,7 @@ def one_dms(request: Request) -> named.Named:
 
 
 def dms(record: Dms, request: Request) -> shapes.Dms:
-    return shapes.Dms(record.name, record.title, record.metadata, _at(record.created_at), _settings_of(record))
+    return shapes.Dms(record.name, record.title, record.metadata, moment(record.created_at), _settings_of(record))
 
 
 def _settings_of(record: Dms) -> dict[str, Any]:
@@ -343,16 +339,16 @@ def _described(said: Description, der: bytes, issuer: shapes.Issuer, **members: 
         key_metadata=_strength(said.key),
         subject=_subject(said.subject),
         issuer=_subject(said.issuer),
-        valid_from=_at(said.not_before),
+        valid_from=moment(said.not_before),
         issuer_metadata=issuer,
-        valid_to=_at(said.not_after),
+        valid_to=moment(said.not_after),
         **{**plain, **members},
     )
 
 
 def certificate(result: certificates.Shown, request: Request) -> shapes.Certificate:
     record = result.certificate
-    revoked = {} if record.revoked_at is None else {"revocation_timestamp": _at(record.revoked_at)}
+    revoked = {} if record.revoked_at is None else {"revocation_timestamp": moment(record.revoked_at)}
     if record.reason is not None:
         revoked["revocation_reason"] = _REASONS[record.reason]  # type: ignore[assignment]  # members of two types
     attached = {"authorized_by": {"ra_id": record.dms or ""}, "device_id": record.common_name}
@@ -401,8 +397,8 @@ def authority(result: authorities.Shown, request: Request) -> shapes.Authority:
         status="ACTIVE" if result.at < record.not_after else "EXPIRED",
         type="MANAGED" if own else "EXTERNAL",
     )
-    validity = shapes.TimeValidity("Time", _at(record.not_after))
-    return shapes.Authority(record.name, record.serial, shown, {}, validity, _at(record.created_at), 0)
+    validity = shapes.TimeValidity("Time", moment(record.not_after))
+    return shapes.Authority(record.name, record.serial, shown, {}, validity, moment(record.created_at), 0)
 
 
 def one_authority(request: Request) -> named.Named:
@@ -451,7 +447,7 @@ def _device(record: Device) -> shapes.Device:
         record.ident,
         record.tags,
         record.status.value,
-        _at(record.created_at),
+        moment(record.created_at),
         record.metadata,
         record.dms or "",
         None if record.identity is None else _slot(documents.load(record.identity)),
@@ -460,11 +456,3 @@ def _device(record: Device) -> shapes.Device:
 
 def _slot(identity: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in identity.items() if name not in {"floor", "windows"}}
-
-
-def nothing(_: object, request: Request) -> None:
-    return None
-
-
-def nothing_of(request: Request) -> None:
-    return None

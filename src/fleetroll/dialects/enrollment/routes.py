@@ -3,7 +3,7 @@
 from fleetroll.dialects.enrollment import mapping, shapes
 from fleetroll.dialects.enrollment.envelope import ENVELOPE
 from fleetroll.service import authorities, binding, certificates, dms
-from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Parameter, Route
+from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Parameter, Route, no_input, nothing
 
 _DMS = "/api/dmsmanager/v1/dms"
 _CA = "/api/ca/v1"
@@ -18,7 +18,7 @@ _MANAGER = (
         "GET",
         "/api/dmsmanager/v1/stats",
         dms.count,
-        mapping.nothing_of,
+        no_input,
         mapping.dms_stats,
         "How many DMS there are",
         reply=shapes.Total,
@@ -58,7 +58,7 @@ _MANAGER = (
         body=shapes.DmsInput,
         reply=shapes.Dms,
     ),
-    Route("DELETE", f"{_DMS}/{{id}}", dms.noun.delete, mapping.one_dms, mapping.nothing, "Delete a DMS", status=204),
+    Route("DELETE", f"{_DMS}/{{id}}", dms.noun.delete, mapping.one_dms, nothing, "Delete a DMS", status=204),
     *(
         Route(
             method,
@@ -79,7 +79,7 @@ _AUTHORITY = (
         "GET",
         f"{_CA}/stats",
         certificates.stats,
-        mapping.nothing_of,
+        no_input,
         mapping.stats,
         "How many authorities and certificates there are",
         reply=shapes.Stats,

@@ -7,20 +7,9 @@ from collections.abc import Mapping
 
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.dialects.est import shapes
-from fleetroll.wire.dialect import Envelope
+from fleetroll.wire.dialect import STATUSES, Envelope
 
-_DOCUMENTED = {
-    Kind.INVALID: 400,
-    Kind.UNAUTHENTICATED: 401,
-    Kind.FORBIDDEN: 403,
-    Kind.NOT_FOUND: 404,
-    Kind.CONFLICT: 409,
-    Kind.STALE: 409,
-    Kind.TOO_LARGE: 413,
-    Kind.RATE_LIMITED: 429,
-    Kind.UNAVAILABLE: 503,
-    Kind.INTERNAL: 500,
-}
+_DOCUMENTED = STATUSES | {Kind.STALE: 409}
 _REFUSED = (Kind.UNAUTHENTICATED, Kind.FORBIDDEN, Kind.NOT_FOUND, Kind.CONFLICT, Kind.STALE)
 _UPSTREAM = _DOCUMENTED | dict.fromkeys(_REFUSED, 500)
 

@@ -1,21 +1,9 @@
 """Failures of the device manager: `{"err": "<text>"}` under a status that fits, or under the server's own."""
 
-from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.faults import Fault
 from fleetroll.dialects.lamassu import shapes
-from fleetroll.wire.dialect import Envelope
+from fleetroll.wire.dialect import STATUSES, Envelope
 
-_STATUSES = {
-    Kind.INVALID: 400,
-    Kind.UNAUTHENTICATED: 401,
-    Kind.FORBIDDEN: 403,
-    Kind.NOT_FOUND: 404,
-    Kind.CONFLICT: 409,
-    Kind.STALE: 412,
-    Kind.TOO_LARGE: 413,
-    Kind.RATE_LIMITED: 429,
-    Kind.UNAVAILABLE: 503,
-    Kind.INTERNAL: 500,
-}
 _MESSAGES = {
     "device_not_found": "device not found",
     "ident_taken": "device already exists",
@@ -34,7 +22,7 @@ def _body(fault: Fault, status: int, request_id: str) -> shapes.Failure:
 def envelope(codes: dict[str, int]) -> Envelope:
     """`codes` are the statuses in which a profile differs."""
     return Envelope(
-        statuses=_STATUSES,
+        statuses=STATUSES,
         body=_body,
         codes={"status_forbids": 422, **codes},
         messages=_MESSAGES,

@@ -5,7 +5,7 @@ statuses are spelled on the way out; on the way in each spelling is taken.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from fleetroll.core.groups import Lineage
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.patch import apply_json_patch, parse_operations
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Sort, every
+from fleetroll.core.times import moment
 from fleetroll.dialects.lamassu import shapes
 from fleetroll.service import devices, groups
 from fleetroll.service.identity import Written
@@ -27,8 +28,6 @@ from fleetroll.service.lives import Life, Lives
 from fleetroll.wire.request import Request
 
 _VENDOR = "lamassu"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _DEFAULT_PAGE, _SHORT_PAGE = 25, 15
 _LONGEST_NUMBER = 15
 _OURS = {"RENEWAL_PENDING": "RENEWAL_WINDOW", "EXPIRING_SOON": "ABOUT_TO_EXPIRE"}
@@ -80,7 +79,7 @@ def device(life: Life, spelling: Spelling) -> shapes.Device:
         status=spelling.of(record.status.value),
         icon=icons.get("icon", ""),
         icon_color=icons.get("icon_color", ""),
-        creation_timestamp=_at(record.created_at),
+        creation_timestamp=moment(record.created_at),
         metadata=record.metadata,
         dms_owner=record.dms or "",
         identity=UNSET if record.identity is None else _slot(identity.read(record.identity), spelling),
@@ -95,17 +94,17 @@ def one(spelling: Spelling) -> Callable[[Life, Request], shapes.Device]:
 
 def _events(life: Life, spelling: Spelling) -> dict[datetime, shapes.Event]:
     """The creation and each change of status, at times that are its own."""
-    told = {_at(life.device.created_at): shapes.Event("CREATED")}
+    told = {moment(life.device.created_at): shapes.Event("CREATED")}
     for event in life.events:
-        moment = _at(event.at)
-        while moment in told:
-            moment += _MICROSECOND
+        at = event.at
+        while (when := moment(at)) in told:
+            at += 1
         data = msgspec.json.decode(event.data)
         if event.type == devices.DECOMMISSIONED:
-            told[moment] = shapes.Event("DECOMMISSIONED")
+            told[when] = shapes.Event("DECOMMISSIONED")
         elif "to" in data:
             text = f"Status updated from '{data['from']}' to '{data['to']}'"
-            told[moment] = shapes.Event("STATUS-UPDATED", spelling.within(text))
+            told[when] = shapes.Event("STATUS-UPDATED", spelling.within(text))
     return told
 
 
@@ -118,10 +117,6 @@ def _slot(slot: identity.Slot, spelling: Spelling) -> shapes.Slot:
         events={at: shapes.Event(note.type, spelling.within(note.description)) for at, note in slot.events.items()},
         expiration_date=slot.expiration_date or UNSET,
     )
-
-
-def _at(instant: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=instant)
 
 
 # --- devices in ------------------------------------------------------------------------------------------------------
@@ -211,10 +206,6 @@ def patch_metadata(request: Request) -> devices.Edit:
         return model.DeviceChange(metadata=documents.of(content, "metadata"))
 
     return devices.Edit(request.path["id"], edit)
-
-
-def nothing(_: object, request: Request) -> None:
-    return None
 
 
 # --- lists -----------------------------------------------------------------------------------------------------------
@@ -369,8 +360,8 @@ def _group(found: Lineage, spelling: Spelling) -> shapes.Group:
         record.filter or UNSET,
         [_shown(one, spelling) for one in record.criteria],
         [_shown(one, spelling) for one in found.inherited],
-        _at(record.created_at),
-        _at(record.updated_at),
+        moment(record.created_at),
+        moment(record.updated_at),
     )
 
 
@@ -419,10 +410,6 @@ def stats(spelling: Spelling) -> Callable[[dict[str, int], Request], shapes.Stat
         return shapes.Stats(sum(found.values()), dict(sorted(by_status.items())))
 
     return encode
-
-
-def nothing_of(request: Request) -> None:
-    return None
 
 
 def health(_: object, request: Request) -> shapes.Health:

@@ -11,7 +11,7 @@ from fleetroll.dialects.lamassu.envelope import envelope
 from fleetroll.dialects.lamassu.mapping import Spelling
 from fleetroll.service import devices, groups, identity, server
 from fleetroll.service.lives import told, told_page
-from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Parameter, Route
+from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Parameter, Route, no_input, nothing
 
 _DEVICES = "/api/devmanager/v1/devices"
 _GROUPS = "/api/devmanager/v1/device-groups"
@@ -41,7 +41,7 @@ def _dialect(spelling: Spelling, codes: dict[str, int], end: dict[str, Any], del
         Route("POST", _DEVICES, told(devices.create), mapping.new_device, one, "Create a device", status=201,
               body=shapes.NewDevice, reply=shapes.Device),
         Route("GET", f"{_DEVICES}/{{id}}", told(devices.get), mapping.named, one, "Read a device", reply=shapes.Device),
-        Route("DELETE", f"{_DEVICES}/{{id}}", delete, mapping.named, mapping.nothing, "Delete a device", status=204),
+        Route("DELETE", f"{_DEVICES}/{{id}}", delete, mapping.named, nothing, "Delete a device", status=204),
         Route("PUT", f"{_DEVICES}/{{id}}/idslot", told(identity.replace), mapping.slot, one,
               "Fill a device's identity slot by hand, as a whole", body=shapes.SlotInput, reply=shapes.Device),
         Route("PUT", f"{_DEVICES}/{{id}}/metadata", told(devices.edit), mapping.replace_metadata, one,
@@ -59,7 +59,7 @@ def _dialect(spelling: Spelling, codes: dict[str, int], end: dict[str, Any], del
         Route("GET", f"{_GROUPS}/{{id}}", groups.get, mapping.one_group, group, "Read a group", reply=shapes.Group),
         Route("PUT", f"{_GROUPS}/{{id}}", groups.edit, mapping.group_change, group, "Change what is given of a group",
               body=shapes.GroupInput, reply=shapes.Group),
-        Route("DELETE", f"{_GROUPS}/{{id}}", groups.remove, mapping.one_group, mapping.nothing,
+        Route("DELETE", f"{_GROUPS}/{{id}}", groups.remove, mapping.one_group, nothing,
               "Delete a group and all below it", status=204),
         Route("GET", f"{_GROUPS}/{{id}}/devices", told_page(groups.members_of), mapping.group_members,
               mapping.device_list(spelling), "List the devices that are members of a group now",
@@ -68,7 +68,7 @@ def _dialect(spelling: Spelling, codes: dict[str, int], end: dict[str, Any], del
               "How many members a group has in each status", reply=shapes.Stats),
         Route("GET", "/api/devmanager/v1/stats", devices.statuses, mapping.counted, mapping.stats(spelling),
               "How many devices there are in each status", reply=shapes.Stats, query=(_FILTER,)),
-        Route("GET", "/api/devmanager/health", server.answer, mapping.nothing_of, mapping.health,
+        Route("GET", "/api/devmanager/health", server.answer, no_input, mapping.health,
               "Whether the device manager is well", reply=shapes.Health),
     )  # fmt: skip
     return Dialect(
@@ -84,7 +84,7 @@ def _dialect(spelling: Spelling, codes: dict[str, int], end: dict[str, Any], del
     )
 
 
-DIALECT = _dialect(mapping.DOCUMENTED, {}, {"encode": mapping.nothing, "status": 204}, devices.delete)
+DIALECT = _dialect(mapping.DOCUMENTED, {}, {"encode": nothing, "status": 204}, devices.delete)
 UPSTREAM = _dialect(
     mapping.UPSTREAM,
     {"device_not_found": 400},

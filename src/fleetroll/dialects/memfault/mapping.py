@@ -115,10 +115,6 @@ def newer_page(result: views.Views, request: Request) -> shapes.Many:
     return page(result, request, shapes.HardwareName)
 
 
-def nothing(_: object, request: Request) -> None:
-    return None
-
-
 # --- devices in ------------------------------------------------------------------------------------------------------
 
 
@@ -392,10 +388,6 @@ def _devices_of(body: shapes.NewProject | shapes.ProjectChange) -> dict[str, Any
     """What a body says of a project's devices."""
     given = {name: text for name in ("platform", "os") if (text := getattr(body, name)) is not UNSET}
     return {name: names.line(text, name) if text else None for name, text in given.items()}
-
-
-def no_input(request: Request) -> None:
-    return None
 
 
 def api_key(key: str, request: Request) -> shapes.One:

@@ -20,7 +20,18 @@ from fleetroll.service import (
     software_versions,
     views,
 )
-from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Form, Parameter, Place, Route
+from fleetroll.wire.dialect import (
+    API_KEY_HEADER,
+    BASIC,
+    BEARER,
+    Dialect,
+    Form,
+    Parameter,
+    Place,
+    Route,
+    no_input,
+    nothing,
+)
 
 _ORGANIZATION = "/api/v0/organizations/{organization}/projects"
 _PROJECT = f"{_ORGANIZATION}/{{project}}"
@@ -95,7 +106,7 @@ _DEVICES = (
         body=shapes.DeviceChange,
         reply=shapes.One,
     ),
-    _in_project("DELETE", _DEVICE, devices.delete, mapping.one_device, mapping.nothing, "Delete a device", status=204),
+    _in_project("DELETE", _DEVICE, devices.delete, mapping.one_device, nothing, "Delete a device", status=204),
 )
 
 _COHORTS = (
@@ -139,7 +150,7 @@ _COHORTS = (
         _COHORT,
         cohorts.noun.delete,
         mapping.one_cohort,
-        mapping.nothing,
+        nothing,
         "Delete a cohort without devices",
         status=204,
     ),
@@ -158,7 +169,7 @@ _COHORTS = (
         f"{_COHORT}/devices",
         fleet.place,
         mapping.place_devices,
-        mapping.nothing,
+        nothing,
         "Move up to 1000 devices into a cohort, all or none",
         status=202,
         body=shapes.Placing | list[str],
@@ -206,14 +217,12 @@ _PROJECTS = (
         body=shapes.ProjectChange,
         reply=shapes.One,
     ),
-    _in_project(
-        "DELETE", _PROJECT, projects.delete, mapping.no_input, mapping.nothing, "Delete an empty project", status=204
-    ),
+    _in_project("DELETE", _PROJECT, projects.delete, no_input, nothing, "Delete an empty project", status=204),
     _in_project(
         "GET",
         f"{_PROJECT}/api_key",
         projects.key,
-        mapping.no_input,
+        no_input,
         mapping.api_key,
         "The key with which the project's devices report",
         reply=shapes.One,
@@ -223,13 +232,13 @@ _PROJECTS = (
         "POST",
         f"{_PROJECT}/api_key",
         projects.rotate,
-        mapping.no_input,
+        no_input,
         mapping.api_key,
         "A new project key; the one before stops working",
         reply=shapes.One,
         secret=True,
     ),
-    Route("GET", "/auth/me", keys.caller, mapping.no_input, mapping.me, "Who the presented key is", reply=shapes.Me),
+    Route("GET", "/auth/me", keys.caller, no_input, mapping.me, "Who the presented key is", reply=shapes.Me),
 )
 
 _VERSIONS = (
@@ -310,7 +319,7 @@ _ATTRIBUTES = (
         f"{_DEVICE}/attributes",
         attributes.put,
         mapping.set_attributes,
-        mapping.nothing,
+        nothing,
         "Set attributes, or take them away by null; what is new is defined by its first value",
         status=204,
         body=list[shapes.Attribute],
@@ -343,7 +352,7 @@ _CHECK_IN = (
         "/api/v0/attributes",
         attributes.report,
         mapping.report_attributes,
-        mapping.nothing,
+        nothing,
         "As a device: set one's own attributes",
         status=204,
         body=list[shapes.Attribute],
@@ -377,7 +386,7 @@ _CHECK_IN = (
         "GET",
         "/api/v0/queue/{task}",
         checkin.done,
-        mapping.no_input,
+        no_input,
         mapping.queue_status,
         "What became of reported events: they were taken in before they were acknowledged",
         reply=shapes.QueueStatus,

@@ -2,22 +2,9 @@
 
 from http import HTTPStatus
 
-from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.faults import Fault
 from fleetroll.dialects.native.shapes.problems import Problem
-from fleetroll.wire.dialect import Envelope
-
-_STATUSES = {
-    Kind.INVALID: 400,
-    Kind.UNAUTHENTICATED: 401,
-    Kind.FORBIDDEN: 403,
-    Kind.NOT_FOUND: 404,
-    Kind.CONFLICT: 409,
-    Kind.STALE: 412,
-    Kind.TOO_LARGE: 413,
-    Kind.RATE_LIMITED: 429,
-    Kind.UNAVAILABLE: 503,
-    Kind.INTERNAL: 500,
-}
+from fleetroll.wire.dialect import STATUSES, Envelope
 
 
 def _body(fault: Fault, status: int, request_id: str) -> Problem:
@@ -35,7 +22,7 @@ def _body(fault: Fault, status: int, request_id: str) -> Problem:
 
 
 ENVELOPE = Envelope(
-    statuses=_STATUSES,
+    statuses=STATUSES,
     body=_body,
     media_type="application/problem+json",
     codes={"idempotency_key_reused": 422, "query_too_costly": 422, "cursor_expired": 410},

@@ -2,20 +2,9 @@
 
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.dialects.oauth2 import shapes
-from fleetroll.wire.dialect import Envelope
+from fleetroll.wire.dialect import STATUSES, Envelope
 
-_STATUSES = {
-    Kind.INVALID: 400,
-    Kind.UNAUTHENTICATED: 400,
-    Kind.FORBIDDEN: 400,
-    Kind.NOT_FOUND: 404,
-    Kind.CONFLICT: 400,
-    Kind.STALE: 400,
-    Kind.TOO_LARGE: 413,
-    Kind.RATE_LIMITED: 429,
-    Kind.UNAVAILABLE: 503,
-    Kind.INTERNAL: 500,
-}
+_STATUSES = STATUSES | {Kind.UNAUTHENTICATED: 400, Kind.FORBIDDEN: 400, Kind.CONFLICT: 400, Kind.STALE: 400}
 _BY_CODE = frozenset({"invalid_grant", "unsupported_grant_type"})
 _BY_KIND = {
     Kind.UNAUTHENTICATED: "invalid_client",

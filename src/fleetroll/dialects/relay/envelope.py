@@ -9,7 +9,7 @@ from typing import Any
 
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.dialects.relay.shapes import Reply
-from fleetroll.wire.dialect import Envelope
+from fleetroll.wire.dialect import STATUSES, Envelope
 
 _CODES = {
     "ident_taken": "DEVICE_IDENT_EXISTS",
@@ -30,18 +30,7 @@ _BY_KIND = {
     Kind.INTERNAL: "INTERNAL_ERROR",
 }
 
-_STATUSES = {
-    Kind.INVALID: 400,
-    Kind.UNAUTHENTICATED: 401,
-    Kind.FORBIDDEN: 403,
-    Kind.NOT_FOUND: 404,
-    Kind.CONFLICT: 409,
-    Kind.STALE: 409,
-    Kind.TOO_LARGE: 413,
-    Kind.RATE_LIMITED: 429,
-    Kind.UNAVAILABLE: 503,
-    Kind.INTERNAL: 500,
-}
+_STATUSES = STATUSES | {Kind.STALE: 409}
 
 
 def failure(status: str, *, listed: bool = False) -> Callable[[Fault], Reply]:

@@ -8,9 +8,9 @@ from msgspec import UNSET
 from fleetroll.core import documents, limits, model, names, readings
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import invalid, not_found
-from fleetroll.core.filtering import instant
 from fleetroll.core.reports import DEFAULT_ENVIRONMENT, environment
 from fleetroll.core.schema import parse_schema
+from fleetroll.core.times import instant
 from fleetroll.dialects.relay import shapes
 from fleetroll.service import credentials, devices, fleet, history
 from fleetroll.service.broker import REPORTED
@@ -109,10 +109,6 @@ def its_new_config(result: model.Device, request: Request) -> shapes.Reply:
 
 
 # --- history ---------------------------------------------------------------------------------------------------------
-
-
-def nothing(request: Request) -> None:
-    return None
 
 
 def visit(result: str, request: Request) -> shapes.Reply:

@@ -3,7 +3,7 @@
 from fleetroll.dialects.relay import mapping, shapes
 from fleetroll.dialects.relay.envelope import ENVELOPE, failure
 from fleetroll.service import credentials, devices, fleet, history, tokens
-from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Route, Subject
+from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Route, Subject, no_input
 
 _NOUN = "api.iot.devices.{org}"
 
@@ -88,7 +88,7 @@ _OWN = (
 _VISIT = Subject(
     "accounts.user.get_http_token",
     tokens.visit,
-    mapping.nothing,
+    no_input,
     mapping.visit,
     failure("HTTP_TOKEN_FAILURE"),
     shapes.Visit,

@@ -5,7 +5,6 @@ E-mail addresses are trimmed and lower-cased. `type` and a customer's `name`, wh
 are left as they are by null or empty text; `phone` and `address` are cleared by it.
 """
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec import UNSET
@@ -14,6 +13,7 @@ from fleetroll.core import documents, limits, model, names
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import invalid
 from fleetroll.core.guards import etag
+from fleetroll.core.times import moment
 from fleetroll.dialects.telemetron import shapes
 from fleetroll.service import assignments, devices, fleet, owners
 from fleetroll.service.assignments import Outcome
@@ -25,7 +25,6 @@ DEVICE = "dev_"
 CUSTOMER = "cus_"
 ORGANIZATION = "org_"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOBODY = 0  # no record has this number
 
 
@@ -232,13 +231,9 @@ def customer(result: owners.Owned, request: Request) -> shapes.Customer:
         devices=result.idents,
         metadata={},
         orders=[],
-        created_at=_at(owner.created_at),
-        updated_at=_at(owner.updated_at),
+        created_at=moment(owner.created_at),
+        updated_at=moment(owner.updated_at),
     )
-
-
-def _at(instant: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=instant)
 
 
 # --- members ---------------------------------------------------------------------------------------------------------

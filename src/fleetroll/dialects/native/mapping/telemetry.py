@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from fleetroll.core import limits, model, names, readings
+from fleetroll.core import limits, model, names, readings, times
 from fleetroll.core.faults import brief, invalid
-from fleetroll.core.filtering import instant as parsed
-from fleetroll.core.times import moment
 from fleetroll.dialects.native.mapping.times import at, instant
 from fleetroll.dialects.native.shapes import telemetry as shapes
 from fleetroll.service import devices, telemetry
@@ -54,7 +52,7 @@ def _moment(request: Request, name: str) -> int | None:
     text = request.query.get(name)
     if text is None:
         return None
-    found = parsed(text)
+    found = times.instant(text)
     if found is None or found < 0:
         raise invalid("invalid_time", f"{name} must be a time since 1970 like 2026-01-31T12:00:00Z.", name)
     return found
@@ -83,7 +81,7 @@ def shown_telemetry(
 
 
 def _reading(record: model.Reading) -> shapes.Reading:
-    return shapes.Reading(record.metric, moment(record.at), record.value)
+    return shapes.Reading(record.metric, times.moment(record.at), record.value)
 
 
 def _bucket(record: model.Bucket, aggregates: tuple[str, ...]) -> dict[str, Any]:
