@@ -8,7 +8,6 @@ from msgspec import Struct
 
 from fleetroll.core import limits
 
-MINIMUM_SECRET = 32
 NO_BROKER = "off"
 _FEWEST_DISTINCT = 8
 _POSTGRES = ("postgresql://", "postgres://")
@@ -88,9 +87,9 @@ def secret(text: str | None, option: str) -> str | None:
         return None
     if not (text.isascii() and text.isprintable() and " " not in text):
         raise ConfigError(f"{option} must be printable ASCII without spaces.")
-    if len(text) < MINIMUM_SECRET or len(set(text)) < _FEWEST_DISTINCT:
+    if len(text) < limits.MIN_SECRET or len(set(text)) < _FEWEST_DISTINCT:
         raise ConfigError(
-            f"{option} must be at least {MINIMUM_SECRET} random characters; make one with: openssl rand -hex 32"
+            f"{option} must be at least {limits.MIN_SECRET} random characters; make one with: openssl rand -hex 32"
         )
     if len(text) > limits.MAX_CREDENTIAL:
         raise ConfigError(f"{option} must be at most {limits.MAX_CREDENTIAL} characters.")

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from fleetroll import __version__, main
-from fleetroll.config import MINIMUM_SECRET, ConfigError, secret
+from fleetroll.config import ConfigError, secret
 from fleetroll.core import limits, tokens
 from fleetroll.core.fields import DEVICE_FIELDS, device_filter
 from fleetroll.dialects.native.envelope import ENVELOPE
@@ -171,7 +171,7 @@ def test_the_defaults_of_the_page_are_those_of_serve() -> None:
     rates = f"{defaults['--key-rate']:g} and {defaults['--organization-rate']:g} requests"
     assert shown["`--key-rate`, `--organization-rate`"].startswith(rates)
     assert shown["`--log-level`, `--no-log-requests`"].startswith(f"`{defaults['--log-level']}`")
-    assert f"at least {MINIMUM_SECRET} random characters" in docs.section(OPERATIONS, "Options")
+    assert f"at least {limits.MIN_SECRET} random characters" in docs.section(OPERATIONS, "Options")
 
 
 QUOTAS = limits.DEFAULT_QUOTAS

@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,24 @@ def test_functions_are_short() -> None:
 def test_a_module_opens_by_saying_what_it_owns(path: Path) -> None:
     if path.name != "__main__.py" and path.parent != PACKAGE / "cli":
         assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def definitions() -> Iterator[str]:
+    """The functions, classes and constants of modules, but for what a decorator hands to somebody else."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.decorator_list:
+                yield node.name
+            elif isinstance(node, ast.Assign):
+                yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+
+
+def test_whatever_is_defined_is_used() -> None:
+    said = Counter(word for path in PACKAGE.rglob("*.py") for word in re.findall(r"\w+", path.read_text()))
+    said.update(PROJECT["project"]["scripts"]["fleetroll"].split(":"))
+    defined = Counter(definitions())
+    assert defined
+    assert not [name for name, times in defined.items() if said[name] <= times]
 
 
 def names(folder: str, suffix: str = "py") -> set[str]:

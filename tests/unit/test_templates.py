@@ -42,11 +42,7 @@ def test_parts_are_found_by_every_name() -> None:
     found = templates.numbered(TEMPLATE)
     place, second = found.datastreams
     assert (place.id, second.id, found.events[0].id, found.metafields[0].id, found.last_part) == (1, 2, 3, 4, 4)
-    assert (
-        templates.by_pin(found, "v1") is templates.by_metric(found, "place") is templates.datastream(found, 1) is place
-    )
-    assert templates.by_metric(found, "v2") is second
-    assert templates.by_metric(found, "v1") is None
+    assert templates.by_pin(found, "v1") is templates.datastream(found, 1) is place
     assert templates.event_code(found, "hot") is found.events[0]
     assert templates.metafield(found, 4) is templates.metafield_named(found, "f") is found.metafields[0]
     for nothing in (

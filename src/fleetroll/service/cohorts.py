@@ -8,7 +8,6 @@ from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, Operator, Page, Sort
 from fleetroll.service.named import Edit, Named, Noun
 from fleetroll.service.operations import Call, Effect, operation
-from fleetroll.store.port import Records
 
 _ALL = 1 << 30
 _MADE_SLUG = 8
@@ -47,10 +46,6 @@ async def require(call: Call, slug: str | None) -> None:
     if slug is not None and await call.records.cohorts.get(call.org, slug) is None:
         message = "There is no cohort with this slug; create it first."
         raise Fault(Kind.INVALID, "unknown_cohort", message, "cohort", named=brief(slug))
-
-
-async def by_slug(records: Records, org: int) -> dict[str, Cohort]:
-    return {cohort.slug: cohort for cohort in await records.cohorts.page(org, "", _ALL)}
 
 
 @operation(Action.COHORTS_WRITE, Effect.WRITE)

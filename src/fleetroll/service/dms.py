@@ -14,8 +14,6 @@ from fleetroll.service import authorities
 from fleetroll.service.named import Noun
 from fleetroll.service.operations import Call, Effect, operation
 
-__all__ = ["Patch", "count", "noun", "patch"]
-
 
 class Patch(Struct, frozen=True):
     """Members to replace, by a pure function of the DMS as it is."""

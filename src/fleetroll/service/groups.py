@@ -17,8 +17,6 @@ from fleetroll.service import devices
 from fleetroll.service.named import Noun
 from fleetroll.service.operations import Call, Effect, operation
 
-__all__ = ["edit", "get", "make", "members", "members_of", "noun", "page", "remove", "statuses"]
-
 _ALL = 1 << 30
 _STATUS = "status"
 

@@ -426,10 +426,6 @@ def hardware_version_page(found: list[hardware_versions.Counted], request: Reque
     return _cut((_hardware_shape(one) for one in found if not wanted or one.version.name in wanted), request)
 
 
-def one_hardware_version(request: Request) -> named.Named:
-    return named.Named(request.path["name"], request.guard)
-
-
 def software_types(found: list[model.SoftwareVersion], request: Request) -> shapes.Many:
     by_type: dict[str, list[model.SoftwareVersion]] = {model.DEFAULT_SOFTWARE_TYPE: []}
     for version in found:
