@@ -87,7 +87,7 @@ async def revoke(call: Call, wanted: Revoke) -> Device:
     slot = identity.slot_of(device)
     if slot is None:
         raise not_found("identity", wanted.ident)
-    await certificates.withdraw(call, slot.active, wanted.reason)
+    await certificates.withdraw_from(call, device, slot.active, wanted.reason)
     return await identity.revoke(call, device, slot.active or "")
 
 
@@ -96,7 +96,7 @@ async def rule(call: Call, wanted: Rule) -> certificates.Shown:
     """Revoke or restore a certificate; a device that has it as its active one follows."""
     certificate = await certificates.find(call, wanted.serial)
     if wanted.reason is not None:
-        await certificates.withdraw(call, certificate.serial, wanted.reason)
+        await certificates.withdraw(call, certificate, wanted.reason)
     elif certificate.revoked_at is not None:
         await _restore(call, certificate)
     device = await call.records.devices.by_id(call.org, certificate.device) if certificate.device else None

@@ -2,8 +2,10 @@
 
 from msgspec import Struct
 
-from fleetroll.core.certificates import Certificate, Reason, Tally
+from fleetroll.core import limits
+from fleetroll.core.certificates import Certificate, Reason, State, Tally
 from fleetroll.core.faults import not_found
+from fleetroll.core.model import Device
 from fleetroll.core.policy import Action
 from fleetroll.pki.port import Description
 from fleetroll.service import authorities
@@ -105,10 +107,25 @@ async def show(call: Call, certificate: Certificate) -> Shown:
     return Shown(certificate, said, by.name, by.serial, call.at)
 
 
-async def withdraw(call: Call, serial: str | None, reason: Reason) -> bool:
-    """Revoke a certificate of ours, if it is one and good, with its event. What names no certificate is no fault."""
-    if serial is None or not await call.records.certificates.revoke(call.org, serial, call.at, reason):
-        return False
-    found = await find(call, serial)
-    await record(call, "certificate.revoked", "certificate", found.id, serial, {"reason": reason.name})
-    return True
+async def withdraw(call: Call, certificate: Certificate, reason: Reason) -> None:
+    """Revoke a certificate if it is not revoked yet, with its event."""
+    if await call.records.certificates.revoke(call.org, certificate.serial, call.at, reason):
+        data = {"reason": reason.name}
+        await record(call, "certificate.revoked", "certificate", certificate.id, certificate.serial, data)
+
+
+async def withdraw_from(call: Call, device: Device, serial: str | None, reason: Reason) -> None:
+    """Revoke what a slot names, if it is a certificate of that device: a slot filled by hand may name any."""
+    found = await call.records.certificates.get(call.org, serial) if serial else None
+    if found is not None and found.device == device.id:
+        await withdraw(call, found, reason)
+
+
+async def withdraw_all(call: Call, device: Device, reason: Reason) -> None:
+    """Revoke every certificate of a device that is still good, in its slot or not."""
+    after = 0
+    while found := await call.records.certificates.of_device(call.org, device.id, after, limits.BULK_BATCH):
+        after = found[-1].id
+        for certificate in found:
+            if certificate.state(call.at) is State.ACTIVE:
+                await withdraw(call, certificate, reason)

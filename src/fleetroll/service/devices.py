@@ -270,11 +270,9 @@ async def _leave(call: Call, device: Device) -> Device:
 
 
 async def _withdraw(call: Call, device: Device, reason: Reason) -> None:
-    """Revoke the certificate in the device's slot, if it is one of ours and still good."""
+    """Revoke what certificates of ours the device has. One without a slot never had any."""
     if device.identity is not None:
-        slot = identity.settled(identity.read(device.identity), call.at)
-        if slot.status not in identity.ENDED:
-            await certificates.withdraw(call, slot.active, reason)
+        await certificates.withdraw_all(call, device, reason)
 
 
 @operation(Action.DEVICES_DELETE, Effect.WRITE, settles=True)

@@ -110,7 +110,7 @@ async def _enroll(call: Call, ask: Ask, request: Request, key: bytes | None = No
         was = identity.read(device.identity).active if device.identity is not None else None
         certificate = await _issue(inner, dms, device, request)
         await attach(inner, device, certificate, dms.settings.windows, Occasion.RE_PROVISIONED)
-        await certificates.withdraw(inner, was, Reason.SUPERSEDED)
+        await certificates.withdraw_from(inner, device, was, Reason.SUPERSEDED)
         return certificate
 
     return _answer(call, await call.services.store.write(work), key)
@@ -129,7 +129,7 @@ async def renew(call: Call, ask: Ask) -> Answer:
         certificate = await _issue(inner, dms, device, request)
         await attach(inner, device, certificate, dms.settings.windows, Occasion.RENEWED)
         if dms.settings.renewal.revoke_replaced:
-            await certificates.withdraw(inner, present.serial, Reason.SUPERSEDED)
+            await certificates.withdraw(inner, present, Reason.SUPERSEDED)
         return certificate
 
     return _answer(call, await call.services.store.write(work))
@@ -251,7 +251,9 @@ async def _present(call: Call, device: Device, peer: Peer, dms: Dms, shown: _Sho
         raise _refused("not_enrolled", "The device has no certificate that it could renew.")
     if present.revoked_at is not None:
         raise _refused("certificate_revoked", "revoked certificate")
-    if shown.authority == dms.settings.authority and peer.certificate != present.der:
+    if shown.authority != dms.settings.authority:
+        await _require_unrevoked(call, shown.serial, peer)
+    elif peer.certificate != present.der:
         raise _unproven("The client certificate is not the device's present one.")
     return present
 

@@ -46,7 +46,7 @@ async def replace(call: Call, wanted: Written) -> Device:
     was = slot_of(device)
     slot = identity.rewrite(was, wanted.slot, call.at)
     if was is not None and slot.status is Status.REVOKED:
-        await certificates.withdraw(call, was.active, Reason.UNSPECIFIED)
+        await certificates.withdraw_from(call, device, was.active, Reason.UNSPECIFIED)
     return await _fill(call, device, slot)
 
 

@@ -213,6 +213,20 @@ def test_a_renewal_needs_the_devices_own_certificate(at: Site) -> None:
     assert ask(at, *others, subject="/CN=pump-2", label="bench", verb="simplereenroll").status == 401, "expired"
 
 
+def test_a_revoked_certificate_renews_nothing_at_a_dms_that_has_changed_its_authority(at: Site) -> None:
+    settings = {**ANYBODY, "authority": "factory", "replaceable": True}
+    at.api("PATCH", "/v1/dms/bench", {"settings": settings})
+    lost = made(at, "pump-1")
+    at.api("POST", f"/v1/certificates/{at.serial('pump-1')}:revoke", {"reason": "key_compromise"})
+    at.key("second")
+    assert at.enrol("bench", "simpleenroll", "second", "/CN=pump-1").status == 200
+    changed = {**settings, "authority": "default", "renewal": {"authorities": ["factory"]}}
+    at.api("PATCH", "/v1/dms/bench", {"settings": changed})
+    assert ask(at, *lost, label="bench", verb="simplereenroll").status == 401
+    present = ("--cert", "second.pem", "--key", "second.key")
+    assert ask(at, *present, label="bench", verb="simplereenroll").status == 200
+
+
 # --- behind a proxy --------------------------------------------------------------------------------------------------
 
 

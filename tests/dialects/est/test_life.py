@@ -128,6 +128,40 @@ def test_the_replaced_certificate_stays_good_where_the_dms_says(at: Site) -> Non
     assert renew(at, "first", "third") == 401, "but it is not the device's any more"
 
 
+def states(at: Site, device: str) -> list[str]:
+    return [one["state"] for one in at.api("GET", f"/v1/certificates?device={device}")["certificates"]]
+
+
+def by_hand(at: Site, device: str, **slot: object) -> None:
+    assert at.app.request("PUT", f"/api/devmanager/v1/devices/{device}/idslot", slot).status == 200
+
+
+def test_a_device_loses_every_certificate_that_is_good_whatever_its_slot_names(at: Site) -> None:
+    settle(at, renewal={"revoke_replaced": False})
+    at.key("first")
+    at.enrol("line", "simpleenroll", "first", "/CN=pump-1")
+    assert renew(at, "first", "second") == 200
+    by_hand(at, "pump-1", status="EXPIRED")
+    assert states(at, "pump-1") == ["ACTIVE", "ACTIVE"]
+    at.api("POST", "/v1/devices/pump-1:decommission")
+    assert states(at, "pump-1") == ["REVOKED", "REVOKED"]
+
+
+def test_a_slot_that_names_another_devices_certificate_takes_nothing_from_it(at: Site) -> None:
+    settle(at, replaceable=True)
+    at.key("first")
+    at.enrol("line", "simpleenroll", "first", "/CN=pump-1")
+    at.api("POST", "/v1/devices", {"ident": "other"})
+    foreign = {"versions": {"0": at.serial("first")}}
+    by_hand(at, "other", status="ACTIVE", **foreign)
+    by_hand(at, "other", status="REVOKED", **foreign)
+    by_hand(at, "other", status="ACTIVE", **foreign)
+    at.api("POST", "/v1/devices/other/identity:revoke", {"reason": "key_compromise"})
+    at.key("second")
+    assert at.enrol("line", "simpleenroll", "second", "/CN=other").status == 200
+    assert states(at, "pump-1") == ["ACTIVE"]
+
+
 @pytest.mark.parametrize(
     "kind",
     [
