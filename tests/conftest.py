@@ -5,6 +5,7 @@ Every run prints its seed; `FLEETROLL_SEED=<seed> make test` repeats the run.
 
 import os
 import random
+import signal
 import sys
 
 import hypothesis
@@ -20,6 +21,8 @@ hypothesis.settings.load_profile("fleetroll")
 def pytest_configure(config: pytest.Config) -> None:
     """Hand the seed to the plugins that read one; test processes and started programs inherit it."""
     os.environ.setdefault("FLEETROLL_NATS", "off")  # servers that tests start have a broker only where it is asked for
+    # A shell lets what it starts in the background ignore Ctrl-C; programs that tests start must not inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     seed = os.environ.setdefault(SEED, str(random.SystemRandom().getrandbits(32)))
     if not seed.isdecimal() or int(seed) >= 2**32:
         raise pytest.UsageError(f"{SEED} must be a whole number below 2^32, not {seed!r}")

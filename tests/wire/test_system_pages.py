@@ -117,11 +117,13 @@ def nodes(value: Any) -> Iterator[Any]:
         yield from nodes(inner)
 
 
-def test_every_reference_leads_to_a_schema_and_every_schema_is_referred_to(description: Any) -> None:
-    schemas = description["components"]["schemas"]
+def test_every_reference_leads_somewhere_and_every_component_is_referred_to(description: Any) -> None:
     references = {node["$ref"] for node in nodes(description) if isinstance(node, dict) and "$ref" in node}
-    assert {reference.removeprefix("#/components/schemas/") for reference in references} == set(schemas)
-    assert all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in schemas)
+    components = {
+        f"#/components/{kind}/{name}" for kind in ("schemas", "responses") for name in description["components"][kind]
+    }
+    assert references == components
+    assert all(re.fullmatch(r"#/components/\w+/[A-Za-z0-9._-]+", reference) for reference in references)
 
 
 def test_schemas_use_the_words_of_json_schema(description: Any) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 
 from fleetroll import __version__
+from fleetroll.core.faults import Fault, Kind
 from fleetroll.wire.dialect import Dialect, Form, Parameter, Place, Route, Stream
 
-_REF = "#/components/schemas/{name}"
+_REF = "#/components/{kind}/{name}"
+_REQUEST_ID = "0" * 32
 _CAMEL = re.compile(r"\W+(\w)")
 
 
@@ -28,6 +30,7 @@ def describe(dialects: Sequence[Dialect]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": components,
+            "responses": {dialect.name: _refusal(dialect) for dialect in dialects},
             "securitySchemes": dict(_scheme(form) for dialect in dialects for form in _forms(dialect)),
         },
     }
@@ -51,7 +54,7 @@ def _scheme(form: Form) -> tuple[str, dict[str, str]]:
 def _schemas(dialect: Dialect, components: dict[str, Any]) -> dict[int, Any]:
     """The schema of each shape of a dialect, by the shape's identity. Vendors share names; each has a prefix."""
     shapes = {id(shape): shape for route in dialect.routes for shape in _shapes(route)}
-    template = _REF.format(name=f"{dialect.name}.{{name}}")
+    template = _REF.format(kind="schemas", name=f"{dialect.name}.{{name}}")
     found, named = msgspec.json.schema_components(shapes.values(), ref_template=template)
     components.update({f"{dialect.name}.{name}": schema for name, schema in named.items()})
     return dict(zip(shapes, found, strict=True))
@@ -63,13 +66,14 @@ def _shapes(route: Route) -> list[Any]:
 
 
 def _operation(dialect: Dialect, route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
+    refusal = _REF.format(kind="responses", name=dialect.name)
     described: dict[str, Any] = {
         "operationId": _operation_id(dialect, route),
         "summary": route.about,
         "tags": [dialect.name],
         "parameters": [*_path_parameters(route), *map(_query_parameter, route.query), *_header_parameters(route)],
         "security": [{_scheme(form)[0]: []} for form in route.credentials or dialect.credentials],
-        "responses": {str(route.status): _success(route, schemas), "default": {"description": "A refusal."}},
+        "responses": {str(route.status): _success(route, schemas), "default": {"$ref": refusal}},
     }
     content = _request_content(dialect, route, schemas)
     if content:
@@ -112,12 +116,20 @@ def _request_content(dialect: Dialect, route: Route, schemas: dict[int, Any]) ->
     return {media_type: {"schema": schema} for media_type in media_types}
 
 
+def _refusal(dialect: Dialect) -> dict[str, Any]:
+    """How a dialect words what it refuses, shown by a failure that every one knows."""
+    fault = Fault(Kind.RATE_LIMITED, "rate_limited", "Too many requests.", retry_after=1)
+    envelope = dialect.envelope
+    example = envelope.body(fault, envelope.status(fault), _REQUEST_ID)
+    return {"description": "A refusal; nothing has changed.", "content": {envelope.media_type: {"example": example}}}
+
+
 def _success(route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
     if route.stream is Stream.BYTES:
         return {"description": "A file.", "content": {"application/octet-stream": {}}}
     if route.reply is None:
         return {"description": "Done; there is no body."}
     if route.reply is bytes:
-        return {"description": "Done.", "content": {"application/octet-stream": {}}}
+        return {"description": "Done; the reply tells its type.", "content": {"*/*": {}}}
     media_types = {Stream.EVENTS: "text/event-stream", Stream.ROWS: "application/x-ndjson", None: "application/json"}
     return {"description": "Done.", "content": {media_types[route.stream]: {"schema": schemas[id(route.reply)]}}}

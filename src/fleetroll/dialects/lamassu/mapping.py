@@ -353,15 +353,15 @@ def group(spelling: Spelling) -> Callable[[Lineage, Request], shapes.Group]:
 def _group(found: Lineage, spelling: Spelling) -> shapes.Group:
     record, parent = found.group, found.parent
     return shapes.Group(
-        core_groups.uid(record),
-        record.name,
-        record.description or "",
-        core_groups.uid(parent) if parent else UNSET,
-        record.filter or UNSET,
-        [_shown(one, spelling) for one in record.criteria],
-        [_shown(one, spelling) for one in found.inherited],
-        moment(record.created_at),
-        moment(record.updated_at),
+        id=core_groups.uid(record),
+        name=record.name,
+        description=record.description or "",
+        parent_id=core_groups.uid(parent) if parent else UNSET,
+        filter=record.filter or UNSET,
+        criteria=[_shown(one, spelling) for one in record.criteria],
+        inherited_criteria=[_shown(one, spelling) for one in found.inherited],
+        created_at=moment(record.created_at),
+        updated_at=moment(record.updated_at),
     )
 
 

@@ -49,11 +49,11 @@ class Slot(Struct, omit_defaults=True):
     expiration_date: datetime | UnsetType = UNSET
 
 
-class Device(Struct):
+class Device(Struct, kw_only=True):
     """`alias` is there where the device has one, `identity` where it has a slot."""
 
     id: str
-    alias: str | UnsetType
+    alias: str | UnsetType = UNSET
     tags: tuple[str, ...]
     status: str
     icon: str
@@ -61,7 +61,7 @@ class Device(Struct):
     creation_timestamp: datetime
     metadata: Raw
     dms_owner: str
-    identity: Slot | UnsetType
+    identity: Slot | UnsetType = UNSET
     slots: dict[str, Slot]
     events: dict[datetime, Event]
 
@@ -96,14 +96,14 @@ class GroupInput(Struct):
     criteria: list[Criterion] | None = None
 
 
-class Group(Struct):
+class Group(Struct, kw_only=True):
     """`filter` is there where the group has one in the native language, `parent_id` where it has a parent."""
 
     id: str
     name: str
     description: str
-    parent_id: str | UnsetType
-    filter: str | UnsetType
+    parent_id: str | UnsetType = UNSET
+    filter: str | UnsetType = UNSET
     criteria: list[Criterion]
     inherited_criteria: list[Criterion]
     created_at: datetime

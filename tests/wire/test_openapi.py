@@ -1,0 +1,109 @@
+"""What `/openapi.json` says of every route is what the route takes and gives."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.support.app import App, Response, running
+from tests.support.samples import Sample, World
+
+ENDLESS = "/v1/events"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    data = tmp_path_factory.mktemp("openapi") / "data"
+    with running(data) as app:
+        made = World(app, data)
+        yield made
+        made.state.close()
+
+
+@pytest.fixture(scope="module")
+def description(world: World) -> Any:
+    return world.app.request("GET", "/openapi.json", key=None).json()
+
+
+def operation(description: Any, sample: Sample) -> Any:
+    return description["paths"][sample.route.path][sample.route.method.lower()]
+
+
+def problems(description: Any, schema: Any, document: Any) -> list[str]:
+    validator = Draft202012Validator({**schema, "components": description["components"]})
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
+
+
+def answered(app: App, sample: Sample) -> Response:
+    raw = sample.raw()
+    headers = {name.decode(): value.decode("latin-1") for name, value in raw.headers}
+    return app.request(raw.method, raw.target.decode(), key=None, headers=headers, raw=raw.body)
+
+
+def documents(media_type: str, reply: Response) -> list[Any]:
+    """The JSON documents of a body: each line, or the whole."""
+    if media_type == "application/x-ndjson":
+        return reply.lines()
+    return [reply.json()] if media_type.endswith("json") else []
+
+
+def lies(description: Any, sample: Sample, reply: Response) -> list[str]:
+    """Where a reply is not what its route is described to give."""
+    described = operation(description, sample)["responses"]
+    if str(reply.status) not in described:
+        return [f"{reply.status} {reply.body[:200]!r}"]
+    content = described[str(reply.status)].get("content")
+    if content is None:
+        return [f"a body: {reply.body[:200]!r}"] if reply.body else []
+    media_type = reply.headers["content-type"].partition(";")[0]
+    if media_type not in content and "*/*" not in content:
+        return [f"{media_type}, not {list(content)}"]
+    schema = content.get(media_type, {}).get("schema", {})
+    return [problem for document in documents(media_type, reply) for problem in problems(description, schema, document)]
+
+
+def test_every_reply_is_as_it_is_described(world: World, description: Any) -> None:
+    found = {}
+    for place, candidate in enumerate(world.samples()):
+        if candidate.route.path == ENDLESS or candidate.refused:
+            continue
+        world.prepare()
+        sample = world.samples()[place]
+        if lied := lies(description, sample, answered(world.app, sample)):
+            found[sample.label] = lied
+    assert found == {}
+
+
+def test_every_body_that_is_taken_is_one_that_is_described(world: World, description: Any) -> None:
+    found = {}
+    for sample in world.samples():
+        content = operation(description, sample).get("requestBody", {}).get("content", {})
+        if sample.media_type == "text/csv" or sample.document is None:
+            continue
+        lines = sample.body().splitlines() if sample.media_type == "application/x-ndjson" else [sample.body()]
+        schema = content[sample.media_type]["schema"]
+        if "json" in sample.media_type and (
+            wrong := [one for line in lines for one in problems(description, schema, json.loads(line))]
+        ):
+            found[sample.label] = wrong
+    assert found == {}
+
+
+def test_refusals_are_as_they_are_shown(world: World, description: Any) -> None:
+    """The example that a dialect's refusals are described by has the members of a real one."""
+    shown = description["components"]["responses"]
+    for sample in world.samples():
+        reply = world.app.request(sample.route.method, sample.target, key=None)
+        if reply.status != 401:
+            continue
+        assert operation(description, sample)["responses"]["default"] == {
+            "$ref": f"#/components/responses/{sample.dialect.name}"
+        }
+        media_type = reply.headers["content-type"]
+        assert members(shown[sample.dialect.name]["content"][media_type]["example"]) == members(reply.json())
+
+
+def members(document: Any) -> Any:
+    return {name: members(value) for name, value in document.items()} if isinstance(document, dict) else None
