@@ -479,6 +479,7 @@ _MEMFAULT: Mapping[str, Row] = {
     "GET /auth/me": Row("viewer", "organizations:read", 200, 200),
     f"POST {_P}/hardware_versions": Row("operator", "versions:write", 200, 404, body={"name": "$new"}),
     f"GET {_P}/hardware_versions": Row("viewer", "versions:read", 200, 404, "hardware"),
+    f"GET {_P}/hardware_versions/{{name}}": Row("viewer", "versions:read", 200, 404, "hardware"),
     f"GET {_P}/software_types": Row("viewer", "versions:read", 200, 404, "software"),
     f"GET {_P}/software_types/{{type}}/software_versions": Row("viewer", "versions:read", 200, 404, "software"),
     f"GET {_P}/software_types/{{type}}/software_versions/{{version}}": Row(

@@ -144,6 +144,7 @@ def test_a_slug_is_safe_in_any_path(value: str, taken: bool) -> None:
         (" Ann@Example.COM ", "ann@example.com"),
         ("a.b+c@d.example.org", "a.b+c@d.example.org"),
         ("jürgen@example.de", "jürgen@example.de"),
+        ("o'brien@example.ie", "o'brien@example.ie"),
     ],
 )
 def test_an_email_address_is_trimmed_and_lower_cased(value: str, stored: str) -> None:
@@ -220,7 +221,7 @@ def test_any_other_number_is_refused(text: str) -> None:
         ("a_b  c", "a_b-c"),
         ("日本", "organization"),
         ("--", "organization"),
-        ("x" * 100, "x" * 60),
+        ("x" * 200, "x" * (limits.MAX_SLUG - 3)),
     ],
 )
 def test_a_slug_is_made_of_every_name(name: str, slug: str) -> None:

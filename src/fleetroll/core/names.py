@@ -16,7 +16,7 @@ _WORDS = re.compile(r"[a-z0-9_]+")
 _SLUG = re.compile(r"[-a-zA-Z0-9_]+")
 # The practical subset of RFC 5321 that the vendors' own forms accept: one @, a dotted domain, no spaces or quotes.
 _EMAIL = re.compile(
-    r"[^@\s\"'<>(),;:\\\[\]]+@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+"
+    r"[^@\s\"<>(),;:\\\[\]]+@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+"
 )
 _PROPERTY = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{limits.MAX_PROPERTY - 1}}}")
 _TIME_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
@@ -124,7 +124,7 @@ def unique(values: "tuple[str, ...] | list[str]", longest: int, field: str) -> t
 
 
 def slug(value: str, field: str = "slug") -> str:
-    """An organization's name in paths: letters, digits, hyphen, underscore; at most 63."""
+    """An organization's name in paths: letters, digits, hyphen, underscore; at most 128."""
     if len(value) > limits.MAX_SLUG or not _SLUG.fullmatch(value):
         raise invalid(
             "invalid_slug", f"{field} must be 1 to {limits.MAX_SLUG} letters, digits, hyphens or underscores.", field

@@ -53,14 +53,18 @@ def http_date(at: int) -> str:
     return formatdate(at // SECOND, usegmt=True)
 
 
-def parse_iso(text: str, field: str) -> int:
-    """Microseconds of a time, which is UTC without an offset. Raises Fault invalid.
+def read_iso(text: str) -> int | None:
+    """Microseconds of a time, which is UTC without an offset; None for anything else.
 
     A plus that a client did not encode has become a space on its way through a query string: it is a plus again here.
     """
     found = instant(_LOST_PLUS.sub(r"+\1", text))
-    if found is None:
-        found = instant(text + "Z")
+    return instant(text + "Z") if found is None else found
+
+
+def parse_iso(text: str, field: str) -> int:
+    """As `read_iso`. Raises Fault invalid."""
+    found = read_iso(text)
     if found is None:
         raise invalid(
             "invalid_time", f"{field} must be an ISO 8601 time, such as 2019-01-19T05:01:13.000000+00:00.", field

@@ -56,6 +56,15 @@ async def report(call: Call, wanted: Setting) -> None:
     await _put(call, wanted)
 
 
+@operation(Action.FIELDS_WRITE, Effect.WRITE)
+async def define(call: Call, new: MetadataField) -> MetadataField:
+    """Define an attribute, unless one is defined by that name in any case."""
+    for one in await metadata_fields.stored(call):
+        if one.name.lower() == new.name.lower():
+            raise metadata_fields.noun.taken(one)
+    return await metadata_fields.noun.insert(call, new)
+
+
 async def _put(call: Call, wanted: Setting) -> None:
     device = await devices.find(call, wanted.ident)
     definitions = await metadata_fields.definitions_of(call)

@@ -5,6 +5,7 @@ always. What cannot be decoded is kept, counted, and no failure: a device in the
 """
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import cbor2
@@ -14,7 +15,7 @@ from msgspec import UNSET, Struct
 from fleetroll.core import chunks, documents, limits
 from fleetroll.core.chunks import Partial
 from fleetroll.core.faults import Fault
-from fleetroll.core.model import Device, DeviceChange, Event, Instant, NewDevice, SoftwareVersion
+from fleetroll.core.model import Device, DeviceChange, Instant, NewDevice, SoftwareVersion
 from fleetroll.core.policy import Action
 from fleetroll.core.software import named
 from fleetroll.service import devices, presence
@@ -74,7 +75,7 @@ class Reboots(Struct, frozen=True):
 class Restarted(Struct, frozen=True):
     """A reboot as it was noted, with the software that ran then."""
 
-    event: Event
+    at: Instant
     data: dict[str, Any]
     software: SoftwareVersion | None
 
@@ -128,9 +129,10 @@ async def received(call: Call, wanted: devices.Named) -> Received:
 async def reboots(call: Call, wanted: Reboots) -> list[Restarted]:
     device = await devices.find(call, wanted.ident)
     found = await call.records.timeline.of_subject(call.org, "device", device.id, _ALL_EVENTS, limits.MAX_PAGE)
-    noted = [(event, documents.load(event.data)) for event in found if event.type == REBOOTED]
-    shown = [(event, data) for event, data in noted if data.get("at", event.at) >= wanted.since][: wanted.limit]
-    return [Restarted(event, data, await _ran(call, data)) for event, data in shown]
+    noted = [(event.at, documents.load(event.data)) for event in found if event.type == REBOOTED]
+    timed = [(data.get("at", at), data) for at, data in noted]
+    shown = sorted((one for one in timed if one[0] >= wanted.since), key=itemgetter(0), reverse=True)
+    return [Restarted(at, data, await _ran(call, data)) for at, data in shown[: wanted.limit]]
 
 
 def decode(message: bytes) -> Report | None:
@@ -180,11 +182,11 @@ def _build(value: object) -> str | None:
 
 
 async def _arrive(call: Call, ident: str) -> Device:
-    """The device, made if it is new, and seen now."""
+    """The device, made if it is new, and seen now: a check-in is rare, and fleets are sorted by the last one."""
     device = await call.records.devices.get(call.org, ident)
     if device is None:
         device = await devices.insert(call, NewDevice(ident))
-    await presence.heard(call.records, call.org, [device], call.at, call.request)
+    await presence.heard(call.records, call.org, [device], call.at, call.request, resolution=0)
     return device
 
 

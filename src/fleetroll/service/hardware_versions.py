@@ -6,7 +6,7 @@ from fleetroll.core.faults import conflict
 from fleetroll.core.model import HardwareVersion
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, Operator, Page, Sort
-from fleetroll.service.named import Noun
+from fleetroll.service.named import Named, Noun
 from fleetroll.service.operations import Call, Effect, operation
 
 _ALL = 1 << 30
@@ -39,6 +39,13 @@ async def ensure(call: Call, name: str | None) -> None:
     """Make the version if it is not there."""
     if name is not None and await call.records.hardware_versions.get(call.org, name) is None:
         await noun.insert(call, HardwareVersion(0, 0, name, None, 0, 0, 0))
+
+
+@operation(Action.VERSIONS_READ, Effect.SCAN)
+async def counted(call: Call, wanted: Named) -> Counted:
+    version = await noun.find(call, wanted.name, wanted.guard)
+    tally = await call.records.devices.tally(call.org, "hardware_version")
+    return Counted(version, tally.get(version.name, 0))
 
 
 @operation(Action.VERSIONS_READ, Effect.SCAN)

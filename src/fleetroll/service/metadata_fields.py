@@ -41,8 +41,13 @@ async def definitions_of(call: Call) -> list[MetadataField]:
     remembered = call.services.definitions
     found = remembered.get(call.org)
     if found is None:
-        found = await remembered.learn(call.org, lambda: call.records.metadata_fields.page(call.org, "", _ALL))
+        found = await remembered.learn(call.org, lambda: stored(call))
     return found
+
+
+async def stored(call: Call) -> list[MetadataField]:
+    """The organization's definitions as this transaction sees them."""
+    return await call.records.metadata_fields.page(call.org, "", _ALL)
 
 
 def check_against(definitions: list[MetadataField], metadata: Document) -> None:

@@ -96,7 +96,7 @@ class Noun(Generic[R]):
             await self._check(call, ready)
         stored = await self._records(call.records).insert(ready)
         if stored is None:
-            raise self._taken(ready)
+            raise self.taken(ready)
         await take(call, self._nouns, 1)
         await record(call, f"{self._noun}.created", self._noun, stored.id, self.name(stored))
         return stored
@@ -110,7 +110,7 @@ class Noun(Generic[R]):
         if self._check:
             await self._check(call, now)
         if self._label in given and await self._records(call.records).get(call.org, self.name(now)):
-            raise self._taken(now)
+            raise self.taken(now)
         if not await self._records(call.records).replace(now):
             raise stale()
         await record(call, f"{self._noun}.updated", self._noun, now.id, self.name(now), {"changed": sorted(given)})
@@ -138,6 +138,7 @@ class Noun(Generic[R]):
         await take(call, self._nouns, -1)
         await record(call, f"{self._noun}.deleted", self._noun, found.id, self.name(found))
 
-    def _taken(self, new: R) -> Exception:
+    def taken(self, new: R) -> Exception:
+        """What to raise where a name is used already."""
         noun = self._noun.replace("_", " ")
         return conflict(f"{self._noun}_exists", f"This organization has {noun} {self.name(new)} already.", self._label)

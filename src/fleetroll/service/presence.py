@@ -17,9 +17,16 @@ _MICROSECONDS = 1_000_000
 _RESOLUTION = int(limits.HEARD_RESOLUTION * _MICROSECONDS)
 
 
-async def heard(records: Records, org: int, devices: Iterable[Device | Reporter], at: Instant, request: str) -> None:
-    """Devices of one organization sent something. Within a few seconds of the last time there is nothing to write."""
-    late = [one for one in devices if not one.connected or one.last_seen is None or one.last_seen <= at - _RESOLUTION]
+async def heard(
+    records: Records,
+    org: int,
+    devices: Iterable[Device | Reporter],
+    at: Instant,
+    request: str,
+    resolution: int = _RESOLUTION,
+) -> None:
+    """Devices of one organization sent something. Within `resolution` of the last time there is nothing to write."""
+    late = [one for one in devices if not one.connected or one.last_seen is None or one.last_seen < at - resolution]
     if not late:
         return
     await records.presence.heard(org, [one.id for one in late], at)

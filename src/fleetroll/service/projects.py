@@ -53,7 +53,7 @@ async def enter(services: Services, principal: Principal, organization: str, pro
         above = await records.organizations.get(home.parent)
         found = home if above is not None and above.slug == organization else None
     if found is None:
-        raise not_found("organization", project)
+        raise not_found("organization", organization) if project == DEFAULT else not_found("project", project)
     return principal if found.id == principal.org.id else principal.acting_in(found)
 
 

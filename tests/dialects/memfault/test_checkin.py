@@ -133,7 +133,7 @@ def test_chunks_are_shown_as_they_came_and_whether_more_is_to_come(app: App) -> 
     found = app.request("GET", "/v1/devices/S1/chunks").json()
     assert [base64.b64decode(one["data"]) for one in found["kept"]] == sent
     assert (found["received"], found["undecoded"], found["incomplete"]) == (2, 1, True)
-    assert found["kept"][0]["at"] == app.request("GET", "/v1/devices/S1").json()["last_seen"]
+    assert found["kept"][-1]["at"] == app.request("GET", "/v1/devices/S1").json()["last_seen"]
 
 
 def test_software_that_was_reported_is_a_resource(app: App) -> None:
@@ -231,6 +231,7 @@ def test_events_in_json_check_a_device_in(app: App) -> None:
         ({"type": "heartbeat"}, {"0": {"device_serial": ["Missing required member"]}}),
         ({**REPORTED, "device_serial": "a b"}, {"0": {"device_serial": ["Not a valid serial."]}}),
         ({**REPORTED, "software_version": 5}, {"0": {"software_version": ["Expected string or null, got integer"]}}),
+        ({**REPORTED, "captured_date": "soon"}, {"0": {"captured_date": ["Not a valid datetime."]}}),
         (
             {**REPORTED, "type": "reboot", "event_info": {"reason": -1}},
             {"0": {"event_info": {"reason": ["Not a valid integer."]}}},
@@ -251,10 +252,12 @@ def test_reboots_are_listed_newest_first_with_the_software_that_ran(app: App) ->
     chunk(app, "S1", framed(message(EVENT | {1: 1_600_000_000, 2: 2, 4: {1: 7, 4: 3}})))
     rebooted = {**REPORTED, "device_serial": "S1", "type": "reboot", "event_info": {"reason": 2}}
     report(app, "POST", "/api/v0/events", [rebooted])
+    report(app, "POST", "/api/v0/events", [{**rebooted, "captured_date": "2019-01-19T05:01:13+00:00"}])  # sent late
     found = app.request("GET", f"{P}/devices/S1/reboots").json()["data"]
     assert [(one["type"], one["reason"], one["mcu_reason_register"]) for one in found] == [
         ("memfault", 2, None),
         ("memfault", 7, 3),
+        ("memfault", 2, None),
     ]
     assert found[1]["time"] == "2020-09-13T12:26:40.000000+00:00"
     assert found[1]["software_version"]["software_type"]["name"] == "main-fw"
@@ -262,7 +265,26 @@ def test_reboots_are_listed_newest_first_with_the_software_that_ran(app: App) ->
     since = app.request("GET", f"{P}/devices/S1/reboots?since=2021-01-01T00:00:00Z").json()["data"]
     assert [one["reason"] for one in since] == [2]
     events = app.request("GET", "/v1/devices/S1/timeline").json()["events"]
-    assert [event["type"] for event in events].count("device.rebooted") == 2
+    assert [event["type"] for event in events].count("device.rebooted") == 3
+
+
+def test_whoever_asks_by_a_serial_that_cannot_be_is_told_where_it_stands(app: App) -> None:
+    wrong = ["Not a valid serial."]
+    reply = report(app, "POST", "/api/v0/device-config", {"device": {"device_serial": "a b"}})
+    assert (reply.status, reply.json()["error"]["message"]) == (400, {"device": {"device_serial": wrong}})
+    query = "device_serial=a%20b&hardware_version=evt&software_type=main"
+    reply = report(app, "GET", f"/api/v0/releases/latest?{query}")
+    assert (reply.status, reply.json()["error"]["message"]) == (400, {"device_serial": wrong})
+
+
+def test_every_check_in_moves_the_time_a_device_was_last_seen(app: App) -> None:
+    times = []
+    for serial in ("J1", "J2", "J1"):
+        report(app, "POST", "/api/v0/events", [{**REPORTED, "device_serial": serial}])
+        times.append(device(app, serial)["last_seen"])
+    assert times == sorted(set(times))
+    found = app.request("GET", f"{P}/devices?sort=-last_seen").json()["data"]
+    assert [one["device_serial"] for one in found] == ["J1", "J2"]
 
 
 def test_asking_for_configuration_or_software_is_being_seen(app: App) -> None:

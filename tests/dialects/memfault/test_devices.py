@@ -304,6 +304,9 @@ def test_a_cohort_is_made_read_renamed_and_deleted(app: App) -> None:
     assert app.request("DELETE", f"{P}/cohorts/{slug}").status == 204
     refused(app.request("GET", f"{P}/cohorts/{slug}"), 404, 1003)
     refused(app.request("DELETE", f"{P}/cohorts/default"), 409, 1004)
+    longest = "x" * 128
+    assert app.request("POST", f"{P}/cohorts", {"name": "Long", "slug": longest}).json()["data"]["slug"] == longest
+    refused(app.request("POST", f"{P}/cohorts", {"name": "Longer", "slug": longest + "x"}), 400, 1000)
 
 
 def test_a_project_is_an_organization_of_its_own(app: App) -> None:

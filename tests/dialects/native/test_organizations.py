@@ -176,7 +176,7 @@ def test_nobody_deletes_their_own_organization(app: App, path: str) -> None:
         ({"slug": ""}, "invalid_slug"),
         ({"slug": "a.b"}, "invalid_slug"),
         ({"slug": "a/b"}, "invalid_slug"),
-        ({"slug": "x" * 64}, "invalid_slug"),
+        ({"slug": "x" * 129}, "invalid_slug"),
         ({"slug": "self"}, "invalid_slug"),
         ({"slug": "a", "quotas": {"unicorns": 1}}, "unknown_quota"),
         ({"slug": "a", "quotas": {"devices": -1}}, "invalid_body"),

@@ -42,7 +42,8 @@ _NAMED = {
     "hardware_version_not_found": "HardwareVersion with name",
     "cohort_not_found": "Cohort with slug",
     "unknown_cohort": "Cohort with slug",
-    "organization_not_found": "Project with slug",
+    "organization_not_found": "Organization with slug",
+    "project_not_found": "Project with slug",
     "software_version_not_found": "SoftwareVersion with version",
 }
 _STEP = re.compile(r"[^.\[\]]+")
@@ -58,7 +59,7 @@ def _message(fault: Fault) -> Any:
     if fault.code in _NAMED and fault.named is not None:
         return f"{_NAMED[fault.code]} `{fault.named}` not found"
     if fault.code != "invalid_body" or not fault.field:
-        return fault.message
+        return fault.message.removeprefix("metadata.")
     found: Any = [fault.message.removeprefix(f"{fault.field}: ")]
     for step in reversed(_STEP.findall(fault.field)):
         found = {step: found}

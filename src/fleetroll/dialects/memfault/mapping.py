@@ -18,7 +18,7 @@ from fleetroll.core.documents import EMPTY
 from fleetroll.core.faults import invalid
 from fleetroll.core.guards import etag
 from fleetroll.core.query import Comparison, Filter, Operator, Or, Pattern, Sort, every, fits
-from fleetroll.core.times import iso, parse_iso
+from fleetroll.core.times import iso, parse_iso, read_iso
 from fleetroll.dialects.memfault import shapes
 from fleetroll.service import (
     attributes,
@@ -94,7 +94,7 @@ def software_of(version: model.SoftwareVersion) -> shapes.Software:
 
 
 def software_type(name: str) -> shapes.SoftwareType:
-    return shapes.SoftwareType(name, zlib.crc32(name.encode()) >> 1)
+    return shapes.SoftwareType(id=zlib.crc32(name.encode()) >> 1, name=name)
 
 
 def shown(view: views.View, request: Request, hardware: Hardware = str) -> Reply:
@@ -137,11 +137,11 @@ def serial(text: str) -> str:
     return text
 
 
-def hardware(given: str | shapes.HardwareName) -> str:
+def hardware(given: str | shapes.HardwareName, field: str = "hardware_version") -> str:
     text = given if isinstance(given, str) else given.name
     if not _VERSION.fullmatch(text) or text != text.strip():
-        message = "hardware_version must be 1 to 128 letters, digits, spaces or any of -_.+:\\()[]/."
-        raise invalid("invalid_body", message, "hardware_version")
+        message = f"{field} must be 1 to 128 letters, digits, spaces or any of -_.+:\\()[]/."
+        raise invalid("invalid_body", message, field)
     return text
 
 
@@ -408,7 +408,7 @@ def new_hardware_version(request: Request) -> model.HardwareVersion:
     kind = body.primary_software_type
     kind = kind.name if isinstance(kind, shapes.SoftwareType) else kind
     found = None if not kind else names.line(kind, "primary_software_type", limits.MAX_VERSION)
-    return model.HardwareVersion(0, 0, hardware(body.name), found, 0, 0, 0)
+    return model.HardwareVersion(0, 0, hardware(body.name, "name"), found, 0, 0, 0)
 
 
 def made_hardware_version(record: model.HardwareVersion, request: Request) -> shapes.One:
@@ -424,6 +424,14 @@ def _hardware_shape(found: hardware_versions.Counted) -> shapes.HardwareVersion:
 def hardware_version_page(found: list[hardware_versions.Counted], request: Request) -> shapes.Many:
     wanted = request.query.all("name")
     return _cut((_hardware_shape(one) for one in found if not wanted or one.version.name in wanted), request)
+
+
+def one_hardware_version(request: Request) -> named.Named:
+    return named.Named(request.path["name"], request.guard)
+
+
+def hardware_version(found: hardware_versions.Counted, request: Request) -> shapes.One:
+    return shapes.One(_hardware_shape(found))
 
 
 def software_types(found: list[model.SoftwareVersion], request: Request) -> shapes.Many:
@@ -538,12 +546,12 @@ def _item(
 
 def _metric(org: int, name: str, kind: model.FieldKind, definition: model.MetadataField | None) -> shapes.CustomMetric:
     description = definition.description if definition else None
-    return shapes.CustomMetric(_metric_id(org, name), name, "", description or "", _DATA_TYPES[kind])
+    return shapes.CustomMetric(_uuid(org, name), name, "", description or "", _DATA_TYPES[kind])
 
 
-def _metric_id(org: int, name: str) -> str:
-    """A UUID that is a function of the name: an attribute has it whether it is defined or not."""
-    digits = hashlib.sha256(f"{org}:{name}".encode()).hexdigest()
+def _uuid(org: int, text: str) -> str:
+    """A UUID that is a function of the text: an attribute has one whether it is defined or not."""
+    digits = hashlib.sha256(f"{org}:{text}".encode()).hexdigest()
     return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-a{digits[17:20]}-{digits[20:32]}"
 
 
@@ -602,42 +610,42 @@ def accepted(_: object, request: Request) -> Reply:
 def take_events(request: Request) -> list[tuple[str, checkin.Report]]:
     if len(request.body) > limits.MAX_CHUNKS:
         raise invalid("too_many_events", f"Send at most {limits.MAX_CHUNKS} events at a time.")
-    return [(_serial_at(number, one.device_serial), _report(number, one)) for number, one in enumerate(request.body)]
+    return [_reported(event, f"{number}.") for number, event in enumerate(request.body)]
 
 
-def _serial_at(number: int, text: str) -> str:
-    if not _SERIAL.fullmatch(text):
-        raise invalid("invalid_body", "Not a valid serial.", f"{number}.device_serial")
-    return text
+def _reported(event: shapes.Event, within: str = "") -> tuple[str, checkin.Report]:
+    """Who reports, and what; `within` leads to the event in the body."""
 
-
-def _report(number: int, event: shapes.Event) -> checkin.Report:
-    def line(name: str, text: str | None) -> str | None:
+    def word(name: str, text: str | None) -> str | None:
         if text and not _VERSION.fullmatch(text):
-            raise invalid("invalid_body", "Not a valid version.", f"{number}.{name}")
+            raise invalid("invalid_body", "Not a valid version.", within + name)
         return text or None
 
-    return checkin.Report(
-        hardware=line("hardware_version", event.hardware_version),
-        software_type=line("software_type", event.software_type),
-        version=line("software_version", event.software_version or event.release_version or event.fw_version),
-        reboot=_reboot(number, event),
+    if not _SERIAL.fullmatch(event.device_serial):
+        raise invalid("invalid_body", "Not a valid serial.", f"{within}device_serial")
+    report = checkin.Report(
+        hardware=word("hardware_version", event.hardware_version),
+        software_type=word("software_type", event.software_type),
+        version=word("software_version", event.software_version or event.release_version or event.fw_version),
+        reboot=_reboot(event, within),
     )
+    return event.device_serial, report
 
 
-def _reboot(number: int, event: shapes.Event) -> checkin.Reboot | None:
+def _reboot(event: shapes.Event, within: str) -> checkin.Reboot | None:
     reason = (event.event_info or {}).get("reason")
-    captured = event.captured_date
-    at = None if captured is None else parse_iso(captured, f"{number}.captured_date")
+    at = None if event.captured_date is None else read_iso(event.captured_date)
+    if event.captured_date is not None and at is None:
+        raise invalid("invalid_body", "Not a valid datetime.", f"{within}captured_date")
     if event.type.lower() not in _REBOOTS or not isinstance(reason, int) or isinstance(reason, bool):
         return None
     if not 0 <= reason < limits.LATEST_SECOND:
-        raise invalid("invalid_body", "Not a valid integer.", f"{number}.event_info.reason")
+        raise invalid("invalid_body", "Not a valid integer.", f"{within}event_info.reason")
     return checkin.Reboot(reason, None, at)
 
 
 def queued(_: object, request: Request) -> Reply:
-    task = _metric_id(0, " ".join(one.device_serial for one in request.body))
+    task = _uuid(0, " ".join(one.device_serial for one in request.body))
     location = f"/api/v0/queue/{task}"
     return Reply(shapes.One({"queue_url": location}), location=location)
 
@@ -646,18 +654,8 @@ def queue_status(_: object, request: Request) -> shapes.QueueStatus:
     return shapes.QueueStatus("SUCCESS")
 
 
-def _asking(device: shapes.Asking) -> tuple[str, checkin.Report]:
-    event = shapes.Event(
-        device.device_serial,
-        hardware_version=device.hardware_version,
-        software_type=device.software_type,
-        software_version=device.software_version,
-    )
-    return _serial_at(0, device.device_serial), _report(0, event)
-
-
 def ask_config(request: Request) -> tuple[str, checkin.Report]:
-    return _asking(request.body.device)
+    return _reported(shapes.Event(**structs.asdict(request.body.device)), "device.")
 
 
 def device_config(_: object, request: Request) -> shapes.One:
@@ -666,13 +664,11 @@ def device_config(_: object, request: Request) -> shapes.One:
 
 def ask_release(request: Request) -> tuple[str, checkin.Report]:
     query = request.query
-    given = {name: query.get(name) for name in ("device_serial", "hardware_version", "software_type")}
+    given: dict[str, Any] = {name: query.get(name) for name in ("device_serial", "hardware_version", "software_type")}
     for name, text in given.items():
         if not text:
             raise invalid("invalid_parameter", f"{name} is required.", name)
-    version = query.get("current_version")
-    asked = shapes.Asking(given["device_serial"] or "", given["hardware_version"], given["software_type"], version)
-    return _asking(asked)
+    return _reported(shapes.Event(**given, software_version=query.get("current_version")))
 
 
 def no_release(_: object, request: Request) -> Reply:
@@ -691,6 +687,5 @@ def reboot_page(found: list[checkin.Restarted], request: Request) -> shapes.One:
 
 
 def _reboot_shape(one: checkin.Restarted) -> shapes.Reboot:
-    at = one.data.get("at", one.event.at)
     software = None if one.software is None else software_of(one.software)
-    return shapes.Reboot("memfault", iso(at), one.data["reason"], one.data.get("register"), software)
+    return shapes.Reboot("memfault", iso(one.at), one.data["reason"], one.data.get("register"), software)

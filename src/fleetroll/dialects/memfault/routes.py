@@ -264,6 +264,15 @@ _VERSIONS = (
     ),
     _in_project(
         "GET",
+        f"{_PROJECT}/hardware_versions/{{name}}",
+        hardware_versions.counted,
+        mapping.one_hardware_version,
+        mapping.hardware_version,
+        "Read a hardware version",
+        reply=shapes.One,
+    ),
+    _in_project(
+        "GET",
         f"{_PROJECT}/software_types",
         software_versions.everything,
         mapping.numbered,
@@ -327,7 +336,7 @@ _ATTRIBUTES = (
     _in_project(
         "POST",
         f"{_PROJECT}/custom-metrics",
-        metadata_fields.noun.create,
+        attributes.define,
         mapping.new_metric,
         mapping.metric,
         "Define an attribute",

@@ -39,11 +39,11 @@ class Release(Struct):
     revision: str
 
 
-class SoftwareType(Struct):
+class SoftwareType(Struct, kw_only=True):
     """`id` is made of the name; nothing is looked up by it."""
 
-    name: str
     id: int = 0
+    name: str
 
 
 class Software(Struct):
