@@ -1,0 +1,203 @@
+"""One device written by several APIs in any order: after each write, every API shows the same, and keeps its own."""
+
+import itertools
+import string
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import Struct, field
+
+from tests.support.app import App, running
+
+MEMFAULT = "/api/v0/organizations/default/projects/default"
+LAMASSU = "/api/devmanager/v1/devices"
+BLYNK = "/api/v1/organization/device"
+ICONS = {"icon": "CgChip", "icon_color": "#111-#eee"}
+CONFIG = {"interval": 30, "nested": {"deep": [1, None, "x"]}}
+LETTERS = st.characters(exclude_categories=["C"])
+TYPES = {"site": st.text(LETTERS, max_size=20), "floor": st.integers(-(2**53) + 1, 2**53 - 1), "on": st.booleans()}
+"""What each key of the metadata holds, for a type that is fixed holds for all."""
+
+numbers = itertools.count()
+
+
+class Expected(Struct):
+    """What every API is to show of the device."""
+
+    ident: str
+    id: int
+    name: str = "Pump"
+    kind: str = "sensor"
+    cohort: str = "default"
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+Write = Callable[[App, Expected], None]
+
+
+def succeeded(app: App, method: str, target: str, body: Any) -> None:
+    reply = app.request(method, target, body)
+    assert reply.status in {200, 201, 204}, (method, target, body, reply.body)
+
+
+def patched(app: App, device: Expected, document: dict[str, Any]) -> None:
+    succeeded(app, "PATCH", f"/v1/devices/{device.ident}", document)
+
+
+# --- writes ----------------------------------------------------------------------------------------------------------
+
+
+def native_name(name: str) -> Write:
+    def write(app: App, device: Expected) -> None:
+        patched(app, device, {"name": name})
+        device.name = name
+
+    return write
+
+
+def memfault_name(name: str) -> Write:
+    def write(app: App, device: Expected) -> None:
+        succeeded(app, "PATCH", f"{MEMFAULT}/devices/{device.ident}", {"nickname": name})
+        device.name = name
+
+    return write
+
+
+def blynk_name(name: str) -> Write:
+    def write(app: App, device: Expected) -> None:
+        succeeded(app, "PUT", f"{BLYNK}?deviceId={device.id}", {"name": name})
+        device.name = name
+
+    return write
+
+
+def native_cohort(cohort: str) -> Write:
+    def write(app: App, device: Expected) -> None:
+        patched(app, device, {"cohort": cohort})
+        device.cohort = cohort
+
+    return write
+
+
+def memfault_cohort(cohort: str) -> Write:
+    def write(app: App, device: Expected) -> None:
+        succeeded(app, "PATCH", f"{MEMFAULT}/devices/{device.ident}", {"cohort": cohort})
+        device.cohort = cohort
+
+    return write
+
+
+def native_value(key: str, value: Any) -> Write:
+    def write(app: App, device: Expected) -> None:
+        patched(app, device, {"metadata": {key: value}})
+        device.metadata[key] = value
+
+    return write
+
+
+def memfault_value(key: str, value: Any) -> Write:
+    def write(app: App, device: Expected) -> None:
+        attribute = {"string_key": key, "value": value}
+        succeeded(app, "PATCH", f"{MEMFAULT}/devices/{device.ident}/attributes", [attribute])
+        device.metadata[key] = value
+
+    return write
+
+
+def lamassu_value(key: str, value: Any) -> Write:
+    def write(app: App, device: Expected) -> None:
+        patches = [{"op": "add", "path": f"/{key}", "value": value}]
+        succeeded(app, "PATCH", f"{LAMASSU}/{device.ident}/metadata", {"patches": patches})
+        device.metadata[key] = value
+
+    return write
+
+
+def without(key: str, *, here: bool) -> Write:
+    """The key taken away, by JSON Patch or by merge patch."""
+
+    def write(app: App, device: Expected) -> None:
+        if here and key in device.metadata:
+            patches = [{"op": "remove", "path": f"/{key}"}]
+            succeeded(app, "PATCH", f"{LAMASSU}/{device.ident}/metadata", {"patches": patches})
+        else:
+            patched(app, device, {"metadata": {key: None}})
+        device.metadata.pop(key, None)
+
+    return write
+
+
+def telemetron_device(kind: str, metadata: dict[str, Any]) -> Write:
+    def write(app: App, device: Expected) -> None:
+        body = {"identifier": device.ident, "type": kind, "properties": metadata}
+        succeeded(app, "POST", "/api/ext-v1/device", body)
+        device.kind, device.metadata = kind, dict(metadata)
+
+    return write
+
+
+names = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=20)
+cohorts = st.sampled_from(["default", "beta"])
+documents = st.fixed_dictionaries({}, optional=TYPES)
+pairs = st.one_of([st.tuples(st.just(key), values) for key, values in TYPES.items()])
+writes = st.one_of(
+    *(st.builds(write, names) for write in (native_name, memfault_name, blynk_name)),
+    *(st.builds(write, cohorts) for write in (native_cohort, memfault_cohort)),
+    *(pairs.map(lambda pair, write=write: write(*pair)) for write in (native_value, memfault_value, lamassu_value)),
+    st.builds(without, st.sampled_from([*TYPES]), here=st.booleans()),
+    st.builds(telemetron_device, names, documents),
+)
+
+
+# --- what is shown ---------------------------------------------------------------------------------------------------
+
+
+def read(app: App, target: str) -> Any:
+    reply = app.request("GET", target)
+    assert reply.status == 200, (target, reply.body)
+    return reply.json()
+
+
+def check(app: App, device: Expected) -> None:
+    native = read(app, f"/v1/devices/{device.ident}")
+    shown = {name: native[name] for name in ("ident", "id", "name", "kind", "cohort", "metadata")}
+    assert shown == {name: getattr(device, name) for name in shown}
+    assert native["config"] == CONFIG
+
+    memfault = read(app, f"{MEMFAULT}/devices/{device.ident}")["data"]
+    assert (memfault["nickname"], memfault["cohort"]["slug"]) == (device.name, device.cohort)
+    attributes = read(app, f"{MEMFAULT}/devices/{device.ident}/attributes?per_page=100")["data"]
+    states = {one["string_key"]: one["state"]["value"] for one in attributes if one["state"]}
+    assert states == device.metadata
+    assert {type(value) for value in states.values()} == {type(value) for value in device.metadata.values()}
+
+    lamassu = read(app, f"{LAMASSU}/{device.ident}")
+    assert (lamassu["alias"], lamassu["metadata"]) == (device.name, device.metadata)
+    assert {name: lamassu[name] for name in ICONS} == ICONS
+
+    assert read(app, f"{BLYNK}?deviceId={device.id}")["name"] == device.name
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    with running(tmp_path_factory.mktemp("agreement") / "data") as app:
+        app.request("POST", "/v1/cohorts", {"slug": "beta"})
+        for key, kind in {"site": "string", "floor": "integer", "on": "boolean"}.items():
+            assert app.request("POST", "/v1/metadata-fields", {"name": key, "type": kind}).status == 201
+        yield app
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(written=st.lists(writes, max_size=12))
+def test_every_api_shows_what_any_of_them_has_written(app: App, written: list[Write]) -> None:
+    ident = f"device-{next(numbers)}"
+    made = {"id": ident, "alias": "Pump", "tags": ["iot"], "metadata": {}, "dms_id": "", **ICONS}
+    succeeded(app, "POST", LAMASSU, made)
+    device = Expected(ident, read(app, f"/v1/devices/{ident}")["id"])
+    patched(app, device, {"kind": device.kind, "config": CONFIG})
+    for write in written:
+        write(app, device)
+        check(app, device)
