@@ -453,6 +453,14 @@ WORDS: dict[str, Filter | None] = {
     "two hardwares": Or(tuple(Comparison("hardware_version", Operator.EQ, word) for word in ("rev1", "rev2"))),
     "default cohort": Comparison("cohort", Operator.EQ, "default"),
     "two cohorts": Or(tuple(Comparison("cohort", Operator.EQ, word) for word in ("default", "beta"))),
+    "several of both": And(
+        (
+            Or(tuple(Comparison("hardware_version", Operator.EQ, word) for word in ("rev1", "rev2"))),
+            Or(tuple(Comparison("cohort", Operator.EQ, word) for word in ("default", "beta"))),
+            Not(Comparison("software_version", Operator.EQ, "2.0")),
+        )
+    ),
+    "an owner": Comparison("owners", Operator.HAS, "ann"),
     "software and owner": And(
         (Comparison("software_version", Operator.EQ, "1.0"), Comparison("owners", Operator.HAS, "ann"))
     ),
@@ -481,7 +489,9 @@ async def motley(records: Records, org: int) -> list[Device]:
 
 
 @pytest.mark.parametrize("label", WORDS)
-@pytest.mark.parametrize("sort", [Sort(), Sort("last_seen"), Sort("last_seen", descending=True), Sort("ident")])
+@pytest.mark.parametrize(
+    "sort", [Sort(), Sort(descending=True), Sort("last_seen"), Sort("last_seen", descending=True), Sort("ident")]
+)
 async def test_pages_by_number_are_the_list_cut_up(
     store: Store, org: int, elsewhere: int, label: str, sort: Sort
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.model import Device
-from fleetroll.core.query import And, Comparison, Filter, Operator, Page, Search, Sort
+from fleetroll.core.query import And, Comparison, Filter, Operator, Or, Page, Search, Sort
 from fleetroll.store import sqlite, sqlite_writer
 from fleetroll.store.port import Records
 from tests.support.app import running
@@ -175,6 +175,16 @@ def hooked() -> Iterator[list[apsw.Connection]]:
         apsw.connection_hooks.remove(connections.append)
 
 
+def counted(connections: list[apsw.Connection]) -> list[int]:
+    """The steps of each statement that runs from now on."""
+    steps: list[int] = []
+    for connection in connections:
+        connection.trace_v2(
+            apsw.SQLITE_TRACE_PROFILE, lambda told: steps.append(told["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"])
+        )
+    return steps
+
+
 def allow(writer: apsw.Connection, more_pages: int) -> None:
     """Let the file grow by so much and no further."""
     assert writer.pragma("max_page_count", writer.pragma("page_count") + more_pages)
@@ -196,17 +206,35 @@ async def test_a_page_of_what_is_rare_is_read_by_that(wanted: Filter, sort: Sort
     rare = device("rare", tags=("frequent",), kind="rare")
     many = [*(device(f"d-{number}", tags=("frequent",)) for number in range(2_000)), rare]
     await store.write(lambda records: records.devices.insert_many(1, many, NOW), bulk=True)
-    steps: list[int] = []
-    for connection in connections:
-        connection.trace_v2(
-            apsw.SQLITE_TRACE_PROFILE, lambda told: steps.append(told["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"])
-        )
+    steps = counted(connections)
     found = [await store.scan.devices.page(1, wanted, sort, Page(50))]
     assert max(steps) > 2_000  # the first time, what is frequent is counted
     steps.clear()
     found.append(await store.scan.devices.page(1, wanted, sort, Page(50)))
     assert max(steps) < 200
     assert [[one.ident for one in page] for page in found] == [["rare"], ["rare"]]
+    await store.close()
+
+
+@pytest.mark.parametrize("descending", [False, True])
+async def test_a_page_by_place_of_what_is_tallied_passes_no_others(descending: bool, file: Path) -> None:
+    """However many devices have one of the words, where few have both."""
+    with hooked() as connections:
+        store = sqlite.open_store(file, create=True)
+    await store.write(lambda records: records.organizations.insert(organization(None, "default")))
+    words = [*[("evt", None), ("mp", "beta")] * 1_000, *[("evt", "beta"), ("dvt", "canary")] * 5]
+    many = [device(f"d-{n}", hardware_version=one, cohort=other) for n, (one, other) in enumerate(words)]
+    await store.write(lambda records: records.devices.insert_many(1, many, NOW), bulk=True)
+    either = [
+        Or(tuple(Comparison(field, Operator.EQ, word) for word in among))
+        for field, among in (("hardware_version", ("evt", "dvt")), ("cohort", ("beta", "canary")))
+    ]
+    steps = counted(connections)
+    found = await store.scan.devices.slice(1, And(tuple(either)), Sort(descending=descending), 4, 3, 2_010)
+    idents = [f"d-{number}" for number in range(2_000, 2_010)]
+    idents.sort(reverse=descending)
+    assert ([one.ident for one in found[0]], found[1]) == (idents[4:7], 10)
+    assert sum(steps) < 1_000
     await store.close()
 
 

@@ -193,12 +193,7 @@ class Devices:
         matching = total if filter is None else await self.count(org, filter)
         if start >= matching:
             return [], matching
-        # Walking passes `total / matching` devices for each that it finds; gathering takes all that match, and sorts.
-        walked = min(start + limit, matching) * total // matching
-        gathering = _GATHERING[select.is_covered(filter, sort)]
-        plan = select.UNPLANNED
-        if matching * gathering < walked:
-            plan = select.Plan(await self._driver(org, filter), gathered=True)
+        plan = await self._slicing(org, filter, sort, min(start + limit, matching), matching, total)
         queries = select.slices(self._syntax, org, filter, sort, plan)
         found = await self._sliced(queries[0], start, limit)
         if len(found) < limit and len(queries) > 1:
@@ -209,6 +204,24 @@ class Devices:
             )
             found += await self._sliced(queries[1], max(0, start - present), limit - len(found))
         return found, matching
+
+    async def _slicing(
+        self, org: int, filter: Filter | None, sort: Sort, first: int, matching: int, total: int
+    ) -> select.Plan:
+        """How so many of the first of them are found. The list passes `total / matching` devices for each of them."""
+        if sort.field == "id":
+            match select.drivers(self._syntax, filter):
+                case [alone] if alone is filter:
+                    return select.Plan(alone)
+        walked = first * total // matching
+        is_joined = select.is_joined(self._syntax, filter)
+        if is_joined and sort.field == "id":
+            gathering = first * _JOINING  # what comes after the first ones of each tally is not read
+        else:
+            gathering = matching * _GATHERING[select.is_covered(filter, sort)]
+        if gathering >= walked:
+            return select.UNPLANNED
+        return select.Plan(None if is_joined else await self._driver(org, filter), gathered=True)
 
     async def _sliced(self, query: select.Query, start: int, limit: int) -> list[Device]:
         values = {**query.values, "start": start, "limit": limit}
@@ -307,6 +320,8 @@ _TALLIES = {
 # A device that is gathered, which is looked up and sorted, costs as much as so many that are walked past: two, if these
 # are looked up as well.
 _GATHERING = {False: 2, True: 30}
+# As much as so many that are walked past in an index, where tallies lead to the device.
+_JOINING = 15
 
 
 def _inserted(org: int, number: int, new: NewDevice, at: Instant) -> Device:

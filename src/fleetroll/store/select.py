@@ -50,6 +50,12 @@ _TALLIES = (
     "(SELECT org, status, nullif(cohort, '') AS cohort, nullif(hardware_version, '') AS hardware_version, "
     "nullif(software_version, '') AS software_version, devices FROM device_tally) AS d"
 )
+# Each of the tallies that match, with the devices of which it is one: in an index of theirs, and in order within it.
+_ALIKE = (
+    "(SELECT d.status, d.cohort, d.hardware_version, d.software_version FROM {tallies} WHERE {condition}) AS t "
+    "CROSS JOIN device AS d ON d.org = :org AND d.status = t.status AND d.cohort IS t.cohort "
+    "AND d.hardware_version IS t.hardware_version AND d.software_version IS t.software_version"
+)
 # Literal, so that a partial index can serve it.
 _LIFE = "type IN ('device.identity_changed', 'device.decommissioned')"
 _COLUMN = {field: f"d.{field}" for field in DEVICE_FIELDS} | {"ident": "d.ident_key"}
@@ -115,6 +121,7 @@ class Syntax(Struct, frozen=True):
     search_subquery: str
     search_match: Callable[[str], str | None]
     unindexed: str
+    joins_tallies: bool = False
     frequencies: Frequencies | None = None
 
 
@@ -126,9 +133,9 @@ class Query(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """How devices are found: by the index of `driver`, if it is given.
+    """How devices are found: by the index of `driver`, if it is given, which has those that it finds in order of id.
 
-    What is `gathered` so is sorted, where the order has an index of its own that would be walked otherwise.
+    What is `gathered` is sorted, where the order has an index of its own that would be walked otherwise.
     """
 
     driver: Comparison | None = None
@@ -176,8 +183,8 @@ def pages(
 def slices(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, plan: Plan) -> list[Query]:
     """The statements that make up a page by place, each to be given its `start` and `limit`.
 
-    Where few devices match they are `gathered` by the filter's index and sorted; where many do, the list is walked in
-    its order until enough have passed. A nullable sort field takes two statements, as in `pages`.
+    Where few devices match they are `gathered`, by the filter's index or from the tallies, and sorted; where many do,
+    the list is walked in its order until enough have passed. A nullable sort field takes two statements, as in `pages`.
     """
     presences = ("IS NOT NULL", "IS NULL") if sort.field in _ABSENT else (None,)
     return [_slice(syntax, org, filter, sort, presence, plan) for presence in presences]
@@ -185,9 +192,14 @@ def slices(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, plan: Pl
 
 def _slice(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, presence: str | None, plan: Plan) -> Query:
     gathered = plan.gathered
-    builder = _Builder(syntax, org, None if gathered else sort.field, walked=not gathered, driver=plan.driver)
-    source, id_column = builder.source(filter, driven=gathered)
-    conditions = [builder.where(filter)]
+    driven = gathered or plan.driver is not None
+    builder = _Builder(syntax, org, None if gathered else sort.field, walked=not driven, driver=plan.driver)
+    if gathered and is_joined(syntax, filter):
+        source, id_column = _ALIKE.format(tallies=_TALLIES, condition=builder.where(filter)), _ID
+        conditions = ["d.org = :org"]
+    else:
+        source, id_column = builder.source(filter, driven=driven)
+        conditions = [builder.where(filter)]
     column, direction = _PLACES[sort.field], " DESC" if sort.descending else ""
     place = syntax.unindexed.format(column=column) if gathered else column
     if presence:
@@ -222,6 +234,11 @@ def statuses(syntax: Syntax, org: int, filter: Filter | None, plan: Plan = UNPLA
 def is_tallied(filter: Filter | None) -> bool:
     """Whether the tallies have all that the filter asks, so that counting looks at no devices."""
     return filter is None or set(fields(filter)) <= set(TALLIED)
+
+
+def is_joined(syntax: Syntax, filter: Filter | None) -> bool:
+    """Whether what is gathered comes from the tallies, which know of all devices that match which they are."""
+    return syntax.joins_tallies and filter is not None and is_tallied(filter)
 
 
 def is_covered(filter: Filter | None, sort: Sort) -> bool:

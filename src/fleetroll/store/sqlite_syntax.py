@@ -98,6 +98,7 @@ SYNTAX = Syntax(
     search_subquery="d.id IN (SELECT rowid FROM device_search WHERE device_search MATCH {value})",
     search_match=Trigrams().match,
     unindexed="+{column}",
+    joins_tallies=True,
 )
 
 
