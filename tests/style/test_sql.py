@@ -409,11 +409,18 @@ def test_a_page_by_number_is_walked_in_the_order_of_an_index(database: apsw.Conn
     assert not wrong, wrong
 
 
-GATHERED_BY = {
-    "hardware": "device_hardware",
-    "hardwares": "device_hardware",
-    "software": "device_software",
-    "cohort": "device_cohort",
+def test_a_page_by_number_of_one_condition_is_walked_in_its_own_index(database: apsw.Connection) -> None:
+    wrong = {}
+    alone = [(wanted, driver) for wanted in FILTERS.values() for driver in select.drivers(SYNTAX, wanted)]
+    for driver in (driver for wanted, driver in alone if driver is wanted):
+        (query,) = map(inner, select.slices(SYNTAX, 1, driver, Sort(), select.Plan(driver)))
+        steps = plan(database, query.text, query.values)
+        if LED_BY.get(driver.field, f"device_{driver.field}") not in steps[0] or len(steps) > 2:
+            wrong[driver.field] = steps
+    assert not wrong, wrong
+
+
+GATHERED_BY = dict.fromkeys(("hardware", "hardwares", "software", "cohort"), "device_alike") | {
     "seen since": "device_seen",
     "owner": "PRIMARY KEY",
 }
