@@ -55,7 +55,7 @@ from fleetroll.service.live import Live
 from fleetroll.service.operations import Services
 from fleetroll.service.remembered import Remembered
 from fleetroll.store import postgres, sqlite
-from fleetroll.store.migrations import Refused
+from fleetroll.store.migrations import Refused, Unreachable
 from fleetroll.store.postgres import PostgresStore
 from fleetroll.supervisor import Supervisor
 from fleetroll.wire import log
@@ -89,7 +89,7 @@ _PROFILES: tuple[tuple[str, str, dict[str, Dialect]], ...] = (
     ("lamassu_profile", "upstream", {EST.name: UPSTREAM_EST, LAMASSU.name: UPSTREAM_LAMASSU}),
     ("memfault_hardware", "object", {MEMFAULT.name: OBJECT_HARDWARE}),
 )
-EXIT_STORE, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 65, 74, 75, 78
+EXIT_STORE, EXIT_AWAY, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 65, 69, 74, 75, 78
 # The commit thread and the loop share one interpreter; the default of 5 ms would be most of a reply's time.
 _SWITCH_SECONDS = 0.0005
 # Requests leave no cycles behind; looking for them after every few hundred objects costs more than it finds.
@@ -126,7 +126,7 @@ def _or_refuse(config: Config, work: Callable[[], int]) -> int:
     except DirectoryRefused as problem:
         return _refuse(str(problem), EXIT_BUSY if problem.busy else EXIT_STORE)
     except Refused as problem:
-        return _refuse(str(problem), EXIT_STORE)
+        return _refuse(str(problem), EXIT_AWAY if isinstance(problem, Unreachable) else EXIT_STORE)
     except OSError as problem:
         return _refuse(f"cannot listen on {config.host}:{config.port}: {problem.strerror}.", EXIT_CONFIG)
 

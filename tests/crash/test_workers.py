@@ -20,7 +20,7 @@ import pytest
 
 from tests.support.app import ADMIN_KEY
 from tests.support.postgres import Server, new_database, own_server
-from tests.support.process import Process, serving
+from tests.support.process import Process, fleetroll, serving
 from tests.support.proxy import gated
 
 HEADERS = {"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "application/json"}
@@ -351,3 +351,11 @@ def test_a_database_that_is_not_there_is_refused_in_a_sentence(tmp_path: Path) -
             crew(tmp_path, url),
         ):
             pass
+
+
+def test_a_server_whose_database_is_away_may_be_started_again(tmp_path: Path) -> None:
+    """Whoever starts it, as systemd does, can tell this from a database that cannot be used."""
+    url = "postgresql://postgres@127.0.0.1:{}/none"
+    for port, code in (("1", 69), ("port", 65)):
+        ended = fleetroll("serve", "--database", url.format(port), "--data", str(tmp_path / "data"))
+        assert (ended.returncode, ended.stderr.count("\n")) == (code, 1), ended.stderr

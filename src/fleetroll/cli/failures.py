@@ -33,8 +33,8 @@ Exit codes:
   7    a local file cannot be read or written
   130  interrupted
 `fleetroll serve` has its own: 65 the data directory or its database cannot be
-used, 74 the disk failed, 75 another server holds the directory, 78 an option
-is wrong."""
+used, 69 PostgreSQL cannot be reached, 74 the disk failed, 75 another server
+holds the directory, 78 an option is wrong."""
 
 
 class Failure(click.ClickException):

@@ -12,6 +12,10 @@ class Refused(Exception):
     """The store will not open; the message is one sentence for the operator."""
 
 
+class Unreachable(Refused):
+    """The store will not open now. Nothing is wrong with what is in it, so trying again may help."""
+
+
 class Migration(Struct, frozen=True):
     """One step of the schema. `number` is the schema version that it leads to."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import asyncpg
 
 from fleetroll.store import migrations
-from fleetroll.store.migrations import Refused
+from fleetroll.store.migrations import Refused, Unreachable
 from fleetroll.store.postgres_connections import Away, Purpose, Session, connect
 from fleetroll.store.statements import SQL
 
@@ -37,12 +37,13 @@ $$
 
 
 async def connected(url: str) -> Session:
-    """A session for what an administrator does. Raises Refused."""
+    """A session for what an administrator does. Raises Refused, Unreachable where nobody answers."""
     try:
         return await connect(url, ADMINISTRATION)
     except (Away, asyncpg.PostgresError, ValueError) as problem:
         reason = str(problem).splitlines()[0]
-        raise Refused(f"The database cannot be opened: {reason.rstrip('.')}.") from None
+        refused = Unreachable if isinstance(problem, Away) else Refused
+        raise refused(f"The database cannot be opened: {reason.rstrip('.')}.") from None
 
 
 async def examine(session: Session, *, unsafe: bool) -> tuple[int, int]:
