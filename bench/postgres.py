@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import median
 
@@ -68,7 +69,7 @@ class Bench:
                 self._say(f"  {outcomes[-1].title}: {outcomes[-1].measured}")
         return outcomes
 
-    def _serving(self, workers: int):  # type: ignore[no-untyped-def]  # a context manager of Server
+    def _serving(self, workers: int) -> AbstractContextManager[Server]:
         options = ("--workers", str(workers), "--nats", "off")
         return serving(self._scratch / "data", *options, FLEETROLL_DATABASE=self._database.url)
 

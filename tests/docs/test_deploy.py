@@ -158,10 +158,10 @@ def test_the_compose_file_starts_the_server_on_its_database() -> None:
     user, name = database["environment"]["POSTGRES_USER"], server["environment"]["FLEETROLL_DATABASE"]
     assert name == f"postgresql://{user}:${{POSTGRES_PASSWORD:?}}@database/{user}"
     assert server["depends_on"] == {"database": {"condition": "service_healthy"}}
-    port = re.search(r"--http\W+[\d.]+:(\d+)", " ".join(server["command"]))
-    assert port
-    assert server["ports"] == [f"127.0.0.1:{port[1]}:{port[1]}"]
-    assert port[1] == dict(dockerfile())["EXPOSE"]
+    ports = re.findall(r"[\d.]+:(\d+)", " ".join(server["command"]))
+    assert server["ports"] == [f"127.0.0.1:{port}:{port}" for port in ports]
+    assert dict(dockerfile())["EXPOSE"].split() == ports
+    assert re.findall(r":(\d+)/ready", " ".join(server["healthcheck"]["test"])) == ports[:1]
     assert server["volumes"] == [f"data:{dict(dockerfile())['VOLUME']}"]
     assert {volume.partition(":")[0] for volume in (*server["volumes"], *database["volumes"])} == set(
         compose["volumes"]
