@@ -305,6 +305,9 @@ ROWS: Mapping[str, Row] = {
     "GET /api/v1/organization/device/datastreams": Row(
         "viewer", "devices:read", 200, 404, "fleet", query="deviceId=$n_device"
     ),
+    "GET /api/v1/organization/device/datastream/history": Row(
+        "viewer", "devices:read", 200, 404, "fleet", query="deviceId=$n_device&pin=v1"
+    ),
     "POST /api/v1/organization/device/datastream": Row(
         "operator",
         "devices:write",

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from fleetroll.core.model import Bucket, Reading, Span
+from fleetroll.core.query import Place
 from fleetroll.store.port import Records, Store
 from tests.support.stores import NOW, device
 
@@ -65,6 +66,18 @@ async def test_a_span_has_its_beginning_and_not_its_end(store: Store, org: int) 
     assert await read(store, org, 1, "m", Span(NOW + 2, NOW + 9), limit=3, descending=True) == made[8:5:-1]
     assert await read(store, org, 1, "m", Span(NOW + 10, NOW + 99)) == []
     assert await read(store, org, 1, "other") == []
+
+
+async def test_a_slice_is_of_the_newest_and_says_how_many_there_are(store: Store, org: int, elsewhere: int) -> None:
+    made = await report(store, org, 1, "m", *range(10))
+    series = (1, "", "m")
+    find = store.scan.telemetry.slice
+    assert await find(org, series, EVER, Place(3)) == (made[:6:-1], 10)
+    assert await find(org, series, EVER, Place(3, 8)) == (made[1::-1], 10)
+    assert await find(org, series, Span(NOW + 2, NOW + 5), Place(2, 1)) == (made[3:1:-1], 3)
+    assert await find(org, series, EVER, Place(3, 99)) == ([], 10)
+    assert await find(elsewhere, series, EVER, Place(3)) == ([], 0)
+    assert await find(org, (1, "", "other"), EVER, Place(3)) == ([], 0)
 
 
 async def test_readings_written_in_any_order_are_read_in_order(store: Store, org: int) -> None:

@@ -714,6 +714,10 @@ class Telemetry:
         times = [at for at in sorted(found, reverse=descending) if span.since <= at < span.until]
         return [found[at].reading for at in times[:limit]]
 
+    async def slice(self, org: int, series: SeriesKey, span: Span, place: Place) -> tuple[list[Reading], int]:
+        found = await self.range(org, series, span, 1 << 62, descending=True)
+        return found[place.offset :][: place.limit], len(found)
+
     async def buckets(
         self, org: int, series: SeriesKey, span: Span, interval: int, *, spread: bool = False
     ) -> list[Bucket]:

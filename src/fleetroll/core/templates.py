@@ -46,6 +46,10 @@ def by_pin(template: Template, pin: str) -> Datastream | None:
     return next((stream for stream in template.datastreams if stream.pin == pin), None)
 
 
+def by_metric(template: Template, name: str) -> Datastream | None:
+    return next((stream for stream in template.datastreams if metric(stream) == name), None)
+
+
 def datastream(template: Template, number: int) -> Datastream | None:
     return next((stream for stream in template.datastreams if stream.id == number), None)
 

@@ -430,6 +430,9 @@ class Telemetry(Protocol):
     ) -> list[Reading]:
         """Oldest first, or newest first if `descending`."""
 
+    async def slice(self, org: int, series: SeriesKey, span: Span, place: Place) -> tuple[list[Reading], int]:
+        """Newest first, by place; and how many there are in the span."""
+
     async def buckets(
         self, org: int, series: SeriesKey, span: Span, interval: int, *, spread: bool = False
     ) -> list[Bucket]:

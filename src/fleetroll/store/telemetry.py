@@ -6,6 +6,7 @@ from math import sqrt
 from msgspec import structs
 
 from fleetroll.core.model import PRODUCTION, Bucket, Reading, SeriesKey, Span
+from fleetroll.core.query import Place
 from fleetroll.store import rows, select
 from fleetroll.store.connection import Connection, Values
 from fleetroll.store.statements import SQL
@@ -46,9 +47,13 @@ class Telemetry:
         self, org: int, series: SeriesKey, span: Span, limit: int, *, descending: bool = False
     ) -> list[Reading]:
         statement = "reading_range_back" if descending else "reading_range"
-        found = await self._connection.all(SQL[statement], {**_place(org, series, span), "limit": limit})
-        device, mode, metric = series
-        return [Reading(device, metric, row[0], rows.reading_value(row[1], row[2]), mode) for row in found]
+        return await self._readings(statement, series, {**_place(org, series, span), "limit": limit})
+
+    async def slice(self, org: int, series: SeriesKey, span: Span, place: Place) -> tuple[list[Reading], int]:
+        values = _place(org, series, span)
+        count = await self._connection.one(SQL["reading_count"], values)
+        page = {**values, "limit": place.limit, "offset": place.offset}
+        return await self._readings("reading_slice", series, page), int(count[0]) if count else 0
 
     async def buckets(
         self, org: int, series: SeriesKey, span: Span, interval: int, *, spread: bool = False
@@ -77,6 +82,11 @@ class Telemetry:
             last.popitem()  # its readings may go on
         await self._connection.many(SQL["gone_series"], [{"series": series} for series in last])
         return bool(page)
+
+    async def _readings(self, statement: str, series: SeriesKey, values: Values) -> list[Reading]:
+        device, mode, metric = series
+        found = await self._connection.all(SQL[statement], values)
+        return [Reading(device, metric, row[0], rows.reading_value(row[1], row[2]), mode) for row in found]
 
     async def _series(self, org: int, wanted: Collection[SeriesKey]) -> dict[SeriesKey, int]:
         found: dict[SeriesKey, int] = {}

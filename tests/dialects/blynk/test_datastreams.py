@@ -58,6 +58,58 @@ def test_values_of_the_past_are_imported_within_their_bounds(app: App) -> None:
     assert [(one["at"], one["value"]) for one in found] == [("2021-01-01T00:00:00Z", 20), ("2021-01-01T00:01:00Z", 85)]
 
 
+def test_a_request_is_on_record_with_the_last_value_of_each_datastream(app: App) -> None:
+    values = [{"value": 20, "ts": 1_609_459_200_000}, {"value": 30, "ts": 1_609_459_260_000}]
+    ask(app, "POST", "/device/import/batch", {"deviceId": 1, "dataStreamId": 1, "values": values})
+    ask(app, "POST", "/device/datastreams", {"deviceId": 1, "values": {"v2": "wet", "v3": [13.4, 52.5]}})
+    ask(app, "POST", "/device/datastreams", {"deviceId": 1, "values": {"v1": 1, "v2": 2, "v9": 3}})
+    logs = ask(app, "GET", "/device/logs?deviceId=1&size=3").json()["content"]
+    written = [(one["pin"], one["pinType"], one["value"], one["isOnline"]) for one in logs]
+    assert sorted(written) == [
+        (1, "VIRTUAL", 30, False),
+        (2, "VIRTUAL", "wet", False),
+        (3, "VIRTUAL", [13.4, 52.5], False),
+    ]
+
+
+def test_a_device_without_a_template_is_written_to_by_pin(app: App) -> None:
+    number = app.request("PUT", "/v1/devices/bare", {}).json()["id"]
+    assert ask(app, "POST", "/device/datastreams", {"deviceId": number, "values": {"d7": 1}}).status == 204
+    (newest, *_) = ask(app, "GET", f"/device/logs?deviceId={number}").json()["content"]
+    assert (newest["pin"], newest["pinType"], newest["value"]) == (7, "DIGITAL", 1)
+
+
+def test_the_history_of_a_datastream_is_read_by_page_and_time(app: App) -> None:
+    first = 1_609_459_200_000
+    values = [{"value": number, "ts": first + number} for number in range(5)]
+    ask(app, "POST", "/device/import/batch", {"deviceId": 1, "dataStreamId": 1, "values": values})
+
+    def history(query: str) -> Any:
+        return ask(app, "GET", f"/device/datastream/history?deviceId=1&pin={query}").json()
+
+    shown = [{"createdAt": first + number, "value": float(number)} for number in reversed(range(5))]
+    assert history("V1") == {"content": shown, "totalElements": 5}
+    assert history("v1&page=1&size=2") == {"content": shown[2:4], "totalElements": 5}
+    assert history(f"v1&from={first + 1}&to={first + 3}") == {"content": shown[1:4], "totalElements": 3}
+    assert history("v2") == {"content": [], "totalElements": 0}
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "message"),
+    [
+        ("deviceId=1", 400, "pin is required."),
+        ("deviceId=1&pin=x", 400, "Wrong pin format."),
+        ("deviceId=1&pin=v9", 400, "No datastream setup for that pin."),
+        ("deviceId=1&pin=v1&from=yesterday", 400, "from must be a time in milliseconds since 1970."),
+        ("deviceId=1&pin=v1&to=-1", 400, "to must be a time in milliseconds since 1970."),
+        ("deviceId=9&pin=v1", 404, "Device with identifier 9 is not found or belong to another organization."),
+    ],
+)
+def test_a_history_that_cannot_be(app: App, query: str, status: int, message: str) -> None:
+    refused = ask(app, "GET", f"/device/datastream/history?{query}")
+    assert (refused.status, refused.json()) == (status, {"error": {"message": message}})
+
+
 def test_a_property_is_noted(app: App) -> None:
     wanted = {"deviceId": 1, "dataStreamId": 1, "property": "color", "value": "#ff0000"}
     assert ask(app, "POST", "/device/datastream/property", wanted).status == 204

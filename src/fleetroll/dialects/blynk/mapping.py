@@ -24,6 +24,7 @@ _LONGEST_SEARCH = 255
 _LONGEST_EVENT = 1024
 _HIGHEST_PLACE = 1 << 31
 _MILLISECOND = 1_000
+_LATEST = 10**15 - 1
 _MOST_MINUTES, _MINUTES = 60, 5
 
 # The names by which the vendor's console shows what to sort by. Owners are in the order of their addresses.
@@ -57,6 +58,7 @@ _ORGANIZATIONS = dict.fromkeys(
 _ROLES = {"1": model.OwnerRole.ADMIN, "2": model.OwnerRole.STAFF, "3": model.OwnerRole.USER}
 _ROLE_NUMBERS = {role: int(number) for number, role in _ROLES.items()}
 _PIN_TYPES = {"VIRTUAL": "v", "DIGITAL": "d", "ANALOG": "a"}
+_PIN_NAMES = {letter: name for name, letter in _PIN_TYPES.items()}
 assert set(_DATASTREAMS.values()) == set(model.DatastreamKind)
 
 
@@ -344,8 +346,17 @@ def logs(result: tuple[list[model.Event], int], request: Request) -> shapes.Acti
 
 
 def _action(event: model.Event) -> shapes.ActionLog:
-    changed = " ".join(documents.load(event.data).get("changed", ()))
+    said = documents.load(event.data)
+    if event.type == service_datastreams.WRITTEN:
+        pin, kind = _split(said["pin"])
+        return shapes.ActionLog(event.actor, said["value"], pin, kind, said["connected"], _ms(event.at))
+    changed = " ".join(said.get("changed", ()))
     return shapes.ActionLog(event.actor, f"{event.type} {changed}".rstrip(), None, None, False, _ms(event.at))
+
+
+def _split(pin: str) -> tuple[int, str]:
+    """A pin as the vendor shows it beside its type."""
+    return int(pin[1:]), _PIN_NAMES[pin[0]]
 
 
 def activated(result: list[numbered_devices.Shown], request: Request) -> list[shapes.ActivatedDevice]:
@@ -386,6 +397,30 @@ def _pin(text: str) -> Address:
 
 def shown_values(result: list[Value], request: Request) -> dict[str, Any]:
     return {one.stream.pin: shown(one.stream.kind, one.value) for one in result}
+
+
+def stream_past(request: Request) -> service_datastreams.Past:
+    pin = request.query.get("pin")
+    if pin is None:
+        raise invalid("parameter_required", "pin is required.", "pin")
+    since, until = _moment(request, "from", 0), _moment(request, "to", _LATEST)
+    span = model.Span(since * _MILLISECOND, (until + 1) * _MILLISECOND)  # all of its last millisecond
+    return service_datastreams.Past(one(request).id, _pin(pin), span, _place(request))
+
+
+def _moment(request: Request, field: str, usual: int) -> int:
+    text = request.query.get(field)
+    if text is None:
+        return usual
+    if not re.fullmatch(r"[0-9]{1,15}", text):
+        raise invalid("invalid_parameter", f"{field} must be a time in milliseconds since 1970.", field)
+    return int(text)
+
+
+def stream_history(result: service_datastreams.History, request: Request) -> shapes.HistoryPage:
+    kind = result.stream.kind
+    content = [shapes.PastValue(_ms(one.at), shown(kind, one.value)) for one in result.readings]
+    return shapes.HistoryPage(content, result.total)
 
 
 def stream_write(request: Request) -> service_datastreams.Batch:
@@ -649,12 +684,11 @@ def template(record: model.Template, request: Request) -> shapes.TemplateDetails
 
 def datastreams(record: model.Template, request: Request) -> list[shapes.Datastream]:
     kinds = {kind: name for name, kind in _DATASTREAMS.items()}
-    pins = {letter: name for name, letter in _PIN_TYPES.items()}
     return [
         shapes.Datastream(
             int(one.pin[1:]),
             kinds[one.kind],
-            pins[one.pin[0]],
+            _PIN_NAMES[one.pin[0]],
             one.label or one.alias or one.pin,
             one.alias or one.pin,
             one.unit,

@@ -130,7 +130,10 @@ class TimelinePage(Struct, rename="camel"):
 
 
 class ActionLog(Struct, rename="camel"):
-    """What was done with a key. `triggerUserEmail` is how the timeline names it; `value` says what was done."""
+    """What was done with a key, which `triggerUserEmail` names as the timeline does.
+
+    `value` is what was written to `pin`, or says what else was done.
+    """
 
     trigger_user_email: str
     value: Any
@@ -195,6 +198,16 @@ class Address(Struct, rename="camel"):
     city: str | None = None
     state: str | None = None
     zip: str | None = None
+
+
+class PastValue(Struct, rename="camel"):
+    created_at: int
+    value: Any
+
+
+class HistoryPage(Struct, rename="camel"):
+    content: list[PastValue]
+    total_elements: int
 
 
 class DataStreamWrite(Struct, rename="camel"):

@@ -24,6 +24,15 @@ SELECT r.at, r.number, r.document FROM series AS s JOIN reading AS r ON r.series
 WHERE s.org = :org AND s.device = :device AND s.mode = :mode AND s.metric = :metric AND r.at >= :since AND r.at < :until
 ORDER BY r.at DESC LIMIT :limit;
 
+-- reading_slice: as reading_range, newest first, by place
+SELECT r.at, r.number, r.document FROM series AS s JOIN reading AS r ON r.series = s.id
+WHERE s.org = :org AND s.device = :device AND s.mode = :mode AND s.metric = :metric AND r.at >= :since AND r.at < :until
+ORDER BY r.at DESC LIMIT :limit OFFSET :offset;
+
+-- reading_count: as reading_range
+SELECT count(*) FROM series AS s JOIN reading AS r ON r.series = s.id
+WHERE s.org = :org AND s.device = :device AND s.mode = :mode AND s.metric = :metric AND r.at >= :since AND r.at < :until;
+
 -- reading_buckets: the numbers of one metric by stretches of time
 SELECT b.bucket, b.points, b.least, b.most, b.total, f.number, l.number
 FROM (
