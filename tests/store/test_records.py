@@ -393,6 +393,7 @@ async def test_named_records_come_by_name_in_byte_order(store: Store, org: int, 
     ordered = sorted(names, key=str.encode)
     assert [getattr(one, label) for one in await verbs(store.scan).page(org, "", 100)] == ordered
     assert [getattr(one, label) for one in await verbs(store.scan).page(org, ordered[3], 3)] == ordered[4:7]
+    assert [getattr(one, label) for one in await verbs(store.scan).page(org, ordered[0], 3, 2)] == ordered[3:6]
     assert await verbs(store.scan).page(org, ordered[-1], 3) == []
 
 

@@ -475,9 +475,9 @@ class Named(Generic[R]):
         found = self._records.get(record)
         return found if found and found.org == org else None
 
-    async def page(self, org: int, after: str, limit: int) -> list[R]:
+    async def page(self, org: int, after: str, limit: int, skip: int = 0) -> list[R]:
         found = sorted(self._of(org), key=self._name)
-        return [one for one in found if self._name(one) > after][:limit]
+        return [one for one in found if self._name(one) > after][skip:][:limit]
 
     async def insert(self, new: R) -> R | None:
         if await self.get(new.org, self._name(new)):

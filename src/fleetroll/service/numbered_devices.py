@@ -136,17 +136,13 @@ async def _one(call: Call, device: Device) -> Shown:
 async def page(call: Call, wanted: Listing) -> Listed:
     """Devices by number; those of several organizations by that of the organization first."""
     there = await reach.organization(call, wanted.organization)
-    if not wanted.below:
-        return await _slice(there, None, Sort(), wanted.place)
-    used = await call.records.usage.below(there.org, "devices")
-    found: list[Device] = []
-    start, limit = wanted.place.offset, wanted.place.limit
-    for org, count in used.items():
-        if start < count and len(found) < limit:
-            more, _ = await call.records.devices.slice(org, None, Sort(), start, limit - len(found), count)
-            found += more
-        start = max(0, start - count)
-    return Listed(await show(call, found), sum(used.values()))
+    counts = await reach.used(there, "devices", below=wanted.below)
+
+    async def take(org: int, place: Place) -> list[Device]:
+        found, _ = await call.records.devices.slice(org, None, Sort(), place.offset, place.limit, counts[org])
+        return found
+
+    return Listed(await show(call, await reach.across(counts, wanted.place, take)), sum(counts.values()))
 
 
 async def _slice(call: Call, filter: Filter | None, sort: Sort, place: Place) -> Listed:

@@ -53,11 +53,17 @@ class Stored(Struct, frozen=True):
 
 
 class Directory(Struct, frozen=True):
-    """Owners by place: the caller's, or all in reach; and of those, whose name or address holds a text."""
+    """Owners by place: the caller's, or all in reach."""
 
     place: Place
     below: bool = False
-    text: str | None = None
+
+
+class Searching(Struct, frozen=True):
+    """The caller's owners whose name or address holds a text, case ignored."""
+
+    text: str
+    place: Place
 
 
 class Within(Struct, frozen=True):
@@ -209,12 +215,22 @@ async def with_email(call: Call, email: str) -> tuple[Call, Owner] | None:
 
 @operation(Action.OWNERS_READ, Effect.SCAN)
 async def directory(call: Call, wanted: Directory) -> tuple[list[Owner], int]:
-    orgs = await call.records.organizations.below(call.org) if wanted.below else [call.principal.org]
-    text = (wanted.text or "").casefold()
+    """By reference; those of several organizations by the number of the organization first."""
+    counts = await reach.used(call, "owners", below=wanted.below)
+
+    async def take(org: int, place: Place) -> list[Owner]:
+        return await call.records.owners.page(org, "", place.limit, place.offset)
+
+    return await reach.across(counts, wanted.place, take), sum(counts.values())
+
+
+@operation(Action.OWNERS_READ, Effect.SCAN)
+async def search(call: Call, wanted: Searching) -> tuple[list[Owner], int]:
+    text, after = wanted.text.casefold(), ""
     found: list[Owner] = []
-    for org in orgs:
-        known = await call.records.owners.page(org.id, "", limits.DEFAULT_QUOTAS["owners"])
-        found += [one for one in known if text in one.ref or text in (one.name or "").casefold()]
+    while some := await call.records.owners.page(call.org, after, limits.MAX_PAGE):
+        found += [one for one in some if text in one.ref or text in (one.name or "").casefold()]
+        after = some[-1].ref
     return wanted.place.cut(found)
 
 

@@ -3,13 +3,14 @@
 What lies in another organization, and what never was, are refused in the same words, for callers name numbers.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from msgspec import Struct
 
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.model import Device
+from fleetroll.core.query import Place
 from fleetroll.service.operations import Call
 from fleetroll.store.port import Records
 
@@ -57,3 +58,21 @@ async def first(call: Call, wanted: Callable[[Records, int], Awaitable[T | None]
         if found := await wanted(call.records, org.id):
             return call.beside(org), found
     return None
+
+
+async def used(call: Call, noun: str, *, below: bool = False) -> dict[int, int]:
+    """How many of a noun the organization has that the call acts in, and each one below it as well, by its number."""
+    if below:
+        return await call.records.usage.below(call.org, noun)
+    return {call.org: (await call.records.usage.of(call.org)).get(noun, 0)}
+
+
+async def across(counts: Mapping[int, int], place: Place, take: Callable[[int, Place], Awaitable[list[T]]]) -> list[T]:
+    """A page of what several organizations have, one after the other; `counts` says how much each of them has."""
+    found: list[T] = []
+    start = place.offset
+    for org, count in counts.items():
+        if start < count and len(found) < place.limit:
+            found += await take(org, Place(place.limit - len(found), start))
+        start = max(0, start - count)
+    return found

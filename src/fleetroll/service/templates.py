@@ -106,7 +106,8 @@ async def _rewrite_schema(call: Call, device: Device, schema: Document) -> None:
 @operation(Action.TEMPLATES_READ, Effect.SCAN)
 async def directory(call: Call, wanted: Directory) -> tuple[list[Template], int]:
     there = await reach.organization(call, wanted.organization)
-    return wanted.place.cut(await call.records.templates.page(there.org, "", limits.DEFAULT_QUOTAS["templates"]))
+    found = await call.records.templates.page(there.org, "", wanted.place.limit, wanted.place.offset)
+    return found, sum((await reach.used(there, "templates")).values())
 
 
 @operation(Action.TEMPLATES_READ, Effect.SCAN)

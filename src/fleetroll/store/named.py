@@ -28,8 +28,8 @@ class Named(Generic[R]):
     async def by_id(self, org: int, record: int) -> R | None:
         return await self._one("by_id", {"org": org, "record": record})
 
-    async def page(self, org: int, after: str, limit: int) -> list[R]:
-        values = {"org": org, "after": after, "limit": limit}
+    async def page(self, org: int, after: str, limit: int, skip: int = 0) -> list[R]:
+        values = {"org": org, "after": after, "limit": limit, "skip": skip}
         return [self._record(row) for row in await self._connection.all(SQL[f"{self._noun}_page"], values)]
 
     async def insert(self, new: R) -> R | None:

@@ -275,8 +275,8 @@ class Named(Protocol[R]):
 
     async def by_id(self, org: int, record: int) -> R | None: ...
 
-    async def page(self, org: int, after: str, limit: int) -> list[R]:
-        """Records whose name follows `after`, by name in byte order."""
+    async def page(self, org: int, after: str, limit: int, skip: int = 0) -> list[R]:
+        """Records whose name follows `after`, by name in byte order, without the first `skip` of them."""
 
     async def insert(self, new: R) -> R | None:
         """Store a new record; its id is assigned here; None if the name is taken."""

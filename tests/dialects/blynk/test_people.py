@@ -129,6 +129,26 @@ def test_a_user_is_made_with_an_organization_which_it_administers(app: App) -> N
     assert ask(app, "GET", "/sub-organizations").json()["totalElements"] == 2, "a refusal makes no organization either"
 
 
+def test_users_and_templates_are_listed_by_page(app: App) -> None:
+    branch = ask(app, "POST", "/create", {"name": "Branch"}).json()["id"]
+    made = [("b@a.de", branch), ("c@a.de", 1), ("a@a.de", branch), ("a@a.de", 1), ("b@a.de", 1)]
+    for email, org in made:
+        assert ask(app, "POST", "/users/create-in-org", {"email": email, "orgId": org}).status == 201
+    whole = sorted(((org, email) for email, org in made))
+    for size in (1, 2, 3, 5):
+        pages = [ask(app, "GET", f"/users?includeSubOrgUsers=true&size={size}&page={page}").json() for page in range(6)]
+        assert [(one["orgId"], one["email"]) for page in pages for one in page["content"]] == whole
+        assert {page["totalElements"] for page in pages} == {5}
+    own = ask(app, "GET", "/users?size=2&page=1").json()
+    assert ([one["email"] for one in own["content"]], own["totalElements"]) == (["c@a.de"], 3)
+    found = ask(app, "GET", "/search/users?query=%40A.DE&size=1&page=2").json()
+    assert ([one["email"] for one in found["content"]], found["totalElements"]) == (["c@a.de"], 3)
+    for name in "cab":
+        assert ask(app, "POST", "/template/create", {"name": name}).status == 201
+    templates = ask(app, "GET", "/templates?size=2&page=1").json()
+    assert ([one["name"] for one in templates["content"]], templates["totalElements"]) == (["c"], 3)
+
+
 def test_a_user_registers_by_its_address(app: App) -> None:
     assert ask(app, "POST", "/users/register", {"email": "late@example.com", "locale": "en_US"}).status == 204
     (user,) = ask(app, "GET", "/users").json()["content"]

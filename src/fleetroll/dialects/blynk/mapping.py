@@ -531,8 +531,8 @@ def people(request: Request) -> owners.Directory:
     return owners.Directory(_place(request), request.query.flag("includeSubOrgUsers"))
 
 
-def people_like(request: Request) -> owners.Directory:
-    return owners.Directory(_place(request), text=_text(request))
+def people_like(request: Request) -> owners.Searching:
+    return owners.Searching(_text(request), _place(request))
 
 
 def user_page(result: tuple[list[model.Owner], int], request: Request) -> shapes.UserPage:

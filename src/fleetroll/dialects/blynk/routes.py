@@ -440,7 +440,7 @@ _NEIGHBOURS = (
     _route(
         "GET",
         "/search/users",
-        owners.directory,
+        owners.search,
         mapping.people_like,
         mapping.user_page,
         "Search users by name and address",

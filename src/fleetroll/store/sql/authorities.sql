@@ -8,7 +8,7 @@ FROM authority WHERE org = :org AND id = :record;
 
 -- authority_page: by name
 SELECT id, org, name, serial, certificate, sealed_key, not_before, not_after, created_at, updated_at, revision
-FROM authority WHERE org = :org AND name > :after ORDER BY name LIMIT :limit;
+FROM authority WHERE org = :org AND name > :after ORDER BY name LIMIT :limit OFFSET :skip;
 
 -- authority_insert: a new authority; nothing if the name is taken
 INSERT INTO authority (org, name, serial, certificate, sealed_key, not_before, not_after, created_at, updated_at, revision)

@@ -8,7 +8,7 @@ FROM cohort WHERE org = :org AND id = :record;
 
 -- cohort_page: by slug
 SELECT id, org, slug, name, created_at, updated_at, revision
-FROM cohort WHERE org = :org AND slug > :after ORDER BY slug LIMIT :limit;
+FROM cohort WHERE org = :org AND slug > :after ORDER BY slug LIMIT :limit OFFSET :skip;
 
 -- cohort_insert: a new one; nothing if the slug is taken
 INSERT INTO cohort (org, slug, name, created_at, updated_at, revision)

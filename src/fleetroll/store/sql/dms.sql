@@ -8,7 +8,7 @@ FROM dms WHERE org = :org AND id = :record;
 
 -- dms_page: by name
 SELECT id, org, name, title, settings, metadata, extras, created_at, updated_at, revision
-FROM dms WHERE org = :org AND name > :after ORDER BY name LIMIT :limit;
+FROM dms WHERE org = :org AND name > :after ORDER BY name LIMIT :limit OFFSET :skip;
 
 -- dms_insert: a new DMS; nothing if the name is taken
 INSERT INTO dms (org, name, title, settings, metadata, extras, created_at, updated_at, revision)

@@ -8,7 +8,7 @@ FROM saved_group WHERE org = :org AND id = :record;
 
 -- group_page: by name
 SELECT id, org, name, description, filter, criteria, parent_id, uid, created_at, updated_at, revision
-FROM saved_group WHERE org = :org AND name > :after ORDER BY name LIMIT :limit;
+FROM saved_group WHERE org = :org AND name > :after ORDER BY name LIMIT :limit OFFSET :skip;
 
 -- group_insert: a new group; nothing if the name is taken
 INSERT INTO saved_group (org, name, description, filter, criteria, parent_id, uid, created_at, updated_at, revision)

@@ -8,7 +8,7 @@ FROM hardware_version WHERE org = :org AND id = :record;
 
 -- hardware_version_page: by name
 SELECT id, org, name, software_type, created_at, updated_at, revision
-FROM hardware_version WHERE org = :org AND name > :after ORDER BY name LIMIT :limit;
+FROM hardware_version WHERE org = :org AND name > :after ORDER BY name LIMIT :limit OFFSET :skip;
 
 -- hardware_version_insert: a new one; nothing if the name is taken
 INSERT INTO hardware_version (org, name, software_type, created_at, updated_at, revision)

@@ -8,7 +8,7 @@ FROM metadata_field WHERE org = :org AND id = :record;
 
 -- metadata_field_page: by name
 SELECT id, org, name, kind, description, required, created_at, updated_at, revision
-FROM metadata_field WHERE org = :org AND name > :after ORDER BY name LIMIT :limit;
+FROM metadata_field WHERE org = :org AND name > :after ORDER BY name LIMIT :limit OFFSET :skip;
 
 -- metadata_field_insert: a new definition; nothing if the name is taken
 INSERT INTO metadata_field (org, name, kind, description, required, created_at, updated_at, revision)

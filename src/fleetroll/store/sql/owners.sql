@@ -8,7 +8,7 @@ FROM owner WHERE org = :org AND id = :record;
 
 -- owner_page: by reference
 SELECT id, org, ref, name, phone, address, created_at, updated_at, revision, role, status, title, nickname, time_zone, locale
-FROM owner WHERE org = :org AND ref > :after ORDER BY ref LIMIT :limit;
+FROM owner WHERE org = :org AND ref > :after ORDER BY ref LIMIT :limit OFFSET :skip;
 
 -- owner_insert: a new owner; nothing if the reference is taken
 INSERT INTO owner (org, ref, name, phone, address, created_at, updated_at, revision, role, status, title, nickname, time_zone, locale)

@@ -5,7 +5,8 @@ SELECT id, org, name, created_at, updated_at, revision FROM tag WHERE org = :org
 SELECT id, org, name, created_at, updated_at, revision FROM tag WHERE org = :org AND id = :record;
 
 -- tag_page: by name
-SELECT id, org, name, created_at, updated_at, revision FROM tag WHERE org = :org AND name > :after ORDER BY name LIMIT :limit;
+SELECT id, org, name, created_at, updated_at, revision FROM tag
+WHERE org = :org AND name > :after ORDER BY name LIMIT :limit OFFSET :skip;
 
 -- tag_insert: a new tag; nothing if there is one of this name
 INSERT INTO tag (org, name, created_at, updated_at, revision) VALUES (:org, :name, :created_at, :updated_at, :revision)

@@ -11,7 +11,7 @@ FROM template WHERE org = :org AND id = :record;
 -- template_page: by name
 SELECT id, org, name, description, board, connection, datastreams, events, metafields, last_part, created_at, updated_at,
     revision
-FROM template WHERE org = :org AND name > :after ORDER BY name LIMIT :limit;
+FROM template WHERE org = :org AND name > :after ORDER BY name LIMIT :limit OFFSET :skip;
 
 -- template_insert: a new template; nothing if the name is taken
 INSERT INTO template (org, name, description, board, connection, datastreams, events, metafields, last_part, created_at,
