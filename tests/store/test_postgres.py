@@ -10,6 +10,7 @@ from pathlib import Path
 import apsw
 import asyncpg
 import pytest
+from msgspec import structs
 
 from fleetroll.core.faults import Fault
 from fleetroll.core.model import Event, Organization
@@ -126,6 +127,19 @@ async def test_a_failure_among_crossing_transactions_is_its_own(store: Store, ot
         assert {one.ident for one in devices} == {f"d{number}" for number in kept}
         assert {one.subject_id for one in await other.read.timeline.since(org, 0, 100)} == kept
         assert (await store.scan.devices.counts(org)).by_tag == {"t": len(kept)}
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+async def test_a_load_that_fails_at_the_end_of_its_work_fails_nobody_else(store: Store, org: int, bulk: bool) -> None:
+    async def load(number: int) -> None:
+        name = "\0" if number % 5 == 4 else f"e{number}"  # U+0000 is refused by the server alone
+        events = [structs.replace(event(org, number), name=name) for _ in range(20)]
+        await store.write(lambda records: records.timeline.append(events), bulk=bulk)
+
+    outcomes = await asyncio.gather(*map(load, range(20)), return_exceptions=True)
+    assert [isinstance(outcome, Fault) for outcome in outcomes] == [number % 5 == 4 for number in range(20)]
+    kept = {one.name for one in await store.read.timeline.since(org, 0, 1000)}
+    assert kept == {f"e{number}" for number in range(20) if number % 5 != 4}
 
 
 # --- the outbox ------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Devices: create, upsert, read, change, decommission, transfer, delete. One device at a time; see `fleet` for many."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -37,6 +38,7 @@ DELETED = "device.deleted"
 DECOMMISSIONED = "device.decommissioned"
 MOVED = "device.transferred"
 _NEW = NewDevice.__struct_fields__
+_new = attrgetter(*_NEW)
 # The members that name another record, and what sees that it is there.
 _NAMED: dict[str, Callable[[Call, Any], Awaitable[object]]] = {
     "cohort": cohorts.require,
@@ -317,11 +319,12 @@ async def find_by_id(call: Call, number: int) -> Device:
 
 def new_device(wanted: Put) -> NewDevice:
     """The device that an upsert makes where there is none. Raises Fault invalid `<member>_required`."""
-    given = {name: value for name in _NEW if (value := getattr(wanted.change, name, UNSET)) is not UNSET}
+    given = {name: value for name, value in zip(_NEW, _new(wanted.change), strict=True) if value is not UNSET}
     for name in wanted.required:
         if given.get(name) is None:
             raise invalid(f"{name}_required", f"{name} is required for a new device.", name)
-    return NewDevice(**{**given, "ident": wanted.ident})
+    given["ident"] = wanted.ident
+    return NewDevice(**given)
 
 
 async def insert(call: Call, new: NewDevice) -> Device:

@@ -255,6 +255,7 @@ async def _load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
             if storing is not None:
                 yield await storing
             storing = asyncio.ensure_future(_store(call, wanted, batch))
+            await asyncio.sleep(0)  # which lets it begin
         if storing is not None:
             yield await storing
     finally:

@@ -64,9 +64,14 @@ class Devices:
     async def insert_many(self, org: int, new: Sequence[NewDevice], at: Instant) -> list[Device]:
         numbers = await self._connection.reserve("device", len(new))
         inserted = [_inserted(org, number, one, at) for number, one in zip(numbers, new, strict=True)]
-        await self._connection.load("device", [_whole(device) for device in inserted])
-        await self._connection.index([(device.id, None, _searched(device)) for device in inserted])
-        tags = [(org, tag, device.id, rows.folded(tag)) for device in inserted for tag in device.tags]
+        values = list(map(rows.device_values, new))
+        status = Status.NO_IDENTITY.value
+        whole = [(number, org, *one.values(), status, at) for number, one in zip(numbers, values, strict=True)]
+        await self._connection.load("device", whole)
+        await self._connection.index(
+            [(number, None, one["search"]) for number, one in zip(numbers, values, strict=True)]
+        )
+        tags = sorted((org, tag, device.id, rows.folded(tag)) for device in inserted for tag in device.tags)
         owners = [(org, owner, device.id) for device in inserted for owner in device.owners]
         for table, links in (("device_tag", tags), ("device_owner", owners)):
             if links:
@@ -325,28 +330,36 @@ _JOINING = 15
 
 
 def _inserted(org: int, number: int, new: NewDevice, at: Instant) -> Device:
+    # By position, as this runs for every device of an import.
     return Device(
-        id=number,
-        org=org,
-        status=Status.NO_IDENTITY,
-        connected=False,
-        last_seen=None,
-        activated_at=None,
-        created_at=at,
-        updated_at=at,
-        revision=1,
-        **structs.asdict(new),
+        number,
+        org,
+        new.ident,
+        new.name,
+        new.kind,
+        new.hardware_version,
+        new.software,
+        new.metadata,
+        new.tags,
+        new.owners,
+        new.schema,
+        new.config,
+        Status.NO_IDENTITY,
+        False,
+        None,
+        None,
+        at,
+        at,
+        1,
+        new.extras,
+        new.cohort,
+        new.template,
+        new.dms,
     )
 
 
 def _searched(device: Device) -> str:
     return rows.search_text(device.ident, device.name)
-
-
-def _whole(device: Device) -> list[Any]:
-    values = rows.device_values(device)
-    values.update(status=device.status.value, created_at=device.created_at)
-    return [device.id, device.org, *values.values()]
 
 
 def _replacement(was: Device, now: Device) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -51,12 +51,15 @@ class Session:
         self.connection = connection
         self._seconds = seconds
         self._prepared: dict[str, tuple[PreparedStatement, tuple[str, ...]]] = {}
+        self._copying: asyncio.Future[Any] | None = None
 
     @property
     def is_lost(self) -> bool:
         return bool(self.connection.is_closed())
 
     async def fetch(self, statement: str, values: Values) -> list[Row]:
+        if self._copying is not None:
+            await self.copied()
         try:
             prepared, names = self._prepared.get(statement) or await self._prepare(statement)
             rows: list[Any] = await prepared.fetch(*[values[name] for name in names], timeout=self._seconds)
@@ -66,6 +69,8 @@ class Session:
 
     async def many(self, statement: str, values: Sequence[Values]) -> None:
         """Run a statement for each of the values, all of them in one round trip."""
+        if self._copying is not None:
+            await self.copied()
         try:
             prepared, names = self._prepared.get(statement) or await self._prepare(statement)
             await prepared.executemany([[each[name] for name in names] for each in values], timeout=self._seconds)
@@ -74,15 +79,37 @@ class Session:
 
     async def command(self, text: str) -> str:
         """Run a statement without values; answers what the server calls what it did."""
+        if self._copying is not None:
+            await self.copied()
         try:
             return str(await self.connection.execute(text, timeout=self._seconds))
         except Exception as problem:
             raise self._given_up(problem) from problem
 
     async def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Insert many whole rows at once."""
+        """Insert many whole rows at once. Returns when they are sent; whatever is asked next waits for their end.
+
+        Meanwhile the caller prepares what comes next. It is the next statement that a failure is raised at.
+        """
+        await self.copied()
+        sent = asyncio.Event()
+
+        def sending() -> Iterator[Sequence[Any]]:
+            yield from rows
+            sent.set()
+
+        copying = self.connection.copy_records_to_table(table, records=sending(), columns=columns)
+        self._copying = asyncio.ensure_future(copying)
+        self._copying.add_done_callback(lambda _: sent.set())
+        await sent.wait()
+
+    async def copied(self) -> None:
+        """Wait for the end of what was sent to be copied. Raises whatever went wrong with it."""
+        copying, self._copying = self._copying, None
+        if copying is None:
+            return
         try:
-            await self.connection.copy_records_to_table(table, records=rows, columns=columns)
+            await copying
         except Exception as problem:
             raise self._given_up(problem) from problem
 

@@ -7,12 +7,14 @@ events are in the order of their commits. Nobody waits for a lock while holding 
 """
 
 import asyncio
+import contextlib
 import functools
 import logging
 import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from operator import itemgetter
 from typing import Any, TypeVar, cast
 
 import asyncpg
@@ -33,7 +35,7 @@ _ORGS = ("org", "to", "parent")
 _LARGEST_LOCK = 0x7FFFFFFF
 _LONGEST_TURN = 0.01
 _MOST_ATTEMPTS = 10
-_TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+(\w+)")
+_TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+(?!SET\b)(\w+)")  # after ON CONFLICT, UPDATE names none
 _LOAD = re.compile(r"INSERT INTO (\w+) \(([^)]*)\)\s*SELECT (.*?)\s*FROM json_each\(:rows\)$", re.DOTALL)
 _COUNT, _COUNTERS = SQL["usage_add"], "quota_usage"
 _NO_QUOTA = (1 << 63) - 1
@@ -51,14 +53,18 @@ class _Elsewhere(BaseException):
 
 
 class Load(Struct, frozen=True):
-    """The columns of a load, and where each gets its value: a place in the given row, or a literal."""
+    """The columns of a load, and where their values are among the literals and those of a given row behind them."""
 
     table: str
     columns: tuple[str, ...]
-    sources: tuple[int | bool | tuple[int], ...]
+    literals: tuple[bool | int, ...]
+    places: tuple[int, ...]
 
-    def whole(self, row: Sequence[Any]) -> list[Any]:
-        return [source[0] if isinstance(source, tuple) else row[source] for source in self.sources]
+    def whole(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        if self.places == tuple(range(len(self.places))):
+            return rows
+        pick, literals = itemgetter(*self.places), self.literals
+        return [pick((*literals, *row)) for row in rows]
 
 
 @functools.cache
@@ -67,10 +73,13 @@ def load_of(table: str) -> Load:
     found = _LOAD.match(SQL[f"sqlite_load_{table}"])
     assert found, table
     parts = [part.strip() for part in found[3].split(",")]
-    sources = tuple(
-        int(part.removeprefix("value ->> ")) if part.startswith("value") else (_LITERALS[part],) for part in parts
+    literals = [part for part in parts if part in _LITERALS]
+    ahead = iter(range(len(literals)))
+    places = tuple(
+        next(ahead) if part in _LITERALS else len(literals) + int(part.removeprefix("value ->> ")) for part in parts
     )
-    return Load(found[1], tuple(name.strip() for name in found[2].split(",")), sources)
+    columns = tuple(name.strip() for name in found[2].split(","))
+    return Load(found[1], columns, tuple(_LITERALS[part] for part in literals), places)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -156,9 +165,8 @@ class Writing:
 
     async def load(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
         load = load_of(table)
-        whole = [load.whole(row) for row in rows]
-        place = load.columns.index("org")
-        for org in {row[place] for row in whole}:
+        whole = load.whole(rows)
+        for org in set(map(itemgetter(load.columns.index("org")), whole)):
             await self.lock(org)
         if load.table in self._later:
             await self.flush()
@@ -188,6 +196,7 @@ class Writing:
         for waiting in later.values():
             for statement, values in waiting:
                 await self._session.many(statement, values)
+        await self._session.copied()
 
     async def _enter(self, values: Values) -> None:
         for name in _ORGS:
@@ -392,6 +401,8 @@ class Writer:
             raise unavailable()
 
     async def _undo(self, session: Session) -> None:
+        with contextlib.suppress(Exception):  # that it is undone is told by what went wrong first
+            await session.copied()
         if session.is_lost:
             return
         try:

@@ -2,11 +2,13 @@
 
 import base64
 import enum
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import astuple
 
 from fleetroll.core.certificates import Authority, Certificate, Reason, Revocation
 from fleetroll.core.dms import Dms, Settings
@@ -59,7 +61,7 @@ _EMPTY_LIST = "[]"
 
 def text(document: Raw) -> str:
     """The JSON text of a document, as it is stored."""
-    return bytes(document).decode()
+    return "{}" if document is EMPTY else bytes(document).decode()
 
 
 def json_text(value: object) -> str:
@@ -133,8 +135,9 @@ def device_values(record: Device | NewDevice) -> dict[str, Any]:
     }
 
 
+@functools.lru_cache(maxsize=4096)
 def folded(text: str | None) -> str | None:
-    """The folded form of a text where it is another one."""
+    """The folded form of a text where it is another one. Remembered: many devices share their tags."""
     return None if text is None or (form := fold(text)) == text else form
 
 
@@ -290,18 +293,12 @@ def event(row: Row) -> Event:
 
 
 def event_values(record: NewEvent) -> dict[str, Any]:
-    return {
-        "org": record.org,
-        "at": record.at,
-        "type": record.type,
-        "subject": record.subject,
-        "subject_id": record.subject_id,
-        "name": record.name,
-        "actor": record.actor,
-        "request": record.request,
-        "data": text(record.data),
-        "reported_at": record.reported_at,
-    }
+    return dict(zip(NewEvent.__struct_fields__, event_row(record), strict=True))
+
+
+def event_row(record: NewEvent) -> Row:
+    *others, data, reported_at = astuple(record)
+    return (*others, text(data), reported_at)
 
 
 _EXACT = 1 << 53  # up to here a float says every whole number

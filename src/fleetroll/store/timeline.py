@@ -21,11 +21,10 @@ class Timeline:
         self._connection = connection
 
     async def append(self, events: Sequence[NewEvent]) -> None:
-        values = [rows.event_values(event) for event in events]
-        if len(values) < _WORTH_LOADING:
-            await self._connection.many(SQL["timeline_insert"], values)
+        if len(events) < _WORTH_LOADING:
+            await self._connection.many(SQL["timeline_insert"], list(map(rows.event_values, events)))
         else:
-            await self._connection.load("timeline", [list(entry.values()) for entry in values])
+            await self._connection.load("timeline", list(map(rows.event_row, events)))
 
     async def of_subject(self, org: int, subject: str, subject_id: int, before: int, limit: int) -> list[Event]:
         values = {"org": org, "subject": subject, "subject_id": subject_id, "before": before, "limit": limit}

@@ -3,9 +3,11 @@
 One written rule for a member that is given twice in one JSON object: the last one wins, everywhere.
 """
 
+import asyncio
 import csv
+import itertools
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -139,17 +141,21 @@ def _plain_types(found: "re.Match[str]") -> str:
 
 # --- rows ------------------------------------------------------------------------------------------------------------
 
+_ROWS_AT_A_TIME = 32
+
 
 async def rows(receive: Receive, lines: Lines, media_type: str) -> AsyncIterator[list[Any]]:
-    """The rows of a streamed body, decoded, as many at a time as have arrived."""
+    """The rows of a streamed body, decoded, some at a time: others have their turn on the event loop in between."""
     reader = _Csv(lines) if media_type == "text/csv" else _Ndjson(lines)
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Gone
         more = message.get("more_body", False)
-        if found := reader.feed(message.get("body", b""), last=not more):
-            yield found
+        found = reader.feed(message.get("body", b""), last=not more)
+        while some := list(itertools.islice(found, _ROWS_AT_A_TIME)):
+            yield some
+            await asyncio.sleep(0)
         if not more:
             return
 
@@ -163,19 +169,17 @@ class _Ndjson:
         self._rest = b""
         self._line = 0
 
-    def feed(self, data: bytes, *, last: bool) -> list[Any]:
+    def feed(self, data: bytes, *, last: bool) -> Iterator[Any]:
         *complete, self._rest = (self._rest + data).split(b"\n")
         if last:
             complete.append(self._rest)
             self._rest = b""
         # Of a line that is too long, enough is kept to know that it is; the rest of the file is none the worse.
         self._rest = self._rest[: limits.MAX_IMPORT_LINE + 1]
-        found = []
         for line in complete:
             self._line += 1
             if line.strip():
-                found.append(self._row(line))
-        return found
+                yield self._row(line)
 
     def _row(self, line: bytes) -> Any:
         try:
@@ -198,8 +202,7 @@ class _Csv:
         self._line = 0
         self._columns: list[str] | None = None
 
-    def feed(self, data: bytes, *, last: bool) -> list[Any]:
-        found = []
+    def feed(self, data: bytes, *, last: bool) -> Iterator[Any]:
         for record in self._records(self._rest + data, last):
             begins = self._line + 1
             self._line += 1 + record.count(b"\n")
@@ -208,8 +211,7 @@ class _Csv:
             if self._columns is None:
                 self._columns = self._header(record)
             else:
-                found.append(self._row(begins, record))
-        return found
+                yield self._row(begins, record)
 
     def _records(self, data: bytes, last: bool) -> list[bytes]:
         """Complete records. A record is complete at a line end with an even number of quotes before it."""

@@ -5,7 +5,8 @@ SELECT pg_advisory_xact_lock(:space, :org);
 SELECT pg_try_advisory_xact_lock(:space, :org);
 
 -- postgres_reserve: numbers that a table gives to nobody else
-SELECT nextval(pg_get_serial_sequence(:table, :column)::regclass) FROM generate_series(1, :count);
+SELECT nextval(sequence)
+FROM (SELECT pg_get_serial_sequence(:table, :column)::regclass AS sequence OFFSET 0) AS found, generate_series(1, :count);
 
 -- postgres_tell: every process over this database, if and when the transaction commits
 SELECT pg_notify(:channel, :topic);
