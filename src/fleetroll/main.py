@@ -9,10 +9,10 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import uvloop
 from msgspec import structs
@@ -359,7 +359,7 @@ async def _brokered(services: Services, store: OpenStore, application: Applicati
         yield
         return
     work = partial(bus.keep, Registry(services, application.subjects.answer))
-    async with _beside(_owned(store, "broker", work), bus.attend()):
+    async with housekeeping.beside(_owned(store, "broker", work), bus.attend()):
         yield
 
 
@@ -403,7 +403,7 @@ async def _housekeeping(
         await housekeeping.note_use(services, application.kernel.take_last_used())
 
     try:
-        async with _beside(
+        async with housekeeping.beside(
             housekeeping.again(_USED_SECONDS, note_use),
             housekeeping.again(_LEARN_SECONDS, store.learn),
             _owned(store, "housekeeping", partial(housekeeping.keep, services)),
@@ -415,18 +415,6 @@ async def _housekeeping(
     finally:
         with contextlib.suppress(Exception):  # the store may be why the server ends
             await note_use()
-
-
-@contextlib.asynccontextmanager
-async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run `work` beside what is done within, and end it with that."""
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
 
 
 async def _owned(store: OpenStore, name: str, work: Callable[[], Awaitable[None]]) -> None:

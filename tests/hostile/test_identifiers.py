@@ -278,14 +278,7 @@ CLIMBING = [
 def test_the_process_is_not_fooled_by_a_path_that_climbs(server: Process) -> None:
     """Targets that http.client would never send by itself: none leaves the place it names."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port)
-    for target in (
-        "/v1/devices/..",
-        "/v1/devices/../keys",
-        "/v1/./devices",
-        "//v1/devices",
-        "/v1//devices",
-        "/v1/devices/%2e%2e",
-    ):
+    for target in CLIMBING:
         connection.request("GET", target, headers={"authorization": f"Bearer {server.key}"})
         reply = connection.getresponse()
         assert (reply.status, reply.read()[:1]) in {(404, b"{"), (400, b"{")}, target

@@ -1,8 +1,10 @@
 """Work that nobody asks for: done again and again in the background, and tried again later where it fails."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from typing import Any
 
 from fleetroll.core import limits
 from fleetroll.core.model import Instant
@@ -35,6 +37,18 @@ async def again(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         except Exception as problem:  # noqa: BLE001  # nothing depends on it, and the next time it may succeed
             logger.warning("housekeeping failed and will be tried again: %s", problem)
         await asyncio.sleep(seconds)
+
+
+@contextlib.asynccontextmanager
+async def beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run `work` beside what is done within, and end it with that."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def note_use(services: Services, used: Mapping[int, Instant]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from fleetroll.config import Config, ConfigError
 from fleetroll.service import authorities
+from fleetroll.service.housekeeping import beside
 from fleetroll.service.operations import Services
 from fleetroll.wire.http_server import HttpServer
 from fleetroll.wire.tls import Tls
@@ -43,14 +44,11 @@ class EstListener:
         await self._listen()
         host, port = self.http.addresses[0]
         logger.info("enrolment at https://%s:%s/.well-known/est", f"[{host}]" if ":" in host else host, port)
-        tasks = [asyncio.ensure_future(work) for work in (self._renew(), self._follow(), self._drain(draining))]
-        try:
-            yield
-        finally:
-            await self.http.drain()
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+        async with beside(self._renew(), self._follow(), self._drain(draining)):
+            try:
+                yield
+            finally:
+                await self.http.drain()
 
     async def _listen(self) -> None:
         try:
