@@ -128,6 +128,8 @@ def test_a_run_that_was_broken_off_goes_on_where_it_stopped_and_brings_all_that_
         assert json.loads(state.read_text())["source"].startswith(source_gate.url)
         assert len(devices_of(server.url, server.key, organization)) == 200
         source_gate.opened.set()
+        assert fleetroll(*command, "--dry-run", **here).code == 0
+        assert state.exists(), "a rehearsal goes nowhere"
         done = fleetroll(*command, **here)
         assert done.code == 0, done.err
         assert "Going on where the last run stopped" in done.err

@@ -4,7 +4,6 @@ What our own import takes is brought over in bulk; DMS, icons, slots and decommi
 """
 
 import base64
-import contextlib
 import functools
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,6 @@ from urllib.parse import quote
 import click
 
 from fleetroll.cli import importing, output
-from fleetroll.cli.connection import Options
 from fleetroll.cli.failures import Exit, Failure
 from fleetroll.cli.importing import Page, Place
 
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from fleetroll.cli.client import Client
 
 _PER_PAGE = 100
-_SECONDS = 60.0
 _MANAGER, _DMS, _CA = "/api/devmanager/v1", "/api/dmsmanager/v1/dms", "/api/ca/v1/cas"
 _DEVICES, _GROUPS = f"{_MANAGER}/devices", f"{_MANAGER}/device-groups"
 _ABOUT = "Check --url and --token."
@@ -41,23 +38,10 @@ _ENDED = "DECOMMISSIONED"
 def lamassu(
     context: click.Context, source: str, token: str, state: Path | None, devices_only: bool, dry_run: bool
 ) -> None:
-    from fleetroll.cli import client  # noqa: PLC0415  # httpx takes a third of the time of `fleetroll --help`
-
-    given = context.obj if isinstance(context.obj, Options) else Options()
-    with client.connect(given) as opened, _reaching(source.rstrip("/"), token) as found:
-        found.with_policies = not (devices_only or dry_run)
-        importing.run(opened, found, state or Path("lamassu.state"), dry_run=dry_run)
-
-
-@contextlib.contextmanager
-def _reaching(url: str, token: str) -> Iterator["Gateway"]:
-    import httpx  # noqa: PLC0415  # as above
-
-    from fleetroll.cli.client import reaching  # noqa: PLC0415  # as above
-
-    headers = {"authorization": f"Bearer {token}"}
-    with reaching(url), httpx.Client(headers=headers, timeout=_SECONDS) as http:
-        yield Gateway(http, url)
+    url = source.rstrip("/")
+    with importing.between(context, url, headers={"authorization": f"Bearer {token}"}) as (client, http):
+        found = Gateway(http, url, not (devices_only or dry_run))
+        importing.run(client, found, state or Path("lamassu.state"), dry_run=dry_run)
 
 
 class Gateway:
@@ -65,10 +49,10 @@ class Gateway:
 
     first: Place = ""
 
-    def __init__(self, http: "httpx.Client", url: str) -> None:
+    def __init__(self, http: "httpx.Client", url: str, with_policies: bool) -> None:
         self._http = http
         self.name = url
-        self.with_policies = True
+        self._with_policies = with_policies
 
     def page(self, place: Place) -> Page:
         # Its server forgets the order of a bookmark's list unless it is told again.
@@ -97,7 +81,7 @@ class Gateway:
     # --- what devices name -----------------------------------------------------------------------------------------
 
     def prepare(self, client: "Client") -> None:
-        if self.with_policies:
+        if self._with_policies:
             for dms in self._everything(_DMS):
                 self._bring_dms(client, dms)
             self._bring_groups(client, {group["id"]: group for group in self._everything(_GROUPS)})

@@ -1,6 +1,5 @@
 """`fleetroll import memfault`: the devices, cohorts and attributes of a project, from any server of that API."""
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +8,6 @@ from urllib.parse import quote
 import click
 
 from fleetroll.cli import importing
-from fleetroll.cli.connection import Options
 from fleetroll.cli.failures import Failure
 from fleetroll.cli.importing import Page, Place
 
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from fleetroll.cli.client import Client
 
 _PER_PAGE = 100
-_SECONDS = 60.0
 _DEFAULT = "default"
 _ABOUT = "Check --url, --org, --project and --token."
 
@@ -43,24 +40,11 @@ def memfault(
     no_attributes: bool,
     dry_run: bool,
 ) -> None:
-    from fleetroll.cli import client  # noqa: PLC0415  # httpx takes a third of the time of `fleetroll --help`
-
-    given = context.obj if isinstance(context.obj, Options) else Options()
-    kept = state or Path(f"memfault-{org}-{project}.state")
-    with client.connect(given) as opened, _reaching(source.rstrip("/"), org, project, token) as found:
-        found.with_attributes, found.dry_run = not no_attributes, dry_run
-        importing.run(opened, found, kept, dry_run=dry_run)
-
-
-@contextlib.contextmanager
-def _reaching(url: str, org: str, project: str, token: str) -> Iterator["Project"]:
-    import httpx  # noqa: PLC0415  # as above
-
-    from fleetroll.cli.client import reaching  # noqa: PLC0415  # as above
-
+    url = source.rstrip("/")
     path = f"{url}/api/v0/organizations/{quote(org, safe='')}/projects/{quote(project, safe='')}"
-    with reaching(url), httpx.Client(auth=("", token), timeout=_SECONDS) as http:
-        yield Project(http, path)
+    kept = state or Path(f"memfault-{org}-{project}.state")
+    with importing.between(context, url, auth=("", token)) as (client, http):
+        importing.run(client, Project(http, path, not no_attributes, dry_run), kept, dry_run=dry_run)
 
 
 class Project:
@@ -68,14 +52,14 @@ class Project:
 
     first: Place = 1
 
-    def __init__(self, http: "httpx.Client", url: str) -> None:
+    def __init__(self, http: "httpx.Client", url: str, with_attributes: bool, dry_run: bool) -> None:
         self._http = http
         self.name = url
-        self.with_attributes = True
-        self.dry_run = False
+        self._with_attributes = with_attributes
+        self._dry_run = dry_run
 
     def prepare(self, client: "Client") -> None:
-        if self.dry_run:
+        if self._dry_run:
             return
         for cohort in self._everything("/cohorts"):
             if cohort["slug"] != _DEFAULT:
@@ -114,8 +98,8 @@ class Project:
             "hardware_version": _hardware(device.get("hardware_version")),
             "software": _software(device),
             "owners": [device["owner_ref"]] if device.get("owner_ref") else None,
-            "metadata": self._attributes(device["device_serial"]) if self.with_attributes else None,
-            "cohort": None if self.dry_run else cohort,
+            "metadata": self._attributes(device["device_serial"]) if self._with_attributes else None,
+            "cohort": None if self._dry_run else cohort,
             "description": device.get("description"),
             "seen_at": device.get("last_seen"),
         }
