@@ -28,11 +28,15 @@ class Kind(enum.Enum):
 
 
 class Asked(Struct, frozen=True):
-    """A field as lists are asked for it: which of ours it is, and words of the vendor's that are others here."""
+    """A field as lists are asked for it: which of ours it is, and words of the vendor's that are others here.
+
+    An `optional` text is shown as empty where there is none, so that it is found as such too.
+    """
 
     field: str
     kind: Kind
     words: Mapping[str, str] = {}
+    optional: bool = False
 
 
 Fields = Mapping[str, Asked]
@@ -77,19 +81,24 @@ def compare(asked: Asked, operator: str, value: str) -> Filter | None:
 
 
 def _equals(asked: Asked, value: str) -> Filter:
-    return Comparison(asked.field, Operator.EQ, asked.words.get(value, value))
+    return _or_absent(asked, value, Comparison(asked.field, Operator.EQ, asked.words.get(value, value)))
 
 
 def _equals_folded(asked: Asked, value: str) -> Filter:
-    return Comparison(asked.field, Operator.EQ, Folded(fold(value)))
+    return _or_absent(asked, value, Comparison(asked.field, Operator.EQ, Folded(fold(value))))
 
 
 def _contains(asked: Asked, value: str) -> Filter:
-    return Comparison(asked.field, Operator.LIKE, Pattern(("", value, "")))
+    return _or_absent(asked, value, Comparison(asked.field, Operator.LIKE, Pattern(("", value, ""))))
 
 
 def _contains_folded(asked: Asked, value: str) -> Filter:
-    return Comparison(asked.field, Operator.CONTAINS, Folded(fold(value)))
+    return _or_absent(asked, value, Comparison(asked.field, Operator.CONTAINS, Folded(fold(value))))
+
+
+def _or_absent(asked: Asked, value: str, found: Comparison) -> Filter:
+    """Of what an empty text fits, an absent one does too."""
+    return found if value or not asked.optional else Or((found, Not(Comparison(asked.field, Operator.EXISTS, None))))
 
 
 def _has(asked: Asked, value: str) -> Filter:

@@ -16,6 +16,8 @@ _TIME = re.compile(
     rf"(?:[Tt]((?:{_HOUR}):[0-5][0-9]:[0-5][0-9])(?:\.([0-9]{{1,6}}))?(?:[Zz]|([+-])({_HOUR}):([0-5][0-9])))?"
 )
 _LOST_PLUS = re.compile(r" (\d\d:\d\d)\Z")
+_SPACED = re.compile(r"\A([0-9-]{10}) (?=[0-9]{2}:[0-9]{2}:)")
+_FINER = re.compile(r"(\.[0-9]{6})[0-9]{1,3}(?![0-9])")
 
 
 def moment(at: int) -> datetime:
@@ -57,7 +59,9 @@ def read_iso(text: str) -> int | None:
     """Microseconds of a time, which is UTC without an offset; None for anything else.
 
     A plus that a client did not encode has become a space on its way through a query string: it is a plus again here.
+    What is finer than a microsecond is left out.
     """
+    text = _FINER.sub(r"\1", _SPACED.sub(r"\1T", text))
     found = instant(_LOST_PLUS.sub(r"+\1", text))
     return instant(text + "Z") if found is None else found
 

@@ -67,7 +67,7 @@ def success(route: Route, encoded: Any) -> Answer:
 
 def refusal(envelope: Envelope, fault: Fault, route: Route | None, request_id: str) -> Answer:
     """A fault in a dialect's own form, with the vendor's words for it where `route` has some."""
-    status = envelope.status(fault)
+    status = (route.codes.get(fault.code) if route else None) or envelope.status(fault)
     words = (route.messages.get(fault.code) if route else None) or envelope.messages.get(fault.code)
     shown = fault if words is None else _reworded(fault, words)
     headers = {"content-type": envelope.media_type}

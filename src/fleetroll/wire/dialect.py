@@ -91,12 +91,12 @@ class Route(Struct, frozen=True):
     """One row: how a request becomes an operation's input, and its result a reply.
 
     `decode` and `encode` are pure. `body` is the shape of a JSON body, or `bytes` for one that is taken as it comes.
-    `credentials` replaces the dialect's own. `encode` of a streamed reply is applied to each item. `messages` gives the
-    vendor's words for a code where they differ from its envelope's on this path. `peer` asks
-    who is at the other end of the connection. With `form`, parameters may come in a form body as well as in the query;
-    it is short, because it may hold the credential, and so is read before the caller is known. `encodings` are those
-    of its body that `decode` understands. `organization` finds in
-    the path's parameters the slugs of the organization to act in: of one that the caller reaches, and of one below it.
+    `credentials` replaces the dialect's own. `encode` of a streamed reply is applied to each item. `codes` and
+    `messages` are the vendor's statuses and words for codes where they differ from its envelope's on this path. `peer`
+    asks who is at the other end of the connection. With `form`, parameters may come in a form body as well as in the
+    query; it is short, because it may hold the credential, and so is read before the caller is known. `encodings` are
+    those of its body that `decode` understands. `organization` finds in the path's parameters the slugs of the
+    organization to act in: of one that the caller reaches, and of one below it.
     """
 
     method: str
@@ -117,6 +117,7 @@ class Route(Struct, frozen=True):
     cells: Callable[[Any], list[str]] | None = None
     idempotent: bool = False
     secret: bool = False
+    codes: Mapping[str, int] = {}
     messages: Mapping[str, str] = {}
     credentials: tuple[Form, ...] | None = None
     peer: bool = False

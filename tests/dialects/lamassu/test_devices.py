@@ -61,7 +61,8 @@ def test_an_unknown_device_is_not_found(manager: Manager) -> None:
         ("PUT", "/gone/idslot", {"status": "ACTIVE"}), ("PUT", "/gone/metadata", patches),
         ("PATCH", "/gone/metadata", patches),
     ):  # fmt: skip
-        assert manager.err(manager.send(method, path, body), status) == "device not found"
+        expected = 404 if (method, path) == ("DELETE", "/gone") else status
+        assert manager.err(manager.send(method, path, body), expected) == "device not found"
 
 
 def test_names_of_members_are_known_in_any_case(manager: Manager) -> None:
@@ -149,9 +150,7 @@ def test_metadata_is_patched(manager: Manager, method: str) -> None:
 def test_patches_that_fail_change_nothing(manager: Manager, method: str) -> None:
     before = manager.create("a", metadata=START)
     for patches in FAILING:
-        reply = manager.send(method, "/a/metadata", {"patches": patches})
-        assert 400 <= reply.status < 500, patches
-        assert list(reply.json()) == ["err"]
+        manager.err(manager.send(method, "/a/metadata", {"patches": patches}), 400)
     for body in ({}, [], [{"op": "add", "path": "/x", "value": 1}]):
         manager.err(manager.send(method, "/a/metadata", body), 400)
     assert manager.send("GET", "/a").json() == before
@@ -191,10 +190,13 @@ def test_a_slot_is_replaced_as_a_whole(manager: Manager) -> None:
         "expiration_date": "2099-01-01T00:00:00Z",
     }  # fmt: skip
     shown = manager.send("PUT", "/a/idslot", slot).json()["identity"]
+    assert list(shown) == ["status", "active_version", "type", "versions", "expiration_date", "events"]
     assert shown == slot | {"events": {"2026-01-02T03:04:05.500000Z": {"type": "PROVISIONED", "description": ""}}}
     assert manager.send("PUT", "/a/idslot", {"status": "ACTIVE"}).json()["identity"] == {
         "status": "ACTIVE", "active_version": 0, "type": "x509", "versions": {}, "events": {},
     }  # fmt: skip
+    nothing = dict.fromkeys(("active_version", "type", "versions", "events", "expiration_date"))
+    assert manager.send("PUT", "/a/idslot", {"status": "ACTIVE", **nothing}).json()["identity"]["type"] == "x509"
     past = {"status": "ACTIVE", "expiration_date": "2020-01-01T00:00:00Z"}
     assert manager.send("PUT", "/a/idslot", past).json()["status"] == "EXPIRED"
 

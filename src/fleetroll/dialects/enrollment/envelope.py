@@ -14,6 +14,7 @@ def _body(fault: Fault, status: int, request_id: str) -> shapes.Failure:
 ENVELOPE = Envelope(
     statuses=_STATUSES,
     body=_body,
+    codes={"patch_test_failed": 400},
     messages={"device_not_found": "device not found"},
     challenge='Bearer realm="fleetroll"',
 )

@@ -24,7 +24,7 @@ def envelope(codes: dict[str, int]) -> Envelope:
     return Envelope(
         statuses=STATUSES,
         body=_body,
-        codes={"status_forbids": 422, **codes},
+        codes={"status_forbids": 422, "patch_test_failed": 400, **codes},
         messages=_MESSAGES,
         challenge='Bearer realm="fleetroll"',
     )

@@ -30,10 +30,11 @@ from fleetroll.wire.request import Request
 _VENDOR = "lamassu"
 _DEFAULT_PAGE, _SHORT_PAGE = 25, 15
 _LONGEST_NUMBER = 15
+_CERTIFICATE = "x509"
 _OURS = {"RENEWAL_PENDING": "RENEWAL_WINDOW", "EXPIRING_SOON": "ABOUT_TO_EXPIRE"}
 _FIELDS = {
     "id": Asked("ident", Kind.TEXT),
-    "dms_owner": Asked("dms", Kind.TEXT),
+    "dms_owner": Asked("dms", Kind.TEXT, optional=True),
     "creation_timestamp": Asked("created_at", Kind.TIME),
     "status": Asked("status", Kind.CHOICE, _OURS),
     "tags": Asked("tags", Kind.SET),
@@ -114,8 +115,8 @@ def _slot(slot: identity.Slot, spelling: Spelling) -> shapes.Slot:
         active_version=slot.active_version,
         type=slot.type,
         versions=slot.versions,
-        events={at: shapes.Event(note.type, spelling.within(note.description)) for at, note in slot.events.items()},
         expiration_date=slot.expiration_date or UNSET,
+        events={at: shapes.Event(note.type, spelling.within(note.description)) for at, note in slot.events.items()},
     )
 
 
@@ -153,10 +154,10 @@ def slot(request: Request) -> Written:
     if status is None:
         known = ", ".join(status.value for status in identity.STATUSES)
         raise invalid("invalid_status", f"status must be one of {known}", "status")
-    versions, events = body.versions or {}, body.events or {}
+    version, versions, events = body.active_version or 0, body.versions or {}, body.events or {}
     _bounded("versions", versions, limits.MAX_SLOT_VERSIONS)
     _bounded("events", events, limits.MAX_SLOT_EVENTS)
-    if not all(map(_is_number, versions)) or not 0 <= body.active_version < 10**_LONGEST_NUMBER:
+    if not all(map(_is_number, versions)) or not 0 <= version < 10**_LONGEST_NUMBER:
         raise invalid("invalid_version", "versions are numbered with whole numbers", "versions")
     for serial in versions.values():
         names.paragraph(serial, "versions", limits.MAX_NAME)
@@ -169,8 +170,8 @@ def slot(request: Request) -> Written:
     }
     written = identity.Slot(
         status,
-        body.active_version,
-        names.paragraph(body.type, "type", limits.MAX_KIND),
+        version,
+        names.paragraph(_CERTIFICATE if body.type is None else body.type, "type", limits.MAX_KIND),
         versions,
         body.expiration_date,
         notes,

@@ -33,20 +33,20 @@ class SlotInput(Struct):
     """The whole slot. Serial numbers are opaque texts, under versions that are whole numbers."""
 
     status: str
-    active_version: int = 0
-    type: str = "x509"
+    active_version: int | None = None
+    type: str | None = None
     versions: dict[str, str] | None = None
     expiration_date: _Moment | None = None
     events: dict[_Moment, Event] | None = None
 
 
-class Slot(Struct, omit_defaults=True):
+class Slot(Struct, kw_only=True):
     status: str
     active_version: int
     type: str
     versions: dict[str, str]
-    events: dict[datetime, Event]
     expiration_date: datetime | UnsetType = UNSET
+    events: dict[datetime, Event]
 
 
 class Device(Struct, kw_only=True):
