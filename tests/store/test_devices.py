@@ -3,13 +3,14 @@
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault
 from fleetroll.core.fields import DEVICE_FIELDS, sort_value
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Counts, Device, NewDevice
-from fleetroll.core.query import And, Comparison, Filter, Not, Operator, Or, Page, Sort
+from fleetroll.core.query import And, Comparison, Filter, Not, Operator, Or, Page, Search, Sort
 from fleetroll.store.port import Records, Store
 from tests.support.stores import NOW, changed, device, document, organization, plant
 
@@ -443,6 +444,43 @@ async def test_a_slot_ages_over_the_revision_that_was_read(store: Store, org: in
     assert await store.write(lambda records: records.devices.age(was, aged))
     assert await store.read.devices.get(org, "a") == aged
     assert not await store.write(lambda records: records.devices.age(was, aged))
+
+
+async def test_a_text_is_counted_as_of_now_however_often_it_was_before(store: Store, org: int, elsewhere: int) -> None:
+    async def counts() -> list[tuple[int, int]]:
+        for records in (store.scan, store.bulk):
+            found = [
+                (await records.devices.count(org, Search(text)), await records.devices.count(elsewhere, Search(text)))
+                for text in ("PUMP", "um", "d", "valve", "\n", "")
+            ]
+        return found
+
+    class Undo(Exception):
+        pass
+
+    async def fail(records: Records) -> None:
+        await records.devices.insert(org, device("d9", name="pump"), NOW)
+        assert await records.devices.count(org, Search("pump")) == 2
+        raise Undo
+
+    nothing = (0, 0)
+    assert await counts() == [nothing] * 6
+    [first, second] = await inserted(store, org, device("d1", name="pump"), device("d2", name="Pump"))
+    await inserted(store, elsewhere, device("d1", name="valve"))
+    assert await counts() == [(2, 0), (2, 0), (2, 1), (0, 1), nothing, (2, 1)]
+    was = changed(first, name="valve")
+    assert await store.write(lambda records: records.devices.replace(first, was))
+    with pytest.raises(Undo):
+        await store.write(fail)
+    assert await counts() == [(1, 0), (1, 0), (2, 1), (1, 1), nothing, (2, 1)]
+    moved = structs.replace(changed(second), org=elsewhere)
+    assert await store.write(lambda records: records.devices.move(second, moved))
+    assert await counts() == [(0, 1), (0, 1), (1, 2), (1, 1), nothing, (1, 2)]
+    many = [device(f"many{number}", name="pump") for number in range(2_500)]
+    await store.write(lambda records: records.devices.insert_many(org, many, NOW), bulk=True)
+    assert await counts() == [(2_500, 1), (2_500, 1), (1, 2), (1, 1), nothing, (2_501, 2)]
+    assert await store.write(lambda records: records.devices.delete(was))
+    assert await counts() == [(2_500, 1), (2_500, 1), (0, 2), (0, 1), nothing, (2_500, 2)]
 
 
 # --- pages by number -------------------------------------------------------------------------------------------------

@@ -144,6 +144,7 @@ async def test_what_a_failing_disk_took_back_is_not_acknowledged(file: Path) -> 
         outcomes = await asyncio.gather(*crowd, return_exceptions=True)
         assert isinstance(outcomes[1], apsw.ConstraintError)
         kept |= {outcome.ident for outcome in outcomes if isinstance(outcome, Device)}
+        assert await store.scan.devices.count(1, Search("e")) == len(kept)
     assert {f"after-{turn}" for turn in range(40)} <= kept
     assert set(await idents(store)) == kept
     assert await store.scan.devices.count(1, Search("before")) == len(kept) - 40
@@ -235,6 +236,24 @@ async def test_a_page_by_place_of_what_is_tallied_passes_no_others(descending: b
     idents.sort(reverse=descending)
     assert ([one.ident for one in found[0]], found[1]) == (idents[4:7], 10)
     assert sum(steps) < 1_000
+    await store.close()
+
+
+async def test_a_text_that_was_counted_is_not_counted_again(file: Path) -> None:
+    """Only what has changed since is looked at; what is written by then as well as what is written together."""
+    with hooked() as connections:
+        store = sqlite.open_store(file, create=True)
+    await store.write(lambda records: records.organizations.insert(organization(None, "default")))
+    many = [device(f"d-{number}", name="pump") for number in range(2_000)]
+    await store.write(lambda records: records.devices.insert_many(1, many, NOW), bulk=True)
+    wanted = {text: Search(text) for text in ("pump", "UMP", "p", "d-1999", "-")}
+    found = {text: await store.scan.devices.count(1, search) for text, search in wanted.items()}
+    assert found == {"pump": 2_000, "UMP": 2_000, "p": 2_000, "d-1999": 1, "-": 2_000}
+    await asyncio.gather(*(insert(store, f"new-{number}") for number in range(20)))
+    steps = counted(connections)
+    found = {text: await store.scan.devices.count(1, search) for text, search in wanted.items()}
+    assert found == {"pump": 2_000, "UMP": 2_000, "p": 2_000, "d-1999": 1, "-": 2_020}
+    assert max(steps) < 100
     await store.close()
 
 

@@ -67,6 +67,7 @@ WITHOUT_TENANT_DATA = {
     "sqlite_sequence",
     "sqlite_index_add",
     "sqlite_index_remove",
+    "sqlite_index_changed",
     "sqlite_common_trigrams",
     "lease_get",
     "lease_beat",

@@ -5,8 +5,9 @@ from typing import Any, Protocol
 
 Row = tuple[Any, ...]
 Values = Mapping[str, Any]
-Indexed = tuple[int, str | None, str | None]
-"""A device whose searched text changes: its id, the text before (None: it is new) and after (None: it goes)."""
+Indexed = tuple[int, int, str | None, str | None]
+"""A device whose searched text changes: its organization, its id, the text before (None: it is new there) and after
+(None: it goes)."""
 
 
 class Connection(Protocol):

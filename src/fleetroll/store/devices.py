@@ -12,10 +12,11 @@ from fleetroll.core.faults import conflict
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import DEFAULT_COHORT, Counts, Device, Instant, NewDevice
 from fleetroll.core.names import identity_key
-from fleetroll.core.query import Comparison, Filter, Operator, Page, Sort, every
+from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Sort, every
 from fleetroll.core.software import named
 from fleetroll.store import frequencies, rows, select
 from fleetroll.store.connection import Connection
+from fleetroll.store.searches import Searches
 from fleetroll.store.statements import SQL
 
 _Likeness: TypeAlias = tuple[int, str, str, str, str]
@@ -55,7 +56,7 @@ class Devices:
         row = await self._connection.one(SQL["device_insert"], values)
         if row is None:
             return None
-        await self._connection.index([(row[0], None, values["search"])])
+        await self._connection.index([(org, row[0], None, values["search"])])
         await self._link(org, row[0], new.tags, new.owners)
         device = _inserted(org, row[0], new, at)
         await self._recount(None, device)
@@ -69,7 +70,7 @@ class Devices:
         whole = [(number, org, *one.values(), status, at) for number, one in zip(numbers, values, strict=True)]
         await self._connection.load("device", whole)
         await self._connection.index(
-            [(number, None, one["search"]) for number, one in zip(numbers, values, strict=True)]
+            [(org, number, None, one["search"]) for number, one in zip(numbers, values, strict=True)]
         )
         tags = sorted((org, tag, device.id, rows.folded(tag)) for device in inserted for tag in device.tags)
         owners = [(org, owner, device.id) for device in inserted for owner in device.owners]
@@ -90,7 +91,7 @@ class Devices:
         if not await self._connection.one(SQL[f"device_{statement}"], _replacement(was, now)):
             return False
         if renamed:
-            await self._connection.index([(was.id, _searched(was), _searched(now))])
+            await self._connection.index([(was.org, was.id, _searched(was), _searched(now))])
         await self._unlink(was.org, was.id, _missing(was.tags, now.tags), _missing(was.owners, now.owners))
         await self._link(was.org, was.id, _missing(now.tags, was.tags), _missing(now.owners, was.owners))
         await self._recount(was, now)
@@ -100,7 +101,7 @@ class Devices:
         values = {"org": was.org, "device": was.id, "known": was.revision}
         if not await self._connection.one(SQL["device_delete"], values):
             return False
-        await self._connection.index([(was.id, _searched(was), None)])
+        await self._connection.index([(was.org, was.id, _searched(was), None)])
         await self._unlink(was.org, was.id, was.tags, was.owners)
         await self._recount(was, None)
         return True
@@ -120,6 +121,8 @@ class Devices:
         }
         if not await self._connection.one(SQL["device_move"], values):
             return False
+        text = _searched(was)
+        await self._connection.index([(was.org, was.id, text, None), (now.org, now.id, None, text)])
         await self._unlink(was.org, was.id, was.tags, was.owners)
         await self._link(now.org, now.id, now.tags, now.owners)
         await self._recount(was, now)
@@ -214,10 +217,8 @@ class Devices:
         self, org: int, filter: Filter | None, sort: Sort, first: int, matching: int, total: int
     ) -> select.Plan:
         """How so many of the first of them are found. The list passes `total / matching` devices for each of them."""
-        if sort.field == "id":
-            match select.drivers(self._syntax, filter):
-                case [alone] if alone is filter:
-                    return select.Plan(alone)
+        if sort.field == "id" and (driver := select.alone(self._syntax, filter)):
+            return select.Plan(driver)
         walked = first * total // matching
         is_joined = select.is_joined(self._syntax, filter)
         if is_joined and sort.field == "id":
@@ -233,8 +234,22 @@ class Devices:
         return list(map(rows.device, await self._connection.all(query.text, values)))
 
     async def count(self, org: int, filter: Filter | None) -> int:
+        text = select.searched(filter)
+        if self._syntax.searches is not None and text is not None:
+            return await self._having(self._syntax.searches, org, text)
         query = select.count(self._syntax, org, filter, await self._counting(org, filter))
         return await self._number(query.text, query.values)
+
+    async def _having(self, known: Searches, org: int, text: str) -> int:
+        """How many devices have a text: in step with what this connection sees."""
+        seen = select.versioned()
+        version = await self._number(seen.text, seen.values)
+        devices = known.get(org, text, version)
+        if devices is None:
+            query = select.versioned(select.count(self._syntax, org, Search(text)))
+            [(version, devices)] = await self._connection.all(query.text, query.values)
+        known.keep(org, text, version, devices)
+        return devices
 
     async def statuses(self, org: int, filter: Filter | None) -> dict[str, int]:
         query = select.statuses(self._syntax, org, filter, await self._counting(org, filter))

@@ -35,6 +35,7 @@ from fleetroll.core.query import (
     fold,
 )
 from fleetroll.store.frequencies import Frequencies
+from fleetroll.store.searches import Searches
 
 V = TypeVar("V")
 _LISTED = 512
@@ -123,6 +124,7 @@ class Syntax(Struct, frozen=True):
     unindexed: str
     joins_tallies: bool = False
     frequencies: Frequencies | None = None
+    searches: Searches | None = None
 
 
 class Query(Struct, frozen=True):
@@ -138,7 +140,7 @@ class Plan(Struct, frozen=True):
     What is `gathered` is sorted, where the order has an index of its own that would be walked otherwise.
     """
 
-    driver: Comparison | None = None
+    driver: Comparison | Search | None = None
     gathered: bool = False
 
 
@@ -151,6 +153,13 @@ def drivers(syntax: Syntax, filter: Filter | None) -> list[Comparison]:
     if any(isinstance(part, Search) and syntax.search_match(fold(part.text)) is not None for part in parts):
         return []
     return [part for part in parts if _is_member(part) or _is_indexed(part)]
+
+
+def alone(syntax: Syntax, filter: Filter | None) -> Comparison | Search | None:
+    """The filter, where it is one condition with an index of its own, in which devices are in order of id."""
+    if isinstance(filter, Search):
+        return filter if syntax.search_match(fold(filter.text)) is not None else None
+    return filter if filter is not None and (_is_member(filter) or _is_indexed(filter)) else None
 
 
 def up_to(syntax: Syntax, org: int, part: Comparison, most: int) -> Query:
@@ -222,6 +231,18 @@ def count(syntax: Syntax, org: int, filter: Filter | None, plan: Plan = UNPLANNE
     builder = _Builder(syntax, org, driver=plan.driver)
     source, number = _counted(builder, filter)
     return Query(f"SELECT {number} FROM {source} WHERE {builder.where(filter)}", builder.values)
+
+
+def versioned(counting: Query | None = None) -> Query:
+    """The version of the substring index in a view, and what is counted in the same."""
+    columns = "number" if counting is None else f"number, ({counting.text})"
+    return Query(f"SELECT {columns} FROM device_search_version WHERE id = 1", counting.values if counting else {})
+
+
+def searched(filter: Filter | None) -> str | None:
+    """The folded text, where that is all that a filter asks for and devices can have it."""
+    text = fold(filter.text) if isinstance(filter, Search) else "\n"
+    return None if "\n" in text else text
 
 
 def statuses(syntax: Syntax, org: int, filter: Filter | None, plan: Plan = UNPLANNED) -> Query:
@@ -348,13 +369,13 @@ class _Builder:
         order: str | None = None,
         *,
         walked: bool = False,
-        driver: Comparison | None = None,
+        driver: Comparison | Search | None = None,
     ) -> None:
         self._syntax = syntax
         self._order = order
         self._walked = walked
         self._wanted = driver
-        self._chosen: Comparison | None = None
+        self._chosen: Filter | None = None
         self._driver: Filter | None = None
         self._driver_condition = ""
         self.values: dict[str, Any] = {"org": org}

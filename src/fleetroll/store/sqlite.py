@@ -21,6 +21,7 @@ from fleetroll.core import limits
 from fleetroll.store import migrations, port
 from fleetroll.store.migrations import Refused
 from fleetroll.store.records import Records
+from fleetroll.store.searches import Searches
 from fleetroll.store.sqlite_connections import (
     Adaptive,
     Reading,
@@ -102,11 +103,12 @@ class SqliteStore:
         self._scanners = Scanners(file)
         self._trigrams = Trigrams()
         self._listeners: list[Callable[[str | None], None]] = []
-        own = syntax(self._trigrams)
+        searches = Searches()
+        own = syntax(self._trigrams, searches)
         self.read: port.Records = Records(Reading(self._snapshot), own)
         self.scan: port.Records = Records(Adaptive(self._snapshot, self._scanners, limits.SCAN_TIME), own)
         self.bulk: port.Records = Records(Threaded(self._scanners, None), own)
-        self._writer = Writer(writer, self._failure.set)
+        self._writer = Writer(writer, searches, self._failure.set)
         self._writer.on_commit(self._snapshot.release)
 
     @property

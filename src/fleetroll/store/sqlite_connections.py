@@ -14,6 +14,7 @@ import msgspec
 
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.store.connection import Indexed, ReadsOnly, Row, Values
+from fleetroll.store.searches import Searches
 from fleetroll.store.sqlite_syntax import JSON_HOLDS, json_holds
 from fleetroll.store.statements import SQL
 
@@ -57,11 +58,13 @@ class Writing(Inline):
     their own; together with the rows themselves, each row would cost several times as much.
     """
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, searches: Searches) -> None:
         super().__init__(connection)
         self._executemany = connection.executemany
+        self._searches = searches
         self._changes: list[Indexed] = []
         self._written: list[Indexed] = []
+        self._settled: list[Indexed] = []
 
     async def one(self, statement: str, values: Values) -> Row | None:
         self._write_before(statement)
@@ -93,21 +96,36 @@ class Writing(Inline):
 
     def mark(self) -> int:
         """How much has gathered before a work begins; `forget` the rest if it fails."""
+        self._settled += self._written
         self._written.clear()
         return len(self._changes)
 
-    def forget(self, mark: int = 0) -> None:
+    def forget(self, mark: int) -> None:
         # What was written since the mark is undone with the work, and that includes what had gathered before it.
         self._changes = [*self._written, *self._changes][:mark]
         self._written = []
+
+    def lose(self) -> None:
+        """The whole transaction is undone."""
+        self._changes, self._written, self._settled = [], [], []
+
+    def conclude(self) -> None:
+        """What is left to do before the commit."""
+        self.write_index()
+        changes = self._settled + self._written
+        self._written, self._settled = [], []
+        if changes:
+            rows: list[Row] = self._execute(SQL["sqlite_index_changed"]).fetchall()
+            self._searches.note(rows[0][0], changes)
 
     def write_index(self) -> None:
         """Bring the substring index up to what has gathered, in order where one device changed twice."""
         gathered, self._changes = self._changes, []
         self._written += gathered
         changes: dict[int, tuple[str | None, str | None]] = {}
-        for device, old, new in gathered:
+        for _, device, old, new in gathered:
             changes[device] = (changes[device][0] if device in changes else old, new)
+        changes = {device: texts for device, texts in changes.items() if texts[0] != texts[1]}
         removed = [(device, old) for device, (old, _) in changes.items() if old is not None]
         added = [(device, new) for device, (_, new) in changes.items() if new is not None]
         for statement, rows in (("sqlite_index_remove", removed), ("sqlite_index_add", added)):

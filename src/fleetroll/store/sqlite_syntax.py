@@ -10,6 +10,7 @@ from fleetroll.core import jsonpath
 from fleetroll.core.query import Value
 from fleetroll.store.connection import Row
 from fleetroll.store.frequencies import Frequencies
+from fleetroll.store.searches import Searches
 from fleetroll.store.select import Syntax
 
 JSON_HOLDS = "json_holds"
@@ -102,6 +103,6 @@ SYNTAX = Syntax(
 )
 
 
-def syntax(trigrams: Trigrams) -> Syntax:
+def syntax(trigrams: Trigrams, searches: Searches) -> Syntax:
     """SQLite's side of filters, choosing trigrams and conditions by what one store has."""
-    return structs.replace(SYNTAX, search_match=trigrams.match, frequencies=Frequencies())
+    return structs.replace(SYNTAX, search_match=trigrams.match, frequencies=Frequencies(), searches=searches)

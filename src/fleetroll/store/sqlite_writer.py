@@ -15,6 +15,7 @@ import apsw
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.store import port
 from fleetroll.store.records import Records
+from fleetroll.store.searches import Searches
 from fleetroll.store.sqlite_connections import Writing, storage_full
 from fleetroll.store.sqlite_syntax import SYNTAX
 
@@ -41,9 +42,9 @@ class _Job:
 class Writer:
     """Runs transactions one after the other and commits what has gathered, in one fsync."""
 
-    def __init__(self, connection: apsw.Connection, on_failure: Callable[[], None]) -> None:
+    def __init__(self, connection: apsw.Connection, searches: Searches, on_failure: Callable[[], None]) -> None:
         self._connection = connection
-        self._writing = Writing(connection)
+        self._writing = Writing(connection, searches)
         self._records = Records(self._writing, SYNTAX)
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "fleetroll-commit")
@@ -109,7 +110,7 @@ class Writer:
         # Where the disk fails a statement, SQLite may roll the whole transaction back, with all that ran in it before.
         for job in jobs:
             job.error = job.error or jobs[-1].error
-        self._writing.forget()
+        self._writing.lose()
 
     def _run(self, jobs: list[_Job], commit: bool) -> None:
         for job in jobs:
@@ -142,14 +143,15 @@ class Writer:
 
     def _commit(self) -> None:
         if not self._connection.in_transaction:
-            self._writing.forget()
+            self._writing.lose()
             return
         started = time.monotonic()
         try:
-            self._writing.write_index()
+            self._writing.conclude()
             self._connection.execute("COMMIT")
             self._commit_seconds = time.monotonic() - started
         except BaseException:
+            self._writing.lose()
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise

@@ -30,5 +30,8 @@ INSERT INTO device_search (rowid, search) SELECT value ->> 0, value ->> 1 FROM j
 -- sqlite_index_remove: as sqlite_index_add, with the text that was added
 INSERT INTO device_search (device_search, rowid, search) SELECT 'delete', value ->> 0, value ->> 1 FROM json_each(:rows);
 
+-- sqlite_index_changed: the substring index has changed; its new version
+UPDATE device_search_version SET number = number + 1 WHERE id = 1 RETURNING number;
+
 -- sqlite_common_trigrams: what most devices are found by, with how many there are
 SELECT term, doc FROM device_search_terms ORDER BY doc DESC LIMIT :limit;
