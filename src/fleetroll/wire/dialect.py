@@ -2,14 +2,17 @@
 
 import enum
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Raw, Struct
 
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.secrets import Issuer
 from fleetroll.service.operations import Operation
 from fleetroll.wire.request import Request
+
+Object = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
+"""A JSON object that is kept as text, and written as it is kept."""
 
 Encoded = Any
 """A shape to be written as JSON, or a `Reply` where status or headers depend on the result, or None for no body."""
@@ -97,6 +100,7 @@ class Route(Struct, frozen=True):
     query; it is short, because it may hold the credential, and so is read before the caller is known. `encodings` are
     those of its body that `decode` understands. `organization` finds in the path's parameters the slugs of the
     organization to act in: of one that the caller reaches, and of one below it.
+    `created` is the status where `encode` may answer with it instead; `produces` are the media types of bytes.
     """
 
     method: str
@@ -106,9 +110,11 @@ class Route(Struct, frozen=True):
     encode: Callable[[Any, Request], Encoded]
     about: str
     status: int = 200
+    created: int | None = None
     body: Any = None
     body_required: bool = True
     reply: Any = None
+    produces: tuple[str, ...] = ("application/octet-stream",)
     query: tuple[Parameter, ...] = ()
     media_types: tuple[str, ...] = ()
     lines: Lines | None = None

@@ -43,7 +43,8 @@ def _row(route: Route) -> str:
         f"<br><small><code>{escape(parameter.name)}</code> {escape(parameter.about)}</small>"
         for parameter in route.query
     )
+    created = f" or {route.created}" if route.created else ""
     return (
         f'<tr><td><code><span class="method">{escape(route.method)}</span> {escape(route.path)}</code></td>'
-        f"<td>{escape(route.about)}{query}</td><td>{route.status}</td></tr>"
+        f"<td>{escape(route.about)}{query}</td><td>{route.status}{created}</td></tr>"
     )

@@ -73,7 +73,7 @@ def _operation(dialect: Dialect, route: Route, schemas: dict[int, Any]) -> dict[
         "tags": [dialect.name],
         "parameters": [*_path_parameters(route), *map(_query_parameter, route.query), *_header_parameters(route)],
         "security": [{_scheme(form)[0]: []} for form in route.credentials or dialect.credentials],
-        "responses": {str(route.status): _success(route, schemas), "default": {"$ref": refusal}},
+        "responses": _responses(route, schemas, refusal),
     }
     content = _request_content(dialect, route, schemas)
     if content:
@@ -124,12 +124,24 @@ def _refusal(dialect: Dialect) -> dict[str, Any]:
     return {"description": "A refusal; nothing has changed.", "content": {envelope.media_type: {"example": example}}}
 
 
+def _responses(route: Route, schemas: dict[int, Any], refusal: str) -> dict[str, Any]:
+    success = _success(route, schemas)
+    done = {str(status): success for status in (route.status, route.created) if status is not None}
+    return {**done, "default": {"$ref": refusal}}
+
+
 def _success(route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
     if route.stream is Stream.BYTES:
         return {"description": "A file.", "content": {"application/octet-stream": {}}}
     if route.reply is None:
         return {"description": "Done; there is no body."}
     if route.reply is bytes:
-        return {"description": "Done; the reply tells its type.", "content": {"*/*": {}}}
-    media_types = {Stream.EVENTS: "text/event-stream", Stream.ROWS: "application/x-ndjson", None: "application/json"}
-    return {"description": "Done.", "content": {media_types[route.stream]: {"schema": schemas[id(route.reply)]}}}
+        return {"description": "Done.", "content": {media_type: {} for media_type in route.produces}}
+    schema = {"schema": schemas[id(route.reply)]}
+    return {"description": "Done.", "content": dict.fromkeys(_written(route), schema)}
+
+
+def _written(route: Route) -> tuple[str, ...]:
+    if route.stream is Stream.ROWS:
+        return ("application/x-ndjson", "text/csv") if route.cells is not None else ("application/x-ndjson",)
+    return ("text/event-stream",) if route.stream is Stream.EVENTS else ("application/json",)

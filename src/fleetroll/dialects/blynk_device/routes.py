@@ -27,13 +27,22 @@ _EXPORT = (
 
 
 _UPDATES = (Allowance(500_000, 86_400),)
+_TEXT = ("text/plain",)
 
 
 def _get(
-    path: str, operation: Any, decode: Any, encode: Any, about: str, *query: Parameter, reply: Any = bytes, **more: Any
+    path: str,
+    operation: Any,
+    decode: Any,
+    encode: Any,
+    about: str,
+    *query: Parameter,
+    reply: Any = bytes,
+    produces: tuple[str, ...] = _TEXT,
+    **more: Any,
 ) -> Route:
-    path = f"/external/api/{path}"
-    return Route("GET", path, operation, decode, encode, about, reply=reply, query=(_TOKEN, *query), **more)
+    path, query = f"/external/api/{path}", (_TOKEN, *query)
+    return Route("GET", path, operation, decode, encode, about, reply=reply, produces=produces, query=query, **more)
 
 
 _ROUTES = (
@@ -45,6 +54,7 @@ _ROUTES = (
         "The latest value of a datastream as bare text, of several as an object",
         Parameter("v1", "this pin, or any other; without a value"),
         _STREAM,
+        produces=(*_TEXT, "application/json"),
     ),
     _get(
         "getAll",
@@ -84,6 +94,7 @@ _ROUTES = (
         "Write values of several times to one datastream",
         body=shapes.Batch,
         reply=bytes,
+        produces=_TEXT,
         query=(_TOKEN, _PIN, _STREAM),
         allowances=_UPDATES,
     ),
@@ -151,6 +162,7 @@ _ROUTES = (
         mapping.file,
         "The values of a datastream: a ZIP archive of CSV",
         reply=bytes,
+        produces=("application/zip",),
         query=_EXPORT,
         secret=True,
     ),

@@ -6,7 +6,9 @@ Settings that mean something here have a type; those that do not, such as webhoo
 from datetime import datetime
 from typing import Any
 
-from msgspec import Raw, Struct
+from msgspec import Struct
+
+from fleetroll.wire.dialect import Object
 
 
 class Failure(Struct):
@@ -95,7 +97,7 @@ class DmsInput(Struct):
 class Dms(Struct):
     id: str
     name: str
-    metadata: Raw
+    metadata: Object
     creation_ts: datetime
     settings: dict[str, Any]
 
@@ -216,7 +218,7 @@ class Device(Struct):
     tags: tuple[str, ...]
     status: str
     creation_timestamp: datetime
-    metadata: Raw
+    metadata: Object
     dms_owner: str
     identity: dict[str, Any] | None
 

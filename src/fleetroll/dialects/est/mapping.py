@@ -35,7 +35,7 @@ def with_key(result: enrollment.Answer, request: Request) -> Reply:
     """The key and the certificate as two parts of one reply (RFC 7030, 4.4.2)."""
     parts = (_part(shapes.KEY, result.key or b""), _part(shapes.BUNDLE, result.bundle))
     body = b"".join(parts) + f"--{shapes.BOUNDARY}--\r\n".encode()
-    return Reply(body, media_type=f"multipart/mixed; boundary={shapes.BOUNDARY}")
+    return Reply(body, media_type=shapes.PARTS)
 
 
 def revocation_list(result: SignedList, request: Request) -> Reply:

@@ -12,9 +12,12 @@ from fleetroll.wire.dialect import Dialect, Form, Place, Route
 
 _AT = "/.well-known/est"
 _LABEL = "aps"
+_CERTIFICATES = (shapes.BUNDLE, shapes.PEM)
 
 
-def _asking(at: str, verb: str, operation: Any, encode: Any, about: str) -> Route:
+def _asking(
+    at: str, verb: str, operation: Any, encode: Any, about: str, produces: tuple[str, ...] = _CERTIFICATES
+) -> Route:
     """A row that takes a certificate request."""
     return Route(
         "POST",
@@ -26,6 +29,7 @@ def _asking(at: str, verb: str, operation: Any, encode: Any, about: str) -> Rout
         body=bytes,
         media_types=(shapes.REQUEST,),
         reply=bytes,
+        produces=produces,
         secret=True,
         peer=True,
     )
@@ -41,6 +45,7 @@ def _rows(at: str) -> tuple[Route, ...]:
             mapping.trusted,
             "The authorities that devices of a DMS should trust",
             reply=bytes,
+            produces=_CERTIFICATES,
             peer=True,
         ),
         Route(
@@ -51,10 +56,18 @@ def _rows(at: str) -> tuple[Route, ...]:
             mapping.revocation_list,
             "What the authority of a DMS has revoked, as a CRL in DER",
             reply=bytes,
+            produces=(shapes.REVOCATION_LIST,),
         ),
         _asking(at, "simpleenroll", enrollment.enroll, mapping.answer, "Enrol: a certificate for a request"),
         _asking(at, "simplereenroll", enrollment.renew, mapping.answer, "Renew the certificate that the client shows"),
-        _asking(at, "serverkeygen", enrollment.generate, mapping.with_key, "Enrol with a key that the server makes"),
+        _asking(
+            at,
+            "serverkeygen",
+            enrollment.generate,
+            mapping.with_key,
+            "Enrol with a key that the server makes",
+            (shapes.PARTS,),
+        ),
     )
 
 

@@ -8,6 +8,7 @@ KEY = "application/pkcs8"
 PEM = "application/x-pem-file"
 REVOCATION_LIST = "application/pkix-crl"
 BOUNDARY = "estServerLamassuBoundary"
+PARTS = f"multipart/mixed; boundary={BOUNDARY}"
 
 
 class Failure(Struct):

@@ -3,7 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from fleetroll.wire.dialect import Object
 
 _Moment = Annotated[datetime, Meta(tz=True)]
 
@@ -59,7 +61,7 @@ class Device(Struct, kw_only=True):
     icon: str
     icon_color: str
     creation_timestamp: datetime
-    metadata: Raw
+    metadata: Object
     dms_owner: str
     identity: Slot | UnsetType = UNSET
     slots: dict[str, Slot]

@@ -377,6 +377,8 @@ _CHECK_IN = (
         status=202,
         body=bytes,
         body_required=False,
+        reply=bytes,
+        produces=("text/plain",),
         media_types=("application/octet-stream", "multipart/mixed"),
         encodings=("base64",),
     ),

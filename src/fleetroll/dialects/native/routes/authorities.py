@@ -56,5 +56,6 @@ ROUTES = (
         mapping.revocation_list,
         "What an authority has revoked, as a CRL in DER",
         reply=bytes,
+        produces=(shapes.REVOCATION_LIST,),
     ),
 )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fleetroll.dialects.native.mapping import devices as mapping
-from fleetroll.dialects.native.routes.parameters import LISTING, PATCHES
+from fleetroll.dialects.native.routes.parameters import LISTING, MERGE_PATCHES
 from fleetroll.dialects.native.shapes import devices as shapes
 from fleetroll.service import devices
 from fleetroll.wire.dialect import Route, no_input, nothing
@@ -38,6 +38,7 @@ ROUTES = (
         mapping.put_device,
         mapping.stored,
         "Create a device or replace all of it",
+        created=201,
         body=shapes.DeviceInput,
         reply=shapes.Device,
     ),
@@ -51,7 +52,7 @@ ROUTES = (
         "Change a device by a merge patch or a JSON Patch",
         body=dict[str, Any] | list[Any],
         reply=shapes.Device,
-        media_types=PATCHES,
+        media_types=(*MERGE_PATCHES, "application/json-patch+json"),
     ),
     Route("DELETE", "/v1/devices/{ident}", devices.delete, mapping.one, nothing, "Delete a device", status=204),
     Route(

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct
 
 from fleetroll.dialects.native.mapping.named import list_named, one_named
-from fleetroll.dialects.native.routes.parameters import PAGE, PATCHES
+from fleetroll.dialects.native.routes.parameters import MERGE_PATCHES, PAGE
 from fleetroll.service.named import Noun
 from fleetroll.wire.dialect import Route, nothing
 
@@ -56,7 +56,7 @@ def named(path: str, noun: Noun[Any], words: tuple[str, str], shapes: Bodies, ma
             f"Change {one}",
             body=shapes.change,
             reply=shapes.one,
-            media_types=PATCHES,
+            media_types=MERGE_PATCHES,
         ),
         Route("DELETE", item, noun.delete, one_named, nothing, f"Delete {one}", status=204),
     )

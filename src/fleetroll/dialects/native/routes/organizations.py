@@ -1,7 +1,7 @@
 """Rows about organizations."""
 
 from fleetroll.dialects.native.mapping import organizations as mapping
-from fleetroll.dialects.native.routes.parameters import PAGE, PATCHES
+from fleetroll.dialects.native.routes.parameters import MERGE_PATCHES, PAGE
 from fleetroll.dialects.native.shapes import organizations as shapes
 from fleetroll.service import organizations
 from fleetroll.wire.dialect import Route, nothing
@@ -47,7 +47,7 @@ ROUTES = (
         "Rename, disable or enable an organization, or set its quotas",
         body=shapes.OrganizationChange,
         reply=shapes.Organization,
-        media_types=PATCHES,
+        media_types=MERGE_PATCHES,
     ),
     Route(
         "DELETE",

@@ -1,4 +1,4 @@
-"""What the rows of several nouns have in common: query parameters, and the media types of a patch."""
+"""What the rows of several nouns have in common: query parameters, and the media types of a merge patch."""
 
 from fleetroll.wire.dialect import Parameter
 
@@ -14,4 +14,4 @@ LISTING = (
     *PAGE,
     Parameter("count", "whether to count all that match", "boolean"),
 )
-PATCHES = ("application/merge-patch+json", "application/json-patch+json", "application/json")
+MERGE_PATCHES = ("application/merge-patch+json", "application/json")

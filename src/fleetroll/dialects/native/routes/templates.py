@@ -2,7 +2,7 @@
 
 from fleetroll.dialects.native.mapping import templates as mapping
 from fleetroll.dialects.native.mapping.named import list_named, one_named
-from fleetroll.dialects.native.routes.parameters import PAGE, PATCHES
+from fleetroll.dialects.native.routes.parameters import MERGE_PATCHES, PAGE
 from fleetroll.dialects.native.shapes import templates as shapes
 from fleetroll.service import templates
 from fleetroll.wire.dialect import Route, nothing
@@ -48,7 +48,7 @@ ROUTES = (
         "Change a template; new datastreams reach its devices at once",
         body=shapes.TemplateChange,
         reply=shapes.Template,
-        media_types=PATCHES,
+        media_types=MERGE_PATCHES,
     ),
     Route(
         "DELETE",

@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from fleetroll.core.lifecycle import Status
+from fleetroll.wire.dialect import Object
 
 
 class Software(Struct, forbid_unknown_fields=True):
@@ -23,12 +24,12 @@ class Device(Struct, gc=False):
     name: str | None
     kind: str | None
     hardware_version: str | None
-    software: Raw | None
-    metadata: Raw
+    software: Object | None
+    metadata: Object
     tags: tuple[str, ...]
     owners: tuple[str, ...]
-    schema: Raw
-    config: Raw
+    schema: Object
+    config: Object
     template: int | None
     status: Status
     connected: bool

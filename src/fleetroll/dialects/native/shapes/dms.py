@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Any
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from fleetroll.core.dms import Proof, Registration
 from fleetroll.dialects.native.shapes.authorities import PublicKey
 from fleetroll.dialects.native.shapes.numbers import Seconds
+from fleetroll.wire.dialect import Object
 
 
 class Admission(Struct, forbid_unknown_fields=True, frozen=True):
@@ -69,7 +70,7 @@ class Dms(Struct):
     name: str
     title: str
     settings: DmsSettings
-    metadata: Raw
+    metadata: Object
     created_at: datetime
     updated_at: datetime
     revision: int

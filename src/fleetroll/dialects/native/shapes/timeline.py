@@ -2,7 +2,9 @@
 
 from datetime import datetime
 
-from msgspec import Raw, Struct
+from msgspec import Struct
+
+from fleetroll.wire.dialect import Object
 
 
 class Event(Struct):
@@ -14,7 +16,7 @@ class Event(Struct):
     name: str
     actor: str
     request_id: str
-    data: Raw
+    data: Object
 
 
 class EventList(Struct):
