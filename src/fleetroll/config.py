@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -12,6 +13,7 @@ NO_BROKER = "off"
 _FEWEST_DISTINCT = 8
 _POSTGRES = ("postgresql://", "postgres://")
 _SQLITE = "sqlite:"
+_BROKER = ("nats://", "tls://")
 
 
 class ConfigError(Exception):
@@ -73,6 +75,18 @@ def address(text: str, option: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def broker_urls(text: str) -> list[str]:
+    """The servers of a cluster, separated by commas. Raises ConfigError."""
+    urls = text.split(",")
+    try:
+        known = all(url.startswith(_BROKER) and urlsplit(url).hostname and urlsplit(url).port != 0 for url in urls)
+    except ValueError:  # a port that is none
+        known = False
+    if not known:
+        raise ConfigError("--nats must be HOST:PORT, off, or the URL of a cluster, as in nats://127.0.0.1:4222.")
+    return urls
+
+
 def network(text: str, option: str) -> IPv4Network | IPv6Network:
     """An address or a range of them. Raises ConfigError."""
     try:
@@ -103,6 +117,10 @@ def require_supported(config: Config) -> None:
             "--database must be postgresql://USER@HOST/NAME, or sqlite: for SQLite in the data directory, which is "
             "named with --data."
         )
+    if "://" in config.nats:
+        broker_urls(config.nats)
+    elif config.nats != NO_BROKER:
+        address(config.nats, "--nats")
     if (config.est_certificate is None) != (config.est_key is None):
         raise ConfigError("--est-certificate and --est-key need each other.")
     if not 1 <= config.workers <= limits.MAX_WORKERS:

@@ -24,7 +24,7 @@ from fleetroll.bus.settings import Files, Listeners, address_of
 from fleetroll.bus.settings import write as write_settings
 from fleetroll.bus.walls import Authority
 from fleetroll.cli.app import group, run
-from fleetroll.config import NO_BROKER, Config, ConfigError, address, require_supported
+from fleetroll.config import NO_BROKER, Config, ConfigError, address, broker_urls, require_supported
 from fleetroll.core import limits, tokens
 from fleetroll.core.certificates import SignedList
 from fleetroll.core.model import Instant, MetadataField
@@ -135,7 +135,7 @@ def _require_known_dialects(config: Config) -> None:
     known = [dialect.name for dialect in DIALECTS]
     for name in config.disabled_dialects:
         if name not in known:  # taken for one that is, it would leave open what was meant to be shut
-            raise ConfigError(f"--disable takes {' or '.join(known)}, not {name}.")
+            raise ConfigError(f"--disable takes one of {', '.join(known)}; there is no dialect {name}.")
 
 
 def _refuse(sentence: str, code: int) -> int:
@@ -250,7 +250,8 @@ def broker(config: Config, directory: Path, server_key: bytes) -> Broker | Off:
     if config.nats == NO_BROKER:
         return Off(authority, seconds)
     if "://" in config.nats:
-        return Broker(authority, seconds, lambda: config.nats.split(","), None, shared=shared)
+        urls = broker_urls(config.nats)
+        return Broker(authority, seconds, lambda: urls, None, shared=shared)
     files = Files(directory / "nats")
     listeners = Listeners(
         address(config.nats, "--nats"),
@@ -284,7 +285,8 @@ class Application:
             times,
         )
         spoken = (_spoken(dialect, config) for dialect in DIALECTS)
-        enabled = tuple(dialect for dialect in spoken if dialect.name not in config.disabled_dialects)
+        off = set(config.disabled_dialects)
+        enabled = tuple(dialect for dialect in spoken if not {dialect.name, dialect.part_of} & off)
         self.kernel = Kernel(services, enabled, NATIVE, settings, self.metrics, access)
         followers = services.publisher
         server = Server(

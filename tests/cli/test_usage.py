@@ -66,6 +66,9 @@ def test_serve_takes_its_options_from_the_environment(alone: Fleetroll) -> None:
     refused = alone("serve", FLEETROLL_HTTP="nonsense")
     assert (refused.code, "--http" in refused.err) == (78, True)
     assert alone("serve", FLEETROLL_WORKERS="2").code == 78
+    for broker in ("nowhere", "nats://", "http://127.0.0.1:4222", "nats://a:4222,b:4222", "nats://a:99999"):
+        refused = alone("serve", "--nats", broker)
+        assert (refused.code, "--nats" in refused.err) == (78, True), broker
     assert alone("serve", FLEETROLL_ADMIN_KEY="short").code == 78
 
 

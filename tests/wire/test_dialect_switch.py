@@ -21,16 +21,32 @@ def answers(app: App, dialect: Dialect) -> set[bool]:
 
 @pytest.mark.parametrize("name", [dialect.name for dialect in DIALECTS])
 def test_a_disabled_dialect_answers_404_everywhere(tmp_path: Path, name: str) -> None:
-    disabled = next(dialect for dialect in DIALECTS if dialect.name == name)
     with running(tmp_path / "data", disabled_dialects=(name,)) as app:
-        assert answers(app, disabled) == {False}
         described = app.request("GET", "/openapi.json").json()
-        assert [tag["name"] for tag in described["tags"]] == [d.name for d in DIALECTS if d.name != name]
-        assert not {route.path for route in disabled.routes} & set(described["paths"])
-        assert disabled.title not in app.request("GET", "/docs").body.decode().split("<nav>")[1]
-        for other in DIALECTS:
-            if other.name != name:
-                assert answers(app, other) == {True}, other.name
+        page = app.request("GET", "/docs").body.decode().split("<nav>")[1]
+        for dialect in DIALECTS:
+            there = name not in {dialect.name, dialect.part_of}
+            assert answers(app, dialect) == {there}, dialect.name
+            assert (dialect.name in {tag["name"] for tag in described["tags"]}) is there
+            assert ({route.path for route in dialect.routes} <= set(described["paths"])) is there
+            assert (f">{dialect.title}</h2>" in page) is there
+
+
+@pytest.mark.parametrize(
+    ("vendor", "path"),
+    [
+        ("memfault", "/api/v0/events"),
+        ("blynk", "/external/api/getAll"),
+        ("blynk", "/oauth2/token"),
+        ("lamassu", "/api/dmsmanager/v1/dms"),
+        ("lamassu", "/api/ca/v1/cas"),
+    ],
+)
+def test_a_vendors_name_switches_off_all_of_its_paths(tmp_path: Path, vendor: str, path: str) -> None:
+    with running(tmp_path / "all") as app:
+        assert app.request("POST", path, {}, key=None).status != 404
+    with running(tmp_path / "data", disabled_dialects=(vendor,)) as app:
+        assert app.request("POST", path, {}, key=None).status == 404
 
 
 def test_all_dialects_answer_unless_told_otherwise(tmp_path: Path) -> None:

@@ -97,6 +97,16 @@ def test_a_patch_is_taken_in_the_forms_that_are_described(world: World, descript
             assert reply.status == (404 if media_type in told else 415), (route.path, media_type)
 
 
+def test_what_is_made_is_found_where_its_location_says(world: World) -> None:
+    made = [sample for sample in world.samples() if sample.route.status == 201 and sample.dialect is NATIVE]
+    assert len(made) > 8
+    for sample in made:
+        if not sample.route.path.endswith("/credentials"):  # one of these has no page of its own
+            reply = answered(world.app, sample)
+            found = world.app.request("GET", reply.headers["location"])
+            assert (found.status, found.json().get("id")) == (200, reply.json()["id"]), sample.label
+
+
 def test_every_body_that_is_taken_is_one_that_is_described(world: World, description: Any) -> None:
     found = {}
     for sample in world.samples():

@@ -41,6 +41,12 @@ def test_a_page_needs_no_credential_and_takes_no_notice_of_one(app: App, path: s
     assert app.request("POST", path, key=None).status in {401, 404, 405}
 
 
+def test_a_method_that_a_path_does_not_have_is_answered_by_those_that_it_has(app: App) -> None:
+    refused = app.request("PUT", "/v1/devices", {})
+    assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD, POST")
+    assert app.request("HEAD", "/v1/devices").status == 200
+
+
 def test_health_tells_the_version(app: App) -> None:
     assert app.request("GET", "/health", key=None).json() == {"status": "alive", "version": __version__}
 

@@ -96,7 +96,7 @@ def command(serve: Serve) -> click.Command:
         type=click.Choice(["string", "object"]),
         help="Memfault's devices name their hardware by a string, or by an object, as newer clients read it.",
     )
-    @_option("--disable", multiple=True, help="Dialect that answers 404; repeatable.")
+    @_option("--disable", multiple=True, help="Dialect that answers 404, with all its paths; repeatable.")
     @_option(
         "--log-level",
         default="info",

@@ -67,7 +67,7 @@ class Noun(Generic[R]):
     ) -> None:
         self._noun = noun
         nouns = self._nouns = plural or f"{noun}s"
-        self._label = label
+        self.label = label
         self._records = records
         self._check = check
         self._forget = forget
@@ -79,7 +79,7 @@ class Noun(Generic[R]):
         self.delete: Operation[Named, None] = Operation(f"{nouns}.delete", write, Effect.WRITE, self._delete)
 
     def name(self, record: R) -> str:
-        name: str = getattr(record, self._label)
+        name: str = getattr(record, self.label)
         return name
 
     async def find(self, call: Call, name: str, guard: Guard = UNGUARDED) -> R:
@@ -109,7 +109,7 @@ class Noun(Generic[R]):
         now = structs.replace(was, **given, updated_at=call.at, revision=was.revision + 1)
         if self._check:
             await self._check(call, now)
-        if self._label in given and await self._records(call.records).get(call.org, self.name(now)):
+        if self.label in given and await self._records(call.records).get(call.org, self.name(now)):
             raise self.taken(now)
         if not await self._records(call.records).replace(now):
             raise stale()
@@ -141,4 +141,4 @@ class Noun(Generic[R]):
     def taken(self, new: R) -> Exception:
         """What to raise where a name is used already."""
         noun = self._noun.replace("_", " ")
-        return conflict(f"{self._noun}_exists", f"This organization has {noun} {self.name(new)} already.", self._label)
+        return conflict(f"{self._noun}_exists", f"This organization has {noun} {self.name(new)} already.", self.label)

@@ -206,6 +206,7 @@ class Dialect(Struct, frozen=True):
     With `loose_names`, members of JSON are known by their names in any case.
     `per_minute` is how many requests the vendor allows each organization; it holds beside the operator's rate, if any.
     So do `allowances`, which each caller has of all routes; those of a route it shares with the others that have them.
+    `part_of` is the dialect that this one is switched off with: the other half of one vendor's API.
     """
 
     name: str
@@ -221,6 +222,7 @@ class Dialect(Struct, frozen=True):
     per_minute: int | None = None
     allowances: tuple[Allowance, ...] = ()
     subjects: tuple[Subject, ...] = ()
+    part_of: str | None = None
 
 
 def no_input(request: Request) -> None:

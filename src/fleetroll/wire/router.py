@@ -50,7 +50,8 @@ class Router(Generic[T]):
         node, values = found
         entry = node.targets.get("GET" if method == "HEAD" else method)
         if entry is None:
-            return Match(None, {}, tuple(sorted(node.targets)))
+            allowed = {*node.targets, "HEAD"} if "GET" in node.targets else node.targets
+            return Match(None, {}, tuple(sorted(allowed)))
         target, names = entry
         path = dict(zip(names, (text(value.encode("latin-1")) for value in values), strict=True)) if names else {}
         return Match(target, path, ())

@@ -224,6 +224,7 @@ def test_a_place_that_is_none_is_refused(app: App, place: str) -> None:
     by_query = app.request("GET", f"/v1/events?after={place}")
     by_header = app.request("GET", "/v1/events", headers={"Last-Event-ID": place})
     assert [(reply.status, reply.json()["code"]) for reply in (by_query, by_header)] == [(400, "out_of_range")] * 2
+    assert [reply.json()["field"] for reply in (by_query, by_header)] == ["after", "Last-Event-ID"]
 
 
 @pytest.mark.parametrize("filter", ["colour+%3D+red", "red", "type+%3D+a+AND+red"])

@@ -127,6 +127,7 @@ def test_nobody_makes_a_key_that_may_do_more_than_their_own(app: App) -> None:
     ("members", "code"),
     [
         ({"role": "root"}, "invalid_body"),
+        ({"role": "device"}, "invalid_body"),
         ({"kind": "carrier pigeon"}, "invalid_body"),
         ({"scopes": ["devices:fly"]}, "unknown_scope"),
         ({"name": ""}, "invalid_text"),
@@ -137,6 +138,11 @@ def test_a_key_that_cannot_be_is_refused(app: App, members: dict[str, Any], code
     refused = app.request("POST", "/v1/keys", {"name": "k", "role": "admin", **members})
     assert (refused.status, refused.json()["code"]) == (400, code)
     assert len(app.request("GET", "/v1/keys").json()["keys"]) == 1
+
+
+def test_a_role_that_there_is_not_is_answered_by_those_that_may_be_given(app: App) -> None:
+    refused = app.request("POST", "/v1/keys", {"name": "k", "role": "root"})
+    assert refused.json()["detail"] == "role must be one of viewer, operator, admin."
 
 
 @pytest.mark.parametrize("number", ["0", "99", "x", "-1", "1.0", "9" * 40, "%D9%A1"])

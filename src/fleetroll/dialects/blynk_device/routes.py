@@ -176,4 +176,5 @@ DIALECT = Dialect(
     envelope=ENVELOPE,
     credentials=(Form(Place.QUERY, "token", Issuer.DEVICE),),
     allowances=(Allowance(50, 1),),
+    part_of="blynk",
 )

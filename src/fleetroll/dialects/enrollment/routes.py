@@ -154,4 +154,5 @@ DIALECT = Dialect(
     media_types=(),
     acts_in_header="fleetroll-organization",
     loose_names=True,
+    part_of="lamassu",
 )

@@ -452,4 +452,5 @@ DEVICE = Dialect(
     routes=_CHECK_IN,
     envelope=DEVICE_ENVELOPE,
     credentials=(Form(Place.HEADER, "memfault-project-key", Issuer.PROJECT),),
+    part_of="memfault",
 )

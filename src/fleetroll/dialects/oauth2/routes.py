@@ -30,4 +30,5 @@ DIALECT = Dialect(
     routes=(_TOKEN,),
     envelope=ENVELOPE,
     credentials=(CLIENT_BASIC, CLIENT_PARAMETERS),
+    part_of="blynk",
 )

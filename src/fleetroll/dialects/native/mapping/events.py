@@ -8,7 +8,8 @@ from fleetroll.wire.request import Request
 
 
 def follow(request: Request) -> events.Follow:
-    last = request.last_event_id or request.query.get("after")
-    after = None if last is None else 0 if last == "0" else names.positive(last, "Last-Event-ID", names.MAX_ID)
+    given, asked = request.last_event_id, request.query.get("after")
+    last, said_by = (given, "Last-Event-ID") if given else (asked, "after")
+    after = None if last is None else 0 if last == "0" else names.positive(last, said_by, names.MAX_ID)
     filter = parse_filter(request.query.get("filter") or "", EVENT_FIELDS)
     return events.Follow(after, filter, request.query.flag("telemetry"))

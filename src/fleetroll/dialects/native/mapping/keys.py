@@ -55,7 +55,7 @@ def new_key(request: Request) -> keys.NewKey:
     body = request.body
     return keys.NewKey(
         names.line(body.name, "name"),
-        choice(policy.Role, body.role, "role"),
+        choice(policy.GRANTABLE, body.role, "role"),
         choice(model.KeyKind, body.kind, "kind"),
         policy.parse_scopes(names.unique(body.scopes, limits.MAX_SCOPES, "scopes")),
         instant(body.expires_at, "expires_at"),

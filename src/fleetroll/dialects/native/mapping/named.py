@@ -1,11 +1,16 @@
 """The requests that all nouns with a unique name share."""
 
+from collections.abc import Callable
+from typing import Any
+
 from msgspec import structs
 
 from fleetroll.core import limits
 from fleetroll.dialects.native.mapping.members import texts
 from fleetroll.dialects.native.mapping.paging import limit, resume
+from fleetroll.dialects.native.mapping.paths import path_of
 from fleetroll.service import named
+from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
 
@@ -15,6 +20,16 @@ def list_named(request: Request) -> named.Listing:
 
 def one_named(request: Request) -> named.Named:
     return named.Named(request.path["name"], request.guard)
+
+
+def made(nouns: str, label: str, one: Callable[[Any, Request], Reply]) -> Callable[[Any, Request], Reply]:
+    """As `one`, and where it is from now on. `label` is the member that names it in a path."""
+
+    def encode(result: Any, request: Request) -> Reply:
+        reply = one(result, request)
+        return structs.replace(reply, location=path_of(nouns, getattr(reply.body, label)))
+
+    return encode
 
 
 def change_named(request: Request) -> named.Edit:

@@ -8,7 +8,6 @@ from fleetroll.core import limits, model, names, templates
 from fleetroll.core.guards import etag
 from fleetroll.dialects.native.mapping.members import texts
 from fleetroll.dialects.native.mapping.paging import mark
-from fleetroll.dialects.native.mapping.paths import path_of
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import templates as shapes
 from fleetroll.service import named
@@ -45,10 +44,6 @@ def new_template(request: Request) -> model.Template:
     members = {"name": None, "description": None, "board": None, "connection": None, **_template_members(body)}
     blank = model.Template(0, 0, **members, last_part=0, created_at=0, updated_at=0, revision=0)
     return templates.numbered(blank)
-
-
-def created_template(record: model.Template, request: Request) -> Reply:
-    return structs.replace(template(record, request), location=path_of("templates", record.name))
 
 
 def change_template(request: Request) -> service_templates.Edit:

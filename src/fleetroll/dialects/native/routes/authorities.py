@@ -1,7 +1,7 @@
 """Rows about certificate authorities."""
 
 from fleetroll.dialects.native.mapping import authorities as mapping
-from fleetroll.dialects.native.mapping.named import one_named
+from fleetroll.dialects.native.mapping.named import made, one_named
 from fleetroll.dialects.native.routes.parameters import PAGE
 from fleetroll.dialects.native.shapes import authorities as shapes
 from fleetroll.service import authorities
@@ -13,7 +13,7 @@ ROUTES = (
         "/v1/authorities",
         authorities.create,
         mapping.new_authority,
-        mapping.authority,
+        made("authorities", "name", mapping.authority),
         "Make a certificate authority, or trust one of somebody else's",
         status=201,
         body=shapes.NewAuthority,

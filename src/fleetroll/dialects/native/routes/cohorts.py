@@ -7,7 +7,7 @@ from fleetroll.dialects.native.shapes import cohorts as shapes
 from fleetroll.service import cohorts
 
 ROUTES = named(
-    "/v1/cohorts",
+    "cohorts",
     cohorts.noun,
     ("a cohort", "cohorts"),
     Bodies(shapes.NewCohort, shapes.CohortChange, shapes.Cohort, shapes.CohortList),

@@ -6,7 +6,7 @@ from fleetroll.dialects.native.shapes import dms as shapes
 from fleetroll.service import dms
 
 ROUTES = named(
-    "/v1/dms",
+    "dms",
     dms.noun,
     ("a DMS: who may enrol, and what they get", "DMS"),
     Bodies(shapes.NewDms, shapes.DmsChange, shapes.Dms, shapes.DmsList),

@@ -11,7 +11,7 @@ from fleetroll.wire.dialect import Route
 
 ROUTES = (
     *named(
-        "/v1/groups",
+        "groups",
         groups.noun,
         ("a saved group", "saved groups"),
         Bodies(shapes.NewGroup, shapes.GroupChange, shapes.Group, shapes.GroupList),

@@ -7,7 +7,7 @@ from fleetroll.dialects.native.shapes import hardware_versions as shapes
 from fleetroll.service import hardware_versions
 
 ROUTES = named(
-    "/v1/hardware-versions",
+    "hardware-versions",
     hardware_versions.noun,
     ("a hardware version", "hardware versions"),
     Bodies(shapes.NewHardwareVersion, shapes.HardwareVersionChange, shapes.HardwareVersion, shapes.HardwareVersionList),

@@ -7,7 +7,7 @@ from fleetroll.dialects.native.shapes import metadata_fields as shapes
 from fleetroll.service import metadata_fields
 
 ROUTES = named(
-    "/v1/metadata-fields",
+    "metadata-fields",
     metadata_fields.noun,
     ("a metadata field", "metadata fields"),
     Bodies(shapes.NewMetadataField, shapes.MetadataFieldChange, shapes.MetadataField, shapes.MetadataFieldList),

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from fleetroll.dialects.native.mapping.named import list_named, one_named
+from fleetroll.dialects.native.mapping.named import list_named, made, one_named
 from fleetroll.dialects.native.routes.parameters import MERGE_PATCHES, PAGE
 from fleetroll.service.named import Noun
 from fleetroll.wire.dialect import Route, nothing
@@ -28,8 +28,9 @@ class Codec(Struct, frozen=True):
     page: Any
 
 
-def named(path: str, noun: Noun[Any], words: tuple[str, str], shapes: Bodies, mapping: Codec) -> tuple[Route, ...]:
-    """`words` are the noun with its article, and its plural."""
+def named(nouns: str, noun: Noun[Any], words: tuple[str, str], shapes: Bodies, mapping: Codec) -> tuple[Route, ...]:
+    """`nouns` is the segment of their path; `words` are the noun with its article, and its plural."""
+    path = f"/v1/{nouns}"
     one, many = words
     item = f"{path}/{{name}}"
     return (
@@ -38,7 +39,7 @@ def named(path: str, noun: Noun[Any], words: tuple[str, str], shapes: Bodies, ma
             path,
             noun.create,
             mapping.new,
-            mapping.one,
+            made(nouns, noun.label, mapping.one),
             f"Create {one}",
             status=201,
             body=shapes.new,

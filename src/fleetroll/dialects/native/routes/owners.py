@@ -6,7 +6,7 @@ from fleetroll.dialects.native.shapes import owners as shapes
 from fleetroll.service import owners
 
 ROUTES = named(
-    "/v1/owners",
+    "owners",
     owners.noun,
     ("an owner", "owners"),
     Bodies(shapes.NewOwner, shapes.OwnerChange, shapes.Owner, shapes.OwnerList),

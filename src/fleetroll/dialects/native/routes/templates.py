@@ -1,7 +1,7 @@
 """Rows about templates."""
 
 from fleetroll.dialects.native.mapping import templates as mapping
-from fleetroll.dialects.native.mapping.named import list_named, one_named
+from fleetroll.dialects.native.mapping.named import list_named, made, one_named
 from fleetroll.dialects.native.routes.parameters import MERGE_PATCHES, PAGE
 from fleetroll.dialects.native.shapes import templates as shapes
 from fleetroll.service import templates
@@ -13,7 +13,7 @@ ROUTES = (
         "/v1/templates",
         templates.noun.create,
         mapping.new_template,
-        mapping.created_template,
+        made("templates", "name", mapping.template),
         "Create a template: datastreams, event codes and metafields that its devices share",
         status=201,
         body=shapes.NewTemplate,
