@@ -451,7 +451,7 @@ class World:
         values = {
             "ident": DEVICE,
             "slug": "child",
-            "name": _NAMES.get(path.split("/")[2], ""),
+            "name": _NAMES.get(path.split("/")[2], MEMBERS["hardware_version"]),
             "id": str(self._key),
             "serial": self._serial,
             "dms": "line",
