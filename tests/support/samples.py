@@ -526,6 +526,7 @@ class World:
             "userEmail": EMAIL,
             "minutes": "5",
             "baseInfo": "false",
+            "pin": "v1",
         }
 
     def _customer(self) -> str:
