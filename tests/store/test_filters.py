@@ -205,7 +205,7 @@ def test_no_value_of_a_request_is_in_a_statement(engine: str, wanted: Filter, so
     for query in (
         *select.pages(SYNTAXES[engine], 474747, marked(wanted), sort, page),
         select.count(SYNTAXES[engine], 474747, marked(wanted)),
-        select.by_idents(474747, [MARK, MARK + "2"]),
+        select.by_idents(SYNTAXES[engine], 474747, [MARK, MARK + "2"]),
     ):
         text = re.sub(r":[a-z]+[0-9]*", ":", query.text)
         assert MARK not in text
@@ -228,4 +228,4 @@ def test_equal_questions_share_a_statement() -> None:
         )
     }
     assert len(texts) == 2
-    assert len({select.by_idents(1, ["x"] * count).text for count in range(1, 501)}) == 10
+    assert len({select.reporters(1, [1] * count).text for count in range(1, 501)}) == 10

@@ -334,7 +334,7 @@ def top_level(where: str) -> list[str]:
 def test_every_built_statement_keeps_to_its_tenant() -> None:
     """Whatever the filter: the tenant is a condition of its own beside it, for the device and for every link to it."""
     counts = [(f"count of {label}", select.count(SYNTAX, 1, wanted)) for label, wanted in FILTERS.items()]
-    lists = [("by idents", select.by_idents(1, ["a", "b"])), ("reporters", select.reporters(1, [1, 2, 3]))]
+    lists = [("by idents", select.by_idents(SYNTAX, 1, ["a", "b"])), ("reporters", select.reporters(1, [1, 2, 3]))]
     for label, query in (*shapes(), *counts, *lists, *((label, query) for label, _, query in planned())):
         source, _, where = query.text.partition(" WHERE ")
         assert "d.org = :org" in top_level(where), label
@@ -350,6 +350,11 @@ def test_the_series_that_are_looked_up_are_those_of_the_tenant(database: apsw.Co
     assert query.values["org"] == 7
     steps = [step for step in plan(database, query.text, query.values) if not re.search("VALUES|CONSTANT", step)]
     assert not [step for step in steps if step.startswith("SCAN")], steps
+
+
+def test_devices_of_a_list_of_identifiers_are_looked_up(database: apsw.Connection) -> None:
+    query = select.by_idents(SYNTAX, 1, ["a", "b"])
+    assert "SEARCH d USING INDEX device_ident (org=? AND ident_key=?)" in plan(database, query.text, query.values)
 
 
 def test_every_list_is_read_in_order_from_an_index(database: apsw.Connection) -> None:

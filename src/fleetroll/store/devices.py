@@ -38,7 +38,7 @@ class Devices:
         return rows.device(row) if row else None
 
     async def by_idents(self, org: int, idents: Collection[str]) -> dict[str, Device]:
-        query = select.by_idents(org, [identity_key(ident) for ident in idents])
+        query = select.by_idents(self._syntax, org, [identity_key(ident) for ident in idents])
         found = map(rows.device, await self._connection.all(query.text, query.values))
         return {identity_key(device.ident): device for device in found}
 
@@ -65,13 +65,8 @@ class Devices:
     async def insert_many(self, org: int, new: Sequence[NewDevice], at: Instant) -> list[Device]:
         numbers = await self._connection.reserve("device", len(new))
         inserted = [_inserted(org, number, one, at) for number, one in zip(numbers, new, strict=True)]
-        values = list(map(rows.device_values, new))
-        status = Status.NO_IDENTITY.value
-        whole = [(number, org, *one.values(), status, at) for number, one in zip(numbers, values, strict=True)]
-        await self._connection.load("device", whole)
-        await self._connection.index(
-            [(org, number, None, one["search"]) for number, one in zip(numbers, values, strict=True)]
-        )
+        for start in range(0, len(inserted), _LOADED):  # an engine may store one part while the next is prepared
+            await self._load(inserted[start : start + _LOADED])
         tags = sorted((org, tag, device.id, rows.folded(tag)) for device in inserted for tag in device.tags)
         owners = [(org, owner, device.id) for device in inserted for owner in device.owners]
         for table, links in (("device_tag", tags), ("device_owner", owners)):
@@ -79,6 +74,15 @@ class Devices:
                 await self._connection.load(table, links)
         await self._add(Counter(map(_likeness, inserted)))
         return inserted
+
+    async def _load(self, inserted: Sequence[Device]) -> None:
+        whole, changes = [], []
+        for device in inserted:
+            values = rows.device_values(device)
+            whole.append((device.id, device.org, *values.values(), device.status.value, device.created_at))
+            changes.append((device.org, device.id, None, values["search"]))
+        await self._connection.load("device", whole)
+        await self._connection.index(changes)
 
     async def replace(self, was: Device, now: Device) -> bool:
         renamed = _names(was) != _names(now)
@@ -306,6 +310,7 @@ class Devices:
                 await self._connection.many(SQL[f"device_{link}_delete"], values)
 
 
+_LOADED = 250  # devices that are loaded together
 _names = attrgetter("ident", "name")
 # Whatever a statement names is written anew in its index, changed or not.
 _indexed = attrgetter(

@@ -85,4 +85,6 @@ SYNTAX = Syntax(
     search_subquery="",
     search_match=lambda needle: None,
     unindexed="{column}",
+    text_in_list="{column} = ANY ({value})",
+    text_list=list,
 )

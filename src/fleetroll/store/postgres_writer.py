@@ -38,6 +38,7 @@ _MOST_ATTEMPTS = 10
 _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+(?!SET\b)(\w+)")  # after ON CONFLICT, UPDATE names none
 _LOAD = re.compile(r"INSERT INTO (\w+) \(([^)]*)\)\s*SELECT (.*?)\s*FROM json_each\(:rows\)$", re.DOTALL)
 _COUNT, _COUNTERS = SQL["usage_add"], "quota_usage"
+_TALLY = SQL["device_tally_add"]
 _NO_QUOTA = (1 << 63) - 1
 _LITERALS = {"false": False, "true": True, "1": 1}
 
@@ -195,7 +196,7 @@ class Writing:
             await self._session.many(_COUNT, counts)
         for waiting in later.values():
             for statement, values in waiting:
-                await self._session.many(statement, values)
+                await self._session.many(statement, _summed(values) if statement is _TALLY else values)
         await self._session.copied()
 
     async def _enter(self, values: Values) -> None:
@@ -220,6 +221,16 @@ class Writing:
         for org in sorted(orgs, key=lambda one: one & _LARGEST_LOCK):
             await self._session.fetch(SQL["postgres_lock"], {"space": LOCK_SPACE, "org": org & _LARGEST_LOCK})
             self.locked.add(org)
+
+
+def _summed(tallied: Sequence[Values]) -> list[Values]:
+    """One entry for all that are alike, as most devices of many works are."""
+    sums: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for one in tallied:
+        alike = tuple(value for name, value in one.items() if name != "devices")
+        known = sums.setdefault(alike, {**one, "devices": 0})
+        known["devices"] += one["devices"]
+    return list(sums.values())
 
 
 class _Job:

@@ -122,6 +122,8 @@ class Syntax(Struct, frozen=True):
     search_subquery: str
     search_match: Callable[[str], str | None]
     unindexed: str
+    text_in_list: str
+    text_list: Callable[[Sequence[str]], object]
     joins_tallies: bool = False
     frequencies: Frequencies | None = None
     searches: Searches | None = None
@@ -275,11 +277,11 @@ def _counted(builder: "_Builder", filter: Filter | None) -> tuple[str, str]:
     return builder.source(filter, driven=True)[0], "count(*)"
 
 
-def by_idents(org: int, keys: Sequence[str]) -> Query:
-    """The devices with these identity keys. The list is padded to a power of two, so there are few texts to prepare."""
-    names, values = _listed("i", keys, "")  # no identifier is empty
-    text = f"SELECT {COLUMNS} FROM device AS d WHERE d.org = :org AND d.ident_key IN ({names})"
-    return Query(text, {"org": org, **values})
+def by_idents(syntax: Syntax, org: int, keys: Sequence[str]) -> Query:
+    """The devices with these identity keys, which may be a thousand."""
+    is_one = syntax.text_in_list.format(column="d.ident_key", value=":keys")
+    text = f"SELECT {COLUMNS} FROM device AS d WHERE d.org = :org AND {is_one}"
+    return Query(text, {"org": org, "keys": syntax.text_list(keys)})
 
 
 def lives(org: int, devices: Sequence[int]) -> Query:
@@ -316,7 +318,10 @@ def portions(wanted: Collection[V]) -> Iterator[list[V]]:
 
 
 def _listed(prefix: str, wanted: Sequence[Any], nothing: Any) -> tuple[str, dict[str, Any]]:
-    """Parameters for a list of values, padded by what is never there, and what they bind."""
+    """Parameters for a list of values, and what they bind.
+
+    The list is padded to a power of two by what is never there, so there are few texts to prepare.
+    """
     size = 1 << max(0, len(wanted) - 1).bit_length()
     padded = [*wanted, *[nothing] * (size - len(wanted))]
     values = {f"{prefix}{number}": value for number, value in enumerate(padded)}

@@ -99,6 +99,8 @@ SYNTAX = Syntax(
     search_subquery="d.id IN (SELECT rowid FROM device_search WHERE device_search MATCH {value})",
     search_match=Trigrams().match,
     unindexed="+{column}",
+    text_in_list="{column} IN (SELECT value FROM json_each({value}))",
+    text_list=lambda texts: msgspec.json.encode(texts).decode(),
     joins_tallies=True,
 )
 
