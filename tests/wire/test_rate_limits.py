@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetroll.core.faults import Fault
-from fleetroll.wire.rate_limits import Limiter, Rate, SharedTimes, admit
+from fleetroll.wire.rate_limits import Limiter, OwnTimes, Rate, SharedTimes, Times, Window, admit
 from tests.support.app import App, running
 
 
@@ -84,6 +84,31 @@ def test_a_refused_request_costs_nothing() -> None:
         pass
     waits = {refused((limiter, 1)) for _ in range(100)}
     assert waits == {1}
+
+
+@pytest.mark.parametrize("times", [OwnTimes, SharedTimes])
+def test_a_window_has_its_requests_and_no_more_until_it_ends(times: Callable[[], Times]) -> None:
+    clock = Clock()
+    window = Window(10_000, 60, clock, "organization", times())
+    for number in range(10_000):
+        clock.now = 1_000 + 30 * number / 10_000
+        assert refused((window, 1)) is None
+    clock.now = 1_030.0
+    assert refused((window, 1)) == 30
+    assert refused((window, 2)) is None
+    clock.now += 29
+    assert [refused((window, 1)) for _ in range(3)] == [1] * 3, "nothing comes back before the end, nor is it put off"
+    clock.now += 1
+    assert [refused((window, 1)) for _ in range(10_001)] == [None] * 10_000 + [60]
+
+
+def test_whoever_waits_for_a_window_is_admitted_by_the_rate_beside_it() -> None:
+    clock = Clock()
+    budgets = (Limiter(Rate(2, 1), clock, "key"), 1), (Window(3, 10, clock, "organization"), 1)
+    for _ in range(20):
+        if (wait := refused(*budgets)) is not None:
+            clock.now += wait
+            assert refused(*budgets) is None
 
 
 def test_principals_do_not_share_a_budget() -> None:

@@ -1,7 +1,8 @@
-"""Rate limits: a steady rate with a burst, per key and per organization, and a Retry-After that is true.
+"""Rate limits per key and per organization, and a Retry-After that is true: a steady rate with a burst, or a window.
 
-The generic cell rate algorithm keeps one number per principal: the time at which its burst is whole again. Several
-processes of one server keep these numbers in memory that they share, so that a limit is the same for all of them.
+Either keeps one number per principal, a time after which nothing needs to be known of it: the generic cell rate
+algorithm when its burst is whole again, a window when it ends. Several processes of one server keep these numbers in
+memory that they share, so that a limit is the same for all of them.
 """
 
 import fcntl
@@ -20,6 +21,8 @@ from fleetroll.core.faults import Fault, Kind
 
 _SWEEP_ABOVE = 10_000
 _ROUNDING = 1e-9
+_TICKS = 64  # of a second: when windows end
+_REQUESTS = 1 << 20  # more than any window has
 
 
 class Rate(Struct, frozen=True):
@@ -30,7 +33,7 @@ class Rate(Struct, frozen=True):
 
 
 class Times(Protocol):
-    """When the burst of each principal is whole again. Entered, nobody else changes it."""
+    """The time that is kept of each principal. Entered, nobody else changes it."""
 
     def get(self, whose: str, principal: str | int) -> float | None: ...
 
@@ -126,10 +129,35 @@ class Limiter:
         self.whose = whose
         self.times: Times = times or OwnTimes()
 
-    def after(self, principal: str | int, now: float) -> float:
-        """When this principal's burst is whole again, after one request more."""
+    def charge(self, principal: str | int, now: float) -> tuple[float, float]:
+        """What to keep of this principal after one request more, and how long that must wait if above 0."""
         whole_at = self.times.get(self.whose, principal)
-        return self.interval + (now if whole_at is None or whole_at < now else whole_at)
+        at = self.interval + (now if whole_at is None or whole_at < now else whole_at)
+        return at, at - now - self.tolerance
+
+
+class Window(Limiter):
+    """So many requests in each stretch of time, which begins with the first of them, as vendors count them.
+
+    What is kept is when the stretch ends, to a tick of the clock, and below that how many requests it had.
+    """
+
+    __slots__ = ("full", "seconds")
+
+    def __init__(
+        self, requests: int, seconds: int, clock: Callable[[], float], whose: str, times: Times | None = None
+    ) -> None:
+        super().__init__(Rate(requests / seconds, requests), clock, whose, times)
+        self.seconds = seconds
+        self.full = requests / _REQUESTS
+
+    def charge(self, principal: str | int, now: float) -> tuple[float, float]:
+        ticks = (self.times.get(self.whose, principal) or 0.0) * _TICKS
+        end = math.floor(ticks)
+        if end <= now * _TICKS:
+            ticks = end = math.floor(now * _TICKS) + self.seconds * _TICKS
+        wait = end / _TICKS - now if ticks - end >= self.full else 0.0
+        return (ticks + 1 / _REQUESTS) / _TICKS, wait
 
 
 Budget = tuple[Limiter, str | int]
@@ -146,20 +174,18 @@ def admit(*budgets: Budget) -> None:
         passed = []
         for limiter, principal in budgets:
             if limiter.interval:
-                whole_at = limiter.after(principal, now)
-                if whole_at - now > limiter.tolerance:
+                at, wait = limiter.charge(principal, now)
+                if wait > 0:
                     raise _refusal(budgets, now)
-                passed.append((limiter.whose, principal, whole_at))
-        for whose, principal, whole_at in passed:
-            times.put(whose, principal, whole_at, now)
+                passed.append((limiter.whose, principal, at))
+        for whose, principal, at in passed:
+            times.put(whose, principal, at, now)
 
 
 def _refusal(budgets: tuple[Budget, ...], now: float) -> Fault:
     # The longest wait of all, so that whoever waits it out is not refused again by the next budget.
     wait, whose = max(
-        (limiter.after(principal, now) - now - limiter.tolerance, limiter.whose)
-        for limiter, principal in budgets
-        if limiter.interval
+        (limiter.charge(principal, now)[1], limiter.whose) for limiter, principal in budgets if limiter.interval
     )
     seconds = max(1, math.ceil(wait))
     message = f"Too many requests for this {whose}; retry in {seconds} s."

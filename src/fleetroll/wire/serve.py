@@ -38,7 +38,7 @@ from fleetroll.wire.idempotency import Idempotency, Once, is_kept
 from fleetroll.wire.log import Access, AccessLog
 from fleetroll.wire.loose_names import LooseDecoder
 from fleetroll.wire.metrics import Metrics
-from fleetroll.wire.rate_limits import Budget, Limiter, OwnTimes, Rate, Times, admit
+from fleetroll.wire.rate_limits import Budget, Limiter, OwnTimes, Rate, Times, Window, admit
 from fleetroll.wire.request import NO_QUERY, Query, Request, parse_query
 from fleetroll.wire.router import Router
 
@@ -433,8 +433,7 @@ def _vendors(dialect: Dialect, settings: Settings, times: Times) -> tuple[Limite
     """The limit that a dialect has of its own, unless organizations have none at all."""
     if dialect.per_minute is None or not settings.organization_rate.per_second:
         return ()
-    rate = Rate(dialect.per_minute / 60, dialect.per_minute)
-    return (Limiter(rate, time.monotonic, f"organization in {dialect.name}", times),)
+    return (Window(dialect.per_minute, 60, time.monotonic, f"organization in {dialect.name}", times),)
 
 
 def _callers(dialect: Dialect, route: Route, settings: Settings, times: Times) -> tuple[Limiter, ...]:
