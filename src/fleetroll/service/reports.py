@@ -12,7 +12,17 @@ from msgspec import Struct
 from fleetroll.core import datastreams, documents, limits, metafields, readings
 from fleetroll.core import templates as rules
 from fleetroll.core.faults import Fault, Kind, invalid
-from fleetroll.core.model import PRODUCTION, DatastreamKind, Device, DeviceChange, Instant, Metafield, Span, Template
+from fleetroll.core.model import (
+    PRODUCTION,
+    Datastream,
+    DatastreamKind,
+    Device,
+    DeviceChange,
+    Instant,
+    Metafield,
+    Span,
+    Template,
+)
 from fleetroll.core.policy import Action
 from fleetroll.service import devices, event_codes, presence, telemetry, templates
 from fleetroll.service import metafields as service_metafields
@@ -30,6 +40,14 @@ class Address(Struct, frozen=True):
 
     pin: str | None = None
     number: int | None = None
+
+
+def at_pin(text: str) -> Address:
+    """The datastream at a pin, in either case. Raises Fault invalid `invalid_pin`."""
+    pin = rules.parse_pin(text)
+    if pin is None:
+        raise invalid("invalid_pin", "A pin is v, d or a and a number.", "pin")
+    return Address(pin=pin)
 
 
 class Sample(Struct, frozen=True):
@@ -232,7 +250,7 @@ def resolve(device: Device, template: Template | None, address: Address) -> Stre
     return Stream(address.pin, address.pin, None)
 
 
-def _stream(part: Any) -> Stream:
+def _stream(part: Datastream) -> Stream:
     return Stream(part.pin, rules.metric(part), part.kind, part.default, part.min, part.max)
 
 

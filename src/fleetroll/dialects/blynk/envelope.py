@@ -20,6 +20,7 @@ _WORDS: Mapping[str, str] = {
     "home_not_found": f"Organization {_ELSEWHERE}",
     "destination_not_found": f"Destination organization {_ELSEWHERE}",
     "wrong_type": "Value doesn't match the Datastream data type.",
+    "invalid_pin": "Wrong pin format.",
     "unknown_pin": "No datastream setup for that pin.",
     "owner_has_devices": "This user has devices; transfer them first.",
     "same_owner": "Can't transfer to the same owner",

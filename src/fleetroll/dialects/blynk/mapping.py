@@ -11,12 +11,12 @@ from fleetroll.core.datastreams import shown
 from fleetroll.core.faults import invalid
 from fleetroll.core.metafields import show, value_of
 from fleetroll.core.query import Place, Sort
-from fleetroll.core.templates import metric, numbered, parse_pin
+from fleetroll.core.templates import metric, numbered
 from fleetroll.dialects.blynk import shapes
 from fleetroll.service import datastreams as service_datastreams
 from fleetroll.service import event_codes, keys, metafields, numbered_devices, organizations, owners, reach, templates
 from fleetroll.service import tags as service_tags
-from fleetroll.service.reports import Address, Property, Sample, Value
+from fleetroll.service.reports import Address, Property, Sample, Value, at_pin
 from fleetroll.service.timeline import Actions
 from fleetroll.wire.request import Request
 
@@ -57,6 +57,10 @@ _ORGANIZATIONS = dict.fromkeys(
 )
 _ROLES = {"1": model.OwnerRole.ADMIN, "2": model.OwnerRole.STAFF, "3": model.OwnerRole.USER}
 _ROLE_NUMBERS = {role: int(number) for number, role in _ROLES.items()}
+_STREAM_NAMES = {kind: name for name, kind in _DATASTREAMS.items()}
+_EVENTS = {kind.value: kind for kind in model.EventKind}
+_METAFIELDS = {kind.value: kind for kind in model.MetafieldKind}
+_UNITS = {system.value.upper(): system for system in model.UnitSystem}
 _PIN_TYPES = {"VIRTUAL": "v", "DIGITAL": "d", "ANALOG": "a"}
 _PIN_NAMES = {letter: name for name, letter in _PIN_TYPES.items()}
 assert set(_DATASTREAMS.values()) == set(model.DatastreamKind)
@@ -65,20 +69,25 @@ assert set(_DATASTREAMS.values()) == set(model.DatastreamKind)
 # --- parameters ------------------------------------------------------------------------------------------------------
 
 
-def _number(text: str | None, field: str) -> int:
+def _required(request: Request, field: str) -> str:
+    text = request.query.get(field)
     if text is None:
         raise invalid("parameter_required", f"{field} is required.", field)
-    return names.positive(text, field, names.MAX_ID)
+    return text
+
+
+def _number(request: Request, field: str) -> int:
+    return names.positive(_required(request, field), field, names.MAX_ID)
 
 
 def _optional(request: Request, *fields: str) -> int | None:
     for field in fields:
         if (text := request.query.get(field)) is not None:
-            return _number(text, field)
+            return names.positive(text, field, names.MAX_ID)
     return None
 
 
-def _organization(request: Request) -> int | None:
+def organization_number(request: Request) -> int | None:
     return _optional(request, "orgId", "organizationId")
 
 
@@ -100,11 +109,13 @@ def _choice(choices: Mapping[str, Any], text: str, field: str) -> Any:
 
 
 def one(request: Request) -> reach.Numbered:
-    return reach.Numbered(_number(request.query.get("deviceId"), "deviceId"))
+    return reach.Numbered(_number(request, "deviceId"))
 
 
 def listing(request: Request) -> numbered_devices.Listing:
-    return numbered_devices.Listing(_place(request), _organization(request), request.query.flag("includeSubOrgDevices"))
+    return numbered_devices.Listing(
+        _place(request), organization_number(request), request.query.flag("includeSubOrgDevices")
+    )
 
 
 def searching(request: Request) -> numbered_devices.Searching:
@@ -127,7 +138,7 @@ def _text(request: Request) -> str:
 
 
 def of_owner(request: Request) -> numbered_devices.Belonging:
-    return numbered_devices.Belonging(_email(request, "ownerEmail"), _place(request), _organization(request))
+    return numbered_devices.Belonging(_email(request, "ownerEmail"), _place(request), organization_number(request))
 
 
 def of_user(request: Request) -> numbered_devices.Belonging:
@@ -144,14 +155,13 @@ def _email(request: Request, field: str) -> str:
 def recent(request: Request) -> numbered_devices.Recent:
     text = request.query.get("minutes")
     minutes = _MINUTES if text is None else names.positive(text, "minutes", _MOST_MINUTES)
-    return numbered_devices.Recent(_organization(request), minutes)
+    return numbered_devices.Recent(organization_number(request), minutes)
 
 
 def past(request: Request) -> event_codes.Past:
     kind = request.query.get("eventType")
-    kinds = {kind.value: kind for kind in model.EventKind}
     return event_codes.Past(
-        one(request).id, _place(request), None if kind is None else _choice(kinds, kind, "eventType")
+        one(request).id, _place(request), None if kind is None else _choice(_EVENTS, kind, "eventType")
     )
 
 
@@ -179,7 +189,7 @@ def new_device(request: Request) -> numbered_devices.New:
     template = names.parse_template_id(body.template_id) or 0
     name = None if body.name is None else _name(body.name)
     return numbered_devices.New(
-        template, name, body.org_id or body.organization_id or _organization(request), body.owner_id
+        template, name, body.org_id or body.organization_id or organization_number(request), body.owner_id
     )
 
 
@@ -384,15 +394,8 @@ def device_metafields(result: numbered_devices.Details, request: Request) -> lis
 
 def stream_values(request: Request) -> service_datastreams.Wanted:
     pins = request.query.get("pins")
-    addresses = () if pins is None else tuple(dict.fromkeys(_pin(text) for text in pins.split(",")))
+    addresses = () if pins is None else tuple(dict.fromkeys(at_pin(text) for text in pins.split(",")))
     return service_datastreams.Wanted(one(request).id, addresses)
-
-
-def _pin(text: str) -> Address:
-    pin = parse_pin(text)
-    if pin is None:
-        raise invalid("invalid_pin", "Wrong pin format.", "pins")
-    return Address(pin=pin)
 
 
 def shown_values(result: list[Value], request: Request) -> dict[str, Any]:
@@ -400,12 +403,10 @@ def shown_values(result: list[Value], request: Request) -> dict[str, Any]:
 
 
 def stream_past(request: Request) -> service_datastreams.Past:
-    pin = request.query.get("pin")
-    if pin is None:
-        raise invalid("parameter_required", "pin is required.", "pin")
+    pin = _required(request, "pin")
     since, until = _moment(request, "from", 0), _moment(request, "to", _LATEST)
     span = model.Span(since * _MILLISECOND, (until + 1) * _MILLISECOND)  # all of its last millisecond
-    return service_datastreams.Past(one(request).id, _pin(pin), span, _place(request))
+    return service_datastreams.Past(one(request).id, at_pin(pin), span, _place(request))
 
 
 def _moment(request: Request, field: str, usual: int) -> int:
@@ -435,7 +436,7 @@ def stream_writes(request: Request) -> service_datastreams.Batch:
 
 
 def _stream_named(text: str) -> Address:
-    return Address(number=_number(text, "values")) if text.isdecimal() else _pin(text)
+    return Address(number=names.positive(text, "values", names.MAX_ID)) if text.isdecimal() else at_pin(text)
 
 
 def stream_import(request: Request) -> service_datastreams.Batch:
@@ -452,10 +453,6 @@ def stream_property(request: Request) -> service_datastreams.Setting:
 
 
 # --- organizations, people, tags -------------------------------------------------------------------------------------
-
-
-def organization_number(request: Request) -> int | None:
-    return _organization(request)
 
 
 def organization(record: model.Organization, request: Request) -> shapes.Organization:
@@ -479,7 +476,7 @@ def _address(address: model.Address) -> shapes.Address:
 
 
 def one_organization(request: Request) -> int:
-    return _number(request.query.get("orgId"), "orgId")
+    return _number(request, "orgId")
 
 
 def new_organization(request: Request) -> organizations.Below:
@@ -490,11 +487,10 @@ def new_organization(request: Request) -> organizations.Below:
 
 
 def _profile(body: shapes.NewOrganization) -> model.OrganizationProfile:
-    units = {system.value.upper(): system for system in model.UnitSystem}
     return model.OrganizationProfile(
         description=None if body.description is None else names.paragraph(body.description, "description"),
         time_zone="UTC" if body.tz is None else names.time_zone(body.tz, "tz"),
-        unit_system=_choice(units, body.unit_system or "METRIC", "unitSystem"),
+        unit_system=_choice(_UNITS, body.unit_system or "METRIC", "unitSystem"),
         phone=_line(body.phone_number, "phoneNumber"),
         address=None if body.address is None else _located(body.address),
     )
@@ -506,7 +502,7 @@ def _located(address: shapes.Address) -> model.Address:
 
 
 def below(request: Request) -> organizations.Directory:
-    return organizations.Directory(_place(request), _organization(request))
+    return organizations.Directory(_place(request), organization_number(request))
 
 
 def organizations_like(request: Request) -> organizations.Directory:
@@ -519,7 +515,7 @@ def organization_page(result: tuple[list[model.Organization], int], request: Req
 
 
 def new_client(request: Request) -> keys.NewClient:
-    return keys.NewClient(names.line(request.body.name, "name"), request.body.org_id or _organization(request))
+    return keys.NewClient(names.line(request.body.name, "name"), request.body.org_id or organization_number(request))
 
 
 def client(result: keys.Issued, request: Request) -> shapes.Client:
@@ -561,7 +557,7 @@ def user(record: model.Owner, request: Request) -> shapes.User:
 
 
 def one_user(request: Request) -> int:
-    return _number(request.query.get("userId"), "userId")
+    return _number(request, "userId")
 
 
 def new_user(request: Request) -> owners.Within:
@@ -632,11 +628,11 @@ def tag(name: str, request: Request) -> shapes.Tag:
 
 
 def new_tag(request: Request) -> service_tags.New:
-    return service_tags.New(names.tag(request.body.name, "name"), request.body.org_id or _organization(request))
+    return service_tags.New(names.tag(request.body.name, "name"), request.body.org_id or organization_number(request))
 
 
 def one_tag(request: Request) -> service_tags.Numbered:
-    return service_tags.Numbered(_tag(request.query.get("tagId")), _organization(request))
+    return service_tags.Numbered(_number(request, "tagId"), organization_number(request))
 
 
 def assignment(request: Request) -> service_tags.Assignment:
@@ -644,22 +640,18 @@ def assignment(request: Request) -> service_tags.Assignment:
 
 
 def withdrawal(request: Request) -> service_tags.Assignment:
-    return service_tags.Assignment(one(request).id, _tag(request.query.get("tagId")))
-
-
-def _tag(text: str | None) -> int:
-    return _number(text, "tagId")
+    return service_tags.Assignment(one(request).id, _number(request, "tagId"))
 
 
 # --- templates -------------------------------------------------------------------------------------------------------
 
 
 def list_templates(request: Request) -> templates.Directory:
-    return templates.Directory(_place(request), _organization(request))
+    return templates.Directory(_place(request), organization_number(request))
 
 
 def one_template(request: Request) -> int:
-    return _number(request.query.get("templateId"), "templateId")
+    return _number(request, "templateId")
 
 
 def template_page(result: tuple[list[model.Template], int], request: Request) -> shapes.TemplatePage:
@@ -683,11 +675,10 @@ def template(record: model.Template, request: Request) -> shapes.TemplateDetails
 
 
 def datastreams(record: model.Template, request: Request) -> list[shapes.Datastream]:
-    kinds = {kind: name for name, kind in _DATASTREAMS.items()}
     return [
         shapes.Datastream(
             int(one.pin[1:]),
-            kinds[one.kind],
+            _STREAM_NAMES[one.kind],
             _PIN_NAMES[one.pin[0]],
             one.label or one.alias or one.pin,
             one.alias or one.pin,
@@ -760,15 +751,14 @@ def _datastream(shape: shapes.Datastream) -> model.Datastream:
 
 
 def _event_code(shape: shapes.EventCode) -> model.EventCode:
-    kinds = {kind.value: kind for kind in model.EventKind}
-    return model.EventCode(0, shape.event_code, shape.name, _choice(kinds, shape.type, "type"), shape.description)
+    return model.EventCode(0, shape.event_code, shape.name, _choice(_EVENTS, shape.type, "type"), shape.description)
 
 
 def _metafield(shape: shapes.MetaField) -> model.Metafield:
     return model.Metafield(
         id=0,
         name=shape.name,
-        kind=_choice({kind.value: kind for kind in model.MetafieldKind}, shape.type, "type"),
+        kind=_choice(_METAFIELDS, shape.type, "type"),
         description=shape.description,
         hint=shape.hint,
         icon=shape.icon,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from fleetroll.core import datastreams, limits, metafields, names, templates
+from fleetroll.core import datastreams, limits, metafields, names
 from fleetroll.core.faults import invalid
 from fleetroll.dialects.blynk_device import shapes
 from fleetroll.service import exports, reports
@@ -31,13 +31,6 @@ _ASKED = ("dataStreamId", "pin", "period", "granularityType", "sourceType", "tzN
 # --- addresses -------------------------------------------------------------------------------------------------------
 
 
-def _pin(text: str) -> reports.Address:
-    pin = templates.parse_pin(text)
-    if pin is None:
-        raise invalid("invalid_pin", "A pin is v, d or a and a number.", "pin")
-    return reports.Address(pin=pin)
-
-
 def _number(text: str, code: str) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", text):
         raise invalid(code, "A number is needed.")
@@ -49,7 +42,7 @@ def _named(request: Request) -> reports.Address | None:
     number, pin = request.query.get("dataStreamId"), request.query.get("pin")
     if number is not None:
         return reports.Address(number=_number(number, "invalid_datastream"))
-    return None if pin is None else _pin(pin)
+    return None if pin is None else reports.at_pin(pin)
 
 
 def _address(request: Request) -> reports.Address:
@@ -81,7 +74,7 @@ def update(request: Request) -> list[reports.Sample]:
 def _by_pin(pairs: Sequence[tuple[str, str]]) -> list[reports.Sample]:
     given: dict[reports.Address, list[str]] = {}
     for name, text in pairs:
-        given.setdefault(_pin(name), []).append(text)
+        given.setdefault(reports.at_pin(name), []).append(text)
     if not given:
         raise invalid("incomplete", "A pin is missing.", "pin")
     return [reports.Sample(address, texts) for address, texts in given.items()]
@@ -125,7 +118,7 @@ def read(request: Request) -> list[reports.Address]:
     address = _named(request)
     if address is not None:
         return [address]
-    found = list(dict.fromkeys(_pin(name) for name, _ in _others(request)))
+    found = list(dict.fromkeys(reports.at_pin(name) for name, _ in _others(request)))
     if not found:
         raise invalid("incomplete", "A pin is missing.", "pin")
     return found
