@@ -97,3 +97,7 @@ def test_a_device_follows_its_slot_until_it_is_decommissioned(slot: Status) -> N
 
 def test_a_device_without_a_slot_keeps_its_status() -> None:
     assert lifecycle.device_status(Status.NO_IDENTITY, None) is Status.NO_IDENTITY
+
+
+def test_nothing_leads_back_to_the_status_before_an_identity() -> None:
+    assert Status.NO_IDENTITY not in lifecycle.TRANSITIONS.values()

@@ -2,9 +2,10 @@
 
 from msgspec import Struct
 
-from fleetroll.core import limits
+from fleetroll.core import identity, limits
 from fleetroll.core.certificates import Certificate, Reason, State, Tally
 from fleetroll.core.faults import not_found
+from fleetroll.core.identity import Slot
 from fleetroll.core.model import Device
 from fleetroll.core.policy import Action
 from fleetroll.pki.port import Description
@@ -20,13 +21,17 @@ class Named(Struct, frozen=True):
 
 
 class Shown(Struct, frozen=True):
-    """A certificate, what it says, the name of its authority, and whether it is good at that moment."""
+    """A certificate, what it says, the name of its authority, and whether it is good at that moment.
+
+    `slot` is the one that it is active in.
+    """
 
     certificate: Certificate
     description: Description
     authority: str
     authority_serial: str
     at: int
+    slot: Slot | None
 
 
 class Listing(Struct, frozen=True):
@@ -104,7 +109,15 @@ async def show(call: Call, certificate: Certificate) -> Shown:
     by = await call.records.authorities.by_id(call.org, certificate.authority)
     assert by is not None, "an authority is deleted with what it issued"
     said = call.services.pki.describe(certificate.der)
-    return Shown(certificate, said, by.name, by.serial, call.at)
+    return Shown(certificate, said, by.name, by.serial, call.at, await _slot(call, certificate))
+
+
+async def _slot(call: Call, certificate: Certificate) -> Slot | None:
+    device = await call.records.devices.by_id(call.org, certificate.device) if certificate.device else None
+    if device is None or device.identity is None:
+        return None
+    slot = identity.read(device.identity)
+    return slot if slot.active == certificate.serial else None
 
 
 async def withdraw(call: Call, certificate: Certificate, reason: Reason) -> None:

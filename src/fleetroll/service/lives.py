@@ -4,6 +4,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
+from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Device, Event
 from fleetroll.service import devices
 from fleetroll.service.operations import Call, Operation
@@ -25,12 +26,17 @@ class Lives(Struct, frozen=True):
     next: tuple[Any, int] | None
 
 
+def _has_lived(device: Device) -> bool:
+    """Whether anything has changed the status: to the one that a device begins with, nothing leads back."""
+    return device.status is not Status.NO_IDENTITY
+
+
 def told(operation: Operation[T, Device]) -> Operation[T, Life]:
     """The same operation, whose result tells the device's life."""
 
     async def run(call: Call, value: T) -> Life:
         device = await operation.run(call, value)
-        return Life(device, await call.records.timeline.lives(call.org, (device.id,)))
+        return Life(device, await call.records.timeline.lives(call.org, (device.id,)) if _has_lived(device) else [])
 
     return Operation(operation.name, operation.action, operation.effect, run)
 
@@ -41,7 +47,8 @@ def told_page(operation: Operation[T, devices.Devices]) -> Operation[T, Lives]:
     async def run(call: Call, value: T) -> Lives:
         page = await operation.run(call, value)
         lives: dict[int, Life] = {device.id: Life(device, []) for device in page.devices}
-        for event in await call.records.timeline.lives(call.org, lives) if lives else ():
+        lived = [device.id for device in page.devices if _has_lived(device)]
+        for event in await call.records.timeline.lives(call.org, lived) if lived else ():
             lives[event.subject_id].events.append(event)
         return Lives(list(lives.values()), page.next)
 

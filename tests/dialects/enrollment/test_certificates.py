@@ -47,14 +47,27 @@ def test_a_certificate_is_shown_as_the_vendor_shows_it(app: App) -> None:
     assert shown["subject"]["common_name"] == "pump-1"
     assert shown["issuer"]["common_name"] == "default"
     assert shown["key_metadata"] == {"type": "ECDSA", "bits": 256, "strength": "HIGH"}
-    assert shown["metadata"]["lamassu.io/ra/attached-to"] == {
-        "authorized_by": {"ra_id": "line"},
-        "device_id": "pump-1",
+    assert shown["metadata"] == {
+        "lamassu.io/ca/expiration-deltas": [
+            {"delta": "8w4d", "name": "Preventive", "triggered": False},
+            {"delta": "2w", "name": "Critical", "triggered": False},
+        ],
+        "lamassu.io/ra/attached-to": {"authorized_by": {"ra_id": "line"}, "device_id": "pump-1"},
     }
     assert (shown["revocation_timestamp"], shown["revocation_reason"]) == ("0001-01-01T00:00:00Z", "Unspecified")
     authority = app.request("GET", "/api/ca/v1/cas/default").json()
     assert shown["issuer_metadata"] == {"serial_number": authority["serial_number"], "id": "default", "level": 0}
     assert shown["authority_key_id"] == authority["certificate"]["subject_key_id"]
+
+
+def test_only_the_certificate_in_a_slot_is_attached_to_its_device(app: App) -> None:
+    windows = {"preventive_delta": "2y", "critical_delta": "1w"}
+    settings = {**SETTINGS, "reenrollment_settings": windows}
+    app.request("PUT", "/api/dmsmanager/v1/dms/line", {"id": "line", "settings": settings})
+    first, second = enrolled(app, "line", "pump-1"), enrolled(app, "line", "pump-1")
+    assert certificate(app, first)["metadata"] == {}
+    deltas = certificate(app, second)["metadata"]["lamassu.io/ca/expiration-deltas"]
+    assert [(one["delta"], one["triggered"]) for one in deltas] == [("2y", True), ("1w", False)]
 
 
 @pytest.mark.parametrize("form", ["serial_number[equal]{}", "serial_number[eq]:{}", "serial_number[EQ]={}"])

@@ -351,15 +351,27 @@ def certificate(result: certificates.Shown, request: Request) -> shapes.Certific
     revoked = {} if record.revoked_at is None else {"revocation_timestamp": moment(record.revoked_at)}
     if record.reason is not None:
         revoked["revocation_reason"] = _REASONS[record.reason]  # type: ignore[assignment]  # members of two types
-    attached = {"authorized_by": {"ra_id": record.dms or ""}, "device_id": record.common_name}
     return _described(
         result.description,
         record.der,
         shapes.Issuer(result.authority_serial, result.authority, 0),
         status=record.state(result.at).value,
-        metadata={} if record.device is None else {"lamassu.io/ra/attached-to": attached},
+        metadata={} if result.slot is None else _attached(result, result.slot.windows),
         **revoked,
     )
+
+
+def _attached(result: certificates.Shown, windows: Windows) -> dict[str, Any]:
+    """What the vendor keeps with the certificate of a slot: when it is due, and whose it is."""
+    record = result.certificate
+    deltas = {"Preventive": windows.preventive, "Critical": windows.critical}
+    return {
+        "lamassu.io/ca/expiration-deltas": [
+            {"delta": canonical(delta), "name": name, "triggered": result.at >= record.not_after - delta}
+            for name, delta in deltas.items()
+        ],
+        "lamassu.io/ra/attached-to": {"authorized_by": {"ra_id": record.dms or ""}, "device_id": record.common_name},
+    }
 
 
 def one_certificate(request: Request) -> certificates.Named:
