@@ -215,7 +215,7 @@ async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tupl
     try:
         pki = X509(tokens.derive(server_key, "authority-keys"))
         definitions: Remembered[int, list[MetadataField]] = Remembered(store, limits.MAX_REMEMBERED)
-        lists: Remembered[tuple[int, bytes], SignedList] = Remembered(store, limits.MAX_REMEMBERED_LISTS)
+        lists: Remembered[int, tuple[bytes, SignedList]] = Remembered(store, limits.MAX_REMEMBERED_LISTS)
         keyring = Keyring(store, server_key)
         bus = broker(config, directory.path, server_key)
         publisher, live = Publisher(store), Live(bus)

@@ -51,6 +51,16 @@ def test_a_list_is_signed_anew_when_it_changes_and_only_then(app: App) -> None:
     assert revoked(app.request("GET", CRL).body) == {second}
 
 
+def test_each_list_has_a_higher_number_than_those_before(app: App) -> None:
+    """Also one that says again what a list has said before: who knows the one between would take it for old."""
+    serial, numbers = enrolled(app, "line", "pump-1"), []
+    for verb in ("revoke", "restore", "revoke", "restore"):
+        signed = x509.load_der_x509_crl(app.request("GET", CRL).body)
+        numbers.append(signed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number)
+        rule(app, serial, verb)
+    assert numbers == sorted(set(numbers))
+
+
 def test_who_has_the_list_is_not_sent_it_again(app: App) -> None:
     serial = enrolled(app, "line", "pump-1")
     shown = app.request("GET", CRL)

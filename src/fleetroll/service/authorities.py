@@ -152,12 +152,16 @@ def signer(authority: Authority) -> Signer:
 async def list_of(call: Call, authority: Authority) -> SignedList:
     """The list of what is revoked now: the one that was signed before while that says the same and is young."""
     revoked = await _revoked(call, authority)
-    key = authority.id, hashlib.sha256(msgspec.msgpack.encode(revoked)).digest()
+    digest = hashlib.sha256(msgspec.msgpack.encode(revoked)).digest()
     lists = call.services.revocation_lists
-    known = lists.get(key)
-    if known is not None and known.at <= call.at < known.at + _LIST_YOUTH:
+    last, known = lists.get(authority.id) or (b"", None)
+    if known is not None and last == digest and known.at <= call.at < known.at + _LIST_YOUTH:
         return known
-    return await lists.learn(key, lambda: _sign(call, authority, revoked))
+
+    async def sign() -> tuple[bytes, SignedList]:
+        return digest, await _sign(call, authority, revoked)
+
+    return (await lists.learn(authority.id, sign))[1]
 
 
 async def _revoked(call: Call, authority: Authority) -> list[Revocation]:
@@ -172,7 +176,8 @@ async def _revoked(call: Call, authority: Authority) -> list[Revocation]:
 async def _sign(call: Call, authority: Authority, revoked: list[Revocation]) -> SignedList:
     at, until = call.at, call.at + _LIST_LIFETIME
     make = call.services.pki.revocation_list
-    return SignedList(await asyncio.to_thread(make, signer(authority), revoked, at // SECOND, at, until), at)
+    # Two lists may be of the same second, and RFC 5280 (5.2.3) wants their numbers to differ.
+    return SignedList(await asyncio.to_thread(make, signer(authority), revoked, at, at, until), at)
 
 
 # --- for the server itself -----------------------------------------------------------------------------------------

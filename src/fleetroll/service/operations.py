@@ -105,7 +105,7 @@ class Services(Struct, frozen=True):
     publisher: "Any"
     keyring: Keyring
     definitions: Remembered[int, list[MetadataField]]
-    revocation_lists: Remembered[tuple[int, bytes], SignedList]
+    revocation_lists: Remembered[int, tuple[bytes, SignedList]]
     pki: Pki
     bus: Bus
     live: Live
