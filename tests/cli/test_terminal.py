@@ -38,7 +38,7 @@ def _read(master: int) -> bytes:
         return b""
 
 
-@pytest.mark.parametrize("columns", [72, 100, 400])
+@pytest.mark.parametrize("columns", [80, 100, 400])
 def test_a_table_fits_the_terminal_and_keeps_identifiers_whole(
     fleetroll: Fleetroll, server: process.Process, columns: int
 ) -> None:
@@ -50,6 +50,29 @@ def test_a_table_fits_the_terminal_and_keeps_identifiers_whole(
     assert re.search("lo[a-z ]*…  -  ", row)
     piped = fleetroll("device", "list").out
     assert ("long name " * 20).strip() in piped
+
+
+def test_a_table_that_cannot_fit_is_shown_a_record_at_a_time(fleetroll: Fleetroll, server: process.Process) -> None:
+    fleetroll("key", "create", "narrow", "--role", "viewer", "--scope", "devices:read")
+    shown = (on_a_terminal(server, "key", "list", columns=columns) for columns in (200, 40))
+    wide, narrow = ([line for line in lines if line] for lines in shown)
+    (row,) = [line for line in wide if " narrow " in line]
+    at = narrow.index("NAME       narrow") - 1
+    titles = ["ID", "NAME", "KIND", "ROLE", "SCOPES", "EXPIRES", "REVOKED", "LAST USED"]
+    assert narrow[at : at + 8] == [f"{title:11}{cell}" for title, cell in zip(titles, row.split(), strict=True)]
+
+
+def test_what_doctor_finds_is_whole_on_any_terminal(server: process.Process, work: Path) -> None:
+    lines = on_a_terminal(server, "doctor", "--data", str(work / "nowhere"))
+    assert {"CHECK       directory", "STATE       fail"} <= set(lines)
+    assert any(
+        "Name the server's data directory with --data; the first `fleetroll serve` makes one." in x for x in lines
+    )
+
+
+def test_help_fits_a_terminal(server: process.Process) -> None:
+    lines = on_a_terminal(server, "device", "set", "--help")
+    assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from msgspec import Struct
 SYNTAX = """\b
 A CHANGE is one of
   name="Pump 7"             a text; name= clears it
-  metadata.site.floor=3     a text within a document; metadata.site= removes it
+  metadata.site.floor=3     a text within a document; metadata.site= drops it
   metadata.floor:=3         any JSON; an object is merged into what is there
   tags=a,b                  all tags; tags= removes them
   tags+=a,b  tags-=c        some tags; owners likewise
