@@ -1,4 +1,4 @@
-"""The server as a whole: a copy of all tenants' data, for the organization at the root of the tree alone."""
+"""The server as a whole: its broker, and a copy of all tenants' data, which is for the root organization alone."""
 
 import tempfile
 from collections.abc import AsyncIterator, Sequence

@@ -1,4 +1,4 @@
-"""Records with a name that is unique in their organization: owners, groups, metadata fields, templates.
+"""Records with a name that is unique in their organization, as those of owners, groups and templates are.
 
 One class for all.
 """

@@ -1,12 +1,11 @@
-"""The timeline, which is also the outbox, and the stored answers to idempotent requests."""
+"""The timeline, which is also the outbox."""
 
 from collections.abc import Collection, Sequence
 
-from fleetroll.core.model import Event, Instant, NewEvent, Span
+from fleetroll.core.model import Event, NewEvent, Span
 from fleetroll.core.query import Place
 from fleetroll.store import rows, select
 from fleetroll.store.connection import Connection, Values
-from fleetroll.store.port import Replay
 from fleetroll.store.statements import SQL
 
 _WORTH_LOADING = 16
@@ -87,30 +86,3 @@ def _types(types: Collection[str]) -> dict[str, str]:
     """The types as the statements bind them: ten, of which those that are left over name nothing."""
     assert len(types) <= _MOST_TYPES
     return {f"t{number}": type for number, type in enumerate([*types, *[""] * (_MOST_TYPES - len(types))])}
-
-
-class Replays:
-    """Implements `port.Replays`."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def get(self, org: int, key: int, name: str) -> Replay | None:
-        row = await self._connection.one(SQL["replay_get"], {"org": org, "key": key, "name": name})
-        return Replay(*row) if row else None
-
-    async def put(self, org: int, key: int, name: str, replay: Replay) -> None:
-        values = {
-            "org": org,
-            "key": key,
-            "name": name,
-            "fingerprint": replay.fingerprint,
-            "status": replay.status,
-            "headers": replay.headers,
-            "body": replay.body,
-            "at": replay.at,
-        }
-        await self._connection.all(SQL["replay_put"], values)
-
-    async def purge(self, before: Instant) -> None:
-        await self._connection.all(SQL["replay_purge"], {"before": before})
