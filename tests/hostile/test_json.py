@@ -121,8 +121,7 @@ def test_the_table_is_long_enough() -> None:
 def test_every_sample_is_a_request_that_its_route_accepts(tmp_path: Path) -> None:
     with running(tmp_path / "data") as app:
         world = World(app, tmp_path / "data")
-        for number in range(len(world.samples())):
-            sample = world.samples()[number]  # of the world as it is now
+        for sample in world.one_by_one():
             response = send(app, sample.raw())
             accepted = 200 <= response.status < 300
             assert accepted == (not sample.refused), (sample.label, response.body)

@@ -420,15 +420,23 @@ class World:
 
     def samples(self) -> list[Sample]:
         """One for every route, more where it takes bodies of several kinds; names are new each time."""
+        bodies = self._bodies()
+        return [sample for dialect in KEYED for route in dialect.routes for sample in self._of(dialect, route, bodies)]
+
+    def one_by_one(self) -> Iterator[Sample]:
+        """As `samples`, each made when it is its turn, of the world as it is then."""
+        for dialect in KEYED:
+            for route in dialect.routes:
+                yield from self._of(dialect, route, self._bodies())
+
+    def _bodies(self) -> dict[str, Any]:
+        """The bodies that routes take, by method and path."""
         self._made += 1
         documents = _documents(str(self._made), self._serial, self._certificate)
         self._device, self._spare = (self._number(f"devices/{name}") for name in (DEVICE, "spare"))
         self._ann = self._number(f"owners/{EMAIL}")
         documents |= _blynk(str(self._made), self._device, self._ann, self._number(f"owners/{_NAMES['owners']}"))
-        documents |= _history(self._public_id())
-        return [
-            sample for dialect in KEYED for route in dialect.routes for sample in self._of(dialect, route, documents)
-        ]
+        return documents | _history(self._public_id())
 
     def _of(self, dialect: Dialect, route: Route, documents: dict[str, Any]) -> Iterator[Sample]:
         target, name = self._target(route), f"{route.method} {route.path}"

@@ -67,13 +67,13 @@ def lies(description: Any, sample: Sample, reply: Response) -> list[str]:
 
 def test_every_reply_is_as_it_is_described(world: World, description: Any) -> None:
     found = {}
-    for place, candidate in enumerate(world.samples()):
-        if candidate.route.path == ENDLESS or candidate.refused:
+    for sample in world.one_by_one():
+        if sample.route.path == ENDLESS or sample.refused:
             continue
-        world.prepare()
-        sample = world.samples()[place]
         if lied := lies(description, sample, answered(world.app, sample)):
             found[sample.label] = lied
+        if sample.route.method != "GET":
+            world.prepare()
     assert found == {}
 
 
