@@ -162,8 +162,9 @@ def test_what_is_no_email_address_is_refused(value: str) -> None:
     assert code(names.email, value) == "invalid_email"
 
 
-def test_an_owner_reference_is_the_same_however_it_is_cased() -> None:
-    assert names.owner_ref(" Customer 7 ") == names.owner_ref("CUSTOMER 7") == "customer 7"
+def test_an_owner_is_the_same_by_an_address_in_any_case_and_by_another_reference_as_it_is() -> None:
+    assert names.owner_ref(" Ann@Example.COM ") == names.owner_ref("ann@example.com") == "ann@example.com"
+    assert names.owner_ref(" Customer 7 ") == "Customer 7"
 
 
 @given(IDS, IDS)

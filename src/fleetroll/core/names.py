@@ -155,13 +155,13 @@ def parse_email(value: str) -> str | None:
 
 
 def owner_ref(value: str, field: str = "ref") -> str:
-    """An owner's reference: an e-mail address or any other line of text, lower-cased so that equal people are equal."""
+    """An owner's reference: an e-mail address, or any other line of text, which is as opaque as a client's own ids."""
     return label(owner_key(value), field, limits.MAX_EMAIL)
 
 
 def owner_key(value: str) -> str:
-    """The form in which owners' references are equal, and stored."""
-    return value.strip().lower()
+    """The form in which owners' references are equal, and stored: addresses in lower case, all others as they are."""
+    return parse_email(value) or value.strip()
 
 
 def base36(number: int) -> str:

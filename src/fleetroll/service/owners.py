@@ -229,7 +229,7 @@ async def search(call: Call, wanted: Searching) -> tuple[list[Owner], int]:
     text, after = wanted.text.casefold(), ""
     found: list[Owner] = []
     while some := await call.records.owners.page(call.org, after, limits.MAX_PAGE):
-        found += [one for one in some if text in one.ref or text in (one.name or "").casefold()]
+        found += [one for one in some if text in one.ref.casefold() or text in (one.name or "").casefold()]
         after = some[-1].ref
     return wanted.place.cut(found)
 

@@ -114,7 +114,7 @@ def test_a_change_touches_what_it_names_and_the_time_it_was_made(app: App) -> No
     assert reply.status == 200
     after = reply.json()["data"]
     assert (after["cohort"]["slug"], after["cohort"]["name"]) == ("beta", "Beta Channel")
-    assert (after["nickname"], after["description"], after["owner_ref"]) == ("My-Device", "In the lab", "somebody_else")
+    assert (after["nickname"], after["description"], after["owner_ref"]) == ("My-Device", "In the lab", "Somebody_Else")
     assert (after["id"], after["created_date"], after["last_seen"]) == (before["id"], before["created_date"], None)
     assert after["updated_date"] > before["updated_date"]
     cleared = app.request("PATCH", f"{P}/devices/A", {"nickname": None, "cohort": None, "owner_ref": ""}).json()["data"]
@@ -127,6 +127,15 @@ def test_the_owners_that_other_apis_gave_stay_beside_the_first(app: App) -> None
     app.request("PUT", "/v1/devices/A", {"owners": ["ann@example.com", "bob@example.com"]})
     assert app.request("PATCH", f"{P}/devices/A", {"owner_ref": "cid"}).json()["data"]["owner_ref"] == "cid"
     assert app.request("GET", "/v1/devices/A").json()["owners"] == ["cid", "bob@example.com"]
+
+
+def test_an_owner_is_shown_as_the_client_named_it_and_found_by_that_name_only(app: App) -> None:
+    for serial, owner in (("A", "Kx9Q"), ("B", "kx9q")):
+        new = {"device_serial": serial, "hardware_version": "evt", "owner_ref": owner}
+        assert app.request("POST", f"{P}/devices", new).json()["data"]["owner_ref"] == owner
+        found = app.request("GET", f"{P}/devices?owner_ref={owner}").json()["data"]
+        assert [one["device_serial"] for one in found] == [serial]
+    assert app.request("GET", "/v1/owners/Kx9Q").json()["ref"] == "Kx9Q"
 
 
 def test_an_unknown_hardware_version_is_made_by_a_bridge_that_reads_the_error(app: App) -> None:
@@ -206,7 +215,8 @@ def fleet(app: App) -> App:
         ("release=1.0.0", "D0 D2 D4"),
         ("release=1.0.0&release=1.0.1", "D0 D1 D2 D3 D4 D5"),
         ("owner_ref=owner1&owner_ref=owner2", "D1 D2 D4 D5"),
-        ("owner_ref=Owner1&hardware_version=rev0", "D4"),
+        ("owner_ref=owner1&hardware_version=rev0", "D4"),
+        ("owner_ref=Owner1", ""),
         ("hardware_version=rev1&release=1.0.1&owner_ref=owner0", "D3"),
         ("hardware_version=rev9", ""),
         ("cohort=beta", "D5"),

@@ -38,8 +38,8 @@ def test_an_owner_with_devices_stays(app: App) -> None:
 
 
 def test_two_owners_cannot_share_a_reference(app: App) -> None:
-    app.request("POST", "/v1/owners", {"ref": "ann"})
-    twin = app.request("POST", "/v1/owners", {"ref": "ANN"})
+    app.request("POST", "/v1/owners", {"ref": "ann@example.com"})
+    twin = app.request("POST", "/v1/owners", {"ref": "ANN@example.com"})
     assert (twin.status, twin.json()["code"]) == (409, "owner_exists")
 
 
