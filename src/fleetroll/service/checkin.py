@@ -65,10 +65,11 @@ class Received(Struct, frozen=True):
 
 
 class Reboots(Struct, frozen=True):
-    """A device's reboots since a time, newest first."""
+    """A page of a device's reboots since a time, newest first; `start` is the place of its first one, from 0."""
 
     ident: str
     since: Instant
+    start: int
     limit: int
 
 
@@ -132,7 +133,7 @@ async def reboots(call: Call, wanted: Reboots) -> list[Restarted]:
     noted = [(event.at, documents.load(event.data)) for event in found if event.type == REBOOTED]
     timed = [(data.get("at", at), data) for at, data in noted]
     shown = sorted((one for one in timed if one[0] >= wanted.since), key=itemgetter(0), reverse=True)
-    return [Restarted(at, data, await _ran(call, data)) for at, data in shown[: wanted.limit]]
+    return [Restarted(at, data, await _ran(call, data)) for at, data in shown[wanted.start :][: wanted.limit]]
 
 
 def decode(message: bytes) -> Report | None:
@@ -191,7 +192,7 @@ async def _arrive(call: Call, ident: str) -> Device:
 
 
 async def _note(call: Call, device: Device, report: Report) -> Device:
-    """Write what is new in a report. The first report of hardware stays."""
+    """Write what is new in a report, unless that is one version too many. The first report of hardware stays."""
     new_hardware = report.hardware if device.hardware_version is None and report.hardware else UNSET
     software: Any = UNSET
     if report.version is not None:

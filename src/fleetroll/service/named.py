@@ -94,10 +94,12 @@ class Noun(Generic[R]):
         ready = structs.replace(new, org=call.org, created_at=call.at, updated_at=call.at, revision=1)
         if self._check:
             await self._check(call, ready)
+        # Counted first: whoever goes on without a record that is one too many must not leave it behind.
+        await take(call, self._nouns, 1)
         stored = await self._records(call.records).insert(ready)
         if stored is None:
+            await take(call, self._nouns, -1)
             raise self.taken(ready)
-        await take(call, self._nouns, 1)
         await record(call, f"{self._noun}.created", self._noun, stored.id, self.name(stored))
         return stored
 

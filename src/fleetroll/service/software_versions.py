@@ -33,9 +33,11 @@ async def ensure(call: Call, software: Document | None) -> None:
     name = named(software)
     if name is None or await call.records.software_versions.get(call.org, *name):
         return
+    await take(call, "software_versions", 1)
     stored = await call.records.software_versions.insert(SoftwareVersion(0, call.org, *name, call.at))
-    if stored is not None:
-        await take(call, "software_versions", 1)
+    if stored is None:  # another came first
+        await take(call, "software_versions", -1)
+    else:
         await record(call, "software_version.created", "software_version", stored.id, " ".join(name))
 
 

@@ -171,6 +171,24 @@ def test_a_check_in_that_says_nothing_new_is_no_new_revision(app: App) -> None:
     assert (after["revision"], after["updated_at"]) == (before["revision"], before["updated_at"])
 
 
+def test_versions_beyond_the_quota_are_not_made_and_their_devices_are_taken_in(app: App) -> None:
+    projects = "/api/v0/organizations/default/projects"
+    made = app.request("POST", projects, {"name": "Full", "slug": "full"}).json()["data"]
+    app.request("PATCH", "/v1/organizations/full", {"quotas": {"hardware_versions": 1, "software_versions": 2}})
+    for number in range(3):
+        event = {"type": "x", "device_serial": f"S{number}", "hardware_version": f"hw{number}"}
+        for one in (event, {**event, "hardware_version": None, "software_version": f"1.{number}"}):
+            sent = {"memfault-project-key": made["api_key"]}
+            assert app.request("POST", "/api/v0/events", [one], key=None, headers=sent).status == 202
+    hardware = app.request("GET", f"{projects}/full/hardware_versions").json()["data"]
+    software = app.request("GET", f"{projects}/full/software_types/main/software_versions").json()["data"]
+    found = [one["hardware_version"] for one in app.request("GET", f"{projects}/full/devices").json()["data"]]
+    assert ([one["name"] for one in hardware], found) == (["hw0"], ["hw0", "", ""])
+    assert [one["version"] for one in software] == ["1.0", "1.1"]
+    usage = app.request("GET", "/v1/organizations/full").json()["usage"]
+    assert (usage["hardware_versions"], usage["software_versions"], usage["devices"]) == (1, 2, 3)
+
+
 @pytest.mark.parametrize(
     "event",
     [EVENT | {6: "x" * 200}, EVENT | {6: 5, 9: None}, EVENT | {9: "a\nb"}, {2: 2, 4: {1: -1}}, {2: 2, 4: {1: 2**60}}],
@@ -262,6 +280,8 @@ def test_reboots_are_listed_newest_first_with_the_software_that_ran(app: App) ->
     assert found[1]["time"] == "2020-09-13T12:26:40.000000+00:00"
     assert found[1]["software_version"]["software_type"]["name"] == "main-fw"
     assert len(app.request("GET", f"{P}/devices/S1/reboots?per_page=1").json()["data"]) == 1
+    paged = [app.request("GET", f"{P}/devices/S1/reboots?per_page=2&page={page}").json()["data"] for page in (1, 2, 3)]
+    assert paged == [found[:2], found[2:], []]
     since = app.request("GET", f"{P}/devices/S1/reboots?since=2021-01-01T00:00:00Z").json()["data"]
     assert [one["reason"] for one in since] == [2]
     events = app.request("GET", "/v1/devices/S1/timeline").json()["events"]

@@ -224,6 +224,7 @@ def fleet(app: App) -> App:
         ("cohort=default&cohort=beta", "D0 D1 D2 D3 D4 D5"),
         ("device_serial=D1&device_serial=*5", "D1 D5"),
         ("sort=last_seen", "D1 D3 D4 D0 D2 D5"),
+        ("sort=last_seen&sort=-id&sort=-last_seen", "D1 D3 D4 D5 D2 D0"),
         ("sort=-last_seen", "D4 D3 D1 D5 D2 D0"),
         ("sort=-last_seen&sort=device_serial", "D4 D3 D1 D0 D2 D5"),
         ("sort=-device_serial", "D5 D4 D3 D2 D1 D0"),

@@ -244,8 +244,10 @@ def _sort(keys: Sequence[str]) -> Sort:
     for key in keys:
         if key.removeprefix("-") not in _SORTS:
             raise invalid("invalid_sort", f"sort must be one of {', '.join(_SORTS)}, with - for descending.", "sort")
-    named = {key.removeprefix("-"): key.startswith("-") for key in reversed(keys)}
-    sorts = [Sort(_SORTS[name], descending) for name, descending in reversed(named.items())]
+    named: dict[str, bool] = {}
+    for key in keys:
+        named.setdefault(key.removeprefix("-"), key.startswith("-"))
+    sorts = [Sort(_SORTS[name], descending) for name, descending in named.items()]
     return structs.replace(sorts[0], then=tuple(sorts[1:])) if sorts else Sort()
 
 
@@ -422,8 +424,7 @@ def _hardware_shape(found: hardware_versions.Counted) -> shapes.HardwareVersion:
 
 
 def hardware_version_page(found: list[hardware_versions.Counted], request: Request) -> shapes.Many:
-    wanted = request.query.all("name")
-    return _cut((_hardware_shape(one) for one in found if not wanted or one.version.name in wanted), request)
+    return _cut(map(_hardware_shape, _chosen(found, request, name=lambda one: one.version.name)), request)
 
 
 def one_hardware_version(request: Request) -> named.Named:
@@ -677,9 +678,9 @@ def no_release(_: object, request: Request) -> Reply:
 
 def list_reboots(request: Request) -> checkin.Reboots:
     since = request.query.get("since")
-    _, size = _numbers(request)
+    number, size = _numbers(request)
     first = 0 if since is None else parse_iso(since, "since")
-    return checkin.Reboots(request.path["device_serial"], first, min(size, limits.MAX_PAGE))
+    return checkin.Reboots(request.path["device_serial"], first, (number - 1) * size, size)
 
 
 def reboot_page(found: list[checkin.Restarted], request: Request) -> shapes.One:

@@ -253,8 +253,10 @@ def _email(value: object) -> str:
 
 def _text(value: object, field: str, longest: int) -> Any:
     """Free text, None where it is null or empty, UNSET where it is left out."""
-    if value is UNSET or value is None or value == "":
-        return None if value is not UNSET else UNSET
+    if value is UNSET:
+        return UNSET
+    if value is None or value == "":
+        return None
     if not isinstance(value, str):
         raise invalid("invalid_text", f"{field} must be a string", field)
     return names.paragraph(value, field, longest)
