@@ -17,6 +17,7 @@ from fleetroll.core.chunks import Partial
 from fleetroll.core.faults import Fault
 from fleetroll.core.model import Device, DeviceChange, Instant, NewDevice, SoftwareVersion
 from fleetroll.core.policy import Action
+from fleetroll.core.query import Place
 from fleetroll.core.software import named
 from fleetroll.service import devices, presence
 from fleetroll.service.operations import Call, Effect, operation
@@ -26,7 +27,6 @@ from fleetroll.store.port import Mailbox
 REBOOTED = "device.rebooted"
 _EVENT_MESSAGE = 2
 _TRACE = 2
-_ALL_EVENTS = (1 << 63) - 1
 # The keys of an event as firmware writes it, and of the part that says why a device started anew.
 _CAPTURED, _TYPE, _INFO, _HARDWARE, _VERSION, _SOFTWARE, _BUILD = 1, 2, 4, 6, 9, 10, 11
 _REASON, _REGISTER = 1, 4
@@ -65,12 +65,11 @@ class Received(Struct, frozen=True):
 
 
 class Reboots(Struct, frozen=True):
-    """A page of a device's reboots since a time, newest first; `start` is the place of its first one, from 0."""
+    """A page of a device's reboots since a time, newest first."""
 
     ident: str
     since: Instant
-    start: int
-    limit: int
+    place: Place
 
 
 class Restarted(Struct, frozen=True):
@@ -129,11 +128,13 @@ async def received(call: Call, wanted: devices.Named) -> Received:
 @operation(Action.TIMELINE_READ, Effect.SCAN)
 async def reboots(call: Call, wanted: Reboots) -> list[Restarted]:
     device = await devices.find(call, wanted.ident)
-    found = await call.records.timeline.of_subject(call.org, "device", device.id, _ALL_EVENTS, limits.MAX_PAGE)
-    noted = [(event.at, documents.load(event.data)) for event in found if event.type == REBOOTED]
+    recent = Place(limits.MAX_NUMBERED_PAGE)
+    found, _ = await call.records.timeline.of_types(call.org, "device", device.id, [REBOOTED], recent)
+    noted = [(event.at, documents.load(event.data)) for event in found]
     timed = [(data.get("at", at), data) for at, data in noted]
-    shown = sorted((one for one in timed if one[0] >= wanted.since), key=itemgetter(0), reverse=True)
-    return [Restarted(at, data, await _ran(call, data)) for at, data in shown[wanted.start :][: wanted.limit]]
+    since = sorted((one for one in timed if one[0] >= wanted.since), key=itemgetter(0), reverse=True)
+    shown, _ = wanted.place.cut(since)
+    return [Restarted(at, data, await _ran(call, data)) for at, data in shown]
 
 
 def decode(message: bytes) -> Report | None:

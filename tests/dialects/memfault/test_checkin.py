@@ -288,6 +288,14 @@ def test_reboots_are_listed_newest_first_with_the_software_that_ran(app: App) ->
     assert [event["type"] for event in events].count("device.rebooted") == 3
 
 
+def test_reboots_are_found_behind_everything_else_that_happened(app: App) -> None:
+    rebooted = {**REPORTED, "type": "reboot", "event_info": {"reason": 2}}
+    report(app, "POST", "/api/v0/events", [rebooted])
+    updates = [{**REPORTED, "software_version": f"1.{number % 2}"} for number in range(limits.MAX_PAGE)]
+    assert report(app, "POST", "/api/v0/events", updates).status == 202
+    assert [one["reason"] for one in app.request("GET", f"{P}/devices/J1/reboots").json()["data"]] == [2]
+
+
 def test_whoever_asks_by_a_serial_that_cannot_be_is_told_where_it_stands(app: App) -> None:
     wrong = ["Not a valid serial."]
     reply = report(app, "POST", "/api/v0/device-config", {"device": {"device_serial": "a b"}})

@@ -17,7 +17,7 @@ from fleetroll.core import chunks, descriptions, documents, limits, model, names
 from fleetroll.core.documents import EMPTY
 from fleetroll.core.faults import invalid
 from fleetroll.core.guards import etag
-from fleetroll.core.query import Comparison, Filter, Operator, Or, Pattern, Sort, every, fits
+from fleetroll.core.query import Comparison, Filter, Operator, Or, Pattern, Place, Sort, every, fits
 from fleetroll.core.times import iso, parse_iso, read_iso
 from fleetroll.dialects.memfault import shapes
 from fleetroll.service import (
@@ -680,7 +680,7 @@ def list_reboots(request: Request) -> checkin.Reboots:
     since = request.query.get("since")
     number, size = _numbers(request)
     first = 0 if since is None else parse_iso(since, "since")
-    return checkin.Reboots(request.path["device_serial"], first, (number - 1) * size, size)
+    return checkin.Reboots(request.path["device_serial"], first, Place(size, (number - 1) * size))
 
 
 def reboot_page(found: list[checkin.Restarted], request: Request) -> shapes.One:
