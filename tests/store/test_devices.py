@@ -1,5 +1,6 @@
 """Devices: who is the same device, what guards a change, what a page holds and in which order."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -7,10 +8,22 @@ from msgspec import structs
 
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault
-from fleetroll.core.fields import DEVICE_FIELDS, sort_value
+from fleetroll.core.fields import DEVICE_FIELDS, reader, sort_value
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Counts, Device, NewDevice
-from fleetroll.core.query import And, Comparison, Filter, Not, Operator, Or, Page, Search, Sort
+from fleetroll.core.query import (
+    And,
+    Comparison,
+    Filter,
+    Not,
+    Operator,
+    Or,
+    Page,
+    Search,
+    Sort,
+    every,
+    matches,
+)
 from fleetroll.store.port import Records, Store
 from tests.support.stores import NOW, changed, device, document, organization, plant
 
@@ -481,6 +494,41 @@ async def test_a_text_is_counted_as_of_now_however_often_it_was_before(store: St
     assert await counts() == [(2_500, 1), (2_500, 1), (1, 2), (1, 1), nothing, (2_501, 2)]
     assert await store.write(lambda records: records.devices.delete(was))
     assert await counts() == [(2_500, 1), (2_500, 1), (0, 2), (0, 1), nothing, (2_500, 2)]
+
+
+async def test_what_was_seen_between_two_times_is_counted_exactly(store: Store, org: int, elsewhere: int) -> None:
+    """At, before and after every time that matters: those of the devices, and where the spans of the tallies begin."""
+    span = 1 << 32
+    times = [-span - 1, -span, -1, 0, 1, span - 1, span, 3 * span, 3 * span, 3 * span + 7, 9 * span - 1, None]
+    bounds = sorted({time + by for time in times if time is not None for by in (-1, 0, 1)})
+
+    async def agree(records: Records, among: list[Device]) -> None:
+        for low, high in itertools.product(bounds, (*bounds[::4], None)):
+            for above, below in ((Operator.GE, Operator.LT), (Operator.GT, Operator.LE)):
+                parts = [Comparison("last_seen", above, low)]
+                parts += [] if high is None else [Comparison("last_seen", below, high)]
+                found = [one for one in among if all(matches(part, reader(one)) for part in parts)]
+                assert await records.devices.count(org, every(*parts)) == len(found), parts
+        seen = [one for one in among if one.last_seen is not None]
+        assert await records.devices.count(org, Comparison("last_seen", Operator.EXISTS, None)) == len(seen)
+
+    async def fleet(records: Records) -> list[Device]:
+        await plant(records, elsewhere, device("other"), last_seen=5)
+        return [await plant(records, org, device(f"d{n}"), last_seen=time) for n, time in enumerate(times)]
+
+    devices = await store.write(fleet)
+    await agree(store.scan, devices)
+
+    async def work(records: Records) -> list[Device]:
+        gone, moved, first, again, *rest = devices
+        assert await records.devices.delete(gone)
+        assert await records.devices.move(moved, structs.replace(changed(moved), org=elsewhere))
+        await records.presence.heard(org, [first.id, again.id], 5 * span)
+        heard = [structs.replace(one, last_seen=5 * span, connected=True) for one in (first, again)]
+        await agree(records, [*heard, *rest])
+        return [*heard, *rest]
+
+    await agree(store.scan, await store.write(work))
 
 
 # --- pages by number -------------------------------------------------------------------------------------------------

@@ -453,3 +453,15 @@ def test_counting_by_what_is_tallied_reads_no_devices(database: apsw.Connection,
 def test_counting_reads_nothing_but_the_index_of_the_filter(database: apsw.Connection) -> None:
     query = select.count(SYNTAX, 1, FILTERS["seen since"])
     assert f"USING COVERING INDEX {GATHERED_BY['seen since']}" in plan(database, query.text, query.values)[0]
+
+
+def test_a_range_of_times_counts_devices_at_its_ends_alone(database: apsw.Connection) -> None:
+    query = select.count_seen(SYNTAX, 7, Comparison("last_seen", Operator.GE, 5))
+    assert query is not None
+    _, *conditions = query.text.split(" WHERE ")
+    assert len(conditions) == 3
+    assert query.values["org"] == 7
+    assert all(re.match(r"[td]\.org = :org AND", condition) for condition in conditions)
+    steps = [step for step in plan(database, query.text, query.values) if step.startswith("SEARCH")]
+    within = ("(org=? AND span>? AND span<?)", *["(org=? AND last_seen>? AND last_seen<?)"] * 2)
+    assert [step.endswith(one) for step, one in zip(steps, within, strict=True)] == [True] * 3, steps

@@ -25,7 +25,7 @@ from fleetroll.store.postgres_schema import connected
 _BATCH = 5_000
 _PLACES = "fleetroll_copy"
 # What each process says of itself, and what the other engine keeps in an index of its own.
-_LEFT_OUT = ("sqlite_", "device_search", "lease")
+_LEFT_OUT = ("sqlite_", "device_search", "device_seen_tally", "lease")
 _encode = msgspec.msgpack.Encoder().encode
 
 

@@ -241,7 +241,9 @@ class Devices:
         text = select.searched(filter)
         if self._syntax.searches is not None and text is not None:
             return await self._having(self._syntax.searches, org, text)
-        query = select.count(self._syntax, org, filter, await self._counting(org, filter))
+        query = select.count_seen(self._syntax, org, filter)
+        if query is None:
+            query = select.count(self._syntax, org, filter, await self._counting(org, filter))
         return await self._number(query.text, query.values)
 
     async def _having(self, known: Searches, org: int, text: str) -> int:

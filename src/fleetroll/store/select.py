@@ -61,6 +61,14 @@ _ALIKE = (
 _LIFE = "type IN ('device.identity_changed', 'device.decommissioned')"
 _COLUMN = {field: f"d.{field}" for field in DEVICE_FIELDS} | {"ident": "d.ident_key"}
 _ID = "d.id"
+_SPAN = 32  # bits of a time that its span leaves out
+_EVER = 1 << 62
+_SEEN = (
+    "SELECT coalesce((SELECT sum(t.devices) FROM device_seen_tally AS t "
+    "WHERE t.org = :org AND t.span > :first AND t.span < :last), 0) "
+    "+ (SELECT count(*) FROM device AS d WHERE d.org = :org AND d.last_seen >= :since AND d.last_seen < :second) "
+    "+ (SELECT count(*) FROM device AS d WHERE d.org = :org AND d.last_seen >= :final AND d.last_seen <= :until)"
+)
 _WORDS = ("ident", "name", "kind", "status", "hardware_version", "software_version", "cohort", "dms")  # with an index
 _NULLABLE = frozenset({"name", "kind", "last_seen", "dms"})
 _SORTS = {field.name: _COLUMN[field.name] for field in DEVICE_FIELDS.values() if field.sortable}
@@ -125,6 +133,7 @@ class Syntax(Struct, frozen=True):
     text_in_list: str
     text_list: Callable[[Sequence[str]], object]
     joins_tallies: bool = False
+    tallies_seen: bool = False
     frequencies: Frequencies | None = None
     searches: Searches | None = None
 
@@ -235,6 +244,17 @@ def count(syntax: Syntax, org: int, filter: Filter | None, plan: Plan = UNPLANNE
     return Query(f"SELECT {number} FROM {source} WHERE {builder.where(filter)}", builder.values)
 
 
+def count_seen(syntax: Syntax, org: int, filter: Filter | None) -> Query | None:
+    """The same for a range of `last_seen` over several spans, of which the first and the last alone are counted."""
+    times = _between(filter) if syntax.tallies_seen and filter is not None else None
+    if times is None:
+        return None
+    since, until = times
+    first, last = since >> _SPAN, until >> _SPAN
+    ends = {"since": since, "second": (first + 1) << _SPAN, "final": last << _SPAN, "until": until}
+    return Query(_SEEN, {"org": org, "first": first, "last": last, **ends}) if first < last else None
+
+
 def versioned(counting: Query | None = None) -> Query:
     """The version of the substring index in a view, and what is counted in the same."""
     columns = "number" if counting is None else f"number, ({counting.text})"
@@ -268,6 +288,22 @@ def is_covered(filter: Filter | None, sort: Sort) -> bool:
     """Whether the index of the order has all that the filter asks: then devices that are passed are not looked up."""
     covered = sort.field == "last_seen" and not sort.then
     return covered and (filter is None or set(fields(filter)) <= {*TALLIED, "last_seen"})
+
+
+def _between(filter: Filter) -> tuple[int, int] | None:
+    """The first and the last time of `last_seen`, where a filter asks for nothing else."""
+    since, until = -_EVER, _EVER
+    for part in conjuncts(filter):
+        match part:
+            case Comparison("last_seen", Operator.EXISTS):
+                pass
+            case Comparison("last_seen", Operator.GE | Operator.GT, int(at)):
+                since = max(since, at + (part.operator is Operator.GT))
+            case Comparison("last_seen", Operator.LE | Operator.LT, int(at)):
+                until = min(until, at - (part.operator is Operator.LT))
+            case _:
+                return None
+    return since, until
 
 
 def _counted(builder: "_Builder", filter: Filter | None) -> tuple[str, str]:

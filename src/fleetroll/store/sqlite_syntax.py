@@ -102,6 +102,7 @@ SYNTAX = Syntax(
     text_in_list="{column} IN (SELECT value FROM json_each({value}))",
     text_list=lambda texts: msgspec.json.encode(texts).decode(),
     joins_tallies=True,
+    tallies_seen=True,
 )
 
 
