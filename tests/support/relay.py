@@ -42,10 +42,10 @@ class Vendor:
     async def ask(self, method: str, path: str, body: Any = None, org: str = "") -> Any:
         return await asyncio.to_thread(self.http, method, path, body, org)
 
-    async def until(self, holds: Any, method: str, path: str) -> Any:
+    async def until(self, holds: Any, method: str, path: str, org: str = "") -> Any:
         """Ask until the answer holds."""
         async with asyncio.timeout(PATIENCE):
-            while not holds(found := await self.ask(method, path)):  # noqa: ASYNC110  # another process is waited for
+            while not holds(found := await self.ask(method, path, None, org)):  # noqa: ASYNC110  # another process is waited for
                 await asyncio.sleep(0.05)
         return found
 

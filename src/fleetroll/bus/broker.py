@@ -346,7 +346,11 @@ class Broker(Mint):
                 accounts = [change.account for change in changes if change.account is not None]
                 await self._accounts.publish(accounts)
                 await self._prepare(accounts)
-                await self._accounts.remove([change.public for change in changes if change.account is None])
+                ended = [change.public for change in changes if change.account is None]
+                await self._accounts.remove(ended)
+                if ended and self._presence is not None:
+                    # Whose connections went with an account cannot be told by its name any more.
+                    self._presence.doubt()
                 await self._registry.settled([change.number for change in changes])
 
     async def _look_after_streams(self) -> None:

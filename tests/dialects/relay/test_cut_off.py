@@ -93,6 +93,23 @@ def test_a_device_that_may_not_connect_any_more(tmp_path: Path) -> None:
     run(story())
 
 
+@pytest.mark.parametrize("way", ["rotated", "decommissioned", "moved", "revoked"])
+def test_a_device_that_was_cut_off_is_not_connected(tmp_path: Path, way: str) -> None:
+    async def story() -> None:
+        async with vendor(tmp_path / "data") as served:
+            url = await served.point()
+            await served.ask("POST", "/v1/organizations", {"slug": "other"})
+            await device(served, url, "gone")
+            await served.until(lambda found: found["connected"], "GET", "/v1/devices/gone")
+            (credential,) = (await served.ask("GET", "/v1/devices/gone/credentials"))["broker"]
+            revoked = ("DELETE", f"/v1/devices/gone/credentials/{credential['id']}", None)
+            await served.ask(*WAYS.get(way, revoked))
+            within = "other" if way == "moved" else ""
+            await served.until(lambda found: not found["connected"], "GET", "/v1/devices/gone", within)
+
+    run(story())
+
+
 def test_an_application_whose_key_is_revoked(tmp_path: Path) -> None:
     async def story() -> None:
         async with vendor(tmp_path / "data") as served:
