@@ -1,6 +1,6 @@
 """What an engine gives the noun modules: a way to run one statement with named values. Nothing here knows a noun."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 Row = tuple[Any, ...]
@@ -24,8 +24,11 @@ class Connection(Protocol):
     async def reserve(self, table: str, count: int) -> Sequence[int]:
         """`count` ascending ids that `table` will give to nobody else."""
 
-    async def load(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Insert many whole rows at once, their columns in the order of `<table>_load`."""
+    async def load(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Insert many whole rows at once, their columns in the order of `<table>_load`.
+
+        Those of an iterator may be made while the engine stores the ones before.
+        """
 
     async def settled(self) -> int:
         """An event's number up to which none is still to be committed."""
@@ -43,7 +46,7 @@ class ReadsOnly:
     async def reserve(self, table: str, count: int) -> Sequence[int]:
         raise AssertionError(_READS_ONLY)
 
-    async def load(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+    async def load(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
         raise AssertionError(_READS_ONLY)
 
     async def index(self, changes: Sequence[Indexed]) -> None:

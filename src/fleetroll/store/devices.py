@@ -1,7 +1,7 @@
 """Devices, with the tag and owner links that index them."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, TypeAlias
 
@@ -15,7 +15,7 @@ from fleetroll.core.names import identity_key
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Sort, every
 from fleetroll.core.software import named
 from fleetroll.store import frequencies, rows, select
-from fleetroll.store.connection import Connection
+from fleetroll.store.connection import Connection, Indexed, Row
 from fleetroll.store.searches import Searches
 from fleetroll.store.statements import SQL
 
@@ -65,8 +65,9 @@ class Devices:
     async def insert_many(self, org: int, new: Sequence[NewDevice], at: Instant) -> list[Device]:
         numbers = await self._connection.reserve("device", len(new))
         inserted = [_inserted(org, number, one, at) for number, one in zip(numbers, new, strict=True)]
-        for start in range(0, len(inserted), _LOADED):  # an engine may store one part while the next is prepared
-            await self._load(inserted[start : start + _LOADED])
+        changes: list[Indexed] = []
+        await self._connection.load("device", _whole(inserted, changes))
+        await self._connection.index(changes)
         tags = sorted((org, tag, device.id, rows.folded(tag)) for device in inserted for tag in device.tags)
         owners = [(org, owner, device.id) for device in inserted for owner in device.owners]
         for table, links in (("device_tag", tags), ("device_owner", owners)):
@@ -74,15 +75,6 @@ class Devices:
                 await self._connection.load(table, links)
         await self._add(Counter(map(_likeness, inserted)))
         return inserted
-
-    async def _load(self, inserted: Sequence[Device]) -> None:
-        whole, changes = [], []
-        for device in inserted:
-            values = rows.device_values(device)
-            whole.append((device.id, device.org, *values.values(), device.status.value, device.created_at))
-            changes.append((device.org, device.id, None, values["search"]))
-        await self._connection.load("device", whole)
-        await self._connection.index(changes)
 
     async def replace(self, was: Device, now: Device) -> bool:
         renamed = _names(was) != _names(now)
@@ -312,7 +304,6 @@ class Devices:
                 await self._connection.many(SQL[f"device_{link}_delete"], values)
 
 
-_LOADED = 250  # devices that are loaded together
 _names = attrgetter("ident", "name")
 # Whatever a statement names is written anew in its index, changed or not.
 _indexed = attrgetter(
@@ -382,6 +373,14 @@ def _inserted(org: int, number: int, new: NewDevice, at: Instant) -> Device:
 
 def _searched(device: Device) -> str:
     return rows.search_text(device.ident, device.name)
+
+
+def _whole(inserted: Sequence[Device], changes: list[Indexed]) -> Iterator[Row]:
+    """The rows of new devices; what they are found by goes to `changes` on the way."""
+    for device in inserted:
+        values = rows.device_values(device)
+        changes.append((device.org, device.id, None, values["search"]))
+        yield (device.id, device.org, *values.values(), device.status.value, device.created_at)
 
 
 def _replacement(was: Device, now: Device) -> dict[str, Any]:

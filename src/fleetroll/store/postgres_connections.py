@@ -26,7 +26,7 @@ _CONNECT_SECONDS = 3.0
 _MOST_PREPARED = 500
 # A statement with a long list is planned anew each time. What the server would reuse after some uses is a plan for any
 # list, which compares each row with one member after the other.
-_MOST_NAMES = 50
+_MOST_NAMES, _LIST = 50, " = ANY ("
 _SETTLING_SECONDS, _SETTLING_PAUSE = 1.0, 0.005
 LOCK_SPACE = 0x466C7472  # of the locks that organizations have
 
@@ -121,7 +121,7 @@ class Session:
     async def _prepare(self, statement: str) -> tuple[PreparedStatement, tuple[str, ...]]:
         text, names = numbered(statement)
         found = (await self.connection.prepare(text, timeout=self._seconds), names)
-        if len(names) > _MOST_NAMES:
+        if len(names) > _MOST_NAMES or _LIST in text:
             return found
         if len(self._prepared) >= _MOST_PREPARED:
             self._prepared.clear()  # the server forgets each with its last reference

@@ -9,11 +9,12 @@ events are in the order of their commits. Nobody waits for a lock while holding 
 import asyncio
 import contextlib
 import functools
+import itertools
 import logging
 import re
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, TypeVar, cast
 
@@ -39,6 +40,7 @@ _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+(?!SET\b)(\w+)")  # after ON
 _LOAD = re.compile(r"INSERT INTO (\w+) \(([^)]*)\)\s*SELECT (.*?)\s*FROM json_each\(:rows\)$", re.DOTALL)
 _COUNT, _COUNTERS = SQL["usage_add"], "quota_usage"
 _TALLY = SQL["device_tally_add"]
+_PART = 250  # rows of a load: while one part is stored, the next is made
 _NO_QUOTA = (1 << 63) - 1
 _LITERALS = {"false": False, "true": True, "1": 1}
 
@@ -164,15 +166,17 @@ class Writing:
         rows = await self._session.fetch(SQL["postgres_reserve"], {"table": table, "column": "id", "count": count})
         return [row[0] for row in rows]
 
-    async def load(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+    async def load(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
         load = load_of(table)
-        whole = load.whole(rows)
-        for org in set(map(itemgetter(load.columns.index("org")), whole)):
-            await self.lock(org)
-        if load.table in self._later:
-            await self.flush()
-        self.has_written = True
-        await self._session.copy(load.table, load.columns, whole)
+        org_of = itemgetter(load.columns.index("org"))
+        for part in [rows] if isinstance(rows, Sequence) else _parts(iter(rows)):
+            whole = load.whole(part)
+            for org in set(map(org_of, whole)):
+                await self.lock(org)
+            if load.table in self._later:
+                await self.flush()
+            self.has_written = True
+            await self._session.copy(load.table, load.columns, whole)
 
     async def settled(self) -> int:
         raise AssertionError("a transaction publishes nothing")
@@ -221,6 +225,11 @@ class Writing:
         for org in sorted(orgs, key=lambda one: one & _LARGEST_LOCK):
             await self._session.fetch(SQL["postgres_lock"], {"space": LOCK_SPACE, "org": org & _LARGEST_LOCK})
             self.locked.add(org)
+
+
+def _parts(rows: Iterator[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:
+    while part := list(itertools.islice(rows, _PART)):
+        yield part
 
 
 def _summed(tallied: Sequence[Values]) -> list[Values]:

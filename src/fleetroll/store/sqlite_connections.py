@@ -4,7 +4,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -87,9 +87,9 @@ class Writing(Inline):
         first = 1 + (int(row[0]) if row else 0)
         return range(first, first + count)
 
-    async def load(self, table: str, rows: Sequence[Sequence[Any]]) -> None:
+    async def load(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
         # One statement over one JSON text: SQLite does all of it without needing the interpreter in between.
-        await self.all(SQL[f"sqlite_load_{table}"], {"rows": _json(rows)})
+        await self.all(SQL[f"sqlite_load_{table}"], {"rows": _json(list(rows))})
 
     async def index(self, changes: Sequence[Indexed]) -> None:
         self._changes += changes
