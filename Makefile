@@ -16,7 +16,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help serve test test-postgres check format bench bench-postgres lock clean
+.PHONY: help serve test test-postgres mutants check format bench bench-postgres lock clean
 
 help: ## Print this list
 	@echo 'make <target> [ARGS="..."]'
@@ -31,6 +31,9 @@ test: check ## Check, then run the tests; ARGS are those of pytest
 
 test-postgres: $(DEV) ## Run the tests with PostgreSQL behind every server; ARGS are those of pytest
 	FLEETROLL_TEST_ENGINE=postgres $(BIN)/python -m pytest -n auto --maxprocesses 2 $(ARGS)
+
+mutants: $(DEV) ## Break the sources in one place after the other and see that tests notice; ARGS are words of what to break
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 check: $(DEV) ## Check format, style, types and layers
 	$(BIN)/ruff format --check
