@@ -4,6 +4,7 @@ Two written rules beside RFC 8259: of a member that is given twice the last coun
 because no decoder keeps it.
 """
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -121,13 +122,13 @@ def test_the_table_is_long_enough() -> None:
 def test_every_sample_is_a_request_that_its_route_accepts(tmp_path: Path) -> None:
     with running(tmp_path / "data") as app:
         world = World(app, tmp_path / "data")
-        for sample in world.one_by_one():
-            response = send(app, sample.raw())
-            accepted = 200 <= response.status < 300
-            assert accepted == (not sample.refused), (sample.label, response.body)
-            if sample.route.method != "GET":
-                world.prepare()
-        world.state.close()
+        with contextlib.closing(world.state):
+            for sample in world.one_by_one():
+                response = send(app, sample.raw())
+                accepted = 200 <= response.status < 300
+                assert accepted == (not sample.refused), (sample.label, response.body)
+                if sample.route.method != "GET":
+                    world.prepare()
 
 
 def test_what_is_no_json_gets_the_same_refusal_on_every_route(world: World) -> None:

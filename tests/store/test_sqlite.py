@@ -13,7 +13,7 @@ from fleetroll.core.model import Device
 from fleetroll.core.query import And, Comparison, Filter, Operator, Or, Page, Search, Sort
 from fleetroll.store import sqlite, sqlite_writer
 from fleetroll.store.port import Records
-from tests.support.app import running
+from tests.support.app import about_sqlite, running
 from tests.support.stores import NOW, device, document, organization, owner
 
 pytestmark = pytest.mark.anyio
@@ -282,6 +282,7 @@ async def test_a_full_disk_refuses_writes_and_nothing_else(file: Path) -> None:
     assert sqlite.inspect(file) == []
 
 
+@about_sqlite
 def test_a_full_disk_is_said_as_507_while_reads_go_on(tmp_path: Path) -> None:
     with hooked() as connections, running(tmp_path / "data") as app:
         assert app.request("POST", "/v1/devices", {"ident": "a"}).status == 201

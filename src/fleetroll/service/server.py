@@ -1,5 +1,6 @@
 """The server as a whole: its broker, and a copy of all tenants' data, which is for the root organization alone."""
 
+import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ _CHUNK = 1 << 20
 class Backup:
     """A finished copy: its size, and its bytes, after which the copy is gone."""
 
-    def __init__(self, folder: tempfile.TemporaryDirectory[str], file: Path) -> None:
+    def __init__(self, folder: contextlib.ExitStack, file: Path) -> None:
         self._folder = folder
         self._file = file
         self.size = file.stat().st_size
@@ -65,7 +66,7 @@ async def backup(call: Call, _: None) -> Backup:
     """A consistent copy of the store, taken while it serves. Raises Fault forbidden below the root organization."""
     if call.principal.home.parent is not None:
         raise Fault(Kind.FORBIDDEN, "permission_denied", "Only the root organization may copy the whole server.")
-    folder = tempfile.TemporaryDirectory(prefix="fleetroll-backup-")
-    file = Path(folder.name) / "fleetroll.db"
-    await call.services.store.backup(file)
-    return Backup(folder, file)
+    with contextlib.ExitStack() as folder:
+        file = Path(folder.enter_context(tempfile.TemporaryDirectory(prefix="fleetroll-backup-"))) / "fleetroll.db"
+        await call.services.store.backup(file)
+        return Backup(folder.pop_all(), file)
