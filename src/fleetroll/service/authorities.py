@@ -152,14 +152,14 @@ def signer(authority: Authority) -> Signer:
 async def list_of(call: Call, authority: Authority) -> SignedList:
     """The list of what is revoked now: the one that was signed before while that says the same and is young."""
     revoked = await _revoked(call, authority)
-    digest = hashlib.sha256(msgspec.msgpack.encode(revoked)).digest()
+    content = hashlib.sha256(msgspec.msgpack.encode(revoked)).digest()
     lists = call.services.revocation_lists
     last, known = lists.get(authority.id) or (b"", None)
-    if known is not None and last == digest and known.at <= call.at < known.at + _LIST_YOUTH:
+    if known is not None and last == content and known.at <= call.at < known.at + _LIST_YOUTH:
         return known
 
     async def sign() -> tuple[bytes, SignedList]:
-        return digest, await _sign(call, authority, revoked)
+        return content, await _sign(call, authority, revoked)
 
     return (await lists.learn(authority.id, sign))[1]
 
