@@ -24,6 +24,7 @@ from fleetroll.bus.reach import Reach
 from fleetroll.bus.responder import Responder
 from fleetroll.bus.walls import COMMANDS, INGEST, Authority, app_permissions, user_token
 from fleetroll.core.faults import Fault
+from fleetroll.core.times import SECOND
 
 logger = logging.getLogger("fleetroll.broker")
 
@@ -76,7 +77,7 @@ class Mint:
         user = Pair(Kind.USER, secrets.token_bytes(32))
         if "api_key_id" not in claims["org_data"]:
             claims["org_data"]["api_key_id"] = user.public
-        expiry = None if until is None else until // 1_000_000
+        expiry = None if until is None else until // SECOND
         api_key = user_token(account, user.public, name, self._seconds(), claims, expiry)
         return Minted(account.public, user.public, api_key, user.seed)
 

@@ -13,9 +13,9 @@ from fleetroll.core.documents import EMPTY, Document
 from fleetroll.core.faults import Fault, invalid
 from fleetroll.core.identity import Windows
 from fleetroll.core.model import Instant
+from fleetroll.core.times import DAY, HOUR
 
 DEFAULT_AUTHORITY = "default"
-DAY = 86_400 * 1_000_000
 
 
 class Proof(enum.Enum):
@@ -144,7 +144,7 @@ def check(settings: Settings) -> None:
         check_made(settings.keygen)
     if not 0 <= windows.critical <= windows.preventive:
         raise _invalid("critical_delta must not be longer than preventive_delta")
-    if not 3600 * 1_000_000 <= settings.lifetime <= 25 * 365 * DAY:
+    if not HOUR <= settings.lifetime <= 25 * 365 * DAY:
         raise _invalid("certificates live between an hour and 25 years")
     if settings.renewal.opens is not None and settings.renewal.opens < 0:
         raise _invalid("reenrollment_delta must not be negative")

@@ -14,7 +14,7 @@ from fleetroll.core import limits
 from fleetroll.core.documents import Document
 from fleetroll.core.lifecycle import Status, device_status, slot_status
 from fleetroll.core.model import Device, DeviceChange, Instant
-from fleetroll.core.times import microseconds, moment
+from fleetroll.core.times import microseconds, moment, unused
 
 _SEVERITY = {
     status: severity
@@ -154,9 +154,7 @@ def due(slot: Slot, at: Instant) -> Instant | None:
 
 def noted(slot: Slot, at: Instant, note: Note) -> Slot:
     """The slot with one more event, each at a time of its own; the oldest give way."""
-    while (when := moment(at)) in slot.events:
-        at += 1
-    events = [*slot.events.items(), (when, note)][-limits.MAX_SLOT_EVENTS :]
+    events = [*slot.events.items(), (unused(at, slot.events), note)][-limits.MAX_SLOT_EVENTS :]
     return structs.replace(slot, events=dict(events))
 
 

@@ -11,6 +11,7 @@ import zlib
 
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, invalid
+from fleetroll.core.times import SECOND
 
 _WORDS = re.compile(r"[a-z0-9_]+")
 _SLUG = re.compile(r"[-a-zA-Z0-9_]+")
@@ -207,7 +208,7 @@ def parse_template_id(text: str) -> int | None:
 
 def device_hex(created_at: int, number: int) -> str:
     """24 hex digits: 8 for the creation second, 16 for the id."""
-    return f"{created_at // 1_000_000 & 0xFFFFFFFF:08x}{number:016x}"
+    return f"{created_at // SECOND & 0xFFFFFFFF:08x}{number:016x}"
 
 
 def parse_device_hex(text: str) -> int | None:

@@ -2,18 +2,22 @@
 
 import functools
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 
 from fleetroll.core.faults import invalid
 
 SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_HOUR = "[01][0-9]|2[0-3]"
+_HOURS = "[01][0-9]|2[0-3]"
 _TIME = re.compile(
     rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})"
-    rf"(?:[Tt]((?:{_HOUR}):[0-5][0-9]:[0-5][0-9])(?:\.([0-9]{{1,6}}))?(?:[Zz]|([+-])({_HOUR}):([0-5][0-9])))?"
+    rf"(?:[Tt]((?:{_HOURS}):[0-5][0-9]:[0-5][0-9])(?:\.([0-9]{{1,6}}))?(?:[Zz]|([+-])({_HOURS}):([0-5][0-9])))?"
 )
 _LOST_PLUS = re.compile(r" (\d\d:\d\d)\Z")
 _SPACED = re.compile(r"\A([0-9-]{10}) (?=[0-9]{2}:[0-9]{2}:)")
@@ -27,6 +31,18 @@ def moment(at: int) -> datetime:
 def microseconds(moment: datetime) -> int:
     """Counted in integers: a float has no room for all of them."""
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def unused(at: int, taken: Collection[datetime]) -> datetime:
+    """The moment of an instant, or the first one after it that is not taken."""
+    while (found := moment(at)) in taken:
+        at += 1
+    return found
+
+
+def seconds_of_day_left(at: int) -> int:
+    """Whole seconds, after which it is another day, UTC."""
+    return (DAY - at % DAY) // SECOND + 1
 
 
 def instant(text: str) -> int | None:

@@ -15,7 +15,7 @@ from fleetroll.core.faults import conflict, invalid
 from fleetroll.core.model import Instant, Key, KeyKind, Principal
 from fleetroll.core.names import ABOVE_ROOT
 from fleetroll.core.policy import Action, Role
-from fleetroll.core.times import SECOND
+from fleetroll.core.times import DAY, SECOND
 from fleetroll.pki.port import Description, Signer, Terms
 from fleetroll.service.named import Named, Noun
 from fleetroll.service.operations import Call, Effect, Services, operation
@@ -23,11 +23,11 @@ from fleetroll.store.port import Records
 
 # What a device's clock may be behind, so that what was just issued is good for it.
 BACKDATED = 300 * SECOND
-_LIFETIME = 20 * 365 * settings.DAY
-_LIST_LIFETIME = settings.DAY
+_LIFETIME = 20 * 365 * DAY
+_LIST_LIFETIME = DAY
 _LIST_YOUTH = _LIST_LIFETIME // 2
 _LIST_PAGE = 10_000
-_SERVER_LIFETIME = 90 * settings.DAY
+_SERVER_LIFETIME = 90 * DAY
 _KNOWN_PAGE = 100
 
 

@@ -26,7 +26,7 @@ from fleetroll.core.model import Credential, Device, Instant, Link, NewEvent, Pr
 from fleetroll.core.names import broker_org, device_hex, parse_broker_org, parse_device_hex
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.reports import environment, mode_of
-from fleetroll.core.times import SECOND
+from fleetroll.core.times import HOUR, SECOND
 from fleetroll.service import presence, telemetry
 from fleetroll.service.authorities import certify_server
 from fleetroll.service.keyring import is_enabled
@@ -44,7 +44,6 @@ _REQUEST = "broker"
 _SERVER = "server"
 _PAGE = 1_000
 _AT_ONCE = 500
-_HOUR = 3_600_000_000
 _ROLES = {role.value: role for role in policy.GRANTABLE}
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -252,7 +251,7 @@ def _arrival(message: Message) -> Arrival | None:
 
 async def _note(records: Records, arrival: Arrival, fault: Fault, at: Instant) -> None:
     """Say in the timeline that readings of a metric are refused, once an hour: a device may send the same for ever."""
-    hour = at // _HOUR
+    hour = at // HOUR
     if not await records.usage.add_today(arrival.org, arrival.device, f"refused {arrival.metric}", hour, 1):
         return
     device = await records.devices.by_id(arrival.org, arrival.device)

@@ -19,6 +19,7 @@ from fleetroll.core.model import Device, DeviceChange, Instant, NewDevice, Softw
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Place
 from fleetroll.core.software import named
+from fleetroll.core.times import SECOND
 from fleetroll.service import devices, presence
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.timeline import device_entry
@@ -164,7 +165,7 @@ def _restart(event: dict[Any, Any]) -> Reboot | None:
     if reason is None:
         return None
     captured = _number(event.get(_CAPTURED))
-    at = captured * 1_000_000 if captured is not None and captured < limits.LATEST_SECOND else None
+    at = captured * SECOND if captured is not None and captured < limits.LATEST_SECOND else None
     return Reboot(reason, _number(info.get(_REGISTER)), at)
 
 

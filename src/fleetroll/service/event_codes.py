@@ -8,11 +8,11 @@ from fleetroll.core.faults import Fault, Kind, invalid, not_found
 from fleetroll.core.model import Device, Event, EventKind
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Place
+from fleetroll.core.times import DAY, seconds_of_day_left
 from fleetroll.service import devices, presence, reach, templates
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.timeline import device_entry
 
-_DAY = 86_400 * 1_000_000
 _PREFIX = "device.event."
 _ALL = "device.events"
 # Coming and going is what a device does, and is told by whoever sees it.
@@ -71,7 +71,7 @@ async def log(call: Call, device: Device, code: str, description: str | None) ->
         raise not_found("event_code", code)
     # A code without a limit of its own shares the device's with all others that have none.
     noun, most = (_ALL, limits.EVENTS_PER_DAY) if found.daily_limit is None else (_PREFIX + code, found.daily_limit)
-    if not await call.records.usage.add_today(call.org, device.id, noun, call.at // _DAY, most):
+    if not await call.records.usage.add_today(call.org, device.id, noun, call.at // DAY, most):
         raise _too_many(call, most)
     data = Logged(found.id, code, found.name, description or found.description)
     await call.records.timeline.append([device_entry(call, TYPES[found.kind], device, structs.asdict(data))])
@@ -79,7 +79,7 @@ async def log(call: Call, device: Device, code: str, description: str | None) ->
 
 def _too_many(call: Call, most: int) -> Fault:
     message = f"This event may be logged {most} times a day."
-    return Fault(Kind.RATE_LIMITED, "too_many_events", message, retry_after=(_DAY - call.at % _DAY) // 1_000_000 + 1)
+    return Fault(Kind.RATE_LIMITED, "too_many_events", message, retry_after=seconds_of_day_left(call.at))
 
 
 async def of_device(call: Call, device: Device, kind: EventKind | None, place: Place) -> tuple[list[Event], int]:

@@ -15,11 +15,10 @@ from fleetroll.core import datastreams, limits, readings
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import PRODUCTION, Device, Instant, Span
 from fleetroll.core.policy import Action
-from fleetroll.core.times import moment
+from fleetroll.core.times import DAY, moment, seconds_of_day_left
 from fleetroll.service import reports, templates
 from fleetroll.service.operations import Call, Effect, operation
 
-_DAY = 86_400 * 1_000_000
 _PAGE = 5_000
 
 
@@ -55,12 +54,9 @@ async def order(call: Call, wanted: Export) -> int:
     span = Span(call.at - wanted.period, call.at + 1)
     if not await call.records.telemetry.range(device.org, (device.id, PRODUCTION, stream.metric), span, 1):
         raise reports.no_data()
-    if not await call.records.usage.add_today(
-        device.org, device.id, "exports", call.at // _DAY, limits.EXPORTS_PER_DAY
-    ):
+    if not await call.records.usage.add_today(device.org, device.id, "exports", call.at // DAY, limits.EXPORTS_PER_DAY):
         message = f"A device has {limits.EXPORTS_PER_DAY} exports a day."
-        wait = (_DAY - call.at % _DAY) // 1_000_000 + 1
-        raise Fault(Kind.RATE_LIMITED, "too_many_exports", message, retry_after=wait)
+        raise Fault(Kind.RATE_LIMITED, "too_many_exports", message, retry_after=seconds_of_day_left(call.at))
     return device.id
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from fleetroll.core import limits
 from fleetroll.core.model import Instant
+from fleetroll.core.times import SECOND
 from fleetroll.service import presence, telemetry
 from fleetroll.service.identity import Sweeper
 from fleetroll.service.operations import Services
@@ -58,7 +59,7 @@ async def note_use(services: Services, used: Mapping[int, Instant]) -> None:
 
 
 async def _purge(services: Services) -> None:
-    before = services.clock() - limits.IDEMPOTENCY_LIFETIME * 1_000_000
+    before = services.clock() - limits.IDEMPOTENCY_LIFETIME * SECOND
 
     async def work(records: Records) -> None:
         await records.replays.purge(before)

@@ -17,12 +17,12 @@ from fleetroll.core.model import (
 )
 from fleetroll.core.policy import Action, allows
 from fleetroll.core.query import Filter, Place, Search, Sort
+from fleetroll.core.times import MINUTE
 from fleetroll.service import devices, event_codes, owners, reach, templates, timeline
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.reach import Numbered
 
 CLEARED = "device.cleared"
-_MINUTE = 60 * 1_000_000
 
 
 class Listing(Struct, frozen=True):
@@ -177,7 +177,7 @@ async def of_owners_organization(call: Call, wanted: Belonging) -> Listed:
 async def activated(call: Call, wanted: Recent) -> list[Shown]:
     """The newest first, at most a page of them; organizations below are left out."""
     there = await reach.organization(call, wanted.organization)
-    since = call.at - wanted.minutes * _MINUTE
+    since = call.at - wanted.minutes * MINUTE
     return await show(call, await call.records.devices.activated(there.org, since, limits.MAX_PAGE))
 
 

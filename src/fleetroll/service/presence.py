@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 
 from fleetroll.core import limits
 from fleetroll.core.model import Device, Instant, Link, NewEvent, Reporter
+from fleetroll.core.times import SECOND
 from fleetroll.store.port import Records, Store
 
 CONNECTED = "device.connected"
 DISCONNECTED = "device.disconnected"
 _SERVER = "server"
-_MICROSECONDS = 1_000_000
-_RESOLUTION = int(limits.HEARD_RESOLUTION * _MICROSECONDS)
+_RESOLUTION = int(limits.HEARD_RESOLUTION * SECOND)
 
 
 async def heard(
@@ -53,7 +53,7 @@ async def closed(records: Records, link: Link, at: Instant, request: str) -> Non
 
 async def sweep(store: Store, at: Instant) -> None:
     """Note which devices have been quiet for too long. To be called every few seconds by one process."""
-    before = at - int(limits.QUIET_TIME * _MICROSECONDS)
+    before = at - int(limits.QUIET_TIME * SECOND)
 
     async def work(records: Records) -> int:
         quiet = await records.presence.quiet(before, limits.QUIET_BATCH)

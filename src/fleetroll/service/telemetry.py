@@ -13,12 +13,12 @@ from fleetroll.core import limits, readings
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import PRODUCTION, Bucket, Device, Instant, Reading, Reporter, SeriesKey, Span
 from fleetroll.core.policy import Action
+from fleetroll.core.times import SECOND
 from fleetroll.service import devices, presence
 from fleetroll.service.live import Told
 from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.store.port import Records, Store
 
-_MICROSECONDS = 1_000_000
 _INLINE = 100  # more of them would hold up the event loop for longer than a request may
 
 
@@ -168,7 +168,7 @@ def _reading(device: int, types: Mapping[str, str], point: Point, now: Instant) 
 
 def checked_time(at: Instant, now: Instant) -> Instant:
     """The time of a reading. Raises Fault invalid where it would hide for long what is reported after it."""
-    if not 0 <= at <= now + limits.MAX_READING_AHEAD * _MICROSECONDS:
+    if not 0 <= at <= now + limits.MAX_READING_AHEAD * SECOND:
         raise invalid("invalid_time", "A reading is from 1970 or later, and at most a day ahead.", "at")
     return at
 

@@ -12,6 +12,7 @@ import msgspec
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, invalid
 from fleetroll.core.model import Instant
+from fleetroll.core.times import SECOND
 
 _SIGNATURE = 16
 
@@ -25,7 +26,7 @@ class Cursors:
 
     def seal(self, place: Any, binding: str) -> str:
         """A cursor for `place`, any JSON value, that `open` takes only with the same `binding`."""
-        payload = msgspec.json.encode((self._clock() // 1_000_000, place))
+        payload = msgspec.json.encode((self._clock() // SECOND, place))
         return base64.urlsafe_b64encode(self._sign(payload, binding) + payload).rstrip(b"=").decode()
 
     def open(self, token: str, binding: str) -> Any:
@@ -40,7 +41,7 @@ class Cursors:
         if not hmac.compare_digest(signature, self._sign(payload, binding)):
             raise _refused()
         made, place = msgspec.json.decode(payload)
-        if self._clock() // 1_000_000 - made > limits.CURSOR_LIFETIME:
+        if self._clock() // SECOND - made > limits.CURSOR_LIFETIME:
             raise invalid("cursor_expired", "This cursor is too old; start again from the first page.", "cursor")
         return place
 

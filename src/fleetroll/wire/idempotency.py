@@ -16,6 +16,7 @@ from msgspec import Struct
 from fleetroll.core import limits, tokens
 from fleetroll.core.faults import Fault, Kind, conflict, invalid
 from fleetroll.core.model import Instant, Principal
+from fleetroll.core.times import SECOND
 from fleetroll.store.port import Records, Replay
 from fleetroll.wire.answers import Answer
 
@@ -52,7 +53,7 @@ class Idempotency:
     async def find(self, records: Records, once: Once, now: Instant) -> Answer | None:
         """The stored answer. Raises Fault conflict `idempotency_key_reused` if it answered another request."""
         stored = await records.replays.get(once.org, once.key, once.name)
-        if stored is None or now - stored.at > limits.IDEMPOTENCY_LIFETIME * 1_000_000:
+        if stored is None or now - stored.at > limits.IDEMPOTENCY_LIFETIME * SECOND:
             return None
         if not hmac.compare_digest(stored.fingerprint, once.fingerprint):
             message = "This Idempotency-Key was used for another request; use a new one."

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from fleetroll.core import datastreams, limits, metafields, names
 from fleetroll.core.faults import invalid
+from fleetroll.core.times import DAY, HOUR, MINUTE
 from fleetroll.dialects.blynk_device import shapes
 from fleetroll.service import exports, reports
 from fleetroll.wire.dialect import Reply
@@ -17,12 +18,9 @@ _OK = Reply(b"OK", media_type=_TEXT)
 _EMPTY = Reply(b"", media_type=_TEXT)
 _FILE = "/external/api/data/file"
 _MILLISECOND = 1_000
-_SECOND = 1_000_000
-_HOUR = 3600 * _SECOND
-_DAY = 24 * _HOUR
 
-_PERIODS = {"HOUR": _HOUR, "DAY": _DAY, "WEEK": 7 * _DAY, "MONTH": 30 * _DAY, "THREE_MONTHS": 90 * _DAY}
-_GRAINS = {"RAW_DATA": None, "MINUTE": 60 * _SECOND, "HOURLY": _HOUR, "DAILY": _DAY}
+_PERIODS = {"HOUR": HOUR, "DAY": DAY, "WEEK": 7 * DAY, "MONTH": 30 * DAY, "THREE_MONTHS": 90 * DAY}
+_GRAINS = {"RAW_DATA": None, "MINUTE": MINUTE, "HOURLY": HOUR, "DAILY": DAY}
 _SOURCES = {"AVG": "mean", "MIN": "min", "MAX": "max", "SUM": "sum", "COUNT": "count"}
 _FORMS = {"TS": None, "ISO_US": "%Y-%m-%dT%H:%M:%S.%f%z", "ISO_SIMPLE": "%Y-%m-%d %H:%M:%S"}
 _ASKED = ("dataStreamId", "pin", "period", "granularityType", "sourceType", "tzName", "format", "sendEvents")

@@ -20,7 +20,7 @@ from fleetroll.core.groups import Lineage
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.patch import apply_json_patch, parse_operations
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Sort, every
-from fleetroll.core.times import moment
+from fleetroll.core.times import moment, unused
 from fleetroll.dialects.lamassu import shapes
 from fleetroll.service import devices, groups
 from fleetroll.service.identity import Written
@@ -97,9 +97,7 @@ def _events(life: Life, spelling: Spelling) -> dict[datetime, shapes.Event]:
     """The creation and each change of status, at times that are its own."""
     told = {moment(life.device.created_at): shapes.Event("CREATED")}
     for event in life.events:
-        at = event.at
-        while (when := moment(at)) in told:
-            at += 1
+        when = unused(event.at, told)
         data = msgspec.json.decode(event.data)
         if event.type == devices.DECOMMISSIONED:
             told[when] = shapes.Event("DECOMMISSIONED")
