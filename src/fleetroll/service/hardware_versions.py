@@ -12,9 +12,12 @@ from fleetroll.service.operations import Call, Effect, operation
 _ALL = 1 << 30
 
 
+def _of(version: HardwareVersion) -> Comparison:
+    return Comparison("hardware_version", Operator.EQ, version.name)
+
+
 async def _forget(call: Call, version: HardwareVersion) -> None:
-    used = Comparison("hardware_version", Operator.EQ, version.name)
-    if await call.records.devices.page(call.org, used, Sort(), Page(1)):
+    if await call.records.devices.page(call.org, _of(version), Sort(), Page(1)):
         raise conflict("hardware_version_has_devices", "Devices have this hardware version.")
 
 
@@ -44,8 +47,7 @@ async def ensure(call: Call, name: str | None) -> None:
 @operation(Action.VERSIONS_READ, Effect.SCAN)
 async def counted(call: Call, wanted: Named) -> Counted:
     version = await noun.find(call, wanted.name, wanted.guard)
-    tally = await call.records.devices.tally(call.org, "hardware_version")
-    return Counted(version, tally.get(version.name, 0))
+    return Counted(version, await call.records.devices.count(call.org, _of(version)))
 
 
 @operation(Action.VERSIONS_READ, Effect.SCAN)

@@ -107,7 +107,7 @@ async def _rewrite_schema(call: Call, device: Device, schema: Document) -> None:
 async def directory(call: Call, wanted: Directory) -> tuple[list[Template], int]:
     there = await reach.organization(call, wanted.organization)
     found = await call.records.templates.page(there.org, "", wanted.place.limit, wanted.place.offset)
-    return found, sum((await reach.used(there, "templates")).values())
+    return found, (await there.records.usage.of(there.org)).get("templates", 0)
 
 
 @operation(Action.TEMPLATES_READ, Effect.SCAN)

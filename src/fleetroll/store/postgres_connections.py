@@ -58,8 +58,7 @@ class Session:
         return bool(self.connection.is_closed())
 
     async def fetch(self, statement: str, values: Values) -> list[Row]:
-        if self._copying is not None:
-            await self.copied()
+        await self.copied()
         try:
             prepared, names = self._prepared.get(statement) or await self._prepare(statement)
             rows: list[Any] = await prepared.fetch(*[values[name] for name in names], timeout=self._seconds)
@@ -69,8 +68,7 @@ class Session:
 
     async def many(self, statement: str, values: Sequence[Values]) -> None:
         """Run a statement for each of the values, all of them in one round trip."""
-        if self._copying is not None:
-            await self.copied()
+        await self.copied()
         try:
             prepared, names = self._prepared.get(statement) or await self._prepare(statement)
             await prepared.executemany([[each[name] for name in names] for each in values], timeout=self._seconds)
@@ -79,8 +77,7 @@ class Session:
 
     async def command(self, text: str) -> str:
         """Run a statement without values; answers what the server calls what it did."""
-        if self._copying is not None:
-            await self.copied()
+        await self.copied()
         try:
             return str(await self.connection.execute(text, timeout=self._seconds))
         except Exception as problem:

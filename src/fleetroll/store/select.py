@@ -163,14 +163,14 @@ def drivers(syntax: Syntax, filter: Filter | None) -> list[Comparison]:
     parts = list(conjuncts(filter)) if filter is not None else []
     if any(isinstance(part, Search) and syntax.search_match(fold(part.text)) is not None for part in parts):
         return []
-    return [part for part in parts if _is_member(part) or _is_indexed(part)]
+    return [part for part in parts if _leads(part)]
 
 
 def alone(syntax: Syntax, filter: Filter | None) -> Comparison | Search | None:
     """The filter, where it is one condition with an index of its own, in which devices are in order of id."""
     if isinstance(filter, Search):
         return filter if syntax.search_match(fold(filter.text)) is not None else None
-    return filter if filter is not None and (_is_member(filter) or _is_indexed(filter)) else None
+    return filter if filter is not None and _leads(filter) else None
 
 
 def up_to(syntax: Syntax, org: int, part: Comparison, most: int) -> Query:
@@ -601,6 +601,11 @@ def _is_member(part: Filter) -> TypeGuard[Comparison]:
         and part.operator is Operator.HAS
         and isinstance(part.value, str)
     )
+
+
+def _leads(part: Filter) -> TypeGuard[Comparison]:
+    """Whether there is an index of what has that, in which devices are in order of id."""
+    return _is_member(part) or _is_indexed(part)
 
 
 def _is_indexed(part: Filter) -> TypeGuard[Comparison]:
