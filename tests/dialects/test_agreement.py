@@ -50,79 +50,46 @@ def patched(app: App, device: Expected, document: dict[str, Any]) -> None:
 # --- writes ----------------------------------------------------------------------------------------------------------
 
 
-def native_name(name: str) -> Write:
-    def write(app: App, device: Expected) -> None:
-        patched(app, device, {"name": name})
-        device.name = name
-
-    return write
+def memfault(device: Expected) -> str:
+    return f"{MEMFAULT}/devices/{device.ident}"
 
 
-def memfault_name(name: str) -> Write:
-    def write(app: App, device: Expected) -> None:
-        succeeded(app, "PATCH", f"{MEMFAULT}/devices/{device.ident}", {"nickname": name})
-        device.name = name
-
-    return write
+def lamassu(app: App, device: Expected, *patches: dict[str, Any]) -> None:
+    succeeded(app, "PATCH", f"{LAMASSU}/{device.ident}/metadata", {"patches": patches})
 
 
-def blynk_name(name: str) -> Write:
-    def write(app: App, device: Expected) -> None:
-        succeeded(app, "PUT", f"{BLYNK}?deviceId={device.id}", {"name": name})
-        device.name = name
+def setting(member: str, send: Callable[[App, Expected, str], None]) -> Callable[[str], Write]:
+    """Writes of a member of the device."""
 
-    return write
+    def of(value: str) -> Write:
+        def write(app: App, device: Expected) -> None:
+            send(app, device, value)
+            setattr(device, member, value)
 
+        return write
 
-def native_cohort(cohort: str) -> Write:
-    def write(app: App, device: Expected) -> None:
-        patched(app, device, {"cohort": cohort})
-        device.cohort = cohort
-
-    return write
+    return of
 
 
-def memfault_cohort(cohort: str) -> Write:
-    def write(app: App, device: Expected) -> None:
-        succeeded(app, "PATCH", f"{MEMFAULT}/devices/{device.ident}", {"cohort": cohort})
-        device.cohort = cohort
+def keeping(send: Callable[[App, Expected, str, Any], None]) -> Callable[[tuple[str, Any]], Write]:
+    """Writes of a key of the device's metadata."""
 
-    return write
+    def of(pair: tuple[str, Any]) -> Write:
+        def write(app: App, device: Expected) -> None:
+            send(app, device, *pair)
+            device.metadata.update([pair])
 
+        return write
 
-def native_value(key: str, value: Any) -> Write:
-    def write(app: App, device: Expected) -> None:
-        patched(app, device, {"metadata": {key: value}})
-        device.metadata[key] = value
-
-    return write
+    return of
 
 
-def memfault_value(key: str, value: Any) -> Write:
-    def write(app: App, device: Expected) -> None:
-        attribute = {"string_key": key, "value": value}
-        succeeded(app, "PATCH", f"{MEMFAULT}/devices/{device.ident}/attributes", [attribute])
-        device.metadata[key] = value
-
-    return write
-
-
-def lamassu_value(key: str, value: Any) -> Write:
-    def write(app: App, device: Expected) -> None:
-        patches = [{"op": "add", "path": f"/{key}", "value": value}]
-        succeeded(app, "PATCH", f"{LAMASSU}/{device.ident}/metadata", {"patches": patches})
-        device.metadata[key] = value
-
-    return write
-
-
-def without(key: str, *, here: bool) -> Write:
+def without(key: str, *, by_pointer: bool) -> Write:
     """The key taken away, by JSON Patch or by merge patch."""
 
     def write(app: App, device: Expected) -> None:
-        if here and key in device.metadata:
-            patches = [{"op": "remove", "path": f"/{key}"}]
-            succeeded(app, "PATCH", f"{LAMASSU}/{device.ident}/metadata", {"patches": patches})
+        if by_pointer and key in device.metadata:
+            lamassu(app, device, {"op": "remove", "path": f"/{key}"})
         else:
             patched(app, device, {"metadata": {key: None}})
         device.metadata.pop(key, None)
@@ -139,15 +106,33 @@ def telemetron_device(kind: str, metadata: dict[str, Any]) -> Write:
     return write
 
 
+NAMING = [
+    setting("name", lambda app, device, name: patched(app, device, {"name": name})),
+    setting("name", lambda app, device, name: succeeded(app, "PATCH", memfault(device), {"nickname": name})),
+    setting("name", lambda app, device, name: succeeded(app, "PUT", f"{BLYNK}?deviceId={device.id}", {"name": name})),
+]
+PLACING = [
+    setting("cohort", lambda app, device, cohort: patched(app, device, {"cohort": cohort})),
+    setting("cohort", lambda app, device, cohort: succeeded(app, "PATCH", memfault(device), {"cohort": cohort})),
+]
+KEEPING = [
+    keeping(lambda app, device, key, value: patched(app, device, {"metadata": {key: value}})),
+    keeping(
+        lambda app, device, key, value: succeeded(
+            app, "PATCH", f"{memfault(device)}/attributes", [{"string_key": key, "value": value}]
+        )
+    ),
+    keeping(lambda app, device, key, value: lamassu(app, device, {"op": "add", "path": f"/{key}", "value": value})),
+]
 names = st.text(string.ascii_letters + string.digits + "_-", min_size=1, max_size=20)
 cohorts = st.sampled_from(["default", "beta"])
 documents = st.fixed_dictionaries({}, optional=TYPES)
 pairs = st.one_of([st.tuples(st.just(key), values) for key, values in TYPES.items()])
 writes = st.one_of(
-    *(st.builds(write, names) for write in (native_name, memfault_name, blynk_name)),
-    *(st.builds(write, cohorts) for write in (native_cohort, memfault_cohort)),
-    *(pairs.map(lambda pair, write=write: write(*pair)) for write in (native_value, memfault_value, lamassu_value)),
-    st.builds(without, st.sampled_from([*TYPES]), here=st.booleans()),
+    *(st.builds(write, names) for write in NAMING),
+    *(st.builds(write, cohorts) for write in PLACING),
+    *(st.builds(write, pairs) for write in KEEPING),
+    st.builds(without, st.sampled_from([*TYPES]), by_pointer=st.booleans()),
     st.builds(telemetron_device, names, documents),
 )
 
@@ -167,16 +152,16 @@ def check(app: App, device: Expected) -> None:
     assert shown == {name: getattr(device, name) for name in shown}
     assert native["config"] == CONFIG
 
-    memfault = read(app, f"{MEMFAULT}/devices/{device.ident}")["data"]
-    assert (memfault["nickname"], memfault["cohort"]["slug"]) == (device.name, device.cohort)
-    attributes = read(app, f"{MEMFAULT}/devices/{device.ident}/attributes?per_page=100")["data"]
+    project = read(app, memfault(device))["data"]
+    assert (project["nickname"], project["cohort"]["slug"]) == (device.name, device.cohort)
+    attributes = read(app, f"{memfault(device)}/attributes?per_page=100")["data"]
     states = {one["string_key"]: one["state"]["value"] for one in attributes if one["state"]}
     assert states == device.metadata
     assert {type(value) for value in states.values()} == {type(value) for value in device.metadata.values()}
 
-    lamassu = read(app, f"{LAMASSU}/{device.ident}")
-    assert (lamassu["alias"], lamassu["metadata"]) == (device.name, device.metadata)
-    assert {name: lamassu[name] for name in ICONS} == ICONS
+    managed = read(app, f"{LAMASSU}/{device.ident}")
+    assert (managed["alias"], managed["metadata"]) == (device.name, device.metadata)
+    assert {name: managed[name] for name in ICONS} == ICONS
 
     assert read(app, f"{BLYNK}?deviceId={device.id}")["name"] == device.name
 

@@ -4,14 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.app import running
-from tests.support.samples import World
+from tests.support.samples import World, world_in
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    data = tmp_path_factory.mktemp("hostile") / "data"
-    with running(data) as app:
-        made = World(app, data)
-        yield made
-        made.state.close()
+    with world_in(tmp_path_factory.mktemp("hostile") / "data") as world:
+        yield world

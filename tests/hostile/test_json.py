@@ -4,13 +4,11 @@ Two written rules beside RFC 8259: of a member that is given twice the last coun
 because no decoder keeps it.
 """
 
-import contextlib
 import json
 from pathlib import Path
 
-from tests.support.app import running
 from tests.support.raw import assert_refused, send, send_all, verdict, words
-from tests.support.samples import DEVICE, Sample, World, texts
+from tests.support.samples import DEVICE, Sample, World, texts, world_in
 
 # What no JSON value may look like; each stands where a value stands.
 _NUMBERS = words("""NaN nan Infinity -Infinity inf -inf Inf +1 ++1 01 -01 00 -00 1. .5 -.5 1e 1e+ 1E- 1.e5 1e1.5
@@ -120,15 +118,13 @@ def test_the_table_is_long_enough() -> None:
 
 
 def test_every_sample_is_a_request_that_its_route_accepts(tmp_path: Path) -> None:
-    with running(tmp_path / "data") as app:
-        world = World(app, tmp_path / "data")
-        with contextlib.closing(world.state):
-            for sample in world.one_by_one():
-                response = send(app, sample.raw())
-                accepted = 200 <= response.status < 300
-                assert accepted == (not sample.refused), (sample.label, response.body)
-                if sample.route.method != "GET":
-                    world.prepare()
+    with world_in(tmp_path / "data") as world:
+        for sample in world.one_by_one():
+            response = send(world.app, sample.raw())
+            accepted = 200 <= response.status < 300
+            assert accepted == (not sample.refused), (sample.label, response.body)
+            if sample.route.method != "GET":
+                world.prepare()
 
 
 def test_what_is_no_json_gets_the_same_refusal_on_every_route(world: World) -> None:

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import apsw
 import pytest
 
 from fleetroll.core.faults import Fault, Kind
-from fleetroll.core.model import Device
+from fleetroll.core.model import Device, NewDevice
 from fleetroll.core.query import And, Comparison, Filter, Operator, Or, Page, Search, Sort
 from fleetroll.store import sqlite, sqlite_writer
 from fleetroll.store.port import Records
@@ -162,7 +162,7 @@ async def test_a_transaction_may_wait_for_nothing(store: sqlite.SqliteStore) -> 
     assert await idents(store) == []
 
 
-# --- a full disk -----------------------------------------------------------------------------------------------------
+# --- what is read ----------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -186,9 +186,17 @@ def counted(connections: list[apsw.Connection]) -> list[int]:
     return steps
 
 
-def allow(writer: apsw.Connection, more_pages: int) -> None:
-    """Let the file grow by so much and no further."""
-    assert writer.pragma("max_page_count", writer.pragma("page_count") + more_pages)
+@asynccontextmanager
+async def crowded(file: Path, many: list[NewDevice]) -> AsyncIterator[tuple[sqlite.SqliteStore, list[apsw.Connection]]]:
+    """A store that these devices were loaded into, and its connections."""
+    with hooked() as connections:
+        store = sqlite.open_store(file, create=True)
+    await store.write(lambda records: records.organizations.insert(organization(None, "default")))
+    await store.write(lambda records: records.devices.insert_many(1, many, NOW), bulk=True)
+    try:
+        yield store, connections
+    finally:
+        await store.close()
 
 
 TAGGED = Comparison("tags", Operator.HAS, "frequent")
@@ -201,60 +209,56 @@ RARE = Comparison("kind", Operator.EQ, "rare")
 )
 async def test_a_page_of_what_is_rare_is_read_by_that(wanted: Filter, sort: Sort, file: Path) -> None:
     """However frequent everything else is that was asked for, and wherever it stands."""
-    with hooked() as connections:
-        store = sqlite.open_store(file, create=True)
-    await store.write(lambda records: records.organizations.insert(organization(None, "default")))
     rare = device("rare", tags=("frequent",), kind="rare")
     many = [*(device(f"d-{number}", tags=("frequent",)) for number in range(2_000)), rare]
-    await store.write(lambda records: records.devices.insert_many(1, many, NOW), bulk=True)
-    steps = counted(connections)
-    found = [await store.scan.devices.page(1, wanted, sort, Page(50))]
-    assert max(steps) > 2_000  # the first time, what is frequent is counted
-    steps.clear()
-    found.append(await store.scan.devices.page(1, wanted, sort, Page(50)))
-    assert max(steps) < 200
-    assert [[one.ident for one in page] for page in found] == [["rare"], ["rare"]]
-    await store.close()
+    async with crowded(file, many) as (store, connections):
+        steps = counted(connections)
+        found = [await store.scan.devices.page(1, wanted, sort, Page(50))]
+        assert max(steps) > 2_000  # the first time, what is frequent is counted
+        steps.clear()
+        found.append(await store.scan.devices.page(1, wanted, sort, Page(50)))
+        assert max(steps) < 200
+        assert [[one.ident for one in page] for page in found] == [["rare"], ["rare"]]
 
 
 @pytest.mark.parametrize("descending", [False, True])
 async def test_a_page_by_place_of_what_is_tallied_passes_no_others(descending: bool, file: Path) -> None:
     """However many devices have one of the words, where few have both."""
-    with hooked() as connections:
-        store = sqlite.open_store(file, create=True)
-    await store.write(lambda records: records.organizations.insert(organization(None, "default")))
     words = [*[("evt", None), ("mp", "beta")] * 1_000, *[("evt", "beta"), ("dvt", "canary")] * 5]
     many = [device(f"d-{n}", hardware_version=one, cohort=other) for n, (one, other) in enumerate(words)]
-    await store.write(lambda records: records.devices.insert_many(1, many, NOW), bulk=True)
-    either = [
-        Or(tuple(Comparison(field, Operator.EQ, word) for word in among))
-        for field, among in (("hardware_version", ("evt", "dvt")), ("cohort", ("beta", "canary")))
-    ]
-    steps = counted(connections)
-    found = await store.scan.devices.slice(1, And(tuple(either)), Sort(descending=descending), 4, 3, 2_010)
-    idents = [f"d-{number}" for number in range(2_000, 2_010)]
-    idents.sort(reverse=descending)
-    assert ([one.ident for one in found[0]], found[1]) == (idents[4:7], 10)
-    assert sum(steps) < 1_000
-    await store.close()
+    async with crowded(file, many) as (store, connections):
+        either = [
+            Or(tuple(Comparison(field, Operator.EQ, word) for word in among))
+            for field, among in (("hardware_version", ("evt", "dvt")), ("cohort", ("beta", "canary")))
+        ]
+        steps = counted(connections)
+        found = await store.scan.devices.slice(1, And(tuple(either)), Sort(descending=descending), 4, 3, 2_010)
+        idents = [f"d-{number}" for number in range(2_000, 2_010)]
+        idents.sort(reverse=descending)
+        assert ([one.ident for one in found[0]], found[1]) == (idents[4:7], 10)
+        assert sum(steps) < 1_000
 
 
 async def test_a_text_that_was_counted_is_not_counted_again(file: Path) -> None:
     """Only what has changed since is looked at; what is written by then as well as what is written together."""
-    with hooked() as connections:
-        store = sqlite.open_store(file, create=True)
-    await store.write(lambda records: records.organizations.insert(organization(None, "default")))
     many = [device(f"d-{number}", name="pump") for number in range(2_000)]
-    await store.write(lambda records: records.devices.insert_many(1, many, NOW), bulk=True)
-    wanted = {text: Search(text) for text in ("pump", "UMP", "p", "d-1999", "-")}
-    found = {text: await store.scan.devices.count(1, search) for text, search in wanted.items()}
-    assert found == {"pump": 2_000, "UMP": 2_000, "p": 2_000, "d-1999": 1, "-": 2_000}
-    await asyncio.gather(*(insert(store, f"new-{number}") for number in range(20)))
-    steps = counted(connections)
-    found = {text: await store.scan.devices.count(1, search) for text, search in wanted.items()}
-    assert found == {"pump": 2_000, "UMP": 2_000, "p": 2_000, "d-1999": 1, "-": 2_020}
-    assert max(steps) < 100
-    await store.close()
+    async with crowded(file, many) as (store, connections):
+        wanted = {text: Search(text) for text in ("pump", "UMP", "p", "d-1999", "-")}
+        found = {text: await store.scan.devices.count(1, search) for text, search in wanted.items()}
+        assert found == {"pump": 2_000, "UMP": 2_000, "p": 2_000, "d-1999": 1, "-": 2_000}
+        await asyncio.gather(*(insert(store, f"new-{number}") for number in range(20)))
+        steps = counted(connections)
+        found = {text: await store.scan.devices.count(1, search) for text, search in wanted.items()}
+        assert found == {"pump": 2_000, "UMP": 2_000, "p": 2_000, "d-1999": 1, "-": 2_020}
+        assert max(steps) < 100
+
+
+# --- a full disk -----------------------------------------------------------------------------------------------------
+
+
+def allow(writer: apsw.Connection, more_pages: int) -> None:
+    """Let the file grow by so much and no further."""
+    assert writer.pragma("max_page_count", writer.pragma("page_count") + more_pages)
 
 
 async def test_a_full_disk_refuses_writes_and_nothing_else(file: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from msgspec import Struct
 
 from fleetroll.core.names import device_hex, tag_number
 from fleetroll.wire.dialect import Dialect, Route
-from tests.support.app import App
+from tests.support.app import App, running
 from tests.support.enrolling import enrolled
 from tests.support.raw import KEYED, Raw, credential
 from tests.support.state import State
@@ -542,6 +543,15 @@ class World:
             "POST", "/api/ext-v1/customer/queryCustomer", {"email": EMAIL}, headers={"x-api-key": self.app.key}
         )
         return str(found.json()["id"])
+
+
+@contextmanager
+def world_in(data: Path) -> Iterator[World]:
+    """A world on a data directory, over an application of its own."""
+    with running(data) as app:
+        world = World(app, data)
+        with closing(world.state):
+            yield world
 
 
 def texts(document: Any) -> Iterator[tuple[tuple[str, ...], bytes]]:

@@ -7,20 +7,17 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.support.app import App, Response, running
+from tests.support.app import App, Response
 from tests.support.raw import NATIVE
-from tests.support.samples import Sample, World
+from tests.support.samples import Sample, World, world_in
 
 ENDLESS = "/v1/events"
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    data = tmp_path_factory.mktemp("openapi") / "data"
-    with running(data) as app:
-        made = World(app, data)
-        yield made
-        made.state.close()
+    with world_in(tmp_path_factory.mktemp("openapi") / "data") as world:
+        yield world
 
 
 @pytest.fixture(scope="module")
