@@ -1,7 +1,7 @@
 """The yardstick, in a process of its own: an ASGI app that does nothing but return prepared bytes.
 
 It runs on the server class, the event loop and the collector settings of the product, so that what is left between the
-two is the product's own work.
+two is the product's own work. It replies as any ASGI app does, in two messages, or if asked to in the server's one.
 """
 
 import gc
@@ -13,28 +13,31 @@ import msgspec
 import uvloop
 from msgspec import Struct
 
+from fleetroll.wire.http_exchange import WHOLE
 from fleetroll.wire.http_server import HttpServer
 
 
 class Prepared(Struct, frozen=True):
-    """A reply, and whether its request has a body that is to be read first."""
+    """A reply, whether its request has a body that is to be read first, and whether the reply is one message."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
     reads: bool
+    whole: bool = False
 
 
 def application(prepared: Prepared) -> Any:
     start = {"type": "http.response.start", "status": prepared.status, "headers": prepared.headers}
     body = {"type": "http.response.body", "body": prepared.body}
+    messages = [{**start, **body, "type": WHOLE}] if prepared.whole else [start, body]
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if prepared.reads:
             while (await receive()).get("more_body"):
                 pass
-        await send(start)
-        await send(body)
+        for message in messages:
+            await send(message)
 
     return app
 

@@ -91,7 +91,7 @@ _PROFILES: tuple[tuple[str, str, dict[str, Dialect]], ...] = (
 )
 EXIT_STORE, EXIT_AWAY, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 65, 69, 74, 75, 78
 # The commit thread and the loop share one interpreter; the default of 5 ms would be most of a reply's time.
-_SWITCH_SECONDS = 0.0005
+_SWITCH_SECONDS = 0.0001
 # Requests leave no cycles behind; looking for them after every few hundred objects costs more than it finds.
 _COLLECTOR = (20_000, 20, 50)
 _BACKLOG = 2048

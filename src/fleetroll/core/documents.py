@@ -104,6 +104,8 @@ def encode(value: object, field: str) -> bytes:
 
 def depth(body: bytes) -> int:
     """How deeply a decoder of this text would nest; a scalar has depth 0. Linear, and itself without nesting."""
+    if body[:1] in {b"{", b"["} and body.count(b"{") + body.count(b"[") == 1:
+        return 1
     steps = _brackets(body).translate(_STEPS)
     for valley in _VALLEYS:
         steps = steps.replace(valley, b"")

@@ -168,7 +168,7 @@ class Device(Struct, frozen=True, gc=False):
     token_version: int = 1
 
 
-class NewDevice(Struct, frozen=True):
+class NewDevice(Struct, frozen=True, gc=False):
     """What a caller may decide of a device at its creation."""
 
     ident: str
@@ -187,7 +187,7 @@ class NewDevice(Struct, frozen=True):
     dms: str | None = None
 
 
-class DeviceChange(Struct, frozen=True):
+class DeviceChange(Struct, frozen=True, gc=False):
     """Members to replace; what is UNSET stays."""
 
     ident: str | UnsetType = UNSET
@@ -478,7 +478,7 @@ class Event(Struct, frozen=True):
     reported_at: Instant | None = None
 
 
-class NewEvent(Struct, frozen=True):
+class NewEvent(Struct, frozen=True, gc=False):
     """An entry to be written; the store numbers it. `reported_at` is by the clock of who said it."""
 
     org: int

@@ -26,6 +26,8 @@ _JOINERS = str.maketrans("", "", "\u200d\u200c")
 _PLAIN_MARKS = frozenset(" '_-.,")
 _MULTILINE = str.maketrans("", "", "\n\r\t\u200d\u200c")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]  # two at a time, for every reply has some
+_PAIRED = len(_PAIRS)
 MAX_ID = (1 << 63) - 1
 ROOT = "default"
 """The slug of the organization that all others are below."""
@@ -168,11 +170,10 @@ def owner_key(value: str) -> str:
 def base36(number: int) -> str:
     """`number` (0 or more) in digits and lower-case letters."""
     digits = ""
-    while True:
-        number, digit = divmod(number, 36)
-        digits = _DIGITS[digit] + digits
-        if not number:
-            return digits
+    while number >= _PAIRED:
+        number, pair = divmod(number, _PAIRED)
+        digits = _PAIRS[pair] + digits
+    return (_PAIRS[number] if number >= len(_DIGITS) else _DIGITS[number]) + digits
 
 
 def parse_base36(text: str) -> int | None:

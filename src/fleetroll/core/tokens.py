@@ -9,6 +9,7 @@ each names its record and a version, and a new version ends the one before.
 
 import base64
 import enum
+import functools
 import hashlib
 import hmac
 import re
@@ -26,6 +27,7 @@ TOKEN_PATTERN = r"flr_[aotr]_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}"  # noqa: S105  # t
 _TOKEN = re.compile(TOKEN_PATTERN)
 _DEVICE_TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 _DEVICE_ID_BYTES = 6
+_TOKENS = 1 << 14
 _PROJECT_KEY = re.compile(r"[0-9a-f]{32}")
 _ORG_ID_BYTES = 5
 _GRANT = re.compile(r"flr_[tr]_")
@@ -119,8 +121,12 @@ def derive(server_key: bytes, purpose: str) -> bytes:
     return hmac.digest(server_key, b"derive:" + purpose.encode(), "sha256")
 
 
+@functools.lru_cache(maxsize=_TOKENS)
 def device_token(server_key: bytes, device: int, version: int) -> str:
-    """The token of a device, 32 URL-safe characters: 6 bytes of its id, 18 of what only the server key can make."""
+    """The token of a device, 32 URL-safe characters: 6 bytes of its id, 18 of what only the server key can make.
+
+    Remembered: a device shows it with every value that it sends, and pages of devices show fifty.
+    """
     name = device.to_bytes(_DEVICE_ID_BYTES, "big")
     return base64.urlsafe_b64encode(name + _proof(server_key, b"device", device, version)[:18]).decode()
 
@@ -137,8 +143,9 @@ def is_device_token(server_key: bytes, text: str, device: int, version: int) -> 
     return hmac.compare_digest(text, device_token(server_key, device, version))
 
 
+@functools.lru_cache(maxsize=_TOKENS)
 def project_key(server_key: bytes, org: int, version: int) -> str:
-    """The project key of an organization, 32 hex digits: 5 bytes of its id and 11 of proof."""
+    """The project key of an organization, 32 hex digits: 5 bytes of its id and 11 of proof. Remembered, as above."""
     return (org.to_bytes(_ORG_ID_BYTES, "big") + _proof(server_key, b"project", org, version)[:11]).hex()
 
 

@@ -37,8 +37,9 @@ UPDATED = "device.updated"
 DELETED = "device.deleted"
 DECOMMISSIONED = "device.decommissioned"
 MOVED = "device.transferred"
-_NEW = NewDevice.__struct_fields__
-_new = attrgetter(*_NEW)
+_new = attrgetter(*NewDevice.__struct_fields__[1:])
+_USUAL = NewDevice.__struct_defaults__
+_changeable = attrgetter(*CHANGEABLE)
 # The members that name another record, and what sees that it is there.
 _NAMED: dict[str, Callable[[Call, Any], Awaitable[object]]] = {
     "cohort": cohorts.require,
@@ -48,14 +49,14 @@ _NAMED: dict[str, Callable[[Call, Any], Awaitable[object]]] = {
 }
 
 
-class Named(Struct, frozen=True):
+class Named(Struct, frozen=True, gc=False):
     """One device, by identifier."""
 
     ident: str
     guard: Guard = UNGUARDED
 
 
-class Put(Struct, frozen=True):
+class Put(Struct, frozen=True, gc=False):
     """Create the device, or replace the given members. `required` lists members that only a new device needs."""
 
     ident: str
@@ -319,12 +320,13 @@ async def find_by_id(call: Call, number: int) -> Device:
 
 def new_device(wanted: Put) -> NewDevice:
     """The device that an upsert makes where there is none. Raises Fault invalid `<member>_required`."""
-    given = {name: value for name, value in zip(_NEW, _new(wanted.change), strict=True) if value is not UNSET}
+    # By position, as this runs for every device of an import.
+    given = [usual if one is UNSET else one for usual, one in zip(_USUAL, _new(wanted.change), strict=True)]
+    new = NewDevice(wanted.ident, *given)
     for name in wanted.required:
-        if given.get(name) is None:
+        if getattr(new, name) is None:
             raise invalid(f"{name}_required", f"{name} is required for a new device.", name)
-    given["ident"] = wanted.ident
-    return NewDevice(**given)
+    return new
 
 
 async def insert(call: Call, new: NewDevice) -> Device:
@@ -349,8 +351,8 @@ async def change(call: Call, was: Device, wanted: DeviceChange, type: str = UPDA
     """Write what differs, with its event; a change that changes nothing leaves no trace."""
     given = {
         name: value
-        for name in CHANGEABLE
-        if (value := getattr(wanted, name)) is not UNSET and differs(getattr(was, name), value)
+        for name, value in zip(CHANGEABLE, _changeable(wanted), strict=True)
+        if value is not UNSET and differs(getattr(was, name), value)
     }
     given = await templates.readopt(call, was, given)
     return await _write(call, was, given, type) if given else was

@@ -2,6 +2,7 @@
 
 import asyncio
 import enum
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -35,7 +36,7 @@ class Outcome(enum.Enum):
     FAILED = "failed"
 
 
-class Result(Struct, frozen=True):
+class Result(Struct, frozen=True, gc=False):
     """What became of one row or device; `fault` says why it failed. `line` counts from 1; 0 is no line."""
 
     outcome: Outcome
@@ -44,7 +45,7 @@ class Result(Struct, frozen=True):
     fault: Fault | None = None
 
 
-class Row(Struct, frozen=True):
+class Row(Struct, frozen=True, gc=False):
     """One line of an import: a device to put, or what is wrong with the line.
 
     `description` and `seen_at` are what another server knew of it; None says nothing.
@@ -248,19 +249,19 @@ async def _transact(call: Call, work: Callable[[Records], Any], dry_run: bool) -
 
 
 async def _load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
-    """While one batch is stored, the next one is taken in."""
-    storing: asyncio.Task[list[Result]] | None = None
+    """While one batch is stored, the next one is taken in and waits its turn, so that the store never waits."""
+    storing: deque[asyncio.Task[list[Result]]] = deque()
     try:
         async for batch in _batches(wanted.rows):
-            if storing is not None:
-                yield await storing
-            storing = asyncio.ensure_future(_store(call, wanted, batch))
+            storing.append(asyncio.ensure_future(_store(call, wanted, batch)))
             await asyncio.sleep(0)  # which lets it begin
-        if storing is not None:
-            yield await storing
+            if len(storing) > 1:
+                yield await storing.popleft()
+        while storing:
+            yield await storing.popleft()
     finally:
-        if storing is not None:
-            storing.cancel()
+        for task in storing:
+            task.cancel()
 
 
 async def _store(call: Call, wanted: Import, batch: list[Row]) -> list[Result]:
@@ -298,7 +299,7 @@ class _Loader:
         self._new: dict[str, tuple[Row, NewDevice]] = {}
         self._results: dict[int, Result] = {}
         self._definitions: list[MetadataField] = []
-        self._ensured: set[tuple[str, object]] = set()
+        self._ensured: set[tuple[object, ...]] = set()
         self._seen: dict[str, Instant] = {}
         self._room = 0
 
@@ -360,14 +361,11 @@ class _Loader:
         self._new[key] = (row, new)
 
     async def _ensure(self, new: NewDevice) -> None:
-        """As `devices.ensure`, once for each name of a batch."""
-        seen, software = self._ensured, None if new.software is None else bytes(new.software)
-        named: set[tuple[str, object]] = {("owner", ref) for ref in new.owners}
-        named |= {("cohort", new.cohort), ("hardware", new.hardware_version), ("software", software)}
-        if named <= seen:
-            return
-        await devices.ensure(self._call, new)
-        seen |= named
+        """As `devices.ensure`, once for each set of names in a batch."""
+        named = (new.owners, new.cohort, new.hardware_version, None if new.software is None else bytes(new.software))
+        if named not in self._ensured:
+            await devices.ensure(self._call, new)
+            self._ensured.add(named)
 
     async def _flush(self) -> None:
         if not self._new:

@@ -40,6 +40,13 @@ class Keyring:
         self._principals.forget()
         self._standing.forget()
 
+    def recall(self, presented: Presented | None, now: int) -> Principal | None:
+        """What `identify` would answer for an API key that is remembered, without waiting. None says nothing."""
+        if presented is None or presented.issuer is not Issuer.KEY or len(presented.text) > limits.MAX_CREDENTIAL:
+            return None
+        known = self._principals.get(_name(presented.text))
+        return None if known is None else _unexpired(known, now)
+
     async def identify(self, presented: Presented | None, now: int) -> Principal:
         """Raises Fault unauthenticated, in the same words whatever is wrong, or forbidden `organization_disabled`."""
         if presented is not None and presented.issuer is Issuer.ENROLLEE:
@@ -59,8 +66,7 @@ class Keyring:
         return await self._key(presented.text, now)
 
     async def _key(self, secret: str, now: int) -> Principal:
-        # Only a digest is kept in memory; looking it up tells nothing about any secret but the one presented.
-        name = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+        name = _name(secret)
         known = self._principals.get(name) or await self._principals.learn(name, partial(self._check, secret))
         return _unexpired(known, now)
 
@@ -78,7 +84,9 @@ class Keyring:
 
     async def _project(self, text: str) -> Principal:
         org = tokens.parse_project_key(text)
-        found = await self._store.read.organizations.get(org) if org is not None else None
+        if org is None:
+            raise unauthenticated()
+        found = self._standing.get(org) or await self._store.read.organizations.get(org)
         if found is None or not tokens.is_project_key(self._server_key, text, found.id, found.key_version):
             raise unauthenticated()
         return await self._on_its_own(found.id, Role.PROJECT, f"project:{found.id}", None)
@@ -158,6 +166,11 @@ class Keyring:
         if identity is None or not genuine or identity.key.revoked_at is not None:
             raise unauthenticated()
         return Principal(identity.key, identity.org, identity.org, f"key:{identity.key.id}")
+
+
+def _name(secret: str) -> bytes:
+    # Only a digest is kept in memory; looking it up tells nothing about any secret but the one presented.
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 def _unexpired(principal: Principal, now: int) -> Principal:

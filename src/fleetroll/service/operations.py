@@ -43,6 +43,9 @@ class Effect(enum.Enum):
     STREAM = "stream"  # many transactions or pages; the operation opens them itself
 
 
+_TRANSACTIONS = frozenset({Effect.WRITE, Effect.BULK})
+
+
 class Call:
     """One use of an operation: who asks, when, under which request id, and the records within reach."""
 
@@ -125,8 +128,9 @@ class Services(Struct, frozen=True):
         read or written, and whatever the operation raises.
         """
         policy.require(principal.key.role, principal.key.scopes, operation.action)
-        if operation.effect not in {Effect.WRITE, Effect.BULK}:
-            records = self.store.scan if operation.effect is Effect.SCAN else self.store.read
+        effect = operation.effect
+        if effect not in _TRANSACTIONS:
+            records = self.store.scan if effect is Effect.SCAN else self.store.read
             call = Call(principal, self.clock(), request, records, self)
             return await finish(records, await operation.run(call, value))
 
@@ -138,7 +142,7 @@ class Services(Struct, frozen=True):
 
         topic = _DEFINITIONS if operation.defines else _CHANGED.get(operation.action)
         try:
-            answer = await self.store.write(work, bulk=operation.effect is Effect.BULK, news=topic)
+            answer = await self.store.write(work, bulk=effect is Effect.BULK, news=topic)
         finally:
             if topic is not None:
                 self.forget(topic)

@@ -84,7 +84,8 @@ class Devices:
                 return False
             raise conflict("ident_taken", "Another device has this identifier.", "ident")
         statement = "replace" if renamed else "describe" if _indexed(was) == _indexed(now) else "update"
-        if not await self._connection.one(SQL[f"device_{statement}"], _replacement(was, now)):
+        values = rows.described_values(now) if statement == "describe" else rows.device_values(now)
+        if not await self._connection.one(SQL[f"device_{statement}"], _replaced(was, now, values)):
             return False
         if renamed:
             await self._connection.index([(was.org, was.id, _searched(was), _searched(now))])
@@ -383,8 +384,7 @@ def _whole(inserted: Sequence[Device], changes: list[Indexed]) -> Iterator[Row]:
         yield (device.id, device.org, *values.values(), device.status.value, device.created_at)
 
 
-def _replacement(was: Device, now: Device) -> dict[str, Any]:
-    values = rows.device_values(now)
+def _replaced(was: Device, now: Device, values: dict[str, Any]) -> dict[str, Any]:
     values.update(
         org=was.org,
         device=was.id,

@@ -121,17 +121,24 @@ def device_values(record: Device | NewDevice) -> dict[str, Any]:
         "kind": record.kind,
         "hardware_version": record.hardware_version,
         "software": None if record.software is None else text(record.software),
+        **described_values(record),
+        "cohort": record.cohort,
+        "template": record.template,
+        "dms": record.dms,
+        "dms_folded": folded(record.dms),
+        "software_version": version[1] if (version := named(record.software)) else None,
+    }
+
+
+def described_values(record: Device | NewDevice) -> dict[str, Any]:
+    """Those among them that no index of devices is about."""
+    return {
         "metadata": text(record.metadata),
         "tags": json_text(record.tags) if record.tags else _EMPTY_LIST,
         "owners": json_text(record.owners) if record.owners else _EMPTY_LIST,
         "metric_schema": text(record.schema),
         "config": text(record.config),
         "extras": text(record.extras),
-        "cohort": record.cohort,
-        "template": record.template,
-        "dms": record.dms,
-        "dms_folded": folded(record.dms),
-        "software_version": version[1] if (version := named(record.software)) else None,
     }
 
 

@@ -6,6 +6,8 @@ index of its own (a substring, a tag, an owner), that index drives the join, so 
 several, a `Plan` says which.
 """
 
+import functools
+import itertools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, TypeGuard, TypeVar
 
@@ -336,15 +338,19 @@ def reporters(org: int, numbers: Sequence[int]) -> Query:
 
 def known_series(org: int, series: Sequence[SeriesKey]) -> Query:
     """Those there are of series, with their numbers."""
-    devices, device_values = _listed("d", [device for device, _, _ in series], 0)
-    modes, mode_values = _listed("e", [mode for _, mode, _ in series], "")
-    metrics, metric_values = _listed("m", [metric for _, _, metric in series], "")
-    keys = ", ".join(map("({}, {}, {})".format, *(part.split(", ") for part in (devices, modes, metrics))))
+    values: dict[str, Any] = {"org": org}
+    for prefix, place, nothing in (("d", 0, 0), ("e", 1, ""), ("m", 2, "")):
+        values.update(_listed(prefix, [one[place] for one in series], nothing)[1])
+    return Query(_known_series(_padded(len(series))), values)
+
+
+@functools.lru_cache
+def _known_series(size: int) -> str:
+    keys = ", ".join(f"(:d{number}, :e{number}, :m{number})" for number in range(size))
     # The first row says of which type all of them are.
     keys = keys.replace(":d0", "CAST(:d0 AS BIGINT)", 1)
     where = f"s.org = :org AND (s.device, s.mode, s.metric) IN (VALUES {keys})"
-    text = f"SELECT s.device, s.mode, s.metric, s.id FROM series AS s WHERE {where}"
-    return Query(text, {"org": org, **device_values, **mode_values, **metric_values})
+    return f"SELECT s.device, s.mode, s.metric, s.id FROM series AS s WHERE {where}"
 
 
 def portions(wanted: Collection[V]) -> Iterator[list[V]]:
@@ -358,10 +364,19 @@ def _listed(prefix: str, wanted: Sequence[Any], nothing: Any) -> tuple[str, dict
 
     The list is padded to a power of two by what is never there, so there are few texts to prepare.
     """
-    size = 1 << max(0, len(wanted) - 1).bit_length()
-    padded = [*wanted, *[nothing] * (size - len(wanted))]
-    values = {f"{prefix}{number}": value for number, value in enumerate(padded)}
-    return ", ".join(f":{name}" for name in values), values
+    names, text = _parameters(prefix, _padded(len(wanted)))
+    return text, dict(itertools.zip_longest(names, wanted, fillvalue=nothing))
+
+
+def _padded(size: int) -> int:
+    return 1 << max(0, size - 1).bit_length()
+
+
+@functools.lru_cache
+def _parameters(prefix: str, size: int) -> tuple[list[str], str]:
+    """Names of parameters, and how a statement lists them."""
+    names = [f"{prefix}{number}" for number in range(size)]
+    return names, ", ".join(f":{name}" for name in names)
 
 
 def _page(

@@ -273,7 +273,9 @@ def storage_full() -> Fault:
 
 
 def open_reader(file: Path, cache_kib: int) -> apsw.Connection:
-    connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY, statementcachesize=256)
+    connection = apsw.Connection(
+        str(file), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_NOMUTEX, statementcachesize=256
+    )
     configure(connection, cache_kib)
     return connection
 

@@ -1,7 +1,6 @@
 """The one writer: transactions one after the other, committed together, answered after their commit is on disk."""
 
 import asyncio
-import contextlib
 import functools
 import logging
 import time
@@ -17,12 +16,12 @@ from fleetroll.store import port
 from fleetroll.store.records import Records
 from fleetroll.store.searches import Searches
 from fleetroll.store.sqlite_connections import Writing, storage_full
+from fleetroll.store.sqlite_log import Log
 from fleetroll.store.sqlite_syntax import SYNTAX
 
 T = TypeVar("T")
 logger = logging.getLogger("fleetroll.store")
 
-_LOG_PAGES = 24_000  # the log is folded into the file when it has so many
 _SHORTEST_TURN, _LONGEST_TURN = 0.004, 0.01
 
 
@@ -54,9 +53,8 @@ class Writer:
         self._failed = False
         self._on_failure = on_failure
         self._listeners: list[Callable[[], None]] = []
-        self._log_pages = 0
+        self._log = Log(connection, self._refusal)
         self._commit_seconds = 0.0
-        connection.set_wal_hook(self._note_log)
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         self._listeners.append(listener)
@@ -77,13 +75,9 @@ class Writer:
 
     async def close(self) -> None:
         """Fold the log into the file, which no reader may be using any more."""
-        await self._loop.run_in_executor(self._thread, self._checkpoint)
         self._thread.shutdown()
+        await self._log.close()
         self._connection.close()
-
-    def _checkpoint(self) -> None:
-        with contextlib.suppress(apsw.Error):  # an unfolded log is folded at the next start
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _turn(self) -> None:
         """Run what is queued and start its commit; `_settle` answers and takes the next turn."""
@@ -162,11 +156,10 @@ class Writer:
         self._tell()
         for job in jobs:
             self._answer(job, refusal)
-        if self._log_pages < _LOG_PAGES or self._failed:
+        if self._failed or not self._log.is_due():
             self._next()
         else:
-            folding = self._loop.run_in_executor(self._thread, self._fold)
-            folding.add_done_callback(self._folded)
+            self._log.end().add_done_callback(self._folded)
 
     def _tell(self) -> None:
         for listener in self._listeners:
@@ -178,18 +171,7 @@ class Writer:
         else:
             self._idle.set()
 
-    def _note_log(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
-        self._log_pages = pages
-        return apsw.SQLITE_OK
-
-    def _fold(self) -> None:
-        # Not left to SQLite, which does it before a commit is told: readers would still hold the view from before that
-        # commit, so the log would never be folded to its end, never begin again, and grow without bound.
-        self._log_pages = 0
-        with contextlib.suppress(apsw.BusyError, apsw.FullError):
-            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-
-    def _folded(self, ending: asyncio.Future[None]) -> None:
+    def _folded(self, ending: asyncio.Future[int]) -> None:
         if problem := ending.exception():
             self._refusal(problem)
         self._tell()  # views taken since the commit still need the log; new ones do not, and it can begin again

@@ -1,6 +1,7 @@
 """The ASGI application: the kernel, and the few paths that belong to the server rather than to a dialect."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from fleetroll import __version__
 from fleetroll.wire import docs_page, metrics, openapi
 from fleetroll.wire.dialect import Dialect
+from fleetroll.wire.http_exchange import WHOLE
 from fleetroll.wire.serve import Kernel, Receive, Scope, Send, Settings, send_whole
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -59,7 +61,7 @@ class Server:
             (b"x-content-type-options", b"nosniff"),
             (b"content-security-policy", _PAGE_POLICY.encode()),
         ]
-        await send_whole(send, status, headers, body)
+        await send_whole(scope, send, status, headers, body)
 
     def _readiness(self) -> tuple[int, str, bytes]:
         if self._ready():
@@ -67,12 +69,18 @@ class Server:
         return 503, _JSON, b'{"status":"not ready"}'
 
 
+async def _in_two_messages(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    """Without the extension of the protocol that the middleware does not know: it adds headers to a reply's start."""
+    extensions = {name: what for name, what in scope.get("extensions", {}).items() if name != WHOLE}
+    await app({**scope, "extensions": extensions}, receive, send)
+
+
 def with_cors(app: App, settings: Settings) -> Any:
     """Answer browsers of the configured origins; without any, the application stays as it is."""
     if not settings.cors_origins:
         return app
     return CORSMiddleware(
-        app,  # type: ignore[arg-type]  # the same protocol, spelled with plain dictionaries
+        partial(_in_two_messages, app),
         allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["*"],

@@ -13,21 +13,22 @@ import struct
 import termios
 import urllib.parse
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import httptools
 import uvicorn
-from uvicorn._types import ASGI3Application, ASGIReceiveEvent, HTTPScope
+from uvicorn._types import ASGI3Application, HTTPScope
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from fleetroll.core import limits
+from fleetroll.wire.http_deadlines import Deadlines
+from fleetroll.wire.http_exchange import EXTENSIONS, Exchange, ReplyPort
 from fleetroll.wire.http_refusals import (
-    BROKEN_APPLICATION,
     CHUNKED_TOO_EARLY,
     HEAD_TOO_LARGE,
     METHOD_OVERRIDE,
@@ -61,27 +62,6 @@ SEALED: Final = 3
 LINGERING: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """How long a client may take. A deadline is an upper bound: it acts on the last sweep that is still in time."""
-
-    header: float = limits.HEADER_DEADLINE
-    keep_alive: float = limits.KEEP_ALIVE
-    body_stall: float = limits.BODY_STALL_DEADLINE
-    body_grace: float = limits.BODY_STALL_DEADLINE
-    minimum_rate: float = limits.BODY_MINIMUM_RATE
-    reader_stall: float = limits.READER_STALL_DEADLINE
-    linger: float = 2.0
-    drain: float = limits.DRAIN_TIME
-    drain_settle: float = 0.25
-
-    @property
-    def sweep(self) -> float:
-        """The pause between two sweeps."""
-        shortest = min(self.header, self.keep_alive, self.body_stall, self.body_grace, self.reader_stall, self.linger)
-        return min(1.0, shortest / 4)
-
-
 class Broken(Exception):
     """Stops the parser; the reason is kept by the connection, because the parser's own error would lose it."""
 
@@ -94,67 +74,6 @@ class Watch:
     max_connections: int
     ended: Counter[str] = field(default_factory=Counter)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-class Exchange(RequestResponseCycle):
-    """One request and its reply. It measures how long the application has waited for bytes of the body.
-
-    Time in which nobody asks for the body, because the application is busy or its reply is blocked, is our own.
-    """
-
-    asked_at = 0.0  # 0.0 while the application is not waiting
-    waited = 0.0
-    received = 0
-    continued_keep_alive = False
-
-    def receive(self) -> Coroutine[Any, Any, ASGIReceiveEvent]:
-        if self.waiting_for_100_continue:
-            self.keep_alive = self.continued_keep_alive
-        if self.more_body and not self.message_event.is_set():
-            return self._wait_for_body()
-        return super().receive()
-
-    async def _wait_for_body(self) -> ASGIReceiveEvent:
-        loop = asyncio.get_running_loop()
-        self.asked_at = loop.time()
-        try:
-            return await super().receive()
-        finally:
-            self.waited += loop.time() - self.asked_at
-            self.asked_at = 0.0
-
-    def is_starved(self, now: float, deadlines: Deadlines, margin: float) -> bool:
-        if not self.asked_at:
-            return False
-        waiting = now - self.asked_at
-        waited = self.waited + waiting
-        too_slow = waited >= deadlines.body_grace and self.received < waited * deadlines.minimum_rate
-        return too_slow or waiting >= deadlines.body_stall - margin
-
-    def close_after_reply(self) -> None:
-        self.keep_alive = self.continued_keep_alive = False
-
-    def disconnect(self) -> None:
-        """Tell the application that nobody listens any more."""
-        self.disconnected = True
-        self.message_event.set()
-
-    async def send_500_response(self) -> None:
-        body = BROKEN_APPLICATION.body()
-        head = BROKEN_APPLICATION.head(len(body))
-        await self.send({"type": "http.response.start", "status": BROKEN_APPLICATION.status, "headers": head})
-        await self.send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-class ReplyPort:
-    """What a reply sees of its connection: the transport, but closing is the connection's decision."""
-
-    __slots__ = ("close", "is_closing", "write")
-
-    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        self.write = transport.write
-        self.is_closing = transport.is_closing
-        self.close = close
 
 
 class Connection(HttpToolsProtocol):
@@ -281,7 +200,7 @@ class Connection(HttpToolsProtocol):
         path, _, query = self.url.partition(b"?")
         self.scope = self._describe(version, method, path, query)
         if self.tls is not None:
-            self.scope["extensions"] = {"tls": self.tls}
+            self.scope["extensions"] = {"tls": self.tls, **EXTENSIONS}
         self.phase = BODY
         self.unreported = 0
         self._admit(version != "1.0" and self.parser.should_keep_alive())
@@ -338,6 +257,7 @@ class Connection(HttpToolsProtocol):
                 "query_string": query,
                 "headers": self.headers,
                 "state": self.app_state.copy(),
+                "extensions": EXTENSIONS,
             },
         )
 

@@ -21,7 +21,8 @@ from uvicorn._types import ASGI3Application
 from uvicorn.server import ServerState
 
 from fleetroll.core import limits
-from fleetroll.wire.http_connection import Connection, Deadlines, Watch
+from fleetroll.wire.http_connection import Connection, Watch
+from fleetroll.wire.http_deadlines import Deadlines
 
 LOG = logging.getLogger("fleetroll.http")
 

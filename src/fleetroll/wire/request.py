@@ -112,6 +112,11 @@ def parse_query(raw: bytes) -> Query:
     return Query([(text(name.replace(b"+", b" ")), text(value.replace(b"+", b" "))) for name, _, value in pairs])
 
 
+def segment(raw: str) -> str:
+    """As `text`, of a path that was taken for Latin-1 to be split."""
+    return raw if raw.isascii() and raw.isprintable() and "%" not in raw else text(raw.encode("latin-1"))
+
+
 def text(raw: bytes) -> str:
     """Percent-decoded text. Raises Fault invalid for what is not UTF-8, and for U+0000 and other controls."""
     plain = unquote_to_bytes(raw) if b"%" in raw else raw

@@ -7,7 +7,7 @@ end in a verb, `{ident}:decommission`; the colon is literal, so an identifier th
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-from fleetroll.wire.request import text
+from fleetroll.wire.request import segment
 
 T = TypeVar("T")
 
@@ -53,16 +53,15 @@ class Router(Generic[T]):
             allowed = {*node.targets, "HEAD"} if "GET" in node.targets else node.targets
             return Match(None, {}, tuple(sorted(allowed)))
         target, names = entry
-        path = dict(zip(names, (text(value.encode("latin-1")) for value in values), strict=True)) if names else {}
-        return Match(target, path, ())
+        return Match(target, {name: segment(value) for name, value in zip(names, values, strict=True)}, ())
 
     def _walk(
         self, node: _Node[T], segments: list[str], index: int, values: list[str], method: str
     ) -> tuple[_Node[T], list[str]] | None:
         end = len(segments)
         while index < end:
-            segment = segments[index]
-            literal = node.literals.get(segment)
+            part = segments[index]
+            literal = node.literals.get(part)
             if literal is not None:
                 # A literal that leads nowhere gives way to a parameter: a thing may be named like a sub-path.
                 if node.parameter is None:
@@ -70,21 +69,21 @@ class Router(Generic[T]):
                     continue
                 if (found := self._walk(literal, segments, index + 1, values, method)) is not None:
                     return found
-            if node.parameter is None or not segment:
+            if node.parameter is None or not part:
                 return None
             index += 1
-            if index == end and node.verbs and (verb := _verb(node, segment, method)) is not None:
+            if index == end and ":" in part and (verb := _verb(node, part, method)) is not None:
                 return verb[0], [*values, verb[1]]
-            node, values = node.parameter, [*values, segment]
+            node, values = node.parameter, [*values, part]
         return (node, values) if node.targets else None
 
     def _add(self, method: str, template: str, target: T) -> None:
         node, names = self._root, []
-        for segment in template.split("/")[1:]:
-            if not segment.startswith("{"):
-                node = node.literals.setdefault(segment, _Node())
+        for part in template.split("/")[1:]:
+            if not part.startswith("{"):
+                node = node.literals.setdefault(part, _Node())
                 continue
-            name, _, verb = segment.partition(":")
+            name, _, verb = part.partition(":")
             names.append(name.strip("{}"))
             parent = node
             parent.parameter = parent.parameter or _Node()

@@ -34,6 +34,7 @@ from fleetroll.wire.bodies import Gone
 from fleetroll.wire.credentials import Credentials
 from fleetroll.wire.cursors import Cursors
 from fleetroll.wire.dialect import Dialect, Route, Stream
+from fleetroll.wire.http_exchange import WHOLE
 from fleetroll.wire.idempotency import Idempotency, Once, is_kept
 from fleetroll.wire.log import Access, AccessLog
 from fleetroll.wire.loose_names import LooseDecoder
@@ -70,7 +71,18 @@ class Settings(Struct, frozen=True):
 class _Row:
     """A route with all that can be prepared before the first request."""
 
-    __slots__ = ("acts_in", "callers", "credentials", "decode", "dialect", "label", "limiters", "parameters", "route")
+    __slots__ = (
+        "acts_in",
+        "callers",
+        "credentials",
+        "decode",
+        "dialect",
+        "has_body",
+        "label",
+        "limiters",
+        "parameters",
+        "route",
+    )
 
     def __init__(
         self, dialect: Dialect, route: Route, limiters: tuple[Limiter, ...], callers: tuple[Limiter, ...]
@@ -81,6 +93,7 @@ class _Row:
         self.callers = callers
         self.label = f"{dialect.name}.{route.operation.name}"
         self.credentials = Credentials(route.credentials or dialect.credentials)
+        self.has_body = route.body is not None or route.lines is not None
         self.decode = _decoder(dialect, route.body) if route.body not in {None, bytes} else None
         self.acts_in = dialect.acts_in_header.encode() if dialect.acts_in_header else None
         self.parameters = frozenset(parameter.name for parameter in route.query) if dialect.strict_query else None
@@ -173,10 +186,12 @@ class Kernel:
         Raises Fault rate_limited.
         """
         org, actor = principal.org.id, principal.actor
-        budgets: list[Budget] = [(limiter, org) for limiter in limiters or self._limiters]
-        if callers:
-            budgets += [(limiter, actor) for limiter in callers]
-        admit((self._key_limiter, actor), *budgets)
+        budgets: list[Budget] = [(self._key_limiter, actor)]
+        for limiter in limiters or self._limiters:
+            budgets.append((limiter, org))  # noqa: PERF401  # a comprehension costs more than the one or two
+        for limiter in callers:
+            budgets.append((limiter, actor))  # noqa: PERF401
+        admit(*budgets)
 
     def used(self, principal: Principal, at: Instant) -> None:
         """Remember when a key was used. The derived credentials of devices and projects are no records."""
@@ -200,7 +215,8 @@ class Kernel:
             exchange.principal = await self._authenticate(exchange, row)
             principal = exchange.principal
             self.admit(principal, row.limiters, row.callers)
-            request, body = await self._read(exchange, row)
+            request = self._ask(exchange, row)
+            body = await self._read(exchange, row, request) if row.has_body else b""
             if row.route.stream is not None:
                 return await self._stream(exchange, row, row.route.decode(request), request)
             answer = await self._perform(exchange, row, request, body)
@@ -211,7 +227,7 @@ class Kernel:
         except Exception:
             logger.exception("request %s failed", exchange.id)
             answer = self._refuse(exchange, Fault(Kind.INTERNAL, "internal", "The server failed; it has been logged."))
-        await send_whole(exchange.send, answer.status, answer.head(exchange.id), answer.body)
+        await send_whole(exchange.scope, exchange.send, answer.status, answer.head(exchange.id), answer.body)
         return answer.status
 
     def _route(self, exchange: _Exchange) -> _Row:
@@ -235,7 +251,8 @@ class Kernel:
     async def _authenticate(self, exchange: _Exchange, row: _Row) -> Principal:
         exchange.secret = row.credentials.extract(exchange.headers, exchange.query, exchange.path)
         now = self.services.clock()
-        principal = await self.services.keyring.identify(exchange.secret, now)
+        keyring = self.services.keyring
+        principal = keyring.recall(exchange.secret, now) or await keyring.identify(exchange.secret, now)
         self.used(principal, now)
         if row.route.organization is not None:
             return await projects.enter(self.services, principal, *row.route.organization(exchange.path))
@@ -244,10 +261,10 @@ class Kernel:
             return principal
         return await keys.acting_in(self.services, principal, path.decode("latin-1"))
 
-    async def _read(self, exchange: _Exchange, row: _Row) -> tuple[Request, bytes]:
-        route, headers = row.route, exchange.headers
-        query = exchange.query
-        if row.parameters is not None:
+    def _ask(self, exchange: _Exchange, row: _Row) -> Request:
+        """The request without its body."""
+        route, headers, query = row.route, exchange.headers, exchange.query
+        if row.parameters is not None and query is not NO_QUERY:
             _refuse_unknown(query, row.parameters)
         request = Request(exchange.path, query, self.cursors, exchange.binding)
         request.guard = _guard(headers)
@@ -258,18 +275,21 @@ class Kernel:
             request.accept = headers.get(b"accept", b"").decode("latin-1")
         if route.stream is Stream.EVENTS and (last := headers.get(b"last-event-id")):
             request.last_event_id = last.decode("latin-1")
+        return request
+
+    async def _read(self, exchange: _Exchange, row: _Row, request: Request) -> bytes:
+        """Give a request its body, if its route takes one; the body as it came."""
+        route, headers = row.route, exchange.headers
         if route.lines is not None:
             media_type = self._media_type(row, headers)
             request.rows = self._vouched(exchange, bodies.rows(exchange.receive, route.lines, media_type))
-            return request, b""
-        if route.body is None:
-            return request, b""
+            return b""
         body = await bodies.read(exchange.receive, limits.MAX_BODY)
         if body or route.body_required:
             request.encoding = _encoding(route, headers)
             request.media_type = self._media_type(row, headers)
             request.body = body if row.decode is None else row.decode(body)
-        return request, body
+        return body
 
     def _media_type(self, row: _Row, headers: Mapping[bytes, bytes]) -> str:
         accepted = row.route.media_types or row.dialect.media_types
@@ -419,7 +439,7 @@ class Kernel:
             method=exchange.scope["method"],
             path=exchange.scope["path"],
             status=status,
-            ms=round(seconds * 1000, 3),
+            ms=int(seconds * 1_000_000) / 1000,
             request=exchange.id,
             operation=exchange.row.label if exchange.row else "none",
             key=principal.key.id if principal else None,
@@ -486,7 +506,10 @@ def _refuse_unknown(query: Query, known: frozenset[str]) -> None:
             raise invalid("unknown_parameter", f"Unknown query parameter {brief(name)}.", brief(name))
 
 
-async def send_whole(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-    """Send a reply of known length."""
+async def send_whole(scope: Scope, send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    """Send a reply of known length, in one message where the server takes that."""
+    if WHOLE in scope.get("extensions", ()):
+        await send({"type": WHOLE, "status": status, "headers": headers, "body": body})
+        return
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -8,27 +8,27 @@ INSERT INTO device (id, org, ident, ident_key, search, name, kind, hardware_vers
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8,
     value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13, value ->> 14, value ->> 15, value ->> 16,
     value ->> 17, value ->> 18, value ->> 19, value ->> 20, false, value ->> 21, value ->> 21, 1
-FROM json_each(:rows);
+FROM jsonb_each(:rows);
 
 -- sqlite_load_device_tag: links from a JSON array of org, tag, device
 INSERT INTO device_tag (org, tag, device, folded)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(:rows);
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM jsonb_each(:rows);
 
 -- sqlite_load_device_owner: links from a JSON array of org, owner, device
 INSERT INTO device_owner (org, owner, device)
-SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(:rows);
+SELECT value ->> 0, value ->> 1, value ->> 2 FROM jsonb_each(:rows);
 
 -- sqlite_load_timeline: entries from a JSON array of rows, each with its org
 INSERT INTO timeline (org, at, type, subject, subject_id, name, actor, request, data, reported_at)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8,
     value ->> 9
-FROM json_each(:rows);
+FROM jsonb_each(:rows);
 
 -- sqlite_index_add: what devices are found by, from a JSON array of device, text
-INSERT INTO device_search (rowid, search) SELECT value ->> 0, value ->> 1 FROM json_each(:rows);
+INSERT INTO device_search (rowid, search) SELECT value ->> 0, value ->> 1 FROM jsonb_each(:rows);
 
 -- sqlite_index_remove: as sqlite_index_add, with the text that was added
-INSERT INTO device_search (device_search, rowid, search) SELECT 'delete', value ->> 0, value ->> 1 FROM json_each(:rows);
+INSERT INTO device_search (device_search, rowid, search) SELECT 'delete', value ->> 0, value ->> 1 FROM jsonb_each(:rows);
 
 -- sqlite_index_changed: the substring index has changed; its new version
 UPDATE device_search_version SET number = number + 1 WHERE id = 1 RETURNING number;

@@ -1,0 +1,94 @@
+"""The log that SQLite writes ahead, and its way into the file: most of it beside the transactions, the rest in a pause.
+
+It is not left to SQLite, which folds a log before its last commit is told: readers would still hold the view from
+before that commit, so the log would never be folded to its end, never begin again, and grow without bound.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import apsw
+
+_LONG: Final = 24_000  # pages, from which on the log is folded
+_SHORT: Final = 2_000  # what a pause folds in a few milliseconds
+_TIMES: Final = 2  # how much longer it gets where the writer is faster than the disk
+_PATIENCE: Final = 6_000  # how much longer a log gets that some reader still needs
+
+
+class Log:
+    """The log of one writing connection. All but folding and noting its length belongs to the event loop."""
+
+    def __init__(self, connection: apsw.Connection, on_failure: Callable[[BaseException], object]) -> None:
+        self._connection = connection
+        self._beside = apsw.Connection(connection.filename, flags=apsw.SQLITE_OPEN_READWRITE)
+        self._beside.pragma("synchronous", "FULL")  # a page is in the file only when it is on the disk
+        self._loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(1, "fleetroll-fold")
+        self._on_failure = on_failure
+        self._pages = 0
+        self._folded = 0
+        self._limit = _LONG
+        self._ended_at = 0  # how long the log was when all of it had been folded
+        self._folding: asyncio.Future[int] | None = None
+        connection.set_wal_hook(self._note)
+
+    def _note(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._pages = pages
+        return apsw.SQLITE_OK
+
+    def is_due(self) -> bool:
+        """To be asked after each commit: whether the writer should pause now and call `end`. May begin to fold."""
+        if self._ended_at and self._pages > self._ended_at:  # it has not begun again, so somebody still reads it
+            self._folded, self._limit = self._ended_at, self._ended_at + _PATIENCE
+        self._ended_at = 0
+        if self._pages < self._limit:
+            return False
+        if self._pages >= _TIMES * self._limit:
+            return True
+        if self._folding is not None:
+            return False
+        if self._pages - self._folded <= _SHORT:
+            return True
+        self._folding = self._loop.run_in_executor(self._thread, self._fold)
+        self._folding.add_done_callback(self._note_folded)
+        return False
+
+    def _note_folded(self, folding: asyncio.Future[int]) -> None:
+        self._folding = None
+        if problem := folding.exception():
+            self._on_failure(problem)
+        else:
+            self._folded = folding.result()
+
+    def end(self) -> asyncio.Future[int]:
+        """Fold what is left, after a fold under way, while nobody writes. The log begins again if nobody reads it."""
+        ending = self._loop.run_in_executor(self._thread, self._fold)
+        ending.add_done_callback(self._note_end)
+        return ending
+
+    def _note_end(self, ending: asyncio.Future[int]) -> None:
+        self._folded = 0 if ending.exception() else ending.result()
+        if self._folded >= self._pages:
+            self._ended_at, self._folded, self._limit = self._pages, 0, _LONG
+        else:
+            self._limit = self._pages + _PATIENCE
+
+    def _fold(self) -> int:
+        """How many pages of the log are in the file now. Raises apsw.Error where the disk fails."""
+        with contextlib.suppress(apsw.BusyError, apsw.FullError):
+            _, folded = self._beside.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            return max(folded, 0)
+        return 0
+
+    async def close(self) -> None:
+        """Fold all of it, which no reader may be using any more."""
+        await self._loop.run_in_executor(self._thread, self._truncate)
+        self._thread.shutdown()
+
+    def _truncate(self) -> None:
+        self._beside.close()
+        with contextlib.suppress(apsw.Error):  # a log that is not folded is folded at the next start
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

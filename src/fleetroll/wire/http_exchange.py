@@ -1,0 +1,113 @@
+"""One request and its reply: uvicorn's ASGI cycle, which knows how long it waits, and sends a whole reply in one write.
+
+For a small reply a second write costs as much as all that makes it, so an application that has one as a whole may send
+it as one message. It is an extension of ASGI, offered in the scope as such; other applications see no difference.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, cast
+
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from fleetroll.wire.http_deadlines import Deadlines
+from fleetroll.wire.http_refusals import BROKEN_APPLICATION
+
+# The type of a message with what the start and the only body of a reply have, and never a `connection` header field.
+WHOLE: Final = "http.response.whole"
+EXTENSIONS: Final[dict[str, Any]] = {WHOLE: {}}
+
+
+class Exchange(RequestResponseCycle):
+    """One request and its reply. It measures how long the application has waited for bytes of the body.
+
+    Time in which nobody asks for the body, because the application is busy or its reply is blocked, is our own.
+    """
+
+    asked_at = 0.0  # 0.0 while the application is not waiting
+    waited = 0.0
+    received = 0
+    continued_keep_alive = False
+
+    def receive(self) -> Coroutine[Any, Any, ASGIReceiveEvent]:
+        if self.waiting_for_100_continue:
+            self.keep_alive = self.continued_keep_alive
+        if self.more_body and not self.message_event.is_set():
+            return self._wait_for_body()
+        return super().receive()
+
+    async def _wait_for_body(self) -> ASGIReceiveEvent:
+        loop = asyncio.get_running_loop()
+        self.asked_at = loop.time()
+        try:
+            return await super().receive()
+        finally:
+            self.waited += loop.time() - self.asked_at
+            self.asked_at = 0.0
+
+    def is_starved(self, now: float, deadlines: Deadlines, margin: float) -> bool:
+        if not self.asked_at:
+            return False
+        waiting = now - self.asked_at
+        waited = self.waited + waiting
+        too_slow = waited >= deadlines.body_grace and self.received < waited * deadlines.minimum_rate
+        return too_slow or waiting >= deadlines.body_stall - margin
+
+    def send(self, message: ASGISendEvent) -> Coroutine[Any, Any, None]:
+        whole = cast(dict[str, Any], message)
+        return self._send_whole(whole) if whole["type"] == WHOLE else super().send(message)
+
+    async def _send_whole(self, message: dict[str, Any]) -> None:
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        if self.response_started:
+            raise RuntimeError("a whole reply follows another one")
+        head = self._head(message["status"], message["headers"])
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.transport.write(head if self.scope["method"] == "HEAD" else head + message["body"])
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
+    def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
+        lines = [STATUS_LINE[status]]
+        for name, value in self.default_headers:
+            lines += (name, b": ", value, b"\r\n")
+        for name, value in headers:
+            lines += (name, b": ", value, b"\r\n")
+        lines.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
+        head = b"".join(lines)
+        expected = len(self.default_headers) + len(headers) + 3 - self.keep_alive
+        if head.count(b"\n") != expected or head.count(b"\r") != expected or b"\0" in head:
+            raise RuntimeError("a header field of a reply would break out of its line")
+        return head
+
+    def close_after_reply(self) -> None:
+        self.keep_alive = self.continued_keep_alive = False
+
+    def disconnect(self) -> None:
+        """Tell the application that nobody listens any more."""
+        self.disconnected = True
+        self.message_event.set()
+
+    async def send_500_response(self) -> None:
+        body = BROKEN_APPLICATION.body()
+        head = BROKEN_APPLICATION.head(len(body))
+        await self.send({"type": "http.response.start", "status": BROKEN_APPLICATION.status, "headers": head})
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+class ReplyPort:
+    """What a reply sees of its connection: the transport, but closing is the connection's decision."""
+
+    __slots__ = ("close", "is_closing", "write")
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self.close = close
