@@ -164,7 +164,7 @@ def ratio(row: Ratio, one: Fleet, settings: Settings, scratch: Path) -> Outcome:
     notes = (
         f"{ours.per_second:,.0f}/s of {bare.per_second:,.0f}/s; bare app p50 {bare.p50:.2f}, p99 {bare.p99:.2f} ms",
         f"{ours.cost:.0f} µs of processor time a request, all threads and the kernel; bare app {bare.cost:.0f} µs",
-        f"{ours.per_second / whole.per_second:.3f} of a bare app that sends its replies whole, {whole.per_second:,.0f}/s",
+        f"{ours.per_second / whole.per_second:.3f} of a bare app that replies in one write: {whole.per_second:,.0f}/s",
         f"{len(prepared.body):,} bytes a reply; generator busy {bare.busy:.0%} with the bare app, then {ours.busy:.0%}",
         "ratios by round: " + ", ".join(f"{found:.3f}" for found in ratios),
     )

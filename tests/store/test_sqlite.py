@@ -84,6 +84,35 @@ async def test_the_log_does_not_grow_while_readers_keep_reading(file: Path, monk
     assert longest < 44 * MIB
 
 
+async def test_the_log_begins_again_once_a_long_look_at_it_has_ended(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_log, "_LONG", 2_000)
+    monkeypatch.setattr(sqlite_log, "_PATIENCE", 500)
+    store = sqlite.open_store(file, create=True)
+    await store.write(lambda records: records.organizations.insert(organization(None, "default")))
+    with closing(apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)) as looking:
+        looking.execute("BEGIN")
+        looking.execute("SELECT count(*) FROM device").fetchall()
+        await fill(store, "while")
+        assert size(file) < MIB
+    await fill(store, "after")
+    log = sidecar(file, "-wal")
+    longest = size(log)
+    await fill(store, "again")
+    assert size(file) > 60 * MIB
+    assert size(log) < longest + 8 * MIB
+    await store.close()
+    assert size(file) > 80 * MIB
+
+
+async def fill(store: sqlite.SqliteStore, name: str) -> None:
+    """Some 29 MiB of devices."""
+    for batch in range(20):
+        new = [device(f"{name}-{batch}-{number}", metadata=LARGE) for number in range(25)]
+        await store.write(lambda records, new=new: records.devices.insert_many(1, new, NOW))
+
+
 async def test_a_closed_store_is_one_file_however_it_was_read(file: Path) -> None:
     store = sqlite.open_store(file, create=True)
     await store.write(lambda records: records.organizations.insert(organization(None, "default")))

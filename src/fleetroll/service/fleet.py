@@ -2,7 +2,6 @@
 
 import asyncio
 import enum
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -249,19 +248,20 @@ async def _transact(call: Call, work: Callable[[Records], Any], dry_run: bool) -
 
 
 async def _load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
-    """While one batch is stored, the next one is taken in and waits its turn, so that the store never waits."""
-    storing: deque[asyncio.Task[list[Result]]] = deque()
+    """While one batch is stored, the one before is answered and the next one is taken in."""
+    storing: asyncio.Task[list[Result]] | None = None
     try:
         async for batch in _batches(wanted.rows):
-            storing.append(asyncio.ensure_future(_store(call, wanted, batch)))
+            stored = await storing if storing is not None else []
+            storing = asyncio.ensure_future(_store(call, wanted, batch))
             await asyncio.sleep(0)  # which lets it begin
-            if len(storing) > 1:
-                yield await storing.popleft()
-        while storing:
-            yield await storing.popleft()
+            if stored:
+                yield stored
+        if storing is not None:
+            yield await storing
     finally:
-        for task in storing:
-            task.cancel()
+        if storing is not None:
+            storing.cancel()
 
 
 async def _store(call: Call, wanted: Import, batch: list[Row]) -> list[Result]:
@@ -299,7 +299,7 @@ class _Loader:
         self._new: dict[str, tuple[Row, NewDevice]] = {}
         self._results: dict[int, Result] = {}
         self._definitions: list[MetadataField] = []
-        self._ensured: set[tuple[object, ...]] = set()
+        self._ensured: set[tuple[str, object]] = set()
         self._seen: dict[str, Instant] = {}
         self._room = 0
 
@@ -361,11 +361,14 @@ class _Loader:
         self._new[key] = (row, new)
 
     async def _ensure(self, new: NewDevice) -> None:
-        """As `devices.ensure`, once for each set of names in a batch."""
-        named = (new.owners, new.cohort, new.hardware_version, None if new.software is None else bytes(new.software))
-        if named not in self._ensured:
-            await devices.ensure(self._call, new)
-            self._ensured.add(named)
+        """As `devices.ensure`, once for each name of a batch."""
+        seen, software = self._ensured, None if new.software is None else bytes(new.software)
+        named: set[tuple[str, object]] = {("owner", ref) for ref in new.owners}
+        named |= {("cohort", new.cohort), ("hardware", new.hardware_version), ("software", software)}
+        if named <= seen:
+            return
+        await devices.ensure(self._call, new)
+        seen |= named
 
     async def _flush(self) -> None:
         if not self._new:

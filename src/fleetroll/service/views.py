@@ -85,8 +85,9 @@ async def edit(call: Call, wanted: Edit) -> View:
 
 
 async def _one(call: Call, device: Device) -> View:
-    (view,) = await _all(call, [device])
-    return view
+    name = named(device.software)
+    version = await call.records.software_versions.get(call.org, *name) if name else None
+    return View(device, call.principal.org, await _cohort(call, device), version)
 
 
 async def _all(call: Call, found: Sequence[Device]) -> list[View]:

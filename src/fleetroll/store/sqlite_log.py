@@ -60,8 +60,10 @@ class Log:
         self._folding = None
         if problem := folding.exception():
             self._on_failure(problem)
-        else:
-            self._folded = folding.result()
+            return
+        before, self._folded = self._folded, folding.result()
+        if self._folded - before < _SHORT:  # somebody still reads what is left
+            self._limit = self._pages + _PATIENCE
 
     def end(self) -> asyncio.Future[int]:
         """Fold what is left, after a fold under way, while nobody writes. The log begins again if nobody reads it."""
