@@ -6,9 +6,9 @@ it as one message. It is an extension of ASGI, offered in the scope as such; oth
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from fleetroll.wire.http_deadlines import Deadlines
@@ -54,9 +54,8 @@ class Exchange(RequestResponseCycle):
         too_slow = waited >= deadlines.body_grace and self.received < waited * deadlines.minimum_rate
         return too_slow or waiting >= deadlines.body_stall - margin
 
-    def send(self, message: ASGISendEvent) -> Coroutine[Any, Any, None]:
-        whole = cast(dict[str, Any], message)
-        return self._send_whole(whole) if whole["type"] == WHOLE else super().send(message)
+    def send(self, message: Any) -> Coroutine[Any, Any, None]:
+        return self._send_whole(message) if message["type"] == WHOLE else super().send(message)
 
     async def _send_whole(self, message: dict[str, Any]) -> None:
         if self.flow.write_paused and not self.disconnected:

@@ -237,22 +237,6 @@ def _ms(instant: int | None) -> int:
     return 0 if instant is None else instant // 1000
 
 
-def _members(shown: numbered_devices.Shown) -> dict[str, Any]:
-    device = shown.device
-    template = device.template or 0
-    return {
-        "id": device.id,
-        "name": device.name or device.ident,
-        "template_id": template,
-        "original_template_id": template,
-        "org_id": device.org,
-        "token": shown.token,
-        "activated_at": UNSET if device.activated_at is None else _ms(device.activated_at),
-        "owner_user_id": UNSET if shown.owner is None else shown.owner.id,
-        "hardware_info": _hardware(device),
-    }
-
-
 def _hardware(device: model.Device) -> shapes.HardwareInfo | UnsetType:
     if device.software is None and device.hardware_version is None:
         return UNSET
@@ -267,17 +251,34 @@ def _hardware(device: model.Device) -> shapes.HardwareInfo | UnsetType:
 
 
 def device(shown: numbered_devices.Shown, request: Request) -> shapes.Device:
-    return shapes.Device(**_members(shown))
+    return _device(shown)
+
+
+def _device(shown: numbered_devices.Shown) -> shapes.Device:
+    record, owner = shown.device, shown.owner
+    template = record.template or 0
+    # By position: this runs for every device of every page.
+    return shapes.Device(
+        record.id,
+        record.name or record.ident,
+        template,
+        template,
+        record.org,
+        shown.token,
+        UNSET if record.activated_at is None else _ms(record.activated_at),
+        UNSET if owner is None else owner.id,
+        _hardware(record),
+    )
 
 
 def page(result: numbered_devices.Listed, request: Request) -> shapes.DevicePage:
-    return shapes.DevicePage([device(shown, request) for shown in result.devices], result.total)
+    return shapes.DevicePage([_device(shown) for shown in result.devices], result.total)
 
 
 def _base(result: numbered_devices.Details) -> dict[str, Any]:
     newest = [event.at for event in (result.came, result.went, result.logged) if event]
     return {
-        **_members(result.shown),
+        **structs.asdict(_device(result.shown)),
         "lifecycle_status": UNSET if result.lifecycle is None else _lifecycle(result.lifecycle),
         "first_connect_time": _ms(result.shown.device.activated_at),
         "firmware_updated_at": 0,

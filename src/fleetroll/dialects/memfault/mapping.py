@@ -56,21 +56,22 @@ def whole_organization(path: Mapping[str, str]) -> tuple[str, str]:
 
 def device(view: views.View, slug: str, hardware: Hardware = str) -> shapes.Device:
     """A device; `hardware` spells the name of its hardware version."""
-    record, cohort, organization, software = view.device, view.cohort, view.organization, view.software
+    record, organization, software = view.device, view.organization, view.software
+    # By position: this runs for every device of every page.
     return shapes.Device(
-        id=record.id,
-        created_date=iso(record.created_at),
-        updated_date=iso(record.updated_at),
-        device_serial=record.ident,
-        owner_ref=record.owners[0] if record.owners else "",
-        hardware_version=hardware(record.hardware_version or ""),
-        last_seen=None if record.last_seen is None else iso(record.last_seen),
-        last_seen_release=None if software is None else _release(software, bytes(record.software or EMPTY)),
-        cohort=_in_cohort(cohort),
-        nickname=record.name or "",
-        description=descriptions.read(record.extras),
-        project=shapes.InProject(organization.id, organization.name, slug),
-        last_seen_software_version=None if software is None else software_of(software),
+        record.id,
+        iso(record.created_at),
+        iso(record.updated_at),
+        record.ident,
+        record.owners[0] if record.owners else "",
+        hardware(record.hardware_version or ""),
+        None if record.last_seen is None else iso(record.last_seen),
+        None if software is None else _release(software, bytes(record.software or EMPTY)),
+        _in_cohort(view.cohort),
+        record.name or "",
+        descriptions.read(record.extras),
+        _in_project(organization.id, organization.name, slug),
+        None if software is None else software_of(software),
     )
 
 
@@ -86,6 +87,11 @@ def _release(version: model.SoftwareVersion, software: bytes) -> shapes.Release:
 @functools.lru_cache(maxsize=1024)
 def _in_cohort(cohort: model.Cohort) -> shapes.InCohort:
     return shapes.InCohort(cohort.id, cohort.name, cohort.slug)
+
+
+@functools.lru_cache(maxsize=1024)
+def _in_project(organization: int, name: str, slug: str) -> shapes.InProject:
+    return shapes.InProject(organization, name, slug)
 
 
 @functools.lru_cache(maxsize=4096)
