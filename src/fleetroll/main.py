@@ -27,7 +27,7 @@ from fleetroll.cli.app import group, run
 from fleetroll.config import NO_BROKER, Config, ConfigError, address, broker_urls, require_supported
 from fleetroll.core import limits, tokens
 from fleetroll.core.certificates import SignedList
-from fleetroll.core.model import Instant, MetadataField
+from fleetroll.core.model import Cohort, Instant, MetadataField
 from fleetroll.data_directory import DataDirectory, DirectoryRefused, claim
 from fleetroll.dialects.blynk.routes import DIALECT as BLYNK
 from fleetroll.dialects.blynk_device.routes import DIALECT as BLYNK_DEVICE
@@ -215,11 +215,14 @@ async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tupl
     try:
         pki = X509(tokens.derive(server_key, "authority-keys"))
         definitions: Remembered[int, list[MetadataField]] = Remembered(store, limits.MAX_REMEMBERED)
+        cohorts: Remembered[tuple[int, str], Cohort] = Remembered(store, limits.MAX_REMEMBERED)
         lists: Remembered[int, tuple[bytes, SignedList]] = Remembered(store, limits.MAX_REMEMBERED_LISTS)
         keyring = Keyring(store, server_key)
         bus = broker(config, directory.path, server_key)
         publisher, live = Publisher(store), Live(bus)
-        services = Services(store, now, random_text, server_key, publisher, keyring, definitions, lists, pki, bus, live)
+        services = Services(
+            store, now, random_text, server_key, publisher, keyring, definitions, cohorts, lists, pki, bus, live
+        )
         store.on_news(services.forget)
         yield services, store
     finally:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from fleetroll.bus.port import Bus
 from fleetroll.core import policy
 from fleetroll.core.certificates import SignedList
-from fleetroll.core.model import Instant, MetadataField, Organization, Principal
+from fleetroll.core.model import Cohort, Instant, MetadataField, Organization, Principal
 from fleetroll.core.policy import Action
 from fleetroll.pki.port import Pki
 from fleetroll.service.keyring import CHANGES_IDENTITIES, Keyring
@@ -28,7 +28,10 @@ T = TypeVar("T")
 
 # What processes tell each other of an operation: what they remember may be wrong by now.
 _IDENTITIES, _DEFINITIONS = "identities", "definitions"
-_CHANGED = dict.fromkeys(CHANGES_IDENTITIES, _IDENTITIES) | {Action.FIELDS_WRITE: _DEFINITIONS}
+_CHANGED = dict.fromkeys(CHANGES_IDENTITIES, _IDENTITIES) | {
+    Action.FIELDS_WRITE: _DEFINITIONS,
+    Action.COHORTS_WRITE: _DEFINITIONS,
+}
 
 
 class Effect(enum.Enum):
@@ -108,6 +111,7 @@ class Services(Struct, frozen=True):
     publisher: "Any"
     keyring: Keyring
     definitions: Remembered[int, list[MetadataField]]
+    cohorts: Remembered[tuple[int, str], Cohort]
     revocation_lists: Remembered[int, tuple[bytes, SignedList]]
     pki: Pki
     bus: Bus
@@ -156,3 +160,4 @@ class Services(Struct, frozen=True):
             self.keyring.forget()
         if topic in {_DEFINITIONS, None}:
             self.definitions.forget()
+            self.cohorts.forget()
