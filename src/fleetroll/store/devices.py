@@ -199,7 +199,7 @@ class Devices:
         if start >= matching:
             return [], matching
         plan = await self._slicing(org, filter, sort, min(start + limit, matching), matching, total)
-        queries = select.slices(self._syntax, org, filter, sort, plan)
+        queries = select.slices(self._syntax, org, filter, sort, plan, near=start + limit <= self._syntax.near)
         found = await self._sliced(queries[0], start, limit)
         if len(found) < limit and len(queries) > 1:
             present = (

@@ -108,7 +108,8 @@ _COMPARE = {Operator.EQ: "=", Operator.LT: "<", Operator.LE: "<=", Operator.GT: 
 class Syntax(Struct, frozen=True):
     """What differs between engines in a filter. Fragments take {column}, {path}, {value} and {compare}.
 
-    `json_holding` is a document that holds nothing but a value at a path, where an index finds what holds it.
+    `json_holding` is a document that holds nothing but a value at a path, where an index finds what holds it. Up to
+    the place `near` a page by place is dearer by a join than by what it passes, which is not looked up.
     """
 
     json_path: Callable[[tuple[str, ...]], str]
@@ -136,6 +137,7 @@ class Syntax(Struct, frozen=True):
     text_list: Callable[[Sequence[str]], object]
     joins_tallies: bool = False
     tallies_seen: bool = False
+    near: int = 0
     frequencies: Frequencies | None = None
     searches: Searches | None = None
 
@@ -202,17 +204,22 @@ def pages(
     return [present, _page(syntax, org, filter, sort, Page(page.limit), "IS NULL", plan)]
 
 
-def slices(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, plan: Plan) -> list[Query]:
+def slices(
+    syntax: Syntax, org: int, filter: Filter | None, sort: Sort, plan: Plan, *, near: bool = False
+) -> list[Query]:
     """The statements that make up a page by place, each to be given its `start` and `limit`.
 
     Where few devices match they are `gathered`, by the filter's index or from the tallies, and sorted; where many do,
     the list is walked in its order until enough have passed. A nullable sort field takes two statements, as in `pages`.
+    `near` says that few are passed, so that finding the others first by themselves would not be worth a join.
     """
     presences = ("IS NOT NULL", "IS NULL") if sort.field in _ABSENT else (None,)
-    return [_slice(syntax, org, filter, sort, presence, plan) for presence in presences]
+    return [_slice(syntax, org, filter, sort, presence, plan, near=near) for presence in presences]
 
 
-def _slice(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, presence: str | None, plan: Plan) -> Query:
+def _slice(
+    syntax: Syntax, org: int, filter: Filter | None, sort: Sort, presence: str | None, plan: Plan, *, near: bool
+) -> Query:
     gathered = plan.gathered
     driven = gathered or plan.driver is not None
     builder = _Builder(syntax, org, None if gathered else sort.field, walked=not driven, driver=plan.driver)
@@ -232,9 +239,11 @@ def _slice(syntax: Syntax, org: int, filter: Filter | None, sort: Sort, presence
     order = ", ".join([*keys, f"d.id{direction}"])
     keys.append(id_column + direction)
     places = ", ".join(syntax.unindexed.format(column=key) if gathered else key for key in keys)
-    inner = f"SELECT {id_column} AS id FROM {source} WHERE {' AND '.join(conditions)} ORDER BY {places}"
+    listed = f"FROM {source} WHERE {' AND '.join(conditions)} ORDER BY {places} LIMIT :limit OFFSET :start"
+    if near and not driven:
+        return Query(f"SELECT {COLUMNS} {listed}", builder.values)
     text = (
-        f"SELECT {COLUMNS} FROM ({inner} LIMIT :limit OFFSET :start) AS s CROSS JOIN device AS d "
+        f"SELECT {COLUMNS} FROM (SELECT {id_column} AS id {listed}) AS s CROSS JOIN device AS d "
         f"WHERE d.org = :org AND d.id = s.id ORDER BY {order}"
     )
     return Query(text, builder.values)

@@ -103,6 +103,7 @@ SYNTAX = Syntax(
     text_list=lambda texts: msgspec.json.encode(texts).decode(),
     joins_tallies=True,
     tallies_seen=True,
+    near=2_000,
 )
 
 
