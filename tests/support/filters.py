@@ -196,7 +196,8 @@ def _near(fact: Fact) -> st.SearchStrategy[Filter]:
     elif value is None or isinstance(value, bool):
         asked.append(Comparison(field.name, Operator.EQ, value, path))
     elif isinstance(value, int | float):
-        numbers = (value, float(value), 0) if path else (value, value + 1)
+        same = float(value) if abs(value) <= 2**53 else value  # for the reason of `_floats`
+        numbers = (value, same, 0) if path else (value, value + 1)
         asked += [Comparison(field.name, op, number, path) for number in numbers for op in (Operator.EQ, *_ORDER)]
     return st.sampled_from(asked)
 
