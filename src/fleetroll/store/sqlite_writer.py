@@ -23,6 +23,7 @@ T = TypeVar("T")
 logger = logging.getLogger("fleetroll.store")
 
 _SHORTEST_TURN, _LONGEST_TURN = 0.004, 0.01
+_QUIET_ROUNDS, _LONGEST_WAIT = 3, 0.002
 
 
 class _Job:
@@ -66,7 +67,7 @@ class Writer:
         self._queue.append(job)
         if self._idle.is_set():
             self._idle.clear()
-            self._loop.call_soon(self._turn)
+            self._next()
         return cast("T", await job.future)
 
     async def drain(self) -> None:
@@ -78,6 +79,24 @@ class Writer:
         self._thread.shutdown()
         await self._log.close()
         self._connection.close()
+
+    def _next(self) -> None:
+        self._assemble(0, 0, time.monotonic() + _LONGEST_WAIT)
+
+    def _assemble(self, known: int, quiet: int, until: float) -> None:
+        """Take a turn once the event loop has gone round a few times without bringing more transactions.
+
+        A commit costs little more for thirty transactions than for one, and it shares one interpreter with the loop:
+        clients that ask at the same time are answered sooner by one commit than by several.
+        """
+        waiting = len(self._queue)
+        quiet = 0 if waiting > known else quiet + 1
+        if not waiting:  # or none any more, because the store failed
+            self._idle.set()
+        elif quiet < _QUIET_ROUNDS and time.monotonic() < until:
+            self._loop.call_soon(self._assemble, waiting, quiet, until)
+        else:
+            self._turn()
 
     def _turn(self) -> None:
         """Run what is queued and start its commit; `_settle` answers and takes the next turn."""
@@ -91,8 +110,7 @@ class Writer:
         ending.add_done_callback(functools.partial(self._settle, jobs))
 
     def _gather(self, jobs: list[_Job]) -> None:
-        # A turn about as long as a commit keeps both busy: while one group is committed, the clients of the last one
-        # are answered and the next one arrives. In one group all would wait, then all would work.
+        # The loop does nothing else meanwhile. Where commits are slow, a turn about as long as one keeps both busy.
         deadline = time.monotonic() + min(max(self._commit_seconds, _SHORTEST_TURN), _LONGEST_TURN)
         while self._queue and not self._queue[0].bulk and (not jobs or time.monotonic() < deadline):
             jobs.append(self._queue.popleft())
@@ -164,12 +182,6 @@ class Writer:
     def _tell(self) -> None:
         for listener in self._listeners:
             listener()
-
-    def _next(self) -> None:
-        if self._queue and not self._failed:
-            self._turn()
-        else:
-            self._idle.set()
 
     def _folded(self, ending: asyncio.Future[int]) -> None:
         if problem := ending.exception():
