@@ -117,8 +117,13 @@ HARD: list[Filter] = [
     Comparison("kind", Operator.CONTAINS, "P"),
     Comparison("kind", Operator.CONTAINS, "%"),
     Comparison("kind", Operator.LIKE, Pattern(("P", ""))),
+    Comparison("kind", Operator.LIKE, Pattern(("\ud7ff", ""))),  # before the surrogates, which are no letters
+    Comparison("kind", Operator.LIKE, Pattern(("a\U0010ffff", ""))),  # after which there is no letter
+    Comparison("kind", Operator.LIKE, Pattern(("\U0010ffff", ""))),
     Comparison("tags", Operator.HAS, "T"),
     Comparison("tags", Operator.HAS, Pattern(("", "'", ""))),
+    Comparison("tags", Operator.HAS, Pattern(("t", "t"))),
+    Comparison("tags", Operator.HAS, Pattern(('"', ""))),
     Comparison("metadata", Operator.HAS, 'q"'),
     Comparison("metadata", Operator.EQ, 1, ('q"',)),
     Comparison("metadata", Operator.EQ, 2, ("back\\",)),
@@ -146,6 +151,10 @@ FLEET: list[filters.Planted] = [
     (NewDevice("ab", name="caf\u00e9 % _ \\"), {}),
     (NewDevice("caf\u00e9", kind="Pump %", tags=("t", "it's")), {}),
     (NewDevice("100%_\\ \u0130", kind="pump", tags=("T",), metadata=Raw(msgspec.json.encode(MEMBERS))), {}),
+    (NewDevice("last", kind="\U0010ffffb", tags=("tut", '"', "t")), {}),
+    (NewDevice("last but one", kind="a\U0010ffffb", tags=("t,t",)), {}),
+    (NewDevice("between", kind="\ud7ffb", tags=('\\"',)), {}),
+    (NewDevice("beyond", kind="\ue000"), {}),
     (NewDevice("other", software=Raw(b"{}"), metadata=Raw(b'{"none":1,"yes":"true"}')), {}),
 ]
 

@@ -15,6 +15,7 @@ import pytest
 from fleetroll.core.fields import DEVICE_FIELDS
 from fleetroll.core.query import And, Comparison, Filter, Not, Operator, Or, Page, Pattern, Search, Sort
 from fleetroll.store import migrations, select, statements
+from fleetroll.store.sqlite_connections import configure
 from fleetroll.store.sqlite_syntax import SYNTAX
 from fleetroll.store.statements import SQL
 
@@ -196,7 +197,7 @@ def test_a_gap_between_migrations_is_refused(tmp_path: Path, monkeypatch: pytest
 @pytest.fixture(scope="module")
 def database() -> Iterator[apsw.Connection]:
     connection = apsw.Connection(":memory:")
-    connection.execute("PRAGMA case_sensitive_like = ON")
+    configure(connection, 1 << 10)
     for step in migrations.load("sqlite"):
         connection.execute(step.text)
     yield connection
@@ -371,6 +372,37 @@ def test_every_list_is_read_in_order_from_an_index(database: apsw.Connection) ->
         ):
             wrong[label] = steps
     assert not wrong, wrong
+
+
+def test_a_list_is_planned_once_whatever_it_binds(database: apsw.Connection) -> None:
+    """Planning costs more than many a page."""
+    compiled: list[tuple[object, ...]] = []
+
+    def note(*action: object) -> int:
+        compiled.append(action)
+        return apsw.SQLITE_OK
+
+    database.authorizer = note  # asked whenever a statement is compiled
+    try:
+        for label, query in shapes():
+            database.execute(query.text, {**query.values, "limit": 5}).fetchall()
+            first = len(compiled)
+            database.execute(query.text, {**query.values, "limit": 50}).fetchall()
+            assert len(compiled) == first > 0, label
+    finally:
+        database.authorizer = None
+
+
+def test_what_a_text_begins_with_is_found_in_an_index(database: apsw.Connection) -> None:
+    for field, operator in (("ident", Operator.LIKE), ("name", Operator.LIKE)):
+        wanted = comparison(field, operator, Pattern(("abc", "")))
+        column = select._COLUMN[field].removeprefix("d.")
+        for query in (
+            select.pages(SYNTAX, 1, wanted, Sort(field), Page(50))[0],
+            select.count(SYNTAX, 1, wanted),
+        ):
+            (step,) = plan(database, query.text, query.values)
+            assert f"(org=? AND {column}>? AND {column}<?)" in step
 
 
 def inner(query: select.Query) -> select.Query:

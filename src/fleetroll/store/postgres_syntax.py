@@ -87,4 +87,8 @@ SYNTAX = Syntax(
     unindexed="{column}",
     text_in_list="{column} = ANY ({value})",
     text_list=list,
+    link_like=(
+        "EXISTS (SELECT 1 FROM {table} AS l "
+        "WHERE l.org = d.org AND l.{name} LIKE {value} ESCAPE '\\' AND l.device = d.id)"
+    ),
 )

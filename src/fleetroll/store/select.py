@@ -8,6 +8,7 @@ several, a `Plan` says which.
 
 import functools
 import itertools
+import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, TypeGuard, TypeVar
 
@@ -93,14 +94,12 @@ _SCALAR = {
 _BOOLEAN = {True: "{column} = true", False: "{column} = false"}
 _LINKS = {"tags": ("device_tag", "tag"), "owners": ("device_owner", "owner")}
 _LINK_EXACT = "EXISTS (SELECT 1 FROM {table} AS l WHERE l.org = d.org AND l.{name} = {value} AND l.device = d.id)"
-_LINK_LIKE = (
-    "EXISTS (SELECT 1 FROM {table} AS l WHERE l.org = d.org AND l.{name} LIKE {value} ESCAPE '\\' AND l.device = d.id)"
-)
 _LINK_FOLDED = (
     "(EXISTS (SELECT 1 FROM {table} AS l WHERE l.org = d.org AND l.{name} = {value} AND l.device = d.id) OR "
     "EXISTS (SELECT 1 FROM {table} AS l WHERE l.org = d.org AND l.folded = {value} AND l.device = d.id))"
 )
 _LINK_ANY = "{column} <> '[]'"
+_SURROGATES, _AFTER_SURROGATES = 0xD800, 0xE000
 _RANGES = {Operator.LT, Operator.LE, Operator.GT, Operator.GE, Operator.LIKE, Operator.EXISTS}
 _COMPARE = {Operator.EQ: "=", Operator.LT: "<", Operator.LE: "<=", Operator.GT: ">", Operator.GE: ">="}
 
@@ -108,8 +107,9 @@ _COMPARE = {Operator.EQ: "=", Operator.LT: "<", Operator.LE: "<=", Operator.GT: 
 class Syntax(Struct, frozen=True):
     """What differs between engines in a filter. Fragments take {column}, {path}, {value} and {compare}.
 
-    `json_holding` is a document that holds nothing but a value at a path, where an index finds what holds it. Up to
-    the place `near` a page by place is dearer by a join than by what it passes, which is not looked up.
+    `link_like` takes {table} and {name} as well. `json_holding` is a document that holds nothing but a value at a path,
+    where an index finds what holds it. With `spells_ranges` an index finds what texts begin with only if the range is
+    spelled. Up to the place `near` a page by place is dearer by a join than by what it passes, which is not looked up.
     """
 
     json_path: Callable[[tuple[str, ...]], str]
@@ -135,6 +135,8 @@ class Syntax(Struct, frozen=True):
     unindexed: str
     text_in_list: str
     text_list: Callable[[Sequence[str]], object]
+    link_like: str
+    spells_ranges: bool = False
     joins_tallies: bool = False
     tallies_seen: bool = False
     near: int = 0
@@ -533,8 +535,21 @@ class _Builder:
             return self._cohort(comparison)
         if kind is FieldType.BOOLEAN and comparison.operator is Operator.EQ:
             return _BOOLEAN[bool(comparison.value)].format(column=_COLUMN[comparison.field])
-        value = self._bind(_scalar(comparison)) if comparison.operator is not Operator.EXISTS else ""
-        return _SCALAR[comparison.operator].format(column=self._column(comparison), value=value)
+        if comparison.operator is Operator.EXISTS:
+            return _SCALAR[Operator.EXISTS].format(column=self._column(comparison))
+        column, value = self._column(comparison), self._bind(_scalar(comparison))
+        found = _SCALAR[comparison.operator].format(column=column, value=value)
+        return " AND ".join([*self._range(column, comparison), found])
+
+    def _range(self, column: str, comparison: Comparison) -> list[str]:
+        """Where in an index the texts are that begin as a pattern does, if that has to be said."""
+        pattern = canonical_value(comparison)
+        if not self._syntax.spells_ranges or not isinstance(pattern, Pattern) or not pattern.parts[0]:
+            return []
+        bounds = [f"{column} >= {self._bind(pattern.parts[0])}"]
+        if beyond := _following(pattern.parts[0]):
+            bounds.append(f"{column} < {self._bind(beyond)}")
+        return bounds
 
     def _cohort(self, comparison: Comparison) -> str:
         """Devices of the default cohort have none; the condition is one on the column, whatever it asks."""
@@ -581,7 +596,8 @@ class _Builder:
         if isinstance(comparison.value, Folded):
             return _LINK_FOLDED.format(table=table, name=name, value=self._bind(comparison.value.text))
         if isinstance(comparison.value, Pattern):
-            return _LINK_LIKE.format(table=table, name=name, value=self._bind(_like(comparison.value)))
+            column, value = _COLUMN[comparison.field], self._bind(_like(comparison.value))
+            return self._syntax.link_like.format(table=table, name=name, column=column, value=value)
         return _LINK_EXACT.format(table=table, name=name, value=self._bind(comparison.value))
 
     def _document(self, comparison: Comparison) -> str:
@@ -659,6 +675,15 @@ def _scalar(comparison: Comparison) -> object:
 
 def _like(pattern: Pattern) -> str:
     return "%".join(map(_escape, pattern.parts))
+
+
+def _following(start: str) -> str:
+    """The least text that is greater than all that begin so, by code points; empty if there is none."""
+    for end in range(len(start), 0, -1):
+        following = ord(start[end - 1]) + 1
+        if following <= sys.maxunicode:
+            return start[: end - 1] + chr(_AFTER_SURROGATES if following == _SURROGATES else following)
+    return ""
 
 
 def _escape(text: str) -> str:

@@ -282,6 +282,8 @@ def open_reader(file: Path, cache_kib: int) -> apsw.Connection:
 
 def configure(connection: apsw.Connection, cache_kib: int) -> None:
     connection.set_busy_timeout(5_000)
+    # A plan may depend on bound values otherwise, as that of a LIMIT, and is then made anew each time one is bound.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.execute(f"PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0")
     connection.create_scalar_function(JSON_HOLDS, json_holds, 2, deterministic=True)
     # PostgreSQL's LIKE tells case apart; filters mean the same on both.
