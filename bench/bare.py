@@ -1,7 +1,8 @@
 """The yardstick, in a process of its own: an ASGI app that does nothing but return prepared bytes.
 
-It runs on the server class, the event loop and the collector settings of the product, so that what is left between the
-two is the product's own work. It replies as any ASGI app does, in two messages, or if asked to in the server's one.
+It runs on the server class, the event loop and the collector settings of the product. It replies as any ASGI app does,
+in two messages, or if asked to in the server's one, as the product does: what lies between the product and that second
+form is the product's own work.
 """
 
 import gc

@@ -39,6 +39,19 @@ async def test_who_is_heard_is_there_and_it_is_no_revision(store: Store, org: in
     assert (gone.connected, gone.last_seen, gone.activated_at) == (False, NOW + 5, NOW + 5)
 
 
+async def test_who_is_there_and_heard_again_stays_there(store: Store, org: int, elsewhere: int) -> None:
+    one = await made(store, org, "a")
+    await heard(store, org, NOW + 5, one.id)
+    for place, at in ((org, NOW + 7), (org, NOW + 6), (elsewhere, NOW + 9)):
+        await store.write(lambda records, place=place, at=at: records.presence.heard_again(place, [one.id], at))
+    now = await store.read.devices.by_id(org, one.id)
+    assert now is not None
+    assert (now.connected, now.last_seen, now.activated_at) == (True, NOW + 7, NOW + 5)
+    assert (now.revision, now.updated_at) == (one.revision, one.updated_at)
+    assert await store.read.presence.quiet(NOW + 8, 5) == [(org, one.id, "a")]
+    assert await store.read.presence.quiet(NOW + 7, 5) == []
+
+
 async def test_who_was_seen_elsewhere_is_not_there_for_that(store: Store, org: int, elsewhere: int) -> None:
     one, other = await made(store, org, "a"), await made(store, org, "b")
     await heard(store, org, NOW + 5, other.id)

@@ -816,6 +816,10 @@ class Presence:
             seen, active = max(at, one.last_seen or at), one.activated_at
             self._change(one, connected=True, last_seen=seen, activated_at=at if active is None else active)
 
+    async def heard_again(self, org: int, devices: Collection[int], at: Instant) -> None:
+        for one in self._there(org, devices):
+            self._change(one, last_seen=max(at, one.last_seen or at))
+
     async def seen(self, org: int, times: Mapping[int, Instant]) -> None:
         for one in self._there(org, times):
             at = times[one.id]

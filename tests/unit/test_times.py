@@ -1,8 +1,12 @@
 """Times as texts: what is one, and what comes back."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from fleetroll.core.times import instant, microseconds, moment
+from fleetroll.core.times import instant, iso, microseconds, moment
+
+FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 
 @pytest.mark.parametrize(
@@ -40,3 +44,8 @@ def test_a_time_is_rfc_3339_or_a_date_at_midnight(text: str, expected: int | Non
 @pytest.mark.parametrize("at", [0, 1, -1, 4_000_000_000_000_001, -62_135_596_800_000_000, 253_402_300_799_999_999])
 def test_an_instant_keeps_its_microseconds_as_a_moment(at: int) -> None:
     assert microseconds(moment(at)) == at
+
+
+@given(st.sampled_from((FIRST, LAST, 0, -1)) | st.integers(FIRST, LAST))
+def test_an_iso_time_has_all_its_digits(at: int) -> None:
+    assert iso(at) == moment(at).isoformat(timespec="microseconds")

@@ -6,6 +6,7 @@ that both are tested against. This module knows no grammar, no statement and no 
 """
 
 import enum
+import itertools
 import operator
 import re
 import unicodedata
@@ -299,13 +300,13 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
-def conjuncts(wanted: Filter) -> Iterator[Filter]:
+def conjuncts(wanted: Filter | None) -> tuple[Filter, ...]:
     """The filters that must all hold, with every And above them taken apart."""
     if not isinstance(wanted, And):
-        yield wanted
-        return
-    for part in wanted.parts:
-        yield from conjuncts(part)
+        return () if wanted is None else (wanted,)
+    if not any(isinstance(part, And) for part in wanted.parts):
+        return wanted.parts
+    return tuple(itertools.chain.from_iterable(map(conjuncts, wanted.parts)))
 
 
 def fields(wanted: Filter) -> Iterator[str]:
@@ -324,7 +325,7 @@ def fields(wanted: Filter) -> Iterator[str]:
 
 def every(*filters: Filter | None) -> Filter | None:
     """All of `filters` at once; None is no restriction, and so is the result if there is none."""
-    parts = tuple(part for given in filters if given is not None for part in conjuncts(given))
+    parts = tuple(itertools.chain.from_iterable(map(conjuncts, filters)))
     return And(parts) if len(parts) > 1 else next(iter(parts), None)
 
 

@@ -63,7 +63,14 @@ def instant(text: str) -> int | None:
 @functools.lru_cache(maxsize=4096)
 def iso(at: int) -> str:
     """`2019-01-19T05:01:13.000000+00:00`. Remembered: devices that came together share theirs."""
-    return moment(at).isoformat(timespec="microseconds")
+    minute, rest = divmod(at, MINUTE)
+    digits = f"{rest:08}"
+    return f"{_to_the_minute(minute)}{digits[:2]}.{digits[2:]}+00:00"
+
+
+@functools.lru_cache(maxsize=4096)
+def _to_the_minute(minute: int) -> str:
+    return moment(minute * MINUTE).isoformat()[:17]
 
 
 def http_date(at: int) -> str:

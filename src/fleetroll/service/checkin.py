@@ -4,6 +4,7 @@ Whatever a device sends, it has been there, and is seen. What it says of its har
 always. What cannot be decoded is kept, counted, and no failure: a device in the field has nobody to read an error.
 """
 
+import functools
 from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
@@ -14,6 +15,7 @@ from msgspec import UNSET, Struct
 
 from fleetroll.core import chunks, documents, limits
 from fleetroll.core.chunks import Partial
+from fleetroll.core.documents import Document
 from fleetroll.core.faults import Fault
 from fleetroll.core.model import Device, DeviceChange, Instant, NewDevice, SoftwareVersion
 from fleetroll.core.policy import Action
@@ -195,20 +197,33 @@ async def _arrive(call: Call, ident: str) -> Device:
 
 async def _note(call: Call, device: Device, report: Report) -> Device:
     """Write what is new in a report, unless that is one version too many. The first report of hardware stays."""
-    new_hardware = report.hardware if device.hardware_version is None and report.hardware else UNSET
-    software: Any = UNSET
-    if report.version is not None:
-        named = {"type": report.software_type, "version": report.version, "build": report.build}
-        software = documents.of({name: text for name, text in named.items() if text}, "software")
-    change = DeviceChange(hardware_version=new_hardware, software=software)
-    try:
-        device = await devices.change(call, device, change)
-    except Fault as fault:
-        if fault.code != "quota_exceeded":
-            raise
+    if (news := _news(device, report)) is not None:
+        try:
+            device = await devices.change(call, device, news)
+        except Fault as fault:
+            if fault.code != "quota_exceeded":
+                raise
     if report.reboot is not None:
         await _tell(call, device, report)
     return device
+
+
+def _news(device: Device, report: Report) -> DeviceChange | None:
+    """What a report says that is not known of its device yet; nearly always nothing."""
+    hardware = report.hardware if device.hardware_version is None and report.hardware else UNSET
+    software: Any = UNSET
+    if report.version is not None:
+        running = _software(report.software_type, report.version, report.build)
+        software = running if devices.differs(device.software, running) else UNSET
+    known = hardware is UNSET and software is UNSET
+    return None if known else DeviceChange(hardware_version=hardware, software=software)
+
+
+@functools.lru_cache(maxsize=4096)
+def _software(type: str | None, version: str, build: str | None) -> Document:
+    """What a device has as its software. Many devices run the same."""
+    said = {"type": type, "version": version, "build": build}
+    return documents.of({name: text for name, text in said.items() if text}, "software")
 
 
 async def _tell(call: Call, device: Device, report: Report) -> None:

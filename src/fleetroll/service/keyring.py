@@ -6,7 +6,7 @@ processes over the same store hear of it with the commit; one that cannot hear r
 """
 
 import hashlib
-from functools import partial
+from functools import lru_cache, partial
 
 from msgspec import structs
 
@@ -125,8 +125,7 @@ class Keyring:
     async def _on_its_own(self, org: int, role: Role, actor: str, device: int | None) -> Principal:
         """Who shows a derived credential: it stands for no key, so it has one that exists nowhere else."""
         found = self._standing.get(org) or await self._standing.learn(org, partial(self._require_standing, org))
-        key = Key(0, org, actor, KeyKind.API, role, (), 0, None, None, None)
-        return Principal(key, found, found, actor, device)
+        return Principal(_nameless(org, actor, role), found, found, actor, device)
 
     async def _require_standing(self, org: int) -> Organization:
         """The organization: it is there, and neither it nor any above it is disabled."""
@@ -166,6 +165,11 @@ class Keyring:
         if identity is None or not genuine or identity.key.revoked_at is not None:
             raise unauthenticated()
         return Principal(identity.key, identity.org, identity.org, f"key:{identity.key.id}")
+
+
+@lru_cache(maxsize=limits.MAX_REMEMBERED)
+def _nameless(org: int, actor: str, role: Role) -> Key:
+    return Key(0, org, actor, KeyKind.API, role, (), 0, None, None, None)
 
 
 def _name(secret: str) -> bytes:

@@ -4,7 +4,7 @@ It is told in the timeline once for each change, and is no new revision of the d
 should not lose to a heartbeat. `heard` belongs into the transaction that stores what was heard.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from fleetroll.core import limits
 from fleetroll.core.model import Device, Instant, Link, NewEvent, Reporter
@@ -20,17 +20,19 @@ _RESOLUTION = int(limits.HEARD_RESOLUTION * SECOND)
 async def heard(
     records: Records,
     org: int,
-    devices: Iterable[Device | Reporter],
+    devices: Collection[Device | Reporter],
     at: Instant,
     request: str,
     resolution: int = _RESOLUTION,
 ) -> None:
     """Devices of one organization sent something. Within `resolution` of the last time there is nothing to write."""
-    late = [one for one in devices if not one.connected or one.last_seen is None or one.last_seen < at - resolution]
-    if not late:
-        return
-    await records.presence.heard(org, [one.id for one in late], at)
-    await _tell(records, CONNECTED, [(org, one.id, one.ident) for one in late if not one.connected], at, request)
+    new = [one for one in devices if not one.connected]
+    late = [one.id for one in devices if one.connected and (one.last_seen is None or one.last_seen < at - resolution)]
+    if late:
+        await records.presence.heard_again(org, late, at)
+    if new:
+        await records.presence.heard(org, [one.id for one in new], at)
+        await _tell(records, CONNECTED, [(org, one.id, one.ident) for one in new], at, request)
 
 
 async def opened(records: Records, link: Link, at: Instant, request: str) -> None:

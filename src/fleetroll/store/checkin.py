@@ -2,8 +2,9 @@
 
 import base64
 
+from msgspec import structs
+
 from fleetroll.core.model import Instant
-from fleetroll.store import rows
 from fleetroll.store.connection import Connection
 from fleetroll.store.port import Mailbox
 from fleetroll.store.statements import SQL
@@ -20,7 +21,7 @@ class Checkins:
         return Mailbox(*row) if row else Mailbox(org, device)
 
     async def put(self, box: Mailbox) -> None:
-        await self._connection.many(SQL["mailbox_put"], [rows.named_values(box)])
+        await self._connection.many(SQL["mailbox_put"], [structs.asdict(box)])
 
     async def keep(self, org: int, device: int, slot: int, at: Instant, chunk: bytes) -> None:
         data = base64.b64encode(chunk).decode()

@@ -456,6 +456,9 @@ class Presence(Protocol):
     async def heard(self, org: int, devices: Collection[int], at: Instant) -> None:
         """Devices sent something: they are connected, were last seen then or later, and are active since the first."""
 
+    async def heard_again(self, org: int, devices: Collection[int], at: Instant) -> None:
+        """As `heard`, of devices that are connected: of these only the time is written, and in fewer indexes."""
+
     async def seen(self, org: int, times: Mapping[int, Instant]) -> None:
         """Devices were seen elsewhere at these times, or later: as `heard`, but whether they are connected stays."""
 

@@ -27,9 +27,10 @@ class Presence:
         return found
 
     async def heard(self, org: int, devices: Collection[int], at: Instant) -> None:
-        await self._connection.many(
-            SQL["presence_heard"], [{"org": org, "device": device, "at": at} for device in devices]
-        )
+        await self._connection.many(SQL["presence_heard"], _at(org, devices, at))
+
+    async def heard_again(self, org: int, devices: Collection[int], at: Instant) -> None:
+        await self._connection.many(SQL["presence_again"], _at(org, devices, at))
 
     async def seen(self, org: int, times: Mapping[int, Instant]) -> None:
         await self._connection.many(
@@ -68,6 +69,10 @@ class Presence:
 
     async def _linked(self, org: int, device: int, linked: bool) -> None:
         await self._connection.all(SQL["presence_link"], {"org": org, "device": device, "linked": linked})
+
+
+def _at(org: int, devices: Collection[int], at: Instant) -> list[Values]:
+    return [{"org": org, "device": device, "at": at} for device in devices]
 
 
 def _values(link: Link) -> Values:

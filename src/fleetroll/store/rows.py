@@ -46,7 +46,8 @@ from fleetroll.core.query import fold
 from fleetroll.core.software import named
 from fleetroll.store.connection import Row
 
-_strings: Callable[[str], tuple[str, ...]] = msgspec.json.Decoder(tuple[str, ...]).decode
+# Many devices have the same tags, and the same owner.
+_strings: Callable[[str], tuple[str, ...]] = functools.lru_cache(4096)(msgspec.json.Decoder(tuple[str, ...]).decode)
 _ids: Callable[[str], tuple[int, ...]] = msgspec.json.Decoder(tuple[int, ...]).decode
 _settings: Callable[[str], Settings] = msgspec.json.Decoder(Settings).decode
 _profile: Callable[[str], OrganizationProfile] = msgspec.json.Decoder(OrganizationProfile).decode

@@ -99,6 +99,7 @@ _LINK_FOLDED = (
     "EXISTS (SELECT 1 FROM {table} AS l WHERE l.org = d.org AND l.folded = {value} AND l.device = d.id))"
 )
 _LINK_ANY = "{column} <> '[]'"
+_NO_SERIES: SeriesKey = (0, "", "")
 _SURROGATES, _AFTER_SURROGATES = 0xD800, 0xE000
 _RANGES = {Operator.LT, Operator.LE, Operator.GT, Operator.GE, Operator.LIKE, Operator.EXISTS}
 _COMPARE = {Operator.EQ: "=", Operator.LT: "<", Operator.LE: "<=", Operator.GT: ">", Operator.GE: ">="}
@@ -166,7 +167,7 @@ UNPLANNED = Plan()
 
 def drivers(syntax: Syntax, filter: Filter | None) -> list[Comparison]:
     """The conditions of which each could lead to the devices by an index; none where a text that is searched does."""
-    parts = list(conjuncts(filter)) if filter is not None else []
+    parts = conjuncts(filter)
     if any(isinstance(part, Search) and syntax.search_match(fold(part.text)) is not None for part in parts):
         return []
     return [part for part in parts if _leads(part)]
@@ -349,19 +350,22 @@ def reporters(org: int, numbers: Sequence[int]) -> Query:
 
 def known_series(org: int, series: Sequence[SeriesKey]) -> Query:
     """Those there are of series, with their numbers."""
+    text, names = _known_series(_padded(len(series)))
     values: dict[str, Any] = {"org": org}
-    for prefix, place, nothing in (("d", 0, 0), ("e", 1, ""), ("m", 2, "")):
-        values.update(_listed(prefix, [one[place] for one in series], nothing)[1])
-    return Query(_known_series(_padded(len(series))), values)
+    for own, key in zip(names, itertools.chain(series, itertools.repeat(_NO_SERIES)), strict=False):
+        values.update(zip(own, key, strict=True))
+    return Query(text, values)
 
 
 @functools.lru_cache
-def _known_series(size: int) -> str:
-    keys = ", ".join(f"(:d{number}, :e{number}, :m{number})" for number in range(size))
+def _known_series(size: int) -> tuple[str, list[tuple[str, str, str]]]:
+    """The statement for so many series, and the names of the parameters of each."""
+    names = [(f"d{number}", f"e{number}", f"m{number}") for number in range(size)]
+    keys = ", ".join(f"(:{device}, :{mode}, :{metric})" for device, mode, metric in names)
     # The first row says of which type all of them are.
     keys = keys.replace(":d0", "CAST(:d0 AS BIGINT)", 1)
     where = f"s.org = :org AND (s.device, s.mode, s.metric) IN (VALUES {keys})"
-    return f"SELECT s.device, s.mode, s.metric, s.id FROM series AS s WHERE {where}"
+    return f"SELECT s.device, s.mode, s.metric, s.id FROM series AS s WHERE {where}", names
 
 
 def portions(wanted: Collection[V]) -> Iterator[list[V]]:
@@ -449,7 +453,7 @@ class _Builder:
 
     def source(self, filter: Filter | None, *, driven: bool) -> tuple[str, str]:
         """The FROM part, and the column that holds the device's id."""
-        parts = conjuncts(filter) if driven and filter is not None else ()
+        parts = conjuncts(filter) if driven else ()
         for part in [self._wanted] if driven and self._wanted else parts:
             if isinstance(part, Search) and (match := self._syntax.search_match(fold(part.text))) is not None:
                 self._driver_condition = self._syntax.search_driver_match.format(value=self._bind(match))
@@ -465,8 +469,7 @@ class _Builder:
     def where(self, filter: Filter | None) -> str:
         conditions = [self._driver_condition] if self._driver_condition else []
         conditions.append("d.org = :org")
-        parts = conjuncts(filter) if filter is not None else ()
-        conditions.extend(self._fragment(part) for part in parts if part is not self._driver)
+        conditions += [self._fragment(part) for part in conjuncts(filter) if part is not self._driver]
         return " AND ".join(conditions)
 
     def sort_keys(self, sort: Sort) -> list[str]:

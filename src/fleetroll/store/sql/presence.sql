@@ -3,6 +3,9 @@ UPDATE device SET connected = true, last_seen = CASE WHEN last_seen > :at THEN l
     activated_at = coalesce(activated_at, :at)
 WHERE org = :org AND id = :device;
 
+-- presence_again: a device that is connected sent something more; its last time only moves forward
+UPDATE device SET last_seen = CASE WHEN last_seen > :at THEN last_seen ELSE :at END WHERE org = :org AND id = :device;
+
 -- presence_seen: a device was seen elsewhere; its last time only moves forward
 UPDATE device SET last_seen = CASE WHEN last_seen > :at THEN last_seen ELSE :at END,
     activated_at = coalesce(activated_at, :at)
