@@ -354,6 +354,26 @@ def test_the_series_that_are_looked_up_are_those_of_the_tenant(database: apsw.Co
     assert not [step for step in steps if step.startswith("SCAN")], steps
 
 
+def written(database: apsw.Connection, text: str) -> set[str]:
+    """The tables and indexes that a statement writes to."""
+    roots = {row[0]: str(row[1]) for row in database.execute("SELECT rootpage, name FROM sqlite_schema")}
+    steps = database.execute(f"EXPLAIN {text}", named_values(text)).fetchall()
+    return {roots[step[3]] for step in steps if step[1] == "OpenWrite"}
+
+
+def test_a_change_of_a_device_keeps_to_its_tenant_and_writes_no_index_that_it_spares(
+    database: apsw.Connection,
+) -> None:
+    always = {"device", "device_updated"}
+    assert written(database, select.change(())) == always
+    assert written(database, select.change(("kind",))) == always | {"device_kind"}
+    for member in select.INDEXED:
+        text = select.change((member,))
+        assert text.endswith("WHERE org = :org AND id = :device AND revision = :known RETURNING id")
+        assert written(database, text) > always, member
+    assert written(database, select.change(select.INDEXED)) > {"device_ident", "device_name", "device_status"}
+
+
 def test_devices_of_a_list_of_identifiers_are_looked_up(database: apsw.Connection) -> None:
     query = select.by_idents(SYNTAX, 1, ["a", "b"])
     assert "SEARCH d USING INDEX device_ident (org=? AND ident_key=?)" in plan(database, query.text, query.values)

@@ -131,6 +131,7 @@ def device_token(server_key: bytes, device: int, version: int) -> str:
     return base64.urlsafe_b64encode(name + _proof(server_key, b"device", device, version)[:18]).decode()
 
 
+@functools.lru_cache(maxsize=_TOKENS)
 def parse_device_token(text: str) -> int | None:
     """The device that a token claims to be; None for what is no token. `is_device_token` says whether it is true."""
     if not _DEVICE_TOKEN.fullmatch(text):

@@ -77,15 +77,15 @@ class Devices:
         return inserted
 
     async def replace(self, was: Device, now: Device) -> bool:
-        renamed = _names(was) != _names(now)
+        changed = _changed(was, now)
+        renamed = "ident" in changed or "name" in changed
         if renamed and await self._taken(was, now.ident):
             present = await self.by_id(was.org, was.id)
             if present is None or present.revision != was.revision:
                 return False
             raise conflict("ident_taken", "Another device has this identifier.", "ident")
-        statement = "replace" if renamed else "describe" if _indexed(was) == _indexed(now) else "update"
-        values = rows.described_values(now) if statement == "describe" else rows.device_values(now)
-        if not await self._connection.one(SQL[f"device_{statement}"], _replaced(was, now, values)):
+        values = rows.device_values(now) if changed else rows.described_values(now)
+        if not await self._connection.one(select.change(changed), _replaced(was, now, values)):
             return False
         if renamed:
             await self._connection.index([(was.org, was.id, _searched(was), _searched(now))])
@@ -305,11 +305,7 @@ class Devices:
                 await self._connection.many(SQL[f"device_{link}_delete"], values)
 
 
-_names = attrgetter("ident", "name")
-# Whatever a statement names is written anew in its index, changed or not.
-_indexed = attrgetter(
-    "kind", "hardware_version", "software", "status", "activated_at", "cohort", "template", "dms", "identity_due"
-)
+_indexed = attrgetter(*select.INDEXED)
 _counted = attrgetter("org", "status", "cohort", "hardware_version", "software")
 
 
@@ -382,6 +378,14 @@ def _whole(inserted: Sequence[Device], changes: list[Indexed]) -> Iterator[Row]:
         values = rows.device_values(device)
         changes.append((device.org, device.id, None, values["search"]))
         yield (device.id, device.org, *values.values(), device.status.value, device.created_at)
+
+
+def _changed(was: Device, now: Device) -> tuple[str, ...]:
+    """The members that differ, among those that an index is about."""
+    before, after = _indexed(was), _indexed(now)
+    if before == after:
+        return ()
+    return tuple(name for name, one, other in zip(select.INDEXED, before, after, strict=True) if one != other)
 
 
 def _replaced(was: Device, now: Device, values: dict[str, Any]) -> dict[str, Any]:

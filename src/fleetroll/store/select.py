@@ -48,6 +48,25 @@ COLUMNS = (
     "d.revision, d.extras, d.cohort, d.template, d.dms, d.identity, d.identity_due, d.metadata_times, d.token_version"
 )
 EVENT_COLUMNS = "id, org, at, type, subject, subject_id, name, actor, request, data, reported_at"
+# What a change always writes: no index is about it, but for that of the time, which is another one anyway.
+_UNINDEXED = (
+    "metadata", "tags", "owners", "metric_schema", "config", "extras", "identity", "metadata_times", "token_version",
+    "updated_at", "revision",
+)  # fmt: skip
+_STORED = {
+    "ident": ("ident", "ident_key", "search"),
+    "name": ("name", "search"),
+    "kind": ("kind",),
+    "hardware_version": ("hardware_version",),
+    "software": ("software", "software_version"),
+    "status": ("status",),
+    "activated_at": ("activated_at",),
+    "cohort": ("cohort",),
+    "template": ("template",),
+    "dms": ("dms", "dms_folded"),
+    "identity_due": ("identity_due",),
+}
+INDEXED = tuple(_STORED)
 TALLIED = ("status", "cohort", "hardware_version", "software_version")
 # The tallies as if they were devices, each of them many: what is said of a device can be said of them.
 _TALLIES = (
@@ -332,6 +351,17 @@ def by_idents(syntax: Syntax, org: int, keys: Sequence[str]) -> Query:
     is_one = syntax.text_in_list.format(column="d.ident_key", value=":keys")
     text = f"SELECT {COLUMNS} FROM device AS d WHERE d.org = :org AND {is_one}"
     return Query(text, {"org": org, "keys": syntax.text_list(keys)})
+
+
+@functools.lru_cache(maxsize=1024)
+def change(members: tuple[str, ...]) -> str:
+    """The statement that writes a device over a known revision, of whose `INDEXED` members these have changed.
+
+    Whatever a statement names is written anew in its indexes, changed or not.
+    """
+    columns = dict.fromkeys((*_UNINDEXED, *(column for member in members for column in _STORED[member])))
+    written = ", ".join(f"{column} = :{column}" for column in columns)
+    return f"UPDATE device SET {written} WHERE org = :org AND id = :device AND revision = :known RETURNING id"
 
 
 def lives(org: int, devices: Sequence[int]) -> Query:

@@ -27,30 +27,6 @@ VALUES (:org, :ident, :ident_key, :search, :name, :kind, :hardware_version, :sof
     :metric_schema, :config, :status, false, :at, :at, 1, :extras, :cohort, :template, :dms, :dms_folded, :software_version)
 ON CONFLICT (org, ident_key) DO NOTHING RETURNING id;
 
--- device_replace: over a known revision
-UPDATE device SET ident = :ident, ident_key = :ident_key, search = :search, name = :name, kind = :kind,
-    hardware_version = :hardware_version, software = :software, metadata = :metadata, tags = :tags, owners = :owners,
-    metric_schema = :metric_schema, config = :config, status = :status,
-    activated_at = :activated_at, updated_at = :updated_at, revision = :revision, extras = :extras, cohort = :cohort,
-    template = :template, dms = :dms, dms_folded = :dms_folded, software_version = :software_version, identity = :identity,
-    identity_due = :identity_due, metadata_times = :metadata_times, token_version = :token_version
-WHERE org = :org AND id = :device AND revision = :known RETURNING id;
-
--- device_update: as device_replace where neither identifier nor name change, which spares their indexes
-UPDATE device SET kind = :kind,
-    hardware_version = :hardware_version, software = :software, metadata = :metadata, tags = :tags, owners = :owners,
-    metric_schema = :metric_schema, config = :config, status = :status,
-    activated_at = :activated_at, updated_at = :updated_at, revision = :revision, extras = :extras, cohort = :cohort,
-    template = :template, dms = :dms, dms_folded = :dms_folded, software_version = :software_version, identity = :identity,
-    identity_due = :identity_due, metadata_times = :metadata_times, token_version = :token_version
-WHERE org = :org AND id = :device AND revision = :known RETURNING id;
-
--- device_describe: as device_update where nothing changes that an index is about, but for the time
-UPDATE device SET metadata = :metadata, tags = :tags, owners = :owners, metric_schema = :metric_schema, config = :config,
-    updated_at = :updated_at, revision = :revision, extras = :extras, identity = :identity,
-    metadata_times = :metadata_times, token_version = :token_version
-WHERE org = :org AND id = :device AND revision = :known RETURNING id;
-
 -- device_delete: over a known revision
 DELETE FROM device WHERE org = :org AND id = :device AND revision = :known RETURNING id;
 
