@@ -299,7 +299,7 @@ class _Loader:
         self._new: dict[str, tuple[Row, NewDevice]] = {}
         self._results: dict[int, Result] = {}
         self._definitions: list[MetadataField] = []
-        self._ensured: set[tuple[str, object]] = set()
+        self._ensured: set[tuple[object, ...]] = set()
         self._seen: dict[str, Instant] = {}
         self._room = 0
 
@@ -361,14 +361,12 @@ class _Loader:
         self._new[key] = (row, new)
 
     async def _ensure(self, new: NewDevice) -> None:
-        """As `devices.ensure`, once for each name of a batch."""
-        seen, software = self._ensured, None if new.software is None else bytes(new.software)
-        named: set[tuple[str, object]] = {("owner", ref) for ref in new.owners}
-        named |= {("cohort", new.cohort), ("hardware", new.hardware_version), ("software", software)}
-        if named <= seen:
-            return
-        await devices.ensure(self._call, new)
-        seen |= named
+        """As `devices.ensure`, once for devices of a batch that name the same."""
+        software = None if new.software is None else bytes(new.software)
+        named = (new.owners, new.cohort, new.hardware_version, software)
+        if named not in self._ensured:
+            await devices.ensure(self._call, new)
+            self._ensured.add(named)
 
     async def _flush(self) -> None:
         if not self._new:

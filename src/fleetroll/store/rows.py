@@ -46,7 +46,7 @@ from fleetroll.core.query import fold
 from fleetroll.core.software import named
 from fleetroll.store.connection import Row
 
-# Many devices have the same tags, and the same owner.
+# Remembered both ways: many devices have the same tags, and the same owner.
 _strings: Callable[[str], tuple[str, ...]] = functools.lru_cache(4096)(msgspec.json.Decoder(tuple[str, ...]).decode)
 _ids: Callable[[str], tuple[int, ...]] = msgspec.json.Decoder(tuple[int, ...]).decode
 _settings: Callable[[str], Settings] = msgspec.json.Decoder(Settings).decode
@@ -67,6 +67,11 @@ def text(document: Raw) -> str:
 
 def json_text(value: object) -> str:
     return msgspec.json.encode(value).decode()
+
+
+@functools.lru_cache(maxsize=4096)
+def _names_text(names: tuple[str, ...]) -> str:
+    return json_text(names)
 
 
 def device(row: Row) -> Device:
@@ -135,8 +140,8 @@ def described_values(record: Device | NewDevice) -> dict[str, Any]:
     """Those among them that no index of devices is about."""
     return {
         "metadata": text(record.metadata),
-        "tags": json_text(record.tags) if record.tags else _EMPTY_LIST,
-        "owners": json_text(record.owners) if record.owners else _EMPTY_LIST,
+        "tags": _names_text(record.tags) if record.tags else _EMPTY_LIST,
+        "owners": _names_text(record.owners) if record.owners else _EMPTY_LIST,
         "metric_schema": text(record.schema),
         "config": text(record.config),
         "extras": text(record.extras),

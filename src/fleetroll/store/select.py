@@ -394,7 +394,10 @@ def _known_series(size: int) -> tuple[str, list[tuple[str, str, str]]]:
     keys = ", ".join(f"(:{device}, :{mode}, :{metric})" for device, mode, metric in names)
     # The first row says of which type all of them are.
     keys = keys.replace(":d0", "CAST(:d0 AS BIGINT)", 1)
-    where = f"s.org = :org AND (s.device, s.mode, s.metric) IN (VALUES {keys})"
+    among = f"(s.device, s.mode, s.metric) IN (VALUES {keys})"
+    if size == 1:
+        among = "s.device = :d0 AND s.mode = :e0 AND s.metric = :m0"
+    where = f"s.org = :org AND {among}"
     return f"SELECT s.device, s.mode, s.metric, s.id FROM series AS s WHERE {where}", names
 
 
