@@ -27,7 +27,7 @@ from fleetroll.core.query import (
     Sort,
     matches,
 )
-from fleetroll.store import postgres_syntax, select
+from fleetroll.store import lists, postgres_syntax, select
 from fleetroll.store.port import Records, Store
 from fleetroll.store.sqlite_syntax import SYNTAX
 from tests.support import filters
@@ -214,7 +214,7 @@ def test_no_value_of_a_request_is_in_a_statement(engine: str, wanted: Filter, so
     for query in (
         *select.pages(SYNTAXES[engine], 474747, marked(wanted), sort, page),
         select.count(SYNTAXES[engine], 474747, marked(wanted)),
-        select.by_idents(SYNTAXES[engine], 474747, [MARK, MARK + "2"]),
+        lists.by_idents(SYNTAXES[engine], 474747, [MARK, MARK + "2"]),
     ):
         text = re.sub(r":[a-z]+[0-9]*", ":", query.text)
         assert MARK not in text
@@ -237,4 +237,4 @@ def test_equal_questions_share_a_statement() -> None:
         )
     }
     assert len(texts) == 2
-    assert len({select.reporters(1, [1] * count).text for count in range(1, 501)}) == 10
+    assert len({lists.reporters(1, [1] * count).text for count in range(1, 501)}) == 10

@@ -14,7 +14,8 @@ import pytest
 
 from fleetroll.core.fields import DEVICE_FIELDS
 from fleetroll.core.query import And, Comparison, Filter, Not, Operator, Or, Page, Pattern, Search, Sort
-from fleetroll.store import migrations, select, statements
+from fleetroll.store import change, lists, migrations, select, statements
+from fleetroll.store.conditions import COLUMN
 from fleetroll.store.sqlite_connections import configure
 from fleetroll.store.sqlite_syntax import SYNTAX
 from fleetroll.store.statements import SQL
@@ -336,8 +337,8 @@ def top_level(where: str) -> list[str]:
 def test_every_built_statement_keeps_to_its_tenant() -> None:
     """Whatever the filter: the tenant is a condition of its own beside it, for the device and for every link to it."""
     counts = [(f"count of {label}", select.count(SYNTAX, 1, wanted)) for label, wanted in FILTERS.items()]
-    lists = [("by idents", select.by_idents(SYNTAX, 1, ["a", "b"])), ("reporters", select.reporters(1, [1, 2, 3]))]
-    for label, query in (*shapes(), *counts, *lists, *((label, query) for label, _, query in planned())):
+    listed = [("by idents", lists.by_idents(SYNTAX, 1, ["a", "b"])), ("reporters", lists.reporters(1, [1, 2, 3]))]
+    for label, query in (*shapes(), *counts, *listed, *((label, query) for label, _, query in planned())):
         source, _, where = query.text.partition(" WHERE ")
         assert "d.org = :org" in top_level(where), label
         links = re.findall(r"FROM device_(?:tag|owner) AS l", query.text)
@@ -347,7 +348,7 @@ def test_every_built_statement_keeps_to_its_tenant() -> None:
 
 
 def test_the_series_that_are_looked_up_are_those_of_the_tenant(database: apsw.Connection) -> None:
-    query = select.known_series(7, [(1, "", "a"), (2, "test", "b"), (3, "", "a")])
+    query = lists.known_series(7, [(1, "", "a"), (2, "test", "b"), (3, "", "a")])
     assert "s.org = :org" in top_level(query.text.partition(" WHERE ")[2])
     assert query.values["org"] == 7
     steps = [step for step in plan(database, query.text, query.values) if not re.search("VALUES|CONSTANT", step)]
@@ -365,17 +366,17 @@ def test_a_change_of_a_device_keeps_to_its_tenant_and_writes_no_index_that_it_sp
     database: apsw.Connection,
 ) -> None:
     always = {"device", "device_updated"}
-    assert written(database, select.change(())) == always
-    assert written(database, select.change(("kind",))) == always | {"device_kind"}
-    for member in select.INDEXED:
-        text = select.change((member,))
+    assert written(database, change.statement(())) == always
+    assert written(database, change.statement(("kind",))) == always | {"device_kind"}
+    for member in change.INDEXED:
+        text = change.statement((member,))
         assert text.endswith("WHERE org = :org AND id = :device AND revision = :known RETURNING id")
         assert written(database, text) > always, member
-    assert written(database, select.change(select.INDEXED)) > {"device_ident", "device_name", "device_status"}
+    assert written(database, change.statement(change.INDEXED)) > {"device_ident", "device_name", "device_status"}
 
 
 def test_devices_of_a_list_of_identifiers_are_looked_up(database: apsw.Connection) -> None:
-    query = select.by_idents(SYNTAX, 1, ["a", "b"])
+    query = lists.by_idents(SYNTAX, 1, ["a", "b"])
     assert "SEARCH d USING INDEX device_ident (org=? AND ident_key=?)" in plan(database, query.text, query.values)
 
 
@@ -416,7 +417,7 @@ def test_a_list_is_planned_once_whatever_it_binds(database: apsw.Connection) -> 
 def test_what_a_text_begins_with_is_found_in_an_index(database: apsw.Connection) -> None:
     for field, operator in (("ident", Operator.LIKE), ("name", Operator.LIKE)):
         wanted = comparison(field, operator, Pattern(("abc", "")))
-        column = select._COLUMN[field].removeprefix("d.")
+        column = COLUMN[field].removeprefix("d.")
         for query in (
             select.pages(SYNTAX, 1, wanted, Sort(field), Page(50))[0],
             select.count(SYNTAX, 1, wanted),

@@ -3,11 +3,20 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 Row = tuple[Any, ...]
 Values = Mapping[str, Any]
 Indexed = tuple[int, int, str | None, str | None]
 """A device whose searched text changes: its organization, its id, the text before (None: it is new there) and after
 (None: it goes)."""
+
+
+class Query(Struct, frozen=True):
+    """A statement and the values it binds."""
+
+    text: str
+    values: dict[str, Any]
 
 
 class Connection(Protocol):

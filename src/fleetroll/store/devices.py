@@ -14,10 +14,11 @@ from fleetroll.core.model import DEFAULT_COHORT, Counts, Device, Instant, NewDev
 from fleetroll.core.names import identity_key
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Sort, every
 from fleetroll.core.software import named
-from fleetroll.store import frequencies, rows, select
-from fleetroll.store.connection import Connection, Indexed, Row
+from fleetroll.store import change, frequencies, lists, rows, select
+from fleetroll.store.connection import Connection, Indexed, Query, Row
 from fleetroll.store.searches import Searches
 from fleetroll.store.statements import SQL
+from fleetroll.store.syntax import Syntax
 
 _Likeness: TypeAlias = tuple[int, str, str, str, str]
 
@@ -25,7 +26,7 @@ _Likeness: TypeAlias = tuple[int, str, str, str, str]
 class Devices:
     """Implements `port.Devices`."""
 
-    def __init__(self, connection: Connection, syntax: select.Syntax) -> None:
+    def __init__(self, connection: Connection, syntax: Syntax) -> None:
         self._connection = connection
         self._syntax = syntax
 
@@ -38,7 +39,7 @@ class Devices:
         return rows.device(row) if row else None
 
     async def by_idents(self, org: int, idents: Collection[str]) -> dict[str, Device]:
-        query = select.by_idents(self._syntax, org, [identity_key(ident) for ident in idents])
+        query = lists.by_idents(self._syntax, org, [identity_key(ident) for ident in idents])
         found = map(rows.device, await self._connection.all(query.text, query.values))
         return {identity_key(device.ident): device for device in found}
 
@@ -85,7 +86,7 @@ class Devices:
                 return False
             raise conflict("ident_taken", "Another device has this identifier.", "ident")
         values = rows.device_values(now) if changed else rows.described_values(now)
-        if not await self._connection.one(select.change(changed), _replaced(was, now, values)):
+        if not await self._connection.one(change.statement(changed), _replaced(was, now, values)):
             return False
         if renamed:
             await self._connection.index([(was.org, was.id, _searched(was), _searched(now))])
@@ -226,7 +227,7 @@ class Devices:
             return select.UNPLANNED
         return select.Plan(None if is_joined else await self._driver(org, filter), gathered=True)
 
-    async def _sliced(self, query: select.Query, start: int, limit: int) -> list[Device]:
+    async def _sliced(self, query: Query, start: int, limit: int) -> list[Device]:
         values = {**query.values, "start": start, "limit": limit}
         return list(map(rows.device, await self._connection.all(query.text, values)))
 
@@ -305,7 +306,7 @@ class Devices:
                 await self._connection.many(SQL[f"device_{link}_delete"], values)
 
 
-_indexed = attrgetter(*select.INDEXED)
+_indexed = attrgetter(*change.INDEXED)
 _counted = attrgetter("org", "status", "cohort", "hardware_version", "software")
 
 
@@ -385,7 +386,7 @@ def _changed(was: Device, now: Device) -> tuple[str, ...]:
     before, after = _indexed(was), _indexed(now)
     if before == after:
         return ()
-    return tuple(name for name, one, other in zip(select.INDEXED, before, after, strict=True) if one != other)
+    return tuple(name for name, one, other in zip(change.INDEXED, before, after, strict=True) if one != other)
 
 
 def _replaced(was: Device, now: Device, values: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from decimal import Decimal
 import msgspec
 
 from fleetroll.core.query import Value
-from fleetroll.store.select import Syntax
+from fleetroll.store.syntax import Syntax
 
 _NAMED = re.compile(r"(?<!:):([a-z]\w*)")
 # Strict, so that a path does not look into arrays, and silent where there is nothing at it.

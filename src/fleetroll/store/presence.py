@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from msgspec import Raw
 
 from fleetroll.core.model import Instant, Link, Reporter
-from fleetroll.store import select
+from fleetroll.store import lists
 from fleetroll.store.connection import Connection, Values
 from fleetroll.store.statements import SQL
 
@@ -20,8 +20,8 @@ class Presence:
 
     async def reporters(self, org: int, devices: Collection[int]) -> dict[int, Reporter]:
         found: dict[int, Reporter] = {}
-        for some in select.portions(devices):
-            query = select.reporters(org, some)
+        for some in lists.portions(devices):
+            query = lists.reporters(org, some)
             for row in await self._connection.all(query.text, query.values):
                 found[row[0]] = Reporter(row[0], row[1], Raw(row[2]), bool(row[3]), row[4])
         return found

@@ -15,8 +15,8 @@ from fleetroll.store.named import Named
 from fleetroll.store.organizations import Organizations, Usage
 from fleetroll.store.presence import Presence
 from fleetroll.store.replays import Replays
-from fleetroll.store.select import Syntax
 from fleetroll.store.software_versions import SoftwareVersions
+from fleetroll.store.syntax import Syntax
 from fleetroll.store.telemetry import Telemetry
 from fleetroll.store.timeline import Timeline
 from fleetroll.store.tokens import Tokens

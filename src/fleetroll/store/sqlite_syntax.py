@@ -11,7 +11,7 @@ from fleetroll.core.query import Value
 from fleetroll.store.connection import Row
 from fleetroll.store.frequencies import Frequencies
 from fleetroll.store.searches import Searches
-from fleetroll.store.select import Syntax
+from fleetroll.store.syntax import Syntax
 
 JSON_HOLDS = "json_holds"
 _TRIGRAM = 3

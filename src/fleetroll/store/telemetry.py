@@ -7,7 +7,7 @@ from msgspec import structs
 
 from fleetroll.core.model import PRODUCTION, Bucket, Reading, SeriesKey, Span
 from fleetroll.core.query import Place
-from fleetroll.store import rows, select
+from fleetroll.store import lists, rows
 from fleetroll.store.connection import Connection, Values
 from fleetroll.store.statements import SQL
 
@@ -90,8 +90,8 @@ class Telemetry:
 
     async def _series(self, org: int, wanted: Collection[SeriesKey]) -> dict[SeriesKey, int]:
         found: dict[SeriesKey, int] = {}
-        for some in select.portions(wanted):
-            query = select.known_series(org, some)
+        for some in lists.portions(wanted):
+            query = lists.known_series(org, some)
             found.update(
                 {(row[0], row[1], row[2]): row[3] for row in await self._connection.all(query.text, query.values)}
             )

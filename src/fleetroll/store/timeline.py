@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from fleetroll.core.model import Event, NewEvent, Span
 from fleetroll.core.query import Place
-from fleetroll.store import rows, select
+from fleetroll.store import lists, rows
 from fleetroll.store.connection import Connection, Values
 from fleetroll.store.statements import SQL
 
@@ -30,7 +30,7 @@ class Timeline:
         return await self._events("timeline_of_subject", values)
 
     async def lives(self, org: int, devices: Collection[int]) -> list[Event]:
-        query = select.lives(org, list(devices))
+        query = lists.lives(org, list(devices))
         found = [rows.event(row) for row in await self._connection.all(query.text, query.values)]
         return sorted(found, key=lambda event: event.id)
 

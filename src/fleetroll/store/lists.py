@@ -1,0 +1,88 @@
+"""Statements about a list of things that somebody has named: devices by their keys or numbers, their events, series."""
+
+import functools
+import itertools
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, TypeVar
+
+from fleetroll.core.model import SeriesKey
+from fleetroll.store.connection import Query
+from fleetroll.store.select import COLUMNS
+from fleetroll.store.syntax import Syntax
+
+V = TypeVar("V")
+_LISTED = 512
+_EVENT_COLUMNS = "id, org, at, type, subject, subject_id, name, actor, request, data, reported_at"
+# Literal, so that a partial index can serve it.
+_LIFE = "type IN ('device.identity_changed', 'device.decommissioned')"
+_NO_SERIES: SeriesKey = (0, "", "")
+
+
+def by_idents(syntax: Syntax, org: int, keys: Sequence[str]) -> Query:
+    """The devices with these identity keys, which may be a thousand."""
+    is_one = syntax.text_in_list.format(column="d.ident_key", value=":keys")
+    text = f"SELECT {COLUMNS} FROM device AS d WHERE d.org = :org AND {is_one}"
+    return Query(text, {"org": org, "keys": syntax.text_list(keys)})
+
+
+def lives(org: int, devices: Sequence[int]) -> Query:
+    """What happened to the status of these devices."""
+    names, values = _listed("d", devices, 0)
+    text = f"SELECT {_EVENT_COLUMNS} FROM timeline WHERE org = :org AND subject_id IN ({names}) AND {_LIFE}"
+    return Query(text, {"org": org, **values})
+
+
+def reporters(org: int, numbers: Sequence[int]) -> Query:
+    """The devices with these numbers, as their traffic needs them."""
+    names, values = _listed("i", numbers, 0)
+    columns = "d.id, d.ident, d.metric_schema, d.connected, d.last_seen"
+    return Query(f"SELECT {columns} FROM device AS d WHERE d.org = :org AND d.id IN ({names})", {"org": org, **values})
+
+
+def known_series(org: int, series: Sequence[SeriesKey]) -> Query:
+    """Those there are of series, with their numbers."""
+    text, names = _known_series(_padded(len(series)))
+    values: dict[str, Any] = {"org": org}
+    for own, key in zip(names, itertools.chain(series, itertools.repeat(_NO_SERIES)), strict=False):
+        values.update(zip(own, key, strict=True))
+    return Query(text, values)
+
+
+@functools.lru_cache
+def _known_series(size: int) -> tuple[str, list[tuple[str, str, str]]]:
+    """The statement for so many series, and the names of the parameters of each."""
+    names = [(f"d{number}", f"e{number}", f"m{number}") for number in range(size)]
+    keys = ", ".join(f"(:{device}, :{mode}, :{metric})" for device, mode, metric in names)
+    # The first row says of which type all of them are.
+    keys = keys.replace(":d0", "CAST(:d0 AS BIGINT)", 1)
+    among = f"(s.device, s.mode, s.metric) IN (VALUES {keys})"
+    if size == 1:
+        among = "s.device = :d0 AND s.mode = :e0 AND s.metric = :m0"
+    where = f"s.org = :org AND {among}"
+    return f"SELECT s.device, s.mode, s.metric, s.id FROM series AS s WHERE {where}", names
+
+
+def portions(wanted: Collection[V]) -> Iterator[list[V]]:
+    """A list in parts that a statement can take."""
+    whole = list(wanted)
+    return (whole[place : place + _LISTED] for place in range(0, len(whole), _LISTED))
+
+
+def _listed(prefix: str, wanted: Sequence[Any], nothing: Any) -> tuple[str, dict[str, Any]]:
+    """Parameters for a list of values, and what they bind.
+
+    The list is padded to a power of two by what is never there, so there are few texts to prepare.
+    """
+    names, text = _parameters(prefix, _padded(len(wanted)))
+    return text, dict(itertools.zip_longest(names, wanted, fillvalue=nothing))
+
+
+def _padded(size: int) -> int:
+    return 1 << max(0, size - 1).bit_length()
+
+
+@functools.lru_cache
+def _parameters(prefix: str, size: int) -> tuple[list[str], str]:
+    """Names of parameters, and how a statement lists them."""
+    names = [f"{prefix}{number}" for number in range(size)]
+    return names, ", ".join(f":{name}" for name in names)

@@ -1,0 +1,49 @@
+"""What differs between engines in the statements that filters become. Each engine has a page of it."""
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from fleetroll.core.query import Value
+from fleetroll.store.frequencies import Frequencies
+from fleetroll.store.searches import Searches
+
+
+class Syntax(Struct, frozen=True):
+    """What differs between engines in a filter. Fragments take {column}, {path}, {value} and {compare}.
+
+    `link_like` takes {table} and {name} as well. `json_holding` is a document that holds nothing but a value at a path,
+    where an index finds what holds it. With `spells_ranges` an index finds what texts begin with only if the range is
+    spelled. Up to the place `near` a page by place is dearer by a join than by what it passes, which is not looked up.
+    """
+
+    json_path: Callable[[tuple[str, ...]], str]
+    json_value: Callable[[Value], object]
+    json_holding: Callable[[tuple[str, ...], Value], str] | None
+    json_equal: str
+    json_text: str
+    json_like: str
+    json_number: str
+    json_true: str
+    json_false: str
+    json_null: str
+    json_present: str
+    json_nonempty: str
+    json_predicate: str
+    sort_path: Callable[[tuple[str | int, ...]], str]
+    sort_keys: tuple[str, str, str]
+    search_driver: str
+    search_driver_id: str
+    search_driver_match: str
+    search_subquery: str
+    search_match: Callable[[str], str | None]
+    unindexed: str
+    text_in_list: str
+    text_list: Callable[[Sequence[str]], object]
+    link_like: str
+    spells_ranges: bool = False
+    joins_tallies: bool = False
+    tallies_seen: bool = False
+    near: int = 0
+    frequencies: Frequencies | None = None
+    searches: Searches | None = None
