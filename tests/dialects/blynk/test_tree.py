@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import structs
 
-from fleetroll.dialects.blynk import mapping
+from fleetroll.dialects.blynk.mapping.numbered_devices import SORTS
 from fleetroll.dialects.blynk.routes import DIALECT
 from fleetroll.dialects.native.routes import DIALECT as NATIVE
 from fleetroll.wire.log import AccessLog
@@ -123,7 +123,7 @@ def test_a_search_is_sorted_by_each_of_the_vendors_columns(app: App) -> None:
     ]
     assert app.request("GET", f"{DEVICE}/update?token={made[1]['token']}&v1=1", key=None).status == 200
     first = {"Name": "pump a", "Activated At": "pump a", "Last Reported At": "pump a"}
-    for column, order in itertools.product(mapping._SORTS, ("ASC", "DESC")):
+    for column, order in itertools.product(SORTS, ("ASC", "DESC")):
         reply = ask(app, "GET", f"/search/devices?query=pump&sortBy={column.replace(' ', '%20')}&sortOrder={order}")
         assert (reply.status, reply.json()["totalElements"]) == (200, 3), column
         assert sorted(names(reply)) == ["pump a", "pump b", "pump c"], column

@@ -7,7 +7,7 @@ limits can say, in HTTP's own terms.
 from collections.abc import Mapping
 
 from fleetroll.core.faults import Fault, Kind
-from fleetroll.dialects.blynk import shapes
+from fleetroll.dialects.blynk.shapes import problems
 from fleetroll.wire.dialect import STATUSES, Envelope
 
 _STATUSES = STATUSES | {Kind.CONFLICT: 400, Kind.STALE: 400}
@@ -36,10 +36,10 @@ _OF_NUMBER: Mapping[str, str] = {
 }
 
 
-def _body(fault: Fault, status: int, request_id: str) -> shapes.Failure:
+def _body(fault: Fault, status: int, request_id: str) -> problems.Failure:
     words = _OF_NUMBER.get(fault.code) if "number" in fault.details else None
     text = words.format(fault.details["number"]) if words else _WORDS.get(fault.code, fault.message)
-    return shapes.Failure(shapes.Message(text))
+    return problems.Failure(problems.Message(text))
 
 
 ENVELOPE = Envelope(statuses=_STATUSES, body=_body, challenge='Bearer realm="fleetroll"')

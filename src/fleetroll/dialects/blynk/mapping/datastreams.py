@@ -1,0 +1,84 @@
+"""The values of a device's datastreams."""
+
+import re
+from typing import Any
+
+from fleetroll.core import limits, model, names
+from fleetroll.core.datastreams import shown
+from fleetroll.core.faults import invalid
+from fleetroll.dialects.blynk.mapping.parameters import device_number, place, required
+from fleetroll.dialects.blynk.mapping.times import MILLISECOND, ms
+from fleetroll.dialects.blynk.shapes import datastreams as shapes
+from fleetroll.service import datastreams
+from fleetroll.service.reports import Address, Property, Sample, Value, at_pin
+from fleetroll.wire.request import Request
+
+_LATEST = 10**15 - 1
+
+
+def latest(stream: model.Datastream, reading: model.Reading | None) -> shapes.DataStreamValue:
+    label = stream.label or stream.alias or stream.pin
+    shape = shapes.DataStreamValue(stream.id, stream.pin, label, stream.alias or stream.pin)
+    if reading is not None:
+        shape.value, shape.updated_at = reading.value, ms(reading.at)
+    return shape
+
+
+def stream_values(request: Request) -> datastreams.Wanted:
+    pins = request.query.get("pins")
+    addresses = () if pins is None else tuple(dict.fromkeys(at_pin(text) for text in pins.split(",")))
+    return datastreams.Wanted(device_number(request), addresses)
+
+
+def shown_values(result: list[Value], request: Request) -> dict[str, Any]:
+    return {one.stream.pin: shown(one.stream.kind, one.value) for one in result}
+
+
+def stream_past(request: Request) -> datastreams.Past:
+    pin = required(request, "pin")
+    since, until = _moment(request, "from", 0), _moment(request, "to", _LATEST)
+    span = model.Span(since * MILLISECOND, (until + 1) * MILLISECOND)  # all of its last millisecond
+    return datastreams.Past(device_number(request), at_pin(pin), span, place(request))
+
+
+def _moment(request: Request, field: str, usual: int) -> int:
+    text = request.query.get(field)
+    if text is None:
+        return usual
+    if not re.fullmatch(r"[0-9]{1,15}", text):
+        raise invalid("invalid_parameter", f"{field} must be a time in milliseconds since 1970.", field)
+    return int(text)
+
+
+def stream_history(result: datastreams.History, request: Request) -> shapes.HistoryPage:
+    kind = result.stream.kind
+    content = [shapes.PastValue(ms(one.at), shown(kind, one.value)) for one in result.readings]
+    return shapes.HistoryPage(content, result.total)
+
+
+def stream_write(request: Request) -> datastreams.Batch:
+    body = request.body
+    return datastreams.Batch(body.device_id, [Sample(Address(number=body.data_stream_id), [body.value])])
+
+
+def stream_writes(request: Request) -> datastreams.Batch:
+    given = request.body.values.items()
+    samples = [Sample(_stream_named(name), [value]) for name, value in given]
+    return datastreams.Batch(request.body.device_id, samples)
+
+
+def _stream_named(text: str) -> Address:
+    return Address(number=names.positive(text, "values", names.MAX_ID)) if text.isdecimal() else at_pin(text)
+
+
+def stream_import(request: Request) -> datastreams.Batch:
+    body, address = request.body, Address(number=request.body.data_stream_id)
+    samples = [Sample(address, [one.value], one.ts * MILLISECOND) for one in body.values]
+    return datastreams.Batch(body.device_id, samples)
+
+
+def stream_property(request: Request) -> datastreams.Setting:
+    body = request.body
+    value = names.paragraph(body.value, "value", limits.MAX_READING_TEXT)
+    wanted = Property(Address(number=body.data_stream_id), names.display_property(body.property), value)
+    return datastreams.Setting(body.device_id, wanted)

@@ -1,0 +1,20 @@
+"""The types of events, and one that is logged in the name of a device."""
+
+from fleetroll.core import model, names
+from fleetroll.core.faults import invalid
+from fleetroll.service import event_codes
+from fleetroll.wire.request import Request
+
+EVENTS = {kind.value: kind for kind in model.EventKind}
+_LONGEST_EVENT = 1024
+
+
+def occurrence(request: Request) -> event_codes.Occurrence:
+    body = request.body
+    description = body.event_description
+    if description is not None:
+        names.paragraph(description, "eventDescription")
+    if len(body.event_code) + len(description or "") > _LONGEST_EVENT:
+        message = f"eventCode and eventDescription have at most {_LONGEST_EVENT} characters."
+        raise invalid("invalid_text", message, "eventDescription")
+    return event_codes.Occurrence(body.device_id, body.event_code, description)

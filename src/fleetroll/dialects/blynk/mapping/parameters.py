@@ -1,0 +1,75 @@
+"""What requests of several nouns say: whom they mean, the page and its order, and one of several words."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fleetroll.core import limits, names
+from fleetroll.core.faults import invalid
+from fleetroll.core.query import Place, Sort
+from fleetroll.wire.request import Request
+
+_LONGEST_SEARCH = 255
+_HIGHEST_PLACE = 1 << 31
+
+
+def required(request: Request, field: str) -> str:
+    text = request.query.get(field)
+    if text is None:
+        raise invalid("parameter_required", f"{field} is required.", field)
+    return text
+
+
+def number(request: Request, field: str) -> int:
+    return names.positive(required(request, field), field, names.MAX_ID)
+
+
+def _optional(request: Request, *fields: str) -> int | None:
+    for field in fields:
+        if (text := request.query.get(field)) is not None:
+            return names.positive(text, field, names.MAX_ID)
+    return None
+
+
+def organization_number(request: Request) -> int | None:
+    return _optional(request, "orgId", "organizationId")
+
+
+def device_number(request: Request) -> int:
+    return number(request, "deviceId")
+
+
+def place(request: Request) -> Place:
+    page = request.query.get("page")
+    text = request.query.get("size")
+    size = limits.DEFAULT_PAGE if text is None else names.positive(text, "size", limits.MAX_PAGE)
+    if page is None:
+        return Place(size)
+    if not re.fullmatch(r"0|[1-9][0-9]{0,9}", page) or int(page) > _HIGHEST_PLACE:
+        raise invalid("out_of_range", f"page must be a whole number from 0 to {_HIGHEST_PLACE}.", "page")
+    return Place(size, int(page) * size)
+
+
+def choice(choices: Mapping[str, Any], text: str, field: str) -> Any:
+    if text not in choices:
+        raise invalid("invalid_parameter", f"{field} must be one of {', '.join(choices)}.", field)
+    return choices[text]
+
+
+def sort(request: Request, fields: Mapping[str, str]) -> Sort:
+    """The order asked for; that of the numbers if nothing is said."""
+    query = request.query
+    descending = choice({"ASC": False, "DESC": True}, query.get("sortOrder") or "ASC", "sortOrder")
+    given = query.get("sortBy")
+    return Sort("id" if given is None else choice(fields, given, "sortBy"), descending=descending)
+
+
+def searched(request: Request) -> str:
+    text = request.query.get("query")
+    if not text:
+        raise invalid("parameter_required", "query is required.", "query")
+    return names.line(text, "query", _LONGEST_SEARCH)
+
+
+def line(text: str | None, field: str) -> str | None:
+    return None if text is None else names.line(text, field)

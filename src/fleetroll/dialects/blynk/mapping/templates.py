@@ -1,0 +1,144 @@
+"""Templates, with their datastreams, event codes and metafields."""
+
+from fleetroll.core import model, names
+from fleetroll.core.templates import numbered
+from fleetroll.dialects.blynk.mapping.event_codes import EVENTS
+from fleetroll.dialects.blynk.mapping.parameters import choice, number, organization_number, place
+from fleetroll.dialects.blynk.mapping.pins import PIN_NAMES, PIN_TYPES
+from fleetroll.dialects.blynk.mapping.times import ms
+from fleetroll.dialects.blynk.shapes import templates as shapes
+from fleetroll.service import templates
+from fleetroll.wire.request import Request
+
+_KINDS = {
+    "INT": model.DatastreamKind.INTEGER,
+    "DOUBLE": model.DatastreamKind.DOUBLE,
+    "STRING": model.DatastreamKind.STRING,
+    "ENUM": model.DatastreamKind.ENUM,
+    "LOCATION": model.DatastreamKind.LOCATION,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+_METAFIELDS = {kind.value: kind for kind in model.MetafieldKind}
+assert set(_KINDS.values()) == set(model.DatastreamKind)
+
+
+def list_templates(request: Request) -> templates.Directory:
+    return templates.Directory(place(request), organization_number(request))
+
+
+def one_template(request: Request) -> int:
+    return number(request, "templateId")
+
+
+def template_page(result: tuple[list[model.Template], int], request: Request) -> shapes.TemplatePage:
+    found, total = result
+    short = [shapes.Template(one.id, [names.template_id(one.id)], one.org, one.name) for one in found]
+    return shapes.TemplatePage(short, total)
+
+
+def template(record: model.Template, request: Request) -> shapes.TemplateDetails:
+    return shapes.TemplateDetails(
+        record.id,
+        [names.template_id(record.id)],
+        record.org,
+        record.name,
+        board_type=record.board,
+        connection_type=record.connection,
+        description=record.description,
+        logo_url=None,
+        created_at=ms(record.created_at),
+    )
+
+
+def datastreams(record: model.Template, request: Request) -> list[shapes.Datastream]:
+    return [
+        shapes.Datastream(
+            int(one.pin[1:]),
+            _NAMES[one.kind],
+            PIN_NAMES[one.pin[0]],
+            one.label or one.alias or one.pin,
+            one.alias or one.pin,
+            one.unit,
+            one.min,
+            one.max,
+            one.default,
+            one.id,
+            one.pin[0] == "a",
+        )
+        for one in record.datastreams
+    ]
+
+
+def events(record: model.Template, request: Request) -> list[shapes.EventCode]:
+    return [shapes.EventCode(one.code, one.name, one.kind.value, one.description, one.id) for one in record.events]
+
+
+def template_metafields(record: model.Template, request: Request) -> list[shapes.MetaField]:
+    return [
+        shapes.MetaField(
+            one.name,
+            one.kind.value,
+            one.description,
+            one.hint,
+            one.icon,
+            one.mandatory,
+            one.in_provisioning,
+            list(one.options),
+            one.id,
+        )
+        for one in record.metafields
+    ]
+
+
+def new_template(request: Request) -> model.Template:
+    body = request.body
+    for field in ("description", "board_type", "connection_type"):
+        names.paragraph(getattr(body, field) or "", field)
+    blank = model.Template(
+        id=0,
+        org=0,
+        name=names.label(body.name, "name"),
+        description=body.description,
+        board=body.board_type,
+        connection=body.connection_type,
+        datastreams=tuple(_datastream(one) for one in body.datastreams),
+        events=tuple(_event_code(one) for one in body.events),
+        metafields=tuple(_metafield(one) for one in body.metafields),
+        last_part=0,
+        created_at=0,
+        updated_at=0,
+        revision=0,
+    )
+    return numbered(blank)
+
+
+def _datastream(shape: shapes.Datastream) -> model.Datastream:
+    return model.Datastream(
+        id=0,
+        pin=f"{choice(PIN_TYPES, shape.pin_type, 'pinType')}{shape.pin}",
+        kind=choice(_KINDS, shape.type, "type"),
+        alias=shape.alias,
+        label=shape.label,
+        unit=shape.units,
+        min=shape.min,
+        max=shape.max,
+        default=shape.default_value,
+    )
+
+
+def _event_code(shape: shapes.EventCode) -> model.EventCode:
+    return model.EventCode(0, shape.event_code, shape.name, choice(EVENTS, shape.type, "type"), shape.description)
+
+
+def _metafield(shape: shapes.MetaField) -> model.Metafield:
+    return model.Metafield(
+        id=0,
+        name=shape.name,
+        kind=choice(_METAFIELDS, shape.type, "type"),
+        description=shape.description,
+        hint=shape.hint,
+        icon=shape.icon,
+        mandatory=shape.is_mandatory,
+        in_provisioning=shape.include_in_provision,
+        options=tuple(shape.options),
+    )

@@ -1,0 +1,48 @@
+"""What a device logged, and what was done to it."""
+
+from fleetroll.core import documents, model
+from fleetroll.dialects.blynk.mapping.event_codes import EVENTS
+from fleetroll.dialects.blynk.mapping.parameters import choice, device_number, place
+from fleetroll.dialects.blynk.mapping.pins import split
+from fleetroll.dialects.blynk.mapping.times import ms
+from fleetroll.dialects.blynk.shapes import timeline as shapes
+from fleetroll.service import datastreams, event_codes
+from fleetroll.service.timeline import Actions
+from fleetroll.wire.request import Request
+
+
+def past(request: Request) -> event_codes.Past:
+    kind = request.query.get("eventType")
+    return event_codes.Past(
+        device_number(request), place(request), None if kind is None else choice(EVENTS, kind, "eventType")
+    )
+
+
+def actions(request: Request) -> Actions:
+    return Actions(device_number(request), place(request))
+
+
+def timeline(result: tuple[list[model.Event], int], request: Request) -> shapes.TimelinePage:
+    events, total = result
+    return shapes.TimelinePage([_event(event) for event in events], total)
+
+
+def _event(event: model.Event) -> shapes.TimelineEvent:
+    said = documents.load(event.data)
+    kind = event_codes.KINDS[event.type]
+    description = said.get("description") or said.get("name") or ""
+    return shapes.TimelineEvent(event.id, said.get("event", 0), event.org, kind.value, description, ms(event.at))
+
+
+def logs(result: tuple[list[model.Event], int], request: Request) -> shapes.ActionLogPage:
+    events, total = result
+    return shapes.ActionLogPage([_action(event) for event in events], total)
+
+
+def _action(event: model.Event) -> shapes.ActionLog:
+    said = documents.load(event.data)
+    if event.type == datastreams.WRITTEN:
+        pin, kind = split(said["pin"])
+        return shapes.ActionLog(event.actor, said["value"], pin, kind, said["connected"], ms(event.at))
+    changed = " ".join(said.get("changed", ()))
+    return shapes.ActionLog(event.actor, f"{event.type} {changed}".rstrip(), None, None, False, ms(event.at))

@@ -1,0 +1,108 @@
+"""Rows about users, whom devices belong to."""
+
+from fleetroll.dialects.blynk.mapping import owners as mapping
+from fleetroll.dialects.blynk.routes.parameters import PLACE, QUERY, row
+from fleetroll.dialects.blynk.shapes import owners as shapes
+from fleetroll.service import owners
+from fleetroll.wire.dialect import Parameter, nothing
+
+_USER = Parameter("userId", "the number of the user", "integer")
+
+ROUTES = (
+    row(
+        "GET",
+        "/users",
+        owners.directory,
+        mapping.people,
+        mapping.user_page,
+        "List users",
+        Parameter("includeSubOrgUsers", "whether to go down the tree", "boolean"),
+        *PLACE,
+        reply=shapes.UserPage,
+    ),
+    row(
+        "GET",
+        "/search/users",
+        owners.search,
+        mapping.people_like,
+        mapping.user_page,
+        "Search users by name and address",
+        QUERY,
+        *PLACE,
+        reply=shapes.UserPage,
+    ),
+    row(
+        "GET",
+        "/user",
+        owners.by_number,
+        mapping.one_user,
+        mapping.user,
+        "Read a user",
+        _USER,
+        reply=shapes.User,
+    ),
+    row(
+        "POST",
+        "/users/create-in-org",
+        owners.create_within,
+        mapping.new_user,
+        mapping.user,
+        "Create a user",
+        status=201,
+        body=shapes.NewUser,
+        reply=shapes.User,
+    ),
+    row(
+        "POST",
+        "/users/invite",
+        owners.create_within,
+        mapping.invited,
+        mapping.user,
+        "Create a user whose account is pending",
+        status=201,
+        body=shapes.NewUser,
+        reply=shapes.User,
+    ),
+    row(
+        "POST",
+        "/users/create",
+        owners.create_with_organization,
+        mapping.founder,
+        nothing,
+        "Create a user and an organization, which the user is to administer",
+        status=204,
+        body=shapes.Founder,
+    ),
+    row(
+        "POST",
+        "/users/register",
+        owners.create_within,
+        mapping.registered,
+        nothing,
+        "Create a user whose account is pending, by the address alone",
+        status=204,
+        body=shapes.Registration,
+    ),
+    row(
+        "POST",
+        "/users/transfer",
+        owners.transfer,
+        mapping.moved_user,
+        mapping.user,
+        "Give a user without devices to another organization",
+        status=201,
+        body=shapes.UserTransfer,
+        reply=shapes.User,
+    ),
+    row(
+        "PUT",
+        "/users/role",
+        owners.edit_by_number,
+        mapping.role,
+        mapping.user,
+        "Give a user another role",
+        _USER,
+        Parameter("roleId", "1 (admin), 2 (staff) or 3 (user)", "integer"),
+        reply=shapes.User,
+    ),
+)

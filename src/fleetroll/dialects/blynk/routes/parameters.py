@@ -1,0 +1,24 @@
+"""What the rows of several nouns have in common: their form, and query parameters."""
+
+from typing import Any
+
+from fleetroll.service.operations import Effect
+from fleetroll.wire.dialect import Parameter, Route
+
+DEVICE = Parameter("deviceId", "the number of the device", "integer")
+ORG = (
+    Parameter("orgId", "an organization in reach; the caller's if left out", "integer"),
+    Parameter("organizationId", "the same", "integer"),
+)
+PLACE = (
+    Parameter("page", "from 0", "integer"),
+    Parameter("size", "1 to 1000; 50 if left out", "integer"),
+)
+QUERY = Parameter("query", "a part of the name, case ignored")
+
+
+def row(
+    method: str, path: str, operation: Any, decode: Any, encode: Any, about: str, *query: Parameter, **more: Any
+) -> Route:
+    path, once = f"/api/v1/organization{path}", method == "POST" and operation.effect is not Effect.STREAM
+    return Route(method, path, operation, decode, encode, about, query=query, idempotent=once, **more)

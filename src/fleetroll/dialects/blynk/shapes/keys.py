@@ -1,0 +1,25 @@
+"""Clients, which have tokens by a secret."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from fleetroll.dialects.blynk.shapes.numbers import Id
+
+
+class NewClient(Struct, rename="camel"):
+    """Clients have tokens by their secret alone, so there is no address to be sent back to."""
+
+    name: str
+    org_id: Id | None = None
+    redirect_urls: Annotated[list[str], Meta(max_length=0)] = []
+
+
+class Client(Struct, rename="camel"):
+    """The secret is shown this once."""
+
+    org_id: int
+    name: str
+    client_id: str
+    secret: str
+    redirect_urls: list[str]

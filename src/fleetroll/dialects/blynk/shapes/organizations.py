@@ -1,0 +1,46 @@
+"""Organizations, with their address."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from fleetroll.dialects.blynk.shapes.numbers import Id
+
+
+class Address(Struct, rename="camel"):
+    full_address: str | None = None
+    country: str | None = None
+    city: str | None = None
+    state: str | None = None
+    zip: str | None = None
+
+
+class Organization(Struct, rename="camel"):
+    id: int
+    name: str
+    description: str | None
+    parent_organization_id: int | None
+    tz: str
+    unit_system: str
+    phone_number: str | None
+    address: Address | None
+    last_modified_ts: int
+    is_active: bool
+
+
+class NewOrganization(Struct, rename="camel"):
+    """`type` must be one of the vendor's; no reply shows it, so it is not kept. `unitSystem` is METRIC or IMPERIAL."""
+
+    name: Annotated[str, Meta(min_length=3, max_length=100)]
+    parent_id: Id | None = None
+    type: str | None = None
+    description: str | None = None
+    tz: str | None = None
+    unit_system: str | None = None
+    phone_number: str | None = None
+    address: Address | None = None
+
+
+class OrganizationPage(Struct, rename="camel"):
+    content: list[Organization]
+    total_elements: int

@@ -1,0 +1,65 @@
+"""Users, whom devices belong to."""
+
+from msgspec import Struct
+
+from fleetroll.dialects.blynk.shapes.numbers import Id
+from fleetroll.dialects.blynk.shapes.organizations import Address
+
+
+class User(Struct, rename="camel"):
+    id: int
+    name: str
+    email: str
+    role_id: int
+    org_id: int
+    is_dev: bool
+    title: str | None
+    nick_name: str | None
+    phone_number: str | None
+    tz: str | None
+    locale: str | None
+    status: str
+    last_modified_ts: int
+    last_logged_at: int
+    registered_at: int
+
+
+class UserPage(Struct, rename="camel"):
+    content: list[User]
+    total_elements: int
+
+
+class NewUser(Struct, rename="camel"):
+    """Users do not sign in here, so a password is ignored. `roleId` is 1 (admin), 2 (staff) or 3 (user)."""
+
+    email: str
+    name: str | None = None
+    org_id: Id | None = None
+    organization_id: Id | None = None
+    role_id: int = 3
+    title: str | None = None
+    nick_name: str | None = None
+    phone_number: str | None = None
+    tz: str | None = None
+    locale: str | None = None
+    address: Address | str | None = None
+
+
+class Founder(Struct, rename="camel"):
+    """A user with an organization of its own, which is named after the user if nothing else is said."""
+
+    email: str
+    name: str
+    organization_name: str | None = None
+    time_zone: str | None = None
+
+
+class Registration(Struct, rename="camel"):
+    email: str
+    locale: str | None = None
+
+
+class UserTransfer(Struct, rename="camel"):
+    user_id: Id
+    target_org_id: Id
+    role_id: int

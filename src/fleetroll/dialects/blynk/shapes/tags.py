@@ -1,0 +1,23 @@
+"""Tags, and giving them to devices."""
+
+from msgspec import Struct
+
+from fleetroll.dialects.blynk.shapes.numbers import Id
+
+
+class NewTag(Struct, rename="camel"):
+    name: str
+    org_id: Id | None = None
+
+
+class TagAssignment(Struct, rename="camel"):
+    device_id: Id
+    tag_id: Id
+
+
+class Tag(Struct, rename="camel"):
+    """The number is made of the name."""
+
+    id: int
+    name: str
+    owner_user_id: int | None
