@@ -78,6 +78,15 @@ def check(fields: tuple[Metafield, ...], metadata: Mapping[str, Any]) -> None:
             raise refusal(field)
 
 
+def named_anew(
+    fields: tuple[Metafield, ...], metadata: Mapping[str, Any], known: Mapping[str, Any]
+) -> list[tuple[Metafield, int]]:
+    """The devices that metadata names by number, and `known` did not. Whether they are there is not seen here."""
+    references = [field for field in fields if field.kind is MetafieldKind.DEVICE_REFERENCE]
+    found = [(field, metadata.get(field.name)) for field in references]
+    return [(field, number) for field, number in found if number is not None and number != known.get(field.name)]
+
+
 def refusal(field: Metafield) -> Fault:
     return invalid("invalid_metafield", "The provided value for metafield is invalid.", f"metadata.{field.name}")
 

@@ -5,9 +5,11 @@ Identifiers are stored as sent and compared by their NFC form, case-sensitively 
 """
 
 import base64
+import functools
 import re
 import unicodedata
 import zlib
+import zoneinfo
 
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, invalid
@@ -20,7 +22,7 @@ _EMAIL = re.compile(
     r"[^@\s\"<>(),;:\\\[\]]+@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+"
 )
 _PROPERTY = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{limits.MAX_PROPERTY - 1}}}")
-_TIME_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
+_OWN_ZONE = "localtime"  # what a machine may call its own among them
 # A zero-width joiner is how emoji families are written; it is harmless in a name, and refused in an identifier.
 _JOINERS = str.maketrans("", "", "\u200d\u200c")
 _PLAIN_MARKS = frozenset(" '_-.,")
@@ -88,8 +90,14 @@ def paragraph(value: str, field: str, longest: int = limits.MAX_TEXT) -> str:
 
 
 def is_time_zone(value: str) -> bool:
-    """Whether this is how the tz database names zones. Which of them there are is not for us to know."""
-    return len(value) <= limits.MAX_NAME and bool(_TIME_ZONE.fullmatch(value))
+    """Whether the tz database has a zone of this name."""
+    return value in _time_zones()
+
+
+@functools.cache
+def _time_zones() -> frozenset[str]:
+    """Which zones there are, read once: a table of the interpreter, as its properties of characters are."""
+    return frozenset(zoneinfo.available_timezones()) - {_OWN_ZONE}
 
 
 def time_zone(value: str, field: str) -> str:

@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 
 from fleetroll.core import documents, limits, metafields
 from fleetroll.core import templates as rules
-from fleetroll.core.documents import Document
+from fleetroll.core.documents import EMPTY, Document
 from fleetroll.core.faults import Fault, conflict, invalid
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.model import Device, NewDevice, Template
@@ -151,7 +151,7 @@ async def adopt(call: Call, new: NewDevice) -> NewDevice:
     if new.template is None:
         return new
     template = await _required(call, new.template)
-    metafields.check(template.metafields, documents.load(new.metadata))
+    await _check(call, template, new.metadata)
     return structs.replace(new, schema=rules.apply_metrics(new.schema, None, template))
 
 
@@ -162,13 +162,28 @@ async def readopt(call: Call, was: Device, members: dict[str, Any]) -> dict[str,
         return members
     now = None if number is None else await _required(call, number)
     if now is not None:
-        metafields.check(now.metafields, documents.load(members.get("metadata", was.metadata)))
+        known = was.metadata if number == was.template else EMPTY
+        await _check(call, now, members.get("metadata", was.metadata), known)
     if not members.keys() & {"template", "schema"}:
         return members
     before = now if number == was.template else await of(call, was)
     schema = rules.apply_metrics(members.get("schema", was.schema), before, now)
     others = {name: value for name, value in members.items() if name != "schema"}
     return others if bytes(schema) == bytes(was.schema) else {**others, "schema": schema}
+
+
+async def _check(call: Call, template: Template, metadata: Document, known: Document = EMPTY) -> None:
+    """Raises Fault invalid `invalid_metafield` for a member that its metafield does not take.
+
+    A device that is named must be one of the organization's, and of a template that the metafield allows. One that
+    `known` named already may have gone since.
+    """
+    members = documents.load(metadata)
+    metafields.check(template.metafields, members)
+    for field, number in metafields.named_anew(template.metafields, members, documents.load(known)):
+        device = await call.records.devices.by_id(call.org, number)
+        if device is None or (field.templates and device.template not in field.templates):
+            raise metafields.refusal(field)
 
 
 async def carried(call: Call, there: Call, device: Device) -> dict[str, Any]:

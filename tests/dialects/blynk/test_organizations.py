@@ -57,6 +57,7 @@ def test_what_our_own_api_changes_is_seen_by_a_vendors_client(app: App) -> None:
     [
         {"type": "CLUB"},
         {"tz": "not a zone"},
+        {"tz": "Mars/Base"},
         {"unitSystem": "metric"},
         {"description": "a\x00b"},
         {"phoneNumber": ""},

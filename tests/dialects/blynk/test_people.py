@@ -90,7 +90,15 @@ def test_a_device_goes_only_to_who_is_active(app: App) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"role": "king"}, {"status": "Active"}, {"time_zone": "not a zone"}, {"title": 5}, {"role": None}]
+    "change",
+    [
+        {"role": "king"},
+        {"status": "Active"},
+        {"time_zone": "not a zone"},
+        {"time_zone": "Mars/Base"},
+        {"title": 5},
+        {"role": None},
+    ],
 )
 def test_our_own_api_refuses_what_no_owner_is(app: App, change: dict[str, Any]) -> None:
     was = app.request("POST", "/v1/owners", {"ref": "ann@example.com"}).json()
@@ -98,6 +106,17 @@ def test_our_own_api_refuses_what_no_owner_is(app: App, change: dict[str, Any]) 
     assert app.request("PATCH", "/v1/owners/ann@example.com", change).status == 400
     assert app.request("POST", "/v1/owners", {"ref": "bob@example.com", **change}).status == 400
     assert app.request("GET", "/v1/owners").json()["owners"] == [was]
+
+
+@pytest.mark.parametrize("zone", ["Mars/Base", "europe/berlin", "Europe/Berlin/", "localtime", "../UTC", ""])
+def test_a_user_and_an_organization_are_in_a_zone_that_there_is(app: App, zone: str) -> None:
+    assert ask(app, "POST", "/users/create-in-org", {**ANN, "tz": zone}).status == 400
+    founder = {"email": "first@example.com", "name": "First", "timeZone": zone}
+    assert ask(app, "POST", "/users/create", founder).status == 400
+    refused = app.request("PATCH", "/v1/organizations/self", {"time_zone": zone})
+    assert (refused.status, refused.json()["code"]) == (400, "invalid_time_zone")
+    assert ask(app, "GET", "/users").json()["totalElements"] == 0
+    assert app.request("GET", "/v1/organizations/self").json()["time_zone"] == "UTC"
 
 
 def test_a_device_takes_its_owner_along_to_another_organization(app: App) -> None:

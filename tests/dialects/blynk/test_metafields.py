@@ -1,0 +1,124 @@
+"""What a value of a metafield must be beside its form: a zone that there is, a device that the organization has."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.app import App, Response
+
+O = "/api/v1/organization"  # noqa: E741  # as the vendor's pages abbreviate it
+INVALID = {"error": {"message": "The provided value for metafield is invalid."}}
+FIELDS = [{"name": "Zone", "type": "Tz"}, {"name": "Gateway", "type": "DeviceReference"}]
+ZONE, GATEWAY = 1, 2
+
+
+def ask(app: App, method: str, path: str, body: Any = None) -> Response:
+    return app.request(method, O + path, body)
+
+
+def template(app: App, name: str, fields: list[dict[str, Any]]) -> str:
+    made = ask(app, "POST", "/template/create", {"name": name, "metafields": fields})
+    assert made.status == 201, made.body
+    return str(made.json()["templateIds"][0])
+
+
+def device(app: App, kind: str, **members: Any) -> dict[str, Any]:
+    made = ask(app, "POST", "/device/create?baseInfo=true", {"templateId": kind, **members})
+    assert made.status == 201, made.body
+    found: dict[str, Any] = made.json()
+    return found
+
+
+def write(app: App, number: int, field: int, value: Any) -> Response:
+    return ask(app, "POST", "/device/metafield", {"deviceId": number, "metaFieldId": field, "newValue": value})
+
+
+def values(app: App, number: int) -> list[Any]:
+    zone, gateway = ask(app, "GET", f"/device/metafield?deviceId={number}").json()
+    return [zone["value"]["value"], gateway["value"]["selectedDeviceId"]]
+
+
+@pytest.fixture
+def kind(app: App) -> str:
+    return template(app, "Meter", FIELDS)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "UTC", "America/Argentina/Buenos_Aires", "Etc/GMT+5", "US/Pacific"])
+def test_a_zone_is_one_of_the_tz_database(app: App, kind: str, zone: str) -> None:
+    one = device(app, kind)
+    assert write(app, one["id"], ZONE, zone).status == 204
+    assert values(app, one["id"]) == [zone, None]
+
+
+@pytest.mark.parametrize("zone", ["Mars/Base", "europe/berlin", "Europe", "localtime", "CEST", "UTC+1", "x" * 300, 1])
+def test_a_zone_that_there_is_not_is_refused_and_nothing_changes(app: App, kind: str, zone: Any) -> None:
+    one = device(app, kind)
+    assert write(app, one["id"], ZONE, "UTC").status == 204
+    was = app.request("GET", "/v1/devices").json()
+    refused = write(app, one["id"], ZONE, zone)
+    assert (refused.status, refused.json()) == (400, INVALID)
+    assert app.request("GET", "/v1/devices").json() == was
+
+
+def test_a_reference_is_to_a_device_of_the_same_organization(app: App, kind: str) -> None:
+    child = ask(app, "POST", "/create", {"name": "Branch"}).json()["id"]
+    one, gateway = device(app, kind), device(app, kind)
+    below, beside = device(app, kind, orgId=child), device(app, kind, orgId=child)
+    for value in (gateway["id"], str(gateway["id"]), {"type": "DeviceReference", "selectedDeviceId": one["id"]}):
+        assert write(app, one["id"], GATEWAY, value).status == 204
+    assert values(app, one["id"]) == [None, one["id"]]
+    was = app.request("GET", "/v1/devices").json()
+    for value in (below["id"], 10**15, "99999", 0, -1, {"selectedDeviceId": below["id"]}):
+        refused = write(app, one["id"], GATEWAY, value)
+        assert (refused.status, refused.json()) == (400, INVALID), value
+    assert app.request("GET", "/v1/devices").json() == was
+    # What counts is the organization of the device that is written, not that of who writes it.
+    assert write(app, below["id"], GATEWAY, beside["id"]).status == 204
+    assert write(app, below["id"], GATEWAY, gateway["id"]).json() == INVALID
+    assert values(app, below["id"]) == [None, beside["id"]]
+
+
+def test_a_device_itself_names_none_but_its_organizations(app: App, kind: str) -> None:
+    child = ask(app, "POST", "/create", {"name": "Branch"}).json()["id"]
+    one, gateway, foreign = device(app, kind), device(app, kind), device(app, kind, orgId=child)
+
+    def says(name: str, value: Any) -> int:
+        query = f"token={one['token']}&metaFieldName={name}&value={value}"
+        return app.request("GET", f"/external/api/device/meta/update?{query}", key=None).status
+
+    assert [says("Gateway", gateway["id"]), says("Zone", "UTC")] == [200, 200]
+    assert [says("Gateway", foreign["id"]), says("Gateway", 99_999), says("Zone", "Mars/Base")] == [400, 400, 400]
+    assert values(app, one["id"]) == ["UTC", gateway["id"]]
+
+
+def test_a_reference_is_judged_on_every_way_in_and_one_that_stays_is_not_judged_again(app: App, kind: str) -> None:
+    gateway = device(app, kind)
+    number = app.request("GET", "/v1/templates/Meter").json()["id"]
+    known, unknown = {"Gateway": gateway["id"]}, {"Gateway": 99_999}
+    for body, status in ((unknown, 400), (known, 201)):
+        made = app.request("POST", "/v1/devices", {"ident": "d", "template": number, "metadata": body})
+        assert made.status == status, made.body
+    for method in ("PUT", "PATCH"):
+        refused = app.request(method, "/v1/devices/d", {"template": number, "metadata": unknown})
+        assert (refused.status, refused.json()["code"]) == (400, "invalid_metafield")
+    row = b'{"ident":"e","template":%d,"metadata":{"Gateway":99999}}' % number
+    result = app.request("POST", "/v1/devices:import", raw=row, headers={"content-type": "application/x-ndjson"})
+    assert result.lines()[0]["error"]["code"] == "invalid_metafield"
+    assert ask(app, "DELETE", f"/device?deviceId={gateway['id']}").status == 204
+    changed = app.request("PATCH", "/v1/devices/d", {"metadata": {"Zone": "UTC"}})
+    assert changed.json()["metadata"] == {**known, "Zone": "UTC"}
+    # Once it is taken away, it cannot come back.
+    assert app.request("PATCH", "/v1/devices/d", {"metadata": {"Gateway": None}}).status == 200
+    assert app.request("PATCH", "/v1/devices/d", {"metadata": known}).status == 400
+
+
+def test_a_metafield_for_devices_of_some_templates_names_no_other(app: App, kind: str) -> None:
+    hub = template(app, "Hub", [])
+    number = app.request("GET", "/v1/templates/Hub").json()["id"]
+    fields = app.request("GET", "/v1/templates/Meter").json()["metafields"]
+    fields[1]["templates"] = [number]
+    assert app.request("PATCH", "/v1/templates/Meter", {"metafields": fields}).status == 200
+    one, meter, gateway = device(app, kind), device(app, kind), device(app, hub)
+    assert write(app, one["id"], GATEWAY, meter["id"]).json() == INVALID
+    assert write(app, one["id"], GATEWAY, gateway["id"]).status == 204
+    assert values(app, one["id"]) == [None, gateway["id"]]
