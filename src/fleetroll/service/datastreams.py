@@ -86,7 +86,7 @@ async def history(call: Call, wanted: Past) -> History:
     return History(stream, *await there.records.telemetry.slice(there.org, series, wanted.span, wanted.place))
 
 
-@operation(Action.DEVICES_WRITE, Effect.STREAM)
+@operation(Action.DEVICES_WRITE, Effect.BATCHES)
 async def write(call: Call, wanted: Batch) -> None:
     reports.check_size(wanted.samples)
 

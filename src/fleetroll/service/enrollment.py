@@ -81,12 +81,12 @@ async def revocation_list(call: Call, wanted: Named) -> SignedList:
     return await authorities.list_of(call, await authorities.noun.find(call, dms.settings.authority))
 
 
-@operation(Action.ENROL, Effect.STREAM)
+@operation(Action.ENROL, Effect.BATCHES)
 async def enroll(call: Call, ask: Ask) -> Answer:
     return await _enroll(call, ask, call.services.pki.read_request(ask.request))
 
 
-@operation(Action.ENROL, Effect.STREAM)
+@operation(Action.ENROL, Effect.BATCHES)
 async def generate(call: Call, ask: Ask) -> Answer:
     """Enrol with a key that the server makes, and keeps nothing of."""
     _require_secure(ask.peer)
@@ -116,7 +116,7 @@ async def _enroll(call: Call, ask: Ask, request: Request, key: bytes | None = No
     return _answer(call, await call.services.store.write(work), key)
 
 
-@operation(Action.ENROL, Effect.STREAM)
+@operation(Action.ENROL, Effect.BATCHES)
 async def renew(call: Call, ask: Ask) -> Answer:
     """A new certificate for a device that shows its present one."""
     _require_secure(ask.peer)

@@ -172,7 +172,7 @@ async def newest(call: Call, wanted: Newest) -> Found:
         after = (page[-1].id, page[-1].id)
 
 
-@operation(Action.DEVICES_WRITE, Effect.STREAM)
+@operation(Action.DEVICES_WRITE, Effect.BATCHES)
 async def update(call: Call, wanted: Sweep) -> AsyncIterator[list[Result]]:
     async def one(inner: Call, device: Device) -> Outcome:
         now = await devices.change(inner, device, wanted.edit(device))
@@ -181,7 +181,7 @@ async def update(call: Call, wanted: Sweep) -> AsyncIterator[list[Result]]:
     return _sweep(call, wanted.filter, one, wanted.dry_run)
 
 
-@operation(Action.DEVICES_DELETE, Effect.STREAM)
+@operation(Action.DEVICES_DELETE, Effect.BATCHES)
 async def delete(call: Call, wanted: Removal) -> AsyncIterator[list[Result]]:
     async def one(inner: Call, device: Device) -> Outcome:
         await devices.remove(inner, device)
@@ -190,7 +190,7 @@ async def delete(call: Call, wanted: Removal) -> AsyncIterator[list[Result]]:
     return _sweep(call, wanted.filter, one, wanted.dry_run)
 
 
-@operation(Action.DEVICES_WRITE, Effect.STREAM)
+@operation(Action.DEVICES_WRITE, Effect.BATCHES)
 async def load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
     """Store rows in their order. A row that fails does not hold up the others; a reported row is on disk."""
     return _load(call, wanted)

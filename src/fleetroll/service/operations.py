@@ -43,9 +43,11 @@ class Effect(enum.Enum):
     SCAN = "scan"  # pages and counts
     WRITE = "write"  # one transaction
     BULK = "bulk"  # one transaction of up to a thousand devices, which would hold up the event loop
-    STREAM = "stream"  # many transactions or pages; the operation opens them itself
+    BATCHES = "batches"  # transactions that the operation opens itself
+    STREAM = "stream"  # pages that the operation reads itself
 
 
+WRITES = frozenset({Effect.WRITE, Effect.BULK, Effect.BATCHES})
 _TRANSACTIONS = frozenset({Effect.WRITE, Effect.BULK})
 
 

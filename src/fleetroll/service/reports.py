@@ -142,7 +142,7 @@ async def all_values(call: Call, device: Device) -> list[Value]:
     return [Value(stream, latest[stream.metric]) for stream in streams if stream.metric in latest]
 
 
-@operation(Action.SELF, Effect.STREAM)
+@operation(Action.SELF, Effect.BATCHES)
 async def write(call: Call, samples: Sequence[Sample]) -> None:
     """Store what the device reports: all of it, or nothing."""
     check_size(samples)

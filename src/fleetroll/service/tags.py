@@ -85,7 +85,7 @@ async def delete(call: Call, wanted: Numbered) -> None:
     await noun.remove(there, tag)
 
 
-@operation(Action.DEVICES_WRITE, Effect.STREAM)
+@operation(Action.DEVICES_WRITE, Effect.BATCHES)
 async def assign(call: Call, wanted: Assignment) -> None:
     """Give a device a tag. Raises Fault not_found for a number that is no tag's."""
     there, _ = await reach.device(call, wanted.device)

@@ -85,7 +85,7 @@ class Buckets(Struct, frozen=True):
     buckets: list[Bucket]
 
 
-@operation(Action.DEVICES_WRITE, Effect.STREAM)
+@operation(Action.DEVICES_WRITE, Effect.BATCHES)
 async def write(call: Call, wanted: Batch) -> int:
     """Store readings of one device, whoever took them; this alone does not mean that the device is there."""
 

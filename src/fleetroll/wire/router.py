@@ -48,10 +48,9 @@ class Router(Generic[T]):
         if found is None:
             return None
         node, values = found
-        entry = node.targets.get("GET" if method == "HEAD" else method)
+        entry = node.targets.get(method)
         if entry is None:
-            allowed = {*node.targets, "HEAD"} if "GET" in node.targets else node.targets
-            return Match(None, {}, tuple(sorted(allowed)))
+            return Match(None, {}, tuple(sorted(node.targets)))
         target, names = entry
         return Match(target, {name: segment(value) for name, value in zip(names, values, strict=True)}, ())
 

@@ -26,7 +26,7 @@ from fleetroll.core.guards import UNGUARDED, Guard, parse_tags
 from fleetroll.core.model import Instant, Principal
 from fleetroll.core.secrets import Presented
 from fleetroll.service import keys, projects
-from fleetroll.service.operations import Effect, Services
+from fleetroll.service.operations import WRITES, Effect, Services
 from fleetroll.store.port import Records
 from fleetroll.wire import bodies, peers, streams
 from fleetroll.wire.answers import Answer, refusal, success
@@ -99,6 +99,12 @@ class _Row:
         self.parameters = frozenset(parameter.name for parameter in route.query) if dialect.strict_query else None
 
 
+def _methods(route: Route) -> tuple[str, ...]:
+    """What leads to a route. A HEAD changes nothing, so it does not lead to a GET that writes, as some vendors' do."""
+    reads = route.method == "GET" and route.operation.effect not in WRITES
+    return (route.method, "HEAD") if reads else (route.method,)
+
+
 def _decoder(dialect: Dialect, shape: Any) -> Callable[[bytes], Any]:
     return LooseDecoder(shape).decode if dialect.loose_names else partial(bodies.decode, msgspec.json.Decoder(shape))
 
@@ -152,10 +158,12 @@ class Kernel:
         self._key_limiter = Limiter(settings.key_rate, time.monotonic, "key", times)
         self._limiters = (Limiter(settings.organization_rate, time.monotonic, "organization", times),)
         self._router = Router(
-            (route.method, route.path, _Row(dialect, route, limiters, _callers(dialect, route, settings, times)))
+            (method, route.path, row)
             for dialect in self._dialects
             for limiters in [self._limiters + _vendors(dialect, settings, times)]
             for route in dialect.routes
+            for row in [_Row(dialect, route, limiters, _callers(dialect, route, settings, times))]
+            for method in _methods(route)
         )
         self._peers = peers.Peers(settings.trusted_proxies)
         self._public_url = settings.public_url
@@ -369,7 +377,7 @@ class Kernel:
     async def _stream(self, exchange: _Exchange, row: _Row, value: Any, request: Request) -> int:
         route, principal = row.route, exchange.principal
         assert principal is not None
-        assert route.operation.effect is Effect.STREAM
+        assert route.operation.effect in {Effect.STREAM, Effect.BATCHES}
 
         async def finish(records: Records, result: Any) -> Any:
             return result

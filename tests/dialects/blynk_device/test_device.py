@@ -218,6 +218,26 @@ print("done")
 """
 
 
+def test_a_head_over_a_socket_writes_nothing(tmp_path: Path) -> None:
+    with process.serving(tmp_path / "data") as server:
+        send = over_socket(server.port)
+        key = {"authorization": f"Bearer {ADMIN_KEY}", "content-type": "application/json"}
+        template = send("POST", "/v1/templates", key, json.dumps(TEMPLATE).encode()).json()["id"]
+        send("POST", "/v1/devices", key, b'{"ident":"sensor","template":%d}' % template)
+        was = send("GET", "/v1/devices/sensor", key, b"").json()
+        token = send("GET", "/v1/devices/sensor/credentials", key, b"").json()["device_token"]
+        for path, allowed in (("update", "GET"), ("batch/update", "GET, POST")):
+            target = f"/external/api/{path}?token={token}&v1=100"
+            head = send("HEAD", target, {}, b"")
+            assert (head.status, head.headers["allow"], head.body) == (405, allowed, b"")
+            assert send("DELETE", target, {}, b"").headers["allow"] == allowed
+        assert send("GET", f"/external/api/getAll?token={token}", {}, b"").json() == {}
+        assert send("HEAD", f"/external/api/getAll?token={token}", {}, b"").status == 200
+        assert send("GET", "/v1/devices/sensor", key, b"").json() == was
+        assert send("GET", f"/external/api/update?token={token}&v1=100", {}, b"").status == 200
+        assert send("GET", f"/external/api/getAll?token={token}", {}, b"").json() == {"v1": 100.0}
+
+
 def test_a_sensor_needs_nothing_but_its_token(tmp_path: Path) -> None:
     with process.serving(tmp_path / "data") as server:
         send = over_socket(server.port)

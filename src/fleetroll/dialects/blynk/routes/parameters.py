@@ -20,5 +20,5 @@ QUERY = Parameter("query", "a part of the name, case ignored")
 def row(
     method: str, path: str, operation: Any, decode: Any, encode: Any, about: str, *query: Parameter, **more: Any
 ) -> Route:
-    path, once = f"/api/v1/organization{path}", method == "POST" and operation.effect is not Effect.STREAM
+    path, once = f"/api/v1/organization{path}", method == "POST" and operation.effect is not Effect.BATCHES
     return Route(method, path, operation, decode, encode, about, query=query, idempotent=once, **more)
