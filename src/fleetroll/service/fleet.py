@@ -3,6 +3,7 @@
 import asyncio
 import enum
 from collections.abc import AsyncIterator, Callable, Sequence
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from msgspec import Struct, structs
@@ -18,9 +19,11 @@ from fleetroll.core.query import Filter, Page, Sort, matches
 from fleetroll.service import cohorts, devices, metadata_fields, quotas, templates, timeline
 from fleetroll.service.devices import CREATED, Put
 from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.rehearsals import Planned
 from fleetroll.store.port import Records
 
 T = TypeVar("T")
+_of_new = attrgetter(*NewDevice.__struct_fields__)
 _EXPORT_PAGE = 1_000
 _MEMBERS = 256  # bytes of a device in a reply beside its documents
 
@@ -250,10 +253,11 @@ async def _transact(call: Call, work: Callable[[Records], Any], dry_run: bool) -
 async def _load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
     """While one batch is stored, the one before is answered and the next one is taken in."""
     storing: asyncio.Task[list[Result]] | None = None
+    rehearsal = _Rehearsal(call, wanted) if wanted.dry_run else None
     try:
         async for batch in _batches(wanted.rows):
             stored = await storing if storing is not None else []
-            storing = asyncio.ensure_future(_store(call, wanted, batch))
+            storing = asyncio.ensure_future(rehearsal.store(batch) if rehearsal else _store(call, wanted, batch))
             await asyncio.sleep(0)  # which lets it begin
             if stored:
                 yield stored
@@ -262,13 +266,51 @@ async def _load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
     finally:
         if storing is not None:
             storing.cancel()
+        if rehearsal is not None:
+            await rehearsal.close(storing)
 
 
 async def _store(call: Call, wanted: Import, batch: list[Row]) -> list[Result]:
     async def work(records: Records) -> list[Result]:
         return await _Loader(call.within(records), wanted.create_only).store(batch)
 
-    return await _transact(call, work, wanted.dry_run)
+    return await call.services.store.write(work, bulk=True)
+
+
+class _Rehearsal:
+    """An import of which each batch is undone. Devices as it would have left them are there again for a later batch."""
+
+    def __init__(self, call: Call, wanted: Import) -> None:
+        self._call = call
+        self._create_only = wanted.create_only
+        self._planned = Planned()
+        self._created = 0
+
+    async def store(self, batch: list[Row]) -> list[Result]:
+        before = await asyncio.to_thread(self._planned.find, _keys(batch))
+
+        async def work(records: Records) -> None:
+            loader = _Loader(self._call.within(records), self._create_only)
+            await loader.resume(before, self._created)
+            raise _DryRun((await loader.store(batch), loader.written()))
+
+        try:
+            await self._call.services.store.write(work, bulk=True)
+        except _DryRun as rehearsed:
+            results, written = rehearsed.results
+        self._created += sum(result.outcome is Outcome.CREATED for result in results)
+        await asyncio.to_thread(self._planned.keep, written)
+        return list(results)
+
+    async def close(self, storing: "asyncio.Task[list[Result]] | None") -> None:
+        """Give up what was planned, once nobody looks at it any more."""
+        if storing is not None:
+            await asyncio.wait([storing])
+        self._planned.close()
+
+
+def _keys(batch: list[Row]) -> set[str]:
+    return {identity_key(row.put.ident) for row in batch if row.put}
 
 
 async def _batches(arriving: AsyncIterator[list[Row]]) -> AsyncIterator[list[Row]]:
@@ -301,11 +343,28 @@ class _Loader:
         self._definitions: list[MetadataField] = []
         self._ensured: set[tuple[object, ...]] = set()
         self._seen: dict[str, Instant] = {}
+        self._written: set[str] = set()
         self._room = 0
+
+    async def resume(self, planned: dict[str, NewDevice], created: int) -> None:
+        """Make these devices what earlier batches would have made them, among so many new ones."""
+        call = self._call
+        known = await call.records.devices.by_idents(call.org, planned)
+        await call.records.devices.insert_many(
+            call.org, [new for key, new in planned.items() if key not in known], call.at
+        )
+        for key, was in known.items():
+            now = structs.replace(was, **structs.asdict(planned[key]), revision=was.revision + 1)
+            await call.records.devices.replace(was, now)
+        await quotas.take(call, "devices", min(created, await quotas.remaining(call, "devices")))
+
+    def written(self) -> list[NewDevice]:
+        """The devices that were made or changed, as they are now."""
+        return [NewDevice(*_of_new(self._known[key])) for key in self._written]
 
     async def store(self, batch: list[Row]) -> list[Result]:
         call = self._call
-        idents = {identity_key(row.put.ident) for row in batch if row.put}
+        idents = _keys(batch)
         self._known = await call.records.devices.by_idents(call.org, idents) if idents else {}
         self._definitions = await metadata_fields.definitions_of(call)
         self._room = await quotas.remaining(call, "devices")
@@ -337,13 +396,17 @@ class _Loader:
         if known is None:
             await self._plan(key, row, devices.new_device(put))
             self._note(key, row)
+            self._written.add(key)
             return Outcome.CREATED
         if self._create_only:
             raise devices.taken()
         now = await devices.change(self._call, known, put.change)
-        self._known[key] = now
         self._note(key, row)
-        return Outcome.UNCHANGED if now is known else Outcome.UPDATED
+        if now is known:
+            return Outcome.UNCHANGED
+        self._known[key] = now
+        self._written.add(key)
+        return Outcome.UPDATED
 
     def _note(self, key: str, row: Row) -> None:
         """When the device was seen elsewhere; no time that is still to come."""

@@ -267,6 +267,42 @@ def test_a_dry_run_tells_what_would_happen_and_changes_nothing(app: App) -> None
     assert app.request("GET", "/v1/organizations/self").json()["usage"]["devices"] == 1
 
 
+@pytest.mark.parametrize("query", ["?", "?mode=create&"])
+def test_a_rehearsal_tells_of_every_row_what_the_import_does(app: App, query: str) -> None:
+    """Rows about one device are more than a batch apart, and the quota ends within the last batch."""
+    app.request("POST", "/v1/organizations", {"slug": "small", "quotas": {"devices": 2 * limits.BULK_BATCH + 2}})
+    small = {"Fleetroll-Organization": "small"}
+    load(app, [{"ident": "was", "name": "old", "kind": "k", "tags": ["t"]}], **small)
+    many = [[{"ident": f"{name}{number}"} for number in range(limits.BULK_BATCH)] for name in "ab"]
+    about: list[list[dict[str, Any]]] = [
+        [{"ident": "new", "name": "n", "owners": ["o"]}, {"ident": "was", "name": "new"}, {"ident": "", "name": "x"}],
+        [
+            {"ident": "new", "name": "n"},
+            {"ident": "was", "name": "new", "metadata": {"a": 1.0}},
+            {"ident": "caf\u00e9", "schema": {"t": {"type": "number"}}},
+            {"ident": "a7", "tags": ["x"], "software": {"version": "1"}},
+        ],
+        [
+            {"ident": "was", "name": "new", "kind": "k", "tags": ["t"], "metadata": {"a": 1.0}},
+            {"ident": "new", "owners": []},
+            {"ident": "cafe\u0301", "schema": {"t": {"type": "number"}}},
+            {"ident": "a7", "tags": ["x"], "software": {"version": "1"}},
+            {"ident": "b7", "description": "In hall 1."},
+            {"ident": "one too many"},
+            {"ident": "b7", "description": "In hall 1."},
+            {"ident": "new", "owners": []},
+        ],
+    ]
+    rows = [*about[0], *many[0], *about[1], *many[1], *about[2]]
+    rehearsed = load(app, rows, f"{query}dry_run=true", **small).lines()
+    assert app.request("GET", "/v1/devices:export", headers=small).lines()[0]["name"] == "old"
+    stored = load(app, rows, query, **small).lines()
+    assert [row for row, real in zip(rehearsed, stored, strict=True) if row != real] == []
+    assert {row["outcome"] for row in stored[-8:]} == (
+        {"failed"} if "create" in query else {"unchanged", "updated", "failed"}
+    )
+
+
 def test_a_quota_met_in_the_middle_fails_only_the_rows_beyond_it(app: App) -> None:
     app.request("POST", "/v1/organizations", {"slug": "small", "quotas": {"devices": 3}})
     small = {"Fleetroll-Organization": "small"}

@@ -1,0 +1,89 @@
+"""What a rehearsed import would have stored: devices on disk, and in memory some bytes that say where each is."""
+
+import tempfile
+from array import array
+from collections.abc import Iterable
+from hashlib import blake2b
+
+import msgspec
+from msgspec import structs
+
+from fleetroll.core.model import NewDevice
+from fleetroll.core.names import identity_key
+
+_IN_MEMORY = 1 << 20
+_LENGTH = 4
+_FEWEST_SLOTS = 1 << 12
+_encode = msgspec.json.Encoder().encode
+# A document that may be missing is one that the decoder does not know, so the software stands beside the rest.
+_decode = msgspec.json.Decoder(tuple[NewDevice, msgspec.Raw]).decode
+
+
+class Planned:
+    """Devices by identity key; of those with the same the one that was kept last."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # closed by `close`
+        self._end = self._kept = 0
+        # A hash table with open addressing: digests, where 0 is nobody's, and where in the file the device begins.
+        self._digests = _empty(_FEWEST_SLOTS)
+        self._places = _empty(_FEWEST_SLOTS)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def keep(self, devices: Iterable[NewDevice]) -> None:
+        for device in devices:
+            key = identity_key(device.ident)
+            digest = _digest(key)
+            slot, _ = self._look(key, digest)
+            text = _encode((structs.replace(device, software=None), device.software))
+            self._file.seek(self._end)
+            self._file.write(len(text).to_bytes(_LENGTH, "big") + text)
+            if not self._digests[slot]:
+                self._kept += 1
+            self._digests[slot], self._places[slot] = digest, self._end
+            self._end += _LENGTH + len(text)
+            if 2 * self._kept > len(self._digests):
+                self._grow()
+
+    def find(self, keys: Iterable[str]) -> dict[str, NewDevice]:
+        """Those of these keys that there are."""
+        found = ((key, self._look(key, _digest(key))[1]) for key in keys)
+        return {key: device for key, device in found if device is not None}
+
+    def _look(self, key: str, digest: int) -> tuple[int, NewDevice | None]:
+        """The slot of a key and what is there; the slot to use where nothing is."""
+        last = len(self._digests) - 1
+        slot = digest & last
+        while known := self._digests[slot]:
+            if known == digest:
+                device = self._read(self._places[slot])
+                if identity_key(device.ident) == key:
+                    return slot, device
+            slot = (slot + 1) & last
+        return slot, None
+
+    def _read(self, place: int) -> NewDevice:
+        self._file.seek(place)
+        device, software = _decode(self._file.read(int.from_bytes(self._file.read(_LENGTH), "big")))
+        return device if bytes(software) == b"null" else structs.replace(device, software=software)
+
+    def _grow(self) -> None:
+        digests, places = self._digests, self._places
+        last = 2 * len(digests) - 1
+        self._digests, self._places = _empty(last + 1), _empty(last + 1)
+        for digest, place in zip(digests, places, strict=True):
+            if digest:
+                slot = digest & last
+                while self._digests[slot]:
+                    slot = (slot + 1) & last
+                self._digests[slot], self._places[slot] = digest, place
+
+
+def _empty(slots: int) -> "array[int]":
+    return array("Q", bytes(8 * slots))
+
+
+def _digest(key: str) -> int:
+    return int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big") or 1
