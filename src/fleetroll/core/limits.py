@@ -64,6 +64,7 @@ MAX_COUNTED_TAGS = 1000
 MAX_IMPORT_LINE = 256 << 10
 BULK_BATCH = 1_000
 SWEEP_BATCH = 50
+RENAME_BATCH = 250  # devices of an owner, each written for itself while others wait
 MAX_BULK_DEVICES = 1000
 
 # Writes answered by idempotent replay.

@@ -232,7 +232,11 @@ class OwnerStatus(enum.Enum):
 
 
 class Owner(Struct, frozen=True):
-    """A customer who may own devices. `ref` is an e-mail address, or another reference where there is none."""
+    """A customer who may own devices. `ref` is an e-mail address, or another reference where there is none.
+
+    While a new reference is carried to very many devices there are two owners, each the `twin` of the other, by number:
+    the older one, named by the devices that have yet to be changed, which stays, and one with the new reference.
+    """
 
     id: int
     org: int
@@ -249,6 +253,7 @@ class Owner(Struct, frozen=True):
     nickname: str | None = None
     time_zone: str | None = None
     locale: str | None = None
+    twin: int | None = None
 
 
 class Criterion(Struct, frozen=True):

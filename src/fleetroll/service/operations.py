@@ -80,7 +80,7 @@ class Operation(Struct, Generic[I_, O_], frozen=True):
     """A use case with its permission. `name` is the noun and the verb, as in logs and metrics.
 
     One that `settles` answers when the broker, if there is one, knows of what has changed. One that `defines` may make
-    definitions on the side.
+    definitions on the side. What is too much for its one transaction, `prepare` does before, in as many as it needs.
     """
 
     name: str
@@ -89,16 +89,22 @@ class Operation(Struct, Generic[I_, O_], frozen=True):
     run: Callable[[Call, I_], Awaitable[O_]]
     settles: bool = False
     defines: bool = False
+    prepare: Callable[[Call, I_], Awaitable[None]] | None = None
 
 
 def operation(
-    action: Action, effect: Effect, *, settles: bool = False, defines: bool = False
+    action: Action,
+    effect: Effect,
+    *,
+    settles: bool = False,
+    defines: bool = False,
+    prepare: Callable[[Call, Any], Awaitable[None]] | None = None,
 ) -> Callable[[Callable[[Call, I_], Awaitable[O_]]], Operation[I_, O_]]:
     """Make a use case of a coroutine function; it is named after its module and itself."""
 
     def wrap(run: Callable[[Call, I_], Awaitable[O_]]) -> Operation[I_, O_]:
         noun = run.__module__.rpartition(".")[2]
-        return Operation(f"{noun}.{run.__name__}", action, effect, run, settles, defines)
+        return Operation(f"{noun}.{run.__name__}", action, effect, run, settles, defines, prepare)
 
     return wrap
 
@@ -146,6 +152,8 @@ class Services(Struct, frozen=True):
             call = Call(principal, self.clock(), request, records, self)
             return await finish(records, await operation.run(call, value))
 
+        if operation.prepare is not None and (first is None or await first(self.store.read) is None):
+            await operation.prepare(Call(principal, self.clock(), request, self.store.read, self), value)
         topic = _DEFINITIONS if operation.defines else _CHANGED.get(operation.action)
         try:
             answer = await self.store.write(work, bulk=effect is Effect.BULK, news=topic)

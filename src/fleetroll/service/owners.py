@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from fleetroll.core import limits
-from fleetroll.core.faults import conflict, not_found
+from fleetroll.core.faults import Fault, conflict, not_found, stale
 from fleetroll.core.model import Owner, OwnerRole
 from fleetroll.core.names import owner_key, unique
 from fleetroll.core.policy import Action
@@ -14,14 +14,29 @@ from fleetroll.core.query import Comparison, Operator, Page, Place, Sort
 from fleetroll.service import organizations, reach
 from fleetroll.service.named import Noun
 from fleetroll.service.operations import Call, Effect, operation
-from fleetroll.service.timeline import device_entry
+from fleetroll.service.quotas import take
+from fleetroll.service.timeline import device_entry, record
 from fleetroll.store.port import Records
 
-_MOST_RENAMED = 1_000
+
+async def _check(call: Call, owner: Owner) -> None:
+    """What stands for another owner until that is renamed is changed with it, and not by itself."""
+    if _stands_in(owner) and owner.revision > 1:
+        raise _being_renamed()
+
+
+def _stands_in(owner: Owner) -> bool:
+    return owner.twin is not None and owner.twin < owner.id
+
+
+def _being_renamed() -> Fault:
+    return conflict("owner_being_renamed", "This owner is being renamed; ask for its new reference again first.", "ref")
 
 
 async def _forget(call: Call, owner: Owner) -> None:
     """Owners with devices stay: a device never names an owner that is not there."""
+    if owner.twin is not None:
+        raise _being_renamed()
     if await call.records.devices.page(call.org, owned_by(owner.ref), Sort(), Page(1)):
         raise conflict("owner_has_devices", "This owner has devices; unassign them first.")
 
@@ -32,6 +47,7 @@ noun: Noun[Owner] = Noun(
     lambda records: records.owners,
     Action.OWNERS_READ,
     Action.OWNERS_WRITE,
+    check=_check,
     forget=_forget,
     spell=owner_key,
 )
@@ -126,7 +142,7 @@ async def carry(call: Call, there: Call, refs: Collection[str]) -> None:
     for ref in refs:
         owner = await call.records.owners.get(call.org, ref)
         if owner is not None and await there.records.owners.get(there.org, ref) is None:
-            await noun.insert(there, owner)
+            await noun.insert(there, structs.replace(owner, twin=None))
 
 
 async def idents_of(call: Call, ref: str, beyond: Records) -> list[str]:
@@ -163,38 +179,101 @@ async def by_ref(call: Call, ref: str) -> Owned:
     return await _owned(call, await noun.find(call, ref))
 
 
-@operation(Action.OWNERS_WRITE, Effect.BULK)
+async def _rename_most(call: Call, wanted: Put) -> None:
+    """Carry a new reference to devices until so few are left that one transaction takes them along.
+
+    Two owners stand for the one meanwhile, so that each device names one that is there. That they do is written with
+    the first devices, and neither can be removed: whoever asks for the same again, after a failure, goes on from there.
+    """
+    was = None if wanted.id is None else await call.records.owners.by_id(call.org, wanted.id)
+    if was is None or was.ref == wanted.ref:
+        return
+    store = call.services.store
+    if was.twin is None and await store.scan.devices.count(call.org, owned_by(was.ref)) <= limits.BULK_BATCH:
+        return
+
+    async def work(records: Records) -> bool:
+        return await _rename_some(call.within(records), was.id, wanted.ref)
+
+    while await store.write(work, bulk=True):
+        pass
+
+
+async def _rename_some(call: Call, number: int, ref: str) -> bool:
+    """Carry the reference to a batch of devices. Answers whether there may be more."""
+    was = await _numbered(call, number)
+    if was.ref == ref:  # somebody else has asked for the same
+        return False
+    await _begin(call, was, ref)
+    return await _carry(call, was.ref, ref, limits.RENAME_BATCH) == limits.RENAME_BATCH
+
+
+async def _begin(call: Call, was: Owner, ref: str) -> None:
+    """See that there is an owner with the new reference. Raises Fault conflict where it is not for this one to take."""
+    holder = await call.records.owners.get(call.org, ref)
+    if holder is None and was.twin is None:
+        made = await noun.insert(call, structs.replace(was, ref=ref, twin=was.id))
+        paired = structs.replace(was, twin=made.id, updated_at=call.at, revision=was.revision + 1)
+        if not await call.records.owners.replace(paired):
+            raise stale()
+        await record(call, "owner.updated", "owner", was.id, was.ref, {"changed": []})
+    elif holder is None or _stands_in(was):
+        raise _being_renamed()
+    elif holder.id != was.twin:
+        raise _exists(holder)
+
+
+def _exists(holder: Owner) -> Fault:
+    return conflict("owner_exists", "Another owner has this reference.", "ref", owner=holder.id)
+
+
+@operation(Action.OWNERS_WRITE, Effect.BULK, prepare=_rename_most)
 async def put(call: Call, wanted: Put) -> Stored:
     """Raises Fault conflict `owner_exists`, with the number of the one that has the reference, and not_found."""
     was = None if wanted.id is None else await _numbered(call, wanted.id)
     holder = await call.records.owners.get(call.org, wanted.ref)
-    if holder and (was is None or was.id != holder.id):
-        raise conflict("owner_exists", "Another owner has this reference.", "ref", owner=holder.id)
+    if holder and (was is None or holder.id not in {was.id, was.twin}):
+        raise _exists(holder)
     if was is None:
         name = wanted.ref.partition("@")[0]
         new = structs.replace(blank(wanted.ref, name), **wanted.change)
         return Stored(await noun.insert(call, new), created=True)
-    return Stored(await _change(call, was, {**wanted.change, "ref": wanted.ref}), created=False)
+    return Stored(await _change(call, was, wanted.ref, wanted.change), created=False)
 
 
-async def _change(call: Call, was: Owner, change: dict[str, str | None]) -> Owner:
-    """Replace members. A new reference is carried to the owner's devices in the same transaction."""
-    now = await noun.rewrite(call, was, change)
-    if now.ref != was.ref:
-        await _rename(call, was.ref, now.ref)
+async def _change(call: Call, was: Owner, ref: str, change: dict[str, str | None]) -> Owner:
+    """Replace members. A new reference is carried to the owner's last devices in the same transaction."""
+    old, is_renamed = was.ref, was.ref != ref
+    if is_renamed and was.twin is not None:
+        was = await _unite(call, was, ref)
+    now = await noun.rewrite(call, was, {**change, "ref": ref})
+    if is_renamed and await _carry(call, old, ref, limits.BULK_BATCH + 1) > limits.BULK_BATCH:
+        raise conflict("too_many_devices", "Devices were given to this owner while it was renamed; ask again.", "ref")
     return now
 
 
-async def _rename(call: Call, old: str, new: str) -> None:
-    devices = await call.records.devices.page(call.org, owned_by(old), Sort(), Page(_MOST_RENAMED + 1))
-    if len(devices) > _MOST_RENAMED:
-        raise conflict("too_many_devices", f"An owner of more than {_MOST_RENAMED} devices cannot be renamed.", "ref")
+async def _unite(call: Call, was: Owner, ref: str) -> Owner:
+    """The owner by itself again, whose new reference is free: the one that stood for it is no more."""
+    twin = await call.records.owners.get(call.org, ref)
+    if twin is None or _stands_in(was):
+        raise _being_renamed()
+    await call.records.owners.delete(call.org, twin.id)
+    await take(call, "owners", -1)
+    await record(call, "owner.deleted", "owner", twin.id, twin.ref)
+    return structs.replace(was, twin=None)
+
+
+async def _carry(call: Call, old: str, new: str, most: int) -> int:
+    """Give the owner's new reference to devices that have the old one. Answers how many they were."""
+    devices = await call.records.devices.page(call.org, owned_by(old), Sort(), Page(most))
     for device in devices:
         refs = unique([new if ref == old else ref for ref in device.owners], limits.MAX_OWNERS_PER_DEVICE, "owners")
         at = max(call.at, device.updated_at)
         now = structs.replace(device, owners=refs, revision=device.revision + 1, updated_at=at)
-        await call.records.devices.replace(device, now)
+        if not await call.records.devices.replace(device, now):
+            raise stale()
         await call.records.timeline.append([device_entry(call, "device.updated", now, {"changed": ["owners"]})])
+    return len(devices)
 
 
 # --- in reach --------------------------------------------------------------------------------------------------------

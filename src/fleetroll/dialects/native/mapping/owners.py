@@ -17,7 +17,7 @@ from fleetroll.wire.request import Request
 
 def owner(record: model.Owner, request: Request) -> Reply:
     fields = structs.asdict(record)
-    fields.pop("org")
+    del fields["org"], fields["twin"]
     fields |= {name: getattr(record, name).value for name in _OWNER_WORDS}
     shape = shapes.Owner(**{**fields, "created_at": at(record.created_at), "updated_at": at(record.updated_at)})
     return Reply(shape, etag=etag(record))
