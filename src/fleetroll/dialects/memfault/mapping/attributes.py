@@ -1,0 +1,71 @@
+"""A device's attributes, which are the scalar members of its metadata."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fleetroll.core import documents, limits, model
+from fleetroll.core.faults import invalid
+from fleetroll.core.query import Pattern, fits
+from fleetroll.core.times import iso
+from fleetroll.dialects.memfault.mapping.devices import one_device
+from fleetroll.dialects.memfault.mapping.metadata_fields import metric_shape, string_key
+from fleetroll.dialects.memfault.mapping.paging import cut, numbers
+from fleetroll.dialects.memfault.shapes import attributes as shapes
+from fleetroll.dialects.memfault.shapes.envelopes import Many
+from fleetroll.service import attributes, devices
+from fleetroll.wire.request import Request
+
+
+def set_attributes(request: Request) -> attributes.Setting:
+    return attributes.Setting(request.path["device_serial"], _values(request))
+
+
+def report_attributes(request: Request) -> attributes.Setting:
+    ident = request.query.get("device_serial")
+    if not ident:
+        raise invalid("invalid_parameter", "device_serial is required.", "device_serial")
+    return attributes.Setting(ident, _values(request))
+
+
+def _values(request: Request) -> dict[str, shapes.Scalar]:
+    given = {string_key(one.string_key): one.value for one in request.body}
+    if len(given) > limits.MAX_ATTRIBUTES:
+        raise invalid("too_many_attributes", f"Give at most {limits.MAX_ATTRIBUTES} attributes.")
+    return given
+
+
+def list_attributes(request: Request) -> devices.Named:
+    numbers(request)
+    return one_device(request)
+
+
+def attribute_page(found: attributes.Attributes, request: Request) -> Many:
+    wanted = [text.lower() for text in request.query.all("q")]
+    return cut((item for item in _items(found) if not wanted or any(_fits(item, text) for text in wanted)), request)
+
+
+def _fits(item: shapes.AttributeItem, text: str) -> bool:
+    key = item.string_key.lower()
+    return fits(Pattern(tuple(text.split("*"))), key) if "*" in text else key == text
+
+
+def _items(found: attributes.Attributes) -> list[shapes.AttributeItem]:
+    """What is defined, then what the device has besides; of both only what can be an attribute."""
+    record = found.device
+    values, times = documents.load(record.metadata), documents.load(record.metadata_times)
+    defined = {one.name: one for one in found.definitions}
+    plain = [name for name in (*defined, *(name for name in values if name not in defined)) if _is_scalar(values, name)]
+    return [_item(record, name, defined.get(name), values.get(name), times.get(name)) for name in plain]
+
+
+def _is_scalar(values: Mapping[str, Any], name: str) -> bool:
+    return not isinstance(values.get(name), dict | list)
+
+
+def _item(
+    record: model.Device, name: str, definition: model.MetadataField | None, value: Any, changed_at: int | None
+) -> shapes.AttributeItem:
+    kind = attributes.kind_of(value) if definition is None else definition.kind
+    changed = iso(changed_at or record.created_at)
+    state = None if value is None else shapes.AttributeState(value, changed, iso(record.created_at), changed)
+    return shapes.AttributeItem(name, metric_shape(record.org, name, kind, definition), state)

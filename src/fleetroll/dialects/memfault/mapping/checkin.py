@@ -1,0 +1,131 @@
+"""What devices send and ask, and the reboots that came of it."""
+
+from typing import Any
+
+from msgspec import structs
+
+from fleetroll.core import chunks, limits
+from fleetroll.core.faults import invalid
+from fleetroll.core.query import Place
+from fleetroll.core.times import iso, parse_iso, read_iso
+from fleetroll.dialects.memfault.mapping.devices import SERIAL, serial
+from fleetroll.dialects.memfault.mapping.hardware_versions import VERSION
+from fleetroll.dialects.memfault.mapping.paging import numbers
+from fleetroll.dialects.memfault.mapping.software_versions import software_of
+from fleetroll.dialects.memfault.mapping.uuids import uuid
+from fleetroll.dialects.memfault.shapes import checkin as shapes
+from fleetroll.dialects.memfault.shapes.envelopes import One
+from fleetroll.service import checkin
+from fleetroll.wire.dialect import Reply
+from fleetroll.wire.request import Request
+
+_REBOOTS = {"reboot", "trace"}
+_CONFIG = {
+    "revision": 1,
+    "completed": None,
+    "config": {
+        "memfault": {
+            "sampling": {
+                "debugging.resolution": "normal",
+                "logging.resolution": "normal",
+                "monitoring.resolution": "normal",
+            }
+        }
+    },
+}
+
+
+def take_chunks(request: Request) -> checkin.Chunks:
+    if not request.body:
+        raise invalid("length_required", "Send the chunk as the body of the request.")
+    multipart = request.media_type == "multipart/mixed"
+    found = chunks.contents(request.body, encoded=request.encoding == "base64", multipart=multipart)
+    return checkin.Chunks(serial(request.path["device_serial"]), found)
+
+
+def accepted(_: object, request: Request) -> Reply:
+    return Reply(b"Accepted", media_type="text/plain")
+
+
+def take_events(request: Request) -> list[tuple[str, checkin.Report]]:
+    if len(request.body) > limits.MAX_CHUNKS:
+        raise invalid("too_many_events", f"Send at most {limits.MAX_CHUNKS} events at a time.")
+    return [_reported(event, f"{number}.") for number, event in enumerate(request.body)]
+
+
+def _reported(event: shapes.Event, within: str = "") -> tuple[str, checkin.Report]:
+    """Who reports, and what; `within` leads to the event in the body."""
+
+    def word(name: str, text: str | None) -> str | None:
+        if text and not VERSION.fullmatch(text):
+            raise invalid("invalid_body", "Not a valid version.", within + name)
+        return text or None
+
+    if not SERIAL.fullmatch(event.device_serial):
+        raise invalid("invalid_body", "Not a valid serial.", f"{within}device_serial")
+    report = checkin.Report(
+        hardware=word("hardware_version", event.hardware_version),
+        software_type=word("software_type", event.software_type),
+        version=word("software_version", event.software_version or event.release_version or event.fw_version),
+        reboot=_reboot(event, within),
+    )
+    return event.device_serial, report
+
+
+def _reboot(event: shapes.Event, within: str) -> checkin.Reboot | None:
+    reason = (event.event_info or {}).get("reason")
+    at = None if event.captured_date is None else read_iso(event.captured_date)
+    if event.captured_date is not None and at is None:
+        raise invalid("invalid_body", "Not a valid datetime.", f"{within}captured_date")
+    if event.type.lower() not in _REBOOTS or not isinstance(reason, int) or isinstance(reason, bool):
+        return None
+    if not 0 <= reason < limits.LATEST_SECOND:
+        raise invalid("invalid_body", "Not a valid integer.", f"{within}event_info.reason")
+    return checkin.Reboot(reason, None, at)
+
+
+def queued(_: object, request: Request) -> Reply:
+    task = uuid(0, " ".join(one.device_serial for one in request.body))
+    location = f"/api/v0/queue/{task}"
+    return Reply(One({"queue_url": location}), location=location)
+
+
+def queue_status(_: object, request: Request) -> shapes.QueueStatus:
+    return shapes.QueueStatus("SUCCESS")
+
+
+def ask_config(request: Request) -> tuple[str, checkin.Report]:
+    return _reported(shapes.Event(**structs.asdict(request.body.device)), "device.")
+
+
+def device_config(_: object, request: Request) -> One:
+    return One(_CONFIG)
+
+
+def ask_release(request: Request) -> tuple[str, checkin.Report]:
+    query = request.query
+    given: dict[str, Any] = {name: query.get(name) for name in ("device_serial", "hardware_version", "software_type")}
+    for name, text in given.items():
+        if not text:
+            raise invalid("invalid_parameter", f"{name} is required.", name)
+    return _reported(shapes.Event(**given, software_version=query.get("current_version")))
+
+
+def no_release(_: object, request: Request) -> Reply:
+    return Reply(headers=(("memfault-reason", "latest"),))
+
+
+def list_reboots(request: Request) -> checkin.Reboots:
+    since = request.query.get("since")
+    number, size = numbers(request)
+    first = 0 if since is None else parse_iso(since, "since")
+    return checkin.Reboots(request.path["device_serial"], first, Place(size, (number - 1) * size))
+
+
+def reboot_page(found: list[checkin.Restarted], request: Request) -> One:
+    return One([_reboot_shape(one) for one in found])
+
+
+def _reboot_shape(one: checkin.Restarted) -> shapes.Reboot:
+    software = None if one.software is None else software_of(one.software)
+    return shapes.Reboot("memfault", iso(one.at), one.data["reason"], one.data.get("register"), software)

@@ -1,0 +1,54 @@
+"""Cohorts, and the devices that are moved into one."""
+
+from msgspec import UNSET
+
+from fleetroll.core import limits, model, names
+from fleetroll.core.faults import invalid
+from fleetroll.core.times import iso
+from fleetroll.dialects.memfault.mapping.paging import by_creation, cut, picked
+from fleetroll.dialects.memfault.shapes import cohorts as shapes
+from fleetroll.dialects.memfault.shapes.envelopes import Many, One
+from fleetroll.service import cohorts, fleet, named
+from fleetroll.wire.request import Request
+
+
+def cohort(result: cohorts.Counted, request: Request) -> One:
+    return One(_cohort_shape(result))
+
+
+def _cohort_shape(result: cohorts.Counted) -> shapes.Cohort:
+    record = result.cohort
+    made, changed = iso(record.created_at), iso(record.updated_at)
+    return shapes.Cohort(record.id, record.name, record.slug, result.devices, None, made, changed)
+
+
+def new_cohort(request: Request) -> model.Cohort:
+    body = request.body
+    return model.Cohort(0, 0, names.slug(body.slug) if body.slug else "", names.line(body.name, "name"), 0, 0, 0)
+
+
+def one_cohort(request: Request) -> named.Named:
+    return named.Named(request.path["cohort"], request.guard)
+
+
+def change_cohort(request: Request) -> named.Edit:
+    body = request.body
+    if body.slug not in {UNSET, request.path["cohort"]}:
+        raise invalid("read_only", "A cohort's slug stays as it was made.", "slug")
+    change = {} if body.name is UNSET else {"name": names.line(body.name, "name")}
+    return named.Edit(request.path["cohort"], change, request.guard)
+
+
+def cohort_page(result: list[cohorts.Counted], request: Request) -> Many:
+    found = picked(result, request, name=lambda one: one.cohort.name, slug=lambda one: one.cohort.slug)
+    return cut(map(_cohort_shape, by_creation(found, request, lambda one: one.cohort.created_at)), request)
+
+
+def place_devices(request: Request) -> fleet.Placing:
+    body = request.body
+    given = body if isinstance(body, list) else [*body.devices, *body.device_serials]
+    if not given:
+        raise invalid("invalid_body", "Give the devices to move.", "devices")
+    if len(given) > limits.MAX_BULK_DEVICES:
+        raise invalid("too_many_devices", f"Give at most {limits.MAX_BULK_DEVICES} devices.", "devices")
+    return fleet.Placing(request.path["cohort"], tuple(dict.fromkeys(given)))

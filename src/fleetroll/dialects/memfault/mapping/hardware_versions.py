@@ -1,0 +1,53 @@
+"""Hardware versions."""
+
+import re
+
+from fleetroll.core import limits, model, names
+from fleetroll.core.faults import invalid
+from fleetroll.dialects.memfault.mapping.paging import cut, picked
+from fleetroll.dialects.memfault.mapping.software_versions import software_type
+from fleetroll.dialects.memfault.shapes import hardware_versions as shapes
+from fleetroll.dialects.memfault.shapes.envelopes import Many, One
+from fleetroll.dialects.memfault.shapes.software_versions import SoftwareType
+from fleetroll.service import hardware_versions, named
+from fleetroll.wire.request import Request
+
+VERSION = re.compile(r"[-a-zA-Z0-9_.+:\\()\[\]/ ]{1,128}")
+
+
+def hardware(given: str | shapes.HardwareName, field: str = "hardware_version") -> str:
+    text = given if isinstance(given, str) else given.name
+    if not VERSION.fullmatch(text) or text != text.strip():
+        message = f"{field} must be 1 to 128 letters, digits, spaces or any of -_.+:\\()[]/."
+        raise invalid("invalid_body", message, field)
+    return text
+
+
+def new_hardware_version(request: Request) -> model.HardwareVersion:
+    body = request.body
+    kind = body.primary_software_type
+    kind = kind.name if isinstance(kind, SoftwareType) else kind
+    found = None if not kind else names.line(kind, "primary_software_type", limits.MAX_VERSION)
+    return model.HardwareVersion(0, 0, hardware(body.name, "name"), found, 0, 0, 0)
+
+
+def made_hardware_version(record: model.HardwareVersion, request: Request) -> One:
+    return One(_hardware_shape(hardware_versions.Counted(record, 0)))
+
+
+def _hardware_shape(found: hardware_versions.Counted) -> shapes.HardwareVersion:
+    record = found.version
+    kind = None if record.software_type is None else software_type(record.software_type)
+    return shapes.HardwareVersion(record.id, record.name, found.devices, kind, [kind] if kind else [])
+
+
+def hardware_version_page(found: list[hardware_versions.Counted], request: Request) -> Many:
+    return cut(map(_hardware_shape, picked(found, request, name=lambda one: one.version.name)), request)
+
+
+def one_hardware_version(request: Request) -> named.Named:
+    return named.Named(request.path["name"], request.guard)
+
+
+def hardware_version(found: hardware_versions.Counted, request: Request) -> One:
+    return One(_hardware_shape(found))

@@ -1,0 +1,52 @@
+"""Definitions of attributes, which the vendor calls custom metrics."""
+
+from fleetroll.core import limits, model, names
+from fleetroll.core.faults import invalid
+from fleetroll.dialects.memfault.mapping.members import paragraph
+from fleetroll.dialects.memfault.mapping.paging import cut, numbers
+from fleetroll.dialects.memfault.mapping.uuids import uuid
+from fleetroll.dialects.memfault.shapes import metadata_fields as shapes
+from fleetroll.dialects.memfault.shapes.envelopes import Many, One
+from fleetroll.service import named
+from fleetroll.wire.request import Request
+
+_DATA_TYPES = {
+    model.FieldKind.STRING: "STRING",
+    model.FieldKind.INTEGER: "INT",
+    model.FieldKind.NUMBER: "FLOAT",
+    model.FieldKind.BOOLEAN: "BOOL",
+    model.FieldKind.JSON: "STRING",
+}
+_KINDS = {name: kind for kind, name in _DATA_TYPES.items() if kind is not model.FieldKind.JSON}
+
+
+def string_key(text: str) -> str:
+    return names.label(text, "string_key", limits.MAX_NAME)
+
+
+def metric_shape(
+    org: int, name: str, kind: model.FieldKind, definition: model.MetadataField | None
+) -> shapes.CustomMetric:
+    description = definition.description if definition else None
+    return shapes.CustomMetric(uuid(org, name), name, "", description or "", _DATA_TYPES[kind])
+
+
+def new_metric(request: Request) -> model.MetadataField:
+    body = request.body
+    if body.data_type not in _KINDS:
+        raise invalid("invalid_body", f"data_type must be one of {', '.join(_KINDS)}.", "data_type")
+    description = paragraph(body.description, "description") or None
+    return model.MetadataField(0, 0, string_key(body.string_key), _KINDS[body.data_type], description, False, 0, 0, 0)
+
+
+def metric(record: model.MetadataField, request: Request) -> One:
+    return One(metric_shape(record.org, record.name, record.kind, record))
+
+
+def list_metrics(request: Request) -> named.Listing:
+    numbers(request)
+    return named.Listing(limits.DEFAULT_QUOTAS["metadata_fields"] * 100)
+
+
+def metric_page(found: named.Page[model.MetadataField], request: Request) -> Many:
+    return cut((metric_shape(one.org, one.name, one.kind, one) for one in found.records), request)

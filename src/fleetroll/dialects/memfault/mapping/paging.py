@@ -1,0 +1,58 @@
+"""Pages by number, and lists that are short enough to be made whole."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from fleetroll.core import limits, names
+from fleetroll.core.faults import invalid
+from fleetroll.dialects.memfault.shapes.envelopes import Many, Paging
+from fleetroll.wire.request import Request
+
+T = TypeVar("T")
+_MAX_NUMBER = 1 << 31
+_DEFAULT_PAGE = 100
+
+
+def numbers(request: Request) -> tuple[int, int]:
+    """The number of the page, from 1, and how many records it may have: more than the most is the most."""
+    number, size = request.query.get("page"), request.query.get("per_page")
+    return (
+        1 if number is None else names.positive(number, "page", _MAX_NUMBER),
+        _DEFAULT_PAGE if size is None else min(names.positive(size, "per_page", _MAX_NUMBER), limits.MAX_NUMBERED_PAGE),
+    )
+
+
+def many(found: list[Any], total: int, request: Request) -> Many:
+    number, size = numbers(request)
+    return Many(found, Paging(len(found), total, number, -(-total // size), size))
+
+
+def cut(found: Iterable[Any], request: Request) -> Many:
+    """One page of a list that is short enough to be made whole."""
+    whole = list(found)
+    number, size = numbers(request)
+    return many(whole[(number - 1) * size : number * size], len(whole), request)
+
+
+def numbered(request: Request) -> None:
+    """The input of a list that takes nothing but its page, which is checked before anything is read."""
+    numbers(request)
+
+
+def numbered_by_creation(request: Request) -> None:
+    """As `numbered`, for a list that can be sorted by when its records were made."""
+    numbers(request)
+    for key in request.query.all("sort"):
+        if key.removeprefix("-") != "created_date":
+            raise invalid("invalid_sort", "sort must be created_date, with - for descending.", "sort")
+
+
+def picked(found: Iterable[T], request: Request, **read: Callable[[T], str | None]) -> list[T]:
+    """The records with one of the values that are asked for of each member, if any are."""
+    wanted = [(of, values) for name, of in read.items() if (values := request.query.all(name))]
+    return [one for one in found if all(of(one) in values for of, values in wanted)]
+
+
+def by_creation(found: list[T], request: Request, made: Callable[[T], int]) -> list[T]:
+    keys = request.query.all("sort")
+    return sorted(found, key=made, reverse=keys[0].startswith("-")) if keys else found

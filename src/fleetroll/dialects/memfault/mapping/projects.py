@@ -1,0 +1,65 @@
+"""Projects, and their key."""
+
+from typing import Any
+
+from msgspec import UNSET
+
+from fleetroll.core import model, names
+from fleetroll.core.times import iso
+from fleetroll.dialects.memfault.mapping.paging import by_creation, cut, picked
+from fleetroll.dialects.memfault.shapes import projects as shapes
+from fleetroll.dialects.memfault.shapes.envelopes import Many, One
+from fleetroll.service import organizations, projects
+from fleetroll.wire.request import Request
+
+
+def one_project(request: Request) -> str:
+    return request.path["project"]
+
+
+def project_shape(found: projects.Project) -> shapes.Project:
+    record = found.organization
+    made, changed = iso(record.created_at), iso(record.updated_at)
+    said = record.profile
+    return shapes.Project(
+        record.id, record.name, found.slug, said.platform, said.os, found.key, found.devices, made, changed
+    )
+
+
+def shown_project(found: projects.Project, request: Request) -> One:
+    return One(project_shape(found))
+
+
+def project_page(found: list[projects.Project], request: Request) -> Many:
+    chosen = picked(
+        found,
+        request,
+        name=lambda one: one.organization.name,
+        platform=lambda one: one.organization.profile.platform,
+        os=lambda one: one.organization.profile.os,
+    )
+    ordered = by_creation(chosen, request, lambda one: one.organization.created_at)
+    return cut(map(project_shape, ordered), request)
+
+
+def new_project(request: Request) -> organizations.Described:
+    body = request.body
+    profile = model.OrganizationProfile(**_devices_of(body))
+    slug, name = names.slug(body.slug) if body.slug else "", names.line(body.name, "name")
+    return organizations.Described(slug, name, profile=profile)
+
+
+def change_project(request: Request) -> projects.Edit:
+    body = request.body
+    name = None if body.name is None else names.line(body.name, "name")
+    return projects.Edit(request.path["project"], name, _devices_of(body))
+
+
+def _devices_of(body: shapes.NewProject | shapes.ProjectChange) -> dict[str, Any]:
+    """What a body says of a project's devices."""
+    given = {name: text for name in ("platform", "os") if (text := getattr(body, name)) is not UNSET}
+    return {name: names.line(text, name) if text else None for name, text in given.items()}
+
+
+def api_key(key: str, request: Request) -> One:
+    return One(shapes.ApiKey(key))

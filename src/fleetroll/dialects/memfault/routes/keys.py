@@ -1,0 +1,8 @@
+"""The row of who the caller is."""
+
+from fleetroll.dialects.memfault.mapping import keys as mapping
+from fleetroll.dialects.memfault.shapes import keys as shapes
+from fleetroll.service import keys
+from fleetroll.wire.dialect import Route, no_input
+
+ROUTES = (Route("GET", "/auth/me", keys.caller, no_input, mapping.me, "Who the presented key is", reply=shapes.Me),)

@@ -1,0 +1,35 @@
+"""What the rows of several nouns have in common: the project in their paths, and query parameters."""
+
+from typing import Any
+
+from fleetroll.dialects.memfault.mapping.paths import project
+from fleetroll.wire.dialect import Parameter, Route
+
+ORGANIZATION = "/api/v0/organizations/{organization}/projects"
+PROJECT = f"{ORGANIZATION}/{{project}}"
+DEVICE = f"{PROJECT}/devices/{{device_serial}}"
+
+PAGE = (
+    Parameter("page", "number of the page, from 1", "integer"),
+    Parameter("per_page", "most records of a page; 100 if left out, at most 5000", "integer"),
+)
+NAMES = (*PAGE, Parameter("name", "exact name; may be repeated"))
+LISTING = (
+    *PAGE,
+    Parameter("release", "version last reported; may be repeated"),
+    Parameter("owner_ref", "owner; may be repeated"),
+    Parameter("hardware_version", "hardware version; may be repeated"),
+    Parameter("cohort", "slug of a cohort; may be repeated"),
+    Parameter("device_serial", "serial, with * for anything; may be repeated"),
+    Parameter("last_seen_since", "last seen then or later (ISO 8601)"),
+    Parameter("last_seen_until", "last seen then or earlier (ISO 8601)"),
+    Parameter(
+        "sort",
+        "last_seen, device_serial, nickname, created_date, updated_date or id, with - for descending; may be repeated",
+    ),
+)
+BY_CREATION = Parameter("sort", "created_date, or -created_date")
+
+
+def in_project(method: str, path: str, operation: Any, decode: Any, encode: Any, about: str, **more: Any) -> Route:
+    return Route(method, path, operation, decode, encode, about, organization=project, **more)

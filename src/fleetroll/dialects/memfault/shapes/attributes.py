@@ -1,0 +1,29 @@
+"""A device's attributes, each with its definition."""
+
+from msgspec import Struct
+
+from fleetroll.dialects.memfault.shapes.metadata_fields import CustomMetric
+
+Scalar = str | int | float | bool | None
+
+
+class Attribute(Struct):
+    """One attribute to set; null takes it away."""
+
+    string_key: str
+    value: Scalar
+
+
+class AttributeState(Struct):
+    value: Scalar
+    time: str
+    created_date: str
+    updated_date: str
+
+
+class AttributeItem(Struct):
+    """`state` is null for an attribute that is defined and that the device has not."""
+
+    string_key: str
+    custom_metric: CustomMetric
+    state: AttributeState | None

@@ -1,0 +1,30 @@
+"""Cohorts, and the devices to move into one."""
+
+from msgspec import UNSET, Struct, UnsetType
+
+
+class Cohort(Struct):
+    id: int
+    name: str
+    slug: str
+    count_devices: int
+    last_deployment: None
+    created_date: str
+    updated_date: str
+
+
+class NewCohort(Struct):
+    name: str
+    slug: str | None = None
+
+
+class CohortChange(Struct):
+    name: str | UnsetType = UNSET
+    slug: str | UnsetType = UNSET
+
+
+class Placing(Struct):
+    """The devices to move; either name is taken."""
+
+    devices: list[str] = []
+    device_serials: list[str] = []
