@@ -1,7 +1,9 @@
 """Chunks: messages come out as they went in, however they were cut, and nothing else comes out."""
 
+import base64
 import binascii
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -102,6 +104,33 @@ def test_the_parts_of_a_multipart_body_are_found_even_with_headers_run_together(
     head = f"Content-Length: %d{end}Content-Type: application/octet-stream"
     body = b"".join(boundary + b"\r\n" + (head % len(one)).encode() + b"\r\n\r\n" + one + b"\r\n" for one in sent)
     assert chunks.parts(body + boundary + b"--\r\n") == sent
+
+
+@pytest.mark.parametrize("before", [b"", b"\r\n", b"For readers\r\nof old mail.\r\n", b"\n", b"-\r\n"])
+def test_what_is_before_the_first_boundary_is_no_part(before: bytes) -> None:
+    assert chunks.parts(before + b"--x\r\n\r\none\r\n--x\r\n\r\n\n--two\r\n--x--") == [b"one", b"\n--two"]
+
+
+@pytest.mark.parametrize(
+    ("end", "last"),
+    [
+        (b"", []),
+        (b"\r\n", []),
+        (b"\r\n\r\ntwo", [b"two"]),
+        (b"\r\nContent-Length: 3\r\n\r\ntwo\r\n", [b"two"]),
+        (b"\r\nContent-Length: 9\r\n\r\ntwo", [b"two"]),
+        (b"\r\ncut off", [b"cut off"]),
+    ],
+)
+def test_a_part_that_the_end_of_the_body_cuts_off_is_not_passed_over(end: bytes, last: list[bytes]) -> None:
+    assert chunks.parts(b"--x\r\n\r\none\r\n--x" + end) == [b"one", *last]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b" "])
+def test_base64_may_be_on_several_lines(end: bytes) -> None:
+    sent = bytes(range(100))
+    lines = base64.encodebytes(sent).replace(b"\n", end)
+    assert chunks.contents(lines, encoded=True, multipart=False) == [sent]
 
 
 def test_what_is_not_what_it_is_said_to_be_is_one_chunk() -> None:

@@ -92,22 +92,25 @@ def _varint(data: bytes) -> tuple[int | None, bytes]:
 
 
 def parts(body: bytes) -> list[bytes]:
-    """The contents of a multipart body, whose first line is the boundary.
+    """The contents of a multipart body, as far as the first part that is one too many.
 
-    Lenient: a part's headers end at the first empty line, and its `Content-Length`, if it has one, says how long it is,
-    so that a boundary within its bytes does no harm.
+    Its boundary is the first line that begins with two hyphens. Lenient: a part's headers end at the first empty line,
+    its `Content-Length`, if it has one, says how long it is, so that a boundary within its bytes does no harm, and the
+    last part may end with the body.
     """
+    body = body if body.startswith(b"--") else body[body.find(b"\n--") + 1 :]
     boundary = body.partition(b"\n")[0].strip()
     if not boundary.startswith(b"--"):
         return []
     found: list[bytes] = []
     rest = body[len(boundary) :]
-    while len(found) < limits.MAX_CHUNKS and not rest.startswith(b"--"):
+    while len(found) <= limits.MAX_CHUNKS and not rest.startswith(b"--"):
         head, _, after = rest.partition(b"\r\n\r\n")
         length = _length(head)
         end = after.find(b"\r\n" + boundary, length or 0)
         if end < 0:
-            return found
+            last = after[:length] or rest.strip()
+            return [*found, last] if last else found
         found.append(after[:length] if length is not None else after[:end])
         rest = after[end + 2 + len(boundary) :]
     return found
@@ -121,10 +124,13 @@ def _length(head: bytes) -> int | None:
 
 
 def contents(body: bytes, *, encoded: bool, multipart: bool) -> list[bytes]:
-    """The chunks of a request. What is not what it is said to be counts as one chunk, which will make no sense."""
+    """The chunks of a request. What is not what it is said to be counts as one chunk, which will make no sense.
+
+    Base64 may be on several lines, as most tools write it.
+    """
     if encoded:
         try:
-            body = binascii.a2b_base64(body.strip(), strict_mode=True)
+            body = binascii.a2b_base64(b"".join(body.split()), strict_mode=True)
         except binascii.Error:
             return [body]
     return (parts(body) or [body]) if multipart else [body]

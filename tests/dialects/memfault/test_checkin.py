@@ -100,6 +100,15 @@ def test_chunks_come_in_base64_and_many_in_one_request(app: App) -> None:
     assert (shown["hardware_version"], shown["last_seen_release"]["version"]) == ("test-hardware", "1.0.0")
 
 
+def test_as_many_chunks_come_in_one_request_as_are_taken_in(app: App) -> None:
+    part, together = b"--x\r\n\r\n\x80\r\n", {"content_type": "multipart/mixed; boundary=x"}
+    whole = part * limits.MAX_CHUNKS + b"--x--\r\n"
+    assert report(app, "POST", "/api/v0/chunks/MANY", raw=whole, **together).status == 202
+    reply = report(app, "POST", "/api/v0/chunks/MANY", raw=part + whole, **together)
+    assert (reply.status, reply.json()["error"]["code"]) == (413, 1007)
+    assert mailbox(app, "MANY")[0] == limits.MAX_CHUNKS
+
+
 @pytest.mark.parametrize(
     "sent",
     [

@@ -78,5 +78,5 @@ DEVICE_ENVELOPE = structs.replace(
     ENVELOPE,
     # Where devices report, a bad project key is forbidden, and HTTP's own words for a body are documented.
     statuses={**_STATUSES, Kind.UNAUTHENTICATED: 403, Kind.TOO_LARGE: 413},
-    codes={**_CODES, "length_required": 411, "unsupported_media_type": 415},
+    codes={**_CODES, "length_required": 411, "too_many_chunks": 413, "unsupported_media_type": 415},
 )

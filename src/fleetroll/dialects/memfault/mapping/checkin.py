@@ -40,6 +40,8 @@ def take_chunks(request: Request) -> checkin.Chunks:
         raise invalid("length_required", "Send the chunk as the body of the request.")
     multipart = request.media_type == "multipart/mixed"
     found = chunks.contents(request.body, encoded=request.encoding == "base64", multipart=multipart)
+    if len(found) > limits.MAX_CHUNKS:
+        raise invalid("too_many_chunks", f"Send at most {limits.MAX_CHUNKS} chunks at a time.")
     return checkin.Chunks(serial(request.path["device_serial"]), found)
 
 
