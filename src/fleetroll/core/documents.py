@@ -71,6 +71,15 @@ def load(document: Document) -> dict[str, Any]:
     return _decode(document)  # type: ignore[no-any-return]
 
 
+def can_hold(value: object) -> bool:
+    """Whether a document may have a member of this value."""
+    try:
+        of({"value": value}, "value")
+    except Fault:
+        return False
+    return True
+
+
 def member_times(times: Document, was: Document, now: Document, at: int) -> Document:
     """When each top-level member of `now` last changed, if not at the creation: `times` of `was`, moved on to `at`."""
     known, before, after = _decode_times(times), _decode_members(was), _decode_members(now)

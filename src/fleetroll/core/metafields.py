@@ -6,7 +6,6 @@ object of its members where it has several. Two kinds are no members of their ow
 
 import re
 from collections.abc import Callable, Mapping
-from math import isfinite
 from typing import Any
 
 from msgspec import Struct
@@ -36,8 +35,8 @@ def is_virtual(field: Metafield) -> bool:
 
 
 def accepts(field: Metafield, value: object) -> bool:
-    """Whether `value`, as metadata holds it, is one of the field's."""
-    return _KINDS[field.kind].accepts(field, value)
+    """Whether `value`, as metadata holds it, is one of the field's, and can be kept."""
+    return _KINDS[field.kind].accepts(field, value) and documents.can_hold(value)
 
 
 def read(field: Metafield, given: object) -> Any:
@@ -51,7 +50,7 @@ def read(field: Metafield, given: object) -> Any:
         return None
     kind = _KINDS[field.kind]
     value = kind.from_text(given) if isinstance(given, str) else _plain(field, given)
-    if not kind.accepts(field, value):
+    if not accepts(field, value):
         raise refusal(field)
     return value
 
@@ -114,7 +113,7 @@ def _is_plain_name(_: Metafield, value: object) -> bool:
 
 
 def _is_number(_: Metafield, value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_whole(_: Metafield, value: object) -> bool:
@@ -164,7 +163,10 @@ def _number(text: str) -> Any:
 
 
 def _object(text: str) -> Any:
-    return documents.parse(text, "value") if text.startswith("{") else text
+    try:
+        return documents.parse(text, "value")
+    except Fault:
+        return text
 
 
 def _address(text: str) -> str:

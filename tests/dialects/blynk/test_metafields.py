@@ -1,6 +1,7 @@
 """What a value of a metafield must be beside its form: a zone that there is, a device that the organization has."""
 
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -122,3 +123,47 @@ def test_a_metafield_for_devices_of_some_templates_names_no_other(app: App, kind
     assert write(app, one["id"], GATEWAY, meter["id"]).json() == INVALID
     assert write(app, one["id"], GATEWAY, gateway["id"]).status == 204
     assert values(app, one["id"]) == [None, gateway["id"]]
+
+
+# --- values that are none --------------------------------------------------------------------------------------------
+
+FORMS = [
+    {"name": "Number", "type": "Number"},
+    {"name": "Place", "type": "Coordinates"},
+    {"name": "Hours", "type": "Range"},
+    {"name": "Contact", "type": "Contact"},
+]
+NUMBER, PLACE, HOURS, CONTACT = 1, 2, 3, 4
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (NUMBER, 10**400),
+        (NUMBER, -(10**400)),
+        (NUMBER, 99999999999999999999),
+        (NUMBER, "99999999999999999999"),
+        (NUMBER, "1e999"),
+        (PLACE, "{"),
+        (PLACE, '{"lat":1,"lon":2'),
+        (PLACE, '{"lat":1,"lon":1e999}'),
+        (PLACE, '{"lat":-0,"lon":2}'),
+        (PLACE, '{"lat":{"lat":1},"lon":2}'),
+        (PLACE, '{"a":' * 99),
+        (PLACE, {"lat": 10**400, "lon": 1}),
+        (PLACE, {"lat": 1, "lon": -(10**400)}),
+        (HOURS, {"from": 1, "to": 10**400}),
+        (CONTACT, '{"firstName":"\\u0001"}'),
+        (CONTACT, '{"firstName":"\\ud800"}'),
+        (CONTACT, {"firstName": "x" * 70_000}),
+    ],
+)
+def test_what_cannot_be_read_or_kept_is_no_value_in_the_documented_words(app: App, field: int, value: Any) -> None:
+    one = device(app, template(app, "Forms", FORMS))
+    refused = write(app, one["id"], field, value)
+    assert (refused.status, refused.json()) == (400, INVALID)
+    text = quote(value) if isinstance(value, str) else str(value)
+    if len(text) < 1000:
+        query = f"token={one['token']}&metaFieldId={field}&value={text}"
+        refused = app.request("GET", f"/external/api/device/meta/update?{query}", key=None)
+        assert (refused.status, refused.json()) == (400, {"error": {"message": "Wrong value"}})
