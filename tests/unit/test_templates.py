@@ -139,7 +139,11 @@ def test_only_a_field_that_is_not_mandatory_can_be_emptied() -> None:
 
 def test_metadata_is_held_to_the_fields_that_it_has() -> None:
     fields = (Metafield(1, "n", MetafieldKind.NUMBER), Metafield(2, "Name", MetafieldKind.DEVICE_NAME))
-    metafields.check(fields, {"n": 1, "other": "x", "Name": 5})
-    metafields.check(fields, {"n": None})
+    metafields.check(fields, {"n": 1, "other": "x", "Name": 5}, {})
+    metafields.check(fields, {"n": None}, {})
+    metafields.check(fields, {"n": "1"}, {"n": "1"})
+    for known in ({}, {"n": 1}, {"other": "1"}):
+        with pytest.raises(Fault):
+            metafields.check(fields, {"n": "1"}, known)
     with pytest.raises(Fault):
-        metafields.check(fields, {"n": "1"})
+        metafields.check(fields, {"n": True}, {"n": 1})

@@ -61,19 +61,28 @@ def show(field: Metafield, value: Any) -> dict[str, Any]:
 
 
 def value_of(field: Metafield, device: Device, metadata: Mapping[str, Any]) -> Any:
-    """What a device has for the field, `metadata` being its metadata; the field's default if nothing."""
+    """What a device has for the field, `metadata` being its metadata; the field's default if nothing.
+
+    What a field took before it was defined anew, and takes no more, stays in the metadata and counts as nothing.
+    """
     if field.kind is MetafieldKind.DEVICE_NAME:
         return device.name
     if field.kind is MetafieldKind.DEVICE_OWNER:
         return device.owners[0] if device.owners else None
-    return metadata.get(field.name, field.default)
+    found = (metadata.get(field.name, field.default), field.default)
+    return next((value for value in found if value is None or accepts(field, value)), None)
 
 
-def check(fields: tuple[Metafield, ...], metadata: Mapping[str, Any]) -> None:
-    """Raises Fault invalid `invalid_metafield` where a member that a metafield defines has another kind of value."""
+def check(fields: tuple[Metafield, ...], metadata: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Raises Fault invalid `invalid_metafield` where a member that a metafield defines has another kind of value.
+
+    A member that is as it was in `known` is not judged again: its field may have been defined anew since.
+    """
     for field in fields:
         value = metadata.get(field.name)
-        if value is not None and not is_virtual(field) and not accepts(field, value):
+        if value is None or is_virtual(field) or documents.same_value(value, known.get(field.name)):
+            continue
+        if not accepts(field, value):
             raise refusal(field)
 
 

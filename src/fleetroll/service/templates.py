@@ -175,12 +175,12 @@ async def readopt(call: Call, was: Device, members: dict[str, Any]) -> dict[str,
 async def _check(call: Call, template: Template, metadata: Document, known: Document = EMPTY) -> None:
     """Raises Fault invalid `invalid_metafield` for a member that its metafield does not take.
 
-    A device that is named must be one of the organization's, and of a template that the metafield allows. One that
-    `known` named already may have gone since.
+    A device that is named must be one of the organization's, and of a template that the metafield allows. What `known`
+    had already is not judged again: the metafield may be another since, and the device that it named gone.
     """
-    members = documents.load(metadata)
-    metafields.check(template.metafields, members)
-    for field, number in metafields.named_anew(template.metafields, members, documents.load(known)):
+    members, before = documents.load(metadata), documents.load(known)
+    metafields.check(template.metafields, members, before)
+    for field, number in metafields.named_anew(template.metafields, members, before):
         device = await call.records.devices.by_id(call.org, number)
         if device is None or (field.templates and device.template not in field.templates):
             raise metafields.refusal(field)

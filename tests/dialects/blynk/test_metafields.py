@@ -1,4 +1,7 @@
-"""What a value of a metafield must be beside its form: a zone that there is, a device that the organization has."""
+"""What a value of a metafield must be beside its form: a zone that there is, a device that the organization has.
+
+And what becomes of values when their metafield is defined anew.
+"""
 
 from typing import Any
 from urllib.parse import quote
@@ -167,3 +170,115 @@ def test_what_cannot_be_read_or_kept_is_no_value_in_the_documented_words(app: Ap
         query = f"token={one['token']}&metaFieldId={field}&value={text}"
         refused = app.request("GET", f"/external/api/device/meta/update?{query}", key=None)
         assert (refused.status, refused.json()) == (400, {"error": {"message": "Wrong value"}})
+
+
+# --- metafields that are defined anew --------------------------------------------------------------------------------
+
+USUAL: dict[str, Any] = {
+    "Text": "abc",
+    "Number": 1.5,
+    "Range": {"from": 1, "to": 2},
+    "Time": 3600,
+    "Coordinates": {"lat": 1, "lon": 2},
+    "List": "abc",
+    "TemplateId": "abc",
+    "Contact": {"firstName": "Ann"},
+    "Email": "ann@example.com",
+    "Tz": "UTC",
+}
+
+
+def defined(app: App, kind: str, **members: Any) -> None:
+    """The first metafield of the template `Anew` has another type from now on; the second stays what it was."""
+    changed = {"name": "A", "type": kind, **members}
+    reply = app.request("PATCH", "/v1/templates/Anew", {"metafields": [changed, {"name": "B", "type": "Text"}]})
+    assert reply.status == 200, reply.body
+
+
+def shown(app: App, one: dict[str, Any]) -> list[Any]:
+    """The value of the first metafield, wherever a device shows it."""
+    number, token = one["id"], one["token"]
+    found = [
+        ask(app, "GET", f"/device/metafield?deviceId={number}"),
+        ask(app, "GET", f"/device?deviceId={number}"),
+        app.request("GET", f"/external/api/device/meta?token={token}&metaFieldId=1", key=None),
+    ]
+    assert [reply.status for reply in found] == [200] * 3, [reply.body for reply in found]
+    return [found[0].json()[0]["value"], found[1].json()["metaFieldValues"][0]["value"], found[2].json()]
+
+
+@pytest.fixture
+def anew(app: App) -> dict[str, Any]:
+    return device(app, template(app, "Anew", [{"name": "A", "type": "Text"}, {"name": "B", "type": "Text"}]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "none"),
+    [
+        ("Number", {"value": None}),
+        ("Range", {"from": None, "to": None}),
+        ("Time", {"time": None}),
+        ("Coordinates", {"lat": None, "lon": None}),
+        ("DeviceReference", {"selectedProductIds": [], "selectedDeviceId": None}),
+        ("List", {"options": ["x"], "selectedOption": None}),
+        ("Email", {"value": None}),
+        ("Tz", {"value": None}),
+    ],
+)
+def test_a_value_that_its_metafield_takes_no_more_is_shown_as_none(
+    app: App, anew: dict[str, Any], kind: str, none: dict[str, Any]
+) -> None:
+    assert write(app, anew["id"], 1, "abc").status == 204
+    defined(app, kind, options=["x"] if kind == "List" else [])
+    assert shown(app, anew) == [{"type": kind, **none}] * 3
+
+
+@pytest.mark.parametrize("kind", USUAL)
+def test_a_value_outlives_whatever_its_metafield_is_meanwhile(app: App, anew: dict[str, Any], kind: str) -> None:
+    defined(app, kind)
+    assert write(app, anew["id"], 1, USUAL[kind]).status == 204
+    before = shown(app, anew)
+    for other in (*USUAL, "DeviceReference", "DeviceName", "DeviceOwner"):
+        defined(app, other, options=["x"])
+        assert [value["type"] for value in shown(app, anew)] == [other] * 3
+    defined(app, kind)
+    assert shown(app, anew) == before
+
+
+def test_the_default_stands_where_the_value_is_none_any_more(app: App, anew: dict[str, Any]) -> None:
+    assert write(app, anew["id"], 1, "abc").status == 204
+    defined(app, "Coordinates", default={"lat": 1, "lon": 2})
+    assert shown(app, anew) == [{"type": "Coordinates", "lat": 1, "lon": 2}] * 3
+
+
+def test_a_value_that_stays_is_not_in_the_way_of_others_on_any_way_in(app: App, anew: dict[str, Any]) -> None:
+    assert write(app, anew["id"], 1, "abc").status == 204
+    ident = app.request("GET", "/v1/devices").json()["devices"][0]["ident"]
+    path, attributes = f"/v1/devices/{ident}", "/api/v0/organizations/default/projects/default/devices/{}/attributes"
+    defined(app, "Coordinates")
+
+    def says(value: str) -> int:
+        query = f"token={anew['token']}&metaFieldId=2&value={value}"
+        return app.request("GET", f"/external/api/device/meta/update?{query}", key=None).status
+
+    row = b'{"ident":"%s","metadata":{"A":"abc","B":"6"}}' % ident.encode()
+    taken = [
+        write(app, anew["id"], 2, "1").status,
+        says("2"),
+        app.request("PATCH", path, {"metadata": {"B": "3"}}).status,
+        app.request("PUT", path, {"template": 1, "metadata": {"A": "abc", "B": "4"}}).status,
+        app.request("PATCH", attributes.format(ident), [{"string_key": "B", "value": "5"}]).status,
+        app.request("POST", "/v1/devices:import", raw=row, headers={"content-type": "application/x-ndjson"}).status,
+    ]
+    assert taken == [204, 200, 200, 200, 204, 200]
+    assert app.request("GET", path).json()["metadata"] == {"A": "abc", "B": "6"}
+    refused = [
+        write(app, anew["id"], 1, "abd").status,
+        app.request("PATCH", path, {"metadata": {"A": "abd"}}).status,
+        app.request("PATCH", attributes.format(ident), [{"string_key": "A", "value": "abd"}]).status,
+        app.request("POST", "/v1/devices", {"ident": "new", "template": 1, "metadata": {"A": "abc"}}).status,
+    ]
+    assert refused == [400] * 4
+    assert write(app, anew["id"], 1, '{"lat":1,"lon":2}').status == 204
+    assert app.request("PATCH", path, {"metadata": {"A": "abc"}}).status == 400, "it cannot come back"
+    assert app.request("GET", path).json()["metadata"] == {"A": {"lat": 1, "lon": 2}, "B": "6"}
