@@ -22,7 +22,7 @@ def value(kind: DatastreamKind | None, metric_type: str | None, given: Sequence[
     Without a kind the type of the metric decides, and without that the text itself. Raises Fault invalid `wrong_type`.
     """
     if kind is DatastreamKind.LOCATION or (kind is None and len(given) > 1):
-        return [_number(part) for part in _pair(given)]
+        return [_kept(_number(part)) for part in _pair(given)]
     if len(given) != 1:
         raise mismatch()
     (one,) = given
@@ -57,6 +57,13 @@ def _number(given: Any) -> Any:
     if not isinstance(given, str) or not _NUMBER.fullmatch(given):
         raise mismatch()
     return int(given) if _WHOLE.fullmatch(given) else float(given)
+
+
+def _kept(found: Any) -> Any:
+    """A number that stands beside another, where nobody says later that it cannot be kept."""
+    if not documents.can_hold(found):
+        raise mismatch()
+    return found
 
 
 def _whole(given: Any) -> int:

@@ -131,6 +131,12 @@ def test_a_property_is_noted(app: App) -> None:
             400,
             "Value doesn't match the Datastream data type.",
         ),
+        (
+            "/device/datastream",
+            {"deviceId": 1, "dataStreamId": 3, "value": [10**400, 1]},
+            400,
+            "Value doesn't match the Datastream data type.",
+        ),
         ("/device/datastream", {"deviceId": 1, "dataStreamId": 1}, 400, None),
         ("/device/datastreams", {"deviceId": 1, "values": {"1": 5, "v9": 1}}, 400, "No datastream setup for that pin."),
         ("/device/datastreams", {"deviceId": 1, "values": {"1": 5, "x": 1}}, 400, "Wrong pin format."),

@@ -77,6 +77,19 @@ def test_a_batch_holds_so_many_points(station: Device) -> None:
     assert station.ask("get", v2="").body == b"10000"
 
 
+@pytest.mark.parametrize(("first", "second"), [("1e999", "1"), ("1", "-1e999"), ("x", "1"), ("1", "")])
+def test_a_pair_has_two_numbers_that_can_be_kept(station: Device, first: str, second: str) -> None:
+    bare, by_pin = Device(station.app, "bare"), f"v4={first}&v4={second}"
+    for device, query in (
+        (station, by_pin),
+        (station, f"dataStreamId=4&value={first}&value={second}"),
+        (bare, by_pin),
+    ):
+        refused = station.app.request("GET", f"/external/api/update?token={device.token}&{query}", key=None)
+        assert (refused.status, text(refused)) == (400, "Value doesn't match the Datastream data type.")
+        assert device.shown("/telemetry")["readings"] == []
+
+
 def test_a_text_has_so_many_bytes(station: Device) -> None:
     assert station.ask("update", v3="x" * limits.MAX_READING_TEXT).status == 200
     assert text(station.ask("update", v3="x" * (limits.MAX_READING_TEXT + 1))) == (
