@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from math import ceil, floor
 from typing import Any
 
-from fleetroll.core import documents, limits
+from fleetroll.core import documents, limits, readings
 from fleetroll.core.faults import Fault, invalid
-from fleetroll.core.model import DatastreamKind
+from fleetroll.core.model import Datastream, DatastreamKind
 
 _NUMBER = re.compile(r"[+-]?([0-9]{1,400}\.?[0-9]{0,400}|\.[0-9]{1,400})([eE][+-]?[0-9]{1,3})?")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,20}")
@@ -42,6 +42,29 @@ def bounded(kind: DatastreamKind | None, found: Any, least: float | None, most: 
     if most is not None and found > most:
         return most if kind is DatastreamKind.DOUBLE else floor(most)
     return found
+
+
+def has_room(kind: DatastreamKind | None, least: float | None, most: float | None) -> bool:
+    """Whether a datastream that takes whole numbers alone has one within its bounds."""
+    if kind not in _NUMERIC or kind is DatastreamKind.DOUBLE:
+        return True
+    lowest = limits.MIN_INTEGER if least is None else max(ceil(least), limits.MIN_INTEGER)
+    highest = limits.MAX_INTEGER if most is None else min(floor(most), limits.MAX_INTEGER)
+    return lowest <= highest
+
+
+def default(part: Datastream, metric_type: str) -> str | float | None:
+    """The default of a datastream as it is kept. Raises Fault invalid for what no device could report there."""
+    if part.default is None:
+        return None
+    if part.kind is DatastreamKind.STRING:
+        found: Any = plain(part.kind, part.default)
+    else:
+        found = value(part.kind, metric_type, [part.default])
+    readings.check({"default": metric_type}, "default", found)
+    if bounded(part.kind, found, part.min, part.max) != found:
+        raise mismatch()
+    return found if isinstance(found, str) else float(found)
 
 
 def _pair(given: Sequence[Any]) -> Sequence[Any]:

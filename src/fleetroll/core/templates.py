@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from msgspec import structs
 
-from fleetroll.core import documents, limits, metafields, names
+from fleetroll.core import datastreams, documents, limits, metafields, names
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import Fault, invalid
 from fleetroll.core.model import Datastream, DatastreamKind, EventCode, Metafield, Template
@@ -93,7 +93,8 @@ def apply_metrics(schema: Document, was: Template | None, now: Template | None) 
 def numbered(new: Template, was: Template | None = None) -> Template:
     """`new` with a number for each part: its own where `was` has it, or that of the part of the same name, or the next.
 
-    Raises Fault invalid for a number that the template never gave, and for parts that break a rule.
+    Raises Fault invalid for a number that the template never gave, and for parts that break a rule. What a part that
+    stays has for values is not judged again, as what is a value of its type may have been another question.
     """
     last = was.last_part if was else 0
     parts: dict[str, Any] = {}
@@ -102,7 +103,7 @@ def numbered(new: Template, was: Template | None = None) -> Template:
         parts[member], last = _numbered(member, getattr(new, member), before, key, last)
     ready = structs.replace(new, **parts, last_part=last)
     _check(ready)
-    return ready
+    return _valued(ready, was)
 
 
 def _numbered(
@@ -157,6 +158,35 @@ def _check(template: Template) -> None:
         _check_metafield(field)
 
 
+def _valued(template: Template, was: Template | None) -> Template:
+    """The template with its defaults as they are kept. Raises Fault invalid for one that is no value of its part."""
+    for field in template.metafields:
+        if not (was and _stays(field, metafield(was, field.id))):
+            _check_default(field)
+    streams = (
+        one if was and _stays(one, datastream(was, one.id)) else _with_default(one) for one in template.datastreams
+    )
+    return structs.replace(template, datastreams=tuple(streams))
+
+
+def _stays(part: Datastream | Metafield, was: Datastream | Metafield | None) -> bool:
+    return was is not None and part == was and documents.same_value(part.default, was.default)
+
+
+def _with_default(stream: Datastream) -> Datastream:
+    if not datastreams.has_room(stream.kind, stream.min, stream.max):
+        raise _refusal("datastreams", f"{stream.pin} takes whole numbers, and there is none from min to max.")
+    try:
+        return structs.replace(stream, default=datastreams.default(stream, _METRIC_TYPES[stream.kind]))
+    except Fault:
+        raise _refusal("datastreams", f"the default of {stream.pin} is no value of its type and bounds.") from None
+
+
+def _check_default(field: Metafield) -> None:
+    if field.default is not None and not metafields.accepts(field, field.default):
+        raise _refusal("metafields", f"the default of {field.name} is no value of its type.")
+
+
 def _distinct(member: str, keys: Iterable[object]) -> None:
     listed = list(keys)
     if len(set(listed)) != len(listed):
@@ -194,8 +224,6 @@ def _check_metafield(field: Metafield) -> None:
             names.paragraph(text, "metafields")
     if len(field.options) > limits.MAX_OPTIONS or len(field.templates) > limits.MAX_OPTIONS:
         raise _refusal("metafields", f"there are at most {limits.MAX_OPTIONS} options.")
-    if field.default is not None and not metafields.accepts(field, field.default):
-        raise _refusal("metafields", f"the default of {field.name} is no value of its type.")
 
 
 def _refusal(member: str, rule: str) -> Fault:

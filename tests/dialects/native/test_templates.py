@@ -3,7 +3,10 @@
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+from fleetroll.core.model import Datastream, DatastreamKind, Metafield, MetafieldKind
+from fleetroll.store.port import Records
 from tests.support.app import App, Response
 
 TEMPERATURE = {"pin": "V1", "type": "double", "alias": "temperature", "unit": "celsius", "unit_symbol": "C"}
@@ -159,6 +162,93 @@ def test_a_device_that_moves_keeps_a_template_that_serves_it_there_and_loses_any
     assert (moved["lost"]["template"], list(moved["lost"]["schema"])) == (None, ["own"])
 
 
+# Datastreams with a default that no device could report there, or with bounds that leave nothing to report.
+NO_STREAMS: list[dict[str, Any]] = [
+    {"type": "integer", "default": "abc"},
+    {"type": "integer", "default": ""},
+    {"type": "integer", "default": 1.5},
+    {"type": "integer", "default": 1e30},
+    {"type": "integer", "default": 0, "min": 1},
+    {"type": "integer", "min": 1.2, "max": 1.8},
+    {"type": "enum", "default": "on"},
+    {"type": "enum", "min": 1e300},
+    {"type": "double", "default": "abc"},
+    {"type": "double", "default": "1e999"},
+    {"type": "double", "default": 1, "min": 5},
+    {"type": "double", "default": 9, "max": 5},
+    {"type": "location", "default": 5},
+    {"type": "location", "default": "5"},
+    {"type": "string", "default": "x" * 1025},
+]
+
+
+@pytest.mark.parametrize("stream", NO_STREAMS)
+def test_a_default_is_a_value_of_its_datastream_in_the_other_api_too(app: App, stream: dict[str, Any]) -> None:
+    types = {"integer": "INT", "double": "DOUBLE", "enum": "ENUM", "location": "LOCATION", "string": "STRING"}
+    named = {"type": types[stream["type"]], "min": stream.get("min"), "max": stream.get("max")}
+    body = {"name": "t", "datastreams": [{"pin": 1, **named, "defaultValue": stream.get("default")}]}
+    reply = app.request("POST", "/api/v1/organization/template/create", body)
+    assert reply.status == 400
+    assert reply.json()["error"]["message"].startswith("datastreams: ")
+    assert app.request("GET", "/v1/templates").json()["templates"] == []
+
+
+@pytest.mark.parametrize(
+    ("stream", "kept"),
+    [
+        ({"type": "integer", "default": 7}, 7),
+        ({"type": "integer", "default": "7"}, 7),
+        ({"type": "integer", "default": 2, "min": 1.2, "max": 2.8}, 2),
+        ({"type": "enum", "default": -1}, -1),
+        ({"type": "double", "default": "1.5"}, 1.5),
+        ({"type": "double", "default": 5, "min": 5, "max": 5}, 5),
+        ({"type": "string", "default": "7"}, "7"),
+        ({"type": "string", "default": 7}, "7"),
+        ({"type": "string", "default": ""}, ""),
+        ({"type": "location"}, None),
+    ],
+)
+def test_a_default_is_kept_as_a_value_of_its_type(app: App, stream: dict[str, Any], kept: Any) -> None:
+    reply = app.request("POST", "/v1/templates", {"name": "t", "datastreams": [{"pin": "v1", **stream}]})
+    assert reply.status == 201, reply.body
+    assert reply.json()["datastreams"][0]["default"] == kept
+    assert app.request("GET", "/v1/templates/t").body == reply.body
+    found = reply.json()
+    same = app.request("PATCH", "/v1/templates/t", {"datastreams": found["datastreams"]})
+    assert same.json()["datastreams"] == found["datastreams"]
+
+
+def test_a_part_that_was_kept_before_it_was_judged_is_in_the_way_of_no_change(app: App) -> None:
+    made(app, metafields=[])
+    stale = (
+        Datastream(1, "v1", DatastreamKind.INTEGER, "temperature", default="abc"),
+        Datastream(8, "v8", DatastreamKind.INTEGER, min=1.2, max=1.8),
+    )
+    fields = (Metafield(9, "f", MetafieldKind.TIME_ZONE, default="CEST"),)
+
+    async def keep(records: Records) -> None:
+        was = await records.templates.get(1, "meter")
+        assert was is not None
+        now = structs.replace(was, datastreams=stale, metafields=fields, last_part=9, revision=was.revision + 1)
+        await records.templates.replace(now)
+
+    app.runner.run(app.services.store.write(keep))
+    found = app.request("GET", "/v1/templates/meter").json()
+    assert [one["default"] for one in found["datastreams"]] == ["abc", None]
+    parts = {"datastreams": found["datastreams"], "metafields": found["metafields"]}
+    changed = app.request("PATCH", "/v1/templates/meter", {"description": "Old", **parts})
+    assert changed.status == 200, changed.body
+    assert {name: changed.json()[name] for name in parts} == parts
+    for name, member in (("datastreams", {"max": 9}), ("metafields", {"hint": "Where it is"})):
+        reply = app.request("PATCH", "/v1/templates/meter", {name: [{**parts[name][0], **member}]})
+        assert refused(reply) == (400, "invalid_template", name)
+    number = found["id"]
+    assert app.request("PUT", "/v1/devices/d", {"template": number}).status == 201
+    device = app.request("GET", "/v1/devices/d").json()["id"]
+    shown = app.request("GET", f"/api/v1/organization/device?deviceId={device}").json()
+    assert shown["metaFieldValues"][0]["value"] == {"type": "Tz", "value": None}
+
+
 @pytest.mark.parametrize(
     ("members", "field"),
     [
@@ -170,9 +260,13 @@ def test_a_device_that_moves_keeps_a_template_that_serves_it_there_and_loses_any
         ({"datastreams": [{"pin": "v1", "alias": "two words"}]}, "datastreams"),
         ({"datastreams": [{"pin": "v1", "min": 2, "max": 1}]}, "datastreams"),
         ({"datastreams": [{"pin": "v1", "id": 9}]}, "datastreams"),
+        *(({"datastreams": [{"pin": "v1", **stream}]}, "datastreams") for stream in NO_STREAMS),
         ({"events": [{"code": "a b", "name": "n", "type": "WARNING"}]}, "events"),
         ({"events": [HOT, HOT]}, "events"),
         ({"metafields": [{"name": "f", "type": "Number", "default": "x"}]}, "metafields"),
+        ({"metafields": [{"name": "f", "type": "Number", "default": 10**400}]}, "metafields"),
+        ({"metafields": [{"name": "f", "type": "Number", "default": 10**20}]}, "metafields"),
+        ({"metafields": [{"name": "f", "type": "Coordinates", "default": {"lat": 1, "lon": 10**400}}]}, "metafields"),
         ({"metafields": [SERIAL, SERIAL]}, "metafields"),
         ({"metafields": [{"name": f"f{number}", "type": "Text"} for number in range(257)]}, "metafields"),
     ],
