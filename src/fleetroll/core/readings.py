@@ -100,6 +100,14 @@ def _check_size(metric: str, kind: str, value: Any) -> None:
 
 def bucket(at: int, values: Sequence[float]) -> Bucket:
     """The numbers of these values, of which there is at least one, in the order of their times."""
-    spread = statistics.stdev(values) if len(values) > 1 else None
     median = statistics.median(values)
-    return Bucket(at, len(values), min(values), max(values), sum(values), values[0], values[-1], median, spread)
+    last = values[-1]
+    return Bucket(at, len(values), min(values), max(values), sum(values), values[0], last, median, _deviation(values))
+
+
+def _deviation(values: Sequence[float]) -> float | None:
+    """The standard deviation of a sample; None of one value, and of values so far apart that no number says it."""
+    try:
+        return statistics.stdev(values) if len(values) > 1 else None
+    except OverflowError:
+        return None

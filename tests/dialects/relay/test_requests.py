@@ -166,6 +166,18 @@ def test_what_is_no_reading_is_left_out_and_the_next_one_arrives(desk: Desk, bod
     assert "next" in [data["value"] for data in desk.timeline(ident, "device.event")]
 
 
+@pytest.mark.parametrize(("function", "value"), [("min", -1.7e308), ("mean", 0), ("stddev", None), ("count", 2)])
+def test_events_with_numbers_however_far_apart_are_summed_up(desk: Desk, function: str, value: float | None) -> None:
+    device = desk.create(f"far-{function}")["id"]
+    said = [msgspec.msgpack.encode({"value": one, "timestamp": 1_700_000_000_000}) for one in (1.7e308, -1.7e308)]
+    desk.publish(device, *said, family="events", name="swing")
+    asked = {"device_id": device, "start": "2023-01-01T00:00:00.000Z", "end": "2024-01-01T00:00:00.000Z"}
+    asked |= {"event_names": ["swing"], "aggregate_fn": function}
+    found = desk.app.request("POST", "/iot/db/event/history", asked)
+    assert found.status == 200, found.body
+    assert [frame["swing"]["value"] for frame in found.json()["data"]["frames"]] == ([] if value is None else [value])
+
+
 def test_readings_that_break_the_schema_are_noted_once_an_hour(desk: Desk) -> None:
     device = desk.create("strict", {"t": {"type": "number"}, "u": {"type": "number"}})["id"]
     desk.publish(device, *[b'{"value": "warm"}'] * 5)
