@@ -11,6 +11,7 @@ from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 
 from fleetroll.core import limits, tokens
+from fleetroll.core.times import moment
 from fleetroll.core.tokens import Grant
 from fleetroll.store.port import Records
 from tests.support import process
@@ -166,6 +167,16 @@ def test_tokens_end_by_themselves(app: App) -> None:
     for seconds, status in ((60, 200), (0, 400), (-1, 400)):
         refresh = planted(app, key, Grant.REFRESH, seconds)
         assert granted(app, key, grant_type="refresh_token", refresh_token=refresh).status == status
+
+
+def test_a_token_is_said_to_be_good_for_no_longer_than_its_client(app: App) -> None:
+    until = moment(app.services.clock() + 90 * 1_000_000).isoformat()
+    short, lasting = client(app, name="short", expires_at=until), client(app)
+    token = granted(app, short).json()
+    assert 60 < token["expires_in"] <= 90
+    again = {"grant_type": "refresh_token", "refresh_token": token["refresh_token"]}
+    assert 60 < granted(app, short, **again).json()["expires_in"] <= 90
+    assert granted(app, lasting).json()["expires_in"] == limits.ACCESS_TOKEN_LIFETIME
 
 
 def test_a_token_can_do_what_its_client_can(app: App) -> None:
