@@ -1,5 +1,7 @@
 """Devices by number, those of the caller's organization and of all below it as one fleet."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from fleetroll.core import limits, tokens
@@ -42,7 +44,7 @@ class Searching(Struct, frozen=True):
 
 
 class Belonging(Struct, frozen=True):
-    """Devices of a person, known by e-mail address."""
+    """Devices of a person, known by e-mail address, from an organization (None is the caller's) down."""
 
     email: str
     place: Place
@@ -145,32 +147,42 @@ async def page(call: Call, wanted: Listing) -> Listed:
     return Listed(await show(call, await reach.across(counts, wanted.place, take)), sum(counts.values()))
 
 
-async def _slice(call: Call, filter: Filter | None, sort: Sort, place: Place) -> Listed:
-    count = (await call.records.usage.of(call.org)).get("devices", 0)
-    found, total = await call.records.devices.slice(call.org, filter, sort, place.offset, place.limit, count)
+async def _slice(call: Call, homes: Sequence[Call], filter: Filter | None, sort: Sort, place: Place) -> Listed:
+    """What the filter finds in one organization after the other, in the order of `homes`."""
+    found: list[Device] = []
+    total, start = 0, place.offset
+    for there in homes:
+        count = (await there.records.usage.of(there.org)).get("devices", 0)
+        some, matching = await there.records.devices.slice(
+            there.org, filter, sort, start, place.limit - len(found), count
+        )
+        found += some
+        total, start = total + matching, max(0, start - matching)
     return Listed(await show(call, found), total)
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def search(call: Call, wanted: Searching) -> Listed:
-    return await _slice(call, Search(wanted.text), wanted.sort, wanted.place)
+    return await _slice(call, [call], Search(wanted.text), wanted.sort, wanted.place)
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def of_owner(call: Call, wanted: Belonging) -> Listed:
-    """The devices of a person. Raises Fault not_found `user_not_found`."""
-    found = await owners.with_email(await reach.organization(call, wanted.organization), wanted.email)
-    if found is None:
+    """The devices of a person, in whichever organizations. Raises Fault not_found `user_not_found`."""
+    homes = await _homes(await reach.organization(call, wanted.organization), wanted.email)
+    if not homes:
         raise reach.missing("user")
-    there, owner = found
-    return await _slice(there, owners.owned_by(owner.ref), Sort(), wanted.place)
+    return await _slice(call, homes, owners.owned_by(wanted.email), Sort(), wanted.place)
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def of_owners_organization(call: Call, wanted: Belonging) -> Listed:
-    """All devices of the organization that a person belongs to; none if there is no such person."""
-    found = await owners.with_email(call, wanted.email)
-    return Listed([], 0) if found is None else await _slice(found[0], None, Sort(), wanted.place)
+    """All devices of the organizations that a person belongs to; none if there is no such person."""
+    return await _slice(call, await _homes(call, wanted.email), None, Sort(), wanted.place)
+
+
+async def _homes(call: Call, email: str) -> list[Call]:
+    return [there for there, _ in await owners.with_email(call, email)]
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)

@@ -287,9 +287,9 @@ async def reached(call: Call, number: int) -> tuple[Call, Owner]:
     return found
 
 
-async def with_email(call: Call, email: str) -> tuple[Call, Owner] | None:
-    """The owner in reach with this address, and the call acting where it is."""
-    return await reach.first(call, lambda records, org: records.owners.get(org, email))
+async def with_email(call: Call, email: str) -> list[tuple[Call, Owner]]:
+    """The owners in reach with this address, and the call acting where each is: a person may be in several places."""
+    return await reach.every(call, lambda records, org: records.owners.get(org, email))
 
 
 @operation(Action.OWNERS_READ, Effect.SCAN)

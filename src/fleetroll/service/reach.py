@@ -60,6 +60,12 @@ async def first(call: Call, wanted: Callable[[Records, int], Awaitable[T | None]
     return None
 
 
+async def every(call: Call, wanted: Callable[[Records, int], Awaitable[T | None]]) -> list[tuple[Call, T]]:
+    """As `first`, of every organization in reach that has such a record."""
+    orgs = await call.records.organizations.below(call.org)
+    return [(call.beside(org), found) for org in orgs if (found := await wanted(call.records, org.id))]
+
+
 async def used(call: Call, noun: str, *, below: bool = False) -> dict[int, int]:
     """How many of a noun the organization has that the call acts in, and each one below it as well, by its number."""
     if below:

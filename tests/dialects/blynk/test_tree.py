@@ -152,6 +152,44 @@ def test_an_organization_has_so_many_requests_a_minute(tmp_path: Path) -> None:
         assert native.status == 200, "it is the vendor's limit, and holds for its API alone"
 
 
+def numbers(reply: Response) -> list[int]:
+    return [one["id"] for one in reply.json()["content"]]
+
+
+def test_the_devices_of_a_person_are_found_in_all_organizations_where_it_has_some(app: App) -> None:
+    kind, branch = template(app), organization(app, "branch")
+    ask(app, "POST", "/users/create-in-org", {"email": "ann@example.com"})
+    ask(app, "POST", "/users/create-in-org", {"email": "bob@example.com", "orgId": branch})
+    made = [device(app, kind, ownerId=1)["id"] for _ in range(4)]
+    others = [device(app, kind)["id"], device(app, kind, orgId=branch, ownerId=2)["id"]]
+    for number in made[1:3]:
+        body = {"deviceId": number, "newOrgId": branch}
+        assert ask(app, "POST", "/device/transfer/to-organization", body).status == 204
+    here, there = [made[0], made[3]], made[1:3]
+    by_owner = "/device/by-owner?ownerEmail=ann@example.com"
+    for size in (1, 2, 3, 4, 1000):
+        pages = [ask(app, "GET", f"{by_owner}&page={page}&size={size}") for page in range(5)]
+        assert list(itertools.chain.from_iterable(map(numbers, pages))) == [*here, *there], size
+        assert {page.json()["totalElements"] for page in pages} == {4}
+    assert numbers(ask(app, "GET", f"{by_owner}&orgId={branch}")) == there
+    # And the organizations of a person are all that it belongs to.
+    found = ask(app, "GET", "/device/by-user-org?userEmail=ann@example.com&page=1&size=3")
+    assert (numbers(found), found.json()["totalElements"]) == ([*there, others[1]], 6)
+    assert numbers(ask(app, "GET", "/device/by-user-org?userEmail=bob@example.com")) == [*there, others[1]]
+
+
+def test_devices_of_a_person_in_another_tree_are_not_shown(app: App) -> None:
+    kind, left, right = template(app), organization(app, "left"), organization(app, "right")
+    for number, org in ((1, left), (2, right)):
+        ask(app, "POST", "/users/create-in-org", {"email": "ann@example.com", "orgId": org})
+        device(app, kind, orgId=org, ownerId=number)
+    made = app.request("POST", "/v1/keys", {"name": "k", "role": "admin"}, headers={"fleetroll-organization": "left"})
+    for path in ("/device/by-owner?ownerEmail=ann@example.com", "/device/by-user-org?userEmail=ann@example.com"):
+        found = ask(app, "GET", path, key=made.json()["key"]).json()
+        assert ([one["orgId"] for one in found["content"]], found["totalElements"]) == ([left], 1)
+        assert ask(app, "GET", path).json()["totalElements"] == 2
+
+
 def test_clearing_is_itself_on_record(app: App) -> None:
     kind = template(app)
     one = device(app, kind)
