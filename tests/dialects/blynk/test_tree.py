@@ -190,6 +190,24 @@ def test_devices_of_a_person_in_another_tree_are_not_shown(app: App) -> None:
         assert ask(app, "GET", path).json()["totalElements"] == 2
 
 
+def test_a_new_owner_is_known_by_any_of_its_names_and_goes_before_an_organization(app: App) -> None:
+    kind, branch = template(app), organization(app, "branch")
+    for name in ("ann", "bob"):
+        ask(app, "POST", "/users/create-in-org", {"email": f"{name}@example.com"})
+    one = device(app, kind)["id"]
+    owners = itertools.cycle((1, 2))
+    for path in ("/device/transfer", "/device/transfer/to-owner"):
+        for word in ("newUserId", "newOwnerUserId", "newOwnerId", "userId", "ownerId"):
+            for more in ({}, {"newOrgId": branch}):
+                owner = next(owners)
+                assert ask(app, "POST", path, {"deviceId": one, word: owner, **more}).status == 204, word
+                shown = ask(app, "GET", f"/device?deviceId={one}").json()
+                assert (shown["ownerUserId"], shown["orgId"]) == (owner, 1), (path, word, more)
+    for word, org in (("newOrgId", branch), ("newOrganizationId", 1), ("orgId", branch), ("organizationId", 1)):
+        assert ask(app, "POST", "/device/transfer", {"deviceId": one, word: org}).status == 204
+        assert ask(app, "GET", f"/device?deviceId={one}").json()["orgId"] == org, word
+
+
 def test_clearing_is_itself_on_record(app: App) -> None:
     kind = template(app)
     one = device(app, kind)

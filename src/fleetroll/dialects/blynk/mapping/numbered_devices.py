@@ -97,12 +97,15 @@ def new_device(request: Request) -> numbered_devices.New:
     )
 
 
+def _new_owner(body: shapes.Transfer) -> int | None:
+    return body.new_user_id or body.new_owner_user_id or body.new_owner_id or body.user_id or body.owner_id
+
+
 def to_owner(request: Request) -> numbered_devices.Handover:
-    body = request.body
-    owner = body.new_user_id or body.new_owner_id or body.user_id or body.owner_id
+    owner = _new_owner(request.body)
     if owner is None:
         raise invalid("parameter_required", "newUserId is required.", "newUserId")
-    return numbered_devices.Handover(body.device_id, owner)
+    return numbered_devices.Handover(request.body.device_id, owner)
 
 
 def to_organization(request: Request) -> numbered_devices.Handover:
@@ -115,7 +118,7 @@ def to_organization(request: Request) -> numbered_devices.Handover:
 
 def transfer(request: Request) -> numbered_devices.Handover:
     """The form of before: whichever is given, and the owner where both are."""
-    return to_owner(request) if request.body.new_user_id is not None else to_organization(request)
+    return to_organization(request) if _new_owner(request.body) is None else to_owner(request)
 
 
 def _hardware(device: model.Device) -> shapes.HardwareInfo | UnsetType:

@@ -91,6 +91,7 @@ class Transfer(Struct, rename="camel"):
 
     device_id: Id
     new_user_id: Id | None = None
+    new_owner_user_id: Id | None = None
     new_owner_id: Id | None = None
     user_id: Id | None = None
     owner_id: Id | None = None
