@@ -183,6 +183,7 @@ BOUNDS: dict[str, list[set[float]]] = {
         {limits.MAX_HEADER_BLOCK},
         {limits.MAX_QUERY_PARAMETERS},
         {limits.MAX_BODY},
+        {limits.MAX_BATCH_BODY},
         {limits.MAX_IMPORT_LINE},
     ],
     "client": [{limits.HEADER_DEADLINE}, {limits.BODY_STALL_DEADLINE, limits.READER_STALL_DEADLINE}],

@@ -78,7 +78,7 @@ def test_a_batch_that_is_none_is_refused(world: World, token: str, body: Any) ->
     assert ask(world, target, json.dumps(body).encode()) == 400
     for raw in (b"", b"[", b"[" * 100_000, b"\xff", b"[[1,1]]]", b'[[1,"' + b"x" * 5000 + b'"]]'):
         assert ask(world, target, raw) == 400
-    assert ask(world, target, b"[" + b"[1,1]," * (limits.MAX_BODY // 6) + b"[1,1]]") == 413
+    assert ask(world, target, b"[" + b"[1,1]," * (limits.MAX_BATCH_BODY // 6) + b"[1,1]]") == 413
     assert world.app.request("GET", f"/v1/devices/{DEVICE}/telemetry").json() == {"readings": []}
 
 

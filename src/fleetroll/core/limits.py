@@ -2,6 +2,7 @@
 
 # Requests (enforced while bytes arrive, before anything is decoded).
 MAX_BODY = 1 << 20
+MAX_BATCH_BODY = 2 << 20  # of a device that reports many points at once
 MAX_FORM = 8 << 10
 MAX_HEADER_BLOCK = 16 << 10
 MAX_HEADERS = 100

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Raw, Struct
 
+from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.secrets import Issuer
 from fleetroll.service.operations import Operation
@@ -206,6 +207,7 @@ class Dialect(Struct, frozen=True):
     With `loose_names`, members of JSON are known by their names in any case.
     `per_minute` is how many requests the vendor allows each organization; it holds beside the operator's rate, if any.
     So do `allowances`, which each caller has of all routes; those of a route it shares with the others that have them.
+    `max_body` is how many bytes a body has at most.
     `part_of` is the dialect that this one is switched off with: the other half of one vendor's API.
     """
 
@@ -216,6 +218,7 @@ class Dialect(Struct, frozen=True):
     envelope: Envelope
     credentials: tuple[Form, ...]
     media_types: tuple[str, ...] = ("application/json",)
+    max_body: int = limits.MAX_BODY
     strict_query: bool = False
     acts_in_header: str | None = None
     loose_names: bool = False

@@ -292,7 +292,7 @@ class Kernel:
             media_type = self._media_type(row, headers)
             request.rows = self._vouched(exchange, bodies.rows(exchange.receive, route.lines, media_type))
             return b""
-        body = await bodies.read(exchange.receive, limits.MAX_BODY)
+        body = await bodies.read(exchange.receive, row.dialect.max_body)
         if body or route.body_required:
             request.encoding = _encoding(route, headers)
             request.media_type = self._media_type(row, headers)

@@ -90,6 +90,23 @@ def test_a_pair_has_two_numbers_that_can_be_kept(station: Device, first: str, se
         assert device.shown("/telemetry")["readings"] == []
 
 
+def test_a_request_has_two_megabytes(station: Device) -> None:
+    points = [[1_700_000_000_000 + n, f"{n:0>150}"] for n in range(limits.MAX_READINGS)]
+    body = json.dumps(points, separators=(",", ":")).encode()
+    target, headers = f"/external/api/batch/update?token={station.token}&pin=v3", {"content-type": "application/json"}
+
+    def send(raw: bytes) -> Response:
+        return station.app.request("POST", target, key=None, headers=headers, raw=raw)
+
+    assert limits.MAX_BODY < len(body) < 2_000_000
+    assert send(body.ljust(limits.MAX_BATCH_BODY)).body == b"OK"
+    assert station.ask("get", v3="").body == b"9999".rjust(150, b"0")
+    refused = send(body.ljust(limits.MAX_BATCH_BODY + 1))
+    assert (refused.status, text(refused)) == (413, "The body is larger than 2097152 bytes.")
+    native = station.app.request("POST", f"{station.url}/telemetry", headers=headers, raw=body)
+    assert native.status == 413
+
+
 def test_a_text_has_so_many_bytes(station: Device) -> None:
     assert station.ask("update", v3="x" * limits.MAX_READING_TEXT).status == 200
     assert text(station.ask("update", v3="x" * (limits.MAX_READING_TEXT + 1))) == (

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fleetroll.core import limits
 from fleetroll.core.secrets import Issuer
 from fleetroll.dialects.blynk_device import mapping, shapes
 from fleetroll.dialects.blynk_device.envelope import ENVELOPE
@@ -175,6 +176,7 @@ DIALECT = Dialect(
     routes=_ROUTES,
     envelope=ENVELOPE,
     credentials=(Form(Place.QUERY, "token", Issuer.DEVICE),),
+    max_body=limits.MAX_BATCH_BODY,
     allowances=(Allowance(50, 1),),
     part_of="blynk",
 )
