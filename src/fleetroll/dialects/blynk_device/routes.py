@@ -94,6 +94,7 @@ _ROUTES = (
         mapping.done,
         "Write values of several times to one datastream",
         body=shapes.Batch,
+        media_types=("application/json", ""),
         reply=bytes,
         produces=_TEXT,
         query=(_TOKEN, _PIN, _STREAM),
