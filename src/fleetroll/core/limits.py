@@ -163,6 +163,7 @@ MAX_BUCKETS = 10_000
 FORGOTTEN_BATCH = 5_000
 MAX_EXPORT_READINGS = 100_000
 EXPORTS_PER_DAY = 10
+EXPORT_LIFETIME = 3600  # of the link to one
 MAX_PROPERTY = 64
 
 # Presence: for how long traffic counts, and how often it is written down.

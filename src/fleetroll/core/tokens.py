@@ -162,6 +162,16 @@ def is_project_key(server_key: bytes, text: str, org: int, version: int) -> bool
     return hmac.compare_digest(text, project_key(server_key, org, version))
 
 
+def export_proof(server_key: bytes, order: bytes) -> str:
+    """What shows that a file was ordered, 24 URL-safe characters: nobody but the server can make it."""
+    return base64.urlsafe_b64encode(hmac.digest(derive(server_key, "exports"), order, "sha256")[:18]).decode()
+
+
+def is_export_proof(server_key: bytes, text: str, order: bytes) -> bool:
+    """Whether `text` is what was given for that order, in constant time."""
+    return hmac.compare_digest(text.encode(), export_proof(server_key, order).encode())
+
+
 def _proof(server_key: bytes, purpose: bytes, number: int, version: int) -> bytes:
     return hmac.digest(server_key, b"%s:%d:%d" % (purpose, number, version), "sha256")
 

@@ -1,4 +1,7 @@
-"""A device's readings as a file: a ZIP archive of CSV, made when it is fetched and kept nowhere."""
+"""A device's readings as a file: a ZIP archive of CSV, made when it is fetched and kept nowhere.
+
+Nor is an order kept: whoever fetches a file shows what was ordered and when, with a proof that only we can make.
+"""
 
 import asyncio
 import csv
@@ -9,13 +12,14 @@ from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 from msgspec import Struct
 
-from fleetroll.core import datastreams, limits, readings
+from fleetroll.core import datastreams, limits, readings, tokens
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import PRODUCTION, Device, Instant, Span
 from fleetroll.core.policy import Action
-from fleetroll.core.times import DAY, moment, seconds_of_day_left
+from fleetroll.core.times import DAY, SECOND, moment, seconds_of_day_left
 from fleetroll.service import reports, templates
 from fleetroll.service.operations import Call, Effect, operation
 
@@ -36,6 +40,21 @@ class Export(Struct, frozen=True):
     form: str | None = None
 
 
+class Order(Struct, frozen=True):
+    """What was ordered, when, and by which device."""
+
+    export: Export
+    device: int
+    at: Instant
+
+
+class Ticket(Struct, frozen=True):
+    """An order, and what shows that it was made."""
+
+    order: Order
+    proof: str
+
+
 class Archive(Struct, frozen=True):
     """A finished file."""
 
@@ -44,8 +63,8 @@ class Archive(Struct, frozen=True):
 
 
 @operation(Action.SELF, Effect.WRITE)
-async def order(call: Call, wanted: Export) -> int:
-    """See that there is something to export, and count it; answers the device's number.
+async def order(call: Call, wanted: Export) -> Ticket:
+    """See that there is something to export, and count it.
 
     Raises Fault invalid `no_data` and rate_limited `too_many_exports`.
     """
@@ -57,18 +76,32 @@ async def order(call: Call, wanted: Export) -> int:
     if not await call.records.usage.add_today(device.org, device.id, "exports", call.at // DAY, limits.EXPORTS_PER_DAY):
         message = f"A device has {limits.EXPORTS_PER_DAY} exports a day."
         raise Fault(Kind.RATE_LIMITED, "too_many_exports", message, retry_after=seconds_of_day_left(call.at))
-    return device.id
+    made = Order(wanted, device.id, call.at)
+    return Ticket(made, tokens.export_proof(call.services.server_key, msgspec.json.encode(made)))
 
 
 @operation(Action.SELF, Effect.STREAM)
-async def fetch(call: Call, wanted: Export) -> Archive:
-    """The file: the latest `limits.MAX_EXPORT_READINGS` of what was asked for."""
+async def fetch(call: Call, ticket: Ticket) -> Archive:
+    """The file: the latest `limits.MAX_EXPORT_READINGS` of what was asked for, as of when it was.
+
+    Raises Fault not_found `export_not_found` where it was not ordered, or too long ago.
+    """
+    wanted, at = ticket.order.export, ticket.order.at
     device, stream = await _found(call, wanted)
+    _check(call, ticket, device)
     written = _writer(wanted)
-    rows = await _rows(call, device, stream, wanted)
+    rows = await _rows(call, device, stream, wanted, Span(max(0, at - wanted.period), at + 1))
     name = f"{stream.pin}_{stream.metric}.csv" if stream.pin != stream.metric else f"{stream.pin}.csv"
-    content = await asyncio.to_thread(_archive, name, call.at, (written(at, value) for at, value in rows))
+    content = await asyncio.to_thread(_archive, name, at, (written(when, value) for when, value in rows))
     return Archive(f"device_data_{device.id}_{stream.pin}.zip", content)
+
+
+def _check(call: Call, ticket: Ticket, device: Device) -> None:
+    order = ticket.order
+    is_genuine = tokens.is_export_proof(call.services.server_key, ticket.proof, msgspec.json.encode(order))
+    is_over = order.at + limits.EXPORT_LIFETIME * SECOND <= call.at
+    if not is_genuine or is_over or order.device != device.id:
+        raise Fault(Kind.NOT_FOUND, "export_not_found", "This file was not ordered, or too long ago.")
 
 
 async def _found(call: Call, wanted: Export) -> tuple[Device, reports.Stream]:
@@ -76,8 +109,10 @@ async def _found(call: Call, wanted: Export) -> tuple[Device, reports.Stream]:
     return device, reports.resolve(device, await templates.of(call, device), wanted.address)
 
 
-async def _rows(call: Call, device: Device, stream: reports.Stream, wanted: Export) -> list[tuple[Instant, Any]]:
-    scan, span = call.services.store.scan.telemetry, Span(max(0, call.at - wanted.period), call.at + 1)
+async def _rows(
+    call: Call, device: Device, stream: reports.Stream, wanted: Export, span: Span
+) -> list[tuple[Instant, Any]]:
+    scan = call.services.store.scan.telemetry
     series = device.id, PRODUCTION, stream.metric
     if wanted.interval is not None:
         aggregate = readings.AGGREGATES[wanted.aggregate]

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
-from fleetroll.core import limits
-from fleetroll.service import presence
+from fleetroll.core import limits, tokens
+from fleetroll.core.times import DAY, SECOND
+from fleetroll.service import exports, presence
+from fleetroll.service.reports import Address
 from tests.dialects.blynk_device.test_transcripts import TEMPLATE
 from tests.support import process
 from tests.support.app import ADMIN_KEY, App, Response, running
@@ -211,6 +214,66 @@ def test_a_device_has_so_many_exports_a_day(app: App) -> None:
     refused = device.ask("data/get", pin="v1")
     assert refused.status == 429
     assert 0 < int(refused.headers["retry-after"]) <= 86_400
+
+
+def fetched(device: Device, link: str) -> Response:
+    return device.app.request("GET", link, key=None)
+
+
+@pytest.mark.parametrize(
+    ("part", "other"),
+    [
+        ("device_data_", "anything_"),
+        (".zip", ".csv"),
+        ("device_data_", "device_data_1"),
+        ("pin=v1", "pin=v2"),
+        ("period=DAY", "period=WEEK"),
+        ("format=TS", "format=ISO_US"),
+        ("tzName=UTC", "tzName=Asia/Kolkata"),
+        ("&ordered=", "&ordered=1"),
+        ("&proof=", "&proof=A"),
+        ("&proof=", "&proof=%C3%A9"),
+        ("&proof=", "&prove="),
+        ("&ordered=", "&order="),
+    ],
+)
+def test_no_file_is_fetched_but_one_that_was_ordered(station: Device, part: str, other: str) -> None:
+    assert station.ask("batch/update", v1="5", v2="6").status == 200
+    asked = {"pin": "v1", "period": "DAY", "format": "TS", "tzName": "UTC"}
+    link = station.ask("data/get", **asked).json()["link"]
+    assert part in link
+    refused = fetched(station, link.replace(part, other))
+    assert refused.status in {400, 404}
+    assert text(refused)
+    assert fetched(station, link).status == 200
+    other_device = Device(station.app, "other")
+    assert other_device.ask("update", v1="5").status == 200
+    assert fetched(station, link.replace(station.token, other_device.token)).status == 404
+
+
+def test_a_file_without_an_order_is_refused(station: Device) -> None:
+    assert station.ask("update", v1="5").status == 200
+    number = station.shown()["id"]
+    for name in ("anything.zip", f"device_data_{number}.zip"):
+        assert station.ask(f"data/file/{name}", pin="v1", period="DAY").status == 400
+        query = {"pin": "v1", "period": "DAY", "ordered": str(station.app.services.clock()), "proof": "A" * 24}
+        refused = station.ask(f"data/file/{name}", **query)
+        assert (refused.status, text(refused)) == (404, "This file was not ordered, or too long ago.")
+
+
+def test_a_file_is_of_when_it_was_ordered_and_is_there_for_an_hour(station: Device) -> None:
+    assert station.ask("update", v1="5").status == 200
+    link = station.ask("data/get", pin="v1").json()["link"]
+    first = fetched(station, link)
+    assert station.ask("update", v1="6").status == 200
+    assert fetched(station, link).body == first.body
+    services, number = station.app.services, station.shown()["id"]
+    wanted = exports.Export(Address(pin="v1"), 30 * DAY, None, "mean")
+    for age, status in ((limits.EXPORT_LIFETIME - 60, 200), (limits.EXPORT_LIFETIME, 404)):
+        old = exports.Order(wanted, number, services.clock() - age * SECOND)
+        proof = tokens.export_proof(services.server_key, msgspec.json.encode(old))
+        query = {"pin": "v1", "ordered": str(old.at), "proof": proof}
+        assert station.ask(f"data/file/device_data_{number}.zip", **query).status == status
 
 
 # --- a sensor --------------------------------------------------------------------------------------------------------

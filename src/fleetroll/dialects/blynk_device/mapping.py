@@ -16,7 +16,8 @@ from fleetroll.wire.request import Request
 _TEXT = "text/plain; charset=utf-8"
 _OK = Reply(b"OK", media_type=_TEXT)
 _EMPTY = Reply(b"", media_type=_TEXT)
-_FILE = "/external/api/data/file"
+_FILE = "/external/api/data/file/device_data_{}.zip"
+_FILE_NAME = re.compile(r"device_data_([0-9]{1,18})\.zip")
 _MILLISECOND = 1_000
 
 _PERIODS = {"HOUR": HOUR, "DAY": DAY, "WEEK": 7 * DAY, "MONTH": 30 * DAY, "THREE_MONTHS": 90 * DAY}
@@ -192,10 +193,18 @@ def _choice(request: Request, name: str, usual: str, choices: Any) -> Any:
     return choices[given]
 
 
-def link(number: int, request: Request) -> shapes.Link:
+def link(ticket: exports.Ticket, request: Request) -> shapes.Link:
     pairs = [("token", request.query.get("token") or "")]
     pairs += [pair for pair in request.query.pairs if pair[0] in _ASKED]
-    return shapes.Link(request.url(f"{_FILE}/device_data_{number}.zip?{urlencode(pairs)}"))
+    pairs += [("ordered", str(ticket.order.at)), ("proof", ticket.proof)]
+    return shapes.Link(request.url(f"{_FILE.format(ticket.order.device)}?{urlencode(pairs)}"))
+
+
+def ordered(request: Request) -> exports.Ticket:
+    name = _FILE_NAME.fullmatch(request.path["name"])
+    number = int(name[1]) if name else 0  # no device has it
+    at = _number(request.query.get("ordered") or "", "invalid_parameter")
+    return exports.Ticket(exports.Order(export(request), number, at), request.query.get("proof") or "")
 
 
 def file(result: exports.Archive, request: Request) -> Reply:
