@@ -110,6 +110,37 @@ def test_a_request_has_two_megabytes(station: Device) -> None:
     assert native.status == 413
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "update?dataStreamId=1&value=3&v4=9&v4=9",
+        "update?pin=v1&value=3&v6=7",
+        "update?v6=7&pin=v1&value=3",
+        "update?pin=v1&value=3&v1=7",
+        "update?dataStreamId=1&pin=v1&value=3",
+        "get?dataStreamId=1&v6",
+        "get?v1&pin=v1",
+        "get?dataStreamId=1&pin=v2",
+        "update/property?dataStreamId=1&pin=v2&color=red",
+        "data/get?dataStreamId=1&pin=v2",
+        "POST batch/update?pin=v1&v6=7",
+        "POST batch/update?dataStreamId=1&pin=v2",
+    ],
+)
+def test_of_two_ways_to_name_a_datastream_none_is_ignored(station: Device, asked: str) -> None:
+    def ask(what: str) -> Response:
+        method, _, target = what.rpartition(" ")
+        body = [[1_700_000_000_000, 3]] if method else None
+        return station.app.request(method or "GET", f"/external/api/{target}&token={station.token}", body, key=None)
+
+    for path in ("update?dataStreamId=1&value=2", "get?dataStreamId=1", "POST batch/update?dataStreamId=1"):
+        assert ask(path).status == 200
+    was = station.shown("/telemetry"), station.shown("/timeline")
+    refused = ask(asked)
+    assert (refused.status, text(refused)) == (400, "Request with incorrect parameters")
+    assert (station.shown("/telemetry"), station.shown("/timeline")) == was
+
+
 def test_a_text_has_so_many_bytes(station: Device) -> None:
     assert station.ask("update", v3="x" * limits.MAX_READING_TEXT).status == 200
     assert text(station.ask("update", v3="x" * (limits.MAX_READING_TEXT + 1))) == (

@@ -24,6 +24,7 @@ _PERIODS = {"HOUR": HOUR, "DAY": DAY, "WEEK": 7 * DAY, "MONTH": 30 * DAY, "THREE
 _GRAINS = {"RAW_DATA": None, "MINUTE": MINUTE, "HOURLY": HOUR, "DAILY": DAY}
 _SOURCES = {"AVG": "mean", "MIN": "min", "MAX": "max", "SUM": "sum", "COUNT": "count"}
 _FORMS = {"TS": None, "ISO_US": "%Y-%m-%dT%H:%M:%S.%f%z", "ISO_SIMPLE": "%Y-%m-%d %H:%M:%S"}
+_ONE_WAY = "A datastream is named in one way, and no other beside it."
 _ASKED = ("dataStreamId", "pin", "period", "granularityType", "sourceType", "tzName", "format", "sendEvents")
 
 
@@ -39,13 +40,22 @@ def _number(text: str, code: str) -> int:
 def _named(request: Request) -> reports.Address | None:
     """The datastream that `dataStreamId` or `pin` names."""
     number, pin = request.query.get("dataStreamId"), request.query.get("pin")
+    if number is not None and pin is not None:
+        raise invalid("ambiguous", _ONE_WAY)
     if number is not None:
         return reports.Address(number=_number(number, "invalid_datastream"))
     return None if pin is None else reports.at_pin(pin)
 
 
-def _address(request: Request) -> reports.Address:
+def _alone(request: Request, *known: str) -> reports.Address | None:
+    """As `_named`, where what else is in the query would be lost. Raises Fault invalid `ambiguous`."""
     found = _named(request)
+    if found is not None and _others(request, "dataStreamId", "pin", *known):
+        raise invalid("ambiguous", _ONE_WAY)
+    return found
+
+
+def _given(found: reports.Address | None) -> reports.Address:
     if found is None:
         raise invalid("incomplete", "A pin is missing.", "pin")
     return found
@@ -61,7 +71,7 @@ def _others(request: Request, *known: str) -> list[tuple[str, str]]:
 
 def update(request: Request) -> list[reports.Sample]:
     """One value of a named datastream, twice for a pair; or values by their pins."""
-    address = _named(request)
+    address = _alone(request, "value")
     if address is None:
         return _by_pin(_others(request))
     given = request.query.all("value")
@@ -84,7 +94,7 @@ def update_many(request: Request) -> list[reports.Sample]:
 
 
 def update_batch(request: Request) -> list[reports.Sample]:
-    address = _address(request)
+    address = _given(_alone(request))
     return [_timed(address, pair) for pair in request.body]
 
 
@@ -95,7 +105,7 @@ def _timed(address: reports.Address, pair: Any) -> reports.Sample:
 
 
 def set_property(request: Request) -> reports.Property:
-    address = _address(request)
+    address = _given(_named(request))
     pairs = _others(request, "pin", "dataStreamId")
     if len(pairs) != 1 or len(pairs[0][1]) > limits.MAX_READING_TEXT:
         raise invalid("invalid_property", "One property is given as its name and value.")
@@ -114,7 +124,7 @@ def done(_: object, request: Request) -> Reply:
 
 
 def read(request: Request) -> list[reports.Address]:
-    address = _named(request)
+    address = _alone(request)
     if address is not None:
         return [address]
     found = list(dict.fromkeys(reports.at_pin(name) for name, _ in _others(request)))
@@ -177,7 +187,7 @@ def set_metafield(request: Request) -> reports.Writing:
 
 def export(request: Request) -> exports.Export:
     return exports.Export(
-        _address(request),
+        _given(_named(request)),
         _choice(request, "period", "MONTH", _PERIODS),
         _choice(request, "granularityType", "RAW_DATA", _GRAINS),
         _choice(request, "sourceType", "AVG", _SOURCES),
