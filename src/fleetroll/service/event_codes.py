@@ -22,6 +22,8 @@ TYPES: dict[EventKind, str] = {kind: _PREFIX + kind.value.lower() for kind in Ev
 }
 """The timeline's type of each kind of event."""
 
+_TOLD = frozenset({EventKind.ONLINE, EventKind.OFFLINE})
+
 KINDS: dict[str, EventKind] = {type: kind for kind, type in TYPES.items()}
 
 
@@ -61,7 +63,10 @@ async def trigger(call: Call, wanted: Occurrence) -> None:
 
 
 async def log(call: Call, device: Device, code: str, description: str | None) -> None:
-    """Log an event. Raises Fault not_found `event_code_not_found`, invalid, and rate_limited `too_many_events`."""
+    """Log an event. Raises Fault not_found `event_code_not_found`, invalid, and rate_limited `too_many_events`.
+
+    Coming and going cannot be logged: a template's code of that kind is a name for what is told.
+    """
     if len(description or "") > limits.MAX_EVENT_DESCRIPTION:
         message = f"A description has at most {limits.MAX_EVENT_DESCRIPTION} characters."
         raise invalid("invalid_text", message, "description")
@@ -69,6 +74,8 @@ async def log(call: Call, device: Device, code: str, description: str | None) ->
     found = rules.event_code(template, code) if template else None
     if found is None:
         raise not_found("event_code", code)
+    if found.kind in _TOLD:
+        raise invalid("presence_event", "That a device comes or goes is told by whoever sees it.", "code")
     # A code without a limit of its own shares the device's with all others that have none.
     noun, most = (_ALL, limits.EVENTS_PER_DAY) if found.daily_limit is None else (_PREFIX + code, found.daily_limit)
     if not await call.records.usage.add_today(call.org, device.id, noun, call.at // DAY, most):

@@ -171,6 +171,22 @@ def test_a_refused_write_leaves_nothing_behind(station: Device) -> None:
     assert len(station.shown("/timeline")["events"]) == 1
 
 
+def test_coming_and_going_are_not_logged_by_hand(app: App) -> None:
+    events = [{"code": code.lower(), "name": code, "type": code} for code in ("ONLINE", "OFFLINE")]
+    template = app.request("POST", "/v1/templates", {"name": "Presence", "events": events})
+    assert [event["code"] for event in template.json()["events"]] == ["online", "offline"], "a template may name them"
+    device = Device(app, "station", template=template.json()["id"])
+    for code in ("online", "offline"):
+        refused = device.ask("logEvent", code=code)
+        assert (refused.status, text(refused)) == (400, "Can't find Event with this code in Product template")
+        triggered = {"deviceId": device.shown()["id"], "eventCode": code}
+        in_its_name = app.request("POST", "/api/v1/organization/device/trigger-event", triggered)
+        assert (in_its_name.status, text(in_its_name)) == (400, "Event with provided code is not found.")
+        native = app.request("POST", f"{device.url}:log-event", {"code": code})
+        assert (native.status, native.json()["code"]) == (400, "presence_event")
+    assert [event["type"] for event in device.shown("/timeline")["events"]] == ["device.created"]
+
+
 def test_the_metafields_of_a_device_are_its_metadata(station: Device) -> None:
     assert station.ask("device/meta/update", metaFieldName="Serial Number", value="SN:123").status == 200
     assert station.shown()["metadata"] == {"Serial Number": "SN:123"}

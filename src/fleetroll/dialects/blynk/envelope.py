@@ -25,6 +25,7 @@ _WORDS: Mapping[str, str] = {
     "owner_has_devices": "This user has devices; transfer them first.",
     "same_owner": "Can't transfer to the same owner",
     "event_code_not_found": "Event with provided code is not found.",
+    "presence_event": "Event with provided code is not found.",
     "metafield_not_found": "Meta field is not found.",
     "invalid_metafield": "The provided value for metafield is invalid.",
 }

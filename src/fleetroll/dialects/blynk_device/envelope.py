@@ -11,6 +11,7 @@ _STATUSES = STATUSES | {Kind.UNAUTHENTICATED: 400, Kind.STALE: 409}
 
 _MISMATCH = "Value doesn't match the Datastream data type."
 _NO_STREAM = "No datastream setup for that pin."
+_NO_EVENT = "Can't find Event with this code in Product template"
 _WORDS: Mapping[str, str] = {
     "unauthenticated": "Invalid token.",
     "invalid_pin": "Wrong pin format.",
@@ -21,7 +22,8 @@ _WORDS: Mapping[str, str] = {
     "unknown_pin": _NO_STREAM,
     "unknown_metric": _NO_STREAM,
     "event_code_required": "Event code is not provided.",
-    "event_code_not_found": "Can't find Event with this code in Product template",
+    "event_code_not_found": _NO_EVENT,
+    "presence_event": _NO_EVENT,
     "invalid_metafield_id": "Wrong metaField format",
     "metafield_not_found": "MetaField doesn't exist",
     "invalid_metafield": "Wrong value",
