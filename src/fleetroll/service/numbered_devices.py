@@ -11,6 +11,7 @@ from fleetroll.core.model import (
     DeviceChange,
     Event,
     EventKind,
+    Instant,
     NewDevice,
     Owner,
     OwnerStatus,
@@ -96,11 +97,15 @@ class Listed(Struct, frozen=True):
 
 
 class Details(Struct, frozen=True):
-    """All there is of one device. `came`, `went` and `logged` are the newest of its events of each sort."""
+    """All there is of one device. `came`, `went` and `logged` are the newest of its events of each sort.
+
+    `connected_at` is when it came; or when it first did, where it was cleared since.
+    """
 
     shown: Shown
     template: Template | None
     readings: list[Reading]
+    connected_at: Instant | None
     came: Event | None
     went: Event | None
     logged: Event | None
@@ -214,15 +219,24 @@ async def _details(call: Call, device: Device) -> Details:
         found, _ = await call.records.timeline.of_types(call.org, "device", device.id, types, Place(1))
         return found[0] if found else None
 
+    came, went = await newest(EventKind.ONLINE), await newest(EventKind.OFFLINE)
     return Details(
         await _one(call, device),
         await templates.of(call, device),
         await call.records.telemetry.last(call.org, device.id),
-        await newest(EventKind.ONLINE),
-        await newest(EventKind.OFFLINE),
+        _connected_at(device, came, went),
+        came,
+        went,
         await newest(*(kind for kind in EventKind if kind not in {EventKind.ONLINE, EventKind.OFFLINE})),
         await newest(EventKind.LIFECYCLE),
     )
+
+
+def _connected_at(device: Device, came: Event | None, went: Event | None) -> Instant | None:
+    """None is never. Who is there, or has gone, has come: where that was forgotten, what is known is the first time."""
+    if came:
+        return came.at
+    return device.activated_at if device.connected or went else None
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE)

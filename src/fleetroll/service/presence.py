@@ -13,6 +13,7 @@ from fleetroll.store.port import Records, Store
 
 CONNECTED = "device.connected"
 DISCONNECTED = "device.disconnected"
+TYPES = (CONNECTED, DISCONNECTED)
 _SERVER = "server"
 _RESOLUTION = int(limits.HEARD_RESOLUTION * SECOND)
 

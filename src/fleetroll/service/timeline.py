@@ -1,16 +1,19 @@
 """What happened: entries written with every change, and reading them back."""
 
+import bisect
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from fleetroll.core import limits
 from fleetroll.core.documents import EMPTY
 from fleetroll.core.faults import not_found
 from fleetroll.core.model import Device, Event, NewEvent
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Place
-from fleetroll.service import reach
+from fleetroll.service import presence, reach
 from fleetroll.service.operations import Call, Effect, operation
 
 
@@ -27,6 +30,13 @@ class Actions(Struct, frozen=True):
 
     id: int
     place: Place
+
+
+class Act(Struct, frozen=True):
+    """Something that was done to a device, and whether the device was there then."""
+
+    event: Event
+    connected: bool
 
 
 class Events(Struct, frozen=True):
@@ -76,6 +86,21 @@ async def of_device(call: Call, wanted: History) -> Events:
 
 
 @operation(Action.TIMELINE_READ, Effect.SCAN)
-async def actions(call: Call, wanted: Actions) -> tuple[list[Event], int]:
+async def actions(call: Call, wanted: Actions) -> tuple[list[Act], int]:
     there, device = await reach.device(call, wanted.id)
-    return await call.records.timeline.by_keys(there.org, "device", device.id, wanted.place)
+    found, total = await there.records.timeline.by_keys(there.org, "device", device.id, wanted.place)
+    # Only the newest: a device of a bad line comes and goes without end.
+    newest = Place(limits.MAX_PAGE)
+    changes, _ = await there.records.timeline.of_types(there.org, "device", device.id, presence.TYPES, newest)
+    return [Act(one, _was_there(device, one, changes)) for one in found], total
+
+
+def _was_there(device: Device, event: Event, changes: Sequence[Event]) -> bool:
+    """Whether a device was there at an event: as it is now, or as it was until the next of its changes, newest first.
+
+    What came before is asked for nothing, for clearing a device forgets how it came and went.
+    """
+    if device.activated_at is None or event.at < device.activated_at:
+        return False
+    after = bisect.bisect_left(changes, -event.id, key=lambda change: -change.id)
+    return changes[after - 1].type == presence.DISCONNECTED if after else device.connected

@@ -187,6 +187,40 @@ def test_coming_and_going_are_not_logged_by_hand(app: App) -> None:
     assert [event["type"] for event in device.shown("/timeline")["events"]] == ["device.created"]
 
 
+def test_what_was_done_to_a_device_says_whether_it_was_there(station: Device) -> None:
+    app, number = station.app, station.shown()["id"]
+
+    def quiet() -> None:
+        later = app.services.clock() + 3600 * 1_000_000
+        app.runner.run(presence.sweep(app.services.store, later))
+
+    def rename(name: str) -> None:
+        assert app.request("PUT", f"/api/v1/organization/device?deviceId={number}", {"name": name}).status == 200
+
+    def said() -> list[bool]:
+        content = app.request("GET", f"/api/v1/organization/device/logs?deviceId={number}").json()["content"]
+        return [one["isOnline"] for one in reversed(content)]
+
+    rename("Before")
+    assert station.ask("update", v1="1").status == 200
+    rename("There")
+    quiet()
+    rename("Gone")
+    assert station.ask("update", v1="2").status == 200
+    rename("Again")
+    assert said() == [False, False, True, False, True]
+    assert app.request("DELETE", f"/api/v1/organization/device/clear?deviceId={number}").status == 204
+    rename("Cleared")
+    assert said()[-2:] == [True, True]
+    base = app.request("GET", f"/api/v1/organization/device/baseInfo?deviceId={number}").json()
+    assert base["connectTime"] == base["firstConnectTime"] > 0
+    quiet()
+    rename("Later")
+    assert said()[-3:] == [True, True, False]
+    base = app.request("GET", f"/api/v1/organization/device/baseInfo?deviceId={number}").json()
+    assert 0 < base["connectTime"] < base["disconnectTime"]
+
+
 def test_the_metafields_of_a_device_are_its_metadata(station: Device) -> None:
     assert station.ask("device/meta/update", metaFieldName="Serial Number", value="SN:123").status == 200
     assert station.shown()["metadata"] == {"Serial Number": "SN:123"}

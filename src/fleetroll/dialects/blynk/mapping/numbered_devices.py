@@ -162,7 +162,7 @@ def _base(result: numbered_devices.Details, request: Request) -> dict[str, Any]:
         "lifecycle_status": UNSET if result.lifecycle is None else _lifecycle(result.lifecycle),
         "first_connect_time": ms(result.shown.device.activated_at),
         "firmware_updated_at": 0,
-        "connect_time": ms(result.came.at if result.came else None),
+        "connect_time": ms(result.connected_at),
         "disconnect_time": ms(result.went.at if result.went else None),
         "ip": "",
         "is_locked": False,

@@ -7,7 +7,7 @@ from fleetroll.dialects.blynk.mapping.pins import split
 from fleetroll.dialects.blynk.mapping.times import ms
 from fleetroll.dialects.blynk.shapes import timeline as shapes
 from fleetroll.service import datastreams, event_codes
-from fleetroll.service.timeline import Actions
+from fleetroll.service.timeline import Act, Actions
 from fleetroll.wire.request import Request
 
 
@@ -34,15 +34,15 @@ def _event(event: model.Event) -> shapes.TimelineEvent:
     return shapes.TimelineEvent(event.id, said.get("event", 0), event.org, kind.value, description, ms(event.at))
 
 
-def logs(result: tuple[list[model.Event], int], request: Request) -> shapes.ActionLogPage:
-    events, total = result
-    return shapes.ActionLogPage([_action(event) for event in events], total)
+def logs(result: tuple[list[Act], int], request: Request) -> shapes.ActionLogPage:
+    acts, total = result
+    return shapes.ActionLogPage([_action(act) for act in acts], total)
 
 
-def _action(event: model.Event) -> shapes.ActionLog:
-    said = documents.load(event.data)
+def _action(act: Act) -> shapes.ActionLog:
+    event, said = act.event, documents.load(act.event.data)
     if event.type == datastreams.WRITTEN:
         pin, kind = split(said["pin"])
         return shapes.ActionLog(event.actor, said["value"], pin, kind, said["connected"], ms(event.at))
     changed = " ".join(said.get("changed", ()))
-    return shapes.ActionLog(event.actor, f"{event.type} {changed}".rstrip(), None, None, False, ms(event.at))
+    return shapes.ActionLog(event.actor, f"{event.type} {changed}".rstrip(), None, None, act.connected, ms(event.at))
