@@ -144,6 +144,27 @@ def test_more_devices_than_one_sweep_takes_go_quiet(app: App) -> None:
     assert app.request("GET", "/v1/stats").json()["by_connected"]["true"] == 0
 
 
+def test_readings_are_held_to_the_datastreams_of_the_template(app: App) -> None:
+    streams = [{"pin": "v1", "type": "integer"}, {"pin": "v2", "alias": "place", "type": "location"}]
+    template = app.request("POST", "/v1/templates", {"name": "Tracker", "datastreams": streams}).json()["id"]
+    child = app.request("POST", "/v1/organizations", {"slug": "child"}).json()["id"]
+    acting = {"fleetroll-organization": "child"}
+    below = app.request("POST", "/v1/devices", {"ident": "below", "template": template}, headers=acting).json()["id"]
+    own, free, now = device(app, "own", template=template), device(app, "free"), app.services.clock()
+    for org, number in ((1, own), (child, below)):
+        outcome = ingest(
+            app,
+            Arrival(org, number, "v1", 1, now),
+            Arrival(org, number, "v1", 1.5, now + 1),
+            Arrival(org, number, "place", [13.4, 52], now),
+            Arrival(org, number, "place", ["x", "y"], now + 1),
+            Arrival(1, free, "place", ["x", "y"], now),
+        )
+        assert outcome == [None, "wrong_type", None, "wrong_type", None]
+        last = app.runner.run(app.services.store.read.telemetry.last(org, number))
+        assert {one.metric: one.value for one in last} == {"v1": 1, "place": [13.4, 52]}
+
+
 def test_a_deleted_device_leaves_no_readings(app: App) -> None:
     number, now = device(app, "one"), app.services.clock()
     ingest(app, Arrival(1, number, "m", 1, now))

@@ -809,7 +809,9 @@ class Presence:
 
     async def reporters(self, org: int, devices: Collection[int]) -> dict[int, Reporter]:
         found = [one for one in self._tables.devices.values() if one.org == org and one.id in devices]
-        return {one.id: Reporter(one.id, one.ident, one.schema, one.connected, one.last_seen) for one in found}
+        return {
+            one.id: Reporter(one.id, one.ident, one.schema, one.connected, one.last_seen, one.template) for one in found
+        }
 
     async def heard(self, org: int, devices: Collection[int], at: Instant) -> None:
         for one in self._there(org, devices):

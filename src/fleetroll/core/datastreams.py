@@ -1,7 +1,7 @@
 """The values of datastreams: what a text from a device means, and how a value is written for one. Pure."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil, floor
 from typing import Any
 
@@ -67,6 +67,34 @@ def default(part: Datastream, metric_type: str) -> str | float | None:
     return found if isinstance(found, str) else float(found)
 
 
+def check(kind: DatastreamKind, found: Any) -> None:
+    """Whether a value is one of a datastream, as it is. Raises Fault invalid `wrong_type`."""
+    if not _FITS[kind](found):
+        raise mismatch()
+
+
+def _is_number(found: Any) -> bool:
+    return type(found) in {int, float}
+
+
+def _is_whole(found: Any) -> bool:
+    return type(found) is int or (type(found) is float and found.is_integer())
+
+
+def _is_location(found: Any) -> bool:
+    return isinstance(found, list) and len(found) == 2 and all(map(_is_number, found))
+
+
+_FITS: dict[DatastreamKind, Callable[[Any], bool]] = {
+    DatastreamKind.INTEGER: _is_whole,
+    DatastreamKind.DOUBLE: _is_number,
+    DatastreamKind.ENUM: _is_whole,
+    DatastreamKind.STRING: lambda found: isinstance(found, str),
+    DatastreamKind.LOCATION: _is_location,
+}
+assert _FITS.keys() == set(DatastreamKind)
+
+
 def _pair(given: Sequence[Any]) -> Sequence[Any]:
     parts = given[0] if len(given) == 1 and isinstance(given[0], list) else given
     if len(parts) != 2:
@@ -75,7 +103,7 @@ def _pair(given: Sequence[Any]) -> Sequence[Any]:
 
 
 def _number(given: Any) -> Any:
-    if type(given) in {int, float}:
+    if _is_number(given):
         return given
     if not isinstance(given, str) or not _NUMBER.fullmatch(given):
         raise mismatch()
@@ -125,11 +153,14 @@ def plain(kind: DatastreamKind | None, found: Any) -> str:
 
 
 def shown(kind: DatastreamKind | None, found: Any) -> Any:
-    """A value as JSON: of a datastream of fractions every number is one, of one of whole numbers none."""
-    if isinstance(found, list) and kind is DatastreamKind.LOCATION:
+    """A value as JSON: of a datastream of fractions every number is one, of one of whole numbers none.
+
+    What is of another type, for its datastream was once of that or the device had another template, is as it is.
+    """
+    if kind is DatastreamKind.LOCATION and _is_location(found):
         return [float(part) for part in found]
     if kind is DatastreamKind.DOUBLE:
-        return float(found) if isinstance(found, int) else found
+        return float(found) if type(found) is int else found
     return int(found) if isinstance(found, float) and found.is_integer() else found
 
 

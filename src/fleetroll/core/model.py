@@ -566,6 +566,7 @@ class Reporter(Struct, frozen=True, gc=False):
     schema: Document
     connected: bool
     last_seen: Instant | None
+    template: int | None = None
 
 
 class Link(Struct, frozen=True):

@@ -79,6 +79,11 @@ def _metric(stream: Datastream) -> dict[str, Any]:
     return {"type": _METRIC_TYPES[stream.kind], **{name: text for name, text in units.items() if text is not None}}
 
 
+def kinds(template: Template) -> dict[str, DatastreamKind]:
+    """Of what kind each metric of the datastreams is: in some, not all values of its type in the schema are."""
+    return {metric(stream): stream.kind for stream in template.datastreams}
+
+
 def apply_metrics(schema: Document, was: Template | None, now: Template | None) -> Document:
     """A device's schema after its template changed from one to the other: its own metrics stay."""
     kept = documents.load(schema)

@@ -168,7 +168,7 @@ async def store(call: Call, device: Device, samples: Sequence[Sample]) -> list[T
     types = readings.metric_types(device.schema)
     streams = {address: resolve(device, template, address) for address in {sample.address for sample in samples}}
     points = [_point(streams[sample.address], types, sample) for sample in samples]
-    return await telemetry.append(call.records, device, points, call.at)
+    return await telemetry.append(call.records, device, template, points, call.at)
 
 
 def _point(stream: Stream, types: Mapping[str, str], sample: Sample) -> telemetry.Point:

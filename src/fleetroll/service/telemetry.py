@@ -1,7 +1,7 @@
 """What devices report: written by them, by whoever may write devices, or by a broker in batches; and read back.
 
-A reading's metric and type are those of the device's schema, where it has one. The same metric at the same time is the
-same reading, so that whoever is not sure that it arrived may send it again.
+A reading's metric and type are those of the device's schema, where it has one, and of its template's datastreams. The
+same metric at the same time is the same reading, so that whoever is not sure that it arrived may send it again.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -9,12 +9,25 @@ from typing import Any
 
 from msgspec import Struct
 
-from fleetroll.core import limits, readings
+from fleetroll.core import datastreams, limits, readings
+from fleetroll.core import templates as rules
+from fleetroll.core.documents import Document
 from fleetroll.core.faults import Fault, Kind, invalid
-from fleetroll.core.model import PRODUCTION, Bucket, Device, Instant, Reading, Reporter, SeriesKey, Span
+from fleetroll.core.model import (
+    PRODUCTION,
+    Bucket,
+    DatastreamKind,
+    Device,
+    Instant,
+    Reading,
+    Reporter,
+    SeriesKey,
+    Span,
+    Template,
+)
 from fleetroll.core.policy import Action
 from fleetroll.core.times import SECOND
-from fleetroll.service import devices, presence
+from fleetroll.service import devices, presence, templates
 from fleetroll.service.live import Told
 from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.store.port import Records, Store
@@ -92,7 +105,7 @@ async def write(call: Call, wanted: Batch) -> int:
     async def work(records: Records) -> list[Told]:
         inner = call.within(records)
         device = await devices.find(inner, wanted.ident)
-        return await append(records, device, wanted.points, inner.at)
+        return await append(records, device, await templates.of(inner, device), wanted.points, inner.at)
 
     await transact(call.services, work, len(wanted.points))
     return len(wanted.points)
@@ -150,19 +163,42 @@ async def transact(services: Services, work: Callable[[Records], Awaitable[list[
     await services.live.tell(await services.store.write(work, bulk=size > _INLINE))
 
 
-async def append(records: Records, device: Device, points: Sequence[Point], now: Instant) -> list[Told]:
-    """Store readings of one device, all or none. Raises Fault invalid, or forbidden `too_many_series`."""
+async def append(
+    records: Records, device: Device, template: Template | None, points: Sequence[Point], now: Instant
+) -> list[Told]:
+    """Store readings of one device of this template, all or none. Raises Fault invalid, or forbidden.
+
+    The latter is `too_many_series`.
+    """
     if len(points) > limits.MAX_READINGS:
         raise invalid("too_many_readings", f"One request may hold {limits.MAX_READINGS} readings.", "readings")
-    types = readings.metric_types(device.schema)
-    taken = [_reading(device.id, types, point, now) for point in points]
+    takes = _takes(device.schema, template)
+    taken = [_reading(device.id, takes, point, now) for point in points]
     if await _store(records, device.org, taken):
         raise _too_many_series()
     return [Told(device.org, device.id, device.ident, one.metric, one.at, one.value) for one in taken]
 
 
-def _reading(device: int, types: Mapping[str, str], point: Point, now: Instant) -> Reading:
-    readings.check(types, point.metric, point.value)
+class _Takes(Struct, frozen=True, gc=False):
+    """What a device may report: the types of its metrics, and of what kind the datastreams among them are."""
+
+    types: Mapping[str, str]
+    kinds: Mapping[str, DatastreamKind]
+
+
+def _takes(schema: Document, template: Template | None) -> _Takes:
+    return _Takes(readings.metric_types(schema), rules.kinds(template) if template else {})
+
+
+def _check(takes: _Takes, metric: str, value: Any) -> None:
+    readings.check(takes.types, metric, value)
+    kind = takes.kinds.get(metric)
+    if kind is not None:
+        datastreams.check(kind, value)
+
+
+def _reading(device: int, takes: _Takes, point: Point, now: Instant) -> Reading:
+    _check(takes, point.metric, point.value)
     return Reading(device, point.metric, now if point.at is None else checked_time(point.at, now), point.value)
 
 
@@ -193,7 +229,8 @@ async def _ingest(
     records: Records, org: int, arrivals: Sequence[Arrival], now: Instant, request: str
 ) -> list[Fault | None]:
     reporters = await records.presence.reporters(org, {arrival.device for arrival in arrivals})
-    faults = [_arrival_fault(reporters.get(arrival.device), arrival, now) for arrival in arrivals]
+    takes = await _allowed(records, org, reporters)
+    faults = [_arrival_fault(takes.get(arrival.device), arrival, now) for arrival in arrivals]
     sound = [arrival for arrival, fault in zip(arrivals, faults, strict=True) if fault is None]
     taken = [Reading(one.device, one.metric, one.at, one.value, one.mode) for one in sound]
     if refused := await _store(records, org, taken):
@@ -204,11 +241,21 @@ async def _ingest(
     return faults
 
 
-def _arrival_fault(reporter: Reporter | None, arrival: Arrival, now: Instant) -> Fault | None:
-    if reporter is None:
+async def _allowed(records: Records, org: int, reporters: Mapping[int, Reporter]) -> dict[int, _Takes]:
+    """What each device may report. Devices of a batch are mostly alike, so each template is read once."""
+    numbers = {one.template for one in reporters.values() if one.template is not None}
+    kinds = {number: rules.kinds(found) for number, found in (await templates.of_many(records, org, numbers)).items()}
+    return {
+        one.id: _Takes(readings.metric_types(one.schema), kinds.get(one.template or 0, {}))
+        for one in reporters.values()
+    }
+
+
+def _arrival_fault(takes: _Takes | None, arrival: Arrival, now: Instant) -> Fault | None:
+    if takes is None:
         return Fault(Kind.NOT_FOUND, "device_not_found", "The device was not found.")
     try:
-        readings.check(readings.metric_types(reporter.schema), arrival.metric, arrival.value)
+        _check(takes, arrival.metric, arrival.value)
         checked_time(arrival.at, now)
     except Fault as fault:
         return fault

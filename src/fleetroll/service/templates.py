@@ -4,6 +4,7 @@ A template serves the organization that made it and every one below. A device of
 in its schema, and its metadata keeps to the template's metafields.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct, structs
@@ -13,13 +14,14 @@ from fleetroll.core import templates as rules
 from fleetroll.core.documents import EMPTY, Document
 from fleetroll.core.faults import Fault, conflict, invalid
 from fleetroll.core.guards import UNGUARDED, Guard
-from fleetroll.core.model import Device, NewDevice, Template
+from fleetroll.core.model import Device, NewDevice, Organization, Template
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, Operator, Page, Place, Sort
 from fleetroll.service import reach
 from fleetroll.service.named import Noun
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.timeline import device_entry
+from fleetroll.store.port import Records
 
 
 class Edit(Struct, frozen=True):
@@ -135,8 +137,12 @@ async def _reached(call: Call, number: int) -> tuple[Call, Template]:
 
 async def visible(call: Call, number: int) -> Template | None:
     """The template with this number, if the call's organization or one above it has it."""
-    for org in reversed(call.principal.org.lineage):
-        if found := await call.records.templates.by_id(org, number):
+    return await _serving(call.records, call.principal.org, number)
+
+
+async def _serving(records: Records, org: Organization, number: int) -> Template | None:
+    for place in reversed(org.lineage):
+        if found := await records.templates.by_id(place, number):
             return found
     return None
 
@@ -144,6 +150,15 @@ async def visible(call: Call, number: int) -> Template | None:
 async def of(call: Call, device: Device) -> Template | None:
     """The device's template. A device never names one that is not there."""
     return None if device.template is None else await visible(call, device.template)
+
+
+async def of_many(records: Records, org: int, numbers: Collection[int]) -> dict[int, Template]:
+    """The templates with these numbers that serve an organization."""
+    home = await records.organizations.get(org) if numbers else None
+    if home is None:
+        return {}
+    found = {number: await _serving(records, home, number) for number in numbers}
+    return {number: template for number, template in found.items() if template}
 
 
 async def adopt(call: Call, new: NewDevice) -> NewDevice:

@@ -221,6 +221,49 @@ def test_what_was_done_to_a_device_says_whether_it_was_there(station: Device) ->
     assert 0 < base["connectTime"] < base["disconnectTime"]
 
 
+PAIRS = [["x", "y"], [[1], 2], [None, 1], {"a": 1}, [], [1, 2, 3], [True, 1]]
+
+
+@pytest.mark.parametrize("value", PAIRS, ids=str)
+def test_what_is_no_location_is_refused_everywhere(station: Device, value: Any) -> None:
+    written = {"readings": [{"metric": "v4", "value": value}]}
+    refused = station.app.request("POST", f"{station.url}/telemetry", written)
+    assert (refused.status, refused.json()["code"]) == (400, "wrong_type")
+    assert station.shown("/telemetry")["readings"] == []
+    assert station.ask("getAll").json() == {}
+
+
+def test_a_reading_is_held_to_its_datastream_whatever_brings_it(station: Device) -> None:
+    def status(metric: str, value: Any) -> int:
+        written = {"readings": [{"metric": metric, "value": value}]}
+        return station.app.request("POST", f"{station.url}/telemetry", written).status
+
+    assert [status("v2", value) for value in (1.5, "1", True)] == [400, 400, 400]
+    assert [status(metric, value) for metric, value in (("v2", 2), ("v2", 3.0), ("v4", [13.4, 52]))] == [200, 200, 200]
+    assert station.ask("getAll").json() == {"v2": 3, "v4": [13.4, 52.0]}
+
+
+def test_what_was_stored_before_is_read_as_it_is(app: App) -> None:
+    stored = [*PAIRS, "nowhere", 1.5, False]
+    names = [f"m{place}" for place in range(len(stored))]
+    device = Device(app, "older")
+    readings = [{"metric": name, "value": value} for name, value in zip(names, stored, strict=True)]
+    assert app.request("POST", f"{device.url}/telemetry", {"readings": readings}).status == 200
+    for kind in ("location", "integer", "double", "string", "enum"):
+        streams = [{"pin": f"v{place}", "alias": name, "type": kind} for place, name in enumerate(names)]
+        made = app.request("POST", "/v1/templates", {"name": kind, "datastreams": streams})
+        assert app.request("PATCH", device.url, {"template": made.json()["id"]}).status == 200
+        number, expected = device.shown()["id"], {f"v{place}": value for place, value in enumerate(stored)}
+        assert device.ask("getAll").json() == expected
+        organization = f"/api/v1/organization/device/datastreams?deviceId={number}"
+        assert app.request("GET", organization).json() == expected
+        for pin, value in expected.items():
+            assert device.ask("get", **{pin: ""}).status == 200
+            past = app.request("GET", f"/api/v1/organization/device/datastream/history?deviceId={number}&pin={pin}")
+            assert [one["value"] for one in past.json()["content"]] == [value]
+    assert app.request("GET", f"/api/v1/organization/device?deviceId={number}").status == 200
+
+
 def test_the_metafields_of_a_device_are_its_metadata(station: Device) -> None:
     assert station.ask("device/meta/update", metaFieldName="Serial Number", value="SN:123").status == 200
     assert station.shown()["metadata"] == {"Serial Number": "SN:123"}
