@@ -132,6 +132,35 @@ def test_a_connection_keeps_a_quiet_device_there(app: App) -> None:
     assert types(app, "one") == ["device.created", "device.connected", "device.disconnected"]
 
 
+def test_who_also_speaks_for_itself_is_there_when_its_connection_has_ended(app: App) -> None:
+    number = device(app, "one")
+    token = app.request("GET", "/v1/devices/one/credentials").json()["device_token"]
+
+    def note(verb: Any, at: int) -> None:
+        link = Link(1, number, "s:1")
+        app.runner.run(app.services.store.write(lambda records: verb(records, link, at, "broker")))
+
+    began = app.services.clock()
+    note(presence.opened, began)
+    note(presence.closed, began)
+    assert not shown(app, "one")["connected"], "it had nothing but its connection"
+    note(presence.opened, began + 1)
+    assert app.request("GET", f"/external/api/update?token={token}&v1=1", key=None).status == 200
+    spoke, quiet = app.services.clock(), int(limits.QUIET_TIME * SECOND)
+    note(presence.closed, spoke + SECOND)
+    assert shown(app, "one")["connected"]
+    assert types(app, "one")[1:] == ["device.connected", "device.disconnected", "device.connected"]
+    app.runner.run(presence.sweep(app.services.store, spoke + quiet - SECOND))
+    assert shown(app, "one")["connected"]
+    app.runner.run(presence.sweep(app.services.store, spoke + quiet + SECOND))
+    assert not shown(app, "one")["connected"]
+    note(presence.opened, spoke + 2 * quiet)
+    note(presence.closed, spoke + 2 * quiet + SECOND)
+    assert not shown(app, "one")["connected"], "that it spoke is long ago"
+    expected = ["device.created", *["device.connected", "device.disconnected"] * 3]
+    assert types(app, "one") == expected
+
+
 def test_more_devices_than_one_sweep_takes_go_quiet(app: App) -> None:
     rows = b"\n".join(b'{"ident":"d%d"}' % number for number in range(limits.QUIET_BATCH + 5))
     loaded = app.request("POST", "/v1/devices:import", raw=rows, headers={"content-type": "application/x-ndjson"})

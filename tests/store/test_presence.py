@@ -63,6 +63,32 @@ async def test_who_was_seen_elsewhere_is_not_there_for_that(store: Store, org: i
     assert shown == [(False, NOW - 9, NOW - 9), (True, NOW + 5, NOW + 5)]
 
 
+async def test_who_speaks_for_itself_is_there_and_it_is_remembered_apart(
+    store: Store, org: int, elsewhere: int
+) -> None:
+    one, other = await made(store, org, "a"), await made(store, org, "b")
+    await heard(store, org, NOW + 5, other.id)
+
+    async def work(records: Records) -> None:
+        for place, at in ((org, NOW + 2), (org, NOW + 1), (elsewhere, NOW + 9)):
+            await records.presence.spoke(place, one.id, at)
+            await records.presence.spoke_again(place, other.id, at)
+
+    await store.write(work)
+    await heard(store, org, NOW + 7, one.id)
+    found = [await store.read.devices.by_id(org, number) for number in (one.id, other.id)]
+    shown = [(now.connected, now.last_seen, now.activated_at, now.spoke_at, now.revision) for now in found if now]
+    assert shown == [(True, NOW + 7, NOW + 2, NOW + 2, 1), (True, NOW + 5, NOW + 5, NOW + 2, 1)]
+    (reporter,) = (await store.read.presence.reporters(org, [one.id])).values()
+    assert (reporter.last_seen, reporter.spoke_at) == (NOW + 7, NOW + 2)
+    was = found[0]
+    assert was
+    assert await store.write(lambda records: records.devices.replace(was, changed(was, kind="pump")))
+    now = await store.read.devices.by_id(org, one.id)
+    assert now
+    assert now.spoke_at == NOW + 2
+
+
 async def test_a_change_made_from_an_older_look_does_not_undo_presence(store: Store, org: int) -> None:
     was = await made(store, org, "a")
     await heard(store, org, NOW + 5, was.id)
@@ -101,11 +127,10 @@ async def test_a_device_has_connections_until_the_last_has_ended(store: Store, o
     first, second = Link(org, one.id, "1"), Link(org, one.id, "2")
     await heard(store, org, NOW, one.id)
 
-    async def opened(records: Records) -> None:
-        for link in (first, second, first):
-            await records.presence.opened(link)
+    async def opened(records: Records) -> list[bool]:
+        return [await records.presence.opened(link) for link in (first, second, first)]
 
-    await store.write(opened)
+    assert await store.write(opened) == [True, False, False]
     assert await store.scan.presence.links(None, 10) == [first, second]
     ends = [Link(elsewhere, one.id, "1"), Link(org, one.id, "3"), first, first, second, second]
     closed = [await store.write(lambda records, end=end: records.presence.closed(end)) for end in ends]

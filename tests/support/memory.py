@@ -353,7 +353,7 @@ class Devices:
         if other and other.id != was.id:
             raise conflict("ident_taken", "Another device has this identifier.", "ident")
         known = self._tables.devices[was.id]
-        self._tables.devices[was.id] = structs.replace(now, connected=known.connected, last_seen=known.last_seen)
+        self._tables.devices[was.id] = _present_as(known, now)
         return True
 
     async def delete(self, was: Device) -> bool:
@@ -363,7 +363,7 @@ class Devices:
         if not await self._is_present(was):
             return False
         known = self._tables.devices[was.id]
-        self._tables.devices[was.id] = structs.replace(now, connected=known.connected, last_seen=known.last_seen)
+        self._tables.devices[was.id] = _present_as(known, now)
         return True
 
     async def due(self, at: Instant, limit: int) -> list[Device]:
@@ -803,6 +803,10 @@ class Checkins:
         self._tables.chunks = kept
 
 
+def _present_as(known: Device, now: Device) -> Device:
+    return structs.replace(now, connected=known.connected, last_seen=known.last_seen, spoke_at=known.spoke_at)
+
+
 class Presence:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -810,13 +814,26 @@ class Presence:
     async def reporters(self, org: int, devices: Collection[int]) -> dict[int, Reporter]:
         found = [one for one in self._tables.devices.values() if one.org == org and one.id in devices]
         return {
-            one.id: Reporter(one.id, one.ident, one.schema, one.connected, one.last_seen, one.template) for one in found
+            one.id: Reporter(one.id, one.ident, one.schema, one.connected, one.last_seen, one.template, one.spoke_at)
+            for one in found
         }
 
     async def heard(self, org: int, devices: Collection[int], at: Instant) -> None:
         for one in self._there(org, devices):
             seen, active = max(at, one.last_seen or at), one.activated_at
             self._change(one, connected=True, last_seen=seen, activated_at=at if active is None else active)
+
+    async def spoke(self, org: int, device: int, at: Instant) -> None:
+        await self.heard(org, [device], at)
+        self._spoke(org, device, at)
+
+    async def spoke_again(self, org: int, device: int, at: Instant) -> None:
+        await self.heard_again(org, [device], at)
+        self._spoke(org, device, at)
+
+    def _spoke(self, org: int, device: int, at: Instant) -> None:
+        for one in self._there(org, [device]):
+            self._change(one, spoke_at=max(at, one.spoke_at or at))
 
     async def heard_again(self, org: int, devices: Collection[int], at: Instant) -> None:
         for one in self._there(org, devices):
@@ -832,8 +849,10 @@ class Presence:
         for one in self._there(org, devices):
             self._change(one, connected=False)
 
-    async def opened(self, link: Link) -> None:
+    async def opened(self, link: Link) -> bool:
+        before = self._linked(link.org, link.device)
         self._tables.links[f"{link.org} {link.device} {link.name}"] = link
+        return not before
 
     async def closed(self, link: Link) -> bool:
         known = self._tables.links.pop(f"{link.org} {link.device} {link.name}", None)

@@ -136,7 +136,8 @@ class Device(Struct, frozen=True, gc=False):
 
     Without a cohort it is in the default one. `identity` is its slot, whose status changes next at `identity_due`.
     `metadata_times` has the time of each metadata member that changed after the device's creation. `connected` and
-    `last_seen` come and go with the device's traffic and leave the revision alone.
+    `last_seen` come and go with the device's traffic and leave the revision alone, as does `spoke_at`: when it was last
+    seen by what it sent itself, and not through a broker.
     """
 
     id: int
@@ -166,6 +167,7 @@ class Device(Struct, frozen=True, gc=False):
     identity_due: Instant | None = None
     metadata_times: Document = EMPTY
     token_version: int = 1
+    spoke_at: Instant | None = None
 
 
 class NewDevice(Struct, frozen=True, gc=False):
@@ -567,6 +569,7 @@ class Reporter(Struct, frozen=True, gc=False):
     connected: bool
     last_seen: Instant | None
     template: int | None = None
+    spoke_at: Instant | None = None
 
 
 class Link(Struct, frozen=True):

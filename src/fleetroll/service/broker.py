@@ -273,22 +273,27 @@ async def _links(records: Records) -> list[Link]:
 
 
 async def _come(records: Records, change: Coming, at: Instant) -> Announcement | None:
-    """What applications are told of a connection that was made or has ended; nothing if that changes nothing."""
+    """What applications are told of a connection that was made or has ended: of a device's first, and of its last.
+
+    That the device also speaks for itself is nothing to them: theirs is the broker.
+    """
     credential = await records.credentials.of_account(change.connection.account)
     if credential is None:
         return None
     link = Link(credential.org, credential.device, change.connection.name)
     if not change.connected:
         return await _part(records, link, at)
-    before = await records.devices.by_id(link.org, link.device)
-    await presence.opened(records, link, at, _REQUEST)
-    return _announcement(before, at, "connected") if before is not None and not before.connected else None
+    if not await presence.opened(records, link, at, _REQUEST):
+        return None
+    device = await records.devices.by_id(link.org, link.device)
+    return _announcement(device, at, "connected") if device is not None else None
 
 
 async def _part(records: Records, link: Link, at: Instant) -> Announcement | None:
-    await presence.closed(records, link, at, _REQUEST)
+    if not await presence.closed(records, link, at, _REQUEST):
+        return None
     device = await records.devices.by_id(link.org, link.device)
-    return _announcement(device, at, "disconnected") if device is not None and not device.connected else None
+    return _announcement(device, at, "disconnected") if device is not None else None
 
 
 def _announcement(device: Device, at: Instant, event: str) -> Announcement:

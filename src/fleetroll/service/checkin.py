@@ -191,7 +191,7 @@ async def _arrive(call: Call, ident: str) -> Device:
     device = await call.records.devices.get(call.org, ident)
     if device is None:
         device = await devices.insert(call, NewDevice(ident))
-    await presence.heard(call.records, call.org, [device], call.at, call.request, resolution=0)
+    await presence.spoke(call.records, device, call.at, call.request, resolution=0)
     return device
 
 

@@ -1,7 +1,10 @@
 """Whether a device is there: by its own traffic, until that has been quiet for a while, or by a broker's connection.
 
+What a device sent itself, and did not send through a broker, is remembered apart: with its last connection a device is
+gone, unless it also spoke for itself a while ago.
+
 It is told in the timeline once for each change, and is no new revision of the device: clients that compare and set
-should not lose to a heartbeat. `heard` belongs into the transaction that stores what was heard.
+should not lose to a heartbeat. `heard` and `spoke` belong into the transaction that stores what was heard.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,19 +19,23 @@ DISCONNECTED = "device.disconnected"
 TYPES = (CONNECTED, DISCONNECTED)
 _SERVER = "server"
 _RESOLUTION = int(limits.HEARD_RESOLUTION * SECOND)
+_QUIET = int(limits.QUIET_TIME * SECOND)
 
 
-async def heard(
-    records: Records,
-    org: int,
-    devices: Collection[Device | Reporter],
-    at: Instant,
-    request: str,
-    resolution: int = _RESOLUTION,
-) -> None:
-    """Devices of one organization sent something. Within `resolution` of the last time there is nothing to write."""
+async def spoke(records: Records, device: Device, at: Instant, request: str, resolution: int = _RESOLUTION) -> None:
+    """A device sent something itself. Within `resolution` of the last time there is nothing to write."""
+    if not device.connected:
+        await records.presence.spoke(device.org, device.id, at)
+        await _tell(records, CONNECTED, [(device.org, device.id, device.ident)], at, request)
+    elif device.spoke_at is None or device.spoke_at < at - resolution:
+        await records.presence.spoke_again(device.org, device.id, at)
+
+
+async def heard(records: Records, org: int, devices: Collection[Reporter], at: Instant, request: str) -> None:
+    """A broker passed on what devices of one organization sent; mostly the last time is not long ago."""
     new = [one for one in devices if not one.connected]
-    late = [one.id for one in devices if one.connected and (one.last_seen is None or one.last_seen < at - resolution)]
+    before = at - _RESOLUTION
+    late = [one.id for one in devices if one.connected and (one.last_seen is None or one.last_seen < before)]
     if late:
         await records.presence.heard_again(org, late, at)
     if new:
@@ -36,27 +43,37 @@ async def heard(
         await _tell(records, CONNECTED, [(org, one.id, one.ident) for one in new], at, request)
 
 
-async def opened(records: Records, link: Link, at: Instant, request: str) -> None:
-    """A broker has a connection of a device, which may be known already. One of no device is of no interest."""
+async def opened(records: Records, link: Link, at: Instant, request: str) -> bool:
+    """A broker has a connection of a device, which may be known already. Whether it is the device's first.
+
+    One of no device is of no interest.
+    """
     found = await records.presence.reporters(link.org, [link.device])
-    if found:
-        await records.presence.opened(link)
-        await heard(records, link.org, found.values(), at, request)
+    if not found:
+        return False
+    is_first = await records.presence.opened(link)
+    await heard(records, link.org, found.values(), at, request)
+    return is_first
 
 
-async def closed(records: Records, link: Link, at: Instant, request: str) -> None:
-    """A broker's connection has ended; with its last one a device is gone."""
+async def closed(records: Records, link: Link, at: Instant, request: str) -> bool:
+    """A broker's connection has ended. Whether it was the last one of its device, gone then unless it speaks."""
     if not await records.presence.closed(link):
-        return
+        return False
     found = await records.presence.reporters(link.org, [link.device])
-    gone = [one for one in found.values() if one.connected]
+    gone = [one for one in found.values() if one.connected and not _speaks(one, at)]
     await records.presence.heard(link.org, [one.id for one in gone], at)
     await _part(records, [(link.org, one.id, one.ident) for one in gone], at, request)
+    return True
+
+
+def _speaks(one: Reporter, at: Instant) -> bool:
+    return one.spoke_at is not None and one.spoke_at >= at - _QUIET
 
 
 async def sweep(store: Store, at: Instant) -> None:
     """Note which devices have been quiet for too long. To be called every few seconds by one process."""
-    before = at - int(limits.QUIET_TIME * SECOND)
+    before = at - _QUIET
 
     async def work(records: Records) -> int:
         quiet = await records.presence.quiet(before, limits.QUIET_BATCH)

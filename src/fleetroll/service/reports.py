@@ -151,7 +151,7 @@ async def write(call: Call, samples: Sequence[Sample]) -> None:
         inner = call.within(records)
         device = await own(inner, records)
         told = await store(inner, device, samples)
-        await presence.heard(records, device.org, [device], inner.at, inner.request)
+        await presence.spoke(records, device, inner.at, inner.request)
         return told
 
     await telemetry.transact(call.services, work, len(samples))
@@ -227,7 +227,7 @@ async def own(call: Call, records: Records) -> Device:
 
 async def _heard(call: Call) -> Device:
     device = await own(call, call.records)
-    await presence.heard(call.records, call.org, [device], call.at, call.request)
+    await presence.spoke(call.records, device, call.at, call.request)
     return device
 
 

@@ -454,10 +454,17 @@ class Presence(Protocol):
     async def reporters(self, org: int, devices: Collection[int]) -> dict[int, Reporter]: ...
 
     async def heard(self, org: int, devices: Collection[int], at: Instant) -> None:
-        """Devices sent something: they are connected, were last seen then or later, and are active since the first."""
+        """A broker passed on what devices sent: they are connected, were last seen then or later, and are active since
+        the first."""
 
     async def heard_again(self, org: int, devices: Collection[int], at: Instant) -> None:
         """As `heard`, of devices that are connected: of these only the time is written, and in fewer indexes."""
+
+    async def spoke(self, org: int, device: int, at: Instant) -> None:
+        """As `heard`, of a device that sent something itself, which is written as well."""
+
+    async def spoke_again(self, org: int, device: int, at: Instant) -> None:
+        """As `heard_again`, of a device that sent something itself."""
 
     async def seen(self, org: int, times: Mapping[int, Instant]) -> None:
         """Devices were seen elsewhere at these times, or later: as `heard`, but whether they are connected stays."""
@@ -465,8 +472,8 @@ class Presence(Protocol):
     async def lost(self, org: int, devices: Collection[int]) -> None:
         """Devices are not connected any more."""
 
-    async def opened(self, link: Link) -> None:
-        """A device has this connection. It may have been told before."""
+    async def opened(self, link: Link) -> bool:
+        """A device has this connection, which may have been told before. Whether it is its first."""
 
     async def closed(self, link: Link) -> bool:
         """The connection has ended; False if it was not known, or if the device has another."""

@@ -23,11 +23,17 @@ class Presence:
         for some in lists.portions(devices):
             query = lists.reporters(org, some)
             for row in await self._connection.all(query.text, query.values):
-                found[row[0]] = Reporter(row[0], row[1], Raw(row[2]), bool(row[3]), row[4], row[5])
+                found[row[0]] = Reporter(row[0], row[1], Raw(row[2]), bool(row[3]), *row[4:])
         return found
 
     async def heard(self, org: int, devices: Collection[int], at: Instant) -> None:
         await self._connection.many(SQL["presence_heard"], _at(org, devices, at))
+
+    async def spoke(self, org: int, device: int, at: Instant) -> None:
+        await self._connection.many(SQL["presence_spoke"], _at(org, [device], at))
+
+    async def spoke_again(self, org: int, device: int, at: Instant) -> None:
+        await self._connection.many(SQL["presence_spoke_again"], _at(org, [device], at))
 
     async def heard_again(self, org: int, devices: Collection[int], at: Instant) -> None:
         await self._connection.many(SQL["presence_again"], _at(org, devices, at))
@@ -40,9 +46,11 @@ class Presence:
     async def lost(self, org: int, devices: Collection[int]) -> None:
         await self._connection.many(SQL["presence_lost"], [{"org": org, "device": device} for device in devices])
 
-    async def opened(self, link: Link) -> None:
+    async def opened(self, link: Link) -> bool:
+        before = await self._connection.one(SQL["connection_any"], {"org": link.org, "device": link.device})
         await self._connection.all(SQL["connection_open"], _values(link))
         await self._linked(link.org, link.device, True)
+        return before is None
 
     async def closed(self, link: Link) -> bool:
         if not await self._connection.one(SQL["connection_close"], _values(link)):

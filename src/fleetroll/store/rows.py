@@ -79,7 +79,7 @@ def device(row: Row) -> Device:
     (
         number, org, ident, name, kind, hardware, software, metadata, tags, owners, schema, config, status,
         connected, last_seen, activated_at, created_at, updated_at, revision, extras, cohort, template, dms, slot, due,
-        times, token,
+        times, token, spoke_at,
     ) = row  # fmt: skip
     return Device(
         number,
@@ -109,6 +109,7 @@ def device(row: Row) -> Device:
         due,
         EMPTY if times == "{}" else Raw(times),
         token,
+        spoke_at,
     )
 
 

@@ -15,7 +15,8 @@ from fleetroll.store.syntax import Syntax
 COLUMNS = (
     "d.id, d.org, d.ident, d.name, d.kind, d.hardware_version, d.software, d.metadata, d.tags, d.owners, "
     "d.metric_schema, d.config, d.status, d.connected, d.last_seen, d.activated_at, d.created_at, d.updated_at, "
-    "d.revision, d.extras, d.cohort, d.template, d.dms, d.identity, d.identity_due, d.metadata_times, d.token_version"
+    "d.revision, d.extras, d.cohort, d.template, d.dms, d.identity, d.identity_due, d.metadata_times, d.token_version, "
+    "d.spoke_at"
 )
 TALLIED = ("status", "cohort", "hardware_version", "software_version")
 # The tallies as if they were devices, each of them many: what is said of a device can be said of them.

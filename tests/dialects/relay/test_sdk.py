@@ -569,6 +569,16 @@ async def noticing(stage: Stage) -> None:
     await stage.device(made["creds"])
     await stage.served.until(lambda shown: shown["connected"], "GET", "/v1/devices/there")
     assert heard.is_quiet
+    both = await app.device.create({"ident": "both", "schema": {}, "config": {}})
+    token = (await stage.served.ask("GET", "/v1/devices/both/credentials"))["device_token"]
+    assert await stage.served.ask("GET", f"/external/api/update?token={token}&v1=1") is None
+    await app.connection.presence(heard.about("both"))
+    sensor = await stage.device(both["creds"])
+    assert (await heard.next())["event"] == "connected", "it was there, and now is by the broker as well"
+    await sensor.disconnect()
+    assert (await heard.next())["event"] == "disconnected"
+    shown = await stage.served.ask("GET", "/v1/devices/both")
+    assert shown["connected"] is True, "it spoke for itself just now"
 
 
 # --- what devices are told -------------------------------------------------------------------------------------------

@@ -1,19 +1,19 @@
 -- device_get: by identifier
 SELECT id, org, ident, name, kind, hardware_version, software, metadata, tags, owners, metric_schema, config, status,
     connected, last_seen, activated_at, created_at, updated_at, revision, extras, cohort, template, dms, identity,
-    identity_due, metadata_times, token_version
+    identity_due, metadata_times, token_version, spoke_at
 FROM device WHERE org = :org AND ident_key = :ident_key;
 
 -- device_by_id: by number
 SELECT id, org, ident, name, kind, hardware_version, software, metadata, tags, owners, metric_schema, config, status,
     connected, last_seen, activated_at, created_at, updated_at, revision, extras, cohort, template, dms, identity,
-    identity_due, metadata_times, token_version
+    identity_due, metadata_times, token_version, spoke_at
 FROM device WHERE org = :org AND id = :device;
 
 -- device_activated: those that were first heard of since then, the newest first
 SELECT id, org, ident, name, kind, hardware_version, software, metadata, tags, owners, metric_schema, config, status,
     connected, last_seen, activated_at, created_at, updated_at, revision, extras, cohort, template, dms, identity,
-    identity_due, metadata_times, token_version
+    identity_due, metadata_times, token_version, spoke_at
 FROM device WHERE org = :org AND activated_at >= :since ORDER BY activated_at DESC LIMIT :limit;
 
 -- device_token: all tenants, what verifies the derived token of a device; this is how the tenant becomes known
@@ -84,13 +84,13 @@ WHERE org = :org AND id = :device AND revision = :known RETURNING id;
 -- device_due: all tenants, those whose slot has another status by now, for the sweeper
 SELECT id, org, ident, name, kind, hardware_version, software, metadata, tags, owners, metric_schema, config, status,
     connected, last_seen, activated_at, created_at, updated_at, revision, extras, cohort, template, dms, identity,
-    identity_due, metadata_times, token_version
+    identity_due, metadata_times, token_version, spoke_at
 FROM device WHERE identity_due <= :at ORDER BY identity_due LIMIT :limit;
 
 -- device_after: all tenants, in order of id, for the sweeper
 SELECT id, org, ident, name, kind, hardware_version, software, metadata, tags, owners, metric_schema, config, status,
     connected, last_seen, activated_at, created_at, updated_at, revision, extras, cohort, template, dms, identity,
-    identity_due, metadata_times, token_version
+    identity_due, metadata_times, token_version, spoke_at
 FROM device WHERE id > :after ORDER BY id LIMIT :limit;
 
 -- device_age: what time does to a slot, over a known revision

@@ -1,10 +1,20 @@
--- presence_heard: a device sent something; its last time only moves forward
+-- presence_heard: a broker passed on what a device sent; its last time only moves forward
 UPDATE device SET connected = true, last_seen = CASE WHEN last_seen > :at THEN last_seen ELSE :at END,
     activated_at = coalesce(activated_at, :at)
 WHERE org = :org AND id = :device;
 
--- presence_again: a device that is connected sent something more; its last time only moves forward
+-- presence_again: the same of a device that is connected
 UPDATE device SET last_seen = CASE WHEN last_seen > :at THEN last_seen ELSE :at END WHERE org = :org AND id = :device;
+
+-- presence_spoke: a device sent something itself; its last times only move forward
+UPDATE device SET connected = true, last_seen = CASE WHEN last_seen > :at THEN last_seen ELSE :at END,
+    spoke_at = CASE WHEN spoke_at > :at THEN spoke_at ELSE :at END, activated_at = coalesce(activated_at, :at)
+WHERE org = :org AND id = :device;
+
+-- presence_spoke_again: the same of a device that is connected
+UPDATE device SET last_seen = CASE WHEN last_seen > :at THEN last_seen ELSE :at END,
+    spoke_at = CASE WHEN spoke_at > :at THEN spoke_at ELSE :at END
+WHERE org = :org AND id = :device;
 
 -- presence_seen: a device was seen elsewhere; its last time only moves forward
 UPDATE device SET last_seen = CASE WHEN last_seen > :at THEN last_seen ELSE :at END,
