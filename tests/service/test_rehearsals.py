@@ -33,10 +33,10 @@ def test_a_device_is_found_as_it_was(planned: Planned) -> None:
     assert planned.find("ab") == {"a": whole, "b": NewDevice("b")}
 
 
-def test_devices_are_told_apart_even_where_their_digests_are_not(
+def test_devices_are_told_apart_even_where_their_marks_are_not(
     planned: Planned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rehearsals, "_digest", lambda _: 7)
+    monkeypatch.setattr(rehearsals, "_mark", lambda _: 7)
     planned.keep(NewDevice(ident) for ident in ("caf\u00e9", "b", "c"))
     planned.keep([NewDevice("cafe\u0301", name="twin")])
     found = planned.find(["b", "caf\u00e9", "x"])

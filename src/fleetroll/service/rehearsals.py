@@ -25,8 +25,8 @@ class Planned:
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # closed by `close`
         self._end = self._kept = 0
-        # A hash table with open addressing: digests, where 0 is nobody's, and where in the file the device begins.
-        self._digests = _empty(_FEWEST_SLOTS)
+        # A hash table with open addressing: marks, where 0 is nobody's, and where in the file the device begins.
+        self._marks = _empty(_FEWEST_SLOTS)
         self._places = _empty(_FEWEST_SLOTS)
 
     def close(self) -> None:
@@ -35,29 +35,29 @@ class Planned:
     def keep(self, devices: Iterable[NewDevice]) -> None:
         for device in devices:
             key = identity_key(device.ident)
-            digest = _digest(key)
-            slot, _ = self._look(key, digest)
+            mark = _mark(key)
+            slot, _ = self._look(key, mark)
             text = _encode((structs.replace(device, software=None), device.software))
             self._file.seek(self._end)
             self._file.write(len(text).to_bytes(_LENGTH, "big") + text)
-            if not self._digests[slot]:
+            if not self._marks[slot]:
                 self._kept += 1
-            self._digests[slot], self._places[slot] = digest, self._end
+            self._marks[slot], self._places[slot] = mark, self._end
             self._end += _LENGTH + len(text)
-            if 2 * self._kept > len(self._digests):
+            if 2 * self._kept > len(self._marks):
                 self._grow()
 
     def find(self, keys: Iterable[str]) -> dict[str, NewDevice]:
         """Those of these keys that there are."""
-        found = ((key, self._look(key, _digest(key))[1]) for key in keys)
+        found = ((key, self._look(key, _mark(key))[1]) for key in keys)
         return {key: device for key, device in found if device is not None}
 
-    def _look(self, key: str, digest: int) -> tuple[int, NewDevice | None]:
+    def _look(self, key: str, mark: int) -> tuple[int, NewDevice | None]:
         """The slot of a key and what is there; the slot to use where nothing is."""
-        last = len(self._digests) - 1
-        slot = digest & last
-        while known := self._digests[slot]:
-            if known == digest:
+        last = len(self._marks) - 1
+        slot = mark & last
+        while known := self._marks[slot]:
+            if known == mark:
                 device = self._read(self._places[slot])
                 if identity_key(device.ident) == key:
                     return slot, device
@@ -70,20 +70,20 @@ class Planned:
         return device if bytes(software) == b"null" else structs.replace(device, software=software)
 
     def _grow(self) -> None:
-        digests, places = self._digests, self._places
-        last = 2 * len(digests) - 1
-        self._digests, self._places = _empty(last + 1), _empty(last + 1)
-        for digest, place in zip(digests, places, strict=True):
-            if digest:
-                slot = digest & last
-                while self._digests[slot]:
+        marks, places = self._marks, self._places
+        last = 2 * len(marks) - 1
+        self._marks, self._places = _empty(last + 1), _empty(last + 1)
+        for mark, place in zip(marks, places, strict=True):
+            if mark:
+                slot = mark & last
+                while self._marks[slot]:
                     slot = (slot + 1) & last
-                self._digests[slot], self._places[slot] = digest, place
+                self._marks[slot], self._places[slot] = mark, place
 
 
 def _empty(slots: int) -> "array[int]":
     return array("Q", bytes(8 * slots))
 
 
-def _digest(key: str) -> int:
+def _mark(key: str) -> int:
     return int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big") or 1
