@@ -29,7 +29,16 @@ EDGES = (0, -1, 2**31, 2**53 - 1, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1,
 OUTSIDE = (2**64, -(2**63) - 1, 10**30, -(10**30))
 
 # Second names of a member, and what other members make pointless: they count only where those are left out.
-SYNONYMS = {"organizationId", "newOrgId", "newOrganizationId", "newOwnerId", "orgId", "ownerId", "userId"}
+SYNONYMS = {
+    "organizationId",
+    "newOrgId",
+    "newOrganizationId",
+    "newOwnerId",
+    "newOwnerUserId",
+    "orgId",
+    "ownerId",
+    "userId",
+}
 
 
 def numeric(shape: Any) -> Iterator[Place]:

@@ -301,7 +301,10 @@ _NAMES = {
 def _blynk(n: str, device: int, ann: int, spare: int) -> dict[str, Any]:
     """The bodies of Blynk's routes, which name a device and two owners by number."""
     path = "/api/v1/organization"
-    handed = {"deviceId": device, **dict.fromkeys(("newUserId", "newOwnerId", "userId", "ownerId"), spare)}
+    handed = {
+        "deviceId": device,
+        **dict.fromkeys(("newUserId", "newOwnerUserId", "newOwnerId", "userId", "ownerId"), spare),
+    }
     moved = dict.fromkeys(("newOrgId", "newOrganizationId", "orgId", "organizationId"), 1)
     template = {
         "description": "text",
