@@ -2,7 +2,7 @@
 
 import asyncio
 import enum
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -239,15 +239,17 @@ class _DryRun(Exception):
         self.results = results
 
 
-async def _transact(call: Call, work: Callable[[Records], Any], dry_run: bool) -> list[Result]:
-    async def rehearse(records: Records) -> list[Result]:
+async def _transact(call: Call, work: Callable[[Records], Awaitable[T]], dry_run: bool) -> T:
+    """What a transaction answers; with `dry_run` it is undone, and answers what it would have."""
+
+    async def rehearse(records: Records) -> T:
         raise _DryRun(await work(records))
 
     try:
-        results: list[Result] = await call.services.store.write(rehearse if dry_run else work, bulk=True)
+        return await call.services.store.write(rehearse if dry_run else work, bulk=True)
     except _DryRun as rehearsed:
-        return list(rehearsed.results)
-    return results
+        results: T = rehearsed.results
+        return results
 
 
 async def _load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
@@ -289,18 +291,15 @@ class _Rehearsal:
     async def store(self, batch: list[Row]) -> list[Result]:
         before = await asyncio.to_thread(self._planned.find, _keys(batch))
 
-        async def work(records: Records) -> None:
+        async def work(records: Records) -> tuple[list[Result], list[NewDevice]]:
             loader = _Loader(self._call.within(records), self._create_only)
             await loader.resume(before, self._created)
-            raise _DryRun((await loader.store(batch), loader.written()))
+            return await loader.store(batch), loader.written()
 
-        try:
-            await self._call.services.store.write(work, bulk=True)
-        except _DryRun as rehearsed:
-            results, written = rehearsed.results
+        results, written = await _transact(self._call, work, dry_run=True)
         self._created += sum(result.outcome is Outcome.CREATED for result in results)
         await asyncio.to_thread(self._planned.keep, written)
-        return list(results)
+        return results
 
     async def close(self, storing: "asyncio.Task[list[Result]] | None") -> None:
         """Give up what was planned, once nobody looks at it any more."""

@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from fleetroll.core import datastreams, limits, readings
 from fleetroll.core import templates as rules
-from fleetroll.core.documents import Document
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import (
     PRODUCTION,
@@ -172,7 +171,7 @@ async def append(
     """
     if len(points) > limits.MAX_READINGS:
         raise invalid("too_many_readings", f"One request may hold {limits.MAX_READINGS} readings.", "readings")
-    takes = _takes(device.schema, template)
+    takes = _Takes(readings.metric_types(device.schema), rules.kinds(template) if template else {})
     taken = [_reading(device.id, takes, point, now) for point in points]
     if await _store(records, device.org, taken):
         raise _too_many_series()
@@ -184,10 +183,6 @@ class _Takes(Struct, frozen=True, gc=False):
 
     types: Mapping[str, str]
     kinds: Mapping[str, DatastreamKind]
-
-
-def _takes(schema: Document, template: Template | None) -> _Takes:
-    return _Takes(readings.metric_types(schema), rules.kinds(template) if template else {})
 
 
 def _check(takes: _Takes, metric: str, value: Any) -> None:

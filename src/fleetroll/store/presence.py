@@ -36,7 +36,7 @@ class Presence:
         await self._connection.many(SQL["presence_spoke_again"], _at(org, [device], at))
 
     async def heard_again(self, org: int, devices: Collection[int], at: Instant) -> None:
-        await self._connection.many(SQL["presence_again"], _at(org, devices, at))
+        await self._connection.many(SQL["presence_heard_again"], _at(org, devices, at))
 
     async def seen(self, org: int, times: Mapping[int, Instant]) -> None:
         await self._connection.many(

@@ -3,7 +3,7 @@ UPDATE device SET connected = true, last_seen = CASE WHEN last_seen > :at THEN l
     activated_at = coalesce(activated_at, :at)
 WHERE org = :org AND id = :device;
 
--- presence_again: the same of a device that is connected
+-- presence_heard_again: the same of a device that is connected
 UPDATE device SET last_seen = CASE WHEN last_seen > :at THEN last_seen ELSE :at END WHERE org = :org AND id = :device;
 
 -- presence_spoke: a device sent something itself; its last times only move forward
