@@ -7,6 +7,8 @@ from fleetroll.core.model import DEFAULT_SOFTWARE_TYPE
 
 def named(software: Document | None) -> tuple[str, str] | None:
     """The type and version that a device's software names; None if it has none, or an empty one."""
-    members = {} if software is None else documents.load(software)
+    if software is None:
+        return None
+    members = documents.load(software)
     version = members.get("version")
     return (members.get("type") or DEFAULT_SOFTWARE_TYPE, version) if isinstance(version, str) and version else None

@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 
 from fleetroll.core import descriptions, identity, limits
 from fleetroll.core.documents import EMPTY, Document
-from fleetroll.core.faults import Fault, not_found
+from fleetroll.core.faults import Fault, Kind, not_found
 from fleetroll.core.fields import canonical, reader
 from fleetroll.core.model import DEFAULT_COHORT, Device, DeviceChange, Instant, MetadataField, NewDevice
 from fleetroll.core.names import identity_key
@@ -58,6 +58,17 @@ class Row(Struct, frozen=True, gc=False):
     fault: Fault | None = None
     description: str | None = None
     seen_at: Instant | None = None
+
+
+class _Candidate(Struct, frozen=True, gc=False):
+    """A row, by the key of its device; `new` is what it makes where that is not there yet, or why it makes none.
+
+    All that needs no transaction is done before it, on the event loop, while a thread stores the batch before.
+    """
+
+    row: Row
+    key: str
+    new: NewDevice | Fault
 
 
 class Import(Struct, frozen=True):
@@ -272,7 +283,7 @@ async def _load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
             await rehearsal.close(storing)
 
 
-async def _store(call: Call, wanted: Import, batch: list[Row]) -> list[Result]:
+async def _store(call: Call, wanted: Import, batch: list[_Candidate]) -> list[Result]:
     async def work(records: Records) -> list[Result]:
         return await _Loader(call.within(records), wanted.create_only).store(batch)
 
@@ -288,7 +299,7 @@ class _Rehearsal:
         self._planned = Planned()
         self._created = 0
 
-    async def store(self, batch: list[Row]) -> list[Result]:
+    async def store(self, batch: list[_Candidate]) -> list[Result]:
         before = await asyncio.to_thread(self._planned.find, _keys(batch))
 
         async def work(records: Records) -> tuple[list[Result], list[NewDevice]]:
@@ -308,19 +319,30 @@ class _Rehearsal:
         self._planned.close()
 
 
-def _keys(batch: list[Row]) -> set[str]:
-    return {identity_key(row.put.ident) for row in batch if row.put}
+def _keys(batch: list[_Candidate]) -> set[str]:
+    return {candidate.key for candidate in batch if candidate.row.put}
 
 
-async def _batches(arriving: AsyncIterator[list[Row]]) -> AsyncIterator[list[Row]]:
-    batch: list[Row] = []
+async def _batches(arriving: AsyncIterator[list[Row]]) -> AsyncIterator[list[_Candidate]]:
+    batch: list[_Candidate] = []
     async for rows in arriving:
-        batch += rows
+        batch += map(_candidate, rows)
         while len(batch) >= limits.BULK_BATCH:
             yield batch[: limits.BULK_BATCH]
             batch = batch[limits.BULK_BATCH :]
     if batch:
         yield batch
+
+
+def _candidate(row: Row) -> _Candidate:
+    put = row.put
+    if put is None:
+        return _Candidate(row, "", row.fault or Fault(Kind.INVALID, "invalid_row", "The row is no device."))
+    try:
+        new: NewDevice | Fault = devices.new_device(_described(put, row.description, None))
+    except Fault as fault:
+        new = fault
+    return _Candidate(row, identity_key(put.ident), new)
 
 
 def _described(put: Put, description: str | None, known: Device | None) -> Put:
@@ -337,8 +359,8 @@ class _Loader:
         self._call = call
         self._create_only = create_only
         self._known: dict[str, Device] = {}
-        self._new: dict[str, tuple[Row, NewDevice]] = {}
-        self._results: dict[int, Result] = {}
+        self._new: dict[str, NewDevice] = {}
+        self._results: list[Result] = []
         self._definitions: list[MetadataField] = []
         self._ensured: set[tuple[object, ...]] = set()
         self._seen: dict[str, Instant] = {}
@@ -361,66 +383,58 @@ class _Loader:
         """The devices that were made or changed, as they are now."""
         return [NewDevice(*_of_new(self._known[key])) for key in self._written]
 
-    async def store(self, batch: list[Row]) -> list[Result]:
+    async def store(self, batch: list[_Candidate]) -> list[Result]:
         call = self._call
         idents = _keys(batch)
         self._known = await call.records.devices.by_idents(call.org, idents) if idents else {}
         self._definitions = await metadata_fields.definitions_of(call)
         self._room = await quotas.remaining(call, "devices")
-        for row in batch:
-            await self._take(row)
+        for candidate in batch:
+            self._results.append(await self._take(candidate))
         await self._flush()
         if self._seen:
             await call.records.presence.seen(call.org, {self._known[key].id: at for key, at in self._seen.items()})
-        return [self._results[row.line] for row in batch]
+        return self._results
 
-    async def _take(self, row: Row) -> None:
+    async def _take(self, candidate: _Candidate) -> Result:
+        row, key = candidate.row, candidate.key
         ident = row.put.ident if row.put else None
+        outcome = Outcome.CREATED
         try:
-            self._report(row, await self._place(row), ident)
+            if key in self._new:  # the same device twice in one batch: the first must be there before the second
+                await self._flush()
+            if known := self._known.get(key):
+                outcome = await self._change(key, known, row)
+            else:
+                await self._plan(key, candidate.new)
         except Fault as fault:
-            self._results[row.line] = Result(Outcome.FAILED, ident, row.line, fault)
-
-    def _report(self, row: Row, outcome: Outcome, ident: str | None) -> None:
-        self._results[row.line] = Result(outcome, ident, row.line)
-
-    async def _place(self, row: Row) -> Outcome:
-        if row.put is None:
-            raise row.fault or AssertionError("a row is a device or a fault")
-        key = identity_key(row.put.ident)
-        if key in self._new:  # the same device twice in one batch: the first must be there before the second
-            await self._flush()
-        known = self._known.get(key)
-        put = _described(row.put, row.description, known)
-        if known is None:
-            await self._plan(key, row, devices.new_device(put))
-            self._note(key, row)
-            self._written.add(key)
-            return Outcome.CREATED
-        if self._create_only:
-            raise devices.taken()
-        now = await devices.change(self._call, known, put.change)
-        self._note(key, row)
-        if now is known:
-            return Outcome.UNCHANGED
-        self._known[key] = now
-        self._written.add(key)
-        return Outcome.UPDATED
-
-    def _note(self, key: str, row: Row) -> None:
-        """When the device was seen elsewhere; no time that is still to come."""
-        if row.seen_at is not None:
+            return Result(Outcome.FAILED, ident, row.line, fault)
+        if row.seen_at is not None:  # elsewhere, which is no time that is still to come
             self._seen[key] = min(max(row.seen_at, self._seen.get(key, 0)), self._call.at)
+        return Result(outcome, ident, row.line)
 
-    async def _plan(self, key: str, row: Row, new: NewDevice) -> None:
+    async def _plan(self, key: str, new: NewDevice | Fault) -> None:
+        if isinstance(new, Fault):
+            raise new
         if self._definitions:
             metadata_fields.check_against(self._definitions, new.metadata)
         if self._room < 1:
             raise quotas.exceeded("devices", quotas.allowed(self._call, "devices"))
         await self._ensure(new)
-        new = await templates.adopt(self._call, new)
+        self._new[key] = await templates.adopt(self._call, new) if new.template is not None else new
         self._room -= 1
-        self._new[key] = (row, new)
+        self._written.add(key)
+
+    async def _change(self, key: str, known: Device, row: Row) -> Outcome:
+        assert row.put is not None
+        if self._create_only:
+            raise devices.taken()
+        now = await devices.change(self._call, known, _described(row.put, row.description, known).change)
+        if now is known:
+            return Outcome.UNCHANGED
+        self._known[key] = now
+        self._written.add(key)
+        return Outcome.UPDATED
 
     async def _ensure(self, new: NewDevice) -> None:
         """As `devices.ensure`, once for devices of a batch that name the same."""
@@ -434,7 +448,7 @@ class _Loader:
         if not self._new:
             return
         call = self._call
-        stored = await call.records.devices.insert_many(call.org, [new for _, new in self._new.values()], call.at)
+        stored = await call.records.devices.insert_many(call.org, list(self._new.values()), call.at)
         await call.records.timeline.append([timeline.device_entry(call, CREATED, device) for device in stored])
         await quotas.take(call, "devices", len(stored))
         self._known.update(zip(self._new, stored, strict=True))

@@ -52,8 +52,8 @@ class Devices:
         return (row[0], row[1], Status(row[2])) if row else None
 
     async def insert(self, org: int, new: NewDevice, at: Instant) -> Device | None:
-        values = rows.device_values(new)
-        values.update(org=org, at=at, status=Status.NO_IDENTITY.value)
+        values: dict[str, Any] = dict(zip(rows.DECIDED, rows.decided(new), strict=True))
+        values.update(org=org, at=at, status=_NEW)
         row = await self._connection.one(SQL["device_insert"], values)
         if row is None:
             return None
@@ -69,9 +69,8 @@ class Devices:
         changes: list[Indexed] = []
         await self._connection.load("device", _whole(inserted, changes))
         await self._connection.index(changes)
-        tags = sorted((org, tag, device.id, rows.folded(tag)) for device in inserted for tag in device.tags)
         owners = [(org, owner, device.id) for device in inserted for owner in device.owners]
-        for table, links in (("device_tag", tags), ("device_owner", owners)):
+        for table, links in (("device_tag", _tagged(inserted)), ("device_owner", owners)):
             if links:
                 await self._connection.load(table, links)
         await self._add(Counter(map(_likeness, inserted)))
@@ -85,8 +84,7 @@ class Devices:
             if present is None or present.revision != was.revision:
                 return False
             raise conflict("ident_taken", "Another device has this identifier.", "ident")
-        values = rows.device_values(now) if changed else rows.described_values(now)
-        if not await self._connection.one(change.statement(changed), _replaced(was, now, values)):
+        if not await self._connection.one(change.statement(changed), _replaced(was, now, indexed=bool(changed))):
             return False
         if renamed:
             await self._connection.index([(was.org, was.id, _searched(was), _searched(now))])
@@ -306,6 +304,8 @@ class Devices:
                 await self._connection.many(SQL[f"device_{link}_delete"], values)
 
 
+_NEW = Status.NO_IDENTITY.value
+_SEARCH = rows.DECIDED.index("search")
 _indexed = attrgetter(*change.INDEXED)
 _counted = attrgetter("org", "status", "cohort", "hardware_version", "software")
 
@@ -376,9 +376,23 @@ def _searched(device: Device) -> str:
 def _whole(inserted: Sequence[Device], changes: list[Indexed]) -> Iterator[Row]:
     """The rows of new devices; what they are found by goes to `changes` on the way."""
     for device in inserted:
-        values = rows.device_values(device)
-        changes.append((device.org, device.id, None, values["search"]))
-        yield (device.id, device.org, *values.values(), device.status.value, device.created_at)
+        values = rows.decided(device)
+        changes.append((device.org, device.id, None, values[_SEARCH]))
+        yield (device.id, device.org, *values, _NEW, device.created_at)
+
+
+def _tagged(inserted: Sequence[Device]) -> list[Row]:
+    """The tags of new devices, in the order in which their table has them."""
+    found: dict[str, list[Device]] = {}
+    for device in inserted:
+        for tag in device.tags:
+            found.setdefault(tag, []).append(device)
+    return [
+        (device.org, tag, device.id, folded)
+        for tag, devices in sorted(found.items())
+        for folded in (rows.folded(tag),)
+        for device in devices
+    ]
 
 
 def _changed(was: Device, now: Device) -> tuple[str, ...]:
@@ -389,7 +403,10 @@ def _changed(was: Device, now: Device) -> tuple[str, ...]:
     return tuple(name for name, one, other in zip(change.INDEXED, before, after, strict=True) if one != other)
 
 
-def _replaced(was: Device, now: Device, values: dict[str, Any]) -> dict[str, Any]:
+def _replaced(was: Device, now: Device, *, indexed: bool) -> dict[str, Any]:
+    """What a change writes; of columns with an index only if it is about one."""
+    names, written = (rows.DECIDED, rows.decided(now)) if indexed else (rows.DESCRIBED, rows.described(now))
+    values: dict[str, Any] = dict(zip(names, written, strict=True))
     values.update(
         org=was.org,
         device=was.id,

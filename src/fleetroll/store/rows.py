@@ -115,38 +115,48 @@ def device(row: Row) -> Device:
 
 def search_text(ident: str, name: str | None) -> str:
     """What a substring search looks through. The line end keeps the two apart: neither may contain one."""
-    return f"{fold(ident)}\n{fold(name or '')}"
+    return fold(f"{ident}\n{name or ''}")
 
 
-def device_values(record: Device | NewDevice) -> dict[str, Any]:
-    """The columns that a caller decides, for insert and replace."""
-    return {
-        "ident": record.ident,
-        "ident_key": identity_key(record.ident),
-        "search": search_text(record.ident, record.name),
-        "name": record.name,
-        "kind": record.kind,
-        "hardware_version": record.hardware_version,
-        "software": None if record.software is None else text(record.software),
-        **described_values(record),
-        "cohort": record.cohort,
-        "template": record.template,
-        "dms": record.dms,
-        "dms_folded": folded(record.dms),
-        "software_version": version[1] if (version := named(record.software)) else None,
-    }
+# The columns that a caller decides; those DESCRIBED no index of devices is about.
+DESCRIBED = ("metadata", "tags", "owners", "metric_schema", "config", "extras")
+DECIDED = (
+    "ident", "ident_key", "search", "name", "kind", "hardware_version", "software", *DESCRIBED, "cohort", "template",
+    "dms", "dms_folded", "software_version",
+)  # fmt: skip
 
 
-def described_values(record: Device | NewDevice) -> dict[str, Any]:
-    """Those among them that no index of devices is about."""
-    return {
-        "metadata": text(record.metadata),
-        "tags": _names_text(record.tags) if record.tags else _EMPTY_LIST,
-        "owners": _names_text(record.owners) if record.owners else _EMPTY_LIST,
-        "metric_schema": text(record.schema),
-        "config": text(record.config),
-        "extras": text(record.extras),
-    }
+def decided(record: Device | NewDevice) -> Row:
+    """The values of DECIDED."""
+    ident, name, software, dms = record.ident, record.name, record.software, record.dms
+    return (
+        ident,
+        identity_key(ident),
+        search_text(ident, name),
+        name,
+        record.kind,
+        record.hardware_version,
+        None if software is None else text(software),
+        *described(record),
+        record.cohort,
+        record.template,
+        dms,
+        folded(dms),
+        version[1] if (version := named(software)) else None,
+    )
+
+
+def described(record: Device | NewDevice) -> Row:
+    """The values of DESCRIBED."""
+    tags, owners = record.tags, record.owners
+    return (
+        text(record.metadata),
+        _names_text(tags) if tags else _EMPTY_LIST,
+        _names_text(owners) if owners else _EMPTY_LIST,
+        text(record.schema),
+        text(record.config),
+        text(record.extras),
+    )
 
 
 @functools.lru_cache(maxsize=4096)

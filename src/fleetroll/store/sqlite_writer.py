@@ -81,7 +81,10 @@ class Writer:
         self._connection.close()
 
     def _next(self) -> None:
-        self._assemble(0, 0, time.monotonic() + _LONGEST_WAIT)
+        if self._queue and self._queue[0].bulk:  # which has a turn to itself
+            self._turn()
+        else:
+            self._assemble(0, 0, time.monotonic() + _LONGEST_WAIT)
 
     def _assemble(self, known: int, quiet: int, until: float) -> None:
         """Take a turn once the event loop has gone round a few times without bringing more transactions.
