@@ -73,8 +73,9 @@ def creates(server: Server, devices: int) -> Work:
 
 
 def upserts(server: Server, devices: int) -> Work:
+    """An update as the vendor's page has it, without the type: devices report what changes, and stay what they are."""
     body = (
-        b'{"identifier":"SN%(index)09d","type":"thermostat","properties":{"location":"Warehouse 7, row 3",'
+        b'{"identifier":"SN%(index)09d","properties":{"location":"Warehouse 7, row 3",'
         b'"firmware":"2.%(number)09d","installed":"2025-03-04"}}'
     )
     return Work(
