@@ -57,9 +57,9 @@ class App:
         *,
         key: str | None = ADMIN_KEY,
         headers: dict[str, str] | None = None,
-        raw: bytes | None = None,
+        raw: bytes | list[bytes] | None = None,
     ) -> Response:
-        """`body` is sent as JSON, `raw` as it is. `key` goes into a Bearer header; None sends no credential."""
+        """`body` is sent as JSON, `raw` as it is or in parts. `key` goes into a Bearer header; None sends none."""
         return self.runner.run(self.call(method, target, body, key=key, headers=headers, raw=raw))
 
     async def call(
@@ -70,7 +70,7 @@ class App:
         *,
         key: str | None = ADMIN_KEY,
         headers: dict[str, str] | None = None,
-        raw: bytes | None = None,
+        raw: bytes | list[bytes] | None = None,
     ) -> Response:
         sent = {"content-type": "application/json"} if body is not None else {}
         if key is not None:
@@ -80,7 +80,7 @@ class App:
         return await asgi(self.application.asgi, method, target, sent, content)
 
 
-async def asgi(app: Any, method: str, target: str, headers: dict[str, str], body: bytes) -> Response:
+async def asgi(app: Any, method: str, target: str, headers: dict[str, str], body: bytes | list[bytes]) -> Response:
     """One request, as the HTTP server would pass it on."""
     raw_path, _, query = target.encode("latin-1", "replace").partition(b"?")
     scope = {
@@ -97,7 +97,9 @@ async def asgi(app: Any, method: str, target: str, headers: dict[str, str], body
         "server": ("127.0.0.1", 80),
         "state": {},
     }
-    inbox = [{"type": "http.request", "body": body, "more_body": False}]
+    parts = body if isinstance(body, list) else [body]
+    inbox = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+    inbox[-1]["more_body"] = False
     outbox: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:

@@ -416,12 +416,15 @@ class _Loader:
     async def _plan(self, key: str, new: NewDevice | Fault) -> None:
         if isinstance(new, Fault):
             raise new
+        if new.template is not None:
+            new = await templates.adopt(self._call, new)
         if self._definitions:
             metadata_fields.check_against(self._definitions, new.metadata)
         if self._room < 1:
             raise quotas.exceeded("devices", quotas.allowed(self._call, "devices"))
+        # Last, as it writes: a row that fails leaves nothing behind in the transaction of the others.
         await self._ensure(new)
-        self._new[key] = await templates.adopt(self._call, new) if new.template is not None else new
+        self._new[key] = new
         self._room -= 1
         self._written.add(key)
 

@@ -142,6 +142,11 @@ def _plain_types(found: "re.Match[str]") -> str:
 # --- rows ------------------------------------------------------------------------------------------------------------
 
 _ROWS_AT_A_TIME = 32
+# A line of CSV, or the rest of one that began in a quoted cell, if it ends in none. A quote opens a cell only where the
+# cell begins: one within it, as of inches, must not take the next rows along. Nothing is matched in two ways.
+_TO_CLOSING = rb'[^"]*+(?:""[^"]*+)*+"'
+_LINE = rb'(?:[^"]++|(?<=[^,\n])"|(?<![^,\n])"' + _TO_CLOSING + rb")*+"
+_CLOSED = {False: re.compile(_LINE), True: re.compile(_TO_CLOSING + _LINE)}
 
 
 async def rows(receive: Receive, lines: Lines, media_type: str) -> AsyncIterator[list[Any]]:
@@ -199,6 +204,8 @@ class _Csv:
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
         self._rest = b""
+        self._looked_at = 0  # bytes of the rest
+        self._is_open = False
         self._line = 0
         self._columns: list[str] | None = None
 
@@ -214,17 +221,17 @@ class _Csv:
                 yield self._row(begins, record)
 
     def _records(self, data: bytes, last: bool) -> list[bytes]:
-        """Complete records. A record is complete at a line end with an even number of quotes before it."""
-        found, start, counted, quotes = [], 0, 0, 0
-        end = data.find(b"\n")
+        """Complete records. A record is complete at a line end that is in no quoted cell."""
+        found, start, begins = [], 0, self._looked_at
+        end = data.find(b"\n", begins)
         while end >= 0:
-            quotes += data.count(b'"', counted, end)
-            counted = end + 1
-            if quotes % 2 == 0:
+            self._is_open = _CLOSED[self._is_open].fullmatch(data, begins, end) is None
+            begins = end + 1
+            if not self._is_open:
                 found.append(data[start:end])
-                start = counted
-            end = data.find(b"\n", counted)
-        self._rest = data[start:]
+                start = begins
+            end = data.find(b"\n", begins)
+        self._rest, self._looked_at = data[start:], begins - start
         if last and self._rest:
             found.append(self._rest)
             self._rest = b""
@@ -257,7 +264,7 @@ class _Csv:
 def _cells(record: bytes) -> list[str]:
     try:
         text = record.decode().rstrip("\r")
-        # An odd quote is one that was never closed, or stands inside a cell that does not begin with one.
+        # An odd quote was never closed, or stands inside a cell where it should be two.
         if not _CONTROL_CHARACTER.search(text) and text.count('"') % 2 == 0:
             return next(csv.reader([text], strict=True))
     except (UnicodeDecodeError, csv.Error, StopIteration):

@@ -188,6 +188,12 @@ def test_csv_is_what_spreadsheets_read_and_write(app: App) -> None:
         ("ident,name\na\nb,x\n", [(2, "failed", "invalid_csv"), (3, "created", None)]),
         ("ident,name\na,b,c\n", [(2, "failed", "invalid_csv")]),
         ('ident,name\na,b"c\n', [(2, "failed", "invalid_csv")]),
+        ('ident,name\na,5" pipe\nb,x\n', [(2, "failed", "invalid_csv"), (3, "created", None)]),
+        ('ident,name\n"a",5" pipe\n"b","x"\n', [(2, "failed", "invalid_csv"), (3, "created", None)]),
+        (
+            'ident,metadata.x\na,"1""\n"",\n5"\n""b"",\nc,""\n',
+            [(2, "created", None), (5, "failed", "invalid_csv"), (6, "created", None)],
+        ),
         ('ident,name\na,"never closed\nb,x\n', [(2, "failed", "invalid_csv")]),
         ('ident,name\na,"b"c\n', [(2, "failed", "invalid_csv")]),
         ("ident,name\n,b\n", [(2, "failed", "invalid_body")]),
@@ -237,6 +243,21 @@ def test_an_empty_cell_leaves_the_device_as_it_is(app: App) -> None:
     assert outcomes(load_csv(app, "ident,name,tags,metadata,kind\na,,,,valve\n")) == ["updated"]
     device = app.request("GET", "/v1/devices/a").json()
     assert (device["name"], device["tags"], device["metadata"], device["kind"]) == ("kept", ["x"], {"a": 1}, "valve")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1 << 16])
+def test_csv_is_read_alike_however_its_bytes_arrive(app: App, size: int) -> None:
+    text = b'ident,metadata.note\r\na,"one\r\n""two"", three\n"\r\nb,5" pipe\r\n"c",\r\n"d","""\n"""\r\n'
+    parts = [text[start : start + size] for start in range(0, len(text), size)]
+    found = app.request("POST", "/v1/devices:import", raw=parts, headers=CSV).lines()
+    assert [(row["line"], row["outcome"]) for row in found] == [
+        (2, "created"),
+        (5, "failed"),
+        (6, "created"),
+        (7, "created"),
+    ]
+    notes = {device["ident"]: device["metadata"].get("note") for device in everything(app)}
+    assert notes == {"a": 'one\r\n"two", three\n', "c": None, "d": '"\n"'}
 
 
 def test_create_only_refuses_devices_that_exist_even_if_the_same_file_made_them(app: App) -> None:
@@ -301,6 +322,16 @@ def test_a_rehearsal_tells_of_every_row_what_the_import_does(app: App, query: st
     assert {row["outcome"] for row in stored[-8:]} == (
         {"failed"} if "create" in query else {"unchanged", "updated", "failed"}
     )
+
+
+def test_a_row_that_fails_leaves_nothing_that_it_names_behind(app: App) -> None:
+    app.request("POST", "/v1/metadata-fields", {"name": "floor", "type": "number"})
+    names = {"owners": ["ann"], "hardware_version": "evt", "software": {"type": "main", "version": "1"}}
+    wrong: list[dict[str, Any]] = [{"template": 99}, {"metadata": {"floor": "one"}}, {"cohort": "nowhere"}]
+    reply = load(app, [{"ident": "a", **names, **members} for members in wrong])
+    assert outcomes(reply) == ["failed", "failed", "failed"]
+    for noun in ("owners", "hardware-versions", "software-versions"):
+        assert next(iter(app.request("GET", f"/v1/{noun}").json().values())) == []
 
 
 def test_a_quota_met_in_the_middle_fails_only_the_rows_beyond_it(app: App) -> None:
