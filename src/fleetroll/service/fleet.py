@@ -2,13 +2,13 @@
 
 import asyncio
 import enum
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, TypeVar
 
 from msgspec import Struct, structs
 
-from fleetroll.core import descriptions, identity, limits
+from fleetroll.core import descriptions, documents, identity, limits
 from fleetroll.core.documents import EMPTY, Document
 from fleetroll.core.faults import Fault, Kind, not_found
 from fleetroll.core.fields import canonical, reader
@@ -50,7 +50,8 @@ class Result(Struct, frozen=True, gc=False):
 class Row(Struct, frozen=True, gc=False):
     """One line of an import: a device to put, or what is wrong with the line.
 
-    `description` and `seen_at` are what another server knew of it; None says nothing.
+    `description` and `seen_at` are what another server knew of it; None says nothing. `members` are set in its
+    metadata, whose others stay.
     """
 
     line: int
@@ -58,6 +59,7 @@ class Row(Struct, frozen=True, gc=False):
     fault: Fault | None = None
     description: str | None = None
     seen_at: Instant | None = None
+    members: Mapping[str, Any] = {}
 
 
 class _Candidate(Struct, frozen=True, gc=False):
@@ -339,17 +341,21 @@ def _candidate(row: Row) -> _Candidate:
     if put is None:
         return _Candidate(row, "", row.fault or Fault(Kind.INVALID, "invalid_row", "The row is no device."))
     try:
-        new: NewDevice | Fault = devices.new_device(_described(put, row.description, None))
+        new: NewDevice | Fault = devices.new_device(_completed(row, put, None))
     except Fault as fault:
         new = fault
     return _Candidate(row, identity_key(put.ident), new)
 
 
-def _described(put: Put, description: str | None, known: Device | None) -> Put:
-    if description is None:
-        return put
-    extras = descriptions.write(known.extras if known else EMPTY, description)
-    return structs.replace(put, change=structs.replace(put.change, extras=extras))
+def _completed(row: Row, put: Put, known: Device | None) -> Put:
+    """What a row puts, with those documents of which it says only a part."""
+    change = put.change
+    if row.description is not None:
+        change = structs.replace(change, extras=descriptions.write(known.extras if known else EMPTY, row.description))
+    if row.members:
+        metadata = change.metadata or (known.metadata if known else EMPTY)
+        change = structs.replace(change, metadata=documents.of({**documents.load(metadata), **row.members}, "metadata"))
+    return put if change is put.change else structs.replace(put, change=change)
 
 
 class _Loader:
@@ -432,7 +438,7 @@ class _Loader:
         assert row.put is not None
         if self._create_only:
             raise devices.taken()
-        now = await devices.change(self._call, known, _described(row.put, row.description, known).change)
+        now = await devices.change(self._call, known, _completed(row, row.put, known).change)
         if now is known:
             return Outcome.UNCHANGED
         self._known[key] = now

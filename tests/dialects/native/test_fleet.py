@@ -238,6 +238,17 @@ def test_csv_cells_mean_what_their_columns_say(app: App) -> None:
     assert (second["tags"], second["owners"], second["metadata"]) == (["p", "q"], [], {"floor": "2"})
 
 
+def test_a_part_of_metadata_leaves_the_others_as_they_are(app: App) -> None:
+    metadata = {"floor": 1.0, "big": 2**64 - 1, "site": "a"}
+    app.request("PUT", "/v1/devices/a", {"metadata": metadata})
+    text = "ident,metadata.site,metadata.note\na,b,\na,b,\nnew,c,\n"
+    assert outcomes(load_csv(app, text)) == ["updated", "unchanged", "created"]
+    assert [device["metadata"] for device in everything(app)] == [metadata | {"site": "b"}, {"site": "c"}]
+    rows = [{"ident": "a", "metadata_members": {"floor": {"x": [2]}}}, {"ident": "a", "metadata_members": {"\x7f": 1}}]
+    assert outcomes(load(app, rows)) == ["updated", "failed"]
+    assert app.request("GET", "/v1/devices/a").json()["metadata"] == metadata | {"site": "b", "floor": {"x": [2]}}
+
+
 def test_an_empty_cell_leaves_the_device_as_it_is(app: App) -> None:
     app.request("PUT", "/v1/devices/a", {"name": "kept", "tags": ["x"], "metadata": {"a": 1}})
     assert outcomes(load_csv(app, "ident,name,tags,metadata,kind\na,,,,valve\n")) == ["updated"]

@@ -55,7 +55,8 @@ def _list_cell(values: tuple[str, ...]) -> str:
 def import_row(line: int, shape: shapes.ImportedDevice) -> fleet.Row:
     put = devices.Put(names.ident(shape.ident), model.DeviceChange(**members_of(shape)))
     description = None if shape.description is UNSET else names.paragraph(shape.description, "description")
-    return fleet.Row(line, put, None, description, None if shape.seen_at is UNSET else utc(shape.seen_at))
+    seen_at = None if shape.seen_at is UNSET else utc(shape.seen_at)
+    return fleet.Row(line, put, None, description, seen_at, shape.metadata_members or {})
 
 
 def bad_row(line: int, fault: Fault) -> fleet.Row:
@@ -76,11 +77,11 @@ def check_columns(columns: list[str]) -> None:
 
 
 def uncells(record: dict[str, str]) -> dict[str, Any]:
-    """A CSV record as the object it stands for. An empty cell says nothing; `metadata.x` is a text in metadata."""
+    """A CSV record as the object it stands for. An empty cell says nothing; `metadata.x` is one text in metadata."""
     found: dict[str, Any] = {}
     for column, cell in record.items():
         if column.startswith("metadata.") and cell:
-            found.setdefault("metadata", {})[column.removeprefix("metadata.")] = cell
+            found.setdefault("metadata_members", {})[column.removeprefix("metadata.")] = cell
         elif cell:
             found[column] = _uncell(column, cell)
     return found

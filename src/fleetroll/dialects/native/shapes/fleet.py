@@ -1,6 +1,7 @@
 """Many devices at once: rows of an import, changes by a filter, and what became of each."""
 
 from datetime import datetime
+from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -8,10 +9,14 @@ from fleetroll.dialects.native.shapes.devices import DeviceInput, NewDevice
 
 
 class ImportedDevice(NewDevice, forbid_unknown_fields=True, kw_only=True):
-    """A device of an import, with what another server knew of it and nobody can set otherwise."""
+    """A device of an import, with what another server knew of it and nobody can set otherwise.
+
+    `metadata_members` are set in its metadata, whose others stay.
+    """
 
     description: str | UnsetType = UNSET
     seen_at: datetime | UnsetType = UNSET
+    metadata_members: dict[str, Any] | UnsetType = UNSET
 
 
 class RowError(Struct, omit_defaults=True):
