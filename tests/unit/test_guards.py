@@ -65,6 +65,19 @@ def test_two_versions_never_share_a_tag(id: int, revision: int, other_id: int, o
     assert (etag(Record(id, revision)) == etag(Record(other_id, other_revision))) == same
 
 
+def test_what_has_no_revision_is_no_matter_to_a_precondition() -> None:
+    tags = {
+        etag(NOW),
+        etag(NOW, None, False, {}),
+        etag(NOW, True),
+        etag(NOW, 1),
+        etag(NOW, {"n": 1}),
+        etag(NOW, None, 1),
+    }
+    assert len(tags) == 5
+    assert all(passes(Guard((tag,)), NOW) and not passes(Guard((tag,)), Record(35, 37)) for tag in tags)
+
+
 @given(st.lists(IDS.map(lambda id: etag(Record(id, 1))), min_size=1, max_size=5))
 def test_tags_survive_being_listed(tags: list[str]) -> None:
     assert parse_tags(", ".join(tags), "If-Match") == tuple(tags)

@@ -110,6 +110,21 @@ def test_verbs_are_guarded_too(app: App) -> None:
     assert app.request("POST", f"{path}:decommission", headers={"If-Match": tag(app, path)}).status == 200
 
 
+def test_what_changes_without_a_revision_is_read_anew_and_stands_in_no_writers_way(app: App) -> None:
+    path, home = "/v1/devices/d", "/v1/organizations/self"
+    before = tag(app, path), app.request("GET", home).headers["etag"]
+    token = app.request("GET", f"{path}/credentials").json()["device_token"]
+    assert app.request("GET", f"/external/api/update?token={token}&v1=1", key=None).status == 200
+    app.request("POST", "/v1/owners", {"ref": "ann"})
+    for place, old in zip((path, home), before, strict=True):
+        read = app.request("GET", place, headers={"If-None-Match": old})
+        assert read.status == 200
+        assert app.request("GET", place, headers={"If-None-Match": read.headers["etag"]}).status == 304
+        assert app.request("GET", place, headers={"If-Match": old}).status == 200
+    assert app.request("PATCH", path, {"name": "n"}, headers={"If-Match": before[0]}).status == 200
+    assert app.request("PATCH", path, {"name": "m"}, headers={"If-Match": before[0]}).status == 412
+
+
 def test_a_recreated_device_has_no_tag_of_its_predecessor(app: App) -> None:
     old = tag(app, "/v1/devices/d")
     app.request("DELETE", "/v1/devices/d")

@@ -1,7 +1,14 @@
-"""Preconditions: a caller names the revision that it knows, and nothing happens if that is not the present one."""
+"""Preconditions: a caller names the revision that it knows, and nothing happens if that is not the present one.
 
+Of some records more is shown than what has revisions, such as when a device was last heard. A tag says in a part of its
+own which state of that it is of: whoever reads asks for all of it, whoever writes for the revision alone, or else no
+device that keeps reporting could be changed under a guard.
+"""
+
+import zlib
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 
 from fleetroll.core.faults import invalid, stale
@@ -30,22 +37,31 @@ class Guard(Struct, frozen=True):
         if self.match is None and self.none_match is None:
             return
         tag = etag(record) if record else None
-        if self.match is not None and not _names(self.match, tag):
+        if self.match is not None and not names_revision(self.match, tag):
             raise stale()
-        if self.none_match is not None and _names(self.none_match, tag):
+        if self.none_match is not None and names_revision(self.none_match, tag):
             raise stale("The resource exists already, or is the version you named.")
 
 
 UNGUARDED = Guard()
 
 
-def etag(record: Revised) -> str:
-    """The strong entity tag of a record, opaque to clients. A number is never reused, so neither is a tag."""
-    return f'"{base36(record.id)}.{base36(record.revision)}"'
+def etag(record: Revised, *beside: object) -> str:
+    """The strong entity tag of a record, opaque to clients. A number is never reused, so neither is a tag.
+
+    `beside` is what is shown of the record that changes without a revision.
+    """
+    state = f".{base36(zlib.crc32(msgspec.json.encode(beside)))}" if any(beside) else ""
+    return f'"{base36(record.id)}.{base36(record.revision)}{state}"'
 
 
-def _names(tags: tuple[str, ...], tag: str | None) -> bool:
-    return tag is not None and (ANY in tags or tag in tags)
+def names_revision(tags: tuple[str, ...], tag: str | None) -> bool:
+    """Whether one of the tags is of the same revision as the present tag; None is that of what is not there."""
+    return tag is not None and (ANY in tags or _revision(tag) in map(_revision, tags))
+
+
+def _revision(tag: str) -> str:
+    return ".".join(tag.strip('"').split(".")[:2]) if tag.startswith('"') else tag
 
 
 def parse_tags(header: str, field: str) -> tuple[str, ...]:

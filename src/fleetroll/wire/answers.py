@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from fleetroll.core.faults import Fault, stale
-from fleetroll.core.guards import ANY, Guard
+from fleetroll.core.guards import ANY, Guard, names_revision
 from fleetroll.wire.dialect import Envelope, Reply, Route
 
 _encode = msgspec.json.Encoder().encode
@@ -38,7 +38,7 @@ class Answer(Struct, frozen=True, gc=False):
         if tag is None:
             return self
         known = tag.decode()
-        if guard.match is not None and not {ANY, known} & set(guard.match):
+        if guard.match is not None and not names_revision(guard.match, known):
             raise stale()
         if guard.none_match is not None and {ANY, known, f"W/{known}"} & set(guard.none_match):
             return Answer(304, ((b"etag", tag),), b"")

@@ -73,7 +73,8 @@ def _in_project(organization: int, name: str, slug: str) -> shapes.InProject:
 
 
 def shown(view: views.View, request: Request, hardware: Hardware = str) -> Reply:
-    return Reply(One(device(view, request.path["project"], hardware)), etag=etag(view.device))
+    tag = etag(view.device, view.device.last_seen)
+    return Reply(One(device(view, request.path["project"], hardware)), etag=tag)
 
 
 def page(result: views.Views, request: Request, hardware: Hardware = str) -> Many:

@@ -53,11 +53,15 @@ def device(record: model.Device) -> shapes.Device:
 
 
 def shown(record: model.Device, request: Request) -> Reply:
-    return Reply(device(record), etag=etag(record))
+    return Reply(device(record), etag=_tag(record))
 
 
 def created(record: model.Device, request: Request) -> Reply:
-    return Reply(device(record), etag=etag(record), location=path_of("devices", record.ident))
+    return Reply(device(record), etag=_tag(record), location=path_of("devices", record.ident))
+
+
+def _tag(record: model.Device) -> str:
+    return etag(record, record.connected, record.last_seen, record.activated_at)
 
 
 def stored(result: devices.Stored, request: Request) -> Reply:

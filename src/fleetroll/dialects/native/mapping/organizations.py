@@ -40,7 +40,7 @@ def organization(record: model.Organization, usage: dict[str, int] | UnsetType =
 
 
 def account(result: organizations.Account, request: Request) -> Reply:
-    return Reply(organization(result.organization, result.usage), etag=etag(result.organization))
+    return Reply(organization(result.organization, result.usage), etag=etag(result.organization, result.usage))
 
 
 def new_account(result: organizations.Account, request: Request) -> Reply:
