@@ -38,6 +38,8 @@ POSTS: dict[str, tuple[str, Any]] = {
     "/v1/hardware-versions": ("/v1/hardware-versions", {"name": "new"}),
     "/v1/templates": ("/v1/templates", {"name": "new"}),
     "/v1/devices/{ident}:log-event": ("/v1/devices/d:log-event", {"code": "hot"}),
+    "/v1/devices/{ident}/credentials": ("/v1/devices/d/credentials", {}),
+    "/v1/devices/{ident}:rotate-credentials": ("/v1/devices/d:rotate-credentials", None),
     "/v1/metadata-fields": ("/v1/metadata-fields", {"name": "new", "type": "json"}),
 }
 """A request of every route that keeps its answers, over what `app` has."""

@@ -17,6 +17,7 @@ ROUTES = (
         status=201,
         body=shapes.NewCredential,
         reply=shapes.Credential,
+        idempotent=True,
         secret=True,
     ),
     Route(
@@ -46,6 +47,7 @@ ROUTES = (
         mapping.credentials_of,
         "End the derived credentials of a device and get the new ones",
         reply=shapes.Credentials,
+        idempotent=True,
         secret=True,
     ),
 )
