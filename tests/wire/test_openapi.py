@@ -34,9 +34,9 @@ def problems(description: Any, schema: Any, document: Any) -> list[str]:
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
 
 
-def answered(app: App, sample: Sample) -> Response:
+def answered(app: App, sample: Sample, **given: str) -> Response:
     raw = sample.raw()
-    headers = {name.decode(): value.decode("latin-1") for name, value in raw.headers}
+    headers = {name.decode(): value.decode("latin-1") for name, value in raw.headers} | given
     return app.request(raw.method, raw.target.decode(), key=None, headers=headers, raw=raw.body)
 
 
@@ -84,6 +84,23 @@ def test_every_kind_of_success_is_described(world: World, description: Any) -> N
         told = description["paths"][path][method.lower()]["responses"]
         assert (reply.status, reply.headers["content-type"].partition(";")[0]) == (status, media_type)
         assert media_type in told[str(status)]["content"]
+
+
+@pytest.mark.parametrize(("name", "value", "read"), [("If-Match", '"other"', 412), ("If-None-Match", "*", 304)])
+def test_preconditions_hold_where_they_are_described(
+    world: World, description: Any, name: str, value: str, read: int
+) -> None:
+    found = {}
+    for sample in world.one_by_one():
+        if sample.dialect is not NATIVE or sample.route.path == ENDLESS or sample.refused:
+            continue
+        status = answered(world.app, sample, **{name: value}).status
+        told = name in {parameter["name"] for parameter in operation(description, sample)["parameters"]}
+        if told != (status == (read if sample.route.method == "GET" else 412)):
+            found[sample.label] = status
+        if sample.route.method != "GET":
+            world.prepare()
+    assert found == {}
 
 
 def test_a_patch_is_taken_in_the_forms_that_are_described(world: World, description: Any) -> None:

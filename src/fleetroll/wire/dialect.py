@@ -103,6 +103,7 @@ class Route(Struct, frozen=True):
     `organization` finds in the path's parameters the slugs of the organization to act in: of one that the caller
     reaches, and of one below it.
     `created` is the status where `encode` may answer with it instead; `produces` are the media types of bytes.
+    `guarded` tells the reader of the documentation that preconditions hold.
     """
 
     method: str
@@ -124,6 +125,7 @@ class Route(Struct, frozen=True):
     columns: tuple[str, ...] = ()
     cells: Callable[[Any], list[str]] | None = None
     idempotent: bool = False
+    guarded: bool = False
     secret: bool = False
     codes: Mapping[str, int] = {}
     messages: Mapping[str, str] = {}

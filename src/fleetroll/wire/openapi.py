@@ -12,6 +12,7 @@ from fleetroll.wire.dialect import Dialect, Form, Parameter, Place, Route, Strea
 
 _REF = "#/components/{kind}/{name}"
 _REQUEST_ID = "0" * 32
+_PRECONDITIONS = ("If-Match", "If-None-Match")
 _CAMEL = re.compile(r"\W+(\w)")
 
 
@@ -102,9 +103,9 @@ def _query_parameter(parameter: Parameter) -> dict[str, Any]:
 
 
 def _header_parameters(route: Route) -> list[dict[str, Any]]:
-    if not route.idempotent:
-        return []
-    return [{"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string"}}]
+    names = (*_PRECONDITIONS, "Idempotency-Key") if route.guarded else ("Idempotency-Key",)
+    shown = names if route.idempotent else names[:-1]
+    return [{"name": name, "in": "header", "required": False, "schema": {"type": "string"}} for name in shown]
 
 
 def _request_content(dialect: Dialect, route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
@@ -127,6 +128,8 @@ def _refusal(dialect: Dialect) -> dict[str, Any]:
 def _responses(route: Route, schemas: dict[int, Any], refusal: str) -> dict[str, Any]:
     success = _success(route, schemas)
     done = {str(status): success for status in (route.status, route.created) if status is not None}
+    if route.guarded and route.method == "GET":
+        done["304"] = {"description": "As the caller has it."}
     return {**done, "default": {"$ref": refusal}}
 
 

@@ -38,6 +38,7 @@ ROUTES = (
         mapping.authority,
         "Read a certificate authority, with its certificate",
         reply=shapes.Authority,
+        guarded=True,
     ),
     Route(
         "DELETE",
@@ -47,6 +48,7 @@ ROUTES = (
         nothing,
         "Delete a certificate authority that nothing depends on",
         status=204,
+        guarded=True,
     ),
     Route(
         "GET",
@@ -57,5 +59,6 @@ ROUTES = (
         "What an authority has revoked, as a CRL in DER",
         reply=bytes,
         produces=(shapes.REVOCATION_LIST,),
+        guarded=True,
     ),
 )

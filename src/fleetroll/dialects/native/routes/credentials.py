@@ -49,5 +49,6 @@ ROUTES = (
         reply=shapes.Credentials,
         idempotent=True,
         secret=True,
+        guarded=True,
     ),
 )

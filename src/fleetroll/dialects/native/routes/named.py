@@ -47,7 +47,7 @@ def named(nouns: str, noun: Noun[Any], words: tuple[str, str], shapes: Bodies, m
             idempotent=True,
         ),
         Route("GET", path, noun.page, list_named, mapping.page, f"List {many}", reply=shapes.page, query=PAGE),
-        Route("GET", item, noun.get, one_named, mapping.one, f"Read {one}", reply=shapes.one),
+        Route("GET", item, noun.get, one_named, mapping.one, f"Read {one}", reply=shapes.one, guarded=True),
         Route(
             "PATCH",
             item,
@@ -58,6 +58,7 @@ def named(nouns: str, noun: Noun[Any], words: tuple[str, str], shapes: Bodies, m
             body=shapes.change,
             reply=shapes.one,
             media_types=MERGE_PATCHES,
+            guarded=True,
         ),
-        Route("DELETE", item, noun.delete, one_named, nothing, f"Delete {one}", status=204),
+        Route("DELETE", item, noun.delete, one_named, nothing, f"Delete {one}", status=204, guarded=True),
     )

@@ -37,6 +37,7 @@ ROUTES = (
         mapping.account,
         "Read an organization (`self`, or slugs joined by dots) and what it uses",
         reply=shapes.Organization,
+        guarded=True,
     ),
     Route(
         "PATCH",
@@ -48,6 +49,7 @@ ROUTES = (
         body=shapes.OrganizationChange,
         reply=shapes.Organization,
         media_types=MERGE_PATCHES,
+        guarded=True,
     ),
     Route(
         "DELETE",
@@ -57,5 +59,6 @@ ROUTES = (
         nothing,
         "Delete an empty organization",
         status=204,
+        guarded=True,
     ),
 )

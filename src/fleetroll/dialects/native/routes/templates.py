@@ -38,6 +38,7 @@ ROUTES = (
         mapping.template,
         "Read a template",
         reply=shapes.Template,
+        guarded=True,
     ),
     Route(
         "PATCH",
@@ -49,6 +50,7 @@ ROUTES = (
         body=shapes.TemplateChange,
         reply=shapes.Template,
         media_types=MERGE_PATCHES,
+        guarded=True,
     ),
     Route(
         "DELETE",
@@ -58,5 +60,6 @@ ROUTES = (
         nothing,
         "Delete a template without devices",
         status=204,
+        guarded=True,
     ),
 )
