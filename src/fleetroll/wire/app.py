@@ -82,7 +82,7 @@ def with_cors(app: App, settings: Settings) -> Any:
     return CORSMiddleware(
         partial(_in_two_messages, app),
         allow_origins=list(settings.cors_origins),
-        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["*"],
         expose_headers=_EXPOSED,
         max_age=600,
