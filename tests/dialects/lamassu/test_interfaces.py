@@ -1,4 +1,7 @@
-"""What the vendor's two web interfaces call, with the parameters and headers that they send, from another origin."""
+"""What the vendor's two web interfaces call, with the parameters and headers that they send, from another origin.
+
+What a browser does is followed by its rules, and where there is one, done by Chromium itself.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +12,12 @@ import pytest
 from tests.support import app
 from tests.support.app import App
 from tests.support.browser import Blocked, Page
+from tests.support.chromium import Chromium, RealPage, chromium, needs_chromium, page
 from tests.support.enrolling import enrolled
+from tests.support.process import serving
 
 ORIGIN = "https://ui.example.com"
+UPSTREAM = ("--lamassu-profile", "upstream")
 MANAGER, DMS, CA = "/api/devmanager", "/api/dmsmanager/v1", "/api/ca/v1"
 DEVICES = f"{MANAGER}/v1/devices"
 NEW = {
@@ -65,9 +71,20 @@ HEADERS = {"lamassu-ui": {}, "dashboard": {"content_type": "application/json", "
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[App]:
     with app.running(tmp_path / "data", cors_origins=(ORIGIN,), lamassu_profile="upstream") as started:
-        settings = {"admission": {"proof": "NO_AUTH"}}
-        assert started.request("POST", "/v1/dms", {"name": "line", "settings": settings}).status == 201
+        prepare(started)
         yield started
+
+
+def prepare(started: App) -> None:
+    settings = {"admission": {"proof": "NO_AUTH"}}
+    assert started.request("POST", "/v1/dms", {"name": "line", "settings": settings}).status == 201
+
+
+def pump(started: App) -> str:
+    """The serial number of the certificate of the one device that there is."""
+    serial = enrolled(started, "line", "pump-1")
+    assert started.request("PATCH", "/v1/devices/pump-1", {"tags": ["pump"]}).status == 200
+    return serial
 
 
 def spelled(value: Any, serial: str) -> Any:
@@ -76,35 +93,77 @@ def spelled(value: Any, serial: str) -> Any:
     return value.replace("$sn", serial) if isinstance(value, str) else value
 
 
-@pytest.mark.parametrize("interface", CALLS)
-def test_every_call_of_an_interface_succeeds_from_a_page_of_its_own(running: App, interface: str) -> None:
-    serial, page = enrolled(running, "line", "pump-1"), Page(running, ORIGIN)
-    running.request("PATCH", "/v1/devices/pump-1", {"tags": ["pump"]})
+def call_all(ours: Page | RealPage, interface: str, serial: str) -> None:
     for method, target, body, status in CALLS[interface]:
-        reply = page.fetch(method, spelled(target, serial), spelled(body, serial), **HEADERS[interface])
+        reply = ours.fetch(method, spelled(target, serial), spelled(body, serial), **HEADERS[interface])
         assert reply.status == status, (method, target, reply.body)
         if target.startswith((f"{DEVICES}?", f"{CA}/certificates?")):
             assert len(reply.json()["list"]) == 1, target
+        elif target.startswith(f"{DEVICES}/pump-1") and reply.body:
+            assert reply.json()["id"] == "pump-1", target
+
+
+@pytest.mark.parametrize("interface", CALLS)
+def test_every_call_of_an_interface_succeeds_from_a_page_of_its_own(running: App, interface: str) -> None:
+    call_all(Page(running, ORIGIN), interface, pump(running))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    with chromium(tmp_path_factory.mktemp("browser")) as started:
+        yield started
+
+
+@needs_chromium
+@pytest.mark.parametrize("interface", CALLS)
+def test_every_call_of_an_interface_succeeds_in_a_browser(tmp_path: Path, browser: Chromium, interface: str) -> None:
+    data = tmp_path / "data"
+    with app.running(data) as before:
+        prepare(before)
+        serial = pump(before)
+    with page() as origin, serving(data, "--cors", origin, *UPSTREAM) as server:
+        ours = RealPage(browser, origin, server)
+        call_all(ours, interface, serial)
+        refused = ours.fetch("GET", f"{DEVICES}/gone")
+        assert refused.json() == {"err": "device not found"}
+        # Whoever brings a token is asked about first.
+        sent = ours.tab.requests()
+        for method, target, _, _ in CALLS[interface]:
+            url = server.url + spelled(target, serial)
+            assert {("OPTIONS", url), (method, url)} <= set(sent)
+        theirs = RealPage(browser, origin.replace("127.0.0.1", "localhost"), server)
+        for method, target, body, _ in CALLS[interface]:
+            with pytest.raises(Blocked):
+                theirs.fetch(method, spelled(target, serial), spelled(body, serial), **HEADERS[interface])
 
 
 def test_a_refusal_is_readable_too(running: App) -> None:
     assert Page(running, ORIGIN).fetch("GET", f"{DEVICES}/gone").json() == {"err": "device not found"}
 
 
-@pytest.mark.parametrize("repeats", [True, False], ids=["all again", "the bookmark alone"])
-def test_pages_go_on_by_their_bookmark(running: App, repeats: bool) -> None:
-    page = Page(running, ORIGIN)
+def page_through(ours: Page | RealPage, repeats: bool) -> None:
     for number in range(5):
-        page.fetch("POST", DEVICES, NEW | {"id": f"other-{number}"})
+        ours.fetch("POST", DEVICES, NEW | {"id": f"other-{number}"})
     query = "sort_by=creation_timestamp&sort_mode=desc&page_size=2&filter=dms_owner%5Bequal%5Dline"
-    found = page.fetch("GET", f"{DEVICES}?{query}").json()
+    found = ours.fetch("GET", f"{DEVICES}?{query}").json()
     shown = found["list"]
     while found["next"]:
         again = f"{query}&" if repeats else ""
-        found = page.fetch("GET", f"{DEVICES}?{again}bookmark={found['next']}").json()
+        found = ours.fetch("GET", f"{DEVICES}?{again}bookmark={found['next']}").json()
         shown += found["list"]
     assert [one["id"] for one in shown] == [f"other-{number}" for number in (4, 3, 2, 1, 0)]
     assert shown[0]["icon_color"] == NEW["icon_color"]
+
+
+@pytest.mark.parametrize("repeats", [True, False], ids=["all again", "the bookmark alone"])
+def test_pages_go_on_by_their_bookmark(running: App, repeats: bool) -> None:
+    page_through(Page(running, ORIGIN), repeats)
+
+
+@needs_chromium
+def test_pages_go_on_by_their_bookmark_in_a_browser(tmp_path: Path, browser: Chromium) -> None:
+    with page() as origin, serving(tmp_path / "data", "--cors", origin, *UPSTREAM) as server:
+        page_through(RealPage(browser, origin, server), repeats=True)
 
 
 def test_the_page_of_another_origin_is_not_let_in(running: App, tmp_path: Path) -> None:
