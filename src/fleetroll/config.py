@@ -1,5 +1,6 @@
 """What an operator may decide: every option of `fleetroll serve` and its environment variable."""
 
+import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -14,6 +15,8 @@ _FEWEST_DISTINCT = 8
 _POSTGRES = ("postgresql://", "postgres://")
 _SQLITE = "sqlite:"
 _BROKER = ("nats://", "tls://")
+# As browsers write it: in small letters, without a path, and without the port that the scheme has anyway.
+_ORIGIN = re.compile(r"(?!http://.*:80$|https://.*:443$)[a-z][a-z0-9+.-]*://[a-z0-9._:\[\]-]+")
 
 
 class ConfigError(Exception):
@@ -93,6 +96,15 @@ def network(text: str, option: str) -> IPv4Network | IPv6Network:
         return ip_network(text)
     except ValueError:
         raise ConfigError(f"{option} must be an address or a range, as in 10.0.0.0/8, not {text}.") from None
+
+
+def origin(text: str, option: str) -> str:
+    """What a browser calls the place of a page, which is `null` for some, or a star for any. Raises ConfigError."""
+    if text not in {"*", "null"} and not _ORIGIN.fullmatch(text):
+        raise ConfigError(
+            f"{option} must be an origin as browsers write it, as in https://console.example.com, not {text}."
+        )
+    return text
 
 
 def secret(text: str | None, option: str) -> str | None:

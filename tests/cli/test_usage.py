@@ -70,6 +70,8 @@ def test_serve_takes_its_options_from_the_environment(alone: Fleetroll) -> None:
         refused = alone("serve", "--nats", broker)
         assert (refused.code, "--nats" in refused.err) == (78, True), broker
     assert alone("serve", FLEETROLL_ADMIN_KEY="short").code == 78
+    refused = alone("serve", FLEETROLL_CORS="https://one.example.com https://two.example.com/")
+    assert (refused.code, "--cors" in refused.err, "two.example.com/" in refused.err) == (78, True, True)
 
 
 @pytest.mark.parametrize(

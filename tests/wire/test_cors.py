@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fleetroll.config import ConfigError, origin
 from tests.support.app import App, Response, running
 
 OURS, THEIRS = "https://console.example.com", "https://evil.example.com"
@@ -59,3 +60,32 @@ def test_credentials_never_travel_by_themselves(tmp_path: Path) -> None:
     with running(tmp_path / "data", cors_origins=(OURS,)) as app:
         for reply in (preflight(app, OURS), app.request("GET", "/v1/devices", headers={"Origin": OURS})):
             assert "access-control-allow-credentials" not in reply.headers
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://a.example.com",
+        "http://127.0.0.1:3000",
+        "http://[::1]:80443",
+        "capacitor://localhost",
+        "https://a:80",
+        "*",
+        "null",
+    ],
+)
+def test_an_origin_is_what_a_browser_calls_one(text: str) -> None:
+    assert origin(text, "--cors") == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "a.example.com", "https://", "https://a.example.com/", "https://a.example.com/app", "https://A.example.com",
+        "https://a.example.com:443", "http://a.example.com:80", "https://a.example.com,https://b.example.com",
+        "https://*.example.com", "https://me@a.example.com", "https://ä.example.com", "https://a.example.com\n",
+    ],
+)  # fmt: skip
+def test_what_no_browser_calls_an_origin_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="--cors must be an origin"):
+        origin(text, "--cors")

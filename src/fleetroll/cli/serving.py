@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fleetroll.config import Config, ConfigError, address, network, secret
+from fleetroll.config import Config, ConfigError, address, network, origin, secret
 from fleetroll.core import limits
 
 Serve = Callable[[Config], int]
@@ -157,7 +157,7 @@ def command(serve: Serve) -> click.Command:
                 server_key=secret(server_key, "FLEETROLL_SERVER_KEY"),
                 key_rate=key_rate,
                 organization_rate=organization_rate,
-                cors_origins=cors,
+                cors_origins=tuple(origin(text, "--cors") for text in cors),
                 disabled_dialects=disable,
                 lamassu_profile=lamassu_profile,
                 memfault_hardware=memfault_hardware,
