@@ -482,6 +482,13 @@ async def test_a_certificate_comes_back_from_hold_alone(store: Store, org: int, 
     assert not await store.write(lambda records: records.certificates.restore(elsewhere, "0a"))
     assert await store.write(lambda records: records.certificates.restore(org, "0a"))
     assert await store.read.certificates.get(org, "0a") == made
+    assert await store.write(lambda records: records.certificates.revoke(org, "0a", NOW, hold))
+    assert not await store.write(lambda records: records.certificates.revoke(org, "0a", NOW + 1, hold))
+    assert await store.write(lambda records: records.certificates.revoke(org, "0a", NOW + 2, Reason.SUPERSEDED))
+    found = await store.read.certificates.get(org, "0a")
+    assert found is not None
+    assert (found.revoked_at, found.reason) == (NOW, Reason.SUPERSEDED)
+    assert not await store.write(lambda records: records.certificates.restore(org, "0a"))
 
 
 async def test_what_an_authority_revoked_is_listed_until_it_expires(store: Store, org: int, elsewhere: int) -> None:

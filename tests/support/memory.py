@@ -553,9 +553,9 @@ class Certificates:
 
     async def revoke(self, org: int, serial: str, at: Instant, reason: Reason) -> bool:
         found = await self.get(org, serial)
-        if found is None or found.revoked_at is not None:
+        if found is None or found.reason not in {None, Reason.CERTIFICATE_HOLD} - {reason}:
             return False
-        return bool(self._put(structs.replace(found, revoked_at=at, reason=reason)))
+        return bool(self._put(structs.replace(found, revoked_at=found.revoked_at or at, reason=reason)))
 
     async def restore(self, org: int, serial: str) -> bool:
         found = await self.get(org, serial)

@@ -126,3 +126,7 @@ class Certificate(Struct, frozen=True):
         if self.revoked_at is not None:
             return State.REVOKED
         return State.EXPIRED if now >= self.not_after else State.ACTIVE
+
+    def may_be_good(self, now: Instant) -> bool:
+        """Whether it is good, or only on hold and could become so again."""
+        return now < self.not_after and self.reason in {None, Reason.CERTIFICATE_HOLD}

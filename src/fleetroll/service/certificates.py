@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from fleetroll.core import identity, limits
-from fleetroll.core.certificates import Certificate, Reason, State, Tally
+from fleetroll.core.certificates import Certificate, Reason, Tally
 from fleetroll.core.faults import not_found
 from fleetroll.core.identity import Slot
 from fleetroll.core.model import Device
@@ -121,7 +121,7 @@ async def _slot(call: Call, certificate: Certificate) -> Slot | None:
 
 
 async def withdraw(call: Call, certificate: Certificate, reason: Reason) -> None:
-    """Revoke a certificate if it is not revoked yet, with its event."""
+    """Revoke a certificate if it is not revoked yet, or is on hold alone, with its event."""
     if await call.records.certificates.revoke(call.org, certificate.serial, call.at, reason):
         data = {"reason": reason.name}
         await record(call, "certificate.revoked", "certificate", certificate.id, certificate.serial, data)
@@ -135,10 +135,10 @@ async def withdraw_from(call: Call, device: Device, serial: str | None, reason: 
 
 
 async def withdraw_all(call: Call, device: Device, reason: Reason) -> None:
-    """Revoke every certificate of a device that is still good, in its slot or not."""
+    """Revoke every certificate of a device that is good or could be again, in its slot or not."""
     after = 0
     while found := await call.records.certificates.of_device(call.org, device.id, after, limits.BULK_BATCH):
         after = found[-1].id
         for certificate in found:
-            if certificate.state(call.at) is State.ACTIVE:
+            if certificate.may_be_good(call.at):
                 await withdraw(call, certificate, reason)

@@ -38,7 +38,8 @@ class Certificates:
         return msgspec.structs.replace(new, id=row[0])
 
     async def revoke(self, org: int, serial: str, at: Instant, reason: Reason) -> bool:
-        values = {"org": org, "serial": serial, "at": at, "reason": reason.value}
+        hold = Reason.CERTIFICATE_HOLD.value
+        values = {"org": org, "serial": serial, "at": at, "reason": reason.value, "hold": hold}
         return await self._connection.one(SQL["certificate_revoke"], values) is not None
 
     async def restore(self, org: int, serial: str) -> bool:

@@ -308,7 +308,11 @@ class Certificates(Protocol):
         """Store a new certificate; its id is assigned here. Serial numbers are unique in an organization."""
 
     async def revoke(self, org: int, serial: str, at: Instant, reason: Reason) -> bool:
-        """False if there is no such certificate that is not yet revoked."""
+        """False if there is no such certificate that is not yet revoked.
+
+        One that is on hold is revoked for any other reason, and then never comes back; it stays revoked since it was
+        held.
+        """
 
     async def restore(self, org: int, serial: str) -> bool:
         """Take back a revocation for CERTIFICATE_HOLD; False if there is none."""

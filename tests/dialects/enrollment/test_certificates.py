@@ -91,6 +91,14 @@ def test_pages_follow_each_other_by_their_bookmarks(app: App) -> None:
     assert seen == serials
 
 
+@pytest.mark.parametrize("list_", ["/api/dmsmanager/v1/dms", "/api/ca/v1/cas", "/api/ca/v1/certificates"])
+def test_a_page_size_that_is_no_number_is_not_there(app: App, list_: str) -> None:
+    enrolled(app, "line", "pump-1")
+    for given in ("--5", "-", "5-", "1e3", "%C2%B2", "-9" + "9" * 400):
+        reply = app.request("GET", f"{list_}?page_size={given}")
+        assert (reply.status, len(reply.json()["list"])) == (200, 1), given
+
+
 def test_a_slot_follows_its_certificate(app: App) -> None:
     serial = enrolled(app, "line", "pump-1")
     assert rule(app, serial, "REVOKED", "CertificateHold") == 200
@@ -101,6 +109,42 @@ def test_a_slot_follows_its_certificate(app: App) -> None:
     assert certificate(app, serial)["revocation_reason"] == "KeyCompromise"
     assert rule(app, serial, "ACTIVE") == 409, "what was compromised stays revoked"
     assert state(app) == ("REVOKED", "REVOKED")
+
+
+ENDS: dict[str, tuple[str, str, Any]] = {
+    "revoked": (
+        "PUT",
+        "/api/ca/v1/certificates/{}/status",
+        {"status": "REVOKED", "revocation_reason": "KeyCompromise"},
+    ),
+    "revoked natively": ("POST", "/v1/certificates/{}:revoke", {"reason": "key_compromise"}),
+    "taken back": ("POST", "/v1/devices/pump-1/identity:revoke", {"reason": "key_compromise"}),
+    "revoked in its slot": ("PUT", "/api/devmanager/v1/devices/pump-1/idslot", {"status": "REVOKED"}),
+    "decommissioned": ("POST", "/v1/devices/pump-1:decommission", None),
+    "deleted": ("DELETE", "/v1/devices/pump-1", None),
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_what_was_on_hold_does_not_come_back_once_it_is_revoked(app: App, end: tuple[str, str, Any]) -> None:
+    serial = enrolled(app, "line", "pump-1")
+    assert rule(app, serial, "REVOKED", "CertificateHold") == 200
+    held = certificate(app, serial)["revocation_timestamp"]
+    method, path, body = end
+    assert app.request(method, path.format(serial), body).status < 300
+    shown = certificate(app, serial)
+    assert shown["revocation_reason"] != "CertificateHold"
+    assert shown["revocation_timestamp"] == held, "it was not good in between"
+    assert rule(app, serial, "ACTIVE") == 409
+    assert certificate(app, serial)["status"] == "REVOKED"
+
+
+def test_what_was_on_hold_when_it_was_replaced_does_not_come_back(app: App) -> None:
+    serial = enrolled(app, "line", "pump-1")
+    rule(app, serial, "REVOKED", "CertificateHold")
+    enrolled(app, "line", "pump-1")
+    assert certificate(app, serial)["revocation_reason"] == "Superseded"
+    assert rule(app, serial, "ACTIVE") == 409
 
 
 def test_a_certificate_that_is_no_longer_the_active_one_takes_nothing_with_it(app: App) -> None:
@@ -179,7 +223,7 @@ def test_durations_are_read_and_written_in_whole_units(text: str, shown: str) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["", "P30D", "30", "d", "1.5h", "-1d", "1d ", "1 d", "101y", "9" * 40 + "s", "1d" * 100]
+    "text", ["", "P30D", "30", "d", "1.5h", "-1d", "1d ", "1 d", "\uff12h", "101y", "9" * 40 + "s", "1d" * 100]
 )
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(Fault):

@@ -26,6 +26,7 @@ from fleetroll.wire.request import Request
 
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 _DEFAULT_PAGE = 25
+_NUMBER = re.compile(r"-?\d+", re.ASCII)
 _SETTINGS = "settings"
 _VENDOR = "lamassu"
 
@@ -43,8 +44,8 @@ _UNITS = {
     "us": 1,
 }
 _SPELLED = _UNITS | {"\u00b5s": 1, "ns": 0}
-_STEP = re.compile(r"(\d{1,18})(ns|us|\u00b5s|ms|s|m|h|d|w|y)")
-_DURATION = re.compile(rf"(?:{_STEP.pattern})+")
+_STEP = re.compile(r"(\d{1,18})(ns|us|\u00b5s|ms|s|m|h|d|w|y)", re.ASCII)
+_DURATION = re.compile(rf"(?:{_STEP.pattern})+", re.ASCII)
 
 
 def duration(text: str, field: str) -> int:
@@ -252,7 +253,7 @@ def dms_stats(total: int, request: Request) -> shapes.Total:
 
 def _page_size(request: Request) -> int:
     """The last one counts; what is no number is not there."""
-    given = [text for text in request.query.all("page_size") if text.isascii() and text.lstrip("-").isdigit()]
+    given = [text for text in request.query.all("page_size") if _NUMBER.fullmatch(text)]
     wanted = int(given[-1][:6]) if given else _DEFAULT_PAGE
     return min(wanted, limits.MAX_PAGE) if wanted > 0 else _DEFAULT_PAGE
 

@@ -18,9 +18,9 @@ FROM certificate WHERE org = :org AND device = :device AND id > :after ORDER BY 
 INSERT INTO certificate (org, serial, authority, device, dms, common_name, der, not_before, not_after, created_at)
 VALUES (:org, :serial, :authority, :device, :dms, :common_name, :der, :not_before, :not_after, :created_at) RETURNING id;
 
--- certificate_revoke: once
-UPDATE certificate SET revoked_at = :at, reason = :reason
-WHERE org = :org AND serial = :serial AND revoked_at IS NULL RETURNING id;
+-- certificate_revoke: once, or for another reason what is on hold, which then has been revoked since it was held
+UPDATE certificate SET revoked_at = COALESCE(revoked_at, :at), reason = :reason
+WHERE org = :org AND serial = :serial AND (revoked_at IS NULL OR reason = :hold AND reason <> :reason) RETURNING id;
 
 -- certificate_restore: what was revoked for that reason alone
 UPDATE certificate SET revoked_at = NULL, reason = NULL
