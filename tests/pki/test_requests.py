@@ -101,6 +101,7 @@ def extensions() -> Iterator[tuple[str, bytes]]:
         der.device("pump-1", alternatives(tlv(0xA0, b"\x06\x03\x2a\x03\x04", tlv(0xA0, tlv(UTF8, b"x"))))),
     )
     yield "an unknown form of name", der.device("pump-1", alternatives(tlv(0x8F, b"x")))
+    yield "no names at all", der.device("pump-1", alternatives())
     yield "many names", der.device("pump-1", alternatives(*(tlv(0x82, b"a%d.b" % n) for n in range(17))))
     yield "an extension that is no DER", der.device("pump-1", extension(der.ALTERNATIVE_NAMES, b"\xff\xff"))
     twice = alternatives(tlv(0x82, b"a.b"))

@@ -54,6 +54,8 @@ def _bad_subject(what: str) -> Fault:
 
 def check_alternatives(names: x509.SubjectAlternativeName) -> None:
     """Raises Fault invalid `invalid_alternative_name`: hosts, addresses, URIs and mailboxes, no wildcard, not many."""
+    if not len(names):
+        raise _bad_alternative("There are none")
     if len(names) > limits.MAX_ALTERNATIVE_NAMES:
         raise _bad_alternative(f"There are more than {limits.MAX_ALTERNATIVE_NAMES} of them")
     for name in names:

@@ -8,8 +8,10 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from fleetroll.core import limits
+from fleetroll.core.certificates import KeyKind
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.pki import keys, names
 from fleetroll.pki.keys import PrivateKey
@@ -41,12 +43,20 @@ def read(der: bytes) -> Request:
 
 def _checked(der: bytes) -> Request:
     request = load(der)
-    kind = keys.kind_of(request.public_key())
+    kind = _kind(request)
     names.check_subject(request.subject)
     if (alternatives := alternative_names(request)) is not None:
         names.check_alternatives(alternatives)
     _check_signature(request)
     return Request(names.read(request.subject), kind, der)
+
+
+def _kind(request: x509.CertificateSigningRequest) -> KeyKind:
+    # The parser makes plain RSA of such a key, and no client could show a certificate of plain RSA with it.
+    algorithm = request.public_key_algorithm_oid  # type: ignore[attr-defined]  # its stub has forgotten it
+    if algorithm == PublicKeyAlgorithmOID.RSASSA_PSS:
+        raise invalid("unsupported_key", "A key for RSASSA-PSS alone is not certified; make a plain RSA key.")
+    return keys.kind_of(request.public_key())
 
 
 def quietly() -> AbstractContextManager[object]:

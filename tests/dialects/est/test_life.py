@@ -178,6 +178,12 @@ def test_every_kind_of_key_enrols_and_renews(at: Site, kind: tuple[str, ...]) ->
     assert renew(at, "first", "second") == 200
 
 
+def test_a_key_that_no_certificate_would_fit_is_refused(at: Site) -> None:
+    at.key("first", "-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048")
+    reply = at.enrol("line", "simpleenroll", "first", "/CN=pump-1")
+    assert (reply.status, b"RSASSA-PSS" in reply.body) == (400, True)
+
+
 def test_the_server_makes_a_key_where_the_dms_says(at: Site) -> None:
     at.key("asking")
     asked = at.request("asking", "/CN=pump-1")
