@@ -17,6 +17,7 @@ DOCUMENT = {
     "sensors": [{"type": "t", "value": 5}, {"type": "h", "value": 60}],
     "a b": {"c": 1},
     "list": [[1, 2], [3]],
+    "lines": "one\r\ntwo",
 }
 HOLDS = [
     '$.env == "production"', "$.temp > 50", '$.tags[*] == "b"', '$.tags[last] == "b"', "exists($.env)",
@@ -29,12 +30,15 @@ HOLDS = [
     "$.temp == 51.5", "lax $.temp <= 51.5", "$.temp >= -3", '$.env <> "x"', "$.env[0] == \"production\"",
     '$.env like_regex "PROD" flag "i"', "!exists($.missing)", "($.temp > 50)", "50 < $.temp", "$.on > false",
     "$.list[*] == 1", "$.tags[last - 1] == \"a\"", "exists($)", "1 == 1", '$.env == "production"\n',
+    r'$.env like_regex "^\\D+$" flag "i"', '$.env like_regex "^[A-Z]+$" flag "i"', '$.env like_regex "^[^a]+$"',
+    r'$.lines like_regex "e\\W\\Wt"', '$.lines like_regex "^one."', '$.lines like_regex "two$"',
 ]  # fmt: skip
 DOES_NOT = [
     "$", "$.env", "$.missing", '$.missing != "x"', "$.temp > 100", '$.temp > "50"', '!($.temp > "x")', "$.tags[*] == 1",
     "$.env == null", "$.gone == 1", "exists($.missing)", '$.temp starts with "5"', "$.list == 1", "$.sensors == 5",
     '$.tags[9] == "b"', "$.gone", "$.tags", "$.on == 1", "$.big == 9007199254740992", '$.env like_regex "^x"',
     '$."a b" == 1', "$.on > true", '$.env == "Production"', "1 == 2", "exists($.tags ? (@ == \"c\"))",
+    r'$.env like_regex "\\W" flag "i"', '$.lines like_regex "\\r.t"', '$.lines like_regex "[^a-z]two"',
 ]  # fmt: skip
 REFUSED = [
     "", "env == 1", "$.a ==", "== 1", "$.a = 1", "$.a == 1 &&", "($.a == 1", "$.a == 1)", "$.a && $.b", "!$.a",
@@ -44,6 +48,8 @@ REFUSED = [
     "$.a[0,0,0][0,0,0] == 1", "$.a == 1e999", "$.a == 01", "$.a is unknown", '$.a == "\\ud800"', "$.a == 1 is unknown",
     "exists($.a ? ($.b == 1))", "$" + ".a" * 40 + " == 1", "(" * 20 + "$.a == 1" + ")" * 20, "$.a == " + "9" * 50,
     " || ".join(["$.a == 1"] * 21), "$.a == 1 ; drop", "$.a ? == 1",
+    '$.a like_regex "^*"', '$.a like_regex "a$+" flag "i"', r'$.a == "\u0000"', r'$."\u0000" == 1',
+    r'$.a starts with "x\u0000"', r'$.a like_regex "\u0000"',
 ]  # fmt: skip
 
 
@@ -92,6 +98,8 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
         ("$.a[*]", None),
         ("$.a ? (@ > 1)", None),
         ("$.", None),
+        (r'$."\ud800"', None),
+        (r'$."\u0000"', None),
         ("$" + ".a" * 40, None),
     ],
 )

@@ -17,16 +17,27 @@ PATTERNS = [
 TEXTS = ["", "a", "b", "abc", "aab", "ababc", "a.b", "a b", "1.2", "x", "\n", "a\nc", "ccc", "-", "aaa", "\\", "ac"]
 
 
+def elsewhere(pattern: str, text: str, flags: int = 0) -> bool:
+    """Python's verdict. It lets `$` stand before a last line end, and a class of what is not in it hold one."""
+    return re.search(pattern.replace("$", r"\Z").replace("[^", r"[^\n"), text, flags) is not None
+
+
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_pattern_means_what_it_means_elsewhere(pattern: str) -> None:
     for text in TEXTS:
-        expected = re.search(pattern.replace("$", r"\Z"), text) is not None
-        assert Matcher(pattern).search(text) is expected, text
+        assert Matcher(pattern).search(text) is elsewhere(pattern, text), text
+
+
+@pytest.mark.parametrize("pattern", [*PATTERNS, "[A-C]+$", "[^A-C]", "[Z-a]", r"^\D+$", r"\S", r"\W", r"[\D]", "A|B"])
+def test_a_pattern_that_ignores_case_means_what_it_means_elsewhere(pattern: str) -> None:
+    for text in [*TEXTS, "ABC", "Ab", "_", "Q9", "\u00df"]:
+        expected = elsewhere(pattern, text, re.IGNORECASE)
+        assert Matcher(pattern, ignore_case=True).search(text) is expected, text
 
 
 @given(st.sampled_from(PATTERNS), st.text("abcx.\\-1 \n", max_size=12))
 def test_any_text_has_the_verdict_it_has_elsewhere(pattern: str, text: str) -> None:
-    assert Matcher(pattern).search(text) is (re.search(pattern.replace("$", r"\Z"), text) is not None)
+    assert Matcher(pattern).search(text) is elsewhere(pattern, text)
 
 
 def test_case_can_be_ignored_and_a_pattern_be_taken_literally() -> None:
@@ -39,7 +50,8 @@ def test_case_can_be_ignored_and_a_pattern_be_taken_literally() -> None:
 @pytest.mark.parametrize(
     "pattern",
     ["(", ")", "a)", "(a", "[", "[a", "[]", "*", "a**", "a{", "a{1", "a{x}", "a{9,1}", "a{0}", "a{65}", r"\1", r"\b",
-     "(?:a)", "\\", "[b-a]", "a" * 257, "(" * 20 + "a" + ")" * 20, "((a{64}){64}){64}", "[[:alpha:]]", "{2}"],
+     "(?:a)", "\\", "[b-a]", "a" * 257, "(" * 20 + "a" + ")" * 20, "((a{64}){64}){64}", "[[:alpha:]]", "{2}",
+     "^*", "a$+", "(^?)", "${2}"],
 )  # fmt: skip
 def test_what_is_no_pattern_of_ours_is_refused(pattern: str) -> None:
     with pytest.raises(Refused):

@@ -151,6 +151,7 @@ _COMPARATORS = {"==": "==", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": "
 _FLAGS = frozenset("iq")
 _MAX_POSITION = 1 << 20
 _MAX_SPANS = 8
+_NONE = "\0"
 
 
 def parse(text: str) -> Predicate:
@@ -173,15 +174,21 @@ def parse_path(text: str) -> tuple[str | int, ...] | None:
         if found["place"]:
             steps.append(-1 if found["place"] == "last" else int(found["place"]))
         else:
-            steps.append(found["word"] or _unquoted(found["text"]))
+            try:
+                steps.append(found["word"] or _unquoted(found["text"]))
+            except Fault:
+                return None
     return tuple(steps) if place == end and 0 < len(steps) <= limits.MAX_JSON_DEPTH else None
 
 
 def _unquoted(text: str) -> str:
     try:
-        return str(msgspec.json.decode(text))
+        found = str(msgspec.json.decode(text))
     except (msgspec.DecodeError, UnicodeError):
-        raise _refused(f"has a text that is none: {brief(text)}") from None
+        found = _NONE
+    if _NONE in found:  # which no document holds, and PostgreSQL has no place for
+        raise _refused(f"has a text that is none: {brief(text)}")
+    return found
 
 
 class _Parser:

@@ -41,7 +41,7 @@ class Matcher:
         if len(pattern) > _MAX_PATTERN:
             raise Refused(f"is longer than {_MAX_PATTERN} characters")
         self._fold = ignore_case
-        self._nodes = _Program(pattern.lower() if ignore_case else pattern, literal)
+        self._nodes = _Program(pattern, literal, ignore_case)
         self._start = self._close([self._nodes.first], at_begin=True)
         self._again = self._close([self._nodes.first], at_begin=False)
         self._moves: dict[tuple[frozenset[int], str], frozenset[int]] = {}
@@ -89,9 +89,12 @@ class Matcher:
 
 
 class _Program:
-    """The nondeterministic automaton, as Thompson builds it: every fragment has one way in and one way out."""
+    """The nondeterministic automaton, as Thompson builds it: every fragment has one way in and one way out.
 
-    def __init__(self, pattern: str, literal: bool) -> None:
+    With `fold` it is of texts in small letters.
+    """
+
+    def __init__(self, pattern: str, literal: bool, fold: bool) -> None:
         self.tests: dict[int, Test] = {}
         self.nexts: dict[int, int] = {}
         self.empty: dict[int, tuple[int, ...]] = {}
@@ -100,8 +103,9 @@ class _Program:
         self._text = pattern
         self._place = 0
         self._depth = 0
+        self._fold = fold
         if literal:
-            self.first, self.accept = self._sequence([self._single(_exactly(c)) for c in pattern])
+            self.first, self.accept = self._sequence([self._single(self._exactly(c)) for c in pattern])
         else:
             self.first, self.accept = self._choice()
             if self._place < len(pattern):
@@ -227,26 +231,28 @@ class _Program:
             after = self._node()
             self.anchors[node] = _BEGIN if character == "^" else _END
             self._join(node, after)
+            if self._peek() in _QUANTIFIERS:
+                raise Refused(f"repeats a {character}")
             return node, after
         if character == ".":
-            return self._single(lambda c: c not in "\r\n")
+            return self._single(lambda c: c != "\n")
         if character == "[":
             return self._single(self._class())
         if character == "\\":
             return self._single(self._escape())
         if character in _SPECIAL:
             raise Refused(f"has a {character} in a place where it means nothing")
-        return self._single(_exactly(character))
+        return self._single(self._exactly(character))
 
     def _escape(self) -> Test:
         character = self._take()
         if character in _ESCAPES:
             return _ESCAPES[character]
         if character in _CONTROLS:
-            return _exactly(_CONTROLS[character])
+            return self._exactly(_CONTROLS[character])
         if character not in _SPECIAL and character != "-":
             raise Refused("has an escape that is not supported")
-        return _exactly(character)
+        return self._exactly(character)
 
     def _class(self) -> Test:
         negated = self._peek() == "^"
@@ -260,19 +266,21 @@ class _Program:
                 tests.append(self._escape())
             elif self._peek() == "-" and self._text[self._place + 1 : self._place + 2] not in {"]", ""}:
                 self._take()
-                tests.append(_between(character, self._take()))
+                tests.append(self._between(character, self._take()))
             else:
-                tests.append(_exactly(character))
+                tests.append(self._exactly(character))
         if not tests:
             raise Refused("has an empty class")
-        return lambda c: any(test(c) for test in tests) != negated
+        if negated:  # like the dot, it stays within a line
+            return lambda c: c != "\n" and not any(test(c) for test in tests)
+        return lambda c: any(test(c) for test in tests)
 
+    def _exactly(self, character: str) -> Test:
+        return (character.lower() if self._fold else character).__eq__
 
-def _exactly(character: str) -> Test:
-    return character.__eq__
-
-
-def _between(first: str, last: str) -> Test:
-    if first > last or last == "\\":
-        raise Refused("has a range that is none")
-    return lambda c: first <= c <= last
+    def _between(self, first: str, last: str) -> Test:
+        if first > last or last == "\\":
+            raise Refused("has a range that is none")
+        if self._fold:
+            return lambda c: first <= c <= last or (len(c.upper()) == 1 and first <= c.upper() <= last)
+        return lambda c: first <= c <= last
