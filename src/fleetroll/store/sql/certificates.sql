@@ -20,7 +20,8 @@ VALUES (:org, :serial, :authority, :device, :dms, :common_name, :der, :not_befor
 
 -- certificate_revoke: once, or for another reason what is on hold, which then has been revoked since it was held
 UPDATE certificate SET revoked_at = COALESCE(revoked_at, :at), reason = :reason
-WHERE org = :org AND serial = :serial AND (revoked_at IS NULL OR reason = :hold AND reason <> :reason) RETURNING id;
+WHERE org = :org AND serial = :serial AND COALESCE(reason, :hold) = :hold AND COALESCE(reason, -1) <> :reason
+RETURNING id;
 
 -- certificate_restore: what was revoked for that reason alone
 UPDATE certificate SET revoked_at = NULL, reason = NULL
