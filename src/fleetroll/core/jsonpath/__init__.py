@@ -1,0 +1,14 @@
+"""SQL/JSON path predicates (ISO 9075-2, as PostgreSQL's `@@` has them in lax mode), without whatever could run away.
+
+`parse` makes a tree of a text, `write` the one canonical text of a tree, and `holds` says what it means of a document:
+true, false, or None where SQL says unknown. Engines that know jsonpath are given the canonical text; the others ask
+`holds`. Left out are arithmetic, variables, dates, recursive descent and strict mode, and whatever takes
+longer than a walk over the document: comparing two paths, filters within filters, and many positions at once.
+"""
+
+from fleetroll.core.jsonpath.grammar import parse as parse
+from fleetroll.core.jsonpath.grammar import parse_path as parse_path
+from fleetroll.core.jsonpath.grammar import parsed as parsed
+from fleetroll.core.jsonpath.meaning import holds as holds
+from fleetroll.core.jsonpath.tree import translated as translated
+from fleetroll.core.jsonpath.writing import write as write

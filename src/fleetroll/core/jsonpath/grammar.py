@@ -1,0 +1,264 @@
+"""From the text of a predicate to its tree, and from that of a plain path to its steps."""
+
+import functools
+import math
+import re
+
+from fleetroll.core import limits
+from fleetroll.core.faults import Fault, brief
+from fleetroll.core.jsonpath.meaning import compiled
+from fleetroll.core.jsonpath.symbols import number, refused, symbols, unexpected, unquoted
+from fleetroll.core.jsonpath.tree import (
+    All,
+    Bare,
+    Compared,
+    Denied,
+    Either,
+    Elements,
+    Exists,
+    Index,
+    Key,
+    LikeRegex,
+    Literal,
+    Method,
+    Operand,
+    Path,
+    Predicate,
+    Scalar,
+    StartsWith,
+    Step,
+    Unknown,
+    Where,
+)
+
+_PLAIN = re.compile(r"""\.(?:(?P<word>[^\W\d]\w*)|(?P<text>"(?:[^"\\]|\\.)*"))|\[(?P<place>\d{1,6}|last)\]""", re.ASCII)
+_CONSTANTS: dict[str, Scalar] = {"true": True, "false": False, "null": None}
+_COMPARATORS = {"==": "==", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_FLAGS = frozenset("iq")
+_MAX_POSITION = 1 << 20
+_MAX_SPANS = 8
+
+
+def parse(text: str) -> Predicate:
+    """The predicate that the text says. Raises Fault invalid `invalid_jsonpath`."""
+    if len(text) > limits.MAX_FILTER:
+        raise refused(f"is longer than {limits.MAX_FILTER} characters")
+    parser = _Parser(text)
+    found = parser.whole()
+    if parser.size > limits.MAX_PREDICATES:
+        raise refused(f"has more than {limits.MAX_PREDICATES} predicates")
+    return found
+
+
+@functools.lru_cache(maxsize=256)
+def parsed(text: str) -> Predicate:
+    """`parse`, remembered: an engine asks for the same text once per row."""
+    return parse(text)
+
+
+def parse_path(text: str) -> tuple[str | int, ...] | None:
+    """The steps of a plain path, `$.a.b[0]`, with -1 for `[last]`; None for a text that is anything else."""
+    steps: list[str | int] = []
+    place, end = 1, len(text)
+    while text[:1] == "$" and place < end and (found := _PLAIN.match(text, place)):
+        place = found.end()
+        if found["place"]:
+            steps.append(-1 if found["place"] == "last" else int(found["place"]))
+        else:
+            try:
+                steps.append(found["word"] or unquoted(found["text"]))
+            except Fault:
+                return None
+    return tuple(steps) if place == end and 0 < len(steps) <= limits.MAX_JSON_DEPTH else None
+
+
+class _Parser:
+    """Reads symbols from left to right, one function per rule of the grammar."""
+
+    def __init__(self, text: str) -> None:
+        self._symbols = list(symbols(text))
+        self._next = 0
+        self._depth = 0
+        self._roots = ("$",)
+        self.size = 0
+
+    def whole(self) -> Predicate:
+        self._take("lax")
+        found = self._either(bare=True)
+        if self._peek() is not None:
+            raise unexpected(self._peek())
+        return found
+
+    def _either(self, *, bare: bool = False) -> Predicate:
+        self._depth += 1
+        if self._depth > limits.MAX_FILTER_DEPTH:
+            raise refused(f"is nested deeper than {limits.MAX_FILTER_DEPTH} levels")
+        parts = [self._all(bare)]
+        while self._take("||"):
+            parts.append(self._all(False))
+        self._depth -= 1
+        return parts[0] if len(parts) == 1 else Either(tuple(parts))
+
+    def _all(self, bare: bool) -> Predicate:
+        parts = [self._single(bare)]
+        while self._take("&&"):
+            parts.append(self._single(False))
+        return parts[0] if len(parts) == 1 else All(tuple(parts))
+
+    def _single(self, bare: bool) -> Predicate:
+        self.size += 1
+        if self._take("!"):
+            if self._peek() not in {"(", "exists"}:
+                raise unexpected(self._peek(), "after ! comes a parenthesis or exists")
+            return Denied(self._single(False))
+        if self._take("("):
+            return self._closed()
+        if self._take("exists"):
+            self._expect("(")
+            path = self._path()
+            self._expect(")")
+            return Exists(path)
+        return self._about(self._operand(), bare)
+
+    def _closed(self) -> Predicate:
+        inner = self._either()
+        self._expect(")")
+        if self._take("is"):
+            self._expect("unknown")
+            return Unknown(inner)
+        return inner
+
+    def _about(self, left: Operand, bare: bool) -> Predicate:
+        symbol = self._peek()
+        if symbol is not None and symbol in _COMPARATORS:
+            self._next += 1
+            right = self._operand()
+            if isinstance(left, Path) and isinstance(right, Path):
+                raise refused("compares two paths; compare a path with a value")
+            return Compared(_COMPARATORS[symbol], left, right)
+        if not isinstance(left, Path):
+            raise unexpected(symbol, "a value is compared with something")
+        if self._take("starts"):
+            self._expect("with")
+            return StartsWith(left, self._text())
+        if self._take("like_regex"):
+            return self._regex(left)
+        if bare and symbol is None:
+            return Bare(left)
+        raise unexpected(symbol, "a path is compared with something")
+
+    def _regex(self, path: Path) -> Predicate:
+        pattern, flags = self._text(), self._text() if self._take("flag") else ""
+        if set(flags) - _FLAGS:
+            raise refused("knows the flags i and q of like_regex")
+        compiled(pattern, flags)
+        return LikeRegex(path, pattern, "".join(sorted(set(flags))))
+
+    def _operand(self) -> Operand:
+        symbol = self._peek()
+        if symbol in {"$", "@"}:
+            return self._path()
+        if symbol is not None and symbol in _CONSTANTS:
+            self._next += 1
+            return Literal(_CONSTANTS[symbol])
+        negative = self._take("-")
+        digits = self._taken("number")
+        if digits is not None:
+            return Literal(number(("-" if negative else "") + digits))
+        if negative:
+            raise unexpected(self._peek())
+        return Literal(self._text())
+
+    def _path(self) -> Path:
+        root = self._peek()
+        if root is None or root not in self._roots:
+            raise unexpected(root, f"a path begins with {self._roots[0]} here")
+        self._next += 1
+        steps: list[Step] = []
+        while (step := self._step()) is not None:
+            steps.append(step)
+            if len(steps) > limits.MAX_JSON_DEPTH:
+                raise refused(f"has a path of more than {limits.MAX_JSON_DEPTH} steps")
+        if math.prod(len(step.spans) for step in steps if isinstance(step, Index)) > _MAX_SPANS:
+            raise refused(f"has more than {_MAX_SPANS} positions at once")
+        return Path(root, tuple(steps))
+
+    def _step(self) -> Step | None:
+        if self._take("."):
+            return self._member()
+        if self._take("["):
+            return self._subscript()
+        if self._take("?"):
+            if self._roots == ("@",):
+                raise refused("has a filter within a filter")
+            self._roots = ("@",)
+            self._expect("(")
+            inner = self._either()
+            self._expect(")")
+            self._roots = ("$",)
+            return Where(inner)
+        return None
+
+    def _member(self) -> Step:
+        if self._take("*"):
+            return Key(None)
+        name = self._taken("word")
+        if name is None or name in {"$", "@"}:
+            return Key(self._text())
+        if self._take("("):
+            self._expect(")")
+            if name not in {"size", "type"}:
+                raise refused(f"knows the methods size() and type(), not {brief(name)}()")
+            return Method(name)
+        return Key(name)
+
+    def _subscript(self) -> Step:
+        if self._take("*"):
+            self._expect("]")
+            return Elements()
+        spans = [self._span()]
+        while self._take(","):
+            spans.append(self._span())
+        self._expect("]")
+        return Index(tuple(spans))
+
+    def _span(self) -> tuple[int, int]:
+        start = self._place()
+        return (start, self._place()) if self._take("to") else (start, start)
+
+    def _place(self) -> int:
+        if self._take("last"):
+            return -1 - (self._whole_number() if self._take("-") else 0)
+        return self._whole_number()
+
+    def _whole_number(self) -> int:
+        digits = self._taken("number")
+        if digits is None or not digits.isdigit() or len(digits) > 7 or int(digits) > _MAX_POSITION:
+            raise unexpected(digits or self._peek(), "a position is a small whole number or last")
+        return int(digits)
+
+    def _text(self) -> str:
+        text = self._taken("text")
+        if text is None:
+            raise unexpected(self._peek(), "a text in double quotes is expected")
+        return unquoted(text)
+
+    def _peek(self) -> str | None:
+        """The next symbol as it is written, texts with their quotes."""
+        return self._symbols[self._next][1] if self._next < len(self._symbols) else None
+
+    def _take(self, symbol: str) -> bool:
+        if self._peek() != symbol:
+            return False
+        self._next += 1
+        return True
+
+    def _taken(self, kind: str) -> str | None:
+        if self._next < len(self._symbols) and self._symbols[self._next][0] == kind:
+            self._next += 1
+            return self._symbols[self._next - 1][1]
+        return None
+
+    def _expect(self, symbol: str) -> None:
+        if not self._take(symbol):
+            raise unexpected(self._peek(), f"{symbol} is expected")

@@ -1,0 +1,82 @@
+"""The one canonical text of a predicate."""
+
+import msgspec
+
+from fleetroll.core.jsonpath.tree import (
+    All,
+    Bare,
+    Compared,
+    Denied,
+    Either,
+    Elements,
+    Exists,
+    Index,
+    Key,
+    LikeRegex,
+    Literal,
+    Method,
+    Operand,
+    Predicate,
+    Scalar,
+    StartsWith,
+    Step,
+    Unknown,
+    Where,
+)
+
+
+def write(predicate: Predicate) -> str:
+    """The canonical text, which PostgreSQL takes as it is."""
+    match predicate:
+        case Compared(symbol, left, right):
+            return f"{_written(left)} {symbol} {_written(right)}"
+        case Exists(path):
+            return f"exists({_written(path)})"
+        case StartsWith(path, text):
+            return f"{_written(path)} starts with {_quoted(text)}"
+        case LikeRegex(path, pattern, flags):
+            return f"{_written(path)} like_regex {_quoted(pattern)}" + (f" flag {_quoted(flags)}" if flags else "")
+        case All(parts):
+            return " && ".join(f"({write(part)})" for part in parts)
+        case Either(parts):
+            return " || ".join(f"({write(part)})" for part in parts)
+        case Denied(part):
+            return f"!({write(part)})"
+        case Unknown(part):
+            return f"({write(part)}) is unknown"
+        case Bare(path):
+            return _written(path)
+
+
+def _written(operand: Operand) -> str:
+    if isinstance(operand, Literal):
+        return _quoted(operand.value)
+    return operand.root + "".join(map(_written_step, operand.steps))
+
+
+def _written_step(step: Step) -> str:
+    match step:
+        case Key(name):
+            return ".*" if name is None else f".{_quoted(name)}"
+        case Index(spans):
+            return "[" + ", ".join(_written_span(start, end) for start, end in spans) + "]"
+        case Elements():
+            return "[*]"
+        case Where(predicate):
+            return f" ? ({write(predicate)})"
+        case Method(name):
+            return f".{name}()"
+
+
+def _written_span(start: int, end: int) -> str:
+    return _written_place(start) if start == end else f"{_written_place(start)} to {_written_place(end)}"
+
+
+def _written_place(place: int) -> str:
+    if place >= 0:
+        return str(place)
+    return "last" if place == -1 else f"last - {-1 - place}"
+
+
+def _quoted(value: Scalar) -> str:
+    return msgspec.json.encode(value).decode()
