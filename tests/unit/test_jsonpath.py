@@ -17,6 +17,7 @@ DOCUMENT = {
     "sensors": [{"type": "t", "value": 5}, {"type": "h", "value": 60}],
     "a b": {"c": 1},
     "list": [[1, 2], [3]],
+    "größe": 3,
     "lines": "one\r\ntwo",
 }
 HOLDS = [
@@ -31,6 +32,10 @@ HOLDS = [
     '$.env like_regex "PROD" flag "i"', "!exists($.missing)", "($.temp > 50)", "50 < $.temp", "$.on > false",
     "$.list[*] == 1", "$.tags[last - 1] == \"a\"", "exists($)", "1 == 1", '$.env == "production"\n',
     r'$.env like_regex "^\\D+$" flag "i"', '$.env like_regex "^[A-Z]+$" flag "i"', '$.env like_regex "^[^a]+$"',
+    "LAX EXISTS($.env)", '$.env STARTS WITH "prod" && ($.temp > "x") IS UNKNOWN', '$.env LIKE_REGEX "PROD" FLAG "i"',
+    "$.tags[LAST] == \"b\"", "$.tags[0 TO Last].SIZE() == 1", "!Exists($.missing)", "$.größe == 3", "$.temp > .5",
+    "$.temp > 1.", '$.größe.type() == "number"', r'$."\x65nv" == "pr\u{6f}duction"', r'$.env == "pr\oduc\u0074ion"',
+    r'$.lines == "one\r\ntwo"', r'$.env != "\ud83d\ude00\v\'"', '$.lines == "one\r\ntwo"',
     r'$.lines like_regex "e\\W\\Wt"', '$.lines like_regex "^one."', '$.lines like_regex "two$"',
 ]  # fmt: skip
 DOES_NOT = [
@@ -48,6 +53,9 @@ REFUSED = [
     "$.a[0,0,0][0,0,0] == 1", "$.a == 1e999", "$.a == 01", "$.a is unknown", '$.a == "\\ud800"', "$.a == 1 is unknown",
     "exists($.a ? ($.b == 1))", "$" + ".a" * 40 + " == 1", "(" * 20 + "$.a == 1" + ")" * 20, "$.a == " + "9" * 50,
     " || ".join(["$.a == 1"] * 21), "$.a == 1 ; drop", "$.a ? == 1",
+    "$.a == TRUE", "$.a == Null", r'$.a == "\u12"', r'$.a == "\xg0"', r'$.a == "\u{110000}"', r'$.a == "\u{}"',
+    r'$.a == "\x00"',
+    "$.1a == 1", "$.a == 1.a", "$.a\u00a0== 1", "$.a == .", "$.a[1.] == 1",
     '$.a like_regex "^*"', '$.a like_regex "a$+" flag "i"', r'$.a == "\u0000"', r'$."\u0000" == 1',
     r'$.a starts with "x\u0000"', r'$.a like_regex "\u0000"',
 ]  # fmt: skip
@@ -92,6 +100,7 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
         ("$.a.b", ("a", "b")),
         ('$."a b"[0]', ("a b", 0)),
         ("$.a[last]", ("a", -1)),
+        (r'$.größe."\x61"[LAST]', ("größe", "a", -1)),
         ("$", None),
         ("a.b", None),
         ("$.a; DROP", None),

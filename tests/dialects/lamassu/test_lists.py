@@ -113,6 +113,16 @@ def test_a_filter_finds_what_it_says(fleet: Manager) -> None:
         assert fleet.ids(text) == expected, text
 
 
+@pytest.mark.parametrize("word", ["RENEWAL_WINDOW", "RENEWAL_PENDING"])
+def test_a_predicate_takes_a_status_in_both_spellings_wherever_it_is(manager: Manager, word: str) -> None:
+    manager.create("d1")
+    manager.create("d2")
+    manager.send("PUT", "/d1/idslot", {"status": word})
+    manager.send("PUT", "/d2/idslot", {"status": "ACTIVE"})
+    for text in ('$.status == "{}"', 'exists($.status ? (@ == "{}"))', '$ ? (@.status == "{}").type == "x509"'):
+        assert manager.ids(f"identity_slot[jsonpath]{text.format(word)}") == ["d1"], text
+
+
 def test_filters_hold_together(fleet: Manager) -> None:
     assert fleet.ids("status[eq]:NO_IDENTITY", "tags[contains]:production") == ["d1"]
     assert fleet.ids("id[ct]d", "id[nc]1") == ["d%2"]

@@ -31,7 +31,9 @@ from fleetroll.core.jsonpath.tree import (
     Where,
 )
 
-_PLAIN = re.compile(r"""\.(?:(?P<word>[^\W\d]\w*)|(?P<text>"(?:[^"\\]|\\.)*"))|\[(?P<place>\d{1,6}|last)\]""", re.ASCII)
+_PLAIN = re.compile(
+    r"""\.(?:(?P<word>[^\W\d]\w*)|(?P<text>"(?:[^"\\]|\\.)*"))|\[(?P<place>[0-9]{1,6}|(?i:last))\]""", re.DOTALL
+)
 _CONSTANTS: dict[str, Scalar] = {"true": True, "false": False, "null": None}
 _COMPARATORS = {"==": "==", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _FLAGS = frozenset("iq")
@@ -63,7 +65,7 @@ def parse_path(text: str) -> tuple[str | int, ...] | None:
     while text[:1] == "$" and place < end and (found := _PLAIN.match(text, place)):
         place = found.end()
         if found["place"]:
-            steps.append(-1 if found["place"] == "last" else int(found["place"]))
+            steps.append(int(found["place"]) if found["place"].isdigit() else -1)
         else:
             try:
                 steps.append(found["word"] or unquoted(found["text"]))
@@ -108,7 +110,7 @@ class _Parser:
     def _single(self, bare: bool) -> Predicate:
         self.size += 1
         if self._take("!"):
-            if self._peek() not in {"(", "exists"}:
+            if not (self._sees("(") or self._sees("exists")):
                 raise unexpected(self._peek(), "after ! comes a parenthesis or exists")
             return Denied(self._single(False))
         if self._take("("):
@@ -207,9 +209,9 @@ class _Parser:
             return Key(self._text())
         if self._take("("):
             self._expect(")")
-            if name not in {"size", "type"}:
+            if name.lower() not in {"size", "type"}:
                 raise refused(f"knows the methods size() and type(), not {brief(name)}()")
-            return Method(name)
+            return Method(name.lower())
         return Key(name)
 
     def _subscript(self) -> Step:
@@ -247,8 +249,13 @@ class _Parser:
         """The next symbol as it is written, texts with their quotes."""
         return self._symbols[self._next][1] if self._next < len(self._symbols) else None
 
+    def _sees(self, symbol: str) -> bool:
+        """Whether that comes next. Words of the grammar are written in any case, all but true, false and null."""
+        found = self._peek()
+        return found is not None and found.lower() == symbol
+
     def _take(self, symbol: str) -> bool:
-        if self._peek() != symbol:
+        if not self._sees(symbol):
             return False
         self._next += 1
         return True

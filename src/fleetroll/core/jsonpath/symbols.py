@@ -3,22 +3,24 @@
 import re
 from collections.abc import Iterator
 
-import msgspec
-
 from fleetroll.core.faults import Fault, brief, invalid
 
 _TOKEN = re.compile(
-    r"""\s*(?:(?P<text>"(?:[^"\\]|\\.)*")
-    |(?P<number>(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?!\w))
+    r"""[ \t\n\r\f]*(?:(?P<text>"(?:[^"\\]|\\.)*")
+    |(?P<number>(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?!\w))
     |(?P<word>[^\W\d]\w*|\$|@)
     |(?P<symbol>&&|\|\||==|!=|<>|<=|>=|[-<>!()\[\],.?*]))""",
-    re.VERBOSE | re.ASCII,
+    re.VERBOSE | re.DOTALL,
 )
-_NONE = "\0"
+_ESCAPE = re.compile(
+    r"\\(?:u\{([0-9A-Fa-f]{1,6})\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(.))",
+    re.DOTALL,
+)
+_CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
 def symbols(text: str) -> Iterator[tuple[str, str]]:
-    place, end = 0, len(text.rstrip())
+    place, end = 0, len(text.rstrip(" \t\n\r\f"))
     while place < end:
         found = _TOKEN.match(text, place)
         if found is None or found.lastgroup is None:
@@ -37,13 +39,23 @@ def number(text: str) -> int | float:
 
 
 def unquoted(text: str) -> str:
+    """What a text in quotes says. Its escapes are those of JavaScript, as PostgreSQL reads them."""
     try:
-        found = str(msgspec.json.decode(text))
-    except (msgspec.DecodeError, UnicodeError):
-        found = _NONE
-    if _NONE in found:  # which no document holds, and PostgreSQL has no place for
-        raise refused(f"has a text that is none: {brief(text)}")
+        found = _ESCAPE.sub(_unescaped, text[1:-1]).encode("utf-16", "surrogatepass").decode("utf-16")
+    except ValueError:
+        raise refused(f"has a text that is none: {brief(text)}") from None
+    if "\0" in found:
+        raise refused("has a text with U+0000, which no document holds")
     return found
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    """Raises ValueError for what is no escape."""
+    if digits := escape[1] or escape[2] or escape[3]:
+        return chr(int(digits, 16))
+    if escape[4] in {"u", "x"}:
+        raise ValueError
+    return _CONTROLS.get(escape[4], escape[4])
 
 
 def unexpected(symbol: str | None, hint: str = "") -> Fault:

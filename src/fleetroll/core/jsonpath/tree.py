@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 Scalar: TypeAlias = str | int | float | bool | None
 
@@ -99,23 +99,29 @@ class Bare(Struct, frozen=True, tag=True):
 Predicate: TypeAlias = Compared | Exists | StartsWith | LikeRegex | All | Either | Denied | Unknown | Bare
 
 
-def translated(predicate: Predicate, words: Mapping[str, str]) -> Predicate:
+def translated(predicate: Predicate, words: Mapping[str, str]) -> Predicate:  # one case for each kind
     """The predicate with other words for the texts that values are compared with."""
     match predicate:
         case Compared(symbol, left, right):
-            return Compared(symbol, _translated(left, words), _translated(right, words))
-        case All(parts):
-            return All(tuple(translated(part, words) for part in parts))
-        case Either(parts):
-            return Either(tuple(translated(part, words) for part in parts))
-        case Denied(part):
-            return Denied(translated(part, words))
-        case Unknown(part):
-            return Unknown(translated(part, words))
-    return predicate
+            return Compared(symbol, _operand(left, words), _operand(right, words))
+        case Exists(path) | StartsWith(path) | LikeRegex(path) | Bare(path):
+            return structs.replace(predicate, path=_path(path, words))
+        case All(parts) | Either(parts):
+            return type(predicate)(tuple(translated(part, words) for part in parts))
+        case Denied(part) | Unknown(part):
+            return type(predicate)(translated(part, words))
 
 
-def _translated(operand: Operand, words: Mapping[str, str]) -> Operand:
-    if isinstance(operand, Literal) and isinstance(operand.value, str):
-        return Literal(words.get(operand.value, operand.value))
-    return operand
+def _operand(operand: Operand, words: Mapping[str, str]) -> Operand:
+    if isinstance(operand, Path):
+        return _path(operand, words)
+    return Literal(words.get(operand.value, operand.value)) if isinstance(operand.value, str) else operand
+
+
+def _path(path: Path, words: Mapping[str, str]) -> Path:
+    """With other words in its filters."""
+    return Path(path.root, tuple(_step(step, words) for step in path.steps))
+
+
+def _step(step: Step, words: Mapping[str, str]) -> Step:
+    return Where(translated(step.predicate, words)) if isinstance(step, Where) else step
