@@ -244,7 +244,10 @@ async def _renewable(call: Call, dms: Dms, peer: Peer, request: Request) -> tupl
 
 
 async def _present(call: Call, device: Device, peer: Peer, dms: Dms, shown: _Shown) -> Certificate:
-    """The active certificate of the device: the one that it shows, unless another authority vouches for it."""
+    """The active certificate of the device, which shows this or an earlier one, or another authority's.
+
+    An earlier one is good until it is revoked: a device may never have got the reply that had the present one.
+    """
     slot = identity.read(device.identity) if device.identity is not None else None
     present = await call.records.certificates.get(call.org, slot.active) if slot and slot.active else None
     if present is None:
@@ -254,8 +257,15 @@ async def _present(call: Call, device: Device, peer: Peer, dms: Dms, shown: _Sho
     if shown.authority != dms.settings.authority:
         await _require_unrevoked(call, shown.serial, peer)
     elif peer.certificate != present.der:
-        raise _unproven("The client certificate is not the device's present one.")
+        await _require_own(call, shown.serial, peer, device)
     return present
+
+
+async def _require_own(call: Call, serial: str, peer: Peer, device: Device) -> None:
+    await _require_unrevoked(call, serial, peer)
+    found = await call.records.certificates.get(call.org, serial)
+    if found is None or found.der != peer.certificate or found.device != device.id:
+        raise _unproven("The client certificate is not one of the device's.")
 
 
 def _require_time(call: Call, renewal: Renewal, present: Certificate, shown: _Shown) -> None:
