@@ -12,6 +12,7 @@ from fleetroll.service.enrollment import STRANGER
 from fleetroll.wire.cursors import Cursors
 
 _HOST = re.compile(r"[A-Za-z0-9._\[\]:-]{1,255}")
+_HOST_NAME = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d+)?(?:/|\Z)")
 
 
 class Request:
@@ -62,6 +63,11 @@ class Request:
             return self.public_url + path
         host = self.host.decode("latin-1")
         return f"{self.scheme}://{host}{path}" if _HOST.fullmatch(host) else path
+
+    def host_name(self) -> str | None:
+        """The host of `url`: a name or an address, one of IPv6 in brackets. None if this client wrote no proper one."""
+        found = _HOST_NAME.match(self.url(""))
+        return found[1] if found else None
 
     def resume(self, token: str, binding: str) -> Any:
         """The place that a cursor names. `binding` is what the list depends on in its query. Raises Fault invalid."""

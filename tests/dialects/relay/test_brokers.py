@@ -130,6 +130,16 @@ def test_a_cluster_of_your_own(tmp_path: Path) -> None:
         run(story(url))
 
 
+def test_a_broker_on_every_interface_is_named_by_the_address_of_the_server(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with vendor(tmp_path / "data", broker="0.0.0.0:0") as served:
+            assert (await served.point()).startswith("nats://127.0.0.1:")
+            app = await served.app()
+            await app.disconnect()
+
+    run(story())
+
+
 def test_without_a_broker_http_goes_on(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         where = f"127.0.0.1:{taken.getsockname()[1]}"

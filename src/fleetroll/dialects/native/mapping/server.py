@@ -10,6 +10,8 @@ from fleetroll.wire.request import Request
 
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
+_EVERY_INTERFACE = re.compile(r"(?<=://)(0\.0\.0\.0|\[::\])(?=:)")
+
 
 def broker_setup(result: str, request: Request) -> shapes.BrokerSetup:
     return shapes.BrokerSetup(result)
@@ -27,4 +29,6 @@ def broker_authority(result: str, request: Request) -> shapes.BrokerAuthority:
 
 
 def broker(result: State, request: Request) -> shapes.Broker:
-    return shapes.Broker(result.state, result.urls)
+    """A broker of ours that listens on every interface is where this client has found the server."""
+    host = request.host_name()
+    return shapes.Broker(result.state, [_EVERY_INTERFACE.sub(host, url) if host else url for url in result.urls])
