@@ -8,14 +8,13 @@ import csv
 import io
 import zipfile
 from collections.abc import Callable, Iterable
-from datetime import tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
 
-from fleetroll.core import datastreams, limits, readings, tokens
+from fleetroll.core import datastreams, limits, names, readings, tokens
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import PRODUCTION, Device, Instant, Span
 from fleetroll.core.policy import Action
@@ -140,11 +139,10 @@ def _writer(wanted: Export) -> Callable[[Instant, Any], list[str]]:
     return write
 
 
-def _zone(name: str) -> tzinfo:
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # unknown, no name at all, a directory
-        raise invalid("invalid_parameter", "There is no such time zone.", "tzName") from None
+def _zone(name: str) -> ZoneInfo:
+    if not names.is_time_zone(name):
+        raise invalid("invalid_parameter", "There is no such time zone.", "tzName")
+    return ZoneInfo(name)
 
 
 def _archive(name: str, at: Instant, rows: Iterable[list[str]]) -> bytes:

@@ -322,6 +322,14 @@ def test_the_values_of_a_device_are_fetched_as_a_file(station: Device) -> None:
     assert int(shown[14:16]) == (now // MINUTE + 30) % 60
 
 
+@pytest.mark.parametrize("name", ["Mars/Olympus", "Europe", "../UTC", "localtime", "posixrules", "right/UTC"])
+def test_times_are_written_in_a_zone_that_the_world_knows(station: Device, name: str) -> None:
+    """And not in one that only this machine has a file for."""
+    assert station.ask("update", v1="5").status == 200
+    refused = station.ask("data/get", pin="v1", format="ISO_SIMPLE", tzName=name)
+    assert (refused.status, text(refused)) == (400, "Request with incorrect parameters")
+
+
 def test_the_address_of_a_file_is_the_operators_where_there_is_one(tmp_path: Path) -> None:
     with running(tmp_path / "data", public_url="https://iot.example.com/fleet") as app:
         device = Device(app, "bare")
