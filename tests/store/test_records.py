@@ -397,6 +397,34 @@ async def test_named_records_come_by_name_in_byte_order(store: Store, org: int, 
     assert await verbs(store.scan).page(org, ordered[-1], 3) == []
 
 
+@pytest.mark.parametrize("noun", ["owners", "templates"], indirect=True)
+async def test_a_record_is_found_by_number_from_every_organization_above(
+    store: Store, root: Organization, noun: Any
+) -> None:
+    verbs, build, _, _ = noun
+    one, other = await below(store, root, "one"), await below(store, root, "other")
+    nested = await below(store, one, "nested")
+    made = await store.write(lambda records: verbs(records).insert(build(nested.id, "a")))
+    for place in (root, one, nested):
+        assert await verbs(store.read).home(place.id, made.id) == nested.id
+    for place, number in ((other, made.id), (root, made.id + 1), (nested, 0)):
+        assert await verbs(store.read).home(place.id, number) is None
+
+
+async def test_the_organizations_of_an_owner_are_told_from_every_organization_above(
+    store: Store, root: Organization
+) -> None:
+    one, other = await below(store, root, "one"), await below(store, root, "other")
+    nested = await below(store, one, "nested")
+    for place in (nested, other, root):
+        await store.write(lambda records, place=place: records.owners.insert(owner(place.id, "ann@example.com")))
+    await store.write(lambda records: records.owners.insert(owner(one.id, "bob@example.com")))
+    homes = store.scan.owners.homes
+    assert await homes(root.id, "ann@example.com") == [root.id, other.id, nested.id]
+    assert await homes(one.id, "ann@example.com") == [nested.id]
+    assert await homes(other.id, "bob@example.com") == []
+
+
 # --- certificates ----------------------------------------------------------------------------------------------------
 
 

@@ -52,13 +52,16 @@ ACROSS_TENANTS = {
 BY_SERIES = {"reading_put"}
 # What was forgotten belongs to nobody, and waits to be removed.
 NOBODYS = {"gone_page", "gone_readings", "gone_series"}
-# An organization is its own tenant: these are keyed by it, or by its parent.
+# An organization is its own tenant: these are keyed by it, or by its parent, or look into all below it.
 ORGANIZATIONS = {
     "organization_get": "id = :org",
     "organization_child": "parent = :org",
     "organization_children": "parent = :org",
     "organization_below": "id = :org",
     "usage_below": "id = :org",
+    "owner_home": "id = :org",
+    "owner_homes": "id = :org",
+    "template_home": "id = :org",
     "organization_replace": "id = :org",
     "organization_delete": "id = :org",
 }

@@ -504,6 +504,22 @@ class Named(Generic[R]):
         return str(getattr(record, self._label))
 
 
+class Reachable(Named[R]):
+    async def home(self, org: int, record: int) -> int | None:
+        found = self._records.get(record)
+        return found.org if found and self._is_below(org, found.org) else None
+
+    def _is_below(self, org: int, other: int) -> bool:
+        found = self._tables.organizations.get(other)
+        return found is not None and org in found.lineage
+
+
+class Owners(Reachable[Owner]):
+    async def homes(self, org: int, ref: str) -> list[int]:
+        known = sorted(one.org for one in self._records.values() if one.ref == ref)
+        return [one for one in known if self._is_below(org, one)]
+
+
 def _replace(records: dict[int, Any], changed: Any) -> bool:
     """Write over the revision before. What a record is and when it was made are not for a caller to change."""
     known = records.get(changed.id)
@@ -969,14 +985,14 @@ class Records:
         self.progress = Progress(tables)
         self.tokens = Tokens(tables)
         self.devices = Devices(tables)
-        self.owners: Named[Owner] = Named(tables, "owners", "ref")
+        self.owners = Owners(tables, "owners", "ref")
         self.tags: Named[Tag] = Named(tables, "tags", "name")
         self.groups: Named[Group] = Named(tables, "groups", "name")
         self.metadata_fields: Named[MetadataField] = Named(tables, "metadata_fields", "name")
         self.dms: Named[Dms] = Named(tables, "dms", "name")
         self.authorities = Authorities(tables, "authorities", "name")
         self.certificates = Certificates(tables)
-        self.templates: Named[Template] = Named(tables, "templates", "name")
+        self.templates: Reachable[Template] = Reachable(tables, "templates", "name")
         self.cohorts: Named[Cohort] = Named(tables, "cohorts", "slug")
         self.hardware_versions: Named[HardwareVersion] = Named(tables, "hardware_versions", "name")
         self.software_versions = SoftwareVersions(tables)

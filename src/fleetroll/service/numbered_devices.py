@@ -174,7 +174,7 @@ async def search(call: Call, wanted: Searching) -> Listed:
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def of_owner(call: Call, wanted: Belonging) -> Listed:
     """The devices of a person, in whichever organizations. Raises Fault not_found `user_not_found`."""
-    homes = await _homes(await reach.organization(call, wanted.organization), wanted.email)
+    homes = await owners.homes(await reach.organization(call, wanted.organization), wanted.email)
     if not homes:
         raise reach.missing("user")
     return await _slice(call, homes, owners.owned_by(wanted.email), Sort(), wanted.place)
@@ -183,11 +183,7 @@ async def of_owner(call: Call, wanted: Belonging) -> Listed:
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def of_owners_organization(call: Call, wanted: Belonging) -> Listed:
     """All devices of the organizations that a person belongs to; none if there is no such person."""
-    return await _slice(call, await _homes(call, wanted.email), None, Sort(), wanted.place)
-
-
-async def _homes(call: Call, email: str) -> list[Call]:
-    return [there for there, _ in await owners.with_email(call, email)]
+    return await _slice(call, await owners.homes(call, wanted.email), None, Sort(), wanted.place)
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)

@@ -281,15 +281,12 @@ async def _carry(call: Call, old: str, new: str, most: int) -> int:
 
 async def reached(call: Call, number: int) -> tuple[Call, Owner]:
     """An owner in reach, and the call acting where it is. Raises Fault not_found `user_not_found`."""
-    found = await reach.first(call, lambda records, org: records.owners.by_id(org, number))
-    if found is None:
-        raise reach.missing("user", number)
-    return found
+    return await reach.record(call, lambda records: records.owners, "user", number)
 
 
-async def with_email(call: Call, email: str) -> list[tuple[Call, Owner]]:
-    """The owners in reach with this address, and the call acting where each is: a person may be in several places."""
-    return await reach.every(call, lambda records, org: records.owners.get(org, email))
+async def homes(call: Call, ref: str) -> list[Call]:
+    """The call acting in each organization in reach that has an owner with this reference, by id."""
+    return [await reach.organization(call, home) for home in await call.records.owners.homes(call.org, ref)]
 
 
 @operation(Action.OWNERS_READ, Effect.SCAN)

@@ -12,7 +12,7 @@ from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.model import Device
 from fleetroll.core.query import Place
 from fleetroll.service.operations import Call
-from fleetroll.store.port import Records
+from fleetroll.store.port import R, Reachable, Records
 
 T = TypeVar("T")
 
@@ -52,18 +52,15 @@ async def device(call: Call, number: int) -> tuple[Call, Device]:
     return there, found
 
 
-async def first(call: Call, wanted: Callable[[Records, int], Awaitable[T | None]]) -> tuple[Call, T] | None:
-    """A record in reach, the caller's own organization first, and the call acting where it is."""
-    for org in await call.records.organizations.below(call.org):
-        if found := await wanted(call.records, org.id):
-            return call.beside(org), found
-    return None
-
-
-async def every(call: Call, wanted: Callable[[Records, int], Awaitable[T | None]]) -> list[tuple[Call, T]]:
-    """As `first`, of every organization in reach that has such a record."""
-    orgs = await call.records.organizations.below(call.org)
-    return [(call.beside(org), found) for org in orgs if (found := await wanted(call.records, org.id))]
+async def record(call: Call, verbs: Callable[[Records], Reachable[R]], noun: str, number: int) -> tuple[Call, R]:
+    """A named record in reach, and the call acting where it is. Raises Fault not_found `<noun>_not_found`."""
+    known = verbs(call.records)
+    home = await known.home(call.org, number)
+    org = await call.records.organizations.get(home) if home is not None else None
+    found = await known.by_id(org.id, number) if org else None
+    if org is None or found is None:
+        raise missing(noun, number)
+    return call.beside(org), found
 
 
 async def used(call: Call, noun: str, *, below: bool = False) -> dict[int, int]:

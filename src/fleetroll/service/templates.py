@@ -126,10 +126,7 @@ async def delete_by_number(call: Call, number: int) -> None:
 
 async def _reached(call: Call, number: int) -> tuple[Call, Template]:
     """A template in reach, and the call acting where it is. Raises Fault not_found `template_not_found`."""
-    found = await reach.first(call, lambda records, org: records.templates.by_id(org, number))
-    if found is None:
-        raise reach.missing("template", number)
-    return found
+    return await reach.record(call, lambda records: records.templates, "template", number)
 
 
 # --- devices of a template -------------------------------------------------------------------------------------------

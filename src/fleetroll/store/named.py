@@ -46,3 +46,11 @@ class Named(Generic[R]):
     async def _one(self, verb: str, values: dict[str, object]) -> R | None:
         row = await self._connection.one(SQL[f"{self._noun}_{verb}"], values)
         return self._record(row) if row else None
+
+
+class Reachable(Named[R]):
+    """Implements `port.Reachable` over the statement `<noun>_home` as well."""
+
+    async def home(self, org: int, record: int) -> int | None:
+        row = await self._connection.one(SQL[f"{self._noun}_home"], {"org": org, "record": record})
+        return row[0] if row else None

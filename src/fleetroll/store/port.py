@@ -287,6 +287,18 @@ class Named(Protocol[R]):
     async def delete(self, org: int, record: int) -> bool: ...
 
 
+class Reachable(Named[R], Protocol[R]):
+    """Named records that callers know by number, from an organization above theirs too."""
+
+    async def home(self, org: int, record: int) -> int | None:
+        """The organization that has the record with this number, where that is `org` or one below it."""
+
+
+class Owners(Reachable[Owner], Protocol):
+    async def homes(self, org: int, ref: str) -> list[int]:
+        """The organizations that have an owner with this reference, of `org` and all below it, by id."""
+
+
 class Authorities(Named[Authority], Protocol):
     """`replace` leaves what an authority signs with as it is."""
 
@@ -557,16 +569,15 @@ class Records(Protocol):
     @property
     def devices(self) -> Devices: ...
     @property
-    def owners(self) -> Named[Owner]: ...
+    def owners(self) -> Owners: ...
     @property
     def groups(self) -> Named[Group]: ...
-
     @property
     def tags(self) -> Named[Tag]: ...
     @property
     def metadata_fields(self) -> Named[MetadataField]: ...
     @property
-    def templates(self) -> Named[Template]: ...
+    def templates(self) -> Reachable[Template]: ...
     @property
     def dms(self) -> Named[Dms]: ...
     @property

@@ -1,7 +1,7 @@
 """All nouns over one connection: what `port.Records` promises."""
 
 from fleetroll.core.dms import Dms
-from fleetroll.core.model import Cohort, Group, HardwareVersion, MetadataField, Owner, Tag, Template
+from fleetroll.core.model import Cohort, Group, HardwareVersion, MetadataField, Tag, Template
 from fleetroll.store import rows
 from fleetroll.store.authorities import Authorities
 from fleetroll.store.certificates import Certificates
@@ -11,8 +11,9 @@ from fleetroll.store.credentials import Credentials, Progress
 from fleetroll.store.devices import Devices
 from fleetroll.store.keys import Keys
 from fleetroll.store.leases import Leases
-from fleetroll.store.named import Named
+from fleetroll.store.named import Named, Reachable
 from fleetroll.store.organizations import Organizations, Usage
+from fleetroll.store.owners import Owners
 from fleetroll.store.presence import Presence
 from fleetroll.store.replays import Replays
 from fleetroll.store.software_versions import SoftwareVersions
@@ -33,11 +34,11 @@ class Records:
         self.progress = Progress(connection)
         self.tokens = Tokens(connection)
         self.devices = Devices(connection, syntax)
-        self.owners: Named[Owner] = Named(connection, "owner", rows.owner)
+        self.owners = Owners(connection)
         self.tags: Named[Tag] = Named(connection, "tag", rows.tag)
         self.groups: Named[Group] = Named(connection, "group", rows.group)
         self.metadata_fields: Named[MetadataField] = Named(connection, "metadata_field", rows.metadata_field)
-        self.templates: Named[Template] = Named(connection, "template", rows.template)
+        self.templates: Reachable[Template] = Reachable(connection, "template", rows.template)
         self.dms: Named[Dms] = Named(connection, "dms", rows.dms)
         self.authorities = Authorities(connection)
         self.certificates = Certificates(connection)

@@ -6,6 +6,27 @@ FROM owner WHERE org = :org AND ref = :name;
 SELECT id, org, ref, name, phone, address, created_at, updated_at, revision, role, status, title, nickname, time_zone, locale, twin
 FROM owner WHERE org = :org AND id = :record;
 
+-- owner_home: the organization of a number, of one and all below it
+SELECT w.org FROM owner AS w
+WHERE w.id = :record AND w.org IN (
+    WITH RECURSIVE below (id) AS (
+        SELECT id FROM organization WHERE id = :org
+        UNION ALL SELECT c.id FROM below CROSS JOIN organization AS c WHERE c.parent = below.id
+    )
+    SELECT id FROM below
+);
+
+-- owner_homes: the organizations of a reference, of one and all below it, by id
+SELECT w.org FROM owner AS w
+WHERE w.ref = :name AND w.org IN (
+    WITH RECURSIVE below (id) AS (
+        SELECT id FROM organization WHERE id = :org
+        UNION ALL SELECT c.id FROM below CROSS JOIN organization AS c WHERE c.parent = below.id
+    )
+    SELECT id FROM below
+)
+ORDER BY w.org;
+
 -- owner_page: by reference
 SELECT id, org, ref, name, phone, address, created_at, updated_at, revision, role, status, title, nickname, time_zone, locale, twin
 FROM owner WHERE org = :org AND ref > :after ORDER BY ref LIMIT :limit OFFSET :skip;
