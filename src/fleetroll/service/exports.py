@@ -14,12 +14,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
-from fleetroll.core import datastreams, limits, names, readings, tokens
+from fleetroll.core import limits, names, readings, tokens
+from fleetroll.core.datastreams import plain
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import PRODUCTION, Device, Instant, Span
 from fleetroll.core.policy import Action
 from fleetroll.core.times import DAY, SECOND, moment, seconds_of_day_left
-from fleetroll.service import reports, templates
+from fleetroll.service import datastreams, reports, templates
 from fleetroll.service.operations import Call, Effect, operation
 
 _PAGE = 5_000
@@ -31,7 +32,7 @@ class Export(Struct, frozen=True):
     `form` is how a time is written: as milliseconds (None), or by this pattern in the zone.
     """
 
-    address: reports.Address
+    address: datastreams.Address
     period: int
     interval: int | None
     aggregate: str
@@ -71,7 +72,7 @@ async def order(call: Call, wanted: Export) -> Ticket:
     _zone(wanted.zone)
     span = Span(call.at - wanted.period, call.at + 1)
     if not await call.records.telemetry.range(device.org, (device.id, PRODUCTION, stream.metric), span, 1):
-        raise reports.no_data()
+        raise datastreams.no_data()
     if not await call.records.usage.add_today(device.org, device.id, "exports", call.at // DAY, limits.EXPORTS_PER_DAY):
         message = f"A device has {limits.EXPORTS_PER_DAY} exports a day."
         raise Fault(Kind.RATE_LIMITED, "too_many_exports", message, retry_after=seconds_of_day_left(call.at))
@@ -103,13 +104,13 @@ def _check(call: Call, ticket: Ticket, device: Device) -> None:
         raise Fault(Kind.NOT_FOUND, "export_not_found", "This file was not ordered, or too long ago.")
 
 
-async def _found(call: Call, wanted: Export) -> tuple[Device, reports.Stream]:
+async def _found(call: Call, wanted: Export) -> tuple[Device, datastreams.Stream]:
     device = await reports.own(call, call.records)
-    return device, reports.resolve(device, await templates.of(call, device), wanted.address)
+    return device, datastreams.resolve(device, await templates.of(call, device), wanted.address)
 
 
 async def _rows(
-    call: Call, device: Device, stream: reports.Stream, wanted: Export, span: Span
+    call: Call, device: Device, stream: datastreams.Stream, wanted: Export, span: Span
 ) -> list[tuple[Instant, Any]]:
     scan = call.services.store.scan.telemetry
     series = device.id, PRODUCTION, stream.metric
@@ -132,9 +133,9 @@ def _writer(wanted: Export) -> Callable[[Instant, Any], list[str]]:
 
     def write(at: Instant, value: Any) -> list[str]:
         if form is None:
-            return [str(at // 1000), datastreams.plain(None, value)]
+            return [str(at // 1000), plain(None, value)]
         when = moment(at).astimezone(zone)
-        return [when.strftime(form), datastreams.plain(None, value)]
+        return [when.strftime(form), plain(None, value)]
 
     return write
 

@@ -15,7 +15,7 @@ import pytest
 from fleetroll.core import limits, tokens
 from fleetroll.core.times import DAY, SECOND
 from fleetroll.service import exports, presence
-from fleetroll.service.reports import Address
+from fleetroll.service.datastreams import Address
 from tests.dialects.blynk_device.test_transcripts import TEMPLATE
 from tests.support import process
 from tests.support.app import ADMIN_KEY, App, Response, running

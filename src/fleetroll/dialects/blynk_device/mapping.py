@@ -10,6 +10,7 @@ from fleetroll.core.faults import invalid
 from fleetroll.core.times import DAY, HOUR, MINUTE
 from fleetroll.dialects.blynk_device import shapes
 from fleetroll.service import exports, reports
+from fleetroll.service.datastreams import Address, Property, Sample, Value, at_pin
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
@@ -37,17 +38,17 @@ def _number(text: str, code: str) -> int:
     return int(text)
 
 
-def _named(request: Request) -> reports.Address | None:
+def _named(request: Request) -> Address | None:
     """The datastream that `dataStreamId` or `pin` names."""
     number, pin = request.query.get("dataStreamId"), request.query.get("pin")
     if number is not None and pin is not None:
         raise invalid("ambiguous", _ONE_WAY)
     if number is not None:
-        return reports.Address(number=_number(number, "invalid_datastream"))
-    return None if pin is None else reports.at_pin(pin)
+        return Address(number=_number(number, "invalid_datastream"))
+    return None if pin is None else at_pin(pin)
 
 
-def _alone(request: Request, *known: str) -> reports.Address | None:
+def _alone(request: Request, *known: str) -> Address | None:
     """As `_named`, where what else is in the query would be lost. Raises Fault invalid `ambiguous`."""
     found = _named(request)
     if found is not None and _others(request, "dataStreamId", "pin", *known):
@@ -55,7 +56,7 @@ def _alone(request: Request, *known: str) -> reports.Address | None:
     return found
 
 
-def _given(found: reports.Address | None) -> reports.Address:
+def _given(found: Address | None) -> Address:
     if found is None:
         raise invalid("incomplete", "A pin is missing.", "pin")
     return found
@@ -69,7 +70,7 @@ def _others(request: Request, *known: str) -> list[tuple[str, str]]:
 # --- values in -------------------------------------------------------------------------------------------------------
 
 
-def update(request: Request) -> list[reports.Sample]:
+def update(request: Request) -> list[Sample]:
     """One value of a named datastream, twice for a pair; or values by their pins."""
     address = _alone(request, "value")
     if address is None:
@@ -77,39 +78,39 @@ def update(request: Request) -> list[reports.Sample]:
     given = request.query.all("value")
     if not given:
         raise invalid("incomplete", "A value is missing.", "value")
-    return [reports.Sample(address, given)]
+    return [Sample(address, given)]
 
 
-def _by_pin(pairs: Sequence[tuple[str, str]]) -> list[reports.Sample]:
-    given: dict[reports.Address, list[str]] = {}
+def _by_pin(pairs: Sequence[tuple[str, str]]) -> list[Sample]:
+    given: dict[Address, list[str]] = {}
     for name, text in pairs:
-        given.setdefault(reports.at_pin(name), []).append(text)
+        given.setdefault(at_pin(name), []).append(text)
     if not given:
         raise invalid("incomplete", "A pin is missing.", "pin")
-    return [reports.Sample(address, texts) for address, texts in given.items()]
+    return [Sample(address, texts) for address, texts in given.items()]
 
 
-def update_many(request: Request) -> list[reports.Sample]:
+def update_many(request: Request) -> list[Sample]:
     return _by_pin(_others(request))
 
 
-def update_batch(request: Request) -> list[reports.Sample]:
+def update_batch(request: Request) -> list[Sample]:
     address = _given(_alone(request))
     return [_timed(address, pair) for pair in request.body]
 
 
-def _timed(address: reports.Address, pair: Any) -> reports.Sample:
+def _timed(address: Address, pair: Any) -> Sample:
     if not isinstance(pair, list) or len(pair) != 2 or type(pair[0]) is not int:
         raise invalid("invalid_body", "A point is a time in milliseconds and a value.")
-    return reports.Sample(address, [pair[1]], pair[0] * _MILLISECOND)
+    return Sample(address, [pair[1]], pair[0] * _MILLISECOND)
 
 
-def set_property(request: Request) -> reports.Property:
+def set_property(request: Request) -> Property:
     address = _given(_named(request))
     pairs = _others(request, "pin", "dataStreamId")
     if len(pairs) != 1 or len(pairs[0][1]) > limits.MAX_READING_TEXT:
         raise invalid("invalid_property", "One property is given as its name and value.")
-    return reports.Property(address, names.display_property(pairs[0][0]), pairs[0][1])
+    return Property(address, names.display_property(pairs[0][0]), pairs[0][1])
 
 
 def nothing(_: object, request: Request) -> Reply:
@@ -123,17 +124,17 @@ def done(_: object, request: Request) -> Reply:
 # --- values out ------------------------------------------------------------------------------------------------------
 
 
-def read(request: Request) -> list[reports.Address]:
+def read(request: Request) -> list[Address]:
     address = _alone(request)
     if address is not None:
         return [address]
-    found = list(dict.fromkeys(reports.at_pin(name) for name, _ in _others(request)))
+    found = list(dict.fromkeys(at_pin(name) for name, _ in _others(request)))
     if not found:
         raise invalid("incomplete", "A pin is missing.", "pin")
     return found
 
 
-def shown(result: list[reports.Value], request: Request) -> Any:
+def shown(result: list[Value], request: Request) -> Any:
     """Of one datastream bare text, of several an object."""
     if len(read(request)) > 1:
         return _object(result)
@@ -142,11 +143,11 @@ def shown(result: list[reports.Value], request: Request) -> Any:
     return Reply(datastreams.plain(result[0].stream.kind, result[0].value).encode(), media_type=_TEXT)
 
 
-def shown_all(result: list[reports.Value], request: Request) -> shapes.Values:
+def shown_all(result: list[Value], request: Request) -> shapes.Values:
     return _object(result)
 
 
-def _object(result: list[reports.Value]) -> shapes.Values:
+def _object(result: list[Value]) -> shapes.Values:
     return {one.stream.pin: datastreams.shown(one.stream.kind, one.value) for one in result}
 
 

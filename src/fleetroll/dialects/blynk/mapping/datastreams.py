@@ -10,7 +10,7 @@ from fleetroll.dialects.blynk.mapping.parameters import device_number, place, re
 from fleetroll.dialects.blynk.mapping.times import MILLISECOND, ms
 from fleetroll.dialects.blynk.shapes import datastreams as shapes
 from fleetroll.service import datastreams
-from fleetroll.service.reports import Address, Property, Sample, Value, at_pin
+from fleetroll.service.datastreams import Address, Property, Sample, Value, at_pin
 from fleetroll.wire.request import Request
 
 _LATEST = 10**15 - 1
