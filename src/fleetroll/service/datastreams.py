@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from fleetroll.core import datastreams as rules
-from fleetroll.core import documents, limits, readings
+from fleetroll.core import documents, readings
 from fleetroll.core import templates as template_rules
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import (
@@ -38,6 +38,7 @@ from fleetroll.store.port import Records
 WRITTEN = "device.datastream_written"
 _EVER = Span(0, 1 << 62)
 _EXTRAS = "blynk"
+_HELD: Mapping[str, DatastreamKind] = {}  # what `_point` has made a value of its datastream is not held to it again
 
 
 class Address(Struct, frozen=True):
@@ -119,18 +120,13 @@ async def all_values(call: Call, device: Device) -> list[Value]:
     return [Value(stream, latest[stream.metric]) for stream in streams if stream.metric in latest]
 
 
-def check_size(samples: Sequence[Sample]) -> None:
-    if len(samples) > limits.MAX_READINGS:
-        raise invalid("too_many_readings", f"One request may hold {limits.MAX_READINGS} readings.", "readings")
-
-
 async def store(call: Call, device: Device, samples: Sequence[Sample]) -> list[Told]:
     """Store values of a device's datastreams, each as its datastream takes it; what to tell of them is answered."""
     template = await templates.of(call, device)
     types = readings.metric_types(device.schema)
     streams = {address: resolve(device, template, address) for address in {sample.address for sample in samples}}
     points = [_point(streams[sample.address], types, sample) for sample in samples]
-    return await telemetry.append(call.records, device, template, points, call.at)
+    return await telemetry.append(call.records, device, _HELD, points, call.at)
 
 
 def _point(stream: Stream, types: Mapping[str, str], sample: Sample) -> telemetry.Point:
@@ -247,7 +243,7 @@ async def history(call: Call, wanted: Past) -> History:
 
 @operation(Action.DEVICES_WRITE, Effect.BATCHES)
 async def write(call: Call, wanted: Batch) -> None:
-    check_size(wanted.samples)
+    telemetry.check_size(wanted.samples)
 
     async def work(records: Records) -> list[Told]:
         there, device = await reach.device(call.within(records), wanted.device)

@@ -54,7 +54,7 @@ async def every(call: Call, _: None) -> list[Value]:
 @operation(Action.SELF, Effect.BATCHES)
 async def write(call: Call, samples: Sequence[Sample]) -> None:
     """Store what the device reports: all of it, or nothing."""
-    datastreams.check_size(samples)
+    telemetry.check_size(samples)
 
     async def work(records: Records) -> list[Told]:
         inner = call.within(records)

@@ -4,7 +4,7 @@ A reading's metric and type are those of the device's schema, where it has one, 
 same metric at the same time is the same reading, so that whoever is not sure that it arrived may send it again.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Sized
 from typing import Any
 
 from msgspec import Struct
@@ -22,7 +22,6 @@ from fleetroll.core.model import (
     Reporter,
     SeriesKey,
     Span,
-    Template,
 )
 from fleetroll.core.policy import Action
 from fleetroll.core.times import SECOND
@@ -100,11 +99,13 @@ class Buckets(Struct, frozen=True):
 @operation(Action.DEVICES_WRITE, Effect.BATCHES)
 async def write(call: Call, wanted: Batch) -> int:
     """Store readings of one device, whoever took them; this alone does not mean that the device is there."""
+    check_size(wanted.points)
 
     async def work(records: Records) -> list[Told]:
         inner = call.within(records)
         device = await devices.find(inner, wanted.ident)
-        return await append(records, device, await templates.of(inner, device), wanted.points, inner.at)
+        template = await templates.of(inner, device)
+        return await append(records, device, rules.kinds(template) if template else {}, wanted.points, inner.at)
 
     await transact(call.services, work, len(wanted.points))
     return len(wanted.points)
@@ -162,16 +163,20 @@ async def transact(services: Services, work: Callable[[Records], Awaitable[list[
     await services.live.tell(await services.store.write(work, bulk=size > _INLINE))
 
 
-async def append(
-    records: Records, device: Device, template: Template | None, points: Sequence[Point], now: Instant
-) -> list[Told]:
-    """Store readings of one device of this template, all or none. Raises Fault invalid, or forbidden.
-
-    The latter is `too_many_series`.
-    """
-    if len(points) > limits.MAX_READINGS:
+def check_size(given: Sized) -> None:
+    """Raises Fault invalid `too_many_readings`."""
+    if len(given) > limits.MAX_READINGS:
         raise invalid("too_many_readings", f"One request may hold {limits.MAX_READINGS} readings.", "readings")
-    takes = _Takes(readings.metric_types(device.schema), rules.kinds(template) if template else {})
+
+
+async def append(
+    records: Records, device: Device, kinds: Mapping[str, DatastreamKind], points: Sequence[Point], now: Instant
+) -> list[Told]:
+    """Store readings of one device, all or none; `kinds` are those of the datastreams that they have yet to be held to.
+
+    Raises Fault invalid, or forbidden `too_many_series`.
+    """
+    takes = _Takes(readings.metric_types(device.schema), kinds)
     taken = [_reading(device.id, takes, point, now) for point in points]
     if await _store(records, device.org, taken):
         raise _too_many_series()
