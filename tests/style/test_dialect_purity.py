@@ -95,3 +95,28 @@ def test_a_dialect_holds_nothing_but_data_and_pure_functions(name: str) -> None:
 )
 def test_an_impurity_is_found(line: str) -> None:
     assert list(impurities(line, "telemetron"))
+
+
+# --- below the dialects ----------------------------------------------------------------------------------------------
+
+VENDOR = re.compile(r"telemetron|memfault|blynk|lamassu|\brelayx?\b", re.IGNORECASE)
+LAYERS = ("core", "store", "bus", "pki", "service", "wire")
+
+
+def texts(source: str) -> Iterator[str]:
+    """The strings of a module that are no docstrings."""
+    tree = ast.parse(source)
+    prose = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in prose:
+            yield node.value
+
+
+def test_below_the_dialects_one_module_knows_vendors_by_name() -> None:
+    modules = [path for layer in LAYERS for path in (HOME.parent / layer).rglob("*.py")]
+    found = {path for path in modules if any(VENDOR.search(text) for text in texts(path.read_text()))}
+    assert found == {HOME.parent / "core" / "extras.py"}
+
+
+def test_a_vendor_is_found_in_a_string_and_not_in_a_docstring() -> None:
+    assert list(texts('"""As Blynk has it."""\nVENDOR = "blynk"')) == ["blynk"]

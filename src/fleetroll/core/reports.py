@@ -6,7 +6,6 @@ import msgspec
 from msgspec import Struct
 
 from fleetroll.core import documents, limits
-from fleetroll.core.documents import Document
 from fleetroll.core.faults import invalid
 from fleetroll.core.model import PRODUCTION
 
@@ -33,14 +32,6 @@ def read(body: bytes) -> Report:
         return Report(_checked(content), None)
     value = content["value"] if "value" in content else content["data"]
     return Report(_checked(value), _instant(content.get("timestamp")))
-
-
-def environment(extras: Document) -> str:
-    """The mode in which a device was made: which of an organization's applications are told of it."""
-    if extras == documents.EMPTY:
-        return DEFAULT_ENVIRONMENT
-    own = documents.load(extras).get("relay")
-    return str(own["env"]) if isinstance(own, dict) and "env" in own else DEFAULT_ENVIRONMENT
 
 
 def mode_of(env: str) -> str:

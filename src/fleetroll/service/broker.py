@@ -20,12 +20,12 @@ from fleetroll.bus.port import (
     Message,
     Request,
 )
-from fleetroll.core import documents, policy, reports
+from fleetroll.core import documents, extras, policy, reports
 from fleetroll.core.faults import Fault
 from fleetroll.core.model import Credential, Device, Instant, Link, NewEvent, Protocol
 from fleetroll.core.names import broker_org, device_hex, parse_broker_org, parse_device_hex
 from fleetroll.core.policy import Action, Role
-from fleetroll.core.reports import environment, mode_of
+from fleetroll.core.reports import mode_of
 from fleetroll.core.times import HOUR, SECOND
 from fleetroll.service import presence, telemetry
 from fleetroll.service.authorities import certify_server
@@ -301,4 +301,4 @@ def _announcement(device: Device, at: Instant, event: str) -> Announcement:
     times = {"start" if event == "connected" else "stop": at // 1000}
     body = _pack({"device_ident": device.ident, "event": event, "data": times})
     public_id = device_hex(device.created_at, device.id)
-    return Announcement(broker_org(device.org), environment(device.extras), public_id, body)
+    return Announcement(broker_org(device.org), extras.environment(device.extras), public_id, body)

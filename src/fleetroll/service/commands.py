@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from fleetroll.core import documents, reports
+from fleetroll.core import documents, extras
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import Device
 from fleetroll.core.names import broker_org, device_hex
@@ -63,5 +63,5 @@ def _encoded(encode: Callable[[Any], bytes], value: Any) -> bytes:
 
 
 def _address(device: Device, wanted: Command) -> tuple[str, str, str, str]:
-    env = wanted.env or reports.environment(device.extras)
+    env = wanted.env or extras.environment(device.extras)
     return broker_org(device.org), env, device_hex(device.created_at, device.id), wanted.name

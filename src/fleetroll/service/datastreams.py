@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from fleetroll.core import datastreams as rules
-from fleetroll.core import documents, readings
+from fleetroll.core import extras, readings
 from fleetroll.core import templates as template_rules
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import (
@@ -37,7 +37,6 @@ from fleetroll.store.port import Records
 
 WRITTEN = "device.datastream_written"
 _EVER = Span(0, 1 << 62)
-_EXTRAS = "blynk"
 _HELD: Mapping[str, DatastreamKind] = {}  # what `_point` has made a value of its datastream is not held to it again
 
 
@@ -138,10 +137,8 @@ def _point(stream: Stream, types: Mapping[str, str], sample: Sample) -> telemetr
 async def note(call: Call, device: Device, wanted: Property) -> None:
     """Note how a datastream is to be displayed."""
     stream = resolve(device, await templates.of(call, device), wanted.address)
-    extras = documents.load(device.extras)
-    own_extras = extras.setdefault(_EXTRAS, {})
-    own_extras.setdefault("properties", {}).setdefault(stream.pin, {})[wanted.name] = wanted.value
-    await devices.change(call, device, DeviceChange(extras=documents.of(extras, "properties")))
+    noted = extras.with_display_property(device.extras, stream.pin, wanted.name, wanted.value)
+    await devices.change(call, device, DeviceChange(extras=noted))
 
 
 def resolve(device: Device, template: Template | None, address: Address) -> Stream:

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from msgspec import Struct, structs
 
-from fleetroll.core import descriptions, documents, identity, limits
+from fleetroll.core import documents, identity, limits
+from fleetroll.core import extras as device_extras
 from fleetroll.core.documents import EMPTY, Document
 from fleetroll.core.faults import Fault, Kind, not_found
 from fleetroll.core.fields import canonical, reader
@@ -351,7 +352,8 @@ def _completed(row: Row, put: Put, known: Device | None) -> Put:
     """What a row puts, with those documents of which it says only a part."""
     change = put.change
     if row.description is not None:
-        change = structs.replace(change, extras=descriptions.write(known.extras if known else EMPTY, row.description))
+        extras = device_extras.with_description(known.extras if known else EMPTY, row.description)
+        change = structs.replace(change, extras=extras)
     if row.members:
         metadata = change.metadata or (known.metadata if known else EMPTY)
         change = structs.replace(change, metadata=documents.of({**documents.load(metadata), **row.members}, "metadata"))

@@ -5,10 +5,10 @@ from typing import Any
 
 from msgspec import UNSET
 
-from fleetroll.core import documents, limits, model, names, readings
+from fleetroll.core import documents, extras, limits, model, names, readings
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import invalid, not_found
-from fleetroll.core.reports import DEFAULT_ENVIRONMENT, environment
+from fleetroll.core.reports import DEFAULT_ENVIRONMENT
 from fleetroll.core.schema import parse_schema
 from fleetroll.core.times import instant
 from fleetroll.dialects.relay import shapes
@@ -28,7 +28,7 @@ def new_device(request: Request) -> model.NewDevice:
         _ident(body.ident),
         schema=_schema(body.schema),
         config=_config(body.config),
-        extras=documents.of({"relay": {"env": _environment(body.env)}}, "env"),
+        extras=extras.with_environment(documents.EMPTY, _environment(body.env)),
     )
 
 
@@ -77,7 +77,7 @@ def listed(result: fleet.Found, request: Request) -> shapes.Reply:
 def device(record: model.Device, secrets: shapes.Credentials | Any = UNSET) -> shapes.Device:
     return shapes.Device(
         public_id(record), record.ident, record.schema, record.config, names.broker_org(record.org),
-        environment(record.extras), secrets,
+        extras.environment(record.extras), secrets,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from msgspec import UNSET, Raw, structs
 
-from fleetroll.core import descriptions, documents, limits, model, names
+from fleetroll.core import documents, extras, limits, model, names
 from fleetroll.core.documents import EMPTY
 from fleetroll.core.faults import invalid
 from fleetroll.core.guards import etag
@@ -47,7 +47,7 @@ def device(view: views.View, slug: str, hardware: Hardware = str) -> shapes.Devi
         None if software is None else _release(software, bytes(record.software or EMPTY)),
         _in_cohort(view.cohort),
         record.name or "",
-        descriptions.read(record.extras),
+        extras.description(record.extras),
         _in_project(organization.id, organization.name, slug),
         None if software is None else software_of(software),
     )
@@ -99,7 +99,7 @@ def new_device(request: Request) -> model.NewDevice:
         hardware_version=hardware(body.hardware_version),
         owners=(names.owner_ref(body.owner_ref, "owner_ref"),) if body.owner_ref else (),
         cohort=_cohort(body.cohort),
-        extras=descriptions.write(EMPTY, paragraph(body.description, "description")),
+        extras=extras.with_description(EMPTY, paragraph(body.description, "description")),
     )
 
 
@@ -135,7 +135,7 @@ def change_device(request: Request) -> views.Edit:
         if owner is not None:
             change["owners"] = _owners(record.owners, owner)
         if description is not None:
-            change["extras"] = descriptions.write(record.extras, description)
+            change["extras"] = extras.with_description(record.extras, description)
         return model.DeviceChange(**change)
 
     return views.Edit(request.path["device_serial"], edit, request.guard)
