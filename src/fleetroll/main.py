@@ -65,7 +65,8 @@ from fleetroll.wire.est_listener import EstListener
 from fleetroll.wire.http_server import HttpServer
 from fleetroll.wire.metrics import Metrics, feel_pulse
 from fleetroll.wire.rate_limits import Rate, SharedTimes
-from fleetroll.wire.serve import Kernel, Settings
+from fleetroll.wire.serve import Kernel
+from fleetroll.wire.settings import Settings
 from fleetroll.wire.subjects import Subjects
 
 logger = logging.getLogger("fleetroll")

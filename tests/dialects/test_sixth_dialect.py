@@ -20,7 +20,8 @@ from fleetroll.wire.log import AccessLog
 from fleetroll.wire.metrics import Metrics
 from fleetroll.wire.openapi import describe
 from fleetroll.wire.request import Request
-from fleetroll.wire.serve import Kernel, Settings
+from fleetroll.wire.serve import Kernel
+from fleetroll.wire.settings import Settings
 from tests.support.app import App, Response, asgi, running
 
 

@@ -11,7 +11,8 @@ from fleetroll import __version__
 from fleetroll.wire import docs_page, metrics, openapi
 from fleetroll.wire.dialect import Dialect
 from fleetroll.wire.http_exchange import WHOLE
-from fleetroll.wire.serve import Kernel, Receive, Scope, Send, Settings, send_whole
+from fleetroll.wire.serve import Kernel, Receive, Scope, Send, send_whole
+from fleetroll.wire.settings import Settings
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _JSON = "application/json"

@@ -14,34 +14,31 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, TypeVar
-
-import msgspec
-from msgspec import Struct
 
 from fleetroll.core import limits, tokens
 from fleetroll.core.faults import Fault, Kind, brief, invalid
-from fleetroll.core.guards import UNGUARDED, Guard, parse_tags
+from fleetroll.core.guards import UNGUARDED
 from fleetroll.core.model import Instant, Principal
 from fleetroll.core.secrets import Presented
 from fleetroll.service import keys, projects
-from fleetroll.service.operations import WRITES, Effect, Services
+from fleetroll.service.operations import Effect, Services
 from fleetroll.store.port import Records
 from fleetroll.wire import bodies, peers, streams
 from fleetroll.wire.answers import Answer, refusal, success
 from fleetroll.wire.bodies import Gone
-from fleetroll.wire.credentials import Credentials
 from fleetroll.wire.cursors import Cursors
-from fleetroll.wire.dialect import Dialect, Route, Stream
+from fleetroll.wire.dialect import Dialect, Stream
+from fleetroll.wire.header_fields import body_encoding, body_media_type, preconditions, refuse_repeated
 from fleetroll.wire.http_exchange import WHOLE
 from fleetroll.wire.idempotency import Idempotency, Once, is_kept
 from fleetroll.wire.log import Access, AccessLog
-from fleetroll.wire.loose_names import LooseDecoder
 from fleetroll.wire.metrics import Metrics
-from fleetroll.wire.rate_limits import Budget, Limiter, OwnTimes, Rate, Times, Window, admit
+from fleetroll.wire.rate_limits import Budget, Limiter, OwnTimes, admit
 from fleetroll.wire.request import NO_QUERY, Query, Request, parse_query
+from fleetroll.wire.route_table import Row, table
 from fleetroll.wire.router import Router
+from fleetroll.wire.settings import Settings
 
 Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -51,62 +48,6 @@ FORM = "application/x-www-form-urlencoded"
 
 logger = logging.getLogger("fleetroll.wire")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
-_DECISIVE = frozenset(
-    b"authorization x-api-key content-type content-encoding idempotency-key if-match if-none-match last-event-id "
-    b"fleetroll-organization".split()
-) | frozenset(peers.HEADERS)
-
-
-class Settings(Struct, frozen=True):
-    """What an operator decides about the wire. A rate of 0 is no limit."""
-
-    key_rate: Rate = Rate(0, 0)
-    organization_rate: Rate = Rate(0, 0)
-    cors_origins: tuple[str, ...] = ()
-    trusted_proxies: tuple[peers.Network, ...] = ()
-    public_url: str | None = None  # how clients outside write the address of this server
-    times: Times | None = None  # of the limits, where several processes share them
-
-
-class _Row:
-    """A route with all that can be prepared before the first request."""
-
-    __slots__ = (
-        "acts_in",
-        "callers",
-        "credentials",
-        "decode",
-        "dialect",
-        "has_body",
-        "label",
-        "limiters",
-        "parameters",
-        "route",
-    )
-
-    def __init__(
-        self, dialect: Dialect, route: Route, limiters: tuple[Limiter, ...], callers: tuple[Limiter, ...]
-    ) -> None:
-        self.dialect = dialect
-        self.route = route
-        self.limiters = limiters
-        self.callers = callers
-        self.label = f"{dialect.name}.{route.operation.name}"
-        self.credentials = Credentials(route.credentials or dialect.credentials)
-        self.has_body = route.body is not None or route.lines is not None
-        self.decode = _decoder(dialect, route.body) if route.body not in {None, bytes} else None
-        self.acts_in = dialect.acts_in_header.encode() if dialect.acts_in_header else None
-        self.parameters = frozenset(parameter.name for parameter in route.query) if dialect.strict_query else None
-
-
-def _methods(route: Route) -> tuple[str, ...]:
-    """What leads to a route. A HEAD changes nothing, so it does not lead to a GET that writes, as some vendors' do."""
-    reads = route.method == "GET" and route.operation.effect not in WRITES
-    return (route.method, "HEAD") if reads else (route.method,)
-
-
-def _decoder(dialect: Dialect, shape: Any) -> Callable[[bytes], Any]:
-    return LooseDecoder(shape).decode if dialect.loose_names else partial(bodies.decode, msgspec.json.Decoder(shape))
 
 
 class _Exchange:
@@ -120,7 +61,7 @@ class _Exchange:
         self.send = send
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.id = ""
-        self.row: _Row | None = None
+        self.row: Row | None = None
         self.path: dict[str, str] = {}
         self.principal: Principal | None = None
         self.secret: Presented | None = None
@@ -157,14 +98,7 @@ class Kernel:
         times = settings.times or OwnTimes()
         self._key_limiter = Limiter(settings.key_rate, time.monotonic, "key", times)
         self._limiters = (Limiter(settings.organization_rate, time.monotonic, "organization", times),)
-        self._router = Router(
-            (method, route.path, row)
-            for dialect in self._dialects
-            for limiters in [self._limiters + _vendors(dialect, settings, times)]
-            for route in dialect.routes
-            for row in [_Row(dialect, route, limiters, _callers(dialect, route, settings, times))]
-            for method in _methods(route)
-        )
+        self._router = Router(table(self._dialects, self._limiters, settings, times))
         self._peers = peers.Peers(settings.trusted_proxies)
         self._public_url = settings.public_url
         self._request_prefix = os.urandom(5).hex()
@@ -215,7 +149,7 @@ class Kernel:
 
     async def _respond(self, exchange: _Exchange) -> int:
         try:
-            _refuse_repeated(exchange)
+            refuse_repeated(exchange.scope["headers"], exchange.headers)
             row = exchange.row = self._route(exchange)
             exchange.query = parse_query(exchange.scope["query_string"])
             if row.route.form:
@@ -238,7 +172,7 @@ class Kernel:
         await send_whole(exchange.scope, exchange.send, answer.status, answer.head(exchange.id), answer.body)
         return answer.status
 
-    def _route(self, exchange: _Exchange) -> _Row:
+    def _route(self, exchange: _Exchange) -> Row:
         match = self._router.match(exchange.scope["method"], exchange.scope["raw_path"])
         if match is None:
             raise Fault(Kind.NOT_FOUND, "unknown_path", "There is nothing at this path.")
@@ -256,7 +190,7 @@ class Kernel:
         bodies.check_media_type(headers.get(b"content-type"), (FORM,), headers.get(b"content-encoding"))
         return Query([*exchange.query.pairs, *parse_query(body).pairs])
 
-    async def _authenticate(self, exchange: _Exchange, row: _Row) -> Principal:
+    async def _authenticate(self, exchange: _Exchange, row: Row) -> Principal:
         exchange.secret = row.credentials.extract(exchange.headers, exchange.query, exchange.path)
         now = self.services.clock()
         keyring = self.services.keyring
@@ -269,13 +203,13 @@ class Kernel:
             return principal
         return await keys.acting_in(self.services, principal, path.decode("latin-1"))
 
-    def _ask(self, exchange: _Exchange, row: _Row) -> Request:
+    def _ask(self, exchange: _Exchange, row: Row) -> Request:
         """The request without its body."""
         route, headers, query = row.route, exchange.headers, exchange.query
         if row.parameters is not None and query is not NO_QUERY:
             _refuse_unknown(query, row.parameters)
         request = Request(exchange.path, query, self.cursors, exchange.binding)
-        request.guard = _guard(headers)
+        request.guard = preconditions(headers)
         request.scheme, request.host = exchange.scope.get("scheme", "http"), headers.get(b"host", b"")
         request.public_url = self._public_url
         if route.peer:
@@ -285,26 +219,21 @@ class Kernel:
             request.last_event_id = last.decode("latin-1")
         return request
 
-    async def _read(self, exchange: _Exchange, row: _Row, request: Request) -> bytes:
+    async def _read(self, exchange: _Exchange, row: Row, request: Request) -> bytes:
         """Give a request its body, if its route takes one; the body as it came."""
         route, headers = row.route, exchange.headers
         if route.lines is not None:
-            media_type = self._media_type(row, headers)
+            media_type = body_media_type(row, headers)
             request.rows = self._vouched(exchange, bodies.rows(exchange.receive, route.lines, media_type))
             return b""
         body = await bodies.read(exchange.receive, row.dialect.max_body)
         if body or route.body_required:
-            request.encoding = _encoding(route, headers)
-            request.media_type = self._media_type(row, headers)
+            request.encoding = body_encoding(route, headers)
+            request.media_type = body_media_type(row, headers)
             request.body = body if row.decode is None else row.decode(body)
         return body
 
-    def _media_type(self, row: _Row, headers: Mapping[bytes, bytes]) -> str:
-        accepted = row.route.media_types or row.dialect.media_types
-        encoding = None if _encoding(row.route, headers) else headers.get(b"content-encoding")
-        return bodies.check_media_type(headers.get(b"content-type"), accepted, encoding)
-
-    async def _perform(self, exchange: _Exchange, row: _Row, request: Request, body: bytes) -> Answer:
+    async def _perform(self, exchange: _Exchange, row: Row, request: Request, body: bytes) -> Answer:
         route, principal = row.route, exchange.principal
         assert principal is not None
         value = route.decode(request)
@@ -320,7 +249,7 @@ class Kernel:
 
     # --- idempotency -------------------------------------------------------------------------------------------------
 
-    def _once(self, exchange: _Exchange, row: _Row, body: bytes) -> Once | None:
+    def _once(self, exchange: _Exchange, row: Row, body: bytes) -> Once | None:
         name = exchange.headers.get(b"idempotency-key")
         if name is None or not row.route.idempotent:
             return None
@@ -329,7 +258,7 @@ class Kernel:
         identity = (scope["method"].encode(), scope["raw_path"], scope["query_string"], body)
         return self._idempotency.once(principal, name.decode("latin-1"), identity)
 
-    async def _perform_once(self, exchange: _Exchange, row: _Row, request: Request, value: Any, once: Once) -> Answer:
+    async def _perform_once(self, exchange: _Exchange, row: Row, request: Request, value: Any, once: Once) -> Answer:
         """As `_perform`, unless the same request was answered before; the answer is stored with the work."""
         route, principal = row.route, exchange.principal
         assert principal is not None
@@ -374,7 +303,7 @@ class Kernel:
         envelope = (row.dialect if row else self._dialect_of(exchange.scope["path"])).envelope
         return refusal(envelope, fault, row.route if row else None, exchange.id)
 
-    async def _stream(self, exchange: _Exchange, row: _Row, value: Any, request: Request) -> int:
+    async def _stream(self, exchange: _Exchange, row: Row, value: Any, request: Request) -> int:
         route, principal = row.route, exchange.principal
         assert principal is not None
         assert route.operation.effect in {Effect.STREAM, Effect.BATCHES}
@@ -455,57 +384,6 @@ class Kernel:
             code=exchange.code,
         )
         self.account(entry, seconds)
-
-
-def _vendors(dialect: Dialect, settings: Settings, times: Times) -> tuple[Limiter, ...]:
-    """The limit that a dialect has of its own, unless organizations have none at all."""
-    if dialect.per_minute is None or not settings.organization_rate.per_second:
-        return ()
-    return (Window(dialect.per_minute, 60, time.monotonic, f"organization in {dialect.name}", times),)
-
-
-def _callers(dialect: Dialect, route: Route, settings: Settings, times: Times) -> tuple[Limiter, ...]:
-    """The limits that a dialect has for each caller, unless keys have none at all."""
-    if not settings.key_rate.per_second:
-        return ()
-    return tuple(
-        Limiter(
-            Rate(one.requests / one.seconds, one.requests),
-            time.monotonic,
-            f"caller in {dialect.name} in {one.seconds} s",
-            times,
-        )
-        for one in (*dialect.allowances, *route.allowances)
-    )
-
-
-def _refuse_repeated(exchange: _Exchange) -> None:
-    """A header that decides something is given once: a proxy and this server could each believe another of two."""
-    headers = exchange.scope["headers"]
-    if len(headers) == len(exchange.headers):
-        return
-    names = [name for name, _ in headers if name in _DECISIVE]
-    for name in names:
-        if names.count(name) > 1:
-            raise invalid("repeated_header", f"{name.decode()} must be given once.", name.decode())
-
-
-def _encoding(route: Route, headers: Mapping[bytes, bytes]) -> str:
-    """The encoding of the body, if it is one that the route understands."""
-    if not route.encodings:
-        return ""
-    given = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
-    return given if given in route.encodings else ""
-
-
-def _guard(headers: Mapping[bytes, bytes]) -> Guard:
-    match, none_match = headers.get(b"if-match"), headers.get(b"if-none-match")
-    if match is None and none_match is None:
-        return UNGUARDED
-    return Guard(
-        parse_tags(match.decode("latin-1"), "If-Match") if match is not None else None,
-        parse_tags(none_match.decode("latin-1"), "If-None-Match") if none_match is not None else None,
-    )
 
 
 def _refuse_unknown(query: Query, known: frozenset[str]) -> None:

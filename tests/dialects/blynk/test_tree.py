@@ -13,7 +13,8 @@ from fleetroll.dialects.native.routes import DIALECT as NATIVE
 from fleetroll.wire.log import AccessLog
 from fleetroll.wire.metrics import Metrics
 from fleetroll.wire.rate_limits import Rate
-from fleetroll.wire.serve import Kernel, Settings
+from fleetroll.wire.serve import Kernel
+from fleetroll.wire.settings import Settings
 from tests.support.app import App, Response, asgi, running
 
 O = "/api/v1/organization"  # noqa: E741  # as the vendor's pages abbreviate it

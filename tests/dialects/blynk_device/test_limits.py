@@ -14,7 +14,8 @@ from fleetroll.wire.dialect import Allowance
 from fleetroll.wire.log import AccessLog
 from fleetroll.wire.metrics import Metrics
 from fleetroll.wire.rate_limits import Rate
-from fleetroll.wire.serve import Kernel, Settings
+from fleetroll.wire.serve import Kernel
+from fleetroll.wire.settings import Settings
 from tests.dialects.blynk_device.test_device import Device
 from tests.support.app import App, Response, asgi, running
 

@@ -1,0 +1,91 @@
+"""The routes of all dialects as the handler walks them: each with all that can be prepared before the first request."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from fleetroll.service.operations import WRITES
+from fleetroll.wire import bodies
+from fleetroll.wire.credentials import Credentials
+from fleetroll.wire.dialect import Dialect, Route
+from fleetroll.wire.loose_names import LooseDecoder
+from fleetroll.wire.rate_limits import Limiter, Rate, Times, Window
+from fleetroll.wire.settings import Settings
+
+
+class Row:
+    """A route with all that can be prepared before the first request."""
+
+    __slots__ = (
+        "acts_in",
+        "callers",
+        "credentials",
+        "decode",
+        "dialect",
+        "has_body",
+        "label",
+        "limiters",
+        "parameters",
+        "route",
+    )
+
+    def __init__(
+        self, dialect: Dialect, route: Route, limiters: tuple[Limiter, ...], callers: tuple[Limiter, ...]
+    ) -> None:
+        self.dialect = dialect
+        self.route = route
+        self.limiters = limiters
+        self.callers = callers
+        self.label = f"{dialect.name}.{route.operation.name}"
+        self.credentials = Credentials(route.credentials or dialect.credentials)
+        self.has_body = route.body is not None or route.lines is not None
+        self.decode = _decoder(dialect, route.body) if route.body not in {None, bytes} else None
+        self.acts_in = dialect.acts_in_header.encode() if dialect.acts_in_header else None
+        self.parameters = frozenset(parameter.name for parameter in route.query) if dialect.strict_query else None
+
+
+def table(
+    dialects: Iterable[Dialect], limiters: tuple[Limiter, ...], settings: Settings, times: Times
+) -> Iterator[tuple[str, str, Row]]:
+    """Each route by method and path. `limiters` are those of an organization, whichever dialect it speaks."""
+    for dialect in dialects:
+        shared = limiters + _vendors(dialect, settings, times)
+        for route in dialect.routes:
+            row = Row(dialect, route, shared, _callers(dialect, route, settings, times))
+            for method in _methods(route):
+                yield method, route.path, row
+
+
+def _methods(route: Route) -> tuple[str, ...]:
+    """What leads to a route. A HEAD changes nothing, so it does not lead to a GET that writes, as some vendors' do."""
+    reads = route.method == "GET" and route.operation.effect not in WRITES
+    return (route.method, "HEAD") if reads else (route.method,)
+
+
+def _decoder(dialect: Dialect, shape: Any) -> Callable[[bytes], Any]:
+    return LooseDecoder(shape).decode if dialect.loose_names else partial(bodies.decode, msgspec.json.Decoder(shape))
+
+
+def _vendors(dialect: Dialect, settings: Settings, times: Times) -> tuple[Limiter, ...]:
+    """The limit that a dialect has of its own, unless organizations have none at all."""
+    if dialect.per_minute is None or not settings.organization_rate.per_second:
+        return ()
+    return (Window(dialect.per_minute, 60, time.monotonic, f"organization in {dialect.name}", times),)
+
+
+def _callers(dialect: Dialect, route: Route, settings: Settings, times: Times) -> tuple[Limiter, ...]:
+    """The limits that a dialect has for each caller, unless keys have none at all."""
+    if not settings.key_rate.per_second:
+        return ()
+    return tuple(
+        Limiter(
+            Rate(one.requests / one.seconds, one.requests),
+            time.monotonic,
+            f"caller in {dialect.name} in {one.seconds} s",
+            times,
+        )
+        for one in (*dialect.allowances, *route.allowances)
+    )

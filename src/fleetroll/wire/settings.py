@@ -1,0 +1,17 @@
+"""What an operator decides about the wire."""
+
+from msgspec import Struct
+
+from fleetroll.wire.peers import Network
+from fleetroll.wire.rate_limits import Rate, Times
+
+
+class Settings(Struct, frozen=True):
+    """A rate of 0 is no limit."""
+
+    key_rate: Rate = Rate(0, 0)
+    organization_rate: Rate = Rate(0, 0)
+    cors_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
+    public_url: str | None = None  # how clients outside write the address of this server
+    times: Times | None = None  # of the limits, where several processes share them
