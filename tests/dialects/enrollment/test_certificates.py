@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fleetroll.core.faults import Fault
-from fleetroll.dialects.enrollment import mapping
+from fleetroll.dialects.enrollment.mapping.durations import canonical, duration
 from tests.support.app import App, running
 from tests.support.enrolling import enrolled
 
@@ -219,7 +219,7 @@ def test_a_device_that_enrolled_has_what_the_profile_gives(app: App) -> None:
     ],
 )
 def test_durations_are_read_and_written_in_whole_units(text: str, shown: str) -> None:
-    assert mapping.canonical(mapping.duration(text, "delta")) == shown
+    assert canonical(duration(text, "delta")) == shown
 
 
 @pytest.mark.parametrize(
@@ -227,4 +227,4 @@ def test_durations_are_read_and_written_in_whole_units(text: str, shown: str) ->
 )
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(Fault):
-        mapping.duration(text, "delta")
+        duration(text, "delta")

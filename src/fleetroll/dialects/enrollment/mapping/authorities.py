@@ -1,0 +1,36 @@
+"""Certificate authorities."""
+
+from fleetroll.core.times import moment
+from fleetroll.dialects.enrollment import shapes
+from fleetroll.dialects.enrollment.mapping.certificates import described
+from fleetroll.dialects.enrollment.mapping.paging import bookmark, page_size, resume
+from fleetroll.service import authorities, named
+from fleetroll.wire.request import Request
+
+
+def list_authorities(request: Request) -> authorities.Listing:
+    return authorities.Listing(page_size(request), resume(request) or "")
+
+
+def authority(result: authorities.Shown, request: Request) -> shapes.Authority:
+    record = result.authority
+    own = record.sealed_key is not None
+    issuer = shapes.Issuer(record.serial, record.name, 0)
+    shown = described(
+        result.description,
+        record.certificate,
+        issuer,
+        status="ACTIVE" if result.at < record.not_after else "EXPIRED",
+        type="MANAGED" if own else "EXTERNAL",
+    )
+    validity = shapes.TimeValidity("Time", moment(record.not_after))
+    return shapes.Authority(record.name, record.serial, shown, {}, validity, moment(record.created_at), 0)
+
+
+def one_authority(request: Request) -> named.Named:
+    return named.Named(request.path["id"])
+
+
+def authority_page(result: authorities.Page, request: Request) -> shapes.AuthorityList:
+    found = [authority(one, request) for one in result.authorities]
+    return shapes.AuthorityList(bookmark(result.next, request), found)

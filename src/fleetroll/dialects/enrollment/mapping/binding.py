@@ -1,0 +1,44 @@
+"""Binding a certificate to the slot of a device."""
+
+from typing import Any
+
+from fleetroll.core import documents
+from fleetroll.core.faults import invalid
+from fleetroll.core.identity import Occasion
+from fleetroll.core.model import Device
+from fleetroll.core.times import moment
+from fleetroll.dialects.enrollment import shapes
+from fleetroll.dialects.enrollment.mapping.certificates import certificate
+from fleetroll.dialects.enrollment.mapping.dms import dms
+from fleetroll.service import binding
+from fleetroll.wire.dialect import Reply
+from fleetroll.wire.request import Request
+
+
+def bind(request: Request) -> binding.Bind:
+    body = request.body
+    known = {occasion.value: occasion for occasion in Occasion} | {"": None}
+    if body.bind_mode not in known:
+        raise invalid("invalid_bind_mode", "bind_mode must be PROVISIONED, RE-PROVISIONED or RENEWED.", "bind_mode")
+    return binding.Bind(body.device_id, body.certificate_serial_number.lower(), known[body.bind_mode])
+
+
+def bound(result: binding.Bound, request: Request) -> Reply:
+    policy = dms(result.dms, request) if result.dms else None
+    return Reply(shapes.Bound(certificate(result.certificate, request), policy, _device(result.device)))
+
+
+def _device(record: Device) -> shapes.Device:
+    return shapes.Device(
+        record.ident,
+        record.tags,
+        record.status.value,
+        moment(record.created_at),
+        record.metadata,
+        record.dms or "",
+        None if record.identity is None else _slot(documents.load(record.identity)),
+    )
+
+
+def _slot(identity: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in identity.items() if name not in {"floor", "windows"}}

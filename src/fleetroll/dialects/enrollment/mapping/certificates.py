@@ -1,0 +1,153 @@
+"""Certificates, as the CA shows and counts them, and their revocation."""
+
+import base64
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from fleetroll.core import encodings
+from fleetroll.core.certificates import KeyKind, KeyType, Reason, Tally
+from fleetroll.core.faults import invalid
+from fleetroll.core.identity import Windows
+from fleetroll.core.times import moment
+from fleetroll.dialects.enrollment import shapes
+from fleetroll.dialects.enrollment.mapping.durations import canonical
+from fleetroll.dialects.enrollment.mapping.paging import bookmark, page_size, resume
+from fleetroll.pki.port import Description
+from fleetroll.pki.port import Name as DistinguishedName
+from fleetroll.service import binding, certificates
+from fleetroll.wire.request import Request
+
+_NEVER = datetime(1, 1, 1, tzinfo=UTC)
+_FILTER = re.compile(r"([a-z_.]+)\[([a-z_]+)\][:=]?(.*)", re.IGNORECASE)
+_SERIAL = ("serial_number", {"eq", "equal", "equals", "eq_ic", "equal_ignorecase"})
+_REASONS = {
+    Reason.UNSPECIFIED: "Unspecified",
+    Reason.KEY_COMPROMISE: "KeyCompromise",
+    Reason.CA_COMPROMISE: "CACompromise",
+    Reason.AFFILIATION_CHANGED: "AffiliationChanged",
+    Reason.SUPERSEDED: "Superseded",
+    Reason.CESSATION_OF_OPERATION: "CessationOfOperation",
+    Reason.CERTIFICATE_HOLD: "CertificateHold",
+    Reason.PRIVILEGE_WITHDRAWN: "PrivilegeWithdrawn",
+    Reason.AA_COMPROMISE: "AACompromise",
+}
+assert _REASONS.keys() == set(Reason)
+_STRONG = {KeyType.RSA: 3072, KeyType.EC: 256, KeyType.ED25519: 256}
+
+
+def _subject(name: DistinguishedName) -> shapes.Subject:
+    return shapes.Subject(
+        name.common_name, name.organization, name.organization_unit, name.country, name.state, name.locality
+    )
+
+
+def key_type(kind: KeyKind) -> str:
+    return "ECDSA" if kind.type is KeyType.EC else kind.type.value
+
+
+def _strength(kind: KeyKind) -> shapes.KeyStrength:
+    return shapes.KeyStrength(key_type(kind), kind.bits, "HIGH" if kind.bits >= _STRONG[kind.type] else "MEDIUM")
+
+
+def described(said: Description, der: bytes, issuer: shapes.Issuer, **members: Any) -> shapes.Certificate:
+    plain = {
+        "metadata": {},
+        "revocation_timestamp": _NEVER,
+        "revocation_reason": _REASONS[Reason.UNSPECIFIED],
+        "type": "EXTERNAL",
+        "engine_id": "",
+        "is_ca": said.is_authority,
+    }
+    return shapes.Certificate(
+        serial_number=said.serial,
+        subject_key_id=said.subject_key,
+        authority_key_id=said.issuer_key,
+        certificate=base64.b64encode(encodings.pem(der).encode()).decode(),
+        key_metadata=_strength(said.key),
+        subject=_subject(said.subject),
+        issuer=_subject(said.issuer),
+        valid_from=moment(said.not_before),
+        issuer_metadata=issuer,
+        valid_to=moment(said.not_after),
+        **{**plain, **members},
+    )
+
+
+def certificate(result: certificates.Shown, request: Request) -> shapes.Certificate:
+    record = result.certificate
+    revoked = {} if record.revoked_at is None else {"revocation_timestamp": moment(record.revoked_at)}
+    if record.reason is not None:
+        revoked["revocation_reason"] = _REASONS[record.reason]  # type: ignore[assignment]  # members of two types
+    return described(
+        result.description,
+        record.der,
+        shapes.Issuer(result.authority_serial, result.authority, 0),
+        status=record.state(result.at).value,
+        metadata={} if result.slot is None else _attached(result, result.slot.windows),
+        **revoked,
+    )
+
+
+def _attached(result: certificates.Shown, windows: Windows) -> dict[str, Any]:
+    """What the vendor keeps with the certificate of a slot: when it is due, and whose it is."""
+    record = result.certificate
+    deltas = {"Preventive": windows.preventive, "Critical": windows.critical}
+    return {
+        "lamassu.io/ca/expiration-deltas": [
+            {"delta": canonical(delta), "name": name, "triggered": result.at >= record.not_after - delta}
+            for name, delta in deltas.items()
+        ],
+        "lamassu.io/ra/attached-to": {"authorized_by": {"ra_id": record.dms or ""}, "device_id": record.common_name},
+    }
+
+
+def one_certificate(request: Request) -> certificates.Named:
+    return certificates.Named(request.path["sn"])
+
+
+def certificate_page(result: certificates.Page, request: Request) -> shapes.CertificateList:
+    found = [certificate(one, request) for one in result.certificates]
+    return shapes.CertificateList(bookmark(result.next, request), found)
+
+
+def change_status(request: Request) -> binding.Rule:
+    body = request.body
+    if body.status not in {"REVOKED", "ACTIVE"}:
+        raise invalid("invalid_status", "A certificate is set to REVOKED or ACTIVE.", "status")
+    if body.status == "ACTIVE":
+        return binding.Rule(request.path["sn"], None)
+    known = {word.lower(): reason for reason, word in _REASONS.items()} | {"": Reason.UNSPECIFIED}
+    if body.revocation_reason.lower() not in known:
+        raise invalid("invalid_reason", "unsupported revocation code", "revocation_reason")
+    return binding.Rule(request.path["sn"], known[body.revocation_reason.lower()])
+
+
+def list_certificates(request: Request) -> certificates.Listing:
+    """Of the vendor's filters the one by serial number; another would be a list that is not what was asked for."""
+    serial = None
+    for text in request.query.all("filter"):
+        found = _FILTER.fullmatch(text)
+        if found is None or found[1] != _SERIAL[0] or found[2].lower() not in _SERIAL[1]:
+            raise invalid("unsupported_filter", "Certificates are filtered by serial_number[eq] alone.", "filter")
+        serial = found[3].lower()
+    return certificates.Listing(
+        page_size(request), resume(request) or 0, authority=request.path.get("id"), serial=serial
+    )
+
+
+def stats(result: certificates.Stats, request: Request) -> shapes.Stats:
+    total, expired = len(result.authorities), result.expired_authorities
+    issued = {name: tally.issued for name, tally in result.authorities.items()}
+    by_status = {"ACTIVE": total - expired, "EXPIRED": expired, "REVOKED": 0}
+    return shapes.Stats(
+        shapes.AuthorityStats(total, {}, by_status),
+        shapes.CertificateStats(sum(issued.values()), issued, _by_status(result.authorities.values())),
+    )
+
+
+def _by_status(tallies: Iterable[Tally]) -> dict[str, int]:
+    all_of = list(tallies)
+    revoked, expired = sum(one.revoked for one in all_of), sum(one.expired for one in all_of)
+    return {"ACTIVE": sum(one.issued for one in all_of) - revoked - expired, "EXPIRED": expired, "REVOKED": revoked}

@@ -1,0 +1,60 @@
+"""DMS: the policies by which devices enrol."""
+
+from typing import Any
+
+from fleetroll.core import documents, names, patch
+from fleetroll.core.dms import Dms
+from fleetroll.core.faults import invalid
+from fleetroll.core.times import moment
+from fleetroll.dialects.enrollment import shapes
+from fleetroll.dialects.enrollment.mapping.paging import bookmark, page_size, resume
+from fleetroll.dialects.enrollment.mapping.settings import GIVEN, settings, settings_of
+from fleetroll.service import dms as service
+from fleetroll.service import named
+from fleetroll.wire.request import Request
+
+
+def new_dms(request: Request) -> Dms:
+    body, given = request.body, request.body.settings or {}
+    extras = documents.of({GIVEN: given}, GIVEN)
+    metadata = documents.of(body.metadata or {}, "metadata")
+    title = names.line(body.name, "name") if body.name else body.id
+    return Dms(0, 0, body.id, title, settings(given), metadata, extras, 0, 0, 0)
+
+
+def replace_dms(request: Request) -> named.Edit:
+    new = new_dms(request)
+    if new.name not in {"", request.path["id"]}:
+        raise invalid("immutable_id", "The id of a DMS cannot be changed.", "id")
+    change = {name: getattr(new, name) for name in ("settings", "metadata", "extras")}
+    return named.Edit(request.path["id"], change | ({"title": new.title} if new.title else {}), request.guard)
+
+
+def patch_metadata(request: Request) -> service.Patch:
+    operations = patch.parse_operations(request.body.patches, lenient=True)
+
+    def edit(was: Dms) -> dict[str, Any]:
+        changed = patch.apply_json_patch(documents.load(was.metadata), operations, lenient=True)
+        return {"metadata": documents.of(changed, "metadata")}
+
+    return service.Patch(request.path["id"], edit, request.guard)
+
+
+def one_dms(request: Request) -> named.Named:
+    return named.Named(request.path["id"], request.guard)
+
+
+def list_dms(request: Request) -> named.Listing:
+    return named.Listing(page_size(request), resume(request) or "")
+
+
+def dms(record: Dms, request: Request) -> shapes.Dms:
+    return shapes.Dms(record.name, record.title, record.metadata, moment(record.created_at), settings_of(record))
+
+
+def dms_page(result: named.Page[Dms], request: Request) -> shapes.DmsList:
+    return shapes.DmsList(bookmark(result.next, request), [dms(one, request) for one in result.records])
+
+
+def dms_stats(total: int, request: Request) -> shapes.Total:
+    return shapes.Total(total)

@@ -1,0 +1,41 @@
+"""Durations as the vendor writes them: whole units, the largest first, and a year of 364 days."""
+
+import re
+
+from fleetroll.core import limits
+from fleetroll.core.faults import invalid
+
+_UNITS = {
+    "y": 364 * 86_400_000_000,
+    "w": 7 * 86_400_000_000,
+    "d": 86_400_000_000,
+    "h": 3_600_000_000,
+    "m": 60_000_000,
+    "s": 1_000_000,
+    "ms": 1_000,
+    "us": 1,
+}
+_SPELLED = _UNITS | {"\u00b5s": 1, "ns": 0}
+_STEP = re.compile(r"(\d{1,18})(ns|us|\u00b5s|ms|s|m|h|d|w|y)", re.ASCII)
+_DURATION = re.compile(rf"(?:{_STEP.pattern})+", re.ASCII)
+
+
+def duration(text: str, field: str) -> int:
+    """Microseconds. Raises Fault invalid `invalid_duration`."""
+    if len(text) > limits.MAX_VERSION or not _DURATION.fullmatch(text):
+        raise invalid("invalid_duration", f"{field} must be a duration, as in 14w2d, 36h or 90m.", field)
+    steps = _STEP.findall(text)
+    found = sum(int(count) * _SPELLED[unit] for count, unit in steps)
+    found += sum(int(count) for count, unit in steps if unit == "ns") // 1_000
+    if found > limits.MAX_DURATION:
+        raise invalid("invalid_duration", f"{field} is longer than a hundred years.", field)
+    return found
+
+
+def canonical(microseconds: int) -> str:
+    """The duration as the vendor writes it: `100d` is `14w2d`."""
+    text = ""
+    for unit, size in _UNITS.items():
+        count, microseconds = divmod(microseconds, size)
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"

@@ -1,0 +1,150 @@
+"""What the settings of a DMS mean, and how those in force are shown. What was sent is kept beside what it means."""
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from msgspec import to_builtins
+
+from fleetroll.core import documents, limits, names
+from fleetroll.core.certificates import KeyKind, KeyType
+from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Proof, Registration, Renewal, Settings
+from fleetroll.core.faults import invalid
+from fleetroll.core.identity import Windows
+from fleetroll.dialects.enrollment import shapes
+from fleetroll.dialects.enrollment.mapping.certificates import key_type
+from fleetroll.dialects.enrollment.mapping.durations import canonical, duration
+from fleetroll.wire.bodies import convert
+
+GIVEN = "settings"
+_VENDOR = "lamassu"
+
+
+def settings(given: Mapping[str, Any]) -> Settings:
+    """What the settings mean. Raises Fault invalid for those that promise what is not done."""
+    shape = convert(given, shapes.Settings)
+    enrollment = shape.enrollment_settings or shapes.Enrollment()
+    renewal = shape.reenrollment_settings or shapes.Reenrollment()
+    issuance = shape.issuance_profile or shapes.IssuanceProfile()
+    distribution = shape.ca_distribution_settings or shapes.Distribution()
+    plain = Settings()
+    if enrollment.protocol not in {"", "EST_RFC7030"}:
+        _refuse("protocol", enrollment.protocol)
+    return Settings(
+        authority=enrollment.enrollment_ca or plain.authority,
+        admission=_admission(enrollment.est_rfc7030_settings or shapes.EstSettings()),
+        registration=_registration(enrollment.registration_mode),
+        replaceable=enrollment.enable_replaceable_enrollment,
+        profile=_profile(enrollment.device_provisioning_profile or shapes.Profile()),
+        renewal=Renewal(
+            tuple(renewal.additional_validation_cas or ()),
+            renewal.enable_expired_renewal,
+            renewal.revoke_on_reenrollment,
+            _span(renewal.reenrollment_delta, "reenrollment_delta", None),
+        ),
+        windows=_windows(renewal, plain.windows),
+        distribution=Distribution(distribution.include_enrollment_ca, tuple(distribution.managed_cas or ())),
+        keygen=_keygen(shape.server_keygen_settings or shapes.Keygen()),
+        lifetime=_lifetime(issuance.validity or shapes.Validity(), plain.lifetime),
+        with_names=issuance.honor_extensions,
+    )
+
+
+def _admission(shape: shapes.EstSettings) -> Admission:
+    known = {proof.value: proof for proof in Proof} | {"": Proof.CERTIFICATE}
+    if shape.auth_mode not in known:
+        _refuse("auth_mode", shape.auth_mode)
+    shown = shape.client_certificate_settings or shapes.ClientCertificate()
+    level = shown.chain_level_validation
+    levels = level if 0 < level < limits.MAX_CHAIN else None
+    return Admission(known[shape.auth_mode], tuple(shown.validation_cas or ()), shown.allow_expired, levels)
+
+
+def _registration(mode: str) -> Registration:
+    known = {one.value: one for one in Registration} | {"": Registration.JITP}
+    if mode not in known:
+        _refuse("registration_mode", mode)
+    return known[mode]
+
+
+def _refuse(field: str, value: str) -> NoReturn:
+    raise invalid("unsupported_setting", f"{field} {value[: limits.MAX_TAG]!r} is not supported.", field)
+
+
+def _profile(shape: shapes.Profile) -> Profile:
+    tags = names.unique([names.tag(tag) for tag in shape.tags or ()], limits.MAX_TAGS, "tags")
+    given = {"icon": shape.icon, "icon_color": shape.icon_color}
+    icons = {name: names.line(value, name) if value else "" for name, value in given.items()}
+    extras = documents.of({_VENDOR: icons} if any(icons.values()) else {}, "device_provisioning_profile")
+    return Profile(tags, documents.of(shape.metadata or {}, "metadata"), extras)
+
+
+def _span(text: str | None, field: str, otherwise: Any) -> Any:
+    return otherwise if text is None else duration(text, field)
+
+
+def _windows(shape: shapes.Reenrollment, plain: Windows) -> Windows:
+    preventive = _span(shape.preventive_delta, "preventive_delta", None)
+    critical = _span(shape.critical_delta, "critical_delta", None)
+    if preventive is None:
+        preventive = max(plain.preventive, critical or 0)
+    return Windows(preventive, min(plain.critical, preventive) if critical is None else critical)
+
+
+def _keygen(shape: shapes.Keygen) -> KeyKind | None:
+    if not shape.enabled:
+        return None
+    key = shape.key or shapes.Key()
+    known = {"": KeyType.EC, "ECDSA": KeyType.EC, "RSA": KeyType.RSA, "Ed25519": KeyType.ED25519}
+    if key.type not in known:
+        _refuse("key type", key.type)
+    return KeyKind(known[key.type], key.bits or {KeyType.RSA: 2048}.get(known[key.type], 256))
+
+
+def _lifetime(shape: shapes.Validity, plain: int) -> int:
+    if shape.type not in {"", "Duration"}:
+        _refuse("validity type", shape.type)
+    return int(_span(shape.duration, "duration", plain))
+
+
+def settings_of(record: Dms) -> dict[str, Any]:
+    """What was sent, with everything in it that means something as it is in force."""
+    given = documents.load(record.extras).get(GIVEN, {})
+    merged: dict[str, Any] = _merged(given, to_builtins(_shown(record.settings)))
+    return merged
+
+
+def _shown(settings: Settings) -> shapes.Settings:
+    admission, renewal, windows = settings.admission, settings.renewal, settings.windows
+    shown = shapes.ClientCertificate(list(admission.authorities), admission.levels or -1, admission.allow_expired)
+    icons = documents.load(settings.profile.extras).get(_VENDOR, {})
+    metadata = documents.load(settings.profile.metadata)
+    keygen = settings.keygen
+    return shapes.Settings(
+        shapes.Enrollment(
+            "EST_RFC7030",
+            shapes.EstSettings(admission.proof.value, shown),
+            shapes.Profile(icons.get("icon", ""), icons.get("icon_color", ""), metadata, list(settings.profile.tags)),
+            settings.authority,
+            settings.replaceable,
+            settings.registration.value,
+        ),
+        shapes.Reenrollment(
+            list(renewal.authorities),
+            renewal.revoke_replaced,
+            renewal.allow_expired,
+            canonical(settings.lifetime if renewal.opens is None else renewal.opens),
+            canonical(windows.preventive),
+            canonical(windows.critical),
+        ),
+        shapes.Distribution(False, settings.distribution.own, list(settings.distribution.others)),
+        shapes.Keygen(keygen is not None, shapes.Key(key_type(keygen), keygen.bits) if keygen else shapes.Key()),
+        shapes.IssuanceProfile(shapes.Validity("Duration", canonical(settings.lifetime)), settings.with_names),
+    )
+
+
+def _merged(given: Any, known: Any) -> Any:
+    """`known` over `given`."""
+    if not isinstance(given, dict) or not isinstance(known, dict):
+        return known
+    kept = {name: value for name, value in given.items() if name not in known}
+    return {**{name: _merged(given.get(name), value) for name, value in known.items()}, **kept}

@@ -1,0 +1,10 @@
+"""What several rows have in common."""
+
+from fleetroll.wire.dialect import Parameter
+
+DMS = "/api/dmsmanager/v1/dms"
+CA = "/api/ca/v1"
+PAGE = (
+    Parameter("page_size", "most records of the page; 25 if left out, or no number"),
+    Parameter("bookmark", "next of the page before"),
+)
