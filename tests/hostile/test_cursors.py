@@ -157,6 +157,7 @@ def test_a_cursor_of_one_filter_or_order_is_no_good_for_any_other(app: App) -> N
             if other != query:
                 refused(app, "/v1/devices", cursor, **other)
         assert page(app, "/v1/devices", cursor=cursor, **query)
+        assert page(app, "/v1/devices", **dict(reversed(query.items())), cursor=cursor)
 
 
 def test_a_query_that_only_looks_like_another_does_not_share_its_cursors(app: App) -> None:

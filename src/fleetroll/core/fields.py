@@ -1,7 +1,7 @@
 """What can be asked of a device: the fields of filters and sorts, and how a device answers for each."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec import structs
@@ -10,7 +10,7 @@ from fleetroll.core import documents
 from fleetroll.core.filtering import parse_filter
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import DEFAULT_COHORT, Device
-from fleetroll.core.names import identity_key
+from fleetroll.core.names import identity_key, owner_key
 from fleetroll.core.query import (
     And,
     Comparison,
@@ -57,8 +57,12 @@ DEVICE_FIELDS: Fields = {field.name: field for field in _DEVICE}
 
 @functools.lru_cache(maxsize=1024)
 def device_filter(text: str) -> Filter | None:
-    """`parse_filter` for devices, remembered: programs ask the same thing again and again."""
-    return parse_filter(text, DEVICE_FIELDS)
+    """`parse_filter` for devices, remembered: programs ask the same thing again and again.
+
+    Owners are asked for in the form in which they are stored, however the address is written.
+    """
+    wanted = parse_filter(text, DEVICE_FIELDS)
+    return None if wanted is None else _each(wanted, _stored_value)
 
 
 _EVENT = (
@@ -92,16 +96,26 @@ def reader(device: Device) -> Read:
 
 def canonical(wanted: Filter) -> Filter:
     """The same filter with identifiers in the form in which `reader` shows them, as `matches` needs it."""
+    return _each(wanted, canonical_value)
+
+
+def _each(wanted: Filter, value: Callable[[Comparison], Value]) -> Filter:
+    """The same filter with another value in each of its comparisons."""
     match wanted:
         case And():
-            return And(tuple(map(canonical, wanted.parts)))
+            return And(tuple(_each(part, value) for part in wanted.parts))
         case Or():
-            return Or(tuple(map(canonical, wanted.parts)))
+            return Or(tuple(_each(part, value) for part in wanted.parts))
         case Not():
-            return Not(canonical(wanted.part))
+            return Not(_each(wanted.part, value))
         case Comparison():
-            return structs.replace(wanted, value=canonical_value(wanted))
+            return structs.replace(wanted, value=value(wanted))
     return wanted
+
+
+def _stored_value(comparison: Comparison) -> Value:
+    value = comparison.value
+    return owner_key(value) if comparison.field == "owners" and isinstance(value, str) else value
 
 
 def canonical_value(comparison: Comparison) -> Value:

@@ -71,6 +71,7 @@ def idents(app: App, **query: Any) -> list[str]:
         ("kind = valve AND NOT tags:old", ["alpha"]),
         ("-kind:*", ["delta"]),
         ("owners:ann@example.com", ["charlie"]),
+        ('owners = " Ann@Example.COM " AND NOT owners:"ANN"', ["charlie"]),
         ("gate", ["alpha"]),
         ("ÄPFEL", ["charlie"]),
         ("connected = true", []),

@@ -241,4 +241,4 @@ def _after(request: Request) -> Any:
 
 def _binding(request: Request) -> str:
     """What a list depends on: a cursor of one filter or order is no good for another."""
-    return repr([pair for pair in request.query.pairs if pair[0] in {"filter", "sort", "q"}])
+    return repr(sorted(pair for pair in request.query.pairs if pair[0] in {"filter", "sort", "q"}))

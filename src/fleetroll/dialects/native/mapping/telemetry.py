@@ -66,7 +66,7 @@ def _descending(request: Request) -> bool:
 
 
 def _stretch(request: Request) -> str:
-    return repr([pair for pair in request.query.pairs if pair[0] in {"metric", "from", "to", "order"}])
+    return repr(sorted(pair for pair in request.query.pairs if pair[0] in {"metric", "from", "to", "order"}))
 
 
 def shown_telemetry(
