@@ -131,24 +131,30 @@ def test_no_request_that_begins_after_the_answer_succeeds(app: App, root: Tenant
 
 
 class Upload:
-    """A client that sends an import line by line, and does something between two of them."""
+    """A client that sends a body line by line, and does something between two of them."""
 
-    def __init__(self, app: App, path: str, token: str) -> None:
+    def __init__(self, app: App, path: str, token: str, *headers: tuple[bytes, bytes]) -> None:
         self._app = app
         self._path = path
         self._token = token
+        self._headers = headers
         self.body = b""
 
     async def send(self, lines: list[str], revoke: str) -> None:
         inbox: asyncio.Queue[bytes] = asyncio.Queue()
-        headers = ((b"authorization", f"Bearer {self._token}".encode()), (b"content-type", b"application/x-ndjson"))
+        headers = (
+            (b"authorization", f"Bearer {self._token}".encode()),
+            (b"content-type", b"application/x-ndjson" if self._path.endswith(":import") else b"application/json"),
+            *self._headers,
+        )
         await inbox.put(json.dumps({"ident": lines[0]}).encode() + b"\n")
         waiting = asyncio.Event()
 
         async def receive() -> dict[str, object]:
             if inbox.empty():
                 waiting.set()
-            return {"type": "http.request", "body": await inbox.get(), "more_body": True}
+            part = await inbox.get()
+            return {"type": "http.request", "body": part, "more_body": part != b""}
 
         async def answer(message: dict[str, object]) -> None:
             self.body += bytes(message.get("body", b""))  # type: ignore[call-overload]
@@ -159,6 +165,7 @@ class Upload:
         assert (await self._app.call("DELETE", revoke)).status == 204
         for ident in lines[1:]:
             await inbox.put(json.dumps({"ident": ident}).encode() + b"\n")
+        await inbox.put(b"")
         await asyncio.wait_for(running, 20)
 
 
@@ -183,6 +190,15 @@ def test_an_import_stops_where_its_key_was_revoked(app: App, root: Tenant) -> No
     assert b"unauthenticated" in upload.body
     found = app.request("GET", "/v1/devices?filter=ident%20%3D%20%22late-*%22").json()["devices"]
     assert [device["ident"] for device in found] in ([], ["late-0"])
+
+
+@pytest.mark.parametrize(("path", "count"), [("/v1/devices:import", 2_500), ("/v1/devices", 1)])
+def test_nothing_is_stored_in_an_organization_that_was_deleted_meanwhile(app: App, path: str, count: int) -> None:
+    app.request("POST", "/v1/organizations", {"slug": "gone"})
+    upload = Upload(app, path, ADMIN_KEY, (b"fleetroll-organization", b"gone"))
+    app.runner.run(upload.send([f"late-{number}" for number in range(count)], "/v1/organizations/gone"))
+    assert b"organization_not_found" in upload.body
+    assert b"created" not in upload.body
 
 
 def test_an_export_stops_where_its_key_was_revoked(app: App, root: Tenant) -> None:

@@ -393,6 +393,7 @@ class _Loader:
 
     async def store(self, batch: list[_Candidate]) -> list[Result]:
         call = self._call
+        await call.require_organization()
         idents = _keys(batch)
         self._known = await call.records.devices.by_idents(call.org, idents) if idents else {}
         self._definitions = await metadata_fields.definitions_of(call)

@@ -13,6 +13,7 @@ from msgspec import Struct
 from fleetroll.bus.port import Bus
 from fleetroll.core import policy
 from fleetroll.core.certificates import SignedList
+from fleetroll.core.faults import not_found
 from fleetroll.core.model import Cohort, Instant, MetadataField, Organization, Principal
 from fleetroll.core.policy import Action
 from fleetroll.pki.port import Pki
@@ -70,6 +71,13 @@ class Call:
     def within(self, records: Records) -> "Call":
         """The same call over the records of a transaction of its own."""
         return Call(self.principal, self.services.clock(), self.request, records, self.services)
+
+    async def require_organization(self) -> None:
+        """Raises Fault not_found where the organization was deleted since the caller was let in: it would take its
+        records along unseen.
+        """
+        if await self.records.organizations.get(self.org) is None:
+            raise not_found("organization", self.principal.org.slug)
 
     def beside(self, org: Organization) -> "Call":
         """The same call and transaction, in another organization that the caller may act in."""
@@ -150,6 +158,8 @@ class Services(Struct, frozen=True):
             if first is not None and (answer := await first(records)) is not None:
                 return answer
             call = Call(principal, self.clock(), request, records, self)
+            if principal.org is not principal.home:
+                await call.require_organization()
             return await finish(records, await operation.run(call, value))
 
         if operation.prepare is not None and (first is None or await first(self.store.read) is None):
