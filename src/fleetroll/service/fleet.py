@@ -2,7 +2,8 @@
 
 import asyncio
 import enum
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ from fleetroll.core.query import Filter, Page, Sort, matches
 from fleetroll.service import cohorts, devices, metadata_fields, quotas, templates, timeline
 from fleetroll.service.devices import CREATED, Put
 from fleetroll.service.operations import Call, Effect, operation
-from fleetroll.service.rehearsals import Planned
+from fleetroll.service.rehearsals import Planned, is_there, named_by
 from fleetroll.store.port import Records
 
 T = TypeVar("T")
@@ -294,32 +295,52 @@ async def _store(call: Call, wanted: Import, batch: list[_Candidate]) -> list[Re
 
 
 class _Rehearsal:
-    """An import of which each batch is undone. Devices as it would have left them are there again for a later batch."""
+    """An import of which each batch is undone. What it would have left is there again for a later batch."""
 
     def __init__(self, call: Call, wanted: Import) -> None:
         self._call = call
         self._create_only = wanted.create_only
         self._planned = Planned()
-        self._created = 0
+        self._named = Planned()
+        self._made: Counter[str] = Counter()  # of each noun
 
     async def store(self, batch: list[_Candidate]) -> list[Result]:
-        before = await asyncio.to_thread(self._planned.find, _keys(batch))
+        names = {one.ident: one for put in (candidate.row.put for candidate in batch) if put for one in named_by(put.change)}
+        planned = await asyncio.to_thread(self._planned.find, _keys(batch))
+        there = await asyncio.to_thread(self._named.find, names)
 
-        async def work(records: Records) -> tuple[list[Result], list[NewDevice]]:
-            loader = _Loader(self._call.within(records), self._create_only)
-            await loader.resume(before, self._created)
-            return await loader.store(batch), loader.written()
+        async def work(records: Records) -> _Rehearsed:
+            call = self._call.within(records)
+            loader = _Loader(call, self._create_only)
+            await loader.resume(planned, there.values(), self._made)
+            before = await records.usage.of(call.org)
+            results = await loader.store(batch)
+            new = [one for label, one in names.items() if label not in there and await is_there(records, call.org, one)]
+            made = Counter(await records.usage.of(call.org))
+            made.subtract(before)
+            return _Rehearsed(results, loader.written(), new, made)
 
-        results, written = await _transact(self._call, work, dry_run=True)
-        self._created += sum(result.outcome is Outcome.CREATED for result in results)
-        await asyncio.to_thread(self._planned.keep, written)
-        return results
+        found = await _transact(self._call, work, dry_run=True)
+        self._made.update(found.made)
+        await asyncio.to_thread(self._planned.keep, found.written)
+        await asyncio.to_thread(self._named.keep, found.named)
+        return found.results
 
     async def close(self, storing: "asyncio.Task[list[Result]] | None") -> None:
         """Give up what was planned, once nobody looks at it any more."""
         if storing is not None:
             await asyncio.wait([storing])
         self._planned.close()
+        self._named.close()
+
+
+class _Rehearsed(Struct, frozen=True):
+    """What a batch would have done: devices that it wrote, things that they name for the first time, and counts."""
+
+    results: list[Result]
+    written: list[NewDevice]
+    named: list[NewDevice]
+    made: Counter[str]
 
 
 def _keys(batch: list[_Candidate]) -> set[str]:
@@ -375,8 +396,8 @@ class _Loader:
         self._written: set[str] = set()
         self._room = 0
 
-    async def resume(self, planned: dict[str, NewDevice], created: int) -> None:
-        """Make these devices what earlier batches would have made them, among so many new ones."""
+    async def resume(self, planned: dict[str, NewDevice], named: Iterable[NewDevice], made: Mapping[str, int]) -> None:
+        """Make devices what earlier batches would have made them, and what these name, among so much that was made."""
         call = self._call
         known = await call.records.devices.by_idents(call.org, planned)
         await call.records.devices.insert_many(
@@ -385,7 +406,14 @@ class _Loader:
         for key, was in known.items():
             now = structs.replace(was, **structs.asdict(planned[key]), revision=was.revision + 1)
             await call.records.devices.replace(was, now)
-        await quotas.take(call, "devices", min(created, await quotas.remaining(call, "devices")))
+        uncounted = Counter(made)
+        uncounted.update(await call.records.usage.of(call.org))
+        for one in named:
+            await devices.ensure(call, one)
+        uncounted.subtract(await call.records.usage.of(call.org))
+        for noun, count in uncounted.items():
+            if (room := min(count, await quotas.remaining(call, noun))) > 0:
+                await quotas.take(call, noun, room)
 
     def written(self) -> list[NewDevice]:
         """The devices that were made or changed, as they are now."""

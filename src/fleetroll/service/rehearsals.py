@@ -2,14 +2,17 @@
 
 import tempfile
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 import msgspec
 from msgspec import structs
 
-from fleetroll.core.model import NewDevice
+from fleetroll.core import documents
+from fleetroll.core.model import DeviceChange, NewDevice
 from fleetroll.core.names import identity_key
+from fleetroll.core.software import named
+from fleetroll.store.port import Records
 
 _IN_MEMORY = 1 << 20
 _LENGTH = 4
@@ -79,6 +82,32 @@ class Planned:
                 while self._marks[slot]:
                     slot = (slot + 1) & last
                 self._marks[slot], self._places[slot] = mark, place
+
+
+def named_by(change: DeviceChange) -> Iterator[NewDevice]:
+    """What is made where a device names it: each as a device that names nothing else, known by that."""
+    for ref in change.owners or ():
+        yield NewDevice(_label("owner", ref), owners=(ref,))
+    if change.hardware_version:
+        yield NewDevice(_label("hardware", change.hardware_version), hardware_version=change.hardware_version)
+    if change.software and (name := named(change.software)):
+        software = documents.of(dict(zip(("type", "version"), name, strict=True)), "software")
+        yield NewDevice(_label("software", *name), software=software)
+
+
+def _label(*words: str) -> str:
+    # In ASCII, for names are told apart that identifiers would not be.
+    return " ".join(word.encode().hex() for word in words)
+
+
+async def is_there(records: Records, org: int, one: NewDevice) -> bool:
+    """Whether the thing is there that this device stands for, as `named_by` makes one."""
+    if one.owners:
+        return await records.owners.get(org, one.owners[0]) is not None
+    if one.hardware_version:
+        return await records.hardware_versions.get(org, one.hardware_version) is not None
+    name = named(one.software)
+    return name is not None and await records.software_versions.get(org, *name) is not None
 
 
 def _empty(slots: int) -> "array[int]":

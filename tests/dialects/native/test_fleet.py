@@ -335,6 +335,35 @@ def test_a_rehearsal_tells_of_every_row_what_the_import_does(app: App, query: st
     )
 
 
+def test_a_rehearsal_counts_what_devices_name_as_the_import_does(app: App) -> None:
+    quotas = {"owners": 2, "hardware_versions": 2, "software_versions": 2}
+    app.request("POST", "/v1/organizations", {"slug": "small", "quotas": quotas})
+    small = {"Fleetroll-Organization": "small"}
+    app.request("POST", "/v1/owners", {"ref": "was"}, headers=small)
+
+    def batch(number: int, *rows: dict[str, Any]) -> list[dict[str, Any]]:
+        some = [{"ident": f"{number}-{row}", **members} for row, members in enumerate(rows)]
+        return some + [{"ident": f"{number}-{row}"} for row in range(len(rows), limits.BULK_BATCH)]
+
+    def software(version: str) -> dict[str, Any]:
+        return {"software": {"version": version}}
+
+    rows = [
+        *batch(1, {"owners": ["was", "e\u0301"]}, {"hardware_version": "1"}, software("1"), {"owners": ["was"]}),
+        *batch(2, {"owners": ["e\u0301"]}, {"hardware_version": "1"}, software("1"), {"hardware_version": "2"}),
+        *batch(3, {"owners": ["\u00e9"]}, {"hardware_version": "3"}, software("2"), {"owners": ["was"]}),
+        *batch(4, {"owners": ["new"]}, {"hardware_version": "2"}, software("3"), software("2"), software("1")),
+    ]
+    rehearsed = load(app, rows, "?dry_run=true", **small).lines()
+    stored = load(app, rows, **small).lines()
+    assert [row for row, real in zip(rehearsed, stored, strict=True) if row != real] == []
+    failed = [row["ident"] for row in stored if row["outcome"] == "failed"]
+    assert failed == ["3-0", "3-1", "4-0", "4-2"]
+    app.request("PATCH", "/v1/organizations/small", {"quotas": {"owners": 1, "devices": 1}})
+    again = load(app, rows, "?dry_run=true", **small).lines()
+    assert [row["ident"] for row in again if row["outcome"] == "failed"] == failed
+
+
 def test_a_row_that_fails_leaves_nothing_that_it_names_behind(app: App) -> None:
     app.request("POST", "/v1/metadata-fields", {"name": "floor", "type": "number"})
     names = {"owners": ["ann"], "hardware_version": "evt", "software": {"type": "main", "version": "1"}}
