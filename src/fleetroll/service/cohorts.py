@@ -63,7 +63,7 @@ async def counted(call: Call, wanted: Named) -> Counted:
 @operation(Action.COHORTS_WRITE, Effect.WRITE)
 async def edit(call: Call, wanted: Edit) -> Counted:
     was = await noun.find(call, wanted.name, wanted.guard)
-    return await _counted(call, await noun.rewrite(call, was, wanted.change))
+    return await _counted(call, await noun.rewrite(call, was, wanted.of(was)))
 
 
 @operation(Action.COHORTS_READ, Effect.SCAN)

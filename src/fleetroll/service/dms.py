@@ -1,26 +1,12 @@
 """DMS: the policies by which devices enrol. What they lead to is in `enrollment`."""
 
-from collections.abc import Callable
-from typing import Any
-
-from msgspec import Struct
-
 from fleetroll.core import dms
 from fleetroll.core.dms import Dms
 from fleetroll.core.faults import not_found
-from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.policy import Action
 from fleetroll.service import authorities
 from fleetroll.service.named import Noun
 from fleetroll.service.operations import Call, Effect, operation
-
-
-class Patch(Struct, frozen=True):
-    """Members to replace, by a pure function of the DMS as it is."""
-
-    name: str
-    edit: Callable[[Dms], dict[str, Any]]
-    guard: Guard = UNGUARDED
 
 
 async def _check(call: Call, new: Dms) -> None:
@@ -43,9 +29,3 @@ noun: Noun[Dms] = Noun(
 async def count(call: Call, _: None) -> int:
     """How many there are."""
     return (await call.records.usage.of(call.org)).get("dms", 0)
-
-
-@operation(Action.DMS_WRITE, Effect.WRITE)
-async def patch(call: Call, wanted: Patch) -> Dms:
-    was = await noun.find(call, wanted.name, wanted.guard)
-    return await noun.rewrite(call, was, wanted.edit(was))

@@ -40,11 +40,15 @@ class Page(Struct, Generic[R], frozen=True):
 
 
 class Edit(Struct, frozen=True):
-    """Members to replace in one record."""
+    """Members to replace in one record; or a pure function that says so of the record as it is."""
 
     name: str
-    change: dict[str, Any]
+    change: dict[str, Any] | Callable[[Any], dict[str, Any]]
     guard: Guard = UNGUARDED
+
+    def of(self, was: Any) -> dict[str, Any]:
+        """The members to replace in this one."""
+        return self.change(was) if callable(self.change) else self.change
 
 
 Check = Callable[[Call, R], Awaitable[None]]
@@ -127,7 +131,8 @@ class Noun(Generic[R]):
         return Page(shown, self.name(shown[-1]) if len(found) > wanted.limit else None)
 
     async def _edit(self, call: Call, wanted: Edit) -> R:
-        return await self.rewrite(call, await self.find(call, wanted.name, wanted.guard), wanted.change)
+        was = await self.find(call, wanted.name, wanted.guard)
+        return await self.rewrite(call, was, wanted.of(was))
 
     async def _delete(self, call: Call, wanted: Named) -> None:
         await self.remove(call, await self.find(call, wanted.name, wanted.guard))

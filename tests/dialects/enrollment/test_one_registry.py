@@ -53,3 +53,15 @@ def test_decommissioning_ends_the_certificate(app: App) -> None:
     serial = enrolled(app, "line", "pump-1")
     assert app.request("DELETE", f"{DEVICE}/decommission").status == 204
     assert certificate(app, serial)["revocation_reason"] == "CessationOfOperation"
+
+
+def test_icons_of_a_dms_outlive_new_settings_of_our_own_api(app: App) -> None:
+    settings = app.request("GET", "/v1/dms/line").json()["settings"]
+    settings |= {"lifetime": 86_400, "profile": {"tags": ["new"]}}
+    assert app.request("PATCH", "/v1/dms/line", {"settings": settings}).status == 200
+    shown = app.request("GET", "/api/dmsmanager/v1/dms/line").json()["settings"]["enrollment_settings"]
+    given = {"icon": "CgChip", "icon_color": "#111-#eee", "tags": ["new"], "metadata": {}}
+    assert shown["device_provisioning_profile"] == given
+    enrolled(app, "line", "pump-1")
+    device = app.request("GET", DEVICE).json()
+    assert {name: device[name] for name in given} == given

@@ -9,7 +9,6 @@ from fleetroll.core.times import moment
 from fleetroll.dialects.enrollment import shapes
 from fleetroll.dialects.enrollment.mapping.paging import bookmark, page_size, resume
 from fleetroll.dialects.enrollment.mapping.settings import GIVEN, settings, settings_of
-from fleetroll.service import dms as service
 from fleetroll.service import named
 from fleetroll.wire.request import Request
 
@@ -30,14 +29,14 @@ def replace_dms(request: Request) -> named.Edit:
     return named.Edit(request.path["id"], change | ({"title": new.title} if new.title else {}), request.guard)
 
 
-def patch_metadata(request: Request) -> service.Patch:
+def patch_metadata(request: Request) -> named.Edit:
     operations = patch.parse_operations(request.body.patches, lenient=True)
 
     def edit(was: Dms) -> dict[str, Any]:
         changed = patch.apply_json_patch(documents.load(was.metadata), operations, lenient=True)
         return {"metadata": documents.of(changed, "metadata")}
 
-    return service.Patch(request.path["id"], edit, request.guard)
+    return named.Edit(request.path["id"], edit, request.guard)
 
 
 def one_dms(request: Request) -> named.Named:

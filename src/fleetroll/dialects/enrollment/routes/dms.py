@@ -44,7 +44,7 @@ ROUTES = (
         Route(
             method,
             f"{DMS}/{{id}}/metadata",
-            dms.patch,
+            dms.noun.edit,
             mapping.patch_metadata,
             mapping.dms,
             "Change the metadata of a DMS by a JSON Patch",

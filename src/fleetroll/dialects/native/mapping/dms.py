@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from fleetroll.core import documents, names
 from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Renewal, Settings
@@ -90,7 +90,15 @@ _DMS_MEMBERS: dict[str, Callable[[Any], Any]] = {
 def change_dms(request: Request) -> named.Edit:
     given = {name: getattr(request.body, name) for name in _DMS_MEMBERS}
     change = {name: _DMS_MEMBERS[name](value) for name, value in given.items() if value is not UNSET}
-    return named.Edit(request.path["name"], change, request.guard)
+
+    def edit(was: Dms) -> dict[str, Any]:
+        """With what vendors have in the profile, which this API does not show and cannot replace."""
+        if "settings" not in change:
+            return change
+        profile = structs.replace(change["settings"].profile, extras=was.settings.profile.extras)
+        return change | {"settings": structs.replace(change["settings"], profile=profile)}
+
+    return named.Edit(request.path["name"], edit, request.guard)
 
 
 def dms_page(result: named.Page[Dms], request: Request) -> shapes.DmsList:
