@@ -143,8 +143,9 @@ def _shown(settings: Settings) -> shapes.Settings:
 
 
 def _merged(given: Any, known: Any) -> Any:
-    """`known` over `given`."""
+    """`known` over `given`, setting by setting. Metadata is one of them, whatever is in it."""
     if not isinstance(given, dict) or not isinstance(known, dict):
         return known
     kept = {name: value for name, value in given.items() if name not in known}
-    return {**{name: _merged(given.get(name), value) for name, value in known.items()}, **kept}
+    whole = given | {"metadata": None}
+    return {name: _merged(whole.get(name), value) for name, value in known.items()} | kept
