@@ -25,8 +25,9 @@ from fleetroll.bus.settings import write as write_settings
 from fleetroll.bus.walls import Authority
 from fleetroll.cli.app import group, run
 from fleetroll.config import NO_BROKER, Config, ConfigError, address, broker_urls, require_supported
-from fleetroll.core import limits, tokens
+from fleetroll.core import encodings, limits, tokens
 from fleetroll.core.certificates import SignedList
+from fleetroll.core.faults import Fault
 from fleetroll.core.model import Cohort, Instant, MetadataField
 from fleetroll.data_directory import DataDirectory, DirectoryRefused, claim
 from fleetroll.dialects.blynk.routes import DIALECT as BLYNK
@@ -222,12 +223,34 @@ async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tupl
         bus = broker(config, directory.path, server_key)
         publisher, live = Publisher(store), Live(bus)
         services = Services(
-            store, now, random_text, server_key, publisher, keyring, definitions, cohorts, lists, pki, bus, live
+            store,
+            now,
+            random_text,
+            server_key,
+            publisher,
+            keyring,
+            definitions,
+            cohorts,
+            lists,
+            pki,
+            bus,
+            live,
+            server_authority(config),
         )
         store.on_news(services.forget)
         yield services, store
     finally:
         await store.close()
+
+
+def server_authority(config: Config) -> bytes | None:
+    """The end of the chain that the operator shows devices, by which they know it again; None without one."""
+    if config.est_certificate is None:
+        return None
+    try:
+        return encodings.chain(config.est_certificate.read_bytes())[-1]
+    except (OSError, Fault):
+        raise ConfigError("--est-certificate must be a chain of certificates in PEM.") from None
 
 
 async def _open_postgres(config: Config, url: str, directory: DataDirectory) -> tuple[PostgresStore, bytes]:

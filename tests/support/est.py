@@ -12,7 +12,7 @@ import pytest
 from msgspec import structs
 
 from fleetroll.config import Config
-from fleetroll.main import Application
+from fleetroll.main import Application, server_authority
 from fleetroll.wire.est_listener import EstListener
 from fleetroll.wire.log import AccessLog
 from tests.support.app import ADMIN_KEY, App, Response, running
@@ -29,7 +29,7 @@ class Site:
     def __init__(self, app: App, folder: Path, config: Config) -> None:
         self.offset = 0
         self.folder = folder
-        services = structs.replace(app.services, clock=self.clock)
+        services = structs.replace(app.services, clock=self.clock, server_authority=server_authority(config))
         application = Application(config, services, AccessLog(None, app.runner.get_loop()))
         self.app = App(application, services, app.runner)
         self.listener = EstListener(config, services, application.asgi)

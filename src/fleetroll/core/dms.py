@@ -66,10 +66,11 @@ class Profile(Struct, frozen=True):
 
 
 class Distribution(Struct, frozen=True):
-    """Which authorities a device is told to trust."""
+    """Which authorities a device is told to trust: the one that issues, others, that of the server's certificate."""
 
     own: bool = True
     others: tuple[str, ...] = ()
+    server: bool = False
 
 
 class Settings(Struct, frozen=True):

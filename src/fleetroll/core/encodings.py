@@ -30,6 +30,14 @@ def certificate(text: str | bytes, field: str = "certificate") -> bytes:
     return der
 
 
+def chain(text: bytes) -> list[bytes]:
+    """The DER of every certificate in PEM, in its order. Raises Fault invalid `invalid_certificate`."""
+    found = [_decoded(one[2]) for one in _PEM.finditer(text) if one[1] == _CERTIFICATE.encode()]
+    if not found or None in found:
+        raise invalid("invalid_certificate", "There must be a certificate in PEM.")
+    return [der for der in found if der]
+
+
 def est(der: bytes) -> bytes:
     """Base64 in lines that end as mail's do (RFC 7030, 4)."""
     return _broken(der, _EST_WIDTH, "\r\n").encode()

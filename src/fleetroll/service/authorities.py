@@ -208,6 +208,15 @@ async def certify_server(services: Services, hosts: Sequence[str]) -> ServerCert
     return ServerCertificate(encodings.pem(der), key, password, encodings.pem(authority.certificate))
 
 
+async def of_server(call: Call) -> tuple[bytes, ...]:
+    """Whom to trust to know this server by: the end of the operator's chain, or the authority of `certify_server`."""
+    if call.services.server_authority is not None:
+        return (call.services.server_authority,)
+    root = await call.records.organizations.child(ABOVE_ROOT, names.ROOT)
+    found = await call.records.authorities.get(root.id, settings.DEFAULT_AUTHORITY) if root else None
+    return (found.certificate,) if found else ()
+
+
 async def known(services: Services, after: int) -> tuple[list[bytes], int]:
     """The certificates of all authorities with an id above `after`, and the highest id."""
     certificates: list[bytes] = []

@@ -70,8 +70,10 @@ class Named(Struct, frozen=True):
 async def trusted(call: Call, wanted: Named) -> Trusted:
     dms = await _dms(call, wanted.label)
     distribution = dms.settings.distribution
-    own = (dms.settings.authority,) if distribution.own or not distribution.others else ()
-    found = tuple(one.certificate for one in await _authorities(call, (*own, *distribution.others)))
+    server = await authorities.of_server(call) if distribution.server else ()
+    own = (dms.settings.authority,) if distribution.own or not (distribution.others or server) else ()
+    named = [one.certificate for one in await _authorities(call, (*own, *distribution.others))]
+    found = tuple(dict.fromkeys((*named, *server)))
     return Trusted(found, call.services.pki.bundle(found))
 
 

@@ -118,7 +118,10 @@ def operation(
 
 
 class Services(Struct, frozen=True):
-    """What operations share, given by main: the store, the clock, randomness, the server's secret, the broker."""
+    """What operations share, given by main: the store, the clock, randomness, the server's secret, the broker.
+
+    `server_authority` is the certificate of the authority that the operator's own certificate of the server is from.
+    """
 
     store: Store
     clock: Callable[[], Instant]
@@ -132,6 +135,7 @@ class Services(Struct, frozen=True):
     pki: Pki
     bus: Bus
     live: Live
+    server_authority: bytes | None = None
 
     async def perform(
         self,

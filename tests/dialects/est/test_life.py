@@ -1,5 +1,6 @@
 """The whole life of a device's identity, by `openssl` and `curl` over TLS, while the server's clock moves on."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -220,3 +221,38 @@ def test_pem_is_answered_to_whoever_asks_for_it(at: Site) -> None:
     at.run(*at.verify("first"))
     (at.folder / "trusted.pem").write_bytes(at.est("line", "cacerts", None, *accept).body)
     at.run("openssl", "verify", "-CAfile", "trusted.pem", "first.pem")
+
+
+def told(at: Site, label: str) -> list[str]:
+    """The subjects of the authorities that a device is told to trust."""
+    at.est(label, "cacerts", None, "-H", "Accept: application/x-pem-file", file="told.pem")
+    command = "openssl crl2pkcs7 -nocrl -certfile told.pem | openssl pkcs7 -print_certs -noout | grep ^subject"
+    return sorted(line.partition("CN = ")[2] for line in at.run("sh", "-c", command).decode().splitlines())
+
+
+def test_devices_are_told_whose_certificate_the_server_shows_where_the_dms_says(at: Site) -> None:
+    settle(at, authority="line")
+    assert told(at, "line") == ["line"]
+    for distribution, names in (
+        ({"server": True}, ["default", "line"]),
+        ({"server": True, "own": False}, ["default"]),
+        ({"server": True, "others": ["default"]}, ["default", "line"]),
+    ):
+        at.api("PATCH", "/v1/dms/line", {"settings": {"authority": "line", "distribution": distribution}})
+        assert told(at, "line") == names
+    for wanted in (True, False):
+        settings = {"ca_distribution_settings": {"include_system_ca": wanted, "include_enrollment_ca": True}}
+        body = {"id": "line", "settings": {**settings, "enrollment_settings": {"enrollment_ca": "line"}}}
+        shown = at.app.request("PUT", "/api/dmsmanager/v1/dms/line", body).json()["settings"]
+        assert shown["ca_distribution_settings"]["include_system_ca"] is wanted
+        assert told(at, "line") == (["default", "line"] if wanted else ["line"])
+
+
+def test_devices_are_told_of_the_operators_own_authority(tmp_path: Path) -> None:
+    own = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", str(tmp_path / "own.key"))
+    named = ("-subj", "/CN=Operator", "-addext", "subjectAltName=DNS:localhost", "-out", str(tmp_path / "own.pem"))
+    subprocess.run(["openssl", "req", "-x509", *own, *named], check=True, capture_output=True)
+    with site(tmp_path, est_certificate=tmp_path / "own.pem", est_key=tmp_path / "own.key") as at:
+        at.api("POST", "/v1/dms", {"name": "line", "settings": {**SETTINGS, "distribution": {"server": True}}})
+        at.trust = lambda _="": str(tmp_path / "own.pem")  # type: ignore[method-assign]
+        assert told(at, "line") == ["Operator", "default"]

@@ -42,7 +42,9 @@ def settings(given: Mapping[str, Any]) -> Settings:
             _span(renewal.reenrollment_delta, "reenrollment_delta", None),
         ),
         windows=_windows(renewal, plain.windows),
-        distribution=Distribution(distribution.include_enrollment_ca, tuple(distribution.managed_cas or ())),
+        distribution=Distribution(
+            distribution.include_enrollment_ca, tuple(distribution.managed_cas or ()), distribution.include_system_ca
+        ),
         keygen=_keygen(shape.server_keygen_settings or shapes.Keygen()),
         lifetime=_lifetime(issuance.validity or shapes.Validity(), plain.lifetime),
         with_names=issuance.honor_extensions,
@@ -136,7 +138,9 @@ def _shown(settings: Settings) -> shapes.Settings:
             canonical(windows.preventive),
             canonical(windows.critical),
         ),
-        shapes.Distribution(False, settings.distribution.own, list(settings.distribution.others)),
+        shapes.Distribution(
+            settings.distribution.server, settings.distribution.own, list(settings.distribution.others)
+        ),
         shapes.Keygen(keygen is not None, shapes.Key(key_type(keygen), keygen.bits) if keygen else shapes.Key()),
         shapes.IssuanceProfile(shapes.Validity("Duration", canonical(settings.lifetime)), settings.with_names),
     )

@@ -40,10 +40,11 @@ class Profile(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Distribution(Struct, forbid_unknown_fields=True, frozen=True):
-    """The authorities that devices are told to trust: the one that issues, and others."""
+    """The authorities that devices are told to trust: the one that issues, others, that of the server's certificate."""
 
     own: bool = True
     others: list[str] = []
+    server: bool = False
 
 
 class DmsSettings(Struct, forbid_unknown_fields=True, frozen=True):
