@@ -68,6 +68,24 @@ def test_a_device_enrols_and_renews_with_one_command_each(
     assert not key.exists(), "what is refused leaves nothing behind"
 
 
+def test_a_device_with_a_long_name_enrols_and_renews(fleetroll: Command, est: str, trust: str, tmp_path: Path) -> None:
+    assert fleetroll("dms", "create", "long", "--anybody").code == 0
+    enroll = ("device", "enroll", "p" * 200, "--est", est, "--dms", "long", "--trust", trust, "--out", str(tmp_path))
+    assert run(*enroll).code == 0
+    renewed = run(*enroll, "--renew")
+    assert (renewed.code, renewed.err) == (0, "")
+
+
+def test_a_device_that_has_no_room_for_a_certificate_asks_for_none(
+    fleetroll: Command, est: str, trust: str, tmp_path: Path
+) -> None:
+    assert fleetroll("dms", "create", "room", "--anybody").code == 0
+    enroll = ("device", "enroll", "pump-9", "--est", est, "--dms", "room", "--trust", trust, "--out")
+    assert run(*enroll, str(tmp_path / "nowhere")).code == 7
+    assert fleetroll("device", "get", "pump-9").code == 5
+    assert run(*enroll, str(tmp_path)).code == 0
+
+
 def test_a_device_shows_the_certificate_that_its_dms_trusts(
     fleetroll: Command, est: str, trust: str, tmp_path: Path
 ) -> None:

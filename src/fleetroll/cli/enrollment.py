@@ -209,11 +209,12 @@ def enroll(
     except ValueError as problem:
         raise Failure(Exit.FILE, f"{certificate if renew else ident}: {problem}") from None
     verb = "simplereenroll" if renew else "simpleenroll"
-    issued = _ask(f"{est.rstrip('/')}/.well-known/est/{quote(label, safe='~')}/{verb}", request, trust, cert, cert_key)
-    # Both are complete before either takes its place: an old key with a new certificate could not even renew.
+    url = f"{est.rstrip('/')}/.well-known/est/{quote(label, safe='~')}/{verb}"
+    # Both are complete before either takes its place: an old key with a new certificate could not even renew. And there
+    # is room for both before the server is asked: it gives a first certificate once.
     with files.replacing(certificate, 0o644) as public, files.replacing(key, files.PRIVATE) as private:
-        public.write(issued)
         private.write(secret)
+        public.write(_ask(url, request, trust, cert, cert_key))
     click.echo(f"{'Renewed' if renew else 'Enrolled'} {output.plain(ident)}: {certificate} and {key}.")
 
 

@@ -12,15 +12,20 @@ from fleetroll.pki import keys, requests
 
 def ask(common_name: str) -> tuple[bytes, bytes]:
     """A new key in PEM, and a request for that name in DER. Raises ValueError for a name that is no common name."""
-    return _ask(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
+    if not common_name:
+        raise ValueError("a device has a name")
+    # Identifiers may be longer than X.520 has common names, and the server takes them.
+    return _ask(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name, _validate=False)]))
 
 
 def ask_again(certificate: Path) -> tuple[bytes, bytes]:
     """As `ask`, in the name of a certificate. Raises ValueError for a file that has none."""
-    return _ask(x509.load_pem_x509_certificate(certificate.read_bytes()).subject)
+    with requests.quietly():
+        return _ask(x509.load_pem_x509_certificate(certificate.read_bytes()).subject)
 
 
 def _ask(subject: x509.Name) -> tuple[bytes, bytes]:
     key = keys.make(KeyKind())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return pem, requests.make(key, subject)
+    with requests.quietly():
+        return pem, requests.make(key, subject)
