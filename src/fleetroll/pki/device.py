@@ -14,8 +14,9 @@ def ask(common_name: str) -> tuple[bytes, bytes]:
     """A new key in PEM, and a request for that name in DER. Raises ValueError for a name that is no common name."""
     if not common_name:
         raise ValueError("a device has a name")
-    # Identifiers may be longer than X.520 has common names, and the server takes them.
-    return _ask(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name, _validate=False)]))
+    with requests.quietly():
+        # Identifiers may be longer than X.520 has common names, and the server takes them.
+        return _ask(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name, _validate=False)]))
 
 
 def ask_again(certificate: Path) -> tuple[bytes, bytes]:
@@ -27,5 +28,4 @@ def ask_again(certificate: Path) -> tuple[bytes, bytes]:
 def _ask(subject: x509.Name) -> tuple[bytes, bytes]:
     key = keys.make(KeyKind())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    with requests.quietly():
-        return pem, requests.make(key, subject)
+    return pem, requests.make(key, subject)
