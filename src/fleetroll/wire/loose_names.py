@@ -26,7 +26,11 @@ class LooseDecoder:
         self._names = _names(inspect.type_info(shape))
 
     def decode(self, body: bytes) -> Any:
-        return bodies.convert(_spelled(bodies.sound(body), self._names), self._shape)
+        return bodies.convert(self.spelled(bodies.sound(body)), self._shape)
+
+    def spelled(self, value: Any) -> Any:
+        """A value that was decoded otherwise, with its members spelled as the shape spells them."""
+        return _spelled(value, self._names)
 
 
 def _names(kind: inspect.Type) -> _Names | None:

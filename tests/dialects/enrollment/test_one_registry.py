@@ -65,3 +65,14 @@ def test_icons_of_a_dms_outlive_new_settings_of_our_own_api(app: App) -> None:
     enrolled(app, "line", "pump-1")
     device = app.request("GET", DEVICE).json()
     assert {name: device[name] for name in given} == given
+
+
+def test_settings_are_known_by_their_names_in_any_case(app: App) -> None:
+    profile = {"Icon": "CgX", "METADATA": {"Line": 1}}
+    enrollment = {"Registration_Mode": "PRE_REGISTRATION", "device_provisioning_profile": profile}
+    body = {"ID": "loose", "Settings": {"Enrollment_Settings": enrollment, "Webhook": {"Url": "x"}}}
+    shown = app.request("POST", "/api/dmsmanager/v1/dms", body).json()["settings"]
+    assert (shown["enrollment_settings"]["registration_mode"], shown["Webhook"]) == ("PRE_REGISTRATION", {"Url": "x"})
+    profile = shown["enrollment_settings"]["device_provisioning_profile"]
+    assert (profile["icon"], profile["metadata"]) == ("CgX", {"Line": 1})
+    assert "Enrollment_Settings" not in shown

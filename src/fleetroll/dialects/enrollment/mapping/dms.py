@@ -10,11 +10,14 @@ from fleetroll.dialects.enrollment import shapes
 from fleetroll.dialects.enrollment.mapping.paging import bookmark, page_size, resume
 from fleetroll.dialects.enrollment.mapping.settings import GIVEN, settings, settings_of
 from fleetroll.service import named
+from fleetroll.wire.loose_names import LooseDecoder
 from fleetroll.wire.request import Request
+
+_SETTINGS = LooseDecoder(shapes.Settings)
 
 
 def new_dms(request: Request) -> Dms:
-    body, given = request.body, request.body.settings or {}
+    body, given = request.body, _SETTINGS.spelled(request.body.settings or {})
     extras = documents.of({GIVEN: given}, GIVEN)
     metadata = documents.of(body.metadata or {}, "metadata")
     title = names.line(body.name, "name") if body.name else body.id
