@@ -150,8 +150,10 @@ def test_a_rehearsal_changes_nothing(
 
 
 @contextlib.contextmanager
-def proxy(target: str, silent_after: int) -> Iterator[tuple[str, threading.Event, threading.Event]]:
+def proxy(target: str, silent_after: int, lost: str = "-") -> Iterator[tuple[str, threading.Event, threading.Event]]:
     """A way to the source that answers no page of devices after that many, until it is told to go on.
+
+    What is `lost` there is answered by 404.
 
     Yields its address, what is set when it has fallen silent, and what to set for it to go on.
     """
@@ -166,7 +168,7 @@ def proxy(target: str, silent_after: int) -> Iterator[tuple[str, threading.Event
                 self.close_connection = True
                 return
             reply = httpx.get(target + self.path, headers={"authorization": self.headers["authorization"]})
-            self.send_response(reply.status_code)
+            self.send_response(404 if self.path == lost else reply.status_code)
             self.send_header("content-length", str(len(reply.content)))
             self.end_headers()
             self.wfile.write(reply.content)
@@ -232,3 +234,14 @@ def test_what_cannot_be_here_is_left_out_and_said(
     assert "group Above is left out: device group not found" in done.err
     assert counts(done.out) == {"created": COUNT - 1, "updated": 1, "unchanged": 0, "failed": 0}
     assert seen(server, here, f"{MANAGER}/devices/D0000")["status"] == "DECOMMISSIONED"
+
+
+def test_a_dms_that_names_an_authority_which_is_gone_is_left_out_and_the_rest_comes(
+    fleetroll: Fleetroll, source: process.Process, here: dict[str, str]
+) -> None:
+    with proxy(source.url, COUNT, "/api/ca/v1/cas/vendor") as (url, _, _):
+        done = fleetroll(*given(url, source.key), **here)
+    assert (done.code, counts(done.out)["created"]) == (0, COUNT)
+    assert "authority vendor is left out" in done.err
+    assert "DMS line is left out" in done.err
+    assert fleetroll("group", "list", "--json", **here).json()["groups"]

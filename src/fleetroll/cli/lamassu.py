@@ -89,10 +89,19 @@ class Gateway:
     def _bring_dms(self, client: "Client", dms: dict[str, Any]) -> None:
         """A DMS that is here already stays as it is. Who issues is made anew, for a key does not travel."""
         for name in _trusted(dms.get("settings") or {}):
-            authority = self._get(f"{_CA}/{quote(name, safe='')}")
-            certificate = base64.b64decode(authority["certificate"]["certificate"]).decode()
-            _give(client, "/v1/authorities", f"authority {name}", {"name": name, "certificate": certificate})
+            self._bring_authority(client, name)
         _give(client, _DMS, f"DMS {dms['id']}", dms)
+
+    def _bring_authority(self, client: "Client", name: str) -> None:
+        """A source lets go of authorities that its DMS still name."""
+        path = f"{_CA}/{quote(name, safe='')}"
+        reply = self._ask(path, {})
+        if reply.status_code == 404:
+            output.note(f"authority {name} is left out: the source does not have it.")
+            return
+        authority = importing.require(reply, path, _ABOUT)
+        certificate = base64.b64decode(authority["certificate"]["certificate"]).decode()
+        _give(client, "/v1/authorities", f"authority {name}", {"name": name, "certificate": certificate})
 
     def _bring_groups(self, client: "Client", groups: dict[str, dict[str, Any]]) -> None:
         """Each after the one it is below. Lists of the vendor's have criteria in the wrong place, so each is read."""
