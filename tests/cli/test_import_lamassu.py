@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.cli.conftest import run
 from tests.support import process
 from tests.support.transcripts import Transport, over_socket
 
@@ -245,3 +247,25 @@ def test_a_dms_that_names_an_authority_which_is_gone_is_left_out_and_the_rest_co
     assert "authority vendor is left out" in done.err
     assert "DMS line is left out" in done.err
     assert fleetroll("group", "list", "--json", **here).json()["groups"]
+
+
+def test_a_device_that_has_enrolled_here_since_keeps_its_slot(
+    source: process.Process, tmp_path: Path, work: Path
+) -> None:
+    listening = ("--est", "127.0.0.1:0", "--est-name", "localhost", "--nats", "off")
+    with process.serving(tmp_path / "data", *listening) as target:
+        here = {"FLEETROLL_URL": target.url, "FLEETROLL_KEY": target.key}
+        assert run(*given(source.url, source.key), **here).code == 0
+        call = over_socket(target.port)
+        anybody = {"settings": {"admission": {"proof": "NO_AUTH"}, "replaceable": True}}
+        tell(call, target.key, "PATCH", "/v1/dms/line", anybody)
+        (work / "ca.pem").write_text(run("ca", "show", **here).out)
+        port = re.search(r"https://127\.0\.0\.1:(\d+)", (tmp_path / "data.log").read_text())
+        assert port
+        asked = ("--est", f"https://localhost:{port[1]}", "--dms", "line", "--trust", str(work / "ca.pem"))
+        assert run("device", "enroll", "D0000", *asked, "--out", str(work)).code == 0
+        enrolled = tell(call, target.key, "GET", f"{MANAGER}/devices/D0000")
+        assert enrolled["identity"]["active_version"] == 2
+        again = run(*given(source.url, source.key), **here)
+        assert counts(again.out)["unchanged"] == COUNT
+        assert tell(call, target.key, "GET", f"{MANAGER}/devices/D0000") == enrolled

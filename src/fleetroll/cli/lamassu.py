@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _PER_PAGE = 100
 _MANAGER, _DMS, _CA = "/api/devmanager/v1", "/api/dmsmanager/v1/dms", "/api/ca/v1/cas"
+_CERTIFICATES = "/api/ca/v1/certificates"
 _DEVICES, _GROUPS = f"{_MANAGER}/devices", f"{_MANAGER}/device-groups"
 _ABOUT = "Check --url and --token."
 _ENDED = "DECOMMISSIONED"
@@ -171,10 +172,16 @@ def _steps(client: "Client", device: dict[str, Any]) -> Iterator[tuple[str, str,
     here = client.attempt("GET", path).json() if slot or ended else {"status": _ENDED}
     if here["status"] == _ENDED:
         return
-    if slot and _says(slot) != _says(here.get("identity")):
+    if slot and _says(slot) != _says(here.get("identity")) and not _enrolled(client, here.get("identity")):
         yield "PUT", f"{path}/idslot", slot
     if ended:
         yield "DELETE", f"{path}/decommission", None
+
+
+def _enrolled(client: "Client", slot: Any) -> bool:
+    """Whether a slot has a certificate from here: the device has moved on since, and what the source says is old."""
+    active = (slot.get("versions") or {}).get(str(slot["active_version"])) if slot else None
+    return active is not None and client.attempt("GET", f"{_CERTIFICATES}/{quote(active, safe='')}").is_success
 
 
 def _says(slot: Any) -> Any:
