@@ -15,7 +15,7 @@ from fleetroll.core.times import SECOND
 
 _FIELDS = {
     "ident": Asked("ident", Kind.TEXT),
-    "dms": Asked("dms", Kind.TEXT),
+    "dms": Asked("dms", Kind.TEXT, optional=True),
     "created_at": Asked("created_at", Kind.TIME),
     "status": Asked("status", Kind.CHOICE),
     "tags": Asked("tags", Kind.SET),

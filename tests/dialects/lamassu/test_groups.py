@@ -76,6 +76,13 @@ def test_every_kind_of_criterion_finds_what_a_list_would(
     assert members(fleet, made(fleet, "one", criterion)) == found
 
 
+def test_who_has_no_dms_is_found_by_an_empty_one_as_in_a_list(fleet: Manager) -> None:
+    fleet.create("alone")
+    for operand, found in (("eq", ["alone"]), ("eq_ic", ["alone"]), ("ne", list(FLEET)), ("ct", [*FLEET, "alone"])):
+        assert fleet.ids(f"dms_owner[{operand}]") == found
+        assert members(fleet, made(fleet, operand, ("dms_owner", operand, ""))) == found
+
+
 def test_statuses_are_spelled_as_the_profile_has_them_and_taken_in_both(manager: Manager) -> None:
     words = ("RENEWAL_PENDING", "EXPIRING_SOON") if manager.upstream else ("RENEWAL_WINDOW", "ABOUT_TO_EXPIRE")
     for given in ("RENEWAL_PENDING,ABOUT_TO_EXPIRE", "RENEWAL_WINDOW,EXPIRING_SOON"):
