@@ -305,7 +305,9 @@ class _Rehearsal:
         self._made: Counter[str] = Counter()  # of each noun
 
     async def store(self, batch: list[_Candidate]) -> list[Result]:
-        names = {one.ident: one for put in (candidate.row.put for candidate in batch) if put for one in named_by(put.change)}
+        names = {
+            one.ident: one for put in (candidate.row.put for candidate in batch) if put for one in named_by(put.change)
+        }
         planned = await asyncio.to_thread(self._planned.find, _keys(batch))
         there = await asyncio.to_thread(self._named.find, names)
 
