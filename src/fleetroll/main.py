@@ -18,6 +18,7 @@ import uvloop
 from msgspec import structs
 
 from fleetroll import __version__
+from fleetroll.application import Application, require_known_dialects
 from fleetroll.bus.broker import Broker, Off
 from fleetroll.bus.process import Process
 from fleetroll.bus.settings import Files, Listeners, address_of
@@ -30,20 +31,6 @@ from fleetroll.core.certificates import SignedList
 from fleetroll.core.faults import Fault
 from fleetroll.core.model import Cohort, Instant, MetadataField
 from fleetroll.data_directory import DataDirectory, DirectoryRefused, claim
-from fleetroll.dialects.blynk.routes import DIALECT as BLYNK
-from fleetroll.dialects.blynk_device.routes import DIALECT as BLYNK_DEVICE
-from fleetroll.dialects.enrollment.routes import DIALECT as ENROLLMENT
-from fleetroll.dialects.est.routes import DIALECT as EST
-from fleetroll.dialects.est.routes import UPSTREAM_DIALECT as UPSTREAM_EST
-from fleetroll.dialects.lamassu.routes import DIALECT as LAMASSU
-from fleetroll.dialects.lamassu.routes import UPSTREAM as UPSTREAM_LAMASSU
-from fleetroll.dialects.memfault.routes import DEVICE as MEMFAULT_DEVICE
-from fleetroll.dialects.memfault.routes import DIALECT as MEMFAULT
-from fleetroll.dialects.memfault.routes import OBJECT_HARDWARE
-from fleetroll.dialects.native.routes import DIALECT as NATIVE
-from fleetroll.dialects.oauth2.routes import DIALECT as OAUTH2
-from fleetroll.dialects.relay.routes import DIALECT as RELAY
-from fleetroll.dialects.telemetron.routes import DIALECT as TELEMETRON
 from fleetroll.maintenance import Engine, examine, restore
 from fleetroll.moving import DatabaseAtRest, mark_of
 from fleetroll.pki.x509 import X509
@@ -60,37 +47,14 @@ from fleetroll.store.migrations import Refused, Unreachable
 from fleetroll.store.postgres import PostgresStore
 from fleetroll.supervisor import Supervisor
 from fleetroll.wire import log
-from fleetroll.wire.app import Server, with_cors
-from fleetroll.wire.dialect import Dialect
 from fleetroll.wire.est_listener import EstListener
 from fleetroll.wire.http_server import HttpServer
-from fleetroll.wire.metrics import Metrics, feel_pulse
-from fleetroll.wire.rate_limits import Rate, SharedTimes
-from fleetroll.wire.serve import Kernel
-from fleetroll.wire.settings import Settings
-from fleetroll.wire.subjects import Subjects
+from fleetroll.wire.metrics import feel_pulse
+from fleetroll.wire.rate_limits import SharedTimes
 
 logger = logging.getLogger("fleetroll")
 
 OpenStore: TypeAlias = sqlite.SqliteStore | PostgresStore
-DIALECTS = (
-    NATIVE,
-    TELEMETRON,
-    MEMFAULT_DEVICE,
-    MEMFAULT,
-    BLYNK,
-    BLYNK_DEVICE,
-    RELAY,
-    LAMASSU,
-    ENROLLMENT,
-    EST,
-    OAUTH2,
-)
-# The dialects that answer instead of their namesakes where an option has a value.
-_PROFILES: tuple[tuple[str, str, dict[str, Dialect]], ...] = (
-    ("lamassu_profile", "upstream", {EST.name: UPSTREAM_EST, LAMASSU.name: UPSTREAM_LAMASSU}),
-    ("memfault_hardware", "object", {MEMFAULT.name: OBJECT_HARDWARE}),
-)
 EXIT_STORE, EXIT_AWAY, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 65, 69, 74, 75, 78
 # The commit thread and the loop share one interpreter; the default of 5 ms would be most of a reply's time.
 _SWITCH_SECONDS = 0.0001
@@ -121,7 +85,7 @@ def _or_refuse(config: Config, work: Callable[[], int]) -> int:
     """The exit code of `work`, or one that says in a sentence why it could not be done."""
     try:
         require_supported(config)
-        _require_known_dialects(config)
+        require_known_dialects(config)
         return work()
     except ConfigError as problem:
         return _refuse(str(problem), EXIT_CONFIG)
@@ -131,13 +95,6 @@ def _or_refuse(config: Config, work: Callable[[], int]) -> int:
         return _refuse(str(problem), EXIT_AWAY if isinstance(problem, Unreachable) else EXIT_STORE)
     except OSError as problem:
         return _refuse(f"cannot listen on {config.host}:{config.port}: {problem.strerror}.", EXIT_CONFIG)
-
-
-def _require_known_dialects(config: Config) -> None:
-    known = [dialect.name for dialect in DIALECTS]
-    for name in config.disabled_dialects:
-        if name not in known:  # taken for one that is, it would leave open what was meant to be shut
-            raise ConfigError(f"--disable takes one of {', '.join(known)}; there is no dialect {name}.")
 
 
 def _refuse(sentence: str, code: int) -> int:
@@ -293,46 +250,6 @@ def broker(config: Config, directory: Path, server_key: bytes) -> Broker | Off:
 
 def seconds() -> int:
     return int(time.time())
-
-
-class Application:
-    """The whole server but for its socket: what tests drive in process and `serve` puts behind a port."""
-
-    def __init__(
-        self, config: Config, services: Services, access: log.AccessLog, times: SharedTimes | None = None
-    ) -> None:
-        self.metrics = Metrics()
-        self.ready = True
-        settings = Settings(
-            _rate(config.key_rate),
-            _rate(config.organization_rate),
-            config.cors_origins,
-            config.trusted_proxies,
-            config.public_url,
-            times,
-        )
-        spoken = (_spoken(dialect, config) for dialect in DIALECTS)
-        off = set(config.disabled_dialects)
-        enabled = tuple(dialect for dialect in spoken if not {dialect.name, dialect.part_of} & off)
-        self.kernel = Kernel(services, enabled, NATIVE, settings, self.metrics, access)
-        followers = services.publisher
-        server = Server(
-            self.kernel, enabled, self.metrics, lambda: self.ready and services.store.hears, lambda: followers.followers
-        )
-        self.asgi = with_cors(server, settings)
-        self.subjects = Subjects(self.kernel, enabled)
-
-
-def _spoken(dialect: Dialect, config: Config) -> Dialect:
-    """The dialect in the profile that the operator has chosen for it."""
-    for option, value, others in _PROFILES:
-        if getattr(config, option) == value:
-            dialect = others.get(dialect.name, dialect)
-    return dialect
-
-
-def _rate(per_second: float) -> Rate:
-    return Rate(per_second, int(per_second * 2))
 
 
 async def _listen(

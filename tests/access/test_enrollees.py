@@ -4,9 +4,9 @@ import base64
 
 import pytest
 
+from fleetroll.application import DIALECTS
 from fleetroll.core.policy import Action, Role, allows
 from fleetroll.core.secrets import Issuer
-from fleetroll.main import DIALECTS
 from tests.access.test_matrix import UNKEYED
 from tests.access.world import World
 from tests.support import der

@@ -2,8 +2,8 @@
 
 import pytest
 
+from fleetroll.application import DIALECTS
 from fleetroll.core.secrets import Issuer
-from fleetroll.main import DIALECTS
 from fleetroll.service.operations import WRITES
 from fleetroll.wire.dialect import Dialect, Route, Stream
 from tests.access import test_device_tokens, test_project_keys

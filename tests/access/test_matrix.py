@@ -6,8 +6,8 @@ There is no switch that updates the table or lengthens the list of open paths; b
 
 import pytest
 
+from fleetroll.application import DIALECTS
 from fleetroll.core.secrets import Issuer
-from fleetroll.main import DIALECTS
 from fleetroll.wire.dialect import Dialect, Route
 from tests.access.table import ACCEPTED, MARK, OUTSIDERS, ROWS
 from tests.access.world import ROLES, World, foreigners, insiders, intruders, outsiders, row_of, underprivileged

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from fleetroll.application import DIALECTS
 from fleetroll.core import tokens
 from fleetroll.core.policy import Action, Role, allows
 from fleetroll.core.secrets import Issuer
-from fleetroll.main import DIALECTS
 from fleetroll.wire.dialect import Dialect, Route
 from tests.access.table import MARK
 from tests.access.test_matrix import takes

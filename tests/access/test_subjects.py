@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
+from fleetroll.application import DIALECTS
 from fleetroll.bus.port import Request
 from fleetroll.core.names import broker_org
-from fleetroll.main import DIALECTS
 from fleetroll.wire.dialect import Subject
 from tests.access.table import MARK
 from tests.access.world import ROLES, World

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from msgspec import UNSET, Struct, UnsetType
 
+from fleetroll.application import DIALECTS
 from fleetroll.core import documents, limits, names
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.model import Device, DeviceChange, NewDevice
 from fleetroll.core.query import Page, Sort
-from fleetroll.main import DIALECTS
 from fleetroll.service import devices
 from fleetroll.wire.dialect import API_KEY_HEADER, Dialect, Envelope, Parameter, Reply, Route
 from fleetroll.wire.log import AccessLog

@@ -2,9 +2,9 @@
 
 import pytest
 
+from fleetroll.application import DIALECTS
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.dialects.est.routes import UPSTREAM_DIALECT
-from fleetroll.main import DIALECTS
 from fleetroll.wire.dialect import Dialect
 
 KINDS = (

@@ -9,6 +9,7 @@ import click
 import pytest
 
 from fleetroll import __version__, main
+from fleetroll.application import DIALECTS
 from fleetroll.config import ConfigError, secret
 from fleetroll.core import limits, tokens
 from fleetroll.core.fields import DEVICE_FIELDS, device_filter
@@ -253,7 +254,7 @@ def test_the_bounds_named_in_passing_are_those_of_the_product() -> None:
 
 # --- the native API ---------------------------------------------------------------------------------------------------
 
-ROUTES = {(route.method, route.path) for dialect in main.DIALECTS for route in dialect.routes}
+ROUTES = {(route.method, route.path) for dialect in DIALECTS for route in dialect.routes}
 PATHS = {path for _, path in ROUTES}
 
 
@@ -343,7 +344,7 @@ def test_every_package_and_module_has_its_place_in_the_architecture() -> None:
 def test_every_dialect_is_in_the_architecture_with_its_paths() -> None:
     table = docs.rows(docs.section(ARCHITECTURE, "A dialect is data"))
     shown = {name.strip("`"): tuple(docs.code(paths)) for name, paths, _ in table}
-    assert shown == {dialect.name: tuple(f"{prefix}…" for prefix in dialect.prefixes) for dialect in main.DIALECTS}
+    assert shown == {dialect.name: tuple(f"{prefix}…" for prefix in dialect.prefixes) for dialect in DIALECTS}
 
 
 # --- what may not be there, and the changelog -------------------------------------------------------------------------

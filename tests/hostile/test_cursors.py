@@ -14,9 +14,9 @@ from urllib.parse import quote, urlencode
 import pytest
 from msgspec import structs
 
+from fleetroll.application import Application
 from fleetroll.config import Config
 from fleetroll.core import limits
-from fleetroll.main import Application
 from fleetroll.wire.log import AccessLog
 from tests.support.app import ADMIN_KEY, App, asgi, running
 from tests.support.raw import NATIVE, assert_refused

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
-from fleetroll.main import DIALECTS
+from fleetroll.application import DIALECTS
 from tests.support.raw import NATIVE, Raw, assert_refused, deliver
 from tests.support.samples import Sample, World
 

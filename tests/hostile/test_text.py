@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from msgspec import inspect
 
-from fleetroll.main import DIALECTS
+from fleetroll.application import DIALECTS
 from fleetroll.wire.dialect import Dialect
 from tests.support.raw import KEYED, NATIVE, Raw, assert_refused, credential, send, send_all
 from tests.support.samples import DEVICE, Sample, World, texts

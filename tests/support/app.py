@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from msgspec import Struct, structs
 
+from fleetroll.application import Application
 from fleetroll.config import Config
 from fleetroll.data_directory import DATABASE, claim
-from fleetroll.main import Application, first_key, opened
+from fleetroll.main import first_key, opened
 from fleetroll.service.operations import Services
 from fleetroll.store import copying
 from fleetroll.wire.log import AccessLog

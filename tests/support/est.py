@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from fleetroll.application import Application
 from fleetroll.config import Config
-from fleetroll.main import Application, server_authority
+from fleetroll.main import server_authority
 from fleetroll.wire.est_listener import EstListener
 from fleetroll.wire.log import AccessLog
 from tests.support.app import ADMIN_KEY, App, Response, running

@@ -11,9 +11,9 @@ from urllib.parse import unquote
 import msgspec
 from msgspec import Struct
 
+from fleetroll.application import DIALECTS
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.secrets import Issuer
-from fleetroll.main import DIALECTS
 from fleetroll.wire.dialect import API_KEY_HEADER, CLIENT_BASIC, Dialect
 from tests.support.app import ADMIN_KEY, App, Response
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetroll.main import DIALECTS
+from fleetroll.application import DIALECTS
 from fleetroll.wire.dialect import Dialect
 from tests.support.app import App, running
 

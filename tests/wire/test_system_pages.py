@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from fleetroll import __version__
+from fleetroll.application import DIALECTS
 from fleetroll.core.faults import Kind
-from fleetroll.main import DIALECTS
 from fleetroll.wire.dialect import Dialect, Route
 from tests.support.app import App, running
 

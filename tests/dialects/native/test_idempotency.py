@@ -9,11 +9,11 @@ import httpx
 import pytest
 from msgspec import structs
 
+from fleetroll.application import Application
 from fleetroll.config import Config
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.dialects.native.routes import DIALECT
-from fleetroll.main import Application
 from fleetroll.wire.log import AccessLog
 from tests.support.app import ADMIN_KEY, App, Response, running, stored
 from tests.support.process import Process, serving

@@ -1,0 +1,91 @@
+"""The whole server but for its store and its socket: the dialects that are spoken, and the handler that they share."""
+
+from fleetroll.config import Config, ConfigError
+from fleetroll.dialects.blynk.routes import DIALECT as BLYNK
+from fleetroll.dialects.blynk_device.routes import DIALECT as BLYNK_DEVICE
+from fleetroll.dialects.enrollment.routes import DIALECT as ENROLLMENT
+from fleetroll.dialects.est.routes import DIALECT as EST
+from fleetroll.dialects.est.routes import UPSTREAM_DIALECT as UPSTREAM_EST
+from fleetroll.dialects.lamassu.routes import DIALECT as LAMASSU
+from fleetroll.dialects.lamassu.routes import UPSTREAM as UPSTREAM_LAMASSU
+from fleetroll.dialects.memfault.routes import DEVICE as MEMFAULT_DEVICE
+from fleetroll.dialects.memfault.routes import DIALECT as MEMFAULT
+from fleetroll.dialects.memfault.routes import OBJECT_HARDWARE
+from fleetroll.dialects.native.routes import DIALECT as NATIVE
+from fleetroll.dialects.oauth2.routes import DIALECT as OAUTH2
+from fleetroll.dialects.relay.routes import DIALECT as RELAY
+from fleetroll.dialects.telemetron.routes import DIALECT as TELEMETRON
+from fleetroll.service.operations import Services
+from fleetroll.wire.app import Server, with_cors
+from fleetroll.wire.dialect import Dialect
+from fleetroll.wire.log import AccessLog
+from fleetroll.wire.metrics import Metrics
+from fleetroll.wire.rate_limits import Rate, SharedTimes
+from fleetroll.wire.serve import Kernel
+from fleetroll.wire.settings import Settings
+from fleetroll.wire.subjects import Subjects
+
+DIALECTS = (
+    NATIVE,
+    TELEMETRON,
+    MEMFAULT_DEVICE,
+    MEMFAULT,
+    BLYNK,
+    BLYNK_DEVICE,
+    RELAY,
+    LAMASSU,
+    ENROLLMENT,
+    EST,
+    OAUTH2,
+)
+# The dialects that answer instead of their namesakes where an option has a value.
+_PROFILES: tuple[tuple[str, str, dict[str, Dialect]], ...] = (
+    ("lamassu_profile", "upstream", {EST.name: UPSTREAM_EST, LAMASSU.name: UPSTREAM_LAMASSU}),
+    ("memfault_hardware", "object", {MEMFAULT.name: OBJECT_HARDWARE}),
+)
+
+
+def require_known_dialects(config: Config) -> None:
+    """Raises ConfigError where a dialect is switched off that there is not."""
+    known = [dialect.name for dialect in DIALECTS]
+    for name in config.disabled_dialects:
+        if name not in known:  # taken for one that is, it would leave open what was meant to be shut
+            raise ConfigError(f"--disable takes one of {', '.join(known)}; there is no dialect {name}.")
+
+
+class Application:
+    """What tests drive in process and `serve` puts behind a port."""
+
+    def __init__(self, config: Config, services: Services, access: AccessLog, times: SharedTimes | None = None) -> None:
+        self.metrics = Metrics()
+        self.ready = True
+        settings = Settings(
+            _rate(config.key_rate),
+            _rate(config.organization_rate),
+            config.cors_origins,
+            config.trusted_proxies,
+            config.public_url,
+            times,
+        )
+        spoken = (_spoken(dialect, config) for dialect in DIALECTS)
+        off = set(config.disabled_dialects)
+        enabled = tuple(dialect for dialect in spoken if not {dialect.name, dialect.part_of} & off)
+        self.kernel = Kernel(services, enabled, NATIVE, settings, self.metrics, access)
+        followers = services.publisher
+        server = Server(
+            self.kernel, enabled, self.metrics, lambda: self.ready and services.store.hears, lambda: followers.followers
+        )
+        self.asgi = with_cors(server, settings)
+        self.subjects = Subjects(self.kernel, enabled)
+
+
+def _spoken(dialect: Dialect, config: Config) -> Dialect:
+    """The dialect in the profile that the operator has chosen for it."""
+    for option, value, others in _PROFILES:
+        if getattr(config, option) == value:
+            dialect = others.get(dialect.name, dialect)
+    return dialect
+
+
+def _rate(per_second: float) -> Rate:
+    return Rate(per_second, int(per_second * 2))
