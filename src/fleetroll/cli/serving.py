@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,170 +11,140 @@ from fleetroll.config import Config, ConfigError, address, network, origin, secr
 from fleetroll.core import limits
 
 Serve = Callable[[Config], int]
-_option = functools.partial(click.option, show_default=True, show_envvar=True)
+_option = functools.partial(click.Option, show_default=True, show_envvar=True)
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 _SECRETS = """\b
 Secrets are taken from the environment alone, where no list of processes shows
 them; both need 32 random characters or more:
   FLEETROLL_ADMIN_KEY   the first admin key, instead of a random one
   FLEETROLL_SERVER_KEY  the server's own key, instead of server.key"""
+_OPTIONS: tuple[click.Option, ...] = (
+    _option(
+        ["--data"],
+        type=click.Path(path_type=Path),
+        default=Path("fleetroll-data"),
+        help="Directory that holds the registry; made if absent.",
+    ),
+    _option(["--http"], default="127.0.0.1:8080", help="HOST:PORT to listen on."),
+    _option(
+        ["--nats"],
+        default="127.0.0.1:4222",
+        help="HOST:PORT of the embedded broker, `off`, or the URL of a cluster.",
+    ),
+    _option(
+        ["--public-url"], metavar="URL", help="Where clients reach this server, if that is not where it listens itself."
+    ),
+    _option(
+        ["--nats-ws"], metavar="HOST:PORT", help="Where the embedded broker takes WebSockets; nowhere if left out."
+    ),
+    _option(["--mqtt"], metavar="HOST:PORT", help="Where the embedded broker takes MQTT; nowhere if left out."),
+    _option(
+        ["--nats-silence"],
+        type=click.FloatRange(limits.MIN_BUS_SILENCE, limits.MAX_BUS_SILENCE),
+        default=limits.BUS_SILENCE,
+        help="Seconds after which the embedded broker takes a silent client to be gone. Each is asked about four times "
+        "as often.",
+    ),
+    _option(
+        ["--database"],
+        help="postgresql://USER@HOST/NAME; SQLite in the data directory if left out. A password is best left to "
+        "FLEETROLL_DATABASE or to ~/.pgpass.",
+    ),
+    _option(["--migrate"], is_flag=True, help="Bring an older schema of PostgreSQL up to date."),
+    _option(
+        ["--allow-unsafe-database"],
+        is_flag=True,
+        help="Take a PostgreSQL that may lose what it has acknowledged.",
+    ),
+    _option(
+        ["--workers"],
+        type=int,
+        default=1,
+        help="Processes; above 1 needs PostgreSQL.",
+    ),
+    _option(
+        ["--key-rate"],
+        type=click.FloatRange(0),
+        default=1000.0,
+        help="Requests per second of one key; 0 is no limit.",
+    ),
+    _option(
+        ["--organization-rate"],
+        type=click.FloatRange(0),
+        default=5000.0,
+        help="Requests per second of one organization; 0 is no limit.",
+    ),
+    _option(["--cors"], multiple=True, help="Origin whose pages may call; repeatable."),
+    _option(["--est"], help="HOST:PORT to listen on with TLS, for devices that enrol; none if left out."),
+    _option(["--est-name"], multiple=True, help="Name or address that its certificate is for; repeatable."),
+    _option(["--est-certificate"], type=_FILE, help="Its certificate chain in PEM, instead of one of our own."),
+    _option(["--est-key"], type=_FILE, help="The key of --est-certificate in PEM."),
+    _option(["--trusted-proxy"], multiple=True, help="Address or range whose client certificate headers count."),
+    _option(
+        ["--lamassu-profile"],
+        default="documented",
+        type=click.Choice(["documented", "upstream"]),
+        help="Answer as Lamassu's documentation says, or as its server does.",
+    ),
+    _option(
+        ["--memfault-hardware"],
+        default="string",
+        type=click.Choice(["string", "object"]),
+        help="Memfault's devices name their hardware by a string, or by an object, as newer clients read it.",
+    ),
+    _option(["--disable"], multiple=True, help="Dialect that answers 404, with all its paths; repeatable."),
+    _option(
+        ["--log-level"],
+        default="info",
+        type=click.Choice(["debug", "info", "warning", "error"]),
+        help="Least severe log line.",
+    ),
+    _option(
+        ["--log-requests/--no-log-requests"],
+        default=True,
+        help="Whether to log a line per request.",
+    ),
+    click.Option(["--admin-key"], hidden=True),
+    click.Option(["--server-key"], hidden=True),
+)
 
 
 def command(serve: Serve) -> click.Command:
     """The command around the function that runs a server."""
 
-    @click.command(
-        "serve", help="Run the server.", epilog=_SECRETS, context_settings={"auto_envvar_prefix": "FLEETROLL"}
-    )
-    @_option(
-        "--data",
-        type=click.Path(path_type=Path),
-        default=Path("fleetroll-data"),
-        help="Directory that holds the registry; made if absent.",
-    )
-    @_option("--http", default="127.0.0.1:8080", help="HOST:PORT to listen on.")
-    @_option(
-        "--nats",
-        default="127.0.0.1:4222",
-        help="HOST:PORT of the embedded broker, `off`, or the URL of a cluster.",
-    )
-    @_option(
-        "--public-url", metavar="URL", help="Where clients reach this server, if that is not where it listens itself."
-    )
-    @_option("--nats-ws", metavar="HOST:PORT", help="Where the embedded broker takes WebSockets; nowhere if left out.")
-    @_option("--mqtt", metavar="HOST:PORT", help="Where the embedded broker takes MQTT; nowhere if left out.")
-    @_option(
-        "--nats-silence",
-        type=click.FloatRange(limits.MIN_BUS_SILENCE, limits.MAX_BUS_SILENCE),
-        default=limits.BUS_SILENCE,
-        help="Seconds after which the embedded broker takes a silent client to be gone. Each is asked about four times "
-        "as often.",
-    )
-    @_option(
-        "--database",
-        help="postgresql://USER@HOST/NAME; SQLite in the data directory if left out. A password is best left to "
-        "FLEETROLL_DATABASE or to ~/.pgpass.",
-    )
-    @_option("--migrate", is_flag=True, help="Bring an older schema of PostgreSQL up to date.")
-    @_option(
-        "--allow-unsafe-database",
-        is_flag=True,
-        help="Take a PostgreSQL that may lose what it has acknowledged.",
-    )
-    @_option(
-        "--workers",
-        type=int,
-        default=1,
-        help="Processes; above 1 needs PostgreSQL.",
-    )
-    @_option(
-        "--key-rate",
-        type=click.FloatRange(0),
-        default=1000.0,
-        help="Requests per second of one key; 0 is no limit.",
-    )
-    @_option(
-        "--organization-rate",
-        type=click.FloatRange(0),
-        default=5000.0,
-        help="Requests per second of one organization; 0 is no limit.",
-    )
-    @_option("--cors", multiple=True, help="Origin whose pages may call; repeatable.")
-    @_option("--est", help="HOST:PORT to listen on with TLS, for devices that enrol; none if left out.")
-    @_option("--est-name", multiple=True, help="Name or address that its certificate is for; repeatable.")
-    @_option("--est-certificate", type=_FILE, help="Its certificate chain in PEM, instead of one of our own.")
-    @_option("--est-key", type=_FILE, help="The key of --est-certificate in PEM.")
-    @_option("--trusted-proxy", multiple=True, help="Address or range whose client certificate headers count.")
-    @_option(
-        "--lamassu-profile",
-        default="documented",
-        type=click.Choice(["documented", "upstream"]),
-        help="Answer as Lamassu's documentation says, or as its server does.",
-    )
-    @_option(
-        "--memfault-hardware",
-        default="string",
-        type=click.Choice(["string", "object"]),
-        help="Memfault's devices name their hardware by a string, or by an object, as newer clients read it.",
-    )
-    @_option("--disable", multiple=True, help="Dialect that answers 404, with all its paths; repeatable.")
-    @_option(
-        "--log-level",
-        default="info",
-        type=click.Choice(["debug", "info", "warning", "error"]),
-        help="Least severe log line.",
-    )
-    @_option(
-        "--log-requests/--no-log-requests",
-        default=True,
-        help="Whether to log a line per request.",
-    )
-    @click.option("--admin-key", hidden=True)
-    @click.option("--server-key", hidden=True)
     @click.pass_context
-    def run(
-        context: click.Context,
-        data: Path,
-        http: str,
-        nats: str,
-        public_url: str | None,
-        nats_ws: str | None,
-        mqtt: str | None,
-        nats_silence: float,
-        database: str | None,
-        workers: int,
-        key_rate: float,
-        organization_rate: float,
-        cors: tuple[str, ...],
-        est: str | None,
-        est_name: tuple[str, ...],
-        est_certificate: Path | None,
-        est_key: Path | None,
-        trusted_proxy: tuple[str, ...],
-        lamassu_profile: str,
-        memfault_hardware: str,
-        disable: tuple[str, ...],
-        log_level: str,
-        log_requests: bool,
-        migrate: bool,
-        allow_unsafe_database: bool,
-        admin_key: str | None,
-        server_key: str | None,
-    ) -> None:
+    def run(context: click.Context, /, **given: Any) -> None:
         try:
-            host, port = address(http, "--http")
-            config = Config(
-                data=data,
-                host=host,
-                port=port,
-                nats=nats,
-                public_url=public_url.rstrip("/") if public_url else None,
-                nats_ws=nats_ws,
-                mqtt=mqtt,
-                nats_silence=nats_silence,
-                database=database,
-                workers=workers,
-                admin_key=secret(admin_key, "FLEETROLL_ADMIN_KEY"),
-                server_key=secret(server_key, "FLEETROLL_SERVER_KEY"),
-                key_rate=key_rate,
-                organization_rate=organization_rate,
-                cors_origins=tuple(origin(text, "--cors") for text in cors),
-                disabled_dialects=disable,
-                lamassu_profile=lamassu_profile,
-                memfault_hardware=memfault_hardware,
-                est=address(est, "--est") if est else None,
-                est_names=est_name,
-                est_certificate=est_certificate,
-                est_key=est_key,
-                trusted_proxies=tuple(network(text, "--trusted-proxy") for text in trusted_proxy),
-                log_level=log_level,
-                log_requests=log_requests,
-                migrate=migrate,
-                allow_unsafe_database=allow_unsafe_database,
-            )
+            config = _config(given)
         except ConfigError as problem:
             click.echo(f"fleetroll: {problem}", err=True)
             context.exit(78)
         context.exit(serve(config))
 
-    return run
+    return click.Command(
+        "serve",
+        callback=run,
+        params=list(_OPTIONS),
+        help="Run the server.",
+        epilog=_SECRETS,
+        context_settings={"auto_envvar_prefix": "FLEETROLL"},
+    )
+
+
+def _config(given: dict[str, Any]) -> Config:
+    """What was given, by the names of the options: most are those of the configuration. Raises ConfigError."""
+    host, port = address(given.pop("http"), "--http")
+    est, public_url = given.pop("est"), given.pop("public_url")
+    return Config(
+        host=host,
+        port=port,
+        public_url=public_url.rstrip("/") if public_url else None,
+        est=address(est, "--est") if est else None,
+        est_names=given.pop("est_name"),
+        trusted_proxies=tuple(network(text, "--trusted-proxy") for text in given.pop("trusted_proxy")),
+        cors_origins=tuple(origin(text, "--cors") for text in given.pop("cors")),
+        disabled_dialects=given.pop("disable"),
+        admin_key=secret(given.pop("admin_key"), "FLEETROLL_ADMIN_KEY"),
+        server_key=secret(given.pop("server_key"), "FLEETROLL_SERVER_KEY"),
+        **given,
+    )
