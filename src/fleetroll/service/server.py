@@ -64,8 +64,7 @@ async def answer(call: Call, _: None) -> None:
 @operation(Action.SERVER_BACKUP, Effect.STREAM)
 async def backup(call: Call, _: None) -> Backup:
     """A consistent copy of the store, taken while it serves. Raises Fault forbidden below the root organization."""
-    if call.principal.home.parent is not None:
-        raise Fault(Kind.FORBIDDEN, "permission_denied", "Only the root organization may copy the whole server.")
+    _require_root(call)
     with contextlib.ExitStack() as folder:
         file = Path(folder.enter_context(tempfile.TemporaryDirectory(prefix="fleetroll-backup-"))) / "fleetroll.db"
         await call.services.store.backup(file)
