@@ -3,10 +3,12 @@
 Every run prints its seed; `FLEETROLL_SEED=<seed> make test` repeats the run.
 """
 
+import gc
 import os
 import random
 import signal
 import sys
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
@@ -38,3 +40,10 @@ def pytest_sessionfinish() -> None:
 
 def pytest_report_header() -> str:
     return f"{SEED}={os.environ[SEED]}"
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """What a test leaves to the collector is collected before the next one begins."""
+    yield
+    gc.collect()

@@ -14,13 +14,13 @@ from fleetroll.bus import links, streams
 from fleetroll.bus.port import AppAccount, DeviceAccount
 from fleetroll.bus.walls import Authority
 from tests.support.broker import SERVER_KEY, Registry, address, broker, client, run
+from tests.support.nats_sockets import LEFT
 
 ORG, DEVICE, OTHER = "org_1", "00000000" + "0" * 15 + "1", "00000000" + "0" * 15 + "2"
 SUBJECT = f"{ORG}.production.telemetry.{DEVICE}.temperature"
 
 
-# nats-py leaves the sockets of refused connections to the collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = LEFT
 
 
 async def with_device(served, registry, device=DEVICE):  # type: ignore[no-untyped-def]

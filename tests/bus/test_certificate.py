@@ -13,9 +13,9 @@ from cryptography import x509
 from fleetroll.bus.port import Certificate, DeviceAccount
 from fleetroll.bus.settings import Files, keep_certificate, names_to_renew
 from tests.support.broker import PATIENCE, Registry, address, broker, certificate, client, run
+from tests.support.nats_sockets import LEFT
 
-# nats-py leaves the sockets of refused connections to the collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = LEFT
 
 ORG, DEVICE = "org_1", f"{1:024x}"
 NAMES = ["api.relay-x.io", "broker.example"]

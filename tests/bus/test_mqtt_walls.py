@@ -13,8 +13,9 @@ from fleetroll.bus.broker import Broker
 from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
 from tests.support.broker import Registry, address, broker, client, run
 from tests.support.mqtt import Mqtt
+from tests.support.nats_sockets import LEFT
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = LEFT
 
 ORG, RIVAL = "org_1", "org_2"
 DEVICE, SIBLING, FOREIGN = (f"{number:024x}" for number in (1, 2, 3))

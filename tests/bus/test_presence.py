@@ -17,9 +17,9 @@ from fleetroll.bus.port import Connection, DeviceAccount, Minted
 from fleetroll.bus.settings import Files, Listeners, write
 from fleetroll.bus.walls import Authority
 from tests.support.broker import PATIENCE, SERVER_KEY, Registry, address, broker, client, run
+from tests.support.nats_sockets import LEFT
 
-# nats-py leaves the sockets of refused connections to the collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = LEFT
 
 ORG, DEVICE = "org_1", "00000000" + "0" * 15 + "1"
 

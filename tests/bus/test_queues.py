@@ -12,8 +12,9 @@ from nats.aio.client import Client
 
 from fleetroll.bus.port import DeviceAccount
 from tests.support.broker import Registry, address, broker, client, run
+from tests.support.nats_sockets import LEFT
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = LEFT
 
 ORG, QUEUE = "org_1", "org_1_command_queue"
 DEVICE, SIBLING = (f"{number:024x}" for number in (1, 2))

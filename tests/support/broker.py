@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import gc
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
@@ -159,7 +158,6 @@ async def broker(directory: Path, registry: Any, *, room: int | None = None, **l
 
 def run(story: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(story, 60))
-    gc.collect()
 
 
 async def first(wanted: Any, running: "asyncio.Future[Any]") -> None:

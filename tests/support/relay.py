@@ -1,7 +1,6 @@
 """The vendor's SDKs, unmodified, pointed at a server of ours by the lists of hosts in their modules."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -77,4 +76,3 @@ async def device(creds: dict[str, str], mode: str = "production") -> RelayDevice
 
 def run(story: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(story, 90))
-    gc.collect()

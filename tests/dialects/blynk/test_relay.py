@@ -6,7 +6,10 @@ from typing import Any
 import httpx
 
 from tests.support import relay
+from tests.support.nats_sockets import LEFT
 from tests.support.relay import PATIENCE, Vendor
+
+pytestmark = LEFT
 
 METER = {
     "name": "Meter",

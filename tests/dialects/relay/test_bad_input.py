@@ -19,10 +19,10 @@ from tests.access.test_subjects import ROWS
 from tests.hostile.test_random_messages import junk
 from tests.hostile.test_random_requests import SEED, VALUES
 from tests.support.broker import client
+from tests.support.nats_sockets import LEFT
 from tests.support.relay import PATIENCE, Vendor, device, run, vendor
 
-# nats-py leaves the sockets of refused connections to the collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = LEFT
 
 MESSAGES = 200
 SCHEMA = {"t": {"type": "number"}}

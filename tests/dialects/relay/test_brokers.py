@@ -22,11 +22,11 @@ from relayx_app_sdk import RelayApp
 from fleetroll.bus.port import Minted
 from tests.support.broker import client
 from tests.support.mqtt import Mqtt
+from tests.support.nats_sockets import LEFT
 from tests.support.process import serving
 from tests.support.relay import PATIENCE, Vendor, device, run, vendor
 
-# nats-py leaves the sockets of refused connections to the collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = LEFT
 
 HOST = "api.relay-x.io"
 CLI = (sys.executable, "-m", "fleetroll")

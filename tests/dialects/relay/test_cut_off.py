@@ -11,10 +11,10 @@ from nats.aio.client import Client
 
 from fleetroll.bus.port import Minted
 from tests.support.broker import client
+from tests.support.nats_sockets import LEFT
 from tests.support.relay import PATIENCE, Vendor, run, vendor
 
-# nats-py leaves the sockets of refused connections to the collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = LEFT
 
 
 class Connected:

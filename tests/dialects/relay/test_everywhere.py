@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
+from tests.support.nats_sockets import LEFT
 from tests.support.relay import PATIENCE, Vendor, device, run, vendor
 
-# nats-py leaves the sockets of refused connections to the collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = LEFT
 
 TEMPLATE = {"name": "Sensors", "datastreams": [{"pin": "v1", "type": "double", "alias": "temperature"}]}
 DIALECTS = ("native", "telemetron", "memfault", "blynk", "lamassu")

@@ -15,15 +15,19 @@ from typing import Any
 
 import pytest
 
+from tests.support.nats_sockets import LEFT
 from tests.support.relay import run, vendor
 
 HERE = Path(__file__).parent / "javascript"
 HOST = "api.relay-x.io"
 SCHEMA = {"temperature": {"type": "number", "unit": "Celsius", "unit_symbol": "°C"}}
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("npm") is None and "CI" not in os.environ, reason="npm is not installed on this machine"
-)
+pytestmark = [
+    *LEFT,
+    pytest.mark.skipif(
+        shutil.which("npm") is None and "CI" not in os.environ, reason="npm is not installed on this machine"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

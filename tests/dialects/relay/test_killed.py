@@ -8,13 +8,12 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-import pytest
 from relayx_device_sdk import RelayDevice
 
+from tests.support.nats_sockets import LEFT
 from tests.support.relay import Vendor, device, run, vendor
 
-# nats-py leaves the sockets of refused connections to the collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = LEFT
 
 DEVICES = 20
 ENOUGH = 10 * DEVICES  # acknowledgements between two blows

@@ -19,11 +19,11 @@ from relayx_device_sdk import RelayDevice
 
 from fleetroll.core import limits
 from tests.support import sdk
+from tests.support.nats_sockets import LEFT
 from tests.support.process import serving
 from tests.support.relay import Vendor, device, run
 
-# nats-py leaves the sockets of refused connections to the collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = LEFT
 
 PATIENCE = 10
 SCHEMA = {

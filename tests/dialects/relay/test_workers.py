@@ -17,11 +17,11 @@ from relayx_device_sdk import RelayDevice
 
 from fleetroll.bus.port import Minted
 from tests.support.broker import client
+from tests.support.nats_sockets import LEFT
 from tests.support.postgres import new_database
 from tests.support.relay import Vendor, device, run, vendor
 
-# nats-py leaves the sockets of refused connections to the collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = LEFT
 
 LIVE = {"telemetry": "true", "filter": 'type = "device.telemetry"'}
 WORKERS = 3
