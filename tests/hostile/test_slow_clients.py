@@ -126,13 +126,13 @@ def serving(app: Any = application, deadlines: Deadlines = SHORT, **options: Any
     loops: list[asyncio.AbstractEventLoop] = []
 
     def announce(_server: HttpServer) -> None:
-        loops.append(asyncio.get_running_loop())
         ready.set()
 
     server = HttpServer(app, deadlines=deadlines, on_ready=announce, **options)
 
     def serve() -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            loops.append(runner.get_loop())  # known before it listens, so that one that is late is ended as well
             runner.run(server.run())
 
     thread = threading.Thread(target=serve)
