@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from fleetroll.main import DIALECTS
+from fleetroll.application import DIALECTS
 from tests.support.browser import Blocked
 from tests.support.chromium import NOBODYS, Chromium, RealPage, chromium, needs_chromium, page
 from tests.support.process import Process, serving
