@@ -14,7 +14,7 @@ from fleetroll.dialects.native.mapping.devices import change, device, members_of
 from fleetroll.dialects.native.mapping.times import utc
 from fleetroll.dialects.native.shapes import fleet as shapes
 from fleetroll.dialects.native.shapes.devices import COLUMNS, Device
-from fleetroll.service import devices, fleet
+from fleetroll.service import devices, fleet, imports
 from fleetroll.wire.bodies import convert
 from fleetroll.wire.request import Request
 
@@ -52,15 +52,15 @@ def _list_cell(values: tuple[str, ...]) -> str:
     return ",".join(values)
 
 
-def import_row(line: int, shape: shapes.ImportedDevice) -> fleet.Row:
+def import_row(line: int, shape: shapes.ImportedDevice) -> imports.Row:
     put = devices.Put(names.ident(shape.ident), model.DeviceChange(**members_of(shape)))
     description = None if shape.description is UNSET else names.paragraph(shape.description, "description")
     seen_at = None if shape.seen_at is UNSET else utc(shape.seen_at)
-    return fleet.Row(line, put, None, description, seen_at, shape.metadata_members or {})
+    return imports.Row(line, put, None, description, seen_at, shape.metadata_members or {})
 
 
-def bad_row(line: int, fault: Fault) -> fleet.Row:
-    return fleet.Row(line, None, fault)
+def bad_row(line: int, fault: Fault) -> imports.Row:
+    return imports.Row(line, None, fault)
 
 
 def check_columns(columns: list[str]) -> None:
@@ -103,12 +103,12 @@ def _json_cell(column: str, cell: str) -> Any:
     return documents.parse(cell, column)
 
 
-def import_devices(request: Request) -> fleet.Import:
+def import_devices(request: Request) -> imports.Import:
     mode = request.query.get("mode")
     if mode not in {None, "upsert", "create"}:
         raise invalid("invalid_parameter", "mode must be upsert or create.", "mode")
     assert request.rows is not None
-    return fleet.Import(request.rows, mode == "create", request.query.flag("dry_run"))
+    return imports.Import(request.rows, mode == "create", request.query.flag("dry_run"))
 
 
 def _scope(shape: shapes.BulkUpdate | shapes.BulkTag | shapes.BulkDelete) -> Filter | None:

@@ -5,7 +5,7 @@ from fleetroll.dialects.native.mapping.devices import filter_of
 from fleetroll.dialects.native.routes.parameters import FILTER, SEARCH
 from fleetroll.dialects.native.shapes import fleet as shapes
 from fleetroll.dialects.native.shapes.devices import COLUMNS, Device
-from fleetroll.service import fleet
+from fleetroll.service import fleet, imports
 from fleetroll.wire.dialect import Lines, Parameter, Route, Stream
 
 _ROWS = ("application/x-ndjson", "text/csv")
@@ -16,7 +16,7 @@ ROUTES = (
     Route(
         "POST",
         "/v1/devices:import",
-        fleet.load,
+        imports.load,
         mapping.import_devices,
         mapping.row_result,
         "Store devices from NDJSON or CSV, with one result line per row",

@@ -1,0 +1,295 @@
+"""The import: rows of a file as devices. Each batch is one transaction; memory stays constant."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping
+from operator import attrgetter
+from typing import Any
+
+from msgspec import Struct, structs
+
+from fleetroll.core import documents, limits
+from fleetroll.core import extras as device_extras
+from fleetroll.core.documents import EMPTY
+from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.model import Device, Instant, MetadataField, NewDevice
+from fleetroll.core.names import identity_key
+from fleetroll.core.policy import Action
+from fleetroll.service import devices, metadata_fields, quotas, templates, timeline
+from fleetroll.service.devices import CREATED, Put
+from fleetroll.service.fleet import Outcome, Result, transact
+from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.rehearsals import Planned, is_there, named_by
+from fleetroll.store.port import Records
+
+_of_new = attrgetter(*NewDevice.__struct_fields__)
+
+
+class Row(Struct, frozen=True, gc=False):
+    """One line of an import: a device to put, or what is wrong with the line.
+
+    `description` and `seen_at` are what another server knew of it; None says nothing. `members` are set in its
+    metadata, whose others stay.
+    """
+
+    line: int
+    put: Put | None
+    fault: Fault | None = None
+    description: str | None = None
+    seen_at: Instant | None = None
+    members: Mapping[str, Any] = {}
+
+
+class _Candidate(Struct, frozen=True, gc=False):
+    """A row, by the key of its device; `new` is what it makes where that is not there yet, or why it makes none.
+
+    All that needs no transaction is done before it, on the event loop, while a thread stores the batch before.
+    """
+
+    row: Row
+    key: str
+    new: NewDevice | Fault
+
+
+class Import(Struct, frozen=True):
+    """Rows to store. `create_only` refuses devices that exist; `dry_run` reports and changes nothing."""
+
+    rows: AsyncIterator[list[Row]]
+    create_only: bool = False
+    dry_run: bool = False
+
+
+@operation(Action.DEVICES_WRITE, Effect.BATCHES)
+async def load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
+    """Store rows in their order. A row that fails does not hold up the others; a reported row is on disk."""
+    return _load(call, wanted)
+
+
+async def _load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
+    """While one batch is stored, the one before is answered and the next one is taken in."""
+    storing: asyncio.Task[list[Result]] | None = None
+    rehearsal = _Rehearsal(call, wanted) if wanted.dry_run else None
+    try:
+        async for batch in _batches(wanted.rows):
+            stored = await storing if storing is not None else []
+            storing = asyncio.ensure_future(rehearsal.store(batch) if rehearsal else _store(call, wanted, batch))
+            await asyncio.sleep(0)  # which lets it begin
+            if stored:
+                yield stored
+        if storing is not None:
+            yield await storing
+    finally:
+        if storing is not None:
+            storing.cancel()
+        if rehearsal is not None:
+            await rehearsal.close(storing)
+
+
+async def _store(call: Call, wanted: Import, batch: list[_Candidate]) -> list[Result]:
+    async def work(records: Records) -> list[Result]:
+        return await _Loader(call.within(records), wanted.create_only).store(batch)
+
+    return await call.services.store.write(work, bulk=True)
+
+
+class _Rehearsal:
+    """An import of which each batch is undone. What it would have left is there again for a later batch."""
+
+    def __init__(self, call: Call, wanted: Import) -> None:
+        self._call = call
+        self._create_only = wanted.create_only
+        self._planned = Planned()
+        self._named = Planned()
+        self._made: Counter[str] = Counter()  # of each noun
+
+    async def store(self, batch: list[_Candidate]) -> list[Result]:
+        names = {
+            one.ident: one for put in (candidate.row.put for candidate in batch) if put for one in named_by(put.change)
+        }
+        planned = await asyncio.to_thread(self._planned.find, _keys(batch))
+        there = await asyncio.to_thread(self._named.find, names)
+
+        async def work(records: Records) -> _Rehearsed:
+            call = self._call.within(records)
+            loader = _Loader(call, self._create_only)
+            await loader.resume(planned, there.values(), self._made)
+            before = await records.usage.of(call.org)
+            results = await loader.store(batch)
+            new = [one for label, one in names.items() if label not in there and await is_there(records, call.org, one)]
+            made = Counter(await records.usage.of(call.org))
+            made.subtract(before)
+            return _Rehearsed(results, loader.written(), new, made)
+
+        found = await transact(self._call, work, dry_run=True)
+        self._made.update(found.made)
+        await asyncio.to_thread(self._planned.keep, found.written)
+        await asyncio.to_thread(self._named.keep, found.named)
+        return found.results
+
+    async def close(self, storing: "asyncio.Task[list[Result]] | None") -> None:
+        """Give up what was planned, once nobody looks at it any more."""
+        if storing is not None:
+            await asyncio.wait([storing])
+        self._planned.close()
+        self._named.close()
+
+
+class _Rehearsed(Struct, frozen=True):
+    """What a batch would have done: devices that it wrote, things that they name for the first time, and counts."""
+
+    results: list[Result]
+    written: list[NewDevice]
+    named: list[NewDevice]
+    made: Counter[str]
+
+
+def _keys(batch: list[_Candidate]) -> set[str]:
+    return {candidate.key for candidate in batch if candidate.row.put}
+
+
+async def _batches(arriving: AsyncIterator[list[Row]]) -> AsyncIterator[list[_Candidate]]:
+    batch: list[_Candidate] = []
+    async for rows in arriving:
+        batch += map(_candidate, rows)
+        while len(batch) >= limits.BULK_BATCH:
+            yield batch[: limits.BULK_BATCH]
+            batch = batch[limits.BULK_BATCH :]
+    if batch:
+        yield batch
+
+
+def _candidate(row: Row) -> _Candidate:
+    put = row.put
+    if put is None:
+        return _Candidate(row, "", row.fault or Fault(Kind.INVALID, "invalid_row", "The row is no device."))
+    try:
+        new: NewDevice | Fault = devices.new_device(_completed(row, put, None))
+    except Fault as fault:
+        new = fault
+    return _Candidate(row, identity_key(put.ident), new)
+
+
+def _completed(row: Row, put: Put, known: Device | None) -> Put:
+    """What a row puts, with those documents of which it says only a part."""
+    change = put.change
+    if row.description is not None:
+        extras = device_extras.with_description(known.extras if known else EMPTY, row.description)
+        change = structs.replace(change, extras=extras)
+    if row.members:
+        metadata = change.metadata or (known.metadata if known else EMPTY)
+        change = structs.replace(change, metadata=documents.of({**documents.load(metadata), **row.members}, "metadata"))
+    return put if change is put.change else structs.replace(put, change=change)
+
+
+class _Loader:
+    """Stores one batch of rows: new devices together, changed ones each for itself."""
+
+    def __init__(self, call: Call, create_only: bool) -> None:
+        self._call = call
+        self._create_only = create_only
+        self._known: dict[str, Device] = {}
+        self._new: dict[str, NewDevice] = {}
+        self._results: list[Result] = []
+        self._definitions: list[MetadataField] = []
+        self._ensured: set[tuple[object, ...]] = set()
+        self._seen: dict[str, Instant] = {}
+        self._written: set[str] = set()
+        self._room = 0
+
+    async def resume(self, planned: dict[str, NewDevice], named: Iterable[NewDevice], made: Mapping[str, int]) -> None:
+        """Make devices what earlier batches would have made them, and what these name, among so much that was made."""
+        call = self._call
+        known = await call.records.devices.by_idents(call.org, planned)
+        await call.records.devices.insert_many(
+            call.org, [new for key, new in planned.items() if key not in known], call.at
+        )
+        for key, was in known.items():
+            now = structs.replace(was, **structs.asdict(planned[key]), revision=was.revision + 1)
+            await call.records.devices.replace(was, now)
+        uncounted = Counter(made)
+        uncounted.update(await call.records.usage.of(call.org))
+        for one in named:
+            await devices.ensure(call, one)
+        uncounted.subtract(await call.records.usage.of(call.org))
+        for noun, count in uncounted.items():
+            if (room := min(count, await quotas.remaining(call, noun))) > 0:
+                await quotas.take(call, noun, room)
+
+    def written(self) -> list[NewDevice]:
+        """The devices that were made or changed, as they are now."""
+        return [NewDevice(*_of_new(self._known[key])) for key in self._written]
+
+    async def store(self, batch: list[_Candidate]) -> list[Result]:
+        call = self._call
+        await call.require_organization()
+        idents = _keys(batch)
+        self._known = await call.records.devices.by_idents(call.org, idents) if idents else {}
+        self._definitions = await metadata_fields.definitions_of(call)
+        self._room = await quotas.remaining(call, "devices")
+        for candidate in batch:
+            self._results.append(await self._take(candidate))
+        await self._flush()
+        if self._seen:
+            await call.records.presence.seen(call.org, {self._known[key].id: at for key, at in self._seen.items()})
+        return self._results
+
+    async def _take(self, candidate: _Candidate) -> Result:
+        row, key = candidate.row, candidate.key
+        ident = row.put.ident if row.put else None
+        outcome = Outcome.CREATED
+        try:
+            if key in self._new:  # the same device twice in one batch: the first must be there before the second
+                await self._flush()
+            if known := self._known.get(key):
+                outcome = await self._change(key, known, row)
+            else:
+                await self._plan(key, candidate.new)
+        except Fault as fault:
+            return Result(Outcome.FAILED, ident, row.line, fault)
+        if row.seen_at is not None:  # elsewhere, which is no time that is still to come
+            self._seen[key] = min(max(row.seen_at, self._seen.get(key, 0)), self._call.at)
+        return Result(outcome, ident, row.line)
+
+    async def _plan(self, key: str, new: NewDevice | Fault) -> None:
+        if isinstance(new, Fault):
+            raise new
+        if new.template is not None:
+            new = await templates.adopt(self._call, new)
+        if self._definitions:
+            metadata_fields.check_against(self._definitions, new.metadata)
+        if self._room < 1:
+            raise quotas.exceeded("devices", quotas.allowed(self._call, "devices"))
+        # Last, as it writes: a row that fails leaves nothing behind in the transaction of the others.
+        await self._ensure(new)
+        self._new[key] = new
+        self._room -= 1
+        self._written.add(key)
+
+    async def _change(self, key: str, known: Device, row: Row) -> Outcome:
+        assert row.put is not None
+        if self._create_only:
+            raise devices.taken()
+        now = await devices.change(self._call, known, _completed(row, row.put, known).change)
+        if now is known:
+            return Outcome.UNCHANGED
+        self._known[key] = now
+        self._written.add(key)
+        return Outcome.UPDATED
+
+    async def _ensure(self, new: NewDevice) -> None:
+        """As `devices.ensure`, once for devices of a batch that name the same."""
+        software = None if new.software is None else bytes(new.software)
+        named = (new.owners, new.cohort, new.hardware_version, software)
+        if named not in self._ensured:
+            await devices.ensure(self._call, new)
+            self._ensured.add(named)
+
+    async def _flush(self) -> None:
+        if not self._new:
+            return
+        call = self._call
+        stored = await call.records.devices.insert_many(call.org, list(self._new.values()), call.at)
+        await call.records.timeline.append([timeline.device_entry(call, CREATED, device) for device in stored])
+        await quotas.take(call, "devices", len(stored))
+        self._known.update(zip(self._new, stored, strict=True))
+        self._new.clear()
