@@ -88,7 +88,7 @@ async def revoke(call: Call, wanted: Revoke) -> Device:
     if slot is None:
         raise not_found("identity", wanted.ident)
     await certificates.withdraw_from(call, device, slot.active, wanted.reason)
-    return await identity.revoke(call, device, slot.active or "")
+    return await identity.take_back(call, device, slot)
 
 
 @operation(Action.CERTIFICATES_WRITE, Effect.WRITE)

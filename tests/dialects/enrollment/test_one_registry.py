@@ -49,6 +49,15 @@ def test_a_slot_that_is_revoked_by_hand_takes_its_certificate_with_it(app: App) 
     assert certificate(app, serial)["status"] == "REVOKED"
 
 
+def test_a_slot_that_names_no_credential_is_revoked_too(app: App) -> None:
+    app.request("POST", "/v1/devices", {"ident": "pump-1"})
+    app.request("PUT", f"{DEVICE}/idslot", {"status": "ACTIVE", "active_version": 2, "type": "X509"})
+    for _ in range(2):
+        assert app.request("POST", "/v1/devices/pump-1/identity:revoke", {}).json()["status"] == "REVOKED"
+    told = app.request("GET", DEVICE).json()
+    assert (told["status"], told["identity"]["status"], len(told["events"])) == ("REVOKED", "REVOKED", 3)
+
+
 def test_decommissioning_ends_the_certificate(app: App) -> None:
     serial = enrolled(app, "line", "pump-1")
     assert app.request("DELETE", f"{DEVICE}/decommission").status == 204
