@@ -1,7 +1,9 @@
 """Patterns of strangers: the same verdict as Python's on what both know, and no text or pattern that takes long."""
 
 import contextlib
+import random
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -62,6 +64,14 @@ def test_what_is_no_pattern_of_ours_is_refused(pattern: str) -> None:
 def test_any_pattern_is_taken_or_refused(pattern: str) -> None:
     with contextlib.suppress(Refused):
         Matcher(pattern).search("a1-")
+
+
+@pytest.mark.parametrize("pattern", ["a" + ".{64}" * 7 + "c", "(a|b)*a(a|b){60}(a|b){60}c", "(a{0,60}b?){3}c"])
+def test_a_text_costs_much_the_same_whatever_the_pattern(pattern: str) -> None:
+    text = "".join(random.Random(1).choices("ab", k=65_000))
+    began = time.thread_time()
+    assert not Matcher(pattern).search(text)
+    assert time.thread_time() - began < 2, "it used to take four to five seconds"
 
 
 @pytest.mark.parametrize("pattern", ["(a*)*b", "(a|a)*b", "(a+)+$", "a*a*a*a*a*a*b", "(a|aa)+$", "(.*)*x{3}"])

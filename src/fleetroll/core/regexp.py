@@ -35,57 +35,101 @@ class Refused(Exception):
 
 
 class Matcher:
-    """One pattern. `search` finds it anywhere in a text, as `like_regex` does."""
+    """One pattern. `search` finds it anywhere in a text, as `like_regex` does.
+
+    A set of states is a number with a bit for each character that may come next, one for a match, and one for a match
+    if the text ends there. So a step costs much the same whatever the pattern is.
+    """
 
     def __init__(self, pattern: str, *, ignore_case: bool = False, literal: bool = False) -> None:
         if len(pattern) > _MAX_PATTERN:
             raise Refused(f"is longer than {_MAX_PATTERN} characters")
         self._fold = ignore_case
-        self._nodes = _Program(pattern, literal, ignore_case)
-        self._start = self._close([self._nodes.first], at_begin=True)
-        self._again = self._close([self._nodes.first], at_begin=False)
-        self._moves: dict[tuple[frozenset[int], str], frozenset[int]] = {}
+        self._program = program = _Program(pattern, literal, ignore_case)
+        self._bits = {node: 1 << place for place, node in enumerate(program.tests)}
+        self._match = 1 << len(self._bits)
+        self._match_at_end = self._match << 1
+        self._start = self._reached(program.first, at_begin=True)
+        self._again = self._reached(program.first)
+        nodes = list(program.tests)
+        self._tables = [_Follow(self, nodes[place : place + 4]) for place in range(0, len(nodes), 4)]
+        self._masks: dict[str, int] = {}
+        self._moves: dict[tuple[int, str], int] = {}
 
     def search(self, text: str) -> bool:
         if self._fold:
             text = text.lower()
-        states, accept = self._start, self._nodes.accept
-        if accept in states:
-            return True
+        states, match = self._start, self._match
         moves = self._moves
         for character in text:
-            known = moves.get((states, character))
-            if known is None:
-                known = self._move(states, character)
-            states = known
-            if accept in states:
+            if states & match:
                 return True
-        return accept in self._close(states, at_end=True, at_begin=not text)
+            known = moves.get((states, character))
+            states = self._move(states, character) if known is None else known
+        return bool(states & (match | self._match_at_end))
 
-    def _move(self, states: frozenset[int], character: str) -> frozenset[int]:
+    def _move(self, states: int, character: str) -> int:
         if len(self._moves) > _MAX_STATES:
             self._moves.clear()
-        tests, nexts = self._nodes.tests, self._nodes.nexts
-        reached = [nexts[state] for state in states if (test := tests.get(state)) is not None and test(character)]
         # A match may begin at any place, so the beginning of the pattern is among the states at every one.
-        found = self._moves[states, character] = self._close(reached) | self._again
+        found = self._again
+        for table, taken in zip(self._tables, f"{states & self._mask(character):x}"[::-1], strict=False):
+            if taken != "0":
+                found |= table[taken]
+        self._moves[states, character] = found
         return found
 
-    def _close(
-        self, states: "list[int] | frozenset[int]", *, at_begin: bool = False, at_end: bool = False
-    ) -> frozenset[int]:
-        """All that can be reached from the states without a character."""
-        seen, open_ = set(states), list(states)
+    def _mask(self, character: str) -> int:
+        """The states that the character leads on from."""
+        known = self._masks.get(character)
+        if known is None:
+            if len(self._masks) > _MAX_STATES:
+                self._masks.clear()
+            tests = self._program.tests.items()
+            known = self._masks[character] = sum(self._bits[node] for node, test in tests if test(character))
+        return known
+
+    def after(self, node: int) -> int:
+        """The states once the character of a node was met."""
+        return self._reached(self._program.nexts[node])
+
+    def _reached(self, node: int, *, at_begin: bool = False) -> int:
+        accept = self._program.accept
+        reached = self._close(node, at_begin=at_begin)
+        at_end = accept in self._close(node, at_begin=at_begin, at_end=True)
+        bits = sum(self._bits[one] for one in reached if one in self._bits)
+        return bits | (self._match if accept in reached else 0) | (self._match_at_end if at_end else 0)
+
+    def _close(self, node: int, *, at_begin: bool = False, at_end: bool = False) -> set[int]:
+        """All that can be reached from a node without a character."""
+        seen, open_ = {node}, [node]
         while open_:
             state = open_.pop()
-            anchor = self._nodes.anchors.get(state)
+            anchor = self._program.anchors.get(state)
             if (anchor == _BEGIN and not at_begin) or (anchor == _END and not at_end):
                 continue
-            for follower in self._nodes.empty.get(state, ()):
+            for follower in self._program.empty.get(state, ()):
                 if follower not in seen:
                     seen.add(follower)
                     open_.append(follower)
-        return frozenset(seen)
+        return seen
+
+
+class _Follow(dict[str, int]):
+    """The states that follow any of four, by a hexadecimal digit that says which; worked out when asked for."""
+
+    def __init__(self, matcher: Matcher, nodes: list[int]) -> None:
+        super().__init__()
+        self._matcher = matcher
+        self._nodes = nodes
+
+    def __missing__(self, taken: str) -> int:
+        found = 0
+        for place, node in enumerate(self._nodes):
+            if int(taken, 16) >> place & 1:
+                found |= self._matcher.after(node)
+        self[taken] = found
+        return found
 
 
 class _Program:
