@@ -38,6 +38,7 @@ class Router(Generic[T]):
 
     def __init__(self, rows: Iterable[tuple[str, str, T]]) -> None:
         self._root: _Node[T] = _Node()
+        self._methods: set[str] = set()
         for method, template, target in rows:
             self._add(method, template, target)
 
@@ -50,9 +51,14 @@ class Router(Generic[T]):
         node, values = found
         entry = node.targets.get(method)
         if entry is None:
-            return Match(None, {}, tuple(sorted(node.targets)))
+            return Match(None, {}, self._allowed(segments))
         target, names = entry
         return Match(target, {name: segment(value) for name, value in zip(names, values, strict=True)}, ())
+
+    def _allowed(self, segments: list[str]) -> tuple[str, ...]:
+        """The methods that lead somewhere: not all of them need lead to the same branch of the tree."""
+        walks = {method: self._walk(self._root, segments, 1, [], method) for method in self._methods}
+        return tuple(sorted(method for method, found in walks.items() if found and method in found[0].targets))
 
     def _walk(
         self, node: _Node[T], segments: list[str], index: int, values: list[str], method: str
@@ -62,12 +68,16 @@ class Router(Generic[T]):
             part = segments[index]
             literal = node.literals.get(part)
             if literal is not None:
-                # A literal that leads nowhere gives way to a parameter: a thing may be named like a sub-path.
+                # A literal that leads nowhere by this method gives way to a parameter: a thing may be named like a
+                # sub-path, and has its other methods then.
                 if node.parameter is None:
                     node, index = literal, index + 1
                     continue
                 if (found := self._walk(literal, segments, index + 1, values, method)) is not None:
-                    return found
+                    if method in found[0].targets:
+                        return found
+                    other = self._walk(node.parameter, segments, index + 1, [*values, part], method)
+                    return other if other is not None and method in other[0].targets else found
             if node.parameter is None or not part:
                 return None
             index += 1
@@ -78,6 +88,7 @@ class Router(Generic[T]):
 
     def _add(self, method: str, template: str, target: T) -> None:
         node, names = self._root, []
+        self._methods.add(method)
         for part in template.split("/")[1:]:
             if not part.startswith("{"):
                 node = node.literals.setdefault(part, _Node())

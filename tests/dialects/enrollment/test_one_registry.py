@@ -85,3 +85,12 @@ def test_settings_are_known_by_their_names_in_any_case(app: App) -> None:
     profile = shown["enrollment_settings"]["device_provisioning_profile"]
     assert (profile["icon"], profile["metadata"]) == ("CgX", {"Line": 1})
     assert "Enrollment_Settings" not in shown
+
+
+def test_a_dms_that_is_named_like_a_route_is_there(app: App) -> None:
+    path = "/api/dmsmanager/v1/dms/bind-identity"
+    assert app.request("POST", "/api/dmsmanager/v1/dms", {"id": "bind-identity"}).status == 201
+    assert app.request("GET", path).json()["id"] == "bind-identity"
+    assert app.request("PUT", path, {"name": "Other"}).json()["name"] == "Other"
+    assert app.request("DELETE", path).status == 204
+    assert app.request("GET", path).status == 404

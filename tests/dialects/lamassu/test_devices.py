@@ -53,6 +53,17 @@ def test_what_cannot_be_created_is_refused(manager: Manager) -> None:
     assert manager.ids() == ["a"]
 
 
+def test_a_device_that_is_named_like_a_route_has_all_of_them(manager: Manager) -> None:
+    manager.create("dms", dms_id="line")
+    assert manager.send("PUT", "/dms/idslot", {"status": "ACTIVE"}).json()["status"] == "ACTIVE"
+    patches = {"patches": [{"op": "add", "path": "/a", "value": 1}]}
+    for method in ("PUT", "PATCH"):
+        assert manager.send(method, "/dms/metadata", patches).json()["metadata"] == {"a": 1}
+    assert [one["id"] for one in manager.send("GET", "/dms/line").json()["list"]] == ["dms"]
+    assert manager.send("DELETE", "/dms/decommission").status in {200, 204}
+    assert manager.send("DELETE", "/dms").status == 204
+
+
 def test_an_unknown_device_is_not_found(manager: Manager) -> None:
     status = 400 if manager.upstream else 404
     patches = {"patches": []}
