@@ -66,7 +66,7 @@ async def get(call: Call, wanted: devices.Named) -> Held:
 
 @operation(Action.CERTIFICATES_WRITE, Effect.WRITE)
 async def bind(call: Call, wanted: Bind) -> Bound:
-    """Raises Fault invalid where the certificate is another device's, conflict where it is no longer good."""
+    """Raises Fault invalid where the certificate is another device's, conflict where it is revoked."""
     device = await devices.find(call, wanted.ident)
     certificate = await certificates.find(call, wanted.serial)
     if identity_key(certificate.common_name) != identity_key(device.ident):

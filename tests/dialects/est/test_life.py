@@ -219,7 +219,8 @@ def test_pem_is_answered_to_whoever_asks_for_it(at: Site) -> None:
     assert reply.headers["content-type"] == "application/x-pem-file"
     (at.folder / "first.pem").write_bytes(reply.body)
     at.run(*at.verify("first"))
-    (at.folder / "trusted.pem").write_bytes(at.est("line", "cacerts", None, *accept).body)
+    shouted = ("-H", "Accept: text/plain, Application/X-PEM-File")
+    (at.folder / "trusted.pem").write_bytes(at.est("line", "cacerts", None, *shouted).body)
     at.run("openssl", "verify", "-CAfile", "trusted.pem", "first.pem")
 
 

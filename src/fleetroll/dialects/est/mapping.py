@@ -44,7 +44,7 @@ def revocation_list(result: SignedList, request: Request) -> Reply:
 
 
 def _wants_pem(request: Request) -> bool:
-    return shapes.PEM in request.accept
+    return shapes.PEM in request.accept.lower()
 
 
 def _bundle(der: bytes) -> Reply:
