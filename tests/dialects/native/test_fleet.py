@@ -238,6 +238,21 @@ def test_csv_cells_mean_what_their_columns_say(app: App) -> None:
     assert (second["tags"], second["owners"], second["metadata"]) == (["p", "q"], [], {"floor": "2"})
 
 
+@pytest.mark.parametrize(
+    ("cell", "code", "field"),
+    [
+        ('["a", 1]', "invalid_body", "tags[1]"),
+        ('["a"', "invalid_json", "tags"),
+        ('["a"],"owners":["b"]', "invalid_json", None),
+        ('["a"],"tags":["b"]', "invalid_json", None),
+    ],
+)
+def test_a_cell_that_is_no_list_of_texts_is_refused(app: App, cell: str, code: str, field: str | None) -> None:
+    text = "ident,tags\na,{}\n".format('"' + cell.replace('"', '""') + '"')
+    (row,) = load_csv(app, text).lines()
+    assert (row["error"]["code"], row["error"].get("field")) == (code, field)
+
+
 def test_a_part_of_metadata_leaves_the_others_as_they_are(app: App) -> None:
     metadata = {"floor": 1.0, "big": 2**64 - 1, "site": "a"}
     app.request("PUT", "/v1/devices/a", {"metadata": metadata})

@@ -15,7 +15,7 @@ from fleetroll.dialects.native.mapping.times import utc
 from fleetroll.dialects.native.shapes import fleet as shapes
 from fleetroll.dialects.native.shapes.devices import COLUMNS, Device
 from fleetroll.service import devices, fleet, imports
-from fleetroll.wire.bodies import convert
+from fleetroll.wire.bodies import sound
 from fleetroll.wire.request import Request
 
 
@@ -98,9 +98,10 @@ def _uncell(column: str, cell: str) -> Any:
 
 
 def _json_cell(column: str, cell: str) -> Any:
-    if cell.startswith("["):
-        return convert(documents.parse(f'{{"{column}":{cell}}}', column)[column], list[str])
-    return documents.parse(cell, column)
+    if not cell.startswith("["):
+        return documents.parse(cell, column)
+    documents.parse(f'{{"{column}":{cell}}}', column)  # names the column where it refuses, but takes more than a list
+    return sound(cell.encode())
 
 
 def import_devices(request: Request) -> imports.Import:
