@@ -250,6 +250,15 @@ def test_a_stream_of_events_ends_when_its_organization_is_disabled(tmp_path: Pat
             assert b"organization.updated" not in drained(stream)
 
 
+def test_a_stream_of_events_ends_when_the_organization_that_it_is_of_is_deleted(tmp_path: Path) -> None:
+    with serving(tmp_path / "data") as server:
+        keeper = Client(server)
+        assert keeper.request("POST", "/v1/organizations", {"slug": "acme"}) == 201
+        with following(server, ADMIN_KEY, acts_in="acme") as stream:
+            assert keeper.request("DELETE", "/v1/organizations/acme") == 204
+            assert drained(stream).endswith(b"0\r\n\r\n")
+
+
 class Client:
     """A keeper of keys, over a real socket."""
 
@@ -270,9 +279,10 @@ def new_key(server: Process, acts_in: str = "self") -> dict[str, str]:
     return client.reply
 
 
-def following(server: Process, token: str) -> socket.socket:
+def following(server: Process, token: str, acts_in: str = "self") -> socket.socket:
     stream = socket.create_connection(("127.0.0.1", server.port), timeout=20)
-    stream.sendall(f"GET /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\r\n".encode())
+    headers = f"host: x\r\nauthorization: Bearer {token}\r\n{ACTS_IN}: {acts_in}\r\n"
+    stream.sendall(f"GET /v1/events HTTP/1.1\r\n{headers}\r\n".encode())
     begun = b""
     while b": following" not in begun:
         begun += stream.recv(4096)

@@ -22,7 +22,7 @@ from fleetroll.core.guards import UNGUARDED
 from fleetroll.core.model import Instant, Principal
 from fleetroll.core.secrets import Presented
 from fleetroll.service import keys, projects
-from fleetroll.service.operations import Effect, Services
+from fleetroll.service.operations import Call, Effect, Services
 from fleetroll.store.port import Records
 from fleetroll.wire import bodies, peers, streams
 from fleetroll.wire.answers import Answer, refusal, success
@@ -338,11 +338,12 @@ class Kernel:
         return route.status
 
     async def _guarded(self, exchange: _Exchange, writer: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """An endless stream, until its credential stops being good or the server drains."""
+        """An endless stream, until its credential stops being good, its organization is gone or the server drains."""
         draining: asyncio.Event = exchange.scope.get("state", {}).get("draining") or asyncio.Event()
         async for part in writer:
             with contextlib.suppress(Fault):
                 await self.services.keyring.identify(exchange.secret, self.services.clock())
+                await self._require_organization(exchange)
                 if not draining.is_set():
                     yield part
                     continue
@@ -353,6 +354,14 @@ class Kernel:
         async for part in parts:
             await self.services.keyring.identify(exchange.secret, self.services.clock())
             yield part
+
+    async def _require_organization(self, exchange: _Exchange) -> None:
+        """Raises Fault not_found where the one below its own that the caller acts in was deleted."""
+        principal = exchange.principal
+        assert principal is not None
+        if principal.org is not principal.home:
+            call = Call(principal, self.services.clock(), exchange.id, self.services.store.read, self.services)
+            await call.require_organization()
 
     # --- around ------------------------------------------------------------------------------------------------------
 
