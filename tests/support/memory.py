@@ -50,7 +50,7 @@ from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Role
 from fleetroll.core.query import Filter, Page, Place, Sort, matches
 from fleetroll.store import port
-from fleetroll.store.port import AccountChange, Identity, KeyUser, Mailbox, R, Replay
+from fleetroll.store.port import AccountChange, Draft, Identity, KeyUser, Mailbox, R, Replay
 
 T = TypeVar("T")
 
@@ -341,6 +341,12 @@ class Devices:
         )
         self._tables.devices[device.id] = device
         return device
+
+    def draft(self, new: NewDevice) -> Draft:
+        return Draft(new, "", None)
+
+    async def insert_drafts(self, org: int, new: Sequence[Draft], at: Instant) -> list[Device]:
+        return await self.insert_many(org, [one.device for one in new], at)
 
     async def insert_many(self, org: int, new: Sequence[NewDevice], at: Instant) -> list[Device]:
         inserted = [await self.insert(org, one, at) for one in new]

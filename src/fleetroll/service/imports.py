@@ -20,7 +20,7 @@ from fleetroll.service.devices import CREATED, Put
 from fleetroll.service.fleet import Outcome, Result, transact
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.rehearsals import Planned, is_there, named_by
-from fleetroll.store.port import Records
+from fleetroll.store.port import Devices, Draft, Records
 
 _of_new = attrgetter(*NewDevice.__struct_fields__)
 
@@ -48,7 +48,7 @@ class _Candidate(Struct, frozen=True, gc=False):
 
     row: Row
     key: str
-    new: NewDevice | Fault
+    new: Draft | Fault
 
 
 class Import(Struct, frozen=True):
@@ -70,7 +70,7 @@ async def _load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
     storing: asyncio.Task[list[Result]] | None = None
     rehearsal = _Rehearsal(call, wanted) if wanted.dry_run else None
     try:
-        async for batch in _batches(wanted.rows):
+        async for batch in _batches(wanted.rows, call.services.store.read.devices):
             stored = await storing if storing is not None else []
             storing = asyncio.ensure_future(rehearsal.store(batch) if rehearsal else _store(call, wanted, batch))
             await asyncio.sleep(0)  # which lets it begin
@@ -147,10 +147,10 @@ def _keys(batch: list[_Candidate]) -> set[str]:
     return {candidate.key for candidate in batch if candidate.row.put}
 
 
-async def _batches(arriving: AsyncIterator[list[Row]]) -> AsyncIterator[list[_Candidate]]:
+async def _batches(arriving: AsyncIterator[list[Row]], store: Devices) -> AsyncIterator[list[_Candidate]]:
     batch: list[_Candidate] = []
     async for rows in arriving:
-        batch += map(_candidate, rows)
+        batch += [_candidate(row, store) for row in rows]
         while len(batch) >= limits.BULK_BATCH:
             yield batch[: limits.BULK_BATCH]
             batch = batch[limits.BULK_BATCH :]
@@ -158,12 +158,12 @@ async def _batches(arriving: AsyncIterator[list[Row]]) -> AsyncIterator[list[_Ca
         yield batch
 
 
-def _candidate(row: Row) -> _Candidate:
+def _candidate(row: Row, store: Devices) -> _Candidate:
     put = row.put
     if put is None:
         return _Candidate(row, "", row.fault or Fault(Kind.INVALID, "invalid_row", "The row is no device."))
     try:
-        new: NewDevice | Fault = devices.new_device(_completed(row, put, None))
+        new: Draft | Fault = store.draft(devices.new_device(_completed(row, put, None)))
     except Fault as fault:
         new = fault
     return _Candidate(row, identity_key(put.ident), new)
@@ -188,7 +188,7 @@ class _Loader:
         self._call = call
         self._create_only = create_only
         self._known: dict[str, Device] = {}
-        self._new: dict[str, NewDevice] = {}
+        self._new: dict[str, Draft] = {}
         self._results: list[Result] = []
         self._definitions: list[MetadataField] = []
         self._ensured: set[tuple[object, ...]] = set()
@@ -250,18 +250,20 @@ class _Loader:
             self._seen[key] = min(max(row.seen_at, self._seen.get(key, 0)), self._call.at)
         return Result(outcome, ident, row.line)
 
-    async def _plan(self, key: str, new: NewDevice | Fault) -> None:
-        if isinstance(new, Fault):
-            raise new
+    async def _plan(self, key: str, draft: Draft | Fault) -> None:
+        if isinstance(draft, Fault):
+            raise draft
+        new = draft.device
         if new.template is not None:
             new = await templates.adopt(self._call, new)
+            draft = self._call.records.devices.draft(new)
         if self._definitions:
             metadata_fields.check_against(self._definitions, new.metadata)
         if self._room < 1:
             raise quotas.exceeded("devices", quotas.allowed(self._call, "devices"))
         # Last, as it writes: a row that fails leaves nothing behind in the transaction of the others.
         await self._ensure(new)
-        self._new[key] = new
+        self._new[key] = draft
         self._room -= 1
         self._written.add(key)
 
@@ -288,7 +290,7 @@ class _Loader:
         if not self._new:
             return
         call = self._call
-        stored = await call.records.devices.insert_many(call.org, list(self._new.values()), call.at)
+        stored = await call.records.devices.insert_drafts(call.org, list(self._new.values()), call.at)
         await call.records.timeline.append([timeline.device_entry(call, CREATED, device) for device in stored])
         await quotas.take(call, "devices", len(stored))
         self._known.update(zip(self._new, stored, strict=True))

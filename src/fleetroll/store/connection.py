@@ -33,10 +33,11 @@ class Connection(Protocol):
     async def reserve(self, table: str, count: int) -> Sequence[int]:
         """`count` ascending ids that `table` will give to nobody else."""
 
-    async def load(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
+    async def load(self, table: str, rows: Iterable[Sequence[Any]], tails: Sequence[Any] = ()) -> None:
         """Insert many whole rows at once, their columns in the order of `<table>_load`.
 
-        Those of an iterator may be made while the engine stores the ones before.
+        Those of an iterator may be made while the engine stores the ones before. `tails` are what `Syntax.tail` has
+        made of the rest of each row.
         """
 
     async def settled(self) -> int:
@@ -55,7 +56,7 @@ class ReadsOnly:
     async def reserve(self, table: str, count: int) -> Sequence[int]:
         raise AssertionError(_READS_ONLY)
 
-    async def load(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
+    async def load(self, table: str, rows: Iterable[Sequence[Any]], tails: Sequence[Any] = ()) -> None:
         raise AssertionError(_READS_ONLY)
 
     async def index(self, changes: Sequence[Indexed]) -> None:

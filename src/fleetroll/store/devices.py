@@ -1,7 +1,7 @@
 """Devices, with the tag and owner links that index them."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, TypeAlias
 
@@ -15,7 +15,8 @@ from fleetroll.core.names import identity_key
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Sort, every
 from fleetroll.core.software import named
 from fleetroll.store import change, frequencies, lists, rows, select
-from fleetroll.store.connection import Connection, Indexed, Query, Row
+from fleetroll.store.connection import Connection, Query, Row
+from fleetroll.store.port import Draft
 from fleetroll.store.searches import Searches
 from fleetroll.store.statements import SQL
 from fleetroll.store.syntax import Syntax
@@ -64,11 +65,20 @@ class Devices:
         return device
 
     async def insert_many(self, org: int, new: Sequence[NewDevice], at: Instant) -> list[Device]:
-        numbers = await self._connection.reserve("device", len(new))
-        inserted = [_inserted(org, number, one, at) for number, one in zip(numbers, new, strict=True)]
-        changes: list[Indexed] = []
-        await self._connection.load("device", _whole(inserted, changes))
-        await self._connection.index(changes)
+        return await self.insert_drafts(org, [self.draft(one) for one in new], at)
+
+    def draft(self, new: NewDevice) -> Draft:
+        values = rows.decided(new)
+        return Draft(new, values[_SEARCH], self._syntax.tail(values))
+
+    async def insert_drafts(self, org: int, new: Sequence[Draft], at: Instant) -> list[Device]:
+        if not new:
+            return []
+        numbered = list(zip(await self._connection.reserve("device", len(new)), new, strict=True))
+        heads = [(number, org, _NEW, at) for number, _ in numbered]
+        await self._connection.load("device", heads, [one.row for one in new])
+        await self._connection.index([(org, number, None, one.search) for number, one in numbered])
+        inserted = [_inserted(org, number, one.device, at) for number, one in numbered]
         owners = [(org, owner, device.id) for device in inserted for owner in device.owners]
         for table, links in (("device_tag", _tagged(inserted)), ("device_owner", owners)):
             if links:
@@ -371,14 +381,6 @@ def _inserted(org: int, number: int, new: NewDevice, at: Instant) -> Device:
 
 def _searched(device: Device) -> str:
     return rows.search_text(device.ident, device.name)
-
-
-def _whole(inserted: Sequence[Device], changes: list[Indexed]) -> Iterator[Row]:
-    """The rows of new devices; what they are found by goes to `changes` on the way."""
-    for device in inserted:
-        values = rows.decided(device)
-        changes.append((device.org, device.id, None, values[_SEARCH]))
-        yield (device.id, device.org, *values, _NEW, device.created_at)
 
 
 def _tagged(inserted: Sequence[Device]) -> list[Row]:

@@ -6,7 +6,7 @@ come from the caller; the store decides nothing but the numbers of new rows. Lis
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -190,6 +190,14 @@ class Tokens(Protocol):
         """Remove the tokens of a key that expired before that time; how many it has left."""
 
 
+class Draft(Struct, frozen=True, gc=False):
+    """A new device with what a store makes of it: the text that is searched, and a row in the form of its engine."""
+
+    device: NewDevice
+    search: str
+    row: Any
+
+
 class Devices(Protocol):
     async def get(self, org: int, ident: str) -> Device | None:
         """By identifier, equal in NFC form."""
@@ -208,8 +216,14 @@ class Devices(Protocol):
     async def insert(self, org: int, new: NewDevice, at: Instant) -> Device | None:
         """Store a new device at revision 1, NO_IDENTITY; None if the identifier is taken."""
 
-    async def insert_many(self, org: int, new: Sequence[NewDevice], at: Instant) -> list[Device]:
+    def draft(self, new: NewDevice) -> Draft:
+        """What `insert_drafts` takes; in any thread, and before any transaction."""
+
+    async def insert_drafts(self, org: int, new: Sequence[Draft], at: Instant) -> list[Device]:
         """As `insert`, for devices whose identifiers are known to be free and distinct; in their order."""
+
+    async def insert_many(self, org: int, new: Sequence[NewDevice], at: Instant) -> list[Device]:
+        """As `insert_drafts`, of their drafts."""
 
     async def replace(self, was: Device, now: Device) -> bool:
         """Write `now` over `was`; False if the present revision is not `was.revision` or the device is gone.

@@ -87,6 +87,7 @@ SYNTAX = Syntax(
     unindexed="{column}",
     text_in_list="{column} = ANY ({value})",
     text_list=list,
+    tail=tuple,
     link_like=(
         "EXISTS (SELECT 1 FROM {table} AS l "
         "WHERE l.org = d.org AND l.{name} LIKE {value} ESCAPE '\\' AND l.device = d.id)"

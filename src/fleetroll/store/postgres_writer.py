@@ -166,8 +166,10 @@ class Writing:
         rows = await self._session.fetch(SQL["postgres_reserve"], {"table": table, "column": "id", "count": count})
         return [row[0] for row in rows]
 
-    async def load(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
+    async def load(self, table: str, rows: Iterable[Sequence[Any]], tails: Sequence[Row] = ()) -> None:
         load = load_of(table)
+        if tails:
+            rows = ((*row, *tail) for row, tail in zip(rows, tails, strict=True))
         org_of = itemgetter(load.columns.index("org"))
         for part in [rows] if isinstance(rows, Sequence) else _parts(iter(rows)):
             whole = load.whole(part)

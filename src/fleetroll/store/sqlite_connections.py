@@ -87,9 +87,10 @@ class Writing(Inline):
         first = 1 + (int(row[0]) if row else 0)
         return range(first, first + count)
 
-    async def load(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
+    async def load(self, table: str, rows: Iterable[Sequence[Any]], tails: Sequence[str] = ()) -> None:
         # One statement over one JSON text: SQLite does all of it without needing the interpreter in between.
-        await self.all(SQL[f"sqlite_load_{table}"], {"rows": _json(list(rows))})
+        text = _with_tails(rows, tails) if tails else _json(list(rows))
+        await self.all(SQL[f"sqlite_load_{table}"], {"rows": text})
 
     async def index(self, changes: Sequence[Indexed]) -> None:
         self._changes += changes
@@ -133,7 +134,12 @@ class Writing(Inline):
                 self._execute(SQL[statement], {"rows": _json(rows)})
 
 
-def _json(rows: Sequence[Sequence[Any]]) -> str:
+def _with_tails(rows: Iterable[Sequence[Any]], tails: Sequence[str]) -> str:
+    whole = (f"{_json(row)[:-1]},{tail}" for row, tail in zip(rows, tails, strict=True))
+    return f"[{','.join(whole)}]"
+
+
+def _json(rows: Sequence[Any]) -> str:
     return msgspec.json.encode(rows).decode()
 
 

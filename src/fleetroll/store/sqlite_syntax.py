@@ -101,6 +101,7 @@ SYNTAX = Syntax(
     unindexed="+{column}",
     text_in_list="{column} IN (SELECT value FROM json_each({value}))",
     text_list=lambda texts: msgspec.json.encode(texts).decode(),
+    tail=lambda values: msgspec.json.encode(values).decode()[1:],
     # Of the device itself: the index of links by name does not have those of one device.
     link_like=(
         "{column} <> '[]' AND EXISTS (SELECT 1 FROM json_each({column}) AS l WHERE l.value LIKE {value} ESCAPE '\\')"

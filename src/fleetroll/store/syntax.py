@@ -1,10 +1,12 @@
 """What differs between engines in the statements that filters become. Each engine has a page of it."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from msgspec import Struct
 
 from fleetroll.core.query import Value
+from fleetroll.store.connection import Row
 from fleetroll.store.frequencies import Frequencies
 from fleetroll.store.searches import Searches
 
@@ -14,7 +16,8 @@ class Syntax(Struct, frozen=True):
 
     `link_like` takes {table} and {name} as well. `json_holding` is a document that holds nothing but a value at a path,
     where an index finds what holds it. With `spells_ranges` an index finds what texts begin with only if the range is
-    spelled. Up to the place `near` a page by place is dearer by a join than by what it passes, which is not looked up.
+    spelled. `tail` makes of the values of a row, in any thread, what `Connection.load` takes as its end.
+    Up to the place `near` a page by place is dearer by a join than by what it passes, which is not looked up.
     """
 
     json_path: Callable[[tuple[str, ...]], str]
@@ -41,6 +44,7 @@ class Syntax(Struct, frozen=True):
     text_in_list: str
     text_list: Callable[[Sequence[str]], object]
     link_like: str
+    tail: Callable[[Row], Any]
     spells_ranges: bool = False
     joins_tallies: bool = False
     tallies_seen: bool = False

@@ -2,12 +2,12 @@
 SELECT seq FROM sqlite_sequence WHERE name = :name;
 
 -- sqlite_load_device: whole new devices from a JSON array of rows, each with its org
-INSERT INTO device (id, org, ident, ident_key, search, name, kind, hardware_version, software, metadata, tags, owners,
-    metric_schema, config, extras, cohort, template, dms, dms_folded, software_version, status, connected, created_at,
-    updated_at, revision)
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8,
-    value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13, value ->> 14, value ->> 15, value ->> 16,
-    value ->> 17, value ->> 18, value ->> 19, value ->> 20, false, value ->> 21, value ->> 21, 1
+INSERT INTO device (id, org, status, connected, created_at, updated_at, revision, ident, ident_key, search, name, kind,
+    hardware_version, software, metadata, tags, owners, metric_schema, config, extras, cohort, template, dms, dms_folded,
+    software_version)
+SELECT value ->> 0, value ->> 1, value ->> 2, false, value ->> 3, value ->> 3, 1, value ->> 4, value ->> 5, value ->> 6,
+    value ->> 7, value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13, value ->> 14,
+    value ->> 15, value ->> 16, value ->> 17, value ->> 18, value ->> 19, value ->> 20, value ->> 21
 FROM jsonb_each(:rows);
 
 -- sqlite_load_device_tag: links from a JSON array of org, tag, device
