@@ -76,6 +76,7 @@ async def _load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
             await asyncio.sleep(0)  # which lets it begin
             if stored:
                 yield stored
+            _held = batch  # the memory of the one before is given back when the thread does not need the interpreter
         if storing is not None:
             yield await storing
     finally:
@@ -243,14 +244,16 @@ class _Loader:
             if known := self._known.get(key):
                 outcome = await self._change(key, known, row)
             else:
-                await self._plan(key, candidate.new)
+                self._new[key] = await self._planned(candidate.new)
+                self._written.add(key)
         except Fault as fault:
             return Result(Outcome.FAILED, ident, row.line, fault)
         if row.seen_at is not None:  # elsewhere, which is no time that is still to come
             self._seen[key] = min(max(row.seen_at, self._seen.get(key, 0)), self._call.at)
         return Result(outcome, ident, row.line)
 
-    async def _plan(self, key: str, draft: Draft | Fault) -> None:
+    async def _planned(self, draft: Draft | Fault) -> Draft:
+        """The draft of a device that can be stored now: what it names is there. Raises Fault for one that cannot."""
         if isinstance(draft, Fault):
             raise draft
         new = draft.device
@@ -261,11 +264,13 @@ class _Loader:
             metadata_fields.check_against(self._definitions, new.metadata)
         if self._room < 1:
             raise quotas.exceeded("devices", quotas.allowed(self._call, "devices"))
-        # Last, as it writes: a row that fails leaves nothing behind in the transaction of the others.
-        await self._ensure(new)
-        self._new[key] = draft
+        software = None if new.software is None else bytes(new.software)
+        named = (new.owners, new.cohort, new.hardware_version, software)
+        if named not in self._ensured:  # once for all that name the same, and last, as a row that fails leaves nothing
+            await devices.ensure(self._call, new)
+            self._ensured.add(named)
         self._room -= 1
-        self._written.add(key)
+        return draft
 
     async def _change(self, key: str, known: Device, row: Row) -> Outcome:
         assert row.put is not None
@@ -277,14 +282,6 @@ class _Loader:
         self._known[key] = now
         self._written.add(key)
         return Outcome.UPDATED
-
-    async def _ensure(self, new: NewDevice) -> None:
-        """As `devices.ensure`, once for devices of a batch that name the same."""
-        software = None if new.software is None else bytes(new.software)
-        named = (new.owners, new.cohort, new.hardware_version, software)
-        if named not in self._ensured:
-            await devices.ensure(self._call, new)
-            self._ensured.add(named)
 
     async def _flush(self) -> None:
         if not self._new:

@@ -123,12 +123,13 @@ class Writing(Inline):
         """Bring the substring index up to what has gathered, in order where one device changed twice."""
         gathered, self._changes = self._changes, []
         self._written += gathered
-        changes: dict[int, tuple[str | None, str | None]] = {}
+        before: dict[int, str | None] = {}
+        after: dict[int, str | None] = {}
         for _, device, old, new in gathered:
-            changes[device] = (changes[device][0] if device in changes else old, new)
-        changes = {device: texts for device, texts in changes.items() if texts[0] != texts[1]}
-        removed = [(device, old) for device, (old, _) in changes.items() if old is not None]
-        added = [(device, new) for device, (_, new) in changes.items() if new is not None]
+            before.setdefault(device, old)
+            after[device] = new
+        removed = [(device, old) for device, old in before.items() if old is not None and old != after[device]]
+        added = [(device, new) for device, new in after.items() if new is not None and new != before[device]]
         for statement, rows in (("sqlite_index_remove", removed), ("sqlite_index_add", added)):
             if rows:
                 self._execute(SQL[statement], {"rows": _json(rows)})

@@ -1,6 +1,7 @@
 """Devices: as they are shown, written, patched, listed and counted."""
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -161,12 +162,8 @@ def replacement(shape: shapes.DeviceInput) -> model.DeviceChange:
 
 def members_of(shape: shapes.DeviceInput) -> dict[str, Any]:
     """The given members, checked, in the core's types."""
-    members: dict[str, Any] = {}
-    for name, read in _READERS.items():
-        value = getattr(shape, name)
-        if value is not UNSET:
-            members[name] = read(value)
-    return members
+    given = zip(_READERS.items(), _readable(shape), strict=True)
+    return {name: read(value) for (name, read), value in given if value is not UNSET}
 
 
 def _line(field: str, longest: int) -> Callable[[str | None], str | None]:
@@ -207,6 +204,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "template": _template_number,
     "cohort": lambda value: None if value in {None, model.DEFAULT_COHORT} else names.slug(value, "cohort"),
 }
+_readable = attrgetter(*_READERS)
 
 
 def transfer(request: Request) -> devices.Transfer:
