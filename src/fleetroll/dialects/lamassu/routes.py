@@ -6,9 +6,12 @@ must be decommissioned before it is deleted. What is taken is the same in both.
 
 from typing import Any
 
-from fleetroll.dialects.lamassu import mapping, shapes
+from fleetroll.dialects.lamassu import shapes
 from fleetroll.dialects.lamassu.envelope import envelope
-from fleetroll.dialects.lamassu.mapping import Spelling
+from fleetroll.dialects.lamassu.mapping import devices as mapping
+from fleetroll.dialects.lamassu.mapping import groups as grouped
+from fleetroll.dialects.lamassu.mapping import server as answering
+from fleetroll.dialects.lamassu.mapping import spelling as spellings
 from fleetroll.service import devices, groups, identity, server
 from fleetroll.service.lives import told, told_page
 from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Parameter, Route, no_input, nothing
@@ -33,8 +36,8 @@ _GROUP_LIST = (
 )
 
 
-def _dialect(spelling: Spelling, codes: dict[str, int], end: dict[str, Any], delete: Any) -> Dialect:
-    one, group = mapping.one(spelling), mapping.group(spelling)
+def _dialect(spelling: spellings.Spelling, codes: dict[str, int], end: dict[str, Any], delete: Any) -> Dialect:
+    one, group = mapping.one(spelling), grouped.group(spelling)
     routes = (
         Route("GET", _DEVICES, told_page(devices.page), mapping.listing, mapping.device_list(spelling),
               "List devices", reply=shapes.DeviceList, query=_LIST),
@@ -53,23 +56,23 @@ def _dialect(spelling: Spelling, codes: dict[str, int], end: dict[str, Any], del
               about="Decommission a device", **end),
         Route("GET", f"{_DEVICES}/dms/{{dms}}", told_page(devices.page), mapping.listing_of_dms,
               mapping.device_list(spelling), "List the devices of a DMS", reply=shapes.DeviceList, query=_LIST),
-        Route("POST", _GROUPS, groups.make, mapping.new_group, group, "Save a group: what its members must be",
+        Route("POST", _GROUPS, groups.make, grouped.new_group, group, "Save a group: what its members must be",
               status=201, body=shapes.GroupInput, reply=shapes.Group),
-        Route("GET", _GROUPS, groups.page, mapping.listed_groups, mapping.group_list(spelling), "List groups",
+        Route("GET", _GROUPS, groups.page, grouped.listed_groups, grouped.group_list(spelling), "List groups",
               reply=shapes.GroupList, query=_GROUP_LIST),
-        Route("GET", f"{_GROUPS}/{{id}}", groups.get, mapping.one_group, group, "Read a group", reply=shapes.Group),
-        Route("PUT", f"{_GROUPS}/{{id}}", groups.edit, mapping.group_change, group, "Change what is given of a group",
+        Route("GET", f"{_GROUPS}/{{id}}", groups.get, grouped.one_group, group, "Read a group", reply=shapes.Group),
+        Route("PUT", f"{_GROUPS}/{{id}}", groups.edit, grouped.group_change, group, "Change what is given of a group",
               body=shapes.GroupInput, reply=shapes.Group),
-        Route("DELETE", f"{_GROUPS}/{{id}}", groups.remove, mapping.one_group, nothing,
+        Route("DELETE", f"{_GROUPS}/{{id}}", groups.remove, grouped.one_group, nothing,
               "Delete a group and all below it", status=204),
-        Route("GET", f"{_GROUPS}/{{id}}/devices", told_page(groups.members_of), mapping.group_members,
+        Route("GET", f"{_GROUPS}/{{id}}/devices", told_page(groups.members_of), grouped.group_members,
               mapping.device_list(spelling), "List the devices that are members of a group now",
               reply=shapes.DeviceList, query=_LIST),
-        Route("GET", f"{_GROUPS}/{{id}}/stats", groups.statuses, mapping.one_group, mapping.stats(spelling),
+        Route("GET", f"{_GROUPS}/{{id}}/stats", groups.statuses, grouped.one_group, mapping.stats(spelling),
               "How many members a group has in each status", reply=shapes.Stats),
         Route("GET", "/api/devmanager/v1/stats", devices.statuses, mapping.counted, mapping.stats(spelling),
               "How many devices there are in each status", reply=shapes.Stats, query=(_FILTER,)),
-        Route("GET", "/api/devmanager/health", server.answer, no_input, mapping.health,
+        Route("GET", "/api/devmanager/health", server.answer, no_input, answering.health,
               "Whether the device manager is well", reply=shapes.Health),
     )  # fmt: skip
     return Dialect(
@@ -85,10 +88,10 @@ def _dialect(spelling: Spelling, codes: dict[str, int], end: dict[str, Any], del
     )
 
 
-DIALECT = _dialect(mapping.DOCUMENTED, {}, {"encode": nothing, "status": 204}, devices.delete)
+DIALECT = _dialect(spellings.DOCUMENTED, {}, {"encode": nothing, "status": 204}, devices.delete)
 UPSTREAM = _dialect(
-    mapping.UPSTREAM,
+    spellings.UPSTREAM,
     {"device_not_found": 400},
-    {"encode": mapping.one(mapping.UPSTREAM), "reply": shapes.Device},
+    {"encode": mapping.one(spellings.UPSTREAM), "reply": shapes.Device},
     devices.delete_ended,
 )

@@ -1,0 +1,227 @@
+"""Devices, with the slot and the events that are shown of them; their lists and counts.
+
+`alias` is a device's name, `dms_owner` its DMS. Icons, which nothing else has, lie in the extras.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from fleetroll.core import bracketed, documents, identity, jsonpath, limits, model, names
+from fleetroll.core.bracketed import Kind
+from fleetroll.core.faults import invalid
+from fleetroll.core.lifecycle import Status
+from fleetroll.core.patch import apply_json_patch, parse_operations
+from fleetroll.core.query import Comparison, Filter, Operator, Page, Sort, every
+from fleetroll.core.times import moment, unused
+from fleetroll.dialects.lamassu import shapes
+from fleetroll.dialects.lamassu.mapping.fields import FIELDS
+from fleetroll.dialects.lamassu.mapping.lists import LONGEST_NUMBER, Bookmark, asked, bookmark, is_number
+from fleetroll.dialects.lamassu.mapping.spelling import OURS, Spelling
+from fleetroll.service import devices
+from fleetroll.service.identity import Written
+from fleetroll.service.lives import Life, Lives
+from fleetroll.wire.request import Request
+
+_VENDOR = "lamassu"
+_CERTIFICATE = "x509"
+_COUNTED = {name: field for name, field in FIELDS.items() if name != "status"}
+_SORTS = {name: Sort(FIELDS[name].field) for name in ("id", "dms_owner", "creation_timestamp", "status")}
+_SORTS["tags"] = Sort("tags", path=(0,))
+
+
+# --- out -------------------------------------------------------------------------------------------------------------
+
+
+def device(life: Life, spelling: Spelling) -> shapes.Device:
+    record = life.device
+    icons = documents.load(record.extras).get(_VENDOR, {})
+    return shapes.Device(
+        id=record.ident,
+        alias=record.name or UNSET,
+        tags=record.tags,
+        status=spelling.of(record.status.value),
+        icon=icons.get("icon", ""),
+        icon_color=icons.get("icon_color", ""),
+        creation_timestamp=moment(record.created_at),
+        metadata=record.metadata,
+        dms_owner=record.dms or "",
+        identity=UNSET if record.identity is None else _slot(identity.read(record.identity), spelling),
+        slots={},
+        events=_events(life, spelling),
+    )
+
+
+def one(spelling: Spelling) -> Callable[[Life, Request], shapes.Device]:
+    return lambda life, _: device(life, spelling)
+
+
+def _events(life: Life, spelling: Spelling) -> dict[datetime, shapes.Event]:
+    """The creation and each change of status, at times that are its own."""
+    told = {moment(life.device.created_at): shapes.Event("CREATED")}
+    for event in life.events:
+        when = unused(event.at, told)
+        data = msgspec.json.decode(event.data)
+        if event.type == devices.DECOMMISSIONED:
+            told[when] = shapes.Event("DECOMMISSIONED")
+        elif "to" in data:
+            text = f"Status updated from '{data['from']}' to '{data['to']}'"
+            told[when] = shapes.Event("STATUS-UPDATED", spelling.within(text))
+    return told
+
+
+def _slot(slot: identity.Slot, spelling: Spelling) -> shapes.Slot:
+    return shapes.Slot(
+        status=spelling.of(slot.status.value),
+        active_version=slot.active_version,
+        type=slot.type,
+        versions=slot.versions,
+        expiration_date=slot.expiration_date or UNSET,
+        events={at: shapes.Event(note.type, spelling.within(note.description)) for at, note in slot.events.items()},
+    )
+
+
+# --- in --------------------------------------------------------------------------------------------------------------
+
+
+def new_device(request: Request) -> model.NewDevice:
+    body = request.body
+    icons = {"icon": _line(body.icon, "icon"), "icon_color": _line(body.icon_color, "icon_color")}
+    tags = [names.tag(tag) for tag in body.tags or ()]
+    return model.NewDevice(
+        ident=names.ident(body.id, "id"),
+        name=_line(body.alias, "alias"),
+        metadata=documents.of(body.metadata or {}, "metadata"),
+        tags=names.unique(tags, limits.MAX_TAGS, "tags"),
+        dms=_line(body.dms_id, "dms_id"),
+        extras=documents.of({_VENDOR: {name: text for name, text in icons.items() if text}}, "icon")
+        if any(icons.values())
+        else documents.EMPTY,
+    )
+
+
+def _line(value: str | None, field: str) -> str | None:
+    return names.line(value, field) if value else None
+
+
+def named(request: Request) -> devices.Named:
+    return devices.Named(request.path["id"])
+
+
+def slot(request: Request) -> Written:
+    body = request.body
+    word = OURS.get(body.status, body.status)
+    status = next((status for status in identity.STATUSES if status.value == word), None)
+    if status is None:
+        known = ", ".join(status.value for status in identity.STATUSES)
+        raise invalid("invalid_status", f"status must be one of {known}", "status")
+    version, versions, events = body.active_version or 0, body.versions or {}, body.events or {}
+    _bounded("versions", versions, limits.MAX_SLOT_VERSIONS)
+    _bounded("events", events, limits.MAX_SLOT_EVENTS)
+    if not all(map(is_number, versions)) or not 0 <= version < 10**LONGEST_NUMBER:
+        raise invalid("invalid_version", "versions are numbered with whole numbers", "versions")
+    for serial in versions.values():
+        names.paragraph(serial, "versions", limits.MAX_NAME)
+    notes = {
+        at: identity.Note(
+            names.paragraph(event.type, "events", limits.MAX_KIND),
+            names.paragraph(event.description, "events", limits.MAX_NAME),
+        )
+        for at, event in sorted(events.items())
+    }
+    written = identity.Slot(
+        status,
+        version,
+        names.paragraph(_CERTIFICATE if body.type is None else body.type, "type", limits.MAX_KIND),
+        versions,
+        body.expiration_date,
+        notes,
+    )
+    return Written(request.path["id"], written)
+
+
+def _bounded(field: str, given: dict[Any, Any], most: int) -> None:
+    if len(given) > most:
+        raise invalid("too_many", f"{field} must have at most {most} entries", field)
+
+
+def replace_metadata(request: Request) -> devices.Edit:
+    """Patches, or all of it."""
+    whole = request.body.metadata
+    if request.body.patches is not None or whole is None:
+        return patch_metadata(request)
+    metadata = documents.of(whole, "metadata")
+    return devices.Edit(request.path["id"], lambda _: model.DeviceChange(metadata=metadata))
+
+
+def patch_metadata(request: Request) -> devices.Edit:
+    if request.body.patches is None:
+        raise invalid("invalid_patch", "patches is required and must be an array of operations", "patches")
+    operations = parse_operations(request.body.patches, lenient=True)
+
+    def edit(was: model.Device) -> model.DeviceChange:
+        content = apply_json_patch(documents.load(was.metadata), operations, lenient=True)
+        return model.DeviceChange(metadata=documents.of(content, "metadata"))
+
+    return devices.Edit(request.path["id"], edit)
+
+
+# --- lists and counts ------------------------------------------------------------------------------------------------
+
+
+def listing(request: Request) -> devices.Listing:
+    return _listing(asked(request), None)
+
+
+def listing_of_dms(request: Request) -> devices.Listing:
+    return _listing(asked(request), Comparison("dms", Operator.EQ, request.path["dms"]))
+
+
+def _listing(page: Bookmark, within: Filter | None) -> devices.Listing:
+    filter = every(within, bracketed.parse(page.filters, FIELDS))
+    return devices.Listing(filter, _sort(page.sort_by, page.sort_mode), Page(page.size, _place(page.after)))
+
+
+def _place(after: Any) -> Any:
+    return None if after is None else tuple(tuple(part) if isinstance(part, list) else part for part in after)
+
+
+def _sort(by: str, mode: str) -> Sort:
+    """What cannot be sorted by is not asked for, as the vendor has it."""
+    found = _SORTS.get(by) or _sort_by_path(by)
+    return Sort() if found is None else Sort(found.field, mode == "desc", found.path)
+
+
+def _sort_by_path(text: str) -> Sort | None:
+    name, _, rest = text.partition("[")
+    field = FIELDS.get(name)
+    if field is None or field.kind is not Kind.DOCUMENT or not rest.lower().startswith("jsonpath]"):
+        return None
+    path = jsonpath.parse_path(rest[len("jsonpath]") :])
+    return Sort(field.field, path=path) if path else None
+
+
+def device_list(spelling: Spelling) -> Callable[[Lives, Request], shapes.DeviceList]:
+    def encode(page: Lives, request: Request) -> shapes.DeviceList:
+        return shapes.DeviceList(bookmark(page.next, request), [device(life, spelling) for life in page.lives])
+
+    return encode
+
+
+def counted(request: Request) -> Filter | None:
+    """The filter of the count. It is by status, so that by status is refused."""
+    given = request.query.all("filter")
+    if any(text.startswith("status[") for text in given):
+        raise invalid("invalid_filter", "struct validation error", "filter")
+    return bracketed.parse(given, _COUNTED)
+
+
+def stats(spelling: Spelling) -> Callable[[dict[str, int], Request], shapes.Stats]:
+    def encode(found: dict[str, int], _: Request) -> shapes.Stats:
+        by_status = {spelling.of(status.value): found[status.value] for status in Status}
+        return shapes.Stats(sum(found.values()), dict(sorted(by_status.items())))
+
+    return encode

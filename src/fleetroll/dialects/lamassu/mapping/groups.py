@@ -1,0 +1,124 @@
+"""Groups: what their members must be, in the vendor's words for it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import UNSET
+
+from fleetroll.core import bracketed, jsonpath, model, names
+from fleetroll.core import groups as core_groups
+from fleetroll.core.bracketed import Asked, Kind
+from fleetroll.core.faults import brief, invalid
+from fleetroll.core.groups import Lineage
+from fleetroll.core.times import moment
+from fleetroll.dialects.lamassu import shapes
+from fleetroll.dialects.lamassu.mapping.devices import listing
+from fleetroll.dialects.lamassu.mapping.fields import FIELDS
+from fleetroll.dialects.lamassu.mapping.lists import asked, bookmark
+from fleetroll.dialects.lamassu.mapping.spelling import Spelling
+from fleetroll.service import devices, groups
+from fleetroll.wire.request import Request
+
+_FIELDS = {"id": Asked("uid", Kind.TEXT), "name": Asked("name", Kind.TEXT)}
+_CALLED = {field.field: (name, field) for name, field in FIELDS.items()}
+
+
+def new_group(request: Request) -> groups.Planned:
+    body = request.body
+    uid = core_groups.parse_uid(body.id or "")
+    if uid is None or not body.name:
+        raise invalid("invalid_group", "struct validation error", "name" if uid else "id")
+    given = _group_change(body)
+    description, criteria = given.get("description"), given.get("criteria", ())
+    return groups.Planned(
+        model.Group(0, 0, given["name"], description, "", criteria, None, uid, 0, 0, 0), _parent(body)
+    )
+
+
+def group_change(request: Request) -> groups.Edit:
+    return groups.Edit(request.path["id"], _group_change(request.body), _parent(request.body))
+
+
+def _group_change(body: shapes.GroupInput) -> dict[str, Any]:
+    """The members that are given; an empty one is not."""
+    change: dict[str, Any] = {}
+    if body.name:
+        change["name"] = names.label(body.name, "name")
+    if body.description:
+        change["description"] = names.paragraph(body.description, "description")
+    if body.criteria:
+        change["criteria"] = tuple(_criterion(place, one) for place, one in enumerate(body.criteria))
+    return change
+
+
+def _parent(body: shapes.GroupInput) -> str | None:
+    return body.parent_id.lower() if body.parent_id else None
+
+
+def _criterion(place: int, given: shapes.Criterion) -> model.Criterion:
+    field = FIELDS.get(given.field)
+    at = f"at criteria index {place}"
+    if field is None:
+        raise invalid("invalid_criterion", f"invalid filter field '{brief(given.field)}' {at}", "criteria")
+    if bracketed.operator(field.kind, given.operand) is None:
+        message = f"invalid operand '{brief(given.operand)}' for field '{given.field}' {at}"
+        raise invalid("invalid_criterion", message, "criteria")
+    return core_groups.criterion(field.field, given.operand, _reworded(field.kind, given.value, field.words))
+
+
+def _reworded(kind: Kind, value: str, words: Mapping[str, str]) -> str:
+    """A value with other words for statuses; a text that has none of them stays as it was written."""
+    if kind is Kind.CHOICE:
+        return ",".join(words.get(word, word) for word in value.split(","))
+    if kind is Kind.DOCUMENT and words:
+        predicate = jsonpath.parse(value)
+        reworded = jsonpath.translated(predicate, words)
+        return value if reworded == predicate else jsonpath.write(reworded)
+    return value
+
+
+def group(spelling: Spelling) -> Callable[[Lineage, Request], shapes.Group]:
+    return lambda found, _: _group(found, spelling)
+
+
+def _group(found: Lineage, spelling: Spelling) -> shapes.Group:
+    record, parent = found.group, found.parent
+    return shapes.Group(
+        id=core_groups.uid(record),
+        name=record.name,
+        description=record.description or "",
+        parent_id=core_groups.uid(parent) if parent else UNSET,
+        filter=record.filter or UNSET,
+        criteria=[_shown(one, spelling) for one in record.criteria],
+        inherited_criteria=[_shown(one, spelling) for one in found.inherited],
+        created_at=moment(record.created_at),
+        updated_at=moment(record.updated_at),
+    )
+
+
+def _shown(criterion: model.Criterion, spelling: Spelling) -> shapes.Criterion:
+    name, field = _CALLED[criterion.field]
+    words = spelling.statuses if field.words else {}
+    return shapes.Criterion(name, criterion.operator, _reworded(field.kind, criterion.value, words))
+
+
+def listed_groups(request: Request) -> groups.Listing:
+    page = asked(request)
+    by = "uid" if page.sort_by == "id" else "name"
+    filter = bracketed.parse(page.filters, _FIELDS)
+    return groups.Listing(filter, by, page.sort_mode == "desc", page.size, page.after)
+
+
+def group_list(spelling: Spelling) -> Callable[[groups.Page, Request], shapes.GroupList]:
+    def encode(page: groups.Page, request: Request) -> shapes.GroupList:
+        return shapes.GroupList(bookmark(page.next, request), [_group(one, spelling) for one in page.lineages])
+
+    return encode
+
+
+def one_group(request: Request) -> str:
+    return request.path["id"]
+
+
+def group_members(request: Request) -> tuple[str, devices.Listing]:
+    return request.path["id"], listing(request)
