@@ -142,11 +142,6 @@ def _plain_types(found: "re.Match[str]") -> str:
 # --- rows ------------------------------------------------------------------------------------------------------------
 
 _ROWS_AT_A_TIME = 32
-# A line of CSV, or the rest of one that began in a quoted cell, if it ends in none. A quote opens a cell only where the
-# cell begins: one within it, as of inches, must not take the next rows along. Nothing is matched in two ways.
-_TO_CLOSING = rb'[^"]*+(?:""[^"]*+)*+"'
-_LINE = rb'(?:[^"]++|(?<=[^,\n])"|(?<![^,\n])"' + _TO_CLOSING + rb")*+"
-_CLOSED = {False: re.compile(_LINE), True: re.compile(_TO_CLOSING + _LINE)}
 
 
 async def rows(receive: Receive, lines: Lines, media_type: str) -> AsyncIterator[list[Any]]:
@@ -225,7 +220,7 @@ class _Csv:
         found, start, begins = [], 0, self._looked_at
         end = data.find(b"\n", begins)
         while end >= 0:
-            self._is_open = _CLOSED[self._is_open].fullmatch(data, begins, end) is None
+            self._is_open = _ends_open(data, begins, end, self._is_open)
             begins = end + 1
             if not self._is_open:
                 found.append(data[start:end])
@@ -259,6 +254,25 @@ class _Csv:
         if len(cells) != len(columns):
             raise invalid("invalid_csv", f"Expected {len(columns)} cells, found {len(cells)}.")
         return dict(zip(columns, cells, strict=True))
+
+
+def _ends_open(data: bytes, place: int, end: int, is_open: bool) -> bool:
+    """Whether a line of CSV ends in a quoted cell, given whether it began in one.
+
+    A quote opens a cell only where the cell begins: one within it, as of inches, must not take the next rows along.
+    """
+    if not is_open and data.startswith(b'"', place, end):
+        place, is_open = place + 1, True
+    while True:
+        place = data.find(b'"' if is_open else b',"', place, end)
+        if place < 0:
+            return is_open
+        if not is_open:
+            place, is_open = place + 2, True
+        elif data.startswith(b'""', place, end):
+            place += 2
+        else:
+            place, is_open = place + 1, False
 
 
 def _cells(record: bytes) -> list[str]:
