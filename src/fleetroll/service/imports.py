@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 from fleetroll.core import documents, limits
 from fleetroll.core import extras as device_extras
 from fleetroll.core.documents import EMPTY
-from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.faults import Fault
 from fleetroll.core.model import Device, Instant, MetadataField, NewDevice
 from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Action
@@ -162,7 +162,8 @@ async def _batches(arriving: AsyncIterator[list[Row]], store: Devices) -> AsyncI
 def _candidate(row: Row, store: Devices) -> _Candidate:
     put = row.put
     if put is None:
-        return _Candidate(row, "", row.fault or Fault(Kind.INVALID, "invalid_row", "The row is no device."))
+        assert row.fault is not None
+        return _Candidate(row, "", row.fault)
     try:
         new: Draft | Fault = store.draft(devices.new_device(_completed(row, put, None)))
     except Fault as fault:

@@ -390,10 +390,7 @@ def _tagged(inserted: Sequence[Device]) -> list[Row]:
         for tag in device.tags:
             found.setdefault(tag, []).append(device)
     return [
-        (device.org, tag, device.id, folded)
-        for tag, devices in sorted(found.items())
-        for folded in (rows.folded(tag),)
-        for device in devices
+        (device.org, tag, device.id, rows.folded(tag)) for tag, devices in sorted(found.items()) for device in devices
     ]
 
 
