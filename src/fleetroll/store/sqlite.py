@@ -40,7 +40,10 @@ logger = logging.getLogger("fleetroll.store")
 
 APPLICATION_ID = 0x466C7472
 MINIMUM_SQLITE = (3, 51, 3)  # the first release without the WAL-reset corruption bug
-_WRITER_CACHE_KIB = 64 << 10
+# In a file of less than 1 GiB SQLite looks through all of the writer's cache at each commit in which pages were split or
+# joined: it numbers one of them beyond that place for a moment, and forgets all such pages afterwards. In 4 MiB there
+# is room for the inner pages of a million devices; what is not there comes from the kernel's cache.
+_WRITER_CACHE_KIB = 4 << 10
 _READER_CACHE_KIB = 56 << 10
 _SCANNER_CACHE_KIB = 8 << 10
 _CHECKED_WHOLE = 64 << 20  # a larger file takes seconds to check; `fleetroll doctor` does it

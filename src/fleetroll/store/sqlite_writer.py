@@ -103,42 +103,52 @@ class Writer:
 
     def _turn(self) -> None:
         """Run what is queued and start its commit; `_settle` answers and takes the next turn."""
-        jobs: list[_Job] = []
         if self._queue[0].bulk:
-            jobs.append(self._queue.popleft())
-            ending = self._loop.run_in_executor(self._thread, self._run, jobs, True)
+            jobs = [self._queue.popleft()]
+            ending = self._loop.run_in_executor(self._thread, self._run_alone, jobs[0])
         else:
-            self._gather(jobs)
+            jobs = self._gather()
             ending = self._loop.run_in_executor(self._thread, self._commit)
         ending.add_done_callback(functools.partial(self._settle, jobs))
 
-    def _gather(self, jobs: list[_Job]) -> None:
+    def _gather(self, *, carefully: bool = False) -> list[_Job]:
+        """Run what is queued, in one transaction.
+
+        A savepoint for each job would cost a third as much as its writing: SQLite copies every page before it changes
+        one. So there is none, unless one fails that has written: then all are undone and run again `carefully`.
+        """
         # The loop does nothing else meanwhile. Where commits are slow, a turn about as long as one keeps both busy.
         deadline = time.monotonic() + min(max(self._commit_seconds, _SHORTEST_TURN), _LONGEST_TURN)
+        jobs: list[_Job] = []
         while self._queue and not self._queue[0].bulk and (not jobs or time.monotonic() < deadline):
             jobs.append(self._queue.popleft())
-            self._run(jobs[-1:], False)
+            if not self._run(jobs[-1], carefully=carefully):
+                self._roll_back()
+                self._queue.extendleft(reversed(jobs))
+                return self._gather(carefully=True)
             if not self._connection.in_transaction:
                 self._lose(jobs)
+        return jobs
 
-    def _lose(self, jobs: list[_Job]) -> None:
-        # Where the disk fails a statement, SQLite may roll the whole transaction back, with all that ran in it before.
-        for job in jobs:
-            job.error = job.error or jobs[-1].error
-        self._writing.lose()
+    def _run(self, job: _Job, *, carefully: bool) -> bool:
+        """Run a job, unless it has failed before. Answers whether nothing is left behind of one that failed."""
+        if job.future.cancelled() or job.error is not None:
+            return True
+        before = self._written()
+        try:
+            self._begin()
+            job.result = self._within_savepoint(job.work) if carefully else _finish(job.work(self._records))
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is the caller's
+            job.error = error
+            return carefully or not self._connection.in_transaction or self._written() == before
+        return True
 
-    def _run(self, jobs: list[_Job], commit: bool) -> None:
-        for job in jobs:
-            if job.future.cancelled():
-                continue
-            try:
-                if not self._connection.in_transaction:
-                    self._connection.execute("BEGIN IMMEDIATE")
-                job.result = self._within_savepoint(job.work)
-            except Exception as error:  # noqa: BLE001  # whatever it is, it is the caller's
-                job.error = error
-        if commit:
-            self._commit()
+    def _written(self) -> tuple[int, int]:
+        return self._connection.total_changes(), self._writing.mark()
+
+    def _begin(self) -> None:
+        if not self._connection.in_transaction:
+            self._connection.execute("BEGIN IMMEDIATE")
 
     def _within_savepoint(self, work: Callable[[port.Records], Awaitable[T]]) -> T:
         execute = self._connection.execute
@@ -156,6 +166,25 @@ class Writer:
         execute("RELEASE work")
         return result
 
+    def _lose(self, jobs: list[_Job]) -> None:
+        # Where the disk fails a statement, SQLite may roll the whole transaction back, with all that ran in it before.
+        for job in jobs:
+            job.error = job.error or jobs[-1].error
+        self._writing.lose()
+
+    def _run_alone(self, job: _Job) -> None:
+        """Run a job and commit it."""
+        if job.future.cancelled():
+            return
+        try:
+            self._begin()
+            job.result = _finish(job.work(self._records))
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is the caller's
+            job.error = error
+            self._roll_back()
+        else:
+            self._commit()
+
     def _commit(self) -> None:
         if not self._connection.in_transaction:
             self._writing.lose()
@@ -166,10 +195,13 @@ class Writer:
             self._connection.execute("COMMIT")
             self._commit_seconds = time.monotonic() - started
         except BaseException:
-            self._writing.lose()
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            self._roll_back()
             raise
+
+    def _roll_back(self) -> None:
+        self._writing.lose()
+        if self._connection.in_transaction:  # SQLite may have done so itself where the disk failed it
+            self._connection.execute("ROLLBACK")
 
     def _settle(self, jobs: list[_Job], ending: asyncio.Future[None]) -> None:
         failure = ending.exception()
