@@ -33,18 +33,18 @@ class Certificates:
         return await self._page("certificate_page_of_device", values)
 
     async def insert(self, new: Certificate) -> Certificate:
-        row = await self._connection.one(SQL["certificate_insert"], rows.named_values(new))
-        assert row is not None, "an insert without a conflict clause returns its row"
-        return msgspec.structs.replace(new, id=row[0])
+        number = await self._connection.added(SQL["certificate_insert"], rows.named_values(new))
+        assert number is not None, "an insert without a conflict clause adds its row"
+        return msgspec.structs.replace(new, id=number)
 
     async def revoke(self, org: int, serial: str, at: Instant, reason: Reason) -> bool:
         hold = Reason.CERTIFICATE_HOLD.value
         values = {"org": org, "serial": serial, "at": at, "reason": reason.value, "hold": hold}
-        return await self._connection.one(SQL["certificate_revoke"], values) is not None
+        return await self._connection.changed(SQL["certificate_revoke"], values)
 
     async def restore(self, org: int, serial: str) -> bool:
         values = {"org": org, "serial": serial, "reason": Reason.CERTIFICATE_HOLD.value}
-        return await self._connection.one(SQL["certificate_restore"], values) is not None
+        return await self._connection.changed(SQL["certificate_restore"], values)
 
     async def revoked(self, org: int, authority: int, at: Instant, after: int, limit: int) -> list[Revocation]:
         values = {"org": org, "authority": authority, "at": at, "after": after, "limit": limit}

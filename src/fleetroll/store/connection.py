@@ -27,6 +27,12 @@ class Connection(Protocol):
 
     async def all(self, statement: str, values: Values) -> list[Row]: ...
 
+    async def changed(self, statement: str, values: Values) -> bool:
+        """Whether a statement that returns what it writes has written anything."""
+
+    async def added(self, statement: str, values: Values) -> int | None:
+        """The id of the row that a statement inserts and returns, or None where it does not."""
+
     async def many(self, statement: str, values: Sequence[Values]) -> None:
         """Run a statement that gives no rows once for each of `values`."""
 
@@ -49,6 +55,12 @@ class Connection(Protocol):
 
 class ReadsOnly:
     """The writing half of a connection that reads."""
+
+    async def changed(self, statement: str, values: Values) -> bool:
+        raise AssertionError(_READS_ONLY)
+
+    async def added(self, statement: str, values: Values) -> int | None:
+        raise AssertionError(_READS_ONLY)
 
     async def many(self, statement: str, values: Sequence[Values]) -> None:
         raise AssertionError(_READS_ONLY)

@@ -40,10 +40,10 @@ class Credentials:
             "created_at": new.created_at,
             "kind": new.kind.value,
         }
-        row = await self._connection.one(SQL["credential_insert"], values)
-        assert row is not None, "an insert without a conflict clause returns its row"
+        number = await self._connection.added(SQL["credential_insert"], values)
+        assert number is not None, "an insert without a conflict clause adds its row"
         await self.note(new.org, new.account)
-        return structs.replace(new, id=row[0])
+        return structs.replace(new, id=number)
 
     async def delete(self, org: int, device: int, credential: int) -> bool:
         values = {"org": org, "device": device, "credential": credential}

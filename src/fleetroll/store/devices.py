@@ -55,12 +55,12 @@ class Devices:
     async def insert(self, org: int, new: NewDevice, at: Instant) -> Device | None:
         values: dict[str, Any] = dict(zip(rows.DECIDED, rows.decided(new), strict=True))
         values.update(org=org, at=at, status=_NEW)
-        row = await self._connection.one(SQL["device_insert"], values)
-        if row is None:
+        number = await self._connection.added(SQL["device_insert"], values)
+        if number is None:
             return None
-        await self._connection.index([(org, row[0], None, values["search"])])
-        await self._link(org, row[0], new.tags, new.owners)
-        device = _inserted(org, row[0], new, at)
+        await self._connection.index([(org, number, None, values["search"])])
+        await self._link(org, number, new.tags, new.owners)
+        device = _inserted(org, number, new, at)
         await self._recount(None, device)
         return device
 
@@ -94,7 +94,7 @@ class Devices:
             if present is None or present.revision != was.revision:
                 return False
             raise conflict("ident_taken", "Another device has this identifier.", "ident")
-        if not await self._connection.one(change.statement(changed), _replaced(was, now, indexed=bool(changed))):
+        if not await self._connection.changed(change.statement(changed), _replaced(was, now, indexed=bool(changed))):
             return False
         if renamed:
             await self._connection.index([(was.org, was.id, _searched(was), _searched(now))])
@@ -105,7 +105,7 @@ class Devices:
 
     async def delete(self, was: Device) -> bool:
         values = {"org": was.org, "device": was.id, "known": was.revision}
-        if not await self._connection.one(SQL["device_delete"], values):
+        if not await self._connection.changed(SQL["device_delete"], values):
             return False
         await self._connection.index([(was.org, was.id, _searched(was), None)])
         await self._unlink(was.org, was.id, was.tags, was.owners)
@@ -125,7 +125,7 @@ class Devices:
             "updated_at": now.updated_at,
             "revision": now.revision,
         }
-        if not await self._connection.one(SQL["device_move"], values):
+        if not await self._connection.changed(SQL["device_move"], values):
             return False
         text = _searched(was)
         await self._connection.index([(was.org, was.id, text, None), (now.org, now.id, None, text)])
@@ -152,7 +152,7 @@ class Devices:
             "updated_at": now.updated_at,
             "revision": now.revision,
         }
-        if not await self._connection.one(SQL["device_age"], values):
+        if not await self._connection.changed(SQL["device_age"], values):
             return False
         await self._recount(was, structs.replace(was, status=now.status))
         return True

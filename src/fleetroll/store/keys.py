@@ -32,13 +32,13 @@ class Keys:
 
     async def insert(self, new: Key, prefix: str, digest: str) -> Key:
         values = {**rows.key_values(new), "prefix": prefix, "digest": digest}
-        row = await self._connection.one(SQL["key_insert"], values)
-        assert row is not None, "an insert without a conflict clause returns its row"
-        return msgspec.structs.replace(new, id=row[0])
+        number = await self._connection.added(SQL["key_insert"], values)
+        assert number is not None, "an insert without a conflict clause adds its row"
+        return msgspec.structs.replace(new, id=number)
 
     async def revoke(self, org: int, key: int, at: Instant) -> bool:
         values = {"org": org, "key": key, "at": at}
-        return await self._connection.one(SQL["key_revoke"], values) is not None
+        return await self._connection.changed(SQL["key_revoke"], values)
 
     async def users(self, org: int, role: Role) -> list[KeyUser]:
         values = {"org": org, "role": role.value, "kind": KeyKind.NATS.value}

@@ -17,4 +17,4 @@ class Leases:
 
     async def beat(self, name: str, holder: str, beat: int) -> bool:
         values = {"name": name, "holder": holder, "known": beat, "beat": beat + 1}
-        return await self._connection.one(SQL["lease_beat"], values) is not None
+        return await self._connection.changed(SQL["lease_beat"], values)

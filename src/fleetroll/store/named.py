@@ -33,15 +33,15 @@ class Named(Generic[R]):
         return [self._record(row) for row in await self._connection.all(SQL[f"{self._noun}_page"], values)]
 
     async def insert(self, new: R) -> R | None:
-        row = await self._connection.one(SQL[f"{self._noun}_insert"], rows.named_values(new))
-        return msgspec.structs.replace(new, id=row[0]) if row else None
+        record = await self._connection.added(SQL[f"{self._noun}_insert"], rows.named_values(new))
+        return None if record is None else msgspec.structs.replace(new, id=record)
 
     async def replace(self, changed: R) -> bool:
-        return bool(await self._connection.one(SQL[f"{self._noun}_replace"], rows.named_values(changed)))
+        return await self._connection.changed(SQL[f"{self._noun}_replace"], rows.named_values(changed))
 
     async def delete(self, org: int, record: int) -> bool:
         values = {"org": org, "record": record}
-        return await self._connection.one(SQL[f"{self._noun}_delete"], values) is not None
+        return await self._connection.changed(SQL[f"{self._noun}_delete"], values)
 
     async def _one(self, verb: str, values: dict[str, object]) -> R | None:
         row = await self._connection.one(SQL[f"{self._noun}_{verb}"], values)

@@ -28,11 +28,11 @@ class Organizations:
         return [rows.organization(row) for row in await self._connection.all(SQL["organization_below"], {"org": org})]
 
     async def insert(self, new: Organization) -> Organization | None:
-        row = await self._connection.one(SQL["organization_insert"], rows.organization_values(new))
-        return await self.get(row[0]) if row else None
+        org = await self._connection.added(SQL["organization_insert"], rows.organization_values(new))
+        return None if org is None else await self.get(org)
 
     async def replace(self, changed: Organization) -> bool:
-        return bool(await self._connection.one(SQL["organization_replace"], rows.organization_values(changed)))
+        return await self._connection.changed(SQL["organization_replace"], rows.organization_values(changed))
 
     async def delete(self, org: int) -> None:
         for statement in _FORGET:
@@ -62,7 +62,7 @@ class Usage:
         if count > quota:
             return False  # the statement below sees a quota only where a counter exists already
         values = {"org": org, "noun": noun, "count": count, "quota": quota}
-        return await self._connection.one(SQL["usage_add"], values) is not None
+        return await self._connection.changed(SQL["usage_add"], values)
 
     async def of(self, org: int) -> dict[str, int]:
         return dict(await self._connection.all(SQL["usage_of"], {"org": org}))
@@ -72,7 +72,7 @@ class Usage:
 
     async def add_today(self, org: int, device: int, noun: str, day: int, most: int) -> bool:
         values = {"org": org, "device": device, "noun": noun, "day": day, "most": most}
-        return most > 0 and await self._connection.one(SQL["daily_use_add"], values) is not None
+        return most > 0 and await self._connection.changed(SQL["daily_use_add"], values)
 
     async def move(self, org: int, device: int, to: int) -> None:
         await self._connection.all(SQL["daily_use_move"], {"org": org, "device": device, "to": to})

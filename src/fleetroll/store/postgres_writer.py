@@ -122,6 +122,13 @@ class Writing:
             self._used.clear()
         return await self._send(statement, values)
 
+    async def changed(self, statement: str, values: Values) -> bool:
+        return bool(await self.all(statement, values))
+
+    async def added(self, statement: str, values: Values) -> int | None:
+        row = await self.one(statement, values)
+        return None if row is None else int(row[0])
+
     async def _send(self, statement: str, values: Values) -> list[Row]:
         if not statement.startswith("SELECT"):
             self.has_written = self._holds_rows = True

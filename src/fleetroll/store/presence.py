@@ -53,7 +53,7 @@ class Presence:
         return before is None
 
     async def closed(self, link: Link) -> bool:
-        if not await self._connection.one(SQL["connection_close"], _values(link)):
+        if not await self._connection.changed(SQL["connection_close"], _values(link)):
             return False
         if await self._connection.one(SQL["connection_any"], {"org": link.org, "device": link.device}):
             return False

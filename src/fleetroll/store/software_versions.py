@@ -24,5 +24,5 @@ class SoftwareVersions:
         return [rows.software_version(row) for row in await self._connection.all(SQL["software_version_page"], values)]
 
     async def insert(self, new: SoftwareVersion) -> SoftwareVersion | None:
-        row = await self._connection.one(SQL["software_version_insert"], rows.named_values(new))
-        return structs.replace(new, id=row[0]) if row else None
+        number = await self._connection.added(SQL["software_version_insert"], rows.named_values(new))
+        return None if number is None else structs.replace(new, id=number)

@@ -1,6 +1,7 @@
 """Ways to run a statement on SQLite: where it is called, in a snapshot, in a thread, or whichever turns out to fit."""
 
 import asyncio
+import functools
 import math
 import time
 from collections import deque
@@ -61,6 +62,8 @@ class Writing(Inline):
     def __init__(self, connection: apsw.Connection, searches: Searches) -> None:
         super().__init__(connection)
         self._executemany = connection.executemany
+        self._changes_of_last = connection.changes
+        self._last_id = connection.last_insert_rowid
         self._searches = searches
         self._changes: list[Indexed] = []
         self._written: list[Indexed] = []
@@ -77,6 +80,14 @@ class Writing(Inline):
     def _write_before(self, statement: str) -> None:
         if self._changes and _SEARCH_TABLE in statement:
             self.write_index()  # a transaction finds what it has written itself
+
+    async def changed(self, statement: str, values: Values) -> bool:
+        self._execute(_silent(statement), values)
+        return self._changes_of_last() > 0
+
+    async def added(self, statement: str, values: Values) -> int | None:
+        self._execute(_silent(statement), values)
+        return self._last_id() if self._changes_of_last() else None
 
     async def many(self, statement: str, values: Sequence[Values]) -> None:
         self._executemany(statement, values)
@@ -133,6 +144,12 @@ class Writing(Inline):
         for statement, rows in (("sqlite_index_remove", removed), ("sqlite_index_add", added)):
             if rows:
                 self._execute(SQL[statement], {"rows": _json(rows)})
+
+
+@functools.cache
+def _silent(statement: str) -> str:
+    """The statement without what it returns, which SQLite would gather in a table; it counts changes anyway."""
+    return statement[: statement.rindex("RETURNING")]
 
 
 def _with_tails(rows: Iterable[Sequence[Any]], tails: Sequence[str]) -> str:
