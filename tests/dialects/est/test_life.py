@@ -110,6 +110,19 @@ def test_a_device_lives_from_enrolment_to_decommissioning(at: Site) -> None:
     assert not (at.folder / "fifth.pem").exists()
 
 
+def test_a_device_that_has_aged_is_read_anew(at: Site) -> None:
+    at.key("first")
+    assert at.enrol("line", "simpleenroll", "first", "/CN=pump-1").status == 200
+    path = "/v1/devices/pump-1"
+    tags = [at.app.request("GET", path).headers["etag"]]
+    for days, aged in ((71, "RENEWAL_WINDOW"), (23, "ABOUT_TO_EXPIRE"), (7, "EXPIRED")):
+        at.pass_days(days)
+        read = at.app.request("GET", path, headers={"If-None-Match": ", ".join(tags)})
+        assert (read.status, read.json()["status"]) == (200, aged)
+        assert at.app.request("GET", path, headers={"If-None-Match": read.headers["etag"]}).status == 304
+        tags.append(read.headers["etag"])
+
+
 def test_renewal_opens_when_the_dms_says(at: Site) -> None:
     settle(at, renewal={"opens": 40 * DAY})
     at.key("first")

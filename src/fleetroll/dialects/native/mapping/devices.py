@@ -62,7 +62,7 @@ def created(record: model.Device, request: Request) -> Reply:
 
 
 def _tag(record: model.Device) -> str:
-    return etag(record, record.connected, record.last_seen, record.activated_at)
+    return etag(record, record.connected, record.last_seen, record.activated_at, record.identity_due)
 
 
 def stored(result: devices.Stored, request: Request) -> Reply:
