@@ -152,9 +152,9 @@ async def _batches(arriving: AsyncIterator[list[Row]], store: Devices) -> AsyncI
     batch: list[_Candidate] = []
     async for rows in arriving:
         batch += [_candidate(row, store) for row in rows]
-        while len(batch) >= limits.BULK_BATCH:
-            yield batch[: limits.BULK_BATCH]
-            batch = batch[limits.BULK_BATCH :]
+        while len(batch) >= limits.IMPORT_BATCH:
+            yield batch[: limits.IMPORT_BATCH]
+            batch = batch[limits.IMPORT_BATCH :]
     if batch:
         yield batch
 

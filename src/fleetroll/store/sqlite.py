@@ -40,9 +40,9 @@ logger = logging.getLogger("fleetroll.store")
 
 APPLICATION_ID = 0x466C7472
 MINIMUM_SQLITE = (3, 51, 3)  # the first release without the WAL-reset corruption bug
-# While SQLite splits pages, it numbers one of them beyond 1 GiB for a moment, and in a smaller file it then looks through
-# the whole cache, at each commit, for pages out of range. In 8 MiB there is room for the inner pages of a million
-# devices; what is not there comes from the kernel's cache.
+# While SQLite splits pages it numbers one of them beyond 1 GiB for a moment, so in a smaller file each commit looks
+# through the whole cache for pages out of range. In 8 MiB there is room for the inner pages of a million devices; what
+# is not there comes from the kernel's cache.
 _WRITER_CACHE_KIB = 8 << 10
 _READER_CACHE_KIB = 56 << 10
 _SCANNER_CACHE_KIB = 8 << 10

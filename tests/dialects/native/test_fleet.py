@@ -296,7 +296,7 @@ def test_create_only_refuses_devices_that_exist_even_if_the_same_file_made_them(
 
 def test_the_last_of_several_rows_for_one_device_wins_across_batches_and_unicode_forms(app: App) -> None:
     rows = [{"ident": "caf\u00e9", "name": "first"}]
-    rows += [{"ident": f"n{number}"} for number in range(2 * limits.BULK_BATCH)]
+    rows += [{"ident": f"n{number}"} for number in range(2 * limits.IMPORT_BATCH)]
     rows += [{"ident": "cafe\u0301", "name": "second"}, {"ident": "n3", "kind": "k"}, {"ident": "n3", "name": "m"}]
     assert outcomes(load(app, rows))[-3:] == ["updated", "updated", "updated"]
     assert app.request("GET", "/v1/devices/caf%C3%A9").json()["name"] == "second"
@@ -317,10 +317,10 @@ def test_a_dry_run_tells_what_would_happen_and_changes_nothing(app: App) -> None
 @pytest.mark.parametrize("query", ["?", "?mode=create&"])
 def test_a_rehearsal_tells_of_every_row_what_the_import_does(app: App, query: str) -> None:
     """Rows about one device are more than a batch apart, and the quota ends within the last batch."""
-    app.request("POST", "/v1/organizations", {"slug": "small", "quotas": {"devices": 2 * limits.BULK_BATCH + 2}})
+    app.request("POST", "/v1/organizations", {"slug": "small", "quotas": {"devices": 2 * limits.IMPORT_BATCH + 2}})
     small = {"Fleetroll-Organization": "small"}
     load(app, [{"ident": "was", "name": "old", "kind": "k", "tags": ["t"]}], **small)
-    many = [[{"ident": f"{name}{number}"} for number in range(limits.BULK_BATCH)] for name in "ab"]
+    many = [[{"ident": f"{name}{number}"} for number in range(limits.IMPORT_BATCH)] for name in "ab"]
     about: list[list[dict[str, Any]]] = [
         [{"ident": "new", "name": "n", "owners": ["o"]}, {"ident": "was", "name": "new"}, {"ident": "", "name": "x"}],
         [
@@ -358,7 +358,7 @@ def test_a_rehearsal_counts_what_devices_name_as_the_import_does(app: App) -> No
 
     def batch(number: int, *rows: dict[str, Any]) -> list[dict[str, Any]]:
         some = [{"ident": f"{number}-{row}", **members} for row, members in enumerate(rows)]
-        return some + [{"ident": f"{number}-{row}"} for row in range(len(rows), limits.BULK_BATCH)]
+        return some + [{"ident": f"{number}-{row}"} for row in range(len(rows), limits.IMPORT_BATCH)]
 
     def software(version: str) -> dict[str, Any]:
         return {"software": {"version": version}}
