@@ -32,7 +32,7 @@ from fleetroll.core.faults import Fault
 from fleetroll.core.model import Cohort, Instant, MetadataField
 from fleetroll.data_directory import DataDirectory, DirectoryRefused, claim
 from fleetroll.maintenance import Engine, examine, restore
-from fleetroll.moving import DatabaseAtRest, mark_of
+from fleetroll.moving import DatabaseAtRest
 from fleetroll.pki.x509 import X509
 from fleetroll.service import housekeeping, leases
 from fleetroll.service.bootstrap import first_start
@@ -42,6 +42,7 @@ from fleetroll.service.keyring import Keyring
 from fleetroll.service.live import Live
 from fleetroll.service.operations import Services
 from fleetroll.service.remembered import Remembered
+from fleetroll.service.server_key import belongs, is_new
 from fleetroll.store import postgres, sqlite
 from fleetroll.store.migrations import Refused, Unreachable
 from fleetroll.store.postgres import PostgresStore
@@ -166,13 +167,10 @@ def _work(
 @contextlib.asynccontextmanager
 async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tuple[Services, OpenStore]]:
     """The services over the directory's store, or the configured one, which is closed at the end."""
-    if config.postgres is None:
-        server_key = directory.server_key(config.server_key)
-        store: OpenStore = sqlite.open_store(directory.database, create=directory.fresh)
-    else:
-        store, server_key = await _open_postgres(config, config.postgres, directory)
+    store, server_key = await _open_store(config, directory)
     try:
         pki = X509(tokens.derive(server_key, "authority-keys"))
+        await _require_its_key(config, store, pki, server_key)
         definitions: Remembered[int, list[MetadataField]] = Remembered(store, limits.MAX_REMEMBERED)
         cohorts: Remembered[tuple[int, str], Cohort] = Remembered(store, limits.MAX_REMEMBERED)
         lists: Remembered[int, tuple[bytes, SignedList]] = Remembered(store, limits.MAX_REMEMBERED_LISTS)
@@ -210,22 +208,28 @@ def server_authority(config: Config) -> bytes | None:
         raise ConfigError("--est-certificate must be a chain of certificates in PEM.") from None
 
 
-async def _open_postgres(config: Config, url: str, directory: DataDirectory) -> tuple[PostgresStore, bytes]:
-    """The store, and the server key that it was made with. With another one none of its keys would be good."""
-    store = await postgres.open_store(url, migrate=config.migrate, unsafe=config.allow_unsafe_database)
-    try:
-        if config.server_key is None and await store.mark() is None:
-            directory.make_key()
+async def _open_store(config: Config, directory: DataDirectory) -> tuple[OpenStore, bytes]:
+    """The store, and the server key that was given for it, or made for a new one."""
+    if config.postgres is None:
         server_key = directory.server_key(config.server_key)
-        if not await store.leave_mark(mark_of(server_key)):
-            raise Refused(
-                "The database was made with another server key: give that one with FLEETROLL_SERVER_KEY, or put its "
-                f"server.key into {config.data}."
-            )
+        return sqlite.open_store(directory.database, create=directory.fresh), server_key
+    store = await postgres.open_store(config.postgres, migrate=config.migrate, unsafe=config.allow_unsafe_database)
+    try:
+        if config.server_key is None and await is_new(store):
+            directory.make_key()
+        return store, directory.server_key(config.server_key)
     except BaseException:
         await store.close()
         raise
-    return store, server_key
+
+
+async def _require_its_key(config: Config, store: OpenStore, pki: X509, server_key: bytes) -> None:
+    """Refuse a server key that the store was not made with: none of its keys would be good."""
+    if not await belongs(store, pki, server_key):
+        raise Refused(
+            "The database was made with another server key: give that one with FLEETROLL_SERVER_KEY, or put its "
+            f"server.key into {config.data}."
+        )
 
 
 def broker(config: Config, directory: Path, server_key: bytes) -> Broker | Off:
@@ -385,6 +389,6 @@ async def _turn_unready(application: Application, http: HttpServer) -> None:
 def cli(arguments: Sequence[str] | None = None) -> None:
     """The `fleetroll` command. Ends by SystemExit with its exit code."""
     at_rest = DatabaseAtRest()
-    engine = Engine(sqlite.inspect, sqlite.schema, sqlite.library, at_rest.numbers)
+    engine = Engine(sqlite.inspect, at_rest.known, sqlite.library)
     command = group(serve, partial(restore, engine), partial(examine, engine), at_rest)
     sys.exit(run(command, sys.argv[1:] if arguments is None else arguments))

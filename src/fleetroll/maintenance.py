@@ -14,28 +14,45 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from fleetroll.core import limits
-from fleetroll.data_directory import DATABASE, KEY, DirectoryRefused, filling, is_unfinished, read_key, resting
+from fleetroll.core import limits, tokens
+from fleetroll.data_directory import (
+    DATABASE,
+    KEY,
+    DirectoryRefused,
+    filling,
+    is_unfinished,
+    read_key,
+    resting,
+    secret_of,
+)
 
 _PRIVATE = 0o077  # what nobody else may have
 _COPIED = 1 << 20
 _LEAST_SPACE, _SOME_SPACE = 64 << 20, 1 << 30
 _OTHER_FILES = 200  # what a server opens besides its connections
+_NAME_THE_KEY = f"Name the {KEY} of the directory that was saved: --server-key-file FILE"
 _RELEASED = 1_767_225_600  # 2026-01-01: no clock that is right says less
 _SKEW_SECONDS = 300
 
 
-class Engine(Struct, frozen=True):
-    """What the store can say of a database file: what is wrong with it, and its schema's number and the newest known.
+class Known(Struct, frozen=True):
+    """What a database says of itself: its schema's number beside the newest, and the mark of its server key, if any."""
 
-    `library` is the engine's version, and whether it may be trusted. `remote` is as `schema`, of a database elsewhere;
-    it raises Refused if that one cannot be used.
+    schema: int
+    newest: int
+    mark: str | None
+
+
+class Engine(Struct, frozen=True):
+    """What the store can say: what is wrong with a database file, and what a sound one says of itself.
+
+    `known` is asked of a database elsewhere too, and raises Refused if that one cannot be used. `library` is the
+    engine's version, and whether it may be trusted.
     """
 
     inspect: Callable[[Path], list[str]]
-    schema: Callable[[Path], tuple[int, int]]
+    known: Callable[[Path | str], Known]
     library: Callable[[], tuple[str, bool]]
-    remote: Callable[[str], tuple[int, int]]
 
 
 class Refused(Exception):
@@ -78,10 +95,11 @@ def restore(engine: Engine, source: Path, data: Path, key_file: Path | None, pre
     """
     _require_backup(engine, source)
     try:
-        key = _key_for(key_file, preset)
+        key = _key_for(data, key_file, preset)
+        _require_its_key(engine.known(source), key, "FLEETROLL_SERVER_KEY" if key_file is None else str(key_file))
         with filling(data) as place:
             _copy(source, place.database)
-            if key is not None:
+            if key_file is not None:
                 place.keep_key(key)
     except DirectoryRefused as refused:
         raise Refused(str(refused)) from None
@@ -98,15 +116,24 @@ def _require_backup(engine: Engine, source: Path) -> None:
         raise Refused(f"{source} is no sound backup: {found[0]}.", "Take another backup.")
 
 
-def _key_for(key_file: Path | None, preset: str | None) -> bytes | None:
+def _key_for(data: Path, key_file: Path | None, preset: str | None) -> bytes:
     if key_file is not None:
         return read_key(key_file)
     if preset is None:
         raise Refused(
             "The server's key is missing, and without it no API key of this backup would work.",
-            f"Name the {KEY} of the directory that was saved: --server-key-file FILE",
+            _NAME_THE_KEY,
         )
-    return None
+    return secret_of(data, preset)
+
+
+def _require_its_key(known: Known, key: bytes, given: str) -> None:
+    # A backup of an earlier release knows no mark; the server that starts on it takes a closer look.
+    if known.mark is not None and known.mark != tokens.mark(key):
+        raise Refused(
+            f"{given} is not the server key of this backup, and with it no API key of the backup would work.",
+            _NAME_THE_KEY,
+        )
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -146,7 +173,7 @@ def _directory(
         yield Finding("lock", State.OK, "held: a server is running here, so the database is left alone")
     yield _key(data / KEY, preset)
     if database is not None:
-        yield from _remote(engine, database)
+        yield from _remote(engine, data, preset, database)
     elif is_unfinished(data):
         advice = "Start the server: it begins anew. Or empty the directory to restore a backup into it."
         yield Finding("first start", State.WARN, "was not finished; nothing is stored yet", advice)
@@ -154,7 +181,7 @@ def _directory(
         advice = "Restore it from a backup into another directory: fleetroll restore"
         yield Finding("database", State.FAIL, f"{DATABASE} is missing", advice)
     elif at_rest:
-        yield from _database(engine, data / DATABASE)
+        yield from _database(engine, data, preset)
 
 
 def _privacy(check: str, path: Path, mode: int) -> Finding:
@@ -177,30 +204,50 @@ def _key(file: Path, preset: str | None) -> Finding:
     return _privacy("server key", file, 0o600)
 
 
-def _database(engine: Engine, file: Path) -> Iterator[Finding]:
+def _database(engine: Engine, data: Path, preset: str | None) -> Iterator[Finding]:
+    file = data / DATABASE
     yield _privacy("database", file, 0o600)
     if problems := engine.inspect(file):
         advice = "Restore a backup into another directory: fleetroll restore"
         yield Finding("integrity", State.FAIL, "; ".join(problems[:3]), advice)
         return
     yield Finding("integrity", State.OK, f"a Fleetroll database, sound, {file.stat().st_size} bytes")
-    yield _schema(*engine.schema(file), "The next start brings it up to date; take a backup before.")
+    known = engine.known(file)
+    yield _schema(known, "The next start brings it up to date; take a backup before.")
+    yield from _database_key(known, data, preset)
 
 
-def _remote(engine: Engine, database: str) -> Iterator[Finding]:
+def _remote(engine: Engine, data: Path, preset: str | None, database: str) -> Iterator[Finding]:
     try:
-        found, newest = engine.remote(database)
+        known = engine.known(database)
     except Refused as refused:
         yield Finding("database", State.FAIL, str(refused), "See the settings and the log of the database server.")
         return
     yield Finding("database", State.OK, "a server that answers, and keeps what it acknowledges")
-    yield _schema(found, newest, "Save it with pg_dump, then run `fleetroll migrate`.")
+    yield _schema(known, "Save it with pg_dump, then run `fleetroll migrate`.")
+    yield from _database_key(known, data, preset)
 
 
-def _schema(found: int, newest: int, advice: str) -> Finding:
-    if found < newest:
-        return Finding("schema", State.WARN, f"{found}, this release has {newest}", advice)
-    return Finding("schema", State.OK, str(found))
+def _schema(known: Known, advice: str) -> Finding:
+    if known.schema < known.newest:
+        return Finding("schema", State.WARN, f"{known.schema}, this release has {known.newest}", advice)
+    return Finding("schema", State.OK, str(known.schema))
+
+
+def _database_key(known: Known, data: Path, preset: str | None) -> Iterator[Finding]:
+    """Whether the server key is that of the database. Of one that cannot be read there is a finding already."""
+    try:
+        mark = tokens.mark(secret_of(data, preset))
+    except DirectoryRefused:
+        return
+    if known.mark is None:
+        advice = "The next start takes the server key that it is given for the right one; make sure that it is."
+        yield Finding("database key", State.WARN, "not known to the database yet", advice)
+    elif known.mark != mark:
+        advice = f"Give the right one with FLEETROLL_SERVER_KEY, or put its {KEY} into {data}."
+        yield Finding("database key", State.FAIL, "the database was made with another server key", advice)
+    else:
+        yield Finding("database key", State.OK, "the database was made with this server key")
 
 
 def _machine(engine: Engine, data: Path) -> Iterator[Finding]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fleetroll import maintenance
 from fleetroll.config import Config
-from fleetroll.core import tokens
-from fleetroll.data_directory import DATABASE, KEY, DirectoryRefused, resting, secret_of
+from fleetroll.data_directory import DATABASE, DirectoryRefused, resting
+from fleetroll.maintenance import Known
 from fleetroll.store import copying, postgres, sqlite
 from fleetroll.store.copying import Copied
 from fleetroll.store.migrations import Migration, Refused
@@ -22,11 +22,12 @@ class DatabaseAtRest:
         with _refusing():
             return asyncio.run(postgres.schema(url)) if url is not None else copying.steps(data / DATABASE)
 
-    def numbers(self, url: str) -> tuple[int, int]:
-        """The number of the schema of a database elsewhere, which must be one to rely on, and of the newest."""
+    def known(self, place: str | Path) -> Known:
+        """What a sound file says of itself, or a database elsewhere, which must be one to rely on."""
         with _refusing():
-            found, steps = asyncio.run(postgres.schema(url, unsafe=False))
-        return found, found + len(steps)
+            if isinstance(place, str):
+                return Known(*asyncio.run(postgres.known(place)))
+            return Known(*sqlite.schema(place), sqlite.mark(place))
 
     def migrate(self, data: Path, database: str | None) -> None:
         url = Config(database=database).postgres
@@ -37,9 +38,7 @@ class DatabaseAtRest:
             with _resting(data):
                 asyncio.run(_opened_and_closed(data / DATABASE))
 
-    def copy(
-        self, source: str, target: str, server_key: str | None, progress: Callable[[str, int, int], None]
-    ) -> list[Copied]:
+    def copy(self, source: str, target: str, progress: Callable[[str, int, int], None]) -> list[Copied]:
         scheme, _, path = source.partition(":")
         url = Config(database=target).postgres
         if scheme != "sqlite" or not path or url is None:
@@ -47,8 +46,7 @@ class DatabaseAtRest:
         place = Path(path)
         data = place if place.is_dir() else place.parent
         with _refusing(), _resting(data):
-            mark = mark_of(secret_of(data, server_key)) if server_key or (data / KEY).exists() else None
-            return asyncio.run(copying.copy(data / DATABASE if place.is_dir() else place, url, mark, progress))
+            return asyncio.run(copying.copy(data / DATABASE if place.is_dir() else place, url, progress))
 
 
 async def _opened_and_closed(place: str | Path) -> None:
@@ -74,8 +72,3 @@ def _resting(data: Path) -> Iterator[None]:
         if not at_rest:
             raise Refused(f"A server is using {data}; stop it first.")
         yield
-
-
-def mark_of(server_key: bytes) -> str:
-    """What a database knows of the server key: enough to tell it from another one."""
-    return tokens.derive(server_key, "mark").hex()

@@ -17,6 +17,7 @@ from tests.support import postgres, process
 from tests.support.app import about_sqlite
 
 Fleetroll = Callable[..., Any]
+ANOTHER_KEY = "0f1e2d3c4b5a6978" * 4
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +112,28 @@ def test_only_the_root_organization_may_back_up(fleetroll: Fleetroll, work: Path
 
 
 def test_a_preset_server_key_is_not_written_down(alone: Fleetroll, backup: Path, work: Path) -> None:
-    preset = "0123456789abcdef" * 4
+    preset = (work / "server.key").read_text()
     assert alone("restore", "--from", str(backup), "--data", "new", FLEETROLL_SERVER_KEY=preset).code == 0
     assert sorted(file.name for file in (work / "new").iterdir()) == ["fleetroll.db", "lock"]
+
+
+def test_a_preset_server_key_that_is_not_the_backups_is_refused(alone: Fleetroll, backup: Path, work: Path) -> None:
+    refused = alone("restore", "--from", str(backup), "--data", "new", FLEETROLL_SERVER_KEY=ANOTHER_KEY)
+    assert refused.code == 1
+    assert "FLEETROLL_SERVER_KEY is not the server key of this backup" in refused.err
+    assert "--server-key-file" in refused.err
+    assert not (work / "new").exists()
+
+
+def test_a_backup_without_a_mark_is_restored_with_the_key_that_is_given(
+    alone: Fleetroll, backup: Path, work: Path
+) -> None:
+    """As one of a release that left no marks: nothing in it tells one server key from another."""
+    unmark(backup)
+    (work / "server.key").write_text(ANOTHER_KEY)
+    assert alone("restore", "--from", str(backup), "--data", "new", "--server-key-file", "server.key").code == 0
+    code, states = checks(alone, work / "new")
+    assert (code, states["database key"]) == (0, "warn")
 
 
 def test_what_an_interrupted_restore_left_is_replaced(alone: Fleetroll, backup: Path, work: Path) -> None:
@@ -160,6 +180,10 @@ def forge(file: Path) -> None:
     apsw.Connection(str(file)).execute("CREATE TABLE other (x)")
 
 
+def unmark(file: Path) -> None:
+    apsw.Connection(str(file)).execute("DELETE FROM server_key")
+
+
 def advance(file: Path) -> None:
     apsw.Connection(str(file)).execute("PRAGMA user_version = 99")
 
@@ -180,10 +204,24 @@ def leave_a_log(file: Path) -> None:
         (lambda file: file.write_bytes(b"x" * 9000), "not a database"),
         (lambda file: (file.parent / "server.key").write_text("zz"), "server.key is damaged"),
         (lambda file: (file.parent / "server.key").write_text("abcd"), "server.key is damaged"),
+        (lambda file: (file.parent / "server.key").write_text(ANOTHER_KEY), "not the server key of this backup"),
         (lambda file: (file.parent / "new").mkdir() or (file.parent / "new" / "x").write_text(""), "not empty"),
         (lambda file: (file.parent / "new").write_text(""), "is a file"),
     ],
-    ids=["cut", "scribbled", "foreign", "newer", "live", "empty", "text", "no-hex", "short-key", "not-empty", "file"],
+    ids=[
+        "cut",
+        "scribbled",
+        "foreign",
+        "newer",
+        "live",
+        "empty",
+        "text",
+        "no-hex",
+        "short-key",
+        "other-key",
+        "not-empty",
+        "file",
+    ],
 )
 def test_what_cannot_be_restored_is_refused_and_leaves_nothing(
     alone: Fleetroll, backup: Path, work: Path, spoil: Callable[[Path], object], words: str
@@ -232,7 +270,7 @@ def test_a_healthy_directory_passes_and_is_left_as_it_is(alone: Fleetroll, data:
     code, states = checks(alone, data)
     assert code == 0
     assert {name for name, state in states.items() if state == "ok"} >= {
-        *("directory", "lock", "server key", "database", "integrity", "schema", "sqlite", "clock"),
+        *("directory", "lock", "server key", "database", "integrity", "schema", "database key", "sqlite", "clock"),
     }
     assert {file.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in data.iterdir()} == before
 
@@ -246,6 +284,7 @@ def test_a_healthy_directory_passes_and_is_left_as_it_is(alone: Fleetroll, data:
         (lambda data: (data / "server.key").unlink(), "server key"),
         (lambda data: (data / "server.key").write_text("nonsense"), "server key"),
         (lambda data: (data / "server.key").write_text(""), "server key"),
+        (lambda data: (data / "server.key").write_text(ANOTHER_KEY), "database key"),
         (lambda data: (data / "fleetroll.db").chmod(0o644), "database"),
         (lambda data: (data / "fleetroll.db").unlink(), "database"),
         (lambda data: cut(data / "fleetroll.db"), "integrity"),
@@ -264,7 +303,7 @@ def test_a_damaged_directory_fails_the_check_that_names_the_damage(
     people = alone("doctor", "--data", str(data))
     assert people.code == 1
     (line,) = [line for line in people.out.splitlines() if " fail " in line]
-    assert line.startswith(check)
+    assert line.startswith(f"{check}  ")
 
 
 @about_sqlite
@@ -281,14 +320,20 @@ def test_a_database_elsewhere_is_examined_too(alone: Fleetroll, work: Path) -> N
     code, states = checks(alone, work / "data", FLEETROLL_DATABASE=url)
     assert (code, states["database"], states["schema"], states["server key"]) == (0, "ok", "ok", "ok")
     assert checks(alone, work / "data", FLEETROLL_DATABASE="postgresql://x@127.0.0.1:1/x")[1]["database"] == "fail"
-    foreign = asyncio.run(postgres.empty_database())
-    assert checks(alone, work / "data", FLEETROLL_DATABASE=foreign) == (0, states | {"schema": "warn"})
+    empty = asyncio.run(postgres.empty_database())
+    unmade = states | {"schema": "warn", "database key": "warn"}
+    assert checks(alone, work / "data", FLEETROLL_DATABASE=empty) == (0, unmade)
+    (work / "data" / "server.key").write_text(ANOTHER_KEY)
+    assert checks(alone, work / "data", FLEETROLL_DATABASE=url) == (1, states | {"database key": "fail"})
 
 
 @about_sqlite
 def test_a_server_key_in_the_environment_makes_up_for_the_file(alone: Fleetroll, data: Path) -> None:
+    key = (data / "server.key").read_text()
     (data / "server.key").unlink()
-    assert checks(alone, data, FLEETROLL_SERVER_KEY="0123456789abcdef" * 4)[0] == 0
+    assert checks(alone, data, FLEETROLL_SERVER_KEY=key)[0] == 0
+    code, states = checks(alone, data, FLEETROLL_SERVER_KEY=ANOTHER_KEY)
+    assert (code, [name for name, state in states.items() if state == "fail"]) == (1, ["database key"])
 
 
 @about_sqlite

@@ -30,6 +30,7 @@ from tests.support.process import fleetroll
 from tests.support.tracing import traced, tracing
 
 DATABASE = "fleetroll.db"
+ANOTHER_KEY = "0f1e2d3c4b5a6978" * 4
 NEWEST = len(migrations.load("sqlite"))
 OLDER = {engine: sorted(file.parent.name for file in HERE.glob(f"*/{engine}.gz")) for engine in ("sqlite", "postgres")}
 CUTS = int(os.environ.get("FLEETROLL_MIGRATION_CUTS", "6"))  # of each engine
@@ -112,6 +113,33 @@ def test_a_postgres_registry_of_an_older_release_answers_as_it_did(tmp_path: Pat
         assert_kept(app, release, "postgres")
         assert_goes_on(app)
     assert asyncio.run(described(url)) == asyncio.run(described(asyncio.run(new_database())))
+
+
+@about_sqlite
+@pytest.mark.parametrize("release", OLDER["sqlite"])
+def test_a_sqlite_registry_of_an_older_release_knows_its_server_key_from_its_first_start(
+    tmp_path: Path, release: str
+) -> None:
+    old, data = sqlite_directory(release, tmp_path / "old"), tmp_path / "data"
+    from_there = ["--from", str(old / DATABASE), "--server-key-file", str(old / "server.key")]
+    assert fleetroll("restore", *from_there, "--data", str(data)).returncode == 0
+    assert "not known to the database yet" in fleetroll("doctor", "--data", str(data)).stdout
+    with running(data):
+        pass
+    assert "made with this server key" in fleetroll("doctor", "--data", str(data)).stdout
+    with pytest.raises(migrations.Refused, match="made with another server key"), running(data, server_key=ANOTHER_KEY):
+        pass
+
+
+@pytest.mark.parametrize("release", OLDER["postgres"])
+def test_a_postgres_registry_of_an_older_release_still_knows_its_server_key(tmp_path: Path, release: str) -> None:
+    data = laid_out(release, "postgres", tmp_path / "data")
+    url = asyncio.run(postgres_database(release))
+    another = {"database": url, "migrate": True, "server_key": ANOTHER_KEY}
+    with pytest.raises(migrations.Refused, match="made with another server key"), running(data, **another):
+        pass
+    with running(data, database=url) as app:
+        assert app.request("GET", "/v1/me").status == 200
 
 
 def test_every_question_was_answered_by_some_release() -> None:

@@ -7,12 +7,15 @@ import random
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import apsw
 import asyncpg
 import pytest
 
+from fleetroll.data_directory import DirectoryRefused
 from fleetroll.store import postgres, sqlite
 from fleetroll.store.migrations import Refused
 from fleetroll.store.port import Records
@@ -21,6 +24,8 @@ from tests.support.app import App, about_sqlite, running
 from tests.support.postgres import empty_database
 from tests.support.process import fleetroll
 from tests.support.stores import NOW, device, document, event, organization
+
+ANOTHER_KEY = "0f1e2d3c4b5a6978" * 4
 
 
 def copied(data: Path, url: str) -> "subprocess.CompletedProcess[str]":
@@ -93,6 +98,40 @@ def test_a_copied_registry_gives_the_same_answers_and_goes_on(tmp_path: Path) ->
         assert int(added["id"]) > 701  # the number of the deleted device is not given again
     again = copied(data, url)
     assert (again.returncode, "not empty" in again.stderr) == (1, True)
+
+
+@about_sqlite
+def test_a_copy_belongs_to_the_server_key_of_its_source_whatever_lies_beside_it(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with running(data):
+        pass
+    key = (data / "server.key").read_text()
+    (data / "server.key").write_text(ANOTHER_KEY)
+    url = asyncio.run(empty_database())
+    assert copied(data, url).returncode == 0
+    with pytest.raises(Refused, match="made with another server key"), running(data, database=url):
+        pass
+    with running(data, database=url, server_key=key) as app:
+        assert app.request("GET", "/v1/me").status == 200
+
+
+@about_sqlite
+def test_no_server_key_is_made_for_a_copy_that_lacks_one(tmp_path: Path) -> None:
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    with running(data):
+        pass
+    with closing(apsw.Connection(str(data / "fleetroll.db"))) as source:
+        source.execute("DELETE FROM server_key")
+    key = data / "server.key"
+    key.rename(tmp_path / "kept")
+    url = asyncio.run(empty_database())
+    assert copied(data, url).returncode == 0
+    with pytest.raises(DirectoryRefused, match=r"server\.key is missing"), running(elsewhere, database=url):
+        pass
+    assert not (elsewhere / "server.key").exists()
+    (tmp_path / "kept").rename(key)
+    with running(data, database=url) as app:
+        assert app.request("GET", "/v1/me").status == 200
 
 
 def test_a_copy_that_is_killed_goes_on_where_it_stopped(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import apsw
+import httpx
 import pytest
 
 from fleetroll.core.query import Page, Sort
@@ -26,6 +27,7 @@ from tests.support.stores import NOW, device, document, organization
 
 DATABASE = "fleetroll.db"
 STORE, BUSY = 65, 75
+ANOTHER_KEY = "0f1e2d3c4b5a6978" * 4
 pytestmark = about_sqlite
 
 
@@ -33,7 +35,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-def attempt(data: Path) -> tuple[int, list[str], str]:
+def attempt(data: Path, **variables: str) -> tuple[int, list[str], str]:
     """Start a server that should refuse: its exit code, the lines it complained in, and what it announced."""
     ended = subprocess.run(
         [sys.executable, "-m", "fleetroll", "serve", "--data", str(data), "--http", "127.0.0.1:0"],
@@ -41,14 +43,14 @@ def attempt(data: Path) -> tuple[int, list[str], str]:
         text=True,
         timeout=30,
         check=False,
-        env={**os.environ, "FLEETROLL_ADMIN_KEY": ADMIN_KEY},
+        env={**os.environ, "FLEETROLL_ADMIN_KEY": ADMIN_KEY, **variables},
     )
     return ended.returncode, ended.stderr.splitlines(), ended.stdout
 
 
-def assert_refused(data: Path, code: int, about: str) -> None:
+def assert_refused(data: Path, code: int, about: str, **variables: str) -> None:
     before = contents(data)
-    status, lines, announced = attempt(data)
+    status, lines, announced = attempt(data, **variables)
     assert status == code, lines
     (sentence,) = lines
     assert sentence.startswith("fleetroll: ")
@@ -201,6 +203,46 @@ def test_a_lost_or_damaged_server_key_is_refused_and_not_made_anew(
 ) -> None:
     damage(data / "server.key")
     assert_refused(data, STORE, about)
+
+
+def unmark(data: Path) -> None:
+    """Make of a registry one of a release that left no marks."""
+    with contextlib.closing(apsw.Connection(str(data / DATABASE))) as connection:
+        connection.execute("DELETE FROM server_key")
+
+
+def mark(data: Path) -> object:
+    with contextlib.closing(apsw.Connection(str(data / DATABASE))) as connection:
+        return connection.execute("SELECT mark FROM server_key").get
+
+
+def test_another_server_key_is_refused_untouched(data: Path) -> None:
+    key = (data / "server.key").read_text()
+    assert_refused(data, STORE, "made with another server key", FLEETROLL_SERVER_KEY=ANOTHER_KEY)
+    (data / "server.key").write_text(ANOTHER_KEY)
+    assert_refused(data, STORE, "made with another server key")
+    with serving(data, FLEETROLL_SERVER_KEY=key) as server:
+        assert httpx.get(f"{server.url}/v1/me", headers={"x-api-key": server.key}).status_code == 200
+
+
+def test_a_registry_without_a_mark_gets_that_of_the_key_it_is_first_started_with(data: Path) -> None:
+    left = mark(data)
+    unmark(data)
+    with serving(data):
+        pass
+    assert mark(data) == left
+    assert_refused(data, STORE, "made with another server key", FLEETROLL_SERVER_KEY=ANOTHER_KEY)
+
+
+def test_a_registry_without_a_mark_takes_no_key_that_does_not_open_its_authorities(data: Path) -> None:
+    with serving(data) as server:
+        headers = {"x-api-key": server.key}
+        assert httpx.post(f"{server.url}/v1/authorities", json={"name": "a"}, headers=headers).status_code == 201
+    unmark(data)
+    assert_refused(data, STORE, "made with another server key", FLEETROLL_SERVER_KEY=ANOTHER_KEY)
+    with serving(data):
+        pass
+    assert mark(data) is not None
 
 
 def test_a_directory_that_holds_something_else_is_refused_untouched(tmp_path: Path) -> None:

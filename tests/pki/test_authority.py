@@ -146,6 +146,8 @@ def test_a_sealed_key_opens_under_its_server_key_and_its_context_alone(signer: S
     for pki, wrong in ((X509(b"x" * 32), signer), (X509(b"k" * 32), moved)):
         with pytest.raises(RuntimeError):
             pki.issue(wrong, request(), TERMS)
+        assert not pki.can_sign(wrong)
+    assert X509(b"k" * 32).can_sign(signer)
 
 
 def test_a_server_made_key_gets_the_name_that_was_asked_for(signer: Signer) -> None:

@@ -1,5 +1,6 @@
 """The nouns beside devices: organizations, keys, named records, the timeline, quotas and stored replies."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ from fleetroll.core.policy import Role
 from fleetroll.core.query import Place
 from fleetroll.store.port import Identity, Lease, Records, Replay, Store
 from tests.support.stores import (
+    ENGINES,
     NOW,
     authority,
     certificate,
@@ -711,3 +713,20 @@ async def test_a_lease_is_taken_and_kept_over_its_present_beat_alone(store: Stor
     assert not await beat("one", 2)
     assert await store.read.leases.get("work") == Lease("two", 3)
     assert await store.read.leases.get("other") is None
+
+
+# --- the server key ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_store_is_marked_once_and_its_backup_as_well(store: Store, engine: str, tmp_path: Path) -> None:
+    async def leave(mark: str) -> bool:
+        return await store.write(lambda records: records.server_key.leave_mark(mark))
+
+    assert await store.read.server_key.mark() is None
+    assert await leave("one")
+    assert not await leave("two")
+    assert await leave("one")
+    await store.backup(tmp_path / "backup")
+    again = await ENGINES[engine](tmp_path / "backup")
+    assert [await one.read.server_key.mark() for one in (store, again)] == ["one", "one"]
+    await again.close()

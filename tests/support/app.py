@@ -140,7 +140,7 @@ async def _database(data: Path) -> str:
         restored = data / DATABASE
         if restored.exists():  # a backup is a file of the other engine
             _DATABASES[data] = await postgres.empty_database()
-            await copying.copy(restored, _DATABASES[data], None, lambda *_: None)
+            await copying.copy(restored, _DATABASES[data], lambda *_: None)
         else:
             _DATABASES[data] = await postgres.new_database()
     return _DATABASES[data]

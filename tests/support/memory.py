@@ -101,6 +101,7 @@ class Tables(Struct):
     usage: dict[int, dict[str, int]] = field(default_factory=dict)
     replays: dict[str, Replay] = field(default_factory=dict)
     leases: dict[str, port.Lease] = field(default_factory=dict)
+    server_key: dict[int, str] = field(default_factory=dict)
     given: dict[str, int] = field(default_factory=dict)
 
     def number(self, table: str) -> int:
@@ -983,6 +984,17 @@ class Leases:
         return True
 
 
+class ServerKey:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def mark(self) -> str | None:
+        return self._tables.server_key.get(1)
+
+    async def leave_mark(self, mark: str) -> bool:
+        return self._tables.server_key.setdefault(1, mark) == mark
+
+
 class Records:
     def __init__(self, tables: Tables) -> None:
         self.organizations = Organizations(tables)
@@ -1009,6 +1021,7 @@ class Records:
         self.usage = Usage(tables)
         self.replays = Replays(tables)
         self.leases = Leases(tables)
+        self.server_key = ServerKey(tables)
 
 
 class MemoryStore:

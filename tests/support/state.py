@@ -102,6 +102,8 @@ class State:
     def _owners(self, table: str, row: tuple[Any, ...]) -> set[object]:
         if table == "reading":  # has the tenant of its series
             return {series[1] for series in self._rows["series"] if series[0] == row[0]}
+        if table == "server_key":  # of no organization
+            return set()
         names = ("id", "parent") if table == "organization" else ("org",)
         return {row[self._columns[table].index(name)] for name in names}
 

@@ -50,7 +50,7 @@ async def _postgres(file: Path) -> Store:
         _note(file, await postgres.new_database())
     if _is_backup(file):
         url = await postgres.empty_database()
-        await copying.copy(file, url, None, lambda *_: None)
+        await copying.copy(file, url, lambda *_: None)
         _note(file, url)
     return await open_store(_noted(file), migrate=False)
 

@@ -24,9 +24,7 @@ class Moving(Protocol):
 
     def migrate(self, data: Path, database: str | None) -> None: ...
 
-    def copy(
-        self, source: str, target: str, server_key: str | None, progress: Callable[[str, int, int], None]
-    ) -> Sequence[Any]: ...
+    def copy(self, source: str, target: str, progress: Callable[[str, int, int], None]) -> Sequence[Any]: ...
 
 
 def migrate_command(moving: Moving) -> click.Command:
@@ -59,13 +57,12 @@ def copy_command(moving: Moving) -> click.Command:
     )
     @click.option("--from", "source", required=True, help="sqlite:DIR, the data directory.")
     @click.option("--to", "target", required=True, help="postgresql://USER@HOST/NAME, an empty database.")
-    @click.option("--server-key", envvar="FLEETROLL_SERVER_KEY", hidden=True)
-    def run(source: str, target: str, server_key: str | None) -> None:
+    def run(source: str, target: str) -> None:
         told = _Told()
         try:
             with output.progress("Copying", None) as advance:
                 told.advance = advance
-                tables = moving.copy(source, target, server_key, told)
+                tables = moving.copy(source, target, told)
         except Refused as refused:
             raise Failure(Exit.REFUSED, str(refused), refused.advice) from None
         shown = ({"table": one.table, "rows": one.rows, "checksum": one.checksum[:16]} for one in tables)

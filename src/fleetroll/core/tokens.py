@@ -121,6 +121,11 @@ def derive(server_key: bytes, purpose: str) -> bytes:
     return hmac.digest(server_key, b"derive:" + purpose.encode(), "sha256")
 
 
+def mark(server_key: bytes) -> str:
+    """What a database knows of the server key: enough to tell it from another one."""
+    return derive(server_key, "mark").hex()
+
+
 @functools.lru_cache(maxsize=_TOKENS)
 def device_token(server_key: bytes, device: int, version: int) -> str:
     """The token of a device, 32 URL-safe characters: 6 bytes of its id, 18 of what only the server key can make.

@@ -84,6 +84,9 @@ class Pki(Protocol):
     def describe(self, der: bytes) -> Description:
         """Raises Fault invalid `invalid_certificate` for what is not one certificate."""
 
+    def can_sign(self, signer: Signer) -> bool:
+        """Whether its key was sealed under this server key."""
+
     def issue(self, signer: Signer, request: Request, terms: Terms) -> Issued:
         """A device's certificate: for the request's subject and key, good for client authentication alone.
 

@@ -62,6 +62,13 @@ class X509:
         except requests.MISFORMED:
             raise _no_certificate() from None
 
+    def can_sign(self, signer: Signer) -> bool:
+        try:
+            self._vault.open(signer.sealed_key, signer.context)
+        except RuntimeError:
+            return False
+        return True
+
     def issue(self, signer: Signer, request: Request, terms: Terms) -> Issued:
         wanted = requests.load(request.der)
         with requests.quietly():

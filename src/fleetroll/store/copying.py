@@ -57,10 +57,10 @@ class _Table(Struct, frozen=True):
         return [bool(value) if number in self.booleans else value for number, value in enumerate(row)]
 
 
-async def copy(source: Path, url: str, mark: str | None, progress: Callable[[str, int, int], None]) -> list[Copied]:
+async def copy(source: Path, url: str, progress: Callable[[str, int, int], None]) -> list[Copied]:
     """Copy the registry in `source`, which nobody may be serving. Raises Refused.
 
-    `mark` is that of its server key. `progress` is told of each table, how many of its rows are there, and of how many.
+    `progress` is told of each table, how many of its rows are there, and of how many.
     """
     with contextlib.closing(_opened(source)) as old:
         session = await connected(url)
@@ -70,7 +70,7 @@ async def copy(source: Path, url: str, mark: str | None, progress: Callable[[str
             for table in tables:
                 await _copy_table(session, old, table, progress)
             done = [await _compare(session, old, table) for table in tables]
-            await _finish(session, old, mark)
+            await _finish(session, old)
         finally:
             await close(session)
     return done
@@ -206,7 +206,7 @@ async def _read_back(session: Session, table: _Table) -> AsyncIterator[list[Any]
         place = table.place(rows[-1])
 
 
-async def _finish(session: Session, old: apsw.Connection, mark: str | None) -> None:
+async def _finish(session: Session, old: apsw.Connection) -> None:
     """From here on it is a registry, which gives no number again that the old one gave."""
     async with session.connection.transaction():
         given: list[tuple[Any, ...]] = old.execute("SELECT name, seq FROM sqlite_sequence WHERE seq > 0").fetchall()
@@ -215,8 +215,6 @@ async def _finish(session: Session, old: apsw.Connection, mark: str | None) -> N
                 "SELECT setval(pg_get_serial_sequence(:name, 'id')::regclass, CAST(:last AS bigint))",
                 {"name": name, "last": last},
             )
-        if mark is not None:
-            await postgres_schema.leave_mark(session, mark)
         await session.command(f"DROP TABLE {_PLACES}")
     await session.command("ANALYZE")
 

@@ -567,6 +567,16 @@ class Leases(Protocol):
         """Take or keep a lease; False if `beat` is not its present beat, which is 0 where it was never taken."""
 
 
+class ServerKey(Protocol):
+    """The key that lies outside the store. It belongs to no organization."""
+
+    async def mark(self) -> str | None:
+        """The mark of the one that the store was made with; None where none was left yet."""
+
+    async def leave_mark(self, mark: str) -> bool:
+        """Mark a store that has no mark; False if the mark of another server key is there."""
+
+
 class Records(Protocol):
     """Every noun of the store, within one transaction or one way of reading."""
 
@@ -618,6 +628,8 @@ class Records(Protocol):
     def replays(self) -> Replays: ...
     @property
     def leases(self) -> Leases: ...
+    @property
+    def server_key(self) -> ServerKey: ...
 
 
 class Store(Protocol):

@@ -79,12 +79,21 @@ async def open_store(url: str, *, migrate: bool, unsafe: bool = False) -> "Postg
     return store
 
 
-async def schema(url: str, *, unsafe: bool = True) -> tuple[int, list[migrations.Migration]]:
+async def schema(url: str) -> tuple[int, list[migrations.Migration]]:
     """The number of a database's schema, and the steps that this release would take. Raises Refused."""
     session = await postgres_schema.connected(url)
     try:
-        found, _ = await postgres_schema.examine(session, unsafe=unsafe)
+        found, _ = await postgres_schema.examine(session, unsafe=True)
         return found, migrations.load("postgres")[found:]
+    finally:
+        await close(session)
+
+
+async def known(url: str) -> tuple[int, int, str | None]:
+    """What a database to rely on says of itself: its schema, the newest, and its server key's mark. Raises Refused."""
+    session = await postgres_schema.connected(url)
+    try:
+        return *await postgres_schema.examine(session, unsafe=False), await postgres_schema.mark(session)
     finally:
         await close(session)
 
@@ -135,22 +144,6 @@ class PostgresStore:
     def _reconnect(self) -> None:
         for pool in self._pools:
             pool.reconnect()
-
-    async def mark(self) -> str | None:
-        """The mark of the server key that the database was made with; None where it is new."""
-        session = await connect(self._url, ADMINISTRATION)
-        try:
-            return await postgres_schema.mark(session)
-        finally:
-            await close(session)
-
-    async def leave_mark(self, mark: str) -> bool:
-        """Mark a new database; False if the mark of another server key is there."""
-        session = await connect(self._url, ADMINISTRATION)
-        try:
-            return await postgres_schema.leave_mark(session, mark)
-        finally:
-            await close(session)
 
     async def learn(self) -> None:
         """The server does so by itself, but not in the first minute of a large import, when it matters most."""

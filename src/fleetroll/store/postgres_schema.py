@@ -15,6 +15,7 @@ logger = logging.getLogger("fleetroll.store")
 ADMINISTRATION = Purpose("administration", 1, {"default_transaction_isolation": "read committed"}, None)
 _OURS = "fleetroll"
 _MIGRATION_LOCK = "SELECT pg_advisory_xact_lock(1181512818, 0)"
+# With a column that a later step moves to a table of its own.
 _BOOKKEEPING = """
 CREATE TABLE IF NOT EXISTS fleetroll (version bigint NOT NULL, server_key text COLLATE "C");
 INSERT INTO fleetroll (version) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM fleetroll)
@@ -115,13 +116,8 @@ async def has_search_index(session: Session) -> bool:
 
 
 async def mark(session: Session) -> str | None:
-    """The mark of the server key that the database was made with; None where it is new."""
-    rows = await session.fetch("SELECT server_key FROM fleetroll", {})
-    return None if rows[0][0] is None else str(rows[0][0])
-
-
-async def leave_mark(session: Session, mark: str) -> bool:
-    """Mark a new database; False if the mark of another server key is there."""
-    values = {"mark": mark}
-    await session.fetch("UPDATE fleetroll SET server_key = :mark WHERE server_key IS NULL", values)
-    return bool(await session.fetch("SELECT version FROM fleetroll WHERE server_key = :mark", values))
+    """The mark of the server key that an examined database was made with, if its schema has such."""
+    if "server_key" not in await tables(session):
+        return None
+    rows = await session.fetch(SQL["server_key_mark"], {})
+    return str(rows[0][0]) if rows else None

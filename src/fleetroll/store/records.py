@@ -16,6 +16,7 @@ from fleetroll.store.organizations import Organizations, Usage
 from fleetroll.store.owners import Owners
 from fleetroll.store.presence import Presence
 from fleetroll.store.replays import Replays
+from fleetroll.store.server_key import ServerKey
 from fleetroll.store.software_versions import SoftwareVersions
 from fleetroll.store.syntax import Syntax
 from fleetroll.store.telemetry import Telemetry
@@ -51,3 +52,4 @@ class Records:
         self.presence = Presence(connection)
         self.replays = Replays(connection)
         self.leases = Leases(connection)
+        self.server_key = ServerKey(connection)

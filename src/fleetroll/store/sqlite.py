@@ -12,7 +12,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 from urllib.parse import quote
 
 import apsw
@@ -84,6 +84,14 @@ def schema(file: Path) -> tuple[int, int]:
     """The number of a sound store's schema, and of the newest that this release knows."""
     with contextlib.closing(at_rest(file)) as connection:
         return connection.pragma("user_version"), len(migrations.load("sqlite"))
+
+
+def mark(file: Path) -> str | None:
+    """The mark of the server key that a sound store was made with, if its schema has such."""
+    with contextlib.closing(at_rest(file)) as connection:
+        if not connection.table_exists("main", "server_key"):
+            return None
+        return cast("str | None", connection.execute(SQL["server_key_mark"]).get)
 
 
 def at_rest(file: Path) -> apsw.Connection:
