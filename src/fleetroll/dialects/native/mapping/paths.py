@@ -5,8 +5,8 @@ from urllib.parse import quote
 from fleetroll.wire.request import Request
 
 
-def path_of(*segments: str) -> str:
-    return "/v1/" + "/".join(quote(segment, safe="") for segment in segments)
+def path_of(nouns: str, name: str) -> str:
+    return f"/v1/{nouns}/{quote(name, safe='')}"
 
 
 def number(request: Request) -> int:
