@@ -1034,6 +1034,7 @@ class MemoryStore:
         self.read: port.Records = Records(tables)
         self.scan = self.bulk = self.read
         self.hears = True
+        self.is_waited_for = False
 
     async def write(
         self, work: Callable[[port.Records], Awaitable[T]], *, bulk: bool = False, news: str | None = None

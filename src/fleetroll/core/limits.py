@@ -64,7 +64,7 @@ MAX_COUNTED_TAGS = 1000
 # Bulk work.
 MAX_IMPORT_LINE = 256 << 10
 BULK_BATCH = 1_000
-IMPORT_BATCH = 2_000  # the more rows share a commit, the fewer pages of an index each of them costs
+IMPORT_BATCH = 2_000  # where nobody waits for it
 SWEEP_BATCH = 50
 RENAME_BATCH = 250  # devices of an owner, each written for itself while others wait
 MAX_BULK_DEVICES = 1000

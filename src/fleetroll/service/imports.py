@@ -20,7 +20,7 @@ from fleetroll.service.devices import CREATED, Put
 from fleetroll.service.fleet import Outcome, Result, transact
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.rehearsals import Planned, is_there, named_by
-from fleetroll.store.port import Devices, Draft, Records
+from fleetroll.store.port import Devices, Draft, Records, Store
 
 _of_new = attrgetter(*NewDevice.__struct_fields__)
 
@@ -70,7 +70,7 @@ async def _load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
     storing: asyncio.Task[list[Result]] | None = None
     rehearsal = _Rehearsal(call, wanted) if wanted.dry_run else None
     try:
-        async for batch in _batches(wanted.rows, call.services.store.read.devices):
+        async for batch in _batches(wanted.rows, call.services.store):
             stored = await storing if storing is not None else []
             storing = asyncio.ensure_future(rehearsal.store(batch) if rehearsal else _store(call, wanted, batch))
             await asyncio.sleep(0)  # which lets it begin
@@ -148,13 +148,14 @@ def _keys(batch: list[_Candidate]) -> set[str]:
     return {candidate.key for candidate in batch if candidate.row.put}
 
 
-async def _batches(arriving: AsyncIterator[list[Row]], store: Devices) -> AsyncIterator[list[_Candidate]]:
+async def _batches(arriving: AsyncIterator[list[Row]], store: Store) -> AsyncIterator[list[_Candidate]]:
+    """The more rows share a commit, the fewer pages of an index each of them costs, but the longer others wait."""
     batch: list[_Candidate] = []
     async for rows in arriving:
-        batch += [_candidate(row, store) for row in rows]
-        while len(batch) >= limits.IMPORT_BATCH:
-            yield batch[: limits.IMPORT_BATCH]
-            batch = batch[limits.IMPORT_BATCH :]
+        batch += [_candidate(row, store.read.devices) for row in rows]
+        while len(batch) >= (most := limits.BULK_BATCH if store.is_waited_for else limits.IMPORT_BATCH):
+            yield batch[:most]
+            batch = batch[most:]
     if batch:
         yield batch
 

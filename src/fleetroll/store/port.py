@@ -659,6 +659,10 @@ class Store(Protocol):
         disk, `database_unavailable` where it is not known whether anything was stored.
         """
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether transactions of this process wait for their turn now."""
+
     def on_commit(self, listener: Callable[[], None]) -> None:
         """Call `listener` on the event loop soon after each commit, of whichever process over the same store."""
 

@@ -121,6 +121,10 @@ class PostgresStore:
     async def start(self) -> None:
         await self._news.start()
 
+    @property
+    def is_waited_for(self) -> bool:
+        return self._writer.is_waited_for
+
     async def write(
         self, work: Callable[[port.Records], Awaitable[T]], *, bulk: bool = False, news: str | None = None
     ) -> T:

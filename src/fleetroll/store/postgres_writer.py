@@ -299,6 +299,10 @@ class Writer:
             self._running = asyncio.get_running_loop().create_task(self._run())
         return cast("T", await job.future)
 
+    @property
+    def is_waited_for(self) -> bool:
+        return bool(self._queue)
+
     async def drain(self) -> None:
         """Wait for what is queued."""
         while self._running is not None:

@@ -128,6 +128,10 @@ class SqliteStore:
         return self._failure
 
     @property
+    def is_waited_for(self) -> bool:
+        return self._writer.is_waited_for
+
+    @property
     def hears(self) -> bool:
         return True  # there is no other process
 

@@ -70,6 +70,10 @@ class Writer:
             self._next()
         return cast("T", await job.future)
 
+    @property
+    def is_waited_for(self) -> bool:
+        return bool(self._queue)
+
     async def drain(self) -> None:
         """Wait for what is queued."""
         await self._idle.wait()
