@@ -15,9 +15,9 @@ import pytest
 from tests.cli.impostor import impostor
 from tests.support import postgres, process
 from tests.support.app import about_sqlite
+from tests.support.server_keys import ANOTHER_KEY, unmark
 
 Fleetroll = Callable[..., Any]
-ANOTHER_KEY = "0f1e2d3c4b5a6978" * 4
 
 
 @pytest.fixture(scope="module")
@@ -178,10 +178,6 @@ def scribble(file: Path) -> None:
 def forge(file: Path) -> None:
     file.unlink()
     apsw.Connection(str(file)).execute("CREATE TABLE other (x)")
-
-
-def unmark(file: Path) -> None:
-    apsw.Connection(str(file)).execute("DELETE FROM server_key")
 
 
 def advance(file: Path) -> None:

@@ -27,10 +27,10 @@ from tests.fixtures.make import HERE, QUESTIONS
 from tests.support.app import App, about_sqlite, running
 from tests.support.postgres import empty_database, new_database, rows
 from tests.support.process import fleetroll
+from tests.support.server_keys import ANOTHER_KEY
 from tests.support.tracing import traced, tracing
 
 DATABASE = "fleetroll.db"
-ANOTHER_KEY = "0f1e2d3c4b5a6978" * 4
 NEWEST = len(migrations.load("sqlite"))
 OLDER = {engine: sorted(file.parent.name for file in HERE.glob(f"*/{engine}.gz")) for engine in ("sqlite", "postgres")}
 CUTS = int(os.environ.get("FLEETROLL_MIGRATION_CUTS", "6"))  # of each engine

@@ -7,11 +7,9 @@ import random
 import signal
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import apsw
 import asyncpg
 import pytest
 
@@ -23,9 +21,8 @@ from tests.fixtures.make import BODIES
 from tests.support.app import App, about_sqlite, running
 from tests.support.postgres import empty_database
 from tests.support.process import fleetroll
+from tests.support.server_keys import ANOTHER_KEY, unmark
 from tests.support.stores import NOW, device, document, event, organization
-
-ANOTHER_KEY = "0f1e2d3c4b5a6978" * 4
 
 
 def copied(data: Path, url: str) -> "subprocess.CompletedProcess[str]":
@@ -120,8 +117,7 @@ def test_no_server_key_is_made_for_a_copy_that_lacks_one(tmp_path: Path) -> None
     data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
     with running(data):
         pass
-    with closing(apsw.Connection(str(data / "fleetroll.db"))) as source:
-        source.execute("DELETE FROM server_key")
+    unmark(data / "fleetroll.db")
     key = data / "server.key"
     key.rename(tmp_path / "kept")
     url = asyncio.run(empty_database())

@@ -23,11 +23,11 @@ from fleetroll.store import migrations, sqlite
 from fleetroll.store.port import Records
 from tests.support.app import ADMIN_KEY, about_sqlite
 from tests.support.process import serving, start
+from tests.support.server_keys import ANOTHER_KEY, unmark
 from tests.support.stores import NOW, device, document, organization
 
 DATABASE = "fleetroll.db"
 STORE, BUSY = 65, 75
-ANOTHER_KEY = "0f1e2d3c4b5a6978" * 4
 pytestmark = about_sqlite
 
 
@@ -205,12 +205,6 @@ def test_a_lost_or_damaged_server_key_is_refused_and_not_made_anew(
     assert_refused(data, STORE, about)
 
 
-def unmark(data: Path) -> None:
-    """Make of a registry one of a release that left no marks."""
-    with contextlib.closing(apsw.Connection(str(data / DATABASE))) as connection:
-        connection.execute("DELETE FROM server_key")
-
-
 def mark(data: Path) -> object:
     with contextlib.closing(apsw.Connection(str(data / DATABASE))) as connection:
         return connection.execute("SELECT mark FROM server_key").get
@@ -227,7 +221,7 @@ def test_another_server_key_is_refused_untouched(data: Path) -> None:
 
 def test_a_registry_without_a_mark_gets_that_of_the_key_it_is_first_started_with(data: Path) -> None:
     left = mark(data)
-    unmark(data)
+    unmark(data / DATABASE)
     with serving(data):
         pass
     assert mark(data) == left
@@ -238,7 +232,7 @@ def test_a_registry_without_a_mark_takes_no_key_that_does_not_open_its_authoriti
     with serving(data) as server:
         headers = {"x-api-key": server.key}
         assert httpx.post(f"{server.url}/v1/authorities", json={"name": "a"}, headers=headers).status_code == 201
-    unmark(data)
+    unmark(data / DATABASE)
     assert_refused(data, STORE, "made with another server key", FLEETROLL_SERVER_KEY=ANOTHER_KEY)
     with serving(data):
         pass
