@@ -241,8 +241,14 @@ def _check_soundness(connection: apsw.Connection, file: Path) -> None:
 
 def _migrate(connection: apsw.Connection, file: Path) -> None:
     version, steps = connection.pragma("user_version"), migrations.load("sqlite")
-    if 0 < version < len(steps):
+    if version == len(steps):
+        return
+    if version:
         _keep(file, file.with_name(f"{file.name}.schema-{version}"))
+    # All of them or none: a file whose number is damaged may take one step, and is refused for the next, untouched.
+    connection.execute("BEGIN EXCLUSIVE")
     for step in steps[version:]:
-        connection.execute(f"BEGIN EXCLUSIVE; {step.text}; PRAGMA user_version = {step.number}; COMMIT")
+        connection.execute(f"{step.text}; PRAGMA user_version = {step.number}")
+    connection.execute("COMMIT")
+    for step in steps[version:]:
         logger.info("schema %d (%s) applied", step.number, step.name)
