@@ -181,7 +181,7 @@ def test_coming_and_going_are_not_logged_by_hand(app: App) -> None:
         assert (refused.status, text(refused)) == (400, "Can't find Event with this code in Product template")
         triggered = {"deviceId": device.shown()["id"], "eventCode": code}
         in_its_name = app.request("POST", "/api/v1/organization/device/trigger-event", triggered)
-        assert (in_its_name.status, text(in_its_name)) == (400, "Event with provided code is not found.")
+        assert (in_its_name.status, text(in_its_name)) == (404, "Event with provided code is not found.")
         native = app.request("POST", f"{device.url}:log-event", {"code": code})
         assert (native.status, native.json()["code"]) == (400, "presence_event")
     assert [event["type"] for event in device.shown("/timeline")["events"]] == ["device.created"]

@@ -43,4 +43,4 @@ def _body(fault: Fault, status: int, request_id: str) -> problems.Failure:
     return problems.Failure(problems.Message(text))
 
 
-ENVELOPE = Envelope(statuses=_STATUSES, body=_body, challenge='Bearer realm="fleetroll"')
+ENVELOPE = Envelope(statuses=_STATUSES, body=_body, codes={"presence_event": 404}, challenge='Bearer realm="fleetroll"')
