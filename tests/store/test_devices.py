@@ -233,6 +233,12 @@ async def test_devices_that_became_active_lately_come_the_newest_first(store: St
     assert [one.activated_at for one in await store.scan.devices.activated(org, 0, 1)] == [9]
 
 
+async def test_devices_that_became_active_at_one_time_come_by_number(store: Store, org: int) -> None:
+    await inserted(store, org, *(device(f"at once {number}") for number in range(5)), activated_at=7)
+    found = await store.scan.devices.activated(org, 7, 3)
+    assert [one.ident for one in found] == ["at once 4", "at once 3", "at once 2"]
+
+
 async def test_a_device_moves_with_its_links(store: Store, org: int, elsewhere: int) -> None:
     (was,) = await inserted(store, org, FULL)
     left = {"cohort": None, "template": None, "dms": None, "schema": document("{}")}
@@ -353,6 +359,14 @@ async def test_counts_answer_the_usual_questions(store: Store, org: int, elsewhe
         {"true": 1, "false": 2},
         {"default": 2, "beta": 1},
     )
+
+
+async def test_counts_are_in_the_order_of_their_words(store: Store, org: int) -> None:
+    for word in ("b", "é", "C", "a", None, "B"):
+        await inserted(store, org, device(f"in {word}", kind=word, cohort=word))
+    counts = await store.scan.devices.counts(org)
+    assert [*counts.by_kind] == ["", "B", "C", "a", "b", "é"]
+    assert [*counts.by_cohort] == ["B", "C", "a", "b", "default", "é"]
 
 
 async def test_a_tally_counts_the_devices_of_each_word(store: Store, org: int, elsewhere: int) -> None:

@@ -349,6 +349,16 @@ async def test_a_deep_page_of_a_tag_reads_neither_side_from_its_beginning(sessio
     assert re.findall(r"([ld])\.(?:device|id) > :v\d", query.text) == ["l", "d"]
 
 
+async def test_devices_of_one_time_come_by_number_however_they_are_looked_for(
+    store: Store, org: int, session: asyncpg.Connection
+) -> None:
+    for number in range(5):
+        await store.write(partial(plant, org=org, new=device(f"at once {number}"), activated_at=7))
+    await session.execute("ANALYZE device")  # so few are not looked for by an index
+    found = await store.scan.devices.activated(org, 7, 3)
+    assert [one.ident for one in found] == ["at once 4", "at once 3", "at once 2"]
+
+
 async def test_text_that_cannot_be_stored_finds_nothing(store: Store, root: Organization) -> None:
     assert await store.read.organizations.child(root.id, "a\0b") is None
     assert await store.read.devices.get(root.id, "a\0b") is None

@@ -314,7 +314,7 @@ class Devices:
 
     async def activated(self, org: int, since: Instant, limit: int) -> list[Device]:
         found = [device for device in self._of(org) if device.activated_at is not None and device.activated_at >= since]
-        return sorted(found, key=lambda device: device.activated_at or 0, reverse=True)[:limit]
+        return sorted(found, key=lambda device: (device.activated_at or 0, device.id), reverse=True)[:limit]
 
     async def token(self, device: int) -> tuple[int, int, Status] | None:
         found = self._tables.devices.get(device)
@@ -466,7 +466,7 @@ def _tally(words: Iterable[str]) -> dict[str, int]:
     counted: dict[str, int] = {}
     for word in words:
         counted[word] = counted.get(word, 0) + 1
-    return counted
+    return dict(sorted(counted.items()))
 
 
 class Named(Generic[R]):

@@ -268,10 +268,11 @@ class Devices:
         by = {name: await self._connection.all(SQL[f"device_count_{name}"], values) for name in _COUNTED}
         total = sum(count for _, count in by["status"])
         connected = await self._number(SQL["device_count_connected"], {"org": org})
-        by_kind = {kind or "": count for kind, count in by["kind"]}
-        by_cohort = {cohort or DEFAULT_COHORT: count for cohort, count in by["cohort"]}
+        by_status: dict[str, int] = dict(sorted(by["status"]))
+        by_kind = dict(sorted((kind or "", count) for kind, count in by["kind"]))
+        by_cohort = dict(sorted((cohort or DEFAULT_COHORT, count) for cohort, count in by["cohort"]))
         by_connected = {"true": connected, "false": total - connected}
-        return Counts(total, dict(by["status"]), by_kind, dict(by["tag"]), by_connected, by_cohort)
+        return Counts(total, by_status, by_kind, dict(by["tag"]), by_connected, by_cohort)
 
     async def tally(self, org: int, field: str) -> dict[str, int]:
         found = await self._connection.all(SQL[_TALLIES[field]], {"org": org})

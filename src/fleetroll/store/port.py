@@ -205,7 +205,7 @@ class Devices(Protocol):
     async def by_id(self, org: int, device: int) -> Device | None: ...
 
     async def activated(self, org: int, since: Instant, limit: int) -> list[Device]:
-        """Devices that have been active since then or later, the newest first."""
+        """Devices that have been active since then or later, the newest first; at one time the higher number first."""
 
     async def token(self, device: int) -> tuple[int, int, Status] | None:
         """The organization, token version and status of a device, across all organizations: it proves who it is."""
@@ -274,7 +274,7 @@ class Devices(Protocol):
     async def counts(self, org: int) -> Counts:
         """Devices without a kind count under "". Of the tags, the `limits.MAX_COUNTED_TAGS` most frequent.
 
-        Of the cohorts, those that have devices.
+        Of the cohorts, those that have devices. All but the tags are in the order of their words.
         """
 
     async def tally(self, org: int, field: str) -> dict[str, int]:

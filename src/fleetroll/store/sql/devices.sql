@@ -10,11 +10,11 @@ SELECT id, org, ident, name, kind, hardware_version, software, metadata, tags, o
     identity_due, metadata_times, token_version, spoke_at
 FROM device WHERE org = :org AND id = :device;
 
--- device_activated: those that were first heard of since then, the newest first
+-- device_activated: those that were first heard of since then, the newest first; at one time by number
 SELECT id, org, ident, name, kind, hardware_version, software, metadata, tags, owners, metric_schema, config, status,
     connected, last_seen, activated_at, created_at, updated_at, revision, extras, cohort, template, dms, identity,
     identity_due, metadata_times, token_version, spoke_at
-FROM device WHERE org = :org AND activated_at >= :since ORDER BY activated_at DESC LIMIT :limit;
+FROM device WHERE org = :org AND activated_at >= :since ORDER BY activated_at DESC, id DESC LIMIT :limit;
 
 -- device_token: all tenants, what verifies the derived token of a device; this is how the tenant becomes known
 SELECT org, token_version, status FROM device WHERE id = :device;
