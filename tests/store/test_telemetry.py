@@ -183,6 +183,34 @@ async def test_the_spread_of_numbers(
     assert found.stddev == (None if stddev is None else pytest.approx(stddev))
 
 
+@pytest.mark.parametrize(
+    ("values", "total", "median", "stddev"),
+    [
+        ((1.7e308,), 1.7e308, 1.7e308, None),
+        ((1.7e308, 1.6e308), None, 1.65e308, None),
+        ((-1.7e308, -1.6e308), None, -1.65e308, None),
+        ((-1.7e308, 1.7e308, 5), 5, 5, None),
+        ((1e200, 1, 1e200, 1), 2e200, 5e199, None),
+        ((1e120, 3e120), 4e120, 2e120, 2**0.5 * 1e120),
+        ((5e-324,), 5e-324, 5e-324, None),
+        ((5e-324, 0), 5e-324, 0, 0),
+        ((1e-200, 3e-200), 4e-200, 2e-200, 0),
+        ((1e-308, 1, 1e-308), 1, 1e-308, 3**-0.5),
+        ((0, 0), 0, 0, 0),
+    ],
+)
+async def test_numbers_of_any_size_are_summed_up(
+    store: Store, org: int, values: tuple[float, ...], total: float | None, median: float, stddev: float | None
+) -> None:
+    await report(store, org, 1, "m", *values)
+    (found,) = await store.scan.telemetry.buckets(org, (1, "", "m"), EVER, 1 << 50, spread=True)
+    assert (found.count, found.min, found.max) == (len(values), min(values), max(values))
+    assert found.sum == (None if total is None else pytest.approx(total, rel=1e-12, abs=0))
+    assert found.mean == (None if total is None else pytest.approx(total / len(values), rel=1e-12, abs=0))
+    assert found.median == pytest.approx(median, rel=1e-12, abs=0)
+    assert found.stddev == (None if stddev is None else pytest.approx(stddev, rel=1e-12, abs=1e-140))
+
+
 # --- belonging -------------------------------------------------------------------------------------------------------
 
 

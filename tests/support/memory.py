@@ -5,7 +5,6 @@ themselves, and a raise puts back the copies that were taken before it.
 """
 
 import os
-import statistics
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -13,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct, field, structs
 
-from fleetroll.core import limits
+from fleetroll.core import limits, readings
 from fleetroll.core.certificates import Authority, Certificate, Reason, Revocation, Tally
 from fleetroll.core.dms import Dms
 from fleetroll.core.faults import conflict
@@ -783,11 +782,8 @@ def _whole(value: Any) -> Any:
 
 
 def _bucket(at: int, numbers: list[float], spread: bool) -> Bucket:
-    bucket = Bucket(at, len(numbers), min(numbers), max(numbers), sum(numbers), numbers[0], numbers[-1])
-    if not spread:
-        return bucket
-    deviation = statistics.stdev(numbers) if len(numbers) > 1 else None
-    return structs.replace(bucket, median=statistics.median(numbers), stddev=deviation)
+    found = readings.bucket(at, numbers)
+    return found if spread else structs.replace(found, median=None, stddev=None)
 
 
 class Checkins:

@@ -542,22 +542,23 @@ class Span(Struct, frozen=True):
 class Bucket(Struct, frozen=True):
     """The numbers of one metric within one stretch of time, of which there is at least one. A boolean is 0 or 1.
 
-    `median` and `stddev`, that of a sample, are None where they were not asked for; so is the latter of one number.
+    `median` and `stddev`, that of a sample, are None where they were not asked for; so is the latter of one number, and
+    where one is vast. `sum` is None where it is more than a number says.
     """
 
     at: Instant
     count: int
     min: float
     max: float
-    sum: float
+    sum: float | None
     first: float
     last: float
     median: float | None = None
     stddev: float | None = None
 
     @property
-    def mean(self) -> float:
-        return self.sum / self.count
+    def mean(self) -> float | None:
+        return None if self.sum is None else self.sum / self.count
 
 
 class Reporter(Struct, frozen=True, gc=False):

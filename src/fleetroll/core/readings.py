@@ -100,14 +100,16 @@ def _check_size(metric: str, kind: str, value: Any) -> None:
 
 def bucket(at: int, values: Sequence[float]) -> Bucket:
     """The numbers of these values, of which there is at least one, in the order of their times."""
-    median = statistics.median(values)
-    last = values[-1]
-    return Bucket(at, len(values), min(values), max(values), sum(values), values[0], last, median, _deviation(values))
+    low, high = statistics.median_low(values), statistics.median_high(values)
+    median = low if low == high else low / 2 + high / 2
+    total = sum(values)
+    whole = total if isfinite(total) else None
+    deviation = _deviation(values)
+    return Bucket(at, len(values), min(values), max(values), whole, values[0], values[-1], median, deviation)
 
 
 def _deviation(values: Sequence[float]) -> float | None:
-    """The standard deviation of a sample; None of one value, and of values so far apart that no number says it."""
-    try:
-        return statistics.stdev(values) if len(values) > 1 else None
-    except OverflowError:
+    """The standard deviation of a sample; None of one value, and where one is vast."""
+    if len(values) == 1 or max(map(abs, values)) >= limits.VAST_NUMBER:
         return None
+    return statistics.stdev(values)

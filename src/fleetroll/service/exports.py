@@ -117,7 +117,7 @@ async def _rows(
     if wanted.interval is not None:
         aggregate = readings.AGGREGATES[wanted.aggregate]
         buckets = await scan.buckets(device.org, series, span, wanted.interval)
-        return [(bucket.at, aggregate(bucket)) for bucket in buckets]
+        return [(bucket.at, value) for bucket in buckets if (value := aggregate(bucket)) is not None]
     found: list[tuple[Instant, Any]] = []
     while len(found) < limits.MAX_EXPORT_READINGS:
         page = await scan.range(device.org, series, span, _PAGE, descending=True)

@@ -466,7 +466,10 @@ class Telemetry(Protocol):
     async def buckets(
         self, org: int, series: SeriesKey, span: Span, interval: int, *, spread: bool = False
     ) -> list[Bucket]:
-        """Numbers and booleans by multiples of `interval` microseconds, oldest first; median and stddev if `spread`."""
+        """Numbers and booleans by multiples of `interval` microseconds, oldest first; median and stddev if `spread`.
+
+        Numbers less than the inverse of `limits.VAST_NUMBER` apart may count as the same for the latter.
+        """
 
     async def move(self, org: int, device: int, to: int) -> None:
         """Give a device's readings to another organization."""

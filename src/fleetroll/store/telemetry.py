@@ -1,15 +1,18 @@
 """Readings in their series. What is forgotten is out of reach at once, however much it is; `sweep` makes room later."""
 
 from collections.abc import Collection, Sequence
-from math import sqrt
+from math import isfinite, sqrt
 
 from msgspec import structs
 
+from fleetroll.core import limits
 from fleetroll.core.model import PRODUCTION, Bucket, Reading, SeriesKey, Span
 from fleetroll.core.query import Place
 from fleetroll.store import lists, rows
 from fleetroll.store.connection import Connection, Values
 from fleetroll.store.statements import SQL
+
+_SCALE = 2.0**64  # vast numbers are divided by it without loss; the sum of as many as there can be is none that fails
 
 
 class Telemetry:
@@ -58,13 +61,14 @@ class Telemetry:
     async def buckets(
         self, org: int, series: SeriesKey, span: Span, interval: int, *, spread: bool = False
     ) -> list[Bucket]:
-        values = {**_place(org, series, span), "interval": interval}
-        rows = await self._connection.all(SQL["reading_buckets"], values)
-        found = [Bucket(row[0] * interval, *row[1:]) for row in rows]
+        values = {**_place(org, series, span), "interval": interval, "vast": limits.VAST_NUMBER}
+        rows = await self._connection.all(SQL["reading_buckets"], {**values, "scale": _SCALE})
+        found = [_bucket(row[0] * interval, *row[1:]) for row in rows]
         if not spread:
             return found
-        spreads = {row[0] * interval: row[1:] for row in await self._connection.all(SQL["reading_spreads"], values)}
-        return [_with_spread(bucket, *spreads.get(bucket.at, (None, None))) for bucket in found]
+        rows = await self._connection.all(SQL["reading_spreads"], {**values, "tiny": 1 / limits.VAST_NUMBER})
+        spreads = {row[0] * interval: row[1:] for row in rows}
+        return [_with_spread(bucket, *spreads[bucket.at]) if bucket.at in spreads else bucket for bucket in found]
 
     async def move(self, org: int, device: int, to: int) -> None:
         await self._connection.all(SQL["series_move"], {"org": org, "device": device, "to": to})
@@ -103,5 +107,22 @@ def _place(org: int, series: SeriesKey, span: Span) -> Values:
     return {"org": org, "device": device, "mode": mode, "metric": metric, "since": span.since, "until": span.until}
 
 
-def _with_spread(bucket: Bucket, median: float | None, variance: float | None) -> Bucket:
+def _bucket(
+    at: int,
+    points: int,
+    least: float,
+    most: float,
+    total: float | None,
+    vast: float | None,
+    first: float,
+    last: float,
+) -> Bucket:
+    # PostgreSQL fails where a sum overflows, so only here it may.
+    whole = (total or 0.0) + (vast or 0.0) * _SCALE
+    return Bucket(at, points, least, most, whole if isfinite(whole) else None, first, last)
+
+
+def _with_spread(bucket: Bucket, low: float, high: float, variance: float | None) -> Bucket:
+    """`low` and `high` are the two numbers in the middle, or twice the one."""
+    median = low if low == high else low / 2 + high / 2
     return structs.replace(bucket, median=median, stddev=None if variance is None else sqrt(variance))

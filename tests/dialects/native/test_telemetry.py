@@ -88,6 +88,14 @@ def test_stretches_of_time(app: App) -> None:
     assert read(app, metric="temp", interval="1s")["buckets"] == []
 
 
+def test_what_is_too_much_for_a_number_is_null(app: App) -> None:
+    minutes(app, 1.5e308, 1e308, 1.5e308)
+    (bucket,) = read(app, metric="temp", interval="1d", aggregate="mean,max,sum,median,stddev")["buckets"]
+    assert bucket == {
+        "at": f"{DAY}00:00:00Z", "mean": None, "max": 1.5e308, "sum": None, "median": 1.5e308, "stddev": None
+    }  # fmt: skip
+
+
 def test_what_cannot_be_asked(app: App) -> None:
     assert refused(app, interval="5m") == "metric_required"
     assert refused(app, metric="m", interval="5") == "invalid_parameter"

@@ -33,11 +33,13 @@ ORDER BY r.at DESC LIMIT :limit OFFSET :offset;
 SELECT count(*) FROM series AS s JOIN reading AS r ON r.series = s.id
 WHERE s.org = :org AND s.device = :device AND s.mode = :mode AND s.metric = :metric AND r.at >= :since AND r.at < :until;
 
--- reading_buckets: the numbers of one metric by stretches of time
-SELECT b.bucket, b.points, b.least, b.most, b.total, f.number, l.number
+-- reading_buckets: the numbers of one metric by stretches of time; vast ones by themselves and scaled, so that no sum fails
+SELECT b.bucket, b.points, b.least, b.most, b.total, b.vast, f.number, l.number
 FROM (
     SELECT s.id AS series, r.at / :interval AS bucket, count(r.number) AS points, min(r.number) AS least,
-        max(r.number) AS most, sum(r.number) AS total, min(r.at) AS first_at, max(r.at) AS last_at
+        max(r.number) AS most, sum(CASE WHEN abs(r.number) < :vast THEN r.number END) AS total,
+        sum(CASE WHEN abs(r.number) >= :vast THEN r.number / :scale END) AS vast,
+        min(r.at) AS first_at, max(r.at) AS last_at
     FROM series AS s JOIN reading AS r ON r.series = s.id
     WHERE s.org = :org AND s.device = :device AND s.mode = :mode AND s.metric = :metric AND r.at >= :since AND r.at < :until
         AND r.number IS NOT NULL
@@ -47,12 +49,19 @@ JOIN reading AS f ON f.series = b.series AND f.at = b.first_at
 JOIN reading AS l ON l.series = b.series AND l.at = b.last_at
 ORDER BY b.bucket;
 
--- reading_spreads: median and variance of the buckets of reading_buckets
-SELECT w.bucket, avg(CASE WHEN 2 * w.place BETWEEN w.points AND w.points + 2 THEN w.number END),
-    sum((w.number - w.mean) * (w.number - w.mean)) / nullif(count(w.number) - 1, 0)
+-- reading_spreads: the two in the middle and the variance of the buckets of reading_buckets; nothing is squared in vain
+SELECT w.bucket, min(CASE WHEN 2 * w.place BETWEEN w.points AND w.points + 2 THEN w.number END),
+    max(CASE WHEN 2 * w.place BETWEEN w.points AND w.points + 2 THEN w.number END),
+    CASE WHEN max(abs(w.number)) < :vast THEN sum(
+        CASE WHEN abs(w.number) < :vast AND abs(w.number - w.mean) > :tiny
+            THEN (w.number - w.mean) * (w.number - w.mean) ELSE 0 END
+    ) / nullif(count(w.number) - 1, 0) END
 FROM (
     SELECT r.at / :interval AS bucket, r.number AS number,
-        avg(r.number) OVER (PARTITION BY r.at / :interval) AS mean,
+        coalesce(
+            sum(CASE WHEN abs(r.number) > :tiny AND abs(r.number) < :vast THEN r.number END)
+                OVER (PARTITION BY r.at / :interval), 0
+        ) / count(r.number) OVER (PARTITION BY r.at / :interval) AS mean,
         count(r.number) OVER (PARTITION BY r.at / :interval) AS points,
         row_number() OVER (PARTITION BY r.at / :interval ORDER BY r.number) AS place
     FROM series AS s JOIN reading AS r ON r.series = s.id
