@@ -57,9 +57,11 @@ _UNITS = {"ms": 1_000, "s": 10**6, "m": 60 * 10**6, "h": 3600 * 10**6, "d": 86_4
 def parse_interval(text: str) -> int:
     """Microseconds of a text such as `15m`. Raises Fault invalid."""
     found = _INTERVAL.fullmatch(text)
-    if not found:
-        raise invalid("invalid_parameter", "interval is a number and ms, s, m, h, d or w, as in 15m.", "interval")
-    return int(found[1]) * _UNITS[found[2]]
+    interval = int(found[1]) * _UNITS[found[2]] if found else 0
+    if not 0 < interval <= limits.MAX_DURATION:
+        message = "interval is a number and ms, s, m, h, d or w, as in 15m, and at most a hundred years."
+        raise invalid("invalid_parameter", message, "interval")
+    return interval
 
 
 def check(types: Mapping[str, str], metric: str, value: Any) -> None:
