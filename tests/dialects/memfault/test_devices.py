@@ -390,3 +390,16 @@ def test_failures_keep_to_the_statuses_that_the_vendor_documents(
 ) -> None:
     reply = app.request(method, P + path, **options)
     refused(reply, status, {400: 1000, 404: 1003, 405: 1005}[status])
+
+
+def test_a_device_whose_cohort_or_project_is_renamed_is_another_one_to_read(app: App) -> None:
+    app.request("POST", f"{P}/cohorts", {"name": "Beta", "slug": "renamed"})
+    made(app, "tagged", cohort="renamed")
+    known = app.request("GET", f"{P}/devices/tagged").headers["etag"]
+    for renamed, path in ((f"{P}/cohorts/renamed", "cohort"), (P, "project")):
+        assert app.request("GET", f"{P}/devices/tagged", headers={"if-none-match": known}).status == 304
+        assert app.request("PATCH", renamed, {"name": f"Another {path}"}).status == 200
+        reply = app.request("GET", f"{P}/devices/tagged", headers={"if-none-match": known})
+        assert (reply.status, reply.json()["data"][path]["name"]) == (200, f"Another {path}")
+        known = reply.headers["etag"]
+    assert app.request("PATCH", f"{P}/devices/tagged", {"nickname": "N"}, headers={"if-match": known}).status == 200

@@ -73,7 +73,7 @@ def _in_project(organization: int, name: str, slug: str) -> shapes.InProject:
 
 
 def shown(view: views.View, request: Request, hardware: Hardware = str) -> Reply:
-    tag = etag(view.device, view.device.last_seen)
+    tag = etag(view.device, view.device.last_seen, view.cohort.name, view.organization.name)
     return Reply(One(device(view, request.path["project"], hardware)), etag=tag)
 
 
