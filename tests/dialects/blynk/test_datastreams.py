@@ -49,6 +49,13 @@ def test_what_is_written_is_what_the_device_reads(app: App) -> None:
     assert ask(app, "GET", "/device/online?deviceId=1").json() == {"connected": False}, "it did not say so itself"
 
 
+def test_a_fraction_is_one_wherever_it_is_shown(app: App) -> None:
+    ask(app, "POST", "/device/datastreams", {"deviceId": 1, "values": {"v1": 21, "v3": [13, 52]}})
+    shown = ask(app, "GET", "/device?deviceId=1").json()["dataStreamValues"]
+    assert repr([one.get("value") for one in shown]) == "[21.0, None, [13.0, 52.0]]"
+    assert repr(device(app, "getAll")) == "{'v1': 21.0, 'v3': [13.0, 52.0]}"
+
+
 def test_values_of_the_past_are_imported_within_their_bounds(app: App) -> None:
     values = [{"value": 20, "ts": 1_609_459_200_000}, {"value": 99, "ts": 1_609_459_260_000}]
     imported = {"deviceId": 1, "dataStreamId": 1, "values": values}

@@ -20,7 +20,7 @@ def latest(stream: model.Datastream, reading: model.Reading | None) -> shapes.Da
     label = stream.label or stream.alias or stream.pin
     shape = shapes.DataStreamValue(stream.id, stream.pin, label, stream.alias or stream.pin)
     if reading is not None:
-        shape.value, shape.updated_at = reading.value, ms(reading.at)
+        shape.value, shape.updated_at = shown(stream.kind, reading.value), ms(reading.at)
     return shape
 
 
