@@ -107,7 +107,7 @@ def sound(body: bytes) -> Any:
 
 def _has_control(body: bytes) -> bool:
     """Whether a text in valid JSON holds a control character; those below U+0020 can only be there by escape."""
-    if b"\\" not in body and body.isascii() and b"\x7f" not in body:
+    if documents.BACKSLASH not in body and body.isascii() and documents.DELETE not in body:
         return False
     return _CONTROL.search(body.replace(b"\\\\", b"")) is not None
 

@@ -47,6 +47,7 @@ from fleetroll.wire.http_refusals import (
 )
 
 LOG = logging.getLogger("fleetroll.http")
+_FRAGMENT: Final = ord("#")
 
 # A read may bring 256 KiB. Parsed in slices, a huge head is refused before it is held as a whole, and of thousands of
 # pipelined requests only those of one slice become objects that wait for their turn.
@@ -234,7 +235,7 @@ class Connection(HttpToolsProtocol):
         if self.is_chunked and version == "1.0":
             return CHUNKED_TOO_EARLY
         # A fragment would be cut off silently, and the request would be about another resource than meant.
-        is_path = self.url.startswith(b"/") and b"#" not in self.url
+        is_path = self.url.startswith(b"/") and _FRAGMENT not in self.url
         if not is_path and not (self.url == b"*" and method == "OPTIONS"):
             return TARGET_FORM
         return None

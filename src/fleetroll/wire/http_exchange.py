@@ -80,7 +80,7 @@ class Exchange(RequestResponseCycle):
         lines.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
         head = b"".join(lines)
         expected = len(self.default_headers) + len(headers) + 3 - self.keep_alive
-        if head.count(b"\n") != expected or head.count(b"\r") != expected or b"\0" in head:
+        if head.count(b"\n") != expected or head.count(b"\r") != expected or 0 in head:
             raise RuntimeError("a header field of a reply would break out of its line")
         return head
 

@@ -11,6 +11,7 @@ from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.service.enrollment import STRANGER
 from fleetroll.wire.cursors import Cursors
 
+_PERCENT = ord("%")
 _HOST = re.compile(r"[A-Za-z0-9._\[\]:-]{1,255}")
 _HOST_NAME = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d+)?(?:/|\Z)")
 
@@ -125,7 +126,7 @@ def segment(raw: str) -> str:
 
 def text(raw: bytes) -> str:
     """Percent-decoded text. Raises Fault invalid for what is not UTF-8, and for U+0000 and other controls."""
-    plain = unquote_to_bytes(raw) if b"%" in raw else raw
+    plain = unquote_to_bytes(raw) if _PERCENT in raw else raw
     try:
         decoded = plain.decode()
     except UnicodeDecodeError:
