@@ -16,6 +16,7 @@ from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Sor
 from fleetroll.core.software import named
 from fleetroll.store import change, frequencies, lists, rows, select
 from fleetroll.store.connection import Connection, Query, Row
+from fleetroll.store.known_devices import KnownDevices
 from fleetroll.store.port import Draft
 from fleetroll.store.searches import Searches
 from fleetroll.store.statements import SQL
@@ -162,8 +163,7 @@ class Devices:
         plan = await self._plan(org, filter, sort, page.limit)
         for query in select.pages(self._syntax, org, filter, sort, page, plan):
             if remaining := page.limit - len(found):
-                values = {**query.values, "limit": remaining}
-                found.extend(map(rows.device, await self._connection.all(query.text, values)))
+                found += await self._listed(org, query.text, {**query.values, "limit": remaining})
         return found
 
     async def _plan(self, org: int, filter: Filter | None, sort: Sort, limit: int) -> select.Plan:
@@ -209,14 +209,14 @@ class Devices:
             return [], matching
         plan = await self._slicing(org, filter, sort, min(start + limit, matching), matching, total)
         queries = select.slices(self._syntax, org, filter, sort, plan, near=start + limit <= self._syntax.near)
-        found = await self._sliced(queries[0], start, limit)
+        found = await self._sliced(org, queries[0], start, limit)
         if len(found) < limit and len(queries) > 1:
             present = (
                 start + len(found)
                 if found or not start
                 else await self.count(org, every(filter, Comparison(sort.field, Operator.EXISTS, None)))
             )
-            found += await self._sliced(queries[1], max(0, start - present), limit - len(found))
+            found += await self._sliced(org, queries[1], max(0, start - present), limit - len(found))
         return found, matching
 
     async def _slicing(
@@ -235,9 +235,27 @@ class Devices:
             return select.UNPLANNED
         return select.Plan(None if is_joined else await self._driver(org, filter), gathered=True)
 
-    async def _sliced(self, query: Query, start: int, limit: int) -> list[Device]:
-        values = {**query.values, "start": start, "limit": limit}
-        return list(map(rows.device, await self._connection.all(query.text, values)))
+    async def _sliced(self, org: int, query: Query, start: int, limit: int) -> list[Device]:
+        return await self._listed(org, query.text, {**query.values, "start": start, "limit": limit})
+
+    async def _listed(self, org: int, statement: str, values: dict[str, Any]) -> list[Device]:
+        """The devices that a statement lists. Those that are known as they are need not be read again."""
+        known = self._syntax.known
+        if known is not None and known.is_wanted_again(statement, values):
+            marks = await self._connection.all(select.marks(statement), values)
+            found, others = known.find(marks)
+            if others:
+                await self._read(org, others, known)
+                found, others = known.find(marks)
+            if not others:
+                return found
+            # They change faster than they are read, or they are too large to be kept.
+        return list(map(rows.device, await self._connection.all(statement, values)))
+
+    async def _read(self, org: int, devices: Sequence[int], known: KnownDevices) -> None:
+        for part in lists.portions(devices):
+            query = lists.by_numbers(org, part)
+            known.keep(await self._connection.all(query.text, query.values))
 
     async def count(self, org: int, filter: Filter | None) -> int:
         text = select.searched(filter)

@@ -25,6 +25,13 @@ def by_idents(syntax: Syntax, org: int, keys: Sequence[str]) -> Query:
     return Query(text, {"org": org, "keys": syntax.text_list(keys)})
 
 
+def by_numbers(org: int, numbers: Sequence[int]) -> Query:
+    """The devices with these numbers."""
+    names, values = _listed("i", numbers, 0)
+    text = f"SELECT {COLUMNS} FROM device AS d WHERE d.org = :org AND d.id IN ({names})"
+    return Query(text, {"org": org, **values})
+
+
 def lives(org: int, devices: Sequence[int]) -> Query:
     """What happened to the status of these devices."""
     names, values = _listed("d", devices, 0)

@@ -74,6 +74,14 @@ def _names_text(names: tuple[str, ...]) -> str:
     return json_text(names)
 
 
+# The columns of a device, in the order in which statements name them.
+DEVICE = (
+    "id", "org", "ident", "name", "kind", "hardware_version", "software", "metadata", "tags", "owners", "metric_schema",
+    "config", "status", "connected", "last_seen", "activated_at", "created_at", "updated_at", "revision", "extras",
+    "cohort", "template", "dms", "identity", "identity_due", "metadata_times", "token_version", "spoke_at",
+)  # fmt: skip
+
+
 def device(row: Row) -> Device:
     # Hundreds of thousands of these a second: names are faster than places, and most documents are empty.
     (

@@ -4,20 +4,20 @@ Where a page in order of id has a selective conjunct with an index of its own (a
 drives the join, so a page reads only its own rows; of several, a `Plan` says which.
 """
 
+import functools
+
 from msgspec import Struct
 
 from fleetroll.core.fields import DEVICE_FIELDS
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Sort, conjuncts, fields, fold
+from fleetroll.store import rows
 from fleetroll.store.conditions import COLUMN, ID, LINKS, Builder, is_member, leads, scalar
 from fleetroll.store.connection import Query
+from fleetroll.store.known_devices import MARK
 from fleetroll.store.syntax import Syntax
 
-COLUMNS = (
-    "d.id, d.org, d.ident, d.name, d.kind, d.hardware_version, d.software, d.metadata, d.tags, d.owners, "
-    "d.metric_schema, d.config, d.status, d.connected, d.last_seen, d.activated_at, d.created_at, d.updated_at, "
-    "d.revision, d.extras, d.cohort, d.template, d.dms, d.identity, d.identity_due, d.metadata_times, d.token_version, "
-    "d.spoke_at"
-)
+COLUMNS = ", ".join(f"d.{column}" for column in rows.DEVICE)
+_MARKS = ", ".join(f"d.{column}" for column in MARK)
 TALLIED = ("status", "cohort", "hardware_version", "software_version")
 # The tallies as if they were devices, each of them many: what is said of a device can be said of them.
 _TALLIES = (
@@ -57,6 +57,12 @@ class Plan(Struct, frozen=True):
 
 
 UNPLANNED = Plan()
+
+
+@functools.lru_cache(maxsize=1024)
+def marks(text: str) -> str:
+    """A statement that lists devices, made to list their marks."""
+    return text.replace(COLUMNS, _MARKS, 1)
 
 
 def drivers(syntax: Syntax, filter: Filter | None) -> list[Comparison]:

@@ -16,6 +16,7 @@ from typing import TypeVar, cast
 from urllib.parse import quote
 
 import apsw
+from msgspec import structs
 
 from fleetroll.core import limits
 from fleetroll.store import migrations, port
@@ -118,7 +119,7 @@ class SqliteStore:
         own = syntax(self._trigrams, searches)
         self.read: port.Records = Records(Reading(self._snapshot), own)
         self.scan: port.Records = Records(Adaptive(self._snapshot, self._scanners, limits.SCAN_TIME), own)
-        self.bulk: port.Records = Records(Threaded(self._scanners, None), own)
+        self.bulk: port.Records = Records(Threaded(self._scanners, None), structs.replace(own, known=None))
         self._writer = Writer(writer, searches, self._failure.set)
         self._writer.on_commit(self._snapshot.release)
 

@@ -10,6 +10,7 @@ from fleetroll.core import jsonpath
 from fleetroll.core.query import Value
 from fleetroll.store.connection import Row
 from fleetroll.store.frequencies import Frequencies
+from fleetroll.store.known_devices import KnownDevices
 from fleetroll.store.searches import Searches
 from fleetroll.store.syntax import Syntax
 
@@ -115,4 +116,5 @@ SYNTAX = Syntax(
 
 def syntax(trigrams: Trigrams, searches: Searches) -> Syntax:
     """SQLite's side of filters, choosing trigrams and conditions by what one store has."""
-    return structs.replace(SYNTAX, search_match=trigrams.match, frequencies=Frequencies(), searches=searches)
+    own = {"frequencies": Frequencies(), "searches": searches, "known": KnownDevices()}
+    return structs.replace(SYNTAX, search_match=trigrams.match, **own)

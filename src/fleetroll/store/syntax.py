@@ -8,6 +8,7 @@ from msgspec import Struct
 from fleetroll.core.query import Value
 from fleetroll.store.connection import Row
 from fleetroll.store.frequencies import Frequencies
+from fleetroll.store.known_devices import KnownDevices
 from fleetroll.store.searches import Searches
 
 
@@ -51,3 +52,4 @@ class Syntax(Struct, frozen=True):
     near: int = 0
     frequencies: Frequencies | None = None
     searches: Searches | None = None
+    known: KnownDevices | None = None

@@ -1,0 +1,57 @@
+"""Devices of lists that are asked for again and again, as by everybody who watches a fleet: most of them do not change.
+
+Such a list asks for the marks of what it finds first. Two readings of a device that have the same mark are the same, so
+the rest is read only of devices that are new here or have changed. A list that is asked for once is read as a whole.
+"""
+
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
+from typing import Any, Final
+
+from fleetroll.core.kept import Kept
+from fleetroll.core.model import Device
+from fleetroll.store import rows
+from fleetroll.store.connection import Row
+
+# What tells two readings of a device apart: its revision, and the columns that presence writes without a new one.
+MARK: Final = ("id", "revision", "connected", "last_seen", "activated_at", "spoke_at")
+_MOST_LISTS: Final = 4_096
+_MOST_BYTES: Final = 20 << 20
+_REST: Final = 1_000  # bytes of a device but for its documents, about
+
+_mark = itemgetter(*map(rows.DEVICE.index, MARK))
+_documents = itemgetter(*map(rows.DEVICE.index, (*rows.DESCRIBED, "software", "identity", "metadata_times")))
+
+
+class KnownDevices:
+    """Devices by id, each with its mark; a device that has not changed is the same object. For the event loop alone."""
+
+    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+        self._lists: Kept[tuple[Any, ...], bool] = Kept(_MOST_LISTS)
+        self._devices: Kept[int, tuple[Row, Device]] = Kept(most_bytes)
+
+    def is_wanted_again(self, statement: str, values: dict[str, Any]) -> bool:
+        """Whether this list was asked for before; from now on it was."""
+        wanted = (statement, *values.values())
+        if self._lists.get(wanted):
+            return True
+        self._lists.keep(wanted, True, 1)
+        return False
+
+    def find(self, marks: Sequence[Row]) -> tuple[list[Device], list[int]]:
+        """The devices that are known under these marks, in their order, and the ids of the others."""
+        known = self._devices.get
+        found, others = [], []
+        for mark in marks:
+            entry = known(mark[0])
+            if entry is not None and entry[0] == mark:
+                found.append(entry[1])
+            else:
+                others.append(mark[0])
+        return found, others
+
+    def keep(self, read: Iterable[Row]) -> None:
+        """Know devices as they were read."""
+        for row in read:
+            size = _REST + sum(map(len, filter(None, _documents(row))))
+            self._devices.keep(row[0], (_mark(row), rows.device(row)), size)
