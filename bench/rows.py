@@ -62,6 +62,7 @@ class Ratio(Struct, frozen=True):
 RATIOS = (
     Ratio("get", "GET /v1/devices/{ident}", 0.50, work.gets, p99=5.0),
     Ratio("list", "GET /v1/devices?limit=50 by tag and status", 0.12, work.listings),
+    Ratio("list-new", "the same by a filter that is new each time", 0.08, work.new_listings),
     Ratio("list-few", "the same, of a status that few have", 0.12, work.selective),
     Ratio("telemetron", "POST /api/ext-v1/device, existing device", 0.18, work.upserts),
     Ratio("memfault-get", "GET a device as Memfault does", 0.45, work.memfault_gets),

@@ -21,6 +21,7 @@ from fleetroll.service import devices
 from fleetroll.wire.bodies import convert
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
+from fleetroll.wire.shown import Shown
 
 _READ_ONLY = frozenset(shapes.COLUMNS) - frozenset(model.NewDevice.__struct_fields__)
 
@@ -74,7 +75,10 @@ def stored(result: devices.Stored, request: Request) -> Reply:
 def page(result: devices.Devices, request: Request) -> shapes.DeviceList:
     cursor = None if result.next is None else request.mark(result.next, _binding(request))
     total = UNSET if result.total is None else result.total
-    return shapes.DeviceList([device(record) for record in result.devices], cursor, total)
+    return shapes.DeviceList(_shown.all(result.devices), cursor, total)
+
+
+_shown = Shown(device)
 
 
 def stats(counts: model.Counts, request: Request) -> shapes.Stats:

@@ -1,0 +1,56 @@
+"""Records of lists, as they were shown lately.
+
+A store that remembers a record gives the same object for as long as it has not changed; then what is shown of it is the
+same as well, and need not be made and written out again for each reader.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from fleetroll.core.kept import Kept
+
+_MOST_BYTES: Final = 20 << 20
+_RECORD: Final = 1_000  # bytes, about, of a record that nobody else may keep, but for what is shown of it
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Numbered(Protocol):
+    @property
+    def id(self) -> int: ...
+
+
+R = TypeVar("R", bound=Numbered)
+
+
+class Shown(Generic[R]):
+    """The shapes of records by `shape`, which makes the same of a record each time."""
+
+    def __init__(self, shape: Callable[[R], Any], most_bytes: int = _MOST_BYTES) -> None:
+        self._shape = shape
+        self._known: Kept[int, tuple[R, Raw | None]] = Kept(most_bytes)
+
+    def all(self, records: Sequence[R]) -> list[Any]:
+        """Their shapes; or as JSON, made once, where the first of them is the same object as it was before."""
+        if records and self._is_known(records[0]):
+            return [self._written(record) for record in records]
+        return [self._shape(record) for record in records]
+
+    def _is_known(self, record: R) -> bool:
+        known = self._known.get(record.id)
+        if known is not None and known[0] is record:
+            return True
+        self._known.keep(record.id, (record, None), _RECORD)
+        return False
+
+    def _written(self, record: R) -> Raw:
+        known = self._known.get(record.id)
+        if known is not None and known[0] is record and known[1] is not None:
+            return known[1]
+        text = _encode(self._shape(record))
+        written = Raw(text)
+        self._known.keep(record.id, (record, written), _RECORD + 2 * len(text))
+        return written
