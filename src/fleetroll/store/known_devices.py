@@ -27,12 +27,12 @@ class KnownDevices:
     """Devices by id, each with its mark; a device that has not changed is the same object. For the event loop alone."""
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
-        self._lists: Kept[tuple[Any, ...], bool] = Kept(_MOST_LISTS)
+        self._lists: Kept[int, bool] = Kept(_MOST_LISTS)
         self._devices: Kept[int, tuple[Row, Device]] = Kept(most_bytes)
 
     def is_wanted_again(self, statement: str, values: dict[str, Any]) -> bool:
         """Whether this list was asked for before; from now on it was."""
-        wanted = (statement, *values.values())
+        wanted = hash((statement, *values.values()))  # one that is taken for another costs time, and nothing else
         if self._lists.get(wanted):
             return True
         self._lists.keep(wanted, True, 1)
