@@ -173,7 +173,7 @@ async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tupl
         await _require_its_key(config, store, pki, server_key)
         definitions: Remembered[int, list[MetadataField]] = Remembered(store, limits.MAX_REMEMBERED)
         cohorts: Remembered[tuple[int, str], Cohort] = Remembered(store, limits.MAX_REMEMBERED)
-        lists: Remembered[int, tuple[bytes, SignedList]] = Remembered(store, limits.MAX_REMEMBERED_LISTS)
+        lists: Remembered[int, SignedList] = Remembered(store, limits.MAX_REMEMBERED_LISTS)
         keyring = Keyring(store, server_key)
         bus = broker(config, directory.path, server_key)
         publisher, live = Publisher(store), Live(bus)

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from cryptography import x509
 
 from tests.support.app import ADMIN_KEY
 from tests.support.postgres import Server, new_database, own_server
@@ -72,6 +73,14 @@ def at_once(count: int, work: Callable[[int], Any]) -> list[Any]:
 
 
 # --- one server ------------------------------------------------------------------------------------------------------
+
+
+def test_every_worker_signs_the_same_revocation_list(server: Process) -> None:
+    assert ask(server, "POST", "/v1/authorities", {"name": "default"})[0] == 201
+    shown = [ask(server, "GET", "/v1/authorities/default/crl") for _ in range(40)]
+    assert {status for status, _, _ in shown} == {200}
+    assert len({headers["etag"] for _, headers, _ in shown}) == 1
+    assert len({x509.load_der_x509_crl(body).tbs_certlist_bytes for _, _, body in shown}) == 1
 
 
 def test_a_write_is_seen_by_whichever_worker_is_asked_next(server: Process) -> None:

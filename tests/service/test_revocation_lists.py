@@ -31,6 +31,25 @@ def revoked(der: bytes) -> set[str]:
     return {f"{one.serial_number:x}" for one in x509.load_der_x509_crl(der)}
 
 
+def number(der: bytes) -> int:
+    return x509.load_der_x509_crl(der).extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+
+
+def asked(app: App, at: int) -> SignedList:
+    """The list of a server whose clock says `at`."""
+    services = structs.replace(app.services, clock=lambda: at)
+
+    async def perform() -> SignedList:
+        who = await services.keyring.identify(Presented(Issuer.KEY, ADMIN_KEY), app.services.clock())
+
+        async def finish(_: object, result: SignedList) -> SignedList:
+            return result
+
+        return await services.perform(authorities.revocation_list, who, Named("default"), "test", finish)
+
+    return app.runner.run(perform())
+
+
 def rule(app: App, serial: str, verb: str) -> None:
     body = {"reason": "certificate_hold"} if verb == "revoke" else None
     assert app.request("POST", f"/v1/certificates/{serial}:{verb}", body).status == 200
@@ -55,8 +74,7 @@ def test_each_list_has_a_higher_number_than_those_before(app: App) -> None:
     """Also one that says again what a list has said before: who knows the one between would take it for old."""
     serial, numbers = enrolled(app, "line", "pump-1"), []
     for verb in ("revoke", "restore", "revoke", "restore"):
-        signed = x509.load_der_x509_crl(app.request("GET", CRL).body)
-        numbers.append(signed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number)
+        numbers.append(number(app.request("GET", CRL).body))
         rule(app, serial, verb)
     assert numbers == sorted(set(numbers))
 
@@ -75,19 +93,35 @@ def test_who_has_the_list_is_not_sent_it_again(app: App) -> None:
 
 def test_a_list_is_signed_anew_long_before_it_ends_or_when_the_clock_goes_back(app: App) -> None:
     start = app.services.clock()
-
-    def asked(at: int) -> SignedList:
-        services = structs.replace(app.services, clock=lambda: at)
-
-        async def perform() -> SignedList:
-            who = await services.keyring.identify(Presented(Issuer.KEY, ADMIN_KEY), start)
-
-            async def finish(_: object, result: SignedList) -> SignedList:
-                return result
-
-            return await services.perform(authorities.revocation_list, who, Named("default"), "test", finish)
-
-        return app.runner.run(perform())
-
     moments = [start + hours * HOUR for hours in (1, 2, 12, 14, 13, 24)]
-    assert [asked(at).at for at in moments] == [moments[0]] * 3 + [moments[3], moments[4], moments[4]]
+    listed = [asked(app, at).edition for at in moments]
+    assert [one.at for one in listed] == [moments[0]] * 3 + [moments[3], moments[4], moments[4]]
+    assert [one.number for one in listed] == sorted(one.number for one in listed)
+
+
+def test_numbers_rise_though_the_clock_goes_back_and_the_server_starts_again(tmp_path: Path) -> None:
+    listed, days = [], (3, 2, 1, 1)
+    for day in days:
+        with running(tmp_path / "data") as app:
+            if not listed:
+                app.request("POST", "/v1/dms", {"name": "line"})
+                start = app.services.clock()
+            listed += [asked(app, start + day * 24 * HOUR), asked(app, start + day * 24 * HOUR + 1)]
+    numbers = [number(one.der) for one in listed]
+    first, second, third = numbers[0], numbers[2], numbers[4]
+    assert first < second < third
+    assert numbers == [first, first, second, second, third, third, third, third]
+
+
+def test_a_server_that_starts_again_has_the_same_list(tmp_path: Path) -> None:
+    shown = []
+    for _ in range(2):
+        with running(tmp_path / "data") as app:
+            if not shown:
+                app.request("POST", "/v1/dms", {"name": "line", "settings": {"admission": {"proof": "NO_AUTH"}}})
+                rule(app, enrolled(app, "line", "pump-1"), "revoke")
+            shown.append(app.request("GET", CRL))
+            known = {"if-none-match": shown[0].headers["etag"]}
+            assert app.request("GET", CRL, headers=known).status == 304
+    first, second = (x509.load_der_x509_crl(one.body) for one in shown)
+    assert first.tbs_certlist_bytes == second.tbs_certlist_bytes

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from fleetroll.core.certificates import Certificate, KeyType, Reason, Revocation, Tally
+from fleetroll.core.certificates import Certificate, Edition, KeyType, Reason, Revocation, Tally
 from fleetroll.core.certificates import KeyKind as PublicKeyKind
 from fleetroll.core.dms import Admission, Distribution, Profile, Proof, Registration, Renewal, Settings
 from fleetroll.core.identity import Windows
@@ -446,6 +446,28 @@ async def test_an_authority_keeps_what_it_signs_with(store: Store, org: int) -> 
     assert await store.write(lambda records: records.authorities.replace(now))
     assert await store.read.authorities.get(org, "c") == structs.replace(made, name="c", revision=2)
     assert await store.read.authorities.by_id(org, foreign.id) == foreign
+
+
+async def test_a_list_follows_the_latest_alone(store: Store, org: int, elsewhere: int) -> None:
+    made, other = [
+        await store.write(lambda records, name=name: records.authorities.insert(authority(org, name))) for name in "ab"
+    ]
+
+    async def publish(last: Edition, new: Edition, org: int = org) -> bool:
+        return await store.write(lambda records: records.authorities.publish(org, made.id, last, new))
+
+    first, second = Edition(7, NOW, "one"), Edition(8, NOW - 5, "other")
+    assert await store.read.authorities.edition(org, made.id) == Edition()
+    assert not await publish(Edition(), first, elsewhere)
+    assert await publish(Edition(), first)
+    assert not await publish(Edition(), second)
+    assert await publish(first, second)
+    assert await store.scan.authorities.edition(org, made.id) == second
+    assert await store.read.authorities.edition(org, other.id) == Edition()
+    assert await store.read.authorities.edition(elsewhere, made.id) is None
+    assert await store.write(lambda records: records.authorities.delete(org, made.id))
+    assert await store.read.authorities.edition(org, made.id) is None
+    assert not await publish(second, first)
 
 
 async def test_authorities_of_everybody_are_known(store: Store, org: int, elsewhere: int) -> None:

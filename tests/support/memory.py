@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct, field, structs
 
 from fleetroll.core import limits, readings
-from fleetroll.core.certificates import Authority, Certificate, Reason, Revocation, Tally
+from fleetroll.core.certificates import Authority, Certificate, Edition, Reason, Revocation, Tally
 from fleetroll.core.dms import Dms
 from fleetroll.core.faults import conflict
 from fleetroll.core.fields import canonical, reader, sort_value
@@ -82,6 +82,7 @@ class Tables(Struct):
     metadata_fields: dict[int, MetadataField] = field(default_factory=dict)
     dms: dict[int, Dms] = field(default_factory=dict)
     authorities: dict[int, Authority] = field(default_factory=dict)
+    editions: dict[int, Edition] = field(default_factory=dict)
     certificates: dict[int, Certificate] = field(default_factory=dict)
     templates: dict[int, Template] = field(default_factory=dict)
     cohorts: dict[int, Cohort] = field(default_factory=dict)
@@ -547,6 +548,17 @@ class Authorities(Named[Authority]):
         signs = ("serial", "certificate", "sealed_key", "not_before", "not_after")
         kept = {name: getattr(known, name) for name in signs}
         return _replace(self._records, structs.replace(changed, **kept))
+
+    async def edition(self, org: int, authority: int) -> Edition | None:
+        found = await self.by_id(org, authority)
+        return self._tables.editions.get(authority, Edition()) if found else None
+
+    async def publish(self, org: int, authority: int, last: Edition, new: Edition) -> bool:
+        known = await self.edition(org, authority)
+        if known is None or known.number != last.number:
+            return False
+        self._tables.editions[authority] = new
+        return True
 
     async def everywhere(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         found = sorted((one.id, one.certificate) for one in self._records.values())

@@ -93,16 +93,30 @@ class Revocation(Struct, frozen=True):
     reason: Reason
 
 
+class Edition(Struct, frozen=True):
+    """Which of an authority's lists one is: its number, when it was signed, and a digest of what it says.
+
+    Numbers rise whatever the clock does (RFC 5280, 5.2.3), or clients would take a new list for an old one.
+    """
+
+    number: int = 0
+    at: Instant = 0
+    content: str = ""
+
+    def followed(self, at: Instant, content: str) -> "Edition":
+        return Edition(max(at, self.number + 1), at, content)
+
+
 class SignedList(Struct, frozen=True):
-    """What an authority has revoked, as a CRL in DER, and when it was signed."""
+    """What an authority has revoked, as a CRL in DER."""
 
     der: bytes
-    at: Instant
+    edition: Edition
 
     @property
     def tag(self) -> str:
-        """Its entity tag: two are not signed at the same moment."""
-        return f'"{self.at}"'
+        """Its entity tag: weak, as each process signs the same list for itself."""
+        return f'W/"{self.edition.number}"'
 
 
 class Certificate(Struct, frozen=True):

@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from fleetroll.core import dms as settings
 from fleetroll.core import encodings, names
-from fleetroll.core.certificates import Authority, Revocation, SignedList
+from fleetroll.core.certificates import Authority, Edition, Revocation, SignedList
 from fleetroll.core.certificates import KeyKind as PublicKeyKind
-from fleetroll.core.faults import conflict, invalid
+from fleetroll.core.faults import conflict, invalid, not_found
 from fleetroll.core.model import Instant, Key, KeyKind, Principal
 from fleetroll.core.names import ABOVE_ROOT
 from fleetroll.core.policy import Action, Role
@@ -150,34 +150,47 @@ def signer(authority: Authority) -> Signer:
 
 
 async def list_of(call: Call, authority: Authority) -> SignedList:
-    """The list of what is revoked now: the one that was signed before while that says the same and is young."""
-    revoked = await _revoked(call, authority)
-    content = hashlib.sha256(msgspec.msgpack.encode(revoked)).digest()
-    lists = call.services.revocation_lists
-    last, known = lists.get(authority.id) or (b"", None)
-    if known is not None and last == content and known.at <= call.at < known.at + _LIST_YOUTH:
-        return known
+    """The list of what is revoked now: the latest while that says the same and is young, or else one after it."""
+    by = signer(authority)
+    while True:
+        # The latest is read before what is revoked, so that none that is published after it was told of less.
+        at, last = call.services.clock(), await call.records.authorities.edition(call.org, authority.id)
+        if last is None:
+            raise not_found("authority", authority.name)
+        revoked = await _revoked(call, authority, at)
+        content = hashlib.sha256(msgspec.msgpack.encode(revoked)).hexdigest()
+        is_good = content == last.content and last.at <= at < last.at + _LIST_YOUTH
+        edition = last if is_good else last.followed(at, content)
+        if is_good or await _publish(call, authority.id, last, edition):
+            return await _signed(call, authority.id, by, revoked, edition)
 
-    async def sign() -> tuple[bytes, SignedList]:
-        return content, await _sign(call, authority, revoked)
 
-    return (await lists.learn(authority.id, sign))[1]
-
-
-async def _revoked(call: Call, authority: Authority) -> list[Revocation]:
+async def _revoked(call: Call, authority: Authority, at: Instant) -> list[Revocation]:
     revoked: list[Revocation] = []
     while found := await call.records.certificates.revoked(
-        call.org, authority.id, call.at, revoked[-1].id if revoked else 0, _LIST_PAGE
+        call.org, authority.id, at, revoked[-1].id if revoked else 0, _LIST_PAGE
     ):
         revoked += found
     return revoked
 
 
-async def _sign(call: Call, authority: Authority, revoked: list[Revocation]) -> SignedList:
-    at, until = call.at, call.at + _LIST_LIFETIME
-    make = call.services.pki.revocation_list
-    # Two lists may be of the same second, and RFC 5280 (5.2.3) wants their numbers to differ.
-    return SignedList(await asyncio.to_thread(make, signer(authority), revoked, at, at, until), at)
+async def _publish(call: Call, authority: int, last: Edition, new: Edition) -> bool:
+    """Whether `new` is the latest list now. Who asks for it need not be one who may write."""
+    return await call.services.store.write(lambda records: records.authorities.publish(call.org, authority, last, new))
+
+
+async def _signed(call: Call, authority: int, by: Signer, revoked: list[Revocation], edition: Edition) -> SignedList:
+    """That list: as this process has signed it before, or as it does now, with the same number and times."""
+    lists, make = call.services.revocation_lists, call.services.pki.revocation_list
+    known = lists.get(authority)
+    if known is not None and known.edition == edition:
+        return known
+
+    async def sign() -> SignedList:
+        at, until = edition.at, edition.at + _LIST_LIFETIME
+        return SignedList(await asyncio.to_thread(make, by, revoked, edition.number, at, until), edition)
+
+    return await lists.learn(authority, sign)
 
 
 # --- for the server itself -----------------------------------------------------------------------------------------

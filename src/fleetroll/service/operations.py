@@ -131,7 +131,7 @@ class Services(Struct, frozen=True):
     keyring: Keyring
     definitions: Remembered[int, list[MetadataField]]
     cohorts: Remembered[tuple[int, str], Cohort]
-    revocation_lists: Remembered[int, tuple[bytes, SignedList]]
+    revocation_lists: Remembered[int, SignedList]
     pki: Pki
     bus: Bus
     live: Live

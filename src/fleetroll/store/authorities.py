@@ -2,7 +2,9 @@
 
 import base64
 
-from fleetroll.core.certificates import Authority
+import msgspec
+
+from fleetroll.core.certificates import Authority, Edition
 from fleetroll.store import rows
 from fleetroll.store.connection import Connection
 from fleetroll.store.named import Named
@@ -14,6 +16,14 @@ class Authorities(Named[Authority]):
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection, "authority", rows.authority)
+
+    async def edition(self, org: int, authority: int) -> Edition | None:
+        row = await self._connection.one(SQL["authority_edition"], {"org": org, "authority": authority})
+        return Edition(*row) if row else None
+
+    async def publish(self, org: int, authority: int, last: Edition, new: Edition) -> bool:
+        values = {"org": org, "authority": authority, "last": last.number, **msgspec.structs.asdict(new)}
+        return await self._connection.changed(SQL["authority_publish"], values)
 
     async def everywhere(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         found = await self._connection.all(SQL["authority_everywhere"], {"after": after, "limit": limit})

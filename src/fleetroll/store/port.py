@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
-from fleetroll.core.certificates import Authority, Certificate, Reason, Revocation, Tally
+from fleetroll.core.certificates import Authority, Certificate, Edition, Reason, Revocation, Tally
 from fleetroll.core.dms import Dms
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import (
@@ -315,6 +315,12 @@ class Owners(Reachable[Owner], Protocol):
 
 class Authorities(Named[Authority], Protocol):
     """`replace` leaves what an authority signs with as it is."""
+
+    async def edition(self, org: int, authority: int) -> Edition | None:
+        """The latest of its revocation lists, with the number 0 before there is one; None without the authority."""
+
+    async def publish(self, org: int, authority: int, last: Edition, new: Edition) -> bool:
+        """Put `new` in the place of `last`; False if that is not the latest any more."""
 
     async def everywhere(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """The certificates of all organizations' authorities above that id, by id: for the TLS listener alone."""

@@ -39,7 +39,7 @@ def with_key(result: enrollment.Answer, request: Request) -> Reply:
 
 
 def revocation_list(result: SignedList, request: Request) -> Reply:
-    dated = (("last-modified", http_date(result.at)),)
+    dated = (("last-modified", http_date(result.edition.at)),)
     return Reply(result.der, etag=result.tag, headers=dated, media_type=shapes.REVOCATION_LIST)
 
 

@@ -22,5 +22,12 @@ WHERE org = :org AND id = :id AND revision = :revision - 1 RETURNING id;
 -- authority_delete: the row
 DELETE FROM authority WHERE org = :org AND id = :record RETURNING id;
 
+-- authority_edition: the latest of its revocation lists
+SELECT list_number, list_at, list_content FROM authority WHERE org = :org AND id = :authority;
+
+-- authority_publish: the revocation list after the one of that number
+UPDATE authority SET list_number = :number, list_at = :at, list_content = :content
+WHERE org = :org AND id = :authority AND list_number = :last RETURNING id;
+
 -- authority_everywhere: all tenants, the certificates alone, by number: whom the TLS listener knows
 SELECT id, certificate FROM authority WHERE id > :after ORDER BY id LIMIT :limit;

@@ -58,5 +58,5 @@ def authority_page(result: authorities.Page, request: Request) -> shapes.Authori
 
 
 def revocation_list(result: SignedList, request: Request) -> Reply:
-    dated = (("last-modified", http_date(result.at)),)
+    dated = (("last-modified", http_date(result.edition.at)),)
     return Reply(result.der, etag=result.tag, headers=dated, media_type=shapes.REVOCATION_LIST)
