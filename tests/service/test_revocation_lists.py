@@ -99,6 +99,15 @@ def test_a_list_is_signed_anew_long_before_it_ends_or_when_the_clock_goes_back(a
     assert [one.number for one in listed] == sorted(one.number for one in listed)
 
 
+def test_what_was_revoked_is_on_a_list_of_after_it_has_expired(app: App) -> None:
+    """RFC 5280, 3.3: or who compares lists would think that it came back."""
+    serial = enrolled(app, "line", "pump-1")
+    rule(app, serial, "revoke")
+    ends = app.runner.run(app.services.store.read.certificates.get(1, serial)).not_after
+    assert revoked(asked(app, ends + 13 * HOUR).der) == {serial}
+    assert revoked(asked(app, ends + 25 * HOUR).der) == set()
+
+
 def test_numbers_rise_though_the_clock_goes_back_and_the_server_starts_again(tmp_path: Path) -> None:
     listed, days = [], (3, 2, 1, 1)
     for day in days:
