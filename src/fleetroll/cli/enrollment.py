@@ -147,7 +147,7 @@ def create_dms(
     show(client.call("POST", _DMS, body={"name": name, "title": title, "settings": settings}), as_json)
 
 
-@dms.command("set", help="Replace the settings of a DMS by a JSON file, as `fleetroll dms get --json` shows them.")
+@dms.command("set", help="Change settings of a DMS by a JSON file, in the form that `fleetroll dms get --json` shows.")
 @click.argument("name")
 @click.argument("settings", type=_THERE)
 @as_json

@@ -66,7 +66,7 @@ def test_decommissioning_ends_the_certificate(app: App) -> None:
 
 def test_icons_of_a_dms_outlive_new_settings_of_our_own_api(app: App) -> None:
     settings = app.request("GET", "/v1/dms/line").json()["settings"]
-    settings |= {"lifetime": 86_400, "profile": {"tags": ["new"]}}
+    settings |= {"lifetime": 86_400, "profile": {"tags": ["new"], "metadata": {"line": None}}}
     assert app.request("PATCH", "/v1/dms/line", {"settings": settings}).status == 200
     shown = app.request("GET", "/api/dmsmanager/v1/dms/line").json()["settings"]["enrollment_settings"]
     given = {"icon": "CgChip", "icon_color": "#111-#eee", "tags": ["new"], "metadata": {}}

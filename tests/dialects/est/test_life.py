@@ -250,7 +250,7 @@ def test_devices_are_told_whose_certificate_the_server_shows_where_the_dms_says(
     for distribution, names in (
         ({"server": True}, ["default", "line"]),
         ({"server": True, "own": False}, ["default"]),
-        ({"server": True, "others": ["default"]}, ["default", "line"]),
+        ({"own": True, "others": ["default"]}, ["default", "line"]),
     ):
         at.api("PATCH", "/v1/dms/line", {"settings": {"authority": "line", "distribution": distribution}})
         assert told(at, "line") == names

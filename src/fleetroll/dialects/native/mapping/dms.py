@@ -1,6 +1,5 @@
 """DMS: who may enrol, and what they get."""
 
-from collections.abc import Callable
 from typing import Any
 
 from msgspec import UNSET, structs
@@ -13,9 +12,11 @@ from fleetroll.core.identity import Windows
 from fleetroll.core.times import SECOND
 from fleetroll.dialects.native.mapping.authorities import key_kind, public_key
 from fleetroll.dialects.native.mapping.devices import tags
+from fleetroll.dialects.native.mapping.members import merged
 from fleetroll.dialects.native.mapping.paging import mark
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import dms as shapes
+from fleetroll.dialects.native.shapes.authorities import PublicKey
 from fleetroll.service import named
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
@@ -80,25 +81,29 @@ def new_dms(request: Request) -> Dms:
     return Dms(0, 0, body.name, title, _settings_in(body.settings), metadata, EMPTY, 0, 0, 0)
 
 
-_DMS_MEMBERS: dict[str, Callable[[Any], Any]] = {
-    "title": lambda value: names.line(value, "title"),
-    "settings": _settings_in,
-    "metadata": lambda value: documents.of(value, "metadata"),
-}
-
-
 def change_dms(request: Request) -> named.Edit:
-    given = {name: getattr(request.body, name) for name in _DMS_MEMBERS}
-    change = {name: _DMS_MEMBERS[name](value) for name, value in given.items() if value is not UNSET}
+    body = request.body
 
     def edit(was: Dms) -> dict[str, Any]:
-        """With what vendors have in the profile, which this API does not show and cannot replace."""
-        if "settings" not in change:
-            return change
-        profile = structs.replace(change["settings"].profile, extras=was.settings.profile.extras)
-        return change | {"settings": structs.replace(change["settings"], profile=profile)}
+        given: dict[str, Any] = {}
+        if body.title is not UNSET:
+            given["title"] = names.line(body.title, "title")
+        if body.settings is not UNSET:
+            given["settings"] = _changed(was.settings, body.settings)
+        if body.metadata is not UNSET:
+            given["metadata"] = documents.of(merged(documents.load(was.metadata), body.metadata), "metadata")
+        return given
 
     return named.Edit(request.path["name"], edit, request.guard)
+
+
+def _changed(was: Settings, change: shapes.DmsSettingsChange) -> Settings:
+    """With what vendors have in the profile, which this API does not show and cannot change."""
+    shown = _settings_out(was)
+    if shown.keygen is None and change.keygen:
+        shown = structs.replace(shown, keygen=PublicKey())
+    now = _settings_in(merged(shown, change))
+    return structs.replace(now, profile=structs.replace(now.profile, extras=was.profile.extras))
 
 
 def dms_page(result: named.Page[Dms], request: Request) -> shapes.DmsList:

@@ -1,11 +1,11 @@
-"""Members of bodies that are the same for many nouns: optional texts, and words of a closed set."""
+"""Members of bodies that are the same for many nouns: optional texts, words of a closed set, and objects in objects."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from msgspec import UNSET
+from msgspec import UNSET, Struct, structs
 
-from fleetroll.core import names
+from fleetroll.core import names, patch
 from fleetroll.core.faults import invalid
 
 
@@ -22,3 +22,13 @@ def texts(values: Iterable[tuple[str, Any]], longest: int) -> dict[str, Any]:
         for name, value in values
         if value is not UNSET
     }
+
+
+def merged(was: Any, change: Any) -> Any:
+    """What a merge patch (RFC 7396) makes of a value, where the patch has a shape that says what it may change."""
+    if isinstance(change, dict):
+        return patch.apply_merge_patch(was, change)
+    if not isinstance(change, Struct):
+        return change
+    given = {name: value for name, value in structs.asdict(change).items() if value is not UNSET}
+    return structs.replace(was, **{name: merged(getattr(was, name), value) for name, value in given.items()})

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
+from fleetroll.core.certificates import KeyType
 from fleetroll.core.dms import Proof, Registration
 from fleetroll.dialects.native.shapes.authorities import PublicKey
 from fleetroll.dialects.native.shapes.numbers import Seconds
@@ -89,9 +90,54 @@ class NewDms(Struct, forbid_unknown_fields=True):
     metadata: dict[str, Any] = {}
 
 
+class AdmissionChange(Struct, forbid_unknown_fields=True):
+    proof: Proof | UnsetType = UNSET
+    authorities: list[str] | UnsetType = UNSET
+    allow_expired: bool | UnsetType = UNSET
+    levels: int | UnsetType | None = UNSET
+
+
+class RenewalChange(Struct, forbid_unknown_fields=True):
+    authorities: list[str] | UnsetType = UNSET
+    allow_expired: bool | UnsetType = UNSET
+    revoke_replaced: bool | UnsetType = UNSET
+    opens: Seconds | UnsetType | None = UNSET
+
+
+class ProfileChange(Struct, forbid_unknown_fields=True):
+    tags: list[str] | UnsetType = UNSET
+    metadata: dict[str, Any] | UnsetType = UNSET
+
+
+class DistributionChange(Struct, forbid_unknown_fields=True):
+    own: bool | UnsetType = UNSET
+    others: list[str] | UnsetType = UNSET
+    server: bool | UnsetType = UNSET
+
+
+class KeygenChange(Struct, forbid_unknown_fields=True):
+    type: KeyType | UnsetType = UNSET
+    bits: int | UnsetType = UNSET
+
+
+class DmsSettingsChange(Struct, forbid_unknown_fields=True):
+    authority: str | UnsetType = UNSET
+    admission: AdmissionChange | UnsetType = UNSET
+    registration: Registration | UnsetType = UNSET
+    replaceable: bool | UnsetType = UNSET
+    profile: ProfileChange | UnsetType = UNSET
+    renewal: RenewalChange | UnsetType = UNSET
+    preventive: Seconds | UnsetType = UNSET
+    critical: Seconds | UnsetType = UNSET
+    distribution: DistributionChange | UnsetType = UNSET
+    keygen: KeygenChange | UnsetType | None = UNSET
+    lifetime: Seconds | UnsetType = UNSET
+    with_names: bool | UnsetType = UNSET
+
+
 class DmsChange(Struct, forbid_unknown_fields=True):
-    """Settings are replaced as a whole."""
+    """What is left out stays as it is, within the settings too."""
 
     title: str | UnsetType = UNSET
-    settings: DmsSettings | UnsetType = UNSET
+    settings: DmsSettingsChange | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET

@@ -1,0 +1,87 @@
+"""DMS by our own API: a change leaves alone what it does not name, however deep."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from fleetroll.dialects.native.shapes import authorities, dms
+from tests.support.app import App, running
+
+LINE = "/v1/dms/line"
+SETTINGS = {
+    "admission": {"proof": "NO_AUTH", "allow_expired": True, "levels": 3},
+    "registration": "PRE_REGISTRATION",
+    "profile": {"tags": ["new"], "metadata": {"site": "north", "hall": {"floor": 2, "row": 7}}},
+    "renewal": {"revoke_replaced": False, "opens": 3_600},
+    "keygen": {"type": "RSA", "bits": 3_072},
+}
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with running(tmp_path / "data") as app:
+        body = {"name": "line", "settings": SETTINGS, "metadata": {"owner": "ann", "phone": {"desk": 1}}}
+        assert app.request("POST", "/v1/dms", body).status == 201
+        yield app
+
+
+def change(app: App, body: Any, media_type: str = "application/merge-patch+json") -> Any:
+    reply = app.request("PATCH", LINE, body, headers={"content-type": media_type})
+    assert reply.status == 200, reply.body
+    return reply.json()
+
+
+@pytest.mark.parametrize("media_type", ["application/merge-patch+json", "application/json"])
+def test_a_change_of_one_setting_leaves_the_others(app: App, media_type: str) -> None:
+    was = app.request("GET", LINE).json()["settings"]
+    now = change(app, {"settings": {"lifetime": 86_400, "admission": {"levels": 2}}}, media_type)["settings"]
+    assert now == was | {"lifetime": 86_400, "admission": was["admission"] | {"levels": 2}}
+    assert now == app.request("GET", LINE).json()["settings"]
+
+
+def test_null_takes_away_what_may_be_absent(app: App) -> None:
+    was = app.request("GET", LINE).json()["settings"]
+    gone = {"admission": {"levels": None}, "renewal": {"opens": None}, "keygen": None}
+    now = change(app, {"settings": gone})["settings"]
+    assert now == was | {
+        "admission": was["admission"] | {"levels": None},
+        "renewal": was["renewal"] | {"opens": None},
+        "keygen": None,
+    }
+    assert change(app, {"settings": {"keygen": {"bits": 384}}})["settings"]["keygen"] == {"type": "EC", "bits": 384}
+    assert app.request("PATCH", LINE, {"settings": {"lifetime": None}}).status == 400
+
+
+def test_metadata_is_merged_at_every_depth(app: App) -> None:
+    profile = {"metadata": {"site": None, "hall": {"row": 8}}}
+    now = change(app, {"settings": {"profile": profile}, "metadata": {"phone": {"desk": None, "car": 2}}})
+    assert now["settings"]["profile"] == {"tags": ["new"], "metadata": {"hall": {"floor": 2, "row": 8}}}
+    assert now["metadata"] == {"owner": "ann", "phone": {"car": 2}}
+
+
+def test_a_kind_of_key_is_changed_in_part(app: App) -> None:
+    assert change(app, {"settings": {"keygen": {"bits": 4_096}}})["settings"]["keygen"]["type"] == "RSA"
+    assert app.request("PATCH", LINE, {"settings": {"keygen": {"bits": 384}}}).status == 400
+
+
+def test_what_was_read_changes_nothing(app: App) -> None:
+    was = app.request("GET", LINE).json()
+    assert change(app, {name: was[name] for name in ("title", "settings", "metadata")}) == was
+
+
+@pytest.mark.parametrize(
+    ("whole", "change"),
+    [
+        (dms.Admission, dms.AdmissionChange),
+        (dms.Renewal, dms.RenewalChange),
+        (dms.Profile, dms.ProfileChange),
+        (dms.Distribution, dms.DistributionChange),
+        (dms.DmsSettings, dms.DmsSettingsChange),
+        (authorities.PublicKey, dms.KeygenChange),
+    ],
+)
+def test_every_setting_can_be_changed(whole: type[Struct], change: type[Struct]) -> None:
+    assert change.__struct_fields__ == whole.__struct_fields__
