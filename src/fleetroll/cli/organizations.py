@@ -48,7 +48,7 @@ def create(client: "Client", slug: str, name: str | None, quotas: tuple[str, ...
     show(client.call("POST", _ORGANIZATIONS, body=body), as_json)
 
 
-@group.command("set", help="Change an organization; its quotas are replaced all together.")
+@group.command("set", help="Change an organization; quotas that are not named stay.")
 @click.argument("slug")
 @click.option("--name", help="New name.")
 @click.option("--disable/--enable", "disabled", default=None, help="Whether its keys are refused.")

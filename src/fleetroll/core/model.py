@@ -5,10 +5,11 @@ microseconds since 1970 UTC (`Instant`); documents are JSON text (`Document`), p
 """
 
 import enum
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from fleetroll.core.documents import EMPTY, Document
 from fleetroll.core.lifecycle import Status
@@ -45,6 +46,13 @@ class OrganizationProfile(Struct, frozen=True, omit_defaults=True):
     address: Address | None = None
     platform: str | None = None
     os: str | None = None
+
+    def changed(self, given: Mapping[str, Any]) -> "OrganizationProfile":
+        """With the given members, and of the address with the given parts."""
+        parts = given.get("address")
+        if parts is None:
+            return structs.replace(self, **given)
+        return structs.replace(self, **{**given, "address": structs.replace(self.address or Address(), **parts)})
 
 
 class Organization(Struct, frozen=True):

@@ -8,6 +8,7 @@ from fleetroll.core import limits, names
 from fleetroll.core.faults import conflict, invalid, not_found, stale
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.model import Organization, OrganizationProfile
+from fleetroll.core.patch import apply_merge_patch
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Place, Sort
 from fleetroll.service import cohorts, reach
@@ -39,13 +40,13 @@ class Named(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True):
-    """Members to replace, of the profile those that are given; None stays."""
+    """Members to replace, of the quotas and the profile those given. None stays; a quota is the default then."""
 
     path: str
     name: str | None = None
     disabled: bool | None = None
-    quotas: dict[str, int] | None = None
-    profile: dict[str, Any] | None = None
+    quotas: dict[str, int | None] = {}
+    profile: dict[str, Any] = {}
     guard: Guard = UNGUARDED
 
 
@@ -146,8 +147,12 @@ async def create(call: Call, new: Described) -> Account:
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE, settles=True)
 async def update(call: Call, wanted: Change) -> Account:
     was = await _below(call, wanted.path, wanted.guard)
-    members = {name: getattr(wanted, name) for name in ("name", "disabled", "quotas")}
-    members["profile"] = structs.replace(was.profile, **(wanted.profile or {}))
+    members = {
+        "name": wanted.name,
+        "disabled": wanted.disabled,
+        "quotas": apply_merge_patch(was.quotas, wanted.quotas),
+        "profile": was.profile.changed(wanted.profile),
+    }
     given = {name: value for name, value in members.items() if value is not None and value != getattr(was, name)}
     if was.id == call.principal.home.id and (given.keys() - {"name", "profile"}):
         raise invalid("own_organization", "An organization's quotas and activity are set from above it.")

@@ -93,6 +93,18 @@ def test_a_quota_stops_the_one_too_many_and_is_given_back(app: App) -> None:
     assert app.request("PUT", "/v1/devices/d", {}, headers=within("acme")).status == 201
 
 
+def test_a_change_of_one_quota_or_of_a_part_of_the_address_leaves_the_others(app: App) -> None:
+    address = {"full": "1 Road", "country": "DE", "city": "Berlin", "state": None, "zip": None}
+    was = make(app, "acme", quotas={"devices": 2, "keys": 1}, address=address).json()
+    change = {"quotas": {"keys": None, "owners": 7}, "address": {"city": "Bonn", "full": None}}
+    now = app.request("PATCH", "/v1/organizations/acme", change).json()
+    assert now["quotas"] == was["quotas"] | {"keys": 1_000, "owners": 7}
+    assert now["address"] == address | {"city": "Bonn", "full": None}
+    assert app.request("PATCH", "/v1/organizations/acme", {"address": None}).json()["address"] is None
+    assert app.request("PATCH", "/v1/organizations/acme", {"address": {"zip": "1"}}).json()["address"]["zip"] == "1"
+    assert make(app, "other", quotas={"keys": None}).status == 400
+
+
 @pytest.mark.parametrize(
     ("noun", "path", "one", "two"),
     [

@@ -58,8 +58,8 @@ def list_children(request: Request) -> organizations.Listing:
 def new_organization(request: Request) -> organizations.Described:
     body = request.body
     name = None if body.name is None else names.line(body.name, "name")
-    profile = model.OrganizationProfile(**_profile(body))
-    return organizations.Described(names.slug(body.slug), name, _quotas(body.quotas) or {}, profile)
+    profile = model.OrganizationProfile().changed(_profile(body))
+    return organizations.Described(names.slug(body.slug), name, _quotas(body.quotas), profile)
 
 
 def one_organization(request: Request) -> organizations.Named:
@@ -69,12 +69,12 @@ def one_organization(request: Request) -> organizations.Named:
 def change_organization(request: Request) -> organizations.Change:
     body = request.body
     name = None if body.name is None else names.line(body.name, "name")
-    quotas = _quotas(body.quotas)
+    quotas = _quotas(body.quotas or {})
     return organizations.Change(request.path["slug"], name, body.disabled, quotas, _profile(body), request.guard)
 
 
 def _profile(body: Any) -> dict[str, Any]:
-    """The members of an organization's profile that a body gives."""
+    """The members of an organization's profile that a body gives, of an address the parts."""
     given = {name: getattr(body, name) for name in model.OrganizationProfile.__struct_fields__}
     members = texts(given.items(), limits.MAX_TEXT)
     if "time_zone" in members:
@@ -82,12 +82,12 @@ def _profile(body: Any) -> dict[str, Any]:
     if "unit_system" in members:
         members["unit_system"] = choice(model.UnitSystem, members["unit_system"], "unit_system")
     if members.get("address") is not None:
-        members["address"] = model.Address(**texts(structs.asdict(members["address"]).items(), limits.MAX_NAME))
+        members["address"] = texts(structs.asdict(members["address"]).items(), limits.MAX_NAME)
     return members
 
 
-def _quotas(quotas: dict[str, int] | None) -> dict[str, int] | None:
-    if quotas and (unknown := quotas.keys() - limits.DEFAULT_QUOTAS.keys()):
+def _quotas(quotas: dict[str, Any]) -> dict[str, Any]:
+    if unknown := quotas.keys() - limits.DEFAULT_QUOTAS.keys():
         known = ", ".join(limits.DEFAULT_QUOTAS)
         raise invalid("unknown_quota", f"There is no quota {brief(min(unknown))}; there are {known}.", "quotas")
     return quotas

@@ -55,14 +55,24 @@ class NewOrganization(Struct, forbid_unknown_fields=True):
     os: str | None = None
 
 
+class AddressChange(Struct, forbid_unknown_fields=True):
+    full: str | UnsetType | None = UNSET
+    country: str | UnsetType | None = UNSET
+    city: str | UnsetType | None = UNSET
+    state: str | UnsetType | None = UNSET
+    zip: str | UnsetType | None = UNSET
+
+
 class OrganizationChange(Struct, forbid_unknown_fields=True):
+    """What is left out stays as it is; a quota that is null is the default again."""
+
     name: str | None = None
     disabled: bool | None = None
-    quotas: dict[str, Limit] | None = None
+    quotas: dict[str, Limit | None] | None = None
     description: str | UnsetType | None = UNSET
     time_zone: str | UnsetType = UNSET
     unit_system: str | UnsetType = UNSET
     phone: str | UnsetType | None = UNSET
-    address: Address | UnsetType | None = UNSET
+    address: AddressChange | UnsetType | None = UNSET
     platform: str | UnsetType | None = UNSET
     os: str | UnsetType | None = UNSET
