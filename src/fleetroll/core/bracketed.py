@@ -1,4 +1,5 @@
-"""The filter grammar of `field[operator]value`, of which many hold at once, and of the same said in three words.
+"""The filter grammar of `field[operator]value`, of which many hold at once, and of the same said in three words; and
+the size of a page in the lists that speak it.
 
 What a caller may have meant is taken where it can be nothing else: operators in their long and short names and in any
 case, and a value with a `:` or `=` before it. An unknown field asks nothing, as its vendor has it; an operator that
@@ -6,7 +7,8 @@ does not fit a field is refused.
 """
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import unquote
 
 from msgspec import Struct
@@ -39,6 +41,8 @@ class Asked(Struct, frozen=True):
     optional: bool = False
 
 
+_NUMBER = re.compile(r"-?\d{1,15}", re.ASCII)
+_DEFAULT_PAGE, _SHORT_PAGE = 25, 15
 Fields = Mapping[str, Asked]
 Make = Callable[[Asked, str], Filter | None]
 
@@ -50,6 +54,14 @@ def parse(expressions: Iterable[str], fields: Fields) -> Filter | None:
         message = f"Filters have at most {limits.MAX_PREDICATES} parts and {limits.MAX_FILTER} characters."
         raise invalid("invalid_filter", message, "filter")
     return every(*(_parse(expression, fields) for expression in given))
+
+
+def page_size(given: Sequence[str]) -> int:
+    """The last one counts. What is no number is not there, and what is none to count by is the vendor's short page."""
+    text = given[-1] if given else ""
+    if not _NUMBER.fullmatch(text):
+        return _DEFAULT_PAGE
+    return min(int(text), limits.MAX_PAGE) if int(text) > 0 else _SHORT_PAGE
 
 
 def _parse(expression: str, fields: Fields) -> Filter | None:

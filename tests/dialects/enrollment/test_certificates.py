@@ -91,7 +91,24 @@ def test_pages_follow_each_other_by_their_bookmarks(app: App) -> None:
     assert seen == serials
 
 
-@pytest.mark.parametrize("list_", ["/api/dmsmanager/v1/dms", "/api/ca/v1/cas", "/api/ca/v1/certificates"])
+LISTS = ("/api/dmsmanager/v1/dms", "/api/ca/v1/cas", "/api/ca/v1/certificates")
+
+
+@pytest.mark.parametrize("list_", LISTS)
+def test_a_page_has_the_size_that_lists_of_devices_have_and_its_bookmark_keeps_it(app: App, list_: str) -> None:
+    for number in range(30):
+        enrolled(app, "line", f"pump-{number}")
+        app.request("POST", "/v1/dms", {"name": f"dms-{number}", "settings": {"authority": f"ca-{number}"}})
+    sizes = {"": 25, "page_size=x": 25, "page_size=0": 15, "page_size=-5": 15, "page_size=3": 3, "page_size=0000007": 7}
+    sizes |= {"page_size=3&page_size=7": 7, "page_size=3&page_size=x": 25}
+    for query, size in sizes.items():
+        page = app.request("GET", f"{list_}?{query}").json()
+        assert len(page["list"]) == size, query
+    page = app.request("GET", f"{list_}?page_size=2").json()
+    assert len(app.request("GET", f"{list_}?bookmark={page['next']}").json()["list"]) == 2
+
+
+@pytest.mark.parametrize("list_", LISTS)
 def test_a_page_size_that_is_no_number_is_not_there(app: App, list_: str) -> None:
     enrolled(app, "line", "pump-1")
     for given in ("--5", "-", "5-", "1e3", "%C2%B2", "-9" + "9" * 400):

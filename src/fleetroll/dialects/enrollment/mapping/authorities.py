@@ -3,13 +3,14 @@
 from fleetroll.core.times import moment
 from fleetroll.dialects.enrollment import shapes
 from fleetroll.dialects.enrollment.mapping.certificates import described
-from fleetroll.dialects.enrollment.mapping.paging import bookmark, page_size, resume
+from fleetroll.dialects.enrollment.mapping.paging import asked, bookmark
 from fleetroll.service import authorities, named
 from fleetroll.wire.request import Request
 
 
 def list_authorities(request: Request) -> authorities.Listing:
-    return authorities.Listing(page_size(request), resume(request) or "")
+    page = asked(request)
+    return authorities.Listing(page.size, page.after or "")
 
 
 def authority(result: authorities.Shown, request: Request) -> shapes.Authority:

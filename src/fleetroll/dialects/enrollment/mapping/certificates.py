@@ -13,7 +13,7 @@ from fleetroll.core.identity import Windows
 from fleetroll.core.times import moment
 from fleetroll.dialects.enrollment import shapes
 from fleetroll.dialects.enrollment.mapping.durations import canonical
-from fleetroll.dialects.enrollment.mapping.paging import bookmark, page_size, resume
+from fleetroll.dialects.enrollment.mapping.paging import asked, bookmark
 from fleetroll.pki.port import Description
 from fleetroll.pki.port import Name as DistinguishedName
 from fleetroll.service import binding, certificates
@@ -132,9 +132,8 @@ def list_certificates(request: Request) -> certificates.Listing:
         if found is None or found[1] != _SERIAL[0] or found[2].lower() not in _SERIAL[1]:
             raise invalid("unsupported_filter", "Certificates are filtered by serial_number[eq] alone.", "filter")
         serial = found[3].lower()
-    return certificates.Listing(
-        page_size(request), resume(request) or 0, authority=request.path.get("id"), serial=serial
-    )
+    page = asked(request)
+    return certificates.Listing(page.size, page.after or 0, authority=request.path.get("id"), serial=serial)
 
 
 def stats(result: certificates.Stats, request: Request) -> shapes.Stats:

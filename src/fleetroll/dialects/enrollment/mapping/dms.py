@@ -7,7 +7,7 @@ from fleetroll.core.dms import Dms
 from fleetroll.core.faults import invalid
 from fleetroll.core.times import moment
 from fleetroll.dialects.enrollment import shapes
-from fleetroll.dialects.enrollment.mapping.paging import bookmark, page_size, resume
+from fleetroll.dialects.enrollment.mapping.paging import asked, bookmark
 from fleetroll.dialects.enrollment.mapping.settings import GIVEN, settings, settings_of
 from fleetroll.service import named
 from fleetroll.wire.loose_names import LooseDecoder
@@ -47,7 +47,8 @@ def one_dms(request: Request) -> named.Named:
 
 
 def list_dms(request: Request) -> named.Listing:
-    return named.Listing(page_size(request), resume(request) or "")
+    page = asked(request)
+    return named.Listing(page.size, page.after or "")
 
 
 def dms(record: Dms, request: Request) -> shapes.Dms:

@@ -1,26 +1,30 @@
-"""Pages of a size, and the bookmarks between them."""
+"""Pages of a size, and bookmarks that keep it."""
 
-import re
 from typing import Any
 
-from fleetroll.core import limits
+import msgspec
+from msgspec import Struct
+
+from fleetroll.core.bracketed import page_size
 from fleetroll.wire.request import Request
 
-_DEFAULT_PAGE = 25
-_NUMBER = re.compile(r"-?\d+", re.ASCII)
+_SIZED = "size and place"
 
 
-def page_size(request: Request) -> int:
-    """The last one counts; what is no number is not there."""
-    given = [text for text in request.query.all("page_size") if _NUMBER.fullmatch(text)]
-    wanted = int(given[-1][:6]) if given else _DEFAULT_PAGE
-    return min(wanted, limits.MAX_PAGE) if wanted > 0 else _DEFAULT_PAGE
+class Bookmark(Struct, frozen=True, array_like=True):
+    """All that a list depends on beside its path. It is signed, so what it holds was checked when it was made."""
+
+    size: int
+    after: Any = None
 
 
-def resume(request: Request) -> Any:
+def asked(request: Request) -> Bookmark:
+    """What is asked for. With a bookmark, the size is what it was for the page before."""
     token = request.query.get("bookmark")
-    return request.resume(token, "") if token else None
+    if token:
+        return msgspec.convert(request.resume(token, _SIZED), Bookmark)
+    return Bookmark(page_size(request.query.all("page_size")))
 
 
 def bookmark(place: Any, request: Request) -> str:
-    return "" if place is None else request.mark(place, "")
+    return "" if place is None else request.mark(Bookmark(asked(request).size, place), _SIZED)

@@ -19,7 +19,7 @@ from fleetroll.core.query import Comparison, Filter, Operator, Page, Sort, every
 from fleetroll.core.times import moment, unused
 from fleetroll.dialects.lamassu import shapes
 from fleetroll.dialects.lamassu.mapping.fields import FIELDS
-from fleetroll.dialects.lamassu.mapping.lists import LONGEST_NUMBER, Bookmark, asked, bookmark, is_number
+from fleetroll.dialects.lamassu.mapping.lists import Bookmark, asked, bookmark
 from fleetroll.dialects.lamassu.mapping.spelling import OURS, Spelling
 from fleetroll.service import devices
 from fleetroll.service.identity import Written
@@ -28,6 +28,7 @@ from fleetroll.wire.request import Request
 
 _VENDOR = "lamassu"
 _CERTIFICATE = "x509"
+_LONGEST_VERSION = 15
 _COUNTED = {name: field for name, field in FIELDS.items() if name != "status"}
 _SORTS = {name: Sort(FIELDS[name].field) for name in ("id", "dms_owner", "creation_timestamp", "status")}
 _SORTS["tags"] = Sort("tags", path=(0,))
@@ -121,7 +122,7 @@ def slot(request: Request) -> Written:
     version, versions, events = body.active_version or 0, body.versions or {}, body.events or {}
     _bounded("versions", versions, limits.MAX_SLOT_VERSIONS)
     _bounded("events", events, limits.MAX_SLOT_EVENTS)
-    if not all(map(is_number, versions)) or not 0 <= version < 10**LONGEST_NUMBER:
+    if not all(map(_is_version, versions)) or not _is_version(str(version)):
         raise invalid("invalid_version", "versions are numbered with whole numbers", "versions")
     for serial in versions.values():
         names.paragraph(serial, "versions", limits.MAX_NAME)
@@ -141,6 +142,10 @@ def slot(request: Request) -> Written:
         notes,
     )
     return Written(request.path["id"], written)
+
+
+def _is_version(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _LONGEST_VERSION
 
 
 def _bounded(field: str, given: dict[Any, Any], most: int) -> None:

@@ -5,11 +5,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from fleetroll.core import limits
+from fleetroll.core.bracketed import page_size
 from fleetroll.wire.request import Request
-
-LONGEST_NUMBER = 15
-_DEFAULT_PAGE, _SHORT_PAGE = 25, 15
 
 
 class Bookmark(Struct, frozen=True, array_like=True):
@@ -29,27 +26,13 @@ def asked(request: Request) -> Bookmark:
     if token:
         return msgspec.convert(request.resume(token, ""), Bookmark)
     sort_by, sort_mode = (_last(query.all(name)) for name in ("sort_by", "sort_mode"))
-    return Bookmark(_page_size(query.all("page_size")), sort_by.strip(), sort_mode, query.all("filter"))
+    return Bookmark(page_size(query.all("page_size")), sort_by.strip(), sort_mode, query.all("filter"))
 
 
 def _last(values: list[str]) -> str:
     return values[-1] if values else ""
 
 
-def _page_size(given: list[str]) -> int:
-    """The last one counts; what is no number is not there, and what is none to count by is the vendor's short page."""
-    text = _last(given)
-    sign = text.startswith("-")
-    if not is_number(text.removeprefix("-")):
-        return _DEFAULT_PAGE
-    size = int(text.removeprefix("-"))
-    return _SHORT_PAGE if sign or not size else min(size, limits.MAX_PAGE)
-
-
 def bookmark(place: Any, request: Request) -> str:
     """What continues this list after `place`; empty where nothing follows."""
     return "" if place is None else request.mark(structs.replace(asked(request), after=place), "")
-
-
-def is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER
