@@ -16,7 +16,7 @@ from msgspec import Struct
 from fleetroll.core import jsonpath, limits
 from fleetroll.core.faults import brief, invalid
 from fleetroll.core.query import Comparison, Filter, Folded, JsonPath, Not, Operator, Or, Pattern, every, fold
-from fleetroll.core.times import parse_iso
+from fleetroll.core.times import read_iso
 
 
 class Kind(enum.Enum):
@@ -142,7 +142,15 @@ def _one_of(make: Callable[[Asked, str], Filter], *, denied: bool = False) -> Ma
 
 
 def _at(operator: Operator) -> Make:
-    return lambda asked, value: Comparison(asked.field, operator, parse_iso(value, asked.field))
+    return lambda asked, value: Comparison(asked.field, operator, _moment(value))
+
+
+def _moment(value: str) -> int:
+    found = read_iso(value)
+    if found is None:
+        message = f"A filter compares with an ISO 8601 time, such as 2024-01-01T00:00:00Z, not with {brief(value)}."
+        raise invalid("invalid_time", message, "filter")
+    return found
 
 
 def _json(asked: Asked, value: str) -> Filter:
