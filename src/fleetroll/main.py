@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeAlias
 
@@ -270,7 +271,7 @@ async def _listen(
     sockets = () if listener is None else (listener,)
 
     def listening(server: HttpServer) -> None:
-        application.subjects.origin = config.public_url or _url(server.addresses[0])
+        application.subjects.origin = config.public_url or _url(*server.addresses[0])
         ready(server)
 
     http = HttpServer(application.asgi, config.host, config.port, sockets=sockets, on_ready=listening)
@@ -329,20 +330,31 @@ async def first_key(config: Config, services: Services) -> str | None:
         raise ConfigError(f"FLEETROLL_ADMIN_KEY: {problem}.") from None
 
 
-def _announce(config: Config, address: tuple[str, int], token: str | None) -> None:
-    url = _url(address)
+def _announce(config: Config, bound: tuple[str, int], token: str | None) -> None:
+    url = _url(*bound)
     print(f"Fleetroll {__version__} is ready.\n  API   {url}/v1\n  Docs  {url}/docs")
     if config.nats != NO_BROKER and "://" not in config.nats and not config.nats.endswith(":0"):
-        print(f"  NATS  nats://{config.nats}")  # one outside is known, and a port that was found is in the log
+        # One outside is known, and a port that was found is in the log.
+        print(f"  NATS  {_url(*address(config.nats, '--nats'), scheme='nats')}")
+    if _is_everywhere(bound[0]) and config.public_url is None:
+        print("  It listens on every interface; --public-url tells clients elsewhere where to reach it.")
     if token is not None and not config.admin_key:
         print(f"  Admin key (shown this once): {token}")
     sys.stdout.flush()
     logger.info("serving at %s", url)
 
 
-def _url(address: tuple[str, int]) -> str:
-    host, port = address
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+def _url(host: str, port: int, scheme: str = "http") -> str:
+    """Where a client on this machine finds what listens there; `0.0.0.0` is nowhere that one could go."""
+    name = "localhost" if _is_everywhere(host) else host
+    return f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}"
+
+
+def _is_everywhere(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 @contextlib.asynccontextmanager

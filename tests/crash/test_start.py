@@ -88,6 +88,18 @@ def test_a_server_leaves_a_directory_that_is_private_and_complete(tmp_path: Path
     assert {file.name for file in data.iterdir()} == {"lock", "server.key", DATABASE}
 
 
+@pytest.mark.parametrize("options", [(), ("--public-url", "https://fleet.example.com")])
+def test_a_server_on_every_interface_says_where_it_is_to_be_found(tmp_path: Path, options: tuple[str, ...]) -> None:
+    server = start(tmp_path / "data", "--http", "0.0.0.0:0", "--nats", "off", *options)
+    server.popen.terminate()
+    assert server.popen.stdout is not None
+    announced = server.announced + server.popen.stdout.read()
+    server.popen.stdout.close()
+    server.popen.wait(15)
+    assert f"  API   http://localhost:{server.port}/v1\n" in announced
+    assert ("--public-url" in announced) is not bool(options)
+
+
 def test_a_second_server_is_refused_while_the_first_runs(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with serving(data):

@@ -140,6 +140,19 @@ def test_a_broker_on_every_interface_is_named_by_the_address_of_the_server(tmp_p
     run(story())
 
 
+def test_a_server_on_every_interface_is_named_by_an_address_that_a_client_can_use(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with vendor(tmp_path / "data", "--http", "0.0.0.0:0") as served:
+            key = await served.key()
+            connected = await client(await served.point(), Minted("", "", key["api_key"], key["secret"]))
+            asked = json.dumps({"jwt": key["api_key"], "service": "influx"}).encode()
+            reply = await connected.request("accounts.user.get_http_token", asked, timeout=PATIENCE)
+            assert json.loads(reply.data)["data"]["http_url"] == f"http://localhost:{served.process.port}"
+            await connected.close()
+
+    run(story())
+
+
 def test_without_a_broker_http_goes_on(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         where = f"127.0.0.1:{taken.getsockname()[1]}"
