@@ -7,7 +7,7 @@ from typing import Any
 
 from fleetroll.core import documents
 from fleetroll.core.documents import EMPTY, Document
-from fleetroll.core.reports import DEFAULT_ENVIRONMENT
+from fleetroll.core.messages import DEFAULT_ENVIRONMENT
 
 _DESCRIPTION = "memfault", "description"
 _ENVIRONMENT = "relay", "env"

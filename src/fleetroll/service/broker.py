@@ -20,12 +20,12 @@ from fleetroll.bus.port import (
     Message,
     Request,
 )
-from fleetroll.core import documents, extras, policy, reports
+from fleetroll.core import documents, extras, policy
 from fleetroll.core.faults import Fault
+from fleetroll.core.messages import content_of, mode_of
 from fleetroll.core.model import Credential, Device, Instant, Link, NewEvent, Protocol
 from fleetroll.core.names import broker_org, device_hex, parse_broker_org, parse_device_hex
 from fleetroll.core.policy import Action, Role
-from fleetroll.core.reports import mode_of
 from fleetroll.core.times import HOUR, SECOND
 from fleetroll.service import presence, telemetry
 from fleetroll.service.authorities import certify_server
@@ -210,11 +210,11 @@ async def _device(records: Records, message: Message) -> Device | None:
 
 def _event(device: Device, message: Message, at: Instant) -> NewEvent | None:
     try:
-        report = reports.read(message.body)
-        data = documents.of({"name": message.name, "value": report.value, "env": message.env}, "value")
+        content = content_of(message.body)
+        data = documents.of({"name": message.name, "value": content.value, "env": message.env}, "value")
     except Fault:
         return None
-    type, said_at = REPORTED[message.family], report.at if report.at is not None else message.at
+    type, said_at = REPORTED[message.family], content.at if content.at is not None else message.at
     actor = "application" if message.family == "commands" else f"device:{device.id}"
     return NewEvent(device.org, at, type, "device", device.id, device.ident, actor, _REQUEST, data, said_at)
 
@@ -242,11 +242,11 @@ def _arrival(message: Message) -> Arrival | None:
     if org is None or device is None:
         return None
     try:
-        report = reports.read(message.body)
+        content = content_of(message.body)
     except Fault:
         return None
-    at = message.at if report.at is None else report.at
-    return Arrival(org, device, message.name, report.value, at, mode_of(message.env))
+    at = message.at if content.at is None else content.at
+    return Arrival(org, device, message.name, content.value, at, mode_of(message.env))
 
 
 async def _note(records: Records, arrival: Arrival, fault: Fault, at: Instant) -> None:

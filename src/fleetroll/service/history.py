@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from fleetroll.core import documents, limits, readings
 from fleetroll.core.faults import invalid
+from fleetroll.core.messages import DEFAULT_ENVIRONMENT, mode_of
 from fleetroll.core.model import Bucket, Device, Event, Instant, SeriesKey, Span
 from fleetroll.core.policy import Action
-from fleetroll.core.reports import DEFAULT_ENVIRONMENT, mode_of
 from fleetroll.service.devices import find_by_id
 from fleetroll.service.operations import Call, Effect, operation
 

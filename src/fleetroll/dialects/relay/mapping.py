@@ -8,7 +8,7 @@ from msgspec import UNSET
 from fleetroll.core import documents, extras, limits, model, names, readings
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import invalid, not_found
-from fleetroll.core.reports import DEFAULT_ENVIRONMENT
+from fleetroll.core.messages import DEFAULT_ENVIRONMENT
 from fleetroll.core.schema import parse_schema
 from fleetroll.core.times import instant
 from fleetroll.dialects.relay import shapes

@@ -1,4 +1,4 @@
-"""What devices publish, as it arrives: MessagePack from the vendor's SDKs, JSON from everybody else."""
+"""What is in the messages that devices publish: MessagePack from the vendor's SDKs, JSON from everybody else."""
 
 from typing import Any
 
@@ -15,23 +15,23 @@ _MICROSECONDS = 1_000
 DEFAULT_ENVIRONMENT = "production"
 
 
-class Report(Struct, frozen=True, gc=False):
+class Content(Struct, frozen=True, gc=False):
     """One published value, and when it was so by the device's clock (None if it does not say)."""
 
     value: Any
     at: int | None
 
 
-def read(body: bytes) -> Report:
+def content_of(body: bytes) -> Content:
     """An object with `value` and perhaps `timestamp` in milliseconds; in JSON also a bare value.
 
     A log line has `data` in the place of `value`. Raises Fault invalid `invalid_report`.
     """
-    content = _content(body)
-    if not isinstance(content, dict) or not ({"value", "data"} & content.keys()):
-        return Report(_checked(content), None)
-    value = content["value"] if "value" in content else content["data"]
-    return Report(_checked(value), _instant(content.get("timestamp")))
+    found = _decoded(body)
+    if not isinstance(found, dict) or not ({"value", "data"} & found.keys()):
+        return Content(_checked(found), None)
+    value = found["value"] if "value" in found else found["data"]
+    return Content(_checked(value), _instant(found.get("timestamp")))
 
 
 def mode_of(env: str) -> str:
@@ -39,7 +39,7 @@ def mode_of(env: str) -> str:
     return PRODUCTION if env == DEFAULT_ENVIRONMENT else env
 
 
-def _content(body: bytes) -> Any:
+def _decoded(body: bytes) -> Any:
     if not body:
         raise invalid("invalid_report", "There is nothing in it.")
     try:
