@@ -27,7 +27,7 @@ class DatabaseAtRest:
         with _refusing():
             if isinstance(place, str):
                 return Known(*asyncio.run(postgres.known(place)))
-            return Known(*sqlite.schema(place), sqlite.mark(place))
+            return Known(*sqlite.known(place))
 
     def migrate(self, data: Path, database: str | None) -> None:
         url = Config(database=database).postgres

@@ -79,7 +79,7 @@ async def copy(source: Path, url: str, progress: Callable[[str, int, int], None]
 def _opened(source: Path) -> apsw.Connection:
     if problems := sqlite.inspect(source):
         raise Refused(f"{source} cannot be copied: {problems[0].rstrip('.')}.")
-    found, newest = sqlite.schema(source)
+    found, newest, _ = sqlite.known(source)
     if found < newest:
         raise Refused(f"{source} has schema {found}; bring it to {newest} first, with: fleetroll migrate")
     return sqlite.at_rest(source)
@@ -265,5 +265,5 @@ def steps(source: Path) -> tuple[int, list[migrations.Migration]]:
     """The schema of a SQLite registry at rest, and the steps that this release would take. Raises Refused."""
     if problems := sqlite.inspect(source):
         raise Refused(f"{source} cannot be used: {problems[0].rstrip('.')}.")
-    found, _ = sqlite.schema(source)
+    found, *_ = sqlite.known(source)
     return found, migrations.load("sqlite")[found:]

@@ -81,18 +81,12 @@ def inspect(file: Path) -> list[str]:
     return [] if found == ["ok"] else found
 
 
-def schema(file: Path) -> tuple[int, int]:
-    """The number of a sound store's schema, and of the newest that this release knows."""
+def known(file: Path) -> tuple[int, int, str | None]:
+    """What a sound store says of itself: its schema, the newest, and its server key's mark if its schema has such."""
     with contextlib.closing(at_rest(file)) as connection:
-        return connection.pragma("user_version"), len(migrations.load("sqlite"))
-
-
-def mark(file: Path) -> str | None:
-    """The mark of the server key that a sound store was made with, if its schema has such."""
-    with contextlib.closing(at_rest(file)) as connection:
-        if not connection.table_exists("main", "server_key"):
-            return None
-        return cast("str | None", connection.execute(SQL["server_key_mark"]).get)
+        has_mark = connection.table_exists("main", "server_key")
+        mark = cast("str | None", connection.execute(SQL["server_key_mark"]).get) if has_mark else None
+        return connection.pragma("user_version"), len(migrations.load("sqlite")), mark
 
 
 def at_rest(file: Path) -> apsw.Connection:
