@@ -7,7 +7,7 @@ import msgspec
 from fleetroll.core.certificates import Certificate, Reason, Revocation, Tally
 from fleetroll.core.model import Instant
 from fleetroll.store import rows
-from fleetroll.store.connection import Connection
+from fleetroll.store.connection import Connection, inserted
 from fleetroll.store.statements import SQL
 
 
@@ -33,8 +33,7 @@ class Certificates:
         return await self._page("certificate_page_of_device", values)
 
     async def insert(self, new: Certificate) -> Certificate:
-        number = await self._connection.added(SQL["certificate_insert"], rows.named_values(new))
-        assert number is not None, "an insert without a conflict clause adds its row"
+        number = await inserted(self._connection, SQL["certificate_insert"], rows.named_values(new))
         return msgspec.structs.replace(new, id=number)
 
     async def revoke(self, org: int, serial: str, at: Instant, reason: Reason) -> bool:

@@ -53,6 +53,13 @@ class Connection(Protocol):
         """Keep the substring index in step, where the engine does not by itself."""
 
 
+async def inserted(connection: Connection, statement: str, values: Values) -> int:
+    """The id of the row that a statement without a conflict clause inserts."""
+    number = await connection.added(statement, values)
+    assert number is not None, "nothing keeps it from adding its row"
+    return number
+
+
 class ReadsOnly:
     """The writing half of a connection that reads."""
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from msgspec import structs
 
 from fleetroll.core.model import Credential, KeyKind, Protocol
-from fleetroll.store.connection import Connection, Row
+from fleetroll.store.connection import Connection, Row, inserted
 from fleetroll.store.port import AccountChange
 from fleetroll.store.statements import SQL
 
@@ -40,8 +40,7 @@ class Credentials:
             "created_at": new.created_at,
             "kind": new.kind.value,
         }
-        number = await self._connection.added(SQL["credential_insert"], values)
-        assert number is not None, "an insert without a conflict clause adds its row"
+        number = await inserted(self._connection, SQL["credential_insert"], values)
         await self.note(new.org, new.account)
         return structs.replace(new, id=number)
 

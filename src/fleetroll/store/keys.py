@@ -7,7 +7,7 @@ import msgspec
 from fleetroll.core.model import Instant, Key, KeyKind
 from fleetroll.core.policy import Role
 from fleetroll.store import rows
-from fleetroll.store.connection import Connection
+from fleetroll.store.connection import Connection, inserted
 from fleetroll.store.port import Identity, KeyUser
 from fleetroll.store.statements import SQL
 
@@ -32,8 +32,7 @@ class Keys:
 
     async def insert(self, new: Key, prefix: str, digest: str) -> Key:
         values = {**rows.key_values(new), "prefix": prefix, "digest": digest}
-        number = await self._connection.added(SQL["key_insert"], values)
-        assert number is not None, "an insert without a conflict clause adds its row"
+        number = await inserted(self._connection, SQL["key_insert"], values)
         return msgspec.structs.replace(new, id=number)
 
     async def revoke(self, org: int, key: int, at: Instant) -> bool:
