@@ -1,9 +1,13 @@
-"""The named SQL statements, loaded once from the .sql files: `-- name: what it does`, then text up to a semicolon."""
+"""The named SQL statements, loaded once from the .sql files: `-- name: what it does`, then text up to a semicolon.
+
+Where a text has the name of another in braces, that one stands there.
+"""
 
 import re
 from importlib import resources
 
 _STATEMENT = re.compile(r"^-- (?P<name>\w+): (?P<about>.+)\n(?P<text>(?:(?!^-- ).*\n?)+?.*;)\s*$", re.MULTILINE)
+_PART = re.compile(r"\{(\w+)\}")
 
 
 def load() -> dict[str, str]:
@@ -14,7 +18,7 @@ def load() -> dict[str, str]:
             if match["name"] in statements:
                 raise ValueError(f"two statements are named {match['name']}")
             statements[match["name"]] = match["text"].strip().rstrip(";")
-    return statements
+    return {name: _PART.sub(lambda part: statements[part[1]], text) for name, text in statements.items()}
 
 
 SQL = load()

@@ -10,17 +10,18 @@ FROM organization WHERE parent = :org AND slug = :slug;
 SELECT id, parent, slug, name, lineage, disabled, quotas, created_at, updated_at, revision, key_version, profile
 FROM organization WHERE parent = :org AND slug > :after ORDER BY slug LIMIT :limit;
 
+-- organization_ids_below: its own and those of all below it, for others; CROSS JOIN has SQLite go down the tree
+WITH RECURSIVE below (id) AS (
+    SELECT id FROM organization WHERE id = :org
+    UNION ALL SELECT c.id FROM below CROSS JOIN organization AS c WHERE c.parent = below.id
+)
+SELECT id FROM below;
+
 -- organization_below: itself and all below it, by id
 SELECT o.id, o.parent, o.slug, o.name, o.lineage, o.disabled, o.quotas, o.created_at, o.updated_at, o.revision, o.key_version,
     o.profile
 FROM organization AS o
-WHERE o.id IN (
-    WITH RECURSIVE below (id) AS (
-        SELECT id FROM organization WHERE id = :org
-        UNION ALL SELECT c.id FROM below CROSS JOIN organization AS c WHERE c.parent = below.id
-    )
-    SELECT id FROM below
-)
+WHERE o.id IN ({organization_ids_below})
 ORDER BY o.id;
 
 -- organization_insert: a new organization, its lineage without itself; nothing if the slug is taken
@@ -43,13 +44,7 @@ WHERE :count < 0 OR quota_usage.used + :count <= :quota RETURNING used;
 
 -- usage_below: how much of a noun an organization and all below it use, by id
 SELECT q.org, q.used FROM quota_usage AS q
-WHERE q.noun = :noun AND q.org IN (
-    WITH RECURSIVE below (id) AS (
-        SELECT id FROM organization WHERE id = :org
-        UNION ALL SELECT c.id FROM below CROSS JOIN organization AS c WHERE c.parent = below.id
-    )
-    SELECT id FROM below
-)
+WHERE q.noun = :noun AND q.org IN ({organization_ids_below})
 ORDER BY q.org;
 
 -- usage_of: every counter of an organization

@@ -8,23 +8,11 @@ FROM owner WHERE org = :org AND id = :record;
 
 -- owner_home: the organization of a number, of one and all below it
 SELECT w.org FROM owner AS w
-WHERE w.id = :record AND w.org IN (
-    WITH RECURSIVE below (id) AS (
-        SELECT id FROM organization WHERE id = :org
-        UNION ALL SELECT c.id FROM below CROSS JOIN organization AS c WHERE c.parent = below.id
-    )
-    SELECT id FROM below
-);
+WHERE w.id = :record AND w.org IN ({organization_ids_below});
 
 -- owner_homes: the organizations of a reference, of one and all below it, by id
 SELECT w.org FROM owner AS w
-WHERE w.ref = :name AND w.org IN (
-    WITH RECURSIVE below (id) AS (
-        SELECT id FROM organization WHERE id = :org
-        UNION ALL SELECT c.id FROM below CROSS JOIN organization AS c WHERE c.parent = below.id
-    )
-    SELECT id FROM below
-)
+WHERE w.ref = :name AND w.org IN ({organization_ids_below})
 ORDER BY w.org;
 
 -- owner_page: by reference

@@ -10,13 +10,7 @@ FROM template WHERE org = :org AND id = :record;
 
 -- template_home: the organization of a number, of one and all below it
 SELECT t.org FROM template AS t
-WHERE t.id = :record AND t.org IN (
-    WITH RECURSIVE below (id) AS (
-        SELECT id FROM organization WHERE id = :org
-        UNION ALL SELECT c.id FROM below CROSS JOIN organization AS c WHERE c.parent = below.id
-    )
-    SELECT id FROM below
-);
+WHERE t.id = :record AND t.org IN ({organization_ids_below});
 
 -- template_page: by name
 SELECT id, org, name, description, board, connection, datastreams, events, metafields, last_part, created_at, updated_at,
