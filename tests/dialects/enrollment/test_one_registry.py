@@ -76,6 +76,16 @@ def test_icons_of_a_dms_outlive_new_settings_of_our_own_api(app: App) -> None:
     assert {name: device[name] for name in given} == given
 
 
+def test_what_our_own_api_shows_in_whole_seconds_outlives_a_change_of_something_else(app: App) -> None:
+    given = {"preventive_delta": "1h1s500ms", "critical_delta": "1s250ms", "reenrollment_delta": "2s1ms"}
+    body = {"id": "line", "settings": {"reenrollment_settings": given}}
+    app.request("PUT", "/api/dmsmanager/v1/dms/line", body)
+    assert app.request("PATCH", "/v1/dms/line", {"settings": {"lifetime": 86_400}}).status == 200
+    shown = app.request("GET", "/api/dmsmanager/v1/dms/line").json()["settings"]
+    assert shown["reenrollment_settings"] == shown["reenrollment_settings"] | given
+    assert shown["issuance_profile"]["validity"]["duration"] == "1d"
+
+
 def test_settings_are_known_by_their_names_in_any_case(app: App) -> None:
     profile = {"Icon": "CgX", "METADATA": {"Line": 1}}
     enrollment = {"Registration_Mode": "PRE_REGISTRATION", "device_provisioning_profile": profile}

@@ -98,11 +98,12 @@ def change_dms(request: Request) -> named.Edit:
 
 
 def _changed(was: Settings, change: shapes.DmsSettingsChange) -> Settings:
-    """With what vendors have in the profile, which this API does not show and cannot change."""
+    """What differs, and nothing else: vendors have members in the profile, and finer times, that are not shown here."""
     shown = _settings_out(was)
-    if shown.keygen is None and change.keygen:
-        shown = structs.replace(shown, keygen=PublicKey())
-    now = _settings_in(merged(shown, change))
+    base = structs.replace(shown, keygen=shown.keygen or PublicKey()) if change.keygen else shown
+    before, after = _settings_in(shown), _settings_in(merged(base, change))
+    differs = [name for name in Settings.__struct_fields__ if getattr(after, name) != getattr(before, name)]
+    now = structs.replace(was, **{name: getattr(after, name) for name in differs})
     return structs.replace(now, profile=structs.replace(now.profile, extras=was.profile.extras))
 
 
