@@ -170,14 +170,14 @@ class Upload:
 
 
 def scope_of(request: Raw) -> dict[str, object]:
-    path = request.target.decode()
+    path, _, query = request.target.partition(b"?")
     return {
         "type": "http",
         "http_version": "1.1",
         "method": request.method,
-        "path": path,
-        "raw_path": request.target,
-        "query_string": b"",
+        "path": path.decode(),
+        "raw_path": path,
+        "query_string": query,
         "headers": list(request.headers),
         "state": {},
     }
@@ -199,6 +199,36 @@ def test_nothing_is_stored_in_an_organization_that_was_deleted_meanwhile(app: Ap
     app.runner.run(upload.send([f"late-{number}" for number in range(count)], "/v1/organizations/gone"))
     assert b"organization_not_found" in upload.body
     assert b"created" not in upload.body
+
+
+def test_a_key_that_is_revoked_while_its_request_arrives_is_good_for_nothing(app: App, root: Tenant) -> None:
+    key = root.new_key("admin")
+    upload = Upload(app, "/v1/devices", key["key"])
+    app.runner.run(upload.send(["too-late"], f"/v1/keys/{key['id']}"))
+    assert b"unauthenticated" in upload.body
+    assert app.request("GET", "/v1/devices/too-late").status == 404
+
+
+def test_a_device_that_is_deleted_while_its_request_arrives_is_nobody(app: App, root: Tenant) -> None:
+    root.make("/v1/devices", {"ident": "brief"})
+    token = app.request("GET", "/v1/devices/brief/credentials").json()["device_token"]
+    upload = Upload(app, f"/external/api/batch/update?token={token}&pin=V1", ADMIN_KEY)
+    app.runner.run(upload.send(["brief"], "/v1/devices/brief"))
+    assert b"Invalid token" in upload.body
+
+
+def test_an_organization_is_not_deleted_with_what_is_stored_at_that_moment(app: App, root: Tenant) -> None:
+    """Whoever acts in its own organization was let in before it was gone, and writes after that."""
+    key = root.child("going").key("admin")
+    assert works(app, key)
+    assert works(app, ADMIN_KEY)  # both are known without waiting, so the deletion is the first to write
+
+    async def race() -> list[int]:
+        deleted = app.call("DELETE", "/v1/organizations/going")
+        made = app.call("POST", "/v1/devices", {"ident": "nowhere"}, key=key)
+        return [response.status for response in await asyncio.gather(deleted, made)]
+
+    assert app.runner.run(race()) == [204, 404]
 
 
 def test_an_export_stops_where_its_key_was_revoked(app: App, root: Tenant) -> None:

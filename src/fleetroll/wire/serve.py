@@ -53,7 +53,20 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 class _Exchange:
     """What is known of one request so far, for its reply, its log line and its metrics."""
 
-    __slots__ = ("code", "headers", "id", "path", "principal", "query", "receive", "row", "scope", "secret", "send")
+    __slots__ = (
+        "code",
+        "headers",
+        "id",
+        "path",
+        "principal",
+        "query",
+        "receive",
+        "row",
+        "scope",
+        "secret",
+        "send",
+        "since",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -65,6 +78,7 @@ class _Exchange:
         self.path: dict[str, str] = {}
         self.principal: Principal | None = None
         self.secret: Presented | None = None
+        self.since = 0  # of the keyring, when it was asked who this is
         self.query = NO_QUERY
         self.code: str | None = None
 
@@ -194,6 +208,7 @@ class Kernel:
         exchange.secret = row.credentials.extract(exchange.headers, exchange.query, exchange.path)
         now = self.services.clock()
         keyring = self.services.keyring
+        exchange.since = keyring.emptied
         principal = keyring.recall(exchange.secret, now) or await keyring.identify(exchange.secret, now)
         self.used(principal, now)
         if row.route.organization is not None:
@@ -227,6 +242,9 @@ class Kernel:
             request.rows = self._vouched(exchange, bodies.rows(exchange.receive, route.lines, media_type))
             return b""
         body = await bodies.read(exchange.receive, row.dialect.max_body)
+        keyring = self.services.keyring
+        if not keyring.vouches(exchange.secret, exchange.since):  # a body may take its time
+            await keyring.identify(exchange.secret, self.services.clock())
         if body or route.body_required:
             request.encoding = body_encoding(route, headers)
             request.media_type = body_media_type(row, headers)
