@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 import textwrap
@@ -85,6 +86,32 @@ def test_nothing_is_lost_or_taken_twice_when_both_sides_break(tmp_path: Path) ->
         assert [message.body for message in registry.messages] == [
             *(b"%d" % number for number in range(20)), b"after", b"again",
         ]  # fmt: skip
+
+    run(story())
+
+
+def test_a_broker_that_could_not_write_writes_again(tmp_path: Path) -> None:
+    """A stream that once met a full disk would take nothing any more, however much room there is."""
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            minted = await with_device(served, registry)
+            device = await client(address(served), minted)
+            await device.jetstream().publish(SUBJECT, b"before")
+            pid = served._process.pid
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (4_096, resource.RLIM_INFINITY))
+            with pytest.raises(nats.errors.TimeoutError):
+                await device.jetstream(timeout=1).publish(SUBJECT, b"x" * 10_000)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            await registry.until(lambda: not registry.present_now)
+            await served._process.ready()
+            again = await client(address(served), minted)
+            await again.jetstream().publish(SUBJECT, b"after")
+            await registry.until(lambda: registry.messages[-1].body == b"after")
+            assert [message.body for message in registry.messages] == [b"before", b"after"]
+            await again.close()
+            await device.close()
 
     run(story())
 

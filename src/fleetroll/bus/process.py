@@ -28,6 +28,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
 _STOP_SECONDS = 5.0
 _RELOAD_SECONDS, _RESTART_SECONDS = 5.0, 10.0
 _RELOADED = {"Reloaded server configuration": True, "Failed to reload server configuration": False}
+# A stream that could not be written to once takes nothing more, though there be room again, until a new start.
+_STUCK = re.compile(r"critical write error", re.IGNORECASE)
+_ROOM, _LOOK_SECONDS = 16 << 20, 2.0
 _STEADY_SECONDS = 10.0  # a broker that has run for so long was well; what ends it then is a new trouble
 
 
@@ -51,6 +54,7 @@ class Process:
         self._write_settings = write_settings
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._healer: asyncio.Task[None] | None = None
         self._stopping = False
         self._ready = asyncio.Event()
         self._reloaded: asyncio.Future[bool] | None = None
@@ -59,6 +63,10 @@ class Process:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
+
+    def room(self) -> int:
+        """Bytes that are free where the broker keeps its streams."""
+        return shutil.disk_usage(self.files.directory).free
 
     def start(self) -> None:
         """Start keeping it running. Raises Unavailable if there is no program for it."""
@@ -73,10 +81,11 @@ class Process:
     async def stop(self) -> None:
         """End it, and wait until it has written what it holds."""
         self._stopping = True
-        if self._keeper is not None:
-            self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
+        for task in (self._healer, self._keeper):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         await self._end()
 
     async def refresh(self) -> None:
@@ -94,6 +103,19 @@ class Process:
         self._ready.clear()
         process.terminate()
         await asyncio.wait_for(self.ready(), _RESTART_SECONDS)
+
+    async def _heal(self, process: asyncio.subprocess.Process) -> None:
+        """End a broker that has failed to write, for another one to be started, once there is room for what it writes.
+
+        Not at once, as what fails for another reason than room would end each of them as soon as it has begun.
+        """
+        await asyncio.sleep(_LOOK_SECONDS)
+        while self.room() < _ROOM:  # noqa: ASYNC110  # nothing tells of it
+            await asyncio.sleep(_LOOK_SECONDS)
+        if process.returncode is None:
+            logger.warning("the broker has failed to write a stream, and is started again")
+            self._ready.clear()
+            process.terminate()
 
     async def _keep(self, program: str) -> None:
         pause = _FIRST_PAUSE
@@ -146,6 +168,8 @@ class Process:
         logger.log(_LEVELS.get(level, logging.DEBUG), "%s", text)
         if listening := _LISTENING.search(text):
             self.addresses[listening["what"].lower()] = listening["where"].rpartition("/")[2]
+        if _STUCK.search(text) and self._process is not None and (self._healer is None or self._healer.done()):
+            self._healer = asyncio.ensure_future(self._heal(self._process))
         if self._reloaded is not None and not self._reloaded.done():
             for words, outcome in _RELOADED.items():
                 if text.startswith(words):
