@@ -1,19 +1,25 @@
 """The broker itself: what is published is stored once, whoever is connected is known, and every life ends."""
 
 import asyncio
+import json
 import os
 import resource
+import shutil
 import signal
 import sys
 import textwrap
 from pathlib import Path
 
 import nats.errors
+import nats.js.errors
 import pytest
+from nats.aio.client import Client
 
 from fleetroll.bus import links, streams
+from fleetroll.bus.broker import Broker
 from fleetroll.bus.port import AppAccount, DeviceAccount
 from fleetroll.bus.walls import Authority
+from fleetroll.core import limits
 from tests.support.broker import SERVER_KEY, Registry, address, broker, client, run
 from tests.support.nats_sockets import LEFT
 
@@ -195,23 +201,76 @@ def test_accounts_come_back_after_the_broker_has_lost_everything(tmp_path: Path)
     run(story())
 
 
+async def promised(served: Broker) -> tuple[int, int]:
+    """Bytes that the broker could promise to streams and accounts, and those that it has."""
+    assert served._system is not None
+    reply = await served._system.request("$SYS.REQ.SERVER.PING.JSZ", timeout=5)
+    found = json.loads(reply.data)["data"]
+    return found["config"]["max_storage"], found["reserved_storage"]
+
+
 def test_organizations_take_no_room_before_they_use_it(tmp_path: Path) -> None:
     """The broker would reserve for each stream what it may take at most, and with its room gone not start again."""
 
     async def story() -> None:
         registry = Registry()
         orgs = [f"org_{number}" for number in range(1, 9)]
-        async with broker(tmp_path / "nats", registry, room=1 << 20) as served:
-            apps = {org: served.mint_app(org, "operator", commands=True) for org in orgs}
-            for org, app in apps.items():
+        async with broker(tmp_path / "nats", registry) as served:
+            _, before = await promised(served)
+            for org in orgs:
+                app = served.mint_app(org, "operator", commands=True)
                 registry.want(app.account, AppAccount(org, "operator", True))
-            await served.settle()
-        async with broker(tmp_path / "nats", registry, room=1 << 20) as served:
-            for org, app in apps.items():
+                await served.settle()
                 application = await client(address(served), app)
                 assert await application.jetstream().stream_info(f"{org}_stream")
                 assert await application.jetstream().key_value(org)
                 await application.close()
+            assert (await promised(served))[1] == before
+
+    run(story())
+
+
+def test_there_is_room_for_the_sessions_of_a_million_devices_that_speak_mqtt(tmp_path: Path) -> None:
+    """What one may take at most is promised to it. The broker would promise no more than the disk has."""
+
+    async def story() -> None:
+        async with broker(tmp_path / "nats", Registry()) as served:
+            room, taken = await promised(served)
+            assert room - taken > 1_000_000 * limits.BUS_MQTT_BYTES
+
+    run(story())
+
+
+LARGE = bytes(limits.MAX_BUS_MESSAGE - 1_000)
+
+
+async def flood(device: Client) -> int:
+    """Publish until the broker refuses, which it must; answers how much of it was taken."""
+    for taken in range(2 * limits.BUS_LEAST_ROOM // len(LARGE)):
+        try:
+            await device.jetstream().publish(SUBJECT, LARGE)
+        except nats.js.errors.APIError:
+            return taken
+    raise AssertionError("there is no bound")
+
+
+def test_what_waits_for_the_store_is_bounded_and_stays_where_the_bound_becomes_less(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        registry.refusing = True
+        async with broker(tmp_path / "nats", registry) as served:
+            assert served._platform is not None
+            device = await client(address(served), await with_device(served, registry))
+            for number in range(3):
+                await device.jetstream().publish(SUBJECT, b"%d" % number)
+            bounds = (await served._platform.jetstream().stream_info("INGEST")).config
+            assert 0 < bounds.max_bytes < shutil.disk_usage(tmp_path).total
+            await streams.prepare_platform(served._platform, 0)
+            taken = 3 + await flood(device)
+            registry.refusing = False
+            await registry.until(lambda: len(registry.messages) >= taken)
+            assert [message.body for message in registry.messages[:4]] == [b"0", b"1", b"2", LARGE]
+            await device.close()
 
     run(story())
 

@@ -131,20 +131,13 @@ def certificate(names: Sequence[str], life: timedelta) -> Certificate:
 
 
 @contextlib.asynccontextmanager
-async def broker(directory: Path, registry: Any, *, room: int | None = None, **listeners: Any) -> AsyncIterator[Broker]:
-    """A broker that serves `registry`, with its process as `process`. `room` is that of its streams, in bytes."""
+async def broker(directory: Path, registry: Any, **listeners: Any) -> AsyncIterator[Broker]:
+    """A broker that serves `registry`, with its process as `process`."""
     authority = Authority(SERVER_KEY)
     files = Files(directory)
     started = int(time.time())
     where = Listeners(**{"nats": ("127.0.0.1", 0), **listeners})
-
-    def write_settings(known: Any) -> None:
-        write(files, where, authority, started, known)
-        if room is not None:
-            text = files.configuration.read_text()
-            files.configuration.write_text(text.replace("jetstream: {", f'jetstream: {{"max_file":{room},'))
-
-    process = Process(files, write_settings)
+    process = Process(files, lambda known: write(files, where, authority, started, known))
     served = Broker(authority, lambda: int(time.time()), lambda: [f"nats://{address_of(files)}"], process)
     running = [asyncio.ensure_future(work) for work in (served.keep(registry), served.attend())]
     try:

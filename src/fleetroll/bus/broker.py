@@ -300,7 +300,8 @@ class Broker(Mint):
     async def _start_streams(self, group: asyncio.TaskGroup) -> None:
         assert self._platform is not None
         assert self._registry is not None
-        incarnations = await streams.prepare_platform(self._platform)
+        room = None if self._process is None else self._process.room()
+        incarnations = await streams.prepare_platform(self._platform, room)
         self._ingests = [
             Ingest(self._platform, self._registry, name, incarnations[name]) for name in (INGEST, COMMANDS)
         ]

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fleetroll.bus.settings import Files, note_addresses
+from fleetroll.core import limits
 
 logger = logging.getLogger("fleetroll.broker")
 
@@ -30,7 +31,7 @@ _RELOAD_SECONDS, _RESTART_SECONDS = 5.0, 10.0
 _RELOADED = {"Reloaded server configuration": True, "Failed to reload server configuration": False}
 # A stream that could not be written to once takes nothing more, though there be room again, until a new start.
 _STUCK = re.compile(r"critical write error", re.IGNORECASE)
-_ROOM, _LOOK_SECONDS = 16 << 20, 2.0
+_LOOK_SECONDS = 2.0
 _STEADY_SECONDS = 10.0  # a broker that has run for so long was well; what ends it then is a new trouble
 
 
@@ -110,7 +111,7 @@ class Process:
         Not at once, as what fails for another reason than room would end each of them as soon as it has begun.
         """
         await asyncio.sleep(_LOOK_SECONDS)
-        while self.room() < _ROOM:  # noqa: ASYNC110  # nothing tells of it
+        while self.room() < limits.BUS_LEAST_ROOM:  # noqa: ASYNC110  # nothing tells of it
             await asyncio.sleep(_LOOK_SECONDS)
         if process.returncode is None:
             logger.warning("the broker has failed to write a stream, and is started again")

@@ -90,7 +90,9 @@ def _text(files: Files, listeners: Listeners, authority: Authority, at: int, kno
         "logtime": False,
         "max_payload": limits.MAX_BUS_PAYLOAD,
         **_pings(listeners.silence),
-        "jetstream": {"store_dir": str(files.streams), "sync_interval": "always"},
+        # By itself it promises no more than the disk has, and every account that may store something takes of that what
+        # it may take at most: after some hundred devices that speak MQTT the next is refused. Streams have bounds.
+        "jetstream": {"store_dir": str(files.streams), "max_file": limits.BUS_DISK, "sync_interval": "always"},
         "resolver": {"type": "full", "dir": str(files.accounts), "allow_delete": True},
         **trust(authority, at),
     }

@@ -23,14 +23,34 @@ class _Error(msgspec.Struct, frozen=True):
     description: str = ""
 
 
+class _State(msgspec.Struct, frozen=True):
+    bytes: int = 0
+
+
 class _Info(msgspec.Struct, frozen=True):
     error: _Error | None = None
     created: str = ""
+    state: _State = _State()
 
 
-async def prepare_platform(client: Client) -> dict[str, str]:
-    """Make the platform's streams as they should be; answers the incarnation of each."""
-    return {name: await _stream(client, name, config) for name, config in _PLATFORM.items()}
+async def prepare_platform(client: Client, room: int | None = None) -> dict[str, str]:
+    """Make the platform's streams as they should be; answers the incarnation of each.
+
+    Of `room` bytes on the broker's disk, where that is known, each takes its share at most and refuses the rest: what
+    it holds already stays.
+    """
+    configs = {name: {**config, **await _bounds(client, name, room)} for name, config in _PLATFORM.items()}
+    return {name: await _stream(client, name, config) for name, config in configs.items()}
+
+
+async def _bounds(client: Client, name: str, room: int | None) -> dict[str, Any]:
+    if room is None:
+        return {}
+    held = 0
+    with contextlib.suppress(Rejected):  # there is none yet
+        held = msgspec.json.decode(await request(client, f"STREAM.INFO.{name}", {}), type=_Info).state.bytes
+    # A bound below what is there, or comes just now, would take the oldest away.
+    return {"max_bytes": held + max(limits.BUS_LEAST_ROOM, int(room * _SHARES[name])), "discard": "new"}
 
 
 async def read_from(client: Client, stream: str, name: str, place: int) -> None:
@@ -103,6 +123,7 @@ async def _stream(client: Client, name: str, config: dict[str, Any]) -> str:
     return msgspec.json.decode(reply, type=_Info).created
 
 
+_SHARES = {INGEST: limits.BUS_INGEST_SHARE, COMMANDS: limits.BUS_COMMANDS_SHARE}
 _PLATFORM: dict[str, dict[str, Any]] = {
     INGEST: {
         "subjects": [f"data.*.*.{family}.*.*" for family in FAMILIES],
