@@ -113,6 +113,10 @@ ACCEPTED: dict[str, tuple[bytes, bytes]] = {
         b"/echo",
     ),
     "HTTP/1.0 without a Host": (b"GET /echo HTTP/1.0\r\n\r\n", b"/echo"),
+    "HTTP/1.0 that expects what it does not know": (
+        b"POST /echo HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc",
+        b"abc",
+    ),
     "a body with a length": (post(b"abc", b"Content-Length: 3"), b"abc"),
     "a body in chunks": (CHUNKED + b"3\r\nabc\r\n1\r\nd\r\n0\r\n\r\n", b"abcd"),
     "a chunk extension and a trailer": (CHUNKED + b"3;x=1\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n", b"abc"),

@@ -19,6 +19,12 @@ HEADERS = {
 
 
 async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    if scope["path"] == "/parts":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for part in (b"who", b"le"):
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        return
     headers, body = HEADERS[scope["path"]], b"whole"
     if scope["query_string"] == b"two":
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -30,12 +36,12 @@ async def application(scope: dict[str, Any], receive: Receive, send: Send) -> No
         await send({"type": WHOLE, "status": 200, "headers": headers, "body": body})
 
 
-def reply(method: str, target: str, *fields: str) -> bytes:
+def reply(method: str, target: str, *fields: str, version: str = "1.1") -> bytes:
     """Everything that comes on a connection until it is closed: by this request, or by another one behind it."""
-    request = "\r\n".join([f"{method} {target} HTTP/1.1", "Host: a", *fields, "", ""])
+    request = "\r\n".join([f"{method} {target} HTTP/{version}", "Host: a", *fields, "", ""])
     with serving(application) as server, connect(server) as client:
         client.sendall(request.encode())
-        if CLOSE not in fields:
+        if CLOSE not in fields and version == "1.1":
             client.sendall(b"GET /plain HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         return read_all(client)
 
@@ -61,3 +67,15 @@ def test_a_second_reply_is_never_sent() -> None:
     received = reply("GET", "/plain?again", CLOSE)
     assert received.count(b"whole") == 1
     assert received.startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize("field", ["X: y", "Connection: keep-alive"])
+@pytest.mark.parametrize("target", ["/parts", "/plain", "/plain?two"])
+@pytest.mark.parametrize(("method", "body"), [("GET", b"whole"), ("HEAD", b"")])
+def test_http_1_0_gets_no_chunks_and_the_end_of_the_connection(
+    method: str, body: bytes, target: str, field: str
+) -> None:
+    head, _, received = reply(method, target, field, version="1.0").partition(b"\r\n\r\n")
+    assert received == body
+    assert b"transfer-encoding" not in head
+    assert b"connection: close" in head

@@ -197,6 +197,7 @@ class Connection(HttpToolsProtocol):
         reason = self._objection(version, method)
         if reason is not None:
             raise self._broken(reason)
+        self.expect_100_continue = self.expect_100_continue and version == "1.1"
         self.offers_upgrade = self.offers_upgrade and self.parser.should_upgrade()
         path, _, query = self.url.partition(b"?")
         self.scope = self._describe(version, method, path, query)

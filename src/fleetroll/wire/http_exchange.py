@@ -29,6 +29,7 @@ class Exchange(RequestResponseCycle):
     waited = 0.0
     received = 0
     continued_keep_alive = False
+    ends_with_connection = False
 
     def receive(self) -> Coroutine[Any, Any, ASGIReceiveEvent]:
         if self.waiting_for_100_continue:
@@ -55,7 +56,19 @@ class Exchange(RequestResponseCycle):
         return too_slow or waiting >= deadlines.body_stall - margin
 
     def send(self, message: Any) -> Coroutine[Any, Any, None]:
-        return self._send_whole(message) if message["type"] == WHOLE else super().send(message)
+        if message["type"] == WHOLE:
+            return self._send_whole(message)
+        if self.scope["http_version"] == "1.0":
+            self._spare_chunks(message)
+        return super().send(message)
+
+    def _spare_chunks(self, message: Any) -> None:
+        """HTTP/1.0 knows no chunks: they would be taken for content. What has no length ends with the connection."""
+        if message["type"] == "http.response.start":
+            self.ends_with_connection = all(name != b"content-length" for name, _ in message["headers"])
+            self.chunked_encoding = False if self.ends_with_connection else None
+        elif self.ends_with_connection:
+            self.expected_content_length = len(message["body"])
 
     async def _send_whole(self, message: dict[str, Any]) -> None:
         if self.flow.write_paused and not self.disconnected:
