@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from fleetroll.core import documents, extras
+from fleetroll.core import documents, extras, limits
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import Device
 from fleetroll.core.names import broker_org, device_hex
@@ -36,9 +36,15 @@ class Question(Struct, frozen=True):
 
 @operation(Action.DEVICES_WRITE, Effect.READ)
 async def send(call: Call, wanted: Command) -> Command:
-    """Queue a command; a device that is away finds it when it comes back. Raises Fault unavailable."""
+    """Queue a command; a device that is away finds it when it comes back.
+
+    Raises Fault too_large for one that the broker would not keep, and unavailable.
+    """
     device = await find(call, wanted.ident)
     body = _encoded(_pack, {"value": wanted.value, "timestamp": call.at // _MILLISECOND})
+    if len(body) > limits.MAX_BUS_MESSAGE:
+        message = f"A command has at most {limits.MAX_BUS_MESSAGE} bytes as MessagePack."
+        raise Fault(Kind.TOO_LARGE, "command_too_large", message, "data")
     await call.services.bus.send(*_address(device, wanted), body)
     return wanted
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import nats.errors
 import pytest
 import relayx_app_sdk.connection
@@ -20,6 +21,7 @@ import relayx_device_sdk.transport
 from relayx_app_sdk import RelayApp
 
 from fleetroll.bus.port import Minted
+from fleetroll.core import limits
 from tests.support.broker import client
 from tests.support.mqtt import Mqtt
 from tests.support.nats_sockets import LEFT
@@ -163,6 +165,21 @@ def test_without_a_broker_http_goes_on(tmp_path: Path) -> None:
             assert served.http("POST", "/v1/devices", {"ident": "d"})["ident"] == "d"
             made = served.http("POST", "/v1/keys", {"name": "k", "role": "viewer", "kind": "nats"})
             assert made["nats"]["secret"].startswith("SU")
+
+
+def test_a_command_larger_than_the_broker_keeps_is_refused_as_such(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with vendor(tmp_path / "data") as served:
+            await served.point()
+            await served.ask("POST", "/v1/devices", {"ident": "arm"})
+            around = len(msgspec.msgpack.encode({"value": "x" * 60_000, "timestamp": 1 << 40})) - 60_000
+            most = limits.MAX_BUS_MESSAGE - around
+            await served.ask("POST", "/v1/devices/arm/commands", {"name": "move", "data": "x" * most})
+            larger = {"name": "move", "data": "x" * (most + 1)}
+            with pytest.raises(AssertionError, match="command_too_large"):
+                await served.ask("POST", "/v1/devices/arm/commands", larger)
+
+    run(story())
 
 
 def test_nothing_acknowledged_is_lost_when_broker_and_server_are_killed_in_turn(tmp_path: Path) -> None:
