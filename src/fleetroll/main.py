@@ -65,6 +65,7 @@ _COLLECTOR = (20_000, 20, 50)
 _BACKLOG = 2048
 _USED_SECONDS = 10.0
 _LEARN_SECONDS = 300.0
+_CALLS_SECONDS = 3.0  # that devices have to answer once the server ends
 
 
 def now() -> Instant:
@@ -371,7 +372,7 @@ async def _housekeeping(
             _owned(store, "housekeeping", partial(housekeeping.keep, services)),
             feel_pulse(application.metrics),
             _end_on_failure(store, application, http),
-            _turn_unready(application, http),
+            _turn_unready(application, services, http),
         ):
             yield
     finally:
@@ -393,9 +394,11 @@ async def _end_on_failure(store: OpenStore, application: Application, http: Http
     http.stop()
 
 
-async def _turn_unready(application: Application, http: HttpServer) -> None:
+async def _turn_unready(application: Application, services: Services, http: HttpServer) -> None:
     await http.draining.wait()
     application.ready = False
+    await asyncio.sleep(_CALLS_SECONDS)
+    services.bus.hang_up()
 
 
 def cli(arguments: Sequence[str] | None = None) -> None:

@@ -13,7 +13,7 @@ from nats.aio.msg import Msg
 
 from fleetroll.bus import commands, links, reach, settings, streams
 from fleetroll.bus.accounts import Accounts, Rejected
-from fleetroll.bus.commands import unavailable
+from fleetroll.bus.commands import silent, unavailable
 from fleetroll.bus.ingest import Ingest
 from fleetroll.bus.keypairs import Kind, Pair
 from fleetroll.bus.port import Account, Announcement, AppAccount, Certificate, Minted, Registry, State
@@ -97,6 +97,9 @@ class Off(Mint):
     async def call(self, org: str, env: str, device: str, name: str, body: bytes, seconds: float) -> bytes:
         raise unavailable()
 
+    def hang_up(self) -> None:
+        pass
+
 
 class Broker(Mint):
     """Implements `port.Bus` over a running broker. `process` is ours, or None for one at `urls`.
@@ -127,6 +130,8 @@ class Broker(Mint):
         self._prepared_before: list[Account] = []
         self._publishing = asyncio.Lock()
         self._kept = asyncio.Event()
+        self._calls: set[asyncio.Task[bytes]] = set()
+        self._hung_up = False
 
     @property
     def is_up(self) -> bool:
@@ -218,7 +223,23 @@ class Broker(Mint):
         await commands.send(self._reach.client, org, env, device, name, body)
 
     async def call(self, org: str, env: str, device: str, name: str, body: bytes, seconds: float) -> bytes:
-        return await commands.call(self._reach.client, env, device, name, body, seconds)
+        if self._hung_up:
+            raise unavailable()
+        calling = asyncio.ensure_future(commands.call(self._reach.client, env, device, name, body, seconds))
+        self._calls.add(calling)
+        try:
+            await asyncio.wait({calling})
+            if calling.cancelled():
+                raise silent()
+            return calling.result()
+        finally:
+            self._calls.discard(calling)
+            calling.cancel()
+
+    def hang_up(self) -> None:
+        self._hung_up = True
+        for calling in self._calls:
+            calling.cancel()
 
     async def _look_again(self, presence: Presence) -> None:
         """When a server of a cluster dies, no other tells whose connections went with it."""

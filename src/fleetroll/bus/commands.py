@@ -37,7 +37,7 @@ async def ask(client: Client, env: str, device: str, name: str, body: bytes, sec
             await client.publish(f"call.{device}.{env}.{name}", body, reply=subject)
             return await answers.next_msg(seconds)
         except TimeoutError:
-            raise conflict("device_silent", "The device did not answer in time.") from None
+            raise silent() from None
         finally:
             with contextlib.suppress(nats.errors.Error):
                 await answers.unsubscribe()
@@ -47,6 +47,10 @@ async def ask(client: Client, env: str, device: str, name: str, body: bytes, sec
 
 def nobody_listens(message: Msg) -> bool:
     return (message.headers or {}).get("Status") == NO_LISTENER and not message.data
+
+
+def silent() -> Fault:
+    return conflict("device_silent", "The device did not answer in time.")
 
 
 def unavailable() -> Fault:

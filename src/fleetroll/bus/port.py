@@ -163,6 +163,9 @@ class Bus(Protocol):
         Raises Fault conflict `device_not_listening` or `device_silent`, and unavailable `broker_unavailable`.
         """
 
+    def hang_up(self) -> None:
+        """No call waits any longer: the server ends. A device that has not answered by now is silent."""
+
 
 class Registry(Protocol):
     """The service, as the broker sees it."""

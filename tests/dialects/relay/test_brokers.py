@@ -182,6 +182,27 @@ def test_a_command_larger_than_the_broker_keeps_is_refused_as_such(tmp_path: Pat
     run(story())
 
 
+def test_a_call_to_a_silent_device_is_answered_when_the_server_ends(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with vendor(tmp_path / "data") as served:
+            url = await served.point()
+            await served.ask("POST", "/v1/devices", {"ident": "mute"})
+            made = (await served.ask("POST", "/v1/devices/mute/credentials", {}))["nats"]
+            mute = await client(url, Minted("", "", made["api_key"], made["secret"]))
+            said = json.loads(base64.urlsafe_b64decode(made["api_key"].split(".")[1] + "=="))["nats"]["org_data"]
+            calls = await mute.subscribe(f"{said['org_id']}.*.command.rpc.{said['api_key_id']}.wait")
+            await mute.flush()
+            question = {"name": "wait", "data": 1, "timeout": limits.LONGEST_CALL}
+            asking = asyncio.ensure_future(served.ask("POST", "/v1/devices/mute/rpc", question))
+            await calls.next_msg(PATIENCE)
+            served.process.popen.terminate()
+            with pytest.raises(AssertionError, match="device_silent"):
+                await asking
+            await mute.close()
+
+    run(story())
+
+
 def test_nothing_acknowledged_is_lost_when_broker_and_server_are_killed_in_turn(tmp_path: Path) -> None:
     async def story() -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
