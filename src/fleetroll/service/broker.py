@@ -21,7 +21,7 @@ from fleetroll.bus.port import (
     Request,
 )
 from fleetroll.core import documents, extras, policy
-from fleetroll.core.faults import Fault
+from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.messages import content_of, mode_of
 from fleetroll.core.model import Credential, Device, Instant, Link, NewEvent, Protocol
 from fleetroll.core.names import broker_org, device_hex, parse_broker_org, parse_device_hex
@@ -250,7 +250,12 @@ def _arrival(message: Message) -> Arrival | None:
 
 
 async def _note(records: Records, arrival: Arrival, fault: Fault, at: Instant) -> None:
-    """Say in the timeline that readings of a metric are refused, once an hour: a device may send the same for ever."""
+    """Say in the timeline that readings of a metric are refused, once an hour: a device may send the same for ever.
+
+    Of a device that is not there any more nothing is left behind, and so nothing noted.
+    """
+    if fault.kind is Kind.NOT_FOUND:
+        return
     hour = at // HOUR
     if not await records.usage.add_today(arrival.org, arrival.device, f"refused {arrival.metric}", hour, 1):
         return

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from fleetroll.bus.port import Batch, Message, Request
 from fleetroll.core.names import broker_org
 from fleetroll.service.broker import Registry
 from tests.support.app import App, running
+from tests.support.state import State
 
 HOSTILE = {
     "nothing": b"",
@@ -185,6 +187,17 @@ def test_readings_that_break_the_schema_are_noted_once_an_hour(desk: Desk) -> No
     desk.publish(device, b'{"value": 1}', name="unknown")
     noted = desk.timeline("strict", "device.reading_refused")
     assert sorted(data["metric"] for data in noted) == ["t", "u", "unknown"]
+
+
+def test_what_a_device_had_on_its_way_when_it_was_deleted_leaves_nothing(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as app, closing(State(tmp_path / "data" / "fleetroll.db")) as state:
+        desk = Desk(app)
+        device = desk.create("brief")["id"]
+        assert app.request("DELETE", "/v1/devices/brief").status == 204
+        before = {**state.all(), "progress": []}
+        for family in ("telemetry", "events", "logs", "commands"):
+            desk.publish(device, b'{"value": 1}', family=family)
+        assert {**state.all(), "progress": []} == before
 
 
 def test_a_batch_that_comes_again_changes_nothing(desk: Desk) -> None:
