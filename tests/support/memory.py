@@ -1045,7 +1045,12 @@ class MemoryStore:
         self.is_waited_for = False
 
     async def write(
-        self, work: Callable[[port.Records], Awaitable[T]], *, bulk: bool = False, news: str | None = None
+        self,
+        work: Callable[[port.Records], Awaitable[T]],
+        *,
+        bulk: bool = False,
+        news: str | None = None,
+        relieves: bool = False,
     ) -> T:
         before = self._tables.copies()
         try:

@@ -80,7 +80,7 @@ async def bind(call: Call, wanted: Bind) -> Bound:
     return Bound(await certificates.show(call, certificate), dms, bound)
 
 
-@operation(Action.CERTIFICATES_WRITE, Effect.WRITE)
+@operation(Action.CERTIFICATES_WRITE, Effect.WRITE, relieves=True)
 async def revoke(call: Call, wanted: Revoke) -> Device:
     """Revoke the active certificate and with it the slot. Revoking again changes nothing."""
     device = await devices.find(call, wanted.ident)
@@ -91,7 +91,7 @@ async def revoke(call: Call, wanted: Revoke) -> Device:
     return await identity.take_back(call, device, slot)
 
 
-@operation(Action.CERTIFICATES_WRITE, Effect.WRITE)
+@operation(Action.CERTIFICATES_WRITE, Effect.WRITE, relieves=True)
 async def rule(call: Call, wanted: Rule) -> certificates.Shown:
     """Revoke or restore a certificate; a device that has it as its active one follows."""
     certificate = await certificates.find(call, wanted.serial)

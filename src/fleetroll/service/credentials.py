@@ -65,7 +65,7 @@ async def get(call: Call, wanted: Named) -> Credentials:
     return Credentials(_kinds(device, broker), token(call, device) if may_see else None, broker)
 
 
-@operation(Action.DEVICES_WRITE, Effect.WRITE, settles=True)
+@operation(Action.DEVICES_WRITE, Effect.WRITE, settles=True, relieves=True)
 async def rotate(call: Call, wanted: Named) -> Credentials:
     """End all of the device's credentials but certificates, from the next request on; answers the new ones.
 
@@ -95,7 +95,7 @@ async def issue(call: Call, wanted: New) -> Enrolled:
     return await _issue(call, device, wanted.kind)
 
 
-@operation(Action.DEVICES_WRITE, Effect.WRITE, settles=True)
+@operation(Action.DEVICES_WRITE, Effect.WRITE, settles=True, relieves=True)
 async def revoke(call: Call, wanted: Numbered) -> None:
     """End one credential for the broker, and its connections."""
     device = await find(call, wanted.ident)

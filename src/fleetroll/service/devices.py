@@ -200,19 +200,19 @@ async def _itself(call: Call, number: int) -> Device:
     return await find_by_id(call, number)
 
 
-@operation(Action.DEVICES_WRITE, Effect.WRITE)
+@operation(Action.DEVICES_WRITE, Effect.WRITE, relieves=True)
 async def decommission(call: Call, wanted: Named) -> Device:
     return await retire(call, await find(call, wanted.ident, wanted.guard))
 
 
-@operation(Action.DEVICES_WRITE, Effect.WRITE)
+@operation(Action.DEVICES_WRITE, Effect.WRITE, relieves=True)
 async def end(call: Call, wanted: Named) -> Device:
     """Decommission a device, unless it is already."""
     device = await find(call, wanted.ident, wanted.guard)
     return device if device.status is Status.DECOMMISSIONED else await retire(call, device)
 
 
-@operation(Action.DEVICES_DELETE, Effect.WRITE)
+@operation(Action.DEVICES_DELETE, Effect.WRITE, relieves=True)
 async def delete_ended(call: Call, wanted: Named) -> None:
     """Delete a decommissioned device. Raises Fault conflict `status_forbids` for any other."""
     device = await find(call, wanted.ident, wanted.guard)
@@ -286,7 +286,7 @@ async def discard(call: Call, wanted: Named) -> Device:
     return device
 
 
-@operation(Action.DEVICES_DELETE, Effect.WRITE)
+@operation(Action.DEVICES_DELETE, Effect.WRITE, relieves=True)
 async def delete(call: Call, wanted: Named) -> None:
     await remove(call, await find(call, wanted.ident, wanted.guard))
 

@@ -164,7 +164,7 @@ async def delete(call: Call, wanted: Removal) -> AsyncIterator[list[Result]]:
         await devices.remove(inner, device)
         return Outcome.DELETED
 
-    return _sweep(call, wanted.filter, one, wanted.dry_run)
+    return _sweep(call, wanted.filter, one, wanted.dry_run, relieves=True)
 
 
 async def _walk(call: Call, filter: Filter | None, size: int) -> AsyncIterator[list[Device]]:
@@ -176,7 +176,7 @@ async def _walk(call: Call, filter: Filter | None, size: int) -> AsyncIterator[l
 
 
 async def _sweep(
-    call: Call, filter: Filter | None, one: Callable[[Call, Device], Any], dry_run: bool
+    call: Call, filter: Filter | None, one: Callable[[Call, Device], Any], dry_run: bool, *, relieves: bool = False
 ) -> AsyncIterator[list[Result]]:
     exact = canonical(filter) if filter is not None else None
     async for batch in _walk(call, filter, limits.BULK_BATCH):
@@ -186,7 +186,7 @@ async def _sweep(
             found = [await _apply(inner, device.id, exact, one) for device in batch]
             return [result for result in found if result]
 
-        yield await transact(call, work, dry_run)
+        yield await transact(call, work, dry_run, relieves=relieves)
 
 
 async def _apply(call: Call, number: int, filter: Filter | None, one: Callable[[Call, Device], Any]) -> Result | None:
@@ -207,14 +207,14 @@ class _DryRun(Exception):
         self.results = results
 
 
-async def transact(call: Call, work: Callable[[Records], Awaitable[T]], dry_run: bool) -> T:
+async def transact(call: Call, work: Callable[[Records], Awaitable[T]], dry_run: bool, *, relieves: bool = False) -> T:
     """What a transaction answers; with `dry_run` it is undone, and answers what it would have."""
 
     async def rehearse(records: Records) -> T:
         raise _DryRun(await work(records))
 
     try:
-        return await call.services.store.write(rehearse if dry_run else work, bulk=True)
+        return await call.services.store.write(rehearse if dry_run else work, bulk=True, relieves=relieves)
     except _DryRun as rehearsed:
         results: T = rehearsed.results
         return results

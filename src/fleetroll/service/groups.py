@@ -152,7 +152,7 @@ async def _below(call: Call, group: Group, parent: str | None) -> Group:
     return group if parent is None else structs.replace(group, parent_id=(await _find(call, parent)).id)
 
 
-@operation(Action.GROUPS_WRITE, Effect.WRITE)
+@operation(Action.GROUPS_WRITE, Effect.WRITE, relieves=True)
 async def remove(call: Call, uid: str) -> None:
     """The group and all below it; devices stay."""
     await noun.remove(call, await _find(call, uid))

@@ -80,7 +80,9 @@ class Noun(Generic[R]):
         self.page: Operation[Listing, Page[R]] = Operation(f"{nouns}.page", read, Effect.SCAN, self._page)
         self.create: Operation[R, R] = Operation(f"{nouns}.create", write, Effect.WRITE, self.insert)
         self.edit: Operation[Edit, R] = Operation(f"{nouns}.edit", write, Effect.WRITE, self._edit)
-        self.delete: Operation[Named, None] = Operation(f"{nouns}.delete", write, Effect.WRITE, self._delete)
+        self.delete: Operation[Named, None] = Operation(
+            f"{nouns}.delete", write, Effect.WRITE, self._delete, relieves=True
+        )
 
     def name(self, record: R) -> str:
         name: str = getattr(record, self.label)

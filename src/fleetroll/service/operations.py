@@ -88,7 +88,8 @@ class Operation(Struct, Generic[I_, O_], frozen=True):
     """A use case with its permission. `name` is the noun and the verb, as in logs and metrics.
 
     One that `settles` answers when the broker, if there is one, knows of what has changed. One that `defines` may make
-    definitions on the side. What is too much for its one transaction, `prepare` does before, in as many as it needs.
+    definitions on the side. One that `relieves` takes something away, and works on a full disk too. What is too much
+    for its one transaction, `prepare` does before, in as many as it needs.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Operation(Struct, Generic[I_, O_], frozen=True):
     run: Callable[[Call, I_], Awaitable[O_]]
     settles: bool = False
     defines: bool = False
+    relieves: bool = False
     prepare: Callable[[Call, I_], Awaitable[None]] | None = None
 
 
@@ -106,13 +108,14 @@ def operation(
     *,
     settles: bool = False,
     defines: bool = False,
+    relieves: bool = False,
     prepare: Callable[[Call, Any], Awaitable[None]] | None = None,
 ) -> Callable[[Callable[[Call, I_], Awaitable[O_]]], Operation[I_, O_]]:
     """Make a use case of a coroutine function; it is named after its module and itself."""
 
     def wrap(run: Callable[[Call, I_], Awaitable[O_]]) -> Operation[I_, O_]:
         noun = run.__module__.rpartition(".")[2]
-        return Operation(f"{noun}.{run.__name__}", action, effect, run, settles, defines, prepare)
+        return Operation(f"{noun}.{run.__name__}", action, effect, run, settles, defines, relieves, prepare)
 
     return wrap
 
@@ -170,7 +173,7 @@ class Services(Struct, frozen=True):
             await operation.prepare(Call(principal, self.clock(), request, self.store.read, self), value)
         topic = _DEFINITIONS if operation.defines else _CHANGED.get(operation.action)
         try:
-            answer = await self.store.write(work, bulk=effect is Effect.BULK, news=topic)
+            answer = await self.store.write(work, bulk=effect is Effect.BULK, news=topic, relieves=operation.relieves)
         finally:
             if topic is not None:
                 self.forget(topic)

@@ -90,7 +90,7 @@ async def edit(call: Call, wanted: Edit) -> Project:
     return await _project(call, account.organization, wanted.slug)
 
 
-@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
+@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE, relieves=True)
 async def delete(call: Call, _: None) -> None:
     org = call.principal.org
     above = await call.records.organizations.get(org.parent) if org.parent is not None else None
@@ -105,7 +105,7 @@ async def key(call: Call, _: None) -> str:
     return _key(call, call.principal.org)
 
 
-@operation(Action.KEYS_WRITE, Effect.WRITE)
+@operation(Action.KEYS_WRITE, Effect.WRITE, relieves=True)
 async def rotate(call: Call, _: None) -> str:
     """A new key; the one before is good no longer."""
     was = await call.records.organizations.get(call.org)

@@ -75,7 +75,7 @@ async def create(call: Call, new: New) -> str:
     return (await noun.insert(there, Tag(0, there.org, new.name, 0, 0, 0))).name
 
 
-@operation(Action.DEVICES_WRITE, Effect.WRITE)
+@operation(Action.DEVICES_WRITE, Effect.WRITE, relieves=True)
 async def delete(call: Call, wanted: Numbered) -> None:
     """Forget a tag that was made here. Raises Fault conflict where devices have it, not_found where none is."""
     there = await reach.organization(call, wanted.organization)

@@ -118,7 +118,7 @@ async def by_number(call: Call, number: int) -> Template:
     return await visible(call, number) or (await _reached(call, number))[1]
 
 
-@operation(Action.TEMPLATES_WRITE, Effect.WRITE)
+@operation(Action.TEMPLATES_WRITE, Effect.WRITE, relieves=True)
 async def delete_by_number(call: Call, number: int) -> None:
     there, found = await _reached(call, number)
     await noun.remove(there, found)

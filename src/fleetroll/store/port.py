@@ -659,13 +659,21 @@ class Store(Protocol):
     def bulk(self) -> Records:
         """For long walks in large pages: always away from the event loop, without a limit of time."""
 
-    async def write(self, work: Callable[[Records], Awaitable[T]], *, bulk: bool = False, news: str | None = None) -> T:
+    async def write(
+        self,
+        work: Callable[[Records], Awaitable[T]],
+        *,
+        bulk: bool = False,
+        news: str | None = None,
+        relieves: bool = False,
+    ) -> T:
         """Run `work` in one transaction and answer after its commit is on disk.
 
         A raise undoes all of it. `work` awaits nothing but the records it is given, and changes nothing else: an engine
         may undo it and run it again from its beginning. `bulk` says that it takes milliseconds and may run beside the
-        event loop. `news` is a topic for the listeners to news. Raises Fault unavailable: `storage_full` on a full
-        disk, `database_unavailable` where it is not known whether anything was stored.
+        event loop. `news` is a topic for the listeners to news. One that `relieves` takes something away: an engine may
+        keep room for such on a full disk. Raises Fault unavailable: `storage_full` on a full disk,
+        `database_unavailable` where it is not known whether anything was stored.
         """
 
     @property

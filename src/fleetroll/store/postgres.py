@@ -126,7 +126,12 @@ class PostgresStore:
         return self._writer.is_waited_for
 
     async def write(
-        self, work: Callable[[port.Records], Awaitable[T]], *, bulk: bool = False, news: str | None = None
+        self,
+        work: Callable[[port.Records], Awaitable[T]],
+        *,
+        bulk: bool = False,
+        news: str | None = None,
+        relieves: bool = False,
     ) -> T:
         result = await self._writer.write(work, bulk=bulk, news=news)
         if bulk:

@@ -32,6 +32,7 @@ from fleetroll.store.sqlite_connections import (
     configure,
     open_reader,
 )
+from fleetroll.store.sqlite_reserve import Reserve
 from fleetroll.store.sqlite_syntax import Trigrams, syntax
 from fleetroll.store.sqlite_writer import Writer
 from fleetroll.store.statements import SQL
@@ -114,7 +115,7 @@ class SqliteStore:
         self.read: port.Records = Records(Reading(self._snapshot), own)
         self.scan: port.Records = Records(Adaptive(self._snapshot, self._scanners, limits.SCAN_TIME), own)
         self.bulk: port.Records = Records(Threaded(self._scanners, None), structs.replace(own, known=None))
-        self._writer = Writer(writer, searches, self._failure.set)
+        self._writer = Writer(writer, searches, Reserve(file), self._failure.set)
         self._writer.on_commit(self._snapshot.release)
 
     @property
@@ -131,9 +132,14 @@ class SqliteStore:
         return True  # there is no other process
 
     async def write(
-        self, work: Callable[[port.Records], Awaitable[T]], *, bulk: bool = False, news: str | None = None
+        self,
+        work: Callable[[port.Records], Awaitable[T]],
+        *,
+        bulk: bool = False,
+        news: str | None = None,
+        relieves: bool = False,
     ) -> T:
-        result = await self._writer.write(work, bulk=bulk)
+        result = await self._writer.write(work, bulk=bulk, relieves=relieves)
         if news is not None:
             for listener in self._listeners:
                 listener(news)

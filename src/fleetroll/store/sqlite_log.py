@@ -8,11 +8,13 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Final
 
 import apsw
 
 _LONG: Final = 24_000  # pages, from which on the log is folded
+_BRIEF: Final = 500  # the same where the disk is full, so that what it has of the disk is enough
 _SHORT: Final = 2_000  # what a pause folds in a few milliseconds
 _TIMES: Final = 2  # how much longer it gets where the writer is faster than the disk
 _PATIENCE: Final = 6_000  # how much longer a log gets that some reader still needs
@@ -30,6 +32,7 @@ class Log:
         self._on_failure = on_failure
         self._pages = 0
         self._folded = 0
+        self._long = _LONG
         self._limit = _LONG
         self._ended_at = 0  # how long the log was when all of it had been folded
         self._folding: asyncio.Future[int] | None = None
@@ -38,6 +41,16 @@ class Log:
     def _note(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._pages = pages
         return apsw.SQLITE_OK
+
+    def be_brief(self, room: int) -> None:
+        """Fold early, as the disk has no more than so many bytes: unless the file would grow by most of them."""
+        pages, size = self._connection.pragma("page_count"), self._connection.pragma("page_size")
+        if pages * size - Path(self._connection.filename).stat().st_size <= room // 2:
+            self._long = self._limit = _BRIEF
+
+    def be_long(self) -> None:
+        """Fold as usual."""
+        self._long = self._limit = _LONG
 
     def is_due(self) -> bool:
         """To be asked after each commit: whether the writer should pause now and call `end`. May begin to fold."""
@@ -74,7 +87,7 @@ class Log:
     def _note_end(self, ending: asyncio.Future[int]) -> None:
         self._folded = 0 if ending.exception() else ending.result()
         if self._folded >= self._pages:
-            self._ended_at, self._folded, self._limit = self._pages, 0, _LONG
+            self._ended_at, self._folded, self._limit = self._pages, 0, self._long
         else:
             self._limit = self._pages + _PATIENCE
 

@@ -17,6 +17,7 @@ from fleetroll.store.records import Records
 from fleetroll.store.searches import Searches
 from fleetroll.store.sqlite_connections import Writing, storage_full
 from fleetroll.store.sqlite_log import Log
+from fleetroll.store.sqlite_reserve import Reserve
 from fleetroll.store.sqlite_syntax import SYNTAX
 
 T = TypeVar("T")
@@ -29,11 +30,18 @@ _QUIET_ROUNDS, _LONGEST_WAIT = 3, 0.002
 class _Job:
     """A transaction that waits for its turn, and then for its commit."""
 
-    __slots__ = ("bulk", "error", "future", "result", "work")
+    __slots__ = ("bulk", "error", "future", "relieves", "result", "work")
 
-    def __init__(self, work: Callable[[port.Records], Awaitable[Any]], bulk: bool, future: asyncio.Future[Any]) -> None:
+    def __init__(
+        self,
+        work: Callable[[port.Records], Awaitable[Any]],
+        bulk: bool,
+        relieves: bool,
+        future: asyncio.Future[Any],
+    ) -> None:
         self.work = work
         self.bulk = bulk
+        self.relieves = relieves
         self.future = future
         self.result: Any = None
         self.error: BaseException | None = None
@@ -42,8 +50,11 @@ class _Job:
 class Writer:
     """Runs transactions one after the other and commits what has gathered, in one fsync."""
 
-    def __init__(self, connection: apsw.Connection, searches: Searches, on_failure: Callable[[], None]) -> None:
+    def __init__(
+        self, connection: apsw.Connection, searches: Searches, reserve: Reserve, on_failure: Callable[[], None]
+    ) -> None:
         self._connection = connection
+        self._reserve = reserve
         self._writing = Writing(connection, searches)
         self._records = Records(self._writing, SYNTAX)
         self._loop = asyncio.get_running_loop()
@@ -60,15 +71,22 @@ class Writer:
     def on_commit(self, listener: Callable[[], None]) -> None:
         self._listeners.append(listener)
 
-    async def write(self, work: Callable[[port.Records], Awaitable[T]], *, bulk: bool) -> T:
+    async def write(self, work: Callable[[port.Records], Awaitable[T]], *, bulk: bool, relieves: bool) -> T:
+        if self._reserve.is_spent and not (relieves or await self._has_room()):
+            raise storage_full()
         if self._failed:
             raise _storage_failed()
-        job = _Job(work, bulk, self._loop.create_future())
+        job = _Job(work, bulk, relieves, self._loop.create_future())
         self._queue.append(job)
         if self._idle.is_set():
             self._idle.clear()
             self._next()
         return cast("T", await job.future)
+
+    async def _has_room(self) -> bool:
+        if has_room := await self._loop.run_in_executor(self._thread, self._reserve.restore):
+            self._log.be_long()
+        return has_room
 
     @property
     def is_waited_for(self) -> bool:
@@ -83,6 +101,7 @@ class Writer:
         self._thread.shutdown()
         await self._log.close()
         self._connection.close()
+        self._reserve.close()
 
     def _next(self) -> None:
         if self._queue and self._queue[0].bulk:  # which has a turn to itself
@@ -211,12 +230,25 @@ class Writer:
         failure = ending.exception()
         refusal = self._refusal(failure) if failure else None
         self._tell()
+        again = self._relieving(jobs, failure)
         for job in jobs:
-            self._answer(job, refusal)
+            if job not in again:
+                self._answer(job, refusal)
+        self._queue.extendleft(reversed(again))
         if self._failed or not self._log.is_due():
             self._next()
         else:
             self._log.end().add_done_callback(self._folded)
+
+    def _relieving(self, jobs: list[_Job], failure: BaseException | None) -> list[_Job]:
+        """Those that a full disk has failed, but need not once the reserve is spent for them."""
+        found = [job for job in jobs if job.relieves and isinstance(job.error or failure, apsw.FullError)]
+        if not found or not self._reserve.spend():
+            return []
+        for job in found:
+            job.error = None
+        self._log.be_brief(self._reserve.size)
+        return found
 
     def _tell(self) -> None:
         for listener in self._listeners:

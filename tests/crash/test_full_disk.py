@@ -1,0 +1,95 @@
+"""A disk that is full: nothing is falsely acknowledged, what takes something away works on, and the rest comes back.
+
+The server runs in a mount namespace of its own, on a small file system in memory that is filled from outside.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.app import ADMIN_KEY, about_sqlite
+from tests.support.process import Process, start
+
+pytestmark = about_sqlite
+DELETED = 200
+LARGE = {"text": "x" * 60_000}
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[tuple[Process, Path]]:
+    """A server whose data are on a small disk of their own, and a file on that disk as it is reached from here."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    apart = ("unshare", "-m") if os.geteuid() == 0 else ("unshare", "-Urm")
+    mount = ("sh", "-c", 'mount -t tmpfs -o size=48m none "$0" && exec "$@"', str(place))
+    server = start(place / "data", "--nats", "off", under=(*apart, *mount), log=tmp_path / "log")
+    try:
+        yield server, Path(f"/proc/{server.popen.pid}/root{place}/filler")
+    finally:
+        server.popen.terminate()
+        server.popen.wait(15)
+        assert server.popen.stdout is not None
+        server.popen.stdout.close()
+
+
+@contextmanager
+def client(server: Process, key: str = ADMIN_KEY) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, headers={"authorization": f"Bearer {key}"}, timeout=30) as opened:
+        yield opened
+
+
+def fill(file: Path) -> None:
+    """Leave no byte."""
+    with file.open("wb", buffering=0) as stream:
+        for size in (1 << 20, 1 << 12):
+            try:
+                while True:
+                    stream.write(bytes(size))
+            except OSError:
+                continue
+
+
+def made(api: httpx.Client, ident: str, **members: Any) -> int:
+    return api.post("/v1/devices", json={"ident": ident, **members}).status_code
+
+
+@pytest.mark.skipif(not (shutil.which("unshare") or os.environ.get("CI")), reason="there is no unshare")
+def test_on_a_full_disk_what_takes_something_away_works_on(disk: tuple[Process, Path]) -> None:
+    server, filler = disk
+    with client(server) as api:
+        rows = "".join(json.dumps({"ident": f"d{number}"}) + "\n" for number in range(1_000))
+        api.post("/v1/devices:import", content=rows, headers={"content-type": "application/x-ndjson"})
+        lost = api.post("/v1/keys", json={"name": "lost", "role": "viewer"}).json()
+        fill(filler)
+        kept = [number for number in range(100) if made(api, f"large-{number}", metadata=LARGE) == 201]
+        assert len(kept) < 100
+        assert made(api, "another", metadata=LARGE) == 507
+        for number in range(DELETED):
+            assert api.delete(f"/v1/devices/d{number}").status_code == 204
+        assert api.delete(f"/v1/keys/{lost['id']}").status_code in {200, 204}
+        with client(server, lost["key"]) as stranger:
+            assert stranger.get("/v1/devices").status_code == 401
+        assert api.post("/v1/devices/d999:decommission").status_code == 200
+        removed = api.post("/v1/devices:delete", json={"filter": 'ident = "d998"'})
+        assert removed.json()["outcome"] == "deleted"
+        # The room that is there now is not for others.
+        assert {made(api, f"refused-{number}", metadata=LARGE) for number in range(10)} == {507}
+        assert api.get("/v1/devices/d500").status_code == 200
+        filler.unlink()
+        deadline = time.monotonic() + 10
+        while (status := made(api, "later", metadata=LARGE)) != 201:
+            assert (status, time.monotonic() < deadline) == (507, True)
+            time.sleep(0.2)
+        assert api.get("/v1/stats").json()["total"] == 1_000 - DELETED - 1 + len(kept) + 1
+        fill(filler)  # once more, with the room that is kept anew
+        while made(api, f"more-{time.monotonic_ns()}", metadata=LARGE) == 201:
+            pass
+        assert {api.delete(f"/v1/devices/d{number}").status_code for number in range(300, 310)} == {204}
