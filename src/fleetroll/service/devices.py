@@ -1,5 +1,6 @@
 """Devices: create, upsert, read, change, decommission, transfer, delete. One device at a time; see `fleet` for many."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from operator import attrgetter
 from typing import Any
@@ -23,13 +24,13 @@ from fleetroll.service import (
     hardware_versions,
     metadata_fields,
     owners,
+    quotas,
     software_versions,
     templates,
     timeline,
 )
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.organizations import descend
-from fleetroll.service.quotas import take
 from fleetroll.store.port import Checkins, Presence, Records, Telemetry, Usage
 
 CREATED = "device.created"
@@ -40,13 +41,22 @@ MOVED = "device.transferred"
 _new = attrgetter(*NewDevice.__struct_fields__[1:])
 _USUAL = NewDevice.__struct_defaults__
 _changeable = attrgetter(*CHANGEABLE)
-# The members that name another record, and what sees that it is there.
-_NAMED: dict[str, Callable[[Call, Any], Awaitable[object]]] = {
-    "cohort": cohorts.require,
-    "owners": owners.ensure,
-    "hardware_version": hardware_versions.ensure,
-    "software": software_versions.ensure,
+
+
+class _Made(Struct, frozen=True):
+    """What is made where a device names it: as which nouns, what of it is missing, and how one is made."""
+
+    nouns: str
+    missing: Callable[[Call, Any], Awaitable[list[Any]]]
+    make: Callable[[Call, Any], Awaitable[object]]
+
+
+_MADE = {
+    "owners": _Made("owners", owners.missing, owners.make),
+    "hardware_version": _Made("hardware_versions", hardware_versions.missing, hardware_versions.make),
+    "software": _Made("software_versions", software_versions.missing, software_versions.make),
 }
+_NAMED = ("cohort", *_MADE)  # the members that name other records
 
 
 class Named(Struct, frozen=True, gc=False):
@@ -248,8 +258,8 @@ async def move(call: Call, was: Device, there: Call) -> Device:
     if not await call.records.devices.move(was, now):
         raise stale()
     await call.records.credentials.forget(call.org, was.id)  # they are good for the organization that made them
-    await take(there, "devices", 1)
-    await take(call, "devices", -1)
+    await quotas.take(there, "devices", 1)
+    await quotas.take(call, "devices", -1)
     await call.records.timeline.move(call.org, "device", was.id, there.org)
     for noun in _belongings(call.records):
         await noun.move(call.org, was.id, there.org)
@@ -337,7 +347,7 @@ async def insert(call: Call, new: NewDevice) -> Device:
     device = await call.records.devices.insert(call.org, new, call.at)
     if device is None:
         raise taken()
-    await take(call, "devices", 1)
+    await quotas.take(call, "devices", 1)
     await call.records.timeline.append([timeline.device_entry(call, CREATED, device)])
     return device
 
@@ -386,10 +396,20 @@ def difference(was: Device, now: Device, given: Collection[str]) -> dict[str, An
 
 
 async def _ensure(call: Call, given: Mapping[str, Any]) -> None:
-    """As `ensure`, for the members that are given."""
-    for name, see in _NAMED.items():
+    """As `ensure`, for the members that are given.
+
+    All that is missing is made, or nothing: whoever writes many devices goes on without one that fails.
+    """
+    if cohort := given.get("cohort"):
+        await cohorts.require(call, cohort)
+    missing = []
+    for name, made in _MADE.items():
         if value := given.get(name):
-            await see(call, value)
+            missing += [(made, one) for one in await made.missing(call, value)]
+    if len(missing) > 1:  # one alone is counted before it is made
+        await quotas.require(call, Counter(made.nouns for made, _ in missing))
+    for made, one in missing:
+        await made.make(call, one)
 
 
 async def remove(call: Call, device: Device) -> None:
@@ -401,7 +421,7 @@ async def remove(call: Call, device: Device) -> None:
     await call.records.timeline.forget(call.org, "device", device.id)
     for noun in _belongings(call.records):
         await noun.forget(call.org, device.id)
-    await take(call, "devices", -1)
+    await quotas.take(call, "devices", -1)
     await call.records.timeline.append([timeline.device_entry(call, DELETED, device)])
 
 

@@ -38,10 +38,13 @@ class Counted(Struct, frozen=True):
     devices: int
 
 
-async def ensure(call: Call, name: str | None) -> None:
-    """Make the version if it is not there."""
-    if name is not None and await call.records.hardware_versions.get(call.org, name) is None:
-        await noun.insert(call, HardwareVersion(0, 0, name, None, 0, 0, 0))
+async def missing(call: Call, name: str) -> list[str]:
+    """The name, if no version has it."""
+    return [] if await call.records.hardware_versions.get(call.org, name) else [name]
+
+
+async def make(call: Call, name: str) -> None:
+    await noun.insert(call, HardwareVersion(0, 0, name, None, 0, 0, 0))
 
 
 @operation(Action.VERSIONS_READ, Effect.SCAN)

@@ -132,9 +132,18 @@ async def ensure(call: Call, refs: Collection[str]) -> list[tuple[Owner, bool]]:
     found = []
     for ref in refs:
         owner = await call.records.owners.get(call.org, ref)
-        made = owner or await noun.insert(call, blank(ref, ref.partition("@")[0]))
-        found.append((made, owner is None))
+        found.append((owner or await make(call, ref), owner is None))
     return found
+
+
+async def missing(call: Call, refs: Collection[str]) -> list[str]:
+    """Those of these references that no owner has."""
+    return [ref for ref in refs if await call.records.owners.get(call.org, ref) is None]
+
+
+async def make(call: Call, ref: str) -> Owner:
+    """An owner of whom nothing but the reference is known."""
+    return await noun.insert(call, blank(ref, ref.partition("@")[0]))
 
 
 async def carry(call: Call, there: Call, refs: Collection[str]) -> None:

@@ -1,5 +1,7 @@
 """Quotas: how much of each noun an organization may have, counted in the transaction that makes or removes it."""
 
+from collections.abc import Mapping
+
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.service.operations import Call
@@ -14,6 +16,15 @@ async def take(call: Call, noun: str, count: int) -> None:
     quota = allowed(call, noun)
     if not await call.records.usage.add(call.org, noun, count, quota):
         raise exceeded(noun, quota)
+
+
+async def require(call: Call, counts: Mapping[str, int]) -> None:
+    """See that so many more of each noun may be made. Raises Fault forbidden `quota_exceeded`."""
+    used = await call.records.usage.of(call.org)
+    for noun, count in counts.items():
+        quota = allowed(call, noun)
+        if used.get(noun, 0) + count > quota:
+            raise exceeded(noun, quota)
 
 
 async def remaining(call: Call, noun: str) -> int:

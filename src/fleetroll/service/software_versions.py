@@ -28,11 +28,14 @@ class Page(Struct, frozen=True):
     next: tuple[str, str] | None
 
 
-async def ensure(call: Call, software: Document | None) -> None:
-    """Note the version that a device is given."""
+async def missing(call: Call, software: Document) -> list[tuple[str, str]]:
+    """The type and version that a device's software names, if they are not noted yet."""
     name = named(software)
-    if name is None or await call.records.software_versions.get(call.org, *name):
-        return
+    return [] if name is None or await call.records.software_versions.get(call.org, *name) else [name]
+
+
+async def make(call: Call, name: tuple[str, str]) -> None:
+    """Note a type and version."""
     await take(call, "software_versions", 1)
     stored = await call.records.software_versions.insert(SoftwareVersion(0, call.org, *name, call.at))
     if stored is None:  # another came first

@@ -198,6 +198,16 @@ def test_versions_beyond_the_quota_are_not_made_and_their_devices_are_taken_in(a
     assert (usage["hardware_versions"], usage["software_versions"], usage["devices"]) == (1, 2, 3)
 
 
+def test_a_version_is_not_made_for_a_device_that_is_not_given_it(app: App) -> None:
+    app.request("POST", "/api/v0/organizations/default/projects", {"name": "Full", "slug": "full"})
+    app.request("PATCH", "/v1/organizations/full", {"quotas": {"software_versions": 0}})
+    made = app.request("GET", "/api/v0/organizations/default/projects/full/api_key").json()["data"]["api_key"]
+    event = {"type": "x", "device_serial": "S1", "hardware_version": "evt", "software_version": "1"}
+    sent = {"memfault-project-key": made}
+    assert app.request("POST", "/api/v0/events", [event], key=None, headers=sent).status == 202
+    assert app.request("GET", "/v1/organizations/full").json()["usage"] == {"devices": 1}
+
+
 @pytest.mark.parametrize(
     "event",
     [EVENT | {6: "x" * 200}, EVENT | {6: 5, 9: None}, EVENT | {9: "a\nb"}, {2: 2, 4: {1: -1}}, {2: 2, 4: {1: 2**60}}],

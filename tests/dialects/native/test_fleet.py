@@ -389,6 +389,27 @@ def test_a_row_that_fails_leaves_nothing_that_it_names_behind(app: App) -> None:
         assert next(iter(app.request("GET", f"/v1/{noun}").json().values())) == []
 
 
+def test_a_row_that_meets_a_quota_leaves_nothing_behind_that_it_names_as_well(app: App) -> None:
+    quotas = {"owners": 2, "hardware_versions": 1, "software_versions": 0}
+    app.request("POST", "/v1/organizations", {"slug": "small", "quotas": quotas})
+    small = {"Fleetroll-Organization": "small"}
+    load(app, [{"ident": "known", "owners": ["ann"]}], **small)
+    too_many: list[dict[str, Any]] = [
+        {"owners": ["ann", "bob", "eve"]},
+        {"owners": ["bob"], "software": {"version": "1"}},
+        {"owners": ["bob"], "hardware_version": "evt", "software": {"version": "1"}},
+        {"hardware_version": "evt", "software": {"version": "1"}},
+    ]
+    for ident in ("new", "known"):
+        reply = load(app, [{"ident": ident, **members} for members in too_many], **small)
+        assert [row["error"]["code"] for row in reply.lines()] == ["quota_exceeded"] * len(too_many)
+        sweeps = [{"set": members, "all": True} for members in too_many]
+        swept = [app.request("POST", "/v1/devices:update", sweep, headers=small) for sweep in sweeps]
+        assert [outcomes(reply) for reply in swept] == [["failed"]] * len(too_many)
+    assert app.request("GET", "/v1/organizations/small").json()["usage"] == {"devices": 1, "owners": 1}
+    assert [owner["ref"] for owner in app.request("GET", "/v1/owners", headers=small).json()["owners"]] == ["ann"]
+
+
 def test_a_quota_met_in_the_middle_fails_only_the_rows_beyond_it(app: App) -> None:
     app.request("POST", "/v1/organizations", {"slug": "small", "quotas": {"devices": 3}})
     small = {"Fleetroll-Organization": "small"}
