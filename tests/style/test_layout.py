@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -121,6 +122,15 @@ def texts() -> Iterator[tuple[Path, str]]:
 def test_no_file_names_a_place_on_somebodys_machine() -> None:
     machine = re.compile(r"(?<![\w.~$}/-])/(?:home|Users|root|work|mnt)/\w+")
     assert not [(path, found[0]) for path, text in texts() if (found := machine.search(text))]
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="only a checkout knows which files are its own")
+def test_no_file_is_large() -> None:
+    # What a tool leaves in the folder, such as a process's memory, is committed as easily as the work is.
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    paths = [path for name in listed.split("\0") if name and (path := ROOT / name).is_file()]
+    assert paths
+    assert not [path for path in paths if path.stat().st_size > 500_000]
 
 
 def test_a_lock_names_no_index() -> None:
