@@ -100,6 +100,13 @@ def test_a_server_on_every_interface_says_where_it_is_to_be_found(tmp_path: Path
     assert ("--public-url" in announced) is not bool(options)
 
 
+def test_a_first_start_shows_no_steps_of_a_schema(tmp_path: Path) -> None:
+    # They would stand before the one line that a new user needs, which has the admin key.
+    with serving(tmp_path / "data"):
+        pass
+    assert "schema" not in (tmp_path / "data.log").read_text()
+
+
 def test_a_second_server_is_refused_while_the_first_runs(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with serving(data):

@@ -1,5 +1,6 @@
 """Numbered forward migrations: which there are, and the part of each that an engine runs."""
 
+import logging
 import re
 from importlib import resources
 
@@ -30,6 +31,11 @@ def load(engine: str) -> list[Migration]:
     found = [_read(file.name, file.read_text("utf-8"), engine) for file in files if file.name.endswith(".sql")]
     assert [step.number for step in found] == list(range(1, len(found) + 1)), "migration numbers have a gap"
     return found
+
+
+def tell(logger: logging.Logger, step: Migration, since: int) -> None:
+    """Log a step that was taken from schema `since` on. Those of a new database are news to nobody."""
+    logger.log(logging.INFO if since else logging.DEBUG, "schema %d (%s) applied", step.number, step.name)
 
 
 def _read(filename: str, text: str, engine: str) -> Migration:

@@ -102,7 +102,7 @@ async def migrate(session: Session) -> list[migrations.Migration]:
             if step is steps[-1]:
                 await make_search_index(session)
         taken.append(step)
-        logger.info("schema %d (%s) applied", step.number, step.name)
+        migrations.tell(logger, step, since=taken[0].number - 1)
     return taken
 
 

@@ -252,4 +252,4 @@ def _migrate(connection: apsw.Connection, file: Path) -> None:
         connection.execute(f"{step.text}; PRAGMA user_version = {step.number}")
     connection.execute("COMMIT")
     for step in steps[version:]:
-        logger.info("schema %d (%s) applied", step.number, step.name)
+        migrations.tell(logger, step, since=version)
