@@ -1,5 +1,6 @@
 """What an operator may decide: every option of `fleetroll serve` and its environment variable."""
 
+import errno
 import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -15,6 +16,7 @@ _FEWEST_DISTINCT = 8
 _POSTGRES = ("postgresql://", "postgres://")
 _SQLITE = "sqlite:"
 _BROKER = ("nats://", "tls://")
+_ABOUT_BROKER = "--nats must be HOST:PORT, off, or the URL of a cluster, as in nats://127.0.0.1:4222."
 # As browsers write it: in small letters, without a path, and without the port that the scheme has anyway.
 _ORIGIN = re.compile(r"(?!http://.*:80$|https://.*:443$)[a-z][a-z0-9+.-]*://[a-z0-9._:\[\]-]+")
 
@@ -78,6 +80,17 @@ def address(text: str, option: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def host_and_port(host: str, port: int) -> str:
+    """An address as `address` reads it."""
+    return f"{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def cannot_listen(option: str, host: str, port: int, problem: OSError) -> ConfigError:
+    """What to say of an address that was given by `option`, where the system lets nobody listen."""
+    reason = "something listens there already" if problem.errno == errno.EADDRINUSE else problem.strerror
+    return ConfigError(f"cannot listen on {host_and_port(host, port)}: {reason}; name another address with {option}.")
+
+
 def broker_urls(text: str) -> list[str]:
     """The servers of a cluster, separated by commas. Raises ConfigError."""
     urls = text.split(",")
@@ -86,8 +99,18 @@ def broker_urls(text: str) -> list[str]:
     except ValueError:  # a port that is none
         known = False
     if not known:
-        raise ConfigError("--nats must be HOST:PORT, off, or the URL of a cluster, as in nats://127.0.0.1:4222.")
+        raise ConfigError(_ABOUT_BROKER)
     return urls
+
+
+def _require_broker(text: str) -> None:
+    if "://" in text:
+        broker_urls(text)
+        return
+    try:
+        address(text, "--nats")
+    except ConfigError:
+        raise ConfigError(_ABOUT_BROKER) from None
 
 
 def network(text: str, option: str) -> IPv4Network | IPv6Network:
@@ -129,10 +152,8 @@ def require_supported(config: Config) -> None:
             "--database must be postgresql://USER@HOST/NAME, or sqlite: for SQLite in the data directory, which is "
             "named with --data."
         )
-    if "://" in config.nats:
-        broker_urls(config.nats)
-    elif config.nats != NO_BROKER:
-        address(config.nats, "--nats")
+    if config.nats != NO_BROKER:
+        _require_broker(config.nats)
     if (config.est_certificate is None) != (config.est_key is None):
         raise ConfigError("--est-certificate and --est-key need each other.")
     if not 1 <= config.workers <= limits.MAX_WORKERS:

@@ -26,7 +26,16 @@ from fleetroll.bus.settings import Files, Listeners, address_of
 from fleetroll.bus.settings import write as write_settings
 from fleetroll.bus.walls import Authority
 from fleetroll.cli.app import group, run
-from fleetroll.config import NO_BROKER, Config, ConfigError, address, broker_urls, require_supported
+from fleetroll.config import (
+    NO_BROKER,
+    Config,
+    ConfigError,
+    address,
+    broker_urls,
+    cannot_listen,
+    host_and_port,
+    require_supported,
+)
 from fleetroll.core import encodings, limits, tokens
 from fleetroll.core.certificates import SignedList
 from fleetroll.core.faults import Fault
@@ -97,7 +106,7 @@ def _or_refuse(config: Config, work: Callable[[], int]) -> int:
     except Refused as problem:
         return _refuse(str(problem), EXIT_AWAY if isinstance(problem, Unreachable) else EXIT_STORE)
     except OSError as problem:
-        return _refuse(f"cannot listen on {config.host}:{config.port}: {problem.strerror}.", EXIT_CONFIG)
+        return _refuse(str(cannot_listen("--http", config.host, config.port, problem)), EXIT_CONFIG)
 
 
 def _refuse(sentence: str, code: int) -> int:
@@ -348,7 +357,7 @@ def _announce(config: Config, bound: tuple[str, int], token: str | None) -> None
 def _url(host: str, port: int, scheme: str = "http") -> str:
     """Where a client on this machine finds what listens there; `0.0.0.0` is nowhere that one could go."""
     name = "localhost" if _is_everywhere(host) else host
-    return f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}"
+    return f"{scheme}://{host_and_port(name, port)}"
 
 
 def _is_everywhere(host: str) -> bool:

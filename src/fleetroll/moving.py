@@ -20,7 +20,7 @@ class DatabaseAtRest:
     def steps(self, data: Path, database: str | None) -> tuple[int, list[Migration]]:
         url = Config(database=database).postgres
         with _refusing():
-            return asyncio.run(postgres.schema(url)) if url is not None else copying.steps(data / DATABASE)
+            return asyncio.run(postgres.schema(url)) if url is not None else copying.steps(_database(data, "--data"))
 
     def known(self, place: str | Path) -> Known:
         """What a sound file says of itself, or a database elsewhere, which must be one to rely on."""
@@ -44,9 +44,16 @@ class DatabaseAtRest:
         if scheme != "sqlite" or not path or url is None:
             raise maintenance.Refused("A registry is copied --from sqlite:DIR --to postgresql://USER@HOST/NAME.")
         place = Path(path)
-        data = place if place.is_dir() else place.parent
+        data = place.parent if place.is_file() else place
         with _refusing(), _resting(data):
-            return asyncio.run(copying.copy(data / DATABASE if place.is_dir() else place, url, progress))
+            return asyncio.run(copying.copy(place if place.is_file() else _database(place, "--from"), url, progress))
+
+
+def _database(data: Path, option: str) -> Path:
+    """The database in a directory that was named by `option`. Raises Refused where there is none."""
+    if not (file := data / DATABASE).is_file():
+        raise maintenance.Refused(f"{file} is not there.", f"Name the server's data directory with {option}.")
+    return file
 
 
 async def _opened_and_closed(place: str | Path) -> None:

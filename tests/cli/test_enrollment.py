@@ -126,4 +126,9 @@ def test_authorities_and_dms_are_listed_changed_and_deleted(fleetroll: Command, 
     assert fleetroll("dms", "delete", "other").code == 0
     for name in ("foreign", "spare"):
         assert fleetroll("ca", "delete", name).code == 0
-    assert fleetroll("ca", "delete", "spare").code == 5
+    assert "fleetroll ca list" in fleetroll("ca", "delete", "spare").err
+    gone = fleetroll("dms", "get", "other")
+    assert (gone.code, gone.err.splitlines()) == (
+        5,
+        ["fleetroll: DMS other was not found.", "  List the DMS there are: fleetroll dms list"],
+    )

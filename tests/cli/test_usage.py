@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,9 +67,16 @@ def test_serve_takes_its_options_from_the_environment(alone: Fleetroll) -> None:
     refused = alone("serve", FLEETROLL_HTTP="nonsense")
     assert (refused.code, "--http" in refused.err) == (78, True)
     assert alone("serve", FLEETROLL_WORKERS="2").code == 78
-    for broker in ("nowhere", "nats://", "http://127.0.0.1:4222", "nats://a:4222,b:4222", "nats://a:99999"):
+    for broker in (
+        "nowhere",
+        "nats://",
+        "localhost:x",
+        "http://127.0.0.1:4222",
+        "nats://a:4222,b:4222",
+        "nats://a:99999",
+    ):
         refused = alone("serve", "--nats", broker)
-        assert (refused.code, "--nats" in refused.err) == (78, True), broker
+        assert (refused.code, "--nats" in refused.err, "off" in refused.err) == (78, True, True), broker
     assert alone("serve", FLEETROLL_ADMIN_KEY="short").code == 78
     refused = alone("serve", FLEETROLL_CORS="https://one.example.com https://two.example.com/")
     assert (refused.code, "--cors" in refused.err, "two.example.com/" in refused.err) == (78, True, True)
@@ -94,6 +102,37 @@ def test_a_server_that_is_not_there_is_said_to_be_so(alone: Fleetroll, work: Any
     assert "http://127.0.0.1:1" in missed.err
     assert "--url" in missed.err
     assert list(work.iterdir()) == []
+
+
+def test_a_server_without_tls_is_called_by_another_scheme(alone: Fleetroll, server: Any) -> None:
+    missed = alone("whoami", "--url", server.url.replace("http:", "https:"), FLEETROLL_KEY=KEY)
+    assert (missed.code, "http://," in missed.err) == (3, True)
+
+
+@pytest.mark.parametrize("option", ["--http", "--est"])
+def test_an_address_that_is_taken_is_named_with_its_option(option: str, server: Any, work: Path) -> None:
+    taken = server.url.removeprefix("http://")
+    serve = [sys.executable, "-m", "fleetroll", "serve", "--http", "127.0.0.1:0", "--nats", "off", option, taken]
+    ended = subprocess.run(serve, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 78
+    assert f"cannot listen on {taken}: something listens there already" in ended.stderr
+    assert option in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["migrate", "--data", "nowhere"], "--data"),
+        (["copy", "--from", "sqlite:nowhere", "--to", "postgresql://127.0.0.1:1/x"], "--from"),
+    ],
+)
+def test_a_data_directory_that_is_not_there_is_named_with_its_option(
+    alone: Fleetroll, work: Path, arguments: list[str], option: str
+) -> None:
+    refused = alone(*arguments)
+    assert refused.code == 1
+    assert "fleetroll.db is not there" in refused.err
+    assert option in refused.err
 
 
 def test_without_a_key_nothing_is_asked(alone: Fleetroll) -> None:

@@ -31,8 +31,8 @@ from fleetroll.cli.output import plain
 
 _ABOUT = """Fleetroll: one IoT device registry that speaks several device APIs.
 
-All commands but serve, restore, doctor, migrate and copy call a running server; the options that say which may also
-follow them."""
+All commands but serve, restore, doctor, migrate, copy and completion call a running server; the options that say which
+may also follow them."""
 _COMMANDS = (
     click.Group(
         "device", {**devices.group.commands, **fleet.COMMANDS, "enroll": enrollment.enroll}, help=devices.group.help

@@ -16,6 +16,10 @@ from fleetroll.cli.failures import Exit, Failure
 
 _CONNECT_SECONDS, _REPLY_SECONDS, _STREAM_SECONDS = 10.0, 60.0, 900.0
 _ABOUT_URL = "Is the server running? Start it with `fleetroll serve`, or say where it is: --url or FLEETROLL_URL."
+_ABOUT_TLS = {
+    "WRONG_VERSION_NUMBER": "There is no TLS: begin the address with http://, or name that of a proxy before it.",
+    "CERTIFICATE_VERIFY_FAILED": "Name the authority of its certificate, a file in PEM, with SSL_CERT_FILE.",
+}
 _ABOUT_FILTER = """A filter compares fields, as in: name = "pump-*" AND NOT id < 100"""
 _ABOUT_PLACE = "The address leads somewhere else, or to another release; check --url."
 _ADVICE = {
@@ -23,6 +27,8 @@ _ADVICE = {
     "permission_denied": "Use a key that may do this; an admin makes one with `fleetroll key create`.",
     "organization_not_found": "List the organizations below yours: fleetroll org list",
     "device_not_found": "List the devices there are: fleetroll device list",
+    "dms_not_found": "List the DMS there are: fleetroll dms list",
+    "authority_not_found": "List the authorities there are: fleetroll ca list",
     "group_not_found": "List the groups there are: fleetroll group list",
     "key_not_found": "List the keys there are: fleetroll key list",
     "invalid_filter": _ABOUT_FILTER,
@@ -146,7 +152,9 @@ def reaching(url: str) -> Iterator[None]:
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout) as problem:
-        raise Failure(Exit.UNREACHABLE, f"Cannot reach {url}: {_words(problem)}.", _ABOUT_URL) from None
+        words = _words(problem)
+        advice = next((advice for mark, advice in _ABOUT_TLS.items() if mark in words), _ABOUT_URL)
+        raise Failure(Exit.UNREACHABLE, f"Cannot reach {url}: {words}.", advice) from None
     except httpx.TimeoutException:
         raise Failure(Exit.UNREACHABLE, f"{url} did not answer in time.", "Try again in a moment.") from None
     except httpx.TransportError as problem:

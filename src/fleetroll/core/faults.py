@@ -54,6 +54,9 @@ class Fault(Exception):
         return f"Fault({self.kind.value}, {self.code!r}, {self.message!r}, field={self.field!r})"
 
 
+_INITIALS = {"dms"}
+
+
 def invalid(code: str, message: str, field: str | None = None, **details: object) -> Fault:
     """Input that breaks a rule of ours."""
     return Fault(Kind.INVALID, code, message, field, details=details)
@@ -61,7 +64,8 @@ def invalid(code: str, message: str, field: str | None = None, **details: object
 
 def not_found(noun: str, name: object) -> Fault:
     """The same words for a thing that never was and a thing of somebody else (existence is hidden)."""
-    label = noun.replace("_", " ").capitalize()
+    words = noun.replace("_", " ")
+    label = words.upper() if noun in _INITIALS else words.capitalize()
     shown = brief(str(name))
     return Fault(Kind.NOT_FOUND, f"{noun}_not_found", f"{label} {shown} was not found.", named=shown)
 

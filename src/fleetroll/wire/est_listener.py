@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from fleetroll.config import Config, ConfigError
+from fleetroll.config import Config, ConfigError, cannot_listen, host_and_port
 from fleetroll.service import authorities
 from fleetroll.service.housekeeping import beside
 from fleetroll.service.operations import Services
@@ -34,6 +34,7 @@ class EstListener:
         self._tls = Tls()
         self._known = 0
         self._committed = asyncio.Event()
+        self._address = config.est
         self.http = HttpServer(app, *config.est, tls=self._tls.context, reuse_port=config.workers > 1)
 
     @contextlib.asynccontextmanager
@@ -42,8 +43,7 @@ class EstListener:
         await self._trust()
         self._services.store.on_commit(self._committed.set)
         await self._listen()
-        host, port = self.http.addresses[0]
-        logger.info("enrolment at https://%s:%s/.well-known/est", f"[{host}]" if ":" in host else host, port)
+        logger.info("enrolment at https://%s/.well-known/est", host_and_port(*self.http.addresses[0]))
         async with beside(self._renew(), self._follow(), self._drain(draining)):
             try:
                 yield
@@ -54,7 +54,7 @@ class EstListener:
         try:
             await self.http.start()
         except OSError as problem:
-            raise ConfigError(f"--est: cannot listen there: {problem.strerror}.") from None
+            raise cannot_listen("--est", *self._address, problem) from None
 
     async def _present(self) -> None:
         config = self._config
