@@ -214,7 +214,7 @@ async def _rename_some(call: Call, number: int, ref: str) -> bool:
     if was.ref == ref:  # somebody else has asked for the same
         return False
     await _begin(call, was, ref)
-    return await _carry(call, was.ref, ref, limits.RENAME_BATCH) == limits.RENAME_BATCH
+    return await _rename_in_devices(call, was.ref, ref, limits.RENAME_BATCH) == limits.RENAME_BATCH
 
 
 async def _begin(call: Call, was: Owner, ref: str) -> None:
@@ -256,7 +256,7 @@ async def _change(call: Call, was: Owner, ref: str, change: dict[str, str | None
     if is_renamed and was.twin is not None:
         was = await _unite(call, was, ref)
     now = await noun.rewrite(call, was, {**change, "ref": ref})
-    if is_renamed and await _carry(call, old, ref, limits.BULK_BATCH + 1) > limits.BULK_BATCH:
+    if is_renamed and await _rename_in_devices(call, old, ref, limits.BULK_BATCH + 1) > limits.BULK_BATCH:
         raise conflict("too_many_devices", "Devices were given to this owner while it was renamed; ask again.", "ref")
     return now
 
@@ -272,7 +272,7 @@ async def _unite(call: Call, was: Owner, ref: str) -> Owner:
     return structs.replace(was, twin=None)
 
 
-async def _carry(call: Call, old: str, new: str, most: int) -> int:
+async def _rename_in_devices(call: Call, old: str, new: str, most: int) -> int:
     """Give the owner's new reference to devices that have the old one. Answers how many they were."""
     devices = await call.records.devices.page(call.org, owned_by(old), Sort(), Page(most))
     for device in devices:
