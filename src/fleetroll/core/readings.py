@@ -12,7 +12,7 @@ import msgspec
 from fleetroll.core import documents, limits
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import brief, invalid
-from fleetroll.core.model import Bucket
+from fleetroll.core.model import Bucket, Instant
 from fleetroll.core.schema import METRIC_TYPES, is_metric
 
 _IS: dict[str, Callable[[Any], bool]] = {
@@ -62,6 +62,13 @@ def parse_interval(text: str) -> int:
         message = "interval is a number and ms, s, m, h, d or w, as in 15m, and at most a hundred years."
         raise invalid("invalid_parameter", message, "interval")
     return interval
+
+
+def require_few(since: Instant, until: Instant, interval: int) -> None:
+    """Raises Fault invalid for more stretches of time than one answer holds."""
+    if (until - since) // interval > limits.MAX_BUCKETS:
+        message = f"That is more than {limits.MAX_BUCKETS} stretches of time; take a longer interval."
+        raise invalid("too_many_buckets", message, "interval")
 
 
 def check(types: Mapping[str, str], metric: str, value: Any) -> None:

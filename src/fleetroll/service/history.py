@@ -19,7 +19,6 @@ from fleetroll.service.operations import Call, Effect, operation
 _MS = 1_000
 _SERIES = 10**13  # places of one series: milliseconds of some three hundred years
 _SCANNED = 1_000
-NUMBERS = {**readings.AGGREGATES}
 
 
 class Wanted(Struct, frozen=True):
@@ -99,7 +98,7 @@ async def _summed(call: Call, device: Device, name: str, wanted: Wanted) -> list
     spread = aggregate in readings.SPREADS
     series = _series(device, name, wanted)
     buckets = await call.records.telemetry.buckets(call.org, series, span, interval, spread=spread)
-    number = NUMBERS[aggregate]
+    number = readings.AGGREGATES[aggregate]
     return [Point(device, name, max(one.at, span.since), number(one)) for one in buckets]
 
 
@@ -110,9 +109,7 @@ def _series(device: Device, name: str, wanted: Wanted) -> SeriesKey:
 def _interval(wanted: Wanted) -> int:
     span = wanted.span
     interval = wanted.interval or max(span.until, 1)
-    if (span.until - span.since) // interval > limits.MAX_BUCKETS:
-        message = f"That is more than {limits.MAX_BUCKETS} stretches of time; take a longer interval."
-        raise invalid("too_many_buckets", message, "interval")
+    readings.require_few(span.since, span.until, interval)
     return interval
 
 
@@ -154,7 +151,7 @@ def _counted(points: Sequence[Point], wanted: Wanted) -> list[Point]:
     groups: dict[tuple[int, str, int], list[Point]] = {}
     for point in points:
         groups.setdefault((point.device.id, point.name, point.at // interval * interval), []).append(point)
-    number = NUMBERS[aggregate]
+    number = readings.AGGREGATES[aggregate]
     found = []
     for (_, name, at), group in groups.items():
         numbers = [one.value for one in group if isinstance(one.value, int | float)]

@@ -139,9 +139,7 @@ async def summary(records: Records, device: Device, wanted: Summary, now: Instan
     """What the numbers of one metric come to. Raises Fault invalid for more stretches than one answer holds."""
     until = now + 1 if wanted.until is None else wanted.until
     since = max(0, until - limits.DEFAULT_RANGE * wanted.interval) if wanted.since is None else wanted.since
-    if (until - since) // wanted.interval > limits.MAX_BUCKETS:
-        message = f"That is more than {limits.MAX_BUCKETS} stretches of time; take a longer interval."
-        raise invalid("too_many_buckets", message, "interval")
+    readings.require_few(since, until, wanted.interval)
     spread = not readings.SPREADS.isdisjoint(wanted.aggregates)
     found = await records.telemetry.buckets(
         device.org, (device.id, PRODUCTION, wanted.metric), Span(since, until), wanted.interval, spread=spread

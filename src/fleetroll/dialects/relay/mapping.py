@@ -147,8 +147,9 @@ def _history(body: Any, devices: tuple[int, ...], type: str | None, names_: tupl
     if since > until:
         raise invalid("invalid_time", "start must not be after end", "start")
     aggregate, interval = _optional_text(body.aggregate_fn, "aggregate_fn"), _optional_text(body.interval, "interval")
-    if aggregate is not None and aggregate not in history.NUMBERS:
-        raise invalid("invalid_aggregate", f"aggregate_fn must be one of {', '.join(history.NUMBERS)}", "aggregate_fn")
+    if aggregate is not None and aggregate not in readings.AGGREGATES:
+        known = ", ".join(readings.AGGREGATES)
+        raise invalid("invalid_aggregate", f"aggregate_fn must be one of {known}", "aggregate_fn")
     return history.Wanted(
         devices,
         type,
