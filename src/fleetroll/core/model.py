@@ -178,6 +178,11 @@ class Device(Struct, frozen=True, gc=False):
     spoke_at: Instant | None = None
 
 
+def led_by(owners: tuple[str, ...], first: str) -> tuple[str, ...]:
+    """The owners of a device with another one in the first place, where dialects see the only one."""
+    return (first, *(owner for owner in owners[1:] if owner != first))
+
+
 class NewDevice(Struct, frozen=True, gc=False):
     """What a caller may decide of a device at its creation."""
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 from fleetroll.core import documents, metafields
 from fleetroll.core import templates as rules
 from fleetroll.core.faults import not_found
-from fleetroll.core.model import Device, DeviceChange, Metafield, MetafieldKind, OwnerStatus, Template
+from fleetroll.core.model import Device, DeviceChange, Metafield, MetafieldKind, OwnerStatus, Template, led_by
 from fleetroll.core.policy import Action
 from fleetroll.service import devices, reach, templates
 from fleetroll.service.operations import Call, Effect, operation
@@ -56,7 +56,7 @@ def _change(device: Device, field: Metafield, value: Any) -> DeviceChange:
     if field.kind is MetafieldKind.DEVICE_NAME:
         return DeviceChange(name=value)
     if field.kind is MetafieldKind.DEVICE_OWNER:
-        return DeviceChange(owners=() if value is None else (value, *device.owners[1:]))
+        return DeviceChange(owners=() if value is None else led_by(device.owners, value))
     metadata = {name: known for name, known in documents.load(device.metadata).items() if name != field.name}
     if value is not None:
         metadata[field.name] = value

@@ -238,3 +238,18 @@ def test_a_name_and_an_owner_that_are_metafields_are_the_devices_own(app: App) -
     assert [field["value"]["value"] for field in read] == ["After", "ann@example.com"]
     assert ask(app, "GET", f"/device?deviceId={one['id']}").json()["name"] == "After"
     assert ask(app, "GET", "/device/by-owner?ownerEmail=ann@example.com").json()["totalElements"] == 1
+
+
+def test_an_owner_who_comes_first_is_there_once(app: App) -> None:
+    made = ask(
+        app, "POST", "/template/create", {"name": "Owned", "metafields": [{"name": "Whose", "type": "DeviceOwner"}]}
+    )
+    one = device(app, made.json()["templateIds"][0])
+    for name in ("ann", "bob"):
+        assert ask(app, "POST", "/users/create-in-org", {"email": f"{name}@example.com"}).status == 201
+    ident = app.request("GET", "/v1/devices?limit=1").json()["devices"][0]["ident"]
+    owners = ["ann@example.com", "bob@example.com", "eve@example.com"]
+    assert app.request("PATCH", f"/v1/devices/{ident}", {"owners": owners}).status == 200
+    body = {"deviceId": one["id"], "metaFieldId": 1, "newValue": "bob@example.com"}
+    assert ask(app, "POST", "/device/metafield", body).status == 204
+    assert app.request("GET", f"/v1/devices/{ident}").json()["owners"] == ["bob@example.com", "eve@example.com"]

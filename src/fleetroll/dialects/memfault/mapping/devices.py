@@ -143,8 +143,7 @@ def change_device(request: Request) -> views.Edit:
 
 def _owners(owners: tuple[str, ...], first: str) -> tuple[str, ...]:
     """The owners with another one in the first place, or none there."""
-    others = tuple(owner for owner in owners[1:] if owner != first)
-    return (first, *others) if first else others
+    return model.led_by(owners, first) if first else owners[1:]
 
 
 def one_device(request: Request) -> devices.Named:
