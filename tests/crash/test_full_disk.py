@@ -68,6 +68,7 @@ def test_on_a_full_disk_what_takes_something_away_works_on(disk: tuple[Process, 
         rows = "".join(json.dumps({"ident": f"d{number}"}) + "\n" for number in range(1_000))
         api.post("/v1/devices:import", content=rows, headers={"content-type": "application/x-ndjson"})
         lost = api.post("/v1/keys", json={"name": "lost", "role": "viewer"}).json()
+        assert api.post("/v1/authorities", json={"name": "house"}).status_code == 201
         fill(filler)
         kept = [number for number in range(100) if made(api, f"large-{number}", metadata=LARGE) == 201]
         assert len(kept) < 100
@@ -80,6 +81,7 @@ def test_on_a_full_disk_what_takes_something_away_works_on(disk: tuple[Process, 
         assert api.post("/v1/devices/d999:decommission").status_code == 200
         removed = api.post("/v1/devices:delete", json={"filter": 'ident = "d998"'})
         assert removed.json()["outcome"] == "deleted"
+        assert api.get("/v1/authorities/house/crl").status_code == 200  # a new one is written down before it is told
         # The room that is there now is not for others.
         assert {made(api, f"refused-{number}", metadata=LARGE) for number in range(10)} == {507}
         assert api.get("/v1/devices/d500").status_code == 200

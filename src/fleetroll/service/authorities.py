@@ -176,8 +176,12 @@ async def _revoked(call: Call, authority: Authority, at: Instant) -> list[Revoca
 
 
 async def _publish(call: Call, authority: int, last: Edition, new: Edition) -> bool:
-    """Whether `new` is the latest list now. Who asks for it need not be one who may write."""
-    return await call.services.store.write(lambda records: records.authorities.publish(call.org, authority, last, new))
+    """Whether `new` is the latest list now. Who asks for it need not be one who may write, and the disk may be full."""
+
+    async def work(records: Records) -> bool:
+        return await records.authorities.publish(call.org, authority, last, new)
+
+    return await call.services.store.write(work, relieves=True)
 
 
 async def _signed(call: Call, authority: int, by: Signer, revoked: list[Revocation], edition: Edition) -> SignedList:
