@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.support.app import ADMIN_KEY, about_sqlite
-from tests.support.process import Process, start
+from tests.support.process import Process, serving
 
 pytestmark = about_sqlite
 DELETED = 200
@@ -30,14 +30,8 @@ def disk(tmp_path: Path) -> Iterator[tuple[Process, Path]]:
     place.mkdir()
     apart = ("unshare", "-m") if os.geteuid() == 0 else ("unshare", "-Urm")
     mount = ("sh", "-c", 'mount -t tmpfs -o size=48m none "$0" && exec "$@"', str(place))
-    server = start(place / "data", "--nats", "off", under=(*apart, *mount), log=tmp_path / "log")
-    try:
+    with serving(place / "data", "--nats", "off", under=(*apart, *mount), log=tmp_path / "log") as server:
         yield server, Path(f"/proc/{server.popen.pid}/root{place}/filler")
-    finally:
-        server.popen.terminate()
-        server.popen.wait(15)
-        assert server.popen.stdout is not None
-        server.popen.stdout.close()
 
 
 @contextmanager

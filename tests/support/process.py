@@ -58,9 +58,11 @@ def start(data: Path, *options: str, log: Path | None = None, under: Sequence[st
 
 
 @contextmanager
-def serving(data: Path, *options: str, **environment: str) -> Iterator[Process]:
-    """A server that is stopped at the end."""
-    process = start(data, *options, log=None, **environment)
+def serving(
+    data: Path, *options: str, log: Path | None = None, under: Sequence[str] = (), **environment: str
+) -> Iterator[Process]:
+    """A server as `start` makes it, which is stopped at the end."""
+    process = start(data, *options, log=log, under=under, **environment)
     try:
         yield process
     finally:

@@ -109,12 +109,19 @@ def _check_size(metric: str, kind: str, value: Any) -> None:
 
 def bucket(at: int, values: Sequence[float]) -> Bucket:
     """The numbers of these values, of which there is at least one, in the order of their times."""
-    low, high = statistics.median_low(values), statistics.median_high(values)
-    median = low if low == high else low / 2 + high / 2
-    total = sum(values)
-    whole = total if isfinite(total) else None
-    deviation = _deviation(values)
+    median = middle(statistics.median_low(values), statistics.median_high(values))
+    whole, deviation = sayable(sum(values)), _deviation(values)
     return Bucket(at, len(values), min(values), max(values), whole, values[0], values[-1], median, deviation)
+
+
+def middle(low: float, high: float) -> float:
+    """The median, of which these are the two in the middle, or twice the one, without a sum that overflows."""
+    return low if low == high else low / 2 + high / 2
+
+
+def sayable(total: float) -> float | None:
+    """A sum; None where it is more than a number says."""
+    return total if isfinite(total) else None
 
 
 def _deviation(values: Sequence[float]) -> float | None:

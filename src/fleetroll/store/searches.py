@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 
+from fleetroll.core.kept import Kept
 from fleetroll.store.connection import Indexed
 
 _MOST_COUNTS = 1_000
@@ -17,7 +18,7 @@ class Searches:
     """
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[int, str], tuple[int, int]] = {}
+        self._counts: Kept[tuple[int, str], tuple[int, int]] = Kept(_MOST_COUNTS)
         self._changes: deque[tuple[int, Indexed]] = deque()
         self._forgotten = 0  # the last version of which not all changes are here
 
@@ -33,7 +34,7 @@ class Searches:
 
     def get(self, org: int, text: str, version: int) -> int | None:
         """How many devices have the text as of that version, if that can be told."""
-        since, devices = self._counts.get((org, text), (-1, 0))
+        since, devices = self._counts.get((org, text)) or (-1, 0)
         changes = list(self._changes)
         if not self._forgotten <= since <= version:
             return None
@@ -43,7 +44,4 @@ class Searches:
         return devices
 
     def keep(self, org: int, text: str, version: int, devices: int) -> None:
-        self._counts.pop((org, text), None)
-        if len(self._counts) >= _MOST_COUNTS:
-            del self._counts[next(iter(self._counts))]  # what was not asked for the longest time
-        self._counts[org, text] = version, devices
+        self._counts.keep((org, text), (version, devices), 1)

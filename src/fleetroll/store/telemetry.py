@@ -1,11 +1,11 @@
 """Readings in their series. What is forgotten is out of reach at once, however much it is; `sweep` makes room later."""
 
 from collections.abc import Collection, Sequence
-from math import isfinite, sqrt
+from math import sqrt
 
 from msgspec import structs
 
-from fleetroll.core import limits
+from fleetroll.core import limits, readings
 from fleetroll.core.model import PRODUCTION, Bucket, Reading, SeriesKey, Span
 from fleetroll.core.query import Place
 from fleetroll.store import lists, rows
@@ -118,11 +118,11 @@ def _bucket(
     last: float,
 ) -> Bucket:
     # PostgreSQL fails where a sum overflows, so only here it may.
-    whole = (total or 0.0) + (vast or 0.0) * _SCALE
-    return Bucket(at, points, least, most, whole if isfinite(whole) else None, first, last)
+    whole = readings.sayable((total or 0.0) + (vast or 0.0) * _SCALE)
+    return Bucket(at, points, least, most, whole, first, last)
 
 
 def _with_spread(bucket: Bucket, low: float, high: float, variance: float | None) -> Bucket:
     """`low` and `high` are the two numbers in the middle, or twice the one."""
-    median = low if low == high else low / 2 + high / 2
-    return structs.replace(bucket, median=median, stddev=None if variance is None else sqrt(variance))
+    stddev = None if variance is None else sqrt(variance)
+    return structs.replace(bucket, median=readings.middle(low, high), stddev=stddev)
