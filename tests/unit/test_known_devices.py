@@ -36,12 +36,36 @@ def test_whatever_is_written_of_a_device_changes_its_mark(statement: str) -> Non
     assert "revision" in columns or columns <= set(MARK)
 
 
-def test_a_list_is_wanted_again_when_it_is_asked_for_twice() -> None:
+LIST = ("SELECT 1", {"org": 1, "limit": 50})
+
+
+def look(known: KnownDevices, changed: int) -> bool:
+    """Ask for `LIST`, of which so many of 50 devices are others than before. Whether it asked for marks."""
+    asked = known.asks_for_marks(*LIST)
+    if asked is not None:
+        known.learn(asked, 50, changed)
+    return asked is not None
+
+
+def test_a_list_asks_for_marks_when_it_is_asked_for_twice() -> None:
     known = KnownDevices()
-    assert not known.is_wanted_again("SELECT 1", {"org": 1, "limit": 50})
-    assert not known.is_wanted_again("SELECT 1", {"org": 2, "limit": 50})
-    assert not known.is_wanted_again("SELECT 2", {"org": 1, "limit": 50})
-    assert known.is_wanted_again("SELECT 1", {"org": 1, "limit": 50})
+    assert known.asks_for_marks(*LIST) is None
+    assert known.asks_for_marks("SELECT 1", {"org": 2, "limit": 50}) is None
+    assert known.asks_for_marks("SELECT 2", {"org": 1, "limit": 50}) is None
+    assert known.asks_for_marks(*LIST) is not None
+
+
+def test_a_list_of_which_few_change_goes_on_asking_for_marks() -> None:
+    known = KnownDevices()
+    assert [look(known, 50), look(known, 50), *(look(known, 25) for _ in range(20))] == [False, *[True] * 21]
+
+
+def test_a_list_of_which_most_change_is_read_as_a_whole_but_for_a_look_now_and_then() -> None:
+    known = KnownDevices()
+    looks = [look(known, 50) for _ in range(100)]
+    assert looks[:3] == [False, True, True]
+    assert sum(looks) <= 22
+    assert any(looks[50:])
 
 
 def test_a_device_is_known_under_its_mark_and_no_other() -> None:

@@ -241,9 +241,10 @@ class Devices:
     async def _listed(self, org: int, statement: str, values: dict[str, Any]) -> list[Device]:
         """The devices that a statement lists. Those that are known as they are need not be read again."""
         known = self._syntax.known
-        if known is not None and known.is_wanted_again(statement, values):
+        if known is not None and (asked := known.asks_for_marks(statement, values)) is not None:
             marks = await self._connection.all(select.marks(statement), values)
             found, others = known.find(marks)
+            known.learn(asked, len(marks), len(others))
             if others:
                 await self._read(org, others, known)
                 found, others = known.find(marks)

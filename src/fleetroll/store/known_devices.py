@@ -1,7 +1,8 @@
 """Devices of lists that are asked for again and again, as by everybody who watches a fleet: most of them do not change.
 
 Such a list asks for the marks of what it finds first. Two readings of a device that have the same mark are the same, so
-the rest is read only of devices that are new here or have changed. A list that is asked for once is read as a whole.
+the rest is read only of devices that are new here or have changed. A list that is asked for once is read as a whole,
+and so is one most of whose devices have changed each time, as where a fleet speaks every second.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,11 @@ _MOST_LISTS: Final = 4_096
 _MOST_BYTES: Final = 20 << 20
 _REST: Final = 1_000  # bytes of a device but for its documents, about
 
+# What is known of a list: how often it is still to be read as a whole, or that its marks can be asked for.
+_UNTRIED: Final = 0
+_TRIED: Final = -1
+_RESTLESS: Final = 8
+
 _mark = itemgetter(*map(rows.DEVICE.index, MARK))
 _documents = itemgetter(*map(rows.DEVICE.index, (*rows.DESCRIBED, "software", "identity", "metadata_times")))
 
@@ -27,16 +33,22 @@ class KnownDevices:
     """Devices by id, each with its mark; a device that has not changed is the same object. For the event loop alone."""
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
-        self._lists: Kept[int, bool] = Kept(_MOST_LISTS)
+        self._lists: Kept[int, int] = Kept(_MOST_LISTS)
         self._devices: Kept[int, tuple[Row, Device]] = Kept(most_bytes)
 
-    def is_wanted_again(self, statement: str, values: dict[str, Any]) -> bool:
-        """Whether this list was asked for before; from now on it was."""
-        wanted = hash((statement, *values.values()))  # one that is taken for another costs time, and nothing else
-        if self._lists.get(wanted):
-            return True
-        self._lists.keep(wanted, True, 1)
-        return False
+    def asks_for_marks(self, statement: str, values: dict[str, Any]) -> int | None:
+        """What `learn` is to be told of this list; None if it is to be read as a whole, as the first time."""
+        asked = hash((statement, *values.values()))  # one that is taken for another costs time, and nothing else
+        left = self._lists.get(asked)
+        if left is not None and left <= _UNTRIED:
+            return asked
+        self._lists.keep(asked, left - 1 if left else _UNTRIED, 1)
+        return None
+
+    def learn(self, asked: int, marks: int, others: int) -> None:
+        """So many of the devices of a list were not known, of so many. At first none are, which says nothing yet."""
+        is_restless = self._lists.get(asked) == _TRIED and others * 2 > marks
+        self._lists.keep(asked, _RESTLESS if is_restless else _TRIED, 1)
 
     def find(self, marks: Sequence[Row]) -> tuple[list[Device], list[int]]:
         """The devices that are known under these marks, in their order, and the ids of the others."""
