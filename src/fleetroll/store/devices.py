@@ -99,8 +99,9 @@ class Devices:
             return False
         if renamed:
             await self._connection.index([(was.org, was.id, _searched(was), _searched(now))])
-        await self._unlink(was.org, was.id, _missing(was.tags, now.tags), _missing(was.owners, now.owners))
-        await self._link(was.org, was.id, _missing(now.tags, was.tags), _missing(now.owners, was.owners))
+        if was.tags != now.tags or was.owners != now.owners:
+            await self._unlink(was.org, was.id, _missing(was.tags, now.tags), _missing(was.owners, now.owners))
+            await self._link(was.org, was.id, _missing(now.tags, was.tags), _missing(now.owners, was.owners))
         await self._recount(was, now)
         return True
 
