@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from fleetroll.core import limits, names
-from fleetroll.core.faults import conflict, invalid, not_found, stale
+from fleetroll.core.faults import Fault, conflict, invalid, not_found, stale
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.model import Organization, OrganizationProfile
 from fleetroll.core.patch import apply_merge_patch
@@ -175,7 +175,7 @@ async def delete(call: Call, wanted: Named) -> None:
 
 async def _remove(call: Call, found: Organization) -> None:
     if found.id == call.org or found.parent is None:
-        raise invalid("own_organization", "An organization cannot delete itself.")
+        raise undeletable()
     used = {noun: count for noun, count in (await call.records.usage.of(found.id)).items() if count}
     if used.keys() - _GOES_ALONG:
         raise conflict("organization_not_empty", "Delete what the organization holds first.", usage=used)
@@ -183,6 +183,11 @@ async def _remove(call: Call, found: Organization) -> None:
     await call.records.organizations.delete(found.id)
     await call.records.usage.add(found.parent, "organizations", -1, limits.DEFAULT_QUOTAS["organizations"])
     await record(call, "organization.deleted", "organization", found.id, found.slug)
+
+
+def undeletable() -> Fault:
+    """Who deletes an organization is above it, so nobody deletes their own, and nobody the root."""
+    return conflict("own_organization", "An organization cannot delete itself.")
 
 
 async def _tell_broker(records: Records, org: Organization) -> None:

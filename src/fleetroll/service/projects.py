@@ -95,7 +95,7 @@ async def delete(call: Call, _: None) -> None:
     org = call.principal.org
     above = await call.records.organizations.get(org.parent) if org.parent is not None else None
     if above is None or org.id == call.principal.home.id:
-        raise conflict("own_organization", "An organization cannot delete itself.")
+        raise organizations.undeletable()
     await organizations.delete.run(call.beside(above), organizations.Named(org.slug))
 
 

@@ -176,9 +176,12 @@ def test_deleting_an_organization_takes_its_keys_with_it(app: App) -> None:
     assert app.request("GET", "/v1/organizations/acme").json()["usage"] == {}
 
 
-@pytest.mark.parametrize("path", ["self", "default"])
-def test_nobody_deletes_their_own_organization(app: App, path: str) -> None:
-    assert app.request("DELETE", f"/v1/organizations/{path}").status in {400, 404}
+@pytest.mark.parametrize(
+    ("path", "status", "code"), [("self", 409, "own_organization"), ("default", 404, "organization_not_found")]
+)
+def test_nobody_deletes_their_own_organization(app: App, path: str, status: int, code: str) -> None:
+    refused = app.request("DELETE", f"/v1/organizations/{path}")
+    assert (refused.status, refused.json()["code"]) == (status, code)
     assert app.request("GET", "/v1/me").status == 200
 
 
