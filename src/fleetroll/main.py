@@ -47,10 +47,10 @@ from fleetroll.pki.x509 import X509
 from fleetroll.service import housekeeping, leases
 from fleetroll.service.bootstrap import first_start
 from fleetroll.service.broker import Registry
-from fleetroll.service.events import Publisher
 from fleetroll.service.keyring import Keyring
 from fleetroll.service.live import Live
 from fleetroll.service.operations import Services
+from fleetroll.service.publisher import Publisher
 from fleetroll.service.remembered import Remembered
 from fleetroll.service.server_key import belongs, is_new
 from fleetroll.store import postgres, sqlite

@@ -1,21 +1,19 @@
-"""Publishing the timeline to those who follow it. It is the outbox: nothing is announced that is not committed."""
+"""The timeline as those who follow it see it. It is the outbox: nothing is announced that is not committed."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
 from fleetroll.core import limits, policy
-from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.model import Event, Instant
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, matches
 from fleetroll.service.live import Feed, Told
 from fleetroll.service.operations import Call, Effect, operation
-from fleetroll.store.port import Store
 
 _CHECK_SECONDS = 1.0
 _encode = msgspec.json.Encoder().encode
@@ -33,33 +31,6 @@ class Follow(Struct, frozen=True):
     after: int | None
     filter: Filter | None
     readings: bool = False
-
-
-class Publisher:
-    """Wakes followers after commits. Each reads the timeline from its own place, so a slow one misses nothing."""
-
-    def __init__(self, store: Store) -> None:
-        self._waiting: set[asyncio.Event] = set()
-        store.on_commit(self._wake)
-
-    def _wake(self) -> None:
-        for event in self._waiting:
-            event.set()
-
-    @property
-    def followers(self) -> int:
-        return len(self._waiting)
-
-    @contextlib.contextmanager
-    def following(self) -> Iterator[asyncio.Event]:
-        if len(self._waiting) >= limits.MAX_EVENT_STREAMS:
-            raise Fault(Kind.UNAVAILABLE, "too_many_streams", "Too many event streams are open.", retry_after=10)
-        changed = asyncio.Event()
-        self._waiting.add(changed)
-        try:
-            yield changed
-        finally:
-            self._waiting.discard(changed)
 
 
 @operation(Action.TIMELINE_READ, Effect.STREAM)

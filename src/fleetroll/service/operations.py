@@ -19,6 +19,7 @@ from fleetroll.core.policy import Action
 from fleetroll.pki.port import Pki
 from fleetroll.service.keyring import CHANGES_IDENTITIES, Keyring
 from fleetroll.service.live import Live
+from fleetroll.service.publisher import Publisher
 from fleetroll.service.remembered import Remembered
 from fleetroll.store.port import Records, Store
 
@@ -130,7 +131,7 @@ class Services(Struct, frozen=True):
     clock: Callable[[], Instant]
     random_text: Callable[[int], str]
     server_key: bytes
-    publisher: "Any"
+    publisher: Publisher
     keyring: Keyring
     definitions: Remembered[int, list[MetadataField]]
     cohorts: Remembered[tuple[int, str], Cohort]
