@@ -21,7 +21,7 @@ from fleetroll.core.model import (
 from fleetroll.core.policy import Action, allows
 from fleetroll.core.query import Filter, Place, Search, Sort
 from fleetroll.core.times import MINUTE
-from fleetroll.service import devices, event_codes, owners, reach, templates, timeline
+from fleetroll.service import devices, event_codes, numbered_owners, owners, reach, templates, timeline
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.reach import Numbered
 
@@ -174,7 +174,7 @@ async def search(call: Call, wanted: Searching) -> Listed:
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def of_owner(call: Call, wanted: Belonging) -> Listed:
     """The devices of a person, in whichever organizations. Raises Fault not_found `user_not_found`."""
-    homes = await owners.homes(await reach.organization(call, wanted.organization), wanted.email)
+    homes = await numbered_owners.homes(await reach.organization(call, wanted.organization), wanted.email)
     if not homes:
         raise reach.missing("user")
     return await _slice(call, homes, owners.owned_by(wanted.email), Sort(), wanted.place)
@@ -183,7 +183,7 @@ async def of_owner(call: Call, wanted: Belonging) -> Listed:
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def of_owners_organization(call: Call, wanted: Belonging) -> Listed:
     """All devices of the organizations that a person belongs to; none if there is no such person."""
-    return await _slice(call, await owners.homes(call, wanted.email), None, Sort(), wanted.place)
+    return await _slice(call, await numbered_owners.homes(call, wanted.email), None, Sort(), wanted.place)
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
@@ -289,7 +289,7 @@ async def _to_organization(call: Call, there: Call, device: Device, number: int 
 
 
 async def _to_owner(call: Call, there: Call, device: Device, number: int) -> None:
-    home, owner = await owners.reached(call, number)
+    home, owner = await numbered_owners.reached(call, number)
     if owner.org == device.org and device.owners == (owner.ref,):
         raise invalid("same_owner", "The device has this owner already.", "owner")
     if owner.status is not OwnerStatus.ACTIVE:

@@ -1,17 +1,16 @@
 """Owners: the customers that devices belong to, and giving devices to them."""
 
 from collections.abc import Collection
-from typing import Any
 
 from msgspec import Struct, structs
 
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, conflict, not_found, stale
-from fleetroll.core.model import Owner, OwnerRole
+from fleetroll.core.model import Owner
 from fleetroll.core.names import owner_key, unique
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Comparison, Operator, Page, Place, Sort
-from fleetroll.service import organizations, reach
+from fleetroll.core.query import Comparison, Operator, Page, Sort
+from fleetroll.service import reach
 from fleetroll.service.named import Noun
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.quotas import take
@@ -66,49 +65,6 @@ class Stored(Struct, frozen=True):
 
     owner: Owner
     created: bool
-
-
-class Directory(Struct, frozen=True):
-    """Owners by place: the caller's, or all in reach."""
-
-    place: Place
-    below: bool = False
-
-
-class Searching(Struct, frozen=True):
-    """The caller's owners whose name or address holds a text, case ignored."""
-
-    text: str
-    place: Place
-
-
-class Within(Struct, frozen=True):
-    """An owner to make in an organization in reach; None is the caller's. Without a name it has that of the address."""
-
-    owner: Owner
-    organization: int | None = None
-
-
-class Edit(Struct, frozen=True):
-    """Members to replace in an owner in reach."""
-
-    id: int
-    change: dict[str, Any]
-
-
-class Founder(Struct, frozen=True):
-    """An owner to make together with the organization that it is the first one of."""
-
-    owner: Owner
-    organization: organizations.Below
-
-
-class Transfer(Struct, frozen=True):
-    """An owner for another organization, both by number, and what it is to be there."""
-
-    id: int
-    organization: int
-    role: OwnerRole
 
 
 class Owned(Struct, frozen=True):
@@ -283,79 +239,3 @@ async def _rename_in_devices(call: Call, old: str, new: str, most: int) -> int:
             raise stale()
         await call.records.timeline.append([device_entry(call, "device.updated", now, {"changed": ["owners"]})])
     return len(devices)
-
-
-# --- in reach --------------------------------------------------------------------------------------------------------
-
-
-async def reached(call: Call, number: int) -> tuple[Call, Owner]:
-    """An owner in reach, and the call acting where it is. Raises Fault not_found `user_not_found`."""
-    return await reach.record(call, lambda records: records.owners, "user", number)
-
-
-async def homes(call: Call, ref: str) -> list[Call]:
-    """The call acting in each organization in reach that has an owner with this reference, by id."""
-    return [await reach.organization(call, home) for home in await call.records.owners.homes(call.org, ref)]
-
-
-@operation(Action.OWNERS_READ, Effect.SCAN)
-async def directory(call: Call, wanted: Directory) -> tuple[list[Owner], int]:
-    """By reference; those of several organizations by the number of the organization first."""
-    counts = await reach.used(call, "owners", below=wanted.below)
-
-    async def take(org: int, place: Place) -> list[Owner]:
-        return await call.records.owners.page(org, "", place.limit, place.offset)
-
-    return await reach.across(counts, wanted.place, take), sum(counts.values())
-
-
-@operation(Action.OWNERS_READ, Effect.SCAN)
-async def search(call: Call, wanted: Searching) -> tuple[list[Owner], int]:
-    text, after = wanted.text.casefold(), ""
-    found: list[Owner] = []
-    while some := await call.records.owners.page(call.org, after, limits.MAX_PAGE):
-        found += [one for one in some if text in one.ref.casefold() or text in (one.name or "").casefold()]
-        after = some[-1].ref
-    return wanted.place.cut(found)
-
-
-@operation(Action.OWNERS_READ, Effect.SCAN)
-async def by_number(call: Call, number: int) -> Owner:
-    return (await reached(call, number))[1]
-
-
-@operation(Action.OWNERS_WRITE, Effect.WRITE)
-async def create_within(call: Call, new: Within) -> Owner:
-    """Raises Fault conflict `owner_exists`."""
-    there = await reach.organization(call, new.organization)
-    owner = new.owner
-    if await there.records.owners.get(there.org, owner.ref):
-        raise conflict("owner_exists", "There is a user with this address already.", "email")
-    return await noun.insert(there, structs.replace(owner, name=owner.name or owner.ref.partition("@")[0]))
-
-
-@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
-async def create_with_organization(call: Call, new: Founder) -> Owner:
-    """Make an organization below the caller's, and an owner in it."""
-    made = await organizations.create_below.run(call, new.organization)
-    return await create_within.run(call, Within(new.owner, made.id))
-
-
-@operation(Action.OWNERS_WRITE, Effect.WRITE)
-async def transfer(call: Call, wanted: Transfer) -> Owner:
-    """Give an owner to another organization in reach, where it has a new number.
-
-    Raises Fault conflict `owner_has_devices`, which do not go along, and `owner_exists`.
-    """
-    there, owner = await reached(call, wanted.id)
-    target = await reach.organization(call, wanted.organization, noun="destination")
-    if target.org == owner.org:
-        return await noun.rewrite(there, owner, {"role": wanted.role})
-    await noun.remove(there, owner)
-    return await create_within.run(target, Within(structs.replace(owner, role=wanted.role)))
-
-
-@operation(Action.OWNERS_WRITE, Effect.WRITE)
-async def edit_by_number(call: Call, wanted: Edit) -> Owner:
-    there, was = await reached(call, wanted.id)
-    return await noun.rewrite(there, was, wanted.change)

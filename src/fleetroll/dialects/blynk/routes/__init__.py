@@ -7,8 +7,8 @@ from fleetroll.dialects.blynk.routes import (
     keys,
     metafields,
     numbered_devices,
+    numbered_owners,
     organizations,
-    owners,
     tags,
     templates,
     timeline,
@@ -26,7 +26,7 @@ _ROUTES = (
     *datastreams.ROUTES,
     *organizations.ROUTES,
     *keys.ROUTES,
-    *owners.ROUTES,
+    *numbered_owners.ROUTES,
     *templates.ROUTES,
     *tags.ROUTES,
 )

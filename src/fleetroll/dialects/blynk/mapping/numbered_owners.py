@@ -5,21 +5,21 @@ from msgspec import structs
 from fleetroll.core import limits, model, names
 from fleetroll.dialects.blynk.mapping.parameters import choice, line, number, place, searched
 from fleetroll.dialects.blynk.mapping.times import ms
-from fleetroll.dialects.blynk.shapes import owners as shapes
+from fleetroll.dialects.blynk.shapes import numbered_owners as shapes
 from fleetroll.dialects.blynk.shapes.organizations import Address
-from fleetroll.service import organizations, owners
+from fleetroll.service import numbered_owners, organizations, owners
 from fleetroll.wire.request import Request
 
 _ROLES = {"1": model.OwnerRole.ADMIN, "2": model.OwnerRole.STAFF, "3": model.OwnerRole.USER}
 _ROLE_NUMBERS = {role: int(number) for number, role in _ROLES.items()}
 
 
-def people(request: Request) -> owners.Directory:
-    return owners.Directory(place(request), request.query.flag("includeSubOrgUsers"))
+def people(request: Request) -> numbered_owners.Directory:
+    return numbered_owners.Directory(place(request), request.query.flag("includeSubOrgUsers"))
 
 
-def people_like(request: Request) -> owners.Searching:
-    return owners.Searching(searched(request), place(request))
+def people_like(request: Request) -> numbered_owners.Searching:
+    return numbered_owners.Searching(searched(request), place(request))
 
 
 def user_page(result: tuple[list[model.Owner], int], request: Request) -> shapes.UserPage:
@@ -51,15 +51,15 @@ def one_user(request: Request) -> int:
     return number(request, "userId")
 
 
-def new_user(request: Request) -> owners.Within:
+def new_user(request: Request) -> numbered_owners.Within:
     return _user(request, model.OwnerStatus.ACTIVE)
 
 
-def invited(request: Request) -> owners.Within:
+def invited(request: Request) -> numbered_owners.Within:
     return _user(request, model.OwnerStatus.PENDING)
 
 
-def _user(request: Request, status: model.OwnerStatus) -> owners.Within:
+def _user(request: Request, status: model.OwnerStatus) -> numbered_owners.Within:
     body = request.body
     address = body.address.full_address if isinstance(body.address, Address) else body.address
     new = structs.replace(
@@ -74,33 +74,35 @@ def _user(request: Request, status: model.OwnerStatus) -> owners.Within:
         time_zone=None if body.tz is None else names.time_zone(body.tz, "tz"),
         locale=line(body.locale, "locale"),
     )
-    return owners.Within(new, body.org_id or body.organization_id)
+    return numbered_owners.Within(new, body.org_id or body.organization_id)
 
 
 def _blank(body: shapes.NewUser | shapes.Founder | shapes.Registration) -> model.Owner:
     return owners.blank(names.email(body.email))
 
 
-def registered(request: Request) -> owners.Within:
+def registered(request: Request) -> numbered_owners.Within:
     body = request.body
     new = structs.replace(_blank(body), status=model.OwnerStatus.PENDING, locale=line(body.locale, "locale"))
-    return owners.Within(new)
+    return numbered_owners.Within(new)
 
 
-def founder(request: Request) -> owners.Founder:
+def founder(request: Request) -> numbered_owners.Founder:
     """The first user of an organization administers it."""
     body = request.body
     zone = "UTC" if body.time_zone is None else names.time_zone(body.time_zone, "timeZone")
     name = names.line(body.organization_name or body.name, "organizationName")
     home = organizations.Below(name, None, model.OrganizationProfile(time_zone=zone))
     new = structs.replace(_blank(body), name=names.line(body.name, "name"), role=model.OwnerRole.ADMIN)
-    return owners.Founder(new, home)
+    return numbered_owners.Founder(new, home)
 
 
-def moved_user(request: Request) -> owners.Transfer:
+def moved_user(request: Request) -> numbered_owners.Transfer:
     body = request.body
-    return owners.Transfer(body.user_id, body.target_org_id, choice(_ROLES, str(body.role_id), "roleId"))
+    return numbered_owners.Transfer(body.user_id, body.target_org_id, choice(_ROLES, str(body.role_id), "roleId"))
 
 
-def role(request: Request) -> owners.Edit:
-    return owners.Edit(one_user(request), {"role": choice(_ROLES, request.query.get("roleId") or "", "roleId")})
+def role(request: Request) -> numbered_owners.Edit:
+    return numbered_owners.Edit(
+        one_user(request), {"role": choice(_ROLES, request.query.get("roleId") or "", "roleId")}
+    )

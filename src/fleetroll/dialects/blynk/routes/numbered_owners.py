@@ -1,9 +1,9 @@
 """Rows about users, whom devices belong to."""
 
-from fleetroll.dialects.blynk.mapping import owners as mapping
+from fleetroll.dialects.blynk.mapping import numbered_owners as mapping
 from fleetroll.dialects.blynk.routes.parameters import PLACE, QUERY, row
-from fleetroll.dialects.blynk.shapes import owners as shapes
-from fleetroll.service import owners
+from fleetroll.dialects.blynk.shapes import numbered_owners as shapes
+from fleetroll.service import numbered_owners
 from fleetroll.wire.dialect import Parameter, nothing
 
 _USER = Parameter("userId", "the number of the user", "integer")
@@ -12,7 +12,7 @@ ROUTES = (
     row(
         "GET",
         "/users",
-        owners.directory,
+        numbered_owners.directory,
         mapping.people,
         mapping.user_page,
         "List users",
@@ -23,7 +23,7 @@ ROUTES = (
     row(
         "GET",
         "/search/users",
-        owners.search,
+        numbered_owners.search,
         mapping.people_like,
         mapping.user_page,
         "Search users by name and address",
@@ -34,7 +34,7 @@ ROUTES = (
     row(
         "GET",
         "/user",
-        owners.by_number,
+        numbered_owners.by_number,
         mapping.one_user,
         mapping.user,
         "Read a user",
@@ -44,7 +44,7 @@ ROUTES = (
     row(
         "POST",
         "/users/create-in-org",
-        owners.create_within,
+        numbered_owners.create_within,
         mapping.new_user,
         mapping.user,
         "Create a user",
@@ -55,7 +55,7 @@ ROUTES = (
     row(
         "POST",
         "/users/invite",
-        owners.create_within,
+        numbered_owners.create_within,
         mapping.invited,
         mapping.user,
         "Create a user whose account is pending",
@@ -66,7 +66,7 @@ ROUTES = (
     row(
         "POST",
         "/users/create",
-        owners.create_with_organization,
+        numbered_owners.create_with_organization,
         mapping.founder,
         nothing,
         "Create a user and an organization, which the user is to administer",
@@ -76,7 +76,7 @@ ROUTES = (
     row(
         "POST",
         "/users/register",
-        owners.create_within,
+        numbered_owners.create_within,
         mapping.registered,
         nothing,
         "Create a user whose account is pending, by the address alone",
@@ -86,7 +86,7 @@ ROUTES = (
     row(
         "POST",
         "/users/transfer",
-        owners.transfer,
+        numbered_owners.transfer,
         mapping.moved_user,
         mapping.user,
         "Give a user without devices to another organization",
@@ -97,7 +97,7 @@ ROUTES = (
     row(
         "PUT",
         "/users/role",
-        owners.edit_by_number,
+        numbered_owners.edit_by_number,
         mapping.role,
         mapping.user,
         "Give a user another role",
