@@ -8,8 +8,10 @@ import click
 
 from fleetroll import __version__
 from fleetroll.cli import (
+    authorities,
     completion,
     devices,
+    dms,
     enrollment,
     events,
     fleet,
@@ -45,8 +47,8 @@ _COMMANDS = (
         {"lamassu": lamassu.lamassu, "memfault": memfault.memfault},
         help="Bring devices over from a running server of another maker.",
     ),
-    enrollment.ca,
-    enrollment.dms,
+    authorities.group,
+    dms.group,
     events.group,
     nats.group,
     relay.group,

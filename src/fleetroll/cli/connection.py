@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 from msgspec import Struct, structs
 
+from fleetroll.cli import files
 from fleetroll.cli.failures import Exit, Failure
 
 if TYPE_CHECKING:
@@ -75,11 +76,10 @@ def options(*, hidden: bool) -> Callable[[Any], Any]:
         read = None if hidden else variable
         return click.option(name, hidden=hidden, envvar=read, show_envvar=not hidden, **rest)
 
-    file = click.Path(path_type=Path, dir_okay=False)
     made = (
         option("--url", "FLEETROLL_URL", help=f"Address of the server; {DEFAULT_URL} if left out."),
         option("--key", "FLEETROLL_KEY", help="API key. The list of processes shows it; better use the variable."),
-        option("--key-file", "FLEETROLL_KEY_FILE", type=file, help="File that holds the API key."),
+        option("--key-file", "FLEETROLL_KEY_FILE", type=files.ANY, help="File that holds the API key."),
         option("--organization", "FLEETROLL_ORGANIZATION", help="Act in this organization below the key's own."),
     )
     return lambda command: functools.reduce(lambda wrapped, add: add(wrapped), reversed(made), command)

@@ -8,7 +8,7 @@ import click
 from fleetroll.cli import changes, output
 from fleetroll.cli.connection import MOST_PER_PAGE, connected, path
 from fleetroll.cli.failures import Failure
-from fleetroll.cli.output import Column
+from fleetroll.cli.output import Column, as_json, show
 
 if TYPE_CHECKING:
     import httpx
@@ -26,7 +26,6 @@ _COLUMNS = (
     Column("ONLINE", "connected"),
     Column("LAST SEEN", "last_seen", is_time=True),
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Print the server's JSON.")
 filter_option = click.option("--filter", help="""As in: status = "ACTIVE" AND tags:"production".""")
 search_option = click.option("--q", metavar="TEXT", help="Part of the identifier or name, case ignored.")
 
@@ -97,14 +96,6 @@ def _show_page(page: "httpx.Response", as_json: bool) -> None:
 @connected
 def get(client: "Client", ident: str, as_json: bool) -> None:
     show(client.call("GET", path("devices", ident)), as_json)
-
-
-def show(reply: "httpx.Response", as_json: bool) -> None:
-    """One record: as it came, or a member a line."""
-    if as_json:
-        output.raw(reply.content)
-    else:
-        output.record(reply.json())
 
 
 _merge_option = click.option("--merge", metavar="JSON", help="The changes as a JSON merge patch (RFC 7396) instead.")

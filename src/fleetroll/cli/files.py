@@ -1,4 +1,4 @@
-"""Local files that commands write: complete under their name, or not there."""
+"""Local files: as options name them, and as commands write them, complete under their name or not there."""
 
 import contextlib
 import os
@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import click
+
 from fleetroll.data_directory import sync
 
 PRIVATE = 0o600
+ANY = click.Path(path_type=Path, dir_okay=False)
+EXISTING = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 @contextlib.contextmanager

@@ -6,8 +6,8 @@ import click
 
 from fleetroll.cli import output
 from fleetroll.cli.connection import MOST_PER_PAGE, connected, path
-from fleetroll.cli.devices import as_json, listing_options, show, show_devices
-from fleetroll.cli.output import Column
+from fleetroll.cli.devices import listing_options, show_devices
+from fleetroll.cli.output import Column, as_json, show
 
 if TYPE_CHECKING:
     from fleetroll.cli.client import Client

@@ -7,8 +7,7 @@ import click
 
 from fleetroll.cli import output, times
 from fleetroll.cli.connection import MOST_PER_PAGE, connected, path
-from fleetroll.cli.devices import as_json
-from fleetroll.cli.output import Column
+from fleetroll.cli.output import Column, as_json
 
 if TYPE_CHECKING:
     from fleetroll.cli.client import Client

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from fleetroll.cli import output
+from fleetroll.cli import files, output
 from fleetroll.cli.connection import Options
 from fleetroll.cli.failures import Exit, Failure
 from fleetroll.cli.output import Column
@@ -41,14 +41,14 @@ def restore_command(restore: Restore) -> click.Command:
     @click.option(
         "--from",
         "source",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        type=files.EXISTING,
         required=True,
         help="Backup, as `fleetroll backup` saved it.",
     )
     @data_option
     @click.option(
         "--server-key-file",
-        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        type=files.EXISTING,
         help=f"The server.key of the directory that was saved; not needed where {_KEY_VARIABLE} is set.",
     )
     @_preset

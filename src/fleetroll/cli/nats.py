@@ -6,7 +6,7 @@ import click
 
 from fleetroll.cli import output
 from fleetroll.cli.connection import connected
-from fleetroll.cli.devices import as_json
+from fleetroll.cli.output import as_json
 
 if TYPE_CHECKING:
     from fleetroll.cli.client import Client

@@ -16,6 +16,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     import httpx
 
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the server's JSON.")
 _ITEMS = list[msgspec.Raw]
 
 
@@ -69,6 +70,14 @@ def record(members: Mapping[str, Any]) -> None:
     width = max(map(len, members), default=0) + 2
     for name, value in members.items():
         click.echo(f"{click.style(plain(name).ljust(width), dim=True)}{plain(value)}")
+
+
+def show(reply: "httpx.Response", as_json: bool) -> None:
+    """One record: as it came, or a member a line."""
+    if as_json:
+        raw(reply.content)
+    else:
+        record(reply.json())
 
 
 def listing(pages: Iterable["httpx.Response"], member: str, columns: Iterable[Column], as_json: bool) -> None:

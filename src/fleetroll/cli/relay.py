@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fleetroll.cli import output
+from fleetroll.cli import files, output
 from fleetroll.cli.connection import connected
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def group() -> None:
 
 
 @group.command("certificate", help="Let the broker show a certificate for the vendor's host name; save its authority.")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=Path("fleetroll-ca.pem"))
+@click.argument("file", type=files.ANY, default=Path("fleetroll-ca.pem"))
 @click.option("--name", "names", multiple=True, default=(_HOST,), show_default=True, help="Host name; repeatable.")
 @connected
 def certificate(client: "Client", file: Path, names: tuple[str, ...]) -> None:

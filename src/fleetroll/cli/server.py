@@ -16,7 +16,7 @@ _MAGIC = b"SQLite format 3\0"
 
 
 @click.command("backup", help="Save a consistent copy of the whole registry to FILE, without stopping it.")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=files.ANY)
 @connected
 def backup(client: "Client", file: Path) -> None:
     if file.exists() and not file.is_file():

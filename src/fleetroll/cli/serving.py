@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
+from fleetroll.cli import files
 from fleetroll.config import Config, ConfigError, address, network, origin, secret
 from fleetroll.core import limits
 
 Serve = Callable[[Config], int]
 _option = functools.partial(click.Option, show_default=True, show_envvar=True)
-_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 _SECRETS = """\b
 Secrets are taken from the environment alone, where no list of processes shows
 them; both need 32 random characters or more:
@@ -77,8 +77,10 @@ _OPTIONS: tuple[click.Option, ...] = (
     _option(["--cors"], multiple=True, help="Origin whose pages may call; repeatable."),
     _option(["--est"], help="HOST:PORT to listen on with TLS, for devices that enrol; none if left out."),
     _option(["--est-name"], multiple=True, help="Name or address that its certificate is for; repeatable."),
-    _option(["--est-certificate"], type=_FILE, help="Its certificate chain in PEM, instead of one of our own."),
-    _option(["--est-key"], type=_FILE, help="The key of --est-certificate in PEM."),
+    _option(
+        ["--est-certificate"], type=files.EXISTING, help="Its certificate chain in PEM, instead of one of our own."
+    ),
+    _option(["--est-key"], type=files.EXISTING, help="The key of --est-certificate in PEM."),
     _option(["--trusted-proxy"], multiple=True, help="Address or range whose client certificate headers count."),
     _option(
         ["--lamassu-profile"],

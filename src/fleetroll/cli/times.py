@@ -3,6 +3,9 @@
 import re
 from datetime import UTC, datetime, timedelta
 
+DAY = 86_400
+"""In seconds."""
+
 _SPAN = re.compile(r"([0-9]{1,5})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 

@@ -1,0 +1,76 @@
+"""`fleetroll ca`: the authorities that issue identities, and those of others that are trusted."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fleetroll.cli import files, output, times
+from fleetroll.cli.connection import MOST_PER_PAGE, connected, path
+from fleetroll.cli.output import Column, as_json, show
+
+if TYPE_CHECKING:
+    from fleetroll.cli.client import Client
+
+_AUTHORITIES = "/v1/authorities"
+_COLUMNS = (
+    Column("NAME", "name", 32),
+    Column("SERIAL", "serial"),
+    Column("ISSUES", "issues"),
+    Column("UNTIL", "not_after", is_time=True),
+)
+
+
+@click.group("ca", help="Certificate authorities: who issues, and whose certificates are trusted.")
+def group() -> None:
+    pass
+
+
+@group.command("list", help="List certificate authorities.")
+@as_json
+@connected
+def show_list(client: "Client", as_json: bool) -> None:
+    output.listing(client.pages(_AUTHORITIES, {"limit": MOST_PER_PAGE}), "authorities", _COLUMNS, as_json)
+
+
+@group.command("create", help="Make an authority, or trust one of somebody else's by its certificate.")
+@click.argument("name")
+@click.option("--days", type=click.IntRange(1, 36_500), default=7_300, show_default=True, help="How long it lives.")
+@click.option("--certificate", type=files.EXISTING, help="PEM file of somebody else's, which only vouches for clients.")
+@as_json
+@connected
+def create(client: "Client", name: str, days: int, certificate: Path | None, as_json: bool) -> None:
+    body: dict[str, Any] = {"name": name, "lifetime": days * times.DAY}
+    if certificate is not None:
+        body = {"name": name, "certificate": certificate.read_text(errors="replace")}
+    show(client.call("POST", _AUTHORITIES, body=body), as_json)
+
+
+@group.command("show", help="Print the certificate of an authority in PEM, for whoever is to trust it.")
+@click.argument("name", default="default")
+@as_json
+@connected
+def get(client: "Client", name: str, as_json: bool) -> None:
+    reply = client.call("GET", path("authorities", name))
+    if as_json:
+        output.raw(reply.content)
+    else:
+        click.echo(reply.json()["certificate"], nl=False)
+
+
+@group.command("crl", help="Save what an authority has revoked, as a CRL in DER.")
+@click.argument("name")
+@click.argument("file", type=files.ANY)
+@connected
+def revocation_list(client: "Client", name: str, file: Path) -> None:
+    reply = client.call("GET", path("authorities", name, "crl"))
+    with files.replacing(file) as stream:
+        stream.write(reply.content)
+
+
+@group.command("delete", help="Delete an authority that nothing depends on.")
+@click.argument("name")
+@connected
+def delete(client: "Client", name: str) -> None:
+    client.call("DELETE", path("authorities", name))
+    click.echo(f"Deleted authority {output.plain(name)}.")
