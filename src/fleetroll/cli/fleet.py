@@ -23,7 +23,6 @@ _IMPORT, _EXPORT = "/v1/devices:import", "/v1/devices:export"
 _MEDIA_TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson"}
 _FORMATS = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 _CHUNK = 256 << 10
-_SHOWN_FAILURES = 20
 _STDIO = "-"
 _BROKEN = b'{"error":'  # how no row begins
 
@@ -153,7 +152,7 @@ class _Tally:
             self._fail(result, line, failed)
 
     def _fail(self, result: _Result, line: bytes, failed: BinaryIO | None) -> None:
-        if len(self._failures) < _SHOWN_FAILURES:
+        if len(self._failures) < output.SHOWN_FAILURES:
             self._failures.append(result)
         if failed is not None:
             failed.write(line + b"\n")
@@ -166,10 +165,7 @@ class _Tally:
             output.note(f"line {result.line}{name}: {result.error.message if result.error else 'failed'}")
         if (unshown := self._counts["failed"] - len(self._failures)) > 0:
             output.note(f"... and {unshown} more; --errors FILE keeps all of them")
-        if dry_run:
-            click.echo("Dry run: nothing was changed.")
-        for outcome in ("created", "updated", "unchanged", "failed"):
-            click.echo(f"{outcome.ljust(10)} {self._counts[outcome]}")
+        output.outcomes(self._counts, dry_run)
 
     def judge(self) -> None:
         """Raise Failure if anything went wrong."""

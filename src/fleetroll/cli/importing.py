@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _TRIES = 5
 _SECONDS = 60.0
 _LONGEST_WAIT = 60.0
-_SHOWN_FAILURES = 20
 _TRY_LATER = {429, 500, 502, 503, 504, 529}
 
 
@@ -69,6 +68,10 @@ class Source(Protocol):
 
     def store(self, client: "Client", rows: list[dict[str, Any]], *, dry_run: bool) -> Iterator[Result]:
         """Store the rows of a page, or find out what that would do."""
+
+
+state_option = click.option("--state", type=files.ANY, help="File that remembers how far this came.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Report what would happen and change nothing.")
 
 
 @contextlib.contextmanager
@@ -143,12 +146,9 @@ def store(client: "Client", rows: list[dict[str, Any]], *, dry_run: bool) -> Ite
 
 
 def _report(counts: Mapping[str, int], failures: list[str], dry_run: bool) -> None:
-    for failure in failures[:_SHOWN_FAILURES]:
+    for failure in failures[: output.SHOWN_FAILURES]:
         output.note(failure)
-    if dry_run:
-        click.echo("Dry run: nothing was changed.")
-    for outcome in ("created", "updated", "unchanged", "failed"):
-        click.echo(f"{outcome.ljust(10)} {counts.get(outcome, 0)}")
+    output.outcomes(counts, dry_run)
     if failures:
         total = sum(counts.values())
         raise Failure(Exit.ROWS_FAILED, f"{len(failures)} of {total} devices failed.", "The others are stored.")

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import click
 
-from fleetroll.cli import files, importing, output
+from fleetroll.cli import importing, output
 from fleetroll.cli.failures import Exit, Failure
 from fleetroll.cli.importing import Page, Place
 
@@ -32,9 +32,9 @@ _ENDED = "DECOMMISSIONED"
 @click.command("lamassu", help="Import the devices, DMS and device groups of a Lamassu.")
 @click.option("--url", "source", required=True, help="Address of its gateway, as in https://lamassu.example.com.")
 @click.option("--token", required=True, envvar="LAMASSU_TOKEN", show_envvar=True, help="Bearer token.")
-@click.option("--state", type=files.ANY, help="File that remembers how far this came.")
+@importing.state_option
 @click.option("--devices-only", is_flag=True, help="Leave out DMS, the authorities they trust, and groups.")
-@click.option("--dry-run", is_flag=True, help="Report what would happen and change nothing.")
+@importing.dry_run_option
 @click.pass_context
 def lamassu(
     context: click.Context, source: str, token: str, state: Path | None, devices_only: bool, dry_run: bool

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import click
 
-from fleetroll.cli import files, importing
+from fleetroll.cli import importing
 from fleetroll.cli.failures import Failure
 from fleetroll.cli.importing import Page, Place
 
@@ -26,9 +26,9 @@ _ABOUT = "Check --url, --org, --project and --token."
 @click.option("--org", required=True, help="Slug of the organization there.")
 @click.option("--project", required=True, help="Slug of the project there.")
 @click.option("--token", required=True, envvar="MEMFAULT_ORG_TOKEN", show_envvar=True, help="Organization auth token.")
-@click.option("--state", type=files.ANY, help="File that remembers how far this came.")
+@importing.state_option
 @click.option("--no-attributes", is_flag=True, help="Leave out attributes, which take a request for each device.")
-@click.option("--dry-run", is_flag=True, help="Report what would happen and change nothing.")
+@importing.dry_run_option
 @click.pass_context
 def memfault(
     context: click.Context,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import httpx
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the server's JSON.")
+SHOWN_FAILURES = 20
 _ITEMS = list[msgspec.Raw]
 
 
@@ -94,6 +95,14 @@ def listing(pages: Iterable["httpx.Response"], member: str, columns: Iterable[Co
 def items(page: "httpx.Response", member: str) -> list[msgspec.Raw]:
     """The records of a page, each the text that the server wrote."""
     return msgspec.json.decode(msgspec.json.decode(page.content, type=dict[str, msgspec.Raw])[member], type=_ITEMS)
+
+
+def outcomes(counts: Mapping[str, int], dry_run: bool) -> None:
+    """Print how many rows came to which end."""
+    if dry_run:
+        click.echo("Dry run: nothing was changed.")
+    for outcome in ("created", "updated", "unchanged", "failed"):
+        click.echo(f"{outcome.ljust(10)} {counts.get(outcome, 0)}")
 
 
 def note(text: str) -> None:
