@@ -1,5 +1,6 @@
 """Attributes: the scalar members of a device's metadata, each with its definition and the time of its last change."""
 
+from collections.abc import Mapping, Set
 from typing import Any
 
 from msgspec import Struct
@@ -69,15 +70,21 @@ async def _put(call: Call, wanted: Setting) -> None:
     device = await devices.find(call, wanted.ident)
     definitions = await metadata_fields.definitions_of(call)
     before = documents.load(device.metadata)
-    known = {name.lower(): name for name in (*before, *(one.name for one in definitions))}
-    given = {known.get(name.lower(), name): value for name, value in wanted.values.items()}
+    known = {*before, *(one.name for one in definitions)}
+    given = _spelled(wanted.values, known)
     await devices.change(call, device, DeviceChange(metadata=_changed(before, given)))
     # Only now: what the change is checked against is remembered, and must not be what may yet be undone.
     for name, value in given.items():
-        if name.lower() not in known and value is not None:
+        if name not in known and value is not None:
             field = MetadataField(0, 0, name, kind_of(value), None, False, 0, 0, 0)
             if await call.records.metadata_fields.get(call.org, name) is None:  # another may have come first
                 await metadata_fields.noun.insert(call, field)
+
+
+def _spelled(values: Mapping[str, Any], known: Set[str]) -> dict[str, Any]:
+    """The values by the names that they go to: a known one, be it of another case, or a new one as it came first."""
+    names = {name.lower(): name for name in sorted(known)}
+    return {name if name in known else names.setdefault(name.lower(), name): values[name] for name in values}
 
 
 def _changed(before: dict[str, Any], given: dict[str, Any]) -> Document:

@@ -102,6 +102,20 @@ def test_keys_are_found_whatever_their_case_and_by_wildcards(app: App) -> None:
     assert states(app, "q=temp") == {}
 
 
+def test_a_key_that_is_given_in_two_cases_at_once_is_one_key(app: App) -> None:
+    items = [{"string_key": name, "value": value} for name, value in (("Foo", 1), ("foo", 2), ("FOO", 3))]
+    assert app.request("PATCH", A, items).status == 204
+    assert states(app) == {"Foo": 3}
+    metrics = app.request("GET", f"{P}/custom-metrics").json()["data"]
+    assert [one["string_key"] for one in metrics] == ["Foo"]
+
+
+def test_of_names_that_differ_in_case_alone_each_is_found_by_itself(app: App) -> None:
+    app.request("PUT", "/v1/devices/A", {"metadata": {"Foo": 1, "foo": 2}})
+    assert put(app, Foo=3).status == 204
+    assert states(app) == {"Foo": 3, "foo": 2}
+
+
 def test_a_value_is_one_value_to_every_api(app: App) -> None:
     """Written by each API in turn, and after each write the same to all: attribute, metadata, property, metadata."""
     lamassu = "/api/devmanager/v1/devices/A"
