@@ -116,11 +116,23 @@ async def stream(scope: dict[str, Any], _receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"last"})
 
 
-ROUTES = {f"/{route.__name__}": route for route in (echo, large, duplex, flood, busy, deaf, stream)}
+async def heard(scope: dict[str, Any], _receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"first", "more_body": True})
+    await scope["state"]["client_ended"].wait()
+    await send({"type": "http.response.body", "body": b"last"})
+
+
+ROUTES = {f"/{route.__name__}": route for route in (echo, large, duplex, flood, busy, deaf, stream, heard)}
 
 
 @contextmanager
-def serving(app: Any = application, deadlines: Deadlines = SHORT, **options: Any) -> Iterator[HttpServer]:
+def serving(
+    app: Any = application,
+    deadlines: Deadlines = SHORT,
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop,
+    **options: Any,
+) -> Iterator[HttpServer]:
     """The server in a thread of its own, on a free port."""
     ready = threading.Event()
     loops: list[asyncio.AbstractEventLoop] = []
@@ -131,7 +143,7 @@ def serving(app: Any = application, deadlines: Deadlines = SHORT, **options: Any
     server = HttpServer(app, deadlines=deadlines, on_ready=announce, **options)
 
     def serve() -> None:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
             loops.append(runner.get_loop())  # known before it listens, so that one that is late is ended as well
             runner.run(server.run())
 

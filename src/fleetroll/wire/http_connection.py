@@ -91,7 +91,8 @@ class Connection(HttpToolsProtocol):
         watch: Watch,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        super().__init__(config, server_state, app_state, loop)
+        self.client_ended = asyncio.Event()
+        super().__init__(config, server_state, {**app_state, "client_ended": self.client_ended}, loop)
         self.logger = LOG
         self.access_log = False
         self.watch = watch
@@ -126,9 +127,19 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self.running is not None and not self.running.response_complete:
             self.running.disconnect()  # uvicorn wakes the newest request only
+        self.client_ended.set()
         self.pipeline.clear()
         self.phase = SEALED
         super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client sends no more, but may still read. TLS knows no such state: its transports close by themselves."""
+        if self.tls is not None:
+            return False
+        self.client_ended.set()
+        if not self.held:
+            self._end_with_replies()
+        return True
 
     def data_received(self, data: bytes) -> None:
         if self.phase >= SEALED:
@@ -155,6 +166,8 @@ class Connection(HttpToolsProtocol):
                 self.flow.pause_reading()
                 return
             self.data_received(data[start : start + SLICE])
+        if self.client_ended.is_set():
+            self._end_with_replies()
 
     def resume_writing(self) -> None:
         self.blocked_at = 0.0
@@ -304,6 +317,8 @@ class Connection(HttpToolsProtocol):
                 self._receive_in_slices(b"")
         elif self.last_words is not None:
             self._say(self.last_words)
+        elif self.client_ended.is_set():
+            self.transport.close()
 
     # Upgrades are declined by answering in HTTP/1.1, which every client that offers one must accept.
 
@@ -349,7 +364,7 @@ class Connection(HttpToolsProtocol):
         LOG.debug("refused a request from %s: %s", self.client, refusal.code)
         if body_is_broken:
             self._refuse_body(refusal)
-        elif self.running is not None and not self.running.response_complete:
+        elif self._is_replying():
             self.last_words = refusal
         else:
             self._say(refusal)
@@ -377,10 +392,28 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
-        if self.transport.can_write_eof():
+        if self.transport.can_write_eof() and not self.client_ended.is_set():
             self.transport.write_eof()
         else:
             self.transport.close()
+
+    def _end_with_replies(self) -> None:
+        """Nothing more arrives: drop the request of which only a part has, and close once the others are answered."""
+        if self.phase == BODY and not self.cycle.response_complete:
+            self._drop_newest()
+        if self.phase == LINGERING or not self._is_replying():
+            self.transport.close()
+        self.phase = SEALED
+
+    def _drop_newest(self) -> None:
+        if self.cycle is self.running:
+            self.cycle.disconnect()
+            self.transport.close()
+        else:
+            self.pipeline.popleft()
+
+    def _is_replying(self) -> bool:
+        return self.running is not None and not self.running.response_complete
 
     def finish(self) -> None:
         """The reply is over, or given up, and the connection must end."""
@@ -395,7 +428,7 @@ class Connection(HttpToolsProtocol):
             self.cycle.close_after_reply()
 
     def close_if_idle(self) -> None:
-        if self.running is None or self.running.response_complete:
+        if not self._is_replying():
             self.transport.close()
 
     # What the sweeper enforces.

@@ -32,6 +32,7 @@ class HttpServer:
 
     `run` serves until `stop`, SIGTERM or SIGINT, and then drains; a second one cuts the drain short. Applications
     find the event that asks endless replies to end in `scope["state"]["draining"]`, and `draining` is the same one.
+    That in `"client_ended"` is the connection's: the client sends no more, and may have left altogether.
     """
 
     def __init__(

@@ -356,15 +356,22 @@ class Kernel:
         return route.status
 
     async def _guarded(self, exchange: _Exchange, writer: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """An endless stream, until its credential stops being good, its organization is gone or the server drains."""
-        draining: asyncio.Event = exchange.scope.get("state", {}).get("draining") or asyncio.Event()
+        """An endless stream, until its credential stops being good, its organization is gone or the server drains.
+
+        It ends for a client that has closed its own half, too: one that has left looks the same for as long as
+        nothing is sent, and would take up the room of a stream.
+        """
+        state = exchange.scope.get("state", {})
+        draining: asyncio.Event = state.get("draining") or asyncio.Event()
+        client_ended: asyncio.Event = state.get("client_ended") or asyncio.Event()
         async for part in writer:
             with contextlib.suppress(Fault):
                 await self.services.keyring.identify(exchange.secret, self.services.clock())
                 await self._require_organization(exchange)
                 if not draining.is_set():
                     yield part
-                    continue
+                    if not client_ended.is_set():
+                        continue
             return
 
     async def _vouched(self, exchange: _Exchange, parts: AsyncIterator[T]) -> AsyncIterator[T]:
