@@ -1,8 +1,6 @@
 """Between the bodies of EST and the operations of enrolment. Pure."""
 
 from fleetroll.core import encodings
-from fleetroll.core.certificates import SignedList
-from fleetroll.core.times import http_date
 from fleetroll.dialects.est import shapes
 from fleetroll.service import enrollment
 from fleetroll.wire.dialect import Reply
@@ -36,11 +34,6 @@ def with_key(result: enrollment.Answer, request: Request) -> Reply:
     parts = (_part(shapes.KEY, result.key or b""), _part(shapes.BUNDLE, result.bundle))
     body = b"".join(parts) + f"--{shapes.BOUNDARY}--\r\n".encode()
     return Reply(body, media_type=shapes.PARTS)
-
-
-def revocation_list(result: SignedList, request: Request) -> Reply:
-    dated = (("last-modified", http_date(result.edition.at)),)
-    return Reply(result.der, etag=result.tag, headers=dated, media_type=shapes.REVOCATION_LIST)
 
 
 def _wants_pem(request: Request) -> bool:

@@ -9,6 +9,7 @@ from fleetroll.dialects.est import mapping, shapes
 from fleetroll.dialects.est.envelope import DOCUMENTED, UPSTREAM
 from fleetroll.service import enrollment
 from fleetroll.wire.dialect import Dialect, Form, Place, Route
+from fleetroll.wire.revocation import REVOCATION_LIST, revocation_list
 
 _AT = "/.well-known/est"
 _LABEL = "aps"
@@ -53,10 +54,10 @@ def _rows(at: str) -> tuple[Route, ...]:
             f"{at}/crl",
             enrollment.revocation_list,
             mapping.named,
-            mapping.revocation_list,
+            revocation_list,
             "What the authority of a DMS has revoked, as a CRL in DER",
             reply=bytes,
-            produces=(shapes.REVOCATION_LIST,),
+            produces=(REVOCATION_LIST,),
         ),
         _asking(at, "simpleenroll", enrollment.enroll, mapping.answer, "Enrol: a certificate for a request"),
         _asking(at, "simplereenroll", enrollment.renew, mapping.answer, "Renew the certificate that the client shows"),

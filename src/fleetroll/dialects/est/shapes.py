@@ -6,7 +6,6 @@ REQUEST = "application/pkcs10"
 BUNDLE = "application/pkcs7-mime; smime-type=certs-only"
 KEY = "application/pkcs8"
 PEM = "application/x-pem-file"
-REVOCATION_LIST = "application/pkix-crl"
 BOUNDARY = "estServerLamassuBoundary"
 PARTS = f"multipart/mixed; boundary={BOUNDARY}"
 

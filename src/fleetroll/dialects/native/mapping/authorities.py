@@ -1,9 +1,9 @@
 """Certificate authorities, and the keys of certificates."""
 
 from fleetroll.core import encodings
-from fleetroll.core.certificates import KeyKind, SignedList, check_made
+from fleetroll.core.certificates import KeyKind, check_made
 from fleetroll.core.guards import etag
-from fleetroll.core.times import SECOND, http_date
+from fleetroll.core.times import SECOND
 from fleetroll.dialects.native.mapping.named import list_named
 from fleetroll.dialects.native.mapping.paging import mark
 from fleetroll.dialects.native.mapping.times import at
@@ -55,8 +55,3 @@ def list_authorities(request: Request) -> authorities.Listing:
 def authority_page(result: authorities.Page, request: Request) -> shapes.AuthorityList:
     found = [authority(one, request).body for one in result.authorities]
     return shapes.AuthorityList(found, mark(result.next, request))
-
-
-def revocation_list(result: SignedList, request: Request) -> Reply:
-    dated = (("last-modified", http_date(result.edition.at)),)
-    return Reply(result.der, etag=result.tag, headers=dated, media_type=shapes.REVOCATION_LIST)

@@ -6,6 +6,7 @@ from fleetroll.dialects.native.routes.parameters import PAGE
 from fleetroll.dialects.native.shapes import authorities as shapes
 from fleetroll.service import authorities
 from fleetroll.wire.dialect import Route, nothing
+from fleetroll.wire.revocation import REVOCATION_LIST, revocation_list
 
 ROUTES = (
     Route(
@@ -55,10 +56,10 @@ ROUTES = (
         "/v1/authorities/{name}/crl",
         authorities.revocation_list,
         one_named,
-        mapping.revocation_list,
+        revocation_list,
         "What an authority has revoked, as a CRL in DER",
         reply=bytes,
-        produces=(shapes.REVOCATION_LIST,),
+        produces=(REVOCATION_LIST,),
         guarded=True,
     ),
 )

@@ -7,8 +7,6 @@ from msgspec import Struct
 from fleetroll.core.certificates import KeyType
 from fleetroll.dialects.native.shapes.numbers import Seconds
 
-REVOCATION_LIST = "application/pkix-crl"
-
 
 class PublicKey(Struct, forbid_unknown_fields=True, frozen=True):
     type: KeyType = KeyType.EC
