@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
+from fleetroll.application import DIALECTS
+from fleetroll.core.policy import Action
 from tests.support.app import ADMIN_KEY, about_sqlite
 from tests.support.process import Process, serving
 
@@ -55,6 +57,12 @@ def made(api: httpx.Client, ident: str, **members: Any) -> int:
     return api.post("/v1/devices", json={"ident": ident, **members}).status_code
 
 
+def test_every_dialect_deletes_devices_in_the_room_that_is_kept() -> None:
+    rows = [row for dialect in DIALECTS for row in (*dialect.routes, *dialect.subjects)]
+    deleting = [row.operation for row in rows if row.operation.action is Action.DEVICES_DELETE]
+    assert {operation.name for operation in deleting if not operation.relieves} == {"fleet.delete"}  # its batches do
+
+
 @pytest.mark.skipif(not (shutil.which("unshare") or os.environ.get("CI")), reason="there is no unshare")
 def test_on_a_full_disk_what_takes_something_away_works_on(disk: tuple[Process, Path]) -> None:
     server, filler = disk
@@ -73,6 +81,7 @@ def test_on_a_full_disk_what_takes_something_away_works_on(disk: tuple[Process, 
         with client(server, lost["key"]) as stranger:
             assert stranger.get("/v1/devices").status_code == 401
         assert api.post("/v1/devices/d999:decommission").status_code == 200
+        assert api.delete("/api/devmanager/v1/devices/d997/decommission").status_code == 204
         removed = api.post("/v1/devices:delete", json={"filter": 'ident = "d998"'})
         assert removed.json()["outcome"] == "deleted"
         assert api.get("/v1/authorities/house/crl").status_code == 200  # a new one is written down before it is told

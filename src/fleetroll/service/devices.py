@@ -288,7 +288,7 @@ async def _withdraw(call: Call, device: Device, reason: Reason) -> None:
         await certificates.withdraw_all(call, device, reason)
 
 
-@operation(Action.DEVICES_DELETE, Effect.WRITE, settles=True)
+@operation(Action.DEVICES_DELETE, Effect.WRITE, settles=True, relieves=True)
 async def discard(call: Call, wanted: Named) -> Device:
     """As `delete`, for who wants to know what is gone, and wants its connections closed by then."""
     device = await find(call, wanted.ident, wanted.guard)

@@ -38,7 +38,7 @@ def told(operation: Operation[T, Device]) -> Operation[T, Life]:
         device = await operation.run(call, value)
         return Life(device, await call.records.timeline.lives(call.org, (device.id,)) if _has_lived(device) else [])
 
-    return Operation(operation.name, operation.action, operation.effect, run)
+    return operation.answering(run)
 
 
 def told_page(operation: Operation[T, devices.Devices]) -> Operation[T, Lives]:
@@ -52,4 +52,4 @@ def told_page(operation: Operation[T, devices.Devices]) -> Operation[T, Lives]:
             lives[event.subject_id].events.append(event)
         return Lives(list(lives.values()), page.next)
 
-    return Operation(operation.name, operation.action, operation.effect, run)
+    return operation.answering(run)

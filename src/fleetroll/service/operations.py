@@ -6,9 +6,9 @@ knows nothing of HTTP, of SQL or of a vendor. Routes name these operations; noth
 
 import enum
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from fleetroll.bus.port import Bus
 from fleetroll.core import policy
@@ -101,6 +101,10 @@ class Operation(Struct, Generic[I_, O_], frozen=True):
     defines: bool = False
     relieves: bool = False
     prepare: Callable[[Call, I_], Awaitable[None]] | None = None
+
+    def answering(self, run: Callable[[Call, I_], Awaitable[T]]) -> "Operation[I_, T]":
+        """The same use case, whose result `run` makes of this one's."""
+        return cast("Operation[I_, T]", structs.replace(self, run=run))
 
 
 def operation(
