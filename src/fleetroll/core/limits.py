@@ -21,6 +21,9 @@ MAX_REMEMBERED = 10_000  # answers of one kind
 MAX_CHAIN = 8  # certificates from a client's to that of an authority which is trusted
 MAX_REMEMBERED_LISTS = 100  # of revoked certificates, which can be long
 
+# As the limit of a page: all there is, which quotas bound.
+ALL = 1 << 30
+
 # Text.
 MAX_IDENT = 256
 MAX_NAME = 256

@@ -9,7 +9,6 @@ from fleetroll.core.query import Comparison, Operator, Page, Sort
 from fleetroll.service.named import Edit, Named, Noun
 from fleetroll.service.operations import Call, Effect, operation
 
-_ALL = 1 << 30
 _MADE_SLUG = 8
 
 
@@ -69,7 +68,7 @@ async def edit(call: Call, wanted: Edit) -> Counted:
 @operation(Action.COHORTS_READ, Effect.SCAN)
 async def all_counted(call: Call, _: None) -> list[Counted]:
     """Every cohort by slug."""
-    found = await call.records.cohorts.page(call.org, "", _ALL)
+    found = await noun.all(call)
     tally = await call.records.devices.tally(call.org, "cohort")
     total = (await call.records.usage.of(call.org)).get("devices", 0)
     tally[DEFAULT_COHORT] = total - sum(tally.values())

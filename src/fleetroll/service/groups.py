@@ -17,7 +17,6 @@ from fleetroll.service import devices
 from fleetroll.service.named import Noun
 from fleetroll.service.operations import Call, Effect, operation
 
-_ALL = 1 << 30
 _STATUS = "status"
 
 
@@ -83,7 +82,7 @@ noun: Noun[Group] = Noun(
 
 
 async def _all(call: Call) -> dict[int, Group]:
-    return {group.id: group for group in await call.records.groups.page(call.org, "", _ALL)}
+    return {group.id: group for group in await noun.all(call)}
 
 
 async def _lineage(call: Call, group: Group) -> Lineage:

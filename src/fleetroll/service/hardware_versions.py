@@ -9,8 +9,6 @@ from fleetroll.core.query import Comparison, Operator, Page, Sort
 from fleetroll.service.named import Named, Noun
 from fleetroll.service.operations import Call, Effect, operation
 
-_ALL = 1 << 30
-
 
 def _of(version: HardwareVersion) -> Comparison:
     return Comparison("hardware_version", Operator.EQ, version.name)
@@ -56,6 +54,6 @@ async def counted(call: Call, wanted: Named) -> Counted:
 @operation(Action.VERSIONS_READ, Effect.SCAN)
 async def all_counted(call: Call, _: None) -> list[Counted]:
     """Every version by name."""
-    found = await call.records.hardware_versions.page(call.org, "", _ALL)
+    found = await noun.all(call)
     tally = await call.records.devices.tally(call.org, "hardware_version")
     return [Counted(version, tally.get(version.name, 0)) for version in found]

@@ -14,8 +14,6 @@ noun: Noun[MetadataField] = Noun(
     "metadata_field", "name", lambda records: records.metadata_fields, Action.FIELDS_READ, Action.FIELDS_WRITE
 )
 
-_ALL = 1 << 30
-
 _TYPES: dict[FieldKind, tuple[type, ...]] = {
     FieldKind.STRING: (str,),
     FieldKind.INTEGER: (int,),
@@ -47,7 +45,7 @@ async def definitions_of(call: Call) -> list[MetadataField]:
 
 async def stored(call: Call) -> list[MetadataField]:
     """The organization's definitions as this transaction sees them."""
-    return await call.records.metadata_fields.page(call.org, "", _ALL)
+    return await noun.all(call)
 
 
 def check_against(definitions: list[MetadataField], metadata: Document) -> None:

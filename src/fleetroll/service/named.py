@@ -8,7 +8,8 @@ from typing import Any, Generic
 
 from msgspec import Struct, structs
 
-from fleetroll.core.faults import conflict, not_found, stale
+from fleetroll.core import limits
+from fleetroll.core.faults import Fault, conflict, not_found, stale
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.policy import Action
 from fleetroll.service.operations import Call, Effect, Operation
@@ -95,6 +96,10 @@ class Noun(Generic[R]):
         guard.check(found)
         return found
 
+    async def all(self, call: Call) -> list[R]:
+        """Every record, by name."""
+        return await self._records(call.records).page(call.org, "", limits.ALL)
+
     async def insert(self, call: Call, new: R) -> R:
         """Store a record that a caller described; number, organization and times are set here."""
         ready = structs.replace(new, org=call.org, created_at=call.at, updated_at=call.at, revision=1)
@@ -147,7 +152,7 @@ class Noun(Generic[R]):
         await take(call, self._nouns, -1)
         await record(call, f"{self._noun}.deleted", self._noun, found.id, self.name(found))
 
-    def taken(self, new: R) -> Exception:
+    def taken(self, new: R) -> Fault:
         """What to raise where a name is used already."""
         noun = self._noun.replace("_", " ")
         return conflict(f"{self._noun}_exists", f"This organization has {noun} {self.name(new)} already.", self.label)

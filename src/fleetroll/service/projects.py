@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from fleetroll.core import tokens
+from fleetroll.core import limits, tokens
 from fleetroll.core.faults import conflict, not_found, stale
 from fleetroll.core.model import Organization, Principal
 from fleetroll.core.policy import Action, allows
@@ -16,7 +16,6 @@ from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.service.timeline import record
 
 DEFAULT = "default"
-_ALL = 1 << 30
 _MADE_SLUG = 8
 
 
@@ -65,7 +64,7 @@ async def get(call: Call, slug: str) -> Project:
 @operation(Action.ORGANIZATIONS_READ, Effect.SCAN)
 async def page(call: Call, _: None) -> list[Project]:
     """The default project and those of the organizations directly below, by slug."""
-    below = await call.records.organizations.children(call.org, "", _ALL)
+    below = await call.records.organizations.children(call.org, "", limits.ALL)
     found = [await _project(call, child, child.slug) for child in below]
     return [await _project(call, call.principal.org, DEFAULT), *found]
 

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from fleetroll.core import limits
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import not_found
 from fleetroll.core.model import SoftwareVersion
@@ -10,8 +11,6 @@ from fleetroll.core.software import named
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.quotas import take
 from fleetroll.service.timeline import record
-
-_ALL = 1 << 30
 
 
 class Listing(Struct, frozen=True):
@@ -55,7 +54,7 @@ async def page(call: Call, wanted: Listing) -> Page:
 @operation(Action.VERSIONS_READ, Effect.SCAN)
 async def everything(call: Call, _: None) -> list[SoftwareVersion]:
     """Every version, by type and version."""
-    return await call.records.software_versions.page(call.org, ("", ""), _ALL)
+    return await call.records.software_versions.page(call.org, ("", ""), limits.ALL)
 
 
 @operation(Action.VERSIONS_READ, Effect.READ)
