@@ -6,6 +6,7 @@ from fleetroll.core.faults import Fault, Kind, brief, conflict
 from fleetroll.core.model import DEFAULT_COHORT, Cohort, Instant
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, Operator, Page, Sort
+from fleetroll.service import quotas
 from fleetroll.service.named import Edit, Named, Noun
 from fleetroll.service.operations import Call, Effect, operation
 
@@ -70,7 +71,7 @@ async def all_counted(call: Call, _: None) -> list[Counted]:
     """Every cohort by slug."""
     found = await noun.all(call)
     tally = await call.records.devices.tally(call.org, "cohort")
-    total = (await call.records.usage.of(call.org)).get("devices", 0)
+    total = await quotas.used(call, "devices")
     tally[DEFAULT_COHORT] = total - sum(tally.values())
     return [Counted(cohort, tally.get(cohort.slug, 0)) for cohort in found]
 
@@ -79,4 +80,4 @@ async def _counted(call: Call, cohort: Cohort) -> Counted:
     if cohort.slug != DEFAULT_COHORT:
         return Counted(cohort, await call.records.devices.count(call.org, within(cohort.slug)))
     elsewhere = sum((await call.records.devices.tally(call.org, "cohort")).values())
-    return Counted(cohort, (await call.records.usage.of(call.org)).get("devices", 0) - elsewhere)
+    return Counted(cohort, await quotas.used(call, "devices") - elsewhere)

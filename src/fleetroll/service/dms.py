@@ -4,7 +4,7 @@ from fleetroll.core import dms
 from fleetroll.core.dms import Dms
 from fleetroll.core.faults import not_found
 from fleetroll.core.policy import Action
-from fleetroll.service import authorities
+from fleetroll.service import authorities, quotas
 from fleetroll.service.named import Noun
 from fleetroll.service.operations import Call, Effect, operation
 
@@ -28,4 +28,4 @@ noun: Noun[Dms] = Noun(
 @operation(Action.DMS_READ, Effect.READ)
 async def count(call: Call, _: None) -> int:
     """How many there are."""
-    return (await call.records.usage.of(call.org)).get("dms", 0)
+    return await quotas.used(call, "dms")

@@ -21,7 +21,7 @@ from fleetroll.core.model import (
 from fleetroll.core.policy import Action, allows
 from fleetroll.core.query import Filter, Place, Search, Sort
 from fleetroll.core.times import MINUTE
-from fleetroll.service import devices, event_codes, numbered_owners, owners, reach, templates, timeline
+from fleetroll.service import devices, event_codes, numbered_owners, owners, quotas, reach, templates, timeline
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.reach import Numbered
 
@@ -157,7 +157,7 @@ async def _slice(call: Call, homes: Sequence[Call], filter: Filter | None, sort:
     found: list[Device] = []
     total, start = 0, place.offset
     for there in homes:
-        count = (await there.records.usage.of(there.org)).get("devices", 0)
+        count = await quotas.used(there, "devices")
         some, matching = await there.records.devices.slice(
             there.org, filter, sort, start, place.limit - len(found), count
         )

@@ -20,16 +20,20 @@ async def take(call: Call, noun: str, count: int) -> None:
 
 async def require(call: Call, counts: Mapping[str, int]) -> None:
     """See that so many more of each noun may be made. Raises Fault forbidden `quota_exceeded`."""
-    used = await call.records.usage.of(call.org)
+    known = await call.records.usage.of(call.org)
     for noun, count in counts.items():
         quota = allowed(call, noun)
-        if used.get(noun, 0) + count > quota:
+        if known.get(noun, 0) + count > quota:
             raise exceeded(noun, quota)
 
 
+async def used(call: Call, noun: str) -> int:
+    """How many of a noun the organization has."""
+    return (await call.records.usage.of(call.org)).get(noun, 0)
+
+
 async def remaining(call: Call, noun: str) -> int:
-    used = await call.records.usage.of(call.org)
-    return max(0, allowed(call, noun) - used.get(noun, 0))
+    return max(0, allowed(call, noun) - await used(call, noun))
 
 
 def exceeded(noun: str, quota: int) -> Fault:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.model import Device
 from fleetroll.core.query import Place
+from fleetroll.service import quotas
 from fleetroll.service.operations import Call
 from fleetroll.store.port import R, Reachable, Records
 
@@ -67,7 +68,7 @@ async def used(call: Call, noun: str, *, below: bool = False) -> dict[int, int]:
     """How many of a noun the organization has that the call acts in, and each one below it as well, by its number."""
     if below:
         return await call.records.usage.below(call.org, noun)
-    return {call.org: (await call.records.usage.of(call.org)).get(noun, 0)}
+    return {call.org: await quotas.used(call, noun)}
 
 
 async def across(counts: Mapping[int, int], place: Place, take: Callable[[int, Place], Awaitable[list[T]]]) -> list[T]:

@@ -17,7 +17,7 @@ from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.model import Device, NewDevice, Organization, Template
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, Operator, Page, Place, Sort
-from fleetroll.service import reach
+from fleetroll.service import quotas, reach
 from fleetroll.service.named import Noun
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.timeline import device_entry
@@ -109,7 +109,7 @@ async def _rewrite_schema(call: Call, device: Device, schema: Document) -> None:
 async def directory(call: Call, wanted: Directory) -> tuple[list[Template], int]:
     there = await reach.organization(call, wanted.organization)
     found = await call.records.templates.page(there.org, "", wanted.place.limit, wanted.place.offset)
-    return found, (await there.records.usage.of(there.org)).get("templates", 0)
+    return found, await quotas.used(there, "templates")
 
 
 @operation(Action.TEMPLATES_READ, Effect.SCAN)

@@ -10,7 +10,7 @@ from fleetroll.core.model import DEFAULT_COHORT, Cohort, Device, DeviceChange, N
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, Sort, every
 from fleetroll.core.software import named
-from fleetroll.service import cohorts, devices, hardware_versions
+from fleetroll.service import cohorts, devices, hardware_versions, quotas
 from fleetroll.service.operations import Call, Effect, operation
 
 
@@ -54,7 +54,7 @@ async def get(call: Call, wanted: devices.Named) -> View:
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def page(call: Call, wanted: Listing) -> Views:
-    total = (await call.records.usage.of(call.org)).get("devices", 0)
+    total = await quotas.used(call, "devices")
     found, matching = await call.records.devices.slice(
         call.org, wanted.filter, wanted.sort, wanted.start, wanted.limit, total
     )
