@@ -99,7 +99,7 @@ async def create_within(call: Call, new: Within) -> Owner:
     owner = new.owner
     if await there.records.owners.get(there.org, owner.ref):
         raise conflict("owner_exists", "There is a user with this address already.", "email")
-    return await owners.noun.insert(there, structs.replace(owner, name=owner.name or owner.ref.partition("@")[0]))
+    return await owners.noun.insert(there, structs.replace(owner, name=owner.name or owners.first_part(owner.ref)))
 
 
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)

@@ -99,7 +99,12 @@ async def missing(call: Call, refs: Collection[str]) -> list[str]:
 
 async def make(call: Call, ref: str) -> Owner:
     """An owner of whom nothing but the reference is known."""
-    return await noun.insert(call, blank(ref, ref.partition("@")[0]))
+    return await noun.insert(call, blank(ref, first_part(ref)))
+
+
+def first_part(ref: str) -> str:
+    """What an owner is called who has no other name: what stands before the `@` of the e-mail address."""
+    return ref.partition("@")[0]
 
 
 async def carry(call: Call, there: Call, refs: Collection[str]) -> None:
@@ -200,8 +205,7 @@ async def put(call: Call, wanted: Put) -> Stored:
     if holder and (was is None or holder.id not in {was.id, was.twin}):
         raise _exists(holder)
     if was is None:
-        name = wanted.ref.partition("@")[0]
-        new = structs.replace(blank(wanted.ref, name), **wanted.change)
+        new = structs.replace(blank(wanted.ref, first_part(wanted.ref)), **wanted.change)
         return Stored(await noun.insert(call, new), created=True)
     return Stored(await _change(call, was, wanted.ref, wanted.change), created=False)
 

@@ -224,7 +224,7 @@ def customer(result: owners.Owned, request: Request) -> shapes.Customer:
     return shapes.Customer(
         id=customer_id(owner),
         organization_id=names.prefixed(ORGANIZATION, owner.org),
-        name=owner.name or owner.ref.partition("@")[0],
+        name=owner.name or owners.first_part(owner.ref),
         email=owner.ref,
         phone=owner.phone,
         address=owner.address,
