@@ -57,12 +57,12 @@ class DataDirectory:
         os.close(self._lock)
 
 
-def claim(path: Path, *, exclusive_of: str = "fleetroll serve", has_database: bool = True) -> DataDirectory:
+def claim(path: Path, *, has_database: bool = True) -> DataDirectory:
     """Lock `path`, making it if it is absent. Raises DirectoryRefused if it is taken, or holds something else.
 
     Without `has_database` the registry is elsewhere: the directory holds no more than the secret.
     """
-    lock, entries = _lock(path, exclusive_of)
+    lock, entries = _lock(path)
     if not has_database:
         return DataDirectory(path, lock, fresh=False)
     if _UNFINISHED in entries:
@@ -80,7 +80,7 @@ def claim(path: Path, *, exclusive_of: str = "fleetroll serve", has_database: bo
     return DataDirectory(path, lock, fresh=False)
 
 
-def _lock(path: Path, exclusive_of: str) -> tuple[int, set[str]]:
+def _lock(path: Path) -> tuple[int, set[str]]:
     """Make `path` if it is absent, lock it, and list it: before it is locked, another process may be filling it."""
     try:
         _make(path, 0o700)
@@ -91,7 +91,9 @@ def _lock(path: Path, exclusive_of: str) -> tuple[int, set[str]]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(lock)
-        raise DirectoryRefused(f"{path} is in use by another {exclusive_of}; stop that one first.", busy=True) from None
+        raise DirectoryRefused(
+            f"{path} is in use by another fleetroll serve; stop that one first.", busy=True
+        ) from None
     return lock, {entry.name for entry in path.iterdir()}
 
 
@@ -171,11 +173,9 @@ def filling(path: Path) -> Iterator[Place]:
     when its process was killed is removed. Raises DirectoryRefused.
     """
     made = not path.exists()
-    if path.is_dir():
-        _require_empty(
-            path, {entry.name for entry in path.iterdir()}
-        )  # or the lock would be left in another's directory
-    lock, entries = _lock(path, "fleetroll serve")
+    if path.is_dir():  # looked into before it is locked, or the lock would be left in another's directory
+        _require_empty(path, {entry.name for entry in path.iterdir()})
+    lock, entries = _lock(path)
     try:
         _require_empty(path, entries)
         with _all_or_nothing(path):

@@ -185,23 +185,21 @@ async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tupl
         definitions: Remembered[int, list[MetadataField]] = Remembered(store, limits.MAX_REMEMBERED)
         cohorts: Remembered[tuple[int, str], Cohort] = Remembered(store, limits.MAX_REMEMBERED)
         lists: Remembered[int, SignedList] = Remembered(store, limits.MAX_REMEMBERED_LISTS)
-        keyring = Keyring(store, server_key)
         bus = broker(config, directory.path, server_key)
-        publisher, live = Publisher(store), Live(bus)
         services = Services(
-            store,
-            now,
-            random_text,
-            server_key,
-            publisher,
-            keyring,
-            definitions,
-            cohorts,
-            lists,
-            pki,
-            bus,
-            live,
-            server_authority(config),
+            store=store,
+            clock=now,
+            random_text=random_text,
+            server_key=server_key,
+            publisher=Publisher(store),
+            keyring=Keyring(store, server_key),
+            definitions=definitions,
+            cohorts=cohorts,
+            revocation_lists=lists,
+            pki=pki,
+            bus=bus,
+            live=Live(bus),
+            server_authority=server_authority(config),
         )
         store.on_news(services.forget)
         yield services, store

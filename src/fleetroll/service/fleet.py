@@ -33,6 +33,9 @@ class Outcome(enum.Enum):
     FAILED = "failed"
 
 
+_ToOne = Callable[[Call, Device], Awaitable[Outcome]]
+
+
 class Result(Struct, frozen=True, gc=False):
     """What became of one row or device; `fault` says why it failed. `line` counts from 1; 0 is no line."""
 
@@ -176,7 +179,7 @@ async def _walk(call: Call, filter: Filter | None, size: int) -> AsyncIterator[l
 
 
 async def _sweep(
-    call: Call, filter: Filter | None, one: Callable[[Call, Device], Any], dry_run: bool, *, relieves: bool = False
+    call: Call, filter: Filter | None, one: _ToOne, dry_run: bool, *, relieves: bool = False
 ) -> AsyncIterator[list[Result]]:
     exact = canonical(filter) if filter is not None else None
     async for batch in _walk(call, filter, limits.BULK_BATCH):
@@ -189,7 +192,7 @@ async def _sweep(
         yield await transact(call, work, dry_run, relieves=relieves)
 
 
-async def _apply(call: Call, number: int, filter: Filter | None, one: Callable[[Call, Device], Any]) -> Result | None:
+async def _apply(call: Call, number: int, filter: Filter | None, one: _ToOne) -> Result | None:
     """Change one device if it still is what the filter asks for: it may have changed since it was listed."""
     device = await call.records.devices.by_id(call.org, number)
     if device is None or (filter is not None and not matches(filter, reader(device))):
