@@ -16,7 +16,8 @@ from fleetroll.dialects.oauth2.routes import DIALECT as OAUTH2
 from fleetroll.dialects.relay.routes import DIALECT as RELAY
 from fleetroll.dialects.telemetron.routes import DIALECT as TELEMETRON
 from fleetroll.service.operations import Services
-from fleetroll.wire.app import Server, with_cors
+from fleetroll.wire.app import Server
+from fleetroll.wire.cors import Cors
 from fleetroll.wire.dialect import Dialect
 from fleetroll.wire.log import AccessLog
 from fleetroll.wire.metrics import Metrics
@@ -62,7 +63,6 @@ class Application:
         settings = Settings(
             _rate(config.key_rate),
             _rate(config.organization_rate),
-            config.cors_origins,
             config.trusted_proxies,
             config.public_url,
             times,
@@ -75,7 +75,8 @@ class Application:
         server = Server(
             self.kernel, enabled, self.metrics, lambda: self.ready and services.store.hears, lambda: followers.followers
         )
-        self.asgi = with_cors(server, settings)
+        self.cors = Cors(config.cors_origins)
+        self.asgi = self.cors.around(server)
         self.subjects = Subjects(self.kernel, enabled)
 
 

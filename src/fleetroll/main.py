@@ -282,7 +282,14 @@ async def _listen(
         application.subjects.origin = config.public_url or _url(*server.addresses[0])
         ready(server)
 
-    http = HttpServer(application.asgi, config.host, config.port, sockets=sockets, on_ready=listening)
+    http = HttpServer(
+        application.asgi,
+        config.host,
+        config.port,
+        sockets=sockets,
+        permission=application.cors.permission,
+        on_ready=listening,
+    )
     # Everything that lives as long as the process is made by now; the collector need not walk it again.
     gc.collect()
     gc.freeze()
@@ -306,7 +313,7 @@ async def _enrolling(
     if config.est is None:
         yield
         return
-    async with EstListener(config, services, application.asgi).serving(http.draining):
+    async with EstListener(config, services, application.asgi, application.cors.permission).serving(http.draining):
         yield
 
 

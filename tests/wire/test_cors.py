@@ -1,13 +1,20 @@
 """Browsers: pages of the configured origins may call, pages of any other origin may not, and by default none may."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fleetroll.config import ConfigError, origin
+from fleetroll.core import limits
+from fleetroll.wire.cors import Cors
+from fleetroll.wire.http_server import HttpServer
+from tests.hostile.test_slow_clients import connect, read_all, serving
 from tests.support.app import App, Response, running
 
 OURS, THEIRS = "https://console.example.com", "https://evil.example.com"
+GET = b"GET /echo HTTP/1.1\r\nHost: a\r\n"
 
 
 def preflight(app: App, origin: str, method: str = "PUT") -> Response:
@@ -60,6 +67,59 @@ def test_credentials_never_travel_by_themselves(tmp_path: Path) -> None:
     with running(tmp_path / "data", cors_origins=(OURS,)) as app:
         for reply in (preflight(app, OURS), app.request("GET", "/v1/devices", headers={"Origin": OURS})):
             assert "access-control-allow-credentials" not in reply.headers
+
+
+# Where the rest of the target, of a field or of the body is too much or missing, and an Origin after it.
+REFUSED = {
+    "a target that is too long": (b"GET /" + b"x" * limits.MAX_TARGET + b" HTTP/1.1\r\nHost: a\r\n", b"414"),
+    "a header field that is too large": (GET + b"X: " + b"x" * limits.MAX_HEADER_BLOCK + b"\r\n", b"431"),
+    "too many header fields": (GET + b"X: y\r\n" * limits.MAX_HEADERS, b"431"),
+    "a second Host": (GET + b"Host: b\r\n", b"400"),
+    "another method than the first line's": (GET + b"X-HTTP-Method: PUT\r\n", b"400"),
+    "an unknown transfer coding": (GET + b"Transfer-Encoding: gzip\r\n", b"501"),
+    "no Host": (b"GET /echo HTTP/1.1\r\n", b"400"),
+    "a body that does not come": (GET + b"Content-Length: 3\r\n", b"408"),
+    "a body in a form of no body": (GET + b"Transfer-Encoding: chunked\r\nX: zz\r\n", b"400"),
+}
+
+
+@pytest.fixture(scope="module")
+def edge() -> Iterator[HttpServer]:
+    with serving(permission=Cors((OURS,)).permission) as server:
+        yield server
+
+
+def refused(server: HttpServer, head: bytes, origin: str) -> tuple[bytes, bytes]:
+    """The status, and the head of the reply."""
+    with connect(server) as client:
+        client.sendall(head + b"Origin: " + origin.encode() + b"\r\n\r\nzz")
+        head, _, _ = read_all(client).partition(b"\r\n\r\n")
+    return head.split()[1], head
+
+
+@pytest.mark.parametrize("row", REFUSED)
+def test_a_configured_origin_reads_what_no_application_answers(edge: HttpServer, row: str) -> None:
+    sent, expected = REFUSED[row]
+    status, head = refused(edge, sent, OURS)
+    assert status == expected
+    assert b"\r\naccess-control-allow-origin: " + OURS.encode() + b"\r\n" in head
+    assert re.search(b"\r\naccess-control-expose-headers: .*Retry-After, X-Request-Id", head)
+    assert b"\r\nvary: Origin\r\n" in head
+
+
+@pytest.mark.parametrize("row", REFUSED)
+def test_any_other_origin_reads_none_of_it(edge: HttpServer, row: str) -> None:
+    sent, expected = REFUSED[row]
+    status, head = refused(edge, sent, THEIRS)
+    assert status == expected
+    assert b"access-control-" not in head
+    assert b"\r\nvary: Origin\r\n" in head
+
+
+def test_the_origin_of_one_request_is_not_that_of_the_next(edge: HttpServer) -> None:
+    with connect(edge) as client:
+        client.sendall(GET + b"Origin: " + OURS.encode() + b"\r\n\r\n" + GET + b"Host: b\r\n\r\n")
+        assert b"access-control-" not in read_all(client)
 
 
 @pytest.mark.parametrize(

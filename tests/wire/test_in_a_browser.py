@@ -14,6 +14,7 @@ import pytest
 from msgspec import Struct
 
 from fleetroll.application import DIALECTS
+from fleetroll.core import limits
 from tests.support.browser import Blocked
 from tests.support.chromium import NOBODYS, Chromium, RealPage, chromium, needs_chromium, page
 from tests.support.process import Process, serving
@@ -62,6 +63,11 @@ def test_a_page_writes_on_conditions_and_reads_the_headers_that_it_needs(site: S
     assert ours.fetch("DELETE", "/v1/devices/lamp").status == 204
     gone = ours.fetch("GET", "/v1/devices/lamp")
     assert (gone.status, gone.json()["request_id"]) == (404, gone.headers["x-request-id"])
+
+
+def test_a_page_reads_what_is_refused_before_any_application_sees_it(site: Site) -> None:
+    refused = site.page().fetch("GET", "/v1/devices", x_vast="x" * limits.MAX_HEADER_BLOCK)
+    assert (refused.status, refused.json()["code"]) == (431, "headers_too_large")
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,15 @@
 """The ASGI application: the kernel, and the few paths that belong to the server rather than to a dialect."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import msgspec
-from starlette.middleware.cors import CORSMiddleware
 
 from fleetroll import __version__
 from fleetroll.wire import docs_page, metrics, openapi
 from fleetroll.wire.dialect import Dialect
-from fleetroll.wire.http_exchange import WHOLE
 from fleetroll.wire.serve import Kernel, Receive, Scope, Send, send_whole
-from fleetroll.wire.settings import Settings
 
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _JSON = "application/json"
-_EXPOSED = ["ETag", "Location", "Retry-After", "X-Request-Id", "Idempotency-Replayed"]
 # Nothing but our own styles: the page has no script, and nothing in it comes from a request.
 _PAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -68,23 +61,3 @@ class Server:
         if self._ready():
             return 200, _JSON, b'{"status":"ready"}'
         return 503, _JSON, b'{"status":"not ready"}'
-
-
-async def _in_two_messages(app: App, scope: Scope, receive: Receive, send: Send) -> None:
-    """Without the extension of the protocol that the middleware does not know: it adds headers to a reply's start."""
-    extensions = {name: what for name, what in scope.get("extensions", {}).items() if name != WHOLE}
-    await app({**scope, "extensions": extensions}, receive, send)
-
-
-def with_cors(app: App, settings: Settings) -> Any:
-    """Answer browsers of the configured origins; without any, the application stays as it is."""
-    if not settings.cors_origins:
-        return app
-    return CORSMiddleware(
-        partial(_in_two_messages, app),
-        allow_origins=list(settings.cors_origins),
-        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["*"],
-        expose_headers=_EXPOSED,
-        max_age=600,
-    )

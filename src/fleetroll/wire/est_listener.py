@@ -16,6 +16,7 @@ from fleetroll.config import Config, ConfigError, cannot_listen, host_and_port
 from fleetroll.service import authorities
 from fleetroll.service.housekeeping import beside
 from fleetroll.service.operations import Services
+from fleetroll.wire.http_refusals import Permission
 from fleetroll.wire.http_server import HttpServer
 from fleetroll.wire.tls import Tls
 
@@ -27,7 +28,7 @@ _ASK_SECONDS = 5.0
 class EstListener:
     """The same application behind TLS, which asks clients for a certificate and knows every authority."""
 
-    def __init__(self, config: Config, services: Services, app: Any) -> None:
+    def __init__(self, config: Config, services: Services, app: Any, permission: Permission) -> None:
         assert config.est is not None
         self._config = config
         self._services = services
@@ -35,7 +36,9 @@ class EstListener:
         self._known = 0
         self._committed = asyncio.Event()
         self._address = config.est
-        self.http = HttpServer(app, *config.est, tls=self._tls.context, reuse_port=config.workers > 1)
+        self.http = HttpServer(
+            app, *config.est, tls=self._tls.context, reuse_port=config.workers > 1, permission=permission
+        )
 
     @contextlib.asynccontextmanager
     async def serving(self, draining: asyncio.Event) -> AsyncIterator[None]:

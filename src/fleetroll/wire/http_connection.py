@@ -43,6 +43,7 @@ from fleetroll.wire.http_refusals import (
     TWO_HOSTS,
     UNKNOWN_CODING,
     UNKNOWN_VERSION,
+    Permission,
     Refusal,
 )
 
@@ -73,6 +74,7 @@ class Watch:
 
     deadlines: Deadlines
     max_connections: int
+    permission: Permission
     ended: Counter[str] = field(default_factory=Counter)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -104,8 +106,8 @@ class Connection(HttpToolsProtocol):
         self.held = b""  # pipelined requests not parsed yet
         self.head_size = 0
         self.host_seen = self.is_chunked = self.offers_upgrade = False
-        self.content_length = b""
-        self.reason: Refusal | None = None  # why a parser callback gave up
+        self.content_length = self.origin = b""
+        self.reason: Refusal | None = None  # the first thing that speaks against what is being parsed
         self.last_words: Refusal | None = None  # to be said after the replies that are still due
         self.blocked_at = 0.0
         self.blocked_unsent = self.blocked_received = 0
@@ -156,7 +158,7 @@ class Connection(HttpToolsProtocol):
             self.refuse(self.reason or self._verdict(error))
         if self.unreported > MAX_UNREPORTED and self.phase < SEALED:
             # A header field, trailer, chunk extension or blank line without end; the parser would keep it all.
-            self.refuse(HEAD_TOO_LARGE if self.phase == HEAD else NOISE)
+            self.refuse(self.reason or (HEAD_TOO_LARGE if self.phase == HEAD else NOISE))
 
     def _receive_in_slices(self, data: bytes) -> None:
         data, self.held = self.held + data, b""
@@ -181,23 +183,23 @@ class Connection(HttpToolsProtocol):
         self.phase = HEAD
         self.unreported = self.head_size = 0
         self.url = b""
-        self.content_length = b""
+        self.content_length = self.origin = b""
         self.host_seen = self.is_chunked = self.offers_upgrade = self.expect_100_continue = False
         self.headers = []
 
     def on_url(self, url: bytes) -> None:
         self.url += url
         if len(self.url) > limits.MAX_TARGET:
-            raise self._broken(TARGET_TOO_LONG)
+            self._object(TARGET_TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.head_size += len(name) + len(value) + 4
         if self.head_size > limits.MAX_HEADER_BLOCK:
-            raise self._broken(HEAD_TOO_LARGE)
+            self._object(HEAD_TOO_LARGE)
         if self.phase == BODY:
             return  # a trailer: appended to the header fields it could pass for a checked one
         if len(self.headers) >= limits.MAX_HEADERS:
-            raise self._broken(TOO_MANY_HEADERS)
+            self._object(TOO_MANY_HEADERS)
         name = name.lower()
         note = NOTED_HEADERS.get(name)
         if note is not None:
@@ -207,9 +209,9 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         version = self.parser.get_http_version()
         method = self.parser.get_method().decode("ascii")
-        reason = self._objection(version, method)
-        if reason is not None:
-            raise self._broken(reason)
+        self.reason = self.reason or self._objection(version, method)
+        if self.reason is not None:
+            raise Broken(self.reason.code)
         self.expect_100_continue = self.expect_100_continue and version == "1.1"
         self.offers_upgrade = self.offers_upgrade and self.parser.should_upgrade()
         path, _, query = self.url.partition(b"?")
@@ -345,9 +347,11 @@ class Connection(HttpToolsProtocol):
 
     # Refusing and closing.
 
-    def _broken(self, reason: Refusal) -> Broken:
-        self.reason = reason
-        return Broken(reason.code)
+    def _object(self, reason: Refusal) -> None:
+        """Refuse the request, but only once its head is over: its Origin says who may read the refusal."""
+        self.reason = self.reason or reason
+        if self.phase == BODY:
+            raise Broken(reason.code)
 
     def _verdict(self, error: httptools.HttpParserError) -> Refusal:
         if isinstance(error, httptools.HttpParserCallbackError):
@@ -382,7 +386,7 @@ class Connection(HttpToolsProtocol):
             self._say(refusal)
 
     def _say(self, refusal: Refusal) -> None:
-        self.transport.write(refusal.reply(self.server_state.default_headers))
+        self.transport.write(refusal.reply(self.server_state.default_headers + self.watch.permission(self.origin)))
         self._linger()
 
     def _linger(self) -> None:
@@ -505,7 +509,7 @@ def _tls(transport: asyncio.Transport) -> dict[object, object] | None:
 
 def _note_host(connection: Connection, _value: bytes) -> None:
     if connection.host_seen:
-        raise connection._broken(TWO_HOSTS)
+        connection._object(TWO_HOSTS)
     connection.host_seen = True
 
 
@@ -515,7 +519,7 @@ def _note_length(connection: Connection, value: bytes) -> None:
 
 def _note_coding(connection: Connection, value: bytes) -> None:
     if value.strip().lower() != b"chunked":
-        raise connection._broken(UNKNOWN_CODING)
+        connection._object(UNKNOWN_CODING)
     connection.is_chunked = True
 
 
@@ -528,7 +532,11 @@ def _note_upgrade(connection: Connection, _value: bytes) -> None:
 
 
 def _note_override(connection: Connection, _value: bytes) -> None:
-    raise connection._broken(METHOD_OVERRIDE)
+    connection._object(METHOD_OVERRIDE)
+
+
+def _note_origin(connection: Connection, value: bytes) -> None:
+    connection.origin = connection.origin or value
 
 
 NOTED_HEADERS: Final[dict[bytes, Callable[[Connection, bytes], None]]] = {
@@ -537,6 +545,7 @@ NOTED_HEADERS: Final[dict[bytes, Callable[[Connection, bytes], None]]] = {
     b"transfer-encoding": _note_coding,
     b"expect": _note_expectation,
     b"upgrade": _note_upgrade,
+    b"origin": _note_origin,
     b"x-http-method-override": _note_override,
     b"x-http-method": _note_override,
     b"x-method-override": _note_override,

@@ -3,11 +3,20 @@
 import http
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from fleetroll.core import limits
+
+Headers = list[tuple[bytes, bytes]]
+Permission = Callable[[bytes], Headers]
+"""The header fields by which a page of an origin may read a reply."""
+
+
+def without_permission(_origin: bytes) -> Headers:
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +33,7 @@ class Refusal:
         problem = {"type": "about:blank", "title": title, "status": self.status, "code": self.code}
         return json.dumps({**problem, "detail": self.detail}).encode()
 
-    def head(self, length: int) -> list[tuple[bytes, bytes]]:
+    def head(self, length: int) -> Headers:
         return [
             (b"content-type", b"application/problem+json"),
             (b"content-length", b"%d" % length),
@@ -33,9 +42,10 @@ class Refusal:
             *self.headers,
         ]
 
-    def reply(self, default_headers: list[tuple[bytes, bytes]]) -> bytes:
+    def reply(self, headers: Headers) -> bytes:
+        """Its bytes, with `headers` besides its own."""
         body = self.body()
-        lines = [b"%b: %b\r\n" % header for header in default_headers + self.head(len(body))]
+        lines = [b"%b: %b\r\n" % header for header in headers + self.head(len(body))]
         return b"".join([STATUS_LINE[self.status], *lines, b"\r\n", body])
 
 

@@ -23,6 +23,7 @@ from uvicorn.server import ServerState
 from fleetroll.core import limits
 from fleetroll.wire.http_connection import Connection, Watch
 from fleetroll.wire.http_deadlines import Deadlines
+from fleetroll.wire.http_refusals import Permission, without_permission
 
 LOG = logging.getLogger("fleetroll.http")
 
@@ -46,9 +47,10 @@ class HttpServer:
         tls: ssl.SSLContext | None = None,
         deadlines: Deadlines | None = None,
         max_connections: int = limits.MAX_CONNECTIONS,
+        permission: Permission = without_permission,
         on_ready: Callable[["HttpServer"], None] | None = None,
     ) -> None:
-        self.watch = Watch(deadlines or Deadlines(), max_connections)
+        self.watch = Watch(deadlines or Deadlines(), max_connections, permission)
         self.state = ServerState()
         self._config = configuration(app)
         self._app_state: dict[str, Any] = {"draining": self.watch.draining}

@@ -11,7 +11,6 @@ class Settings(Struct, frozen=True):
 
     key_rate: Rate = Rate(0, 0)
     organization_rate: Rate = Rate(0, 0)
-    cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
     public_url: str | None = None  # how clients outside write the address of this server
     times: Times | None = None  # of the limits, where several processes share them

@@ -1,0 +1,49 @@
+"""What pages of other origins may do: those of the configured ones call like any client, all others learn nothing."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Any
+
+from starlette.middleware.cors import CORSMiddleware
+
+from fleetroll.wire.http_exchange import WHOLE
+from fleetroll.wire.serve import Receive, Scope, Send
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+_EXPOSED = ["ETag", "Location", "Retry-After", "X-Request-Id", "Idempotency-Replayed"]
+
+
+class Cors:
+    """The origins that an operator has configured; without any, nothing is said of origins at all."""
+
+    def __init__(self, origins: Iterable[str]) -> None:
+        self._origins = list(origins)
+
+    def around(self, app: App) -> Any:
+        """The application with answers to browsers."""
+        if not self._origins:
+            return app
+        return CORSMiddleware(
+            partial(_in_two_messages, app),
+            allow_origins=self._origins,
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=_EXPOSED,
+            max_age=600,
+        )
+
+    def permission(self, origin: bytes) -> list[tuple[bytes, bytes]]:
+        """The header fields by which a page of `origin` may read a reply that no application gives."""
+        if not self._origins:
+            return []
+        vary = (b"vary", b"Origin")
+        if origin.decode("latin-1") not in self._origins:
+            return [vary]
+        exposed = ", ".join(_EXPOSED).encode()
+        return [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", exposed), vary]
+
+
+async def _in_two_messages(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    """Without the extension of the protocol that the middleware does not know: it adds headers to a reply's start."""
+    extensions = {name: what for name, what in scope.get("extensions", {}).items() if name != WHOLE}
+    await app({**scope, "extensions": extensions}, receive, send)
