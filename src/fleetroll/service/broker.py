@@ -29,6 +29,7 @@ from fleetroll.core.policy import Action, Role
 from fleetroll.core.times import HOUR, SECOND
 from fleetroll.service import presence, telemetry
 from fleetroll.service.authorities import certify_server
+from fleetroll.service.devices import known_by_id
 from fleetroll.service.keyring import is_enabled
 from fleetroll.service.live import Live, Told
 from fleetroll.service.operations import Services
@@ -204,8 +205,8 @@ async def _take_events(records: Records, messages: Sequence[Message], at: Instan
 
 
 async def _device(records: Records, message: Message) -> Device | None:
-    org, number = parse_broker_org(message.org), parse_device_hex(message.device)
-    return None if org is None or number is None else await records.devices.by_id(org, number)
+    org = parse_broker_org(message.org)
+    return None if org is None else await known_by_id(records, org, message.device)
 
 
 def _event(device: Device, message: Message, at: Instant) -> NewEvent | None:

@@ -16,6 +16,7 @@ from fleetroll.core.fields import sort_value
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.lifecycle import Status, Step, advance
 from fleetroll.core.model import CHANGEABLE, Counts, Device, DeviceChange, NewDevice
+from fleetroll.core.names import device_hex, parse_device_hex
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, Page, Sort
 from fleetroll.service import (
@@ -91,22 +92,22 @@ class Edit(Struct, frozen=True):
 
 
 class EditById(Struct, frozen=True):
-    """As `Edit`, by number."""
+    """As `Edit`, by public id."""
 
-    id: int
+    id: str
     edit: Callable[[Device], DeviceChange]
 
 
 class Own(Struct, frozen=True):
-    """The device that asks, by the number that it believes to have."""
+    """The device that asks, by the public id that it believes to have."""
 
-    id: int
+    id: str
 
 
 class OwnConfig(Struct, frozen=True):
     """The whole new configuration of the device that asks."""
 
-    id: int
+    id: str
     config: Document
 
 
@@ -204,10 +205,10 @@ async def configure(call: Call, wanted: OwnConfig) -> Device:
     return await change(call, await _itself(call, wanted.id), DeviceChange(config=wanted.config))
 
 
-async def _itself(call: Call, number: int) -> Device:
-    if number != call.principal.device:
-        raise not_found("device", number)
-    return await find_by_id(call, number)
+async def _itself(call: Call, public_id: str) -> Device:
+    if parse_device_hex(public_id) != call.principal.device:
+        raise not_found("device", public_id)
+    return await find_by_id(call, public_id)
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE, relieves=True)
@@ -320,12 +321,19 @@ async def find(call: Call, ident: str, guard: Guard = UNGUARDED) -> Device:
     return device
 
 
-async def find_by_id(call: Call, number: int) -> Device:
-    """The device of a number. Raises Fault not_found."""
-    device = await call.records.devices.by_id(call.org, number)
+async def find_by_id(call: Call, public_id: str) -> Device:
+    """The device of a public id. Raises Fault not_found."""
+    device = await known_by_id(call.records, call.org, public_id)
     if device is None:
-        raise not_found("device", number)
+        raise not_found("device", public_id)
     return device
+
+
+async def known_by_id(records: Records, org: int, public_id: str) -> Device | None:
+    """The device of a public id, all of it: with another moment of creation than the device's it is of nobody."""
+    number = parse_device_hex(public_id)
+    device = None if number is None else await records.devices.by_id(org, number)
+    return device if device is not None and device_hex(device.created_at, device.id) == public_id else None
 
 
 def new_device(wanted: Put) -> NewDevice:

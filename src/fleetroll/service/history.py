@@ -22,13 +22,13 @@ _SCANNED = 1_000
 
 
 class Wanted(Struct, frozen=True):
-    """Readings of `names`, or what was said under one of them (empty: any), of these devices.
+    """Readings of `names`, or what was said under one of them (empty: any), of these devices, by their public ids.
 
     `type` is the timeline's word, None for readings. With `aggregate`, numbers by stretches of `interval` microseconds,
     or (None) over all of the time. `place` is where the answer before has ended; `last` asks for the newest alone.
     """
 
-    devices: tuple[int, ...]
+    devices: tuple[str, ...]
     type: str | None
     names: tuple[str, ...]
     span: Span
@@ -59,7 +59,7 @@ class History(Struct, frozen=True):
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def find(call: Call, wanted: Wanted) -> History:
     """Raises Fault not_found for a device of nobody here."""
-    devices = [await find_by_id(call, number) for number in wanted.devices]
+    devices = [await find_by_id(call, public_id) for public_id in wanted.devices]
     if wanted.type is None:
         return await _readings(call, devices[0], wanted)
     return await _said(call, devices, wanted, wanted.type)

@@ -53,8 +53,8 @@ class Desk:
         self.registry = Registry(app.services, app.application.subjects.answer)
         self.place = 0
 
-    def ask(self, operation: str, body: bytes) -> dict[str, Any]:
-        request = Request(f"api.iot.devices.{self.org}.{operation}", self.user, body)
+    def ask(self, operation: str, body: bytes, user: str = "") -> dict[str, Any]:
+        request = Request(f"api.iot.devices.{self.org}.{operation}", user or self.user, body)
         return dict(json.loads(self.app.runner.run(self.app.application.subjects.answer(request))))
 
     def create(self, ident: str, schema: Any = None) -> dict[str, Any]:
@@ -118,6 +118,32 @@ def test_the_failures_that_the_vendor_specifies(desk: Desk) -> None:
     missing = desk.ask("delete", b'{"ident": "nobody"}')
     assert (missing["status"], missing["data"]["code"]) == ("DEVICE_DELETE_FAILURE", "INVALID_DEVICE_ID")
     assert desk.ask("get", b'{"ident": "nobody"}')["status"] == "DEVICE_GET_FAILURE"
+
+
+def test_an_id_is_a_device_s_as_a_whole(desk: Desk) -> None:
+    """Digits of the device's number beside those of another moment of creation are the id of no device."""
+    made = desk.create("whole")
+    alias = "0" * 8 + made["id"][8:]
+    answer = desk.ask("update", json.dumps({"id": alias, "config": {"a": 1}}).encode())
+    assert (answer["status"], answer["data"]["code"]) == ("DEVICE_UPDATE_FAILURE", "INVALID_DEVICE_ID")
+    assert answer["data"]["msg"] == f"Device {alias} was not found."
+    assert desk.ask("get", b'{"ident": "whole"}')["data"]["config"] == {}
+    asked = {"start": "2023-01-01T00:00:00.000Z", "end": "2024-01-01T00:00:00.000Z", "fields": ["t"]}
+    for id, status in ((made["id"], 200), (alias, 404)):
+        assert desk.app.request("POST", "/iot/db/telemetry/history", {**asked, "device_id": id}).status == status
+    desk.publish(alias, b'{"value": "to nobody"}', family="commands", name="go")
+    desk.publish(made["id"], b'{"value": "to it"}', family="commands", name="go")
+    assert [data["value"] for data in desk.timeline("whole", "device.command")] == ["to it"]
+
+
+def test_a_device_has_itself_by_its_id_as_a_whole(desk: Desk) -> None:
+    made, other = desk.create("itself"), desk.create("neighbour")
+    user = _claims(made["creds"]["api_key"])["sub"]
+    for id, found in ((made["id"], True), ("0" * 8 + made["id"][8:], False), (other["id"], False), ("f" * 24, False)):
+        for operation in ("sdk.schema.get", "sdk.config.get"):
+            answer = desk.ask(operation, json.dumps({"id": id}).encode(), user)
+            assert answer["status"].endswith("SUCCESS" if found else "FAILURE")
+            assert found or answer["data"] == {"msg": f"Device {id} was not found.", "code": "INVALID_DEVICE_ID"}
 
 
 def test_an_update_takes_what_is_empty_as_it_is(desk: Desk) -> None:

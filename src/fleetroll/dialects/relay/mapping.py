@@ -44,7 +44,7 @@ def update(request: Request) -> devices.EditById:
         schema=UNSET if body.schema is UNSET else _schema(body.schema),
         config=UNSET if body.config is UNSET else _config(body.config),
     )
-    return devices.EditById(_number(body.id), lambda _: change)
+    return devices.EditById(_id(body.id), lambda _: change)
 
 
 def updated(result: model.Device, request: Request) -> shapes.Reply:
@@ -89,11 +89,11 @@ def public_id(record: model.Device) -> str:
 
 
 def itself(request: Request) -> devices.Own:
-    return devices.Own(_number(request.body.id))
+    return devices.Own(_id(request.body.id))
 
 
 def own_config(request: Request) -> devices.OwnConfig:
-    return devices.OwnConfig(_number(request.body.id), _config(request.body.config))
+    return devices.OwnConfig(_id(request.body.id), _config(request.body.config))
 
 
 def its_schema(result: model.Device, request: Request) -> shapes.Reply:
@@ -120,29 +120,33 @@ def telemetry_history(request: Request) -> history.Wanted:
     fields = _texts(body.fields, "fields")
     if not fields:
         raise invalid("fields_required", "fields must be a non-empty array of metrics", "fields")
-    return _history(body, (_number(body.device_id),), None, fields)
+    return _history(body, _device(body), None, fields)
 
 
 def event_history(request: Request) -> history.Wanted:
     body = request.body
-    return _history(body, (_number(body.device_id),), REPORTED["events"], _texts(body.event_names, "event_names"))
+    return _history(body, _device(body), REPORTED["events"], _texts(body.event_names, "event_names"))
 
 
 def log_history(request: Request) -> history.Wanted:
     body = request.body
-    return _history(body, (_number(body.device_id),), REPORTED["logs"], _texts(body.levels, "levels"))
+    return _history(body, _device(body), REPORTED["logs"], _texts(body.levels, "levels"))
 
 
 def command_history(request: Request) -> history.Wanted:
     body = request.body
-    devices = tuple(_number(one) for one in _texts(body.device_ids, "device_ids"))
+    devices = _texts(body.device_ids, "device_ids")
     if not devices:
         raise invalid("device_ids_required", "device_ids must be a non-empty array", "device_ids")
     name = _optional_text(body.command_name, "command_name")
     return _history(body, devices, REPORTED["commands"], () if name is None else (name,))
 
 
-def _history(body: Any, devices: tuple[int, ...], type: str | None, names_: tuple[str, ...]) -> history.Wanted:
+def _device(body: Any) -> tuple[str, ...]:
+    return (_id(body.device_id, "device_id"),)
+
+
+def _history(body: Any, devices: tuple[str, ...], type: str | None, names_: tuple[str, ...]) -> history.Wanted:
     since, until = _instant(body.start, "start"), _instant(body.end, "end")
     if since > until:
         raise invalid("invalid_time", "start must not be after end", "start")
@@ -201,14 +205,13 @@ def _ident(value: object) -> str:
     return names.ident(value)
 
 
-def _number(value: object) -> int:
-    """The device of an id. One that is no id of ours is of no device."""
+def _id(value: object, field: str = "id") -> str:
+    """A device's id. What is no text is the id of no device."""
     if value is UNSET or value is None or value == "":
-        raise invalid("id_required", "id is required", "id")
-    number = names.parse_device_hex(value) if isinstance(value, str) else None
-    if number is None:
+        raise invalid("id_required", f"{field} is required", field)
+    if not isinstance(value, str):
         raise not_found("device", "with this id")
-    return number
+    return value
 
 
 def _schema(value: object) -> Document:
