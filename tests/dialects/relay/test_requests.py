@@ -120,6 +120,20 @@ def test_the_failures_that_the_vendor_specifies(desk: Desk) -> None:
     assert desk.ask("get", b'{"ident": "nobody"}')["status"] == "DEVICE_GET_FAILURE"
 
 
+@pytest.mark.parametrize("ident", ["a/b", "a.b", "a:b", "100%", "a b", "séñsor", "a*>", "\U0001f4a1", "x" * 256])
+def test_a_device_that_another_api_has_named_is_read_changed_and_deleted_here(desk: Desk, ident: str) -> None:
+    assert desk.app.request("POST", "/v1/devices", {"ident": ident}).status == 201
+    named = json.dumps({"ident": ident}).encode()
+    (listed,) = [one for one in desk.ask("list", b"{}")["data"]["devices"] if one["ident"] == ident]
+    assert desk.ask("get", named)["data"] == listed
+    changed = {**listed, "config": {"a": 1}}
+    assert desk.ask("update", json.dumps(changed).encode())["data"]["device"] == changed
+    other = desk.ask("update", json.dumps({**changed, "ident": "b/c"}).encode())
+    assert "ident contains invalid characters" in other["data"]["msg"]
+    assert desk.ask("delete", named)["data"]["device_id"] == listed["id"]
+    assert desk.ask("get", named)["data"]["code"] == "INVALID_DEVICE_ID"
+
+
 def test_an_id_is_a_device_s_as_a_whole(desk: Desk) -> None:
     """Digits of the device's number beside those of another moment of creation are the id of no device."""
     made = desk.create("whole")

@@ -39,12 +39,15 @@ def enrolled(result: credentials.Enrolled, request: Request) -> shapes.Reply:
 
 def update(request: Request) -> devices.EditById:
     body = request.body
-    change = model.DeviceChange(
-        ident=UNSET if body.ident is UNSET else _ident(body.ident),
-        schema=UNSET if body.schema is UNSET else _schema(body.schema),
-        config=UNSET if body.config is UNSET else _config(body.config),
-    )
-    return devices.EditById(_id(body.id), lambda _: change)
+    schema = UNSET if body.schema is UNSET else _schema(body.schema)
+    config = UNSET if body.config is UNSET else _config(body.config)
+
+    def edit(record: model.Device) -> model.DeviceChange:
+        # A whole device comes back, with the name that another API may have given it.
+        stays = body.ident is UNSET or body.ident == record.ident
+        return model.DeviceChange(ident=UNSET if stays else _ident(body.ident), schema=schema, config=config)
+
+    return devices.EditById(_id(body.id), edit)
 
 
 def updated(result: model.Device, request: Request) -> shapes.Reply:
@@ -52,7 +55,7 @@ def updated(result: model.Device, request: Request) -> shapes.Reply:
 
 
 def one(request: Request) -> devices.Named:
-    return devices.Named(_ident(request.body.ident))
+    return devices.Named(_name(request.body.ident))
 
 
 def shown(result: model.Device, request: Request) -> shapes.Reply:
@@ -195,14 +198,21 @@ def _frames(frames: list[dict[str, Any]], place: int | None) -> shapes.HistoryRe
 
 
 def _ident(value: object) -> str:
+    """An identifier that the vendor's clients would give."""
+    text = _name(value)
+    if not _IDENT.fullmatch(text):
+        message = "ident contains invalid characters; allowed are letters, digits, hyphens and underscores"
+        raise invalid("invalid_ident", message, "ident")
+    return names.ident(text)
+
+
+def _name(value: object) -> str:
+    """An identifier that a device may have; other APIs give such as this one would not."""
     if value is UNSET or value is None or value == "":
         raise invalid("ident_required", "ident is required", "ident")
     if not isinstance(value, str):
         raise invalid("invalid_ident", "ident must be a string", "ident")
-    if not _IDENT.fullmatch(value):
-        message = "ident contains invalid characters; allowed are letters, digits, hyphens and underscores"
-        raise invalid("invalid_ident", message, "ident")
-    return names.ident(value)
+    return value
 
 
 def _id(value: object, field: str = "id") -> str:
