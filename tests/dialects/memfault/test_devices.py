@@ -106,6 +106,47 @@ def test_what_the_vendor_would_not_take_is_refused_by_the_name_of_the_member(app
     assert listed(app) == []
 
 
+SLUG = "must be 1 to 128 letters, digits, hyphens or underscores."
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "said"),
+    [
+        ("POST", "/devices", {**DEVICE, "owner_ref": "x" * 255}, {"owner_ref": "must have 1 to 254 characters."}),
+        ("POST", "/devices", {**DEVICE, "nickname": "x" * 257}, {"nickname": "must have 1 to 256 characters."}),
+        (
+            "POST",
+            "/devices",
+            {**DEVICE, "description": "x" * 4097},
+            {"description": "must have at most 4096 characters."},
+        ),
+        ("POST", "/devices", {**DEVICE, "cohort": "a b"}, {"cohort": SLUG}),
+        (
+            "PATCH",
+            "/devices/A",
+            {"nickname": "\u202e"},
+            {"nickname": "must not contain control or formatting characters."},
+        ),
+        ("PATCH", "/devices/A", {"cohort": ""}, {"cohort": SLUG}),
+        ("POST", "/cohorts", {"name": ""}, {"name": "must have 1 to 256 characters."}),
+        ("POST", "/cohorts", {"name": "n", "slug": "a b"}, {"slug": SLUG}),
+        ("POST", "/custom-metrics", {"string_key": "..", "data_type": "INT"}, {"string_key": "must not be . or .."}),
+    ],
+)
+def test_a_refusal_of_a_body_leads_to_the_member(app: App, method: str, path: str, body: Any, said: Any) -> None:
+    made(app, "A")
+    wanted = {name: [f"{name} {rule}"] for name, rule in said.items()}
+    assert refused(app.request(method, P + path, body), 400, 1000) == wanted
+
+
+def test_a_refusal_of_a_list_leads_to_the_member_by_its_place(app: App) -> None:
+    made(app, "A")
+    body = [{"string_key": "a", "value": 1}, {"string_key": "", "value": 1}]
+    message = refused(app.request("PATCH", f"{P}/devices/A/attributes", body), 400, 1000)
+    assert message == {"1": {"string_key": ["string_key must have 1 to 256 characters."]}}
+    assert app.request("GET", f"{P}/devices/A/attributes").json()["data"] == []
+
+
 def test_a_change_touches_what_it_names_and_the_time_it_was_made(app: App) -> None:
     before = made(app, "A")
     app.request("POST", f"{P}/cohorts", {"name": "Beta Channel", "slug": "beta"})

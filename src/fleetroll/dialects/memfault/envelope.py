@@ -46,6 +46,9 @@ _NAMED = {
     "project_not_found": "Project with slug",
     "software_version_not_found": "SoftwareVersion with version",
 }
+_OF_BODIES = frozenset({"invalid_body", "invalid_slug", "invalid_text", "read_only", "too_many_devices"})
+"""What can be wrong with a member of a body. Parameters of a query have other codes."""
+
 _STEP = re.compile(r"[^.\[\]]+")
 
 
@@ -58,10 +61,12 @@ def _message(fault: Fault) -> Any:
     """A text, or for a misshapen body an object that leads to the member by list index and name."""
     if fault.code in _NAMED and fault.named is not None:
         return f"{_NAMED[fault.code]} `{fault.named}` not found"
-    if fault.code != "invalid_body" or not fault.field:
+    if fault.code not in _OF_BODIES or not fault.field:
         return fault.message.removeprefix("metadata.")
-    found: Any = [fault.message.removeprefix(f"{fault.field}: ")]
-    for step in reversed(_STEP.findall(fault.field)):
+    steps = _STEP.findall(fault.field)
+    text = fault.message.removeprefix(f"{fault.field}: ").replace(f"{fault.field} ", f"{steps[-1]} ", 1)
+    found: Any = [text]
+    for step in reversed(steps):
         found = {step: found}
     return found
 

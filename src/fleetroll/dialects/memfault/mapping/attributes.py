@@ -28,7 +28,7 @@ def report_attributes(request: Request) -> attributes.Setting:
 
 
 def _values(request: Request) -> dict[str, shapes.Scalar]:
-    given = {string_key(one.string_key): one.value for one in request.body}
+    given = {string_key(one.string_key, f"{number}.string_key"): one.value for number, one in enumerate(request.body)}
     if len(given) > limits.MAX_ATTRIBUTES:
         raise invalid("too_many_attributes", f"Give at most {limits.MAX_ATTRIBUTES} attributes.")
     return given

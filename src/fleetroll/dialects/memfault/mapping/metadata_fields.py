@@ -20,8 +20,8 @@ _DATA_TYPES = {
 _KINDS = {name: kind for kind, name in _DATA_TYPES.items() if kind is not model.FieldKind.JSON}
 
 
-def string_key(text: str) -> str:
-    return names.label(text, "string_key", limits.MAX_NAME)
+def string_key(text: str, field: str = "string_key") -> str:
+    return names.label(text, field, limits.MAX_NAME)
 
 
 def metric_shape(
