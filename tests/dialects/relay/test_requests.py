@@ -220,6 +220,16 @@ def test_events_with_numbers_however_far_apart_are_summed_up(desk: Desk, functio
     assert [frame["swing"]["value"] for frame in found.json()["data"]["frames"]] == ([] if value is None else [value])
 
 
+@pytest.mark.parametrize("given", ["true", "yes", 1, 0, [], {}])
+def test_whether_the_last_values_are_wanted_is_true_or_false(desk: Desk, given: Any) -> None:
+    asked = {"device_id": "f" * 24, "start": "2023-01-01T00:00:00.000Z", "end": "2024-01-01T00:00:00.000Z"}
+    wanted = {**asked, "fields": ["t"], "last_value": given}
+    refused = desk.app.request("POST", "/iot/db/telemetry/history", wanted)
+    assert refused.status == 400, refused.body
+    told = {"code": "INVALID_REQUEST", "message": "last_value must be true or false"}
+    assert refused.json() == {"status": False, "data": told}
+
+
 def test_readings_that_break_the_schema_are_noted_once_an_hour(desk: Desk) -> None:
     device = desk.create("strict", {"t": {"type": "number"}, "u": {"type": "number"}})["id"]
     desk.publish(device, *[b'{"value": "warm"}'] * 5)

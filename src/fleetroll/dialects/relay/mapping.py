@@ -167,7 +167,7 @@ def _history(body: Any, devices: tuple[str, ...], type: str | None, names_: tupl
         env=None if body.env is UNSET else _environment(body.env),
         aggregate=aggregate,
         interval=None if interval is None else readings.parse_interval(interval),
-        last=body.last_value is True,
+        last=_flag(body.last_value, "last_value"),
     )
 
 
@@ -261,6 +261,14 @@ def _optional_text(value: object, field: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise invalid(f"invalid_{field}", f"{field} must be a string", field)
+    return value
+
+
+def _flag(value: object, field: str) -> bool:
+    if value is UNSET or value is None:
+        return False
+    if not isinstance(value, bool):
+        raise invalid(f"invalid_{field}", f"{field} must be true or false", field)
     return value
 
 
