@@ -265,7 +265,8 @@ class _Loader:
         if self._definitions:
             metadata_fields.check_against(self._definitions, new.metadata)
         if self._room < 1:
-            raise quotas.exceeded("devices", quotas.allowed(self._call, "devices"))
+            quota = quotas.allowed(self._call, "devices")
+            raise quotas.exceeded("devices", quota, quota - self._room)
         software = None if new.software is None else bytes(new.software)
         named = (new.owners, new.cohort, new.hardware_version, software)
         if named not in self._ensured:  # once for all that name the same, and last, as a row that fails leaves nothing

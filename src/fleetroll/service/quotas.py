@@ -15,7 +15,7 @@ async def take(call: Call, noun: str, count: int) -> None:
     """Count `count` more of a noun, or give back if negative. Raises Fault forbidden `quota_exceeded`."""
     quota = allowed(call, noun)
     if not await call.records.usage.add(call.org, noun, count, quota):
-        raise exceeded(noun, quota)
+        raise exceeded(noun, quota, await used(call, noun))
 
 
 async def require(call: Call, counts: Mapping[str, int]) -> None:
@@ -24,7 +24,7 @@ async def require(call: Call, counts: Mapping[str, int]) -> None:
     for noun, count in counts.items():
         quota = allowed(call, noun)
         if known.get(noun, 0) + count > quota:
-            raise exceeded(noun, quota)
+            raise exceeded(noun, quota, known.get(noun, 0))
 
 
 async def used(call: Call, noun: str) -> int:
@@ -33,10 +33,11 @@ async def used(call: Call, noun: str) -> int:
 
 
 async def remaining(call: Call, noun: str) -> int:
-    return max(0, allowed(call, noun) - await used(call, noun))
+    """How many more there may be; less than none where the quota was lowered since."""
+    return allowed(call, noun) - await used(call, noun)
 
 
-def exceeded(noun: str, quota: int) -> Fault:
+def exceeded(noun: str, quota: int, used: int) -> Fault:
     label = noun.replace("_", " ")
     message = f"This organization may have {quota} {label}; remove some or ask for a larger quota."
-    return Fault(Kind.FORBIDDEN, "quota_exceeded", message, details={"quota": quota, "noun": noun})
+    return Fault(Kind.FORBIDDEN, "quota_exceeded", message, details={"quota": quota, "used": used, "noun": noun})

@@ -85,7 +85,7 @@ def test_a_quota_stops_the_one_too_many_and_is_given_back(app: App) -> None:
         assert app.request("PUT", f"/v1/devices/{ident}", {}, headers=within("acme")).status == 201
     refused = app.request("PUT", "/v1/devices/c", {}, headers=within("acme"))
     assert (refused.status, refused.json()["code"]) == (403, "quota_exceeded")
-    assert refused.json()["errors"] == {"noun": "devices", "quota": 2}
+    assert refused.json()["errors"] == {"noun": "devices", "quota": 2, "used": 2}
     assert app.request("GET", "/v1/organizations/acme").json()["usage"] == {"devices": 2}
     app.request("DELETE", "/v1/devices/a", headers=within("acme"))
     assert app.request("PUT", "/v1/devices/c", {}, headers=within("acme")).status == 201
@@ -121,7 +121,7 @@ def test_every_noun_has_a_quota_that_leaves_no_trace_of_what_it_refused(
     make(app, "acme", quotas={noun: 1})
     assert app.request("POST", path, one, headers=within("acme")).status == 201
     refused = app.request("POST", path, two, headers=within("acme"))
-    assert (refused.status, refused.json()["errors"]) == (403, {"noun": noun, "quota": 1})
+    assert (refused.status, refused.json()["errors"]) == (403, {"noun": noun, "quota": 1, "used": 1})
     assert len(app.request("GET", path, headers=within("acme")).json()[noun]) == 1
     assert app.request("GET", "/v1/organizations/acme").json()["usage"] == {noun: 1}
 

@@ -171,16 +171,19 @@ def test_an_update_takes_what_is_empty_as_it_is(desk: Desk) -> None:
 
 def test_the_limit_of_a_plan_is_said_with_its_numbers(tmp_path: Path) -> None:
     with running(tmp_path / "data") as app:
-        app.request("POST", "/v1/organizations", {"slug": "small", "quotas": {"devices": 1}})
+        app.request("POST", "/v1/organizations", {"slug": "small", "quotas": {"devices": 2}})
         acting = {"fleetroll-organization": "small"}
         body = {"name": "k", "role": "operator", "kind": "nats"}
         key = app.request("POST", "/v1/keys", body, headers=acting).json()
         desk = Desk(app)
         desk.user, desk.org = _claims(key["nats"]["api_key"])["sub"], broker_org(2)
         desk.create("one")
-        refused = desk.ask("create", b'{"ident": "two", "schema": {}, "config": {}}')
-        assert refused["data"]["code"] == "DEVICE_CREATE_LIMIT_REACHED"
-        assert refused["data"]["data"] == {"limit": 1, "current_count": 1}
+        desk.create("two")
+        for limit in (2, 1):  # a plan may become smaller than what there is
+            app.request("PATCH", "/v1/organizations/small", {"quotas": {"devices": limit}})
+            refused = desk.ask("create", b'{"ident": "three", "schema": {}, "config": {}}')
+            assert refused["data"]["code"] == "DEVICE_CREATE_LIMIT_REACHED"
+            assert refused["data"]["data"] == {"limit": limit, "current_count": 2}
 
 
 # --- what is published -----------------------------------------------------------------------------------------------

@@ -40,8 +40,7 @@ def failure(status: str, *, listed: bool = False) -> Callable[[Fault], Reply]:
         code = _CODES.get(fault.code) or _BY_KIND[fault.kind]
         data: dict[str, Any] = {"msg": [fault.message] if listed else fault.message, "code": code}
         if fault.code == "quota_exceeded":
-            quota = fault.details["quota"]
-            data["data"] = {"limit": quota, "current_count": quota}
+            data["data"] = {"limit": fault.details["quota"], "current_count": fault.details["used"]}
         return Reply(status, data)
 
     return refuse
