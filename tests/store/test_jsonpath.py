@@ -99,7 +99,12 @@ _documents = st.dictionaries(
 _steps = st.sampled_from(
     (".a", ".b", ".*", "[*]", "[0]", "[last]", "[1 to last]", ".size()", ".type()", "[last - 1, 0]")
 )
-_paths = st.lists(_steps, max_size=3).map(lambda steps: "$" + "".join(steps))
+_descents = st.sampled_from((".**", ".**{1}", ".**{last}", ".**{1 to 2}", ".**{2 to last}", ".**{0}", ".**{last to 1}"))
+_plain = st.lists(_steps, max_size=3).map("".join)
+_below = st.tuples(
+    _steps.filter(lambda step: "," not in step) | st.just(""), _descents, _steps.filter(lambda step: "," not in step)
+)
+_paths = (_plain | _below.map("".join)).map("${}".format)
 _values = st.sampled_from(("null", "true", "1", "0.5", '"a"', '""', "-1"))
 _simple = (
     st.tuples(_paths, st.sampled_from(("==", "!=", "<", ">=")), _values).map(" ".join)
@@ -118,13 +123,14 @@ _predicates = st.recursive(
     ),
     max_leaves=4,
 )
+_meant = st.tuples(st.sampled_from(("", "strict ")), _predicates).map("".join)
 
 
 @settings(
     max_examples=40,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
-@given(contents=st.lists(_documents, min_size=1, max_size=5), texts=st.lists(_predicates, min_size=10, max_size=20))
+@given(contents=st.lists(_documents, min_size=1, max_size=5), texts=st.lists(_meant, min_size=10, max_size=20))
 async def test_an_engine_finds_what_any_predicate_holds_of(
     store: Store, org: int, contents: list[object], texts: list[str]
 ) -> None:

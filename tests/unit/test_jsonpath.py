@@ -37,6 +37,20 @@ HOLDS = [
     "$.temp > 1.", '$.größe.type() == "number"', r'$."\x65nv" == "pr\u{6f}duction"', r'$.env == "pr\oduc\u0074ion"',
     r'$.lines == "one\r\ntwo"', r'$.env != "\ud83d\ude00\v\'"', '$.lines == "one\r\ntwo"',
     r'$.lines like_regex "e\\W\\Wt"', '$.lines like_regex "^one."', '$.lines like_regex "two$"',
+    "$.** == 60", "$.**.on", '$.**.type == "h"', "$.**{3}.value == null || $.**{2}.value == 60", "$.**{2 to last} == 3",
+    "$.**{LAST} == 2", "$.**{1 to 2}[*] == 1", "exists($.** ? (@.value > 50).type)", "$.sensors.**{0}.value == 5",
+    "exists($.temp.**)", "!exists($.temp.**{last})", "!exists($.**{last to 1})", "!exists($.tags.**{2 to last})",
+    '$.** starts with "prod"', '$.** like_regex "^h$"', "$.**{2}.size() == 1",
+    'strict $.env == "production"', "Strict $.tags[*] == \"a\"", "strict ($.missing == 1) is unknown",
+    "strict $.missing == 1 || $.on == true", 'strict ($.tags == "a") is unknown', "strict $.tags.size() == 2",
+    "strict ($.temp.size() == 1) is unknown", "strict ($.env[0] == \"production\") is unknown",
+    "strict ($.tags[2] == 1) is unknown", "strict ($.tags[1 to 0] == 1) is unknown", "strict $.tags[last] == \"b\"",
+    "strict (exists($.missing)) is unknown", "strict exists($ ? (@.temp > 50))", "strict !exists($ ? (@.missing > 50))",
+    "strict !exists($.sensors ? (@.value == 5))", "strict exists($.sensors[*] ? (@.value == 5))", "strict $.on",
+    'strict ($.list[*][*] == "x") is unknown', "strict ($.** == 5) is unknown", "strict exists($.**.value ? (@ > 50))",
+    "strict !exists($.**.missing)", "strict !exists($.env.**.size())", "strict $.**{last}.type() == \"null\"",
+    "strict exists($.** ? (@.type == \"h\"))", "strict exists($.**[1] ? (@ == 2))",
+    "strict !exists($ ? (@.env.* == 1))", "!exists($.**" + ".a" * 5 + ")",
 ]  # fmt: skip
 DOES_NOT = [
     "$", "$.env", "$.missing", '$.missing != "x"', "$.temp > 100", '$.temp > "50"', '!($.temp > "x")', "$.tags[*] == 1",
@@ -44,10 +58,13 @@ DOES_NOT = [
     '$.tags[9] == "b"', "$.gone", "$.tags", "$.on == 1", "$.big == 9007199254740992", '$.env like_regex "^x"',
     '$."a b" == 1', "$.on > true", '$.env == "Production"', "1 == 2", "exists($.tags ? (@ == \"c\"))",
     r'$.env like_regex "\\W" flag "i"', '$.lines like_regex "\\r.t"', '$.lines like_regex "[^a-z]two"',
+    "$.** == 61", "$.**{1} == 1", "$.**{4 to last} == 3", "strict $.missing == 1", "strict !($.missing == 1)",
+    "strict exists($.missing)", 'strict $.tags == "a"', "strict $.missing", "strict $.on.a", "strict $.env[*] == 1",
+    "strict $.list[0][5] == 1", "strict $.temp.a[*] == 1", "strict $.list[last - 7][0] == 1", 'strict $.on != "x"',
 ]  # fmt: skip
 REFUSED = [
     "", "env == 1", "$.a ==", "== 1", "$.a = 1", "$.a == 1 &&", "($.a == 1", "$.a == 1)", "$.a && $.b", "!$.a",
-    "! $.a == 1", "$.a == $.b", "strict $.a == 1", "$.** == 1", "$.a + 1 == 2", "$x == 1", "@.a == 1", '$.a == "x',
+    "! $.a == 1", "$.a == $.b", "$.a + 1 == 2", "$x == 1", "@.a == 1", '$.a == "x',
     "$.a == 'x'", "$.a[x] == 1", "$.a[-1] == 1", "$.a[99999999] == 1", "$.a.double() == 1", "$.a like_regex 5",
     '$.a like_regex "("', '$.a like_regex "a" flag "x"', "$.a starts with 5", "exists($.a ? (exists(@ ? (@ == 1))))",
     "$.a[0,0,0][0,0,0] == 1", "$.a == 1e999", "$.a == 01", "$.a is unknown", '$.a == "\\ud800"', "$.a == 1 is unknown",
@@ -58,6 +75,10 @@ REFUSED = [
     "$.1a == 1", "$.a == 1.a", "$.a\u00a0== 1", "$.a == .", "$.a[1.] == 1",
     '$.a like_regex "^*"', '$.a like_regex "a$+" flag "i"', r'$.a == "\u0000"', r'$."\u0000" == 1',
     r'$.a starts with "x\u0000"', r'$.a like_regex "\u0000"',
+    "$** == 1", "$.**.** == 1", "$.**[0, 1] == 1", "$.**{-1} == 1", "$.**{1, 2} == 1", "$.**{} == 1", "$.**{1 == 1",
+    "$.**{a} == 1", "$.**{1.5} == 1", "exists($.a ? (@.** == 1))", "$.**" + ".a" * 6 + " == 1", "strict", "$.*** == 1",
+    "$.** == 1 || $" + ".a" * 7 + " == 1", "strict lax $.a == 1", "(strict $.a == 1)", "$.a{1} == 1",
+    "lax strict $.a == 1",
 ]  # fmt: skip
 
 

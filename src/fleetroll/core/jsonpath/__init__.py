@@ -1,9 +1,10 @@
-"""SQL/JSON path predicates (ISO 9075-2, as PostgreSQL's `@@` has them in lax mode), without whatever could run away.
+"""SQL/JSON path predicates (ISO 9075-2, as PostgreSQL's `@@` has them), without whatever could run away.
 
 `parse` makes a tree of a text, `write` the one canonical text of a tree, and `holds` says what it means of a document:
 true, false, or None where SQL says unknown. Engines that know jsonpath are given the canonical text; the others ask
-`holds`. Left out are arithmetic, variables, dates, recursive descent and strict mode, and whatever takes
-longer than a walk over the document: comparing two paths, filters within filters, and many positions at once.
+`holds`. Left out are arithmetic, variables and dates, and whatever takes longer than a few walks over the document:
+comparing two paths, filters within filters, many positions at once, and a `**` within a filter, beside another one or
+beside long paths.
 """
 
 from fleetroll.core.jsonpath.grammar import parse as parse

@@ -3,6 +3,7 @@
 import functools
 import math
 import re
+from collections.abc import Callable
 
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, brief
@@ -13,6 +14,7 @@ from fleetroll.core.jsonpath.tree import (
     Bare,
     Compared,
     Denied,
+    Descendants,
     Either,
     Elements,
     Exists,
@@ -27,6 +29,7 @@ from fleetroll.core.jsonpath.tree import (
     Scalar,
     StartsWith,
     Step,
+    Strict,
     Unknown,
     Where,
 )
@@ -39,6 +42,7 @@ _COMPARATORS = {"==": "==", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": "
 _FLAGS = frozenset("iq")
 _MAX_POSITION = 1 << 20
 _MAX_SPANS = 8
+_MAX_STEPS_BESIDE_DESCENT = 6
 
 
 def parse(text: str) -> Predicate:
@@ -49,6 +53,8 @@ def parse(text: str) -> Predicate:
     found = parser.whole()
     if parser.size > limits.MAX_PREDICATES:
         raise refused(f"has more than {limits.MAX_PREDICATES} predicates")
+    if parser.descends and parser.longest > _MAX_STEPS_BESIDE_DESCENT:
+        raise refused(f"has ** and a path of more than {_MAX_STEPS_BESIDE_DESCENT} steps")
     return found
 
 
@@ -83,13 +89,15 @@ class _Parser:
         self._depth = 0
         self._roots = ("$",)
         self.size = 0
+        self.longest = 0
+        self.descends = False
 
     def whole(self) -> Predicate:
-        self._take("lax")
+        strict = not self._take("lax") and self._take("strict")
         found = self._either(bare=True)
         if self._peek() is not None:
             raise unexpected(self._peek())
-        return found
+        return Strict(found) if strict else found
 
     def _either(self, *, bare: bool = False) -> Predicate:
         self._depth += 1
@@ -181,8 +189,9 @@ class _Parser:
             steps.append(step)
             if len(steps) > limits.MAX_JSON_DEPTH:
                 raise refused(f"has a path of more than {limits.MAX_JSON_DEPTH} steps")
-        if math.prod(len(step.spans) for step in steps if isinstance(step, Index)) > _MAX_SPANS:
-            raise refused(f"has more than {_MAX_SPANS} positions at once")
+        if math.prod(map(_breadth, steps)) > _MAX_SPANS:
+            raise refused(f"has more than {_MAX_SPANS} positions at once, or others beside its one **")
+        self.longest = max(self.longest, len(steps))
         return Path(root, tuple(steps))
 
     def _step(self) -> Step | None:
@@ -204,6 +213,8 @@ class _Parser:
     def _member(self) -> Step:
         if self._take("*"):
             return Key(None)
+        if self._take("**"):
+            return self._descent()
         name = self._taken("word")
         if name is None or name in {"$", "@"}:
             return Key(self._text())
@@ -214,19 +225,32 @@ class _Parser:
             return Method(name.lower())
         return Key(name)
 
+    def _descent(self) -> Step:
+        if self._roots == ("@",):
+            raise refused("has ** within a filter")
+        self.descends = True
+        if not self._take("{"):
+            return Descendants()
+        first, last = self._range(self._level)
+        self._expect("}")
+        return Descendants(first, last)
+
+    def _level(self) -> int:
+        return -1 if self._take("last") else self._whole_number()
+
     def _subscript(self) -> Step:
         if self._take("*"):
             self._expect("]")
             return Elements()
-        spans = [self._span()]
+        spans = [self._range(self._place)]
         while self._take(","):
-            spans.append(self._span())
+            spans.append(self._range(self._place))
         self._expect("]")
         return Index(tuple(spans))
 
-    def _span(self) -> tuple[int, int]:
-        start = self._place()
-        return (start, self._place()) if self._take("to") else (start, start)
+    def _range(self, end: Callable[[], int]) -> tuple[int, int]:
+        first = end()
+        return (first, end()) if self._take("to") else (first, first)
 
     def _place(self) -> int:
         if self._take("last"):
@@ -269,3 +293,10 @@ class _Parser:
     def _expect(self, symbol: str) -> None:
         if not self._take(symbol):
             raise unexpected(self._peek(), f"{symbol} is expected")
+
+
+def _breadth(step: Step) -> int:
+    """How many times over a step looks at what is below it. What a ** finds lies within one another."""
+    if isinstance(step, Index):
+        return len(step.spans)
+    return _MAX_SPANS if isinstance(step, Descendants) else 1

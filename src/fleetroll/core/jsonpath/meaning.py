@@ -1,9 +1,11 @@
-"""What a predicate means of a document, as PostgreSQL has it in lax mode."""
+"""What a predicate means of a document, as PostgreSQL has it."""
 
 import functools
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from fleetroll.core import regexp
 from fleetroll.core.jsonpath.symbols import refused
@@ -12,6 +14,7 @@ from fleetroll.core.jsonpath.tree import (
     Bare,
     Compared,
     Denied,
+    Descendants,
     Either,
     Elements,
     Exists,
@@ -25,6 +28,7 @@ from fleetroll.core.jsonpath.tree import (
     Predicate,
     StartsWith,
     Step,
+    Strict,
     Unknown,
     Where,
 )
@@ -40,40 +44,77 @@ _TESTS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
+class _Mode(Struct, frozen=True):
+    """How a path deals with what does not fit it.
+
+    In lax mode it looks into arrays, and takes anything else for an array of one. Who does not forgive is `_Amiss`.
+    """
+
+    lax: bool
+    forgives: bool
+
+
+class _Amiss(Exception):
+    """A path does not fit the document."""
+
+
+_LAX, _STRICT, _BELOW = _Mode(True, True), _Mode(False, False), _Mode(False, True)
+
+
 def holds(predicate: Predicate, document: object) -> Truth:
     """Whether the predicate holds of the document; None where that is unknown."""
-    return _holds(predicate, document, document)
+    return _holds(predicate, document, _LAX)
 
 
-def _holds(predicate: Predicate, root: object, current: object) -> Truth:  # noqa: C901  # one case for each kind
+def _holds(predicate: Predicate, item: object, mode: _Mode) -> Truth:
+    """`item` is what paths begin at: the document, or in a filter what it looks at."""
+    try:
+        return _truth(predicate, item, mode)
+    except _Amiss:
+        return None
+
+
+def _truth(predicate: Predicate, item: object, mode: _Mode) -> Truth:  # noqa: C901  # one case for each kind
     match predicate:
         case Compared(symbol, left, right):
-            others = list(_operands(right, root, current))
-            ones = _operands(left, root, current)
-            return _any(_compare(symbol, one, other) for one in ones for other in others)
+            others = list(_operands(right, item, mode))
+            ones = _operands(left, item, mode)
+            return _some((_compare(symbol, one, other) for one in ones for other in others), mode)
         case Exists(path):
-            return any(True for _ in _items(path, root, current))
+            items = _items(path, item, mode)
+            return any(True for _ in (items if mode.lax else list(items)))
         case StartsWith(path, text):
-            return _any(_of_text(path, root, current, lambda one: one.startswith(text)))
+            return _of_text(path, item, mode, lambda one: one.startswith(text))
         case LikeRegex(path, pattern, flags):
-            return _any(_of_text(path, root, current, compiled(pattern, flags).search))
+            return _of_text(path, item, mode, compiled(pattern, flags).search)
         case All(parts):
-            return _denied(_any(_denied(_holds(part, root, current)) for part in parts))
+            return _denied(_any(_denied(_holds(part, item, mode)) for part in parts))
         case Either(parts):
-            return _any(_holds(part, root, current) for part in parts)
+            return _any(_holds(part, item, mode) for part in parts)
         case Denied(part):
-            return _denied(_holds(part, root, current))
+            return _denied(_holds(part, item, mode))
         case Unknown(part):
-            return _holds(part, root, current) is None
+            return _holds(part, item, mode) is None
         case Bare(path):
-            match list(_items(path, root, current)):
+            match list(_items(path, item, mode)):
                 case [bool() as found]:
                     return found
             return None
+        case Strict(part):
+            return _holds(part, item, _STRICT)
 
 
-def _of_text(path: Path, root: object, current: object, test: Callable[[str], bool]) -> Iterator[Truth]:
-    return (test(one) if isinstance(one, str) else None for one in _unwrapped(_items(path, root, current)))
+def _of_text(path: Path, item: object, mode: _Mode, test: Callable[[str], bool]) -> Truth:
+    items = _unwrapped(_items(path, item, mode), mode)
+    return _some((test(one) if isinstance(one, str) else None for one in items), mode)
+
+
+def _some(truths: Iterator[Truth], mode: _Mode) -> Truth:
+    """Whether it is true of some item. In strict mode it is unknown if it is so of any."""
+    if mode.lax:
+        return _any(truths)
+    found = set(truths)
+    return None if None in found else True in found
 
 
 def _any(truths: Iterator[Truth]) -> Truth:
@@ -110,58 +151,98 @@ def _kind(value: object) -> str:
     return "array" if isinstance(value, list) else "object"
 
 
-def _operands(operand: Operand, root: object, current: object) -> Iterator[object]:
+def _operands(operand: Operand, item: object, mode: _Mode) -> Iterator[object]:
     if isinstance(operand, Literal):
         return iter((operand.value,))
-    return _unwrapped(_items(operand, root, current))
+    return _unwrapped(_items(operand, item, mode), mode)
 
 
-def _unwrapped(items: Iterator[object]) -> Iterator[object]:
+def _items(path: Path, item: object, mode: _Mode) -> Iterator[object]:
+    found: Iterator[object] = iter((item,))
+    for step in path.steps:
+        found = _stepped(found, step, mode)
+        if isinstance(step, Descendants) and not mode.lax:
+            mode = _BELOW
+    return found
+
+
+def _stepped(items: Iterator[object], step: Step, mode: _Mode) -> Iterator[object]:
+    match step:
+        case Key(name):
+            return _members(_unwrapped(items, mode), name, mode)
+        case Index(spans):
+            return (one for array in _arrays(items, mode) for one in _positions(array, spans, mode))
+        case Elements():
+            return (one for array in _arrays(items, mode) for one in array)
+        case Descendants(first, last):
+            return (one for item in items for one in _descendants(item, first, last))
+        case Where(predicate):
+            return (one for one in _unwrapped(items, mode) if _holds(predicate, one, mode))
+        case Method("size"):
+            return (len(array) for array in _arrays(items, mode))
+        case Method():
+            return (_kind(item) for item in items)
+
+
+def _unwrapped(items: Iterator[object], mode: _Mode) -> Iterator[object]:
+    """The items, and in lax mode of arrays what they hold."""
     for item in items:
-        if isinstance(item, list):
+        if mode.lax and isinstance(item, list):
             yield from item
         else:
             yield item
 
 
-def _items(path: Path, root: object, current: object) -> Iterator[object]:
-    found: Iterator[object] = iter((root if path.root == "$" else current,))
-    for step in path.steps:
-        found = _stepped(found, step, root)
-    return found
-
-
-def _stepped(items: Iterator[object], step: Step, root: object) -> Iterator[object]:
-    match step:
-        case Key(name):
-            return _members(_unwrapped(items), name)
-        case Index(spans):
-            return (one for item in items for one in _positions(item if isinstance(item, list) else [item], spans))
-        case Elements():
-            return _unwrapped(items)
-        case Where(predicate):
-            return (one for one in _unwrapped(items) if _holds(predicate, root, one))
-        case Method("size"):
-            return (len(item) if isinstance(item, list) else 1 for item in items)
-        case Method():
-            return (_kind(item) for item in items)
-
-
-def _members(items: Iterator[object], name: str | None) -> Iterator[object]:
+def _arrays(items: Iterator[object], mode: _Mode) -> Iterator[list[object]]:
     for item in items:
-        if not isinstance(item, dict):
-            continue
-        if name is None:
+        if isinstance(item, list):
+            yield item
+        elif mode.lax:
+            yield [item]
+        else:
+            _miss(mode)
+
+
+def _members(items: Iterator[object], name: str | None, mode: _Mode) -> Iterator[object]:
+    for item in items:
+        if isinstance(item, dict) and name is None:
             yield from item.values()
-        elif name in item:
+        elif isinstance(item, dict) and name in item:
             yield item[name]
+        else:
+            _miss(mode)
 
 
-def _positions(array: list[object], spans: tuple[tuple[int, int], ...]) -> Iterator[object]:
+def _positions(array: list[object], spans: tuple[tuple[int, int], ...], mode: _Mode) -> Iterator[object]:
     size = len(array)
     for span in spans:
         start, end = (place if place >= 0 else size + place for place in span)
+        if not 0 <= start <= end < size:
+            _miss(mode)
         yield from array[max(start, 0) : max(end + 1, 0)]
+
+
+def _descendants(item: object, first: int, last: int) -> Iterator[object]:
+    """What is at the levels from `first` to `last` below the item, level by level."""
+    level, below = 0, [item]
+    while below and (level <= last or last < 0):
+        if 0 <= first <= level:
+            yield from below
+        elif first < 0 and last < 0 and level:
+            yield from (one for one in below if not isinstance(one, dict | list))
+        below = [one for container in below for one in _children(container)]
+        level += 1
+
+
+def _children(item: object) -> Iterable[object]:
+    if isinstance(item, dict):
+        return item.values()
+    return item if isinstance(item, list) else ()
+
+
+def _miss(mode: _Mode) -> None:
+    if not mode.forgives:
+        raise _Amiss
 
 
 @functools.lru_cache(maxsize=256)

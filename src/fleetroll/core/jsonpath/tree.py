@@ -24,6 +24,16 @@ class Elements(Struct, frozen=True, tag=True):
     """`[*]`"""
 
 
+class Descendants(Struct, frozen=True, tag=True):
+    """`.**`, `.**{2}`, `.**{1 to last}`: what is so many levels below, itself at level 0; -1 is the last level.
+
+    From the last level on are the leaves alone.
+    """
+
+    first: int = 0
+    last: int = -1
+
+
 class Where(Struct, frozen=True, tag=True):
     """`? (…)`"""
 
@@ -36,7 +46,7 @@ class Method(Struct, frozen=True, tag=True):
     name: str
 
 
-Step: TypeAlias = Key | Index | Elements | Where | Method
+Step: TypeAlias = Key | Index | Elements | Descendants | Where | Method
 
 
 class Path(Struct, frozen=True, tag=True):
@@ -96,7 +106,13 @@ class Bare(Struct, frozen=True, tag=True):
     path: Path
 
 
-Predicate: TypeAlias = Compared | Exists | StartsWith | LikeRegex | All | Either | Denied | Unknown | Bare
+class Strict(Struct, frozen=True, tag=True):
+    """All of a predicate that is meant in strict mode."""
+
+    part: "Predicate"
+
+
+Predicate: TypeAlias = Compared | Exists | StartsWith | LikeRegex | All | Either | Denied | Unknown | Bare | Strict
 
 
 def translated(predicate: Predicate, words: Mapping[str, str]) -> Predicate:  # one case for each kind
@@ -108,7 +124,7 @@ def translated(predicate: Predicate, words: Mapping[str, str]) -> Predicate:  # 
             return structs.replace(predicate, path=_path(path, words))
         case All(parts) | Either(parts):
             return type(predicate)(tuple(translated(part, words) for part in parts))
-        case Denied(part) | Unknown(part):
+        case Denied(part) | Unknown(part) | Strict(part):
             return type(predicate)(translated(part, words))
 
 

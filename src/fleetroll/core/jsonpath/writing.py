@@ -7,6 +7,7 @@ from fleetroll.core.jsonpath.tree import (
     Bare,
     Compared,
     Denied,
+    Descendants,
     Either,
     Elements,
     Exists,
@@ -20,12 +21,13 @@ from fleetroll.core.jsonpath.tree import (
     Scalar,
     StartsWith,
     Step,
+    Strict,
     Unknown,
     Where,
 )
 
 
-def write(predicate: Predicate) -> str:
+def write(predicate: Predicate) -> str:  # noqa: C901  # one case for each kind
     """The canonical text, which PostgreSQL takes as it is."""
     match predicate:
         case Compared(symbol, left, right):
@@ -46,6 +48,8 @@ def write(predicate: Predicate) -> str:
             return f"({write(part)}) is unknown"
         case Bare(path):
             return _written(path)
+        case Strict(part):
+            return f"strict {write(part)}"
 
 
 def _written(operand: Operand) -> str:
@@ -62,6 +66,8 @@ def _written_step(step: Step) -> str:
             return "[" + ", ".join(_written_span(start, end) for start, end in spans) + "]"
         case Elements():
             return "[*]"
+        case Descendants(first, last):
+            return f".**{{{_written_span(first, last)}}}"
         case Where(predicate):
             return f" ? ({write(predicate)})"
         case Method(name):
