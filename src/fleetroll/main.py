@@ -52,9 +52,10 @@ from fleetroll.service.live import Live
 from fleetroll.service.operations import Services
 from fleetroll.service.publisher import Publisher
 from fleetroll.service.remembered import Remembered
-from fleetroll.service.server_key import belongs, is_new
+from fleetroll.service.server_key import belongs, is_marked, is_new
 from fleetroll.store import postgres, sqlite
 from fleetroll.store.migrations import Refused, Unreachable
+from fleetroll.store.port import Origin
 from fleetroll.store.postgres import PostgresStore
 from fleetroll.supervisor import Supervisor
 from fleetroll.wire import log
@@ -180,8 +181,8 @@ async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tupl
     """The services over the directory's store, or the configured one, which is closed at the end."""
     store, server_key = await _open_store(config, directory)
     try:
-        pki = X509(tokens.derive(server_key, "authority-keys"))
-        await _require_its_key(config, store, pki, server_key)
+        if not await is_marked(store, server_key):
+            raise _of_another_key(config)
         definitions: Remembered[int, list[MetadataField]] = Remembered(store, limits.MAX_REMEMBERED)
         cohorts: Remembered[tuple[int, str], Cohort] = Remembered(store, limits.MAX_REMEMBERED)
         lists: Remembered[int, SignedList] = Remembered(store, limits.MAX_REMEMBERED_LISTS)
@@ -196,7 +197,7 @@ async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tupl
             definitions=definitions,
             cohorts=cohorts,
             revocation_lists=lists,
-            pki=pki,
+            pki=_pki(server_key),
             bus=bus,
             live=Live(bus),
             server_authority=server_authority(config),
@@ -218,27 +219,36 @@ def server_authority(config: Config) -> bytes | None:
 
 
 async def _open_store(config: Config, directory: DataDirectory) -> tuple[OpenStore, bytes]:
-    """The store, and the server key that was given for it, or made for a new one."""
+    """The store, and the server key that was given for it, or made for a new one.
+
+    A store that was made with another one is left as it was found, also where its schema is older.
+    """
+
+    def admit(origin: Origin) -> None:
+        if config.server_key is None and config.postgres is not None and is_new(origin):
+            directory.make_key()
+        server_key = directory.server_key(config.server_key)
+        if not belongs(origin, _pki(server_key), server_key):
+            raise _of_another_key(config)
+
     if config.postgres is None:
         server_key = directory.server_key(config.server_key)
-        return sqlite.open_store(directory.database, create=directory.fresh), server_key
-    store = await postgres.open_store(config.postgres, migrate=config.migrate, unsafe=config.allow_unsafe_database)
-    try:
-        if config.server_key is None and await is_new(store):
-            directory.make_key()
-        return store, directory.server_key(config.server_key)
-    except BaseException:
-        await store.close()
-        raise
+        return sqlite.open_store(directory.database, create=directory.fresh, admit=admit), server_key
+    unsafe = config.allow_unsafe_database
+    store = await postgres.open_store(config.postgres, migrate=config.migrate, unsafe=unsafe, admit=admit)
+    return store, directory.server_key(config.server_key)
 
 
-async def _require_its_key(config: Config, store: OpenStore, pki: X509, server_key: bytes) -> None:
-    """Refuse a server key that the store was not made with: none of its keys would be good."""
-    if not await belongs(store, pki, server_key):
-        raise Refused(
-            "The database was made with another server key: give that one with FLEETROLL_SERVER_KEY, or put its "
-            f"server.key into {config.data}."
-        )
+def _pki(server_key: bytes) -> X509:
+    return X509(tokens.derive(server_key, "authority-keys"))
+
+
+def _of_another_key(config: Config) -> Refused:
+    """Nothing would be good that was made with a server key that is not this one."""
+    return Refused(
+        "The database was made with another server key: give that one with FLEETROLL_SERVER_KEY, or put its "
+        f"server.key into {config.data}."
+    )
 
 
 def broker(config: Config, directory: Path, server_key: bytes) -> Broker | Off:

@@ -131,14 +131,47 @@ def test_a_sqlite_registry_of_an_older_release_knows_its_server_key_from_its_fir
         pass
 
 
+def remembering(trace: str, version: int, data: Path) -> None:
+    """Make a registry of that schema whose one trace of its server key is the row that today's server makes there.
+
+    What of these tables an older schema has, has not changed since.
+    """
+    with running(data) as app:
+        assert app.request("POST", "/v1/authorities", {"name": "a"}).status == 201
+    made = (data / DATABASE).rename(data.with_name("made.db"))
+    older(data / DATABASE, version)
+    with closing(apsw.Connection(str(data / DATABASE))) as connection:
+        connection.execute("ATTACH ? AS made", (str(made),))
+        for table in ("timeline", trace):
+            columns = ", ".join(name for _, name, *_ in connection.execute(f"PRAGMA main.table_info({table})"))
+            connection.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM made.{table}")  # noqa: S608
+
+
+@about_sqlite
+@pytest.mark.parametrize(("trace", "version"), [("server_key", NEWEST - 1), ("authority", 4), ("authority", 25)])
+def test_an_older_sqlite_registry_of_another_server_key_is_refused_untouched(
+    tmp_path: Path, trace: str, version: int
+) -> None:
+    data = tmp_path / "data"
+    remembering(trace, version, data)
+    before = {file.name: file.read_bytes() for file in data.iterdir()}
+    refused = fleetroll("serve", "--data", str(data), FLEETROLL_SERVER_KEY=ANOTHER_KEY)
+    assert (refused.returncode, "made with another server key" in refused.stderr) == (65, True)
+    assert {file.name: file.read_bytes() for file in data.iterdir()} == before
+    with running(data):
+        assert (data / f"{DATABASE}.schema-{version}").exists()
+
+
 @pytest.mark.parametrize("release", OLDER["postgres"])
-def test_a_postgres_registry_of_an_older_release_still_knows_its_server_key(tmp_path: Path, release: str) -> None:
+def test_an_older_postgres_registry_of_another_server_key_is_refused_untouched(tmp_path: Path, release: str) -> None:
     data = laid_out(release, "postgres", tmp_path / "data")
     url = asyncio.run(postgres_database(release))
+    before = asyncio.run(described(url)), asyncio.run(rows(url))
     another = {"database": url, "migrate": True, "server_key": ANOTHER_KEY}
     with pytest.raises(migrations.Refused, match="made with another server key"), running(data, **another):
         pass
-    with running(data, database=url) as app:
+    assert (asyncio.run(described(url)), asyncio.run(rows(url))) == before
+    with running(data, database=url, migrate=True) as app:
         assert app.request("GET", "/v1/me").status == 200
 
 

@@ -56,6 +56,7 @@ NOBODYS = {"gone_page", "gone_readings", "gone_series"}
 ORGANIZATIONS = {
     "organization_get": "id = :org",
     "organization_child": "parent = :org",
+    "server_key_sealed": "parent = :org",
     "organization_children": "parent = :org",
     "organization_ids_below": "id = :org",
     "organization_below": "id = :org",

@@ -72,7 +72,8 @@ def serving(
         process.popen.stdout.close()
 
 
-def fleetroll(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """A command in a process of its own."""
+def fleetroll(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """A command in a process of its own, with `variables` in its environment."""
     command = [sys.executable, "-m", "fleetroll", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    given = {**os.environ, **variables}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=given)

@@ -1,38 +1,31 @@
 """Whether a server key is that of a registry: with any other none of its keys, cursors and sealed things is good."""
 
-from fleetroll.core import names, tokens
-from fleetroll.core.names import ABOVE_ROOT
+from fleetroll.core import tokens
 from fleetroll.pki.port import Pki
 from fleetroll.service.authorities import signer
-from fleetroll.store.port import Records, Store
-
-_AUTHORITIES = 100
+from fleetroll.store.port import Origin, Store
 
 
-async def is_new(store: Store) -> bool:
+def is_new(origin: Origin) -> bool:
     """Whether a registry has nothing yet that was made with a server key."""
-    return await store.read.server_key.mark() is None and not await store.read.timeline.last()
+    return origin.mark is None and not origin.is_used
 
 
-async def belongs(store: Store, pki: Pki, server_key: bytes) -> bool:
-    """Whether a registry is of this server key, which `pki` has as well.
+def belongs(origin: Origin, pki: Pki, server_key: bytes) -> bool:
+    """Whether a registry may be of this server key, which `pki` has as well.
 
-    One without a mark is new, or of a release that left none. It is marked, unless something in it is sealed under
-    another key; of one with nothing to open the key is taken on trust.
+    One without a mark is new, or of a release that left none. Then one authority that the key opens is enough: others
+    may have been made while a server ran with a wrong key. Of one with nothing to open it cannot be known, and the key
+    is taken on trust.
     """
+    if origin.mark is not None:
+        return origin.mark == tokens.mark(server_key)
+    sealed = [signer(one) for one in origin.sealed]
+    return not sealed or any(map(pki.can_sign, sealed))
+
+
+async def is_marked(store: Store, server_key: bytes) -> bool:
+    """Whether a registry has the mark of this server key. One without a mark gets it: that of whoever comes first."""
     mark = tokens.mark(server_key)
     known = await store.read.server_key.mark()
-    if known is None:
-        return await _opens(store.read, pki) and await store.write(lambda records: records.server_key.leave_mark(mark))
-    return known == mark
-
-
-async def _opens(records: Records, pki: Pki) -> bool:
-    """Whether any authority of the root organization can sign, where there are some.
-
-    One is enough: others may have been made while a server ran with a wrong key.
-    """
-    root = await records.organizations.child(ABOVE_ROOT, names.ROOT)
-    found = await records.authorities.page(root.id, "", _AUTHORITIES) if root else []
-    sealed = [signer(one) for one in found if one.sealed_key is not None]
-    return not sealed or any(map(pki.can_sign, sealed))
+    return known == mark or await store.write(lambda records: records.server_key.leave_mark(mark))

@@ -586,6 +586,18 @@ class ServerKey(Protocol):
         """Mark a store that has no mark; False if the mark of another server key is there."""
 
 
+class Origin(Struct, frozen=True):
+    """What a database of any schema tells of the server key that it was made with, before anything in it is changed.
+
+    `sealed` are authorities of the root organization, whose keys that one alone opens. An earlier schema has no mark,
+    and where it has nothing sealed either, nothing in it tells one server key from another.
+    """
+
+    mark: str | None
+    sealed: list[Authority]
+    is_used: bool  # whether anything was ever noted in its timeline
+
+
 class Records(Protocol):
     """Every noun of the store, within one transaction or one way of reading."""
 

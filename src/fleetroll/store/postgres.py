@@ -22,6 +22,7 @@ from fleetroll.store.postgres_schema import ADMINISTRATION
 from fleetroll.store.postgres_syntax import SYNTAX
 from fleetroll.store.postgres_writer import Writer
 from fleetroll.store.records import Records
+from fleetroll.store.server_key import Admit, anybody
 from fleetroll.store.statements import SQL
 
 T = TypeVar("T")
@@ -48,10 +49,11 @@ _WRITE = Purpose(
 )
 
 
-async def open_store(url: str, *, migrate: bool, unsafe: bool = False) -> "PostgresStore":
+async def open_store(url: str, *, migrate: bool, unsafe: bool = False, admit: Admit = anybody) -> "PostgresStore":
     """Open the registry in a database, made there if it is empty. Raises Refused.
 
-    An older schema is brought up to date only if `migrate`; `unsafe` takes a server that may lose what it acknowledged.
+    An older schema is brought up to date only if `migrate`; `admit` refuses a database of another server key before
+    that. `unsafe` takes a server that may lose what it acknowledged.
     """
     session = await postgres_schema.connected(url)
     try:
@@ -61,6 +63,7 @@ async def open_store(url: str, *, migrate: bool, unsafe: bool = False) -> "Postg
                 f"The database has schema {found}; this release needs {newest}. Save it with pg_dump, then run "
                 "`fleetroll migrate`, or start with --migrate."
             )
+        admit(await postgres_schema.origin(session))
         if found < newest:
             await postgres_schema.migrate(session)
         elif migrate:
@@ -93,7 +96,8 @@ async def known(url: str) -> tuple[int, int, str | None]:
     """What a database to rely on says of itself: its schema, the newest, and its server key's mark. Raises Refused."""
     session = await postgres_schema.connected(url)
     try:
-        return *await postgres_schema.examine(session, unsafe=False), await postgres_schema.mark(session)
+        schemas = await postgres_schema.examine(session, unsafe=False)
+        return *schemas, (await postgres_schema.origin(session)).mark
     finally:
         await close(session)
 

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 
 import asyncpg
 
-from fleetroll.store import migrations
+from fleetroll.store import migrations, server_key
 from fleetroll.store.migrations import Refused, Unreachable
+from fleetroll.store.port import Origin
 from fleetroll.store.postgres_connections import Away, Purpose, Session, connect
+from fleetroll.store.server_key import EVIDENCE, ROOT
 from fleetroll.store.statements import SQL
 
 logger = logging.getLogger("fleetroll.store")
@@ -20,6 +22,7 @@ _BOOKKEEPING = """
 CREATE TABLE IF NOT EXISTS fleetroll (version bigint NOT NULL, server_key text COLLATE "C");
 INSERT INTO fleetroll (version) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM fleetroll)
 """
+_EARLIER_MARK = "SELECT server_key FROM fleetroll WHERE server_key IS NOT NULL"
 # Off, each of these may lose what was acknowledged, or damage the database, when the machine fails.
 _DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 _SEARCH_INDEX = "device_search"
@@ -115,9 +118,10 @@ async def has_search_index(session: Session) -> bool:
     return bool(await session.fetch(SQL["postgres_index"], {"name": _SEARCH_INDEX}))
 
 
-async def mark(session: Session) -> str | None:
-    """The mark of the server key that an examined database was made with, if its schema has such."""
-    if "server_key" not in await tables(session):
-        return None
-    rows = await session.fetch(SQL["server_key_mark"], {})
-    return str(rows[0][0]) if rows else None
+async def origin(session: Session) -> Origin:
+    """What an examined database, of whichever schema, tells of its server key."""
+    names = await tables(session)
+    found = {table: await session.fetch(EVIDENCE[table], ROOT) for table in EVIDENCE if table in names}
+    if _OURS in names and "server_key" not in names:
+        found["server_key"] = await session.fetch(_EARLIER_MARK, {})
+    return server_key.origin(found)

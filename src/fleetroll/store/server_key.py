@@ -1,7 +1,37 @@
-"""The server key, of which a store has no more than a mark."""
+"""The server key, of which a store has no more than a mark and what was sealed under it."""
 
-from fleetroll.store.connection import Connection
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from fleetroll.core import names
+from fleetroll.store import rows
+from fleetroll.store.connection import Connection, Row
+from fleetroll.store.port import Origin
 from fleetroll.store.statements import SQL
+
+Admit: TypeAlias = Callable[[Origin], None]
+"""Is told of an existing store before anything in it is changed, and raises what it is to be refused with."""
+EVIDENCE = {
+    "server_key": SQL["server_key_mark"],
+    "authority": SQL["server_key_sealed"],
+    "timeline": SQL["timeline_last"],
+}
+"""What to ask for an origin, of each of these tables that there is: the statements are good in every schema."""
+ROOT = {"org": names.ABOVE_ROOT, "slug": names.ROOT, "limit": 100}
+
+
+def origin(found: Mapping[str, Sequence[Row]]) -> Origin:
+    """Of what was found as `EVIDENCE`."""
+    marks, events = found.get("server_key"), found.get("timeline")
+    return Origin(
+        mark=str(marks[0][0]) if marks else None,
+        sealed=[rows.authority(row) for row in found.get("authority", ())],
+        is_used=bool(events and events[0][0]),
+    )
+
+
+def anybody(_: Origin) -> None:
+    """Admits every store: for whoever needs nothing that a server key opens."""
 
 
 class ServerKey:

@@ -12,7 +12,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 from urllib.parse import quote
 
 import apsw
@@ -21,8 +21,10 @@ from msgspec import structs
 from fleetroll.core import limits
 from fleetroll.store import migrations, port
 from fleetroll.store.migrations import Refused
+from fleetroll.store.port import Origin
 from fleetroll.store.records import Records
 from fleetroll.store.searches import Searches
+from fleetroll.store.server_key import EVIDENCE, ROOT, Admit, anybody, origin
 from fleetroll.store.sqlite_connections import (
     Adaptive,
     Reading,
@@ -52,17 +54,18 @@ _CHECKED_WHOLE = 64 << 20  # a larger file takes seconds to check; `fleetroll do
 _COMMON_TRIGRAMS = 5_000
 
 
-def open_store(file: Path, *, create: bool) -> "SqliteStore":
+def open_store(file: Path, *, create: bool, admit: Admit = anybody) -> "SqliteStore":
     """Open the registry in `file`, or make one there if `create`, which needs the file to be absent.
 
-    Must be called on a running event loop. Raises Refused for a missing, foreign, newer, damaged or truncated file.
+    An older schema is brought up to date; `admit` refuses a file of another server key before that. Must be called on a
+    running event loop. Raises Refused for a missing, foreign, newer, damaged or truncated file.
     """
     version, is_trusted = library()
     if not is_trusted:
         raise Refused(f"SQLite {version} has a known corruption bug; install apsw 3.54 or newer.")
     if create == file.exists():
         raise Refused(f"{file} {'exists already' if create else 'is missing'}.")
-    return SqliteStore(file, create=create)
+    return SqliteStore(file, create=create, admit=admit)
 
 
 def library() -> tuple[str, bool]:
@@ -85,9 +88,7 @@ def inspect(file: Path) -> list[str]:
 def known(file: Path) -> tuple[int, int, str | None]:
     """What a sound store says of itself: its schema, the newest, and its server key's mark if its schema has such."""
     with contextlib.closing(at_rest(file)) as connection:
-        has_mark = connection.table_exists("main", "server_key")
-        mark = cast("str | None", connection.execute(SQL["server_key_mark"]).get) if has_mark else None
-        return connection.pragma("user_version"), len(migrations.load("sqlite")), mark
+        return connection.pragma("user_version"), len(migrations.load("sqlite")), _origin(connection).mark
 
 
 def at_rest(file: Path) -> apsw.Connection:
@@ -101,10 +102,10 @@ def at_rest(file: Path) -> apsw.Connection:
 class SqliteStore:
     """Implements `port.Store`."""
 
-    def __init__(self, file: Path, *, create: bool) -> None:
+    def __init__(self, file: Path, *, create: bool, admit: Admit) -> None:
         self._file = file
         self._failure = asyncio.Event()
-        writer = _open_writer(file, create=create)
+        writer = _open_writer(file, create, admit)
         # One connection for look-ups and pages, so that they share its cache.
         self._snapshot = Snapshot(open_reader(file, _READER_CACHE_KIB))
         self._scanners = Scanners(file)
@@ -197,7 +198,7 @@ def furnish(connection: apsw.Connection) -> None:
     connection.pragma("user_version", len(steps))
 
 
-def _open_writer(file: Path, *, create: bool) -> apsw.Connection:
+def _open_writer(file: Path, create: bool, admit: Admit) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     try:
         connection = apsw.Connection(str(file), flags=flags, statementcachesize=256)
@@ -207,6 +208,7 @@ def _open_writer(file: Path, *, create: bool) -> apsw.Connection:
         else:
             _check_identity(connection, file)
             _check_soundness(connection, file)
+            admit(_origin(connection))
         configure(connection, _WRITER_CACHE_KIB)
         connection.pragma("journal_mode", "WAL")
         connection.pragma("synchronous", "FULL")
@@ -238,6 +240,11 @@ def _check_soundness(connection: apsw.Connection, file: Path) -> None:
     if found != [("ok",)]:
         problem = str(found[0][0]).splitlines()[-1]
         raise Refused(f"{file} is damaged: {problem}. Restore it from a backup.")
+
+
+def _origin(connection: apsw.Connection) -> Origin:
+    there = [table for table in EVIDENCE if connection.table_exists("main", table)]
+    return origin({table: connection.execute(EVIDENCE[table], ROOT).fetchall() for table in there})
 
 
 def _migrate(connection: apsw.Connection, file: Path) -> None:
