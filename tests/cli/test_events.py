@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.support import process
+from tests.support.app import about_sqlite
 
 Fleetroll = Callable[..., Any]
 PATIENCE = 60.0  # after which a tail that waits for ever has failed
@@ -97,6 +98,33 @@ def test_nothing_is_lost_or_repeated_over_a_restart_of_the_server(tmp_path: Path
     numbers = [event["id"] for event in before + after]
     assert numbers == sorted(set(numbers))
     assert [event["name"] for event in after] == ["two"]
+
+
+@about_sqlite
+@pytest.mark.parametrize("saved", ["before", "after"])
+def test_a_tail_goes_on_with_what_is_new_after_a_backup_was_restored(
+    tmp_path: Path, alone: Fleetroll, saved: str
+) -> None:
+    backup = tmp_path / "backup.db"
+    with process.serving(tmp_path / "data") as first:
+        connected = {"FLEETROLL_URL": first.url, "FLEETROLL_KEY": first.key}
+        alone("device", "create", "one", **connected)
+        with tail(first, "--since", "0", "--filter", "type = device.created OR type = none") as tailing:
+            until(tailing, "device.created", "one")
+            if saved == "before":
+                alone("backup", str(backup), **connected)
+            for ident in ("two", "three", "four"):
+                alone("device", "create", ident, **connected)
+            until(tailing, "device.created", "four")
+            if saved == "after":
+                alone("backup", str(backup), **connected)
+            first.popen.terminate()
+            first.popen.wait(15)
+            key = ["--server-key-file", str(tmp_path / "data" / "server.key")]
+            alone("restore", "--from", str(backup), *key, "--data", str(tmp_path / "restored"))
+            with process.serving(tmp_path / "restored", "--http", f"127.0.0.1:{first.port}"):
+                alone("device", "create", "five", **connected)
+                assert [event["name"] for event in until(tailing, "device.created", "five")] == ["five"]
 
 
 def test_events_of_the_past_are_chosen_by_number_time_and_filter(fleetroll: Fleetroll) -> None:

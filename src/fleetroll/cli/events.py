@@ -24,6 +24,8 @@ _SILENCE = 40.0  # the server says something every 15 seconds
 _READING = "device.telemetry"
 _AGAIN = "Connected again."
 _AGAIN_WITH_A_GAP = "Connected again; what happened meanwhile is not shown, as no event had been seen before."
+_ANEW = "The server does not know the last event any more, as after a backup was restored; what is newer is shown."
+_UNKNOWN = "unknown_event"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _PASSING = (Exit.UNREACHABLE, Exit.REFUSED)  # what was accepted once is refused only for a while
 
@@ -46,6 +48,9 @@ class Message(Struct):
 
     id: str
     data: bytes
+
+
+_NOTHING = Message("", b"")
 
 
 @click.group("event", help="What happens to devices, keys, groups and organizations.")
@@ -80,8 +85,11 @@ def _beginning(since: str | None, filter: str | None) -> tuple[str | None, str |
     moment = times.instant(since) if span is None else times.written(datetime.now(UTC) - span)
     if moment is None:
         raise click.UsageError(f"--since must be an event number, or like 10m or 2026-01-01T00:00:00Z, not {since!r}.")
-    recent = f'at >= "{moment}"'
-    return "0", f"({filter}) AND {recent}" if filter and filter.strip() else recent
+    return "0", _narrowed(filter, f'at >= "{moment}"')
+
+
+def _narrowed(filter: str | None, condition: str) -> str:
+    return f"({filter}) AND {condition}" if filter and filter.strip() else condition
 
 
 def _show(message: Message, as_json: bool) -> None:
@@ -101,23 +109,34 @@ def _reading(event: _Event) -> str:
 
 def _follow(client: "Client", params: dict[str, str | None]) -> Generator[Message, None, None]:
     """Events without end. A lost connection is made again, after the last event seen; the first one has to work."""
-    met, seen, pause = False, "", 0.0
+    met, last, pause = False, _NOTHING, 0.0
     while True:
         try:
-            with _connection(client, params, seen) as messages:
+            with _connection(client, params, last.id) as messages:
                 if pause:
-                    output.note(_AGAIN if seen or params["after"] else _AGAIN_WITH_A_GAP)
+                    output.note(_AGAIN if last.id or params["after"] else _AGAIN_WITH_A_GAP)
                 met, pause = True, 0.0
                 for message in messages:
-                    seen = message.id or seen
+                    last = Message(message.id or last.id, message.data)  # a reading has no number
                     yield message
         except Failure as failure:
             if not met or failure.code not in _PASSING:
                 raise
+            if failure.reason == _UNKNOWN:
+                output.note(_ANEW)
+                params, last = _anew(params, last), _NOTHING
         if not pause:
             output.note("The connection was lost; trying to make it again.")
         pause = min(pause * 2, _LONGEST_PAUSE) or _FIRST_PAUSE
         time.sleep(pause)
+
+
+def _anew(params: dict[str, str | None], last: Message) -> dict[str, str | None]:
+    """How to go on where numbers have begun anew: by the time of the last event, or from now on if there was none."""
+    if not last.data:
+        return {**params, "after": None}
+    moment = msgspec.json.decode(last.data, type=_Event).at
+    return {**params, "after": "0", "filter": _narrowed(params["filter"], f'at > "{moment}"')}
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from fleetroll.core import limits, policy
+from fleetroll.core.faults import invalid
 from fleetroll.core.model import Event, Instant
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, matches
@@ -38,9 +39,25 @@ async def follow(call: Call, wanted: Follow) -> AsyncIterator[list[Event]]:
     """Events as they are committed. About every second an empty batch comes: the caller may have lost its right."""
     if wanted.readings:
         policy.require(call.principal.key.role, call.principal.key.scopes, Action.DEVICES_READ)
-    store = call.services.store
-    after = await store.read.timeline.last(call.org) if wanted.after is None else wanted.after
-    return _follow(call, after, wanted)
+    return _follow(call, await _beginning(call, wanted.after), wanted)
+
+
+async def _beginning(call: Call, after: int | None) -> int:
+    """The number to begin after. Raises Fault invalid `unknown_event` for one that no event has had.
+
+    A follower has it of a registry that went back to an earlier backup, and would wait until it is given again. What
+    takes events away writes a newer one, so of all tenants together the newest number never falls otherwise.
+    """
+    timeline = call.services.store.read.timeline
+    if after is None:
+        return await timeline.last(call.org)
+    if after > await timeline.last():
+        raise invalid(
+            "unknown_event",
+            f"No event has number {after}, as after a backup was restored; begin anew: without a number, or after 0.",
+            "after",
+        )
+    return after
 
 
 async def _follow(call: Call, after: int, wanted: Follow) -> AsyncIterator[list[Event]]:

@@ -129,6 +129,26 @@ def test_a_new_stream_begins_now_and_an_old_one_where_it_stopped(client: httpx.C
         assert [event["name"] for event in until(stream, "c")] == ["before", "a", "b", "c"]
 
 
+def test_a_number_that_no_event_has_yet_is_refused_and_not_waited_for(client: httpx.Client) -> None:
+    with following(client) as stream:
+        put(client, "d")
+        newest = until(stream, "d")[-1]["id"]
+    # As others write too, it is only a number far beyond the newest that is sure to be of no event.
+    unknown = str(newest + 1_000_000)
+    for query, headers in ((f"?after={unknown}", {}), ("", {"Last-Event-ID": unknown})):
+        refused = client.get(f"/v1/events{query}", headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (410, "unknown_event")
+
+
+def test_the_newest_number_stays_good_when_what_it_told_of_is_deleted(client: httpx.Client) -> None:
+    with following(client) as stream:
+        put(client, "d")
+        newest = until(stream, "d")[-1]["id"]
+    assert client.delete("/v1/devices/d").status_code == 204
+    with following(client, last=str(newest)) as stream:
+        assert next(stream)["type"] == "device.deleted"
+
+
 def test_no_event_is_lost_or_repeated_across_reconnections_under_load(client: httpx.Client) -> None:
     total, writers = 120, 3
 

@@ -25,6 +25,6 @@ ENVELOPE = Envelope(
     statuses=STATUSES,
     body=_body,
     media_type="application/problem+json",
-    codes={"idempotency_key_reused": 422, "query_too_costly": 422, "cursor_expired": 410},
+    codes={"idempotency_key_reused": 422, "query_too_costly": 422, "cursor_expired": 410, "unknown_event": 410},
     challenge='Bearer realm="fleetroll"',
 )
