@@ -120,6 +120,7 @@ DEFAULT_QUOTAS = {
 # Server-sent events.
 EVENT_HEARTBEAT = 15.0
 MAX_EVENT_STREAMS = 1_000
+MAX_TENANT_STREAMS = 100  # of an organization and all below it; the root has what there is
 EVENT_BATCH = 500
 LIVE_READINGS = 1_000  # that wait for one follower
 LIVE_BATCH = 200  # that processes tell each other in one message

@@ -62,7 +62,7 @@ async def _beginning(call: Call, after: int | None) -> int:
 
 async def _follow(call: Call, after: int, wanted: Follow) -> AsyncIterator[list[Event]]:
     store, filter = call.services.store, wanted.filter
-    with call.services.publisher.following() as changed, _readings(call, wanted, changed) as feed:
+    with call.services.publisher.following(call.principal.home) as changed, _readings(call, wanted, changed) as feed:
         while True:
             changed.clear()
             told = _live(call, feed)

@@ -3,8 +3,8 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from itertools import islice, pairwise
 from typing import Any
 
@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from fleetroll.core import limits
-from tests.support.app import App
+from tests.support.app import App, Response
 from tests.support.process import Process, serving
+from tests.support.raw import NATIVE, Raw, assert_refused, deliver
 
 NDJSON = {"content-type": "application/x-ndjson"}
 
@@ -253,10 +254,73 @@ def test_a_filter_that_makes_no_sense_is_refused_before_the_stream_begins(app: A
     assert (refused.status, refused.json()["code"]) == (400, "invalid_filter")
 
 
+def scope_of(key: str) -> dict[str, Any]:
+    headers = [(b"x-api-key", key.encode())]
+    scope = {"type": "http", "method": "GET", "scheme": "http", "path": "/v1/events", "raw_path": b"/v1/events"}
+    return {**scope, "query_string": b"", "headers": headers, "state": {}}
+
+
 def test_too_many_streams_are_refused_before_they_begin(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_EVENT_STREAMS", 0)
     refused = app.request("GET", "/v1/events")
     assert (refused.status, refused.json()["code"], refused.headers["retry-after"]) == (503, "too_many_streams", "10")
+
+
+def key_of(app: App, path: str) -> str:
+    """A key of the organization with this path, which is made."""
+    above, _, slug = path.rpartition(".")
+    acts_in = {"Fleetroll-Organization": above or "self"}
+    assert app.request("POST", "/v1/organizations", {"slug": slug}, headers=acts_in).status == 201
+    body = {"name": "watcher", "role": "viewer"}
+    made = app.request("POST", "/v1/keys", body, headers={"Fleetroll-Organization": path})
+    return str(made.json()["key"])
+
+
+def request_of(key: str) -> Raw:
+    return Raw("GET", b"/v1/events", ((b"x-api-key", key.encode()),))
+
+
+@asynccontextmanager
+async def held(app: App, key: str) -> AsyncIterator[None]:
+    """A stream that is open meanwhile."""
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        await over.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        begun.set()
+
+    stream = asyncio.ensure_future(app.application.asgi(scope_of(key), receive, send))
+    await begun.wait()
+    try:
+        yield
+    finally:
+        over.set()
+        await stream
+
+
+def test_a_tenant_takes_its_share_of_the_streams_and_no_more(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_TENANT_STREAMS", 2)
+    acme, below, other = (key_of(app, path) for path in ("acme", "acme.plant", "other"))
+
+    async def statuses(*keys: str) -> list[int]:
+        return [(await deliver(app, request_of(key))).status for key in keys]
+
+    async def follow() -> Response:
+        async with held(app, acme):
+            async with held(app, below):
+                assert await statuses(other, app.key, acme, below) == [200, 200, 429, 429]
+                refused = await deliver(app, request_of(acme))
+            await asyncio.sleep(0.1)  # what held the place is closed by the loop
+            assert await statuses(below) == [200]
+        return refused
+
+    refused = app.runner.run(follow())
+    problem = assert_refused(refused, NATIVE, 429)
+    assert (problem["code"], refused.headers["retry-after"]) == ("too_many_streams", "10")
+    assert "2 event streams" in problem["detail"]
 
 
 def test_head_of_the_stream_ends(app: App) -> None:
@@ -267,8 +331,6 @@ def test_head_of_the_stream_ends(app: App) -> None:
 def test_a_silent_stream_says_that_it_is_there(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "EVENT_HEARTBEAT", 0.0)
     gone, said = asyncio.Event(), []
-    headers = [(b"x-api-key", app.key.encode())]
-    scope = {"type": "http", "method": "GET", "scheme": "http", "path": "/v1/events", "raw_path": b"/v1/events"}
 
     async def receive() -> dict[str, Any]:
         await gone.wait()
@@ -279,7 +341,7 @@ def test_a_silent_stream_says_that_it_is_there(app: App, monkeypatch: pytest.Mon
         if said.count(b": still here\n\n") == 2:
             gone.set()
 
-    app.runner.run(app.application.asgi({**scope, "query_string": b"", "headers": headers, "state": {}}, receive, send))
+    app.runner.run(app.application.asgi(scope_of(app.key), receive, send))
     assert said[1:] == [b": following\n\n", b": still here\n\n", b": still here\n\n"]
 
 
