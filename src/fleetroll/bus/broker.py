@@ -3,9 +3,7 @@
 import asyncio
 import contextlib
 import logging
-import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
 
 import nats.errors
 from nats.aio.client import Client
@@ -15,16 +13,15 @@ from fleetroll.bus import commands, links, reach, settings, streams
 from fleetroll.bus.accounts import Accounts, Rejected
 from fleetroll.bus.commands import silent, unavailable
 from fleetroll.bus.ingest import Ingest
-from fleetroll.bus.keypairs import Kind, Pair
-from fleetroll.bus.port import Account, Announcement, AppAccount, Certificate, Minted, Registry, State
+from fleetroll.bus.mint import Mint
+from fleetroll.bus.port import Account, Announcement, AppAccount, Certificate, Registry, State
 from fleetroll.bus.presence import Presence
 from fleetroll.bus.process import Process, Unavailable
 from fleetroll.bus.queues import Queues
 from fleetroll.bus.reach import Reach
 from fleetroll.bus.responder import Responder
-from fleetroll.bus.walls import COMMANDS, INGEST, Authority, app_permissions, user_token
+from fleetroll.bus.walls import COMMANDS, INGEST, Authority
 from fleetroll.core.faults import Fault
-from fleetroll.core.times import SECOND
 
 logger = logging.getLogger("fleetroll.broker")
 
@@ -37,19 +34,18 @@ _PREPARED_AT_ONCE = 16
 _TROUBLE = (*links.TROUBLE, Rejected, streams.Rejected)
 
 
-class Mint:
-    """Makes credentials. Needs no broker: what it signs, any broker that trusts the operator will take."""
+class Off(Mint):
+    """No broker: credentials can be made, for a broker to come, and nothing can be sent."""
 
-    def __init__(self, authority: Authority, seconds: Callable[[], int]) -> None:
-        self._authority = authority
-        self._seconds = seconds
-
-    def setup(self) -> str:
-        return settings.text(settings.trust(self._authority, self._seconds()))
+    def state(self) -> State:
+        return State("off", [])
 
     @property
     def is_own(self) -> bool:
         return False
+
+    async def present(self, certificate: Certificate) -> None:
+        raise AssertionError("there is no broker of ours")
 
     @property
     def is_shared(self) -> bool:
@@ -60,33 +56,6 @@ class Mint:
 
     def on_shared(self, listener: Callable[[bytes], None]) -> None:
         pass
-
-    async def present(self, certificate: Certificate) -> None:
-        raise AssertionError("there is no broker of ours")
-
-    def mint_device(self, org: str, device: str, *, mqtt: bool = False) -> Minted:
-        account = Pair(Kind.ACCOUNT, secrets.token_bytes(32))
-        alone = {"bearer_token": True, "allowed_connection_types": ["MQTT"]} if mqtt else {}
-        return self._mint(account, device, {"org_data": {"org_id": org, "api_key_id": device}, **alone})
-
-    def mint_app(self, org: str, role: str, *, commands: bool, until: int | None = None) -> Minted:
-        claims = {"org_data": {"org_id": org}, **app_permissions(org, commands=commands)}
-        return self._mint(self._authority.apps(org, role), org, claims, until)
-
-    def _mint(self, account: Pair, name: str, claims: dict[str, Any], until: int | None = None) -> Minted:
-        user = Pair(Kind.USER, secrets.token_bytes(32))
-        if "api_key_id" not in claims["org_data"]:
-            claims["org_data"]["api_key_id"] = user.public
-        expiry = None if until is None else until // SECOND
-        api_key = user_token(account, user.public, name, self._seconds(), claims, expiry)
-        return Minted(account.public, user.public, api_key, user.seed)
-
-
-class Off(Mint):
-    """No broker: credentials can be made, for a broker to come, and nothing can be sent."""
-
-    def state(self) -> State:
-        return State("off", [])
 
     async def settle(self) -> None:
         pass
