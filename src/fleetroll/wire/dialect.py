@@ -18,6 +18,12 @@ Object = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 Encoded = Any
 """A shape to be written as JSON, or a `Reply` where status or headers depend on the result, or None for no body."""
 
+AnyOperation = Operation[Any, Any]
+Decode = Callable[[Request], Any]
+"""Makes an operation's input of a request."""
+Encode = Callable[[Any, Request], Encoded]
+"""Makes a reply of an operation's result."""
+
 
 class Reply(Struct, frozen=True):
     """A result with more to say than its body. `etag` is the record's entity tag, `location` a path.
@@ -108,9 +114,9 @@ class Route(Struct, frozen=True):
 
     method: str
     path: str
-    operation: Operation[Any, Any]
-    decode: Callable[[Request], Any]
-    encode: Callable[[Any, Request], Encoded]
+    operation: AnyOperation
+    decode: Decode
+    encode: Encode
     about: str
     status: int = 200
     created: int | None = None
@@ -151,9 +157,9 @@ class Subject(Struct, frozen=True):
     """
 
     subject: str
-    operation: Operation[Any, Any]
-    decode: Callable[[Request], Any]
-    encode: Callable[[Any, Request], Any]
+    operation: AnyOperation
+    decode: Decode
+    encode: Encode
     refuse: Callable[[Fault], Any]
     body: Any
     about: str

@@ -7,7 +7,18 @@ from fleetroll.core.secrets import Issuer
 from fleetroll.dialects.blynk_device import mapping, shapes
 from fleetroll.dialects.blynk_device.envelope import ENVELOPE
 from fleetroll.service import exports, reports
-from fleetroll.wire.dialect import Allowance, Dialect, Form, Parameter, Place, Route, no_input
+from fleetroll.wire.dialect import (
+    Allowance,
+    AnyOperation,
+    Decode,
+    Dialect,
+    Encode,
+    Form,
+    Parameter,
+    Place,
+    Route,
+    no_input,
+)
 
 _TOKEN = Parameter("token", "the device's token")
 _STREAM = Parameter("dataStreamId", "the number of a datastream, in place of its pin", "integer")
@@ -33,9 +44,9 @@ _TEXT = ("text/plain",)
 
 def _get(
     path: str,
-    operation: Any,
-    decode: Any,
-    encode: Any,
+    operation: AnyOperation,
+    decode: Decode,
+    encode: Encode,
     about: str,
     *query: Parameter,
     reply: Any = bytes,

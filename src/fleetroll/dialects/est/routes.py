@@ -1,14 +1,12 @@
 """The table of EST. A path names a DMS by its label: whoever asks there shows a client certificate, or nothing."""
 
-from typing import Any
-
 from msgspec import structs
 
 from fleetroll.core.secrets import Issuer
 from fleetroll.dialects.est import mapping, shapes
 from fleetroll.dialects.est.envelope import DOCUMENTED, UPSTREAM
 from fleetroll.service import enrollment
-from fleetroll.wire.dialect import Dialect, Form, Place, Route
+from fleetroll.wire.dialect import AnyOperation, Dialect, Encode, Form, Place, Route
 from fleetroll.wire.revocation import REVOCATION_LIST, revocation_list
 
 _AT = "/.well-known/est"
@@ -17,7 +15,7 @@ _CERTIFICATES = (shapes.BUNDLE, shapes.PEM)
 
 
 def _asking(
-    at: str, verb: str, operation: Any, encode: Any, about: str, produces: tuple[str, ...] = _CERTIFICATES
+    at: str, verb: str, operation: AnyOperation, encode: Encode, about: str, produces: tuple[str, ...] = _CERTIFICATES
 ) -> Route:
     """A row that takes a certificate request."""
     return Route(

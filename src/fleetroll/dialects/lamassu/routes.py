@@ -14,7 +14,17 @@ from fleetroll.dialects.lamassu.mapping import server as answering
 from fleetroll.dialects.lamassu.mapping import spelling as spellings
 from fleetroll.service import devices, groups, identity, server
 from fleetroll.service.lives import told, told_page
-from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Parameter, Route, no_input, nothing
+from fleetroll.wire.dialect import (
+    API_KEY_HEADER,
+    BASIC,
+    BEARER,
+    AnyOperation,
+    Dialect,
+    Parameter,
+    Route,
+    no_input,
+    nothing,
+)
 
 _DEVICES = "/api/devmanager/v1/devices"
 _GROUPS = "/api/devmanager/v1/device-groups"
@@ -36,7 +46,7 @@ _GROUP_LIST = (
 )
 
 
-def _dialect(spelling: spellings.Spelling, codes: dict[str, int], end: dict[str, Any], delete: Any) -> Dialect:
+def _dialect(spelling: spellings.Spelling, codes: dict[str, int], end: dict[str, Any], delete: AnyOperation) -> Dialect:
     one, group = mapping.one(spelling), grouped.group(spelling)
     routes = (
         Route("GET", _DEVICES, told_page(devices.page), mapping.listing, mapping.device_list(spelling),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fleetroll.service.operations import Effect
-from fleetroll.wire.dialect import Parameter, Route
+from fleetroll.wire.dialect import AnyOperation, Decode, Encode, Parameter, Route
 
 DEVICE = Parameter("deviceId", "the number of the device", "integer")
 ORG = (
@@ -18,7 +18,14 @@ QUERY = Parameter("query", "a part of the name, case ignored")
 
 
 def row(
-    method: str, path: str, operation: Any, decode: Any, encode: Any, about: str, *query: Parameter, **more: Any
+    method: str,
+    path: str,
+    operation: AnyOperation,
+    decode: Decode,
+    encode: Encode,
+    about: str,
+    *query: Parameter,
+    **more: Any,
 ) -> Route:
     path, once = f"/api/v1/organization{path}", method == "POST" and operation.effect is not Effect.BATCHES
     return Route(method, path, operation, decode, encode, about, query=query, idempotent=once, **more)

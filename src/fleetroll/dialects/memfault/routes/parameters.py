@@ -3,7 +3,7 @@
 from typing import Any
 
 from fleetroll.dialects.memfault.mapping.paths import project
-from fleetroll.wire.dialect import Parameter, Route
+from fleetroll.wire.dialect import AnyOperation, Decode, Encode, Parameter, Route
 
 ORGANIZATION = "/api/v0/organizations/{organization}/projects"
 PROJECT = f"{ORGANIZATION}/{{project}}"
@@ -31,5 +31,7 @@ LISTING = (
 BY_CREATION = Parameter("sort", "created_date, or -created_date")
 
 
-def in_project(method: str, path: str, operation: Any, decode: Any, encode: Any, about: str, **more: Any) -> Route:
+def in_project(
+    method: str, path: str, operation: AnyOperation, decode: Decode, encode: Encode, about: str, **more: Any
+) -> Route:
     return Route(method, path, operation, decode, encode, about, organization=project, **more)

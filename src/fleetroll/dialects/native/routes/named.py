@@ -7,7 +7,7 @@ from msgspec import Struct
 from fleetroll.dialects.native.mapping.named import list_named, made, one_named
 from fleetroll.dialects.native.routes.parameters import MERGE_PATCHES, PAGE
 from fleetroll.service.named import Noun
-from fleetroll.wire.dialect import Route, nothing
+from fleetroll.wire.dialect import Decode, Encode, Route, nothing
 
 
 class Bodies(Struct, frozen=True):
@@ -22,10 +22,10 @@ class Bodies(Struct, frozen=True):
 class Codec(Struct, frozen=True):
     """The mapping of a noun: `new` and `change` read bodies, `one` and `page` write them."""
 
-    new: Any
-    change: Any
-    one: Any
-    page: Any
+    new: Decode
+    change: Decode
+    one: Encode
+    page: Encode
 
 
 def named(nouns: str, noun: Noun[Any], words: tuple[str, str], shapes: Bodies, mapping: Codec) -> tuple[Route, ...]:
