@@ -16,8 +16,19 @@ from typing import Any
 import pytest
 import uvloop
 
-from fleetroll.wire.http_server import Deadlines, HttpServer
-from tests.hostile.test_slow_clients import LARGE, Receive, Send, application, connect, read_all, read_until, serving
+from fleetroll.wire.http_server import HttpServer
+from tests.hostile.test_slow_clients import (
+    LARGE,
+    SHORT,
+    Receive,
+    Send,
+    application,
+    connect,
+    deadlines,
+    read_all,
+    read_until,
+    serving,
+)
 from tests.support.app import ADMIN_KEY
 from tests.support.process import Process
 from tests.support.process import serving as serving_all
@@ -28,8 +39,8 @@ POST = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
 BUSY_POST = POST.replace(b"/echo", b"/busy")
 UPGRADE = b"POST /echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\n"
 # So long that nothing here ends by one of them.
-PATIENT = Deadlines(header=60.0, keep_alive=60.0, body_stall=60.0, body_grace=60.0, linger=60.0, drain_settle=0.05)
-AT_ONCE = 2.0
+PATIENT = deadlines()
+AT_ONCE = 20.0
 
 finished: list[str] = []
 
@@ -173,7 +184,7 @@ def test_an_endless_reply_is_told_that_its_client_has_ended(server: HttpServer) 
 
 
 def test_a_half_closed_client_that_does_not_read_is_given_up() -> None:
-    with serving(deadlines=Deadlines(reader_stall=0.25, drain_settle=0.05)) as server:
+    with serving(allowed=deadlines(reader_stall=SHORT)) as server:
         with connect(server, receive_buffer=4096) as client:
             client.sendall(GET.replace(b"/echo", b"/large"))
             client.shutdown(socket.SHUT_WR)
@@ -204,7 +215,7 @@ def certificate(tmp_path: Path) -> ssl.SSLContext:
 def test_over_tls_which_has_no_halves_nothing_is_kept(certificate: ssl.SSLContext, end: Callable[..., object]) -> None:
     anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
-    with serving(deadlines=PATIENT, tls=certificate) as server, anybody.wrap_socket(connect(server)) as client:
+    with serving(allowed=PATIENT, tls=certificate) as server, anybody.wrap_socket(connect(server)) as client:
         client.sendall(GET.replace(b"/echo", b"/heard"))
         read_until(client, b"first\r\n")
         end(client, socket.SHUT_WR)
