@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 from nats.aio.client import Client
 
+from fleetroll.bus.links import Rejected
 from fleetroll.bus.port import Account
 from fleetroll.bus.walls import Authority
 
@@ -28,10 +29,6 @@ class _Reply(msgspec.Struct, frozen=True):
 
 class _Names(msgspec.Struct, frozen=True):
     data: list[str] = []
-
-
-class Rejected(Exception):
-    """The broker did not take what we told it."""
 
 
 class Accounts:

@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleetroll.bus import commands, links, reach, settings, streams
-from fleetroll.bus.accounts import Accounts, Rejected
+from fleetroll.bus.accounts import Accounts
 from fleetroll.bus.commands import silent, unavailable
 from fleetroll.bus.ingest import Ingest
 from fleetroll.bus.mint import Mint
@@ -31,7 +31,7 @@ _SETTLE_SECONDS = 2.0
 _LOOK_AT_CERTIFICATE = 3600.0
 _LOOK_AT_CLUSTER = 15.0
 _PREPARED_AT_ONCE = 16
-_TROUBLE = (*links.TROUBLE, Rejected, streams.Rejected)
+_TROUBLE = (*links.TROUBLE, links.Rejected)
 
 
 class Off(Mint):
@@ -362,7 +362,7 @@ class Broker(Mint):
         client = await links.connect(self._urls(), pair, "preparation", patience=3)
         try:
             await streams.prepare_applications(client, account.org)
-        except (streams.Rejected, nats.errors.NoRespondersError) as problem:
+        except (links.Rejected, nats.errors.NoRespondersError) as problem:
             logger.error("applications of %s are without live data until the next start: %r", account.org, problem)
         finally:
             await links.close(client)

@@ -22,6 +22,14 @@ _PENDING = 64 << 20
 TROUBLE = (nats.errors.Error, TimeoutError, OSError)
 
 
+class Rejected(Exception):
+    """The broker answered, and did not do what we asked. `code` is its own for why, where it has one."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 async def _nothing() -> None:
     pass
 

@@ -26,6 +26,10 @@ _INBOX = re.compile(r"_INBOX\.([A-Za-z0-9]{1,64})")
 _POLICIES = frozenset({"all", "last", "new", "by_start_time", "by_start_sequence"})
 _NANO = 1_000_000_000
 _GROUP = "fleetroll"
+_CREATED = "io.nats.jetstream.api.v1.consumer_create_response"
+_BAD_REQUEST = {"code": 400, "err_code": 10003, "description": "bad request"}
+_NO_API = {"total": 0, "errors": 0}
+_NEVER = "0001-01-01T00:00:00Z"
 
 
 class _Wanted(msgspec.Struct, frozen=True):
@@ -78,8 +82,8 @@ class Queues:
 
     async def _account(self, message: Msg) -> None:
         """What a client asks to find out whether there are streams at all."""
-        limits_ = {"max_memory": 0, "max_storage": 0, "max_streams": 0, "max_consumers": 0}
-        info = {"memory": 0, "storage": 0, "streams": 1, "consumers": 0, "limits": limits_}
+        bounds = dict.fromkeys(("max_memory", "max_storage", "max_streams", "max_consumers"), 0)
+        info = {"memory": 0, "storage": 0, "streams": 1, "consumers": 0, "limits": bounds}
         await message.respond(
             msgspec.json.encode({"type": "io.nats.jetstream.api.v1.account_info_response", **info, "api": _NO_API})
         )
@@ -116,20 +120,13 @@ class Queues:
             await message.respond(_as_asked(reply.data, stream, consumer))
 
 
-_CREATED = "io.nats.jetstream.api.v1.consumer_create_response"
-_BAD_REQUEST = {"code": 400, "err_code": 10003, "description": "bad request"}
-_NO_API = {"total": 0, "errors": 0}
-
-
-def _consumer_config(
-    wanted: _Wanted, org: str, device: str, consumer: str, env: str, name: str
-) -> dict[str, Any]:  # fmt: skip
+def _consumer_config(wanted: _Wanted, org: str, device: str, consumer: str, env: str, name: str) -> dict[str, Any]:
     """The consumer on the platform. Raises ValueError."""
     if wanted.deliver_policy not in _POLICIES or not _NAME.fullmatch(consumer):
         raise ValueError
-    name_of_it = f"{device}_{consumer}"
+    called = f"{device}_{consumer}"
     return {
-        "name": name_of_it if wanted.deliver_subject else f"{name_of_it}_{secrets.token_hex(16)}",
+        "name": called if wanted.deliver_subject else f"{called}_{secrets.token_hex(16)}",
         "filter_subject": f"command.{org}.{env}.{device}.{name}",
         "deliver_policy": wanted.deliver_policy,
         "ack_policy": "explicit" if wanted.ack_policy != "none" else "none",
@@ -173,6 +170,3 @@ def _stream_info(org: str, stream: str) -> dict[str, Any]:
         "state": {**state, "first_ts": _NEVER, "last_ts": _NEVER},
         "created": _NEVER,
     }
-
-
-_NEVER = "0001-01-01T00:00:00Z"

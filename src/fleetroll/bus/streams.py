@@ -6,16 +6,13 @@ from typing import Any
 import msgspec
 from nats.aio.client import Client
 
+from fleetroll.bus.links import Rejected
 from fleetroll.bus.walls import COMMANDS, FAMILIES, INGEST, stream_subjects
 from fleetroll.core import limits
 
 _SECONDS = 5.0
 _NANO = 1_000_000_000
 _IN_USE = 10058  # the broker's code for a stream of that name with another configuration
-
-
-class Rejected(Exception):
-    """The broker did not do what we asked of its streams."""
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -102,7 +99,7 @@ async def request(client: Client, verb: str, body: Any) -> bytes:
     reply = await client.request(f"$JS.API.{verb}", msgspec.json.encode(body), timeout=_SECONDS)
     problem = msgspec.json.decode(reply.data, type=_Info).error
     if problem is not None:
-        raise Rejected(problem.err_code, f"{verb}: {problem.description}")
+        raise Rejected(f"{verb}: {problem.description}", problem.err_code)
     return reply.data
 
 
@@ -117,7 +114,7 @@ async def _stream(client: Client, name: str, config: dict[str, Any]) -> str:
     try:
         reply = await request(client, f"STREAM.CREATE.{name}", body)
     except Rejected as problem:
-        if problem.args[0] != _IN_USE:
+        if problem.code != _IN_USE:
             raise
         reply = await request(client, f"STREAM.UPDATE.{name}", body)
     return msgspec.json.decode(reply, type=_Info).created
