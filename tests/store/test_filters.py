@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import math
 import re
 from collections.abc import Iterator
 
@@ -167,6 +168,40 @@ def test_an_engine_finds_what_the_reference_finds_where_it_is_hard(bench: Bench)
         for wanted in (*HARD, *map(Not, HARD)):
             assert await walked(bench.store, org, wanted, Sort(), 2) == expected(devices, wanted, Sort()), wanted
             assert await bench.store.scan.devices.count(org, wanted) == len(expected(devices, wanted, Sort())), wanted
+
+    bench.run(check())
+
+
+EDGES = (2**53, 2**54, 2**63, 2**64)
+NUMBERS = sorted(
+    {
+        *(edge + step for edge in EDGES for step in (-2, -1, 0, 1, 2) if edge + step < 2**64),
+        *(-edge + step for edge in EDGES[:3] for step in (0, 1, 2)),
+        *(10**19 - 1, 10**19, 10**19 + 1, 9223372036854776000, 9223372036854775809),
+    }
+)
+FRACTIONS = [sign * math.nextafter(edge, to) for edge in EDGES for to in (0, edge, math.inf) for sign in (1, -1)]
+FRACTIONS += [1e19, 9.3e18, 1e17, 2.0**63, 1e300, 0.1, 36028797018963970.0]
+
+
+def test_large_numbers_are_compared_exactly(bench: Bench) -> None:
+    held = [msgspec.json.encode({"n": number}) for number in (*NUMBERS, *FRACTIONS)]
+    fleet: list[filters.Planted] = [
+        (NewDevice(f"d{place}", metadata=Raw(document)), {}) for place, document in enumerate(held)
+    ]
+    fleet.append((NewDevice("list", metadata=Raw(b'{"n":[18446744073709551615]}')), {}))
+
+    async def check() -> None:
+        org = next(ORGS)
+        devices = await stored(bench.store, org, fleet)
+        for operator in (Operator.EQ, Operator.LT, Operator.LE, Operator.GT, Operator.GE):
+            for value in (*NUMBERS, *FRACTIONS):
+                for path in (("n",), ("n", "0")):
+                    wanted = Comparison("metadata", operator, value, path)
+                    found = await bench.store.scan.devices.count(org, wanted)
+                    assert found == len(expected(devices, wanted, Sort())), wanted
+                    found = await bench.store.scan.devices.count(org, Not(wanted))
+                    assert found == len(expected(devices, Not(wanted), Sort())), wanted
 
     bench.run(check())
 

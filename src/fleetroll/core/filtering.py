@@ -50,6 +50,7 @@ _SEGMENT = re.compile(r'(?:"([^"\\]*(?:\\.[^"\\]*)*)"|([^."]+))(\.|\Z)', re.DOTA
 _PIECE = re.compile(r"(?:\\u[0-9a-fA-F]{4})+|\\.|\*|[^\\*]+", re.DOTALL)
 _ESCAPES = {'\\"': '"', "\\'": "'", "\\\\": "\\", "\\*": "*", "\\n": "\n", "\\t": "\t"}
 _INTEGER = re.compile(r"-?[0-9]+")
+_MAX_FIELD = (1 << 63) - 1
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 _KEYWORDS = frozenset({"AND", "OR", "NOT"})
@@ -372,13 +373,13 @@ def _choice(field: Field, operator: Operator, literal: _Literal) -> str:
 def _integer(field: Field, operator: Operator, literal: _Literal) -> int:
     if not _INTEGER.fullmatch(literal.text):
         raise _refused(f"{field.name} takes a whole number, not {_quoted(literal.text)}", literal.start)
-    return _bounded(literal)
+    return _bounded(literal, _MAX_FIELD, "whole numbers have at most 64 bits, one for the sign")
 
 
-def _bounded(literal: _Literal) -> int:
+def _bounded(literal: _Literal, most: int, hint: str) -> int:
     number = int(literal.text)
-    if not -(1 << 63) <= number < 1 << 63:
-        raise _refused("Number out of range", literal.start, "whole numbers have at most 64 bits, one for the sign")
+    if not limits.MIN_INTEGER <= number <= most:
+        raise _refused("Number out of range", literal.start, hint)
     return number
 
 
@@ -404,7 +405,7 @@ def _scalar(field: Field, operator: Operator, literal: _Literal) -> Value:
     if number is None:
         return _text(field, operator, literal)
     if not any(number.groups()):
-        return _bounded(literal)
+        return _bounded(literal, limits.MAX_INTEGER, "whole numbers in documents have at most 64 bits")
     value = float(literal.text)
     if math.isinf(value):
         raise _refused("Number out of range", literal.start)

@@ -4,6 +4,7 @@ Nothing from a request becomes part of a statement's text; the set of texts is f
 What a filter means is defined by `core.query.matches`.
 """
 
+import math
 import sys
 from typing import Any, TypeGuard
 
@@ -24,6 +25,7 @@ from fleetroll.core.query import (
     Search,
     Sort,
     SortPlace,
+    Value,
     conjuncts,
     fold,
 )
@@ -241,13 +243,35 @@ class Builder:
             if not isinstance(comparison.value, str):
                 raise invalid("invalid_filter", "A document is asked for a key by its exact name.", "filter")
             keys = (*keys, comparison.value)
+        if (value := number(comparison)) is not None and syntax.is_large(value):
+            return self._large(comparison, column, value)
         if operator is Operator.EQ and syntax.json_holding is not None:
-            held = self._bind(syntax.json_holding(keys, comparison.value))
-            return syntax.json_equal.format(column=column, value=held)
+            return self._holding(column, keys, comparison.value)
         path = self._bind(syntax.json_path(keys))
         if operator in {Operator.EXISTS, Operator.HAS}:
             return syntax.json_present.format(column=column, path=path)
         return self._leaf(comparison, column, path)
+
+    def _holding(self, column: str, keys: tuple[str, ...], value: Value) -> str:
+        assert self._syntax.json_holding is not None
+        return self._syntax.json_equal.format(column=column, value=self._bind(self._syntax.json_holding(keys, value)))
+
+    def _large(self, comparison: Comparison, column: str, value: int | float) -> str:
+        """A comparison with a number that fractions cannot tell from its neighbours."""
+        syntax, keys, operator = self._syntax, comparison.path, comparison.operator
+        exactly = syntax.json_large.format(
+            column=column,
+            path=self._bind(syntax.json_path(keys)),
+            keys=self._bind(syntax.json_keys(keys)),
+            value=self._bind(nearest(value, operator)),
+            digits=self._bind(syntax.json_digits(int(value))),
+            compare=_COMPARE[operator],
+        )
+        if operator is not Operator.EQ or syntax.json_holding is None:
+            return exactly
+        # The index finds what is spelled as the whole number or as the fraction; few of them are another number.
+        either = " OR ".join(self._holding(column, keys, spelled) for spelled in (int(value), float(value)))
+        return f"(({either}) AND {exactly})"
 
     def _leaf(self, comparison: Comparison, column: str, path: str) -> str:
         syntax, value = self._syntax, comparison.value
@@ -291,6 +315,26 @@ def _is_word(part: Filter) -> TypeGuard[Comparison]:
         and isinstance(part.value, str)
         and (part.field, part.value) != ("cohort", DEFAULT_COHORT)
     )
+
+
+def number(comparison: Comparison) -> int | float | None:
+    """What a comparison compares as a number."""
+    if comparison.operator not in _COMPARE or isinstance(comparison.value, bool):
+        return None
+    return comparison.value if isinstance(comparison.value, int | float) else None
+
+
+def nearest(value: int | float, operator: Operator) -> float | None:
+    """The fraction with which each fraction compares as with `value`; None if none of them is equal to it."""
+    near = float(value)
+    if near == value:
+        return near
+    if operator is Operator.EQ:
+        return None
+    is_above = near > value
+    if operator in {Operator.LT, Operator.GE}:
+        return near if is_above else math.nextafter(near, math.inf)
+    return math.nextafter(near, -math.inf) if is_above else near
 
 
 def scalar(comparison: Comparison) -> object:

@@ -12,6 +12,8 @@ _NAMED = re.compile(r"(?<!:):([a-z]\w*)")
 # Strict, so that a path does not look into arrays, and silent where there is nothing at it.
 _LEAF = "jsonb_path_query_first({column}::jsonb, CAST({path} AS text)::jsonpath, '{{}}', true)"
 
+_SPELLED = "({column}::json #>> CAST({keys} AS text[]))"
+
 
 def numbered(text: str) -> tuple[str, tuple[str, ...]]:
     """A statement with :name as $1 and so on, and the names in the order of their numbers."""
@@ -64,6 +66,15 @@ SYNTAX = Syntax(
     json_text=_of_type("string", f"({_LEAF} #>> '{{{{}}}}') COLLATE \"C\" {{compare}} {{value}}"),
     json_like=_of_type("string", f"({_LEAF} #>> '{{{{}}}}') LIKE {{value}} ESCAPE '\\'"),
     json_number=_of_type("number", f"({_LEAF} #>> '{{{{}}}}')::numeric {{compare}} {{value}}"),
+    # Its text tells a whole number, which it is, from a fraction, of which it is only the shortest name.
+    json_large=_of_type(
+        "number",
+        f"CASE WHEN {_SPELLED} ~ '[.eE]' THEN CAST({_SPELLED} AS float8) {{compare}} CAST({{value}} AS float8) "
+        f"ELSE CAST({_SPELLED} AS numeric) {{compare}} CAST({{digits}} AS numeric) END",
+    ),
+    json_keys=list,
+    json_digits=Decimal,
+    is_large=lambda number: abs(number) >= 1 << 53,
     json_true="",
     json_false="",
     json_null="",

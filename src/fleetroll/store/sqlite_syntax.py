@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from fleetroll.core import jsonpath
+from fleetroll.core import jsonpath, limits
 from fleetroll.core.query import Value
 from fleetroll.store.connection import Row
 from fleetroll.store.frequencies import Frequencies
@@ -15,6 +15,7 @@ from fleetroll.store.searches import Searches
 from fleetroll.store.syntax import Syntax
 
 JSON_HOLDS = "json_holds"
+_BEYOND = limits.MAX_INTEGER + 1
 _TRIGRAM = 3
 _MOST_TRIGRAMS = 3
 
@@ -24,8 +25,8 @@ def _json_path(keys: tuple[str, ...]) -> str:
 
 
 def _json_value(value: Value) -> Value:
-    # Beyond 63 bits the engine compares in floating point; so does the value.
-    return float(value) if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63 else value
+    # No document holds less than what has 63 bits.
+    return float(value) if isinstance(value, int) and value < limits.MIN_INTEGER else value
 
 
 def _sort_path(steps: tuple[str | int, ...]) -> str:
@@ -79,6 +80,15 @@ SYNTAX = Syntax(
     json_text="(json_type({column}, {path}) = 'text' AND {column} ->> {path} {compare} {value})",
     json_like="(json_type({column}, {path}) = 'text' AND {column} ->> {path} LIKE {value} ESCAPE '\\')",
     json_number="(json_type({column}, {path}) IN ('integer', 'real') AND {column} ->> {path} {compare} {value})",
+    # What has more than 63 bits is read as a fraction. By its digits it is one of 19 or 20 of them, and never negative.
+    json_large=(
+        "CASE json_type({column}, {path}) WHEN 'real' THEN {column} ->> {path} {compare} {value} "
+        "WHEN 'integer' THEN CASE typeof({column} ->> {path}) WHEN 'integer' THEN false {compare} true "
+        "ELSE substr('0' || ({column} -> {keys}), -length({digits})) {compare} {digits} END END"
+    ),
+    json_keys=_json_path,
+    json_digits=lambda number: f"{min(number, _BEYOND):020d}",
+    is_large=lambda number: number >= 1 << 63,
     json_true="json_type({column}, {path}) = 'true'",
     json_false="json_type({column}, {path}) = 'false'",
     json_null="json_type({column}, {path}) = 'null'",

@@ -16,8 +16,10 @@ class Syntax(Struct, frozen=True):
     """What differs between engines in a filter. Fragments take {column}, {path}, {value} and {compare}.
 
     `link_like` takes {table} and {name} as well. `json_holding` is a document that holds nothing but a value at a path,
-    where an index finds what holds it. With `spells_ranges` an index finds what texts begin with only if the range is
-    spelled. `tail` makes of the values of a row, in any thread, what `Connection.load` takes as its end.
+    where an index finds what holds it. What `is_large` is not exact as one number: `json_large` takes {keys}, the
+    path once more, and beside a {value} for fractions, as `nearest` has it, {digits} for whole numbers. With
+    `spells_ranges` an index finds what texts begin with only if the range is spelled. `tail` makes of the values of a
+    row, in any thread, what `Connection.load` takes as its end.
     Up to the place `near` a page by place is dearer by a join than by what it passes, which is not looked up.
     """
 
@@ -28,6 +30,10 @@ class Syntax(Struct, frozen=True):
     json_text: str
     json_like: str
     json_number: str
+    json_large: str
+    json_keys: Callable[[tuple[str, ...]], object]
+    json_digits: Callable[[int], object]
+    is_large: Callable[[int | float], bool]
     json_true: str
     json_false: str
     json_null: str
