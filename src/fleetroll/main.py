@@ -67,7 +67,7 @@ from fleetroll.wire.rate_limits import SharedTimes
 logger = logging.getLogger("fleetroll")
 
 OpenStore: TypeAlias = sqlite.SqliteStore | PostgresStore
-EXIT_STORE, EXIT_AWAY, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 65, 69, 74, 75, 78
+EXIT_STORE, EXIT_AWAY, EXIT_CLOCK, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 65, 69, 71, 74, 75, 78
 # The commit thread and the loop share one interpreter; the default of 5 ms would be most of a reply's time.
 _SWITCH_SECONDS = 0.0001
 # Requests leave no cycles behind; looking for them after every few hundred objects costs more than it finds.
@@ -89,6 +89,9 @@ def random_text(length: int) -> str:
 
 def serve(config: Config) -> int:
     """Run a server until it is told to stop; answers the exit code."""
+    # By another clock it would issue certificates for other times, and refuse what devices say of theirs.
+    if not limits.EARLIEST_CLOCK <= seconds() < limits.LATEST_CLOCK:
+        return _refuse("The system's clock is not between 2020 and 2100: set it, and start again.", EXIT_CLOCK)
     log.configure(config.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
     return _or_refuse(config, lambda: _serve_alone(config) if config.workers == 1 else _serve_with_workers(config))

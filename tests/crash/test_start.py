@@ -27,7 +27,7 @@ from tests.support.server_keys import ANOTHER_KEY, unmark
 from tests.support.stores import NOW, device, document, organization
 
 DATABASE = "fleetroll.db"
-STORE, BUSY = 65, 75
+STORE, CLOCK, BUSY = 65, 71, 75
 pytestmark = about_sqlite
 
 
@@ -115,6 +115,38 @@ def test_a_second_server_is_refused_while_the_first_runs(tmp_path: Path) -> None
         assert "in use by another fleetroll serve" in sentence
     with serving(data):
         pass
+
+
+CLOCKS = {
+    "before 1970": "lambda: -1_000_000_000",
+    "never set": "lambda: 0",
+    "one second too early": "lambda: 1_577_836_799 * 10**9",
+    "in 2100": "lambda: 4_102_444_800 * 10**9",
+    "beyond 2262, where it seems to stand still": "lambda: 2**63 - 1",
+}
+MOVED = """
+import time
+time.time_ns = {clock}
+time.time = lambda: time.time_ns() / 10**9
+"""
+
+
+def with_clock(folder: Path, clock: str) -> dict[str, str]:
+    """The environment of a process whose clock tells this."""
+    (folder / "sitecustomize.py").write_text(MOVED.format(clock=clock))
+    return {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
+
+
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_a_server_with_an_absurd_clock_says_so_and_touches_nothing(data: Path, tmp_path: Path, clock: str) -> None:
+    assert_refused(data, CLOCK, "The system's clock is not between", **with_clock(tmp_path, CLOCKS[clock]))
+
+
+@pytest.mark.parametrize("second", [1_577_836_800, 4_102_444_700])
+def test_a_clock_that_is_merely_wrong_is_taken(data: Path, tmp_path: Path, second: int) -> None:
+    with serving(data, **with_clock(tmp_path, f"lambda: {second} * 10**9")) as server:
+        reply = httpx.get(f"{server.url}/v1/devices", headers={"x-api-key": server.key})
+        assert reply.status_code == 200
 
 
 def test_a_server_that_was_killed_leaves_no_lock(tmp_path: Path) -> None:
