@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.cli.impostor import impostor
+from tests.support import process
 
 Fleetroll = Callable[..., Any]
 COMMANDS = [
@@ -203,3 +205,29 @@ def test_a_pipe_that_closes_early_ends_quietly(server: Any) -> None:
         )
         assert tail.wait(30) == 1
         assert tail.stderr.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "closed"),
+    [
+        ("device import - --format csv", "<&-"),
+        ("device list", ">&-"),
+        ("device export", ">&-"),
+        ("device export x.csv", "2>&-"),
+        ("device export x.csv", "<&- >&- 2>&-"),
+    ],
+)
+def test_streams_that_the_caller_has_closed_lead_nowhere(
+    server: process.Process, work: Path, arguments: str, closed: str
+) -> None:
+    command = ["sh", "-c", f'"$0" -m fleetroll {arguments} {closed}', sys.executable]
+    connected = {"FLEETROLL_URL": server.url, "FLEETROLL_KEY": server.key}
+    ended = subprocess.run(command, env={**os.environ, **connected}, capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr.count(b"Traceback")) == (0, 0)
+
+
+def test_no_socket_of_a_server_has_the_number_of_a_stream_that_is_closed(work: Path) -> None:
+    closing = ("sh", "-c", 'exec "$@" <&- 2>&-', "sh")
+    with process.serving(work / "data", "--nats", "off", under=closing) as started:
+        assert httpx.get(f"{started.url}/health").status_code == 200
+    assert started.popen.returncode == 0

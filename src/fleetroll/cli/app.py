@@ -1,5 +1,6 @@
 """The `fleetroll` command: its sub-commands put together, and how it ends."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -84,6 +85,7 @@ def group(
 
 def run(command: click.Group, arguments: Sequence[str]) -> int:
     """Run the command line and answer its exit code."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -102,6 +104,15 @@ def run(command: click.Group, arguments: Sequence[str]) -> int:
     except OSError as problem:
         Failure(Exit.FILE, f"{problem.filename or 'A file'}: {problem.strerror}.").show()
         return Exit.FILE
+
+
+def _open_closed_streams() -> None:
+    """A standard stream that the caller has closed leads nowhere: else a socket would take its number."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is the stream's own
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
 
 
 def _require_text(arguments: Sequence[str]) -> None:
