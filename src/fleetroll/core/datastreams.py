@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from math import ceil, floor
+from math import ceil, floor, isfinite
 from typing import Any
 
 from fleetroll.core import documents, limits, readings
@@ -35,13 +35,17 @@ def value(kind: DatastreamKind | None, metric_type: str | None, given: Sequence[
 
 def bounded(kind: DatastreamKind | None, found: Any, least: float | None, most: float | None) -> Any:
     """A number that passes a bound of its datastream is that bound, or the last whole number within."""
-    if kind not in _NUMERIC or (isinstance(found, int) and not limits.MIN_INTEGER <= found <= limits.MAX_INTEGER):
-        return found  # no number that can be kept is not made one
+    if kind not in _NUMERIC or not _can_be_kept(found):
+        return found  # what cannot be kept is refused as it is, and not made a bound that can be
     if least is not None and found < least:
         return least if kind is DatastreamKind.DOUBLE else ceil(least)
     if most is not None and found > most:
         return most if kind is DatastreamKind.DOUBLE else floor(most)
     return found
+
+
+def _can_be_kept(found: Any) -> bool:
+    return isfinite(found) if isinstance(found, float) else bool(limits.MIN_INTEGER <= found <= limits.MAX_INTEGER)
 
 
 def has_room(kind: DatastreamKind | None, least: float | None, most: float | None) -> bool:

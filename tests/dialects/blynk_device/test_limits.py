@@ -64,6 +64,14 @@ def test_a_value_out_of_bounds_is_kept_as_the_bound(device: Device, pin: str, gi
     assert device.ask("getAll").json() == {pin: kept}
 
 
+@pytest.mark.parametrize("pin", ["v1", "v2", "v4"])
+@pytest.mark.parametrize("given", ["1e400", "-1e400", "99999999999999999999"])
+def test_what_is_no_number_that_can_be_kept_is_not_made_a_bound(device: Device, pin: str, given: str) -> None:
+    refused = device.ask("update", **{pin: given})
+    assert refused.json() == {"error": {"message": "Value doesn't match the Datastream data type."}}
+    assert device.ask("getAll").json() == {}
+
+
 def test_bounds_hold_for_every_point_of_a_batch(device: Device) -> None:
     points = [[1_609_459_200_000, 99], [1_609_459_260_000, -99], [1_609_459_320_000, 3]]
     assert device.ask("batch/update", points, pin="v1").body == b"OK"
