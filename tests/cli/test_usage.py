@@ -190,6 +190,12 @@ def test_unknown_commands_and_options_are_wrong_usage(alone: Fleetroll) -> None:
         assert alone(*arguments).code == 2
 
 
+@pytest.mark.parametrize("command", ["device get", "device delete", "org get", "group devices", "ca show", "dms get"])
+def test_an_empty_name_is_wrong_usage(alone: Fleetroll, command: str) -> None:
+    refused = alone(*command.split(), "", FLEETROLL_KEY=KEY)
+    assert (refused.code, "A name is empty" in refused.err) == (2, True)
+
+
 def test_a_pipe_that_closes_early_ends_quietly(server: Any) -> None:
     program = [sys.executable, "-m", "fleetroll", "event", "tail", "--since", "0", "--json"]
     connected = {"FLEETROLL_URL": server.url, "FLEETROLL_KEY": server.key}

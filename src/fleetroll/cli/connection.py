@@ -131,5 +131,7 @@ def connected(function: Callable[Concatenate["Client", P], None]) -> Callable[..
 
 
 def path(*segments: str) -> str:
-    """A path of the native API, each segment quoted."""
+    """A path of the native API, each segment quoted. Raises click.UsageError for an empty name: it leads elsewhere."""
+    if "" in segments:
+        raise click.UsageError("A name is empty: does a variable hold nothing?")
     return "/v1/" + "/".join(quote(segment, safe="") for segment in segments)
