@@ -301,6 +301,51 @@ def test_an_idle_connection_is_kept_for_the_next_request_and_closed_after_the_ke
         assert server.ended["idle"] == 1
 
 
+class Standstill(asyncio.Protocol):
+    """When it is told to, nothing of this process's loop runs for a while, as when the machine is suspended."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self._transport: asyncio.BaseTransport | None = None
+        self._told, self._tell = socket.socketpair()
+
+    async def application(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if self._transport is None:
+            loop = asyncio.get_running_loop()
+            self._transport, _ = await loop.connect_accepted_socket(lambda: self, self._told)
+        await application(scope, receive, send)
+
+    def eof_received(self) -> None:
+        self.begun.set()
+        time.sleep(1.5 * SHORT)
+
+    def begin(self) -> None:
+        self._tell.close()
+        assert self.begun.wait(PATIENCE)
+
+
+GET_ECHO = b"GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"
+POST_DUPLEX = b"POST /duplex HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+# What a client has sent before, how the reply to it ends, and the same of what comes while the server stands still.
+OVERSLEPT = {
+    "a request": (GET_ECHO, b"/echo", GET_ECHO, b"/echo"),
+    "a body": (POST_DUPLEX, b"\r\n\r\n", b"3\r\none\r\n0\r\n\r\n", b"3\r\nONE\r\n0\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("what", OVERSLEPT)
+def test_what_came_while_the_server_stood_still_is_answered_and_not_held_against_the_client(what: str) -> None:
+    before, replied, meanwhile, answered = OVERSLEPT[what]
+    standstill = Standstill()
+    allowed = deadlines(keep_alive=SHORT, body_stall=SHORT)
+    with serving(standstill.application, allowed) as server, connect(server) as client:
+        client.sendall(before)
+        read_until(client, replied)
+        standstill.begin()
+        client.sendall(meanwhile)
+        read_until(client, answered)
+
+
 def test_the_head_of_a_following_request_has_the_same_deadline() -> None:
     with serving(allowed=deadlines(header=SHORT, linger=SHORT)) as server, connect(server) as client:
         client.sendall(b"GET /echo HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -48,7 +48,7 @@ class Exchange(RequestResponseCycle):
             self.asked_at = 0.0
 
     def is_starved(self, now: float, deadlines: Deadlines, margin: float) -> bool:
-        if not self.asked_at:
+        if not self.asked_at or self.message_event.is_set():
             return False
         waiting = now - self.asked_at
         waited = self.waited + waiting

@@ -171,6 +171,7 @@ class HttpServer:
         clock = asyncio.get_running_loop().time
         while True:
             self._renew_date()
+            await asyncio.sleep(0)  # what has come while the process stood still is read before anybody is judged
             now = clock()
             for connection in self._connections():
                 try:
