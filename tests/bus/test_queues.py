@@ -10,8 +10,8 @@ import nats.js.errors
 import pytest
 from nats.aio.client import Client
 
-from fleetroll.bus.port import DeviceAccount
-from tests.support.broker import Registry, address, broker, client, run
+from fleetroll.bus.port import Account, DeviceAccount
+from tests.support.broker import PATIENCE, Registry, address, broker, client, run, starting
 from tests.support.nats_sockets import LEFT
 
 pytestmark = LEFT
@@ -53,6 +53,41 @@ async def consumer(device: Client, name: str, id: str = DEVICE, **wanted: Any) -
 
 async def pulled(device: Client, name: str) -> Any:
     return await device.jetstream().pull_subscribe_bind(consumer=name, stream=QUEUE)
+
+
+class Slow(Registry):
+    """Lists its accounts only when it is let."""
+
+    def __init__(self, wanted: dict[str, Account]) -> None:
+        super().__init__()
+        self.wanted = wanted
+        self.asked, self.let = asyncio.Event(), asyncio.Event()
+
+    async def accounts(self) -> list[Account]:
+        self.asked.set()
+        await self.let.wait()
+        return await super().accounts()
+
+
+def test_a_device_that_is_back_before_all_accounts_were_gone_through_is_answered(tmp_path: Path) -> None:
+    """The vendor's SDK asks once, and would hear no commands until its next start."""
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            minted = served.mint_device(ORG, DEVICE)
+            registry.want(minted.account, DeviceAccount(minted.account, ORG, DEVICE))
+            await served.settle()
+        slow = Slow(registry.wanted)
+        async with starting(tmp_path / "nats", slow) as begun:
+            await asyncio.wait_for(slow.asked.wait(), PATIENCE)
+            device = await client(address(begun), minted)
+            assert (await consumer(device, "mine"))["stream_name"] == QUEUE
+            await device.close()
+            slow.let.set()
+            await asyncio.wait_for(begun.up(), PATIENCE)
+
+    run(story())
 
 
 def test_commands_that_waited_are_asked_for_and_acknowledged(tmp_path: Path) -> None:

@@ -133,6 +133,22 @@ def certificate(names: Sequence[str], life: timedelta) -> Certificate:
 @contextlib.asynccontextmanager
 async def broker(directory: Path, registry: Any, **listeners: Any) -> AsyncIterator[Broker]:
     """A broker that serves `registry`, with its process as `process`."""
+    async with _begun(directory, registry, listeners) as (served, keeping):
+        await first(served.up(), keeping)
+        yield served
+
+
+@contextlib.asynccontextmanager
+async def starting(directory: Path, registry: Any) -> AsyncIterator[Broker]:
+    """The same, before anybody has waited for it."""
+    async with _begun(directory, registry, {}) as (served, _):
+        yield served
+
+
+@contextlib.asynccontextmanager
+async def _begun(
+    directory: Path, registry: Any, listeners: dict[str, Any]
+) -> AsyncIterator[tuple[Broker, "asyncio.Future[None]"]]:
     authority = Authority(SERVER_KEY)
     files = Files(directory)
     started = int(time.time())
@@ -141,8 +157,7 @@ async def broker(directory: Path, registry: Any, **listeners: Any) -> AsyncItera
     served = Broker(authority, lambda: int(time.time()), lambda: [f"nats://{address_of(files)}"], process)
     running = [asyncio.ensure_future(work) for work in (served.keep(registry), served.attend())]
     try:
-        await first(served.up(), running[0])
-        yield served
+        yield served, running[0]
     finally:
         for work in running:
             work.cancel()

@@ -262,9 +262,10 @@ class Broker(Mint):
         queues = Queues(self._platform)
         responder = Responder(self._platform, registry)
         try:
-            await self._correct_accounts()
+            # Before all else, for the devices that the broker knows are back as soon as it is.
             await queues.start()
             await responder.start()
+            await self._correct_accounts()
             yield
         finally:
             self._kept.clear()
