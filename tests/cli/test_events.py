@@ -17,6 +17,7 @@ import pytest
 
 from tests.support import process
 from tests.support.app import about_sqlite
+from tests.support.ports import free_port
 
 Fleetroll = Callable[..., Any]
 PATIENCE = 60.0  # after which a tail that waits for ever has failed
@@ -84,7 +85,7 @@ def hang_up_once(port: int) -> None:
 
 
 def test_nothing_is_lost_or_repeated_over_a_restart_of_the_server(tmp_path: Path, alone: Fleetroll) -> None:
-    with process.serving(tmp_path / "data") as first:
+    with process.serving(tmp_path / "data", "--http", f"127.0.0.1:{free_port()}") as first:
         connected = {"FLEETROLL_URL": first.url, "FLEETROLL_KEY": first.key}
         alone("device", "create", "one", **connected)
         with tail(first, "--since", "0") as tailing:

@@ -12,15 +12,16 @@ import relayx_device_sdk.transport
 from relayx_app_sdk import RelayApp
 from relayx_device_sdk import RelayDevice
 
+from tests.support.ports import free_port
 from tests.support.process import Process, serving
 
 PATIENCE = 10.0
 
 
 @asynccontextmanager
-async def vendor(data: Path, *options: str, broker: str = "127.0.0.1:0") -> AsyncIterator["Vendor"]:
+async def vendor(data: Path, *options: str, broker: str | None = None) -> AsyncIterator["Vendor"]:
     """A server with a broker, and an organization's credentials for the application SDK."""
-    with serving(data, *options, FLEETROLL_NATS=broker) as process:
+    with serving(data, *options, FLEETROLL_NATS=broker or f"127.0.0.1:{free_port()}") as process:
         yield Vendor(process, data)
 
 

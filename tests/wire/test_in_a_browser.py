@@ -6,7 +6,6 @@ What the two web interfaces of a vendor call is in `tests/dialects/lamassu/test_
 import asyncio
 import base64
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from fleetroll.application import DIALECTS
 from fleetroll.core import limits
 from tests.support.browser import Blocked
 from tests.support.chromium import NOBODYS, Chromium, RealPage, chromium, needs_chromium, page
+from tests.support.ports import free_port
 from tests.support.process import Process, serving
 from tests.support.relay import run, vendor
 
@@ -195,8 +195,7 @@ new Promise((fulfil, refuse) => {
 
 
 def test_a_page_of_any_origin_meets_the_broker(tmp_path: Path, site: Site) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
 
     async def story() -> None:
         async with vendor(tmp_path / "data", "--nats-ws", address) as served:

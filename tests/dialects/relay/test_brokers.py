@@ -25,6 +25,7 @@ from fleetroll.core import limits
 from tests.support.broker import client
 from tests.support.mqtt import Mqtt
 from tests.support.nats_sockets import LEFT
+from tests.support.ports import free_port
 from tests.support.process import serving
 from tests.support.relay import PATIENCE, Vendor, device, run, vendor
 
@@ -45,8 +46,7 @@ def fleetroll(served: Vendor, *words: str) -> str:
 def test_both_sdks_and_mqtt_over_tls_under_the_vendors_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a user would: the name resolves to us, and SSL_CERT_FILE names our authority."""
     resolve = socket.getaddrinfo
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
 
     def resolved(host: Any, *rest: Any, **named: Any) -> Any:
         return resolve("127.0.0.1" if host in {HOST, HOST.encode()} else host, *rest, **named)
@@ -92,8 +92,7 @@ def test_both_sdks_and_mqtt_over_tls_under_the_vendors_name(tmp_path: Path, monk
 @contextmanager
 def outside(directory: Path, configuration: str) -> Iterator[str]:
     """A broker that is none of ours."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     directory.mkdir()
     own = f"""
         listen: "127.0.0.1:{port}"
@@ -205,8 +204,7 @@ def test_a_call_to_a_silent_device_is_answered_when_the_server_ends(tmp_path: Pa
 
 def test_nothing_acknowledged_is_lost_when_broker_and_server_are_killed_in_turn(tmp_path: Path) -> None:
     async def story() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            where = f"127.0.0.1:{free.getsockname()[1]}"
+        where = f"127.0.0.1:{free_port()}"
         acknowledged: list[int] = []
         data = tmp_path / "data"
         creds: dict[str, str] = {}
@@ -277,8 +275,7 @@ def test_the_command_line_sends_and_calls(tmp_path: Path) -> None:
 
 
 def test_a_plain_mqtt_device(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
 
     def publish(username: str, password: str, topics: dict[str, str]) -> None:
         with Mqtt(port, username, password) as plain:

@@ -8,7 +8,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.nats_sockets import LEFT
+from tests.support.ports import free_port
 from tests.support.relay import run, vendor
 
 HERE = Path(__file__).parent / "javascript"
@@ -39,11 +39,6 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["npm", "ci", "--prefer-offline", "--no-audit", "--no-fund", "--ignore-scripts"]
     subprocess.run(words, cwd=directory, check=True, capture_output=True, timeout=120)
     return directory / "walk.mjs"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
 
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS under the vendor's name"])

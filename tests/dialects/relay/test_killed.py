@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from relayx_device_sdk import RelayDevice
 
 from tests.support.nats_sockets import LEFT
+from tests.support.ports import free_port
 from tests.support.relay import Vendor, device, run, vendor
 
 pytestmark = LEFT
@@ -78,8 +78,7 @@ async def reconcile(served: Vendor, ledger: Ledger) -> None:
 
 def test_nothing_that_twenty_devices_had_acknowledged_is_lost(tmp_path: Path) -> None:
     async def story() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            where = f"127.0.0.1:{free.getsockname()[1]}"
+        where = f"127.0.0.1:{free_port()}"
         data, ledger = tmp_path / "data", Ledger()
         async with vendor(data, broker=where) as served:
             there = await sensors(served)

@@ -20,6 +20,7 @@ from relayx_device_sdk import RelayDevice
 from fleetroll.core import limits
 from tests.support import sdk
 from tests.support.nats_sockets import LEFT
+from tests.support.ports import free_port
 from tests.support.process import serving
 from tests.support.relay import Vendor, device, run
 
@@ -789,7 +790,7 @@ async def stage(served: Vendor) -> AsyncIterator[Stage]:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vendor]:
     data = tmp_path_factory.mktemp("sdk") / "data"
-    with serving(data, FLEETROLL_NATS="127.0.0.1:0") as process:
+    with serving(data, FLEETROLL_NATS=f"127.0.0.1:{free_port()}") as process:
         yield Vendor(process, data)
 
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from relayx_device_sdk import RelayDevice
 from fleetroll.bus.port import Minted
 from tests.support.broker import client
 from tests.support.nats_sockets import LEFT
+from tests.support.ports import free_port
 from tests.support.postgres import new_database
 from tests.support.relay import Vendor, device, run, vendor
 
@@ -30,8 +30,7 @@ OFTEN = range(6 * WORKERS)  # each request is taken by some worker; so many are 
 
 @asynccontextmanager
 async def crew(directory: Path) -> AsyncIterator[Vendor]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        where = f"127.0.0.1:{free.getsockname()[1]}"
+    where = f"127.0.0.1:{free_port()}"
     database = await new_database()
     options = ("--database", database, "--workers", str(WORKERS))
     async with vendor(directory, *options, broker=where) as served:
