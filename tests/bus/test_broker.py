@@ -17,10 +17,10 @@ from nats.aio.client import Client
 
 from fleetroll.bus import links, streams
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.port import AppAccount, DeviceAccount
+from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
 from fleetroll.bus.walls import Authority
 from fleetroll.core import limits
-from tests.support.broker import SERVER_KEY, Registry, address, broker, client, run
+from tests.support.broker import PATIENCE, SERVER_KEY, Registry, address, broker, client, run
 from tests.support.nats_sockets import LEFT
 
 ORG, DEVICE, OTHER = "org_1", "00000000" + "0" * 15 + "1", "00000000" + "0" * 15 + "2"
@@ -122,6 +122,10 @@ def test_a_broker_that_could_not_write_writes_again(tmp_path: Path) -> None:
     run(story())
 
 
+def connections(registry: Registry, minted: Minted) -> int:
+    return sum(one.account == minted.account for one in registry.connections)
+
+
 def test_presence_follows_connections(tmp_path: Path) -> None:
     async def story() -> None:
         registry = Registry()
@@ -130,9 +134,9 @@ def test_presence_follows_connections(tmp_path: Path) -> None:
             device = await client(address(served), minted)
             await registry.until(lambda: minted.account in registry.present_now)
             second = await client(address(served), minted)
+            await registry.until(lambda: connections(registry, minted) == 2)
             await device.close()
-            await asyncio.sleep(0)
-            await second.flush()
+            await registry.until(lambda: connections(registry, minted) == 1)
             assert minted.account in registry.present_now
             await second.close()
             await registry.until(lambda: minted.account not in registry.present_now)
@@ -152,7 +156,7 @@ def test_a_removed_device_is_cut_off_and_stays_out(tmp_path: Path) -> None:
             minted = await with_device(served, registry)
             device = await client(address(served), minted, closed_cb=note)
             registry.want(minted.account, None)
-            await asyncio.wait_for(closed.wait(), 1)  # nobody asked for it to be settled at once
+            await asyncio.wait_for(closed.wait(), PATIENCE)  # nobody asked for it to be settled at once
             with pytest.raises(nats.errors.Error):
                 await client(address(served), minted)
             await device.close()
@@ -173,7 +177,7 @@ def test_a_revoked_application_is_cut_off_and_others_of_its_account_stay(tmp_pat
             gone = await client(address(served), minted, closed_cb=note)
             stays = await client(address(served), other)
             registry.want(minted.account, AppAccount(ORG, "operator", True, {minted.user: 2**31}))
-            await asyncio.wait_for(closed.wait(), 1)
+            await asyncio.wait_for(closed.wait(), PATIENCE)
             with pytest.raises(nats.errors.Error):
                 await client(address(served), minted)
             assert (await stays.request(f"api.iot.devices.{ORG}.list", b"{}")).data

@@ -147,7 +147,7 @@ async def reconnecting(stage: Stage) -> None:
     await app.telemetry.stream({"device_ident": "r", "metric": "*", "callback": live})
     await app.events.stream({"device_ident": ["r"], "name": "door", "callback": events})
     await app.log.stream({"device_ident": "r", "callback": logs})
-    await app.connection.presence(presence)
+    await app.connection.presence(presence.about("r"))
     await sensor.command.listen("move", commands)
 
     async def double(request: Any) -> None:
@@ -175,6 +175,7 @@ async def reconnecting(stage: Stage) -> None:
     await sensor.log.shutdown()
     assert (await logs.next())["data"] == "back"
     assert await app.rpc.call({"device_ident": "r", "name": "double", "data": 4}) == {"status": "ok", "data": 8}
+    await stage.served.until(lambda shown: shown["connected"], "GET", "/v1/devices/r")
     await sensor.disconnect()
     while (await presence.next())["event"] != "disconnected":
         pass
@@ -218,7 +219,7 @@ async def seed(stage: Stage) -> None:
     gone = Heard()
     sensor.connection.listeners(gone)
     assert await app.device.delete("sensor-03") is True
-    assert (await asyncio.wait_for(gone.next(), 1))["type"] != "connected"
+    assert (await gone.next())["type"] != "connected"
     assert await app.device.delete("sensor-03") is False
     assert "sensor-03" not in {one["ident"] for one in await app.device.list()}
 
