@@ -106,13 +106,24 @@ _below = st.tuples(
 )
 _paths = (_plain | _below.map("".join)).map("${}".format)
 _values = st.sampled_from(("null", "true", "1", "0.5", '"a"', '""', "-1"))
+_comparators = st.sampled_from(("==", "!=", "<", ">="))
+_computed = st.recursive(
+    _paths | _values,
+    lambda inner: (
+        st.tuples(inner, st.sampled_from("+-*/%"), inner).map("({0[0]} {0[1]} {0[2]})".format)
+        | inner.map("-({})".format)
+    ),
+    max_leaves=3,
+)
 _simple = (
-    st.tuples(_paths, st.sampled_from(("==", "!=", "<", ">=")), _values).map(" ".join)
+    st.tuples(_paths, _comparators, _values).map(" ".join)
+    | st.tuples(_computed, _comparators, _values).map(" ".join)
     | _paths.map("exists({})".format)
     | _paths.map('{} starts with "a"'.format)
     | _paths.map('{} like_regex "^a?$"'.format)
     | st.tuples(_paths, _values).map(lambda one: f"exists({one[0]} ? (@ == {one[1]}))")
     | st.tuples(_paths, _values).map(lambda one: f"exists({one[0]} ? (@.a > {one[1]}))")
+    | st.tuples(_paths, _values).map(lambda one: f"exists({one[0]} ? (@.a - 1 / 3 <= {one[1]}))")
 )
 _predicates = st.recursive(
     _simple,
@@ -126,14 +137,41 @@ _predicates = st.recursive(
 _meant = st.tuples(st.sampled_from(("", "strict ")), _predicates).map("".join)
 
 
-@settings(
+_generated = settings(
     max_examples=40,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],
 )
+
+
+@_generated
 @given(contents=st.lists(_documents, min_size=1, max_size=5), texts=st.lists(_meant, min_size=10, max_size=20))
 async def test_an_engine_finds_what_any_predicate_holds_of(
     store: Store, org: int, contents: list[object], texts: list[str]
 ) -> None:
+    await agree(store, org, contents, texts)
+
+
+_numbers = (
+    st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from((0, 0.0, 1, 3, 7, 9999, 10000, 0.0001, -1e16))
+)
+# Which of them hold depends on each digit of a quotient, and on where it is rounded.
+_DIGITS = ["($.a / $.b) * $.b < $.a", "($.a / $.b) * $.b == $.a", "($.a / $.b) * 1e16 % 1 == 0", "$.a / $.b % $.a >= 0"]
+_DIGITS += ["$.a * $.b - $.a == $.b", "$.a + $.b > $.a", "$.a % $.b + $.b != $.b", "-$.a / $.b < $.b * $.b / 3"]
+
+
+@_generated
+@given(numbers=st.lists(st.tuples(_numbers, _numbers), min_size=1, max_size=20))
+async def test_an_engine_calculates_to_the_same_digit(
+    store: Store, org: int, numbers: list[tuple[float, float]]
+) -> None:
+    await agree(store, org, [{"a": a, "b": b} for a, b in numbers], _DIGITS)
+
+
+async def agree(store: Store, org: int, contents: list[object], texts: list[str]) -> None:
+    """The engine finds among devices of these contents what `core` says."""
+
     async def check(records: Records) -> None:
         for one in await records.devices.page(org, None, Sort(), Page(100)):
             await records.devices.delete(one)

@@ -51,6 +51,19 @@ HOLDS = [
     "strict !exists($.**.missing)", "strict !exists($.env.**.size())", "strict $.**{last}.type() == \"null\"",
     "strict exists($.** ? (@.type == \"h\"))", "strict exists($.**[1] ? (@ == 2))",
     "strict !exists($ ? (@.env.* == 1))", "!exists($.**" + ".a" * 5 + ")",
+    "$.temp + 1 == 52.5", "$.temp*2 - 3 == 100", "2 * ($.temp + 0.5) == 104", "-$.temp == -51.5", "+$.temp == +51.5",
+    "- - - -$.temp > 50", "$.temp / 0 == 1 || $.on == true", "($.temp / 0 == 1) is unknown",
+    "$.big + 1 == 9007199254740994",
+    "0.1 + 0.2 == 0.3", "1 / 3 > 0.3333333333333333", "(2 / 3) * 1e20 == 66666666666666666667", "-7 % 3 == -1",
+    "12 / 2 / 3 == 2", "2 - 3 - 4 == -5", "1 + 2 * 3 == 7", "((1 + 2)) * 3 == 9", "10 - -1 == 11", "-(1) == -1",
+    "$.sensors[0].value + $.sensors[1].value == 65", "-$.sensors[*].value == -60", "(-$.temp) - 1 == -52.5",
+    "($.tags[*] + 1 == 2) is unknown", "($.sensors.value + 1 == 6) is unknown", "($.missing + 1 == 2) is unknown",
+    "exists($.sensors[*] ? (@.value * 2 == 120))", "(($.temp) > 50) && ($.temp - 1 < 51)", "($.on)", "($.temp) == 51.5",
+    "($.sensors[*] ? (@.value > 5).value) + 1 == 61", "$.temp - 51.5 == 0", "$.lines.size() + 1 == 2",
+    "1e299 * 1e299 > 1",
+    "$.sensors[0].value + 0 < $.sensors[*].value", "(1 + 1 == 2)", "strict $.temp % 50 == 1.5", "$.temp % 0.4 == 0.3",
+    "strict ($.tags + 1 == 2) is unknown", "($.a.exists + 1 == 1) is unknown",
+    " || ".join(["$.temp == -1"] * 9 + ["$.on == true"]),
 ]  # fmt: skip
 DOES_NOT = [
     "$", "$.env", "$.missing", '$.missing != "x"', "$.temp > 100", '$.temp > "50"', '!($.temp > "x")', "$.tags[*] == 1",
@@ -60,11 +73,13 @@ DOES_NOT = [
     r'$.env like_regex "\\W" flag "i"', '$.lines like_regex "\\r.t"', '$.lines like_regex "[^a-z]two"',
     "$.** == 61", "$.**{1} == 1", "$.**{4 to last} == 3", "strict $.missing == 1", "strict !($.missing == 1)",
     "strict exists($.missing)", 'strict $.tags == "a"', "strict $.missing", "strict $.on.a", "strict $.env[*] == 1",
-    "strict $.list[0][5] == 1", "strict $.temp.a[*] == 1", "strict $.list[last - 7][0] == 1", 'strict $.on != "x"',
+    "$.temp + 1 == 51.5", "$.on + 1 == 2", '!($.env + 1 == 2)', "$.tags + 1 == 1", "-$.env == 1", "$.temp % 0 == 0",
+    "$.gone + 1 == 1", "1 / 3 == 0.3333333333333333", "strict $.list[0][5] == 1", "strict $.temp.a[*] == 1",
+    "strict $.list[last - 7][0] == 1", 'strict $.on != "x"',
 ]  # fmt: skip
 REFUSED = [
     "", "env == 1", "$.a ==", "== 1", "$.a = 1", "$.a == 1 &&", "($.a == 1", "$.a == 1)", "$.a && $.b", "!$.a",
-    "! $.a == 1", "$.a == $.b", "$.a + 1 == 2", "$x == 1", "@.a == 1", '$.a == "x',
+    "! $.a == 1", "$.a == $.b", "$x == 1", "@.a == 1", '$.a == "x',
     "$.a == 'x'", "$.a[x] == 1", "$.a[-1] == 1", "$.a[99999999] == 1", "$.a.double() == 1", "$.a like_regex 5",
     '$.a like_regex "("', '$.a like_regex "a" flag "x"', "$.a starts with 5", "exists($.a ? (exists(@ ? (@ == 1))))",
     "$.a[0,0,0][0,0,0] == 1", "$.a == 1e999", "$.a == 01", "$.a is unknown", '$.a == "\\ud800"', "$.a == 1 is unknown",
@@ -79,6 +94,9 @@ REFUSED = [
     "$.**{a} == 1", "$.**{1.5} == 1", "exists($.a ? (@.** == 1))", "$.**" + ".a" * 6 + " == 1", "strict", "$.*** == 1",
     "$.** == 1 || $" + ".a" * 7 + " == 1", "strict lax $.a == 1", "(strict $.a == 1)", "$.a{1} == 1",
     "lax strict $.a == 1",
+    "$.a + 1", "1 + 1", "$.a + == 1", "$.a ** 2 == 1", "$.a + ($.b == 1) == 1", "(1 + 1", "$.a == (1", "-true.x == 1",
+    "-$.a == $.b", "($.a + 1).type() == 1", "exists($.a + 1)", "$.a[0 + 1] == 1", "$.a" + " + 1" * 5 + " == 1",
+    "-" * 5 + "$.a == 1", "(" * 17 + "1" + ")" * 17 + " == 1", '$.a + 1 starts with "x"', "!($.a)", "($.a).b == 1",
 ]  # fmt: skip
 
 

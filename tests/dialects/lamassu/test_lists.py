@@ -92,6 +92,7 @@ FOUND = {
     'metadata[jsonpath]$.**{1 to last} == "b"': ["D_1"],
     'metadata[jsonpath]strict $.env != "x"': ["d1", "other"],
     'metadata[jsonpath]strict $.tags == "b"': [],
+    "metadata[jsonpath]$.temp / 2 - 1 >= 4": ["d1", "d%2"],
     "metadata[jsonpath]%24.temp%20%3E%2050": ["d1"],
     'identity_slot[jsonpath]$.status == "ACTIVE"': [],
     # What is no filter asks nothing.

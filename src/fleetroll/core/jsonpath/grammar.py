@@ -11,6 +11,7 @@ from fleetroll.core.jsonpath.meaning import compiled
 from fleetroll.core.jsonpath.symbols import number, refused, symbols, unexpected, unquoted
 from fleetroll.core.jsonpath.tree import (
     All,
+    Arithmetic,
     Bare,
     Compared,
     Denied,
@@ -27,6 +28,7 @@ from fleetroll.core.jsonpath.tree import (
     Path,
     Predicate,
     Scalar,
+    Signed,
     StartsWith,
     Step,
     Strict,
@@ -39,9 +41,12 @@ _PLAIN = re.compile(
 )
 _CONSTANTS: dict[str, Scalar] = {"true": True, "false": False, "null": None}
 _COMPARATORS = {"==": "==", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_PRODUCTS, _SUMS = frozenset("*/%"), frozenset("+-")
+_PREDICATES = frozenset({*_COMPARATORS, "exists", "starts", "like_regex"})
 _FLAGS = frozenset("iq")
 _MAX_POSITION = 1 << 20
 _MAX_SPANS = 8
+_MAX_OPERATORS = 4
 _MAX_STEPS_BESIDE_DESCENT = 6
 
 
@@ -88,6 +93,7 @@ class _Parser:
         self._next = 0
         self._depth = 0
         self._roots = ("$",)
+        self._operators = 0
         self.size = 0
         self.longest = 0
         self.descends = False
@@ -100,14 +106,17 @@ class _Parser:
         return Strict(found) if strict else found
 
     def _either(self, *, bare: bool = False) -> Predicate:
-        self._depth += 1
-        if self._depth > limits.MAX_FILTER_DEPTH:
-            raise refused(f"is nested deeper than {limits.MAX_FILTER_DEPTH} levels")
+        self._deepen()
         parts = [self._all(bare)]
         while self._take("||"):
             parts.append(self._all(False))
         self._depth -= 1
         return parts[0] if len(parts) == 1 else Either(tuple(parts))
+
+    def _deepen(self) -> None:
+        self._depth += 1
+        if self._depth > limits.MAX_FILTER_DEPTH:
+            raise refused(f"is nested deeper than {limits.MAX_FILTER_DEPTH} levels")
 
     def _all(self, bare: bool) -> Predicate:
         parts = [self._single(bare)]
@@ -121,7 +130,8 @@ class _Parser:
             if not (self._sees("(") or self._sees("exists")):
                 raise unexpected(self._peek(), "after ! comes a parenthesis or exists")
             return Denied(self._single(False))
-        if self._take("("):
+        if self._sees("(") and self._encloses_predicate():
+            self._next += 1
             return self._closed()
         if self._take("exists"):
             self._expect("(")
@@ -143,7 +153,7 @@ class _Parser:
         if symbol is not None and symbol in _COMPARATORS:
             self._next += 1
             right = self._operand()
-            if isinstance(left, Path) and isinstance(right, Path):
+            if _is_many(left) and _is_many(right):
                 raise refused("compares two paths; compare a path with a value")
             return Compared(_COMPARATORS[symbol], left, right)
         if not isinstance(left, Path):
@@ -164,20 +174,69 @@ class _Parser:
         compiled(pattern, flags)
         return LikeRegex(path, pattern, "".join(sorted(set(flags))))
 
+    def _encloses_predicate(self) -> bool:
+        """Whether the parenthesis that comes next is around a predicate, rather than around an operand."""
+        depth, filtering, before = 0, 0, ""
+        for _, symbol in self._symbols[self._next :]:
+            if symbol == "(":
+                depth += 1
+                filtering = filtering or (depth if before == "?" else 0)
+            elif symbol == ")":
+                filtering = 0 if depth == filtering else filtering
+                depth -= 1
+            elif symbol.lower() in _PREDICATES and before != "." and not filtering:
+                return True
+            if depth == 0:
+                return False
+            before = symbol
+        return True
+
     def _operand(self) -> Operand:
+        return self._chain(_SUMS, lambda: self._chain(_PRODUCTS, self._signed))
+
+    def _chain(self, symbols: frozenset[str], part: Callable[[], Operand]) -> Operand:
+        """Operands with operators of one precedence between them, from left to right."""
+        found = part()
+        while (symbol := self._peek()) is not None and symbol in symbols:
+            self._next += 1
+            self._count_operator()
+            found = Arithmetic(symbol, found, part())
+        return found
+
+    def _count_operator(self) -> None:
+        self._operators += 1
+        if self._operators > _MAX_OPERATORS:
+            raise refused(f"has more than {_MAX_OPERATORS} operators of arithmetic")
+
+    def _signed(self) -> Operand:
+        symbol = self._peek()
+        if symbol is None or symbol not in _SUMS:
+            return self._factor()
+        self._next += 1
+        digits = self._taken("number")
+        if digits is not None:
+            return Literal(number(symbol.strip("+") + digits))
+        self._count_operator()
+        return Signed(symbol, self._signed())
+
+    def _factor(self) -> Operand:
         symbol = self._peek()
         if symbol in {"$", "@"}:
             return self._path()
         if symbol is not None and symbol in _CONSTANTS:
             self._next += 1
             return Literal(_CONSTANTS[symbol])
-        negative = self._take("-")
+        if self._take("("):
+            return self._grouped()
         digits = self._taken("number")
-        if digits is not None:
-            return Literal(number(("-" if negative else "") + digits))
-        if negative:
-            raise unexpected(self._peek())
-        return Literal(self._text())
+        return Literal(number(digits)) if digits is not None else Literal(self._text())
+
+    def _grouped(self) -> Operand:
+        self._deepen()
+        found = self._operand()
+        self._depth -= 1
+        self._expect(")")
+        return found
 
     def _path(self) -> Path:
         root = self._peek()
@@ -293,6 +352,11 @@ class _Parser:
     def _expect(self, symbol: str) -> None:
         if not self._take(symbol):
             raise unexpected(self._peek(), f"{symbol} is expected")
+
+
+def _is_many(operand: Operand) -> bool:
+    """Whether it may be any number of values."""
+    return isinstance(operand, Path) or (isinstance(operand, Signed) and _is_many(operand.part))
 
 
 def _breadth(step: Step) -> int:

@@ -3,14 +3,17 @@
 import functools
 import operator
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 from msgspec import Struct
 
 from fleetroll.core import regexp
+from fleetroll.core.jsonpath import numerics
 from fleetroll.core.jsonpath.symbols import refused
 from fleetroll.core.jsonpath.tree import (
     All,
+    Arithmetic,
     Bare,
     Compared,
     Denied,
@@ -26,6 +29,7 @@ from fleetroll.core.jsonpath.tree import (
     Operand,
     Path,
     Predicate,
+    Signed,
     StartsWith,
     Step,
     Strict,
@@ -55,9 +59,10 @@ class _Mode(Struct, frozen=True):
 
 
 class _Amiss(Exception):
-    """A path does not fit the document."""
+    """A path, or an operator, does not fit the document."""
 
 
+_ZERO = Decimal(0)
 _LAX, _STRICT, _BELOW = _Mode(True, True), _Mode(False, False), _Mode(False, True)
 
 
@@ -136,13 +141,15 @@ def _compare(symbol: str, one: object, other: object) -> Truth:
         return symbol in {"==", "<=", ">="} if one is other else symbol == "!="
     if _kind(one) != _kind(other) or isinstance(one, dict | list):
         return None
+    if isinstance(one, Decimal) or isinstance(other, Decimal):
+        one, other = numerics.exact(one), numerics.exact(other)
     return _TESTS[symbol](one, other)
 
 
 def _kind(value: object) -> str:
     if isinstance(value, bool):
         return "boolean"
-    if isinstance(value, int | float):
+    if numerics.is_number(value):
         return "number"
     if isinstance(value, str):
         return "string"
@@ -152,9 +159,32 @@ def _kind(value: object) -> str:
 
 
 def _operands(operand: Operand, item: object, mode: _Mode) -> Iterator[object]:
-    if isinstance(operand, Literal):
-        return iter((operand.value,))
-    return _unwrapped(_items(operand, item, mode), mode)
+    match operand:
+        case Literal(value):
+            return iter((value,))
+        case Signed(symbol, part):
+            numbers = map(_number, _operands(part, item, mode))
+            return (numerics.compute(symbol, _ZERO, number) for number in numbers)
+        case Arithmetic(symbol, left, right):
+            return _computed(symbol, *(list(_operands(side, item, mode)) for side in (left, right)))
+        case Path():
+            return _unwrapped(_items(operand, item, mode), mode)
+
+
+def _computed(symbol: str, left: list[object], right: list[object]) -> Iterator[object]:
+    """What an operator makes of one number on each side."""
+    if len(left) != 1 or len(right) != 1:
+        raise _Amiss
+    try:
+        yield numerics.compute(symbol, _number(left[0]), _number(right[0]))
+    except ZeroDivisionError:
+        raise _Amiss from None
+
+
+def _number(value: object) -> Decimal:
+    if not numerics.is_number(value):
+        raise _Amiss
+    return numerics.exact(value)
 
 
 def _items(path: Path, item: object, mode: _Mode) -> Iterator[object]:

@@ -60,7 +60,22 @@ class Literal(Struct, frozen=True, tag=True):
     value: Scalar
 
 
-Operand: TypeAlias = Path | Literal
+class Signed(Struct, frozen=True, tag=True):
+    """`-$.a`, `+$.a`: of each that the part has."""
+
+    symbol: str
+    part: "Operand"
+
+
+class Arithmetic(Struct, frozen=True, tag=True):
+    """`$.a + 1`. Each side is one number."""
+
+    symbol: str
+    left: "Operand"
+    right: "Operand"
+
+
+Operand: TypeAlias = Path | Literal | Signed | Arithmetic
 
 
 class Compared(Struct, frozen=True, tag=True):
@@ -131,7 +146,9 @@ def translated(predicate: Predicate, words: Mapping[str, str]) -> Predicate:  # 
 def _operand(operand: Operand, words: Mapping[str, str]) -> Operand:
     if isinstance(operand, Path):
         return _path(operand, words)
-    return Literal(words.get(operand.value, operand.value)) if isinstance(operand.value, str) else operand
+    if isinstance(operand, Literal) and isinstance(operand.value, str):
+        return Literal(words.get(operand.value, operand.value))
+    return operand
 
 
 def _path(path: Path, words: Mapping[str, str]) -> Path:

@@ -4,6 +4,7 @@ import msgspec
 
 from fleetroll.core.jsonpath.tree import (
     All,
+    Arithmetic,
     Bare,
     Compared,
     Denied,
@@ -17,8 +18,10 @@ from fleetroll.core.jsonpath.tree import (
     Literal,
     Method,
     Operand,
+    Path,
     Predicate,
     Scalar,
+    Signed,
     StartsWith,
     Step,
     Strict,
@@ -53,9 +56,15 @@ def write(predicate: Predicate) -> str:  # noqa: C901  # one case for each kind
 
 
 def _written(operand: Operand) -> str:
-    if isinstance(operand, Literal):
-        return _quoted(operand.value)
-    return operand.root + "".join(map(_written_step, operand.steps))
+    match operand:
+        case Literal(value):
+            return _quoted(value)
+        case Signed(symbol, part):
+            return f"{symbol}({_written(part)})"
+        case Arithmetic(symbol, left, right):
+            return f"({_written(left)} {symbol} {_written(right)})"
+        case Path(root, steps):
+            return root + "".join(map(_written_step, steps))
 
 
 def _written_step(step: Step) -> str:

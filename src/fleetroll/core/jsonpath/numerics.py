@@ -1,0 +1,75 @@
+"""Arithmetic on decimal numbers, to the digit that PostgreSQL's `numeric` has."""
+
+from collections.abc import Callable
+from decimal import Context, Decimal
+from typing import Any
+
+# Enough for every digit of what a few operators make of the largest and the smallest numbers of documents.
+_EXACT = Context(prec=10_000)
+_ONE = Decimal(1)
+_GROUP, _LEAST_DIGITS, _MOST_PLACES = 4, 16, 1_000
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def exact(value: Any) -> Decimal:
+    """A number by its shortest decimal form, which is how a document spells it."""
+    if isinstance(value, Decimal):
+        return value
+    number = Decimal(value) if isinstance(value, int) else Decimal(repr(value))
+    return number if _places(number) else _EXACT.quantize(number, _ONE)
+
+
+def compute(symbol: str, one: Decimal, other: Decimal) -> Decimal:
+    """Raises ZeroDivisionError."""
+    return _OPERATORS[symbol](one, other)
+
+
+def _divide(one: Decimal, other: Decimal) -> Decimal:
+    """Rounded half away from zero, after a number of places that depends on both."""
+    if not other:
+        raise ZeroDivisionError
+    places = min(max(_least_places(one, other), _places(one), _places(other)), _MOST_PLACES)
+    digits, rest = _EXACT.divmod(_EXACT.scaleb(one.copy_abs(), places), other.copy_abs())
+    if _EXACT.add(rest, rest) >= other.copy_abs():
+        digits = _EXACT.add(digits, _ONE)
+    quotient = _EXACT.scaleb(digits, -places)
+    return quotient if one.is_signed() is other.is_signed() else quotient.copy_negate()
+
+
+def _least_places(one: Decimal, other: Decimal) -> int:
+    """For the least number of significant digits, counted in groups of four as they are stored."""
+    weight, first = _leading(one)
+    other_weight, other_first = _leading(other)
+    groups = weight - other_weight - (first <= other_first)
+    return max(0, _LEAST_DIGITS - groups * _GROUP)
+
+
+def _leading(number: Decimal) -> tuple[int, int]:
+    """The first group of digits, and which one it is, counted from the point."""
+    if not number:
+        return 0, 0
+    weight = number.adjusted() // _GROUP
+    return weight, int(_EXACT.scaleb(number.copy_abs(), -weight * _GROUP))
+
+
+def _remainder(one: Decimal, other: Decimal) -> Decimal:
+    if not other:
+        raise ZeroDivisionError
+    return _EXACT.remainder(one, other)
+
+
+def _places(number: Decimal) -> int:
+    """How many digits it has after the point."""
+    return max(0, -int(number.as_tuple().exponent))
+
+
+_OPERATORS: dict[str, Callable[[Decimal, Decimal], Decimal]] = {
+    "+": _EXACT.add,
+    "-": _EXACT.subtract,
+    "*": _EXACT.multiply,
+    "/": _divide,
+    "%": _remainder,
+}
