@@ -8,6 +8,7 @@ import http.client
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -263,6 +264,43 @@ def test_every_other_thing_with_a_name_is_reached_by_it(
         assert app.request("DELETE", at).status == 204, name
     for dots in (".", ".."):  # no client keeps these in a path, so nothing may be called so
         assert_refused(app.request("POST", f"/v1/{noun}", {label: dots, **members}), NATIVE, 400)
+
+
+MEMFAULT = "/api/v0/organizations/default/projects/default"
+DOTTED: list[tuple[str, str, Any]] = [
+    ("POST", "/v1/devices", {"ident": "a", "hardware_version": ".."}),
+    ("PUT", "/v1/devices/a", {"software": {"version": "..", "type": "main"}}),
+    ("PUT", "/v1/devices/a", {"software": {"version": "1", "type": "."}}),
+    ("POST", "/v1/hardware-versions", {"name": "a", "software_type": ".."}),
+    ("POST", f"{MEMFAULT}/devices", {"device_serial": "a", "hardware_version": "."}),
+    ("POST", f"{MEMFAULT}/hardware_versions", {"name": ".."}),
+    ("POST", f"{MEMFAULT}/hardware_versions", {"name": "a", "primary_software_type": ".."}),
+    ("POST", "/api/v0/events", [{"device_serial": "a", "hardware_version": ".."}]),
+    ("POST", "/api/v0/events", [{"device_serial": "a", "software_version": "."}]),
+    ("POST", "/api/v0/events", [{"device_serial": "a", "software_version": "1", "software_type": ".."}]),
+    ("POST", "/api/v0/events", [{"device_serial": "a", "software_version": " 1"}]),
+]
+
+
+@pytest.mark.parametrize(("method", "target", "body"), DOTTED)
+def test_no_api_makes_a_version_that_no_path_leads_to(app: App, method: str, target: str, body: Any) -> None:
+    key = app.request("GET", f"{MEMFAULT}/api_key").json()["data"]["api_key"]
+    headers = {"memfault-project-key": key} if target.endswith("/events") else {}
+    refused = app.request(method, target, body, key=None if headers else app.key, headers=headers)
+    assert refused.status == 400, refused.body
+    assert app.request("GET", "/v1/devices").json()["devices"] == []
+    for noun in ("hardware-versions", "software-versions"):
+        assert app.request("GET", f"/v1/{noun}").json()[noun.replace("-", "_")] == []
+
+
+def test_a_row_of_such_a_version_leaves_nothing_behind_that_it_names_as_well(app: App) -> None:
+    rows = (
+        b'{"ident": "a", "owners": ["ann"], "hardware_version": ".."}\n{"ident": "b", "software": {"version": "."}}\n'
+    )
+    headers = {"content-type": "application/x-ndjson"}
+    results = app.request("POST", "/v1/devices:import", raw=rows, headers=headers).lines()
+    assert [line["outcome"] for line in results] == ["failed", "failed"]
+    assert app.request("GET", "/v1/owners").json()["owners"] == []
 
 
 CLIMBING = [

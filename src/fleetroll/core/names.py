@@ -74,10 +74,15 @@ def is_plain_name(value: str) -> bool:
 
 
 def label(value: str, field: str, longest: int = limits.MAX_NAME) -> str:
-    """A line that names a thing in paths, so not `.` or `..`, for the reason that `ident` gives."""
+    """A line that names a thing in paths."""
+    return line(undotted(value, field), field, longest)
+
+
+def undotted(value: str, field: str) -> str:
+    """A text that can be a part of a path, so not `.` or `..`, for the reason that `ident` gives."""
     if value in {".", ".."}:
         raise invalid("invalid_text", f"{field} must not be . or ..", field)
-    return line(value, field, longest)
+    return value
 
 
 def paragraph(value: str, field: str, longest: int = limits.MAX_TEXT) -> str:

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from fleetroll.core import names
 from fleetroll.core.faults import conflict
 from fleetroll.core.model import HardwareVersion
 from fleetroll.core.policy import Action
@@ -37,8 +38,9 @@ class Counted(Struct, frozen=True):
 
 
 async def missing(call: Call, name: str) -> list[str]:
-    """The name, if no version has it."""
-    return [] if await call.records.hardware_versions.get(call.org, name) else [name]
+    """The name, if no version has it. Raises Fault invalid for one that no version may have."""
+    known = await call.records.hardware_versions.get(call.org, name)
+    return [] if known else [names.undotted(name, "hardware_version")]
 
 
 async def make(call: Call, name: str) -> None:

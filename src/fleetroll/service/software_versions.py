@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from fleetroll.core import limits
+from fleetroll.core import limits, names
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import not_found
 from fleetroll.core.model import SoftwareVersion
@@ -28,9 +28,12 @@ class Page(Struct, frozen=True):
 
 
 async def missing(call: Call, software: Document) -> list[tuple[str, str]]:
-    """The type and version that a device's software names, if they are not noted yet."""
+    """The type and version that a device's software names, if they are not noted yet. Raises Fault invalid."""
     name = named(software)
-    return [] if name is None or await call.records.software_versions.get(call.org, *name) else [name]
+    if name is None or await call.records.software_versions.get(call.org, *name):
+        return []
+    type, version = name
+    return [(names.undotted(type, "software.type"), names.undotted(version, "software.version"))]
 
 
 async def make(call: Call, name: tuple[str, str]) -> None:

@@ -9,7 +9,7 @@ from fleetroll.core.faults import invalid
 from fleetroll.core.query import Place
 from fleetroll.core.times import iso, parse_iso, read_iso
 from fleetroll.dialects.memfault.mapping.devices import SERIAL, serial
-from fleetroll.dialects.memfault.mapping.hardware_versions import VERSION
+from fleetroll.dialects.memfault.mapping.hardware_versions import is_version
 from fleetroll.dialects.memfault.mapping.paging import numbers
 from fleetroll.dialects.memfault.mapping.software_versions import software_of
 from fleetroll.dialects.memfault.mapping.uuids import uuid
@@ -59,7 +59,7 @@ def _reported(event: shapes.Event, within: str = "") -> tuple[str, checkin.Repor
     """Who reports, and what; `within` leads to the event in the body."""
 
     def word(name: str, text: str | None) -> str | None:
-        if text and not VERSION.fullmatch(text):
+        if text and not is_version(text):
             raise invalid("invalid_body", "Not a valid version.", within + name)
         return text or None
 

@@ -12,12 +12,17 @@ from fleetroll.dialects.memfault.shapes.software_versions import SoftwareType
 from fleetroll.service import hardware_versions, named
 from fleetroll.wire.request import Request
 
-VERSION = re.compile(r"[-a-zA-Z0-9_.+:\\()\[\]/ ]{1,128}")
+_VERSION = re.compile(r"[-a-zA-Z0-9_.+:\\()\[\]/ ]{1,128}")
+
+
+def is_version(text: str) -> bool:
+    """Whether hardware or software may have this name: one with a place in paths."""
+    return _VERSION.fullmatch(text) is not None and text == text.strip() and text not in {".", ".."}
 
 
 def hardware(given: str | shapes.HardwareName, field: str = "hardware_version") -> str:
     text = given if isinstance(given, str) else given.name
-    if not VERSION.fullmatch(text) or text != text.strip():
+    if not is_version(text):
         message = f"{field} must be 1 to 128 letters, digits, spaces or any of -_.+:\\()[]/."
         raise invalid("invalid_body", message, field)
     return text
@@ -27,7 +32,7 @@ def new_hardware_version(request: Request) -> model.HardwareVersion:
     body = request.body
     kind = body.primary_software_type
     kind = kind.name if isinstance(kind, SoftwareType) else kind
-    found = None if not kind else names.line(kind, "primary_software_type", limits.MAX_VERSION)
+    found = None if not kind else names.label(kind, "primary_software_type", limits.MAX_VERSION)
     return model.HardwareVersion(0, 0, hardware(body.name, "name"), found, 0, 0, 0)
 
 

@@ -19,7 +19,7 @@ def hardware_version(record: model.HardwareVersion, request: Request) -> Reply:
 def new_hardware_version(request: Request) -> model.HardwareVersion:
     body = request.body
     name = names.label(body.name, "name", limits.MAX_VERSION)
-    kind = None if body.software_type is None else names.line(body.software_type, "software_type", limits.MAX_VERSION)
+    kind = None if body.software_type is None else names.label(body.software_type, "software_type", limits.MAX_VERSION)
     return model.HardwareVersion(0, 0, name, kind, 0, 0, 0)
 
 
