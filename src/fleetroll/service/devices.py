@@ -376,9 +376,9 @@ async def change(call: Call, was: Device, wanted: DeviceChange, type: str = UPDA
     return await _write(call, was, given, type) if given else was
 
 
-async def rewrite(call: Call, was: Device, given: dict[str, Any], type: str = UPDATED) -> Device:
+async def rewrite(call: Call, was: Device, given: dict[str, Any]) -> Device:
     """Write these members, whether they differ or not, with an event."""
-    return await _write(call, was, await templates.readopt(call, was, given), type)
+    return await _write(call, was, await templates.readopt(call, was, given), UPDATED)
 
 
 async def _write(call: Call, was: Device, given: dict[str, Any], type: str) -> Device:
