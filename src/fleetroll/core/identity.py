@@ -51,15 +51,23 @@ class Windows(Struct, frozen=True):
     critical: int = 0
 
 
-class Slot(Struct, frozen=True):
-    """One slot. `versions` has the serial number, or any other name, of each credential by its version."""
+def _no_events() -> dict[datetime, Note]:
+    return {}
+
+
+class Slot(Struct, frozen=True, omit_defaults=True):
+    """One slot. `versions` has the serial number, or any other name, of each credential by its version.
+
+    Filters see a slot as it is written, so an end that it does not have is left out, and events that it does not have
+    are an empty object.
+    """
 
     status: Status
     active_version: int
     type: str
     versions: dict[str, str]
     expiration_date: datetime | None = None
-    events: dict[datetime, Note] = {}
+    events: dict[datetime, Note] = msgspec.field(default_factory=_no_events)
     floor: Status = Status.ACTIVE
     windows: Windows = Windows()
 

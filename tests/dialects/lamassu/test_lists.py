@@ -117,6 +117,19 @@ def test_a_filter_finds_what_it_says(fleet: Manager) -> None:
         assert fleet.ids(text) == expected, text
 
 
+def test_a_predicate_finds_no_end_of_a_slot_that_has_none(manager: Manager) -> None:
+    for ident, more in (("lasting", {}), ("ended", {"expiration_date": "2020-01-01T00:00:00Z"})):
+        manager.create(ident)
+        manager.send("PUT", f"/{ident}/idslot", {"status": "ACTIVE", **more})
+    for text, expected in {
+        "exists($.expiration_date)": ["ended"],
+        "strict exists($.expiration_date)": ["ended"],
+        "exists($.events)": ["lasting", "ended"],
+        '$.* == "ACTIVE"': ["lasting"],
+    }.items():
+        assert manager.ids(f"identity_slot[jsonpath]{text}") == expected, text
+
+
 @pytest.mark.parametrize("word", ["RENEWAL_WINDOW", "RENEWAL_PENDING"])
 def test_a_predicate_takes_a_status_in_both_spellings_wherever_it_is(manager: Manager, word: str) -> None:
     manager.create("d1")
