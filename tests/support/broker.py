@@ -36,7 +36,7 @@ from fleetroll.bus.settings import Files, Listeners, address_of, write
 from fleetroll.bus.walls import Authority
 
 SERVER_KEY = b"k" * 32
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 class Registry:

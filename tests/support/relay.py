@@ -15,7 +15,7 @@ from relayx_device_sdk import RelayDevice
 from tests.support.ports import free_port
 from tests.support.process import Process, serving
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 @asynccontextmanager

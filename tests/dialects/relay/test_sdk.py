@@ -26,7 +26,7 @@ from tests.support.relay import Vendor, device, run
 
 pytestmark = LEFT
 
-PATIENCE = 10
+PATIENCE = 30
 SCHEMA = {
     "temperature": {"type": "number", "unit": "Celsius", "unit_symbol": "°C"},
     "humidity": {"type": "number", "unit": "Percent", "unit_symbol": "%"},
