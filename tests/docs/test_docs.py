@@ -195,6 +195,7 @@ BOUNDS: dict[str, list[set[float]]] = {
         {limits.MAX_DOCUMENT},
         {limits.MAX_JSON_DEPTH},
     ],
+    "streams of events": [{limits.MAX_EVENT_STREAMS}, {limits.MAX_TENANT_STREAMS}],
     "patch": [{limits.MAX_PATCH_OPERATIONS}, {limits.MAX_PATCH}],
     "filter": [{limits.MAX_FILTER}, {limits.MAX_PREDICATES}, {limits.MAX_FILTER_DEPTH}],
     "organization": [
