@@ -10,7 +10,7 @@ from fleetroll.config import ConfigError, origin
 from fleetroll.core import limits
 from fleetroll.wire.cors import Cors
 from fleetroll.wire.http_server import HttpServer
-from tests.hostile.test_slow_clients import connect, read_all, serving
+from tests.hostile.test_slow_clients import SHORT, connect, deadlines, read_all, serving
 from tests.support.app import App, Response, running
 
 OURS, THEIRS = "https://console.example.com", "https://evil.example.com"
@@ -85,7 +85,7 @@ REFUSED = {
 
 @pytest.fixture(scope="module")
 def edge() -> Iterator[HttpServer]:
-    with serving(permission=Cors((OURS,)).permission) as server:
+    with serving(allowed=deadlines(body_stall=SHORT), permission=Cors((OURS,)).permission) as server:
         yield server
 
 
