@@ -19,7 +19,7 @@ from tests.support.broker import client
 from tests.support.nats_sockets import LEFT
 from tests.support.ports import free_port
 from tests.support.postgres import new_database
-from tests.support.relay import Vendor, device, run, vendor
+from tests.support.relay import PATIENCE, Vendor, device, run, vendor
 
 pytestmark = LEFT
 
@@ -116,11 +116,11 @@ def test_the_broker_moves_when_its_keeper_is_killed(tmp_path: Path) -> None:
             sensor = await listening(served, "pump")
             await served.until(lambda found: found["connected"], "GET", "/v1/devices/pump")
             keeper = keeper_of(tmp_path / "data")
-            gone = asyncio.Event()
-            sensor.connection.listeners(lambda said: gone.set() if said["type"] == "reconnecting" else None)
+            back = asyncio.Event()
+            sensor.connection.listeners(lambda said: back.set() if said["type"] == "reconnected" else None)
             os.kill(keeper, signal.SIGKILL)
-            await asyncio.wait_for(gone.wait(), 10)
-            await sensor.disconnect()
+            await asyncio.wait_for(back.wait(), PATIENCE)
+            await sensor.disconnect()  # which the SDK does not do while it has no connection
             await served.until(lambda found: not found["connected"], "GET", "/v1/devices/pump")
             again = await listening(served, "other")
             await served.until(lambda found: found["connected"], "GET", "/v1/devices/other")
