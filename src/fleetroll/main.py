@@ -301,6 +301,7 @@ async def _listen(
         config.port,
         sockets=sockets,
         permission=application.cors.permission,
+        wording=application.kernel.wording,
         on_ready=listening,
     )
     # Everything that lives as long as the process is made by now; the collector need not walk it again.
@@ -326,7 +327,8 @@ async def _enrolling(
     if config.est is None:
         yield
         return
-    async with EstListener(config, services, application.asgi, application.cors.permission).serving(http.draining):
+    permission, wording = application.cors.permission, application.kernel.wording
+    async with EstListener(config, services, application.asgi, permission, wording).serving(http.draining):
         yield
 
 

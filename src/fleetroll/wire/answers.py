@@ -70,15 +70,20 @@ def refusal(envelope: Envelope, fault: Fault, route: Route | None, request_id: s
     status = (route.codes.get(fault.code) if route else None) or envelope.status(fault)
     words = (route.messages.get(fault.code) if route else None) or envelope.messages.get(fault.code)
     shown = fault if words is None else _reworded(fault, words)
-    headers = {"content-type": envelope.media_type}
+    media_type, body = worded(envelope, shown, status, request_id)
+    headers = {"content-type": media_type}
     if fault.retry_after is not None:
         headers["retry-after"] = str(int(fault.retry_after))
     if status == 401 and envelope.challenge:
         headers["www-authenticate"] = envelope.challenge
     if "allowed" in fault.details:
         headers["allow"] = str(fault.details["allowed"])
-    body = _encode(envelope.body(shown, status, request_id))
     return Answer(status, _encoded(headers), body)
+
+
+def worded(envelope: Envelope, fault: Fault, status: int, request_id: str) -> tuple[str, bytes]:
+    """The media type and the body of a fault in a dialect's own form."""
+    return envelope.media_type, _encode(envelope.body(fault, status, request_id))
 
 
 def _reworded(fault: Fault, words: str) -> Fault:

@@ -205,7 +205,6 @@ class Envelope(Struct, frozen=True):
 WIRE_STATUSES: Mapping[str, int] = {
     "method_not_allowed": 405,
     "unsupported_media_type": 415,
-    "uri_too_long": 414,
     "storage_full": 507,
 }
 

@@ -45,6 +45,7 @@ from fleetroll.wire.http_refusals import (
     UNKNOWN_VERSION,
     Permission,
     Refusal,
+    Wording,
 )
 
 LOG = logging.getLogger("fleetroll.http")
@@ -75,6 +76,7 @@ class Watch:
     deadlines: Deadlines
     max_connections: int
     permission: Permission
+    wording: Wording
     ended: Counter[str] = field(default_factory=Counter)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -105,6 +107,7 @@ class Connection(HttpToolsProtocol):
         self.unreported = 0  # bytes fed to the parser since it reported a head or a piece of a body
         self.held = b""  # pipelined requests not parsed yet
         self.head_size = 0
+        self.url = b""
         self.host_seen = self.is_chunked = self.offers_upgrade = False
         self.content_length = self.origin = b""
         self.reason: Refusal | None = None  # the first thing that speaks against what is being parsed
@@ -386,7 +389,8 @@ class Connection(HttpToolsProtocol):
             self._say(refusal)
 
     def _say(self, refusal: Refusal) -> None:
-        self.transport.write(refusal.reply(self.server_state.default_headers + self.watch.permission(self.origin)))
+        headers = self.server_state.default_headers + self.watch.permission(self.origin)
+        self.transport.write(refusal.reply(headers, self.watch.wording, self.url))
         self._linger()
 
     def _linger(self) -> None:

@@ -12,7 +12,7 @@ from uvicorn._types import ASGIReceiveEvent
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from fleetroll.wire.http_deadlines import Deadlines
-from fleetroll.wire.http_refusals import BROKEN_APPLICATION
+from fleetroll.wire.http_refusals import BROKEN_APPLICATION, as_problem
 
 # The type of a message with what the start and the only body of a reply have, and never a `connection` header field.
 WHOLE: Final = "http.response.whole"
@@ -106,8 +106,7 @@ class Exchange(RequestResponseCycle):
         self.message_event.set()
 
     async def send_500_response(self) -> None:
-        body = BROKEN_APPLICATION.body()
-        head = BROKEN_APPLICATION.head(len(body))
+        head, body = BROKEN_APPLICATION.whole(as_problem, b"")  # the application may not be asked for its words
         await self.send({"type": "http.response.start", "status": BROKEN_APPLICATION.status, "headers": head})
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
 

@@ -1,4 +1,7 @@
-"""The replies that the HTTP server gives by itself, before or instead of the application: small problem documents."""
+"""The replies that the HTTP server gives by itself, before or instead of the application.
+
+They are worded as the application words its own failures at the same target; without it, as small problem documents.
+"""
 
 import http
 import json
@@ -9,10 +12,17 @@ from dataclasses import dataclass
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from fleetroll.core import limits
+from fleetroll.core.faults import Fault, Kind
 
 Headers = list[tuple[bytes, bytes]]
 Permission = Callable[[bytes], Headers]
 """The header fields by which a page of an origin may read a reply."""
+
+
+Wording = Callable[["Refusal", bytes, str], tuple[str, bytes]]
+"""What a refusal says at a target, which may be cut off, under a request id: the media type and the body."""
+
+_KINDS = {414: Kind.TOO_LARGE, 431: Kind.TOO_LARGE, 500: Kind.INTERNAL, 503: Kind.UNAVAILABLE}
 
 
 def without_permission(_origin: bytes) -> Headers:
@@ -28,25 +38,34 @@ class Refusal:
     detail: str
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
-    def body(self) -> bytes:
-        title = http.HTTPStatus(self.status).phrase
-        problem = {"type": "about:blank", "title": title, "status": self.status, "code": self.code}
-        return json.dumps({**problem, "detail": self.detail}).encode()
+    def fault(self) -> Fault:
+        """What a dialect's envelope makes a body of."""
+        return Fault(_KINDS.get(self.status, Kind.INVALID), self.code, self.detail)
 
-    def head(self, length: int) -> Headers:
-        return [
-            (b"content-type", b"application/problem+json"),
-            (b"content-length", b"%d" % length),
-            (b"x-request-id", secrets.token_hex(16).encode()),
+    def whole(self, wording: Wording, target: bytes) -> tuple[Headers, bytes]:
+        """Its header fields and its body."""
+        request_id = secrets.token_hex(16)
+        media_type, body = wording(self, target, request_id)
+        head = [
+            (b"content-type", media_type.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-request-id", request_id.encode()),
             (b"connection", b"close"),
             *self.headers,
         ]
+        return head, body
 
-    def reply(self, headers: Headers) -> bytes:
+    def reply(self, headers: Headers, wording: Wording, target: bytes) -> bytes:
         """Its bytes, with `headers` besides its own."""
-        body = self.body()
-        lines = [b"%b: %b\r\n" % header for header in headers + self.head(len(body))]
+        head, body = self.whole(wording, target)
+        lines = [b"%b: %b\r\n" % header for header in headers + head]
         return b"".join([STATUS_LINE[self.status], *lines, b"\r\n", body])
+
+
+def as_problem(refusal: Refusal, _target: bytes, _request_id: str) -> tuple[str, bytes]:
+    title = http.HTTPStatus(refusal.status).phrase
+    problem = {"type": "about:blank", "title": title, "status": refusal.status, "code": refusal.code}
+    return "application/problem+json", json.dumps({**problem, "detail": refusal.detail}).encode()
 
 
 TARGET_TOO_LONG = Refusal(414, "target_too_long", f"The request target exceeds {limits.MAX_TARGET} bytes.")

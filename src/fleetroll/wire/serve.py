@@ -25,12 +25,13 @@ from fleetroll.service import keys, projects
 from fleetroll.service.operations import Call, Effect, Services
 from fleetroll.store.port import Records
 from fleetroll.wire import bodies, peers, streams
-from fleetroll.wire.answers import Answer, refusal, success
+from fleetroll.wire.answers import Answer, refusal, success, worded
 from fleetroll.wire.bodies import Gone
 from fleetroll.wire.cursors import Cursors
 from fleetroll.wire.dialect import Dialect, Stream
 from fleetroll.wire.header_fields import body_encoding, body_media_type, preconditions, refuse_repeated
 from fleetroll.wire.http_exchange import WHOLE
+from fleetroll.wire.http_refusals import Refusal
 from fleetroll.wire.idempotency import Idempotency, Once, is_kept
 from fleetroll.wire.log import Access, AccessLog
 from fleetroll.wire.metrics import Metrics
@@ -158,6 +159,11 @@ class Kernel:
         """Log and measure a request."""
         self._metrics.count(entry.operation or "none", entry.status, seconds)
         self._access.write(entry)
+
+    def wording(self, unread: Refusal, target: bytes, request_id: str) -> tuple[str, bytes]:
+        """What is said of a request that does not come as far as here, in the form of the dialect it was meant for."""
+        envelope = self._dialect_of(target.decode("latin-1")).envelope
+        return worded(envelope, unread.fault(), unread.status, request_id)
 
     # --- the order of things -----------------------------------------------------------------------------------------
 

@@ -17,7 +17,6 @@ _STATUSES = STATUSES | {Kind.STALE: 409, Kind.TOO_LARGE: 400}
 _CODES = {
     "unknown_cohort": 404,
     "unsupported_media_type": 400,
-    "uri_too_long": 400,
     "storage_full": 503,
 }
 
@@ -35,7 +34,7 @@ NUMBERS = {
     500: (1010, "InternalError"),
     503: (1011, "UnavailableError"),
 }
-"""The code and the type of each status."""
+"""The code and the type of each status. Those that only HTTP's own bounds have are like 400 but for the number."""
 
 _NAMED = {
     "device_not_found": "Device with device_serial",
@@ -53,7 +52,7 @@ _STEP = re.compile(r"[^.\[\]]+")
 
 
 def _body(fault: Fault, status: int, request_id: str) -> dict[str, Any]:
-    code, kind = NUMBERS[status]
+    code, kind = NUMBERS.get(status, NUMBERS[400])
     return {"error": {"code": code, "http_code": status, "message": _message(fault), "type": kind}}
 
 
