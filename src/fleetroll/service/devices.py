@@ -211,19 +211,19 @@ async def _itself(call: Call, public_id: str) -> Device:
     return await find_by_id(call, public_id)
 
 
-@operation(Action.DEVICES_WRITE, Effect.WRITE, relieves=True)
+@operation(Action.DEVICES_WRITE, Effect.WRITE, settles=True, relieves=True)
 async def decommission(call: Call, wanted: Named) -> Device:
     return await retire(call, await find(call, wanted.ident, wanted.guard))
 
 
-@operation(Action.DEVICES_WRITE, Effect.WRITE, relieves=True)
+@operation(Action.DEVICES_WRITE, Effect.WRITE, settles=True, relieves=True)
 async def end(call: Call, wanted: Named) -> Device:
     """Decommission a device, unless it is already."""
     device = await find(call, wanted.ident, wanted.guard)
     return device if device.status is Status.DECOMMISSIONED else await retire(call, device)
 
 
-@operation(Action.DEVICES_DELETE, Effect.WRITE, relieves=True)
+@operation(Action.DEVICES_DELETE, Effect.WRITE, settles=True, relieves=True)
 async def delete_ended(call: Call, wanted: Named) -> None:
     """Delete a decommissioned device. Raises Fault conflict `status_forbids` for any other."""
     device = await find(call, wanted.ident, wanted.guard)
@@ -232,7 +232,7 @@ async def delete_ended(call: Call, wanted: Named) -> None:
     await remove(call, device)
 
 
-@operation(Action.DEVICES_WRITE, Effect.WRITE)
+@operation(Action.DEVICES_WRITE, Effect.WRITE, settles=True)
 async def transfer(call: Call, wanted: Transfer) -> Device:
     """Move the device with its history. Nothing changes where the target refuses it."""
     device = await find(call, wanted.ident, wanted.guard)
@@ -291,13 +291,13 @@ async def _withdraw(call: Call, device: Device, reason: Reason) -> None:
 
 @operation(Action.DEVICES_DELETE, Effect.WRITE, settles=True, relieves=True)
 async def discard(call: Call, wanted: Named) -> Device:
-    """As `delete`, for who wants to know what is gone, and wants its connections closed by then."""
+    """As `delete`, for who wants to know what is gone."""
     device = await find(call, wanted.ident, wanted.guard)
     await remove(call, device)
     return device
 
 
-@operation(Action.DEVICES_DELETE, Effect.WRITE, relieves=True)
+@operation(Action.DEVICES_DELETE, Effect.WRITE, settles=True, relieves=True)
 async def delete(call: Call, wanted: Named) -> None:
     await remove(call, await find(call, wanted.ident, wanted.guard))
 

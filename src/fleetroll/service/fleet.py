@@ -167,7 +167,7 @@ async def delete(call: Call, wanted: Removal) -> AsyncIterator[list[Result]]:
         await devices.remove(inner, device)
         return Outcome.DELETED
 
-    return _sweep(call, wanted.filter, one, wanted.dry_run, relieves=True)
+    return _sweep(call, wanted.filter, one, wanted.dry_run, removes=True)
 
 
 async def _walk(call: Call, filter: Filter | None, size: int) -> AsyncIterator[list[Device]]:
@@ -179,7 +179,7 @@ async def _walk(call: Call, filter: Filter | None, size: int) -> AsyncIterator[l
 
 
 async def _sweep(
-    call: Call, filter: Filter | None, one: _ToOne, dry_run: bool, *, relieves: bool = False
+    call: Call, filter: Filter | None, one: _ToOne, dry_run: bool, *, removes: bool = False
 ) -> AsyncIterator[list[Result]]:
     exact = canonical(filter) if filter is not None else None
     async for batch in _walk(call, filter, limits.BULK_BATCH):
@@ -189,7 +189,10 @@ async def _sweep(
             found = [await _apply(inner, device.id, exact, one) for device in batch]
             return [result for result in found if result]
 
-        yield await transact(call, work, dry_run, relieves=relieves)
+        results = await transact(call, work, dry_run, relieves=removes)
+        if removes:
+            await call.services.bus.settle()
+        yield results
 
 
 async def _apply(call: Call, number: int, filter: Filter | None, one: _ToOne) -> Result | None:

@@ -130,7 +130,7 @@ async def caller(call: Call, _: None) -> Principal:
     return call.principal
 
 
-@operation(Action.KEYS_WRITE, Effect.WRITE, relieves=True)
+@operation(Action.KEYS_WRITE, Effect.WRITE, settles=True, relieves=True)
 async def revoke(call: Call, wanted: Numbered) -> Key:
     """Revoke at once; revoking again changes nothing."""
     key = await _find(call, wanted.id)

@@ -238,7 +238,7 @@ async def _free_slug(call: Call, slug: str) -> str:
     raise conflict("organization_exists", "There are too many organizations of this name.", "name")
 
 
-@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE, relieves=True)
+@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE, settles=True, relieves=True)
 async def delete_by_number(call: Call, number: int) -> None:
     """As `delete`."""
     await _remove(call, (await reach.organization(call, number)).principal.org)

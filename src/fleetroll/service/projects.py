@@ -89,7 +89,7 @@ async def edit(call: Call, wanted: Edit) -> Project:
     return await _project(call, account.organization, wanted.slug)
 
 
-@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE, relieves=True)
+@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE, settles=True, relieves=True)
 async def delete(call: Call, _: None) -> None:
     org = call.principal.org
     above = await call.records.organizations.get(org.parent) if org.parent is not None else None

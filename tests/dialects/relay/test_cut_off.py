@@ -47,9 +47,10 @@ class Connected:
         await self._client.flush()
 
     async def is_cut_off(self) -> None:
-        await asyncio.wait_for(self._ended.wait(), PATIENCE)
+        """From the moment on that the reply was there; what is connected still, soon is not."""
         with pytest.raises(nats.errors.Error):
             await client(self._url, self._minted)
+        await asyncio.wait_for(self._ended.wait(), PATIENCE)
 
     async def close(self) -> None:
         await self._client.close()
@@ -72,7 +73,26 @@ WAYS: dict[str, tuple[str, str, Any]] = {
     "decommissioned": ("POST", "/v1/devices/gone:decommission", None),
     "moved": ("POST", "/v1/devices/gone:transfer", {"organization": "other"}),
     "deleted with others": ("POST", "/v1/devices:delete", {"filter": 'ident = "gone"'}),
+    "deleted as Blynk does": ("DELETE", "/api/v1/organization/device?deviceId={id}", None),
+    "handed over as Blynk does": (
+        "POST",
+        "/api/v1/organization/device/transfer",
+        {"deviceId": "{id}", "orgId": "{other}"},
+    ),
+    "deleted as Lamassu does": ("DELETE", "/api/devmanager/v1/devices/gone", None),
+    "decommissioned as Lamassu does": ("DELETE", "/api/devmanager/v1/devices/gone/decommission", None),
 }
+
+
+async def named(served: Vendor, row: tuple[str, str, Any]) -> tuple[str, str, Any]:
+    """A row with the numbers of the device and of the other organization in it."""
+    method, path, body = row
+    numbers = {
+        "{id}": (await served.ask("GET", "/v1/devices/gone"))["id"],
+        "{other}": (await served.ask("GET", "/v1/organizations/other"))["id"],
+    }
+    filled = body and {name: numbers.get(value, value) for name, value in body.items()}
+    return method, path.replace("{id}", str(numbers["{id}"])), filled
 
 
 def test_a_device_that_may_not_connect_any_more(tmp_path: Path) -> None:
@@ -81,12 +101,12 @@ def test_a_device_that_may_not_connect_any_more(tmp_path: Path) -> None:
             url = await served.point()
             await served.ask("POST", "/v1/organizations", {"slug": "other"})
             stays = await device(served, url, "stays")
-            for way, (method, path, body) in WAYS.items():
+            for row in WAYS.values():
                 gone = await device(served, url, "gone")
-                await served.ask(method, path, body)
+                await served.ask(*await named(served, row))
                 await gone.is_cut_off()
-                if way in {"rotated", "decommissioned"}:
-                    await served.ask("DELETE", "/v1/devices/gone")
+                await served.ask("POST", "/v1/devices:delete", {"filter": 'ident = "gone"'})
+                await served.ask("POST", "/v1/devices:delete", {"filter": 'ident = "gone"'}, "other")
                 await stays.is_there()
             await stays.close()
 
