@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fleetroll.core import documents, limits
 from fleetroll.core.faults import Fault, Kind
-from fleetroll.core.patch import apply_json_patch, apply_merge_patch, parse_operations
+from fleetroll.core.patch import Patch, apply_json_patch, apply_merge_patch, parse_json_patch
 
 FAILS = None
 
@@ -133,7 +133,7 @@ LENIENT: list[tuple[str, str, Any, dict[str, Any] | None]] = [
 
 
 def patched(document: dict[str, Any], patch: object, *, lenient: bool = False) -> dict[str, Any]:
-    return apply_json_patch(document, parse_operations(patch, lenient=lenient), lenient=lenient)
+    return apply_json_patch(document, parse_json_patch(patch, lenient=lenient), lenient=lenient)
 
 
 def add(path: str, value: object) -> dict[str, object]:
@@ -380,6 +380,31 @@ def test_a_document_may_fill_its_64_kib_to_the_last_byte() -> None:
             patched(filled, [operation])
 
 
+@pytest.mark.parametrize(
+    ("room", "operation"), [(20_000, copied("/a", "/b")), (100, add("/" * 31, 1)), (100, add("/b", "x" * 100))]
+)
+def test_a_small_patch_fills_a_large_document_no_further_than_a_large_one(
+    room: int, operation: dict[str, object]
+) -> None:
+    with pytest.raises(Fault):
+        patched({"a": "x" * (limits.MAX_DOCUMENT - len('{"a":""}') - room)}, [operation], lenient=True)
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        [move("/a", "/b/c/d")],
+        [move("/a", "/b/c"), move("/b/c", "/d/e/f")],
+        [copied("/a", "/b/c/d")],
+        [add("/a" + "/0" * 30 + "/0/0", 1)],
+        [add("/b", nested(31)), move("/b", "/c/d")],
+    ],
+)
+def test_a_small_patch_makes_a_deep_document_no_deeper_than_it_may_be(patch: list[dict[str, object]]) -> None:
+    with pytest.raises(Fault):
+        patched({"a": nested(30)}, patch, lenient=True)
+
+
 def test_depth_counts_what_is_there_and_not_what_was() -> None:
     document = {"a": [], "p": {"q": {"r": {}}}}
     filled, emptied = add("/a/-", nested(29)), {"op": "remove", "path": "/a/0"}
@@ -421,26 +446,39 @@ def test_a_patch_gives_a_document_or_a_fault_and_leaves_its_input_alone(
     assert documents.encode([document, patch], "m") == before
 
 
-@given(OBJECTS, st.lists(SOUND, max_size=8), st.booleans(), st.integers(8, 150), st.integers(2, 6))
-def test_many_operations_do_what_each_does_alone_within_the_same_bounds(
-    document: dict[str, Any], patch: list[Any], lenient: bool, size: int, depth: int
+@given(OBJECTS, st.lists(SOUND, max_size=8), st.booleans(), st.integers(0, 400), st.integers(0, 9))
+def test_a_patch_does_what_its_operations_do_one_by_one_and_none_of_them_passes_a_bound(
+    document: dict[str, Any], patch: list[Any], lenient: bool, room: int, levels: int
 ) -> None:
+    text = documents.encode(document, "document")
+    size, depth = len(text) + room, documents.depth(text) + levels
+    parsed, steps = (
+        parse_json_patch(patch, lenient=lenient),
+        [parse_json_patch([one], lenient=lenient) for one in patch],
+    )
     with pytest.MonkeyPatch.context() as patcher:
-        patcher.setattr(limits, "MAX_DOCUMENT", size)
-        operations = parse_operations(patch, lenient=lenient)
         patcher.setattr(limits, "MAX_JSON_DEPTH", depth)
-        together = outcome(document, operations, lenient)
-        alone: Any = document
-        for operation in operations:
-            alone = outcome(alone, [operation], lenient) if isinstance(alone, dict) else alone
+        together = outcome(document, parsed, lenient, size)
+    alone: Any = document
+    for step in steps:
+        alone = outcome(alone, step, lenient, 1 << 30)
+        if alone is None or not within(alone, size, depth):
+            alone = None
+            break
     assert together == alone
 
 
-def outcome(document: Any, operations: Any, lenient: bool) -> Any:
+def within(document: Any, size: int, depth: int) -> bool:
+    text = documents.encode(document, "document")
+    return len(text) <= size and documents.depth(text) <= depth
+
+
+def outcome(document: Any, patch: Patch, lenient: bool, longest: int) -> Any:
+    """None where it is refused."""
     try:
-        return apply_json_patch(document, operations, lenient=lenient)
-    except Fault as fault:
-        return fault.message.partition(" failed: ")[2]
+        return apply_json_patch(document, patch, lenient=lenient, longest=longest)
+    except Fault:
+        return None
 
 
 @given(OBJECTS, VALUES)

@@ -4,12 +4,13 @@ Values are treated as immutable. An operation rebuilds only the containers betwe
 all the rest, so `copy` costs nothing, no later operation can alter both copies, and a failed patch has changed
 nothing. What comes out shares parts with what went in: encode it, do not edit it.
 
-A patch is an amplifier. Size and depth are therefore known after every step; they follow from what the step moved,
-because encoding the whole document a hundred times would be the attack itself. The rules about characters and numbers
-are not looked at here: they hold once the result becomes a document again.
+A patch is an amplifier. Size and depth are therefore known after every step, unless the patch is too small to reach a
+bound by any of them; they follow from what the step moved, because encoding the whole document a hundred times would be
+the attack itself. The rules about characters and numbers are not looked at here: they hold once the result becomes a
+document again.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
@@ -21,6 +22,9 @@ Path: TypeAlias = tuple[str, ...]
 Container: TypeAlias = dict[str, Any] | list[Any]
 
 _ABSENT = object()
+# What a step of a path becomes at most, where a missing parent is made of it, for each byte that it has: `/` an object
+# with an empty key, `{"":},`.
+_WIDEST = 6
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -32,6 +36,26 @@ class Operation(msgspec.Struct, frozen=True):
     origin: Path = ()
 
 
+class Patch(msgspec.Struct, frozen=True):
+    """Operations, and what bounds them: the size and the brackets of their text, and the steps of all their paths."""
+
+    operations: list[Operation]
+    size: int
+    brackets: int
+    steps: int
+
+    def stays_within(self, text: bytes, longest: int) -> bool:
+        """Whether no operation can make the document of this text longer, or nest it deeper, than it may be."""
+        if any(operation.op == "copy" for operation in self.operations):
+            return False
+        # A value that is moved goes down by the steps of a path at most, and may be moved again.
+        room = limits.MAX_JSON_DEPTH - self.steps
+        deepest = self.brackets - 1 - len(self.operations)
+        return (
+            len(text) + _WIDEST * self.size <= longest and deepest <= room and not documents.depth_exceeds(text, room)
+        )
+
+
 class _Measure(msgspec.Struct, frozen=True):
     """The encoded size of a value and how deeply it nests; a container that lost a part may nest less than `depth`."""
 
@@ -41,8 +65,8 @@ class _Measure(msgspec.Struct, frozen=True):
     exact: bool
 
 
-def parse_operations(value: object, *, lenient: bool = False) -> list[Operation]:
-    """The operations in a decoded patch. Members that the RFC does not define are ignored, as it demands.
+def parse_json_patch(value: object, *, lenient: bool = False) -> Patch:
+    """A decoded patch. Members that the RFC does not define are ignored, as it demands.
 
     Lenient means: the names of an operation's members are known in any case.
     """
@@ -56,12 +80,14 @@ def parse_operations(value: object, *, lenient: bool = False) -> list[Operation]
     # The array and the operation are two levels around every value.
     if documents.depth_exceeds(text, limits.MAX_JSON_DEPTH + 2):
         raise _refused(f"A patch must not nest deeper than {limits.MAX_JSON_DEPTH} levels.")
-    return [_operation(index, entry, lenient) for index, entry in enumerate(value)]
+    operations = [_operation(index, entry, lenient) for index, entry in enumerate(value)]
+    steps = sum(len(operation.path) for operation in operations)
+    return Patch(operations, len(text), text.count(b"[") + text.count(b"{"), steps)
 
 
 def apply_json_patch(
     document: dict[str, Any],
-    operations: Sequence[Operation],
+    patch: Patch,
     *,
     lenient: bool = False,
     longest: int = limits.MAX_DOCUMENT,
@@ -70,8 +96,9 @@ def apply_json_patch(
 
     Lenient means: `add` creates missing parents, `remove` of what is missing does nothing, and `test` finds null there.
     """
-    draft = _Draft(document, lenient, longest)
-    for index, operation in enumerate(operations):
+    text = documents.encode(document, "document")
+    draft = _Draft(document, lenient) if patch.stays_within(text, longest) else _Measured(document, lenient, longest)
+    for index, operation in enumerate(patch.operations):
         try:
             _STEPS[operation.op](draft, operation)
         except Fault as fault:
@@ -95,13 +122,11 @@ def apply_merge_patch(target: object, patch: object, *, levels: int = limits.MAX
 
 
 class _Draft:
-    """A document between two steps. Its root is an object within the bounds at all times."""
+    """A document between two steps. Its root is an object at all times."""
 
-    def __init__(self, root: dict[str, Any], lenient: bool, longest: int) -> None:
+    def __init__(self, root: dict[str, Any], lenient: bool) -> None:
         self.root = root
         self.lenient = lenient
-        self.longest = longest
-        self._known: dict[int, _Measure] = {}
 
     def find(self, path: Path) -> Any:
         """The value at the path, or _ABSENT."""
@@ -133,27 +158,18 @@ class _Draft:
         self._write(path, _ABSENT, _without)
 
     def _write(self, path: Path, value: object, change: Callable[[Any, str, object], Container]) -> None:
-        self._refuse_too_deep(path, value)
         if path:
             self._rebuild(path, value, change)
         elif isinstance(value, dict):
             self.root = value
         else:
             raise _refused("the document must remain an object")
-        if self._measure(self.root).size > self.longest:
-            raise _refused(f"the document would be larger than {self.longest} bytes")
 
     def _rebuild(self, path: Path, value: object, change: Callable[[Any, str, object], Container]) -> None:
         spine = self._spine(path)
-        old, token = spine[-1], path[-1]
-        node: Any = change(old, token, value)
-        growth = self._growth(old, token, node, value)
-        depth = self._depth(value) + 1
-        self._inherit(old, node, growth, depth)
+        node: Any = change(spine[-1], path[-1], value)
         for outer, step in zip(spine[-2::-1], path[-2::-1], strict=True):
             node = _with_replaced(outer, step, node)
-            depth += 1
-            self._inherit(outer, node, growth, depth)
         self.root = node
 
     def _spine(self, path: Path) -> list[Any]:
@@ -173,6 +189,32 @@ class _Draft:
             if value is _ABSENT:
                 return count
         return len(path)
+
+
+class _Measured(_Draft):
+    """A draft within the bounds at all times."""
+
+    def __init__(self, root: dict[str, Any], lenient: bool, longest: int) -> None:
+        super().__init__(root, lenient)
+        self.longest = longest
+        self._known: dict[int, _Measure] = {}
+        self._measure(root)
+
+    def _write(self, path: Path, value: object, change: Callable[[Any, str, object], Container]) -> None:
+        self._refuse_too_deep(path, value)
+        super()._write(path, value, change)
+        if self._measure(self.root).size > self.longest:
+            raise _refused(f"the document would be larger than {self.longest} bytes")
+
+    def _rebuild(self, path: Path, value: object, change: Callable[[Any, str, object], Container]) -> None:
+        before = self._spine(path)
+        super()._rebuild(path, value, change)
+        after = self._spine(path)
+        growth = self._growth(before[-1], path[-1], after[-1], value)
+        depth = self._depth(value)
+        for old, new in zip(reversed(before), reversed(after), strict=True):
+            depth += 1
+            self._inherit(old, new, growth, depth)
 
     def _refuse_too_deep(self, path: Path, value: object) -> None:
         room = limits.MAX_JSON_DEPTH - len(path)
@@ -196,8 +238,7 @@ class _Draft:
 
     def _inherit(self, old: Container, new: Container, growth: int, depth: int) -> None:
         """Carry what is known about a container over to its successor, so that nothing is encoded twice."""
-        known = self._known.get(id(old)) or (self._measure(old) if old is self.root else None)
-        if known:
+        if known := self._known.get(id(old)):
             self._known[id(new)] = _Measure(new, known.size + growth, max(known.depth, depth), exact=False)
 
     def _size(self, value: object) -> int:
@@ -339,11 +380,12 @@ def _pointer(index: int, entry: Mapping[str, object], name: str) -> Path:
     if not isinstance(text, str) or len(text) > limits.MAX_POINTER:
         raise _at(index, f"needs a '{name}': a JSON Pointer of at most {limits.MAX_POINTER} characters")
     tokens = text.split("/")
-    if tokens[0] or any("~" in step.replace("~0", "").replace("~1", "") for step in tokens):
+    escaped = "~" in text
+    if tokens[0] or (escaped and any("~" in step.replace("~0", "").replace("~1", "") for step in tokens)):
         raise _at(index, f"has a '{name}' that is not a JSON Pointer: {text}")
     if len(tokens) > limits.MAX_JSON_DEPTH + 1:
         raise _at(index, f"has a '{name}' of more than {limits.MAX_JSON_DEPTH} steps")
-    return tuple(step.replace("~1", "/").replace("~0", "~") for step in tokens[1:])
+    return tuple([step.replace("~1", "/").replace("~0", "~") for step in tokens[1:]] if escaped else tokens[1:])
 
 
 def _written(path: Path) -> str:

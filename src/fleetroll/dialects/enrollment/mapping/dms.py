@@ -33,10 +33,10 @@ def replace_dms(request: Request) -> named.Edit:
 
 
 def patch_metadata(request: Request) -> named.Edit:
-    operations = patch.parse_operations(request.body.patches, lenient=True)
+    wanted = patch.parse_json_patch(request.body.patches, lenient=True)
 
     def edit(was: Dms) -> dict[str, Any]:
-        changed = patch.apply_json_patch(documents.load(was.metadata), operations, lenient=True)
+        changed = patch.apply_json_patch(documents.load(was.metadata), wanted, lenient=True)
         return {"metadata": documents.of(changed, "metadata")}
 
     return named.Edit(request.path["id"], edit, request.guard)

@@ -14,7 +14,7 @@ from fleetroll.core import bracketed, documents, identity, jsonpath, limits, mod
 from fleetroll.core.bracketed import Kind
 from fleetroll.core.faults import invalid
 from fleetroll.core.lifecycle import Status
-from fleetroll.core.patch import apply_json_patch, parse_operations
+from fleetroll.core.patch import apply_json_patch, parse_json_patch
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Sort, every
 from fleetroll.core.times import moment, unused
 from fleetroll.dialects.lamassu import shapes
@@ -165,10 +165,10 @@ def replace_metadata(request: Request) -> devices.Edit:
 def patch_metadata(request: Request) -> devices.Edit:
     if request.body.patches is None:
         raise invalid("invalid_patch", "patches is required and must be an array of operations", "patches")
-    operations = parse_operations(request.body.patches, lenient=True)
+    patch = parse_json_patch(request.body.patches, lenient=True)
 
     def edit(was: model.Device) -> model.DeviceChange:
-        content = apply_json_patch(documents.load(was.metadata), operations, lenient=True)
+        content = apply_json_patch(documents.load(was.metadata), patch, lenient=True)
         return model.DeviceChange(metadata=documents.of(content, "metadata"))
 
     return devices.Edit(request.path["id"], edit)

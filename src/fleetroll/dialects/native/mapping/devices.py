@@ -125,8 +125,8 @@ def edit_device(request: Request) -> devices.Edit:
     if not isinstance(body, _PATCH_KINDS.get(request.media_type, list | dict)):
         raise invalid("invalid_patch", "The body is not the kind of patch that its Content-Type says.")
     if isinstance(body, list):
-        operations = patch.parse_operations(body)
-        return _edit(request, lambda document: patch.apply_json_patch(document, operations, longest=limits.MAX_DEVICE))
+        wanted = patch.parse_json_patch(body)
+        return _edit(request, lambda document: patch.apply_json_patch(document, wanted, longest=limits.MAX_DEVICE))
     if not isinstance(body, dict):
         raise invalid("invalid_patch", "A patch is an object (merge patch) or a list of operations (JSON Patch).")
     if unknown := body.keys() - set(shapes.COLUMNS):
