@@ -64,7 +64,7 @@ class Fleet:
         return identity.Sweeper(self._services)
 
     def events(self, ident: str) -> list[tuple[str, dict[str, Any]]]:
-        found = self.perform(timeline.of_device, timeline.History(ident, 1 << 62, 100)).events
+        found = self.perform(timeline.of_device, timeline.History(ident, 1 << 62, 100)).records
         return [(event.type, msgspec.json.decode(event.data)) for event in reversed(found)]
 
 

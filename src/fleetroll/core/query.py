@@ -11,7 +11,7 @@ import operator
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from msgspec import Struct
 
@@ -19,6 +19,7 @@ from fleetroll.core import jsonpath
 from fleetroll.core.faults import Fault, invalid
 
 T = TypeVar("T")
+K = TypeVar("K")
 
 
 class FieldType(enum.Enum):
@@ -136,6 +137,20 @@ class Place(Struct, frozen=True):
     def cut(self, records: list[T]) -> tuple[list[T], int]:
         """These of all records, and how many there are in all."""
         return records[self.offset :][: self.limit], len(records)
+
+
+class Part(Struct, Generic[T, K], frozen=True):
+    """Records of a list in its order, and the place to continue after: None where no more follow."""
+
+    records: list[T]
+    next: K | None
+
+
+def cut(found: list[T], limit: int, place: Callable[[T], K]) -> Part[T, K]:
+    """The first `limit` of what was found by asking for one more, and the place of the last if any follow."""
+    if len(found) <= limit:
+        return Part(found, None)
+    return Part(found[:limit], place(found[limit - 1]))
 
 
 class Null(enum.Enum):

@@ -15,9 +15,10 @@ from fleetroll.core.faults import conflict, invalid, not_found
 from fleetroll.core.model import Instant, Key, KeyKind, Principal
 from fleetroll.core.names import ABOVE_ROOT
 from fleetroll.core.policy import Action, Role
+from fleetroll.core.query import Part
 from fleetroll.core.times import DAY, SECOND
 from fleetroll.pki.port import Description, Signer, Terms
-from fleetroll.service.named import Named, Noun
+from fleetroll.service.named import Listing, Named, Noun
 from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.store.port import Records
 
@@ -46,20 +47,6 @@ class Shown(Struct, frozen=True):
     authority: Authority
     description: Description
     at: Instant
-
-
-class Listing(Struct, frozen=True):
-    """Authorities whose name follows `after`."""
-
-    limit: int
-    after: str = ""
-
-
-class Page(Struct, frozen=True):
-    """`next` is the name to continue after."""
-
-    authorities: list[Shown]
-    next: str | None
 
 
 async def _unused(call: Call, authority: Authority) -> None:
@@ -97,10 +84,9 @@ async def get(call: Call, wanted: Named) -> Shown:
 
 
 @operation(Action.CERTIFICATES_READ, Effect.SCAN)
-async def page(call: Call, wanted: Listing) -> Page:
-    found = await call.records.authorities.page(call.org, wanted.after, wanted.limit + 1)
-    shown = found[: wanted.limit]
-    return Page([_shown(call, one) for one in shown], shown[-1].name if len(found) > wanted.limit else None)
+async def page(call: Call, wanted: Listing) -> Part[Shown, str]:
+    found = await noun.page.run(call, wanted)
+    return Part([_shown(call, one) for one in found.records], found.next)
 
 
 @operation(Action.CERTIFICATES_READ, Effect.SCAN)

@@ -8,6 +8,7 @@ from fleetroll.core.faults import not_found
 from fleetroll.core.identity import Slot
 from fleetroll.core.model import Device
 from fleetroll.core.policy import Action
+from fleetroll.core.query import Part, cut
 from fleetroll.pki.port import Description
 from fleetroll.service import authorities
 from fleetroll.service.operations import Call, Effect, operation
@@ -44,13 +45,6 @@ class Listing(Struct, frozen=True):
     serial: str | None = None
 
 
-class Page(Struct, frozen=True):
-    """`next` is the id to continue after."""
-
-    certificates: list[Shown]
-    next: int | None
-
-
 class Stats(Struct, frozen=True):
     """How many certificates there are, by the name of their authority; and how many authorities have expired."""
 
@@ -64,10 +58,9 @@ async def get(call: Call, wanted: Named) -> Shown:
 
 
 @operation(Action.CERTIFICATES_READ, Effect.SCAN)
-async def page(call: Call, wanted: Listing) -> Page:
-    found = await _found(call, wanted)
-    shown = [await show(call, one) for one in found[: wanted.limit]]
-    return Page(shown, shown[-1].certificate.id if len(found) > wanted.limit else None)
+async def page(call: Call, wanted: Listing) -> Part[Shown, int]:
+    found = cut(await _found(call, wanted), wanted.limit, lambda last: last.id)
+    return Part([await show(call, one) for one in found.records], found.next)
 
 
 async def _found(call: Call, wanted: Listing) -> list[Certificate]:

@@ -12,7 +12,7 @@ from fleetroll.core.faults import conflict, invalid, not_found
 from fleetroll.core.groups import Lineage
 from fleetroll.core.model import Group
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Filter, every, matches
+from fleetroll.core.query import Filter, Part, cut, every, matches
 from fleetroll.service import devices
 from fleetroll.service.named import Noun
 from fleetroll.service.operations import Call, Effect, operation
@@ -42,13 +42,6 @@ class Listing(Struct, frozen=True):
         place = str(read(self.by, ()))
         passed = self.after is not None and (place >= self.after if self.descending else place <= self.after)
         return None if passed or (self.filter and not matches(self.filter, read)) else place
-
-
-class Page(Struct, frozen=True):
-    """`next` is what to continue after, None on the last page."""
-
-    lineages: list[Lineage]
-    next: str | None
 
 
 class Edit(Struct, frozen=True):
@@ -116,13 +109,11 @@ async def _members(call: Call, group: Group, listing: devices.Listing) -> device
 
 
 @operation(Action.GROUPS_READ, Effect.SCAN)
-async def page(call: Call, wanted: Listing) -> Page:
+async def page(call: Call, wanted: Listing) -> Part[Lineage, str]:
     known = await _all(call)
     places = {place: group for group in known.values() if (place := wanted.place(group)) is not None}
-    found = sorted(places, reverse=wanted.descending)
-    shown = found[: wanted.limit]
-    following = shown[-1] if len(found) > wanted.limit else None
-    return Page([rules.lineage(places[place], known) for place in shown], following)
+    found = cut(sorted(places, reverse=wanted.descending), wanted.limit, str)
+    return Part([rules.lineage(places[place], known) for place in found.records], found.next)
 
 
 @operation(Action.GROUPS_READ, Effect.SCAN)

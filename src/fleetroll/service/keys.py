@@ -8,6 +8,7 @@ from fleetroll.core.faults import Fault, Kind, invalid, not_found
 from fleetroll.core.model import Instant, Key, KeyKind, Principal
 from fleetroll.core.names import broker_org
 from fleetroll.core.policy import Action, Role
+from fleetroll.core.query import Part, cut
 from fleetroll.service import reach
 from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.service.organizations import descend
@@ -50,13 +51,6 @@ class Listing(Struct, frozen=True):
 
     limit: int
     after: int = 0
-
-
-class Keys(Struct, frozen=True):
-    """`next` is the id to continue after."""
-
-    keys: list[Key]
-    next: int | None
 
 
 class Numbered(Struct, frozen=True):
@@ -119,10 +113,9 @@ async def get(call: Call, wanted: Numbered) -> Key:
 
 
 @operation(Action.KEYS_READ, Effect.SCAN)
-async def page(call: Call, wanted: Listing) -> Keys:
+async def page(call: Call, wanted: Listing) -> Part[Key, int]:
     found = await call.records.keys.page(call.org, wanted.after, wanted.limit + 1)
-    shown = found[: wanted.limit]
-    return Keys(shown, shown[-1].id if len(found) > wanted.limit else None)
+    return cut(found, wanted.limit, lambda last: last.id)
 
 
 @operation(Action.ORGANIZATIONS_READ, Effect.READ)

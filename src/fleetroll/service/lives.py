@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Device, Event
+from fleetroll.core.query import Part
 from fleetroll.service import devices
 from fleetroll.service.operations import Call, Operation
 
@@ -17,13 +18,6 @@ class Life(Struct, frozen=True):
 
     device: Device
     events: list[Event]
-
-
-class Lives(Struct, frozen=True):
-    """One page; `next` as in `devices.Devices`."""
-
-    lives: list[Life]
-    next: tuple[Any, int] | None
 
 
 def _has_lived(device: Device) -> bool:
@@ -41,15 +35,15 @@ def told(operation: Operation[T, Device]) -> Operation[T, Life]:
     return operation.answering(run)
 
 
-def told_page(operation: Operation[T, devices.Devices]) -> Operation[T, Lives]:
+def told_page(operation: Operation[T, devices.Devices]) -> Operation[T, Part[Life, Any]]:
     """The same operation, whose result tells the lives of all devices of the page."""
 
-    async def run(call: Call, value: T) -> Lives:
+    async def run(call: Call, value: T) -> Part[Life, Any]:
         page = await operation.run(call, value)
         lives: dict[int, Life] = {device.id: Life(device, []) for device in page.devices}
         lived = [device.id for device in page.devices if _has_lived(device)]
         for event in await call.records.timeline.lives(call.org, lived) if lived else ():
             lives[event.subject_id].events.append(event)
-        return Lives(list(lives.values()), page.next)
+        return Part(list(lives.values()), page.next)
 
     return operation.answering(run)

@@ -12,6 +12,7 @@ from fleetroll.core import limits
 from fleetroll.core.faults import Fault, conflict, not_found, stale
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.policy import Action
+from fleetroll.core.query import Part, cut
 from fleetroll.service.operations import Call, Effect, Operation
 from fleetroll.service.quotas import take
 from fleetroll.service.timeline import record
@@ -31,13 +32,6 @@ class Listing(Struct, frozen=True):
 
     limit: int
     after: str = ""
-
-
-class Page(Struct, Generic[R], frozen=True):
-    """`next` is the name to continue after, None on the last page."""
-
-    records: list[R]
-    next: str | None
 
 
 class Edit(Struct, frozen=True):
@@ -78,7 +72,7 @@ class Noun(Generic[R]):
         self._forget = forget
         self._spell = spell
         self.get: Operation[Named, R] = Operation(f"{nouns}.get", read, Effect.READ, self._get)
-        self.page: Operation[Listing, Page[R]] = Operation(f"{nouns}.page", read, Effect.SCAN, self._page)
+        self.page: Operation[Listing, Part[R, str]] = Operation(f"{nouns}.page", read, Effect.SCAN, self._page)
         self.create: Operation[R, R] = Operation(f"{nouns}.create", write, Effect.WRITE, self.insert)
         self.edit: Operation[Edit, R] = Operation(f"{nouns}.edit", write, Effect.WRITE, self._edit)
         self.delete: Operation[Named, None] = Operation(
@@ -132,10 +126,9 @@ class Noun(Generic[R]):
     async def _get(self, call: Call, wanted: Named) -> R:
         return await self.find(call, wanted.name)
 
-    async def _page(self, call: Call, wanted: Listing) -> Page[R]:
+    async def _page(self, call: Call, wanted: Listing) -> Part[R, str]:
         found = await self._records(call.records).page(call.org, wanted.after, wanted.limit + 1)
-        shown = found[: wanted.limit]
-        return Page(shown, self.name(shown[-1]) if len(found) > wanted.limit else None)
+        return cut(found, wanted.limit, self.name)
 
     async def _edit(self, call: Call, wanted: Edit) -> R:
         was = await self.find(call, wanted.name, wanted.guard)

@@ -10,7 +10,7 @@ from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.model import Organization, OrganizationProfile
 from fleetroll.core.patch import apply_merge_patch
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Place, Sort
+from fleetroll.core.query import Part, Place, Sort, cut
 from fleetroll.service import cohorts, reach
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.quotas import take
@@ -57,13 +57,6 @@ class Listing(Struct, frozen=True):
     after: str = ""
 
 
-class Children(Struct, frozen=True):
-    """`next` is the slug to continue after."""
-
-    organizations: list[Organization]
-    next: str | None
-
-
 class Directory(Struct, frozen=True):
     """Organizations by place: those directly below one, or all in reach whose name holds a text, by id or by name."""
 
@@ -108,10 +101,9 @@ async def get(call: Call, wanted: Named) -> Account:
 
 
 @operation(Action.ORGANIZATIONS_READ, Effect.SCAN)
-async def page(call: Call, wanted: Listing) -> Children:
+async def page(call: Call, wanted: Listing) -> Part[Organization, str]:
     found = await call.records.organizations.children(call.org, wanted.after, wanted.limit + 1)
-    shown = found[: wanted.limit]
-    return Children(shown, shown[-1].slug if len(found) > wanted.limit else None)
+    return cut(found, wanted.limit, lambda last: last.slug)
 
 
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)

@@ -7,6 +7,7 @@ from fleetroll.core.documents import Document
 from fleetroll.core.faults import not_found
 from fleetroll.core.model import SoftwareVersion
 from fleetroll.core.policy import Action
+from fleetroll.core.query import Part, cut
 from fleetroll.core.software import named
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.quotas import take
@@ -18,13 +19,6 @@ class Listing(Struct, frozen=True):
 
     limit: int
     after: tuple[str, str]
-
-
-class Page(Struct, frozen=True):
-    """`next` is the type and version to continue after, None on the last page."""
-
-    versions: list[SoftwareVersion]
-    next: tuple[str, str] | None
 
 
 async def missing(call: Call, software: Document) -> list[tuple[str, str]]:
@@ -47,11 +41,10 @@ async def make(call: Call, name: tuple[str, str]) -> None:
 
 
 @operation(Action.VERSIONS_READ, Effect.SCAN)
-async def page(call: Call, wanted: Listing) -> Page:
+async def page(call: Call, wanted: Listing) -> Part[SoftwareVersion, tuple[str, str]]:
     """Versions by type and version."""
     found = await call.records.software_versions.page(call.org, wanted.after, wanted.limit + 1)
-    shown = found[: wanted.limit]
-    return Page(shown, (shown[-1].type, shown[-1].version) if len(found) > wanted.limit else None)
+    return cut(found, wanted.limit, lambda last: (last.type, last.version))
 
 
 @operation(Action.VERSIONS_READ, Effect.SCAN)

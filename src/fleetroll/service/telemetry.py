@@ -24,6 +24,7 @@ from fleetroll.core.model import (
     Span,
 )
 from fleetroll.core.policy import Action
+from fleetroll.core.query import Part, cut
 from fleetroll.core.times import SECOND
 from fleetroll.service import devices, presence, templates
 from fleetroll.service.live import Told
@@ -82,16 +83,7 @@ class Summary(Struct, frozen=True):
     aggregates: tuple[str, ...]
 
 
-class Series(Struct, frozen=True):
-    """Some readings of one metric; `next` is the time after which there are more."""
-
-    metric: str
-    readings: list[Reading]
-    next: Instant | None
-
-
 class Buckets(Struct, frozen=True):
-    metric: str
     aggregates: tuple[str, ...]
     buckets: list[Bucket]
 
@@ -112,7 +104,9 @@ async def write(call: Call, wanted: Batch) -> int:
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
-async def read(call: Call, wanted: devices.Named | Wanted | Summary) -> list[Reading] | Series | Buckets:
+async def read(
+    call: Call, wanted: devices.Named | Wanted | Summary
+) -> list[Reading] | Part[Reading, Instant] | Buckets:
     """The last value of each metric; or the readings of one, or what they come to."""
     device = await devices.find(call, wanted.ident)
     if isinstance(wanted, Wanted):
@@ -122,17 +116,13 @@ async def read(call: Call, wanted: devices.Named | Wanted | Summary) -> list[Rea
     return await call.records.telemetry.last(device.org, device.id)
 
 
-async def history(records: Records, device: Device, wanted: Wanted) -> Series:
+async def history(records: Records, device: Device, wanted: Wanted) -> Part[Reading, Instant]:
     """Readings of one metric of a device, from `wanted.after` on."""
+    series = (device.id, PRODUCTION, wanted.metric)
     found = await records.telemetry.range(
-        device.org,
-        (device.id, PRODUCTION, wanted.metric),
-        _beyond(wanted),
-        wanted.limit + 1,
-        descending=wanted.descending,
+        device.org, series, _beyond(wanted), wanted.limit + 1, descending=wanted.descending
     )
-    shown = found[: wanted.limit]
-    return Series(wanted.metric, shown, shown[-1].at if len(found) > wanted.limit else None)
+    return cut(found, wanted.limit, lambda last: last.at)
 
 
 async def summary(records: Records, device: Device, wanted: Summary, now: Instant) -> Buckets:
@@ -144,7 +134,7 @@ async def summary(records: Records, device: Device, wanted: Summary, now: Instan
     found = await records.telemetry.buckets(
         device.org, (device.id, PRODUCTION, wanted.metric), Span(since, until), wanted.interval, spread=spread
     )
-    return Buckets(wanted.metric, wanted.aggregates, found)
+    return Buckets(wanted.aggregates, found)
 
 
 def _beyond(wanted: Wanted) -> Span:

@@ -12,7 +12,7 @@ from fleetroll.core.documents import EMPTY
 from fleetroll.core.faults import not_found
 from fleetroll.core.model import Device, Event, NewEvent
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Place
+from fleetroll.core.query import Part, Place, cut
 from fleetroll.service import presence, reach
 from fleetroll.service.operations import Call, Effect, operation
 
@@ -39,13 +39,6 @@ class Act(Struct, frozen=True):
     connected: bool
 
 
-class Events(Struct, frozen=True):
-    """One page of events; `next` is what the following page starts from, None on the last."""
-
-    events: list[Event]
-    next: int | None
-
-
 def entry(
     call: Call, type: str, subject: str, subject_id: int, name: str, data: dict[str, Any] | None = None
 ) -> NewEvent:
@@ -67,14 +60,12 @@ async def record(
 
 
 @operation(Action.TIMELINE_READ, Effect.SCAN)
-async def of_device(call: Call, wanted: History) -> Events:
+async def of_device(call: Call, wanted: History) -> Part[Event, int]:
     device = await call.records.devices.get(call.org, wanted.ident)
     if device is None:
         raise not_found("device", wanted.ident)
-    events = await call.records.timeline.of_subject(call.org, "device", device.id, wanted.before, wanted.limit + 1)
-    more = len(events) > wanted.limit
-    shown = events[: wanted.limit]
-    return Events(shown, shown[-1].id if more else None)
+    found = await call.records.timeline.of_subject(call.org, "device", device.id, wanted.before, wanted.limit + 1)
+    return cut(found, wanted.limit, lambda last: last.id)
 
 
 @operation(Action.TIMELINE_READ, Effect.SCAN)

@@ -1,16 +1,12 @@
 """Certificate authorities."""
 
+from fleetroll.core.query import Part
 from fleetroll.core.times import moment
 from fleetroll.dialects.enrollment import shapes
 from fleetroll.dialects.enrollment.mapping.certificates import described
-from fleetroll.dialects.enrollment.mapping.paging import asked, bookmark
+from fleetroll.dialects.enrollment.mapping.paging import bookmark
 from fleetroll.service import authorities, named
 from fleetroll.wire.request import Request
-
-
-def list_authorities(request: Request) -> authorities.Listing:
-    page = asked(request)
-    return authorities.Listing(page.size, page.after or "")
 
 
 def authority(result: authorities.Shown, request: Request) -> shapes.Authority:
@@ -32,6 +28,6 @@ def one_authority(request: Request) -> named.Named:
     return named.Named(request.path["id"])
 
 
-def authority_page(result: authorities.Page, request: Request) -> shapes.AuthorityList:
-    found = [authority(one, request) for one in result.authorities]
+def authority_page(result: Part[authorities.Shown, str], request: Request) -> shapes.AuthorityList:
+    found = [authority(one, request) for one in result.records]
     return shapes.AuthorityList(bookmark(result.next, request), found)

@@ -10,6 +10,7 @@ from fleetroll.core import encodings
 from fleetroll.core.certificates import KeyKind, KeyType, Reason, Tally
 from fleetroll.core.faults import invalid
 from fleetroll.core.identity import Windows
+from fleetroll.core.query import Part
 from fleetroll.core.times import moment
 from fleetroll.dialects.enrollment import shapes
 from fleetroll.dialects.enrollment.mapping.durations import canonical
@@ -107,8 +108,8 @@ def one_certificate(request: Request) -> certificates.Named:
     return certificates.Named(request.path["sn"])
 
 
-def certificate_page(result: certificates.Page, request: Request) -> shapes.CertificateList:
-    found = [certificate(one, request) for one in result.certificates]
+def certificate_page(result: Part[certificates.Shown, int], request: Request) -> shapes.CertificateList:
+    found = [certificate(one, request) for one in result.records]
     return shapes.CertificateList(bookmark(result.next, request), found)
 
 

@@ -5,9 +5,10 @@ from typing import Any
 from fleetroll.core import documents, names, patch
 from fleetroll.core.dms import Dms
 from fleetroll.core.faults import invalid
+from fleetroll.core.query import Part
 from fleetroll.core.times import moment
 from fleetroll.dialects.enrollment import shapes
-from fleetroll.dialects.enrollment.mapping.paging import asked, bookmark
+from fleetroll.dialects.enrollment.mapping.paging import bookmark
 from fleetroll.dialects.enrollment.mapping.settings import GIVEN, settings, settings_of
 from fleetroll.service import named
 from fleetroll.wire.loose_names import LooseDecoder
@@ -46,16 +47,11 @@ def one_dms(request: Request) -> named.Named:
     return named.Named(request.path["id"], request.guard)
 
 
-def list_dms(request: Request) -> named.Listing:
-    page = asked(request)
-    return named.Listing(page.size, page.after or "")
-
-
 def dms(record: Dms, request: Request) -> shapes.Dms:
     return shapes.Dms(record.name, record.title, record.metadata, moment(record.created_at), settings_of(record))
 
 
-def dms_page(result: named.Page[Dms], request: Request) -> shapes.DmsList:
+def dms_page(result: Part[Dms, str], request: Request) -> shapes.DmsList:
     return shapes.DmsList(bookmark(result.next, request), [dms(one, request) for one in result.records])
 
 

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from fleetroll.core.bracketed import page_size
+from fleetroll.service import named
 from fleetroll.wire.request import Request
 
 _SIZED = "size and place"
@@ -24,6 +25,11 @@ def asked(request: Request) -> Bookmark:
     if token:
         return msgspec.convert(request.resume(token, _SIZED), Bookmark)
     return Bookmark(page_size(request.query.all("page_size")))
+
+
+def listing(request: Request) -> named.Listing:
+    page = asked(request)
+    return named.Listing(page.size, page.after or "")
 
 
 def bookmark(place: Any, request: Request) -> str:

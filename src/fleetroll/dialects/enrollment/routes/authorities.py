@@ -2,6 +2,7 @@
 
 from fleetroll.dialects.enrollment import shapes
 from fleetroll.dialects.enrollment.mapping import authorities as mapping
+from fleetroll.dialects.enrollment.mapping.paging import listing
 from fleetroll.dialects.enrollment.routes.parameters import CA, PAGE
 from fleetroll.service import authorities
 from fleetroll.wire.dialect import Route
@@ -11,7 +12,7 @@ ROUTES = (
         "GET",
         f"{CA}/cas",
         authorities.page,
-        mapping.list_authorities,
+        listing,
         mapping.authority_page,
         "List certificate authorities",
         reply=shapes.AuthorityList,

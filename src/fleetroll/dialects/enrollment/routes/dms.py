@@ -2,6 +2,7 @@
 
 from fleetroll.dialects.enrollment import shapes
 from fleetroll.dialects.enrollment.mapping import dms as mapping
+from fleetroll.dialects.enrollment.mapping.paging import listing
 from fleetroll.dialects.enrollment.routes.parameters import DMS, PAGE
 from fleetroll.service import dms
 from fleetroll.wire.dialect import Route, no_input, nothing
@@ -16,7 +17,7 @@ ROUTES = (
         "How many DMS there are",
         reply=shapes.Total,
     ),
-    Route("GET", DMS, dms.noun.page, mapping.list_dms, mapping.dms_page, "List DMS", reply=shapes.DmsList, query=PAGE),
+    Route("GET", DMS, dms.noun.page, listing, mapping.dms_page, "List DMS", reply=shapes.DmsList, query=PAGE),
     Route(
         "POST",
         DMS,

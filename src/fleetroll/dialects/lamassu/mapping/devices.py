@@ -15,7 +15,7 @@ from fleetroll.core.bracketed import Kind
 from fleetroll.core.faults import invalid
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.patch import apply_json_patch, parse_json_patch
-from fleetroll.core.query import Comparison, Filter, Operator, Page, Sort, every
+from fleetroll.core.query import Comparison, Filter, Operator, Page, Part, Sort, every
 from fleetroll.core.times import moment, unused
 from fleetroll.dialects.lamassu import shapes
 from fleetroll.dialects.lamassu.mapping.fields import FIELDS
@@ -23,7 +23,7 @@ from fleetroll.dialects.lamassu.mapping.lists import Bookmark, asked, bookmark
 from fleetroll.dialects.lamassu.mapping.spelling import OURS, Spelling
 from fleetroll.service import devices
 from fleetroll.service.identity import Written
-from fleetroll.service.lives import Life, Lives
+from fleetroll.service.lives import Life
 from fleetroll.wire.request import Request
 
 _VENDOR = "lamassu"
@@ -209,9 +209,9 @@ def _sort_by_path(text: str) -> Sort | None:
     return Sort(field.field, path=path) if path else None
 
 
-def device_list(spelling: Spelling) -> Callable[[Lives, Request], shapes.DeviceList]:
-    def encode(page: Lives, request: Request) -> shapes.DeviceList:
-        return shapes.DeviceList(bookmark(page.next, request), [device(life, spelling) for life in page.lives])
+def device_list(spelling: Spelling) -> Callable[[Part[Life, Any], Request], shapes.DeviceList]:
+    def encode(page: Part[Life, Any], request: Request) -> shapes.DeviceList:
+        return shapes.DeviceList(bookmark(page.next, request), [device(life, spelling) for life in page.records])
 
     return encode
 

@@ -10,6 +10,7 @@ from fleetroll.core import groups as core_groups
 from fleetroll.core.bracketed import Asked, Kind
 from fleetroll.core.faults import brief, invalid
 from fleetroll.core.groups import Lineage
+from fleetroll.core.query import Part
 from fleetroll.core.times import moment
 from fleetroll.dialects.lamassu import shapes
 from fleetroll.dialects.lamassu.mapping.devices import listing
@@ -109,9 +110,9 @@ def listed_groups(request: Request) -> groups.Listing:
     return groups.Listing(filter, by, page.sort_mode == "desc", page.size, page.after)
 
 
-def group_list(spelling: Spelling) -> Callable[[groups.Page, Request], shapes.GroupList]:
-    def encode(page: groups.Page, request: Request) -> shapes.GroupList:
-        return shapes.GroupList(bookmark(page.next, request), [_group(one, spelling) for one in page.lineages])
+def group_list(spelling: Spelling) -> Callable[[Part[Lineage, str], Request], shapes.GroupList]:
+    def encode(page: Part[Lineage, str], request: Request) -> shapes.GroupList:
+        return shapes.GroupList(bookmark(page.next, request), [_group(one, spelling) for one in page.records])
 
     return encode
 

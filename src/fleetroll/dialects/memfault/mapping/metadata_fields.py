@@ -2,6 +2,7 @@
 
 from fleetroll.core import limits, model, names
 from fleetroll.core.faults import invalid
+from fleetroll.core.query import Part
 from fleetroll.dialects.memfault.mapping.members import paragraph
 from fleetroll.dialects.memfault.mapping.paging import cut, numbers
 from fleetroll.dialects.memfault.mapping.uuids import uuid
@@ -48,5 +49,5 @@ def list_metrics(request: Request) -> named.Listing:
     return named.Listing(limits.DEFAULT_QUOTAS["metadata_fields"] * 100)
 
 
-def metric_page(found: named.Page[model.MetadataField], request: Request) -> Many:
+def metric_page(found: Part[model.MetadataField, str], request: Request) -> Many:
     return cut((metric_shape(one.org, one.name, one.kind, one) for one in found.records), request)

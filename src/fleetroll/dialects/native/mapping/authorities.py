@@ -3,8 +3,8 @@
 from fleetroll.core import encodings
 from fleetroll.core.certificates import KeyKind, check_made
 from fleetroll.core.guards import etag
+from fleetroll.core.query import Part
 from fleetroll.core.times import SECOND
-from fleetroll.dialects.native.mapping.named import list_named
 from fleetroll.dialects.native.mapping.paging import mark
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import authorities as shapes
@@ -47,11 +47,6 @@ def authority(result: authorities.Shown, request: Request) -> Reply:
     return Reply(shape, etag=etag(record))
 
 
-def list_authorities(request: Request) -> authorities.Listing:
-    page = list_named(request)
-    return authorities.Listing(page.limit, page.after)
-
-
-def authority_page(result: authorities.Page, request: Request) -> shapes.AuthorityList:
-    found = [authority(one, request).body for one in result.authorities]
+def authority_page(result: Part[authorities.Shown, str], request: Request) -> shapes.AuthorityList:
+    found = [authority(one, request).body for one in result.records]
     return shapes.AuthorityList(found, mark(result.next, request))

@@ -3,6 +3,7 @@
 from fleetroll.core import encodings
 from fleetroll.core.certificates import Reason
 from fleetroll.core.faults import invalid
+from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.authorities import public_key
 from fleetroll.dialects.native.mapping.paging import limit, mark, resume
 from fleetroll.dialects.native.mapping.times import at, when
@@ -41,8 +42,8 @@ def list_certificates(request: Request) -> certificates.Listing:
     )
 
 
-def certificate_page(result: certificates.Page, request: Request) -> shapes.CertificateList:
-    found = [certificate(one, request) for one in result.certificates]
+def certificate_page(result: Part[certificates.Shown, int], request: Request) -> shapes.CertificateList:
+    found = [certificate(one, request) for one in result.records]
     return shapes.CertificateList(found, mark(result.next, request))
 
 

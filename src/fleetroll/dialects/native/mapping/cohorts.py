@@ -2,10 +2,10 @@
 
 from fleetroll.core import model, names
 from fleetroll.core.guards import etag
+from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.paging import mark
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import cohorts as shapes
-from fleetroll.service import named
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
@@ -20,5 +20,5 @@ def new_cohort(request: Request) -> model.Cohort:
     return model.Cohort(0, 0, slug, names.line(request.body.name or slug, "name"), 0, 0, 0)
 
 
-def cohort_page(result: named.Page[model.Cohort], request: Request) -> shapes.CohortList:
+def cohort_page(result: Part[model.Cohort, str], request: Request) -> shapes.CohortList:
     return shapes.CohortList([cohort(record, request).body for record in result.records], mark(result.next, request))

@@ -9,6 +9,7 @@ from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Renewal, S
 from fleetroll.core.documents import EMPTY
 from fleetroll.core.guards import etag
 from fleetroll.core.identity import Windows
+from fleetroll.core.query import Part
 from fleetroll.core.times import SECOND
 from fleetroll.dialects.native.mapping.authorities import key_kind, public_key
 from fleetroll.dialects.native.mapping.devices import tags
@@ -107,5 +108,5 @@ def _changed(was: Settings, change: shapes.DmsSettingsChange) -> Settings:
     return structs.replace(now, profile=structs.replace(now.profile, extras=was.profile.extras))
 
 
-def dms_page(result: named.Page[Dms], request: Request) -> shapes.DmsList:
+def dms_page(result: Part[Dms, str], request: Request) -> shapes.DmsList:
     return shapes.DmsList([dms(record, request).body for record in result.records], mark(result.next, request))

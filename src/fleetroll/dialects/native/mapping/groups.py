@@ -4,6 +4,7 @@ from msgspec import structs
 
 from fleetroll.core import groups, limits, model, names
 from fleetroll.core.guards import etag
+from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.devices import listing
 from fleetroll.dialects.native.mapping.members import texts
 from fleetroll.dialects.native.mapping.paging import mark
@@ -51,5 +52,5 @@ def _criteria(given: list[shapes.Criterion]) -> tuple[model.Criterion, ...]:
     return tuple(groups.criterion(one.field, one.operator, one.value) for one in given)
 
 
-def group_page(result: named.Page[model.Group], request: Request) -> shapes.GroupList:
+def group_page(result: Part[model.Group, str], request: Request) -> shapes.GroupList:
     return shapes.GroupList([group(record, request).body for record in result.records], mark(result.next, request))

@@ -2,10 +2,10 @@
 
 from fleetroll.core import limits, model, names
 from fleetroll.core.guards import etag
+from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.paging import mark
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import hardware_versions as shapes
-from fleetroll.service import named
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
@@ -23,6 +23,6 @@ def new_hardware_version(request: Request) -> model.HardwareVersion:
     return model.HardwareVersion(0, 0, name, kind, 0, 0, 0)
 
 
-def hardware_version_page(result: named.Page[model.HardwareVersion], request: Request) -> shapes.HardwareVersionList:
+def hardware_version_page(result: Part[model.HardwareVersion, str], request: Request) -> shapes.HardwareVersionList:
     found = [hardware_version(record, request).body for record in result.records]
     return shapes.HardwareVersionList(found, mark(result.next, request))

@@ -3,6 +3,7 @@
 from msgspec import structs
 
 from fleetroll.core import limits, model, names, policy
+from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.credentials import nats
 from fleetroll.dialects.native.mapping.members import choice
 from fleetroll.dialects.native.mapping.organizations import organization
@@ -43,8 +44,8 @@ def shown_key(record: model.Key, request: Request) -> shapes.Key:
     return key(record)
 
 
-def key_page(result: keys.Keys, request: Request) -> shapes.KeyList:
-    return shapes.KeyList([key(record) for record in result.keys], mark(result.next, request))
+def key_page(result: Part[model.Key, int], request: Request) -> shapes.KeyList:
+    return shapes.KeyList([key(record) for record in result.records], mark(result.next, request))
 
 
 def caller(principal: model.Principal, request: Request) -> shapes.Caller:

@@ -2,11 +2,11 @@
 
 from fleetroll.core import model, names
 from fleetroll.core.guards import etag
+from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.members import choice
 from fleetroll.dialects.native.mapping.paging import mark
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import metadata_fields as shapes
-from fleetroll.service import named
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
@@ -32,6 +32,6 @@ def new_metadata_field(request: Request) -> model.MetadataField:
     return model.MetadataField(0, 0, names.label(body.name, "name"), kind, description, body.required, 0, 0, 0)
 
 
-def metadata_field_page(result: named.Page[model.MetadataField], request: Request) -> shapes.MetadataFieldList:
+def metadata_field_page(result: Part[model.MetadataField, str], request: Request) -> shapes.MetadataFieldList:
     found = [metadata_field(record, request).body for record in result.records]
     return shapes.MetadataFieldList(found, mark(result.next, request))

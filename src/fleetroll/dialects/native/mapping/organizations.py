@@ -7,6 +7,7 @@ from msgspec import UNSET, UnsetType, structs
 from fleetroll.core import limits, model, names
 from fleetroll.core.faults import brief, invalid
 from fleetroll.core.guards import etag
+from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.members import choice, texts
 from fleetroll.dialects.native.mapping.paging import limit, mark, resume
 from fleetroll.dialects.native.mapping.paths import path_of
@@ -47,8 +48,8 @@ def new_account(result: organizations.Account, request: Request) -> Reply:
     return structs.replace(account(result, request), location=path_of("organizations", result.organization.slug))
 
 
-def children(result: organizations.Children, request: Request) -> shapes.OrganizationList:
-    return shapes.OrganizationList([organization(found) for found in result.organizations], mark(result.next, request))
+def children(result: Part[model.Organization, str], request: Request) -> shapes.OrganizationList:
+    return shapes.OrganizationList([organization(found) for found in result.records], mark(result.next, request))
 
 
 def list_children(request: Request) -> organizations.Listing:

@@ -6,6 +6,7 @@ from msgspec import structs
 
 from fleetroll.core import limits, model, names
 from fleetroll.core.guards import etag
+from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.members import choice, texts
 from fleetroll.dialects.native.mapping.paging import mark
 from fleetroll.dialects.native.mapping.times import at
@@ -46,5 +47,5 @@ def change_owner(request: Request) -> named.Edit:
     return named.Edit(request.path["name"], _owner_members(request.body), request.guard)
 
 
-def owner_page(result: named.Page[model.Owner], request: Request) -> shapes.OwnerList:
+def owner_page(result: Part[model.Owner, str], request: Request) -> shapes.OwnerList:
     return shapes.OwnerList([owner(record, request).body for record in result.records], mark(result.next, request))

@@ -1,6 +1,7 @@
 """Software versions, which devices report."""
 
 from fleetroll.core import model
+from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.paging import limit, mark, resume
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import software_versions as shapes
@@ -20,6 +21,8 @@ def software_version(record: model.SoftwareVersion, request: Request) -> shapes.
     return shapes.SoftwareVersion(record.id, record.type, record.version, at(record.created_at))
 
 
-def software_version_page(result: software_versions.Page, request: Request) -> shapes.SoftwareVersionList:
-    found = [software_version(record, request) for record in result.versions]
+def software_version_page(
+    result: Part[model.SoftwareVersion, tuple[str, str]], request: Request
+) -> shapes.SoftwareVersionList:
+    found = [software_version(record, request) for record in result.records]
     return shapes.SoftwareVersionList(found, mark(result.next, request))

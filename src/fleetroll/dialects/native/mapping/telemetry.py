@@ -4,6 +4,7 @@ from typing import Any
 
 from fleetroll.core import limits, model, names, readings, times
 from fleetroll.core.faults import brief, invalid
+from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.times import at, instant
 from fleetroll.dialects.native.shapes import telemetry as shapes
 from fleetroll.service import devices, telemetry
@@ -70,14 +71,14 @@ def _stretch(request: Request) -> str:
 
 
 def shown_telemetry(
-    result: list[model.Reading] | telemetry.Series | telemetry.Buckets, request: Request
+    result: list[model.Reading] | Part[model.Reading, model.Instant] | telemetry.Buckets, request: Request
 ) -> shapes.Telemetry:
     if isinstance(result, telemetry.Buckets):
         return shapes.Telemetry(buckets=[_bucket(bucket, result.aggregates) for bucket in result.buckets])
     if isinstance(result, list):
         return shapes.Telemetry(list(map(_reading, result)))
     cursor = None if result.next is None else request.mark(result.next, _stretch(request))
-    return shapes.Telemetry(list(map(_reading, result.readings)), next_cursor=cursor)
+    return shapes.Telemetry(list(map(_reading, result.records)), next_cursor=cursor)
 
 
 def _reading(record: model.Reading) -> shapes.Reading:

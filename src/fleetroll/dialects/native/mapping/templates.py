@@ -6,11 +6,11 @@ from msgspec import UNSET, structs
 
 from fleetroll.core import limits, model, names, templates
 from fleetroll.core.guards import etag
+from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.members import texts
 from fleetroll.dialects.native.mapping.paging import mark
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import templates as shapes
-from fleetroll.service import named
 from fleetroll.service import templates as service_templates
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
@@ -76,7 +76,7 @@ def _part(record: Any, shape: Any) -> Any:
     return record(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
 
 
-def template_page(result: named.Page[model.Template], request: Request) -> shapes.TemplateList:
+def template_page(result: Part[model.Template, str], request: Request) -> shapes.TemplateList:
     return shapes.TemplateList(
         [template(record, request).body for record in result.records], mark(result.next, request)
     )

@@ -1,7 +1,8 @@
 """Events: what happened to a device, and to whatever else is told of."""
 
 from fleetroll.core import model, names
-from fleetroll.dialects.native.mapping.paging import limit
+from fleetroll.core.query import Part
+from fleetroll.dialects.native.mapping.paging import limit, mark
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import timeline as shapes
 from fleetroll.service import timeline
@@ -28,6 +29,5 @@ def history(request: Request) -> timeline.History:
     return timeline.History(request.path["ident"], before, limit(request))
 
 
-def event_page(result: timeline.Events, request: Request) -> shapes.EventList:
-    cursor = None if result.next is None else request.mark(result.next, "")
-    return shapes.EventList([event(record, request) for record in result.events], cursor)
+def event_page(result: Part[model.Event, int], request: Request) -> shapes.EventList:
+    return shapes.EventList([event(record, request) for record in result.records], mark(result.next, request))

@@ -1,7 +1,7 @@
 """Rows about certificate authorities."""
 
 from fleetroll.dialects.native.mapping import authorities as mapping
-from fleetroll.dialects.native.mapping.named import made, one_named
+from fleetroll.dialects.native.mapping.named import list_named, made, one_named
 from fleetroll.dialects.native.routes.parameters import PAGE
 from fleetroll.dialects.native.shapes import authorities as shapes
 from fleetroll.service import authorities
@@ -25,7 +25,7 @@ ROUTES = (
         "GET",
         "/v1/authorities",
         authorities.page,
-        mapping.list_authorities,
+        list_named,
         mapping.authority_page,
         "List certificate authorities",
         reply=shapes.AuthorityList,
