@@ -31,6 +31,8 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _PAIRS = [first + second for first in _DIGITS for second in _DIGITS]  # two at a time, for every reply has some
 _PAIRED = len(_PAIRS)
 MAX_ID = (1 << 63) - 1
+DOTS = frozenset({".", ".."})
+"""What nothing may be called that has a place in paths: every URL library folds them away."""
 ROOT = "default"
 """The slug of the organization that all others are below."""
 ABOVE_ROOT = 0
@@ -40,13 +42,10 @@ _TEMPLATE_ID = re.compile(r"TMPL[A-Za-z0-9_-]{9}")
 
 
 def ident(value: str, field: str = "ident") -> str:
-    """A device identifier: 1 to 256 printable characters, no space at either end, not `.` or `..`.
-
-    The two dots are refused because every URL library folds them away, so such a device could never be addressed.
-    """
+    """A device identifier: 1 to 256 printable characters, no space at either end, not `.` or `..`."""
     if not 0 < len(value) <= limits.MAX_IDENT:
         raise invalid("invalid_ident", f"{field} must have 1 to {limits.MAX_IDENT} characters.", field)
-    if not value.isprintable() or value[0] == " " or value[-1] == " " or value in {".", ".."}:
+    if not value.isprintable() or value[0] == " " or value[-1] == " " or value in DOTS:
         raise invalid(
             "invalid_ident", f"{field} must be printable text with no space at either end, and not . or ..", field
         )
@@ -79,8 +78,8 @@ def label(value: str, field: str, longest: int = limits.MAX_NAME) -> str:
 
 
 def undotted(value: str, field: str) -> str:
-    """A text that can be a part of a path, so not `.` or `..`, for the reason that `ident` gives."""
-    if value in {".", ".."}:
+    """A text that can be a part of a path, so not `.` or `..`."""
+    if value in DOTS:
         raise invalid("invalid_text", f"{field} must not be . or ..", field)
     return value
 

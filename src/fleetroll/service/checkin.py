@@ -13,7 +13,7 @@ import cbor2
 import msgspec
 from msgspec import UNSET, Struct
 
-from fleetroll.core import chunks, documents, limits
+from fleetroll.core import chunks, documents, limits, names
 from fleetroll.core.chunks import Partial
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import Fault
@@ -179,7 +179,7 @@ def _word(value: object) -> str | None:
     """A text that can be a version; anything else says nothing."""
     if not isinstance(value, str) or not 0 < len(value) <= limits.MAX_VERSION or not value.isprintable():
         return None
-    return value if value == value.strip() and value not in {".", ".."} else None
+    return value if value == value.strip() and value not in names.DOTS else None
 
 
 def _build(value: object) -> str | None:
