@@ -52,7 +52,7 @@ from fleetroll.service.live import Live
 from fleetroll.service.operations import Services
 from fleetroll.service.publisher import Publisher
 from fleetroll.service.remembered import Remembered
-from fleetroll.service.server_key import belongs, is_marked, is_new
+from fleetroll.service.server_key import belongs, is_new, leave_mark
 from fleetroll.store import postgres, sqlite
 from fleetroll.store.migrations import Refused, Unreachable
 from fleetroll.store.port import Origin
@@ -182,9 +182,9 @@ def _work(
 @contextlib.asynccontextmanager
 async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tuple[Services, OpenStore]]:
     """The services over the directory's store, or the configured one, which is closed at the end."""
-    store, server_key = await _open_store(config, directory)
+    store, server_key, is_marked = await _open_store(config, directory)
     try:
-        if not await is_marked(store, server_key):
+        if not is_marked and not await leave_mark(store, server_key):
             raise _of_another_key(config)
         definitions: Remembered[int, list[MetadataField]] = Remembered(store, limits.MAX_REMEMBERED)
         cohorts: Remembered[tuple[int, str], Cohort] = Remembered(store, limits.MAX_REMEMBERED)
@@ -221,25 +221,29 @@ def server_authority(config: Config) -> bytes | None:
         raise ConfigError("--est-certificate must be a chain of certificates in PEM.") from None
 
 
-async def _open_store(config: Config, directory: DataDirectory) -> tuple[OpenStore, bytes]:
-    """The store, and the server key that was given for it, or made for a new one.
+async def _open_store(config: Config, directory: DataDirectory) -> tuple[OpenStore, bytes, bool]:
+    """The store, the server key that was given for it, or made for a new one, and whether it has the mark of that.
 
     A store that was made with another one is left as it was found, also where its schema is older.
     """
+    is_marked = False
 
     def admit(origin: Origin) -> None:
+        nonlocal is_marked
         if config.server_key is None and config.postgres is not None and is_new(origin):
             directory.make_key()
         server_key = directory.server_key(config.server_key)
         if not belongs(origin, _pki(server_key), server_key):
             raise _of_another_key(config)
+        is_marked = origin.mark is not None
 
     if config.postgres is None:
         server_key = directory.server_key(config.server_key)
-        return sqlite.open_store(directory.database, create=directory.fresh, admit=admit), server_key
+        store: OpenStore = sqlite.open_store(directory.database, create=directory.fresh, admit=admit)
+        return store, server_key, is_marked
     unsafe = config.allow_unsafe_database
     store = await postgres.open_store(config.postgres, migrate=config.migrate, unsafe=unsafe, admit=admit)
-    return store, directory.server_key(config.server_key)
+    return store, directory.server_key(config.server_key), is_marked
 
 
 def _pki(server_key: bytes) -> X509:

@@ -996,9 +996,6 @@ class ServerKey:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def mark(self) -> str | None:
-        return self._tables.server_key.get(1)
-
     async def leave_mark(self, mark: str) -> bool:
         return self._tables.server_key.setdefault(1, mark) == mark
 

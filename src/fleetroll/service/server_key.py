@@ -24,8 +24,6 @@ def belongs(origin: Origin, pki: Pki, server_key: bytes) -> bool:
     return not sealed or any(map(pki.can_sign, sealed))
 
 
-async def is_marked(store: Store, server_key: bytes) -> bool:
-    """Whether a registry has the mark of this server key. One without a mark gets it: that of whoever comes first."""
-    mark = tokens.mark(server_key)
-    known = await store.read.server_key.mark()
-    return known == mark or await store.write(lambda records: records.server_key.leave_mark(mark))
+async def leave_mark(store: Store, server_key: bytes) -> bool:
+    """Mark a registry that had no mark; False if somebody with another server key came first."""
+    return await store.write(lambda records: records.server_key.leave_mark(tokens.mark(server_key)))

@@ -579,11 +579,8 @@ class Leases(Protocol):
 class ServerKey(Protocol):
     """The key that lies outside the store. It belongs to no organization."""
 
-    async def mark(self) -> str | None:
-        """The mark of the one that the store was made with; None where none was left yet."""
-
     async def leave_mark(self, mark: str) -> bool:
-        """Mark a store that has no mark; False if the mark of another server key is there."""
+        """Mark a store that has no mark, to be found in its `Origin`; False if that of another server key is there."""
 
 
 class Origin(Struct, frozen=True):

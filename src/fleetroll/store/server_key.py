@@ -40,10 +40,7 @@ class ServerKey:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def mark(self) -> str | None:
-        row = await self._connection.one(SQL["server_key_mark"], {})
-        return str(row[0]) if row else None
-
     async def leave_mark(self, mark: str) -> bool:
         await self._connection.changed(SQL["server_key_leave"], {"mark": mark})
-        return await self.mark() == mark
+        row = await self._connection.one(SQL["server_key_mark"], {})
+        return row is not None and row[0] == mark
