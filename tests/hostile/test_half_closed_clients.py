@@ -109,15 +109,6 @@ def test_the_end_may_come_by_itself_after_the_requests(server: HttpServer) -> No
     assert bodies(ask_and_end(server, BUSY, GET, b"")) == [b"0", b"/echo"]
 
 
-def test_a_kept_connection_whose_client_ends_it_is_closed(server: HttpServer) -> None:
-    with connect(server) as client:
-        client.sendall(GET)
-        read_until(client, b"/echo")
-        client.shutdown(socket.SHUT_WR)
-        assert read_all(client) == b""
-    assert becomes(lambda: server.open_connections == 0)
-
-
 INCOMPLETE: dict[str, bytes] = {
     "nothing": b"",
     "a blank line": b"\r\n",
@@ -151,20 +142,32 @@ def test_a_refusal_is_still_given_after_the_replies_that_are_due(server: HttpSer
     assert [part.split()[0] for part in received.split(b"HTTP/1.1 ")[1:]] == [b"200", b"200", b"400"]
 
 
-def test_the_unread_rest_of_an_answered_body_is_not_waited_for(server: HttpServer) -> None:
-    with connect(server) as client:
-        client.sendall(b"POST /deaf HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
-        read_until(client, b"unread")
-        client.shutdown(socket.SHUT_WR)
-        assert read_all(client) == b""
+# What is sent, what comes while the client's side is open, and what comes after it has ended.
+REPLIED: dict[str, tuple[bytes, bytes, bytes]] = {
+    "a kept connection is closed": (GET, b"/echo", b""),
+    "the unread rest of an answered body is not waited for": (
+        b"POST /deaf HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc",
+        b"unread",
+        b"",
+    ),
+    "a body that ends under its reply ends the reply without its end": (
+        b"POST /duplex HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        b"3\r\nABC\r\n",
+        b"",
+    ),
+    "an endless reply is told": (GET.replace(b"/echo", b"/heard"), b"first\r\n", b"4\r\nlast\r\n0\r\n\r\n"),
+}
 
 
-def test_a_body_that_ends_under_its_reply_ends_the_reply_without_its_end(server: HttpServer) -> None:
+@pytest.mark.parametrize("row", REPLIED)
+def test_a_client_that_ends_after_its_reply_has_come_or_begun(server: HttpServer, row: str) -> None:
+    sent, before, after = REPLIED[row]
     with connect(server) as client:
-        client.sendall(b"POST /duplex HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-        read_until(client, b"3\r\nABC\r\n")
+        client.sendall(sent)
+        read_until(client, before)
         client.shutdown(socket.SHUT_WR)
-        assert read_all(client) == b""
+        assert read_all(client) == after
+    assert becomes(lambda: server.open_connections == 0)
 
 
 def test_a_client_that_was_refused_is_not_lingered_for(server: HttpServer) -> None:
@@ -173,14 +176,6 @@ def test_a_client_that_was_refused_is_not_lingered_for(server: HttpServer) -> No
         assert read_all(client).startswith(b"HTTP/1.1 400 ")
         client.shutdown(socket.SHUT_WR)
         assert becomes(lambda: server.open_connections == 0)
-
-
-def test_an_endless_reply_is_told_that_its_client_has_ended(server: HttpServer) -> None:
-    with connect(server) as client:
-        client.sendall(GET.replace(b"/echo", b"/heard"))
-        read_until(client, b"first\r\n")
-        client.shutdown(socket.SHUT_WR)
-        assert read_all(client) == b"4\r\nlast\r\n0\r\n\r\n"
 
 
 def test_a_half_closed_client_that_does_not_read_is_given_up() -> None:
