@@ -12,6 +12,7 @@ from fleetroll.core.messages import DEFAULT_ENVIRONMENT
 _DESCRIPTION = "memfault", "description"
 _ENVIRONMENT = "relay", "env"
 _PROPERTIES = "blynk", "properties"
+_ICONS = "lamassu"
 
 
 def description(extras: Document) -> str:
@@ -37,6 +38,19 @@ def with_display_property(extras: Document, pin: str, name: str, value: str) -> 
     """How the datastream at a pin is to be displayed, beside what was said of it before."""
     properties = _member(extras, *_PROPERTIES) or {}
     return _with_member(extras, *_PROPERTIES, {**properties, pin: {**properties.get(pin, {}), name: value}})
+
+
+def icons(extras: Document) -> tuple[str, str]:
+    """The icon and its color, each "" if there is none."""
+    if extras == EMPTY:
+        return "", ""
+    shown = documents.load(extras).get(_ICONS, {})
+    return shown.get("icon", ""), shown.get("icon_color", "")
+
+
+def of_icons(icon: str, color: str) -> Document:
+    """The extras of a new device with an icon and its color, or without either."""
+    return documents.of({_ICONS: {"icon": icon, "icon_color": color}}, "icon") if icon or color else EMPTY
 
 
 def _member(extras: Document, vendor: str, name: str) -> Any:

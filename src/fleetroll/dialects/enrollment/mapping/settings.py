@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 from msgspec import to_builtins
 
-from fleetroll.core import documents, limits, names
+from fleetroll.core import documents, extras, limits, names
 from fleetroll.core.certificates import KeyKind, KeyType
 from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Proof, Registration, Renewal, Settings
 from fleetroll.core.faults import invalid
@@ -16,7 +16,6 @@ from fleetroll.dialects.enrollment.mapping.durations import canonical, duration
 from fleetroll.wire.bodies import convert
 
 GIVEN = "settings"
-_VENDOR = "lamassu"
 
 
 def settings(given: Mapping[str, Any]) -> Settings:
@@ -74,10 +73,12 @@ def _refuse(field: str, value: str) -> NoReturn:
 
 def _profile(shape: shapes.Profile) -> Profile:
     tags = names.unique([names.tag(tag) for tag in shape.tags or ()], limits.MAX_TAGS, "tags")
-    given = {"icon": shape.icon, "icon_color": shape.icon_color}
-    icons = {name: names.line(value, name) if value else "" for name, value in given.items()}
-    extras = documents.of({_VENDOR: icons} if any(icons.values()) else {}, "device_provisioning_profile")
-    return Profile(tags, documents.of(shape.metadata or {}, "metadata"), extras)
+    icon, icon_color = _line(shape.icon, "icon"), _line(shape.icon_color, "icon_color")
+    return Profile(tags, documents.of(shape.metadata or {}, "metadata"), extras.of_icons(icon, icon_color))
+
+
+def _line(text: str, field: str) -> str:
+    return names.line(text, field) if text else ""
 
 
 def _span(text: str | None, field: str, otherwise: Any) -> Any:
@@ -118,14 +119,14 @@ def settings_of(record: Dms) -> dict[str, Any]:
 def _shown(settings: Settings) -> shapes.Settings:
     admission, renewal, windows = settings.admission, settings.renewal, settings.windows
     shown = shapes.ClientCertificate(list(admission.authorities), admission.levels or -1, admission.allow_expired)
-    icons = documents.load(settings.profile.extras).get(_VENDOR, {})
+    icon, icon_color = extras.icons(settings.profile.extras)
     metadata = documents.load(settings.profile.metadata)
     keygen = settings.keygen
     return shapes.Settings(
         shapes.Enrollment(
             "EST_RFC7030",
             shapes.EstSettings(admission.proof.value, shown),
-            shapes.Profile(icons.get("icon", ""), icons.get("icon_color", ""), metadata, list(settings.profile.tags)),
+            shapes.Profile(icon, icon_color, metadata, list(settings.profile.tags)),
             settings.authority,
             settings.replaceable,
             settings.registration.value,

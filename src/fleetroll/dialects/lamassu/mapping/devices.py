@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from fleetroll.core import bracketed, documents, identity, jsonpath, limits, model, names
+from fleetroll.core import bracketed, documents, extras, identity, jsonpath, limits, model, names
 from fleetroll.core.bracketed import Kind
 from fleetroll.core.faults import invalid
 from fleetroll.core.lifecycle import Status
@@ -26,7 +26,6 @@ from fleetroll.service.identity import Written
 from fleetroll.service.lives import Life
 from fleetroll.wire.request import Request
 
-_VENDOR = "lamassu"
 _CERTIFICATE = "x509"
 _LONGEST_VERSION = 15
 _COUNTED = {name: field for name, field in FIELDS.items() if name != "status"}
@@ -39,14 +38,14 @@ _SORTS["tags"] = Sort("tags", path=(0,))
 
 def device(life: Life, spelling: Spelling) -> shapes.Device:
     record = life.device
-    icons = documents.load(record.extras).get(_VENDOR, {})
+    icon, icon_color = extras.icons(record.extras)
     return shapes.Device(
         id=record.ident,
         alias=record.name or UNSET,
         tags=record.tags,
         status=spelling.of(record.status.value),
-        icon=icons.get("icon", ""),
-        icon_color=icons.get("icon_color", ""),
+        icon=icon,
+        icon_color=icon_color,
         creation_timestamp=moment(record.created_at),
         metadata=record.metadata,
         dms_owner=record.dms or "",
@@ -90,7 +89,7 @@ def _slot(slot: identity.Slot, spelling: Spelling) -> shapes.Slot:
 
 def new_device(request: Request) -> model.NewDevice:
     body = request.body
-    icons = {"icon": _line(body.icon, "icon"), "icon_color": _line(body.icon_color, "icon_color")}
+    icons = extras.of_icons(_line(body.icon, "icon") or "", _line(body.icon_color, "icon_color") or "")
     tags = [names.tag(tag) for tag in body.tags or ()]
     return model.NewDevice(
         ident=names.ident(body.id, "id"),
@@ -98,9 +97,7 @@ def new_device(request: Request) -> model.NewDevice:
         metadata=documents.of(body.metadata or {}, "metadata"),
         tags=names.unique(tags, limits.MAX_TAGS, "tags"),
         dms=_line(body.dms_id, "dms_id"),
-        extras=documents.of({_VENDOR: {name: text for name, text in icons.items() if text}}, "icon")
-        if any(icons.values())
-        else documents.EMPTY,
+        extras=icons,
     )
 
 
