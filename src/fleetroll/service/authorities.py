@@ -124,8 +124,7 @@ async def ensure(call: Call, name: str) -> Authority:
 
 async def present(call: Call, but: Collection[str]) -> list[Authority]:
     """The authorities whose certificates are good now, without those of these names."""
-    found = await call.records.authorities.page(call.org, "", _LIST_PAGE)
-    return [one for one in found if one.name not in but and one.not_before <= call.at < one.not_after]
+    return [one for one in await noun.all(call) if one.name not in but and one.not_before <= call.at < one.not_after]
 
 
 def signer(authority: Authority) -> Signer:

@@ -82,13 +82,9 @@ async def _found(call: Call, wanted: Listing) -> list[Certificate]:
 @operation(Action.CERTIFICATES_READ, Effect.SCAN)
 async def stats(call: Call, _: None) -> Stats:
     tallies = await call.records.certificates.counts(call.org, call.at)
-    named: dict[str, Tally] = {}
-    expired, after = 0, ""
-    while found := await call.records.authorities.page(call.org, after, 1_000):
-        named |= {one.name: tallies.get(one.id, Tally(0, 0, 0)) for one in found}
-        expired += sum(one.not_after <= call.at for one in found)
-        after = found[-1].name
-    return Stats(named, expired)
+    found = await authorities.noun.all(call)
+    named = {one.name: tallies.get(one.id, Tally(0, 0, 0)) for one in found}
+    return Stats(named, sum(one.not_after <= call.at for one in found))
 
 
 async def find(call: Call, serial: str) -> Certificate:

@@ -64,7 +64,7 @@ async def known(call: Call, organization: int | None) -> list[str]:
     """The tags of an organization in reach, the most frequent first."""
     there = await reach.organization(call, organization)
     used = await call.records.devices.tally(there.org, "tags")
-    made = [tag.name for tag in await _made(there) if tag.name not in used]
+    made = [tag.name for tag in await noun.all(there) if tag.name not in used]
     return [*sorted(used, key=lambda name: (-used[name], name))[: limits.MAX_COUNTED_TAGS], *made]
 
 
@@ -121,8 +121,4 @@ async def _name(call: Call, number: int) -> str:
 
 
 async def _numbered(call: Call, number: int) -> Tag | None:
-    return next((tag for tag in await _made(call) if tag_number(tag.name) == number), None)
-
-
-async def _made(call: Call) -> list[Tag]:
-    return await call.records.tags.page(call.org, "", limits.DEFAULT_QUOTAS["tags"])
+    return next((tag for tag in await noun.all(call) if tag_number(tag.name) == number), None)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fleetroll.core import limits
 from fleetroll.core.names import tag_number
 from tests.support.app import App, Response, running
 
@@ -97,3 +98,14 @@ def test_a_refusal_changes_nothing(app: App, method: str, path: str, body: Any, 
     before = ask(app, "GET", "/tags").json(), tags(app)
     assert ask(app, method, path, body).status == status
     assert (ask(app, "GET", "/tags").json(), tags(app)) == before
+
+
+def test_tags_beyond_the_usual_quota_are_there_too(app: App) -> None:
+    most = limits.DEFAULT_QUOTAS["tags"]
+    made = app.request("POST", "/v1/organizations", {"slug": "branch", "quotas": {"tags": most + 1}})
+    branch = made.json()["id"]
+    names = [f"tag {number:04}" for number in range(most + 1)]
+    for name in names:
+        assert ask(app, "POST", "/tag/create", {"name": name, "orgId": branch}).status == 201
+    assert [one["name"] for one in ask(app, "GET", f"/tags?orgId={branch}").json()] == names
+    assert ask(app, "DELETE", f"/tag?tagId={tag_number(names[-1])}&orgId={branch}").status == 204
