@@ -12,9 +12,10 @@ from fleetroll.store.devices import Devices
 from fleetroll.store.keys import Keys
 from fleetroll.store.leases import Leases
 from fleetroll.store.named import Named, Reachable
-from fleetroll.store.organizations import Organizations, Usage
+from fleetroll.store.organizations import Organizations
 from fleetroll.store.owners import Owners
 from fleetroll.store.presence import Presence
+from fleetroll.store.quotas import Usage
 from fleetroll.store.replays import Replays
 from fleetroll.store.server_key import ServerKey
 from fleetroll.store.software_versions import SoftwareVersions
