@@ -8,10 +8,10 @@ from msgspec import Struct
 from fleetroll.core import documents, limits
 from fleetroll.core.faults import invalid
 from fleetroll.core.model import PRODUCTION
+from fleetroll.core.times import MILLISECOND
 
 _unpack = msgspec.msgpack.Decoder().decode
 _decode = msgspec.json.Decoder().decode
-_MICROSECONDS = 1_000
 DEFAULT_ENVIRONMENT = "production"
 
 
@@ -70,4 +70,4 @@ def _instant(timestamp: object) -> int | None:
         return None
     if not 0 <= timestamp < limits.MAX_TIMESTAMP:
         raise invalid("invalid_time", "The timestamp is not one of this age.")
-    return int(timestamp * _MICROSECONDS)
+    return int(timestamp * MILLISECOND)

@@ -14,6 +14,7 @@ from fleetroll.core.documents import Document
 from fleetroll.core.faults import brief, invalid
 from fleetroll.core.model import Bucket, Instant
 from fleetroll.core.schema import METRIC_TYPES, is_metric
+from fleetroll.core.times import DAY, HOUR, MILLISECOND, MINUTE, SECOND
 
 _IS: dict[str, Callable[[Any], bool]] = {
     "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
@@ -51,7 +52,7 @@ def _types(schema: bytes) -> Mapping[str, str]:
 
 
 _INTERVAL = re.compile(r"([1-9][0-9]{0,9})(ms|s|m|h|d|w)")
-_UNITS = {"ms": 1_000, "s": 10**6, "m": 60 * 10**6, "h": 3600 * 10**6, "d": 86_400 * 10**6, "w": 7 * 86_400 * 10**6}
+_UNITS = {"ms": MILLISECOND, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
 
 
 def parse_interval(text: str) -> int:

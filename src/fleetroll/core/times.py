@@ -8,7 +8,8 @@ from email.utils import formatdate
 
 from fleetroll.core.faults import invalid
 
-SECOND = 1_000_000
+MILLISECOND = 1_000
+SECOND = 1_000 * MILLISECOND
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR

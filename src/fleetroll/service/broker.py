@@ -26,7 +26,7 @@ from fleetroll.core.messages import content_of, mode_of
 from fleetroll.core.model import Credential, Device, Instant, Link, NewEvent, Protocol
 from fleetroll.core.names import broker_org, device_hex, parse_broker_org, parse_device_hex
 from fleetroll.core.policy import Action, Role
-from fleetroll.core.times import HOUR, SECOND
+from fleetroll.core.times import HOUR, MILLISECOND, SECOND
 from fleetroll.service import presence, telemetry
 from fleetroll.service.authorities import certify_server
 from fleetroll.service.devices import known_by_id
@@ -304,7 +304,7 @@ async def _part(records: Records, link: Link, at: Instant) -> Announcement | Non
 
 def _announcement(device: Device, at: Instant, event: str) -> Announcement:
     """In the vendor's words, which only its SDKs read."""
-    times = {"start" if event == "connected" else "stop": at // 1000}
+    times = {"start" if event == "connected" else "stop": at // MILLISECOND}
     body = _pack({"device_ident": device.ident, "event": event, "data": times})
     public_id = device_hex(device.created_at, device.id)
     return Announcement(broker_org(device.org), extras.environment(device.extras), public_id, body)

@@ -11,11 +11,11 @@ from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import Device
 from fleetroll.core.names import broker_org, device_hex
 from fleetroll.core.policy import Action
+from fleetroll.core.times import MILLISECOND
 from fleetroll.service.devices import find
 from fleetroll.service.operations import Call, Effect, operation
 
 _pack = msgspec.msgpack.Encoder().encode
-_MILLISECOND = 1_000
 
 
 class Command(Struct, frozen=True):
@@ -41,7 +41,7 @@ async def send(call: Call, wanted: Command) -> Command:
     Raises Fault too_large for one that the broker would not keep, and unavailable.
     """
     device = await find(call, wanted.ident)
-    body = _encoded(_pack, {"value": wanted.value, "timestamp": call.at // _MILLISECOND})
+    body = _encoded(_pack, {"value": wanted.value, "timestamp": call.at // MILLISECOND})
     if len(body) > limits.MAX_BUS_MESSAGE:
         message = f"A command has at most {limits.MAX_BUS_MESSAGE} bytes as MessagePack."
         raise Fault(Kind.TOO_LARGE, "command_too_large", message, "data")

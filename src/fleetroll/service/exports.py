@@ -19,7 +19,7 @@ from fleetroll.core.datastreams import plain
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import PRODUCTION, Device, Instant, Span
 from fleetroll.core.policy import Action
-from fleetroll.core.times import DAY, SECOND, moment, seconds_of_day_left
+from fleetroll.core.times import DAY, MILLISECOND, SECOND, moment, seconds_of_day_left
 from fleetroll.service import datastreams, reports, templates
 from fleetroll.service.operations import Call, Effect, operation
 
@@ -133,7 +133,7 @@ def _writer(wanted: Export) -> Callable[[Instant, Any], list[str]]:
 
     def write(at: Instant, value: Any) -> list[str]:
         if form is None:
-            return [str(at // 1000), plain(None, value)]
+            return [str(at // MILLISECOND), plain(None, value)]
         when = moment(at).astimezone(zone)
         return [when.strftime(form), plain(None, value)]
 

@@ -13,10 +13,10 @@ from fleetroll.core.faults import invalid
 from fleetroll.core.messages import DEFAULT_ENVIRONMENT, mode_of
 from fleetroll.core.model import Bucket, Device, Event, Instant, SeriesKey, Span
 from fleetroll.core.policy import Action
+from fleetroll.core.times import MILLISECOND
 from fleetroll.service.devices import find_by_id
 from fleetroll.service.operations import Call, Effect, operation
 
-_MS = 1_000
 _SERIES = 10**13  # places of one series: milliseconds of some three hundred years
 _SCANNED = 1_000
 
@@ -76,12 +76,12 @@ async def _readings(call: Call, device: Device, wanted: Wanted) -> History:
     found: list[Point] = []
     series, passed = divmod(wanted.place, _SERIES)
     for index, name in enumerate(wanted.names[series:], series):
-        since = wanted.span.since + (passed * _MS if index == series else 0)
+        since = wanted.span.since + (passed * MILLISECOND if index == series else 0)
         span, room = Span(since, wanted.span.until), wanted.limit - len(found)
         page = await call.records.telemetry.range(call.org, _series(device, name, wanted), span, room + 1)
         found += [Point(device, name, one.at, one.value) for one in page[:room]]
         if len(page) > room:
-            place = index * _SERIES + (page[room].at - wanted.span.since) // _MS
+            place = index * _SERIES + (page[room].at - wanted.span.since) // MILLISECOND
             return History(found, max(place, wanted.place + 1))  # forward, even among readings of one millisecond
     return History(found, None)
 

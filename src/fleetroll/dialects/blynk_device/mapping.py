@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from fleetroll.core import datastreams, limits, metafields, names
 from fleetroll.core.faults import invalid
-from fleetroll.core.times import DAY, HOUR, MINUTE
+from fleetroll.core.times import DAY, HOUR, MILLISECOND, MINUTE
 from fleetroll.dialects.blynk_device import shapes
 from fleetroll.service import exports, reports
 from fleetroll.service.datastreams import Address, Property, Sample, Value, at_pin
@@ -19,7 +19,6 @@ _OK = Reply(b"OK", media_type=_TEXT)
 _EMPTY = Reply(b"", media_type=_TEXT)
 _FILE = "/external/api/data/file/device_data_{}.zip"
 _FILE_NAME = re.compile(r"device_data_([0-9]{1,18})\.zip")
-_MILLISECOND = 1_000
 
 _PERIODS = {"HOUR": HOUR, "DAY": DAY, "WEEK": 7 * DAY, "MONTH": 30 * DAY, "THREE_MONTHS": 90 * DAY}
 _GRAINS = {"RAW_DATA": None, "MINUTE": MINUTE, "HOURLY": HOUR, "DAILY": DAY}
@@ -102,7 +101,7 @@ def update_batch(request: Request) -> list[Sample]:
 def _timed(address: Address, pair: Any) -> Sample:
     if not isinstance(pair, list) or len(pair) != 2 or type(pair[0]) is not int:
         raise invalid("invalid_body", "A point is a time in milliseconds and a value.")
-    return Sample(address, [pair[1]], pair[0] * _MILLISECOND)
+    return Sample(address, [pair[1]], pair[0] * MILLISECOND)
 
 
 def set_property(request: Request) -> Property:

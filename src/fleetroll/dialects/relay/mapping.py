@@ -10,7 +10,7 @@ from fleetroll.core.documents import Document
 from fleetroll.core.faults import invalid, not_found
 from fleetroll.core.messages import DEFAULT_ENVIRONMENT
 from fleetroll.core.schema import parse_schema
-from fleetroll.core.times import instant
+from fleetroll.core.times import MILLISECOND, instant
 from fleetroll.dialects.relay import shapes
 from fleetroll.service import credentials, devices, fleet, history
 from fleetroll.service.broker import REPORTED
@@ -161,7 +161,7 @@ def _history(body: Any, devices: tuple[str, ...], type: str | None, names_: tupl
         devices,
         type,
         names_,
-        model.Span(since, until + 1_000),  # the end is part of it, to the millisecond
+        model.Span(since, until + MILLISECOND),  # the end is part of it, to the millisecond
         _whole(body.limit, "limit", limits.MAX_RANGE, limits.MAX_RANGE) or limits.MAX_RANGE,
         _whole(body.offset, "offset", 0, 1 << 53),
         env=None if body.env is UNSET else _environment(body.env),
@@ -187,7 +187,7 @@ def commanded(result: history.History, request: Request) -> shapes.HistoryReply:
 
 
 def _shown(point: history.Point) -> dict[str, Any]:
-    return {"value": point.value, "timestamp": point.at // 1_000}
+    return {"value": point.value, "timestamp": point.at // MILLISECOND}
 
 
 def _frames(frames: list[dict[str, Any]], place: int | None) -> shapes.HistoryReply:

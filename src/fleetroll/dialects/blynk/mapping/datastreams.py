@@ -6,8 +6,9 @@ from typing import Any
 from fleetroll.core import limits, model, names
 from fleetroll.core.datastreams import shown
 from fleetroll.core.faults import invalid
+from fleetroll.core.times import MILLISECOND
 from fleetroll.dialects.blynk.mapping.parameters import device_number, place, required
-from fleetroll.dialects.blynk.mapping.times import MILLISECOND, ms
+from fleetroll.dialects.blynk.mapping.times import ms
 from fleetroll.dialects.blynk.shapes import datastreams as shapes
 from fleetroll.service import datastreams
 from fleetroll.service.datastreams import Address, Property, Sample, Value, at_pin

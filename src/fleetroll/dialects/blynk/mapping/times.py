@@ -1,6 +1,6 @@
 """Times, in milliseconds since 1970."""
 
-MILLISECOND = 1_000
+from fleetroll.core.times import MILLISECOND
 
 
 def ms(instant: int | None) -> int:

@@ -4,15 +4,16 @@ import re
 
 from fleetroll.core import limits
 from fleetroll.core.faults import invalid
+from fleetroll.core.times import DAY, HOUR, MILLISECOND, MINUTE, SECOND
 
 _UNITS = {
-    "y": 364 * 86_400_000_000,
-    "w": 7 * 86_400_000_000,
-    "d": 86_400_000_000,
-    "h": 3_600_000_000,
-    "m": 60_000_000,
-    "s": 1_000_000,
-    "ms": 1_000,
+    "y": 364 * DAY,
+    "w": 7 * DAY,
+    "d": DAY,
+    "h": HOUR,
+    "m": MINUTE,
+    "s": SECOND,
+    "ms": MILLISECOND,
     "us": 1,
 }
 _SPELLED = _UNITS | {"\u00b5s": 1, "ns": 0}
