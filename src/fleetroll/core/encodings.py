@@ -14,10 +14,10 @@ _EST_WIDTH = 76
 _PEM_WIDTH = 64
 
 
-def pem(der: bytes, label: str = _CERTIFICATE) -> str:
-    """One PEM block."""
+def pem(der: bytes) -> str:
+    """A certificate as one PEM block."""
     lines = _broken(der, _PEM_WIDTH, "\n")
-    return f"-----BEGIN {label}-----\n{lines}-----END {label}-----\n"
+    return f"-----BEGIN {_CERTIFICATE}-----\n{lines}-----END {_CERTIFICATE}-----\n"
 
 
 def certificate(text: str | bytes, field: str = "certificate") -> bytes:

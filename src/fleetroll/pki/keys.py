@@ -1,7 +1,6 @@
 """Keys: which are strong enough to be certified, how they are made, and how they are sealed at rest."""
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -20,6 +19,7 @@ from fleetroll.core.faults import Fault, invalid
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 _NONCE = 12
+_MOST_OPEN = 1_000
 _CURVES: dict[int, ec.EllipticCurve] = {256: ec.SECP256R1(), 384: ec.SECP384R1(), 521: ec.SECP521R1()}
 _CURVE_NAMES = {curve.name for curve in _CURVES.values()}
 # Larger keys cost the verifier more than they give anybody; below 2048 bits an RSA key can be broken.
@@ -75,20 +75,19 @@ class Vault:
     A seal is bound to its context: copied to another record, it does not open.
     """
 
-    def __init__(self, secret: bytes, most_open: int = 1_000) -> None:
+    def __init__(self, secret: bytes) -> None:
         self._box = AESGCM(secret)
         self._open: dict[tuple[bytes, str], PrivateKey] = {}
-        self._most_open = most_open
 
-    def seal(self, key: PrivateKey, context: str, random: Callable[[int], bytes] = os.urandom) -> bytes:
-        nonce = random(_NONCE)
+    def seal(self, key: PrivateKey, context: str) -> bytes:
+        nonce = os.urandom(_NONCE)
         return nonce + self._box.encrypt(nonce, encoded(key), context.encode())
 
     def open(self, sealed: bytes, context: str) -> PrivateKey:
         """The key. Raises RuntimeError where it was sealed under another server key or for another context."""
         known = self._open.get((sealed, context))
         if known is None:
-            if len(self._open) >= self._most_open:
+            if len(self._open) >= _MOST_OPEN:
                 self._open.clear()
             known = self._open[sealed, context] = self._unseal(sealed, context)
         return known

@@ -5,7 +5,7 @@ is zero, and the certificates that they issue say what they are good for.
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_address
@@ -29,11 +29,10 @@ Builder = x509.CertificateBuilder
 
 
 class X509:
-    """Implements `port.Pki`. `secret` seals the keys of authorities; `random` is the source of serial numbers."""
+    """Implements `port.Pki`. `secret` seals the keys of authorities."""
 
-    def __init__(self, secret: bytes, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
+    def __init__(self, secret: bytes) -> None:
         self._vault = keys.Vault(secret)
-        self._random = random
 
     def make_authority(self, name: str, owner: str, kind: KeyKind, terms: Terms, context: str) -> Signer:
         key = keys.make(kind)
@@ -141,7 +140,7 @@ class X509:
 
     def _new(self, subject: x509.Name, terms: Terms) -> Builder:
         # 127 bits, the highest always the same: a positive number, and always of the same length.
-        number = int.from_bytes(self._random(_SERIAL_BYTES)) & (1 << 127) - 1 | 1 << 126
+        number = int.from_bytes(secrets.token_bytes(_SERIAL_BYTES)) & (1 << 127) - 1 | 1 << 126
         return (
             Builder()
             .subject_name(subject)

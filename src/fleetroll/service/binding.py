@@ -113,7 +113,7 @@ async def _restore(call: Call, certificate: Certificate) -> None:
 
 
 async def attach(
-    call: Call, device: Device, certificate: Certificate, windows: Windows, occasion: Occasion | None = None
+    call: Call, device: Device, certificate: Certificate, windows: Windows, occasion: Occasion | None
 ) -> Device:
     """Make the certificate the active one of the slot. Raises Fault conflict for a decommissioned device."""
     bound = await identity.bind(call, device, certificate.serial, certificate.not_after, windows, occasion)

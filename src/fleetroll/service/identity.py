@@ -56,7 +56,7 @@ async def bind(
     serial: str,
     expires_at: Instant,
     windows: Windows,
-    occasion: Occasion | None = None,
+    occasion: Occasion | None,
 ) -> Device:
     """Make a credential the active one of a device. Raises Fault conflict `status_forbids`."""
     advance(device.status, Step.BIND)

@@ -1,7 +1,6 @@
 """How many devices a condition finds, roughly: what tells which of a filter's conditions leads to the fewest."""
 
 import time
-from collections.abc import Callable
 
 from fleetroll.core.query import Comparison
 
@@ -13,15 +12,14 @@ _MOST_KEPT = 10_000
 class Frequencies:
     """Counts by organization and condition, each kept for a minute: one that is wrong costs time, and nothing else."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._found: dict[tuple[int, Comparison], tuple[int, float]] = {}
 
     def get(self, org: int, part: Comparison) -> int | None:
         devices, until = self._found.get((org, part), (0, 0.0))
-        return devices if self._clock() < until else None
+        return devices if time.monotonic() < until else None
 
     def keep(self, org: int, part: Comparison, devices: int) -> None:
         if len(self._found) >= _MOST_KEPT:
             self._found.clear()
-        self._found[org, part] = devices, self._clock() + _SECONDS
+        self._found[org, part] = devices, time.monotonic() + _SECONDS
