@@ -93,11 +93,6 @@ def member_times(times: Document, was: Document, now: Document, at: int) -> Docu
     return msgspec.Raw(_encode({name: time for name, time in moved.items() if time is not None}))
 
 
-def same(left: Document, right: Document) -> bool:
-    """Whether two documents say the same, whatever the order of their members."""
-    return left == right or same_value(load(left), load(right))
-
-
 def same_value(left: object, right: object) -> bool:
     """Equality of JSON values: 1 and 1.0 are one number, but true is not 1 as it is in Python."""
     # Python's own equality is the coarser one, so its "no" is final; its "yes" may have taken true for 1.
