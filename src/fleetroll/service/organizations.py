@@ -17,7 +17,6 @@ from fleetroll.service.quotas import take
 from fleetroll.service.timeline import record
 from fleetroll.store.port import Records
 
-MAX_DEPTH = 8
 _MOST_NAMESAKES = 100
 _GOES_ALONG = {"keys", "tags", "hardware_versions", "software_versions"}  # with an organization that is deleted
 SELF = "self"
@@ -109,8 +108,8 @@ async def page(call: Call, wanted: Listing) -> Part[Organization, str]:
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
 async def create(call: Call, new: Described) -> Account:
     parent = call.principal.org
-    if len(parent.lineage) >= MAX_DEPTH:
-        raise invalid("tree_too_deep", f"Organizations nest at most {MAX_DEPTH} deep.", "slug")
+    if len(parent.lineage) >= limits.MAX_ORGANIZATION_DEPTH:
+        raise invalid("tree_too_deep", f"Organizations nest at most {limits.MAX_ORGANIZATION_DEPTH} deep.", "slug")
     if new.slug == SELF:
         raise invalid("invalid_slug", f"{SELF} is how an organization names itself.", "slug")
     stored = await call.records.organizations.insert(
