@@ -13,6 +13,7 @@ from fleetroll.service import reach
 from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.service.organizations import descend
 from fleetroll.service.quotas import take
+from fleetroll.service.reach import Numbered
 from fleetroll.service.timeline import record
 
 
@@ -51,10 +52,6 @@ class Listing(Struct, frozen=True):
 
     limit: int
     after: int = 0
-
-
-class Numbered(Struct, frozen=True):
-    id: int
 
 
 @operation(Action.KEYS_WRITE, Effect.WRITE, settles=True)

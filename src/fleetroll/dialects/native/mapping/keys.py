@@ -11,7 +11,7 @@ from fleetroll.dialects.native.mapping.paging import limit, mark, resume
 from fleetroll.dialects.native.mapping.paths import number, path_of
 from fleetroll.dialects.native.mapping.times import at, instant, when
 from fleetroll.dialects.native.shapes import keys as shapes
-from fleetroll.service import keys
+from fleetroll.service import keys, reach
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
@@ -63,8 +63,8 @@ def new_key(request: Request) -> keys.NewKey:
     )
 
 
-def one_key(request: Request) -> keys.Numbered:
-    return keys.Numbered(number(request))
+def one_key(request: Request) -> reach.Numbered:
+    return reach.Numbered(number(request))
 
 
 def list_keys(request: Request) -> keys.Listing:
