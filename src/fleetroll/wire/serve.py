@@ -1,8 +1,8 @@
 """The single handler: every request of every dialect goes through `Kernel`, in the same order.
 
 Route, credential, rate limit, body, decode, permission and operation in one transaction, encode. Failures of any step
-leave in the dialect's own envelope. The order matters: nothing of a body is read for a caller that is not known, and
-nothing is decoded that was not counted first.
+leave in the dialect's own envelope. The order matters: nothing of a body is read for a caller that is not known, but
+for a short form that may say who it is, and nothing is decoded that was not counted first.
 """
 
 import asyncio
