@@ -4,6 +4,7 @@ A handshake only tells who holds which key: a certificate of any authority that 
 too. What a certificate is good for is decided where it is used, by the clock and the lists of the service.
 """
 
+import contextlib
 import ssl
 import tempfile
 from collections.abc import Iterable
@@ -23,9 +24,13 @@ class Tls:
         self.context.verify_flags = ssl.VerifyFlags(ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME)
 
     def trust(self, authorities: Iterable[bytes]) -> None:
-        """Let clients with certificates of these authorities (DER) connect."""
-        if certificates := b"".join(authorities):
-            self.context.load_verify_locations(cadata=certificates)
+        """Let clients with certificates of these authorities (DER) connect.
+
+        One that OpenSSL cannot read is left out: any tenant may bring it, and all share the listener.
+        """
+        for certificate in authorities:
+            with contextlib.suppress(ssl.SSLError):
+                self.context.load_verify_locations(cadata=certificate)
 
     def present(self, chain: Path, key: Path, password: str | None = None) -> None:
         """Show this certificate. Raises OSError, and ssl.SSLError for files that are no matching pair."""

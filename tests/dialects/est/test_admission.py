@@ -1,5 +1,6 @@
 """Who may enrol, by what is shown: client certificates from TLS and from proxies, and everybody who is turned away."""
 
+import ssl
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
@@ -120,6 +121,24 @@ def test_an_authority_that_is_trusted_later_is_known_at_once(at: Site) -> None:
     assert at.app.request("PATCH", "/v1/dms/field", {"settings": settings}).status == 409, "it cannot issue"
     leaf = {"name": "leaf", "certificate": (at.folder / "born.pem").read_text()}
     assert at.app.request("POST", "/v1/authorities", leaf).json()["code"] == "not_an_authority"
+
+
+def test_an_authority_that_tls_cannot_read_is_no_other_tenants_trouble(tmp_path: Path) -> None:
+    """A part of its issuer's name is of a type that no name has, which only OpenSSL minds."""
+    with site(tmp_path) as at:
+        prepare(at)
+        factory = ssl.PEM_cert_to_DER_cert(at.api("GET", "/v1/authorities/factory")["certificate"])
+        odd = factory.replace(der.tlv(der.UTF8, b"factory"), der.tlv(der.OCTETS, b"factory"), 1)
+        at.api("POST", "/v1/organizations", {"slug": "rival"})
+        body = {"name": "odd", "certificate": ssl.DER_cert_to_PEM_cert(odd)}
+        at.api("POST", "/v1/authorities", body, headers={"fleetroll-organization": "rival"})
+        at.api("POST", "/v1/authorities", {"name": "later"})
+        at.api("PATCH", "/v1/dms/bench", {"settings": {**ANYBODY, "authority": "later"}})
+        at.api("PATCH", "/v1/dms/field", {"settings": {"admission": {"authorities": ["later"]}}})
+        shown = made(at, "made-1")
+        assert ask(at, *shown).status == 200
+    with site(tmp_path) as at:
+        assert ask(at, *shown, subject="/CN=pump-2").status == 200
 
 
 def certified(at: Site, name: str, above: str, *extensions: str) -> str:
