@@ -72,13 +72,15 @@ async def test_all_of_an_organization_are_noted_at_once(store: Store, org: int, 
             (elsewhere, Role.VIEWER, KeyKind.NATS, "Ud"),
         ):
             await records.keys.insert(structs.replace(key(place), role=role, kind=kind), name, "")
+        narrow = structs.replace(key(org), role=Role.ADMIN, kind=KeyKind.NATS, scopes=("devices:read", "owners:read"))
+        await records.keys.insert(narrow, "Ue", "")
         await records.credentials.settle([change.number for change in await records.credentials.changes(0, 10)])
         await records.credentials.note_all(org)
 
     await store.write(work)
     noted = await store.read.credentials.changes(0, 10)
     assert sorted((change.org, change.account) for change in noted) == sorted(
-        [(org, made[0].account), (org, made[1].account), (org, "admin")]
+        [(org, made[0].account), (org, made[1].account), (org, "admin"), (org, "admin devices:read owners:read")]
     )
 
 
@@ -91,7 +93,8 @@ async def test_keys_that_the_broker_knows_are_found_by_role(store: Store, org: i
             (org, Role.ADMIN, KeyKind.NATS, "Ud"),
             (elsewhere, Role.ADMIN, KeyKind.NATS, "Ue"),
         ):
-            await records.keys.insert(structs.replace(key(place), role=role, kind=kind), name, "")
+            scopes = ("devices:read",) if name == "Ud" else ()
+            await records.keys.insert(structs.replace(key(place), role=role, kind=kind, scopes=scopes), name, "")
 
     await store.write(work)
     first = await store.read.keys.identify("Ua")
@@ -99,8 +102,9 @@ async def test_keys_that_the_broker_knows_are_found_by_role(store: Store, org: i
     await store.write(lambda records: records.keys.revoke(org, first.key.id, NOW))
     assert await store.read.keys.users(org, Role.ADMIN) == [KeyUser("Ua", NOW), KeyUser("Ud", None)]
     assert await store.read.keys.users(org, Role.OPERATOR) == []
-    assert sorted((place, role.value) for place, role in await store.scan.keys.groups_of_users()) == [
-        (org, "admin"), (org, "viewer"), (elsewhere, "admin"),
+    found = await store.scan.keys.groups_of_users()
+    assert sorted((place, role.value, scopes) for place, role, scopes in found) == [
+        (org, "admin", ()), (org, "admin", ("devices:read",)), (org, "viewer", ()), (elsewhere, "admin", ()),
     ]  # fmt: skip
 
 

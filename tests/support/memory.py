@@ -45,7 +45,7 @@ from fleetroll.core.model import (
     Tag,
     Template,
 )
-from fleetroll.core.names import identity_key
+from fleetroll.core.names import broker_group, identity_key
 from fleetroll.core.policy import Role
 from fleetroll.core.query import Filter, Page, Place, Sort, matches
 from fleetroll.store import port
@@ -200,8 +200,8 @@ class Keys:
         found = [one for one in self._presented() if (one.key.org, one.key.role) == (org, role)]
         return [KeyUser(one.prefix, one.key.revoked_at) for one in found]
 
-    async def groups_of_users(self) -> list[tuple[int, Role]]:
-        return list({(one.key.org, one.key.role): None for one in self._presented()})
+    async def groups_of_users(self) -> list[tuple[int, Role, tuple[str, ...]]]:
+        return list({(one.key.org, one.key.role, one.key.scopes): None for one in self._presented()})
 
     def _presented(self) -> list[StoredKey]:
         return [one for _, one in sorted(self._tables.keys.items()) if one.key.kind is KeyKind.NATS]
@@ -257,8 +257,9 @@ class Credentials:
 
     async def note_all(self, org: int) -> None:
         devices = [one.account for one in await self.all(0, len(self._tables.credentials)) if one.org == org]
-        keys = [one.key for one in self._tables.keys.values() if one.key.org == org]
-        for account in [*devices, *sorted({key.role.value for key in keys if key.kind is KeyKind.NATS})]:
+        keys = [one.key for one in self._tables.keys.values() if one.key.org == org and one.key.kind is KeyKind.NATS]
+        roles = {name for key in keys for name in (key.role.value, broker_group(key.role.value, key.scopes))}
+        for account in [*devices, *sorted(roles)]:
             await self.note(org, account)
 
     async def settle(self, numbers: Collection[int]) -> None:

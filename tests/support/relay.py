@@ -1,7 +1,7 @@
 """The vendor's SDKs, unmodified, pointed at a server of ours by the lists of hosts in their modules."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -57,9 +57,10 @@ class Vendor:
         relayx_device_sdk.transport.NATS_SERVERS_PRODUCTION[:] = [url]
         return url
 
-    async def key(self, role: str = "operator", org: str = "") -> dict[str, Any]:
+    async def key(self, role: str = "operator", org: str = "", scopes: Sequence[str] = ()) -> dict[str, Any]:
         await self.point()
-        made = await self.ask("POST", "/v1/keys", {"name": "relay", "role": role, "kind": "nats"}, org)
+        body = {"name": "relay", "role": role, "kind": "nats", "scopes": scopes}
+        made = await self.ask("POST", "/v1/keys", body, org)
         return dict(made["nats"])
 
     async def app(self, role: str = "operator", mode: str = "production", org: str = "") -> RelayApp:

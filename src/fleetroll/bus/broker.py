@@ -359,7 +359,7 @@ class Broker(Mint):
 
     async def _prepare_streams(self, account: AppAccount) -> None:
         """As a client of the account. That the broker has no room for them must not hold up anybody else."""
-        pair = self._authority.apps(account.org, account.role)
+        pair = self._authority.apps(account.org, account.role, account.scopes)
         client = await links.connect(self._urls(), pair, "preparation", patience=3)
         try:
             await streams.prepare_applications(client, account.org)

@@ -26,9 +26,11 @@ class Mint:
         alone = {"bearer_token": True, "allowed_connection_types": ["MQTT"]} if mqtt else {}
         return self._mint(account, device, {"org_data": {"org_id": org, "api_key_id": device}, **alone})
 
-    def mint_app(self, org: str, role: str, *, commands: bool, until: int | None = None) -> Minted:
+    def mint_app(
+        self, org: str, role: str, scopes: tuple[str, ...] = (), *, commands: bool, until: int | None = None
+    ) -> Minted:
         claims = {"org_data": {"org_id": org}, **app_permissions(org, commands=commands)}
-        return self._mint(self._authority.apps(org, role), org, claims, until)
+        return self._mint(self._authority.apps(org, role, scopes), org, claims, until)
 
     def _mint(self, account: Pair, name: str, claims: dict[str, Any], until: int | None = None) -> Minted:
         user = Pair(Kind.USER, secrets.token_bytes(32))

@@ -19,9 +19,10 @@ class DeviceAccount(Struct, frozen=True):
 
 
 class AppAccount(Struct, frozen=True):
-    """The account of an organization's applications of one role; `revoked` has users with the second of their end.
+    """The account of an organization's applications of one role and the same scopes, if they are narrowed to any.
 
-    While `disabled`, none of them may connect. The account is there, for what it stores to be there afterwards.
+    `revoked` has users with the second of their end. While `disabled`, none of them may connect. The account is there,
+    for what it stores to be there afterwards.
     """
 
     org: str
@@ -29,6 +30,8 @@ class AppAccount(Struct, frozen=True):
     commands: bool
     revoked: dict[str, int] = {}
     disabled: bool = False
+    scopes: tuple[str, ...] = ()
+    follows: bool = True
 
 
 Account = DeviceAccount | AppAccount
@@ -132,7 +135,9 @@ class Bus(Protocol):
         For MQTT `api_key` is a password, which is shown to the broker as it is, and `secret` is good for nothing.
         """
 
-    def mint_app(self, org: str, role: str, *, commands: bool, until: int | None = None) -> Minted:
+    def mint_app(
+        self, org: str, role: str, scopes: tuple[str, ...] = (), *, commands: bool, until: int | None = None
+    ) -> Minted:
         """A credential for an application, which the broker takes until an instant."""
 
     def setup(self) -> str:

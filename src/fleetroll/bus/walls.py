@@ -6,8 +6,9 @@ streams, presence) is in the *platform* account; other accounts import from it e
 - A **device** has an account of its own. Whatever it subscribes to, it can only ever see what is meant for it; one
   account for many devices would share their inboxes, and with them the replies to everybody's requests. Its id is part
   of what its account imports, so it cannot speak as another device.
-- The **applications** of an organization that have the same role share an account, with the stream of live data that
-  the vendor's SDK reads. The account of those who may not send commands has no way to send any.
+- The **applications** of an organization that have the same role and scopes share an account, with the stream of live
+  data that the vendor's SDK reads. The account of those who may not send commands has no way to send any, and that of
+  those who may not read devices is sent nothing that devices say.
 - A device that speaks **MQTT** has such an account too, with streams of its own, as its sessions are some.
 
 Platform subjects, with the names that clients see them by at the right:
@@ -52,9 +53,9 @@ class Authority:
         self.system = derive(Kind.ACCOUNT, server_key, "system")
         self.platform = derive(Kind.ACCOUNT, server_key, "platform")
 
-    def apps(self, org: str, role: str) -> Pair:
-        """The pair of an organization's account for applications of a role; it signs their users."""
-        return derive(Kind.ACCOUNT, self._server_key, f"apps {org} {role}")
+    def apps(self, org: str, role: str, scopes: tuple[str, ...] = ()) -> Pair:
+        """The pair of an organization's account for applications of a role and scopes; it signs their users."""
+        return derive(Kind.ACCOUNT, self._server_key, " ".join(("apps", org, role, *scopes)))
 
     def operator_token(self, at: int) -> str:
         return token(
@@ -73,7 +74,9 @@ class Authority:
 
     def public(self, account: Account) -> str:
         """The name of an account on the broker."""
-        return account.public if isinstance(account, DeviceAccount) else self.apps(account.org, account.role).public
+        if isinstance(account, DeviceAccount):
+            return account.public
+        return self.apps(account.org, account.role, account.scopes).public
 
     def account_token(self, account: Account, at: int, nonce: bytes) -> str:
         """What an account is: to be published, each time with another nonce.
@@ -184,12 +187,12 @@ _NEXT: Final = f"$JS.API.CONSUMER.MSG.NEXT.{COMMANDS}.*"
 
 def _app_imports(account: AppAccount) -> list[_Row]:
     org = account.org
-    rows = [
-        ("service", f"api.iot.devices.{org}.>", ""),
-        ("service", "accounts.user.get_http_token", ""),
-        *(("stream", f"live.{org}.*.{family}.*.*", f"{org}.$1.{family}.$2.$3") for family in FAMILIES),
-        ("stream", f"presence.{org}.*.*", f"import.{org}.$1.presence.$2"),
-    ]
+    rows = [("service", f"api.iot.devices.{org}.>", ""), ("service", "accounts.user.get_http_token", "")]
+    if account.follows:
+        rows += [
+            *(("stream", f"live.{org}.*.{family}.*.*", f"{org}.$1.{family}.$2.$3") for family in FAMILIES),
+            ("stream", f"presence.{org}.*.*", f"import.{org}.$1.presence.$2"),
+        ]
     if account.commands:
         rows += [
             ("service", f"command.{org}.*.*.*", f"{org}.$1.command.queue.$2.$3"),

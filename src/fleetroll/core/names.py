@@ -10,6 +10,7 @@ import re
 import unicodedata
 import zlib
 import zoneinfo
+from collections.abc import Collection
 
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, invalid
@@ -240,6 +241,17 @@ def broker_org(number: int) -> str:
 def parse_broker_org(text: str) -> int | None:
     """Inverse of `broker_org`; None for anything else."""
     return parse_prefixed("org_", text)
+
+
+def broker_group(role: str, scopes: Collection[str]) -> str:
+    """What the keys are called that share an account on the broker: their role, and what they are narrowed to."""
+    return " ".join((role, *scopes))
+
+
+def parse_broker_group(text: str) -> tuple[str, tuple[str, ...]]:
+    """Inverse of `broker_group`."""
+    role, *scopes = text.split(" ")
+    return role, tuple(scopes)
 
 
 def positive(text: str, field: str, highest: int) -> int:

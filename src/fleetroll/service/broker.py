@@ -24,7 +24,7 @@ from fleetroll.core import documents, extras, policy
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.messages import content_of, mode_of
 from fleetroll.core.model import Credential, Device, Instant, Link, NewEvent, Protocol
-from fleetroll.core.names import broker_org, device_hex, parse_broker_org, parse_device_hex
+from fleetroll.core.names import broker_org, device_hex, parse_broker_group, parse_broker_org, parse_device_hex
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.times import HOUR, MILLISECOND, SECOND
 from fleetroll.service import presence, telemetry
@@ -66,7 +66,9 @@ class Registry:
     async def accounts(self) -> list[Account]:
         records = self._services.store.bulk
         standing = _Standing(records)
-        apps = [await _apps(records, standing, org, role) for org, role in await records.keys.groups_of_users()]
+        groups = await records.keys.groups_of_users()
+        alike = dict.fromkeys((*groups, *((org, role, ()) for org, role, _ in groups)))
+        apps = [await _apps(records, standing, *group) for group in alike]
         found: list[Account] = [*apps]
         after = 0
         while page := await records.credentials.all(after, _PAGE):
@@ -159,17 +161,21 @@ def _account(credential: Credential) -> DeviceAccount:
     return DeviceAccount(credential.account, broker_org(credential.org), credential.public_id, mqtt)
 
 
-async def _apps(records: Records, standing: _Standing, org: int, role: Role) -> AppAccount:
+async def _apps(
+    records: Records, standing: _Standing, org: int, role: Role, scopes: tuple[str, ...] = ()
+) -> AppAccount:
+    """The account of a role and scopes, with whoever is revoked of the role: that without scopes once had them all."""
     users = await records.keys.users(org, role)
     revoked = {one.user: one.revoked_at // SECOND for one in users if one.revoked_at is not None}
-    may_command = policy.allows(role, (), Action.DEVICES_WRITE)
+    may_command, may_follow = (policy.allows(role, scopes, one) for one in (Action.DEVICES_WRITE, Action.DEVICES_READ))
     disabled = not await standing.is_enabled(org)
-    return AppAccount(broker_org(org), role.value, may_command, revoked, disabled=disabled)
+    return AppAccount(broker_org(org), role.value, may_command, revoked, disabled, scopes, may_follow)
 
 
 async def _change(records: Records, standing: _Standing, change: AccountChange) -> Change:
-    if role := _ROLES.get(change.account):
-        return Change(change.number, "", await _apps(records, standing, change.org, role))
+    name, scopes = parse_broker_group(change.account)
+    if role := _ROLES.get(name):
+        return Change(change.number, "", await _apps(records, standing, change.org, role, scopes))
     credential = await records.credentials.of_account(change.account)
     is_there = credential is not None and await standing.is_enabled(credential.org)
     return Change(change.number, change.account, _account(credential) if credential and is_there else None)

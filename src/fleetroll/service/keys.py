@@ -6,7 +6,7 @@ from fleetroll.bus.port import Minted
 from fleetroll.core import policy, tokens
 from fleetroll.core.faults import Fault, Kind, invalid, not_found
 from fleetroll.core.model import Instant, Key, KeyKind, Principal
-from fleetroll.core.names import broker_org
+from fleetroll.core.names import broker_group, broker_org
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.query import Part, cut
 from fleetroll.service import reach
@@ -86,11 +86,17 @@ async def _mint(call: Call, described: Key) -> Issued:
     """A key for the broker, which will verify it: what is stored of it is its public half."""
     may_command = policy.allows(described.role, described.scopes, Action.DEVICES_WRITE)
     minted = call.services.bus.mint_app(
-        broker_org(call.org), described.role.value, commands=may_command, until=described.expires_at
+        broker_org(call.org), described.role.value, described.scopes, commands=may_command, until=described.expires_at
     )
     key = await call.records.keys.insert(described, minted.user, "")
-    await call.records.credentials.note(call.org, described.role.value)
+    await _tell_broker(call, key)
     return Issued(key, "", minted)
+
+
+async def _tell_broker(call: Call, key: Key) -> None:
+    """Who may connect has changed; in the account without scopes too, which keys with some once had."""
+    for account in {key.role.value, broker_group(key.role.value, key.scopes)}:
+        await call.records.credentials.note(call.org, account)
 
 
 def _scopes(new: NewKey) -> tuple[str, ...]:
@@ -126,7 +132,7 @@ async def revoke(call: Call, wanted: Numbered) -> Key:
     key = await _find(call, wanted.id)
     if await call.records.keys.revoke(call.org, wanted.id, call.at):
         if key.kind is KeyKind.NATS:
-            await call.records.credentials.note(call.org, key.role.value)
+            await _tell_broker(call, key)
         await take(call, "keys", -1)
         await record(call, "key.revoked", "key", key.id, key.name)
     return await _find(call, wanted.id)

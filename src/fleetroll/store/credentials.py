@@ -5,8 +5,10 @@ from collections.abc import Collection
 from msgspec import structs
 
 from fleetroll.core.model import Credential, KeyKind, Protocol
+from fleetroll.core.names import broker_group
 from fleetroll.store.connection import Connection, Row, inserted
 from fleetroll.store.port import AccountChange
+from fleetroll.store.rows import strings
 from fleetroll.store.statements import SQL
 
 
@@ -62,7 +64,12 @@ class Credentials:
 
     async def note_all(self, org: int) -> None:
         await self._connection.all(SQL["account_change_insert_devices"], {"org": org})
-        await self._connection.all(SQL["account_change_insert_applications"], {"org": org, "kind": KeyKind.NATS.value})
+        values = {"org": org, "kind": KeyKind.NATS.value}
+        groups = await self._connection.all(SQL["account_change_applications"], values)
+        for account in sorted(
+            {name for role, scopes in groups for name in (role, broker_group(role, strings(scopes)))}
+        ):
+            await self.note(org, account)
 
     async def changes(self, after: int, limit: int) -> list[AccountChange]:
         rows = await self._connection.all(SQL["account_changes"], {"after": after, "limit": limit})

@@ -43,9 +43,9 @@ class Keys:
         values = {"org": org, "role": role.value, "kind": KeyKind.NATS.value}
         return [KeyUser(*row) for row in await self._connection.all(SQL["key_users"], values)]
 
-    async def groups_of_users(self) -> list[tuple[int, Role]]:
-        rows = await self._connection.all(SQL["key_groups_of_users"], {"kind": KeyKind.NATS.value})
-        return [(org, Role(role)) for org, role in rows]
+    async def groups_of_users(self) -> list[tuple[int, Role, tuple[str, ...]]]:
+        found = await self._connection.all(SQL["key_groups_of_users"], {"kind": KeyKind.NATS.value})
+        return [(org, Role(role), rows.strings(scopes)) for org, role, scopes in dict.fromkeys(found)]
 
     async def touch(self, used: Mapping[int, Instant]) -> None:
         await self._connection.many(SQL["key_touch"], [{"key": key, "at": at} for key, at in used.items()])

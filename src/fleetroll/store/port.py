@@ -125,8 +125,8 @@ class Keys(Protocol):
     async def users(self, org: int, role: Role) -> list[KeyUser]:
         """The keys of a role that are presented to the broker, by id."""
 
-    async def groups_of_users(self) -> list[tuple[int, Role]]:
-        """Of all organizations, those and the roles for which `users` finds any."""
+    async def groups_of_users(self) -> list[tuple[int, Role, tuple[str, ...]]]:
+        """Of all organizations, those and the roles for which `users` finds any, with the scopes that these have."""
 
 
 class Credentials(Protocol):

@@ -47,7 +47,7 @@ from fleetroll.core.software import named
 from fleetroll.store.connection import Row
 
 # Remembered both ways: many devices have the same tags, and the same owner.
-_strings: Callable[[str], tuple[str, ...]] = functools.lru_cache(4096)(msgspec.json.Decoder(tuple[str, ...]).decode)
+strings: Callable[[str], tuple[str, ...]] = functools.lru_cache(4096)(msgspec.json.Decoder(tuple[str, ...]).decode)
 _ids: Callable[[str], tuple[int, ...]] = msgspec.json.Decoder(tuple[int, ...]).decode
 _settings: Callable[[str], Settings] = msgspec.json.Decoder(Settings).decode
 _profile: Callable[[str], OrganizationProfile] = msgspec.json.Decoder(OrganizationProfile).decode
@@ -98,8 +98,8 @@ def device(row: Row) -> Device:
         hardware,
         None if software is None else Raw(software),
         EMPTY if metadata == "{}" else Raw(metadata),
-        () if tags == _EMPTY_LIST else _strings(tags),
-        () if owners == _EMPTY_LIST else _strings(owners),
+        () if tags == _EMPTY_LIST else strings(tags),
+        () if owners == _EMPTY_LIST else strings(owners),
         EMPTY if schema == "{}" else Raw(schema),
         EMPTY if config == "{}" else Raw(config),
         _STATUS[status],
@@ -208,7 +208,7 @@ def organization_values(record: Organization) -> dict[str, Any]:
 
 
 def key(row: Row) -> Key:
-    return Key(row[0], row[1], row[2], KeyKind(row[3]), Role(row[4]), _strings(row[5]), *row[6:10])
+    return Key(row[0], row[1], row[2], KeyKind(row[3]), Role(row[4]), strings(row[5]), *row[6:10])
 
 
 def key_values(record: Key) -> dict[str, Any]:

@@ -28,9 +28,8 @@ INSERT INTO account_change (org, account) VALUES (:org, :account);
 -- account_change_insert_devices: all accounts of an organization's devices
 INSERT INTO account_change (org, account) SELECT org, account FROM credential WHERE org = :org;
 
--- account_change_insert_applications: all accounts of an organization's applications
-INSERT INTO account_change (org, account)
-SELECT org, role FROM api_key WHERE org = :org AND kind = :kind GROUP BY role, org;
+-- account_change_applications: what tells an organization's applications apart
+SELECT role, scopes FROM api_key WHERE org = :org AND kind = :kind;
 
 -- account_changes: all tenants, oldest first, to tell the broker
 SELECT id, org, account FROM account_change WHERE id > :after ORDER BY id LIMIT :limit;

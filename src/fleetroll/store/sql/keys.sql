@@ -29,4 +29,4 @@ DELETE FROM api_key WHERE org = :org;
 SELECT prefix, revoked_at FROM api_key WHERE org = :org AND role = :role AND kind = :kind ORDER BY id;
 
 -- key_groups_of_users: all tenants, to tell the broker
-SELECT DISTINCT org, role FROM api_key WHERE kind = :kind;
+SELECT org, role, scopes FROM api_key WHERE kind = :kind;
