@@ -263,6 +263,27 @@ def test_an_application_reaches_its_own_organization_alone(tmp_path: Path) -> No
     run(story())
 
 
+def test_an_application_calls_no_device_of_another_organization(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path / "nats") as found:
+            heard = []
+
+            async def pong(message: Msg) -> None:
+                heard.append(message.data)
+                await message.respond(b"pong")
+
+            await found.foreign.subscribe(f"{RIVAL}.production.command.rpc.{FOREIGN}.ping", cb=pong)
+            await found.foreign.flush()
+            for device in (FOREIGN, f"{4:024x}"):  # one of the rival's, and one that never was
+                with pytest.raises(nats.errors.NoRespondersError):
+                    await found.app.request(f"{ORG}.production.command.rpc.{device}.ping", b"theirs", timeout=5)
+            rival = await found.rival.request(f"{RIVAL}.production.command.rpc.{FOREIGN}.ping", b"own", timeout=5)
+            assert rival.data == b"pong"
+            assert heard == [b"own"]
+
+    run(story())
+
+
 def test_who_may_not_command_cannot(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path / "nats") as found:

@@ -27,6 +27,7 @@ from fleetroll.bus.port import (
     Change,
     Coming,
     Connection,
+    DeviceAccount,
     Message,
     Minted,
     Request,
@@ -71,6 +72,10 @@ class Registry:
     async def answer(self, request: Request) -> bytes:
         self.requests.append(request)
         return b'{"from":"' + request.subject.encode() + b'"}'
+
+    async def has(self, org: str, device: str) -> bool:
+        devices = [one for one in self.wanted.values() if isinstance(one, DeviceAccount)]
+        return any((one.org, one.device) == (org, device) for one in devices)
 
     async def certify(self, names: Sequence[str]) -> Certificate:
         return certificate(names, timedelta(days=90))

@@ -259,7 +259,7 @@ class Broker(Mint):
         self._presence = Presence(self._system, registry, self._announce)
         if self._process is not None:
             self._process.ended = self._presence.end
-        queues = Queues(self._platform)
+        queues = Queues(self._platform, registry)
         responder = Responder(self._platform, registry)
         try:
             # Before all else, for the devices that the broker knows are back as soon as it is.

@@ -187,6 +187,9 @@ class Registry(Protocol):
     async def answer(self, request: Request) -> bytes:
         """The reply to a request; there always is one."""
 
+    async def has(self, org: str, device: str) -> bool:
+        """Whether the organization has the device."""
+
     async def certify(self, names: Sequence[str]) -> Certificate:
         """A new certificate for these host names."""
 

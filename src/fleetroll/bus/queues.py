@@ -17,6 +17,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleetroll.bus import commands, links
+from fleetroll.bus.port import Registry
 from fleetroll.bus.walls import COMMANDS
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault
@@ -50,8 +51,9 @@ class _Create(msgspec.Struct, frozen=True):
 class Queues:
     """Answers over a connection as the platform."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, registry: Registry) -> None:
         self._client = client
+        self._registry = registry
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -70,12 +72,16 @@ class Queues:
         task.add_done_callback(self._tasks.discard)
 
     async def _relayed(self, message: Msg) -> None:
-        _, _, env, device, name = message.subject.split(".")
+        _, org, env, device, name = message.subject.split(".")
         try:
-            answer = await commands.ask(self._client, env, device, name, message.data, limits.BUS_LONGEST_CALL)
+            # The wall knows whose application asks; whose device it names, no wall can tell.
+            known = await self._registry.has(org, device)
+            answer = known and await commands.ask(
+                self._client, env, device, name, message.data, limits.BUS_LONGEST_CALL
+            )
         except Fault:
             return  # the caller's own patience has ended before
-        if commands.nobody_listens(answer):
+        if not answer or commands.nobody_listens(answer):
             await links.reply_status(self._client, message.reply, {"Status": commands.NO_LISTENER})
         else:
             await self._client.publish(message.reply, answer.data)

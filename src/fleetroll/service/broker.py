@@ -84,6 +84,10 @@ class Registry:
     async def settled(self, numbers: Sequence[int]) -> None:
         await self._services.store.write(lambda records: records.credentials.settle(numbers))
 
+    async def has(self, org: str, device: str) -> bool:
+        number = parse_broker_org(org)
+        return number is not None and await known_by_id(self._services.store.read, number, device) is not None
+
     async def certify(self, names: Sequence[str]) -> Certificate:
         shown = await certify_server(self._services, names)
         return Certificate(shown.chain, shown.key, shown.password)
