@@ -284,6 +284,17 @@ def test_an_application_calls_no_device_of_another_organization(tmp_path: Path) 
     run(story())
 
 
+def test_a_call_that_awaits_no_answer_costs_nobody_theirs(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path / "nats") as found:
+            for _ in range(20):
+                await found.app.publish(f"{ORG}.production.command.rpc.{DEVICE}.ping", b"1")
+                await found.app.flush()
+                assert await found.rival.request(f"api.iot.devices.{RIVAL}.list", b"", timeout=5)
+
+    run(story())
+
+
 def test_who_may_not_command_cannot(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path / "nats") as found:

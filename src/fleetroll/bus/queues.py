@@ -81,6 +81,8 @@ class Queues:
             )
         except Fault:
             return  # the caller's own patience has ended before
+        if not message.reply:
+            return  # nobody waits; what is sent to no subject at all would cost us the connection
         if not answer or commands.nobody_listens(answer):
             await links.reply_status(self._client, message.reply, {"Status": commands.NO_LISTENER})
         else:
