@@ -4,13 +4,15 @@ import asyncio
 import base64
 import contextlib
 import logging
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
-import nats
 import nats.errors
 from nats.aio.client import Client
+from nats.protocol import parser
 
 from fleetroll.bus.keypairs import Kind, Pair
 from fleetroll.bus.walls import user_token
@@ -29,6 +31,22 @@ class Rejected(Exception):
     def __init__(self, message: str, code: int = 0) -> None:
         super().__init__(message)
         self.code = code
+
+
+# Any tenant's client chooses words of a subject, of whatever is no blank to the broker. The library takes more for a
+# blank, and such a line then for none of the protocol.
+parser.MSG_RE = re.compile(rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)\r\n")
+parser.HMSG_RE = re.compile(rb"\AHMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)[ \t]+(\d+)\r\n")
+
+
+class _Link(Client):
+    """As the library's, which stops to read for ever at a subject that is no UTF-8."""
+
+    def _build_message(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: Any) -> Any:
+        try:
+            return super()._build_message(sid, subject, reply, data, headers)
+        except UnicodeDecodeError:
+            return super()._build_message(sid, subject.decode(errors="replace").encode(), reply, data, headers)
 
 
 async def _nothing() -> None:
@@ -56,7 +74,8 @@ async def connect(
     async def note(problem: Exception) -> None:
         logger.debug("connection %s: %s", name, problem)
 
-    return await nats.connect(
+    client = _Link()
+    await client.connect(
         urls,
         name=f"fleetroll {name}",
         user_jwt_cb=identity,
@@ -67,12 +86,13 @@ async def connect(
         closed_cb=closed,
         allow_reconnect=patience is not None,
         max_reconnect_attempts=1 if patience is None else patience,
-        reconnect_time_wait=_PAUSE,
+        reconnect_time_wait=_PAUSE,  # type: ignore[arg-type]  # it only sleeps for so long
         no_echo=True,
         connect_timeout=2,
         ping_interval=10,
         pending_size=_PENDING,
     )
+    return client
 
 
 async def close(client: Client | None) -> None:

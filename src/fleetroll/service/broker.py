@@ -20,7 +20,7 @@ from fleetroll.bus.port import (
     Message,
     Request,
 )
-from fleetroll.core import documents, extras, policy
+from fleetroll.core import documents, extras, limits, policy
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.messages import content_of, mode_of
 from fleetroll.core.model import Credential, Device, Instant, Link, NewEvent, Protocol
@@ -191,13 +191,18 @@ async def _change(records: Records, standing: _Standing, change: AccountChange) 
 async def _ingest(records: Records, live: Live, batch: Batch, at: Instant) -> list[Told]:
     """In the order in which it came. What is nobody's, or no report at all, is left out. Answers what is to be told."""
     reached = await records.progress.get(batch.stream)
-    messages = [message for message in batch.messages if message.place > reached]
-    if not messages:
+    if batch.messages[-1].place <= reached:
         return []
+    messages = [message for message in batch.messages if message.place > reached and _is_named(message)]
     taken = await _take_readings(records, [message for message in messages if message.family == TELEMETRY], at)
     await _take_events(records, [message for message in messages if message.family != TELEMETRY], at)
-    await records.progress.put(batch.stream, messages[-1].place)
+    await records.progress.put(batch.stream, batch.messages[-1].place)
     return [told for org in {one.org for one in taken} if live.wants(org) for told in await _told(records, org, taken)]
+
+
+def _is_named(message: Message) -> bool:
+    """Whether the words that a client chooses of its subject can be kept: they may be any bytes, some thousands."""
+    return all(len(word) <= limits.MAX_NAME and "\0" not in word for word in (message.env, message.name))
 
 
 async def _take_events(records: Records, messages: Sequence[Message], at: Instant) -> None:

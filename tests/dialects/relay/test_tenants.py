@@ -1,6 +1,9 @@
 """What a tenant sends over the broker is no matter of any other: it reaches none of their devices and stops nobody."""
 
+import asyncio
+import random
 from pathlib import Path
+from string import ascii_letters
 from typing import Any
 
 import nats.errors
@@ -41,5 +44,53 @@ def test_a_device_is_called_by_its_own_tenant_alone(tmp_path: Path) -> None:
             await rival.close()
             await pump.disconnect()
             await app.disconnect()
+
+    run(story())
+
+
+LONG = "".join(random.Random(1).choices(ascii_letters, k=3_000)).encode()  # which cannot be packed
+WORDS = (b"\xff", b"\xed\xa0\x80", b"a\x0bb", b"a\x0c1", b"\x0b", b"\0", b"\x1b[2J", b"\x85", LONG)
+"""What the broker takes for a word of a subject, and not everybody else for text, or for a word."""
+
+
+async def publish(sender: Client, subject: bytes) -> None:
+    """Past the library, which sends only text."""
+    await sender._send_command(b"PUB %b _INBOX.x 1\r\n1\r\n" % subject)
+    await sender.flush()
+
+
+def test_a_subject_that_is_no_text_stops_nobody(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with vendor(tmp_path / "data") as served:
+            await served.ask("POST", "/v1/organizations", {"slug": "rival"})
+            rival, app = await served.app(org="rival"), await served.app()
+            theirs = await rival.device.create({"ident": "theirs", "schema": {}, "config": {}})
+            ours = await app.device.create(
+                {"ident": "ours", "schema": {"temperature": {"type": "number"}}, "config": {}}
+            )
+            number, by_app, by_device = (
+                theirs["id"].encode(),
+                await raw(served, await served.key(org="rival")),
+                await raw(served, theirs["creds"]),
+            )
+            for word in WORDS:
+                for family in (b"telemetry", b"events", b"logs"):
+                    await publish(by_device, b"org_2.production.%b.%b.%b" % (family, number, word))
+                    await publish(by_device, b"org_2.%b.%b.%b.t" % (word, family, number))
+                await publish(by_device, b"api.iot.devices.org_2.sdk.%b" % word)
+                await publish(by_app, b"api.iot.devices.org_2.%b" % word)
+                for way in (b"queue", b"rpc"):
+                    await publish(by_app, b"org_2.production.command.%b.%b.%b" % (way, number, word))
+                    await publish(by_app, b"org_2.%b.command.%b.%b.x" % (word, way, number))
+            pump = await device(ours["creds"])
+            assert await pump.telemetry.publish("temperature", 21.5)
+            async with asyncio.timeout(5):
+                await served.until(lambda found: found["readings"], "GET", "/v1/devices/ours/telemetry")
+            assert [one["ident"] for one in await app.device.list()] == ["ours"]
+            assert (await pump.config.get()) == {}
+            for one in (by_app, by_device):
+                await one.close()
+            for sdk in (pump, app, rival):
+                await sdk.disconnect()
 
     run(story())
