@@ -40,7 +40,13 @@ parser.HMSG_RE = re.compile(rb"\AHMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t
 
 
 class _Link(Client):
-    """As the library's, which stops to read for ever at a subject that is no UTF-8."""
+    """As the library's, which stops to read for ever at a subject that is no UTF-8, and at headers of no form."""
+
+    async def _process_headers(self, headers: Any) -> Any:
+        try:
+            return await super()._process_headers(headers)
+        except Exception:  # noqa: BLE001  # whatever it makes of hostile bytes; the message itself must be counted
+            return None
 
     def _build_message(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: Any) -> Any:
         try:

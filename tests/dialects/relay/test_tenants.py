@@ -53,13 +53,17 @@ WORDS = (b"\xff", b"\xed\xa0\x80", b"a\x0bb", b"a\x0c1", b"\x0b", b"\0", b"\x1b[
 """What the broker takes for a word of a subject, and not everybody else for text, or for a word."""
 
 
-async def publish(sender: Client, subject: bytes) -> None:
+HEADS = (b"NATS/1.0 \xff\xff\xff\r\n\r\n", b"NATS/1.0 404 \xff\r\n\r\n", b"NATS/1.0\r\n\xff: \xff\r\n\r\n", b"NATS/1.0")
+
+
+async def publish(sender: Client, subject: bytes, head: bytes = b"NATS/1.0\r\n\r\n") -> None:
     """Past the library, which sends only text."""
-    await sender._send_command(b"PUB %b _INBOX.x 1\r\n1\r\n" % subject)
+    sizes = len(head), len(head) + 1
+    await sender._send_command(b"HPUB %b _INBOX.x %d %d\r\n%b1\r\n" % (subject, *sizes, head))
     await sender.flush()
 
 
-def test_a_subject_that_is_no_text_stops_nobody(tmp_path: Path) -> None:
+def test_a_message_that_is_no_text_stops_nobody(tmp_path: Path) -> None:
     async def story() -> None:
         async with vendor(tmp_path / "data") as served:
             await served.ask("POST", "/v1/organizations", {"slug": "rival"})
@@ -82,6 +86,11 @@ def test_a_subject_that_is_no_text_stops_nobody(tmp_path: Path) -> None:
                 for way in (b"queue", b"rpc"):
                     await publish(by_app, b"org_2.production.command.%b.%b.%b" % (way, number, word))
                     await publish(by_app, b"org_2.%b.command.%b.%b.x" % (word, way, number))
+            for head in HEADS:
+                for subject in (b"org_2.production.telemetry.%b.t" % number, b"api.iot.devices.org_2.sdk.config.get"):
+                    await publish(by_device, subject, head)
+                await publish(by_app, b"org_2.production.command.rpc.%b.x" % number, head)
+            assert await by_app.request("api.iot.devices.org_2.list", b"{}", timeout=5)
             pump = await device(ours["creds"])
             assert await pump.telemetry.publish("temperature", 21.5)
             async with asyncio.timeout(5):
