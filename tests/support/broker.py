@@ -35,6 +35,7 @@ from fleetroll.bus.port import (
 from fleetroll.bus.process import Process
 from fleetroll.bus.settings import Files, Listeners, address_of, write
 from fleetroll.bus.walls import Authority
+from tests.support.proxy import Wire, wired
 
 SERVER_KEY = b"k" * 32
 PATIENCE = 30.0
@@ -151,15 +152,27 @@ async def starting(directory: Path, registry: Any) -> AsyncIterator[Broker]:
 
 
 @contextlib.asynccontextmanager
+async def distant(directory: Path, registry: Any) -> AsyncIterator[tuple[Broker, Wire]]:
+    """The same as `broker`, at the other end of a wire."""
+    files = Files(directory)
+    async with (
+        wired(lambda: int(address_of(files).rpartition(":")[2])) as wire,
+        _begun(directory, registry, {}, [f"nats://127.0.0.1:{wire.port}"]) as (served, keeping),
+    ):
+        await first(served.up(), keeping)
+        yield served, wire
+
+
+@contextlib.asynccontextmanager
 async def _begun(
-    directory: Path, registry: Any, listeners: dict[str, Any]
+    directory: Path, registry: Any, listeners: dict[str, Any], urls: list[str] | None = None
 ) -> AsyncIterator[tuple[Broker, "asyncio.Future[None]"]]:
     authority = Authority(SERVER_KEY)
     files = Files(directory)
     started = int(time.time())
     where = Listeners(**{"nats": ("127.0.0.1", 0), **listeners})
     process = Process(files, lambda known: write(files, where, authority, started, known))
-    served = Broker(authority, lambda: int(time.time()), lambda: [f"nats://{address_of(files)}"], process)
+    served = Broker(authority, lambda: int(time.time()), lambda: urls or [f"nats://{address_of(files)}"], process)
     running = [asyncio.ensure_future(work) for work in (served.keep(registry), served.attend())]
     try:
         yield served, running[0]

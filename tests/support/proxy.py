@@ -1,9 +1,9 @@
-"""TCP proxies that are as bad as networks: one loses replies to what was done, one goes silent without a word."""
+"""TCP proxies that are as bad as networks: one loses replies to what was done, others go silent without a word."""
 
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 _CHUNK = 1 << 16
 
@@ -120,3 +120,53 @@ def gated(upstream: int) -> Iterator[Gate]:
         gate.open()
         gate.end()
         thread.join(10)
+
+
+class Wire:
+    """A network in this loop between us and a local port: it can be slow, lose what we say, and break."""
+
+    def __init__(self, upstream: Callable[[], int]) -> None:
+        self.port = 0
+        self.hears = asyncio.Event()  # while it is clear, nothing that the other side says arrives
+        self.hears.set()
+        self.loses = False
+        self._upstream = upstream
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    def cut(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, server = await asyncio.open_connection("127.0.0.1", self._upstream())
+        self._writers |= {writer, server}
+        with contextlib.suppress(ConnectionError):
+            await asyncio.gather(self._say(reader, server), self._hear(answers, writer))
+        self._writers -= {writer, server}
+
+    async def _say(self, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+        while part := await reader.read(_CHUNK):
+            if not self.loses:
+                server.write(part)
+                await server.drain()
+        server.close()
+
+    async def _hear(self, answers: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while part := await answers.read(_CHUNK):
+            await self.hears.wait()
+            writer.write(part)
+            await writer.drain()
+        writer.close()
+
+
+@contextlib.asynccontextmanager
+async def wired(upstream: Callable[[], int]) -> AsyncIterator[Wire]:
+    """A wire to a local port, which is asked for with each connection."""
+    wire = Wire(upstream)
+    listener = await asyncio.start_server(wire.pass_on, "127.0.0.1", 0)
+    wire.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield wire
+    finally:
+        listener.close()
+        wire.cut()

@@ -19,6 +19,7 @@ from fleetroll.bus.presence import Presence
 from fleetroll.bus.process import Process, Unavailable
 from fleetroll.bus.queues import Queues
 from fleetroll.bus.reach import Reach
+from fleetroll.bus.replies import Replies
 from fleetroll.bus.responder import Responder
 from fleetroll.bus.walls import COMMANDS, INGEST, Authority
 from fleetroll.core.faults import Fault
@@ -93,6 +94,7 @@ class Broker(Mint):
         self._shared = shared
         self._reach = Reach(urls, authority.platform)
         self._presence: Presence | None = None
+        self._replies: Replies | None = None
         self._ingests: list[Ingest] = []
         self._registry: Registry | None = None
         self._accounts: Accounts | None = None
@@ -259,8 +261,9 @@ class Broker(Mint):
         self._presence = Presence(self._system, registry, self._announce)
         if self._process is not None:
             self._process.ended = self._presence.end
-        queues = Queues(self._platform, registry)
-        responder = Responder(self._platform, registry)
+        self._replies = Replies(self._platform)
+        queues = Queues(self._platform, registry, self._replies)
+        responder = Responder(self._platform, registry, self._replies)
         try:
             # Before all else, for the devices that the broker knows are back as soon as it is.
             await queues.start()
@@ -270,6 +273,7 @@ class Broker(Mint):
         finally:
             self._kept.clear()
             await responder.finish()
+            self._replies.finish()
             await links.close(self._platform)
             await links.close(self._system)
 
@@ -285,6 +289,8 @@ class Broker(Mint):
         await self._look_after_streams()
 
     async def _platform_found(self) -> None:
+        assert self._replies is not None
+        await self._replies.again()
         for ingest in self._ingests:
             ingest.doubt()
 

@@ -16,8 +16,9 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from fleetroll.bus import commands, links
+from fleetroll.bus import commands
 from fleetroll.bus.port import Registry
+from fleetroll.bus.replies import Replies
 from fleetroll.bus.walls import COMMANDS
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault
@@ -51,9 +52,10 @@ class _Create(msgspec.Struct, frozen=True):
 class Queues:
     """Answers over a connection as the platform."""
 
-    def __init__(self, client: Client, registry: Registry) -> None:
+    def __init__(self, client: Client, registry: Registry, replies: Replies) -> None:
         self._client = client
         self._registry = registry
+        self._replies = replies
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -84,16 +86,17 @@ class Queues:
         if not message.reply:
             return  # nobody waits; what is sent to no subject at all would cost us the connection
         if not answer or commands.nobody_listens(answer):
-            await links.reply_status(self._client, message.reply, {"Status": commands.NO_LISTENER})
+            await self._replies.say(message.reply, b"", {"Status": commands.NO_LISTENER})
         else:
-            await self._client.publish(message.reply, answer.data)
+            await self._replies.say(message.reply, answer.data)
 
     async def _account(self, message: Msg) -> None:
         """What a client asks to find out whether there are streams at all."""
         bounds = dict.fromkeys(("max_memory", "max_storage", "max_streams", "max_consumers"), 0)
         info = {"memory": 0, "storage": 0, "streams": 1, "consumers": 0, "limits": bounds}
-        await message.respond(
-            msgspec.json.encode({"type": "io.nats.jetstream.api.v1.account_info_response", **info, "api": _NO_API})
+        await self._replies.say(
+            message.reply,
+            msgspec.json.encode({"type": "io.nats.jetstream.api.v1.account_info_response", **info, "api": _NO_API}),
         )
 
     async def _consumer(self, message: Msg) -> None:
@@ -105,13 +108,13 @@ class Queues:
             given = msgspec.convert(asked, _Create)
             config = _consumer_config(given.config, org, device, consumer, env, name)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            await message.respond(msgspec.json.encode({"type": _CREATED, "error": _BAD_REQUEST}))
+            await self._replies.say(message.reply, msgspec.json.encode({"type": _CREATED, "error": _BAD_REQUEST}))
             return
         body = msgspec.json.encode({"stream_name": COMMANDS, "config": config})
         subject = f"$JS.API.CONSUMER.CREATE.{COMMANDS}.{config['name']}.{config['filter_subject']}"
         reply = await self._client.request(subject, body, timeout=5)
         told = consumer if given.config.deliver_subject else config["name"]
-        await message.respond(_as_asked(reply.data, f"{org}_command_queue", told, asked["config"]))
+        await self._replies.say(message.reply, _as_asked(reply.data, f"{org}_command_queue", told, asked["config"]))
 
     async def _queue(self, message: Msg) -> None:
         """Something else about a consumer of a device's own, or about the stream that it believes to be its own."""
@@ -119,13 +122,13 @@ class Queues:
         stream, own = f"{org}_command_queue", f"{device}_"
         name = consumer if consumer.startswith(own) else own + consumer
         if not _NAME.fullmatch(consumer):
-            await message.respond(msgspec.json.encode({"error": _BAD_REQUEST}))
+            await self._replies.say(message.reply, msgspec.json.encode({"error": _BAD_REQUEST}))
         elif verb == "stream":
-            await message.respond(msgspec.json.encode(_stream_info(org, stream)))
+            await self._replies.say(message.reply, msgspec.json.encode(_stream_info(org, stream)))
         else:
             subject = f"$JS.API.CONSUMER.{verb.upper()}.{COMMANDS}.{name}"
             reply = await self._client.request(subject, b"", timeout=5)
-            await message.respond(_as_asked(reply.data, stream, consumer))
+            await self._replies.say(message.reply, _as_asked(reply.data, stream, consumer))
 
 
 def _consumer_config(wanted: _Wanted, org: str, device: str, consumer: str, env: str, name: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleetroll.bus.port import Registry, Request
+from fleetroll.bus.replies import Replies
 from fleetroll.core import limits
 
 logger = logging.getLogger("fleetroll.broker")
@@ -26,8 +27,9 @@ class _Sender(msgspec.Struct, frozen=True):
 class Responder:
     """Answers over a connection as the platform."""
 
-    def __init__(self, client: Client, registry: Registry) -> None:
+    def __init__(self, client: Client, registry: Registry, replies: Replies) -> None:
         self._client = client
+        self._replies = replies
         self._registry = registry
         self._slots = asyncio.Semaphore(limits.BUS_REQUESTS)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -54,8 +56,7 @@ class Responder:
     async def _respond(self, message: Msg) -> None:
         try:
             reply = await self._registry.answer(Request(message.subject, _sender(message), message.data))
-            if message.reply:
-                await self._client.publish(message.reply, reply)
+            await self._replies.say(message.reply, reply)
         except Exception:
             logger.exception("a request on the broker failed")
 

@@ -1,0 +1,73 @@
+"""What clients are answered: kept until the broker is known to have it, and said again where it was not.
+
+A connection that breaks takes along what was written to it last, and nobody says of what. To hear a reply twice does no
+harm: of those to one request the broker lets the first through.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+
+from nats.aio.client import Client
+
+from fleetroll.bus import links
+
+_CONFIRMATION = "$SYS.REQ.USER.INFO"  # any answer would do: what was written before is with the broker by then
+_SECONDS = 5.0
+
+_Reply = tuple[str, bytes, Mapping[str, str] | None]
+
+
+class Replies:
+    """Over a connection that is made again whenever it is lost."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._connection = client.stats["reconnects"]
+        self._unsure: list[_Reply] = []
+        self._confirming: asyncio.Task[None] | None = None
+
+    async def say(self, subject: str, body: bytes, status: Mapping[str, str] | None = None) -> None:
+        """Reply to a request, or with nothing but a status. Who named no subject wants no reply."""
+        if not subject:
+            return
+        reply = subject, body, status
+        self._unsure.append(reply)
+        if self._stands:
+            if self._confirming is None or self._confirming.done():
+                self._confirming = asyncio.ensure_future(self._confirm())
+            await self._send(reply)
+
+    async def again(self) -> None:
+        """There is another connection: what may have been lost with the one before is said on it."""
+        if self._confirming is not None:
+            self._confirming.cancel()  # its answer would speak of what was written before
+        self._connection = self._client.stats["reconnects"]
+        for reply in self._unsure[:]:
+            with contextlib.suppress(*links.TROUBLE):
+                await self._send(reply)
+        self._confirming = asyncio.ensure_future(self._confirm())
+
+    def finish(self) -> None:
+        """No connection will follow."""
+        if self._confirming is not None:
+            self._confirming.cancel()
+
+    @property
+    def _stands(self) -> bool:
+        return self._client.is_connected and self._client.stats["reconnects"] == self._connection
+
+    async def _send(self, reply: _Reply) -> None:
+        subject, body, status = reply
+        if status is None:
+            await self._client.publish(subject, body)
+        else:
+            await links.reply_status(self._client, subject, status)
+
+    async def _confirm(self) -> None:
+        while self._unsure and self._stands:
+            count = len(self._unsure)
+            with contextlib.suppress(*links.TROUBLE):
+                await self._client.request(_CONFIRMATION, b"", timeout=_SECONDS)
+                if self._stands:
+                    del self._unsure[:count]
