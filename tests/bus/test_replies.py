@@ -1,10 +1,14 @@
 """Whoever asks is answered, though the server's own connection to the broker is slow, or breaks meanwhile."""
 
 import asyncio
+import logging
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fleetroll.bus.port import AppAccount
+from fleetroll.core import limits
 from tests.support.broker import PATIENCE, Registry, address, client, distant, run
 from tests.support.nats_sockets import LEFT
 from tests.support.proxy import Wire
@@ -45,6 +49,28 @@ def test_a_reply_that_went_down_with_the_connection_is_said_again(tmp_path: Path
             reply = await answered_into_the_void(asking, wire, lambda: len(registry.requests) == 2)
             assert LIST.encode() in reply.data
             assert len(registry.requests) == 2
+            await app.close()
+
+    run(story())
+
+
+def test_a_connection_is_not_given_up_while_what_it_carries_is_slow_to_arrive(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The broker asks whether somebody is there behind all that waits, and the answer comes late."""
+
+    async def story() -> None:
+        registry = Registry()
+        async with distant(tmp_path / "nats", registry) as (served, wire):
+            app = await application(served, registry)
+            caplog.set_level(logging.WARNING, "fleetroll.broker")
+            wire.hears.clear()
+            asking = asyncio.ensure_future(app.request(LIST, b"{}", timeout=PATIENCE))
+            await asyncio.sleep(2 * limits.BUS_SILENCE)
+            assert not asking.done()
+            wire.hears.set()
+            assert (await asking).data
+            assert "the broker is away" not in caplog.text
             await app.close()
 
     run(story())

@@ -22,6 +22,10 @@ logger = logging.getLogger("fleetroll.broker")
 # Shorter than any client's: whoever is back before us finds nobody who answers, and the vendor's SDKs ask only once.
 _PAUSE = 0.05
 _PENDING = 64 << 20
+# The broker asks whether we are there behind all that it has for us, and that may take longer to read than it waits
+# for an answer. Who says so unasked, well within the shortest silence that it can be told to allow, is not asked.
+_SIGN_SECONDS = 0.2
+_UNANSWERED_SIGNS = 150
 TROUBLE = (nats.errors.Error, TimeoutError, OSError)
 
 
@@ -95,7 +99,8 @@ async def connect(
         reconnect_time_wait=_PAUSE,  # type: ignore[arg-type]  # it only sleeps for so long
         no_echo=True,
         connect_timeout=2,
-        ping_interval=10,
+        ping_interval=_SIGN_SECONDS,
+        max_outstanding_pings=_UNANSWERED_SIGNS,
         pending_size=_PENDING,
     )
     return client
