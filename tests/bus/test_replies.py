@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,15 @@ async def application(served: Any, registry: Registry) -> Any:
     return await client(address(served), minted)
 
 
-async def answered_into_the_void(asking: "asyncio.Future[Any]", wire: Wire, done: Any) -> Any:
-    """The answer to a request, after the first one went down with the connection."""
+async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not done():  # noqa: ASYNC110  # nothing tells of it
+        while not holds():  # noqa: ASYNC110  # nothing tells of it
             await asyncio.sleep(0.01)
+
+
+async def answered_into_the_void(asking: "asyncio.Future[Any]", wire: Wire, done: Callable[[], bool]) -> Any:
+    """The answer to a request, after the first one went down with the connection."""
+    await until(done)
     await asyncio.sleep(0.2)
     assert not asking.done()
     wire.loses = False
@@ -72,5 +77,26 @@ def test_a_connection_is_not_given_up_while_what_it_carries_is_slow_to_arrive(
             assert (await asking).data
             assert "the broker is away" not in caplog.text
             await app.close()
+
+    run(story())
+
+
+def test_a_process_that_speaks_when_it_is_cut_off_is_back_soon(tmp_path: Path) -> None:
+    """The client library then fails at closing what is lost, and tells nobody."""
+
+    async def story() -> None:
+        async with distant(tmp_path / "nats", Registry()) as (served, wire):
+
+            async def speak() -> None:
+                while True:
+                    await served.share(b"news")
+                    await asyncio.sleep(0)
+
+            speaking = asyncio.ensure_future(speak())
+            for _ in range(5):
+                wire.cut()
+                await until(lambda: not served.is_up)
+                await until(lambda: served.is_up)
+            speaking.cancel()
 
     run(story())

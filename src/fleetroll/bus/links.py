@@ -70,7 +70,6 @@ async def connect(
     *,
     lost: Callable[[], Awaitable[None]] = _nothing,
     found: Callable[[], Awaitable[None]] = _nothing,
-    closed: Callable[[], Awaitable[None]] = _nothing,
     patience: int | None = -1,
 ) -> Client:
     """A connection as a user of `account` that may do everything in it. `patience` counts attempts; -1 is for ever, and
@@ -93,7 +92,6 @@ async def connect(
         error_cb=note,
         disconnected_cb=lost,
         reconnected_cb=found,
-        closed_cb=closed,
         allow_reconnect=patience is not None,
         max_reconnect_attempts=1 if patience is None else patience,
         reconnect_time_wait=_PAUSE,  # type: ignore[arg-type]  # it only sleeps for so long

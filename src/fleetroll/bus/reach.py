@@ -74,18 +74,14 @@ class Reach:
 
     async def _connected(self) -> None:
         """Be connected for as long as that lasts. Before somebody keeps the broker it is of no use to anyone."""
-        lost = asyncio.Event()
-
-        async def note() -> None:
-            lost.set()
-
-        client = await links.connect(self._urls(), self._platform, "process", closed=note, patience=None)
+        client = await links.connect(self._urls(), self._platform, "process", patience=None)
         try:
             await client.request(SETTLE, b"", timeout=_KEEPER_SECONDS)
             await client.subscribe(_SHARED, cb=self._hear)
             self._client = client
             self.up.set()
-            await lost.wait()
+            while client.is_connected:  # noqa: ASYNC110  # the library does not tell of a loss by which its closing fails
+                await asyncio.sleep(_PAUSE)
         finally:
             self.up.clear()
             self._client = None
