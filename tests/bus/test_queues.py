@@ -1,6 +1,7 @@
 """A device's queue of commands, by consumers that ask for messages: what JavaScript's SDK makes of it, and no more."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from nats.aio.client import Client
 
 from fleetroll.bus.port import Account, DeviceAccount
-from tests.support.broker import PATIENCE, Registry, address, broker, client, run, starting
+from tests.support.broker import PATIENCE, Registry, address, broker, client, distant, run, starting
 from tests.support.nats_sockets import LEFT
 
 pytestmark = LEFT
@@ -176,5 +177,28 @@ def test_a_consumer_of_another_device_is_out_of_reach(tmp_path: Path) -> None:
             assert [message.data for message in await (await pulled(device, secret)).fetch(1, timeout=5)] == [b"1"]
             await device.close()
             await sibling.close()
+
+    run(story())
+
+
+def test_a_question_that_went_down_with_the_connection_is_refused_and_holds_up_nobody(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with distant(tmp_path / "nats", registry) as (served, wire):
+            lost, other = await connected(served, registry), await connected(served, registry, SIBLING)
+            await consumer(lost, "before")
+            wire.loses = True
+            asking = asyncio.ensure_future(ask(lost, f"CONSUMER.INFO.{QUEUE}.before"))
+            await asyncio.sleep(0.3)
+            wire.loses = False
+            wire.cut()
+            while True:
+                with contextlib.suppress(nats.errors.NoRespondersError):
+                    await consumer(other, "jobs", SIBLING)
+                    break
+            assert not asking.done()
+            assert (await asking)["error"]["code"] == 503
+            for one in (lost, other):
+                await one.close()
 
     run(story())

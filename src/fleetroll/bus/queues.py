@@ -9,14 +9,15 @@ is told.
 import asyncio
 import re
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from fleetroll.bus import commands
+from fleetroll.bus import commands, links
 from fleetroll.bus.port import Registry
 from fleetroll.bus.replies import Replies
 from fleetroll.bus.walls import COMMANDS
@@ -30,6 +31,10 @@ _NANO = 1_000_000_000
 _GROUP = "fleetroll"
 _CREATED = "io.nats.jetstream.api.v1.consumer_create_response"
 _BAD_REQUEST = {"code": 400, "err_code": 10003, "description": "bad request"}
+_AWAY = msgspec.json.encode(
+    {"error": {"code": 503, "err_code": 10008, "description": "JetStream system temporarily unavailable"}}
+)
+_SECONDS = 4.0  # clients wait for five
 _NO_API = {"total": 0, "errors": 0}
 _NEVER = "0001-01-01T00:00:00Z"
 
@@ -59,21 +64,30 @@ class Queues:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        await self._client.subscribe("consumer.>", _GROUP, cb=self._consumer)
-        await self._client.subscribe("queue.>", _GROUP, cb=self._queue)
-        await self._client.subscribe("account.*", _GROUP, cb=self._account)
-        await self._client.subscribe("rpc.>", _GROUP, cb=self._relay)
+        served = {
+            "consumer.>": self._consumer,
+            "queue.>": self._queue,
+            "account.*": self._account,
+            "rpc.>": self._relay,
+        }
+        for subject, answer in served.items():
+            await self._client.subscribe(subject, _GROUP, cb=partial(self._begin, answer))
 
-    async def _relay(self, message: Msg) -> None:
-        """A call from an application. It may wait as long as its sender does, beside all others."""
-        self._begin(self._relayed(message))
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
+    async def _begin(self, answer: Callable[[Msg], Coroutine[Any, Any, None]], message: Msg) -> None:
+        """Beside all others: some wait for a device, or for a broker that has lost the question."""
+        task = asyncio.ensure_future(answer(message))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _relayed(self, message: Msg) -> None:
+    async def _ask(self, subject: str, body: bytes) -> bytes:
+        """What the broker answers of streams, or in its words that it does not answer."""
+        try:
+            return (await self._client.request(subject, body, timeout=_SECONDS)).data
+        except links.TROUBLE:
+            return _AWAY
+
+    async def _relay(self, message: Msg) -> None:
+        """A call from an application. It may wait as long as its sender does."""
         _, org, env, device, name = message.subject.split(".")
         try:
             # The wall knows whose application asks; whose device it names, no wall can tell.
@@ -83,8 +97,6 @@ class Queues:
             )
         except Fault:
             return  # the caller's own patience has ended before
-        if not message.reply:
-            return  # nobody waits; what is sent to no subject at all would cost us the connection
         if not answer or commands.nobody_listens(answer):
             await self._replies.say(message.reply, b"", {"Status": commands.NO_LISTENER})
         else:
@@ -112,9 +124,9 @@ class Queues:
             return
         body = msgspec.json.encode({"stream_name": COMMANDS, "config": config})
         subject = f"$JS.API.CONSUMER.CREATE.{COMMANDS}.{config['name']}.{config['filter_subject']}"
-        reply = await self._client.request(subject, body, timeout=5)
+        reply = await self._ask(subject, body)
         told = consumer if given.config.deliver_subject else config["name"]
-        await self._replies.say(message.reply, _as_asked(reply.data, f"{org}_command_queue", told, asked["config"]))
+        await self._replies.say(message.reply, _as_asked(reply, f"{org}_command_queue", told, asked["config"]))
 
     async def _queue(self, message: Msg) -> None:
         """Something else about a consumer of a device's own, or about the stream that it believes to be its own."""
@@ -127,8 +139,8 @@ class Queues:
             await self._replies.say(message.reply, msgspec.json.encode(_stream_info(org, stream)))
         else:
             subject = f"$JS.API.CONSUMER.{verb.upper()}.{COMMANDS}.{name}"
-            reply = await self._client.request(subject, b"", timeout=5)
-            await self._replies.say(message.reply, _as_asked(reply.data, stream, consumer))
+            reply = await self._ask(subject, b"")
+            await self._replies.say(message.reply, _as_asked(reply, stream, consumer))
 
 
 def _consumer_config(wanted: _Wanted, org: str, device: str, consumer: str, env: str, name: str) -> dict[str, Any]:
