@@ -54,13 +54,13 @@ from fleetroll.service.publisher import Publisher
 from fleetroll.service.remembered import Remembered
 from fleetroll.service.server_key import belongs, is_new, leave_mark
 from fleetroll.store import postgres, sqlite
-from fleetroll.store.migrations import Refused, Unreachable
+from fleetroll.store.migrations import Refused, Unreachable, Unwritable
 from fleetroll.store.port import Origin
 from fleetroll.store.postgres import PostgresStore
 from fleetroll.supervisor import Supervisor
 from fleetroll.wire import log
 from fleetroll.wire.est_listener import EstListener
-from fleetroll.wire.http_server import HttpServer
+from fleetroll.wire.http_server import CannotListen, HttpServer
 from fleetroll.wire.metrics import feel_pulse
 from fleetroll.wire.rate_limits import SharedTimes
 
@@ -107,10 +107,18 @@ def _or_refuse(config: Config, work: Callable[[], int]) -> int:
         return _refuse(str(problem), EXIT_CONFIG)
     except DirectoryRefused as problem:
         return _refuse(str(problem), EXIT_BUSY if problem.busy else EXIT_STORE)
+    except Unreachable as problem:
+        return _refuse(str(problem), EXIT_AWAY)
+    except Unwritable as problem:
+        return _refuse(str(problem), EXIT_FAILED)
     except Refused as problem:
-        return _refuse(str(problem), EXIT_AWAY if isinstance(problem, Unreachable) else EXIT_STORE)
+        return _refuse(str(problem), EXIT_STORE)
+    except Fault as problem:  # of what a start writes, such as the first key
+        return _refuse(problem.message, EXIT_FAILED)
+    except CannotListen as problem:
+        return _refuse(str(cannot_listen("--http", config.host, config.port, problem.reason)), EXIT_CONFIG)
     except OSError as problem:
-        return _refuse(str(cannot_listen("--http", config.host, config.port, problem)), EXIT_CONFIG)
+        return _refuse(f"{problem.filename or config.data} cannot be written: {problem.strerror}.", EXIT_FAILED)
 
 
 def _refuse(sentence: str, code: int) -> int:
@@ -146,14 +154,21 @@ def _serve_with_workers(config: Config) -> int:
     try:
         with asyncio.Runner() as runner:
             token = runner.run(_prepare(config, directory))
-        family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-        with socket.create_server((config.host, config.port), family=family, backlog=_BACKLOG) as listener:
+        with _listener(config) as listener:
             host, port = listener.getsockname()[:2]
             work = partial(_work, structs.replace(config, migrate=False), directory, listener, SharedTimes())
             supervisor = Supervisor(config.workers, work)
             return supervisor.run(lambda: _announce(config, (host, port), token))
     finally:
         directory.close()
+
+
+def _listener(config: Config) -> socket.socket:
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    try:
+        return socket.create_server((config.host, config.port), family=family, backlog=_BACKLOG)
+    except OSError as problem:
+        raise CannotListen(problem) from None
 
 
 async def _prepare(config: Config, directory: DataDirectory) -> str | None:

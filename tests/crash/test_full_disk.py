@@ -6,6 +6,8 @@ The server runs in a mount namespace of its own, on a small file system in memor
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,10 +32,14 @@ def disk(tmp_path: Path) -> Iterator[tuple[Process, Path]]:
     """A server whose data are on a small disk of their own, and a file on that disk as it is reached from here."""
     place = tmp_path / "disk"
     place.mkdir()
-    apart = ("unshare", "-m") if os.geteuid() == 0 else ("unshare", "-Urm")
-    mount = ("sh", "-c", 'mount -t tmpfs -o size=48m none "$0" && exec "$@"', str(place))
-    with serving(place / "data", "--nats", "off", under=(*apart, *mount), log=tmp_path / "log") as server:
+    with serving(place / "data", "--nats", "off", under=apart(place), log=tmp_path / "log") as server:
         yield server, Path(f"/proc/{server.popen.pid}/root{place}/filler")
+
+
+def apart(place: Path) -> tuple[str, ...]:
+    """What runs a command where `place` is a small file system in memory; `$FILL` may be what fills it before."""
+    own = ("unshare", "-m") if os.geteuid() == 0 else ("unshare", "-Urm")
+    return (*own, "sh", "-c", 'mount -t tmpfs -o size=48m none "$0" && eval "$FILL" && exec "$@"', str(place))
 
 
 @contextmanager
@@ -63,7 +69,33 @@ def test_every_dialect_deletes_devices_in_the_room_that_is_kept() -> None:
     assert {operation.name for operation in deleting if not operation.relieves} == {"fleet.delete"}  # its batches do
 
 
-@pytest.mark.skipif(not (shutil.which("unshare") or os.environ.get("CI")), reason="there is no unshare")
+unshare = pytest.mark.skipif(not (shutil.which("unshare") or os.environ.get("CI")), reason="there is no unshare")
+
+
+@unshare
+@pytest.mark.parametrize(("is_first", "free"), [(True, 0), (True, 100), (False, 0)])
+def test_a_start_on_a_full_disk_says_so_and_calls_nothing_damaged(tmp_path: Path, is_first: bool, free: int) -> None:
+    place, source = tmp_path / "disk", tmp_path / "source"
+    place.mkdir()
+    with serving(source, "--nats", "off"):
+        pass
+    bring = "true" if is_first else f"cp -r {source} {place}/data"
+    fill = f"{bring}; head -c $((48 * 1024 - $(du -sk {place} | cut -f1) - {free}))k /dev/zero > {place}/filler"
+    command = (sys.executable, "-m", "fleetroll", "serve", "--data", str(place / "data"), "--http", "8.8.8.8:1")
+    ended = subprocess.run(
+        (*apart(place), *command),
+        env={**os.environ, "FILL": fill},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 74, ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert "damaged" not in ended.stderr
+
+
+@unshare
 def test_on_a_full_disk_what_takes_something_away_works_on(disk: tuple[Process, Path]) -> None:
     server, filler = disk
     with client(server) as api:

@@ -158,6 +158,14 @@ def test_a_server_that_was_killed_leaves_no_lock(tmp_path: Path) -> None:
         pass
 
 
+def test_a_database_that_somebody_else_has_locked_is_not_called_damaged(data: Path) -> None:
+    with contextlib.closing(apsw.Connection(str(data / DATABASE))) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").fetchall()
+        code, (sentence,), _ = attempt(data)
+    assert code == STORE
+    assert "cannot be used: database is locked" in sentence
+
+
 # --- what is not a store ---------------------------------------------------------------------------------------------
 
 

@@ -17,6 +17,10 @@ class Unreachable(Refused):
     """The store will not open now. Nothing is wrong with what is in it, so trying again may help."""
 
 
+class Unwritable(Refused):
+    """The disk lets nobody open the store now. What is in it may well be sound."""
+
+
 class Migration(Struct, frozen=True):
     """One step of the schema. `number` is the schema version that it leads to."""
 

@@ -20,7 +20,7 @@ from msgspec import structs
 
 from fleetroll.core import limits
 from fleetroll.store import migrations, port
-from fleetroll.store.migrations import Refused
+from fleetroll.store.migrations import Refused, Unwritable
 from fleetroll.store.port import Origin
 from fleetroll.store.records import Records
 from fleetroll.store.searches import Searches
@@ -52,6 +52,8 @@ _READER_CACHE_KIB = 56 << 10
 _SCANNER_CACHE_KIB = 8 << 10
 _CHECKED_WHOLE = 64 << 20  # a larger file takes seconds to check; `fleetroll doctor` does it
 _COMMON_TRIGRAMS = 5_000
+# What keeps a file from being opened and says nothing of what is in it.
+_IN_THE_WAY = (apsw.BusyError, apsw.CantOpenError, apsw.LockedError, apsw.PermissionsError, apsw.ReadOnlyError)
 
 
 def open_store(file: Path, *, create: bool, admit: Admit = anybody) -> "SqliteStore":
@@ -213,6 +215,12 @@ def _open_writer(file: Path, create: bool, admit: Admit) -> apsw.Connection:
         connection.pragma("journal_mode", "WAL")
         connection.pragma("synchronous", "FULL")
         _migrate(connection, file)
+    except (apsw.FullError, apsw.IOError) as problem:
+        raise Unwritable(
+            f"{file} cannot be written: {_line(problem)}. See whether the disk is full or failing; nothing was changed."
+        ) from None
+    except _IN_THE_WAY as problem:
+        raise Refused(f"{file} cannot be used: {_line(problem)}.") from None
     except apsw.Error as problem:
         raise Refused(f"{file} is damaged or not a database: {_line(problem)}.") from None
     return connection

@@ -17,7 +17,7 @@ from fleetroll.service import authorities
 from fleetroll.service.housekeeping import beside
 from fleetroll.service.operations import Services
 from fleetroll.wire.http_refusals import Permission, Wording
-from fleetroll.wire.http_server import HttpServer
+from fleetroll.wire.http_server import CannotListen, HttpServer
 from fleetroll.wire.tls import Tls
 
 logger = logging.getLogger("fleetroll")
@@ -61,8 +61,8 @@ class EstListener:
     async def _listen(self) -> None:
         try:
             await self.http.start()
-        except OSError as problem:
-            raise cannot_listen("--est", *self._address, problem) from None
+        except CannotListen as problem:
+            raise cannot_listen("--est", *self._address, problem.reason) from None
 
     async def _present(self) -> None:
         config = self._config

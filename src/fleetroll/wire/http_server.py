@@ -26,6 +26,15 @@ from fleetroll.wire.http_deadlines import Deadlines
 from fleetroll.wire.http_refusals import Permission, Wording, as_problem, without_permission
 
 LOG = logging.getLogger("fleetroll.http")
+_BACKLOG = 2048
+
+
+class CannotListen(Exception):
+    """The system lets nobody listen at an address; `reason` is what it says."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 class HttpServer:
@@ -80,7 +89,7 @@ class HttpServer:
         return len(self.state.connections)
 
     async def start(self) -> None:
-        """Listen. Afterwards `addresses` says where, also when port 0 was asked for."""
+        """Listen. Afterwards `addresses` says where, also when port 0 was asked for. Raises CannotListen."""
         loop = asyncio.get_running_loop()
         self._config.load()
         self._renew_date()
@@ -88,13 +97,15 @@ class HttpServer:
         def connect() -> Connection:
             return Connection(self._config, self.state, self._app_state, self.watch, loop)
 
-        if self._sockets:
+        places: list[dict[str, Any]] = [{"sock": sock} for sock in self._sockets]
+        if not places:
+            places = [{"host": self.host, "port": self._port, "reuse_port": self._reuse_port}]
+        try:
             self._listeners = [
-                await loop.create_server(connect, sock=sock, backlog=2048, **self._tls) for sock in self._sockets
+                await loop.create_server(connect, **place, backlog=_BACKLOG, **self._tls) for place in places
             ]
-        else:
-            options = {"backlog": 2048, "reuse_port": self._reuse_port, **self._tls}
-            self._listeners = [await loop.create_server(connect, self.host, self._port, **options)]
+        except OSError as problem:
+            raise CannotListen(problem) from None
         names = [listener.getsockname() for server in self._listeners for listener in server.sockets]
         self.addresses = tuple((str(name[0]), int(name[1])) for name in names)
         self._sweeper = loop.create_task(self._sweep())
