@@ -10,6 +10,7 @@ import pytest
 
 from fleetroll import __version__, main
 from fleetroll.application import DIALECTS
+from fleetroll.cli.failures import EXIT_CODES
 from fleetroll.config import ConfigError, secret
 from fleetroll.core import limits, tokens
 from fleetroll.core.fields import DEVICE_FIELDS, device_filter
@@ -238,6 +239,8 @@ def test_the_exit_codes_of_the_page_are_those_of_serve() -> None:
     shown = [int(cells[0]) for cells in docs.rows(docs.section(OPERATIONS, "What to watch"))]
     codes = (main.EXIT_STORE, main.EXIT_AWAY, main.EXIT_CLOCK, main.EXIT_FAILED, main.EXIT_BUSY, main.EXIT_CONFIG)
     assert shown == [0, *codes]
+    told = " ".join(EXIT_CODES.split())
+    assert all(f" {code} " in told for code in codes)
 
 
 def test_the_bounds_named_in_passing_are_those_of_the_product() -> None:
