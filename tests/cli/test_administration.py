@@ -109,6 +109,8 @@ def test_a_group_is_made_changed_listed_and_deleted(fleetroll: Fleetroll) -> Non
         ["org", "set", "self"],
         ["org", "create", "x", "--quota", "devices"],
         ["org", "create", "x", "--quota", "devices=-1"],
+        ["org", "create", "x", "--quota", "devices=" + "9" * 5_000],
+        ["key", "create", "x", "--role", "viewer", "--expires", "9999-12-31T23:59:59-01:00"],
         ["group", "set", "x"],
         ["key", "create", "x"],
         ["key", "create", "x", "--role", "god"],

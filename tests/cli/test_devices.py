@@ -82,6 +82,9 @@ def test_changes_are_written_as_the_help_says(
         ["metadata.tags+=x"],
         ["metadata:={"],
         ["metadata.x:=NaN"],
+        ["metadata.x:=1e999"],
+        ["metadata.x:=" + "[" * 990 + "]" * 990],
+        ['name:="\\ud800"'],
         ["metadata=x", "metadata.a=x"],
         ["--merge", "[1]"],
         ["--merge", "{}", "name=x"],
@@ -91,6 +94,13 @@ def test_what_is_no_change_is_wrong_usage(fleetroll: Fleetroll, changes: list[st
     refused = fleetroll("device", "set", "anything", *changes)
     assert (refused.code, refused.out) == (2, "")
     assert "Error: " in refused.err
+
+
+@pytest.mark.parametrize("data", ["x", "NaN", "1e999", '"\\ud800"', "[" * 100_000])
+def test_what_cannot_be_sent_to_a_device_is_wrong_usage(fleetroll: Fleetroll, data: str) -> None:
+    refused = fleetroll("device", "send", "anything", "move", data)
+    assert (refused.code, refused.out) == (2, "")
+    assert "DATA must be JSON" in refused.err
 
 
 @pytest.mark.parametrize("ident", ["a/b", "a%2Fb", "50%", "a?b#c", "x:decommission", "größe", "two words", "..x"])

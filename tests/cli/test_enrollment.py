@@ -121,8 +121,9 @@ def test_authorities_and_dms_are_listed_changed_and_deleted(fleetroll: Command, 
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({**shown, "settings": {**shown["settings"], "replaceable": True}}))
     assert fleetroll("dms", "set", "other", str(settings), "--json").json()["settings"]["replaceable"] is True
-    settings.write_text("{")
-    assert fleetroll("dms", "set", "other", str(settings)).code == 7
+    for text in ("{", '{"lifetime": NaN}', "[" * 100_000):
+        settings.write_text(text)
+        assert fleetroll("dms", "set", "other", str(settings)).code == 7
     assert fleetroll("dms", "delete", "other").code == 0
     for name in ("foreign", "spare"):
         assert fleetroll("ca", "delete", name).code == 0

@@ -1,11 +1,12 @@
 """The little language of `device create` and `device set`: arguments that together are one merge patch. Pure."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
+
+from fleetroll.cli import written
 
 SYNTAX = """\b
 A CHANGE is one of
@@ -119,10 +120,6 @@ def _place(target: dict[str, Any], names: list[str], value: Any) -> None:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as problem:
+        return written.read(text.encode())
+    except written.NotJson as problem:
         raise BadChange(f"{text[:60]!r} is not JSON: {problem}.") from None
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")

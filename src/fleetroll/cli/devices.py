@@ -1,11 +1,10 @@
 """`fleetroll device`: single devices and lists of them. Whole fleets in and out are in `fleet`."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fleetroll.cli import changes, output
+from fleetroll.cli import changes, output, written
 from fleetroll.cli.connection import MOST_PER_PAGE, connected, path
 from fleetroll.cli.failures import Failure
 from fleetroll.cli.output import Column, as_json, show
@@ -101,35 +100,35 @@ def get(client: "Client", ident: str, as_json: bool) -> None:
 _merge_option = click.option("--merge", metavar="JSON", help="The changes as a JSON merge patch (RFC 7396) instead.")
 
 
-def _changes(written: tuple[str, ...], merge: str | None) -> changes.Changes:
-    if written and merge is not None:
+def _changes(changed: tuple[str, ...], merge: str | None) -> changes.Changes:
+    if changed and merge is not None:
         raise click.UsageError("Give changes or --merge, not both.")
     try:
-        return changes.parse(written) if merge is None else changes.Changes(changes.parse_object(merge), {}, {})
+        return changes.parse(changed) if merge is None else changes.Changes(changes.parse_object(merge), {}, {})
     except changes.BadChange as problem:
         raise click.UsageError(str(problem)) from None
 
 
 @group.command("create", help="Make a device; one that exists is left alone.", epilog=changes.SYNTAX)
 @click.argument("ident")
-@click.argument("written", metavar="[CHANGE]...", nargs=-1)
+@click.argument("changed", metavar="[CHANGE]...", nargs=-1)
 @_merge_option
 @as_json
 @connected
-def create(client: "Client", ident: str, written: tuple[str, ...], merge: str | None, as_json: bool) -> None:
-    members = changes.created(_changes(written, merge).against({}))
+def create(client: "Client", ident: str, changed: tuple[str, ...], merge: str | None, as_json: bool) -> None:
+    members = changes.created(_changes(changed, merge).against({}))
     show(client.call("POST", _DEVICES, body={**members, "ident": ident}), as_json)
 
 
 @group.command("set", help="Change a device.", epilog=changes.SYNTAX)
 @click.argument("ident")
-@click.argument("written", metavar="CHANGE...", nargs=-1)
+@click.argument("changed", metavar="CHANGE...", nargs=-1)
 @_merge_option
 @as_json
 @connected
-def change(client: "Client", ident: str, written: tuple[str, ...], merge: str | None, as_json: bool) -> None:
-    wanted = _changes(written, merge)
-    if not written and merge is None:
+def change(client: "Client", ident: str, changed: tuple[str, ...], merge: str | None, as_json: bool) -> None:
+    wanted = _changes(changed, merge)
+    if not changed and merge is None:
         raise click.UsageError("Say what to change: MEMBER=VALUE or --merge JSON.")
     target = path("devices", ident)
     reply = _change_relatively(client, target, wanted) if wanted.is_relative else client.patch(target, wanted.merge)
@@ -165,9 +164,9 @@ def delete(client: "Client", ident: str) -> None:
 @connected
 def send(client: "Client", ident: str, name: str, data: str, calls: bool, timeout: float) -> None:
     try:
-        value = json.loads(data)
-    except ValueError:
-        raise click.UsageError("DATA must be JSON, as in '{\"to\": 3}'.") from None
+        value = written.read(data.encode())
+    except written.NotJson as problem:
+        raise click.UsageError(f"DATA must be JSON, as in '{{\"to\": 3}}': {problem}.") from None
     if calls:
         body = {"name": name, "data": value, "timeout": timeout}
         output.raw(client.call("POST", path("devices", ident, "rpc"), body=body).content)

@@ -1,12 +1,11 @@
 """`fleetroll dms`: the policies by which devices enrol."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from fleetroll.cli import files, output, times
+from fleetroll.cli import files, output, times, written
 from fleetroll.cli.connection import MOST_PER_PAGE, connected, path
 from fleetroll.cli.failures import Exit, Failure
 from fleetroll.cli.output import Column, as_json, show
@@ -79,9 +78,9 @@ def create(
 @connected
 def change(client: "Client", name: str, settings: Path, as_json: bool) -> None:
     try:
-        given = json.loads(settings.read_text())
-    except ValueError:
-        raise Failure(Exit.FILE, f"{settings}: this is not JSON.") from None
+        given = written.read(settings.read_bytes())
+    except written.NotJson as problem:
+        raise Failure(Exit.FILE, f"{settings}: this is not JSON: {problem}.") from None
     wanted = given.get("settings", given) if isinstance(given, dict) else given
     show(client.patch(path("dms", name), {"settings": wanted}), as_json)
 

@@ -1,5 +1,6 @@
 """`fleetroll org`: the organizations below the caller's own."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -68,7 +69,7 @@ def _quotas(written: tuple[str, ...]) -> dict[str, int]:
     quotas = {}
     for text in written:
         noun, _, count = text.partition("=")
-        if not (count.isascii() and count.isdigit()):
+        if not re.fullmatch("[0-9]{1,18}", count):
             raise click.UsageError(f"--quota must be like devices=5000, not {text!r}.")
         quotas[noun] = int(count)
     return quotas

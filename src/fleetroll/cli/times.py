@@ -20,9 +20,9 @@ def instant(text: str) -> str | None:
     """RFC 3339 text of an instant with its offset from UTC; None for what is not one."""
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return written(moment) if moment.tzinfo else None
+    except (ValueError, OverflowError):  # the last: one of another year than 1 to 9999, once it is in UTC
         return None
-    return written(moment) if moment.tzinfo else None
 
 
 def written(moment: datetime) -> str:

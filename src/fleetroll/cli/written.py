@@ -1,0 +1,21 @@
+"""JSON as people write it on a command line or in a file: only what can be sent to a server."""
+
+from typing import Any
+
+import msgspec
+
+from fleetroll.core import documents, limits
+
+
+class NotJson(ValueError):
+    """What is none, or has a number, a character or a depth that no server takes. The message says where or why."""
+
+
+def read(text: bytes) -> Any:
+    """Raises NotJson."""
+    if documents.depth_exceeds(text, limits.MAX_JSON_DEPTH):
+        raise NotJson(f"it has more than {limits.MAX_JSON_DEPTH} levels")
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.MsgspecError as problem:
+        raise NotJson(str(problem)) from None
