@@ -103,6 +103,9 @@ def test_what_cannot_be_is_said_in_words(fleetroll: Command, est: str, trust: st
     assert run("device", "enroll", "pump-3", "--dms", "nowhere", *common, "--trust", trust).code == 5
     assert run("device", "enroll", "pump-3", "--dms", "line", *common).code == 3, "a server of nobody's"
     assert run("device", "enroll", "a/b", "--dms", "line", *common).code == 2
+    assert run("device", "enroll", "", "--dms", "line", *common).code == 2
+    assert run("device", "enroll", "pump-3", "--dms", "line", *common, "--est", est[len("https://") :]).code == 2
+    assert run("device", "enroll", "pump-3", "--dms", "line", *common, "--est", "https://127.0.0.1:9").code == 3
     assert run("device", "enroll", "pump-3", "--dms", "line", *common, "--renew").code == 7
     assert fleetroll("dms", "create", "both", "--anybody", "--trust", "x").code == 2
     assert fleetroll("ca", "show", "nobody").code == 5

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.cli.gate import gate
+from tests.cli.impostor import impostor
 from tests.support import process
 from tests.support.transcripts import over_socket
 
@@ -170,3 +171,21 @@ def test_a_source_that_refuses_or_is_not_there_is_told_of(
     assert fleetroll(*lost).code == 3
     nowhere = [*wrong[:7], "nowhere", "--token", account.key]
     assert fleetroll(*nowhere).code == 5
+
+
+@pytest.mark.parametrize("arguments", [["--url", "fleet.example.com"], ["--url", "http://a..b"], ["--token", "ä"]])
+def test_what_is_no_source_is_wrong_usage(fleetroll: Fleetroll, arguments: list[str]) -> None:
+    given = ["--url", "http://127.0.0.1:9", "--token", "no", *arguments]
+    for maker in (["lamassu"], ["memfault", "--org", "a", "--project", "b"]):
+        refused = fleetroll("import", *maker, *given)
+        assert (refused.code, refused.out) == (2, "")
+        assert f"Error: {arguments[0]} " in refused.err
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[]", b"null", b'{"list": 1, "data": 1}', b"[" * 10_000])
+def test_a_server_that_is_no_source_is_told_apart(fleetroll: Fleetroll, body: bytes) -> None:
+    for maker in (["lamassu"], ["memfault", "--org", "a", "--project", "b"]):
+        with impostor(body) as url:
+            refused = fleetroll("import", *maker, "--url", url, "--token", "no")
+        assert (refused.code, refused.out) == (1, "")
+        assert "--url" in refused.err

@@ -148,7 +148,7 @@ def test_what_cannot_be_a_key_is_not_sent(alone: Fleetroll, key: str) -> None:
     assert alone("whoami", FLEETROLL_KEY=key).code == 4
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://x", "http://", "http://a b", "http://[::1"])
+@pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://x", "http://", "http://a b", "http://a..b", "http://[::1"])
 def test_what_is_no_address_is_wrong_usage(alone: Fleetroll, url: str) -> None:
     assert alone("whoami", "--url", url, FLEETROLL_KEY=KEY).code == 2
 

@@ -147,13 +147,13 @@ def _given(params: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def reaching(url: str) -> Iterator[None]:
-    """Say what it means if the server is not there, or goes away."""
+def reaching(url: str, about: str = _ABOUT_URL) -> Iterator[None]:
+    """Say what it means if the server is not there, or goes away; `about` is what to do in the first case."""
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout) as problem:
         words = _words(problem)
-        advice = next((advice for mark, advice in _ABOUT_TLS.items() if mark in words), _ABOUT_URL)
+        advice = next((advice for mark, advice in _ABOUT_TLS.items() if mark in words), about)
         raise Failure(Exit.UNREACHABLE, f"Cannot reach {url}: {words}.", advice) from None
     except httpx.TimeoutException:
         raise Failure(Exit.UNREACHABLE, f"{url} did not answer in time.", "Try again in a moment.") from None

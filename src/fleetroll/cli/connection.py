@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 DEFAULT_URL = "http://127.0.0.1:8080"
 MOST_PER_PAGE = 1_000
+EMPTY_NAME = "A name is empty: does a variable hold nothing?"
 ABOUT_KEY = (
     "Give a valid key: set FLEETROLL_KEY or name a file with --key-file. `fleetroll serve` prints the first one."
 )
@@ -42,10 +43,7 @@ class Options(Struct, frozen=True):
 
     @property
     def address(self) -> str:
-        url = (self.url or DEFAULT_URL).rstrip("/")
-        if not _is_address(url):
-            raise click.UsageError(f"--url must be like {DEFAULT_URL}, not {url!r}.")
-        return url
+        return address(self.url or DEFAULT_URL, "--url", DEFAULT_URL)
 
     def secret(self) -> str:
         """The key. Raises Failure if there is none, and for what cannot be one."""
@@ -60,10 +58,18 @@ class Options(Struct, frozen=True):
         return key
 
 
+def address(url: str, option: str, like: str) -> str:
+    """The address of a server, to which a path can be added. Raises click.UsageError for what is none."""
+    if not _is_address(url.rstrip("/")):
+        raise click.UsageError(f"{option} must be like {like}, not {url!r}.")
+    return url.rstrip("/")
+
+
 def _is_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and " " not in url
+        host = (parts.hostname or "").encode("idna")  # raises for what no resolver takes, such as a..b
+        return parts.scheme in {"http", "https"} and bool(host) and parts.port != 0 and " " not in url
     except ValueError:
         return False
 
@@ -133,5 +139,5 @@ def connected(function: Callable[Concatenate["Client", P], None]) -> Callable[..
 def path(*segments: str) -> str:
     """A path of the native API, each segment quoted. Raises click.UsageError for an empty name: it leads elsewhere."""
     if "" in segments:
-        raise click.UsageError("A name is empty: does a variable hold nothing?")
+        raise click.UsageError(EMPTY_NAME)
     return "/v1/" + "/".join(quote(segment, safe="") for segment in segments)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import click
 
 from fleetroll.cli import files, output
+from fleetroll.cli.connection import EMPTY_NAME, address
 from fleetroll.cli.failures import Exit, Failure
 
 if TYPE_CHECKING:
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
 
 _SECONDS = 30.0
 _PEM = "application/x-pem-file"
+_LIKE = "https://fleet.example.com:8443"
+_ABOUT_EST = "Is it the address of `fleetroll serve --est`? Check --est."
 
 
 @click.command("enroll", help="Get a device's certificate as the device does: make a key, ask over EST, keep both.")
 @click.argument("ident")
-@click.option("--est", required=True, metavar="URL", help="As in https://fleet.example.com:8443.")
+@click.option("--est", required=True, metavar="URL", help=f"As in {_LIKE}.")
 @click.option(
     "--dms", "label", required=True, help="The DMS; after `path~` if it is of an organization below the root."
 )
@@ -40,6 +43,8 @@ def enroll(
     cert_key: Path | None,
     renew: bool,
 ) -> None:
+    if not ident:
+        raise click.UsageError(EMPTY_NAME)
     if "/" in ident:
         raise click.UsageError("The files are named after the device, so its identifier must not have a slash.")
     certificate, key = out / f"{ident}.pem", out / f"{ident}.key"
@@ -54,7 +59,7 @@ def enroll(
     except ValueError as problem:
         raise Failure(Exit.FILE, f"{certificate if renew else ident}: {problem}") from None
     verb = "simplereenroll" if renew else "simpleenroll"
-    url = f"{est.rstrip('/')}/.well-known/est/{quote(label, safe='~')}/{verb}"
+    url = f"{address(est, '--est', _LIKE)}/.well-known/est/{quote(label, safe='~')}/{verb}"
     # Both are complete before either takes its place: an old key with a new certificate could not even renew. And there
     # is room for both before the server is asked: it gives a first certificate once.
     with files.replacing(certificate, 0o644) as public, files.replacing(key, files.PRIVATE) as private:
@@ -79,7 +84,7 @@ def _ask(url: str, request: bytes, trust: Path | None, cert: Path | None, key: P
             Exit.FILE, "A certificate or a key cannot be read as PEM, or they do not belong together."
         ) from None
     headers = {"content-type": "application/pkcs10", "accept": _PEM}
-    with reaching(url), httpx.Client(verify=context, timeout=_SECONDS) as http:
+    with reaching(url, _ABOUT_EST), httpx.Client(verify=context, timeout=_SECONDS) as http:
         reply = http.post(url, content=encodings.est(request), headers=headers)
     if reply.status_code != 200 or reply.headers.get("content-type") != _PEM:
         raise _refused(reply)

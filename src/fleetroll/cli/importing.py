@@ -10,14 +10,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 import msgspec
 from msgspec import Struct
 
 from fleetroll.cli import files, output
-from fleetroll.cli.connection import Options
+from fleetroll.cli.connection import Options, address
 from fleetroll.cli.failures import Exit, Failure
 
 if TYPE_CHECKING:
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
     from fleetroll.cli.client import Client
 
+T = TypeVar("T")
 _TRIES = 5
 _SECONDS = 60.0
 _LONGEST_WAIT = 60.0
 _TRY_LATER = {429, 500, 502, 503, 504, 529}
+_ABOUT_SOURCE = "This is the source; check its address, which is --url after the name of its maker."
 
 
 Place = int | str
@@ -70,6 +72,24 @@ class Source(Protocol):
         """Store the rows of a page, or find out what that would do."""
 
 
+def _address(_context: click.Context, _option: click.Parameter, url: str) -> str:
+    return address(url, "--url", "https://fleet.example.com")
+
+
+def _token(_context: click.Context, _option: click.Parameter, token: str) -> str:
+    if not (token.strip().isascii() and token.strip().isprintable()):
+        raise click.UsageError("--token has a line end or a strange character.")
+    return token.strip()
+
+
+def source_option(text: str) -> Callable[[Any], Any]:
+    return click.option("--url", "source", required=True, callback=_address, help=text)
+
+
+def token_option(variable: str, text: str) -> Callable[[Any], Any]:
+    return click.option("--token", required=True, envvar=variable, show_envvar=True, callback=_token, help=text)
+
+
 state_option = click.option("--state", type=files.ANY, help="File that remembers how far this came.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Report what would happen and change nothing.")
 
@@ -82,7 +102,11 @@ def between(context: click.Context, url: str, **manners: Any) -> Iterator[tuple[
     from fleetroll.cli import client  # noqa: PLC0415  # as above
 
     given = context.obj if isinstance(context.obj, Options) else Options()
-    with client.connect(given) as opened, client.reaching(url), httpx.Client(timeout=_SECONDS, **manners) as http:
+    with (
+        client.connect(given) as opened,
+        client.reaching(url, _ABOUT_SOURCE),
+        httpx.Client(timeout=_SECONDS, **manners) as http,
+    ):
         yield opened, http
 
 
@@ -165,8 +189,8 @@ def patient(ask: Callable[[], "httpx.Response"]) -> "httpx.Response":
     raise AssertionError
 
 
-def require(reply: "httpx.Response", path: str, advice: str) -> Any:
-    """The JSON of a source's success. Raises Failure."""
+def require(reply: "httpx.Response", path: str, advice: str, shape: type[T]) -> T:
+    """What a source's success says, which has to be of the shape that the API of its maker gives it. Raises Failure."""
     if reply.status_code in {401, 403}:
         message = f"The source answers {reply.status_code} to {path}."
         raise Failure(Exit.UNAUTHORISED, message, advice)
@@ -174,6 +198,7 @@ def require(reply: "httpx.Response", path: str, advice: str) -> Any:
         code = Exit.NOT_FOUND if reply.status_code == 404 else Exit.REFUSED
         raise Failure(code, f"The source answers {reply.status_code} to {path}.", advice)
     try:
-        return reply.json()
-    except ValueError:
-        raise Failure(Exit.REFUSED, f"The source's answer to {path} is not JSON.", "Check --url.") from None
+        return msgspec.json.decode(reply.content, type=shape)
+    except (msgspec.MsgspecError, RecursionError):
+        message = f"The source's answer to {path} is not what such a server answers."
+        raise Failure(Exit.REFUSED, message, advice) from None

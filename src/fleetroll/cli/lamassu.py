@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
+from msgspec import Struct
 
 from fleetroll.cli import importing, output
 from fleetroll.cli.failures import Exit, Failure
@@ -30,8 +31,8 @@ _ENDED = "DECOMMISSIONED"
 
 
 @click.command("lamassu", help="Import the devices, DMS and device groups of a Lamassu.")
-@click.option("--url", "source", required=True, help="Address of its gateway, as in https://lamassu.example.com.")
-@click.option("--token", required=True, envvar="LAMASSU_TOKEN", show_envvar=True, help="Bearer token.")
+@importing.source_option("Address of its gateway, as in https://lamassu.example.com.")
+@importing.token_option("LAMASSU_TOKEN", "Bearer token.")
 @importing.state_option
 @click.option("--devices-only", is_flag=True, help="Leave out DMS, the authorities they trust, and groups.")
 @importing.dry_run_option
@@ -39,10 +40,21 @@ _ENDED = "DECOMMISSIONED"
 def lamassu(
     context: click.Context, source: str, token: str, state: Path | None, devices_only: bool, dry_run: bool
 ) -> None:
-    url = source.rstrip("/")
-    with importing.between(context, url, headers={"authorization": f"Bearer {token}"}) as (client, http):
-        found = Gateway(http, url, not (devices_only or dry_run))
+    with importing.between(context, source, headers={"authorization": f"Bearer {token}"}) as (client, http):
+        found = Gateway(http, source, not (devices_only or dry_run))
         importing.run(client, found, state or Path("lamassu.state"), dry_run=dry_run)
+
+
+class _List(Struct):
+    """A page of a list. Some of the vendor's lists call the bookmark one thing, and some another."""
+
+    list: list[dict[str, Any]] | None
+    next: str | None = None
+    next_bookmark: str | None = None
+
+
+class _Stats(Struct):
+    total: int
 
 
 class Gateway:
@@ -62,12 +74,13 @@ class Gateway:
         if place and reply.status_code == 400:
             message = "The source no longer knows where the last run stopped."
             raise Failure(Exit.REFUSED, message, "Remove the state file to begin anew; what is stored stays as it is.")
-        found = importing.require(reply, _DEVICES, _ABOUT)
-        return Page(found["list"], found["next"] or None, self._total)
+        found = importing.require(reply, _DEVICES, _ABOUT, _List)
+        return Page(found.list or [], found.next or None, self._total)
 
     @functools.cached_property
     def _total(self) -> int:
-        return int(self._get(f"{_MANAGER}/stats")["total"])
+        path = f"{_MANAGER}/stats"
+        return importing.require(self._ask(path, {}), path, _ABOUT, _Stats).total
 
     def store(self, client: "Client", devices: list[dict[str, Any]], *, dry_run: bool) -> Iterator[importing.Result]:
         made = set() if dry_run else {device["id"] for device in devices if _made(client, device)}
@@ -100,7 +113,7 @@ class Gateway:
         if reply.status_code == 404:
             output.note(f"authority {name} is left out: the source does not have it.")
             return
-        authority = importing.require(reply, path, _ABOUT)
+        authority = importing.require(reply, path, _ABOUT, dict[str, Any])
         certificate = base64.b64decode(authority["certificate"]["certificate"]).decode()
         _give(client, "/v1/authorities", f"authority {name}", {"name": name, "certificate": certificate})
 
@@ -109,7 +122,8 @@ class Gateway:
         while groups:
             ready = [group for group in groups.values() if group.get("parent_id") not in groups]
             for group in ready or groups.values():
-                found = self._get(f"{_GROUPS}/{group['id']}")
+                path = f"{_GROUPS}/{group['id']}"
+                found = importing.require(self._ask(path, {}), path, _ABOUT, dict[str, Any])
                 _give(client, _GROUPS, f"group {group['name']}", found)
             groups = {uid: group for uid, group in groups.items() if ready and group not in ready}
 
@@ -124,14 +138,11 @@ class Gateway:
             if reply.status_code == 404:
                 output.note(f"The source has no {path}.")
                 return
-            found = importing.require(reply, path, _ABOUT)
-            yield from found["list"]
-            bookmark = found.get("next_bookmark") or found.get("next")
+            found = importing.require(reply, path, _ABOUT, _List)
+            yield from found.list or []
+            bookmark = found.next_bookmark or found.next or ""
             if not bookmark:
                 return
-
-    def _get(self, path: str, **params: Any) -> Any:
-        return importing.require(self._ask(path, params), path, _ABOUT)
 
     def _ask(self, path: str, params: dict[str, Any]) -> "httpx.Response":
         return importing.patient(lambda: self._http.get(self.name + path, params=params))

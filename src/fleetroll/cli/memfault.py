@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
+from msgspec import Struct
 
 from fleetroll.cli import importing
 from fleetroll.cli.failures import Failure
@@ -22,10 +23,10 @@ _ABOUT = "Check --url, --org, --project and --token."
 
 
 @click.command("memfault", help="Import the devices, cohorts and attributes of a Memfault project.")
-@click.option("--url", "source", required=True, help="Address of the API, as in https://api.memfault.com.")
+@importing.source_option("Address of the API, as in https://api.memfault.com.")
 @click.option("--org", required=True, help="Slug of the organization there.")
 @click.option("--project", required=True, help="Slug of the project there.")
-@click.option("--token", required=True, envvar="MEMFAULT_ORG_TOKEN", show_envvar=True, help="Organization auth token.")
+@importing.token_option("MEMFAULT_ORG_TOKEN", "Organization auth token.")
 @importing.state_option
 @click.option("--no-attributes", is_flag=True, help="Leave out attributes, which take a request for each device.")
 @importing.dry_run_option
@@ -40,11 +41,20 @@ def memfault(
     no_attributes: bool,
     dry_run: bool,
 ) -> None:
-    url = source.rstrip("/")
-    path = f"{url}/api/v0/organizations/{quote(org, safe='')}/projects/{quote(project, safe='')}"
+    path = f"{source}/api/v0/organizations/{quote(org, safe='')}/projects/{quote(project, safe='')}"
     kept = state or Path(f"memfault-{org}-{project}.state")
-    with importing.between(context, url, auth=("", token)) as (client, http):
+    with importing.between(context, source, auth=("", token)) as (client, http):
         importing.run(client, Project(http, path, not no_attributes, dry_run), kept, dry_run=dry_run)
+
+
+class _Paging(Struct, frozen=True):
+    page_count: int = 1
+    total_count: int = 0
+
+
+class _List(Struct):
+    data: list[dict[str, Any]]
+    paging: _Paging = _Paging()
 
 
 class Project:
@@ -68,9 +78,8 @@ class Project:
     def page(self, place: Place) -> Page:
         place = int(place)
         found = self._get("/devices", page=place, per_page=_PER_PAGE)
-        paging = found["paging"]
-        following = place + 1 if place < paging["page_count"] else None
-        return Page([self._row(device) for device in found["data"]], following, paging["total_count"])
+        following = place + 1 if place < found.paging.page_count else None
+        return Page([self._row(device) for device in found.data], following, found.paging.total_count)
 
     def store(self, client: "Client", rows: list[dict[str, Any]], *, dry_run: bool) -> Iterator[importing.Result]:
         return importing.store(client, rows, dry_run=dry_run)
@@ -86,8 +95,8 @@ class Project:
         place, last = 1, 1
         while place <= last:
             found = self._get(path, page=place, per_page=_PER_PAGE)
-            yield from found["data"]
-            place, last = place + 1, found.get("paging", {}).get("page_count", 1)
+            yield from found.data
+            place, last = place + 1, found.paging.page_count
 
     def _row(self, device: dict[str, Any]) -> dict[str, Any]:
         """A device as our own import takes it; what the source leaves empty says nothing."""
@@ -113,9 +122,9 @@ class Project:
             if item.get("state")
         }
 
-    def _get(self, path: str, **params: int) -> Any:
+    def _get(self, path: str, **params: int) -> _List:
         reply = importing.patient(lambda: self._http.get(self.name + path, params=params))
-        return importing.require(reply, path, _ABOUT)
+        return importing.require(reply, path, _ABOUT, _List)
 
 
 def _hardware(version: Any) -> str | None:
