@@ -121,6 +121,25 @@ def network(text: str, option: str) -> IPv4Network | IPv6Network:
         raise ConfigError(f"{option} must be an address or a range, as in 10.0.0.0/8, not {text}.") from None
 
 
+def url(text: str, option: str) -> str:
+    """Where clients reach a server, without a slash at the end. Raises ConfigError."""
+    try:
+        parts = urlsplit(text)
+        known = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and text.isprintable()
+    except ValueError:  # a port that is none
+        known = False
+    if not known or parts.query or parts.fragment:
+        raise ConfigError(f"{option} must be a URL, as in https://fleet.example.com, not {text}.")
+    return text.rstrip("/")
+
+
+def host_name(text: str, option: str) -> str:
+    """A name or an address that a certificate can be for. Raises ConfigError."""
+    if not (text.isascii() and text.isprintable() and text and " " not in text):
+        raise ConfigError(f"{option} must be a name or an address, as in fleet.example.com, not {text!r}.")
+    return text
+
+
 def origin(text: str, option: str) -> str:
     """What a browser calls the place of a page, which is `null` for some, or a star for any. Raises ConfigError."""
     if text not in {"*", "null"} and not _ORIGIN.fullmatch(text):

@@ -85,6 +85,28 @@ def test_serve_takes_its_options_from_the_environment(alone: Fleetroll) -> None:
 
 
 @pytest.mark.parametrize(
+    ("option", "value", "code"),
+    [
+        ("--public-url", "fleet.example.com", 78),
+        ("--public-url", "https://fleet.example.com:99999", 78),
+        ("--public-url", "ftp://fleet.example.com", 78),
+        ("--est-name", "", 78),
+        ("--est-name", "münchen.example.com", 78),
+        ("--key-rate", "nan", 2),
+        ("--organization-rate", "inf", 2),
+        ("--nats-silence", "nan", 2),
+    ],
+)
+def test_what_an_option_of_serve_cannot_be_is_said_before_anything_starts(
+    alone: Fleetroll, work: Path, option: str, value: str, code: int
+) -> None:
+    # With too many workers as well, so that no server starts where the option is taken.
+    refused = alone("serve", option, value, "--http", "127.0.0.1:0", "--est", "127.0.0.1:0", "--workers", "99")
+    assert (refused.code, option in refused.err) == (code, True)
+    assert list(work.iterdir()) == []
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["whoami"],

@@ -1,6 +1,7 @@
 """`fleetroll serve`: its options, each with an environment variable, and nothing else. What it starts is main's."""
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,22 @@ from typing import Any
 import click
 
 from fleetroll.cli import files
-from fleetroll.config import Config, ConfigError, address, network, origin, secret
+from fleetroll.config import Config, ConfigError, address, host_name, network, origin, secret, url
 from fleetroll.core import limits
 
 Serve = Callable[[Config], int]
+
+
+class _Number(click.FloatRange):
+    """A number within a range. Neither `nan` nor `inf` is one."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number.", param, ctx)
+        return number
+
+
 _option = functools.partial(click.Option, show_default=True, show_envvar=True)
 _SECRETS = """\b
 Secrets are taken from the environment alone, where no list of processes shows
@@ -40,7 +53,7 @@ _OPTIONS: tuple[click.Option, ...] = (
     _option(["--mqtt"], metavar="HOST:PORT", help="Where the embedded broker takes MQTT; nowhere if left out."),
     _option(
         ["--nats-silence"],
-        type=click.FloatRange(limits.MIN_BUS_SILENCE, limits.MAX_BUS_SILENCE),
+        type=_Number(limits.MIN_BUS_SILENCE, limits.MAX_BUS_SILENCE),
         default=limits.BUS_SILENCE,
         help="Seconds after which the embedded broker takes a silent client to be gone. Each is asked about four times "
         "as often.",
@@ -64,13 +77,13 @@ _OPTIONS: tuple[click.Option, ...] = (
     ),
     _option(
         ["--key-rate"],
-        type=click.FloatRange(0),
+        type=_Number(0),
         default=1000.0,
         help="Requests per second of one key; 0 is no limit.",
     ),
     _option(
         ["--organization-rate"],
-        type=click.FloatRange(0),
+        type=_Number(0),
         default=5000.0,
         help="Requests per second of one organization; 0 is no limit.",
     ),
@@ -140,9 +153,9 @@ def _config(given: dict[str, Any]) -> Config:
     return Config(
         host=host,
         port=port,
-        public_url=public_url.rstrip("/") if public_url else None,
+        public_url=url(public_url, "--public-url") if public_url else None,
         est=address(est, "--est") if est else None,
-        est_names=given.pop("est_name"),
+        est_names=tuple(host_name(text, "--est-name") for text in given.pop("est_name")),
         trusted_proxies=tuple(network(text, "--trusted-proxy") for text in given.pop("trusted_proxy")),
         cors_origins=tuple(origin(text, "--cors") for text in given.pop("cors")),
         disabled_dialects=given.pop("disable"),
