@@ -89,6 +89,15 @@ def test_long_work_shows_its_progress(server: process.Process, work: Path, argum
     assert any(line.startswith(label) and "━" in line for line in lines)
 
 
+def test_ctrl_c_is_heard_while_the_command_is_still_being_loaded(tmp_path: Path) -> None:
+    (tmp_path / "apsw.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    ended = subprocess.run(
+        [*PROGRAM, "whoami"], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
 def test_ctrl_c_leaves_no_half_written_file(work: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         variables = {"FLEETROLL_URL": f"http://127.0.0.1:{listening.getsockname()[1]}", "FLEETROLL_KEY": "x" * 32}
