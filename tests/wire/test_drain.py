@@ -124,3 +124,19 @@ def test_a_server_that_is_told_to_stop_again_and_again_still_closes_its_store(se
             server.popen.wait(0.05)
     assert server.popen.returncode == 0
     assert not list((tmp_path / "data").glob("fleetroll.db-*"))
+
+
+def test_a_request_that_the_drain_cuts_short_is_logged_as_one_and_not_as_a_defect(
+    server: Process, tmp_path: Path
+) -> None:
+    with importing(server, b'{"ident":"a"}\n'):
+        assert httpx.get(f"{server.url}/health").status_code == 200  # by now it has read the request before this one
+        server.popen.send_signal(signal.SIGTERM)
+        while server.popen.poll() is None:  # told again, it waits no longer
+            server.popen.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                server.popen.wait(0.05)
+    assert server.popen.returncode == 0
+    lines = [json.loads(line) for line in (tmp_path / "data.log").read_text().splitlines()]
+    assert [line for line in lines if line.get("level") == "error"] == []
+    assert [line["status"] for line in lines if line.get("path") == "/v1/devices:import"] == [499]

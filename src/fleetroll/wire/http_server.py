@@ -169,10 +169,11 @@ class HttpServer:
         tasks = set(self.state.tasks)
         if tasks or self.state.connections:
             LOG.warning("drain ends with %d requests and %d connections", len(tasks), self.open_connections)
-        for task in tasks:
-            task.cancel()
+        # In this order: a request that finds its connection gone has nothing to say to it, and nothing to complain of.
         for connection in self._connections():
             connection.transport.abort()
+        for task in tasks:
+            task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=max(0.0, until - asyncio.get_running_loop().time()))
 

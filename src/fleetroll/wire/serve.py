@@ -126,7 +126,7 @@ class Kernel:
         exchange.id = self.request_id(exchange.headers)
         try:
             status = await self._respond(exchange)
-        except Gone:
+        except (Gone, asyncio.CancelledError):  # the client has left, or the server has waited long enough
             status = 499
         self._account(exchange, status, time.perf_counter() - started)
 
