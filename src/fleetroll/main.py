@@ -452,6 +452,6 @@ async def _turn_unready(application: Application, services: Services, http: Http
 def cli(arguments: Sequence[str] | None = None) -> None:
     """The `fleetroll` command. Ends by SystemExit with its exit code."""
     at_rest = DatabaseAtRest()
-    engine = Engine(sqlite.inspect, at_rest.known, sqlite.library)
+    engine = Engine(at_rest.inspect, at_rest.known, sqlite.library)
     command = group(serve, partial(restore, engine), partial(examine, engine), at_rest)
     sys.exit(run(command, sys.argv[1:] if arguments is None else arguments))

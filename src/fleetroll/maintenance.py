@@ -46,8 +46,9 @@ class Known(Struct, frozen=True):
 class Engine(Struct, frozen=True):
     """What the store can say: what is wrong with a database file, and what a sound one says of itself.
 
-    `known` is asked of a database elsewhere too, and raises Refused if that one cannot be used. `library` is the
-    engine's version, and whether it may be trusted.
+    `inspect` raises Refused for what is no database of this release or an older one. `known` is asked of a database
+    elsewhere too, and raises Refused if that one cannot be used. `library` is the engine's version, and whether it may
+    be trusted.
     """
 
     inspect: Callable[[Path], list[str]]
@@ -207,7 +208,14 @@ def _key(file: Path, preset: str | None) -> Finding:
 def _database(engine: Engine, data: Path, preset: str | None) -> Iterator[Finding]:
     file = data / DATABASE
     yield _privacy("database", file, 0o600)
-    if problems := engine.inspect(file):
+    try:
+        problems = engine.inspect(file)
+    except Refused as refused:
+        yield Finding(
+            "integrity", State.FAIL, str(refused), "Run the release that wrote it, or look what was put there."
+        )
+        return
+    if problems:
         advice = "Restore a backup into another directory: fleetroll restore"
         yield Finding("integrity", State.FAIL, "; ".join(problems[:3]), advice)
         return

@@ -29,6 +29,10 @@ class DatabaseAtRest:
                 return Known(*asyncio.run(postgres.known(place)))
             return Known(*sqlite.known(place))
 
+    def inspect(self, file: Path) -> list[str]:
+        with _refusing():
+            return sqlite.inspect(file)
+
     def migrate(self, data: Path, database: str | None) -> None:
         url = Config(database=database).postgres
         with _refusing():

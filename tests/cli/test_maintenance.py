@@ -227,7 +227,21 @@ def test_what_cannot_be_restored_is_refused_and_leaves_nothing(
     refused = alone("restore", "--from", str(backup), "--data", "new", "--server-key-file", "server.key")
     assert refused.code in {1, 2}
     assert words in refused.err
+    assert ".." not in refused.err
     assert sorted(work.rglob("*")) == before
+
+
+def test_nobody_is_sent_for_another_backup_where_another_release_is_missing(
+    alone: Fleetroll, backup: Path, work: Path
+) -> None:
+    advance(backup)
+    refused = alone("restore", "--from", str(backup), "--data", "new", "--server-key-file", "server.key")
+    assert (refused.code, "another backup" in refused.err) == (1, False)
+    shutil.copytree(work, work / "data", ignore=lambda *_: {"data"})
+    backup.rename(work / "data" / "fleetroll.db")
+    examined = alone("doctor", "--data", str(work / "data"), "--json").json()["checks"]
+    (found,) = [check for check in examined if check["check"] == "integrity"]
+    assert (found["state"], "backup" in found["advice"]) == ("fail", False)
 
 
 def test_a_restore_without_the_servers_key_is_refused(alone: Fleetroll, backup: Path, work: Path) -> None:

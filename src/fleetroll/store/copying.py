@@ -78,7 +78,7 @@ async def copy(source: Path, url: str, progress: Callable[[str, int, int], None]
 
 def _opened(source: Path) -> apsw.Connection:
     if problems := sqlite.inspect(source):
-        raise Refused(f"{source} cannot be copied: {problems[0].rstrip('.')}.")
+        raise Refused(f"{source} cannot be copied: {problems[0]}.")
     found, newest, _ = sqlite.known(source)
     if found < newest:
         raise Refused(f"{source} has schema {found}; bring it to {newest} first, with: fleetroll migrate")
@@ -264,6 +264,6 @@ async def _within(new: apsw.Connection, text: str, rows: list[tuple[Any, ...]]) 
 def steps(source: Path) -> tuple[int, list[migrations.Migration]]:
     """The schema of a SQLite registry at rest, and the steps that this release would take. Raises Refused."""
     if problems := sqlite.inspect(source):
-        raise Refused(f"{source} cannot be used: {problems[0].rstrip('.')}.")
+        raise Refused(f"{source} cannot be used: {problems[0]}.")
     found, *_ = sqlite.known(source)
     return found, migrations.load("sqlite")[found:]

@@ -77,13 +77,16 @@ def library() -> tuple[str, bool]:
 
 
 def inspect(file: Path) -> list[str]:
-    """What a full check of a store at rest finds wrong; empty if it is sound. Reads the whole file."""
+    """What a full check of a store at rest finds wrong; empty if it is sound. Reads the whole file.
+
+    Raises Refused for what is no store, or that of a newer release: nothing can be said of how sound that is.
+    """
     try:
         with contextlib.closing(at_rest(file)) as connection:
             _check_identity(connection, file)
-            found = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)")]
-    except (apsw.Error, Refused) as problem:
-        return [str(problem)]
+            found = [" ".join(str(row[0]).split()) for row in connection.execute("PRAGMA integrity_check(20)")]
+    except apsw.Error as problem:
+        return [_line(problem)]
     return [] if found == ["ok"] else found
 
 
