@@ -138,10 +138,13 @@ def _require_its_key(known: Known, key: bytes, given: str) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as taken, open(target, "xb", opener=_private) as kept:
-        shutil.copyfileobj(taken, kept, _COPIED)
-        kept.flush()
-        os.fsync(kept.fileno())
+    try:
+        with source.open("rb") as taken, open(target, "xb", opener=_private) as kept:
+            shutil.copyfileobj(taken, kept, _COPIED)
+            kept.flush()
+            os.fsync(kept.fileno())
+    except OSError as problem:  # neither a read nor a write says of what
+        raise OSError(problem.errno, problem.strerror, f"{source} to {target.parent / DATABASE}") from None
     if target.stat().st_size != source.stat().st_size:
         raise Refused(f"{source} changed while it was copied.", "Restore from a file that nobody writes to.")
 

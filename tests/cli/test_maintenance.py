@@ -1,6 +1,7 @@
 """`fleetroll backup`, `restore` and `doctor`."""
 
 import asyncio
+import resource
 import shutil
 import stat
 import subprocess
@@ -160,8 +161,19 @@ def test_a_restore_onto_a_full_disk_leaves_nothing(backup: Path, work: Path) -> 
     arguments = ["restore", "--from", str(backup), "--data", "new", "--server-key-file", "server.key"]
     ended = subprocess.run([sys.executable, "-c", script, *arguments], check=False, capture_output=True, text=True)
     assert ended.returncode == 7
-    assert ended.stderr.startswith("fleetroll: ")
+    assert ended.stderr == f"fleetroll: {backup} to new/fleetroll.db: File too large.\n"
     assert not (work / "new").exists()
+
+
+def test_a_backup_to_a_full_disk_names_the_file(fleetroll: Fleetroll, work: Path) -> None:
+    before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        ended = fleetroll("backup", "small.db")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
+    assert (ended.code, ended.err) == (7, "fleetroll: small.db: File too large.\n")
+    assert not list(work.glob("*small*"))
 
 
 def cut(file: Path) -> None:

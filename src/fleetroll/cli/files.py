@@ -34,6 +34,9 @@ def replacing(file: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
             part.replace(target)
+        except OSError as problem:  # a write does not say to what
+            part.unlink()
+            raise OSError(problem.errno, problem.strerror, problem.filename or str(file)) from None
         except BaseException:
             part.unlink()
             raise
