@@ -10,10 +10,11 @@ import pytest
 
 from fleetroll import __version__, main
 from fleetroll.application import DIALECTS
-from fleetroll.cli.failures import EXIT_CODES
+from fleetroll.cli.failures import EXIT_CODES, Exit
 from fleetroll.config import ConfigError, secret
 from fleetroll.core import limits, tokens
 from fleetroll.core.fields import DEVICE_FIELDS, device_filter
+from fleetroll.core.policy import GRANTABLE, MINIMUM_ROLE
 from fleetroll.dialects.native.envelope import ENVELOPE
 from fleetroll.wire.dialect import WIRE_STATUSES
 from tests.support import docs
@@ -241,6 +242,25 @@ def test_the_exit_codes_of_the_page_are_those_of_serve() -> None:
     assert shown == [0, *codes]
     told = " ".join(EXIT_CODES.split())
     assert all(f" {code} " in told for code in codes)
+
+
+def test_the_page_shows_what_the_command_line_reads_and_how_it_ends() -> None:
+    text = docs.section(OPERATIONS, "The command line")
+    assert variables(text) == variables_of(COMMAND)
+    tables = docs.rows(text)
+    shown = {int(cells[0]): cells[1].replace("`", "") for cells in tables if cells[0].isdigit()}
+    assert shown.keys() == {0, *Exit}
+    told = " ".join(EXIT_CODES.split())
+    assert [words for code, words in shown.items() if f" {code} {words}" not in told] == []
+
+
+def test_the_roles_and_scopes_of_the_page_are_those_of_keys() -> None:
+    shown = {cells[0]: docs.code(cells[1]) for cells in docs.rows(docs.section(NATIVE, "Roles and scopes"))}
+    names = {
+        f"`{role.value}`": [action.value for action in MINIMUM_ROLE if MINIMUM_ROLE[action] is role]
+        for role in GRANTABLE
+    }
+    assert shown == names
 
 
 def test_the_bounds_named_in_passing_are_those_of_the_product() -> None:

@@ -29,7 +29,7 @@ Exit codes:
   3    the server cannot be reached, or the connection to it was lost
   4    not authorised: no key, an invalid one, or one that may not do this
   5    not found
-  6    some rows failed; the others are stored
+  6    some rows of an import failed; the others are stored
   7    a local file cannot be read or written
   130  interrupted
 `fleetroll serve` has its own: 65 the data directory or its database cannot be
