@@ -112,6 +112,14 @@ def test_what_cannot_be_is_said_in_words(fleetroll: Command, est: str, trust: st
     assert not list(tmp_path.glob("pump-3*"))
 
 
+def test_a_server_with_tls_on_this_machine_is_known_by_its_authority(
+    fleetroll: Command, est: str, trust: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fleetroll("whoami", "--url", est).code == 3, "a server of nobody's"
+    monkeypatch.setenv("SSL_CERT_FILE", trust)
+    assert fleetroll("whoami", "--url", est).code == 0
+
+
 def test_authorities_and_dms_are_listed_changed_and_deleted(fleetroll: Command, tmp_path: Path) -> None:
     assert fleetroll("ca", "create", "spare", "--days", "30").code == 0
     pem = tmp_path / "spare.pem"

@@ -54,9 +54,10 @@ def connect(given: Options) -> Iterator["Client"]:
 
 
 def _way(url: str) -> dict[str, Any]:
-    """Proxies have no place on the way to this machine. Where nothing is encrypted, no authority needs to be trusted:
-    loading them all would take longer than most commands."""
-    trusted = True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    """Proxies have no place on the way to this machine, but SSL_CERT_FILE holds there too. Where nothing is encrypted,
+    no authority needs to be trusted: loading them all would take longer than most commands."""
+    encrypted = url.startswith("https:")
+    trusted = httpx.create_ssl_context() if encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return {"verify": trusted, "trust_env": not is_loopback(url)}
 
 
