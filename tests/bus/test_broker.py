@@ -311,7 +311,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def test_a_clean_stop_leaves_no_process(tmp_path: Path) -> None:
+def test_a_clean_stop_leaves_no_process_and_is_no_news(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pids = []
 
     async def story() -> None:
@@ -321,6 +321,7 @@ def test_a_clean_stop_leaves_no_process(tmp_path: Path) -> None:
 
     run(story())
     assert not is_running(pids[0])
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == []
 
 
 PARENT = """

@@ -278,7 +278,9 @@ class Broker(Mint):
             await links.close(self._system)
 
     async def _system_lost(self) -> None:
-        logger.warning("the broker is away")
+        assert self._system is not None
+        if not self._system.is_closed:  # by ourselves, at the end
+            logger.warning("the broker is away")
 
     async def _system_found(self) -> None:
         logger.info("the broker is back")
