@@ -81,10 +81,9 @@ def test_the_tour_of_the_readme_works_with_the_key_that_the_server_prints(tmp_pa
     require_done(README, run)
 
 
-@pytest.mark.parametrize(
-    "text", [NATIVE, OPERATIONS, docs.read("docs/lamassu.md")], ids=["native-api", "operations", "lamassu"]
-)
-def test_the_commands_of_a_page_work(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("page", ["native-api", "operations", "lamassu", "memfault", "blynk"])
+def test_the_commands_of_a_page_work(tmp_path: Path, page: str) -> None:
+    text = docs.read(f"docs/{page}.md")
     with server_process(tmp_path / "data") as server:
         set_up = {
             "FLEETROLL_URL": server.url,
