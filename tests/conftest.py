@@ -23,6 +23,8 @@ hypothesis.settings.load_profile("fleetroll")
 def pytest_configure(config: pytest.Config) -> None:
     """Hand the seed to the plugins that read one; test processes and started programs inherit it."""
     os.environ.setdefault("FLEETROLL_NATS", "off")  # servers that tests start have a broker only where it is asked for
+    # Where images and shells set this, each program that tests start would compile all that it imports anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # A shell lets what it starts in the background ignore Ctrl-C; programs that tests start must not inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     seed = os.environ.setdefault(SEED, str(random.SystemRandom().getrandbits(32)))
