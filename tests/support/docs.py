@@ -32,6 +32,7 @@ write-out = "%{stderr}HTTP %{http_code}\\n"
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`([^`\n]+)`")
 _BETWEEN = "\x1e"
+_SECONDS = 600  # a page starts a dozen programs one after the other, and each takes seconds on a busy machine
 
 
 class Block(Struct, frozen=True):
@@ -112,7 +113,7 @@ def run(text: str, url: str, folder: Path, *, typed: str = "", **variables: str)
         cwd=folder,
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=_SECONDS,
         check=False,
     )
     statuses = [int(status) for status in re.findall(r"^HTTP (\d{3})$", done.stderr, re.MULTILINE)]
