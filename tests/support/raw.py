@@ -20,7 +20,8 @@ from tests.support.app import ADMIN_KEY, App, Response
 _KEYS = {Issuer.KEY, Issuer.CLIENT}
 KEYED = tuple(dialect for dialect in DIALECTS if _KEYS & {form.issuer for form in dialect.credentials})
 """Those that take a key; the others have proofs of their own."""
-_AT_ONCE = 16  # backups on PostgreSQL wait for each other
+_AT_ONCE = 16  # backups on PostgreSQL wait for each other,
+_SECONDS = 120  # so the last of them may take as long as all
 NATIVE = next(dialect for dialect in DIALECTS if dialect.name == "native")
 # What a reply could betray: frames, paths, statements, and the words of our language and libraries.
 _BETRAYAL = re.compile(
@@ -92,7 +93,7 @@ async def deliver(app: App, request: Raw) -> Response:
         "state": {},
     }
     client = _Client(request.parts)
-    await asyncio.wait_for(app.application.asgi(scope, client.receive, client.send), 20)
+    await asyncio.wait_for(app.application.asgi(scope, client.receive, client.send), _SECONDS)
     return client.response()
 
 
