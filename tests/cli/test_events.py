@@ -107,7 +107,7 @@ def test_a_tail_goes_on_with_what_is_new_after_a_backup_was_restored(
     tmp_path: Path, alone: Fleetroll, saved: str
 ) -> None:
     backup = tmp_path / "backup.db"
-    with process.serving(tmp_path / "data") as first:
+    with process.serving(tmp_path / "data", "--http", f"127.0.0.1:{free_port()}") as first:
         connected = {"FLEETROLL_URL": first.url, "FLEETROLL_KEY": first.key}
         alone("device", "create", "one", **connected)
         with tail(first, "--since", "0", "--filter", "type = device.created OR type = none") as tailing:
