@@ -1,8 +1,10 @@
 """What `/openapi.json` says of every route is what the route takes and gives."""
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -134,6 +136,38 @@ def test_every_body_that_is_taken_is_one_that_is_described(world: World, descrip
         ):
             found[sample.label] = wrong
     assert found == {}
+
+
+def carried(scheme: Any, key: str) -> dict[str, str]:
+    """The header field that carries a key as a scheme of the description says."""
+    if scheme["type"] == "apiKey":
+        return {scheme["name"]: key}
+    shown = base64.b64encode(f":{key}".encode()).decode() if scheme["scheme"] == "basic" else key
+    return {"authorization": f"{scheme['scheme']} {shown}"}
+
+
+def test_a_key_is_taken_in_every_way_that_is_described(world: World, description: Any) -> None:
+    schemes = description["components"]["securitySchemes"]
+    for sample in world.samples():
+        if sample.route.method != "GET" or sample.route.path == ENDLESS or sample.refused:
+            continue
+        for name, *others in operation(description, sample)["security"]:
+            reply = world.app.request("GET", sample.target, key=None, headers=carried(schemes[name], world.app.key))
+            assert (reply.status, others) == (sample.route.status, []), (sample.label, name)
+
+
+def test_where_no_header_carries_a_credential_none_is_described(world: World, description: Any) -> None:
+    paths = description["paths"]
+    assert paths["/.well-known/est/{aps}/crl"]["get"]["security"] == [{}]
+    assert paths["/.well-known/est/{aps}/simpleenroll"]["post"]["security"] == [{"clientCertificate": []}, {}]
+    token = paths["/oauth2/token"]["post"]
+    assert token["security"] == [{"basic": []}, {}]
+    [(media_type, form)] = token["requestBody"]["content"].items()
+    key = world.app.request("POST", "/v1/keys", {"name": "app", "role": "viewer", "kind": "oauth"}).json()
+    given = {name: key.get(name, "client_credentials") for name in form["schema"]["properties"]}
+    headers = {"content-type": media_type}
+    reply = world.app.request("POST", "/oauth2/token", key=None, headers=headers, raw=urlencode(given).encode())
+    assert (reply.status, given.keys() >= {"client_id", "client_secret", "grant_type"}) == (200, True)
 
 
 def test_refusals_are_as_they_are_shown(world: World, description: Any) -> None:

@@ -97,12 +97,12 @@ def test_every_route_is_described_as_it_is(description: Any, dialect: Dialect, r
     assert told["tags"] == [dialect.name]
     assert told["summary"] == route.about
     assert str(route.status) in told["responses"]
-    assert ("requestBody" in told) is (route.body is not None or route.lines is not None)
+    assert ("requestBody" in told) is (route.body is not None or route.lines is not None or route.form)
     found = {place: {p["name"] for p in told["parameters"] if p["in"] == place} for place in ("path", "query")}
     assert found["path"] == set(re.findall(r"{(\w+)}", route.path))
     assert found["query"] == {parameter.name for parameter in route.query}
     assert all(parameter["required"] for parameter in told["parameters"] if parameter["in"] == "path")
-    assert len(told["security"]) == len(dialect.credentials)
+    assert len(told["security"]) == len(dialect.credentials) + route.peer
 
 
 def test_nothing_is_described_that_is_not_routed(description: Any) -> None:

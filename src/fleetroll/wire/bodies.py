@@ -17,6 +17,7 @@ from fleetroll.core.faults import Fault, Kind, brief, invalid
 from fleetroll.wire.dialect import Lines
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+FORM = "application/x-www-form-urlencoded"
 
 _decode_any = msgspec.json.Decoder().decode
 _CONTROL = re.compile(rb"\\[bf]|\\u00(?:0[0-8bcef]|1[0-9a-f]|7f|[89][0-9a-f])|\x7f|\xc2[\x80-\x9f]", re.IGNORECASE)

@@ -8,6 +8,7 @@ import msgspec
 
 from fleetroll import __version__
 from fleetroll.core.faults import Fault, Kind
+from fleetroll.wire.bodies import FORM
 from fleetroll.wire.dialect import Dialect, Form, Parameter, Place, Route, Stream
 
 _REF = "#/components/{kind}/{name}"
@@ -32,24 +33,34 @@ def describe(dialects: Sequence[Dialect]) -> dict[str, Any]:
         "components": {
             "schemas": components,
             "responses": {dialect.name: _refusal(dialect) for dialect in dialects},
-            "securitySchemes": dict(_scheme(form) for dialect in dialects for form in _forms(dialect)),
+            "securitySchemes": {
+                name: scheme
+                for dialect in dialects
+                for route in dialect.routes
+                for one in _schemes(dialect, route)
+                for name, scheme in one.items()
+            },
         },
     }
 
 
-def _forms(dialect: Dialect) -> list[Form]:
-    own = [form for route in dialect.routes for form in route.credentials or ()]
-    return [*dialect.credentials, *own]
+def _schemes(dialect: Dialect, route: Route) -> list[dict[str, Any]]:
+    """The ways to show who is asking, any of which will do."""
+    known = [_scheme(form) for form in route.credentials or dialect.credentials]
+    return [{"clientCertificate": {"type": "mutualTLS"}}, *known] if route.peer else known
 
 
-def _scheme(form: Form) -> tuple[str, dict[str, str]]:
-    """A way to carry a credential, under a name made of its own: `x-api-key` is `xApiKey`."""
+def _scheme(form: Form) -> dict[str, Any]:
+    """A way to carry a credential, under a name made of its own: `x-api-key` is `xApiKey`.
+
+    There is no scheme for what the path or parameters of their own carry: they are described where they stand.
+    """
+    if form.place in {Place.PATH, Place.CLIENT}:
+        return {}
     name = _CAMEL.sub(lambda found: found[1].upper(), form.name)
     if form.place in {Place.HEADER, Place.QUERY}:
-        return name, {"type": "apiKey", "in": form.place.value, "name": form.name}
-    if form.name in {"bearer", "basic"}:
-        return name, {"type": "http", "scheme": form.name}
-    return name, {"type": "apiKey", "in": "header", "name": "authorization"}
+        return {name: {"type": "apiKey", "in": form.place.value, "name": form.name}}
+    return {name: {"type": "http", "scheme": form.name}}
 
 
 def _schemas(dialect: Dialect, components: dict[str, Any]) -> dict[int, Any]:
@@ -73,12 +84,12 @@ def _operation(dialect: Dialect, route: Route, schemas: dict[int, Any]) -> dict[
         "summary": route.about,
         "tags": [dialect.name],
         "parameters": [*_path_parameters(route), *map(_query_parameter, route.query), *_header_parameters(route)],
-        "security": [{_scheme(form)[0]: []} for form in route.credentials or dialect.credentials],
+        "security": [{name: [] for name in one} for one in _schemes(dialect, route)],
         "responses": _responses(route, schemas, refusal),
     }
     content = _request_content(dialect, route, schemas)
     if content:
-        described["requestBody"] = {"required": route.body_required, "content": content}
+        described["requestBody"] = {"required": route.body_required and not route.form, "content": content}
     return described
 
 
@@ -102,6 +113,10 @@ def _query_parameter(parameter: Parameter) -> dict[str, Any]:
     }
 
 
+def _value(parameter: Parameter) -> dict[str, Any]:
+    return {"type": parameter.type, "description": parameter.about}
+
+
 def _header_parameters(route: Route) -> list[dict[str, Any]]:
     names = (*_PRECONDITIONS, "Idempotency-Key") if route.guarded else ("Idempotency-Key",)
     shown = names if route.idempotent else names[:-1]
@@ -109,6 +124,9 @@ def _header_parameters(route: Route) -> list[dict[str, Any]]:
 
 
 def _request_content(dialect: Dialect, route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
+    if route.form:
+        fields = {parameter.name: _value(parameter) for parameter in route.query}
+        return {FORM: {"schema": {"type": "object", "properties": fields}}}
     shape = route.lines.shape if route.lines else route.body
     if shape is None:
         return {}

@@ -45,7 +45,6 @@ Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = bodies.Receive
 T = TypeVar("T")
-FORM = "application/x-www-form-urlencoded"
 
 logger = logging.getLogger("fleetroll.wire")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
@@ -207,7 +206,7 @@ class Kernel:
         if not body:
             return exchange.query
         headers = exchange.headers
-        bodies.check_media_type(headers.get(b"content-type"), (FORM,), headers.get(b"content-encoding"))
+        bodies.check_media_type(headers.get(b"content-type"), (bodies.FORM,), headers.get(b"content-encoding"))
         return Query([*exchange.query.pairs, *parse_query(body).pairs])
 
     async def _authenticate(self, exchange: _Exchange, row: Row) -> Principal:
