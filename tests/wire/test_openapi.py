@@ -105,6 +105,27 @@ def test_preconditions_hold_where_they_are_described(
     assert found == {}
 
 
+def test_an_organization_below_is_acted_in_where_that_is_described(world: World, description: Any) -> None:
+    name = "Fleetroll-Organization"
+    found = {}
+    for sample in world.one_by_one():
+        if sample.route.path == ENDLESS or sample.refused:
+            continue
+        status = answered(world.app, sample, **{name: "no-such"}).status
+        told = name in {parameter["name"] for parameter in operation(description, sample)["parameters"]}
+        if told != (status == 404):
+            found[sample.label] = status
+        if sample.route.method != "GET" and not told:
+            world.prepare()
+    assert found == {}
+
+
+def test_a_stream_resumes_by_the_header_that_is_described(world: World, description: Any) -> None:
+    told = {parameter["name"] for parameter in description["paths"][ENDLESS]["get"]["parameters"]}
+    reply = world.app.request("GET", ENDLESS, headers={"Last-Event-ID": "999999999"})
+    assert (reply.status, "Last-Event-ID" in told) == (410, True)
+
+
 def test_a_patch_is_taken_in_the_forms_that_are_described(world: World, description: Any) -> None:
     for route in [route for route in NATIVE.routes if route.method == "PATCH"]:
         told = description["paths"][route.path]["patch"]["requestBody"]["content"]

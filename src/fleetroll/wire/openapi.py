@@ -83,7 +83,11 @@ def _operation(dialect: Dialect, route: Route, schemas: dict[int, Any]) -> dict[
         "operationId": _operation_id(dialect, route),
         "summary": route.about,
         "tags": [dialect.name],
-        "parameters": [*_path_parameters(route), *map(_query_parameter, route.query), *_header_parameters(route)],
+        "parameters": [
+            *_path_parameters(route),
+            *map(_query_parameter, route.query),
+            *_header_parameters(dialect, route),
+        ],
         "security": [{name: [] for name in one} for one in _schemes(dialect, route)],
         "responses": _responses(route, schemas, refusal),
     }
@@ -117,10 +121,14 @@ def _value(parameter: Parameter) -> dict[str, Any]:
     return {"type": parameter.type, "description": parameter.about}
 
 
-def _header_parameters(route: Route) -> list[dict[str, Any]]:
-    names = (*_PRECONDITIONS, "Idempotency-Key") if route.guarded else ("Idempotency-Key",)
-    shown = names if route.idempotent else names[:-1]
-    return [{"name": name, "in": "header", "required": False, "schema": {"type": "string"}} for name in shown]
+def _header_parameters(dialect: Dialect, route: Route) -> list[dict[str, Any]]:
+    names = [
+        *(_PRECONDITIONS if route.guarded else ()),
+        *(["Idempotency-Key"] if route.idempotent else ()),
+        *(["Last-Event-ID"] if route.stream is Stream.EVENTS else ()),
+        *([dialect.acts_in_header.title()] if dialect.acts_in_header and route.organization is None else ()),
+    ]
+    return [{"name": name, "in": "header", "required": False, "schema": {"type": "string"}} for name in names]
 
 
 def _request_content(dialect: Dialect, route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
