@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 from jsonschema import Draft202012Validator
+from msgspec import structs
 
 from tests.support.app import App, Response
 from tests.support.raw import NATIVE
@@ -86,6 +87,26 @@ def test_every_kind_of_success_is_described(world: World, description: Any) -> N
         told = description["paths"][path][method.lower()]["responses"]
         assert (reply.status, reply.headers["content-type"].partition(";")[0]) == (status, media_type)
         assert media_type in told[str(status)]["content"]
+
+
+def test_a_query_parameter_is_described_as_required_where_it_is(world: World, description: Any) -> None:
+    found = {}
+    for sample in world.one_by_one():
+        if sample.route.path == ENDLESS or sample.refused or sample.route.form:
+            continue
+        parameters = operation(description, sample)["parameters"]
+        told = {one["name"] for one in parameters if one["in"] == "query" and one["required"]}
+        path, _, query = sample.target.partition("?")
+        needed = [pair for pair in query.split("&") if pair.partition("=")[0] in told]
+        for left_out in needed:
+            short = "&".join(pair for pair in needed if pair is not left_out)
+            if answered(world.app, structs.replace(sample, target=f"{path}?{short}")).status != 400:
+                found[sample.label] = left_out
+        if answered(world.app, structs.replace(sample, target=f"{path}?{'&'.join(needed)}")).status >= 300:
+            found[sample.label] = "more than is told"
+        if sample.route.method != "GET":
+            world.prepare()
+    assert found == {}
 
 
 @pytest.mark.parametrize(("name", "value", "read"), [("If-Match", '"other"', 412), ("If-None-Match", "*", 304)])

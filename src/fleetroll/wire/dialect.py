@@ -95,6 +95,7 @@ class Parameter(Struct, frozen=True):
     name: str
     about: str
     type: str = "string"
+    required: bool = False
 
 
 class Route(Struct, frozen=True):

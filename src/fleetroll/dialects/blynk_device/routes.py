@@ -20,12 +20,12 @@ from fleetroll.wire.dialect import (
     no_input,
 )
 
-_TOKEN = Parameter("token", "the device's token")
+_TOKEN = Parameter("token", "the device's token", required=True)
 _STREAM = Parameter("dataStreamId", "the number of a datastream, in place of its pin", "integer")
 _PIN = Parameter("pin", "such as v1, in either case")
 _ANY_PIN = Parameter("v1", "a value for this pin, or for any other; twice for a location: longitude, latitude")
 _VALUE = Parameter("value", "what to write to `pin` or `dataStreamId`")
-_FIELD = Parameter("metaFieldId", "the number of a metafield", "integer")
+_FIELD = Parameter("metaFieldId", "the number of a metafield", "integer", required=True)
 _EXPORT = (
     _TOKEN,
     _STREAM,
@@ -134,7 +134,7 @@ _ROUTES = (
         mapping.log_event,
         mapping.nothing,
         "Log an event that the device's template names",
-        Parameter("code", "of the event"),
+        Parameter("code", "of the event", required=True),
         Parameter("description", "in place of the template's"),
     ),
     _get(
@@ -152,9 +152,9 @@ _ROUTES = (
         mapping.set_metafield,
         mapping.nothing,
         "Write a metafield of the device",
-        _FIELD,
+        Parameter("metaFieldId", "the number of a metafield", "integer"),
         Parameter("metaFieldName", "its name, in place of the number"),
-        Parameter("value", "as text"),
+        Parameter("value", "as text", required=True),
     ),
     Route(
         "GET",
@@ -176,7 +176,11 @@ _ROUTES = (
         "The values of a datastream that were ordered in the last hour: a ZIP archive of CSV",
         reply=bytes,
         produces=("application/zip",),
-        query=(*_EXPORT, Parameter("ordered", "when, as the link says", "integer"), Parameter("proof", "of the order")),
+        query=(
+            *_EXPORT,
+            Parameter("ordered", "when, as the link says", "integer", required=True),
+            Parameter("proof", "of the order", required=True),
+        ),
         secret=True,
     ),
 )

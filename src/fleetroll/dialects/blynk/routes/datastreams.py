@@ -28,7 +28,7 @@ ROUTES = (
         mapping.stream_history,
         "The values that a datastream of a device had, newest first",
         DEVICE,
-        Parameter("pin", "such as v1"),
+        Parameter("pin", "such as v1", required=True),
         Parameter("from", "the earliest time, in milliseconds since 1970", "integer"),
         Parameter("to", "the latest time, in milliseconds since 1970", "integer"),
         *PLACE,

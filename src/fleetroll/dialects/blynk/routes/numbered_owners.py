@@ -6,7 +6,7 @@ from fleetroll.dialects.blynk.shapes import numbered_owners as shapes
 from fleetroll.service import numbered_owners
 from fleetroll.wire.dialect import Parameter, nothing
 
-_USER = Parameter("userId", "the number of the user", "integer")
+_USER = Parameter("userId", "the number of the user", "integer", required=True)
 
 ROUTES = (
     row(
@@ -102,7 +102,7 @@ ROUTES = (
         mapping.user,
         "Give a user another role",
         _USER,
-        Parameter("roleId", "1 (admin), 2 (staff) or 3 (user)", "integer"),
+        Parameter("roleId", "1 (admin), 2 (staff) or 3 (user)", "integer", required=True),
         reply=shapes.User,
     ),
 )

@@ -36,7 +36,7 @@ ROUTES = (
         mapping.one_organization,
         nothing,
         "Delete an empty organization",
-        ORG[0],
+        Parameter("orgId", "the number of the organization", "integer", required=True),
         status=204,
     ),
     row(

@@ -5,7 +5,7 @@ from typing import Any
 from fleetroll.service.operations import Effect
 from fleetroll.wire.dialect import AnyOperation, Decode, Encode, Parameter, Route
 
-DEVICE = Parameter("deviceId", "the number of the device", "integer")
+DEVICE = Parameter("deviceId", "the number of the device", "integer", required=True)
 ORG = (
     Parameter("orgId", "an organization in reach; the caller's if left out", "integer"),
     Parameter("organizationId", "the same", "integer"),
@@ -14,7 +14,7 @@ PLACE = (
     Parameter("page", "from 0", "integer"),
     Parameter("size", "1 to 1000; 50 if left out", "integer"),
 )
-QUERY = Parameter("query", "a part of the name, case ignored")
+QUERY = Parameter("query", "a part of the name, case ignored", required=True)
 
 
 def row(

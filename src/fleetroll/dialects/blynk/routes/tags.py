@@ -7,7 +7,7 @@ from fleetroll.dialects.blynk.shapes import tags as shapes
 from fleetroll.service import tags
 from fleetroll.wire.dialect import Parameter, nothing
 
-_TAG = Parameter("tagId", "the number of the tag", "integer")
+_TAG = Parameter("tagId", "the number of the tag", "integer", required=True)
 
 ROUTES = (
     row(

@@ -6,7 +6,7 @@ from fleetroll.dialects.blynk.shapes import templates as shapes
 from fleetroll.service import templates
 from fleetroll.wire.dialect import Parameter, nothing
 
-_TEMPLATE = Parameter("templateId", "the number of the template", "integer")
+_TEMPLATE = Parameter("templateId", "the number of the template", "integer", required=True)
 
 ROUTES = (
     row(

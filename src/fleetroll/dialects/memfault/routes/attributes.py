@@ -40,6 +40,6 @@ REPORTS = (
         "As a device: set one's own attributes",
         status=204,
         body=list[shapes.Attribute],
-        query=(Parameter("device_serial", "whose attributes"),),
+        query=(Parameter("device_serial", "whose attributes", required=True),),
     ),
 )

@@ -7,14 +7,11 @@ from fleetroll.dialects.memfault.shapes.envelopes import One
 from fleetroll.service import checkin
 from fleetroll.wire.dialect import Parameter, Route, no_input
 
-_ASKING = tuple(
-    Parameter(name, about)
-    for name, about in (
-        ("device_serial", "who asks"),
-        ("hardware_version", "on what"),
-        ("software_type", "for what"),
-        ("current_version", "what runs now"),
-    )
+_ASKING = (
+    Parameter("device_serial", "who asks", required=True),
+    Parameter("hardware_version", "on what", required=True),
+    Parameter("software_type", "for what", required=True),
+    Parameter("current_version", "what runs now"),
 )
 
 ROUTES = (
