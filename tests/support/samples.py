@@ -410,7 +410,8 @@ class World:
         app.request("POST", "/v1/groups", {"name": "pumps", "filter": _ONE})
         app.request("POST", _GROUPED, {"id": GROUP, "name": "managed"})
         app.request("POST", "/v1/metadata-fields", {"name": "shelf", "type": "integer"})
-        app.request("POST", "/v1/dms", {"name": "line", "settings": SETTINGS})
+        app.request("POST", "/v1/dms", {"name": "line"})
+        app.request("PATCH", "/v1/dms/line", {"settings": SETTINGS})
         app.request("POST", "/v1/authorities", {"name": "spare"})
         self._certificate = app.request("GET", "/v1/authorities/default").json()["certificate"]
         if app.request("POST", f"/v1/certificates/{self._serial}:restore").status != 200:
@@ -432,6 +433,11 @@ class World:
         for dialect in KEYED:
             for route in dialect.routes:
                 yield from self._of(dialect, route, self._bodies())
+
+    def again(self, sample: Sample) -> Sample:
+        """The same request, with names that are new."""
+        like = self._of(sample.dialect, sample.route, self._bodies())
+        return next(one for one in like if one.label == sample.label)
 
     def _bodies(self) -> dict[str, Any]:
         """The bodies that routes take, by method and path."""

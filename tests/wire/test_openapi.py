@@ -180,6 +180,34 @@ def test_every_body_that_is_taken_is_one_that_is_described(world: World, descrip
     assert found == {}
 
 
+def test_a_member_is_described_as_required_where_it_is(world: World, description: Any) -> None:
+    """By leaving out one at a time of all that a body may have."""
+    found = {}
+    for sample in world.one_by_one():
+        if sample.refused or not isinstance(sample.document, dict) or sample.route.lines is not None:
+            continue
+        told = required(description, sample)
+        for name in sample.document.keys() - CHOICES:
+            another = world.again(sample)
+            another.document.pop(name, None)
+            status = answered(world.app, another).status
+            if (status == 400) != (name in told):
+                found[sample.label, name] = status
+            if status < 300:
+                world.prepare()
+    assert found == {}
+
+
+# One of several will do, or what is there already decides.
+CHOICES = {"filter", "newUserId", "metadata", "type"}
+
+
+def required(description: Any, sample: Sample) -> set[str]:
+    schema = operation(description, sample)["requestBody"]["content"][sample.media_type]["schema"]
+    name = schema.get("$ref", "").rpartition("/")[2]
+    return {*schema.get("required", ()), *description["components"]["schemas"].get(name, {}).get("required", ())}
+
+
 def carried(scheme: Any, key: str) -> dict[str, str]:
     """The header field that carries a key as a scheme of the description says."""
     if scheme["type"] == "apiKey":

@@ -110,7 +110,8 @@ class Route(Struct, frozen=True):
     `organization` finds in the path's parameters the slugs of the organization to act in: of one that the caller
     reaches, and of one below it.
     `created` is the status where `encode` may answer with it instead; `produces` are the media types of bytes.
-    `guarded` tells the reader of the documentation that preconditions hold.
+    `guarded` tells the reader of the documentation that preconditions hold, and `needs` which members a body cannot do
+    without though its shape can: what is said where one is missing is the vendor's.
     """
 
     method: str
@@ -122,6 +123,7 @@ class Route(Struct, frozen=True):
     status: int = 200
     created: int | None = None
     body: Any = None
+    needs: tuple[str, ...] = ()
     body_required: bool = True
     reply: Any = None
     produces: tuple[str, ...] = ("application/octet-stream",)

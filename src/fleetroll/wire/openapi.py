@@ -140,7 +140,8 @@ def _request_content(dialect: Dialect, route: Route, schemas: dict[int, Any]) ->
         return {}
     media_types = route.media_types or dialect.media_types or ("application/json",)
     schema = {"type": "string", "format": "binary"} if shape is bytes else schemas[id(shape)]
-    return {media_type: {"schema": schema} for media_type in media_types if media_type}
+    needed = {"required": list(route.needs)} if route.needs else {}
+    return {media_type: {"schema": schema | needed} for media_type in media_types if media_type}
 
 
 def _refusal(dialect: Dialect) -> dict[str, Any]:

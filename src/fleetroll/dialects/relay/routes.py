@@ -95,7 +95,12 @@ _VISIT = Subject(
     "A token for the history over HTTP",
 )
 
-
+_WHOSE = {
+    "telemetry": ("device_id", "fields"),
+    "event": ("device_id",),
+    "log": ("device_id",),
+    "command": ("device_ids",),
+}
 _HISTORY = tuple(
     Route(
         "POST",
@@ -105,6 +110,7 @@ _HISTORY = tuple(
         encode,
         about,
         body=shapes.History,
+        needs=(*_WHOSE[noun], "start", "end"),
         reply=shapes.HistoryReply,
     )
     for noun, decode, encode, about in (

@@ -27,6 +27,7 @@ ROUTES = (
         "Create a DMS",
         status=201,
         body=shapes.DmsInput,
+        needs=("id",),
         reply=shapes.Dms,
     ),
     Route("GET", f"{DMS}/{{id}}", dms.noun.get, mapping.one_dms, mapping.dms, "Read a DMS", reply=shapes.Dms),
