@@ -180,6 +180,26 @@ def test_every_body_that_is_taken_is_one_that_is_described(world: World, descrip
     assert found == {}
 
 
+VALUES = {
+    "sort": "created_date",
+    "since": "2020-01-01",
+    "last_seen_since": "2020-01-01",
+    "last_seen_until": "2020-01-01",
+}
+
+
+def test_a_parameter_is_described_as_an_array_where_it_may_be_repeated(world: World, description: Any) -> None:
+    found = {}
+    for sample in [one for one in world.samples() if one.dialect.name == "memfault" and one.route.method == "GET"]:
+        path = sample.target.partition("?")[0]
+        for told in [one for one in operation(description, sample)["parameters"] if one["in"] == "query"]:
+            pair = f"{told['name']}={VALUES.get(told['name'], 1)}"
+            reply = answered(world.app, structs.replace(sample, target=f"{path}?{pair}&{pair}"))
+            if (told["schema"]["type"] == "array") != (reply.status == 200):
+                found[sample.label, told["name"]] = reply.body
+    assert found == {}
+
+
 def test_a_member_is_described_as_required_where_it_is(world: World, description: Any) -> None:
     """By leaving out one at a time of all that a body may have."""
     found = {}

@@ -90,7 +90,10 @@ class Stream(enum.Enum):
 
 
 class Parameter(Struct, frozen=True):
-    """A query parameter, for the reader of the documentation and for refusing unknown ones."""
+    """A query parameter, for the reader of the documentation and for refusing unknown ones.
+
+    One of type `array` may be given several times, each time as a text.
+    """
 
     name: str
     about: str

@@ -113,12 +113,16 @@ def _query_parameter(parameter: Parameter) -> dict[str, Any]:
         "in": "query",
         "required": parameter.required,
         "description": parameter.about,
-        "schema": {"type": parameter.type},
+        "schema": _type(parameter),
     }
 
 
+def _type(parameter: Parameter) -> dict[str, Any]:
+    return {"type": "array", "items": {"type": "string"}} if parameter.type == "array" else {"type": parameter.type}
+
+
 def _value(parameter: Parameter) -> dict[str, Any]:
-    return {"type": parameter.type, "description": parameter.about}
+    return {**_type(parameter), "description": parameter.about}
 
 
 def _header_parameters(dialect: Dialect, route: Route) -> list[dict[str, Any]]:

@@ -23,8 +23,8 @@ from fleetroll.wire.dialect import (
 _TOKEN = Parameter("token", "the device's token", required=True)
 _STREAM = Parameter("dataStreamId", "the number of a datastream, in place of its pin", "integer")
 _PIN = Parameter("pin", "such as v1, in either case")
-_ANY_PIN = Parameter("v1", "a value for this pin, or for any other; twice for a location: longitude, latitude")
-_VALUE = Parameter("value", "what to write to `pin` or `dataStreamId`")
+_ANY_PIN = Parameter("v1", "a value for this pin, or for any other; twice for a location: longitude, latitude", "array")
+_VALUE = Parameter("value", "what to write to `pin` or `dataStreamId`; twice for a location", "array")
 _FIELD = Parameter("metaFieldId", "the number of a metafield", "integer", required=True)
 _EXPORT = (
     _TOKEN,

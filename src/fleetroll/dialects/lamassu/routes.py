@@ -28,7 +28,7 @@ from fleetroll.wire.dialect import (
 
 _DEVICES = "/api/devmanager/v1/devices"
 _GROUPS = "/api/devmanager/v1/device-groups"
-_FILTER = Parameter("filter", "field[operator]value, repeatable; all of them hold")
+_FILTER = Parameter("filter", "field[operator]value, repeatable; all of them hold", "array")
 _LIST = (
     Parameter("page_size", "most devices of the page; 25 if left out, or no number"),
     Parameter("bookmark", "next of the page before; filters and order stay as they were"),
@@ -42,7 +42,7 @@ _GROUP_LIST = (
     *_LIST[:2],
     Parameter("sort_by", "id or name"),
     Parameter("sort_mode", "asc or desc"),
-    Parameter("filter", "id or name, as in name[contains]value"),
+    Parameter("filter", "id or name, as in name[contains]value; all of them hold", "array"),
 )
 
 

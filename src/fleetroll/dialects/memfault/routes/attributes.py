@@ -16,7 +16,7 @@ ROUTES = (
         mapping.attribute_page,
         "A device's attributes, each with its definition",
         reply=Many,
-        query=(*PAGE, Parameter("q", "key, with * for anything; may be repeated")),
+        query=(*PAGE, Parameter("q", "key, with * for anything; may be repeated", "array")),
     ),
     in_project(
         "PATCH",

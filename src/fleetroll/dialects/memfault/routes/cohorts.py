@@ -32,7 +32,7 @@ ROUTES = (
         reply=Many,
         query=(
             *NAMES,
-            Parameter("slug", "slug; may be repeated"),
+            Parameter("slug", "slug; may be repeated", "array"),
             BY_CREATION,
         ),
     ),

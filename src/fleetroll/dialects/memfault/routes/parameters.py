@@ -13,22 +13,23 @@ PAGE = (
     Parameter("page", "number of the page, from 1", "integer"),
     Parameter("per_page", "most records of a page; 100 if left out, at most 5000", "integer"),
 )
-NAMES = (*PAGE, Parameter("name", "exact name; may be repeated"))
+NAMES = (*PAGE, Parameter("name", "exact name; may be repeated", "array"))
 LISTING = (
     *PAGE,
-    Parameter("release", "version last reported; may be repeated"),
-    Parameter("owner_ref", "owner; may be repeated"),
-    Parameter("hardware_version", "hardware version; may be repeated"),
-    Parameter("cohort", "slug of a cohort; may be repeated"),
-    Parameter("device_serial", "serial, with * for anything; may be repeated"),
+    Parameter("release", "version last reported; may be repeated", "array"),
+    Parameter("owner_ref", "owner; may be repeated", "array"),
+    Parameter("hardware_version", "hardware version; may be repeated", "array"),
+    Parameter("cohort", "slug of a cohort; may be repeated", "array"),
+    Parameter("device_serial", "serial, with * for anything; may be repeated", "array"),
     Parameter("last_seen_since", "last seen then or later (ISO 8601)"),
     Parameter("last_seen_until", "last seen then or earlier (ISO 8601)"),
     Parameter(
         "sort",
         "last_seen, device_serial, nickname, created_date, updated_date or id, with - for descending; may be repeated",
+        "array",
     ),
 )
-BY_CREATION = Parameter("sort", "created_date, or -created_date")
+BY_CREATION = Parameter("sort", "created_date, or -created_date; may be repeated", "array")
 
 
 def in_project(

@@ -31,8 +31,8 @@ ROUTES = (
         reply=Many,
         query=(
             *NAMES,
-            Parameter("platform", "exact platform; may be repeated"),
-            Parameter("os", "exact operating system; may be repeated"),
+            Parameter("platform", "exact platform; may be repeated", "array"),
+            Parameter("os", "exact operating system; may be repeated", "array"),
             BY_CREATION,
         ),
         organization=whole_organization,
