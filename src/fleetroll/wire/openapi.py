@@ -13,6 +13,7 @@ from fleetroll.wire.dialect import Dialect, Form, Parameter, Place, Route, Strea
 
 _REF = "#/components/{kind}/{name}"
 _REQUEST_ID = "0" * 32
+_CSV = "text/csv"
 _PRECONDITIONS = ("If-Match", "If-None-Match")
 _CAMEL = re.compile(r"\W+(\w)")
 
@@ -145,7 +146,12 @@ def _request_content(dialect: Dialect, route: Route, schemas: dict[int, Any]) ->
     media_types = route.media_types or dialect.media_types or ("application/json",)
     schema = {"type": "string", "format": "binary"} if shape is bytes else schemas[id(shape)]
     needed = {"required": list(route.needs)} if route.needs else {}
-    return {media_type: {"schema": schema | needed} for media_type in media_types if media_type}
+    return {media_type: _content(media_type, schema | needed) for media_type in media_types if media_type}
+
+
+def _content(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Each line of NDJSON is of the schema; CSV is a text to any."""
+    return {"schema": {"type": "string"} if media_type == _CSV else schema}
 
 
 def _refusal(dialect: Dialect) -> dict[str, Any]:
@@ -171,11 +177,11 @@ def _success(route: Route, schemas: dict[int, Any]) -> dict[str, Any]:
         return {"description": "Done; there is no body."}
     if route.reply is bytes:
         return {"description": "Done.", "content": {media_type: {} for media_type in route.produces}}
-    schema = {"schema": schemas[id(route.reply)]}
-    return {"description": "Done.", "content": dict.fromkeys(_written(route), schema)}
+    schema = schemas[id(route.reply)]
+    return {"description": "Done.", "content": {name: _content(name, schema) for name in _written(route)}}
 
 
 def _written(route: Route) -> tuple[str, ...]:
     if route.stream is Stream.ROWS:
-        return ("application/x-ndjson", "text/csv") if route.cells is not None else ("application/x-ndjson",)
+        return ("application/x-ndjson", _CSV) if route.cells is not None else ("application/x-ndjson",)
     return ("text/event-stream",) if route.stream is Stream.EVENTS else ("application/json",)
