@@ -193,6 +193,13 @@ def test_the_page_lists_every_route_and_runs_nothing(app: App) -> None:
         assert f"{route.method} {route.path}" in page.text
 
 
+def test_the_page_says_how_callers_are_known_and_what_they_must_give(app: App) -> None:
+    text = Reader(app.request("GET", "/docs", key=None).body.decode()).text
+    assert "Credential: a client's certificate, or none" in text
+    assert "Credential: basic, client_id and client_secret" in text
+    assert "deviceId (required) the number of the device" in text
+
+
 def test_every_dialect_answers_every_kind_of_failure() -> None:
     for dialect in DIALECTS:
         assert set(dialect.envelope.statuses) == set(Kind), dialect.name

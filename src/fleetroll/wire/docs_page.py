@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from html import escape
 
-from fleetroll.wire.dialect import Dialect, Route
+from fleetroll.wire.dialect import Dialect, Place, Route
 
+_ELSEWHERE = {Place.PATH: "a client's certificate, or none", Place.CLIENT: "client_id and client_secret"}
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
 h1{margin-bottom:0}nav a{margin-right:1rem}table{border-collapse:collapse;width:100%;margin:1rem 0 2rem}
@@ -30,7 +31,7 @@ def render(dialects: Sequence[Dialect]) -> bytes:
 
 
 def _section(dialect: Dialect) -> str:
-    forms = ", ".join(form.name for form in dialect.credentials)
+    forms = ", ".join(_ELSEWHERE.get(form.place, form.name) for form in dialect.credentials)
     rows = "".join(map(_row, dialect.routes))
     return (
         f'<h2 id="{escape(dialect.name)}">{escape(dialect.title)}</h2><p><small>Credential: {escape(forms)}</small></p>'
@@ -40,7 +41,8 @@ def _section(dialect: Dialect) -> str:
 
 def _row(route: Route) -> str:
     query = "".join(
-        f"<br><small><code>{escape(parameter.name)}</code> {escape(parameter.about)}</small>"
+        f"<br><small><code>{escape(parameter.name)}</code> {'(required) ' * parameter.required}"
+        f"{escape(parameter.about)}</small>"
         for parameter in route.query
     )
     created = f" or {route.created}" if route.created else ""
