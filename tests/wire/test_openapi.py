@@ -166,6 +166,16 @@ def test_what_is_made_is_found_where_its_location_says(world: World) -> None:
             assert (found.status, found.json().get("id")) == (200, reply.json()["id"]), sample.label
 
 
+def test_a_reply_about_one_record_has_an_entity_tag_unless_nobody_edits_it(world: World) -> None:
+    ones = [one for one in world.samples() if one.dialect is NATIVE and one.route.method == "GET"]
+    untagged = {
+        sample.route.path
+        for sample in ones
+        if sample.route.path.endswith("}") and "etag" not in answered(world.app, sample).headers
+    }
+    assert untagged == {"/v1/keys/{id}", "/v1/certificates/{serial}", "/v1/software-versions/{type}/{version}"}
+
+
 def test_every_body_that_is_taken_is_one_that_is_described(world: World, description: Any) -> None:
     found = {}
     for sample in world.samples():
