@@ -228,6 +228,46 @@ def test_a_member_is_described_as_required_where_it_is(world: World, description
     assert found == {}
 
 
+def test_a_member_of_another_type_than_the_described_is_refused(world: World, description: Any) -> None:
+    found = {}
+    for sample in world.one_by_one():
+        if sample.refused or not isinstance(sample.document, dict) or sample.route.lines is not None:
+            continue
+        schema = operation(description, sample)["requestBody"]["content"][sample.media_type]["schema"]
+        for name in sample.document.keys() - SUBJECTS:
+            for value in ("text", 1, 1.5, True, ["text"], {"text": 1}):
+                document = sample.document | {name: value}
+                if not problems(description, schema, document):
+                    continue
+                status = answered(world.app, structs.replace(sample, document=document)).status
+                if not 400 <= status < 500:
+                    found[sample.label, name] = value
+    assert found == {}
+
+
+# What a device may be sent with, and what nobody may set.
+IGNORED = ["id", "revision", "status", "connected", "last_seen", "activated_at", "created_at", "updated_at"]
+
+
+def test_members_have_types_but_for_what_may_be_anything(description: Any) -> None:
+    untyped = {
+        (dialect, name)
+        for title, schema in description["components"]["schemas"].items()
+        for dialect in [title.partition(".")[0]]
+        for name, described in schema.get("properties", {}).items()
+        if not described
+    }
+    values = {
+        "native": ["data", "value", *IGNORED],
+        "memfault": ["data"],
+        "memfault_device": ["data"],
+        "blynk": ["newValue", "value"],
+    }
+    assert untyped == {(dialect, name) for dialect, names in values.items() for name in names}
+
+
+# What a question of RelayX's history is about; which of them count depends on its noun, and the others are ignored.
+SUBJECTS = {"device_id", "device_ids", "fields", "event_names", "levels", "command_name"}
 # One of several will do, or what is there already decides.
 CHOICES = {"filter", "newUserId", "metadata", "type"}
 

@@ -3,10 +3,15 @@
 Values are taken as they come and checked in `mapping`, so that each refusal can say what is wrong in the vendor's form.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+_Text = Annotated[Any, Meta(extra_json_schema={"type": ["string", "null"]})]
+_Texts = Annotated[Any, Meta(extra_json_schema={"type": ["array", "null"], "items": {"type": "string"}})]
+_Flag = Annotated[Any, Meta(extra_json_schema={"type": ["boolean", "null"]})]
+_Whole = Annotated[Any, Meta(extra_json_schema={"type": ["integer", "null"], "minimum": 0})]
 
 
 class Create(Struct):
@@ -50,20 +55,20 @@ class Visit(Struct):
 class History(Struct):
     """A question about the past. Which members count depends on what is asked for."""
 
-    device_id: Any = UNSET
-    device_ids: Any = UNSET
-    env: Any = UNSET
-    start: Any = UNSET
-    end: Any = UNSET
-    fields: Any = UNSET
-    event_names: Any = UNSET
-    levels: Any = UNSET
-    command_name: Any = UNSET
-    last_value: Any = UNSET
-    interval: Any = UNSET
-    aggregate_fn: Any = UNSET
-    limit: Any = UNSET
-    offset: Any = UNSET
+    device_id: _Text = UNSET
+    device_ids: _Texts = UNSET
+    env: _Text = UNSET
+    start: _Text = UNSET
+    end: _Text = UNSET
+    fields: _Texts = UNSET
+    event_names: _Texts = UNSET
+    levels: _Texts = UNSET
+    command_name: _Text = UNSET
+    last_value: _Flag = UNSET
+    interval: _Text = UNSET
+    aggregate_fn: _Text = UNSET
+    limit: _Whole = UNSET
+    offset: _Whole = UNSET
 
 
 class Page(Struct):
