@@ -97,7 +97,7 @@ async def connect(
         reconnect_time_wait=_PAUSE,  # type: ignore[arg-type]  # it only sleeps for so long
         no_echo=True,
         connect_timeout=2,
-        ping_interval=_SIGN_SECONDS,
+        ping_interval=_SIGN_SECONDS,  # type: ignore[arg-type]  # likewise
         max_outstanding_pings=_UNANSWERED_SIGNS,
         pending_size=_PENDING,
     )
