@@ -89,15 +89,15 @@ class Queues:
     async def _relay(self, message: Msg) -> None:
         """A call from an application. It may wait as long as its sender does."""
         _, org, env, device, name = message.subject.split(".")
+        # The wall knows whose application asks; whose device it names, no wall can tell.
+        if not await self._registry.has(org, device):
+            await self._replies.say(message.reply, b"", {"Status": commands.NO_LISTENER})
+            return
         try:
-            # The wall knows whose application asks; whose device it names, no wall can tell.
-            known = await self._registry.has(org, device)
-            answer = known and await commands.ask(
-                self._client, env, device, name, message.data, limits.BUS_LONGEST_CALL
-            )
+            answer = await commands.ask(self._client, env, device, name, message.data, limits.BUS_LONGEST_CALL)
         except Fault:
             return  # the caller's own patience has ended before
-        if not answer or commands.nobody_listens(answer):
+        if commands.nobody_listens(answer):
             await self._replies.say(message.reply, b"", {"Status": commands.NO_LISTENER})
         else:
             await self._replies.say(message.reply, answer.data)
