@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import textwrap
+from datetime import timedelta
 from pathlib import Path
 
 import nats.errors
@@ -18,9 +19,10 @@ from nats.aio.client import Client
 from fleetroll.bus import links, streams
 from fleetroll.bus.broker import Broker
 from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
+from fleetroll.bus.settings import Files, keep_certificate
 from fleetroll.bus.walls import Authority
 from fleetroll.core import limits
-from tests.support.broker import PATIENCE, SERVER_KEY, Registry, address, broker, client, run
+from tests.support.broker import PATIENCE, SERVER_KEY, Registry, address, broker, certificate, client, run
 from tests.support.nats_sockets import LEFT
 
 ORG, DEVICE, OTHER = "org_1", "00000000" + "0" * 15 + "1", "00000000" + "0" * 15 + "2"
@@ -201,6 +203,34 @@ def test_accounts_come_back_after_the_broker_has_lost_everything(tmp_path: Path)
                 await client(address(served), stranger)
             await device.close()
             await application.close()
+
+    run(story())
+
+
+@pytest.mark.parametrize("begun", [b"", b"\x16\x03\x01\x02\x00"], ids=["plain", "tls"])
+def test_who_is_slow_to_connect_is_waited_for(tmp_path: Path, begun: bytes) -> None:
+    """By itself the broker gives two seconds for a handshake and for who one is, however long one may be silent."""
+    if begun:
+        keep_certificate(Files(tmp_path / "nats"), certificate(["broker.example"], timedelta(days=90)))
+
+    async def is_kept(address: str) -> bool:
+        host, _, port = address.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(begun)
+        try:
+            async with asyncio.timeout(4.5):
+                while await reader.read(4_096):  # it says who it is, and asks
+                    pass
+        except TimeoutError:
+            return True
+        finally:
+            writer.close()
+        return False
+
+    async def story() -> None:
+        async with broker(tmp_path / "nats", Registry(), mqtt=("127.0.0.1", 0), silence=3600.0) as served:
+            places = (address(served).removeprefix("nats://"), address(served, "mqtt"))
+            assert await asyncio.gather(*map(is_kept, places)) == [True, True]
 
     run(story())
 

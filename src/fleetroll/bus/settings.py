@@ -90,6 +90,8 @@ def _text(files: Files, listeners: Listeners, authority: Authority, at: int, kno
         "logtime": False,
         "max_payload": limits.MAX_BUS_PAYLOAD,
         **_pings(listeners.silence),
+        # By itself it gives two seconds to say who one is, and for a handshake: less than a device far away may need.
+        "authorization": {"timeout": limits.HEADER_DEADLINE},
         # By itself it promises no more than the disk has, and every account that may store something takes of that what
         # it may take at most: after some hundred devices that speak MQTT the next is refused. Streams have bounds.
         "jetstream": {"store_dir": str(files.streams), "max_file": limits.BUS_DISK, "sync_interval": "always"},
@@ -161,4 +163,5 @@ def _listener(address: Address, known: str | None) -> dict[str, object]:
 def _certificate(files: Files) -> dict[str, object]:
     if not files.certificate.exists():
         return {}
-    return {"cert_file": str(files.certificate), "key_file": str(files.certificate_key)}
+    pair = {"cert_file": str(files.certificate), "key_file": str(files.certificate_key)}
+    return {**pair, "timeout": limits.HEADER_DEADLINE}
