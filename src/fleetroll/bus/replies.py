@@ -8,12 +8,14 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 
+import nats.errors
 from nats.aio.client import Client
 
 from fleetroll.bus import links
 
 _CONFIRMATION = "$SYS.REQ.USER.INFO"  # any answer would do: what was written before is with the broker by then
 _SECONDS = 5.0
+_PAUSE = 0.05
 
 _Reply = tuple[str, bytes, Mapping[str, str] | None]
 
@@ -67,7 +69,11 @@ class Replies:
     async def _confirm(self) -> None:
         while self._unsure and self._stands:
             count = len(self._unsure)
-            with contextlib.suppress(*links.TROUBLE):
-                await self._client.request(_CONFIRMATION, b"", timeout=_SECONDS)
+            try:
+                with contextlib.suppress(nats.errors.NoRespondersError):  # which is an answer, too
+                    await self._client.request(_CONFIRMATION, b"", timeout=_SECONDS)
+            except links.TROUBLE:
+                await asyncio.sleep(_PAUSE)
+            else:
                 if self._stands:
                     del self._unsure[:count]
