@@ -29,7 +29,7 @@ README, NATIVE, OPERATIONS, ARCHITECTURE = (
 PACKAGE = docs.ROOT / "src" / "fleetroll"
 OPTIONS = [option for option in SERVE.params if isinstance(option, click.Option)]
 # Only HTTP itself can say these, before any dialect is asked.
-SERVER_STATUSES = {431}
+SERVER_STATUSES = {414, 431}
 
 
 def require_done(text: str, run: docs.Run) -> None:
