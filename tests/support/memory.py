@@ -45,7 +45,7 @@ from fleetroll.core.model import (
     Tag,
     Template,
 )
-from fleetroll.core.names import broker_group, identity_key
+from fleetroll.core.names import broker_groups, identity_key
 from fleetroll.core.policy import Role
 from fleetroll.core.query import Filter, Page, Place, Sort, matches
 from fleetroll.store import port
@@ -258,7 +258,7 @@ class Credentials:
     async def note_all(self, org: int) -> None:
         devices = [one.account for one in await self.all(0, len(self._tables.credentials)) if one.org == org]
         keys = [one.key for one in self._tables.keys.values() if one.key.org == org and one.key.kind is KeyKind.NATS]
-        roles = {name for key in keys for name in (key.role.value, broker_group(key.role.value, key.scopes))}
+        roles = {name for key in keys for name in broker_groups(key.role.value, key.scopes)}
         for account in [*devices, *sorted(roles)]:
             await self.note(org, account)
 

@@ -88,19 +88,22 @@ class Queues:
 
     async def _relay(self, message: Msg) -> None:
         """A call from an application. It may wait as long as its sender does."""
-        _, org, env, device, name = message.subject.split(".")
-        # The wall knows whose application asks; whose device it names, no wall can tell.
-        if not await self._registry.has(org, device):
-            await self._replies.say(message.reply, b"", {"Status": commands.NO_LISTENER})
-            return
         try:
-            answer = await commands.ask(self._client, env, device, name, message.data, limits.BUS_LONGEST_CALL)
+            answer = await self._called(message)
         except Fault:
             return  # the caller's own patience has ended before
-        if commands.nobody_listens(answer):
+        if answer is None or commands.nobody_listens(answer):
             await self._replies.say(message.reply, b"", {"Status": commands.NO_LISTENER})
         else:
             await self._replies.say(message.reply, answer.data)
+
+    async def _called(self, message: Msg) -> Msg | None:
+        """The reply to a call; None where the device is not the organization's."""
+        _, org, env, device, name = message.subject.split(".")
+        # The wall knows whose application asks; whose device it names, no wall can tell.
+        if not await self._registry.has(org, device):
+            return None
+        return await commands.ask(self._client, env, device, name, message.data, limits.BUS_LONGEST_CALL)
 
     async def _account(self, message: Msg) -> None:
         """What a client asks to find out whether there are streams at all."""

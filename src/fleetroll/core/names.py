@@ -243,13 +243,15 @@ def parse_broker_org(text: str) -> int | None:
     return parse_prefixed("org_", text)
 
 
-def broker_group(role: str, scopes: Collection[str]) -> str:
-    """What the keys are called that share an account on the broker: their role, and what they are narrowed to."""
-    return " ".join((role, *scopes))
+def broker_groups(role: str, scopes: Collection[str]) -> set[str]:
+    """What the accounts on the broker are called that a key may be in: that of its role and what it is narrowed to, and
+    that of its role alone, in which keys with scopes once were.
+    """
+    return {role, " ".join((role, *scopes))}
 
 
 def parse_broker_group(text: str) -> tuple[str, tuple[str, ...]]:
-    """Inverse of `broker_group`."""
+    """The role and the scopes of one of `broker_groups`."""
     role, *scopes = text.split(" ")
     return role, tuple(scopes)
 

@@ -6,7 +6,7 @@ from fleetroll.bus.port import Minted
 from fleetroll.core import policy, tokens
 from fleetroll.core.faults import Fault, Kind, invalid, not_found
 from fleetroll.core.model import Instant, Key, KeyKind, Principal
-from fleetroll.core.names import broker_group, broker_org
+from fleetroll.core.names import broker_groups, broker_org
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.query import Part, cut
 from fleetroll.service import reach
@@ -94,8 +94,8 @@ async def _mint(call: Call, described: Key) -> Issued:
 
 
 async def _tell_broker(call: Call, key: Key) -> None:
-    """Who may connect has changed; in the account without scopes too, which keys with some once had."""
-    for account in {key.role.value, broker_group(key.role.value, key.scopes)}:
+    """Who may connect has changed."""
+    for account in broker_groups(key.role.value, key.scopes):
         await call.records.credentials.note(call.org, account)
 
 

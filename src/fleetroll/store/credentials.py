@@ -5,7 +5,7 @@ from collections.abc import Collection
 from msgspec import structs
 
 from fleetroll.core.model import Credential, KeyKind, Protocol
-from fleetroll.core.names import broker_group
+from fleetroll.core.names import broker_groups
 from fleetroll.store.connection import Connection, Row, inserted
 from fleetroll.store.port import AccountChange
 from fleetroll.store.rows import strings
@@ -66,9 +66,7 @@ class Credentials:
         await self._connection.all(SQL["account_change_insert_devices"], {"org": org})
         values = {"org": org, "kind": KeyKind.NATS.value}
         groups = await self._connection.all(SQL["account_change_applications"], values)
-        for account in sorted(
-            {name for role, scopes in groups for name in (role, broker_group(role, strings(scopes)))}
-        ):
+        for account in sorted({name for role, scopes in groups for name in broker_groups(role, strings(scopes))}):
             await self.note(org, account)
 
     async def changes(self, after: int, limit: int) -> list[AccountChange]:
