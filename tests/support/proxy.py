@@ -51,12 +51,8 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def cutting(upstream: int, *limits: int) -> AsyncIterator[Proxy]:
     """A proxy before a local port. The first connections get as many bytes of their reply as `limits` say."""
     proxy = Proxy(upstream, iter(limits))
-    listener = await asyncio.start_server(proxy.pass_on, "127.0.0.1", 0)
-    proxy.port = listener.sockets[0].getsockname()[1]
-    try:
+    async with _listening(proxy):
         yield proxy
-    finally:
-        listener.close()
 
 
 class Gate:
@@ -163,10 +159,18 @@ class Wire:
 async def wired(upstream: Callable[[], int]) -> AsyncIterator[Wire]:
     """A wire to a local port, which is asked for with each connection."""
     wire = Wire(upstream)
-    listener = await asyncio.start_server(wire.pass_on, "127.0.0.1", 0)
-    wire.port = listener.sockets[0].getsockname()[1]
     try:
-        yield wire
+        async with _listening(wire):
+            yield wire
+    finally:
+        wire.cut()
+
+
+@contextlib.asynccontextmanager
+async def _listening(proxy: Proxy | Wire) -> AsyncIterator[None]:
+    listener = await asyncio.start_server(proxy.pass_on, "127.0.0.1", 0)
+    proxy.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield
     finally:
         listener.close()
-        wire.cut()

@@ -210,12 +210,17 @@ def test_a_parameter_is_described_as_an_array_where_it_may_be_repeated(world: Wo
     assert found == {}
 
 
+def with_members(world: World) -> Iterator[Sample]:
+    """What is answered to an object."""
+    for sample in world.one_by_one():
+        if not sample.refused and isinstance(sample.document, dict) and sample.route.lines is None:
+            yield sample
+
+
 def test_a_member_is_described_as_required_where_it_is(world: World, description: Any) -> None:
     """By leaving out one at a time of all that a body may have."""
     found = {}
-    for sample in world.one_by_one():
-        if sample.refused or not isinstance(sample.document, dict) or sample.route.lines is not None:
-            continue
+    for sample in with_members(world):
         told = required(description, sample)
         for name in sample.document.keys() - CHOICES:
             another = world.again(sample)
@@ -230,9 +235,7 @@ def test_a_member_is_described_as_required_where_it_is(world: World, description
 
 def test_a_member_of_another_type_than_the_described_is_refused(world: World, description: Any) -> None:
     found = {}
-    for sample in world.one_by_one():
-        if sample.refused or not isinstance(sample.document, dict) or sample.route.lines is not None:
-            continue
+    for sample in with_members(world):
         schema = operation(description, sample)["requestBody"]["content"][sample.media_type]["schema"]
         for name in sample.document.keys() - SUBJECTS:
             for value in ("text", 1, 1.5, True, ["text"], {"text": 1}):
