@@ -5,7 +5,6 @@ from typing import Any
 from fleetroll.core.secrets import Issuer, Presented
 from fleetroll.service import enrollment
 from fleetroll.service.enrollment import Answer, Ask, Peer
-from fleetroll.store.port import Records
 from tests.support import der
 from tests.support.app import App
 
@@ -19,7 +18,7 @@ def enrol(app: App, label: str, request: bytes, peer: Peer = SECURE, operation: 
         services = app.services
         principal = await services.keyring.identify(Presented(Issuer.ENROLLEE, label), services.clock())
 
-        async def finish(_: Records, result: Answer) -> Answer:
+        def finish(result: Answer) -> Answer:
             return result
 
         return await services.perform(operation, principal, Ask(label, request, peer), "test", finish)

@@ -249,12 +249,12 @@ class Kernel:
         route, principal = row.route, exchange.principal
         assert principal is not None
         value = route.decode(request)
-        if route.idempotent and (once := self._once(exchange, body)) is not None:
-            return await self._perform_once(exchange, row, request, value, once)
 
-        async def finish(records: Records, result: Any) -> Answer:
+        def finish(result: Any) -> Answer:
             return success(route, route.encode(result, request))
 
+        if route.idempotent and (once := self._once(exchange, body)) is not None:
+            return await self._perform_once(exchange, row, value, finish, once)
         answer = await self.services.perform(route.operation, principal, value, exchange.id, finish)
         reads = request.guard is not UNGUARDED and exchange.scope["method"] in {"GET", "HEAD"}
         return answer.guarded(request.guard) if reads else answer
@@ -270,21 +270,21 @@ class Kernel:
         identity = (scope["method"].encode(), scope["raw_path"], scope["query_string"], body)
         return self._idempotency.once(principal, name.decode("latin-1"), identity)
 
-    async def _perform_once(self, exchange: _Exchange, row: Row, request: Request, value: Any, once: Once) -> Answer:
+    async def _perform_once(
+        self, exchange: _Exchange, row: Row, value: Any, finish: Callable[[Any], Answer], once: Once
+    ) -> Answer:
         """As `_perform`, unless the same request was answered before; the answer is stored with the work."""
-        route, principal = row.route, exchange.principal
+        operation, principal = row.route.operation, exchange.principal
         assert principal is not None
 
         async def first(records: Records) -> Answer | None:
             return await self._replayed(records, once)
 
-        async def finish(records: Records, result: Any) -> Answer:
-            answer = success(route, route.encode(result, request))
+        async def last(records: Records, answer: Answer) -> None:
             await self._idempotency.keep(records, once, answer, self.services.clock())
-            return answer
 
         try:
-            return await self.services.perform(route.operation, principal, value, exchange.id, finish, first)
+            return await self.services.perform(operation, principal, value, exchange.id, finish, first, last)
         except Fault as fault:
             if is_kept(fault):
                 await self._keep_refusal(exchange, once, fault)
@@ -320,10 +320,7 @@ class Kernel:
         assert principal is not None
         assert route.operation.effect in {Effect.STREAM, Effect.BATCHES}
 
-        async def finish(records: Records, result: Any) -> Any:
-            return result
-
-        items = await self.services.perform(route.operation, principal, value, exchange.id, finish)
+        items = await self.services.perform(route.operation, principal, value, exchange.id, lambda items: items)
         writer = streams.writer(route, request, exchange.headers, items)
         if route.stream is Stream.EVENTS:
             writer = self._guarded(exchange, writer)
