@@ -89,9 +89,10 @@ class Operation(Struct, Generic[I_, O_], frozen=True):
     """A use case with its permission. `name` is the noun and the verb, as in logs and metrics.
 
     One that `settles` answers when the broker, if there is one, knows of what has changed: whom it may not let in any
-    more, it does not. One that `defines` may make definitions on the side. One that `relieves` takes something away,
-    and works on a full disk too. What is too much for its one transaction, `prepare` does before, in as many as it
-    needs.
+    more, it does not. Its transaction cannot tell: who revokes again what somebody is just revoking writes nothing, and
+    must not be answered earlier. One that `defines` may make definitions on the side. One that `relieves` takes
+    something away, and works on a full disk too. What is too much for its one transaction, `prepare` does before, in as
+    many as it needs.
     """
 
     name: str
