@@ -11,6 +11,17 @@ from tests.support.app import App
 SECURE = Peer(secure=True)
 
 
+def make_line(app: App, settings: dict[str, Any]) -> None:
+    """Make the DMS `line`, by Lamassu's interface."""
+    body = {"id": "line", "name": "Line", "settings": settings}
+    assert app.request("POST", "/api/dmsmanager/v1/dms", body).status == 201
+
+
+def certificate(app: App, serial: str) -> Any:
+    """As Lamassu's interface shows it."""
+    return app.request("GET", f"/api/ca/v1/certificates/{serial}").json()
+
+
 def enrol(app: App, label: str, request: bytes, peer: Peer = SECURE, operation: Any = enrollment.enroll) -> Answer:
     """What EST would answer. Raises Fault."""
 

@@ -1,16 +1,14 @@
 """Certificates over the DMS manager and the CA: found, bound, revoked, taken off hold, with the slot that follows."""
 
 import base64
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fleetroll.core.faults import Fault
 from fleetroll.dialects.enrollment.mapping.durations import canonical, duration
-from tests.support.app import App, running
-from tests.support.enrolling import enrolled
+from tests.support.app import App
+from tests.support.enrolling import certificate, enrolled, make_line
 
 SETTINGS = {
     "enrollment_settings": {"est_rfc7030_settings": {"auth_mode": "NO_AUTH"}, "enable_replaceable_enrollment": True}
@@ -18,15 +16,9 @@ SETTINGS = {
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        body = {"id": "line", "name": "Line", "settings": SETTINGS}
-        assert app.request("POST", "/api/dmsmanager/v1/dms", body).status == 201
-        yield app
-
-
-def certificate(app: App, serial: str) -> Any:
-    return app.request("GET", f"/api/ca/v1/certificates/{serial}").json()
+def app(app: App) -> App:
+    make_line(app, SETTINGS)
+    return app
 
 
 def rule(app: App, serial: str, status: str, reason: str = "") -> int:

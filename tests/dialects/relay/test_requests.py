@@ -1,6 +1,5 @@
 """Whatever is sent is answered in the vendor's form; whatever is published is stored or left out, and stops nothing."""
 
-import base64
 import json
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +13,7 @@ from fleetroll.bus.port import Batch, Message, Request
 from fleetroll.core.names import broker_org
 from fleetroll.service.broker import Registry
 from tests.support.app import App, running
+from tests.support.jwt import claims
 from tests.support.state import State
 
 HOSTILE = {
@@ -49,7 +49,7 @@ class Desk:
         self.app = app
         self.org = broker_org(1)
         key = app.request("POST", "/v1/keys", {"name": "k", "role": "operator", "kind": "nats"}).json()
-        self.user = _claims(key["nats"]["api_key"])["sub"]
+        self.user = claims(key["nats"]["api_key"])["sub"]
         self.registry = Registry(app.services, app.application.subjects.answer)
         self.place = 0
 
@@ -80,11 +80,6 @@ class Desk:
     def timeline(self, ident: str, type: str) -> list[Any]:
         events = self.app.request("GET", f"/v1/devices/{ident}/timeline?limit=1000").json()["events"]
         return [event["data"] for event in events if event["type"] == type]
-
-
-def _claims(token: str) -> dict[str, Any]:
-    body = token.split(".")[1]
-    return dict(json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))))
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +147,7 @@ def test_an_id_is_a_device_s_as_a_whole(desk: Desk) -> None:
 
 def test_a_device_has_itself_by_its_id_as_a_whole(desk: Desk) -> None:
     made, other = desk.create("itself"), desk.create("neighbour")
-    user = _claims(made["creds"]["api_key"])["sub"]
+    user = claims(made["creds"]["api_key"])["sub"]
     for id, found in ((made["id"], True), ("0" * 8 + made["id"][8:], False), (other["id"], False), ("f" * 24, False)):
         for operation in ("sdk.schema.get", "sdk.config.get"):
             answer = desk.ask(operation, json.dumps({"id": id}).encode(), user)
@@ -176,7 +171,7 @@ def test_the_limit_of_a_plan_is_said_with_its_numbers(tmp_path: Path) -> None:
         body = {"name": "k", "role": "operator", "kind": "nats"}
         key = app.request("POST", "/v1/keys", body, headers=acting).json()
         desk = Desk(app)
-        desk.user, desk.org = _claims(key["nats"]["api_key"])["sub"], broker_org(2)
+        desk.user, desk.org = claims(key["nats"]["api_key"])["sub"], broker_org(2)
         desk.create("one")
         desk.create("two")
         for limit in (2, 1):  # a plan may become smaller than what there is
