@@ -118,7 +118,7 @@ def _nickname(text: str | None) -> str | None:
     return names.line(text, "nickname") if text else None
 
 
-def change_device(request: Request) -> views.Edit:
+def change_device(request: Request) -> devices.Edit:
     body = request.body
     given: dict[str, Any] = {}
     if body.nickname is not UNSET:
@@ -138,7 +138,7 @@ def change_device(request: Request) -> views.Edit:
             change["extras"] = extras.with_description(record.extras, description)
         return model.DeviceChange(**change)
 
-    return views.Edit(request.path["device_serial"], edit, request.guard)
+    return devices.Edit(request.path["device_serial"], edit, request.guard)
 
 
 def _owners(owners: tuple[str, ...], first: str) -> tuple[str, ...]:
