@@ -218,6 +218,23 @@ def test_events_with_numbers_however_far_apart_are_summed_up(desk: Desk, functio
     assert [frame["swing"]["value"] for frame in found.json()["data"]["frames"]] == ([] if value is None else [value])
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 7])
+def test_commands_to_several_devices_come_once_wherever_a_page_ends(desk: Desk, limit: int) -> None:
+    devices = [desk.create(f"arm-{limit}-{number}")["id"] for number in range(3)]
+    commands = [(device, number) for device, count in zip(devices, (3, 1, 4), strict=True) for number in range(count)]
+    for device, number in commands:
+        said = json.dumps({"value": number, "timestamp": 1_700_000_000_000 + number}).encode()
+        desk.publish(device, said, family="commands", name="move")
+    asked = {"device_ids": devices, "start": "2023-01-01T00:00:00.000Z", "end": "2024-01-01T00:00:00.000Z"}
+    found: list[tuple[str, int]] = []
+    offset: int | None = 0
+    while offset is not None:
+        page = desk.app.request("POST", "/iot/db/command/history", {**asked, "limit": limit, "offset": offset}).json()
+        found += [(device, point["value"]) for frame in page["data"]["frames"] for device, point in frame.items()]
+        offset = page["data"]["page"]["next_offset"]
+    assert found == commands
+
+
 @pytest.mark.parametrize("given", ["true", "yes", 1, 0, [], {}])
 def test_whether_the_last_values_are_wanted_is_true_or_false(desk: Desk, given: Any) -> None:
     asked = {"device_id": "f" * 24, "start": "2023-01-01T00:00:00.000Z", "end": "2024-01-01T00:00:00.000Z"}
