@@ -3,36 +3,32 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 
-import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleetroll.bus import commands, links, reach, settings, streams
-from fleetroll.bus.accounts import Accounts
 from fleetroll.bus.commands import silent, unavailable
 from fleetroll.bus.ingest import Ingest
 from fleetroll.bus.mint import Mint
-from fleetroll.bus.port import Account, Announcement, AppAccount, Certificate, Registry, State
+from fleetroll.bus.port import Announcement, Certificate, Registry, State
 from fleetroll.bus.presence import Presence
 from fleetroll.bus.process import Process, Unavailable
 from fleetroll.bus.queues import Queues
 from fleetroll.bus.reach import Reach
 from fleetroll.bus.replies import Replies
 from fleetroll.bus.responder import Responder
+from fleetroll.bus.roster import Roster
 from fleetroll.bus.walls import COMMANDS, INGEST, Authority
 from fleetroll.core.faults import Fault
 
 logger = logging.getLogger("fleetroll.broker")
 
-_PAUSE = 0.25
 _AGAIN = 1.0
 _SETTLE_SECONDS = 2.0
 _LOOK_AT_CERTIFICATE = 3600.0
 _LOOK_AT_CLUSTER = 15.0
-_PREPARED_AT_ONCE = 16
-_TROUBLE = (*links.TROUBLE, links.Rejected)
 
 
 class Off(Mint):
@@ -97,9 +93,7 @@ class Broker(Mint):
         self._replies: Replies | None = None
         self._ingests: list[Ingest] = []
         self._registry: Registry | None = None
-        self._accounts: Accounts | None = None
-        self._prepared_before: list[Account] = []
-        self._publishing = asyncio.Lock()
+        self._roster: Roster | None = None
         self._kept = asyncio.Event()
         self._calls: set[asyncio.Task[bytes]] = set()
         self._hung_up = False
@@ -141,17 +135,18 @@ class Broker(Mint):
         async with self._connected(), asyncio.TaskGroup() as group:
             assert self._presence is not None
             assert self._registry is not None
+            assert self._roster is not None
             group.create_task(self._presence.run())
-            group.create_task(self._keep_accounts())
             if self._process is not None:
                 group.create_task(self._keep_certificate(self._process, self._registry))
             else:
                 group.create_task(self._look_again(self._presence))
             await self._start_streams(group)
             self._kept.set()
+            group.create_task(self._roster.keep())
             await self._serve_others()
             logger.info("the broker serves at %s", ", ".join(self._urls()))
-            await self._look_after_streams()
+            await self._roster.look_after_streams()
             await asyncio.Event().wait()
 
     async def _stop(self) -> None:
@@ -177,16 +172,16 @@ class Broker(Mint):
         return self._shared
 
     async def share(self, body: bytes) -> None:
-        with contextlib.suppress(*_TROUBLE, Fault):
+        with contextlib.suppress(*links.FAILURE, Fault):
             await self._reach.share(body)
 
     def on_shared(self, listener: Callable[[bytes], None]) -> None:
         self._reach.heard = listener
 
     async def settle(self) -> None:
-        with contextlib.suppress(*_TROUBLE, Fault):  # it is tried again
-            if self._kept.is_set():
-                await asyncio.wait_for(self._publish_changes(), _SETTLE_SECONDS)
+        with contextlib.suppress(*links.FAILURE, Fault):  # it is tried again
+            if self._roster is not None and self._kept.is_set():
+                await asyncio.wait_for(self._roster.publish_changes(), _SETTLE_SECONDS)
             else:
                 await self._reach.settle()
 
@@ -257,8 +252,8 @@ class Broker(Mint):
             urls, authority.system, "system", lost=self._system_lost, found=self._system_found
         )
         self._platform = await links.connect(urls, authority.platform, "platform", found=self._platform_found)
-        self._accounts = Accounts(self._system, authority, self._seconds)
         self._presence = Presence(self._system, registry, self._announce)
+        self._roster = Roster(self._system, authority, self._seconds, self._urls, registry, self._presence.doubt)
         if self._process is not None:
             self._process.ended = self._presence.end
         self._replies = Replies(self._platform)
@@ -268,7 +263,7 @@ class Broker(Mint):
             # Before all else, for the devices that the broker knows are back as soon as it is.
             await queues.start()
             await responder.start()
-            await self._correct_accounts()
+            await self._roster.correct()
             yield
         finally:
             self._kept.clear()
@@ -285,10 +280,11 @@ class Broker(Mint):
     async def _system_found(self) -> None:
         logger.info("the broker is back")
         assert self._presence is not None
+        assert self._roster is not None
         self._presence.doubt()
-        with contextlib.suppress(*_TROUBLE):  # they are gone through again with the next change
-            await self._correct_accounts()
-        await self._look_after_streams()
+        with contextlib.suppress(*links.FAILURE):  # they are gone through again with the next change
+            await self._roster.correct()
+        await self._roster.look_after_streams()
 
     async def _platform_found(self) -> None:
         assert self._replies is not None
@@ -311,67 +307,3 @@ class Broker(Mint):
         assert self._platform is not None
         for one in announcements:
             await self._platform.publish(f"presence.{one.org}.{one.env}.{one.device}", one.body)
-
-    # --- accounts ------------------------------------------------------------------------------------------------
-
-    async def _correct_accounts(self) -> None:
-        """Make the broker know all accounts that there should be, and no others."""
-        assert self._accounts is not None
-        assert self._registry is not None
-        async with self._publishing:
-            wanted = {self._authority.public(account): account for account in await self._registry.accounts()}
-            known = await self._accounts.names()
-            apps = [account for account in wanted.values() if isinstance(account, AppAccount)]
-            missing = [account for name, account in wanted.items() if name not in known]
-            await self._accounts.publish(
-                [*apps, *(account for account in missing if not isinstance(account, AppAccount))]
-            )
-            await self._prepare(missing)
-            await self._accounts.remove(known - wanted.keys())
-            self._prepared_before = [account for name, account in wanted.items() if name in known]
-
-    async def _keep_accounts(self) -> None:
-        while links.goes_on():
-            await asyncio.sleep(_PAUSE)
-            if self._kept.is_set() and links.is_connected(self._system):
-                try:
-                    await self._publish_changes()
-                except _TROUBLE as problem:
-                    logger.warning("accounts wait on the broker: %r", problem)
-
-    async def _publish_changes(self) -> None:
-        assert self._accounts is not None
-        assert self._registry is not None
-        async with self._publishing:
-            while changes := await self._registry.changes():
-                accounts = [change.account for change in changes if change.account is not None]
-                await self._accounts.publish(accounts)
-                await self._prepare(accounts)
-                ended = [change.public for change in changes if change.account is None]
-                await self._accounts.remove(ended)
-                if ended and self._presence is not None:
-                    # Whose connections went with an account cannot be told by its name any more.
-                    self._presence.doubt()
-                await self._registry.settled([change.number for change in changes])
-
-    async def _look_after_streams(self) -> None:
-        """The streams of accounts that the broker knew: there as a rule, perhaps as an older release made them."""
-        with contextlib.suppress(*_TROUBLE):  # they are looked after again when the broker is met again
-            await self._prepare(self._prepared_before)
-
-    async def _prepare(self, accounts: Sequence[Account]) -> None:
-        """Make the streams of those that are of applications, a few at a time."""
-        apps = [account for account in accounts if isinstance(account, AppAccount) and not account.disabled]
-        for first in range(0, len(apps), _PREPARED_AT_ONCE):
-            await asyncio.gather(*map(self._prepare_streams, apps[first : first + _PREPARED_AT_ONCE]))
-
-    async def _prepare_streams(self, account: AppAccount) -> None:
-        """As a client of the account. That the broker has no room for them must not hold up anybody else."""
-        pair = self._authority.apps(account.org, account.role, account.scopes)
-        client = await links.connect(self._urls(), pair, "preparation", patience=3)
-        try:
-            await streams.prepare_applications(client, account.org)
-        except (links.Rejected, nats.errors.NoRespondersError) as problem:
-            logger.error("applications of %s are without live data until the next start: %r", account.org, problem)
-        finally:
-            await links.close(client)
