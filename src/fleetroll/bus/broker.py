@@ -92,7 +92,6 @@ class Broker(Mint):
         self._presence: Presence | None = None
         self._replies: Replies | None = None
         self._ingests: list[Ingest] = []
-        self._registry: Registry | None = None
         self._roster: Roster | None = None
         self._kept = asyncio.Event()
         self._calls: set[asyncio.Task[bytes]] = set()
@@ -112,7 +111,6 @@ class Broker(Mint):
 
     async def keep(self, registry: Registry) -> None:
         """Serve `registry` until cancelled, whatever happens to the broker meanwhile."""
-        self._registry = registry
         try:
             if self._process is not None:
                 self._process.start()
@@ -122,31 +120,28 @@ class Broker(Mint):
         try:
             while links.goes_on():
                 try:
-                    await self._run()
+                    await self._run(registry)
                 except Exception:
                     logger.exception("the broker could not be served; it is tried again")
                     await asyncio.sleep(_AGAIN)
         finally:
             await self._stop()
 
-    async def _run(self) -> None:
+    async def _run(self, registry: Registry) -> None:
         if self._process is not None:
             await self._process.ready()
-        async with self._connected(), asyncio.TaskGroup() as group:
-            assert self._presence is not None
-            assert self._registry is not None
-            assert self._roster is not None
-            group.create_task(self._presence.run())
+        async with self._connected(registry) as (presence, roster), asyncio.TaskGroup() as group:
+            group.create_task(presence.run())
             if self._process is not None:
-                group.create_task(self._keep_certificate(self._process, self._registry))
+                group.create_task(self._keep_certificate(self._process, registry))
             else:
-                group.create_task(self._look_again(self._presence))
-            await self._start_streams(group)
+                group.create_task(self._look_again(presence))
+            await self._start_streams(registry, group)
             self._kept.set()
-            group.create_task(self._roster.keep())
+            group.create_task(roster.keep())
             await self._serve_others()
             logger.info("the broker serves at %s", ", ".join(self._urls()))
-            await self._roster.look_after_streams()
+            await roster.look_after_streams()
             await asyncio.Event().wait()
 
     async def _stop(self) -> None:
@@ -244,18 +239,16 @@ class Broker(Mint):
     # --- connections ---------------------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
-    async def _connected(self) -> AsyncIterator[None]:
-        authority, registry = self._authority, self._registry
-        assert registry is not None
-        urls = self._urls()
+    async def _connected(self, registry: Registry) -> AsyncIterator[tuple[Presence, Roster]]:
+        authority, urls = self._authority, self._urls()
         self._system = await links.connect(
             urls, authority.system, "system", lost=self._system_lost, found=self._system_found
         )
         self._platform = await links.connect(urls, authority.platform, "platform", found=self._platform_found)
-        self._presence = Presence(self._system, registry, self._announce)
-        self._roster = Roster(self._system, authority, self._seconds, self._urls, registry, self._presence.doubt)
+        presence = self._presence = Presence(self._system, registry, self._announce)
+        roster = self._roster = Roster(self._system, authority, self._seconds, self._urls, registry, presence.doubt)
         if self._process is not None:
-            self._process.ended = self._presence.end
+            self._process.ended = presence.end
         self._replies = Replies(self._platform)
         queues = Queues(self._platform, registry, self._replies)
         responder = Responder(self._platform, registry, self._replies)
@@ -263,8 +256,8 @@ class Broker(Mint):
             # Before all else, for the devices that the broker knows are back as soon as it is.
             await queues.start()
             await responder.start()
-            await self._roster.correct()
-            yield
+            await roster.correct()
+            yield presence, roster
         finally:
             self._kept.clear()
             await responder.finish()
@@ -292,14 +285,11 @@ class Broker(Mint):
         for ingest in self._ingests:
             ingest.doubt()
 
-    async def _start_streams(self, group: asyncio.TaskGroup) -> None:
+    async def _start_streams(self, registry: Registry, group: asyncio.TaskGroup) -> None:
         assert self._platform is not None
-        assert self._registry is not None
         room = None if self._process is None else self._process.room()
         incarnations = await streams.prepare_platform(self._platform, room)
-        self._ingests = [
-            Ingest(self._platform, self._registry, name, incarnations[name]) for name in (INGEST, COMMANDS)
-        ]
+        self._ingests = [Ingest(self._platform, registry, name, incarnations[name]) for name in (INGEST, COMMANDS)]
         for ingest in self._ingests:
             group.create_task(ingest.run())
 
