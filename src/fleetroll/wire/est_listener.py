@@ -76,8 +76,8 @@ class EstListener:
             raise ConfigError("--est-certificate and --est-key must be a certificate in PEM and its key.") from None
 
     async def _trust(self) -> None:
-        certificates, self._known = await authorities.known(self._services, self._known)
-        self._tls.trust(certificates)
+        anchors, self._known = await authorities.known(self._services, self._known)
+        self._tls.trust(anchors)
 
     async def _renew(self) -> None:
         while True:
