@@ -160,7 +160,8 @@ def _compare(symbol: str, one: object, other: object) -> Truth:
         return symbol in {"==", "<=", ">="} if one is other else symbol == "!="
     if _kind(one) != _kind(other) or isinstance(one, dict | list):
         return None
-    if isinstance(one, Decimal) or isinstance(other, Decimal):
+    if type(one) is not type(other) and numerics.is_number(one):
+        # A large float is not the number that it is written as, and an integer beside it would tell.
         one, other = numerics.exact(one), numerics.exact(other)
     return _TESTS[symbol](one, other)
 
