@@ -304,6 +304,9 @@ def escaped(at: Site, name: str) -> str:
 FORMS = {
     "Envoy": lambda text: {"x-forwarded-client-cert": f'By=spiffe://x;Hash=ab;Cert="{text}";Subject="CN=made-1"'},
     "Envoy, the last hop": lambda text: {"x-forwarded-client-cert": f'Cert="forged",Hash=ab;Cert="{text}"'},
+    "Envoy, with all that it tells": lambda text: {
+        "x-forwarded-client-cert": f'Hash=ab;Cert="{text}";Chain="{text}";Subject="O=a\\"b,CN=c";URI=;DNS=d;DNS=e'
+    },
     "nginx": lambda text: {"ssl-client-cert": text},
     "Amazon": lambda text: {"x-amzn-mtls-clientcert": text},
 }
@@ -319,6 +322,23 @@ def test_a_trusted_proxy_tells_who_its_client_is(tmp_path: Path, form: "dict[str
         assert behind(at, {}).status == 401
         assert behind(at, headers | {"x-forwarded-proto": "http"}).status == 403
         assert behind(at, headers).status == 200
+
+
+def test_what_a_client_is_called_is_not_taken_for_its_certificate(tmp_path: Path) -> None:
+    with site(tmp_path, trusted_proxies=(ip_network("127.0.0.0/8"),)) as at:
+        prepare(at)
+        made(at, "made-1")
+        at.key("new")
+        at.run("openssl", "req", "-x509", "-key", "new.key", "-subj", "/CN=stranger", "-out", "stranger.pem")
+        own, claimed = escaped(at, "stranger"), escaped(at, "made-1")
+        claims = (f'Subject="CN=x;Cert={claimed}"', f'Subject="CN=x,Cert={claimed}"', f"DNS=x;Cert={claimed}")
+        for claim in (
+            *claims,
+            rf'Subject="CN=\";Cert=\"{claimed}\""',
+            f'DNS="x;Cert={claimed}',
+            f'"DNS=x;Cert={claimed}',
+        ):
+            assert behind(at, {"x-forwarded-client-cert": f'Cert="{own}";{claim}'}).status == 401, claim
 
 
 def test_anybody_elses_headers_are_not_looked_at(at: Site) -> None:
