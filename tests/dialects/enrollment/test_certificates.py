@@ -178,6 +178,8 @@ def test_a_certificate_is_bound_with_the_words_that_interfaces_read(app: App) ->
     notes = list(bound["device"]["identity"]["events"].values())
     assert notes[-1] == {"type": "RENEWED", "description": "New Active Version set to 1"}
     assert bound["device"]["identity"]["versions"] == {"0": serial, "1": serial}
+    device = app.request("GET", "/api/devmanager/v1/devices/pump-1").json()
+    assert bound["device"] | {"events": device["events"]} == device
 
 
 def test_what_may_not_be_bound_is_refused_and_nothing_is_half_done(app: App) -> None:
