@@ -162,7 +162,8 @@ def test_a_key_identifier_is_a_hash_of_its_key_or_there_is_none(kind: KeyKind) -
     key = keys.make(kind)
     usual = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest
     whole = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    for identifier in (usual, None, hashlib.sha256(whole).digest(), hashlib.sha512(whole).digest()[:20]):
+    wider = hashlib.sha256(whole)
+    for identifier in (usual, None, wider.digest(), wider.hexdigest().encode(), hashlib.sha512(whole).digest()[:20]):
         assert PKI.describe_authority(certificate(key, identifier)).subject_key == (identifier or b"").hex()
     for identifier in (usual[::-1], usual[:2], usual + b"\0", bytes(20)):
         with pytest.raises(Fault) as refused:

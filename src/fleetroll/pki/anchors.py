@@ -61,11 +61,15 @@ def key_identifier(certificate: x509.Certificate) -> bytes:
 
 
 def tells_its_key(certificate: x509.Certificate) -> bool:
-    """Whether its key identifier, if it has one, is a hash of its key as RFC 5280, 4.2.1.2 or RFC 7093 have it."""
+    """Whether its key identifier, if it has one, is a hash of its key as RFC 5280, 4.2.1.2 or RFC 7093 have it.
+
+    Some servers have written the hash as hexadecimal text.
+    """
     identifier = key_identifier(certificate)
     if len(identifier) < _LEAST_BYTES:
         return not identifier
-    return any(digest.startswith(identifier) for digest in _digests(certificate.public_key()))
+    digests = _digests(certificate.public_key())
+    return any(form.startswith(identifier) for digest in digests for form in (digest, digest.hex().encode()))
 
 
 def _digests(key: CertificatePublicKeyTypes) -> Iterator[bytes]:
