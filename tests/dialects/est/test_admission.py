@@ -331,14 +331,17 @@ def test_what_a_client_is_called_is_not_taken_for_its_certificate(tmp_path: Path
         at.key("new")
         at.run("openssl", "req", "-x509", "-key", "new.key", "-subj", "/CN=stranger", "-out", "stranger.pem")
         own, claimed = escaped(at, "stranger"), escaped(at, "made-1")
-        claims = (f'Subject="CN=x;Cert={claimed}"', f'Subject="CN=x,Cert={claimed}"', f"DNS=x;Cert={claimed}")
-        for claim in (
-            *claims,
-            rf'Subject="CN=\";Cert=\"{claimed}\""',
-            f'DNS="x;Cert={claimed}',
-            f'"DNS=x;Cert={claimed}',
-        ):
-            assert behind(at, {"x-forwarded-client-cert": f'Cert="{own}";{claim}'}).status == 401, claim
+        claims = (
+            f'Cert="{own}";Subject="CN=x;Cert={claimed}"',
+            f'Cert="{own}";Subject="CN=x,Cert={claimed}"',
+            f'Cert="{own}";DNS=x;Cert={claimed}',
+            rf'Cert="{own}";Subject="CN=\";Cert=\"{claimed}\""',
+            f'Cert="{own}";DNS="x;Cert={claimed}',
+            f'Cert="{own}";"DNS=x;Cert={claimed}',
+            f'Cert="{claimed}",Hash=ab',
+        )
+        for claim in claims:
+            assert behind(at, {"x-forwarded-client-cert": claim}).status == 401, claim
 
 
 def test_anybody_elses_headers_are_not_looked_at(at: Site) -> None:
