@@ -266,7 +266,7 @@ async def delete(call: Call, wanted: Numbered) -> None:
     await devices.remove(there, device)
 
 
-@operation(Action.DEVICES_WRITE, Effect.WRITE)
+@operation(Action.DEVICES_WRITE, Effect.WRITE, relieves=True)
 async def disown(call: Call, wanted: Numbered) -> None:
     there, device = await reach.device(call, wanted.id)
     await devices.change(there, device, DeviceChange(owners=()))
