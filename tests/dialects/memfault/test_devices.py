@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from fleetroll.core import limits
+from fleetroll.core.names import MAX_ID
 from fleetroll.store.port import Records
 from tests.support.app import App, Response, running
 
@@ -292,6 +293,16 @@ def test_times_are_told_apart_by_a_microsecond_however_the_offset_is_written(fle
     assert listed(fleet, f"last_seen_since={quote('2019-01-19T07:01:13.000004+02:00')}") == ["D4"]
 
 
+def test_however_far_a_page_is_past_the_end_it_is_empty(fleet: App) -> None:
+    of_device = ("attributes", "reboots")
+    lists = ("devices", "cohorts", "hardware_versions", "custom-metrics", *(f"devices/D1/{one}" for one in of_device))
+    for path in lists:
+        for page in (2**31 + 1, MAX_ID):
+            found = fleet.request("GET", f"{P}/{path}?page={page}").json()
+            assert (found["data"], found.get("paging", {}).get("page", page)) == ([], page), path
+        assert fleet.request("GET", f"{P}/{path}?page={MAX_ID + 1}").status == 400, path
+
+
 def test_a_page_says_where_it_is(fleet: App) -> None:
     def paging(query: str) -> list[int]:
         return list(fleet.request("GET", f"{P}/devices?{query}").json()["paging"].values())
@@ -303,6 +314,7 @@ def test_a_page_says_where_it_is(fleet: App) -> None:
     assert paging("page=2&per_page=4") == [2, 6, 2, 2, 4]
     assert paging("page=9&per_page=4") == [0, 6, 9, 2, 4]
     assert paging("per_page=100000") == [6, 6, 1, 1, limits.MAX_NUMBERED_PAGE]
+    assert paging(f"per_page={MAX_ID}") == [6, 6, 1, 1, limits.MAX_NUMBERED_PAGE]
     assert paging("hardware_version=rev1&per_page=2") == [2, 3, 1, 2, 2]
     assert paging("hardware_version=none") == [0, 0, 1, 0, 100]
 

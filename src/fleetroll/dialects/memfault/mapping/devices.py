@@ -19,7 +19,7 @@ from fleetroll.core.query import Comparison, Filter, Operator, Or, Pattern, Sort
 from fleetroll.core.times import iso, parse_iso
 from fleetroll.dialects.memfault.mapping.hardware_versions import hardware
 from fleetroll.dialects.memfault.mapping.members import paragraph
-from fleetroll.dialects.memfault.mapping.paging import many, numbers
+from fleetroll.dialects.memfault.mapping.paging import many, place
 from fleetroll.dialects.memfault.mapping.software_versions import software_of
 from fleetroll.dialects.memfault.shapes import devices as shapes
 from fleetroll.dialects.memfault.shapes.envelopes import Many, One
@@ -169,14 +169,14 @@ _TIMES = (("last_seen_since", Operator.GE), ("last_seen_until", Operator.LE))
 
 
 def list_devices(request: Request) -> views.Listing:
-    query, (number, size) = request.query, numbers(request)
+    query, page = request.query, place(request)
     words = [_any_of([make(text) for text in query.all(name)]) for name, make in _WORDS]
     times = [
         Comparison("last_seen", operator, parse_iso(text, name))
         for name, operator in _TIMES
         if (text := query.get(name)) is not None
     ]
-    return views.Listing(every(*words, *times), _sort(query.all("sort")), (number - 1) * size, size)
+    return views.Listing(every(*words, *times), _sort(query.all("sort")), page.offset, page.limit)
 
 
 def list_cohort(request: Request) -> tuple[str, views.Listing]:
