@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from fleetroll.bus.port import Batch, Message, Request
+from fleetroll.core import limits
 from fleetroll.core.names import broker_org
 from fleetroll.service.broker import Registry
 from tests.support.app import App, running
@@ -243,6 +244,21 @@ def test_whether_the_last_values_are_wanted_is_true_or_false(desk: Desk, given: 
     assert refused.status == 400, refused.body
     told = {"code": "INVALID_REQUEST", "message": "last_value must be true or false"}
     assert refused.json() == {"status": False, "data": told}
+
+
+def test_a_page_of_the_past_has_at_least_one_value_and_at_most_as_many_as_the_sdk_asks_for(desk: Desk) -> None:
+    device = desk.create("long")["id"]
+    desk.publish(device, *[json.dumps({"value": n, "timestamp": 1_700_000_000_000 + n}).encode() for n in (1, 2)])
+    asked = {"device_id": device, "start": "2023-01-01T00:00:00.000Z", "end": "2024-01-01T00:00:00.000Z"}
+    for limit, found in ((None, [1, 2]), (limits.MAX_RANGE, [1, 2]), (1, [1])):
+        page = desk.app.request("POST", "/iot/db/telemetry/history", {**asked, "fields": ["t"], "limit": limit}).json()
+        assert [frame["t"]["value"] for frame in page["data"]["frames"]] == found
+        assert page["data"]["page"]["has_more"] is (len(found) == 1)
+    for limit in (0, limits.MAX_RANGE + 1):
+        for noun, series in (("telemetry", {"fields": ["t"]}), ("event", {})):
+            refused = desk.app.request("POST", f"/iot/db/{noun}/history", {**asked, **series, "limit": limit})
+            message = f"limit must be a whole number from 1 to {limits.MAX_RANGE}"
+            assert (refused.status, refused.json()["data"]["message"]) == (400, message)
 
 
 def test_readings_that_break_the_schema_are_noted_once_an_hour(desk: Desk) -> None:
