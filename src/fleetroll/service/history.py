@@ -11,7 +11,7 @@ from msgspec import Struct
 from fleetroll.core import documents, limits, readings
 from fleetroll.core.faults import invalid
 from fleetroll.core.messages import DEFAULT_ENVIRONMENT, mode_of
-from fleetroll.core.model import Bucket, Device, Event, Instant, SeriesKey, Span
+from fleetroll.core.model import Bucket, Device, Event, Instant, Reading, SeriesKey, Span
 from fleetroll.core.policy import Action
 from fleetroll.core.times import MILLISECOND
 from fleetroll.service.devices import find_by_id
@@ -77,13 +77,31 @@ async def _readings(call: Call, device: Device, wanted: Wanted) -> History:
     series, passed = divmod(wanted.place, _SERIES)
     for index, name in enumerate(wanted.names[series:], series):
         since = wanted.span.since + (passed * MILLISECOND if index == series else 0)
-        span, room = Span(since, wanted.span.until), wanted.limit - len(found)
-        page = await call.records.telemetry.range(call.org, _series(device, name, wanted), span, room + 1)
-        found += [Point(device, name, one.at, one.value) for one in page[:room]]
-        if len(page) > room:
-            place = index * _SERIES + (page[room].at - wanted.span.since) // MILLISECOND
-            return History(found, max(place, wanted.place + 1))  # forward, even among readings of one millisecond
+        span = Span(since, wanted.span.until)
+        page, end = await _page(call, _series(device, name, wanted), span, wanted.limit, len(found))
+        found += [Point(device, name, one.at, one.value) for one in page]
+        if end is not None:
+            return History(found, index * _SERIES + (end - wanted.span.since) // MILLISECOND)
     return History(found, None)
+
+
+async def _page(
+    call: Call, series: SeriesKey, span: Span, limit: int, taken: int
+) -> tuple[list[Reading], Instant | None]:
+    """Readings for what is left of a page, and where the next one begins, None at the end.
+
+    A place is a whole number of milliseconds. The readings of one stay together, if need be on a page beyond its limit.
+    """
+    room, telemetry = limit - taken, call.records.telemetry
+    page = await telemetry.range(call.org, series, span, room + 1)
+    if len(page) <= room:
+        return page, None
+    begun = page[room].at - (page[room].at - span.since) % MILLISECOND
+    before = [one for one in page if one.at < begun]
+    if before or taken:
+        return before, begun
+    end = min(begun + MILLISECOND, span.until)
+    return await telemetry.range(call.org, series, Span(begun, end), MILLISECOND), begun + MILLISECOND
 
 
 async def _newest(call: Call, device: Device, name: str, wanted: Wanted) -> list[Point]:

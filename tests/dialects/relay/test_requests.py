@@ -261,6 +261,24 @@ def test_a_page_of_the_past_has_at_least_one_value_and_at_most_as_many_as_the_sd
             assert (refused.status, refused.json()["data"]["message"]) == (400, message)
 
 
+@pytest.mark.parametrize("limit", [1, 7, 10, 12, 25])
+def test_readings_within_one_millisecond_come_once_wherever_a_page_ends(desk: Desk, limit: int) -> None:
+    device = desk.create(f"fast-{limit}")["id"]
+    readings = [
+        {"metric": metric, "value": n, "at": f"2023-06-01T00:00:00.{n * 100:06}Z"} for metric in "ab" for n in range(25)
+    ]
+    assert desk.app.request("POST", f"/v1/devices/fast-{limit}/telemetry", {"readings": readings}).status == 200
+    asked = {"device_id": device, "start": "2023-01-01T00:00:00.000Z", "end": "2024-01-01T00:00:00.000Z"}
+    found: list[tuple[str, int]] = []
+    page: Any = {"has_more": True, "next_offset": 0}
+    while page["has_more"]:
+        question = {**asked, "fields": ["a", "b"], "limit": limit, "offset": page["next_offset"]}
+        reply = desk.app.request("POST", "/iot/db/telemetry/history", question).json()["data"]
+        found += [(metric, point["value"]) for frame in reply["frames"] for metric, point in frame.items()]
+        page = reply["page"]
+    assert found == [(metric, n) for metric in "ab" for n in range(25)]
+
+
 def test_readings_that_break_the_schema_are_noted_once_an_hour(desk: Desk) -> None:
     device = desk.create("strict", {"t": {"type": "number"}, "u": {"type": "number"}})["id"]
     desk.publish(device, *[b'{"value": "warm"}'] * 5)
