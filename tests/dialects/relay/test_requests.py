@@ -279,6 +279,23 @@ def test_readings_within_one_millisecond_come_once_wherever_a_page_ends(desk: De
     assert found == [(metric, n) for metric in "ab" for n in range(25)]
 
 
+def test_what_is_rare_is_found_page_by_page_and_not_at_once(desk: Desk) -> None:
+    device = desk.create("talkative")["id"]
+    said = [{"value": n, "timestamp": 1_700_000_000_000 + n} for n in range(limits.MAX_RANGE + 1)]
+    desk.publish(device, *[json.dumps(one).encode() for one in said[:-1]], family="logs", name="info")
+    desk.publish(device, json.dumps(said[-1]).encode(), family="logs", name="error")
+    asked = {"device_id": device, "start": "2023-01-01T00:00:00.000Z", "end": "2024-01-01T00:00:00.000Z"}
+    asked |= {"levels": ["error"]}
+    first = desk.app.request("POST", "/iot/db/log/history", asked).json()["data"]
+    assert (first["frames"], first["page"]["has_more"]) == ([], True)
+    next_page = {**asked, "offset": first["page"]["next_offset"]}
+    last = desk.app.request("POST", "/iot/db/log/history", next_page).json()["data"]
+    assert [frame["error"]["value"] for frame in last["frames"]] == [limits.MAX_RANGE]
+    assert last["page"] == {"has_more": False, "next_offset": None}
+    counted = desk.app.request("POST", "/iot/db/log/history", {**asked, "aggregate_fn": "count"}).json()["data"]
+    assert [frame["error"]["value"] for frame in counted["frames"]] == [1]
+
+
 def test_readings_that_break_the_schema_are_noted_once_an_hour(desk: Desk) -> None:
     device = desk.create("strict", {"t": {"type": "number"}, "u": {"type": "number"}})["id"]
     desk.publish(device, *[b'{"value": "warm"}'] * 5)
