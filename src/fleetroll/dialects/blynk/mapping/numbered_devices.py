@@ -53,18 +53,19 @@ def searching(request: Request) -> numbered_devices.Searching:
 
 
 def of_owner(request: Request) -> numbered_devices.Belonging:
-    return numbered_devices.Belonging(_email(request, "ownerEmail"), place(request), organization_number(request))
+    return numbered_devices.Belonging(_user(request, "ownerEmail"), place(request), organization_number(request))
 
 
 def of_user(request: Request) -> numbered_devices.Belonging:
-    return numbered_devices.Belonging(_email(request, "userEmail"), place(request))
+    return numbered_devices.Belonging(_user(request, "userEmail"), place(request))
 
 
-def _email(request: Request, field: str) -> str:
+def _user(request: Request, field: str) -> str:
+    """Whom other APIs know by a reference that is no address is shown with it here, and so is asked for by it."""
     text = request.query.get(field)
     if not text:
         raise invalid("parameter_required", f"{field} is required.", field)
-    return names.email(text, field)
+    return names.owner_ref(text, field)
 
 
 def recent(request: Request) -> numbered_devices.Recent:
