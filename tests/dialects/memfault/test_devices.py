@@ -180,6 +180,22 @@ def test_an_owner_is_shown_as_the_client_named_it_and_found_by_that_name_only(ap
     assert app.request("GET", "/v1/owners/Kx9Q").json()["ref"] == "Kx9Q"
 
 
+@pytest.mark.parametrize("hardware", [None, "Rev Ä"])
+def test_a_device_that_another_api_made_is_written_back_as_it_is_read(app: App, hardware: str | None) -> None:
+    device = {"ident": "a/b ü", "hardware_version": hardware, "name": "Ünï", "owners": ["x y"]}
+    assert app.request("POST", "/v1/devices", device).status == 201
+    before = app.request("GET", "/v1/devices/a%2Fb%20%C3%BC").json()
+    path = f"{P}/devices/a%2Fb%20%C3%BC"
+    read = app.request("GET", path).json()["data"]
+    given = {name: read[name] for name in ("owner_ref", "nickname", "description")} | {"cohort": read["cohort"]["slug"]}
+    for form in (read["hardware_version"], {"name": read["hardware_version"]}):
+        written = app.request("PATCH", path, {**given, "hardware_version": form})
+        assert (written.status, written.json().get("data")) == (200, read)
+    assert app.request("GET", "/v1/devices/a%2Fb%20%C3%BC").json() == before
+    for wrong in ("é", "" if hardware else " "):
+        refused(app.request("PATCH", path, {"hardware_version": wrong}), 400, 1000)
+
+
 def test_an_unknown_hardware_version_is_made_by_a_bridge_that_reads_the_error(app: App) -> None:
     made(app, "A")
     for given in ("rev-9", {"name": "rev-9"}):

@@ -17,7 +17,7 @@ from fleetroll.core.faults import invalid
 from fleetroll.core.guards import etag
 from fleetroll.core.query import Comparison, Filter, Operator, Or, Pattern, Sort, every
 from fleetroll.core.times import iso, parse_iso
-from fleetroll.dialects.memfault.mapping.hardware_versions import hardware
+from fleetroll.dialects.memfault.mapping.hardware_versions import hardware, spelled
 from fleetroll.dialects.memfault.mapping.members import paragraph
 from fleetroll.dialects.memfault.mapping.paging import many, place
 from fleetroll.dialects.memfault.mapping.software_versions import software_of
@@ -123,15 +123,17 @@ def change_device(request: Request) -> devices.Edit:
     given: dict[str, Any] = {}
     if body.nickname is not UNSET:
         given["name"] = _nickname(body.nickname)
-    if body.hardware_version is not UNSET and body.hardware_version is not None:
-        given["hardware_version"] = hardware(body.hardware_version)
     if body.cohort is not UNSET and body.cohort is not None:
         given["cohort"] = _cohort(body.cohort)
+    version = None if body.hardware_version is UNSET else body.hardware_version
     owner = None if body.owner_ref is UNSET else names.owner_ref(body.owner_ref, "owner_ref") if body.owner_ref else ""
     description = None if body.description is UNSET else paragraph(body.description, "description")
 
     def edit(record: model.Device) -> model.DeviceChange:
         change = dict(given)
+        # A whole device comes back, without a hardware version or with one that another API named.
+        if version is not None and spelled(version) != (record.hardware_version or ""):
+            change["hardware_version"] = hardware(version)
         if owner is not None:
             change["owners"] = _owners(record.owners, owner)
         if description is not None:
