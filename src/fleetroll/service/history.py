@@ -17,7 +17,7 @@ from fleetroll.core.times import MILLISECOND
 from fleetroll.service.devices import find_by_id
 from fleetroll.service.operations import Call, Effect, operation
 
-_SERIES = 10**13  # places of one series: milliseconds of some three hundred years
+_SERIES = 9 * 10**12  # places of one series: milliseconds of 285 years; all of a thousand series are below 2^53
 _SCANNED = 1_000
 
 

@@ -279,6 +279,18 @@ def test_readings_within_one_millisecond_come_once_wherever_a_page_ends(desk: De
     assert found == [(metric, n) for metric in "ab" for n in range(25)]
 
 
+def test_a_page_may_end_in_the_last_of_as_many_series_as_can_be_asked_for(desk: Desk) -> None:
+    device = desk.create("broad")["id"]
+    desk.publish(device, *[json.dumps({"value": n, "timestamp": 1_700_000_000_000 + n}).encode() for n in (1, 2)])
+    asked = {"device_id": device, "start": "2023-01-01T00:00:00.000Z", "end": "2024-01-01T00:00:00.000Z", "limit": 1}
+    asked["fields"] = [*(f"none-{n}" for n in range(limits.MAX_SERIES_PER_DEVICE - 1)), "t"]
+    first = desk.app.request("POST", "/iot/db/telemetry/history", asked).json()["data"]
+    place = first["page"]["next_offset"]
+    assert place < 1 << 53, "a number that every client has"
+    last = desk.app.request("POST", "/iot/db/telemetry/history", {**asked, "offset": place}).json()["data"]
+    assert [frame["t"]["value"] for page in (first, last) for frame in page["frames"]] == [1, 2]
+
+
 def test_what_is_rare_is_found_page_by_page_and_not_at_once(desk: Desk) -> None:
     device = desk.create("talkative")["id"]
     said = [{"value": n, "timestamp": 1_700_000_000_000 + n} for n in range(limits.MAX_RANGE + 1)]
