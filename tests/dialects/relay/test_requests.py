@@ -1,5 +1,6 @@
 """Whatever is sent is answered in the vendor's form; whatever is published is stored or left out, and stops nothing."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import closing
@@ -261,6 +262,37 @@ def test_a_page_of_the_past_has_at_least_one_value_and_at_most_as_many_as_the_sd
             assert (refused.status, refused.json()["data"]["message"]) == (400, message)
 
 
+def pages(desk: Desk, noun: str, asked: dict[str, Any]) -> Iterator[list[tuple[str, Any]]]:
+    """What each page of an answer says, by name."""
+    page: Any = {"has_more": True, "next_offset": 0}
+    while page["has_more"]:
+        question = {**asked, "offset": page["next_offset"]}
+        reply = desk.app.request("POST", f"/iot/db/{noun}/history", question).json()["data"]
+        yield [(name, point["value"]) for frame in reply["frames"] for name, point in frame.items()]
+        page = reply["page"]
+
+
+@pytest.mark.parametrize("function", ["count", "last", "median"])
+@pytest.mark.parametrize("start", ["2023-06-01T00:00:00Z", "2023-06-01T00:00:00.000150Z"])
+@pytest.mark.parametrize("limit", [1, 7, 25, 26, 50])
+def test_numbers_of_readings_come_page_by_page_as_well(desk: Desk, limit: int, start: str, function: str) -> None:
+    ident = f"summed-{limit}-{function}-{len(start)}"
+    device = desk.create(ident)["id"]
+    readings = [
+        {"metric": metric, "value": n, "at": f"2023-06-01T00:00:00.{n * 200:06}Z"}
+        for metric in "ab"
+        for n in range(125)
+    ]
+    assert desk.app.request("POST", f"/v1/devices/{ident}/telemetry", {"readings": readings}).status == 200
+    asked = {"device_id": device, "start": start, "end": "2023-06-01T00:00:01Z", "fields": ["a", "b"]}
+    asked |= {"aggregate_fn": function, "interval": "1ms"}
+    (whole,) = pages(desk, "telemetry", asked)
+    assert len(whole) == 50
+    found = list(pages(desk, "telemetry", {**asked, "limit": limit}))
+    assert [len(page) for page in found[:-1]] == [limit] * (-(-50 // limit) - 1)
+    assert list(itertools.chain(*found)) == whole
+
+
 @pytest.mark.parametrize("limit", [1, 7, 10, 12, 25])
 def test_readings_within_one_millisecond_come_once_wherever_a_page_ends(desk: Desk, limit: int) -> None:
     device = desk.create(f"fast-{limit}")["id"]
@@ -269,14 +301,8 @@ def test_readings_within_one_millisecond_come_once_wherever_a_page_ends(desk: De
     ]
     assert desk.app.request("POST", f"/v1/devices/fast-{limit}/telemetry", {"readings": readings}).status == 200
     asked = {"device_id": device, "start": "2023-01-01T00:00:00.000Z", "end": "2024-01-01T00:00:00.000Z"}
-    found: list[tuple[str, int]] = []
-    page: Any = {"has_more": True, "next_offset": 0}
-    while page["has_more"]:
-        question = {**asked, "fields": ["a", "b"], "limit": limit, "offset": page["next_offset"]}
-        reply = desk.app.request("POST", "/iot/db/telemetry/history", question).json()["data"]
-        found += [(metric, point["value"]) for frame in reply["frames"] for metric, point in frame.items()]
-        page = reply["page"]
-    assert found == [(metric, n) for metric in "ab" for n in range(25)]
+    found = pages(desk, "telemetry", {**asked, "fields": ["a", "b"], "limit": limit})
+    assert list(itertools.chain(*found)) == [(metric, n) for metric in "ab" for n in range(25)]
 
 
 def test_a_page_may_end_in_the_last_of_as_many_series_as_can_be_asked_for(desk: Desk) -> None:
