@@ -398,7 +398,9 @@ def test_a_project_is_an_organization_of_its_own(app: App) -> None:
     assert listed(app) == []
     counts = {one["slug"]: one["count_devices"] for one in app.request("GET", projects).json()["data"]}
     assert counts == {"default": 0, "smart-sink": 1}
-    assert app.request("PATCH", sink, {"name": "Sink"}).json()["data"]["name"] == "Sink"
+    assert app.request("PATCH", sink, {"name": "Sink", "slug": "smart-sink"}).json()["data"]["name"] == "Sink"
+    refused(app.request("PATCH", sink, {"name": "Drain", "slug": "drain"}), 400, 1000)
+    assert app.request("GET", sink).json()["data"]["name"] == "Sink"
     inside = {"fleetroll-organization": "smart-sink"}
     key = app.request("POST", "/v1/keys", {"name": "k", "role": "viewer"}, headers=inside).json()["key"]
     assert app.request("GET", f"{sink}/devices", key=key).json()["paging"]["total_count"] == 1
