@@ -46,7 +46,6 @@ ACROSS_TENANTS = {
     "presence_quiet": "housekeeping by age",
     "replay_purge": "housekeeping by age",
     "timeline_last": "the publisher's place",
-    "timeline_when": "a follower's place, whose event may be in any organization by now",
     "timeline_published": "the publisher",
 }
 # A reading has the tenant of its series, whose number no caller knows: it was looked up in the tenant just before.

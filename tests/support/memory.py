@@ -683,10 +683,6 @@ class Timeline:
     async def last(self, org: int | None = None) -> int:
         return max((number for number, event in self._tables.timeline.items() if org in {None, event.org}), default=0)
 
-    async def when(self, number: int) -> Instant | None:
-        event = self._tables.timeline.get(number)
-        return None if event is None else event.at
-
     async def of_types(
         self, org: int, subject: str, subject_id: int, types: Collection[str], place: Place
     ) -> tuple[list[Event], int]:

@@ -27,15 +27,11 @@ UNNUMBERED = 0
 
 
 class Follow(Struct, frozen=True):
-    """Events after number `after` (None: from now on) that the filter finds; with `readings`, those of now as well.
-
-    `at` is when the event of that number was, if the follower knows it.
-    """
+    """Events after number `after` (None: from now on) that the filter finds; with `readings`, those of now as well."""
 
     after: int | None
     filter: Filter | None
     readings: bool = False
-    at: Instant | None = None
 
 
 @operation(Action.TIMELINE_READ, Effect.STREAM)
@@ -43,24 +39,22 @@ async def follow(call: Call, wanted: Follow) -> AsyncIterator[list[Event]]:
     """Events as they are committed. About every second an empty batch comes: the caller may have lost its right."""
     if wanted.readings:
         policy.require(call.principal.key.role, call.principal.key.scopes, Action.DEVICES_READ)
-    return _follow(call, await _beginning(call, wanted), wanted)
+    return _follow(call, await _beginning(call, wanted.after), wanted)
 
 
-async def _beginning(call: Call, wanted: Follow) -> int:
-    """The number to begin after. Raises Fault invalid `unknown_event` for one that no event has had, or another one.
+async def _beginning(call: Call, after: int | None) -> int:
+    """The number to begin after. Raises Fault invalid `unknown_event` for one that no event has had.
 
-    A follower has it of a registry that went back to an earlier backup, and would wait until it is given again, or miss
-    what was given such numbers since. What takes events away writes a newer one, so of all tenants together the newest
-    number never falls otherwise.
+    A follower has it of a registry that went back to an earlier backup, and would wait until it is given again. What
+    takes events away writes a newer one, so of all tenants together the newest number never falls otherwise.
     """
-    timeline, after = call.services.store.read.timeline, wanted.after
+    timeline = call.services.store.read.timeline
     if after is None:
         return await timeline.last(call.org)
-    is_another = wanted.at is not None and await timeline.when(after) not in {None, wanted.at}
-    if is_another or after > await timeline.last():
+    if after > await timeline.last():
         raise invalid(
             "unknown_event",
-            f"Event {after} is unknown here, as after a backup was restored; begin anew: without a number, or after 0.",
+            f"No event has number {after}, as after a backup was restored; begin anew: without a number, or after 0.",
             "after",
         )
     return after

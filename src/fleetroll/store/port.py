@@ -425,9 +425,6 @@ class Timeline(Protocol):
     async def last(self, org: int | None = None) -> int:
         """The id of the newest event, of one organization or of all, 0 if there is none."""
 
-    async def when(self, number: int) -> Instant | None:
-        """The time of the event with this id, of whichever organization; None if there is none."""
-
     async def of_types(
         self, org: int, subject: str, subject_id: int, types: Collection[str], place: Place
     ) -> tuple[list[Event], int]:

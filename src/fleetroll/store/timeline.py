@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from fleetroll.core.model import Event, Instant, NewEvent, Span
+from fleetroll.core.model import Event, NewEvent, Span
 from fleetroll.core.query import Place
 from fleetroll.store import lists, rows
 from fleetroll.store.connection import Connection, Values
@@ -49,10 +49,6 @@ class Timeline:
         if org is None:
             return await self._number("timeline_last", {})
         return await self._number("timeline_newest", {"org": org})
-
-    async def when(self, number: int) -> Instant | None:
-        row = await self._connection.one(SQL["timeline_when"], {"id": number})
-        return None if row is None else int(row[0])
 
     async def of_types(
         self, org: int, subject: str, subject_id: int, types: Collection[str], place: Place

@@ -74,7 +74,7 @@ def _csv_text(rows: list[list[str]]) -> bytes:
 
 
 async def _events(route: Route, request: Request, items: AsyncIterator[list[Any]]) -> AsyncIterator[bytes]:
-    """Events with their place, so that a client that comes back says where it was. Comments keep the line open.
+    """Events with their number, so that a client that comes back says where it was. Comments keep the line open.
 
     The first comes with the first batch: a client that has read it hears all that happens from then on.
     """
@@ -91,13 +91,13 @@ async def _events(route: Route, request: Request, items: AsyncIterator[list[Any]
 
 
 def _events_of(batch: list[Any], route: Route, request: Request) -> bytes:
-    return b"".join(_event(item, route.encode(item, request)) for item in batch)
+    return b"".join(_event(route.encode(item, request)) for item in batch)
 
 
-def _event(item: Any, shape: Any) -> bytes:
-    """One without a number leaves the client's place as it is. Its time tells it from others of its number."""
-    place = b"id: %d@%d\n" % (item.id, item.at) if item.id else b""
-    return b"%bevent: %b\ndata: %b\n\n" % (place, item.type.encode(), _encode(shape))
+def _event(shape: Any) -> bytes:
+    """One without a number leaves the client's place as it is."""
+    number = b"id: %d\n" % shape.id if shape.id else b""
+    return b"%bevent: %b\ndata: %b\n\n" % (number, shape.type.encode(), _encode(shape))
 
 
 async def leave_out(parts: AsyncIterator[bytes], send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:

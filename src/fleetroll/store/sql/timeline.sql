@@ -27,9 +27,6 @@ SELECT coalesce(max(id), 0) FROM timeline WHERE org = :org;
 -- timeline_last: all tenants, the newest number
 SELECT coalesce(max(id), 0) FROM timeline;
 
--- timeline_when: all tenants, the time of the event of a number
-SELECT at FROM timeline WHERE id = :id;
-
 -- timeline_forget: everything about a subject
 DELETE FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :subject_id;
 
