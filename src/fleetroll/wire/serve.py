@@ -144,7 +144,7 @@ class Kernel:
 
     def account(self, entry: Access, seconds: float) -> None:
         """Log and measure a request."""
-        self._metrics.count(entry.operation or "none", entry.status, seconds)
+        self._metrics.count(entry.operation, entry.status, seconds)
         self._access.write(entry)
 
     def wording(self, unread: Refusal, target: bytes, request_id: str) -> tuple[str, bytes]:
