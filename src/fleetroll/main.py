@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -25,7 +25,7 @@ from fleetroll.bus.process import Process
 from fleetroll.bus.settings import Files, Listeners, address_of
 from fleetroll.bus.settings import write as write_settings
 from fleetroll.bus.walls import Authority
-from fleetroll.cli.app import group, run
+from fleetroll.cli.parts import Parts
 from fleetroll.config import (
     NO_BROKER,
     Config,
@@ -450,9 +450,8 @@ async def _turn_unready(application: Application, services: Services, http: Http
     services.bus.hang_up()
 
 
-def cli(arguments: Sequence[str] | None = None) -> None:
-    """The `fleetroll` command. Ends by SystemExit with its exit code."""
+def parts() -> Parts:
+    """What the `fleetroll` command needs of the server."""
     at_rest = DatabaseAtRest()
     engine = Engine(at_rest.inspect, at_rest.known, sqlite.library)
-    command = group(serve, partial(restore, engine), partial(examine, engine), at_rest)
-    sys.exit(run(command, sys.argv[1:] if arguments is None else arguments))
+    return Parts(serve, partial(restore, engine), partial(examine, engine), at_rest)

@@ -15,7 +15,7 @@ from fleetroll.store.migrations import Migration, Refused
 
 
 class DatabaseAtRest:
-    """Implements `cli.moving.Moving`."""
+    """Implements `cli.parts.Moving`."""
 
     def steps(self, data: Path, database: str | None) -> tuple[int, list[Migration]]:
         url = Config(database=database).postgres

@@ -156,7 +156,7 @@ def test_a_restore_onto_a_full_disk_leaves_nothing(backup: Path, work: Path) -> 
     # A limit on the size of files fails a write in the middle, as a full disk does.
     script = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000));"
-        "from fleetroll.main import cli; cli(sys.argv[1:])"
+        "from fleetroll.__main__ import run; run(sys.argv[1:])"
     )
     arguments = ["restore", "--from", str(backup), "--data", "new", "--server-key-file", "server.key"]
     ended = subprocess.run([sys.executable, "-c", script, *arguments], check=False, capture_output=True, text=True)

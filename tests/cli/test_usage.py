@@ -207,6 +207,16 @@ def test_the_script_completes_commands_and_options(tmp_path: Any) -> None:
     assert "--filter" in complete("fleetroll device list --")
 
 
+@pytest.mark.parametrize("arguments", ["--help", "completion bash", "device list", "serve --http nonsense"])
+def test_what_runs_no_server_loads_none(arguments: str) -> None:
+    program = [sys.executable, "-X", "importtime", "-m", "fleetroll", *arguments.split()]
+    away = {"FLEETROLL_KEY": KEY, "FLEETROLL_URL": "http://127.0.0.1:1"}
+    ended = subprocess.run(program, env={**os.environ, **away}, capture_output=True, check=False)
+    loaded = {line.rpartition("|")[2].strip() for line in ended.stderr.decode().splitlines()}
+    assert "fleetroll.cli.app" in loaded
+    assert not loaded & {"fleetroll.main", "apsw", "asyncpg", "cryptography", "nats", "starlette", "uvicorn", "uvloop"}
+
+
 def test_unknown_commands_and_options_are_wrong_usage(alone: Fleetroll) -> None:
     for arguments in (["devices"], ["device", "lst"], ["device", "list", "--wat"], ["device", "get"], ["\udcff"]):
         assert alone(*arguments).code == 2

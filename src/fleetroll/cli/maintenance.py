@@ -1,6 +1,5 @@
 """`fleetroll restore` and `fleetroll doctor`: for a data directory at rest. What they do is main's to give."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -10,11 +9,9 @@ from fleetroll.cli import files, output
 from fleetroll.cli.connection import Options
 from fleetroll.cli.failures import Exit, Failure
 from fleetroll.cli.output import Column
+from fleetroll.cli.parts import Load
 from fleetroll.config import Config
-from fleetroll.maintenance import Finding, Refused, Report, State
-
-Restore = Callable[[Path, Path, Path | None, str | None], None]
-Examine = Callable[[Path, str | None, str | None], Report]
+from fleetroll.maintenance import Finding, Refused, State
 
 _COLUMNS = (
     Column("CHECK", "check"),
@@ -34,7 +31,7 @@ data_option = click.option(
 _preset = click.option("--server-key", envvar=_KEY_VARIABLE, hidden=True)
 
 
-def restore_command(restore: Restore) -> click.Command:
+def restore_command(load: Load) -> click.Command:
     """The command around the function that restores, which raises Refused."""
 
     @click.command("restore", help="Make a data directory of a backup. The directory has to be empty or absent.")
@@ -54,7 +51,7 @@ def restore_command(restore: Restore) -> click.Command:
     @_preset
     def run(source: Path, data: Path, server_key_file: Path | None, server_key: str | None) -> None:
         try:
-            restore(source, data, server_key_file, server_key)
+            load().restore(source, data, server_key_file, server_key)
         except Refused as refused:
             raise Failure(Exit.REFUSED, str(refused), refused.advice) from None
         click.echo(f"Restored {output.plain(str(source))} into {output.plain(str(data))}.")
@@ -63,7 +60,7 @@ def restore_command(restore: Restore) -> click.Command:
     return run
 
 
-def doctor_command(examine: Examine) -> click.Command:
+def doctor_command(load: Load) -> click.Command:
     """The command around the function that examines a data directory."""
 
     @click.command(
@@ -75,7 +72,7 @@ def doctor_command(examine: Examine) -> click.Command:
     @_preset
     @click.pass_context
     def run(context: click.Context, data: Path, database: str | None, as_json: bool, server_key: str | None) -> None:
-        report = examine(data, server_key, Config(database=database).postgres)
+        report = load().examine(data, server_key, Config(database=database).postgres)
         findings = list(report.findings)
         if report.is_serving:
             findings.append(_ask(context.obj))

@@ -1,8 +1,7 @@
 """`fleetroll migrate` and `fleetroll copy`: the database itself, at rest or on its server. What they do is main's."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
 
 import click
 
@@ -10,30 +9,21 @@ from fleetroll.cli import output
 from fleetroll.cli.failures import Exit, Failure
 from fleetroll.cli.maintenance import data_option
 from fleetroll.cli.output import Column
+from fleetroll.cli.parts import Load
 from fleetroll.maintenance import Refused
 
 _TABLES = (Column("TABLE", "table"), Column("ROWS", "rows"), Column("SHA-256", "checksum"))
 _STEPS = (Column("SCHEMA", "number"), Column("STEP", "name"))
 
 
-class Moving(Protocol):
-    """What the commands need: each raises Refused."""
-
-    def steps(self, data: Path, database: str | None) -> tuple[int, Sequence[Any]]:
-        """The number of the schema, and the steps that this release would take."""
-
-    def migrate(self, data: Path, database: str | None) -> None: ...
-
-    def copy(self, source: str, target: str, progress: Callable[[str, int, int], None]) -> Sequence[Any]: ...
-
-
-def migrate_command(moving: Moving) -> click.Command:
+def migrate_command(load: Load) -> click.Command:
     @click.command("migrate", help="Show what brings the database up to date, and do it, while no server runs.")
     @data_option
     @click.option("--database", envvar="FLEETROLL_DATABASE", help="As given to `fleetroll serve`.")
     @click.option("--dry-run", is_flag=True, help="Show it only.")
     def run(data: Path, database: str | None, dry_run: bool) -> None:
         try:
+            moving = load().moving
             found, steps = moving.steps(data, database)
             click.echo(f"The database has schema {found}." if found else "The database is empty.")
             if steps:
@@ -49,7 +39,7 @@ def migrate_command(moving: Moving) -> click.Command:
     return run
 
 
-def copy_command(moving: Moving) -> click.Command:
+def copy_command(load: Load) -> click.Command:
     @click.command(
         "copy",
         help="Copy a registry from SQLite, at rest, into an empty PostgreSQL database. Ids, ETags, keys and history "
@@ -62,7 +52,7 @@ def copy_command(moving: Moving) -> click.Command:
         try:
             with output.progress("Copying", None) as advance:
                 told.advance = advance
-                tables = moving.copy(source, target, told)
+                tables = load().moving.copy(source, target, told)
         except Refused as refused:
             raise Failure(Exit.REFUSED, str(refused), refused.advice) from None
         shown = ({"table": one.table, "rows": one.rows, "checksum": one.checksum[:16]} for one in tables)
