@@ -54,7 +54,7 @@ from fleetroll.service.publisher import Publisher
 from fleetroll.service.remembered import Remembered
 from fleetroll.service.server_key import belongs, is_new, leave_mark
 from fleetroll.store import postgres, sqlite
-from fleetroll.store.migrations import Refused, Unreachable, Unwritable
+from fleetroll.store.migrations import Misnamed, Refused, Unreachable, Unwritable
 from fleetroll.store.port import Origin
 from fleetroll.store.postgres import PostgresStore
 from fleetroll.supervisor import Supervisor
@@ -103,7 +103,7 @@ def _or_refuse(config: Config, work: Callable[[], int]) -> int:
         require_supported(config)
         require_known_dialects(config)
         return work()
-    except ConfigError as problem:
+    except (ConfigError, Misnamed) as problem:
         return _refuse(str(problem), EXIT_CONFIG)
     except DirectoryRefused as problem:
         return _refuse(str(problem), EXIT_BUSY if problem.busy else EXIT_STORE)

@@ -90,6 +90,9 @@ def test_serve_takes_its_options_from_the_environment(alone: Fleetroll) -> None:
         ("--public-url", "fleet.example.com", 78),
         ("--public-url", "https://fleet.example.com:99999", 78),
         ("--public-url", "ftp://fleet.example.com", 78),
+        ("--public-url", "http://a..b", 78),
+        ("--database", "mysql://127.0.0.1/x", 78),
+        ("--database", "postgresql://127.0.0.1:port/x", 78),
         ("--est-name", "", 78),
         ("--est-name", "münchen.example.com", 78),
         ("--key-rate", "nan", 2),
@@ -159,6 +162,13 @@ def test_a_data_directory_that_is_not_there_is_named_with_its_option(
     assert option in refused.err
 
 
+@pytest.mark.parametrize("command", ["migrate", "doctor"])
+@pytest.mark.parametrize("url", ["mysql://127.0.0.1/x", "postgresql://127.0.0.1:99999/x"])
+def test_what_is_no_database_is_wrong_usage(alone: Fleetroll, work: Path, command: str, url: str) -> None:
+    refused = alone(command, "--database", url)
+    assert (refused.code, "--database must be" in refused.err) == (2, True)
+
+
 def test_without_a_key_nothing_is_asked(alone: Fleetroll) -> None:
     missed = alone("device", "list")
     assert missed.code == 4
@@ -170,7 +180,9 @@ def test_what_cannot_be_a_key_is_not_sent(alone: Fleetroll, key: str) -> None:
     assert alone("whoami", FLEETROLL_KEY=key).code == 4
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://x", "http://", "http://a b", "http://a..b", "http://[::1"])
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8080", "ftp://x", "http://", "http://a b", "http://a..b", "http://[::1", "http://a/?x"]
+)
 def test_what_is_no_address_is_wrong_usage(alone: Fleetroll, url: str) -> None:
     assert alone("whoami", "--url", url, FLEETROLL_KEY=KEY).code == 2
 

@@ -10,7 +10,7 @@ from fleetroll.cli.connection import Options
 from fleetroll.cli.failures import Exit, Failure
 from fleetroll.cli.output import Column
 from fleetroll.cli.parts import Load
-from fleetroll.config import Config
+from fleetroll.config import ConfigError, postgres_url
 from fleetroll.maintenance import Finding, Refused, State
 
 _COLUMNS = (
@@ -27,6 +27,18 @@ data_option = click.option(
     show_default=True,
     envvar="FLEETROLL_DATA",
     help="Data directory of the server.",
+)
+
+
+def _postgres(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    try:
+        return postgres_url(text)
+    except ConfigError as problem:
+        raise click.UsageError(str(problem)) from None
+
+
+database_option = click.option(
+    "--database", envvar="FLEETROLL_DATABASE", callback=_postgres, help="As given to `fleetroll serve`."
 )
 _preset = click.option("--server-key", envvar=_KEY_VARIABLE, hidden=True)
 
@@ -67,12 +79,12 @@ def doctor_command(load: Load) -> click.Command:
         "doctor", help="Check a data directory and this machine, changing nothing. Exit code 1 if a check fails."
     )
     @data_option
-    @click.option("--database", envvar="FLEETROLL_DATABASE", help="As given to `fleetroll serve`.")
+    @database_option
     @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
     @_preset
     @click.pass_context
     def run(context: click.Context, data: Path, database: str | None, as_json: bool, server_key: str | None) -> None:
-        report = load().examine(data, server_key, Config(database=database).postgres)
+        report = load().examine(data, server_key, database)
         findings = list(report.findings)
         if report.is_serving:
             findings.append(_ask(context.obj))

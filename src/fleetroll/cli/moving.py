@@ -7,7 +7,7 @@ import click
 
 from fleetroll.cli import output
 from fleetroll.cli.failures import Exit, Failure
-from fleetroll.cli.maintenance import data_option
+from fleetroll.cli.maintenance import data_option, database_option
 from fleetroll.cli.output import Column
 from fleetroll.cli.parts import Load
 from fleetroll.maintenance import Refused
@@ -19,7 +19,7 @@ _STEPS = (Column("SCHEMA", "number"), Column("STEP", "name"))
 def migrate_command(load: Load) -> click.Command:
     @click.command("migrate", help="Show what brings the database up to date, and do it, while no server runs.")
     @data_option
-    @click.option("--database", envvar="FLEETROLL_DATABASE", help="As given to `fleetroll serve`.")
+    @database_option
     @click.option("--dry-run", is_flag=True, help="Show it only.")
     def run(data: Path, database: str | None, dry_run: bool) -> None:
         try:

@@ -15,7 +15,7 @@ Examine = Callable[[Path, str | None, str | None], Report]
 
 
 class Moving(Protocol):
-    """A database at rest: each raises Refused."""
+    """A database at rest, which is in `data` where `database` is no URL of PostgreSQL. Each raises Refused."""
 
     def steps(self, data: Path, database: str | None) -> tuple[int, Sequence[Any]]:
         """The number of the schema, and the steps that this release would take."""

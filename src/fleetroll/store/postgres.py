@@ -71,14 +71,14 @@ async def open_store(url: str, *, migrate: bool, unsafe: bool = False, admit: Ad
         if not await postgres_schema.has_search_index(session):
             logger.warning("the database has no pg_trgm: a search for a part of a name reads all devices")
     except (Away, asyncpg.PostgresError) as problem:
-        raise Refused(f"The database cannot be used: {str(problem).splitlines()[0]}.") from None
+        raise postgres_schema.refusal("used", problem) from None
     finally:
         await close(session)
     store = PostgresStore(url)
     try:
         await store.start()
     except Exception as problem:  # noqa: BLE001  # it answered a moment ago
-        raise Refused(f"The database cannot be used: {problem}.") from None
+        raise postgres_schema.refusal("used", problem) from None
     return store
 
 
