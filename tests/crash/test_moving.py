@@ -25,8 +25,8 @@ from tests.support.server_keys import ANOTHER_KEY, unmark
 from tests.support.stores import NOW, device, document, event, organization
 
 
-def copied(data: Path, url: str) -> "subprocess.CompletedProcess[str]":
-    return fleetroll("copy", "--from", f"sqlite:{data}", "--to", url)
+def copied(data: Path, url: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    return fleetroll("copy", "--from", f"sqlite:{data}", "--to", url, *options)
 
 
 # --- copying ---------------------------------------------------------------------------------------------------------
@@ -105,7 +105,9 @@ def test_a_copy_belongs_to_the_server_key_of_its_source_whatever_lies_beside_it(
     key = (data / "server.key").read_text()
     (data / "server.key").write_text(ANOTHER_KEY)
     url = asyncio.run(empty_database())
-    assert copied(data, url).returncode == 0
+    done = copied(data, url, "--json")
+    assert done.returncode == 0
+    assert {"organization", "device"} <= {table["table"] for table in json.loads(done.stdout)["tables"]}
     with pytest.raises(Refused, match="made with another server key"), running(data, database=url):
         pass
     with running(data, database=url, server_key=key) as app:

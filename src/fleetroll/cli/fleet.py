@@ -102,7 +102,7 @@ def load(
             tally.report(dry_run)
         raise
     tally.report(dry_run)
-    tally.judge()
+    tally.judge(dry_run)
 
 
 @contextlib.contextmanager
@@ -167,14 +167,13 @@ class _Tally:
             output.note(f"... and {unshown} more; --errors FILE keeps all of them")
         output.outcomes(self._counts, dry_run)
 
-    def judge(self) -> None:
+    def judge(self, dry_run: bool) -> None:
         """Raise Failure if anything went wrong."""
         rows, failed = self.rows, self._counts["failed"]
         if self._broken is not None:
             message = f"The server broke off after {rows} rows: {self._broken.message}"
-            raise Failure(
-                Exit.REFUSED, message, "The rows counted above are stored; to import them again does no harm."
-            )
+            advice = "All of these but the failed ones are stored; to import the whole file again does no harm."
+            raise Failure(Exit.REFUSED, message, "" if dry_run else advice)
         if failed:
             advice = "Correct them and import again; rows that are stored stay as they are."
             raise Failure(Exit.ROWS_FAILED, f"{failed} of {rows} rows failed.", advice)
