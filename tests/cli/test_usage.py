@@ -195,6 +195,13 @@ def test_a_server_that_is_not_fleetroll_is_told_apart(alone: Fleetroll, status: 
     assert "--url" in answered.err
 
 
+def test_a_proxy_that_takes_no_large_request_is_named(alone: Fleetroll, work: Path) -> None:
+    (work / "x.ndjson").write_text('{"ident":"a"}\n')
+    with impostor(b"<html>", 413, request_id=False) as url:
+        refused = alone("device", "import", "x.ndjson", FLEETROLL_URL=url, FLEETROLL_KEY=KEY)
+    assert (refused.code, "client_max_body_size" in refused.err) == (1, True)
+
+
 @pytest.mark.parametrize(("shell", "words"), [("bash", "complete"), ("zsh", "#compdef"), ("fish", "complete")])
 def test_completion_prints_a_script_for_the_shell(alone: Fleetroll, shell: str, words: str) -> None:
     script = alone("completion", shell)
