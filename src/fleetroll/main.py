@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -381,17 +381,24 @@ async def first_key(config: Config, services: Services) -> str | None:
 
 
 def _announce(config: Config, bound: tuple[str, int], token: str | None) -> None:
+    """Raises OSError where nobody can read it: a first key that is lost would open nothing."""
     url = _url(*bound)
-    print(f"Fleetroll {__version__} is ready.\n  API   {url}/v1\n  Docs  {url}/docs")
+    try:
+        print("\n".join(_announcement(config, bound[0], url, token)), flush=True)
+    except OSError as problem:  # a write does not say to what
+        raise OSError(problem.errno, problem.strerror, "standard output") from None
+    logger.info("serving at %s", url)
+
+
+def _announcement(config: Config, host: str, url: str, token: str | None) -> Iterator[str]:
+    yield f"Fleetroll {__version__} is ready.\n  API   {url}/v1\n  Docs  {url}/docs"
     if config.nats != NO_BROKER and "://" not in config.nats and not config.nats.endswith(":0"):
         # One outside is known, and a port that was found is in the log.
-        print(f"  NATS  {_url(*address(config.nats, '--nats'), scheme='nats')}")
-    if _is_everywhere(bound[0]) and config.public_url is None:
-        print("  It listens on every interface; --public-url tells clients elsewhere where to reach it.")
+        yield f"  NATS  {_url(*address(config.nats, '--nats'), scheme='nats')}"
+    if _is_everywhere(host) and config.public_url is None:
+        yield "  It listens on every interface; --public-url tells clients elsewhere where to reach it."
     if token is not None and not config.admin_key:
-        print(f"  Admin key (shown this once): {token}")
-    sys.stdout.flush()
-    logger.info("serving at %s", url)
+        yield f"  Admin key (shown this once): {token}"
 
 
 def _url(host: str, port: int, scheme: str = "http") -> str:
