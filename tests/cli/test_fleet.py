@@ -168,6 +168,13 @@ def test_an_import_that_breaks_off_counts_what_is_stored(fleetroll: Fleetroll, w
     assert (ended.code, "stored" in ended.err) == (1, False)
 
 
+def test_an_import_whose_failed_rows_cannot_be_kept_stores_nothing(fleetroll: Fleetroll, work: Path) -> None:
+    (work / "x.ndjson").write_text('{"ident":"unkept"}\n')
+    refused = fleetroll("device", "import", "x.ndjson", "--errors", "nowhere/errors")
+    assert (refused.code, refused.err) == (7, "fleetroll: nowhere/errors: No such file or directory.\n")
+    assert fleetroll("device", "get", "unkept").code == 5
+
+
 def test_an_export_through_a_link_keeps_the_link(fleetroll: Fleetroll, work: Path) -> None:
     (work / "real").mkdir()
     (work / "x.csv").symlink_to(work / "real" / "y.csv")

@@ -236,6 +236,14 @@ def test_what_runs_no_server_loads_none(arguments: str) -> None:
     assert not loaded & {"fleetroll.main", "apsw", "asyncpg", "cryptography", "nats", "starlette", "uvicorn", "uvloop"}
 
 
+def test_what_cannot_be_printed_is_a_failure() -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "fleetroll", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (ended.returncode, ended.stderr) == (7, "fleetroll: standard output: No space left on device.\n")
+
+
 def test_unknown_commands_and_options_are_wrong_usage(alone: Fleetroll) -> None:
     for arguments in (["devices"], ["device", "lst"], ["device", "list", "--wat"], ["device", "get"], ["\udcff"]):
         assert alone(*arguments).code == 2

@@ -101,7 +101,7 @@ def run(command: click.Group, arguments: Sequence[str]) -> int:
         problem.show()
         return problem.exit_code
     except OSError as problem:
-        Failure(Exit.FILE, f"{problem.filename or 'A file'}: {problem.strerror}.").show()
+        Failure(Exit.FILE, f"{problem.filename or 'standard output'}: {problem.strerror}.").show()
         return Exit.FILE
 
 

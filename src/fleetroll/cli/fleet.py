@@ -95,8 +95,12 @@ def load(
     client.call("POST", _IMPORT, params={**params, "dry_run": "true"}, content=b"", headers=headers)
     tally = _Tally(as_json)
     try:
-        with _rows(file) as rows, client.stream("POST", _IMPORT, params=params, content=rows, headers=headers) as reply:
-            tally.take(lines(reply.iter_bytes()), errors)
+        with (
+            files.replacing(errors) if errors else contextlib.nullcontext() as failed,
+            _rows(file) as rows,
+            client.stream("POST", _IMPORT, params=params, content=rows, headers=headers) as reply,
+        ):
+            tally.take(lines(reply.iter_bytes()), failed)
     except Failure:
         if tally.rows:
             tally.report(dry_run)
@@ -135,10 +139,9 @@ class _Tally:
     def rows(self) -> int:
         return self._counts.total()
 
-    def take(self, results: Iterable[bytes], errors: Path | None) -> None:
-        with files.replacing(errors) if errors else contextlib.nullcontext() as failed:
-            for line in results:
-                self._take(line, failed)
+    def take(self, results: Iterable[bytes], failed: BinaryIO | None) -> None:
+        for line in results:
+            self._take(line, failed)
 
     def _take(self, line: bytes, failed: BinaryIO | None) -> None:
         result = _read_result(line)
