@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import shlex
 import shutil
 import stat
 import subprocess
@@ -86,6 +87,17 @@ def test_a_backup_and_what_is_restored_are_private(alone: Fleetroll, backup: Pat
         "server.key": 0o600,
     }
     assert mode(work / "new") == 0o700
+
+
+def test_commands_that_are_advised_work_as_they_stand(alone: Fleetroll, backup: Path, work: Path) -> None:
+    restored = alone("restore", "--from", str(backup), "--data", "my data", "--server-key-file", "server.key")
+    assert restored.err.strip().endswith(": fleetroll serve --data 'my data'")
+    (work / "my data").chmod(0o755)
+    (found,) = (
+        one for one in alone("doctor", "--data", "my data", "--json").json()["checks"] if one["state"] == "fail"
+    )
+    subprocess.run(shlex.split(found["advice"]), check=True)
+    assert mode(work / "my data") == 0o700
 
 
 def test_a_new_backup_takes_the_place_of_the_old_one(fleetroll: Fleetroll, backup: Path) -> None:

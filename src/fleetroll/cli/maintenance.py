@@ -1,5 +1,6 @@
 """`fleetroll restore` and `fleetroll doctor`: for a data directory at rest. What they do is main's to give."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -67,7 +68,7 @@ def restore_command(load: Load) -> click.Command:
         except Refused as refused:
             raise Failure(Exit.REFUSED, str(refused), refused.advice) from None
         click.echo(f"Restored {output.plain(str(source))} into {output.plain(str(data))}.")
-        output.note(f"Start it with: fleetroll serve --data {data}")
+        output.note(f"Start it with: fleetroll serve --data {shlex.quote(str(data))}")
 
     return run
 
