@@ -38,9 +38,13 @@ class _Times:
 
 
 class Metrics(Collector):
-    """One set of counters per server, so that two servers in one process do not mix."""
+    """One set of counters per server, so that two servers in one process do not mix.
 
-    def __init__(self) -> None:
+    Each of several workers counts for itself, and any may be asked: the label `worker` tells them apart.
+    """
+
+    def __init__(self, worker: int | None = None) -> None:
+        self._labels = {} if worker is None else {"worker": str(worker)}
         self._requests: defaultdict[tuple[str, int], int] = defaultdict(int)
         self._times: defaultdict[str, _Times] = defaultdict(_Times)
         self._lags = _Times()
@@ -63,6 +67,12 @@ class Metrics(Collector):
         return generate_latest(self._registry)
 
     def collect(self) -> Iterable[Metric]:
+        for metric in self._families():
+            for sample in metric.samples:
+                sample.labels.update(self._labels)
+            yield metric
+
+    def _families(self) -> Iterable[Metric]:
         requests = CounterMetricFamily("fleetroll_requests", "Requests", labels=["operation", "status"])
         for (operation, status), count in self._requests.items():
             requests.add_metric([operation, str(status)], count)
