@@ -703,7 +703,7 @@ async def test_old_replies_are_forgotten_everywhere(store: Store, org: int, else
                 await records.replays.put(place, 1, f"at {at}", Replay("print", 200, "[]", "", at))
 
     await store.write(work)
-    await store.write(lambda records: records.replays.purge(NOW))
+    assert [await store.write(lambda records: records.replays.purge(NOW, 1)) for _ in range(3)] == [True, True, False]
     for place in (org, elsewhere):
         found = [await store.read.replays.get(place, 1, f"at {at}") for at in (NOW - 1, NOW, NOW + 1)]
         assert [one is None for one in found] == [True, False, False]

@@ -973,9 +973,10 @@ class Replays:
     async def put(self, org: int, key: int, name: str, replay: Replay) -> None:
         self._tables.replays[f"{org} {key} {name}"] = replay
 
-    async def purge(self, before: Instant) -> None:
-        kept = {name: replay for name, replay in self._tables.replays.items() if replay.at >= before}
-        self._tables.replays = kept
+    async def purge(self, before: Instant, most: int) -> bool:
+        old = [name for name, replay in self._tables.replays.items() if replay.at < before][:most]
+        self._tables.replays = {name: one for name, one in self._tables.replays.items() if name not in old}
+        return len(old) == most
 
 
 class Leases:

@@ -556,8 +556,10 @@ class Replays(Protocol):
 
     async def put(self, org: int, key: int, name: str, replay: Replay) -> None: ...
 
-    async def purge(self, before: Instant) -> None:
-        """Forget the replays of all organizations that were stored before that time."""
+    async def purge(self, before: Instant, most: int) -> bool:
+        """Forget up to so many replays of all organizations that were stored before that time; whether there may be
+        more.
+        """
 
 
 class Lease(Struct, frozen=True):
