@@ -301,6 +301,10 @@ class Tokens:
             del mine[name]
         return len(mine)
 
+    async def end(self, org: int, key: int) -> None:
+        kept = {name: one for name, one in self._tables.tokens.items() if not name.startswith(f"{org} {key} ")}
+        self._tables.tokens = kept
+
 
 class Devices:
     def __init__(self, tables: Tables) -> None:
