@@ -242,6 +242,32 @@ def test_equal_names_of_consumers_do_not_meet(tmp_path: Path) -> None:
     run(story())
 
 
+def test_what_a_device_has_not_acknowledged_nobody_else_does(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path / "nats") as found:
+            config = ConsumerConfig(name="same", deliver_policy=DeliverPolicy.NEW, ack_policy=AckPolicy.EXPLICIT)
+            own = await found.device.jetstream().subscribe(
+                command(DEVICE), stream=f"{ORG}_command_queue", config=config
+            )
+            await found.app.jetstream().publish(command(DEVICE), b"1")
+            first = await own.next_msg(5)
+            stored_at = first.metadata.sequence.stream
+            for other in (found.sibling, found.foreign, found.app, found.rival):
+                for name in ("same", f"{DEVICE}_same"):
+                    for word in (b"+TERM", b"+ACK", b"-NAK"):
+                        await other.publish(f"$JS.ACK.{COMMANDS}.{name}.1.{stored_at}.1.0.0", word)
+                await other.flush()
+            await found.app.jetstream().publish(command(DEVICE), b"2")
+            second = await own.next_msg(5)
+            assert (second.data, second.metadata.num_delivered) == (b"2", 1)
+            await second.ack_sync()  # behind whatever was taken of the others
+            assert (await own.consumer_info()).num_ack_pending == 1
+            await first.ack_sync()
+            assert (await own.consumer_info()).num_ack_pending == 0
+
+    run(story())
+
+
 def test_an_application_reaches_its_own_organization_alone(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path / "nats") as found:

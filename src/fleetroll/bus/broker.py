@@ -262,7 +262,7 @@ class Broker(Mint):
         if self._process is not None:
             self._process.ended = self._presence.end
         self._replies = Replies(self._platform)
-        queues = Queues(self._platform, registry, self._replies)
+        queues = Queues(self._platform, authority, registry, self._replies)
         responder = Responder(self._platform, registry, self._replies)
         try:
             # Before all else, for the devices that the broker knows are back as soon as it is.

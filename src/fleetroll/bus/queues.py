@@ -1,9 +1,9 @@
 """Devices and their queues of commands, between walls: each is read through the platform, by its own device alone.
 
 What the vendor's SDKs ask of the broker's stream API is asked of us, under the names that they know. Messages alone are
-asked of the broker itself: it lets no client of its pass on such a request, not even us. Whose consumer it is can be
-told by the broker only from a whole name, so a name is one that nobody can guess: we choose it, and only its device
-is told.
+asked of the broker itself, and acknowledged to it: it lets no client of its pass on such a request, not even us. Whose
+consumer it is can be told by the broker only from a whole name, so a name is one that nobody can guess: we choose it,
+and only its device is told.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from nats.aio.msg import Msg
 from fleetroll.bus import commands, links
 from fleetroll.bus.port import Registry
 from fleetroll.bus.replies import Replies
-from fleetroll.bus.walls import COMMANDS
+from fleetroll.bus.walls import COMMANDS, Authority
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault
 
@@ -57,8 +57,9 @@ class _Create(msgspec.Struct, frozen=True):
 class Queues:
     """Answers over a connection as the platform."""
 
-    def __init__(self, client: Client, registry: Registry, replies: Replies) -> None:
+    def __init__(self, client: Client, authority: Authority, registry: Registry, replies: Replies) -> None:
         self._client = client
+        self._authority = authority
         self._registry = registry
         self._replies = replies
         self._tasks: set[asyncio.Task[None]] = set()
@@ -121,7 +122,7 @@ class Queues:
             # All of it is read, not only what counts: it is told back.
             asked = msgspec.json.decode(message.data)
             given = msgspec.convert(asked, _Create)
-            config = _consumer_config(given.config, org, device, consumer, env, name)
+            config = self._config(given.config, org, device, consumer, env, name)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             await self._replies.say(message.reply, msgspec.json.encode({"type": _CREATED, "error": _BAD_REQUEST}))
             return
@@ -131,11 +132,29 @@ class Queues:
         told = consumer if given.config.deliver_subject else config["name"]
         await self._replies.say(message.reply, _as_asked(reply, f"{org}_command_queue", told, asked["config"]))
 
+    def _config(self, wanted: _Wanted, org: str, device: str, consumer: str, env: str, name: str) -> dict[str, Any]:
+        """The consumer on the platform. Raises ValueError."""
+        if wanted.deliver_policy not in _POLICIES or not _NAME.fullmatch(consumer):
+            raise ValueError
+        called = f"{device}_{consumer}"
+        return {
+            # One that is told lives no longer than its consumer: it lets whoever knows it read.
+            "name": self._authority.consumer(called) if wanted.deliver_subject else f"{called}_{secrets.token_hex(16)}",
+            "filter_subject": f"command.{org}.{env}.{device}.{name}",
+            "deliver_policy": wanted.deliver_policy,
+            "ack_policy": "explicit" if wanted.ack_policy != "none" else "none",
+            "replay_policy": "instant",
+            "inactive_threshold": limits.BUS_CONSUMER_IDLE * _NANO,
+            "mem_storage": True,
+            **_delivery(wanted, device),
+            **_start(wanted),
+        }
+
     async def _queue(self, message: Msg) -> None:
         """Something else about a consumer of a device's own, or about the stream that it believes to be its own."""
         _, org, device, verb, consumer = message.subject.split(".")
         stream, own = f"{org}_command_queue", f"{device}_"
-        name = consumer if consumer.startswith(own) else own + consumer
+        name = consumer if consumer.startswith(own) else self._authority.consumer(own + consumer)
         if not _NAME.fullmatch(consumer):
             await self._replies.say(message.reply, msgspec.json.encode({"error": _BAD_REQUEST}))
         elif verb == "stream":
@@ -144,24 +163,6 @@ class Queues:
             subject = f"$JS.API.CONSUMER.{verb.upper()}.{COMMANDS}.{name}"
             reply = await self._ask(subject, b"")
             await self._replies.say(message.reply, _as_asked(reply, stream, consumer))
-
-
-def _consumer_config(wanted: _Wanted, org: str, device: str, consumer: str, env: str, name: str) -> dict[str, Any]:
-    """The consumer on the platform. Raises ValueError."""
-    if wanted.deliver_policy not in _POLICIES or not _NAME.fullmatch(consumer):
-        raise ValueError
-    called = f"{device}_{consumer}"
-    return {
-        "name": called if wanted.deliver_subject else f"{called}_{secrets.token_hex(16)}",
-        "filter_subject": f"command.{org}.{env}.{device}.{name}",
-        "deliver_policy": wanted.deliver_policy,
-        "ack_policy": "explicit" if wanted.ack_policy != "none" else "none",
-        "replay_policy": "instant",
-        "inactive_threshold": limits.BUS_CONSUMER_IDLE * _NANO,
-        "mem_storage": True,
-        **_delivery(wanted, device),
-        **_start(wanted),
-    }
 
 
 def _delivery(wanted: _Wanted, device: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ Platform subjects, with the names that clients see them by at the right:
     consumer.<org>.<device>.<name>.<env>.<name>   $JS.API.CONSUMER.CREATE.<org>_command_queue.<name>.<filter>
     queue.<org>.<device>.<verb>.<name>            what else is asked of that consumer or its stream
     $JS.API.CONSUMER.MSG.NEXT.COMMANDS.<name>     $JS.API.CONSUMER.MSG.NEXT.<org>_command_queue.<name>; it is a secret
+    $JS.ACK.COMMANDS.<name>.<numbers>             the same; so it is here
     account.<device>                              $JS.API.INFO
     deliver.<device>.<inbox>                      _INBOX.<inbox>
     presence.<org>.<env>.<device>                 import.<org>.<env>.presence.<device>
@@ -33,7 +34,7 @@ from typing import Any, Final
 
 from fleetroll.bus.keypairs import Kind, Pair, derive, token
 from fleetroll.bus.port import Account, AppAccount, DeviceAccount
-from fleetroll.core import limits
+from fleetroll.core import limits, tokens
 
 FAMILIES: Final = ("telemetry", "events", "logs")
 INGEST, COMMANDS = "INGEST", "COMMANDS"
@@ -56,6 +57,10 @@ class Authority:
     def apps(self, org: str, role: str, scopes: tuple[str, ...] = ()) -> Pair:
         """The pair of an organization's account for applications of a role and scopes; it signs their users."""
         return derive(Kind.ACCOUNT, self._server_key, " ".join(("apps", org, role, *scopes)))
+
+    def consumer(self, name: str) -> str:
+        """What a device's consumer is called on the platform: always the same, and nobody else can guess it."""
+        return f"{name}_{tokens.derive(self._server_key, f'nats consumer {name}').hex()}"
 
     def operator_token(self, at: int) -> str:
         return token(
