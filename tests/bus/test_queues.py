@@ -11,7 +11,7 @@ import nats.js.errors
 import pytest
 from nats.aio.client import Client
 
-from fleetroll.bus.port import Account, DeviceAccount
+from fleetroll.bus.port import Account, AppAccount, DeviceAccount
 from tests.support.broker import PATIENCE, Registry, address, broker, client, distant, run, starting
 from tests.support.nats_sockets import LEFT
 
@@ -48,7 +48,7 @@ async def consumer(device: Client, name: str, id: str = DEVICE, **wanted: Any) -
     config = {"name": name, "filter_subject": subject(id), "deliver_policy": "all", "ack_policy": "explicit", **wanted}
     body = {"stream_name": QUEUE, "config": config}
     made = await ask(device, f"CONSUMER.CREATE.{QUEUE}.{name}.{subject(id)}", body)
-    assert made["config"] == config
+    assert made.get("config") == config, made
     return made
 
 
@@ -200,5 +200,30 @@ def test_a_question_that_went_down_with_the_connection_is_refused_and_holds_up_n
             assert (await asking)["error"]["code"] == 503
             for one in (lost, other):
                 await one.close()
+
+    run(story())
+
+
+def test_more_than_a_thousand_may_listen(tmp_path: Path) -> None:
+    """By itself the broker stops there: for all tenants' devices together, and for all that an application follows."""
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            for number in range(1, 12):
+                id = f"{number:024x}"
+                device = await connected(served, registry, id)
+                await asyncio.gather(*(consumer(device, f"c{one}", id) for one in range(100)))
+                await device.close()
+            minted = served.mint_app(ORG, "operator", commands=True)
+            registry.want(minted.account, AppAccount(ORG, "operator", True))
+            await served.settle()
+            app = await client(address(served), minted)
+            stream = app.jetstream()
+            for first in range(0, 1_100, 100):
+                await asyncio.gather(*(
+                    stream.add_consumer(f"{ORG}_stream", name=f"c{one}") for one in range(first, first + 100)
+                ))  # fmt: skip
+            await app.close()
 
     run(story())

@@ -75,7 +75,9 @@ class Authority:
         return self._account(self.system.public, "system", _account([], []), at)
 
     def platform_token(self, at: int) -> str:
-        return self._account(self.platform.public, "platform", _account([], _EXPORTS, streams=True), at)
+        return self._account(
+            self.platform.public, "platform", _account([], _EXPORTS, consumers=limits.BUS_CONSUMERS), at
+        )
 
     def public(self, account: Account) -> str:
         """The name of an account on the broker."""
@@ -94,7 +96,7 @@ class Authority:
     def _device(self, account: DeviceAccount) -> tuple[str, Claims]:
         imports = [_imported(self.platform.public, *row) for row in _device_imports(account)]
         if account.mqtt:
-            claims = _account(imports, [], streams=True) | {"default_permissions": _mqtt_permissions(account)}
+            claims = _account(imports, [], consumers=_UNLIMITED) | {"default_permissions": _mqtt_permissions(account)}
             claims["limits"] |= {"disk_storage": limits.BUS_MQTT_BYTES, "streams": _MQTT_STREAMS}
         else:
             claims = _account(imports, [], mappings=_device_mappings(account))
@@ -102,7 +104,7 @@ class Authority:
 
     def _app(self, account: AppAccount) -> tuple[str, Claims]:
         imports = [_imported(self.platform.public, *row) for row in _app_imports(account)]
-        claims = _account(imports, [], streams=True)
+        claims = _account(imports, [], consumers=limits.BUS_FOLLOWERS)
         claims["revocations"] = _ALL_REVOKED if account.disabled else account.revoked
         return account.role, claims
 
@@ -245,15 +247,20 @@ def _imported(platform: str, type: str, subject: str, local: str) -> Claims:
 
 
 def _account(
-    imports: list[Claims], exports: list[Claims], *, streams: bool = False, mappings: dict[str, str] | None = None
+    imports: list[Claims],
+    exports: list[Claims],
+    *,
+    consumers: int | None = None,
+    mappings: dict[str, str] | None = None,
 ) -> Claims:
+    """An account, with streams if each may have `consumers`: where that is not said, the broker allows a thousand."""
     many = dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), _UNLIMITED)
-    stored = dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), _UNLIMITED) if streams else {}
+    stored = dict.fromkeys(("mem_storage", "disk_storage", "streams"), _UNLIMITED) | {"consumer": consumers}
     return {
         "type": "account",
         "imports": imports,
         "exports": exports,
-        "limits": {**many, "wildcards": True, **stored},
+        "limits": {**many, "wildcards": True, **({} if consumers is None else stored)},
         "default_permissions": {"pub": {}, "sub": {}},
         "mappings": {origin: [{"subject": to, "weight": 100}] for origin, to in (mappings or {}).items()},
     }
