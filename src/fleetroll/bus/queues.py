@@ -9,7 +9,6 @@ and only its device is told.
 import asyncio
 import re
 import secrets
-from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -20,6 +19,7 @@ from nats.aio.msg import Msg
 from fleetroll.bus import commands, links
 from fleetroll.bus.port import Registry
 from fleetroll.bus.replies import Replies
+from fleetroll.bus.rooms import TOO_MANY, Room
 from fleetroll.bus.walls import COMMANDS, Authority
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault
@@ -62,28 +62,26 @@ class Queues:
         self._authority = authority
         self._registry = registry
         self._replies = replies
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._asking = asyncio.Semaphore(limits.BUS_QUESTIONS)
+        # Some wait for a device, and some for a broker that has lost the question.
+        self._questions = Room("questions about commands", replies, (_AWAY, None), _tenant)
+        self._calls = Room("calls", replies, TOO_MANY, _tenant)
 
     async def start(self) -> None:
         served = {
-            "consumer.>": self._consumer,
-            "queue.>": self._queue,
-            "account.*": self._account,
-            "rpc.>": self._relay,
+            "consumer.>": partial(self._questions.admit, self._consumer),
+            "queue.>": partial(self._questions.admit, self._queue),
+            "account.*": partial(self._questions.admit, self._account),
+            "rpc.>": partial(self._calls.admit, self._relay),
         }
         for subject, answer in served.items():
-            await self._client.subscribe(subject, _GROUP, cb=partial(self._begin, answer))
-
-    async def _begin(self, answer: Callable[[Msg], Coroutine[Any, Any, None]], message: Msg) -> None:
-        """Beside all others: some wait for a device, or for a broker that has lost the question."""
-        task = asyncio.ensure_future(answer(message))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            await self._client.subscribe(subject, _GROUP, cb=answer)
 
     async def _ask(self, subject: str, body: bytes) -> bytes:
         """What the broker answers of streams, or in its words that it does not answer."""
         try:
-            return (await self._client.request(subject, body, timeout=_SECONDS)).data
+            async with self._asking:
+                return (await self._client.request(subject, body, timeout=_SECONDS)).data
         except links.TROUBLE:
             return _AWAY
 
@@ -163,6 +161,11 @@ class Queues:
             subject = f"$JS.API.CONSUMER.{verb.upper()}.{COMMANDS}.{name}"
             reply = await self._ask(subject, b"")
             await self._replies.say(message.reply, _as_asked(reply, stream, consumer))
+
+
+def _tenant(message: Msg) -> str:
+    """The organization that a subject names, or the device in the place of one."""
+    return message.subject.split(".")[1]
 
 
 def _delivery(wanted: _Wanted, device: str) -> dict[str, Any]:

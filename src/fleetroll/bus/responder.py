@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from functools import partial
 
 import msgspec
 from nats.aio.client import Client
@@ -9,6 +10,7 @@ from nats.aio.msg import Msg
 
 from fleetroll.bus.port import Registry, Request
 from fleetroll.bus.replies import Replies
+from fleetroll.bus.rooms import TOO_MANY, Room
 from fleetroll.core import limits
 
 logger = logging.getLogger("fleetroll.broker")
@@ -32,33 +34,30 @@ class Responder:
         self._replies = replies
         self._registry = registry
         self._slots = asyncio.Semaphore(limits.BUS_REQUESTS)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._room = Room("requests", replies, TOO_MANY, _tenant)
 
     async def start(self) -> None:
         for subject in SUBJECTS:
-            await self._client.subscribe(subject, _GROUP, cb=self._begin)
+            await self._client.subscribe(subject, _GROUP, cb=partial(self._room.admit, self._respond))
 
     async def finish(self) -> None:
         """Let the requests that have been received have their replies."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=limits.DRAIN_TIME)
-
-    async def _begin(self, message: Msg) -> None:
-        await self._slots.acquire()
-        task = asyncio.ensure_future(self._respond(message))
-        self._tasks.add(task)
-        task.add_done_callback(self._end)
-
-    def _end(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._slots.release()
+        if self._room.tasks:
+            await asyncio.wait(self._room.tasks, timeout=limits.DRAIN_TIME)
 
     async def _respond(self, message: Msg) -> None:
         try:
-            reply = await self._registry.answer(Request(message.subject, _sender(message), message.data))
+            async with self._slots:
+                reply = await self._registry.answer(Request(message.subject, _sender(message), message.data))
             await self._replies.say(message.reply, reply)
         except Exception:
             logger.exception("a request on the broker failed")
+
+
+def _tenant(message: Msg) -> str:
+    """The organization of a request, or its sender where the subject names none."""
+    words = message.subject.split(".")
+    return words[3] if words[0] == "api" else _sender(message)
 
 
 def _sender(message: Msg) -> str:
