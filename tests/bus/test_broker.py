@@ -18,11 +18,12 @@ from nats.aio.client import Client
 
 from fleetroll.bus import links, streams
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
+from fleetroll.bus.port import Account, AppAccount, Change, DeviceAccount, Minted
 from fleetroll.bus.settings import Files, keep_certificate
 from fleetroll.bus.walls import Authority
 from fleetroll.core import limits
-from tests.support.broker import PATIENCE, SERVER_KEY, Registry, address, broker, certificate, client, run
+from fleetroll.core.faults import Fault, Kind
+from tests.support.broker import PATIENCE, SERVER_KEY, Registry, address, broker, certificate, client, distant, run
 from tests.support.nats_sockets import LEFT
 
 ORG, DEVICE, OTHER = "org_1", "00000000" + "0" * 15 + "1", "00000000" + "0" * 15 + "2"
@@ -201,6 +202,61 @@ def test_accounts_come_back_after_the_broker_has_lost_everything(tmp_path: Path)
             assert await application.jetstream().stream_info(f"{ORG}_stream")
             with pytest.raises(nats.errors.Error):
                 await client(address(served), stranger)
+            await device.close()
+            await application.close()
+
+    run(story())
+
+
+class Forgetful(Registry):
+    """Knows of no accounts for a while: the store is away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_away = False
+        self.asked = asyncio.Event()
+
+    async def accounts(self) -> list[Account]:
+        if self.is_away:
+            self.asked.set()
+        self._require_store()
+        return await super().accounts()
+
+    async def changes(self) -> list[Change]:
+        self._require_store()
+        return await super().changes()
+
+    async def has(self, org: str, device: str) -> bool:
+        self._require_store()
+        return await super().has(org, device)
+
+    def _require_store(self) -> None:
+        if self.is_away:
+            raise Fault(Kind.UNAVAILABLE, "store_unavailable", "The store is away.")
+
+
+def test_accounts_are_gone_through_once_the_store_is_back_that_was_away_as_the_broker_came(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        registry, ended = Forgetful(), asyncio.Event()
+
+        async def note() -> None:
+            ended.set()
+
+        async with distant(tmp_path / "nats", registry) as (served, wire):
+            minted, app = await with_device(served, registry), await with_app(served, registry)
+            device = await client(address(served), minted, closed_cb=note)
+            application = await client(address(served), app)
+            registry.is_away = True
+            with pytest.raises(nats.errors.NoRespondersError):
+                await application.request(f"{ORG}.production.command.rpc.{DEVICE}.ping", b"{}", timeout=PATIENCE)
+            wire.cut()
+            await asyncio.wait_for(registry.asked.wait(), PATIENCE)
+            registry.wanted.pop(minted.account)  # and no change says so
+            registry.is_away = False
+            await asyncio.wait_for(ended.wait(), PATIENCE)
+            assert "the broker could not be served" not in caplog.text
             await device.close()
             await application.close()
 

@@ -99,6 +99,7 @@ class Broker(Mint):
         self._registry: Registry | None = None
         self._accounts: Accounts | None = None
         self._prepared_before: list[Account] = []
+        self._corrected_at = 0
         self._publishing = asyncio.Lock()
         self._kept = asyncio.Event()
         self._calls: set[asyncio.Task[bytes]] = set()
@@ -286,9 +287,6 @@ class Broker(Mint):
         logger.info("the broker is back")
         assert self._presence is not None
         self._presence.doubt()
-        with contextlib.suppress(*_TROUBLE):  # they are gone through again with the next change
-            await self._correct_accounts()
-        await self._look_after_streams()
 
     async def _platform_found(self) -> None:
         assert self._replies is not None
@@ -316,9 +314,11 @@ class Broker(Mint):
 
     async def _correct_accounts(self) -> None:
         """Make the broker know all accounts that there should be, and no others."""
+        assert self._system is not None
         assert self._accounts is not None
         assert self._registry is not None
         async with self._publishing:
+            met = self._system.stats["reconnects"]
             wanted = {self._authority.public(account): account for account in await self._registry.accounts()}
             known = await self._accounts.names()
             apps = [account for account in wanted.values() if isinstance(account, AppAccount)]
@@ -329,15 +329,25 @@ class Broker(Mint):
             await self._prepare(missing)
             await self._accounts.remove(known - wanted.keys())
             self._prepared_before = [account for name, account in wanted.items() if name in known]
+            self._corrected_at = met
 
     async def _keep_accounts(self) -> None:
         while links.goes_on():
             await asyncio.sleep(_PAUSE)
             if self._kept.is_set() and links.is_connected(self._system):
                 try:
-                    await self._publish_changes()
-                except _TROUBLE as problem:
-                    logger.warning("accounts wait on the broker: %r", problem)
+                    await self._bring_accounts_up_to_date()
+                except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
+                    logger.warning("accounts wait: %r", problem)
+                    await asyncio.sleep(_AGAIN)
+
+    async def _bring_accounts_up_to_date(self) -> None:
+        """All of them where the broker was away, as it may have lost some; and whatever has changed."""
+        assert self._system is not None
+        if self._corrected_at != self._system.stats["reconnects"]:
+            await self._correct_accounts()
+            await self._look_after_streams()
+        await self._publish_changes()
 
     async def _publish_changes(self) -> None:
         assert self._accounts is not None

@@ -22,7 +22,7 @@ from fleetroll.bus.replies import Replies
 from fleetroll.bus.rooms import TOO_MANY, Room
 from fleetroll.bus.walls import COMMANDS, Authority
 from fleetroll.core import limits
-from fleetroll.core.faults import Fault
+from fleetroll.core.faults import Fault, Kind
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _INBOX = re.compile(r"_INBOX\.([A-Za-z0-9]{1,64})")
@@ -89,8 +89,10 @@ class Queues:
         """A call from an application. It may wait as long as its sender does."""
         try:
             answer = await self._called(message)
-        except Fault:
-            return  # the caller's own patience has ended before
+        except Fault as fault:
+            if fault.kind is not Kind.UNAVAILABLE:
+                return  # the caller's own patience has ended before
+            answer = None
         if answer is None or commands.nobody_listens(answer):
             await self._replies.say(message.reply, b"", {"Status": commands.NO_LISTENER})
         else:
