@@ -1,6 +1,7 @@
 """The broker itself: what is published is stored once, whoever is connected is known, and every life ends."""
 
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -20,7 +21,7 @@ from fleetroll.bus import links, streams
 from fleetroll.bus.broker import Broker
 from fleetroll.bus.port import Account, AppAccount, Change, DeviceAccount, Minted
 from fleetroll.bus.settings import Files, keep_certificate
-from fleetroll.bus.walls import Authority
+from fleetroll.bus.walls import COMMANDS, INGEST, Authority
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 from tests.support.broker import PATIENCE, SERVER_KEY, Registry, address, broker, certificate, client, distant, run
@@ -121,6 +122,49 @@ def test_a_broker_that_could_not_write_writes_again(tmp_path: Path) -> None:
             assert [message.body for message in registry.messages] == [b"before", b"after"]
             await again.close()
             await device.close()
+
+    run(story())
+
+
+async def stored_at_last(device: Client) -> None:
+    """Publish until the broker has it."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with contextlib.suppress(nats.errors.Error, nats.js.errors.Error):
+                await device.jetstream(timeout=1).publish(SUBJECT, b"after")
+                return
+            await asyncio.sleep(0.05)
+
+
+def test_streams_that_a_broker_has_lost_are_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As where it is started again on another disk."""
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            minted, app = await with_device(served, registry), await with_app(served, registry)
+            device = await client(address(served), minted)
+            await device.jetstream().publish(SUBJECT, b"before")
+            await registry.until(lambda: registry.messages and registry.present_now)
+            stream = f"{ORG}_stream"
+            for pair, names in (
+                (Authority(SERVER_KEY).platform, (INGEST, COMMANDS)),
+                (Authority(SERVER_KEY).apps(ORG, "operator"), (stream,)),
+            ):
+                owner = await links.connect([address(served)], pair, "owner")
+                for name in names:
+                    await streams.request(owner, f"STREAM.DELETE.{name}", {})
+                await links.close(owner)
+            os.kill(served._process.pid, signal.SIGKILL)
+            await registry.until(lambda: not registry.present_now)
+            await served._process.ready()
+            again, application = await client(address(served), minted), await client(address(served), app)
+            await stored_at_last(again)
+            await registry.until(lambda: registry.messages[-1].body == b"after")
+            assert "the broker has lost its streams" in caplog.text
+            assert (await application.jetstream().stream_info(stream)).config.name == stream
+            for one in (device, again, application):
+                await one.close()
 
     run(story())
 

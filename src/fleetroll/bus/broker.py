@@ -130,9 +130,11 @@ class Broker(Mint):
             while links.goes_on():
                 try:
                     await self._run()
-                except Exception:
+                except* streams.Gone:
+                    logger.error("the broker has lost its streams, with what had not been taken; they are made anew")
+                except* Exception:
                     logger.exception("the broker could not be served; it is tried again")
-                    await asyncio.sleep(_AGAIN)
+                await asyncio.sleep(_AGAIN)
         finally:
             await self._stop()
 

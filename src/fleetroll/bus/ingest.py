@@ -55,10 +55,12 @@ class Ingest:
         self._wake.set()
 
     async def run(self) -> None:
-        """Until cancelled. Trouble on either side is waited out."""
+        """Until cancelled. Trouble on either side is waited out. Raises streams.Gone."""
         while links.goes_on():
             try:
                 await self._follow()
+            except streams.Gone:
+                raise
             except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
                 logger.warning("what devices publish waits on the broker: %r", problem)
                 await asyncio.sleep(_PAUSE)
