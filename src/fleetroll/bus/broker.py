@@ -95,6 +95,7 @@ class Broker(Mint):
         self._reach = Reach(urls, authority.platform)
         self._presence: Presence | None = None
         self._replies: Replies | None = None
+        self._queues: Queues | None = None
         self._ingests: list[Ingest] = []
         self._registry: Registry | None = None
         self._accounts: Accounts | None = None
@@ -265,7 +266,7 @@ class Broker(Mint):
         if self._process is not None:
             self._process.ended = self._presence.end
         self._replies = Replies(self._platform)
-        queues = Queues(self._platform, authority, registry, self._replies)
+        self._queues = queues = Queues(self._platform, authority, registry, self._replies)
         responder = Responder(self._platform, registry, self._replies)
         try:
             # Before all else, for the devices that the broker knows are back as soon as it is.
@@ -292,6 +293,8 @@ class Broker(Mint):
 
     async def _platform_found(self) -> None:
         assert self._replies is not None
+        assert self._queues is not None
+        self._queues.doubt()
         await self._replies.again()
         for ingest in self._ingests:
             ingest.doubt()
