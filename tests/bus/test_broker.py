@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import resource
 import shutil
 import signal
 import sys
 import textwrap
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,8 +26,20 @@ from fleetroll.bus.settings import Files, keep_certificate
 from fleetroll.bus.walls import COMMANDS, INGEST, Authority
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
-from tests.support.broker import PATIENCE, SERVER_KEY, Registry, address, broker, certificate, client, distant, run
+from tests.support.broker import (
+    PATIENCE,
+    SERVER_KEY,
+    Registry,
+    address,
+    broker,
+    certificate,
+    client,
+    distant,
+    run,
+    starting,
+)
 from tests.support.nats_sockets import LEFT
+from tests.support.ports import free_port
 
 ORG, DEVICE, OTHER = "org_1", "00000000" + "0" * 15 + "1", "00000000" + "0" * 15 + "2"
 SUBJECT = f"{ORG}.production.telemetry.{DEVICE}.temperature"
@@ -509,5 +523,46 @@ def test_nothing_of_the_brokers_is_readable_by_others(tmp_path: Path) -> None:
         async with broker(tmp_path / "nats", Registry()):
             assert (tmp_path / "nats").stat().st_mode & 0o077 == 0
             assert (tmp_path / "nats" / "nats-server.conf").stat().st_mode & 0o077 == 0
+
+    run(story())
+
+
+async def said(caplog: pytest.LogCaptureFixture, text: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while text not in caplog.text:  # noqa: ASYNC110  # nothing tells of it
+            await asyncio.sleep(0.01)
+
+
+def test_who_reads_the_log_knows_why_the_broker_does_not_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        files = Files(tmp_path / "nats")
+        files.make()
+        files.accounts.write_text("")
+        async with starting(files.directory, Registry()):
+            await said(caplog, "not a directory")
+        assert all(line.levelno >= logging.WARNING for line in caplog.records if "not a directory" in line.message)
+
+    run(story())
+
+
+def test_who_reads_the_log_knows_why_the_broker_cannot_be_reached(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A cluster that is not there, and one that trusts somebody else."""
+
+    async def story() -> None:
+        async with broker(tmp_path / "nats", Registry()) as served:
+            for authority, url in (
+                (Authority(SERVER_KEY), f"nats://127.0.0.1:{free_port()}"),
+                (Authority(b"x" * 32), address(served)),
+            ):
+                stranger = Broker(authority, lambda: int(time.time()), lambda url=url: [url], None)
+                keeping = asyncio.ensure_future(stranger.keep(Registry()))
+                await said(caplog, "the broker cannot be reached, or does not know our server key")
+                keeping.cancel()
+                await asyncio.wait([keeping])
+                caplog.clear()
 
     run(story())

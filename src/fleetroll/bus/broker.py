@@ -101,6 +101,7 @@ class Broker(Mint):
         self._accounts: Accounts | None = None
         self._prepared_before: list[Account] = []
         self._corrected_at = 0
+        self._reasons: set[str] = set()
         self._publishing = asyncio.Lock()
         self._kept = asyncio.Event()
         self._calls: set[asyncio.Task[bytes]] = set()
@@ -258,8 +259,14 @@ class Broker(Mint):
         assert registry is not None
         urls = self._urls()
         self._system = await links.connect(
-            urls, authority.system, "system", lost=self._system_lost, found=self._system_found
+            urls,
+            authority.system,
+            "system",
+            lost=self._system_lost,
+            found=self._system_found,
+            failed=self._system_failed,
         )
+        self._reasons.clear()
         self._platform = await links.connect(urls, authority.platform, "platform", found=self._platform_found)
         self._accounts = Accounts(self._system, authority, self._seconds)
         self._presence = Presence(self._system, registry, self._announce)
@@ -286,8 +293,16 @@ class Broker(Mint):
         if not self._system.is_closed:  # by ourselves, at the end
             logger.warning("the broker is away")
 
+    async def _system_failed(self, problem: Exception) -> None:
+        """Each reason is said once, though it is tried many times a second."""
+        if repr(problem) not in self._reasons:
+            self._reasons.add(repr(problem))
+            # Its words to one whom it does not know are lost, as a rule, with the connection that it closes.
+            logger.warning("the broker cannot be reached, or does not know our server key: %r", problem)
+
     async def _system_found(self) -> None:
         logger.info("the broker is back")
+        self._reasons.clear()
         assert self._presence is not None
         self._presence.doubt()
 
