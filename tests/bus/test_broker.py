@@ -21,7 +21,7 @@ from nats.aio.client import Client
 
 from fleetroll.bus import links, streams
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.port import Account, AppAccount, Change, DeviceAccount, Minted
+from fleetroll.bus.port import Account, AppAccount, Batch, Change, DeviceAccount, Minted
 from fleetroll.bus.settings import Files, keep_certificate
 from fleetroll.bus.walls import COMMANDS, INGEST, Authority
 from fleetroll.core import limits
@@ -564,5 +564,41 @@ def test_who_reads_the_log_knows_why_the_broker_cannot_be_reached(
                 keeping.cancel()
                 await asyncio.wait([keeping])
                 caplog.clear()
+
+    run(story())
+
+
+class Refusing(Registry):
+    """Counts how often it was asked to take a batch in vain."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tried = 0
+
+    async def ingest(self, batch: Batch) -> None:
+        if self.refusing:
+            self.tried += 1
+            self.moved.set()
+        await super().ingest(batch)
+
+
+def test_trouble_that_lasts_is_told_once_and_told_again_when_it_comes_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        registry = Refusing()
+        async with broker(tmp_path / "nats", registry) as served:
+            device = await client(address(served), await with_device(served, registry))
+            for count in (1, 2):
+                registry.refusing, tried = True, registry.tried
+                await device.jetstream().publish(SUBJECT, b"%d" % count)
+                await registry.until(lambda tried=tried: registry.tried >= tried + 3)
+                registry.refusing = False
+                await registry.until(lambda count=count: len(registry.messages) == count)
+                await device.jetstream().publish(SUBJECT, b"between")
+                await registry.until(lambda count=count: len(registry.messages) == count + 1)
+                registry.messages.pop()
+                assert caplog.text.count("waits on the broker, in stream INGEST: RuntimeError") == count
+            await device.close()
 
     run(story())

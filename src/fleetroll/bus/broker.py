@@ -21,6 +21,7 @@ from fleetroll.bus.queues import Queues
 from fleetroll.bus.reach import Reach
 from fleetroll.bus.replies import Replies
 from fleetroll.bus.responder import Responder
+from fleetroll.bus.trouble import Trouble
 from fleetroll.bus.walls import COMMANDS, INGEST, Authority
 from fleetroll.core.faults import Fault
 
@@ -101,7 +102,9 @@ class Broker(Mint):
         self._accounts: Accounts | None = None
         self._prepared_before: list[Account] = []
         self._corrected_at = 0
-        self._reasons: set[str] = set()
+        # Its words to one whom it does not know are lost, as a rule, with the connection that it closes.
+        self._away = Trouble("the broker cannot be reached, or does not know our server key")
+        self._waiting = Trouble("accounts wait")
         self._publishing = asyncio.Lock()
         self._kept = asyncio.Event()
         self._calls: set[asyncio.Task[bytes]] = set()
@@ -266,7 +269,7 @@ class Broker(Mint):
             found=self._system_found,
             failed=self._system_failed,
         )
-        self._reasons.clear()
+        self._away.end()
         self._platform = await links.connect(urls, authority.platform, "platform", found=self._platform_found)
         self._accounts = Accounts(self._system, authority, self._seconds)
         self._presence = Presence(self._system, registry, self._announce)
@@ -294,15 +297,11 @@ class Broker(Mint):
             logger.warning("the broker is away")
 
     async def _system_failed(self, problem: Exception) -> None:
-        """Each reason is said once, though it is tried many times a second."""
-        if repr(problem) not in self._reasons:
-            self._reasons.add(repr(problem))
-            # Its words to one whom it does not know are lost, as a rule, with the connection that it closes.
-            logger.warning("the broker cannot be reached, or does not know our server key: %r", problem)
+        self._away.tell(problem)
 
     async def _system_found(self) -> None:
         logger.info("the broker is back")
-        self._reasons.clear()
+        self._away.end()
         assert self._presence is not None
         self._presence.doubt()
 
@@ -357,8 +356,9 @@ class Broker(Mint):
             if self._kept.is_set() and links.is_connected(self._system):
                 try:
                     await self._bring_accounts_up_to_date()
+                    self._waiting.end()
                 except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
-                    logger.warning("accounts wait: %r", problem)
+                    self._waiting.tell(problem)
                     await asyncio.sleep(_AGAIN)
 
     async def _bring_accounts_up_to_date(self) -> None:
