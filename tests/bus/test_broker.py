@@ -602,3 +602,18 @@ def test_trouble_that_lasts_is_told_once_and_told_again_when_it_comes_again(
             await device.close()
 
     run(story())
+
+
+def test_a_server_that_meets_the_broker_while_the_store_is_away_says_so_in_a_line_and_serves_it_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        registry = Forgetful()
+        registry.is_away = True
+        async with starting(tmp_path / "nats", registry) as begun:
+            await said(caplog, "the broker could not be served; it is tried again: Fault")
+            registry.is_away = False
+            await asyncio.wait_for(begun.up(), PATIENCE)
+        assert "Traceback" not in caplog.text
+
+    run(story())

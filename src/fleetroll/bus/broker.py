@@ -104,6 +104,7 @@ class Broker(Mint):
         self._corrected_at = 0
         # Its words to one whom it does not know are lost, as a rule, with the connection that it closes.
         self._away = Trouble("the broker cannot be reached, or does not know our server key")
+        self._failing = Trouble("the broker could not be served; it is tried again")
         self._waiting = Trouble("accounts wait")
         self._publishing = asyncio.Lock()
         self._kept = asyncio.Event()
@@ -137,6 +138,9 @@ class Broker(Mint):
                     await self._run()
                 except* streams.Gone:
                     logger.error("the broker has lost its streams, with what had not been taken; they are made anew")
+                except* (*_TROUBLE, Fault) as group:
+                    for one in group.exceptions:
+                        self._failing.tell(one)
                 except* Exception:
                     logger.exception("the broker could not be served; it is tried again")
                 await asyncio.sleep(_AGAIN)
@@ -158,6 +162,7 @@ class Broker(Mint):
             await self._start_streams(group)
             self._kept.set()
             await self._serve_others()
+            self._failing.end()
             logger.info("the broker serves at %s", ", ".join(self._urls()))
             await self._look_after_streams()
             await asyncio.Event().wait()

@@ -126,7 +126,7 @@ class Process:
             try:
                 await self._run(program)
             except OSError as problem:
-                logger.error("the broker could not be started: %s", problem.strerror)
+                logger.error("the broker could not be started: %s", problem)
             if clock() - started > _STEADY_SECONDS:
                 pause = _FIRST_PAUSE
             logger.warning("the broker has ended; starting it again in %.1f s", pause)
