@@ -19,6 +19,7 @@ from fleetroll.service.operations import Services
 from fleetroll.wire.app import Server
 from fleetroll.wire.cors import Cors
 from fleetroll.wire.dialect import Dialect
+from fleetroll.wire.http_refusals import Refusals
 from fleetroll.wire.log import AccessLog
 from fleetroll.wire.metrics import Metrics
 from fleetroll.wire.rate_limits import Rate, SharedTimes
@@ -75,8 +76,9 @@ class Application:
         server = Server(
             self.kernel, enabled, self.metrics, lambda: self.ready and services.store.hears, lambda: followers.followers
         )
-        self.cors = Cors(config.cors_origins)
-        self.asgi = self.cors.around(server)
+        cors = Cors(config.cors_origins)
+        self.asgi = cors.around(server)
+        self.refusals = Refusals(cors.permission, self.kernel.wording)
         self.subjects = Subjects(self.kernel, enabled)
 
 

@@ -307,7 +307,6 @@ async def _listen(
 ) -> int:
     access = log.AccessLog(sys.stderr if config.log_requests else None, asyncio.get_running_loop())
     application = Application(config, services, access, times)
-
     sockets = () if listener is None else (listener,)
 
     def listening(server: HttpServer) -> None:
@@ -319,14 +318,10 @@ async def _listen(
         config.host,
         config.port,
         sockets=sockets,
-        permission=application.cors.permission,
-        wording=application.kernel.wording,
+        refusals=application.refusals,
         on_ready=listening,
     )
-    # Everything that lives as long as the process is made by now; the collector need not walk it again.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_COLLECTOR)
+    _spare_the_collector()
     async with (
         _enrolling(config, services, application, http),
         _housekeeping(services, store, application, http),
@@ -338,6 +333,13 @@ async def _listen(
     return EXIT_FAILED if store.failure.is_set() else 0
 
 
+def _spare_the_collector() -> None:
+    """Everything that lives as long as the process is made by now; the collector need not walk it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECTOR)
+
+
 @contextlib.asynccontextmanager
 async def _enrolling(
     config: Config, services: Services, application: Application, http: HttpServer
@@ -346,8 +348,7 @@ async def _enrolling(
     if config.est is None:
         yield
         return
-    permission, wording = application.cors.permission, application.kernel.wording
-    async with EstListener(config, services, application.asgi, permission, wording).serving(http.draining):
+    async with EstListener(config, services, application.asgi, application.refusals).serving(http.draining):
         yield
 
 

@@ -3,7 +3,6 @@
 Whoever asks is known by the name that the broker has verified; what a wall would have kept out is asked all the same.
 """
 
-import base64
 import json
 from collections.abc import Mapping
 from string import Template
@@ -18,6 +17,7 @@ from fleetroll.core.names import broker_org
 from fleetroll.wire.dialect import Subject
 from tests.access.table import MARK
 from tests.access.world import ROLES, World
+from tests.support.jwt import claims
 from tests.support.principals import ACTS_IN, SCOPES, Tenant
 from tests.support.state import State
 
@@ -92,11 +92,6 @@ class Desk:
         name = subject.subject.replace("{org}", broker_org(tenant.number))
         app = self.world.app
         return dict(json.loads(app.runner.run(app.application.subjects.answer(Request(name, user, body)))))
-
-
-def claims(token: str) -> dict[str, Any]:
-    body = token.split(".")[1]
-    return dict(json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))))
 
 
 @pytest.fixture(scope="module")

@@ -68,6 +68,12 @@ def _written(stream: io.TextIOWrapper) -> str:
     return buffer.getvalue().decode()
 
 
+def counts(out: str) -> dict[str, int]:
+    """The numbers that an import says at its end, by what they count."""
+    words = out.split()
+    return dict(zip(words[::2], map(int, words[1::2]), strict=True))
+
+
 @pytest.fixture
 def fleetroll(server: process.Process) -> Command:
     """The command line, connected to the module's server as its first admin."""

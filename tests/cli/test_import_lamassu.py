@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.cli.conftest import run
+from tests.cli.conftest import counts, run
 from tests.support import process
 from tests.support.transcripts import Transport, over_socket
 
@@ -83,11 +83,6 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[process.Process
 
 def given(source: str, key: str, *more: str) -> list[str]:
     return ["import", "lamassu", "--url", source, "--token", key, *more]
-
-
-def counts(out: str) -> dict[str, int]:
-    words = out.split()
-    return dict(zip(words[::2], map(int, words[1::2]), strict=True))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.cli.conftest import counts
 from tests.cli.gate import gate
 from tests.cli.impostor import impostor
 from tests.support import process
@@ -52,11 +53,6 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[process.Proces
 def source(account: process.Process, *more: str) -> list[str]:
     given = ["--url", account.url, "--org", "default", "--project", "sink", "--token", account.key]
     return ["import", "memfault", *given, *more]
-
-
-def counts(out: str) -> dict[str, int]:
-    words = out.split()
-    return dict(zip(words[::2], map(int, words[1::2]), strict=True))
 
 
 def devices_of(url: str, key: str, organization: str) -> dict[str, Any]:

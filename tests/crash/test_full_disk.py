@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from fleetroll.application import DIALECTS
+from fleetroll.core.names import tag_number
 from fleetroll.core.policy import Action
 from tests.support.app import ADMIN_KEY, about_sqlite
 from tests.support.process import Process, serving
@@ -63,9 +64,13 @@ def made(api: httpx.Client, ident: str, **members: Any) -> int:
     return api.post("/v1/devices", json={"ident": ident, **members}).status_code
 
 
-def test_every_dialect_deletes_devices_in_the_room_that_is_kept() -> None:
+def test_every_dialect_deletes_in_the_room_that_is_kept() -> None:
     rows = [row for dialect in DIALECTS for row in (*dialect.routes, *dialect.subjects)]
-    deleting = [row.operation for row in rows if row.operation.action is Action.DEVICES_DELETE]
+    deleting = [
+        row.operation
+        for row in rows
+        if row.operation.action is Action.DEVICES_DELETE or getattr(row, "method", "") == "DELETE"
+    ]
     assert {operation.name for operation in deleting if not operation.relieves} == {"fleet.delete"}  # its batches do
 
 
@@ -101,6 +106,7 @@ def test_on_a_full_disk_what_takes_something_away_works_on(disk: tuple[Process, 
     with client(server) as api:
         rows = "".join(json.dumps({"ident": f"d{number}"}) + "\n" for number in range(1_000))
         api.post("/v1/devices:import", content=rows, headers={"content-type": "application/x-ndjson"})
+        assert made(api, "pump", owners=["ada@example.com"], tags=["Hall 5"]) == 201
         lost = api.post("/v1/keys", json={"name": "lost", "role": "viewer"}).json()
         assert api.post("/v1/authorities", json={"name": "house"}).status_code == 201
         fill(filler)
@@ -116,6 +122,12 @@ def test_on_a_full_disk_what_takes_something_away_works_on(disk: tuple[Process, 
         assert api.delete("/api/devmanager/v1/devices/d997/decommission").status_code == 204
         removed = api.post("/v1/devices:delete", json={"filter": 'ident = "d998"'})
         assert removed.json()["outcome"] == "deleted"
+        pump = {"deviceId": api.get("/v1/devices/pump").json()["id"]}
+        for path in ("owner", "tag"):
+            taken = {**pump, "tagId": tag_number("Hall 5")}
+            assert api.delete(f"/api/v1/organization/device/{path}", params=taken).status_code == 204
+        pump = api.get("/v1/devices/pump").json()
+        assert (pump["owners"], pump["tags"]) == ([], [])
         assert api.get("/v1/authorities/house/crl").status_code == 200  # a new one is written down before it is told
         # The room that is there now is not for others.
         assert {made(api, f"refused-{number}", metadata=LARGE) for number in range(10)} == {507}
@@ -125,7 +137,7 @@ def test_on_a_full_disk_what_takes_something_away_works_on(disk: tuple[Process, 
         while (status := made(api, "later", metadata=LARGE)) != 201:
             assert (status, time.monotonic() < deadline) == (507, True)
             time.sleep(0.2)
-        assert api.get("/v1/stats").json()["total"] == 1_000 - DELETED - 1 + len(kept) + 1
+        assert api.get("/v1/stats").json()["total"] == 1_001 - DELETED - 1 + len(kept) + 1
         fill(filler)  # once more, with the room that is kept anew
         while made(api, f"more-{time.monotonic_ns()}", metadata=LARGE) == 201:
             pass

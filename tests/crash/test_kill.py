@@ -20,6 +20,7 @@ import pytest
 
 from fleetroll.store import sqlite
 from tests.support.app import ADMIN_KEY, about_sqlite
+from tests.support.ledger import COUNTS
 from tests.support.process import Process, serving, start
 
 DATABASE = "fleetroll.db"
@@ -47,17 +48,7 @@ def assert_consistent(file: Path) -> int:
     assert sqlite.inspect(file) == []
     connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)
     with closing(connection):
-        count = [
-            connection.execute(question).get
-            for question in (
-                "SELECT count(*) FROM device",
-                "SELECT coalesce(max(used), 0) FROM quota_usage WHERE noun = 'devices'",
-                "SELECT count(DISTINCT subject_id) FROM timeline WHERE type = 'device.created'",
-                "SELECT count(*) FROM device_tag WHERE tag = 'ledger'",
-                "SELECT coalesce(sum(devices), 0) FROM device_tally",
-                "SELECT count(*) FROM device AS d JOIN timeline AS t ON t.subject_id = d.id AND t.name = d.ident",
-            )
-        ]
+        count = [connection.execute(question).get for question in COUNTS]
     assert count == [count[0]] * len(count)
     return int(count[0])
 

@@ -20,6 +20,7 @@ import pytest
 from cryptography import x509
 
 from tests.support.app import ADMIN_KEY
+from tests.support.ledger import COUNTS
 from tests.support.postgres import Server, new_database, own_server
 from tests.support.process import Process, fleetroll, serving
 from tests.support.proxy import gated
@@ -210,16 +211,7 @@ async def assert_reconciled(url: str, acknowledged: set[str]) -> None:
     try:
         found = {row[0] for row in await connection.fetch("SELECT ident FROM device WHERE ident LIKE 'ledger-%'")}
         assert acknowledged <= found
-        counts = [
-            await connection.fetchval(question)
-            for question in (
-                "SELECT count(*) FROM device",
-                "SELECT coalesce(max(used), 0) FROM quota_usage WHERE noun = 'devices'",
-                "SELECT count(DISTINCT subject_id) FROM timeline WHERE type = 'device.created'",
-                "SELECT count(*) FROM device_tag WHERE tag = 'ledger'",
-                "SELECT coalesce(sum(devices), 0) FROM device_tally",
-            )
-        ]
+        counts = [await connection.fetchval(question) for question in COUNTS]
     finally:
         await connection.close()
     assert counts == [len(found)] * len(counts)

@@ -1,12 +1,15 @@
 """What an authority issues, as `openssl` sees it: chains, purposes, times, revocation lists and bundles."""
 
+import hashlib
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from fleetroll.core import limits
 from fleetroll.core.certificates import KeyKind, KeyType, Reason, Revocation
@@ -138,6 +141,56 @@ def test_whose_certificate_it_is_can_be_told(signer: Signer) -> None:
     assert PKI.is_issued_by(issued.der, signer.certificate)
     assert not PKI.is_issued_by(issued.der, other.certificate), "the same name, another key"
     assert not PKI.is_issued_by(issued.der, issued.der)
+
+
+def certificate(key: keys.PrivateKey, identifier: bytes | None, serial: int = 7) -> bytes:
+    """An authority's, with that key identifier."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Maker")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), serial).add_extension(
+        x509.BasicConstraints(ca=True, path_length=None), critical=True
+    )
+    if identifier is not None:
+        builder = builder.add_extension(x509.SubjectKeyIdentifier(identifier), critical=False)
+    builder = builder.not_valid_before(datetime(2020, 1, 1, tzinfo=UTC)).not_valid_after(
+        datetime(2040, 1, 1, tzinfo=UTC)
+    )
+    return builder.sign(key, requests.hash_for(key)).public_bytes(Encoding.DER)
+
+
+@pytest.mark.parametrize("kind", [KeyKind(), KeyKind(KeyType.RSA, 2048), KeyKind(KeyType.ED25519, 256)], ids=str)
+def test_a_key_identifier_is_a_hash_of_its_key_or_there_is_none(kind: KeyKind) -> None:
+    key = keys.make(kind)
+    usual = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest
+    whole = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    wider = hashlib.sha256(whole)
+    for identifier in (usual, None, wider.digest(), wider.hexdigest().encode(), hashlib.sha512(whole).digest()[:20]):
+        assert PKI.describe_authority(certificate(key, identifier)).subject_key == (identifier or b"").hex()
+    for identifier in (usual[::-1], usual[:2], usual + b"\0", bytes(20)):
+        with pytest.raises(Fault) as refused:
+            PKI.describe_authority(certificate(key, identifier))
+        assert refused.value.code == "foreign_key_identifier"
+
+
+def test_an_anchor_has_the_name_and_the_key_of_its_authority_and_nothing_else(signer: Signer) -> None:
+    anchor, authority = (
+        x509.load_der_x509_certificate(der) for der in (PKI.anchor(signer.certificate) or b"", signer.certificate)
+    )
+    for part in ("subject", "issuer", "serial_number"):
+        assert getattr(anchor, part) == getattr(authority, part)
+    assert anchor.public_key() == authority.public_key()
+    assert {one.oid for one in anchor.extensions} == {
+        ExtensionOID.BASIC_CONSTRAINTS,
+        ExtensionOID.SUBJECT_KEY_IDENTIFIER,
+    }
+    assert PKI.anchor(b"") is None
+
+
+def test_an_authority_without_a_key_identifier_is_known_by_the_usual_one() -> None:
+    key = keys.make(KeyKind())
+    anchor = PKI.anchor(certificate(key, None))
+    usual = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest
+    assert anchor is not None
+    assert PKI.describe(anchor).subject_key == usual.hex()
 
 
 def test_a_sealed_key_opens_under_its_server_key_and_its_context_alone(signer: Signer) -> None:

@@ -12,7 +12,6 @@ from fleetroll.core.secrets import Issuer, Presented
 from fleetroll.data_directory import DATABASE
 from fleetroll.service import enrollment
 from fleetroll.service.enrollment import Answer, Ask
-from fleetroll.store.port import Records
 from tests.support import der
 from tests.support.app import App, running
 from tests.support.enrolling import SECURE, enrol, enrolled
@@ -33,7 +32,7 @@ async def ask(app: App) -> Answer:
     services = app.services
     principal = await services.keyring.identify(Presented(Issuer.ENROLLEE, "line"), services.clock())
 
-    async def finish(_: Records, result: Answer) -> Answer:
+    def finish(result: Answer) -> Answer:
         return result
 
     wanted = Ask("line", CLAIMED, SECURE)

@@ -33,7 +33,7 @@ class Fleet:
         self._who = running.runner.run(self._services.keyring.identify(Presented(Issuer.KEY, ADMIN_KEY), NOW))
 
     def perform(self, operation: Operation[Any, Any], value: Any) -> Any:
-        async def finish(_: object, result: Any) -> Any:
+        def finish(result: Any) -> Any:
             return result
 
         return self._running.runner.run(self._services.perform(operation, self._who, value, "test", finish))

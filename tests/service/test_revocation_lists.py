@@ -42,7 +42,7 @@ def asked(app: App, at: int) -> SignedList:
     async def perform() -> SignedList:
         who = await services.keyring.identify(Presented(Issuer.KEY, ADMIN_KEY), app.services.clock())
 
-        async def finish(_: object, result: SignedList) -> SignedList:
+        def finish(result: SignedList) -> SignedList:
             return result
 
         return await services.perform(authorities.revocation_list, who, Named("default"), "test", finish)

@@ -146,7 +146,10 @@ def _calculates_within_bounds(text: str) -> bool:
     return True
 
 
-_meant = st.tuples(st.sampled_from(("", "strict ")), _predicates).map("".join).filter(_calculates_within_bounds)
+_single = st.lists(st.sampled_from((".a", ".b", "[0]", "[last]", ".size()", ".type()")), max_size=3).map("".join)
+_paired = st.tuples(_single, _comparators, _single).map("strict ${0[0]} {0[1]} ${0[2]}".format)
+_about = st.tuples(st.sampled_from(("", "strict ")), _predicates).map("".join).filter(_calculates_within_bounds)
+_meant = _about | _paired
 
 
 _generated = settings(
@@ -166,11 +169,19 @@ async def test_an_engine_finds_what_any_predicate_holds_of(
 _numbers = (
     st.integers(-(2**63), 2**64 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
-    | st.sampled_from((0, 0.0, 1, 3, 7, 9999, 10000, 0.0001, -1e16))
+    | st.sampled_from((0, 0.0, 1, 3, 7, 9999, 10000, 0.0001, -1e16, 2.0**53, 2.0**64, 2**53 + 1))
 )
 # Which of them hold depends on each digit of a quotient, and on where it is rounded.
 _DIGITS = ["($.a / $.b) * $.b < $.a", "($.a / $.b) * $.b == $.a", "($.a / $.b) * 1e16 % 1 == 0", "$.a / $.b % $.a >= 0"]
 _DIGITS += ["$.a * $.b - $.a == $.b", "$.a + $.b > $.a", "$.a % $.b + $.b != $.b", "-$.a / $.b < $.b * $.b / 3"]
+_DIGITS += [
+    "strict $.a < $.b",
+    "strict $.a != $.b",
+    "$.a + 0 == $.b",
+    "$.a < 9007199254740993",
+    "$.a > 1.8446744073709552e19",
+]
+_DIGITS += ["$.a == 18446744073709552000", "$.a <= 9007199254740993.0"]
 
 
 @_generated

@@ -5,11 +5,21 @@ from typing import Any
 from fleetroll.core.secrets import Issuer, Presented
 from fleetroll.service import enrollment
 from fleetroll.service.enrollment import Answer, Ask, Peer
-from fleetroll.store.port import Records
 from tests.support import der
 from tests.support.app import App
 
 SECURE = Peer(secure=True)
+
+
+def make_line(app: App, settings: dict[str, Any]) -> None:
+    """Make the DMS `line`, by Lamassu's interface."""
+    body = {"id": "line", "name": "Line", "settings": settings}
+    assert app.request("POST", "/api/dmsmanager/v1/dms", body).status == 201
+
+
+def certificate(app: App, serial: str) -> Any:
+    """As Lamassu's interface shows it."""
+    return app.request("GET", f"/api/ca/v1/certificates/{serial}").json()
 
 
 def enrol(app: App, label: str, request: bytes, peer: Peer = SECURE, operation: Any = enrollment.enroll) -> Answer:
@@ -19,7 +29,7 @@ def enrol(app: App, label: str, request: bytes, peer: Peer = SECURE, operation: 
         services = app.services
         principal = await services.keyring.identify(Presented(Issuer.ENROLLEE, label), services.clock())
 
-        async def finish(_: Records, result: Answer) -> Answer:
+        def finish(result: Answer) -> Answer:
             return result
 
         return await services.perform(operation, principal, Ask(label, request, peer), "test", finish)

@@ -33,8 +33,7 @@ class Site:
         services = structs.replace(app.services, clock=self.clock, server_authority=server_authority(config))
         application = Application(config, services, AccessLog(None, app.runner.get_loop()))
         self.app = App(application, services, app.runner)
-        permission, wording = application.cors.permission, application.kernel.wording
-        self.listener = EstListener(config, services, application.asgi, permission, wording)
+        self.listener = EstListener(config, services, application.asgi, application.refusals)
         self._real = app.services.clock
 
     def clock(self) -> int:

@@ -14,6 +14,7 @@ DOCUMENT = {
     "gone": None,
     "tags": ["a", "b"],
     "big": 9007199254740993,
+    "large": 1e23,
     "sensors": [{"type": "t", "value": 5}, {"type": "h", "value": 60}],
     "a b": {"c": 1},
     "list": [[1, 2], [3]],
@@ -64,6 +65,12 @@ HOLDS = [
     "$.sensors[0].value + 0 < $.sensors[*].value", "(1 + 1 == 2)", "strict $.temp % 50 == 1.5", "$.temp % 0.4 == 0.3",
     "strict ($.tags + 1 == 2) is unknown", "($.a.exists + 1 == 1) is unknown",
     " || ".join(["$.temp == -1"] * 9 + ["$.on == true"]),
+    "$.big == 9007199254740993.0", "$.temp != 51.5000000000000000001", "$.large == 100000000000000000000000",
+    "$.large < 100000000000000000000001", "$.large > 99999999999999991611392", "$.temp > 1e-350",
+    "strict $.env != $.tags[0]", "strict $.tags[0] < $.tags[last]", "strict $.sensors[0].value < $.temp",
+    "strict -$.sensors[0].value > -$.temp", "strict exists($.sensors[*] ? (@.type != @.value || @.type == @.type))",
+    "strict $.tags.size() == $.sensors.size()", "strict ($.env == $.missing) is unknown", "strict $.on == $.on",
+    "strict ($.tags == $.tags) is unknown", "strict $.list[1 to 1][0] == $.größe", "strict $.gone == $.gone",
 ]  # fmt: skip
 DOES_NOT = [
     "$", "$.env", "$.missing", '$.missing != "x"', "$.temp > 100", '$.temp > "50"', '!($.temp > "x")', "$.tags[*] == 1",
@@ -75,6 +82,8 @@ DOES_NOT = [
     "strict exists($.missing)", 'strict $.tags == "a"', "strict $.missing", "strict $.on.a", "strict $.env[*] == 1",
     "$.temp + 1 == 51.5", "$.on + 1 == 2", '!($.env + 1 == 2)', "$.tags + 1 == 1", "-$.env == 1", "$.temp % 0 == 0",
     "$.gone + 1 == 1", "1 / 3 == 0.3333333333333333", "strict $.list[0][5] == 1", "strict $.temp.a[*] == 1",
+    "$.big == 9007199254740992.0", "$.temp == 51.50000000000000000001", "$.large == 99999999999999991611392",
+    "strict $.env == $.tags[0]", "strict $.temp <= $.sensors[0].value", "strict $.env < $.temp",
     "strict $.list[last - 7][0] == 1", 'strict $.on != "x"',
 ]  # fmt: skip
 REFUSED = [
@@ -96,7 +105,10 @@ REFUSED = [
     "lax strict $.a == 1",
     "$.a + 1", "1 + 1", "$.a + == 1", "$.a ** 2 == 1", "$.a + ($.b == 1) == 1", "(1 + 1", "$.a == (1", "-true.x == 1",
     "-$.a == $.b", "($.a + 1).type() == 1", "exists($.a + 1)", "$.a[0 + 1] == 1", "$.a" + " + 1" * 5 + " == 1",
-    "-" * 5 + "$.a == 1", "(" * 17 + "1" + ")" * 17 + " == 1", '$.a + 1 starts with "x"', "!($.a)", "($.a).b == 1",
+    "-" * 5 + "$.a == 1", "(" * 17 + "1" + ")" * 17 + " == 1", "$.a == 1e-401",
+    "strict $.a[*] == $.b[*]", "strict $.* == $.*", "strict $.a[0 to 1] == $.b[0, 1]", "strict $.* == $.**.b",
+    "strict -$.a[*] == $.b[*]", "lax $.a == $.b",
+    '$.a + 1 starts with "x"', "!($.a)", "($.a).b == 1",
 ]  # fmt: skip
 
 

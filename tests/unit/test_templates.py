@@ -88,7 +88,7 @@ READ: dict[MetafieldKind, list[tuple[Any, Any]]] = {
     ],
     MetafieldKind.EMAIL: [("Ann@Example.com", "ann@example.com"), ({"value": "a@b.de"}, "a@b.de")],
     MetafieldKind.DEVICE_NAME: [("Pump", "Pump")],
-    MetafieldKind.DEVICE_OWNER: [("ann@example.com", "ann@example.com")],
+    MetafieldKind.DEVICE_OWNER: [("Ann@Example.com", "ann@example.com"), (" Crew 7 ", "Crew 7")],
     MetafieldKind.TIME_ZONE: [("Europe/Berlin", "Europe/Berlin"), ("UTC", "UTC"), ("America/Port-au-Prince",) * 2],
 }
 REFUSED: dict[MetafieldKind, list[Any]] = {
@@ -103,7 +103,7 @@ REFUSED: dict[MetafieldKind, list[Any]] = {
     MetafieldKind.CONTACT: ["Ann", {"firstName": 1}, {"isZipEnabled": "yes"}, {"age": 3}],
     MetafieldKind.EMAIL: ["ann", 1, ""],
     MetafieldKind.DEVICE_NAME: [1, {}, "", " ", "a/b", "x" * 51],
-    MetafieldKind.DEVICE_OWNER: ["ann", None.__class__],
+    MetafieldKind.DEVICE_OWNER: ["", " ", 1, None.__class__],
     MetafieldKind.TIME_ZONE: ["", "1/2", "a b", "../etc/passwd", 1],
 }
 assert READ.keys() == REFUSED.keys() == set(MetafieldKind)

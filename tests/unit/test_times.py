@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetroll.core.times import instant, iso, microseconds, moment
+from fleetroll.core.times import instant, iso, microseconds, moment, read_iso
 
 FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 
@@ -39,6 +39,24 @@ FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 )
 def test_a_time_is_rfc_3339_or_a_date_at_midnight(text: str, expected: int | None) -> None:
     assert instant(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1970-01-01T00:01", 60_000_000),
+        ("1970-01-01 00:01Z", 60_000_000),
+        ("1970-01-01T01:00+01:00", 0),
+        ("1970-01-01T01:00 01:00", 0),
+        ("1970-01-01 00:00:01.1234567", 1_123_456),
+        ("1970-01-01T24:00", None),
+        ("1970-01-01T00:1", None),
+        ("1970-01-01T00:01:", None),
+        ("1970-01-01T00", None),
+    ],
+)
+def test_a_vendors_time_may_lack_seconds_and_offset(text: str, expected: int | None) -> None:
+    assert read_iso(text) == expected
 
 
 @pytest.mark.parametrize("at", [0, 1, -1, 4_000_000_000_000_001, -62_135_596_800_000_000, 253_402_300_799_999_999])

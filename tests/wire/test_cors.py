@@ -9,6 +9,7 @@ import pytest
 from fleetroll.config import ConfigError, origin
 from fleetroll.core import limits
 from fleetroll.wire.cors import Cors
+from fleetroll.wire.http_refusals import Refusals
 from fleetroll.wire.http_server import HttpServer
 from tests.hostile.test_slow_clients import SHORT, connect, deadlines, read_all, serving
 from tests.support.app import App, Response, running
@@ -85,7 +86,7 @@ REFUSED = {
 
 @pytest.fixture(scope="module")
 def edge() -> Iterator[HttpServer]:
-    with serving(allowed=deadlines(body_stall=SHORT), permission=Cors((OURS,)).permission) as server:
+    with serving(allowed=deadlines(body_stall=SHORT), refusals=Refusals(Cors((OURS,)).permission)) as server:
         yield server
 
 

@@ -77,6 +77,15 @@ def test_every_reply_is_as_it_is_described(world: World, description: Any) -> No
     assert found == {}
 
 
+def test_a_path_that_can_only_be_refused_is_described_without_a_success(world: World, description: Any) -> None:
+    est = ("cacerts", "crl", "simpleenroll", "simplereenroll", "serverkeygen")
+    for path in ("/api/ext-v1/customer/getCustomer/", *(f"/.well-known/est/{verb}" for verb in est)):
+        for method, told in description["paths"][path].items():
+            headers = {"content-type": "application/pkcs10"}
+            reply = world.app.request(method.upper(), path, headers=headers, raw=b"")
+            assert (list(told["responses"]), reply.status // 100) == (["default"], 4), path
+
+
 def test_every_kind_of_success_is_described(world: World, description: Any) -> None:
     for method, path, target, status, media_type in (
         ("PUT", "/v1/devices/{ident}", "/v1/devices/put", 201, "application/json"),

@@ -18,6 +18,7 @@ TEMPLATES = [
     ("GET", "/v1/things/{name}/parts/{part}"),
     ("POST", "/v1/things/{name}:move"),
     ("POST", "/v1/things/{name}:stop"),
+    ("PUT", "/v1/things/{name}:lock"),
     ("GET", "/v1/things/special"),
     ("DELETE", "/v1/things/special/parts/{part}"),
 ]
@@ -51,6 +52,7 @@ ROUTER: Router[str] = Router((method, template, f"{method} {template}") for meth
         ("POST /v1/things/a%3Amove:stop", "POST /v1/things/{name}:stop", {"name": "a:move"}),
         ("GET /v1/things/a:move", "GET /v1/things/{name}", {"name": "a:move"}),
         ("PUT /v1/things/a:move", "PUT /v1/things/{name}", {"name": "a:move"}),
+        ("PUT /v1/things/a:lock", "PUT /v1/things/{name}:lock", {"name": "a"}),
         ("GET /v1/things/:move", "GET /v1/things/{name}", {"name": ":move"}),
     ],
 )

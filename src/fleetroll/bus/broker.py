@@ -3,37 +3,33 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 
-import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleetroll.bus import commands, links, reach, settings, streams
-from fleetroll.bus.accounts import Accounts
 from fleetroll.bus.commands import silent, unavailable
 from fleetroll.bus.ingest import Ingest
 from fleetroll.bus.mint import Mint
-from fleetroll.bus.port import Account, Announcement, AppAccount, Certificate, Registry, State
+from fleetroll.bus.port import Announcement, Certificate, Registry, State
 from fleetroll.bus.presence import Presence
 from fleetroll.bus.process import Process, Unavailable
 from fleetroll.bus.queues import Queues
 from fleetroll.bus.reach import Reach
 from fleetroll.bus.replies import Replies
 from fleetroll.bus.responder import Responder
+from fleetroll.bus.roster import Roster
 from fleetroll.bus.trouble import Trouble
 from fleetroll.bus.walls import COMMANDS, INGEST, Authority
 from fleetroll.core.faults import Fault
 
 logger = logging.getLogger("fleetroll.broker")
 
-_PAUSE = 0.25
 _AGAIN = 1.0
 _SETTLE_SECONDS = 2.0
 _LOOK_AT_CERTIFICATE = 3600.0
 _LOOK_AT_CLUSTER = 15.0
-_PREPARED_AT_ONCE = 16
-_TROUBLE = (*links.TROUBLE, links.Rejected)
 
 
 class Off(Mint):
@@ -98,15 +94,10 @@ class Broker(Mint):
         self._replies: Replies | None = None
         self._queues: Queues | None = None
         self._ingests: list[Ingest] = []
-        self._registry: Registry | None = None
-        self._accounts: Accounts | None = None
-        self._prepared_before: list[Account] = []
-        self._corrected_at = 0
         # Its words to one whom it does not know are lost, as a rule, with the connection that it closes.
         self._away = Trouble("the broker cannot be reached, or does not know our server key")
         self._failing = Trouble("the broker could not be served; it is tried again")
-        self._waiting = Trouble("accounts wait")
-        self._publishing = asyncio.Lock()
+        self._roster: Roster | None = None
         self._kept = asyncio.Event()
         self._calls: set[asyncio.Task[bytes]] = set()
         self._hung_up = False
@@ -125,7 +116,6 @@ class Broker(Mint):
 
     async def keep(self, registry: Registry) -> None:
         """Serve `registry` until cancelled, whatever happens to the broker meanwhile."""
-        self._registry = registry
         try:
             if self._process is not None:
                 self._process.start()
@@ -135,10 +125,10 @@ class Broker(Mint):
         try:
             while links.goes_on():
                 try:
-                    await self._run()
+                    await self._run(registry)
                 except* streams.Gone:
                     logger.error("the broker has lost its streams, with what had not been taken; they are made anew")
-                except* (*_TROUBLE, Fault) as group:
+                except* (*links.FAILURE, Fault) as group:
                     for one in group.exceptions:
                         self._failing.tell(one)
                 except* Exception:
@@ -147,24 +137,22 @@ class Broker(Mint):
         finally:
             await self._stop()
 
-    async def _run(self) -> None:
+    async def _run(self, registry: Registry) -> None:
         if self._process is not None:
             await self._process.ready()
-        async with self._connected(), asyncio.TaskGroup() as group:
-            assert self._presence is not None
-            assert self._registry is not None
-            group.create_task(self._presence.run())
-            group.create_task(self._keep_accounts())
+        async with self._connected(registry) as (presence, roster), asyncio.TaskGroup() as group:
+            group.create_task(presence.run())
             if self._process is not None:
-                group.create_task(self._keep_certificate(self._process, self._registry))
+                group.create_task(self._keep_certificate(self._process, registry))
             else:
-                group.create_task(self._look_again(self._presence))
-            await self._start_streams(group)
+                group.create_task(self._look_again(presence))
+            await self._start_streams(registry, group)
             self._kept.set()
+            group.create_task(roster.keep())
             await self._serve_others()
             self._failing.end()
             logger.info("the broker serves at %s", ", ".join(self._urls()))
-            await self._look_after_streams()
+            await roster.look_after_streams()
             await asyncio.Event().wait()
 
     async def _stop(self) -> None:
@@ -190,16 +178,16 @@ class Broker(Mint):
         return self._shared
 
     async def share(self, body: bytes) -> None:
-        with contextlib.suppress(*_TROUBLE, Fault):
+        with contextlib.suppress(*links.FAILURE, Fault):
             await self._reach.share(body)
 
     def on_shared(self, listener: Callable[[bytes], None]) -> None:
         self._reach.heard = listener
 
     async def settle(self) -> None:
-        with contextlib.suppress(*_TROUBLE, Fault):  # it is tried again
-            if self._kept.is_set():
-                await asyncio.wait_for(self._publish_changes(), _SETTLE_SECONDS)
+        with contextlib.suppress(*links.FAILURE, Fault):  # it is tried again
+            if self._roster is not None and self._kept.is_set():
+                await asyncio.wait_for(self._roster.publish_changes(), _SETTLE_SECONDS)
             else:
                 await self._reach.settle()
 
@@ -262,10 +250,8 @@ class Broker(Mint):
     # --- connections ---------------------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
-    async def _connected(self) -> AsyncIterator[None]:
-        authority, registry = self._authority, self._registry
-        assert registry is not None
-        urls = self._urls()
+    async def _connected(self, registry: Registry) -> AsyncIterator[tuple[Presence, Roster]]:
+        authority, urls = self._authority, self._urls()
         self._system = await links.connect(
             urls,
             authority.system,
@@ -276,10 +262,10 @@ class Broker(Mint):
         )
         self._away.end()
         self._platform = await links.connect(urls, authority.platform, "platform", found=self._platform_found)
-        self._accounts = Accounts(self._system, authority, self._seconds)
-        self._presence = Presence(self._system, registry, self._announce)
+        presence = self._presence = Presence(self._system, registry, self._announce)
+        roster = self._roster = Roster(self._system, authority, self._seconds, self._urls, registry, presence.doubt)
         if self._process is not None:
-            self._process.ended = self._presence.end
+            self._process.ended = presence.end
         self._replies = Replies(self._platform)
         self._queues = queues = Queues(self._platform, authority, registry, self._replies)
         responder = Responder(self._platform, registry, self._replies)
@@ -287,8 +273,8 @@ class Broker(Mint):
             # Before all else, for the devices that the broker knows are back as soon as it is.
             await queues.start()
             await responder.start()
-            await self._correct_accounts()
-            yield
+            await roster.correct()
+            yield presence, roster
         finally:
             self._kept.clear()
             await responder.finish()
@@ -318,14 +304,11 @@ class Broker(Mint):
         for ingest in self._ingests:
             ingest.doubt()
 
-    async def _start_streams(self, group: asyncio.TaskGroup) -> None:
+    async def _start_streams(self, registry: Registry, group: asyncio.TaskGroup) -> None:
         assert self._platform is not None
-        assert self._registry is not None
         room = None if self._process is None else self._process.room()
         incarnations = await streams.prepare_platform(self._platform, room)
-        self._ingests = [
-            Ingest(self._platform, self._registry, name, incarnations[name]) for name in (INGEST, COMMANDS)
-        ]
+        self._ingests = [Ingest(self._platform, registry, name, incarnations[name]) for name in (INGEST, COMMANDS)]
         for ingest in self._ingests:
             group.create_task(ingest.run())
 
@@ -333,80 +316,3 @@ class Broker(Mint):
         assert self._platform is not None
         for one in announcements:
             await self._platform.publish(f"presence.{one.org}.{one.env}.{one.device}", one.body)
-
-    # --- accounts ------------------------------------------------------------------------------------------------
-
-    async def _correct_accounts(self) -> None:
-        """Make the broker know all accounts that there should be, and no others."""
-        assert self._system is not None
-        assert self._accounts is not None
-        assert self._registry is not None
-        async with self._publishing:
-            met = self._system.stats["reconnects"]
-            wanted = {self._authority.public(account): account for account in await self._registry.accounts()}
-            known = await self._accounts.names()
-            apps = [account for account in wanted.values() if isinstance(account, AppAccount)]
-            missing = [account for name, account in wanted.items() if name not in known]
-            await self._accounts.publish(
-                [*apps, *(account for account in missing if not isinstance(account, AppAccount))]
-            )
-            await self._prepare(missing)
-            await self._accounts.remove(known - wanted.keys())
-            self._prepared_before = [account for name, account in wanted.items() if name in known]
-            self._corrected_at = met
-
-    async def _keep_accounts(self) -> None:
-        while links.goes_on():
-            await asyncio.sleep(_PAUSE)
-            if self._kept.is_set() and links.is_connected(self._system):
-                try:
-                    await self._bring_accounts_up_to_date()
-                    self._waiting.end()
-                except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
-                    self._waiting.tell(problem)
-                    await asyncio.sleep(_AGAIN)
-
-    async def _bring_accounts_up_to_date(self) -> None:
-        """All of them where the broker was away, as it may have lost some; and whatever has changed."""
-        assert self._system is not None
-        if self._corrected_at != self._system.stats["reconnects"]:
-            await self._correct_accounts()
-            await self._look_after_streams()
-        await self._publish_changes()
-
-    async def _publish_changes(self) -> None:
-        assert self._accounts is not None
-        assert self._registry is not None
-        async with self._publishing:
-            while changes := await self._registry.changes():
-                accounts = [change.account for change in changes if change.account is not None]
-                await self._accounts.publish(accounts)
-                await self._prepare(accounts)
-                ended = [change.public for change in changes if change.account is None]
-                await self._accounts.remove(ended)
-                if ended and self._presence is not None:
-                    # Whose connections went with an account cannot be told by its name any more.
-                    self._presence.doubt()
-                await self._registry.settled([change.number for change in changes])
-
-    async def _look_after_streams(self) -> None:
-        """The streams of accounts that the broker knew: there as a rule, perhaps as an older release made them."""
-        with contextlib.suppress(*_TROUBLE):  # they are looked after again when the broker is met again
-            await self._prepare(self._prepared_before)
-
-    async def _prepare(self, accounts: Sequence[Account]) -> None:
-        """Make the streams of those that are of applications, a few at a time."""
-        apps = [account for account in accounts if isinstance(account, AppAccount) and not account.disabled]
-        for first in range(0, len(apps), _PREPARED_AT_ONCE):
-            await asyncio.gather(*map(self._prepare_streams, apps[first : first + _PREPARED_AT_ONCE]))
-
-    async def _prepare_streams(self, account: AppAccount) -> None:
-        """As a client of the account. That the broker has no room for them must not hold up anybody else."""
-        pair = self._authority.apps(account.org, account.role, account.scopes)
-        client = await links.connect(self._urls(), pair, "preparation", patience=3)
-        try:
-            await streams.prepare_applications(client, account.org)
-        except (links.Rejected, nats.errors.NoRespondersError) as problem:
-            logger.error("applications of %s are without live data until the next start: %r", account.org, problem)
-        finally:
-            await links.close(client)

@@ -37,6 +37,9 @@ class Rejected(Exception):
         self.code = code
 
 
+FAILURE = (*TROUBLE, Rejected)
+"""Whatever keeps the broker from doing what we ask: trouble on the way, or that it will not."""
+
 # Any tenant's client chooses words of a subject, of whatever is no blank to the broker. The library takes more for a
 # blank, and such a line then for none of the protocol.
 parser.MSG_RE = re.compile(rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)\r\n")

@@ -43,6 +43,8 @@ class Asked(Struct, frozen=True):
 
 _NUMBER = re.compile(r"-?\d{1,15}", re.ASCII)
 _DEFAULT_PAGE, _SHORT_PAGE = 25, 15
+# The fields that hold times hold past ones: nothing is after now, whenever that is.
+_NOW = (1 << 63) - 1
 Fields = Mapping[str, Asked]
 Make = Callable[[Asked, str], Filter | None]
 
@@ -146,6 +148,8 @@ def _at(operator: Operator) -> Make:
 
 
 def _moment(value: str) -> int:
+    if value.lower() == "now":
+        return _NOW
     found = read_iso(value)
     if found is None:
         message = f"A filter compares with an ISO 8601 time, such as 2024-01-01T00:00:00Z, not with {brief(value)}."

@@ -85,12 +85,16 @@ def can_hold(value: object) -> bool:
 
 def member_times(times: Document, was: Document, now: Document, at: int) -> Document:
     """When each top-level member of `now` last changed, if not at the creation: `times` of `was`, moved on to `at`."""
-    known, before, after = _decode_times(times), _decode_members(was), _decode_members(now)
-    moved = {
-        name: at if name not in before or bytes(before[name]) != bytes(value) else known.get(name)
-        for name, value in after.items()
-    }
-    return msgspec.Raw(_encode({name: time for name, time in moved.items() if time is not None}))
+    known, before = _decode_times(times), _decode_members(was)
+    return msgspec.Raw(
+        _encode(
+            {
+                name: time
+                for name, value in _decode_members(now).items()
+                if (time := known.get(name) if before.get(name) == value else at) is not None
+            }
+        )
+    )
 
 
 def same_value(left: object, right: object) -> bool:

@@ -157,6 +157,10 @@ def _is_email(_: Metafield, value: object) -> bool:
     return isinstance(value, str) and names.parse_email(value) == value
 
 
+def _is_owner(_: Metafield, value: object) -> bool:
+    return isinstance(value, str) and value != "" and names.owner_key(value) == value
+
+
 def _is_zone(_: Metafield, value: object) -> bool:
     return isinstance(value, str) and names.is_time_zone(value)
 
@@ -210,7 +214,7 @@ _KINDS: dict[MetafieldKind, _Kind] = {
     MetafieldKind.CONTACT: _Kind(_is_contact, _object, _together("contact", *_CONTACT)),
     MetafieldKind.EMAIL: _Kind(_is_email, _address, _alone("value")),
     MetafieldKind.DEVICE_NAME: _Kind(_is_plain_name, str, _alone("value")),
-    MetafieldKind.DEVICE_OWNER: _Kind(_is_email, _address, _alone("value")),
+    MetafieldKind.DEVICE_OWNER: _Kind(_is_owner, names.owner_key, _alone("value")),
     MetafieldKind.TIME_ZONE: _Kind(_is_zone, str, _alone("value")),
 }
 if _KINDS.keys() != set(MetafieldKind):

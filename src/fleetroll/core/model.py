@@ -1,7 +1,8 @@
 """The canonical records: one frozen value per noun, spelled as the product spells it.
 
-A record holds no behaviour and knows neither a vendor's field names nor a table's columns. Times are integer
-microseconds since 1970 UTC (`Instant`); documents are JSON text (`Document`), parsed only by what looks inside.
+A record knows neither a vendor's field names nor a table's columns, and what is done with it is done elsewhere. Times
+are integer microseconds since 1970 UTC (`Instant`); documents are JSON text (`Document`), parsed only by what looks
+inside.
 """
 
 import enum
@@ -271,14 +272,6 @@ class Owner(Struct, frozen=True):
     twin: int | None = None
 
 
-class Criterion(Struct, frozen=True):
-    """One thing that a group asks of its members, in words of `core.bracketed`; the field is named as we do."""
-
-    field: str
-    operator: str
-    value: str
-
-
 class Tag(Struct, frozen=True):
     """A tag that is there whether a device has it or not."""
 
@@ -288,6 +281,14 @@ class Tag(Struct, frozen=True):
     created_at: Instant
     updated_at: Instant
     revision: int
+
+
+class Criterion(Struct, frozen=True):
+    """One thing that a group asks of its members, in words of `core.bracketed`; the field is named as we do."""
+
+    field: str
+    operator: str
+    value: str
 
 
 class Group(Struct, frozen=True):

@@ -56,15 +56,6 @@ class Patch(msgspec.Struct, frozen=True):
         )
 
 
-class _Measure(msgspec.Struct, frozen=True):
-    """The encoded size of a value and how deeply it nests; a container that lost a part may nest less than `depth`."""
-
-    value: object  # held so that its id, under which it is looked up, cannot pass to another value
-    size: int
-    depth: int
-    exact: bool
-
-
 def parse_json_patch(value: object, *, lenient: bool = False) -> Patch:
     """A decoded patch. Members that the RFC does not define are ignored, as it demands.
 
@@ -119,6 +110,9 @@ def apply_merge_patch(target: object, patch: object, *, levels: int = limits.MAX
         else:
             merged[key] = apply_merge_patch(merged.get(key), value, levels=levels - 1)
     return merged
+
+
+# --- drafts ----------------------------------------------------------------------------------------------------------
 
 
 class _Draft:
@@ -191,6 +185,15 @@ class _Draft:
         return len(path)
 
 
+class _Measure(msgspec.Struct, frozen=True):
+    """The encoded size of a value and how deeply it nests; a container that lost a part may nest less than `depth`."""
+
+    value: object  # held so that its id, under which it is looked up, cannot pass to another value
+    size: int
+    depth: int
+    exact: bool
+
+
 class _Measured(_Draft):
     """A draft within the bounds at all times."""
 
@@ -256,6 +259,9 @@ class _Measured(_Draft):
         return known
 
 
+# --- operations ------------------------------------------------------------------------------------------------------
+
+
 def _add(draft: _Draft, operation: Operation) -> None:
     draft.add(operation.path, operation.value)
 
@@ -302,6 +308,9 @@ _STEPS: Mapping[str, Callable[[_Draft, Operation], None]] = {
 }
 _NEEDS_VALUE = {"add", "replace", "test"}
 _NEEDS_ORIGIN = {"move", "copy"}
+
+
+# --- containers ------------------------------------------------------------------------------------------------------
 
 
 def _member(value: Any, step: str) -> Any:
@@ -362,6 +371,9 @@ def _nested(path: Path, value: object) -> object:
     return value
 
 
+# --- reading a patch -------------------------------------------------------------------------------------------------
+
+
 def _operation(index: int, entry: object, lenient: bool) -> Operation:
     if not isinstance(entry, dict):
         raise _at(index, "is not an object")
@@ -386,6 +398,9 @@ def _pointer(index: int, entry: Mapping[str, object], name: str) -> Path:
     if len(tokens) > limits.MAX_JSON_DEPTH + 1:
         raise _at(index, f"has a '{name}' of more than {limits.MAX_JSON_DEPTH} steps")
     return tuple([step.replace("~1", "/").replace("~0", "~") for step in tokens[1:]] if escaped else tokens[1:])
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
 
 
 def _written(path: Path) -> str:

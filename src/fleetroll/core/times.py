@@ -22,6 +22,7 @@ _TIME = re.compile(
 )
 _LOST_PLUS = re.compile(r" (\d\d:\d\d)\Z")
 _SPACED = re.compile(r"\A([0-9-]{10}) (?=[0-9]{2}:[0-9]{2}:)")
+_TO_THE_MINUTE = re.compile(r"\A([0-9-]{10}[Tt ][0-9]{2}:[0-9]{2})(?![0-9:])")
 _FINER = re.compile(r"(\.[0-9]{6})[0-9]{1,3}(?![0-9])")
 
 
@@ -83,8 +84,9 @@ def read_iso(text: str) -> int | None:
     """Microseconds of a time, which is UTC without an offset; None for anything else.
 
     A plus that a client did not encode has become a space on its way through a query string: it is a plus again here.
-    What is finer than a microsecond is left out.
+    What is finer than a microsecond is left out, and a time without seconds is that of the full minute.
     """
+    text = _TO_THE_MINUTE.sub(r"\1:00", text)
     text = _FINER.sub(r"\1", _SPACED.sub(r"\1T", text))
     found = instant(_LOST_PLUS.sub(r"+\1", text))
     return instant(text + "Z") if found is None else found

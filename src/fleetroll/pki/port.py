@@ -84,6 +84,16 @@ class Pki(Protocol):
     def describe(self, der: bytes) -> Description:
         """Raises Fault invalid `invalid_certificate` for what is not one certificate."""
 
+    def describe_authority(self, der: bytes) -> Description:
+        """As `describe`. Raises Fault invalid `not_an_authority` too, and `foreign_key_identifier` for one whose key
+        identifier may be that of another's key.
+        """
+
+    def anchor(self, authority: bytes) -> bytes | None:
+        """What TLS knows an authority by: a certificate of its name and key that says nothing else. None where there
+        is none for it: any tenant may bring it, and all share the listener.
+        """
+
     def can_sign(self, signer: Signer) -> bool:
         """Whether its key was sealed under this server key."""
 

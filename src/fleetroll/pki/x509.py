@@ -20,7 +20,7 @@ from fleetroll.core.certificates import KeyKind, Revocation
 from fleetroll.core.faults import Fault, invalid
 from fleetroll.core.model import Instant
 from fleetroll.core.times import SECOND
-from fleetroll.pki import keys, names, requests
+from fleetroll.pki import anchors, keys, names, requests
 from fleetroll.pki.port import Description, Issued, Request, Signer, Terms
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -60,6 +60,25 @@ class X509:
                 return _describe(_load(der))
         except requests.MISFORMED:
             raise _no_certificate() from None
+
+    def describe_authority(self, der: bytes) -> Description:
+        said = self.describe(der)
+        if not said.is_authority:
+            raise invalid("not_an_authority", "This certificate is not that of a certificate authority.", "certificate")
+        if not anchors.tells_its_key(_load(der)):
+            raise invalid(
+                "foreign_key_identifier",
+                "The subject key identifier of this certificate is no hash of its key, and may be another's.",
+                "certificate",
+            )
+        return said
+
+    def anchor(self, authority: bytes) -> bytes | None:
+        try:
+            with requests.quietly():
+                return anchors.anchor(_load(authority))
+        except requests.MISFORMED:
+            return None
 
     def can_sign(self, signer: Signer) -> bool:
         try:
@@ -169,7 +188,7 @@ def _describe(certificate: x509.Certificate) -> Description:
         _serial(certificate.serial_number),
         names.read(certificate.subject),
         names.read(certificate.issuer),
-        _subject_key(certificate),
+        anchors.key_identifier(certificate).hex(),
         _issuer_key_of(certificate),
         keys.kind_of(certificate.public_key()),
         _instant(certificate.not_valid_before_utc),
@@ -180,13 +199,6 @@ def _describe(certificate: x509.Certificate) -> Description:
 
 def _no_certificate() -> Fault:
     return invalid("invalid_certificate", "This is not an X.509 certificate.")
-
-
-def _subject_key(certificate: x509.Certificate) -> str:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
-    except x509.ExtensionNotFound:
-        return ""
 
 
 def _issuer_key_of(certificate: x509.Certificate) -> str:

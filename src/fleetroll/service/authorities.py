@@ -11,7 +11,7 @@ from fleetroll.core import dms as settings
 from fleetroll.core import encodings, names
 from fleetroll.core.certificates import Authority, Edition, Revocation, SignedList
 from fleetroll.core.certificates import KeyKind as PublicKeyKind
-from fleetroll.core.faults import conflict, invalid, not_found
+from fleetroll.core.faults import conflict, not_found
 from fleetroll.core.model import Instant, Key, KeyKind, Principal
 from fleetroll.core.names import ABOVE_ROOT
 from fleetroll.core.policy import Action, Role
@@ -108,9 +108,7 @@ async def make(call: Call, new: New) -> Authority:
         certificate, sealed = signer.certificate, signer.sealed_key
     else:
         certificate, sealed = new.certificate, None
-    said = pki.describe(certificate)
-    if not said.is_authority:
-        raise invalid("not_an_authority", "This certificate is not that of a certificate authority.", "certificate")
+    said = pki.describe_authority(certificate)
     described = Authority(
         0, call.org, name, said.serial, certificate, sealed, said.not_before, said.not_after, call.at, call.at, 1
     )
@@ -221,12 +219,12 @@ async def of_server(call: Call) -> tuple[bytes, ...]:
 
 
 async def known(services: Services, after: int) -> tuple[list[bytes], int]:
-    """The certificates of all authorities with an id above `after`, and the highest id."""
-    certificates: list[bytes] = []
+    """What a listener knows all authorities with an id above `after` by, and the highest id."""
+    anchors: list[bytes] = []
     while found := await services.store.read.authorities.everywhere(after, _KNOWN_PAGE):
-        certificates += [certificate for _, certificate in found]
+        anchors += [anchor for _, certificate in found if (anchor := services.pki.anchor(certificate)) is not None]
         after = found[-1][0]
-    return certificates, after
+    return anchors, after
 
 
 def _context(org: int, name: str) -> str:

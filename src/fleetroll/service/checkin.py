@@ -214,7 +214,7 @@ def _news(device: Device, report: Report) -> DeviceChange | None:
     software: Any = UNSET
     if report.version is not None:
         running = _software(report.software_type, report.version, report.build)
-        software = running if devices.differs(device.software, running) else UNSET
+        software = running if running != device.software else UNSET
     known = hardware is UNSET and software is UNSET
     return None if known else DeviceChange(hardware_version=hardware, software=software)
 

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from operator import attrgetter
 from typing import Any
 
-import msgspec
 from msgspec import UNSET, Struct, structs
 
 from fleetroll.core import documents, identity, limits
@@ -41,7 +40,6 @@ DECOMMISSIONED = "device.decommissioned"
 MOVED = "device.transferred"
 _new = attrgetter(*NewDevice.__struct_fields__[1:])
 _USUAL = NewDevice.__struct_defaults__
-_changeable = attrgetter(*CHANGEABLE)
 
 
 class _Made(Struct, frozen=True):
@@ -367,11 +365,14 @@ async def ensure(call: Call, device: NewDevice | Device) -> None:
 
 
 async def change(call: Call, was: Device, wanted: DeviceChange, type: str = UPDATED) -> Device:
-    """Write what differs, with its event; a change that changes nothing leaves no trace."""
+    """Write what differs, with its event; a change that changes nothing leaves no trace.
+
+    Documents compare by their text: another order of members is a change that callers can see.
+    """
     given = {
         name: value
-        for name, value in zip(CHANGEABLE, _changeable(wanted), strict=True)
-        if value is not UNSET and differs(getattr(was, name), value)
+        for name, value in zip(CHANGEABLE, structs.astuple(wanted), strict=True)
+        if value is not UNSET and value != getattr(was, name)
     }
     given = await templates.readopt(call, was, given)
     return await _write(call, was, given, type) if given else was
@@ -409,6 +410,8 @@ async def _ensure(call: Call, given: Mapping[str, Any]) -> None:
 
     All that is missing is made, or nothing: whoever writes many devices goes on without one that fails.
     """
+    if given.keys().isdisjoint(_NAMED):
+        return
     if cohort := given.get("cohort"):
         await cohorts.require(call, cohort)
     missing = []
@@ -437,13 +440,6 @@ async def remove(call: Call, device: Device) -> None:
 def _belongings(records: Records) -> tuple[Telemetry, Presence, Usage, Checkins]:
     """What goes with a device, wherever it goes."""
     return records.telemetry, records.presence, records.usage, records.checkins
-
-
-def differs(was: object, now: object) -> bool:
-    # Documents compare by their canonical text: another order of members is a change that callers can see.
-    if isinstance(was, msgspec.Raw) and isinstance(now, msgspec.Raw):
-        return bytes(was) != bytes(now)
-    return was != now
 
 
 def taken() -> Fault:

@@ -6,7 +6,7 @@ A place in so long an answer is one number, so that a client can carry it: which
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from fleetroll.core import documents, limits, readings
 from fleetroll.core.faults import invalid
@@ -17,7 +17,7 @@ from fleetroll.core.times import MILLISECOND
 from fleetroll.service.devices import find_by_id
 from fleetroll.service.operations import Call, Effect, operation
 
-_SERIES = 10**13  # places of one series: milliseconds of some three hundred years
+_SERIES = 9 * 10**12  # places of one series: milliseconds of 285 years; all of a thousand series are below 2^53
 _SCANNED = 1_000
 
 
@@ -71,19 +71,35 @@ async def find(call: Call, wanted: Wanted) -> History:
 async def _readings(call: Call, device: Device, wanted: Wanted) -> History:
     if wanted.last:
         return History([point for name in wanted.names for point in await _newest(call, device, name, wanted)], None)
-    if wanted.aggregate is not None or wanted.interval is not None:
-        return History([point for name in wanted.names for point in await _summed(call, device, name, wanted)], None)
+    take = _page if wanted.aggregate is None and wanted.interval is None else _summed
     found: list[Point] = []
     series, passed = divmod(wanted.place, _SERIES)
+    since, until = wanted.span.since, wanted.span.until
     for index, name in enumerate(wanted.names[series:], series):
-        since = wanted.span.since + (passed * MILLISECOND if index == series else 0)
-        span, room = Span(since, wanted.span.until), wanted.limit - len(found)
-        page = await call.records.telemetry.range(call.org, _series(device, name, wanted), span, room + 1)
-        found += [Point(device, name, one.at, one.value) for one in page[:room]]
-        if len(page) > room:
-            place = index * _SERIES + (page[room].at - wanted.span.since) // MILLISECOND
-            return History(found, max(place, wanted.place + 1))  # forward, even among readings of one millisecond
+        begin = max(since, (since // MILLISECOND + passed) * MILLISECOND) if index == series else since
+        points, end = await take(call, device, name, structs.replace(wanted, span=Span(begin, until)), len(found))
+        found += points
+        if end is not None:
+            return History(found, index * _SERIES + end // MILLISECOND - since // MILLISECOND)
     return History(found, None)
+
+
+async def _page(
+    call: Call, device: Device, name: str, wanted: Wanted, taken: int
+) -> tuple[list[Point], Instant | None]:
+    """Readings for what is left of a page, and when the next one begins, None at the end.
+
+    A place is a whole number of milliseconds. The readings of one stay together, if need be on a page beyond its limit.
+    """
+    series, span, room = _series(device, name, wanted), wanted.span, wanted.limit - taken
+    found, end = await call.records.telemetry.range(call.org, series, span, room + 1), None
+    if len(found) > room:
+        end = found[room].at // MILLISECOND * MILLISECOND
+        found = [one for one in found if one.at < end]
+        if not found and not taken:
+            together = Span(max(end, span.since), min(end + MILLISECOND, span.until))
+            found, end = await call.records.telemetry.range(call.org, series, together, MILLISECOND), end + MILLISECOND
+    return [Point(device, name, one.at, one.value) for one in found], end
 
 
 async def _newest(call: Call, device: Device, name: str, wanted: Wanted) -> list[Point]:
@@ -92,14 +108,18 @@ async def _newest(call: Call, device: Device, name: str, wanted: Wanted) -> list
     return [Point(device, name, one.at, one.value) for one in page]
 
 
-async def _summed(call: Call, device: Device, name: str, wanted: Wanted) -> list[Point]:
-    span, aggregate = wanted.span, wanted.aggregate or "mean"
+async def _summed(
+    call: Call, device: Device, name: str, wanted: Wanted, taken: int
+) -> tuple[list[Point], Instant | None]:
+    """As `_page`, numbers of the readings."""
+    span, aggregate, room = wanted.span, wanted.aggregate or "mean", wanted.limit - taken
     interval = _interval(wanted)
     spread = aggregate in readings.SPREADS
     series = _series(device, name, wanted)
     buckets = await call.records.telemetry.buckets(call.org, series, span, interval, spread=spread)
     number = readings.AGGREGATES[aggregate]
-    return [Point(device, name, max(one.at, span.since), number(one)) for one in buckets]
+    found = [Point(device, name, max(one.at, span.since), number(one)) for one in buckets]
+    return found[:room], found[room].at if len(found) > room else None
 
 
 def _series(device: Device, name: str, wanted: Wanted) -> SeriesKey:
@@ -120,10 +140,14 @@ async def _said(call: Call, devices: Sequence[Device], wanted: Wanted, type: str
     summed = wanted.aggregate is not None or wanted.interval is not None
     most = limits.MAX_RANGE * 10 if summed else wanted.limit
     found: list[Point] = []
+    looked_at = 0
     series, passed = divmod(wanted.place, _SERIES)
     for index, device in enumerate(devices[series:], series):
         offset = passed if index == series else 0
         while page := await call.records.timeline.reported(call.org, device.id, type, wanted.span, _SCANNED, offset):
+            if looked_at >= limits.MAX_RANGE and not summed:  # what is rare is not waited for: the client asks on
+                return History(found, index * _SERIES + offset)
+            looked_at += len(page)
             for event in page:
                 if len(found) >= most:
                     if summed:

@@ -45,9 +45,9 @@ class Searching(Struct, frozen=True):
 
 
 class Belonging(Struct, frozen=True):
-    """Devices of a person, known by e-mail address, from an organization (None is the caller's) down."""
+    """Devices of a person, known by its reference, from an organization (None is the caller's) down."""
 
-    email: str
+    ref: str
     place: Place
     organization: int | None = None
 
@@ -174,16 +174,16 @@ async def search(call: Call, wanted: Searching) -> Listed:
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def of_owner(call: Call, wanted: Belonging) -> Listed:
     """The devices of a person, in whichever organizations. Raises Fault not_found `user_not_found`."""
-    homes = await numbered_owners.homes(await reach.organization(call, wanted.organization), wanted.email)
+    homes = await numbered_owners.homes(await reach.organization(call, wanted.organization), wanted.ref)
     if not homes:
         raise reach.missing("user")
-    return await _slice(call, homes, owners.owned_by(wanted.email), Sort(), wanted.place)
+    return await _slice(call, homes, owners.owned_by(wanted.ref), Sort(), wanted.place)
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def of_owners_organization(call: Call, wanted: Belonging) -> Listed:
     """All devices of the organizations that a person belongs to; none if there is no such person."""
-    return await _slice(call, await numbered_owners.homes(call, wanted.email), None, Sort(), wanted.place)
+    return await _slice(call, await numbered_owners.homes(call, wanted.ref), None, Sort(), wanted.place)
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
@@ -266,7 +266,7 @@ async def delete(call: Call, wanted: Numbered) -> None:
     await devices.remove(there, device)
 
 
-@operation(Action.DEVICES_WRITE, Effect.WRITE)
+@operation(Action.DEVICES_WRITE, Effect.WRITE, relieves=True)
 async def disown(call: Call, wanted: Numbered) -> None:
     there, device = await reach.device(call, wanted.id)
     await devices.change(there, device, DeviceChange(owners=()))

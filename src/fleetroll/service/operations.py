@@ -89,9 +89,10 @@ class Operation(Struct, Generic[I_, O_], frozen=True):
     """A use case with its permission. `name` is the noun and the verb, as in logs and metrics.
 
     One that `settles` answers when the broker, if there is one, knows of what has changed: whom it may not let in any
-    more, it does not. One that `defines` may make definitions on the side. One that `relieves` takes something away,
-    and works on a full disk too. What is too much for its one transaction, `prepare` does before, in as many as it
-    needs.
+    more, it does not. Its transaction cannot tell: who revokes again what somebody is just revoking writes nothing, and
+    must not be answered earlier. One that `defines` may make definitions on the side. One that `relieves` takes
+    something away, and works on a full disk too. What is too much for its one transaction, `prepare` does before, in as
+    many as it needs.
     """
 
     name: str
@@ -152,20 +153,21 @@ class Services(Struct, frozen=True):
         principal: Principal,
         value: I_,
         request: str,
-        finish: Callable[[Records, O_], Awaitable[T]],
+        finish: Callable[[O_], T],
         first: Callable[[Records], Awaitable[T | None]] | None = None,
+        last: Callable[[Records, T], Awaitable[None]] | None = None,
     ) -> T:
-        """Run an operation for a principal and then `finish` over its result, within the same transaction.
+        """Run an operation for a principal, and answer what `finish` makes of its result, within the same transaction.
 
-        `first` may answer in its place, likewise within the transaction. Raises Fault forbidden before anything is
-        read or written, and whatever the operation raises.
+        `first` may answer in its place, and `last` keeps the answer, likewise within the transaction. Raises Fault
+        forbidden before anything is read or written, and whatever the operation raises.
         """
         policy.require(principal.key.role, principal.key.scopes, operation.action)
         effect = operation.effect
         if effect not in _TRANSACTIONS:
             records = self.store.scan if effect is Effect.SCAN else self.store.read
             call = Call(principal, self.clock(), request, records, self)
-            return await finish(records, await operation.run(call, value))
+            return finish(await operation.run(call, value))
 
         async def work(records: Records) -> T:
             if first is not None and (answer := await first(records)) is not None:
@@ -173,7 +175,10 @@ class Services(Struct, frozen=True):
             call = Call(principal, self.clock(), request, records, self)
             if principal.org.parent is not None:  # nobody deletes the one at the root
                 await call.require_organization()
-            return await finish(records, await operation.run(call, value))
+            answer = finish(await operation.run(call, value))
+            if last is not None:
+                await last(records, answer)
+            return answer
 
         if operation.prepare is not None and (first is None or await first(self.store.read) is None):
             await operation.prepare(Call(principal, self.clock(), request, self.store.read, self), value)

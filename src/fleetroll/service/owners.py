@@ -11,10 +11,11 @@ from fleetroll.core.names import owner_key, unique
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, Operator, Page, Sort
 from fleetroll.service import reach
+from fleetroll.service.following import follow
 from fleetroll.service.named import Noun
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.quotas import take
-from fleetroll.service.timeline import device_entry, record
+from fleetroll.service.timeline import record
 from fleetroll.store.port import Records
 
 
@@ -237,9 +238,5 @@ async def _rename_in_devices(call: Call, old: str, new: str, most: int) -> int:
     devices = await call.records.devices.page(call.org, owned_by(old), Sort(), Page(most))
     for device in devices:
         refs = unique([new if ref == old else ref for ref in device.owners], limits.MAX_OWNERS_PER_DEVICE, "owners")
-        at = max(call.at, device.updated_at)
-        now = structs.replace(device, owners=refs, revision=device.revision + 1, updated_at=at)
-        if not await call.records.devices.replace(device, now):
-            raise stale()
-        await call.records.timeline.append([device_entry(call, "device.updated", now, {"changed": ["owners"]})])
+        await follow(call, device, owners=refs)
     return len(devices)

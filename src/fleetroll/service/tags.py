@@ -99,7 +99,7 @@ async def assign(call: Call, wanted: Assignment) -> None:
     await call.services.store.write(work)
 
 
-@operation(Action.DEVICES_WRITE, Effect.WRITE)
+@operation(Action.DEVICES_WRITE, Effect.WRITE, relieves=True)
 async def withdraw(call: Call, wanted: Assignment) -> None:
     """Take a tag from a device. Raises Fault not_found for one that the device does not have."""
     there, device = await reach.device(call, wanted.device)

@@ -18,9 +18,9 @@ from fleetroll.core.model import Device, NewDevice, Organization, Template
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, Operator, Page, Place, Sort
 from fleetroll.service import quotas, reach
+from fleetroll.service.following import follow
 from fleetroll.service.named import Noun
 from fleetroll.service.operations import Call, Effect, operation
-from fleetroll.service.timeline import device_entry
 from fleetroll.store.port import Records
 
 
@@ -90,16 +90,9 @@ async def _sweep(call: Call, was: Template, now: Template) -> None:
             raise conflict("too_many_devices", message, "datastreams")
         room -= len(found)
         for device in found:
-            await _rewrite_schema(there, device, rules.apply_metrics(device.schema, was, now))
-
-
-async def _rewrite_schema(call: Call, device: Device, schema: Document) -> None:
-    if bytes(schema) == bytes(device.schema):
-        return
-    at = max(call.at, device.updated_at)
-    now = structs.replace(device, schema=schema, revision=device.revision + 1, updated_at=at)
-    await call.records.devices.replace(device, now)
-    await call.records.timeline.append([device_entry(call, "device.updated", now, {"changed": ["schema"]})])
+            schema = rules.apply_metrics(device.schema, was, now)
+            if bytes(schema) != bytes(device.schema):
+                await follow(there, device, schema=schema)
 
 
 # --- by number -------------------------------------------------------------------------------------------------------

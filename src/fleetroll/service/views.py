@@ -1,12 +1,11 @@
 """Devices together with the records that they name: their cohort, and the version of their software."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from msgspec import UNSET, Raw, Struct, structs
 
 from fleetroll.core.faults import not_found
-from fleetroll.core.guards import UNGUARDED, Guard
-from fleetroll.core.model import DEFAULT_COHORT, Cohort, Device, DeviceChange, NewDevice, Organization, SoftwareVersion
+from fleetroll.core.model import DEFAULT_COHORT, Cohort, Device, NewDevice, Organization, SoftwareVersion
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, Sort, every
 from fleetroll.core.software import named
@@ -39,14 +38,6 @@ class Views(Struct, frozen=True):
     total: int
 
 
-class Edit(Struct, frozen=True):
-    """Change a device by a pure function of its present state."""
-
-    ident: str
-    edit: Callable[[Device], DeviceChange]
-    guard: Guard = UNGUARDED
-
-
 @operation(Action.DEVICES_READ, Effect.READ)
 async def get(call: Call, wanted: devices.Named) -> View:
     return await _one(call, await devices.find(call, wanted.ident))
@@ -75,7 +66,7 @@ async def create(call: Call, new: NewDevice) -> View:
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE)
-async def edit(call: Call, wanted: Edit) -> View:
+async def edit(call: Call, wanted: devices.Edit) -> View:
     """A new hardware version must be known. Raises Fault not_found `hardware_version_not_found`."""
     device = await devices.find(call, wanted.ident, wanted.guard)
     change = wanted.edit(device)

@@ -60,6 +60,12 @@ async def inserted(connection: Connection, statement: str, values: Values) -> in
     return number
 
 
+async def count_by(connection: Connection, query: Query) -> int:
+    """What a query counts."""
+    row = await connection.one(query.text, query.values)
+    return int(row[0] or 0) if row else 0
+
+
 class ReadsOnly:
     """The writing half of a connection that reads."""
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 from msgspec import structs
@@ -14,9 +14,10 @@ from fleetroll.core.model import DEFAULT_COHORT, Counts, Device, Instant, NewDev
 from fleetroll.core.names import identity_key
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Sort, every
 from fleetroll.core.software import named
-from fleetroll.store import change, frequencies, lists, rows, select
-from fleetroll.store.connection import Connection, Query, Row
+from fleetroll.store import change, lists, rows, select
+from fleetroll.store.connection import Connection, Query, Row, count_by
 from fleetroll.store.known_devices import KnownDevices
+from fleetroll.store.planning import Planner
 from fleetroll.store.port import Draft
 from fleetroll.store.searches import Searches
 from fleetroll.store.statements import SQL
@@ -31,6 +32,7 @@ class Devices:
     def __init__(self, connection: Connection, syntax: Syntax) -> None:
         self._connection = connection
         self._syntax = syntax
+        self._planner = Planner(connection, syntax)
 
     async def get(self, org: int, ident: str) -> Device | None:
         row = await self._connection.one(SQL["device_get"], {"org": org, "ident_key": identity_key(ident)})
@@ -161,46 +163,11 @@ class Devices:
 
     async def page(self, org: int, filter: Filter | None, sort: Sort, page: Page) -> list[Device]:
         found: list[Device] = []
-        plan = await self._plan(org, filter, sort, page.limit)
+        plan = await self._planner.page(org, filter, sort, page.limit)
         for query in select.pages(self._syntax, org, filter, sort, page, plan):
             if remaining := page.limit - len(found):
                 found += await self._listed(org, query.text, {**query.values, "limit": remaining})
         return found
-
-    async def _plan(self, org: int, filter: Filter | None, sort: Sort, limit: int) -> select.Plan:
-        """Where the engine leaves it to the statement: walk the order's index, or sort what a rare condition finds."""
-        if sort.field == "id":
-            return select.Plan(await self._driver(org, filter))
-        wanted = select.drivers(self._syntax, filter) if self._syntax.frequencies and not sort.path else []
-        if not wanted:
-            return select.UNPLANNED
-        driver, devices = await self._rarest(org, wanted)
-        walked = limit * await self.count(org, None) // max(devices, 1)
-        is_rare = devices < frequencies.MOST and devices * _GATHERING[False] < walked
-        return select.Plan(driver, gathered=True) if is_rare else select.UNPLANNED
-
-    async def _counting(self, org: int, filter: Filter | None) -> select.Plan:
-        """How devices are found to be counted, where there are no tallies of what is asked."""
-        return select.UNPLANNED if select.is_tallied(filter) else select.Plan(await self._driver(org, filter))
-
-    async def _driver(self, org: int, filter: Filter | None) -> Comparison | None:
-        """Which of several conditions leads to the fewest devices, where the engine does not find that out itself."""
-        wanted = select.drivers(self._syntax, filter) if self._syntax.frequencies else []
-        return (await self._rarest(org, wanted))[0] if len(wanted) > 1 else None
-
-    async def _rarest(self, org: int, wanted: Sequence[Comparison]) -> tuple[Comparison, int]:
-        counted = [(part, await self._frequency(org, part)) for part in wanted]
-        return min(counted, key=itemgetter(1))
-
-    async def _frequency(self, org: int, part: Comparison) -> int:
-        known = self._syntax.frequencies
-        assert known is not None
-        devices = known.get(org, part)
-        if devices is None:
-            query = select.up_to(self._syntax, org, part, frequencies.MOST)
-            devices = await self._number(query.text, query.values)
-            known.keep(org, part, devices)
-        return devices
 
     async def slice(
         self, org: int, filter: Filter | None, sort: Sort, start: int, limit: int, total: int
@@ -208,7 +175,7 @@ class Devices:
         matching = total if filter is None else await self.count(org, filter)
         if start >= matching:
             return [], matching
-        plan = await self._slicing(org, filter, sort, min(start + limit, matching), matching, total)
+        plan = await self._planner.slice(org, filter, sort, min(start + limit, matching), matching, total)
         queries = select.slices(self._syntax, org, filter, sort, plan, near=start + limit <= self._syntax.near)
         found = await self._sliced(org, queries[0], start, limit)
         if len(found) < limit and len(queries) > 1:
@@ -219,22 +186,6 @@ class Devices:
             )
             found += await self._sliced(org, queries[1], max(0, start - present), limit - len(found))
         return found, matching
-
-    async def _slicing(
-        self, org: int, filter: Filter | None, sort: Sort, first: int, matching: int, total: int
-    ) -> select.Plan:
-        """How so many of the first of them are found. The list passes `total / matching` devices for each of them."""
-        if sort.field == "id" and (driver := select.alone(self._syntax, filter)):
-            return select.Plan(driver)
-        walked = first * total // matching
-        is_joined = select.is_joined(self._syntax, filter)
-        if is_joined and sort.field == "id":
-            gathering = first * _JOINING  # what comes after the first ones of each tally is not read
-        else:
-            gathering = matching * _GATHERING[select.is_covered(filter, sort)]
-        if gathering >= walked:
-            return select.UNPLANNED
-        return select.Plan(None if is_joined else await self._driver(org, filter), gathered=True)
 
     async def _sliced(self, org: int, query: Query, start: int, limit: int) -> list[Device]:
         return await self._listed(org, query.text, {**query.values, "start": start, "limit": limit})
@@ -265,13 +216,12 @@ class Devices:
             return await self._having(self._syntax.searches, org, text)
         query = select.count_seen(self._syntax, org, filter)
         if query is None:
-            query = select.count(self._syntax, org, filter, await self._counting(org, filter))
-        return await self._number(query.text, query.values)
+            query = select.count(self._syntax, org, filter, await self._planner.count(org, filter))
+        return await count_by(self._connection, query)
 
     async def _having(self, known: Searches, org: int, text: str) -> int:
         """How many devices have a text: in step with what this connection sees."""
-        seen = select.versioned()
-        version = await self._number(seen.text, seen.values)
+        version = await count_by(self._connection, select.versioned())
         devices = known.get(org, text, version)
         if devices is None:
             query = select.versioned(select.count(self._syntax, org, Search(text)))
@@ -280,14 +230,14 @@ class Devices:
         return devices
 
     async def statuses(self, org: int, filter: Filter | None) -> dict[str, int]:
-        query = select.statuses(self._syntax, org, filter, await self._counting(org, filter))
+        query = select.statuses(self._syntax, org, filter, await self._planner.count(org, filter))
         return dict(await self._connection.all(query.text, query.values))
 
     async def counts(self, org: int) -> Counts:
         values = {"org": org, "limit": limits.MAX_COUNTED_TAGS}
         by = {name: await self._connection.all(SQL[f"device_count_{name}"], values) for name in _COUNTED}
         total = sum(count for _, count in by["status"])
-        connected = await self._number(SQL["device_count_connected"], {"org": org})
+        connected = await count_by(self._connection, Query(SQL["device_count_connected"], {"org": org}))
         by_status: dict[str, int] = dict(sorted(by["status"]))
         by_kind = dict(sorted((kind or "", count) for kind, count in by["kind"]))
         by_cohort = dict(sorted((cohort or DEFAULT_COHORT, count) for cohort, count in by["cohort"]))
@@ -297,10 +247,6 @@ class Devices:
     async def tally(self, org: int, field: str) -> dict[str, int]:
         found = await self._connection.all(SQL[_TALLIES[field]], {"org": org})
         return {word: devices for word, devices in found if word}
-
-    async def _number(self, statement: str, values: dict[str, Any]) -> int:
-        row = await self._connection.one(statement, values)
-        return int(row[0] or 0) if row else 0
 
     async def _recount(self, was: Device | None, now: Device | None) -> None:
         """Keep the tallies in step with a device that comes, goes or changes."""
@@ -364,11 +310,6 @@ _TALLIES = {
     "hardware_version": "device_count_hardware",
     "software_version": "device_count_software",
 }
-# A device that is gathered, which is looked up and sorted, costs as much as so many that are walked past: two, if these
-# are looked up as well.
-_GATHERING = {False: 2, True: 30}
-# As much as so many that are walked past in an index, where tallies lead to the device.
-_JOINING = 15
 
 
 def _inserted(org: int, number: int, new: NewDevice, at: Instant) -> Device:

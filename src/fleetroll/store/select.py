@@ -5,6 +5,7 @@ drives the join, so a page reads only its own rows; of several, a `Plan` says wh
 """
 
 import functools
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -123,33 +124,39 @@ def slices(
 def _slice(
     syntax: Syntax, org: int, filter: Filter | None, sort: Sort, presence: str | None, plan: Plan, *, near: bool
 ) -> Query:
-    gathered = plan.gathered
-    driven = gathered or plan.driver is not None
-    builder = Builder(syntax, org, None if gathered else sort.field, walked=not driven, driver=plan.driver)
-    if gathered and is_joined(syntax, filter):
+    driven = plan.gathered or plan.driver is not None
+    builder = Builder(syntax, org, None if plan.gathered else sort.field, walked=not driven, driver=plan.driver)
+    if plan.gathered and is_joined(syntax, filter):
         source, id_column = _ALIKE.format(tallies=_TALLIES, condition=builder.where(filter)), ID
-        conditions = ["d.org = :org"]
+        condition = "d.org = :org"
     else:
         source, id_column = builder.source(filter, driven=driven)
-        conditions = [builder.where(filter)]
-    column, direction = _PLACES[sort.field], " DESC" if sort.descending else ""
-    place = syntax.unindexed.format(column=column) if gathered else column
+        condition = builder.where(filter)
+    place = syntax.unindexed if plan.gathered else "{column}"
     if presence:
-        conditions.append(f"{place} {presence}")
-    keys = [] if sort.field == "id" or presence == "IS NULL" else [column + direction]
-    if sort.field != "id":
-        keys += [f"{_PLACES[key.field]}{' DESC' if key.descending else ''} NULLS LAST" for key in sort.then]
-    order = ", ".join([*keys, f"d.id{direction}"])
-    keys.append(id_column + direction)
-    places = ", ".join(syntax.unindexed.format(column=key) if gathered else key for key in keys)
-    listed = f"FROM {source} WHERE {' AND '.join(conditions)} ORDER BY {places} LIMIT :limit OFFSET :start"
+        condition += f" AND {place.format(column=_PLACES[sort.field])} {presence}"
+    places = ", ".join(place.format(column=key) for key in _keys(sort, presence, id_column))
+    listed = f"FROM {source} WHERE {condition} ORDER BY {places} LIMIT :limit OFFSET :start"
     if near and not driven:
         return Query(f"SELECT {COLUMNS} {listed}", builder.values)
     text = (
         f"SELECT {COLUMNS} FROM (SELECT {id_column} AS id {listed}) AS s CROSS JOIN device AS d "
-        f"WHERE d.org = :org AND d.id = s.id ORDER BY {order}"
+        f"WHERE d.org = :org AND d.id = s.id ORDER BY {', '.join(_keys(sort, presence, ID))}"
     )
     return Query(text, builder.values)
+
+
+def _keys(sort: Sort, presence: str | None, id_column: str) -> list[str]:
+    """What a page by place is in order of; the id tells apart what is alike in all else."""
+    last = id_column + _direction(sort)
+    if sort.field == "id":
+        return [last]
+    first = [] if presence == "IS NULL" else [_PLACES[sort.field] + _direction(sort)]
+    return [*first, *(f"{_PLACES[key.field]}{_direction(key)} NULLS LAST" for key in sort.then), last]
+
+
+def _direction(sort: Sort) -> str:
+    return " DESC" if sort.descending else ""
 
 
 def count(syntax: Syntax, org: int, filter: Filter | None, plan: Plan = UNPLANNED) -> Query:
@@ -232,9 +239,9 @@ def _page(
 ) -> Query:
     builder = Builder(syntax, org, None if plan.gathered else sort.field, driver=plan.driver)
     source, id_column = builder.source(filter, driven=plan.gathered or sort.field == "id")
-    conditions = [builder.where(filter)]
     if sort.path:
         return _page_by_path(builder, source, filter, sort, page)
+    conditions = [builder.where(filter)]
     column = syntax.unindexed.format(column=_SORTS[sort.field]) if plan.gathered else _SORTS[sort.field]
     keys = (id_column,) if sort.field == "id" or presence == "IS NULL" else (column, id_column)
     if presence:
@@ -244,20 +251,20 @@ def _page(
         if keys == (id_column,) != (ID,):
             # Of both sides of the join, or PostgreSQL may merge them from the beginning of one.
             conditions.append(builder.beyond((ID,), page.after, descending=sort.descending))
-    direction = " DESC" if sort.descending else ""
-    order = ", ".join(key + direction for key in keys)
-    builder.values["limit"] = page.limit
-    text = f"SELECT {COLUMNS} FROM {source} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT :limit"
-    return Query(text, builder.values)
+    return _listed(builder, source, conditions, keys, sort, page.limit)
 
 
 def _page_by_path(builder: Builder, source: str, filter: Filter | None, sort: Sort, page: Page) -> Query:
     """All that the filter finds, sorted; there is no index of what documents hold."""
-    keys = (*builder.sort_keys(sort), "d.id")
+    keys = (*builder.sort_keys(sort), ID)
     conditions = [builder.where(filter)]
     if page.after:
         conditions.append(builder.beyond(keys, page.after, descending=sort.descending))
-    order = ", ".join(key + " DESC" if sort.descending else key for key in keys)
-    builder.values["limit"] = page.limit
+    return _listed(builder, source, conditions, keys, sort, page.limit)
+
+
+def _listed(builder: Builder, source: str, conditions: list[str], keys: Sequence[str], sort: Sort, limit: int) -> Query:
+    order = ", ".join(key + _direction(sort) for key in keys)
+    builder.values["limit"] = limit
     text = f"SELECT {COLUMNS} FROM {source} WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT :limit"
     return Query(text, builder.values)

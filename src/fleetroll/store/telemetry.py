@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from math import sqrt
+from typing import Any
 
 from msgspec import structs
 
@@ -9,7 +10,7 @@ from fleetroll.core import limits, readings
 from fleetroll.core.model import PRODUCTION, Bucket, Reading, SeriesKey, Span
 from fleetroll.core.query import Place
 from fleetroll.store import lists, rows
-from fleetroll.store.connection import Connection, Values
+from fleetroll.store.connection import Connection, Query, Values, count_by
 from fleetroll.store.statements import SQL
 
 _SCALE = 2.0**64  # vast numbers are divided by it without loss; the sum of as many as there can be is none that fails
@@ -22,8 +23,7 @@ class Telemetry:
         self._connection = connection
 
     async def count(self, org: int, device: int) -> int:
-        row = await self._connection.one(SQL["series_count"], {"org": org, "device": device})
-        return int(row[0]) if row else 0
+        return await count_by(self._connection, Query(SQL["series_count"], {"org": org, "device": device}))
 
     async def open(self, org: int, series: Collection[SeriesKey]) -> None:
         values = [{"org": org, "device": device, "mode": mode, "metric": metric} for device, mode, metric in series]
@@ -54,20 +54,20 @@ class Telemetry:
 
     async def slice(self, org: int, series: SeriesKey, span: Span, place: Place) -> tuple[list[Reading], int]:
         values = _place(org, series, span)
-        count = await self._connection.one(SQL["reading_count"], values)
+        count = await count_by(self._connection, Query(SQL["reading_count"], values))
         page = {**values, "limit": place.limit, "offset": place.offset}
-        return await self._readings("reading_slice", series, page), int(count[0]) if count else 0
+        return await self._readings("reading_slice", series, page), count
 
     async def buckets(
         self, org: int, series: SeriesKey, span: Span, interval: int, *, spread: bool = False
     ) -> list[Bucket]:
         values = {**_place(org, series, span), "interval": interval, "vast": limits.VAST_NUMBER}
-        rows = await self._connection.all(SQL["reading_buckets"], {**values, "scale": _SCALE})
-        found = [_bucket(row[0] * interval, *row[1:]) for row in rows]
+        summed = await self._connection.all(SQL["reading_buckets"], {**values, "scale": _SCALE})
+        found = [_bucket(row[0] * interval, *row[1:]) for row in summed]
         if not spread:
             return found
-        rows = await self._connection.all(SQL["reading_spreads"], {**values, "tiny": 1 / limits.VAST_NUMBER})
-        spreads = {row[0] * interval: row[1:] for row in rows}
+        spanned = await self._connection.all(SQL["reading_spreads"], {**values, "tiny": 1 / limits.VAST_NUMBER})
+        spreads = {row[0] * interval: row[1:] for row in spanned}
         return [_with_spread(bucket, *spreads[bucket.at]) if bucket.at in spreads else bucket for bucket in found]
 
     async def move(self, org: int, device: int, to: int) -> None:
@@ -102,7 +102,7 @@ class Telemetry:
         return found
 
 
-def _place(org: int, series: SeriesKey, span: Span) -> Values:
+def _place(org: int, series: SeriesKey, span: Span) -> dict[str, Any]:
     device, mode, metric = series
     return {"org": org, "device": device, "mode": mode, "metric": metric, "since": span.since, "until": span.until}
 

@@ -1,6 +1,6 @@
 """The ASGI application: the kernel, and the few paths that belong to the server rather than to a dialect."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -8,6 +8,8 @@ from fleetroll import __version__
 from fleetroll.wire import docs_page, metrics, openapi
 from fleetroll.wire.dialect import Dialect
 from fleetroll.wire.serve import Kernel, Receive, Scope, Send, send_whole
+
+_Page = tuple[int, str, bytes]  # status, media type and body
 
 _JSON = "application/json"
 # Nothing but our own styles: the page has no script, and nothing in it comes from a request.
@@ -33,7 +35,7 @@ class Server:
         self._followers = followers
         self._description = msgspec.json.encode(openapi.describe(dialects))
         self._page = docs_page.render(dialects)
-        self._pages: dict[str, Callable[[], tuple[int, str, bytes]]] = {
+        self._pages: dict[str, Callable[[], _Page]] = {
             "/health": lambda: (200, _JSON, msgspec.json.encode({"status": "alive", "version": __version__})),
             "/ready": self._readiness,
             "/metrics": lambda: (200, metrics.CONTENT_TYPE, self._metrics.render(self._followers())),
@@ -42,11 +44,13 @@ class Server:
         }
         self.open_paths = frozenset(self._pages)  # what answers without a credential
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         page = self._pages.get(scope["path"])
         if page is None or scope["method"] not in {"GET", "HEAD"}:
-            await self._kernel(scope, receive, send)
-            return
+            return self._kernel(scope, receive, send)
+        return self._show(page, scope, send)
+
+    async def _show(self, page: Callable[[], _Page], scope: Scope, send: Send) -> None:
         status, media_type, body = page()
         headers = [
             (b"content-type", media_type.encode()),
@@ -57,7 +61,7 @@ class Server:
         ]
         await send_whole(scope, send, status, headers, body)
 
-    def _readiness(self) -> tuple[int, str, bytes]:
+    def _readiness(self) -> _Page:
         if self._ready():
             return 200, _JSON, b'{"status":"ready"}'
         return 503, _JSON, b'{"status":"not ready"}'

@@ -43,11 +43,25 @@ def _header(name: str) -> Reader:
 
 def _scheme(name: str) -> Reader:
     scheme = name.encode() + b" "
-    return lambda headers, _, __: _after_scheme(headers, scheme)
+    length = len(scheme)
+
+    def read(headers: Headers, _: Query, __: Path) -> str | None:
+        value = headers.get(b"authorization")
+        if value is None or value[:length].lower() != scheme:
+            return None
+        return value[length:].decode("latin-1").strip()
+
+    return read
 
 
-def _basic(_: str) -> Reader:
-    return lambda headers, _, __: _password(headers)
+def _basic(name: str) -> Reader:
+    after_scheme = _scheme(name)
+
+    def read(headers: Headers, query: Query, path: Path) -> str | None:
+        encoded = after_scheme(headers, query, path)
+        return None if encoded is None else _password(encoded)
+
+    return read
 
 
 def _parameter(name: str) -> Reader:
@@ -62,10 +76,7 @@ def _segment(name: str) -> Reader:
     return lambda _, __, path: path.get(name, "")
 
 
-def _password(headers: Headers) -> str | None:
-    encoded = _after_scheme(headers, b"basic ")
-    if encoded is None:
-        return None
+def _password(encoded: str) -> str | None:
     try:
         user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError, ValueError):
@@ -78,13 +89,6 @@ def _joined(user: str, password: str | None) -> str | None:
     if user.startswith("flr_o_") and password:
         return tokens.join(user, password)
     return None if password is None else password or user
-
-
-def _after_scheme(headers: Headers, scheme: bytes) -> str | None:
-    value = headers.get(b"authorization")
-    if value is None or value[: len(scheme)].lower() != scheme:
-        return None
-    return value[len(scheme) :].decode("latin-1").strip()
 
 
 _READERS: dict[Place, Callable[[str], Reader]] = {

@@ -114,7 +114,8 @@ class Route(Struct, frozen=True):
     reaches, and of one below it.
     `created` is the status where `encode` may answer with it instead; `produces` are the media types of bytes.
     `guarded` tells the reader of the documentation that preconditions hold, and `needs` which members a body cannot do
-    without though its shape can: what is said where one is missing is the vendor's.
+    without though its shape can: what is said where one is missing is the vendor's. One that is `refused` is there only
+    to say in the vendor's words what its path lacks.
     """
 
     method: str
@@ -138,6 +139,7 @@ class Route(Struct, frozen=True):
     cells: Callable[[Any], list[str]] | None = None
     idempotent: bool = False
     guarded: bool = False
+    refused: bool = False
     secret: bool = False
     codes: Mapping[str, int] = {}
     messages: Mapping[str, str] = {}

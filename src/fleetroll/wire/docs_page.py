@@ -46,7 +46,8 @@ def _row(route: Route) -> str:
         for parameter in route.query
     )
     created = f" or {route.created}" if route.created else ""
+    success = "none" if route.refused else f"{route.status}{created}"
     return (
         f'<tr><td><code><span class="method">{escape(route.method)}</span> {escape(route.path)}</code></td>'
-        f"<td>{escape(route.about)}{query}</td><td>{route.status}{created}</td></tr>"
+        f"<td>{escape(route.about)}{query}</td><td>{success}</td></tr>"
     )

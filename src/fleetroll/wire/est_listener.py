@@ -16,7 +16,7 @@ from fleetroll.config import Config, ConfigError, cannot_listen, host_and_port
 from fleetroll.service import authorities
 from fleetroll.service.housekeeping import beside
 from fleetroll.service.operations import Services
-from fleetroll.wire.http_refusals import Permission, Wording
+from fleetroll.wire.http_refusals import Refusals
 from fleetroll.wire.http_server import CannotListen, HttpServer
 from fleetroll.wire.tls import Tls
 
@@ -28,7 +28,7 @@ _ASK_SECONDS = 5.0
 class EstListener:
     """The same application behind TLS, which asks clients for a certificate and knows every authority."""
 
-    def __init__(self, config: Config, services: Services, app: Any, permission: Permission, wording: Wording) -> None:
+    def __init__(self, config: Config, services: Services, app: Any, refusals: Refusals) -> None:
         assert config.est is not None
         self._config = config
         self._services = services
@@ -37,12 +37,7 @@ class EstListener:
         self._committed = asyncio.Event()
         self._address = config.est
         self.http = HttpServer(
-            app,
-            *config.est,
-            tls=self._tls.context,
-            reuse_port=config.workers > 1,
-            permission=permission,
-            wording=wording,
+            app, *config.est, tls=self._tls.context, reuse_port=config.workers > 1, refusals=refusals
         )
 
     @contextlib.asynccontextmanager
@@ -81,8 +76,8 @@ class EstListener:
             raise ConfigError("--est-certificate and --est-key must be a certificate in PEM and its key.") from None
 
     async def _trust(self) -> None:
-        certificates, self._known = await authorities.known(self._services, self._known)
-        self._tls.trust(certificates)
+        anchors, self._known = await authorities.known(self._services, self._known)
+        self._tls.trust(anchors)
 
     async def _renew(self) -> None:
         while True:

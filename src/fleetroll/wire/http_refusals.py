@@ -8,6 +8,7 @@ import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
@@ -17,7 +18,6 @@ from fleetroll.core.faults import Fault, Kind
 Headers = list[tuple[bytes, bytes]]
 Permission = Callable[[bytes], Headers]
 """The header fields by which a page of an origin may read a reply."""
-
 
 Wording = Callable[["Refusal", bytes, str], tuple[str, bytes]]
 """What a refusal says at a target, which may be cut off, under a request id: the media type and the body."""
@@ -66,6 +66,16 @@ def as_problem(refusal: Refusal, _target: bytes, _request_id: str) -> tuple[str,
     title = http.HTTPStatus(refusal.status).phrase
     problem = {"type": "about:blank", "title": title, "status": refusal.status, "code": refusal.code}
     return "application/problem+json", json.dumps({**problem, "detail": refusal.detail}).encode()
+
+
+class Refusals(NamedTuple):
+    """How a server gives its refusals: which pages may read them, and how they are worded."""
+
+    permission: Permission = without_permission
+    wording: Wording = as_problem
+
+
+PLAIN = Refusals()
 
 
 TARGET_TOO_LONG = Refusal(414, "target_too_long", f"The request target exceeds {limits.MAX_TARGET} bytes.")

@@ -23,7 +23,7 @@ from uvicorn.server import ServerState
 from fleetroll.core import limits
 from fleetroll.wire.http_connection import Connection, Watch
 from fleetroll.wire.http_deadlines import Deadlines
-from fleetroll.wire.http_refusals import Permission, Wording, as_problem, without_permission
+from fleetroll.wire.http_refusals import PLAIN, Refusals
 
 LOG = logging.getLogger("fleetroll.http")
 _BACKLOG = 2048
@@ -56,11 +56,10 @@ class HttpServer:
         tls: ssl.SSLContext | None = None,
         deadlines: Deadlines | None = None,
         max_connections: int = limits.MAX_CONNECTIONS,
-        permission: Permission = without_permission,
-        wording: Wording = as_problem,
+        refusals: Refusals = PLAIN,
         on_ready: Callable[["HttpServer"], None] | None = None,
     ) -> None:
-        self.watch = Watch(deadlines or Deadlines(), max_connections, permission, wording)
+        self.watch = Watch(deadlines or Deadlines(), max_connections, *refusals)
         self.state = ServerState()
         self._config = configuration(app)
         self._app_state: dict[str, Any] = {"draining": self.watch.draining}

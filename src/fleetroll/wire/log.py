@@ -53,7 +53,7 @@ class Access(msgspec.Struct, gc=False):
     status: int
     ms: float
     request: str
-    operation: str | None
+    operation: str
     key: int | None
     org: int | None
     code: str | None = None

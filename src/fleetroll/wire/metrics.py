@@ -3,6 +3,7 @@
 import asyncio
 import time
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -40,8 +41,8 @@ class Metrics(Collector):
     """One set of counters per server, so that two servers in one process do not mix."""
 
     def __init__(self) -> None:
-        self._requests: dict[tuple[str, int], int] = {}
-        self._times: dict[str, _Times] = {}
+        self._requests: defaultdict[tuple[str, int], int] = defaultdict(int)
+        self._times: defaultdict[str, _Times] = defaultdict(_Times)
         self._lags = _Times()
         self._stall = 0.0
         self._followers = 0
@@ -49,12 +50,8 @@ class Metrics(Collector):
         self._registry.register(self)
 
     def count(self, operation: str, status: int, seconds: float) -> None:
-        key = (operation, status)
-        self._requests[key] = self._requests.get(key, 0) + 1
-        times = self._times.get(operation)
-        if times is None:
-            times = self._times[operation] = _Times()
-        times.add(seconds)
+        self._requests[operation, status] += 1
+        self._times[operation].add(seconds)
 
     def late(self, seconds: float, worst: float) -> None:
         """How late the event loop came to a timer, and the worst of that in the last minute or two."""

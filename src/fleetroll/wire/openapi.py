@@ -163,6 +163,8 @@ def _refusal(dialect: Dialect) -> dict[str, Any]:
 
 
 def _responses(route: Route, schemas: dict[int, Any], refusal: str) -> dict[str, Any]:
+    if route.refused:
+        return {"default": {"$ref": refusal}}
     success = _success(route, schemas)
     done = {str(status): success for status in (route.status, route.created) if status is not None}
     if route.guarded and route.method == "GET":

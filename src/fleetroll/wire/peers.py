@@ -9,13 +9,27 @@ from fleetroll.core import encodings
 from fleetroll.service.enrollment import Peer
 
 Network = IPv4Network | IPv6Network
-_ELEMENT = re.compile(r'(?:^|[;,])\s*Cert="?([^";,]+)', re.IGNORECASE)
+_PAIR = re.compile(r'\s*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^;,"]*))\s*([;,]|\Z)')
 
 
 def _envoy(value: str) -> str | None:
-    """Of several hops the last one: it is the nearest, and the only one that our own proxy has written."""
-    found = _ELEMENT.findall(value)
-    return found[-1] if found else None
+    """Of several hops the last one: it is the nearest, and the only one that our own proxy has written.
+
+    Of two certificates of one hop the first: the client's names come after it, and may be made to look like another.
+    None for what is not in the form of that header, to its end.
+    """
+    certificate, place = None, 0
+    while place < len(value):
+        pair = _PAIR.match(value, place)
+        if pair is None:
+            return None
+        name, quoted, bare, end = pair.groups()
+        if name.lower() == "cert" and certificate is None:
+            certificate = bare if quoted is None else quoted
+        if end == ",":
+            certificate = None
+        place = pair.end()
+    return certificate
 
 
 HEADERS: dict[bytes, Callable[[str], str | None]] = {

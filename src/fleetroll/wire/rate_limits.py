@@ -12,7 +12,7 @@ import math
 import mmap
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from msgspec import Struct
@@ -37,7 +37,7 @@ class Times(Protocol):
 
     def get(self, whose: str, principal: str | int) -> float | None: ...
 
-    def put(self, whose: str, principal: str | int, at: float, now: float) -> None: ...
+    def put(self, times: Mapping[tuple[str, str | int], float], now: float) -> None: ...
 
     def __enter__(self) -> "Times": ...
 
@@ -54,8 +54,8 @@ class OwnTimes:
     def get(self, whose: str, principal: str | int) -> float | None:
         return self._times.get((whose, principal))
 
-    def put(self, whose: str, principal: str | int, at: float, now: float) -> None:
-        self._times[whose, principal] = at
+    def put(self, times: Mapping[tuple[str, str | int], float], now: float) -> None:
+        self._times.update(times)
         if len(self._times) > self._room:
             self._forget(now)
 
@@ -91,7 +91,11 @@ class SharedTimes:
                 return float(at)
         return None
 
-    def put(self, whose: str, principal: str | int, at: float, now: float) -> None:
+    def put(self, times: Mapping[tuple[str, str | int], float], now: float) -> None:
+        for (whose, principal), at in times.items():
+            self._put(whose, principal, at)
+
+    def _put(self, whose: str, principal: str | int, at: float) -> None:
         name, places = _places(whose, principal)
         taken = [(_PLACE.unpack_from(self._memory, place), place) for place in places]
         own = [place for (known, _), place in taken if known == name]
@@ -160,6 +164,11 @@ class Window(Limiter):
         return (ticks + 1 / _REQUESTS) / _TICKS, wait
 
 
+def limiting(rate: Rate, clock: Callable[[], float], whose: str, times: Times) -> tuple[Limiter, ...]:
+    """The limiter of a rate, or none where there is no limit."""
+    return (Limiter(rate, clock, whose, times),) if rate.per_second else ()
+
+
 Budget = tuple[Limiter, str | int]
 
 
@@ -171,22 +180,18 @@ def admit(*budgets: Budget) -> None:
     first = budgets[0][0]
     now = first.clock()
     with first.times as times:
-        passed = []
+        passed: dict[tuple[str, str | int], float] = {}
         for limiter, principal in budgets:
-            if limiter.interval:
-                at, wait = limiter.charge(principal, now)
-                if wait > 0:
-                    raise _refusal(budgets, now)
-                passed.append((limiter.whose, principal, at))
-        for whose, principal, at in passed:
-            times.put(whose, principal, at, now)
+            at, wait = limiter.charge(principal, now)
+            if wait > 0:
+                raise _refusal(budgets, now)
+            passed[limiter.whose, principal] = at
+        times.put(passed, now)
 
 
 def _refusal(budgets: tuple[Budget, ...], now: float) -> Fault:
     # The longest wait of all, so that whoever waits it out is not refused again by the next budget.
-    wait, whose = max(
-        (limiter.charge(principal, now)[1], limiter.whose) for limiter, principal in budgets if limiter.interval
-    )
+    wait, whose = max((limiter.charge(principal, now)[1], limiter.whose) for limiter, principal in budgets)
     seconds = max(1, math.ceil(wait))
     message = f"Too many requests for this {whose}; retry in {seconds} s."
     return Fault(Kind.RATE_LIMITED, "rate_limited", message, retry_after=seconds)

@@ -22,39 +22,21 @@ class Request:
     `peer` and `accept` are there for the routes that ask for the other end of the connection.
     """
 
-    __slots__ = (
-        "_binding",
-        "_cursors",
-        "accept",
-        "body",
-        "encoding",
-        "guard",
-        "host",
-        "last_event_id",
-        "media_type",
-        "origin",
-        "path",
-        "peer",
-        "public_url",
-        "query",
-        "rows",
-        "scheme",
-    )
+    guard: Guard = UNGUARDED
+    body: Any = None
+    encoding = ""
+    media_type = ""
+    rows: AsyncIterator[list[Any]] | None = None
+    accept = ""
+    peer = STRANGER
+    last_event_id: str | None = None
+    scheme, host = "http", b""
+    public_url: str | None = None
+    origin = ""  # of this server over HTTP, where a reply over the broker names it
 
     def __init__(self, path: dict[str, str], query: "Query", cursors: Cursors, binding: Callable[[], str]) -> None:
         self.path = path
         self.query = query
-        self.guard: Guard = UNGUARDED
-        self.body: Any = None
-        self.encoding = ""
-        self.last_event_id: str | None = None
-        self.origin = ""  # of this server over HTTP, where a reply over the broker names it
-        self.media_type = ""
-        self.accept = ""
-        self.peer = STRANGER
-        self.scheme, self.host = "http", b""
-        self.public_url: str | None = None
-        self.rows: AsyncIterator[list[Any]] | None = None
         self._cursors = cursors
         self._binding = binding
 

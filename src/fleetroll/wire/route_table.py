@@ -27,18 +27,18 @@ class Row:
         "dialect",
         "has_body",
         "label",
-        "limiters",
+        "organizations",
         "parameters",
         "route",
     )
 
     def __init__(
-        self, dialect: Dialect, route: Route, limiters: tuple[Limiter, ...], callers: tuple[Limiter, ...]
+        self, dialect: Dialect, route: Route, callers: tuple[Limiter, ...], organizations: tuple[Limiter, ...]
     ) -> None:
         self.dialect = dialect
         self.route = route
-        self.limiters = limiters
         self.callers = callers
+        self.organizations = organizations
         self.label = f"{dialect.name}.{route.operation.name}"
         self.credentials = Credentials(route.credentials or dialect.credentials)
         self.has_body = route.body is not None or route.lines is not None
@@ -48,13 +48,17 @@ class Row:
 
 
 def table(
-    dialects: Iterable[Dialect], limiters: tuple[Limiter, ...], settings: Settings, times: Times
+    dialects: Iterable[Dialect],
+    callers: tuple[Limiter, ...],
+    organizations: tuple[Limiter, ...],
+    settings: Settings,
+    times: Times,
 ) -> Iterator[tuple[str, str, Row]]:
-    """Each route by method and path. `limiters` are those of an organization, whichever dialect it speaks."""
+    """Each route by method and path. The limiters given are those of all dialects."""
     for dialect in dialects:
-        shared = limiters + _vendors(dialect, settings, times)
+        shared = organizations + _vendors(dialect, settings, times)
         for route in dialect.routes:
-            row = Row(dialect, route, shared, _callers(dialect, route, settings, times))
+            row = Row(dialect, route, callers + _allowances(dialect, route, settings, times), shared)
             for method in _methods(route):
                 yield method, route.path, row
 
@@ -76,7 +80,7 @@ def _vendors(dialect: Dialect, settings: Settings, times: Times) -> tuple[Limite
     return (Window(dialect.per_minute, 60, time.monotonic, f"organization in {dialect.name}", times),)
 
 
-def _callers(dialect: Dialect, route: Route, settings: Settings, times: Times) -> tuple[Limiter, ...]:
+def _allowances(dialect: Dialect, route: Route, settings: Settings, times: Times) -> tuple[Limiter, ...]:
     """The limits that a dialect has for each caller, unless keys have none at all."""
     if not settings.key_rate.per_second:
         return ()

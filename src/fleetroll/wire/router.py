@@ -4,7 +4,7 @@ Any identifier that can be created can therefore be addressed (RELIABILITY: reac
 end in a verb, `{ident}:decommission`; the colon is literal, so an identifier that ends so is written `%3A`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from fleetroll.wire.request import segment
@@ -20,6 +20,17 @@ class _Node(Generic[T]):
         self.parameter: _Node[T] | None = None
         self.verbs: dict[str, _Node[T]] = {}
         self.targets: dict[str, tuple[T, tuple[str, ...]]] = {}
+
+
+class _Thing(Generic[T]):
+    """A route with one parameter, such as `/v1/devices/{ident}`, or `…/{id}/metadata` with a word behind it."""
+
+    __slots__ = ("parameter", "siblings", "target")
+
+    def __init__(self, target: T, parameter: str, siblings: Container[str]) -> None:
+        self.target = target
+        self.parameter = parameter
+        self.siblings = siblings  # the words in the place of the parameter that lead elsewhere
 
 
 class Match(Generic[T]):
@@ -41,10 +52,15 @@ class Router(Generic[T]):
         self._methods: set[str] = set()
         for method, template, target in rows:
             self._add(method, template, target)
+        self._words = {(method, path): target for method, path, target in _words(self._root, "")}
+        self._things = {(method, *around): thing for method, around, thing in _things(self._root, "")}
 
     def match(self, method: str, raw_path: bytes) -> Match[T] | None:
         """None if no template fits. Raises Fault invalid for a path that is not text."""
-        segments = raw_path.decode("latin-1").split("/")
+        path = raw_path.decode("latin-1")
+        if (known := self._shortcut(method, path)) is not None:
+            return known
+        segments = path.split("/")
         found = self._walk(self._root, segments, 1, [], method)
         if found is None:
             return None
@@ -54,6 +70,20 @@ class Router(Generic[T]):
             return Match(None, {}, self._allowed(segments))
         target, names = entry
         return Match(target, {name: segment(value) for name, value in zip(names, values, strict=True)}, ())
+
+    def _shortcut(self, method: str, path: str) -> Match[T] | None:
+        """What `_walk` would find, for most requests: those with at most one parameter. None says nothing."""
+        words = self._words.get((method, path))
+        if words is not None:
+            return Match(words, {}, ())
+        before, _, last = path.rpartition("/")
+        thing, name = self._things.get((method, before, None)), last
+        if thing is None:
+            before, _, name = before.rpartition("/")
+            thing = self._things.get((method, before, last))
+        if thing is None or not name or name in thing.siblings or ":" in last:
+            return None
+        return Match(thing.target, {thing.parameter: segment(name)}, ())
 
     def _allowed(self, segments: list[str]) -> tuple[str, ...]:
         """The methods that lead somewhere: not all of them need lead to the same branch of the tree."""
@@ -101,6 +131,24 @@ class Router(Generic[T]):
         if method in node.targets:
             raise AssertionError(f"two routes for {method} {template}")
         node.targets[method] = (target, tuple(names))
+
+
+def _words(node: _Node[T], path: str) -> Iterator[tuple[str, str, T]]:
+    """Each route without a parameter: its method and path."""
+    for method, (target, _) in node.targets.items():
+        yield method, path, target
+    for part, branch in node.literals.items():
+        yield from _words(branch, f"{path}/{part}")
+
+
+def _things(node: _Node[T], path: str) -> Iterator[tuple[str, tuple[str, str | None], _Thing[T]]]:
+    """Each route with one parameter and at most one word behind it: its method, and what is around the parameter."""
+    if node.parameter is not None:
+        for word, end in ((None, node.parameter), *node.parameter.literals.items()):
+            for method, (target, names) in end.targets.items():
+                yield method, (path, word), _Thing(target, names[0], node.literals)
+    for part, branch in node.literals.items():
+        yield from _things(branch, f"{path}/{part}")
 
 
 def _verb(node: _Node[T], segment: str, method: str) -> tuple[_Node[T], str] | None:

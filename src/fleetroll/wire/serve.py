@@ -7,13 +7,13 @@ for a short form that may say who it is, and nothing is decoded that was not cou
 
 import asyncio
 import contextlib
-import itertools
 import logging
 import os
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import count, repeat
 from typing import Any, TypeVar
 
 from fleetroll.core import limits, tokens
@@ -35,7 +35,7 @@ from fleetroll.wire.http_refusals import Refusal
 from fleetroll.wire.idempotency import Idempotency, Once, is_kept
 from fleetroll.wire.log import Access, AccessLog
 from fleetroll.wire.metrics import Metrics
-from fleetroll.wire.rate_limits import Budget, Limiter, OwnTimes, admit
+from fleetroll.wire.rate_limits import Budget, Limiter, OwnTimes, admit, limiting
 from fleetroll.wire.request import NO_QUERY, Query, Request, parse_query
 from fleetroll.wire.route_table import Row, table
 from fleetroll.wire.router import Router
@@ -53,20 +53,13 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 class _Exchange:
     """What is known of one request so far, for its reply, its log line and its metrics."""
 
-    __slots__ = (
-        "code",
-        "headers",
-        "id",
-        "path",
-        "principal",
-        "query",
-        "receive",
-        "row",
-        "scope",
-        "secret",
-        "send",
-        "since",
-    )
+    path: dict[str, str]
+    row: Row | None = None
+    principal: Principal | None = None
+    secret: Presented | None = None
+    since = 0  # of the keyring, when it was asked who this is
+    query = NO_QUERY
+    code: str | None = None
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -74,13 +67,6 @@ class _Exchange:
         self.send = send
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.id = ""
-        self.row: Row | None = None
-        self.path: dict[str, str] = {}
-        self.principal: Principal | None = None
-        self.secret: Presented | None = None
-        self.since = 0  # of the keyring, when it was asked who this is
-        self.query = NO_QUERY
-        self.code: str | None = None
 
     def binding(self) -> str:
         """What every cursor of this request is good for: one tenant's one list."""
@@ -110,13 +96,13 @@ class Kernel:
         self.cursors = Cursors(tokens.derive(services.server_key, "cursors"), services.clock)
         self._idempotency = Idempotency(services.server_key)
         times = settings.times or OwnTimes()
-        self._key_limiter = Limiter(settings.key_rate, time.monotonic, "key", times)
-        self._limiters = (Limiter(settings.organization_rate, time.monotonic, "organization", times),)
-        self._router = Router(table(self._dialects, self._limiters, settings, times))
+        self._callers = limiting(settings.key_rate, time.monotonic, "key", times)
+        self._organizations = limiting(settings.organization_rate, time.monotonic, "organization", times)
+        self._router = Router(table(self._dialects, self._callers, self._organizations, settings, times))
         self._peers = peers.Peers(settings.trusted_proxies)
         self._public_url = settings.public_url
         self._request_prefix = os.urandom(5).hex()
-        self._request_numbers = itertools.count(1)
+        self._request_numbers = count(1)
         self._last_used: dict[int, Instant] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -135,19 +121,21 @@ class Kernel:
         return taken
 
     def admit(
-        self, principal: Principal, limiters: tuple[Limiter, ...] = (), callers: tuple[Limiter, ...] = ()
+        self,
+        principal: Principal,
+        callers: Iterable[Limiter] | None = None,
+        organizations: Iterable[Limiter] | None = None,
     ) -> None:
-        """Count a request of this caller; `limiters` are those of its organization, `callers` those of its own.
+        """Count a request of this caller on the limits of callers and of organizations; those of all routes if none
+        are given.
 
         Raises Fault rate_limited.
         """
-        org, actor = principal.org.id, principal.actor
-        budgets: list[Budget] = [(self._key_limiter, actor)]
-        for limiter in limiters or self._limiters:
-            budgets.append((limiter, org))  # noqa: PERF401  # a comprehension costs more than the one or two
-        for limiter in callers:
-            budgets.append((limiter, actor))  # noqa: PERF401
-        admit(*budgets)
+        callers = self._callers if callers is None else callers
+        organizations = self._organizations if organizations is None else organizations
+        budgets: list[Budget] = [*zip(callers, repeat(principal.actor)), *zip(organizations, repeat(principal.org.id))]
+        if budgets:
+            admit(*budgets)
 
     def used(self, principal: Principal, at: Instant) -> None:
         """Remember when a key was used. The derived credentials of devices and projects are no records."""
@@ -156,7 +144,7 @@ class Kernel:
 
     def account(self, entry: Access, seconds: float) -> None:
         """Log and measure a request."""
-        self._metrics.count(entry.operation or "none", entry.status, seconds)
+        self._metrics.count(entry.operation, entry.status, seconds)
         self._access.write(entry)
 
     def wording(self, unread: Refusal, target: bytes, request_id: str) -> tuple[str, bytes]:
@@ -170,12 +158,13 @@ class Kernel:
         try:
             refuse_repeated(exchange.scope["headers"], exchange.headers)
             row = exchange.row = self._route(exchange)
-            exchange.query = parse_query(exchange.scope["query_string"])
+            if raw_query := exchange.scope["query_string"]:
+                exchange.query = parse_query(raw_query)
             if row.route.form:
                 exchange.query = await self._with_form(exchange)
             exchange.principal = await self._authenticate(exchange, row)
             principal = exchange.principal
-            self.admit(principal, row.limiters, row.callers)
+            self.admit(principal, row.callers, row.organizations)
             request = self._ask(exchange, row)
             body = await self._read(exchange, row, request) if row.has_body else b""
             if row.route.stream is not None:
@@ -260,42 +249,42 @@ class Kernel:
         route, principal = row.route, exchange.principal
         assert principal is not None
         value = route.decode(request)
-        if (once := self._once(exchange, row, body)) is not None:
-            return await self._perform_once(exchange, row, request, value, once)
 
-        async def finish(records: Records, result: Any) -> Answer:
+        def finish(result: Any) -> Answer:
             return success(route, route.encode(result, request))
 
+        if route.idempotent and (once := self._once(exchange, body)) is not None:
+            return await self._perform_once(exchange, row, value, finish, once)
         answer = await self.services.perform(route.operation, principal, value, exchange.id, finish)
         reads = request.guard is not UNGUARDED and exchange.scope["method"] in {"GET", "HEAD"}
         return answer.guarded(request.guard) if reads else answer
 
     # --- idempotency -------------------------------------------------------------------------------------------------
 
-    def _once(self, exchange: _Exchange, row: Row, body: bytes) -> Once | None:
+    def _once(self, exchange: _Exchange, body: bytes) -> Once | None:
         name = exchange.headers.get(b"idempotency-key")
-        if name is None or not row.route.idempotent:
+        if name is None:
             return None
         scope, principal = exchange.scope, exchange.principal
         assert principal is not None
         identity = (scope["method"].encode(), scope["raw_path"], scope["query_string"], body)
         return self._idempotency.once(principal, name.decode("latin-1"), identity)
 
-    async def _perform_once(self, exchange: _Exchange, row: Row, request: Request, value: Any, once: Once) -> Answer:
+    async def _perform_once(
+        self, exchange: _Exchange, row: Row, value: Any, finish: Callable[[Any], Answer], once: Once
+    ) -> Answer:
         """As `_perform`, unless the same request was answered before; the answer is stored with the work."""
-        route, principal = row.route, exchange.principal
+        operation, principal = row.route.operation, exchange.principal
         assert principal is not None
 
         async def first(records: Records) -> Answer | None:
             return await self._replayed(records, once)
 
-        async def finish(records: Records, result: Any) -> Answer:
-            answer = success(route, route.encode(result, request))
+        async def last(records: Records, answer: Answer) -> None:
             await self._idempotency.keep(records, once, answer, self.services.clock())
-            return answer
 
         try:
-            return await self.services.perform(route.operation, principal, value, exchange.id, finish, first)
+            return await self.services.perform(operation, principal, value, exchange.id, finish, first, last)
         except Fault as fault:
             if is_kept(fault):
                 await self._keep_refusal(exchange, once, fault)
@@ -331,10 +320,7 @@ class Kernel:
         assert principal is not None
         assert route.operation.effect in {Effect.STREAM, Effect.BATCHES}
 
-        async def finish(records: Records, result: Any) -> Any:
-            return result
-
-        items = await self.services.perform(route.operation, principal, value, exchange.id, finish)
+        items = await self.services.perform(route.operation, principal, value, exchange.id, lambda items: items)
         writer = streams.writer(route, request, exchange.headers, items)
         if route.stream is Stream.EVENTS:
             writer = self._guarded(exchange, writer)
@@ -431,10 +417,15 @@ def _refuse_unknown(query: Query, known: frozenset[str]) -> None:
             raise invalid("unknown_parameter", f"Unknown query parameter {brief(name)}.", brief(name))
 
 
-async def send_whole(scope: Scope, send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+def send_whole(
+    scope: Scope, send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes
+) -> Awaitable[None]:
     """Send a reply of known length, in one message where the server takes that."""
     if WHOLE in scope.get("extensions", ()):
-        await send({"type": WHOLE, "status": status, "headers": headers, "body": body})
-        return
+        return send({"type": WHOLE, "status": status, "headers": headers, "body": body})
+    return _send_in_two(send, status, headers, body)
+
+
+async def _send_in_two(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -18,7 +18,6 @@ from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.model import Principal
 from fleetroll.core.names import broker_org
 from fleetroll.core.secrets import Issuer, Presented
-from fleetroll.store.port import Records
 from fleetroll.wire import bodies
 from fleetroll.wire.dialect import Dialect, Subject
 from fleetroll.wire.log import Access
@@ -90,7 +89,7 @@ class Subjects:
         request.origin = self.origin
         request.body = bodies.decode(row.decoder, body)
 
-        async def finish(_: Records, result: Any) -> bytes:
+        def finish(result: Any) -> bytes:
             return _encode(subject.encode(result, request))
 
         return await self._kernel.services.perform(

@@ -23,12 +23,12 @@ class Tls:
         # A part of a chain is enough: an authority may be trusted without the one that is above it.
         self.context.verify_flags = ssl.VerifyFlags(ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME)
 
-    def trust(self, authorities: Iterable[bytes]) -> None:
-        """Let clients with certificates of these authorities (DER) connect.
+    def trust(self, anchors: Iterable[bytes]) -> None:
+        """Let clients with certificates of the authorities connect that these (DER) are the anchors of.
 
         One that OpenSSL cannot read is left out: any tenant may bring it, and all share the listener.
         """
-        for certificate in authorities:
+        for certificate in anchors:
             with contextlib.suppress(ssl.SSLError):
                 self.context.load_verify_locations(cadata=certificate)
 

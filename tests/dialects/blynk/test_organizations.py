@@ -84,9 +84,12 @@ def test_a_search_is_in_the_order_asked_for(app: App) -> None:
     assert ask(app, "GET", "/search?query=hall&sortBy=Colour").status == 400
 
 
-def test_a_client_that_is_made_gets_tokens_for_its_own_organization_and_for_no_more_than_its_maker(app: App) -> None:
+@pytest.mark.parametrize("word", ["orgId", "organizationId"])
+def test_a_client_that_is_made_gets_tokens_for_its_own_organization_and_for_no_more_than_its_maker(
+    app: App, word: str
+) -> None:
     below = ask(app, "POST", "/create", BRANCH).json()["id"]
-    made = ask(app, "POST", "/oauth/clients/create", {"name": "app", "orgId": below})
+    made = ask(app, "POST", "/oauth/clients/create", {"name": "app", word: below})
     assert (made.status, list(made.json())) == (201, ["orgId", "name", "clientId", "secret", "redirectUrls"])
     said = made.json()
     assert (said["orgId"], said["name"], said["redirectUrls"]) == (below, "app", [])

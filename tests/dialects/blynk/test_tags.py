@@ -71,6 +71,15 @@ def test_tags_are_those_of_the_devices_organization(app: App) -> None:
     assert ask(app, "GET", f"/device/tags?deviceId={device}").json()[0]["tagOwnerOrgId"] == below
 
 
+@pytest.mark.parametrize("word", ["orgId", "organizationId"])
+def test_a_tag_is_made_in_the_organization_that_is_named(app: App, word: str) -> None:
+    below = ask(app, "POST", "/create", {"name": "below"}).json()["id"]
+    assert ask(app, "POST", "/tag/create", {"name": "in the body", word: below}).status == 201
+    assert ask(app, "POST", f"/tag/create?{word}={below}", {"name": "in the query"}).status == 201
+    assert [one["name"] for one in ask(app, "GET", f"/tags?orgId={below}").json()] == ["in the body", "in the query"]
+    assert [one["name"] for one in ask(app, "GET", "/tags").json()] == ["Hall 5"]
+
+
 def test_an_organization_goes_with_its_tags(app: App) -> None:
     below = ask(app, "POST", "/create", {"name": "below"}).json()["id"]
     assert ask(app, "POST", "/tag/create", {"name": "spare", "orgId": below}).status == 201

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from msgspec import structs
 
@@ -177,6 +178,22 @@ def test_the_devices_of_a_person_are_found_in_all_organizations_where_it_has_som
     found = ask(app, "GET", "/device/by-user-org?userEmail=ann@example.com&page=1&size=3")
     assert (numbers(found), found.json()["totalElements"]) == ([*there, others[1]], 6)
     assert numbers(ask(app, "GET", "/device/by-user-org?userEmail=bob@example.com")) == [*there, others[1]]
+
+
+def test_a_user_whom_another_api_calls_by_no_address_is_asked_for_as_it_is_shown(app: App) -> None:
+    fields = [{"name": "Whose", "type": "DeviceOwner"}]
+    made = ask(app, "POST", "/template/create", {"name": "Owned", "metafields": fields}).json()
+    one, other = (device(app, made["templateIds"][0])["id"] for _ in range(2))
+    ident = app.request("GET", f"/v1/devices?filter=id={one}").json()["devices"][0]["ident"]
+    serial = f"/api/v0/organizations/default/projects/default/devices/{ident}"
+    assert app.request("PATCH", serial, {"owner_ref": "Crew 7"}).status == 200
+    (user,) = ask(app, "GET", "/users").json()["content"]
+    for path in ("/device/by-owner?ownerEmail=", "/device/by-user-org?userEmail="):
+        assert one in numbers(ask(app, "GET", path + quote(user["email"])))
+    (field,) = ask(app, "GET", f"/device/metafield?deviceId={one}").json()
+    body = {"deviceId": other, "metaFieldId": field["id"], "newValue": field["value"]["value"]}
+    assert ask(app, "POST", "/device/metafield", body).status == 204
+    assert numbers(ask(app, "GET", f"/device/by-owner?ownerEmail={quote(user['email'])}")) == [one, other]
 
 
 def test_devices_of_a_person_in_another_tree_are_not_shown(app: App) -> None:

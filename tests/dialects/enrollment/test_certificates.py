@@ -1,16 +1,14 @@
 """Certificates over the DMS manager and the CA: found, bound, revoked, taken off hold, with the slot that follows."""
 
 import base64
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fleetroll.core.faults import Fault
 from fleetroll.dialects.enrollment.mapping.durations import canonical, duration
-from tests.support.app import App, running
-from tests.support.enrolling import enrolled
+from tests.support.app import App
+from tests.support.enrolling import certificate, enrolled, make_line
 
 SETTINGS = {
     "enrollment_settings": {"est_rfc7030_settings": {"auth_mode": "NO_AUTH"}, "enable_replaceable_enrollment": True}
@@ -18,15 +16,9 @@ SETTINGS = {
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        body = {"id": "line", "name": "Line", "settings": SETTINGS}
-        assert app.request("POST", "/api/dmsmanager/v1/dms", body).status == 201
-        yield app
-
-
-def certificate(app: App, serial: str) -> Any:
-    return app.request("GET", f"/api/ca/v1/certificates/{serial}").json()
+def app(app: App) -> App:
+    make_line(app, SETTINGS)
+    return app
 
 
 def rule(app: App, serial: str, status: str, reason: str = "") -> int:
@@ -186,6 +178,8 @@ def test_a_certificate_is_bound_with_the_words_that_interfaces_read(app: App) ->
     notes = list(bound["device"]["identity"]["events"].values())
     assert notes[-1] == {"type": "RENEWED", "description": "New Active Version set to 1"}
     assert bound["device"]["identity"]["versions"] == {"0": serial, "1": serial}
+    device = app.request("GET", "/api/devmanager/v1/devices/pump-1").json()
+    assert bound["device"] | {"events": device["events"]} == device
 
 
 def test_what_may_not_be_bound_is_refused_and_nothing_is_half_done(app: App) -> None:

@@ -1,13 +1,9 @@
 """What one of Lamassu's managers does, the others see: devices, their slots, and certificates are the same records."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from tests.support.app import App, running
-from tests.support.enrolling import enrolled
+from tests.support.app import App
+from tests.support.enrolling import certificate, enrolled, make_line
 
 DEVICE = "/api/devmanager/v1/devices/pump-1"
 PROFILE = {"icon": "CgChip", "icon_color": "#111-#eee", "tags": ["iot"], "metadata": {"line": 1}}
@@ -21,15 +17,9 @@ SETTINGS = {
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    with running(tmp_path / "data") as app:
-        body = {"id": "line", "name": "Line", "settings": SETTINGS}
-        assert app.request("POST", "/api/dmsmanager/v1/dms", body).status == 201
-        yield app
-
-
-def certificate(app: App, serial: str) -> Any:
-    return app.request("GET", f"/api/ca/v1/certificates/{serial}").json()
+def app(app: App) -> App:
+    make_line(app, SETTINGS)
+    return app
 
 
 def test_the_device_manager_shows_who_has_enrolled(app: App) -> None:

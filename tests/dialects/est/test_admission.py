@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from fleetroll.pki.x509 import X509
 from tests.support import der
 from tests.support.app import Response, asgi
 from tests.support.est import DAY, Site, needs_tools, site
@@ -15,6 +16,7 @@ from tests.support.est import DAY, Site, needs_tools, site
 pytestmark = needs_tools
 ANYBODY = {"admission": {"proof": "NO_AUTH"}}
 PKCS10 = {"content-type": "application/pkcs10"}
+AUTHORITY = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
 
 
 @pytest.fixture
@@ -152,10 +154,50 @@ def certified(at: Site, name: str, above: str, *extensions: str) -> str:
     return (at.folder / f"{name}.pem").read_text()
 
 
+LOOKALIKES = {
+    "another key under the same key identifier": ("subjectKeyIdentifier={identifier}",),
+    "another key under no key identifier": ("subjectKeyIdentifier=none",),
+    "the same key for other purposes": ("subjectKeyIdentifier=hash", "extendedKeyUsage=critical,serverAuth"),
+    "the same key within bounds": ("subjectKeyIdentifier=hash", "nameConstraints=critical,excluded;dirName:all"),
+}
+
+
+@pytest.mark.parametrize("kind", LOOKALIKES)
+def test_an_authority_that_looks_like_another_tenants_does_it_no_harm(at: Site, kind: str) -> None:
+    """The listener knows the rival's first."""
+    made_up = certified(at, "Maker", "Maker", *AUTHORITY, "subjectKeyIdentifier=hash")
+    certified(at, "born", "Maker", "authorityKeyIdentifier=keyid:always")
+    key = "Maker" if kind.startswith("the same key") else "rival"
+    at.key("rival")
+    extensions = (each.format(identifier=key_identifier(made_up)) for each in LOOKALIKES[kind])
+    rival = {"name": "maker", "certificate": lookalike(at, "Maker", key, *AUTHORITY, *extensions)}
+    at.api("POST", "/v1/organizations", {"slug": "rival"})
+    headers = {"fleetroll-organization": "rival"}
+    reply = at.app.request("POST", "/v1/authorities", rival, headers=headers)
+    assert (reply.status, reply.json().get("code")) in {(201, None), (400, "foreign_key_identifier")}
+    assert (reply.status == 400) is ("{identifier}" in LOOKALIKES[kind][0])
+    at.api("POST", "/v1/authorities", {"name": "maker", "certificate": made_up})
+    at.api("PATCH", "/v1/dms/field", {"settings": {"admission": {"authorities": ["maker"]}}})
+    assert ask(at, "--cert", "born.pem", "--key", "born.key").status == 200
+
+
+def key_identifier(certificate: str) -> str:
+    return X509(b"k" * 32).describe(ssl.PEM_cert_to_DER_cert(certificate)).subject_key
+
+
+def lookalike(at: Site, name: str, key: str, *extensions: str) -> str:
+    """A certificate of an authority's name for that key, which the rival has signed."""
+    (at.folder / "like.ext").write_text("\n".join((*extensions, "[all]", "CN=born")))
+    at.run("openssl", "req", "-new", "-key", "rival.key", "-subj", f"/CN={name}", "-out", "like.csr")
+    at.run("openssl", "pkey", "-in", f"{key}.key", "-pubout", "-out", "like.pub")
+    sign = ("openssl", "x509", "-req", "-in", "like.csr", "-force_pubkey", "like.pub", "-signkey", "rival.key")
+    at.run(*sign, "-days", "9", "-extfile", "like.ext", "-out", "like.pem")
+    return (at.folder / "like.pem").read_text()
+
+
 def test_a_certificate_may_be_as_far_below_a_trusted_authority_as_the_dms_says(at: Site) -> None:
-    authority = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
     for name, above in (("root", "root"), ("works", "root"), ("hall", "works")):
-        certificate = certified(at, name, above, *authority)
+        certificate = certified(at, name, above, *AUTHORITY)
         at.api("POST", "/v1/authorities", {"name": name, "certificate": certificate})
     shown = {}
     for levels, above in enumerate(("root", "works", "hall"), start=1):
@@ -188,9 +230,8 @@ def test_a_certificate_may_be_as_far_below_a_trusted_authority_as_the_dms_says(a
 
 
 def test_an_authority_between_must_be_known_and_good(at: Site) -> None:
-    authority = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
     for name, above in (("root", "root"), ("works", "root"), ("hall", "works")):
-        certificate = certified(at, name, above, *authority)
+        certificate = certified(at, name, above, *AUTHORITY)
         if name != "works":
             at.api("POST", "/v1/authorities", {"name": name, "certificate": certificate})
     certified(at, "born", "hall")
@@ -263,6 +304,9 @@ def escaped(at: Site, name: str) -> str:
 FORMS = {
     "Envoy": lambda text: {"x-forwarded-client-cert": f'By=spiffe://x;Hash=ab;Cert="{text}";Subject="CN=made-1"'},
     "Envoy, the last hop": lambda text: {"x-forwarded-client-cert": f'Cert="forged",Hash=ab;Cert="{text}"'},
+    "Envoy, with all that it tells": lambda text: {
+        "x-forwarded-client-cert": f'Hash=ab;Cert="{text}";Chain="{text}";Subject="O=a\\"b,CN=c";URI=;DNS=d;DNS=e'
+    },
     "nginx": lambda text: {"ssl-client-cert": text},
     "Amazon": lambda text: {"x-amzn-mtls-clientcert": text},
 }
@@ -278,6 +322,26 @@ def test_a_trusted_proxy_tells_who_its_client_is(tmp_path: Path, form: "dict[str
         assert behind(at, {}).status == 401
         assert behind(at, headers | {"x-forwarded-proto": "http"}).status == 403
         assert behind(at, headers).status == 200
+
+
+def test_what_a_client_is_called_is_not_taken_for_its_certificate(tmp_path: Path) -> None:
+    with site(tmp_path, trusted_proxies=(ip_network("127.0.0.0/8"),)) as at:
+        prepare(at)
+        made(at, "made-1")
+        at.key("new")
+        at.run("openssl", "req", "-x509", "-key", "new.key", "-subj", "/CN=stranger", "-out", "stranger.pem")
+        own, claimed = escaped(at, "stranger"), escaped(at, "made-1")
+        claims = (
+            f'Cert="{own}";Subject="CN=x;Cert={claimed}"',
+            f'Cert="{own}";Subject="CN=x,Cert={claimed}"',
+            f'Cert="{own}";DNS=x;Cert={claimed}',
+            rf'Cert="{own}";Subject="CN=\";Cert=\"{claimed}\""',
+            f'Cert="{own}";DNS="x;Cert={claimed}',
+            f'Cert="{own}";"DNS=x;Cert={claimed}',
+            f'Cert="{claimed}",Hash=ab',
+        )
+        for claim in claims:
+            assert behind(at, {"x-forwarded-client-cert": claim}).status == 401, claim
 
 
 def test_anybody_elses_headers_are_not_looked_at(at: Site) -> None:

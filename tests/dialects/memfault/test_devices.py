@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from fleetroll.core import limits
+from fleetroll.core.names import MAX_ID
 from fleetroll.store.port import Records
 from tests.support.app import App, Response, running
 
@@ -179,6 +180,22 @@ def test_an_owner_is_shown_as_the_client_named_it_and_found_by_that_name_only(ap
     assert app.request("GET", "/v1/owners/Kx9Q").json()["ref"] == "Kx9Q"
 
 
+@pytest.mark.parametrize("hardware", [None, "Rev Ä"])
+def test_a_device_that_another_api_made_is_written_back_as_it_is_read(app: App, hardware: str | None) -> None:
+    device = {"ident": "a/b ü", "hardware_version": hardware, "name": "Ünï", "owners": ["x y"]}
+    assert app.request("POST", "/v1/devices", device).status == 201
+    before = app.request("GET", "/v1/devices/a%2Fb%20%C3%BC").json()
+    path = f"{P}/devices/a%2Fb%20%C3%BC"
+    read = app.request("GET", path).json()["data"]
+    given = {name: read[name] for name in ("owner_ref", "nickname", "description")} | {"cohort": read["cohort"]["slug"]}
+    for form in (read["hardware_version"], {"name": read["hardware_version"]}):
+        written = app.request("PATCH", path, {**given, "hardware_version": form})
+        assert (written.status, written.json().get("data")) == (200, read)
+    assert app.request("GET", "/v1/devices/a%2Fb%20%C3%BC").json() == before
+    for wrong in ("é", "" if hardware else " "):
+        refused(app.request("PATCH", path, {"hardware_version": wrong}), 400, 1000)
+
+
 def test_an_unknown_hardware_version_is_made_by_a_bridge_that_reads_the_error(app: App) -> None:
     made(app, "A")
     for given in ("rev-9", {"name": "rev-9"}):
@@ -292,6 +309,16 @@ def test_times_are_told_apart_by_a_microsecond_however_the_offset_is_written(fle
     assert listed(fleet, f"last_seen_since={quote('2019-01-19T07:01:13.000004+02:00')}") == ["D4"]
 
 
+def test_however_far_a_page_is_past_the_end_it_is_empty(fleet: App) -> None:
+    of_device = ("attributes", "reboots")
+    lists = ("devices", "cohorts", "hardware_versions", "custom-metrics", *(f"devices/D1/{one}" for one in of_device))
+    for path in lists:
+        for page in (2**31 + 1, MAX_ID):
+            found = fleet.request("GET", f"{P}/{path}?page={page}").json()
+            assert (found["data"], found.get("paging", {}).get("page", page)) == ([], page), path
+        assert fleet.request("GET", f"{P}/{path}?page={MAX_ID + 1}").status == 400, path
+
+
 def test_a_page_says_where_it_is(fleet: App) -> None:
     def paging(query: str) -> list[int]:
         return list(fleet.request("GET", f"{P}/devices?{query}").json()["paging"].values())
@@ -303,6 +330,7 @@ def test_a_page_says_where_it_is(fleet: App) -> None:
     assert paging("page=2&per_page=4") == [2, 6, 2, 2, 4]
     assert paging("page=9&per_page=4") == [0, 6, 9, 2, 4]
     assert paging("per_page=100000") == [6, 6, 1, 1, limits.MAX_NUMBERED_PAGE]
+    assert paging(f"per_page={MAX_ID}") == [6, 6, 1, 1, limits.MAX_NUMBERED_PAGE]
     assert paging("hardware_version=rev1&per_page=2") == [2, 3, 1, 2, 2]
     assert paging("hardware_version=none") == [0, 0, 1, 0, 100]
 
@@ -370,7 +398,9 @@ def test_a_project_is_an_organization_of_its_own(app: App) -> None:
     assert listed(app) == []
     counts = {one["slug"]: one["count_devices"] for one in app.request("GET", projects).json()["data"]}
     assert counts == {"default": 0, "smart-sink": 1}
-    assert app.request("PATCH", sink, {"name": "Sink"}).json()["data"]["name"] == "Sink"
+    assert app.request("PATCH", sink, {"name": "Sink", "slug": "smart-sink"}).json()["data"]["name"] == "Sink"
+    refused(app.request("PATCH", sink, {"name": "Drain", "slug": "drain"}), 400, 1000)
+    assert app.request("GET", sink).json()["data"]["name"] == "Sink"
     inside = {"fleetroll-organization": "smart-sink"}
     key = app.request("POST", "/v1/keys", {"name": "k", "role": "viewer"}, headers=inside).json()["key"]
     assert app.request("GET", f"{sink}/devices", key=key).json()["paging"]["total_count"] == 1

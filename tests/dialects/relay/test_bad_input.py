@@ -1,7 +1,6 @@
 """Whatever is sent through the broker, every request has its answer, and every listener hears the message after it."""
 
 import asyncio
-import base64
 import json
 import random
 from collections.abc import Awaitable, Callable
@@ -36,11 +35,6 @@ async def raw(served: Vendor, creds: dict[str, str]) -> Client:
 async def together(one: Callable[[Any], Awaitable[None]], many: list[Any]) -> None:
     for first in range(0, len(many), 20):
         await asyncio.gather(*map(one, many[first : first + 20]))
-
-
-def id_of(creds: dict[str, str]) -> str:
-    body = creds["api_key"].split(".")[1]
-    return str(json.loads(base64.urlsafe_b64decode(body + "=="))["nats"]["org_data"]["api_key_id"])
 
 
 def test_every_request_has_its_answer(tmp_path: Path) -> None:

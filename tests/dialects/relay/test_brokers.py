@@ -1,7 +1,6 @@
 """The broker in its other shapes: behind TLS under the vendor's name, outside of us, gone, and killed under load."""
 
 import asyncio
-import base64
 import json
 import os
 import signal
@@ -23,6 +22,7 @@ from relayx_app_sdk import RelayApp
 from fleetroll.bus.port import Minted
 from fleetroll.core import limits
 from tests.support.broker import client
+from tests.support.jwt import claims
 from tests.support.mqtt import Mqtt
 from tests.support.nats_sockets import LEFT
 from tests.support.ports import free_port
@@ -188,7 +188,7 @@ def test_a_call_to_a_silent_device_is_answered_when_the_server_ends(tmp_path: Pa
             await served.ask("POST", "/v1/devices", {"ident": "mute"})
             made = (await served.ask("POST", "/v1/devices/mute/credentials", {}))["nats"]
             mute = await client(url, Minted("", "", made["api_key"], made["secret"]))
-            said = json.loads(base64.urlsafe_b64decode(made["api_key"].split(".")[1] + "=="))["nats"]["org_data"]
+            said = claims(made["api_key"])["nats"]["org_data"]
             calls = await mute.subscribe(f"{said['org_id']}.*.command.rpc.{said['api_key_id']}.wait")
             await mute.flush()
             question = {"name": "wait", "data": 1, "timeout": limits.LONGEST_CALL}
@@ -314,7 +314,7 @@ def test_a_plain_nats_device(tmp_path: Path) -> None:
             made = (await served.ask("POST", "/v1/devices/plain/credentials", {}))["nats"]
             minted = Minted("", "", made["api_key"], made["secret"])
             connected = await client(url, minted)
-            said = json.loads(base64.urlsafe_b64decode(made["api_key"].split(".")[1] + "=="))["nats"]["org_data"]
+            said = claims(made["api_key"])["nats"]["org_data"]
             subject = f"{said['org_id']}.production.telemetry.{said['api_key_id']}.t"
             assert await connected.jetstream().publish(subject, b"22")
             found = await served.until(lambda found: found["readings"], "GET", "/v1/devices/plain/telemetry")

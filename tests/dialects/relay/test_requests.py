@@ -1,6 +1,6 @@
 """Whatever is sent is answered in the vendor's form; whatever is published is stored or left out, and stops nothing."""
 
-import base64
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,9 +11,11 @@ import msgspec
 import pytest
 
 from fleetroll.bus.port import Batch, Message, Request
+from fleetroll.core import limits
 from fleetroll.core.names import broker_org
 from fleetroll.service.broker import Registry
 from tests.support.app import App, running
+from tests.support.jwt import claims
 from tests.support.state import State
 
 HOSTILE = {
@@ -49,7 +51,7 @@ class Desk:
         self.app = app
         self.org = broker_org(1)
         key = app.request("POST", "/v1/keys", {"name": "k", "role": "operator", "kind": "nats"}).json()
-        self.user = _claims(key["nats"]["api_key"])["sub"]
+        self.user = claims(key["nats"]["api_key"])["sub"]
         self.registry = Registry(app.services, app.application.subjects.answer)
         self.place = 0
 
@@ -80,11 +82,6 @@ class Desk:
     def timeline(self, ident: str, type: str) -> list[Any]:
         events = self.app.request("GET", f"/v1/devices/{ident}/timeline?limit=1000").json()["events"]
         return [event["data"] for event in events if event["type"] == type]
-
-
-def _claims(token: str) -> dict[str, Any]:
-    body = token.split(".")[1]
-    return dict(json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))))
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +149,7 @@ def test_an_id_is_a_device_s_as_a_whole(desk: Desk) -> None:
 
 def test_a_device_has_itself_by_its_id_as_a_whole(desk: Desk) -> None:
     made, other = desk.create("itself"), desk.create("neighbour")
-    user = _claims(made["creds"]["api_key"])["sub"]
+    user = claims(made["creds"]["api_key"])["sub"]
     for id, found in ((made["id"], True), ("0" * 8 + made["id"][8:], False), (other["id"], False), ("f" * 24, False)):
         for operation in ("sdk.schema.get", "sdk.config.get"):
             answer = desk.ask(operation, json.dumps({"id": id}).encode(), user)
@@ -176,7 +173,7 @@ def test_the_limit_of_a_plan_is_said_with_its_numbers(tmp_path: Path) -> None:
         body = {"name": "k", "role": "operator", "kind": "nats"}
         key = app.request("POST", "/v1/keys", body, headers=acting).json()
         desk = Desk(app)
-        desk.user, desk.org = _claims(key["nats"]["api_key"])["sub"], broker_org(2)
+        desk.user, desk.org = claims(key["nats"]["api_key"])["sub"], broker_org(2)
         desk.create("one")
         desk.create("two")
         for limit in (2, 1):  # a plan may become smaller than what there is
@@ -223,6 +220,23 @@ def test_events_with_numbers_however_far_apart_are_summed_up(desk: Desk, functio
     assert [frame["swing"]["value"] for frame in found.json()["data"]["frames"]] == ([] if value is None else [value])
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 7])
+def test_commands_to_several_devices_come_once_wherever_a_page_ends(desk: Desk, limit: int) -> None:
+    devices = [desk.create(f"arm-{limit}-{number}")["id"] for number in range(3)]
+    commands = [(device, number) for device, count in zip(devices, (3, 1, 4), strict=True) for number in range(count)]
+    for device, number in commands:
+        said = json.dumps({"value": number, "timestamp": 1_700_000_000_000 + number}).encode()
+        desk.publish(device, said, family="commands", name="move")
+    asked = {"device_ids": devices, "start": "2023-01-01T00:00:00.000Z", "end": "2024-01-01T00:00:00.000Z"}
+    found: list[tuple[str, int]] = []
+    offset: int | None = 0
+    while offset is not None:
+        page = desk.app.request("POST", "/iot/db/command/history", {**asked, "limit": limit, "offset": offset}).json()
+        found += [(device, point["value"]) for frame in page["data"]["frames"] for device, point in frame.items()]
+        offset = page["data"]["page"]["next_offset"]
+    assert found == commands
+
+
 @pytest.mark.parametrize("given", ["true", "yes", 1, 0, [], {}])
 def test_whether_the_last_values_are_wanted_is_true_or_false(desk: Desk, given: Any) -> None:
     asked = {"device_id": "f" * 24, "start": "2023-01-01T00:00:00.000Z", "end": "2024-01-01T00:00:00.000Z"}
@@ -231,6 +245,93 @@ def test_whether_the_last_values_are_wanted_is_true_or_false(desk: Desk, given: 
     assert refused.status == 400, refused.body
     told = {"code": "INVALID_REQUEST", "message": "last_value must be true or false"}
     assert refused.json() == {"status": False, "data": told}
+
+
+def test_a_page_of_the_past_has_at_least_one_value_and_at_most_as_many_as_the_sdk_asks_for(desk: Desk) -> None:
+    device = desk.create("long")["id"]
+    desk.publish(device, *[json.dumps({"value": n, "timestamp": 1_700_000_000_000 + n}).encode() for n in (1, 2)])
+    asked = {"device_id": device, "start": "2023-01-01T00:00:00.000Z", "end": "2024-01-01T00:00:00.000Z"}
+    for limit, found in ((None, [1, 2]), (limits.MAX_RANGE, [1, 2]), (1, [1])):
+        page = desk.app.request("POST", "/iot/db/telemetry/history", {**asked, "fields": ["t"], "limit": limit}).json()
+        assert [frame["t"]["value"] for frame in page["data"]["frames"]] == found
+        assert page["data"]["page"]["has_more"] is (len(found) == 1)
+    for limit in (0, limits.MAX_RANGE + 1):
+        for noun, series in (("telemetry", {"fields": ["t"]}), ("event", {})):
+            refused = desk.app.request("POST", f"/iot/db/{noun}/history", {**asked, **series, "limit": limit})
+            message = f"limit must be a whole number from 1 to {limits.MAX_RANGE}"
+            assert (refused.status, refused.json()["data"]["message"]) == (400, message)
+
+
+def pages(desk: Desk, noun: str, asked: dict[str, Any]) -> Iterator[list[tuple[str, Any]]]:
+    """What each page of an answer says, by name."""
+    page: Any = {"has_more": True, "next_offset": 0}
+    while page["has_more"]:
+        question = {**asked, "offset": page["next_offset"]}
+        reply = desk.app.request("POST", f"/iot/db/{noun}/history", question).json()["data"]
+        yield [(name, point["value"]) for frame in reply["frames"] for name, point in frame.items()]
+        page = reply["page"]
+
+
+@pytest.mark.parametrize("function", ["count", "last", "median"])
+@pytest.mark.parametrize("start", ["2023-06-01T00:00:00Z", "2023-06-01T00:00:00.000150Z"])
+@pytest.mark.parametrize("limit", [1, 7, 25, 26, 50])
+def test_numbers_of_readings_come_page_by_page_as_well(desk: Desk, limit: int, start: str, function: str) -> None:
+    ident = f"summed-{limit}-{function}-{len(start)}"
+    device = desk.create(ident)["id"]
+    readings = [
+        {"metric": metric, "value": n, "at": f"2023-06-01T00:00:00.{n * 200:06}Z"}
+        for metric in "ab"
+        for n in range(125)
+    ]
+    assert desk.app.request("POST", f"/v1/devices/{ident}/telemetry", {"readings": readings}).status == 200
+    asked = {"device_id": device, "start": start, "end": "2023-06-01T00:00:01Z", "fields": ["a", "b"]}
+    asked |= {"aggregate_fn": function, "interval": "1ms"}
+    (whole,) = pages(desk, "telemetry", asked)
+    assert len(whole) == 50
+    found = list(pages(desk, "telemetry", {**asked, "limit": limit}))
+    assert [len(page) for page in found[:-1]] == [limit] * (-(-50 // limit) - 1)
+    assert list(itertools.chain(*found)) == whole
+
+
+@pytest.mark.parametrize("limit", [1, 7, 10, 12, 25])
+def test_readings_within_one_millisecond_come_once_wherever_a_page_ends(desk: Desk, limit: int) -> None:
+    device = desk.create(f"fast-{limit}")["id"]
+    readings = [
+        {"metric": metric, "value": n, "at": f"2023-06-01T00:00:00.{n * 100:06}Z"} for metric in "ab" for n in range(25)
+    ]
+    assert desk.app.request("POST", f"/v1/devices/fast-{limit}/telemetry", {"readings": readings}).status == 200
+    asked = {"device_id": device, "start": "2023-01-01T00:00:00.000Z", "end": "2024-01-01T00:00:00.000Z"}
+    found = pages(desk, "telemetry", {**asked, "fields": ["a", "b"], "limit": limit})
+    assert list(itertools.chain(*found)) == [(metric, n) for metric in "ab" for n in range(25)]
+
+
+def test_a_page_may_end_in_the_last_of_as_many_series_as_can_be_asked_for(desk: Desk) -> None:
+    device = desk.create("broad")["id"]
+    desk.publish(device, *[json.dumps({"value": n, "timestamp": 1_700_000_000_000 + n}).encode() for n in (1, 2)])
+    asked = {"device_id": device, "start": "2023-01-01T00:00:00.000Z", "end": "2024-01-01T00:00:00.000Z", "limit": 1}
+    asked["fields"] = [*(f"none-{n}" for n in range(limits.MAX_SERIES_PER_DEVICE - 1)), "t"]
+    first = desk.app.request("POST", "/iot/db/telemetry/history", asked).json()["data"]
+    place = first["page"]["next_offset"]
+    assert place < 1 << 53, "a number that every client has"
+    last = desk.app.request("POST", "/iot/db/telemetry/history", {**asked, "offset": place}).json()["data"]
+    assert [frame["t"]["value"] for page in (first, last) for frame in page["frames"]] == [1, 2]
+
+
+def test_what_is_rare_is_found_page_by_page_and_not_at_once(desk: Desk) -> None:
+    device = desk.create("talkative")["id"]
+    said = [{"value": n, "timestamp": 1_700_000_000_000 + n} for n in range(limits.MAX_RANGE + 1)]
+    desk.publish(device, *[json.dumps(one).encode() for one in said[:-1]], family="logs", name="info")
+    desk.publish(device, json.dumps(said[-1]).encode(), family="logs", name="error")
+    asked = {"device_id": device, "start": "2023-01-01T00:00:00.000Z", "end": "2024-01-01T00:00:00.000Z"}
+    asked |= {"levels": ["error"]}
+    first = desk.app.request("POST", "/iot/db/log/history", asked).json()["data"]
+    assert (first["frames"], first["page"]["has_more"]) == ([], True)
+    next_page = {**asked, "offset": first["page"]["next_offset"]}
+    last = desk.app.request("POST", "/iot/db/log/history", next_page).json()["data"]
+    assert [frame["error"]["value"] for frame in last["frames"]] == [limits.MAX_RANGE]
+    assert last["page"] == {"has_more": False, "next_offset": None}
+    counted = desk.app.request("POST", "/iot/db/log/history", {**asked, "aggregate_fn": "count"}).json()["data"]
+    assert [frame["error"]["value"] for frame in counted["frames"]] == [1]
 
 
 def test_readings_that_break_the_schema_are_noted_once_an_hour(desk: Desk) -> None:

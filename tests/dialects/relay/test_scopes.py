@@ -1,7 +1,5 @@
 """What a key of the broker's is narrowed to holds there too: what it is sent, and whose replies it can see."""
 
-import base64
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from fleetroll.bus.port import AppAccount, Minted
 from fleetroll.service.broker import Registry
 from tests.support.app import running
 from tests.support.broker import client
+from tests.support.jwt import claims
 from tests.support.nats_sockets import LEFT
 from tests.support.relay import Vendor, device, run, vendor
 
@@ -82,8 +81,7 @@ def test_a_narrowed_key_of_the_account_of_its_role_ends_there_too(tmp_path: Path
         registry = Registry(app.services, app.application.subjects.answer)
         body = {"name": "narrow", "role": "operator", "kind": "nats", "scopes": ["owners:read"]}
         key = app.request("POST", "/v1/keys", body).json()
-        claims = key["nats"]["api_key"].split(".")[1]
-        user = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["sub"]
+        user = claims(key["nats"]["api_key"])["sub"]
         assert accounts(registry, app).keys() == {(), ("owners:read",)}
         assert app.request("DELETE", f"/v1/keys/{key['id']}").status == 204
         assert all(user in one.revoked for one in accounts(registry, app).values())

@@ -94,16 +94,17 @@ class _Parser:
         self._depth = 0
         self._roots = ("$",)
         self._operators = 0
+        self._strict = False
         self.size = 0
         self.longest = 0
         self.descends = False
 
     def whole(self) -> Predicate:
-        strict = not self._take("lax") and self._take("strict")
+        self._strict = not self._take("lax") and self._take("strict")
         found = self._either(bare=True)
         if self._peek() is not None:
             raise unexpected(self._peek())
-        return Strict(found) if strict else found
+        return Strict(found) if self._strict else found
 
     def _either(self, *, bare: bool = False) -> Predicate:
         self._deepen()
@@ -153,8 +154,8 @@ class _Parser:
         if symbol is not None and symbol in _COMPARATORS:
             self._next += 1
             right = self._operand()
-            if _is_many(left) and _is_many(right):
-                raise refused("compares two paths; compare a path with a value")
+            if self._is_many(left) and self._is_many(right):
+                raise refused("compares two paths, which strict mode alone may do, and where each finds one value")
             return Compared(_COMPARATORS[symbol], left, right)
         if not isinstance(left, Path):
             raise unexpected(symbol, "a value is compared with something")
@@ -166,6 +167,12 @@ class _Parser:
         if bare and symbol is None:
             return Bare(left)
         raise unexpected(symbol, "a path is compared with something")
+
+    def _is_many(self, operand: Operand) -> bool:
+        """Whether it may be any number of values, as in lax mode each may be an array of them."""
+        if isinstance(operand, Signed):
+            return self._is_many(operand.part)
+        return isinstance(operand, Path) and (not self._strict or any(map(_leads_to_many, operand.steps)))
 
     def _regex(self, path: Path) -> Predicate:
         pattern, flags = self._text(), self._text() if self._take("flag") else ""
@@ -354,9 +361,14 @@ class _Parser:
             raise unexpected(self._peek(), f"{symbol} is expected")
 
 
-def _is_many(operand: Operand) -> bool:
-    """Whether it may be any number of values."""
-    return isinstance(operand, Path) or (isinstance(operand, Signed) and _is_many(operand.part))
+def _leads_to_many(step: Step) -> bool:
+    """Whether it may lead to several values where arrays are not looked into."""
+    match step:
+        case Key(name):
+            return name is None
+        case Index(spans):
+            return len(spans) > 1 or spans[0][0] != spans[0][1]
+    return isinstance(step, Elements | Descendants)
 
 
 def _breadth(step: Step) -> int:

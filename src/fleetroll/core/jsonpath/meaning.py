@@ -81,19 +81,16 @@ def _holds(predicate: Predicate, item: object, mode: _Mode) -> Truth:
 
 def _truth(predicate: Predicate, item: object, mode: _Mode) -> Truth:  # noqa: C901  # one case for each kind
     match predicate:
-        case Compared(symbol, left, right):
-            others = list(_operands(right, item, mode))
-            ones = _operands(left, item, mode)
-            return _some((_compare(symbol, one, other) for one in ones for other in others), mode)
+        case Compared():
+            return _compared(predicate, item, mode)
         case Exists(path):
-            items = _items(path, item, mode)
-            return any(True for _ in (items if mode.lax else list(items)))
+            return _exists(path, item, mode)
         case StartsWith(path, text):
             return _of_text(path, item, mode, lambda one: one.startswith(text))
         case LikeRegex(path, pattern, flags):
             return _of_text(path, item, mode, compiled(pattern, flags).search)
         case All(parts):
-            return _denied(_any(_denied(_holds(part, item, mode)) for part in parts))
+            return _all(_holds(part, item, mode) for part in parts)
         case Either(parts):
             return _any(_holds(part, item, mode) for part in parts)
         case Denied(part):
@@ -101,12 +98,29 @@ def _truth(predicate: Predicate, item: object, mode: _Mode) -> Truth:  # noqa: C
         case Unknown(part):
             return _holds(part, item, mode) is None
         case Bare(path):
-            match list(_items(path, item, mode)):
-                case [bool() as found]:
-                    return found
-            return None
+            return _itself(path, item, mode)
         case Strict(part):
             return _holds(part, item, _STRICT)
+
+
+def _compared(predicate: Compared, item: object, mode: _Mode) -> Truth:
+    others = list(_operands(predicate.right, item, mode))
+    ones = _operands(predicate.left, item, mode)
+    return _some((_compare(predicate.symbol, one, other) for one in ones for other in others), mode)
+
+
+def _exists(path: Path, item: object, mode: _Mode) -> bool:
+    """In strict mode the path is followed to its end: what does not fit it may come after the first item."""
+    items = _items(path, item, mode)
+    return any(True for _ in (items if mode.lax else list(items)))
+
+
+def _itself(path: Path, item: object, mode: _Mode) -> Truth:
+    """What stands there, if that is one truth."""
+    match list(_items(path, item, mode)):
+        case [bool() as found]:
+            return found
+    return None
 
 
 def _of_text(path: Path, item: object, mode: _Mode, test: Callable[[str], bool]) -> Truth:
@@ -132,6 +146,11 @@ def _any(truths: Iterator[Truth]) -> Truth:
     return None if unknown else False
 
 
+def _all(truths: Iterator[Truth]) -> Truth:
+    """False if one is, else unknown if one is."""
+    return _denied(_any(map(_denied, truths)))
+
+
 def _denied(truth: Truth) -> Truth:
     return None if truth is None else not truth
 
@@ -141,7 +160,8 @@ def _compare(symbol: str, one: object, other: object) -> Truth:
         return symbol in {"==", "<=", ">="} if one is other else symbol == "!="
     if _kind(one) != _kind(other) or isinstance(one, dict | list):
         return None
-    if isinstance(one, Decimal) or isinstance(other, Decimal):
+    if type(one) is not type(other) and numerics.is_number(one):
+        # A large float is not the number that it is written as, and an integer beside it would tell.
         one, other = numerics.exact(one), numerics.exact(other)
     return _TESTS[symbol](one, other)
 

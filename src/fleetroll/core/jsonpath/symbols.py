@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 
 from fleetroll.core.faults import Fault, brief, invalid
+from fleetroll.core.jsonpath import numerics
 
 _TOKEN = re.compile(
     r"""[ \t\n\r\f]*(?:(?P<text>"(?:[^"\\]|\\.)*")
@@ -16,6 +18,7 @@ _ESCAPE = re.compile(
     r"\\(?:u\{([0-9A-Fa-f]{1,6})\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(.))",
     re.DOTALL,
 )
+_MOST_DIGITS, _LEAST_POWER, _MOST_POWER = 40, -400, 300
 _CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
@@ -29,13 +32,15 @@ def symbols(text: str) -> Iterator[tuple[str, str]]:
         place = found.end()
 
 
-def number(text: str) -> int | float:
-    if len(text) > 40:
+def number(text: str) -> int | float | Decimal:
+    """What a number says, to the digit: a float where that is all of it."""
+    exact = Decimal(text)
+    if len(text) > _MOST_DIGITS or (exact and not _LEAST_POWER <= exact.adjusted() < _MOST_POWER):
         raise refused("has a number that is out of range")
-    value: int | float = int(text) if text.lstrip("-").isdigit() else float(text)
-    if not -1e300 < value < 1e300:
-        raise refused("has a number that is out of range")
-    return value
+    if text.lstrip("-").isdigit():
+        return int(text)
+    nearest = float(text)
+    return nearest if numerics.exact(nearest) == exact else exact
 
 
 def unquoted(text: str) -> str:

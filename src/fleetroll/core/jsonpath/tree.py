@@ -1,11 +1,12 @@
 """Predicates as trees: the nodes, and a walk that changes texts in them."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import TypeAlias
 
 from msgspec import Struct, structs
 
-Scalar: TypeAlias = str | int | float | bool | None
+Scalar: TypeAlias = str | int | float | Decimal | bool | None
 
 
 class Key(Struct, frozen=True, tag=True):

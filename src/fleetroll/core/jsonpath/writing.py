@@ -1,5 +1,7 @@
 """The one canonical text of a predicate."""
 
+from decimal import Decimal
+
 import msgspec
 
 from fleetroll.core.jsonpath.tree import (
@@ -94,4 +96,4 @@ def _written_place(place: int) -> str:
 
 
 def _quoted(value: Scalar) -> str:
-    return msgspec.json.encode(value).decode()
+    return str(value) if isinstance(value, Decimal) else msgspec.json.encode(value).decode()

@@ -212,15 +212,22 @@ class Stats(Struct):
 
 
 class Device(Struct):
-    """A device as far as a binding is about it."""
+    """A device as far as a binding is about it, with all members that readers of devices count on.
+
+    What has happened to it the device manager tells: `events` is empty here.
+    """
 
     id: str
     tags: tuple[str, ...]
     status: str
+    icon: str
+    icon_color: str
     creation_timestamp: datetime
     metadata: Object
     dms_owner: str
     identity: dict[str, Any] | None
+    slots: dict[str, Any] = {}
+    events: dict[str, Any] = {}
 
 
 class Bound(Struct):

@@ -71,11 +71,12 @@ def _rows(at: str) -> tuple[Route, ...]:
 
 
 # Without a label RFC 7030 leaves the choice to the server. There is no choice that would be right: it is refused.
+_UNLABELLED = tuple(structs.replace(row, refused=True) for row in _rows(_AT))
 DIALECT = Dialect(
     name="est",
     title="EST (RFC 7030)",
     prefixes=("/.well-known/est/",),
-    routes=(*_rows(f"{_AT}/{{{_LABEL}}}"), *_rows(_AT)),
+    routes=(*_rows(f"{_AT}/{{{_LABEL}}}"), *_UNLABELLED),
     envelope=DOCUMENTED,
     credentials=(Form(Place.PATH, _LABEL, Issuer.ENROLLEE),),
     media_types=(),

@@ -162,8 +162,8 @@ def _history(body: Any, devices: tuple[str, ...], type: str | None, names_: tupl
         type,
         names_,
         model.Span(since, until + MILLISECOND),  # the end is part of it, to the millisecond
-        _whole(body.limit, "limit", limits.MAX_RANGE, limits.MAX_RANGE) or limits.MAX_RANGE,
-        _whole(body.offset, "offset", 0, 1 << 53),
+        _whole(body.limit, "limit", limits.MAX_RANGE, 1, limits.MAX_RANGE),
+        _whole(body.offset, "offset", 0, 0, 1 << 53),
         env=None if body.env is UNSET else _environment(body.env),
         aggregate=aggregate,
         interval=None if interval is None else readings.parse_interval(interval),
@@ -272,11 +272,11 @@ def _flag(value: object, field: str) -> bool:
     return value
 
 
-def _whole(value: object, field: str, default: int, highest: int) -> int:
+def _whole(value: object, field: str, default: int, lowest: int, highest: int) -> int:
     if value is UNSET or value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= highest:
-        raise invalid("out_of_range", f"{field} must be a whole number from 0 to {highest}", field)
+    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+        raise invalid("out_of_range", f"{field} must be a whole number from {lowest} to {highest}", field)
     return value
 
 

@@ -11,7 +11,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 _Text = Annotated[Any, Meta(extra_json_schema={"type": ["string", "null"]})]
 _Texts = Annotated[Any, Meta(extra_json_schema={"type": ["array", "null"], "items": {"type": "string"}})]
 _Flag = Annotated[Any, Meta(extra_json_schema={"type": ["boolean", "null"]})]
-_Whole = Annotated[Any, Meta(extra_json_schema={"type": ["integer", "null"], "minimum": 0})]
+_Limit = Annotated[Any, Meta(extra_json_schema={"type": ["integer", "null"], "minimum": 1})]
+_Offset = Annotated[Any, Meta(extra_json_schema={"type": ["integer", "null"], "minimum": 0})]
 
 
 class Create(Struct):
@@ -67,8 +68,8 @@ class History(Struct):
     last_value: _Flag = UNSET
     interval: _Text = UNSET
     aggregate_fn: _Text = UNSET
-    limit: _Whole = UNSET
-    offset: _Whole = UNSET
+    limit: _Limit = UNSET
+    offset: _Offset = UNSET
 
 
 class Page(Struct):

@@ -133,7 +133,7 @@ _CUSTOMERS = (
         mapping.one_customer,
         mapping.customer,
         "Refused: the id is missing",
-        reply=shapes.Customer,
+        refused=True,
     ),
 )
 

@@ -1,14 +1,14 @@
 """Clients, which have tokens by a secret."""
 
 from fleetroll.core import names
-from fleetroll.dialects.blynk.mapping.parameters import organization_number
+from fleetroll.dialects.blynk.mapping.parameters import home
 from fleetroll.dialects.blynk.shapes import keys as shapes
 from fleetroll.service import keys
 from fleetroll.wire.request import Request
 
 
 def new_client(request: Request) -> keys.NewClient:
-    return keys.NewClient(names.line(request.body.name, "name"), request.body.org_id or organization_number(request))
+    return keys.NewClient(names.line(request.body.name, "name"), home(request))
 
 
 def client(result: keys.Issued, request: Request) -> shapes.Client:

@@ -9,7 +9,7 @@ from fleetroll.core.faults import invalid
 from fleetroll.core.templates import metric
 from fleetroll.dialects.blynk.mapping.datastreams import latest
 from fleetroll.dialects.blynk.mapping.metafields import values
-from fleetroll.dialects.blynk.mapping.parameters import device_number, organization_number, place, searched, sort
+from fleetroll.dialects.blynk.mapping.parameters import device_number, home, organization_number, place, searched, sort
 from fleetroll.dialects.blynk.mapping.times import ms
 from fleetroll.dialects.blynk.shapes import numbered_devices as shapes
 from fleetroll.dialects.blynk.shapes.metafields import MetaFieldValue
@@ -53,18 +53,19 @@ def searching(request: Request) -> numbered_devices.Searching:
 
 
 def of_owner(request: Request) -> numbered_devices.Belonging:
-    return numbered_devices.Belonging(_email(request, "ownerEmail"), place(request), organization_number(request))
+    return numbered_devices.Belonging(_user(request, "ownerEmail"), place(request), organization_number(request))
 
 
 def of_user(request: Request) -> numbered_devices.Belonging:
-    return numbered_devices.Belonging(_email(request, "userEmail"), place(request))
+    return numbered_devices.Belonging(_user(request, "userEmail"), place(request))
 
 
-def _email(request: Request, field: str) -> str:
+def _user(request: Request, field: str) -> str:
+    """Whom other APIs know by a reference that is no address is shown with it here, and so is asked for by it."""
     text = request.query.get(field)
     if not text:
         raise invalid("parameter_required", f"{field} is required.", field)
-    return names.email(text, field)
+    return names.owner_ref(text, field)
 
 
 def recent(request: Request) -> numbered_devices.Recent:
@@ -92,9 +93,7 @@ def new_device(request: Request) -> numbered_devices.New:
     # No template has the number 0.
     template = names.parse_template_id(body.template_id) or 0
     name = None if body.name is None else _name(body.name)
-    return numbered_devices.New(
-        template, name, body.org_id or body.organization_id or organization_number(request), body.owner_id
-    )
+    return numbered_devices.New(template, name, home(request), body.owner_id)
 
 
 def _new_owner(body: shapes.Transfer) -> int | None:

@@ -35,6 +35,12 @@ def organization_number(request: Request) -> int | None:
     return _optional(request, "orgId", "organizationId")
 
 
+def home(request: Request) -> int | None:
+    """The organization that something is to be made in, as the body or else the query says it."""
+    body = request.body
+    return body.org_id or body.organization_id or organization_number(request)
+
+
 def device_number(request: Request) -> int:
     return number(request, "deviceId")
 

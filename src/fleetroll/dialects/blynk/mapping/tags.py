@@ -1,7 +1,7 @@
 """Tags, and giving them to devices."""
 
 from fleetroll.core import names
-from fleetroll.dialects.blynk.mapping.parameters import device_number, number, organization_number
+from fleetroll.dialects.blynk.mapping.parameters import device_number, home, number, organization_number
 from fleetroll.dialects.blynk.shapes import tags as shapes
 from fleetroll.service import tags
 from fleetroll.wire.request import Request
@@ -16,7 +16,7 @@ def tag(name: str, request: Request) -> shapes.Tag:
 
 
 def new_tag(request: Request) -> tags.New:
-    return tags.New(names.tag(request.body.name, "name"), request.body.org_id or organization_number(request))
+    return tags.New(names.tag(request.body.name, "name"), home(request))
 
 
 def one_tag(request: Request) -> tags.Numbered:

@@ -12,6 +12,7 @@ class NewClient(Struct, rename="camel"):
 
     name: str
     org_id: Id | None = None
+    organization_id: Id | None = None
     redirect_urls: Annotated[list[str], Meta(max_length=0)] = []
 
 

@@ -8,6 +8,7 @@ from fleetroll.dialects.blynk.shapes.numbers import Id
 class NewTag(Struct, rename="camel"):
     name: str
     org_id: Id | None = None
+    organization_id: Id | None = None
 
 
 class TagAssignment(Struct, rename="camel"):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fleetroll.core import documents
+from fleetroll.core import documents, extras
 from fleetroll.core.faults import invalid
 from fleetroll.core.identity import Occasion
 from fleetroll.core.model import Device
@@ -33,6 +33,7 @@ def _device(record: Device) -> shapes.Device:
         record.ident,
         record.tags,
         record.status.value,
+        *extras.icons(record.extras),
         moment(record.created_at),
         record.metadata,
         record.dms or "",

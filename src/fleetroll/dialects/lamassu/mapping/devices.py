@@ -3,7 +3,7 @@
 `alias` is a device's name, `dms_owner` its DMS. Icons, which nothing else has, lie in the extras.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -111,34 +111,37 @@ def named(request: Request) -> devices.Named:
 
 def slot(request: Request) -> Written:
     body = request.body
-    word = OURS.get(body.status, body.status)
-    status = next((status for status in identity.STATUSES if status.value == word), None)
-    if status is None:
-        known = ", ".join(status.value for status in identity.STATUSES)
-        raise invalid("invalid_status", f"status must be one of {known}", "status")
+    status = _status(body.status)
     version, versions, events = body.active_version or 0, body.versions or {}, body.events or {}
     _bounded("versions", versions, limits.MAX_SLOT_VERSIONS)
     _bounded("events", events, limits.MAX_SLOT_EVENTS)
-    if not all(map(_is_version, versions)) or not _is_version(str(version)):
+    _check_versions(version, versions)
+    notes = {at: _note(event) for at, event in sorted(events.items())}
+    type = names.paragraph(_CERTIFICATE if body.type is None else body.type, "type", limits.MAX_KIND)
+    return Written(request.path["id"], identity.Slot(status, version, type, versions, body.expiration_date, notes))
+
+
+def _status(given: str) -> Status:
+    word = OURS.get(given, given)
+    for status in identity.STATUSES:
+        if status.value == word:
+            return status
+    known = ", ".join(status.value for status in identity.STATUSES)
+    raise invalid("invalid_status", f"status must be one of {known}", "status")
+
+
+def _check_versions(active: int, versions: Mapping[str, str]) -> None:
+    if not all(map(_is_version, versions)) or not _is_version(str(active)):
         raise invalid("invalid_version", "versions are numbered with whole numbers", "versions")
     for serial in versions.values():
         names.paragraph(serial, "versions", limits.MAX_NAME)
-    notes = {
-        at: identity.Note(
-            names.paragraph(event.type, "events", limits.MAX_KIND),
-            names.paragraph(event.description, "events", limits.MAX_NAME),
-        )
-        for at, event in sorted(events.items())
-    }
-    written = identity.Slot(
-        status,
-        version,
-        names.paragraph(_CERTIFICATE if body.type is None else body.type, "type", limits.MAX_KIND),
-        versions,
-        body.expiration_date,
-        notes,
+
+
+def _note(event: shapes.Event) -> identity.Note:
+    return identity.Note(
+        names.paragraph(event.type, "events", limits.MAX_KIND),
+        names.paragraph(event.description, "events", limits.MAX_NAME),
     )
-    return Written(request.path["id"], written)
 
 
 def _is_version(text: str) -> bool:

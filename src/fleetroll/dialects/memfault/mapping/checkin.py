@@ -6,11 +6,10 @@ from msgspec import structs
 
 from fleetroll.core import chunks, limits
 from fleetroll.core.faults import invalid
-from fleetroll.core.query import Place
 from fleetroll.core.times import iso, parse_iso, read_iso
 from fleetroll.dialects.memfault.mapping.devices import SERIAL, serial
 from fleetroll.dialects.memfault.mapping.hardware_versions import is_version
-from fleetroll.dialects.memfault.mapping.paging import numbers
+from fleetroll.dialects.memfault.mapping.paging import place
 from fleetroll.dialects.memfault.mapping.software_versions import software_of
 from fleetroll.dialects.memfault.mapping.uuids import uuid
 from fleetroll.dialects.memfault.shapes import checkin as shapes
@@ -119,9 +118,8 @@ def no_release(_: object, request: Request) -> Reply:
 
 def list_reboots(request: Request) -> checkin.Reboots:
     since = request.query.get("since")
-    number, size = numbers(request)
     first = 0 if since is None else parse_iso(since, "since")
-    return checkin.Reboots(request.path["device_serial"], first, Place(size, (number - 1) * size))
+    return checkin.Reboots(request.path["device_serial"], first, place(request))
 
 
 def reboot_page(found: list[checkin.Restarted], request: Request) -> One:

@@ -5,6 +5,7 @@ from msgspec import UNSET
 from fleetroll.core import limits, model, names
 from fleetroll.core.faults import invalid
 from fleetroll.core.times import iso
+from fleetroll.dialects.memfault.mapping.members import keep_slug
 from fleetroll.dialects.memfault.mapping.paging import by_creation, cut, picked
 from fleetroll.dialects.memfault.shapes import cohorts as shapes
 from fleetroll.dialects.memfault.shapes.envelopes import Many, One
@@ -33,8 +34,7 @@ def one_cohort(request: Request) -> named.Named:
 
 def change_cohort(request: Request) -> named.Edit:
     body = request.body
-    if body.slug not in {UNSET, request.path["cohort"]}:
-        raise invalid("read_only", "A cohort's slug stays as it was made.", "slug")
+    keep_slug(body.slug, request.path["cohort"], "cohort")
     change = {} if body.name is UNSET else {"name": names.line(body.name, "name")}
     return named.Edit(request.path["cohort"], change, request.guard)
 

@@ -17,9 +17,9 @@ from fleetroll.core.faults import invalid
 from fleetroll.core.guards import etag
 from fleetroll.core.query import Comparison, Filter, Operator, Or, Pattern, Sort, every
 from fleetroll.core.times import iso, parse_iso
-from fleetroll.dialects.memfault.mapping.hardware_versions import hardware
+from fleetroll.dialects.memfault.mapping.hardware_versions import hardware, spelled
 from fleetroll.dialects.memfault.mapping.members import paragraph
-from fleetroll.dialects.memfault.mapping.paging import many, numbers
+from fleetroll.dialects.memfault.mapping.paging import many, place
 from fleetroll.dialects.memfault.mapping.software_versions import software_of
 from fleetroll.dialects.memfault.shapes import devices as shapes
 from fleetroll.dialects.memfault.shapes.envelopes import Many, One
@@ -118,27 +118,29 @@ def _nickname(text: str | None) -> str | None:
     return names.line(text, "nickname") if text else None
 
 
-def change_device(request: Request) -> views.Edit:
+def change_device(request: Request) -> devices.Edit:
     body = request.body
     given: dict[str, Any] = {}
     if body.nickname is not UNSET:
         given["name"] = _nickname(body.nickname)
-    if body.hardware_version is not UNSET and body.hardware_version is not None:
-        given["hardware_version"] = hardware(body.hardware_version)
     if body.cohort is not UNSET and body.cohort is not None:
         given["cohort"] = _cohort(body.cohort)
+    version = None if body.hardware_version is UNSET else body.hardware_version
     owner = None if body.owner_ref is UNSET else names.owner_ref(body.owner_ref, "owner_ref") if body.owner_ref else ""
     description = None if body.description is UNSET else paragraph(body.description, "description")
 
     def edit(record: model.Device) -> model.DeviceChange:
         change = dict(given)
+        # A whole device comes back, without a hardware version or with one that another API named.
+        if version is not None and spelled(version) != (record.hardware_version or ""):
+            change["hardware_version"] = hardware(version)
         if owner is not None:
             change["owners"] = _owners(record.owners, owner)
         if description is not None:
             change["extras"] = extras.with_description(record.extras, description)
         return model.DeviceChange(**change)
 
-    return views.Edit(request.path["device_serial"], edit, request.guard)
+    return devices.Edit(request.path["device_serial"], edit, request.guard)
 
 
 def _owners(owners: tuple[str, ...], first: str) -> tuple[str, ...]:
@@ -169,14 +171,14 @@ _TIMES = (("last_seen_since", Operator.GE), ("last_seen_until", Operator.LE))
 
 
 def list_devices(request: Request) -> views.Listing:
-    query, (number, size) = request.query, numbers(request)
+    query, page = request.query, place(request)
     words = [_any_of([make(text) for text in query.all(name)]) for name, make in _WORDS]
     times = [
         Comparison("last_seen", operator, parse_iso(text, name))
         for name, operator in _TIMES
         if (text := query.get(name)) is not None
     ]
-    return views.Listing(every(*words, *times), _sort(query.all("sort")), (number - 1) * size, size)
+    return views.Listing(every(*words, *times), _sort(query.all("sort")), page.offset, page.limit)
 
 
 def list_cohort(request: Request) -> tuple[str, views.Listing]:

@@ -20,8 +20,12 @@ def is_version(text: str) -> bool:
     return _VERSION.fullmatch(text) is not None and text == text.strip() and text not in names.DOTS
 
 
+def spelled(given: str | shapes.HardwareName) -> str:
+    return given if isinstance(given, str) else given.name
+
+
 def hardware(given: str | shapes.HardwareName, field: str = "hardware_version") -> str:
-    text = given if isinstance(given, str) else given.name
+    text = spelled(given)
     if not is_version(text):
         message = f"{field} must be 1 to 128 letters, digits, spaces or any of -_.+:\\()[]/."
         raise invalid("invalid_body", message, field)

@@ -6,6 +6,7 @@ from msgspec import UNSET
 
 from fleetroll.core import model, names
 from fleetroll.core.times import iso
+from fleetroll.dialects.memfault.mapping.members import keep_slug
 from fleetroll.dialects.memfault.mapping.paging import by_creation, cut, picked
 from fleetroll.dialects.memfault.shapes import projects as shapes
 from fleetroll.dialects.memfault.shapes.envelopes import Many, One
@@ -51,6 +52,7 @@ def new_project(request: Request) -> organizations.Described:
 
 def change_project(request: Request) -> projects.Edit:
     body = request.body
+    keep_slug(body.slug, request.path["project"], "project")
     name = None if body.name is None else names.line(body.name, "name")
     return projects.Edit(request.path["project"], name, _devices_of(body))
 

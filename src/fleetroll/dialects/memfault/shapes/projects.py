@@ -24,6 +24,7 @@ class NewProject(Struct):
 
 class ProjectChange(Struct):
     name: str | None = None
+    slug: str | UnsetType = UNSET
     platform: str | UnsetType | None = UNSET
     os: str | UnsetType | None = UNSET
 

@@ -1,0 +1,115 @@
+"""The broker's accounts as the service would have them: put right at each meeting, and kept so by what changes."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+
+import nats.errors
+from nats.aio.client import Client
+
+from fleetroll.bus import links, streams
+from fleetroll.bus.accounts import Accounts
+from fleetroll.bus.port import Account, AppAccount, Registry
+from fleetroll.bus.trouble import Trouble
+from fleetroll.bus.walls import Authority
+
+logger = logging.getLogger("fleetroll.broker")
+
+_PAUSE = 0.25
+_AGAIN = 1.0
+_PREPARED_AT_ONCE = 16
+
+
+class Roster:
+    """Over a connection as the system account. `ended` is told when accounts were taken away."""
+
+    def __init__(
+        self,
+        system: Client,
+        authority: Authority,
+        seconds: Callable[[], int],
+        urls: Callable[[], list[str]],
+        registry: Registry,
+        ended: Callable[[], None],
+    ) -> None:
+        self._system = system
+        self._authority = authority
+        self._urls = urls
+        self._registry = registry
+        self._ended = ended
+        self._accounts = Accounts(system, authority, seconds)
+        self._prepared_before: list[Account] = []
+        self._corrected_at = 0
+        self._trouble = Trouble("accounts wait")
+        self._publishing = asyncio.Lock()
+
+    async def correct(self) -> None:
+        """Make the broker know all accounts that there should be, and no others."""
+        async with self._publishing:
+            met = self._system.stats["reconnects"]
+            wanted = {self._authority.public(account): account for account in await self._registry.accounts()}
+            known = await self._accounts.names()
+            apps = [account for account in wanted.values() if isinstance(account, AppAccount)]
+            missing = [account for name, account in wanted.items() if name not in known]
+            await self._accounts.publish(
+                [*apps, *(account for account in missing if not isinstance(account, AppAccount))]
+            )
+            await self._prepare(missing)
+            await self._accounts.remove(known - wanted.keys())
+            self._prepared_before = [account for name, account in wanted.items() if name in known]
+            self._corrected_at = met
+
+    async def keep(self) -> None:
+        """Publish what changes, a few times a second, until cancelled."""
+        while links.goes_on():
+            await asyncio.sleep(_PAUSE)
+            if links.is_connected(self._system):
+                try:
+                    await self._bring_up_to_date()
+                    self._trouble.end()
+                except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
+                    self._trouble.tell(problem)
+                    await asyncio.sleep(_AGAIN)
+
+    async def _bring_up_to_date(self) -> None:
+        """All accounts where the broker was away, as it may have lost some; and whatever has changed."""
+        if self._corrected_at != self._system.stats["reconnects"]:
+            await self.correct()
+            await self.look_after_streams()
+        await self.publish_changes()
+
+    async def publish_changes(self) -> None:
+        async with self._publishing:
+            while changes := await self._registry.changes():
+                accounts = [change.account for change in changes if change.account is not None]
+                await self._accounts.publish(accounts)
+                await self._prepare(accounts)
+                ended = [change.public for change in changes if change.account is None]
+                await self._accounts.remove(ended)
+                if ended:
+                    # Whose connections went with an account cannot be told by its name any more.
+                    self._ended()
+                await self._registry.settled([change.number for change in changes])
+
+    async def look_after_streams(self) -> None:
+        """The streams of accounts that the broker knew: there as a rule, perhaps as an older release made them."""
+        with contextlib.suppress(*links.FAILURE):  # they are looked after again when the broker is met again
+            await self._prepare(self._prepared_before)
+
+    async def _prepare(self, accounts: Sequence[Account]) -> None:
+        """Make the streams of those that are of applications, a few at a time."""
+        apps = [account for account in accounts if isinstance(account, AppAccount) and not account.disabled]
+        for first in range(0, len(apps), _PREPARED_AT_ONCE):
+            await asyncio.gather(*map(self._prepare_streams, apps[first : first + _PREPARED_AT_ONCE]))
+
+    async def _prepare_streams(self, account: AppAccount) -> None:
+        """As a client of the account. That the broker has no room for them must not hold up anybody else."""
+        pair = self._authority.apps(account.org, account.role, account.scopes)
+        client = await links.connect(self._urls(), pair, "preparation", patience=3)
+        try:
+            await streams.prepare_applications(client, account.org)
+        except (links.Rejected, nats.errors.NoRespondersError) as problem:
+            logger.error("applications of %s are without live data until the next start: %r", account.org, problem)
+        finally:
+            await links.close(client)

@@ -1,0 +1,85 @@
+"""What a TLS listener that tenants share knows authorities by, so that none of them gets in the way of another.
+
+OpenSSL takes for the issuer of a client's certificate the first that it knows by that name and key identifier, and
+refuses the client if that one has another key, or says anything that does not suit. So a listener is given anchors: an
+authority's name and key, and nothing else that its certificate says. And a key identifier is a hash of the key.
+"""
+
+import functools
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+_HASHES = ("sha1", "sha256", "sha384", "sha512")
+_LEAST_BYTES = 16
+_MOST_SERIAL_BITS = 159
+_BEGINS = datetime(2000, 1, 1, tzinfo=UTC)
+_LASTS = timedelta(days=365 * 7_000)
+
+
+def anchor(authority: x509.Certificate) -> bytes:
+    """A certificate with the authority's name, key and key identifier; issuer and number are its, too, as its clients'
+    certificates may name it by these.
+
+    Nobody looks at its signature and its times: the listener trusts the key.
+    """
+    key, serial = authority.public_key(), authority.serial_number
+    declared = key_identifier(authority)
+    identifier = x509.SubjectKeyIdentifier(declared) if declared else x509.SubjectKeyIdentifier.from_public_key(key)
+    is_serial = 0 < serial < 1 << _MOST_SERIAL_BITS
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(authority.subject)
+        .issuer_name(authority.issuer)
+        .serial_number(serial if is_serial else x509.random_serial_number())
+        .public_key(key)
+        .not_valid_before(_BEGINS)
+        .not_valid_after(_BEGINS + _LASTS)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(identifier, critical=False)
+    )
+    return builder.sign(_signing_key(), SHA256()).public_bytes(Encoding.DER)
+
+
+@functools.cache
+def _signing_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def key_identifier(certificate: x509.Certificate) -> bytes:
+    """What the certificate says its key is called; empty if it does not say."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    except x509.ExtensionNotFound:
+        return b""
+
+
+def tells_its_key(certificate: x509.Certificate) -> bool:
+    """Whether its key identifier, if it has one, is a hash of its key as RFC 5280, 4.2.1.2 or RFC 7093 have it.
+
+    Some servers have written the hash as hexadecimal text.
+    """
+    identifier = key_identifier(certificate)
+    if len(identifier) < _LEAST_BYTES:
+        return not identifier
+    digests = _digests(certificate.public_key())
+    return any(form.startswith(identifier) for digest in digests for form in (digest, digest.hex().encode()))
+
+
+def _digests(key: CertificatePublicKeyTypes) -> Iterator[bytes]:
+    whole = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return (hashlib.new(name, form).digest() for name in _HASHES for form in (_bare(key), whole))
+
+
+def _bare(key: CertificatePublicKeyTypes) -> bytes:
+    if isinstance(key, rsa.RSAPublicKey):
+        return key.public_bytes(Encoding.DER, PublicFormat.PKCS1)
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    return key.public_bytes(Encoding.Raw, PublicFormat.Raw)

@@ -1,0 +1,19 @@
+"""Devices that follow another record: what that changes of itself is written to each device that has it."""
+
+from typing import Any
+
+from msgspec import structs
+
+from fleetroll.core.faults import stale
+from fleetroll.core.model import Device
+from fleetroll.service.operations import Call
+from fleetroll.service.timeline import device_entry
+
+
+async def follow(call: Call, was: Device, **members: Any) -> None:
+    """Write members of a device, with its event. Whoever changed the other record has judged them already."""
+    at = max(call.at, was.updated_at)
+    now = structs.replace(was, **members, revision=was.revision + 1, updated_at=at)
+    if not await call.records.devices.replace(was, now):
+        raise stale()
+    await call.records.timeline.append([device_entry(call, "device.updated", now, {"changed": sorted(members)})])

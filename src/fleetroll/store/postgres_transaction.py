@@ -1,0 +1,239 @@
+"""One transaction on PostgreSQL, through which nouns write: what waits for company, what many rows go by, which locks.
+
+Transactions of several processes meet in a lock per organization, taken with the first statement that names it:
+whoever reads before it writes finds what every transaction before it has left, as with one writer, and the numbers of
+an organization's events are in the order of their commits. Nobody waits for a lock while holding another, so nobody
+waits in a circle.
+"""
+
+import functools
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
+from typing import Any
+
+from msgspec import Struct
+
+from fleetroll.store import port
+from fleetroll.store.connection import Indexed, Row, Values
+from fleetroll.store.postgres_connections import LOCK_SPACE, Session
+from fleetroll.store.postgres_syntax import SYNTAX
+from fleetroll.store.records import Records
+from fleetroll.store.statements import SQL
+
+_ORGS = ("org", "to", "parent")
+_LARGEST_LOCK = 0x7FFFFFFF
+_TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+(?!SET\b)(\w+)")  # after ON CONFLICT, UPDATE names none
+_LOAD = re.compile(r"INSERT INTO (\w+) \(([^)]*)\)\s*SELECT (.*?)\s*FROM jsonb_each\(:rows\)$", re.DOTALL)
+_COUNT, _COUNTERS = SQL["usage_add"], "quota_usage"
+_TALLY = SQL["device_tally_add"]
+_PART = 250  # rows of a load: while one part is stored, the next is made
+_NO_QUOTA = (1 << 63) - 1
+_LITERALS = {"false": False, "true": True, "1": 1}
+
+
+class Elsewhere(BaseException):
+    """Another process writes for this organization, and this transaction holds the lock of another one already.
+
+    No Exception: nothing on its way through an operation may take it for a failure of the operation.
+    """
+
+    def __init__(self, org: int) -> None:
+        self.org = org
+
+
+class Load(Struct, frozen=True):
+    """The columns of a load, and where their values are among the literals and those of a given row behind them."""
+
+    table: str
+    columns: tuple[str, ...]
+    literals: tuple[bool | int, ...]
+    places: tuple[int, ...]
+
+    def whole(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        if self.places == tuple(range(len(self.places))):
+            return rows
+        pick, literals = itemgetter(*self.places), self.literals
+        return [pick((*literals, *row)) for row in rows]
+
+
+@functools.cache
+def load_of(table: str) -> Load:
+    """As the other engine's statement has it, so that a row means the same to both."""
+    found = _LOAD.match(SQL[f"sqlite_load_{table}"])
+    assert found, table
+    parts = [part.strip() for part in found[3].split(",")]
+    literals = [part for part in parts if part in _LITERALS]
+    ahead = iter(range(len(literals)))
+    places = tuple(
+        next(ahead) if part in _LITERALS else len(literals) + int(part.removeprefix("value ->> ")) for part in parts
+    )
+    columns = tuple(name.strip() for name in found[2].split(","))
+    return Load(found[1], columns, tuple(_LITERALS[part] for part in literals), places)
+
+
+@functools.lru_cache(maxsize=4096)
+def _tables(statement: str) -> frozenset[str]:
+    return frozenset(_TABLE.findall(statement))
+
+
+class Writing:
+    """Implements `connection.Connection` for one transaction.
+
+    Statements that answer nothing are kept until one asks for their table, or until the end: those of many works then
+    share a round trip.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._later: dict[str, list[tuple[str, list[Values]]]] = {}
+        self._used: dict[tuple[int, str], int] = {}
+        self._added: dict[tuple[int, str], int] = {}
+        self.locked: set[int] = set()
+        self.has_written = False
+        self._holds_rows = False
+        self.records: port.Records = Records(self, SYNTAX)
+
+    async def one(self, statement: str, values: Values) -> Row | None:
+        rows = await self.all(statement, values)
+        return rows[0] if rows else None
+
+    async def all(self, statement: str, values: Values) -> list[Row]:
+        await self._enter(values)
+        if statement is _COUNT:
+            return await self._count(values)
+        if self._later and not self._later.keys().isdisjoint(_tables(statement)):
+            await self.flush()
+        if self._used and _COUNTERS in _tables(statement):
+            await self.flush()
+            self._used.clear()
+        return await self._send(statement, values)
+
+    async def changed(self, statement: str, values: Values) -> bool:
+        return bool(await self.all(statement, values))
+
+    async def added(self, statement: str, values: Values) -> int | None:
+        row = await self.one(statement, values)
+        return None if row is None else int(row[0])
+
+    async def _send(self, statement: str, values: Values) -> list[Row]:
+        if not statement.startswith("SELECT"):
+            self.has_written = self._holds_rows = True
+        return await self._session.fetch(statement, values)
+
+    async def _count(self, values: Values) -> list[Row]:
+        """Count on a quota. Nobody else does while this transaction holds the organization, so only the first asks."""
+        counter, count = (values["org"], values["noun"]), values["count"]
+        used = self._used.get(counter)
+        if used is None:
+            rows = await self._send(_COUNT, values)
+            if rows:
+                self._used[counter] = rows[0][0]
+            return rows
+        if count >= 0 and used + count > values["quota"]:
+            return []
+        self.has_written = True
+        self._used[counter] = used + count
+        self._added[counter] = self._added.get(counter, 0) + count
+        return [(used + count,)]
+
+    async def many(self, statement: str, values: Sequence[Values]) -> None:
+        if not values:
+            return
+        for each in values:
+            await self._enter(each)
+        self.has_written = True
+        tables = _tables(statement)
+        if len(tables) > 1:  # it reads what others write, before it and after it, so it keeps its place
+            if not self._later.keys().isdisjoint(tables):
+                await self.flush()
+            await self._session.many(statement, values)
+            return
+        (table,) = tables or {""}
+        waiting = self._later.setdefault(table, [])
+        if waiting and waiting[-1][0] == statement:
+            waiting[-1][1].extend(values)
+        else:
+            waiting.append((statement, list(values)))
+
+    async def reserve(self, table: str, count: int) -> Sequence[int]:
+        rows = await self._session.fetch(SQL["postgres_reserve"], {"table": table, "column": "id", "count": count})
+        return [row[0] for row in rows]
+
+    async def load(self, table: str, rows: Iterable[Sequence[Any]], tails: Sequence[Row] = ()) -> None:
+        load = load_of(table)
+        if tails:
+            rows = ((*row, *tail) for row, tail in zip(rows, tails, strict=True))
+        org_of = itemgetter(load.columns.index("org"))
+        for part in [rows] if isinstance(rows, Sequence) else _parts(iter(rows)):
+            whole = load.whole(part)
+            for org in set(map(org_of, whole)):
+                await self.lock(org)
+            if load.table in self._later:
+                await self.flush()
+            self.has_written = True
+            await self._session.copy(load.table, load.columns, whole)
+
+    async def settled(self) -> int:
+        raise AssertionError("a transaction publishes nothing")
+
+    async def index(self, changes: Sequence[Indexed]) -> None:
+        """The server keeps its indexes itself."""
+
+    def forget(self) -> None:
+        """Give up what was kept."""
+        self._later.clear()
+        self._used.clear()
+        self._added.clear()
+
+    async def flush(self) -> None:
+        """Send what was kept."""
+        later, self._later = self._later, {}
+        self._holds_rows = True
+        added, self._added = self._added, {}
+        counts = [{"org": org, "noun": noun, "count": n, "quota": _NO_QUOTA} for (org, noun), n in added.items() if n]
+        if counts:
+            await self._session.many(_COUNT, counts)
+        for waiting in later.values():
+            for statement, values in waiting:
+                await self._session.many(statement, _summed(values) if statement is _TALLY else values)
+        await self._session.copied()
+
+    async def _enter(self, values: Values) -> None:
+        for name in _ORGS:
+            org = values.get(name)
+            if org and org not in self.locked:
+                await self.lock(org)
+
+    async def lock(self, org: int) -> None:
+        """Keep other transactions from writing for an organization. Raises Elsewhere rather than wait in a circle."""
+        if org in self.locked:
+            return
+        values = {"space": LOCK_SPACE, "org": org & _LARGEST_LOCK}
+        if not self.locked and not self._holds_rows:
+            await self._session.fetch(SQL["postgres_lock"], values)
+        elif not (await self._session.fetch(SQL["postgres_try_lock"], values))[0][0]:
+            raise Elsewhere(org)
+        self.locked.add(org)
+
+    async def lock_in_order(self, orgs: set[int]) -> None:
+        """As `lock` for all of them, waiting: whoever waits for several does so in the same order."""
+        for org in sorted(orgs, key=lambda one: one & _LARGEST_LOCK):
+            await self._session.fetch(SQL["postgres_lock"], {"space": LOCK_SPACE, "org": org & _LARGEST_LOCK})
+            self.locked.add(org)
+
+
+def _parts(rows: Iterator[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:
+    while part := list(itertools.islice(rows, _PART)):
+        yield part
+
+
+def _summed(tallied: Sequence[Values]) -> list[Values]:
+    """One entry for all that are alike, as most devices of many works are."""
+    sums: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for one in tallied:
+        alike = tuple(value for name, value in one.items() if name != "devices")
+        known = sums.setdefault(alike, {**one, "devices": 0})
+        known["devices"] += one["devices"]
+    return list(sums.values())
