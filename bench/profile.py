@@ -215,6 +215,6 @@ def _summary(taken: int, found: list[tuple[str, str, str, str, int]]) -> Profile
 
 if __name__ == "__main__":
     _Sampler(Path(sys.argv.pop(1))).install()
-    from fleetroll.main import cli
+    from fleetroll.__main__ import run
 
-    cli()
+    run()

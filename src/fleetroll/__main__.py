@@ -1,16 +1,28 @@
 """The `fleetroll` command, and `python -m fleetroll`. Ctrl-C is heard while the parts are still being loaded, too."""
 
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fleetroll.cli.parts import Parts
 
 _INTERRUPTED = 130
 
 
-def run() -> None:
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Ends by SystemExit with its exit code."""
     try:
-        from fleetroll.main import cli  # noqa: PLC0415  # loading it takes most of a second
+        from fleetroll.cli import app  # noqa: PLC0415  # so that Ctrl-C is heard from the beginning
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
-    cli()
+    sys.exit(app.run(app.group(_parts), sys.argv[1:] if arguments is None else arguments))
+
+
+def _parts() -> "Parts":
+    from fleetroll import main  # noqa: PLC0415  # loading the server takes several times as long as a client's command
+
+    return main.parts()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The whole server but for its store and its socket: the dialects that are spoken, and the handler that they share."""
 
+import os
+
 from fleetroll.config import Config, ConfigError
 from fleetroll.dialects.blynk.routes import DIALECT as BLYNK
 from fleetroll.dialects.blynk_device.routes import DIALECT as BLYNK_DEVICE
@@ -59,7 +61,7 @@ class Application:
     """What tests drive in process and `serve` puts behind a port."""
 
     def __init__(self, config: Config, services: Services, access: AccessLog, times: SharedTimes | None = None) -> None:
-        self.metrics = Metrics()
+        self.metrics = Metrics(os.getpid() if config.workers > 1 else None)
         self.ready = True
         settings = Settings(
             _rate(config.key_rate),

@@ -58,8 +58,8 @@ class Config(Struct, frozen=True):
 
     @property
     def postgres(self) -> str | None:
-        """The URL of the database, where it is PostgreSQL."""
-        return self.database if self.database is not None and self.database.startswith(_POSTGRES) else None
+        """The URL of the database, where it is PostgreSQL. Raises ConfigError."""
+        return postgres_url(self.database)
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
@@ -89,6 +89,25 @@ def cannot_listen(option: str, host: str, port: int, problem: OSError) -> Config
     """What to say of an address that was given by `option`, where the system lets nobody listen."""
     reason = "something listens there already" if problem.errno == errno.EADDRINUSE else problem.strerror
     return ConfigError(f"cannot listen on {host_and_port(host, port)}: {reason}; name another address with {option}.")
+
+
+def postgres_url(text: str | None) -> str | None:
+    """The URL of a PostgreSQL database; None where SQLite in the data directory is meant. Raises ConfigError."""
+    if text is None or text == _SQLITE:
+        return None
+    if not text.startswith(_POSTGRES):
+        raise ConfigError(
+            "--database must be postgresql://USER@HOST/NAME, or sqlite: for SQLite in the data directory, which is "
+            "named with --data."
+        )
+    try:
+        hosts = urlsplit(text).netloc.rpartition("@")[2].split(",")
+        known = all(urlsplit(f"//{host}").port != 0 for host in hosts)
+    except ValueError:  # a port that is none
+        known = False
+    if not known:
+        raise ConfigError("--database must be like postgresql://USER@HOST:5432/NAME: a host or a port of it is none.")
+    return text
 
 
 def broker_urls(text: str) -> list[str]:
@@ -122,14 +141,15 @@ def network(text: str, option: str) -> IPv4Network | IPv6Network:
 
 
 def url(text: str, option: str) -> str:
-    """Where clients reach a server, without a slash at the end. Raises ConfigError."""
+    """Where clients reach a server, to which a path can be added. Raises ConfigError."""
     try:
         parts = urlsplit(text)
-        known = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and text.isprintable()
-    except ValueError:  # a port that is none
+        host = (parts.hostname or "").encode("idna")  # raises for what no resolver takes, such as a..b
+        known = parts.scheme in {"http", "https"} and bool(host) and parts.port != 0
+    except ValueError:  # a host or a port that is none
         known = False
-    if not known or parts.query or parts.fragment:
-        raise ConfigError(f"{option} must be a URL, as in https://fleet.example.com, not {text}.")
+    if not known or parts.query or parts.fragment or " " in text or not text.isprintable():
+        raise ConfigError(f"{option} must be like https://fleet.example.com or http://127.0.0.1:8080, not {text!r}.")
     return text.rstrip("/")
 
 
@@ -166,11 +186,7 @@ def secret(text: str | None, option: str) -> str | None:
 
 def require_supported(config: Config) -> None:
     """Raises ConfigError for what this release cannot do, saying why."""
-    if config.database is not None and config.postgres is None and config.database != _SQLITE:
-        raise ConfigError(
-            "--database must be postgresql://USER@HOST/NAME, or sqlite: for SQLite in the data directory, which is "
-            "named with --data."
-        )
+    postgres_url(config.database)
     if config.nats != NO_BROKER:
         _require_broker(config.nats)
     if (config.est_certificate is None) != (config.est_key is None):

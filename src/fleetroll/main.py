@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
@@ -25,7 +25,7 @@ from fleetroll.bus.process import Process
 from fleetroll.bus.settings import Files, Listeners, address_of
 from fleetroll.bus.settings import write as write_settings
 from fleetroll.bus.walls import Authority
-from fleetroll.cli.app import group, run
+from fleetroll.cli.parts import Parts
 from fleetroll.config import (
     NO_BROKER,
     Config,
@@ -54,7 +54,7 @@ from fleetroll.service.publisher import Publisher
 from fleetroll.service.remembered import Remembered
 from fleetroll.service.server_key import belongs, is_new, leave_mark
 from fleetroll.store import postgres, sqlite
-from fleetroll.store.migrations import Refused, Unreachable, Unwritable
+from fleetroll.store.migrations import Misnamed, Refused, Unreachable, Unwritable
 from fleetroll.store.port import Origin
 from fleetroll.store.postgres import PostgresStore
 from fleetroll.supervisor import Supervisor
@@ -103,7 +103,7 @@ def _or_refuse(config: Config, work: Callable[[], int]) -> int:
         require_supported(config)
         require_known_dialects(config)
         return work()
-    except ConfigError as problem:
+    except (ConfigError, Misnamed) as problem:
         return _refuse(str(problem), EXIT_CONFIG)
     except DirectoryRefused as problem:
         return _refuse(str(problem), EXIT_BUSY if problem.busy else EXIT_STORE)
@@ -381,17 +381,24 @@ async def first_key(config: Config, services: Services) -> str | None:
 
 
 def _announce(config: Config, bound: tuple[str, int], token: str | None) -> None:
+    """Raises OSError where nobody can read it: a first key that is lost would open nothing."""
     url = _url(*bound)
-    print(f"Fleetroll {__version__} is ready.\n  API   {url}/v1\n  Docs  {url}/docs")
+    try:
+        print("\n".join(_announcement(config, bound[0], url, token)), flush=True)
+    except OSError as problem:  # a write does not say to what
+        raise OSError(problem.errno, problem.strerror, "standard output") from None
+    logger.info("serving at %s", url)
+
+
+def _announcement(config: Config, host: str, url: str, token: str | None) -> Iterator[str]:
+    yield f"Fleetroll {__version__} is ready.\n  API   {url}/v1\n  Docs  {url}/docs"
     if config.nats != NO_BROKER and "://" not in config.nats and not config.nats.endswith(":0"):
         # One outside is known, and a port that was found is in the log.
-        print(f"  NATS  {_url(*address(config.nats, '--nats'), scheme='nats')}")
-    if _is_everywhere(bound[0]) and config.public_url is None:
-        print("  It listens on every interface; --public-url tells clients elsewhere where to reach it.")
+        yield f"  NATS  {_url(*address(config.nats, '--nats'), scheme='nats')}"
+    if _is_everywhere(host) and config.public_url is None:
+        yield "  It listens on every interface; --public-url tells clients elsewhere where to reach it."
     if token is not None and not config.admin_key:
-        print(f"  Admin key (shown this once): {token}")
-    sys.stdout.flush()
-    logger.info("serving at %s", url)
+        yield f"  Admin key (shown this once): {token}"
 
 
 def _url(host: str, port: int, scheme: str = "http") -> str:
@@ -450,9 +457,8 @@ async def _turn_unready(application: Application, services: Services, http: Http
     services.bus.hang_up()
 
 
-def cli(arguments: Sequence[str] | None = None) -> None:
-    """The `fleetroll` command. Ends by SystemExit with its exit code."""
+def parts() -> Parts:
+    """What the `fleetroll` command needs of the server."""
     at_rest = DatabaseAtRest()
     engine = Engine(at_rest.inspect, at_rest.known, sqlite.library)
-    command = group(serve, partial(restore, engine), partial(examine, engine), at_rest)
-    sys.exit(run(command, sys.argv[1:] if arguments is None else arguments))
+    return Parts(serve, partial(restore, engine), partial(examine, engine), at_rest)

@@ -6,6 +6,7 @@ Knows the directory and the machine, but no SQL: what has to look into the datab
 import enum
 import os
 import resource
+import shlex
 import shutil
 import stat
 import time
@@ -192,7 +193,9 @@ def _privacy(check: str, path: Path, mode: int) -> Finding:
     found = path.stat()
     kind = f"{path}, mode {stat.S_IMODE(found.st_mode):04o}"
     if found.st_mode & _PRIVATE:
-        return Finding(check, State.FAIL, f"{kind}: others may look into it", f"chmod {mode:o} {path}")
+        return Finding(
+            check, State.FAIL, f"{kind}: others may look into it", f"chmod {mode:o} {shlex.quote(str(path))}"
+        )
     if found.st_uid != os.geteuid():
         return Finding(check, State.WARN, f"{kind}, of another user", "Run this as the user that the server runs as.")
     return Finding(check, State.OK, kind)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fleetroll import maintenance
-from fleetroll.config import Config
+from fleetroll.config import ConfigError, postgres_url
 from fleetroll.data_directory import DATABASE, DirectoryRefused, resting
 from fleetroll.maintenance import Known
 from fleetroll.store import copying, postgres, sqlite
@@ -15,12 +15,13 @@ from fleetroll.store.migrations import Migration, Refused
 
 
 class DatabaseAtRest:
-    """Implements `cli.moving.Moving`."""
+    """Implements `cli.parts.Moving`."""
 
     def steps(self, data: Path, database: str | None) -> tuple[int, list[Migration]]:
-        url = Config(database=database).postgres
         with _refusing():
-            return asyncio.run(postgres.schema(url)) if url is not None else copying.steps(_database(data, "--data"))
+            if database is not None:
+                return asyncio.run(postgres.schema(database))
+            return copying.steps(_database(data, "--data"))
 
     def known(self, place: str | Path) -> Known:
         """What a sound file says of itself, or a database elsewhere, which must be one to rely on."""
@@ -34,17 +35,19 @@ class DatabaseAtRest:
             return sqlite.inspect(file)
 
     def migrate(self, data: Path, database: str | None) -> None:
-        url = Config(database=database).postgres
         with _refusing():
-            if url is not None:
-                asyncio.run(_opened_and_closed(url))
+            if database is not None:
+                asyncio.run(_opened_and_closed(database))
                 return
             with _resting(data):
                 asyncio.run(_opened_and_closed(data / DATABASE))
 
     def copy(self, source: str, target: str, progress: Callable[[str, int, int], None]) -> list[Copied]:
         scheme, _, path = source.partition(":")
-        url = Config(database=target).postgres
+        try:
+            url = postgres_url(target)
+        except ConfigError:
+            url = None
         if scheme != "sqlite" or not path or url is None:
             raise maintenance.Refused("A registry is copied --from sqlite:DIR --to postgresql://USER@HOST/NAME.")
         place = Path(path)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from msgspec import structs
 
+from fleetroll import main
 from fleetroll.cli import serving as command
 from fleetroll.config import Config
 from fleetroll.core import tokens
@@ -55,7 +57,7 @@ def code_of(variables: dict[str, str], seen: list[Config] | None = None) -> tupl
         (seen if seen is not None else []).append(config)
         return 0
 
-    result = CliRunner().invoke(command.command(serve), [], env=variables)
+    result = CliRunner().invoke(command.command(lambda: structs.replace(main.parts(), serve=serve)), [], env=variables)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.output
 

@@ -248,6 +248,62 @@ def test_a_revoked_application_is_cut_off_and_others_of_its_account_stay(tmp_pat
     run(story())
 
 
+def test_an_account_that_changed_more_than_once_is_published_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            listener = await links.connect([address(served)], Authority(SERVER_KEY).system, "listener")
+            published = await listener.subscribe("$SYS.REQ.CLAIMS.UPDATE")
+            await listener.flush()
+            account = served.account_of_apps(ORG, "operator")
+            for _ in range(3):
+                registry.want(account, AppAccount(ORG, "operator", True))
+            await with_device(served, registry)
+            await listener.flush()
+            assert [registry.waiting, published.pending_msgs] == [[], 2]
+            await links.close(listener)
+
+    run(story())
+
+
+def test_accounts_that_the_broker_never_knew_are_taken_away_at_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            for _ in range(20):
+                minted = served.mint_device(ORG, DEVICE)
+                registry.want(minted.account, DeviceAccount(minted.account, ORG, DEVICE))
+                registry.want(minted.account, None)
+            await served.settle()
+            assert registry.waiting == []
+
+    run(story())
+
+
+def stored_of(files: Files) -> set[str]:
+    """The accounts that something is stored of."""
+    return {one.name for one in (files.streams / "jetstream").iterdir()}
+
+
+def test_what_an_account_stored_goes_with_it_also_while_nobody_was_there(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry, files = Registry(), Files(tmp_path / "nats")
+        async with broker(files.directory, registry) as served:
+            own = stored_of(files)
+            await with_app(served, registry)
+            account = served.account_of_apps(ORG, "operator")
+            assert stored_of(files) == {*own, account}
+            registry.want(account, None)
+            await served.settle()
+            assert stored_of(files) == own
+            await with_app(served, registry)
+        registry.wanted.clear()
+        async with broker(files.directory, registry):
+            assert stored_of(files) == own
+
+    run(story())
+
+
 def test_accounts_come_back_after_the_broker_has_lost_everything(tmp_path: Path) -> None:
     async def story() -> None:
         registry = Registry()

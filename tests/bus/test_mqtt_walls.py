@@ -41,6 +41,10 @@ class World:
     def device(self, device: str, **will: Any) -> Mqtt:
         return Mqtt(self.port, device, self.minted[device].api_key, device, **will)
 
+    def with_sessions(self) -> set[str]:
+        """The accounts that the broker keeps something of on its disk."""
+        return {one.name for one in (self.directory / "streams" / "jetstream").iterdir()}
+
     def stored(self) -> set[tuple[str, str]]:
         return {(message.device, message.body.decode()) for message in self.registry.messages}
 
@@ -173,10 +177,12 @@ def test_who_it_is_says_its_password(tmp_path: Path) -> None:
     run(story())
 
 
-def test_a_removed_device_is_cut_off_and_stays_out(tmp_path: Path) -> None:
+def test_a_removed_device_is_cut_off_and_stays_out_and_nothing_is_kept_of_it(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as found:
             device = await asyncio.to_thread(found.device, DEVICE)
+            sibling = await asyncio.to_thread(found.device, SIBLING)
+            assert found.with_sessions() >= {found.minted[one].account for one in (DEVICE, SIBLING)}
             found.registry.want(found.minted[DEVICE].account, None)
             await found.served.settle()
             assert await asyncio.to_thread(device.wait_gone, 1)
@@ -184,5 +190,8 @@ def test_a_removed_device_is_cut_off_and_stays_out(tmp_path: Path) -> None:
             again = await asyncio.to_thread(found.device, DEVICE)
             assert again.refused
             await asyncio.to_thread(again.__exit__, None, None, None)
+            assert found.minted[DEVICE].account not in found.with_sessions()
+            assert found.minted[SIBLING].account in found.with_sessions()
+            await asyncio.to_thread(sibling.__exit__, None, None, None)
 
     run(story())

@@ -1,4 +1,4 @@
-"""The command line as its users have it: `main.cli` with arguments, against a real server in a process of its own."""
+"""The command line as its users have it: what the program runs, against a real server in a process of its own."""
 
 import contextlib
 import io
@@ -13,7 +13,7 @@ from unittest import mock
 import pytest
 from msgspec import Struct
 
-from fleetroll import main
+from fleetroll import __main__
 from tests.support import process
 
 
@@ -57,7 +57,7 @@ def run(*arguments: str, stdin: bytes = b"", **variables: str) -> Result:
         contextlib.redirect_stderr(err),
         pytest.raises(SystemExit) as end,
     ):
-        main.cli(arguments)
+        __main__.run(arguments)
     return Result(int(end.value.code or 0), *(_written(stream) for stream in (out, err)))
 
 

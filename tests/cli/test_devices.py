@@ -113,8 +113,8 @@ def test_any_identifier_can_be_addressed(fleetroll: Fleetroll, ident: str) -> No
 
 @pytest.fixture
 def thousand(fleetroll: Fleetroll) -> None:
-    """Devices n-0000 to n-1199 with the tag `listed`: more than a page can have."""
-    rows = "".join(f'{{"ident":"n-{number:04}","tags":["listed"]}}\n' for number in range(1200))
+    """Devices n-0000 to n-1199 with the tag `listed`: more than a page can have. Numbers are names too."""
+    rows = "".join(f'{{"ident":"n-{n:04}","name":"{10_999 - n}","tags":["listed"]}}\n' for n in range(1200))
     assert fleetroll("device", "import", "-", "--format", "ndjson", stdin=rows.encode()).code == 0
 
 
@@ -136,7 +136,10 @@ def test_a_page_says_that_there_is_more_and_all_follows_it(fleetroll: Fleetroll,
     assert [device["ident"] for device in everything] == [f"n-{number:04}" for number in range(1200)]
     assert everything[7] == fleetroll("device", "get", "n-0007", "--json").json()
     table = fleetroll("device", "list", "--filter", 'tags:"listed"', "--all")
-    assert sum(line.startswith("n-") for line in table.out.splitlines()) == 1200
+    titles, *rows = table.out.splitlines()
+    assert titles.startswith("IDENT ")
+    assert [row.split()[0] for row in rows] == [f"n-{number:04}" for number in range(1200)]
+    assert len({row.index(" NO_IDENTITY ") for row in rows}) == 1
 
 
 # --- what data may do to a terminal ----------------------------------------------------------------------------------

@@ -162,6 +162,17 @@ def test_an_import_that_breaks_off_counts_what_is_stored(fleetroll: Fleetroll, w
     assert ended.code == 1
     assert "created    1" in ended.out
     assert "broke off after 1 rows: Disk full." in ended.err
+    assert "to import the whole file again does no harm" in ended.err
+    with impostor(results) as url:
+        ended = fleetroll("device", "import", "x.ndjson", "--dry-run", FLEETROLL_URL=url)
+    assert (ended.code, "stored" in ended.err) == (1, False)
+
+
+def test_an_import_whose_failed_rows_cannot_be_kept_stores_nothing(fleetroll: Fleetroll, work: Path) -> None:
+    (work / "x.ndjson").write_text('{"ident":"unkept"}\n')
+    refused = fleetroll("device", "import", "x.ndjson", "--errors", "nowhere/errors")
+    assert (refused.code, refused.err) == (7, "fleetroll: nowhere/errors: No such file or directory.\n")
+    assert fleetroll("device", "get", "unkept").code == 5
 
 
 def test_an_export_through_a_link_keeps_the_link(fleetroll: Fleetroll, work: Path) -> None:

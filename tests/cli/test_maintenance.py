@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+import shlex
 import shutil
 import stat
 import subprocess
@@ -88,6 +89,17 @@ def test_a_backup_and_what_is_restored_are_private(alone: Fleetroll, backup: Pat
     assert mode(work / "new") == 0o700
 
 
+def test_commands_that_are_advised_work_as_they_stand(alone: Fleetroll, backup: Path, work: Path) -> None:
+    restored = alone("restore", "--from", str(backup), "--data", "my data", "--server-key-file", "server.key")
+    assert restored.err.strip().endswith(": fleetroll serve --data 'my data'")
+    (work / "my data").chmod(0o755)
+    (found,) = (
+        one for one in alone("doctor", "--data", "my data", "--json").json()["checks"] if one["state"] == "fail"
+    )
+    subprocess.run(shlex.split(found["advice"]), check=True)
+    assert mode(work / "my data") == 0o700
+
+
 def test_a_new_backup_takes_the_place_of_the_old_one(fleetroll: Fleetroll, backup: Path) -> None:
     backup.write_bytes(b"old")
     assert fleetroll("backup", str(backup)).code == 0
@@ -156,7 +168,7 @@ def test_a_restore_onto_a_full_disk_leaves_nothing(backup: Path, work: Path) -> 
     # A limit on the size of files fails a write in the middle, as a full disk does.
     script = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000));"
-        "from fleetroll.main import cli; cli(sys.argv[1:])"
+        "from fleetroll.__main__ import run; run(sys.argv[1:])"
     )
     arguments = ["restore", "--from", str(backup), "--data", "new", "--server-key-file", "server.key"]
     ended = subprocess.run([sys.executable, "-c", script, *arguments], check=False, capture_output=True, text=True)

@@ -89,13 +89,18 @@ def test_long_work_shows_its_progress(server: process.Process, work: Path, argum
     assert any(line.startswith(label) and "━" in line for line in lines)
 
 
-def test_ctrl_c_is_heard_while_the_command_is_still_being_loaded(tmp_path: Path) -> None:
-    (tmp_path / "apsw.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+@pytest.mark.parametrize(
+    ("loaded", "command", "said"), [("click", "whoami", ""), ("apsw", "serve", "fleetroll: interrupted")]
+)
+def test_ctrl_c_is_heard_while_the_command_is_still_being_loaded(
+    tmp_path: Path, loaded: str, command: str, said: str
+) -> None:
+    (tmp_path / f"{loaded}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     ended = subprocess.run(
-        [*PROGRAM, "whoami"], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
+        [*PROGRAM, command], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
     )
-    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+    assert (ended.returncode, ended.stdout, ended.stderr.strip()) == (130, "", said)
 
 
 def test_ctrl_c_leaves_no_half_written_file(work: Path) -> None:

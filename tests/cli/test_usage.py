@@ -90,6 +90,9 @@ def test_serve_takes_its_options_from_the_environment(alone: Fleetroll) -> None:
         ("--public-url", "fleet.example.com", 78),
         ("--public-url", "https://fleet.example.com:99999", 78),
         ("--public-url", "ftp://fleet.example.com", 78),
+        ("--public-url", "http://a..b", 78),
+        ("--database", "mysql://127.0.0.1/x", 78),
+        ("--database", "postgresql://127.0.0.1:port/x", 78),
         ("--est-name", "", 78),
         ("--est-name", "münchen.example.com", 78),
         ("--key-rate", "nan", 2),
@@ -159,6 +162,13 @@ def test_a_data_directory_that_is_not_there_is_named_with_its_option(
     assert option in refused.err
 
 
+@pytest.mark.parametrize("command", ["migrate", "doctor"])
+@pytest.mark.parametrize("url", ["mysql://127.0.0.1/x", "postgresql://127.0.0.1:99999/x"])
+def test_what_is_no_database_is_wrong_usage(alone: Fleetroll, work: Path, command: str, url: str) -> None:
+    refused = alone(command, "--database", url)
+    assert (refused.code, "--database must be" in refused.err) == (2, True)
+
+
 def test_without_a_key_nothing_is_asked(alone: Fleetroll) -> None:
     missed = alone("device", "list")
     assert missed.code == 4
@@ -170,7 +180,9 @@ def test_what_cannot_be_a_key_is_not_sent(alone: Fleetroll, key: str) -> None:
     assert alone("whoami", FLEETROLL_KEY=key).code == 4
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://x", "http://", "http://a b", "http://a..b", "http://[::1"])
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8080", "ftp://x", "http://", "http://a b", "http://a..b", "http://[::1", "http://a/?x"]
+)
 def test_what_is_no_address_is_wrong_usage(alone: Fleetroll, url: str) -> None:
     assert alone("whoami", "--url", url, FLEETROLL_KEY=KEY).code == 2
 
@@ -181,6 +193,13 @@ def test_a_server_that_is_not_fleetroll_is_told_apart(alone: Fleetroll, status: 
         answered = alone("device", "list", FLEETROLL_URL=url, FLEETROLL_KEY=KEY)
     assert answered.code == code
     assert "--url" in answered.err
+
+
+def test_a_proxy_that_takes_no_large_request_is_named(alone: Fleetroll, work: Path) -> None:
+    (work / "x.ndjson").write_text('{"ident":"a"}\n')
+    with impostor(b"<html>", 413, request_id=False) as url:
+        refused = alone("device", "import", "x.ndjson", FLEETROLL_URL=url, FLEETROLL_KEY=KEY)
+    assert (refused.code, "client_max_body_size" in refused.err) == (1, True)
 
 
 @pytest.mark.parametrize(("shell", "words"), [("bash", "complete"), ("zsh", "#compdef"), ("fish", "complete")])
@@ -205,6 +224,24 @@ def test_the_script_completes_commands_and_options(tmp_path: Any) -> None:
 
     assert complete("fleetroll dev") == ["device"]
     assert "--filter" in complete("fleetroll device list --")
+
+
+@pytest.mark.parametrize("arguments", ["--help", "completion bash", "device list", "serve --http nonsense"])
+def test_what_runs_no_server_loads_none(arguments: str) -> None:
+    program = [sys.executable, "-X", "importtime", "-m", "fleetroll", *arguments.split()]
+    away = {"FLEETROLL_KEY": KEY, "FLEETROLL_URL": "http://127.0.0.1:1"}
+    ended = subprocess.run(program, env={**os.environ, **away}, capture_output=True, check=False)
+    loaded = {line.rpartition("|")[2].strip() for line in ended.stderr.decode().splitlines()}
+    assert "fleetroll.cli.app" in loaded
+    assert not loaded & {"fleetroll.main", "apsw", "asyncpg", "cryptography", "nats", "starlette", "uvicorn", "uvloop"}
+
+
+def test_what_cannot_be_printed_is_a_failure() -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "fleetroll", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (ended.returncode, ended.stderr) == (7, "fleetroll: standard output: No space left on device.\n")
 
 
 def test_unknown_commands_and_options_are_wrong_usage(alone: Fleetroll) -> None:

@@ -314,7 +314,12 @@ def test_migrate_shows_and_applies(tmp_path: Path) -> None:
     older(data / DATABASE, 1)
     shown = fleetroll("migrate", "--data", str(data), "--dry-run")
     assert (shown.returncode, "schema 1" in shown.stdout, "device_views" in shown.stdout) == (0, True, True)
+    planned = fleetroll("migrate", "--data", str(data), "--dry-run", "--json")
+    steps = [{"number": step.number, "name": step.name} for step in migrations.load("sqlite")[1:]]
+    assert json.loads(planned.stdout) == {"schema": 1, "steps": steps}
     assert "device_views" in fleetroll("migrate", "--data", str(data)).stdout
+    done = fleetroll("migrate", "--data", str(data), "--json")
+    assert json.loads(done.stdout) == {"schema": NEWEST, "steps": []}
     assert "up to date" in fleetroll("migrate", "--data", str(data)).stdout
 
 

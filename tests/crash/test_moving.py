@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -25,8 +26,8 @@ from tests.support.server_keys import ANOTHER_KEY, unmark
 from tests.support.stores import NOW, device, document, event, organization
 
 
-def copied(data: Path, url: str) -> "subprocess.CompletedProcess[str]":
-    return fleetroll("copy", "--from", f"sqlite:{data}", "--to", url)
+def copied(data: Path, url: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    return fleetroll("copy", "--from", f"sqlite:{data}", "--to", url, *options)
 
 
 # --- copying ---------------------------------------------------------------------------------------------------------
@@ -105,7 +106,9 @@ def test_a_copy_belongs_to_the_server_key_of_its_source_whatever_lies_beside_it(
     key = (data / "server.key").read_text()
     (data / "server.key").write_text(ANOTHER_KEY)
     url = asyncio.run(empty_database())
-    assert copied(data, url).returncode == 0
+    done = copied(data, url, "--json")
+    assert done.returncode == 0
+    assert {"organization", "device"} <= {table["table"] for table in json.loads(done.stdout)["tables"]}
     with pytest.raises(Refused, match="made with another server key"), running(data, database=url):
         pass
     with running(data, database=url, server_key=key) as app:
@@ -128,6 +131,36 @@ def test_no_server_key_is_made_for_a_copy_that_lacks_one(tmp_path: Path) -> None
     (tmp_path / "kept").rename(key)
     with running(data, database=url) as app:
         assert app.request("GET", "/v1/me").status == 200
+
+
+READS_ONLY = (
+    "DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' SET default_transaction_read_only = on'; END $$"
+)
+HANGS_UP = """
+CREATE FUNCTION hang_up() RETURNS event_trigger LANGUAGE plpgsql
+    AS 'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); END';
+CREATE EVENT TRIGGER hangs_up ON ddl_command_end EXECUTE FUNCTION hang_up();
+"""
+
+
+@about_sqlite
+@pytest.mark.parametrize("habit", [READS_ONLY, HANGS_UP])
+def test_a_database_that_fails_meanwhile_is_said_to_do_so(tmp_path: Path, habit: str) -> None:
+    data = tmp_path / "data"
+    with running(data):
+        pass
+
+    async def spoilt() -> str:
+        url = await empty_database()
+        connection = await asyncpg.connect(url)
+        await connection.execute(habit)
+        await connection.close()
+        return url
+
+    url = asyncio.run(spoilt())
+    for ended in (copied(data, url), fleetroll("migrate", "--database", url)):
+        assert ended.returncode == 1
+        assert re.fullmatch(r"fleetroll: The database cannot be used: .*\.\n", ended.stderr)
 
 
 def test_a_copy_that_is_killed_goes_on_where_it_stopped(tmp_path: Path) -> None:

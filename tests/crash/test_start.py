@@ -107,6 +107,17 @@ def test_a_first_start_shows_no_steps_of_a_schema(tmp_path: Path) -> None:
     assert "schema" not in (tmp_path / "data.log").read_text()
 
 
+def test_a_first_key_that_cannot_be_shown_is_no_key(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    serve = [sys.executable, "-m", "fleetroll", "serve", "--data", str(data), "--http", "127.0.0.1:0", "--nats", "off"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(serve, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    assert ended.returncode == 74
+    assert ended.stderr == "fleetroll: standard output cannot be written: No space left on device.\n"
+    with serving(data) as server:
+        assert httpx.get(f"{server.url}/v1/me", headers={"x-api-key": server.key}).status_code == 200
+
+
 def test_a_second_server_is_refused_while_the_first_runs(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with serving(data):

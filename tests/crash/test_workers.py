@@ -6,6 +6,7 @@ import http.client
 import itertools
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -82,6 +83,18 @@ def test_every_worker_signs_the_same_revocation_list(server: Process) -> None:
     assert {status for status, _, _ in shown} == {200}
     assert len({headers["etag"] for _, headers, _ in shown}) == 1
     assert len({x509.load_der_x509_crl(body).tbs_certlist_bytes for _, _, body in shown}) == 1
+
+
+def test_each_worker_counts_for_itself_under_a_label_of_its_own(server: Process) -> None:
+    counted: dict[str, float] = {}
+    for _ in range(20):
+        lines = ask(server, "GET", "/metrics")[2].decode().splitlines()
+        samples = [line for line in lines if not line.startswith("#")]
+        (worker,) = {found[1] if (found := re.search(r'worker="(\d+)"', line)) else "" for line in samples}
+        (count,) = (float(line.split()[1]) for line in samples if line.startswith("fleetroll_loop_lag_seconds_count"))
+        assert worker
+        assert count >= counted.get(worker, 0)
+        counted[worker] = count
 
 
 def test_a_write_is_seen_by_whichever_worker_is_asked_next(server: Process) -> None:
@@ -355,8 +368,8 @@ def test_a_database_that_is_not_there_is_refused_in_a_sentence(tmp_path: Path) -
 
 
 def test_a_server_whose_database_is_away_may_be_started_again(tmp_path: Path) -> None:
-    """Whoever starts it, as systemd does, can tell this from a database that cannot be used."""
+    """Whoever starts it, as systemd does, can tell this from an option that is wrong."""
     url = "postgresql://postgres@127.0.0.1:{}/none"
-    for port, code in (("1", 69), ("port", 65)):
+    for port, code in (("1", 69), ("port", 78), ("99999", 78), ("0", 78), ("1,[::1]:1", 69), ("1,[::1]:p", 78)):
         ended = fleetroll("serve", "--database", url.format(port), "--data", str(tmp_path / "data"))
         assert (ended.returncode, ended.stderr.count("\n")) == (code, 1), ended.stderr

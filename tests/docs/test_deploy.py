@@ -13,6 +13,7 @@ import pytest
 from fleetroll.cli.failures import EXIT_CODES
 from tests.support.commands import SERVE, variables_of
 from tests.support.docs import ROOT
+from tests.support.process import fleetroll
 
 DEPLOY = ROOT / "deploy"
 UNIT = DEPLOY / "fleetroll.service"
@@ -62,8 +63,14 @@ def test_the_unit_starts_the_server_on_a_directory_of_its_own() -> None:
 
 def test_the_unit_does_not_repeat_a_start_that_was_refused() -> None:
     codes = dict(unit())["RestartPreventExitStatus"].split()
-    assert codes == ["65", "78"]
+    assert codes == ["2", "65", "78"]
     assert all(f"{code} " in EXIT_CODES for code in codes)
+
+
+@pytest.mark.parametrize("wrong", [{"FLEETROLL_WORKERS": "x"}, {"FLEETROLL_KEY_RATE": "nan"}, {"FLEETROLL_NATS": "x"}])
+def test_the_unit_does_not_repeat_a_start_whose_environment_is_wrong(tmp_path: Path, wrong: dict[str, str]) -> None:
+    ended = fleetroll("serve", "--data", str(tmp_path / "data"), "--http", "127.0.0.1:0", **wrong)
+    assert str(ended.returncode) in dict(unit())["RestartPreventExitStatus"].split()
 
 
 def test_the_unit_has_next_to_no_rights() -> None:

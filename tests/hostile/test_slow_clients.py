@@ -278,12 +278,17 @@ def test_slow_clients_are_closed_in_time_while_a_normal_client_is_answered(kind:
     assert normal.failure is None
 
 
-def test_a_slow_request_head_is_told_why_before_the_connection_closes() -> None:
+@pytest.mark.parametrize(
+    ("target", "status", "code"), [(b"/echo", b"408", b"request_timeout"), (b"/" * 9000, b"414", b"target_too_long")]
+)
+def test_a_slow_request_head_is_told_why_before_the_connection_closes(
+    target: bytes, status: bytes, code: bytes
+) -> None:
     with serving(allowed=deadlines(header=SHORT, linger=SHORT)) as server, connect(server) as client:
-        client.sendall(b"GET /echo HTTP/1.1\r\nHost: a\r\n")
+        client.sendall(b"GET %b HTTP/1.1\r\nHost: a\r\n" % target)
         answer = read_all(client)
-    assert answer.startswith(b"HTTP/1.1 408 ")
-    assert b'"code": "request_timeout"' in answer
+    assert answer.startswith(b"HTTP/1.1 %b " % status)
+    assert b'"code": "%b"' % code in answer
 
 
 def test_a_silent_client_gets_no_unasked_reply() -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from msgspec import Struct, structs
 
+from fleetroll.core import limits
 from fleetroll.core.faults import Fault
 from fleetroll.core.fields import sort_value
 from fleetroll.core.model import Device, Organization, Reading, Span
@@ -231,7 +232,7 @@ def keep_replay(place: int, name: str, at: int) -> Step:
 
 
 def purge_replays(before: int) -> Step:
-    return lambda tenants, records: records.replays.purge(before)
+    return lambda tenants, records: records.replays.purge(before, limits.ALL)
 
 
 def change_organization(place: int, name: str, skipped: bool) -> Step:

@@ -260,6 +260,19 @@ async def test_expired_tokens_of_a_key_are_purged(store: Store, org: int) -> Non
     assert await store.read.tokens.get(org, 2, "a") == NOW - 1
 
 
+async def test_all_tokens_of_a_key_end_and_nobody_elses(store: Store, org: int, elsewhere: int) -> None:
+    whose = [(org, 1), (org, 2), (elsewhere, 1)]
+
+    async def work(records: Records) -> list[int]:
+        for place, number in whose:
+            await records.tokens.insert(place, number, "a", NOW, refreshes=False)
+            await records.tokens.insert(place, number, "b", NOW, refreshes=True)
+        await records.tokens.end(org, 1)
+        return [await records.tokens.purge(place, number, NOW) for place, number in whose]
+
+    assert await store.write(work) == [0, 2, 2]
+
+
 # --- named records ---------------------------------------------------------------------------------------------------
 
 SETTINGS = Settings(
@@ -703,7 +716,7 @@ async def test_old_replies_are_forgotten_everywhere(store: Store, org: int, else
                 await records.replays.put(place, 1, f"at {at}", Replay("print", 200, "[]", "", at))
 
     await store.write(work)
-    await store.write(lambda records: records.replays.purge(NOW))
+    assert [await store.write(lambda records: records.replays.purge(NOW, 1)) for _ in range(3)] == [True, True, False]
     for place in (org, elsewhere):
         found = [await store.read.replays.get(place, 1, f"at {at}") for at in (NOW - 1, NOW, NOW + 1)]
         assert [one is None for one in found] == [True, False, False]

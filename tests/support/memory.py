@@ -301,6 +301,10 @@ class Tokens:
             del mine[name]
         return len(mine)
 
+    async def end(self, org: int, key: int) -> None:
+        kept = {name: one for name, one in self._tables.tokens.items() if not name.startswith(f"{org} {key} ")}
+        self._tables.tokens = kept
+
 
 class Devices:
     def __init__(self, tables: Tables) -> None:
@@ -973,9 +977,10 @@ class Replays:
     async def put(self, org: int, key: int, name: str, replay: Replay) -> None:
         self._tables.replays[f"{org} {key} {name}"] = replay
 
-    async def purge(self, before: Instant) -> None:
-        kept = {name: replay for name, replay in self._tables.replays.items() if replay.at >= before}
-        self._tables.replays = kept
+    async def purge(self, before: Instant, most: int) -> bool:
+        old = [name for name, replay in self._tables.replays.items() if replay.at < before][:most]
+        self._tables.replays = {name: one for name, one in self._tables.replays.items() if name not in old}
+        return len(old) == most
 
 
 class Leases:

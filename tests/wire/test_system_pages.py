@@ -38,7 +38,10 @@ def test_a_page_needs_no_credential_and_takes_no_notice_of_one(app: App, path: s
         assert reply.headers["x-content-type-options"] == "nosniff"
         assert int(reply.headers["content-length"]) > 0
         assert app.request("HEAD", path, key=key).status == 200
-    assert app.request("POST", path, key=None).status in {401, 404, 405}
+    for method in ("POST", "DELETE", "OPTIONS"):
+        refused = app.request(method, path, key=None)
+        assert (refused.status, refused.headers.get("allow")) == (405, "GET, HEAD")
+        assert refused.json()["code"] == "method_not_allowed"
 
 
 def test_a_method_that_a_path_does_not_have_is_answered_by_those_that_it_has(app: App) -> None:

@@ -263,7 +263,9 @@ class Broker(Mint):
         self._away.end()
         self._platform = await links.connect(urls, authority.platform, "platform", found=self._platform_found)
         presence = self._presence = Presence(self._system, registry, self._announce)
-        roster = self._roster = Roster(self._system, authority, self._seconds, self._urls, registry, presence.doubt)
+        files = self._process.files if self._process is not None else None
+        roster = Roster(self._system, authority, self._seconds, self._urls, registry, presence.doubt, files)
+        self._roster = roster
         if self._process is not None:
             self._process.ended = presence.end
         self._replies = Replies(self._platform)

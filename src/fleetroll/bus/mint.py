@@ -32,6 +32,9 @@ class Mint:
         claims = {"org_data": {"org_id": org}, **app_permissions(org, commands=commands)}
         return self._mint(self._authority.apps(org, role, scopes), org, claims, until)
 
+    def account_of_apps(self, org: str, role: str, scopes: tuple[str, ...] = ()) -> str:
+        return self._authority.apps(org, role, scopes).public
+
     def _mint(self, account: Pair, name: str, claims: dict[str, Any], until: int | None = None) -> Minted:
         user = Pair(Kind.USER, secrets.token_bytes(32))
         if "api_key_id" not in claims["org_data"]:

@@ -98,7 +98,10 @@ class Announcement(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True):
-    """An account to be published, or (None) to be taken away. `number` is its place in the list of things to do."""
+    """An account to be published, or (None) to be taken away. `number` is its place in the list of things to do.
+
+    `public` is what the broker calls it.
+    """
 
     number: int
     public: str
@@ -139,6 +142,9 @@ class Bus(Protocol):
         self, org: str, role: str, scopes: tuple[str, ...] = (), *, commands: bool, until: int | None = None
     ) -> Minted:
         """A credential for an application, which the broker takes until an instant."""
+
+    def account_of_apps(self, org: str, role: str, scopes: tuple[str, ...] = ()) -> str:
+        """What the broker calls the account of applications of a role and scopes."""
 
     def setup(self) -> str:
         """What a broker must have in its configuration to take our word for who is who."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import nats.errors
 from nats.aio.client import Client
@@ -11,6 +11,7 @@ from nats.aio.client import Client
 from fleetroll.bus import links, streams
 from fleetroll.bus.accounts import Accounts
 from fleetroll.bus.port import Account, AppAccount, Registry
+from fleetroll.bus.settings import Files
 from fleetroll.bus.trouble import Trouble
 from fleetroll.bus.walls import Authority
 
@@ -22,7 +23,10 @@ _PREPARED_AT_ONCE = 16
 
 
 class Roster:
-    """Over a connection as the system account. `ended` is told when accounts were taken away."""
+    """Over a connection as the system account. `ended` is told when accounts were taken away.
+
+    `files` are those of a broker that is ours.
+    """
 
     def __init__(
         self,
@@ -32,12 +36,14 @@ class Roster:
         urls: Callable[[], list[str]],
         registry: Registry,
         ended: Callable[[], None],
+        files: Files | None,
     ) -> None:
         self._system = system
         self._authority = authority
         self._urls = urls
         self._registry = registry
         self._ended = ended
+        self._files = files
         self._accounts = Accounts(system, authority, seconds)
         self._prepared_before: list[Account] = []
         self._corrected_at = 0
@@ -56,7 +62,7 @@ class Roster:
                 [*apps, *(account for account in missing if not isinstance(account, AppAccount))]
             )
             await self._prepare(missing)
-            await self._accounts.remove(known - wanted.keys())
+            await self._take_away(known - wanted.keys())
             self._prepared_before = [account for name, account in wanted.items() if name in known]
             self._corrected_at = met
 
@@ -82,15 +88,25 @@ class Roster:
     async def publish_changes(self) -> None:
         async with self._publishing:
             while changes := await self._registry.changes():
-                accounts = [change.account for change in changes if change.account is not None]
+                # Each of them once: the broker trips over making the same streams twice at a time.
+                latest = {change.public: change.account for change in changes}
+                accounts = [account for account in latest.values() if account is not None]
                 await self._accounts.publish(accounts)
                 await self._prepare(accounts)
-                ended = [change.public for change in changes if change.account is None]
-                await self._accounts.remove(ended)
+                ended = [public for public, account in latest.items() if account is None]
+                await self._take_away(ended)
                 if ended:
                     # Whose connections went with an account cannot be told by its name any more.
                     self._ended()
                 await self._registry.settled([change.number for change in changes])
+
+    async def _take_away(self, names: Collection[str]) -> None:
+        """Accounts, and what a broker of ours has stored of them. It could be asked for that, but then it would look
+        for two seconds for an account that it does not know, and do nothing else.
+        """
+        await self._accounts.remove(names)
+        if self._files is not None:
+            await asyncio.to_thread(self._files.forget_streams, names)
 
     async def look_after_streams(self) -> None:
         """The streams of accounts that the broker knew: there as a rule, perhaps as an older release made them."""

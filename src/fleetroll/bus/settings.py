@@ -1,7 +1,8 @@
 """The embedded broker's configuration file, and its files in the data directory."""
 
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -40,6 +41,11 @@ class Files:
         self.accounts = directory / "accounts"
         self.certificate = directory / "certificate.pem"
         self.certificate_key = directory / "certificate.key"
+
+    def forget_streams(self, accounts: Iterable[str]) -> None:
+        """Remove what is stored of accounts, which the broker has closed, and leaves where it is."""
+        for account in accounts:
+            shutil.rmtree(self.streams / "jetstream" / account, ignore_errors=True)
 
     def make(self) -> None:
         self.directory.mkdir(mode=0o700, exist_ok=True)
@@ -95,7 +101,7 @@ def _text(files: Files, listeners: Listeners, authority: Authority, at: int, kno
         # By itself it promises no more than the disk has, and every account that may store something takes of that what
         # it may take at most: after some hundred devices that speak MQTT the next is refused. Streams have bounds.
         "jetstream": {"store_dir": str(files.streams), "max_file": limits.BUS_DISK, "sync_interval": "always"},
-        "resolver": {"type": "full", "dir": str(files.accounts), "allow_delete": True},
+        "resolver": {"type": "full", "dir": str(files.accounts), "allow_delete": True, "hard_delete": True},
         **trust(authority, at),
     }
     certificate = _certificate(files)

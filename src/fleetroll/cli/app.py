@@ -29,8 +29,9 @@ from fleetroll.cli import (
 )
 from fleetroll.cli.connection import Options, options, remember
 from fleetroll.cli.failures import EXIT_CODES, Exit, Failure
-from fleetroll.cli.moving import Moving, copy_command, migrate_command
+from fleetroll.cli.moving import copy_command, migrate_command
 from fleetroll.cli.output import plain
+from fleetroll.cli.parts import Load
 
 _ABOUT = """Fleetroll: one IoT device registry that speaks several device APIs.
 
@@ -59,10 +60,8 @@ _COMMANDS = (
 )
 
 
-def group(
-    serve: serving.Serve, restore: maintenance.Restore, examine: maintenance.Examine, moving: Moving
-) -> click.Group:
-    """The whole command, around the functions that need the server's parts."""
+def group(load: Load) -> click.Group:
+    """The whole command; `load` is called by what needs the server's parts."""
 
     @click.group(help=_ABOUT, epilog=EXIT_CODES)
     @click.version_option(__version__, prog_name="fleetroll")
@@ -72,12 +71,12 @@ def group(
         remember(context, Options(**given))
 
     for command in (
-        serving.command(serve),
+        serving.command(load),
         *_COMMANDS,
-        maintenance.restore_command(restore),
-        maintenance.doctor_command(examine),
-        migrate_command(moving),
-        copy_command(moving),
+        maintenance.restore_command(load),
+        maintenance.doctor_command(load),
+        migrate_command(load),
+        copy_command(load),
     ):
         fleetroll.add_command(command)
     return fleetroll
@@ -102,7 +101,7 @@ def run(command: click.Group, arguments: Sequence[str]) -> int:
         problem.show()
         return problem.exit_code
     except OSError as problem:
-        Failure(Exit.FILE, f"{problem.filename or 'A file'}: {problem.strerror}.").show()
+        Failure(Exit.FILE, f"{problem.filename or 'standard output'}: {problem.strerror}.").show()
         return Exit.FILE
 
 

@@ -22,6 +22,7 @@ _ABOUT_TLS = {
 }
 _ABOUT_FILTER = """A filter compares fields, as in: name = "pump-*" AND NOT id < 100"""
 _ABOUT_PLACE = "The address leads somewhere else, or to another release; check --url."
+_ABOUT_SIZE = "A proxy on the way takes nothing as large; raise its limit, which nginx calls client_max_body_size."
 _ADVICE = {
     "unauthenticated": ABOUT_KEY,
     "permission_denied": "Use a key that may do this; an admin makes one with `fleetroll key create`.",
@@ -176,7 +177,8 @@ def _require_success(reply: httpx.Response, url: str) -> None:
         return
     if problem is None:
         exit_code = Exit.UNREACHABLE if reply.is_success else _EXITS.get(reply.status_code, Exit.REFUSED)
-        raise Failure(exit_code, f"{url} answers {reply.status_code}, but not as Fleetroll does.", _ABOUT_PLACE)
+        advice = _ABOUT_SIZE if reply.status_code == 413 else _ABOUT_PLACE
+        raise Failure(exit_code, f"{url} answers {reply.status_code}, but not as Fleetroll does.", advice)
     raise _refusal(reply, problem)
 
 

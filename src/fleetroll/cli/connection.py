@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import click
 from click.core import ParameterSource
@@ -15,6 +15,7 @@ from msgspec import Struct, structs
 
 from fleetroll.cli import files
 from fleetroll.cli.failures import Exit, Failure
+from fleetroll.config import ConfigError, url
 
 if TYPE_CHECKING:
     from fleetroll.cli.client import Client
@@ -43,7 +44,7 @@ class Options(Struct, frozen=True):
 
     @property
     def address(self) -> str:
-        return address(self.url or DEFAULT_URL, "--url", DEFAULT_URL)
+        return address(self.url or DEFAULT_URL)
 
     def secret(self) -> str:
         """The key. Raises Failure if there is none, and for what cannot be one."""
@@ -58,20 +59,12 @@ class Options(Struct, frozen=True):
         return key
 
 
-def address(url: str, option: str, like: str) -> str:
+def address(text: str, option: str = "--url") -> str:
     """The address of a server, to which a path can be added. Raises click.UsageError for what is none."""
-    if not _is_address(url.rstrip("/")):
-        raise click.UsageError(f"{option} must be like {like}, not {url!r}.")
-    return url.rstrip("/")
-
-
-def _is_address(url: str) -> bool:
     try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").encode("idna")  # raises for what no resolver takes, such as a..b
-        return parts.scheme in {"http", "https"} and bool(host) and parts.port != 0 and " " not in url
-    except ValueError:
-        return False
+        return url(text, option)
+    except ConfigError as problem:
+        raise click.UsageError(str(problem)) from None
 
 
 def options(*, hidden: bool) -> Callable[[Any], Any]:

@@ -1,5 +1,6 @@
 """`fleetroll device`: single devices and lists of them. Whole fleets in and out are in `fleet`."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -69,8 +70,7 @@ def show_devices(
     """A page of the devices at `target`, or all of them."""
     params = {"filter": filter, "q": q, "sort": sort, "limit": MOST_PER_PAGE if everything else limit}
     if everything:
-        for page in client.pages(target, params):
-            _show_page(page, as_json)
+        _show_all(client.pages(target, params), as_json)
         return
     page = client.call("GET", target, params=params)
     if as_json:
@@ -81,12 +81,13 @@ def show_devices(
         output.note(f"There are more than these {limit}: narrow with --filter, or take --all.")
 
 
-def _show_page(page: "httpx.Response", as_json: bool) -> None:
+def _show_all(pages: Iterable["httpx.Response"], as_json: bool) -> None:
     if not as_json:
-        output.table(_COLUMNS, page.json()["devices"])
+        output.long_table(_COLUMNS, (page.json()["devices"] for page in pages))
         return
-    for device in output.items(page, "devices"):
-        output.raw(bytes(device))
+    for page in pages:
+        for device in output.items(page, "devices"):
+            output.raw(bytes(device))
 
 
 @group.command("get", help="Show one device.")

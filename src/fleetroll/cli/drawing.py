@@ -14,38 +14,51 @@ _UNBOUNDED = 100_000  # columns of a pipe: what another program reads is never c
 _GAP = 2  # between columns
 
 
-def table(titles: Sequence[tuple[str, int | None]], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows of plain text under titles: cut to the width of a terminal, whole to anything else.
+def table(titles: Sequence[tuple[str, int | None]], pages: Iterable[Iterable[Sequence[str]]]) -> None:
+    """Print pages of rows of plain text under titles: cut to the width of a terminal, whole to anything else.
 
-    On a terminal that is too narrow for that, each row becomes lines of its own, and nothing is left out.
+    A page is printed before the next one is asked for. On a terminal that is too narrow for a table, each row becomes
+    lines of its own, and nothing is left out.
     """
-    whole, rows = not sys.stdout.isatty(), list(rows)
+    whole = not sys.stdout.isatty()
     console = Console(file=sys.stdout, width=_UNBOUNDED if whole else None, highlight=False)
-    if _least_width(titles, rows) > console.width:
-        _print_apart(console, [title for title, _ in titles], rows)
-        return
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for title, most in titles:
+    columns = [(title, None if whole else most) for title, most in titles]
+    widths = [len(title) for title, _ in titles]
+    for number, page in enumerate(pages):
+        rows = list(page)
+        widths = _least_widths(columns, widths, rows)
+        if sum(widths) + _GAP * (len(widths) - 1) > console.width:
+            _print_apart(console, [title for title, _ in columns], rows, is_first=not number)
+        else:
+            console.print(_drawn(columns, widths, rows, is_first=not number))
+
+
+def _drawn(
+    columns: Sequence[tuple[str, int | None]], widths: Sequence[int], rows: Iterable[Sequence[str]], *, is_first: bool
+) -> Table:
+    drawn = Table(box=None, pad_edge=False, header_style="bold", show_header=is_first)
+    for (title, most), width in zip(columns, widths, strict=True):
         # Where there is no room for all, the columns with a bound give way.
-        drawn.add_column(_cell(title), no_wrap=most is None, min_width=len(title), max_width=None if whole else most)
+        drawn.add_column(_cell(title), no_wrap=most is None, min_width=width, max_width=most)
     for row in rows:
         drawn.add_row(*map(_cell, row))
-    console.print(drawn)
+    return drawn
 
 
-def _least_width(titles: Sequence[tuple[str, int | None]], rows: Sequence[Sequence[str]]) -> int:
-    """What a table takes if all columns with a bound have given way."""
-    columns = [
-        max(len(title), *(cell_len(row[place]) for row in rows)) if most is None and rows else len(title)
-        for place, (title, most) in enumerate(titles)
+def _least_widths(
+    columns: Sequence[tuple[str, int | None]], widths: Sequence[int], rows: Sequence[Sequence[str]]
+) -> list[int]:
+    """What each column takes, and no less than on the pages before, if all that have a bound have given way."""
+    return [
+        width if most is not None else max([width, *(cell_len(row[place]) for row in rows)])
+        for place, ((_, most), width) in enumerate(zip(columns, widths, strict=True))
     ]
-    return sum(columns) + _GAP * (len(columns) - 1)
 
 
-def _print_apart(console: Console, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _print_apart(console: Console, titles: Sequence[str], rows: Sequence[Sequence[str]], *, is_first: bool) -> None:
     widest = max(map(len, titles)) + _GAP
     for number, row in enumerate(rows):
-        if number:
+        if number or not is_first:
             console.print()
         for title, text in zip(titles, row, strict=True):
             console.print(Text.assemble((title.ljust(widest), "bold"), text), soft_wrap=True)

@@ -16,13 +16,12 @@ if TYPE_CHECKING:
 
 _SECONDS = 30.0
 _PEM = "application/x-pem-file"
-_LIKE = "https://fleet.example.com:8443"
 _ABOUT_EST = "Is it the address of `fleetroll serve --est`? Check --est."
 
 
 @click.command("enroll", help="Get a device's certificate as the device does: make a key, ask over EST, keep both.")
 @click.argument("ident")
-@click.option("--est", required=True, metavar="URL", help=f"As in {_LIKE}.")
+@click.option("--est", required=True, metavar="URL", help="As in https://fleet.example.com:8443.")
 @click.option(
     "--dms", "label", required=True, help="The DMS; after `path~` if it is of an organization below the root."
 )
@@ -59,7 +58,7 @@ def enroll(
     except ValueError as problem:
         raise Failure(Exit.FILE, f"{certificate if renew else ident}: {problem}") from None
     verb = "simplereenroll" if renew else "simpleenroll"
-    url = f"{address(est, '--est', _LIKE)}/.well-known/est/{quote(label, safe='~')}/{verb}"
+    url = f"{address(est, '--est')}/.well-known/est/{quote(label, safe='~')}/{verb}"
     # Both are complete before either takes its place: an old key with a new certificate could not even renew. And there
     # is room for both before the server is asked: it gives a first certificate once.
     with files.replacing(certificate, 0o644) as public, files.replacing(key, files.PRIVATE) as private:

@@ -95,14 +95,18 @@ def load(
     client.call("POST", _IMPORT, params={**params, "dry_run": "true"}, content=b"", headers=headers)
     tally = _Tally(as_json)
     try:
-        with _rows(file) as rows, client.stream("POST", _IMPORT, params=params, content=rows, headers=headers) as reply:
-            tally.take(lines(reply.iter_bytes()), errors)
+        with (
+            files.replacing(errors) if errors else contextlib.nullcontext() as failed,
+            _rows(file) as rows,
+            client.stream("POST", _IMPORT, params=params, content=rows, headers=headers) as reply,
+        ):
+            tally.take(lines(reply.iter_bytes()), failed)
     except Failure:
         if tally.rows:
             tally.report(dry_run)
         raise
     tally.report(dry_run)
-    tally.judge()
+    tally.judge(dry_run)
 
 
 @contextlib.contextmanager
@@ -135,10 +139,9 @@ class _Tally:
     def rows(self) -> int:
         return self._counts.total()
 
-    def take(self, results: Iterable[bytes], errors: Path | None) -> None:
-        with files.replacing(errors) if errors else contextlib.nullcontext() as failed:
-            for line in results:
-                self._take(line, failed)
+    def take(self, results: Iterable[bytes], failed: BinaryIO | None) -> None:
+        for line in results:
+            self._take(line, failed)
 
     def _take(self, line: bytes, failed: BinaryIO | None) -> None:
         result = _read_result(line)
@@ -167,14 +170,13 @@ class _Tally:
             output.note(f"... and {unshown} more; --errors FILE keeps all of them")
         output.outcomes(self._counts, dry_run)
 
-    def judge(self) -> None:
+    def judge(self, dry_run: bool) -> None:
         """Raise Failure if anything went wrong."""
         rows, failed = self.rows, self._counts["failed"]
         if self._broken is not None:
             message = f"The server broke off after {rows} rows: {self._broken.message}"
-            raise Failure(
-                Exit.REFUSED, message, "The rows counted above are stored; to import them again does no harm."
-            )
+            advice = "All of these but the failed ones are stored; to import the whole file again does no harm."
+            raise Failure(Exit.REFUSED, message, "" if dry_run else advice)
         if failed:
             advice = "Correct them and import again; rows that are stored stay as they are."
             raise Failure(Exit.ROWS_FAILED, f"{failed} of {rows} rows failed.", advice)

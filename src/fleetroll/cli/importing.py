@@ -73,7 +73,7 @@ class Source(Protocol):
 
 
 def _address(_context: click.Context, _option: click.Parameter, url: str) -> str:
-    return address(url, "--url", "https://fleet.example.com")
+    return address(url)
 
 
 def _token(_context: click.Context, _option: click.Parameter, token: str) -> str:

@@ -1,6 +1,6 @@
 """`fleetroll restore` and `fleetroll doctor`: for a data directory at rest. What they do is main's to give."""
 
-from collections.abc import Callable
+import shlex
 from pathlib import Path
 
 import click
@@ -10,11 +10,9 @@ from fleetroll.cli import files, output
 from fleetroll.cli.connection import Options
 from fleetroll.cli.failures import Exit, Failure
 from fleetroll.cli.output import Column
-from fleetroll.config import Config
-from fleetroll.maintenance import Finding, Refused, Report, State
-
-Restore = Callable[[Path, Path, Path | None, str | None], None]
-Examine = Callable[[Path, str | None, str | None], Report]
+from fleetroll.cli.parts import Load
+from fleetroll.config import ConfigError, postgres_url
+from fleetroll.maintenance import Finding, Refused, State
 
 _COLUMNS = (
     Column("CHECK", "check"),
@@ -31,10 +29,22 @@ data_option = click.option(
     envvar="FLEETROLL_DATA",
     help="Data directory of the server.",
 )
+
+
+def _postgres(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    try:
+        return postgres_url(text)
+    except ConfigError as problem:
+        raise click.UsageError(str(problem)) from None
+
+
+database_option = click.option(
+    "--database", envvar="FLEETROLL_DATABASE", callback=_postgres, help="As given to `fleetroll serve`."
+)
 _preset = click.option("--server-key", envvar=_KEY_VARIABLE, hidden=True)
 
 
-def restore_command(restore: Restore) -> click.Command:
+def restore_command(load: Load) -> click.Command:
     """The command around the function that restores, which raises Refused."""
 
     @click.command("restore", help="Make a data directory of a backup. The directory has to be empty or absent.")
@@ -54,28 +64,28 @@ def restore_command(restore: Restore) -> click.Command:
     @_preset
     def run(source: Path, data: Path, server_key_file: Path | None, server_key: str | None) -> None:
         try:
-            restore(source, data, server_key_file, server_key)
+            load().restore(source, data, server_key_file, server_key)
         except Refused as refused:
             raise Failure(Exit.REFUSED, str(refused), refused.advice) from None
         click.echo(f"Restored {output.plain(str(source))} into {output.plain(str(data))}.")
-        output.note(f"Start it with: fleetroll serve --data {data}")
+        output.note(f"Start it with: fleetroll serve --data {shlex.quote(str(data))}")
 
     return run
 
 
-def doctor_command(examine: Examine) -> click.Command:
+def doctor_command(load: Load) -> click.Command:
     """The command around the function that examines a data directory."""
 
     @click.command(
         "doctor", help="Check a data directory and this machine, changing nothing. Exit code 1 if a check fails."
     )
     @data_option
-    @click.option("--database", envvar="FLEETROLL_DATABASE", help="As given to `fleetroll serve`.")
+    @database_option
     @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
     @_preset
     @click.pass_context
     def run(context: click.Context, data: Path, database: str | None, as_json: bool, server_key: str | None) -> None:
-        report = examine(data, server_key, Config(database=database).postgres)
+        report = load().examine(data, server_key, database)
         findings = list(report.findings)
         if report.is_serving:
             findings.append(_ask(context.obj))

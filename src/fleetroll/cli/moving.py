@@ -1,55 +1,55 @@
 """`fleetroll migrate` and `fleetroll copy`: the database itself, at rest or on its server. What they do is main's."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import click
+import msgspec
 
 from fleetroll.cli import output
 from fleetroll.cli.failures import Exit, Failure
-from fleetroll.cli.maintenance import data_option
+from fleetroll.cli.maintenance import data_option, database_option
 from fleetroll.cli.output import Column
+from fleetroll.cli.parts import Load
 from fleetroll.maintenance import Refused
 
 _TABLES = (Column("TABLE", "table"), Column("ROWS", "rows"), Column("SHA-256", "checksum"))
 _STEPS = (Column("SCHEMA", "number"), Column("STEP", "name"))
 
 
-class Moving(Protocol):
-    """What the commands need: each raises Refused."""
-
-    def steps(self, data: Path, database: str | None) -> tuple[int, Sequence[Any]]:
-        """The number of the schema, and the steps that this release would take."""
-
-    def migrate(self, data: Path, database: str | None) -> None: ...
-
-    def copy(self, source: str, target: str, progress: Callable[[str, int, int], None]) -> Sequence[Any]: ...
-
-
-def migrate_command(moving: Moving) -> click.Command:
+def migrate_command(load: Load) -> click.Command:
     @click.command("migrate", help="Show what brings the database up to date, and do it, while no server runs.")
     @data_option
-    @click.option("--database", envvar="FLEETROLL_DATABASE", help="As given to `fleetroll serve`.")
+    @database_option
     @click.option("--dry-run", is_flag=True, help="Show it only.")
-    def run(data: Path, database: str | None, dry_run: bool) -> None:
+    @click.option("--json", "as_json", is_flag=True, help="Print the schema and the steps as JSON.")
+    def run(data: Path, database: str | None, dry_run: bool, as_json: bool) -> None:
         try:
+            moving = load().moving
             found, steps = moving.steps(data, database)
-            click.echo(f"The database has schema {found}." if found else "The database is empty.")
-            if steps:
-                output.table(_STEPS, ({"number": step.number, "name": step.name} for step in steps))
-            else:
-                click.echo("It is up to date.")
+            _show_plan(found, [{"number": step.number, "name": step.name} for step in steps], as_json)
             if steps and not dry_run:
                 moving.migrate(data, database)
-                click.echo(f"It has schema {steps[-1].number} now.")
+                output.note(f"It has schema {steps[-1].number} now.")
         except Refused as refused:
             raise Failure(Exit.REFUSED, str(refused), refused.advice) from None
 
     return run
 
 
-def copy_command(moving: Moving) -> click.Command:
+def _show_plan(found: int, steps: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    if as_json:
+        output.raw(msgspec.json.encode({"schema": found, "steps": steps}))
+        return
+    click.echo(f"The database has schema {found}." if found else "The database is empty.")
+    if steps:
+        output.table(_STEPS, steps)
+    else:
+        click.echo("It is up to date.")
+
+
+def copy_command(load: Load) -> click.Command:
     @click.command(
         "copy",
         help="Copy a registry from SQLite, at rest, into an empty PostgreSQL database. Ids, ETags, keys and history "
@@ -57,17 +57,21 @@ def copy_command(moving: Moving) -> click.Command:
     )
     @click.option("--from", "source", required=True, help="sqlite:DIR, the data directory.")
     @click.option("--to", "target", required=True, help="postgresql://USER@HOST/NAME, an empty database.")
-    def run(source: str, target: str) -> None:
+    @click.option("--json", "as_json", is_flag=True, help="Print the tables as JSON.")
+    def run(source: str, target: str, as_json: bool) -> None:
         told = _Told()
         try:
             with output.progress("Copying", None) as advance:
                 told.advance = advance
-                tables = moving.copy(source, target, told)
+                tables = load().moving.copy(source, target, told)
         except Refused as refused:
             raise Failure(Exit.REFUSED, str(refused), refused.advice) from None
-        shown = ({"table": one.table, "rows": one.rows, "checksum": one.checksum[:16]} for one in tables)
-        output.table(_TABLES, shown)
-        click.echo("Both sides are the same. Give the new server the same server.key, or FLEETROLL_SERVER_KEY.")
+        shown = [{"table": one.table, "rows": one.rows, "checksum": one.checksum} for one in tables]
+        if as_json:
+            output.raw(msgspec.json.encode({"tables": shown}))
+        else:
+            output.table(_TABLES, ({**one, "checksum": one["checksum"][:16]} for one in shown))
+        output.note("Both sides are the same. Give the new server the same server.key, or FLEETROLL_SERVER_KEY.")
 
     return run
 

@@ -6,7 +6,7 @@ as markup. rich is imported only where something is drawn, because it would doub
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -57,13 +57,19 @@ def _text(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def table(columns: Iterable[Column], records: Iterable[Mapping[str, Any]]) -> None:
+def table(columns: Sequence[Column], records: Iterable[Mapping[str, Any]]) -> None:
     """Print records as rows: cut to the width of a terminal, whole to anything else."""
+    long_table(columns, [records])
+
+
+def long_table(columns: Sequence[Column], pages: Iterable[Iterable[Mapping[str, Any]]]) -> None:
+    """The same of records that come in pages, each of which is printed as it comes."""
     from fleetroll.cli import drawing  # noqa: PLC0415  # rich takes as long as a whole `fleetroll --help`
 
-    columns = tuple(columns)
-    rows = ([column.cell(record) for column in columns] for record in records)
-    drawing.table([(column.title, column.most) for column in columns], rows)
+    drawing.table(
+        [(column.title, column.most) for column in columns],
+        ([[column.cell(record) for column in columns] for record in page] for page in pages),
+    )
 
 
 def record(members: Mapping[str, Any]) -> None:
@@ -81,7 +87,7 @@ def show(reply: "httpx.Response", as_json: bool) -> None:
         record(reply.json())
 
 
-def listing(pages: Iterable["httpx.Response"], member: str, columns: Iterable[Column], as_json: bool) -> None:
+def listing(pages: Iterable["httpx.Response"], member: str, columns: Sequence[Column], as_json: bool) -> None:
     """Print a whole list that came in pages: as one table, or as the one page that it would be."""
     found: list[msgspec.Raw] = []
     for page in pages:

@@ -2,17 +2,15 @@
 
 import functools
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from fleetroll.cli import files
+from fleetroll.cli.parts import Load
 from fleetroll.config import Config, ConfigError, address, host_name, network, origin, secret, url
 from fleetroll.core import limits
-
-Serve = Callable[[Config], int]
 
 
 class _Number(click.FloatRange):
@@ -124,7 +122,7 @@ _OPTIONS: tuple[click.Option, ...] = (
 )
 
 
-def command(serve: Serve) -> click.Command:
+def command(load: Load) -> click.Command:
     """The command around the function that runs a server."""
 
     @click.pass_context
@@ -134,7 +132,7 @@ def command(serve: Serve) -> click.Command:
         except ConfigError as problem:
             click.echo(f"fleetroll: {problem}", err=True)
             context.exit(78)
-        context.exit(serve(config))
+        context.exit(load().serve(config))
 
     return click.Command(
         "serve",

@@ -79,7 +79,19 @@ class Registry:
     async def changes(self) -> list[Change]:
         records = self._services.store.read
         standing = _Standing(records)
-        return [await _change(records, standing, change) for change in await records.credentials.changes(0, _PAGE)]
+        return [await self._change(standing, change) for change in await records.credentials.changes(0, _PAGE)]
+
+    async def _change(self, standing: "_Standing", change: AccountChange) -> Change:
+        records = self._services.store.read
+        name, scopes = parse_broker_group(change.account)
+        if role := _ROLES.get(name):
+            public = self._services.bus.account_of_apps(broker_org(change.org), role.value, scopes)
+            is_there = await records.organizations.get(change.org) is not None
+            apps = await _apps(records, standing, change.org, role, scopes) if is_there else None
+            return Change(change.number, public, apps)
+        credential = await records.credentials.of_account(change.account)
+        is_there = credential is not None and await standing.is_enabled(credential.org)
+        return Change(change.number, change.account, _account(credential) if credential and is_there else None)
 
     async def settled(self, numbers: Sequence[int]) -> None:
         await self._services.store.write(lambda records: records.credentials.settle(numbers))
@@ -174,15 +186,6 @@ async def _apps(
     may_command, may_follow = (policy.allows(role, scopes, one) for one in (Action.DEVICES_WRITE, Action.DEVICES_READ))
     disabled = not await standing.is_enabled(org)
     return AppAccount(broker_org(org), role.value, may_command, revoked, disabled, scopes, may_follow)
-
-
-async def _change(records: Records, standing: _Standing, change: AccountChange) -> Change:
-    name, scopes = parse_broker_group(change.account)
-    if role := _ROLES.get(name):
-        return Change(change.number, "", await _apps(records, standing, change.org, role, scopes))
-    credential = await records.credentials.of_account(change.account)
-    is_there = credential is not None and await standing.is_enabled(credential.org)
-    return Change(change.number, change.account, _account(credential) if credential and is_there else None)
 
 
 # --- what is published -----------------------------------------------------------------------------------------------

@@ -59,12 +59,14 @@ async def note_use(services: Services, used: Mapping[int, Instant]) -> None:
 
 
 async def _purge(services: Services) -> None:
+    """Forget answers that nobody gets any more: in small transactions, as an hour may have brought a great many."""
     before = services.clock() - limits.IDEMPOTENCY_LIFETIME * SECOND
 
-    async def work(records: Records) -> None:
-        await records.replays.purge(before)
+    async def work(records: Records) -> bool:
+        return await records.replays.purge(before, limits.BULK_BATCH)
 
-    await services.store.write(work)
+    while await services.store.write(work, bulk=True):
+        pass
 
 
 async def _tidy(services: Services) -> None:

@@ -133,6 +133,7 @@ async def revoke(call: Call, wanted: Numbered) -> Key:
     if await call.records.keys.revoke(call.org, wanted.id, call.at):
         if key.kind is KeyKind.NATS:
             await _tell_broker(call, key)
+        await call.records.tokens.end(call.org, key.id)
         await take(call, "keys", -1)
         await record(call, "key.revoked", "key", key.id, key.name)
     return await _find(call, wanted.id)

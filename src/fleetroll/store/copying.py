@@ -19,8 +19,7 @@ from msgspec import Struct
 
 from fleetroll.store import migrations, postgres_schema, sqlite
 from fleetroll.store.migrations import Refused
-from fleetroll.store.postgres_connections import Session, close
-from fleetroll.store.postgres_schema import connected
+from fleetroll.store.postgres_connections import Session
 
 _BATCH = 5_000
 _PLACES = "fleetroll_copy"
@@ -63,16 +62,13 @@ async def copy(source: Path, url: str, progress: Callable[[str, int, int], None]
     `progress` is told of each table, how many of its rows are there, and of how many.
     """
     with contextlib.closing(_opened(source)) as old:
-        session = await connected(url)
-        try:
+        async with postgres_schema.administered(url) as session:
             await _prepare(session)
             tables = [await _table(session, old, name) for name in _names(old)]
             for table in tables:
                 await _copy_table(session, old, table, progress)
             done = [await _compare(session, old, table) for table in tables]
             await _finish(session, old)
-        finally:
-            await close(session)
     return done
 
 

@@ -17,6 +17,10 @@ class Unreachable(Refused):
     """The store will not open now. Nothing is wrong with what is in it, so trying again may help."""
 
 
+class Misnamed(Refused):
+    """What was named is no place that a store could be at."""
+
+
 class Unwritable(Refused):
     """The disk lets nobody open the store now. What is in it may well be sound."""
 

@@ -189,6 +189,9 @@ class Tokens(Protocol):
     async def purge(self, org: int, key: int, before: Instant) -> int:
         """Remove the tokens of a key that expired before that time; how many it has left."""
 
+    async def end(self, org: int, key: int) -> None:
+        """Remove all tokens of a key."""
+
 
 class Draft(Struct, frozen=True, gc=False):
     """A new device with what a store makes of it: the text that is searched, and a row in the form of its engine."""
@@ -556,8 +559,10 @@ class Replays(Protocol):
 
     async def put(self, org: int, key: int, name: str, replay: Replay) -> None: ...
 
-    async def purge(self, before: Instant) -> None:
-        """Forget the replays of all organizations that were stored before that time."""
+    async def purge(self, before: Instant, most: int) -> bool:
+        """Forget up to so many replays of all organizations that were stored before that time; whether there may be
+        more.
+        """
 
 
 class Lease(Struct, frozen=True):

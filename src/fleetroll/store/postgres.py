@@ -11,12 +11,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
-import asyncpg
-
 from fleetroll.core import limits
 from fleetroll.store import copying, migrations, port, postgres_schema
 from fleetroll.store.migrations import Refused
-from fleetroll.store.postgres_connections import Away, Pool, Purpose, Reading, close, connect
+from fleetroll.store.postgres_connections import Pool, Purpose, Reading, close, connect
 from fleetroll.store.postgres_news import News
 from fleetroll.store.postgres_schema import ADMINISTRATION
 from fleetroll.store.postgres_syntax import SYNTAX
@@ -55,8 +53,7 @@ async def open_store(url: str, *, migrate: bool, unsafe: bool = False, admit: Ad
     An older schema is brought up to date only if `migrate`; `admit` refuses a database of another server key before
     that. `unsafe` takes a server that may lose what it acknowledged.
     """
-    session = await postgres_schema.connected(url)
-    try:
+    async with postgres_schema.administered(url) as session:
         found, newest = await postgres_schema.examine(session, unsafe=unsafe)
         if 0 < found < newest and not migrate:
             raise Refused(
@@ -70,36 +67,26 @@ async def open_store(url: str, *, migrate: bool, unsafe: bool = False, admit: Ad
             await postgres_schema.make_search_index(session)  # the server may have learnt how since
         if not await postgres_schema.has_search_index(session):
             logger.warning("the database has no pg_trgm: a search for a part of a name reads all devices")
-    except (Away, asyncpg.PostgresError) as problem:
-        raise Refused(f"The database cannot be used: {str(problem).splitlines()[0]}.") from None
-    finally:
-        await close(session)
     store = PostgresStore(url)
     try:
         await store.start()
     except Exception as problem:  # noqa: BLE001  # it answered a moment ago
-        raise Refused(f"The database cannot be used: {problem}.") from None
+        raise postgres_schema.refusal("used", problem) from None
     return store
 
 
 async def schema(url: str) -> tuple[int, list[migrations.Migration]]:
     """The number of a database's schema, and the steps that this release would take. Raises Refused."""
-    session = await postgres_schema.connected(url)
-    try:
+    async with postgres_schema.administered(url) as session:
         found, _ = await postgres_schema.examine(session, unsafe=True)
         return found, migrations.load("postgres")[found:]
-    finally:
-        await close(session)
 
 
 async def known(url: str) -> tuple[int, int, str | None]:
     """What a database to rely on says of itself: its schema, the newest, and its server key's mark. Raises Refused."""
-    session = await postgres_schema.connected(url)
-    try:
+    async with postgres_schema.administered(url) as session:
         schemas = await postgres_schema.examine(session, unsafe=False)
         return *schemas, (await postgres_schema.origin(session)).mark
-    finally:
-        await close(session)
 
 
 class PostgresStore:

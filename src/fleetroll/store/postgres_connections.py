@@ -113,7 +113,7 @@ class Session:
     def _given_up(self, problem: Exception) -> Exception:
         if isinstance(problem, TimeoutError):
             self.connection.terminate()  # whoever had it next would wait for the answer to this
-        return _told_apart(problem)
+        return told_apart(problem)
 
     async def _prepare(self, statement: str) -> tuple[PreparedStatement, tuple[str, ...]]:
         text, names = numbered(statement)
@@ -132,7 +132,7 @@ async def connect(url: str, purpose: Purpose) -> Session:
     try:
         connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS, server_settings=settings)
     except Exception as problem:
-        raise _told_apart(problem) from problem
+        raise told_apart(problem) from problem
     return Session(connection, purpose.seconds)
 
 
@@ -322,7 +322,8 @@ def fault(problem: Exception) -> Exception:
     return problem
 
 
-def _told_apart(problem: Exception) -> Exception:
+def told_apart(problem: Exception) -> Exception:
+    """Away, where that is what a problem means, else the problem itself."""
     # asyncpg says of a connection that is gone what it says of a misuse; here it is never a misuse.
     is_away = isinstance(problem, _AWAY) or type(problem) is asyncpg.InterfaceError
     if is_away and not isinstance(problem, asyncpg.QueryCanceledError):

@@ -1,14 +1,15 @@
 """What is in a PostgreSQL database: whether it is ours and keeps what it is given, and bringing it up to date."""
 
+import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import asyncpg
 
 from fleetroll.store import migrations, server_key
-from fleetroll.store.migrations import Refused, Unreachable
+from fleetroll.store.migrations import Misnamed, Refused, Unreachable
 from fleetroll.store.port import Origin
-from fleetroll.store.postgres_connections import Away, Purpose, Session, connect
+from fleetroll.store.postgres_connections import Away, Purpose, Session, close, connect, told_apart
 from fleetroll.store.server_key import EVIDENCE, ROOT
 from fleetroll.store.statements import SQL
 
@@ -40,14 +41,26 @@ $$
 """
 
 
-async def connected(url: str) -> Session:
-    """A session for what an administrator does. Raises Refused, Unreachable where nobody answers."""
+@contextlib.asynccontextmanager
+async def administered(url: str) -> AsyncIterator[Session]:
+    """A session for what an administrator does. Raises Refused, also for what goes wrong with it in the block."""
     try:
-        return await connect(url, ADMINISTRATION)
+        session = await connect(url, ADMINISTRATION)
     except (Away, asyncpg.PostgresError, ValueError) as problem:
-        reason = str(problem).splitlines()[0]
-        refused = Unreachable if isinstance(problem, Away) else Refused
-        raise refused(f"The database cannot be opened: {reason.rstrip('.')}.") from None
+        raise refusal("opened", problem) from None
+    try:
+        yield session
+    except (Away, asyncpg.PostgresError, asyncpg.InterfaceError) as problem:
+        raise refusal("used", told_apart(problem)) from None
+    finally:
+        await close(session)
+
+
+def refusal(done: str, problem: Exception) -> Refused:
+    """What to say of a database that cannot be `done`: it is away, or its URL is none, or it is not as it should be."""
+    reason = (str(problem).splitlines() or [type(problem).__name__])[0].rstrip(".")
+    kind = Unreachable if isinstance(problem, Away) else Misnamed if isinstance(problem, ValueError) else Refused
+    return kind(f"The database cannot be {done}: {reason}.")
 
 
 async def examine(session: Session, *, unsafe: bool) -> tuple[int, int]:

@@ -29,5 +29,6 @@ class Replays:
         }
         await self._connection.all(SQL["replay_put"], values)
 
-    async def purge(self, before: Instant) -> None:
-        await self._connection.all(SQL["replay_purge"], {"before": before})
+    async def purge(self, before: Instant, most: int) -> bool:
+        purged = await self._connection.all(SQL["replay_purge"], {"before": before, "limit": most})
+        return len(purged) == most

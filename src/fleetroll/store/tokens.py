@@ -26,6 +26,9 @@ class Tokens:
         row = await self._connection.one(SQL["token_count"], {"org": org, "key": key})
         return int(row[0]) if row else 0
 
+    async def end(self, org: int, key: int) -> None:
+        await self._connection.all(SQL["token_end"], {"org": org, "key": key})
+
     async def _instant(self, statement: str, org: int, key: int, digest: str) -> Instant | None:
         row = await self._connection.one(SQL[statement], {"org": org, "key": key, "digest": digest})
         return int(row[0]) if row else None

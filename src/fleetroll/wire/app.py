@@ -43,6 +43,7 @@ class Server:
             "/docs": lambda: (200, "text/html; charset=utf-8", self._page),
         }
         self.open_paths = frozenset(self._pages)  # what answers without a credential
+        kernel.pages = self.open_paths
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         page = self._pages.get(scope["path"])

@@ -467,7 +467,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _expire(self) -> None:
-        self.refuse(TOO_SLOW)
+        self.refuse(self.reason or TOO_SLOW)  # what is wrong already is not cured by being faster
         self.since = 0.0  # it has used up its time: the next sweep closes what lingers
 
     def _enforce_reading(self, now: float) -> None:

@@ -12,7 +12,8 @@ from prometheus_client.registry import Collector
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
-_PULSE_SECONDS = 0.005
+_PULSE_SECONDS, _RESTING_SECONDS = 0.005, 0.05
+_RESTING_SHARE = 0.05  # of a processor, which a loop that has next to nothing to do uses less than
 _BOUNDS = (*(str(bound) for bound in _BUCKETS), "+Inf")
 
 
@@ -38,9 +39,13 @@ class _Times:
 
 
 class Metrics(Collector):
-    """One set of counters per server, so that two servers in one process do not mix."""
+    """One set of counters per server, so that two servers in one process do not mix.
 
-    def __init__(self) -> None:
+    Each of several workers counts for itself, and any may be asked: the label `worker` tells them apart.
+    """
+
+    def __init__(self, worker: int | None = None) -> None:
+        self._labels = {} if worker is None else {"worker": str(worker)}
         self._requests: defaultdict[tuple[str, int], int] = defaultdict(int)
         self._times: defaultdict[str, _Times] = defaultdict(_Times)
         self._lags = _Times()
@@ -63,6 +68,12 @@ class Metrics(Collector):
         return generate_latest(self._registry)
 
     def collect(self) -> Iterable[Metric]:
+        for metric in self._families():
+            for sample in metric.samples:
+                sample.labels.update(self._labels)
+            yield metric
+
+    def _families(self) -> Iterable[Metric]:
         requests = CounterMetricFamily("fleetroll_requests", "Requests", labels=["operation", "status"])
         for (operation, status), count in self._requests.items():
             requests.add_metric([operation, str(status)], count)
@@ -82,14 +93,18 @@ class Metrics(Collector):
 async def feel_pulse(measured: Metrics) -> None:
     """Measure how late the loop comes to a timer: whatever holds it up holds up every client.
 
-    A stall is seen but for the part that falls into the sleep, so the sleep is short.
+    A stall is seen but for the part that falls into the sleep, so the sleep is short. It is longer while there is next
+    to nothing to do, or a server that nobody asks anything would wake up for it two hundred times a second.
     """
     clock = time.monotonic  # the loop's own clock stands still during an iteration, which is what is to be measured
     worst, worst_before, since = 0.0, 0.0, clock()
+    pause, used = _PULSE_SECONDS, time.thread_time()
     while True:
-        due = clock() + _PULSE_SECONDS
-        await asyncio.sleep(_PULSE_SECONDS)
+        due = clock() + pause
+        await asyncio.sleep(pause)
         late = max(0.0, clock() - due)
+        before, used = used, time.thread_time()
+        pause = _RESTING_SECONDS if used - before < _RESTING_SHARE * (pause + late) else _PULSE_SECONDS
         worst = max(worst, late)
         measured.late(late, max(worst, worst_before))
         if clock() - since > 60:

@@ -99,6 +99,7 @@ class Kernel:
         self._callers = limiting(settings.key_rate, time.monotonic, "key", times)
         self._organizations = limiting(settings.organization_rate, time.monotonic, "organization", times)
         self._router = Router(table(self._dialects, self._callers, self._organizations, settings, times))
+        self.pages: frozenset[str] = frozenset()  # what somebody else answers, by GET and HEAD
         self._peers = peers.Peers(settings.trusted_proxies)
         self._public_url = settings.public_url
         self._request_prefix = os.urandom(5).hex()
@@ -182,10 +183,10 @@ class Kernel:
 
     def _route(self, exchange: _Exchange) -> Row:
         match = self._router.match(exchange.scope["method"], exchange.scope["raw_path"])
-        if match is None:
+        if match is None and exchange.scope["path"] not in self.pages:
             raise Fault(Kind.NOT_FOUND, "unknown_path", "There is nothing at this path.")
-        if match.target is None:
-            allowed = ", ".join(match.allowed)
+        if match is None or match.target is None:
+            allowed = ", ".join(match.allowed if match else ("GET", "HEAD"))
             raise invalid("method_not_allowed", f"This path allows {allowed}.", allowed=allowed)
         exchange.path = match.path
         return match.target

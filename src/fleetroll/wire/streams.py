@@ -29,8 +29,11 @@ def content_type(route: Route, request: Request, headers: Mapping[bytes, bytes])
 
 
 def headers(route: Route, items: Any) -> list[tuple[bytes, bytes]]:
-    """The length, where a reply of bytes knows it."""
-    return [(b"content-length", b"%d" % items.size)] if route.stream is Stream.BYTES else []
+    """The length, where a reply of bytes knows it; and to nginx, which keeps what comes until it is much, that events
+    are not to be kept."""
+    if route.stream is Stream.BYTES:
+        return [(b"content-length", b"%d" % items.size)]
+    return [(b"x-accel-buffering", b"no")] if route.stream is Stream.EVENTS else []
 
 
 def writer(route: Route, request: Request, headers: Mapping[bytes, bytes], items: Any) -> AsyncIterator[bytes]:

@@ -42,6 +42,7 @@ def following(client: httpx.Client, query: str = "", last: str | None = None) ->
     with client.stream("GET", f"/v1/events{query}", headers=headers) as reply:
         assert reply.status_code == 200, reply.read()
         assert reply.headers["content-type"] == "text/event-stream"
+        assert reply.headers["x-accel-buffering"] == "no"
         yield events(reply.iter_lines())
 
 

@@ -141,10 +141,17 @@ def test_a_revoked_client_has_no_tokens_at_once(app: App) -> None:
     key = client(app)
     token = granted(app, key).json()
     assert app.request("GET", "/v1/me", key=token["access_token"]).status == 200
+    assert kept(app, key) == 2
     assert app.request("DELETE", f"/v1/keys/{key['id']}").status == 204
     assert app.request("GET", "/v1/me", key=token["access_token"]).status == 401
     again = {"grant_type": "refresh_token", "refresh_token": token["refresh_token"]}
     assert refused(granted(app, key, **again)) == (400, "invalid_client")
+    assert kept(app, key) == 0
+
+
+def kept(app: App, key: dict[str, Any]) -> int:
+    """How many tokens of a key are stored, whether they are good or not."""
+    return app.runner.run(app.services.store.write(lambda records: records.tokens.purge(1, key["id"], 0)))
 
 
 def planted(app: App, key: dict[str, Any], grant: Grant, seconds: int) -> str:

@@ -99,7 +99,7 @@ def outside(directory: Path, configuration: str) -> Iterator[str]:
         server_name: cluster
         max_payload: 8388608
         jetstream: {{ store_dir: "{directory / "streams"}" }}
-        resolver: {{ type: full, dir: "{directory / "accounts"}", allow_delete: true }}
+        resolver: {{ type: full, dir: "{directory / "accounts"}", allow_delete: true, hard_delete: true }}
     """
     (directory / "nats.conf").write_text(own + configuration)
     program = Path(sys.executable).with_name("nats-server")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from nats.aio.client import Client
 
 from fleetroll.bus.port import Minted
+from fleetroll.bus.settings import Files
 from tests.support.broker import client
 from tests.support.nats_sockets import LEFT
 from tests.support.relay import PATIENCE, Vendor, run, vendor
@@ -193,3 +195,35 @@ def test_the_applications_of_a_deleted_organization(tmp_path: Path) -> None:
             await gone.is_cut_off()
 
     run(story())
+
+
+def test_the_broker_keeps_nothing_of_a_deleted_organization(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with vendor(tmp_path / "data") as served:
+            await served.point()
+            kept = Files(tmp_path / "data" / "nats")
+            before = known(kept)
+            await served.ask("POST", "/v1/organizations", {"slug": "child"})
+            for scopes in ((), ("devices:read",)):
+                await served.key("operator", "child", scopes)
+            await until(lambda: known(kept)[1] - before[1])
+            await served.ask("DELETE", "/v1/organizations/child")
+            await until(lambda: known(kept) == before)
+
+    run(story())
+
+
+def known(kept: Files) -> tuple[set[str], set[str]]:
+    """Which accounts the broker has, and which of them have streams."""
+    return names(kept.accounts), names(kept.streams / "jetstream")
+
+
+def names(folder: Path) -> set[str]:
+    return {one.name for one in folder.iterdir()}
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """The broker is told in the background if it is slow."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds():  # noqa: ASYNC110  # another process is waited for
+            await asyncio.sleep(0.05)

@@ -7,5 +7,7 @@ VALUES (:org, :key, :name, :fingerprint, :status, :headers, :body, :at)
 ON CONFLICT (org, api_key, name) DO UPDATE SET
     fingerprint = :fingerprint, status = :status, headers = :headers, body = :body, at = :at;
 
--- replay_purge: all tenants, by age
-DELETE FROM replay WHERE at < :before;
+-- replay_purge: all tenants, by age, some of them
+DELETE FROM replay WHERE (org, api_key, name) IN (
+    SELECT org, api_key, name FROM replay WHERE at < :before ORDER BY at LIMIT :limit
+) RETURNING at;

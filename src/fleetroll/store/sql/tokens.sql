@@ -15,5 +15,8 @@ DELETE FROM oauth_token WHERE org = :org AND api_key = :key AND expires_at < :be
 -- token_count: those that a key has
 SELECT count(*) FROM oauth_token WHERE org = :org AND api_key = :key;
 
+-- token_end: all of a key
+DELETE FROM oauth_token WHERE org = :org AND api_key = :key;
+
 -- token_forget: with the organization
 DELETE FROM oauth_token WHERE org = :org;

@@ -1,0 +1,37 @@
+"""What some commands need of the server itself, which is main's to give: all others go without loading it."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from fleetroll.config import Config
+from fleetroll.maintenance import Report
+
+Serve = Callable[[Config], int]
+Restore = Callable[[Path, Path, Path | None, str | None], None]
+Examine = Callable[[Path, str | None, str | None], Report]
+
+
+class Moving(Protocol):
+    """A database at rest, which is in `data` where `database` is no URL of PostgreSQL. Each raises Refused."""
+
+    def steps(self, data: Path, database: str | None) -> tuple[int, Sequence[Any]]:
+        """The number of the schema, and the steps that this release would take."""
+
+    def migrate(self, data: Path, database: str | None) -> None: ...
+
+    def copy(self, source: str, target: str, progress: Callable[[str, int, int], None]) -> Sequence[Any]: ...
+
+
+class Parts(Struct, frozen=True):
+    """`serve` answers the exit code; `restore` raises Refused, and is for a data directory at rest, as `examine` is."""
+
+    serve: Serve
+    restore: Restore
+    examine: Examine
+    moving: Moving
+
+
+Load = Callable[[], Parts]
