@@ -1,13 +1,16 @@
 """The broker itself: what is published is stored once, whoever is connected is known, and every life ends."""
 
 import asyncio
+import contextlib
 import json
+import logging
 import os
 import resource
 import shutil
 import signal
 import sys
 import textwrap
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,12 +21,25 @@ from nats.aio.client import Client
 
 from fleetroll.bus import links, streams
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
+from fleetroll.bus.port import Account, AppAccount, Batch, Change, DeviceAccount, Minted
 from fleetroll.bus.settings import Files, keep_certificate
-from fleetroll.bus.walls import Authority
+from fleetroll.bus.walls import COMMANDS, INGEST, Authority
 from fleetroll.core import limits
-from tests.support.broker import PATIENCE, SERVER_KEY, Registry, address, broker, certificate, client, run
+from fleetroll.core.faults import Fault, Kind
+from tests.support.broker import (
+    PATIENCE,
+    SERVER_KEY,
+    Registry,
+    address,
+    broker,
+    certificate,
+    client,
+    distant,
+    run,
+    starting,
+)
 from tests.support.nats_sockets import LEFT
+from tests.support.ports import free_port
 
 ORG, DEVICE, OTHER = "org_1", "00000000" + "0" * 15 + "1", "00000000" + "0" * 15 + "2"
 SUBJECT = f"{ORG}.production.telemetry.{DEVICE}.temperature"
@@ -120,6 +136,49 @@ def test_a_broker_that_could_not_write_writes_again(tmp_path: Path) -> None:
             assert [message.body for message in registry.messages] == [b"before", b"after"]
             await again.close()
             await device.close()
+
+    run(story())
+
+
+async def stored_at_last(device: Client) -> None:
+    """Publish until the broker has it."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with contextlib.suppress(nats.errors.Error, nats.js.errors.Error):
+                await device.jetstream(timeout=1).publish(SUBJECT, b"after")
+                return
+            await asyncio.sleep(0.05)
+
+
+def test_streams_that_a_broker_has_lost_are_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As where it is started again on another disk."""
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            minted, app = await with_device(served, registry), await with_app(served, registry)
+            device = await client(address(served), minted)
+            await device.jetstream().publish(SUBJECT, b"before")
+            await registry.until(lambda: registry.messages and registry.present_now)
+            stream = f"{ORG}_stream"
+            for pair, names in (
+                (Authority(SERVER_KEY).platform, (INGEST, COMMANDS)),
+                (Authority(SERVER_KEY).apps(ORG, "operator"), (stream,)),
+            ):
+                owner = await links.connect([address(served)], pair, "owner")
+                for name in names:
+                    await streams.request(owner, f"STREAM.DELETE.{name}", {})
+                await links.close(owner)
+            os.kill(served._process.pid, signal.SIGKILL)
+            await registry.until(lambda: not registry.present_now)
+            await served._process.ready()
+            again, application = await client(address(served), minted), await client(address(served), app)
+            await stored_at_last(again)
+            await registry.until(lambda: registry.messages[-1].body == b"after")
+            assert "the broker has lost its streams" in caplog.text
+            assert (await application.jetstream().stream_info(stream)).config.name == stream
+            for one in (device, again, application):
+                await one.close()
 
     run(story())
 
@@ -257,6 +316,61 @@ def test_accounts_come_back_after_the_broker_has_lost_everything(tmp_path: Path)
             assert await application.jetstream().stream_info(f"{ORG}_stream")
             with pytest.raises(nats.errors.Error):
                 await client(address(served), stranger)
+            await device.close()
+            await application.close()
+
+    run(story())
+
+
+class Forgetful(Registry):
+    """Knows of no accounts for a while: the store is away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_away = False
+        self.asked = asyncio.Event()
+
+    async def accounts(self) -> list[Account]:
+        if self.is_away:
+            self.asked.set()
+        self._require_store()
+        return await super().accounts()
+
+    async def changes(self) -> list[Change]:
+        self._require_store()
+        return await super().changes()
+
+    async def has(self, org: str, device: str) -> bool:
+        self._require_store()
+        return await super().has(org, device)
+
+    def _require_store(self) -> None:
+        if self.is_away:
+            raise Fault(Kind.UNAVAILABLE, "store_unavailable", "The store is away.")
+
+
+def test_accounts_are_gone_through_once_the_store_is_back_that_was_away_as_the_broker_came(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        registry, ended = Forgetful(), asyncio.Event()
+
+        async def note() -> None:
+            ended.set()
+
+        async with distant(tmp_path / "nats", registry) as (served, wire):
+            minted, app = await with_device(served, registry), await with_app(served, registry)
+            device = await client(address(served), minted, closed_cb=note)
+            application = await client(address(served), app)
+            registry.is_away = True
+            with pytest.raises(nats.errors.NoRespondersError):
+                await application.request(f"{ORG}.production.command.rpc.{DEVICE}.ping", b"{}", timeout=PATIENCE)
+            wire.cut()
+            await asyncio.wait_for(registry.asked.wait(), PATIENCE)
+            registry.wanted.pop(minted.account)  # and no change says so
+            registry.is_away = False
+            await asyncio.wait_for(ended.wait(), PATIENCE)
+            assert "the broker could not be served" not in caplog.text
             await device.close()
             await application.close()
 
@@ -465,5 +579,97 @@ def test_nothing_of_the_brokers_is_readable_by_others(tmp_path: Path) -> None:
         async with broker(tmp_path / "nats", Registry()):
             assert (tmp_path / "nats").stat().st_mode & 0o077 == 0
             assert (tmp_path / "nats" / "nats-server.conf").stat().st_mode & 0o077 == 0
+
+    run(story())
+
+
+async def said(caplog: pytest.LogCaptureFixture, text: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while text not in caplog.text:  # noqa: ASYNC110  # nothing tells of it
+            await asyncio.sleep(0.01)
+
+
+def test_who_reads_the_log_knows_why_the_broker_does_not_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        files = Files(tmp_path / "nats")
+        files.make()
+        files.accounts.write_text("")
+        async with starting(files.directory, Registry()):
+            await said(caplog, "not a directory")
+        assert all(line.levelno >= logging.WARNING for line in caplog.records if "not a directory" in line.message)
+
+    run(story())
+
+
+def test_who_reads_the_log_knows_why_the_broker_cannot_be_reached(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A cluster that is not there, and one that trusts somebody else."""
+
+    async def story() -> None:
+        async with broker(tmp_path / "nats", Registry()) as served:
+            for authority, url in (
+                (Authority(SERVER_KEY), f"nats://127.0.0.1:{free_port()}"),
+                (Authority(b"x" * 32), address(served)),
+            ):
+                stranger = Broker(authority, lambda: int(time.time()), lambda url=url: [url], None)
+                keeping = asyncio.ensure_future(stranger.keep(Registry()))
+                await said(caplog, "the broker cannot be reached, or does not know our server key")
+                keeping.cancel()
+                await asyncio.wait([keeping])
+                caplog.clear()
+
+    run(story())
+
+
+class Refusing(Registry):
+    """Counts how often it was asked to take a batch in vain."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tried = 0
+
+    async def ingest(self, batch: Batch) -> None:
+        if self.refusing:
+            self.tried += 1
+            self.moved.set()
+        await super().ingest(batch)
+
+
+def test_trouble_that_lasts_is_told_once_and_told_again_when_it_comes_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        registry = Refusing()
+        async with broker(tmp_path / "nats", registry) as served:
+            device = await client(address(served), await with_device(served, registry))
+            for count in (1, 2):
+                registry.refusing, tried = True, registry.tried
+                await device.jetstream().publish(SUBJECT, b"%d" % count)
+                await registry.until(lambda tried=tried: registry.tried >= tried + 3)
+                registry.refusing = False
+                await registry.until(lambda count=count: len(registry.messages) == count)
+                await device.jetstream().publish(SUBJECT, b"between")
+                await registry.until(lambda count=count: len(registry.messages) == count + 1)
+                registry.messages.pop()
+                assert caplog.text.count("waits on the broker, in stream INGEST: RuntimeError") == count
+            await device.close()
+
+    run(story())
+
+
+def test_a_server_that_meets_the_broker_while_the_store_is_away_says_so_in_a_line_and_serves_it_later(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        registry = Forgetful()
+        registry.is_away = True
+        async with starting(tmp_path / "nats", registry) as begun:
+            await said(caplog, "the broker could not be served; it is tried again: Fault")
+            registry.is_away = False
+            await asyncio.wait_for(begun.up(), PATIENCE)
+        assert "Traceback" not in caplog.text
 
     run(story())

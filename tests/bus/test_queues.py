@@ -12,6 +12,7 @@ import pytest
 from nats.aio.client import Client
 
 from fleetroll.bus.port import Account, AppAccount, DeviceAccount
+from fleetroll.core import limits
 from tests.support.broker import PATIENCE, Registry, address, broker, client, distant, run, starting
 from tests.support.nats_sockets import LEFT
 
@@ -225,5 +226,32 @@ def test_more_than_a_thousand_may_listen(tmp_path: Path) -> None:
                     stream.add_consumer(f"{ORG}_stream", name=f"c{one}") for one in range(first, first + 100)
                 ))  # fmt: skip
             await app.close()
+
+    run(story())
+
+
+def test_one_device_may_not_have_as_many_as_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        registry = Registry()
+        monkeypatch.setattr(limits, "BUS_DEVICE_CONSUMERS", 2)
+        async with broker(tmp_path / "nats", registry) as served:
+            device, sibling = await connected(served, registry), await connected(served, registry, SIBLING)
+            pushed = {"deliver_subject": "_INBOX.abc"}
+            await device.subscribe("_INBOX.abc")
+            for _ in range(3):  # the same one again and again
+                await consumer(device, "pushed", **pushed)
+            name = (await consumer(device, "first"))["name"]
+            with pytest.raises(AssertionError, match="maximum consumers limit reached"):
+                await consumer(device, "second")
+            await consumer(device, "pushed", **pushed)
+            await consumer(sibling, "mine", SIBLING)
+            await ask(device, f"CONSUMER.DELETE.{QUEUE}.{name}")
+            async with asyncio.timeout(PATIENCE):
+                while True:  # the broker tells of the end when it will
+                    with contextlib.suppress(AssertionError):
+                        await consumer(device, "second")
+                        break
+            for one in (device, sibling):
+                await one.close()
 
     run(story())

@@ -20,6 +20,7 @@ from fleetroll.bus.reach import Reach
 from fleetroll.bus.replies import Replies
 from fleetroll.bus.responder import Responder
 from fleetroll.bus.roster import Roster
+from fleetroll.bus.trouble import Trouble
 from fleetroll.bus.walls import COMMANDS, INGEST, Authority
 from fleetroll.core.faults import Fault
 
@@ -91,7 +92,11 @@ class Broker(Mint):
         self._reach = Reach(urls, authority.platform)
         self._presence: Presence | None = None
         self._replies: Replies | None = None
+        self._queues: Queues | None = None
         self._ingests: list[Ingest] = []
+        # Its words to one whom it does not know are lost, as a rule, with the connection that it closes.
+        self._away = Trouble("the broker cannot be reached, or does not know our server key")
+        self._failing = Trouble("the broker could not be served; it is tried again")
         self._roster: Roster | None = None
         self._kept = asyncio.Event()
         self._calls: set[asyncio.Task[bytes]] = set()
@@ -121,9 +126,14 @@ class Broker(Mint):
             while links.goes_on():
                 try:
                     await self._run(registry)
-                except Exception:
+                except* streams.Gone:
+                    logger.error("the broker has lost its streams, with what had not been taken; they are made anew")
+                except* (*links.FAILURE, Fault) as group:
+                    for one in group.exceptions:
+                        self._failing.tell(one)
+                except* Exception:
                     logger.exception("the broker could not be served; it is tried again")
-                    await asyncio.sleep(_AGAIN)
+                await asyncio.sleep(_AGAIN)
         finally:
             await self._stop()
 
@@ -140,6 +150,7 @@ class Broker(Mint):
             self._kept.set()
             group.create_task(roster.keep())
             await self._serve_others()
+            self._failing.end()
             logger.info("the broker serves at %s", ", ".join(self._urls()))
             await roster.look_after_streams()
             await asyncio.Event().wait()
@@ -242,8 +253,14 @@ class Broker(Mint):
     async def _connected(self, registry: Registry) -> AsyncIterator[tuple[Presence, Roster]]:
         authority, urls = self._authority, self._urls()
         self._system = await links.connect(
-            urls, authority.system, "system", lost=self._system_lost, found=self._system_found
+            urls,
+            authority.system,
+            "system",
+            lost=self._system_lost,
+            found=self._system_found,
+            failed=self._system_failed,
         )
+        self._away.end()
         self._platform = await links.connect(urls, authority.platform, "platform", found=self._platform_found)
         presence = self._presence = Presence(self._system, registry, self._announce)
         files = self._process.files if self._process is not None else None
@@ -252,7 +269,7 @@ class Broker(Mint):
         if self._process is not None:
             self._process.ended = presence.end
         self._replies = Replies(self._platform)
-        queues = Queues(self._platform, authority, registry, self._replies)
+        self._queues = queues = Queues(self._platform, authority, registry, self._replies)
         responder = Responder(self._platform, registry, self._replies)
         try:
             # Before all else, for the devices that the broker knows are back as soon as it is.
@@ -272,17 +289,19 @@ class Broker(Mint):
         if not self._system.is_closed:  # by ourselves, at the end
             logger.warning("the broker is away")
 
+    async def _system_failed(self, problem: Exception) -> None:
+        self._away.tell(problem)
+
     async def _system_found(self) -> None:
         logger.info("the broker is back")
+        self._away.end()
         assert self._presence is not None
-        assert self._roster is not None
         self._presence.doubt()
-        with contextlib.suppress(*links.FAILURE):  # they are gone through again with the next change
-            await self._roster.correct()
-        await self._roster.look_after_streams()
 
     async def _platform_found(self) -> None:
         assert self._replies is not None
+        assert self._queues is not None
+        self._queues.doubt()
         await self._replies.again()
         for ingest in self._ingests:
             ingest.doubt()

@@ -8,7 +8,6 @@ fetch is not used: it costs several times what storing does.
 """
 
 import asyncio
-import logging
 import secrets
 
 import msgspec
@@ -17,10 +16,9 @@ from nats.aio.msg import Msg
 
 from fleetroll.bus import links, streams
 from fleetroll.bus.port import Batch, Message, Registry
+from fleetroll.bus.trouble import Trouble
 from fleetroll.bus.walls import INGEST
 from fleetroll.core import limits
-
-logger = logging.getLogger("fleetroll.broker")
 
 _WAIT_SECONDS = 5.0
 _PATIENCE_SECONDS = 15.0
@@ -48,6 +46,7 @@ class Ingest:
         self._wake = asyncio.Event()
         self._due = 0
         self._is_doubted = False
+        self._trouble = Trouble(f"what is published waits on the broker, in stream {stream}")
 
     def doubt(self) -> None:
         """The broker was away: what it was asked for will not come."""
@@ -55,12 +54,14 @@ class Ingest:
         self._wake.set()
 
     async def run(self) -> None:
-        """Until cancelled. Trouble on either side is waited out."""
+        """Until cancelled. Trouble on either side is waited out. Raises streams.Gone."""
         while links.goes_on():
             try:
                 await self._follow()
+            except streams.Gone:
+                raise
             except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
-                logger.warning("what devices publish waits on the broker: %r", problem)
+                self._trouble.tell(problem)
                 await asyncio.sleep(_PAUSE)
 
     async def _follow(self) -> None:
@@ -75,6 +76,7 @@ class Ingest:
             while links.goes_on():
                 await self._ask(inbox)
                 count = await self._store(count)
+                self._trouble.end()
         finally:
             await subscription.unsubscribe()
 

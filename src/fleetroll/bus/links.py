@@ -62,7 +62,7 @@ class _Link(Client):
             return super()._build_message(sid, subject.decode(errors="replace").encode(), reply, data, headers)
 
 
-async def _nothing() -> None:
+async def _nothing(*_: object) -> None:
     pass
 
 
@@ -73,6 +73,7 @@ async def connect(
     *,
     lost: Callable[[], Awaitable[None]] = _nothing,
     found: Callable[[], Awaitable[None]] = _nothing,
+    failed: Callable[[Exception], Awaitable[None]] = _nothing,
     patience: int | None = -1,
 ) -> Client:
     """A connection as a user of `account` that may do everything in it. `patience` counts attempts; -1 is for ever, and
@@ -85,6 +86,8 @@ async def connect(
 
     async def note(problem: Exception) -> None:
         logger.debug("connection %s: %s", name, problem)
+        if not client.is_connected:
+            await failed(problem)
 
     client = _Link()
     await client.connect(

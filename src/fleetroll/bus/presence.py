@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,8 +11,7 @@ from nats.aio.msg import Msg
 
 from fleetroll.bus import links
 from fleetroll.bus.port import Announcement, Coming, Connection, Registry
-
-logger = logging.getLogger("fleetroll.broker")
+from fleetroll.bus.trouble import Trouble
 
 _GATHER_SECONDS = 0.3
 _PAGE = 1024
@@ -64,6 +62,7 @@ class Presence:
         self._events: asyncio.Queue[Coming | None] = asyncio.Queue()
         self._stale = True
         self._ended = False
+        self._trouble = Trouble("presence waits")
 
     def doubt(self) -> None:
         """The broker was away: what it said last may no longer be true."""
@@ -82,9 +81,10 @@ class Presence:
         while links.goes_on():
             try:
                 await self._set_right()
+                self._trouble.end()
                 await self._apply()
             except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
-                logger.warning("presence waits: %r", problem)
+                self._trouble.tell(problem)
                 self._stale = True
                 await asyncio.sleep(_PAUSE)
 

@@ -22,7 +22,7 @@ from fleetroll.core import limits
 logger = logging.getLogger("fleetroll.broker")
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
-_LINE = re.compile(r"\[\d+\] \[(?P<level>\w{3})\] (?P<text>.*)")
+_LINE = re.compile(r"\[\d+\] \[(?P<level>\w{3})\] ?(?P<text>.*)")
 _LISTENING = re.compile(r"Listening for (?P<what>client|websocket|MQTT) (?:connections|clients) on (?P<where>\S+)")
 _LEVELS = {"WRN": logging.WARNING, "ERR": logging.ERROR, "FTL": logging.ERROR}
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
@@ -126,7 +126,7 @@ class Process:
             try:
                 await self._run(program)
             except OSError as problem:
-                logger.error("the broker could not be started: %s", problem.strerror)
+                logger.error("the broker could not be started: %s", problem)
             if clock() - started > _STEADY_SECONDS:
                 pause = _FIRST_PAUSE
             logger.warning("the broker has ended; starting it again in %.1f s", pause)
@@ -165,8 +165,9 @@ class Process:
 
     def _note(self, line: str) -> None:
         parsed = _LINE.match(line)
-        level, text = (parsed["level"], parsed["text"]) if parsed else ("", line)
-        logger.log(_LEVELS.get(level, logging.DEBUG), "%s", text)
+        # What has no level are the last words of a program: of a configuration that it refuses, or of its own failure.
+        level, text = (_LEVELS.get(parsed["level"], logging.DEBUG), parsed["text"]) if parsed else (logging.ERROR, line)
+        logger.log(level, "%s", text)
         if listening := _LISTENING.search(text):
             self.addresses[listening["what"].lower()] = listening["where"].rpartition("/")[2]
         if _STUCK.search(text) and self._process is not None and (self._healer is None or self._healer.done()):

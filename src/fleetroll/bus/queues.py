@@ -9,6 +9,7 @@ and only its device is told.
 import asyncio
 import re
 import secrets
+from collections import defaultdict
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,7 @@ from fleetroll.bus.replies import Replies
 from fleetroll.bus.rooms import TOO_MANY, Room
 from fleetroll.bus.walls import COMMANDS, Authority
 from fleetroll.core import limits
-from fleetroll.core.faults import Fault
+from fleetroll.core.faults import Fault, Kind
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _INBOX = re.compile(r"_INBOX\.([A-Za-z0-9]{1,64})")
@@ -31,6 +32,8 @@ _NANO = 1_000_000_000
 _GROUP = "fleetroll"
 _CREATED = "io.nats.jetstream.api.v1.consumer_create_response"
 _BAD_REQUEST = {"code": 400, "err_code": 10003, "description": "bad request"}
+_TOO_MANY_CONSUMERS = {"code": 400, "err_code": 10026, "description": "maximum consumers limit reached"}
+_ENDED = f"$JS.EVENT.ADVISORY.CONSUMER.DELETED.{COMMANDS}.*"
 _AWAY = msgspec.json.encode(
     {"error": {"code": 503, "err_code": 10008, "description": "JetStream system temporarily unavailable"}}
 )
@@ -63,6 +66,7 @@ class Queues:
         self._registry = registry
         self._replies = replies
         self._asking = asyncio.Semaphore(limits.BUS_QUESTIONS)
+        self._consumers: defaultdict[str, set[str]] = defaultdict(set)  # of each device, as far as we know
         # Some wait for a device, and some for a broker that has lost the question.
         self._questions = Room("questions about commands", replies, (_AWAY, None), _tenant)
         self._calls = Room("calls", replies, TOO_MANY, _tenant)
@@ -74,8 +78,22 @@ class Queues:
             "account.*": partial(self._questions.admit, self._account),
             "rpc.>": partial(self._calls.admit, self._relay),
         }
+        await self._client.subscribe(_ENDED, cb=self._note_end)
         for subject, answer in served.items():
             await self._client.subscribe(subject, _GROUP, cb=answer)
+
+    def doubt(self) -> None:
+        """The broker was away: of the end of consumers it may have told nobody."""
+        self._consumers.clear()
+
+    async def _note_end(self, message: Msg) -> None:
+        name = message.subject.rpartition(".")[2]
+        self._let_go(name.partition("_")[0], name)
+
+    def _let_go(self, device: str, name: str) -> None:
+        self._consumers[device].discard(name)
+        if not self._consumers[device]:
+            del self._consumers[device]
 
     async def _ask(self, subject: str, body: bytes) -> bytes:
         """What the broker answers of streams, or in its words that it does not answer."""
@@ -89,8 +107,10 @@ class Queues:
         """A call from an application. It may wait as long as its sender does."""
         try:
             answer = await self._called(message)
-        except Fault:
-            return  # the caller's own patience has ended before
+        except Fault as fault:
+            if fault.kind is not Kind.UNAVAILABLE:
+                return  # the caller's own patience has ended before
+            answer = None
         if answer is None or commands.nobody_listens(answer):
             await self._replies.say(message.reply, b"", {"Status": commands.NO_LISTENER})
         else:
@@ -124,11 +144,22 @@ class Queues:
         except (msgspec.MsgspecError, ValueError, RecursionError):
             await self._replies.say(message.reply, msgspec.json.encode({"type": _CREATED, "error": _BAD_REQUEST}))
             return
-        body = msgspec.json.encode({"stream_name": COMMANDS, "config": config})
-        subject = f"$JS.API.CONSUMER.CREATE.{COMMANDS}.{config['name']}.{config['filter_subject']}"
-        reply = await self._ask(subject, body)
+        reply = await self._make(device, config)
         told = consumer if given.config.deliver_subject else config["name"]
         await self._replies.say(message.reply, _as_asked(reply, f"{org}_command_queue", told, asked["config"]))
+
+    async def _make(self, device: str, config: dict[str, Any]) -> bytes:
+        """What the broker answers, which would let one device have as many as all may have together."""
+        name, own = config["name"], self._consumers[device]
+        is_new = name not in own
+        if is_new and len(own) >= limits.BUS_DEVICE_CONSUMERS:
+            return msgspec.json.encode({"type": _CREATED, "error": _TOO_MANY_CONSUMERS})
+        own.add(name)
+        subject = f"$JS.API.CONSUMER.CREATE.{COMMANDS}.{name}.{config['filter_subject']}"
+        reply = await self._ask(subject, msgspec.json.encode({"stream_name": COMMANDS, "config": config}))
+        if is_new and "error" in msgspec.json.decode(reply):
+            self._let_go(device, name)
+        return reply
 
     def _config(self, wanted: _Wanted, org: str, device: str, consumer: str, env: str, name: str) -> dict[str, Any]:
         """The consumer on the platform. Raises ValueError."""

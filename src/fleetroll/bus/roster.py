@@ -12,11 +12,13 @@ from fleetroll.bus import links, streams
 from fleetroll.bus.accounts import Accounts
 from fleetroll.bus.port import Account, AppAccount, Registry
 from fleetroll.bus.settings import Files
+from fleetroll.bus.trouble import Trouble
 from fleetroll.bus.walls import Authority
 
 logger = logging.getLogger("fleetroll.broker")
 
 _PAUSE = 0.25
+_AGAIN = 1.0
 _PREPARED_AT_ONCE = 16
 
 
@@ -44,11 +46,14 @@ class Roster:
         self._files = files
         self._accounts = Accounts(system, authority, seconds)
         self._prepared_before: list[Account] = []
+        self._corrected_at = 0
+        self._trouble = Trouble("accounts wait")
         self._publishing = asyncio.Lock()
 
     async def correct(self) -> None:
         """Make the broker know all accounts that there should be, and no others."""
         async with self._publishing:
+            met = self._system.stats["reconnects"]
             wanted = {self._authority.public(account): account for account in await self._registry.accounts()}
             known = await self._accounts.names()
             apps = [account for account in wanted.values() if isinstance(account, AppAccount)]
@@ -59,6 +64,7 @@ class Roster:
             await self._prepare(missing)
             await self._take_away(known - wanted.keys())
             self._prepared_before = [account for name, account in wanted.items() if name in known]
+            self._corrected_at = met
 
     async def keep(self) -> None:
         """Publish what changes, a few times a second, until cancelled."""
@@ -66,9 +72,18 @@ class Roster:
             await asyncio.sleep(_PAUSE)
             if links.is_connected(self._system):
                 try:
-                    await self.publish_changes()
-                except links.FAILURE as problem:
-                    logger.warning("accounts wait on the broker: %r", problem)
+                    await self._bring_up_to_date()
+                    self._trouble.end()
+                except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
+                    self._trouble.tell(problem)
+                    await asyncio.sleep(_AGAIN)
+
+    async def _bring_up_to_date(self) -> None:
+        """All accounts where the broker was away, as it may have lost some; and whatever has changed."""
+        if self._corrected_at != self._system.stats["reconnects"]:
+            await self.correct()
+            await self.look_after_streams()
+        await self.publish_changes()
 
     async def publish_changes(self) -> None:
         async with self._publishing:

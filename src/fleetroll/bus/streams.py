@@ -13,6 +13,11 @@ from fleetroll.core import limits
 _SECONDS = 5.0
 _NANO = 1_000_000_000
 _IN_USE = 10058  # the broker's code for a stream of that name with another configuration
+_NOT_FOUND = 10059
+
+
+class Gone(Exception):
+    """The broker has lost a stream, as where it was started again without what it had stored."""
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -51,7 +56,10 @@ async def _bounds(client: Client, name: str, room: int | None) -> dict[str, Any]
 
 
 async def read_from(client: Client, stream: str, name: str, place: int) -> None:
-    """A new consumer of a stream, from a place on. What is read is noted by the reader, not by the broker."""
+    """A new consumer of a stream, from a place on. What is read is noted by the reader, not by the broker.
+
+    Raises Gone.
+    """
     with contextlib.suppress(Rejected):  # there may be none
         await request(client, f"CONSUMER.DELETE.{stream}.{name}", {})
     consumer = {
@@ -62,7 +70,12 @@ async def read_from(client: Client, stream: str, name: str, place: int) -> None:
         "inactive_threshold": 60 * _NANO,
         "mem_storage": True,
     }
-    await request(client, f"CONSUMER.CREATE.{stream}.{name}", {"stream_name": stream, "config": consumer})
+    try:
+        await request(client, f"CONSUMER.CREATE.{stream}.{name}", {"stream_name": stream, "config": consumer})
+    except Rejected as problem:
+        if problem.code == _NOT_FOUND:
+            raise Gone from problem
+        raise
 
 
 async def prepare_applications(client: Client, org: str) -> None:

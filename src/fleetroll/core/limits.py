@@ -157,6 +157,7 @@ BUS_LEAST_ROOM = 16 << 20
 BUS_INGEST_SHARE, BUS_COMMANDS_SHARE = 0.5, 0.125
 BUS_CONSUMER_IDLE = 30
 BUS_CONSUMERS = 100_000  # of all devices' commands; each takes some 50 KB of the broker's memory
+BUS_DEVICE_CONSUMERS = 1_000
 BUS_FOLLOWERS = 10_000  # of what devices say, of the applications of one organization, role and scopes
 BUS_LIVE_AGE = 3600
 BUS_LIVE_MESSAGES = 10_000

@@ -1,0 +1,22 @@
+"""Trouble that is waited out: each reason is told once, however often it is met, until it is over."""
+
+import logging
+
+logger = logging.getLogger("fleetroll.broker")
+
+
+class Trouble:
+    """Of one kind, which `text` names."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._told: set[str] = set()
+
+    def tell(self, problem: Exception) -> None:
+        if repr(problem) not in self._told:
+            self._told.add(repr(problem))
+            logger.warning("%s: %r", self._text, problem)
+
+    def end(self) -> None:
+        """The next trouble is news."""
+        self._told.clear()
