@@ -1,5 +1,7 @@
 """From method and raw path to a route: segments are split before they are decoded, and verbs give way to names."""
 
+import os
+import random
 from typing import Any
 
 import pytest
@@ -120,3 +122,46 @@ def test_two_routes_cannot_share_a_place() -> None:
     rows: list[Any] = [("GET", "/a/{b}", 1), ("GET", "/a/{c}", 2)]
     with pytest.raises(AssertionError, match="two routes"):
         Router(rows)
+
+
+def plainly(templates: list[tuple[str, str]], method: str, path: str) -> tuple[str, list[str]] | None:
+    """As a router finds it, template by template: from the left, words go before verbs, and these before parameters."""
+    parts = path.split("/")[1:]
+    found = []
+    for verb, template in templates:
+        steps = [_step(*step) for step in zip(template.split("/")[1:], parts, strict=False)]
+        if verb == method and template.count("/") == len(parts) and None not in steps:
+            kept = [step for step in steps if step is not None]
+            found.append(([rank for rank, _ in kept], template, [value for _, value in kept if value is not None]))
+    return min(found)[1:] if found else None
+
+
+def _step(wanted: str, part: str) -> tuple[int, str | None] | None:
+    if not wanted.startswith("{"):
+        return (0, None) if part == wanted else None
+    value, colon, verb = part.rpartition(":")
+    if ":" in wanted:
+        return (1, value) if value and wanted.endswith(colon + verb) and colon else None
+    return (2, part) if part else None
+
+
+def test_any_table_leads_where_its_templates_say() -> None:
+    chance = random.Random(os.environ["FLEETROLL_SEED"])
+    for _ in range(400):
+        templates = list({(chance.choice(["GET", "PUT"]), template(chance)) for _ in range(chance.randrange(1, 9))})
+        router: Router[str] = Router((method, known, known) for method, known in templates)
+        for _ in range(30):
+            method, parts = chance.choice(["GET", "PUT"]), [chance.choice(PARTS) for _ in range(chance.randrange(1, 5))]
+            path = "".join(f"/{part}" for part in parts)
+            match = router.match(method, path.encode())
+            found = (match.target, list(match.path.values())) if match is not None and match.target else None
+            assert found == plainly(templates, method, path), (templates, method, path)
+
+
+PARTS = ["a", "b", "c", "a:v", "b:w", ":v", ""]
+
+
+def template(chance: random.Random) -> str:
+    parts = [chance.choice(["a", "b", f"{{p{place}}}"]) for place in range(chance.randrange(1, 4))]
+    verb = chance.choice(["", "", ":v", ":w"]) if parts[-1].startswith("{") else ""
+    return "".join(f"/{part}" for part in parts) + verb

@@ -4,7 +4,7 @@ Any identifier that can be created can therefore be addressed (RELIABILITY: reac
 end in a verb, `{ident}:decommission`; the colon is literal, so an identifier that ends so is written `%3A`.
 """
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
 from fleetroll.wire.request import segment
@@ -20,17 +20,6 @@ class _Node(Generic[T]):
         self.parameter: _Node[T] | None = None
         self.verbs: dict[str, _Node[T]] = {}
         self.targets: dict[str, tuple[T, tuple[str, ...]]] = {}
-
-
-class _Thing(Generic[T]):
-    """A route with one parameter, such as `/v1/devices/{ident}`, or `…/{id}/metadata` with a word behind it."""
-
-    __slots__ = ("parameter", "siblings", "target")
-
-    def __init__(self, target: T, parameter: str, siblings: Container[str]) -> None:
-        self.target = target
-        self.parameter = parameter
-        self.siblings = siblings  # the words in the place of the parameter that lead elsewhere
 
 
 class Match(Generic[T]):
@@ -53,7 +42,7 @@ class Router(Generic[T]):
         for method, template, target in rows:
             self._add(method, template, target)
         self._words = {(method, path): target for method, path, target in _words(self._root, "")}
-        self._things = {(method, *around): thing for method, around, thing in _things(self._root, "")}
+        self._things = {(method, *around): route for method, around, route in _things(self._root, "")}
 
     def match(self, method: str, raw_path: bytes) -> Match[T] | None:
         """None if no template fits. Raises Fault invalid for a path that is not text."""
@@ -72,18 +61,22 @@ class Router(Generic[T]):
         return Match(target, {name: segment(value) for name, value in zip(names, values, strict=True)}, ())
 
     def _shortcut(self, method: str, path: str) -> Match[T] | None:
-        """What `_walk` would find, for most requests: those with at most one parameter. None says nothing."""
-        words = self._words.get((method, path))
-        if words is not None:
-            return Match(words, {}, ())
+        """What `_walk` would find, for most requests: those with at most one parameter. None says nothing.
+
+        Words go before parameters, and so does what has them first; verbs are left to the walk.
+        """
+        target = self._words.get((method, path))
+        if target is not None:
+            return Match(target, {}, ())
         before, _, last = path.rpartition("/")
-        thing, name = self._things.get((method, before, None)), last
-        if thing is None:
+        route, name = self._things.get((method, before, None)), last
+        if route is None:
             before, _, name = before.rpartition("/")
-            thing = self._things.get((method, before, last))
-        if thing is None or not name or name in thing.siblings or ":" in last:
+            route = self._things.get((method, before, last))
+        if route is None or not name or ":" in last:
             return None
-        return Match(thing.target, {thing.parameter: segment(name)}, ())
+        target, parameter = route
+        return Match(target, {parameter: segment(name)}, ())
 
     def _allowed(self, segments: list[str]) -> tuple[str, ...]:
         """The methods that lead somewhere: not all of them need lead to the same branch of the tree."""
@@ -141,12 +134,15 @@ def _words(node: _Node[T], path: str) -> Iterator[tuple[str, str, T]]:
         yield from _words(branch, f"{path}/{part}")
 
 
-def _things(node: _Node[T], path: str) -> Iterator[tuple[str, tuple[str, str | None], _Thing[T]]]:
-    """Each route with one parameter and at most one word behind it: its method, and what is around the parameter."""
+def _things(node: _Node[T], path: str) -> Iterator[tuple[str, tuple[str, str | None], tuple[T, str]]]:
+    """Each route with one parameter and at most one word behind it, such as `/v1/devices/{ident}`.
+
+    Its method, what is around the parameter, and where it leads with the parameter's name.
+    """
     if node.parameter is not None:
         for word, end in ((None, node.parameter), *node.parameter.literals.items()):
             for method, (target, names) in end.targets.items():
-                yield method, (path, word), _Thing(target, names[0], node.literals)
+                yield method, (path, word), (target, names[0])
     for part, branch in node.literals.items():
         yield from _things(branch, f"{path}/{part}")
 
