@@ -222,7 +222,7 @@ async def end(call: Call, wanted: Named) -> Device:
     return device if device.status is Status.DECOMMISSIONED else await retire(call, device)
 
 
-@operation(Action.DEVICES_DELETE, Effect.BULK, settles=True, relieves=True)
+@operation(Action.DEVICES_DELETE, Effect.WRITE, settles=True, relieves=True)
 async def delete_ended(call: Call, wanted: Named) -> None:
     """Delete a decommissioned device. Raises Fault conflict `status_forbids` for any other."""
     device = await find(call, wanted.ident, wanted.guard)
@@ -231,7 +231,7 @@ async def delete_ended(call: Call, wanted: Named) -> None:
     await remove(call, device)
 
 
-@operation(Action.DEVICES_WRITE, Effect.BULK, settles=True)
+@operation(Action.DEVICES_WRITE, Effect.WRITE, settles=True)
 async def transfer(call: Call, wanted: Transfer) -> Device:
     """Move the device with its history. Nothing changes where the target refuses it."""
     device = await find(call, wanted.ident, wanted.guard)
@@ -296,7 +296,7 @@ async def discard(call: Call, wanted: Named) -> Device:
     return device
 
 
-@operation(Action.DEVICES_DELETE, Effect.BULK, settles=True, relieves=True)
+@operation(Action.DEVICES_DELETE, Effect.WRITE, settles=True, relieves=True)
 async def delete(call: Call, wanted: Named) -> None:
     await remove(call, await find(call, wanted.ident, wanted.guard))
 

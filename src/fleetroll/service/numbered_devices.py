@@ -260,7 +260,7 @@ async def rename(call: Call, wanted: Rename) -> Shown:
     return await _one(call, await devices.change(there, device, DeviceChange(name=wanted.name)))
 
 
-@operation(Action.DEVICES_DELETE, Effect.BULK, settles=True, relieves=True)
+@operation(Action.DEVICES_DELETE, Effect.WRITE, settles=True, relieves=True)
 async def delete(call: Call, wanted: Numbered) -> None:
     there, device = await reach.device(call, wanted.id)
     await devices.remove(there, device)
@@ -272,7 +272,7 @@ async def disown(call: Call, wanted: Numbered) -> None:
     await devices.change(there, device, DeviceChange(owners=()))
 
 
-@operation(Action.DEVICES_WRITE, Effect.BULK, settles=True)
+@operation(Action.DEVICES_WRITE, Effect.WRITE, settles=True)
 async def hand_over(call: Call, wanted: Handover) -> None:
     """Where both are given, the owner decides. Nothing changes where either is refused."""
     there, device = await reach.device(call, wanted.id)
@@ -300,7 +300,7 @@ async def _to_owner(call: Call, there: Call, device: Device, number: int) -> Non
     await devices.change(home, device, DeviceChange(owners=(owner.ref,)))
 
 
-@operation(Action.DEVICES_WRITE, Effect.BULK, relieves=True)
+@operation(Action.DEVICES_WRITE, Effect.WRITE, relieves=True)
 async def clear(call: Call, wanted: Numbered) -> None:
     """Forget what the device reported, its events included; what was done to it, and that it was cleared, stay."""
     there, device = await reach.device(call, wanted.id)

@@ -44,7 +44,7 @@ class Effect(enum.Enum):
     READ = "read"  # looks up single records
     SCAN = "scan"  # pages and counts
     WRITE = "write"  # one transaction
-    BULK = "bulk"  # one transaction of up to a thousand devices, or a whole history, which would hold up the event loop
+    BULK = "bulk"  # one transaction of up to a thousand devices, which would hold up the event loop
     BATCHES = "batches"  # transactions that the operation opens itself
     STREAM = "stream"  # pages that the operation reads itself
 

@@ -158,7 +158,7 @@ async def update(call: Call, wanted: Change) -> Account:
     return Account(was, await call.records.usage.of(was.id))
 
 
-@operation(Action.ORGANIZATIONS_WRITE, Effect.BULK, settles=True, relieves=True)
+@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE, settles=True, relieves=True)
 async def delete(call: Call, wanted: Named) -> None:
     """Remove an empty organization below the caller's, with its keys. Raises Fault conflict if it holds anything."""
     await _remove(call, await _below(call, wanted.path, wanted.guard))
@@ -229,7 +229,7 @@ async def _free_slug(call: Call, slug: str) -> str:
     raise conflict("organization_exists", "There are too many organizations of this name.", "name")
 
 
-@operation(Action.ORGANIZATIONS_WRITE, Effect.BULK, settles=True, relieves=True)
+@operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE, settles=True, relieves=True)
 async def delete_by_number(call: Call, number: int) -> None:
     """As `delete`."""
     await _remove(call, (await reach.organization(call, number)).principal.org)

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -25,6 +26,7 @@ logger = logging.getLogger("fleetroll.store")
 
 _SHORTEST_TURN, _LONGEST_TURN = 0.004, 0.01
 _QUIET_ROUNDS, _LONGEST_WAIT = 3, 0.002
+_LONGEST_WORK, _STEPS_BETWEEN_LOOKS = 0.02, 5_000
 
 
 class _Job:
@@ -67,6 +69,8 @@ class Writer:
         self._listeners: list[Callable[[], None]] = []
         self._log = Log(connection, self._refusal)
         self._commit_seconds = 0.0
+        self._deadline = math.inf
+        connection.set_progress_handler(self._is_late, _STEPS_BETWEEN_LOOKS)
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         self._listeners.append(listener)
@@ -154,17 +158,29 @@ class Writer:
         return jobs
 
     def _run(self, job: _Job, *, carefully: bool) -> bool:
-        """Run a job, unless it has failed before. Answers whether nothing is left behind of one that failed."""
+        """Run a job, unless it has failed before. Answers whether nothing is left behind of one that failed.
+
+        One that would hold up the event loop, such as deleting what has a long history, is given up and becomes `bulk`.
+        """
         if job.future.cancelled() or job.error is not None:
             return True
         before = self._written()
+        self._deadline = time.monotonic() + _LONGEST_WORK
         try:
             self._begin()
             job.result = self._within_savepoint(job.work) if carefully else _finish(job.work(self._records))
+        except apsw.InterruptError:
+            job.bulk = True
+            return False
         except Exception as error:  # noqa: BLE001  # whatever it is, it is the caller's
             job.error = error
             return carefully or not self._connection.in_transaction or self._written() == before
+        finally:
+            self._deadline = math.inf
         return True
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._deadline
 
     def _written(self) -> tuple[int, int]:
         return self._connection.total_changes(), self._writing.mark()
