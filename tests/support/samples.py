@@ -229,7 +229,7 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
             "platform": "zephyr",
             "os": "linux",
         },
-        f"PATCH {_PROJECT}": {"name": "Default", "platform": "zephyr", "os": "linux"},
+        f"PATCH {_PROJECT}": {"name": "Default", "slug": "default", "platform": "zephyr", "os": "linux"},
         f"POST {_PROJECT}/hardware_versions": {"name": f"proto-{n}", "primary_software_type": "main"},
         f"{_ASSIGNMENT}assignDeviceToOwners": {
             "deviceIdentifier": DEVICE,
@@ -352,7 +352,12 @@ def _blynk(n: str, device: int, ann: int, spare: int) -> dict[str, Any]:
         },
         f"POST {path}/users/create-in-org": {"email": f"user-{n}@example.com", **person},
         f"POST {path}/users/invite": {"email": f"guest-{n}@example.com", **person},
-        f"POST {path}/oauth/clients/create": {"name": f"client-{n}", "orgId": 1, "redirectUrls": []},
+        f"POST {path}/oauth/clients/create": {
+            "name": f"client-{n}",
+            "orgId": 1,
+            "organizationId": 1,
+            "redirectUrls": [],
+        },
         f"POST {path}/device/datastream": {"deviceId": device, "dataStreamId": 1, "value": 5},
         f"POST {path}/device/datastreams": {"deviceId": device, "values": {"1": 5}},
         f"POST {path}/device/datastream/property": {
@@ -374,7 +379,7 @@ def _blynk(n: str, device: int, ann: int, spare: int) -> dict[str, Any]:
         },
         f"POST {path}/users/register": {"email": f"late-{n}@example.com", "locale": "en_US"},
         f"POST {path}/users/transfer": {"userId": spare, "targetOrgId": 1, "roleId": 3},
-        f"POST {path}/tag/create": {"name": f"tag-{n}", "orgId": 1},
+        f"POST {path}/tag/create": {"name": f"tag-{n}", "orgId": 1, "organizationId": 1},
         f"POST {path}/device/tag": {"deviceId": device, "tagId": tag_number("production")},
         f"POST {path}/template/create": {"name": f"blynk-{n}", **template},
     }

@@ -103,6 +103,16 @@ def run(command: click.Group, arguments: Sequence[str]) -> int:
     except OSError as problem:
         Failure(Exit.FILE, f"{problem.filename or 'standard output'}: {problem.strerror}.").show()
         return Exit.FILE
+    finally:
+        _drop_unwritten()
+
+
+def _drop_unwritten() -> None:
+    """What standard output did not take is lost, as has been said; the interpreter would try again, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _open_closed_streams() -> None:
