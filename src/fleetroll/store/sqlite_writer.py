@@ -70,7 +70,6 @@ class Writer:
         self._log = Log(connection, self._refusal)
         self._commit_seconds = 0.0
         self._deadline = math.inf
-        connection.set_progress_handler(self._is_late, _STEPS_BETWEEN_LOOKS)
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         self._listeners.append(listener)
@@ -134,7 +133,10 @@ class Writer:
             jobs = [self._queue.popleft()]
             ending = self._loop.run_in_executor(self._thread, self._run_alone, jobs[0])
         else:
+            # Not in the thread, which would have to wait for the interpreter at each look.
+            self._connection.set_progress_handler(self._is_late, _STEPS_BETWEEN_LOOKS)
             jobs = self._gather()
+            self._connection.set_progress_handler(None)
             ending = self._loop.run_in_executor(self._thread, self._commit)
         ending.add_done_callback(functools.partial(self._settle, jobs))
 
