@@ -53,6 +53,8 @@ class Config(Struct, frozen=True):
     est_certificate: Path | None = None
     est_key: Path | None = None
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    keep_events: int = 0
+    keep_readings: int = 0
     migrate: bool = False
     allow_unsafe_database: bool = False
 

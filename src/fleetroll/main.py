@@ -40,6 +40,7 @@ from fleetroll.core import encodings, limits, tokens
 from fleetroll.core.certificates import SignedList
 from fleetroll.core.faults import Fault
 from fleetroll.core.model import Cohort, Instant, MetadataField
+from fleetroll.core.times import DAY
 from fleetroll.data_directory import DataDirectory, DirectoryRefused, claim
 from fleetroll.maintenance import Engine, examine, restore
 from fleetroll.moving import DatabaseAtRest
@@ -52,6 +53,7 @@ from fleetroll.service.live import Live
 from fleetroll.service.operations import Services
 from fleetroll.service.publisher import Publisher
 from fleetroll.service.remembered import Remembered
+from fleetroll.service.retention import Retention
 from fleetroll.service.server_key import belongs, is_new, leave_mark
 from fleetroll.store import postgres, sqlite
 from fleetroll.store.migrations import Misnamed, Refused, Unreachable, Unwritable
@@ -324,7 +326,7 @@ async def _listen(
     _spare_the_collector()
     async with (
         _enrolling(config, services, application, http),
-        _housekeeping(services, store, application, http),
+        _housekeeping(config, services, store, application, http),
         _brokered(services, store, application),
     ):
         await http.run()
@@ -416,7 +418,7 @@ def _is_everywhere(host: str) -> bool:
 
 @contextlib.asynccontextmanager
 async def _housekeeping(
-    services: Services, store: OpenStore, application: Application, http: HttpServer
+    config: Config, services: Services, store: OpenStore, application: Application, http: HttpServer
 ) -> AsyncIterator[None]:
     async def note_use() -> None:
         await housekeeping.note_use(services, application.kernel.take_last_used())
@@ -425,7 +427,7 @@ async def _housekeeping(
         async with housekeeping.beside(
             housekeeping.again(_USED_SECONDS, note_use),
             housekeeping.again(_LEARN_SECONDS, store.learn),
-            _owned(store, "housekeeping", partial(housekeeping.keep, services)),
+            _owned(store, "housekeeping", partial(housekeeping.keep, services, _retention(config))),
             feel_pulse(application.metrics),
             _end_on_failure(store, application, http),
             _turn_unready(application, services, http),
@@ -434,6 +436,10 @@ async def _housekeeping(
     finally:
         with contextlib.suppress(Exception):  # the store may be why the server ends
             await note_use()
+
+
+def _retention(config: Config) -> Retention:
+    return Retention(config.keep_events * DAY or None, config.keep_readings * DAY or None)
 
 
 async def _owned(store: OpenStore, name: str, work: Callable[[], Awaitable[None]]) -> None:

@@ -98,6 +98,8 @@ def test_serve_takes_its_options_from_the_environment(alone: Fleetroll) -> None:
         ("--key-rate", "nan", 2),
         ("--organization-rate", "inf", 2),
         ("--nats-silence", "nan", 2),
+        ("--keep-events", "-1", 2),
+        ("--keep-readings", "1.5", 2),
     ],
 )
 def test_what_an_option_of_serve_cannot_be_is_said_before_anything_starts(

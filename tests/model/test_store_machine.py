@@ -235,6 +235,20 @@ def purge_replays(before: int) -> Step:
     return lambda tenants, records: records.replays.purge(before, limits.ALL)
 
 
+def purge_events(before: int) -> Step:
+    async def step(tenants: Tenants, records: Records) -> Any:
+        await records.timeline.purge(Span(before, before + 1), 0, limits.ALL)
+
+    return step
+
+
+def purge_readings(before: int) -> Step:
+    async def step(tenants: Tenants, records: Records) -> Any:
+        await records.telemetry.purge(before, 0, limits.ALL)
+
+    return step
+
+
 def change_organization(place: int, name: str, skipped: bool) -> Step:
     async def step(tenants: Tenants, records: Records) -> Any:
         was = await records.organizations.get(tenants[place])
@@ -251,6 +265,7 @@ subjects = st.sampled_from((1, 2))
 nouns = st.sampled_from(sorted(NAMED))
 values = st.sampled_from((0, 1.5, 2.0, -3, True, "text", [1, 2], {"a": 1}, 1 << 60))
 opened = st.sampled_from((True, True, False))
+times = st.integers(NOW, NOW + 3)
 steps: st.SearchStrategy[Step] = st.one_of(
     st.builds(insert_device, places, devices),
     st.builds(insert_devices, places, filters.fleets.map(lambda fleet: [new for new, _ in fleet])),
@@ -272,6 +287,8 @@ steps: st.SearchStrategy[Step] = st.one_of(
     st.builds(look_for_devices, places, filters.filters | st.builds(Search, st.sampled_from(("aba", "100", "stra")))),
     st.builds(keep_replay, places, names, few),
     st.builds(purge_replays, few),
+    st.builds(purge_events, times),
+    st.builds(purge_readings, times),
     st.builds(change_organization, places, names, flags),
 )
 

@@ -27,6 +27,7 @@ from fleetroll.core.model import (
     OrganizationProfile,
     OwnerRole,
     OwnerStatus,
+    Span,
     UnitSystem,
 )
 from fleetroll.core.policy import Role
@@ -720,6 +721,27 @@ async def test_old_replies_are_forgotten_everywhere(store: Store, org: int, else
     for place in (org, elsewhere):
         found = [await store.read.replays.get(place, 1, f"at {at}") for at in (NOW - 1, NOW, NOW + 1)]
         assert [one is None for one in found] == [True, False, False]
+
+
+async def test_old_events_are_removed_everywhere_but_for_lives_and_the_newest_of_each_tenant(
+    store: Store, org: int, elsewhere: int
+) -> None:
+    def at(time: int, place: int = org, type: str = "device.updated") -> NewEvent:
+        return structs.replace(event(place, 1, type=type), at=time)
+
+    life = [at(1, type=type) for type in ("device.identity_changed", "device.decommissioned")]
+    first = [at(1), *life, at(9), at(1), at(2, elsewhere), at(3, elsewhere)]
+    await store.write(lambda records: records.timeline.append([*first, at(5), at(1), at(6)]))
+    span, last, after = Span(5, 8), await store.read.timeline.last(), 0
+    seen = []
+    while purged := await store.write(lambda records: records.timeline.purge(span, after, 4)):  # noqa: B023
+        seen.append(purged.is_current)
+        after = purged.reached
+    assert after == last
+    assert seen == [False, True, True], "an event from after the span is not within it"
+    assert [one.at for one in await store.read.timeline.since(org, 0, 99)] == [1, 1, 9, 5, 6]
+    assert [one.at for one in await store.read.timeline.since(elsewhere, 0, 99)] == [3]
+    assert await store.read.timeline.last() == last
 
 
 async def test_the_life_of_devices_is_what_changed_their_status(store: Store, org: int) -> None:

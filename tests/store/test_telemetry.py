@@ -269,6 +269,39 @@ async def test_what_is_forgotten_is_gone_at_once_and_swept_up_little_by_little(s
     assert await read(store, org, 2, "a") == stays
 
 
+async def purge(store: Store, before: int, most: int) -> int:
+    """Remove old readings, and say in how many steps."""
+    steps = 0
+    after: int | None = 0
+    while after is not None:
+        place = after
+        after = await store.write(lambda records, place=place: records.telemetry.purge(before, place, most))  # type: ignore[misc]
+        steps += 1
+    return steps
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 100])
+async def test_old_readings_are_removed_but_for_the_newest_of_each_series(
+    store: Store, org: int, elsewhere: int, most: int
+) -> None:
+    made = await report(store, org, 1, "a", *range(7))
+    old = await report(store, org, 1, "b", *range(3))
+    theirs = await report(store, elsewhere, 2, "a", *range(5))
+    await store.write(lambda records: records.telemetry.open(org, {(1, "", "empty")}))
+    before = made[4].at
+    assert max(one.at for one in old) < before
+    await purge(store, before, most)
+    assert await read(store, org, 1, "a") == made[4:]
+    assert await read(store, org, 1, "b") == old[-1:]
+    assert await read(store, elsewhere, 2, "a") == theirs[4:]
+    assert await read(store, org, 1, "empty") == []
+    assert await store.read.telemetry.last(org, 1) == [made[-1], old[-1]]
+
+
+async def test_a_purge_ends_where_there_is_nothing_to_remove(store: Store) -> None:
+    assert await purge(store, NOW, 10) == 1
+
+
 # --- the day's use ---------------------------------------------------------------------------------------------------
 
 

@@ -49,9 +49,10 @@ from fleetroll.core.names import broker_groups, identity_key
 from fleetroll.core.policy import Role
 from fleetroll.core.query import Filter, Page, Place, Sort, matches
 from fleetroll.store import port
-from fleetroll.store.port import AccountChange, Draft, Identity, KeyUser, Mailbox, R, Replay
+from fleetroll.store.port import AccountChange, Draft, Identity, KeyUser, Mailbox, Purged, R, Replay
 
 T = TypeVar("T")
+LIFE = ("device.identity_changed", "device.decommissioned")
 
 
 class StoredKey(Struct, frozen=True):
@@ -667,8 +668,7 @@ class Timeline:
         return found[::-1][:limit]
 
     async def lives(self, org: int, devices: Collection[int]) -> list[Event]:
-        types = ("device.identity_changed", "device.decommissioned")
-        return [one for one in self._after(0) if one.org == org and one.subject_id in devices and one.type in types]
+        return [one for one in self._after(0) if one.org == org and one.subject_id in devices and one.type in LIFE]
 
     async def since(self, org: int, after: int, limit: int) -> list[Event]:
         return [event for event in self._after(after) if event.org == org][:limit]
@@ -709,6 +709,15 @@ class Timeline:
     async def forget(self, org: int, subject: str, subject_id: int) -> None:
         for event in self._about(org, subject, subject_id):
             del self._tables.timeline[event.id]
+
+    async def purge(self, span: Span, after: int, most: int) -> Purged | None:
+        page = self._after(after)[:most]
+        for event in page:
+            is_kept = event.type in LIFE or event.id == await self.last(event.org)
+            if event.at < span.since and not is_kept:
+                del self._tables.timeline[event.id]
+        current = any(span.since <= event.at < span.until for event in page)
+        return Purged(page[-1].id, current) if page else None
 
     def _after(self, after: int) -> list[Event]:
         return [event for number, event in sorted(self._tables.timeline.items()) if number > after]
@@ -784,6 +793,15 @@ class Telemetry:
             if not self._tables.forgotten[name]:
                 del self._tables.forgotten[name]
         return there
+
+    async def purge(self, before: Instant, after: int, most: int) -> int | None:
+        if after or not self._tables.readings:
+            return None
+        for name, series in self._tables.readings.items():
+            self._tables.readings[name] = {
+                at: stored for at, stored in series.items() if at >= before or at == max(series)
+            }
+        return 1
 
     def _of(self, org: int, device: int) -> dict[str, dict[int, StoredReading]]:
         start = f"{org} {device} "

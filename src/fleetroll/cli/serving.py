@@ -105,6 +105,20 @@ _OPTIONS: tuple[click.Option, ...] = (
         type=click.Choice(["string", "object"]),
         help="Memfault's devices name their hardware by a string, or by an object, as newer clients read it.",
     ),
+    _option(
+        ["--keep-events"],
+        type=click.IntRange(0, limits.MAX_KEPT_DAYS),
+        metavar="DAYS",
+        default=0,
+        help="How long the timeline goes back; 0 is for ever.",
+    ),
+    _option(
+        ["--keep-readings"],
+        type=click.IntRange(0, limits.MAX_KEPT_DAYS),
+        metavar="DAYS",
+        default=0,
+        help="How long readings are kept, but for the last of each metric; 0 is for ever.",
+    ),
     _option(["--disable"], multiple=True, help="Dialect that answers 404, with all its paths; repeatable."),
     _option(
         ["--log-level"],

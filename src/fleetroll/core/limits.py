@@ -17,6 +17,7 @@ KEEP_ALIVE = 30.0
 DRAIN_TIME = 8.0
 MAX_CONNECTIONS = 10_000
 MAX_WORKERS = 64
+MAX_KEPT_DAYS = 36_500
 MAX_REMEMBERED = 10_000  # answers of one kind
 MAX_CHAIN = 8  # certificates from a client's to that of an authority which is trusted
 MAX_REMEMBERED_LISTS = 100  # of revoked certificates, which can be long

@@ -12,6 +12,7 @@ from fleetroll.core.times import SECOND
 from fleetroll.service import presence, telemetry
 from fleetroll.service.identity import Sweeper
 from fleetroll.service.operations import Services
+from fleetroll.service.retention import FOR_EVER, Purger, Retention
 from fleetroll.store.port import Records
 
 logger = logging.getLogger("fleetroll.housekeeping")
@@ -21,10 +22,11 @@ _TIDY_SECONDS = 5.0
 _SWEEP_SECONDS = 5.0
 
 
-async def keep(services: Services) -> None:
+async def keep(services: Services, retention: Retention = FOR_EVER) -> None:
     """What one process of all over the same store does."""
     await asyncio.gather(
         again(_PURGE_SECONDS, lambda: _purge(services)),
+        again(_PURGE_SECONDS, Purger(services, retention).purge),
         again(_TIDY_SECONDS, lambda: _tidy(services)),
         again(_SWEEP_SECONDS, Sweeper(services).sweep),
     )

@@ -403,6 +403,13 @@ class SoftwareVersions(Protocol):
         """Store a new one; its id is assigned here; None if it is known."""
 
 
+class Purged(Struct, frozen=True):
+    """What a purge of events came to: the last number among them, and whether one of them is within the span."""
+
+    reached: int
+    is_current: bool
+
+
 class Timeline(Protocol):
     async def append(self, events: Sequence[NewEvent]) -> None: ...
 
@@ -444,6 +451,13 @@ class Timeline(Protocol):
 
     async def forget(self, org: int, subject: str, subject_id: int) -> None:
         """Remove a subject's events: deleted means gone."""
+
+    async def purge(self, span: Span, after: int, most: int) -> Purged | None:
+        """Remove what is from before the span, among the next `most` events of all organizations above that number.
+
+        What changed the status of devices stays, as `lives` tells it, and so does each organization's newest event.
+        None if there are no events above.
+        """
 
 
 class Telemetry(Protocol):
@@ -488,6 +502,12 @@ class Telemetry(Protocol):
 
     async def sweep(self, most: int) -> bool:
         """Remove up to `most` forgotten readings of all organizations; False if there were none."""
+
+    async def purge(self, before: Instant, after: int, most: int) -> int | None:
+        """Remove up to `most` readings from before that time, but for the newest of each series, whoever's they are.
+
+        It looks at the next `most` series above number `after` and answers where to go on, None at the end of all.
+        """
 
 
 class Presence(Protocol):

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import structs
 
 from fleetroll.core import limits, readings
-from fleetroll.core.model import PRODUCTION, Bucket, Reading, SeriesKey, Span
+from fleetroll.core.model import PRODUCTION, Bucket, Instant, Reading, SeriesKey, Span
 from fleetroll.core.query import Place
 from fleetroll.store import lists, rows
 from fleetroll.store.connection import Connection, Query, Values, count_by
@@ -81,11 +81,21 @@ class Telemetry:
         page = await self._connection.all(SQL["gone_page"], {"limit": most})
         last: dict[int, int | None] = dict(page)  # the latest time of each series in the page, which is in their order
         reached = [{"series": series, "at": at} for series, at in last.items() if at is not None]
-        await self._connection.many(SQL["gone_readings"], reached)
+        await self._connection.many(SQL["reading_purge"], reached)
         if len(page) == most:
             last.popitem()  # its readings may go on
         await self._connection.many(SQL["gone_series"], [{"series": series} for series in last])
         return bool(page)
+
+    async def purge(self, before: Instant, after: int, most: int) -> int | None:
+        [(reached,)] = await self._connection.all(SQL["series_reach"], {"after": after, "limit": most})
+        if reached is None:
+            return None
+        values = {"before": before, "after": after, "reached": reached, "limit": most}
+        page = await self._connection.all(SQL["reading_old"], values)
+        last: dict[int, int] = dict(page)  # as in `sweep`
+        await self._connection.many(SQL["reading_purge"], [{"series": series, "at": at} for series, at in last.items()])
+        return max(last) - 1 if len(page) == most else int(reached)
 
     async def _readings(self, statement: str, series: SeriesKey, values: Values) -> list[Reading]:
         device, mode, metric = series

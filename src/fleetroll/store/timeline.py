@@ -4,12 +4,13 @@ from collections.abc import Collection, Sequence
 
 from fleetroll.core.model import Event, NewEvent, Span
 from fleetroll.core.query import Place
-from fleetroll.store import lists, rows
+from fleetroll.store import lists, port, rows
 from fleetroll.store.connection import Connection, Values
 from fleetroll.store.statements import SQL
 
 _WORTH_LOADING = 16
 _MOST_TYPES = 10
+_LIFE = {"changed": "device.identity_changed", "decommissioned": "device.decommissioned"}
 _KEYS = {"first": "key:", "beyond": "key;"}  # between the two lie the actors that are keys
 
 
@@ -73,6 +74,15 @@ class Timeline:
     async def forget(self, org: int, subject: str, subject_id: int) -> None:
         values = {"org": org, "subject": subject, "subject_id": subject_id}
         await self._connection.all(SQL["timeline_forget"], values)
+
+    async def purge(self, span: Span, after: int, most: int) -> port.Purged | None:
+        reach = {"after": after, "limit": most, "since": span.since, "until": span.until}
+        [(reached, is_current)] = await self._connection.all(SQL["timeline_reach"], reach)
+        if reached is None:
+            return None
+        values = {"after": after, "reached": reached, "before": span.since, **_LIFE}
+        await self._connection.all(SQL["timeline_purge"], values)
+        return port.Purged(reached, bool(is_current))
 
     async def _number(self, statement: str, values: Values) -> int:
         row = await self._connection.one(SQL[statement], values)

@@ -83,8 +83,16 @@ UPDATE series SET org = :to WHERE org = :org AND device = :device;
 SELECT g.series, r.at FROM series_gone AS g LEFT JOIN reading AS r ON r.series = g.series
 ORDER BY g.series, r.at LIMIT :limit;
 
--- gone_readings: nobody's any more, of one series
+-- reading_purge: of one series, up to a time
 DELETE FROM reading WHERE series = :series AND at <= :at;
 
 -- gone_series: nobody's any more, a series without readings
 DELETE FROM series_gone WHERE series = :series;
+
+-- series_reach: all tenants, how far the next ones go
+SELECT max(page.id) FROM (SELECT id FROM series WHERE id > :after ORDER BY id LIMIT :limit) AS page;
+
+-- reading_old: all tenants, by age among these series, but for the newest of each
+SELECT s.id, r.at FROM series AS s JOIN reading AS r ON r.series = s.id AND r.at < :before
+    AND r.at < (SELECT max(p.at) FROM reading AS p WHERE p.series = s.id)
+WHERE s.id > :after AND s.id <= :reached ORDER BY s.id, r.at LIMIT :limit;

@@ -30,6 +30,14 @@ SELECT coalesce(max(id), 0) FROM timeline;
 -- timeline_forget: everything about a subject
 DELETE FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :subject_id;
 
+-- timeline_reach: all tenants, how far the next ones go, and whether one of them is within a span
+SELECT max(page.id), max(CASE WHEN page.at >= :since AND page.at < :until THEN 1 ELSE 0 END)
+FROM (SELECT id, at FROM timeline WHERE id > :after ORDER BY id LIMIT :limit) AS page;
+
+-- timeline_purge: all tenants, by age, but what the lives of devices are told from, and the newest of each tenant
+DELETE FROM timeline WHERE id > :after AND id <= :reached AND at < :before AND type NOT IN (:changed, :decommissioned)
+    AND id < (SELECT max(n.id) FROM timeline AS n WHERE n.org = timeline.org);
+
 -- timeline_forget_all: with the organization
 DELETE FROM timeline WHERE org = :org;
 

@@ -1,0 +1,68 @@
+"""How long events and readings are kept, where that is not for ever. What is older goes little by little.
+
+What tells how things are now stays, however old it is: the newest reading of each metric, what the lives of devices are
+told from, and the newest event of each organization, by which those who follow it know how far it is.
+"""
+
+from msgspec import Struct
+
+from fleetroll.core import limits
+from fleetroll.core.model import Instant, Span
+from fleetroll.core.times import DAY
+from fleetroll.service.operations import Services
+from fleetroll.store.port import Purged, Records
+
+
+class Retention(Struct, frozen=True):
+    """How long what is kept, in microseconds; None is for ever."""
+
+    events: int | None = None
+    readings: int | None = None
+
+
+FOR_EVER = Retention()
+
+
+class Purger:
+    """Removes what has been kept for long enough. One process of a server runs it.
+
+    What is gone cannot be had back, so the clock is not trusted at once: only what was old enough when it was read for
+    the last time goes. A clock that is put right before the next time has done no harm.
+    """
+
+    def __init__(self, services: Services, retention: Retention) -> None:
+        self._services = services
+        self._retention = retention
+        self._known: Instant | None = None
+        self._passed = 0  # the event up to which only those are left that stay
+
+    async def purge(self) -> None:
+        at, known = self._services.clock(), self._known
+        self._known = at
+        if known is None:
+            return
+        trusted = min(at, known)
+        if self._retention.events is not None:
+            await self._purge_events(Span(trusted - self._retention.events, at + DAY))
+        if self._retention.readings is not None:
+            await self._purge_readings(trusted - self._retention.readings)
+
+    async def _purge_events(self, kept: Span) -> None:
+        """Go through the events in their order, as far as none is young. Those from after `kept` had a wrong clock."""
+        after = self._passed
+
+        async def work(records: Records) -> Purged | None:
+            return await records.timeline.purge(kept, after, limits.BULK_BATCH)
+
+        while (purged := await self._services.store.write(work, bulk=True)) is not None and not purged.is_current:
+            self._passed = after = purged.reached
+
+    async def _purge_readings(self, before: Instant) -> None:
+        after: int | None = 0
+
+        async def work(records: Records) -> int | None:
+            assert after is not None
+            return await records.telemetry.purge(before, after, limits.FORGOTTEN_BATCH)
+
+        while after is not None:
+            after = await self._services.store.write(work, bulk=True)
