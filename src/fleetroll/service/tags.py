@@ -10,9 +10,9 @@ from fleetroll.core.faults import conflict
 from fleetroll.core.model import DeviceChange, Tag
 from fleetroll.core.names import tag_number, unique
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Comparison, Operator, Page, Sort
+from fleetroll.core.query import Comparison, Operator
 from fleetroll.service import devices, reach
-from fleetroll.service.named import Noun
+from fleetroll.service.named import Noun, devices_have
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.store.port import Records
 
@@ -23,7 +23,7 @@ async def _check(call: Call, new: Tag) -> None:
 
 
 async def _unused(call: Call, tag: Tag) -> None:
-    if await call.records.devices.page(call.org, Comparison("tags", Operator.HAS, tag.name), Sort(), Page(1)):
+    if await devices_have(call.records, call.org, Comparison("tags", Operator.HAS, tag.name)):
         raise conflict("tag_has_devices", "Devices have this tag; take it from them first.")
 
 
