@@ -54,9 +54,9 @@ from fleetroll.service.publisher import Publisher
 from fleetroll.service.remembered import Remembered
 from fleetroll.service.server_key import belongs, is_new, leave_mark
 from fleetroll.store import postgres, sqlite
-from fleetroll.store.migrations import Misnamed, Refused, Unreachable, Unwritable
 from fleetroll.store.port import Origin
 from fleetroll.store.postgres import PostgresStore
+from fleetroll.store.refusals import Misnamed, Refused, Unreachable, Unwritable
 from fleetroll.supervisor import Supervisor
 from fleetroll.wire import log
 from fleetroll.wire.est_listener import EstListener

@@ -11,7 +11,8 @@ from fleetroll.data_directory import DATABASE, DirectoryRefused, resting
 from fleetroll.maintenance import Known
 from fleetroll.store import copying, postgres, sqlite
 from fleetroll.store.copying import Copied
-from fleetroll.store.migrations import Migration, Refused
+from fleetroll.store.migrations import Migration
+from fleetroll.store.refusals import Refused
 
 
 class DatabaseAtRest:

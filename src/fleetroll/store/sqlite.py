@@ -20,9 +20,9 @@ from msgspec import structs
 
 from fleetroll.core import limits
 from fleetroll.store import migrations, port
-from fleetroll.store.migrations import Refused, Unwritable
 from fleetroll.store.port import Origin
 from fleetroll.store.records import Records
+from fleetroll.store.refusals import Refused, Unwritable
 from fleetroll.store.searches import Searches
 from fleetroll.store.server_key import EVIDENCE, ROOT, Admit, anybody, origin
 from fleetroll.store.sqlite_connections import (

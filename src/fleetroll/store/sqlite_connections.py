@@ -13,8 +13,8 @@ from typing import Any
 import apsw
 import msgspec
 
-from fleetroll.core.faults import Fault, Kind
 from fleetroll.store.connection import Indexed, ReadsOnly, Row, Values
+from fleetroll.store.refusals import too_costly
 from fleetroll.store.searches import Searches
 from fleetroll.store.sqlite_syntax import JSON_HOLDS, json_holds
 from fleetroll.store.statements import SQL
@@ -277,7 +277,7 @@ class Scanners:
         try:
             return connection.execute(statement, values).fetchall()
         except apsw.InterruptError:
-            raise _too_costly() from None
+            raise too_costly() from None
         finally:
             self._free.append(connection)
 
@@ -285,15 +285,6 @@ class Scanners:
         self._threads.shutdown()
         for connection in self._free:
             connection.close()
-
-
-def _too_costly() -> Fault:
-    message = "This query takes too long; narrow it with an indexed field such as ident, status, kind or a tag."
-    return Fault(Kind.UNAVAILABLE, "query_too_costly", message, "filter")
-
-
-def storage_full() -> Fault:
-    return Fault(Kind.UNAVAILABLE, "storage_full", "The server's disk is full; nothing was stored.", retry_after=30)
 
 
 def open_reader(file: Path, cache_kib: int) -> apsw.Connection:
