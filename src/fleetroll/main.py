@@ -41,7 +41,9 @@ from fleetroll.core.certificates import SignedList
 from fleetroll.core.faults import Fault
 from fleetroll.core.model import Cohort, Instant, MetadataField
 from fleetroll.data_directory import DataDirectory, DirectoryRefused, claim
-from fleetroll.maintenance import Engine, examine, restore
+from fleetroll.maintenance.engine import Engine
+from fleetroll.maintenance.examining import examine
+from fleetroll.maintenance.restoring import restore
 from fleetroll.moving import DatabaseAtRest
 from fleetroll.pki.x509 import X509
 from fleetroll.service import housekeeping, leases

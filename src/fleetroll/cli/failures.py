@@ -9,7 +9,7 @@ import click
 
 from fleetroll.cli.output import plain
 from fleetroll.config import ConfigError
-from fleetroll.maintenance import Refused
+from fleetroll.maintenance.engine import Refused
 
 
 class Exit(enum.IntEnum):

@@ -12,7 +12,7 @@ from fleetroll.cli.failures import Exit, Failure, ended_by_refusal, reading_opti
 from fleetroll.cli.output import Column
 from fleetroll.cli.parts import Load
 from fleetroll.config import postgres_url
-from fleetroll.maintenance import Finding, State
+from fleetroll.maintenance.examining import Finding, State
 
 _COLUMNS = (
     Column("CHECK", "check"),
