@@ -62,7 +62,7 @@ from fleetroll.store.refusals import Misnamed, Refused, Unreachable, Unwritable
 from fleetroll.supervisor import Supervisor
 from fleetroll.wire import log
 from fleetroll.wire.est_listener import EstListener
-from fleetroll.wire.http_server import CannotListen, HttpServer
+from fleetroll.wire.http_server import BACKLOG, CannotListen, HttpServer
 from fleetroll.wire.metrics import feel_pulse
 from fleetroll.wire.rate_limits import SharedTimes
 
@@ -74,7 +74,6 @@ EXIT_STORE, EXIT_AWAY, EXIT_CLOCK, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 65, 69,
 _SWITCH_SECONDS = 0.0001
 # Requests leave no cycles behind; looking for them after every few hundred objects costs more than it finds.
 _COLLECTOR = (20_000, 20, 50)
-_BACKLOG = 2048
 _USED_SECONDS = 10.0
 _LEARN_SECONDS = 300.0
 _CALLS_SECONDS = 3.0  # that devices have to answer once the server ends
@@ -168,7 +167,7 @@ def _serve_with_workers(config: Config) -> int:
 def _listener(config: Config) -> socket.socket:
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     try:
-        return socket.create_server((config.host, config.port), family=family, backlog=_BACKLOG)
+        return socket.create_server((config.host, config.port), family=family, backlog=BACKLOG)
     except OSError as problem:
         raise CannotListen(problem) from None
 

@@ -29,12 +29,12 @@ from fleetroll.service import (
     templates,
     timeline,
 )
+from fleetroll.service.following import UPDATED
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.organizations import descend
 from fleetroll.store.port import Checkins, Presence, Records, Telemetry, Usage
 
 CREATED = "device.created"
-UPDATED = "device.updated"
 DELETED = "device.deleted"
 DECOMMISSIONED = "device.decommissioned"
 MOVED = "device.transferred"

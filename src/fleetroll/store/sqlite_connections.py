@@ -19,7 +19,7 @@ from fleetroll.store.searches import Searches
 from fleetroll.store.sqlite_syntax import JSON_HOLDS, json_holds
 from fleetroll.store.statements import SQL
 
-_SCANNER_CACHE_KIB = 8 << 10
+SCANNER_CACHE_KIB = 8 << 10
 _SCANNERS = 2
 _STEPS_BETWEEN_LOOKS = 5_000
 _INLINE_SECONDS = 0.002
@@ -271,7 +271,7 @@ class Scanners:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._scan, statement, values, seconds)
 
     def _scan(self, statement: str, values: Values, seconds: float | None) -> list[Row]:
-        connection = self._free.pop() if self._free else open_reader(self._file, _SCANNER_CACHE_KIB)
+        connection = self._free.pop() if self._free else open_reader(self._file, SCANNER_CACHE_KIB)
         deadline = time.monotonic() + seconds if seconds else None
         connection.set_progress_handler((lambda: time.monotonic() > deadline) if deadline else None, 1_000_000)
         try:
