@@ -22,9 +22,9 @@ from fleetroll.bus.port import (
 )
 from fleetroll.core import documents, extras, limits, policy
 from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.ids import broker_org, device_hex, parse_broker_group, parse_broker_org, parse_device_hex
 from fleetroll.core.messages import content_of, mode_of
 from fleetroll.core.model import Credential, Device, Instant, Link, NewEvent, Protocol
-from fleetroll.core.names import broker_org, device_hex, parse_broker_group, parse_broker_org, parse_device_hex
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.times import HOUR, MILLISECOND, SECOND
 from fleetroll.service import presence, telemetry

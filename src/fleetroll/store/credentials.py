@@ -4,8 +4,8 @@ from collections.abc import Collection
 
 from msgspec import structs
 
+from fleetroll.core.ids import broker_groups
 from fleetroll.core.model import Credential, KeyKind, Protocol
-from fleetroll.core.names import broker_groups
 from fleetroll.store.connection import Connection, Row, inserted
 from fleetroll.store.port import AccountChange
 from fleetroll.store.rows import strings
