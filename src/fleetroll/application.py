@@ -18,7 +18,7 @@ from fleetroll.dialects.oauth2.routes import DIALECT as OAUTH2
 from fleetroll.dialects.relay.routes import DIALECT as RELAY
 from fleetroll.dialects.telemetron.routes import DIALECT as TELEMETRON
 from fleetroll.service.operations import Services
-from fleetroll.wire.app import Server
+from fleetroll.wire.app import OPEN_PATHS, Server
 from fleetroll.wire.cors import Cors
 from fleetroll.wire.dialect import Dialect
 from fleetroll.wire.http_refusals import Refusals
@@ -73,7 +73,7 @@ class Application:
         spoken = (_spoken(dialect, config) for dialect in DIALECTS)
         off = set(config.disabled_dialects)
         enabled = tuple(dialect for dialect in spoken if not {dialect.name, dialect.part_of} & off)
-        self.kernel = Kernel(services, enabled, NATIVE, settings, self.metrics, access)
+        self.kernel = Kernel(services, enabled, NATIVE, settings, self.metrics, access, OPEN_PATHS)
         followers = services.publisher
         server = Server(
             self.kernel, enabled, self.metrics, lambda: self.ready and services.store.hears, lambda: followers.followers

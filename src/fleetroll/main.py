@@ -42,7 +42,9 @@ from fleetroll.core.faults import Fault
 from fleetroll.core.model import Cohort, Instant, MetadataField
 from fleetroll.core.times import DAY
 from fleetroll.data_directory import DataDirectory, DirectoryRefused, claim
-from fleetroll.maintenance import Engine, examine, restore
+from fleetroll.maintenance.engine import Engine
+from fleetroll.maintenance.examining import examine
+from fleetroll.maintenance.restoring import restore
 from fleetroll.moving import DatabaseAtRest
 from fleetroll.pki.x509 import X509
 from fleetroll.service import housekeeping, leases
@@ -56,13 +58,13 @@ from fleetroll.service.remembered import Remembered
 from fleetroll.service.retention import Retention
 from fleetroll.service.server_key import belongs, is_new, leave_mark
 from fleetroll.store import postgres, sqlite
-from fleetroll.store.migrations import Misnamed, Refused, Unreachable, Unwritable
 from fleetroll.store.port import Origin
 from fleetroll.store.postgres import PostgresStore
+from fleetroll.store.refusals import Misnamed, Refused, Unreachable, Unwritable
 from fleetroll.supervisor import Supervisor
 from fleetroll.wire import log
 from fleetroll.wire.est_listener import EstListener
-from fleetroll.wire.http_server import CannotListen, HttpServer
+from fleetroll.wire.http_server import BACKLOG, CannotListen, HttpServer
 from fleetroll.wire.metrics import feel_pulse
 from fleetroll.wire.rate_limits import SharedTimes
 
@@ -74,7 +76,6 @@ EXIT_STORE, EXIT_AWAY, EXIT_CLOCK, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 65, 69,
 _SWITCH_SECONDS = 0.0001
 # Requests leave no cycles behind; looking for them after every few hundred objects costs more than it finds.
 _COLLECTOR = (20_000, 20, 50)
-_BACKLOG = 2048
 _USED_SECONDS = 10.0
 _LEARN_SECONDS = 300.0
 _CALLS_SECONDS = 3.0  # that devices have to answer once the server ends
@@ -168,7 +169,7 @@ def _serve_with_workers(config: Config) -> int:
 def _listener(config: Config) -> socket.socket:
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     try:
-        return socket.create_server((config.host, config.port), family=family, backlog=_BACKLOG)
+        return socket.create_server((config.host, config.port), family=family, backlog=BACKLOG)
     except OSError as problem:
         raise CannotListen(problem) from None
 

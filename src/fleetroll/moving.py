@@ -5,13 +5,14 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fleetroll import maintenance
 from fleetroll.config import ConfigError, postgres_url
 from fleetroll.data_directory import DATABASE, DirectoryRefused, resting
-from fleetroll.maintenance import Known
+from fleetroll.maintenance import engine
+from fleetroll.maintenance.engine import Known
 from fleetroll.store import copying, postgres, sqlite
 from fleetroll.store.copying import Copied
-from fleetroll.store.migrations import Migration, Refused
+from fleetroll.store.migrations import Migration
+from fleetroll.store.refusals import Refused
 
 
 class DatabaseAtRest:
@@ -49,7 +50,7 @@ class DatabaseAtRest:
         except ConfigError:
             url = None
         if scheme != "sqlite" or not path or url is None:
-            raise maintenance.Refused("A registry is copied --from sqlite:DIR --to postgresql://USER@HOST/NAME.")
+            raise engine.Refused("A registry is copied --from sqlite:DIR --to postgresql://USER@HOST/NAME.")
         place = Path(path)
         data = place.parent if place.is_file() else place
         with _refusing(), _resting(data):
@@ -59,7 +60,7 @@ class DatabaseAtRest:
 def _database(data: Path, option: str) -> Path:
     """The database in a directory that was named by `option`. Raises Refused where there is none."""
     if not (file := data / DATABASE).is_file():
-        raise maintenance.Refused(f"{file} is not there.", f"Name the server's data directory with {option}.")
+        raise engine.Refused(f"{file} is not there.", f"Name the server's data directory with {option}.")
     return file
 
 
@@ -77,7 +78,7 @@ def _refusing() -> Iterator[None]:
     try:
         yield
     except (Refused, DirectoryRefused) as refused:
-        raise maintenance.Refused(str(refused)) from None
+        raise engine.Refused(str(refused)) from None
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from fleetroll.core import names
+from fleetroll.core import ids
 from tests.support.enrolling import enrolled
 from tests.support.principals import ACTS_IN, Tenant
 
@@ -565,7 +565,7 @@ def _past(tenant: Tenant, new: str) -> dict[str, str]:
 def _public_id(tenant: Tenant, ident: str) -> str:
     shown = tenant.app.request("GET", f"/v1/devices/{ident}", headers={ACTS_IN: tenant.path}).json()
     at = datetime.fromisoformat(shown["created_at"])
-    return names.device_hex(int(at.timestamp() * 1_000_000), shown["id"])
+    return ids.device_hex(int(at.timestamp() * 1_000_000), shown["id"])
 
 
 def _credential(tenant: Tenant, new: str) -> dict[str, str]:
@@ -642,7 +642,7 @@ def _fleet(tenant: Tenant, new: str) -> dict[str, str]:
         "n_user": str(owners[0]["id"]),
         "n_other": str(owners[1]["id"]),
         "n_target": str(target["id"]),
-        "n_tag": str(names.tag_number(MARK)),
+        "n_tag": str(ids.text_number(MARK)),
         "n_unused": str(unused["id"]),
     }
 
@@ -671,7 +671,7 @@ def _software(tenant: Tenant, new: str) -> dict[str, str]:
 
 def _customer(tenant: Tenant, new: str) -> dict[str, str]:
     owner = tenant.make("/v1/owners", {"ref": f"{new}@example.com", "name": MARK})
-    return {"id": names.prefixed("cus_", owner["id"]), "email": owner["ref"]}
+    return {"id": ids.prefixed("cus_", owner["id"]), "email": owner["ref"]}
 
 
 def _authority(tenant: Tenant, new: str) -> dict[str, str]:

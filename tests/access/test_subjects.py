@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from fleetroll.application import DIALECTS
 from fleetroll.bus.port import Request
-from fleetroll.core.names import broker_org
+from fleetroll.core.ids import broker_org
 from fleetroll.wire.dialect import Subject
 from tests.access.table import MARK
 from tests.access.world import ROLES, World

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from fleetroll.application import DIALECTS
-from fleetroll.core.names import tag_number
+from fleetroll.core.ids import text_number
 from fleetroll.core.policy import Action
 from tests.support.app import ADMIN_KEY, about_sqlite
 from tests.support.process import Process, serving
@@ -124,7 +124,7 @@ def test_on_a_full_disk_what_takes_something_away_works_on(disk: tuple[Process, 
         assert removed.json()["outcome"] == "deleted"
         pump = {"deviceId": api.get("/v1/devices/pump").json()["id"]}
         for path in ("owner", "tag"):
-            taken = {**pump, "tagId": tag_number("Hall 5")}
+            taken = {**pump, "tagId": text_number("Hall 5")}
             assert api.delete(f"/api/v1/organization/device/{path}", params=taken).status_code == 204
         pump = api.get("/v1/devices/pump").json()
         assert (pump["owners"], pump["tags"]) == ([], [])

@@ -23,6 +23,7 @@ import asyncpg
 import pytest
 
 from fleetroll.store import migrations, postgres, sqlite
+from fleetroll.store.refusals import Refused
 from tests.fixtures.make import HERE, QUESTIONS
 from tests.support.app import App, about_sqlite, running
 from tests.support.postgres import empty_database, new_database, rows
@@ -127,7 +128,7 @@ def test_a_sqlite_registry_of_an_older_release_knows_its_server_key_from_its_fir
     with running(data):
         pass
     assert "made with this server key" in fleetroll("doctor", "--data", str(data)).stdout
-    with pytest.raises(migrations.Refused, match="made with another server key"), running(data, server_key=ANOTHER_KEY):
+    with pytest.raises(Refused, match="made with another server key"), running(data, server_key=ANOTHER_KEY):
         pass
 
 
@@ -168,7 +169,7 @@ def test_an_older_postgres_registry_of_another_server_key_is_refused_untouched(t
     url = asyncio.run(postgres_database(release))
     before = asyncio.run(described(url)), asyncio.run(rows(url))
     another = {"database": url, "migrate": True, "server_key": ANOTHER_KEY}
-    with pytest.raises(migrations.Refused, match="made with another server key"), running(data, **another):
+    with pytest.raises(Refused, match="made with another server key"), running(data, **another):
         pass
     assert (asyncio.run(described(url)), asyncio.run(rows(url))) == before
     with running(data, database=url, migrate=True) as app:

@@ -16,8 +16,8 @@ import pytest
 
 from fleetroll.data_directory import DirectoryRefused
 from fleetroll.store import postgres, sqlite
-from fleetroll.store.migrations import Refused
 from fleetroll.store.port import Records
+from fleetroll.store.refusals import Refused
 from tests.fixtures.make import BODIES
 from tests.support.app import App, about_sqlite, running
 from tests.support.postgres import empty_database

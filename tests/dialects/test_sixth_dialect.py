@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import UNSET, Struct, UnsetType
 
 from fleetroll.application import DIALECTS
-from fleetroll.core import documents, limits, names
+from fleetroll.core import documents, ids, limits, names
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.model import Device, DeviceChange, NewDevice
 from fleetroll.core.query import Page, Sort
@@ -50,7 +50,7 @@ class Oops(Struct):
 
 def stone(device: Device, request: Request | None = None) -> Stone:
     weight = documents.load(device.metadata).get("weight")
-    return Stone(names.prefixed("st_", device.id), device.ident, device.tags, weight)
+    return Stone(ids.prefixed("st_", device.id), device.ident, device.tags, weight)
 
 
 def new_device(request: Request) -> NewDevice:

@@ -17,7 +17,7 @@ import pytest
 from fleetroll.application import DIALECTS
 from fleetroll.bus.port import Batch, Message, Request
 from fleetroll.core.faults import invalid
-from fleetroll.core.names import broker_org
+from fleetroll.core.ids import broker_org
 from fleetroll.service.broker import Registry
 from fleetroll.wire.dialect import Subject
 from tests.access.test_subjects import ROWS, claims

@@ -16,9 +16,9 @@ from fleetroll.core.faults import Fault
 from fleetroll.core.model import Event, Organization
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Sort
 from fleetroll.store import migrations, postgres, select
-from fleetroll.store.migrations import Refused
 from fleetroll.store.port import Records, Store
 from fleetroll.store.postgres_syntax import SYNTAX, numbered
+from fleetroll.store.refusals import Refused
 from tests.support.postgres import new_database, own_server
 from tests.support.stores import ENGINES, NOW, changed, device, document, event, organization, plant
 

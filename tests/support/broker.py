@@ -25,8 +25,8 @@ from fleetroll.bus.port import (
     Batch,
     Certificate,
     Change,
-    Coming,
     Connection,
+    ConnectionChange,
     DeviceAccount,
     Message,
     Minted,
@@ -92,7 +92,7 @@ class Registry:
         self.places[batch.stream] = batch.messages[-1].place
         self.moved.set()
 
-    async def present(self, changes: Sequence[Coming]) -> list[Announcement]:
+    async def present(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
         for change in changes:
             (self.connections.add if change.connected else self.connections.discard)(change.connection)
         self.moved.set()

@@ -17,6 +17,7 @@ from fleetroll.core.certificates import Authority, Certificate, Edition, Reason,
 from fleetroll.core.dms import Dms
 from fleetroll.core.faults import conflict
 from fleetroll.core.fields import canonical, reader, sort_value
+from fleetroll.core.ids import broker_groups
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import (
     DEFAULT_COHORT,
@@ -45,7 +46,7 @@ from fleetroll.core.model import (
     Tag,
     Template,
 )
-from fleetroll.core.names import broker_groups, identity_key
+from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Role
 from fleetroll.core.query import Filter, Page, Place, Sort, matches
 from fleetroll.store import port

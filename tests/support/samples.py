@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from fleetroll.core.names import device_hex, tag_number
+from fleetroll.core.ids import device_hex, text_number
 from fleetroll.wire.dialect import Dialect, Route
 from tests.support.app import App, running
 from tests.support.enrolling import enrolled
@@ -380,7 +380,7 @@ def _blynk(n: str, device: int, ann: int, spare: int) -> dict[str, Any]:
         f"POST {path}/users/register": {"email": f"late-{n}@example.com", "locale": "en_US"},
         f"POST {path}/users/transfer": {"userId": spare, "targetOrgId": 1, "roleId": 3},
         f"POST {path}/tag/create": {"name": f"tag-{n}", "orgId": 1, "organizationId": 1},
-        f"POST {path}/device/tag": {"deviceId": device, "tagId": tag_number("production")},
+        f"POST {path}/device/tag": {"deviceId": device, "tagId": text_number("production")},
         f"POST {path}/template/create": {"name": f"blynk-{n}", **template},
     }
 
@@ -535,7 +535,7 @@ class World:
             "templateId": str(template),
             "userId": str(self._ann),
             "roleId": "2",
-            "tagId": str(tag_number("unused" if route.path.endswith("/organization/tag") else "production")),
+            "tagId": str(text_number("unused" if route.path.endswith("/organization/tag") else "production")),
             "orgId": "1" if own else str(self._number("organizations/child")),
             "includeSubOrgDevices": "true",
             "includeSubOrgUsers": "true",

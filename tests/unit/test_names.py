@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetroll.core import limits, names
+from fleetroll.core import ids, limits, names
 from fleetroll.core.faults import Fault, Kind
 
-IDS = st.integers(0, names.MAX_ID)
+IDS = st.integers(0, ids.MAX_ID)
 # What no name of any kind may hold: each is invisible, moves the text around it, or ends a line somewhere.
 HOSTILE = [
     *("\0", "\t", "\n", "\r", "\x1b", "\x7f", "\x85"),
@@ -169,37 +169,37 @@ def test_an_owner_is_the_same_by_an_address_in_any_case_and_by_another_reference
 
 @given(IDS, IDS)
 def test_an_id_has_one_spelling_in_base_36(number: int, other: int) -> None:
-    assert names.parse_base36(names.base36(number)) == number
-    assert (names.base36(number) == names.base36(other)) == (number == other)
+    assert ids.parse_base36(ids.base36(number)) == number
+    assert (ids.base36(number) == ids.base36(other)) == (number == other)
 
 
 @pytest.mark.parametrize(
     "text", ["", "-1", "A", "0a", "00", "a b", "a\n", "é", "٣", "1y2p0ij32e8e8", "z" * 13, "z" * 99]
 )
 def test_other_spellings_of_an_id_are_none(text: str) -> None:
-    assert names.parse_base36(text) is None
+    assert ids.parse_base36(text) is None
 
 
 @given(IDS)
 def test_a_prefixed_id_is_read_only_under_its_prefix(number: int) -> None:
-    text = names.prefixed("dev_", number)
-    assert names.parse_prefixed("dev_", text) == number
-    assert names.parse_prefixed("cus_", text) is None
-    assert names.parse_prefixed("dev_", text.upper()) is None
-    assert names.parse_prefixed("dev_", f"dev_{text}") is None
+    text = ids.prefixed("dev_", number)
+    assert ids.parse_prefixed("dev_", text) == number
+    assert ids.parse_prefixed("cus_", text) is None
+    assert ids.parse_prefixed("dev_", text.upper()) is None
+    assert ids.parse_prefixed("dev_", f"dev_{text}") is None
 
 
 @given(st.integers(0, 2**32 - 1), IDS)
 def test_24_hex_digits_hold_the_second_and_the_id(second: int, number: int) -> None:
-    text = names.device_hex(second * 1_000_000 + 999_999, number)
+    text = ids.device_hex(second * 1_000_000 + 999_999, number)
     assert len(text) == 24
     assert int(text[:8], 16) == second
-    assert names.parse_device_hex(text) == number
+    assert ids.parse_device_hex(text) == number
 
 
 @pytest.mark.parametrize("text", ["", "0" * 23, "0" * 25, "A" + "0" * 23, "g" + "0" * 23, "f" * 24, "٣" * 24])
 def test_other_hex_is_no_device(text: str) -> None:
-    assert names.parse_device_hex(text) is None
+    assert ids.parse_device_hex(text) is None
 
 
 @given(st.integers(1, 1000))

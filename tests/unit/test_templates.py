@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from fleetroll.core import documents, metafields, names, templates
+from fleetroll.core import documents, ids, metafields, templates
 from fleetroll.core.faults import Fault
 from fleetroll.core.model import Datastream, DatastreamKind, EventCode, Metafield, MetafieldKind, Template
 
@@ -28,14 +28,14 @@ TEMPLATE = Template(
 
 @pytest.mark.parametrize("number", [1, 2, 63, 64, 10_000, (1 << 54) - 1])
 def test_a_template_number_has_one_spelling(number: int) -> None:
-    text = names.template_id(number)
+    text = ids.template_id(number)
     assert len(text) == 13
-    assert names.parse_template_id(text) == number
+    assert ids.parse_template_id(text) == number
 
 
 @pytest.mark.parametrize("text", ["", "TMPL", "tmplAAAAAAAAB", "TMPLAAAAAAAA", "TMPLAAAAAAAABB", "TMPLAAAA AAAB", "7"])
 def test_other_texts_are_no_template_number(text: str) -> None:
-    assert names.parse_template_id(text) is None
+    assert ids.parse_template_id(text) is None
 
 
 def test_parts_are_found_by_every_name() -> None:

@@ -81,7 +81,7 @@ class Connection(Struct, frozen=True):
     name: str
 
 
-class Coming(Struct, frozen=True):
+class ConnectionChange(Struct, frozen=True):
     """A connection that was made, or has ended."""
 
     connection: Connection
@@ -205,7 +205,7 @@ class Registry(Protocol):
     async def ingest(self, batch: Batch) -> None:
         """Put a batch into the store, all of it or nothing."""
 
-    async def present(self, changes: Sequence[Coming]) -> list[Announcement]:
+    async def present(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
         """Note who has come and gone."""
 
     async def connected(self, connections: Sequence[Connection]) -> list[Announcement]:

@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleetroll.bus import links
-from fleetroll.bus.port import Announcement, Coming, Connection, Registry
+from fleetroll.bus.port import Announcement, Connection, ConnectionChange, Registry
 from fleetroll.bus.trouble import Trouble
 
 _GATHER_SECONDS = 0.3
@@ -59,7 +59,7 @@ class Presence:
         self._client = client
         self._registry = registry
         self._announce = announce
-        self._events: asyncio.Queue[Coming | None] = asyncio.Queue()
+        self._events: asyncio.Queue[ConnectionChange | None] = asyncio.Queue()
         self._stale = True
         self._ended = False
         self._trouble = Trouble("presence waits")
@@ -99,7 +99,7 @@ class Presence:
         _, _, account, verb = message.subject.split(".")
         event = msgspec.json.decode(message.data, type=_Event)
         connection = Connection(account, _name(event.server, event.client.id))
-        self._events.put_nowait(Coming(connection, verb == "CONNECT"))
+        self._events.put_nowait(ConnectionChange(connection, verb == "CONNECT"))
 
     async def _apply(self) -> None:
         """The next events, as many as have come."""

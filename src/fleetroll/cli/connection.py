@@ -14,8 +14,8 @@ from click.core import ParameterSource
 from msgspec import Struct, structs
 
 from fleetroll.cli import files
-from fleetroll.cli.failures import Exit, Failure
-from fleetroll.config import ConfigError, url
+from fleetroll.cli.failures import Exit, Failure, reading_options
+from fleetroll.config import url
 
 if TYPE_CHECKING:
     from fleetroll.cli.client import Client
@@ -61,10 +61,8 @@ class Options(Struct, frozen=True):
 
 def address(text: str, option: str = "--url") -> str:
     """The address of a server, to which a path can be added. Raises click.UsageError for what is none."""
-    try:
+    with reading_options():
         return url(text, option)
-    except ConfigError as problem:
-        raise click.UsageError(str(problem)) from None
 
 
 def options(*, hidden: bool) -> Callable[[Any], Any]:

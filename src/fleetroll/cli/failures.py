@@ -1,11 +1,15 @@
 """How a command ends when it does not end well: exit codes that scripts can rely on, and words that say what to do."""
 
+import contextlib
 import enum
+from collections.abc import Iterator
 from typing import IO, Any
 
 import click
 
 from fleetroll.cli.output import plain
+from fleetroll.config import ConfigError
+from fleetroll.maintenance.engine import Refused
 
 
 class Exit(enum.IntEnum):
@@ -51,3 +55,21 @@ class Failure(click.ClickException):
         click.echo(f"fleetroll: {plain(self.message)}", file=file, err=True)
         if self.advice:
             click.echo(f"  {plain(self.advice)}", file=file, err=True)
+
+
+@contextlib.contextmanager
+def reading_options() -> Iterator[None]:
+    """An option that cannot be is wrong usage. Raises click.UsageError for ConfigError."""
+    try:
+        yield
+    except ConfigError as problem:
+        raise click.UsageError(str(problem)) from None
+
+
+@contextlib.contextmanager
+def ended_by_refusal() -> Iterator[None]:
+    """What is refused of a data directory or a database at rest ends the command. Raises Failure for Refused."""
+    try:
+        yield
+    except Refused as refused:
+        raise Failure(Exit.REFUSED, str(refused), refused.advice) from None

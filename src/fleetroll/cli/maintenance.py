@@ -8,11 +8,11 @@ import msgspec
 
 from fleetroll.cli import files, output
 from fleetroll.cli.connection import Options
-from fleetroll.cli.failures import Exit, Failure
+from fleetroll.cli.failures import Exit, Failure, ended_by_refusal, reading_options
 from fleetroll.cli.output import Column
 from fleetroll.cli.parts import Load
-from fleetroll.config import ConfigError, postgres_url
-from fleetroll.maintenance import Finding, Refused, State
+from fleetroll.config import postgres_url
+from fleetroll.maintenance.examining import Finding, State
 
 _COLUMNS = (
     Column("CHECK", "check"),
@@ -32,10 +32,8 @@ data_option = click.option(
 
 
 def _postgres(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
-    try:
+    with reading_options():
         return postgres_url(text)
-    except ConfigError as problem:
-        raise click.UsageError(str(problem)) from None
 
 
 database_option = click.option(
@@ -63,10 +61,8 @@ def restore_command(load: Load) -> click.Command:
     )
     @_preset
     def run(source: Path, data: Path, server_key_file: Path | None, server_key: str | None) -> None:
-        try:
+        with ended_by_refusal():
             load().restore(source, data, server_key_file, server_key)
-        except Refused as refused:
-            raise Failure(Exit.REFUSED, str(refused), refused.advice) from None
         click.echo(f"Restored {output.plain(str(source))} into {output.plain(str(data))}.")
         output.note(f"Start it with: fleetroll serve --data {shlex.quote(str(data))}")
 

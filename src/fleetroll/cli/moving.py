@@ -8,11 +8,10 @@ import click
 import msgspec
 
 from fleetroll.cli import output
-from fleetroll.cli.failures import Exit, Failure
+from fleetroll.cli.failures import ended_by_refusal
 from fleetroll.cli.maintenance import data_option, database_option
 from fleetroll.cli.output import Column
 from fleetroll.cli.parts import Load
-from fleetroll.maintenance import Refused
 
 _TABLES = (Column("TABLE", "table"), Column("ROWS", "rows"), Column("SHA-256", "checksum"))
 _STEPS = (Column("SCHEMA", "number"), Column("STEP", "name"))
@@ -25,15 +24,13 @@ def migrate_command(load: Load) -> click.Command:
     @click.option("--dry-run", is_flag=True, help="Show it only.")
     @click.option("--json", "as_json", is_flag=True, help="Print the schema and the steps as JSON.")
     def run(data: Path, database: str | None, dry_run: bool, as_json: bool) -> None:
-        try:
+        with ended_by_refusal():
             moving = load().moving
             found, steps = moving.steps(data, database)
             _show_plan(found, [{"number": step.number, "name": step.name} for step in steps], as_json)
             if steps and not dry_run:
                 moving.migrate(data, database)
                 output.note(f"It has schema {steps[-1].number} now.")
-        except Refused as refused:
-            raise Failure(Exit.REFUSED, str(refused), refused.advice) from None
 
     return run
 
@@ -60,12 +57,9 @@ def copy_command(load: Load) -> click.Command:
     @click.option("--json", "as_json", is_flag=True, help="Print the tables as JSON.")
     def run(source: str, target: str, as_json: bool) -> None:
         told = _Told()
-        try:
-            with output.progress("Copying", None) as advance:
-                told.advance = advance
-                tables = load().moving.copy(source, target, told)
-        except Refused as refused:
-            raise Failure(Exit.REFUSED, str(refused), refused.advice) from None
+        with ended_by_refusal(), output.progress("Copying", None) as advance:
+            told.advance = advance
+            tables = load().moving.copy(source, target, told)
         shown = [{"table": one.table, "rows": one.rows, "checksum": one.checksum} for one in tables]
         if as_json:
             output.raw(msgspec.json.encode({"tables": shown}))

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from fleetroll.config import Config
-from fleetroll.maintenance import Report
+from fleetroll.maintenance.examining import Report
 
 Serve = Callable[[Config], int]
 Restore = Callable[[Path, Path, Path | None, str | None], None]

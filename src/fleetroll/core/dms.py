@@ -113,13 +113,11 @@ SEPARATOR = "~"
 
 
 def name(value: str, field: str = "id") -> str:
-    """The identifier of a DMS or an authority: 1 to 64 letters, digits and `._-`, so that it can stand in any path."""
-    if (
-        not 0 < len(value) <= 64
-        or not value.isascii()
-        or not value.replace(".", "").replace("_", "").replace("-", "").isalnum()
-    ):
-        raise invalid("invalid_name", f"{field} must be 1 to 64 letters, digits, dots, hyphens or underscores.", field)
+    """The identifier of a DMS or an authority: letters, digits and `._-`, so that it can stand in any path."""
+    longest, letters = limits.MAX_AUTHORITY_NAME, value.replace(".", "").replace("_", "").replace("-", "")
+    if len(value) > longest or not value.isascii() or not letters.isalnum():
+        message = f"{field} must be 1 to {longest} letters, digits, dots, hyphens or underscores."
+        raise invalid("invalid_name", message, field)
     return value
 
 

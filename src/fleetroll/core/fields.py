@@ -27,7 +27,7 @@ from fleetroll.core.query import (
     lookup,
     rank,
 )
-from fleetroll.core.software import named
+from fleetroll.core.software import type_and_version
 
 _DEVICE = (
     Field("id", FieldType.INTEGER, sortable=True),
@@ -128,7 +128,7 @@ def canonical_value(comparison: Comparison) -> Value:
 
 
 def _software_version(device: Device) -> str | None:
-    found = named(device.software)
+    found = type_and_version(device.software)
     return found[1] if found else None
 
 

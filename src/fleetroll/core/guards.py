@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from fleetroll.core.faults import invalid, stale
-from fleetroll.core.names import base36
+from fleetroll.core.ids import base36
 
 ANY = "*"
 

@@ -1,20 +1,16 @@
-"""Identifier grammars and id codecs: what a name may look like, and how one integer is spelled for each vendor.
+"""Identifier grammars: what a name may look like. How numbers are spelled is in `ids`.
 
 Each parser returns the value as it is stored or raises Fault invalid; after the edge nothing is checked again.
 Identifiers are stored as sent and compared by their NFC form, case-sensitively (`identity_key`).
 """
 
-import base64
 import functools
 import re
 import unicodedata
-import zlib
 import zoneinfo
-from collections.abc import Collection
 
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, invalid
-from fleetroll.core.times import SECOND
 
 _WORDS = re.compile(r"[a-z0-9_]+")
 _SLUG = re.compile(r"[-a-zA-Z0-9_]+")
@@ -28,18 +24,12 @@ _OWN_ZONE = "localtime"  # what a machine may call its own among them
 _JOINERS = str.maketrans("", "", "\u200d\u200c")
 _PLAIN_MARKS = frozenset(" '_-.,")
 _MULTILINE = str.maketrans("", "", "\n\r\t\u200d\u200c")
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]  # two at a time, for every reply has some
-_PAIRED = len(_PAIRS)
-MAX_ID = (1 << 63) - 1
 DOTS = frozenset({".", ".."})
 """What nothing may be called that has a place in paths: every URL library folds them away."""
 ROOT = "default"
 """The slug of the organization that all others are below."""
 ABOVE_ROOT = 0
 """What the root has in place of a parent."""
-_TEMPLATE = "TMPL"
-_TEMPLATE_ID = re.compile(r"TMPL[A-Za-z0-9_-]{9}")
 
 
 def ident(value: str, field: str = "ident") -> str:
@@ -119,11 +109,6 @@ def display_property(value: str) -> str:
     return value
 
 
-def tag_number(value: str) -> int:
-    """The number of a tag, which is made of its text and fits 31 bits."""
-    return zlib.crc32(value.encode()) >> 1
-
-
 def tag(value: str, field: str = "tags") -> str:
     """A tag: one printable word or phrase without a comma, which separates tags in CSV cells."""
     if "," in value or value != value.strip():
@@ -178,82 +163,6 @@ def owner_ref(value: str, field: str = "ref") -> str:
 def owner_key(value: str) -> str:
     """The form in which owners' references are equal, and stored: addresses in lower case, all others as they are."""
     return parse_email(value) or value.strip()
-
-
-def base36(number: int) -> str:
-    """`number` (0 or more) in digits and lower-case letters."""
-    digits = ""
-    while number >= _PAIRED:
-        number, pair = divmod(number, _PAIRED)
-        digits = _PAIRS[pair] + digits
-    return (_PAIRS[number] if number >= len(_DIGITS) else _DIGITS[number]) + digits
-
-
-def parse_base36(text: str) -> int | None:
-    """The number of canonical base-36 text, or None: one id has one spelling."""
-    if not 0 < len(text) <= 13 or not text.isascii() or text.strip(_DIGITS):
-        return None
-    number = int(text, 36)
-    return number if number <= MAX_ID and base36(number) == text else None
-
-
-def prefixed(prefix: str, number: int) -> str:
-    """`dev_…`, `cus_…`: the id behind a prefix that says what it names."""
-    return prefix + base36(number)
-
-
-def parse_prefixed(prefix: str, text: str) -> int | None:
-    """Inverse of `prefixed`; None for anything else."""
-    return parse_base36(text.removeprefix(prefix)) if text.startswith(prefix) else None
-
-
-def template_id(number: int) -> str:
-    """`TMPL` and the number in nine base-64 digits of the URL-safe alphabet."""
-    digits = base64.urlsafe_b64encode(number.to_bytes(9, "big")).decode()
-    return _TEMPLATE + digits[3:]
-
-
-def parse_template_id(text: str) -> int | None:
-    """Inverse of `template_id`; None for anything else."""
-    if not _TEMPLATE_ID.fullmatch(text):
-        return None
-    return int.from_bytes(base64.urlsafe_b64decode("AAA" + text[4:]), "big")
-
-
-def device_hex(created_at: int, number: int) -> str:
-    """24 hex digits: 8 for the creation second, 16 for the id."""
-    return f"{created_at // SECOND & 0xFFFFFFFF:08x}{number:016x}"
-
-
-def parse_device_hex(text: str) -> int | None:
-    """The id in 24 lower-case hex digits; None for anything else."""
-    if len(text) != 24 or not text.isascii() or text.strip("0123456789abcdef"):
-        return None
-    number = int(text[8:], 16)
-    return number if number <= MAX_ID else None
-
-
-def broker_org(number: int) -> str:
-    """What the broker calls an organization: one word of a subject, never given to another."""
-    return prefixed("org_", number)
-
-
-def parse_broker_org(text: str) -> int | None:
-    """Inverse of `broker_org`; None for anything else."""
-    return parse_prefixed("org_", text)
-
-
-def broker_groups(role: str, scopes: Collection[str]) -> set[str]:
-    """What the accounts on the broker are called that a key may be in: that of its role and what it is narrowed to, and
-    that of its role alone, in which keys with scopes once were.
-    """
-    return {role, " ".join((role, *scopes))}
-
-
-def parse_broker_group(text: str) -> tuple[str, tuple[str, ...]]:
-    """The role and the scopes of one of `broker_groups`."""
-    role, *scopes = text.split(" ")
-    return role, tuple(scopes)
 
 
 def positive(text: str, field: str, highest: int) -> int:

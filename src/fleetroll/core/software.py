@@ -5,7 +5,7 @@ from fleetroll.core.documents import Document
 from fleetroll.core.model import DEFAULT_SOFTWARE_TYPE
 
 
-def named(software: Document | None) -> tuple[str, str] | None:
+def type_and_version(software: Document | None) -> tuple[str, str] | None:
     """The type and version that a device's software names; None if it has none, or an empty one."""
     if software is None:
         return None

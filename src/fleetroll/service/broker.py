@@ -14,17 +14,17 @@ from fleetroll.bus.port import (
     Batch,
     Certificate,
     Change,
-    Coming,
     Connection,
+    ConnectionChange,
     DeviceAccount,
     Message,
     Request,
 )
 from fleetroll.core import documents, extras, limits, policy
 from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.ids import broker_org, device_hex, parse_broker_group, parse_broker_org, parse_device_hex
 from fleetroll.core.messages import content_of, mode_of
 from fleetroll.core.model import Credential, Device, Instant, Link, NewEvent, Protocol
-from fleetroll.core.names import broker_org, device_hex, parse_broker_group, parse_broker_org, parse_device_hex
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.times import HOUR, MILLISECOND, SECOND
 from fleetroll.service import presence, telemetry
@@ -119,11 +119,11 @@ class Registry:
 
     # --- presence ------------------------------------------------------------------------------------------------
 
-    async def present(self, changes: Sequence[Coming]) -> list[Announcement]:
+    async def present(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
         at = self._services.clock()
 
         async def work(records: Records) -> list[Announcement]:
-            told = [await _come(records, change, at) for change in changes]
+            told = [await _changed(records, change, at) for change in changes]
             return [one for one in told if one is not None]
 
         return await self._services.store.write(work)
@@ -132,7 +132,7 @@ class Registry:
         known = {(link.org, link.device, link.name) for link in await _links(self._services.store.bulk)}
         there = await self._identified(connections)
         gone = [Link(*one) for one in known - there.keys()]
-        come = [Coming(there[one], connected=True) for one in there.keys() - known]
+        come = [ConnectionChange(there[one], connected=True) for one in there.keys() - known]
         told: list[Announcement] = []
         for first in range(0, len(gone), _AT_ONCE):
             told += await self._parted(gone[first : first + _AT_ONCE])
@@ -296,7 +296,7 @@ async def _links(records: Records) -> list[Link]:
     return found
 
 
-async def _come(records: Records, change: Coming, at: Instant) -> Announcement | None:
+async def _changed(records: Records, change: ConnectionChange, at: Instant) -> Announcement | None:
     """What applications are told of a connection that was made or has ended: of a device's first, and of its last.
 
     That the device also speaks for itself is nothing to them: theirs is the broker.

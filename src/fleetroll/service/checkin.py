@@ -20,7 +20,7 @@ from fleetroll.core.faults import Fault
 from fleetroll.core.model import Device, DeviceChange, Instant, NewDevice, SoftwareVersion
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Place
-from fleetroll.core.software import named
+from fleetroll.core.software import type_and_version
 from fleetroll.core.times import SECOND
 from fleetroll.service import devices, presence
 from fleetroll.service.operations import Call, Effect, operation
@@ -241,7 +241,7 @@ async def _tell(call: Call, device: Device, report: Report) -> None:
 
 
 async def _ran(call: Call, data: dict[str, Any]) -> SoftwareVersion | None:
-    name = named(documents.of(data, "data"))
+    name = type_and_version(documents.of(data, "data"))
     return await call.records.software_versions.get(call.org, *name) if name else None
 
 

@@ -5,23 +5,23 @@ from msgspec import Struct, structs
 from fleetroll.core.faults import Fault, Kind, brief, conflict
 from fleetroll.core.model import DEFAULT_COHORT, Cohort, Instant
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Comparison, Operator, Page, Sort
+from fleetroll.core.query import Comparison, Operator
 from fleetroll.service import quotas
-from fleetroll.service.named import Edit, Named, Noun
+from fleetroll.service.named import Edit, Named, Noun, devices_have
 from fleetroll.service.operations import Call, Effect, operation
 
 _MADE_SLUG = 8
 
 
-async def _forget(call: Call, cohort: Cohort) -> None:
+async def _unused(call: Call, cohort: Cohort) -> None:
     if cohort.slug == DEFAULT_COHORT:
         raise conflict("default_cohort", "The default cohort cannot be deleted.")
-    if await call.records.devices.page(call.org, within(cohort.slug), Sort(), Page(1)):
+    if await devices_have(call.records, call.org, within(cohort.slug)):
         raise conflict("cohort_has_devices", "This cohort has devices; move them first.")
 
 
 noun: Noun[Cohort] = Noun(
-    "cohort", "slug", lambda records: records.cohorts, Action.COHORTS_READ, Action.COHORTS_WRITE, forget=_forget
+    "cohort", "slug", lambda records: records.cohorts, Action.COHORTS_READ, Action.COHORTS_WRITE, forget=_unused
 )
 
 

@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from fleetroll.core import documents, extras, limits
 from fleetroll.core.faults import Fault, Kind, invalid
+from fleetroll.core.ids import broker_org, device_hex
 from fleetroll.core.model import Device
-from fleetroll.core.names import broker_org, device_hex
 from fleetroll.core.policy import Action
 from fleetroll.core.times import MILLISECOND
 from fleetroll.service.devices import find

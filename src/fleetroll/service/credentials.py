@@ -9,9 +9,9 @@ from msgspec import Struct
 from fleetroll.bus.port import Minted
 from fleetroll.core import limits, tokens
 from fleetroll.core.faults import conflict, not_found
+from fleetroll.core.ids import broker_org, device_hex
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Credential, Device, DeviceChange, NewDevice, Protocol
-from fleetroll.core.names import broker_org, device_hex
 from fleetroll.core.policy import Action, allows
 from fleetroll.service import devices, timeline
 from fleetroll.service.devices import Named, change, find

@@ -13,9 +13,9 @@ from fleetroll.core.documents import Document
 from fleetroll.core.faults import Fault, conflict, invalid, not_found, stale
 from fleetroll.core.fields import sort_value
 from fleetroll.core.guards import UNGUARDED, Guard
+from fleetroll.core.ids import device_hex, parse_device_hex
 from fleetroll.core.lifecycle import Status, Step, advance
 from fleetroll.core.model import CHANGEABLE, Counts, Device, DeviceChange, NewDevice
-from fleetroll.core.names import device_hex, parse_device_hex
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, Page, Sort
 from fleetroll.service import (
@@ -29,12 +29,12 @@ from fleetroll.service import (
     templates,
     timeline,
 )
+from fleetroll.service.following import UPDATED
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.organizations import descend
 from fleetroll.store.port import Checkins, Presence, Records, Telemetry, Usage
 
 CREATED = "device.created"
-UPDATED = "device.updated"
 DELETED = "device.deleted"
 DECOMMISSIONED = "device.decommissioned"
 MOVED = "device.transferred"

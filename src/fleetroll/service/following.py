@@ -9,6 +9,8 @@ from fleetroll.core.model import Device
 from fleetroll.service.operations import Call
 from fleetroll.service.timeline import device_entry
 
+UPDATED = "device.updated"
+
 
 async def follow(call: Call, was: Device, **members: Any) -> None:
     """Write members of a device, with its event. Whoever changed the other record has judged them already."""
@@ -16,4 +18,4 @@ async def follow(call: Call, was: Device, **members: Any) -> None:
     now = structs.replace(was, **members, revision=was.revision + 1, updated_at=at)
     if not await call.records.devices.replace(was, now):
         raise stale()
-    await call.records.timeline.append([device_entry(call, "device.updated", now, {"changed": sorted(members)})])
+    await call.records.timeline.append([device_entry(call, UPDATED, now, {"changed": sorted(members)})])

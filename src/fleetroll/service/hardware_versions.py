@@ -6,8 +6,8 @@ from fleetroll.core import names
 from fleetroll.core.faults import conflict
 from fleetroll.core.model import HardwareVersion
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Comparison, Operator, Page, Sort
-from fleetroll.service.named import Named, Noun
+from fleetroll.core.query import Comparison, Operator
+from fleetroll.service.named import Named, Noun, devices_have
 from fleetroll.service.operations import Call, Effect, operation
 
 
@@ -15,8 +15,8 @@ def _of(version: HardwareVersion) -> Comparison:
     return Comparison("hardware_version", Operator.EQ, version.name)
 
 
-async def _forget(call: Call, version: HardwareVersion) -> None:
-    if await call.records.devices.page(call.org, _of(version), Sort(), Page(1)):
+async def _unused(call: Call, version: HardwareVersion) -> None:
+    if await devices_have(call.records, call.org, _of(version)):
         raise conflict("hardware_version_has_devices", "Devices have this hardware version.")
 
 
@@ -26,7 +26,7 @@ noun: Noun[HardwareVersion] = Noun(
     lambda records: records.hardware_versions,
     Action.VERSIONS_READ,
     Action.VERSIONS_WRITE,
-    forget=_forget,
+    forget=_unused,
 )
 
 

@@ -5,8 +5,8 @@ from msgspec import Struct
 from fleetroll.bus.port import Minted
 from fleetroll.core import policy, tokens
 from fleetroll.core.faults import Fault, Kind, invalid, not_found
+from fleetroll.core.ids import broker_groups, broker_org
 from fleetroll.core.model import Instant, Key, KeyKind, Principal
-from fleetroll.core.names import broker_groups, broker_org
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.query import Part, cut
 from fleetroll.service import reach

@@ -12,7 +12,7 @@ from fleetroll.core import limits
 from fleetroll.core.faults import Fault, conflict, not_found, stale
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Part, cut
+from fleetroll.core.query import Filter, Page, Part, Sort, cut
 from fleetroll.service.operations import Call, Effect, Operation
 from fleetroll.service.quotas import take
 from fleetroll.service.timeline import record
@@ -50,7 +50,11 @@ Check = Callable[[Call, R], Awaitable[None]]
 
 
 class Noun(Generic[R]):
-    """The operations of one noun. `label` is the member that holds the unique name; `spell` says how it is stored."""
+    """The operations of one noun. `label` is the member that holds the unique name; `spell` says how it is stored.
+
+    `check` raises for a record that may not be stored. `forget` raises for one that may not be deleted, and removes
+    what goes with it.
+    """
 
     def __init__(
         self,
@@ -149,3 +153,8 @@ class Noun(Generic[R]):
         """What to raise where a name is used already."""
         noun = self._noun.replace("_", " ")
         return conflict(f"{self._noun}_exists", f"This organization has {noun} {self.name(new)} already.", self.label)
+
+
+async def devices_have(records: port.Records, org: int, filter: Filter) -> bool:
+    """Whether devices of an organization have what the filter asks: a record that they name is not deleted."""
+    return bool(await records.devices.page(org, filter, Sort(), Page(1)))

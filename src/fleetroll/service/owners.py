@@ -12,7 +12,7 @@ from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, Operator, Page, Sort
 from fleetroll.service import reach
 from fleetroll.service.following import follow
-from fleetroll.service.named import Noun
+from fleetroll.service.named import Noun, devices_have
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.quotas import take
 from fleetroll.service.timeline import record
@@ -33,11 +33,11 @@ def _being_renamed() -> Fault:
     return conflict("owner_being_renamed", "This owner is being renamed; ask for its new reference again first.", "ref")
 
 
-async def _forget(call: Call, owner: Owner) -> None:
+async def _unused(call: Call, owner: Owner) -> None:
     """Owners with devices stay: a device never names an owner that is not there."""
     if owner.twin is not None:
         raise _being_renamed()
-    if await call.records.devices.page(call.org, owned_by(owner.ref), Sort(), Page(1)):
+    if await devices_have(call.records, call.org, owned_by(owner.ref)):
         raise conflict("owner_has_devices", "This owner has devices; unassign them first.")
 
 
@@ -48,7 +48,7 @@ noun: Noun[Owner] = Noun(
     Action.OWNERS_READ,
     Action.OWNERS_WRITE,
     check=_check,
-    forget=_forget,
+    forget=_unused,
     spell=owner_key,
 )
 

@@ -11,7 +11,7 @@ from msgspec import structs
 from fleetroll.core import documents
 from fleetroll.core.model import DeviceChange, NewDevice
 from fleetroll.core.names import identity_key
-from fleetroll.core.software import named
+from fleetroll.core.software import type_and_version
 from fleetroll.store.port import Records
 
 _IN_MEMORY = 1 << 20
@@ -90,7 +90,7 @@ def named_by(change: DeviceChange) -> Iterator[NewDevice]:
         yield NewDevice(_label("owner", ref), owners=(ref,))
     if change.hardware_version:
         yield NewDevice(_label("hardware", change.hardware_version), hardware_version=change.hardware_version)
-    if change.software and (name := named(change.software)):
+    if change.software and (name := type_and_version(change.software)):
         software = documents.of(dict(zip(("type", "version"), name, strict=True)), "software")
         yield NewDevice(_label("software", *name), software=software)
 
@@ -106,7 +106,7 @@ async def is_there(records: Records, org: int, one: NewDevice) -> bool:
         return await records.owners.get(org, one.owners[0]) is not None
     if one.hardware_version:
         return await records.hardware_versions.get(org, one.hardware_version) is not None
-    name = named(one.software)
+    name = type_and_version(one.software)
     return name is not None and await records.software_versions.get(org, *name) is not None
 
 

@@ -8,7 +8,7 @@ from fleetroll.core.faults import not_found
 from fleetroll.core.model import SoftwareVersion
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Part, cut
-from fleetroll.core.software import named
+from fleetroll.core.software import type_and_version
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.quotas import take
 from fleetroll.service.timeline import record
@@ -23,7 +23,7 @@ class Listing(Struct, frozen=True):
 
 async def missing(call: Call, software: Document) -> list[tuple[str, str]]:
     """The type and version that a device's software names, if they are not noted yet. Raises Fault invalid."""
-    name = named(software)
+    name = type_and_version(software)
     if name is None or await call.records.software_versions.get(call.org, *name):
         return []
     type, version = name

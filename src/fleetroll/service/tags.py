@@ -1,29 +1,30 @@
 """Tags: the words by which devices are told apart. A tag is there while a device has it, or since it was made here.
 
-Its number is a function of its text (`names.tag_number`), so the tags that other APIs write have one as well.
+Its number is a function of its text (`ids.text_number`), so the tags that other APIs write have one as well.
 """
 
 from msgspec import Struct
 
 from fleetroll.core import limits
 from fleetroll.core.faults import conflict
+from fleetroll.core.ids import text_number
 from fleetroll.core.model import DeviceChange, Tag
-from fleetroll.core.names import tag_number, unique
+from fleetroll.core.names import unique
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Comparison, Operator, Page, Sort
+from fleetroll.core.query import Comparison, Operator
 from fleetroll.service import devices, reach
-from fleetroll.service.named import Noun
+from fleetroll.service.named import Noun, devices_have
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.store.port import Records
 
 
 async def _check(call: Call, new: Tag) -> None:
-    if await _numbered(call, tag_number(new.name)):
+    if await _numbered(call, text_number(new.name)):
         raise conflict("tag_exists", "There is a tag of this name or number already.", "name")
 
 
 async def _unused(call: Call, tag: Tag) -> None:
-    if await call.records.devices.page(call.org, Comparison("tags", Operator.HAS, tag.name), Sort(), Page(1)):
+    if await devices_have(call.records, call.org, Comparison("tags", Operator.HAS, tag.name)):
         raise conflict("tag_has_devices", "Devices have this tag; take it from them first.")
 
 
@@ -103,7 +104,7 @@ async def assign(call: Call, wanted: Assignment) -> None:
 async def withdraw(call: Call, wanted: Assignment) -> None:
     """Take a tag from a device. Raises Fault not_found for one that the device does not have."""
     there, device = await reach.device(call, wanted.device)
-    left = tuple(name for name in device.tags if tag_number(name) != wanted.tag)
+    left = tuple(name for name in device.tags if text_number(name) != wanted.tag)
     if left == device.tags:
         raise reach.missing("tag", wanted.tag)
     await devices.change(there, device, DeviceChange(tags=left))
@@ -115,10 +116,10 @@ async def _name(call: Call, number: int) -> str:
         return tag.name
     # There may be very many: they are looked through beside the event loop, and so before the transaction.
     for name in await call.services.store.scan.devices.tally(call.org, "tags"):
-        if tag_number(name) == number:
+        if text_number(name) == number:
             return name
     raise reach.missing("tag", number)
 
 
 async def _numbered(call: Call, number: int) -> Tag | None:
-    return next((tag for tag in await noun.all(call) if tag_number(tag.name) == number), None)
+    return next((tag for tag in await noun.all(call) if text_number(tag.name) == number), None)

@@ -19,7 +19,7 @@ from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, Operator, Page, Place, Sort
 from fleetroll.service import quotas, reach
 from fleetroll.service.following import follow
-from fleetroll.service.named import Noun
+from fleetroll.service.named import Noun, devices_have
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.store.port import Records
 
@@ -42,7 +42,7 @@ class Directory(Struct, frozen=True):
 async def _unused(call: Call, template: Template) -> None:
     """A template with devices stays: a device never names one that is not there."""
     for org in await call.records.organizations.below(call.org):
-        if await call.records.devices.page(org.id, of_template(template.id), Sort(), Page(1)):
+        if await devices_have(call.records, org.id, of_template(template.id)):
             raise conflict("template_has_devices", "This template has devices; give them another one first.")
 
 

@@ -8,7 +8,7 @@ from fleetroll.core.faults import not_found
 from fleetroll.core.model import DEFAULT_COHORT, Cohort, Device, NewDevice, Organization, SoftwareVersion
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, Sort, every
-from fleetroll.core.software import named
+from fleetroll.core.software import type_and_version
 from fleetroll.service import cohorts, devices, hardware_versions, quotas
 from fleetroll.service.operations import Call, Effect, operation
 
@@ -76,7 +76,7 @@ async def edit(call: Call, wanted: devices.Edit) -> View:
 
 
 async def _one(call: Call, device: Device) -> View:
-    name = named(device.software)
+    name = type_and_version(device.software)
     version = await call.records.software_versions.get(call.org, *name) if name else None
     return View(device, call.principal.org, await _cohort(call, device), version)
 
@@ -85,7 +85,7 @@ async def _all(call: Call, found: Sequence[Device]) -> list[View]:
     """Each record is looked up once, however many devices name it, and what they say of software is read once."""
     placed = {device.cohort: await _cohort(call, device) for device in {one.cohort: one for one in found}.values()}
     said = [b"" if device.software is None else bytes(device.software) for device in found]
-    names = {text: named(Raw(text)) for text in {*said} if text}
+    names = {text: type_and_version(Raw(text)) for text in {*said} if text}
     known = {name: await call.records.software_versions.get(call.org, *name) for name in {*names.values()} if name}
     versions = {text: known[name] for text, name in names.items() if name}
     return [

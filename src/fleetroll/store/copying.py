@@ -18,8 +18,8 @@ import msgspec
 from msgspec import Struct
 
 from fleetroll.store import migrations, postgres_schema, sqlite
-from fleetroll.store.migrations import Refused
 from fleetroll.store.postgres_connections import Session
+from fleetroll.store.refusals import Refused
 
 _BATCH = 5_000
 _PLACES = "fleetroll_copy"

@@ -1,11 +1,11 @@
-"""Devices' credentials on the broker, what the broker is still to be told of them, and how far its streams are read."""
+"""Devices' credentials on the broker, and what the broker is still to be told of them."""
 
 from collections.abc import Collection
 
 from msgspec import structs
 
+from fleetroll.core.ids import broker_groups
 from fleetroll.core.model import Credential, KeyKind, Protocol
-from fleetroll.core.names import broker_groups
 from fleetroll.store.connection import Connection, Row, inserted
 from fleetroll.store.port import AccountChange
 from fleetroll.store.rows import strings
@@ -75,23 +75,6 @@ class Credentials:
 
     async def settle(self, numbers: Collection[int]) -> None:
         await self._connection.many(SQL["account_changes_settle"], [{"number": number} for number in numbers])
-
-
-class Progress:
-    """Implements `port.Progress`."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    async def get(self, name: str) -> int:
-        row = await self._connection.one(SQL["progress_get"], {"org": _OF_ALL, "name": name})
-        return int(row[0]) if row else 0
-
-    async def put(self, name: str, place: int) -> None:
-        await self._connection.all(SQL["progress_put"], {"org": _OF_ALL, "name": name, "place": place})
-
-
-_OF_ALL = 0
 
 
 def _credential(row: Row | None) -> Credential | None:

@@ -13,7 +13,7 @@ from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import DEFAULT_COHORT, Counts, Device, Instant, NewDevice
 from fleetroll.core.names import identity_key
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Sort, every
-from fleetroll.core.software import named
+from fleetroll.core.software import type_and_version
 from fleetroll.store import change, lists, rows, select
 from fleetroll.store.connection import Connection, Query, Row, count_by
 from fleetroll.store.known_devices import KnownDevices
@@ -289,7 +289,7 @@ _counted = attrgetter("org", "status", "cohort", "hardware_version", "software")
 
 def _likeness(device: Device) -> _Likeness:
     """What a device is counted by."""
-    software = named(device.software)
+    software = type_and_version(device.software)
     return (
         device.org,
         device.status.value,

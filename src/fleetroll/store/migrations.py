@@ -9,22 +9,6 @@ from msgspec import Struct
 _SECTION = re.compile(r"^-- engine: (\w+)\n", re.MULTILINE)
 
 
-class Refused(Exception):
-    """The store will not open; the message is one sentence for the operator."""
-
-
-class Unreachable(Refused):
-    """The store will not open now. Nothing is wrong with what is in it, so trying again may help."""
-
-
-class Misnamed(Refused):
-    """What was named is no place that a store could be at."""
-
-
-class Unwritable(Refused):
-    """The disk lets nobody open the store now. What is in it may well be sound."""
-
-
 class Migration(Struct, frozen=True):
     """One step of the schema. `number` is the schema version that it leads to."""
 

@@ -13,13 +13,13 @@ from typing import TypeVar
 
 from fleetroll.core import limits
 from fleetroll.store import copying, migrations, port, postgres_schema
-from fleetroll.store.migrations import Refused
 from fleetroll.store.postgres_connections import Pool, Purpose, Reading, close, connect
 from fleetroll.store.postgres_news import News
 from fleetroll.store.postgres_schema import ADMINISTRATION
 from fleetroll.store.postgres_syntax import SYNTAX
 from fleetroll.store.postgres_writer import Writer
 from fleetroll.store.records import Records
+from fleetroll.store.refusals import Refused
 from fleetroll.store.server_key import Admit, anybody
 from fleetroll.store.statements import SQL
 

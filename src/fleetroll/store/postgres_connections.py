@@ -18,6 +18,7 @@ from msgspec import Struct
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.store.connection import ReadsOnly, Row, Values
 from fleetroll.store.postgres_syntax import numbered
+from fleetroll.store.refusals import storage_full, too_costly
 from fleetroll.store.statements import SQL
 
 logger = logging.getLogger("fleetroll.store")
@@ -315,7 +316,7 @@ def fault(problem: Exception) -> Exception:
     if isinstance(problem, asyncpg.CharacterNotInRepertoireError):
         return invalid("invalid_text", "Text must not contain U+0000.")
     if isinstance(problem, asyncpg.DiskFullError):
-        return Fault(Kind.UNAVAILABLE, "storage_full", "The server's disk is full; nothing was stored.", retry_after=30)
+        return storage_full()
     if isinstance(problem, Away):
         logger.warning("the database is away: %s", problem)
         return unavailable()
@@ -334,8 +335,3 @@ def told_apart(problem: Exception) -> Exception:
 def unavailable() -> Fault:
     message = "The database cannot be reached now; nothing is known to have been stored."
     return Fault(Kind.UNAVAILABLE, "database_unavailable", message, retry_after=2)
-
-
-def too_costly() -> Fault:
-    message = "This query takes too long; narrow it with an indexed field such as ident, status, kind or a tag."
-    return Fault(Kind.UNAVAILABLE, "query_too_costly", message, "filter")

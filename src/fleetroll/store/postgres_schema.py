@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 import asyncpg
 
 from fleetroll.store import migrations, server_key
-from fleetroll.store.migrations import Misnamed, Refused, Unreachable
 from fleetroll.store.port import Origin
 from fleetroll.store.postgres_connections import Away, Purpose, Session, close, connect, told_apart
+from fleetroll.store.refusals import Misnamed, Refused, Unreachable
 from fleetroll.store.server_key import EVIDENCE, ROOT
 from fleetroll.store.statements import SQL
 

@@ -43,7 +43,7 @@ from fleetroll.core.model import (
 from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Role
 from fleetroll.core.query import fold
-from fleetroll.core.software import named
+from fleetroll.core.software import type_and_version
 from fleetroll.store.connection import Row
 
 # Remembered both ways: many devices have the same tags, and the same owner.
@@ -150,7 +150,7 @@ def decided(record: Device | NewDevice) -> Row:
         record.template,
         dms,
         folded(dms),
-        version[1] if (version := named(software)) else None,
+        version[1] if (version := type_and_version(software)) else None,
     )
 
 

@@ -20,12 +20,13 @@ from msgspec import structs
 
 from fleetroll.core import limits
 from fleetroll.store import migrations, port
-from fleetroll.store.migrations import Refused, Unwritable
 from fleetroll.store.port import Origin
 from fleetroll.store.records import Records
+from fleetroll.store.refusals import Refused, Unwritable
 from fleetroll.store.searches import Searches
 from fleetroll.store.server_key import EVIDENCE, ROOT, Admit, anybody, origin
 from fleetroll.store.sqlite_connections import (
+    SCANNER_CACHE_KIB,
     Adaptive,
     Reading,
     Scanners,
@@ -49,7 +50,6 @@ MINIMUM_SQLITE = (3, 51, 3)  # the first release without the WAL-reset corruptio
 # is not there comes from the kernel's cache.
 _WRITER_CACHE_KIB = 8 << 10
 _READER_CACHE_KIB = 56 << 10
-_SCANNER_CACHE_KIB = 8 << 10
 _CHECKED_WHOLE = 64 << 20  # a larger file takes seconds to check; `fleetroll doctor` does it
 _COMMON_TRIGRAMS = 5_000
 # What keeps a file from being opened and says nothing of what is in it.
@@ -173,7 +173,7 @@ class SqliteStore:
 
 def _copy(source: Path, target: Path) -> None:
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    connection = open_reader(source, _SCANNER_CACHE_KIB)
+    connection = open_reader(source, SCANNER_CACHE_KIB)
     try:
         connection.execute("VACUUM INTO ?", (str(target),))
     finally:

@@ -13,13 +13,13 @@ from typing import Any
 import apsw
 import msgspec
 
-from fleetroll.core.faults import Fault, Kind
 from fleetroll.store.connection import Indexed, ReadsOnly, Row, Values
+from fleetroll.store.refusals import too_costly
 from fleetroll.store.searches import Searches
 from fleetroll.store.sqlite_syntax import JSON_HOLDS, json_holds
 from fleetroll.store.statements import SQL
 
-_SCANNER_CACHE_KIB = 8 << 10
+SCANNER_CACHE_KIB = 8 << 10
 _SCANNERS = 2
 _STEPS_BETWEEN_LOOKS = 5_000
 _INLINE_SECONDS = 0.002
@@ -271,13 +271,13 @@ class Scanners:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._scan, statement, values, seconds)
 
     def _scan(self, statement: str, values: Values, seconds: float | None) -> list[Row]:
-        connection = self._free.pop() if self._free else open_reader(self._file, _SCANNER_CACHE_KIB)
+        connection = self._free.pop() if self._free else open_reader(self._file, SCANNER_CACHE_KIB)
         deadline = time.monotonic() + seconds if seconds else None
         connection.set_progress_handler((lambda: time.monotonic() > deadline) if deadline else None, 1_000_000)
         try:
             return connection.execute(statement, values).fetchall()
         except apsw.InterruptError:
-            raise _too_costly() from None
+            raise too_costly() from None
         finally:
             self._free.append(connection)
 
@@ -285,15 +285,6 @@ class Scanners:
         self._threads.shutdown()
         for connection in self._free:
             connection.close()
-
-
-def _too_costly() -> Fault:
-    message = "This query takes too long; narrow it with an indexed field such as ident, status, kind or a tag."
-    return Fault(Kind.UNAVAILABLE, "query_too_costly", message, "filter")
-
-
-def storage_full() -> Fault:
-    return Fault(Kind.UNAVAILABLE, "storage_full", "The server's disk is full; nothing was stored.", retry_after=30)
 
 
 def open_reader(file: Path, cache_kib: int) -> apsw.Connection:

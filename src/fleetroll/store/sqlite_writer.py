@@ -15,8 +15,9 @@ import apsw
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.store import port
 from fleetroll.store.records import Records
+from fleetroll.store.refusals import storage_full
 from fleetroll.store.searches import Searches
-from fleetroll.store.sqlite_connections import Writing, storage_full
+from fleetroll.store.sqlite_connections import Writing
 from fleetroll.store.sqlite_log import Log
 from fleetroll.store.sqlite_reserve import Reserve
 from fleetroll.store.sqlite_syntax import SYNTAX

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from fleetroll import __version__
-from fleetroll.wire import docs_page, metrics, openapi
+from fleetroll.wire import docs_page, openapi
 from fleetroll.wire.dialect import Dialect
+from fleetroll.wire.metrics import CONTENT_TYPE, Metrics
 from fleetroll.wire.serve import Kernel, Receive, Scope, Send, send_whole
 
 _Page = tuple[int, str, bytes]  # status, media type and body
@@ -25,7 +26,7 @@ class Server:
         self,
         kernel: Kernel,
         dialects: Sequence[Dialect],
-        measured: metrics.Metrics,
+        measured: Metrics,
         ready: Callable[[], bool],
         followers: Callable[[], int],
     ) -> None:
@@ -34,25 +35,16 @@ class Server:
         self._ready = ready
         self._followers = followers
         self._description = msgspec.json.encode(openapi.describe(dialects))
-        self._page = docs_page.render(dialects)
-        self._pages: dict[str, Callable[[], _Page]] = {
-            "/health": lambda: (200, _JSON, msgspec.json.encode({"status": "alive", "version": __version__})),
-            "/ready": self._readiness,
-            "/metrics": lambda: (200, metrics.CONTENT_TYPE, self._metrics.render(self._followers())),
-            "/openapi.json": lambda: (200, _JSON, self._description),
-            "/docs": lambda: (200, "text/html; charset=utf-8", self._page),
-        }
-        self.open_paths = frozenset(self._pages)  # what answers without a credential
-        kernel.pages = self.open_paths
+        self._reference = docs_page.render(dialects)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        page = self._pages.get(scope["path"])
+        page = _PAGES.get(scope["path"])
         if page is None or scope["method"] not in {"GET", "HEAD"}:
             return self._kernel(scope, receive, send)
         return self._show(page, scope, send)
 
-    async def _show(self, page: Callable[[], _Page], scope: Scope, send: Send) -> None:
-        status, media_type, body = page()
+    async def _show(self, page: Callable[["Server"], _Page], scope: Scope, send: Send) -> None:
+        status, media_type, body = page(self)
         headers = [
             (b"content-type", media_type.encode()),
             (b"content-length", b"%d" % len(body)),
@@ -62,7 +54,30 @@ class Server:
         ]
         await send_whole(scope, send, status, headers, body)
 
-    def _readiness(self) -> _Page:
+    def health(self) -> _Page:
+        return 200, _JSON, msgspec.json.encode({"status": "alive", "version": __version__})
+
+    def readiness(self) -> _Page:
         if self._ready():
             return 200, _JSON, b'{"status":"ready"}'
         return 503, _JSON, b'{"status":"not ready"}'
+
+    def metrics(self) -> _Page:
+        return 200, CONTENT_TYPE, self._metrics.render(self._followers())
+
+    def description(self) -> _Page:
+        return 200, _JSON, self._description
+
+    def reference(self) -> _Page:
+        return 200, "text/html; charset=utf-8", self._reference
+
+
+_PAGES: dict[str, Callable[[Server], _Page]] = {
+    "/health": Server.health,
+    "/ready": Server.readiness,
+    "/metrics": Server.metrics,
+    "/openapi.json": Server.description,
+    "/docs": Server.reference,
+}
+OPEN_PATHS = frozenset(_PAGES)
+"""What answers without a credential, by GET and HEAD."""

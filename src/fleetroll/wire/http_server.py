@@ -26,7 +26,7 @@ from fleetroll.wire.http_deadlines import Deadlines
 from fleetroll.wire.http_refusals import PLAIN, Refusals
 
 LOG = logging.getLogger("fleetroll.http")
-_BACKLOG = 2048
+BACKLOG = 2048
 
 
 class CannotListen(Exception):
@@ -101,7 +101,7 @@ class HttpServer:
             places = [{"host": self.host, "port": self._port, "reuse_port": self._reuse_port}]
         try:
             self._listeners = [
-                await loop.create_server(connect, **place, backlog=_BACKLOG, **self._tls) for place in places
+                await loop.create_server(connect, **place, backlog=BACKLOG, **self._tls) for place in places
             ]
         except OSError as problem:
             raise CannotListen(problem) from None

@@ -1,7 +1,7 @@
 """From a method and a raw path to a route. Segments are split before they are decoded, so `%2F` stays data.
 
-Any identifier that can be created can therefore be addressed (RELIABILITY: reachability). A template's last segment may
-end in a verb, `{ident}:decommission`; the colon is literal, so an identifier that ends so is written `%3A`.
+Any identifier that can be created can therefore be addressed. A template's last segment may end in a verb,
+`{ident}:decommission`; the colon is literal, so an identifier that ends so is written `%3A`.
 """
 
 from collections.abc import Iterable, Iterator

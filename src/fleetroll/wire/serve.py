@@ -77,7 +77,10 @@ class _Exchange:
 
 
 class Kernel:
-    """An ASGI application over the dialects' route tables. `fallback` is the dialect that unknown paths fail in."""
+    """An ASGI application over the dialects' route tables. `fallback` is the dialect that unknown paths fail in.
+
+    `pages` are paths that somebody else answers, by GET and HEAD.
+    """
 
     def __init__(
         self,
@@ -87,6 +90,7 @@ class Kernel:
         settings: Settings,
         metrics: Metrics,
         access: AccessLog,
+        pages: frozenset[str] = frozenset(),
     ) -> None:
         self.services = services
         self._dialects = tuple(dialects)
@@ -99,7 +103,7 @@ class Kernel:
         self._callers = limiting(settings.key_rate, time.monotonic, "key", times)
         self._organizations = limiting(settings.organization_rate, time.monotonic, "organization", times)
         self._router = Router(table(self._dialects, self._callers, self._organizations, settings, times))
-        self.pages: frozenset[str] = frozenset()  # what somebody else answers, by GET and HEAD
+        self._pages = pages
         self._peers = peers.Peers(settings.trusted_proxies)
         self._public_url = settings.public_url
         self._request_prefix = os.urandom(5).hex()
@@ -183,7 +187,7 @@ class Kernel:
 
     def _route(self, exchange: _Exchange) -> Row:
         match = self._router.match(exchange.scope["method"], exchange.scope["raw_path"])
-        if match is None and exchange.scope["path"] not in self.pages:
+        if match is None and exchange.scope["path"] not in self._pages:
             raise Fault(Kind.NOT_FOUND, "unknown_path", "There is nothing at this path.")
         if match is None or match.target is None:
             allowed = ", ".join(match.allowed if match else ("GET", "HEAD"))

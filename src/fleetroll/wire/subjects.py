@@ -15,8 +15,8 @@ import msgspec
 from fleetroll.bus.port import Request as Message
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.ids import broker_org
 from fleetroll.core.model import Principal
-from fleetroll.core.names import broker_org
 from fleetroll.core.secrets import Issuer, Presented
 from fleetroll.wire import bodies
 from fleetroll.wire.dialect import Dialect, Subject

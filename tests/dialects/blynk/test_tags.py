@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fleetroll.core import limits
-from fleetroll.core.names import tag_number
+from fleetroll.core.ids import text_number
 from tests.support.app import App, Response, running
 
 O = "/api/v1/organization"  # noqa: E741  # as the vendor's pages abbreviate it
@@ -33,7 +33,7 @@ def test_a_tag_is_made_and_given_and_taken_away(app: App) -> None:
     made = ask(app, "POST", "/tag/create", {"name": "In Service"})
     assert (made.status, made.json()) == (
         201,
-        {"id": tag_number("In Service"), "name": "In Service", "ownerUserId": None},
+        {"id": text_number("In Service"), "name": "In Service", "ownerUserId": None},
     )
     number = made.json()["id"]
     assert [one["name"] for one in ask(app, "GET", "/tags").json()] == ["Hall 5", "In Service"]
@@ -62,7 +62,7 @@ def test_tags_are_those_of_the_devices_organization(app: App) -> None:
     below = ask(app, "POST", "/create", {"name": "below"}).json()["id"]
     inside = {"fleetroll-organization": "below"}
     device = app.request("POST", "/v1/devices", {"ident": "leaf"}, headers=inside).json()["id"]
-    hall = tag_number("Hall 5")
+    hall = text_number("Hall 5")
     refused = ask(app, "POST", "/device/tag", {"deviceId": device, "tagId": hall})
     assert (refused.status, refused.json()["error"]["message"]) == (404, "Tag is not found.")
     assert ask(app, "POST", "/tag/create", {"name": "Hall 5", "orgId": below}).json()["id"] == hall
@@ -94,12 +94,12 @@ def test_an_organization_goes_with_its_tags(app: App) -> None:
         ("POST", "/tag/create", {"name": ""}, 400),
         ("POST", "/tag/create", {"name": "x", "orgId": 9}, 404),
         ("POST", "/device/tag", {"deviceId": 1, "tagId": 7}, 404),
-        ("POST", "/device/tag", {"deviceId": 9, "tagId": tag_number("twice")}, 404),
+        ("POST", "/device/tag", {"deviceId": 9, "tagId": text_number("twice")}, 404),
         ("POST", "/device/tag", {"deviceId": 1}, 400),
         ("DELETE", "/device/tag?deviceId=1&tagId=7", None, 404),
         ("DELETE", "/device/tag?deviceId=1", None, 400),
         ("DELETE", "/tag?tagId=7", None, 404),
-        ("DELETE", f"/tag?tagId={tag_number('Hall 5')}", None, 404),
+        ("DELETE", f"/tag?tagId={text_number('Hall 5')}", None, 404),
     ],
 )
 def test_a_refusal_changes_nothing(app: App, method: str, path: str, body: Any, status: int) -> None:
@@ -117,4 +117,4 @@ def test_tags_beyond_the_usual_quota_are_there_too(app: App) -> None:
     for name in names:
         assert ask(app, "POST", "/tag/create", {"name": name, "orgId": branch}).status == 201
     assert [one["name"] for one in ask(app, "GET", f"/tags?orgId={branch}").json()] == names
-    assert ask(app, "DELETE", f"/tag?tagId={tag_number(names[-1])}&orgId={branch}").status == 204
+    assert ask(app, "DELETE", f"/tag?tagId={text_number(names[-1])}&orgId={branch}").status == 204

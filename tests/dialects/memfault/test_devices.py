@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from fleetroll.core import limits
-from fleetroll.core.names import MAX_ID
+from fleetroll.core.ids import MAX_ID
 from fleetroll.store.port import Records
 from tests.support.app import App, Response, running
 

@@ -12,7 +12,7 @@ import pytest
 
 from fleetroll.bus.port import Batch, Message, Request
 from fleetroll.core import limits
-from fleetroll.core.names import broker_org
+from fleetroll.core.ids import broker_org
 from fleetroll.service.broker import Registry
 from tests.support.app import App, running
 from tests.support.jwt import claims

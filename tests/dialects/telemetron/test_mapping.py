@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetroll.core import documents, names
+from fleetroll.core import documents, ids
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Device, NewDevice, Owner
 from fleetroll.dialects.telemetron import mapping, shapes
@@ -14,7 +14,7 @@ from fleetroll.wire.bodies import convert
 from fleetroll.wire.cursors import Cursors
 from fleetroll.wire.request import NO_QUERY, Request
 
-IDS = st.integers(1, names.MAX_ID)
+IDS = st.integers(1, ids.MAX_ID)
 WORDS = st.text(st.characters(codec="ascii", min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
 VALUES = st.recursive(
     st.none()
@@ -53,7 +53,7 @@ def test_a_device_is_stored_and_shown_as_it_was_sent(
     assert documents.load(new.metadata) == properties
     shown = mapping.stored_device(devices.Stored(stored(new, number), created=True), request).body
     assert (shown.identifier, shown.type) == (ident, kind)
-    assert names.parse_prefixed(mapping.DEVICE, shown.device_id) == number
+    assert ids.parse_prefixed(mapping.DEVICE, shown.device_id) == number
 
 
 @given(IDENTS)
@@ -91,4 +91,4 @@ def test_an_address_is_one_person_however_it_is_written(email: str, spelled: Any
 @given(st.text(max_size=30))
 def test_no_text_is_a_customer_id_but_the_one_spelling_of_each(text: str) -> None:
     number = mapping.customer_number(text)
-    assert number == 0 or names.prefixed(mapping.CUSTOMER, number) == text
+    assert number == 0 or ids.prefixed(mapping.CUSTOMER, number) == text

@@ -36,8 +36,6 @@ _LIST = (
     Parameter("sort_mode", "asc or desc"),
     _FILTER,
 )
-
-
 _GROUP_LIST = (
     *_LIST[:2],
     Parameter("sort_by", "id or name"),
@@ -46,10 +44,11 @@ _GROUP_LIST = (
 )
 
 
-def _dialect(spelling: spellings.Spelling, codes: dict[str, int], end: dict[str, Any], delete: AnyOperation) -> Dialect:
-    one, group = mapping.one(spelling), grouped.group(spelling)
-    routes = (
-        Route("GET", _DEVICES, told_page(devices.page), mapping.listing, mapping.device_list(spelling),
+def _device_rows(spelling: spellings.Spelling, end: dict[str, Any], delete: AnyOperation) -> tuple[Route, ...]:
+    """`end` is what a decommissioning answers, `delete` the operation that deletes."""
+    one, many = mapping.one(spelling), mapping.device_list(spelling)
+    return (
+        Route("GET", _DEVICES, told_page(devices.page), mapping.listing, many,
               "List devices", reply=shapes.DeviceList, query=_LIST),
         Route("POST", _DEVICES, told(devices.create), mapping.new_device, one, "Create a device", status=201,
               body=shapes.NewDevice, reply=shapes.Device),
@@ -65,7 +64,13 @@ def _dialect(spelling: spellings.Spelling, codes: dict[str, int], end: dict[str,
         Route("DELETE", f"{_DEVICES}/{{id}}/decommission", told(devices.end), mapping.named,
               about="Decommission a device", **end),
         Route("GET", f"{_DEVICES}/dms/{{dms}}", told_page(devices.page), mapping.listing_of_dms,
-              mapping.device_list(spelling), "List the devices of a DMS", reply=shapes.DeviceList, query=_LIST),
+              many, "List the devices of a DMS", reply=shapes.DeviceList, query=_LIST),
+    )  # fmt: skip
+
+
+def _group_rows(spelling: spellings.Spelling) -> tuple[Route, ...]:
+    group, members = grouped.group(spelling), mapping.device_list(spelling)
+    return (
         Route("POST", _GROUPS, groups.make, grouped.new_group, group, "Save a group: what its members must be",
               status=201, body=shapes.GroupInput, needs=("id", "name"), reply=shapes.Group),
         Route("GET", _GROUPS, groups.page, grouped.listed_groups, grouped.group_list(spelling), "List groups",
@@ -76,20 +81,28 @@ def _dialect(spelling: spellings.Spelling, codes: dict[str, int], end: dict[str,
         Route("DELETE", f"{_GROUPS}/{{id}}", groups.remove, grouped.one_group, nothing,
               "Delete a group and all below it", status=204),
         Route("GET", f"{_GROUPS}/{{id}}/devices", told_page(groups.members_of), grouped.group_members,
-              mapping.device_list(spelling), "List the devices that are members of a group now",
+              members, "List the devices that are members of a group now",
               reply=shapes.DeviceList, query=_LIST),
         Route("GET", f"{_GROUPS}/{{id}}/stats", groups.statuses, grouped.one_group, mapping.stats(spelling),
               "How many members a group has in each status", reply=shapes.Stats),
+    )  # fmt: skip
+
+
+def _manager_rows(spelling: spellings.Spelling) -> tuple[Route, ...]:
+    return (
         Route("GET", "/api/devmanager/v1/stats", devices.statuses, mapping.counted, mapping.stats(spelling),
               "How many devices there are in each status", reply=shapes.Stats, query=(_FILTER,)),
         Route("GET", "/api/devmanager/health", server.answer, no_input, answering.health,
               "Whether the device manager is well", reply=shapes.Health),
     )  # fmt: skip
+
+
+def _dialect(spelling: spellings.Spelling, codes: dict[str, int], end: dict[str, Any], delete: AnyOperation) -> Dialect:
     return Dialect(
         name="lamassu",
         title="Lamassu device manager",
         prefixes=("/api/devmanager/",),
-        routes=routes,
+        routes=(*_device_rows(spelling, end, delete), *_group_rows(spelling), *_manager_rows(spelling)),
         envelope=envelope(codes),
         credentials=(BEARER, API_KEY_HEADER, BASIC),
         media_types=(),

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from fleetroll.core import documents, extras, limits, model, names, readings
+from fleetroll.core import documents, extras, ids, limits, model, names, readings
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import invalid, not_found
 from fleetroll.core.messages import DEFAULT_ENVIRONMENT
@@ -51,7 +51,7 @@ def update(request: Request) -> devices.EditById:
 
 
 def updated(result: model.Device, request: Request) -> shapes.Reply:
-    return shapes.Reply("DEVICE_UPDATE_SUCCESS", {"org_id": names.broker_org(result.org), "device": device(result)})
+    return shapes.Reply("DEVICE_UPDATE_SUCCESS", {"org_id": ids.broker_org(result.org), "device": device(result)})
 
 
 def one(request: Request) -> devices.Named:
@@ -63,9 +63,7 @@ def shown(result: model.Device, request: Request) -> shapes.Reply:
 
 
 def deleted(result: model.Device, request: Request) -> shapes.Reply:
-    return shapes.Reply(
-        "DEVICE_DELETE_SUCCESS", {"org_id": names.broker_org(result.org), "device_id": public_id(result)}
-    )
+    return shapes.Reply("DEVICE_DELETE_SUCCESS", {"org_id": ids.broker_org(result.org), "device_id": public_id(result)})
 
 
 def everything(request: Request) -> fleet.Newest:
@@ -73,19 +71,19 @@ def everything(request: Request) -> fleet.Newest:
 
 
 def listed(result: fleet.Found, request: Request) -> shapes.Reply:
-    data = {"org_id": names.broker_org(result.org), "devices": [device(one) for one in result.devices]}
+    data = {"org_id": ids.broker_org(result.org), "devices": [device(one) for one in result.devices]}
     return shapes.Reply("DEVICE_FETCH_SUCCESS", data | ({"truncated": True} if result.truncated else {}))
 
 
 def device(record: model.Device, secrets: shapes.Credentials | Any = UNSET) -> shapes.Device:
     return shapes.Device(
-        public_id(record), record.ident, record.schema, record.config, names.broker_org(record.org),
+        public_id(record), record.ident, record.schema, record.config, ids.broker_org(record.org),
         extras.environment(record.extras), secrets,
     )  # fmt: skip
 
 
 def public_id(record: model.Device) -> str:
-    return names.device_hex(record.created_at, record.id)
+    return ids.device_hex(record.created_at, record.id)
 
 
 # --- a device's own --------------------------------------------------------------------------------------------------

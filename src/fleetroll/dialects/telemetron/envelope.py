@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fleetroll.core.faults import Fault, Kind
-from fleetroll.core.names import prefixed
+from fleetroll.core.ids import prefixed
 from fleetroll.wire.dialect import STATUSES, Envelope
 
 _STATUSES = STATUSES | {Kind.STALE: 409}

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from fleetroll.core import documents, limits, model, names
+from fleetroll.core import documents, ids, limits, model, names
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import invalid
 from fleetroll.core.guards import etag
@@ -47,7 +47,7 @@ def stored_device(result: devices.Stored, request: Request) -> Reply:
 
 
 def device_id(device: model.Device) -> str:
-    return names.prefixed(DEVICE, device.id)
+    return ids.prefixed(DEVICE, device.id)
 
 
 def _properties(value: object) -> Document:
@@ -195,11 +195,11 @@ def _number(value: object) -> int | None:
 
 
 def customer_number(text: str) -> int:
-    return names.parse_prefixed(CUSTOMER, text) or _NOBODY
+    return ids.parse_prefixed(CUSTOMER, text) or _NOBODY
 
 
 def customer_id(owner: model.Owner) -> str:
-    return names.prefixed(CUSTOMER, owner.id)
+    return ids.prefixed(CUSTOMER, owner.id)
 
 
 def stored_customer(result: owners.Stored, request: Request) -> shapes.StoredCustomer:
@@ -223,7 +223,7 @@ def customer(result: owners.Owned, request: Request) -> shapes.Customer:
     owner = result.owner
     return shapes.Customer(
         id=customer_id(owner),
-        organization_id=names.prefixed(ORGANIZATION, owner.org),
+        organization_id=ids.prefixed(ORGANIZATION, owner.org),
         name=owner.name or owners.first_part(owner.ref),
         email=owner.ref,
         phone=owner.phone,

@@ -36,10 +36,3 @@ SELECT id, org, account FROM account_change WHERE id > :after ORDER BY id LIMIT 
 
 -- account_changes_settle: all tenants, one thing that the broker was told
 DELETE FROM account_change WHERE id = :number;
-
--- progress_get: how far something is
-SELECT place FROM progress WHERE org = :org AND name = :name;
-
--- progress_put: further
-INSERT INTO progress (org, name, place) VALUES (:org, :name, :place)
-ON CONFLICT (org, name) DO UPDATE SET place = :place;

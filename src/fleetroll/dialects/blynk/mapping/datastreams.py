@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from fleetroll.core import limits, model, names
+from fleetroll.core import ids, limits, model, names
 from fleetroll.core.datastreams import shown
 from fleetroll.core.faults import invalid
 from fleetroll.core.times import MILLISECOND
@@ -69,7 +69,7 @@ def stream_writes(request: Request) -> datastreams.Batch:
 
 
 def _stream_named(text: str) -> Address:
-    return Address(number=names.positive(text, "values", names.MAX_ID)) if text.isdecimal() else at_pin(text)
+    return Address(number=names.positive(text, "values", ids.MAX_ID)) if text.isdecimal() else at_pin(text)
 
 
 def stream_import(request: Request) -> datastreams.Batch:

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType, structs
 
-from fleetroll.core import documents, limits, model, names
+from fleetroll.core import documents, ids, limits, model, names
 from fleetroll.core.faults import invalid
 from fleetroll.core.templates import metric
 from fleetroll.dialects.blynk.mapping.datastreams import latest
@@ -91,7 +91,7 @@ def _name(text: str) -> str:
 def new_device(request: Request) -> numbered_devices.New:
     body = request.body
     # No template has the number 0.
-    template = names.parse_template_id(body.template_id) or 0
+    template = ids.parse_template_id(body.template_id) or 0
     name = None if body.name is None else _name(body.name)
     return numbered_devices.New(template, name, home(request), body.owner_id)
 
@@ -129,7 +129,7 @@ def _hardware(device: model.Device) -> shapes.HardwareInfo | UnsetType:
         software.get("type", UNSET),
         device.hardware_version or UNSET,
         software.get("build", UNSET),
-        UNSET if device.template is None else names.template_id(device.template),
+        UNSET if device.template is None else ids.template_id(device.template),
     )
 
 
@@ -199,7 +199,7 @@ def online(shown: numbered_devices.Shown, request: Request) -> shapes.Online:
 
 
 def device_tags(shown: numbered_devices.Shown, request: Request) -> list[shapes.DeviceTag]:
-    return [shapes.DeviceTag(names.tag_number(tag), shown.device.org, tag) for tag in shown.device.tags]
+    return [shapes.DeviceTag(ids.text_number(tag), shown.device.org, tag) for tag in shown.device.tags]
 
 
 def activated(result: list[numbered_devices.Shown], request: Request) -> list[shapes.ActivatedDevice]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fleetroll.core import limits, names
+from fleetroll.core import ids, limits, names
 from fleetroll.core.faults import invalid
 from fleetroll.core.query import Place, Sort
 from fleetroll.wire.request import Request
@@ -21,13 +21,13 @@ def required(request: Request, field: str) -> str:
 
 
 def number(request: Request, field: str) -> int:
-    return names.positive(required(request, field), field, names.MAX_ID)
+    return names.positive(required(request, field), field, ids.MAX_ID)
 
 
 def _optional(request: Request, *fields: str) -> int | None:
     for field in fields:
         if (text := request.query.get(field)) is not None:
-            return names.positive(text, field, names.MAX_ID)
+            return names.positive(text, field, ids.MAX_ID)
     return None
 
 

@@ -1,6 +1,6 @@
 """Tags, and giving them to devices."""
 
-from fleetroll.core import names
+from fleetroll.core import ids, names
 from fleetroll.dialects.blynk.mapping.parameters import device_number, home, number, organization_number
 from fleetroll.dialects.blynk.shapes import tags as shapes
 from fleetroll.service import tags
@@ -12,7 +12,7 @@ def known(result: list[str], request: Request) -> list[shapes.Tag]:
 
 
 def tag(name: str, request: Request) -> shapes.Tag:
-    return shapes.Tag(names.tag_number(name), name, None)
+    return shapes.Tag(ids.text_number(name), name, None)
 
 
 def new_tag(request: Request) -> tags.New:

@@ -1,6 +1,6 @@
 """Templates, with their datastreams, event codes and metafields."""
 
-from fleetroll.core import model, names
+from fleetroll.core import ids, model, names
 from fleetroll.core.templates import numbered
 from fleetroll.dialects.blynk.mapping.event_codes import EVENTS
 from fleetroll.dialects.blynk.mapping.parameters import choice, number, organization_number, place
@@ -32,14 +32,14 @@ def one_template(request: Request) -> int:
 
 def template_page(result: tuple[list[model.Template], int], request: Request) -> shapes.TemplatePage:
     found, total = result
-    short = [shapes.Template(one.id, [names.template_id(one.id)], one.org, one.name) for one in found]
+    short = [shapes.Template(one.id, [ids.template_id(one.id)], one.org, one.name) for one in found]
     return shapes.TemplatePage(short, total)
 
 
 def template(record: model.Template, request: Request) -> shapes.TemplateDetails:
     return shapes.TemplateDetails(
         record.id,
-        [names.template_id(record.id)],
+        [ids.template_id(record.id)],
         record.org,
         record.name,
         board_type=record.board,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from fleetroll.core import limits, names
+from fleetroll.core import ids, limits, names
 from fleetroll.core.faults import invalid
 from fleetroll.core.query import Place
 from fleetroll.dialects.memfault.shapes.envelopes import Many, Paging
@@ -17,17 +17,15 @@ def numbers(request: Request) -> tuple[int, int]:
     """The number of the page, from 1, and how many records it may have: more than the most is the most."""
     number, size = request.query.get("page"), request.query.get("per_page")
     return (
-        1 if number is None else names.positive(number, "page", names.MAX_ID),
-        _DEFAULT_PAGE
-        if size is None
-        else min(names.positive(size, "per_page", names.MAX_ID), limits.MAX_NUMBERED_PAGE),
+        1 if number is None else names.positive(number, "page", ids.MAX_ID),
+        _DEFAULT_PAGE if size is None else min(names.positive(size, "per_page", ids.MAX_ID), limits.MAX_NUMBERED_PAGE),
     )
 
 
 def place(request: Request) -> Place:
     """The page as a place. One beyond all that can be stored is as empty as any other past the end."""
     number, size = numbers(request)
-    return Place(size, min((number - 1) * size, names.MAX_ID))
+    return Place(size, min((number - 1) * size, ids.MAX_ID))
 
 
 def many(found: list[Any], total: int, request: Request) -> Many:

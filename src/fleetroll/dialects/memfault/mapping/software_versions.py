@@ -1,9 +1,9 @@
 """Software versions, which devices report, and their types."""
 
 import functools
-import zlib
 
 from fleetroll.core import model
+from fleetroll.core.ids import text_number
 from fleetroll.core.times import iso
 from fleetroll.dialects.memfault.mapping.paging import cut
 from fleetroll.dialects.memfault.shapes import software_versions as shapes
@@ -17,7 +17,7 @@ def software_of(version: model.SoftwareVersion) -> shapes.Software:
 
 
 def software_type(name: str) -> shapes.SoftwareType:
-    return shapes.SoftwareType(id=zlib.crc32(name.encode()) >> 1, name=name)
+    return shapes.SoftwareType(id=text_number(name), name=name)
 
 
 def software_types(found: list[model.SoftwareVersion], request: Request) -> Many:

@@ -3,7 +3,7 @@
 from msgspec import UNSET, structs
 
 from fleetroll.bus.port import Minted
-from fleetroll.core import model, names
+from fleetroll.core import ids, model
 from fleetroll.dialects.native.mapping.members import choice
 from fleetroll.dialects.native.mapping.paths import number
 from fleetroll.dialects.native.mapping.times import when
@@ -33,7 +33,7 @@ def issued_credential(result: credentials.Enrolled, request: Request) -> shapes.
     record = result.credential
     if record.kind is model.Protocol.NATS:
         return structs.replace(credential(record), nats=nats(result.minted))
-    topic = f"{names.broker_org(record.org)}/production/telemetry/{record.public_id}/"
+    topic = f"{ids.broker_org(record.org)}/production/telemetry/{record.public_id}/"
     return structs.replace(
         credential(record), mqtt=shapes.MqttCredentials(record.public_id, result.minted.api_key, topic)
     )

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, structs
 
-from fleetroll.core import documents, limits, model, names, patch, schema
+from fleetroll.core import documents, ids, limits, model, names, patch, schema
 from fleetroll.core.documents import EMPTY, Document
 from fleetroll.core.faults import brief, invalid
 from fleetroll.core.fields import DEVICE_FIELDS, device_filter
@@ -190,7 +190,7 @@ def owner_refs(values: list[str]) -> tuple[str, ...]:
 
 
 def _template_number(value: int | None) -> int | None:
-    if value is not None and not 0 < value <= names.MAX_ID:
+    if value is not None and not 0 < value <= ids.MAX_ID:
         raise invalid("out_of_range", "template must be the number of a template.", "template")
     return value
 

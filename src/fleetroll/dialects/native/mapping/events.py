@@ -1,6 +1,6 @@
 """Following all that happens."""
 
-from fleetroll.core import names
+from fleetroll.core import ids, names
 from fleetroll.core.fields import EVENT_FIELDS
 from fleetroll.core.filtering import parse_filter
 from fleetroll.service import events
@@ -10,6 +10,6 @@ from fleetroll.wire.request import Request
 def follow(request: Request) -> events.Follow:
     given, asked = request.last_event_id, request.query.get("after")
     last, said_by = (given, "Last-Event-ID") if given else (asked, "after")
-    after = None if last is None else 0 if last == "0" else names.positive(last, said_by, names.MAX_ID)
+    after = None if last is None else 0 if last == "0" else names.positive(last, said_by, ids.MAX_ID)
     filter = parse_filter(request.query.get("filter") or "", EVENT_FIELDS)
     return events.Follow(after, filter, request.query.flag("telemetry"))

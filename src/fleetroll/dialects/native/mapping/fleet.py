@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, structs
 
-from fleetroll.core import documents, limits, model, names
+from fleetroll.core import documents, ids, limits, model, names
 from fleetroll.core.faults import Fault, invalid
 from fleetroll.core.fields import device_filter
 from fleetroll.core.query import Filter
@@ -93,7 +93,7 @@ def _uncell(column: str, cell: str) -> Any:
     if column in shapes.LIST_COLUMNS:
         return _json_cell(column, cell) if cell.startswith("[") else [part.strip() for part in cell.split(",")]
     if column in shapes.NUMBER_COLUMNS:
-        return names.positive(cell, column, names.MAX_ID)
+        return names.positive(cell, column, ids.MAX_ID)
     return cell
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fleetroll.core import limits, model, names, readings, times
+from fleetroll.core import ids, limits, model, names, readings, times
 from fleetroll.core.faults import brief, invalid
 from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.times import at, instant
@@ -33,7 +33,7 @@ def read_telemetry(request: Request) -> devices.Named | telemetry.Wanted | telem
     text, token = query.get("limit"), query.get("cursor")
     limit = limits.DEFAULT_RANGE if text is None else names.positive(text, "limit", limits.MAX_RANGE)
     after = None if token is None else request.resume(token, _stretch(request))
-    span = model.Span(since or 0, names.MAX_ID if until is None else until)
+    span = model.Span(since or 0, ids.MAX_ID if until is None else until)
     return telemetry.Wanted(ident, metric, span, limit, _descending(request), after)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import UNSET, structs
 
-from fleetroll.core import limits, model, names, templates
+from fleetroll.core import ids, limits, model, names, templates
 from fleetroll.core.guards import etag
 from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.members import texts
@@ -19,7 +19,7 @@ from fleetroll.wire.request import Request
 def template(record: model.Template, request: Request) -> Reply:
     shape = shapes.Template(
         record.id,
-        names.template_id(record.id),
+        ids.template_id(record.id),
         record.name,
         record.description,
         record.board,

@@ -1,6 +1,6 @@
 """Events: what happened to a device, and to whatever else is told of."""
 
-from fleetroll.core import model, names
+from fleetroll.core import ids, model
 from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.paging import limit, mark
 from fleetroll.dialects.native.mapping.times import at
@@ -25,7 +25,7 @@ def event(record: model.Event, request: Request) -> shapes.Event:
 
 def history(request: Request) -> timeline.History:
     token = request.query.get("cursor")
-    before = names.MAX_ID if token is None else request.resume(token, "")
+    before = ids.MAX_ID if token is None else request.resume(token, "")
     return timeline.History(request.path["ident"], before, limit(request))
 
 

@@ -1,7 +1,4 @@
-"""The data directory at rest: making one of a backup, and examining one without changing it.
-
-Knows the directory and the machine, but no SQL: what has to look into the database comes from main, as `Engine`.
-"""
+"""A data directory and its machine examined, changing nothing: each check has a finding, and what to do about it."""
 
 import enum
 import os
@@ -10,59 +7,20 @@ import shlex
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from msgspec import Struct
 
 from fleetroll.core import limits, tokens
-from fleetroll.data_directory import (
-    DATABASE,
-    KEY,
-    DirectoryRefused,
-    filling,
-    is_unfinished,
-    read_key,
-    resting,
-    secret_of,
-)
+from fleetroll.data_directory import DATABASE, KEY, DirectoryRefused, is_unfinished, read_key, resting, secret_of
+from fleetroll.maintenance.engine import Engine, Known, Refused
 
 _PRIVATE = 0o077  # what nobody else may have
-_COPIED = 1 << 20
 _LEAST_SPACE, _SOME_SPACE = 64 << 20, 1 << 30
 _OTHER_FILES = 200  # what a server opens besides its connections
-_NAME_THE_KEY = f"Name the {KEY} of the directory that was saved: --server-key-file FILE"
 _RELEASED = 1_767_225_600  # 2026-01-01: no clock that is right says less
 _SKEW_SECONDS = 300
-
-
-class Known(Struct, frozen=True):
-    """What a database says of itself: its schema's number beside the newest, and the mark of its server key, if any."""
-
-    schema: int
-    newest: int
-    mark: str | None
-
-
-class Engine(Struct, frozen=True):
-    """What the store can say: what is wrong with a database file, and what a sound one says of itself.
-
-    `inspect` raises Refused for what is no database of this release or an older one. `known` is asked of a database
-    elsewhere too, and raises Refused if that one cannot be used. `library` is the engine's version, and whether it may
-    be trusted.
-    """
-
-    inspect: Callable[[Path], list[str]]
-    known: Callable[[Path | str], Known]
-    library: Callable[[], tuple[str, bool]]
-
-
-class Refused(Exception):
-    """Nothing was restored; the message is a sentence, and `advice` says what to do."""
-
-    def __init__(self, message: str, advice: str = "") -> None:
-        super().__init__(message)
-        self.advice = advice
 
 
 class State(enum.Enum):
@@ -85,76 +43,6 @@ class Report(Struct, frozen=True):
 
     findings: list[Finding]
     is_serving: bool
-
-
-# --- restore ---------------------------------------------------------------------------------------------------------
-
-
-def restore(engine: Engine, source: Path, data: Path, key_file: Path | None, preset: str | None) -> None:
-    """Put a backup and its key into an empty or absent directory: all of it, or nothing. Raises Refused.
-
-    `preset` is a server key that the operator gives to each start; then the directory needs none.
-    """
-    _require_backup(engine, source)
-    try:
-        key = _key_for(data, key_file, preset)
-        _require_its_key(engine.known(source), key, "FLEETROLL_SERVER_KEY" if key_file is None else str(key_file))
-        with filling(data) as place:
-            _copy(source, place.database)
-            if key_file is not None:
-                place.keep_key(key)
-    except DirectoryRefused as refused:
-        raise Refused(str(refused)) from None
-
-
-def _require_backup(engine: Engine, source: Path) -> None:
-    log = source.with_name(source.name + "-wal")
-    if log.exists() and log.stat().st_size:
-        raise Refused(
-            f"{source} is the database of a server, not a backup: a part of it is in {log.name}.",
-            "Start a server on that directory, and save it with `fleetroll backup`.",
-        )
-    if found := engine.inspect(source):
-        raise Refused(f"{source} is no sound backup: {found[0]}.", "Take another backup.")
-
-
-def _key_for(data: Path, key_file: Path | None, preset: str | None) -> bytes:
-    if key_file is not None:
-        return read_key(key_file)
-    if preset is None:
-        raise Refused(
-            "The server's key is missing, and without it no API key of this backup would work.",
-            _NAME_THE_KEY,
-        )
-    return secret_of(data, preset)
-
-
-def _require_its_key(known: Known, key: bytes, given: str) -> None:
-    # A backup of an earlier release knows no mark; the server that starts on it takes a closer look.
-    if known.mark is not None and known.mark != tokens.mark(key):
-        raise Refused(
-            f"{given} is not the server key of this backup, and with it no API key of the backup would work.",
-            _NAME_THE_KEY,
-        )
-
-
-def _copy(source: Path, target: Path) -> None:
-    try:
-        with source.open("rb") as taken, open(target, "xb", opener=_private) as kept:
-            shutil.copyfileobj(taken, kept, _COPIED)
-            kept.flush()
-            os.fsync(kept.fileno())
-    except OSError as problem:  # neither a read nor a write says of what
-        raise OSError(problem.errno, problem.strerror, f"{source} to {target.parent / DATABASE}") from None
-    if target.stat().st_size != source.stat().st_size:
-        raise Refused(f"{source} changed while it was copied.", "Restore from a file that nobody writes to.")
-
-
-def _private(name: str, flags: int) -> int:
-    return os.open(name, flags, 0o600)
-
-
-# --- doctor ----------------------------------------------------------------------------------------------------------
 
 
 def examine(engine: Engine, data: Path, preset: str | None, database: str | None) -> Report:

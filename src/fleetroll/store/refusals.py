@@ -1,0 +1,28 @@
+"""What any engine says where a store cannot be opened, and where one that is open cannot do what it was asked."""
+
+from fleetroll.core.faults import Fault, Kind
+
+
+class Refused(Exception):
+    """The store will not open; the message is one sentence for the operator."""
+
+
+class Unreachable(Refused):
+    """The store will not open now. Nothing is wrong with what is in it, so trying again may help."""
+
+
+class Misnamed(Refused):
+    """What was named is no place that a store could be at."""
+
+
+class Unwritable(Refused):
+    """The disk lets nobody open the store now. What is in it may well be sound."""
+
+
+def too_costly() -> Fault:
+    message = "This query takes too long; narrow it with an indexed field such as ident, status, kind or a tag."
+    return Fault(Kind.UNAVAILABLE, "query_too_costly", message, "filter")
+
+
+def storage_full() -> Fault:
+    return Fault(Kind.UNAVAILABLE, "storage_full", "The server's disk is full; nothing was stored.", retry_after=30)
