@@ -70,6 +70,7 @@ MAX_COUNTED_TAGS = 1000
 MAX_IMPORT_LINE = 256 << 10
 BULK_BATCH = 1_000
 IMPORT_BATCH = 2_000  # where nobody waits for it
+IMPORT_PAUSE = 0.1  # seconds without a row, after which those before are not kept waiting for it
 SWEEP_BATCH = 50
 RENAME_BATCH = 250  # devices of an owner, each written for itself while others wait
 MAX_BULK_DEVICES = 1000

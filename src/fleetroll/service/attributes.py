@@ -74,8 +74,10 @@ async def _put(call: Call, wanted: Setting) -> None:
     given = _spelled(wanted.values, known)
     await devices.change(call, device, DeviceChange(metadata=_changed(before, given)))
     # Only now: what the change is checked against is remembered, and must not be what may yet be undone.
+    defined = {one.name.lower() for one in definitions}
     for name, value in given.items():
-        if name not in known and value is not None:
+        if name.lower() not in defined and value is not None:
+            defined.add(name.lower())
             field = MetadataField(0, 0, name, kind_of(value), None, False, 0, 0, 0)
             if await call.records.metadata_fields.get(call.org, name) is None:  # another may have come first
                 await metadata_fields.noun.insert(call, field)

@@ -52,7 +52,10 @@ class _Candidate(Struct, frozen=True, gc=False):
 
 
 class Import(Struct, frozen=True):
-    """Rows to store. `create_only` refuses devices that exist; `dry_run` reports and changes nothing."""
+    """Rows to store; an empty list of them is a pause.
+
+    `create_only` refuses devices that exist; `dry_run` reports and changes nothing.
+    """
 
     rows: AsyncIterator[list[Row]]
     create_only: bool = False
@@ -72,8 +75,10 @@ async def _load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
     try:
         async for batch in _batches(wanted.rows, call.services.store):
             stored = await storing if storing is not None else []
-            storing = asyncio.ensure_future(rehearsal.store(batch) if rehearsal else _store(call, wanted, batch))
-            await asyncio.sleep(0)  # which lets it begin
+            storing = None
+            if batch:
+                storing = asyncio.ensure_future(rehearsal.store(batch) if rehearsal else _store(call, wanted, batch))
+                await asyncio.sleep(0)  # which lets it begin
             if stored:
                 yield stored
             _held = batch  # the memory of the one before is given back when the thread does not need the interpreter
@@ -149,13 +154,21 @@ def _keys(batch: list[_Candidate]) -> set[str]:
 
 
 async def _batches(arriving: AsyncIterator[list[Row]], store: Store) -> AsyncIterator[list[_Candidate]]:
-    """The more rows share a commit, the fewer pages of an index each of them costs, but the longer others wait."""
+    """The more rows share a commit, the fewer pages of an index each of them costs, but the longer others wait.
+
+    Where the rows pause, what there is of them is given, and after it an empty batch.
+    """
     batch: list[_Candidate] = []
     async for rows in arriving:
         batch += [_candidate(row, store.read.devices) for row in rows]
         while len(batch) >= (most := limits.BULK_BATCH if store.is_waited_for else limits.IMPORT_BATCH):
             yield batch[:most]
             batch = batch[most:]
+        if not rows:
+            if batch:
+                yield batch
+            batch = []
+            yield []
     if batch:
         yield batch
 

@@ -20,6 +20,8 @@ from fleetroll.store.port import Records
 _MOST_NAMESAKES = 100
 _GOES_ALONG = {"keys", "tags", "hardware_versions", "software_versions"}  # with an organization that is deleted
 SELF = "self"
+DEFAULT_PROJECT = "default"
+_SPOKEN_FOR = {SELF, DEFAULT_PROJECT}  # in paths these stand for the organization above
 
 
 class Described(Struct, frozen=True):
@@ -224,7 +226,7 @@ async def create_below(call: Call, new: Below) -> Organization:
 
 async def _free_slug(call: Call, slug: str) -> str:
     for candidate in (slug, *(f"{slug}-{number}" for number in range(2, _MOST_NAMESAKES))):
-        if await call.records.organizations.child(call.org, candidate) is None:
+        if candidate not in _SPOKEN_FOR and await call.records.organizations.child(call.org, candidate) is None:
             return candidate
     raise conflict("organization_exists", "There are too many organizations of this name.", "name")
 

@@ -15,7 +15,7 @@ from fleetroll.service import organizations
 from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.service.timeline import record
 
-DEFAULT = "default"
+DEFAULT = organizations.DEFAULT_PROJECT
 _MADE_SLUG = 8
 
 
@@ -63,9 +63,12 @@ async def get(call: Call, slug: str) -> Project:
 
 @operation(Action.ORGANIZATIONS_READ, Effect.SCAN)
 async def page(call: Call, _: None) -> list[Project]:
-    """The default project and those of the organizations directly below, by slug."""
+    """The default project and those of the organizations directly below, by slug.
+
+    One below that is called `default` as well is an organization, but no project that a path leads to.
+    """
     below = await call.records.organizations.children(call.org, "", limits.ALL)
-    found = [await _project(call, child, child.slug) for child in below]
+    found = [await _project(call, child, child.slug) for child in below if child.slug != DEFAULT]
     return [await _project(call, call.principal.org, DEFAULT), *found]
 
 

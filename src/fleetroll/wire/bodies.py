@@ -146,10 +146,22 @@ _ROWS_AT_A_TIME = 32
 
 
 async def rows(receive: Receive, lines: Lines, media_type: str) -> AsyncIterator[list[Any]]:
-    """The rows of a streamed body, decoded, some at a time: others have their turn on the event loop in between."""
+    """The rows of a streamed body, decoded, some at a time: others have their turn on the event loop in between.
+
+    Where the body pauses, an empty list is given: who sends it may be waiting for what becomes of the rows so far.
+    """
     reader = _Csv(lines) if media_type == "text/csv" else _Ndjson(lines)
     while True:
-        message = await receive()
+        coming = asyncio.ensure_future(receive())
+        try:
+            await asyncio.sleep(0)  # in which what is there has come
+            if not coming.done():
+                await asyncio.wait([coming], timeout=limits.IMPORT_PAUSE)
+            if not coming.done():
+                yield []
+            message = await coming
+        finally:
+            coming.cancel()
         if message["type"] == "http.disconnect":
             raise Gone
         more = message.get("more_body", False)

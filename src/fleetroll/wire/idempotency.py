@@ -1,7 +1,8 @@
 """Idempotency-Key: a request that is sent again gets the answer that it got, and nothing happens twice.
 
 The answer is stored in the transaction that did the work, per caller, sealed under the server key: it may hold a
-secret that is stored nowhere else. A refusal is stored as well; a failure of ours is not, so that a retry can succeed.
+secret that is stored nowhere else. A refusal is stored as well; a failure of ours is not, so that a retry can succeed,
+and neither is a stale precondition, which asks for a retry.
 """
 
 import base64
@@ -21,7 +22,7 @@ from fleetroll.store.port import Records, Replay
 from fleetroll.wire.answers import Answer
 
 _NONCE = 12
-_RETRIABLE = {Kind.UNAVAILABLE, Kind.INTERNAL, Kind.RATE_LIMITED, Kind.UNAUTHENTICATED}
+_RETRIABLE = {Kind.STALE, Kind.UNAVAILABLE, Kind.INTERNAL, Kind.RATE_LIMITED, Kind.UNAUTHENTICATED}
 
 
 class Once(Struct, frozen=True):

@@ -70,6 +70,15 @@ def test_what_no_organization_has_is_refused(app: App, wrong: dict[str, Any]) ->
     assert ask(app, "GET", "/sub-organizations").json()["totalElements"] == 0
 
 
+@pytest.mark.parametrize("name", ["Self", "Default", "Branch"])
+def test_an_organization_of_any_name_is_reached_by_every_api(app: App, name: str) -> None:
+    numbers = [ask(app, "POST", "/create", {"name": name}).json()["id"] for _ in "ab"]
+    slugs = [one["slug"] for one in app.request("GET", "/v1/organizations").json()["organizations"]]
+    assert [app.request("GET", f"/v1/organizations/{slug}").json()["id"] for slug in slugs] == numbers
+    projects = "/api/v0/organizations/default/projects"
+    assert [app.request("GET", f"{projects}/{slug}").json()["data"]["id"] for slug in slugs] == numbers
+
+
 def test_a_search_is_in_the_order_asked_for(app: App) -> None:
     for name in ("bravo hall", "Alpha hall", "charlie hall"):
         ask(app, "POST", "/create", {"name": name})

@@ -81,6 +81,16 @@ def test_a_definition_fixes_the_type_and_null_takes_a_value_away(app: App) -> No
     assert put(app, count=2).status == 204
 
 
+def test_a_key_is_defined_when_it_is_first_written_here_even_if_another_api_had_put_it_there(app: App) -> None:
+    app.request("PUT", "/v1/devices/A", {"metadata": {"battery": "unknown", "Foo": 1, "foo": 2}})
+    assert app.request("GET", f"{P}/custom-metrics").json()["data"] == []
+    assert put(app, battery=87, Foo=3, foo=4).status == 204
+    metrics = {one["string_key"]: one["data_type"] for one in app.request("GET", f"{P}/custom-metrics").json()["data"]}
+    assert metrics == {"battery": "INT", "Foo": "INT"}
+    assert put(app, battery="low").status == 400
+    assert states(app) == {"battery": 87, "Foo": 3, "foo": 4}
+
+
 def test_a_metric_is_defined_once_before_it_has_a_value(app: App) -> None:
     new = {"string_key": "battery", "data_type": "FLOAT"}
     reply = app.request("POST", f"{P}/custom-metrics", new)

@@ -413,6 +413,15 @@ def test_a_project_is_an_organization_of_its_own(app: App) -> None:
     refused(app.request("POST", projects, {"name": "again", "slug": "default"}), 409, 1004)
 
 
+def test_every_project_of_the_list_is_the_one_that_its_path_leads_to(app: App) -> None:
+    projects = "/api/v0/organizations/default/projects"
+    for slug in ("default", "sink"):
+        assert app.request("POST", "/v1/organizations", {"slug": slug}).status == 201
+    found = app.request("GET", projects).json()["data"]
+    assert [one["slug"] for one in found] == ["default", "sink"]
+    assert [app.request("GET", f"{projects}/{one['slug']}").json()["data"] for one in found] == found
+
+
 def test_the_project_key_is_shown_again_and_rotated(app: App) -> None:
     first = app.request("GET", f"{P}/api_key").json()["data"]["api_key"]
     assert len(first) == 32

@@ -137,6 +137,13 @@ def test_putting_a_device_back_as_it_was_read_changes_nothing(app: App) -> None:
     assert again.headers["etag"] == made.headers["etag"]
 
 
+@pytest.mark.parametrize("ident", ["caf\u00e9", "cafe\u0301"])
+def test_a_device_is_put_back_by_either_unicode_form_of_its_identifier(app: App, ident: str) -> None:
+    made = app.request("POST", "/v1/devices", {"ident": ident})
+    for path in ("/v1/devices/caf%C3%A9", "/v1/devices/cafe%CC%81"):
+        assert app.request("PUT", path, app.request("GET", path).json()).json() == made.json()
+
+
 def test_put_refuses_a_body_that_names_another_device(app: App) -> None:
     refused = app.request("PUT", "/v1/devices/d-1", {"ident": "d-2"})
     assert (refused.status, refused.json()["code"]) == (400, "ident_mismatch")

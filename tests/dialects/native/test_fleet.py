@@ -543,6 +543,8 @@ def test_tags_are_added_and_removed_and_each_device_answers_for_itself(fleet: Ap
     ("verb", "body", "code"),
     [
         ("update", {"set": {"ident": "same"}, "all": True}, "read_only"),
+        ("update", {"set": {"status": "DECOMMISSIONED"}, "all": True}, "read_only"),
+        ("update", {"set": {"kind": "valve", "last_seen": None}, "all": True}, "read_only"),
         ("update", {"set": {"colour": "red"}, "all": True}, "invalid_body"),
         ("update", {"all": True}, "invalid_body"),
         ("tag", {"all": True}, "nothing_to_do"),

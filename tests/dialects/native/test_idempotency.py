@@ -181,6 +181,18 @@ def test_a_refusal_is_the_answer_even_when_its_cause_is_gone(app: App) -> None:
     assert post(app, "/v1/devices", {"ident": "d"}, "another").status == 201
 
 
+def test_a_stale_precondition_is_no_answer_so_whoever_reads_again_and_retries_gets_through(app: App) -> None:
+    def decommission(etag: str) -> Response:
+        return app.request("POST", "/v1/devices/d:decommission", headers={**ONCE, "If-Match": etag})
+
+    read = app.request("GET", "/v1/devices/d").headers["etag"]
+    app.request("PATCH", "/v1/devices/d", {"name": "changed meanwhile"})
+    assert decommission(read).status == 412
+    done = decommission(app.request("GET", "/v1/devices/d").headers["etag"])
+    assert (done.status, done.json()["status"]) == (200, "DECOMMISSIONED")
+    assert_replayed(decommission(read), done)
+
+
 @pytest.mark.parametrize(
     ("problem", "status"),
     [(OSError(), 500), (Fault(Kind.UNAVAILABLE, "storage_failed", "Nothing is stored now."), 503)],

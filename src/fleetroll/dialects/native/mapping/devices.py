@@ -23,7 +23,7 @@ from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 from fleetroll.wire.shown import Shown
 
-_READ_ONLY = frozenset(shapes.COLUMNS) - frozenset(model.NewDevice.__struct_fields__)
+READ_ONLY = frozenset(shapes.COLUMNS) - frozenset(model.NewDevice.__struct_fields__)
 
 
 def device(record: model.Device) -> shapes.Device:
@@ -95,7 +95,8 @@ def new_device(request: Request) -> model.NewDevice:
 def put_device(request: Request) -> devices.Put:
     """Members that are left out fall back to their defaults: a PUT says all that there is to say."""
     ident = names.ident(request.path["ident"])
-    if request.body.ident not in {UNSET, ident}:
+    named = request.body.ident
+    if named is not UNSET and names.identity_key(named) != names.identity_key(ident):
         raise invalid("ident_mismatch", "The body names another device than the path.", "ident")
     return devices.Put(ident, model.DeviceChange(**{**_DEFAULTS, **members_of(request.body)}), guard=request.guard)
 
@@ -139,7 +140,7 @@ def _edit(request: Request, apply: Callable[[dict[str, Any]], Any]) -> devices.E
     def edit(record: model.Device) -> model.DeviceChange:
         before = msgspec.json.decode(msgspec.json.encode(device(record)))
         after = apply(before)
-        for name in _READ_ONLY:
+        for name in READ_ONLY:
             if not documents.same_value(after.get(name), before[name]):
                 raise invalid("read_only", f"{name} cannot be changed.", name)
         if "ident" not in after:

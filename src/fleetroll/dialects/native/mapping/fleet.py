@@ -10,7 +10,7 @@ from fleetroll.core import documents, ids, limits, model, names
 from fleetroll.core.faults import Fault, invalid
 from fleetroll.core.fields import device_filter
 from fleetroll.core.query import Filter
-from fleetroll.dialects.native.mapping.devices import change, device, members_of, tags
+from fleetroll.dialects.native.mapping.devices import READ_ONLY, change, device, members_of, tags
 from fleetroll.dialects.native.mapping.times import utc
 from fleetroll.dialects.native.shapes import fleet as shapes
 from fleetroll.dialects.native.shapes.devices import COLUMNS, Device
@@ -123,6 +123,9 @@ def bulk_update(request: Request) -> fleet.Sweep:
     wanted = change(request.body.set)
     if wanted.ident is not UNSET:
         raise invalid("read_only", "Devices cannot all have one identifier.", "set.ident")
+    for name in sorted(READ_ONLY):
+        if getattr(request.body.set, name) is not UNSET:
+            raise invalid("read_only", f"{name} cannot be changed.", f"set.{name}")
     return fleet.Sweep(_scope(request.body), lambda _: wanted, request.body.dry_run)
 
 
