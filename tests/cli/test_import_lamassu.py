@@ -146,6 +146,32 @@ def test_a_rehearsal_changes_nothing(
     assert not list(work.glob("*.state"))
 
 
+def test_a_program_is_told_of_each_device(
+    fleetroll: Fleetroll, source: process.Process, server: process.Process, here: dict[str, str], work: Path
+) -> None:
+    rehearsed = fleetroll(*given(source.url, source.key, "--dry-run", "--json"), **here)
+    created = [{"ident": f"D{number:04}", "outcome": "created"} for number in range(COUNT)]
+    assert [json.loads(line) for line in rehearsed.out.splitlines()] == created
+    assert fleetroll("device", "create", "D0000", **here).code == 0
+    assert over_socket(server.port)("POST", "/v1/devices/D0000:decommission", inside(server, here), b"").status < 300
+    stored = fleetroll(*given(source.url, source.key, "--json"), **here)
+    assert (stored.code, stored.err) == (0, "")
+    first, *rest = [json.loads(line) for line in stored.out.splitlines()]
+    assert first == {"ident": "D0000", "outcome": "updated"}
+    assert rest == created[1:]
+
+
+def test_a_server_that_does_not_answer_as_lamassu_takes_no_import(
+    source: process.Process, tmp_path: Path, work: Path
+) -> None:
+    with process.serving(tmp_path / "data", "--disable", "lamassu") as target:
+        here = {"FLEETROLL_URL": target.url, "FLEETROLL_KEY": target.key}
+        refused = run(*given(source.url, source.key), **here)
+        assert (refused.code, refused.out) == (1, "")
+        assert "Start it without --disable lamassu" in refused.err
+        assert run("device", "list", "--json", **here).json()["devices"] == []
+
+
 @contextlib.contextmanager
 def proxy(target: str, silent_after: int, lost: str = "-") -> Iterator[tuple[str, threading.Event, threading.Event]]:
     """A way to the source that answers no page of devices after that many, until it is told to go on.

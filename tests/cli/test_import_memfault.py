@@ -154,6 +154,9 @@ def test_a_rehearsal_changes_nothing(fleetroll: Fleetroll, account: process.Proc
     here = {"FLEETROLL_ORGANIZATION": "third"}
     done = fleetroll(*source(account, "--dry-run", "--no-attributes"), **here)
     assert done.out.startswith("Dry run: nothing was changed.\n")
+    for_programs = fleetroll(*source(account, "--dry-run", "--no-attributes", "--json"), **here)
+    told = [json.loads(line) for line in for_programs.out.splitlines()]
+    assert (len(told), told[0]) == (COUNT, {"ident": "S0000", "outcome": "created"})
     assert fleetroll("device", "list", "--json", **here).json()["devices"] == []
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _PER_PAGE = 100
 _MANAGER, _DMS, _CA = "/api/devmanager/v1", "/api/dmsmanager/v1/dms", "/api/ca/v1/cas"
-_CERTIFICATES = "/api/ca/v1/certificates"
+_CERTIFICATES, _HEALTH = "/api/ca/v1/certificates", "/api/devmanager/health"
 _DEVICES, _GROUPS = f"{_MANAGER}/devices", f"{_MANAGER}/device-groups"
 _ABOUT = "Check --url and --token."
 _ENDED = "DECOMMISSIONED"
@@ -36,13 +36,20 @@ _ENDED = "DECOMMISSIONED"
 @importing.state_option
 @click.option("--devices-only", is_flag=True, help="Leave out DMS, the authorities they trust, and groups.")
 @importing.dry_run_option
+@importing.as_json
 @click.pass_context
 def lamassu(
-    context: click.Context, source: str, token: str, state: Path | None, devices_only: bool, dry_run: bool
+    context: click.Context,
+    source: str,
+    token: str,
+    state: Path | None,
+    devices_only: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     with importing.between(context, source, headers={"authorization": f"Bearer {token}"}) as (client, http):
         found = Gateway(http, source, not (devices_only or dry_run))
-        importing.run(client, found, state or Path("lamassu.state"), dry_run=dry_run)
+        importing.run(client, found, state or Path("lamassu.state"), dry_run=dry_run, as_json=as_json)
 
 
 class _List(Struct):
@@ -95,6 +102,9 @@ class Gateway:
     # --- what devices name -----------------------------------------------------------------------------------------
 
     def prepare(self, client: "Client") -> None:
+        if client.attempt("GET", _HEALTH).status_code == 404:
+            message = "The server here does not answer as Lamassu, which this import needs."
+            raise Failure(Exit.REFUSED, message, "Start it without --disable lamassu.")
         if self._with_policies:
             for dms in self._everything(_DMS):
                 self._bring_dms(client, dms)

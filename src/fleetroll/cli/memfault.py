@@ -30,6 +30,7 @@ _ABOUT = "Check --url, --org, --project and --token."
 @importing.state_option
 @click.option("--no-attributes", is_flag=True, help="Leave out attributes, which take a request for each device.")
 @importing.dry_run_option
+@importing.as_json
 @click.pass_context
 def memfault(
     context: click.Context,
@@ -40,11 +41,13 @@ def memfault(
     state: Path | None,
     no_attributes: bool,
     dry_run: bool,
+    as_json: bool,
 ) -> None:
     path = f"{source}/api/v0/organizations/{quote(org, safe='')}/projects/{quote(project, safe='')}"
     kept = state or Path(f"memfault-{org}-{project}.state")
     with importing.between(context, source, auth=("", token)) as (client, http):
-        importing.run(client, Project(http, path, not no_attributes, dry_run), kept, dry_run=dry_run)
+        found = Project(http, path, not no_attributes, dry_run)
+        importing.run(client, found, kept, dry_run=dry_run, as_json=as_json)
 
 
 class _Paging(Struct, frozen=True):
