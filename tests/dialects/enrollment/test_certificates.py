@@ -1,13 +1,14 @@
 """Certificates over the DMS manager and the CA: found, bound, revoked, taken off hold, with the slot that follows."""
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fleetroll.core.faults import Fault
 from fleetroll.dialects.enrollment.mapping.durations import canonical, duration
-from tests.support.app import App
+from tests.support.app import App, running
 from tests.support.enrolling import certificate, enrolled, make_line
 
 SETTINGS = {
@@ -180,6 +181,19 @@ def test_a_certificate_is_bound_with_the_words_that_interfaces_read(app: App) ->
     assert bound["device"]["identity"]["versions"] == {"0": serial, "1": serial}
     device = app.request("GET", "/api/devmanager/v1/devices/pump-1").json()
     assert bound["device"] | {"events": device["events"]} == device
+
+
+def test_what_was_bound_is_spelled_as_the_profile_spells_devices(tmp_path: Path) -> None:
+    windows = {"preventive_delta": "2d", "critical_delta": "1h"}
+    short = {"issuance_profile": {"validity": {"duration": "1d"}}, "reenrollment_settings": windows}
+    with running(tmp_path / "data", lamassu_profile="upstream") as app:
+        make_line(app, SETTINGS | short)
+        serial = enrolled(app, "line", "pump-1")
+        assert rule(app, serial, "REVOKED", "CertificateHold") == rule(app, serial, "ACTIVE") == 200
+        shown = bind(app, "pump-1", serial).json()["device"]
+        assert shown["status"] == shown["identity"]["status"] == "RENEWAL_PENDING"
+        device = app.request("GET", "/api/devmanager/v1/devices/pump-1").json()
+        assert shown | {"events": device["events"]} == device
 
 
 def test_what_may_not_be_bound_is_refused_and_nothing_is_half_done(app: App) -> None:
