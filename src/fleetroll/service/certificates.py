@@ -118,9 +118,20 @@ async def withdraw(call: Call, certificate: Certificate, reason: Reason) -> None
 
 async def withdraw_from(call: Call, device: Device, serial: str | None, reason: Reason) -> None:
     """Revoke what a slot names, if it is a certificate of that device: a slot filled by hand may name any."""
-    found = await call.records.certificates.get(call.org, serial) if serial else None
-    if found is not None and found.device == device.id:
+    found = await _of_device(call, device, serial)
+    if found is not None:
         await withdraw(call, found, reason)
+
+
+async def is_revoked(call: Call, device: Device, serial: str | None) -> bool:
+    """Whether what a slot names is a certificate of that device, and revoked."""
+    found = await _of_device(call, device, serial)
+    return found is not None and found.revoked_at is not None
+
+
+async def _of_device(call: Call, device: Device, serial: str | None) -> Certificate | None:
+    found = await call.records.certificates.get(call.org, serial) if serial else None
+    return found if found is not None and found.device == device.id else None
 
 
 async def withdraw_all(call: Call, device: Device, reason: Reason) -> None:

@@ -157,6 +157,20 @@ def test_what_was_on_hold_when_it_was_replaced_does_not_come_back(app: App) -> N
     assert rule(app, serial, "ACTIVE") == 409
 
 
+def test_a_slot_that_is_filled_by_hand_with_a_revoked_certificate_is_revoked(app: App) -> None:
+    serial, other = enrolled(app, "line", "pump-1"), enrolled(app, "line", "pump-2")
+    rule(app, serial, "REVOKED", "CertificateHold")
+    rule(app, other, "REVOKED")
+    for named, status in ((serial, "REVOKED"), (other, "ACTIVE"), ("0a", "ACTIVE")):
+        slot = {"status": "ACTIVE", "active_version": 0, "versions": {"0": named}}
+        filled = app.request("PUT", "/api/devmanager/v1/devices/pump-1/idslot", slot)
+        assert (filled.status, filled.json()["status"]) == (200, status)
+        assert state(app) == (status, status)
+    app.request("PUT", "/api/devmanager/v1/devices/pump-1/idslot", slot | {"versions": {"0": serial}})
+    rule(app, serial, "ACTIVE")
+    assert state(app) == ("ACTIVE", "ACTIVE"), "it is off hold"
+
+
 def test_a_certificate_that_is_no_longer_the_active_one_takes_nothing_with_it(app: App) -> None:
     first, second = enrolled(app, "line", "pump-1"), enrolled(app, "line", "pump-1")
     assert certificate(app, first)["revocation_reason"] == "Superseded"
