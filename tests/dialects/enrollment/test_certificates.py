@@ -72,6 +72,33 @@ def test_a_certificate_is_found_by_its_serial_number(app: App, form: str) -> Non
         assert ([one["serial_number"] for one in found["list"]], found["next"]) == ([serial], "")
 
 
+def test_all_that_a_list_of_certificates_is_asked_for_holds(app: App) -> None:
+    serials = [enrolled(app, "line", "pump-1") for _ in range(3)]
+    for move in ("other", "default", "other"):
+        app.request("PATCH", "/v1/dms/line", {"settings": {"authority": move, "replaceable": True}})
+        serials.append(enrolled(app, "line", "pump-1"))
+    foreign = enrolled(app, "line", "pump-2")
+    others = {
+        "device=pump-1&authority=other": [serials[3], serials[5]],
+        "device=pump-1&authority=default": [*serials[:3], serials[4]],
+        f"device=pump-1&serial={foreign}": [],
+        f"authority=default&serial={foreign}": [],
+        f"authority=other&device=pump-2&serial={foreign.upper()}": [foreign],
+    }
+    for query, expected in others.items():
+        page = app.request("GET", f"/v1/certificates?{query}&limit=2").json()
+        found = page["certificates"]
+        while cursor := page["next_cursor"]:
+            page = app.request("GET", f"/v1/certificates?{query}&limit=2&cursor={cursor}").json()
+            found += page["certificates"]
+        assert [one["serial"] for one in found] == expected, query
+    wanted = f"certificates?filter=serial_number[eq]{foreign}"
+    for authority, expected in (("default", []), ("other", [foreign])):
+        listed = app.request("GET", f"/api/ca/v1/cas/{authority}/{wanted}").json()["list"]
+        assert [one["serial_number"] for one in listed] == expected
+    assert app.request("GET", f"/api/ca/v1/cas/nobody/{wanted}").status == 404
+
+
 def test_pages_follow_each_other_by_their_bookmarks(app: App) -> None:
     serials = [enrolled(app, "line", f"pump-{number}") for number in range(5)]
     seen, bookmark = [], ""
