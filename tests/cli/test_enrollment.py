@@ -153,7 +153,13 @@ def test_authorities_and_dms_are_listed_changed_and_deleted(fleetroll: Command, 
     assert fleetroll("ca", "create", "spare", "--days", "30").code == 0
     pem = tmp_path / "spare.pem"
     pem.write_text(fleetroll("ca", "show", "spare").out)
-    assert fleetroll("ca", "create", "foreign", "--certificate", str(pem)).code == 0
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text(f"subject=CN = größe\n\n{pem.read_text()}")  # as openssl writes certificates out of PKCS#7
+    assert fleetroll("ca", "create", "foreign", "--certificate", str(bundle)).code == 0
+    der = tmp_path / "spare.der"
+    der.write_bytes(ssl.PEM_cert_to_DER_cert(pem.read_text()))
+    refused = fleetroll("ca", "create", "binary", "--certificate", str(der))
+    assert (refused.code, "no certificate in PEM" in refused.err) == (7, True)
     assert "foreign" in fleetroll("ca", "list").out
     assert fleetroll("dms", "create", "other", "--title", "Other line", "--days", "10").code == 0
     assert "Other line" in fleetroll("dms", "list").out
