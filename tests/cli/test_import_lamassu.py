@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.cli.conftest import counts, run
+from tests.cli.impostor import impostor
 from tests.support import process
 from tests.support.transcripts import Transport, over_socket
 
@@ -159,6 +160,19 @@ def test_a_program_is_told_of_each_device(
     first, *rest = [json.loads(line) for line in stored.out.splitlines()]
     assert first == {"ident": "D0000", "outcome": "updated"}
     assert rest == created[1:]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [{}, {"id": 5}, {"id": "a", "settings": 5}, {"id": "a", "name": "b", "settings": None, "parent_id": 5}],
+)
+def test_a_source_whose_records_are_not_such_a_servers_is_told_apart(
+    fleetroll: Fleetroll, here: dict[str, str], work: Path, record: dict[str, Any]
+) -> None:
+    with impostor(json.dumps({"list": [record], "total": 1}).encode()) as url:
+        refused = fleetroll("import", "lamassu", "--url", url, "--token", "no", **here)
+    assert (refused.code, refused.out) == (1, "")
+    assert "is not what such a server answers" in refused.err
 
 
 def test_a_server_that_does_not_answer_as_lamassu_takes_no_import(
