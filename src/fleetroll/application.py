@@ -6,6 +6,7 @@ from fleetroll.config import Config, ConfigError
 from fleetroll.dialects.blynk.routes import DIALECT as BLYNK
 from fleetroll.dialects.blynk_device.routes import DIALECT as BLYNK_DEVICE
 from fleetroll.dialects.enrollment.routes import DIALECT as ENROLLMENT
+from fleetroll.dialects.enrollment.routes import UPSTREAM_DIALECT as UPSTREAM_ENROLLMENT
 from fleetroll.dialects.est.routes import DIALECT as EST
 from fleetroll.dialects.est.routes import UPSTREAM_DIALECT as UPSTREAM_EST
 from fleetroll.dialects.lamassu.routes import DIALECT as LAMASSU
@@ -44,7 +45,11 @@ DIALECTS = (
 )
 # The dialects that answer instead of their namesakes where an option has a value.
 _PROFILES: tuple[tuple[str, str, dict[str, Dialect]], ...] = (
-    ("lamassu_profile", "upstream", {EST.name: UPSTREAM_EST, LAMASSU.name: UPSTREAM_LAMASSU}),
+    (
+        "lamassu_profile",
+        "upstream",
+        {EST.name: UPSTREAM_EST, LAMASSU.name: UPSTREAM_LAMASSU, ENROLLMENT.name: UPSTREAM_ENROLLMENT},
+    ),
     ("memfault_hardware", "object", {MEMFAULT.name: OBJECT_HARDWARE}),
 )
 

@@ -7,8 +7,14 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from fleetroll.core import encodings
+from fleetroll.pki import requests
 from tests.cli.conftest import Command, run
 from tests.support import process
 
@@ -76,6 +82,29 @@ def test_a_device_with_a_long_name_enrols_and_renews(fleetroll: Command, est: st
     assert (renewed.code, renewed.err) == (0, "")
 
 
+def test_a_renewal_asks_for_every_name_that_the_device_has(
+    fleetroll: Command, est: str, trust: str, tmp_path: Path
+) -> None:
+    settings = tmp_path / "settings.json"
+    settings.write_text('{"with_names": true}')
+    assert fleetroll("dms", "create", "named", "--anybody").code == 0
+    assert fleetroll("dms", "set", "named", str(settings)).code == 0
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = x509.SubjectAlternativeName([x509.DNSName("pump.example.com")])
+    asked = requests.make(key, x509.Name.from_rfc4514_string("CN=named-1"), names)
+    headers = {"content-type": "application/pkcs10", "accept": "application/x-pem-file"}
+    context = ssl.create_default_context(cafile=trust)
+    url = f"{est}/.well-known/est/named/simpleenroll"
+    first = httpx.post(url, content=encodings.est(asked), headers=headers, verify=context)
+    (tmp_path / "named-1.pem").write_bytes(first.content)
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "named-1.key").write_bytes(secret)
+    given = ("--est", est, "--dms", "named", "--trust", trust, "--out", str(tmp_path))
+    assert run("device", "enroll", "named-1", *given, "--renew").code == 0
+    renewed = x509.load_pem_x509_certificate((tmp_path / "named-1.pem").read_bytes())
+    assert requests.alternative_names(renewed) == names
+
+
 def test_a_device_that_has_no_room_for_a_certificate_asks_for_none(
     fleetroll: Command, est: str, trust: str, tmp_path: Path
 ) -> None:
@@ -124,7 +153,13 @@ def test_authorities_and_dms_are_listed_changed_and_deleted(fleetroll: Command, 
     assert fleetroll("ca", "create", "spare", "--days", "30").code == 0
     pem = tmp_path / "spare.pem"
     pem.write_text(fleetroll("ca", "show", "spare").out)
-    assert fleetroll("ca", "create", "foreign", "--certificate", str(pem)).code == 0
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text(f"subject=CN = größe\n\n{pem.read_text()}")  # as openssl writes certificates out of PKCS#7
+    assert fleetroll("ca", "create", "foreign", "--certificate", str(bundle)).code == 0
+    der = tmp_path / "spare.der"
+    der.write_bytes(ssl.PEM_cert_to_DER_cert(pem.read_text()))
+    refused = fleetroll("ca", "create", "binary", "--certificate", str(der))
+    assert (refused.code, "no certificate in PEM" in refused.err) == (7, True)
     assert "foreign" in fleetroll("ca", "list").out
     assert fleetroll("dms", "create", "other", "--title", "Other line", "--days", "10").code == 0
     assert "Other line" in fleetroll("dms", "list").out

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.cli.conftest import counts, run
+from tests.cli.impostor import impostor
 from tests.support import process
 from tests.support.transcripts import Transport, over_socket
 
@@ -144,6 +145,45 @@ def test_a_rehearsal_changes_nothing(
     assert fleetroll("device", "list", "--json", **here).json()["devices"] == []
     assert fleetroll("group", "list", "--json", **here).json()["groups"] == []
     assert not list(work.glob("*.state"))
+
+
+def test_a_program_is_told_of_each_device(
+    fleetroll: Fleetroll, source: process.Process, server: process.Process, here: dict[str, str], work: Path
+) -> None:
+    rehearsed = fleetroll(*given(source.url, source.key, "--dry-run", "--json"), **here)
+    created = [{"ident": f"D{number:04}", "outcome": "created"} for number in range(COUNT)]
+    assert [json.loads(line) for line in rehearsed.out.splitlines()] == created
+    assert fleetroll("device", "create", "D0000", **here).code == 0
+    assert over_socket(server.port)("POST", "/v1/devices/D0000:decommission", inside(server, here), b"").status < 300
+    stored = fleetroll(*given(source.url, source.key, "--json"), **here)
+    assert (stored.code, stored.err) == (0, "")
+    first, *rest = [json.loads(line) for line in stored.out.splitlines()]
+    assert first == {"ident": "D0000", "outcome": "updated"}
+    assert rest == created[1:]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [{}, {"id": 5}, {"id": "a", "settings": 5}, {"id": "a", "name": "b", "settings": None, "parent_id": 5}],
+)
+def test_a_source_whose_records_are_not_such_a_servers_is_told_apart(
+    fleetroll: Fleetroll, here: dict[str, str], work: Path, record: dict[str, Any]
+) -> None:
+    with impostor(json.dumps({"list": [record], "total": 1}).encode()) as url:
+        refused = fleetroll("import", "lamassu", "--url", url, "--token", "no", **here)
+    assert (refused.code, refused.out) == (1, "")
+    assert "is not what such a server answers" in refused.err
+
+
+def test_a_server_that_does_not_answer_as_lamassu_takes_no_import(
+    source: process.Process, tmp_path: Path, work: Path
+) -> None:
+    with process.serving(tmp_path / "data", "--disable", "lamassu") as target:
+        here = {"FLEETROLL_URL": target.url, "FLEETROLL_KEY": target.key}
+        refused = run(*given(source.url, source.key), **here)
+        assert (refused.code, refused.out) == (1, "")
+        assert "Start it without --disable lamassu" in refused.err
+        assert run("device", "list", "--json", **here).json()["devices"] == []
 
 
 @contextlib.contextmanager

@@ -154,6 +154,9 @@ def test_a_rehearsal_changes_nothing(fleetroll: Fleetroll, account: process.Proc
     here = {"FLEETROLL_ORGANIZATION": "third"}
     done = fleetroll(*source(account, "--dry-run", "--no-attributes"), **here)
     assert done.out.startswith("Dry run: nothing was changed.\n")
+    for_programs = fleetroll(*source(account, "--dry-run", "--no-attributes", "--json"), **here)
+    told = [json.loads(line) for line in for_programs.out.splitlines()]
+    assert (len(told), told[0]) == (COUNT, {"ident": "S0000", "outcome": "created"})
     assert fleetroll("device", "list", "--json", **here).json()["devices"] == []
 
 
@@ -178,7 +181,9 @@ def test_what_is_no_source_is_wrong_usage(fleetroll: Fleetroll, arguments: list[
         assert f"Error: {arguments[0]} " in refused.err
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"{}", b"[]", b"null", b'{"list": 1, "data": 1}', b"[" * 10_000])
+@pytest.mark.parametrize(
+    "body", [b"<html>", b"{}", b"[]", b"null", b'{"list": 1, "data": 1}', b'{"data": [{}]}', b"[" * 10_000]
+)
 def test_a_server_that_is_no_source_is_told_apart(fleetroll: Fleetroll, body: bytes) -> None:
     for maker in (["lamassu"], ["memfault", "--org", "a", "--project", "b"]):
         with impostor(body) as url:

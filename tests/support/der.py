@@ -9,7 +9,7 @@ COMMON_NAME = b"\x06\x03\x55\x04\x03"
 ORGANIZATION = b"\x06\x03\x55\x04\x0a"
 _EXTENSION_REQUEST = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e"
 ALTERNATIVE_NAMES = b"\x06\x03\x55\x1d\x11"
-_ECDSA_SHA256 = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02"
+ECDSA_SHA256 = b"\x30\x0a\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02"
 KEY = ec.generate_private_key(ec.SECP256R1())
 SPKI = KEY.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
@@ -44,7 +44,7 @@ def request(
     *extensions: bytes,
     version: int = 0,
     spki: bytes = SPKI,
-    algorithm: bytes = _ECDSA_SHA256,
+    algorithm: bytes = ECDSA_SHA256,
     signature: bytes | None = None,
 ) -> bytes:
     """A request over these parts, signed by `KEY` whatever they are."""

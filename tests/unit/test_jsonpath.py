@@ -58,6 +58,7 @@ HOLDS = [
     "0.1 + 0.2 == 0.3", "1 / 3 > 0.3333333333333333", "(2 / 3) * 1e20 == 66666666666666666667", "-7 % 3 == -1",
     "12 / 2 / 3 == 2", "2 - 3 - 4 == -5", "1 + 2 * 3 == 7", "((1 + 2)) * 3 == 9", "10 - -1 == 11", "-(1) == -1",
     "$.sensors[0].value + $.sensors[1].value == 65", "-$.sensors[*].value == -60", "(-$.temp) - 1 == -52.5",
+    '-$."a b".c == -1',
     "($.tags[*] + 1 == 2) is unknown", "($.sensors.value + 1 == 6) is unknown", "($.missing + 1 == 2) is unknown",
     "exists($.sensors[*] ? (@.value * 2 == 120))", "(($.temp) > 50) && ($.temp - 1 < 51)", "($.on)", "($.temp) == 51.5",
     "($.sensors[*] ? (@.value > 5).value) + 1 == 61", "$.temp - 51.5 == 0", "$.lines.size() + 1 == 2",
@@ -120,6 +121,11 @@ def test_a_predicate_holds(text: str) -> None:
 @pytest.mark.parametrize("text", DOES_NOT)
 def test_a_predicate_does_not_hold(text: str) -> None:
     assert jsonpath.holds(jsonpath.parse(text), DOCUMENT) is not True
+
+
+def test_a_sign_leaves_nothing_to_compare_where_one_of_many_is_no_number() -> None:
+    for values in ([1, "x"], ["x", 1]):
+        assert jsonpath.holds(jsonpath.parse("-$.a[*] == -1"), {"a": values}) is None
 
 
 @pytest.mark.parametrize("text", REFUSED)

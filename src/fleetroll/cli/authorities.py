@@ -7,6 +7,7 @@ import click
 
 from fleetroll.cli import files, output, times
 from fleetroll.cli.connection import MOST_PER_PAGE, connected, path
+from fleetroll.cli.failures import Exit, Failure
 from fleetroll.cli.output import Column, as_json, show
 
 if TYPE_CHECKING:
@@ -42,8 +43,15 @@ def show_list(client: "Client", as_json: bool) -> None:
 def create(client: "Client", name: str, days: int, certificate: Path | None, as_json: bool) -> None:
     body: dict[str, Any] = {"name": name, "lifetime": days * times.DAY}
     if certificate is not None:
-        body = {"name": name, "certificate": certificate.read_text(errors="replace")}
+        body = {"name": name, "certificate": _pem(certificate)}
     show(client.call("POST", _AUTHORITIES, body=body), as_json)
+
+
+def _pem(file: Path) -> str:
+    try:
+        return file.read_bytes().decode()
+    except UnicodeDecodeError:
+        raise Failure(Exit.FILE, f"{file}: this is no certificate in PEM.") from None
 
 
 @group.command("show", help="Print the certificate of an authority in PEM, for whoever is to trust it.")

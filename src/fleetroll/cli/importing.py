@@ -92,6 +92,7 @@ def token_option(variable: str, text: str) -> Callable[[Any], Any]:
 
 state_option = click.option("--state", type=files.ANY, help="File that remembers how far this came.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Report what would happen and change nothing.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print a result line for every device.")
 
 
 @contextlib.contextmanager
@@ -110,8 +111,8 @@ def between(context: click.Context, url: str, **manners: Any) -> Iterator[tuple[
         yield opened, http
 
 
-def run(client: "Client", source: Source, state: Path, *, dry_run: bool) -> None:
-    """Store all devices of a source, print a summary, and raise Failure if rows failed."""
+def run(client: "Client", source: Source, state: Path, *, dry_run: bool, as_json: bool) -> None:
+    """Store all devices of a source, print a summary or the result of each, and raise Failure if rows failed."""
     first = _place(state, source)
     if first != source.first:
         output.note(f"Going on where the last run stopped, as {state} says.")
@@ -123,12 +124,18 @@ def run(client: "Client", source: Source, state: Path, *, dry_run: bool) -> None
             counts[result["outcome"]] += 1
             if result["outcome"] == "failed":
                 failures.append(f"{result.get('ident')}: {result['error']['message']}")
+            if as_json:
+                output.raw(msgspec.json.encode(result))
         if place is not None and not dry_run:
             with files.replacing(state) as stream:
                 stream.write(msgspec.json.encode(_State(source.name, place)))
     if not dry_run:
         state.unlink(missing_ok=True)
-    _report(counts, failures, dry_run)
+    if not as_json:
+        _report(counts, failures, dry_run)
+    if failures:
+        message = f"{len(failures)} of {counts.total()} devices failed."
+        raise Failure(Exit.ROWS_FAILED, message, "The others are stored.")
 
 
 def _pages(source: Source, first: Place) -> Iterator[tuple[Page, Place | None]]:
@@ -166,6 +173,7 @@ def store(client: "Client", rows: list[dict[str, Any]], *, dry_run: bool) -> Ite
         result = json.loads(line)
         if "outcome" not in result:
             raise Failure(Exit.REFUSED, f"The server broke off: {result['error']['message']}")
+        del result["line"]  # of this page alone
         yield result
 
 
@@ -173,9 +181,6 @@ def _report(counts: Mapping[str, int], failures: list[str], dry_run: bool) -> No
     for failure in failures[: output.SHOWN_FAILURES]:
         output.note(failure)
     output.outcomes(counts, dry_run)
-    if failures:
-        total = sum(counts.values())
-        raise Failure(Exit.ROWS_FAILED, f"{len(failures)} of {total} devices failed.", "The others are stored.")
 
 
 def patient(ask: Callable[[], "httpx.Response"]) -> "httpx.Response":

@@ -3,11 +3,10 @@
 What our own import takes is brought over in bulk; DMS, icons, slots and decommissioning by the API that they came from.
 """
 
-import base64
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Required, TypedDict, TypeVar
 from urllib.parse import quote
 
 import click
@@ -24,10 +23,11 @@ if TYPE_CHECKING:
 
 _PER_PAGE = 100
 _MANAGER, _DMS, _CA = "/api/devmanager/v1", "/api/dmsmanager/v1/dms", "/api/ca/v1/cas"
-_CERTIFICATES = "/api/ca/v1/certificates"
+_CERTIFICATES, _HEALTH = "/api/ca/v1/certificates", "/api/devmanager/health"
 _DEVICES, _GROUPS = f"{_MANAGER}/devices", f"{_MANAGER}/device-groups"
 _ABOUT = "Check --url and --token."
 _ENDED = "DECOMMISSIONED"
+_Record = TypeVar("_Record")
 
 
 @click.command("lamassu", help="Import the devices, DMS and device groups of a Lamassu.")
@@ -36,19 +36,61 @@ _ENDED = "DECOMMISSIONED"
 @importing.state_option
 @click.option("--devices-only", is_flag=True, help="Leave out DMS, the authorities they trust, and groups.")
 @importing.dry_run_option
+@importing.as_json
 @click.pass_context
 def lamassu(
-    context: click.Context, source: str, token: str, state: Path | None, devices_only: bool, dry_run: bool
+    context: click.Context,
+    source: str,
+    token: str,
+    state: Path | None,
+    devices_only: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     with importing.between(context, source, headers={"authorization": f"Bearer {token}"}) as (client, http):
         found = Gateway(http, source, not (devices_only or dry_run))
-        importing.run(client, found, state or Path("lamassu.state"), dry_run=dry_run)
+        importing.run(client, found, state or Path("lamassu.state"), dry_run=dry_run, as_json=as_json)
 
 
-class _List(Struct):
+class _Device(TypedDict, total=False):
+    id: Required[str]
+    alias: Any
+    tags: Any
+    metadata: Any
+    dms_owner: Any
+    icon: Any
+    icon_color: Any
+    status: Any
+    identity: dict[str, Any] | None
+
+
+class _Dms(TypedDict, total=False):
+    id: Required[str]
+    name: Any
+    metadata: Any
+    settings: dict[str, Any] | None
+
+
+class _Group(TypedDict, total=False):
+    id: Required[str]
+    name: Required[str]
+    description: Any
+    parent_id: str | None
+    criteria: Any
+
+
+class _Pem(Struct):
+    certificate: bytes
+
+
+class _Authority(Struct):
+    certificate: _Pem
+
+
+class _List(Struct, Generic[_Record]):
     """A page of a list. Some of the vendor's lists call the bookmark one thing, and some another."""
 
-    list: list[dict[str, Any]] | None
+    list: list[_Record] | None
     next: str | None = None
     next_bookmark: str | None = None
 
@@ -74,8 +116,9 @@ class Gateway:
         if place and reply.status_code == 400:
             message = "The source no longer knows where the last run stopped."
             raise Failure(Exit.REFUSED, message, "Remove the state file to begin anew; what is stored stays as it is.")
-        found = importing.require(reply, _DEVICES, _ABOUT, _List)
-        return Page(found.list or [], found.next or None, self._total)
+        found = importing.require(reply, _DEVICES, _ABOUT, _List[_Device])
+        rows: list[Any] = [*(found.list or ())]
+        return Page(rows, found.next or None, self._total)
 
     @functools.cached_property
     def _total(self) -> int:
@@ -95,12 +138,15 @@ class Gateway:
     # --- what devices name -----------------------------------------------------------------------------------------
 
     def prepare(self, client: "Client") -> None:
+        if client.attempt("GET", _HEALTH).status_code == 404:
+            message = "The server here does not answer as Lamassu, which this import needs."
+            raise Failure(Exit.REFUSED, message, "Start it without --disable lamassu.")
         if self._with_policies:
-            for dms in self._everything(_DMS):
+            for dms in self._everything(_DMS, _List[_Dms]):
                 self._bring_dms(client, dms)
-            self._bring_groups(client, {group["id"]: group for group in self._everything(_GROUPS)})
+            self._bring_groups(client, {group["id"]: group for group in self._everything(_GROUPS, _List[_Group])})
 
-    def _bring_dms(self, client: "Client", dms: dict[str, Any]) -> None:
+    def _bring_dms(self, client: "Client", dms: _Dms) -> None:
         """A DMS that is here already stays as it is. Who issues is made anew, for a key does not travel."""
         for name in _trusted(dms.get("settings") or {}):
             self._bring_authority(client, name)
@@ -113,23 +159,23 @@ class Gateway:
         if reply.status_code == 404:
             output.note(f"authority {name} is left out: the source does not have it.")
             return
-        authority = importing.require(reply, path, _ABOUT, dict[str, Any])
-        certificate = base64.b64decode(authority["certificate"]["certificate"]).decode()
+        authority = importing.require(reply, path, _ABOUT, _Authority)
+        certificate = authority.certificate.certificate.decode(errors="replace")
         _give(client, "/v1/authorities", f"authority {name}", {"name": name, "certificate": certificate})
 
-    def _bring_groups(self, client: "Client", groups: dict[str, dict[str, Any]]) -> None:
+    def _bring_groups(self, client: "Client", groups: dict[str, _Group]) -> None:
         """Each after the one it is below. Lists of the vendor's have criteria in the wrong place, so each is read."""
         while groups:
             ready = [group for group in groups.values() if group.get("parent_id") not in groups]
             for group in ready or groups.values():
                 path = f"{_GROUPS}/{group['id']}"
-                found = importing.require(self._ask(path, {}), path, _ABOUT, dict[str, Any])
+                found = importing.require(self._ask(path, {}), path, _ABOUT, _Group)
                 _give(client, _GROUPS, f"group {group['name']}", found)
             groups = {uid: group for uid, group in groups.items() if ready and group not in ready}
 
     # --- requests --------------------------------------------------------------------------------------------------
 
-    def _everything(self, path: str) -> Iterator[dict[str, Any]]:
+    def _everything(self, path: str, shape: type[_List[_Record]]) -> Iterator[_Record]:
         """All of a list; nothing where the source has no such list."""
         bookmark = ""
         while True:
@@ -138,7 +184,7 @@ class Gateway:
             if reply.status_code == 404:
                 output.note(f"The source has no {path}.")
                 return
-            found = importing.require(reply, path, _ABOUT, _List)
+            found = importing.require(reply, path, _ABOUT, shape)
             yield from found.list or []
             bookmark = found.next_bookmark or found.next or ""
             if not bookmark:
@@ -212,7 +258,7 @@ def _trusted(settings: dict[str, Any]) -> set[str]:
     return {name for names in lists for name in names or ()} - {enrollment.get("enrollment_ca")}
 
 
-def _give(client: "Client", path: str, name: str, body: dict[str, Any]) -> None:
+def _give(client: "Client", path: str, name: str, body: Mapping[str, object]) -> None:
     """Make a record of the source's here. One that is there stays; one that is refused is told of."""
     reply = client.attempt("POST", path, body)
     if not reply.is_success and reply.status_code != 409:

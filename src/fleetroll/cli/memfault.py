@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Required, TypedDict, TypeVar
 from urllib.parse import quote
 
 import click
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _PER_PAGE = 100
 _DEFAULT = "default"
+_Record = TypeVar("_Record")
 _ABOUT = "Check --url, --org, --project and --token."
 
 
@@ -30,6 +31,7 @@ _ABOUT = "Check --url, --org, --project and --token."
 @importing.state_option
 @click.option("--no-attributes", is_flag=True, help="Leave out attributes, which take a request for each device.")
 @importing.dry_run_option
+@importing.as_json
 @click.pass_context
 def memfault(
     context: click.Context,
@@ -40,11 +42,13 @@ def memfault(
     state: Path | None,
     no_attributes: bool,
     dry_run: bool,
+    as_json: bool,
 ) -> None:
     path = f"{source}/api/v0/organizations/{quote(org, safe='')}/projects/{quote(project, safe='')}"
     kept = state or Path(f"memfault-{org}-{project}.state")
     with importing.between(context, source, auth=("", token)) as (client, http):
-        importing.run(client, Project(http, path, not no_attributes, dry_run), kept, dry_run=dry_run)
+        found = Project(http, path, not no_attributes, dry_run)
+        importing.run(client, found, kept, dry_run=dry_run, as_json=as_json)
 
 
 class _Paging(Struct, frozen=True):
@@ -52,8 +56,39 @@ class _Paging(Struct, frozen=True):
     total_count: int = 0
 
 
-class _List(Struct):
-    data: list[dict[str, Any]]
+class _Cohort(TypedDict, total=False):
+    slug: Required[str]
+    name: Any
+
+
+class _Device(TypedDict, total=False):
+    device_serial: Required[str]
+    nickname: Any
+    hardware_version: Any
+    last_seen_release: dict[str, Any] | None
+    last_seen_software_version: dict[str, Any] | None
+    last_seen: Any
+    owner_ref: Any
+    cohort: dict[str, Any] | None
+    description: Any
+
+
+class _Name(TypedDict):
+    string_key: str
+
+
+class _State(TypedDict):
+    value: Any
+
+
+class _Attribute(TypedDict, total=False):
+    string_key: str | None
+    custom_metric: _Name | None
+    state: _State | None
+
+
+class _List(Struct, Generic[_Record]):
+    data: list[_Record]
     paging: _Paging = _Paging()
 
 
@@ -71,34 +106,34 @@ class Project:
     def prepare(self, client: "Client") -> None:
         if self._dry_run:
             return
-        for cohort in self._everything("/cohorts"):
+        for cohort in self._everything("/cohorts", _List[_Cohort]):
             if cohort["slug"] != _DEFAULT:
                 self._make(client, cohort)
 
     def page(self, place: Place) -> Page:
         place = int(place)
-        found = self._get("/devices", page=place, per_page=_PER_PAGE)
+        found = self._get("/devices", _List[_Device], place)
         following = place + 1 if place < found.paging.page_count else None
         return Page([self._row(device) for device in found.data], following, found.paging.total_count)
 
     def store(self, client: "Client", rows: list[dict[str, Any]], *, dry_run: bool) -> Iterator[importing.Result]:
         return importing.store(client, rows, dry_run=dry_run)
 
-    def _make(self, client: "Client", cohort: dict[str, Any]) -> None:
+    def _make(self, client: "Client", cohort: _Cohort) -> None:
         try:
-            client.call("POST", "/v1/cohorts", body={"slug": cohort["slug"], "name": cohort["name"]})
+            client.call("POST", "/v1/cohorts", body={"slug": cohort["slug"], "name": cohort.get("name")})
         except Failure as failure:
             if failure.reason != "cohort_exists":
                 raise
 
-    def _everything(self, path: str) -> Iterator[dict[str, Any]]:
+    def _everything(self, path: str, shape: type[_List[_Record]]) -> Iterator[_Record]:
         place, last = 1, 1
         while place <= last:
-            found = self._get(path, page=place, per_page=_PER_PAGE)
+            found = self._get(path, shape, place)
             yield from found.data
             place, last = place + 1, found.paging.page_count
 
-    def _row(self, device: dict[str, Any]) -> dict[str, Any]:
+    def _row(self, device: _Device) -> dict[str, Any]:
         """A device as our own import takes it; what the source leaves empty says nothing."""
         cohort = (device.get("cohort") or {}).get("slug", _DEFAULT)
         row = {
@@ -115,23 +150,25 @@ class Project:
         return {name: value for name, value in row.items() if value}
 
     def _attributes(self, serial: str) -> dict[str, Any]:
-        found = self._everything(f"/devices/{quote(serial, safe='')}/attributes")
-        return {
-            item.get("string_key") or item["custom_metric"]["string_key"]: item["state"]["value"]
-            for item in found
-            if item.get("state")
-        }
+        found = self._everything(f"/devices/{quote(serial, safe='')}/attributes", _List[_Attribute])
+        return {_name(item): state["value"] for item in found if (state := item.get("state"))}
 
-    def _get(self, path: str, **params: int) -> _List:
+    def _get(self, path: str, shape: type[_List[_Record]], place: int) -> _List[_Record]:
+        params = {"page": place, "per_page": _PER_PAGE}
         reply = importing.patient(lambda: self._http.get(self.name + path, params=params))
-        return importing.require(reply, path, _ABOUT, _List)
+        return importing.require(reply, path, _ABOUT, shape)
+
+
+def _name(attribute: _Attribute) -> str:
+    metric = attribute.get("custom_metric")
+    return attribute.get("string_key") or (metric["string_key"] if metric else "")
 
 
 def _hardware(version: Any) -> str | None:
     return version.get("name") if isinstance(version, dict) else version
 
 
-def _software(device: dict[str, Any]) -> dict[str, str] | None:
+def _software(device: _Device) -> dict[str, str] | None:
     """What ran last, by its newer form, with the revision that only the older one has."""
     release, version = device.get("last_seen_release") or {}, device.get("last_seen_software_version") or {}
     found = {

@@ -135,6 +135,7 @@ def parse_label(text: str) -> tuple[str, str]:
 def check(settings: Settings) -> None:
     """Raises Fault invalid for settings that contradict each other or go too far."""
     windows = settings.windows
+    name(settings.authority, "authority")
     if len(settings.authorities) > limits.MAX_AUTHORITIES_PER_DMS:
         raise _invalid(f"they name more than {limits.MAX_AUTHORITIES_PER_DMS} authorities")
     if settings.admission.levels is not None and not 1 <= settings.admission.levels <= limits.MAX_CHAIN:

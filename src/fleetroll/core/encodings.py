@@ -10,6 +10,7 @@ from fleetroll.core.faults import Fault, invalid
 
 _PEM = re.compile(rb"\s*-----BEGIN ([A-Z0-9 ]{1,40})-----([A-Za-z0-9+/=\s]{1,32768})-----END \1-----\s*")
 _CERTIFICATE = "CERTIFICATE"
+_BEGINS = f"-----BEGIN {_CERTIFICATE}-----".encode()
 _EST_WIDTH = 76
 _PEM_WIDTH = 64
 
@@ -21,10 +22,11 @@ def pem(der: bytes) -> str:
 
 
 def certificate(text: str | bytes, field: str = "certificate") -> bytes:
-    """The DER of the first certificate in PEM. Raises Fault invalid `invalid_certificate`."""
+    """The DER of the first certificate in PEM, whatever is before it. Raises Fault invalid `invalid_certificate`."""
     raw = text.encode() if isinstance(text, str) else text
-    found = _PEM.match(raw[: 2 * limits.MAX_CERTIFICATE])
-    der = _decoded(found[2]) if found and found[1] == _CERTIFICATE.encode() else None
+    start = raw.find(_BEGINS)
+    found = _PEM.match(raw[start : start + 2 * limits.MAX_CERTIFICATE]) if start >= 0 else None
+    der = _decoded(found[2]) if found else None
     if der is None:
         raise invalid("invalid_certificate", f"{field} must be a certificate in PEM.", field)
     return der

@@ -20,12 +20,13 @@ def ask(common_name: str) -> tuple[bytes, bytes]:
 
 
 def ask_again(certificate: Path) -> tuple[bytes, bytes]:
-    """As `ask`, in the name of a certificate. Raises ValueError for a file that has none."""
+    """As `ask`, in all the names of a certificate (RFC 7030, 4.2.2). Raises ValueError for a file that has none."""
     with requests.quietly():
-        return _ask(x509.load_pem_x509_certificate(certificate.read_bytes()).subject)
+        present = x509.load_pem_x509_certificate(certificate.read_bytes())
+        return _ask(present.subject, requests.alternative_names(present))
 
 
-def _ask(subject: x509.Name) -> tuple[bytes, bytes]:
+def _ask(subject: x509.Name, alternatives: x509.SubjectAlternativeName | None = None) -> tuple[bytes, bytes]:
     key = keys.make(KeyKind())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return pem, requests.make(key, subject)
+    return pem, requests.make(key, subject, alternatives)

@@ -109,6 +109,9 @@ class Pki(Protocol):
     def is_issued_by(self, certificate: bytes, authority: bytes) -> bool:
         """Whether `authority` is the issuer of `certificate` and has signed it. Time is not looked at."""
 
+    def is_same(self, certificate: bytes, other: bytes) -> bool:
+        """Whether they certify the same. Anybody can write a signature of ECDSA in another way that is as good."""
+
     def revocation_list(
         self, signer: Signer, revoked: Sequence[Revocation], number: int, at: Instant, until: Instant
     ) -> bytes:

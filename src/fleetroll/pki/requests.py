@@ -68,9 +68,9 @@ def load(der: bytes) -> x509.CertificateSigningRequest:
     return x509.load_der_x509_csr(der)
 
 
-def alternative_names(request: x509.CertificateSigningRequest) -> x509.SubjectAlternativeName | None:
+def alternative_names(of: x509.CertificateSigningRequest | x509.Certificate) -> x509.SubjectAlternativeName | None:
     try:
-        return request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        return of.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return None
 

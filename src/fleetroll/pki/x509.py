@@ -130,6 +130,9 @@ class X509:
             return False
         return True
 
+    def is_same(self, certificate: bytes, other: bytes) -> bool:
+        return _load(certificate).tbs_certificate_bytes == _load(other).tbs_certificate_bytes
+
     def revocation_list(
         self, signer: Signer, revoked: Sequence[Revocation], number: int, at: Instant, until: Instant
     ) -> bytes:

@@ -36,7 +36,7 @@ class Shown(Struct, frozen=True):
 
 
 class Listing(Struct, frozen=True):
-    """Certificates with an id above `after`; those of one authority, one device or one serial number where given."""
+    """Certificates with an id above `after`: of one authority, one device and one serial number where given."""
 
     limit: int
     after: int = 0
@@ -65,18 +65,40 @@ async def page(call: Call, wanted: Listing) -> Part[Shown, int]:
 
 async def _found(call: Call, wanted: Listing) -> list[Certificate]:
     certificates, limit = call.records.certificates, wanted.limit + 1
+    authority = await _authority(call, wanted.authority)
+    device = await _device(call, wanted.ident)
     if wanted.serial is not None:
-        one = await certificates.get(call.org, wanted.serial)
-        return [one] if one and one.id > wanted.after else []
-    if wanted.authority is not None:
-        authority = await authorities.noun.find(call, wanted.authority)
-        return await certificates.of_authority(call.org, authority.id, wanted.after, limit)
-    if wanted.ident is not None:
-        device = await call.records.devices.get(call.org, wanted.ident)
-        if device is None:
-            raise not_found("device", wanted.ident)
-        return await certificates.of_device(call.org, device.id, wanted.after, limit)
+        one = await certificates.get(call.org, wanted.serial.lower())
+        fits = one and one.id > wanted.after and authority in {None, one.authority} and device in {None, one.device}
+        return [one] if one and fits else []
+    if device is not None:
+        return await _issued_to(call, device, authority, wanted.after, limit)
+    if authority is not None:
+        return await certificates.of_authority(call.org, authority, wanted.after, limit)
     return await certificates.page(call.org, wanted.after, limit)
+
+
+async def _authority(call: Call, name: str | None) -> int | None:
+    return None if name is None else (await authorities.noun.find(call, name)).id
+
+
+async def _device(call: Call, ident: str | None) -> int | None:
+    if ident is None:
+        return None
+    device = await call.records.devices.get(call.org, ident)
+    if device is None:
+        raise not_found("device", ident)
+    return device.id
+
+
+async def _issued_to(call: Call, device: int, authority: int | None, after: int, limit: int) -> list[Certificate]:
+    found: list[Certificate] = []
+    while some := await call.records.certificates.of_device(call.org, device, after, limit):
+        after = some[-1].id
+        found += [one for one in some if authority in {None, one.authority}]
+        if len(found) >= limit:
+            break
+    return found[:limit]
 
 
 @operation(Action.CERTIFICATES_READ, Effect.SCAN)
@@ -118,9 +140,20 @@ async def withdraw(call: Call, certificate: Certificate, reason: Reason) -> None
 
 async def withdraw_from(call: Call, device: Device, serial: str | None, reason: Reason) -> None:
     """Revoke what a slot names, if it is a certificate of that device: a slot filled by hand may name any."""
-    found = await call.records.certificates.get(call.org, serial) if serial else None
-    if found is not None and found.device == device.id:
+    found = await _of_device(call, device, serial)
+    if found is not None:
         await withdraw(call, found, reason)
+
+
+async def is_revoked(call: Call, device: Device, serial: str | None) -> bool:
+    """Whether what a slot names is a certificate of that device, and revoked."""
+    found = await _of_device(call, device, serial)
+    return found is not None and found.revoked_at is not None
+
+
+async def _of_device(call: Call, device: Device, serial: str | None) -> Certificate | None:
+    found = await call.records.certificates.get(call.org, serial) if serial else None
+    return found if found is not None and found.device == device.id else None
 
 
 async def withdraw_all(call: Call, device: Device, reason: Reason) -> None:

@@ -150,10 +150,11 @@ async def _admit(call: Call, dms: Dms, peer: Peer, request: Request) -> None:
         raise _refused("foreign_subject", "With the certificate of one device, no other device can be enrolled.")
     if not admission.allow_expired and not shown.not_before <= call.at < shown.not_after:
         raise _unproven("The client certificate has expired, or is not valid yet.")
-    await _require_unrevoked(call, shown.serial, peer)
+    await _require_unrevoked(call, shown)
 
 
 class _Shown(Struct, frozen=True):
+    certificate: bytes
     authority: str
     serial: str
     common_name: str
@@ -176,7 +177,7 @@ async def _shown(call: Call, peer: Peer, trusted: Iterable[str], levels: int | N
     issuer = await _issuer(call, peer.certificate, await _authorities(call, trusted), levels)
     if issuer is None:
         raise _unproven("The client certificate is not from an authority that this DMS trusts.")
-    return _Shown(issuer.name, said.serial, said.subject.common_name, said.not_before, said.not_after)
+    return _Shown(peer.certificate, issuer.name, said.serial, said.subject.common_name, said.not_before, said.not_after)
 
 
 async def _issuer(call: Call, shown: bytes, trusted: list[Authority], levels: int | None) -> Authority | None:
@@ -194,9 +195,12 @@ async def _issuer(call: Call, shown: bytes, trusted: list[Authority], levels: in
     return None
 
 
-async def _require_unrevoked(call: Call, serial: str, peer: Peer) -> None:
-    found = await call.records.certificates.get(call.org, serial)
-    if found is not None and found.der == peer.certificate and found.revoked_at is not None:
+async def _require_unrevoked(call: Call, shown: _Shown) -> None:
+    """Another authority may have given the same number, so it is all that was certified that counts."""
+    found = await call.records.certificates.get(call.org, shown.serial)
+    if found is None or found.revoked_at is None:
+        return
+    if call.services.pki.is_same(found.der, shown.certificate):
         raise _unproven("The client certificate is revoked.")
 
 
@@ -236,7 +240,7 @@ async def _renewable(call: Call, dms: Dms, peer: Peer, request: Request) -> tupl
         raise _decommissioned()
     if device.dms is not None and device.dms != dms.name:
         raise _refused("registered_elsewhere", "device already registered to another DMS")
-    present = await _present(call, device, peer, dms, shown)
+    present = await _present(call, device, dms, shown)
     _require_time(call, renewal, present, shown)
     if call.services.pki.describe(present.der).subject.encoded != request.subject.encoded:
         raise _refused(
@@ -245,7 +249,7 @@ async def _renewable(call: Call, dms: Dms, peer: Peer, request: Request) -> tupl
     return device, present
 
 
-async def _present(call: Call, device: Device, peer: Peer, dms: Dms, shown: _Shown) -> Certificate:
+async def _present(call: Call, device: Device, dms: Dms, shown: _Shown) -> Certificate:
     """The active certificate of the device, which shows this or an earlier one, or another authority's.
 
     An earlier one is good until it is revoked: a device may never have got the reply that had the present one.
@@ -257,16 +261,16 @@ async def _present(call: Call, device: Device, peer: Peer, dms: Dms, shown: _Sho
     if present.revoked_at is not None:
         raise _refused("certificate_revoked", "revoked certificate")
     if shown.authority != dms.settings.authority:
-        await _require_unrevoked(call, shown.serial, peer)
-    elif peer.certificate != present.der:
-        await _require_own(call, shown.serial, peer, device)
+        await _require_unrevoked(call, shown)
+    elif shown.certificate != present.der:
+        await _require_own(call, shown, device)
     return present
 
 
-async def _require_own(call: Call, serial: str, peer: Peer, device: Device) -> None:
-    await _require_unrevoked(call, serial, peer)
-    found = await call.records.certificates.get(call.org, serial)
-    if found is None or found.der != peer.certificate or found.device != device.id:
+async def _require_own(call: Call, shown: _Shown, device: Device) -> None:
+    await _require_unrevoked(call, shown)
+    found = await call.records.certificates.get(call.org, shown.serial)
+    if found is None or found.der != shown.certificate or found.device != device.id:
         raise _unproven("The client certificate is not one of the device's.")
 
 

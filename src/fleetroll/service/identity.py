@@ -5,7 +5,7 @@ are shown the status of the moment (`identity.current`), so the sweeper only has
 """
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from fleetroll.core import identity, limits
 from fleetroll.core.certificates import Reason
@@ -40,14 +40,18 @@ async def get(call: Call, wanted: devices.Named) -> Slot:
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE)
 async def replace(call: Call, wanted: Written) -> Device:
-    """Fill a device's slot by hand, as a whole. Raises Fault conflict `status_forbids` for a decommissioned device."""
+    """Fill a device's slot by hand, as a whole; with a certificate of the device's that is revoked, the slot is too.
+
+    Raises Fault conflict `status_forbids` for a decommissioned device.
+    """
     device = await devices.find(call, wanted.ident)
     advance(device.status, Step.BIND)
-    was = slot_of(device)
-    slot = identity.rewrite(was, wanted.slot, call.at)
-    if was is not None and slot.status is Status.REVOKED:
+    was, written = slot_of(device), wanted.slot
+    if was is not None and written.status is Status.REVOKED:
         await certificates.withdraw_from(call, device, was.active, Reason.UNSPECIFIED)
-    return await _fill(call, device, slot)
+    if await certificates.is_revoked(call, device, written.active):
+        written = structs.replace(written, status=Status.REVOKED)
+    return await _fill(call, device, identity.rewrite(was, written, call.at))
 
 
 async def bind(

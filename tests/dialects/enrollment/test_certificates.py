@@ -1,13 +1,14 @@
 """Certificates over the DMS manager and the CA: found, bound, revoked, taken off hold, with the slot that follows."""
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fleetroll.core.faults import Fault
 from fleetroll.dialects.enrollment.mapping.durations import canonical, duration
-from tests.support.app import App
+from tests.support.app import App, running
 from tests.support.enrolling import certificate, enrolled, make_line
 
 SETTINGS = {
@@ -69,6 +70,33 @@ def test_a_certificate_is_found_by_its_serial_number(app: App, form: str) -> Non
     for spelled in (serial, serial.upper()):
         found = app.request("GET", f"/api/ca/v1/certificates?filter={form.format(spelled)}&page_size=1").json()
         assert ([one["serial_number"] for one in found["list"]], found["next"]) == ([serial], "")
+
+
+def test_all_that_a_list_of_certificates_is_asked_for_holds(app: App) -> None:
+    serials = [enrolled(app, "line", "pump-1") for _ in range(3)]
+    for move in ("other", "default", "other"):
+        app.request("PATCH", "/v1/dms/line", {"settings": {"authority": move, "replaceable": True}})
+        serials.append(enrolled(app, "line", "pump-1"))
+    foreign = enrolled(app, "line", "pump-2")
+    others = {
+        "device=pump-1&authority=other": [serials[3], serials[5]],
+        "device=pump-1&authority=default": [*serials[:3], serials[4]],
+        f"device=pump-1&serial={foreign}": [],
+        f"authority=default&serial={foreign}": [],
+        f"authority=other&device=pump-2&serial={foreign.upper()}": [foreign],
+    }
+    for query, expected in others.items():
+        page = app.request("GET", f"/v1/certificates?{query}&limit=2").json()
+        found = page["certificates"]
+        while cursor := page["next_cursor"]:
+            page = app.request("GET", f"/v1/certificates?{query}&limit=2&cursor={cursor}").json()
+            found += page["certificates"]
+        assert [one["serial"] for one in found] == expected, query
+    wanted = f"certificates?filter=serial_number[eq]{foreign}"
+    for authority, expected in (("default", []), ("other", [foreign])):
+        listed = app.request("GET", f"/api/ca/v1/cas/{authority}/{wanted}").json()["list"]
+        assert [one["serial_number"] for one in listed] == expected
+    assert app.request("GET", f"/api/ca/v1/cas/nobody/{wanted}").status == 404
 
 
 def test_pages_follow_each_other_by_their_bookmarks(app: App) -> None:
@@ -156,6 +184,20 @@ def test_what_was_on_hold_when_it_was_replaced_does_not_come_back(app: App) -> N
     assert rule(app, serial, "ACTIVE") == 409
 
 
+def test_a_slot_that_is_filled_by_hand_with_a_revoked_certificate_is_revoked(app: App) -> None:
+    serial, other = enrolled(app, "line", "pump-1"), enrolled(app, "line", "pump-2")
+    rule(app, serial, "REVOKED", "CertificateHold")
+    rule(app, other, "REVOKED")
+    for named, status in ((serial, "REVOKED"), (other, "ACTIVE"), ("0a", "ACTIVE")):
+        slot = {"status": "ACTIVE", "active_version": 0, "versions": {"0": named}}
+        filled = app.request("PUT", "/api/devmanager/v1/devices/pump-1/idslot", slot)
+        assert (filled.status, filled.json()["status"]) == (200, status)
+        assert state(app) == (status, status)
+    app.request("PUT", "/api/devmanager/v1/devices/pump-1/idslot", slot | {"versions": {"0": serial}})
+    rule(app, serial, "ACTIVE")
+    assert state(app) == ("ACTIVE", "ACTIVE"), "it is off hold"
+
+
 def test_a_certificate_that_is_no_longer_the_active_one_takes_nothing_with_it(app: App) -> None:
     first, second = enrolled(app, "line", "pump-1"), enrolled(app, "line", "pump-1")
     assert certificate(app, first)["revocation_reason"] == "Superseded"
@@ -180,6 +222,19 @@ def test_a_certificate_is_bound_with_the_words_that_interfaces_read(app: App) ->
     assert bound["device"]["identity"]["versions"] == {"0": serial, "1": serial}
     device = app.request("GET", "/api/devmanager/v1/devices/pump-1").json()
     assert bound["device"] | {"events": device["events"]} == device
+
+
+def test_what_was_bound_is_spelled_as_the_profile_spells_devices(tmp_path: Path) -> None:
+    windows = {"preventive_delta": "2d", "critical_delta": "1h"}
+    short = {"issuance_profile": {"validity": {"duration": "1d"}}, "reenrollment_settings": windows}
+    with running(tmp_path / "data", lamassu_profile="upstream") as app:
+        make_line(app, SETTINGS | short)
+        serial = enrolled(app, "line", "pump-1")
+        assert rule(app, serial, "REVOKED", "CertificateHold") == rule(app, serial, "ACTIVE") == 200
+        shown = bind(app, "pump-1", serial).json()["device"]
+        assert shown["status"] == shown["identity"]["status"] == "RENEWAL_PENDING"
+        device = app.request("GET", "/api/devmanager/v1/devices/pump-1").json()
+        assert shown | {"events": device["events"]} == device
 
 
 def test_what_may_not_be_bound_is_refused_and_nothing_is_half_done(app: App) -> None:

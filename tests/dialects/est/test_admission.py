@@ -7,7 +7,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
+from fleetroll.core import encodings
 from fleetroll.pki.x509 import X509
 from tests.support import der
 from tests.support.app import Response, asgi
@@ -16,6 +19,7 @@ from tests.support.est import DAY, Site, needs_tools, site
 pytestmark = needs_tools
 ANYBODY = {"admission": {"proof": "NO_AUTH"}}
 PKCS10 = {"content-type": "application/pkcs10"}
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 AUTHORITY = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign")
 
 
@@ -81,6 +85,20 @@ def test_a_revoked_or_expired_certificate_opens_nothing(at: Site) -> None:
     admission = {"proof": "CLIENT_CERTIFICATE", "authorities": ["factory"], "allow_expired": True}
     at.api("PATCH", "/v1/dms/field", {"settings": {"admission": admission}})
     assert ask(at, *shown).status == 200
+
+
+def test_a_revoked_certificate_opens_nothing_however_its_signature_is_written(at: Site) -> None:
+    """Of ECDSA, who has one signature has another that is as good, and needs no key for it."""
+    made(at, "made-1")
+    at.api("POST", f"/v1/certificates/{at.serial('made-1')}:revoke", {"reason": "key_compromise"})
+    certificate = x509.load_pem_x509_certificate((at.folder / "made-1.pem").read_bytes())
+    r, s = decode_dss_signature(certificate.signature)
+    signature = der.tlv(der.BITS, b"\x00", encode_dss_signature(r, P256_ORDER - s))
+    written = der.tlv(der.SEQUENCE, certificate.tbs_certificate_bytes, der.ECDSA_SHA256, signature)
+    (at.folder / "other.pem").write_text(encodings.pem(written))
+    at.run("openssl", "verify", "-CAfile", at.trust("factory"), "other.pem")
+    assert ask(at, "--cert", "other.pem", "--key", "made-1.key").status == 401
+    assert devices(at) == ["made-1"]
 
 
 def test_a_client_of_nobody_we_know_does_not_get_through_the_handshake(at: Site) -> None:

@@ -42,6 +42,19 @@ def test_a_change_of_one_setting_leaves_the_others(app: App, media_type: str) ->
     assert now == app.request("GET", LINE).json()["settings"]
 
 
+def test_a_name_that_is_none_is_refused_as_the_member_that_it_is_in(app: App) -> None:
+    settings = {"settings": {"authority": "a b"}}
+    for method, path, body, field in (
+        ("POST", "/v1/dms", {"name": "a b"}, "name"),
+        ("POST", "/v1/authorities", {"name": "a b"}, "name"),
+        ("POST", "/v1/dms", {"name": "other", **settings}, "authority"),
+        ("PATCH", LINE, settings, "authority"),
+    ):
+        refused = app.request(method, path, body)
+        assert (refused.status, refused.json()["field"]) == (400, field), path
+        assert refused.json()["detail"].startswith(f"{field} must be 1 to 64")
+
+
 def test_null_takes_away_what_may_be_absent(app: App) -> None:
     was = app.request("GET", LINE).json()["settings"]
     gone = {"admission": {"levels": None}, "renewal": {"opens": None}, "keygen": None}

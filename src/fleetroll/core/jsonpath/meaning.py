@@ -183,7 +183,8 @@ def _operands(operand: Operand, item: object, mode: _Mode) -> Iterator[object]:
         case Literal(value):
             return iter((value,))
         case Signed(symbol, part):
-            numbers = map(_number, _operands(part, item, mode))
+            # All of them before the first is compared: one that is no number leaves nothing to compare.
+            numbers = [_number(one) for one in _operands(part, item, mode)]
             return (numerics.compute(symbol, _ZERO, number) for number in numbers)
         case Arithmetic(symbol, left, right):
             return _computed(symbol, *(list(_operands(side, item, mode)) for side in (left, right)))

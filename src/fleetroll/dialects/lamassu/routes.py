@@ -6,12 +6,12 @@ must be decommissioned before it is deleted. What is taken is the same in both.
 
 from typing import Any
 
+from fleetroll.core import spelling as spellings
 from fleetroll.dialects.lamassu import shapes
 from fleetroll.dialects.lamassu.envelope import envelope
 from fleetroll.dialects.lamassu.mapping import devices as mapping
 from fleetroll.dialects.lamassu.mapping import groups as grouped
 from fleetroll.dialects.lamassu.mapping import server as answering
-from fleetroll.dialects.lamassu.mapping import spelling as spellings
 from fleetroll.service import devices, groups, identity, server
 from fleetroll.service.lives import told, told_page
 from fleetroll.wire.dialect import (

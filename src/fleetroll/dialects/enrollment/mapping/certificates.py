@@ -132,7 +132,7 @@ def list_certificates(request: Request) -> certificates.Listing:
         found = _FILTER.fullmatch(text)
         if found is None or found[1] != _SERIAL[0] or found[2].lower() not in _SERIAL[1]:
             raise invalid("unsupported_filter", "Certificates are filtered by serial_number[eq] alone.", "filter")
-        serial = found[3].lower()
+        serial = found[3]
     page = asked(request)
     return certificates.Listing(page.size, page.after or 0, authority=request.path.get("id"), serial=serial)
 

@@ -1,16 +1,27 @@
-"""The tables of Lamassu's DMS manager, `/api/dmsmanager`, and of the part of its CA that interfaces need, `/api/ca`."""
+"""The tables of Lamassu's DMS manager, `/api/dmsmanager`, and of the part of its CA that interfaces need, `/api/ca`.
 
+There are two profiles, which differ in the names of two statuses: as they are documented, and as the vendor's server
+answers.
+"""
+
+from msgspec import structs
+
+from fleetroll.core.spelling import DOCUMENTED, UPSTREAM, Spelling
 from fleetroll.dialects.enrollment.envelope import ENVELOPE
 from fleetroll.dialects.enrollment.routes import authorities, binding, certificates, dms
-from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect
+from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Route
 
-_NOUNS = (dms, binding, authorities, certificates)  # as the reference page shows them
+
+def _routes(spelling: Spelling) -> tuple[Route, ...]:
+    """As the reference page shows them."""
+    return (*dms.ROUTES, *binding.routes(spelling), *authorities.ROUTES, *certificates.ROUTES)
+
 
 DIALECT = Dialect(
     name="enrollment",
     title="Lamassu DMS manager and CA",
     prefixes=("/api/dmsmanager/", "/api/ca/"),
-    routes=tuple(route for noun in _NOUNS for route in noun.ROUTES),
+    routes=_routes(DOCUMENTED),
     envelope=ENVELOPE,
     credentials=(BEARER, API_KEY_HEADER, BASIC),
     media_types=(),
@@ -18,3 +29,4 @@ DIALECT = Dialect(
     loose_names=True,
     part_of="lamassu",
 )
+UPSTREAM_DIALECT = structs.replace(DIALECT, routes=_routes(UPSTREAM))

@@ -16,11 +16,11 @@ from fleetroll.core.faults import invalid
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.patch import apply_json_patch, parse_json_patch
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Part, Sort, every
+from fleetroll.core.spelling import OURS, Spelling
 from fleetroll.core.times import moment, unused
 from fleetroll.dialects.lamassu import shapes
 from fleetroll.dialects.lamassu.mapping.fields import FIELDS
 from fleetroll.dialects.lamassu.mapping.lists import Bookmark, asked, bookmark
-from fleetroll.dialects.lamassu.mapping.spelling import OURS, Spelling
 from fleetroll.service import devices
 from fleetroll.service.identity import Written
 from fleetroll.service.lives import Life

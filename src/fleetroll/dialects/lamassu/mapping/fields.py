@@ -1,7 +1,7 @@
 """What lists, counts and groups may ask of a device, by the vendor's names."""
 
 from fleetroll.core.bracketed import Asked, Kind
-from fleetroll.dialects.lamassu.mapping.spelling import OURS
+from fleetroll.core.spelling import OURS
 
 FIELDS = {
     "id": Asked("ident", Kind.TEXT),

@@ -11,12 +11,12 @@ from fleetroll.core.bracketed import Asked, Kind
 from fleetroll.core.faults import brief, invalid
 from fleetroll.core.groups import Lineage
 from fleetroll.core.query import Part
+from fleetroll.core.spelling import Spelling
 from fleetroll.core.times import moment
 from fleetroll.dialects.lamassu import shapes
 from fleetroll.dialects.lamassu.mapping.devices import listing
 from fleetroll.dialects.lamassu.mapping.fields import FIELDS
 from fleetroll.dialects.lamassu.mapping.lists import asked, bookmark
-from fleetroll.dialects.lamassu.mapping.spelling import Spelling
 from fleetroll.service import devices, groups
 from fleetroll.wire.request import Request
 

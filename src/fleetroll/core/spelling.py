@@ -1,4 +1,4 @@
-"""How statuses are spelled: two have other names in what the vendor's server answers than in what is documented."""
+"""How statuses are spelled: a vendor's server has other names for two of them than its documentation."""
 
 from collections.abc import Mapping
 
