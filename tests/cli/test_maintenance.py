@@ -320,6 +320,7 @@ def test_a_healthy_directory_passes_and_is_left_as_it_is(alone: Fleetroll, data:
         (lambda data: (data / "server.key").write_text(""), "server key"),
         (lambda data: (data / "server.key").write_text(ANOTHER_KEY), "database key"),
         (lambda data: (data / "fleetroll.db").chmod(0o644), "database"),
+        (lambda data: (data / "fleetroll.db").chmod(0o400), "database"),
         (lambda data: (data / "fleetroll.db").unlink(), "database"),
         (lambda data: cut(data / "fleetroll.db"), "integrity"),
         (lambda data: scribble(data / "fleetroll.db"), "integrity"),
