@@ -33,8 +33,9 @@ class Server:
         self._metrics = measured
         self._ready = ready
         self._followers = followers
-        self._description = msgspec.json.encode(openapi.describe(dialects))
-        self._page = docs_page.render(dialects)
+        description = openapi.describe(dialects)
+        self._description = msgspec.json.encode(description)
+        self._page = docs_page.render(dialects, description)
         self._pages: dict[str, Callable[[], _Page]] = {
             "/health": lambda: (200, _JSON, msgspec.json.encode({"status": "alive", "version": __version__})),
             "/ready": self._readiness,
