@@ -42,6 +42,17 @@ def test_a_change_of_one_setting_leaves_the_others(app: App, media_type: str) ->
     assert now == app.request("GET", LINE).json()["settings"]
 
 
+@pytest.mark.parametrize("path", ["/v1/dms", "/v1/authorities"])
+def test_a_name_that_cannot_be_is_refused_by_its_own_member(app: App, path: str) -> None:
+    refused = app.request("POST", path, {"name": "line 2"}).json()
+    assert (refused["field"], refused["detail"].partition(" ")[0]) == ("name", "name")
+
+
+def test_a_key_that_cannot_be_made_is_refused_as_a_setting(app: App) -> None:
+    body = {"name": "weak", "settings": {"keygen": {"type": "RSA", "bits": 1024}}}
+    assert app.request("POST", "/v1/dms", body).json()["field"] == "settings"
+
+
 def test_null_takes_away_what_may_be_absent(app: App) -> None:
     was = app.request("GET", LINE).json()["settings"]
     gone = {"admission": {"levels": None}, "renewal": {"opens": None}, "keygen": None}

@@ -2,6 +2,7 @@
 
 from fleetroll.core import encodings
 from fleetroll.core.certificates import KeyKind, check_made
+from fleetroll.core.dms import name as authority_name
 from fleetroll.core.guards import etag
 from fleetroll.core.query import Part
 from fleetroll.core.times import SECOND
@@ -26,7 +27,7 @@ def new_authority(request: Request) -> authorities.New:
     foreign = None if body.certificate is None else encodings.certificate(body.certificate)
     kind = key_kind(body.key) if body.key else KeyKind()
     check_made(kind)
-    return authorities.New(body.name, kind, body.lifetime * SECOND, foreign)
+    return authorities.New(authority_name(body.name, "name"), kind, body.lifetime * SECOND, foreign)
 
 
 def authority(result: authorities.Shown, request: Request) -> Reply:

@@ -6,6 +6,7 @@ from msgspec import UNSET, structs
 
 from fleetroll.core import documents, names
 from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Renewal, Settings
+from fleetroll.core.dms import name as dms_name
 from fleetroll.core.documents import EMPTY
 from fleetroll.core.guards import etag
 from fleetroll.core.identity import Windows
@@ -77,9 +78,10 @@ def _settings_in(shape: shapes.DmsSettings) -> Settings:
 
 def new_dms(request: Request) -> Dms:
     body = request.body
-    title = body.name if body.title is None else names.line(body.title, "title")
+    name = dms_name(body.name, "name")
+    title = name if body.title is None else names.line(body.title, "title")
     metadata = documents.of(body.metadata, "metadata")
-    return Dms(0, 0, body.name, title, _settings_in(body.settings), metadata, EMPTY, 0, 0, 0)
+    return Dms(0, 0, name, title, _settings_in(body.settings), metadata, EMPTY, 0, 0, 0)
 
 
 def change_dms(request: Request) -> named.Edit:
