@@ -25,6 +25,7 @@ COMMANDS = [
     "key",
     "nats",
     "org",
+    "recover",
     "relay",
     "restore",
     "serve",
