@@ -177,12 +177,22 @@ def test_a_database_that_somebody_else_has_locked_is_not_called_damaged(data: Pa
     assert "cannot be used: database is locked" in sentence
 
 
+# What holds a superuser, too, to what the modes of files allow.
+HELD = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+
+
 def test_a_database_that_may_only_be_read_is_refused_before_anything_is_announced(data: Path) -> None:
     (data / DATABASE).chmod(0o400)
-    held_to_modes = ("setpriv", "--bounding-set=-dac_override") if os.geteuid() == 0 else ()
-    code, (sentence,), announced = attempt(data, held_to_modes)
+    code, (sentence,), announced = attempt(data, HELD)
     assert (code, announced) == (STORE, "")
     assert "may be read and not written" in sentence
+
+
+def test_a_directory_of_somebody_else_is_refused_as_one_that_cannot_be_used(data: Path) -> None:
+    data.chmod(0)
+    code, (sentence,), announced = attempt(data, HELD)
+    assert (code, announced) == (STORE, "")
+    assert "cannot be used as data directory: Permission denied" in sentence
 
 
 # --- what is not a store ---------------------------------------------------------------------------------------------
