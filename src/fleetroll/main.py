@@ -41,14 +41,14 @@ from fleetroll.core.certificates import SignedList
 from fleetroll.core.faults import Fault
 from fleetroll.core.model import Cohort, Instant, MetadataField
 from fleetroll.core.times import DAY
-from fleetroll.data_directory import DataDirectory, DirectoryRefused, claim
+from fleetroll.data_directory import DATABASE, DataDirectory, DirectoryRefused, claim, is_unfinished
 from fleetroll.maintenance.engine import Engine
+from fleetroll.maintenance.engine import Refused as RefusedAtRest
 from fleetroll.maintenance.examining import examine
 from fleetroll.maintenance.restoring import restore
 from fleetroll.moving import DatabaseAtRest
 from fleetroll.pki.x509 import X509
-from fleetroll.service import housekeeping, leases
-from fleetroll.service.bootstrap import first_start
+from fleetroll.service import bootstrap, housekeeping, leases
 from fleetroll.service.broker import Registry
 from fleetroll.service.keyring import Keyring
 from fleetroll.service.live import Live
@@ -378,9 +378,31 @@ async def first_key(config: Config, services: Services) -> str | None:
     if await services.store.read.timeline.last():
         return None
     try:
-        return await first_start(services, config.admin_key)
+        return await bootstrap.first_start(services, config.admin_key)
     except ValueError as problem:
         raise ConfigError(f"FLEETROLL_ADMIN_KEY: {problem}.") from None
+
+
+def recover(data: Path, server_key: str | None, database: str | None) -> str:
+    """Another admin key of a registry that no server of this directory is serving. Raises RefusedAtRest."""
+    if not data.is_dir() or (database is None and (is_unfinished(data) or not (data / DATABASE).is_file())):
+        raise RefusedAtRest(f"There is no registry in {data}.", "Name the server's data directory with --data.")
+    config = Config(data=data, server_key=server_key, database=database, nats=NO_BROKER)
+    try:
+        return asyncio.run(_recovered(config))
+    except (Refused, DirectoryRefused) as refused:
+        raise RefusedAtRest(str(refused)) from None
+
+
+async def _recovered(config: Config) -> str:
+    directory = claim(config.data, has_database=config.postgres is None)
+    try:
+        async with opened(config, directory) as (services, store):
+            if not await store.read.timeline.last():
+                raise Refused("The database has no registry yet: the first `fleetroll serve` makes one, and its key.")
+            return await bootstrap.recover(services)
+    finally:
+        directory.close()
 
 
 def _announce(config: Config, bound: tuple[str, int], token: str | None) -> None:
@@ -468,4 +490,4 @@ def parts() -> Parts:
     """What the `fleetroll` command needs of the server."""
     at_rest = DatabaseAtRest()
     engine = Engine(at_rest.inspect, at_rest.known, sqlite.library)
-    return Parts(serve, partial(restore, engine), partial(examine, engine), at_rest)
+    return Parts(serve, partial(restore, engine), partial(examine, engine), recover, at_rest)

@@ -74,6 +74,14 @@ def test_a_device_enrols_and_renews_with_one_command_each(
     assert not key.exists(), "what is refused leaves nothing behind"
 
 
+def test_a_proxy_has_no_place_on_the_way_to_this_machine(
+    fleetroll: Command, est: str, trust: str, tmp_path: Path
+) -> None:
+    assert fleetroll("dms", "create", "near", "--anybody").code == 0
+    enroll = ("device", "enroll", "pump-8", "--est", est, "--dms", "near", "--trust", trust, "--out", str(tmp_path))
+    assert run(*enroll, HTTPS_PROXY="http://127.0.0.1:9").code == 0
+
+
 def test_a_device_with_a_long_name_enrols_and_renews(fleetroll: Command, est: str, trust: str, tmp_path: Path) -> None:
     assert fleetroll("dms", "create", "long", "--anybody").code == 0
     enroll = ("device", "enroll", "p" * 200, "--est", est, "--dms", "long", "--trust", trust, "--out", str(tmp_path))
@@ -130,7 +138,11 @@ def test_a_device_shows_the_certificate_that_its_dms_trusts(
 def test_what_cannot_be_is_said_in_words(fleetroll: Command, est: str, trust: str, tmp_path: Path) -> None:
     common = ("--est", est, "--out", str(tmp_path))
     assert run("device", "enroll", "pump-3", "--dms", "nowhere", *common, "--trust", trust).code == 5
-    assert run("device", "enroll", "pump-3", "--dms", "line", *common).code == 3, "a server of nobody's"
+    nobodys = run("device", "enroll", "pump-3", "--dms", "line", *common)
+    assert (nobodys.code, "--trust" in nobodys.err) == (3, True)
+    misnamed = ("--est", est.replace("localhost", "127.0.0.1"), "--trust", trust)
+    unnamed = run("device", "enroll", "pump-3", "--dms", "line", *common, *misnamed)
+    assert (unnamed.code, "--est-name" in unnamed.err) == (3, True)
     assert run("device", "enroll", "a/b", "--dms", "line", *common).code == 2
     assert run("device", "enroll", "", "--dms", "line", *common).code == 2
     assert run("device", "enroll", "pump-3", "--dms", "line", *common, "--est", est[len("https://") :]).code == 2

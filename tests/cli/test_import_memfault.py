@@ -149,6 +149,10 @@ def test_a_state_file_of_another_import_is_refused(fleetroll: Fleetroll, account
     assert fleetroll(*source(account, "--state", "far.state"), **here).code == 7
 
 
+def test_a_source_on_this_machine_is_reached_without_a_proxy(fleetroll: Fleetroll, account: process.Process) -> None:
+    assert fleetroll(*source(account, "--dry-run"), HTTP_PROXY="http://127.0.0.1:9").code == 0
+
+
 def test_a_rehearsal_changes_nothing(fleetroll: Fleetroll, account: process.Process, work: Path) -> None:
     fleetroll("org", "create", "third")
     here = {"FLEETROLL_ORGANIZATION": "third"}

@@ -1,4 +1,4 @@
-"""`fleetroll backup`, `restore` and `doctor`."""
+"""`fleetroll backup`, `restore`, `doctor` and `recover`."""
 
 import asyncio
 import resource
@@ -16,7 +16,7 @@ import pytest
 
 from tests.cli.impostor import impostor
 from tests.support import postgres, process
-from tests.support.app import about_sqlite
+from tests.support.app import about_sqlite, chosen_database
 from tests.support.server_keys import ANOTHER_KEY, unmark
 
 Fleetroll = Callable[..., Any]
@@ -320,6 +320,7 @@ def test_a_healthy_directory_passes_and_is_left_as_it_is(alone: Fleetroll, data:
         (lambda data: (data / "server.key").write_text(""), "server key"),
         (lambda data: (data / "server.key").write_text(ANOTHER_KEY), "database key"),
         (lambda data: (data / "fleetroll.db").chmod(0o644), "database"),
+        (lambda data: (data / "fleetroll.db").chmod(0o400), "database"),
         (lambda data: (data / "fleetroll.db").unlink(), "database"),
         (lambda data: cut(data / "fleetroll.db"), "integrity"),
         (lambda data: scribble(data / "fleetroll.db"), "integrity"),
@@ -403,3 +404,42 @@ def test_a_directory_can_be_examined_after_a_crash(tmp_path: Path, alone: Fleetr
     assert (code, states["integrity"]) == (0, "ok")
     with process.serving(tmp_path / "data") as again:
         assert alone("device", "get", "in-the-log", **connected | {"FLEETROLL_URL": again.url}).code == 0
+
+
+# --- recover ---------------------------------------------------------------------------------------------------------
+
+
+def test_who_revoked_the_last_admin_key_recovers(alone: Fleetroll, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with process.serving(data, "--nats", "off") as server:
+        url = server.url
+        assert alone("key", "revoke", "1", FLEETROLL_URL=url, FLEETROLL_KEY=server.key).code == 0
+        assert alone("whoami", FLEETROLL_URL=url, FLEETROLL_KEY=server.key).code == 4
+        busy = alone("recover", "--data", str(data), **chosen_database(data))
+        assert (busy.code, "in use" in busy.err, busy.out) == (1, True, "")
+    recovered = alone("recover", "--data", str(data), **chosen_database(data))
+    assert (recovered.code, "shown" in recovered.out) == (0, False), recovered.err
+    with process.serving(data, "--nats", "off") as server:
+        again = {"FLEETROLL_URL": server.url, "FLEETROLL_KEY": recovered.out.strip()}
+        shown = alone("whoami", **again).out
+        assert ("recovered admin" in shown, "admin" in shown, "default" in shown) == (True, True, True)
+        assert alone("key", "create", "next", "--role", "admin", **again).code == 0
+        told = alone("event", "tail", "--since", "0", "--count", "4", **again).out.splitlines()[-1]
+        assert all(word in told for word in ("key.created", "recovered admin", "by server"))
+
+
+@about_sqlite
+def test_there_is_nothing_to_recover_where_no_registry_is(alone: Fleetroll, work: Path) -> None:
+    (work / "empty").mkdir()
+    for place in ("empty", "nowhere"):
+        refused = alone("recover", "--data", place)
+        assert (refused.code, "no registry" in refused.err, refused.out) == (1, True, "")
+    assert list(work.rglob("*")) == [work / "empty"]
+
+
+@about_sqlite
+def test_a_wrong_server_key_recovers_nothing(alone: Fleetroll, data: Path) -> None:
+    before = (data / "fleetroll.db").read_bytes()
+    refused = alone("recover", "--data", str(data), FLEETROLL_SERVER_KEY=ANOTHER_KEY)
+    assert (refused.code, "another server key" in refused.err, refused.out) == (1, True, "")
+    assert (data / "fleetroll.db").read_bytes() == before

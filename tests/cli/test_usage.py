@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ COMMANDS = [
     "key",
     "nats",
     "org",
+    "recover",
     "relay",
     "restore",
     "serve",
@@ -146,6 +148,16 @@ def test_an_address_that_is_taken_is_named_with_its_option(option: str, server: 
     assert ended.returncode == 78
     assert f"cannot listen on {taken}: something listens there already" in ended.stderr
     assert option in ended.stderr
+
+
+def test_a_taken_address_of_the_broker_is_logged_with_its_options(server: Any, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with process.serving(tmp_path / "data", "--nats", server.url.removeprefix("http://"), log=log):
+        deadline = time.monotonic() + 20
+        while "address already in use" not in log.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    assert "; name another one with --nats" in log.read_text()
 
 
 @pytest.mark.parametrize(

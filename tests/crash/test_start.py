@@ -11,7 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import apsw
@@ -35,10 +35,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-def attempt(data: Path, **variables: str) -> tuple[int, list[str], str]:
+def attempt(data: Path, under: Sequence[str] = (), **variables: str) -> tuple[int, list[str], str]:
     """Start a server that should refuse: its exit code, the lines it complained in, and what it announced."""
     ended = subprocess.run(
-        [sys.executable, "-m", "fleetroll", "serve", "--data", str(data), "--http", "127.0.0.1:0"],
+        [*under, sys.executable, "-m", "fleetroll", "serve", "--data", str(data), "--http", "127.0.0.1:0"],
         capture_output=True,
         text=True,
         timeout=30,
@@ -175,6 +175,24 @@ def test_a_database_that_somebody_else_has_locked_is_not_called_damaged(data: Pa
         code, (sentence,), _ = attempt(data)
     assert code == STORE
     assert "cannot be used: database is locked" in sentence
+
+
+# What holds a superuser, too, to what the modes of files allow.
+HELD = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+
+
+def test_a_database_that_may_only_be_read_is_refused_before_anything_is_announced(data: Path) -> None:
+    (data / DATABASE).chmod(0o400)
+    code, (sentence,), announced = attempt(data, HELD)
+    assert (code, announced) == (STORE, "")
+    assert "may be read and not written" in sentence
+
+
+def test_a_directory_of_somebody_else_is_refused_as_one_that_cannot_be_used(data: Path) -> None:
+    data.chmod(0)
+    code, (sentence,), announced = attempt(data, HELD)
+    assert (code, announced) == (STORE, "")
+    assert "cannot be used as data directory: Permission denied" in sentence
 
 
 # --- what is not a store ---------------------------------------------------------------------------------------------

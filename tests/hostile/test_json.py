@@ -7,6 +7,7 @@ because no decoder keeps it.
 import json
 from pathlib import Path
 
+from tests.support.app import running
 from tests.support.raw import assert_refused, send, send_all, verdict, words
 from tests.support.samples import DEVICE, Sample, World, texts, world_in
 
@@ -215,3 +216,19 @@ def test_a_member_given_twice_is_no_way_past_the_rules(world: World) -> None:
 
 JSON = {"content-type": "application/json"}
 NDJSON = {"content-type": "application/x-ndjson"}
+
+
+def test_what_keeps_a_body_from_being_json_is_told_with_its_place(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as app:
+        told = {
+            b"": "an empty body",
+            b'{"ident": "a"': "it ends too early",
+            b'{"ident": "a",}': "trailing comma in object (byte 14)",
+            b"{'ident': 'a'}": "object keys must be strings (byte 1)",
+            b'{"ident": "\xff"}': "a text that is not UTF-8",
+            b'{"config": {"a": 1e999}, "ident": "a"}': "Number out of range",
+        }
+        json_body = {"content-type": "application/json"}
+        for body, reason in told.items():
+            refused = app.request("POST", "/v1/devices", headers=json_body, raw=body).json()
+            assert (refused["code"], refused["errors"]) == ("invalid_json", {"reason": reason})

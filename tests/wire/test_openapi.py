@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
@@ -284,10 +285,40 @@ SUBJECTS = {"device_id", "device_ids", "fields", "event_names", "levels", "comma
 CHOICES = {"filter", "newUserId", "metadata", "type"}
 
 
-def required(description: Any, sample: Sample) -> set[str]:
+def schema_of(description: Any, sample: Sample) -> Any:
+    """The schema of a body, with what is behind its reference."""
     schema = operation(description, sample)["requestBody"]["content"][sample.media_type]["schema"]
-    name = schema.get("$ref", "").rpartition("/")[2]
-    return {*schema.get("required", ()), *description["components"]["schemas"].get(name, {}).get("required", ())}
+    behind = description["components"]["schemas"].get(schema.get("$ref", "").rpartition("/")[2], {})
+    return {**behind, "required": [*schema.get("required", ()), *behind.get("required", ())]}
+
+
+def required(description: Any, sample: Sample) -> set[str]:
+    return set(schema_of(description, sample)["required"])
+
+
+WORDS = {"role", "kind", "status", "unit_system", "type"}
+
+
+def test_a_member_that_takes_some_words_alone_is_described_by_them(world: World, description: Any) -> None:
+    found = {}
+    for sample in with_members(world):
+        if sample.dialect.name != "native" or sample.route.method != "POST":
+            continue
+        for name in sample.document.keys() & WORDS:
+            reply = answered(world.app, structs.replace(sample, document=sample.document | {name: "nonsense"}))
+            if words := re.search(r"must be one of (.*)\.", reply.json().get("detail", "")):
+                schema = json.dumps(schema_of(description, sample))
+                found[sample.label, name] = [word for word in words[1].split(", ") if word not in schema]
+    assert len(found) >= 6
+    assert not any(found.values()), found
+
+
+def test_a_device_that_is_made_without_its_values_is_described_so(world: World, description: Any) -> None:
+    (sample,) = [one for one in world.samples() if one.route.path == "/api/v1/organization/device/create"]
+    short = structs.replace(sample, document=sample.document | {"baseInfo": True})
+    reply = answered(world.app, short)
+    assert (reply.status, "metaFieldValues" in reply.json()) == (201, False)
+    assert lies(description, short, reply) == []
 
 
 def carried(scheme: Any, key: str) -> dict[str, str]:

@@ -203,6 +203,14 @@ def test_the_page_says_how_callers_are_known_and_what_they_must_give(app: App) -
     assert "deviceId (required) the number of the device" in text
 
 
+def test_the_page_says_what_bodies_hold(app: App) -> None:
+    text = Reader(app.request("GET", "/docs", key=None).body.decode()).text
+    assert "Body: application/x-ndjson or text/csv" in text
+    assert "name (required) string, role (required) string, kind string, scopes list of string" in text
+    assert "readings (required) list of object (metric (required) string, value (required) anything" in text
+    assert "admission object (proof CLIENT_CERTIFICATE or NO_AUTH, authorities list of string" in text
+
+
 def test_every_dialect_answers_every_kind_of_failure() -> None:
     for dialect in DIALECTS:
         assert set(dialect.envelope.statuses) == set(Kind), dialect.name

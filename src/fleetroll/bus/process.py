@@ -24,6 +24,7 @@ logger = logging.getLogger("fleetroll.broker")
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _LINE = re.compile(r"\[\d+\] \[(?P<level>\w{3})\] ?(?P<text>.*)")
 _LISTENING = re.compile(r"Listening for (?P<what>client|websocket|MQTT) (?:connections|clients) on (?P<where>\S+)")
+_TAKEN = "address already in use"
 _LEVELS = {"WRN": logging.WARNING, "ERR": logging.ERROR, "FTL": logging.ERROR}
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
 _STOP_SECONDS = 5.0
@@ -167,7 +168,8 @@ class Process:
         parsed = _LINE.match(line)
         # What has no level are the last words of a program: of a configuration that it refuses, or of its own failure.
         level, text = (_LEVELS.get(parsed["level"], logging.DEBUG), parsed["text"]) if parsed else (logging.ERROR, line)
-        logger.log(level, "%s", text)
+        advice = "; name another one with --nats, --nats-ws or --mqtt" if _TAKEN in text else ""
+        logger.log(level, "%s%s", text, advice)
         if listening := _LISTENING.search(text):
             self.addresses[listening["what"].lower()] = listening["where"].rpartition("/")[2]
         if _STUCK.search(text) and self._process is not None and (self._healer is None or self._healer.done()):

@@ -35,8 +35,8 @@ from fleetroll.cli.parts import Load
 
 _ABOUT = """Fleetroll: one IoT device registry that speaks several device APIs.
 
-All commands but serve, restore, doctor, migrate, copy and completion call a running server; the options that say which
-may also follow them."""
+All commands but serve, restore, doctor, recover, migrate, copy and completion call a running server; the options that
+say which may also follow them."""
 _COMMANDS = (
     click.Group(
         "device", {**devices.group.commands, **fleet.COMMANDS, "enroll": enrollment.enroll}, help=devices.group.help
@@ -75,6 +75,7 @@ def group(load: Load) -> click.Group:
         *_COMMANDS,
         maintenance.restore_command(load),
         maintenance.doctor_command(load),
+        maintenance.recover_command(load),
         migrate_command(load),
         copy_command(load),
     ):

@@ -18,8 +18,10 @@ _CONNECT_SECONDS, _REPLY_SECONDS, _STREAM_SECONDS = 10.0, 60.0, 900.0
 _ABOUT_URL = "Is the server running? Start it with `fleetroll serve`, or say where it is: --url or FLEETROLL_URL."
 _ABOUT_TLS = {
     "WRONG_VERSION_NUMBER": "There is no TLS: begin the address with http://, or name that of a proxy before it.",
-    "CERTIFICATE_VERIFY_FAILED": "Name the authority of its certificate, a file in PEM, with SSL_CERT_FILE.",
+    "certificate is not valid for": "Call it by a name that its certificate has; `serve --est-name` gives it names.",
 }
+_UNKNOWN_AUTHORITY = "CERTIFICATE_VERIFY_FAILED"  # what OpenSSL says of a wrong name as well, before it says more
+_ABOUT_AUTHORITY = "Name the authority of its certificate, a file in PEM, with SSL_CERT_FILE."
 _ABOUT_FILTER = """A filter compares fields, as in: name = "pump-*" AND NOT id < 100"""
 _ABOUT_PLACE = "The address leads somewhere else, or to another release; check --url."
 _ABOUT_SIZE = "A proxy on the way takes nothing as large; raise its limit, which nginx calls client_max_body_size."
@@ -50,11 +52,11 @@ def connect(given: Options) -> Iterator["Client"]:
     if given.organization:
         headers["fleetroll-organization"] = quote(given.organization, safe=".")
     timeout = httpx.Timeout(_REPLY_SECONDS, connect=_CONNECT_SECONDS)
-    with httpx.Client(headers=headers, timeout=timeout, **_way(given.address)) as http:
+    with httpx.Client(headers=headers, timeout=timeout, **way(given.address)) as http:
         yield Client(http, given.address)
 
 
-def _way(url: str) -> dict[str, Any]:
+def way(url: str) -> dict[str, Any]:
     """Proxies have no place on the way to this machine, but SSL_CERT_FILE holds there too. Where nothing is encrypted,
     no authority needs to be trusted: loading them all would take longer than most commands."""
     encrypted = url.startswith("https:")
@@ -149,13 +151,15 @@ def _given(params: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def reaching(url: str, about: str = _ABOUT_URL) -> Iterator[None]:
-    """Say what it means if the server is not there, or goes away; `about` is what to do in the first case."""
+def reaching(url: str, about: str = _ABOUT_URL, about_authority: str = _ABOUT_AUTHORITY) -> Iterator[None]:
+    """Say what it means if the server is not there, or goes away; `about` is what to do in the first case, and
+    `about_authority` where its certificate is of nobody who is trusted."""
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout) as problem:
         words = _words(problem)
-        advice = next((advice for mark, advice in _ABOUT_TLS.items() if mark in words), about)
+        known = (*_ABOUT_TLS.items(), (_UNKNOWN_AUTHORITY, about_authority))
+        advice = next((advice for mark, advice in known if mark in words), about)
         raise Failure(Exit.UNREACHABLE, f"Cannot reach {url}: {words}.", advice) from None
     except httpx.TimeoutException:
         raise Failure(Exit.UNREACHABLE, f"{url} did not answer in time.", "Try again in a moment.") from None
@@ -200,4 +204,4 @@ def _problem(reply: httpx.Response) -> dict[str, Any] | None:
 def ask_ready(url: str) -> int:
     """The status of the server's own word on whether it is able to serve. Needs no key. Raises Failure."""
     with reaching(url):
-        return httpx.get(f"{url}/ready", timeout=_CONNECT_SECONDS, **_way(url)).status_code
+        return httpx.get(f"{url}/ready", timeout=_CONNECT_SECONDS, **way(url)).status_code

@@ -25,7 +25,8 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 MOST_PER_PAGE = 1_000
 EMPTY_NAME = "A name is empty: does a variable hold nothing?"
 ABOUT_KEY = (
-    "Give a valid key: set FLEETROLL_KEY or name a file with --key-file. `fleetroll serve` prints the first one."
+    "Give a valid key: set FLEETROLL_KEY or name a file with --key-file. `fleetroll serve` prints the first one, and "
+    "`fleetroll recover` makes another where it is lost."
 )
 
 

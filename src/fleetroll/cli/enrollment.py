@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 30.0
 _PEM = "application/x-pem-file"
+_ABOUT_TRUST = "Name the authority of its certificate with --trust: for a server's own, `fleetroll ca show` prints it."
 _ABOUT_EST = "Is it the address of `fleetroll serve --est`? Check --est."
 
 
@@ -71,7 +72,7 @@ def _ask(url: str, request: bytes, trust: Path | None, cert: Path | None, key: P
     """The certificate in PEM. Raises Failure."""
     import httpx  # noqa: PLC0415  # as for the other commands
 
-    from fleetroll.cli.client import reaching  # noqa: PLC0415
+    from fleetroll.cli.client import is_loopback, reaching  # noqa: PLC0415
     from fleetroll.core import encodings  # noqa: PLC0415
 
     try:
@@ -83,7 +84,10 @@ def _ask(url: str, request: bytes, trust: Path | None, cert: Path | None, key: P
             Exit.FILE, "A certificate or a key cannot be read as PEM, or they do not belong together."
         ) from None
     headers = {"content-type": "application/pkcs10", "accept": _PEM}
-    with reaching(url, _ABOUT_EST), httpx.Client(verify=context, timeout=_SECONDS) as http:
+    with (
+        reaching(url, _ABOUT_EST, _ABOUT_TRUST),
+        httpx.Client(verify=context, timeout=_SECONDS, trust_env=not is_loopback(url)) as http,
+    ):
         reply = http.post(url, content=encodings.est(request), headers=headers)
     if reply.status_code != 200 or reply.headers.get("content-type") != _PEM:
         raise _refused(reply)

@@ -28,8 +28,8 @@ class Exit(enum.IntEnum):
 EXIT_CODES = """\b
 Exit codes:
   0    done
-  1    refused: by the server, by restore, migrate or copy, or by a failed
-       check of doctor
+  1    refused: by the server, by restore, recover, migrate or copy, or by a
+       failed check of doctor
   2    wrong usage of the command line, or it names a file that is not there
   3    the server cannot be reached, or the connection to it was lost
   4    not authorised: no key, an invalid one, or one that may not do this

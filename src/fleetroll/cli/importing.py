@@ -106,7 +106,7 @@ def between(context: click.Context, url: str, **manners: Any) -> Iterator[tuple[
     with (
         client.connect(given) as opened,
         client.reaching(url, _ABOUT_SOURCE),
-        httpx.Client(timeout=_SECONDS, **manners) as http,
+        httpx.Client(timeout=_SECONDS, **client.way(url), **manners) as http,
     ):
         yield opened, http
 

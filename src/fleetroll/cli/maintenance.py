@@ -1,4 +1,4 @@
-"""`fleetroll restore` and `fleetroll doctor`: for a data directory at rest. What they do is main's to give."""
+"""`fleetroll restore`, `doctor` and `recover`: for a data directory at rest. What they do is main's to give."""
 
 import shlex
 from pathlib import Path
@@ -90,6 +90,22 @@ def doctor_command(load: Load) -> click.Command:
         else:
             output.table(_COLUMNS, map(msgspec.to_builtins, findings))
         context.exit(Exit.REFUSED if any(finding.state is State.FAIL for finding in findings) else 0)
+
+    return run
+
+
+def recover_command(load: Load) -> click.Command:
+    """The command around the function that makes another admin key, which raises Refused."""
+
+    @click.command("recover", help="Make another admin key where all are lost, while no server runs.")
+    @data_option
+    @database_option
+    @_preset
+    def run(data: Path, database: str | None, server_key: str | None) -> None:
+        with ended_by_refusal():
+            token = load().recover(data, server_key, database)
+        click.echo(token)
+        output.note("This admin key is stored nowhere. Start the server, and revoke what is lost: fleetroll key revoke")
 
     return run
 

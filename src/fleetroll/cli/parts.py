@@ -12,6 +12,7 @@ from fleetroll.maintenance.examining import Report
 Serve = Callable[[Config], int]
 Restore = Callable[[Path, Path, Path | None, str | None], None]
 Examine = Callable[[Path, str | None, str | None], Report]
+Recover = Callable[[Path, str | None, str | None], str]
 
 
 class Moving(Protocol):
@@ -26,11 +27,13 @@ class Moving(Protocol):
 
 
 class Parts(Struct, frozen=True):
-    """`serve` answers the exit code; `restore` raises Refused, and is for a data directory at rest, as `examine` is."""
+    """`serve` answers the exit code, `recover` a key. This and `restore` raise Refused; they are for a data directory
+    at rest, as `examine` is."""
 
     serve: Serve
     restore: Restore
     examine: Examine
+    recover: Recover
     moving: Moving
 
 

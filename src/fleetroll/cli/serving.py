@@ -32,7 +32,7 @@ them; both need 32 random characters or more:
 _OPTIONS: tuple[click.Option, ...] = (
     _option(
         ["--data"],
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),  # whether it can be used, `serve` says itself
         default=Path("fleetroll-data"),
         help="Directory that holds the registry; made if absent.",
     ),

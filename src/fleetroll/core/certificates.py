@@ -30,11 +30,11 @@ class KeyKind(Struct, frozen=True):
 MADE = {KeyType.EC: (256, 384, 521), KeyType.RSA: (2048, 3072, 4096), KeyType.ED25519: (256,)}
 
 
-def check_made(kind: KeyKind) -> None:
+def check_made(kind: KeyKind, field: str = "key") -> None:
     """Raises Fault invalid `invalid_key_kind` for keys that are not made here."""
     if kind.bits not in MADE[kind.type]:
         raise invalid(
-            "invalid_key_kind", "Keys are made as RSA 2048, 3072 or 4096, EC 256, 384 or 521, or Ed25519.", "key"
+            "invalid_key_kind", "Keys are made as RSA 2048, 3072 or 4096, EC 256, 384 or 521, or Ed25519.", field
         )
 
 

@@ -141,7 +141,7 @@ def check(settings: Settings) -> None:
     if settings.admission.levels is not None and not 1 <= settings.admission.levels <= limits.MAX_CHAIN:
         raise _invalid(f"levels are 1 to {limits.MAX_CHAIN}, or null for any")
     if settings.keygen is not None:
-        check_made(settings.keygen)
+        check_made(settings.keygen, "settings")
     if not 0 <= windows.critical <= windows.preventive:
         raise _invalid("critical_delta must not be longer than preventive_delta")
     if not HOUR <= settings.lifetime <= 25 * 365 * DAY:

@@ -86,6 +86,8 @@ def _privacy(check: str, path: Path, mode: int) -> Finding:
         )
     if found.st_uid != os.geteuid():
         return Finding(check, State.WARN, f"{kind}, of another user", "Run this as the user that the server runs as.")
+    if not found.st_mode & stat.S_IWUSR:
+        return Finding(check, State.FAIL, f"{kind}: cannot be written", f"chmod {mode:o} {shlex.quote(str(path))}")
     return Finding(check, State.OK, kind)
 
 

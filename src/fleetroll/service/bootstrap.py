@@ -1,8 +1,10 @@
-"""The first organization and its first key, made once, before anybody can ask for anything."""
+"""The first organization and its first key, made once, before anybody can ask for anything; and another such key
+where all are lost."""
 
 from fleetroll.core import tokens
+from fleetroll.core.ids import MAX_ID
 from fleetroll.core.model import Key, KeyKind, NewEvent, Organization
-from fleetroll.core.names import ROOT
+from fleetroll.core.names import ABOVE_ROOT, ROOT
 from fleetroll.core.policy import Role
 from fleetroll.service import cohorts
 from fleetroll.service.operations import Services
@@ -11,27 +13,55 @@ from fleetroll.store.port import Records
 
 async def first_start(services: Services, preset: str | None) -> str:
     """Make organization `default` and an admin key; answers its token, which is stored nowhere."""
-    token = preset or tokens.assemble(
-        KeyKind.API, services.random_text(tokens.PREFIX_LENGTH), services.random_text(tokens.SECRET_LENGTH)
-    )
-    parsed = tokens.parse(services.server_key, token)
-    if parsed is None:
-        raise ValueError("a preset admin key that looks like a Fleetroll key must be one, with its checksum")
-    prefix = parsed.prefix
+    token = preset or _token(services)
+    prefix = _prefix(services, token)
 
     async def work(records: Records) -> None:
         now = services.clock()
         org = await records.organizations.insert(Organization(0, None, ROOT, "Default", (0,), False, {}, now, now, 1))
         assert org is not None, "the store is new"
         await records.cohorts.insert(cohorts.default(org.id, now))
-        key = await records.keys.insert(
-            Key(0, org.id, "first admin", KeyKind.API, Role.ADMIN, (), now, None, None, None),
-            prefix,
-            tokens.digest(services.server_key, token),
-        )
-        await records.usage.add(org.id, "keys", 1, 1)
-        events = [("organization.created", "organization", org.id, org.slug), ("key.created", "key", key.id, key.name)]
-        await records.timeline.append([NewEvent(org.id, now, *event, "server", "first-start") for event in events])
+        event = NewEvent(org.id, now, "organization.created", "organization", org.id, org.slug, "server", "first-start")
+        await records.timeline.append([event])
+        key = Key(0, org.id, "first admin", KeyKind.API, Role.ADMIN, (), now, None, None, None)
+        await _store(records, key, prefix, tokens.digest(services.server_key, token), "first-start")
 
     await services.store.write(work)
     return token
+
+
+async def recover(services: Services) -> str:
+    """Make one more admin key of the root organization, whatever its quota; answers its token."""
+    token = _token(services)
+    prefix = _prefix(services, token)
+
+    async def work(records: Records) -> None:
+        root = await records.organizations.child(ABOVE_ROOT, ROOT)
+        assert root is not None, "the registry has begun"
+        now = services.clock()
+        key = Key(0, root.id, "recovered admin", KeyKind.API, Role.ADMIN, (), now, None, None, None)
+        await _store(records, key, prefix, tokens.digest(services.server_key, token), "recovery")
+
+    await services.store.write(work)
+    return token
+
+
+def _token(services: Services) -> str:
+    return tokens.assemble(
+        KeyKind.API, services.random_text(tokens.PREFIX_LENGTH), services.random_text(tokens.SECRET_LENGTH)
+    )
+
+
+def _prefix(services: Services, token: str) -> str:
+    parsed = tokens.parse(services.server_key, token)
+    if parsed is None:
+        raise ValueError("a preset admin key that looks like a Fleetroll key must be one, with its checksum")
+    return parsed.prefix
+
+
+async def _store(records: Records, described: Key, prefix: str, digest: str, request: str) -> None:
+    """A key with its event."""
+    key = await records.keys.insert(described, prefix, digest)
+    await records.usage.add(key.org, "keys", 1, MAX_ID)
+    event = NewEvent(key.org, key.created_at, "key.created", "key", key.id, key.name, "server", request)
+    await records.timeline.append([event])

@@ -165,7 +165,12 @@ async def append(
     Raises Fault invalid, or forbidden `too_many_series`.
     """
     takes = _Takes(readings.metric_types(device.schema), kinds)
-    taken = [_reading(device.id, takes, point, now) for point in points]
+    taken: list[Reading] = []
+    try:
+        taken.extend(_reading(device.id, takes, point, now) for point in points)
+    except Fault as fault:
+        fault.details = {**fault.details, "reading": len(taken)}
+        raise
     if await _store(records, device.org, taken):
         raise _too_many_series()
     return [Told(device.org, device.id, device.ident, one.metric, one.at, one.value) for one in taken]

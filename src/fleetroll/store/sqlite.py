@@ -207,6 +207,8 @@ def _open_writer(file: Path, create: bool, admit: Admit) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     try:
         connection = apsw.Connection(str(file), flags=flags, statementcachesize=256)
+        if connection.readonly("main"):  # SQLite says so at the first write, which may be the first of a client
+            raise Refused(f"{file} may be read and not written: see whose it is, and its mode.")
         if create:
             file.chmod(0o600)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")

@@ -34,8 +34,9 @@ class Server:
         self._metrics = measured
         self._ready = ready
         self._followers = followers
-        self._description = msgspec.json.encode(openapi.describe(dialects))
-        self._reference = docs_page.render(dialects)
+        description = openapi.describe(dialects)
+        self._description = msgspec.json.encode(description)
+        self._reference = docs_page.render(dialects, description)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         page = _PAGES.get(scope["path"])

@@ -99,11 +99,19 @@ def sound(body: bytes) -> Any:
         raise invalid("invalid_json", "The JSON has the integer -0, which cannot be kept exactly.")
     try:
         value = _decode_any(body)
-    except (msgspec.DecodeError, ValueError):
-        raise invalid("invalid_json", "Invalid JSON payload") from None
+    except (msgspec.DecodeError, ValueError) as problem:
+        raise invalid("invalid_json", "Invalid JSON payload", reason=_reason(problem, body)) from None
     if _has_control(body):
         raise invalid("invalid_text", "The JSON has a control character other than tab and line ends in a text.")
     return value
+
+
+def _reason(problem: Exception, body: bytes) -> str:
+    """What keeps a body from being JSON, and where, as msgspec says it."""
+    if isinstance(problem, UnicodeDecodeError):
+        return "a text that is not UTF-8"
+    words = str(problem).removeprefix("JSON is malformed: ") if body.strip() else "an empty body"
+    return _PLACE.sub("", words).replace("Input data was truncated", "it ends too early")
 
 
 def _has_control(body: bytes) -> bool:

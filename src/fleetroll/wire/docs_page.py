@@ -1,7 +1,11 @@
-"""The reference for people: one page made from the route tables, without a script or anything from elsewhere."""
+"""The reference for people: one page made from the route tables, without a script or anything from elsewhere.
 
-from collections.abc import Sequence
+What bodies hold is read from the description for programs, so that the two say the same.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
+from typing import Any
 
 from fleetroll.wire.dialect import Dialect, Place, Route
 
@@ -17,29 +21,29 @@ small{color:#9198a1}}
 """
 
 
-def render(dialects: Sequence[Dialect]) -> bytes:
-    """The page as UTF-8."""
+def render(dialects: Sequence[Dialect], description: Mapping[str, Any]) -> bytes:
+    """The page as UTF-8. `description` is the OpenAPI document of the same dialects."""
     links = "".join(f'<a href="#{escape(dialect.name)}">{escape(dialect.title)}</a>' for dialect in dialects)
-    sections = "".join(map(_section, dialects))
+    sections = "".join(_section(dialect, description) for dialect in dialects)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Fleetroll API</title>'
         '<meta name="viewport" content="width=device-width">'
         f"<style>{_STYLE}</style></head><body><h1>Fleetroll API</h1>"
-        f'<p>The same as <a href="/openapi.json">openapi.json</a>, for reading.</p>'
+        f'<p>For reading; <a href="/openapi.json">openapi.json</a> is for programs, and has the replies too.</p>'
         f"<nav>{links}</nav>{sections}</body></html>"
     ).encode()
 
 
-def _section(dialect: Dialect) -> str:
+def _section(dialect: Dialect, description: Mapping[str, Any]) -> str:
     forms = ", ".join(_ELSEWHERE.get(form.place, form.name) for form in dialect.credentials)
-    rows = "".join(map(_row, dialect.routes))
+    rows = "".join(_row(route, description) for route in dialect.routes)
     return (
         f'<h2 id="{escape(dialect.name)}">{escape(dialect.title)}</h2><p><small>Credential: {escape(forms)}</small></p>'
         f"<table><tr><th>Request</th><th>What it does</th><th>Success</th></tr>{rows}</table>"
     )
 
 
-def _row(route: Route) -> str:
+def _row(route: Route, description: Mapping[str, Any]) -> str:
     query = "".join(
         f"<br><small><code>{escape(parameter.name)}</code> {'(required) ' * parameter.required}"
         f"{escape(parameter.about)}</small>"
@@ -49,5 +53,55 @@ def _row(route: Route) -> str:
     success = "none" if route.refused else f"{route.status}{created}"
     return (
         f'<tr><td><code><span class="method">{escape(route.method)}</span> {escape(route.path)}</code></td>'
-        f"<td>{escape(route.about)}{query}</td><td>{success}</td></tr>"
+        f"<td>{escape(route.about)}{query}{_body(route, description)}</td><td>{success}</td></tr>"
     )
+
+
+def _body(route: Route, description: Mapping[str, Any]) -> str:
+    """The members that a body may have. Those of a form stand among the parameters."""
+    taken = description["paths"][route.path][route.method.lower()].get("requestBody")
+    if taken is None or route.form:
+        return ""
+    schemas = description["components"]["schemas"]
+    schema = next(iter(taken["content"].values()))["schema"]
+    shape = _shape(schema, schemas)
+    required = schema.get("required", shape.get("required", ()))
+    members = _members(shape, schemas, required)
+    about = escape(shape.get("description", "").replace("\n", " "))
+    media_types = " or ".join(map(escape, taken["content"]))
+    return f"<br><small>Body: {media_types}{': ' * bool(members)}{members}</small><br><small>{about}</small>"
+
+
+def _members(shape: Mapping[str, Any], schemas: Mapping[str, Any], required: Collection[str]) -> str:
+    return ", ".join(
+        f"<code>{escape(name)}</code>{' (required)' * (name in required)} {_words(member, schemas)}"
+        for name, member in shape.get("properties", {}).items()
+    )
+
+
+def _shape(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is behind a reference, and what a list is a list of."""
+    while "$ref" in schema or "items" in schema:
+        schema = _behind(schema, schemas) if "$ref" in schema else schema["items"]
+    return schema
+
+
+def _behind(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = schemas[schema["$ref"].rpartition("/")[2]]
+    return found
+
+
+def _words(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
+    """The types of a member, the members of its own, or all that it can be."""
+    if "$ref" in schema:
+        return _words(_behind(schema, schemas), schemas)
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(_words(one, schemas) for one in schema["anyOf"]))
+    if "enum" in schema:
+        return " or ".join(escape(str(one)) for one in schema["enum"])
+    if "items" in schema:
+        return f"list of {_words(schema['items'], schemas)}"
+    if "properties" in schema:
+        return f"object ({_members(schema, schemas, schema.get('required', ()))})"
+    types = schema.get("type", "anything")
+    return types if isinstance(types, str) else " or ".join(types)

@@ -55,6 +55,11 @@ def test_a_name_that_is_none_is_refused_as_the_member_that_it_is_in(app: App) ->
         assert refused.json()["detail"].startswith(f"{field} must be 1 to 64")
 
 
+def test_a_key_that_cannot_be_made_is_refused_as_a_setting(app: App) -> None:
+    body = {"name": "weak", "settings": {"keygen": {"type": "RSA", "bits": 1024}}}
+    assert app.request("POST", "/v1/dms", body).json()["field"] == "settings"
+
+
 def test_null_takes_away_what_may_be_absent(app: App) -> None:
     was = app.request("GET", LINE).json()["settings"]
     gone = {"admission": {"levels": None}, "renewal": {"opens": None}, "keygen": None}

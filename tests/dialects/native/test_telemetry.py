@@ -137,6 +137,11 @@ def test_one_wrong_reading_and_nothing_is_stored(app: App, reading: dict[str, An
     assert app.request("GET", URL).json() == {"readings": []}
 
 
+def test_a_refusal_says_which_reading_it_is_about(app: App) -> None:
+    good, wrong = {"metric": "temp", "value": 1}, {"metric": "temp", "value": 1, "at": "2999-01-01T00:00:00Z"}
+    assert write(app, good, good, wrong, good).json()["errors"] == {"reading": 2}
+
+
 def test_a_request_holds_so_many_readings(app: App) -> None:
     many = [{"metric": "m", "value": 1, "at": f"2026-01-01T00:00:00.{n:06}Z"} for n in range(limits.MAX_READINGS + 1)]
     assert write(app, *many).json()["code"] == "too_many_readings"

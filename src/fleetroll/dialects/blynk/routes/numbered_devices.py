@@ -84,7 +84,7 @@ ROUTES = (
         Parameter("baseInfo", "answer without the values", "boolean"),
         status=201,
         body=shapes.NewDevice,
-        reply=shapes.DeviceDetails,
+        reply=shapes.CreatedDevice,
     ),
     row(
         "GET",

@@ -56,6 +56,13 @@ class DeviceDetails(DeviceBaseInfo, rename="camel", kw_only=True):
     meta_field_values: list[MetaFieldValue]
 
 
+class CreatedDevice(DeviceBaseInfo, rename="camel", kw_only=True):
+    """Without its values where `baseInfo` asks for that."""
+
+    data_stream_values: list[DataStreamValue] | UnsetType = UNSET
+    meta_field_values: list[MetaFieldValue] | UnsetType = UNSET
+
+
 class DevicePage(Struct, rename="camel"):
     content: list[Device]
     total_elements: int

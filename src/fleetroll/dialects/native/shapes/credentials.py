@@ -30,6 +30,8 @@ class MqttCredentials(Struct):
 
 
 class NewCredential(Struct, forbid_unknown_fields=True):
+    """`kind` is nats or mqtt."""
+
     kind: str = "nats"
 
 

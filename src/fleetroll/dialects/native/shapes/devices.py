@@ -67,6 +67,8 @@ class DeviceInput(Struct, forbid_unknown_fields=True):
 
 
 class NewDevice(DeviceInput, forbid_unknown_fields=True, kw_only=True):
+    """A device as it was read may be sent back: read-only members are ignored."""
+
     ident: str
 
 

@@ -30,6 +30,8 @@ class KeyList(Struct):
 
 
 class NewKey(Struct, forbid_unknown_fields=True):
+    """`role` is viewer, operator or admin, `kind` api, oauth or nats."""
+
     name: str
     role: str
     kind: str = "api"

@@ -22,6 +22,8 @@ class MetadataFieldList(Struct):
 
 
 class NewMetadataField(Struct, forbid_unknown_fields=True):
+    """`type` is string, integer, number, boolean or json."""
+
     name: str
     type: str
     description: str | None = None
