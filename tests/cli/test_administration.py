@@ -47,6 +47,13 @@ def test_a_key_works_until_it_is_revoked(fleetroll: Fleetroll) -> None:
     assert "FLEETROLL_KEY" in refused.err
 
 
+def test_who_would_revoke_the_last_admin_key_is_told_to_make_another(fleetroll: Fleetroll) -> None:
+    refused = fleetroll("key", "revoke", "1")
+    assert (refused.code, refused.out) == (1, "")
+    assert "fleetroll key create" in refused.err
+    assert fleetroll("whoami").code == 0
+
+
 def test_a_key_is_shown_to_people_in_one_piece_and_with_a_warning(fleetroll: Fleetroll) -> None:
     made = fleetroll("key", "create", "person", "--role", "viewer", "--scope", "devices:read")
     (secret,) = [line.split()[1] for line in made.out.splitlines() if line.startswith("key ")]

@@ -111,6 +111,14 @@ def test_any_identifier_can_be_addressed(fleetroll: Fleetroll, ident: str) -> No
     assert fleetroll("device", "delete", ident).code == 0
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+@pytest.mark.parametrize("command", ["device get {}", "group devices {}"])
+def test_a_name_of_dots_leads_nowhere_else(fleetroll: Fleetroll, command: str, name: str) -> None:
+    refused = fleetroll(*command.format(name).split())
+    assert (refused.code, refused.out) == (5, "")
+    assert f"{name} was not found" in refused.err
+
+
 @pytest.fixture
 def thousand(fleetroll: Fleetroll) -> None:
     """Devices n-0000 to n-1199 with the tag `listed`: more than a page can have. Numbers are names too."""

@@ -22,13 +22,18 @@ PROGRAM = [sys.executable, "-m", "fleetroll"]
 
 def on_a_terminal(server: process.Process, *arguments: str, columns: int = 80) -> list[str]:
     """The lines that a terminal of this width gets, without colours and cursor movements."""
-    variables = {"FLEETROLL_URL": server.url, "FLEETROLL_KEY": server.key, "COLUMNS": str(columns), "TERM": "xterm"}
+    written = written_to_terminal(server, *arguments, COLUMNS=str(columns), TERM="xterm")
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written).replace("\r", "\n").split("\n")
+
+
+def written_to_terminal(server: process.Process, *arguments: str, **terminal: str) -> str:
+    variables = {"FLEETROLL_URL": server.url, "FLEETROLL_KEY": server.key, **terminal}
     master, slave = pty.openpty()
     with subprocess.Popen([*PROGRAM, *arguments], env={**os.environ, **variables}, stdout=slave, stderr=slave):
         os.close(slave)
         written = b"".join(iter(lambda: _read(master), b""))
     os.close(master)
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode()).replace("\r", "\n").split("\n")
+    return written.decode()
 
 
 def _read(master: int) -> bytes:
@@ -68,6 +73,14 @@ def test_what_doctor_finds_is_whole_on_any_terminal(server: process.Process, wor
     assert any(
         "Name the server's data directory with --data; the first `fleetroll serve` makes one." in x for x in lines
     )
+
+
+@pytest.mark.parametrize("command", ["whoami", "device list", "device export x.csv"])
+def test_a_terminal_that_can_only_show_text_gets_nothing_else(
+    server: process.Process, work: Path, command: str
+) -> None:
+    assert "\x1b" not in written_to_terminal(server, *command.split(), TERM="dumb")
+    assert "\x1b" in written_to_terminal(server, *command.split(), TERM="xterm")
 
 
 def test_help_fits_a_terminal(server: process.Process) -> None:

@@ -10,15 +10,13 @@ from nats.aio.msg import Msg
 
 from fleetroll.bus import commands, links, reach, settings, streams
 from fleetroll.bus.commands import silent, unavailable
+from fleetroll.bus.desk import Desk
 from fleetroll.bus.ingest import Ingest
 from fleetroll.bus.mint import Mint
 from fleetroll.bus.port import Announcement, Certificate, Registry, State
 from fleetroll.bus.presence import Presence
 from fleetroll.bus.process import Process, Unavailable
-from fleetroll.bus.queues import Queues
 from fleetroll.bus.reach import Reach
-from fleetroll.bus.replies import Replies
-from fleetroll.bus.responder import Responder
 from fleetroll.bus.roster import Roster
 from fleetroll.bus.trouble import Trouble
 from fleetroll.bus.walls import COMMANDS, INGEST, Authority
@@ -28,6 +26,7 @@ logger = logging.getLogger("fleetroll.broker")
 
 _AGAIN = 1.0
 _SETTLE_SECONDS = 2.0
+_STANDBY_SECONDS = 5.0
 _LOOK_AT_CERTIFICATE = 3600.0
 _LOOK_AT_CLUSTER = 15.0
 
@@ -91,8 +90,7 @@ class Broker(Mint):
         self._shared = shared
         self._reach = Reach(urls, authority.platform)
         self._presence: Presence | None = None
-        self._replies: Replies | None = None
-        self._queues: Queues | None = None
+        self._desk: Desk | None = None
         self._ingests: list[Ingest] = []
         # Its words to one whom it does not know are lost, as a rule, with the connection that it closes.
         self._away = Trouble("the broker cannot be reached, or does not know our server key")
@@ -268,21 +266,44 @@ class Broker(Mint):
         self._roster = roster
         if self._process is not None:
             self._process.ended = presence.end
-        self._replies = Replies(self._platform)
-        self._queues = queues = Queues(self._platform, authority, registry, self._replies)
-        responder = Responder(self._platform, registry, self._replies)
+        self._desk = Desk(self._platform, authority, registry)
         try:
             # Before all else, for the devices that the broker knows are back as soon as it is.
-            await queues.start()
-            await responder.start()
-            await roster.correct()
-            yield presence, roster
+            await self._desk.start()
+            async with self._standing_by(self._platform, registry):
+                await roster.correct()
+                yield presence, roster
         finally:
             self._kept.clear()
-            await responder.finish()
-            self._replies.finish()
-            await links.close(self._platform)
+            await self._desk.finish()
             await links.close(self._system)
+
+    @contextlib.asynccontextmanager
+    async def _standing_by(self, platform: Client, registry: Registry) -> AsyncIterator[None]:
+        """Answer at a second server of a cluster, if it has one: who was at the first one with us when it died is at
+        another before we are, and the vendor's SDKs ask only once.
+        """
+        urls = links.other_servers(platform)
+        if self._process is not None or not urls:
+            yield
+            return
+        desk: Desk | None = None
+
+        async def found() -> None:
+            if desk is not None:
+                await desk.found()
+
+        try:
+            connecting = links.connect(urls, self._authority.platform, "standby", found=found)
+            desk = Desk(await asyncio.wait_for(connecting, _STANDBY_SECONDS), self._authority, registry)
+            await desk.start()
+        except links.TROUBLE as problem:
+            logger.warning("no second server of the cluster can be reached: %r", problem)
+        try:
+            yield
+        finally:
+            if desk is not None:
+                await desk.finish()
 
     async def _system_lost(self) -> None:
         assert self._system is not None
@@ -299,10 +320,8 @@ class Broker(Mint):
         self._presence.doubt()
 
     async def _platform_found(self) -> None:
-        assert self._replies is not None
-        assert self._queues is not None
-        self._queues.doubt()
-        await self._replies.again()
+        assert self._desk is not None
+        await self._desk.found()
         for ingest in self._ingests:
             ingest.doubt()
 

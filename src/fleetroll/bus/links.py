@@ -110,6 +110,12 @@ async def connect(
     return client
 
 
+def other_servers(client: Client) -> list[str]:
+    """Those of the cluster, as far as it has told, that the connection is not to."""
+    own = client.connected_url
+    return [one.geturl() for one in client.servers if own is not None and one.netloc != own.netloc]
+
+
 async def close(client: Client | None) -> None:
     if client is not None:
         with contextlib.suppress(Exception):  # it may be gone already, or never have been there

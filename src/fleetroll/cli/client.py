@@ -34,6 +34,7 @@ _ADVICE = {
     "authority_not_found": "List the authorities there are: fleetroll ca list",
     "group_not_found": "List the groups there are: fleetroll group list",
     "key_not_found": "List the keys there are: fleetroll key list",
+    "last_admin_key": "Make one, and use it from then on: fleetroll key create NAME --role admin",
     "invalid_filter": _ABOUT_FILTER,
     "ident_taken": "Change the device that has it: fleetroll device set",
     "precondition_failed": "Somebody else changed it meanwhile; look at it again and repeat the command.",

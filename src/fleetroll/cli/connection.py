@@ -132,4 +132,9 @@ def path(*segments: str) -> str:
     """A path of the native API, each segment quoted. Raises click.UsageError for an empty name: it leads elsewhere."""
     if "" in segments:
         raise click.UsageError(EMPTY_NAME)
-    return "/v1/" + "/".join(quote(segment, safe="") for segment in segments)
+    return "/v1/" + "/".join(map(_quoted, segments))
+
+
+def _quoted(segment: str) -> str:
+    """A segment that is a name whatever it is: `.` and `..` would lead to another path."""
+    return segment.replace(".", "%2E") if segment in {".", ".."} else quote(segment, safe="")

@@ -5,6 +5,7 @@ as markup. rich is imported only where something is drawn, because it would doub
 """
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -76,7 +77,12 @@ def record(members: Mapping[str, Any]) -> None:
     """Print one record, a member a line."""
     width = max(map(len, members), default=0) + 2
     for name, value in members.items():
-        click.echo(f"{click.style(plain(name).ljust(width), dim=True)}{plain(value)}")
+        click.echo(f"{_dim(plain(name).ljust(width))}{plain(value)}")
+
+
+def _dim(text: str) -> str:
+    """A terminal that can only show text, such as an editor's, would show how it is told to dim it."""
+    return text if os.environ.get("TERM") == "dumb" else click.style(text, dim=True)
 
 
 def show(reply: "httpx.Response", as_json: bool) -> None:

@@ -240,13 +240,21 @@ def _event(device: Device, message: Message, at: Instant) -> NewEvent | None:
 
 async def _take_readings(records: Records, messages: Sequence[Message], at: Instant) -> list[Arrival]:
     """Answers those that were stored."""
-    arrivals = [arrival for message in messages if (arrival := _arrival(message)) is not None]
+    arrivals = []
+    for message in messages:
+        try:
+            arrival = _arrival(message)
+        except Fault as unread:
+            await _note_unread(records, message, unread, at)
+        else:
+            if arrival is not None:
+                arrivals.append(arrival)
     if not arrivals:
         return []
     faults = await telemetry.ingest(records, arrivals, at, _REQUEST)
     for arrival, fault in zip(arrivals, faults, strict=True):
         if fault is not None:
-            await _note(records, arrival, fault, at)
+            await _note(records, arrival.org, arrival.device, arrival.metric, fault, at)
     return [arrival for arrival, fault in zip(arrivals, faults, strict=True) if fault is None]
 
 
@@ -257,18 +265,22 @@ async def _told(records: Records, org: int, taken: Sequence[Arrival]) -> list[To
 
 
 def _arrival(message: Message) -> Arrival | None:
+    """None for what is nobody's. Raises Fault for what is no reading."""
     org, device = parse_broker_org(message.org), parse_device_hex(message.device)
     if org is None or device is None:
         return None
-    try:
-        content = content_of(message.body)
-    except Fault:
-        return None
+    content = content_of(message.body)
     at = message.at if content.at is None else content.at
     return Arrival(org, device, message.name, content.value, at, mode_of(message.env))
 
 
-async def _note(records: Records, arrival: Arrival, fault: Fault, at: Instant) -> None:
+async def _note_unread(records: Records, message: Message, fault: Fault, at: Instant) -> None:
+    device = await _device(records, message)
+    if device is not None:
+        await _note(records, device.org, device.id, message.name, fault, at)
+
+
+async def _note(records: Records, org: int, number: int, metric: str, fault: Fault, at: Instant) -> None:
     """Say in the timeline that readings of a metric are refused, once an hour: a device may send the same for ever.
 
     Of a device that is not there any more nothing is left behind, and so nothing noted.
@@ -276,13 +288,13 @@ async def _note(records: Records, arrival: Arrival, fault: Fault, at: Instant) -
     if fault.kind is Kind.NOT_FOUND:
         return
     hour = at // HOUR
-    if not await records.usage.add_today(arrival.org, arrival.device, f"refused {arrival.metric}", hour, 1):
+    if not await records.usage.add_today(org, number, f"refused {metric}", hour, 1):
         return
-    device = await records.devices.by_id(arrival.org, arrival.device)
+    device = await records.devices.by_id(org, number)
     if device is not None:
-        said = {"metric": arrival.metric, "code": fault.code, "message": fault.message}
+        said = {"metric": metric, "code": fault.code, "message": fault.message}
         data = msgspec.Raw(msgspec.json.encode(said))
-        entry = NewEvent(arrival.org, at, REFUSED, "device", device.id, device.ident, _SERVER, _REQUEST, data)
+        entry = NewEvent(org, at, REFUSED, "device", device.id, device.ident, _SERVER, _REQUEST, data)
         await records.timeline.append([entry])
 
 

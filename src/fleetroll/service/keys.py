@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from fleetroll.bus.port import Minted
 from fleetroll.core import policy, tokens
-from fleetroll.core.faults import Fault, Kind, invalid, not_found
+from fleetroll.core.faults import Fault, Kind, conflict, invalid, not_found
 from fleetroll.core.ids import broker_groups, broker_org
 from fleetroll.core.model import Instant, Key, KeyKind, Principal
 from fleetroll.core.policy import Action, Role
@@ -15,6 +15,8 @@ from fleetroll.service.organizations import descend
 from fleetroll.service.quotas import take
 from fleetroll.service.reach import Numbered
 from fleetroll.service.timeline import record
+
+_PAGE = 1_000
 
 
 class NewKey(Struct, frozen=True):
@@ -128,8 +130,9 @@ async def caller(call: Call, _: None) -> Principal:
 
 @operation(Action.KEYS_WRITE, Effect.WRITE, settles=True, relieves=True)
 async def revoke(call: Call, wanted: Numbered) -> Key:
-    """Revoke at once; revoking again changes nothing."""
+    """Revoke at once; revoking again changes nothing. Raises Fault conflict `last_admin_key`."""
     key = await _find(call, wanted.id)
+    await _require_another(call, key)
     if await call.records.keys.revoke(call.org, wanted.id, call.at):
         if key.kind is KeyKind.NATS:
             await _tell_broker(call, key)
@@ -137,6 +140,23 @@ async def revoke(call: Call, wanted: Numbered) -> Key:
         await take(call, "keys", -1)
         await record(call, "key.revoked", "key", key.id, key.name)
     return await _find(call, wanted.id)
+
+
+async def _require_another(call: Call, key: Key) -> None:
+    """Above the root nobody could make a key for it again."""
+    if call.principal.org.parent is not None or not _may_do_all(key, call.at):
+        return
+    after = 0
+    while page := await call.records.keys.page(call.org, after, _PAGE):
+        if any(one.id != key.id and _may_do_all(one, call.at) for one in page):
+            return
+        after = page[-1].id
+    raise conflict("last_admin_key", "This is the last key that may do everything here; make another one first.")
+
+
+def _may_do_all(key: Key, at: Instant) -> bool:
+    ended = key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= at)
+    return key.role is Role.ADMIN and key.kind is not KeyKind.NATS and not key.scopes and not ended
 
 
 async def _find(call: Call, number: int) -> Key:

@@ -164,3 +164,26 @@ def test_a_retried_creation_gives_the_same_key_again(app: App) -> None:
     assert again.body == first.body
     assert again.headers["cache-control"] == "no-store"
     assert len(app.request("GET", "/v1/keys").json()["keys"]) == 2
+
+
+def test_the_last_key_that_may_do_everything_stays(app: App) -> None:
+    """Without it nobody could make a key for the root any more."""
+    others = [make(app, "operator"), make(app, scopes=["keys:write"]), make(app, kind="nats"), make(app)]
+    peer = others.pop()
+    assert app.request("DELETE", f"/v1/keys/{peer['id']}").status == 204
+    for _ in range(2):
+        refused = app.request("DELETE", "/v1/keys/1")
+        assert (refused.status, refused.json()["code"]) == (409, "last_admin_key")
+    successor = make(app)
+    assert app.request("DELETE", "/v1/keys/1").status == 204
+    again = app.request("DELETE", f"/v1/keys/{successor['id']}", key=successor["key"])
+    assert (again.status, again.json()["code"]) == (409, "last_admin_key")
+    for other in others:
+        assert app.request("DELETE", f"/v1/keys/{other['id']}", key=successor["key"]).status == 204
+
+
+def test_the_last_key_below_the_root_can_be_revoked_from_above_it(app: App) -> None:
+    app.request("POST", "/v1/organizations", {"slug": "keyless"})
+    inside = {"fleetroll-organization": "keyless"}
+    made = app.request("POST", "/v1/keys", {"name": "k", "role": "admin"}, headers=inside).json()
+    assert app.request("DELETE", f"/v1/keys/{made['id']}", headers=inside).status == 204

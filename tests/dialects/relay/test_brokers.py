@@ -274,6 +274,26 @@ def test_the_command_line_sends_and_calls(tmp_path: Path) -> None:
     run(story())
 
 
+def test_an_authority_that_cannot_be_saved_leaves_the_broker_as_it_was(tmp_path: Path) -> None:
+    async def offers_tls(url: str) -> bool:
+        reader, writer = await asyncio.open_connection(*url.removeprefix("nats://").split(":"))
+        greeting = json.loads((await reader.readline()).removeprefix(b"INFO "))
+        writer.close()
+        return bool(greeting.get("tls_available"))
+
+    async def story() -> None:
+        async with vendor(tmp_path / "data") as served:
+            url = await served.point()
+            with pytest.raises(subprocess.CalledProcessError) as refused:
+                await asyncio.to_thread(fleetroll, served, "relay", "certificate", str(tmp_path / "nowhere" / "ca.pem"))
+            assert refused.value.returncode == 7
+            assert not await offers_tls(url)
+            await asyncio.to_thread(fleetroll, served, "relay", "certificate", str(tmp_path / "ca.pem"))
+            assert await offers_tls(url)
+
+    run(story())
+
+
 def test_a_plain_mqtt_device(tmp_path: Path) -> None:
     port = free_port()
 

@@ -203,6 +203,7 @@ def test_what_is_no_reading_is_left_out_and_the_next_one_arrives(desk: Desk, bod
     device = desk.create(ident, {"t": {"type": "number"}})["id"]
     desk.publish(device, body, msgspec.msgpack.encode({"value": 21, "timestamp": 1_700_000_000_000}), body)
     assert desk.values(ident) == [21]
+    assert [data["metric"] for data in desk.timeline(ident, "device.reading_refused")] == ["t"]
     for family in ("events", "logs"):
         desk.publish(device, body, b'{"value": "next"}', family=family)
     assert "next" in [data["value"] for data in desk.timeline(ident, "device.event")]
@@ -350,7 +351,7 @@ def test_what_a_device_had_on_its_way_when_it_was_deleted_leaves_nothing(tmp_pat
         assert app.request("DELETE", "/v1/devices/brief").status == 204
         before = {**state.all(), "progress": []}
         for family in ("telemetry", "events", "logs", "commands"):
-            desk.publish(device, b'{"value": 1}', family=family)
+            desk.publish(device, b'{"value": 1}', b"no report", family=family)
         assert {**state.all(), "progress": []} == before
 
 

@@ -1,0 +1,34 @@
+"""All that is answered over one connection as the platform: requests, calls, and questions about commands."""
+
+from nats.aio.client import Client
+
+from fleetroll.bus import links
+from fleetroll.bus.port import Registry
+from fleetroll.bus.queues import Queues
+from fleetroll.bus.replies import Replies
+from fleetroll.bus.responder import Responder
+from fleetroll.bus.walls import Authority
+
+
+class Desk:
+    """Owns its connection, which is made again whenever it is lost."""
+
+    def __init__(self, client: Client, authority: Authority, registry: Registry) -> None:
+        self._client = client
+        self._replies = Replies(client)
+        self._queues = Queues(client, authority, registry, self._replies)
+        self._responder = Responder(client, registry, self._replies)
+
+    async def start(self) -> None:
+        await self._queues.start()
+        await self._responder.start()
+
+    async def found(self) -> None:
+        """There is another connection."""
+        self._queues.doubt()
+        await self._replies.again()
+
+    async def finish(self) -> None:
+        await self._responder.finish()
+        self._replies.finish()
+        await links.close(self._client)
