@@ -81,6 +81,11 @@ def conflict(code: str, message: str, field: str | None = None, **details: objec
     return Fault(Kind.CONFLICT, code, message, field, details=details)
 
 
+def no_room() -> Fault:
+    """A file that is needed for a while only finds no room."""
+    return Fault(Kind.UNAVAILABLE, "storage_full", "The server has no room for temporary files.", retry_after=30)
+
+
 def stale(message: str = "The resource has changed since you read it; read it again and retry.") -> Fault:
     """A precondition (If-Match, revision) did not hold."""
     return Fault(Kind.STALE, "precondition_failed", message)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from fleetroll.bus.port import Certificate, State
-from fleetroll.core.faults import Fault, Kind, conflict
+from fleetroll.core.faults import Fault, Kind, conflict, no_room
 from fleetroll.core.policy import Action
 from fleetroll.service.authorities import certify_server
 from fleetroll.service.operations import Call, Effect, operation
@@ -63,9 +63,16 @@ async def answer(call: Call, _: None) -> None:
 
 @operation(Action.SERVER_BACKUP, Effect.STREAM)
 async def backup(call: Call, _: None) -> Backup:
-    """A consistent copy of the store, taken while it serves. Raises Fault forbidden below the root organization."""
+    """A consistent copy of the store, taken while it serves.
+
+    Raises Fault forbidden below the root organization, and unavailable `storage_full` where there is no room for it.
+    """
     _require_root(call)
     with contextlib.ExitStack() as folder:
-        file = Path(folder.enter_context(tempfile.TemporaryDirectory(prefix="fleetroll-backup-"))) / "fleetroll.db"
-        await call.services.store.backup(file)
+        try:
+            made = folder.enter_context(tempfile.TemporaryDirectory(prefix="fleetroll-backup-"))
+            file = Path(made) / "fleetroll.db"
+            await call.services.store.backup(file)
+        except OSError:
+            raise no_room() from None
         return Backup(folder.pop_all(), file)

@@ -711,6 +711,9 @@ class Store(Protocol):
         """Take note of how the data is distributed, where that helps to answer; to be called now and then."""
 
     async def backup(self, target: Path) -> None:
-        """Write a consistent copy of the whole store to `target`, which must not exist, readable by its owner only."""
+        """Write a consistent copy of the whole store to `target`, which must not exist, readable by its owner only.
+
+        Raises OSError where there is no room for it.
+        """
 
     async def close(self) -> None: ...
