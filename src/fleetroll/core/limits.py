@@ -16,6 +16,7 @@ READER_STALL_DEADLINE = 30.0
 KEEP_ALIVE = 30.0
 DRAIN_TIME = 8.0
 MAX_CONNECTIONS = 10_000
+MAX_OPEN_FILES = MAX_CONNECTIONS + 200
 MAX_WORKERS = 64
 MAX_REMEMBERED = 10_000  # answers of one kind
 MAX_CHAIN = 8  # certificates from a client's to that of an authority which is trusted
