@@ -185,6 +185,7 @@ MAX_PROPERTY = 64
 
 # Presence: for how long traffic counts, and how often it is written down.
 QUIET_TIME = 300.0
+CLOCK_LEEWAY = 300_000_000  # microseconds that the clocks of processes are apart at most
 HEARD_RESOLUTION = 5.0
 QUIET_BATCH = 1_000
 
