@@ -54,6 +54,15 @@ class Fault(Exception):
         return f"Fault({self.kind.value}, {self.code!r}, {self.message!r}, field={self.field!r})"
 
 
+def as_value(fault: Fault) -> Fault:
+    """A fault that is kept, without the frames that it came through: they hold all that they worked on, and so itself.
+
+    Where the collector does not look, as into a row of an import, that would stay in memory for good.
+    """
+    fault.__traceback__ = fault.__cause__ = fault.__context__ = None
+    return fault
+
+
 _INITIALS = {"dms"}
 
 
