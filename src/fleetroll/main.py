@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import resource
 import secrets
 import signal
 import socket
@@ -97,7 +98,17 @@ def serve(config: Config) -> int:
         return _refuse("The system's clock is not between 2020 and 2100: set it, and start again.", EXIT_CLOCK)
     log.configure(config.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
+    _allow_open_files()
     return _or_refuse(config, lambda: _serve_alone(config) if config.workers == 1 else _serve_with_workers(config))
+
+
+def _allow_open_files() -> None:
+    """As many as the connections need, where shells and services allow a tenth of it unless they are asked for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(limits.MAX_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):  # a system may allow less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _or_refuse(config: Config, work: Callable[[], int]) -> int:

@@ -3,9 +3,11 @@
 The server runs in a mount namespace of its own, on a small file system in memory that is filled from outside.
 """
 
+import http.client
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -142,3 +144,55 @@ def test_on_a_full_disk_what_takes_something_away_works_on(disk: tuple[Process, 
         while made(api, f"more-{time.monotonic_ns()}", metadata=LARGE) == 201:
             pass
         assert {api.delete(f"/v1/devices/d{number}").status_code for number in range(300, 310)} == {204}
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Iterator[tuple[Process, Path]]:
+    """A server whose temporary files are on a small disk of their own, which it has used, and a file on that disk."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    log = tmp_path / "log"
+    with serving(tmp_path / "data", "--nats", "off", under=apart(place), log=log, TMPDIR=str(place)) as server:
+        with client(server) as api:
+            assert api.get("/v1/backup").status_code == 200
+        yield server, Path(f"/proc/{server.popen.pid}/root{place}/filler")
+
+
+@unshare
+def test_where_no_temporary_file_can_grow_whoever_reads_an_imports_results_gets_them_all(
+    scratch: tuple[Process, Path],
+) -> None:
+    server, filler = scratch
+    fill(filler)
+    count = 150_000  # their results are far more than the buffers of two sockets could hold
+    body = b"{}\n" * count
+    head = f"POST /v1/devices:import HTTP/1.1\r\nHost: x\r\nX-Api-Key: {server.key}\r\n"
+    head += f"Content-Type: application/x-ndjson\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.socket() as connection, client(server) as api:
+        connection.settimeout(20)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 << 10)
+        connection.connect(("127.0.0.1", server.port))
+        connection.sendall(head.encode() + body)
+        time.sleep(2)
+        assert api.get("/v1/devices").status_code == 200
+        reply = http.client.HTTPResponse(connection)
+        reply.begin()
+        lines = reply.read().splitlines()
+    assert [json.loads(line)["line"] for line in lines] == list(range(1, count + 1))
+
+
+@unshare
+def test_what_needs_a_temporary_file_says_that_there_is_no_room(scratch: tuple[Process, Path]) -> None:
+    server, filler = scratch
+    rows = [json.dumps({"ident": f"d{number}", "metadata": {"x": "y" * 2_000}}) + "\n" for number in range(2_000)]
+    headers = {"content-type": "application/x-ndjson"}
+    with client(server) as api:
+        assert api.post("/v1/devices:import", content="".join(rows), headers=headers).status_code == 200
+        fill(filler)
+        backup = api.get("/v1/backup")
+        assert (backup.status_code, backup.json()["code"]) == (507, "storage_full")
+        planned = "".join(row.replace('"d', '"e', 1) for row in rows)
+        rehearsed = api.post("/v1/devices:import?dry_run=true", content=planned, headers=headers)
+        assert (rehearsed.status_code, rehearsed.json()["code"]) == (507, "storage_full")
+        filler.unlink()
+        assert api.get("/v1/backup").status_code == 200

@@ -9,7 +9,9 @@ import json
 import queue
 import signal
 import socket
+import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +24,7 @@ from fleetroll.store import sqlite
 from tests.support.app import ADMIN_KEY, about_sqlite
 from tests.support.ledger import COUNTS
 from tests.support.process import Process, serving, start
+from tests.support.tracing import traced
 
 DATABASE = "fleetroll.db"
 pytestmark = about_sqlite  # on PostgreSQL: test_workers
@@ -273,3 +276,20 @@ def test_a_backup_taken_during_an_import_is_a_whole_store(tmp_path: Path) -> Non
         found = exported(server)
     assert len(found) == count
     assert all(ids[ident] == row["id"] for ident, row in found.items())
+
+
+@traced
+def test_a_backups_copy_that_is_long_in_going_holds_up_nobody(tmp_path: Path) -> None:
+    with serving(tmp_path / "data") as server:
+        waiting = ("-e", "trace=unlink,unlinkat", "-e", "inject=unlink,unlinkat:delay_enter=2000000")
+        note = tmp_path / "strace"
+        with note.open("w") as log:
+            tracer = subprocess.Popen(["strace", "-f", "-p", str(server.popen.pid), *waiting], stderr=log)
+        wait_for(lambda: "attached" in note.read_text())
+        assert call(server, "GET", "/v1/backup")[0] == 200
+        wait_for(lambda: "unlink" in note.read_text())
+        asked = time.monotonic()
+        assert call(server, "GET", "/health")[0] == 200
+        assert time.monotonic() - asked < 1
+        tracer.terminate()
+        tracer.wait(10)

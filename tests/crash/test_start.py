@@ -8,6 +8,7 @@ import contextlib
 import os
 import random
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -158,6 +159,14 @@ def test_a_clock_that_is_merely_wrong_is_taken(data: Path, tmp_path: Path, secon
     with serving(data, **with_clock(tmp_path, f"lambda: {second} * 10**9")) as server:
         reply = httpx.get(f"{server.url}/v1/devices", headers={"x-api-key": server.key})
         assert reply.status_code == 200
+
+
+def test_a_server_takes_as_many_connections_as_it_may_where_the_shell_allows_few(tmp_path: Path) -> None:
+    shell = ("sh", "-c", 'ulimit -Sn 256; exec "$@"', "sh")
+    with serving(tmp_path / "data", under=shell) as server, contextlib.ExitStack() as silent:
+        for _ in range(300):
+            silent.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        assert httpx.get(f"{server.url}/health").status_code == 200
 
 
 def test_a_server_that_was_killed_leaves_no_lock(tmp_path: Path) -> None:

@@ -161,6 +161,24 @@ def test_who_also_speaks_for_itself_is_there_when_its_connection_has_ended(app: 
     assert types(app, "one") == expected
 
 
+def test_who_spoke_by_a_clock_that_was_ahead_is_gone_until_it_speaks_again(app: App) -> None:
+    number, now = device(app, "one"), app.services.clock()
+    token = app.request("GET", "/v1/devices/one/credentials").json()["device_token"]
+    ahead = now + 365 * 86_400 * SECOND
+    hear(app, number, at=ahead)
+    app.runner.run(presence.sweep(app.services.store, ahead + SECOND))
+    assert shown(app, "one")["connected"]
+    app.runner.run(presence.sweep(app.services.store, now))
+    assert not shown(app, "one")["connected"]
+    assert app.request("GET", f"/external/api/update?token={token}&v1=1", key=None).status == 200
+    assert shown(app, "one")["connected"]
+    assert shown(app, "one")["last_seen"] < shown(app, "one")["activated_at"]
+    app.runner.run(presence.sweep(app.services.store, app.services.clock() + SECOND))
+    assert shown(app, "one")["connected"]
+    expected = ["device.connected", "device.disconnected", "device.connected"]
+    assert types(app, "one")[1:] == expected
+
+
 def test_more_devices_than_one_sweep_takes_go_quiet(app: App) -> None:
     rows = b"\n".join(b'{"ident":"d%d"}' % number for number in range(limits.QUIET_BATCH + 5))
     loaded = app.request("POST", "/v1/devices:import", raw=rows, headers={"content-type": "application/x-ndjson"})

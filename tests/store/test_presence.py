@@ -2,7 +2,8 @@
 
 import pytest
 
-from fleetroll.core.model import Device, Link, Reporter
+from fleetroll.core import limits
+from fleetroll.core.model import Device, Link, Reporter, Span
 from fleetroll.store.port import Records, Store
 from tests.support.stores import NOW, changed, device, document
 
@@ -48,8 +49,8 @@ async def test_who_is_there_and_heard_again_stays_there(store: Store, org: int, 
     assert now is not None
     assert (now.connected, now.last_seen, now.activated_at) == (True, NOW + 7, NOW + 5)
     assert (now.revision, now.updated_at) == (one.revision, one.updated_at)
-    assert await store.read.presence.quiet(NOW + 8, 5) == [(org, one.id, "a")]
-    assert await store.read.presence.quiet(NOW + 7, 5) == []
+    assert await store.read.presence.quiet(Span(0, NOW + 8), 5) == [(org, one.id, "a")]
+    assert await store.read.presence.quiet(Span(0, NOW + 7), 5) == []
 
 
 async def test_who_was_seen_elsewhere_is_not_there_for_that(store: Store, org: int, elsewhere: int) -> None:
@@ -117,9 +118,9 @@ async def test_the_longest_quiet_come_first_and_connections_are_not_quiet(
     await store.write(lambda records: records.presence.opened(Link(org, devices[0].id, "c")))
     await store.write(lambda records: records.presence.lost(elsewhere, [devices[2].id]))
     expected = [(one.org, one.id, one.ident) for one in (devices[3], devices[1])]
-    assert await store.scan.presence.quiet(NOW + 1, 10) == expected
-    assert await store.scan.presence.quiet(NOW + 1, 1) == expected[:1]
-    assert await store.scan.presence.quiet(NOW - 1, 10) == expected[:1]
+    assert await store.scan.presence.quiet(Span(0, NOW + 1), 10) == expected
+    assert await store.scan.presence.quiet(Span(0, NOW + 1), 1) == expected[:1]
+    assert await store.scan.presence.quiet(Span(0, NOW - 1), 10) == expected[:1]
 
 
 async def test_a_device_has_connections_until_the_last_has_ended(store: Store, org: int, elsewhere: int) -> None:
@@ -136,7 +137,7 @@ async def test_a_device_has_connections_until_the_last_has_ended(store: Store, o
     closed = [await store.write(lambda records, end=end: records.presence.closed(end)) for end in ends]
     assert closed == [False, False, False, False, True, False]
     assert await store.scan.presence.links(None, 10) == []
-    assert [found[1] for found in await store.scan.presence.quiet(NOW + 1, 10)] == [one.id]
+    assert [found[1] for found in await store.scan.presence.quiet(Span(0, NOW + 1), 10)] == [one.id]
 
 
 async def test_connections_are_listed_in_order_over_all_tenants(store: Store, org: int, elsewhere: int) -> None:
@@ -154,3 +155,21 @@ async def test_connections_move_and_go_with_their_device(store: Store, org: int,
     await store.write(lambda records: records.presence.forget(org, 2))
     await store.write(lambda records: records.presence.forget(org, 1))
     assert await store.scan.presence.links(None, 10) == [Link(elsewhere, 1, "c")]
+
+
+async def test_times_of_a_clock_that_was_ahead_give_way(store: Store, org: int) -> None:
+    devices = [await made(store, org, ident) for ident in "abc"]
+    wrong = NOW + limits.CLOCK_LEEWAY + 100
+    await heard(store, org, wrong, *(one.id for one in devices))
+    await store.write(lambda records: records.presence.spoke_again(org, devices[0].id, wrong))
+    assert len(await store.scan.presence.quiet(Span(wrong, wrong + 1), 10)) == 3
+    assert await store.scan.presence.quiet(Span(0, wrong), 10) == []
+
+    async def work(records: Records) -> None:
+        await records.presence.spoke(org, devices[0].id, NOW)
+        await records.presence.heard_again(org, [devices[1].id], NOW)
+        await records.presence.heard(org, [devices[2].id], NOW + 100)
+
+    await store.write(work)
+    found = [await store.read.devices.by_id(org, one.id) for one in devices]
+    assert [(now.last_seen, now.spoke_at) for now in found if now] == [(NOW, NOW), (NOW, None), (wrong, None)]

@@ -862,6 +862,10 @@ def _present_as(known: Device, now: Device) -> Device:
     return structs.replace(now, connected=known.connected, last_seen=known.last_seen, spoke_at=known.spoke_at)
 
 
+def _later(at: Instant, known: Instant | None) -> Instant:
+    return known if known is not None and at <= known <= at + limits.CLOCK_LEEWAY else at
+
+
 class Presence:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -875,7 +879,7 @@ class Presence:
 
     async def heard(self, org: int, devices: Collection[int], at: Instant) -> None:
         for one in self._there(org, devices):
-            seen, active = max(at, one.last_seen or at), one.activated_at
+            seen, active = _later(at, one.last_seen), one.activated_at
             self._change(one, connected=True, last_seen=seen, activated_at=at if active is None else active)
 
     async def spoke(self, org: int, device: int, at: Instant) -> None:
@@ -888,11 +892,11 @@ class Presence:
 
     def _spoke(self, org: int, device: int, at: Instant) -> None:
         for one in self._there(org, [device]):
-            self._change(one, spoke_at=max(at, one.spoke_at or at))
+            self._change(one, spoke_at=_later(at, one.spoke_at))
 
     async def heard_again(self, org: int, devices: Collection[int], at: Instant) -> None:
         for one in self._there(org, devices):
-            self._change(one, last_seen=max(at, one.last_seen or at))
+            self._change(one, last_seen=_later(at, one.last_seen))
 
     async def seen(self, org: int, times: Mapping[int, Instant]) -> None:
         for one in self._there(org, times):
@@ -918,9 +922,9 @@ class Presence:
         found = sorted(self._tables.links.values(), key=structs.astuple)
         return [link for link in found if structs.astuple(link) > first][:limit]
 
-    async def quiet(self, before: Instant, limit: int) -> list[tuple[int, int, str]]:
+    async def quiet(self, span: Span, limit: int) -> list[tuple[int, int, str]]:
         found = [one for one in self._tables.devices.values() if one.connected and not self._linked(one.org, one.id)]
-        late = [one for one in found if one.last_seen is not None and one.last_seen < before]
+        late = [one for one in found if one.last_seen is not None and span.since <= one.last_seen < span.until]
         late.sort(key=lambda one: (one.last_seen, one.id))
         return [(one.org, one.id, one.ident) for one in late][:limit]
 

@@ -23,7 +23,7 @@ def test_what_was_put_before_anybody_read_comes_out_whole() -> None:
     async def scenario() -> bytes:
         spool = Spool()
         for number in range(1000):
-            spool.put(b"%d," % number * 700)  # beyond what is kept in memory
+            await spool.put(b"%d," % number * 700)  # beyond what is kept in memory
         spool.finish()
         return await drained(spool)
 
@@ -49,7 +49,7 @@ def test_reading_and_writing_may_alternate_in_any_way(seed: int) -> None:
 
         async def produce() -> None:
             for part in parts:
-                spool.put(part)
+                await spool.put(part)
                 for _ in range(choose.choice([0, 0, 1, 3, 20])):
                     await asyncio.sleep(0)
             spool.finish()
@@ -64,12 +64,12 @@ def test_reading_waits_for_more_without_ending() -> None:
     async def scenario() -> list[bytes]:
         spool = Spool()
         parts = spool.drain()
-        spool.put(b"a")
+        await spool.put(b"a")
         found = [await anext(parts)]
         waiting = asyncio.ensure_future(anext(parts))
         await asyncio.sleep(0)
         assert not waiting.done()
-        spool.put(b"b")
+        await spool.put(b"b")
         found.append(await waiting)
         spool.finish()
         return found + [part async for part in parts]

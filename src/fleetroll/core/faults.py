@@ -54,6 +54,15 @@ class Fault(Exception):
         return f"Fault({self.kind.value}, {self.code!r}, {self.message!r}, field={self.field!r})"
 
 
+def as_value(fault: Fault) -> Fault:
+    """A fault that is kept, without the frames that it came through: they hold all that they worked on, and so itself.
+
+    Where the collector does not look, as into a row of an import, that would stay in memory for good.
+    """
+    fault.__traceback__ = fault.__cause__ = fault.__context__ = None
+    return fault
+
+
 _INITIALS = {"dms"}
 
 
@@ -79,6 +88,11 @@ def brief(text: str, longest: int = 256) -> str:
 def conflict(code: str, message: str, field: str | None = None, **details: object) -> Fault:
     """The request is well formed, but the present state forbids it."""
     return Fault(Kind.CONFLICT, code, message, field, details=details)
+
+
+def no_room() -> Fault:
+    """A file that is needed for a while only finds no room."""
+    return Fault(Kind.UNAVAILABLE, "storage_full", "The server has no room for temporary files.", retry_after=30)
 
 
 def stale(message: str = "The resource has changed since you read it; read it again and retry.") -> Fault:

@@ -16,6 +16,7 @@ READER_STALL_DEADLINE = 30.0
 KEEP_ALIVE = 30.0
 DRAIN_TIME = 8.0
 MAX_CONNECTIONS = 10_000
+MAX_OPEN_FILES = MAX_CONNECTIONS + 200
 MAX_WORKERS = 64
 MAX_KEPT_DAYS = 36_500
 MAX_REMEMBERED = 10_000  # answers of one kind
@@ -186,6 +187,7 @@ MAX_PROPERTY = 64
 
 # Presence: for how long traffic counts, and how often it is written down.
 QUIET_TIME = 300.0
+CLOCK_LEEWAY = 300_000_000  # microseconds that the clocks of processes are apart at most
 HEARD_RESOLUTION = 5.0
 QUIET_BATCH = 1_000
 

@@ -18,7 +18,6 @@ from fleetroll.maintenance.engine import Engine, Known, Refused
 
 _PRIVATE = 0o077  # what nobody else may have
 _LEAST_SPACE, _SOME_SPACE = 64 << 20, 1 << 30
-_OTHER_FILES = 200  # what a server opens besides its connections
 _RELEASED = 1_767_225_600  # 2026-01-01: no clock that is right says less
 _SKEW_SECONDS = 300
 
@@ -180,11 +179,11 @@ def _space(data: Path) -> Finding:
 
 
 def _open_files() -> Finding:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = limits.MAX_CONNECTIONS + _OTHER_FILES
-    if soft in {resource.RLIM_INFINITY, -1} or soft >= wanted:
-        return Finding("open files", State.OK, f"limit {soft}")
-    found = f"limit {soft} in this shell, too few for {limits.MAX_CONNECTIONS} connections"
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)  # a server raises the other one itself
+    wanted = limits.MAX_OPEN_FILES
+    if hard == resource.RLIM_INFINITY or hard >= wanted:
+        return Finding("open files", State.OK, f"limit {hard}")
+    found = f"limit {hard} in this shell, too few for {limits.MAX_CONNECTIONS} connections"
     return Finding(
         "open files", State.WARN, found, f"ulimit -n {wanted}, or LimitNOFILE={wanted} in the service's unit"
     )

@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 from fleetroll.core import documents, limits
 from fleetroll.core import extras as device_extras
 from fleetroll.core.documents import EMPTY
-from fleetroll.core.faults import Fault
+from fleetroll.core.faults import Fault, as_value
 from fleetroll.core.model import Device, Instant, MetadataField, NewDevice
 from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Action
@@ -181,7 +181,7 @@ def _candidate(row: Row, store: Devices) -> _Candidate:
     try:
         new: Draft | Fault = store.draft(devices.new_device(_completed(row, put, None)))
     except Fault as fault:
-        new = fault
+        new = as_value(fault)
     return _Candidate(row, identity_key(put.ident), new)
 
 
@@ -262,7 +262,7 @@ class _Loader:
                 self._new[key] = await self._planned(candidate.new)
                 self._written.add(key)
         except Fault as fault:
-            return Result(Outcome.FAILED, ident, row.line, fault)
+            return Result(Outcome.FAILED, ident, row.line, as_value(fault))
         if row.seen_at is not None:  # elsewhere, which is no time that is still to come
             self._seen[key] = min(max(row.seen_at, self._seen.get(key, 0)), self._call.at)
         return Result(outcome, ident, row.line)

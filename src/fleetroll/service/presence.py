@@ -5,12 +5,15 @@ gone, unless it also spoke for itself a while ago.
 
 It is told in the timeline once for each change, and is no new revision of the device: clients that compare and set
 should not lose to a heartbeat. `heard` and `spoke` belong into the transaction that stores what was heard.
+
+Times that are still to come are of a clock that was wrong. They say nothing: who was last heard then is gone until it
+is heard again.
 """
 
 from collections.abc import Collection, Sequence
 
 from fleetroll.core import limits
-from fleetroll.core.model import Device, Instant, Link, NewEvent, Reporter
+from fleetroll.core.model import Device, Instant, Link, NewEvent, Reporter, Span
 from fleetroll.core.times import SECOND
 from fleetroll.store.port import Records, Store
 
@@ -20,6 +23,7 @@ TYPES = (CONNECTED, DISCONNECTED)
 _SERVER = "server"
 _RESOLUTION = int(limits.HEARD_RESOLUTION * SECOND)
 _QUIET = int(limits.QUIET_TIME * SECOND)
+_NEVER = (1 << 63) - 1
 
 
 async def spoke(records: Records, device: Device, at: Instant, request: str, resolution: int = _RESOLUTION) -> None:
@@ -27,15 +31,16 @@ async def spoke(records: Records, device: Device, at: Instant, request: str, res
     if not device.connected:
         await records.presence.spoke(device.org, device.id, at)
         await _tell(records, CONNECTED, [(device.org, device.id, device.ident)], at, request)
-    elif device.spoke_at is None or device.spoke_at < at - resolution:
+    elif device.spoke_at is None or abs(at - device.spoke_at) > resolution:
         await records.presence.spoke_again(device.org, device.id, at)
 
 
 async def heard(records: Records, org: int, devices: Collection[Reporter], at: Instant, request: str) -> None:
     """A broker passed on what devices of one organization sent; mostly the last time is not long ago."""
     new = [one for one in devices if not one.connected]
-    before = at - _RESOLUTION
-    late = [one.id for one in devices if one.connected and (one.last_seen is None or one.last_seen < before)]
+    late = [
+        one.id for one in devices if one.connected and (one.last_seen is None or abs(at - one.last_seen) > _RESOLUTION)
+    ]
     if late:
         await records.presence.heard_again(org, late, at)
     if new:
@@ -68,19 +73,22 @@ async def closed(records: Records, link: Link, at: Instant, request: str) -> boo
 
 
 def _speaks(one: Reporter, at: Instant) -> bool:
-    return one.spoke_at is not None and one.spoke_at >= at - _QUIET
+    return one.spoke_at is not None and abs(at - one.spoke_at) <= _QUIET
 
 
 async def sweep(store: Store, at: Instant) -> None:
     """Note which devices have been quiet for too long. To be called every few seconds by one process."""
-    before = at - _QUIET
+    for span in (Span(0, at - _QUIET), Span(at + limits.CLOCK_LEEWAY, _NEVER)):
+        await _sweep(store, span, at)
 
+
+async def _sweep(store: Store, span: Span, at: Instant) -> None:
     async def work(records: Records) -> int:
-        quiet = await records.presence.quiet(before, limits.QUIET_BATCH)
+        quiet = await records.presence.quiet(span, limits.QUIET_BATCH)
         await _part(records, quiet, at, "sweep")
         return len(quiet)
 
-    if await store.scan.presence.quiet(before, 1):
+    if await store.scan.presence.quiet(span, 1):
         while await store.write(work, bulk=True) == limits.QUIET_BATCH:
             pass
 

@@ -1,5 +1,6 @@
 """What a rehearsed import would have stored: devices on disk, and in memory some bytes that say where each is."""
 
+import contextlib
 import tempfile
 from array import array
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,7 @@ import msgspec
 from msgspec import structs
 
 from fleetroll.core import documents
+from fleetroll.core.faults import no_room
 from fleetroll.core.model import DeviceChange, NewDevice
 from fleetroll.core.names import identity_key
 from fleetroll.core.software import type_and_version
@@ -33,9 +35,18 @@ class Planned:
         self._places = _empty(_FEWEST_SLOTS)
 
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # what the disk did not take is given up as well
+            self._file.close()
 
     def keep(self, devices: Iterable[NewDevice]) -> None:
+        """Raises Fault unavailable `storage_full` where the disk takes no more; then nothing can be found any more."""
+        try:
+            self._keep(devices)
+            self._file.flush()
+        except OSError:
+            raise no_room() from None
+
+    def _keep(self, devices: Iterable[NewDevice]) -> None:
         for device in devices:
             key = identity_key(device.ident)
             mark = _mark(key)

@@ -1,12 +1,13 @@
 """The server as a whole: its broker, and a copy of all tenants' data, which is for the root organization alone."""
 
+import asyncio
 import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from fleetroll.bus.port import Certificate, State
-from fleetroll.core.faults import Fault, Kind, conflict
+from fleetroll.core.faults import Fault, Kind, conflict, no_room
 from fleetroll.core.policy import Action
 from fleetroll.service.authorities import certify_server
 from fleetroll.service.operations import Call, Effect, operation
@@ -17,15 +18,16 @@ _CHUNK = 1 << 20
 class Backup:
     """A finished copy: its size, and its bytes, after which the copy is gone."""
 
-    def __init__(self, folder: contextlib.ExitStack, file: Path) -> None:
+    def __init__(self, folder: contextlib.AsyncExitStack, file: Path) -> None:
         self._folder = folder
         self._file = file
         self.size = file.stat().st_size
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        with self._folder, self._file.open("rb") as copy:
-            while chunk := copy.read(_CHUNK):
-                yield chunk
+        async with self._folder:
+            with self._file.open("rb") as copy:
+                while chunk := await asyncio.to_thread(copy.read, _CHUNK):
+                    yield chunk
 
 
 @operation(Action.ORGANIZATIONS_READ, Effect.READ)
@@ -63,9 +65,17 @@ async def answer(call: Call, _: None) -> None:
 
 @operation(Action.SERVER_BACKUP, Effect.STREAM)
 async def backup(call: Call, _: None) -> Backup:
-    """A consistent copy of the store, taken while it serves. Raises Fault forbidden below the root organization."""
+    """A consistent copy of the store, taken while it serves.
+
+    Raises Fault forbidden below the root organization, and unavailable `storage_full` where there is no room for it.
+    """
     _require_root(call)
-    with contextlib.ExitStack() as folder:
-        file = Path(folder.enter_context(tempfile.TemporaryDirectory(prefix="fleetroll-backup-"))) / "fleetroll.db"
-        await call.services.store.backup(file)
+    async with contextlib.AsyncExitStack() as folder:
+        try:
+            made = tempfile.TemporaryDirectory(prefix="fleetroll-backup-")
+            folder.push_async_callback(asyncio.to_thread, made.cleanup)  # of some gigabytes it takes the disk a second
+            file = Path(made.name) / "fleetroll.db"
+            await call.services.store.backup(file)
+        except OSError:
+            raise no_room() from None
         return Backup(folder.pop_all(), file)

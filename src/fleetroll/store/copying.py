@@ -221,7 +221,7 @@ async def _finish(session: Session, old: apsw.Connection) -> None:
 async def save(session: Session, target: Path) -> None:
     """Write a PostgreSQL registry as of one moment to a SQLite file that must not exist, readable by its owner only."""
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    with contextlib.closing(apsw.Connection(str(target))) as new:
+    with contextlib.closing(apsw.Connection(str(target))) as new, sqlite.filling(target):
         new.execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")  # a copy that is cut short is nothing
         sqlite.furnish(new)
         async with session.connection.transaction(isolation="repeatable_read", readonly=True):

@@ -517,7 +517,7 @@ class Presence(Protocol):
 
     async def heard(self, org: int, devices: Collection[int], at: Instant) -> None:
         """A broker passed on what devices sent: they are connected, were last seen then or later, and are active since
-        the first."""
+        the first. A known time that is ahead by more than `limits.CLOCK_LEEWAY` is of a wrong clock, and gives way."""
 
     async def heard_again(self, org: int, devices: Collection[int], at: Instant) -> None:
         """As `heard`, of devices that are connected: of these only the time is written, and in fewer indexes."""
@@ -543,9 +543,9 @@ class Presence(Protocol):
     async def links(self, after: Link | None, limit: int) -> list[Link]:
         """The known connections of all organizations, by organization, device and name."""
 
-    async def quiet(self, before: Instant, limit: int) -> list[tuple[int, int, str]]:
+    async def quiet(self, span: Span, limit: int) -> list[tuple[int, int, str]]:
         """Devices of all organizations, as organization, id and identifier, that are connected by traffic alone and
-        were last seen before that time, the longest quiet first."""
+        were last seen within that time, the longest quiet first."""
 
     async def move(self, org: int, device: int, to: int) -> None:
         """Give a device's connections to another organization."""
@@ -731,6 +731,9 @@ class Store(Protocol):
         """Take note of how the data is distributed, where that helps to answer; to be called now and then."""
 
     async def backup(self, target: Path) -> None:
-        """Write a consistent copy of the whole store to `target`, which must not exist, readable by its owner only."""
+        """Write a consistent copy of the whole store to `target`, which must not exist, readable by its owner only.
+
+        Raises OSError where there is no room for it.
+        """
 
     async def close(self) -> None: ...

@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping
 
 from msgspec import Raw
 
-from fleetroll.core.model import Instant, Link, Reporter
+from fleetroll.core import limits
+from fleetroll.core.model import Instant, Link, Reporter, Span
 from fleetroll.store import lists
 from fleetroll.store.connection import Connection, Values
 from fleetroll.store.statements import SQL
@@ -64,8 +65,9 @@ class Presence:
         found = await self._connection.all(SQL["connection_page"], {**_values(after or _FIRST), "limit": limit})
         return [Link(*row) for row in found]
 
-    async def quiet(self, before: Instant, limit: int) -> list[tuple[int, int, str]]:
-        found = await self._connection.all(SQL["presence_quiet"], {"before": before, "limit": limit})
+    async def quiet(self, span: Span, limit: int) -> list[tuple[int, int, str]]:
+        values = {"since": span.since, "until": span.until, "limit": limit}
+        found = await self._connection.all(SQL["presence_quiet"], values)
         return [(row[0], row[1], row[2]) for row in found]
 
     async def move(self, org: int, device: int, to: int) -> None:
@@ -80,7 +82,7 @@ class Presence:
 
 
 def _at(org: int, devices: Collection[int], at: Instant) -> list[Values]:
-    return [{"org": org, "device": device, "at": at} for device in devices]
+    return [{"org": org, "device": device, "at": at, "ahead": at + limits.CLOCK_LEEWAY} for device in devices]
 
 
 def _values(link: Link) -> Values:

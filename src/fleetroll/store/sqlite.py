@@ -8,9 +8,10 @@ budget of steps and move to a reader thread if they exceed it. No other process 
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -162,13 +163,23 @@ class SqliteStore:
         self._trigrams.learn(common)
 
     async def backup(self, target: Path) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, _copy, self._file, target)
+        with filling(target):
+            await asyncio.get_running_loop().run_in_executor(None, _copy, self._file, target)
 
     async def close(self) -> None:
         await self._writer.drain()
         self._scanners.close()
         self._snapshot.connection.close()
         await self._writer.close()
+
+
+@contextlib.contextmanager
+def filling(target: Path) -> Iterator[None]:
+    """Raises OSError where there is no room for what the block writes to `target`."""
+    try:
+        yield
+    except apsw.FullError:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from None
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from fleetroll.core import documents, limits
-from fleetroll.core.faults import Fault, Kind, brief, invalid
+from fleetroll.core.faults import Fault, Kind, as_value, brief, invalid
 from fleetroll.wire.dialect import Lines
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -208,7 +208,7 @@ class _Ndjson:
                 raise _line_too_long(self._line)
             return self._lines.decode(self._line, decode(self._decoder, line))
         except Fault as fault:
-            return self._lines.fail(self._line, fault)
+            return self._lines.fail(self._line, as_value(fault))
 
 
 class _Csv:
@@ -268,7 +268,7 @@ class _Csv:
                 raise _line_too_long(line)
             return self._lines.decode(line, convert(self._lines.cells(self._named(record)), self._lines.shape))
         except Fault as fault:
-            return self._lines.fail(line, fault)
+            return self._lines.fail(line, as_value(fault))
 
     def _named(self, record: bytes) -> dict[str, str]:
         cells, columns = _cells(record), self._columns or []

@@ -2,11 +2,15 @@
 
 A client may send the whole of a streamed request before it reads the first byte of the reply. If replies then waited
 for the client, and the client for its request to be taken, both would wait for ever.
+
+Where the disk takes no more, the producer waits all the same: whoever reads while they send still gets everything.
 """
 
 import asyncio
+import io
 import tempfile
 from collections.abc import AsyncIterator
+from typing import IO
 
 _IN_MEMORY = 1 << 20
 _CHUNK = 64 << 10
@@ -16,16 +20,41 @@ class Spool:
     """Holds what was put and not yet taken; beyond a mebibyte, on disk."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # closed by `drain`
+        self._memory = io.BytesIO()
+        self._file: IO[bytes] = self._memory
         self._written = self._taken = 0
         self._changed = asyncio.Event()
+        self._emptied = asyncio.Event()
         self._finished = False
 
-    def put(self, data: bytes) -> None:
-        self._file.seek(self._written)
-        self._file.write(data)
+    async def put(self, data: bytes) -> None:
+        """Hold `data`; where there is no room for it on the disk, once all that was put before has been taken."""
+        while not self._holds(data):
+            self._emptied.clear()
+            await self._emptied.wait()
+
+    def _holds(self, data: bytes) -> bool:
+        try:
+            if self._file is self._memory and self._written and self._written + len(data) > _IN_MEMORY:
+                self._move()
+            self._file.seek(self._written)
+            _write(self._file, data)
+        except OSError:  # what was held before is still there
+            return False
         self._written += len(data)
         self._changed.set()
+        return True
+
+    def _move(self) -> None:
+        """From memory to the disk. Raises OSError, and then everything is where it was."""
+        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # closed by `_empty`
+        try:
+            _write(file, self._memory.getvalue()[: self._written])
+        except OSError:
+            file.close()
+            raise
+        self._file = file
+        self._memory.truncate(0)
 
     def finish(self) -> None:
         """There is nothing more to come."""
@@ -34,7 +63,7 @@ class Spool:
 
     async def drain(self) -> AsyncIterator[bytes]:
         """What was put, until `finish`."""
-        with self._file:
+        try:
             while True:
                 if self._taken < self._written:
                     yield self._take()
@@ -43,13 +72,29 @@ class Spool:
                 else:
                     self._changed.clear()
                     await self._changed.wait()
+        finally:
+            self._empty()
 
     def _take(self) -> bytes:
         self._file.seek(self._taken)
-        data = self._file.read(_CHUNK)
+        data = self._file.read(min(_CHUNK, self._written - self._taken))
         self._taken += len(data)
         if self._taken == self._written:
-            self._file.seek(0)
-            self._file.truncate()
-            self._taken = self._written = 0
+            self._empty()
         return data
+
+    def _empty(self) -> None:
+        if self._file is not self._memory:
+            self._file.close()
+            self._file = self._memory
+        self._memory.seek(0)
+        self._memory.truncate()
+        self._written = self._taken = 0
+        self._emptied.set()
+
+
+def _write(file: IO[bytes], data: bytes) -> None:
+    """All of it: a disk that becomes full takes a part, and complains about the next."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]

@@ -166,7 +166,7 @@ async def _spooled(first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[b
 async def _fill(spool: Spool, first: bytes, parts: AsyncIterator[bytes]) -> None:
     try:
         async for part in _prefixed(first, parts):
-            spool.put(part)
+            await spool.put(part)
     finally:
         spool.finish()
 

@@ -1,19 +1,21 @@
--- presence_heard: a broker passed on what a device sent; its last time only moves forward
-UPDATE device SET connected = true, last_seen = CASE WHEN last_seen > :at THEN last_seen ELSE :at END,
+-- presence_heard: a broker passed on what a device sent; its last time only moves forward, unless the clock was wrong
+UPDATE device SET connected = true, last_seen = CASE WHEN last_seen BETWEEN :at AND :ahead THEN last_seen ELSE :at END,
     activated_at = coalesce(activated_at, :at)
 WHERE org = :org AND id = :device;
 
 -- presence_heard_again: the same of a device that is connected
-UPDATE device SET last_seen = CASE WHEN last_seen > :at THEN last_seen ELSE :at END WHERE org = :org AND id = :device;
+UPDATE device SET last_seen = CASE WHEN last_seen BETWEEN :at AND :ahead THEN last_seen ELSE :at END
+WHERE org = :org AND id = :device;
 
--- presence_spoke: a device sent something itself; its last times only move forward
-UPDATE device SET connected = true, last_seen = CASE WHEN last_seen > :at THEN last_seen ELSE :at END,
-    spoke_at = CASE WHEN spoke_at > :at THEN spoke_at ELSE :at END, activated_at = coalesce(activated_at, :at)
+-- presence_spoke: a device sent something itself; its last times only move forward, with the same exception
+UPDATE device SET connected = true, last_seen = CASE WHEN last_seen BETWEEN :at AND :ahead THEN last_seen ELSE :at END,
+    spoke_at = CASE WHEN spoke_at BETWEEN :at AND :ahead THEN spoke_at ELSE :at END,
+    activated_at = coalesce(activated_at, :at)
 WHERE org = :org AND id = :device;
 
 -- presence_spoke_again: the same of a device that is connected
-UPDATE device SET last_seen = CASE WHEN last_seen > :at THEN last_seen ELSE :at END,
-    spoke_at = CASE WHEN spoke_at > :at THEN spoke_at ELSE :at END
+UPDATE device SET last_seen = CASE WHEN last_seen BETWEEN :at AND :ahead THEN last_seen ELSE :at END,
+    spoke_at = CASE WHEN spoke_at BETWEEN :at AND :ahead THEN spoke_at ELSE :at END
 WHERE org = :org AND id = :device;
 
 -- presence_seen: a device was seen elsewhere; its last time only moves forward
@@ -27,8 +29,9 @@ UPDATE device SET connected = false WHERE org = :org AND id = :device;
 -- presence_link: whether a device has a connection
 UPDATE device SET linked = :linked WHERE org = :org AND id = :device;
 
--- presence_quiet: all tenants, devices that count as connected for traffic that has stopped, the longest quiet first
-SELECT org, id, ident FROM device WHERE connected = true AND linked = false AND last_seen < :before
+-- presence_quiet: all tenants, devices that count as connected for traffic of a span of time, the longest quiet first
+SELECT org, id, ident FROM device
+WHERE connected = true AND linked = false AND last_seen >= :since AND last_seen < :until
 ORDER BY last_seen LIMIT :limit;
 
 -- connection_open: one connection of a device
