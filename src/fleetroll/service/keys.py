@@ -143,7 +143,7 @@ async def revoke(call: Call, wanted: Numbered) -> Key:
 
 
 async def _require_another(call: Call, key: Key) -> None:
-    """Above the root nobody could make a key for it again."""
+    """Nobody is above the root to make a key for it: whoever revokes the last one would have to go to the machine."""
     if call.principal.org.parent is not None or not _may_do_all(key, call.at):
         return
     after = 0
