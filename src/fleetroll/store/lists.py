@@ -13,8 +13,9 @@ from fleetroll.store.syntax import Syntax
 V = TypeVar("V")
 _LISTED = 512
 _EVENT_COLUMNS = "id, org, at, type, subject, subject_id, name, actor, request, data, reported_at"
+LIFE = ("device.identity_changed", "device.decommissioned")  # types of what changes the status of a device
 # Literal, so that a partial index can serve it.
-_LIFE = "type IN ('device.identity_changed', 'device.decommissioned')"
+_LIFE = f"type IN {LIFE}"
 _NO_SERIES: SeriesKey = (0, "", "")
 
 

@@ -10,7 +10,6 @@ from fleetroll.store.statements import SQL
 
 _WORTH_LOADING = 16
 _MOST_TYPES = 10
-_LIFE = {"changed": "device.identity_changed", "decommissioned": "device.decommissioned"}
 _KEYS = {"first": "key:", "beyond": "key;"}  # between the two lie the actors that are keys
 
 
@@ -80,7 +79,9 @@ class Timeline:
         [(reached, is_current)] = await self._connection.all(SQL["timeline_reach"], reach)
         if reached is None:
             return None
-        values = {"after": after, "reached": reached, "before": span.since, **_LIFE}
+        changed, decommissioned = lists.LIFE
+        kept = {"changed": changed, "decommissioned": decommissioned}
+        values = {"after": after, "reached": reached, "before": span.since, **kept}
         await self._connection.all(SQL["timeline_purge"], values)
         return port.Purged(reached, bool(is_current))
 
