@@ -52,7 +52,7 @@ from fleetroll.pki.x509 import X509
 from fleetroll.service import bootstrap, housekeeping, leases
 from fleetroll.service.broker import Registry
 from fleetroll.service.keyring import Keyring
-from fleetroll.service.live import Live
+from fleetroll.service.live_readings import Live
 from fleetroll.service.operations import Services
 from fleetroll.service.publisher import Publisher
 from fleetroll.service.remembered import Remembered

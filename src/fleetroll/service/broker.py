@@ -31,7 +31,7 @@ from fleetroll.service import presence, telemetry
 from fleetroll.service.authorities import certify_server
 from fleetroll.service.devices import known_by_id
 from fleetroll.service.keyring import is_enabled
-from fleetroll.service.live import Live, Told
+from fleetroll.service.live_readings import Live, Told
 from fleetroll.service.operations import Services
 from fleetroll.service.telemetry import Arrival
 from fleetroll.store.port import AccountChange, Records

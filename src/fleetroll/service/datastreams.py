@@ -30,7 +30,7 @@ from fleetroll.core.model import (
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Place
 from fleetroll.service import devices, reach, telemetry, templates
-from fleetroll.service.live import Told
+from fleetroll.service.live_readings import Told
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.timeline import device_entry
 from fleetroll.store.port import Records

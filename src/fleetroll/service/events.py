@@ -13,7 +13,7 @@ from fleetroll.core.faults import invalid
 from fleetroll.core.model import Event, Instant
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, matches
-from fleetroll.service.live import Feed, Told
+from fleetroll.service.live_readings import Feed, Told
 from fleetroll.service.operations import Call, Effect, operation
 
 _CHECK_SECONDS = 1.0

@@ -18,7 +18,7 @@ from fleetroll.core.model import Cohort, Instant, MetadataField, Organization, P
 from fleetroll.core.policy import Action
 from fleetroll.pki.port import Pki
 from fleetroll.service.keyring import CHANGES_IDENTITIES, Keyring
-from fleetroll.service.live import Live
+from fleetroll.service.live_readings import Live
 from fleetroll.service.publisher import Publisher
 from fleetroll.service.remembered import Remembered
 from fleetroll.store.port import Records, Store

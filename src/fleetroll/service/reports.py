@@ -15,7 +15,7 @@ from fleetroll.service import datastreams, event_codes, presence, telemetry
 from fleetroll.service import metafields as service_metafields
 from fleetroll.service.datastreams import Address, Property, Sample, Value
 from fleetroll.service.keyring import unauthenticated
-from fleetroll.service.live import Told
+from fleetroll.service.live_readings import Told
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.store.port import Records
 

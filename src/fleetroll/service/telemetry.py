@@ -27,7 +27,7 @@ from fleetroll.core.policy import Action
 from fleetroll.core.query import Part, cut
 from fleetroll.core.times import SECOND
 from fleetroll.service import devices, presence, templates
-from fleetroll.service.live import Told
+from fleetroll.service.live_readings import Told
 from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.store.port import Records, Store
 

@@ -13,7 +13,7 @@ from fleetroll.dialects.lamassu.mapping import devices as mapping
 from fleetroll.dialects.lamassu.mapping import groups as grouped
 from fleetroll.dialects.lamassu.mapping import server as answering
 from fleetroll.service import devices, groups, identity, server
-from fleetroll.service.lives import told, told_page
+from fleetroll.service.device_lives import told, told_page
 from fleetroll.wire.dialect import (
     API_KEY_HEADER,
     BASIC,

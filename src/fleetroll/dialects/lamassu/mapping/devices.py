@@ -22,8 +22,8 @@ from fleetroll.dialects.lamassu import shapes
 from fleetroll.dialects.lamassu.mapping.fields import FIELDS
 from fleetroll.dialects.lamassu.mapping.lists import Bookmark, asked, bookmark
 from fleetroll.service import devices
+from fleetroll.service.device_lives import Life
 from fleetroll.service.identity import Written
-from fleetroll.service.lives import Life
 from fleetroll.wire.request import Request
 
 _CERTIFICATE = "x509"

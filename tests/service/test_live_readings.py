@@ -5,7 +5,7 @@ import asyncio
 from fleetroll.bus.broker import Off
 from fleetroll.bus.walls import Authority
 from fleetroll.core import limits
-from fleetroll.service.live import Live, Told
+from fleetroll.service.live_readings import Live, Told
 
 ORG, OTHER = 1, 2
 
