@@ -35,6 +35,7 @@ class Config(Struct, frozen=True):
     nats_ws: str | None = None
     mqtt: str | None = None
     nats_silence: float = limits.BUS_SILENCE
+    nats_replicas: int = 1
     public_url: str | None = None
     database: str | None = None
     workers: int = 1
@@ -191,6 +192,8 @@ def require_supported(config: Config) -> None:
     postgres_url(config.database)
     if config.nats != NO_BROKER:
         _require_broker(config.nats)
+    if config.nats_replicas > 1 and "://" not in config.nats:
+        raise ConfigError("--nats-replicas above 1 needs a cluster: name its servers with --nats.")
     if (config.est_certificate is None) != (config.est_key is None):
         raise ConfigError("--est-certificate and --est-key need each other.")
     if not 1 <= config.workers <= limits.MAX_WORKERS:

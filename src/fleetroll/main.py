@@ -294,7 +294,7 @@ def broker(config: Config, directory: Path, server_key: bytes) -> Broker | Off:
         return Off(authority, seconds)
     if "://" in config.nats:
         urls = broker_urls(config.nats)
-        return Broker(authority, seconds, lambda: urls, None, shared=shared)
+        return Broker(authority, seconds, lambda: urls, None, shared=shared, replicas=config.nats_replicas)
     files = Files(directory / "nats")
     listeners = Listeners(
         address(config.nats, "--nats"),

@@ -1,4 +1,4 @@
-"""A broker of several servers, none of them ours: what is answered while one of them stands still."""
+"""A broker of several servers, none of them ours: what is answered and kept while one stands still or is gone."""
 
 import asyncio
 import contextlib
@@ -7,23 +7,26 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import nats.errors
+import nats.js.errors
 from nats.aio.client import Client
 
+from fleetroll.bus import links
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.port import DeviceAccount
+from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
 from fleetroll.bus.settings import trust
-from fleetroll.bus.walls import Authority
-from tests.support.broker import SERVER_KEY, Registry, client, first, run
+from fleetroll.bus.walls import COMMANDS, INGEST, Authority
+from tests.support.broker import PATIENCE, SERVER_KEY, Registry, client, first, run
 from tests.support.nats_sockets import LEFT
 from tests.support.ports import free_port
 
 pytestmark = LEFT
 
 ORG, DEVICE = "org_1", "00000000" + "0" * 15 + "1"
+SUBJECT = f"{ORG}.production.telemetry.{DEVICE}.temperature"
 AUTHORITY = Authority(SERVER_KEY)
 SERVERS = 3  # of two, one could make no streams without the other
 TRIES = 10
@@ -59,6 +62,27 @@ def cluster(directory: Path) -> Iterator[list[tuple[str, "subprocess.Popen[bytes
             process.wait(10)
 
 
+@contextlib.asynccontextmanager
+async def serving(url: str, registry: Registry, *, replicas: int = 1) -> AsyncIterator[Broker]:
+    """Ours, over a cluster one of whose servers it is told of."""
+    served = Broker(AUTHORITY, lambda: int(time.time()), lambda: [url], None, replicas=replicas)
+    running = [asyncio.ensure_future(work) for work in (served.keep(registry), served.attend())]
+    try:
+        await first(served.up(), running[0])
+        yield served
+    finally:
+        for work in running:
+            work.cancel()
+        await asyncio.wait(running)
+
+
+async def with_device(served: Broker, registry: Registry) -> Minted:
+    minted = served.mint_device(ORG, DEVICE)
+    registry.want(minted.account, DeviceAccount(minted.account, ORG, DEVICE))
+    await served.settle()
+    return minted
+
+
 async def answered(device: Client) -> bool:
     """Within a few tries: the others may pass a request on to the one that stands still."""
     for _ in range(TRIES):
@@ -73,22 +97,65 @@ def test_who_asks_at_another_server_than_ours_is_answered_while_ours_stands_stil
     async def story(servers: list[tuple[str, "subprocess.Popen[bytes]"]]) -> None:
         (ours, stopped), (theirs, _), _ = servers
         registry = Registry()
-        served = Broker(AUTHORITY, lambda: int(time.time()), lambda: [ours], None)
-        running = [asyncio.ensure_future(work) for work in (served.keep(registry), served.attend())]
         try:
-            await first(served.up(), running[0])
-            minted = served.mint_device(ORG, DEVICE)
-            registry.want(minted.account, DeviceAccount(minted.account, ORG, DEVICE))
-            await served.settle()
-            device = await client(theirs, minted)
-            stopped.send_signal(signal.SIGSTOP)
-            assert await answered(device)
-            await device.close()
+            async with serving(ours, registry) as served:
+                device = await client(theirs, await with_device(served, registry))
+                stopped.send_signal(signal.SIGSTOP)
+                assert await answered(device)
+                await device.close()
         finally:
             stopped.kill()
-            for work in running:
-                work.cancel()
-            await asyncio.wait(running)
+
+    with cluster(tmp_path) as servers:
+        run(story(servers))
+
+
+async def leader(url: str, stream: str) -> int:
+    """The number of the server that answers for a stream of the platform."""
+    platform = await links.connect([url], AUTHORITY.platform, "test")
+    found = json.loads((await platform.request(f"$JS.API.STREAM.INFO.{stream}", b"", timeout=5)).data)
+    await links.close(platform)
+    return int(found["cluster"]["leader"].removeprefix("server-"))
+
+
+async def published(device: Client, body: bytes) -> None:
+    """Once the others have agreed on who stands in for the one that is gone."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with contextlib.suppress(nats.errors.Error, nats.js.errors.Error):
+                await device.jetstream().publish(SUBJECT, body, timeout=2)
+                return
+            await asyncio.sleep(0.1)
+
+
+def test_what_several_servers_keep_outlives_one_of_them(tmp_path: Path) -> None:
+    """What the store has not taken yet, commands that wait, and the streams of applications."""
+
+    async def story(servers: list[tuple[str, "subprocess.Popen[bytes]"]]) -> None:
+        urls = [url for url, _ in servers]
+        registry = Registry()
+        async with serving(urls[0], registry, replicas=SERVERS) as served:
+            minted, app = await with_device(served, registry), served.mint_app(ORG, "operator", commands=True)
+            registry.want(app.account, AppAccount(ORG, "operator", True))
+            await served.settle()
+            gone = await leader(urls[0], INGEST)
+            device = await client(urls[gone - 1], minted)
+            registry.refusing = True
+            for number in range(20):
+                await device.jetstream().publish(SUBJECT, b"%d" % number)
+            await served.send(ORG, "production", DEVICE, "reboot", b"now")
+            servers[gone][1].kill()
+            registry.refusing = False
+            await published(device, b"after")
+            await registry.until(lambda: registry.messages and registry.messages[-1].body == b"after")
+            readings = [one.body for one in registry.messages if one.family == "telemetry"]
+            assert readings == [*(b"%d" % number for number in range(20)), b"after"]
+            assert [one.body for one in registry.messages if one.family == "commands"] == [b"now"]
+            assert await leader(urls[gone - 1], COMMANDS) != gone
+            listening = await client(urls[gone - 1], app)
+            assert (await listening.jetstream().stream_info(f"{ORG}_stream")).config.num_replicas == SERVERS
+            await listening.close()
+            await device.close()
 
     with cluster(tmp_path) as servers:
         run(story(servers))

@@ -100,6 +100,8 @@ def test_serve_takes_its_options_from_the_environment(alone: Fleetroll) -> None:
         ("--key-rate", "nan", 2),
         ("--organization-rate", "inf", 2),
         ("--nats-silence", "nan", 2),
+        ("--nats-replicas", "6", 2),
+        ("--nats-replicas", "3", 78),  # of a broker of ours, which is one server
         ("--keep-events", "-1", 2),
         ("--keep-readings", "1.5", 2),
     ],

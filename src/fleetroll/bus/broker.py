@@ -68,7 +68,8 @@ class Off(Mint):
 
 
 class Broker(Mint):
-    """Implements `port.Bus` over a running broker. `process` is ours, or None for one at `urls`.
+    """Implements `port.Bus` over a running broker. `process` is ours, or None for a cluster at `urls`, so many servers
+    of which keep each stream (`replicas`).
 
     Each process of ours reaches it; one of them keeps it: starts it, publishes accounts, answers, and takes in.
     """
@@ -81,10 +82,12 @@ class Broker(Mint):
         process: Process | None,
         *,
         shared: bool = False,
+        replicas: int = 1,
     ) -> None:
         super().__init__(authority, seconds)
         self._urls = urls
         self._process = process
+        self._replicas = replicas if process is None else None
         self._system: Client | None = None
         self._platform: Client | None = None
         self._shared = shared
@@ -262,7 +265,9 @@ class Broker(Mint):
         self._platform = await links.connect(urls, authority.platform, "platform", found=self._platform_found)
         presence = self._presence = Presence(self._system, registry, self._announce)
         files = self._process.files if self._process is not None else None
-        roster = Roster(self._system, authority, self._seconds, self._urls, registry, presence.doubt, files)
+        roster = Roster(
+            self._system, authority, self._seconds, self._urls, registry, presence.doubt, files, self._replicas
+        )
         self._roster = roster
         if self._process is not None:
             self._process.ended = presence.end
@@ -328,7 +333,7 @@ class Broker(Mint):
     async def _start_streams(self, registry: Registry, group: asyncio.TaskGroup) -> None:
         assert self._platform is not None
         room = None if self._process is None else self._process.room()
-        incarnations = await streams.prepare_platform(self._platform, room)
+        incarnations = await streams.prepare_platform(self._platform, room, self._replicas)
         self._ingests = [Ingest(self._platform, registry, name, incarnations[name]) for name in (INGEST, COMMANDS)]
         for ingest in self._ingests:
             group.create_task(ingest.run())

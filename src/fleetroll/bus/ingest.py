@@ -21,7 +21,7 @@ from fleetroll.bus.walls import INGEST
 from fleetroll.core import limits
 
 _WAIT_SECONDS = 5.0
-_PATIENCE_SECONDS = 15.0
+_PATIENCE_SECONDS = 8.0  # a server of a cluster that dies takes requests with it
 _PAUSE = 0.5
 _TIDY_SECONDS = 5.0
 COMMANDS_FAMILY = "commands"

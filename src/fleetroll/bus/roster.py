@@ -25,7 +25,7 @@ _PREPARED_AT_ONCE = 16
 class Roster:
     """Over a connection as the system account. `ended` is told when accounts were taken away.
 
-    `files` are those of a broker that is ours.
+    `files` are those of a broker that is ours; `replicas` are streams' in a cluster.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Roster:
         registry: Registry,
         ended: Callable[[], None],
         files: Files | None,
+        replicas: int | None,
     ) -> None:
         self._system = system
         self._authority = authority
@@ -44,6 +45,7 @@ class Roster:
         self._registry = registry
         self._ended = ended
         self._files = files
+        self._replicas = replicas
         self._accounts = Accounts(system, authority, seconds)
         self._prepared_before: list[Account] = []
         self._corrected_at = 0
@@ -124,7 +126,7 @@ class Roster:
         pair = self._authority.apps(account.org, account.role, account.scopes)
         client = await links.connect(self._urls(), pair, "preparation", patience=3)
         try:
-            await streams.prepare_applications(client, account.org)
+            await streams.prepare_applications(client, account.org, self._replicas)
         except (links.Rejected, nats.errors.NoRespondersError) as problem:
             logger.error("applications of %s are without live data until the next start: %r", account.org, problem)
         finally:

@@ -1,4 +1,7 @@
-"""The broker's streams: what devices publish until it is in the store, commands, and live data for applications."""
+"""The broker's streams: what devices publish until it is in the store, commands, and live data for applications.
+
+In a cluster each may be kept by several servers, its `replicas`. None is a broker of ours, which is one server.
+"""
 
 import contextlib
 from typing import Any
@@ -35,14 +38,14 @@ class _Info(msgspec.Struct, frozen=True):
     state: _State = _State()
 
 
-async def prepare_platform(client: Client, room: int | None = None) -> dict[str, str]:
+async def prepare_platform(client: Client, room: int | None = None, replicas: int | None = None) -> dict[str, str]:
     """Make the platform's streams as they should be; answers the incarnation of each.
 
     Of `room` bytes on the broker's disk, where that is known, each takes its share at most and refuses the rest: what
     it holds already stays.
     """
     configs = {name: {**config, **await _bounds(client, name, room)} for name, config in _PLATFORM.items()}
-    return {name: await _stream(client, name, config) for name, config in configs.items()}
+    return {name: await _stream(client, name, config, replicas) for name, config in configs.items()}
 
 
 async def _bounds(client: Client, name: str, room: int | None) -> dict[str, Any]:
@@ -78,7 +81,7 @@ async def read_from(client: Client, stream: str, name: str, place: int) -> None:
         raise
 
 
-async def prepare_applications(client: Client, org: str) -> None:
+async def prepare_applications(client: Client, org: str, replicas: int | None = None) -> None:
     """Make the streams that the vendor's SDK expects in an account of applications.
 
     They are bounded by numbers of messages: what they were allowed in bytes the broker would reserve for each of them,
@@ -87,11 +90,14 @@ async def prepare_applications(client: Client, org: str) -> None:
     live = {
         "subjects": stream_subjects(org),
         "storage": "file",
-        "persist_mode": "async",  # what is live need not outlast a power cut; what is stored is in the registry
         "max_age": limits.BUS_LIVE_AGE * _NANO,
         "max_msgs": limits.BUS_LIVE_MESSAGES,
         "discard": "old",
     }
+    if replicas is None:
+        # What is live need not outlast a power cut: what is stored is in the registry. A stream with several replicas
+        # cannot be so, and one that is can get no others.
+        live["persist_mode"] = "async"
     bucket = {
         "subjects": [f"$KV.{org}.>"],
         "storage": "file",
@@ -103,8 +109,8 @@ async def prepare_applications(client: Client, org: str) -> None:
         "allow_rollup_hdrs": True,
         "allow_direct": True,
     }
-    await _stream(client, f"{org}_stream", live)
-    await _stream(client, f"KV_{org}", bucket)
+    await _stream(client, f"{org}_stream", live, replicas)
+    await _stream(client, f"KV_{org}", bucket, replicas)
 
 
 async def request(client: Client, verb: str, body: Any) -> bytes:
@@ -122,8 +128,8 @@ async def forget_before(client: Client, stream: str, place: int) -> None:
         await request(client, f"STREAM.PURGE.{stream}", {"seq": place})
 
 
-async def _stream(client: Client, name: str, config: dict[str, Any]) -> str:
-    body = {"name": name, "retention": "limits", "num_replicas": 1, **config}
+async def _stream(client: Client, name: str, config: dict[str, Any], replicas: int | None) -> str:
+    body = {"name": name, "retention": "limits", "num_replicas": replicas or 1, **config}
     try:
         reply = await request(client, f"STREAM.CREATE.{name}", body)
     except Rejected as problem:

@@ -57,6 +57,12 @@ _OPTIONS: tuple[click.Option, ...] = (
         "as often.",
     ),
     _option(
+        ["--nats-replicas"],
+        type=click.IntRange(1, limits.MAX_BUS_REPLICAS),
+        default=1,
+        help="How many servers of a cluster keep each stream.",
+    ),
+    _option(
         ["--database"],
         help="postgresql://USER@HOST/NAME; SQLite in the data directory if left out. A password is best left to "
         "FLEETROLL_DATABASE or to ~/.pgpass.",

@@ -146,6 +146,7 @@ MAX_BUS_PAYLOAD = 8 << 20
 BUS_SILENCE = 2.0
 MIN_BUS_SILENCE, MAX_BUS_SILENCE = 1.0, 3600.0
 MAX_BUS_MESSAGE = 64 << 10
+MAX_BUS_REPLICAS = 5  # NATS has no more
 BUS_BATCH = 1_000
 BUS_REQUESTS = 256
 BUS_QUESTIONS = 1_000  # to the broker's stream API at a time: beyond ten thousand it drops them all
