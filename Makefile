@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Test processes: tests wait for clocks, disks and processes as long as they compute, on two cores.
+PROCESSES ?= 4
 
 BIN := .venv/bin
 RUNTIME := .venv/.runtime-stamp
@@ -27,10 +29,10 @@ serve: $(RUNTIME) ## Install and start the server; ARGS are those of `fleetroll 
 	@$(BIN)/fleetroll serve $(ARGS)
 
 test: check ## Check, then run the tests; ARGS are those of pytest
-	$(BIN)/python -m pytest -n auto --maxprocesses 2 $(ARGS)
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
 
 test-postgres: $(DEV) ## Run the tests with PostgreSQL behind every server; ARGS are those of pytest
-	FLEETROLL_TEST_ENGINE=postgres $(BIN)/python -m pytest -n auto --maxprocesses 2 $(ARGS)
+	FLEETROLL_TEST_ENGINE=postgres $(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal $(ARGS)
 
 mutants: $(DEV) ## Break the sources in one place after the other and see that tests notice; ARGS are words of what to break
 	@$(BIN)/python -m tests.mutants $(ARGS)

@@ -31,7 +31,7 @@ _USERS = ("postgres", "nobody")
 _DATABASE = "postgres"
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
-    "max_connections": "200",
+    "max_connections": "400",
     "shared_buffers": "64MB",
     "wal_level": "minimal",
     "max_wal_senders": "0",
