@@ -24,6 +24,40 @@ def test_a_device_is_made_shown_changed_and_deleted(fleetroll: Fleetroll) -> Non
     assert fleetroll("device", "get", "story").code == 5
 
 
+def test_the_timeline_of_a_device_is_shown_newest_first(fleetroll: Fleetroll) -> None:
+    fleetroll("device", "create", "told", "name=First")
+    fleetroll("device", "set", "told", "name=Second")
+    head, *events = fleetroll("device", "timeline", "told").out.splitlines()
+    assert head.split() == ["AT", "EVENT", "BY", "DATA"]
+    assert [line.split()[1] for line in events] == ["device.updated", "device.created"]
+    assert "key:" in events[0]
+    assert "name" in events[0]
+    newest = fleetroll("device", "timeline", "told", "--limit", "1")
+    assert "device.created" not in newest.out
+    assert "--limit" in newest.err
+    told = fleetroll("device", "timeline", "told", "--json").json()
+    assert [event["type"] for event in told["events"]] == ["device.updated", "device.created"]
+    assert fleetroll("device", "timeline", "nobody").code == 5
+
+
+def test_a_device_is_moved_to_another_organization_and_back(fleetroll: Fleetroll) -> None:
+    fleetroll("org", "create", "branch")
+    fleetroll("device", "create", "mover", "name=M")
+    assert fleetroll("device", "move", "mover", "branch", "--json").json()["name"] == "M"
+    assert fleetroll("device", "get", "mover").code == 5
+    assert fleetroll("device", "get", "mover", "--organization", "branch").code == 0
+    assert fleetroll("device", "move", "mover", "self", "--organization", "branch").code == 0
+    assert fleetroll("device", "get", "mover").code == 0
+    assert fleetroll("device", "move", "mover", "nowhere").code == 5
+
+
+def test_a_device_is_taken_out_of_service(fleetroll: Fleetroll) -> None:
+    fleetroll("device", "create", "retired")
+    assert fleetroll("device", "decommission", "retired", "--json").json()["status"] == "DECOMMISSIONED"
+    assert fleetroll("device", "get", "retired", "--json").json()["status"] == "DECOMMISSIONED"
+    assert fleetroll("device", "decommission", "nobody").code == 5
+
+
 def test_a_device_that_exists_is_not_made_again(fleetroll: Fleetroll) -> None:
     fleetroll("device", "create", "once", "name=first")
     again = fleetroll("device", "create", "once", "name=second")

@@ -26,6 +26,12 @@ _COLUMNS = (
     Column("ONLINE", "connected"),
     Column("LAST SEEN", "last_seen", is_time=True),
 )
+_EVENT_COLUMNS = (
+    Column("AT", "at", is_time=True),
+    Column("EVENT", "type"),
+    Column("BY", "actor", 32),
+    Column("DATA", "data", 64),
+)
 filter_option = click.option("--filter", help="""As in: status = "ACTIVE" AND tags:"production".""")
 search_option = click.option("--q", metavar="TEXT", help="Part of the identifier or name, case ignored.")
 
@@ -154,6 +160,40 @@ def _change_relatively(client: "Client", target: str, wanted: changes.Changes) -
 def delete(client: "Client", ident: str) -> None:
     client.call("DELETE", path("devices", ident))
     click.echo(f"Deleted device {output.plain(ident)}.")
+
+
+@group.command("decommission", help="Take a device out of service for good; its certificates are revoked.")
+@click.argument("ident")
+@as_json
+@connected
+def decommission(client: "Client", ident: str, as_json: bool) -> None:
+    show(client.call("POST", f"{path('devices', ident)}:decommission"), as_json)
+
+
+@group.command(
+    "move", help="Move a device to ORGANIZATION, which is named from the key's own: child.grandchild, or self."
+)
+@click.argument("ident")
+@click.argument("goal", metavar="ORGANIZATION")
+@as_json
+@connected
+def move(client: "Client", ident: str, goal: str, as_json: bool) -> None:
+    show(client.call("POST", f"{path('devices', ident)}:transfer", body={"organization": goal}), as_json)
+
+
+@group.command("timeline", help="What happened to a device, newest first.")
+@click.argument("ident")
+@click.option("--limit", type=click.IntRange(1, MOST_PER_PAGE), default=50, show_default=True, help="Most events.")
+@as_json
+@connected
+def timeline(client: "Client", ident: str, limit: int, as_json: bool) -> None:
+    page = client.call("GET", path("devices", ident, "timeline"), params={"limit": limit})
+    if as_json:
+        output.raw(page.content)
+        return
+    output.table(_EVENT_COLUMNS, page.json()["events"])
+    if page.json()["next_cursor"] is not None:
+        output.note(f"There is more than these {limit}: take a higher --limit.")
 
 
 @group.command("send", help="Send a command to a device; with --call, call it and print its answer.")
