@@ -1,5 +1,6 @@
 """The ASGI application: the kernel, and the few paths that belong to the server rather than to a dialect."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
@@ -34,9 +35,8 @@ class Server:
         self._metrics = measured
         self._ready = ready
         self._followers = followers
-        description = openapi.describe(dialects)
-        self._description = msgspec.json.encode(description)
-        self._reference = docs_page.render(dialects, description)
+        self._dialects = dialects
+        self._described: tuple[bytes, bytes] | None = None
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         page = _PAGES.get(scope["path"])
@@ -44,8 +44,8 @@ class Server:
             return self._kernel(scope, receive, send)
         return self._show(page, scope, send)
 
-    async def _show(self, page: Callable[["Server"], _Page], scope: Scope, send: Send) -> None:
-        status, media_type, body = page(self)
+    async def _show(self, page: Callable[["Server"], Awaitable[_Page]], scope: Scope, send: Send) -> None:
+        status, media_type, body = await page(self)
         headers = [
             (b"content-type", media_type.encode()),
             (b"content-length", b"%d" % len(body)),
@@ -55,25 +55,36 @@ class Server:
         ]
         await send_whole(scope, send, status, headers, body)
 
-    def health(self) -> _Page:
+    async def health(self) -> _Page:
         return 200, _JSON, msgspec.json.encode({"status": "alive", "version": __version__})
 
-    def readiness(self) -> _Page:
+    async def readiness(self) -> _Page:
         if self._ready():
             return 200, _JSON, b'{"status":"ready"}'
         return 503, _JSON, b'{"status":"not ready"}'
 
-    def metrics(self) -> _Page:
+    async def metrics(self) -> _Page:
         return 200, CONTENT_TYPE, self._metrics.render(self._followers())
 
-    def description(self) -> _Page:
-        return 200, _JSON, self._description
+    async def description(self) -> _Page:
+        return 200, _JSON, (await self._descriptions())[0]
 
-    def reference(self) -> _Page:
-        return 200, "text/html; charset=utf-8", self._reference
+    async def reference(self) -> _Page:
+        return 200, "text/html; charset=utf-8", (await self._descriptions())[1]
+
+    async def _descriptions(self) -> tuple[bytes, bytes]:
+        """For programs and for people, made when somebody first asks: each takes as long as much of a start."""
+        if self._described is None:
+            self._described = await asyncio.to_thread(_describe, self._dialects)
+        return self._described
 
 
-_PAGES: dict[str, Callable[[Server], _Page]] = {
+def _describe(dialects: Sequence[Dialect]) -> tuple[bytes, bytes]:
+    description = openapi.describe(dialects)
+    return msgspec.json.encode(description), docs_page.render(dialects, description)
+
+
+_PAGES: dict[str, Callable[[Server], Awaitable[_Page]]] = {
     "/health": Server.health,
     "/ready": Server.readiness,
     "/metrics": Server.metrics,
