@@ -122,6 +122,13 @@ def test_a_certificate_does_not_outlive_its_authority(signer: Signer) -> None:
     assert refusal.value.code == "authority_expired"
 
 
+def test_an_authority_of_a_clock_that_was_ahead_is_not_called_expired(signer: Signer) -> None:
+    begins = PKI.describe(signer.certificate).not_before
+    with pytest.raises(Fault, match="good from") as refusal:
+        PKI.issue(signer, request(), Terms(begins - 2 * DAY, begins - DAY))
+    assert refusal.value.code == "authority_not_yet_valid"
+
+
 def test_only_asked_for_names_that_the_terms_allow_are_in_it(signer: Signer) -> None:
     wanted = request("pump-1", "pump-1.example.com")
     for allowed in (False, True):

@@ -13,7 +13,7 @@ from fleetroll.core.model import Device, NewDevice
 from fleetroll.core.query import Filter, JsonPath, Not, Page, Sort, rank
 from fleetroll.store.port import Records, Store
 from tests.support.stores import plant
-from tests.unit.test_jsonpath import DOCUMENT, DOES_NOT, HOLDS
+from tests.unit.test_jsonpath import DOCUMENT, DOES_NOT, HOLDS, LARGEST
 
 pytestmark = pytest.mark.anyio
 DOCUMENTS = [
@@ -40,7 +40,7 @@ async def found(store: Store, org: int, wanted: Filter) -> list[str]:
 
 async def test_an_engine_finds_what_a_predicate_holds_of(store: Store, org: int) -> None:
     devices = await fleet(store, org, DOCUMENTS)
-    for text in HOLDS + DOES_NOT:
+    for text in HOLDS + DOES_NOT + LARGEST:
         predicate = jsonpath.parse(text)
         wanted = JsonPath("metadata", jsonpath.write(predicate))
         expected = [one.ident for one in devices if jsonpath.holds(predicate, documents.load(one.metadata)) is True]

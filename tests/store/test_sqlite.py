@@ -1,6 +1,7 @@
 """What only SQLite can do wrong: its log, its limits, its way of taking back more than it was asked to."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
@@ -8,13 +9,14 @@ from pathlib import Path
 import apsw
 import pytest
 
+from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.model import Device, NewDevice
-from fleetroll.core.query import And, Comparison, Filter, Operator, Or, Page, Search, Sort
+from fleetroll.core.query import And, Comparison, Filter, JsonPath, Operator, Or, Page, Search, Sort
 from fleetroll.store import sqlite, sqlite_log
 from fleetroll.store.port import Records
 from tests.support.app import about_sqlite, running
-from tests.support.stores import NOW, device, document, organization, owner
+from tests.support.stores import NOW, device, document, organization, owner, plant
 
 pytestmark = pytest.mark.anyio
 
@@ -291,6 +293,23 @@ async def test_a_text_that_was_counted_is_not_counted_again(file: Path) -> None:
 def allow(writer: apsw.Connection, more_pages: int) -> None:
     """Let the file grow by so much and no further."""
     assert writer.pragma("max_page_count", writer.pragma("page_count") + more_pages)
+
+
+async def test_a_scan_that_reckons_for_too_long_is_refused_in_time(store: sqlite.SqliteStore) -> None:
+    """What takes the time is not SQLite's but ours, and each row may take very long."""
+    many = document(f'{{"list":[{",".join(["0"] * 4_000)}]}}')
+
+    async def work(records: Records) -> None:
+        for number in range(400):
+            await plant(records, 1, NewDevice(f"d{number}", metadata=many))
+
+    await store.write(work)
+    wanted = JsonPath("metadata", " && ".join(f"(!(exists($.**{{0 to last}} ? (@ == {n}))))" for n in range(1, 19)))
+    started = time.monotonic()
+    with pytest.raises(Fault) as refused:
+        await store.scan.devices.count(1, wanted)
+    assert refused.value.code == "query_too_costly"
+    assert time.monotonic() - started < 2 * limits.SCAN_TIME
 
 
 async def test_a_full_disk_refuses_writes_and_nothing_else(file: Path) -> None:

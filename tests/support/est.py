@@ -25,16 +25,21 @@ needs_tools = pytest.mark.skipif(
 
 
 class Site:
-    """One running server. `clock` is what it takes for the time."""
+    """One running server. `clock` is what it takes for the time.
+
+    Its listener has a clock of its own: `curl` and `openssl` look at the certificate that it shows by the real time.
+    """
 
     def __init__(self, app: App, folder: Path, config: Config) -> None:
         self.offset = 0
+        self.listener_offset = 0
         self.folder = folder
         services = structs.replace(app.services, clock=self.clock, server_authority=server_authority(config))
         application = Application(config, services, AccessLog(None, app.runner.get_loop()))
         self.app = App(application, services, app.runner)
-        self.listener = EstListener(config, services, application.asgi, application.refusals)
         self._real = app.services.clock
+        apart = structs.replace(services, clock=lambda: self._real() + self.listener_offset)
+        self.listener = EstListener(config, apart, application.asgi, application.refusals)
 
     def clock(self) -> int:
         return self._real() + self.offset

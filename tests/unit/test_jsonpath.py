@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetroll.core import jsonpath
+from fleetroll.core import jsonpath, limits
 from fleetroll.core.faults import Fault
 
 DOCUMENT = {
@@ -107,9 +107,19 @@ REFUSED = [
     "$.a + 1", "1 + 1", "$.a + == 1", "$.a ** 2 == 1", "$.a + ($.b == 1) == 1", "(1 + 1", "$.a == (1", "-true.x == 1",
     "-$.a == $.b", "($.a + 1).type() == 1", "exists($.a + 1)", "$.a[0 + 1] == 1", "$.a" + " + 1" * 5 + " == 1",
     "-" * 5 + "$.a == 1", "(" * 17 + "1" + ")" * 17 + " == 1", "$.a == 1e-401",
+    "$.a == 1e" + "9" * 20, "$.a == 0e-" + "9" * 20, "$.a == " + "1" * 41, "$.a == 0." + "1" * 41,
     "strict $.a[*] == $.b[*]", "strict $.* == $.*", "strict $.a[0 to 1] == $.b[0, 1]", "strict $.* == $.**.b",
     "strict -$.a[*] == $.b[*]", "lax $.a == $.b",
     '$.a + 1 starts with "x"', "!($.a)", "($.a).b == 1",
+]  # fmt: skip
+
+# What is accepted, but has a canonical text that is larger than what is.
+LARGEST = [
+    " && ".join(f"$.temp != {n}" for n in range(100, 100 + limits.MAX_PREDICATES)),
+    "(" * 15 + "!exists($.none) && $.temp + 1 * 2 / 3 - 4 > 0" + ")" * 15,
+    " && ".join(["$.temp != 1"] * 19) + " && $.temp == 51.5" + "0" * 37,
+    " && ".join(["$.temp != ." + "1" * 40, "$.temp != " + "1" * 39 + ".e9"]),
+    " || ".join(["exists($.env)", *[f"exists($.{'x' * 120}[last-1,last-2,last-3,last-4,last-5,last-6])"] * 19]),
 ]  # fmt: skip
 
 
@@ -139,6 +149,20 @@ def test_what_is_no_predicate_is_refused(text: str) -> None:
 def test_the_canonical_text_says_the_same(text: str) -> None:
     predicate = jsonpath.parse(text)
     assert jsonpath.parse(jsonpath.write(predicate)) == predicate
+
+
+@pytest.mark.parametrize("text", LARGEST)
+def test_the_canonical_text_of_the_largest_is_not_too_large_for_an_engine(text: str) -> None:
+    predicate = jsonpath.parse(text)
+    assert jsonpath.parsed(jsonpath.write(predicate)) == predicate
+    assert jsonpath.holds(predicate, DOCUMENT) is True
+
+
+def test_parentheses_are_no_predicates() -> None:
+    predicate = jsonpath.parse(" || ".join(["(($.a == 1))"] * limits.MAX_PREDICATES))
+    assert jsonpath.parse(jsonpath.write(predicate)) == predicate
+    with pytest.raises(Fault, match="more than 20 predicates"):
+        jsonpath.parse(" || ".join(["$.a == 1"] * (limits.MAX_PREDICATES + 1)))
 
 
 @given(st.text('$.@ab"[]()*?!&|=<>01,-lastexis like_regex', max_size=40))

@@ -242,6 +242,10 @@ def _within(authority: x509.Certificate, terms: Terms) -> Terms:
     """No certificate begins before its authority or outlives it."""
     begins = max(terms.not_before, _instant(authority.not_valid_before_utc))
     ends = min(terms.not_after, _instant(authority.not_valid_after_utc))
+    if terms.not_after <= begins:
+        since = authority.not_valid_before_utc.date()
+        message = f"The certificate authority is good from {since} only: the clock was ahead when it was made."
+        raise invalid("authority_not_yet_valid", message)
     if ends <= begins:
         raise invalid("authority_expired", "The certificate authority has expired.")
     return Terms(begins, ends, terms.with_names)

@@ -146,7 +146,7 @@ async def _admit(call: Call, dms: Dms, peer: Peer, request: Request) -> None:
     if admission.proof is Proof.NONE:
         return
     shown = await _shown(call, peer, admission.authorities, admission.levels)
-    if shown.authority == dms.settings.authority and shown.common_name != request.subject.common_name:
+    if shown.common_name != request.subject.common_name and await _is_ours(call, dms, shown):
         raise _refused("foreign_subject", "With the certificate of one device, no other device can be enrolled.")
     if not admission.allow_expired and not shown.not_before <= call.at < shown.not_after:
         raise _unproven("The client certificate has expired, or is not valid yet.")
@@ -193,6 +193,12 @@ async def _issuer(call: Call, shown: bytes, trusted: list[Authority], levels: in
         if above in trusted:
             return chain[0]
     return None
+
+
+async def _is_ours(call: Call, dms: Dms, shown: _Shown) -> bool:
+    """Whether the authority of the DMS has issued it: by its key, as another may be known that is the same."""
+    own = await authorities.noun.find(call, dms.settings.authority)
+    return call.services.pki.is_issued_by(shown.certificate, own.certificate)
 
 
 async def _require_unrevoked(call: Call, shown: _Shown) -> None:

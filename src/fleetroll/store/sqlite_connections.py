@@ -22,6 +22,8 @@ from fleetroll.store.statements import SQL
 SCANNER_CACHE_KIB = 8 << 10
 _SCANNERS = 2
 _STEPS_BETWEEN_LOOKS = 5_000
+_STEPS_OF_A_SCAN = 1_000_000
+_STEPS_WITH_OURS = 1  # one that is our own code may take as long as a great many of SQLite's
 _INLINE_SECONDS = 0.002
 _SCAN_TURN = 0.003
 _SEARCH_TABLE = "device_search"
@@ -273,7 +275,8 @@ class Scanners:
     def _scan(self, statement: str, values: Values, seconds: float | None) -> list[Row]:
         connection = self._free.pop() if self._free else open_reader(self._file, SCANNER_CACHE_KIB)
         deadline = time.monotonic() + seconds if seconds else None
-        connection.set_progress_handler((lambda: time.monotonic() > deadline) if deadline else None, 1_000_000)
+        steps = _STEPS_WITH_OURS if JSON_HOLDS in statement else _STEPS_OF_A_SCAN
+        connection.set_progress_handler((lambda: time.monotonic() > deadline) if deadline else None, steps)
         try:
             return connection.execute(statement, values).fetchall()
         except apsw.InterruptError:

@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from fleetroll.config import Config, ConfigError, cannot_listen, host_and_port
+from fleetroll.core.times import DAY
 from fleetroll.service import authorities
-from fleetroll.service.housekeeping import beside
+from fleetroll.service.housekeeping import again, beside
 from fleetroll.service.operations import Services
 from fleetroll.wire.http_refusals import Refusals
 from fleetroll.wire.http_server import CannotListen, HttpServer
 from fleetroll.wire.tls import Tls
 
 logger = logging.getLogger("fleetroll")
-_PRESENT_SECONDS = 86_400.0
 _ASK_SECONDS = 5.0
 
 
@@ -33,6 +33,7 @@ class EstListener:
         self._config = config
         self._services = services
         self._tls = Tls()
+        self._presented_at = 0
         self._known = 0
         self._committed = asyncio.Event()
         self._address = config.est
@@ -47,7 +48,7 @@ class EstListener:
         self._services.store.on_commit(self._committed.set)
         await self._listen()
         logger.info("enrolment at https://%s/.well-known/est", host_and_port(*self.http.addresses[0]))
-        async with beside(self._renew(), self._follow(), self._drain(draining)):
+        async with beside(again(_ASK_SECONDS, self._renew), self._follow(), self._drain(draining)):
             try:
                 yield
             finally:
@@ -59,13 +60,22 @@ class EstListener:
         except CannotListen as problem:
             raise cannot_listen("--est", *self._address, problem.reason) from None
 
+    async def _renew(self) -> None:
+        """By the clock, wherever it goes: what was made by one that was wrong may not be good yet, or any more."""
+        if not 0 <= self._services.clock() - self._presented_at < DAY:
+            await self._present()
+
     async def _present(self) -> None:
-        config = self._config
+        config, at = self._config, self._services.clock()
         if config.est_certificate is not None and config.est_key is not None:
             self._present_files(config.est_certificate, config.est_key)
-            return
+        else:
+            await self._present_own()
+        self._presented_at = at
+
+    async def _present_own(self) -> None:
         host = self.http.host
-        names = config.est_names or tuple(dict.fromkeys((socket.gethostname(), "localhost", "127.0.0.1", host)))
+        names = self._config.est_names or tuple(dict.fromkeys((socket.gethostname(), "localhost", "127.0.0.1", host)))
         shown = await authorities.certify_server(self._services, names)
         self._tls.present_text(shown.chain, shown.key, shown.password)
 
@@ -78,11 +88,6 @@ class EstListener:
     async def _trust(self) -> None:
         anchors, self._known = await authorities.known(self._services, self._known)
         self._tls.trust(anchors)
-
-    async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(_PRESENT_SECONDS)
-            await self._present()
 
     async def _follow(self) -> None:
         """Know an authority before the reply to whoever made it has arrived; and soon, if another process made it."""

@@ -475,7 +475,10 @@ class Connection(HttpToolsProtocol):
 
         Bytes moving in neither direction mean that both sides wait for each other, and only we can end that.
         """
-        unsent = self._unsent()
+        client: socket.socket | None = self.transport.get_extra_info("socket")
+        if client is None:
+            return  # TLS has ended, and we are about to be told
+        unsent = self._unsent(client)
         received = self.running.received if self.running is not None else 0
         elapsed = now - self.blocked_at
         moved = self.blocked_unsent - unsent + received - self.blocked_received
@@ -486,11 +489,10 @@ class Connection(HttpToolsProtocol):
                 self.blocked_at, self.blocked_unsent, self.blocked_received = now, unsent, received
             else:
                 self.watch.ended["reader_timeout"] += 1
-                self._reset()
+                self._reset(client)
 
-    def _unsent(self) -> int:
+    def _unsent(self, client: socket.socket) -> int:
         """Bytes the client has not taken: ours, and those that the kernel holds and lets go of in large steps only."""
-        client: socket.socket = self.transport.get_extra_info("socket")
         waiting = array.array("i", [0])
         try:
             fcntl.ioctl(client.fileno(), termios.TIOCOUTQ, waiting)
@@ -498,9 +500,8 @@ class Connection(HttpToolsProtocol):
             waiting[0] = 0  # the socket is gone already, or the system does not tell
         return self.transport.get_write_buffer_size() + waiting[0]
 
-    def _reset(self) -> None:
+    def _reset(self, client: socket.socket) -> None:
         """Drop the connection, and with it what the kernel would keep for a client that never reads."""
-        client: socket.socket = self.transport.get_extra_info("socket")
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 

@@ -33,7 +33,11 @@ class Tls:
                 self.context.load_verify_locations(cadata=certificate)
 
     def present(self, chain: Path, key: Path, password: str | None = None) -> None:
-        """Show this certificate. Raises OSError, and ssl.SSLError for files that are no matching pair."""
+        """Show this certificate. Raises OSError, and ssl.SSLError for files that are no matching pair.
+
+        What was shown stays then: a context that fails to load another pair has none, so a context of its own tries it.
+        """
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key, password)
         self.context.load_cert_chain(chain, key, password)
 
     def present_text(self, chain: str, key: str, password: str) -> None:

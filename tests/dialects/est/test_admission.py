@@ -272,6 +272,17 @@ def test_a_device_enrols_for_itself_alone_at_the_authority_that_it_has_its_certi
     assert devices(at) == ["made-1"]
 
 
+def test_its_authority_is_the_same_under_another_name(at: Site) -> None:
+    shown = made(at, "pump-7")
+    twin = {"name": "twin", "certificate": at.api("GET", "/v1/authorities/factory")["certificate"]}
+    at.api("POST", "/v1/authorities", twin)
+    admission = {"proof": "CLIENT_CERTIFICATE", "authorities": ["twin"]}
+    settings = {"authority": "factory", "admission": admission, "replaceable": True}
+    at.api("POST", "/v1/dms", {"name": "again", "settings": settings})
+    assert ask(at, *shown, subject="/CN=pump-8", label="again").status == 403
+    assert "pump-8" not in devices(at)
+
+
 def test_only_registered_devices_enrol_where_the_dms_says_so(at: Site) -> None:
     at.api("POST", "/v1/dms", {"name": "shut", "settings": {**ANYBODY, "registration": "PRE_REGISTRATION"}})
     assert ask(at, label="shut").status == 403

@@ -65,8 +65,11 @@ def parse(text: str) -> Predicate:
 
 @functools.lru_cache(maxsize=256)
 def parsed(text: str) -> Predicate:
-    """`parse`, remembered: an engine asks for the same text once per row."""
-    return parse(text)
+    """What a canonical text says, remembered: an engine asks for the same text once per row.
+
+    `parse` has bounded what it was written from; it may be longer than that, and has more parentheses.
+    """
+    return _Parser(text, deepest=len(text)).whole()
 
 
 def parse_path(text: str) -> tuple[str | int, ...] | None:
@@ -88,10 +91,11 @@ def parse_path(text: str) -> tuple[str | int, ...] | None:
 class _Parser:
     """Reads symbols from left to right, one function per rule of the grammar."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, deepest: int = limits.MAX_FILTER_DEPTH) -> None:
         self._symbols = list(symbols(text))
         self._next = 0
         self._depth = 0
+        self._deepest = deepest
         self._roots = ("$",)
         self._operators = 0
         self._strict = False
@@ -116,8 +120,8 @@ class _Parser:
 
     def _deepen(self) -> None:
         self._depth += 1
-        if self._depth > limits.MAX_FILTER_DEPTH:
-            raise refused(f"is nested deeper than {limits.MAX_FILTER_DEPTH} levels")
+        if self._depth > self._deepest:
+            raise refused(f"is nested deeper than {self._deepest} levels")
 
     def _all(self, bare: bool) -> Predicate:
         parts = [self._single(bare)]
@@ -126,14 +130,14 @@ class _Parser:
         return parts[0] if len(parts) == 1 else All(tuple(parts))
 
     def _single(self, bare: bool) -> Predicate:
+        if self._sees("(") and self._encloses_predicate():
+            self._next += 1
+            return self._closed()
         self.size += 1
         if self._take("!"):
             if not (self._sees("(") or self._sees("exists")):
                 raise unexpected(self._peek(), "after ! comes a parenthesis or exists")
             return Denied(self._single(False))
-        if self._sees("(") and self._encloses_predicate():
-            self._next += 1
-            return self._closed()
         if self._take("exists"):
             self._expect("(")
             path = self._path()

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from fleetroll.core.faults import Fault, brief, invalid
 from fleetroll.core.jsonpath import numerics
@@ -34,13 +34,20 @@ def symbols(text: str) -> Iterator[tuple[str, str]]:
 
 def number(text: str) -> int | float | Decimal:
     """What a number says, to the digit: a float where that is all of it."""
-    exact = Decimal(text)
-    if len(text) > _MOST_DIGITS or (exact and not _LEAST_POWER <= exact.adjusted() < _MOST_POWER):
-        raise refused("has a number that is out of range")
+    try:
+        exact = Decimal(text)
+    except InvalidOperation:
+        raise _out_of_range() from None
+    if len(exact.as_tuple().digits) > _MOST_DIGITS or (exact and not _LEAST_POWER <= exact.adjusted() < _MOST_POWER):
+        raise _out_of_range()
     if text.lstrip("-").isdigit():
         return int(text)
     nearest = float(text)
     return nearest if numerics.exact(nearest) == exact else exact
+
+
+def _out_of_range() -> Fault:
+    return refused("has a number that is out of range")
 
 
 def unquoted(text: str) -> str:

@@ -1,0 +1,84 @@
+"""The certificate that the listener shows: there is always a good one, whatever the clock and its files do."""
+
+import logging
+import shutil
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fleetroll.wire.http_deadlines import Deadlines
+from fleetroll.wire.tls import Tls
+from tests.hostile.test_slow_clients import serving
+from tests.support.est import DAY, Site, needs_tools, site
+
+pytestmark = needs_tools
+_SOON = 15.0
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> Iterator[Site]:
+    with site(tmp_path) as server:
+        yield server
+
+
+def shown(at: Site) -> bytes:
+    """What a client sees; empty where no handshake succeeds."""
+    connect = f"openssl s_client -connect {at.url.removeprefix('https://')} -servername localhost </dev/null 2>&1"
+    return at.run("sh", "-c", f"{connect} | openssl x509 -noout -subject -startdate || true")
+
+
+def replaced(at: Site, old: bytes) -> bytes:
+    """What is shown instead, soon."""
+    deadline = time.monotonic() + _SOON
+    while (now := shown(at)) == old:
+        assert time.monotonic() < deadline, now
+    return now
+
+
+def pair(at: Site, name: str) -> None:
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key")
+    at.run("openssl", "req", "-x509", *key, "-subj", f"/CN={name}", "-out", f"{name}.pem")
+
+
+def test_its_certificate_is_of_the_day_wherever_the_clock_goes(at: Site) -> None:
+    now = shown(at)
+    for days in (1, 400, 0):
+        at.listener_offset = days * DAY
+        now = replaced(at, now)
+        day = time.gmtime(time.time() + days * 86_400 - 305)
+        assert f"{time.strftime('%b', day)} {day.tm_mday:2} " in now.decode(), (days, now)
+
+
+def test_files_that_are_replaced_one_after_the_other_leave_it_with_what_it_shows(tmp_path: Path, at: Site) -> None:
+    for name in ("old", "new"):
+        pair(at, name)
+    chain, key = (Path(shutil.copy(tmp_path / f"old.{kind}", tmp_path / f"used.{kind}")) for kind in ("pem", "key"))
+    (tmp_path / "other").mkdir()
+    with site(tmp_path / "other", est_certificate=chain, est_key=key) as operated:
+        old = shown(operated)
+        assert b"CN = old" in old
+        shutil.copy(tmp_path / "new.pem", chain)
+        operated.listener_offset = DAY
+        operated.run("sleep", "6")
+        assert shown(operated) == old
+        shutil.copy(tmp_path / "new.key", key)
+        assert b"CN = new" in replaced(operated, old)
+
+
+def test_a_connection_that_ends_while_it_is_looked_at_is_no_error(
+    tmp_path: Path, at: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    pair(at, "own")
+    shows, knows = Tls(), ssl.create_default_context()
+    shows.present(tmp_path / "own.pem", tmp_path / "own.key")
+    knows.check_hostname, knows.verify_mode = False, ssl.CERT_NONE
+    with serving(allowed=Deadlines(linger=0.000_01), tls=shows.context) as server:
+        for _ in range(100):
+            with knows.wrap_socket(socket.create_connection(server.addresses[0])) as client:
+                client.send(b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\n")
+                assert client.recv(10)
+    assert not [line for line in caplog.records if line.levelno >= logging.ERROR]
