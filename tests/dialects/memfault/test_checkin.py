@@ -268,7 +268,10 @@ def test_events_in_json_check_a_device_in(app: App) -> None:
         ({"type": "heartbeat"}, {"0": {"device_serial": ["Missing required member"]}}),
         ({**REPORTED, "device_serial": "a b"}, {"0": {"device_serial": ["Not a valid serial."]}}),
         ({**REPORTED, "software_version": 5}, {"0": {"software_version": ["Expected string or null, got integer"]}}),
-        ({**REPORTED, "captured_date": "soon"}, {"0": {"captured_date": ["Not a valid datetime."]}}),
+        *(
+            ({**REPORTED, "captured_date": date}, {"0": {"captured_date": ["Not a valid datetime."]}})
+            for date in ("soon", "9999-12-31T23:59:59-10:00", "0001-01-01T00:00:00+10:00")
+        ),
         (
             {**REPORTED, "type": "reboot", "event_info": {"reason": -1}},
             {"0": {"event_info": {"reason": ["Not a valid integer."]}}},
@@ -305,6 +308,16 @@ def test_reboots_are_listed_newest_first_with_the_software_that_ran(app: App) ->
     assert [one["reason"] for one in since] == [2]
     events = app.request("GET", "/v1/devices/S1/timeline").json()["events"]
     assert [event["type"] for event in events].count("device.rebooted") == 3
+
+
+@pytest.mark.parametrize(
+    "date", ["0001-01-01T00:00:00+00:00", "1969-12-31T23:59:59+00:00", "9999-12-31T23:59:59+00:00"]
+)
+def test_a_reboot_is_listed_whatever_the_clock_of_its_device_shows(app: App, date: str) -> None:
+    rebooted = {**REPORTED, "type": "reboot", "event_info": {"reason": 2}, "captured_date": date}
+    assert report(app, "POST", "/api/v0/events", [rebooted]).status == 202
+    found = app.request("GET", f"{P}/devices/J1/reboots").json()["data"]
+    assert [one["time"] for one in found] == [date.replace("+", ".000000+")]
 
 
 def test_reboots_are_found_behind_everything_else_that_happened(app: App) -> None:
