@@ -198,14 +198,20 @@ def test_versions_beyond_the_quota_are_not_made_and_their_devices_are_taken_in(a
     assert (usage["hardware_versions"], usage["software_versions"], usage["devices"]) == (1, 2, 3)
 
 
-def test_a_version_is_not_made_for_a_device_that_is_not_given_it(app: App) -> None:
+@pytest.mark.parametrize("full", ["hardware_versions", "software_versions"])
+def test_a_version_beyond_the_quota_does_not_keep_the_other_from_being_noted(app: App, full: str) -> None:
     app.request("POST", "/api/v0/organizations/default/projects", {"name": "Full", "slug": "full"})
-    app.request("PATCH", "/v1/organizations/full", {"quotas": {"software_versions": 0}})
+    app.request("PATCH", "/v1/organizations/full", {"quotas": {full: 0}})
     made = app.request("GET", "/api/v0/organizations/default/projects/full/api_key").json()["data"]["api_key"]
     event = {"type": "x", "device_serial": "S1", "hardware_version": "evt", "software_version": "1"}
     sent = {"memfault-project-key": made}
     assert app.request("POST", "/api/v0/events", [event], key=None, headers=sent).status == 202
-    assert app.request("GET", "/v1/organizations/full").json()["usage"] == {"devices": 1}
+    shown = app.request("GET", "/api/v0/organizations/default/projects/full/devices/S1").json()["data"]
+    noted = {"hardware_versions": shown["hardware_version"], "software_versions": shown["last_seen_release"]}
+    made_for_it = {name for name, version in noted.items() if version}
+    assert made_for_it == noted.keys() - {full}
+    usage = app.request("GET", "/v1/organizations/full").json()["usage"]
+    assert usage == {"devices": 1, **dict.fromkeys(made_for_it, 1)}, "no version without its device"
 
 
 @pytest.mark.parametrize(
