@@ -144,6 +144,8 @@ def decode(message: bytes) -> Report | None:
     """What a message says; an empty report for one that is of no interest, None for one that makes no sense."""
     if message[0] != _EVENT_MESSAGE:
         return Report()
+    if len(message) > limits.MAX_EVENT:
+        return None
     try:
         event = cbor2.loads(message[1:])
     except Exception:  # noqa: BLE001  # whatever a decoder makes of hostile bytes must not be a failure of ours

@@ -131,6 +131,20 @@ def test_what_cannot_be_decoded_is_kept_and_counted_and_the_device_was_seen(app:
     assert device(app, "ODD")["hardware_version"] == "test-hardware"
 
 
+def test_an_event_is_decoded_up_to_a_size_that_keeps_nobody_waiting(app: App) -> None:
+    room = limits.MAX_EVENT - len(message(EVENT | {5: b"\0" * 1000})) + 1000
+    largest = message(EVENT | {5: b"\0" * room})
+    assert len(largest) == limits.MAX_EVENT
+    chunk(app, "S1", framed(largest))
+    assert device(app, "S1")["last_seen_release"]["version"] == "1.0.0"
+    chunk(app, "S1", framed(message(EVENT | {5: b"\0" * (room + 1), 9: "2.0.0"})))
+    # Keys that all have the same hash in a table: 80,000 of them took a minute, in which nobody was answered.
+    same = {key * ((1 << 61) - 1): 0 for key in range(1, 10_000)}
+    chunk(app, "S1", framed(message(EVENT | same | {9: "2.0.0"})))
+    assert device(app, "S1")["last_seen_release"]["version"] == "1.0.0"
+    assert mailbox(app, "S1")[:2] == (3, 2)
+
+
 def test_chunks_are_shown_as_they_came_and_whether_more_is_to_come(app: App) -> None:
     before = app.request("POST", f"{P}/devices", {"device_serial": "S1", "hardware_version": "evt"})
     assert before.status == 200
