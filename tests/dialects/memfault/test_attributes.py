@@ -114,6 +114,18 @@ def test_what_a_template_defines_is_not_defined_again(app: App) -> None:
     assert put(app, limit="high").status == 400
 
 
+def test_a_key_that_is_defined_on_one_device_keeps_no_other_from_being_written(app: App) -> None:
+    app.request("PUT", "/v1/devices/B", {"metadata": {"battery": "unknown"}})
+    assert put(app, battery=87).status == 204
+    other = f"{P}/devices/B/attributes"
+    assert app.request("PATCH", other, [{"string_key": "site", "value": "north"}]).status == 204
+    assert app.request("GET", "/v1/devices/B").json()["metadata"] == {"battery": "unknown", "site": "north"}
+    refused = app.request("PATCH", other, [{"string_key": "battery", "value": "low"}])
+    assert (refused.status, refused.json()["error"]["message"]) == (400, "battery must be of type integer.")
+    assert app.request("PATCH", other, [{"string_key": "battery", "value": 5}]).status == 204
+    assert app.request("PATCH", other, [{"string_key": "battery", "value": 5.0}]).status == 400
+
+
 def test_a_metric_is_defined_once_before_it_has_a_value(app: App) -> None:
     new = {"string_key": "battery", "data_type": "FLOAT"}
     reply = app.request("POST", f"{P}/custom-metrics", new)
