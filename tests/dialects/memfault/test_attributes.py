@@ -99,6 +99,14 @@ def test_a_key_that_is_shown_as_a_fraction_is_one_when_a_whole_number_is_written
     assert put(app, limit=1.7).status == 204
 
 
+def test_a_key_that_takes_any_type_is_shown_as_what_its_value_is(app: App) -> None:
+    app.request("POST", "/v1/metadata-fields", {"name": "any", "type": "json"})
+    for value, data_type in ((None, "STRING"), (5, "INT"), (1.5, "FLOAT"), (True, "BOOL"), ("x", "STRING")):
+        assert put(app, any=value).status == 204
+        (item,) = app.request("GET", A).json()["data"]
+        assert (item["custom_metric"]["data_type"], (item["state"] or {}).get("value")) == (data_type, value)
+
+
 def test_what_a_template_defines_is_not_defined_again(app: App) -> None:
     fields = [{"name": "limit", "type": "Number"}, {"name": "Serial", "type": "Text"}]
     template = app.request("POST", "/v1/templates", {"name": "Pump", "metafields": fields}).json()["id"]
