@@ -194,3 +194,26 @@ def test_a_server_that_is_no_source_is_told_apart(fleetroll: Fleetroll, body: by
             refused = fleetroll("import", *maker, "--url", url, "--token", "no")
         assert (refused.code, refused.out) == (1, "")
         assert "--url" in refused.err
+
+
+def test_a_device_that_cannot_be_stored_is_named(fleetroll: Fleetroll) -> None:
+    body = b'{"data": [{"device_serial": "D1", "last_seen": "soon"}, {"device_serial": "D2"}]}'
+    with impostor(body) as url:
+        given = [
+            "memfault",
+            "--url",
+            url,
+            "--org",
+            "a",
+            "--project",
+            "b",
+            "--token",
+            "t",
+            "--no-attributes",
+            "--dry-run",
+        ]
+        told = fleetroll("import", *given)
+        rows = [json.loads(line) for line in fleetroll("import", *given, "--json").out.splitlines()]
+    assert told.code == 6
+    assert "D1: seen_at" in told.err
+    assert {row["ident"]: row["outcome"] for row in rows} == {"D1": "failed", "D2": "created"}

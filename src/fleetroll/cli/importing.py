@@ -173,8 +173,8 @@ def store(client: "Client", rows: list[dict[str, Any]], *, dry_run: bool) -> Ite
         result = json.loads(line)
         if "outcome" not in result:
             raise Failure(Exit.REFUSED, f"The server broke off: {result['error']['message']}")
-        del result["line"]  # of this page alone
-        yield result
+        row = rows[result.pop("line") - 1]  # a line of this page alone
+        yield {**result, "ident": row.get("ident")}
 
 
 def _report(counts: Mapping[str, int], failures: list[str], dry_run: bool) -> None:

@@ -103,16 +103,18 @@ def parts(body: bytes) -> list[bytes]:
     if not boundary.startswith(b"--"):
         return []
     found: list[bytes] = []
-    rest = body[len(boundary) :]
-    while len(found) <= limits.MAX_CHUNKS and not rest.startswith(b"--"):
-        head, _, after = rest.partition(b"\r\n\r\n")
+    place = len(boundary)
+    while len(found) <= limits.MAX_CHUNKS and not body.startswith(b"--", place):
+        blank = body.find(b"\r\n\r\n", place)
+        head, begin = (body[place:blank], blank + 4) if blank >= 0 else (body[place:], len(body))
         length = _length(head)
-        end = after.find(b"\r\n" + boundary, length or 0)
+        end = body.find(b"\r\n" + boundary, begin + (length or 0))
+        content = body[begin : end if end >= 0 else None] if length is None else body[begin : begin + length]
         if end < 0:
-            last = after[:length] or rest.strip()
+            last = content or body[place:].strip()
             return [*found, last] if last else found
-        found.append(after[:length] if length is not None else after[:end])
-        rest = after[end + 2 + len(boundary) :]
+        found.append(content)
+        place = end + 2 + len(boundary)
     return found
 
 

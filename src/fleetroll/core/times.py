@@ -35,6 +35,11 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+FIRST = microseconds(datetime.min.replace(tzinfo=UTC))
+LAST = microseconds(datetime.max.replace(tzinfo=UTC))
+"""What a calendar can show. A time at an offset from UTC may lie beyond."""
+
+
 def unused(at: int, taken: Collection[datetime]) -> datetime:
     """The moment of an instant, or the first one after it that is not taken."""
     while (found := moment(at)) in taken:

@@ -5,11 +5,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from fleetroll.core import documents
+from fleetroll.core import documents, metafields
 from fleetroll.core.documents import Document
 from fleetroll.core.model import Device, DeviceChange, FieldKind, MetadataField
 from fleetroll.core.policy import Action
-from fleetroll.service import devices, metadata_fields
+from fleetroll.service import devices, metadata_fields, templates
 from fleetroll.service.devices import Named
 from fleetroll.service.operations import Call, Effect, operation
 
@@ -70,17 +70,31 @@ async def _put(call: Call, wanted: Setting) -> None:
     device = await devices.find(call, wanted.ident)
     definitions = await metadata_fields.definitions_of(call)
     before = documents.load(device.metadata)
-    known = {*before, *(one.name for one in definitions)}
+    # A template's metafield is a definition already, and may take what one of a first value would not.
+    fields = await _metafields(call, device)
+    known = {*before, *fields, *(one.name for one in definitions)}
     given = _spelled(wanted.values, known)
     await devices.change(call, device, DeviceChange(metadata=_changed(before, given)))
     # Only now: what the change is checked against is remembered, and must not be what may yet be undone.
-    defined = {one.name.lower() for one in definitions}
+    defined = {name.lower() for name in (*fields, *(one.name for one in definitions))}
     for name, value in given.items():
         if name.lower() not in defined and value is not None:
             defined.add(name.lower())
-            field = MetadataField(0, 0, name, kind_of(value), None, False, 0, 0, 0)
+            field = MetadataField(0, 0, name, _first_kind(before.get(name), value), None, False, 0, 0, 0)
             if await call.records.metadata_fields.get(call.org, name) is None:  # another may have come first
                 await metadata_fields.noun.insert(call, field)
+
+
+async def _metafields(call: Call, device: Device) -> list[str]:
+    """The members of its metadata that the device's template defines."""
+    template = await templates.of(call, device)
+    return [field.name for field in template.metafields if not metafields.is_virtual(field)] if template else []
+
+
+def _first_kind(was: object, value: object) -> FieldKind:
+    """The type that a value fixes. After a fraction, a number is whole by chance."""
+    kind = kind_of(value)
+    return FieldKind.NUMBER if kind is FieldKind.INTEGER and isinstance(was, float) else kind
 
 
 def _spelled(values: Mapping[str, Any], known: Set[str]) -> dict[str, Any]:

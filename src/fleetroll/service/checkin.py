@@ -144,6 +144,8 @@ def decode(message: bytes) -> Report | None:
     """What a message says; an empty report for one that is of no interest, None for one that makes no sense."""
     if message[0] != _EVENT_MESSAGE:
         return Report()
+    if len(message) > limits.MAX_EVENT:
+        return None
     try:
         event = cbor2.loads(message[1:])
     except Exception:  # noqa: BLE001  # whatever a decoder makes of hostile bytes must not be a failure of ours
@@ -196,16 +198,30 @@ async def _arrive(call: Call, ident: str) -> Device:
 
 
 async def _note(call: Call, device: Device, report: Report) -> Device:
-    """Write what is new in a report, unless that is one version too many. The first report of hardware stays."""
+    """Write what is new in a report, but for a version that is one too many. The first report of hardware stays."""
     if (news := _news(device, report)) is not None:
-        try:
-            device = await devices.change(call, device, news)
-        except Fault as fault:
-            if fault.code != "quota_exceeded":
-                raise
+        changed = await _within_quota(call, device, news)
+        device = changed or await _one_by_one(call, device, news)
     if report.reboot is not None:
         await _tell(call, device, report)
     return device
+
+
+async def _one_by_one(call: Call, device: Device, news: DeviceChange) -> Device:
+    """What of the news can be written, where all of it at once is too much."""
+    for part in (DeviceChange(hardware_version=news.hardware_version), DeviceChange(software=news.software)):
+        device = await _within_quota(call, device, part) or device
+    return device
+
+
+async def _within_quota(call: Call, device: Device, news: DeviceChange) -> Device | None:
+    """The changed device; None, and nothing is made, where a version would be one too many."""
+    try:
+        return await devices.change(call, device, news)
+    except Fault as fault:
+        if fault.code != "quota_exceeded":
+            raise
+    return None
 
 
 def _news(device: Device, report: Report) -> DeviceChange | None:

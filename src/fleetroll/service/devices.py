@@ -387,7 +387,7 @@ async def _write(call: Call, was: Device, given: dict[str, Any], type: str) -> D
     at = max(call.at, was.updated_at)
     members = dict(given)
     if "metadata" in given:
-        await metadata_fields.check(call, given["metadata"])
+        await metadata_fields.check(call, given["metadata"], was.metadata)
         members["metadata_times"] = documents.member_times(was.metadata_times, was.metadata, given["metadata"], at)
     await _ensure(call, given)
     now = structs.replace(was, **members, revision=was.revision + 1, updated_at=at)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fleetroll.core import documents
-from fleetroll.core.documents import Document
+from fleetroll.core.documents import EMPTY, Document
 from fleetroll.core.faults import invalid
 from fleetroll.core.model import FieldKind, MetadataField
 from fleetroll.core.policy import Action
@@ -24,14 +24,15 @@ _TYPES: dict[FieldKind, tuple[type, ...]] = {
 assert _TYPES.keys() == set(FieldKind)
 
 
-async def check(call: Call, metadata: Document) -> None:
+async def check(call: Call, metadata: Document, known: Document = EMPTY) -> None:
     """Raises Fault invalid `metadata_type` or `metadata_required` where a definition is not met.
 
-    Definitions bind what is written from now on; devices that are older than a definition are not touched by it.
+    Definitions bind what is written from now on; devices that are older than a definition are not touched by it: a
+    value that is as it was in `known` is not judged again.
     """
     definitions = await definitions_of(call)
     if definitions:
-        check_against(definitions, metadata)
+        check_against(definitions, metadata, known)
 
 
 async def definitions_of(call: Call) -> list[MetadataField]:
@@ -48,19 +49,29 @@ async def stored(call: Call) -> list[MetadataField]:
     return await noun.all(call)
 
 
-def check_against(definitions: list[MetadataField], metadata: Document) -> None:
+def check_against(definitions: list[MetadataField], metadata: Document, known: Document = EMPTY) -> None:
     members = documents.load(metadata)
     for definition in definitions:
-        _check_member(definition, members)
+        _check_member(definition, members, known)
 
 
-def _check_member(definition: MetadataField, members: dict[str, Any]) -> None:
+def _check_member(definition: MetadataField, members: dict[str, Any], known: Document) -> None:
     field = f"metadata.{definition.name}"
     if definition.name not in members:
         if definition.required:
             raise invalid("metadata_required", f"{field} is required in this organization.", field)
         return
     value = members[definition.name]
-    is_other = isinstance(value, bool) and definition.kind in {FieldKind.INTEGER, FieldKind.NUMBER}
-    if value is not None and (is_other or not isinstance(value, _TYPES[definition.kind])):
+    if value is not None and not _is_of(definition.kind, value) and not _had(known, definition.name, value):
         raise invalid("metadata_type", f"{field} must be of type {definition.kind.value}.", field)
+
+
+def _is_of(kind: FieldKind, value: object) -> bool:
+    is_other = isinstance(value, bool) and kind in {FieldKind.INTEGER, FieldKind.NUMBER}
+    return not is_other and isinstance(value, _TYPES[kind])
+
+
+def _had(known: Document, name: str, value: object) -> bool:
+    """Whether a member had this value, of this type: 1.0 is not 1 where the type is in question."""
+    before = documents.load(known).get(name)
+    return type(before) is type(value) and documents.same_value(before, value)

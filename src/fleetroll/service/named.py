@@ -104,13 +104,22 @@ class Noun(Generic[R]):
         if self._check:
             await self._check(call, ready)
         # Counted first: whoever goes on without a record that is one too many must not leave it behind.
-        await take(call, self._nouns, 1)
+        await self._count(call, ready)
         stored = await self._records(call.records).insert(ready)
         if stored is None:
             await take(call, self._nouns, -1)
             raise self.taken(ready)
         await record(call, f"{self._noun}.created", self._noun, stored.id, self.name(stored))
         return stored
+
+    async def _count(self, call: Call, new: R) -> None:
+        """Count one more. Who asks for what is there already learns that, whether there is room for another or not."""
+        try:
+            await take(call, self._nouns, 1)
+        except Fault:
+            if await self._records(call.records).get(call.org, self.name(new)):
+                raise self.taken(new) from None
+            raise
 
     async def rewrite(self, call: Call, was: R, change: dict[str, Any]) -> R:
         """Replace the members that differ; nothing is written where none does."""

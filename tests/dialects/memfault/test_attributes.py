@@ -91,6 +91,49 @@ def test_a_key_is_defined_when_it_is_first_written_here_even_if_another_api_had_
     assert states(app) == {"battery": 87, "Foo": 3, "foo": 4}
 
 
+def test_a_key_that_is_shown_as_a_fraction_is_one_when_a_whole_number_is_written(app: App) -> None:
+    app.request("PUT", "/v1/devices/A", {"metadata": {"limit": 1.5}})
+    assert put(app, limit=2).status == 204
+    (item,) = app.request("GET", A).json()["data"]
+    assert (item["custom_metric"]["data_type"], item["state"]["value"]) == ("FLOAT", 2)
+    assert put(app, limit=1.7).status == 204
+
+
+def test_a_key_that_takes_any_type_is_shown_as_what_its_value_is(app: App) -> None:
+    app.request("POST", "/v1/metadata-fields", {"name": "any", "type": "json"})
+    for value, data_type in ((None, "STRING"), (5, "INT"), (1.5, "FLOAT"), (True, "BOOL"), ("x", "STRING")):
+        assert put(app, any=value).status == 204
+        (item,) = app.request("GET", A).json()["data"]
+        assert (item["custom_metric"]["data_type"], (item["state"] or {}).get("value")) == (data_type, value)
+
+
+def test_what_a_template_defines_is_not_defined_again(app: App) -> None:
+    fields = [{"name": "limit", "type": "Number"}, {"name": "Serial", "type": "Text"}]
+    template = app.request("POST", "/v1/templates", {"name": "Pump", "metafields": fields}).json()["id"]
+    for ident in ("A", "B"):
+        assert app.request("PUT", f"/v1/devices/{ident}", {"template": template}).status in {200, 201}
+    assert put(app, LIMIT=5, serial="x", other=1).status == 204
+    assert app.request("GET", "/v1/devices/A").json()["metadata"] == {"limit": 5, "Serial": "x", "other": 1}
+    metrics = app.request("GET", f"{P}/custom-metrics").json()["data"]
+    assert [one["string_key"] for one in metrics] == ["other"]
+    # What the template takes is still taken, here and of every other device.
+    assert app.request("PATCH", "/v1/devices/B", {"metadata": {"limit": 5.5}}).status == 200
+    assert put(app, limit=5.5).status == 204
+    assert put(app, limit="high").status == 400
+
+
+def test_a_key_that_is_defined_on_one_device_keeps_no_other_from_being_written(app: App) -> None:
+    app.request("PUT", "/v1/devices/B", {"metadata": {"battery": "unknown"}})
+    assert put(app, battery=87).status == 204
+    other = f"{P}/devices/B/attributes"
+    assert app.request("PATCH", other, [{"string_key": "site", "value": "north"}]).status == 204
+    assert app.request("GET", "/v1/devices/B").json()["metadata"] == {"battery": "unknown", "site": "north"}
+    refused = app.request("PATCH", other, [{"string_key": "battery", "value": "low"}])
+    assert (refused.status, refused.json()["error"]["message"]) == (400, "battery must be of type integer.")
+    assert app.request("PATCH", other, [{"string_key": "battery", "value": 5}]).status == 204
+    assert app.request("PATCH", other, [{"string_key": "battery", "value": 5.0}]).status == 400
+
+
 def test_a_metric_is_defined_once_before_it_has_a_value(app: App) -> None:
     new = {"string_key": "battery", "data_type": "FLOAT"}
     reply = app.request("POST", f"{P}/custom-metrics", new)

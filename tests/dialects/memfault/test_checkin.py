@@ -131,6 +131,20 @@ def test_what_cannot_be_decoded_is_kept_and_counted_and_the_device_was_seen(app:
     assert device(app, "ODD")["hardware_version"] == "test-hardware"
 
 
+def test_an_event_is_decoded_up_to_a_size_that_keeps_nobody_waiting(app: App) -> None:
+    room = limits.MAX_EVENT - len(message(EVENT | {5: b"\0" * 1000})) + 1000
+    largest = message(EVENT | {5: b"\0" * room})
+    assert len(largest) == limits.MAX_EVENT
+    chunk(app, "S1", framed(largest))
+    assert device(app, "S1")["last_seen_release"]["version"] == "1.0.0"
+    chunk(app, "S1", framed(message(EVENT | {5: b"\0" * (room + 1), 9: "2.0.0"})))
+    # Keys that all have the same hash in a table: 80,000 of them took a minute, in which nobody was answered.
+    same = {key * ((1 << 61) - 1): 0 for key in range(1, 10_000)}
+    chunk(app, "S1", framed(message(EVENT | same | {9: "2.0.0"})))
+    assert device(app, "S1")["last_seen_release"]["version"] == "1.0.0"
+    assert mailbox(app, "S1")[:2] == (3, 2)
+
+
 def test_chunks_are_shown_as_they_came_and_whether_more_is_to_come(app: App) -> None:
     before = app.request("POST", f"{P}/devices", {"device_serial": "S1", "hardware_version": "evt"})
     assert before.status == 200
@@ -198,14 +212,20 @@ def test_versions_beyond_the_quota_are_not_made_and_their_devices_are_taken_in(a
     assert (usage["hardware_versions"], usage["software_versions"], usage["devices"]) == (1, 2, 3)
 
 
-def test_a_version_is_not_made_for_a_device_that_is_not_given_it(app: App) -> None:
+@pytest.mark.parametrize("full", ["hardware_versions", "software_versions"])
+def test_a_version_beyond_the_quota_does_not_keep_the_other_from_being_noted(app: App, full: str) -> None:
     app.request("POST", "/api/v0/organizations/default/projects", {"name": "Full", "slug": "full"})
-    app.request("PATCH", "/v1/organizations/full", {"quotas": {"software_versions": 0}})
+    app.request("PATCH", "/v1/organizations/full", {"quotas": {full: 0}})
     made = app.request("GET", "/api/v0/organizations/default/projects/full/api_key").json()["data"]["api_key"]
     event = {"type": "x", "device_serial": "S1", "hardware_version": "evt", "software_version": "1"}
     sent = {"memfault-project-key": made}
     assert app.request("POST", "/api/v0/events", [event], key=None, headers=sent).status == 202
-    assert app.request("GET", "/v1/organizations/full").json()["usage"] == {"devices": 1}
+    shown = app.request("GET", "/api/v0/organizations/default/projects/full/devices/S1").json()["data"]
+    noted = {"hardware_versions": shown["hardware_version"], "software_versions": shown["last_seen_release"]}
+    made_for_it = {name for name, version in noted.items() if version}
+    assert made_for_it == noted.keys() - {full}
+    usage = app.request("GET", "/v1/organizations/full").json()["usage"]
+    assert usage == {"devices": 1, **dict.fromkeys(made_for_it, 1)}, "no version without its device"
 
 
 @pytest.mark.parametrize(
@@ -268,7 +288,10 @@ def test_events_in_json_check_a_device_in(app: App) -> None:
         ({"type": "heartbeat"}, {"0": {"device_serial": ["Missing required member"]}}),
         ({**REPORTED, "device_serial": "a b"}, {"0": {"device_serial": ["Not a valid serial."]}}),
         ({**REPORTED, "software_version": 5}, {"0": {"software_version": ["Expected string or null, got integer"]}}),
-        ({**REPORTED, "captured_date": "soon"}, {"0": {"captured_date": ["Not a valid datetime."]}}),
+        *(
+            ({**REPORTED, "captured_date": date}, {"0": {"captured_date": ["Not a valid datetime."]}})
+            for date in ("soon", "9999-12-31T23:59:59-10:00", "0001-01-01T00:00:00+10:00")
+        ),
         (
             {**REPORTED, "type": "reboot", "event_info": {"reason": -1}},
             {"0": {"event_info": {"reason": ["Not a valid integer."]}}},
@@ -305,6 +328,16 @@ def test_reboots_are_listed_newest_first_with_the_software_that_ran(app: App) ->
     assert [one["reason"] for one in since] == [2]
     events = app.request("GET", "/v1/devices/S1/timeline").json()["events"]
     assert [event["type"] for event in events].count("device.rebooted") == 3
+
+
+@pytest.mark.parametrize(
+    "date", ["0001-01-01T00:00:00+00:00", "1969-12-31T23:59:59+00:00", "9999-12-31T23:59:59+00:00"]
+)
+def test_a_reboot_is_listed_whatever_the_clock_of_its_device_shows(app: App, date: str) -> None:
+    rebooted = {**REPORTED, "type": "reboot", "event_info": {"reason": 2}, "captured_date": date}
+    assert report(app, "POST", "/api/v0/events", [rebooted]).status == 202
+    found = app.request("GET", f"{P}/devices/J1/reboots").json()["data"]
+    assert [one["time"] for one in found] == [date.replace("+", ".000000+")]
 
 
 def test_reboots_are_found_behind_everything_else_that_happened(app: App) -> None:

@@ -57,6 +57,14 @@ def test_a_definition_does_not_touch_devices_that_are_older(app: App) -> None:
     define(app, "site", "string", required=True)
     assert app.request("PATCH", "/v1/devices/older", {"name": "still editable"}).status == 200
     assert app.request("GET", "/v1/devices/older").json()["metadata"] == {"floor": "second"}
+    assert app.request("PATCH", "/v1/devices/older", {"metadata": {"site": "a", "wing": "east"}}).status == 200
+    for value in ("third", True, 1.5):
+        assert app.request("PATCH", "/v1/devices/older", {"metadata": {"floor": value}}).status == 400
+    row = b'{"ident":"older","metadata":{"floor":"second","site":"b"}}\n'
+    stored = app.request("POST", "/v1/devices:import", raw=row, headers={"content-type": "application/x-ndjson"})
+    assert stored.lines()[0]["outcome"] == "updated"
+    assert app.request("PATCH", "/v1/devices/older", {"metadata": {"floor": 1}}).status == 200
+    assert app.request("PATCH", "/v1/devices/older", {"metadata": {"floor": 1.0}}).status == 400
 
 
 def test_a_definition_can_be_relaxed_and_deleted_but_keeps_its_type(app: App) -> None:

@@ -113,6 +113,7 @@ def test_a_change_of_one_quota_or_of_a_part_of_the_address_leaves_the_others(app
         ("owners", "/v1/owners", {"ref": "a"}, {"ref": "b"}),
         ("groups", "/v1/groups", {"name": "a", "filter": ""}, {"name": "b", "filter": ""}),
         ("metadata_fields", "/v1/metadata-fields", {"name": "a", "type": "json"}, {"name": "b", "type": "json"}),
+        ("hardware_versions", "/v1/hardware-versions", {"name": "a"}, {"name": "b"}),
     ],
 )
 def test_every_noun_has_a_quota_that_leaves_no_trace_of_what_it_refused(
@@ -122,6 +123,9 @@ def test_every_noun_has_a_quota_that_leaves_no_trace_of_what_it_refused(
     assert app.request("POST", path, one, headers=within("acme")).status == 201
     refused = app.request("POST", path, two, headers=within("acme"))
     assert (refused.status, refused.json()["errors"]) == (403, {"noun": noun, "quota": 1, "used": 1})
+    # Whoever makes sure that something is there takes a conflict for yes.
+    again = app.request("POST", path, one, headers=within("acme"))
+    assert again.status == (403 if noun == "keys" else 409), "keys may share a name"
     assert len(app.request("GET", path, headers=within("acme")).json()[noun]) == 1
     assert app.request("GET", "/v1/organizations/acme").json()["usage"] == {noun: 1}
 

@@ -65,7 +65,9 @@ def _is_scalar(values: Mapping[str, Any], name: str) -> bool:
 def _item(
     record: model.Device, name: str, definition: model.MetadataField | None, value: Any, changed_at: int | None
 ) -> shapes.AttributeItem:
-    kind = attributes.kind_of(value) if definition is None else definition.kind
+    kind = model.FieldKind.JSON if definition is None else definition.kind
+    if kind is model.FieldKind.JSON:  # takes any type: what the value is
+        kind = attributes.kind_of(value)
     changed = iso(changed_at or record.created_at)
     state = None if value is None else shapes.AttributeState(value, changed, iso(record.created_at), changed)
     return shapes.AttributeItem(name, metric_shape(record.org, name, kind, definition), state)

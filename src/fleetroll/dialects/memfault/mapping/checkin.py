@@ -6,7 +6,7 @@ from msgspec import structs
 
 from fleetroll.core import chunks, limits
 from fleetroll.core.faults import invalid
-from fleetroll.core.times import iso, parse_iso, read_iso
+from fleetroll.core.times import FIRST, LAST, iso, parse_iso, read_iso
 from fleetroll.dialects.memfault.mapping.devices import SERIAL, serial
 from fleetroll.dialects.memfault.mapping.hardware_versions import is_version
 from fleetroll.dialects.memfault.mapping.paging import place
@@ -76,7 +76,7 @@ def _reported(event: shapes.Event, within: str = "") -> tuple[str, checkin.Repor
 def _reboot(event: shapes.Event, within: str) -> checkin.Reboot | None:
     reason = (event.event_info or {}).get("reason")
     at = None if event.captured_date is None else read_iso(event.captured_date)
-    if event.captured_date is not None and at is None:
+    if event.captured_date is not None and (at is None or not FIRST <= at <= LAST):
         raise invalid("invalid_body", "Not a valid datetime.", f"{within}captured_date")
     if event.type.lower() not in _REBOOTS or not isinstance(reason, int) or isinstance(reason, bool):
         return None
@@ -118,7 +118,7 @@ def no_release(_: object, request: Request) -> Reply:
 
 def list_reboots(request: Request) -> checkin.Reboots:
     since = request.query.get("since")
-    first = 0 if since is None else parse_iso(since, "since")
+    first = FIRST if since is None else parse_iso(since, "since")
     return checkin.Reboots(request.path["device_serial"], first, place(request))
 
 

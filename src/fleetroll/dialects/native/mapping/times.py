@@ -4,9 +4,7 @@ import functools
 from datetime import UTC, datetime
 
 from fleetroll.core.faults import invalid
-from fleetroll.core.times import microseconds, moment
-
-_LAST = microseconds(datetime.max.replace(tzinfo=UTC))
+from fleetroll.core.times import LAST, microseconds, moment
 
 
 def when(instant: int | None) -> datetime | None:
@@ -26,7 +24,7 @@ def instant(moment: datetime | None, field: str) -> int | None:
     if moment.tzinfo is None:
         raise invalid("invalid_time", f"{field} needs an offset from UTC, such as Z.", field)
     found = microseconds(moment)
-    if found > _LAST:  # at an offset the last year is longer than any calendar of ours
+    if found > LAST:  # at an offset the last year is longer than any calendar of ours
         raise invalid("invalid_time", f"{field} lies beyond the year 9999.", field)
     return found
 
