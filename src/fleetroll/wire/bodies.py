@@ -57,7 +57,7 @@ def too_large(limit: int) -> Fault:
 def check_media_type(header: bytes | None, accepted: tuple[str, ...], encoding: bytes | None) -> str:
     """The media type of the body. Raises Fault invalid `unsupported_media_type`; nothing is ever decompressed."""
     if encoding is not None and encoding.strip().lower() not in {b"", b"identity"}:
-        raise _unsupported("Content-Encoding is not supported; send the body as it is.")
+        raise _unsupported("Content-Encoding is not supported; send the body as it is.", "Content-Encoding")
     media_type, _, parameters = (header or b"").decode("latin-1").partition(";")
     media_type = media_type.strip().lower()
     if not accepted:
@@ -74,8 +74,8 @@ def _is_harmless(parameter: str) -> bool:
     return name.strip() != "charset" or value.strip().strip('"') in {"utf-8", "utf8"}
 
 
-def _unsupported(message: str) -> Fault:
-    return invalid("unsupported_media_type", message, "Content-Type")
+def _unsupported(message: str, field: str = "Content-Type") -> Fault:
+    return invalid("unsupported_media_type", message, field)
 
 
 def decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
