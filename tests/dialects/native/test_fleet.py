@@ -129,6 +129,14 @@ def test_a_row_that_fails_does_not_hold_up_the_others(app: App) -> None:
     assert [device["ident"] for device in everything(app)] == ["a", "c", "d"]
 
 
+def test_a_row_that_is_no_json_says_why_and_where(app: App) -> None:
+    reply = load(app, b'{"ident":"a",}\n{"ident":"b"')
+    assert [row["error"]["message"] for row in reply.lines()] == [
+        "Invalid JSON payload: trailing comma in object (byte 13)",
+        "Invalid JSON payload: it ends too early",
+    ]
+
+
 @pytest.mark.parametrize("headers", [CSV, NDJSON])
 @pytest.mark.parametrize("body", [b"", b"\n", b"\r\n\r\n"])
 def test_an_import_of_nothing_reports_nothing(app: App, headers: dict[str, str], body: bytes) -> None:
