@@ -84,7 +84,7 @@ class Application:
             self.kernel, enabled, self.metrics, lambda: self.ready and services.store.hears, lambda: followers.followers
         )
         cors = Cors(config.cors_origins)
-        self.asgi = cors.around(server)
+        self.asgi = cors.around(server, self.kernel.request_id)
         self.refusals = Refusals(cors.permission, self.kernel.wording)
         self.subjects = Subjects(self.kernel, enabled)
 

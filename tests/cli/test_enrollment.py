@@ -161,6 +161,40 @@ def test_a_server_with_tls_on_this_machine_is_known_by_its_authority(
     assert fleetroll("whoami", "--url", est).code == 0
 
 
+def test_an_authority_that_cannot_be_read_is_named(
+    fleetroll: Command, est: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty.pem").write_text("")
+    for name, words in (
+        ("absent.pem", "No such file"),
+        ("empty.pem", "there is no certificate"),
+        (".", "Is a directory"),
+    ):
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
+        refused = fleetroll("whoami", "--url", est)
+        assert refused.code == 7
+        assert refused.err.startswith(f"fleetroll: {tmp_path / name}, which SSL_CERT_FILE names: {words}")
+        assert fleetroll("whoami").code == 0, "nothing is encrypted on this way"
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "ftp://127.0.0.1:9"])
+def test_a_proxy_that_cannot_be_used_is_wrong_usage(
+    fleetroll: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    elsewhere = "http://fleet.example.com"
+    enroll = ("device", "enroll", "pump-3", "--dms", "line", "--out", str(tmp_path))
+    commands = (
+        ("whoami", "--url", elsewhere),
+        ("import", "memfault", "--url", elsewhere, "--token", "t", "--org", "o", "--project", "p"),
+        (*enroll, "--est", "https://fleet.example.com"),
+    )
+    for command in commands:
+        refused = fleetroll(*command)
+        assert (refused.code, "ALL_PROXY" in refused.err) == (2, True), command
+    assert fleetroll("whoami").code == 0, "proxies have no place on the way to this machine"
+
+
 def test_authorities_and_dms_are_listed_changed_and_deleted(fleetroll: Command, tmp_path: Path) -> None:
     assert fleetroll("ca", "create", "spare", "--days", "30").code == 0
     pem = tmp_path / "spare.pem"

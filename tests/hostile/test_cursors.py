@@ -8,8 +8,9 @@ import base64
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from string import ascii_letters, digits
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import pytest
 from msgspec import structs
@@ -112,13 +113,16 @@ def test_what_was_never_a_cursor_is_refused(app: App, name: str) -> None:
         refused(app, LISTS[name], text)
 
 
-def test_two_spellings_of_a_cursor_lead_nowhere_else(app: App) -> None:
-    """Base64 can be written in more than one way; another way is refused or leads to the same page."""
-    cursor = cursor_of(app, "/v1/devices")
-    wanted = page(app, "/v1/devices", cursor=cursor)["devices"]
-    for text in (cursor + "=", cursor + "==", cursor + "===", f" {cursor}", f"{cursor}\u200b", cursor.swapcase()):
-        response = app.request("GET", f"/v1/devices?limit=2&cursor={quote(text)}")
-        assert response.status == 400 or response.json()["devices"] == wanted
+def test_a_cursor_in_another_spelling_is_refused(app: App) -> None:
+    """Base64 can be written in more than one way: with padding, other letters, or other bits that nobody reads."""
+    for path in LISTS.values():
+        cursor = cursor_of(app, path)
+        assert page(app, path, cursor=cursor)
+        others = {f"{cursor[:-1]}{last}" for last in ascii_letters + digits} - {cursor}
+        others |= {cursor.translate(str.maketrans("-_", "+/")), cursor.swapcase()} - {cursor}
+        others |= {f"{cursor}{end}" for end in ("=", "==", "===", " ", "\u200b")} | {f" {cursor}"}
+        for text in others:
+            refused(app, path, text)
     assert_refused(app.request("GET", f"/v1/devices?cursor={cursor}&cursor={cursor}"), NATIVE, 400)
 
 

@@ -101,6 +101,12 @@ def test_a_body_with_a_content_encoding_is_refused_whatever_is_in_it(world: Worl
         refuse_all(world, sample, requests)
 
 
+def test_a_refusal_names_the_header_that_it_is_for(world: World) -> None:
+    create = {"headers": {"Content-Type": "text/plain"}}, {"headers": {"Content-Encoding": "gzip"}}
+    refused = [world.app.request("POST", "/v1/devices", {"ident": "typed"}, **said) for said in create]
+    assert [reply.json()["field"] for reply in refused] == ["Content-Type", "Content-Encoding"]
+
+
 def bomb() -> bytes:
     """A few kilobytes that would become four megabytes."""
     return gzip.compress(b'{"name": "' + b"x" * (4 << 20) + b'"}', 9) if not _BOMB else _BOMB[0]

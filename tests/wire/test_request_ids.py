@@ -38,6 +38,16 @@ def test_every_reply_has_an_id_of_its_own(app: App) -> None:
     assert all(0 < len(found) <= 64 for found in ids)
 
 
+@pytest.mark.parametrize("origin", ["https://ours.example.com", "https://theirs.example.com"])
+def test_what_a_browser_asks_before_it_calls_is_answered_with_an_id(tmp_path: Path, origin: str) -> None:
+    asking = {"Origin": origin, "Access-Control-Request-Method": "PUT"}
+    with running(tmp_path / "data", cors_origins=("https://ours.example.com",)) as app:
+        replies = [app.request("OPTIONS", "/v1/devices/d", key=None, headers=asking) for _ in "ab"]
+        traced = app.request("OPTIONS", "/v1/devices/d", key=None, headers=asking | {"X-Request-Id": "trace-1"})
+    assert len({reply.headers["x-request-id"] for reply in replies}) == 2
+    assert traced.headers["x-request-id"] == "trace-1"
+
+
 def test_a_decent_id_of_the_client_is_kept(app: App) -> None:
     for given in ("a", "trace-1.2_3:4", "f" * 64):
         for method, path, body in REQUESTS:

@@ -2,6 +2,7 @@
 
 import contextlib
 import ipaddress
+import os
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -22,6 +23,7 @@ _ABOUT_TLS = {
 }
 _UNKNOWN_AUTHORITY = "CERTIFICATE_VERIFY_FAILED"  # what OpenSSL says of a wrong name as well, before it says more
 _ABOUT_AUTHORITY = "Name the authority of its certificate, a file in PEM, with SSL_CERT_FILE."
+_ABOUT_PROXY = "The variable HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names what is no proxy of http:// or https://."
 _ABOUT_FILTER = """A filter compares fields, as in: name = "pump-*" AND NOT id < 100"""
 _ABOUT_PLACE = "The address leads somewhere else, or to another release; check --url."
 _ABOUT_SIZE = "A proxy on the way takes nothing as large; raise its limit, which nginx calls client_max_body_size."
@@ -53,16 +55,30 @@ def connect(given: Options) -> Iterator["Client"]:
     if given.organization:
         headers["fleetroll-organization"] = quote(given.organization, safe=".")
     timeout = httpx.Timeout(_REPLY_SECONDS, connect=_CONNECT_SECONDS)
-    with httpx.Client(headers=headers, timeout=timeout, **way(given.address)) as http:
+    with asking(given.address, headers=headers, timeout=timeout) as http:
         yield Client(http, given.address)
 
 
-def way(url: str) -> dict[str, Any]:
-    """Proxies have no place on the way to this machine, but SSL_CERT_FILE holds there too. Where nothing is encrypted,
-    no authority needs to be trusted: loading them all would take longer than most commands."""
-    encrypted = url.startswith("https:")
-    trusted = httpx.create_ssl_context() if encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return {"verify": trusted, "trust_env": not is_loopback(url)}
+def asking(url: str, verify: ssl.SSLContext | None = None, **manners: Any) -> httpx.Client:
+    """Who asks the server at `url`, and trusts the authorities of `verify`, or else those that are trusted here.
+
+    Proxies have no place on the way to this machine, but SSL_CERT_FILE holds there too. Where nothing is encrypted, no
+    authority needs to be trusted: loading them all would take longer than most commands. Raises Failure and UsageError.
+    """
+    if verify is None:
+        verify = _trusted() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        return httpx.Client(verify=verify, trust_env=not is_loopback(url), **manners)
+    except (ValueError, ImportError):
+        raise click.UsageError(_ABOUT_PROXY) from None
+
+
+def _trusted() -> ssl.SSLContext:
+    try:
+        return httpx.create_ssl_context()
+    except OSError as problem:
+        words = "there is no certificate in PEM" if isinstance(problem, ssl.SSLError) else problem.strerror
+        raise Failure(Exit.FILE, f"{os.environ['SSL_CERT_FILE']}, which SSL_CERT_FILE names: {words}.") from None
 
 
 def is_loopback(url: str) -> bool:
@@ -204,5 +220,5 @@ def _problem(reply: httpx.Response) -> dict[str, Any] | None:
 
 def ask_ready(url: str) -> int:
     """The status of the server's own word on whether it is able to serve. Needs no key. Raises Failure."""
-    with reaching(url):
-        return httpx.get(f"{url}/ready", timeout=_CONNECT_SECONDS, **way(url)).status_code
+    with reaching(url), asking(url, timeout=_CONNECT_SECONDS) as http:
+        return http.get(f"{url}/ready").status_code

@@ -70,9 +70,7 @@ def enroll(
 
 def _ask(url: str, request: bytes, trust: Path | None, cert: Path | None, key: Path | None) -> bytes:
     """The certificate in PEM. Raises Failure."""
-    import httpx  # noqa: PLC0415  # as for the other commands
-
-    from fleetroll.cli.client import is_loopback, reaching  # noqa: PLC0415
+    from fleetroll.cli.client import asking, reaching  # noqa: PLC0415  # as for the other commands
     from fleetroll.core import encodings  # noqa: PLC0415
 
     try:
@@ -86,7 +84,7 @@ def _ask(url: str, request: bytes, trust: Path | None, cert: Path | None, key: P
     headers = {"content-type": "application/pkcs10", "accept": _PEM}
     with (
         reaching(url, _ABOUT_EST, _ABOUT_TRUST),
-        httpx.Client(verify=context, timeout=_SECONDS, trust_env=not is_loopback(url)) as http,
+        asking(url, context, timeout=_SECONDS) as http,
     ):
         reply = http.post(url, content=encodings.est(request), headers=headers)
     if reply.status_code != 200 or reply.headers.get("content-type") != _PEM:

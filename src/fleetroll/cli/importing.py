@@ -98,15 +98,13 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print a result l
 @contextlib.contextmanager
 def between(context: click.Context, url: str, **manners: Any) -> Iterator[tuple["Client", "httpx.Client"]]:
     """Our own server, and how to ask the source at `url`, with the manners that it wants of its clients."""
-    import httpx  # noqa: PLC0415  # it takes a third of the time of `fleetroll --help`
-
-    from fleetroll.cli import client  # noqa: PLC0415  # as above
+    from fleetroll.cli import client  # noqa: PLC0415  # it takes a third of the time of `fleetroll --help`
 
     given = context.obj if isinstance(context.obj, Options) else Options()
     with (
         client.connect(given) as opened,
         client.reaching(url, _ABOUT_SOURCE),
-        httpx.Client(timeout=_SECONDS, **client.way(url), **manners) as http,
+        client.asking(url, timeout=_SECONDS, **manners) as http,
     ):
         yield opened, http
 

@@ -68,7 +68,7 @@ SCAN_TIME = 5.0
 MAX_COUNTED_TAGS = 1000
 
 # Bulk work.
-MAX_IMPORT_LINE = 256 << 10
+MAX_IMPORT_LINE = 2 * MAX_DEVICE  # CSV doubles quotes, of which a document may be full
 BULK_BATCH = 1_000
 IMPORT_BATCH = 2_000  # where nobody waits for it
 IMPORT_PAUSE = 0.1  # seconds without a row, after which those before are not kept waiting for it

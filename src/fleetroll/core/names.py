@@ -10,7 +10,7 @@ import unicodedata
 import zoneinfo
 
 from fleetroll.core import limits
-from fleetroll.core.faults import Fault, invalid
+from fleetroll.core.faults import invalid
 
 _WORDS = re.compile(r"[a-z0-9_]+")
 _SLUG = re.compile(r"[-a-zA-Z0-9_]+")
@@ -166,11 +166,13 @@ def owner_key(value: str) -> str:
 
 
 def positive(text: str, field: str, highest: int) -> int:
-    """A decimal integer from 1 to `highest`, without sign, space or leading zero. Raises Fault invalid."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 19 and text[0] != "0" and int(text) <= highest):
-        raise _out_of_range(field, highest)
+    """A decimal integer from 1 to `highest`, as `whole`."""
+    return whole(text, field, 1, highest)
+
+
+def whole(text: str, field: str, lowest: int, highest: int) -> int:
+    """A decimal integer within bounds, without sign, space or leading zero. Raises Fault invalid."""
+    is_decimal = text.isascii() and text.isdigit() and len(text) <= 19 and (text[0] != "0" or text == "0")
+    if not (is_decimal and lowest <= int(text) <= highest):
+        raise invalid("out_of_range", f"{field} must be a whole number from {lowest} to {highest}.", field)
     return int(text)
-
-
-def _out_of_range(field: str, highest: int) -> Fault:
-    return invalid("out_of_range", f"{field} must be a whole number from 1 to {highest}.", field)

@@ -57,7 +57,7 @@ def too_large(limit: int) -> Fault:
 def check_media_type(header: bytes | None, accepted: tuple[str, ...], encoding: bytes | None) -> str:
     """The media type of the body. Raises Fault invalid `unsupported_media_type`; nothing is ever decompressed."""
     if encoding is not None and encoding.strip().lower() not in {b"", b"identity"}:
-        raise _unsupported("Content-Encoding is not supported; send the body as it is.")
+        raise _unsupported("Content-Encoding is not supported; send the body as it is.", "Content-Encoding")
     media_type, _, parameters = (header or b"").decode("latin-1").partition(";")
     media_type = media_type.strip().lower()
     if not accepted:
@@ -74,8 +74,8 @@ def _is_harmless(parameter: str) -> bool:
     return name.strip() != "charset" or value.strip().strip('"') in {"utf-8", "utf8"}
 
 
-def _unsupported(message: str) -> Fault:
-    return invalid("unsupported_media_type", message, "Content-Type")
+def _unsupported(message: str, field: str = "Content-Type") -> Fault:
+    return invalid("unsupported_media_type", message, field)
 
 
 def decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
@@ -226,7 +226,8 @@ class _Csv:
         self._columns: list[str] | None = None
 
     def feed(self, data: bytes, *, last: bool) -> Iterator[Any]:
-        for record in self._records(self._rest + data, last):
+        data = self._rest + data
+        for record in self._records(data.removesuffix(b"\n") if last else data, last):
             begins = self._line + 1
             self._line += 1 + record.count(b"\n")
             if not record.strip():
@@ -252,7 +253,8 @@ class _Csv:
             found.append(self._rest)
             self._rest = b""
         if len(self._rest) > limits.MAX_IMPORT_LINE:
-            raise _line_too_long(self._line + sum(record.count(b"\n") + 1 for record in found) + 1)
+            begins = self._line + sum(record.count(b"\n") + 1 for record in found) + 1
+            raise _spanning(_line_too_long(begins), begins, begins + self._rest.count(b"\n"))
         return found
 
     def _header(self, record: bytes) -> list[str]:
@@ -268,13 +270,21 @@ class _Csv:
                 raise _line_too_long(line)
             return self._lines.decode(line, convert(self._lines.cells(self._named(record)), self._lines.shape))
         except Fault as fault:
-            return self._lines.fail(line, as_value(fault))
+            return self._lines.fail(line, as_value(_spanning(fault, line, self._line)))
 
     def _named(self, record: bytes) -> dict[str, str]:
         cells, columns = _cells(record), self._columns or []
         if len(cells) != len(columns):
             raise invalid("invalid_csv", f"Expected {len(columns)} cells, found {len(cells)}.")
         return dict(zip(columns, cells, strict=True))
+
+
+def _spanning(fault: Fault, begins: int, ends: int) -> Fault:
+    """Says how far a row goes: a quote that nobody has closed takes along what was meant as other rows."""
+    if begins == ends:
+        return fault
+    reach = f"The row goes on to line {ends}, as a quote opens a cell in it."
+    return Fault(fault.kind, fault.code, f"{fault.message} {reach}", fault.field, details=fault.details)
 
 
 def _ends_open(data: bytes, place: int, end: int, is_open: bool) -> bool:

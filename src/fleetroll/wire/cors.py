@@ -1,15 +1,19 @@
 """What pages of other origins may do: those of the configured ones call like any client, all others learn nothing."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from fleetroll.wire.http_exchange import WHOLE
 from fleetroll.wire.serve import Receive, Scope, Send
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+RequestId = Callable[[Mapping[bytes, bytes]], str]
 _EXPOSED = ["ETag", "Location", "Retry-After", "X-Request-Id", "Idempotency-Replayed"]
 
 
@@ -19,12 +23,13 @@ class Cors:
     def __init__(self, origins: Iterable[str]) -> None:
         self._origins = list(origins)
 
-    def around(self, app: App) -> Any:
+    def around(self, app: App, request_id: RequestId) -> Any:
         """The application with answers to browsers."""
         if not self._origins:
             return app
-        return CORSMiddleware(
+        return _Preflights(
             partial(_in_two_messages, app),
+            request_id,
             allow_origins=self._origins,
             allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["*"],
@@ -41,6 +46,19 @@ class Cors:
             return [vary]
         exposed = ", ".join(_EXPOSED).encode()
         return [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", exposed), vary]
+
+
+class _Preflights(CORSMiddleware):
+    """Starlette's middleware, whose own replies have an id as all others do."""
+
+    def __init__(self, app: ASGIApp, request_id: RequestId, **permissions: Any) -> None:
+        super().__init__(app, **permissions)
+        self._request_id = request_id
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        reply = super().preflight_response(request_headers)
+        reply.headers["X-Request-Id"] = self._request_id(dict(request_headers.raw))
+        return reply
 
 
 async def _in_two_messages(app: App, scope: Scope, receive: Receive, send: Send) -> None:

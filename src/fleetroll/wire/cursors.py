@@ -27,7 +27,7 @@ class Cursors:
     def seal(self, place: Any, binding: str) -> str:
         """A cursor for `place`, any JSON value, that `open` takes only with the same `binding`."""
         payload = msgspec.json.encode((self._clock() // SECOND, place))
-        return base64.urlsafe_b64encode(self._sign(payload, binding) + payload).rstrip(b"=").decode()
+        return _written(self._sign(payload, binding) + payload)
 
     def open(self, token: str, binding: str) -> Any:
         """The place. Raises Fault invalid `invalid_cursor`, or `cursor_expired` after a day."""
@@ -37,6 +37,8 @@ class Cursors:
             raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             raise _refused() from None
+        if _written(raw) != token:  # Base64 can be written in more than one way, and only one of them was given out
+            raise _refused()
         signature, payload = raw[:_SIGNATURE], raw[_SIGNATURE:]
         if not hmac.compare_digest(signature, self._sign(payload, binding)):
             raise _refused()
@@ -50,6 +52,10 @@ class Cursors:
         # BLAKE2 is a keyed hash by itself, and a fraction of the cost of an HMAC on texts as short as these.
         signed = len(text).to_bytes(4, "big") + text + payload
         return hashlib.blake2b(signed, key=self._key, digest_size=_SIGNATURE).digest()
+
+
+def _written(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _refused() -> Fault:

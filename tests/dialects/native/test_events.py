@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fleetroll.core import limits
+from fleetroll.core import ids, limits
 from tests.support.app import App, Response
 from tests.support.process import Process, serving
 from tests.support.raw import NATIVE, Raw, assert_refused, deliver
@@ -247,6 +247,7 @@ def test_a_place_that_is_none_is_refused(app: App, place: str) -> None:
     by_header = app.request("GET", "/v1/events", headers={"Last-Event-ID": place})
     assert [(reply.status, reply.json()["code"]) for reply in (by_query, by_header)] == [(400, "out_of_range")] * 2
     assert [reply.json()["field"] for reply in (by_query, by_header)] == ["after", "Last-Event-ID"]
+    assert all(f"a whole number from 0 to {ids.MAX_ID}" in reply.json()["detail"] for reply in (by_query, by_header))
 
 
 @pytest.mark.parametrize("filter", ["colour+%3D+red", "red", "type+%3D+a+AND+red"])

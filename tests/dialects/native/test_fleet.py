@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from typing import Any
 
 import pytest
@@ -126,6 +127,14 @@ def test_a_row_that_fails_does_not_hold_up_the_others(app: App) -> None:
         (11, "created", None),
     ]
     assert [device["ident"] for device in everything(app)] == ["a", "c", "d"]
+
+
+def test_a_row_that_is_no_json_says_why_and_where(app: App) -> None:
+    reply = load(app, b'{"ident":"a",}\n{"ident":"b"')
+    assert [row["error"]["message"] for row in reply.lines()] == [
+        "Invalid JSON payload: trailing comma in object (byte 13)",
+        "Invalid JSON payload: it ends too early",
+    ]
 
 
 @pytest.mark.parametrize("headers", [CSV, NDJSON])
@@ -426,6 +435,32 @@ def test_one_line_that_is_too_long_fails_alone_wherever_it_lies(app: App) -> Non
     reply = load(app, f'{{"ident":"a"}}\n{long}\n{{"ident":"b"}}\n{long}')
     assert [row.get("error", {}).get("code") for row in reply.lines()] == [None, "line_too_long", None, "line_too_long"]
     assert [device["ident"] for device in everything(app)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("end", ["", "\n", '"\nd,x\n'])
+def test_a_row_says_which_lines_a_quote_has_taken_along(app: App, end: str) -> None:
+    text = 'ident,name\na,x\nb,"never closed\nc,x\nd,x' + end
+    found = load_csv(app, text).lines()[1]
+    assert (found["line"], found["outcome"]) == (3, "failed")
+    assert "goes on to line 5, as a quote opens a cell" in found["error"]["message"]
+
+
+def test_an_import_says_that_a_quote_has_made_a_row_too_long(app: App) -> None:
+    parts = [b'ident,name\na,"never closed\n', *[b"b,x\n" * 1000] * 1000]
+    refused = app.request("POST", "/v1/devices:import", raw=parts, headers=CSV)
+    assert (refused.status, refused.json()["code"]) == (413, "line_too_long")
+    assert re.search("goes on to line [0-9]+, as a quote opens a cell", refused.json()["detail"])
+
+
+def test_the_largest_devices_come_back_from_an_export(app: App) -> None:
+    quotes = {"a": [""] * (limits.MAX_DOCUMENT // 3 - 10)}
+    schema = {f"m{number}": {"type": "number", "unit": "", "unit_symbol": ""} for number in range(900)}
+    large = {"ident": "a", "metadata": quotes, "config": quotes, "schema": schema}
+    large |= {"tags": [f"{number:02}" + "\U0001f600" * (limits.MAX_TAG - 2) for number in range(limits.MAX_TAGS)]}
+    assert app.request("POST", "/v1/devices", large).status == 201
+    for form, headers in (("csv", CSV), ("ndjson", NDJSON)):
+        exported = app.request("GET", f"/v1/devices:export?format={form}")
+        assert outcomes(load(app, exported.body, **headers)) == ["unchanged"]
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,14 @@ def exported(record: model.Device, request: Request) -> Device:
 
 def row_result(result: fleet.Result, request: Request) -> shapes.RowResult:
     fault = result.fault
-    error = None if fault is None else shapes.RowError(fault.code, fault.message, fault.field)
+    error = None if fault is None else shapes.RowError(fault.code, _words(fault), fault.field)
     return shapes.RowResult(result.outcome.value, result.ident, result.line, error)
+
+
+def _words(fault: Fault) -> str:
+    """What a row says has no place beside it for a reason, as problem documents have."""
+    reason = fault.details.get("reason")
+    return fault.message if reason is None else f"{fault.message}: {reason}"
 
 
 def cells(shape: Device) -> list[str]:
