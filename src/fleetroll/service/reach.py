@@ -42,15 +42,20 @@ async def organization(call: Call, number: int | None, *, noun: str = "organizat
 
 async def device(call: Call, number: int) -> tuple[Call, Device]:
     """A device in reach, and the call acting where it is. Raises Fault not_found `device_not_found`."""
+    before, there = None, await _home(call, number)
+    while there is not None and there.org != before:
+        found = await call.records.devices.by_id(there.org, number)
+        if found is not None:
+            return there, found
+        before, there = there.org, await _home(call, number)  # it may have been transferred in between
+    raise missing("device", number)
+
+
+async def _home(call: Call, number: int) -> Call | None:
+    """The call, acting where the device is; None where that is out of reach."""
     held = await call.records.devices.token(number)
     org = await call.records.organizations.get(held[0]) if held else None
-    if org is None or call.org not in org.lineage:
-        raise missing("device", number)
-    there = call.beside(org)
-    found = await call.records.devices.by_id(org.id, number)
-    if found is None:
-        raise missing("device", number)
-    return there, found
+    return None if org is None or call.org not in org.lineage else call.beside(org)
 
 
 async def record(call: Call, verbs: Callable[[Records], Reachable[R]], noun: str, number: int) -> tuple[Call, R]:
