@@ -226,6 +226,21 @@ def test_a_new_owner_is_known_by_any_of_its_names_and_goes_before_an_organizatio
         assert ask(app, "GET", f"/device?deviceId={one}").json()["orgId"] == org, word
 
 
+def test_a_new_owner_takes_the_place_of_the_one_that_is_shown(app: App) -> None:
+    """Those whom a customer of Telemetron's shares the device with are not shown, and stay."""
+    one = device(app, template(app))["id"]
+    for name in ("ann", "bob"):
+        assert ask(app, "POST", "/users/create-in-org", {"email": f"{name}@example.com"}).status == 201
+    url = f"/v1/devices/{app.request('GET', '/v1/devices?limit=1').json()['devices'][0]['ident']}"
+    assert app.request("PATCH", url, {"owners": ["ann@example.com", "eve@example.com"]}).status == 200
+    for path in ("/device/transfer/to-owner", "/device/transfer"):
+        refused = ask(app, "POST", path, {"deviceId": one, "newUserId": 1})
+        assert (refused.status, refused.json()["error"]["message"]) == (400, "Can't transfer to the same owner")
+    assert app.request("GET", url).json()["owners"] == ["ann@example.com", "eve@example.com"]
+    assert ask(app, "POST", "/device/transfer/to-owner", {"deviceId": one, "newUserId": 2}).status == 204
+    assert app.request("GET", url).json()["owners"] == ["bob@example.com", "eve@example.com"]
+
+
 def test_clearing_is_itself_on_record(app: App) -> None:
     kind = template(app)
     one = device(app, kind)
