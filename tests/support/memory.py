@@ -880,7 +880,16 @@ class Presence:
     async def reporters(self, org: int, devices: Collection[int]) -> dict[int, Reporter]:
         found = [one for one in self._tables.devices.values() if one.org == org and one.id in devices]
         return {
-            one.id: Reporter(one.id, one.ident, one.schema, one.connected, one.last_seen, one.template, one.spoke_at)
+            one.id: Reporter(
+                one.id,
+                one.ident,
+                one.schema,
+                one.connected,
+                one.last_seen,
+                one.template,
+                one.spoke_at,
+                bool(self._linked(org, one.id)),
+            )
             for one in found
         }
 
