@@ -115,6 +115,26 @@ def test_only_who_may_write_a_device_sees_its_token(app: App) -> None:
         assert ask(app, "GET", f"/device?deviceId={one['id']}", key=key).json()["token"] == token
 
 
+def test_a_reply_that_shows_the_token_of_a_device_is_not_to_be_stored(app: App) -> None:
+    assert ask(app, "POST", "/users/create-in-org", {"email": "ann@example.com"}).status == 201
+    kind = template(app)
+    one = device(app, kind, name="One", ownerId=1)
+    number = f"deviceId={one['id']}"
+    asked: list[tuple[str, str, Any]] = [
+        *(("GET", f"/{path}?{number}", None) for path in ("device", "device/baseInfo")),
+        ("GET", "/devices", None),
+        ("GET", "/search/devices?query=one", None),
+        ("GET", "/device/by-owner?ownerEmail=ann@example.com", None),
+        ("GET", "/device/by-user-org?userEmail=ann@example.com", None),
+        ("PUT", f"/device?{number}", {"name": "Two"}),
+        ("POST", "/device/create", {"templateId": kind}),
+    ]
+    for method, path, body in asked:
+        reply = ask(app, method, path, body)
+        assert b'"token":"AAAA' in reply.body, path
+        assert reply.headers["cache-control"] == "no-store", path
+
+
 def test_a_search_is_sorted_by_each_of_the_vendors_columns(app: App) -> None:
     kind = template(app)
     ask(app, "POST", "/users/create-in-org", {"email": "ann@example.com"})
