@@ -17,6 +17,8 @@ from fleetroll.store.port import R, Reachable, Records
 
 T = TypeVar("T")
 
+_ATTEMPTS = 10  # to find a device, which may be transferred between a look where it is and a look there
+
 
 class Numbered(Struct, frozen=True):
     """One record, by number."""
@@ -42,12 +44,12 @@ async def organization(call: Call, number: int | None, *, noun: str = "organizat
 
 async def device(call: Call, number: int) -> tuple[Call, Device]:
     """A device in reach, and the call acting where it is. Raises Fault not_found `device_not_found`."""
-    before, there = None, await _home(call, number)
-    while there is not None and there.org != before:
-        found = await call.records.devices.by_id(there.org, number)
-        if found is not None:
+    for _ in range(_ATTEMPTS):
+        there = await _home(call, number)
+        if there is None:
+            break
+        if found := await call.records.devices.by_id(there.org, number):
             return there, found
-        before, there = there.org, await _home(call, number)  # it may have been transferred in between
     raise missing("device", number)
 
 
