@@ -121,6 +121,20 @@ def test_upserts_and_unguarded_changes_at_every_worker_all_succeed(server: Proce
     assert sorted(at_once(24, put)) == [200] * 21 + [201] * 3
 
 
+def test_a_device_is_found_while_it_goes_from_one_organization_to_another(server: Process) -> None:
+    made = [json.loads(ask(server, "POST", "/v1/organizations", {"slug": slug})[2]) for slug in ("north", "south")]
+    places = [1, *(one["id"] for one in made)]
+    device = json.loads(ask(server, "POST", "/v1/devices", {"ident": "traveller"})[2])["id"]
+
+    def call(number: int) -> int:
+        if number % 2:
+            return ask(server, "GET", f"/api/v1/organization/device?deviceId={device}")[0]
+        body = {"deviceId": device, "newOrgId": places[number // 2 % 3]}
+        return ask(server, "POST", "/api/v1/organization/device/transfer/to-organization", body)[0]
+
+    assert set(itertools.chain.from_iterable(at_once(24, call) for _ in range(4))) == {200, 204}
+
+
 def test_a_revoked_key_is_refused_by_every_worker_within_a_second(server: Process) -> None:
     for _ in range(3):
         made = json.loads(ask(server, "POST", "/v1/keys", {"name": "short-lived", "role": "viewer"})[2])

@@ -12,9 +12,12 @@ import asyncpg
 import pytest
 from msgspec import structs
 
+from fleetroll.core import limits
 from fleetroll.core.faults import Fault
-from fleetroll.core.model import Event, Organization
+from fleetroll.core.model import Event, Link, Organization
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Sort
+from fleetroll.core.times import SECOND
+from fleetroll.service import presence
 from fleetroll.store import migrations, postgres, select
 from fleetroll.store.port import Records, Store
 from fleetroll.store.postgres_syntax import SYNTAX, numbered
@@ -69,6 +72,43 @@ async def test_whoever_reads_before_it_writes_finds_what_others_wrote(store: Sto
     assert found is not None
     assert (found.kind, found.revision) == ("100", 100)
     assert await other.read.usage.of(org) == {"devices": 100}
+
+
+@pytest.mark.parametrize("sign", ["speaks", "connects", "leaves"])
+async def test_who_is_heard_of_while_the_quiet_are_told_is_not_one_of_them(
+    store: Store, other: Store, root: Organization, sign: str
+) -> None:
+    """One process has looked who is quiet when another one, which writes for the organization, hears of one of them."""
+    org, elsewhere = await made(store, root, "here", "there")
+    one, gone = [
+        await store.write(lambda records, ident=ident: plant(records, org, device(ident), connected=True))
+        for ident in ("one", "gone")
+    ]
+    late = NOW + int(limits.QUIET_TIME * SECOND) + 1
+    is_writing = asyncio.Event()
+
+    async def hear(records: Records) -> None:
+        was = await records.devices.by_id(org, one.id)
+        assert was is not None
+        is_writing.set()
+        await asyncio.sleep(0.3)
+        if sign == "speaks":
+            await presence.spoke(records, was, late, "here")
+        elif sign == "connects":
+            await presence.opened(records, Link(org, one.id, "link"), late, "here")
+        else:
+            assert await records.devices.move(was, structs.replace(was, org=elsewhere, revision=was.revision + 1))
+
+    writing = asyncio.create_task(other.write(hear))
+    await is_writing.wait()
+    await presence.sweep(store, late)
+    await writing
+    now = await store.read.devices.by_id(elsewhere if sign == "leaves" else org, one.id)
+    assert now is not None
+    assert now.connected
+    for place, expected in ((org, [gone.id]), (elsewhere, [])):
+        events = await store.read.timeline.since(place, 0, 100)
+        assert [event.subject_id for event in events if event.type == presence.DISCONNECTED] == expected
 
 
 async def test_a_quota_holds_over_several_processes(store: Store, other: Store, org: int) -> None:

@@ -107,6 +107,10 @@ async def test_reporters_are_devices_of_one_organization(store: Store, org: int,
         one.id: Reporter(one.id, "a", one.schema, True, NOW + 1)
     }
     assert await store.read.presence.reporters(org, []) == {}
+    await store.write(lambda records: records.presence.opened(Link(org, one.id, "link")))
+    assert [found.linked for found in (await store.read.presence.reporters(org, [one.id])).values()] == [True]
+    await store.write(lambda records: records.presence.closed(Link(org, one.id, "link")))
+    assert [found.linked for found in (await store.read.presence.reporters(org, [one.id])).values()] == [False]
 
 
 async def test_the_longest_quiet_come_first_and_connections_are_not_quiet(

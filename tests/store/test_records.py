@@ -135,9 +135,13 @@ async def test_a_deleted_organization_leaves_nothing_behind(store: Store, root: 
             await records.timeline.append([event(org, 1)])
             await records.hardware_versions.insert(hardware_version(org, "rev1"))
             await records.software_versions.insert(software_version(org, "main", "1.0"))
+            await records.owners.insert(owner(org, "ann"))
+            await records.templates.insert(template(org, "Meter"))
 
     await store.write(furnish)
     await store.write(lambda records: records.organizations.delete(child.id))
+    for noun in (store.read.owners, store.read.templates):
+        assert [len(await noun.page(org, "", 10)) for org in (child.id, elsewhere)] == [0, 1]
     assert await store.read.organizations.get(child.id) is None
     assert await store.read.keys.identify(f"prefix-{child.id}") is None
     assert await store.read.usage.of(child.id) == {}

@@ -154,9 +154,16 @@ class Organizations:
         tables.tokens = {name: one for name, one in tables.tokens.items() if not name.startswith(f"{org} ")}
         tables.keys = {number: one for number, one in tables.keys.items() if one.key.org != org}
         tables.timeline = {number: event for number, event in tables.timeline.items() if event.org != org}
-        for versions in (tables.cohorts, tables.tags, tables.hardware_versions, tables.software_versions):
-            for number in [number for number, one in versions.items() if one.org == org]:
-                del versions[number]
+        for named in (
+            tables.cohorts,
+            tables.tags,
+            tables.hardware_versions,
+            tables.software_versions,
+            tables.owners,
+            tables.templates,
+        ):
+            for number in [number for number, one in named.items() if one.org == org]:
+                del named[number]
 
     def _below(self, org: int) -> list[Organization]:
         return [one for one in self._tables.organizations.values() if one.parent == org]
@@ -873,7 +880,16 @@ class Presence:
     async def reporters(self, org: int, devices: Collection[int]) -> dict[int, Reporter]:
         found = [one for one in self._tables.devices.values() if one.org == org and one.id in devices]
         return {
-            one.id: Reporter(one.id, one.ident, one.schema, one.connected, one.last_seen, one.template, one.spoke_at)
+            one.id: Reporter(
+                one.id,
+                one.ident,
+                one.schema,
+                one.connected,
+                one.last_seen,
+                one.template,
+                one.spoke_at,
+                bool(self._linked(org, one.id)),
+            )
             for one in found
         }
 

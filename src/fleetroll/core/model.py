@@ -576,7 +576,7 @@ class Bucket(Struct, frozen=True):
 
 
 class Reporter(Struct, frozen=True, gc=False):
-    """A device as its traffic needs it: what it may report, and whether it was there."""
+    """A device as its traffic needs it: what it may report, and whether it was there and has a broker's connection."""
 
     id: int
     ident: str
@@ -585,6 +585,7 @@ class Reporter(Struct, frozen=True, gc=False):
     last_seen: Instant | None
     template: int | None = None
     spoke_at: Instant | None = None
+    linked: bool = False
 
 
 class Link(Struct, frozen=True):

@@ -17,6 +17,7 @@ from fleetroll.core.model import (
     OwnerStatus,
     Reading,
     Template,
+    led_by,
 )
 from fleetroll.core.policy import Action, allows
 from fleetroll.core.query import Filter, Place, Search, Sort
@@ -290,14 +291,14 @@ async def _to_organization(call: Call, there: Call, device: Device, number: int 
 
 async def _to_owner(call: Call, there: Call, device: Device, number: int) -> None:
     home, owner = await numbered_owners.reached(call, number)
-    if owner.org == device.org and device.owners == (owner.ref,):
+    if owner.org == device.org and device.owners[:1] == (owner.ref,):
         raise invalid("same_owner", "The device has this owner already.", "owner")
     if owner.status is not OwnerStatus.ACTIVE:
         raise invalid("inactive_owner", "The account of the new owner is not active.", "owner")
     if owner.org != device.org:
         alone = await devices.change(there, device, DeviceChange(owners=()))
         device = await devices.move(there, alone, home)
-    await devices.change(home, device, DeviceChange(owners=(owner.ref,)))
+    await devices.change(home, device, DeviceChange(owners=led_by(device.owners, owner.ref)))
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE, relieves=True)

@@ -1,5 +1,6 @@
 """Organizations: the tenant tree below the caller, and acting inside it."""
 
+from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct, structs
@@ -19,6 +20,7 @@ from fleetroll.store.port import Records
 
 _MOST_NAMESAKES = 100
 _GOES_ALONG = {"keys", "tags", "hardware_versions", "software_versions"}  # with an organization that is deleted
+_PEOPLE_AND_MAKES = {"owners", "templates"}
 SELF = "self"
 DEFAULT_PROJECT = "default"
 _SPOKEN_FOR = {SELF, DEFAULT_PROJECT}  # in paths these stand for the organization above
@@ -166,11 +168,11 @@ async def delete(call: Call, wanted: Named) -> None:
     await _remove(call, await _below(call, wanted.path, wanted.guard))
 
 
-async def _remove(call: Call, found: Organization) -> None:
+async def _remove(call: Call, found: Organization, along: Collection[str] = ()) -> None:
     if found.id == call.org or found.parent is None:
         raise undeletable()
     used = {noun: count for noun, count in (await call.records.usage.of(found.id)).items() if count}
-    if used.keys() - _GOES_ALONG:
+    if used.keys() - _GOES_ALONG - {*along}:
         raise conflict("organization_not_empty", "Delete what the organization holds first.", usage=used)
     await _tell_broker(call.records, found)
     await call.records.organizations.delete(found.id)
@@ -233,5 +235,5 @@ async def _free_slug(call: Call, slug: str) -> str:
 
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE, settles=True, relieves=True)
 async def delete_by_number(call: Call, number: int) -> None:
-    """As `delete`."""
-    await _remove(call, (await reach.organization(call, number)).principal.org)
+    """As `delete`, but its people and templates go along."""
+    await _remove(call, (await reach.organization(call, number)).principal.org, _PEOPLE_AND_MAKES)

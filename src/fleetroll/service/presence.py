@@ -85,12 +85,28 @@ async def sweep(store: Store, at: Instant) -> None:
 async def _sweep(store: Store, span: Span, at: Instant) -> None:
     async def work(records: Records) -> int:
         quiet = await records.presence.quiet(span, limits.QUIET_BATCH)
-        await _part(records, quiet, at, "sweep")
+        await _part(records, await _still_quiet(records, quiet, span), at, "sweep")
         return len(quiet)
 
     if await store.scan.presence.quiet(span, 1):
         while await store.write(work, bulk=True) == limits.QUIET_BATCH:
             pass
+
+
+async def _still_quiet(
+    records: Records, quiet: Sequence[tuple[int, int, str]], span: Span
+) -> list[tuple[int, int, str]]:
+    """Those of them that still are: other processes write until an organization is asked for, as it is here."""
+    still = set()
+    for org in sorted({org for org, _, _ in quiet}):
+        known = await records.presence.reporters(org, [device for place, device, _ in quiet if place == org])
+        still |= {one.id for one in known.values() if _is_quiet(one, span)}
+    return [one for one in quiet if one[1] in still]
+
+
+def _is_quiet(one: Reporter, span: Span) -> bool:
+    is_late = one.last_seen is not None and span.since <= one.last_seen < span.until
+    return one.connected and not one.linked and is_late
 
 
 async def _part(records: Records, devices: Sequence[tuple[int, int, str]], at: Instant, request: str) -> None:

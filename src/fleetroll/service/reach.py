@@ -17,6 +17,8 @@ from fleetroll.store.port import R, Reachable, Records
 
 T = TypeVar("T")
 
+_ATTEMPTS = 10  # to find a device, which may be transferred between a look where it is and a look there
+
 
 class Numbered(Struct, frozen=True):
     """One record, by number."""
@@ -42,15 +44,20 @@ async def organization(call: Call, number: int | None, *, noun: str = "organizat
 
 async def device(call: Call, number: int) -> tuple[Call, Device]:
     """A device in reach, and the call acting where it is. Raises Fault not_found `device_not_found`."""
+    for _ in range(_ATTEMPTS):
+        there = await _home(call, number)
+        if there is None:
+            break
+        if found := await call.records.devices.by_id(there.org, number):
+            return there, found
+    raise missing("device", number)
+
+
+async def _home(call: Call, number: int) -> Call | None:
+    """The call, acting where the device is; None where that is out of reach."""
     held = await call.records.devices.token(number)
     org = await call.records.organizations.get(held[0]) if held else None
-    if org is None or call.org not in org.lineage:
-        raise missing("device", number)
-    there = call.beside(org)
-    found = await call.records.devices.by_id(org.id, number)
-    if found is None:
-        raise missing("device", number)
-    return there, found
+    return None if org is None or call.org not in org.lineage else call.beside(org)
 
 
 async def record(call: Call, verbs: Callable[[Records], Reachable[R]], noun: str, number: int) -> tuple[Call, R]:

@@ -43,7 +43,7 @@ def lives(org: int, devices: Sequence[int]) -> Query:
 def reporters(org: int, numbers: Sequence[int]) -> Query:
     """The devices with these numbers, as their traffic needs them."""
     names, values = _listed("i", numbers, 0)
-    columns = "d.id, d.ident, d.metric_schema, d.connected, d.last_seen, d.template, d.spoke_at"
+    columns = "d.id, d.ident, d.metric_schema, d.connected, d.last_seen, d.template, d.spoke_at, d.linked"
     return Query(f"SELECT {columns} FROM device AS d WHERE d.org = :org AND d.id IN ({names})", {"org": org, **values})
 
 

@@ -48,5 +48,7 @@ _FORGET = (
     "tag_forget",
     "hardware_version_forget",
     "software_version_forget",
+    "owner_forget",
+    "template_forget",
     "organization_delete",
 )

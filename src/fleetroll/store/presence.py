@@ -24,7 +24,10 @@ class Presence:
         for some in lists.portions(devices):
             query = lists.reporters(org, some)
             for row in await self._connection.all(query.text, query.values):
-                found[row[0]] = Reporter(row[0], row[1], Raw(row[2]), bool(row[3]), *row[4:])
+                number, ident, schema, connected, seen, template, spoke, linked = row
+                found[number] = Reporter(
+                    number, ident, Raw(schema), bool(connected), seen, template, spoke, bool(linked)
+                )
         return found
 
     async def heard(self, org: int, devices: Collection[int], at: Instant) -> None:

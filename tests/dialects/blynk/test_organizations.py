@@ -79,6 +79,33 @@ def test_an_organization_of_any_name_is_reached_by_every_api(app: App, name: str
     assert [app.request("GET", f"{projects}/{slug}").json()["data"]["id"] for slug in slugs] == numbers
 
 
+def test_the_users_and_templates_of_an_organization_are_deleted_with_it(app: App) -> None:
+    """No route of the vendor's deletes a user, and a transferred device leaves its owner behind."""
+    number = ask(app, "POST", "/create", BRANCH).json()["id"]
+    below = {"Fleetroll-Organization": "branch"}
+    assert ask(app, "POST", "/users/create-in-org", {"email": "ann@example.com", "orgId": number}).status == 201
+    assert app.request("POST", "/v1/templates", {"name": "Meter"}, headers=below).status == 201
+    assert app.request("POST", "/v1/devices", {"ident": "probe"}, headers=below).status == 201
+    assert ask(app, "DELETE", f"?orgId={number}").status == 400
+    assert [
+        app.request("GET", f"/v1/{kept}", headers=below).status
+        for kept in ("owners/ann@example.com", "templates/Meter")
+    ] == [200, 200]
+    assert app.request("DELETE", "/v1/devices/probe", headers=below).status == 204
+    assert app.request("DELETE", "/v1/organizations/branch").status == 409, "our own API loses nothing unasked"
+    assert ask(app, "DELETE", f"?orgId={number}").status == 204
+    assert ask(app, "GET", "/users?includeSubOrgUsers=true").json() == {"content": [], "totalElements": 0}
+    anew = ask(app, "POST", "/create", BRANCH).json()["id"]
+    assert ask(app, "GET", f"/templates?orgId={anew}").json() == {"content": [], "totalElements": 0}
+
+
+def test_what_the_vendor_does_not_know_keeps_an_organization(app: App) -> None:
+    number = ask(app, "POST", "/create", BRANCH).json()["id"]
+    group = {"name": "halls", "filter": "name:hall"}
+    assert app.request("POST", "/v1/groups", group, headers={"Fleetroll-Organization": "branch"}).status == 201
+    assert ask(app, "DELETE", f"?orgId={number}").status == 400
+
+
 def test_a_search_is_in_the_order_asked_for(app: App) -> None:
     for name in ("bravo hall", "Alpha hall", "charlie hall"):
         ask(app, "POST", "/create", {"name": name})

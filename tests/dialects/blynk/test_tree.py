@@ -115,6 +115,26 @@ def test_only_who_may_write_a_device_sees_its_token(app: App) -> None:
         assert ask(app, "GET", f"/device?deviceId={one['id']}", key=key).json()["token"] == token
 
 
+def test_a_reply_that_shows_the_token_of_a_device_is_not_to_be_stored(app: App) -> None:
+    assert ask(app, "POST", "/users/create-in-org", {"email": "ann@example.com"}).status == 201
+    kind = template(app)
+    one = device(app, kind, name="One", ownerId=1)
+    number = f"deviceId={one['id']}"
+    asked: list[tuple[str, str, Any]] = [
+        *(("GET", f"/{path}?{number}", None) for path in ("device", "device/baseInfo")),
+        ("GET", "/devices", None),
+        ("GET", "/search/devices?query=one", None),
+        ("GET", "/device/by-owner?ownerEmail=ann@example.com", None),
+        ("GET", "/device/by-user-org?userEmail=ann@example.com", None),
+        ("PUT", f"/device?{number}", {"name": "Two"}),
+        ("POST", "/device/create", {"templateId": kind}),
+    ]
+    for method, path, body in asked:
+        reply = ask(app, method, path, body)
+        assert b'"token":"AAAA' in reply.body, path
+        assert reply.headers["cache-control"] == "no-store", path
+
+
 def test_a_search_is_sorted_by_each_of_the_vendors_columns(app: App) -> None:
     kind = template(app)
     ask(app, "POST", "/users/create-in-org", {"email": "ann@example.com"})
@@ -224,6 +244,21 @@ def test_a_new_owner_is_known_by_any_of_its_names_and_goes_before_an_organizatio
     for word, org in (("newOrgId", branch), ("newOrganizationId", 1), ("orgId", branch), ("organizationId", 1)):
         assert ask(app, "POST", "/device/transfer", {"deviceId": one, word: org}).status == 204
         assert ask(app, "GET", f"/device?deviceId={one}").json()["orgId"] == org, word
+
+
+def test_a_new_owner_takes_the_place_of_the_one_that_is_shown(app: App) -> None:
+    """Those whom a customer of Telemetron's shares the device with are not shown, and stay."""
+    one = device(app, template(app))["id"]
+    for name in ("ann", "bob"):
+        assert ask(app, "POST", "/users/create-in-org", {"email": f"{name}@example.com"}).status == 201
+    url = f"/v1/devices/{app.request('GET', '/v1/devices?limit=1').json()['devices'][0]['ident']}"
+    assert app.request("PATCH", url, {"owners": ["ann@example.com", "eve@example.com"]}).status == 200
+    for path in ("/device/transfer/to-owner", "/device/transfer"):
+        refused = ask(app, "POST", path, {"deviceId": one, "newUserId": 1})
+        assert (refused.status, refused.json()["error"]["message"]) == (400, "Can't transfer to the same owner")
+    assert app.request("GET", url).json()["owners"] == ["ann@example.com", "eve@example.com"]
+    assert ask(app, "POST", "/device/transfer/to-owner", {"deviceId": one, "newUserId": 2}).status == 204
+    assert app.request("GET", url).json()["owners"] == ["bob@example.com", "eve@example.com"]
 
 
 def test_clearing_is_itself_on_record(app: App) -> None:

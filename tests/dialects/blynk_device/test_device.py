@@ -1,5 +1,6 @@
 """The device API around its transcripts: what is stored is canonical, who writes is there, and tokens end at once."""
 
+import asyncio
 import io
 import json
 import subprocess
@@ -292,6 +293,24 @@ def test_a_transferred_device_keeps_its_token_and_takes_its_values_along(app: Ap
     assert device.ask("get", v1="").body == b"5"
     assert device.ask("update", v1="6").status == 200
     assert device.ask("get", v1="").body == b"6"
+
+
+def test_what_a_device_says_while_it_is_transferred_is_taken_where_it_is_then(app: App) -> None:
+    """It was let in before, and its turn comes after."""
+    assert app.request("POST", "/v1/organizations", {"slug": "child"}).status == 201
+    child = {"Fleetroll-Organization": "child"}
+    device = Device(app, "bare")
+
+    async def race() -> list[int]:
+        moved = app.call("POST", f"{device.url}:transfer", {"organization": "child"})
+        said = app.call("GET", f"/external/api/update?token={device.token}&v1=7", key=None)
+        noted = app.call("GET", f"/external/api/update/property?token={device.token}&pin=v1&color=red", key=None)
+        return [response.status for response in await asyncio.gather(moved, said, noted)]
+
+    assert app.runner.run(race()) == [200, 200, 200]
+    assert device.ask("get", v1="").body == b"7"
+    shown = app.request("GET", device.url, headers=child).json()
+    assert (shown["ident"], shown["connected"]) == ("bare", True)
 
 
 # --- files -----------------------------------------------------------------------------------------------------------

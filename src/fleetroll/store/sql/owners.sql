@@ -34,3 +34,6 @@ WHERE org = :org AND id = :id AND revision = :revision - 1 RETURNING id;
 
 -- owner_delete: the row
 DELETE FROM owner WHERE org = :org AND id = :record RETURNING id;
+
+-- owner_forget: with the organization
+DELETE FROM owner WHERE org = :org;

@@ -32,3 +32,6 @@ WHERE org = :org AND id = :id AND revision = :revision - 1 RETURNING id;
 
 -- template_delete: the row
 DELETE FROM template WHERE org = :org AND id = :record RETURNING id;
+
+-- template_forget: with the organization
+DELETE FROM template WHERE org = :org;

@@ -18,6 +18,7 @@ ROUTES = (
         Parameter("includeSubOrgDevices", "whether to go down the tree", "boolean"),
         *PLACE,
         reply=shapes.DevicePage,
+        secret=True,
     ),
     row(
         "GET",
@@ -31,6 +32,7 @@ ROUTES = (
         Parameter("sortOrder", "ASC (default) or DESC"),
         *PLACE,
         reply=shapes.DevicePage,
+        secret=True,
     ),
     row(
         "GET",
@@ -41,6 +43,7 @@ ROUTES = (
         "Read a device with its values",
         DEVICE,
         reply=shapes.DeviceDetails,
+        secret=True,
     ),
     row(
         "PUT",
@@ -52,6 +55,7 @@ ROUTES = (
         DEVICE,
         body=shapes.DeviceName,
         reply=shapes.Device,
+        secret=True,
     ),
     row(
         "DELETE",
@@ -72,6 +76,7 @@ ROUTES = (
         "Read a device without its values",
         DEVICE,
         reply=shapes.DeviceBaseInfo,
+        secret=True,
     ),
     row(
         "POST",
@@ -85,6 +90,7 @@ ROUTES = (
         status=201,
         body=shapes.NewDevice,
         reply=shapes.CreatedDevice,
+        secret=True,
     ),
     row(
         "GET",
@@ -174,6 +180,7 @@ SELECTIONS = (
         *ORG,
         *PLACE,
         reply=shapes.DevicePage,
+        secret=True,
     ),
     row(
         "GET",
@@ -185,6 +192,7 @@ SELECTIONS = (
         Parameter("userEmail", "the user's address", required=True),
         *PLACE,
         reply=shapes.DevicePage,
+        secret=True,
     ),
     row(
         "GET",
