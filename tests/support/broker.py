@@ -138,8 +138,11 @@ def certificate(names: Sequence[str], life: timedelta) -> Certificate:
 
 @contextlib.asynccontextmanager
 async def broker(directory: Path, registry: Any, **listeners: Any) -> AsyncIterator[Broker]:
-    """A broker that serves `registry`, with its process as `process`."""
-    async with _begun(directory, registry, listeners) as (served, keeping):
+    """A broker that serves `registry`, with its process as `process`.
+
+    It waits for silent clients as long as the tests do: a busy machine may let none of them run for two seconds.
+    """
+    async with _begun(directory, registry, {"silence": PATIENCE, **listeners}) as (served, keeping):
         await first(served.up(), keeping)
         yield served
 
