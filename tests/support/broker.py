@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 from nats.aio.client import Client
 
 from fleetroll.bus.broker import Broker
+from fleetroll.bus.ingest import COMMANDS_FAMILY
 from fleetroll.bus.port import (
     Account,
     Announcement,
@@ -84,13 +85,14 @@ class Registry:
     async def ingested(self, stream: str) -> int:
         return self.places.get(stream, 0)
 
-    async def ingest(self, batch: Batch) -> None:
+    async def ingest(self, batch: Batch) -> Sequence[Message]:
         if self.refusing:
             raise RuntimeError("the store is away")
         assert batch.messages[0].place > self.places.get(batch.stream, 0)
         self.messages += batch.messages
         self.places[batch.stream] = batch.messages[-1].place
         self.moved.set()
+        return [one for one in batch.messages if one.family != COMMANDS_FAMILY]
 
     async def present(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
         for change in changes:

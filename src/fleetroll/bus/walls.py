@@ -16,7 +16,7 @@ Platform subjects, with the names that clients see them by at the right:
     api.iot.devices.<org>.<operation>             the same; a device has only sdk.*
     accounts.user.get_http_token                  the same
     data.<org>.<env>.<family>.<device>.<name>     <org>.<env>.<family>.<device>.<name>
-    live.<org>.<env>.<family>.<device>.<name>     the same, for applications, once it is stored
+    live.<org>.<env>.<family>.<device>.<name>     the same, for applications, once the registry has it
     command.<org>.<env>.<device>.<name>           <org>.<env>.command.queue.<device>.<name>
     rpc.<org>.<env>.<device>.<name>               <org>.<env>.command.rpc.<device>.<name>
     call.<device>.<env>.<name>                    the same, at the device; it answers on
