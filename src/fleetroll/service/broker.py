@@ -267,6 +267,8 @@ async def _take_events(records: Records, read: Sequence[_Read], at: Instant) -> 
             events.append(event)
         elif message.family in REFUSED:
             await _note(records, device.org, device.id, message, event, at)
+        else:
+            events.append(_unshown(device, message, event, at))
     if events:
         await records.timeline.append(events)
 
@@ -284,7 +286,17 @@ def _event(device: Device, one: _Read, at: Instant) -> NewEvent | Fault:
         data = documents.of({"name": message.name, "value": content.value, "env": message.env}, "value")
     except Fault as fault:
         return fault
-    type, said_at = REPORTED[message.family], content.at if content.at is not None else message.at
+    return _said(device, message, data, content.at if content.at is not None else message.at, at)
+
+
+def _unshown(device: Device, message: Message, fault: Fault, at: Instant) -> NewEvent:
+    """A command as it went to its device, but for what it said, which cannot be kept."""
+    data = msgspec.json.encode({"name": message.name, "value": None, "env": message.env, "code": fault.code})
+    return _said(device, message, msgspec.Raw(data), message.at, at)
+
+
+def _said(device: Device, message: Message, data: documents.Document, said_at: Instant, at: Instant) -> NewEvent:
+    type = REPORTED[message.family]
     actor = "application" if message.family == "commands" else f"device:{device.id}"
     return NewEvent(device.org, at, type, "device", device.id, device.ident, actor, _REQUEST, data, said_at)
 

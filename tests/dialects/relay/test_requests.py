@@ -369,6 +369,18 @@ def test_what_cannot_be_kept_is_noted_once_an_hour(desk: Desk, family: str, refu
     assert len([*desk.timeline(ident, refused), *desk.timeline(ident, "device.reading_refused")]) == 2
 
 
+def test_a_command_that_cannot_be_shown_is_known_to_have_been_sent(desk: Desk) -> None:
+    device = desk.create("told")["id"]
+    said = {"value": "\x1bopen", "timestamp": 1_700_000_000_000}
+    for body in (msgspec.msgpack.encode(said), b"neither of them", msgspec.msgpack.encode({**said, "value": "open"})):
+        desk.publish(device, body, family="commands", name="door")
+    sent = [(one["value"], one.get("code")) for one in desk.timeline("told", "device.command")]
+    assert sorted(sent, key=str) == [("open", None), (None, "invalid_document"), (None, "invalid_report")]
+    whole = {"device_ids": [device], "start": "2020-01-01T00:00:00Z", "end": "2099-01-01T00:00:00Z"}
+    found = desk.app.request("POST", "/iot/db/command/history", whole).json()["data"]["frames"]
+    assert sorted([frame[device]["value"] for frame in found], key=str) == [None, None, "open"]
+
+
 def test_what_a_device_had_on_its_way_when_it_was_deleted_leaves_nothing(tmp_path: Path) -> None:
     with running(tmp_path / "data") as app, closing(State(tmp_path / "data" / "fleetroll.db")) as state:
         desk = Desk(app)
