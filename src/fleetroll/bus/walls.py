@@ -100,11 +100,14 @@ class Authority:
             claims["limits"] |= {"disk_storage": limits.BUS_MQTT_BYTES, "streams": _MQTT_STREAMS}
         else:
             claims = _account(imports, [], mappings=_device_mappings(account))
+        # Others are to have some of the broker as well.
+        claims["limits"] |= {"conn": limits.BUS_DEVICE_CONNECTIONS, "subs": limits.BUS_DEVICE_SUBSCRIPTIONS}
         return account.device, claims
 
     def _app(self, account: AppAccount) -> tuple[str, Claims]:
         imports = [_imported(self.platform.public, *row) for row in _app_imports(account)]
         claims = _account(imports, [], consumers=limits.BUS_FOLLOWERS)
+        claims["limits"]["subs"] = limits.BUS_APP_SUBSCRIPTIONS
         claims["revocations"] = _ALL_REVOKED if account.disabled else account.revoked
         return account.role, claims
 
