@@ -11,6 +11,7 @@ import signal
 import sys
 import textwrap
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from nats.aio.client import Client
 
 from fleetroll.bus import links, streams
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.port import Account, AppAccount, Batch, Change, DeviceAccount, Minted
+from fleetroll.bus.port import Account, AppAccount, Batch, Change, DeviceAccount, Message, Minted
 from fleetroll.bus.settings import Files, keep_certificate
 from fleetroll.bus.walls import COMMANDS, INGEST, Authority
 from fleetroll.core import limits
@@ -631,11 +632,11 @@ class Refusing(Registry):
         super().__init__()
         self.tried = 0
 
-    async def ingest(self, batch: Batch) -> None:
+    async def ingest(self, batch: Batch) -> Sequence[Message]:
         if self.refusing:
             self.tried += 1
             self.moved.set()
-        await super().ingest(batch)
+        return await super().ingest(batch)
 
 
 def test_trouble_that_lasts_is_told_once_and_told_again_when_it_comes_again(

@@ -16,6 +16,7 @@ from fleetroll.bus.broker import Broker
 from fleetroll.bus.port import Connection, DeviceAccount, Minted
 from fleetroll.bus.settings import Files, Listeners, write
 from fleetroll.bus.walls import Authority
+from fleetroll.core import limits
 from tests.support.broker import PATIENCE, SERVER_KEY, Registry, address, broker, client, run
 from tests.support.nats_sockets import LEFT
 
@@ -71,7 +72,7 @@ def test_a_device_that_falls_silent_is_noticed(tmp_path: Path) -> None:
 
     async def story() -> None:
         registry = Registry()
-        async with broker(tmp_path / "nats", registry) as served:
+        async with broker(tmp_path / "nats", registry, silence=limits.BUS_SILENCE) as served:
             minted = await known(served, registry)
             async with apart(address(served), minted) as pid:
                 await registry.until(lambda: minted.account in registry.present_now)
@@ -84,7 +85,7 @@ def test_a_device_that_falls_silent_is_noticed(tmp_path: Path) -> None:
 def test_a_silent_device_is_noticed_with_calls_piling_up_for_it(tmp_path: Path) -> None:
     async def story() -> None:
         registry = Registry()
-        async with broker(tmp_path / "nats", registry) as served:
+        async with broker(tmp_path / "nats", registry, silence=limits.BUS_SILENCE) as served:
             minted = await known(served, registry)
             async with apart(address(served), minted, f"{ORG}.production.command.rpc.{DEVICE}.*") as pid:
                 await registry.until(lambda: minted.account in registry.present_now)

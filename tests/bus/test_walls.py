@@ -3,8 +3,9 @@
 Each is tried over plain NATS and over WebSocket.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from fleetroll.bus.broker import Broker
 from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
 from fleetroll.bus.walls import COMMANDS, INGEST
-from tests.support.broker import Registry, address, broker, client, run
+from fleetroll.core import limits
+from tests.support.broker import PATIENCE, Registry, address, broker, client, run
 from tests.support.nats_sockets import LEFT
 from tests.support.websocket import tunnel
 
@@ -367,5 +369,47 @@ def test_a_call_reaches_its_device_and_its_answer_the_caller(tmp_path: Path) -> 
             await found.device.flush()
             assert (await found.app.request(subject, b"1", timeout=5)).data == b"pong 1"
             assert await found.served.call(ORG, "production", DEVICE, "ping", b"2", 5) == b"pong 2"
+
+    run(story())
+
+
+@pytest.mark.parametrize("who", ["device", "app"])
+def test_nobody_takes_all_of_the_brokers_memory(who: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, f"BUS_{who.upper()}_SUBSCRIPTIONS", 20)
+
+    async def story() -> None:
+        async with world(tmp_path / "nats") as found:
+            greedy = found.sibling if who == "device" else found.rival
+            for number in range(21):
+                await greedy.subscribe(f"_INBOX.{number}")
+            async with asyncio.timeout(PATIENCE):
+                while greedy.is_connected:  # noqa: ASYNC110  # nothing tells of it
+                    await asyncio.sleep(0.05)
+            assert "maximum subscriptions exceeded" in str(greedy.last_error)
+            assert await found.device.jetstream().publish(telemetry(DEVICE), b"last")
+
+    run(story())
+
+
+def test_no_device_takes_all_of_the_brokers_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BUS_DEVICE_CONNECTIONS", 2)
+
+    async def story() -> None:
+        async with world(tmp_path / "nats") as found, AsyncExitStack() as stack:
+            url, greedy = address(found.served), found.device_of(ORG, SIBLING)
+            await found.served.settle()
+            for _ in range(2):
+                connected = await client(url, greedy)
+                stack.push_async_callback(connected.close)
+            with pytest.raises(NOBODY):
+                await client(url, greedy)
+            assert await connected.jetstream().publish(telemetry(SIBLING), b"last")
+            await connected.close()
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    with suppress(*NOBODY):
+                        again = await client(url, greedy)
+                        break
+            await again.close()
 
     run(story())

@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 from nats.aio.client import Client
 
 from fleetroll.bus.broker import Broker
+from fleetroll.bus.ingest import COMMANDS_FAMILY
 from fleetroll.bus.port import (
     Account,
     Announcement,
@@ -84,13 +85,14 @@ class Registry:
     async def ingested(self, stream: str) -> int:
         return self.places.get(stream, 0)
 
-    async def ingest(self, batch: Batch) -> None:
+    async def ingest(self, batch: Batch) -> Sequence[Message]:
         if self.refusing:
             raise RuntimeError("the store is away")
         assert batch.messages[0].place > self.places.get(batch.stream, 0)
         self.messages += batch.messages
         self.places[batch.stream] = batch.messages[-1].place
         self.moved.set()
+        return [one for one in batch.messages if one.family != COMMANDS_FAMILY]
 
     async def present(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
         for change in changes:
@@ -138,8 +140,11 @@ def certificate(names: Sequence[str], life: timedelta) -> Certificate:
 
 @contextlib.asynccontextmanager
 async def broker(directory: Path, registry: Any, **listeners: Any) -> AsyncIterator[Broker]:
-    """A broker that serves `registry`, with its process as `process`."""
-    async with _begun(directory, registry, listeners) as (served, keeping):
+    """A broker that serves `registry`, with its process as `process`.
+
+    It waits for silent clients as long as the tests do: a busy machine may let none of them run for two seconds.
+    """
+    async with _begun(directory, registry, {"silence": PATIENCE, **listeners}) as (served, keeping):
         await first(served.up(), keeping)
         yield served
 

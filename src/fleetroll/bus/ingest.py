@@ -8,9 +8,12 @@ fetch is not used: it costs several times what storing does.
 """
 
 import asyncio
+import contextlib
 import secrets
+from collections.abc import Sequence
 
 import msgspec
+import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -110,9 +113,18 @@ class Ingest:
         if not places:
             return count
         messages = list(map(_message, received, places))
-        await self._registry.ingest(Batch(self._name, messages))
+        await self._show(await self._registry.ingest(Batch(self._name, messages)))
         await self._tidy(messages[-1].place)
         return places[-1].count
+
+    async def _show(self, heard: Sequence[Message]) -> None:
+        """Let applications hear of it. Who is not there now finds it in the store."""
+        for one in heard:
+            subject = f"live.{one.org}.{one.env}.{one.family}.{one.device}.{one.name}"
+            with contextlib.suppress(
+                nats.errors.BadSubjectError
+            ):  # the broker takes more words for one than the library
+                await self._client.publish(subject, one.body)
 
     async def _tidy(self, place: int) -> None:
         now = asyncio.get_running_loop().time()

@@ -202,8 +202,8 @@ class Registry(Protocol):
     async def ingested(self, stream: str) -> int:
         """The last place of that incarnation that is in the store, 0 if there is none."""
 
-    async def ingest(self, batch: Batch) -> None:
-        """Put a batch into the store, all of it or nothing."""
+    async def ingest(self, batch: Batch) -> Sequence[Message]:
+        """Put a batch into the store, all of it or nothing. Answers what applications are to hear of it."""
 
     async def present(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
         """Note who has come and gone."""

@@ -144,7 +144,6 @@ _PLATFORM: dict[str, dict[str, Any]] = {
     INGEST: {
         "subjects": [f"data.*.*.{family}.*.*" for family in FAMILIES],
         "storage": "file",
-        "republish": {"src": "data.>", "dest": "live.>"},
         "max_age": limits.BUS_INGEST_AGE * _NANO,
         "max_msg_size": limits.MAX_BUS_MESSAGE,
     },

@@ -16,7 +16,7 @@ Platform subjects, with the names that clients see them by at the right:
     api.iot.devices.<org>.<operation>             the same; a device has only sdk.*
     accounts.user.get_http_token                  the same
     data.<org>.<env>.<family>.<device>.<name>     <org>.<env>.<family>.<device>.<name>
-    live.<org>.<env>.<family>.<device>.<name>     the same, for applications, once it is stored
+    live.<org>.<env>.<family>.<device>.<name>     the same, for applications, once the registry has it
     command.<org>.<env>.<device>.<name>           <org>.<env>.command.queue.<device>.<name>
     rpc.<org>.<env>.<device>.<name>               <org>.<env>.command.rpc.<device>.<name>
     call.<device>.<env>.<name>                    the same, at the device; it answers on
@@ -100,11 +100,14 @@ class Authority:
             claims["limits"] |= {"disk_storage": limits.BUS_MQTT_BYTES, "streams": _MQTT_STREAMS}
         else:
             claims = _account(imports, [], mappings=_device_mappings(account))
+        # Others are to have some of the broker as well.
+        claims["limits"] |= {"conn": limits.BUS_DEVICE_CONNECTIONS, "subs": limits.BUS_DEVICE_SUBSCRIPTIONS}
         return account.device, claims
 
     def _app(self, account: AppAccount) -> tuple[str, Claims]:
         imports = [_imported(self.platform.public, *row) for row in _app_imports(account)]
         claims = _account(imports, [], consumers=limits.BUS_FOLLOWERS)
+        claims["limits"]["subs"] = limits.BUS_APP_SUBSCRIPTIONS
         claims["revocations"] = _ALL_REVOKED if account.disabled else account.revoked
         return account.role, claims
 

@@ -83,6 +83,11 @@ def can_hold(value: object) -> bool:
     return True
 
 
+def printable(text: str) -> str:
+    """The text as a document may have it: what it would be refused for is replaced."""
+    return _CONTROL.sub("\ufffd", text)
+
+
 def member_times(times: Document, was: Document, now: Document, at: int) -> Document:
     """When each top-level member of `now` last changed, if not at the creation: `times` of `was`, moved on to `at`."""
     known, before = _decode_times(times), _decode_members(was)

@@ -164,6 +164,10 @@ BUS_CONSUMER_IDLE = 30
 BUS_CONSUMERS = 100_000  # of all devices' commands; each takes some 50 KB of the broker's memory
 BUS_DEVICE_CONSUMERS = 1_000
 BUS_FOLLOWERS = 10_000  # of what devices say, of the applications of one organization, role and scopes
+# A device's connection that was lost without a word counts until its silence is over. Each subject that a connection
+# subscribes to takes some 500 bytes of the broker's memory.
+BUS_DEVICE_CONNECTIONS = 256  # of one credential
+BUS_DEVICE_SUBSCRIPTIONS, BUS_APP_SUBSCRIPTIONS = 2_000, 20_000  # of one connection
 BUS_LIVE_AGE = 3600
 BUS_LIVE_MESSAGES = 10_000
 BUS_BUCKET_KEYS = 256

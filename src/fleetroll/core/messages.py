@@ -12,6 +12,7 @@ from fleetroll.core.times import MILLISECOND
 
 _unpack = msgspec.msgpack.Decoder().decode
 _decode = msgspec.json.Decoder().decode
+_pack = msgspec.msgpack.Encoder().encode
 DEFAULT_ENVIRONMENT = "production"
 
 
@@ -22,16 +23,29 @@ class Content(Struct, frozen=True, gc=False):
     at: int | None
 
 
-def content_of(body: bytes) -> Content:
+def content_of(body: bytes, *, is_log: bool = False) -> Content:
     """An object with `value` and perhaps `timestamp` in milliseconds; in JSON also a bare value.
 
-    A log line has `data` in the place of `value`. Raises Fault invalid `invalid_report`.
+    A log line has `data` in the place of `value`, and may have been coloured for a terminal: control characters of its
+    text are replaced. Raises Fault invalid `invalid_report`.
     """
     found = _decoded(body)
     if not isinstance(found, dict) or not ({"value", "data"} & found.keys()):
-        return Content(_checked(found), None)
-    value = found["value"] if "value" in found else found["data"]
-    return Content(_checked(value), _instant(found.get("timestamp")))
+        value, timestamp = found, None
+    else:
+        value, timestamp = found["value"] if "value" in found else found["data"], found.get("timestamp")
+    if is_log and isinstance(value, str):
+        value = documents.printable(value)
+    return Content(_checked(value), _instant(timestamp))
+
+
+def shown(content: Content, at: int, *, level: str | None = None) -> bytes:
+    """What the vendor's clients for applications can read: `content`, of `at` if it does not say. A log has a level."""
+    value = msgspec.to_builtins(content.value, str_keys=True)  # as it is kept
+    timestamp = (at if content.at is None else content.at) // MILLISECOND
+    if level is None:
+        return _pack({"value": value, "timestamp": timestamp})
+    return _pack({"type": level, "timestamp": timestamp, "data": value})
 
 
 def mode_of(env: str) -> str:

@@ -6,6 +6,7 @@ Implements `bus.port.Registry`. Nothing in here is asked by a client: the broker
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
+from msgspec import Struct, structs
 
 from fleetroll.bus.port import (
     Account,
@@ -23,7 +24,7 @@ from fleetroll.bus.port import (
 from fleetroll.core import documents, extras, limits, policy
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.ids import broker_org, device_hex, parse_broker_group, parse_broker_org, parse_device_hex
-from fleetroll.core.messages import content_of, mode_of
+from fleetroll.core.messages import Content, content_of, mode_of, shown
 from fleetroll.core.model import Credential, Device, Instant, Link, NewEvent, Protocol
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.times import HOUR, MILLISECOND, SECOND
@@ -39,8 +40,14 @@ from fleetroll.store.port import AccountChange, Records
 REPORTED = {"events": "device.event", "logs": "device.log", "commands": "device.command"}
 """The timeline's word for each family of messages but telemetry."""
 
-REFUSED = "device.reading_refused"
-TELEMETRY = "telemetry"
+REFUSED = {
+    "telemetry": "device.reading_refused",
+    "events": "device.event_refused",
+    "logs": "device.log_refused",
+}
+"""The timeline's word for what cannot be kept. What applications send is for the device, and so not refused."""
+
+TELEMETRY, LOGS = "telemetry", "logs"
 _REQUEST = "broker"
 _SERVER = "server"
 _PAGE = 1_000
@@ -109,13 +116,15 @@ class Registry:
     async def ingested(self, stream: str) -> int:
         return await self._services.store.read.progress.get(stream)
 
-    async def ingest(self, batch: Batch) -> None:
+    async def ingest(self, batch: Batch) -> list[Message]:
         at, live = self._services.clock(), self._services.live
 
-        async def work(records: Records) -> list[Told]:
+        async def work(records: Records) -> _Ingested:
             return await _ingest(records, live, batch, at)
 
-        await live.tell(await self._services.store.write(work, bulk=True))
+        done = await self._services.store.write(work, bulk=True)
+        await live.tell(done.told)
+        return done.heard
 
     # --- presence ------------------------------------------------------------------------------------------------
 
@@ -191,16 +200,50 @@ async def _apps(
 # --- what is published -----------------------------------------------------------------------------------------------
 
 
-async def _ingest(records: Records, live: Live, batch: Batch, at: Instant) -> list[Told]:
-    """In the order in which it came. What is nobody's, or no report at all, is left out. Answers what is to be told."""
+class _Read(Struct, frozen=True):
+    """A message, and what is in it or why that cannot be kept."""
+
+    message: Message
+    content: Content | Fault
+
+
+class _Ingested(Struct, frozen=True):
+    """Readings to be told to those who follow them here, and messages as applications on the broker can read them."""
+
+    told: list[Told]
+    heard: list[Message]
+
+
+async def _ingest(records: Records, live: Live, batch: Batch, at: Instant) -> _Ingested:
+    """In the order in which it came. What is nobody's, or no report at all, is left out."""
     reached = await records.progress.get(batch.stream)
     if batch.messages[-1].place <= reached:
-        return []
-    messages = [message for message in batch.messages if message.place > reached and _is_named(message)]
-    taken = await _take_readings(records, [message for message in messages if message.family == TELEMETRY], at)
-    await _take_events(records, [message for message in messages if message.family != TELEMETRY], at)
+        return _Ingested([], [])
+    read = [_read(message) for message in batch.messages if message.place > reached and _is_named(message)]
+    taken = await _take_readings(records, [one for one in read if one.message.family == TELEMETRY], at)
+    await _take_events(records, [one for one in read if one.message.family != TELEMETRY], at)
     await records.progress.put(batch.stream, batch.messages[-1].place)
-    return [told for org in {one.org for one in taken} if live.wants(org) for told in await _told(records, org, taken)]
+    orgs = {one.org for one in taken}
+    told = [told for org in orgs if live.wants(org) for told in await _told(records, org, taken)]
+    return _Ingested(told, [heard for one in read if (heard := _heard(one)) is not None])
+
+
+def _read(message: Message) -> _Read:
+    try:
+        return _Read(message, content_of(message.body, is_log=message.family == LOGS))
+    except Fault as fault:
+        return _Read(message, fault)
+
+
+def _heard(one: _Read) -> Message | None:
+    """What a device has published, in the vendor's form. What its clients cannot read they have sent again and again,
+    and after a thousand of such they hear nothing.
+    """
+    message, content = one.message, one.content
+    if isinstance(content, Fault) or message.family not in REFUSED:
+        return None
+    level = message.name if message.family == LOGS else None
+    return structs.replace(message, body=shown(content, message.at, level=level))
 
 
 def _is_named(message: Message) -> bool:
@@ -208,16 +251,24 @@ def _is_named(message: Message) -> bool:
     return all(len(word) <= limits.MAX_NAME and "\0" not in word for word in (message.env, message.name))
 
 
-async def _take_events(records: Records, messages: Sequence[Message], at: Instant) -> None:
+async def _take_events(records: Records, read: Sequence[_Read], at: Instant) -> None:
     known: dict[tuple[str, str], Device | None] = {}
     events = []
-    for message in messages:
+    for one in read:
+        message = one.message
         name = message.org, message.device
         if name not in known:
             known[name] = await _device(records, message)
         device = known[name]
-        if device is not None and (event := _event(device, message, at)) is not None:
+        if device is None:
+            continue
+        event = _event(device, one, at)
+        if isinstance(event, NewEvent):
             events.append(event)
+        elif message.family in REFUSED:
+            await _note(records, device.org, device.id, message, event, at)
+        else:
+            events.append(_unshown(device, message, event, at))
     if events:
         await records.timeline.append(events)
 
@@ -227,34 +278,44 @@ async def _device(records: Records, message: Message) -> Device | None:
     return None if org is None else await known_by_id(records, org, message.device)
 
 
-def _event(device: Device, message: Message, at: Instant) -> NewEvent | None:
+def _event(device: Device, one: _Read, at: Instant) -> NewEvent | Fault:
+    message, content = one.message, one.content
+    if isinstance(content, Fault):
+        return content
     try:
-        content = content_of(message.body)
         data = documents.of({"name": message.name, "value": content.value, "env": message.env}, "value")
-    except Fault:
-        return None
-    type, said_at = REPORTED[message.family], content.at if content.at is not None else message.at
+    except Fault as fault:
+        return fault
+    return _said(device, message, data, content.at if content.at is not None else message.at, at)
+
+
+def _unshown(device: Device, message: Message, fault: Fault, at: Instant) -> NewEvent:
+    """A command as it went to its device, but for what it said, which cannot be kept."""
+    data = msgspec.json.encode({"name": message.name, "value": None, "env": message.env, "code": fault.code})
+    return _said(device, message, msgspec.Raw(data), message.at, at)
+
+
+def _said(device: Device, message: Message, data: documents.Document, said_at: Instant, at: Instant) -> NewEvent:
+    type = REPORTED[message.family]
     actor = "application" if message.family == "commands" else f"device:{device.id}"
     return NewEvent(device.org, at, type, "device", device.id, device.ident, actor, _REQUEST, data, said_at)
 
 
-async def _take_readings(records: Records, messages: Sequence[Message], at: Instant) -> list[Arrival]:
+async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -> list[Arrival]:
     """Answers those that were stored."""
-    arrivals = []
-    for message in messages:
-        try:
-            arrival = _arrival(message)
-        except Fault as unread:
-            await _note_unread(records, message, unread, at)
-        else:
-            if arrival is not None:
-                arrivals.append(arrival)
+    arrivals, messages = [], []
+    for one in read:
+        if isinstance(one.content, Fault):
+            await _note_unread(records, one.message, one.content, at)
+        elif (arrival := _arrival(one.message, one.content)) is not None:
+            arrivals.append(arrival)
+            messages.append(one.message)
     if not arrivals:
         return []
     faults = await telemetry.ingest(records, arrivals, at, _REQUEST)
-    for arrival, fault in zip(arrivals, faults, strict=True):
+    for message, arrival, fault in zip(messages, arrivals, faults, strict=True):
         if fault is not None:
-            await _note(records, arrival.org, arrival.device, arrival.metric, fault, at)
+            await _note(records, arrival.org, arrival.device, message, fault, at)
     return [arrival for arrival, fault in zip(arrivals, faults, strict=True) if fault is None]
 
 
@@ -264,12 +325,11 @@ async def _told(records: Records, org: int, taken: Sequence[Arrival]) -> list[To
     return [Told(org, one.device, named[one.device].ident, one.metric, one.at, one.value) for one in own]
 
 
-def _arrival(message: Message) -> Arrival | None:
-    """None for what is nobody's. Raises Fault for what is no reading."""
+def _arrival(message: Message, content: Content) -> Arrival | None:
+    """None for what is nobody's."""
     org, device = parse_broker_org(message.org), parse_device_hex(message.device)
     if org is None or device is None:
         return None
-    content = content_of(message.body)
     at = message.at if content.at is None else content.at
     return Arrival(org, device, message.name, content.value, at, mode_of(message.env))
 
@@ -277,24 +337,24 @@ def _arrival(message: Message) -> Arrival | None:
 async def _note_unread(records: Records, message: Message, fault: Fault, at: Instant) -> None:
     device = await _device(records, message)
     if device is not None:
-        await _note(records, device.org, device.id, message.name, fault, at)
+        await _note(records, device.org, device.id, message, fault, at)
 
 
-async def _note(records: Records, org: int, number: int, metric: str, fault: Fault, at: Instant) -> None:
-    """Say in the timeline that readings of a metric are refused, once an hour: a device may send the same for ever.
+async def _note(records: Records, org: int, number: int, message: Message, fault: Fault, at: Instant) -> None:
+    """Say in the timeline that reports of a name are refused, once an hour: a device may send the same for ever.
 
     Of a device that is not there any more nothing is left behind, and so nothing noted.
     """
     if fault.kind is Kind.NOT_FOUND:
         return
-    hour = at // HOUR
-    if not await records.usage.add_today(org, number, f"refused {metric}", hour, 1):
+    family, called = message.family, "metric" if message.family == TELEMETRY else "name"
+    if not await records.usage.add_today(org, number, f"refused {family} {message.name}", at // HOUR, 1):
         return
     device = await records.devices.by_id(org, number)
     if device is not None:
-        said = {"metric": metric, "code": fault.code, "message": fault.message}
+        said = {called: message.name, "code": fault.code, "message": fault.message}
         data = msgspec.Raw(msgspec.json.encode(said))
-        entry = NewEvent(org, at, REFUSED, "device", device.id, device.ident, _SERVER, _REQUEST, data)
+        entry = NewEvent(org, at, REFUSED[family], "device", device.id, device.ident, _SERVER, _REQUEST, data)
         await records.timeline.append([entry])
 
 

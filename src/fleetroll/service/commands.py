@@ -57,8 +57,8 @@ async def ask(call: Call, wanted: Question) -> Any:
     answer = await call.services.bus.call(*_address(device, wanted.command), body, wanted.seconds)
     try:
         return documents.parse(answer, "answer")
-    except Fault:
-        raise Fault(Kind.CONFLICT, "invalid_answer", "The device's answer is no JSON object.") from None
+    except Fault as fault:
+        raise Fault(Kind.CONFLICT, "invalid_answer", f"The device has answered, but its {fault.message}") from None
 
 
 def _encoded(encode: Callable[[Any], bytes], value: Any) -> bytes:

@@ -145,3 +145,38 @@ def test_every_listener_hears_the_message_after_it(tmp_path: Path) -> None:
             await app.disconnect()
 
     run(story())
+
+
+def test_an_application_hears_what_is_published_without_an_sdk_and_whatever_comes_after_it(tmp_path: Path) -> None:
+    """The vendor's SDK has a message that it cannot read sent again, and after a thousand of them it hears nothing."""
+
+    async def story() -> None:
+        async with vendor(tmp_path / "data") as served:
+            app = await served.app()
+            made = [await app.device.create({"ident": name, "schema": {}, "config": {}}) for name in ("plain", "other")]
+            plain, other = await raw(served, made[0]["creds"]), await device(made[1]["creds"])
+            readings: asyncio.Queue[Any] = asyncio.Queue()
+            events: asyncio.Queue[Any] = asyncio.Queue()
+            await app.telemetry.stream({"device_ident": "plain", "metric": "*", "callback": readings.put_nowait})
+            await app.events.stream({"name": "door", "device_ident": "*", "callback": events.put_nowait})
+            own = f"{made[0]['org_id']}.production.{{}}.{made[0]['id']}.{{}}"
+
+            for body in (b"5", b"not this", b'{"value": {"a": [1]}, "timestamp": 1750000000000}', b"\x81\x01\x02"):
+                assert await plain.jetstream().publish(own.format("telemetry", "t"), body)
+            heard = [(await asyncio.wait_for(readings.get(), PATIENCE)) for _ in range(3)]
+            assert [one["metric"] for one in heard] == ["t"] * 3
+            assert heard[0]["data"]["value"] == 5
+            assert heard[1]["data"] == {"value": {"a": [1]}, "timestamp": 1_750_000_000_000}
+
+            for _ in range(1_100):
+                await plain.publish(own.format("events", "door"), b"neither of them")
+            await plain.publish(own.format("events", "door"), b'"open"')
+            await plain.flush()
+            assert (await asyncio.wait_for(events.get(), PATIENCE))["plain"]["value"] == "open"
+            assert await other.event.send("door", {"shut": True})
+            assert (await asyncio.wait_for(events.get(), PATIENCE))["other"]["value"] == {"shut": True}
+            await plain.close()
+            await other.disconnect()
+            await app.disconnect()
+
+    run(story())

@@ -263,6 +263,9 @@ def test_the_command_line_sends_and_calls(tmp_path: Path) -> None:
             assert (await asyncio.wait_for(heard.get(), PATIENCE)).payload["value"] == {"to": 3}
             assert json.loads(await send("--call", "double", "4")) == {"status": "ok", "data": 8}
             with pytest.raises(subprocess.CalledProcessError) as refused:
+                await send("--call", "double", json.dumps("x" * 40_000))
+            assert "has answered, but its answer is larger than 65536 bytes" in refused.value.stderr
+            with pytest.raises(subprocess.CalledProcessError) as refused:
                 await send("--call", "unknown")
             assert "does not listen" in refused.value.stderr
             with pytest.raises(subprocess.CalledProcessError) as refused:

@@ -127,3 +127,18 @@ def test_devices_of_every_dialect_are_the_applications(tmp_path: Path) -> None:
             await app.disconnect()
 
     run(story())
+
+
+def test_a_device_without_a_schema_reports_whatever_it_has(tmp_path: Path) -> None:
+    """As it may by every other API. The vendor's SDK takes an empty schema for one that allows nothing."""
+
+    async def story() -> None:
+        async with vendor(tmp_path / "data") as served:
+            await served.point()
+            await served.ask("POST", "/v1/devices", {"ident": "free"})
+            sensor = await device((await served.ask("POST", "/v1/devices/free/credentials", {"kind": "nats"}))["nats"])
+            assert await sensor.telemetry.publish("temperature", 20) is True
+            await served.until(lambda found: found["readings"], "GET", "/v1/devices/free/telemetry")
+            await sensor.disconnect()
+
+    run(story())

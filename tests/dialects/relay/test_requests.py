@@ -344,6 +344,43 @@ def test_readings_that_break_the_schema_are_noted_once_an_hour(desk: Desk) -> No
     assert sorted(data["metric"] for data in noted) == ["t", "u", "unknown"]
 
 
+def test_a_log_line_in_colours_is_kept(desk: Desk) -> None:
+    device = desk.create("colours")["id"]
+    line = msgspec.msgpack.encode({"type": "warn", "timestamp": 1_700_000_000_000, "data": "\x1b[33mhot\x1b[0m\tnow\n"})
+    desk.publish(device, line, family="logs", name="warn")
+    assert desk.timeline("colours", "device.log") == [
+        {"name": "warn", "value": "\ufffd[33mhot\ufffd[0m\tnow\n", "env": "production"}
+    ]
+
+
+@pytest.mark.parametrize(("family", "refused"), [("events", "device.event_refused"), ("logs", "device.log_refused")])
+def test_what_cannot_be_kept_is_noted_once_an_hour(desk: Desk, family: str, refused: str) -> None:
+    ident = f"lost-{family}"
+    device = desk.create(ident)["id"]
+    large = msgspec.msgpack.encode({"value": [1 / 3] * 6_000, "timestamp": 1_700_000_000_000})  # larger in JSON
+    for body in (large, b"no report"):
+        desk.publish(device, *[body] * 5, family=family, name="one")
+    desk.publish(device, msgspec.msgpack.encode({"value": {"t": float("nan")}}), family=family, name="other")
+    noted = desk.timeline(ident, refused)
+    assert sorted((data["name"], data["code"]) for data in noted) == [
+        ("one", "document_too_large"), ("other", "invalid_document"),
+    ]  # fmt: skip
+    desk.publish(device, b"no report", family="commands", name="one")  # of an application
+    assert len([*desk.timeline(ident, refused), *desk.timeline(ident, "device.reading_refused")]) == 2
+
+
+def test_a_command_that_cannot_be_shown_is_known_to_have_been_sent(desk: Desk) -> None:
+    device = desk.create("told")["id"]
+    said = {"value": "\x1bopen", "timestamp": 1_700_000_000_000}
+    for body in (msgspec.msgpack.encode(said), b"neither of them", msgspec.msgpack.encode({**said, "value": "open"})):
+        desk.publish(device, body, family="commands", name="door")
+    sent = [(one["value"], one.get("code")) for one in desk.timeline("told", "device.command")]
+    assert sorted(sent, key=str) == [("open", None), (None, "invalid_document"), (None, "invalid_report")]
+    whole = {"device_ids": [device], "start": "2020-01-01T00:00:00Z", "end": "2099-01-01T00:00:00Z"}
+    found = desk.app.request("POST", "/iot/db/command/history", whole).json()["data"]["frames"]
+    assert sorted([frame[device]["value"] for frame in found], key=str) == [None, None, "open"]
+
+
 def test_what_a_device_had_on_its_way_when_it_was_deleted_leaves_nothing(tmp_path: Path) -> None:
     with running(tmp_path / "data") as app, closing(State(tmp_path / "data" / "fleetroll.db")) as state:
         desk = Desk(app)

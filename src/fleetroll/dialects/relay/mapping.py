@@ -98,7 +98,9 @@ def own_config(request: Request) -> devices.OwnConfig:
 
 
 def its_schema(result: model.Device, request: Request) -> shapes.Reply:
-    return shapes.Reply("DEVICE_SCHEMA_FETCH_SUCCESS", {"schema": result.schema})
+    # A device without one may report anything; by an empty one the vendor's clients would hold it to nothing at all.
+    has_none = result.schema == documents.EMPTY
+    return shapes.Reply("DEVICE_SCHEMA_FETCH_SUCCESS", {"schema": None if has_none else result.schema})
 
 
 def its_config(result: model.Device, request: Request) -> shapes.Reply:
