@@ -357,6 +357,18 @@ async def test_a_newer_schema_is_refused_and_an_older_one_needs_permission(sessi
     await found.close()
 
 
+async def test_several_processes_may_start_at_once_on_a_new_database(engine: str) -> None:
+    url = await empty_database()
+
+    async def open_and_close(number: int) -> None:
+        await asyncio.sleep(number / 50)
+        opened = await postgres.open_store(url, migrate=False)
+        assert await opened.read.timeline.last() == 0
+        await opened.close()
+
+    await asyncio.gather(*map(open_and_close, range(12)))
+
+
 @pytest.mark.parametrize("setting", ["fsync", "full_page_writes", "synchronous_commit"])
 def test_a_server_that_may_lose_what_it_acknowledged_is_refused(engine: str, setting: str) -> None:
     with own_server(**{setting: "off"}) as server, asyncio.Runner() as runner:

@@ -122,6 +122,14 @@ async def _version(session: Session) -> int:
 
 async def migrate(session: Session) -> list[migrations.Migration]:
     """Bring an examined database up to date, each step in a transaction of its own; answers the steps taken."""
+    if await tables(session):
+        return await _take_steps(session)
+    # All in one, as whoever starts meanwhile would take what is there so far for the schema of an older release.
+    async with session.connection.transaction():
+        return await _take_steps(session)
+
+
+async def _take_steps(session: Session) -> list[migrations.Migration]:
     taken, steps = [], migrations.load("postgres")
     for step in steps:
         async with session.connection.transaction():
