@@ -437,6 +437,25 @@ def test_there_is_nothing_to_recover_where_no_registry_is(alone: Fleetroll, work
     assert list(work.rglob("*")) == [work / "empty"]
 
 
+def test_there_is_nothing_to_recover_in_an_empty_database_which_stays_empty(alone: Fleetroll, work: Path) -> None:
+    (work / "data").mkdir()
+    url = asyncio.run(postgres.empty_database())
+    refused = alone("recover", "--data", "data", FLEETROLL_DATABASE=url)
+    assert (refused.code, "no registry" in refused.err, refused.out) == (1, True, "")
+    assert asyncio.run(postgres.rows(url)) == []
+    assert list(work.rglob("*")) == [work / "data"]
+
+
+def test_who_serves_an_unsafe_database_recovers_as_well(alone: Fleetroll, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with postgres.own_server(fsync="off") as database:
+        given = {"FLEETROLL_DATABASE": database.url}
+        with process.serving(data, "--nats", "off", "--allow-unsafe-database", **given):
+            pass
+        recovered = alone("recover", "--data", str(data), **given)
+    assert (recovered.code, recovered.out.startswith("flr_")) == (0, True), recovered.err
+
+
 @about_sqlite
 def test_a_wrong_server_key_recovers_nothing(alone: Fleetroll, data: Path) -> None:
     before = (data / "fleetroll.db").read_bytes()

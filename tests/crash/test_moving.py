@@ -20,7 +20,7 @@ from fleetroll.store.port import Records
 from fleetroll.store.refusals import Refused
 from tests.fixtures.make import BODIES
 from tests.support.app import App, about_sqlite, running
-from tests.support.postgres import empty_database
+from tests.support.postgres import empty_database, rows
 from tests.support.process import fleetroll
 from tests.support.server_keys import ANOTHER_KEY, unmark
 from tests.support.stores import NOW, device, document, event, organization
@@ -240,6 +240,16 @@ def test_a_copy_that_differs_is_refused(tmp_path: Path) -> None:
     refused = copied(data, url)
     assert refused.returncode == 1
     assert "Table device is not the same on both sides (10 and 6 rows)" in refused.stderr
+
+
+def test_a_database_that_cannot_hold_every_text_is_refused_before_anything_is_copied(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    asyncio.run(populate(data / "fleetroll.db", 1))
+    url = asyncio.run(empty_database("LATIN1"))
+    refused = copied(data, url)
+    assert (refused.returncode, "stores text as LATIN1" in refused.stderr) == (1, True)
+    assert asyncio.run(rows(url)) == []
 
 
 def test_a_registry_that_is_served_is_not_copied(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,9 +22,10 @@ from cryptography import x509
 
 from tests.support.app import ADMIN_KEY
 from tests.support.ledger import COUNTS
-from tests.support.postgres import Server, new_database, own_server
-from tests.support.process import Process, fleetroll, serving
+from tests.support.postgres import Server, empty_database, new_database, own_server
+from tests.support.process import Process, end, fleetroll, serving, start
 from tests.support.proxy import gated
+from tests.support.server_keys import ANOTHER_KEY
 
 HEADERS = {"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "application/json"}
 WORKERS = 3
@@ -357,6 +358,20 @@ def test_sessions_that_are_cut_off_are_replaced(tmp_path: Path) -> None:
         ledger.finish()
         assert {status for status, _ in ledger.refused} <= {503}
         asyncio.run(assert_reconciled(url, ledger.acknowledged))
+
+
+def test_servers_that_start_at_once_on_a_new_database_all_serve_with_one_first_key(tmp_path: Path) -> None:
+    given = {"FLEETROLL_DATABASE": asyncio.run(empty_database()), "FLEETROLL_SERVER_KEY": ANOTHER_KEY}
+    with ExitStack() as all_of_them:
+
+        def started(number: int) -> Process:
+            server = start(tmp_path / f"data-{number}", **given)
+            all_of_them.callback(end, server)
+            return server
+
+        for server in at_once(3, started):
+            status, _, body = ask(server, "GET", "/v1/keys")
+            assert (status, len(json.loads(body)["keys"])) == (200, 1)
 
 
 def test_another_server_key_is_refused(tmp_path: Path) -> None:

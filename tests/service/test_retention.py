@@ -119,6 +119,18 @@ def test_however_much_there_is_and_however_often_it_is_looked_at(registry: Regis
     assert registry.events() == [*old[:7], NOW + 5 * DAY]
 
 
+def test_the_newest_event_goes_as_well_once_it_is_so_no_more(registry: Registry) -> None:
+    registry.tell(NOW - 2 * DAY)
+    purger = registry.purger(Retention(events=DAY))
+    for _ in range(3):
+        registry.purge(purger, hours=1)
+    assert registry.events() == [NOW - 2 * DAY]
+    registry.tell(NOW)
+    for _ in range(24):
+        registry.purge(purger, hours=1)
+    assert registry.events() == [NOW]
+
+
 def test_events_of_a_clock_that_was_ahead_do_not_keep_later_ones(registry: Registry) -> None:
     ahead = [NOW + 9_000 * DAY] * (limits.BULK_BATCH + 1)
     registry.tell(*ahead, *[NOW - 2 * DAY] * 3, NOW)

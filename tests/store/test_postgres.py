@@ -22,8 +22,8 @@ from fleetroll.store import migrations, postgres, select
 from fleetroll.store.port import Records, Store
 from fleetroll.store.postgres_syntax import SYNTAX, numbered
 from fleetroll.store.refusals import Refused
-from tests.support.postgres import new_database, own_server
-from tests.support.stores import ENGINES, NOW, changed, device, document, event, organization, plant
+from tests.support.postgres import empty_database, new_database, own_server
+from tests.support.stores import ENGINES, NOW, changed, device, document, event, key, organization, plant
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("engine", ["postgres"])]
 
@@ -167,6 +167,55 @@ async def test_a_failure_among_crossing_transactions_is_its_own(store: Store, ot
         assert {one.ident for one in devices} == {f"d{number}" for number in kept}
         assert {one.subject_id for one in await other.read.timeline.since(org, 0, 100)} == kept
         assert (await store.scan.devices.counts(org)).by_tag == {"t": len(kept)}
+
+
+async def used(store: Store, org: int) -> list[int]:
+    """Two keys, by number."""
+
+    async def work(records: Records) -> list[int]:
+        return [(await records.keys.insert(key(org), prefix, "")).id for prefix in "ab"]
+
+    return await store.write(work)
+
+
+async def held_up(session: asyncpg.Connection) -> None:
+    """Return once somebody waits for what another transaction holds."""
+    for _ in range(1000):
+        if await session.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("nobody waits")
+
+
+async def test_what_no_organization_keeps_apart_is_written_in_one_order(
+    store: Store, session: asyncpg.Connection, org: int
+) -> None:
+    """The uses of keys, which each process has in the order that it heard of them."""
+    first, second = await used(store, org)
+    held = session.transaction()
+    await held.start()
+    await session.execute("UPDATE api_key SET name = 'held' WHERE id = $1", first)
+    noting = asyncio.ensure_future(store.write(lambda records: records.keys.touch({second: NOW, first: NOW})))
+    await held_up(session)
+    await session.execute("SELECT id FROM api_key WHERE id = $1 FOR UPDATE NOWAIT", second)
+    await held.commit()
+    await noting
+
+
+async def test_a_transaction_that_waits_in_a_circle_at_its_end_is_run_again(
+    store: Store, session: asyncpg.Connection, org: int
+) -> None:
+    first, second = await used(store, org)
+    held = session.transaction()
+    await held.start()
+    await session.execute("UPDATE api_key SET name = 'held' WHERE id = $1", second)
+    noting = asyncio.ensure_future(store.write(lambda records: records.keys.touch({first: NOW, second: NOW})))
+    await held_up(session)
+    await session.execute("UPDATE api_key SET name = 'held' WHERE id = $1", first)
+    await held.commit()
+    await noting
+    found = [await store.read.keys.get(org, number) for number in (first, second)]
+    assert [(one.name, one.last_used_at) for one in found if one] == [("held", NOW)] * 2
 
 
 @pytest.mark.parametrize("bulk", [False, True])
@@ -348,6 +397,18 @@ async def test_a_newer_schema_is_refused_and_an_older_one_needs_permission(sessi
     await found.close()
 
 
+async def test_several_processes_may_start_at_once_on_a_new_database(engine: str) -> None:
+    url = await empty_database()
+
+    async def open_and_close(number: int) -> None:
+        await asyncio.sleep(number / 50)
+        opened = await postgres.open_store(url, migrate=False)
+        assert await opened.read.timeline.last() == 0
+        await opened.close()
+
+    await asyncio.gather(*map(open_and_close, range(12)))
+
+
 @pytest.mark.parametrize("setting", ["fsync", "full_page_writes", "synchronous_commit"])
 def test_a_server_that_may_lose_what_it_acknowledged_is_refused(engine: str, setting: str) -> None:
     with own_server(**{setting: "off"}) as server, asyncio.Runner() as runner:
@@ -355,6 +416,13 @@ def test_a_server_that_may_lose_what_it_acknowledged_is_refused(engine: str, set
             runner.run(postgres.open_store(server.url, migrate=True))
         store = runner.run(postgres.open_store(server.url, migrate=True, unsafe=True))
         runner.run(store.close())
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_a_database_that_cannot_hold_every_text_is_refused(engine: str, encoding: str) -> None:
+    url = await empty_database(encoding)
+    with pytest.raises(Refused, match=f"stores text as {encoding}"):
+        await postgres.open_store(url, migrate=True, unsafe=True)
 
 
 async def test_a_filter_that_finds_few_has_an_index(store: Store, session: asyncpg.Connection, org: int) -> None:

@@ -243,12 +243,12 @@ async def new_database() -> str:
     return _named(server, name)
 
 
-async def empty_database() -> str:
+async def empty_database(encoding: str = "UTF8") -> str:
     """A database without any tables; answers its URL."""
     server, name = server_url(), f"fleetroll_{uuid.uuid4().hex}"
     connection = await asyncpg.connect(server)
     try:
-        await connection.execute(f"CREATE DATABASE {name}")
+        await connection.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
     finally:
         await connection.close()
     return _named(server, name)

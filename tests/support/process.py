@@ -66,10 +66,14 @@ def serving(
     try:
         yield process
     finally:
-        process.popen.terminate()
-        process.popen.wait(15)
-        assert process.popen.stdout is not None
-        process.popen.stdout.close()
+        end(process)
+
+
+def end(process: Process) -> None:
+    process.popen.terminate()
+    process.popen.wait(15)
+    assert process.popen.stdout is not None
+    process.popen.stdout.close()
 
 
 def fleetroll(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":

@@ -49,6 +49,14 @@ def test_case_can_be_ignored_and_a_pattern_be_taken_literally() -> None:
     assert not Matcher("a.b", literal=True).search("acb")
 
 
+@pytest.mark.parametrize("text", ["\u039f\u0394\u039f\u03a3", "\u0130zmir", "STRASSE \u1e9e", "\u01c5", "\u212a"])
+def test_a_text_whose_letters_change_in_company_is_found_by_itself_and_by_its_parts(text: str) -> None:
+    """A small sigma at the end of a word is another letter, and some capitals have two for a small one."""
+    for part in (text, text[0], text[-1], f"^{text}$", f"[{text[-1]}]$"):
+        assert Matcher(part, ignore_case=True).search(text), part
+        assert Matcher(part, ignore_case=True).search(f"x {text}") is not part.startswith("^"), part
+
+
 @pytest.mark.parametrize(
     "pattern",
     ["(", ")", "a)", "(a", "[", "[a", "[]", "*", "a**", "a{", "a{1", "a{x}", "a{9,1}", "a{0}", "a{65}", r"\1", r"\b",

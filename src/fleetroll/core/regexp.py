@@ -58,7 +58,7 @@ class Matcher:
 
     def search(self, text: str) -> bool:
         if self._fold:
-            text = text.lower()
+            text = text.lower() if text.isascii() else "".join(map(_small, text))
         states, match = self._start, self._match
         moves = self._moves
         for character in text:
@@ -113,6 +113,12 @@ class Matcher:
                     seen.add(follower)
                     open_.append(follower)
         return seen
+
+
+def _small(character: str) -> str:
+    """The small letter of one, whatever stands beside it, which is what a pattern knows of it; never two for one."""
+    small = character.lower()
+    return small if len(small) == 1 else character
 
 
 class _Follow(dict[str, int]):
@@ -320,7 +326,7 @@ class _Program:
         return lambda c: any(test(c) for test in tests)
 
     def _exactly(self, character: str) -> Test:
-        return (character.lower() if self._fold else character).__eq__
+        return (_small(character) if self._fold else character).__eq__
 
     def _between(self, first: str, last: str) -> Test:
         if first > last or last == "\\":

@@ -11,23 +11,27 @@ from fleetroll.service.operations import Services
 from fleetroll.store.port import Records
 
 
-async def first_start(services: Services, preset: str | None) -> str:
-    """Make organization `default` and an admin key; answers its token, which is stored nowhere."""
+async def first_start(services: Services, preset: str | None) -> str | None:
+    """Make organization `default` and an admin key; answers its token, which is stored nowhere.
+
+    None, and nothing is made, where another process over the same store has just done so.
+    """
     token = preset or _token(services)
     prefix = _prefix(services, token)
 
-    async def work(records: Records) -> None:
+    async def work(records: Records) -> bool:
         now = services.clock()
         org = await records.organizations.insert(Organization(0, None, ROOT, "Default", (0,), False, {}, now, now, 1))
-        assert org is not None, "the store is new"
+        if org is None:
+            return False
         await records.cohorts.insert(cohorts.default(org.id, now))
         event = NewEvent(org.id, now, "organization.created", "organization", org.id, org.slug, "server", "first-start")
         await records.timeline.append([event])
         key = Key(0, org.id, "first admin", KeyKind.API, Role.ADMIN, (), now, None, None, None)
         await _store(records, key, prefix, tokens.digest(services.server_key, token), "first-start")
+        return True
 
-    await services.store.write(work)
-    return token
+    return token if await services.store.write(work) else None
 
 
 async def recover(services: Services) -> str:

@@ -9,6 +9,7 @@ That a holder has died is seen sooner by processes of the same machine, as its n
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import secrets
@@ -25,26 +26,37 @@ _BEAT_SECONDS = 1.0
 _GRACE_SECONDS = 2.5  # without a beat, the holder stops
 _PATIENCE_SECONDS = 4.0  # without a beat, another one takes over
 NOBODY = ""
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_NUMBERS = Path("/proc/self/ns/pid")
+_FAMILY = secrets.token_hex(8)  # which only those know that are forked from the process that made it
 
 
 def this_process() -> str:
     """A name for a holder, which no other process will have."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_processes()}:{secrets.token_hex(4)}"
+    return f"{socket.gethostname()}:{os.getpid()}:{_numbering()}:{secrets.token_hex(4)}"
 
 
-def _processes() -> str:
-    """What numbers of processes are good for: a container has its own."""
+@functools.cache
+def _numbering() -> str:
+    """Within what numbers of processes are good: two machines may have one name, and a container has its own."""
     try:
-        return str(Path("/proc/self/ns/pid").stat().st_ino)
-    except OSError:
-        return ""
+        return f"{_BOOT.read_text().strip()}/{_NUMBERS.stat().st_ino}"
+    except OSError:  # as under systemd, which may hide it
+        return _FAMILY
 
 
 def _is_dead(holder: str) -> bool:
-    """Whether a process is known to be gone: one of this machine, in whose numbers it can be looked up."""
-    host, number, processes, _ = (*holder.split(":"), "", "", "")[:4]
-    is_here = processes != "" and (host, processes) == (socket.gethostname(), _processes())
-    return is_here and not Path("/proc", number).exists()
+    """Whether a process is known to be gone: one whose number can be looked up here."""
+    _, number, numbering, _ = (*holder.split(":"), "", "", "")[:4]
+    if numbering != _numbering():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # it lives; /proc may show nothing of other users
+    return False
 
 
 async def hold(store: Store, name: str, holder: str, work: Callable[[], Awaitable[None]]) -> None:

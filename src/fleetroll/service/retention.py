@@ -35,6 +35,7 @@ class Purger:
         self._retention = retention
         self._known: Instant | None = None
         self._passed = 0  # the event up to which only those are left that stay
+        self._began: Instant = 0  # when the first event was looked at
 
     async def purge(self) -> None:
         at, known = self._services.clock(), self._known
@@ -42,6 +43,9 @@ class Purger:
         if known is None:
             return
         trusted = min(at, known)
+        if not self._began <= at < self._began + DAY:
+            # What was the newest of its organization may be so no more, and what had a wrong clock may be old now.
+            self._passed, self._began = 0, at
         if self._retention.events is not None:
             await self._purge_events(Span(trusted - self._retention.events, at + DAY))
         if self._retention.readings is not None:

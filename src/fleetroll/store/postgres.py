@@ -82,6 +82,12 @@ async def schema(url: str) -> tuple[int, list[migrations.Migration]]:
         return found, migrations.load("postgres")[found:]
 
 
+async def is_begun(url: str) -> bool:
+    """Whether a database holds a registry, of whichever schema. Raises Refused."""
+    found, _ = await schema(url)
+    return found > 0
+
+
 async def known(url: str) -> tuple[int, int, str | None]:
     """What a database to rely on says of itself: its schema, the newest, and its server key's mark. Raises Refused."""
     async with postgres_schema.administered(url) as session:

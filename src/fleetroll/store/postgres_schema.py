@@ -26,6 +26,7 @@ INSERT INTO fleetroll (version) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM fleetro
 _EARLIER_MARK = "SELECT server_key FROM fleetroll WHERE server_key IS NOT NULL"
 # Off, each of these may lose what was acknowledged, or damage the database, when the machine fails.
 _DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
+_ENCODING, _UNICODE = "server_encoding", "UTF8"
 _SEARCH_INDEX = "device_search"
 _TRIGRAMS = """
 DO $$
@@ -65,6 +66,7 @@ def refusal(done: str, problem: Exception) -> Refused:
 
 async def examine(session: Session, *, unsafe: bool) -> tuple[int, int]:
     """The number of the schema there is (0: an empty database), and of the newest. Raises Refused."""
+    await require_unicode(session)
     await require_durable(session, unsafe)
     names = await tables(session)
     newest = len(migrations.load("postgres"))
@@ -84,9 +86,19 @@ async def tables(session: Session) -> set[str]:
     return {str(row[0]) for row in await session.fetch(SQL["postgres_tables"], {"kind": "BASE TABLE"})}
 
 
+async def require_unicode(session: Session) -> None:
+    """Raises Refused where there is text that the database cannot store, or cannot tell from bytes."""
+    encoding = (await _settings(session, _ENCODING))[_ENCODING]
+    if encoding != _UNICODE:
+        raise Refused(
+            f"The database stores text as {encoding}, which cannot hold all of it; make one with ENCODING '{_UNICODE}' "
+            "TEMPLATE template0."
+        )
+
+
 async def require_durable(session: Session, unsafe: bool) -> None:
     """Raises Refused where the server may lose what it acknowledges, unless that is `unsafe` by intention."""
-    found: Mapping[str, str] = dict(await session.fetch(SQL["postgres_settings"], {"names": list(_DURABLE)}))
+    found = await _settings(session, *_DURABLE)
     wrong = [name for name in _DURABLE if found[name] == "off"]
     if not wrong:
         return
@@ -99,6 +111,10 @@ async def require_durable(session: Session, unsafe: bool) -> None:
     logger.warning("the database server runs with %s off: what is acknowledged may be lost", settings)
 
 
+async def _settings(session: Session, *names: str) -> Mapping[str, str]:
+    return dict(await session.fetch(SQL["postgres_settings"], {"names": list(names)}))
+
+
 async def _version(session: Session) -> int:
     rows = await session.fetch("SELECT max(version) FROM fleetroll", {})
     return int(rows[0][0] or 0)
@@ -106,6 +122,14 @@ async def _version(session: Session) -> int:
 
 async def migrate(session: Session) -> list[migrations.Migration]:
     """Bring an examined database up to date, each step in a transaction of its own; answers the steps taken."""
+    if await tables(session):
+        return await _take_steps(session)
+    # All in one, as whoever starts meanwhile would take what is there so far for the schema of an older release.
+    async with session.connection.transaction():
+        return await _take_steps(session)
+
+
+async def _take_steps(session: Session) -> list[migrations.Migration]:
     taken, steps = [], migrations.load("postgres")
     for step in steps:
         async with session.connection.transaction():

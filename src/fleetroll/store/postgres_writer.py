@@ -200,9 +200,13 @@ class Writer:
         try:
             await writing.flush()
         except asyncpg.PostgresError as problem:
+            if _is_passing(problem) and all(job.attempts < _MOST_ATTEMPTS for job in jobs):
+                for job in jobs:
+                    job.attempts += 1
+                raise _Undone(carefully=False) from None
             if len(jobs) == 1:
                 raise
-            raise _Undone(carefully=not _is_passing(problem)) from None
+            raise _Undone(carefully=True) from None
         # From here on nothing is tried again: a commit whose answer is lost may have happened.
         if await session.command("COMMIT") != "COMMIT":
             raise unavailable()

@@ -22,7 +22,7 @@ SELECT DISTINCT virtualtransaction FROM pg_locks
 WHERE locktype = :kind AND classid = :space AND granted
 AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
 
--- postgres_settings: what a durable server has
+-- postgres_settings: what a server keeps, and how
 SELECT name, setting FROM pg_settings WHERE name = ANY (:names);
 
 -- postgres_tables: what is in the schema
