@@ -15,7 +15,7 @@ from msgspec import structs
 from fleetroll.core.faults import Fault
 from fleetroll.core.model import Event, Organization
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Sort
-from fleetroll.store import migrations, postgres, select
+from fleetroll.store import migrations, postgres, select, sqlite
 from fleetroll.store.port import Records, Store
 from fleetroll.store.postgres_syntax import SYNTAX, numbered
 from fleetroll.store.refusals import Refused
@@ -273,8 +273,7 @@ async def test_both_engines_have_the_same_tables_and_columns(session: asyncpg.Co
     )
     ours = {(table, name): (_KINDS[kind], bound) for table, name, kind, bound in rows if not table.startswith(_OWN)}
     lite = apsw.Connection(":memory:")
-    for step in migrations.load("sqlite"):
-        lite.execute(step.text)
+    sqlite.furnish(lite)
     theirs = {}
     for (table,) in lite.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
         if not table.startswith(_OWN):
