@@ -23,7 +23,7 @@ from fleetroll.core.query import Page, Sort
 from fleetroll.store import migrations, sqlite
 from fleetroll.store.port import Records
 from tests.support.app import ADMIN_KEY, about_sqlite
-from tests.support.process import serving, start
+from tests.support.process import fleetroll, serving, start
 from tests.support.server_keys import ANOTHER_KEY, unmark
 from tests.support.stores import NOW, device, document, organization
 
@@ -151,7 +151,10 @@ def with_clock(folder: Path, clock: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("clock", CLOCKS)
 def test_a_server_with_an_absurd_clock_says_so_and_touches_nothing(data: Path, tmp_path: Path, clock: str) -> None:
-    assert_refused(data, CLOCK, "The system's clock is not between", **with_clock(tmp_path, CLOCKS[clock]))
+    absurd = with_clock(tmp_path, CLOCKS[clock])
+    assert_refused(data, CLOCK, "The system's clock is not between", **absurd)
+    examined = fleetroll("doctor", "--data", str(data), **absurd)
+    assert (examined.returncode, "Z cannot be" in examined.stdout) == (1, True)
 
 
 @pytest.mark.parametrize("second", [1_577_836_800, 4_102_444_700])
