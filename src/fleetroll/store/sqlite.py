@@ -253,6 +253,8 @@ def _check_identity(connection: apsw.Connection, file: Path) -> None:
     if application != APPLICATION_ID:
         raise Refused(f"{file} is not a Fleetroll database.")
     version, newest = connection.pragma("user_version"), len(migrations.load("sqlite"))
+    if version < 1:
+        raise Refused(f"{file} is damaged: it says that it has schema {version}. Restore it from a backup.")
     if version > newest:
         raise Refused(f"{file} has schema {version}; this release knows {newest}. Run a newer release.")
 
