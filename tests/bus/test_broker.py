@@ -238,13 +238,30 @@ def test_a_revoked_application_is_cut_off_and_others_of_its_account_stay(tmp_pat
             minted, other = await with_app(served, registry), await with_app(served, registry)
             gone = await client(address(served), minted, closed_cb=note)
             stays = await client(address(served), other)
-            registry.want(minted.account, AppAccount(ORG, "operator", True, {minted.user: 2**31}))
+            registry.want(minted.account, AppAccount(ORG, "operator", True, frozenset({minted.user})))
             await asyncio.wait_for(closed.wait(), PATIENCE)
             with pytest.raises(nats.errors.Error):
                 await client(address(served), minted)
             assert (await stays.request(f"api.iot.devices.{ORG}.list", b"{}")).data
             await gone.close()
             await stays.close()
+
+    run(story())
+
+
+def test_an_application_that_was_made_by_a_clock_ahead_is_cut_off_all_the_same(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            ahead = Broker(Authority(SERVER_KEY), lambda: int(time.time()) + 86_400 * 366, list, None)
+            minted = ahead.mint_app(ORG, "operator", commands=True)
+            registry.want(minted.account, AppAccount(ORG, "operator", True))
+            await served.settle()
+            await (await client(address(served), minted)).close()
+            registry.want(minted.account, AppAccount(ORG, "operator", True, frozenset({minted.user})))
+            await served.settle()
+            with pytest.raises(nats.errors.Error):
+                await client(address(served), minted)
 
     run(story())
 
