@@ -172,6 +172,9 @@ def _space(data: Path) -> Finding:
     free = shutil.disk_usage(place).free
     database = data / DATABASE
     wanted = max(_SOME_SPACE, database.stat().st_size if database.exists() else 0)
+    if os.statvfs(place).f_flag & os.ST_RDONLY:  # as a failing disk becomes by itself
+        advice = "See the system's log for why, and mount it for writing."
+        return Finding("disk", State.FAIL, "mounted for reading only", advice)
     found, advice = f"{free >> 20} MiB free", "Make room, or move the directory to a larger disk."
     if free < wanted:
         return Finding("disk", State.FAIL if free < _LEAST_SPACE else State.WARN, found, advice)
