@@ -135,6 +135,12 @@ def is_unfinished(path: Path) -> bool:
     return (path / _UNFINISHED).exists()
 
 
+def is_database(file: Path) -> bool:
+    """Whether a file is the database of a data directory, also while no server runs there."""
+    found = file.resolve()
+    return found.name == DATABASE and found.with_name(_LOCK).exists()
+
+
 @contextlib.contextmanager
 def resting(path: Path) -> Iterator[bool]:
     """Keep servers out for the time of the block, changing nothing. Yields False if there is one already."""

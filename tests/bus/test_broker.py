@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import os
+import random
 import resource
 import shutil
 import signal
@@ -238,13 +239,30 @@ def test_a_revoked_application_is_cut_off_and_others_of_its_account_stay(tmp_pat
             minted, other = await with_app(served, registry), await with_app(served, registry)
             gone = await client(address(served), minted, closed_cb=note)
             stays = await client(address(served), other)
-            registry.want(minted.account, AppAccount(ORG, "operator", True, {minted.user: 2**31}))
+            registry.want(minted.account, AppAccount(ORG, "operator", True, frozenset({minted.user})))
             await asyncio.wait_for(closed.wait(), PATIENCE)
             with pytest.raises(nats.errors.Error):
                 await client(address(served), minted)
             assert (await stays.request(f"api.iot.devices.{ORG}.list", b"{}")).data
             await gone.close()
             await stays.close()
+
+    run(story())
+
+
+def test_an_application_that_was_made_by_a_clock_ahead_is_cut_off_all_the_same(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            ahead = Broker(Authority(SERVER_KEY), lambda: int(time.time()) + 86_400 * 366, list, None)
+            minted = ahead.mint_app(ORG, "operator", commands=True)
+            registry.want(minted.account, AppAccount(ORG, "operator", True))
+            await served.settle()
+            await (await client(address(served), minted)).close()
+            registry.want(minted.account, AppAccount(ORG, "operator", True, frozenset({minted.user})))
+            await served.settle()
+            with pytest.raises(nats.errors.Error):
+                await client(address(served), minted)
 
     run(story())
 
@@ -621,6 +639,51 @@ def test_who_reads_the_log_knows_why_the_broker_cannot_be_reached(
                 keeping.cancel()
                 await asyncio.wait([keeping])
                 caplog.clear()
+
+    run(story())
+
+
+class Deaf(Registry):
+    """Loses the first cancellation of whoever asks for accounts, as the client library does at an unlucky moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost = asyncio.Event()
+
+    async def accounts(self) -> list[Account]:
+        asking = asyncio.current_task()
+        if asking is not None and not self.lost.is_set():
+            asking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+            self.lost.set()
+        return await super().accounts()
+
+
+def test_a_broker_that_is_told_to_end_while_it_is_met_ends(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Deaf()
+        async with broker(tmp_path / "nats", Registry()) as served:
+            other = Broker(Authority(SERVER_KEY), lambda: int(time.time()), lambda: [address(served)], None)
+            keeping = asyncio.ensure_future(other.keep(registry))
+            await registry.lost.wait()
+            await asyncio.wait([keeping], timeout=PATIENCE / 3)
+            assert keeping.done()
+
+    run(story())
+
+
+def test_whoever_reaches_for_the_broker_lets_go_at_any_moment(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with broker(tmp_path / "nats", Registry()) as served:
+            authority, url = Authority(SERVER_KEY), address(served)
+            for _ in range(300):
+                other = Broker(authority, lambda: int(time.time()), lambda: [url], None)
+                attending = asyncio.ensure_future(other.attend())
+                await asyncio.sleep(random.random() * 0.02)
+                attending.cancel()
+                await asyncio.wait([attending], timeout=PATIENCE / 3)
+                assert attending.done()
 
     run(story())
 

@@ -106,6 +106,16 @@ def test_a_new_backup_takes_the_place_of_the_old_one(fleetroll: Fleetroll, backu
     assert backup.read_bytes().startswith(b"SQLite format 3\0")
 
 
+def test_a_backup_does_not_take_the_place_of_a_registry(fleetroll: Fleetroll, data: Path, work: Path) -> None:
+    (data / "fleetroll.db").write_bytes(b"a registry")
+    (work / "link.db").symlink_to(data / "fleetroll.db")
+    for name in (str(data / "fleetroll.db"), "link.db"):
+        refused = fleetroll("backup", name)
+        assert (refused.code, "is the database of a server" in refused.err) == (2, True)
+    assert (data / "fleetroll.db").read_bytes() == b"a registry"
+    assert fleetroll("backup", "fleetroll.db").code == 0
+
+
 @pytest.mark.parametrize(("body", "promised"), [(b"SQLite format 3\0", 4096), (b"<html>", None)])
 def test_half_a_backup_leaves_the_old_one_alone(
     fleetroll: Fleetroll, work: Path, body: bytes, promised: int | None

@@ -26,6 +26,7 @@ from tests.support.app import ADMIN_KEY, about_sqlite
 from tests.support.process import Process, serving
 
 pytestmark = about_sqlite
+_APART = ("unshare", "-m") if os.geteuid() == 0 else ("unshare", "-Urm")
 DELETED = 200
 LARGE = {"text": "x" * 60_000}
 
@@ -41,8 +42,7 @@ def disk(tmp_path: Path) -> Iterator[tuple[Process, Path]]:
 
 def apart(place: Path) -> tuple[str, ...]:
     """What runs a command where `place` is a small file system in memory; `$FILL` may be what fills it before."""
-    own = ("unshare", "-m") if os.geteuid() == 0 else ("unshare", "-Urm")
-    return (*own, "sh", "-c", 'mount -t tmpfs -o size=48m none "$0" && eval "$FILL" && exec "$@"', str(place))
+    return (*_APART, "sh", "-c", 'mount -t tmpfs -o size=48m none "$0" && eval "$FILL" && exec "$@"', str(place))
 
 
 @contextmanager
@@ -100,6 +100,23 @@ def test_a_start_on_a_full_disk_says_so_and_calls_nothing_damaged(tmp_path: Path
     assert ended.returncode == 74, ended.stderr
     assert len(ended.stderr.splitlines()) == 1
     assert "damaged" not in ended.stderr
+
+
+@unshare
+def test_doctor_sees_a_disk_that_is_mounted_for_reading_only(tmp_path: Path) -> None:
+    """As a disk that fails becomes by itself."""
+    data = tmp_path / "disk" / "data"
+    with serving(data, "--nats", "off", log=tmp_path / "log"):
+        pass
+    mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+    command = [*_APART, "sh", "-c", mount, str(data.parent), sys.executable, "-m", "fleetroll"]
+    served, examined = (
+        subprocess.run([*command, name, "--data", str(data)], capture_output=True, text=True, timeout=60, check=False)
+        for name in ("serve", "doctor")
+    )
+    assert (served.returncode, "Read-only file system" in served.stderr) == (65, True)
+    (line,) = [line for line in examined.stdout.splitlines() if " fail " in line]
+    assert (examined.returncode, line.split()[0]) == (1, "disk")
 
 
 @unshare

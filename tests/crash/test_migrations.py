@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import apsw
 import asyncpg
@@ -104,6 +105,19 @@ def test_a_sqlite_registry_of_an_older_release_answers_as_it_did(tmp_path: Path,
     with running(tmp_path / "fresh"):
         pass
     assert shape(data / DATABASE) == shape(tmp_path / "fresh" / DATABASE)
+
+
+@about_sqlite
+def test_tags_from_before_their_folded_form_was_kept_are_found_without_case(tmp_path: Path) -> None:
+    data = sqlite_directory("schema-01", tmp_path / "data")
+    with closing(apsw.Connection(str(data / DATABASE))) as connection:
+        connection.execute("UPDATE device_tag SET tag = 'Über' WHERE tag = 't'")
+        connection.execute("UPDATE device SET tags = replace(tags, '\"t\"', '\"Über\"')")
+    with running(data) as app:
+        for text in ("Über", "ÜBER", "über"):
+            asked = quote(f"tags[contains_ignorecase]{text}")
+            found = app.request("GET", f"/api/devmanager/v1/devices?filter={asked}&page_size=50").json()["list"]
+            assert [device["tags"] for device in found] == [["Über"]] * 11
 
 
 @pytest.mark.parametrize("release", OLDER["postgres"])

@@ -23,7 +23,7 @@ from fleetroll.core.query import Page, Sort
 from fleetroll.store import migrations, sqlite
 from fleetroll.store.port import Records
 from tests.support.app import ADMIN_KEY, about_sqlite
-from tests.support.process import serving, start
+from tests.support.process import fleetroll, serving, start
 from tests.support.server_keys import ANOTHER_KEY, unmark
 from tests.support.stores import NOW, device, document, organization
 
@@ -151,7 +151,10 @@ def with_clock(folder: Path, clock: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("clock", CLOCKS)
 def test_a_server_with_an_absurd_clock_says_so_and_touches_nothing(data: Path, tmp_path: Path, clock: str) -> None:
-    assert_refused(data, CLOCK, "The system's clock is not between", **with_clock(tmp_path, CLOCKS[clock]))
+    absurd = with_clock(tmp_path, CLOCKS[clock])
+    assert_refused(data, CLOCK, "The system's clock is not between", **absurd)
+    examined = fleetroll("doctor", "--data", str(data), **absurd)
+    assert (examined.returncode, "Z cannot be" in examined.stdout) == (1, True)
 
 
 @pytest.mark.parametrize("second", [1_577_836_800, 4_102_444_700])
@@ -266,6 +269,8 @@ def a_folder(file: Path) -> None:
         (garbage, "damaged or not a database"),
         (overwrite(0, b"XQLite format 3"), "damaged or not a database"),
         (overwrite(16, b"\x00\x03"), "damaged or not a database"),
+        (overwrite(60, b"\x00\x00\x00\x00"), "damaged: it says that it has schema 0"),
+        (overwrite(60, b"\xff\xff\xff\xff"), "damaged: it says that it has schema -1"),
         (overwrite(68, b"\x00\x00\x00\x00"), "is not a Fleetroll database"),
         (zeroes_inside, "damaged"),
     ],
@@ -276,6 +281,23 @@ def test_a_database_that_is_not_ours_or_not_whole_is_refused_untouched(
 ) -> None:
     damage(data / DATABASE)
     assert_refused(data, STORE, about)
+
+
+def test_a_server_goes_on_where_a_damaged_page_has_failed_a_read(data: Path) -> None:
+    """Damage in an index alone is what no start looks for."""
+    with serving(data, "--nats", "off") as server:
+        made = {"ident": "before", "kind": "k"}
+        assert httpx.post(f"{server.url}/v1/devices", json=made, headers={"x-api-key": server.key}).status_code == 201
+    with contextlib.closing(apsw.Connection(str(data / DATABASE), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
+        root = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'device_kind'").get
+        size = connection.pragma("page_size")
+    # The length of the head of the only record, which then is longer than all of it.
+    cell = int.from_bytes((data / DATABASE).read_bytes()[(root - 1) * size + 8 :][:2], "big")
+    overwrite((root - 1) * size + cell + 1, b"\x7f")(data / DATABASE)
+    with serving(data, "--nats", "off") as server, httpx.Client(headers={"x-api-key": server.key}) as client:
+        assert client.get(f"{server.url}/v1/stats").status_code == 500
+        assert client.post(f"{server.url}/v1/owners", json={"ref": "ann"}).status_code == 201
+        assert client.get(f"{server.url}/v1/owners/ann").status_code == 200
 
 
 def test_a_folder_in_the_place_of_the_database_is_refused(data: Path) -> None:

@@ -18,7 +18,7 @@ from fleetroll.core.model import Event, Link, Organization
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Sort
 from fleetroll.core.times import SECOND
 from fleetroll.service import presence
-from fleetroll.store import migrations, postgres, select
+from fleetroll.store import migrations, postgres, select, sqlite
 from fleetroll.store.port import Records, Store
 from fleetroll.store.postgres_syntax import SYNTAX, numbered
 from fleetroll.store.refusals import Refused
@@ -362,8 +362,7 @@ async def test_both_engines_have_the_same_tables_and_columns(session: asyncpg.Co
     )
     ours = {(table, name): (_KINDS[kind], bound) for table, name, kind, bound in rows if not table.startswith(_OWN)}
     lite = apsw.Connection(":memory:")
-    for step in migrations.load("sqlite"):
-        lite.execute(step.text)
+    sqlite.furnish(lite)
     theirs = {}
     for (table,) in lite.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
         if not table.startswith(_OWN):

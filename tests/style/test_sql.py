@@ -14,7 +14,7 @@ import pytest
 
 from fleetroll.core.fields import DEVICE_FIELDS
 from fleetroll.core.query import And, Comparison, Filter, Not, Operator, Or, Page, Pattern, Search, Sort
-from fleetroll.store import change, lists, migrations, select, statements
+from fleetroll.store import change, lists, migrations, select, sqlite, statements
 from fleetroll.store.conditions import COLUMN
 from fleetroll.store.sqlite_connections import configure
 from fleetroll.store.sqlite_syntax import SYNTAX
@@ -212,8 +212,7 @@ def test_a_gap_between_migrations_is_refused(tmp_path: Path, monkeypatch: pytest
 def database() -> Iterator[apsw.Connection]:
     connection = apsw.Connection(":memory:")
     configure(connection, 1 << 10)
-    for step in migrations.load("sqlite"):
-        connection.execute(step.text)
+    sqlite.furnish(connection)
     yield connection
     connection.close()
 

@@ -154,7 +154,7 @@ class Broker(Mint):
             self._failing.end()
             logger.info("the broker serves at %s", ", ".join(self._urls()))
             await roster.look_after_streams()
-            await asyncio.Event().wait()
+            await links.until_cancelled()
 
     async def _stop(self) -> None:
         if self._process is not None:

@@ -141,5 +141,12 @@ def goes_on() -> bool:
     return task is None or not task.cancelling()
 
 
+async def until_cancelled() -> None:
+    """Wait until the running task is cancelled, or go at once where that was lost."""
+    if goes_on():
+        await asyncio.Event().wait()
+    raise asyncio.CancelledError
+
+
 def is_connected(client: Client | None) -> bool:
     return client is not None and client.is_connected

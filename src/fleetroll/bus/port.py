@@ -21,14 +21,14 @@ class DeviceAccount(Struct, frozen=True):
 class AppAccount(Struct, frozen=True):
     """The account of an organization's applications of one role and the same scopes, if they are narrowed to any.
 
-    `revoked` has users with the second of their end. While `disabled`, none of them may connect. The account is there,
+    `revoked` are users who have ended. While `disabled`, none of them may connect. The account is there,
     for what it stores to be there afterwards.
     """
 
     org: str
     role: str
     commands: bool
-    revoked: dict[str, int] = {}
+    revoked: frozenset[str] = frozenset()
     disabled: bool = False
     scopes: tuple[str, ...] = ()
     follows: bool = True

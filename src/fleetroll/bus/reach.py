@@ -80,7 +80,8 @@ class Reach:
             await client.subscribe(_SHARED, cb=self._hear)
             self._client = client
             self.up.set()
-            while client.is_connected:  # noqa: ASYNC110  # the library does not tell of a loss by which its closing fails
+            # The library does not tell of a loss by which its closing fails.
+            while client.is_connected and links.goes_on():  # noqa: ASYNC110
                 await asyncio.sleep(_PAUSE)
         finally:
             self.up.clear()

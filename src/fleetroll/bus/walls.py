@@ -40,7 +40,8 @@ FAMILIES: Final = ("telemetry", "events", "logs")
 INGEST, COMMANDS = "INGEST", "COMMANDS"
 _UNLIMITED: Final = -1
 _MQTT_STREAMS: Final = 5  # those of the broker's own for sessions
-_ALL_REVOKED: Final = {"*": 1 << 40}  # every user, whenever it was made
+# Users are revoked whenever they were made: by a clock that has been put back since, even after their end.
+_WHENEVER: Final = 1 << 40
 
 Claims = dict[str, Any]
 
@@ -108,7 +109,7 @@ class Authority:
         imports = [_imported(self.platform.public, *row) for row in _app_imports(account)]
         claims = _account(imports, [], consumers=limits.BUS_FOLLOWERS)
         claims["limits"]["subs"] = limits.BUS_APP_SUBSCRIPTIONS
-        claims["revocations"] = _ALL_REVOKED if account.disabled else account.revoked
+        claims["revocations"] = dict.fromkeys(["*"] if account.disabled else sorted(account.revoked), _WHENEVER)
         return account.role, claims
 
     def deletion(self, accounts: list[str], at: int) -> str:

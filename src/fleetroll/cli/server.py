@@ -8,6 +8,7 @@ import click
 from fleetroll.cli import files, output
 from fleetroll.cli.connection import connected
 from fleetroll.cli.failures import Exit, Failure
+from fleetroll.data_directory import is_database
 
 if TYPE_CHECKING:
     from fleetroll.cli.client import Client
@@ -21,6 +22,8 @@ _MAGIC = b"SQLite format 3\0"
 def backup(client: "Client", file: Path) -> None:
     if file.exists() and not file.is_file():
         raise click.UsageError(f"{file} is not a plain file.")
+    if is_database(file):
+        raise click.UsageError(f"{file} is the database of a server, which a backup must not replace.")
     with client.stream("GET", "/v1/backup") as reply:
         total = int(reply.headers["content-length"])
         with files.replacing(file, files.PRIVATE) as stream, output.progress("Saving", total, of_bytes=True) as advance:

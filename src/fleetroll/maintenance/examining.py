@@ -172,6 +172,9 @@ def _space(data: Path) -> Finding:
     free = shutil.disk_usage(place).free
     database = data / DATABASE
     wanted = max(_SOME_SPACE, database.stat().st_size if database.exists() else 0)
+    if os.statvfs(place).f_flag & os.ST_RDONLY:  # as a failing disk becomes by itself
+        advice = "See the system's log for why, and mount it for writing."
+        return Finding("disk", State.FAIL, "mounted for reading only", advice)
     found, advice = f"{free >> 20} MiB free", "Make room, or move the directory to a larger disk."
     if free < wanted:
         return Finding("disk", State.FAIL if free < _LEAST_SPACE else State.WARN, found, advice)
@@ -194,7 +197,7 @@ def _clock(data: Path) -> Finding:
     shown = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
     written = max((file.stat().st_mtime for file in data.glob(f"{DATABASE}*")), default=0.0)
     advice = "Set the clock: expiry of keys and times of events depend on it."
-    if now < _RELEASED:
+    if not _RELEASED <= now < limits.LATEST_CLOCK:
         return Finding("clock", State.FAIL, f"{shown} cannot be", advice)
     if written > now + _SKEW_SECONDS:
         return Finding("clock", State.WARN, f"{shown}, but the database was written later than that", advice)

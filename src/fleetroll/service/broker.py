@@ -27,7 +27,7 @@ from fleetroll.core.ids import broker_org, device_hex, parse_broker_group, parse
 from fleetroll.core.messages import Content, content_of, mode_of, shown
 from fleetroll.core.model import Credential, Device, Instant, Link, NewEvent, Protocol
 from fleetroll.core.policy import Action, Role
-from fleetroll.core.times import HOUR, MILLISECOND, SECOND
+from fleetroll.core.times import HOUR, MILLISECOND
 from fleetroll.service import presence, telemetry
 from fleetroll.service.authorities import certify_server
 from fleetroll.service.devices import known_by_id
@@ -191,7 +191,7 @@ async def _apps(
 ) -> AppAccount:
     """The account of a role and scopes, with whoever is revoked of the role: that without scopes once had them all."""
     users = await records.keys.users(org, role)
-    revoked = {one.user: one.revoked_at // SECOND for one in users if one.revoked_at is not None}
+    revoked = frozenset(one.user for one in users if one.revoked_at is not None)
     may_command, may_follow = (policy.allows(role, scopes, one) for one in (Action.DEVICES_WRITE, Action.DEVICES_READ))
     disabled = not await standing.is_enabled(org)
     return AppAccount(broker_org(org), role.value, may_command, revoked, disabled, scopes, may_follow)

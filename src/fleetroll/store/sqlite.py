@@ -20,7 +20,7 @@ import apsw
 from msgspec import structs
 
 from fleetroll.core import limits
-from fleetroll.store import migrations, port
+from fleetroll.store import migrations, port, rows
 from fleetroll.store.port import Origin
 from fleetroll.store.records import Records
 from fleetroll.store.refusals import Refused, Unwritable
@@ -208,6 +208,7 @@ def _keep(file: Path, target: Path) -> None:
 def furnish(connection: apsw.Connection) -> None:
     """Make an empty registry of this release in a new file."""
     steps = migrations.load("sqlite")
+    _name_functions(connection)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     for step in steps:
         connection.execute(step.text)
@@ -252,6 +253,8 @@ def _check_identity(connection: apsw.Connection, file: Path) -> None:
     if application != APPLICATION_ID:
         raise Refused(f"{file} is not a Fleetroll database.")
     version, newest = connection.pragma("user_version"), len(migrations.load("sqlite"))
+    if version < 1:
+        raise Refused(f"{file} is damaged: it says that it has schema {version}. Restore it from a backup.")
     if version > newest:
         raise Refused(f"{file} has schema {version}; this release knows {newest}. Run a newer release.")
 
@@ -271,12 +274,18 @@ def _origin(connection: apsw.Connection) -> Origin:
     return origin({table: connection.execute(EVIDENCE[table], ROOT).fetchall() for table in there})
 
 
+def _name_functions(connection: apsw.Connection) -> None:
+    """What steps of the schema ask for that SQLite itself does not know."""
+    connection.create_scalar_function("folded_form", rows.folded, 1, deterministic=True)
+
+
 def _migrate(connection: apsw.Connection, file: Path) -> None:
     version, steps = connection.pragma("user_version"), migrations.load("sqlite")
     if version == len(steps):
         return
     if version:
         _keep(file, file.with_name(f"{file.name}.schema-{version}"))
+    _name_functions(connection)
     # All of them or none: a file whose number is damaged may take one step, and is refused for the next, untouched.
     connection.execute("BEGIN EXCLUSIVE")
     for step in steps[version:]:

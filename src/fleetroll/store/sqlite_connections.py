@@ -181,7 +181,7 @@ class Snapshot:
 
     def release(self) -> None:
         if self._held and self.connection.in_transaction:  # a failed read may have ended it already
-            self.connection.execute("COMMIT")
+            self.connection.execute("ROLLBACK")  # a COMMIT would fail by a damaged page that a read has met
         self._held = False
 
 
