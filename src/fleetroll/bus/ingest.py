@@ -8,12 +8,10 @@ fetch is not used: it costs several times what storing does.
 """
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Sequence
 
 import msgspec
-import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -119,12 +117,8 @@ class Ingest:
 
     async def _show(self, heard: Sequence[Message]) -> None:
         """Let applications hear of it. Who is not there now finds it in the store."""
-        for one in heard:
-            subject = f"live.{one.org}.{one.env}.{one.family}.{one.device}.{one.name}"
-            with contextlib.suppress(
-                nats.errors.BadSubjectError
-            ):  # the broker takes more words for one than the library
-                await self._client.publish(subject, one.body)
+        subjects = (f"live.{one.org}.{one.env}.{one.family}.{one.device}.{one.name}" for one in heard)
+        await links.publish_all(self._client, zip(subjects, (one.body for one in heard), strict=True))
 
     async def _tidy(self, place: int) -> None:
         now = asyncio.get_running_loop().time()

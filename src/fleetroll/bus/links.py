@@ -7,7 +7,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import nats.errors
@@ -131,6 +131,17 @@ async def reply_status(client: Client, subject: str, headers: Mapping[str, str])
     text = "\r\n".join((first, *others, "", "")).encode()
     await client._send_command(b"HPUB %b %d %d\r\n%b\r\n" % (subject.encode(), len(text), len(text), text))
     await client._flush_pending()
+
+
+async def publish_all(client: Client, messages: Iterable[tuple[str, bytes]]) -> None:
+    """Publish bodies under subjects that the broker itself has told us, if it is there.
+
+    At once: of each alone the library would wake its writer anew.
+    """
+    if client.is_connected:
+        lines = (b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(body), body) for subject, body in messages)
+        await client._send_command(b"".join(lines))
+        await client._flush_pending()
 
 
 def goes_on() -> bool:

@@ -37,7 +37,8 @@ class Cursors:
             raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             raise _refused() from None
-        if _written(raw) != token:  # Base64 can be written in more than one way, and only one of them was given out
+        # Base64 can be written in more than one way, and only one of them was given out.
+        if not hmac.compare_digest(_written(raw), token):
             raise _refused()
         signature, payload = raw[:_SIGNATURE], raw[_SIGNATURE:]
         if not hmac.compare_digest(signature, self._sign(payload, binding)):

@@ -251,7 +251,8 @@ class Kernel:
         return body
 
     async def _perform(self, exchange: _Exchange, row: Row, request: Request, body: bytes) -> Answer:
-        route = row.route
+        route, principal = row.route, exchange.principal
+        assert principal is not None
         value = route.decode(request)
 
         def finish(result: Any) -> Answer:
@@ -259,25 +260,24 @@ class Kernel:
 
         if route.idempotent and (once := self._once(exchange, body)) is not None:
             return await self._perform_once(exchange, row, value, finish, once)
-        answer = await self._perform_where_it_is(exchange, row, value, finish)
+        try:
+            answer = await self.services.perform(route.operation, principal, value, exchange.id, finish)
+        except Fault as fault:
+            if not await self._is_elsewhere(exchange, fault):
+                raise
+            return await self._perform(exchange, row, request, body)
         reads = request.guard is not UNGUARDED and exchange.scope["method"] in {"GET", "HEAD"}
         return answer.guarded(request.guard) if reads else answer
 
-    async def _perform_where_it_is(
-        self, exchange: _Exchange, row: Row, value: Any, finish: Callable[[Any], Answer]
-    ) -> Answer:
-        """Perform, again for a device that was transferred since its token was verified: the token is as good there."""
-        while True:
-            principal = exchange.principal
-            assert principal is not None
-            try:
-                return await self.services.perform(row.route.operation, principal, value, exchange.id, finish)
-            except Fault as fault:
-                if fault.kind is not Kind.UNAUTHENTICATED or principal.device is None:
-                    raise
-                exchange.principal = await self.services.keyring.identify(exchange.secret, self.services.clock())
-                if exchange.principal.org.id == principal.org.id:
-                    raise
+    async def _is_elsewhere(self, exchange: _Exchange, fault: Fault) -> bool:
+        """Whether it failed for a device that was transferred since its token was verified: the token is as good there,
+        and the exchange is the device's there from now on.
+        """
+        before = exchange.principal
+        if fault.kind is not Kind.UNAUTHENTICATED or before is None or before.device is None:
+            return False
+        exchange.principal = await self.services.keyring.identify(exchange.secret, self.services.clock())
+        return exchange.principal.org.id != before.org.id
 
     # --- idempotency -------------------------------------------------------------------------------------------------
 
