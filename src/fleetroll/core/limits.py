@@ -101,6 +101,7 @@ EVENTS_PER_DAY = 100  # of one device, beside those codes that have a limit of t
 MAX_CHUNKS = 1_000
 MAX_MESSAGE = 256 << 10
 MAX_EVENT = 8 << 10  # a decoder may take the square of it; firmware keeps events in buffers of some 1 KiB
+EVENTS_EFFORT = 16 * MAX_EVENT**2  # of one request, in squares of bytes: as many as it can have of 1 KiB
 MAX_KEPT_CHUNK = 8 << 10
 KEPT_CHUNKS = 16
 LATEST_SECOND = 253_402_300_800  # the year 10000

@@ -88,11 +88,12 @@ async def take_chunks(call: Call, wanted: Chunks) -> None:
     device = await _arrive(call, wanted.ident)
     box = await call.records.checkins.get(call.org, device.id)
     partial = _partial(box)
-    undecoded = 0
+    undecoded = effort = 0
     for chunk in wanted.chunks:
         step = chunks.follow(partial, chunk)
         partial = step.partial
-        report = None if step.message is None else decode(step.message)
+        effort += _effort(step.message)
+        report = None if step.message is None or effort > limits.EVENTS_EFFORT else decode(step.message)
         undecoded += step.lost or (step.message is not None and report is None)
         if report is not None:
             device = await _note(call, device, report)
@@ -138,6 +139,13 @@ async def reboots(call: Call, wanted: Reboots) -> list[Restarted]:
     since = sorted((one for one in timed if one[0] >= wanted.since), key=itemgetter(0), reverse=True)
     shown, _ = wanted.place.cut(since)
     return [Restarted(at, data, await _ran(call, data)) for at, data in shown]
+
+
+def _effort(message: bytes | None) -> int:
+    """What decoding takes at most: keys can be made so that it is the square of an event's length."""
+    if message is None or message[0] != _EVENT_MESSAGE or len(message) > limits.MAX_EVENT:
+        return 0
+    return len(message) ** 2
 
 
 def decode(message: bytes) -> Report | None:

@@ -40,6 +40,12 @@ def chunk(app: App, serial: str, *sent: bytes) -> None:
         assert (reply.status, reply.body) == (202, b"Accepted")
 
 
+def at_once(app: App, serial: str, sent: list[bytes]) -> None:
+    body = b"".join(b"--x\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(one), one) for one in sent) + b"--x--\r\n"
+    reply = report(app, "POST", f"/api/v0/chunks/{serial}", raw=body, content_type="multipart/mixed; boundary=x")
+    assert (reply.status, reply.body) == (202, b"Accepted")
+
+
 def device(app: App, serial: str) -> Any:
     reply = app.request("GET", f"{P}/devices/{serial}")
     assert reply.status == 200, reply.body
@@ -143,6 +149,16 @@ def test_an_event_is_decoded_up_to_a_size_that_keeps_nobody_waiting(app: App) ->
     chunk(app, "S1", framed(message(EVENT | same | {9: "2.0.0"})))
     assert device(app, "S1")["last_seen_release"]["version"] == "1.0.0"
     assert mailbox(app, "S1")[:2] == (3, 2)
+
+
+def test_many_long_events_at_once_keep_nobody_waiting_either(app: App) -> None:
+    short, long = (framed(message(EVENT | {5: b"\0" * room})) for room in (900, 7_900))
+    at_once(app, "S1", [short] * 900)
+    assert mailbox(app, "S1")[:2] == (900, 0)
+    at_once(app, "S2", [long] * 24)
+    received, undecoded, _ = mailbox(app, "S2")
+    assert received == 24
+    assert 0 < undecoded < 12
 
 
 def test_chunks_are_shown_as_they_came_and_whether_more_is_to_come(app: App) -> None:
