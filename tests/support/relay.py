@@ -1,7 +1,9 @@
 """The vendor's SDKs, unmodified, pointed at a server of ours by the lists of hosts in their modules."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+import contextlib
+import os
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,14 @@ from tests.support.ports import free_port
 from tests.support.process import Process, serving
 
 PATIENCE = 30.0
+
+
+def contents(data: Path) -> Iterator[bytes]:
+    """What every file of a running server says; meanwhile its broker removes some."""
+    for folder, _, names in os.walk(data):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                yield Path(folder, name).read_bytes()
 
 
 @asynccontextmanager
