@@ -20,7 +20,7 @@ from fleetroll.bus.broker import Broker
 from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
 from fleetroll.bus.settings import trust
 from fleetroll.bus.walls import COMMANDS, INGEST, Authority
-from tests.support.broker import PATIENCE, SERVER_KEY, Registry, client, first, run
+from tests.support.broker import PATIENCE, SERVER_KEY, Registry, client, first, kept, run
 from tests.support.nats_sockets import LEFT
 from tests.support.ports import free_port
 
@@ -68,14 +68,9 @@ def cluster(directory: Path) -> Iterator[list[tuple[str, "subprocess.Popen[bytes
 async def serving(url: str, registry: Registry, *, replicas: int = 1) -> AsyncIterator[Broker]:
     """Ours, over a cluster one of whose servers it is told of."""
     served = Broker(AUTHORITY, lambda: int(time.time()), lambda: [url], None, replicas=replicas)
-    running = [asyncio.ensure_future(work) for work in (served.keep(registry), served.attend())]
-    try:
-        await first(served.up(), running[0])
+    async with kept(served, registry) as keeping:
+        await first(served.up(), keeping)
         yield served
-    finally:
-        for work in running:
-            work.cancel()
-        await asyncio.wait(running)
 
 
 async def with_device(served: Broker, registry: Registry) -> Minted:

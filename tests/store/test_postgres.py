@@ -4,6 +4,7 @@ import asyncio
 import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -187,33 +188,36 @@ async def held_up(session: asyncpg.Connection) -> None:
     raise AssertionError("nobody waits")
 
 
+@asynccontextmanager
+async def noted_while_held(
+    store: Store, session: asyncpg.Connection, key: int, uses: dict[int, int]
+) -> AsyncIterator[None]:
+    """Uses of keys are to be noted, and wait for `session`, which has changed one; at the end it commits."""
+    held = session.transaction()
+    await held.start()
+    await session.execute("UPDATE api_key SET name = 'held' WHERE id = $1", key)
+    noting = asyncio.ensure_future(store.write(lambda records: records.keys.touch(uses)))
+    await held_up(session)
+    yield
+    await held.commit()
+    await noting
+
+
 async def test_what_no_organization_keeps_apart_is_written_in_one_order(
     store: Store, session: asyncpg.Connection, org: int
 ) -> None:
     """The uses of keys, which each process has in the order that it heard of them."""
     first, second = await used(store, org)
-    held = session.transaction()
-    await held.start()
-    await session.execute("UPDATE api_key SET name = 'held' WHERE id = $1", first)
-    noting = asyncio.ensure_future(store.write(lambda records: records.keys.touch({second: NOW, first: NOW})))
-    await held_up(session)
-    await session.execute("SELECT id FROM api_key WHERE id = $1 FOR UPDATE NOWAIT", second)
-    await held.commit()
-    await noting
+    async with noted_while_held(store, session, first, {second: NOW, first: NOW}):
+        await session.execute("SELECT id FROM api_key WHERE id = $1 FOR UPDATE NOWAIT", second)
 
 
 async def test_a_transaction_that_waits_in_a_circle_at_its_end_is_run_again(
     store: Store, session: asyncpg.Connection, org: int
 ) -> None:
     first, second = await used(store, org)
-    held = session.transaction()
-    await held.start()
-    await session.execute("UPDATE api_key SET name = 'held' WHERE id = $1", second)
-    noting = asyncio.ensure_future(store.write(lambda records: records.keys.touch({first: NOW, second: NOW})))
-    await held_up(session)
-    await session.execute("UPDATE api_key SET name = 'held' WHERE id = $1", first)
-    await held.commit()
-    await noting
+    async with noted_while_held(store, session, second, {first: NOW, second: NOW}):
+        await session.execute("UPDATE api_key SET name = 'held' WHERE id = $1", first)
     found = [await store.read.keys.get(org, number) for number in (first, second)]
     assert [(one.name, one.last_used_at) for one in found if one] == [("held", NOW)] * 2
 

@@ -178,9 +178,16 @@ async def _begun(
     where = Listeners(**{"nats": ("127.0.0.1", 0), **listeners})
     process = Process(files, lambda known: write(files, where, authority, started, known))
     served = Broker(authority, lambda: int(time.time()), lambda: urls or [f"nats://{address_of(files)}"], process)
+    async with kept(served, registry) as keeping:
+        yield served, keeping
+
+
+@contextlib.asynccontextmanager
+async def kept(served: Broker, registry: Any) -> AsyncIterator["asyncio.Future[None]"]:
+    """Have it keep `registry`; yields that work, which goes on until the end."""
     running = [asyncio.ensure_future(work) for work in (served.keep(registry), served.attend())]
     try:
-        yield served, running[0]
+        yield running[0]
     finally:
         for work in running:
             work.cancel()

@@ -117,8 +117,8 @@ class Ingest:
 
     async def _show(self, heard: Sequence[Message]) -> None:
         """Let applications hear of it. Who is not there now finds it in the store."""
-        subjects = (f"live.{one.org}.{one.env}.{one.family}.{one.device}.{one.name}" for one in heard)
-        await links.publish_all(self._client, zip(subjects, (one.body for one in heard), strict=True))
+        told = ((f"live.{one.org}.{one.env}.{one.family}.{one.device}.{one.name}", one.body) for one in heard)
+        await links.publish_all(self._client, told)
 
     async def _tidy(self, place: int) -> None:
         now = asyncio.get_running_loop().time()

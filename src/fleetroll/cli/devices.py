@@ -78,13 +78,8 @@ def show_devices(
     if everything:
         _show_all(client.pages(target, params), as_json)
         return
-    page = client.call("GET", target, params=params)
-    if as_json:
-        output.raw(page.content)
-        return
-    output.table(_COLUMNS, page.json()["devices"])
-    if page.json()["next_cursor"] is not None:
-        output.note(f"There are more than these {limit}: narrow with --filter, or take --all.")
+    more = f"There are more than these {limit}: narrow with --filter, or take --all."
+    output.page(client.call("GET", target, params=params), "devices", _COLUMNS, as_json, more)
 
 
 def _show_all(pages: Iterable["httpx.Response"], as_json: bool) -> None:
@@ -187,13 +182,8 @@ def move(client: "Client", ident: str, goal: str, as_json: bool) -> None:
 @as_json
 @connected
 def timeline(client: "Client", ident: str, limit: int, as_json: bool) -> None:
-    page = client.call("GET", path("devices", ident, "timeline"), params={"limit": limit})
-    if as_json:
-        output.raw(page.content)
-        return
-    output.table(_EVENT_COLUMNS, page.json()["events"])
-    if page.json()["next_cursor"] is not None:
-        output.note(f"There is more than these {limit}: take a higher --limit.")
+    reply = client.call("GET", path("devices", ident, "timeline"), params={"limit": limit})
+    output.page(reply, "events", _EVENT_COLUMNS, as_json, f"There is more than these {limit}: take a higher --limit.")
 
 
 @group.command("send", help="Send a command to a device; with --call, call it and print its answer.")

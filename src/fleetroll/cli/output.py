@@ -93,6 +93,17 @@ def show(reply: "httpx.Response", as_json: bool) -> None:
         record(reply.json())
 
 
+def page(reply: "httpx.Response", member: str, columns: Sequence[Column], as_json: bool, more: str) -> None:
+    """Print one page of a list: as it came, or as a table, with the remark `more` where it is not all."""
+    if as_json:
+        raw(reply.content)
+        return
+    found = reply.json()
+    table(columns, found[member])
+    if found["next_cursor"] is not None:
+        note(more)
+
+
 def listing(pages: Iterable["httpx.Response"], member: str, columns: Sequence[Column], as_json: bool) -> None:
     """Print a whole list that came in pages: as one table, or as the one page that it would be."""
     found: list[msgspec.Raw] = []
