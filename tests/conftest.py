@@ -34,6 +34,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.hypothesis_seed = seed
 
 
+def pytest_collection_finish() -> None:
+    """Spare the collector what lives as long as the process, as the server does: it took a fifth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
 def pytest_sessionfinish() -> None:
     """Whoever started a database for this run has it stopped."""
     if support := sys.modules.get("tests.support.postgres"):

@@ -1,8 +1,8 @@
 """The routes of all dialects as the handler walks them: each with all that can be prepared before the first request."""
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -40,9 +40,9 @@ class Row:
         self.callers = callers
         self.organizations = organizations
         self.label = f"{dialect.name}.{route.operation.name}"
-        self.credentials = Credentials(route.credentials or dialect.credentials)
+        self.credentials = _credentials(route.credentials or dialect.credentials)
         self.has_body = route.body is not None or route.lines is not None
-        self.decode = _decoder(dialect, route.body) if route.body not in {None, bytes} else None
+        self.decode = _decoder(route.body, dialect.loose_names) if route.body not in {None, bytes} else None
         self.acts_in = dialect.acts_in_header.encode() if dialect.acts_in_header else None
         self.parameters = frozenset(parameter.name for parameter in route.query) if dialect.strict_query else None
 
@@ -69,8 +69,12 @@ def _methods(route: Route) -> tuple[str, ...]:
     return (route.method, "HEAD") if reads else (route.method,)
 
 
-def _decoder(dialect: Dialect, shape: Any) -> Callable[[bytes], Any]:
-    return LooseDecoder(shape).decode if dialect.loose_names else partial(bodies.decode, msgspec.json.Decoder(shape))
+_credentials = functools.cache(Credentials)  # hundreds of routes take the same few forms
+
+
+@functools.cache
+def _decoder(shape: Any, loose: bool) -> Callable[[bytes], Any]:
+    return LooseDecoder(shape).decode if loose else functools.partial(bodies.decode, msgspec.json.Decoder(shape))
 
 
 def _vendors(dialect: Dialect, settings: Settings, times: Times) -> tuple[Limiter, ...]:
