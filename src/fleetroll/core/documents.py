@@ -74,6 +74,12 @@ def load(document: Document) -> dict[str, Any]:
     return _decode(document)  # type: ignore[no-any-return]
 
 
+def with_members(document: Document, given: Mapping[str, Any], field: str) -> Document:
+    """The document with these members, each in the place that it had, or at the end; None takes one away."""
+    members = {**load(document), **given}
+    return of({name: value for name, value in members.items() if name not in given or value is not None}, field)
+
+
 def can_hold(value: object) -> bool:
     """Whether a document may have a member of this value."""
     try:

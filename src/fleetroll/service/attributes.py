@@ -6,7 +6,6 @@ from typing import Any
 from msgspec import Struct
 
 from fleetroll.core import documents, metafields
-from fleetroll.core.documents import Document
 from fleetroll.core.model import Device, DeviceChange, FieldKind, MetadataField
 from fleetroll.core.policy import Action
 from fleetroll.service import devices, metadata_fields, templates
@@ -74,7 +73,8 @@ async def _put(call: Call, wanted: Setting) -> None:
     fields = await _metafields(call, device)
     known = {*before, *fields, *(one.name for one in definitions)}
     given = _spelled(wanted.values, known)
-    await devices.change(call, device, DeviceChange(metadata=_changed(before, given)))
+    metadata = documents.with_members(device.metadata, given, "value")
+    await devices.change(call, device, DeviceChange(metadata=metadata))
     # Only now: what the change is checked against is remembered, and must not be what may yet be undone.
     defined = {name.lower() for name in (*fields, *(one.name for one in definitions))}
     for name, value in given.items():
@@ -101,10 +101,3 @@ def _spelled(values: Mapping[str, Any], known: Set[str]) -> dict[str, Any]:
     """The values by the names that they go to: a known one, be it of another case, or a new one as it came first."""
     names = {name.lower(): name for name in sorted(known)}
     return {name if name in known else names.setdefault(name.lower(), name): values[name] for name in values}
-
-
-def _changed(before: dict[str, Any], given: dict[str, Any]) -> Document:
-    after = {**before, **given}
-    return documents.of(
-        {name: value for name, value in after.items() if name not in given or value is not None}, "value"
-    )

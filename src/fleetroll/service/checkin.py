@@ -265,8 +265,11 @@ async def _tell(call: Call, device: Device, report: Report) -> None:
 
 
 async def _ran(call: Call, data: dict[str, Any]) -> SoftwareVersion | None:
+    """The software of a reboot. What has only run in an organization that the device was in before has number 0."""
     name = type_and_version(documents.of(data, "data"))
-    return await call.records.software_versions.get(call.org, *name) if name else None
+    if name is None:
+        return None
+    return await call.records.software_versions.get(call.org, *name) or SoftwareVersion(0, call.org, *name, 0)
 
 
 def _partial(box: Mailbox) -> Partial | None:

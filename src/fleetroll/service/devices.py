@@ -260,6 +260,8 @@ async def move(call: Call, was: Device, there: Call) -> Device:
     await call.records.credentials.forget(call.org, was.id)  # they are good for the organization that made them
     await quotas.take(there, "devices", 1)
     await quotas.take(call, "devices", -1)
+    # Of one that has been there before, what it brings along tells that it left.
+    await call.records.timeline.forget(there.org, "device", was.id)
     await call.records.timeline.move(call.org, "device", was.id, there.org)
     for noun in _belongings(call.records):
         await noun.move(call.org, was.id, there.org)

@@ -116,11 +116,12 @@ async def place(call: Call, wanted: Placing) -> None:
     """Move devices into a cohort, all of them or none. Raises Fault not_found for one that is not there."""
     slug = (await cohorts.noun.find(call, wanted.cohort)).slug
     known = await call.records.devices.by_idents(call.org, wanted.idents)
+    placed = DeviceChange(cohort=None if slug == DEFAULT_COHORT else slug)
     for ident in wanted.idents:
-        device = known.pop(identity_key(ident), None)
-        if device is None:
+        key = identity_key(ident)  # which another spelling in the list may have
+        if key not in known:
             raise not_found("device", ident)
-        await devices.change(call, device, DeviceChange(cohort=None if slug == DEFAULT_COHORT else slug))
+        known[key] = await devices.change(call, known[key], placed)
 
 
 @operation(Action.DEVICES_READ, Effect.STREAM)

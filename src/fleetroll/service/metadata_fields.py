@@ -3,7 +3,7 @@
 from typing import Any
 
 from fleetroll.core import documents
-from fleetroll.core.documents import EMPTY, Document
+from fleetroll.core.documents import Document
 from fleetroll.core.faults import invalid
 from fleetroll.core.model import FieldKind, MetadataField
 from fleetroll.core.policy import Action
@@ -24,11 +24,11 @@ _TYPES: dict[FieldKind, tuple[type, ...]] = {
 assert _TYPES.keys() == set(FieldKind)
 
 
-async def check(call: Call, metadata: Document, known: Document = EMPTY) -> None:
+async def check(call: Call, metadata: Document, known: Document | None = None) -> None:
     """Raises Fault invalid `metadata_type` or `metadata_required` where a definition is not met.
 
     Definitions bind what is written from now on; devices that are older than a definition are not touched by it: a
-    value that is as it was in `known` is not judged again.
+    member that is, or is missing, as in `known` is not judged again. A new device has nothing known.
     """
     definitions = await definitions_of(call)
     if definitions:
@@ -49,16 +49,16 @@ async def stored(call: Call) -> list[MetadataField]:
     return await noun.all(call)
 
 
-def check_against(definitions: list[MetadataField], metadata: Document, known: Document = EMPTY) -> None:
+def check_against(definitions: list[MetadataField], metadata: Document, known: Document | None = None) -> None:
     members = documents.load(metadata)
     for definition in definitions:
         _check_member(definition, members, known)
 
 
-def _check_member(definition: MetadataField, members: dict[str, Any], known: Document) -> None:
+def _check_member(definition: MetadataField, members: dict[str, Any], known: Document | None) -> None:
     field = f"metadata.{definition.name}"
     if definition.name not in members:
-        if definition.required:
+        if definition.required and not _lacked(known, definition.name):
             raise invalid("metadata_required", f"{field} is required in this organization.", field)
         return
     value = members[definition.name]
@@ -71,7 +71,11 @@ def _is_of(kind: FieldKind, value: object) -> bool:
     return not is_other and isinstance(value, _TYPES[kind])
 
 
-def _had(known: Document, name: str, value: object) -> bool:
+def _lacked(known: Document | None, name: str) -> bool:
+    return known is not None and name not in documents.load(known)
+
+
+def _had(known: Document | None, name: str, value: object) -> bool:
     """Whether a member had this value, of this type: 1.0 is not 1 where the type is in question."""
-    before = documents.load(known).get(name)
+    before = None if known is None else documents.load(known).get(name)
     return type(before) is type(value) and documents.same_value(before, value)

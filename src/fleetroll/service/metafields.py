@@ -57,7 +57,4 @@ def _change(device: Device, field: Metafield, value: Any) -> DeviceChange:
         return DeviceChange(name=value)
     if field.kind is MetafieldKind.DEVICE_OWNER:
         return DeviceChange(owners=() if value is None else led_by(device.owners, value))
-    metadata = {name: known for name, known in documents.load(device.metadata).items() if name != field.name}
-    if value is not None:
-        metadata[field.name] = value
-    return DeviceChange(metadata=documents.of(metadata, "metadata"))
+    return DeviceChange(metadata=documents.with_members(device.metadata, {field.name: value}, "metadata"))

@@ -172,6 +172,18 @@ def test_what_cannot_be_read_or_kept_is_no_value_in_the_documented_words(app: Ap
         assert (refused.status, refused.json()) == (400, {"error": {"message": "Wrong value"}})
 
 
+def test_a_value_keeps_its_place_in_the_metadata_and_the_same_again_is_no_change(app: App, kind: str) -> None:
+    one = device(app, kind)
+    (ident,) = [known["ident"] for known in app.request("GET", "/v1/devices").json()["devices"]]
+    path = f"/v1/devices/{ident}"
+    assert app.request("PATCH", path, {"metadata": {"Zone": "UTC", "site": "north"}}).status == 200
+    was = app.request("GET", path).json()
+    assert write(app, one["id"], ZONE, "UTC").status == 204
+    assert app.request("GET", path).json() == was
+    assert write(app, one["id"], ZONE, "US/Pacific").status == 204
+    assert list(app.request("GET", path).json()["metadata"].items()) == [("Zone", "US/Pacific"), ("site", "north")]
+
+
 # --- metafields that are defined anew --------------------------------------------------------------------------------
 
 USUAL: dict[str, Any] = {

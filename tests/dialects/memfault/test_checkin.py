@@ -356,6 +356,21 @@ def test_a_reboot_is_listed_whatever_the_clock_of_its_device_shows(app: App, dat
     assert [one["time"] for one in found] == [date.replace("+", ".000000+")]
 
 
+def test_reboots_go_with_their_device_to_a_project_where_their_software_never_ran(app: App) -> None:
+    for version in ("1.0", "1.1"):
+        rebooted = {**REPORTED, "type": "reboot", "event_info": {"reason": 2}, "software_version": version}
+        assert report(app, "POST", "/api/v0/events", [rebooted]).status == 202
+    was = app.request("GET", f"{P}/devices/J1/reboots").json()["data"]
+    app.request("POST", "/v1/organizations", {"slug": "other"})
+    assert app.request("POST", "/v1/devices/J1:transfer", {"organization": "other"}).status == 200
+    there = "/api/v0/organizations/default/projects/other"
+    now = app.request("GET", f"{there}/devices/J1/reboots").json()["data"]
+    numbers = [one["software_version"].pop("id") for one in now]
+    assert [one["software_version"].pop("id") for one in was] != numbers
+    assert now == was
+    assert numbers[1] == 0, "no version here has this number"
+
+
 def test_reboots_are_found_behind_everything_else_that_happened(app: App) -> None:
     rebooted = {**REPORTED, "type": "reboot", "event_info": {"reason": 2}}
     report(app, "POST", "/api/v0/events", [rebooted])

@@ -371,6 +371,14 @@ def test_devices_are_moved_into_a_cohort_together_or_not_at_all(fleet: App) -> N
     assert counts == {"default": 1, "beta": 5}
 
 
+def test_a_device_that_is_listed_in_two_spellings_is_moved(app: App) -> None:
+    app.request("POST", f"{P}/cohorts", {"name": "beta", "slug": "beta"})
+    composed, decomposed = "\u00e9", "e\u0301"
+    app.request("PUT", f"/v1/devices/{quote(composed)}", {})
+    assert app.request("PATCH", f"{P}/cohorts/beta/devices", [composed, decomposed]).status == 202
+    assert listed(app, "cohort=beta") == [composed]
+
+
 def test_a_cohort_is_made_read_renamed_and_deleted(app: App) -> None:
     cohort = app.request("POST", f"{P}/cohorts", {"name": "Nightly"})
     assert (cohort.status, cohort.json()["data"]["count_devices"]) == (200, 0)

@@ -67,6 +67,20 @@ def test_a_definition_does_not_touch_devices_that_are_older(app: App) -> None:
     assert app.request("PATCH", "/v1/devices/older", {"metadata": {"floor": 1.0}}).status == 400
 
 
+def test_a_device_that_is_older_than_a_required_field_is_given_other_members_without_it(app: App) -> None:
+    app.request("PUT", "/v1/devices/older", {"metadata": {"floor": 1}})
+    app.request("PUT", "/v1/devices/bare", {})
+    define(app, "site", "string", required=True)
+    project = "/api/v0/organizations/default/projects/default"
+    for ident in ("older", "bare"):
+        patched = app.request("PATCH", f"/v1/devices/{ident}", {"metadata": {"wing": "east"}})
+        assert patched.status == 200, patched.body
+        attributes = f"{project}/devices/{ident}/attributes"
+        assert app.request("PATCH", attributes, [{"string_key": "floor", "value": 2}]).status == 204
+        assert app.request("PATCH", f"/v1/devices/{ident}", {"metadata": {"site": "a"}}).status == 200
+        assert app.request("PATCH", f"/v1/devices/{ident}", {"metadata": {"site": None}}).status == 400
+
+
 def test_a_definition_can_be_relaxed_and_deleted_but_keeps_its_type(app: App) -> None:
     define(app, "site", "string", required=True)
     assert app.request("PATCH", "/v1/metadata-fields/site", {"type": "json"}).status == 400

@@ -46,6 +46,19 @@ def test_a_device_moves_with_all_that_belongs_to_it(app: App) -> None:
     assert app.request("GET", "/v1/organizations/self").json()["usage"]["devices"] == 0
 
 
+def test_each_move_is_told_once_wherever_a_device_has_been_before(app: App) -> None:
+    for here, there in (("self", "east"), ("east", "west"), ("west", "self"), ("self", "east")):
+        assert transfer(app, {"organization": there}, **within(here)).status == 200
+    told = app.request("GET", "/v1/devices/d/timeline", headers=within("east")).json()["events"]
+    assert [(event["type"], event["data"].get("from")) for event in told] == [
+        ("device.transferred", "default"),
+        ("device.transferred", "west"),
+        ("device.transferred", "east"),
+        ("device.transferred", "default"),
+        ("device.created", None),
+    ]
+
+
 def test_owners_change_with_or_without_a_move(app: App) -> None:
     assert transfer(app, {"owners": ["bob"]}).json()["owners"] == ["bob"]
     both = transfer(app, {"owners": ["cleo"], "organization": "west"}).json()
