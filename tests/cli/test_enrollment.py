@@ -213,8 +213,8 @@ def test_authorities_and_dms_are_listed_changed_and_deleted(fleetroll: Command, 
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({**shown, "settings": {**shown["settings"], "replaceable": True}}))
     assert fleetroll("dms", "set", "other", str(settings), "--json").json()["settings"]["replaceable"] is True
-    for text in ("{", '{"lifetime": NaN}', "[" * 100_000):
-        settings.write_text(text)
+    for text in (b"{", b'{"lifetime": NaN}', b"[" * 100_000, b'{"title": "\xe9"}'):
+        settings.write_bytes(text)
         assert fleetroll("dms", "set", "other", str(settings)).code == 7
     assert fleetroll("dms", "delete", "other").code == 0
     for name in ("foreign", "spare"):
