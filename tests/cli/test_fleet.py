@@ -116,6 +116,16 @@ def test_failed_rows_are_listed_in_part_and_kept_in_full(fleetroll: Fleetroll, w
     assert fleetroll("device", "get", "good").code == 0
 
 
+def test_failed_rows_do_not_take_the_place_of_the_file_that_is_imported(fleetroll: Fleetroll, work: Path) -> None:
+    (work / "x.csv").write_text("ident\nmine\n")
+    (work / "link.csv").symlink_to("x.csv")
+    for name in ("x.csv", "./x.csv", "link.csv"):
+        refused = fleetroll("device", "import", "x.csv", "--errors", name)
+        assert (refused.code, "--errors" in refused.err) == (2, True)
+    assert (work / "x.csv").read_text() == "ident\nmine\n"
+    assert fleetroll("device", "get", "mine").code == 5
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

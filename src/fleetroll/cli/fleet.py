@@ -89,6 +89,8 @@ def load(
     as_json: bool,
 ) -> None:
     media_type = _MEDIA_TYPES[_format(form, file, None)]
+    if errors is not None and errors.exists() and file != _STDIO and errors.samefile(file):
+        raise click.UsageError("--errors names the file that is imported.")
     params = {"mode": "create" if create_only else None, "dry_run": "true" if dry_run else None}
     headers = {"content-type": media_type}
     # A server that refuses an upload may hang up in the middle of it. What can be refused at once is asked at once.
