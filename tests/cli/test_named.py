@@ -94,6 +94,12 @@ def test_a_device_is_changed_by_a_file_too(fleetroll: Fleetroll, work: Path) -> 
     }
 
 
+@pytest.mark.parametrize(("noun", "change"), [("cohort", "cohort=nowhere"), ("template", "template:=99")])
+def test_who_names_what_is_not_there_is_told_where_to_look(fleetroll: Fleetroll, noun: str, change: str) -> None:
+    refused = fleetroll("device", "create", "lost", change)
+    assert (refused.code, f"fleetroll {noun} list" in refused.err) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("noun", "label", "new"),
     [

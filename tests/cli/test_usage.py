@@ -67,6 +67,13 @@ def test_every_option_of_serve_has_a_variable(alone: Fleetroll, option: str) -> 
     assert about
 
 
+@pytest.mark.parametrize("command", ["restore", "doctor", "recover", "migrate"])
+def test_what_reads_a_variable_of_serve_says_so(alone: Fleetroll, command: str) -> None:
+    shown = alone(command, "--help").out
+    assert "FLEETROLL_DATA;" in shown
+    assert ("FLEETROLL_DATABASE]" in shown) == ("--database" in shown)
+
+
 def test_serve_takes_its_options_from_the_environment(alone: Fleetroll) -> None:
     refused = alone("serve", FLEETROLL_HTTP="nonsense")
     assert (refused.code, "--http" in refused.err) == (78, True)

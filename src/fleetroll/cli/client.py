@@ -25,6 +25,8 @@ _UNKNOWN_AUTHORITY = "CERTIFICATE_VERIFY_FAILED"  # what OpenSSL says of a wrong
 _ABOUT_AUTHORITY = "Name the authority of its certificate, a file in PEM, with SSL_CERT_FILE."
 _ABOUT_PROXY = "The variable HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names what is no proxy of http:// or https://."
 _ABOUT_FILTER = """A filter compares fields, as in: name = "pump-*" AND NOT id < 100"""
+_ABOUT_COHORTS = "List the cohorts there are: fleetroll cohort list"
+_ABOUT_TEMPLATES = "List the templates there are, with their numbers: fleetroll template list"
 _ABOUT_PLACE = "The address leads somewhere else, or to another release; check --url."
 _ABOUT_SIZE = "A proxy on the way takes nothing as large; raise its limit, which nginx calls client_max_body_size."
 _ADVICE = {
@@ -35,9 +37,11 @@ _ADVICE = {
     "dms_not_found": "List the DMS there are: fleetroll dms list",
     "authority_not_found": "List the authorities there are: fleetroll ca list",
     "group_not_found": "List the groups there are: fleetroll group list",
-    "cohort_not_found": "List the cohorts there are: fleetroll cohort list",
+    "cohort_not_found": _ABOUT_COHORTS,
+    "unknown_cohort": _ABOUT_COHORTS,
     "owner_not_found": "List the owners there are: fleetroll owner list",
-    "template_not_found": "List the templates there are: fleetroll template list",
+    "template_not_found": _ABOUT_TEMPLATES,
+    "unknown_template": _ABOUT_TEMPLATES,
     "metadata_field_not_found": "List the metadata fields there are: fleetroll metadata-field list",
     "key_not_found": "List the keys there are: fleetroll key list",
     "last_admin_key": "Make one, and use it from then on: fleetroll key create NAME --role admin",
