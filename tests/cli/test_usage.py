@@ -218,6 +218,11 @@ def test_a_server_that_is_not_fleetroll_is_told_apart(alone: Fleetroll, status: 
     assert "--url" in answered.err
 
 
+def test_who_takes_the_address_of_the_api_for_that_of_the_server_is_told(alone: Fleetroll, server: Any) -> None:
+    refused = alone("whoami", FLEETROLL_URL=f"{server.url}/v1", FLEETROLL_KEY=server.key)
+    assert (refused.code, "ends before /v1" in refused.err) == (5, True)
+
+
 def test_a_proxy_that_takes_no_large_request_is_named(alone: Fleetroll, work: Path) -> None:
     (work / "x.ndjson").write_text('{"ident":"a"}\n')
     with impostor(b"<html>", 413, request_id=False) as url:

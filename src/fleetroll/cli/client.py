@@ -29,7 +29,7 @@ _ABOUT_PROXY = "The variable HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names what is 
 _ABOUT_FILTER = """A filter compares fields, as in: name = "pump-*" AND NOT id < 100"""
 _ABOUT_COHORTS = "List the cohorts there are: fleetroll cohort list"
 _ABOUT_TEMPLATES = "List the templates there are, with their numbers: fleetroll template list"
-_ABOUT_PLACE = "The address leads somewhere else, or to another release; check --url."
+_ABOUT_PLACE = "The address leads somewhere else, or to another release; check --url, which ends before /v1."
 _ABOUT_SIZE = "A proxy on the way takes nothing as large; raise its limit, which nginx calls client_max_body_size."
 _ADVICE = {
     "unauthenticated": ABOUT_KEY,

@@ -7,7 +7,7 @@ _SYNTAX = """\b
 A CHANGE is one of
   type=integer          string, integer, number, boolean or json; it is given
                         when the field is made, and stays
-  required:=true        whether every device that is made must have it
+  required:=true        devices whose metadata is written must have it
   description="Floor"   a text; description= clears it"""
 
 group = named(
