@@ -103,6 +103,13 @@ def test_long_work_shows_its_progress(server: process.Process, work: Path, argum
     assert any(line.startswith(label) and "━" in line for line in lines)
 
 
+def test_a_remark_stands_above_the_bar(server: process.Process, work: Path) -> None:
+    (work / "rows.csv").write_text('ident,tags\nbarred,"[""a,b""]"\n')
+    lines = on_a_terminal(server, "device", "import", "rows.csv")
+    remark = next(place for place, line in enumerate(lines) if line.startswith("line 2: "))
+    assert any(line.startswith("Importing") for line in lines[remark:])
+
+
 @pytest.mark.parametrize(
     ("loaded", "command", "said"), [("click", "whoami", ""), ("apsw", "serve", "fleetroll: interrupted")]
 )

@@ -127,8 +127,9 @@ def outcomes(counts: Mapping[str, int], dry_run: bool) -> None:
 
 
 def note(text: str) -> None:
-    """A remark for people, beside the output."""
-    click.echo(plain(text), err=True)
+    """A remark for people, beside the output; above a bar that is drawn there, which click would write into."""
+    sys.stderr.write(f"{plain(text)}\n")
+    sys.stderr.flush()
 
 
 def raw(data: bytes) -> None:
