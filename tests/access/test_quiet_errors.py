@@ -41,7 +41,6 @@ QUERIES = [
     "a=%00",
 ]
 PATHS = [
-    b"/",
     b"/v1",
     b"/v1/",
     b"/v1/nosuch",

@@ -154,11 +154,15 @@ def test_what_cannot_be_is_said_in_words(fleetroll: Command, est: str, trust: st
 
 
 def test_a_server_with_tls_on_this_machine_is_known_by_its_authority(
-    fleetroll: Command, est: str, trust: str, monkeypatch: pytest.MonkeyPatch
+    fleetroll: Command, est: str, trust: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert fleetroll("whoami", "--url", est).code == 3, "a server of nobody's"
+    rows = tmp_path / "rows.csv"
+    rows.write_text("ident,name\n" + "".join(f"tls-{number},{'x' * 200}\n" for number in range(5_000)))
+    for command in (["whoami"], ["device", "import", str(rows)]):
+        assert fleetroll(*command, "--url", est).code == 3, "a server of nobody's"
     monkeypatch.setenv("SSL_CERT_FILE", trust)
     assert fleetroll("whoami", "--url", est).code == 0
+    assert fleetroll("device", "import", str(rows), "--url", est).out.split()[:2] == ["created", "5000"]
 
 
 def test_an_authority_that_cannot_be_read_is_named(
@@ -213,8 +217,8 @@ def test_authorities_and_dms_are_listed_changed_and_deleted(fleetroll: Command, 
     settings = tmp_path / "settings.json"
     settings.write_text(json.dumps({**shown, "settings": {**shown["settings"], "replaceable": True}}))
     assert fleetroll("dms", "set", "other", str(settings), "--json").json()["settings"]["replaceable"] is True
-    for text in ("{", '{"lifetime": NaN}', "[" * 100_000):
-        settings.write_text(text)
+    for text in (b"{", b'{"lifetime": NaN}', b"[" * 100_000, b'{"title": "\xe9"}'):
+        settings.write_bytes(text)
         assert fleetroll("dms", "set", "other", str(settings)).code == 7
     assert fleetroll("dms", "delete", "other").code == 0
     for name in ("foreign", "spare"):

@@ -116,6 +116,16 @@ def test_failed_rows_are_listed_in_part_and_kept_in_full(fleetroll: Fleetroll, w
     assert fleetroll("device", "get", "good").code == 0
 
 
+def test_failed_rows_do_not_take_the_place_of_the_file_that_is_imported(fleetroll: Fleetroll, work: Path) -> None:
+    (work / "x.csv").write_text("ident\nmine\n")
+    (work / "link.csv").symlink_to("x.csv")
+    for name in ("x.csv", "./x.csv", "link.csv"):
+        refused = fleetroll("device", "import", "x.csv", "--errors", name)
+        assert (refused.code, "--errors" in refused.err) == (2, True)
+    assert (work / "x.csv").read_text() == "ident\nmine\n"
+    assert fleetroll("device", "get", "mine").code == 5
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -173,6 +183,11 @@ def test_an_import_whose_failed_rows_cannot_be_kept_stores_nothing(fleetroll: Fl
     refused = fleetroll("device", "import", "x.ndjson", "--errors", "nowhere/errors")
     assert (refused.code, refused.err) == (7, "fleetroll: nowhere/errors: No such file or directory.\n")
     assert fleetroll("device", "get", "unkept").code == 5
+
+
+def test_a_device_that_takes_no_failed_rows_is_named(fleetroll: Fleetroll) -> None:
+    ended = fleetroll("device", "import", "-", "--format", "ndjson", "--errors", "/dev/full", stdin=b"[]\n")
+    assert (ended.code, ended.err.splitlines()[-1]) == (7, "fleetroll: /dev/full: No space left on device.")
 
 
 def test_an_export_through_a_link_keeps_the_link(fleetroll: Fleetroll, work: Path) -> None:

@@ -164,12 +164,18 @@ def test_a_program_is_told_of_each_device(
 
 @pytest.mark.parametrize(
     "record",
-    [{}, {"id": 5}, {"id": "a", "settings": 5}, {"id": "a", "name": "b", "settings": None, "parent_id": 5}],
+    [
+        {},
+        {"id": 5},
+        {"id": "\xe9"},
+        {"id": "a", "settings": 5},
+        {"id": "a", "name": "b", "settings": None, "parent_id": 5},
+    ],
 )
 def test_a_source_whose_records_are_not_such_a_servers_is_told_apart(
     fleetroll: Fleetroll, here: dict[str, str], work: Path, record: dict[str, Any]
 ) -> None:
-    with impostor(json.dumps({"list": [record], "total": 1}).encode()) as url:
+    with impostor(json.dumps({"list": [record], "total": 1}, ensure_ascii=False).encode("latin-1")) as url:
         refused = fleetroll("import", "lamassu", "--url", url, "--token", "no", **here)
     assert (refused.code, refused.out) == (1, "")
     assert "is not what such a server answers" in refused.err

@@ -145,8 +145,9 @@ def test_a_state_file_of_another_import_is_refused(fleetroll: Fleetroll, account
     state = work / "far.state"
     state.write_text(json.dumps({"source": "elsewhere", "place": 3}))
     assert "belongs to an import from elsewhere" in fleetroll(*source(account, "--state", "far.state"), **here).err
-    state.write_text("?")
-    assert fleetroll(*source(account, "--state", "far.state"), **here).code == 7
+    for text in (b"?", b'{"source": "\xe9"}'):
+        state.write_bytes(text)
+        assert fleetroll(*source(account, "--state", "far.state"), **here).code == 7
 
 
 def test_a_source_on_this_machine_is_reached_without_a_proxy(fleetroll: Fleetroll, account: process.Process) -> None:

@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -102,6 +103,13 @@ def test_long_work_shows_its_progress(server: process.Process, work: Path, argum
     assert any(line.startswith(label) and "━" in line for line in lines)
 
 
+def test_a_remark_stands_above_the_bar(server: process.Process, work: Path) -> None:
+    (work / "rows.csv").write_text('ident,tags\nbarred,"[""a,b""]"\n')
+    lines = on_a_terminal(server, "device", "import", "rows.csv")
+    remark = next(place for place, line in enumerate(lines) if line.startswith("line 2: "))
+    assert any(line.startswith("Importing") for line in lines[remark:])
+
+
 @pytest.mark.parametrize(
     ("loaded", "command", "said"), [("click", "whoami", ""), ("apsw", "serve", "fleetroll: interrupted")]
 )
@@ -132,3 +140,27 @@ def test_ctrl_c_leaves_no_half_written_file(work: Path) -> None:
             connection.close()
     assert (export.returncode, errors.strip()) == (130, "fleetroll: interrupted")
     assert list(work.iterdir()) == []
+
+
+def test_what_becomes_of_the_first_rows_is_told_before_the_last_ones_are_sent(work: Path) -> None:
+    with (work / "x.ndjson").open("wb") as file:
+        file.truncate(64 << 20)  # more than a connection holds that nobody reads from
+    reply = b"HTTP/1.1 200 OK\r\nx-request-id: 1\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+    results = b'{"outcome":"created","line":1}\n{"outcome":"failed","line":2,"error":{"message":"No."}}\n'
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        variables = {"FLEETROLL_URL": f"http://127.0.0.1:{listening.getsockname()[1]}", "FLEETROLL_KEY": "x" * 32}
+        program = [*PROGRAM, "device", "import", "x.ndjson"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(program, env={**os.environ, **variables}, **pipes) as loading:  # type: ignore[call-overload]
+            with listening.accept()[0] as asking:
+                asking.recv(1 << 16)
+                asking.sendall(reply % 0)
+            with listening.accept()[0] as sending:
+                sending.recv(1 << 16)
+                sending.sendall(reply % 999 + results)
+                assert select.select([loading.stderr], [], [], 10)[0], "it only sends"
+                assert loading.stderr.readline() == b"line 2: No.\n"
+                loading.send_signal(signal.SIGINT)
+                out, errors = loading.communicate(timeout=30)
+    assert (loading.returncode, errors.strip()) == (130, b"fleetroll: interrupted")
+    assert out.split() == b"created 1 updated 0 unchanged 0 failed 1".split()

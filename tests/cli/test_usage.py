@@ -67,6 +67,13 @@ def test_every_option_of_serve_has_a_variable(alone: Fleetroll, option: str) -> 
     assert about
 
 
+@pytest.mark.parametrize("command", ["restore", "doctor", "recover", "migrate"])
+def test_what_reads_a_variable_of_serve_says_so(alone: Fleetroll, command: str) -> None:
+    shown = alone(command, "--help").out
+    assert "FLEETROLL_DATA;" in shown
+    assert ("FLEETROLL_DATABASE]" in shown) == ("--database" in shown)
+
+
 def test_serve_takes_its_options_from_the_environment(alone: Fleetroll) -> None:
     refused = alone("serve", FLEETROLL_HTTP="nonsense")
     assert (refused.code, "--http" in refused.err) == (78, True)
@@ -209,6 +216,11 @@ def test_a_server_that_is_not_fleetroll_is_told_apart(alone: Fleetroll, status: 
         answered = alone("device", "list", FLEETROLL_URL=url, FLEETROLL_KEY=KEY)
     assert answered.code == code
     assert "--url" in answered.err
+
+
+def test_who_takes_the_address_of_the_api_for_that_of_the_server_is_told(alone: Fleetroll, server: Any) -> None:
+    refused = alone("whoami", FLEETROLL_URL=f"{server.url}/v1", FLEETROLL_KEY=server.key)
+    assert (refused.code, "ends before /v1" in refused.err) == (5, True)
 
 
 def test_a_proxy_that_takes_no_large_request_is_named(alone: Fleetroll, work: Path) -> None:

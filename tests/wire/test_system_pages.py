@@ -44,6 +44,13 @@ def test_a_page_needs_no_credential_and_takes_no_notice_of_one(app: App, path: s
         assert refused.json()["code"] == "method_not_allowed"
 
 
+def test_who_opens_the_address_of_the_server_is_shown_its_reference(app: App) -> None:
+    for method in ("GET", "HEAD"):
+        shown = app.request(method, "/", key=None)
+        assert (shown.status, shown.headers["location"]) == (302, "/docs")
+    assert app.request("POST", "/", {}, key=None).status == 405
+
+
 def test_a_method_that_a_path_does_not_have_is_answered_by_those_that_it_has(app: App) -> None:
     refused = app.request("PUT", "/v1/devices", {})
     assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD, POST")

@@ -10,6 +10,7 @@ import click
 from fleetroll import __version__
 from fleetroll.cli import (
     authorities,
+    cohorts,
     completion,
     devices,
     dms,
@@ -21,11 +22,14 @@ from fleetroll.cli import (
     lamassu,
     maintenance,
     memfault,
+    metadata_fields,
     nats,
     organizations,
+    owners,
     relay,
     server,
     serving,
+    templates,
 )
 from fleetroll.cli.connection import Options, options, remember
 from fleetroll.cli.failures import EXIT_CODES, Exit, Failure
@@ -44,6 +48,10 @@ _COMMANDS = (
     organizations.group,
     keys.group,
     groups.group,
+    cohorts.group,
+    owners.group,
+    templates.group,
+    metadata_fields.group,
     click.Group(
         "import",
         {"lamassu": lamassu.lamassu, "memfault": memfault.memfault},

@@ -1,7 +1,7 @@
-"""The little language of `device create` and `device set`: arguments that together are one merge patch. Pure."""
+"""The little language of commands that make and change records: arguments that together are one merge patch. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -51,19 +51,22 @@ class Changes(Struct):
         return self.removed.get(field, [])
 
 
-def parse(arguments: Iterable[str]) -> Changes:
-    """Raises BadChange."""
+def parse(arguments: Iterable[str], lists: Collection[str] = LISTS) -> Changes:
+    """What arguments say of a record of which `lists` are the members that are lists of texts. Raises BadChange."""
     changes = Changes({}, {}, {})
     for argument in arguments:
         found = _CHANGE.fullmatch(argument)
         if found is None or not _PATH.fullmatch(found["path"]):
             raise BadChange(f"{argument!r} is no change; write MEMBER=VALUE.")
         names = [re.sub(r"\\(.)", r"\1", name, flags=re.DOTALL) for name in re.findall(_NAME, found["path"])]
-        _SIGNS[found["sign"]](changes, names, found["value"])
+        signs = _LIST_SIGNS if len(names) == 1 and names[0] in lists else _SIGNS
+        if found["sign"] not in signs:
+            raise BadChange(f"{argument!r} is no change; += and -= are for {' and '.join(sorted(LISTS))} of devices.")
+        signs[found["sign"]](changes, names, found["value"])
     return changes
 
 
-def parse_object(text: str) -> dict[str, Any]:
+def parse_object(text: bytes) -> dict[str, Any]:
     """A merge patch written as JSON. Raises BadChange."""
     value = _json(text)
     if not isinstance(value, dict):
@@ -79,31 +82,27 @@ def created(patch: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _replace(changes: Changes, names: list[str], value: str) -> None:
-    if len(names) == 1 and names[0] in LISTS:
-        _place(changes.merge, names, _parts(value))
-    else:
-        _place(changes.merge, names, value or None)
+    _place(changes.merge, names, value or None)
+
+
+def _replace_list(changes: Changes, names: list[str], value: str) -> None:
+    _place(changes.merge, names, _parts(value))
 
 
 def _replace_by_json(changes: Changes, names: list[str], value: str) -> None:
-    _place(changes.merge, names, _json(value))
+    _place(changes.merge, names, _json(value.encode()))
 
 
 def _add(changes: Changes, names: list[str], value: str) -> None:
-    changes.added.setdefault(_list(names), []).extend(_parts(value))
+    changes.added.setdefault(names[0], []).extend(_parts(value))
 
 
 def _remove(changes: Changes, names: list[str], value: str) -> None:
-    changes.removed.setdefault(_list(names), []).extend(_parts(value))
+    changes.removed.setdefault(names[0], []).extend(_parts(value))
 
 
-_SIGNS = {"": _replace, ":": _replace_by_json, "+": _add, "-": _remove}
-
-
-def _list(names: list[str]) -> str:
-    if len(names) != 1 or names[0] not in LISTS:
-        raise BadChange(f"+= and -= are for {' and '.join(sorted(LISTS))}.")
-    return names[0]
+_SIGNS = {"": _replace, ":": _replace_by_json}
+_LIST_SIGNS = {"": _replace_list, ":": _replace_by_json, "+": _add, "-": _remove}
 
 
 def _parts(value: str) -> list[str]:
@@ -118,8 +117,8 @@ def _place(target: dict[str, Any], names: list[str], value: Any) -> None:
     target[names[-1]] = value
 
 
-def _json(text: str) -> Any:
+def _json(text: bytes) -> Any:
     try:
-        return written.read(text.encode())
+        return written.read(text)
     except written.NotJson as problem:
-        raise BadChange(f"{text[:60]!r} is not JSON: {problem}.") from None
+        raise BadChange(f"{text[:60].decode(errors='replace')!r} is not JSON: {problem}.") from None

@@ -7,12 +7,14 @@ import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
+from urllib.request import getproxies
 
 import click
 import httpx
 
 from fleetroll import __version__
 from fleetroll.cli.connection import ABOUT_KEY, Options
+from fleetroll.cli.duplex import Duplex
 from fleetroll.cli.failures import Exit, Failure
 
 _CONNECT_SECONDS, _REPLY_SECONDS, _STREAM_SECONDS = 10.0, 60.0, 900.0
@@ -25,7 +27,9 @@ _UNKNOWN_AUTHORITY = "CERTIFICATE_VERIFY_FAILED"  # what OpenSSL says of a wrong
 _ABOUT_AUTHORITY = "Name the authority of its certificate, a file in PEM, with SSL_CERT_FILE."
 _ABOUT_PROXY = "The variable HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names what is no proxy of http:// or https://."
 _ABOUT_FILTER = """A filter compares fields, as in: name = "pump-*" AND NOT id < 100"""
-_ABOUT_PLACE = "The address leads somewhere else, or to another release; check --url."
+_ABOUT_COHORTS = "List the cohorts there are: fleetroll cohort list"
+_ABOUT_TEMPLATES = "List the templates there are, with their numbers: fleetroll template list"
+_ABOUT_PLACE = "The address leads somewhere else, or to another release; check --url, which ends before /v1."
 _ABOUT_SIZE = "A proxy on the way takes nothing as large; raise its limit, which nginx calls client_max_body_size."
 _ADVICE = {
     "unauthenticated": ABOUT_KEY,
@@ -35,6 +39,12 @@ _ADVICE = {
     "dms_not_found": "List the DMS there are: fleetroll dms list",
     "authority_not_found": "List the authorities there are: fleetroll ca list",
     "group_not_found": "List the groups there are: fleetroll group list",
+    "cohort_not_found": _ABOUT_COHORTS,
+    "unknown_cohort": _ABOUT_COHORTS,
+    "owner_not_found": "List the owners there are: fleetroll owner list",
+    "template_not_found": _ABOUT_TEMPLATES,
+    "unknown_template": _ABOUT_TEMPLATES,
+    "metadata_field_not_found": "List the metadata fields there are: fleetroll metadata-field list",
     "key_not_found": "List the keys there are: fleetroll key list",
     "last_admin_key": "Make one, and use it from then on: fleetroll key create NAME --role admin",
     "invalid_filter": _ABOUT_FILTER,
@@ -65,12 +75,14 @@ def asking(url: str, verify: ssl.SSLContext | None = None, **manners: Any) -> ht
     Proxies have no place on the way to this machine, but SSL_CERT_FILE holds there too. Where nothing is encrypted, no
     authority needs to be trusted: loading them all would take longer than most commands. Raises Failure and UsageError.
     """
-    if verify is None:
-        verify = _trusted() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        return httpx.Client(verify=verify, trust_env=not is_loopback(url), **manners)
+        return httpx.Client(verify=verify or _authorities(url), trust_env=not is_loopback(url), **manners)
     except (ValueError, ImportError):
         raise click.UsageError(_ABOUT_PROXY) from None
+
+
+def _authorities(url: str) -> ssl.SSLContext:
+    return _trusted() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _trusted() -> ssl.SSLContext:
@@ -143,14 +155,23 @@ class Client:
         url = self.url + target
         with (
             reaching(self.url),
-            self._http.stream(
-                method, url, params=_given(params), content=content, headers=headers, timeout=timeout
-            ) as reply,
+            self._sending() if content is not None else contextlib.nullcontext(self._http) as http,
+            http.stream(method, url, params=_given(params), content=content, headers=headers, timeout=timeout) as reply,
         ):
             if not reply.is_success:
                 reply.read()
             _require_success(reply, self.url)
             yield reply
+
+    @contextlib.contextmanager
+    def _sending(self) -> Iterator[httpx.Client]:
+        """For a body of any length: of what is sent, the reply is heard at once, unless a proxy may be on the way."""
+        if getproxies() and not is_loopback(self.url):
+            yield self._http
+            return
+        trusted = _authorities(self.url)
+        with asking(self.url, trusted, transport=Duplex(trusted), headers=self._http.headers) as http:
+            yield http
 
     def pages(self, target: str, params: Mapping[str, Any]) -> Iterator[httpx.Response]:
         """Every page of a list."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fleetroll.cli import changes, output, written
+from fleetroll.cli.changing import given, merge_option, required
 from fleetroll.cli.connection import MOST_PER_PAGE, connected, path
 from fleetroll.cli.failures import Failure
 from fleetroll.cli.output import Column, as_json, show
@@ -99,39 +100,25 @@ def get(client: "Client", ident: str, as_json: bool) -> None:
     show(client.call("GET", path("devices", ident)), as_json)
 
 
-_merge_option = click.option("--merge", metavar="JSON", help="The changes as a JSON merge patch (RFC 7396) instead.")
-
-
-def _changes(changed: tuple[str, ...], merge: str | None) -> changes.Changes:
-    if changed and merge is not None:
-        raise click.UsageError("Give changes or --merge, not both.")
-    try:
-        return changes.parse(changed) if merge is None else changes.Changes(changes.parse_object(merge), {}, {})
-    except changes.BadChange as problem:
-        raise click.UsageError(str(problem)) from None
-
-
 @group.command("create", help="Make a device; one that exists is left alone.", epilog=changes.SYNTAX)
 @click.argument("ident")
 @click.argument("changed", metavar="[CHANGE]...", nargs=-1)
-@_merge_option
+@merge_option
 @as_json
 @connected
-def create(client: "Client", ident: str, changed: tuple[str, ...], merge: str | None, as_json: bool) -> None:
-    members = changes.created(_changes(changed, merge).against({}))
+def create(client: "Client", ident: str, changed: tuple[str, ...], merge: bytes | None, as_json: bool) -> None:
+    members = changes.created(given(changed, merge).against({}))
     show(client.call("POST", _DEVICES, body={**members, "ident": ident}), as_json)
 
 
 @group.command("set", help="Change a device.", epilog=changes.SYNTAX)
 @click.argument("ident")
 @click.argument("changed", metavar="CHANGE...", nargs=-1)
-@_merge_option
+@merge_option
 @as_json
 @connected
-def change(client: "Client", ident: str, changed: tuple[str, ...], merge: str | None, as_json: bool) -> None:
-    wanted = _changes(changed, merge)
-    if not changed and merge is None:
-        raise click.UsageError("Say what to change: MEMBER=VALUE or --merge JSON.")
+def change(client: "Client", ident: str, changed: tuple[str, ...], merge: bytes | None, as_json: bool) -> None:
+    wanted = required(changed, merge)
     target = path("devices", ident)
     reply = _change_relatively(client, target, wanted) if wanted.is_relative else client.patch(target, wanted.merge)
     show(reply, as_json)

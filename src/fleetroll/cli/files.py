@@ -23,24 +23,30 @@ def replacing(file: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     What is no plain file, such as a pipe or a device, is written to as it is.
     """
     if file.exists() and not file.is_file():
-        with file.open("wb") as stream:
+        with _naming(file), file.open("wb") as stream:
             yield stream
         return
     target = file.resolve()
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    with _opened(part, file, mode) as stream:
+    with _naming(file), _opened(part, file, mode) as stream:
         try:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
             part.replace(target)
-        except OSError as problem:  # a write does not say to what
-            part.unlink()
-            raise OSError(problem.errno, problem.strerror, problem.filename or str(file)) from None
         except BaseException:
             part.unlink()
             raise
     sync(target.parent)
+
+
+@contextlib.contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Name the file in what goes wrong with it: a write does not say to what."""
+    try:
+        yield
+    except OSError as problem:
+        raise OSError(problem.errno, problem.strerror, problem.filename or str(file)) from None
 
 
 def _opened(part: Path, file: Path, mode: int) -> BinaryIO:

@@ -89,6 +89,8 @@ def load(
     as_json: bool,
 ) -> None:
     media_type = _MEDIA_TYPES[_format(form, file, None)]
+    if errors is not None and errors.exists() and file != _STDIO and errors.samefile(file):
+        raise click.UsageError("--errors names the file that is imported.")
     params = {"mode": "create" if create_only else None, "dry_run": "true" if dry_run else None}
     headers = {"content-type": media_type}
     # A server that refuses an upload may hang up in the middle of it. What can be refused at once is asked at once.
@@ -101,7 +103,7 @@ def load(
             client.stream("POST", _IMPORT, params=params, content=rows, headers=headers) as reply,
         ):
             tally.take(lines(reply.iter_bytes()), failed)
-    except Failure:
+    except (Failure, KeyboardInterrupt):
         if tally.rows:
             tally.report(dry_run)
         raise
@@ -127,12 +129,11 @@ def _parts(stream: BinaryIO, advance: Callable[[int], None]) -> Iterator[bytes]:
 
 
 class _Tally:
-    """Counts outcomes, and remembers the first failures."""
+    """Counts outcomes, and tells of the first failures as they come."""
 
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
         self._counts: Counter[str] = Counter()
-        self._failures: list[_Result] = []
         self._broken: _Trouble | None = None
 
     @property
@@ -155,18 +156,16 @@ class _Tally:
             self._fail(result, line, failed)
 
     def _fail(self, result: _Result, line: bytes, failed: BinaryIO | None) -> None:
-        if len(self._failures) < output.SHOWN_FAILURES:
-            self._failures.append(result)
+        if not self._as_json and self._counts["failed"] <= output.SHOWN_FAILURES:
+            name = f" ({result.ident})" if result.ident else ""
+            output.note(f"line {result.line}{name}: {result.error.message if result.error else 'failed'}")
         if failed is not None:
             failed.write(line + b"\n")
 
     def report(self, dry_run: bool) -> None:
         if self._as_json:
             return
-        for result in self._failures:
-            name = f" ({result.ident})" if result.ident else ""
-            output.note(f"line {result.line}{name}: {result.error.message if result.error else 'failed'}")
-        if (unshown := self._counts["failed"] - len(self._failures)) > 0:
+        if (unshown := self._counts["failed"] - output.SHOWN_FAILURES) > 0:
             output.note(f"... and {unshown} more; --errors FILE keeps all of them")
         output.outcomes(self._counts, dry_run)
 

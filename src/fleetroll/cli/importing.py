@@ -154,7 +154,7 @@ def _place(state: Path, source: Source) -> Place:
         return source.first
     try:
         known = msgspec.json.decode(state.read_bytes(), type=_State)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         raise Failure(Exit.FILE, f"{state} is no state file of an import.", "Remove it to begin anew.") from None
     if known.source == source.name:
         return known.place
@@ -202,6 +202,6 @@ def require(reply: "httpx.Response", path: str, advice: str, shape: type[T]) -> 
         raise Failure(code, f"The source answers {reply.status_code} to {path}.", advice)
     try:
         return msgspec.json.decode(reply.content, type=shape)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         message = f"The source's answer to {path} is not what such a server answers."
         raise Failure(Exit.REFUSED, message, advice) from None

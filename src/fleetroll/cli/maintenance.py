@@ -27,6 +27,7 @@ data_option = click.option(
     default=Path("fleetroll-data"),
     show_default=True,
     envvar="FLEETROLL_DATA",
+    show_envvar=True,
     help="Data directory of the server.",
 )
 
@@ -37,7 +38,11 @@ def _postgres(_context: click.Context, _option: click.Parameter, text: str | Non
 
 
 database_option = click.option(
-    "--database", envvar="FLEETROLL_DATABASE", callback=_postgres, help="As given to `fleetroll serve`."
+    "--database",
+    envvar="FLEETROLL_DATABASE",
+    show_envvar=True,
+    callback=_postgres,
+    help="As given to `fleetroll serve`.",
 )
 _preset = click.option("--server-key", envvar=_KEY_VARIABLE, hidden=True)
 

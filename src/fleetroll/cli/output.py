@@ -105,14 +105,12 @@ def page(reply: "httpx.Response", member: str, columns: Sequence[Column], as_jso
 
 
 def listing(pages: Iterable["httpx.Response"], member: str, columns: Sequence[Column], as_json: bool) -> None:
-    """Print a whole list that came in pages: as one table, or as the one page that it would be."""
-    found: list[msgspec.Raw] = []
-    for page in pages:
-        found += items(page, member)
+    """Print a whole list that comes in pages: as one table, or as the one page that it would be."""
     if as_json:
+        found = [item for page in pages for item in items(page, member)]
         raw(msgspec.json.encode({member: found, "next_cursor": None}))
     else:
-        table(columns, (msgspec.json.decode(item) for item in found))
+        long_table(columns, (page.json()[member] for page in pages))
 
 
 def items(page: "httpx.Response", member: str) -> list[msgspec.Raw]:
@@ -129,8 +127,9 @@ def outcomes(counts: Mapping[str, int], dry_run: bool) -> None:
 
 
 def note(text: str) -> None:
-    """A remark for people, beside the output."""
-    click.echo(plain(text), err=True)
+    """A remark for people, beside the output; above a bar that is drawn there, which click would write into."""
+    sys.stderr.write(f"{plain(text)}\n")
+    sys.stderr.flush()
 
 
 def raw(data: bytes) -> None:

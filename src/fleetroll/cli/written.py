@@ -19,3 +19,5 @@ def read(text: bytes) -> Any:
         return msgspec.json.decode(text)
     except msgspec.MsgspecError as problem:
         raise NotJson(str(problem)) from None
+    except UnicodeDecodeError as problem:
+        raise NotJson(f"it is not UTF-8 (byte {problem.start})") from None

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
+from msgspec import Struct
 
 from fleetroll import __version__
 from fleetroll.wire import docs_page, openapi
@@ -11,13 +12,18 @@ from fleetroll.wire.dialect import Dialect
 from fleetroll.wire.metrics import CONTENT_TYPE, Metrics
 from fleetroll.wire.serve import Kernel, Receive, Scope, Send, send_whole
 
-_Page = tuple[int, str, bytes]  # status, media type and body
-
 _JSON = "application/json"
 # Nothing but our own styles: the page has no script, and nothing in it comes from a request.
 _PAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+
+class _Page(Struct, frozen=True):
+    status: int
+    media_type: str
+    body: bytes
+    location: str | None = None
 
 
 class Server:
@@ -44,33 +50,39 @@ class Server:
             return self._kernel(scope, receive, send)
         return self._show(page, scope, send)
 
-    async def _show(self, page: Callable[["Server"], Awaitable[_Page]], scope: Scope, send: Send) -> None:
-        status, media_type, body = await page(self)
+    async def _show(self, ask: Callable[["Server"], Awaitable[_Page]], scope: Scope, send: Send) -> None:
+        page = await ask(self)
         headers = [
-            (b"content-type", media_type.encode()),
-            (b"content-length", b"%d" % len(body)),
+            (b"content-type", page.media_type.encode()),
+            (b"content-length", b"%d" % len(page.body)),
             (b"x-request-id", self._kernel.request_id(dict(scope["headers"])).encode()),
             (b"x-content-type-options", b"nosniff"),
             (b"content-security-policy", _PAGE_POLICY.encode()),
         ]
-        await send_whole(scope, send, status, headers, body)
+        if page.location is not None:
+            headers.append((b"location", page.location.encode()))
+        await send_whole(scope, send, page.status, headers, page.body)
+
+    async def entrance(self) -> _Page:
+        """Where people begin who have nothing but the server's address."""
+        return _Page(302, "text/plain; charset=utf-8", b"See /docs\n", location="/docs")
 
     async def health(self) -> _Page:
-        return 200, _JSON, msgspec.json.encode({"status": "alive", "version": __version__})
+        return _Page(200, _JSON, msgspec.json.encode({"status": "alive", "version": __version__}))
 
     async def readiness(self) -> _Page:
         if self._ready():
-            return 200, _JSON, b'{"status":"ready"}'
-        return 503, _JSON, b'{"status":"not ready"}'
+            return _Page(200, _JSON, b'{"status":"ready"}')
+        return _Page(503, _JSON, b'{"status":"not ready"}')
 
     async def metrics(self) -> _Page:
-        return 200, CONTENT_TYPE, self._metrics.render(self._followers())
+        return _Page(200, CONTENT_TYPE, self._metrics.render(self._followers()))
 
     async def description(self) -> _Page:
-        return 200, _JSON, (await self._descriptions())[0]
+        return _Page(200, _JSON, (await self._descriptions())[0])
 
     async def reference(self) -> _Page:
-        return 200, "text/html; charset=utf-8", (await self._descriptions())[1]
+        return _Page(200, "text/html; charset=utf-8", (await self._descriptions())[1])
 
     async def _descriptions(self) -> tuple[bytes, bytes]:
         """For programs and for people, made when somebody first asks: each takes as long as much of a start."""
@@ -85,6 +97,7 @@ def _describe(dialects: Sequence[Dialect]) -> tuple[bytes, bytes]:
 
 
 _PAGES: dict[str, Callable[[Server], Awaitable[_Page]]] = {
+    "/": Server.entrance,
     "/health": Server.health,
     "/ready": Server.readiness,
     "/metrics": Server.metrics,
