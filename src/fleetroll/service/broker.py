@@ -21,11 +21,11 @@ from fleetroll.bus.port import (
     Message,
     Request,
 )
-from fleetroll.core import documents, extras, limits, policy
+from fleetroll.core import documents, limits, policy
 from fleetroll.core.faults import Fault, Kind
-from fleetroll.core.ids import broker_org, device_hex, parse_broker_group, parse_broker_org, parse_device_hex
+from fleetroll.core.ids import broker_org, parse_broker_group, parse_broker_org, parse_device_hex
 from fleetroll.core.messages import Content, content_of, mode_of, shown
-from fleetroll.core.model import Credential, Device, Instant, Link, NewEvent, Protocol
+from fleetroll.core.model import Credential, Device, Instant, KnownAs, Link, NewEvent, Protocol
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.times import HOUR, MILLISECOND
 from fleetroll.service import presence, telemetry
@@ -382,19 +382,20 @@ async def _changed(records: Records, change: ConnectionChange, at: Instant) -> A
     if not await presence.opened(records, link, at, _REQUEST):
         return None
     device = await records.devices.by_id(link.org, link.device)
-    return _announcement(device, at, "connected") if device is not None else None
+    return _announcement(link.org, presence.known_as(device), at, "connected") if device is not None else None
 
 
 async def _part(records: Records, link: Link, at: Instant) -> Announcement | None:
+    left = await records.presence.left(link)
     if not await presence.closed(records, link, at, _REQUEST):
         return None
-    device = await records.devices.by_id(link.org, link.device)
-    return _announcement(device, at, "disconnected") if device is not None else None
+    device = await records.devices.by_id(link.org, link.device) if left is None else None
+    known = presence.known_as(device) if device is not None else left
+    return _announcement(link.org, known, at, "disconnected") if known is not None else None
 
 
-def _announcement(device: Device, at: Instant, event: str) -> Announcement:
+def _announcement(org: int, known: KnownAs, at: Instant, event: str) -> Announcement:
     """In the vendor's words, which only its SDKs read."""
     times = {"start" if event == "connected" else "stop": at // MILLISECOND}
-    body = _pack({"device_ident": device.ident, "event": event, "data": times})
-    public_id = device_hex(device.created_at, device.id)
-    return Announcement(broker_org(device.org), extras.environment(device.extras), public_id, body)
+    body = _pack({"device_ident": known.ident, "event": event, "data": times})
+    return Announcement(broker_org(org), known.env, known.public_id, body)
