@@ -12,6 +12,8 @@ from nats.aio.client import Client
 from fleetroll.bus.links import Rejected
 from fleetroll.bus.walls import COMMANDS, FAMILIES, INGEST, stream_subjects
 from fleetroll.core import limits
+from fleetroll.core.model import Instant
+from fleetroll.core.times import moment
 
 _SECONDS = 5.0
 _NANO = 1_000_000_000
@@ -36,6 +38,14 @@ class _Info(msgspec.Struct, frozen=True):
     error: _Error | None = None
     created: str = ""
     state: _State = _State()
+
+
+class _Delivered(msgspec.Struct, frozen=True):
+    stream_seq: int = 0
+
+
+class _Consumer(msgspec.Struct, frozen=True):
+    delivered: _Delivered = _Delivered()
 
 
 async def prepare_platform(client: Client, room: int | None = None, replicas: int | None = None) -> dict[str, str]:
@@ -63,22 +73,33 @@ async def read_from(client: Client, stream: str, name: str, place: int) -> None:
 
     Raises Gone.
     """
+    await _consume(client, stream, name, {"deliver_policy": "by_start_sequence", "opt_start_seq": place})
+
+
+async def read_after(client: Client, stream: str, name: str, at: Instant) -> int:
+    """As `read_from`, of what was stored after a time; answers the place before it."""
+    start = moment(at + 1).isoformat()
+    return await _consume(client, stream, name, {"deliver_policy": "by_start_time", "opt_start_time": start})
+
+
+async def _consume(client: Client, stream: str, name: str, start: dict[str, Any]) -> int:
+    """Answers the place before the first that is to be read."""
     with contextlib.suppress(Rejected):  # there may be none
         await request(client, f"CONSUMER.DELETE.{stream}.{name}", {})
     consumer = {
         "name": name,
-        "deliver_policy": "by_start_sequence",
-        "opt_start_seq": place,
+        **start,
         "ack_policy": "none",
         "inactive_threshold": 60 * _NANO,
         "mem_storage": True,
     }
     try:
-        await request(client, f"CONSUMER.CREATE.{stream}.{name}", {"stream_name": stream, "config": consumer})
+        reply = await request(client, f"CONSUMER.CREATE.{stream}.{name}", {"stream_name": stream, "config": consumer})
     except Rejected as problem:
         if problem.code == _NOT_FOUND:
             raise Gone from problem
         raise
+    return msgspec.json.decode(reply, type=_Consumer).delivered.stream_seq
 
 
 async def prepare_applications(client: Client, org: str, replicas: int | None = None) -> None:

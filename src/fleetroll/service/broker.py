@@ -19,6 +19,7 @@ from fleetroll.bus.port import (
     ConnectionChange,
     DeviceAccount,
     Message,
+    Reached,
     Request,
 )
 from fleetroll.core import documents, limits, policy
@@ -115,8 +116,12 @@ class Registry:
 
     # --- what is published ---------------------------------------------------------------------------------------
 
-    async def ingested(self, stream: str) -> int:
-        return await self._services.store.read.progress.get(stream)
+    async def ingested(self, stream: str) -> Reached:
+        progress = self._services.store.read.progress
+        return Reached(await progress.get(stream), await progress.get(_times_of(stream)))
+
+    async def rewind(self, stream: str, place: int) -> None:
+        await self._services.store.write(lambda records: records.progress.put(stream, place))
 
     async def ingest(self, batch: Batch) -> list[Message]:
         at, live = self._services.clock(), self._services.live
@@ -225,9 +230,15 @@ async def _ingest(records: Records, live: Live, batch: Batch, at: Instant) -> _I
     taken = await _take_readings(records, [one for one in read if one.message.family == TELEMETRY], at)
     await _take_events(records, [one for one in read if one.message.family != TELEMETRY], at)
     await records.progress.put(batch.stream, batch.messages[-1].place)
+    await records.progress.put(_times_of(batch.stream), batch.messages[-1].at)
     orgs = {one.org for one in taken}
     told = [told for org in orgs if live.wants(org) for told in await _told(records, org, taken)]
     return _Ingested(told, [heard for one in read if (heard := _heard(one)) is not None])
+
+
+def _times_of(stream: str) -> str:
+    """Under which the progress in a stream is kept by the broker's clock."""
+    return f"{stream} at"
 
 
 def _read(message: Message) -> _Read:

@@ -423,6 +423,17 @@ def test_a_batch_that_comes_again_changes_nothing(desk: Desk) -> None:
     assert len(desk.timeline("twice", "device.event")) == 1
 
 
+def test_what_comes_under_a_place_that_the_broker_had_given_before_it_lost_some_is_new(desk: Desk) -> None:
+    device = desk.create("restored", {"t": {"type": "number"}})["id"]
+    desk.publish(device, b'{"value": 1}', family="events", name="door")
+    reached = desk.app.runner.run(desk.registry.ingested("stream"))
+    assert (reached.place, reached.at <= desk.app.services.clock()) == (desk.place, True)
+    desk.place -= 1
+    desk.app.runner.run(desk.registry.rewind("stream", desk.place))
+    desk.publish(device, b'{"value": 2}', family="events", name="door")
+    assert [data["value"] for data in desk.timeline("restored", "device.event")] == [2, 1]
+
+
 def test_a_device_of_another_organization_is_not_reported_for(desk: Desk) -> None:
     device = desk.create("mine", {"t": {"type": "number"}})["id"]
     for org in ("org_2", "org_zz", "nobody", "org_"):
