@@ -86,12 +86,12 @@ class Ingest:
     async def _begin(self) -> None:
         """Read behind the place up to which the store has everything. Raises streams.Gone."""
         reached = await self._registry.ingested(self._name)
-        place = await streams.read_after(self._client, self._stream, self._consumer, reached.at)
-        if place >= reached.place or not reached.at:  # which no release before has noted
+        if not await streams.has_fallen_back(self._client, self._stream, reached):
             await streams.read_from(self._client, self._stream, self._consumer, reached.place + 1)
             return
-        # It has counted from an older place on: what is there now under places that the store knows is new.
         logger.error("the broker had lost some of stream %s; the registry has it", self._stream)
+        # What is there now under places that the store knows is new, as only its time tells.
+        place = await streams.read_after(self._client, self._stream, self._consumer, reached.at)
         await self._registry.rewind(self._name, place)
 
     async def _note(self, message: Msg) -> None:

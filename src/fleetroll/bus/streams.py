@@ -4,16 +4,18 @@ In a cluster each may be kept by several servers, its `replicas`. None is a brok
 """
 
 import contextlib
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from nats.aio.client import Client
 
 from fleetroll.bus.links import Rejected
+from fleetroll.bus.port import Reached
 from fleetroll.bus.walls import COMMANDS, FAMILIES, INGEST, stream_subjects
 from fleetroll.core import limits
 from fleetroll.core.model import Instant
-from fleetroll.core.times import moment
+from fleetroll.core.times import microseconds, moment
 
 _SECONDS = 5.0
 _NANO = 1_000_000_000
@@ -32,12 +34,25 @@ class _Error(msgspec.Struct, frozen=True):
 
 class _State(msgspec.Struct, frozen=True):
     bytes: int = 0
+    last_seq: int = 0
 
 
 class _Info(msgspec.Struct, frozen=True):
     error: _Error | None = None
     created: str = ""
     state: _State = _State()
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    time: datetime
+
+    @property
+    def at(self) -> Instant:
+        return microseconds(self.time)
+
+
+class _Found(msgspec.Struct, frozen=True):
+    message: _Stored
 
 
 class _Delivered(msgspec.Struct, frozen=True):
@@ -66,6 +81,26 @@ async def _bounds(client: Client, name: str, room: int | None) -> dict[str, Any]
         held = msgspec.json.decode(await request(client, f"STREAM.INFO.{name}", {}), type=_Info).state.bytes
     # A bound below what is there, or comes just now, would take the oldest away.
     return {"max_bytes": held + max(limits.BUS_LEAST_ROOM, int(room * _SHARES[name])), "discard": "new"}
+
+
+async def has_fallen_back(client: Client, stream: str, reached: Reached) -> bool:
+    """Whether a stream counts from an older place on than the last that was taken from it. Raises Gone.
+
+    It may have come beyond that place again: then another message is there.
+    """
+    try:
+        info = msgspec.json.decode(await request(client, f"STREAM.INFO.{stream}", {}), type=_Info)
+    except Rejected as problem:
+        if problem.code == _NOT_FOUND:
+            raise Gone from problem
+        raise
+    if info.state.last_seq < reached.place:
+        return True
+    try:
+        found = await request(client, f"STREAM.MSG.GET.{stream}", {"seq": reached.place})
+    except Rejected:  # what is in the store is taken away here
+        return False
+    return abs(msgspec.json.decode(found, type=_Found).message.at - reached.at) > 1 if reached.at else False
 
 
 async def read_from(client: Client, stream: str, name: str, place: int) -> None:
