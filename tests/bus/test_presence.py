@@ -225,7 +225,8 @@ def test_as_many_connections_as_do_not_fit_on_a_page(tmp_path: Path, monkeypatch
             for device in devices:
                 await device.close()
 
-    monkeypatch.setattr("fleetroll.bus.presence._PAGE", 2)
+    monkeypatch.setattr(fleetroll.bus.presence, "_PAGE", 2)
+    monkeypatch.setattr(fleetroll.bus.presence, "_OVERLAP", 1)
     run(story())
 
 
