@@ -185,6 +185,31 @@ def test_streams_that_a_broker_has_lost_are_made_anew(tmp_path: Path, caplog: py
     run(story())
 
 
+@pytest.mark.parametrize("lost", [1, 1_000_000])
+def test_what_comes_after_a_broker_has_lost_some_of_a_stream_is_taken(tmp_path: Path, lost: int) -> None:
+    """As where a server of a cluster comes back with an older disk, or an empty one: the same stream, which counts from
+    an older place on, and may have come beyond that of the store before it is asked.
+    """
+
+    async def story() -> None:
+        registry = Registry()
+        for life in range(2):
+            async with broker(tmp_path / "nats", registry) as served:
+                device = await client(address(served), await with_device(served, registry))
+                registry.refusing = True
+                for number in range(3):
+                    await device.jetstream().publish(SUBJECT, b"%d" % (3 * life + number))
+                registry.places = {stream: place + lost for stream, place in registry.places.items()}
+                os.kill(served._process.pid, signal.SIGKILL)  # type: ignore[union-attr]
+                await registry.until(lambda: not registry.present_now)
+                registry.refusing = False
+                await registry.until(lambda life=life: len(registry.messages) == 3 * life + 3)
+                await device.close()
+        assert [message.body for message in registry.messages] == [b"%d" % number for number in range(6)]
+
+    run(story())
+
+
 def connections(registry: Registry, minted: Minted) -> int:
     return sum(one.account == minted.account for one in registry.connections)
 

@@ -9,11 +9,16 @@ import textwrap
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from nats.aio.client import Client
 
+import fleetroll.bus.presence
+from fleetroll.bus import links
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.port import Connection, DeviceAccount, Minted
+from fleetroll.bus.port import Announcement, Connection, DeviceAccount, Minted
+from fleetroll.bus.presence import Presence
 from fleetroll.bus.settings import Files, Listeners, write
 from fleetroll.bus.walls import Authority
 from fleetroll.core import limits
@@ -23,6 +28,7 @@ from tests.support.nats_sockets import LEFT
 pytestmark = LEFT
 
 ORG, DEVICE = "org_1", "00000000" + "0" * 15 + "1"
+AUTHORITY = Authority(SERVER_KEY)
 
 APART = """
     import asyncio, sys
@@ -111,6 +117,50 @@ def test_a_killed_device_is_noticed(tmp_path: Path) -> None:
     run(story())
 
 
+class Listed(Presence):
+    """Between any two pages of the list, one of the connections that began first ends."""
+
+    def __init__(self, client: Client, registry: Registry, first: list[Client]) -> None:
+        super().__init__(client, registry, _say_nothing)
+        self.first = first
+
+    async def _ask(self, options: dict[str, Any], servers: int) -> list[Any]:
+        found = await super()._ask(options, servers)
+        if self.first:
+            await self.first.pop().close()
+        return found
+
+
+async def _say_nothing(_: list[Announcement]) -> None:
+    pass
+
+
+@pytest.mark.parametrize("ending", [1, 5])
+def test_who_is_connected_is_listed_however_many_end_their_connections_meanwhile(
+    tmp_path: Path, ending: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleetroll.bus.presence, "_PAGE", 4)
+    monkeypatch.setattr(fleetroll.bus.presence, "_OVERLAP", 1)
+
+    async def story() -> None:
+        registry, again = Registry(), Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            minted = [await known(served, registry) for _ in range(ending + 8)]
+            devices = [await client(address(served), one) for one in minted]
+            await registry.until(lambda: registry.present_now == {one.account for one in minted})
+            system = await links.connect([address(served)], AUTHORITY.system, "test")
+            again.wanted = registry.wanted
+            listing = asyncio.ensure_future(Listed(system, again, devices[:ending]).run())
+            await again.until(lambda: again.connections)
+            await again.until(lambda: again.present_now == {one.account for one in minted[ending:]})
+            listing.cancel()
+            await links.close(system)
+            for one in devices[ending:]:
+                await one.close()
+
+    run(story())
+
+
 def test_nobody_is_connected_while_there_is_no_broker(tmp_path: Path) -> None:
     async def story() -> None:
         registry = Registry()
@@ -175,7 +225,8 @@ def test_as_many_connections_as_do_not_fit_on_a_page(tmp_path: Path, monkeypatch
             for device in devices:
                 await device.close()
 
-    monkeypatch.setattr("fleetroll.bus.presence._PAGE", 2)
+    monkeypatch.setattr(fleetroll.bus.presence, "_PAGE", 2)
+    monkeypatch.setattr(fleetroll.bus.presence, "_OVERLAP", 1)
     run(story())
 
 

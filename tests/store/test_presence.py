@@ -3,7 +3,7 @@
 import pytest
 
 from fleetroll.core import limits
-from fleetroll.core.model import Device, Link, Reporter, Span
+from fleetroll.core.model import Device, KnownAs, Link, Reporter, Span
 from fleetroll.store.port import Records, Store
 from tests.support.stores import NOW, changed, device, document
 
@@ -152,13 +152,30 @@ async def test_connections_are_listed_in_order_over_all_tenants(store: Store, or
     assert await store.scan.presence.links(links[2], 3) == links[3:6]
 
 
-async def test_connections_move_and_go_with_their_device(store: Store, org: int, elsewhere: int) -> None:
-    for number in (1, 2):
-        await store.write(lambda records, number=number: records.presence.opened(Link(org, number, "c")))
-    await store.write(lambda records: records.presence.move(org, 1, elsewhere))
-    await store.write(lambda records: records.presence.forget(org, 2))
-    await store.write(lambda records: records.presence.forget(org, 1))
-    assert await store.scan.presence.links(None, 10) == [Link(elsewhere, 1, "c")]
+async def test_connections_of_a_device_that_leaves_say_what_it_was_known_by_until_they_end(
+    store: Store, org: int, elsewhere: int
+) -> None:
+    one, known = await made(store, org, "a"), KnownAs("a", "test", "0" * 24)
+    links = [Link(org, one.id, name) for name in ("a", "b")]
+
+    async def leave(number: int, place: int = org) -> bool:
+        return await store.write(lambda records: records.presence.leave(place, number, known))
+
+    async def left() -> list[KnownAs | None]:
+        return [await store.scan.presence.left(link) for link in links]
+
+    assert not await leave(one.id)
+    for link in links:
+        await store.write(lambda records, link=link: records.presence.opened(link))
+    assert [await leave(one.id, elsewhere), await leave(one.id + 1)] == [False, False]
+    assert await left() == [None, None]
+    assert await leave(one.id)
+    assert await left() == [known, known]
+    assert await store.scan.presence.links(None, 10) == links
+    assert not (await store.scan.presence.reporters(org, [one.id]))[one.id].linked
+    closed = [await store.write(lambda records, link=link: records.presence.closed(link)) for link in links]
+    assert closed == [False, True]
+    assert await left() == [None, None]
 
 
 async def test_times_of_a_clock_that_was_ahead_give_way(store: Store, org: int) -> None:

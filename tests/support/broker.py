@@ -31,6 +31,7 @@ from fleetroll.bus.port import (
     DeviceAccount,
     Message,
     Minted,
+    Reached,
     Request,
 )
 from fleetroll.bus.process import Process
@@ -51,6 +52,7 @@ class Registry:
         self.requests: list[Request] = []
         self.messages: list[Message] = []
         self.places: dict[str, int] = {}
+        self.times: dict[str, int] = {}
         self.connections: set[Connection] = set()
         self.refusing = False
         self.moved = asyncio.Event()
@@ -82,8 +84,11 @@ class Registry:
     async def certify(self, names: Sequence[str]) -> Certificate:
         return certificate(names, timedelta(days=90))
 
-    async def ingested(self, stream: str) -> int:
-        return self.places.get(stream, 0)
+    async def ingested(self, stream: str) -> Reached:
+        return Reached(self.places.get(stream, 0), self.times.get(stream, 0))
+
+    async def rewind(self, stream: str, place: int) -> None:
+        self.places[stream] = place
 
     async def ingest(self, batch: Batch) -> Sequence[Message]:
         if self.refusing:
@@ -91,6 +96,7 @@ class Registry:
         assert batch.messages[0].place > self.places.get(batch.stream, 0)
         self.messages += batch.messages
         self.places[batch.stream] = batch.messages[-1].place
+        self.times[batch.stream] = batch.messages[-1].at
         self.moved.set()
         return [one for one in batch.messages if one.family != COMMANDS_FAMILY]
 

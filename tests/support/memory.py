@@ -32,6 +32,7 @@ from fleetroll.core.model import (
     Instant,
     Key,
     KeyKind,
+    KnownAs,
     Link,
     MetadataField,
     NewDevice,
@@ -96,6 +97,8 @@ class Tables(Struct):
     readings: dict[str, dict[int, StoredReading]] = field(default_factory=dict)
     forgotten: dict[str, int] = field(default_factory=dict)
     links: dict[str, Link] = field(default_factory=dict)
+    left: dict[str, KnownAs] = field(default_factory=dict)
+    linked: dict[int, bool] = field(default_factory=dict)
     today: dict[str, tuple[int, int]] = field(default_factory=dict)
     credentials: dict[int, Credential] = field(default_factory=dict)
     account_changes: dict[int, AccountChange] = field(default_factory=dict)
@@ -888,7 +891,7 @@ class Presence:
                 one.last_seen,
                 one.template,
                 one.spoke_at,
-                bool(self._linked(org, one.id)),
+                self._tables.linked.get(one.id, False),
             )
             for one in found
         }
@@ -927,11 +930,16 @@ class Presence:
     async def opened(self, link: Link) -> bool:
         before = self._linked(link.org, link.device)
         self._tables.links[f"{link.org} {link.device} {link.name}"] = link
+        self._set_linked(link.org, link.device, True)
         return not before
 
     async def closed(self, link: Link) -> bool:
+        self._tables.left.pop(f"{link.org} {link.device} {link.name}", None)
         known = self._tables.links.pop(f"{link.org} {link.device} {link.name}", None)
-        return known is not None and not self._linked(link.org, link.device)
+        if known is None or self._linked(link.org, link.device):
+            return False
+        self._set_linked(link.org, link.device, False)
+        return True
 
     async def links(self, after: Link | None, limit: int) -> list[Link]:
         first = structs.astuple(after) if after else (0, 0, "")
@@ -939,19 +947,25 @@ class Presence:
         return [link for link in found if structs.astuple(link) > first][:limit]
 
     async def quiet(self, span: Span, limit: int) -> list[tuple[int, int, str]]:
-        found = [one for one in self._tables.devices.values() if one.connected and not self._linked(one.org, one.id)]
+        found = [one for one in self._tables.devices.values() if one.connected and not self._tables.linked.get(one.id)]
         late = [one for one in found if one.last_seen is not None and span.since <= one.last_seen < span.until]
         late.sort(key=lambda one: (one.last_seen, one.id))
         return [(one.org, one.id, one.ident) for one in late][:limit]
 
-    async def move(self, org: int, device: int, to: int) -> None:
-        for link in self._linked(org, device):
-            del self._tables.links[f"{org} {device} {link.name}"]
-            self._tables.links[f"{to} {device} {link.name}"] = structs.replace(link, org=to)
+    async def leave(self, org: int, device: int, known: KnownAs) -> bool:
+        links = self._linked(org, device)
+        if not links:
+            return False
+        self._tables.left |= {f"{org} {device} {link.name}": known for link in links}
+        self._set_linked(org, device, False)
+        return True
 
-    async def forget(self, org: int, device: int) -> None:
-        for link in self._linked(org, device):
-            del self._tables.links[f"{org} {device} {link.name}"]
+    async def left(self, link: Link) -> KnownAs | None:
+        return self._tables.left.get(f"{link.org} {link.device} {link.name}")
+
+    def _set_linked(self, org: int, device: int, linked: bool) -> None:
+        for one in self._there(org, [device]):
+            self._tables.linked[one.id] = linked
 
     def _linked(self, org: int, device: int) -> list[Link]:
         return [link for link in self._tables.links.values() if (link.org, link.device) == (org, device)]

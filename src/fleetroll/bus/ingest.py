@@ -8,6 +8,7 @@ fetch is not used: it costs several times what storing does.
 """
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Sequence
 
@@ -20,6 +21,8 @@ from fleetroll.bus.port import Batch, Message, Registry
 from fleetroll.bus.trouble import Trouble
 from fleetroll.bus.walls import INGEST
 from fleetroll.core import limits
+
+logger = logging.getLogger("fleetroll.broker")
 
 _WAIT_SECONDS = 5.0
 _PATIENCE_SECONDS = 8.0  # a server of a cluster that dies takes requests with it
@@ -67,8 +70,7 @@ class Ingest:
 
     async def _follow(self) -> None:
         self._is_doubted = False
-        place = await self._registry.ingested(self._name)
-        await streams.read_from(self._client, self._stream, self._consumer, place + 1)
+        await self._begin()
         self._arrived, self._due = [], 0
         inbox = self._client.new_inbox()
         subscription = await self._client.subscribe(inbox, cb=self._note, pending_msgs_limit=-1, pending_bytes_limit=-1)
@@ -80,6 +82,17 @@ class Ingest:
                 self._trouble.end()
         finally:
             await subscription.unsubscribe()
+
+    async def _begin(self) -> None:
+        """Read behind the place up to which the store has everything. Raises streams.Gone."""
+        reached = await self._registry.ingested(self._name)
+        if not await streams.has_fallen_back(self._client, self._stream, reached):
+            await streams.read_from(self._client, self._stream, self._consumer, reached.place + 1)
+            return
+        logger.error("the broker had lost some of stream %s; the registry has it", self._stream)
+        # What is there now under places that the store knows is new, as only its time tells.
+        place = await streams.read_after(self._client, self._stream, self._consumer, reached.at)
+        await self._registry.rewind(self._name, place)
 
     async def _note(self, message: Msg) -> None:
         if message.reply:

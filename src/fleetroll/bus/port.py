@@ -74,6 +74,13 @@ class Batch(Struct, frozen=True):
     messages: Sequence[Message]
 
 
+class Reached(Struct, frozen=True):
+    """The last message that is in the store, and when the broker had stored it; 0 if there is none."""
+
+    place: int = 0
+    at: int = 0
+
+
 class Connection(Struct, frozen=True):
     """A connection of an account. `name` tells it from others of the same account."""
 
@@ -199,8 +206,11 @@ class Registry(Protocol):
     async def certify(self, names: Sequence[str]) -> Certificate:
         """A new certificate for these host names."""
 
-    async def ingested(self, stream: str) -> int:
-        """The last place of that incarnation that is in the store, 0 if there is none."""
+    async def ingested(self, stream: str) -> Reached:
+        """How much of that incarnation is in the store."""
+
+    async def rewind(self, stream: str, place: int) -> None:
+        """The broker has lost some of that incarnation: what it holds beyond `place` is new."""
 
     async def ingest(self, batch: Batch) -> Sequence[Message]:
         """Put a batch into the store, all of it or nothing. Answers what applications are to hear of it."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from fleetroll.bus.trouble import Trouble
 
 _GATHER_SECONDS = 0.3
 _PAGE = 1024
+_OVERLAP = 64
 _AT_ONCE = 500
 _PAUSE = 0.5
 
@@ -47,6 +49,27 @@ class _Page(msgspec.Struct, frozen=True):
 class _Listing(msgspec.Struct, frozen=True):
     server: _Server = _Server()
     data: _Page = _Page()
+
+
+class _List:
+    """The connections of one server, as they are told in the order of their numbers, page by page.
+
+    What is behind a connection that ends meanwhile moves up, so each page is to begin within the one before.
+    """
+
+    def __init__(self) -> None:
+        self.connections: dict[int, Connection] = {}
+        self._last = 0
+        self.is_whole = self.is_broken = False
+
+    def add(self, listing: _Listing, offset: int) -> None:
+        page = listing.data
+        found = {one.cid: Connection(one.account, _name(listing.server, one.cid)) for one in page.connections}
+        self.connections |= found
+        self.is_broken = not self.is_whole and offset > 0 and min(found, default=self._last + 1) > self._last
+        if not self.is_broken:
+            self._last = max([self._last, *found])
+            self.is_whole = self.is_whole or offset + _PAGE >= page.total
 
 
 class Presence:
@@ -116,15 +139,20 @@ class Presence:
         await self._announce(await self._registry.connected(connections))
 
     async def _listed(self) -> list[Connection]:
-        found: list[Connection] = []
+        lists: defaultdict[str, _List] = defaultdict(_List)
         offset, servers = 0, 0
         while True:
             listings = await self._ask({"auth": True, "limit": _PAGE, "offset": offset}, servers)
+            servers = len(listings)
             for listing in listings:
-                found += [Connection(one.account, _name(listing.server, one.cid)) for one in listing.data.connections]
-            offset, servers = offset + _PAGE, len(listings)
-            if offset >= max(listing.data.total for listing in listings):
-                return found
+                lists[listing.server.id].add(listing, offset)
+            asked = [lists[listing.server.id] for listing in listings]
+            if any(one.is_broken for one in asked):
+                offset = max(0, offset - _PAGE)
+            elif all(one.is_whole for one in asked):
+                return [connection for one in lists.values() for connection in one.connections.values()]
+            else:
+                offset += _PAGE - _OVERLAP
 
     async def _ask(self, options: dict[str, Any], servers: int) -> list[_Listing]:
         """The replies of all servers of a cluster. They do not say how many there are, so the first ones are waited

@@ -4,14 +4,18 @@ In a cluster each may be kept by several servers, its `replicas`. None is a brok
 """
 
 import contextlib
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from nats.aio.client import Client
 
 from fleetroll.bus.links import Rejected
+from fleetroll.bus.port import Reached
 from fleetroll.bus.walls import COMMANDS, FAMILIES, INGEST, stream_subjects
 from fleetroll.core import limits
+from fleetroll.core.model import Instant
+from fleetroll.core.times import microseconds, moment
 
 _SECONDS = 5.0
 _NANO = 1_000_000_000
@@ -30,12 +34,33 @@ class _Error(msgspec.Struct, frozen=True):
 
 class _State(msgspec.Struct, frozen=True):
     bytes: int = 0
+    last_seq: int = 0
 
 
 class _Info(msgspec.Struct, frozen=True):
     error: _Error | None = None
     created: str = ""
     state: _State = _State()
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    time: datetime
+
+    @property
+    def at(self) -> Instant:
+        return microseconds(self.time)
+
+
+class _Found(msgspec.Struct, frozen=True):
+    message: _Stored
+
+
+class _Delivered(msgspec.Struct, frozen=True):
+    stream_seq: int = 0
+
+
+class _Consumer(msgspec.Struct, frozen=True):
+    delivered: _Delivered = _Delivered()
 
 
 async def prepare_platform(client: Client, room: int | None = None, replicas: int | None = None) -> dict[str, str]:
@@ -58,27 +83,58 @@ async def _bounds(client: Client, name: str, room: int | None) -> dict[str, Any]
     return {"max_bytes": held + max(limits.BUS_LEAST_ROOM, int(room * _SHARES[name])), "discard": "new"}
 
 
+async def has_fallen_back(client: Client, stream: str, reached: Reached) -> bool:
+    """Whether a stream counts from an older place on than the last that was taken from it. Raises Gone.
+
+    It may have come beyond that place again: then another message is there.
+    """
+    try:
+        info = msgspec.json.decode(await request(client, f"STREAM.INFO.{stream}", {}), type=_Info)
+    except Rejected as problem:
+        if problem.code == _NOT_FOUND:
+            raise Gone from problem
+        raise
+    if info.state.last_seq < reached.place:
+        return True
+    try:
+        found = await request(client, f"STREAM.MSG.GET.{stream}", {"seq": reached.place})
+    except Rejected:  # what is in the store is taken away here
+        return False
+    return abs(msgspec.json.decode(found, type=_Found).message.at - reached.at) > 1 if reached.at else False
+
+
 async def read_from(client: Client, stream: str, name: str, place: int) -> None:
     """A new consumer of a stream, from a place on. What is read is noted by the reader, not by the broker.
 
     Raises Gone.
     """
+    await _consume(client, stream, name, {"deliver_policy": "by_start_sequence", "opt_start_seq": place})
+
+
+async def read_after(client: Client, stream: str, name: str, at: Instant) -> int:
+    """As `read_from`, of what was stored after a time; answers the place before it."""
+    start = moment(at + 1).isoformat()
+    return await _consume(client, stream, name, {"deliver_policy": "by_start_time", "opt_start_time": start})
+
+
+async def _consume(client: Client, stream: str, name: str, start: dict[str, Any]) -> int:
+    """Answers the place before the first that is to be read."""
     with contextlib.suppress(Rejected):  # there may be none
         await request(client, f"CONSUMER.DELETE.{stream}.{name}", {})
     consumer = {
         "name": name,
-        "deliver_policy": "by_start_sequence",
-        "opt_start_seq": place,
+        **start,
         "ack_policy": "none",
         "inactive_threshold": 60 * _NANO,
         "mem_storage": True,
     }
     try:
-        await request(client, f"CONSUMER.CREATE.{stream}.{name}", {"stream_name": stream, "config": consumer})
+        reply = await request(client, f"CONSUMER.CREATE.{stream}.{name}", {"stream_name": stream, "config": consumer})
     except Rejected as problem:
         if problem.code == _NOT_FOUND:
             raise Gone from problem
         raise
+    return msgspec.json.decode(reply, type=_Consumer).delivered.stream_seq
 
 
 async def prepare_applications(client: Client, org: str, replicas: int | None = None) -> None:

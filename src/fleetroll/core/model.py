@@ -594,3 +594,11 @@ class Link(Struct, frozen=True):
     org: int
     device: int
     name: str
+
+
+class KnownAs(Struct, frozen=True):
+    """What applications on a broker know a device by; `env` is the mode in which they hear of it."""
+
+    ident: str
+    env: str
+    public_id: str

@@ -19,18 +19,20 @@ from fleetroll.bus.port import (
     ConnectionChange,
     DeviceAccount,
     Message,
+    Reached,
     Request,
 )
-from fleetroll.core import documents, extras, limits, policy
+from fleetroll.core import documents, limits, policy
 from fleetroll.core.faults import Fault, Kind
-from fleetroll.core.ids import broker_org, device_hex, parse_broker_group, parse_broker_org, parse_device_hex
+from fleetroll.core.ids import broker_org, parse_broker_group, parse_broker_org, parse_device_hex
 from fleetroll.core.messages import Content, content_of, mode_of, shown
-from fleetroll.core.model import Credential, Device, Instant, Link, NewEvent, Protocol
+from fleetroll.core.model import Credential, Device, Instant, KnownAs, Link, NewEvent, Protocol
 from fleetroll.core.policy import Action, Role
-from fleetroll.core.times import HOUR, MILLISECOND
+from fleetroll.core.query import Place
+from fleetroll.core.times import HOUR, MILLISECOND, SECOND
 from fleetroll.service import presence, telemetry
 from fleetroll.service.authorities import certify_server
-from fleetroll.service.devices import known_by_id
+from fleetroll.service.devices import MOVED, known_by_id
 from fleetroll.service.keyring import is_enabled
 from fleetroll.service.live_readings import Live, Told
 from fleetroll.service.operations import Services
@@ -52,6 +54,7 @@ _REQUEST = "broker"
 _SERVER = "server"
 _PAGE = 1_000
 _AT_ONCE = 500
+_CUT_OFF = SECOND  # within which a device's connections end with its credentials
 _ROLES = {role.value: role for role in policy.GRANTABLE}
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -113,8 +116,12 @@ class Registry:
 
     # --- what is published ---------------------------------------------------------------------------------------
 
-    async def ingested(self, stream: str) -> int:
-        return await self._services.store.read.progress.get(stream)
+    async def ingested(self, stream: str) -> Reached:
+        progress = self._services.store.read.progress
+        return Reached(await progress.get(stream), await progress.get(_times_of(stream)))
+
+    async def rewind(self, stream: str, place: int) -> None:
+        await self._services.store.write(lambda records: records.progress.put(stream, place))
 
     async def ingest(self, batch: Batch) -> list[Message]:
         at, live = self._services.clock(), self._services.live
@@ -223,9 +230,15 @@ async def _ingest(records: Records, live: Live, batch: Batch, at: Instant) -> _I
     taken = await _take_readings(records, [one for one in read if one.message.family == TELEMETRY], at)
     await _take_events(records, [one for one in read if one.message.family != TELEMETRY], at)
     await records.progress.put(batch.stream, batch.messages[-1].place)
+    await records.progress.put(_times_of(batch.stream), batch.messages[-1].at)
     orgs = {one.org for one in taken}
     told = [told for org in orgs if live.wants(org) for told in await _told(records, org, taken)]
     return _Ingested(told, [heard for one in read if (heard := _heard(one)) is not None])
+
+
+def _times_of(stream: str) -> str:
+    """Under which the progress in a stream is kept by the broker's clock."""
+    return f"{stream} at"
 
 
 def _read(message: Message) -> _Read:
@@ -251,7 +264,36 @@ def _is_named(message: Message) -> bool:
     return all(len(word) <= limits.MAX_NAME and "\0" not in word for word in (message.env, message.name))
 
 
+class _Homes:
+    """Where devices are that were given away while something that they had published was on its way."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._known: dict[tuple[str, str], tuple[int, Instant] | None] = {}  # and when their connections had ended
+
+    async def of(self, message: Message) -> int | None:
+        """The organization that has the device, and so has the message; None where it is of no other than it names."""
+        name = message.org, message.device
+        if name not in self._known:
+            self._known[name] = await self._look(message)
+        known = self._known[name]
+        return known[0] if known is not None and message.at <= known[1] else None
+
+    async def device(self, message: Message) -> Device | None:
+        home = await self.of(message)
+        return None if home is None else await known_by_id(self._records, home, message.device)
+
+    async def _look(self, message: Message) -> tuple[int, Instant] | None:
+        org, number = parse_broker_org(message.org), parse_device_hex(message.device)
+        held = await self._records.devices.token(number) if number is not None else None
+        if org is None or number is None or held is None:
+            return None
+        moved, _ = await self._records.timeline.of_types(org, "device", number, [MOVED], Place(1))
+        return (held[0], moved[0].at + _CUT_OFF) if moved else None
+
+
 async def _take_events(records: Records, read: Sequence[_Read], at: Instant) -> None:
+    homes = _Homes(records)
     known: dict[tuple[str, str], Device | None] = {}
     events = []
     for one in read:
@@ -259,7 +301,7 @@ async def _take_events(records: Records, read: Sequence[_Read], at: Instant) -> 
         name = message.org, message.device
         if name not in known:
             known[name] = await _device(records, message)
-        device = known[name]
+        device = known[name] or await homes.device(message)
         if device is None:
             continue
         event = _event(device, one, at)
@@ -313,10 +355,28 @@ async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -
     if not arrivals:
         return []
     faults = await telemetry.ingest(records, arrivals, at, _REQUEST)
+    followed = await _followed(records, messages, arrivals, faults)
+    again = await telemetry.ingest(records, list(followed.values()), at, _REQUEST)
+    for (place, arrival), fault in zip(followed.items(), again, strict=True):
+        arrivals[place], faults[place] = arrival, fault
     for message, arrival, fault in zip(messages, arrivals, faults, strict=True):
         if fault is not None:
             await _note(records, arrival.org, arrival.device, message, fault, at)
     return [arrival for arrival, fault in zip(arrivals, faults, strict=True) if fault is None]
+
+
+async def _followed(
+    records: Records, messages: Sequence[Message], arrivals: Sequence[Arrival], faults: Sequence[Fault | None]
+) -> dict[int, Arrival]:
+    """By their places, the readings of devices that were given away, for the organizations that have these."""
+    homes = _Homes(records)
+    found = {}
+    for place, fault in enumerate(faults):
+        if fault is not None and fault.kind is Kind.NOT_FOUND:
+            home = await homes.of(messages[place])
+            if home is not None:
+                found[place] = structs.replace(arrivals[place], org=home)
+    return found
 
 
 async def _told(records: Records, org: int, taken: Sequence[Arrival]) -> list[Told]:
@@ -382,19 +442,20 @@ async def _changed(records: Records, change: ConnectionChange, at: Instant) -> A
     if not await presence.opened(records, link, at, _REQUEST):
         return None
     device = await records.devices.by_id(link.org, link.device)
-    return _announcement(device, at, "connected") if device is not None else None
+    return _announcement(link.org, presence.known_as(device), at, "connected") if device is not None else None
 
 
 async def _part(records: Records, link: Link, at: Instant) -> Announcement | None:
+    left = await records.presence.left(link)
     if not await presence.closed(records, link, at, _REQUEST):
         return None
-    device = await records.devices.by_id(link.org, link.device)
-    return _announcement(device, at, "disconnected") if device is not None else None
+    device = await records.devices.by_id(link.org, link.device) if left is None else None
+    known = presence.known_as(device) if device is not None else left
+    return _announcement(link.org, known, at, "disconnected") if known is not None else None
 
 
-def _announcement(device: Device, at: Instant, event: str) -> Announcement:
+def _announcement(org: int, known: KnownAs, at: Instant, event: str) -> Announcement:
     """In the vendor's words, which only its SDKs read."""
     times = {"start" if event == "connected" else "stop": at // MILLISECOND}
-    body = _pack({"device_ident": device.ident, "event": event, "data": times})
-    public_id = device_hex(device.created_at, device.id)
-    return Announcement(broker_org(device.org), extras.environment(device.extras), public_id, body)
+    body = _pack({"device_ident": known.ident, "event": event, "data": times})
+    return Announcement(broker_org(org), known.env, known.public_id, body)

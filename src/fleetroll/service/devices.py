@@ -24,6 +24,7 @@ from fleetroll.service import (
     hardware_versions,
     metadata_fields,
     owners,
+    presence,
     quotas,
     software_versions,
     templates,
@@ -32,7 +33,7 @@ from fleetroll.service import (
 from fleetroll.service.following import UPDATED
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.organizations import descend
-from fleetroll.store.port import Checkins, Presence, Records, Telemetry, Usage
+from fleetroll.store.port import Checkins, Records, Telemetry, Usage
 
 CREATED = "device.created"
 DELETED = "device.deleted"
@@ -246,7 +247,7 @@ async def transfer(call: Call, wanted: Transfer) -> Device:
 async def move(call: Call, was: Device, there: Call) -> Device:
     """Give a device, with all that belongs to it, to another organization that the caller may act in."""
     await metadata_fields.check(there, was.metadata)
-    was = await _leave(call, was)
+    was = await presence.parted(call.records, await _leave(call, was), call.at, call.request)
     await owners.carry(call, there, was.owners)
     await ensure(there, structs.replace(was, cohort=None))
     # A cohort is its organization's own; a template may serve this one too.
@@ -432,6 +433,7 @@ async def remove(call: Call, device: Device) -> None:
     if not await call.records.devices.delete(device):
         raise stale()
     await call.records.credentials.forget(call.org, device.id)
+    await presence.leave(call.records, device)
     await call.records.timeline.forget(call.org, "device", device.id)
     for noun in _belongings(call.records):
         await noun.forget(call.org, device.id)
@@ -439,9 +441,9 @@ async def remove(call: Call, device: Device) -> None:
     await call.records.timeline.append([timeline.device_entry(call, DELETED, device)])
 
 
-def _belongings(records: Records) -> tuple[Telemetry, Presence, Usage, Checkins]:
+def _belongings(records: Records) -> tuple[Telemetry, Usage, Checkins]:
     """What goes with a device, wherever it goes."""
-    return records.telemetry, records.presence, records.usage, records.checkins
+    return records.telemetry, records.usage, records.checkins
 
 
 def taken() -> Fault:

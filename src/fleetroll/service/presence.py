@@ -12,8 +12,9 @@ is heard again.
 
 from collections.abc import Collection, Sequence
 
-from fleetroll.core import limits
-from fleetroll.core.model import Device, Instant, Link, NewEvent, Reporter, Span
+from fleetroll.core import extras, limits
+from fleetroll.core.ids import device_hex
+from fleetroll.core.model import Device, Instant, KnownAs, Link, NewEvent, Reporter, Span
 from fleetroll.core.times import SECOND
 from fleetroll.store.port import Records, Store
 
@@ -72,7 +73,27 @@ async def closed(records: Records, link: Link, at: Instant, request: str) -> boo
     return True
 
 
-def _speaks(one: Reporter, at: Instant) -> bool:
+async def leave(records: Records, device: Device) -> bool:
+    """A device leaves its organization, and its connections end with its credentials. Whether it had any.
+
+    What it was known by stays with them, for its applications to be told of their end.
+    """
+    return await records.presence.leave(device.org, device.id, known_as(device))
+
+
+def known_as(device: Device) -> KnownAs:
+    return KnownAs(device.ident, extras.environment(device.extras), device_hex(device.created_at, device.id))
+
+
+async def parted(records: Records, device: Device, at: Instant, request: str) -> Device:
+    """As `leave`, of a device that goes on elsewhere: as it is then, gone unless it speaks."""
+    if await leave(records, device) and device.connected and not _speaks(device, at):
+        await records.presence.heard(device.org, [device.id], at)
+        await _part(records, [(device.org, device.id, device.ident)], at, request)
+    return await records.devices.by_id(device.org, device.id) or device
+
+
+def _speaks(one: Reporter | Device, at: Instant) -> bool:
     return one.spoke_at is not None and abs(at - one.spoke_at) <= _QUIET
 
 

@@ -24,6 +24,7 @@ from fleetroll.core.model import (
     HardwareVersion,
     Instant,
     Key,
+    KnownAs,
     Link,
     MetadataField,
     NewDevice,
@@ -547,11 +548,11 @@ class Presence(Protocol):
         """Devices of all organizations, as organization, id and identifier, that are connected by traffic alone and
         were last seen within that time, the longest quiet first."""
 
-    async def move(self, org: int, device: int, to: int) -> None:
-        """Give a device's connections to another organization."""
+    async def leave(self, org: int, device: int, known: KnownAs) -> bool:
+        """A device leaves its organization, and its connections, which are to end, behind. Whether it had any."""
 
-    async def forget(self, org: int, device: int) -> None:
-        """Remove a device's connections."""
+    async def left(self, link: Link) -> KnownAs | None:
+        """What the device of a connection was known by when it left; None where it has not."""
 
 
 class Usage(Protocol):

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Mapping
 
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from fleetroll.core import limits
-from fleetroll.core.model import Instant, Link, Reporter, Span
+from fleetroll.core.model import Instant, KnownAs, Link, Reporter, Span
 from fleetroll.store import lists
 from fleetroll.store.connection import Connection, Values
 from fleetroll.store.statements import SQL
@@ -73,12 +73,16 @@ class Presence:
         found = await self._connection.all(SQL["presence_quiet"], values)
         return [(row[0], row[1], row[2]) for row in found]
 
-    async def move(self, org: int, device: int, to: int) -> None:
-        await self._connection.all(SQL["connection_move"], {"org": org, "device": device, "to": to})
-
-    async def forget(self, org: int, device: int) -> None:
-        await self._connection.all(SQL["connection_forget"], {"org": org, "device": device})
+    async def leave(self, org: int, device: int, known: KnownAs) -> bool:
+        values = {"org": org, "device": device, **structs.asdict(known)}
+        if not await self._connection.changed(SQL["connection_leave"], values):
+            return False
         await self._linked(org, device, False)
+        return True
+
+    async def left(self, link: Link) -> KnownAs | None:
+        found = await self._connection.one(SQL["connection_left"], _values(link))
+        return KnownAs(*found) if found else None
 
     async def _linked(self, org: int, device: int, linked: bool) -> None:
         await self._connection.all(SQL["presence_link"], {"org": org, "device": device, "linked": linked})

@@ -115,6 +115,31 @@ def test_a_device_that_may_not_connect_any_more(tmp_path: Path) -> None:
     run(story())
 
 
+def test_applications_are_told_that_a_device_of_theirs_is_gone_and_no_others_are(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with vendor(tmp_path / "data") as served:
+            url = await served.point()
+            await served.ask("POST", "/v1/organizations", {"slug": "other"})
+            apps, heard = [await served.app(), await served.app(org="other")], asyncio.Queue[tuple[int, str, str]]()
+            for number, one in enumerate(apps):
+                await one.connection.presence(
+                    lambda told, number=number: heard.put_nowait((number, told["device_ident"], told["event"]))
+                )
+            for way in ("rotated", "moved", "deleted"):
+                await device(served, url, "gone")
+                assert await asyncio.wait_for(heard.get(), PATIENCE) == (0, "gone", "connected"), way
+                await served.ask(*WAYS[way])
+                assert await asyncio.wait_for(heard.get(), PATIENCE) == (0, "gone", "disconnected"), way
+                for within in ("", "other"):
+                    await served.ask("POST", "/v1/devices:delete", {"filter": 'ident = "gone"'}, within)
+            await device(served, url, "stays", "other")
+            assert await asyncio.wait_for(heard.get(), PATIENCE) == (1, "stays", "connected")
+            for one in apps:
+                await one.disconnect()
+
+    run(story())
+
+
 @pytest.mark.parametrize("way", ["rotated", "decommissioned", "moved", "revoked"])
 def test_a_device_that_was_cut_off_is_not_connected(tmp_path: Path, way: str) -> None:
     async def story() -> None:

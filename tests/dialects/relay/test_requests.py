@@ -13,6 +13,7 @@ import pytest
 from fleetroll.bus.port import Batch, Message, Request
 from fleetroll.core import limits
 from fleetroll.core.ids import broker_org
+from fleetroll.core.times import SECOND
 from fleetroll.service.broker import Registry
 from tests.support.app import App, running
 from tests.support.jwt import claims
@@ -64,15 +65,14 @@ class Desk:
         assert made["status"] == "DEVICE_CREATE_SUCCESS", made
         return dict(made["data"])
 
-    def publish(self, device: str, *bodies: bytes, family: str = "telemetry", name: str = "t", org: str = "") -> None:
+    def publish(
+        self, device: str, *bodies: bytes, family: str = "telemetry", name: str = "t", org: str = "", later: int = 0
+    ) -> None:
         messages = []
         for body in bodies:
             self.place += 1
-            messages.append(
-                Message(
-                    self.place, self.app.services.clock(), org or self.org, "production", family, device, name, body
-                )
-            )
+            at = self.app.services.clock() + later
+            messages.append(Message(self.place, at, org or self.org, "production", family, device, name, body))
         self.app.runner.run(self.registry.ingest(Batch("stream", messages)))
 
     def values(self, ident: str) -> list[Any]:
@@ -392,12 +392,46 @@ def test_what_a_device_had_on_its_way_when_it_was_deleted_leaves_nothing(tmp_pat
         assert {**state.all(), "progress": []} == before
 
 
+def test_what_a_device_had_on_its_way_when_it_was_given_away_goes_with_it(tmp_path: Path) -> None:
+    """Until its connection was closed: what an old credential says later is not its new organization's."""
+    with running(tmp_path / "data") as app:
+        desk = Desk(app)
+        app.request("POST", "/v1/organizations", {"slug": "buyer"})
+        made = desk.create("sold", {"t": {"type": "number"}})
+        desk.create("stays")
+        moved = app.request("POST", "/v1/devices/sold:transfer", {"organization": "buyer"})
+        assert moved.status == 200, moved.body
+        desk.publish(made["id"], *map(msgspec.msgpack.encode, ({"value": 1, "timestamp": 1000}, {"value": "no"})))
+        desk.publish(made["id"], msgspec.msgpack.encode({"value": "hot", "timestamp": 1000}), family="events", name="e")
+        desk.publish(made["id"], b"NaN")
+        desk.publish(made["id"], b"2", later=2 * SECOND)
+        desk.publish(made["id"], b"3", family="events", name="e", later=2 * SECOND)
+        at_home = {"fleetroll-organization": "buyer"}
+        found = app.request("GET", "/v1/devices/sold/telemetry?metric=t", headers=at_home).json()["readings"]
+        assert [(one["at"], one["value"]) for one in found] == [("1970-01-01T00:00:01Z", 1)]
+        events = app.request("GET", "/v1/devices/sold/timeline?limit=3", headers=at_home).json()["events"]
+        said = {event["type"]: event["data"] for event in events}
+        assert said["device.event"]["value"] == "hot"
+        assert said["device.reading_refused"]["code"] == "wrong_type"
+
+
 def test_a_batch_that_comes_again_changes_nothing(desk: Desk) -> None:
     device = desk.create("twice", {"t": {"type": "number"}})["id"]
     desk.publish(device, b'{"value": 1}', family="events", name="door")
     desk.place -= 1
     desk.publish(device, b'{"value": 1}', family="events", name="door")
     assert len(desk.timeline("twice", "device.event")) == 1
+
+
+def test_what_comes_under_a_place_that_the_broker_had_given_before_it_lost_some_is_new(desk: Desk) -> None:
+    device = desk.create("restored", {"t": {"type": "number"}})["id"]
+    desk.publish(device, b'{"value": 1}', family="events", name="door")
+    reached = desk.app.runner.run(desk.registry.ingested("stream"))
+    assert (reached.place, reached.at <= desk.app.services.clock()) == (desk.place, True)
+    desk.place -= 1
+    desk.app.runner.run(desk.registry.rewind("stream", desk.place))
+    desk.publish(device, b'{"value": 2}', family="events", name="door")
+    assert [data["value"] for data in desk.timeline("restored", "device.event")] == [2, 1]
 
 
 def test_a_device_of_another_organization_is_not_reported_for(desk: Desk) -> None:

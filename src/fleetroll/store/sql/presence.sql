@@ -48,8 +48,10 @@ SELECT name FROM broker_connection WHERE org = :org AND device = :device LIMIT 1
 SELECT org, device, name FROM broker_connection WHERE (org, device, name) > (:org, :device, :name)
 ORDER BY org, device, name LIMIT :limit;
 
--- connection_forget: all of a device
-DELETE FROM broker_connection WHERE org = :org AND device = :device;
+-- connection_leave: those of a device that leaves, with what it was known by
+UPDATE broker_connection SET ident = :ident, env = :env, public_id = :public_id
+WHERE org = :org AND device = :device RETURNING name;
 
--- connection_move: to another organization, with their device
-UPDATE broker_connection SET org = :to WHERE org = :org AND device = :device;
+-- connection_left: what the device of a connection was known by, if it has left
+SELECT ident, env, public_id FROM broker_connection
+WHERE org = :org AND device = :device AND name = :name AND ident IS NOT NULL;
