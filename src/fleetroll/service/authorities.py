@@ -51,6 +51,10 @@ class Shown(Struct, frozen=True):
 
 async def _unused(call: Call, authority: Authority) -> None:
     """Raises Fault conflict while something depends on the authority."""
+    is_servers = call.principal.org.parent is None and authority.name == settings.DEFAULT_AUTHORITY
+    if is_servers and call.services.presents_own:
+        # Another one would be made at the next renewal, and no device would know the server by that.
+        raise conflict("authority_in_use", "Devices know this server by it; delete it at a server without --est.")
     after = ""
     while found := await call.records.dms.page(call.org, after, _LIST_PAGE):
         if any(authority.name in one.settings.authorities for one in found):

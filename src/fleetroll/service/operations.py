@@ -131,6 +131,7 @@ class Services(Struct, frozen=True):
     """What operations share, given by main: the store, the clock, randomness, the server's secret, the broker.
 
     `server_authority` is the certificate of the authority that the operator's own certificate of the server is from.
+    `presents_own`: a listener shows one of the root organization's own authority instead.
     """
 
     store: Store
@@ -146,6 +147,7 @@ class Services(Struct, frozen=True):
     bus: Bus
     live: Live
     server_authority: bytes | None = None
+    presents_own: bool = False
 
     async def perform(
         self,
