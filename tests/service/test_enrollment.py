@@ -90,6 +90,20 @@ def test_an_enrolment_that_fails_half_way_leaves_nothing(app: App, tmp_path: Pat
     state.close()
 
 
+def test_a_device_keeps_the_name_that_its_certificate_has(app: App) -> None:
+    """It could renew in neither name, and pass for the next device that is called pump-1."""
+    serial = enrolled(app, "line", "pump-1")
+    app.request("POST", f"/v1/certificates/{serial}:revoke", {"reason": "certificate_hold"})
+    renamed = app.request("PATCH", "/v1/devices/pump-1", {"ident": "pump-2", "name": "Pump"})
+    assert (renamed.status, renamed.json()["code"]) == (409, "ident_certified")
+    assert app.request("GET", "/v1/devices/pump-1").json()["name"] is None
+    assert app.request("GET", "/v1/devices/pump-2").status == 404
+    app.request("POST", "/v1/devices/pump-1/identity:revoke", {})
+    assert app.request("PATCH", "/v1/devices/pump-1", {"ident": "pump-2"}).status == 200
+    app.request("PUT", "/api/devmanager/v1/devices/pump-2/idslot", {"status": "ACTIVE", "versions": {"0": "by hand"}})
+    assert app.request("PATCH", "/v1/devices/pump-2", {"ident": "pump-3"}).status == 200
+
+
 def test_a_field_that_the_profile_breaks_makes_no_device(app: App) -> None:
     app.request("POST", "/v1/metadata-fields", {"name": "line", "type": "integer", "required": True})
     with pytest.raises(Fault):

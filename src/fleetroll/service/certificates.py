@@ -157,10 +157,15 @@ async def _of_device(call: Call, device: Device, serial: str | None) -> Certific
 
 
 async def withdraw_all(call: Call, device: Device, reason: Reason) -> None:
-    """Revoke every certificate of a device that is good or could be again, in its slot or not."""
+    for certificate in await good(call, device):
+        await withdraw(call, certificate, reason)
+
+
+async def good(call: Call, device: Device) -> list[Certificate]:
+    """Every certificate of a device that is good or could be again, in its slot or not."""
+    found: list[Certificate] = []
     after = 0
-    while found := await call.records.certificates.of_device(call.org, device.id, after, limits.BULK_BATCH):
-        after = found[-1].id
-        for certificate in found:
-            if certificate.may_be_good(call.at):
-                await withdraw(call, certificate, reason)
+    while some := await call.records.certificates.of_device(call.org, device.id, after, limits.BULK_BATCH):
+        after = some[-1].id
+        found += [one for one in some if one.may_be_good(call.at)]
+    return found
