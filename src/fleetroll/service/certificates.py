@@ -157,15 +157,21 @@ async def _of_device(call: Call, device: Device, serial: str | None) -> Certific
 
 
 async def withdraw_all(call: Call, device: Device, reason: Reason) -> None:
-    for certificate in await good(call, device):
-        await withdraw(call, certificate, reason)
+    """Revoke every certificate of a device, in its slot or not, and expired ones too: a DMS may take those."""
+    for certificate in await _all_of(call, device):
+        if certificate.may_be_revoked:
+            await withdraw(call, certificate, reason)
 
 
-async def good(call: Call, device: Device) -> list[Certificate]:
-    """Every certificate of a device that is good or could be again, in its slot or not."""
+async def has_good(call: Call, device: Device) -> bool:
+    """Whether a certificate of the device is good or could be again, in its slot or not."""
+    return any(one.may_be_good(call.at) for one in await _all_of(call, device))
+
+
+async def _all_of(call: Call, device: Device) -> list[Certificate]:
     found: list[Certificate] = []
-    after = 0
-    while some := await call.records.certificates.of_device(call.org, device.id, after, limits.BULK_BATCH):
-        after = some[-1].id
-        found += [one for one in some if one.may_be_good(call.at)]
+    while some := await call.records.certificates.of_device(
+        call.org, device.id, found[-1].id if found else 0, limits.BULK_BATCH
+    ):
+        found += some
     return found

@@ -388,7 +388,7 @@ async def _write(call: Call, was: Device, given: dict[str, Any], type: str) -> D
     at = max(call.at, was.updated_at)
     members = dict(given)
     if "ident" in given:
-        await _require_uncertified(call, was, given["ident"])
+        await _leave_name(call, was, given["ident"])
     if "metadata" in given:
         await metadata_fields.check(call, given["metadata"], was.metadata)
         members["metadata_times"] = documents.member_times(was.metadata_times, was.metadata, given["metadata"], at)
@@ -402,16 +402,18 @@ async def _write(call: Call, was: Device, given: dict[str, Any], type: str) -> D
     return now
 
 
-async def _require_uncertified(call: Call, device: Device, ident: str) -> None:
+async def _leave_name(call: Call, device: Device, ident: str) -> None:
     """Raises Fault conflict `ident_certified` for another name than a good certificate of the device has.
 
-    It could renew in neither name, and would be whoever is called like that next.
+    It could renew in neither name, and would be whoever is called like that next. So would one that has expired, where
+    a DMS takes those, and it is revoked.
     """
     if device.identity is None or identity_key(ident) == identity_key(device.ident):
         return
-    if await certificates.good(call, device):
+    if await certificates.has_good(call, device):
         message = "A certificate of the device is good, and names it; revoke it before you give it another name."
         raise conflict("ident_certified", message, "ident")
+    await _withdraw(call, device, Reason.AFFILIATION_CHANGED)
 
 
 def difference(was: Device, now: Device, given: Collection[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -313,6 +314,26 @@ def test_its_authority_is_the_same_under_another_name(at: Site) -> None:
     at.api("POST", "/v1/dms", {"name": "again", "settings": settings})
     assert ask(at, *shown, subject="/CN=pump-8", label="again").status == 403
     assert "pump-8" not in devices(at)
+
+
+ENDS = {
+    "deleted": ("DELETE", "/v1/devices/made-1"),
+    "decommissioned": ("POST", "/v1/devices/made-1:decommission"),
+    "renamed": ("PATCH", "/v1/devices/made-1", {"ident": "made-2"}),
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_what_a_device_had_that_is_gone_opens_nothing_though_expired_ones_are_taken(
+    at: Site, end: tuple[Any, ...]
+) -> None:
+    shown = made(at, "made-1")
+    admission = {"proof": "CLIENT_CERTIFICATE", "authorities": ["factory"], "allow_expired": True}
+    at.api("PATCH", "/v1/dms/field", {"settings": {"admission": admission}})
+    at.pass_days(11)
+    assert ask(at, *shown).status == 200
+    at.api(*end)
+    assert ask(at, *shown, subject="/CN=pump-2").status == 401
 
 
 def test_only_registered_devices_enrol_where_the_dms_says_so(at: Site) -> None:
