@@ -4,7 +4,6 @@ Everything that a stranger sent is checked before the transaction begins. Whoeve
 has changed: no device, no certificate, no half of a slot.
 """
 
-import asyncio
 from collections.abc import Iterable
 
 from msgspec import Struct
@@ -97,7 +96,8 @@ async def generate(call: Call, ask: Ask) -> Answer:
     if dms.settings.keygen is None:
         raise _refused("server_keygen_disabled", "This DMS makes no keys.")
     await _admit(call, dms, ask.peer, asked)
-    key = await asyncio.to_thread(pki.make_key, dms.settings.keygen)
+    await _registered(call, dms, asked)
+    key = await pki.make_key_aside(dms.settings.keygen)
     return await _enroll(call, ask, pki.make_request(key, asked), key)
 
 
@@ -213,10 +213,17 @@ async def _require_unrevoked(call: Call, shown: _Shown) -> None:
 
 async def _admitted(call: Call, dms: Dms, request: Request) -> Device:
     """The device that the request is for, made if the DMS makes devices. Raises Fault."""
+    return await _registered(call, dms, request) or await _register(call, dms, request.subject.common_name)
+
+
+async def _registered(call: Call, dms: Dms, request: Request) -> Device | None:
+    """The device that the request is for; None where the DMS makes it. Raises Fault."""
     ident = names.ident(request.subject.common_name, "common name")
     device = await call.records.devices.get(call.org, ident)
     if device is None:
-        return await _register(call, dms, ident)
+        if dms.settings.registration is not Registration.JITP:
+            raise _refused("not_registered", "device not preregistered")
+        return None
     if device.status is Status.DECOMMISSIONED:
         raise _decommissioned()
     if device.dms is not None and device.dms != dms.name:
@@ -227,8 +234,6 @@ async def _admitted(call: Call, dms: Dms, request: Request) -> Device:
 
 
 async def _register(call: Call, dms: Dms, ident: str) -> Device:
-    if dms.settings.registration is not Registration.JITP:
-        raise _refused("not_registered", "device not preregistered")
     profile = dms.settings.profile
     new = NewDevice(ident, tags=profile.tags, metadata=profile.metadata, extras=profile.extras, dms=dms.name)
     return await devices.insert(call, new)
