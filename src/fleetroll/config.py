@@ -60,6 +60,11 @@ class Config(Struct, frozen=True):
     allow_unsafe_database: bool = False
 
     @property
+    def presents_own(self) -> bool:
+        """Whether the listener for enrolment shows a certificate of this server's own making."""
+        return self.est is not None and self.est_certificate is None
+
+    @property
     def postgres(self) -> str | None:
         """The URL of the database, where it is PostgreSQL. Raises ConfigError."""
         return postgres_url(self.database)

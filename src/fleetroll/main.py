@@ -234,6 +234,7 @@ async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tupl
             bus=bus,
             live=Live(bus),
             server_authority=server_authority(config),
+            presents_own=config.presents_own,
         )
         store.on_news(services.forget)
         yield services, store

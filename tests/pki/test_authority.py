@@ -28,7 +28,7 @@ needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="open
 
 @pytest.fixture(scope="module")
 def signer() -> Signer:
-    return PKI.make_authority("Acme devices", "acme", KeyKind(), Terms(NOW, NOW + 3650 * DAY), "1:main")
+    return PKI.make_authority("Acme devices", "acme", PKI.make_key(KeyKind()), Terms(NOW, NOW + 3650 * DAY), "1:main")
 
 
 def request(common_name: str = "pump-1", *alternatives: str) -> Request:
@@ -61,7 +61,7 @@ def verify(tmp_path: Path, signer: Signer, certificate: bytes, *options: str, at
 @needs_openssl
 @pytest.mark.parametrize("kind", [KeyKind(), KeyKind(KeyType.EC, 384), KeyKind(KeyType.RSA, 2048)], ids=str)
 def test_a_certificate_of_every_kind_of_authority_verifies(kind: KeyKind, tmp_path: Path) -> None:
-    signer = PKI.make_authority("Acme", "acme", kind, Terms(NOW, NOW + 3650 * DAY), "1:other")
+    signer = PKI.make_authority("Acme", "acme", PKI.make_key(kind), Terms(NOW, NOW + 3650 * DAY), "1:other")
     assert PKI.describe(signer.certificate).key == kind
     assert verify(tmp_path, signer, PKI.issue(signer, request(), TERMS).der, "-purpose", "sslclient") == "OK"
 
@@ -143,7 +143,7 @@ def test_no_two_serial_numbers_are_the_same_and_all_are_as_long(signer: Signer) 
 
 
 def test_whose_certificate_it_is_can_be_told(signer: Signer) -> None:
-    other = PKI.make_authority("Acme devices", "acme", KeyKind(), Terms(NOW, NOW + DAY), "2:main")
+    other = PKI.make_authority("Acme devices", "acme", PKI.make_key(KeyKind()), Terms(NOW, NOW + DAY), "2:main")
     issued: Issued = PKI.issue(signer, request(), TERMS)
     assert PKI.is_issued_by(issued.der, signer.certificate)
     assert not PKI.is_issued_by(issued.der, other.certificate), "the same name, another key"

@@ -1,6 +1,7 @@
 """Enrolments at the same time, and enrolments that fail half-way: one certificate or none, and never half a slot."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,50 @@ def test_an_enrolment_that_fails_half_way_leaves_nothing(app: App, tmp_path: Pat
     assert refusal.value.code == "quota_exceeded"
     assert state.all() == before
     state.close()
+
+
+def test_a_device_keeps_the_name_that_its_certificate_has(app: App) -> None:
+    """It could renew in neither name, and pass for the next device that is called pump-1."""
+    serial = enrolled(app, "line", "pump-1")
+    app.request("POST", f"/v1/certificates/{serial}:revoke", {"reason": "certificate_hold"})
+    renamed = app.request("PATCH", "/v1/devices/pump-1", {"ident": "pump-2", "name": "Pump"})
+    assert (renamed.status, renamed.json()["code"]) == (409, "ident_certified")
+    assert app.request("GET", "/v1/devices/pump-1").json()["name"] is None
+    assert app.request("GET", "/v1/devices/pump-2").status == 404
+    app.request("POST", "/v1/devices/pump-1/identity:revoke", {})
+    assert app.request("PATCH", "/v1/devices/pump-1", {"ident": "pump-2"}).status == 200
+    app.request("PUT", "/api/devmanager/v1/devices/pump-2/idslot", {"status": "ACTIVE", "versions": {"0": "by hand"}})
+    assert app.request("PATCH", "/v1/devices/pump-2", {"ident": "pump-3"}).status == 200
+
+
+def test_a_key_of_rsa_is_made_while_others_are_served(app: App) -> None:
+    """For as long as it takes, a large part of a second."""
+    body = {"name": "slow", "key": {"type": "RSA", "bits": 4096}}
+
+    async def pauses() -> list[float]:
+        made, found, last = asyncio.ensure_future(app.call("POST", "/v1/authorities", body)), [0.0], time.perf_counter()
+        while not made.done():
+            await asyncio.sleep(0.001)
+            found.append(time.perf_counter() - last)
+            last += found[-1]
+        assert made.result().status == 201
+        return found
+
+    found = app.runner.run(pauses())
+    assert max(found) < sum(found) / 2
+
+
+def test_no_key_is_made_for_a_device_that_may_not_enrol(app: App) -> None:
+    """One of RSA takes a large part of a second."""
+    keygen = {"type": "RSA", "bits": 4096}
+    app.request("PATCH", "/v1/dms/line", {"settings": {**OPEN, "keygen": keygen}})
+    enrolled(app, "line", "pump-1")
+    started = time.perf_counter()
+    for _ in range(20):
+        with pytest.raises(Fault) as refusal:
+            enrol(app, "line", CLAIMED, operation=enrollment.generate)
+        assert refusal.value.code == "enrolled_already"
+    assert time.perf_counter() - started < 2
 
 
 def test_a_field_that_the_profile_breaks_makes_no_device(app: App) -> None:

@@ -34,7 +34,12 @@ class Site:
         self.offset = 0
         self.listener_offset = 0
         self.folder = folder
-        services = structs.replace(app.services, clock=self.clock, server_authority=server_authority(config))
+        services = structs.replace(
+            app.services,
+            clock=self.clock,
+            server_authority=server_authority(config),
+            presents_own=config.presents_own,
+        )
         application = Application(config, services, AccessLog(None, app.runner.get_loop()))
         self.app = App(application, services, app.runner)
         self._real = app.services.clock

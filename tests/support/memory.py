@@ -87,6 +87,7 @@ class Tables(Struct):
     authorities: dict[int, Authority] = field(default_factory=dict)
     editions: dict[int, Edition] = field(default_factory=dict)
     certificates: dict[int, Certificate] = field(default_factory=dict)
+    revocations: dict[int, Certificate] = field(default_factory=dict)
     templates: dict[int, Template] = field(default_factory=dict)
     cohorts: dict[int, Cohort] = field(default_factory=dict)
     hardware_versions: dict[int, HardwareVersion] = field(default_factory=dict)
@@ -622,6 +623,10 @@ class Certificates:
             if one.revoked_at is not None and one.reason is not None
         ][:limit]
 
+    async def withdrawn(self, serial: str) -> list[bytes]:
+        known = [one for one in self._tables.certificates.values() if one.revoked_at is not None]
+        return [one.der for one in (*known, *self._tables.revocations.values()) if one.serial == serial]
+
     async def counts(self, org: int, at: Instant) -> dict[int, Tally]:
         found: dict[int, list[Certificate]] = {}
         for one in self._of(org):
@@ -631,6 +636,8 @@ class Certificates:
     async def forget(self, org: int, authority: int) -> None:
         for one in await self.of_authority(org, authority, 0, 1 << 62):
             del self._tables.certificates[one.id]
+            if one.revoked_at is not None:
+                self._tables.revocations[one.id] = one
 
     def _of(self, org: int) -> list[Certificate]:
         return [one for _, one in sorted(self._tables.certificates.items()) if one.org == org]

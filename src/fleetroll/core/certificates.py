@@ -141,6 +141,11 @@ class Certificate(Struct, frozen=True):
             return State.REVOKED
         return State.EXPIRED if now >= self.not_after else State.ACTIVE
 
+    @property
+    def may_be_revoked(self) -> bool:
+        """Whether it is not revoked, or only on hold and could come back."""
+        return self.reason in {None, Reason.CERTIFICATE_HOLD}
+
     def may_be_good(self, now: Instant) -> bool:
         """Whether it is good, or only on hold and could become so again."""
-        return now < self.not_after and self.reason in {None, Reason.CERTIFICATE_HOLD}
+        return now < self.not_after and self.may_be_revoked

@@ -64,7 +64,8 @@ def encrypted(key: PrivateKey, password: str) -> str:
 
 
 def load(der: bytes) -> PrivateKey:
-    key = load_der_private_key(der, None)
+    """A key that was made here, so that nothing of it is doubted: to look at one of RSA takes as long as to make it."""
+    key = load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
     assert isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey)
     return key
 

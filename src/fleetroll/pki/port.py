@@ -75,8 +75,8 @@ class Signer(Struct, frozen=True):
 class Pki(Protocol):
     """Everything about X.509."""
 
-    def make_authority(self, name: str, owner: str, kind: KeyKind, terms: Terms, context: str) -> Signer:
-        """A new self-signed authority. Its name and its owner's tell it apart from all others."""
+    def make_authority(self, name: str, owner: str, key: bytes, terms: Terms, context: str) -> Signer:
+        """A new self-signed authority with this private key. Its name and its owner's tell it apart from all others."""
 
     def read_request(self, der: bytes) -> Request:
         """Raises Fault invalid for whatever should not be signed, within milliseconds."""
@@ -121,7 +121,10 @@ class Pki(Protocol):
         """PKCS#7 in DER with these certificates and nothing else."""
 
     def make_key(self, kind: KeyKind) -> bytes:
-        """A new private key, PKCS#8 in DER. An RSA key takes its time; call it away from the event loop."""
+        """A new private key, PKCS#8 in DER. One of RSA takes its time: see `make_key_aside`."""
+
+    async def make_key_aside(self, kind: KeyKind) -> bytes:
+        """As `make_key`, away from the event loop, and one after the other: who asks for many is not in others' way."""
 
     def make_request(self, key: bytes, like: Request) -> Request:
         """A request for the same subject and names with another key."""

@@ -4,6 +4,7 @@ Authorities sign nothing but device certificates, revocation lists and the serve
 is zero, and the certificates that they issue say what they are good for.
 """
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -33,23 +34,24 @@ class X509:
 
     def __init__(self, secret: bytes) -> None:
         self._vault = keys.Vault(secret)
+        self._making = asyncio.Lock()
 
-    def make_authority(self, name: str, owner: str, kind: KeyKind, terms: Terms, context: str) -> Signer:
-        key = keys.make(kind)
+    def make_authority(self, name: str, owner: str, key: bytes, terms: Terms, context: str) -> Signer:
+        own = keys.load(key)
         subject = x509.Name(
             [x509.NameAttribute(NameOID.ORGANIZATION_NAME, owner), x509.NameAttribute(NameOID.COMMON_NAME, name)]
         )
-        identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        identifier = x509.SubjectKeyIdentifier.from_public_key(own.public_key())
         builder = (
             self._new(subject, terms)
             .issuer_name(subject)
-            .public_key(key.public_key())
+            .public_key(own.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(certificates=True), critical=True)
             .add_extension(identifier, critical=False)
         )
-        certificate = builder.sign(key, requests.hash_for(key))
-        return Signer(certificate.public_bytes(Encoding.DER), self._vault.seal(key, context), context)
+        certificate = builder.sign(own, requests.hash_for(own))
+        return Signer(certificate.public_bytes(Encoding.DER), self._vault.seal(own, context), context)
 
     def read_request(self, der: bytes) -> Request:
         return requests.read(der)
@@ -153,6 +155,10 @@ class X509:
 
     def make_key(self, kind: KeyKind) -> bytes:
         return keys.encoded(keys.make(kind))
+
+    async def make_key_aside(self, kind: KeyKind) -> bytes:
+        async with self._making:
+            return await asyncio.to_thread(self.make_key, kind)
 
     def make_request(self, key: bytes, like: Request) -> Request:
         wanted = requests.load(like.der)

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from fleetroll.core import dms as settings
 from fleetroll.core import encodings, names
@@ -33,12 +33,16 @@ _KNOWN_PAGE = 100
 
 
 class New(Struct, frozen=True):
-    """An authority to make. With a `certificate` it is somebody else's, trusted to vouch for clients."""
+    """An authority to make. With a `certificate` it is somebody else's, trusted to vouch for clients.
+
+    `key` is its private key, where that was made before.
+    """
 
     name: str
     kind: PublicKeyKind = PublicKeyKind()
     lifetime: int = _LIFETIME
     certificate: bytes | None = None
+    key: bytes | None = None
 
 
 class Shown(Struct, frozen=True):
@@ -51,6 +55,10 @@ class Shown(Struct, frozen=True):
 
 async def _unused(call: Call, authority: Authority) -> None:
     """Raises Fault conflict while something depends on the authority."""
+    is_servers = call.principal.org.parent is None and authority.name == settings.DEFAULT_AUTHORITY
+    if is_servers and call.services.presents_own:
+        # Another one would be made at the next renewal, and no device would know the server by that.
+        raise conflict("authority_in_use", "Devices know this server by it; delete it at a server without --est.")
     after = ""
     while found := await call.records.dms.page(call.org, after, _LIST_PAGE):
         if any(authority.name in one.settings.authorities for one in found):
@@ -73,7 +81,13 @@ noun: Noun[Authority] = Noun(
 )
 
 
-@operation(Action.DMS_WRITE, Effect.WRITE)
+async def _with_key(call: Call, new: New) -> New:
+    if new.certificate is not None:
+        return new
+    return structs.replace(new, key=await call.services.pki.make_key_aside(new.kind))
+
+
+@operation(Action.DMS_WRITE, Effect.WRITE, prepare=_with_key)
 async def create(call: Call, new: New) -> Shown:
     return _shown(call, await make(call, new))
 
@@ -104,7 +118,7 @@ async def make(call: Call, new: New) -> Authority:
     if new.certificate is None:
         terms = Terms(call.at - BACKDATED, call.at + new.lifetime)
         owner = f"{call.principal.org.slug} {call.org}"
-        signer = pki.make_authority(name, owner, new.kind, terms, _context(call.org, name))
+        signer = pki.make_authority(name, owner, new.key or pki.make_key(new.kind), terms, _context(call.org, name))
         certificate, sealed = signer.certificate, signer.sealed_key
     else:
         certificate, sealed = new.certificate, None

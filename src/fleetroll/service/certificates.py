@@ -157,10 +157,21 @@ async def _of_device(call: Call, device: Device, serial: str | None) -> Certific
 
 
 async def withdraw_all(call: Call, device: Device, reason: Reason) -> None:
-    """Revoke every certificate of a device that is good or could be again, in its slot or not."""
-    after = 0
-    while found := await call.records.certificates.of_device(call.org, device.id, after, limits.BULK_BATCH):
-        after = found[-1].id
-        for certificate in found:
-            if certificate.may_be_good(call.at):
-                await withdraw(call, certificate, reason)
+    """Revoke every certificate of a device, in its slot or not, and expired ones too: a DMS may take those."""
+    for certificate in await _all_of(call, device):
+        if certificate.may_be_revoked:
+            await withdraw(call, certificate, reason)
+
+
+async def has_good(call: Call, device: Device) -> bool:
+    """Whether a certificate of the device is good or could be again, in its slot or not."""
+    return any(one.may_be_good(call.at) for one in await _all_of(call, device))
+
+
+async def _all_of(call: Call, device: Device) -> list[Certificate]:
+    found: list[Certificate] = []
+    while some := await call.records.certificates.of_device(
+        call.org, device.id, found[-1].id if found else 0, limits.BULK_BATCH
+    ):
+        found += some
+    return found

@@ -16,6 +16,7 @@ from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.ids import device_hex, parse_device_hex
 from fleetroll.core.lifecycle import Status, Step, advance
 from fleetroll.core.model import CHANGEABLE, Counts, Device, DeviceChange, NewDevice
+from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, Page, Sort
 from fleetroll.service import (
@@ -389,6 +390,8 @@ async def rewrite(call: Call, was: Device, given: dict[str, Any]) -> Device:
 async def _write(call: Call, was: Device, given: dict[str, Any], type: str) -> Device:
     at = max(call.at, was.updated_at)
     members = dict(given)
+    if "ident" in given:
+        await _leave_name(call, was, given["ident"])
     if "metadata" in given:
         await metadata_fields.check(call, given["metadata"], was.metadata)
         members["metadata_times"] = documents.member_times(was.metadata_times, was.metadata, given["metadata"], at)
@@ -400,6 +403,20 @@ async def _write(call: Call, was: Device, given: dict[str, Any], type: str) -> D
         await call.records.credentials.forget(call.org, now.id)
     await call.records.timeline.append([timeline.device_entry(call, type, now, difference(was, now, given))])
     return now
+
+
+async def _leave_name(call: Call, device: Device, ident: str) -> None:
+    """Raises Fault conflict `ident_certified` for another name than a good certificate of the device has.
+
+    It could renew in neither name, and would be whoever is called like that next. So would one that has expired, where
+    a DMS takes those, and it is revoked.
+    """
+    if device.identity is None or identity_key(ident) == identity_key(device.ident):
+        return
+    if await certificates.has_good(call, device):
+        message = "A certificate of the device is good, and names it; revoke it before you give it another name."
+        raise conflict("ident_certified", message, "ident")
+    await _withdraw(call, device, Reason.AFFILIATION_CHANGED)
 
 
 def difference(was: Device, now: Device, given: Collection[str]) -> dict[str, Any]:

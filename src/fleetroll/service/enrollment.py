@@ -4,7 +4,6 @@ Everything that a stranger sent is checked before the transaction begins. Whoeve
 has changed: no device, no certificate, no half of a slot.
 """
 
-import asyncio
 from collections.abc import Iterable
 
 from msgspec import Struct
@@ -97,7 +96,8 @@ async def generate(call: Call, ask: Ask) -> Answer:
     if dms.settings.keygen is None:
         raise _refused("server_keygen_disabled", "This DMS makes no keys.")
     await _admit(call, dms, ask.peer, asked)
-    key = await asyncio.to_thread(pki.make_key, dms.settings.keygen)
+    await _registered(call, dms, asked)
+    key = await pki.make_key_aside(dms.settings.keygen)
     return await _enroll(call, ask, pki.make_request(key, asked), key)
 
 
@@ -202,20 +202,28 @@ async def _is_ours(call: Call, dms: Dms, shown: _Shown) -> bool:
 
 
 async def _require_unrevoked(call: Call, shown: _Shown) -> None:
-    """Another authority may have given the same number, so it is all that was certified that counts."""
-    found = await call.records.certificates.get(call.org, shown.serial)
-    if found is None or found.revoked_at is None:
-        return
-    if call.services.pki.is_same(found.der, shown.certificate):
+    """Another authority may have given the same number, so it is all that was certified that counts.
+
+    Where the authority is another organization's, and trusted here by its certificate, it is what that one has revoked.
+    """
+    revoked = await call.records.certificates.withdrawn(shown.serial)
+    if any(call.services.pki.is_same(der, shown.certificate) for der in revoked):
         raise _unproven("The client certificate is revoked.")
 
 
 async def _admitted(call: Call, dms: Dms, request: Request) -> Device:
     """The device that the request is for, made if the DMS makes devices. Raises Fault."""
+    return await _registered(call, dms, request) or await _register(call, dms, request.subject.common_name)
+
+
+async def _registered(call: Call, dms: Dms, request: Request) -> Device | None:
+    """The device that the request is for; None where the DMS makes it. Raises Fault."""
     ident = names.ident(request.subject.common_name, "common name")
     device = await call.records.devices.get(call.org, ident)
     if device is None:
-        return await _register(call, dms, ident)
+        if dms.settings.registration is not Registration.JITP:
+            raise _refused("not_registered", "device not preregistered")
+        return None
     if device.status is Status.DECOMMISSIONED:
         raise _decommissioned()
     if device.dms is not None and device.dms != dms.name:
@@ -226,8 +234,6 @@ async def _admitted(call: Call, dms: Dms, request: Request) -> Device:
 
 
 async def _register(call: Call, dms: Dms, ident: str) -> Device:
-    if dms.settings.registration is not Registration.JITP:
-        raise _refused("not_registered", "device not preregistered")
     profile = dms.settings.profile
     new = NewDevice(ident, tags=profile.tags, metadata=profile.metadata, extras=profile.extras, dms=dms.name)
     return await devices.insert(call, new)

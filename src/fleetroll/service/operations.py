@@ -92,7 +92,7 @@ class Operation(Struct, Generic[I_, O_], frozen=True):
     more, it does not. Its transaction cannot tell: who revokes again what somebody is just revoking writes nothing, and
     must not be answered earlier. One that `defines` may make definitions on the side. One that `relieves` takes
     something away, and works on a full disk too. What is too much for its one transaction, `prepare` does before, in as
-    many as it needs.
+    many as it needs, and answers the input for that one.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Operation(Struct, Generic[I_, O_], frozen=True):
     settles: bool = False
     defines: bool = False
     relieves: bool = False
-    prepare: Callable[[Call, I_], Awaitable[None]] | None = None
+    prepare: Callable[[Call, I_], Awaitable[I_]] | None = None
 
     def answering(self, run: Callable[[Call, I_], Awaitable[T]]) -> "Operation[I_, T]":
         """The same use case, whose result `run` makes of this one's."""
@@ -116,7 +116,7 @@ def operation(
     settles: bool = False,
     defines: bool = False,
     relieves: bool = False,
-    prepare: Callable[[Call, Any], Awaitable[None]] | None = None,
+    prepare: Callable[[Call, Any], Awaitable[Any]] | None = None,
 ) -> Callable[[Callable[[Call, I_], Awaitable[O_]]], Operation[I_, O_]]:
     """Make a use case of a coroutine function; it is named after its module and itself."""
 
@@ -131,6 +131,7 @@ class Services(Struct, frozen=True):
     """What operations share, given by main: the store, the clock, randomness, the server's secret, the broker.
 
     `server_authority` is the certificate of the authority that the operator's own certificate of the server is from.
+    `presents_own`: a listener shows one of the root organization's own authority instead.
     """
 
     store: Store
@@ -146,6 +147,7 @@ class Services(Struct, frozen=True):
     bus: Bus
     live: Live
     server_authority: bytes | None = None
+    presents_own: bool = False
 
     async def perform(
         self,
@@ -181,7 +183,7 @@ class Services(Struct, frozen=True):
             return answer
 
         if operation.prepare is not None and (first is None or await first(self.store.read) is None):
-            await operation.prepare(Call(principal, self.clock(), request, self.store.read, self), value)
+            value = await operation.prepare(Call(principal, self.clock(), request, self.store.read, self), value)
         topic = _DEFINITIONS if operation.defines else _CHANGED.get(operation.action)
         try:
             answer = await self.store.write(work, bulk=effect is Effect.BULK, news=topic, relieves=operation.relieves)

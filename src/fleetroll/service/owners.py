@@ -150,7 +150,7 @@ async def by_ref(call: Call, ref: str) -> Owned:
     return await _owned(call, await noun.find(call, ref))
 
 
-async def _rename_most(call: Call, wanted: Put) -> None:
+async def _rename_most(call: Call, wanted: Put) -> Put:
     """Carry a new reference to devices until so few are left that one transaction takes them along.
 
     Two owners stand for the one meanwhile, so that each device names one that is there. That they do is written with
@@ -158,16 +158,17 @@ async def _rename_most(call: Call, wanted: Put) -> None:
     """
     was = None if wanted.id is None else await call.records.owners.by_id(call.org, wanted.id)
     if was is None or was.ref == wanted.ref:
-        return
+        return wanted
     store = call.services.store
     if was.twin is None and await store.scan.devices.count(call.org, owned_by(was.ref)) <= limits.BULK_BATCH:
-        return
+        return wanted
 
     async def work(records: Records) -> bool:
         return await _rename_some(call.within(records), was.id, wanted.ref)
 
     while await store.write(work, bulk=True):
         pass
+    return wanted
 
 
 async def _rename_some(call: Call, number: int, ref: str) -> bool:

@@ -1,5 +1,6 @@
 """Certificates that were issued, and what became of them."""
 
+import base64
 from typing import Any
 
 import msgspec
@@ -49,12 +50,18 @@ class Certificates:
         values = {"org": org, "authority": authority, "at": at, "after": after, "limit": limit}
         return [rows.revocation(row) for row in await self._connection.all(SQL["certificate_revoked"], values)]
 
+    async def withdrawn(self, serial: str) -> list[bytes]:
+        found = await self._connection.all(SQL["certificate_withdrawn"], {"serial": serial})
+        return [base64.b64decode(der) for (der,) in found]
+
     async def counts(self, org: int, at: Instant) -> dict[int, Tally]:
         found = await self._connection.all(SQL["certificate_counts"], {"org": org, "at": at})
         return {authority: Tally(*numbers) for authority, *numbers in found}
 
     async def forget(self, org: int, authority: int) -> None:
-        await self._connection.many(SQL["certificate_forget"], [{"org": org, "authority": authority}])
+        values = [{"org": org, "authority": authority}]
+        await self._connection.many(SQL["certificate_remember"], values)
+        await self._connection.many(SQL["certificate_forget"], values)
 
     async def _page(self, statement: str, values: dict[str, Any]) -> list[Certificate]:
         return [rows.certificate(row) for row in await self._connection.all(SQL[statement], values)]

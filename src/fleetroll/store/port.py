@@ -356,11 +356,14 @@ class Certificates(Protocol):
     async def revoked(self, org: int, authority: int, at: Instant, after: int, limit: int) -> list[Revocation]:
         """What the authority has revoked and will not have expired by `at`, with an id above `after`, by id."""
 
+    async def withdrawn(self, serial: str) -> list[bytes]:
+        """What any authority of any organization has revoked under that number, whether it is there yet or not."""
+
     async def counts(self, org: int, at: Instant) -> dict[int, Tally]:
         """By authority; those that have issued nothing are left out."""
 
     async def forget(self, org: int, authority: int) -> None:
-        """Remove all that an authority has issued."""
+        """Remove all that an authority has issued; what of it was revoked is `withdrawn` for ever."""
 
 
 class Mailbox(Struct, frozen=True):

@@ -208,7 +208,7 @@ def _keep(file: Path, target: Path) -> None:
 def furnish(connection: apsw.Connection) -> None:
     """Make an empty registry of this release in a new file."""
     steps = migrations.load("sqlite")
-    _name_functions(connection)
+    name_functions(connection)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     for step in steps:
         connection.execute(step.text)
@@ -274,7 +274,7 @@ def _origin(connection: apsw.Connection) -> Origin:
     return origin({table: connection.execute(EVIDENCE[table], ROOT).fetchall() for table in there})
 
 
-def _name_functions(connection: apsw.Connection) -> None:
+def name_functions(connection: apsw.Connection) -> None:
     """What steps of the schema ask for that SQLite itself does not know."""
     connection.create_scalar_function("folded_form", rows.folded, 1, deterministic=True)
 
@@ -285,7 +285,7 @@ def _migrate(connection: apsw.Connection, file: Path) -> None:
         return
     if version:
         _keep(file, file.with_name(f"{file.name}.schema-{version}"))
-    _name_functions(connection)
+    name_functions(connection)
     # All of them or none: a file whose number is damaged may take one step, and is refused for the next, untouched.
     connection.execute("BEGIN EXCLUSIVE")
     for step in steps[version:]:

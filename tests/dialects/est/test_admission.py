@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -99,6 +100,38 @@ def test_a_revoked_certificate_opens_nothing_however_its_signature_is_written(at
     at.run("openssl", "verify", "-CAfile", at.trust("factory"), "other.pem")
     assert ask(at, "--cert", "other.pem", "--key", "made-1.key").status == 401
     assert devices(at) == ["made-1"]
+
+
+def test_what_an_authority_revoked_stays_revoked_after_it_is_deleted(at: Site) -> None:
+    """Its certificate is taken in again, without the key, and all that it had issued was forgotten."""
+    shown = made(at, "made-1")
+    factory = at.api("GET", "/v1/authorities/factory")["certificate"]
+    at.api("POST", f"/v1/certificates/{at.serial('made-1')}:revoke", {"reason": "key_compromise"})
+    for dms in ("bench", "field"):
+        at.api("DELETE", f"/v1/dms/{dms}")
+    at.api("DELETE", "/v1/authorities/factory")
+    at.api("POST", "/v1/authorities", {"name": "factory", "certificate": factory})
+    admission = {"proof": "CLIENT_CERTIFICATE", "authorities": ["factory"]}
+    at.api("POST", "/v1/dms", {"name": "field", "settings": {"admission": admission}})
+    assert at.app.request("GET", f"/v1/certificates/{at.serial('made-1')}").status == 404
+    assert ask(at, *shown).status == 401
+    assert devices(at) == ["made-1"]
+
+
+def test_what_an_authority_revoked_is_revoked_for_every_organization_that_trusts_it(at: Site) -> None:
+    shown, other = made(at, "made-1"), made(at, "made-2")
+    factory = at.api("GET", "/v1/authorities/factory")["certificate"]
+    at.api("POST", "/v1/organizations", {"slug": "north"})
+    north = {"fleetroll-organization": "north"}
+    at.api("POST", "/v1/authorities", {"name": "maker", "certificate": factory}, headers=north)
+    admission = {"proof": "CLIENT_CERTIFICATE", "authorities": ["maker"]}
+    at.api("POST", "/v1/dms", {"name": "field", "settings": {"admission": admission}}, headers=north)
+    serial = at.serial("made-1")
+    at.api("POST", f"/v1/certificates/{serial}:revoke", {"reason": "certificate_hold"})
+    assert ask(at, *shown, label="north~field").status == 401
+    assert ask(at, *other, label="north~field", subject="/CN=pump-2").status == 200
+    at.api("POST", f"/v1/certificates/{serial}:restore")
+    assert ask(at, *shown, label="north~field").status == 200
 
 
 def test_a_client_of_nobody_we_know_does_not_get_through_the_handshake(at: Site) -> None:
@@ -281,6 +314,26 @@ def test_its_authority_is_the_same_under_another_name(at: Site) -> None:
     at.api("POST", "/v1/dms", {"name": "again", "settings": settings})
     assert ask(at, *shown, subject="/CN=pump-8", label="again").status == 403
     assert "pump-8" not in devices(at)
+
+
+ENDS = {
+    "deleted": ("DELETE", "/v1/devices/made-1"),
+    "decommissioned": ("POST", "/v1/devices/made-1:decommission"),
+    "renamed": ("PATCH", "/v1/devices/made-1", {"ident": "made-2"}),
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_what_a_device_had_that_is_gone_opens_nothing_though_expired_ones_are_taken(
+    at: Site, end: tuple[Any, ...]
+) -> None:
+    shown = made(at, "made-1")
+    admission = {"proof": "CLIENT_CERTIFICATE", "authorities": ["factory"], "allow_expired": True}
+    at.api("PATCH", "/v1/dms/field", {"settings": {"admission": admission}})
+    at.pass_days(11)
+    assert ask(at, *shown).status == 200
+    at.api(*end)
+    assert ask(at, *shown, subject="/CN=pump-2").status == 401
 
 
 def test_only_registered_devices_enrol_where_the_dms_says_so(at: Site) -> None:

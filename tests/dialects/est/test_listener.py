@@ -53,6 +53,22 @@ def test_its_certificate_is_of_the_day_wherever_the_clock_goes(at: Site) -> None
         assert f"{time.strftime('%b', day)} {day.tm_mday:2} " in now.decode(), (days, now)
 
 
+def test_the_authority_that_devices_know_it_by_cannot_be_deleted_beneath_it(tmp_path: Path, at: Site) -> None:
+    at.api("POST", "/v1/organizations", {"slug": "north"})
+    for acting in ({}, {"fleetroll-organization": "north"}):
+        at.api("POST", "/v1/dms", {"name": "line"}, headers=acting)
+        at.api("DELETE", "/v1/dms/line", headers=acting)
+    refused = at.app.request("DELETE", "/v1/authorities/default")
+    assert (refused.status, refused.json()["code"]) == (409, "authority_in_use")
+    at.api("DELETE", "/v1/authorities/default", headers={"fleetroll-organization": "north"})
+    pair(at, "own")
+    options = {"est_certificate": tmp_path / "own.pem", "est_key": tmp_path / "own.key"}
+    with site(tmp_path / "elsewhere", **options) as elsewhere:
+        elsewhere.api("POST", "/v1/dms", {"name": "line"})
+        elsewhere.api("DELETE", "/v1/dms/line")
+        elsewhere.api("DELETE", "/v1/authorities/default")
+
+
 def test_files_that_are_replaced_one_after_the_other_leave_it_with_what_it_shows(tmp_path: Path, at: Site) -> None:
     for name in ("old", "new"):
         pair(at, name)
