@@ -14,16 +14,16 @@ import pytest
 from msgspec import structs
 
 from fleetroll.core import limits
-from fleetroll.core.faults import Fault
+from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.model import Event, Link, Organization
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Sort
 from fleetroll.core.times import SECOND
 from fleetroll.service import presence
-from fleetroll.store import migrations, postgres, select, sqlite
-from fleetroll.store.port import Records, Store
+from fleetroll.store import migrations, postgres, postgres_schema, select, sqlite
+from fleetroll.store.port import Lease, Records, Store
 from fleetroll.store.postgres_syntax import SYNTAX, numbered
-from fleetroll.store.refusals import Refused
-from tests.support.postgres import empty_database, new_database, own_server
+from fleetroll.store.refusals import Refused, Unreachable
+from tests.support.postgres import Server, empty_database, new_database, own_server
 from tests.support.stores import ENGINES, NOW, changed, device, document, event, key, organization, plant
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("engine", ["postgres"])]
@@ -400,6 +400,16 @@ async def test_a_newer_schema_is_refused_and_an_older_one_needs_permission(sessi
     await found.close()
 
 
+async def test_a_server_that_is_too_old_is_refused(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = await empty_database()
+    connection = await asyncpg.connect(url)
+    found = connection.get_server_version().major
+    await connection.close()
+    monkeypatch.setattr(postgres_schema, "_OLDEST", found + 1)  # no server is at hand that really is
+    with pytest.raises(Refused, match=f"is PostgreSQL {found}; this release needs {found + 1} or newer"):
+        await postgres.open_store(url, migrate=True)
+
+
 async def test_several_processes_may_start_at_once_on_a_new_database(engine: str) -> None:
     url = await empty_database()
 
@@ -410,6 +420,103 @@ async def test_several_processes_may_start_at_once_on_a_new_database(engine: str
         await opened.close()
 
     await asyncio.gather(*map(open_and_close, range(12)))
+
+
+# --- servers that may only be read -----------------------------------------------------------------------------------
+
+
+async def beat(store: Store) -> int:
+    """A write that can be told from those before it; answers what a look-up finds then."""
+    found = await store.read.leases.get("test")
+    assert await store.write(lambda records: records.leases.beat("test", "holder", found.beat if found else 0))
+    found = await store.read.leases.get("test")
+    assert found is not None
+    return found.beat
+
+
+async def tell(server: Server, *statements: str) -> None:
+    connection = await asyncpg.connect(server.url)
+    for statement in ("SET default_transaction_read_only = off", *statements):
+        await connection.execute(statement)
+    await connection.close()
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if await holds():
+                return
+            await asyncio.sleep(0.01)
+
+
+async def hearing(store: Store, expected: bool) -> None:
+    async def holds() -> bool:
+        return store.hears is expected
+
+    await until(holds)
+
+
+READ_ONLY = ("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+WRITABLE = ("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
+
+
+def test_of_two_servers_the_one_that_may_be_written_is_found_again(engine: str) -> None:
+    """They share nothing here, so it can be seen which of them is asked."""
+
+    async def walk(one: Server, two: Server) -> None:
+        hosts = f"127.0.0.1:{one.port},127.0.0.1:{two.port}"
+        url = f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write"
+        await (await postgres.open_store(two.url, migrate=True)).close()
+        store = await postgres.open_store(url, migrate=True)
+        assert [await beat(store), await beat(store)] == [1, 2]
+        await tell(one, *READ_ONLY)
+
+        async def is_elsewhere() -> bool:
+            return await store.read.leases.get("test") is None
+
+        await until(is_elsewhere)
+        await hearing(store, True)
+        assert await beat(store) == 1
+
+        await tell(two, *READ_ONLY)
+        await hearing(store, False)
+        with pytest.raises(Fault) as refused:
+            await beat(store)
+        assert (refused.value.kind, refused.value.retry_after) == (Kind.UNAVAILABLE, 2)
+        assert await store.read.leases.get("test") == Lease("holder", 1)
+        with pytest.raises(Unreachable, match="may only be read"):
+            await postgres.open_store(two.url, migrate=False)
+        await tell(two, *WRITABLE)
+        await hearing(store, True)
+        assert await beat(store) == 2
+        await store.close()
+
+    with own_server() as one, own_server() as two, asyncio.Runner() as runner:
+        runner.run(walk(one, two))
+
+
+def test_a_primary_that_has_become_a_standby_is_not_even_read(engine: str) -> None:
+    """What it shows may be older than what was acknowledged."""
+
+    async def walk(server: Server) -> None:
+        store = await postgres.open_store(server.url, migrate=True)
+        assert await beat(store) == 1
+        server.kill()
+        (server.data / "standby.signal").touch()
+        server.start()
+        await hearing(store, False)
+        with pytest.raises(Fault, match="cannot be reached now"):
+            await store.read.leases.get("test")
+        await tell(server, "SELECT pg_promote()")
+        await hearing(store, True)
+        assert await beat(store) == 2
+        await store.close()
+
+    with own_server(wal_level="replica") as server, asyncio.Runner() as runner:
+        runner.run(walk(server))
+
+
+# --- servers that are refused ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("setting", ["fsync", "full_page_writes", "synchronous_commit"])

@@ -53,10 +53,11 @@ class Session:
         self._seconds = seconds
         self._prepared: dict[str, tuple[PreparedStatement, tuple[str, ...]]] = {}
         self._copying: asyncio.Future[Any] | None = None
+        self.is_outlived = False
 
     @property
     def is_lost(self) -> bool:
-        return bool(self.connection.is_closed())
+        return self.is_outlived or bool(self.connection.is_closed())
 
     async def fetch(self, statement: str, values: Values) -> list[Row]:
         await self.copied()
@@ -112,8 +113,9 @@ class Session:
             raise self._given_up(problem) from problem
 
     def _given_up(self, problem: Exception) -> Exception:
-        if isinstance(problem, TimeoutError):
-            self.connection.terminate()  # whoever had it next would wait for the answer to this
+        # Whoever had it next would wait for the answer to this, or be refused where another server may be the primary.
+        if isinstance(problem, TimeoutError | asyncpg.ReadOnlySQLTransactionError):
+            self.connection.terminate()
         return told_apart(problem)
 
     async def _prepare(self, statement: str) -> tuple[PreparedStatement, tuple[str, ...]]:
@@ -195,6 +197,7 @@ class Pool:
         self._open += 1
         try:
             session = await connect(self._url, self._purpose)
+            _require_primary(session)
         except BaseException:
             self._open -= 1
             self._wake()
@@ -235,7 +238,13 @@ class Pool:
         self._waiting.clear()
 
     def reconnect(self) -> None:
+        """The server answers. It may be another one than the sessions are with, so each ends when nobody uses it."""
         self._is_cut_off = False
+        for session in self._sessions:
+            session.is_outlived = True
+        free, self._free = self._free, []
+        for session in free:
+            self._drop(session)
 
     def _wake(self) -> None:
         while self._waiting:
@@ -250,6 +259,13 @@ class Pool:
         for session in free:
             await close(session)
             self._drop(session)
+
+
+def _require_primary(session: Session) -> None:
+    """Raises Away at a standby, which would show a client less than it has written."""
+    if getattr(session.connection.get_settings(), "in_hot_standby", "off") == "on":
+        session.connection.terminate()
+        raise Away("it is a standby")
 
 
 async def close(session: Session) -> None:
