@@ -51,6 +51,14 @@ async def made(store: Store, parent: Organization, *slugs: str) -> list[int]:
     return await store.write(work)
 
 
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if await holds():
+                return
+            await asyncio.sleep(0.01)
+
+
 # --- transactions of several processes -------------------------------------------------------------------------------
 
 
@@ -342,6 +350,38 @@ async def test_whoever_may_have_missed_news_is_told_so(store: Store, session: as
     await heard(told, "again")
 
 
+# --- statements that somebody ends -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("work", ["a write", "a look-up", "a walk"])
+async def test_what_is_not_a_filter_s_fault_may_be_tried_again(
+    store: Store, session: asyncpg.Connection, work: str
+) -> None:
+    """As where a database is slow and its operator has set a `statement_timeout`."""
+    async with session.transaction():
+        await session.execute("LOCK TABLE lease")
+        asking = asyncio.ensure_future(
+            store.write(lambda records: records.leases.beat("test", "holder", 0))
+            if work == "a write"
+            else (store.read if work == "a look-up" else store.bulk).leases.get("test")
+        )
+
+        async def is_ended() -> bool:
+            """Of those that wait it is the one in this database, as others share the server."""
+            return bool(
+                await session.fetchval(
+                    "SELECT count(pg_cancel_backend(pid)) FROM pg_locks WHERE NOT granted "
+                    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                )
+            )
+
+        await until(is_ended)
+        with pytest.raises(Fault) as refused:
+            await asking
+    assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+    assert await store.write(lambda records: records.leases.beat("test", "holder", 0))
+
+
 # --- the schema and the server ---------------------------------------------------------------------------------------
 
 
@@ -439,14 +479,6 @@ async def tell(server: Server, *statements: str) -> None:
     for statement in ("SET default_transaction_read_only = off", *statements):
         await connection.execute(statement)
     await connection.close()
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            if await holds():
-                return
-            await asyncio.sleep(0.01)
 
 
 async def hearing(store: Store, expected: bool) -> None:

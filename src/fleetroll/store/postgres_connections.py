@@ -44,6 +44,11 @@ class Purpose(Struct, frozen=True):
     settings: Mapping[str, str]
     seconds: float | None
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the server ends what takes too long, so that it is the caller who should ask for less."""
+        return "statement_timeout" in self.settings
+
 
 class Session:
     """One connection and the statements that are prepared on it."""
@@ -168,6 +173,8 @@ class Pool:
             return await session.fetch(statement, values)
         except asyncpg.CharacterNotInRepertoireError:
             return []  # what holds U+0000 is never stored, so nothing is found by it
+        except asyncpg.QueryCanceledError as problem:
+            raise (too_costly() if self._purpose.is_bounded else fault(problem)) from None
         except Exception as problem:  # noqa: BLE001  # told apart by `fault`
             raise fault(problem) from None
         finally:
@@ -327,13 +334,11 @@ _AWAY = (
 
 def fault(problem: Exception) -> Exception:
     """What a caller is told: a Fault where the database is away, too slow or full, else the problem itself."""
-    if isinstance(problem, asyncpg.QueryCanceledError):
-        return too_costly()
     if isinstance(problem, asyncpg.CharacterNotInRepertoireError):
         return invalid("invalid_text", "Text must not contain U+0000.")
     if isinstance(problem, asyncpg.DiskFullError):
         return storage_full()
-    if isinstance(problem, Away):
+    if isinstance(problem, Away | asyncpg.QueryCanceledError):  # the latter by its operator, or a limit of its own
         logger.warning("the database is away: %s", problem)
         return unavailable()
     return problem
