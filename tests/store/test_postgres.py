@@ -19,7 +19,7 @@ from fleetroll.core.model import Event, Link, Organization
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Sort
 from fleetroll.core.times import SECOND
 from fleetroll.service import presence
-from fleetroll.store import migrations, postgres, postgres_schema, select, sqlite
+from fleetroll.store import migrations, postgres, postgres_connections, postgres_schema, select, sqlite
 from fleetroll.store.port import Lease, Records, Store
 from fleetroll.store.postgres_syntax import SYNTAX, numbered
 from fleetroll.store.refusals import Refused, Unreachable
@@ -380,6 +380,46 @@ async def test_what_is_not_a_filter_s_fault_may_be_tried_again(
             await asking
     assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
     assert await store.write(lambda records: records.leases.beat("test", "holder", 0))
+
+
+# --- statements that take long ---------------------------------------------------------------------------------------
+
+
+async def test_nobody_waits_for_a_session_for_ever(
+    store: Store, session: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while an operator's command locks a table: whoever finds all sessions waiting is answered all the same."""
+    monkeypatch.setattr(postgres_connections, "_TURN_SECONDS", 0.2)
+    async with session.transaction():
+        await session.execute("LOCK TABLE lease")
+        asking = [asyncio.ensure_future(store.read.leases.get("test")) for _ in range(12)]
+
+        async def are_answered() -> bool:
+            return sum(one.done() for one in asking) >= 4
+
+        await until(are_answered)
+        refused = [one.exception() for one in asking if one.done()]
+        assert {getattr(one, "code", None) for one in refused} == {"database_unavailable"}
+    await asyncio.wait(asking)
+    assert await store.read.leases.get("test") is None
+
+
+async def test_what_waits_behind_a_write_that_is_given_up_waits_no_longer(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "_WRITE", structs.replace(postgres._WRITE, seconds=0.2))
+    url = await new_database()
+    store, session = await postgres.open_store(url, migrate=False), await asyncpg.connect(url)
+    began = asyncio.get_running_loop().time()
+    async with session.transaction():
+        await session.execute("LOCK TABLE lease")
+        asking = [store.write(lambda records: records.leases.beat("test", "holder", 0), bulk=True) for _ in range(20)]
+        refused = await asyncio.gather(*asking, return_exceptions=True)
+        assert {getattr(one, "retry_after", None) for one in refused} == {2}
+        assert asyncio.get_running_loop().time() - began < 2
+    assert await store.write(lambda records: records.leases.beat("test", "holder", 0))
+    await session.close()
+    await store.close()
 
 
 # --- the schema and the server ---------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from fleetroll.store.statements import SQL
 logger = logging.getLogger("fleetroll.store")
 
 _CONNECT_SECONDS = 3.0
+_TURN_SECONDS = 10.0  # to wait for a session, where all are with statements that take long, as behind a lock
 _MOST_PREPARED = 500
 # A statement with a long list is planned anew each time. What the server would reuse after some uses is a plan for any
 # list, which compares each row with one member after the other.
@@ -159,7 +160,7 @@ class Pool:
 
     async def lend(self, work: Callable[[Session], Awaitable[None]]) -> None:
         """Run what needs a session for longer than a statement. Raises Fault where the database is away."""
-        session = await self._taken()
+        session = await self._taken(None)
         try:
             await work(session)
         except Exception as problem:  # noqa: BLE001  # told apart by `fault`
@@ -168,7 +169,7 @@ class Pool:
             self.give(session)
 
     async def fetch(self, statement: str, values: Values) -> list[Row]:
-        session = self._free.pop() if self._free and not self._free[-1].is_lost else await self._taken()
+        session = self._free.pop() if self._free and not self._free[-1].is_lost else await self._taken(_TURN_SECONDS)
         try:
             return await session.fetch(statement, values)
         except asyncpg.CharacterNotInRepertoireError:
@@ -180,11 +181,12 @@ class Pool:
         finally:
             self.give(session)
 
-    async def _taken(self) -> Session:
+    async def _taken(self, seconds: float | None) -> Session:
         try:
-            return await self.take()
+            async with asyncio.timeout(seconds):
+                return await self.take()
         except Exception as problem:  # noqa: BLE001  # told apart by `fault`
-            raise fault(problem) from None
+            raise fault(told_apart(problem)) from None
 
     async def take(self) -> Session:
         """A session that is not lost, for the caller alone until it is given back."""
