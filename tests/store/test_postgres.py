@@ -404,6 +404,16 @@ async def test_nobody_waits_for_a_session_for_ever(
     assert await store.read.leases.get("test") is None
 
 
+async def test_a_list_of_what_an_operator_has_locked_is_not_too_costly(
+    store: Store, session: asyncpg.Connection, org: int
+) -> None:
+    async with session.transaction():
+        await session.execute("LOCK TABLE device")
+        with pytest.raises(Fault) as refused:
+            await store.scan.devices.page(org, None, Sort(), Page(1, None))
+    assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+
+
 async def test_what_waits_behind_a_write_that_is_given_up_waits_no_longer(
     engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
