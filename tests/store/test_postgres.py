@@ -14,16 +14,16 @@ import pytest
 from msgspec import structs
 
 from fleetroll.core import limits
-from fleetroll.core.faults import Fault
+from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.model import Event, Link, Organization
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Sort
 from fleetroll.core.times import SECOND
 from fleetroll.service import presence
-from fleetroll.store import migrations, postgres, select, sqlite
-from fleetroll.store.port import Records, Store
+from fleetroll.store import migrations, postgres, postgres_connections, postgres_schema, select, sqlite
+from fleetroll.store.port import Lease, Records, Store
 from fleetroll.store.postgres_syntax import SYNTAX, numbered
-from fleetroll.store.refusals import Refused
-from tests.support.postgres import empty_database, new_database, own_server
+from fleetroll.store.refusals import Refused, Unreachable
+from tests.support.postgres import Server, empty_database, new_database, own_server
 from tests.support.stores import ENGINES, NOW, changed, device, document, event, key, organization, plant
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("engine", ["postgres"])]
@@ -49,6 +49,14 @@ async def made(store: Store, parent: Organization, *slugs: str) -> list[int]:
         return [one.id for one in found if one]
 
     return await store.write(work)
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            if await holds():
+                return
+            await asyncio.sleep(0.01)
 
 
 # --- transactions of several processes -------------------------------------------------------------------------------
@@ -342,6 +350,88 @@ async def test_whoever_may_have_missed_news_is_told_so(store: Store, session: as
     await heard(told, "again")
 
 
+# --- statements that somebody ends -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("work", ["a write", "a look-up", "a walk"])
+async def test_what_is_not_a_filter_s_fault_may_be_tried_again(
+    store: Store, session: asyncpg.Connection, work: str
+) -> None:
+    """As where a database is slow and its operator has set a `statement_timeout`."""
+    async with session.transaction():
+        await session.execute("LOCK TABLE lease")
+        asking = asyncio.ensure_future(
+            store.write(lambda records: records.leases.beat("test", "holder", 0))
+            if work == "a write"
+            else (store.read if work == "a look-up" else store.bulk).leases.get("test")
+        )
+
+        async def is_ended() -> bool:
+            """Of those that wait it is the one in this database, as others share the server."""
+            return bool(
+                await session.fetchval(
+                    "SELECT count(pg_cancel_backend(pid)) FROM pg_locks WHERE NOT granted "
+                    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+                )
+            )
+
+        await until(is_ended)
+        with pytest.raises(Fault) as refused:
+            await asking
+    assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+    assert await store.write(lambda records: records.leases.beat("test", "holder", 0))
+
+
+# --- statements that take long ---------------------------------------------------------------------------------------
+
+
+async def test_nobody_waits_for_a_session_for_ever(
+    store: Store, session: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while an operator's command locks a table: whoever finds all sessions waiting is answered all the same."""
+    monkeypatch.setattr(postgres_connections, "_TURN_SECONDS", 0.2)
+    async with session.transaction():
+        await session.execute("LOCK TABLE lease")
+        asking = [asyncio.ensure_future(store.read.leases.get("test")) for _ in range(12)]
+
+        async def are_answered() -> bool:
+            return sum(one.done() for one in asking) >= 4
+
+        await until(are_answered)
+        refused = [one.exception() for one in asking if one.done()]
+        assert {getattr(one, "code", None) for one in refused} == {"database_unavailable"}
+    await asyncio.wait(asking)
+    assert await store.read.leases.get("test") is None
+
+
+async def test_a_list_of_what_an_operator_has_locked_is_not_too_costly(
+    store: Store, session: asyncpg.Connection, org: int
+) -> None:
+    async with session.transaction():
+        await session.execute("LOCK TABLE device")
+        with pytest.raises(Fault) as refused:
+            await store.scan.devices.page(org, None, Sort(), Page(1, None))
+    assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+
+
+async def test_what_waits_behind_a_write_that_is_given_up_waits_no_longer(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "_WRITE", structs.replace(postgres._WRITE, seconds=0.2))
+    url = await new_database()
+    store, session = await postgres.open_store(url, migrate=False), await asyncpg.connect(url)
+    began = asyncio.get_running_loop().time()
+    async with session.transaction():
+        await session.execute("LOCK TABLE lease")
+        asking = [store.write(lambda records: records.leases.beat("test", "holder", 0), bulk=True) for _ in range(20)]
+        refused = await asyncio.gather(*asking, return_exceptions=True)
+        assert {getattr(one, "retry_after", None) for one in refused} == {2}
+        assert asyncio.get_running_loop().time() - began < 2
+    assert await store.write(lambda records: records.leases.beat("test", "holder", 0))
+    await session.close()
+    await store.close()
+
+
 # --- the schema and the server ---------------------------------------------------------------------------------------
 
 
@@ -400,6 +490,16 @@ async def test_a_newer_schema_is_refused_and_an_older_one_needs_permission(sessi
     await found.close()
 
 
+async def test_a_server_that_is_too_old_is_refused(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = await empty_database()
+    connection = await asyncpg.connect(url)
+    found = connection.get_server_version().major
+    await connection.close()
+    monkeypatch.setattr(postgres_schema, "_OLDEST", found + 1)  # no server is at hand that really is
+    with pytest.raises(Refused, match=f"is PostgreSQL {found}; this release needs {found + 1} or newer"):
+        await postgres.open_store(url, migrate=True)
+
+
 async def test_several_processes_may_start_at_once_on_a_new_database(engine: str) -> None:
     url = await empty_database()
 
@@ -410,6 +510,95 @@ async def test_several_processes_may_start_at_once_on_a_new_database(engine: str
         await opened.close()
 
     await asyncio.gather(*map(open_and_close, range(12)))
+
+
+# --- servers that may only be read -----------------------------------------------------------------------------------
+
+
+async def beat(store: Store) -> int:
+    """A write that can be told from those before it; answers what a look-up finds then."""
+    found = await store.read.leases.get("test")
+    assert await store.write(lambda records: records.leases.beat("test", "holder", found.beat if found else 0))
+    found = await store.read.leases.get("test")
+    assert found is not None
+    return found.beat
+
+
+async def tell(server: Server, *statements: str) -> None:
+    connection = await asyncpg.connect(server.url)
+    for statement in ("SET default_transaction_read_only = off", *statements):
+        await connection.execute(statement)
+    await connection.close()
+
+
+async def hearing(store: Store, expected: bool) -> None:
+    async def holds() -> bool:
+        return store.hears is expected
+
+    await until(holds)
+
+
+READ_ONLY = ("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+WRITABLE = ("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
+
+
+def test_of_two_servers_the_one_that_may_be_written_is_found_again(engine: str) -> None:
+    """They share nothing here, so it can be seen which of them is asked."""
+
+    async def walk(one: Server, two: Server) -> None:
+        hosts = f"127.0.0.1:{one.port},127.0.0.1:{two.port}"
+        url = f"postgresql://postgres@{hosts}/postgres?target_session_attrs=read-write"
+        await (await postgres.open_store(two.url, migrate=True)).close()
+        store = await postgres.open_store(url, migrate=True)
+        assert [await beat(store), await beat(store)] == [1, 2]
+        await tell(one, *READ_ONLY)
+
+        async def is_elsewhere() -> bool:
+            return await store.read.leases.get("test") is None
+
+        await until(is_elsewhere)
+        await hearing(store, True)
+        assert await beat(store) == 1
+
+        await tell(two, *READ_ONLY)
+        await hearing(store, False)
+        with pytest.raises(Fault) as refused:
+            await beat(store)
+        assert (refused.value.kind, refused.value.retry_after) == (Kind.UNAVAILABLE, 2)
+        assert await store.read.leases.get("test") == Lease("holder", 1)
+        with pytest.raises(Unreachable, match="may only be read"):
+            await postgres.open_store(two.url, migrate=False)
+        await tell(two, *WRITABLE)
+        await hearing(store, True)
+        assert await beat(store) == 2
+        await store.close()
+
+    with own_server() as one, own_server() as two, asyncio.Runner() as runner:
+        runner.run(walk(one, two))
+
+
+def test_a_primary_that_has_become_a_standby_is_not_even_read(engine: str) -> None:
+    """What it shows may be older than what was acknowledged."""
+
+    async def walk(server: Server) -> None:
+        store = await postgres.open_store(server.url, migrate=True)
+        assert await beat(store) == 1
+        server.kill()
+        (server.data / "standby.signal").touch()
+        server.start()
+        await hearing(store, False)
+        with pytest.raises(Fault, match="cannot be reached now"):
+            await store.read.leases.get("test")
+        await tell(server, "SELECT pg_promote()")
+        await hearing(store, True)
+        assert await beat(store) == 2
+        await store.close()
+
+    with own_server(wal_level="replica") as server, asyncio.Runner() as runner:
+        runner.run(walk(server))
+
+
+# --- servers that are refused ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("setting", ["fsync", "full_page_writes", "synchronous_commit"])

@@ -224,18 +224,22 @@ class Setting(Struct, frozen=True):
 
 @operation(Action.DEVICES_READ, Effect.READ)
 async def values(call: Call, wanted: Wanted) -> list[Value]:
-    there, device = await reach.device(call, wanted.device)
-    if not wanted.addresses:
-        return await all_values(there, device)
-    return await values_at(there, device, wanted.addresses)
+    async def read(there: Call, device: Device) -> list[Value]:
+        if not wanted.addresses:
+            return await all_values(there, device)
+        return await values_at(there, device, wanted.addresses)
+
+    return await reach.of_device(call, wanted.device, read)
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def history(call: Call, wanted: Past) -> History:
-    there, device = await reach.device(call, wanted.device)
-    stream = resolve(device, await templates.of(there, device), wanted.address)
-    series = device.id, PRODUCTION, stream.metric
-    return History(stream, *await there.records.telemetry.slice(there.org, series, wanted.span, wanted.place))
+    async def read(there: Call, device: Device) -> History:
+        stream = resolve(device, await templates.of(there, device), wanted.address)
+        series = device.id, PRODUCTION, stream.metric
+        return History(stream, *await there.records.telemetry.slice(there.org, series, wanted.span, wanted.place))
+
+    return await reach.of_device(call, wanted.device, read)
 
 
 @operation(Action.DEVICES_WRITE, Effect.BATCHES)

@@ -98,5 +98,6 @@ async def of_device(call: Call, device: Device, kind: EventKind | None, place: P
 @operation(Action.TIMELINE_READ, Effect.SCAN)
 async def past(call: Call, wanted: Past) -> tuple[list[Event], int]:
     """The own events of a device in reach: what it logged, and its comings and goings."""
-    there, device = await reach.device(call, wanted.id)
-    return await of_device(there, device, wanted.kind, wanted.place)
+    return await reach.of_device(
+        call, wanted.id, lambda there, device: of_device(there, device, wanted.kind, wanted.place)
+    )

@@ -206,8 +206,7 @@ async def get(call: Call, wanted: Numbered) -> Shown:
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def details(call: Call, wanted: Numbered) -> Details:
-    there, device = await reach.device(call, wanted.id)
-    return await _details(there, device)
+    return await reach.of_device(call, wanted.id, _details)
 
 
 async def _details(call: Call, device: Device) -> Details:

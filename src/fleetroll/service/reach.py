@@ -53,6 +53,19 @@ async def device(call: Call, number: int) -> tuple[Call, Device]:
     raise missing("device", number)
 
 
+async def of_device(call: Call, number: int, read: Callable[[Call, Device], Awaitable[T]]) -> T:
+    """What `read` finds of a device in reach, which is read again where it was transferred meanwhile, with all it has.
+
+    Raises Fault not_found `device_not_found`, and whatever `read` raises.
+    """
+    for _ in range(_ATTEMPTS):
+        there, found = await device(call, number)
+        result = await read(there, found)
+        if await there.records.devices.by_id(there.org, number):
+            return result
+    raise missing("device", number)
+
+
 async def _home(call: Call, number: int) -> Call | None:
     """The call, acting where the device is; None where that is out of reach."""
     held = await call.records.devices.token(number)

@@ -43,12 +43,16 @@ class Held(Struct, frozen=True):
 
 @operation(Action.SELF, Effect.READ)
 async def values(call: Call, wanted: Sequence[Address]) -> list[Value]:
-    return await datastreams.values_at(call, await own(call, call.records), wanted)
+    found = await datastreams.values_at(call, await own(call, call.records), wanted)
+    await own(call, call.records)  # where it was transferred meanwhile, all that it has reported went with it
+    return found
 
 
 @operation(Action.SELF, Effect.READ)
 async def every(call: Call, _: None) -> list[Value]:
-    return await datastreams.all_values(call, await own(call, call.records))
+    found = await datastreams.all_values(call, await own(call, call.records))
+    await own(call, call.records)  # as above
+    return found
 
 
 @operation(Action.SELF, Effect.BATCHES)

@@ -70,12 +70,14 @@ async def of_device(call: Call, wanted: History) -> Part[Event, int]:
 
 @operation(Action.TIMELINE_READ, Effect.SCAN)
 async def actions(call: Call, wanted: Actions) -> tuple[list[Act], int]:
-    there, device = await reach.device(call, wanted.id)
-    found, total = await there.records.timeline.by_keys(there.org, "device", device.id, wanted.place)
-    # Only the newest: a device of a bad line comes and goes without end.
-    newest = Place(limits.MAX_PAGE)
-    changes, _ = await there.records.timeline.of_types(there.org, "device", device.id, presence.TYPES, newest)
-    return [Act(one, _was_there(device, one, changes)) for one in found], total
+    async def read(there: Call, device: Device) -> tuple[list[Act], int]:
+        found, total = await there.records.timeline.by_keys(there.org, "device", device.id, wanted.place)
+        # Only the newest: a device of a bad line comes and goes without end.
+        newest = Place(limits.MAX_PAGE)
+        changes, _ = await there.records.timeline.of_types(there.org, "device", device.id, presence.TYPES, newest)
+        return [Act(one, _was_there(device, one, changes)) for one in found], total
+
+    return await reach.of_device(call, wanted.id, read)
 
 
 def _was_there(device: Device, event: Event, changes: Sequence[Event]) -> bool:

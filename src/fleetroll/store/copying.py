@@ -87,6 +87,7 @@ async def _prepare(session: Session) -> None:
     if names and _PLACES not in names:
         raise Refused("The database is not empty; name an empty one.")
     if not names:
+        postgres_schema.require_version(session)
         await postgres_schema.require_unicode(session)
         await postgres_schema.require_durable(session, unsafe=False)
         # First of all, so that nobody takes what is not complete for a registry.

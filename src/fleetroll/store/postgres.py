@@ -31,7 +31,9 @@ _LEARNT_AFTER = frozenset({2, 10, 50, 200, 1000})  # bulk transactions
 # A plan made for a filter's own values, each time: what fits one value may read everything for another.
 _PLANNED = {"plan_cache_mode": "force_custom_plan", "jit": "off"}
 _READ = Purpose("look-ups", 8, {"jit": "off"}, 10.0)
-_SCAN = Purpose("pages", 4, {**_PLANNED, "statement_timeout": str(int(limits.SCAN_TIME * _MILLISECONDS))}, None)
+# A list that waits behind an operator's command is given up before it would be taken for one that is too costly.
+_LISTED = {"statement_timeout": str(int(limits.SCAN_TIME * _MILLISECONDS)), "lock_timeout": "1000"}
+_SCAN = Purpose("pages", 4, {**_PLANNED, **_LISTED}, None)
 _BULK = Purpose("walks", 3, _PLANNED, None)
 _KEEP = Purpose("backups", 1, _PLANNED, None)
 _WRITE = Purpose(

@@ -24,6 +24,7 @@ from fleetroll.store.statements import SQL
 logger = logging.getLogger("fleetroll.store")
 
 _CONNECT_SECONDS = 3.0
+_TURN_SECONDS = 10.0  # to wait for a session, where all are with statements that take long, as behind a lock
 _MOST_PREPARED = 500
 # A statement with a long list is planned anew each time. What the server would reuse after some uses is a plan for any
 # list, which compares each row with one member after the other.
@@ -44,6 +45,11 @@ class Purpose(Struct, frozen=True):
     settings: Mapping[str, str]
     seconds: float | None
 
+    @property
+    def is_bounded(self) -> bool:
+        """Whether the server ends what takes too long, so that it is the caller who should ask for less."""
+        return "statement_timeout" in self.settings
+
 
 class Session:
     """One connection and the statements that are prepared on it."""
@@ -53,10 +59,11 @@ class Session:
         self._seconds = seconds
         self._prepared: dict[str, tuple[PreparedStatement, tuple[str, ...]]] = {}
         self._copying: asyncio.Future[Any] | None = None
+        self.is_outlived = False
 
     @property
     def is_lost(self) -> bool:
-        return bool(self.connection.is_closed())
+        return self.is_outlived or bool(self.connection.is_closed())
 
     async def fetch(self, statement: str, values: Values) -> list[Row]:
         await self.copied()
@@ -112,8 +119,9 @@ class Session:
             raise self._given_up(problem) from problem
 
     def _given_up(self, problem: Exception) -> Exception:
-        if isinstance(problem, TimeoutError):
-            self.connection.terminate()  # whoever had it next would wait for the answer to this
+        # Whoever had it next would wait for the answer to this, or be refused where another server may be the primary.
+        if isinstance(problem, TimeoutError | asyncpg.ReadOnlySQLTransactionError):
+            self.connection.terminate()
         return told_apart(problem)
 
     async def _prepare(self, statement: str) -> tuple[PreparedStatement, tuple[str, ...]]:
@@ -152,7 +160,7 @@ class Pool:
 
     async def lend(self, work: Callable[[Session], Awaitable[None]]) -> None:
         """Run what needs a session for longer than a statement. Raises Fault where the database is away."""
-        session = await self._taken()
+        session = await self._taken(None)
         try:
             await work(session)
         except Exception as problem:  # noqa: BLE001  # told apart by `fault`
@@ -161,21 +169,24 @@ class Pool:
             self.give(session)
 
     async def fetch(self, statement: str, values: Values) -> list[Row]:
-        session = self._free.pop() if self._free and not self._free[-1].is_lost else await self._taken()
+        session = self._free.pop() if self._free and not self._free[-1].is_lost else await self._taken(_TURN_SECONDS)
         try:
             return await session.fetch(statement, values)
         except asyncpg.CharacterNotInRepertoireError:
             return []  # what holds U+0000 is never stored, so nothing is found by it
+        except asyncpg.QueryCanceledError as problem:
+            raise (too_costly() if self._purpose.is_bounded else fault(problem)) from None
         except Exception as problem:  # noqa: BLE001  # told apart by `fault`
             raise fault(problem) from None
         finally:
             self.give(session)
 
-    async def _taken(self) -> Session:
+    async def _taken(self, seconds: float | None) -> Session:
         try:
-            return await self.take()
+            async with asyncio.timeout(seconds):
+                return await self.take()
         except Exception as problem:  # noqa: BLE001  # told apart by `fault`
-            raise fault(problem) from None
+            raise fault(told_apart(problem)) from None
 
     async def take(self) -> Session:
         """A session that is not lost, for the caller alone until it is given back."""
@@ -195,6 +206,7 @@ class Pool:
         self._open += 1
         try:
             session = await connect(self._url, self._purpose)
+            _require_primary(session)
         except BaseException:
             self._open -= 1
             self._wake()
@@ -235,7 +247,13 @@ class Pool:
         self._waiting.clear()
 
     def reconnect(self) -> None:
+        """The server answers. It may be another one than the sessions are with, so each ends when nobody uses it."""
         self._is_cut_off = False
+        for session in self._sessions:
+            session.is_outlived = True
+        free, self._free = self._free, []
+        for session in free:
+            self._drop(session)
 
     def _wake(self) -> None:
         while self._waiting:
@@ -250,6 +268,13 @@ class Pool:
         for session in free:
             await close(session)
             self._drop(session)
+
+
+def _require_primary(session: Session) -> None:
+    """Raises Away at a standby, which would show a client less than it has written."""
+    if getattr(session.connection.get_settings(), "in_hot_standby", "off") == "on":
+        session.connection.terminate()
+        raise Away("it is a standby")
 
 
 async def close(session: Session) -> None:
@@ -311,13 +336,11 @@ _AWAY = (
 
 def fault(problem: Exception) -> Exception:
     """What a caller is told: a Fault where the database is away, too slow or full, else the problem itself."""
-    if isinstance(problem, asyncpg.QueryCanceledError):
-        return too_costly()
     if isinstance(problem, asyncpg.CharacterNotInRepertoireError):
         return invalid("invalid_text", "Text must not contain U+0000.")
     if isinstance(problem, asyncpg.DiskFullError):
         return storage_full()
-    if isinstance(problem, Away):
+    if isinstance(problem, Away | asyncpg.QueryCanceledError):  # the latter by its operator, or a limit of its own
         logger.warning("the database is away: %s", problem)
         return unavailable()
     return problem

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from fleetroll.store.postgres_connections import Purpose, Session, close, connect
+from fleetroll.store.postgres_connections import Away, Purpose, Session, close, connect
 from fleetroll.store.postgres_writer import CHANNEL
 from fleetroll.store.statements import SQL
 
@@ -30,7 +30,8 @@ class News:
     """One listening connection, kept up until `close`.
 
     It asks the server for a sign of life all the time, so it is the first to know that there is none: `on_silence` is
-    called when the server does not answer, or not even take a connection, and `on_return` when it does again.
+    called when the server does not answer, or not even take a connection, and `on_return` when it does again. From one
+    that may only be read it hears nothing, and looks for another.
     """
 
     def __init__(self, url: str, on_silence: Callable[[], None], on_return: Callable[[], None]) -> None:
@@ -74,6 +75,7 @@ class News:
         try:
             async with asyncio.timeout(_LISTEN_SECONDS):
                 await session.connection.add_listener(CHANNEL, self._hear)
+                await _feel_pulse(session)
         except BaseException:
             session.connection.terminate()
             raise
@@ -108,9 +110,11 @@ class News:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_PULSE_SECONDS):
                     await self._committed.wait()
-            topic = _COMMIT if self._committed.is_set() else ""
-            self._committed.clear()
-            await session.fetch(SQL["postgres_tell" if topic else "postgres_pulse"], _values(topic))
+            if self._committed.is_set():
+                self._committed.clear()
+                await session.fetch(SQL["postgres_tell"], {"channel": CHANNEL, "topic": _COMMIT})
+            else:
+                await _feel_pulse(session)
             await asyncio.sleep(_PAUSE_SECONDS)
 
     def _hear(self, _connection: Any, backend: int, _channel: str, topic: object) -> None:
@@ -128,5 +132,8 @@ class News:
             listener()
 
 
-def _values(topic: str) -> dict[str, str]:
-    return {"channel": CHANNEL, "topic": topic}
+async def _feel_pulse(session: Session) -> None:
+    """Raises Away where the server takes nothing that is written: a standby, or one that has been made read-only."""
+    rows = await session.fetch(SQL["postgres_pulse"], {"name": "transaction_read_only"})
+    if rows[0][0] == "on":
+        raise Away("it may only be read")

@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS fleetroll (version bigint NOT NULL, server_key text C
 INSERT INTO fleetroll (version) SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM fleetroll)
 """
 _EARLIER_MARK = "SELECT server_key FROM fleetroll WHERE server_key IS NOT NULL"
+_OLDEST = 14  # the first to say of a session whether it is with a standby; roles may make pg_trgm since 13
 # Off, each of these may lose what was acknowledged, or damage the database, when the machine fails.
 _DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 _ENCODING, _UNICODE = "server_encoding", "UTF8"
@@ -66,6 +67,7 @@ def refusal(done: str, problem: Exception) -> Refused:
 
 async def examine(session: Session, *, unsafe: bool) -> tuple[int, int]:
     """The number of the schema there is (0: an empty database), and of the newest. Raises Refused."""
+    require_version(session)
     await require_unicode(session)
     await require_durable(session, unsafe)
     names = await tables(session)
@@ -84,6 +86,13 @@ async def examine(session: Session, *, unsafe: bool) -> tuple[int, int]:
 
 async def tables(session: Session) -> set[str]:
     return {str(row[0]) for row in await session.fetch(SQL["postgres_tables"], {"kind": "BASE TABLE"})}
+
+
+def require_version(session: Session) -> None:
+    """Raises Refused."""
+    found = session.connection.get_server_version().major
+    if found < _OLDEST:
+        raise Refused(f"The database server is PostgreSQL {found}; this release needs {_OLDEST} or newer.")
 
 
 async def require_unicode(session: Session) -> None:

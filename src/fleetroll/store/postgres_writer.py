@@ -107,6 +107,9 @@ class Writer:
         except Exception as problem:  # noqa: BLE001  # the same
             await self._undo(session)
             self._refuse(jobs, fault(problem))
+            if isinstance(problem.__cause__, TimeoutError):  # they have waited as long, and would for as long again
+                self._refuse([*self._queue], fault(problem))
+                self._queue.clear()
         else:
             self._settle(jobs)
         finally:

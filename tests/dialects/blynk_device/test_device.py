@@ -313,6 +313,40 @@ def test_what_a_device_says_while_it_is_transferred_is_taken_where_it_is_then(ap
     assert (shown["ident"], shown["connected"]) == ("bare", True)
 
 
+def test_a_device_has_its_values_all_the_time_while_it_is_transferred(app: App) -> None:
+    """Its readings go with it, so whoever has found it where it was must not look for them there."""
+    child = app.request("POST", "/v1/organizations", {"slug": "child"}).json()["id"]
+    device = Device(app, "bare")
+    number = device.shown()["id"]
+    assert device.ask("update", v1="7").status == 200
+    found: dict[str, set[bytes]] = {}
+    moving = True
+
+    async def move() -> None:
+        nonlocal moving
+        for org in (child, 1) * 10:
+            body = {"deviceId": number, "newOrgId": org}
+            moved = await app.call("POST", "/api/v1/organization/device/transfer/to-organization", body)
+            assert moved.status == 204
+        moving = False
+
+    async def ask(path: str, key: str | None) -> None:
+        while moving:
+            await asyncio.sleep(0)
+            found.setdefault(path, set()).add((await app.call("GET", path, key=key)).body)
+
+    async def race() -> None:
+        await asyncio.gather(
+            move(),
+            ask(f"/external/api/get?token={device.token}&v1", None),
+            ask(f"/external/api/getAll?token={device.token}", None),
+            ask(f"/api/v1/organization/device/datastreams?deviceId={number}", ADMIN_KEY),
+        )
+
+    app.runner.run(race())
+    assert list(map(sorted, found.values())) == [[b"7"], [b'{"v1":7}'], [b'{"v1":7}']]
+
+
 # --- files -----------------------------------------------------------------------------------------------------------
 
 

@@ -11,8 +11,8 @@ FROM (SELECT pg_get_serial_sequence(:table, :column)::regclass AS sequence OFFSE
 -- postgres_tell: every process over this database, if and when the transaction commits
 SELECT pg_notify(:channel, :topic);
 
--- postgres_pulse: whether anybody answers
-SELECT 1;
+-- postgres_pulse: whether anybody answers, and how a setting is there
+SELECT current_setting(:name);
 
 -- postgres_last_number: the newest number that the timeline has given, whether committed or not
 SELECT last_value FROM timeline_id_seq;
