@@ -423,9 +423,12 @@ class Devices:
 
     async def tally(self, org: int, field: str) -> dict[str, int]:
         if field == "tags":
-            return _tally(tag for device in self._of(org) for tag in device.tags)
+            return (await self.counts(org)).by_tag
         asked = (device.cohort if field == "cohort" else reader(device)(field, ()) for device in self._of(org))
         return _tally(str(word) for word in asked if word is not None)
+
+    async def tags(self, org: int, after: str, limit: int) -> list[str]:
+        return sorted({tag for device in self._of(org) for tag in device.tags if tag > after})[:limit]
 
     async def count(self, org: int, filter: Filter | None) -> int:
         return len(self._found(org, filter))

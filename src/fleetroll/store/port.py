@@ -281,8 +281,11 @@ class Devices(Protocol):
         """
 
     async def tally(self, org: int, field: str) -> dict[str, int]:
-        """How many devices have each of the `tags`, or each `cohort` other than the default, `hardware_version` or
-        `software_version`."""
+        """How many devices have each `cohort` other than the default, `hardware_version` or `software_version`, or each
+        of the `tags` that `counts` answers, the most frequent first."""
+
+    async def tags(self, org: int, after: str, limit: int) -> list[str]:
+        """Tags of devices that follow `after`, in byte order."""
 
 
 class Named(Protocol[R]):
