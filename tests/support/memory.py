@@ -664,6 +664,13 @@ class SoftwareVersions:
         self._tables.software_versions[stored.id] = stored
         return stored
 
+    async def delete(self, org: int, record: int) -> bool:
+        found = self._tables.software_versions.get(record)
+        if found is None or found.org != org:
+            return False
+        del self._tables.software_versions[record]
+        return True
+
 
 class Timeline:
     def __init__(self, tables: Tables) -> None:

@@ -395,7 +395,7 @@ class Checkins(Protocol):
 
 
 class SoftwareVersions(Protocol):
-    """The versions of software that devices were said to run; they stay as long as their organization."""
+    """The versions of software that devices were said to run."""
 
     async def get(self, org: int, type: str, version: str) -> SoftwareVersion | None: ...
 
@@ -404,6 +404,9 @@ class SoftwareVersions(Protocol):
 
     async def insert(self, new: SoftwareVersion) -> SoftwareVersion | None:
         """Store a new one; its id is assigned here; None if it is known."""
+
+    async def delete(self, org: int, record: int) -> bool:
+        """False if it is not there."""
 
 
 class Purged(Struct, frozen=True):
