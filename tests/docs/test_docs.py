@@ -194,6 +194,7 @@ BOUNDS: dict[str, list[set[float]]] = {
         {limits.HEADER_DEADLINE},
         {limits.MAX_HANDSHAKES},
     ],
+    "bodies that have not arrived whole": [{limits.MAX_BODIES}, {limits.MAX_TENANT_BODIES}, {503}],
     "device": [
         {limits.MAX_IDENT, limits.MAX_NAME},
         {limits.MAX_TAGS},

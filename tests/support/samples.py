@@ -485,12 +485,10 @@ class World:
             "device_serial": DEVICE,
             "cohort": "spare",
             "type": "main",
-            "version": "1.2.0",
+            "version": "spare" if route.method == "DELETE" else "1.2.0",
         }
         if route.method == "DELETE" and path.endswith("{project}"):
             values["project"] = "spare-project"
-        if route.method == "DELETE" and path.endswith("{version}"):
-            values["version"] = "spare"
         if "/identity" in path:
             values["ident"] = HELD
         if path.startswith("/api/dmsmanager/"):
