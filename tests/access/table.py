@@ -185,6 +185,7 @@ ROWS: Mapping[str, Row] = {
     "DELETE /v1/cohorts/{name}": Row("operator", "cohorts:write", 204, 404, "cohort"),
     "GET /v1/software-versions": Row("viewer", "versions:read", 200, 200, "software"),
     "GET /v1/software-versions/{type}/{version}": Row("viewer", "versions:read", 200, 404, "software"),
+    "DELETE /v1/software-versions/{type}/{version}": Row("operator", "versions:write", 204, 404, "software"),
     "POST /v1/hardware-versions": Row("operator", "versions:write", 201, 201, body={"name": "$new"}),
     "GET /v1/hardware-versions": Row("viewer", "versions:read", 200, 200, "hardware"),
     "GET /v1/hardware-versions/{name}": Row("viewer", "versions:read", 200, 404, "hardware"),
@@ -666,6 +667,7 @@ def _hardware(tenant: Tenant, new: str) -> dict[str, str]:
 
 def _software(tenant: Tenant, new: str) -> dict[str, str]:
     tenant.make("/v1/devices", {"ident": new, "software": {"type": MARK, "version": new}})
+    tenant.app.request("PATCH", f"/v1/devices/{new}", {"software": None}, headers={ACTS_IN: tenant.path})
     return {"type": MARK, "version": new}
 
 

@@ -188,7 +188,13 @@ BOUNDS: dict[str, list[set[float]]] = {
         {limits.MAX_BATCH_BODY},
         {limits.MAX_IMPORT_LINE},
     ],
-    "client": [{limits.HEADER_DEADLINE}, {limits.BODY_STALL_DEADLINE, limits.READER_STALL_DEADLINE}],
+    "client": [
+        {limits.HEADER_DEADLINE},
+        {limits.BODY_STALL_DEADLINE, limits.READER_STALL_DEADLINE},
+        {limits.HEADER_DEADLINE},
+        {limits.MAX_HANDSHAKES},
+    ],
+    "bodies that have not arrived whole": [{limits.MAX_BODIES}, {limits.MAX_TENANT_BODIES}, {503}],
     "device": [
         {limits.MAX_IDENT, limits.MAX_NAME},
         {limits.MAX_TAGS},

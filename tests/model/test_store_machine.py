@@ -407,6 +407,7 @@ async def everything(store: Store, tenants: Tenants) -> Any:
     for org in tenants.ids:
         devices = await read.devices.page(org, None, Sort("ident"), Page(1000))
         seen += [bare(devices), await store.scan.devices.counts(org), await read.usage.of(org)]
+        seen += [await store.scan.devices.tags(org, after, 2) for after in ("", "a")]
         seen += [await store.scan.devices.count(org, Search(text)) for text in ("a", "aba", "100")]
         seen += [bare(await getattr(read, noun).page(org, "", 100)) for noun in NAMED]
         seen += [bare(await read.keys.page(org, 0, 100)), bare(await read.organizations.get(org))]

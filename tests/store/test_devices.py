@@ -448,6 +448,14 @@ async def test_counts_name_the_most_frequent_tags(store: Store, org: int) -> Non
     assert len(by_tag) == limits.MAX_COUNTED_TAGS
     assert (by_tag["t00000"], by_tag["z-last"]) == (2, 2)
     assert f"t{limits.MAX_COUNTED_TAGS - 1:05}" not in by_tag
+    assert [*(await store.scan.devices.tally(org, "tags")).items()] == [*by_tag.items()]
+
+
+async def test_tags_are_walked_through_in_byte_order(store: Store, org: int, elsewhere: int) -> None:
+    await inserted(store, org, device("a", tags=("b", "é", "C")), device("b", tags=("b", "a")))
+    await inserted(store, elsewhere, device("c", tags=("B",)))
+    walk = store.scan.devices.tags
+    assert (await walk(org, "", 2), await walk(org, "a", 2), await walk(org, "b", 9)) == (["C", "a"], ["b", "é"], ["é"])
 
 
 async def test_slots_that_are_due_are_found_over_all_organizations_the_longest_overdue_first(

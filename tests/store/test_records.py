@@ -179,6 +179,13 @@ async def test_a_software_version_is_known_once_by_type_and_version(store: Store
     assert await store.read.software_versions.get(org, "main", "10") == found[1]
     assert await store.read.software_versions.get(elsewhere, "main", "10") is None
 
+    async def forgotten(records: Records) -> tuple[bool, bool, bool]:
+        delete = records.software_versions.delete
+        return await delete(elsewhere, found[1].id), await delete(org, found[1].id), await delete(org, found[1].id)
+
+    assert await store.write(forgotten) == (False, True, False)
+    assert found[1] not in await store.scan.software_versions.page(org, ("", ""), 10)
+
 
 # --- keys ------------------------------------------------------------------------------------------------------------
 

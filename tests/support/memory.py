@@ -427,9 +427,12 @@ class Devices:
 
     async def tally(self, org: int, field: str) -> dict[str, int]:
         if field == "tags":
-            return _tally(tag for device in self._of(org) for tag in device.tags)
+            return (await self.counts(org)).by_tag
         asked = (device.cohort if field == "cohort" else reader(device)(field, ()) for device in self._of(org))
         return _tally(str(word) for word in asked if word is not None)
+
+    async def tags(self, org: int, after: str, limit: int) -> list[str]:
+        return sorted({tag for device in self._of(org) for tag in device.tags if tag > after})[:limit]
 
     async def count(self, org: int, filter: Filter | None) -> int:
         return len(self._found(org, filter))
@@ -670,6 +673,13 @@ class SoftwareVersions:
         stored = structs.replace(new, id=self._tables.number("software_versions"))
         self._tables.software_versions[stored.id] = stored
         return stored
+
+    async def delete(self, org: int, record: int) -> bool:
+        found = self._tables.software_versions.get(record)
+        if found is None or found.org != org:
+            return False
+        del self._tables.software_versions[record]
+        return True
 
 
 class Timeline:

@@ -411,7 +411,8 @@ class World:
             app.request("POST", "/api/v1/organization/tag/create", {"name": tag})
         app.request("POST", "/v1/cohorts", {"slug": "beta"})
         assert app.request("PUT", f"/v1/devices/{DEVICE}", MEMBERS).status == 201
-        app.request("POST", "/v1/devices", {"ident": "spare"})
+        for software in ({"version": "spare"}, None):
+            app.request("PUT", "/v1/devices/spare", {"software": software})
         app.request("POST", "/v1/groups", {"name": "pumps", "filter": _ONE})
         app.request("POST", _GROUPED, {"id": GROUP, "name": "managed"})
         app.request("POST", "/v1/metadata-fields", {"name": "shelf", "type": "integer"})
@@ -484,7 +485,7 @@ class World:
             "device_serial": DEVICE,
             "cohort": "spare",
             "type": "main",
-            "version": "1.2.0",
+            "version": "spare" if route.method == "DELETE" else "1.2.0",
         }
         if route.method == "DELETE" and path.endswith("{project}"):
             values["project"] = "spare-project"

@@ -3,6 +3,8 @@
 # Requests (enforced while bytes arrive, before anything is decoded).
 MAX_BODY = 1 << 20
 MAX_BATCH_BODY = 2 << 20  # of a device that reports many points at once
+MAX_BODIES = 256 << 20  # of those together that have not arrived whole
+MAX_TENANT_BODIES = 64 << 20  # of an organization and all below it; the root has what there is
 MAX_FORM = 8 << 10
 MAX_HEADER_BLOCK = 16 << 10
 MAX_HEADERS = 100
@@ -15,8 +17,9 @@ BODY_MINIMUM_RATE = 1024
 READER_STALL_DEADLINE = 30.0
 KEEP_ALIVE = 30.0
 DRAIN_TIME = 8.0
-MAX_CONNECTIONS = 10_000
-MAX_OPEN_FILES = MAX_CONNECTIONS + 200
+MAX_CONNECTIONS = 10_000  # of a listener
+MAX_HANDSHAKES = 1_000  # of TLS, at a time
+MAX_OPEN_FILES = 2 * (MAX_CONNECTIONS + MAX_CONNECTIONS // 5) + MAX_HANDSHAKES + 200  # some are just being refused
 MAX_WORKERS = 64
 MAX_KEPT_DAYS = 36_500
 MAX_REMEMBERED = 10_000  # answers of one kind

@@ -1,17 +1,20 @@
-"""Versions of software: whatever a device is said to run is noted here, by type and version."""
+"""Versions of software: whatever a device is said to run is noted here, by type and version; one with devices stays."""
 
 from msgspec import Struct
 
 from fleetroll.core import limits, names
 from fleetroll.core.documents import Document
-from fleetroll.core.faults import not_found
-from fleetroll.core.model import SoftwareVersion
+from fleetroll.core.faults import conflict, not_found
+from fleetroll.core.model import DEFAULT_SOFTWARE_TYPE, SoftwareVersion
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Part, cut
+from fleetroll.core.query import And, Comparison, Filter, Not, Operator, Or, Part, cut
 from fleetroll.core.software import type_and_version
+from fleetroll.service.named import devices_have
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.quotas import take
 from fleetroll.service.timeline import record
+
+_TYPE = ("type",)
 
 
 class Listing(Struct, frozen=True):
@@ -51,6 +54,26 @@ async def page(call: Call, wanted: Listing) -> Part[SoftwareVersion, tuple[str, 
 async def everything(call: Call, _: None) -> list[SoftwareVersion]:
     """Every version, by type and version."""
     return await call.records.software_versions.page(call.org, ("", ""), limits.ALL)
+
+
+@operation(Action.VERSIONS_WRITE, Effect.WRITE, relieves=True)
+async def delete(call: Call, name: tuple[str, str]) -> None:
+    """Forget one by type and version. Raises Fault not_found, and conflict `software_version_has_devices`."""
+    found = await get.run(call, name)
+    if await devices_have(call.records, call.org, _of(found)):
+        raise conflict("software_version_has_devices", "Devices have this software version.")
+    await call.records.software_versions.delete(call.org, found.id)
+    await take(call, "software_versions", -1)
+    await record(call, "software_version.deleted", "software_version", found.id, " ".join(name))
+
+
+def _of(version: SoftwareVersion) -> Filter:
+    of_type: Filter = Comparison("software", Operator.EQ, version.type, _TYPE)
+    if version.type == DEFAULT_SOFTWARE_TYPE:  # which is that of software without one as well
+        unnamed = Not(Comparison("software", Operator.EXISTS, None, _TYPE))
+        empty = (Comparison("software", Operator.EQ, nothing, _TYPE) for nothing in ("", None))
+        of_type = Or((of_type, unnamed, *empty))
+    return And((Comparison("software_version", Operator.EQ, version.version), of_type))
 
 
 @operation(Action.VERSIONS_READ, Effect.READ)

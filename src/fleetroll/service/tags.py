@@ -62,11 +62,10 @@ class Assignment(Struct, frozen=True):
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def known(call: Call, organization: int | None) -> list[str]:
-    """The tags of an organization in reach, the most frequent first."""
+    """The tags of an organization in reach: those that most devices have, and then those that were made."""
     there = await reach.organization(call, organization)
-    used = await call.records.devices.tally(there.org, "tags")
-    made = [tag.name for tag in await noun.all(there) if tag.name not in used]
-    return [*sorted(used, key=lambda name: (-used[name], name))[: limits.MAX_COUNTED_TAGS], *made]
+    frequent = await call.records.devices.tally(there.org, "tags")
+    return [*frequent, *(tag.name for tag in await noun.all(there) if tag.name not in frequent)]
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE)
@@ -114,10 +113,12 @@ async def _name(call: Call, number: int) -> str:
     """The tag of a number: one that was made here, or one that a device has."""
     if tag := await _numbered(call, number):
         return tag.name
-    # There may be very many: they are looked through beside the event loop, and so before the transaction.
-    for name in await call.services.store.scan.devices.tally(call.org, "tags"):
-        if text_number(name) == number:
-            return name
+    # There may be very many: they are looked through in portions, others in between, and so before the transaction.
+    names = [""]
+    while names := await call.services.store.scan.devices.tags(call.org, names[-1], limits.MAX_PAGE):
+        for name in names:
+            if text_number(name) == number:
+                return name
     raise reach.missing("tag", number)
 
 

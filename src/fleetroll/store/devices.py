@@ -245,8 +245,13 @@ class Devices:
         return Counts(total, by_status, by_kind, dict(by["tag"]), by_connected, by_cohort)
 
     async def tally(self, org: int, field: str) -> dict[str, int]:
-        found = await self._connection.all(SQL[_TALLIES[field]], {"org": org})
+        values = {"org": org, "limit": limits.MAX_COUNTED_TAGS} if field == "tags" else {"org": org}
+        found = await self._connection.all(SQL[_TALLIES[field]], values)
         return {word: devices for word, devices in found if word}
+
+    async def tags(self, org: int, after: str, limit: int) -> list[str]:
+        values = {"org": org, "after": after, "limit": limit}
+        return [tag for (tag,) in await self._connection.all(SQL["device_tags"], values)]
 
     async def _recount(self, was: Device | None, now: Device | None) -> None:
         """Keep the tallies in step with a device that comes, goes or changes."""
@@ -305,7 +310,7 @@ def _tally_values(likeness: _Likeness) -> dict[str, Any]:
 
 _COUNTED = ("status", "kind", "tag", "cohort")
 _TALLIES = {
-    "tags": "device_tally_tag",
+    "tags": "device_count_tag",
     "cohort": "device_count_cohort",
     "hardware_version": "device_count_hardware",
     "software_version": "device_count_software",

@@ -282,8 +282,11 @@ class Devices(Protocol):
         """
 
     async def tally(self, org: int, field: str) -> dict[str, int]:
-        """How many devices have each of the `tags`, or each `cohort` other than the default, `hardware_version` or
-        `software_version`."""
+        """How many devices have each `cohort` other than the default, `hardware_version` or `software_version`, or each
+        of the `tags` that `counts` answers, the most frequent first."""
+
+    async def tags(self, org: int, after: str, limit: int) -> list[str]:
+        """Tags of devices that follow `after`, in byte order."""
 
 
 class Named(Protocol[R]):
@@ -396,7 +399,7 @@ class Checkins(Protocol):
 
 
 class SoftwareVersions(Protocol):
-    """The versions of software that devices were said to run; they stay as long as their organization."""
+    """The versions of software that devices were said to run."""
 
     async def get(self, org: int, type: str, version: str) -> SoftwareVersion | None: ...
 
@@ -405,6 +408,9 @@ class SoftwareVersions(Protocol):
 
     async def insert(self, new: SoftwareVersion) -> SoftwareVersion | None:
         """Store a new one; its id is assigned here; None if it is known."""
+
+    async def delete(self, org: int, record: int) -> bool:
+        """False if it is not there."""
 
 
 class Purged(Struct, frozen=True):

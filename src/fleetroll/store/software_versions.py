@@ -26,3 +26,6 @@ class SoftwareVersions:
     async def insert(self, new: SoftwareVersion) -> SoftwareVersion | None:
         number = await self._connection.added(SQL["software_version_insert"], rows.named_values(new))
         return None if number is None else structs.replace(new, id=number)
+
+    async def delete(self, org: int, record: int) -> bool:
+        return await self._connection.changed(SQL["software_version_delete"], {"org": org, "record": record})

@@ -28,8 +28,11 @@ class Gone(Exception):
     """The client closed the connection before its request was complete; there is nobody to answer."""
 
 
-async def read(receive: Receive, limit: int) -> bytes:
-    """The whole body. Raises Fault too_large once it has more than `limit` bytes, and Gone."""
+async def read(receive: Receive, limit: int, hold: Callable[[int], None] = lambda _: None) -> bytes:
+    """The whole body. Raises Fault too_large once it has more than `limit` bytes, and Gone.
+
+    `hold` hears of each part that has to wait for others, and may refuse to.
+    """
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
         body: bytes = message.get("body", b"")
@@ -44,6 +47,7 @@ async def read(receive: Receive, limit: int) -> bytes:
         size += len(part)
         if size > limit:
             raise too_large(limit)
+        hold(len(part))
         parts.append(part)
         if not message.get("more_body"):
             return b"".join(parts)

@@ -21,6 +21,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.server import ServerState
 
 from fleetroll.core import limits
+from fleetroll.wire.handshakes import TlsListener, bound
 from fleetroll.wire.http_connection import Connection, Watch
 from fleetroll.wire.http_deadlines import Deadlines
 from fleetroll.wire.http_refusals import PLAIN, Refusals
@@ -64,10 +65,10 @@ class HttpServer:
         self._config = configuration(app)
         self._app_state: dict[str, Any] = {"draining": self.watch.draining}
         self.host, self._port, self._sockets = host, port, tuple(sockets)
-        self._tls: dict[str, Any] = {"ssl": tls, "ssl_handshake_timeout": limits.HEADER_DEADLINE} if tls else {}
+        self._tls = tls
         self._reuse_port = reuse_port
         self._on_ready = on_ready
-        self._listeners: list[asyncio.Server] = []
+        self._listeners: Sequence[asyncio.Server | TlsListener] = ()
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._sweeper: asyncio.Task[None] | None = None
@@ -96,18 +97,23 @@ class HttpServer:
         def connect() -> Connection:
             return Connection(self._config, self.state, self._app_state, self.watch, loop)
 
-        places: list[dict[str, Any]] = [{"sock": sock} for sock in self._sockets]
-        if not places:
-            places = [{"host": self.host, "port": self._port, "reuse_port": self._reuse_port}]
         try:
-            self._listeners = [
-                await loop.create_server(connect, **place, backlog=BACKLOG, **self._tls) for place in places
-            ]
+            self._listeners = await self._listen(connect)
         except OSError as problem:
             raise CannotListen(problem) from None
         names = [listener.getsockname() for server in self._listeners for listener in server.sockets]
         self.addresses = tuple((str(name[0]), int(name[1])) for name in names)
         self._sweeper = loop.create_task(self._sweep())
+
+    async def _listen(self, connect: Callable[[], Connection]) -> Sequence[asyncio.Server | TlsListener]:
+        if self._tls is not None:
+            sockets = self._sockets or await bound(self.host, self._port, reuse_port=self._reuse_port)
+            return [TlsListener(sockets, BACKLOG, self._tls, connect)]
+        places: list[dict[str, Any]] = [{"sock": sock} for sock in self._sockets]
+        if not places:
+            places = [{"host": self.host, "port": self._port, "reuse_port": self._reuse_port}]
+        loop = asyncio.get_running_loop()
+        return [await loop.create_server(connect, **place, backlog=BACKLOG) for place in places]
 
     async def run(self, *, signals: bool = True) -> None:
         await self.start()

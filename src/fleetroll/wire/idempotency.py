@@ -2,7 +2,8 @@
 
 The answer is stored in the transaction that did the work, per caller, sealed under the server key: it may hold a
 secret that is stored nowhere else. A refusal is stored as well; a failure of ours is not, so that a retry can succeed,
-and neither is a stale precondition, which asks for a retry.
+and neither is a stale precondition, which asks for a retry. Nor is it that somebody may not do this: who may only read
+leaves nothing behind.
 """
 
 import base64
@@ -23,6 +24,7 @@ from fleetroll.wire.answers import Answer
 
 _NONCE = 12
 _RETRIABLE = {Kind.STALE, Kind.UNAVAILABLE, Kind.INTERNAL, Kind.RATE_LIMITED, Kind.UNAUTHENTICATED}
+_NO_ANSWERS = {"idempotency_key_reused", "permission_denied"}
 
 
 class Once(Struct, frozen=True):
@@ -85,7 +87,7 @@ class Idempotency:
 
 def is_kept(fault: Fault) -> bool:
     """Whether a refusal answers every retry too."""
-    return fault.kind not in _RETRIABLE and fault.code != "idempotency_key_reused"
+    return fault.kind not in _RETRIABLE and fault.code not in _NO_ANSWERS
 
 
 def _context(once: Once) -> bytes:

@@ -9,7 +9,8 @@ from fleetroll.core import encodings
 from fleetroll.service.enrollment import Peer
 
 Network = IPv4Network | IPv6Network
-_PAIR = re.compile(r'\s*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^;,"]*))\s*([;,]|\Z)')
+# What has no quotes takes the white space after it as well: were that anybody's, trying all ways would take seconds.
+_PAIR = re.compile(r'\s*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"\s*|([^;,"]*))([;,]|\Z)')
 
 
 def _envoy(value: str) -> str | None:

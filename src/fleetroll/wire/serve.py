@@ -27,6 +27,7 @@ from fleetroll.store.port import Records
 from fleetroll.wire import bodies, peers, streams
 from fleetroll.wire.answers import Answer, refusal, success, worded
 from fleetroll.wire.bodies import Gone
+from fleetroll.wire.body_room import BodyRoom
 from fleetroll.wire.cursors import Cursors
 from fleetroll.wire.dialect import Dialect, Stream
 from fleetroll.wire.header_fields import body_encoding, body_media_type, preconditions, refuse_repeated
@@ -109,6 +110,7 @@ class Kernel:
         self._request_prefix = os.urandom(5).hex()
         self._request_numbers = count(1)
         self._last_used: dict[int, Instant] = {}
+        self._body_room = BodyRoom()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
@@ -240,7 +242,9 @@ class Kernel:
             media_type = body_media_type(row, headers)
             request.rows = self._vouched(exchange, bodies.rows(exchange.receive, route.lines, media_type))
             return b""
-        body = await bodies.read(exchange.receive, row.dialect.max_body)
+        assert exchange.principal is not None
+        with self._body_room.share(exchange.principal.org) as share:
+            body = await bodies.read(exchange.receive, row.dialect.max_body, share.take)
         keyring = self.services.keyring
         if not keyring.vouches(exchange.secret, exchange.since):  # a body may take its time
             await keyring.identify(exchange.secret, self.services.clock())

@@ -58,6 +58,18 @@ def test_a_tag_that_another_api_wrote_is_given_by_its_number(app: App) -> None:
     assert tags(app, "fan") == ["Hall 5"]
 
 
+def test_of_very_many_tags_the_most_frequent_and_those_made_are_listed_and_all_can_be_given(app: App) -> None:
+    assert ask(app, "POST", "/tag/create", {"name": "very rare"}).status == 201
+    words = ["very rare", *(f"tag {number:04}" for number in range(limits.MAX_COUNTED_TAGS))]
+    for start in range(0, len(words), 50):
+        app.request("PUT", f"/v1/devices/{start}", {"tags": ["usual", *words[start : start + 50]]})
+    listed = [one["name"] for one in ask(app, "GET", "/tags").json()]
+    assert (listed[0], listed[-1], len(listed)) == ("usual", "very rare", limits.MAX_COUNTED_TAGS + 1)
+    unlisted = next(word for word in words if word not in listed)
+    assert ask(app, "POST", "/device/tag", {"deviceId": 1, "tagId": text_number(unlisted)}).status == 204
+    assert tags(app) == ["Hall 5", unlisted]
+
+
 def test_tags_are_those_of_the_devices_organization(app: App) -> None:
     below = ask(app, "POST", "/create", {"name": "below"}).json()["id"]
     inside = {"fleetroll-organization": "below"}

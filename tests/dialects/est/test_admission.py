@@ -1,6 +1,7 @@
 """Who may enrol, by what is shown: client certificates from TLS and from proxies, and everybody who is turned away."""
 
 import ssl
+import time
 from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
@@ -440,6 +441,16 @@ def test_a_header_that_holds_no_certificate_is_none(tmp_path: Path, value: str) 
         at.key("new")
         for name in ("x-forwarded-client-cert", "ssl-client-cert", "x-amzn-mtls-clientcert"):
             assert behind(at, {name: f"Cert={value}" if name.startswith("x-f") else value}).status == 401
+
+
+@pytest.mark.parametrize("claim", ["Cert=" + " " * 15_000 + '"', 'Cert="' + "\\" * 15_000, 'a="";' * 3_000 + '"'])
+def test_what_a_client_claims_before_its_proxy_is_judged_at_once(tmp_path: Path, claim: str) -> None:
+    with site(tmp_path, trusted_proxies=(ip_network("127.0.0.1"),)) as at:
+        prepare(at)
+        at.key("new")
+        started = time.thread_time()
+        assert behind(at, {"x-forwarded-client-cert": f'{claim},Hash=ab;Cert=""'}).status == 401
+        assert time.thread_time() - started < 0.5
 
 
 # --- what comes in ---------------------------------------------------------------------------------------------------

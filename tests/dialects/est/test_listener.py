@@ -1,6 +1,8 @@
 """The certificate that the listener shows: there is always a good one, whatever the clock and its files do."""
 
+import contextlib
 import logging
+import select
 import shutil
 import socket
 import ssl
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fleetroll.core import limits
 from fleetroll.wire.http_deadlines import Deadlines
 from fleetroll.wire.tls import Tls
 from tests.hostile.test_slow_clients import serving
@@ -85,16 +88,49 @@ def test_files_that_are_replaced_one_after_the_other_leave_it_with_what_it_shows
         assert b"CN = new" in replaced(operated, old)
 
 
-def test_a_connection_that_ends_while_it_is_looked_at_is_no_error(
-    tmp_path: Path, at: Site, caplog: pytest.LogCaptureFixture
-) -> None:
+def own(at: Site) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """What a server shows, and a client that takes it as it is."""
     pair(at, "own")
-    shows, knows = Tls(), ssl.create_default_context()
-    shows.present(tmp_path / "own.pem", tmp_path / "own.key")
-    knows.check_hostname, knows.verify_mode = False, ssl.CERT_NONE
-    with serving(allowed=Deadlines(linger=0.000_01), tls=shows.context) as server:
+    shows, takes = Tls(), ssl.create_default_context()
+    shows.present(at.folder / "own.pem", at.folder / "own.key")
+    takes.check_hostname, takes.verify_mode = False, ssl.CERT_NONE
+    return shows.context, takes
+
+
+def test_a_connection_that_ends_while_it_is_looked_at_is_no_error(at: Site, caplog: pytest.LogCaptureFixture) -> None:
+    shown, takes = own(at)
+    with serving(allowed=Deadlines(linger=0.000_01), tls=shown) as server:
         for _ in range(100):
-            with knows.wrap_socket(socket.create_connection(server.addresses[0])) as client:
+            with takes.wrap_socket(socket.create_connection(server.addresses[0])) as client:
                 client.send(b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\n")
                 assert client.recv(10)
     assert not [line for line in caplog.records if line.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["nothing", "the begin of a greeting"])
+def test_clients_that_never_end_their_handshake_make_room_for_others(
+    at: Site, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(limits, "MAX_HANDSHAKES", 8)
+    shown, takes = own(at)
+    with serving(tls=shown) as server, contextlib.ExitStack() as clients:
+        silent = []
+        for _ in range(20):
+            silent.append(clients.enter_context(socket.create_connection(server.addresses[0], _SOON / 3)))
+            silent[-1].sendall(said)
+        for one in silent[:12]:
+            with contextlib.suppress(ConnectionResetError):
+                assert one.recv(1) == b""
+        with takes.wrap_socket(socket.create_connection(server.addresses[0])) as client:
+            client.send(b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert client.recv(10)
+            assert select.select(silent[13:], (), (), 0)[0] == []
+
+
+def test_it_listens_at_every_address_of_a_name(at: Site) -> None:
+    shown, takes = own(at)
+    with serving(tls=shown, host="localhost") as server:
+        for host, port in server.addresses:
+            with takes.wrap_socket(socket.create_connection((host, port))) as client:
+                assert client.version()
+        assert {host for host, _ in server.addresses} <= {"127.0.0.1", "::1"}

@@ -89,6 +89,25 @@ def test_devices_are_found_by_the_version_of_their_software(app: App) -> None:
     assert idents(app, 'software_version = "1.*"') == ["a"]
 
 
+def test_a_version_of_software_that_no_device_runs_can_be_forgotten_and_noted_again(app: App) -> None:
+    app.request("POST", "/v1/organizations", {"slug": "child", "quotas": {"software_versions": 2}})
+    inside = {"fleetroll-organization": "child"}
+
+    def run(software: dict[str, str] | None) -> int:
+        return app.request("PUT", "/v1/devices/a", {"software": software}, headers=inside).status
+
+    def forget(type: str, version: str) -> int:
+        return app.request("DELETE", f"/v1/software-versions/{type}/{version}", headers=inside).status
+
+    assert (run({"type": "app", "version": "1"}), forget("app", "1"), forget("main", "1")) == (201, 409, 404)
+    assert (run({"version": "1"}), forget("main", "1"), run({"version": "2"})) == (200, 409, 403)
+    assert (forget("app", "1"), forget("app", "1"), run({"version": "2"})) == (204, 404, 200)
+    assert (run({"type": "", "version": "1"}), forget("main", "1"), forget("main", "2")) == (200, 409, 204)
+    assert (run(None), forget("main", "1"), run({"type": "app", "version": "1"})) == (200, 204, 200)
+    usage = app.request("GET", "/v1/organizations/child").json()["usage"]
+    assert usage["software_versions"] == 1
+
+
 def test_an_organization_with_nothing_but_versions_can_be_deleted(app: App) -> None:
     app.request("POST", "/v1/organizations", {"slug": "child"})
     inside = {"fleetroll-organization": "child"}

@@ -126,8 +126,17 @@ def test_a_name_used_for_another_request_is_refused_and_stays_good_for_its_own(
 def test_a_request_that_is_forbidden_does_not_take_the_place_of_an_answer(app: App) -> None:
     operator = app.request("POST", "/v1/keys", {"name": "o", "role": "operator"}).json()["key"]
     first = post(app, "/v1/devices", {"ident": "a"}, key=operator)
-    assert post(app, "/v1/keys", KEY, key=operator).status == 422
+    assert post(app, "/v1/keys", KEY, key=operator).status == 403
     assert_replayed(post(app, "/v1/devices", {"ident": "a"}, key=operator), first)
+
+
+@pytest.mark.parametrize("may", [{"role": "viewer"}, {"role": "admin", "scopes": ["devices:read"]}], ids=str)
+def test_a_key_that_may_only_read_writes_nothing(app: App, may: dict[str, Any]) -> None:
+    made = app.request("POST", "/v1/keys", {"name": "r", **may}).json()
+    replays, root = app.services.store.read.replays, app.request("GET", "/v1/me").json()["organization"]["id"]
+    for number, (target, body) in enumerate(POSTS.values()):
+        assert post(app, target, body, f"name {number}", key=made["key"]).status == 403
+        assert app.runner.run(replays.get(root, made["id"], f"name {number}")) is None
 
 
 @pytest.mark.parametrize("path", ["/v1/devices", "/v1/keys"])

@@ -48,8 +48,8 @@ SELECT kind, count(*) FROM device WHERE org = :org GROUP BY kind;
 -- device_count_tag: how many of each, the most frequent first
 SELECT tag, count(*) AS devices FROM device_tag WHERE org = :org GROUP BY tag ORDER BY devices DESC, tag LIMIT :limit;
 
--- device_tally_tag: how many of each
-SELECT tag, count(*) FROM device_tag WHERE org = :org GROUP BY tag;
+-- device_tags: the words that devices have, after one
+SELECT DISTINCT tag FROM device_tag WHERE org = :org AND tag > :after ORDER BY tag LIMIT :limit;
 
 -- device_count_status: how many of each
 SELECT status, CAST(sum(devices) AS BIGINT) FROM device_tally WHERE org = :org GROUP BY status;

@@ -9,5 +9,8 @@ WHERE org = :org AND (type, version) > (:type, :version) ORDER BY type, version 
 INSERT INTO software_version (org, type, version, created_at) VALUES (:org, :type, :version, :created_at)
 ON CONFLICT (org, type, version) DO NOTHING RETURNING id;
 
+-- software_version_delete: the row
+DELETE FROM software_version WHERE org = :org AND id = :record RETURNING id;
+
 -- software_version_forget: with the organization
 DELETE FROM software_version WHERE org = :org;

@@ -4,7 +4,7 @@ from fleetroll.dialects.native.mapping import software_versions as mapping
 from fleetroll.dialects.native.routes.parameters import PAGE
 from fleetroll.dialects.native.shapes import software_versions as shapes
 from fleetroll.service import software_versions
-from fleetroll.wire.dialect import Route
+from fleetroll.wire.dialect import Route, nothing
 
 ROUTES = (
     Route(
@@ -25,5 +25,14 @@ ROUTES = (
         mapping.software_version,
         "Read a version of software",
         reply=shapes.SoftwareVersion,
+    ),
+    Route(
+        "DELETE",
+        "/v1/software-versions/{type}/{version}",
+        software_versions.delete,
+        mapping.one_software_version,
+        nothing,
+        "Forget a version of software that no device runs",
+        status=204,
     ),
 )

@@ -1,0 +1,49 @@
+"""Bodies that have not arrived whole yet, and how much of our memory they may take meanwhile.
+
+A client may take its time over a body, and a key may have thousands of connections. Whoever finds no room is told so at
+once. What came in one piece with its head waits for nothing, and is not counted.
+"""
+
+from collections import Counter
+
+from fleetroll.core import limits
+from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.model import Organization
+
+
+class BodyRoom:
+    """What is held of unfinished bodies. All tenants share the room, and none below the root may have all of it."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[int] = Counter()
+
+    def share(self, org: Organization) -> "Share":
+        """What one request of the organization takes; to be left, as a context, when its body is read."""
+        tenant = org.lineage[:2][-1]
+        return Share(self._taken, tenant, limits.MAX_BODIES if tenant == org.lineage[0] else limits.MAX_TENANT_BODIES)
+
+
+class Share:
+    """The part of the room that one request has."""
+
+    def __init__(self, taken: Counter[int], tenant: int, most: int) -> None:
+        self._taken = taken
+        self._tenant = tenant
+        self._most = most
+        self._size = 0
+
+    def __enter__(self) -> "Share":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._taken[self._tenant] -= self._size
+        if not self._taken[self._tenant]:
+            del self._taken[self._tenant]
+
+    def take(self, size: int) -> None:
+        """Hold so many bytes more. Raises Fault unavailable `too_many_bodies`."""
+        own, of_all = self._taken[self._tenant] + size, self._taken.total() + size
+        if own > self._most or of_all > limits.MAX_BODIES:
+            raise Fault(Kind.UNAVAILABLE, "too_many_bodies", "Too many bodies arrive at this moment.", retry_after=1)
+        self._taken[self._tenant] += size
+        self._size += size

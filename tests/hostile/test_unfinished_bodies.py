@@ -1,0 +1,74 @@
+"""Bodies that take their time: those of a tenant have a share of the memory, and what was refused can be sent again."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fleetroll.core import limits
+from tests.support.app import ADMIN_KEY, App, Response, asgi, running
+
+SHARE = 100_000
+PAD = b" " * 60_000  # around a document it says nothing
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    monkeypatch.setattr(limits, "MAX_TENANT_BODIES", SHARE)
+    monkeypatch.setattr(limits, "MAX_BODIES", 3 * SHARE + 10_000)
+    with running(tmp_path / "data") as app:
+        for slug in ("east", "west"):
+            app.request("POST", "/v1/organizations", {"slug": slug})
+        app.request("POST", "/v1/organizations", {"slug": "below"}, headers={"fleetroll-organization": "east"})
+        yield app
+
+
+async def send(app: App, org: str, ident: str, resume: asyncio.Event | None = None) -> Response:
+    """A device, made by a request of which one part comes at once and the other when it may."""
+    parts = [PAD, b'{"ident":"%s"}' % ident.encode()]
+
+    async def slow(scope: dict[str, object], receive: object, reply: object) -> None:
+        async def part() -> dict[str, object]:
+            if len(parts) == 1 and resume is not None:
+                await resume.wait()
+            content = parts.pop(0)
+            return {"type": "http.request", "body": content, "more_body": bool(parts)}
+
+        await app.application.asgi(scope, part, reply)
+
+    headers = {"authorization": f"Bearer {ADMIN_KEY}", "content-type": "application/json"}
+    return await asgi(slow, "POST", "/v1/devices", headers | {"fleetroll-organization": org}, b"")
+
+
+def test_a_tenant_whose_bodies_do_not_end_has_its_share_and_others_have_theirs(app: App) -> None:
+    async def work() -> None:
+        resume = asyncio.Event()
+        first = asyncio.create_task(send(app, "east", "first", resume))
+        await asyncio.sleep(0.05)
+        for org in ("east", "east.below"):
+            refused = await send(app, org, "second")
+            assert (refused.status, refused.json()["code"]) == (503, "too_many_bodies")
+            assert refused.headers["retry-after"] == "1"
+            assert (
+                await app.call("POST", "/v1/devices", {"ident": "whole"}, headers={"fleetroll-organization": org})
+            ).status == 201
+        assert [(await send(app, org, "second")).status for org in ("west", "self")] == [201, 201]
+        resume.set()
+        assert (await first).status == 201
+        assert (await send(app, "east", "second")).status == 201
+
+    app.runner.run(work())
+
+
+def test_the_root_has_what_there_is_and_no_more(app: App) -> None:
+    async def work() -> None:
+        resume = asyncio.Event()
+        held = [asyncio.create_task(send(app, "self", f"d{number}", resume)) for number in range(5)]
+        await asyncio.sleep(0.05)
+        assert [(await send(app, org, "late")).status for org in ("self", "west")] == [503, 503]
+        resume.set()
+        assert {one.status for one in await asyncio.gather(*held)} == {201}
+        assert (await send(app, "west", "late")).status == 201
+
+    app.runner.run(work())
