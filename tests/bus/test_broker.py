@@ -664,13 +664,17 @@ def test_whoever_reaches_for_the_broker_lets_go_at_any_moment(tmp_path: Path) ->
     async def story() -> None:
         async with broker(tmp_path / "nats", Registry()) as served:
             authority, url = Authority(SERVER_KEY), address(served)
-            for _ in range(300):
+
+            async def let_go() -> None:
                 other = Broker(authority, lambda: int(time.time()), lambda: [url], None)
                 attending = asyncio.ensure_future(other.attend())
                 await asyncio.sleep(random.random() * 0.02)
                 attending.cancel()
                 await asyncio.wait([attending], timeout=PATIENCE / 3)
                 assert attending.done()
+
+            for _ in range(50):
+                await asyncio.gather(*(let_go() for _ in range(6)))
 
     run(story())
 
