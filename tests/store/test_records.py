@@ -203,10 +203,12 @@ async def test_a_key_is_identified_with_its_organization(store: Store, root: Org
 
 async def test_a_key_is_revoked_once_and_by_its_own_organization(store: Store, org: int, elsewhere: int) -> None:
     made = await store.write(lambda records: records.keys.insert(key(org), "prefix", "digest"))
+    beside = await store.write(lambda records: records.keys.insert(key(org), "beside", "digest"))
     assert not await store.write(lambda records: records.keys.revoke(elsewhere, made.id, NOW + 1))
     assert await store.write(lambda records: records.keys.revoke(org, made.id, NOW + 2))
     assert not await store.write(lambda records: records.keys.revoke(org, made.id, NOW + 3))
-    assert not await store.write(lambda records: records.keys.revoke(org, made.id + 1, NOW + 3))
+    assert not await store.write(lambda records: records.keys.revoke(org, beside.id + 1, NOW + 3))
+    assert await store.read.keys.get(org, beside.id) == beside
     found = await store.read.keys.identify("prefix")
     assert found is not None
     assert found.key == structs.replace(made, revoked_at=NOW + 2)
@@ -377,7 +379,9 @@ async def test_a_named_record_is_replaced_over_the_revision_before(
     store: Store, org: int, elsewhere: int, noun: Any
 ) -> None:
     verbs, build, label, members = noun
-    made = await store.write(lambda records: verbs(records).insert(build(org, "a")))
+    made, beside = [
+        await store.write(lambda records, of=of: verbs(records).insert(build(org, of))) for of in ("a", "c")
+    ]
     now = structs.replace(made, **members, **{label: "b"}, revision=2, updated_at=NOW + 1)
     stolen = structs.replace(now, org=elsewhere)
     assert not await store.write(lambda records: verbs(records).replace(stolen))
@@ -385,17 +389,21 @@ async def test_a_named_record_is_replaced_over_the_revision_before(
     assert not await store.write(lambda records: verbs(records).replace(now))
     assert await verbs(store.read).get(org, "b") == now
     assert await verbs(store.read).get(org, "a") is None
+    assert await verbs(store.read).get(org, "c") == beside
 
 
 async def test_a_named_record_is_deleted_by_its_own_organization(
     store: Store, org: int, elsewhere: int, noun: Any
 ) -> None:
     verbs, build, _, _ = noun
-    made = await store.write(lambda records: verbs(records).insert(build(org, "a")))
+    beside, made = [
+        await store.write(lambda records, of=of: verbs(records).insert(build(org, of))) for of in ("c", "a")
+    ]
     assert not await store.write(lambda records: verbs(records).delete(elsewhere, made.id))
     assert await verbs(store.read).get(org, "a") == made
     assert await store.write(lambda records: verbs(records).delete(org, made.id))
     assert not await store.write(lambda records: verbs(records).delete(org, made.id))
+    assert await verbs(store.read).get(org, "c") == beside
     again = await store.write(lambda records: verbs(records).insert(build(org, "a")))
     assert again.id > made.id
 
@@ -530,7 +538,7 @@ async def test_certificates_come_by_number(store: Store, org: int, elsewhere: in
 async def test_a_certificate_is_revoked_once_and_by_its_own_organization(
     store: Store, org: int, elsewhere: int
 ) -> None:
-    (made,) = await issued(store, certificate(org, "0a"))
+    made, beside = await issued(store, certificate(org, "0a"), certificate(org, "0c"))
 
     async def revoke(place: int, serial: str, at: int) -> bool:
         return await store.write(lambda records: records.certificates.revoke(place, serial, at, Reason.KEY_COMPROMISE))
@@ -541,15 +549,17 @@ async def test_a_certificate_is_revoked_once_and_by_its_own_organization(
     assert not await revoke(org, "0a", NOW + 3)
     found = await store.read.certificates.get(org, "0a")
     assert found == structs.replace(made, revoked_at=NOW + 2, reason=Reason.KEY_COMPROMISE)
+    assert await store.read.certificates.get(org, "0c") == beside
     assert not await store.write(lambda records: records.certificates.restore(org, "0a"))
 
 
 async def test_a_certificate_comes_back_from_hold_alone(store: Store, org: int, elsewhere: int) -> None:
-    (made,) = await issued(store, certificate(org, "0a"))
+    made, beside = await issued(store, certificate(org, "0a"), certificate(org, "0c"))
     hold = Reason.CERTIFICATE_HOLD
     assert not await store.write(lambda records: records.certificates.restore(org, "0a"))
     assert await store.write(lambda records: records.certificates.revoke(org, "0a", NOW, hold))
     assert not await store.write(lambda records: records.certificates.restore(elsewhere, "0a"))
+    assert not await store.write(lambda records: records.certificates.restore(org, beside.serial))
     assert await store.write(lambda records: records.certificates.restore(org, "0a"))
     assert await store.read.certificates.get(org, "0a") == made
     assert await store.write(lambda records: records.certificates.revoke(org, "0a", NOW, hold))

@@ -152,21 +152,28 @@ async def test_what_is_reported_in_another_mode_is_kept_apart(store: Store, org:
 
 async def test_numbers_are_summed_up_by_stretches_of_time(store: Store, org: int) -> None:
     base = NOW - NOW % 10
-    points = [(0, 4), (3, 1.5), (9, -2), (10, 8), (25, True), (26, False), (27, "text"), (28, [1]), (35, 1)]
+    points = [
+        (0, 40), (1, 4), (3, 1.5), (9, -2), (10, 8), (25, True), (26, False), (27, "text"), (28, [1]), (33, 6), (35, 1),
+    ]  # fmt: skip
+    beside = [(1, "other", ""), (1, "m", "test"), (2, "m", "")]
 
     async def work(records: Records) -> None:
-        await records.telemetry.open(org, {(1, "", "m")})
+        await records.telemetry.open(org, {(1, "", "m"), *((number, mode, name) for number, name, mode in beside)})
         await records.telemetry.append(org, [Reading(1, "m", base + at, value) for at, value in points])
+        await records.telemetry.append(org, [Reading(number, name, base + 2, 9, mode) for number, name, mode in beside])
 
     await store.write(work)
-    span = Span(base, base + 35)
+    span = Span(base + 1, base + 35)
     found = await store.scan.telemetry.buckets(org, (1, "", "m"), span, 10)
     assert found == [
         Bucket(base, 3, -2, 4, 3.5, 4, -2),
         Bucket(base + 10, 1, 8, 8, 8, 8, 8),
         Bucket(base + 20, 2, 0, 1, 1, 1, 0),
+        Bucket(base + 30, 1, 6, 6, 6, 6, 6),
     ]
     assert found[0].mean == 3.5 / 3
+    spread = await store.scan.telemetry.buckets(org, (1, "", "m"), span, 10, spread=True)
+    assert [one.median for one in spread] == [1.5, 8, 0.5, 6]
     assert await store.scan.telemetry.buckets(org, (1, "", "m"), Span(base + 36, base + 99), 10) == []
 
 
@@ -316,10 +323,12 @@ async def test_a_device_may_do_something_so_often_a_day(store: Store, org: int, 
     assert not await add(org, 1, "events", 5)
     assert [await add(org, 1, "events", 6) for _ in range(3)] == [True, True, False]
     assert not await add(org, 3, "events", 5, most=0)
+    assert await add(org, 4, "events", 6, most=1)
     await store.write(lambda records: records.usage.move(org, 2, elsewhere))
     assert [await add(elsewhere, 2, "events", 5) for _ in range(2)] == [True, False]
     await store.write(lambda records: records.usage.forget(org, 1))
     assert await add(org, 1, "events", 6)
+    assert not await add(org, 4, "events", 6, most=1)
 
 
 async def test_a_deleted_device_leaves_no_day_behind_it(store: Store, org: int) -> None:
