@@ -547,6 +547,8 @@ async def test_a_certificate_is_revoked_once_and_by_its_own_organization(
     assert not await revoke(org, "0b", NOW + 1)
     assert await revoke(org, "0a", NOW + 2)
     assert not await revoke(org, "0a", NOW + 3)
+    hold = Reason.CERTIFICATE_HOLD
+    assert not await store.write(lambda records: records.certificates.revoke(org, "0a", NOW + 3, hold))
     found = await store.read.certificates.get(org, "0a")
     assert found == structs.replace(made, revoked_at=NOW + 2, reason=Reason.KEY_COMPROMISE)
     assert await store.read.certificates.get(org, "0c") == beside
