@@ -13,6 +13,7 @@ import pytest
 from msgspec import inspect
 
 from fleetroll.application import DIALECTS
+from fleetroll.service import events
 from fleetroll.wire.dialect import Dialect
 from tests.support.raw import KEYED, NATIVE, Raw, assert_refused, credential, send, send_all
 from tests.support.samples import DEVICE, Sample, World, texts
@@ -200,7 +201,8 @@ OURS = [
 ]  # fmt: skip
 
 
-def test_no_header_value_reaches_further_than_a_refusal(world: World) -> None:
+def test_no_header_value_reaches_further_than_a_refusal(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "_CHECK_SECONDS", 0.01)  # a stream ends when it next looks whether it is followed
     kinds = {(s.dialect.name, s.route.method, s.route.stream, s.route.idempotent): s for s in world.samples()}
     for sample in kinds.values():
         raw = sample.raw()
