@@ -153,12 +153,12 @@ async def test_connections_are_listed_in_order_over_all_tenants(store: Store, or
 
 
 async def test_connections_move_and_go_with_their_device(store: Store, org: int, elsewhere: int) -> None:
-    for number in (1, 2):
+    for number in (1, 2, 3):
         await store.write(lambda records, number=number: records.presence.opened(Link(org, number, "c")))
     await store.write(lambda records: records.presence.move(org, 1, elsewhere))
     await store.write(lambda records: records.presence.forget(org, 2))
     await store.write(lambda records: records.presence.forget(org, 1))
-    assert await store.scan.presence.links(None, 10) == [Link(elsewhere, 1, "c")]
+    assert await store.scan.presence.links(None, 10) == [Link(org, 3, "c"), Link(elsewhere, 1, "c")]
 
 
 async def test_times_of_a_clock_that_was_ahead_give_way(store: Store, org: int) -> None:
