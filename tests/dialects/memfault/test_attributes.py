@@ -81,6 +81,12 @@ def test_a_definition_fixes_the_type_and_null_takes_a_value_away(app: App) -> No
     assert put(app, count=2).status == 204
 
 
+def test_null_takes_away_what_it_is_given_for_and_no_null_of_another_api(app: App) -> None:
+    app.request("PUT", "/v1/devices/A", {"metadata": {"count": 1, "empty": None}})
+    assert put(app, count=None).status == 204
+    assert app.request("GET", "/v1/devices/A").json()["metadata"] == {"empty": None}
+
+
 def test_a_key_is_defined_when_it_is_first_written_here_even_if_another_api_had_put_it_there(app: App) -> None:
     app.request("PUT", "/v1/devices/A", {"metadata": {"battery": "unknown", "Foo": 1, "foo": 2}})
     assert app.request("GET", f"{P}/custom-metrics").json()["data"] == []
