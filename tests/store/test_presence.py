@@ -137,9 +137,10 @@ async def test_a_device_has_connections_until_the_last_has_ended(store: Store, o
 
     assert await store.write(opened) == [True, False, False]
     assert await store.scan.presence.links(None, 10) == [first, second]
-    ends = [Link(elsewhere, one.id, "1"), Link(org, one.id, "3"), first, first, second, second]
+    others = [Link(elsewhere, one.id, "1"), Link(org, one.id + 1, "1"), Link(org, one.id, "3")]
+    ends = [*others, first, first, second, second]
     closed = [await store.write(lambda records, end=end: records.presence.closed(end)) for end in ends]
-    assert closed == [False, False, False, False, True, False]
+    assert closed == [False, False, False, False, False, True, False]
     assert await store.scan.presence.links(None, 10) == []
     assert [found[1] for found in await store.scan.presence.quiet(Span(0, NOW + 1), 10)] == [one.id]
 

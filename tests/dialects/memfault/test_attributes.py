@@ -141,9 +141,11 @@ def test_a_key_that_is_defined_on_one_device_keeps_no_other_from_being_written(a
 
 
 def test_a_metric_is_defined_once_before_it_has_a_value(app: App) -> None:
-    new = {"string_key": "battery", "data_type": "FLOAT"}
+    new = {"string_key": "battery", "data_type": "FLOAT", "description": "Volts"}
     reply = app.request("POST", f"{P}/custom-metrics", new)
-    assert (reply.status, reply.json()["data"]["data_type"]) == (200, "FLOAT")
+    assert reply.status == 200
+    assert {name: reply.json()["data"][name] for name in new} == new
+    assert app.request("GET", "/v1/metadata-fields/battery").json()["description"] == "Volts"
     assert app.request("POST", f"{P}/custom-metrics", new).status == 409
     assert app.request("POST", f"{P}/custom-metrics", {**new, "data_type": "x"}).status == 400
     assert states(app) == {"battery": None}
