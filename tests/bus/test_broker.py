@@ -29,6 +29,8 @@ from fleetroll.bus.walls import COMMANDS, INGEST, Authority
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 from tests.support.broker import (
+    DEVICE,
+    ORG,
     PATIENCE,
     SERVER_KEY,
     Registry,
@@ -39,29 +41,17 @@ from tests.support.broker import (
     distant,
     run,
     starting,
+    with_app,
+    with_device,
 )
 from tests.support.nats_sockets import LEFT
 from tests.support.ports import free_port
 
-ORG, DEVICE, OTHER = "org_1", "00000000" + "0" * 15 + "1", "00000000" + "0" * 15 + "2"
+OTHER = f"{2:024x}"
 SUBJECT = f"{ORG}.production.telemetry.{DEVICE}.temperature"
 
 
 pytestmark = LEFT
-
-
-async def with_device(served, registry, device=DEVICE):  # type: ignore[no-untyped-def]
-    minted = served.mint_device(ORG, device)
-    registry.want(minted.account, DeviceAccount(minted.account, ORG, device))
-    await served.settle()
-    return minted
-
-
-async def with_app(served, registry, *, commands=True):  # type: ignore[no-untyped-def]
-    minted = served.mint_app(ORG, "operator", commands=commands)
-    registry.want(minted.account, AppAccount(ORG, "operator", commands))
-    await served.settle()
-    return minted
 
 
 def test_what_a_device_publishes_is_taken_once_and_in_order(tmp_path: Path) -> None:
@@ -466,10 +456,7 @@ def test_organizations_take_no_room_before_they_use_it(tmp_path: Path) -> None:
         async with broker(tmp_path / "nats", registry) as served:
             _, before = await promised(served)
             for org in orgs:
-                app = served.mint_app(org, "operator", commands=True)
-                registry.want(app.account, AppAccount(org, "operator", True))
-                await served.settle()
-                application = await client(address(served), app)
+                application = await client(address(served), await with_app(served, registry, org))
                 assert await application.jetstream().stream_info(f"{org}_stream")
                 assert await application.jetstream().key_value(org)
                 await application.close()
@@ -702,13 +689,17 @@ def test_whoever_reaches_for_the_broker_lets_go_at_any_moment(tmp_path: Path) ->
     async def story() -> None:
         async with broker(tmp_path / "nats", Registry()) as served:
             authority, url = Authority(SERVER_KEY), address(served)
-            for _ in range(300):
+
+            async def let_go() -> None:
                 other = Broker(authority, lambda: int(time.time()), lambda: [url], None)
                 attending = asyncio.ensure_future(other.attend())
                 await asyncio.sleep(random.random() * 0.02)
                 attending.cancel()
                 await asyncio.wait([attending], timeout=PATIENCE / 3)
                 assert attending.done()
+
+            for _ in range(50):
+                await asyncio.gather(*(let_go() for _ in range(6)))
 
     run(story())
 

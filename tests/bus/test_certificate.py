@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from fleetroll.bus.port import Certificate, DeviceAccount
+from fleetroll.bus.port import Certificate
 from fleetroll.bus.settings import Files, keep_certificate, names_to_renew
-from tests.support.broker import PATIENCE, Registry, address, broker, certificate, client, run
+from tests.support.broker import ORG, PATIENCE, Registry, address, broker, certificate, client, run, with_device
 from tests.support.nats_sockets import LEFT
 
 pytestmark = LEFT
 
-ORG, DEVICE = "org_1", f"{1:024x}"
 NAMES = ["api.relay-x.io", "broker.example"]
 
 
@@ -58,10 +57,7 @@ def test_who_is_connected_stays_when_the_certificate_changes(tmp_path: Path) -> 
         registry = Registry()
         keep_certificate(_files(tmp_path), certificate(NAMES, timedelta(days=90)))
         async with broker(tmp_path / "nats", registry) as served:
-            minted = served.mint_device(ORG, DEVICE)
-            registry.want(minted.account, DeviceAccount(minted.account, ORG, DEVICE))
-            await served.settle()
-            device = await client(address(served), minted)
+            device = await client(address(served), await with_device(served, registry))
             await served.present(certificate(NAMES, timedelta(days=90)))
             assert (await device.request(f"api.iot.devices.{ORG}.sdk.config.get", b"{}")).data
             await device.close()

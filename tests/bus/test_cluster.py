@@ -17,17 +17,27 @@ from nats.aio.client import Client
 
 from fleetroll.bus import links
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
 from fleetroll.bus.settings import trust
 from fleetroll.bus.walls import COMMANDS, INGEST, Authority
-from tests.support.broker import PATIENCE, SERVER_KEY, Registry, client, first, kept, run
+from tests.support.broker import (
+    DEVICE,
+    ORG,
+    PATIENCE,
+    SERVER_KEY,
+    Registry,
+    client,
+    first,
+    kept,
+    run,
+    with_app,
+    with_device,
+)
 from tests.support.nats_sockets import LEFT
 from tests.support.ports import free_port
 
 pytestmark = LEFT
 
 T = TypeVar("T")
-ORG, DEVICE = "org_1", "00000000" + "0" * 15 + "1"
 SUBJECT = f"{ORG}.production.telemetry.{DEVICE}.temperature"
 AUTHORITY = Authority(SERVER_KEY)
 SERVERS = 3  # of two, one could make no streams without the other
@@ -71,13 +81,6 @@ async def serving(url: str, registry: Registry, *, replicas: int = 1) -> AsyncIt
     async with kept(served, registry) as keeping:
         await first(served.up(), keeping)
         yield served
-
-
-async def with_device(served: Broker, registry: Registry) -> Minted:
-    minted = served.mint_device(ORG, DEVICE)
-    registry.want(minted.account, DeviceAccount(minted.account, ORG, DEVICE))
-    await served.settle()
-    return minted
 
 
 async def answered(device: Client) -> bool:
@@ -131,9 +134,7 @@ def test_what_several_servers_keep_outlives_one_of_them(tmp_path: Path) -> None:
         urls = [url for url, _ in servers]
         registry = Registry()
         async with serving(urls[0], registry, replicas=SERVERS) as served:
-            minted, app = await with_device(served, registry), served.mint_app(ORG, "operator", commands=True)
-            registry.want(app.account, AppAccount(ORG, "operator", True))
-            await served.settle()
+            minted, app = await with_device(served, registry), await with_app(served, registry)
             gone = await leader(urls[0], INGEST)
             device = await client(urls[gone - 1], minted)
             registry.refusing = True

@@ -11,7 +11,7 @@ import pytest
 
 from fleetroll.bus.broker import Broker
 from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
-from tests.support.broker import Registry, address, broker, client, run
+from tests.support.broker import Registry, address, broker, client, run, with_app
 from tests.support.mqtt import Mqtt
 from tests.support.nats_sockets import LEFT
 
@@ -107,10 +107,7 @@ def test_it_speaks_for_itself_alone(tmp_path: Path) -> None:
 def test_it_hears_nothing(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as found:
-            app = found.served.mint_app(ORG, "operator", commands=True)
-            found.registry.want(app.account, AppAccount(ORG, "operator", True))
-            await found.served.settle()
-            application = await client(address(found.served), app)
+            application = await client(address(found.served), await with_app(found.served, found.registry))
 
             def speak(device: Mqtt) -> None:
                 with found.device(SIBLING) as sibling, found.device(FOREIGN) as foreign:

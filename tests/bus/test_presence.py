@@ -17,17 +17,16 @@ from nats.aio.client import Client
 import fleetroll.bus.presence
 from fleetroll.bus import links
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.port import Announcement, Connection, DeviceAccount, Minted
+from fleetroll.bus.port import Announcement, Connection, Minted
 from fleetroll.bus.presence import Presence
 from fleetroll.bus.settings import Files, Listeners, write
 from fleetroll.bus.walls import Authority
 from fleetroll.core import limits
-from tests.support.broker import PATIENCE, SERVER_KEY, Registry, address, broker, client, run
+from tests.support.broker import DEVICE, ORG, PATIENCE, SERVER_KEY, Registry, address, broker, client, run, with_device
 from tests.support.nats_sockets import LEFT
 
 pytestmark = LEFT
 
-ORG, DEVICE = "org_1", "00000000" + "0" * 15 + "1"
 AUTHORITY = Authority(SERVER_KEY)
 
 APART = """
@@ -47,13 +46,6 @@ APART = """
 
     asyncio.run(main())
 """
-
-
-async def known(served, registry) -> Minted:  # type: ignore[no-untyped-def]
-    minted = served.mint_device(ORG, DEVICE)
-    registry.want(minted.account, DeviceAccount(minted.account, ORG, DEVICE))
-    await served.settle()
-    return minted
 
 
 @contextlib.asynccontextmanager
@@ -79,7 +71,7 @@ def test_a_device_that_falls_silent_is_noticed(tmp_path: Path) -> None:
     async def story() -> None:
         registry = Registry()
         async with broker(tmp_path / "nats", registry, silence=limits.BUS_SILENCE) as served:
-            minted = await known(served, registry)
+            minted = await with_device(served, registry)
             async with apart(address(served), minted) as pid:
                 await registry.until(lambda: minted.account in registry.present_now)
                 os.kill(pid, signal.SIGSTOP)
@@ -92,7 +84,7 @@ def test_a_silent_device_is_noticed_with_calls_piling_up_for_it(tmp_path: Path) 
     async def story() -> None:
         registry = Registry()
         async with broker(tmp_path / "nats", registry, silence=limits.BUS_SILENCE) as served:
-            minted = await known(served, registry)
+            minted = await with_device(served, registry)
             async with apart(address(served), minted, f"{ORG}.production.command.rpc.{DEVICE}.*") as pid:
                 await registry.until(lambda: minted.account in registry.present_now)
                 os.kill(pid, signal.SIGSTOP)
@@ -108,7 +100,7 @@ def test_a_killed_device_is_noticed(tmp_path: Path) -> None:
     async def story() -> None:
         registry = Registry()
         async with broker(tmp_path / "nats", registry, silence=3600.0) as served:
-            minted = await known(served, registry)
+            minted = await with_device(served, registry)
             async with apart(address(served), minted) as pid:
                 await registry.until(lambda: minted.account in registry.present_now)
                 os.kill(pid, signal.SIGKILL)
@@ -145,7 +137,7 @@ def test_who_is_connected_is_listed_however_many_end_their_connections_meanwhile
     async def story() -> None:
         registry, again = Registry(), Registry()
         async with broker(tmp_path / "nats", registry) as served:
-            minted = [await known(served, registry) for _ in range(ending + 8)]
+            minted = [await with_device(served, registry) for _ in range(ending + 8)]
             devices = [await client(address(served), one) for one in minted]
             await registry.until(lambda: registry.present_now == {one.account for one in minted})
             system = await links.connect([address(served)], AUTHORITY.system, "test")
@@ -165,7 +157,7 @@ def test_nobody_is_connected_while_there_is_no_broker(tmp_path: Path) -> None:
     async def story() -> None:
         registry = Registry()
         async with broker(tmp_path / "nats", registry) as served:
-            minted = await known(served, registry)
+            minted = await with_device(served, registry)
             device = await client(address(served), minted)
             await registry.until(lambda: minted.account in registry.present_now)
             configuration = served._process.files.configuration
@@ -199,7 +191,7 @@ def test_who_went_with_a_server_of_a_cluster_is_noticed(tmp_path: Path, monkeypa
             told = Registry()
             told.wanted = registry.wanted
             keeping = asyncio.ensure_future(outside.keep(told))
-            gone = Connection((await known(served, registry)).account, "of a server that has died")
+            gone = Connection((await with_device(served, registry)).account, "of a server that has died")
             told.connections = {gone}
             await told.until(lambda: gone not in told.connections)
             told.connections = {gone}
@@ -215,7 +207,7 @@ def test_as_many_connections_as_do_not_fit_on_a_page(tmp_path: Path, monkeypatch
     async def story() -> None:
         registry = Registry()
         async with broker(tmp_path / "nats", registry) as served:
-            minted = await known(served, registry)
+            minted = await with_device(served, registry)
             devices = [await client(address(served), minted) for _ in range(5)]
             await registry.until(lambda: len(registry.connections) >= 5)
             before = {one for one in registry.connections if one.account == minted.account}

@@ -11,15 +11,27 @@ import nats.js.errors
 import pytest
 from nats.aio.client import Client
 
-from fleetroll.bus.port import Account, AppAccount, DeviceAccount
+from fleetroll.bus.port import Account
 from fleetroll.core import limits
-from tests.support.broker import PATIENCE, Registry, address, broker, client, distant, run, starting
+from tests.support.broker import (
+    DEVICE,
+    ORG,
+    PATIENCE,
+    Registry,
+    address,
+    broker,
+    client,
+    distant,
+    run,
+    starting,
+    with_app,
+    with_device,
+)
 from tests.support.nats_sockets import LEFT
 
 pytestmark = LEFT
 
-ORG, QUEUE = "org_1", "org_1_command_queue"
-DEVICE, SIBLING = (f"{number:024x}" for number in (1, 2))
+QUEUE, SIBLING = "org_1_command_queue", f"{2:024x}"
 
 
 def subject(device: str, name: str = "*") -> str:
@@ -27,10 +39,7 @@ def subject(device: str, name: str = "*") -> str:
 
 
 async def connected(served: Any, registry: Registry, device: str = DEVICE) -> Client:
-    minted = served.mint_device(ORG, device)
-    registry.want(minted.account, DeviceAccount(minted.account, ORG, device))
-    await served.settle()
-    return await client(address(served), minted)
+    return await client(address(served), await with_device(served, registry, ORG, device))
 
 
 async def send(served: Any, *values: int, device: str = DEVICE) -> None:
@@ -77,9 +86,7 @@ def test_a_device_that_is_back_before_all_accounts_were_gone_through_is_answered
     async def story() -> None:
         registry = Registry()
         async with broker(tmp_path / "nats", registry) as served:
-            minted = served.mint_device(ORG, DEVICE)
-            registry.want(minted.account, DeviceAccount(minted.account, ORG, DEVICE))
-            await served.settle()
+            minted = await with_device(served, registry)
         slow = Slow(registry.wanted)
         async with starting(tmp_path / "nats", slow) as begun:
             await asyncio.wait_for(slow.asked.wait(), PATIENCE)
@@ -216,10 +223,7 @@ def test_more_than_a_thousand_may_listen(tmp_path: Path) -> None:
                 device = await connected(served, registry, id)
                 await asyncio.gather(*(consumer(device, f"c{one}", id) for one in range(100)))
                 await device.close()
-            minted = served.mint_app(ORG, "operator", commands=True)
-            registry.want(minted.account, AppAccount(ORG, "operator", True))
-            await served.settle()
-            app = await client(address(served), minted)
+            app = await client(address(served), await with_app(served, registry))
             stream = app.jetstream()
             for first in range(0, 1_100, 100):
                 await asyncio.gather(*(

@@ -8,23 +8,18 @@ from typing import Any
 
 import pytest
 
-from fleetroll.bus.port import AppAccount
 from fleetroll.core import limits
-from tests.support.broker import PATIENCE, Registry, address, client, distant, run
+from tests.support.broker import ORG, PATIENCE, Registry, address, client, distant, run, with_app
 from tests.support.nats_sockets import LEFT
 from tests.support.proxy import Wire
 
 pytestmark = LEFT
 
-ORG = "org_1"
 LIST = f"api.iot.devices.{ORG}.list"
 
 
 async def application(served: Any, registry: Registry) -> Any:
-    minted = served.mint_app(ORG, "operator", commands=True)
-    registry.want(minted.account, AppAccount(ORG, "operator", True))
-    await served.settle()
-    return await client(address(served), minted)
+    return await client(address(served), await with_app(served, registry))
 
 
 async def until(holds: Callable[[], bool]) -> None:

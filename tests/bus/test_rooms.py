@@ -12,9 +12,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.port import AppAccount, DeviceAccount, Request
+from fleetroll.bus.port import Request
 from fleetroll.core import limits
-from tests.support.broker import PATIENCE, Registry, address, broker, client, run
+from tests.support.broker import PATIENCE, Registry, address, broker, client, run, with_app, with_device
 from tests.support.nats_sockets import LEFT
 
 pytestmark = LEFT
@@ -40,17 +40,11 @@ class Busy(Registry):
 
 
 async def app_of(served: Broker, registry: Registry, org: str) -> Client:
-    minted = served.mint_app(org, "operator", commands=True)
-    registry.want(minted.account, AppAccount(org, "operator", True))
-    await served.settle()
-    return await client(address(served), minted)
+    return await client(address(served), await with_app(served, registry, org))
 
 
 async def device_of(served: Broker, registry: Registry, org: str) -> Client:
-    minted = served.mint_device(org, DEVICES[org])
-    registry.want(minted.account, DeviceAccount(minted.account, org, DEVICES[org]))
-    await served.settle()
-    return await client(address(served), minted)
+    return await client(address(served), await with_device(served, registry, org, DEVICES[org]))
 
 
 class Listener:

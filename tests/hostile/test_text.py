@@ -13,6 +13,7 @@ import pytest
 from msgspec import inspect
 
 from fleetroll.application import DIALECTS
+from fleetroll.service import events
 from fleetroll.wire.dialect import Dialect
 from tests.support.raw import KEYED, NATIVE, Raw, assert_refused, credential, send, send_all
 from tests.support.samples import DEVICE, Sample, World, texts
@@ -29,6 +30,8 @@ FORMATTING = [
     "\ue000", "\U0010ffff", "\ufffe", "\u0378",
 ]  # fmt: skip
 WHERE = ("{}", "a{}", "{}a", "a{}a")
+# Of many texts that are alike, each place takes every so manieth, another one first than the place before.
+APART = 7
 # Free text for programs or for several lines: what people are shown there is for the reader to judge.
 FREE = {
     "filter", "patches", "description", "metadata", "config", "schema", "properties", "devices", "phone", "address",
@@ -45,9 +48,13 @@ def raw_literal(text: bytes) -> bytes:
     return b'"' + text + b'"'
 
 
-def bodies(sample: Sample, values: list[bytes]) -> list[bytes]:
-    """The sample's document with each value in the place of each text."""
-    return [body.replace(b'"@"', value) for _, body in texts(sample.document) for value in values]
+def bodies(sample: Sample, values: list[bytes], apart: int = 1) -> list[bytes]:
+    """The sample's document with each value in the place of each text, or with every so manieth."""
+    return [
+        body.replace(b'"@"', value)
+        for place, (_, body) in enumerate(texts(sample.document))
+        for value in values[place % apart :: apart]
+    ]
 
 
 def json_samples(world: World) -> list[Sample]:
@@ -73,7 +80,7 @@ def test_control_characters_are_refused_in_every_text_of_every_body(world: World
     values = [literal(where.format(control)) for control in CONTROLS for where in WHERE]
     # From U+007F on JSON lets them stand as they are.
     values += [raw_literal(f"a{control}a".encode()) for control in CONTROLS if control >= "\x7f"]
-    refuse_everywhere(world, values)
+    refuse_everywhere(world, values, APART)
 
 
 def test_halves_of_characters_and_broken_utf8_are_refused_in_every_text_of_every_body(world: World) -> None:
@@ -82,10 +89,10 @@ def test_halves_of_characters_and_broken_utf8_are_refused_in_every_text_of_every
     refuse_everywhere(world, values)
 
 
-def refuse_everywhere(world: World, values: list[bytes]) -> None:
+def refuse_everywhere(world: World, values: list[bytes], apart: int = 1) -> None:
     before = world.state.all()
     for sample in json_samples(world):
-        sent = bodies(sample, values)
+        sent = bodies(sample, values, apart)
         for body, response in zip(sent, send_all(world.app, [sample.raw(body) for body in sent]), strict=True):
             assert response.status == 400, (sample.label, body[-300:], response.status, response.body[:200])
             assert_refused(response, sample.dialect)
@@ -157,12 +164,13 @@ def targets(text: bytes) -> Iterator[tuple[Dialect, str, bytes]]:
 
 def test_a_path_or_query_that_is_no_text_is_refused(world: World) -> None:
     escaped = [percent(control.encode()) for control in (*CONTROLS, "\t", "\n", "\r")]
-    texts_ = [*escaped, *map(percent, BAD_UTF8), *BAD_UTF8, b"%ED%A0%80", b"%C0%AE", b"%u0000"[:0] + b"a%00b"]
+    broken = [*map(percent, BAD_UTF8), *BAD_UTF8, b"%ED%A0%80", b"%C0%AE", b"a%00b"]
     before = world.state.all()
-    for text in texts_:
-        for dialect, method, target in targets(text):
-            response = send(world.app, Raw(method, target, HEADERS[dialect.name]))
-            assert response.status == 400, (method, target, response.status, response.body[:200])
+    for place, (dialect, method, target) in enumerate(targets(b"@")):
+        sent = [target.replace(b"@", text) for text in (*broken, *escaped[place % APART :: APART])]
+        requests = [Raw(method, one, HEADERS[dialect.name]) for one in sent]
+        for one, response in zip(sent, send_all(world.app, requests), strict=True):
+            assert response.status == 400, (method, one, response.status, response.body[:200])
             assert_refused(response, dialect)
     assert world.state.all() == before
 
@@ -193,7 +201,8 @@ OURS = [
 ]  # fmt: skip
 
 
-def test_no_header_value_reaches_further_than_a_refusal(world: World) -> None:
+def test_no_header_value_reaches_further_than_a_refusal(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "_CHECK_SECONDS", 0.01)  # a stream ends when it next looks whether it is followed
     kinds = {(s.dialect.name, s.route.method, s.route.stream, s.route.idempotent): s for s in world.samples()}
     for sample in kinds.values():
         raw = sample.raw()

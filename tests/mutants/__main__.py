@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -10,7 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from tests.mutants.breakages import ROOT, Breakage, breakages, broken
+from tests.mutants.breakages import Breakage, breakages, broken
+from tests.mutants.running import outcome
 
 _SECONDS = 600
 _NO_TESTS = 5
@@ -20,13 +20,10 @@ def is_noticed(breakage: Breakage, scratch: Path) -> bool:
     sources = broken(breakage, scratch)
     program = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *breakage.by]
     variables = {**os.environ, "PYTHONPATH": str(sources), "PYTHONDONTWRITEBYTECODE": "1"}
-    try:
-        run = subprocess.run(program, cwd=ROOT, env=variables, capture_output=True, timeout=_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return True
-    if run.returncode == _NO_TESTS:
+    status = outcome(program, variables, _SECONDS)
+    if status == _NO_TESTS:
         raise SystemExit(f"No tests in {' '.join(breakage.by)}.")
-    return run.returncode != 0
+    return status != 0
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ async def test_a_device_takes_its_chunks_along_and_leaves_nothing_when_it_goes(
     store: Store, org: int, elsewhere: int
 ) -> None:
     async def fill(records: Records) -> None:
-        for device in (1, 2):
+        for device in (1, 2, 3):
             await records.checkins.put(Mailbox(org, device, 3, 1))
             await records.checkins.keep(org, device, 0, NOW, b"chunk")
 
@@ -46,3 +46,5 @@ async def test_a_device_takes_its_chunks_along_and_leaves_nothing_when_it_goes(
     await store.write(lambda records: records.checkins.forget(org, 2))
     assert await store.read.checkins.get(org, 2) == Mailbox(org, 2)
     assert await store.read.checkins.kept(org, 2) == []
+    assert await store.read.checkins.get(org, 3) == Mailbox(org, 3, 3, 1)
+    assert await store.read.checkins.kept(org, 3) == [(NOW, b"chunk")]

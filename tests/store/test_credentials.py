@@ -38,6 +38,9 @@ async def test_a_credential_is_kept_and_found_by_each_of_its_names(store: Store,
 
 
 async def test_whatever_changes_is_noted_for_the_broker(store: Store, org: int, elsewhere: int) -> None:
+    (beside,) = await make(store, credential(org, 2, "d"))
+    (known,) = await store.read.credentials.changes(0, 10)
+    await store.write(lambda records: records.credentials.settle([known.number]))
     first, second, foreign = await make(
         store, credential(org, 1, "a"), credential(org, 1, "b"), credential(elsewhere, 1, "c")
     )
@@ -51,6 +54,7 @@ async def test_whatever_changes_is_noted_for_the_broker(store: Store, org: int, 
     assert await store.write(lambda records: records.credentials.delete(org, 1, first.id))
     assert await store.write(lambda records: records.credentials.forget(org, 1)) == 1
     assert await store.write(lambda records: records.credentials.forget(org, 1)) == 0
+    assert await store.read.credentials.of_device(org, 2) == [beside]
     await store.write(lambda records: records.credentials.note(org, "operator"))
     gone = await store.read.credentials.changes(0, 10)
     assert [(change.org, change.account) for change in gone] == [(org, "Aa"), (org, "Ab"), (org, "operator")]

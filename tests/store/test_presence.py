@@ -54,14 +54,14 @@ async def test_who_is_there_and_heard_again_stays_there(store: Store, org: int, 
 
 
 async def test_who_was_seen_elsewhere_is_not_there_for_that(store: Store, org: int, elsewhere: int) -> None:
-    one, other = await made(store, org, "a"), await made(store, org, "b")
+    one, other, unseen = [await made(store, org, ident) for ident in ("a", "b", "c")]
     await heard(store, org, NOW + 5, other.id)
     for place in (org, elsewhere):
         times = {one.id: NOW - 9, other.id: NOW - 9} if place == org else {one.id: NOW + 9}
         await store.write(lambda records, place=place, times=times: records.presence.seen(place, times))
-    found = [await store.read.devices.by_id(org, number) for number in (one.id, other.id)]
+    found = [await store.read.devices.by_id(org, device.id) for device in (one, other, unseen)]
     shown = [(now.connected, now.last_seen, now.activated_at) for now in found if now]
-    assert shown == [(False, NOW - 9, NOW - 9), (True, NOW + 5, NOW + 5)]
+    assert shown == [(False, NOW - 9, NOW - 9), (True, NOW + 5, NOW + 5), (False, None, None)]
 
 
 async def test_who_speaks_for_itself_is_there_and_it_is_remembered_apart(
@@ -137,9 +137,10 @@ async def test_a_device_has_connections_until_the_last_has_ended(store: Store, o
 
     assert await store.write(opened) == [True, False, False]
     assert await store.scan.presence.links(None, 10) == [first, second]
-    ends = [Link(elsewhere, one.id, "1"), Link(org, one.id, "3"), first, first, second, second]
+    others = [Link(elsewhere, one.id, "1"), Link(org, one.id + 1, "1"), Link(org, one.id, "3")]
+    ends = [*others, first, first, second, second]
     closed = [await store.write(lambda records, end=end: records.presence.closed(end)) for end in ends]
-    assert closed == [False, False, False, False, True, False]
+    assert closed == [False, False, False, False, False, True, False]
     assert await store.scan.presence.links(None, 10) == []
     assert [found[1] for found in await store.scan.presence.quiet(Span(0, NOW + 1), 10)] == [one.id]
 

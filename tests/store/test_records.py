@@ -176,7 +176,8 @@ async def test_a_software_version_is_known_once_by_type_and_version(store: Store
     assert [(one.type, one.version) for one in found] == [("app", "2"), ("main", "10"), ("main", "2")]
     assert len({one.id for one in found}) == 3
     assert await store.scan.software_versions.page(org, ("app", "2"), 1) == [found[1]]
-    assert await store.read.software_versions.get(org, "main", "10") == found[1]
+    for one in found:
+        assert await store.read.software_versions.get(org, one.type, one.version) == one
     assert await store.read.software_versions.get(elsewhere, "main", "10") is None
 
     async def forgotten(records: Records) -> tuple[bool, bool, bool]:
@@ -210,10 +211,12 @@ async def test_a_key_is_identified_with_its_organization(store: Store, root: Org
 
 async def test_a_key_is_revoked_once_and_by_its_own_organization(store: Store, org: int, elsewhere: int) -> None:
     made = await store.write(lambda records: records.keys.insert(key(org), "prefix", "digest"))
+    beside = await store.write(lambda records: records.keys.insert(key(org), "beside", "digest"))
     assert not await store.write(lambda records: records.keys.revoke(elsewhere, made.id, NOW + 1))
     assert await store.write(lambda records: records.keys.revoke(org, made.id, NOW + 2))
     assert not await store.write(lambda records: records.keys.revoke(org, made.id, NOW + 3))
-    assert not await store.write(lambda records: records.keys.revoke(org, made.id + 1, NOW + 3))
+    assert not await store.write(lambda records: records.keys.revoke(org, beside.id + 1, NOW + 3))
+    assert await store.read.keys.get(org, beside.id) == beside
     found = await store.read.keys.identify("prefix")
     assert found is not None
     assert found.key == structs.replace(made, revoked_at=NOW + 2)
@@ -384,7 +387,9 @@ async def test_a_named_record_is_replaced_over_the_revision_before(
     store: Store, org: int, elsewhere: int, noun: Any
 ) -> None:
     verbs, build, label, members = noun
-    made = await store.write(lambda records: verbs(records).insert(build(org, "a")))
+    made, beside = [
+        await store.write(lambda records, of=of: verbs(records).insert(build(org, of))) for of in ("a", "c")
+    ]
     now = structs.replace(made, **members, **{label: "b"}, revision=2, updated_at=NOW + 1)
     stolen = structs.replace(now, org=elsewhere)
     assert not await store.write(lambda records: verbs(records).replace(stolen))
@@ -392,17 +397,21 @@ async def test_a_named_record_is_replaced_over_the_revision_before(
     assert not await store.write(lambda records: verbs(records).replace(now))
     assert await verbs(store.read).get(org, "b") == now
     assert await verbs(store.read).get(org, "a") is None
+    assert await verbs(store.read).get(org, "c") == beside
 
 
 async def test_a_named_record_is_deleted_by_its_own_organization(
     store: Store, org: int, elsewhere: int, noun: Any
 ) -> None:
     verbs, build, _, _ = noun
-    made = await store.write(lambda records: verbs(records).insert(build(org, "a")))
+    beside, made = [
+        await store.write(lambda records, of=of: verbs(records).insert(build(org, of))) for of in ("c", "a")
+    ]
     assert not await store.write(lambda records: verbs(records).delete(elsewhere, made.id))
     assert await verbs(store.read).get(org, "a") == made
     assert await store.write(lambda records: verbs(records).delete(org, made.id))
     assert not await store.write(lambda records: verbs(records).delete(org, made.id))
+    assert await verbs(store.read).get(org, "c") == beside
     again = await store.write(lambda records: verbs(records).insert(build(org, "a")))
     assert again.id > made.id
 
@@ -537,7 +546,7 @@ async def test_certificates_come_by_number(store: Store, org: int, elsewhere: in
 async def test_a_certificate_is_revoked_once_and_by_its_own_organization(
     store: Store, org: int, elsewhere: int
 ) -> None:
-    (made,) = await issued(store, certificate(org, "0a"))
+    made, beside = await issued(store, certificate(org, "0a"), certificate(org, "0c"))
 
     async def revoke(place: int, serial: str, at: int) -> bool:
         return await store.write(lambda records: records.certificates.revoke(place, serial, at, Reason.KEY_COMPROMISE))
@@ -546,17 +555,21 @@ async def test_a_certificate_is_revoked_once_and_by_its_own_organization(
     assert not await revoke(org, "0b", NOW + 1)
     assert await revoke(org, "0a", NOW + 2)
     assert not await revoke(org, "0a", NOW + 3)
+    hold = Reason.CERTIFICATE_HOLD
+    assert not await store.write(lambda records: records.certificates.revoke(org, "0a", NOW + 3, hold))
     found = await store.read.certificates.get(org, "0a")
     assert found == structs.replace(made, revoked_at=NOW + 2, reason=Reason.KEY_COMPROMISE)
+    assert await store.read.certificates.get(org, "0c") == beside
     assert not await store.write(lambda records: records.certificates.restore(org, "0a"))
 
 
 async def test_a_certificate_comes_back_from_hold_alone(store: Store, org: int, elsewhere: int) -> None:
-    (made,) = await issued(store, certificate(org, "0a"))
+    made, beside = await issued(store, certificate(org, "0a"), certificate(org, "0c"))
     hold = Reason.CERTIFICATE_HOLD
     assert not await store.write(lambda records: records.certificates.restore(org, "0a"))
     assert await store.write(lambda records: records.certificates.revoke(org, "0a", NOW, hold))
     assert not await store.write(lambda records: records.certificates.restore(elsewhere, "0a"))
+    assert not await store.write(lambda records: records.certificates.restore(org, beside.serial))
     assert await store.write(lambda records: records.certificates.restore(org, "0a"))
     assert await store.read.certificates.get(org, "0a") == made
     assert await store.write(lambda records: records.certificates.revoke(org, "0a", NOW, hold))
@@ -673,7 +686,9 @@ async def test_a_subject_takes_its_events_along(store: Store, org: int, elsewher
 async def test_events_of_some_types_are_read_by_place_and_counted(store: Store, org: int, elsewhere: int) -> None:
     wanted = ("device.connected", "device.event.warning")
     new = [event(org, 1, type=type) for type in (*wanted, "device.updated", *wanted)]
-    found = await written(store, *new, event(org, 2, type=wanted[0]), event(elsewhere, 1, type=wanted[0]))
+    beside = [(org, 2, "device"), (elsewhere, 1, "device"), (org, 1, "owner")]
+    others = [event(place, number, type=wanted[0], subject=subject) for place, number, subject in beside]
+    found = await written(store, *new, *others)
     ones = [found[place] for place in (4, 3, 1, 0)]
     timeline = store.scan.timeline
     assert await timeline.of_types(org, "device", 1, wanted, Place(10)) == (ones, 4)
@@ -683,8 +698,8 @@ async def test_events_of_some_types_are_read_by_place_and_counted(store: Store, 
     assert await timeline.of_types(org, "device", 1, (), Place(10)) == ([], 0)
     await store.write(lambda records: records.timeline.forget_types(org, "device", 1, wanted))
     assert await timeline.of_subject(org, "device", 1, found[-1].id, 10) == [found[2]]
-    assert await timeline.of_types(org, "device", 2, wanted, Place(10)) == ([found[5]], 1)
-    assert await timeline.of_types(elsewhere, "device", 1, wanted, Place(10)) == ([found[6]], 1)
+    for (place, number, subject), kept in zip(beside, found[5:], strict=True):
+        assert await timeline.of_types(place, subject, number, wanted, Place(10)) == ([kept], 1)
 
 
 async def test_what_keys_did_is_told_apart_from_what_others_did(store: Store, org: int) -> None:

@@ -31,6 +31,18 @@ async def read(store: Store, org: int, number: int, metric: str, span: Span = EV
     return await store.scan.telemetry.range(org, (number, "", metric), span, limit, **options)
 
 
+async def report_beside(store: Store, org: int, *times: int) -> None:
+    """Of another device, of another metric and in another mode than those of metric `m` of device 1."""
+    beside = [(1, "test", "m"), (1, "", "other"), (2, "", "m")]
+
+    async def work(records: Records) -> None:
+        await records.telemetry.open(org, set(beside))
+        for number, mode, metric in beside:
+            await records.telemetry.append(org, [Reading(number, metric, at, 9, mode) for at in times])
+
+    await store.write(work)
+
+
 VALUES = [
     0, 1, -1, 1.5, -0.1, 1e300, 5e-324, 1 << 53, (1 << 53) + 1, -(1 << 53) - 1, (1 << 64) - 1, -(1 << 63),
     True, False, "", "text", "1", "null", "Ω\U0001f600", 'quo"te', [], [10.5, -20.25], {}, {"a": [1, {"b": None}]},
@@ -61,15 +73,17 @@ async def test_a_second_value_of_the_same_time_replaces_the_first(store: Store, 
 
 async def test_a_span_has_its_beginning_and_not_its_end(store: Store, org: int) -> None:
     made = await report(store, org, 1, "m", *range(10))
+    await report_beside(store, org, *range(NOW, NOW + 10))
     assert await read(store, org, 1, "m", Span(NOW + 2, NOW + 5)) == made[2:5]
     assert await read(store, org, 1, "m", Span(NOW + 2, NOW + 5), limit=2) == made[2:4]
     assert await read(store, org, 1, "m", Span(NOW + 2, NOW + 9), limit=3, descending=True) == made[8:5:-1]
     assert await read(store, org, 1, "m", Span(NOW + 10, NOW + 99)) == []
-    assert await read(store, org, 1, "other") == []
+    assert await read(store, org, 1, "none") == []
 
 
 async def test_a_slice_is_of_the_newest_and_says_how_many_there_are(store: Store, org: int, elsewhere: int) -> None:
     made = await report(store, org, 1, "m", *range(10))
+    await report_beside(store, org, *range(NOW, NOW + 10))
     series = (1, "", "m")
     find = store.scan.telemetry.slice
     assert await find(org, series, EVER, Place(3)) == (made[:6:-1], 10)
@@ -77,7 +91,7 @@ async def test_a_slice_is_of_the_newest_and_says_how_many_there_are(store: Store
     assert await find(org, series, Span(NOW + 2, NOW + 5), Place(2, 1)) == (made[3:1:-1], 3)
     assert await find(org, series, EVER, Place(3, 99)) == ([], 10)
     assert await find(elsewhere, series, EVER, Place(3)) == ([], 0)
-    assert await find(org, (1, "", "other"), EVER, Place(3)) == ([], 0)
+    assert await find(org, (1, "", "none"), EVER, Place(3)) == ([], 0)
 
 
 async def test_readings_written_in_any_order_are_read_in_order(store: Store, org: int) -> None:
@@ -152,21 +166,27 @@ async def test_what_is_reported_in_another_mode_is_kept_apart(store: Store, org:
 
 async def test_numbers_are_summed_up_by_stretches_of_time(store: Store, org: int) -> None:
     base = NOW - NOW % 10
-    points = [(0, 4), (3, 1.5), (9, -2), (10, 8), (25, True), (26, False), (27, "text"), (28, [1]), (35, 1)]
+    points = [
+        (0, 40), (1, 4), (3, 1.5), (9, -2), (10, 8), (25, True), (26, False), (27, "text"), (28, [1]), (33, 6), (35, 1),
+    ]  # fmt: skip
 
     async def work(records: Records) -> None:
         await records.telemetry.open(org, {(1, "", "m")})
         await records.telemetry.append(org, [Reading(1, "m", base + at, value) for at, value in points])
 
     await store.write(work)
-    span = Span(base, base + 35)
+    await report_beside(store, org, base + 2)
+    span = Span(base + 1, base + 35)
     found = await store.scan.telemetry.buckets(org, (1, "", "m"), span, 10)
     assert found == [
         Bucket(base, 3, -2, 4, 3.5, 4, -2),
         Bucket(base + 10, 1, 8, 8, 8, 8, 8),
         Bucket(base + 20, 2, 0, 1, 1, 1, 0),
+        Bucket(base + 30, 1, 6, 6, 6, 6, 6),
     ]
     assert found[0].mean == 3.5 / 3
+    spread = await store.scan.telemetry.buckets(org, (1, "", "m"), span, 10, spread=True)
+    assert [one.median for one in spread] == [1.5, 8, 0.5, 6]
     assert await store.scan.telemetry.buckets(org, (1, "", "m"), Span(base + 36, base + 99), 10) == []
 
 
@@ -316,10 +336,12 @@ async def test_a_device_may_do_something_so_often_a_day(store: Store, org: int, 
     assert not await add(org, 1, "events", 5)
     assert [await add(org, 1, "events", 6) for _ in range(3)] == [True, True, False]
     assert not await add(org, 3, "events", 5, most=0)
+    assert await add(org, 4, "events", 6, most=1)
     await store.write(lambda records: records.usage.move(org, 2, elsewhere))
     assert [await add(elsewhere, 2, "events", 5) for _ in range(2)] == [True, False]
     await store.write(lambda records: records.usage.forget(org, 1))
     assert await add(org, 1, "events", 6)
+    assert not await add(org, 4, "events", 6, most=1)
 
 
 async def test_a_deleted_device_leaves_no_day_behind_it(store: Store, org: int) -> None:

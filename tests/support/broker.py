@@ -23,6 +23,7 @@ from fleetroll.bus.ingest import COMMANDS_FAMILY
 from fleetroll.bus.port import (
     Account,
     Announcement,
+    AppAccount,
     Batch,
     Certificate,
     Change,
@@ -40,6 +41,7 @@ from fleetroll.bus.walls import Authority
 from tests.support.proxy import Wire, wired
 
 SERVER_KEY = b"k" * 32
+ORG, DEVICE = "org_1", f"{1:024x}"
 PATIENCE = 30.0
 
 
@@ -219,6 +221,22 @@ def address(served: Broker, listener: str = "client") -> str:
     assert served._process is not None
     found = served._process.addresses[listener]
     return f"nats://{found}" if listener == "client" else found
+
+
+async def with_device(served: Broker, registry: Any, org: str = ORG, device: str = DEVICE) -> Minted:
+    """What a device connects with, once the broker knows it."""
+    minted = served.mint_device(org, device)
+    registry.want(minted.account, DeviceAccount(minted.account, org, device))
+    await served.settle()
+    return minted
+
+
+async def with_app(served: Broker, registry: Any, org: str = ORG, *, commands: bool = True) -> Minted:
+    """The same for an operator's application."""
+    minted = served.mint_app(org, "operator", commands=commands)
+    registry.want(minted.account, AppAccount(org, "operator", commands))
+    await served.settle()
+    return minted
 
 
 async def client(url: str, minted: Minted, **options: Any) -> Client:

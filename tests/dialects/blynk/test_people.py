@@ -49,6 +49,11 @@ def test_a_user_keeps_what_it_was_created_with(app: App) -> None:
     ]
 
 
+def test_a_user_without_a_name_has_the_first_part_of_the_address(app: App) -> None:
+    made = ask(app, "POST", "/users/create-in-org", {"email": "bob.b@example.com"})
+    assert (made.status, made.json()["name"]) == (201, "bob.b")
+
+
 def test_a_role_is_given(app: App) -> None:
     number = ask(app, "POST", "/users/create-in-org", ANN).json()["id"]
     given = ask(app, "PUT", f"/users/role?userId={number}&roleId=1")

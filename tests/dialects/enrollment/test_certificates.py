@@ -79,6 +79,8 @@ def test_all_that_a_list_of_certificates_is_asked_for_holds(app: App) -> None:
         serials.append(enrolled(app, "line", "pump-1"))
     foreign = enrolled(app, "line", "pump-2")
     others = {
+        "authority=other": [serials[3], serials[5], foreign],
+        "authority=default": [*serials[:3], serials[4]],
         "device=pump-1&authority=other": [serials[3], serials[5]],
         "device=pump-1&authority=default": [*serials[:3], serials[4]],
         f"device=pump-1&serial={foreign}": [],

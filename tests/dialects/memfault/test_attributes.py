@@ -81,6 +81,12 @@ def test_a_definition_fixes_the_type_and_null_takes_a_value_away(app: App) -> No
     assert put(app, count=2).status == 204
 
 
+def test_null_takes_away_what_it_is_given_for_and_no_null_of_another_api(app: App) -> None:
+    app.request("PUT", "/v1/devices/A", {"metadata": {"count": 1, "empty": None}})
+    assert put(app, count=None).status == 204
+    assert app.request("GET", "/v1/devices/A").json()["metadata"] == {"empty": None}
+
+
 def test_a_key_is_defined_when_it_is_first_written_here_even_if_another_api_had_put_it_there(app: App) -> None:
     app.request("PUT", "/v1/devices/A", {"metadata": {"battery": "unknown", "Foo": 1, "foo": 2}})
     assert app.request("GET", f"{P}/custom-metrics").json()["data"] == []
@@ -135,9 +141,11 @@ def test_a_key_that_is_defined_on_one_device_keeps_no_other_from_being_written(a
 
 
 def test_a_metric_is_defined_once_before_it_has_a_value(app: App) -> None:
-    new = {"string_key": "battery", "data_type": "FLOAT"}
+    new = {"string_key": "battery", "data_type": "FLOAT", "description": "Volts"}
     reply = app.request("POST", f"{P}/custom-metrics", new)
-    assert (reply.status, reply.json()["data"]["data_type"]) == (200, "FLOAT")
+    assert reply.status == 200
+    assert {name: reply.json()["data"][name] for name in new} == new
+    assert app.request("GET", "/v1/metadata-fields/battery").json()["description"] == "Volts"
     assert app.request("POST", f"{P}/custom-metrics", new).status == 409
     assert app.request("POST", f"{P}/custom-metrics", {**new, "data_type": "x"}).status == 400
     assert states(app) == {"battery": None}

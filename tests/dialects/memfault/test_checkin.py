@@ -293,9 +293,10 @@ def test_events_in_json_check_a_device_in(app: App) -> None:
     for serial in ("J1", "J2"):
         shown = device(app, serial)
         assert (shown["hardware_version"], shown["last_seen_release"]["version"]) == ("evt", "1.2.3")
-    older = {"type": "heartbeat", "device_serial": "J3", "fw_version": "0.9"}
-    assert report(app, "POST", "/api/v0/events", [older]).status == 202
-    assert device(app, "J3")["last_seen_release"]["version"] == "0.9"
+    for serial, member in (("J3", "fw_version"), ("J4", "release_version")):
+        older = {"type": "heartbeat", "device_serial": serial, member: "0.9"}
+        assert report(app, "POST", "/api/v0/events", [older]).status == 202
+        assert device(app, serial)["last_seen_release"]["version"] == "0.9"
 
 
 @pytest.mark.parametrize(

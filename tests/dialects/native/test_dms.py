@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
+from fleetroll.core import limits
 from fleetroll.dialects.native.shapes import authorities, dms
 from tests.support.app import App, running
 
@@ -58,6 +59,28 @@ def test_a_name_that_is_none_is_refused_as_the_member_that_it_is_in(app: App) ->
 def test_a_key_that_cannot_be_made_is_refused_as_a_setting(app: App) -> None:
     body = {"name": "weak", "settings": {"keygen": {"type": "RSA", "bits": 1024}}}
     assert app.request("POST", "/v1/dms", body).json()["field"] == "settings"
+
+
+@pytest.mark.parametrize(
+    ("settings", "status"),
+    [
+        ({"lifetime": 3_600}, 200),
+        ({"lifetime": 3_599}, 400),
+        ({"lifetime": 25 * 365 * 86_400}, 200),
+        ({"lifetime": 25 * 365 * 86_400 + 1}, 400),
+        ({"admission": {"levels": 0}}, 400),
+        ({"admission": {"levels": 1}}, 200),
+        ({"admission": {"levels": limits.MAX_CHAIN}}, 200),
+        ({"admission": {"levels": limits.MAX_CHAIN + 1}}, 400),
+        ({"renewal": {"opens": 0}}, 200),
+        ({"renewal": {"opens": -1}}, 400),
+        ({"preventive": 5, "critical": 5}, 200),
+        ({"preventive": 5, "critical": 6}, 400),
+        ({"preventive": 5, "critical": -1}, 400),
+    ],
+)
+def test_settings_go_so_far_and_no_further(app: App, settings: dict[str, Any], status: int) -> None:
+    assert app.request("PATCH", LINE, {"settings": settings}).status == status
 
 
 def test_null_takes_away_what_may_be_absent(app: App) -> None:

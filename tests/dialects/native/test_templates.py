@@ -205,6 +205,7 @@ def test_a_default_is_a_value_of_its_datastream_in_the_other_api_too(app: App, s
         ({"type": "string", "default": "7"}, "7"),
         ({"type": "string", "default": 7}, "7"),
         ({"type": "string", "default": ""}, ""),
+        ({"type": "string", "min": 1.2, "max": 1.8}, None),
         ({"type": "location"}, None),
     ],
 )
