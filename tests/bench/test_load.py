@@ -26,12 +26,12 @@ def _scratch(factory: pytest.TempPathFactory) -> Path:
     return factory.mktemp("bare")
 
 
-def _plan(server: Server, status: int, **options: int) -> Plan:
-    return Plan(server.port, [request("POST", "/", b"{}")], status, seconds=0.05, connections=4, **options)
+def _plan(server: Server, status: int, seconds: float = 0.05, **options: int) -> Plan:
+    return Plan(server.port, [request("POST", "/", b"{}")], status, seconds=seconds, connections=4, **options)
 
 
 def test_a_plan_with_a_total_is_answered_so_many_times(server: Server) -> None:
-    assert drive(_plan(server, 200, total=25)).answered == 25
+    assert drive(_plan(server, 200, seconds=10.0, total=25)).answered == 25
 
 
 def test_replies_that_arrive_in_pieces_are_counted_once_they_are_whole(server: Server) -> None:
