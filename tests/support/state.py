@@ -1,6 +1,7 @@
 """What the store holds, row by row: to see that a refused request has changed nothing at all."""
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ class _Sqlite:
             if not table.startswith("sqlite_")
         }
 
-    def version(self) -> object:
-        return self._connection.pragma("data_version")
+    def versions(self, tables: Iterable[str]) -> dict[str, object]:
+        return dict.fromkeys(tables, self._connection.pragma("data_version"))
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         return self._connection.execute(statement).fetchall()
@@ -58,8 +59,10 @@ class _Postgres:
             found.setdefault(table, []).append(name)
         return found
 
-    def version(self) -> object:
-        return self._fetch("SELECT pg_current_snapshot()::text")[0][0]
+    def versions(self, tables: Iterable[str]) -> dict[str, object]:
+        """By how many rows there are, and what transaction was the last to write one that is there."""
+        each = "SELECT '{0}', count(*), max(xmin::text::bigint) FROM {0}"
+        return {row[0]: tuple(row) for row in self._fetch(" UNION ALL ".join(map(each.format, tables)))}
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         return sorted((tuple(row) for row in self._fetch(statement)), key=repr)
@@ -77,24 +80,26 @@ async def _connected(url: str) -> Any:
 
 
 class State:
-    """Reads a database beside the application that writes it. Read again only after something was committed."""
+    """Reads a database beside the application that writes it, and of that again only what has changed."""
 
     def __init__(self, database: Path) -> None:
         url = database_of(database.parent)
         self._reader: _Sqlite | _Postgres = _Sqlite(database) if url is None else _Postgres(url)
         found = self._reader.columns()
         self._columns = {table: [name for name in found[table] if name not in _LEFT_BY_READERS] for table in found}
-        self._version: object = None
+        self._versions: dict[str, object] = {}
         self._rows: Rows = {}
 
     def all(self) -> Rows:
         """Every row of every table."""
-        version = self._reader.version()
-        if version != self._version:
-            names = {table: ", ".join(f'"{name}"' for name in columns) for table, columns in self._columns.items()}
-            self._rows = {table: self._reader.rows(_ROWS.format(names[table], table)) for table in names}
-            self._version = version
+        versions = self._reader.versions(self._columns)
+        changed = [table for table, version in versions.items() if version != self._versions.get(table)]
+        self._rows = self._rows | {table: self._reader.rows(self._statement(table)) for table in changed}
+        self._versions = versions
         return self._rows
+
+    def _statement(self, table: str) -> str:
+        return _ROWS.format(", ".join(f'"{name}"' for name in self._columns[table]), table)
 
     def of(self, organization: int) -> Rows:
         """The rows of one organization, itself and those directly below it among them."""
