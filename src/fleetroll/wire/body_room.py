@@ -36,6 +36,8 @@ class Share:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if not self._size:
+            return
         self._taken[self._tenant] -= self._size
         if not self._taken[self._tenant]:
             del self._taken[self._tenant]
