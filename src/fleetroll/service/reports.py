@@ -3,7 +3,7 @@
 Whatever it writes shows that it is there; reading does not, as an app may do that for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -43,15 +43,21 @@ class Held(Struct, frozen=True):
 
 @operation(Action.SELF, Effect.READ)
 async def values(call: Call, wanted: Sequence[Address]) -> list[Value]:
-    found = await datastreams.values_at(call, await own(call, call.records), wanted)
-    await own(call, call.records)  # where it was transferred meanwhile, all that it has reported went with it
-    return found
+    return await _reported(call, lambda device: datastreams.values_at(call, device, wanted))
 
 
 @operation(Action.SELF, Effect.READ)
 async def every(call: Call, _: None) -> list[Value]:
-    found = await datastreams.all_values(call, await own(call, call.records))
-    await own(call, call.records)  # as above
+    return await _reported(call, lambda device: datastreams.all_values(call, device))
+
+
+async def _reported(call: Call, read: Callable[[Device], Awaitable[list[Value]]]) -> list[Value]:
+    """What `read` finds of the device. Where it is transferred meanwhile, all that it has reported goes with it.
+
+    Raises Fault unauthenticated for a device that is not here, or no more.
+    """
+    found = await read(await own(call, call.records))
+    await own(call, call.records)
     return found
 
 
