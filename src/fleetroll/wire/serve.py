@@ -120,7 +120,16 @@ class Kernel:
             status = await self._respond(exchange)
         except (Gone, asyncio.CancelledError):  # the client has left, or the server has waited long enough
             status = 499
-        self._account(exchange, status, time.perf_counter() - started)
+        self.account(
+            scope["method"],
+            scope["path"],
+            exchange.row.label if exchange.row else "none",
+            exchange.principal,
+            status,
+            exchange.code,
+            exchange.id,
+            time.perf_counter() - started,
+        )
 
     def take_last_used(self) -> Mapping[int, Instant]:
         """When each key was last used since this was last asked."""
@@ -149,10 +158,33 @@ class Kernel:
         if principal.key.id:
             self._last_used[principal.key.id] = at
 
-    def account(self, entry: Access, seconds: float) -> None:
-        """Log and measure a request."""
-        self._metrics.count(entry.operation, entry.status, seconds)
-        self._access.write(entry)
+    def account(
+        self,
+        method: str,
+        path: str,
+        operation: str,
+        principal: Principal | None,
+        status: int,
+        code: str | None,
+        request_id: str,
+        seconds: float,
+    ) -> None:
+        """Log and measure a request. `code` is that of the fault, if it failed."""
+        self._metrics.count(operation, status, seconds)
+        self._access.write(
+            Access(
+                at=datetime.now(UTC),
+                method=method,
+                path=path,
+                status=status,
+                ms=int(seconds * 1_000_000) / 1000,
+                request=request_id,
+                operation=operation,
+                key=principal.key.id if principal else None,
+                org=principal.org.id if principal else None,
+                code=code,
+            )
+        )
 
     def wording(self, unread: Refusal, target: bytes, request_id: str) -> tuple[str, bytes]:
         """What is said of a request that does not come as far as here, in the form of the dialect it was meant for."""
@@ -417,22 +449,6 @@ class Kernel:
         if given is not None and _REQUEST_ID.fullmatch(given):
             return given.decode()
         return f"{self._request_prefix}-{next(self._request_numbers)}"
-
-    def _account(self, exchange: _Exchange, status: int, seconds: float) -> None:
-        principal = exchange.principal
-        entry = Access(
-            at=datetime.now(UTC),
-            method=exchange.scope["method"],
-            path=exchange.scope["path"],
-            status=status,
-            ms=int(seconds * 1_000_000) / 1000,
-            request=exchange.id,
-            operation=exchange.row.label if exchange.row else "none",
-            key=principal.key.id if principal else None,
-            org=principal.org.id if principal else None,
-            code=exchange.code,
-        )
-        self.account(entry, seconds)
 
 
 def _refuse_unknown(query: Query, known: frozenset[str]) -> None:

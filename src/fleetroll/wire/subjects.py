@@ -7,7 +7,6 @@ checked here once more, since they cost nothing and a wall may be built wrongly.
 import logging
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -20,7 +19,6 @@ from fleetroll.core.model import Principal
 from fleetroll.core.secrets import Issuer, Presented
 from fleetroll.wire import bodies
 from fleetroll.wire.dialect import Dialect, Subject
-from fleetroll.wire.log import Access
 from fleetroll.wire.request import NO_QUERY, Request
 from fleetroll.wire.serve import Kernel
 
@@ -57,18 +55,20 @@ class Subjects:
         row = self._rows.get(template)
         if row is None:
             return _encode({"status": "NOT_FOUND", "data": {"msg": "There is nothing at this subject."}})
-        number = self._kernel.request_id({})
+        request_id = self._kernel.request_id({})
         principal, fault = None, None
         try:
             principal = await self._authenticate(message.user, org)
-            reply = await self._perform(row, principal, message.body, number)
+            reply = await self._perform(row, principal, message.body, request_id)
         except Fault as problem:
             fault, reply = problem, _encode(row.subject.refuse(problem))
         except Exception:
-            logger.exception("request %s failed", number)
+            logger.exception("request %s failed", request_id)
             fault = Fault(Kind.INTERNAL, "internal", "The server failed; it has been logged.")
             reply = _encode(row.subject.refuse(fault))
-        self._account(row, template, principal, fault, number, time.perf_counter() - started)
+        status, code = (200, None) if fault is None else (_STATUS.get(fault.kind, 400), fault.code)
+        seconds = time.perf_counter() - started
+        self._kernel.account("REQUEST", template, row.label, principal, status, code, request_id, seconds)
         return reply
 
     async def _authenticate(self, user: str, org: str | None) -> Principal:
@@ -81,7 +81,7 @@ class Subjects:
         self._kernel.admit(principal)
         return principal
 
-    async def _perform(self, row: _Row, principal: Principal, body: bytes, number: str) -> bytes:
+    async def _perform(self, row: _Row, principal: Principal, body: bytes, request_id: str) -> bytes:
         subject = row.subject
         if len(body) > limits.MAX_BODY:
             raise bodies.too_large(limits.MAX_BODY)
@@ -93,27 +93,7 @@ class Subjects:
             return _encode(subject.encode(result, request))
 
         return await self._kernel.services.perform(
-            subject.operation, principal, subject.decode(request), number, finish
-        )
-
-    def _account(
-        self, row: _Row, path: str, principal: Principal | None, fault: Fault | None, number: str, seconds: float
-    ) -> None:
-        status = 200 if fault is None else _STATUS.get(fault.kind, 400)
-        self._kernel.account(
-            Access(
-                at=datetime.now(UTC),
-                method="REQUEST",
-                path=path,
-                status=status,
-                ms=round(seconds * 1000, 3),
-                request=number,
-                operation=row.label,
-                key=principal.key.id if principal else None,
-                org=principal.org.id if principal else None,
-                code=fault.code if fault else None,
-            ),
-            seconds,
+            subject.operation, principal, subject.decode(request), request_id, finish
         )
 
 
