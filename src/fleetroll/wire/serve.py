@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import count, repeat
 from typing import Any, TypeVar
@@ -402,7 +402,7 @@ class Kernel:
             raise Gone from None  # the reply stays incomplete, which the client sees
         return route.status
 
-    async def _guarded(self, exchange: _Exchange, writer: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def _guarded(self, exchange: _Exchange, writer: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         """An endless stream, until its credential stops being good, its organization is gone or the server drains.
 
         It ends for a client that has closed its own half, too: one that has left looks the same for as long as
@@ -421,7 +421,7 @@ class Kernel:
                         continue
             return
 
-    async def _vouched(self, exchange: _Exchange, parts: AsyncIterator[T]) -> AsyncIterator[T]:
+    async def _vouched(self, exchange: _Exchange, parts: AsyncIterator[T]) -> AsyncGenerator[T, None]:
         """Rows, in or out, for as long as the credential is good. Raises Fault as the keyring does."""
         async for part in parts:
             await self.services.keyring.identify(exchange.secret, self.services.clock())

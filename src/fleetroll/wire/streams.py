@@ -3,7 +3,7 @@
 import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -36,10 +36,10 @@ def headers(route: Route, items: Any) -> list[tuple[bytes, bytes]]:
     return [(b"x-accel-buffering", b"no")] if route.stream is Stream.EVENTS else []
 
 
-def writer(route: Route, request: Request, headers: Mapping[bytes, bytes], items: Any) -> AsyncIterator[bytes]:
+def writer(route: Route, request: Request, headers: Mapping[bytes, bytes], items: Any) -> AsyncGenerator[bytes, None]:
     """The parts of the reply's body. `items` gives lists of results, each written by the route's `encode`."""
     if route.stream is Stream.BYTES:
-        chunks: AsyncIterator[bytes] = items.chunks()
+        chunks: AsyncGenerator[bytes, None] = items.chunks()
         return chunks
     if route.stream is Stream.EVENTS:
         return _events(route, request, items)
@@ -57,13 +57,13 @@ def _wants_csv(route: Route, request: Request, headers: Mapping[bytes, bytes]) -
     return wanted == "csv" or (wanted is None and headers.get(b"accept", b"").startswith(b"text/csv"))
 
 
-async def _rows(route: Route, request: Request, items: AsyncIterator[list[Any]]) -> AsyncIterator[bytes]:
+async def _rows(route: Route, request: Request, items: AsyncIterator[list[Any]]) -> AsyncGenerator[bytes, None]:
     encode = route.encode
     async for batch in items:
         yield _encode_lines([encode(item, request) for item in batch])
 
 
-async def _csv_rows(route: Route, request: Request, items: AsyncIterator[list[Any]]) -> AsyncIterator[bytes]:
+async def _csv_rows(route: Route, request: Request, items: AsyncIterator[list[Any]]) -> AsyncGenerator[bytes, None]:
     assert route.cells is not None
     yield _csv_text([list(route.columns)])
     async for batch in items:
@@ -76,7 +76,7 @@ def _csv_text(rows: list[list[str]]) -> bytes:
     return text.getvalue().encode()
 
 
-async def _events(route: Route, request: Request, items: AsyncIterator[list[Any]]) -> AsyncIterator[bytes]:
+async def _events(route: Route, request: Request, items: AsyncIterator[list[Any]]) -> AsyncGenerator[bytes, None]:
     """Events with their number, so that a client that comes back says where it was. Comments keep the line open.
 
     The first comes with the first batch: a client that has read it hears all that happens from then on.
@@ -103,15 +103,15 @@ def _event(shape: Any) -> bytes:
     return b"%bevent: %b\ndata: %b\n\n" % (number, shape.type.encode(), _encode(shape))
 
 
-async def leave_out(parts: AsyncIterator[bytes], send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+async def leave_out(parts: AsyncGenerator[bytes, None], send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
     """End the reply to a HEAD request, whose body nobody would read."""
-    await parts.aclose()  # type: ignore[attr-defined]  # a generator
+    await parts.aclose()
     await send({"type": "http.response.body", "body": b""})
 
 
 async def copy(
     first: bytes,
-    parts: AsyncIterator[bytes],
+    parts: AsyncGenerator[bytes, None],
     receive: Receive,
     send: Callable[[dict[str, Any]], Awaitable[None]],
     *,
@@ -134,7 +134,7 @@ async def copy(
         if gone is not None:
             gone.cancel()
         for generator in (source, parts):
-            await generator.aclose()  # type: ignore[attr-defined]  # both are generators
+            await generator.aclose()
 
 
 async def _gone(receive: Receive) -> None:
@@ -142,7 +142,7 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-async def _prefixed(first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _prefixed(first: bytes, parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     yield first
     try:
         async for part in parts:
@@ -151,7 +151,7 @@ async def _prefixed(first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[
         yield _last_line(fault)
 
 
-async def _spooled(first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _spooled(first: bytes, parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     spool = Spool()
     producer = asyncio.ensure_future(_fill(spool, first, parts))
     try:
@@ -163,7 +163,7 @@ async def _spooled(first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[b
         await asyncio.wait([producer])
 
 
-async def _fill(spool: Spool, first: bytes, parts: AsyncIterator[bytes]) -> None:
+async def _fill(spool: Spool, first: bytes, parts: AsyncGenerator[bytes, None]) -> None:
     try:
         async for part in _prefixed(first, parts):
             await spool.put(part)
