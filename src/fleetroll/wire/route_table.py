@@ -21,24 +21,28 @@ class Row:
 
     __slots__ = (
         "acts_in",
-        "callers",
+        "caller_limits",
         "credentials",
         "decode",
         "dialect",
         "has_body",
         "label",
-        "organizations",
+        "organization_limits",
         "parameters",
         "route",
     )
 
     def __init__(
-        self, dialect: Dialect, route: Route, callers: tuple[Limiter, ...], organizations: tuple[Limiter, ...]
+        self,
+        dialect: Dialect,
+        route: Route,
+        caller_limits: tuple[Limiter, ...],
+        organization_limits: tuple[Limiter, ...],
     ) -> None:
         self.dialect = dialect
         self.route = route
-        self.callers = callers
-        self.organizations = organizations
+        self.caller_limits = caller_limits
+        self.organization_limits = organization_limits
         self.label = f"{dialect.name}.{route.operation.name}"
         self.credentials = _credentials(route.credentials or dialect.credentials)
         self.has_body = route.body is not None or route.lines is not None
@@ -49,16 +53,16 @@ class Row:
 
 def table(
     dialects: Iterable[Dialect],
-    callers: tuple[Limiter, ...],
-    organizations: tuple[Limiter, ...],
+    caller_limits: tuple[Limiter, ...],
+    organization_limits: tuple[Limiter, ...],
     settings: Settings,
     times: Times,
 ) -> Iterator[tuple[str, str, Row]]:
     """Each route by method and path. The limiters given are those of all dialects."""
     for dialect in dialects:
-        shared = organizations + _vendors(dialect, settings, times)
+        shared = organization_limits + _vendors(dialect, settings, times)
         for route in dialect.routes:
-            row = Row(dialect, route, callers + _allowances(dialect, route, settings, times), shared)
+            row = Row(dialect, route, caller_limits + _allowances(dialect, route, settings, times), shared)
             for method in _methods(route):
                 yield method, route.path, row
 

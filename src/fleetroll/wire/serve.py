@@ -101,9 +101,9 @@ class Kernel:
         self.cursors = Cursors(tokens.derive(services.server_key, "cursors"), services.clock)
         self._idempotency = Idempotency(services.server_key)
         times = settings.times or OwnTimes()
-        self._callers = limiting(settings.key_rate, time.monotonic, "key", times)
-        self._organizations = limiting(settings.organization_rate, time.monotonic, "organization", times)
-        self._router = Router(table(self._dialects, self._callers, self._organizations, settings, times))
+        self._caller_limits = limiting(settings.key_rate, time.monotonic, "key", times)
+        self._organization_limits = limiting(settings.organization_rate, time.monotonic, "organization", times)
+        self._router = Router(table(self._dialects, self._caller_limits, self._organization_limits, settings, times))
         self._pages = pages
         self._peers = peers.Peers(settings.trusted_proxies)
         self._public_url = settings.public_url
@@ -139,17 +139,16 @@ class Kernel:
     def admit(
         self,
         principal: Principal,
-        callers: Iterable[Limiter] | None = None,
-        organizations: Iterable[Limiter] | None = None,
+        caller_limits: Iterable[Limiter] | None = None,
+        organization_limits: Iterable[Limiter] | None = None,
     ) -> None:
-        """Count a request of this caller on the limits of callers and of organizations; those of all routes if none
-        are given.
-
-        Raises Fault rate_limited.
-        """
-        callers = self._callers if callers is None else callers
-        organizations = self._organizations if organizations is None else organizations
-        budgets: list[Budget] = [*zip(callers, repeat(principal.actor)), *zip(organizations, repeat(principal.org.id))]
+        """Count a request on these limits, or on those of all routes. Raises Fault rate_limited."""
+        of_caller = self._caller_limits if caller_limits is None else caller_limits
+        of_organization = self._organization_limits if organization_limits is None else organization_limits
+        budgets: list[Budget] = [
+            *zip(of_caller, repeat(principal.actor)),
+            *zip(of_organization, repeat(principal.org.id)),
+        ]
         if budgets:
             admit(*budgets)
 
@@ -203,7 +202,7 @@ class Kernel:
                 exchange.query = await self._with_form(exchange)
             exchange.principal = await self._authenticate(exchange, row)
             principal = exchange.principal
-            self.admit(principal, row.callers, row.organizations)
+            self.admit(principal, row.caller_limits, row.organization_limits)
             request = self._ask(exchange, row)
             body = await self._read(exchange, row, request) if row.has_body else b""
             if row.route.stream is not None:
