@@ -41,8 +41,8 @@ class Router(Generic[T]):
         self._methods: set[str] = set()
         for method, template, target in rows:
             self._add(method, template, target)
-        self._words = {(method, path): target for method, path, target in _words(self._root, "")}
-        self._things = {(method, *around): route for method, around, route in _things(self._root, "")}
+        self._fixed = {(method, path): target for method, path, target in _fixed(self._root, "")}
+        self._one_parameter = {(method, *around): end for method, around, end in _one_parameter(self._root, "")}
 
     def match(self, method: str, raw_path: bytes) -> Match[T] | None:
         """None if no template fits. Raises Fault invalid for a path that is not text."""
@@ -63,20 +63,20 @@ class Router(Generic[T]):
     def _shortcut(self, method: str, path: str) -> Match[T] | None:
         """What `_walk` would find, for most requests: those with at most one parameter. None says nothing.
 
-        Words go before parameters, and so does what has them first; verbs are left to the walk.
+        Literals go before parameters, and so does what has them first; verbs are left to the walk.
         """
-        target = self._words.get((method, path))
+        target = self._fixed.get((method, path))
         if target is not None:
             return Match(target, {}, ())
         before, _, last = path.rpartition("/")
-        route, name = self._things.get((method, before, None)), last
-        if route is None:
-            before, _, name = before.rpartition("/")
-            route = self._things.get((method, before, last))
-        if route is None or not name or ":" in last:
+        end, value = self._one_parameter.get((method, before, None)), last
+        if end is None:
+            before, _, value = before.rpartition("/")
+            end = self._one_parameter.get((method, before, last))
+        if end is None or not value or ":" in last:
             return None
-        target, parameter = route
-        return Match(target, {parameter: segment(name)}, ())
+        target, parameter = end
+        return Match(target, {parameter: segment(value)}, ())
 
     def _allowed(self, segments: list[str]) -> tuple[str, ...]:
         """The methods that lead somewhere: not all of them need lead to the same branch of the tree."""
@@ -126,25 +126,25 @@ class Router(Generic[T]):
         node.targets[method] = (target, tuple(names))
 
 
-def _words(node: _Node[T], path: str) -> Iterator[tuple[str, str, T]]:
+def _fixed(node: _Node[T], path: str) -> Iterator[tuple[str, str, T]]:
     """Each route without a parameter: its method and path."""
     for method, (target, _) in node.targets.items():
         yield method, path, target
     for part, branch in node.literals.items():
-        yield from _words(branch, f"{path}/{part}")
+        yield from _fixed(branch, f"{path}/{part}")
 
 
-def _things(node: _Node[T], path: str) -> Iterator[tuple[str, tuple[str, str | None], tuple[T, str]]]:
-    """Each route with one parameter and at most one word behind it, such as `/v1/devices/{ident}`.
+def _one_parameter(node: _Node[T], path: str) -> Iterator[tuple[str, tuple[str, str | None], tuple[T, str]]]:
+    """Each route with one parameter and at most one literal behind it, such as `/v1/devices/{ident}`.
 
     Its method, what is around the parameter, and where it leads with the parameter's name.
     """
     if node.parameter is not None:
-        for word, end in ((None, node.parameter), *node.parameter.literals.items()):
+        for literal, end in ((None, node.parameter), *node.parameter.literals.items()):
             for method, (target, names) in end.targets.items():
-                yield method, (path, word), (target, names[0])
+                yield method, (path, literal), (target, names[0])
     for part, branch in node.literals.items():
-        yield from _things(branch, f"{path}/{part}")
+        yield from _one_parameter(branch, f"{path}/{part}")
 
 
 def _verb(node: _Node[T], segment: str, method: str) -> tuple[_Node[T], str] | None:
