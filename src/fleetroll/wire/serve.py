@@ -271,7 +271,7 @@ class Kernel:
         route, headers = row.route, exchange.headers
         if route.lines is not None:
             media_type = body_media_type(row, headers)
-            request.rows = self._vouched(exchange, bodies.rows(exchange.receive, route.lines, media_type))
+            request.rows = self._vouched_rows(exchange, bodies.rows(exchange.receive, route.lines, media_type))
             return b""
         assert exchange.principal is not None
         with self._body_room.share(exchange.principal.org) as share:
@@ -378,9 +378,9 @@ class Kernel:
         items = await self.services.perform(route.operation, principal, value, exchange.id, lambda items: items)
         writer = streams.writer(route, request, exchange.headers, items)
         if route.stream is Stream.EVENTS:
-            writer = self._guarded(exchange, writer)
+            writer = self._vouched_events(exchange, writer)
         elif route.stream is Stream.ROWS:
-            writer = self._vouched(exchange, writer)
+            writer = self._vouched_rows(exchange, writer)
         # The first part is made before the reply begins, so that what is wrong from the start is a proper refusal.
         first = await anext(writer, b"")
         headers = [
@@ -401,7 +401,9 @@ class Kernel:
             raise Gone from None  # the reply stays incomplete, which the client sees
         return route.status
 
-    async def _guarded(self, exchange: _Exchange, writer: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async def _vouched_events(
+        self, exchange: _Exchange, writer: AsyncGenerator[bytes, None]
+    ) -> AsyncGenerator[bytes, None]:
         """An endless stream, until its credential stops being good, its organization is gone or the server drains.
 
         It ends for a client that has closed its own half, too: one that has left looks the same for as long as
@@ -420,7 +422,7 @@ class Kernel:
                         continue
             return
 
-    async def _vouched(self, exchange: _Exchange, parts: AsyncIterator[T]) -> AsyncGenerator[T, None]:
+    async def _vouched_rows(self, exchange: _Exchange, parts: AsyncIterator[T]) -> AsyncGenerator[T, None]:
         """Rows, in or out, for as long as the credential is good. Raises Fault as the keyring does."""
         async for part in parts:
             await self.services.keyring.identify(exchange.secret, self.services.clock())
