@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import sys
-import time
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -84,9 +83,8 @@ class AccessLog:
             self._stream.flush()
 
 
-def configure(level: str, stream: TextIO | None = None) -> None:
-    """Send all logging of the process to `stream` (standard error) as JSON lines."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+def configure(level: str) -> None:
+    """Send all logging of the process to standard error as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.Formatter.converter = time.gmtime
