@@ -444,8 +444,8 @@ def test_a_client_that_pipelines_without_end_is_answered_in_order() -> None:
 
 
 DRAINED_PROGRAM = """
-import asyncio, sys
-from fleetroll.wire.http_server import Deadlines, HttpServer, serve
+import asyncio, sys, uvloop
+from fleetroll.wire.http_server import Deadlines, HttpServer
 
 async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -461,7 +461,9 @@ async def app(scope, receive, send):
 def ready(server):
     print(server.addresses[0][1], flush=True)
 
-serve(HttpServer(app, deadlines=Deadlines(drain=float(sys.argv[1])), on_ready=ready))
+server = HttpServer(app, deadlines=Deadlines(drain=float(sys.argv[1])), on_ready=ready)
+with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    runner.run(server.run())
 """
 
 

@@ -48,7 +48,7 @@ from fleetroll.wire.http_refusals import (
     Wording,
 )
 
-LOG = logging.getLogger("fleetroll.http")
+logger = logging.getLogger("fleetroll.http")
 _FRAGMENT: Final = ord("#")
 
 # A read may bring 256 KiB. Parsed in slices, a huge head is refused before it is held as a whole, and of thousands of
@@ -97,7 +97,7 @@ class Connection(HttpToolsProtocol):
     ) -> None:
         self.client_ended = asyncio.Event()
         super().__init__(config, server_state, {**app_state, "client_ended": self.client_ended}, loop)
-        self.logger = LOG
+        self.logger = logger
         self.access_log = False
         self.watch = watch
         self.tls: dict[object, object] | None = None
@@ -287,8 +287,8 @@ class Connection(HttpToolsProtocol):
             scope=self.scope,
             transport=self.port,
             flow=self.flow,
-            logger=LOG,
-            access_logger=LOG,
+            logger=logger,
+            access_logger=logger,
             access_log=False,
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
@@ -358,7 +358,7 @@ class Connection(HttpToolsProtocol):
 
     def _verdict(self, error: httptools.HttpParserError) -> Refusal:
         if isinstance(error, httptools.HttpParserCallbackError):
-            LOG.error("a parser callback failed", exc_info=error)
+            logger.error("a parser callback failed", exc_info=error)
         if "HTTP version" in str(error):
             return UNKNOWN_VERSION
         return Refusal(400, "malformed_request", f"The request is not well-formed HTTP/1.1: {error}.")
@@ -368,7 +368,7 @@ class Connection(HttpToolsProtocol):
         body_is_broken = self.phase == BODY and not self.cycle.response_complete
         self.phase = SEALED
         self.watch.ended[refusal.code] += 1
-        LOG.debug("refused a request from %s: %s", self.client, refusal.code)
+        logger.debug("refused a request from %s: %s", self.client, refusal.code)
         if body_is_broken:
             self._refuse_body(refusal)
         elif self._is_replying():

@@ -16,7 +16,6 @@ from email.utils import formatdate
 from typing import Any, cast
 
 import uvicorn
-import uvloop
 from uvicorn._types import ASGI3Application
 from uvicorn.server import ServerState
 
@@ -26,7 +25,7 @@ from fleetroll.wire.http_connection import Connection, Watch
 from fleetroll.wire.http_deadlines import Deadlines
 from fleetroll.wire.http_refusals import PLAIN, Refusals
 
-LOG = logging.getLogger("fleetroll.http")
+logger = logging.getLogger("fleetroll.http")
 BACKLOG = 2048
 
 
@@ -173,7 +172,7 @@ class HttpServer:
     async def _cut(self, until: float) -> None:
         tasks = set(self.state.tasks)
         if tasks or self.state.connections:
-            LOG.warning("drain ends with %d requests and %d connections", len(tasks), self.open_connections)
+            logger.warning("drain ends with %d requests and %d connections", len(tasks), self.open_connections)
         # In this order: a request that finds its connection gone has nothing to say to it, and nothing to complain of.
         for connection in self._connections():
             connection.transport.abort()
@@ -195,7 +194,7 @@ class HttpServer:
                 try:
                     connection.enforce(now)
                 except Exception:
-                    LOG.exception("a connection could not be checked")
+                    logger.exception("a connection could not be checked")
                     connection.transport.abort()
             await asyncio.sleep(self.watch.deadlines.sweep)
 
@@ -218,9 +217,3 @@ def configuration(app: ASGI3Application) -> uvicorn.Config:
         server_header=False,
         date_header=True,
     )
-
-
-def serve(server: HttpServer) -> None:
-    """Run `server` in an event loop of its own, on uvloop, until a signal ends it."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(server.run())
