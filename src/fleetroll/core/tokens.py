@@ -76,6 +76,11 @@ def parse_grant(grant: Grant, text: str) -> tuple[int, int] | None:
     return _number(public[:_ORG_DIGITS]), _number(public[_ORG_DIGITS:])
 
 
+def is_client_id(text: str) -> bool:
+    """Whether a text has the form of an OAuth2 client's id."""
+    return text.startswith(f"flr_{_KIND_LETTER[KeyKind.OAUTH]}_")
+
+
 def halves(token: str) -> tuple[str, str]:
     """A token as an OAuth2 client has it: client id and client secret."""
     client_id, _, secret = token.rpartition("_")

@@ -23,8 +23,8 @@ from fleetroll.service.publisher import Publisher
 from fleetroll.service.remembered import Remembered
 from fleetroll.store.port import Records, Store
 
-I_ = TypeVar("I_")
-O_ = TypeVar("O_")
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 T = TypeVar("T")
 
 
@@ -85,7 +85,7 @@ class Call:
         return Call(self.principal.acting_in(org), self.at, self.request, self.records, self.services)
 
 
-class Operation(Struct, Generic[I_, O_], frozen=True):
+class Operation(Struct, Generic[Input, Output], frozen=True):
     """A use case with its permission. `name` is the noun and the verb, as in logs and metrics.
 
     One that `settles` answers when the broker, if there is one, knows of what has changed: whom it may not let in any
@@ -98,15 +98,15 @@ class Operation(Struct, Generic[I_, O_], frozen=True):
     name: str
     action: Action
     effect: Effect
-    run: Callable[[Call, I_], Awaitable[O_]]
+    run: Callable[[Call, Input], Awaitable[Output]]
     settles: bool = False
     defines: bool = False
     relieves: bool = False
-    prepare: Callable[[Call, I_], Awaitable[I_]] | None = None
+    prepare: Callable[[Call, Input], Awaitable[Input]] | None = None
 
-    def answering(self, run: Callable[[Call, I_], Awaitable[T]]) -> "Operation[I_, T]":
+    def answering(self, run: Callable[[Call, Input], Awaitable[T]]) -> "Operation[Input, T]":
         """The same use case, whose result `run` makes of this one's."""
-        return cast("Operation[I_, T]", structs.replace(self, run=run))
+        return cast("Operation[Input, T]", structs.replace(self, run=run))
 
 
 def operation(
@@ -117,10 +117,10 @@ def operation(
     defines: bool = False,
     relieves: bool = False,
     prepare: Callable[[Call, Any], Awaitable[Any]] | None = None,
-) -> Callable[[Callable[[Call, I_], Awaitable[O_]]], Operation[I_, O_]]:
+) -> Callable[[Callable[[Call, Input], Awaitable[Output]]], Operation[Input, Output]]:
     """Make a use case of a coroutine function; it is named after its module and itself."""
 
-    def wrap(run: Callable[[Call, I_], Awaitable[O_]]) -> Operation[I_, O_]:
+    def wrap(run: Callable[[Call, Input], Awaitable[Output]]) -> Operation[Input, Output]:
         noun = run.__module__.rpartition(".")[2]
         return Operation(f"{noun}.{run.__name__}", action, effect, run, settles, defines, relieves, prepare)
 
@@ -151,11 +151,11 @@ class Services(Struct, frozen=True):
 
     async def perform(
         self,
-        operation: Operation[I_, O_],
+        operation: Operation[Input, Output],
         principal: Principal,
-        value: I_,
+        value: Input,
         request: str,
-        finish: Callable[[O_], T],
+        finish: Callable[[Output], T],
         first: Callable[[Records], Awaitable[T | None]] | None = None,
         last: Callable[[Records, T], Awaitable[None]] | None = None,
     ) -> T:

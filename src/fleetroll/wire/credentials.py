@@ -86,7 +86,7 @@ def _password(encoded: str) -> str | None:
 
 def _joined(user: str, password: str | None) -> str | None:
     """The secret of a name and password: an OAuth2 client's are the halves of one, else one of the two is all of it."""
-    if user.startswith("flr_o_") and password:
+    if password and tokens.is_client_id(user):
         return tokens.join(user, password)
     return None if password is None else password or user
 
