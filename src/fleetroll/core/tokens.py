@@ -22,6 +22,7 @@ from fleetroll.core.model import KeyKind
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 PREFIX_LENGTH = 12
 SECRET_LENGTH = 32
+_PUBLIC = slice(6, 6 + PREFIX_LENGTH)  # after `flr_` and a letter with its `_`
 _CHECKSUM_LENGTH = 6
 TOKEN_PATTERN = r"flr_[aotr]_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}"  # noqa: S105  # the form of a secret, not one
 _TOKEN = re.compile(TOKEN_PATTERN)
@@ -72,7 +73,7 @@ def parse_grant(grant: Grant, text: str) -> tuple[int, int] | None:
     """The organization and the key that a token claims to be issued for; None for anything else."""
     if not text.startswith(f"flr_{grant.value}_") or not _is_sound(text):
         return None
-    public = text[6 : 6 + PREFIX_LENGTH]
+    public = text[_PUBLIC]
     return _number(public[:_ORG_DIGITS]), _number(public[_ORG_DIGITS:])
 
 
@@ -98,7 +99,7 @@ def parse(server_key: bytes, text: str) -> Token | None:
         return Token(preset_prefix(server_key, text), text)
     if not _is_sound(text):
         return None
-    return Token(text[6 : 6 + PREFIX_LENGTH], text)
+    return Token(text[_PUBLIC], text)
 
 
 def preset_prefix(server_key: bytes, text: str) -> str:
@@ -118,7 +119,7 @@ def is_genuine(server_key: bytes, text: str, stored: str) -> bool:
 
 def redact(text: str) -> str:
     """`text` with only the public part of every token in it, which is enough to find the key and revoke it."""
-    return _TOKEN.sub(lambda found: f"{found[0][: 6 + PREFIX_LENGTH]}_***", text) if "flr_" in text else text
+    return _TOKEN.sub(lambda found: f"{found[0][: _PUBLIC.stop]}_***", text) if "flr_" in text else text
 
 
 def derive(server_key: bytes, purpose: str) -> bytes:

@@ -121,7 +121,7 @@ class Transfer(Struct, frozen=True):
 
 
 class Listing(Struct, frozen=True):
-    """A page of devices, optionally within a saved group, optionally counted in all."""
+    """A page of devices that the filter finds, optionally counted in all."""
 
     filter: Filter | None = None
     sort: Sort = Sort()

@@ -16,13 +16,12 @@ from fleetroll.core.faults import Fault, Kind, invalid, not_found
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Key, KeyKind, Organization, Principal
 from fleetroll.core.names import ABOVE_ROOT, ROOT
-from fleetroll.core.policy import Action, Role
+from fleetroll.core.policy import Role
 from fleetroll.core.secrets import Issuer, Presented
 from fleetroll.core.tokens import Grant, Token
 from fleetroll.service.remembered import Remembered
 from fleetroll.store.port import Identity, Records, Store
 
-CHANGES_IDENTITIES = frozenset({Action.KEYS_WRITE, Action.ORGANIZATIONS_WRITE})
 _NOBODY = "0" * 64
 
 

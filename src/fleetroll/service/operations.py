@@ -17,7 +17,7 @@ from fleetroll.core.faults import not_found
 from fleetroll.core.model import Cohort, Instant, MetadataField, Organization, Principal
 from fleetroll.core.policy import Action
 from fleetroll.pki.port import Pki
-from fleetroll.service.keyring import CHANGES_IDENTITIES, Keyring
+from fleetroll.service.keyring import Keyring
 from fleetroll.service.live_readings import Live
 from fleetroll.service.publisher import Publisher
 from fleetroll.service.remembered import Remembered
@@ -30,7 +30,9 @@ T = TypeVar("T")
 
 # What processes tell each other of an operation: what they remember may be wrong by now.
 _IDENTITIES, _DEFINITIONS = "identities", "definitions"
-_CHANGED = dict.fromkeys(CHANGES_IDENTITIES, _IDENTITIES) | {
+_CHANGED = {
+    Action.KEYS_WRITE: _IDENTITIES,
+    Action.ORGANIZATIONS_WRITE: _IDENTITIES,
     Action.FIELDS_WRITE: _DEFINITIONS,
     Action.COHORTS_WRITE: _DEFINITIONS,
 }
