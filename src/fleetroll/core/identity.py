@@ -85,6 +85,10 @@ def read(document: Document) -> Slot:
     return _decode(document)
 
 
+def slot_of(device: Device) -> Slot | None:
+    return None if device.identity is None else read(device.identity)
+
+
 def write(slot: Slot) -> Document:
     return msgspec.Raw(_encode(slot))
 

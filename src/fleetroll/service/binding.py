@@ -5,7 +5,7 @@ from msgspec import UNSET, Struct
 from fleetroll.core.certificates import Certificate, Reason
 from fleetroll.core.dms import Dms, Settings
 from fleetroll.core.faults import conflict, invalid, not_found
-from fleetroll.core.identity import Occasion, Slot, Windows, current
+from fleetroll.core.identity import Occasion, Slot, Windows, current, slot_of
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Device, DeviceChange
 from fleetroll.core.names import identity_key
@@ -57,7 +57,7 @@ class Rule(Struct, frozen=True):
 async def get(call: Call, wanted: devices.Named) -> Held:
     """Raises Fault not_found for a device without an identity."""
     device = current(await devices.find(call, wanted.ident), call.at)
-    slot = identity.slot_of(device)
+    slot = slot_of(device)
     if slot is None:
         raise not_found("identity", wanted.ident)
     found = await call.records.certificates.get(call.org, slot.active) if slot.active else None
@@ -84,7 +84,7 @@ async def bind(call: Call, wanted: Bind) -> Bound:
 async def revoke(call: Call, wanted: Revoke) -> Device:
     """Revoke the active certificate and with it the slot. Revoking again changes nothing."""
     device = await devices.find(call, wanted.ident)
-    slot = identity.slot_of(device)
+    slot = slot_of(device)
     if slot is None:
         raise not_found("identity", wanted.ident)
     await certificates.withdraw_from(call, device, slot.active, wanted.reason)

@@ -2,10 +2,10 @@
 
 from msgspec import Struct
 
-from fleetroll.core import identity, limits
+from fleetroll.core import limits
 from fleetroll.core.certificates import Certificate, Reason, Tally
 from fleetroll.core.faults import not_found
-from fleetroll.core.identity import Slot
+from fleetroll.core.identity import Slot, slot_of
 from fleetroll.core.model import Device
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Part, cut
@@ -125,10 +125,8 @@ async def show(call: Call, certificate: Certificate) -> Shown:
 
 async def _slot(call: Call, certificate: Certificate) -> Slot | None:
     device = await call.records.devices.by_id(call.org, certificate.device) if certificate.device else None
-    if device is None or device.identity is None:
-        return None
-    slot = identity.read(device.identity)
-    return slot if slot.active == certificate.serial else None
+    slot = slot_of(device) if device is not None else None
+    return slot if slot is not None and slot.active == certificate.serial else None
 
 
 async def withdraw(call: Call, certificate: Certificate, reason: Reason) -> None:

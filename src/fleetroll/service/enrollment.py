@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from fleetroll.core import dms as labels
-from fleetroll.core import identity, limits, names
+from fleetroll.core import limits, names
 from fleetroll.core.certificates import Authority, Certificate, Reason, SignedList
 from fleetroll.core.dms import Dms, Proof, Registration, Renewal
 from fleetroll.core.faults import Fault, Kind, not_found
-from fleetroll.core.identity import Occasion
+from fleetroll.core.identity import Occasion, slot_of
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Device, NewDevice
 from fleetroll.core.policy import Action
@@ -108,11 +108,11 @@ async def _enroll(call: Call, ask: Ask, request: Request, key: bytes | None = No
         inner = call.within(records)
         dms = await _dms(inner, ask.label)
         await _admit(inner, dms, ask.peer, request)
-        device = await _admitted(inner, dms, request)
-        was = identity.read(device.identity).active if device.identity is not None else None
+        device = await _registered(inner, dms, request) or await _register(inner, dms, request.subject.common_name)
+        was = slot_of(device)
         certificate = await _issue(inner, dms, device, request)
         await attach(inner, device, certificate, dms.settings.windows, Occasion.RE_PROVISIONED)
-        await certificates.withdraw_from(inner, device, was, Reason.SUPERSEDED)
+        await certificates.withdraw_from(inner, device, was.active if was else None, Reason.SUPERSEDED)
         return certificate
 
     return _answer(call, await call.services.store.write(work), key)
@@ -211,11 +211,6 @@ async def _require_unrevoked(call: Call, shown: _Shown) -> None:
         raise _unproven("The client certificate is revoked.")
 
 
-async def _admitted(call: Call, dms: Dms, request: Request) -> Device:
-    """The device that the request is for, made if the DMS makes devices. Raises Fault."""
-    return await _registered(call, dms, request) or await _register(call, dms, request.subject.common_name)
-
-
 async def _registered(call: Call, dms: Dms, request: Request) -> Device | None:
     """The device that the request is for; None where the DMS makes it. Raises Fault."""
     ident = names.ident(request.subject.common_name, "common name")
@@ -224,13 +219,18 @@ async def _registered(call: Call, dms: Dms, request: Request) -> Device | None:
         if dms.settings.registration is not Registration.JITP:
             raise _refused("not_registered", "device not preregistered")
         return None
-    if device.status is Status.DECOMMISSIONED:
-        raise _decommissioned()
-    if device.dms is not None and device.dms != dms.name:
-        raise _refused("registered_elsewhere", "device already registered to another DMS")
+    _require_its_own(dms, device)
     if device.identity is not None and not dms.settings.replaceable:
         raise _refused("enrolled_already", "forbiddenNewEnrollment: the device has an identity, and may only renew it")
     return device
+
+
+def _require_its_own(dms: Dms, device: Device) -> None:
+    """Raises Fault forbidden for a device that is out of service, or another DMS's."""
+    if device.status is Status.DECOMMISSIONED:
+        raise _refused("decommissioned", "The device is decommissioned and can neither enrol nor renew.")
+    if device.dms is not None and device.dms != dms.name:
+        raise _refused("registered_elsewhere", "device already registered to another DMS")
 
 
 async def _register(call: Call, dms: Dms, ident: str) -> Device:
@@ -248,10 +248,7 @@ async def _renewable(call: Call, dms: Dms, peer: Peer, request: Request) -> tupl
     device = await call.records.devices.get(call.org, request.subject.common_name)
     if device is None:
         raise not_found("device", request.subject.common_name)
-    if device.status is Status.DECOMMISSIONED:
-        raise _decommissioned()
-    if device.dms is not None and device.dms != dms.name:
-        raise _refused("registered_elsewhere", "device already registered to another DMS")
+    _require_its_own(dms, device)
     present = await _present(call, device, dms, shown)
     _require_time(call, renewal, present, shown)
     if call.services.pki.describe(present.der).subject.encoded != request.subject.encoded:
@@ -266,7 +263,7 @@ async def _present(call: Call, device: Device, dms: Dms, shown: _Shown) -> Certi
 
     An earlier one is good until it is revoked: a device may never have got the reply that had the present one.
     """
-    slot = identity.read(device.identity) if device.identity is not None else None
+    slot = slot_of(device)
     present = await call.records.certificates.get(call.org, slot.active) if slot and slot.active else None
     if present is None:
         raise _refused("not_enrolled", "The device has no certificate that it could renew.")
@@ -339,10 +336,6 @@ async def _authorities(call: Call, wanted: Iterable[str]) -> list[Authority]:
 def _require_secure(peer: Peer) -> None:
     if not peer.secure:
         raise _refused("tls_required", "Enrolment needs TLS: use the address of --est, or a trusted proxy.")
-
-
-def _decommissioned() -> Fault:
-    return _refused("decommissioned", "The device is decommissioned and can neither enrol nor renew.")
 
 
 def _refused(code: str, message: str) -> Fault:

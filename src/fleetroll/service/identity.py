@@ -32,10 +32,10 @@ class Written(Struct, frozen=True):
 @operation(Action.DEVICES_READ, Effect.READ)
 async def get(call: Call, wanted: devices.Named) -> Slot:
     """The slot of a device. Raises Fault not_found without one."""
-    device = identity.current(await devices.find(call, wanted.ident), call.at)
-    if device.identity is None:
+    slot = identity.slot_of(identity.current(await devices.find(call, wanted.ident), call.at))
+    if slot is None:
         raise not_found("identity", wanted.ident)
-    return identity.read(device.identity)
+    return slot
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE)
@@ -46,7 +46,7 @@ async def replace(call: Call, wanted: Written) -> Device:
     """
     device = await devices.find(call, wanted.ident)
     advance(device.status, Step.BIND)
-    was, written = slot_of(device), wanted.slot
+    was, written = identity.slot_of(device), wanted.slot
     if was is not None and written.status is Status.REVOKED:
         await certificates.withdraw_from(call, device, was.active, Reason.UNSPECIFIED)
     if await certificates.is_revoked(call, device, written.active):
@@ -64,7 +64,8 @@ async def bind(
 ) -> Device:
     """Make a credential the active one of a device. Raises Fault conflict `status_forbids`."""
     advance(device.status, Step.BIND)
-    return await _fill(call, device, identity.bind(slot_of(device), serial, expires_at, windows, call.at, occasion))
+    slot = identity.bind(identity.slot_of(device), serial, expires_at, windows, call.at, occasion)
+    return await _fill(call, device, slot)
 
 
 async def revoke(call: Call, device: Device, serial: str) -> Device:
@@ -84,12 +85,8 @@ async def restore(call: Call, device: Device, serial: str) -> Device:
     return device if slot is None else await _fill(call, device, identity.restore(slot, call.at))
 
 
-def slot_of(device: Device) -> Slot | None:
-    return None if device.identity is None else identity.read(device.identity)
-
-
 def _active(device: Device, serial: str) -> Slot | None:
-    slot = slot_of(device)
+    slot = identity.slot_of(device)
     return slot if slot is not None and slot.active == serial else None
 
 
