@@ -8,7 +8,7 @@ import asyncpg
 
 from fleetroll.store import migrations, server_key
 from fleetroll.store.port import Origin
-from fleetroll.store.postgres_connections import Away, Purpose, Session, close, connect, told_apart
+from fleetroll.store.postgres_connections import LOCK_SPACE, Away, Purpose, Session, close, connect, told_apart
 from fleetroll.store.refusals import Misnamed, Refused, Unreachable
 from fleetroll.store.server_key import EVIDENCE, ROOT
 from fleetroll.store.statements import SQL
@@ -17,7 +17,8 @@ logger = logging.getLogger("fleetroll.store")
 
 ADMINISTRATION = Purpose("administration", 1, {"default_transaction_isolation": "read committed"}, None)
 _OURS = "fleetroll"
-_MIGRATION_LOCK = "SELECT pg_advisory_xact_lock(1181512818, 0)"
+UNFINISHED_COPY = "fleetroll_copy"  # the table of how far a copy is, which goes with its end
+_MIGRATION_LOCK = f"SELECT pg_advisory_xact_lock({LOCK_SPACE}, 0)"  # in the place of an organization
 # With a column that a later step moves to a table of its own.
 _BOOKKEEPING = """
 CREATE TABLE IF NOT EXISTS fleetroll (version bigint NOT NULL, server_key text COLLATE "C");
@@ -74,7 +75,7 @@ async def examine(session: Session, *, unsafe: bool) -> tuple[int, int]:
     newest = len(migrations.load("postgres"))
     if not names:
         return 0, newest
-    if "fleetroll_copy" in names:
+    if UNFINISHED_COPY in names:
         raise Refused("A copy into this database is not finished; run the same `fleetroll copy` again.")
     if _OURS not in names:
         raise Refused("The database holds tables that are not Fleetroll's; name one of its own.")
