@@ -6,7 +6,7 @@ numbers) and the scans that a request body must pass before any decoder may touc
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import accumulate
 from math import isfinite
 from typing import Any, TypeAlias
@@ -21,7 +21,8 @@ Document: TypeAlias = msgspec.Raw
 EMPTY: Document = msgspec.Raw(b"{}")
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
+_decode: Callable[[Document], dict[str, Any]] = msgspec.json.Decoder().decode  # of what is known to be an object
+_decode_any = msgspec.json.Decoder().decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_times = msgspec.json.Decoder(dict[str, int]).decode
 
@@ -64,14 +65,14 @@ def of(value: Mapping[str, Any], field: str) -> Document:
 
 def parse(raw: bytes | str | msgspec.Raw, field: str = "document") -> dict[str, Any]:
     """The content of a text from outside, held to every rule that `of` has."""
-    value = _decoded(_utf8(raw, field), field)
-    of(value, field)
-    return value  # type: ignore[no-any-return]  # `of` has refused everything but an object
+    value: dict[str, Any] = _decoded(_utf8(raw, field), field)
+    of(value, field)  # which refuses everything but an object
+    return value
 
 
 def load(document: Document) -> dict[str, Any]:
     """The content of a document of ours, which needs no second check."""
-    return _decode(document)  # type: ignore[no-any-return]
+    return _decode(document)
 
 
 def with_members(document: Document, given: Mapping[str, Any], field: str) -> Document:
@@ -228,7 +229,7 @@ def _decoded(body: bytes, field: str) -> Any:
     if has_negative_zero(body):
         raise _refused(field, "holds the integer -0, which cannot be kept; write 0")
     try:
-        return _decode(body)
+        return _decode_any(body)
     except (msgspec.MsgspecError, ValueError):
         raise _not_json(field) from None
 

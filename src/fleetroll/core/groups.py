@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from fleetroll.core import bracketed, limits, names
 from fleetroll.core.bracketed import Asked, Kind
-from fleetroll.core.faults import brief, invalid
+from fleetroll.core.faults import Fault, brief, invalid
 from fleetroll.core.fields import device_filter
 from fleetroll.core.model import Criterion, Group
 from fleetroll.core.query import Filter, Read, every
@@ -67,7 +67,7 @@ def lineage(group: Group, groups: Mapping[int, Group]) -> Lineage:
     return Lineage(group, tuple(above))
 
 
-def circular() -> Exception:
+def circular() -> Fault:
     return invalid("circular_parent", "A group cannot be below itself.", "parent_id")
 
 
