@@ -426,10 +426,12 @@ class Devices:
         return found[start : start + limit], len(found)
 
     async def tally(self, org: int, field: str) -> dict[str, int]:
-        if field == "tags":
-            return (await self.counts(org)).by_tag
         asked = (device.cohort if field == "cohort" else reader(device)(field, ()) for device in self._of(org))
         return _tally(str(word) for word in asked if word is not None)
+
+    async def frequent_tags(self, org: int) -> dict[str, int]:
+        tags = _tally(tag for device in self._of(org) for tag in device.tags)
+        return dict(sorted(tags.items(), key=lambda item: (-item[1], item[0]))[: limits.MAX_COUNTED_TAGS])
 
     async def tags(self, org: int, after: str, limit: int) -> list[str]:
         return sorted({tag for device in self._of(org) for tag in device.tags if tag > after})[:limit]
@@ -442,14 +444,12 @@ class Devices:
 
     async def counts(self, org: int) -> Counts:
         devices = self._of(org)
-        tags = _tally(tag for device in devices for tag in device.tags)
-        frequent = sorted(tags.items(), key=lambda item: (-item[1], item[0]))[: limits.MAX_COUNTED_TAGS]
         connected = sum(device.connected for device in devices)
         return Counts(
             len(devices),
             _tally(device.status.value for device in devices),
             _tally(device.kind or "" for device in devices),
-            dict(frequent),
+            await self.frequent_tags(org),
             {"true": connected, "false": len(devices) - connected},
             _tally(device.cohort or DEFAULT_COHORT for device in devices),
         )

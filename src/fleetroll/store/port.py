@@ -282,8 +282,10 @@ class Devices(Protocol):
         """
 
     async def tally(self, org: int, field: str) -> dict[str, int]:
-        """How many devices have each `cohort` other than the default, `hardware_version` or `software_version`, or each
-        of the `tags` that `counts` answers, the most frequent first."""
+        """How many devices have each `cohort` other than the default, `hardware_version` or `software_version`."""
+
+    async def frequent_tags(self, org: int) -> dict[str, int]:
+        """How many devices have each of the tags that `counts` answers, the most frequent first."""
 
     async def tags(self, org: int, after: str, limit: int) -> list[str]:
         """Tags of devices that follow `after`, in byte order."""
