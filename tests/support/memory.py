@@ -39,6 +39,7 @@ from fleetroll.core.model import (
     NewEvent,
     Organization,
     Owner,
+    Reached,
     Reading,
     Reporter,
     SeriesKey,
@@ -103,7 +104,7 @@ class Tables(Struct):
     today: dict[str, tuple[int, int]] = field(default_factory=dict)
     credentials: dict[int, Credential] = field(default_factory=dict)
     account_changes: dict[int, AccountChange] = field(default_factory=dict)
-    progress: dict[str, int] = field(default_factory=dict)
+    progress: dict[str, Reached] = field(default_factory=dict)
     usage: dict[int, dict[str, int]] = field(default_factory=dict)
     replays: dict[str, Replay] = field(default_factory=dict)
     leases: dict[str, port.Lease] = field(default_factory=dict)
@@ -284,11 +285,11 @@ class Progress:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def get(self, name: str) -> int:
-        return self._tables.progress.get(name, 0)
+    async def get(self, stream: str) -> Reached:
+        return self._tables.progress.get(stream, Reached())
 
-    async def put(self, name: str, place: int) -> None:
-        self._tables.progress[name] = place
+    async def put(self, stream: str, reached: Reached) -> None:
+        self._tables.progress[stream] = reached
 
 
 class Tokens:

@@ -31,6 +31,7 @@ from fleetroll.core.model import (
     NewEvent,
     Organization,
     Owner,
+    Reached,
     Reading,
     Reporter,
     SeriesKey,
@@ -168,12 +169,11 @@ class Credentials(Protocol):
 
 
 class Progress(Protocol):
-    """How far something that is read elsewhere is in this store."""
+    """How far the broker's streams are in this store."""
 
-    async def get(self, name: str) -> int:
-        """0 if nothing is."""
+    async def get(self, stream: str) -> Reached: ...
 
-    async def put(self, name: str, place: int) -> None: ...
+    async def put(self, stream: str, reached: Reached) -> None: ...
 
 
 class Tokens(Protocol):
