@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ import apsw
 import asyncpg
 import pytest
 
+from fleetroll.core.model import Reached
 from fleetroll.store import migrations, postgres, sqlite
+from fleetroll.store.port import Store
 from fleetroll.store.refusals import Refused
 from tests.fixtures.make import HERE, QUESTIONS
 from tests.support.app import App, about_sqlite, running
@@ -383,3 +385,37 @@ async def count_versions(url: str) -> list[int]:
         return [row[0] for row in await connection.fetch("SELECT version FROM fleetroll")]
     finally:
         await connection.close()
+
+
+READ = {"ingest 1": Reached(5, 7), "commands 1": Reached(6, 0), "ingest 1 at": Reached()}
+NOTED = "INSERT INTO progress (org, name, place) VALUES (0, 'ingest 1', 5), (0, 'ingest 1 at', 7), (0, 'commands 1', 6)"
+
+
+async def noted_in_sqlite(file: Path) -> Store:
+    older(file, 30)
+    with closing(apsw.Connection(str(file))) as connection:
+        connection.execute(NOTED)
+    return sqlite.open_store(file, create=False)
+
+
+async def noted_in_postgres(_: Path) -> Store:
+    url = await empty_database()
+    await at_version(url, 30)
+    connection = await asyncpg.connect(url)
+    await connection.execute(NOTED)
+    await connection.close()
+    return await postgres.open_store(url, migrate=True)
+
+
+@pytest.mark.parametrize("noted", [noted_in_sqlite, noted_in_postgres])
+def test_how_far_a_stream_was_read_is_kept_by_place_and_by_time(
+    tmp_path: Path, noted: Callable[[Path], Coroutine[Any, Any, Store]]
+) -> None:
+    async def read() -> dict[str, Reached]:
+        store = await noted(tmp_path / DATABASE)
+        try:
+            return {stream: await store.read.progress.get(stream) for stream in READ}
+        finally:
+            await store.close()
+
+    assert asyncio.run(read()) == READ

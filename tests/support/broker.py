@@ -32,12 +32,12 @@ from fleetroll.bus.port import (
     DeviceAccount,
     Message,
     Minted,
-    Reached,
     Request,
 )
 from fleetroll.bus.process import Process
 from fleetroll.bus.settings import Files, Listeners, address_of, write
 from fleetroll.bus.walls import Authority
+from fleetroll.core.model import Reached
 from tests.support.proxy import Wire, wired
 
 SERVER_KEY = b"k" * 32

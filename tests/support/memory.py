@@ -39,6 +39,7 @@ from fleetroll.core.model import (
     NewEvent,
     Organization,
     Owner,
+    Reached,
     Reading,
     Reporter,
     SeriesKey,
@@ -103,7 +104,7 @@ class Tables(Struct):
     today: dict[str, tuple[int, int]] = field(default_factory=dict)
     credentials: dict[int, Credential] = field(default_factory=dict)
     account_changes: dict[int, AccountChange] = field(default_factory=dict)
-    progress: dict[str, int] = field(default_factory=dict)
+    progress: dict[str, Reached] = field(default_factory=dict)
     usage: dict[int, dict[str, int]] = field(default_factory=dict)
     replays: dict[str, Replay] = field(default_factory=dict)
     leases: dict[str, port.Lease] = field(default_factory=dict)
@@ -284,11 +285,11 @@ class Progress:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def get(self, name: str) -> int:
-        return self._tables.progress.get(name, 0)
+    async def get(self, stream: str) -> Reached:
+        return self._tables.progress.get(stream, Reached())
 
-    async def put(self, name: str, place: int) -> None:
-        self._tables.progress[name] = place
+    async def put(self, stream: str, reached: Reached) -> None:
+        self._tables.progress[stream] = reached
 
 
 class Tokens:
@@ -426,10 +427,12 @@ class Devices:
         return found[start : start + limit], len(found)
 
     async def tally(self, org: int, field: str) -> dict[str, int]:
-        if field == "tags":
-            return (await self.counts(org)).by_tag
         asked = (device.cohort if field == "cohort" else reader(device)(field, ()) for device in self._of(org))
         return _tally(str(word) for word in asked if word is not None)
+
+    async def frequent_tags(self, org: int) -> dict[str, int]:
+        tags = _tally(tag for device in self._of(org) for tag in device.tags)
+        return dict(sorted(tags.items(), key=lambda item: (-item[1], item[0]))[: limits.MAX_COUNTED_TAGS])
 
     async def tags(self, org: int, after: str, limit: int) -> list[str]:
         return sorted({tag for device in self._of(org) for tag in device.tags if tag > after})[:limit]
@@ -442,14 +445,12 @@ class Devices:
 
     async def counts(self, org: int) -> Counts:
         devices = self._of(org)
-        tags = _tally(tag for device in devices for tag in device.tags)
-        frequent = sorted(tags.items(), key=lambda item: (-item[1], item[0]))[: limits.MAX_COUNTED_TAGS]
         connected = sum(device.connected for device in devices)
         return Counts(
             len(devices),
             _tally(device.status.value for device in devices),
             _tally(device.kind or "" for device in devices),
-            dict(frequent),
+            await self.frequent_tags(org),
             {"true": connected, "false": len(devices) - connected},
             _tally(device.cohort or DEFAULT_COHORT for device in devices),
         )

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from fleetroll.core.model import Reached
+
 
 class DeviceAccount(Struct, frozen=True):
     """The account of one credential of one device. `public` names it; nobody keeps its secret half."""
@@ -72,13 +74,6 @@ class Batch(Struct, frozen=True):
 
     stream: str
     messages: Sequence[Message]
-
-
-class Reached(Struct, frozen=True):
-    """The last message that is in the store, and when the broker had stored it; 0 if there is none."""
-
-    place: int = 0
-    at: int = 0
 
 
 class Connection(Struct, frozen=True):

@@ -596,6 +596,13 @@ class Link(Struct, frozen=True):
     name: str
 
 
+class Reached(Struct, frozen=True):
+    """The last message of a broker's stream that is in the store, and when the broker had stored it; 0 if none is."""
+
+    place: int = 0
+    at: Instant = 0
+
+
 class KnownAs(Struct, frozen=True):
     """What applications on a broker know a device by; `env` is the mode in which they hear of it."""
 

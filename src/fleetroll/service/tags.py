@@ -64,7 +64,7 @@ class Assignment(Struct, frozen=True):
 async def known(call: Call, organization: int | None) -> list[str]:
     """The tags of an organization in reach: those that most devices have, and then those that were made."""
     there = await reach.organization(call, organization)
-    frequent = await call.records.devices.tally(there.org, "tags")
+    frequent = await call.records.devices.frequent_tags(there.org)
     return [*frequent, *(tag.name for tag in await noun.all(there) if tag.name not in frequent)]
 
 

@@ -234,20 +234,22 @@ class Devices:
         return dict(await self._connection.all(query.text, query.values))
 
     async def counts(self, org: int) -> Counts:
-        values = {"org": org, "limit": limits.MAX_COUNTED_TAGS}
-        by = {name: await self._connection.all(SQL[f"device_count_{name}"], values) for name in _COUNTED}
+        by = {name: await self._connection.all(SQL[f"device_count_{name}"], {"org": org}) for name in _COUNTED}
         total = sum(count for _, count in by["status"])
         connected = await count_by(self._connection, Query(SQL["device_count_connected"], {"org": org}))
         by_status: dict[str, int] = dict(sorted(by["status"]))
         by_kind = dict(sorted((kind or "", count) for kind, count in by["kind"]))
         by_cohort = dict(sorted((cohort or DEFAULT_COHORT, count) for cohort, count in by["cohort"]))
         by_connected = {"true": connected, "false": total - connected}
-        return Counts(total, by_status, by_kind, dict(by["tag"]), by_connected, by_cohort)
+        return Counts(total, by_status, by_kind, await self.frequent_tags(org), by_connected, by_cohort)
 
     async def tally(self, org: int, field: str) -> dict[str, int]:
-        values = {"org": org, "limit": limits.MAX_COUNTED_TAGS} if field == "tags" else {"org": org}
-        found = await self._connection.all(SQL[_TALLIES[field]], values)
+        found = await self._connection.all(SQL[_TALLIES[field]], {"org": org})
         return {word: devices for word, devices in found if word}
+
+    async def frequent_tags(self, org: int) -> dict[str, int]:
+        values = {"org": org, "limit": limits.MAX_COUNTED_TAGS}
+        return dict(await self._connection.all(SQL["device_count_tag"], values))
 
     async def tags(self, org: int, after: str, limit: int) -> list[str]:
         values = {"org": org, "after": after, "limit": limit}
@@ -308,9 +310,8 @@ def _tally_values(likeness: _Likeness) -> dict[str, Any]:
     return dict(zip(("org", *select.TALLIED), likeness, strict=True))
 
 
-_COUNTED = ("status", "kind", "tag", "cohort")
+_COUNTED = ("status", "kind", "cohort")
 _TALLIES = {
-    "tags": "device_count_tag",
     "cohort": "device_count_cohort",
     "hardware_version": "device_count_hardware",
     "software_version": "device_count_software",

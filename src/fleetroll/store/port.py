@@ -31,6 +31,7 @@ from fleetroll.core.model import (
     NewEvent,
     Organization,
     Owner,
+    Reached,
     Reading,
     Reporter,
     SeriesKey,
@@ -168,12 +169,11 @@ class Credentials(Protocol):
 
 
 class Progress(Protocol):
-    """How far something that is read elsewhere is in this store."""
+    """How far the broker's streams are in this store."""
 
-    async def get(self, name: str) -> int:
-        """0 if nothing is."""
+    async def get(self, stream: str) -> Reached: ...
 
-    async def put(self, name: str, place: int) -> None: ...
+    async def put(self, stream: str, reached: Reached) -> None: ...
 
 
 class Tokens(Protocol):
@@ -282,8 +282,10 @@ class Devices(Protocol):
         """
 
     async def tally(self, org: int, field: str) -> dict[str, int]:
-        """How many devices have each `cohort` other than the default, `hardware_version` or `software_version`, or each
-        of the `tags` that `counts` answers, the most frequent first."""
+        """How many devices have each `cohort` other than the default, `hardware_version` or `software_version`."""
+
+    async def frequent_tags(self, org: int) -> dict[str, int]:
+        """How many devices have each of the tags that `counts` answers, the most frequent first."""
 
     async def tags(self, org: int, after: str, limit: int) -> list[str]:
         """Tags of devices that follow `after`, in byte order."""

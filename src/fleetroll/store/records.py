@@ -4,12 +4,12 @@ from fleetroll.core.dms import Dms
 from fleetroll.core.model import Cohort, Group, HardwareVersion, MetadataField, Tag, Template
 from fleetroll.store import rows
 from fleetroll.store.authorities import Authorities
-from fleetroll.store.broker import Progress
 from fleetroll.store.certificates import Certificates
 from fleetroll.store.checkin import Checkins
 from fleetroll.store.connection import Connection
 from fleetroll.store.credentials import Credentials
 from fleetroll.store.devices import Devices
+from fleetroll.store.ingest import Progress
 from fleetroll.store.keys import Keys
 from fleetroll.store.leases import Leases
 from fleetroll.store.named import Named, Reachable

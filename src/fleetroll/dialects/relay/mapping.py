@@ -13,7 +13,7 @@ from fleetroll.core.schema import parse_schema
 from fleetroll.core.times import MILLISECOND, instant
 from fleetroll.dialects.relay import shapes
 from fleetroll.service import credentials, devices, fleet, history
-from fleetroll.service.broker import REPORTED
+from fleetroll.service.ingest import REPORTED
 from fleetroll.wire.request import Request
 
 _IDENT = re.compile(r"[a-zA-Z0-9_-]+")

@@ -1,0 +1,102 @@
+"""Connections of devices to the broker, noted as they are made and end, and what its applications are told of them."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from fleetroll.bus.port import Announcement, Connection, ConnectionChange
+from fleetroll.core.ids import broker_org
+from fleetroll.core.model import Instant, KnownAs, Link
+from fleetroll.core.times import MILLISECOND
+from fleetroll.service import presence
+from fleetroll.service.operations import Services
+from fleetroll.store.port import Records
+
+_REQUEST = "broker"
+_PAGE = 1_000
+_AT_ONCE = 500
+_pack = msgspec.msgpack.Encoder().encode
+
+
+async def note(services: Services, changes: Sequence[ConnectionChange]) -> list[Announcement]:
+    """These were made, or have ended."""
+    at = services.clock()
+
+    async def work(records: Records) -> list[Announcement]:
+        told = [await _changed(records, change, at) for change in changes]
+        return [one for one in told if one is not None]
+
+    return await services.store.write(work)
+
+
+async def set_right(services: Services, connections: Sequence[Connection]) -> list[Announcement]:
+    """There are these, and no others."""
+    known = {(link.org, link.device, link.name) for link in await _links(services.store.bulk)}
+    there = await _identified(services.store.read, connections)
+    gone = [Link(*one) for one in known - there.keys()]
+    come = [ConnectionChange(there[one], connected=True) for one in there.keys() - known]
+    told: list[Announcement] = []
+    for first in range(0, len(gone), _AT_ONCE):
+        told += await _parted(services, gone[first : first + _AT_ONCE])
+    for first in range(0, len(come), _AT_ONCE):
+        told += await note(services, come[first : first + _AT_ONCE])
+    return told
+
+
+async def _links(records: Records) -> list[Link]:
+    found: list[Link] = []
+    while page := await records.presence.links(found[-1] if found else None, _PAGE):
+        found += page
+    return found
+
+
+async def _identified(records: Records, connections: Sequence[Connection]) -> dict[tuple[int, int, str], Connection]:
+    found = {}
+    for one in connections:
+        credential = await records.credentials.of_account(one.account)
+        if credential is not None:
+            found[credential.org, credential.device, one.name] = one
+    return found
+
+
+async def _parted(services: Services, links: Sequence[Link]) -> list[Announcement]:
+    at = services.clock()
+
+    async def work(records: Records) -> list[Announcement]:
+        told = [await _part(records, link, at) for link in links]
+        return [one for one in told if one is not None]
+
+    return await services.store.write(work, bulk=True)
+
+
+async def _changed(records: Records, change: ConnectionChange, at: Instant) -> Announcement | None:
+    """What applications are told of a connection that was made or has ended: of a device's first, and of its last.
+
+    That the device also speaks for itself is nothing to them: theirs is the broker.
+    """
+    credential = await records.credentials.of_account(change.connection.account)
+    if credential is None:
+        return None
+    link = Link(credential.org, credential.device, change.connection.name)
+    if not change.connected:
+        return await _part(records, link, at)
+    if not await presence.opened(records, link, at, _REQUEST):
+        return None
+    device = await records.devices.by_id(link.org, link.device)
+    return _announcement(link.org, presence.known_as(device), at, "connected") if device is not None else None
+
+
+async def _part(records: Records, link: Link, at: Instant) -> Announcement | None:
+    left = await records.presence.left(link)
+    if not await presence.closed(records, link, at, _REQUEST):
+        return None
+    device = await records.devices.by_id(link.org, link.device) if left is None else None
+    known = presence.known_as(device) if device is not None else left
+    return _announcement(link.org, known, at, "disconnected") if known is not None else None
+
+
+def _announcement(org: int, known: KnownAs, at: Instant, event: str) -> Announcement:
+    """In the vendor's words, which only its SDKs read."""
+    times = {"start" if event == "connected" else "stop": at // MILLISECOND}
+    body = _pack({"device_ident": known.ident, "event": event, "data": times})
+    return Announcement(broker_org(org), known.env, known.public_id, body)

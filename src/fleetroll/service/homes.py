@@ -1,0 +1,39 @@
+"""Where devices are that were given away while something that they had published was on its way."""
+
+from fleetroll.bus.port import Message
+from fleetroll.core.ids import parse_broker_org, parse_device_hex
+from fleetroll.core.model import Device, Instant
+from fleetroll.core.query import Place
+from fleetroll.core.times import SECOND
+from fleetroll.service.devices import MOVED, known_by_id
+from fleetroll.store.port import Records
+
+_CUT_OFF = SECOND  # within which a device's connections end with its credentials
+
+
+class Homes:
+    """Over the records of one transaction, each device looked up once."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._known: dict[tuple[str, str], tuple[int, Instant] | None] = {}  # and when their connections had ended
+
+    async def of(self, message: Message) -> int | None:
+        """The organization that has the device, and so has the message; None where it is of no other than it names."""
+        name = message.org, message.device
+        if name not in self._known:
+            self._known[name] = await self._look(message)
+        known = self._known[name]
+        return known[0] if known is not None and message.at <= known[1] else None
+
+    async def device(self, message: Message) -> Device | None:
+        home = await self.of(message)
+        return None if home is None else await known_by_id(self._records, home, message.device)
+
+    async def _look(self, message: Message) -> tuple[int, Instant] | None:
+        org, number = parse_broker_org(message.org), parse_device_hex(message.device)
+        held = await self._records.devices.token(number) if number is not None else None
+        if org is None or number is None or held is None:
+            return None
+        moved, _ = await self._records.timeline.of_types(org, "device", number, [MOVED], Place(1))
+        return (held[0], moved[0].at + _CUT_OFF) if moved else None

@@ -1,0 +1,233 @@
+"""What was published on the broker, into the store: readings as readings, and all else as events of the timeline.
+
+How far a stream is read is noted in the transaction of what was in it.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Struct, structs
+
+from fleetroll.bus.port import Batch, Message
+from fleetroll.core import documents, limits
+from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.ids import parse_broker_org, parse_device_hex
+from fleetroll.core.messages import Content, content_of, mode_of, shown
+from fleetroll.core.model import Device, Instant, NewEvent, Reached
+from fleetroll.core.times import HOUR
+from fleetroll.service import telemetry
+from fleetroll.service.devices import known_by_id
+from fleetroll.service.homes import Homes
+from fleetroll.service.live_readings import Live, Told
+from fleetroll.service.operations import Services
+from fleetroll.service.telemetry import Arrival
+from fleetroll.store.port import Records
+
+REPORTED = {"events": "device.event", "logs": "device.log", "commands": "device.command"}
+"""The timeline's word for each family of messages but telemetry."""
+
+REFUSED = {
+    "telemetry": "device.reading_refused",
+    "events": "device.event_refused",
+    "logs": "device.log_refused",
+}
+"""The timeline's word for what cannot be kept. What applications send is for the device, and so not refused."""
+
+_TELEMETRY, _LOGS = "telemetry", "logs"
+_REQUEST = "broker"
+_SERVER = "server"
+
+
+class _Read(Struct, frozen=True):
+    """A message, and what is in it or why that cannot be kept."""
+
+    message: Message
+    content: Content | Fault
+
+
+class _Ingested(Struct, frozen=True):
+    """Readings to be told to those who follow them here, and messages as applications on the broker can read them."""
+
+    told: list[Told]
+    heard: list[Message]
+
+
+async def take(services: Services, batch: Batch) -> list[Message]:
+    """All of it or nothing. Answers what applications on the broker are to hear of it."""
+    at, live = services.clock(), services.live
+
+    async def work(records: Records) -> _Ingested:
+        return await _ingest(records, live, batch, at)
+
+    done = await services.store.write(work, bulk=True)
+    await live.tell(done.told)
+    return done.heard
+
+
+async def rewind(records: Records, stream: str, place: int) -> None:
+    """What the stream holds beyond a place is new. The time up to which it is read stays, for it to be told by."""
+    reached = await records.progress.get(stream)
+    await records.progress.put(stream, structs.replace(reached, place=place))
+
+
+async def _ingest(records: Records, live: Live, batch: Batch, at: Instant) -> _Ingested:
+    """In the order in which it came. What is nobody's, or no report at all, is left out."""
+    reached, last = await records.progress.get(batch.stream), batch.messages[-1]
+    if last.place <= reached.place:
+        return _Ingested([], [])
+    read = [_read(message) for message in batch.messages if message.place > reached.place and _is_named(message)]
+    taken = await _take_readings(records, [one for one in read if one.message.family == _TELEMETRY], at)
+    await _take_events(records, [one for one in read if one.message.family != _TELEMETRY], at)
+    await records.progress.put(batch.stream, Reached(last.place, last.at))
+    orgs = {one.org for one in taken}
+    told = [told for org in orgs if live.wants(org) for told in await _told(records, org, taken)]
+    return _Ingested(told, [heard for one in read if (heard := _heard(one)) is not None])
+
+
+def _read(message: Message) -> _Read:
+    try:
+        return _Read(message, content_of(message.body, is_log=message.family == _LOGS))
+    except Fault as fault:
+        return _Read(message, fault)
+
+
+def _heard(one: _Read) -> Message | None:
+    """What a device has published, in the vendor's form. What its clients cannot read they have sent again and again,
+    and after a thousand of such they hear nothing.
+    """
+    message, content = one.message, one.content
+    if isinstance(content, Fault) or message.family not in REFUSED:
+        return None
+    level = message.name if message.family == _LOGS else None
+    return structs.replace(message, body=shown(content, message.at, level=level))
+
+
+def _is_named(message: Message) -> bool:
+    """Whether the words that a client chooses of its subject can be kept: they may be any bytes, some thousands."""
+    return all(len(word) <= limits.MAX_NAME and "\0" not in word for word in (message.env, message.name))
+
+
+async def _take_events(records: Records, read: Sequence[_Read], at: Instant) -> None:
+    homes = Homes(records)
+    known: dict[tuple[str, str], Device | None] = {}
+    events = []
+    for one in read:
+        message = one.message
+        name = message.org, message.device
+        if name not in known:
+            known[name] = await _device(records, message)
+        device = known[name] or await homes.device(message)
+        if device is None:
+            continue
+        event = _event(device, one, at)
+        if isinstance(event, NewEvent):
+            events.append(event)
+        elif message.family in REFUSED:
+            await _note(records, device.org, device.id, message, event, at)
+        else:
+            events.append(_unshown(device, message, event, at))
+    if events:
+        await records.timeline.append(events)
+
+
+async def _device(records: Records, message: Message) -> Device | None:
+    org = parse_broker_org(message.org)
+    return None if org is None else await known_by_id(records, org, message.device)
+
+
+def _event(device: Device, one: _Read, at: Instant) -> NewEvent | Fault:
+    message, content = one.message, one.content
+    if isinstance(content, Fault):
+        return content
+    try:
+        data = documents.of({"name": message.name, "value": content.value, "env": message.env}, "value")
+    except Fault as fault:
+        return fault
+    return _said(device, message, data, content.at if content.at is not None else message.at, at)
+
+
+def _unshown(device: Device, message: Message, fault: Fault, at: Instant) -> NewEvent:
+    """A command as it went to its device, but for what it said, which cannot be kept."""
+    data = msgspec.json.encode({"name": message.name, "value": None, "env": message.env, "code": fault.code})
+    return _said(device, message, msgspec.Raw(data), message.at, at)
+
+
+def _said(device: Device, message: Message, data: documents.Document, said_at: Instant, at: Instant) -> NewEvent:
+    type = REPORTED[message.family]
+    actor = "application" if message.family == "commands" else f"device:{device.id}"
+    return NewEvent(device.org, at, type, "device", device.id, device.ident, actor, _REQUEST, data, said_at)
+
+
+async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -> list[Arrival]:
+    """Answers those that were stored."""
+    arrivals, messages = [], []
+    for one in read:
+        if isinstance(one.content, Fault):
+            await _note_unread(records, one.message, one.content, at)
+        elif (arrival := _arrival(one.message, one.content)) is not None:
+            arrivals.append(arrival)
+            messages.append(one.message)
+    if not arrivals:
+        return []
+    faults = await telemetry.ingest(records, arrivals, at, _REQUEST)
+    followed = await _followed(records, messages, arrivals, faults)
+    again = await telemetry.ingest(records, list(followed.values()), at, _REQUEST)
+    for (place, arrival), fault in zip(followed.items(), again, strict=True):
+        arrivals[place], faults[place] = arrival, fault
+    for message, arrival, fault in zip(messages, arrivals, faults, strict=True):
+        if fault is not None:
+            await _note(records, arrival.org, arrival.device, message, fault, at)
+    return [arrival for arrival, fault in zip(arrivals, faults, strict=True) if fault is None]
+
+
+async def _followed(
+    records: Records, messages: Sequence[Message], arrivals: Sequence[Arrival], faults: Sequence[Fault | None]
+) -> dict[int, Arrival]:
+    """By their places, the readings of devices that were given away, for the organizations that have these."""
+    homes = Homes(records)
+    found = {}
+    for place, fault in enumerate(faults):
+        if fault is not None and fault.kind is Kind.NOT_FOUND:
+            home = await homes.of(messages[place])
+            if home is not None:
+                found[place] = structs.replace(arrivals[place], org=home)
+    return found
+
+
+async def _told(records: Records, org: int, taken: Sequence[Arrival]) -> list[Told]:
+    own = [one for one in taken if one.org == org]
+    named = await records.presence.reporters(org, {one.device for one in own})
+    return [Told(org, one.device, named[one.device].ident, one.metric, one.at, one.value) for one in own]
+
+
+def _arrival(message: Message, content: Content) -> Arrival | None:
+    """None for what is nobody's."""
+    org, device = parse_broker_org(message.org), parse_device_hex(message.device)
+    if org is None or device is None:
+        return None
+    at = message.at if content.at is None else content.at
+    return Arrival(org, device, message.name, content.value, at, mode_of(message.env))
+
+
+async def _note_unread(records: Records, message: Message, fault: Fault, at: Instant) -> None:
+    device = await _device(records, message)
+    if device is not None:
+        await _note(records, device.org, device.id, message, fault, at)
+
+
+async def _note(records: Records, org: int, number: int, message: Message, fault: Fault, at: Instant) -> None:
+    """Say in the timeline that reports of a name are refused, once an hour: a device may send the same for ever.
+
+    Of a device that is not there any more nothing is left behind, and so nothing noted.
+    """
+    if fault.kind is Kind.NOT_FOUND:
+        return
+    family, called = message.family, "metric" if message.family == _TELEMETRY else "name"
+    if not await records.usage.add_today(org, number, f"refused {family} {message.name}", at // HOUR, 1):
+        return
+    device = await records.devices.by_id(org, number)
+    if device is not None:
+        said = {called: message.name, "code": fault.code, "message": fault.message}
+        data = msgspec.Raw(msgspec.json.encode(said))
+        entry = NewEvent(org, at, REFUSED[family], "device", device.id, device.ident, _SERVER, _REQUEST, data)
+        await records.timeline.append([entry])

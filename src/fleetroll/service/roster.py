@@ -1,0 +1,74 @@
+"""Which accounts there should be on the broker: one of each credential of a device, and of the keys of each role."""
+
+from fleetroll.bus.port import Account, AppAccount, Bus, Change, DeviceAccount
+from fleetroll.core import policy
+from fleetroll.core.ids import broker_org, parse_broker_group
+from fleetroll.core.model import Credential, Protocol
+from fleetroll.core.policy import Action, Role
+from fleetroll.service.keyring import is_enabled
+from fleetroll.store.port import AccountChange, Records
+
+_PAGE = 1_000
+_ROLES = {role.value: role for role in policy.GRANTABLE}
+
+
+async def accounts(records: Records) -> list[Account]:
+    """All of them."""
+    standing = _Standing(records)
+    groups = await records.keys.groups_of_users()
+    alike = dict.fromkeys((*groups, *((org, role, ()) for org, role, _ in groups)))
+    apps = [await _apps(records, standing, *group) for group in alike]
+    found: list[Account] = [*apps]
+    after = 0
+    while page := await records.credentials.all(after, _PAGE):
+        found += [_account(one) for one in page if await standing.is_enabled(one.org)]
+        after = page[-1].id
+    return found
+
+
+async def changes(records: Records, bus: Bus) -> list[Change]:
+    """The next that the broker is to be told of, each as it is by now."""
+    standing = _Standing(records)
+    return [await _change(records, standing, bus, change) for change in await records.credentials.changes(0, _PAGE)]
+
+
+async def _change(records: Records, standing: "_Standing", bus: Bus, change: AccountChange) -> Change:
+    name, scopes = parse_broker_group(change.account)
+    if role := _ROLES.get(name):
+        public = bus.account_of_apps(broker_org(change.org), role.value, scopes)
+        is_there = await records.organizations.get(change.org) is not None
+        apps = await _apps(records, standing, change.org, role, scopes) if is_there else None
+        return Change(change.number, public, apps)
+    credential = await records.credentials.of_account(change.account)
+    is_there = credential is not None and await standing.is_enabled(credential.org)
+    return Change(change.number, change.account, _account(credential) if credential and is_there else None)
+
+
+class _Standing:
+    """Which organizations are enabled, each looked up once."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._known: dict[int, bool] = {}
+
+    async def is_enabled(self, org: int) -> bool:
+        if org not in self._known:
+            found = await self._records.organizations.get(org)
+            self._known[org] = found is not None and await is_enabled(self._records, found)
+        return self._known[org]
+
+
+def _account(credential: Credential) -> DeviceAccount:
+    mqtt = credential.kind is Protocol.MQTT
+    return DeviceAccount(credential.account, broker_org(credential.org), credential.public_id, mqtt)
+
+
+async def _apps(
+    records: Records, standing: _Standing, org: int, role: Role, scopes: tuple[str, ...] = ()
+) -> AppAccount:
+    """The account of a role and scopes, with whoever is revoked of the role: that without scopes once had them all."""
+    users = await records.keys.users(org, role)
+    revoked = frozenset(one.user for one in users if one.revoked_at is not None)
+    may_command, may_follow = (policy.allows(role, scopes, one) for one in (Action.DEVICES_WRITE, Action.DEVICES_READ))
+    disabled = not await standing.is_enabled(org)
+    return AppAccount(broker_org(org), role.value, may_command, revoked, disabled, scopes, may_follow)

@@ -1,0 +1,22 @@
+"""How far the broker's streams are read."""
+
+from fleetroll.core.model import Reached
+from fleetroll.store.connection import Connection
+from fleetroll.store.statements import SQL
+
+_OF_ALL = 0  # in the place of an organization
+
+
+class Progress:
+    """Implements `port.Progress`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def get(self, stream: str) -> Reached:
+        row = await self._connection.one(SQL["progress_get"], {"org": _OF_ALL, "name": stream})
+        return Reached(*row) if row else Reached()
+
+    async def put(self, stream: str, reached: Reached) -> None:
+        values = {"org": _OF_ALL, "name": stream, "place": reached.place, "at": reached.at}
+        await self._connection.all(SQL["progress_put"], values)
