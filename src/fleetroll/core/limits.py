@@ -143,6 +143,8 @@ MAX_ALTERNATIVE_NAMES = 16
 MAX_AUTHORITY_NAME = 64
 MAX_AUTHORITIES_PER_DMS = 16
 MAX_DURATION = 100 * 365 * 86_400 * 1_000_000
+MAX_KEYS_DUE, MAX_OWN_KEYS_DUE = 16, 8  # of RSA, in all and of an organization: they are made one after the other
+KEY_TIME = 5.0  # in which one of them is made, unless luck is bad
 MAX_SLOT_EVENTS = 100
 MAX_SLOT_VERSIONS = 100
 
