@@ -25,11 +25,11 @@ from fleetroll.service import keys, projects
 from fleetroll.service.operations import Call, Effect, Services
 from fleetroll.store.port import Records
 from fleetroll.wire import bodies, peers, streams
-from fleetroll.wire.answers import Answer, refusal, success, worded
+from fleetroll.wire.answers import Answer, refusal, success, worded, written
 from fleetroll.wire.bodies import Gone
 from fleetroll.wire.body_room import BodyRoom, Share
 from fleetroll.wire.cursors import Cursors
-from fleetroll.wire.dialect import Dialect, Stream
+from fleetroll.wire.dialect import Dialect, Long, Stream
 from fleetroll.wire.header_fields import body_encoding, body_media_type, preconditions, refuse_repeated
 from fleetroll.wire.http_exchange import WHOLE
 from fleetroll.wire.http_refusals import Refusal
@@ -256,17 +256,20 @@ class Kernel:
         assert principal is not None
         value = route.decode(request)
 
-        def finish(result: Any) -> Answer:
-            return success(route, route.encode(result, request))
+        def finish(result: Any) -> Any:
+            encoded = route.encode(result, request)
+            return encoded if isinstance(encoded, Long) else success(route, encoded)
 
         if route.idempotent and (once := self._once(exchange, body)) is not None:
             return await self._perform_once(exchange, row, value, finish, once)
         try:
-            answer = await self.services.perform(route.operation, principal, value, exchange.id, finish)
+            answer: Answer = await self.services.perform(route.operation, principal, value, exchange.id, finish)
         except Fault as fault:
             if not await self._is_elsewhere(exchange, fault):
                 raise
             return await self._perform(exchange, row, request, body)
+        if isinstance(answer, Long):
+            answer = success(route, await written(answer))
         reads = request.guard is not UNGUARDED and exchange.scope["method"] in {"GET", "HEAD"}
         return answer.guarded(request.guard) if reads else answer
 
