@@ -24,7 +24,9 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
         yield app
 
 
-async def send(app: App, org: str, ident: str, resume: asyncio.Event | None = None) -> Response:
+async def send(
+    app: App, org: str, ident: str, resume: asyncio.Event | None = None, target: str = "/v1/devices"
+) -> Response:
     """A device, made by a request of which one part comes at once and the other when it may."""
     parts = [PAD, b'{"ident":"%s"}' % ident.encode()]
 
@@ -37,8 +39,9 @@ async def send(app: App, org: str, ident: str, resume: asyncio.Event | None = No
 
         await app.application.asgi(scope, part, reply)
 
-    headers = {"authorization": f"Bearer {ADMIN_KEY}", "content-type": "application/json"}
-    return await asgi(slow, "POST", "/v1/devices", headers | {"fleetroll-organization": org}, b"")
+    media_type = "application/x-ndjson" if target.endswith(":import") else "application/json"
+    headers = {"authorization": f"Bearer {ADMIN_KEY}", "content-type": media_type}
+    return await asgi(slow, "POST", target, headers | {"fleetroll-organization": org}, b"")
 
 
 def test_a_tenant_whose_bodies_do_not_end_has_its_share_and_others_have_theirs(app: App) -> None:
@@ -70,5 +73,25 @@ def test_the_root_has_what_there_is_and_no_more(app: App) -> None:
         resume.set()
         assert {one.status for one in await asyncio.gather(*held)} == {201}
         assert (await send(app, "west", "late")).status == 201
+
+    app.runner.run(work())
+
+
+def test_rows_that_do_not_end_take_of_the_same_share_and_give_it_back(app: App) -> None:
+    """A row, and no more of an import: what comes before it and after it has been taken in."""
+    load = "/v1/devices:import"
+
+    async def work() -> None:
+        resume = asyncio.Event()
+        first = asyncio.create_task(send(app, "east", "first", resume, load))
+        await asyncio.sleep(0.05)
+        refused = await send(app, "east.below", "second")
+        assert (refused.status, refused.json()["code"]) == (503, "too_many_bodies")
+        refused = await send(app, "east", "second", target=load)
+        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+        assert (await send(app, "west", "second", target=load)).lines()[0]["outcome"] == "created"
+        resume.set()
+        assert (await first).lines() == [{"outcome": "created", "ident": "first", "line": 1}]
+        assert [(await send(app, "east", "second", target=load)).status for _ in range(3)] == [200] * 3
 
     app.runner.run(work())

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from fleetroll.core.faults import Fault
+from fleetroll.core import limits
+from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.secrets import Issuer, Presented
 from fleetroll.data_directory import DATABASE
 from fleetroll.service import enrollment
@@ -29,15 +30,14 @@ def app(tmp_path: Path) -> Iterator[App]:
         yield app
 
 
-async def ask(app: App) -> Answer:
+async def ask(app: App, label: str = "line", request: bytes = CLAIMED, operation: Any = enrollment.enroll) -> Answer:
     services = app.services
-    principal = await services.keyring.identify(Presented(Issuer.ENROLLEE, "line"), services.clock())
+    principal = await services.keyring.identify(Presented(Issuer.ENROLLEE, label), services.clock())
 
     def finish(result: Answer) -> Answer:
         return result
 
-    wanted = Ask("line", CLAIMED, SECURE)
-    return await services.perform(enrollment.enroll, principal, wanted, "test", finish)
+    return await services.perform(operation, principal, Ask(label, request, SECURE), "test", finish)
 
 
 def test_of_many_who_claim_a_name_at_once_one_has_it(app: App) -> None:
@@ -133,6 +133,31 @@ def test_no_key_is_made_for_a_device_that_may_not_enrol(app: App) -> None:
             enrol(app, "line", CLAIMED, operation=enrollment.generate)
         assert refusal.value.code == "enrolled_already"
     assert time.perf_counter() - started < 2
+
+
+def test_strangers_who_want_keys_wait_in_a_line_with_an_end(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes later is told when to come again; keys that take no time are made all the same."""
+    monkeypatch.setattr(limits, "MAX_KEYS_DUE", 3)
+    monkeypatch.setattr(limits, "MAX_OWN_KEYS_DUE", 2)
+    app.request("POST", "/v1/organizations", {"slug": "other"})
+    keygen = {"type": "RSA", "bits": 2048}
+    for org in ("self", "other"):
+        body = {"name": "slow", "settings": {**OPEN, "keygen": keygen}}
+        app.request("POST", "/v1/dms", body, headers={"fleetroll-organization": org})
+    app.request("PATCH", "/v1/dms/line", {"settings": {**OPEN, "keygen": {"type": "EC", "bits": 256}}})
+
+    async def all_at_once() -> list[Any]:
+        labels = ["slow", "slow", "slow", "line", "other~slow", "other~slow"]
+        wanted = [ask(app, label, der.device(f"pump-{n}"), enrollment.generate) for n, label in enumerate(labels)]
+        return await asyncio.gather(*wanted, return_exceptions=True)
+
+    results = app.runner.run(all_at_once())
+    refused = {n: result for n, result in enumerate(results) if isinstance(result, Fault)}
+    assert {n: (fault.kind, fault.code) for n, fault in refused.items()} == dict.fromkeys(
+        (2, 5), (Kind.UNAVAILABLE, "too_many_keys")
+    )
+    assert all(fault.retry_after for fault in refused.values())
+    assert app.runner.run(ask(app, "slow", der.device("pump-2"), enrollment.generate)).key
 
 
 def test_a_field_that_the_profile_breaks_makes_no_device(app: App) -> None:

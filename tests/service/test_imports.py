@@ -1,12 +1,15 @@
 """What an import leaves in memory: nothing, whatever was wrong with its rows."""
 
+import asyncio
 import gc
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from fleetroll.core import limits
 from fleetroll.core.faults import Fault
-from tests.support.app import App, running
+from tests.support.app import App, asgi, running
 
 TIMES, ROWS = 4, 50
 
@@ -47,3 +50,24 @@ def test_rows_that_fail_leave_nothing_in_memory(
         reply = app.request("POST", target, raw=rows, headers={"content-type": media_type})
         assert reply.body.count(b'"failed"') == ROWS
     assert faults_in_memory() - before < TIMES * ROWS
+
+
+def test_large_rows_are_stored_while_others_arrive(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few they are: what waits for more rows is in memory."""
+    monkeypatch.setattr(limits, "BATCH_BYTES", 50_000)
+    monkeypatch.setattr(limits, "IMPORT_PAUSE", 60.0)
+    rows = [b'{"ident":"large-%d","metadata":{"x":"%s"}}\n' % (number, b"x" * 20_000) for number in range(20)]
+    stored: list[bool] = []
+
+    async def slow(scope: dict[str, Any], _: object, send: Any) -> None:
+        async def receive() -> dict[str, Any]:
+            await asyncio.sleep(0.005)
+            stored.append(await app.services.store.read.devices.get(1, "large-0") is not None)
+            return {"type": "http.request", "body": rows.pop(0), "more_body": bool(rows)}
+
+        await app.application.asgi(scope, receive, send)
+
+    headers = {"authorization": f"Bearer {app.key}", "content-type": "application/x-ndjson"}
+    reply = app.runner.run(asgi(slow, "POST", "/v1/devices:import", headers, b""))
+    assert [line["line"] for line in reply.lines()] == [*range(1, 21)]
+    assert stored.index(True) < 15

@@ -116,6 +116,19 @@ def test_unique_values_keep_their_order_and_their_bound() -> None:
     assert code(names.unique, ["a", "b", "c"], 2, "tags") == "too_many"
 
 
+def test_of_too_many_values_no_more_are_read_than_it_takes_to_know() -> None:
+    read: list[str] = []
+
+    def reader(value: str) -> str:
+        read.append(value)
+        return value.lower()
+
+    assert names.unique(["A", "a", "A", "b"], 2, "tags", reader) == ("a", "b")
+    read.clear()
+    assert code(names.unique, map(str, range(100_000)), 2, "tags", reader) == "too_many"
+    assert read == ["0", "1", "2"]
+
+
 @pytest.mark.parametrize(
     ("value", "taken"),
     [

@@ -58,6 +58,7 @@ MAX_POINTER = 1024
 # Queries.
 DEFAULT_PAGE = 50
 MAX_PAGE = 1000
+MAX_PAGE_BYTES = 8 << 20  # of more than the usual page: where devices are large, it has fewer of them
 MAX_ATTRIBUTES = 100
 MAX_NUMBERED_PAGE = 5000  # where pages have numbers
 MAX_FILTER = 4096
@@ -73,6 +74,7 @@ MAX_COUNTED_TAGS = 1000
 # Bulk work.
 MAX_IMPORT_LINE = 2 * MAX_DEVICE  # CSV doubles quotes, of which a document may be full
 BULK_BATCH = 1_000
+BATCH_BYTES = 2 << 20  # of devices that are taken together, however few they are
 IMPORT_BATCH = 2_000  # where nobody waits for it
 IMPORT_PAUSE = 0.1  # seconds without a row, after which those before are not kept waiting for it
 SWEEP_BATCH = 50
@@ -143,6 +145,8 @@ MAX_ALTERNATIVE_NAMES = 16
 MAX_AUTHORITY_NAME = 64
 MAX_AUTHORITIES_PER_DMS = 16
 MAX_DURATION = 100 * 365 * 86_400 * 1_000_000
+MAX_KEYS_DUE, MAX_OWN_KEYS_DUE = 16, 8  # of RSA, in all and of an organization: they are made one after the other
+KEY_TIME = 5.0  # in which one of them is made, unless luck is bad
 MAX_SLOT_EVENTS = 100
 MAX_SLOT_VERSIONS = 100
 

@@ -8,6 +8,7 @@ import functools
 import re
 import unicodedata
 import zoneinfo
+from collections.abc import Callable, Iterable
 
 from fleetroll.core import limits
 from fleetroll.core.faults import invalid
@@ -116,12 +117,18 @@ def tag(value: str, field: str = "tags") -> str:
     return line(value, field, limits.MAX_TAG)
 
 
-def unique(values: "tuple[str, ...] | list[str]", longest: int, field: str) -> tuple[str, ...]:
-    """The values in their order, each once; at most `longest`."""
-    once = tuple(dict.fromkeys(values))
-    if len(once) > longest:
-        raise invalid("too_many", f"{field} must have at most {longest} entries.", field)
-    return once
+def unique(values: Iterable[str], longest: int, field: str, read: Callable[[str], str] = str) -> tuple[str, ...]:
+    """The values in their order, each once and as `read` gives it; at most `longest`, and no more of them are read."""
+    given: set[str] = set()
+    once: dict[str, None] = {}
+    for value in values:
+        if value in given:
+            continue
+        given.add(value)
+        once[read(value)] = None
+        if len(once) > longest:
+            raise invalid("too_many", f"{field} must have at most {longest} entries.", field)
+    return tuple(once)
 
 
 def slug(value: str, field: str = "slug") -> str:

@@ -123,8 +123,11 @@ class Pki(Protocol):
     def make_key(self, kind: KeyKind) -> bytes:
         """A new private key, PKCS#8 in DER. One of RSA takes its time: see `make_key_aside`."""
 
-    async def make_key_aside(self, kind: KeyKind) -> bytes:
-        """As `make_key`, away from the event loop, and one after the other: who asks for many is not in others' way."""
+    async def make_key_aside(self, kind: KeyKind, org: int) -> bytes:
+        """As `make_key`; one of RSA away from the event loop, and one after the other.
+
+        Raises Fault unavailable `too_many_keys` where as many wait as may, in all or for this organization.
+        """
 
     def make_request(self, key: bytes, like: Request) -> Request:
         """A request for the same subject and names with another key."""

@@ -6,6 +6,7 @@ is zero, and the certificates that they issue say what they are good for.
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -17,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from fleetroll.core import limits
-from fleetroll.core.certificates import KeyKind, Revocation
-from fleetroll.core.faults import Fault, invalid
+from fleetroll.core.certificates import KeyKind, KeyType, Revocation
+from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import Instant
 from fleetroll.core.times import SECOND
 from fleetroll.pki import anchors, keys, names, requests
@@ -35,6 +36,7 @@ class X509:
     def __init__(self, secret: bytes) -> None:
         self._vault = keys.Vault(secret)
         self._making = asyncio.Lock()
+        self._due: Counter[int] = Counter()  # keys that are being made or wait for it, of each organization
 
     def make_authority(self, name: str, owner: str, key: bytes, terms: Terms, context: str) -> Signer:
         own = keys.load(key)
@@ -156,9 +158,17 @@ class X509:
     def make_key(self, kind: KeyKind) -> bytes:
         return keys.encoded(keys.make(kind))
 
-    async def make_key_aside(self, kind: KeyKind) -> bytes:
-        async with self._making:
-            return await asyncio.to_thread(self.make_key, kind)
+    async def make_key_aside(self, kind: KeyKind, org: int) -> bytes:
+        if kind.type is not KeyType.RSA:
+            return self.make_key(kind)
+        if self._due.total() >= limits.MAX_KEYS_DUE or self._due[org] >= limits.MAX_OWN_KEYS_DUE:
+            raise _too_many_keys()
+        self._due[org] += 1
+        try:
+            async with self._making:
+                return await asyncio.to_thread(self.make_key, kind)
+        finally:
+            self._due -= Counter([org])
 
     def make_request(self, key: bytes, like: Request) -> Request:
         wanted = requests.load(like.der)
@@ -183,6 +193,11 @@ class X509:
         der = made.public_bytes(Encoding.DER)
         times = _instant(made.not_valid_before_utc), _instant(made.not_valid_after_utc)
         return Issued(_serial(made.serial_number), der, *times)
+
+
+def _too_many_keys() -> Fault:
+    message = "The server is making as many keys as it may at a time; ask again later."
+    return Fault(Kind.UNAVAILABLE, "too_many_keys", message, retry_after=limits.KEY_TIME)
 
 
 @lru_cache(256)

@@ -1,7 +1,7 @@
 """Devices: create, upsert, read, change, decommission, transfer, delete. One device at a time; see `fleet` for many."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -40,6 +40,7 @@ CREATED = "device.created"
 DELETED = "device.deleted"
 DECOMMISSIONED = "device.decommissioned"
 MOVED = "device.transferred"
+_BESIDE = 256  # bytes of a device beside its documents
 _new = attrgetter(*NewDevice.__struct_fields__[1:])
 _USUAL = NewDevice.__struct_defaults__
 
@@ -137,6 +138,11 @@ class Devices(Struct, frozen=True):
     total: int | None
 
 
+def weight(device: Device | NewDevice) -> int:
+    """How many bytes a device has, about: those of its documents, and the rest."""
+    return _BESIDE + len(device.metadata) + len(device.config) + len(device.schema) + len(device.extras)
+
+
 @operation(Action.DEVICES_READ, Effect.READ)
 async def get(call: Call, wanted: Named) -> Device:
     return identity.current(await find(call, wanted.ident), call.at)
@@ -147,6 +153,8 @@ async def page(call: Call, wanted: Listing) -> Devices:
     limit = wanted.page.limit
     ask = Page(limit + 1, wanted.page.after)
     found = await call.records.devices.page(call.org, wanted.filter, wanted.sort, ask)
+    if limit > limits.DEFAULT_PAGE:
+        limit = _fitting(found, limit)
     total = await call.records.devices.count(call.org, wanted.filter) if wanted.counted else None
     shown = [one if one.identity_due is None else identity.current(one, call.at) for one in found[:limit]]
     # As `query.cut` does it, but with no function made for the place: no list is asked for as often.
@@ -154,6 +162,16 @@ async def page(call: Call, wanted: Listing) -> Devices:
         return Devices(shown, None, total)
     last = found[limit - 1]  # as it is stored, which is how it is sorted
     return Devices(shown, (sort_value(last, wanted.sort.field, wanted.sort.path), last.id), total)
+
+
+def _fitting(found: Sequence[Device], limit: int) -> int:
+    """How many devices of a page fit into one reply; where they are large, the rest is left to the next page."""
+    room = limits.MAX_PAGE_BYTES
+    for place, device in enumerate(found[:limit]):
+        room -= weight(device)
+        if room < 0:
+            return max(place, 1)
+    return limit
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)

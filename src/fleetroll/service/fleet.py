@@ -20,6 +20,7 @@ from fleetroll.store.port import Records
 
 T = TypeVar("T")
 _EXPORT_PAGE = 1_000
+_FIRST_BATCH, _GROWTH = 10, 10
 _MEMBERS = 256  # bytes of a device in a reply beside its documents
 
 
@@ -131,7 +132,7 @@ async def export(call: Call, filter: Filter | None) -> AsyncIterator[list[Device
 
 
 async def _shown(call: Call, filter: Filter | None) -> AsyncIterator[list[Device]]:
-    async for batch in _walk(call, filter, _EXPORT_PAGE):
+    async for batch in _walk(call, filter):
         at = call.services.clock()
         yield [identity.current(device, at) for device in batch]
 
@@ -171,19 +172,28 @@ async def delete(call: Call, wanted: Removal) -> AsyncIterator[list[Result]]:
     return _sweep(call, wanted.filter, one, wanted.dry_run, removes=True)
 
 
-async def _walk(call: Call, filter: Filter | None, size: int) -> AsyncIterator[list[Device]]:
-    """All devices in order of id. One that is changed meanwhile is met once, as its order does not change."""
-    records, after = call.services.store.bulk, None
+async def _walk(call: Call, filter: Filter | None) -> AsyncIterator[list[Device]]:
+    """All devices in order of id. One that is changed meanwhile is met once, as its order does not change.
+
+    How large the next are is guessed by those before: of large ones there are fewer in a batch.
+    """
+    records, after, size = call.services.store.bulk, None, _FIRST_BATCH
     while found := await records.devices.page(call.org, filter, Sort(), Page(size, after)):
         yield found
         after = (None, found[-1].id)
+        size = _next_size(found)
+
+
+def _next_size(found: Sequence[Device]) -> int:
+    fitting = limits.BATCH_BYTES * len(found) // sum(map(devices.weight, found))
+    return max(1, min(fitting, _GROWTH * len(found), limits.BULK_BATCH))
 
 
 async def _sweep(
     call: Call, filter: Filter | None, one: _ToOne, dry_run: bool, *, removes: bool = False
 ) -> AsyncIterator[list[Result]]:
     exact = canonical(filter) if filter is not None else None
-    async for batch in _walk(call, filter, limits.BULK_BATCH):
+    async for batch in _walk(call, filter):
 
         async def work(records: Records, batch: list[Device] = batch) -> list[Result]:
             inner = call.within(records)

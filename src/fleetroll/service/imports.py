@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
-from msgspec import Struct, structs
+from msgspec import Raw, Struct, structs
 
 from fleetroll.core import documents, limits
 from fleetroll.core import extras as device_extras
@@ -156,18 +156,23 @@ def _keys(batch: list[_Candidate]) -> set[str]:
 async def _batches(arriving: AsyncIterator[list[Row]], store: Store) -> AsyncIterator[list[_Candidate]]:
     """The more rows share a commit, the fewer pages of an index each of them costs, but the longer others wait.
 
-    Where the rows pause, what there is of them is given, and after it an empty batch.
+    Of large ones there are fewer in a batch. Where the rows pause, what there is of them is given, and after it an
+    empty batch.
     """
     batch: list[_Candidate] = []
+    room = limits.BATCH_BYTES
     async for rows in arriving:
-        batch += [_candidate(row, store.read.devices) for row in rows]
-        while len(batch) >= (most := limits.BULK_BATCH if store.is_waited_for else limits.IMPORT_BATCH):
-            yield batch[:most]
-            batch = batch[most:]
+        most = limits.BULK_BATCH if store.is_waited_for else limits.IMPORT_BATCH
+        for row in rows:
+            batch.append(_candidate(row, store.read.devices))
+            room -= _weight(row)
+            if len(batch) >= most or room < 0:
+                yield batch
+                batch, room = [], limits.BATCH_BYTES
         if not rows:
             if batch:
                 yield batch
-            batch = []
+            batch, room = [], limits.BATCH_BYTES
             yield []
     if batch:
         yield batch
@@ -183,6 +188,15 @@ def _candidate(row: Row, store: Devices) -> _Candidate:
     except Fault as fault:
         new = as_value(fault)
     return _Candidate(row, identity_key(put.ident), new)
+
+
+def _weight(row: Row) -> int:
+    """How many bytes the documents of a row have."""
+    if row.put is None:
+        return 0
+    change = row.put.change
+    documents = (change.metadata, change.config, change.schema, change.extras)
+    return sum(len(one) for one in documents if isinstance(one, Raw))
 
 
 def _completed(row: Row, put: Put, known: Device | None) -> Put:

@@ -8,12 +8,12 @@ from typing import Any, Generic
 
 from msgspec import Struct, structs
 
-from fleetroll.core import limits
 from fleetroll.core.faults import Fault, conflict, not_found, stale
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, Page, Part, Sort, cut
 from fleetroll.service.operations import Call, Effect, Operation
+from fleetroll.service.portions import whole
 from fleetroll.service.quotas import take
 from fleetroll.service.timeline import record
 from fleetroll.store import port
@@ -96,7 +96,8 @@ class Noun(Generic[R]):
 
     async def all(self, call: Call) -> list[R]:
         """Every record, by name."""
-        return await self._records(call.records).page(call.org, "", limits.ALL)
+        page = self._records(call.records).page
+        return await whole(lambda after, limit: page(call.org, after, limit), self.name, "")
 
     async def insert(self, call: Call, new: R) -> R:
         """Store a record that a caller described; number, organization and times are set here."""

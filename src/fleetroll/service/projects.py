@@ -3,16 +3,19 @@
 The project `default` of an organization is the organization itself.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct, structs
 
-from fleetroll.core import limits, tokens
+from fleetroll.core import tokens
 from fleetroll.core.faults import conflict, not_found, stale
 from fleetroll.core.model import Organization, Principal
 from fleetroll.core.policy import Action, allows
+from fleetroll.core.query import Place
 from fleetroll.service import organizations
 from fleetroll.service.operations import Call, Effect, Services, operation
+from fleetroll.service.portions import whole
 from fleetroll.service.timeline import record
 
 DEFAULT = organizations.DEFAULT_PROJECT
@@ -26,6 +29,20 @@ class Project(Struct, frozen=True):
     slug: str
     devices: int
     key: str | None
+
+
+class Listing(Struct, frozen=True):
+    """A page of what `choose` takes of all projects, in its order."""
+
+    choose: Callable[[Sequence[Organization]], list[Organization]]
+    place: Place
+
+
+class Projects(Struct, frozen=True):
+    """A page of projects, and how many the list has."""
+
+    projects: list[Project]
+    total: int
 
 
 class Edit(Struct, frozen=True):
@@ -62,14 +79,16 @@ async def get(call: Call, slug: str) -> Project:
 
 
 @operation(Action.ORGANIZATIONS_READ, Effect.SCAN)
-async def page(call: Call, _: None) -> list[Project]:
-    """The default project and those of the organizations directly below, by slug.
+async def page(call: Call, wanted: Listing) -> Projects:
+    """Of the default project and those of the organizations directly below, by slug.
 
     One below that is called `default` as well is an organization, but no project that a path leads to.
     """
-    below = await call.records.organizations.children(call.org, "", limits.ALL)
-    found = [await _project(call, child, child.slug) for child in below if child.slug != DEFAULT]
-    return [await _project(call, call.principal.org, DEFAULT), *found]
+    own, children = call.principal.org, call.records.organizations.children
+    below = await whole(lambda after, limit: children(own.id, after, limit), lambda last: last.slug, "")
+    there = wanted.choose([own, *(child for child in below if child.slug != DEFAULT)])
+    found, total = wanted.place.cut(there)
+    return Projects([await _project(call, one, DEFAULT if one is own else one.slug) for one in found], total)
 
 
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)

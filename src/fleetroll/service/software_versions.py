@@ -1,16 +1,19 @@
 """Versions of software: whatever a device is said to run is noted here, by type and version; one with devices stays."""
 
+from collections.abc import AsyncIterator
+
 from msgspec import Struct
 
-from fleetroll.core import limits, names
+from fleetroll.core import names
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import conflict, not_found
-from fleetroll.core.model import DEFAULT_SOFTWARE_TYPE, SoftwareVersion
+from fleetroll.core.model import DEFAULT_SOFTWARE_TYPE, Instant, SoftwareVersion
 from fleetroll.core.policy import Action
-from fleetroll.core.query import And, Comparison, Filter, Not, Operator, Or, Part, cut
+from fleetroll.core.query import And, Comparison, Filter, Not, Operator, Or, Part, Place, cut
 from fleetroll.core.software import type_and_version
 from fleetroll.service.named import devices_have
 from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.portions import portions
 from fleetroll.service.quotas import take
 from fleetroll.service.timeline import record
 
@@ -22,6 +25,36 @@ class Listing(Struct, frozen=True):
 
     limit: int
     after: tuple[str, str]
+
+
+class Type(Struct, frozen=True):
+    """A type of software: how many versions it has, since when it is known, and the version that became known last."""
+
+    name: str
+    versions: int = 0
+    created_at: Instant = 0
+    latest: SoftwareVersion | None = None
+
+
+class Types(Struct, frozen=True):
+    """A page of types, and how many the list has."""
+
+    types: list[Type]
+    total: int
+
+
+class OfType(Struct, frozen=True):
+    """A page of the versions of a type, by place."""
+
+    type: str
+    place: Place
+
+
+class Versions(Struct, frozen=True):
+    """A page of versions, and how many the list has."""
+
+    versions: list[SoftwareVersion]
+    total: int
 
 
 async def missing(call: Call, software: Document) -> list[tuple[str, str]]:
@@ -51,9 +84,37 @@ async def page(call: Call, wanted: Listing) -> Part[SoftwareVersion, tuple[str, 
 
 
 @operation(Action.VERSIONS_READ, Effect.SCAN)
-async def everything(call: Call, _: None) -> list[SoftwareVersion]:
-    """Every version, by type and version."""
-    return await call.records.software_versions.page(call.org, ("", ""), limits.ALL)
+async def types(call: Call, place: Place) -> Types:
+    """A page of the types that versions have, and of the one that there is without any, by name."""
+    found = {DEFAULT_SOFTWARE_TYPE: Type(DEFAULT_SOFTWARE_TYPE)}
+    async for some in _portions(call, ""):
+        for version in some:
+            found[version.type] = _with(found.get(version.type) or Type(version.type), version)
+    return Types(*place.cut([found[name] for name in sorted(found)]))
+
+
+def _with(known: Type, version: SoftwareVersion) -> Type:
+    first = min(known.created_at, version.created_at) if known.latest else version.created_at
+    latest = version if known.latest is None or known.latest.id < version.id else known.latest
+    return Type(known.name, known.versions + 1, first, latest)
+
+
+@operation(Action.VERSIONS_READ, Effect.SCAN)
+async def of_type(call: Call, wanted: OfType) -> Versions:
+    found: list[SoftwareVersion] = []
+    async for some in _portions(call, wanted.type):
+        found += [one for one in some if one.type == wanted.type]
+        if some[-1].type != wanted.type:
+            break
+    return Versions(*wanted.place.cut(found))
+
+
+def _portions(call: Call, type: str) -> AsyncIterator[list[SoftwareVersion]]:
+    """Every version from that type on, by type and version."""
+    page = call.records.software_versions.page
+    return portions(
+        lambda after, limit: page(call.org, after, limit), lambda last: (last.type, last.version), (type, "")
+    )
 
 
 @operation(Action.VERSIONS_WRITE, Effect.WRITE, relieves=True)

@@ -1,19 +1,22 @@
 """Complete replies: made of what a route encodes, or of a refusal in the dialect's envelope."""
 
+import asyncio
+import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from fleetroll.core.faults import Fault, stale
 from fleetroll.core.guards import ANY, Guard, names_revision
-from fleetroll.wire.dialect import Envelope, Reply, Route
+from fleetroll.wire.dialect import Envelope, Long, Reply, Route
 
 _encode = msgspec.json.Encoder().encode
 _NO_BODY = (204, 304)
 _JSON = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")
+_TURN: Final = 0.005  # seconds of the event loop, after which others have theirs
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -63,6 +66,18 @@ def success(route: Route, encoded: Any) -> Answer:
         return Answer(status, tuple(headers), reply.body)
     headers.append(_JSON)
     return Answer(status, tuple(headers), _encode(reply.body))
+
+
+async def written(long: Long) -> Any:
+    """What a long list is shown as, its records as JSON."""
+    shown = []
+    late = time.monotonic() + _TURN
+    for record in long.records:
+        shown.append(Raw(_encode(long.shape(record))))
+        if time.monotonic() > late:
+            await asyncio.sleep(0)
+            late = time.monotonic() + _TURN
+    return long.around(shown)
 
 
 def refusal(envelope: Envelope, fault: Fault, route: Route | None, request_id: str) -> Answer:

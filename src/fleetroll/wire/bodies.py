@@ -157,13 +157,17 @@ def _plain_types(found: "re.Match[str]") -> str:
 _ROWS_AT_A_TIME = 32
 
 
-async def rows(receive: Receive, lines: Lines, media_type: str) -> AsyncIterator[list[Any]]:
+async def rows(
+    receive: Receive, lines: Lines, media_type: str, hold: Callable[[int], None]
+) -> AsyncIterator[list[Any]]:
     """The rows of a streamed body, decoded, some at a time: others have their turn on the event loop in between.
 
     Where the body pauses, an empty list is given: who sends it may be waiting for what becomes of the rows so far.
+    `hold` hears how much there is of a row whose end is still to come, and may refuse it.
     """
     reader = _Csv(lines) if media_type == "text/csv" else _Ndjson(lines)
     while True:
+        hold(len(reader.rest))
         coming = asyncio.ensure_future(receive())
         try:
             await asyncio.sleep(0)  # in which what is there has come
@@ -178,6 +182,7 @@ async def rows(receive: Receive, lines: Lines, media_type: str) -> AsyncIterator
             raise Gone
         more = message.get("more_body", False)
         found = reader.feed(message.get("body", b""), last=not more)
+        del coming, message  # or the body's last part would be kept beside what is left of it
         while some := list(itertools.islice(found, _ROWS_AT_A_TIME)):
             yield some
             await asyncio.sleep(0)
@@ -191,16 +196,16 @@ class _Ndjson:
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
         self._decoder = msgspec.json.Decoder(lines.shape)
-        self._rest = b""
+        self.rest = b""
         self._line = 0
 
     def feed(self, data: bytes, *, last: bool) -> Iterator[Any]:
-        *complete, self._rest = (self._rest + data).split(b"\n")
+        *complete, self.rest = (self.rest + data).split(b"\n")
         if last:
-            complete.append(self._rest)
-            self._rest = b""
+            complete.append(self.rest)
+            self.rest = b""
         # Of a line that is too long, enough is kept to know that it is; the rest of the file is none the worse.
-        self._rest = self._rest[: limits.MAX_IMPORT_LINE + 1]
+        self.rest = self.rest[: limits.MAX_IMPORT_LINE + 1]
         for line in complete:
             self._line += 1
             if line.strip():
@@ -223,14 +228,14 @@ class _Csv:
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
-        self._rest = b""
+        self.rest = b""
         self._looked_at = 0  # bytes of the rest
         self._is_open = False
         self._line = 0
         self._columns: list[str] | None = None
 
     def feed(self, data: bytes, *, last: bool) -> Iterator[Any]:
-        data = self._rest + data
+        data = self.rest + data
         for record in self._records(data.removesuffix(b"\n") if last else data, last):
             begins = self._line + 1
             self._line += 1 + record.count(b"\n")
@@ -252,13 +257,13 @@ class _Csv:
                 found.append(data[start:end])
                 start = begins
             end = data.find(b"\n", begins)
-        self._rest, self._looked_at = data[start:], begins - start
-        if last and self._rest:
-            found.append(self._rest)
-            self._rest = b""
-        if len(self._rest) > limits.MAX_IMPORT_LINE:
+        self.rest, self._looked_at = data[start:], begins - start
+        if last and self.rest:
+            found.append(self.rest)
+            self.rest = b""
+        if len(self.rest) > limits.MAX_IMPORT_LINE:
             begins = self._line + sum(record.count(b"\n") + 1 for record in found) + 1
-            raise _spanning(_line_too_long(begins), begins, begins + self._rest.count(b"\n"))
+            raise _spanning(_line_too_long(begins), begins, begins + self.rest.count(b"\n"))
         return found
 
     def _header(self, record: bytes) -> list[str]:

@@ -1,7 +1,8 @@
 """Bodies that have not arrived whole yet, and how much of our memory they may take meanwhile.
 
 A client may take its time over a body, and a key may have thousands of connections. Whoever finds no room is told so at
-once. What came in one piece with its head waits for nothing, and is not counted.
+once. What came in one piece with its head waits for nothing, and is not counted. Of a body that is taken in row by row,
+it is the row that is not whole.
 """
 
 from collections import Counter
@@ -41,6 +42,10 @@ class Share:
         self._taken[self._tenant] -= self._size
         if not self._taken[self._tenant]:
             del self._taken[self._tenant]
+
+    def hold(self, size: int) -> None:
+        """Hold so many bytes, and no longer what was held before. Raises as `take`."""
+        self.take(size - self._size)
 
     def take(self, size: int) -> None:
         """Hold so many bytes more. Raises Fault unavailable `too_many_bodies`."""

@@ -1,7 +1,7 @@
 """What a dialect is: a route table, an envelope for failures, where the credential sits. Data, walked by `serve`."""
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from msgspec import Meta, Raw, Struct
@@ -16,7 +16,9 @@ Object = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
 """A JSON object that is kept as text, and written as it is kept."""
 
 Encoded = Any
-"""A shape to be written as JSON, or a `Reply` where status or headers depend on the result, or None for no body."""
+"""A shape to be written as JSON, or a `Reply` where status or headers depend on the result, or None for no body, or a
+`Long` list.
+"""
 
 AnyOperation = Operation[Any, Any]
 Decode = Callable[[Request], Any]
@@ -37,6 +39,17 @@ class Reply(Struct, frozen=True):
     location: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     media_type: str = "application/json"
+
+
+class Long(Struct, frozen=True):
+    """A list of thousands: its records, each shown by `shape`, within what `around` makes of them all.
+
+    They are written one by one, and others have their turn in between.
+    """
+
+    records: Sequence[Any]
+    shape: Callable[[Any], Any]
+    around: Callable[[list[Any]], Any]
 
 
 class Place(enum.Enum):

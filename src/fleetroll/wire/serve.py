@@ -25,11 +25,11 @@ from fleetroll.service import keys, projects
 from fleetroll.service.operations import Call, Effect, Services
 from fleetroll.store.port import Records
 from fleetroll.wire import bodies, peers, streams
-from fleetroll.wire.answers import Answer, refusal, success, worded
+from fleetroll.wire.answers import Answer, refusal, success, worded, written
 from fleetroll.wire.bodies import Gone
-from fleetroll.wire.body_room import BodyRoom
+from fleetroll.wire.body_room import BodyRoom, Share
 from fleetroll.wire.cursors import Cursors
-from fleetroll.wire.dialect import Dialect, Stream
+from fleetroll.wire.dialect import Dialect, Long, Stream
 from fleetroll.wire.header_fields import body_encoding, body_media_type, preconditions, refuse_repeated
 from fleetroll.wire.http_exchange import WHOLE
 from fleetroll.wire.http_refusals import Refusal
@@ -204,9 +204,10 @@ class Kernel:
             principal = exchange.principal
             self.admit(principal, row.caller_limits, row.organization_limits)
             request = self._ask(exchange, row)
-            body = await self._read(exchange, row, request) if row.has_body else b""
+            body = await self._read(exchange, row, request) if row.has_body and row.route.lines is None else b""
             if row.route.stream is not None:
-                return await self._stream(exchange, row, row.route.decode(request), request)
+                with self._body_room.share(exchange.principal.org) as share:
+                    return await self._stream(exchange, row, request, share)
             answer = await self._perform(exchange, row, request, body)
         except Fault as fault:
             answer = self._refuse(exchange, fault)
@@ -269,10 +270,6 @@ class Kernel:
     async def _read(self, exchange: _Exchange, row: Row, request: Request) -> bytes:
         """Give a request its body, if its route takes one; the body as it came."""
         route, headers = row.route, exchange.headers
-        if route.lines is not None:
-            media_type = body_media_type(row, headers)
-            request.rows = self._vouched_rows(exchange, bodies.rows(exchange.receive, route.lines, media_type))
-            return b""
         assert exchange.principal is not None
         with self._body_room.share(exchange.principal.org) as share:
             body = await bodies.read(exchange.receive, row.dialect.max_body, share.take)
@@ -290,17 +287,20 @@ class Kernel:
         assert principal is not None
         value = route.decode(request)
 
-        def finish(result: Any) -> Answer:
-            return success(route, route.encode(result, request))
+        def finish(result: Any) -> Any:
+            encoded = route.encode(result, request)
+            return encoded if isinstance(encoded, Long) else success(route, encoded)
 
         if route.idempotent and (once := self._once(exchange, body)) is not None:
             return await self._perform_once(exchange, row, value, finish, once)
         try:
-            answer = await self.services.perform(route.operation, principal, value, exchange.id, finish)
+            answer: Answer = await self.services.perform(route.operation, principal, value, exchange.id, finish)
         except Fault as fault:
             if not await self._is_elsewhere(exchange, fault):
                 raise
             return await self._perform(exchange, row, request, body)
+        if isinstance(answer, Long):
+            answer = success(route, await written(answer))
         reads = request.guard is not UNGUARDED and exchange.scope["method"] in {"GET", "HEAD"}
         return answer.guarded(request.guard) if reads else answer
 
@@ -370,11 +370,16 @@ class Kernel:
         envelope = (row.dialect if row else self._dialect_of(exchange.scope["path"])).envelope
         return refusal(envelope, fault, row.route if row else None, exchange.id)
 
-    async def _stream(self, exchange: _Exchange, row: Row, value: Any, request: Request) -> int:
+    async def _stream(self, exchange: _Exchange, row: Row, request: Request, share: Share) -> int:
         route, principal = row.route, exchange.principal
         assert principal is not None
         assert route.operation.effect in {Effect.STREAM, Effect.BATCHES}
 
+        if route.lines is not None:
+            media_type = body_media_type(row, exchange.headers)
+            rows = bodies.rows(exchange.receive, route.lines, media_type, share.hold)
+            request.rows = self._vouched_rows(exchange, rows)
+        value = route.decode(request)
         items = await self.services.perform(route.operation, principal, value, exchange.id, lambda items: items)
         writer = streams.writer(route, request, exchange.headers, items)
         if route.stream is Stream.EVENTS:

@@ -307,7 +307,8 @@ def _emails(value: object) -> tuple[str, ...]:
     field = "customerEmails"
     if not isinstance(value, list):
         raise invalid("emails_required", f"{field} is required and must be a non-empty array", field)
-    found = [address for item in value if isinstance(item, str) and (address := names.parse_email(item))]
+    valid = (address for item in value if isinstance(item, str) and (address := names.parse_email(item)))
+    found = names.unique(valid, limits.MAX_OWNERS_PER_DEVICE, field)
     if not found:
         raise invalid("no_valid_emails", "No valid customer emails provided", field)
-    return names.unique(found, limits.MAX_OWNERS_PER_DEVICE, field)
+    return found

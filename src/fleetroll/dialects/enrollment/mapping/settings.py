@@ -72,7 +72,7 @@ def _refuse(field: str, value: str) -> NoReturn:
 
 
 def _profile(shape: shapes.Profile) -> Profile:
-    tags = names.unique([names.tag(tag) for tag in shape.tags or ()], limits.MAX_TAGS, "tags")
+    tags = names.unique(shape.tags or (), limits.MAX_TAGS, "tags", names.tag)
     icon, icon_color = _line(shape.icon, "icon"), _line(shape.icon_color, "icon_color")
     return Profile(tags, documents.of(shape.metadata or {}, "metadata"), extras.of_icons(icon, icon_color))
 

@@ -90,12 +90,11 @@ def _slot(slot: identity.Slot, spelling: Spelling) -> shapes.Slot:
 def new_device(request: Request) -> model.NewDevice:
     body = request.body
     icons = extras.of_icons(_line(body.icon, "icon") or "", _line(body.icon_color, "icon_color") or "")
-    tags = [names.tag(tag) for tag in body.tags or ()]
     return model.NewDevice(
         ident=names.ident(body.id, "id"),
         name=_line(body.alias, "alias"),
         metadata=documents.of(body.metadata or {}, "metadata"),
-        tags=names.unique(tags, limits.MAX_TAGS, "tags"),
+        tags=names.unique(body.tags or (), limits.MAX_TAGS, "tags", names.tag),
         dms=_line(body.dms_id, "dms_id"),
         extras=icons,
     )

@@ -11,8 +11,8 @@ from fleetroll.dialects.memfault.mapping.devices import one_device
 from fleetroll.dialects.memfault.mapping.metadata_fields import metric_shape, string_key
 from fleetroll.dialects.memfault.mapping.paging import cut, numbers
 from fleetroll.dialects.memfault.shapes import attributes as shapes
-from fleetroll.dialects.memfault.shapes.envelopes import Many
 from fleetroll.service import attributes, devices
+from fleetroll.wire.dialect import Long
 from fleetroll.wire.request import Request
 
 
@@ -39,23 +39,22 @@ def list_attributes(request: Request) -> devices.Named:
     return one_device(request)
 
 
-def attribute_page(found: attributes.Attributes, request: Request) -> Many:
-    wanted = [text.lower() for text in request.query.all("q")]
-    return cut((item for item in _items(found) if not wanted or any(_fits(item, text) for text in wanted)), request)
-
-
-def _fits(item: shapes.AttributeItem, text: str) -> bool:
-    key = item.string_key.lower()
-    return fits(Pattern(tuple(text.split("*"))), key) if "*" in text else key == text
-
-
-def _items(found: attributes.Attributes) -> list[shapes.AttributeItem]:
+def attribute_page(found: attributes.Attributes, request: Request) -> Long:
     """What is defined, then what the device has besides; of both only what can be an attribute."""
+    wanted = [text.lower() for text in request.query.all("q")]
     record = found.device
     values, times = documents.load(record.metadata), documents.load(record.metadata_times)
     defined = {one.name: one for one in found.definitions}
     plain = [name for name in (*defined, *(name for name in values if name not in defined)) if _is_scalar(values, name)]
-    return [_item(record, name, defined.get(name), values.get(name), times.get(name)) for name in plain]
+    return cut(
+        [name for name in plain if not wanted or any(_fits(name.lower(), text) for text in wanted)],
+        lambda name: _item(record, name, defined.get(name), values.get(name), times.get(name)),
+        request,
+    )
+
+
+def _fits(key: str, text: str) -> bool:
+    return fits(Pattern(tuple(text.split("*"))), key) if "*" in text else key == text
 
 
 def _is_scalar(values: Mapping[str, Any], name: str) -> bool:

@@ -8,8 +8,9 @@ from fleetroll.core.times import iso
 from fleetroll.dialects.memfault.mapping.members import keep_slug
 from fleetroll.dialects.memfault.mapping.paging import by_creation, cut, picked
 from fleetroll.dialects.memfault.shapes import cohorts as shapes
-from fleetroll.dialects.memfault.shapes.envelopes import Many, One
+from fleetroll.dialects.memfault.shapes.envelopes import One
 from fleetroll.service import cohorts, fleet, named
+from fleetroll.wire.dialect import Long
 from fleetroll.wire.request import Request
 
 
@@ -39,9 +40,9 @@ def change_cohort(request: Request) -> named.Edit:
     return named.Edit(request.path["cohort"], change, request.guard)
 
 
-def cohort_page(result: list[cohorts.Counted], request: Request) -> Many:
+def cohort_page(result: list[cohorts.Counted], request: Request) -> Long:
     found = picked(result, request, name=lambda one: one.cohort.name, slug=lambda one: one.cohort.slug)
-    return cut(map(_cohort_shape, by_creation(found, request, lambda one: one.cohort.created_at)), request)
+    return cut(by_creation(found, request, lambda one: one.cohort.created_at), _cohort_shape, request)
 
 
 def place_devices(request: Request) -> fleet.Placing:

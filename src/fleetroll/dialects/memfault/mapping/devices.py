@@ -22,10 +22,10 @@ from fleetroll.dialects.memfault.mapping.members import paragraph
 from fleetroll.dialects.memfault.mapping.paging import many, place
 from fleetroll.dialects.memfault.mapping.software_versions import software_of
 from fleetroll.dialects.memfault.shapes import devices as shapes
-from fleetroll.dialects.memfault.shapes.envelopes import Many, One
+from fleetroll.dialects.memfault.shapes.envelopes import One
 from fleetroll.dialects.memfault.shapes.hardware_versions import HardwareName
 from fleetroll.service import cohorts, devices, views
-from fleetroll.wire.dialect import Reply
+from fleetroll.wire.dialect import Long, Reply
 from fleetroll.wire.request import Request
 
 Hardware: TypeAlias = Callable[[str], str | HardwareName]
@@ -77,9 +77,9 @@ def shown(view: views.View, request: Request, hardware: Hardware = str) -> Reply
     return Reply(One(device(view, request.path["project"], hardware)), etag=tag)
 
 
-def page(result: views.Views, request: Request, hardware: Hardware = str) -> Many:
+def page(result: views.Views, request: Request, hardware: Hardware = str) -> Long:
     slug = request.path["project"]
-    return many([device(view, slug, hardware) for view in result.views], result.total, request)
+    return many(result.views, result.total, lambda view: device(view, slug, hardware), request)
 
 
 def newer_shown(view: views.View, request: Request) -> Reply:
@@ -87,7 +87,7 @@ def newer_shown(view: views.View, request: Request) -> Reply:
     return shown(view, request, HardwareName)
 
 
-def newer_page(result: views.Views, request: Request) -> Many:
+def newer_page(result: views.Views, request: Request) -> Long:
     return page(result, request, HardwareName)
 
 

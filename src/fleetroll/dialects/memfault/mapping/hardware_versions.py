@@ -7,9 +7,10 @@ from fleetroll.core.faults import invalid
 from fleetroll.dialects.memfault.mapping.paging import cut, picked
 from fleetroll.dialects.memfault.mapping.software_versions import software_type
 from fleetroll.dialects.memfault.shapes import hardware_versions as shapes
-from fleetroll.dialects.memfault.shapes.envelopes import Many, One
+from fleetroll.dialects.memfault.shapes.envelopes import One
 from fleetroll.dialects.memfault.shapes.software_versions import SoftwareType
 from fleetroll.service import hardware_versions, named
+from fleetroll.wire.dialect import Long
 from fleetroll.wire.request import Request
 
 _VERSION = re.compile(r"[-a-zA-Z0-9_.+:\\()\[\]/ ]{1,128}")
@@ -50,8 +51,8 @@ def _hardware_shape(found: hardware_versions.Counted) -> shapes.HardwareVersion:
     return shapes.HardwareVersion(record.id, record.name, found.devices, kind, [kind] if kind else [])
 
 
-def hardware_version_page(found: list[hardware_versions.Counted], request: Request) -> Many:
-    return cut(map(_hardware_shape, picked(found, request, name=lambda one: one.version.name)), request)
+def hardware_version_page(found: list[hardware_versions.Counted], request: Request) -> Long:
+    return cut(picked(found, request, name=lambda one: one.version.name), _hardware_shape, request)
 
 
 def one_hardware_version(request: Request) -> named.Named:

@@ -7,8 +7,9 @@ from fleetroll.dialects.memfault.mapping.members import paragraph
 from fleetroll.dialects.memfault.mapping.paging import cut, numbers
 from fleetroll.dialects.memfault.mapping.uuids import uuid
 from fleetroll.dialects.memfault.shapes import metadata_fields as shapes
-from fleetroll.dialects.memfault.shapes.envelopes import Many, One
+from fleetroll.dialects.memfault.shapes.envelopes import One
 from fleetroll.service import named
+from fleetroll.wire.dialect import Long
 from fleetroll.wire.request import Request
 
 _DATA_TYPES = {
@@ -49,5 +50,5 @@ def list_metrics(request: Request) -> named.Listing:
     return named.Listing(limits.ALL)
 
 
-def metric_page(found: Part[model.MetadataField, str], request: Request) -> Many:
-    return cut((metric_shape(one.org, one.name, one.kind, one) for one in found.records), request)
+def metric_page(found: Part[model.MetadataField, str], request: Request) -> Long:
+    return cut(found.records, lambda one: metric_shape(one.org, one.name, one.kind, one), request)

@@ -1,12 +1,13 @@
 """Pages by number, and lists that are short enough to be made whole."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from fleetroll.core import ids, limits, names
 from fleetroll.core.faults import invalid
 from fleetroll.core.query import Place
 from fleetroll.dialects.memfault.shapes.envelopes import Many, Paging
+from fleetroll.wire.dialect import Long
 from fleetroll.wire.request import Request
 
 T = TypeVar("T")
@@ -28,16 +29,17 @@ def place(request: Request) -> Place:
     return Place(size, min((number - 1) * size, ids.MAX_ID))
 
 
-def many(found: list[Any], total: int, request: Request) -> Many:
+def many(found: Sequence[T], total: int, shape: Callable[[T], Any], request: Request) -> Long:
+    """One page of a list of so many records, each as `shape` shows it."""
     number, size = numbers(request)
-    return Many(found, Paging(len(found), total, number, -(-total // size), size))
+    paging = Paging(len(found), total, number, -(-total // size), size)
+    return Long(found, shape, lambda shown: Many(shown, paging))
 
 
-def cut(found: Iterable[Any], request: Request) -> Many:
-    """One page of a list that is short enough to be made whole."""
-    whole = list(found)
+def cut(whole: Sequence[T], shape: Callable[[T], Any], request: Request) -> Long:
+    """As `many`, of a list that is short enough to be read whole."""
     number, size = numbers(request)
-    return many(whole[(number - 1) * size : number * size], len(whole), request)
+    return many(whole[(number - 1) * size : number * size], len(whole), shape, request)
 
 
 def numbered(request: Request) -> None:
@@ -48,6 +50,10 @@ def numbered(request: Request) -> None:
 def numbered_by_creation(request: Request) -> None:
     """As `numbered`, for a list that can be sorted by when its records were made."""
     numbers(request)
+    check_order(request)
+
+
+def check_order(request: Request) -> None:
     for key in request.query.all("sort"):
         if key.removeprefix("-") != "created_date":
             raise invalid("invalid_sort", "sort must be created_date, with - for descending.", "sort")

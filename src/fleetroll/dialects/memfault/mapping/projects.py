@@ -1,5 +1,6 @@
 """Projects, and their key."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import UNSET
@@ -7,10 +8,11 @@ from msgspec import UNSET
 from fleetroll.core import model, names
 from fleetroll.core.times import iso
 from fleetroll.dialects.memfault.mapping.members import keep_slug
-from fleetroll.dialects.memfault.mapping.paging import by_creation, cut, picked
+from fleetroll.dialects.memfault.mapping.paging import by_creation, check_order, many, picked, place
 from fleetroll.dialects.memfault.shapes import projects as shapes
-from fleetroll.dialects.memfault.shapes.envelopes import Many, One
+from fleetroll.dialects.memfault.shapes.envelopes import One
 from fleetroll.service import organizations, projects
+from fleetroll.wire.dialect import Long
 from fleetroll.wire.request import Request
 
 
@@ -31,16 +33,24 @@ def shown_project(found: projects.Project, request: Request) -> One:
     return One(project_shape(found))
 
 
-def project_page(found: list[projects.Project], request: Request) -> Many:
-    chosen = picked(
-        found,
-        request,
-        name=lambda one: one.organization.name,
-        platform=lambda one: one.organization.profile.platform,
-        os=lambda one: one.organization.profile.os,
-    )
-    ordered = by_creation(chosen, request, lambda one: one.organization.created_at)
-    return cut(map(project_shape, ordered), request)
+def list_projects(request: Request) -> projects.Listing:
+    check_order(request)
+
+    def choose(found: Sequence[model.Organization]) -> list[model.Organization]:
+        chosen = picked(
+            found,
+            request,
+            name=lambda one: one.name,
+            platform=lambda one: one.profile.platform,
+            os=lambda one: one.profile.os,
+        )
+        return by_creation(chosen, request, lambda one: one.created_at)
+
+    return projects.Listing(choose, place(request))
+
+
+def project_page(found: projects.Projects, request: Request) -> Long:
+    return many(found.projects, found.total, project_shape, request)
 
 
 def new_project(request: Request) -> organizations.Described:

@@ -5,9 +5,11 @@ import functools
 from fleetroll.core import model
 from fleetroll.core.ids import text_number
 from fleetroll.core.times import iso
-from fleetroll.dialects.memfault.mapping.paging import cut
+from fleetroll.dialects.memfault.mapping.paging import many, place
 from fleetroll.dialects.memfault.shapes import software_versions as shapes
-from fleetroll.dialects.memfault.shapes.envelopes import Many, One
+from fleetroll.dialects.memfault.shapes.envelopes import One
+from fleetroll.service import software_versions
+from fleetroll.wire.dialect import Long
 from fleetroll.wire.request import Request
 
 
@@ -20,24 +22,25 @@ def software_type(name: str) -> shapes.SoftwareType:
     return shapes.SoftwareType(id=text_number(name), name=name)
 
 
-def software_types(found: list[model.SoftwareVersion], request: Request) -> Many:
-    by_type: dict[str, list[model.SoftwareVersion]] = {model.DEFAULT_SOFTWARE_TYPE: []}
-    for version in found:
-        by_type.setdefault(version.type, []).append(version)
-    return cut((_type_shape(name, versions) for name, versions in sorted(by_type.items())), request)
+def software_types(found: software_versions.Types, request: Request) -> Long:
+    return many(found.types, found.total, _type_shape, request)
 
 
-def _type_shape(name: str, versions: list[model.SoftwareVersion]) -> shapes.SoftwareTypeDetails:
-    latest = max(versions, key=lambda version: version.id, default=None)
+def _type_shape(found: software_versions.Type) -> shapes.SoftwareTypeDetails:
+    latest = found.latest
     return shapes.SoftwareTypeDetails(
-        id=software_type(name).id,
-        name=name,
+        id=software_type(found.name).id,
+        name=found.name,
         archived=False,
-        created_date=iso(min((version.created_at for version in versions), default=0)),
+        created_date=iso(found.created_at),
         latest_software_version=None if latest is None else shapes.LatestSoftware(latest.id, latest.version, False),
-        software_versions_count=len(versions),
+        software_versions_count=found.versions,
         software_version_string_format=None,
     )
+
+
+def list_versions(request: Request) -> software_versions.OfType:
+    return software_versions.OfType(request.path["type"], place(request))
 
 
 def one_software_version(request: Request) -> tuple[str, str]:
@@ -53,6 +56,5 @@ def _version_shape(record: model.SoftwareVersion) -> shapes.SoftwareVersion:
     return shapes.SoftwareVersion(record.id, record.version, False, made, software_type(record.type))
 
 
-def software_version_page(found: list[model.SoftwareVersion], request: Request) -> Many:
-    kind = request.path["type"]
-    return cut((_version_shape(one) for one in found if one.type == kind), request)
+def software_version_page(found: software_versions.Versions, request: Request) -> Long:
+    return many(found.versions, found.total, _version_shape, request)

@@ -1,7 +1,6 @@
 """Rows about projects, and their key."""
 
 from fleetroll.dialects.memfault.mapping import projects as mapping
-from fleetroll.dialects.memfault.mapping.paging import numbered_by_creation
 from fleetroll.dialects.memfault.mapping.paths import whole_organization
 from fleetroll.dialects.memfault.routes.parameters import BY_CREATION, NAMES, ORGANIZATION, PROJECT, in_project
 from fleetroll.dialects.memfault.shapes import projects as shapes
@@ -25,7 +24,7 @@ ROUTES = (
         "GET",
         ORGANIZATION,
         projects.page,
-        numbered_by_creation,
+        mapping.list_projects,
         mapping.project_page,
         "List projects",
         reply=Many,

@@ -1,7 +1,7 @@
 """Rows about the software that devices reported, and its types."""
 
 from fleetroll.dialects.memfault.mapping import software_versions as mapping
-from fleetroll.dialects.memfault.mapping.paging import numbered
+from fleetroll.dialects.memfault.mapping.paging import place
 from fleetroll.dialects.memfault.routes.parameters import PAGE, PROJECT, in_project
 from fleetroll.dialects.memfault.shapes.envelopes import Many, One
 from fleetroll.service import software_versions
@@ -10,8 +10,8 @@ ROUTES = (
     in_project(
         "GET",
         f"{PROJECT}/software_types",
-        software_versions.everything,
-        numbered,
+        software_versions.types,
+        place,
         mapping.software_types,
         "List types of software",
         reply=Many,
@@ -20,8 +20,8 @@ ROUTES = (
     in_project(
         "GET",
         f"{PROJECT}/software_types/{{type}}/software_versions",
-        software_versions.everything,
-        numbered,
+        software_versions.of_type,
+        mapping.list_versions,
         mapping.software_version_page,
         "List the versions of a type of software",
         reply=Many,

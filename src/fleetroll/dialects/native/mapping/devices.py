@@ -183,11 +183,11 @@ def _software(value: shapes.Software | None) -> Document | None:
 
 
 def tags(values: list[str]) -> tuple[str, ...]:
-    return names.unique([names.tag(value) for value in values], limits.MAX_TAGS, "tags")
+    return names.unique(values, limits.MAX_TAGS, "tags", names.tag)
 
 
 def owner_refs(values: list[str]) -> tuple[str, ...]:
-    return names.unique([names.owner_ref(value) for value in values], limits.MAX_OWNERS_PER_DEVICE, "owners")
+    return names.unique(values, limits.MAX_OWNERS_PER_DEVICE, "owners", names.owner_ref)
 
 
 def _template_number(value: int | None) -> int | None:

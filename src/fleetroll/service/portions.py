@@ -1,0 +1,25 @@
+"""Lists that are needed whole, read in portions: all of a long one at a time would keep everybody else waiting."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+from fleetroll.core import limits
+
+R = TypeVar("R")
+K = TypeVar("K")
+
+
+async def portions(
+    page: Callable[[K, int], Awaitable[list[R]]], place: Callable[[R], K], start: K
+) -> AsyncIterator[list[R]]:
+    """All that follows `start`, as `page` gives it for a place and a limit; `place` is that of a record."""
+    after = start
+    while found := await page(after, limits.MAX_PAGE):
+        yield found
+        if len(found) < limits.MAX_PAGE:
+            return
+        after = place(found[-1])
+
+
+async def whole(page: Callable[[K, int], Awaitable[list[R]]], place: Callable[[R], K], start: K) -> list[R]:
+    return [record async for found in portions(page, place, start) for record in found]
