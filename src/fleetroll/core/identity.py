@@ -150,7 +150,7 @@ def status_at(slot: Slot, at: Instant) -> Status:
     if slot.expiration_date is None:
         return slot.floor
     windows = slot.windows
-    by_time = slot_status(at, microseconds(slot.expiration_date), windows.preventive, windows.critical)
+    by_time = slot_status(at, microseconds(slot.expiration_date), windows.preventive, windows.critical, revoked=False)
     return max(slot.floor, by_time, key=_SEVERITY.__getitem__)
 
 

@@ -14,7 +14,7 @@ from fleetroll.core.faults import Fault, conflict, invalid, not_found, stale
 from fleetroll.core.fields import sort_value
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.ids import device_hex, parse_device_hex
-from fleetroll.core.lifecycle import Status, require_in_service
+from fleetroll.core.lifecycle import Status, Step, advance
 from fleetroll.core.model import CHANGEABLE, Counts, Device, DeviceChange, NewDevice
 from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Action
@@ -325,13 +325,12 @@ async def delete(call: Call, wanted: Named) -> None:
 
 async def retire(call: Call, device: Device) -> Device:
     """Decommission a device; the credential in its slot is good no longer. Raises Fault conflict `status_forbids`."""
-    require_in_service(device.status, "decommission")
-    retired = DeviceChange(status=Status.DECOMMISSIONED)
-    if device.identity is not None:
-        await _withdraw(call, device, Reason.CESSATION_OF_OPERATION)
-        slot = identity.write(identity.retire(identity.read(device.identity), call.at))
-        retired = structs.replace(retired, identity=slot, identity_due=None)
-    return await change(call, device, retired, DECOMMISSIONED)
+    status = advance(device.status, Step.DECOMMISSION)
+    if device.identity is None:
+        return await change(call, device, DeviceChange(status=status), DECOMMISSIONED)
+    await _withdraw(call, device, Reason.CESSATION_OF_OPERATION)
+    slot = identity.write(identity.retire(identity.read(device.identity), call.at))
+    return await change(call, device, DeviceChange(status=status, identity=slot, identity_due=None), DECOMMISSIONED)
 
 
 async def find(call: Call, ident: str, guard: Guard = UNGUARDED) -> Device:
