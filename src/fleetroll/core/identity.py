@@ -12,18 +12,9 @@ from msgspec import Struct, structs
 
 from fleetroll.core import limits
 from fleetroll.core.documents import Document
-from fleetroll.core.lifecycle import Status, device_status, slot_status
+from fleetroll.core.lifecycle import SLOT_STATUSES, Status, device_status, slot_status
 from fleetroll.core.model import Device, DeviceChange, Instant
 from fleetroll.core.times import microseconds, moment, unused
-
-_SEVERITY = {
-    status: severity
-    for severity, status in enumerate(
-        (Status.ACTIVE, Status.RENEWAL_WINDOW, Status.ABOUT_TO_EXPIRE, Status.EXPIRED, Status.REVOKED)
-    )
-}
-STATUSES = tuple(_SEVERITY)
-"""What a slot's status can be, the least severe first."""
 
 ENDED = frozenset({Status.EXPIRED, Status.REVOKED})
 
@@ -150,8 +141,8 @@ def status_at(slot: Slot, at: Instant) -> Status:
     if slot.expiration_date is None:
         return slot.floor
     windows = slot.windows
-    by_time = slot_status(at, microseconds(slot.expiration_date), windows.preventive, windows.critical, revoked=False)
-    return max(slot.floor, by_time, key=_SEVERITY.__getitem__)
+    by_time = slot_status(at, microseconds(slot.expiration_date), windows.preventive, windows.critical)
+    return max(slot.floor, by_time, key=SLOT_STATUSES.index)
 
 
 def due(slot: Slot, at: Instant) -> Instant | None:

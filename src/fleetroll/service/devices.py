@@ -14,7 +14,7 @@ from fleetroll.core.faults import Fault, conflict, invalid, not_found, stale
 from fleetroll.core.fields import sort_value
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.ids import device_hex, parse_device_hex
-from fleetroll.core.lifecycle import Status, Step, advance
+from fleetroll.core.lifecycle import Status, advance
 from fleetroll.core.model import CHANGEABLE, Counts, Device, DeviceChange, NewDevice
 from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Action
@@ -325,7 +325,7 @@ async def delete(call: Call, wanted: Named) -> None:
 
 async def retire(call: Call, device: Device) -> Device:
     """Decommission a device; the credential in its slot is good no longer. Raises Fault conflict `status_forbids`."""
-    status = advance(device.status, Step.DECOMMISSION)
+    status = advance(device.status, Status.DECOMMISSIONED)
     if device.identity is None:
         return await change(call, device, DeviceChange(status=status), DECOMMISSIONED)
     await _withdraw(call, device, Reason.CESSATION_OF_OPERATION)

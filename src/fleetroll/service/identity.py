@@ -11,7 +11,7 @@ from fleetroll.core import identity, limits
 from fleetroll.core.certificates import Reason
 from fleetroll.core.faults import not_found
 from fleetroll.core.identity import Occasion, Slot, Windows
-from fleetroll.core.lifecycle import Status, Step, advance
+from fleetroll.core.lifecycle import Status, advance
 from fleetroll.core.model import Device, Instant, NewEvent
 from fleetroll.core.policy import Action
 from fleetroll.service import certificates, devices
@@ -45,7 +45,7 @@ async def replace(call: Call, wanted: Written) -> Device:
     Raises Fault conflict `status_forbids` for a decommissioned device.
     """
     device = await devices.find(call, wanted.ident)
-    advance(device.status, Step.BIND)
+    advance(device.status, wanted.slot.status)
     was, written = identity.slot_of(device), wanted.slot
     if was is not None and written.status is Status.REVOKED:
         await certificates.withdraw_from(call, device, was.active, Reason.UNSPECIFIED)
@@ -63,7 +63,7 @@ async def bind(
     occasion: Occasion | None,
 ) -> Device:
     """Make a credential the active one of a device. Raises Fault conflict `status_forbids`."""
-    advance(device.status, Step.BIND)
+    advance(device.status, Status.ACTIVE)
     slot = identity.bind(identity.slot_of(device), serial, expires_at, windows, call.at, occasion)
     return await _fill(call, device, slot)
 

@@ -13,7 +13,7 @@ from msgspec import UNSET
 from fleetroll.core import bracketed, documents, extras, identity, jsonpath, limits, model, names
 from fleetroll.core.bracketed import Kind
 from fleetroll.core.faults import invalid
-from fleetroll.core.lifecycle import Status
+from fleetroll.core.lifecycle import SLOT_STATUSES, Status
 from fleetroll.core.patch import apply_json_patch, parse_json_patch
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Part, Sort, every
 from fleetroll.core.spelling import OURS, Spelling
@@ -122,10 +122,10 @@ def slot(request: Request) -> Written:
 
 def _status(given: str) -> Status:
     word = OURS.get(given, given)
-    for status in identity.STATUSES:
+    for status in SLOT_STATUSES:
         if status.value == word:
             return status
-    known = ", ".join(status.value for status in identity.STATUSES)
+    known = ", ".join(status.value for status in SLOT_STATUSES)
     raise invalid("invalid_status", f"status must be one of {known}", "status")
 
 
