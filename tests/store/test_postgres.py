@@ -3,10 +3,12 @@
 import asyncio
 import random
 import re
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import apsw
 import asyncpg
@@ -23,6 +25,7 @@ from fleetroll.store import migrations, postgres, postgres_connections, postgres
 from fleetroll.store.port import Lease, Records, Store
 from fleetroll.store.postgres_syntax import SYNTAX, numbered
 from fleetroll.store.refusals import Refused, Unreachable
+from tests.support import pooler
 from tests.support.postgres import Server, empty_database, new_database, own_server
 from tests.support.stores import ENGINES, NOW, changed, device, document, event, key, organization, plant
 
@@ -382,6 +385,51 @@ async def test_what_is_not_a_filter_s_fault_may_be_tried_again(
     assert await store.write(lambda records: records.leases.beat("test", "holder", 0))
 
 
+# --- a server that has no room ---------------------------------------------------------------------------------------
+
+
+async def test_a_full_disk_is_told_to_those_alone_who_need_room_for_as_long_as_it_is_full(
+    store: Store, session: asyncpg.Connection, org: int
+) -> None:
+    await session.execute(
+        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$"
+    )
+    await session.execute("CREATE TRIGGER full_disk BEFORE INSERT ON device EXECUTE FUNCTION full_disk()")
+
+    def make(ident: str, bulk: bool = False) -> Awaitable[object]:
+        return store.write(lambda records: records.devices.insert_many(org, [device(ident)] * 3, NOW), bulk=bulk)
+
+    count = [store.write(lambda records: records.usage.add(org, "devices", 1, 9)) for _ in range(3)]
+    *refused, counted, _, _ = await asyncio.gather(make("a"), make("b", bulk=True), *count, return_exceptions=True)
+    assert {getattr(one, "code", None) for one in refused} == {"storage_full"}
+    assert counted is True
+    assert await store.read.usage.of(org) == {"devices": 3}
+    await session.execute("DROP TRIGGER full_disk ON device")
+    await store.write(lambda records: records.devices.insert(org, device("c"), NOW))
+
+
+async def test_who_finds_no_more_room_for_a_session_takes_turns_with_those_there_are(
+    engine: str, session: asyncpg.Connection
+) -> None:
+    """As where others use the same server up to its `max_connections`."""
+    url, role = urlsplit(await empty_database()), f"few_{uuid.uuid4().hex}"
+    database = url.path[1:]
+    await session.execute(f"CREATE ROLE {role} LOGIN")  # no limit is one for a superuser
+    await session.execute(f"ALTER DATABASE {database} OWNER TO {role}")
+    own = url._replace(netloc=f"{role}@{url.hostname}:{url.port}").geturl()
+    store = await postgres.open_store(own, migrate=False)
+    assert await store.read.leases.get("test") is None
+    await session.execute(f"ALTER DATABASE {database} CONNECTION LIMIT 0")
+    assert await asyncio.gather(*(store.read.leases.get("test") for _ in range(20))) == [None] * 20
+    with pytest.raises(Fault) as refused:
+        await store.write(lambda records: records.leases.beat("test", "holder", 0))
+    assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+    await session.execute(f"ALTER DATABASE {database} CONNECTION LIMIT -1")
+    assert await store.write(lambda records: records.leases.beat("test", "holder", 0))
+    await store.close()
+
+
 # --- statements that take long ---------------------------------------------------------------------------------------
 
 
@@ -608,6 +656,29 @@ def test_a_server_that_may_lose_what_it_acknowledged_is_refused(engine: str, set
             runner.run(postgres.open_store(server.url, migrate=True))
         store = runner.run(postgres.open_store(server.url, migrate=True, unsafe=True))
         runner.run(store.close())
+
+
+@pooler.installed
+async def test_a_pooler_that_keeps_sessions_keeps_their_bounds(engine: str, tmp_path: Path) -> None:
+    bounded = postgres_connections.Purpose("test", 1, {"statement_timeout": "70"}, None)
+    with pooler.pooled(await new_database(), "session", tmp_path) as url:
+        store = await postgres.open_store(url, migrate=False)
+        assert await beat(store) == 1
+        await store.close()
+        session = await postgres_connections.connect(url, bounded)
+        with pytest.raises(asyncpg.QueryCanceledError):
+            await session.fetch("SELECT pg_sleep(5)", {})
+        await postgres_connections.close(session)
+
+
+@pooler.installed
+async def test_a_pooler_that_keeps_no_sessions_is_refused(engine: str, tmp_path: Path) -> None:
+    """Processes would not hear of each other: what one revokes, the others would let in."""
+    with (
+        pooler.pooled(await new_database(), "transaction", tmp_path) as url,
+        pytest.raises(Refused, match="set its pool mode to session"),
+    ):
+        await postgres.open_store(url, migrate=False)
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])

@@ -137,12 +137,22 @@ class Session:
 
 async def connect(url: str, purpose: Purpose) -> Session:
     """Raises Away, or whatever else is wrong."""
-    settings = {"application_name": f"fleetroll {purpose.name}", "search_path": "public", **purpose.settings}
+    name = {"application_name": f"fleetroll {purpose.name}"}
     try:
-        connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS, server_settings=settings)
+        connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS, server_settings=name)
     except Exception as problem:
         raise told_apart(problem) from problem
-    return Session(connection, purpose.seconds)
+    session = Session(connection, purpose.seconds)
+    try:
+        # Not with the connection, as a pooler passes on no setting of which it does not know how to take it back.
+        settings = {"search_path": "public", **purpose.settings}
+        values = {"names": list(settings), "settings": list(settings.values())}
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            await session.fetch(SQL["postgres_set"], values)
+    except BaseException:
+        connection.terminate()
+        raise
+    return session
 
 
 class Pool:
@@ -198,17 +208,21 @@ class Pool:
                 self._drop(session)
             if self._is_cut_off:
                 raise Away("it has not answered for seconds")
-            if self._open < self._purpose.most:
-                return await self._opened()
-            await self._turn()
+            if self._open < self._purpose.most and (opened := await self._opened()):
+                return opened
+            if not self._free:
+                await self._turn()
 
-    async def _opened(self) -> Session:
+    async def _opened(self) -> Session | None:
+        """A new session; None where the server has no room for it, and there are others to wait for."""
         self._open += 1
         try:
             session = await connect(self._url, self._purpose)
             _require_primary(session)
-        except BaseException:
+        except BaseException as problem:
             self._open -= 1
+            if self._sessions and isinstance(problem.__cause__, asyncpg.TooManyConnectionsError):
+                return None
             self._wake()
             raise
         self._sessions.add(session)

@@ -105,6 +105,20 @@ async def require_unicode(session: Session) -> None:
         )
 
 
+async def require_sessions(session: Session, url: str) -> None:
+    """Raises Refused where a second session is with the server's process that the first has: neither is one then."""
+    other = await connect(url, ADMINISTRATION)
+    try:
+        found = [await one.fetch(SQL["postgres_backend"], {}) for one in (session, other)]
+    finally:
+        await close(other)
+    if found[0] == found[1]:
+        raise Refused(
+            "The database is behind a pooler that keeps no sessions, so processes would not hear of each other; set "
+            "its pool mode to session, or name the server itself."
+        )
+
+
 async def require_durable(session: Session, unsafe: bool) -> None:
     """Raises Refused where the server may lose what it acknowledges, unless that is `unsafe` by intention."""
     found = await _settings(session, *_DURABLE)

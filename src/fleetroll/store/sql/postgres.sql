@@ -22,6 +22,12 @@ SELECT DISTINCT virtualtransaction FROM pg_locks
 WHERE locktype = :kind AND classid = :space AND granted
 AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
 
+-- postgres_set: how this session is to be
+SELECT set_config(unnest(CAST(:names AS text[])), unnest(CAST(:settings AS text[])), false);
+
+-- postgres_backend: which of the server's processes answers
+SELECT pg_backend_pid();
+
 -- postgres_settings: what a server keeps, and how
 SELECT name, setting FROM pg_settings WHERE name = ANY (:names);
 
