@@ -462,6 +462,28 @@ async def test_a_list_of_what_an_operator_has_locked_is_not_too_costly(
     assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
 
 
+@pytest.mark.parametrize(("cost", "code"), [(1, "database_unavailable"), (10_000_000, "query_too_costly")])
+async def test_a_list_is_too_costly_only_if_it_is_by_itself(
+    engine: str, monkeypatch: pytest.MonkeyPatch, cost: int, code: str
+) -> None:
+    """Else it is the database that is slow now, as where others use its processors or its disk."""
+    bounded = structs.replace(postgres._SCAN, settings={**postgres._SCAN.settings, "statement_timeout": "100"})
+    monkeypatch.setattr(postgres, "_SCAN", bounded)
+    url = await new_database()
+    store, session = await postgres.open_store(url, migrate=False), await asyncpg.connect(url)
+    new = [device(f"d{number}") for number in range(30)]
+    await store.write(lambda records: records.devices.insert_many(1, new, NOW), bulk=True)
+    slowly = "LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN true; END $$"
+    await session.execute(f"CREATE FUNCTION is_read() RETURNS boolean COST {cost} {slowly}")
+    await session.execute("ALTER TABLE device RENAME TO every_device")
+    await session.execute("CREATE VIEW device AS SELECT * FROM every_device WHERE is_read()")
+    with pytest.raises(Fault) as refused:
+        await store.scan.devices.page(1, None, Sort(), Page(30))
+    assert (refused.value.code, refused.value.retry_after is None) == (code, cost > 1)
+    await session.close()
+    await store.close()
+
+
 async def test_what_waits_behind_a_write_that_is_given_up_waits_no_longer(
     engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
