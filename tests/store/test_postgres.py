@@ -560,6 +560,15 @@ async def test_a_newer_schema_is_refused_and_an_older_one_needs_permission(sessi
     await found.close()
 
 
+async def test_a_schema_stays_as_it_is_while_a_server_uses_it(session: asyncpg.Connection, tmp_path: Path) -> None:
+    """It would go on, and leave out whatever the newer one has to be told."""
+    older = len(migrations.load("postgres")) - 1
+    await session.execute("UPDATE fleetroll SET version = $1", older)
+    with pytest.raises(Refused, match="A server still uses the database"):
+        await postgres.open_store((tmp_path / "registry").read_text(), migrate=True)
+    assert await session.fetchval("SELECT version FROM fleetroll") == older
+
+
 async def test_a_server_that_is_too_old_is_refused(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     url = await empty_database()
     connection = await asyncpg.connect(url)

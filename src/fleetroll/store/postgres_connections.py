@@ -34,6 +34,7 @@ _SETTLING_SECONDS, _SETTLING_PAUSE = 1.0, 0.005
 # In the planner's units, of which a server that has nothing else to do works off four to ten in a millisecond where it
 # looks into documents, and hundreds where it does not: some thirty thousand devices that are read one by one.
 _MODEST = 3_000.0
+SERVING = "news"  # the purpose of the session that a process has for as long as it serves
 LOCK_SPACE = 0x466C7472  # of the locks that organizations have
 
 
@@ -139,9 +140,14 @@ class Session:
         return found
 
 
+def application(purpose: str) -> str:
+    """What the server calls a session."""
+    return f"fleetroll {purpose}"
+
+
 async def connect(url: str, purpose: Purpose) -> Session:
     """Raises Away, or whatever else is wrong."""
-    name = {"application_name": f"fleetroll {purpose.name}"}
+    name = {"application_name": application(purpose.name)}
     try:
         connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS, server_settings=name)
     except Exception as problem:

@@ -8,7 +8,16 @@ import asyncpg
 
 from fleetroll.store import migrations, server_key
 from fleetroll.store.port import Origin
-from fleetroll.store.postgres_connections import Away, Purpose, Session, close, connect, told_apart
+from fleetroll.store.postgres_connections import (
+    SERVING,
+    Away,
+    Purpose,
+    Session,
+    application,
+    close,
+    connect,
+    told_apart,
+)
 from fleetroll.store.refusals import Misnamed, Refused, Unreachable
 from fleetroll.store.server_key import EVIDENCE, ROOT
 from fleetroll.store.statements import SQL
@@ -158,8 +167,11 @@ async def _take_steps(session: Session) -> list[migrations.Migration]:
         async with session.connection.transaction():
             await session.command(_MIGRATION_LOCK)  # another process may have just done it
             await session.command(_BOOKKEEPING)
-            if await _version(session) >= step.number:
+            version = await _version(session)
+            if version >= step.number:
                 continue
+            if version:
+                await _require_unserved(session)
             await session.command(step.text)
             await session.fetch("UPDATE fleetroll SET version = :version", {"version": step.number})
             if step is steps[-1]:
@@ -167,6 +179,13 @@ async def _take_steps(session: Session) -> list[migrations.Migration]:
         taken.append(step)
         migrations.tell(logger, step, since=taken[0].number - 1)
     return taken
+
+
+async def _require_unserved(session: Session) -> None:
+    """Raises Refused while a process serves: it would go on to write as the schema was that it knows."""
+    [(serving,)] = await session.fetch(SQL["postgres_sessions"], {"name": application(SERVING)})
+    if serving:
+        raise Refused("A server still uses the database, and does not know the newer schema; stop it first.")
 
 
 async def make_search_index(session: Session) -> None:

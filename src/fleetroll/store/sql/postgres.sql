@@ -28,6 +28,9 @@ SELECT set_config(unnest(CAST(:names AS text[])), unnest(CAST(:settings AS text[
 -- postgres_backend: which of the server's processes answers
 SELECT pg_backend_pid();
 
+-- postgres_sessions: how many of that name there are in this database
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = :name;
+
 -- postgres_settings: what a server keeps, and how
 SELECT name, setting FROM pg_settings WHERE name = ANY (:names);
 
