@@ -157,6 +157,26 @@ async def test_transactions_that_cross_each_other_all_come_to_an_end(
         assert len(await store.read.timeline.since(org, 0, 1000)) == expected
 
 
+async def test_a_transaction_about_very_many_organizations_leaves_room_for_the_locks_of_others(
+    store: Store, session: asyncpg.Connection, org: int
+) -> None:
+    """As when all below an organization are disabled with it: the server would refuse any lock to anybody else."""
+    held: list[int] = []
+
+    async def work(records: Records) -> None:
+        for one in range(org, org + 1100):
+            await records.usage.of(one)
+        held.append(
+            await session.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' "
+                "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+        )
+
+    await store.write(work)
+    assert held == [1024]
+
+
 async def test_a_failure_among_crossing_transactions_is_its_own(store: Store, other: Store, root: Organization) -> None:
     orgs = await made(store, root, "a", "b")
 

@@ -1,8 +1,8 @@
 -- postgres_lock: wait until no other transaction writes for an organization
-SELECT pg_advisory_xact_lock(:space, :org);
+SELECT pg_advisory_xact_lock(:space, :lock);
 
 -- postgres_try_lock: as postgres_lock, without waiting
-SELECT pg_try_advisory_xact_lock(:space, :org);
+SELECT pg_try_advisory_xact_lock(:space, :lock);
 
 -- postgres_reserve: numbers that a table gives to nobody else
 SELECT nextval(sequence)
