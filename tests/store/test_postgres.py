@@ -3,10 +3,12 @@
 import asyncio
 import random
 import re
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import apsw
 import asyncpg
@@ -23,6 +25,7 @@ from fleetroll.store import migrations, postgres, postgres_connections, postgres
 from fleetroll.store.port import Lease, Records, Store
 from fleetroll.store.postgres_syntax import SYNTAX, numbered
 from fleetroll.store.refusals import Refused, Unreachable
+from tests.support import pooler
 from tests.support.postgres import Server, empty_database, new_database, own_server
 from tests.support.stores import ENGINES, NOW, changed, device, document, event, key, organization, plant
 
@@ -152,6 +155,26 @@ async def test_transactions_that_cross_each_other_all_come_to_an_end(
         expected = sum(org in pair for pair in pairs)
         assert await store.read.usage.of(org) == {"devices": expected}
         assert len(await store.read.timeline.since(org, 0, 1000)) == expected
+
+
+async def test_a_transaction_about_very_many_organizations_leaves_room_for_the_locks_of_others(
+    store: Store, session: asyncpg.Connection, org: int
+) -> None:
+    """As when all below an organization are disabled with it: the server would refuse any lock to anybody else."""
+    held: list[int] = []
+
+    async def work(records: Records) -> None:
+        for one in range(org, org + 1100):
+            await records.usage.of(one)
+        held.append(
+            await session.fetchval(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' "
+                "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+        )
+
+    await store.write(work)
+    assert held == [1024]
 
 
 async def test_a_failure_among_crossing_transactions_is_its_own(store: Store, other: Store, root: Organization) -> None:
@@ -382,6 +405,51 @@ async def test_what_is_not_a_filter_s_fault_may_be_tried_again(
     assert await store.write(lambda records: records.leases.beat("test", "holder", 0))
 
 
+# --- a server that has no room ---------------------------------------------------------------------------------------
+
+
+async def test_a_full_disk_is_told_to_those_alone_who_need_room_for_as_long_as_it_is_full(
+    store: Store, session: asyncpg.Connection, org: int
+) -> None:
+    await session.execute(
+        "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$"
+    )
+    await session.execute("CREATE TRIGGER full_disk BEFORE INSERT ON device EXECUTE FUNCTION full_disk()")
+
+    def make(ident: str, bulk: bool = False) -> Awaitable[object]:
+        return store.write(lambda records: records.devices.insert_many(org, [device(ident)] * 3, NOW), bulk=bulk)
+
+    count = [store.write(lambda records: records.usage.add(org, "devices", 1, 9)) for _ in range(3)]
+    *refused, counted, _, _ = await asyncio.gather(make("a"), make("b", bulk=True), *count, return_exceptions=True)
+    assert {getattr(one, "code", None) for one in refused} == {"storage_full"}
+    assert counted is True
+    assert await store.read.usage.of(org) == {"devices": 3}
+    await session.execute("DROP TRIGGER full_disk ON device")
+    await store.write(lambda records: records.devices.insert(org, device("c"), NOW))
+
+
+async def test_who_finds_no_more_room_for_a_session_takes_turns_with_those_there_are(
+    engine: str, session: asyncpg.Connection
+) -> None:
+    """As where others use the same server up to its `max_connections`."""
+    url, role = urlsplit(await empty_database()), f"few_{uuid.uuid4().hex}"
+    database = url.path[1:]
+    await session.execute(f"CREATE ROLE {role} LOGIN")  # no limit is one for a superuser
+    await session.execute(f"ALTER DATABASE {database} OWNER TO {role}")
+    own = url._replace(netloc=f"{role}@{url.hostname}:{url.port}").geturl()
+    store = await postgres.open_store(own, migrate=False)
+    assert await store.read.leases.get("test") is None
+    await session.execute(f"ALTER DATABASE {database} CONNECTION LIMIT 0")
+    assert await asyncio.gather(*(store.read.leases.get("test") for _ in range(20))) == [None] * 20
+    with pytest.raises(Fault) as refused:
+        await store.write(lambda records: records.leases.beat("test", "holder", 0))
+    assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+    await session.execute(f"ALTER DATABASE {database} CONNECTION LIMIT -1")
+    assert await store.write(lambda records: records.leases.beat("test", "holder", 0))
+    await store.close()
+
+
 # --- statements that take long ---------------------------------------------------------------------------------------
 
 
@@ -412,6 +480,28 @@ async def test_a_list_of_what_an_operator_has_locked_is_not_too_costly(
         with pytest.raises(Fault) as refused:
             await store.scan.devices.page(org, None, Sort(), Page(1, None))
     assert (refused.value.code, refused.value.retry_after) == ("database_unavailable", 2)
+
+
+@pytest.mark.parametrize(("cost", "code"), [(1, "database_unavailable"), (10_000_000, "query_too_costly")])
+async def test_a_list_is_too_costly_only_if_it_is_by_itself(
+    engine: str, monkeypatch: pytest.MonkeyPatch, cost: int, code: str
+) -> None:
+    """Else it is the database that is slow now, as where others use its processors or its disk."""
+    bounded = structs.replace(postgres._SCAN, settings={**postgres._SCAN.settings, "statement_timeout": "100"})
+    monkeypatch.setattr(postgres, "_SCAN", bounded)
+    url = await new_database()
+    store, session = await postgres.open_store(url, migrate=False), await asyncpg.connect(url)
+    new = [device(f"d{number}") for number in range(30)]
+    await store.write(lambda records: records.devices.insert_many(1, new, NOW), bulk=True)
+    slowly = "LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.01); RETURN true; END $$"
+    await session.execute(f"CREATE FUNCTION is_read() RETURNS boolean COST {cost} {slowly}")
+    await session.execute("ALTER TABLE device RENAME TO every_device")
+    await session.execute("CREATE VIEW device AS SELECT * FROM every_device WHERE is_read()")
+    with pytest.raises(Fault) as refused:
+        await store.scan.devices.page(1, None, Sort(), Page(30))
+    assert (refused.value.code, refused.value.retry_after is None) == (code, cost > 1)
+    await session.close()
+    await store.close()
 
 
 async def test_what_waits_behind_a_write_that_is_given_up_waits_no_longer(
@@ -488,6 +578,15 @@ async def test_a_newer_schema_is_refused_and_an_older_one_needs_permission(sessi
         await postgres.open_store(url, migrate=False)
     assert await found.fetchval("SELECT version FROM fleetroll") == newest - 1
     await found.close()
+
+
+async def test_a_schema_stays_as_it_is_while_a_server_uses_it(session: asyncpg.Connection, tmp_path: Path) -> None:
+    """It would go on, and leave out whatever the newer one has to be told."""
+    older = len(migrations.load("postgres")) - 1
+    await session.execute("UPDATE fleetroll SET version = $1", older)
+    with pytest.raises(Refused, match="A server still uses the database"):
+        await postgres.open_store((tmp_path / "registry").read_text(), migrate=True)
+    assert await session.fetchval("SELECT version FROM fleetroll") == older
 
 
 async def test_a_server_that_is_too_old_is_refused(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -608,6 +707,29 @@ def test_a_server_that_may_lose_what_it_acknowledged_is_refused(engine: str, set
             runner.run(postgres.open_store(server.url, migrate=True))
         store = runner.run(postgres.open_store(server.url, migrate=True, unsafe=True))
         runner.run(store.close())
+
+
+@pooler.installed
+async def test_a_pooler_that_keeps_sessions_keeps_their_bounds(engine: str, tmp_path: Path) -> None:
+    bounded = postgres_connections.Purpose("test", 1, {"statement_timeout": "70"}, None)
+    with pooler.pooled(await new_database(), "session", tmp_path) as url:
+        store = await postgres.open_store(url, migrate=False)
+        assert await beat(store) == 1
+        await store.close()
+        session = await postgres_connections.connect(url, bounded)
+        with pytest.raises(asyncpg.QueryCanceledError):
+            await session.fetch("SELECT pg_sleep(5)", {})
+        await postgres_connections.close(session)
+
+
+@pooler.installed
+async def test_a_pooler_that_keeps_no_sessions_is_refused(engine: str, tmp_path: Path) -> None:
+    """Processes would not hear of each other: what one revokes, the others would let in."""
+    with (
+        pooler.pooled(await new_database(), "transaction", tmp_path) as url,
+        pytest.raises(Refused, match="set its pool mode to session"),
+    ):
+        await postgres.open_store(url, migrate=False)
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])

@@ -17,12 +17,12 @@ from fleetroll.core import chunks, documents, limits, names
 from fleetroll.core.chunks import Partial
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import Fault
-from fleetroll.core.model import Device, DeviceChange, Instant, NewDevice, SoftwareVersion
+from fleetroll.core.model import Device, DeviceChange, Event, Instant, NewDevice, SoftwareVersion
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Place
 from fleetroll.core.software import type_and_version
 from fleetroll.core.times import SECOND
-from fleetroll.service import devices, presence
+from fleetroll.service import devices, presence, reach
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.timeline import device_entry
 from fleetroll.store.port import Mailbox
@@ -124,16 +124,20 @@ async def done(call: Call, _: None) -> None:
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def received(call: Call, wanted: devices.Named) -> Received:
-    device = await devices.find(call, wanted.ident)
-    checkins = call.records.checkins
-    return Received(await checkins.get(call.org, device.id), await checkins.kept(call.org, device.id))
+    async def read(device: Device) -> Received:
+        checkins = call.records.checkins
+        return Received(await checkins.get(call.org, device.id), await checkins.kept(call.org, device.id))
+
+    return await reach.of_named(call, wanted.ident, read)
 
 
 @operation(Action.TIMELINE_READ, Effect.SCAN)
 async def reboots(call: Call, wanted: Reboots) -> list[Restarted]:
-    device = await devices.find(call, wanted.ident)
-    recent = Place(limits.MAX_NUMBERED_PAGE)
-    found, _ = await call.records.timeline.of_types(call.org, "device", device.id, [REBOOTED], recent)
+    async def read(device: Device) -> list[Event]:
+        recent = Place(limits.MAX_NUMBERED_PAGE)
+        return (await call.records.timeline.of_types(call.org, "device", device.id, [REBOOTED], recent))[0]
+
+    found = await reach.of_named(call, wanted.ident, read)
     noted = [(event.at, documents.load(event.data)) for event in found]
     timed = [(data.get("at", at), data) for at, data in noted]
     since = sorted((one for one in timed if one[0] >= wanted.since), key=itemgetter(0), reverse=True)

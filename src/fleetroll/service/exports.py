@@ -91,6 +91,7 @@ async def fetch(call: Call, ticket: Ticket) -> Archive:
     _check(call, ticket, device)
     written = _writer(wanted)
     rows = await _rows(call, device, stream, wanted, Span(max(0, at - wanted.period), at + 1))
+    await reports.own(call, call.records)  # where it is transferred meanwhile, its readings are as well
     name = f"{stream.pin}_{stream.metric}.csv" if stream.pin != stream.metric else f"{stream.pin}.csv"
     content = await asyncio.to_thread(_archive, name, at, (written(when, value) for when, value in rows))
     return Archive(f"device_data_{device.id}_{stream.pin}.zip", content)

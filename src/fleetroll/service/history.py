@@ -59,10 +59,15 @@ class History(Struct, frozen=True):
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def find(call: Call, wanted: Wanted) -> History:
     """Raises Fault not_found for a device of nobody here."""
-    devices = [await find_by_id(call, public_id) for public_id in wanted.devices]
-    if wanted.type is None:
-        return await _readings(call, devices[0], wanted)
-    return await _said(call, devices, wanted, wanted.type)
+    devices = await _devices(call, wanted)
+    said = wanted.type
+    found = await (_readings(call, devices[0], wanted) if said is None else _said(call, devices, wanted, said))
+    await _devices(call, wanted)  # where one is transferred meanwhile, so is what it has said
+    return found
+
+
+async def _devices(call: Call, wanted: Wanted) -> list[Device]:
+    return [await find_by_id(call, public_id) for public_id in wanted.devices]
 
 
 # --- readings --------------------------------------------------------------------------------------------------------

@@ -85,15 +85,21 @@ class Account(Struct, frozen=True):
 
 
 async def descend(records: Records, origin: Organization, path: str) -> Organization:
-    """The organization at `path` below `origin`. Raises Fault not_found: what is not below is not there."""
+    """The organization at `path` below `origin`. Raises Fault not_found: what is not below is not there.
+
+    It is as it is now, also `origin` itself, which its caller may remember as it was when a key was checked.
+    """
     if path == SELF:
-        return origin
+        return _there(await records.organizations.get(origin.id), path)
     found = origin
     for slug in path.split("."):
-        child = await records.organizations.child(found.id, slug)
-        if child is None:
-            raise not_found("organization", path)
-        found = child
+        found = _there(await records.organizations.child(found.id, slug), path)
+    return found
+
+
+def _there(found: Organization | None, path: str) -> Organization:
+    if found is None:
+        raise not_found("organization", path)
     return found
 
 

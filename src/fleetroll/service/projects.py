@@ -102,12 +102,8 @@ async def create(call: Call, new: organizations.Described) -> Project:
 
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
 async def edit(call: Call, wanted: Edit) -> Project:
-    # The caller's own organization is remembered as it was when its key was checked.
-    fresh = await call.records.organizations.get(call.org)
-    if fresh is None:
-        raise stale()
     change = organizations.Change(organizations.SELF, wanted.name, profile=wanted.profile)
-    account = await organizations.update.run(call.beside(fresh), change)
+    account = await organizations.update.run(call, change)
     return await _project(call, account.organization, wanted.slug)
 
 

@@ -1,4 +1,4 @@
-"""What a caller reaches by number: records of its own organization and of all below it.
+"""What a caller reaches by number: records of its own organization and of all below it; and what a device has.
 
 What lies in another organization, and what never was, are refused in the same words, for callers name numbers.
 """
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from fleetroll.core.faults import Fault, Kind
+from fleetroll.core.faults import Fault, Kind, not_found
 from fleetroll.core.model import Device
 from fleetroll.core.query import Place
 from fleetroll.service import quotas
@@ -64,6 +64,23 @@ async def of_device(call: Call, number: int, read: Callable[[Call, Device], Awai
         if await there.records.devices.by_id(there.org, number):
             return result
     raise missing("device", number)
+
+
+async def of_named(call: Call, ident: str, read: Callable[[Device], Awaitable[T]]) -> T:
+    """What `read` finds of a device of the caller's organization, by identifier.
+
+    Raises Fault not_found, also where the device was transferred meanwhile, with all it has.
+    """
+    found = await read(await _named(call, ident))
+    await _named(call, ident)
+    return found
+
+
+async def _named(call: Call, ident: str) -> Device:
+    device = await call.records.devices.get(call.org, ident)
+    if device is None:
+        raise not_found("device", ident)
+    return device
 
 
 async def _home(call: Call, number: int) -> Call | None:

@@ -26,7 +26,7 @@ from fleetroll.core.model import (
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Part, cut
 from fleetroll.core.times import SECOND
-from fleetroll.service import devices, presence, templates
+from fleetroll.service import devices, presence, reach, templates
 from fleetroll.service.live_readings import Told
 from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.store.port import Records, Store
@@ -108,12 +108,15 @@ async def read(
     call: Call, wanted: devices.Named | Wanted | Summary
 ) -> list[Reading] | Part[Reading, Instant] | Buckets:
     """The last value of each metric; or the readings of one, or what they come to."""
-    device = await devices.find(call, wanted.ident)
-    if isinstance(wanted, Wanted):
-        return await history(call.records, device, wanted)
-    if isinstance(wanted, Summary):
-        return await summary(call.records, device, wanted, call.at)
-    return await call.records.telemetry.last(device.org, device.id)
+
+    async def of(device: Device) -> list[Reading] | Part[Reading, Instant] | Buckets:
+        if isinstance(wanted, Wanted):
+            return await history(call.records, device, wanted)
+        if isinstance(wanted, Summary):
+            return await summary(call.records, device, wanted, call.at)
+        return await call.records.telemetry.last(device.org, device.id)
+
+    return await reach.of_named(call, wanted.ident, of)
 
 
 async def history(records: Records, device: Device, wanted: Wanted) -> Part[Reading, Instant]:

@@ -9,7 +9,6 @@ from msgspec import Struct
 
 from fleetroll.core import limits
 from fleetroll.core.documents import EMPTY
-from fleetroll.core.faults import not_found
 from fleetroll.core.model import Device, Event, NewEvent
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Part, Place, cut
@@ -61,11 +60,10 @@ async def record(
 
 @operation(Action.TIMELINE_READ, Effect.SCAN)
 async def of_device(call: Call, wanted: History) -> Part[Event, int]:
-    device = await call.records.devices.get(call.org, wanted.ident)
-    if device is None:
-        raise not_found("device", wanted.ident)
-    found = await call.records.timeline.of_subject(call.org, "device", device.id, wanted.before, wanted.limit + 1)
-    return cut(found, wanted.limit, lambda last: last.id)
+    async def read(device: Device) -> list[Event]:
+        return await call.records.timeline.of_subject(call.org, "device", device.id, wanted.before, wanted.limit + 1)
+
+    return cut(await reach.of_named(call, wanted.ident, read), wanted.limit, lambda last: last.id)
 
 
 @operation(Action.TIMELINE_READ, Effect.SCAN)

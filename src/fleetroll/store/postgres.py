@@ -56,6 +56,7 @@ async def open_store(url: str, *, migrate: bool, unsafe: bool = False, admit: Ad
     that. `unsafe` takes a server that may lose what it acknowledged.
     """
     async with postgres_schema.administered(url) as session:
+        await postgres_schema.require_sessions(session, url)
         found, newest = await postgres_schema.examine(session, unsafe=unsafe)
         if 0 < found < newest and not migrate:
             raise Refused(

@@ -11,14 +11,14 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from fleetroll.store.postgres_connections import Away, Purpose, Session, close, connect
+from fleetroll.store.postgres_connections import SERVING, Away, Purpose, Session, close, connect
 from fleetroll.store.postgres_writer import CHANNEL
 from fleetroll.store.statements import SQL
 
 logger = logging.getLogger("fleetroll.store")
 
 # Nothing is lost with an announcement that is: its commit need not be waited for.
-_PURPOSE = Purpose("news", 1, {"synchronous_commit": "off"}, 0.5)
+_PURPOSE = Purpose(SERVING, 1, {"synchronous_commit": "off"}, 0.5)
 _COMMIT = "commit"
 _PULSE_SECONDS = 0.4
 _PAUSE_SECONDS = 0.02

@@ -8,7 +8,17 @@ import asyncpg
 
 from fleetroll.store import migrations, server_key
 from fleetroll.store.port import Origin
-from fleetroll.store.postgres_connections import LOCK_SPACE, Away, Purpose, Session, close, connect, told_apart
+from fleetroll.store.postgres_connections import (
+    LOCK_SPACE,
+    SERVING,
+    Away,
+    Purpose,
+    Session,
+    application,
+    close,
+    connect,
+    told_apart,
+)
 from fleetroll.store.refusals import Misnamed, Refused, Unreachable
 from fleetroll.store.server_key import EVIDENCE, ROOT
 from fleetroll.store.statements import SQL
@@ -106,6 +116,20 @@ async def require_unicode(session: Session) -> None:
         )
 
 
+async def require_sessions(session: Session, url: str) -> None:
+    """Raises Refused where a second session is with the server's process that the first has: neither is one then."""
+    other = await connect(url, ADMINISTRATION)
+    try:
+        found = [await one.fetch(SQL["postgres_backend"], {}) for one in (session, other)]
+    finally:
+        await close(other)
+    if found[0] == found[1]:
+        raise Refused(
+            "The database is behind a pooler that keeps no sessions, so processes would not hear of each other; set "
+            "its pool mode to session, or name the server itself."
+        )
+
+
 async def require_durable(session: Session, unsafe: bool) -> None:
     """Raises Refused where the server may lose what it acknowledges, unless that is `unsafe` by intention."""
     found = await _settings(session, *_DURABLE)
@@ -145,8 +169,11 @@ async def _take_steps(session: Session) -> list[migrations.Migration]:
         async with session.connection.transaction():
             await session.command(_MIGRATION_LOCK)  # another process may have just done it
             await session.command(_BOOKKEEPING)
-            if await _version(session) >= step.number:
+            version = await _version(session)
+            if version >= step.number:
                 continue
+            if version:
+                await _require_unserved(session)
             await session.command(step.text)
             await session.fetch("UPDATE fleetroll SET version = :version", {"version": step.number})
             if step is steps[-1]:
@@ -154,6 +181,13 @@ async def _take_steps(session: Session) -> list[migrations.Migration]:
         taken.append(step)
         migrations.tell(logger, step, since=taken[0].number - 1)
     return taken
+
+
+async def _require_unserved(session: Session) -> None:
+    """Raises Refused while a process serves: it would go on to write as the schema was that it knows."""
+    [(serving,)] = await session.fetch(SQL["postgres_sessions"], {"name": application(SERVING)})
+    if serving:
+        raise Refused("A server still uses the database, and does not know the newer schema; stop it first.")
 
 
 async def make_search_index(session: Session) -> None:

@@ -23,7 +23,9 @@ from fleetroll.store.records import Records
 from fleetroll.store.statements import SQL
 
 _ORGS = ("org", "to", "parent")
-_LARGEST_LOCK = 0x7FFFFFFF
+# Organizations share so many locks, as a server has room for some thousands, and one transaction may be about all below
+# an organization. Those that share one wait for each other, which is rare, and harmless.
+_LOCKS = 1024
 _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+(?!SET\b)(\w+)")  # after ON CONFLICT, UPDATE names none
 _LOAD = re.compile(r"INSERT INTO (\w+) \(([^)]*)\)\s*SELECT (.*?)\s*FROM jsonb_each\(:rows\)$", re.DOTALL)
 _COUNT, _COUNTERS = SQL["usage_add"], "quota_usage"
@@ -34,13 +36,13 @@ _LITERALS = {"false": False, "true": True, "1": 1}
 
 
 class Elsewhere(BaseException):
-    """Another process writes for this organization, and this transaction holds the lock of another one already.
+    """Another process holds this lock of an organization, and this transaction holds that of another one already.
 
     No Exception: nothing on its way through an operation may take it for a failure of the operation.
     """
 
-    def __init__(self, org: int) -> None:
-        self.org = org
+    def __init__(self, lock: int) -> None:
+        self.lock = lock
 
 
 class Load(Struct, frozen=True):
@@ -203,25 +205,26 @@ class Writing:
     async def _enter(self, values: Values) -> None:
         for name in _ORGS:
             org = values.get(name)
-            if org and org not in self.locked:
+            if org and org % _LOCKS not in self.locked:
                 await self.lock(org)
 
     async def lock(self, org: int) -> None:
         """Keep other transactions from writing for an organization. Raises Elsewhere rather than wait in a circle."""
-        if org in self.locked:
+        lock = org % _LOCKS
+        if lock in self.locked:
             return
-        values = {"space": LOCK_SPACE, "org": org & _LARGEST_LOCK}
+        values = {"space": LOCK_SPACE, "lock": lock}
         if not self.locked and not self._holds_rows:
             await self._session.fetch(SQL["postgres_lock"], values)
         elif not (await self._session.fetch(SQL["postgres_try_lock"], values))[0][0]:
-            raise Elsewhere(org)
-        self.locked.add(org)
+            raise Elsewhere(lock)
+        self.locked.add(lock)
 
-    async def lock_in_order(self, orgs: set[int]) -> None:
+    async def lock_in_order(self, locks: set[int]) -> None:
         """As `lock` for all of them, waiting: whoever waits for several does so in the same order."""
-        for org in sorted(orgs, key=lambda one: one & _LARGEST_LOCK):
-            await self._session.fetch(SQL["postgres_lock"], {"space": LOCK_SPACE, "org": org & _LARGEST_LOCK})
-            self.locked.add(org)
+        for lock in sorted(locks):
+            await self._session.fetch(SQL["postgres_lock"], {"space": LOCK_SPACE, "lock": lock})
+            self.locked.add(lock)
 
 
 def _parts(rows: Iterator[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:

@@ -28,7 +28,7 @@ _MOST_ATTEMPTS = 10
 class _Job:
     """A transaction that waits for its turn, and then for its commit."""
 
-    __slots__ = ("attempts", "bulk", "error", "future", "news", "orgs", "result", "work")
+    __slots__ = ("attempts", "bulk", "error", "future", "locks", "news", "result", "work")
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class _Job:
         self.future = future
         self.result: Any = None
         self.error: Exception | None = None
-        self.orgs: set[int] = set()
+        self.locks: set[int] = set()
         self.attempts = 0
 
 
@@ -135,18 +135,18 @@ class Writer:
         if not jobs:
             return True
         following = self._queue[0]
-        return not (jobs[-1].bulk or following.bulk or following.orgs) and time.monotonic() < deadline
+        return not (jobs[-1].bulk or following.bulk or following.locks) and time.monotonic() < deadline
 
     async def _run_one(self, writing: Writing, jobs: list[_Job]) -> None:
         """Run the last of the jobs. Raises _Undone where what it has left behind concerns the others."""
         job = jobs[-1]
         writing.has_written, wrote_before = False, writing.has_written
         try:
-            if job.orgs:
-                await writing.lock_in_order(job.orgs)
+            if job.locks:
+                await writing.lock_in_order(job.locks)
             job.result = await self._work(writing, job)
         except Elsewhere as elsewhere:
-            self._bounce(writing, jobs, elsewhere.org)
+            self._bounce(writing, jobs, elsewhere.lock)
         except Exception as problem:
             if isinstance(problem, Away):
                 raise
@@ -162,10 +162,10 @@ class Writer:
                 raise _Undone(carefully=True) from None
         writing.has_written = writing.has_written or wrote_before
 
-    def _bounce(self, writing: Writing, jobs: list[_Job], org: int) -> None:
+    def _bounce(self, writing: Writing, jobs: list[_Job], lock: int) -> None:
         """The job begins the next transaction, where it waits for its locks in order before it reads anything."""
         job = jobs[-1]
-        job.orgs = {*writing.locked, org} if len(jobs) == 1 else {*job.orgs, org}
+        job.locks = {*writing.locked, lock} if len(jobs) == 1 else {*job.locks, lock}
         if writing.has_written or len(jobs) == 1:
             raise _Undone(carefully=False)
         self._queue.appendleft(jobs.pop())
@@ -180,13 +180,13 @@ class Writer:
         """Run a job so that its failure is its own, at the cost of two more round trips."""
         if job.error is not None:
             return
-        await writing.lock_in_order(job.orgs - writing.locked)
+        await writing.lock_in_order(job.locks - writing.locked)
         await session.command("SAVEPOINT work")
         try:
             job.result = await self._work(writing, job)
             await writing.flush()
         except Elsewhere as elsewhere:
-            job.orgs = {*job.orgs, *writing.locked, elsewhere.org}
+            job.locks = {*job.locks, *writing.locked, elsewhere.lock}
             raise _Undone(carefully=True) from None
         except Exception as problem:
             if isinstance(problem, Away):

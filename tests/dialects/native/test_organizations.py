@@ -1,5 +1,6 @@
 """The tenant tree: making organizations below one's own, acting in them, quotas, disabling and deleting."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -216,3 +217,17 @@ def test_the_tree_has_a_deepest_level(app: App) -> None:
     while (made := make(app, "x", under=".".join(path))).status == 201:
         path.append("x")
     assert (made.status, made.json()["code"], len(path)) == (400, "tree_too_deep", 7)
+
+
+def test_changes_of_the_own_organization_at_once_are_all_made(app: App) -> None:
+    """Without If-Match, nobody is told that somebody else was faster."""
+
+    async def rename(number: int) -> int:
+        changed = await app.call("PATCH", "/v1/organizations/self", {"name": f"name {number}"})
+        return changed.status
+
+    async def race() -> list[int]:
+        return await asyncio.gather(*map(rename, range(10)))
+
+    assert app.runner.run(race()) == [200] * 10
+    assert app.request("GET", "/v1/organizations/self").json()["revision"] == 11

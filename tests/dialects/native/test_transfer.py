@@ -1,5 +1,7 @@
 """Giving a device away: to other owners, to another organization, or both, in one step or not at all."""
 
+import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,3 +124,38 @@ def test_a_transfer_to_nowhere_is_refused(app: App, body: dict[str, Any]) -> Non
 def test_a_transfer_is_guarded_by_the_entity_tag(app: App) -> None:
     assert transfer(app, {"organization": "east"}, **{"If-Match": '"0.0"'}).status == 412
     assert places(app)["self"] == 1
+
+
+def test_a_device_is_there_with_all_that_it_has_or_not_at_all_while_it_is_transferred(app: App) -> None:
+    """Its readings and its timeline go with it, so whoever has found it where it was must not look for them there."""
+    reading = {"readings": [{"metric": "t", "at": "2026-01-01T00:00:00Z", "value": 7}]}
+    assert app.request("POST", "/v1/devices/d/telemetry", reading).status == 200
+    telemetry = "/v1/devices/d/telemetry"
+    last, past, timeline = asked = (telemetry, f"{telemetry}?metric=t", "/v1/devices/d/timeline?limit=1000")
+    found: dict[str, set[bytes]] = {path: set() for path in asked}
+    moving = True
+
+    async def move() -> None:
+        nonlocal moving
+        for here, there in (("self", "east"), ("east", "self")) * 20:
+            body = {"organization": there}
+            moved = await app.call("POST", "/v1/devices/d:transfer", body, headers=within(here))
+            assert moved.status == 200
+        moving = False
+
+    async def ask(path: str) -> None:
+        while moving:
+            await asyncio.sleep(0)
+            read = await app.call("GET", path)
+            if read.status == 200:
+                found[path].add(read.body)
+            else:
+                assert read.status == 404
+
+    async def race() -> None:
+        await asyncio.gather(move(), *map(ask, asked))
+
+    app.runner.run(race())
+    for path in (last, past):
+        assert [[one["value"] for one in json.loads(body)["readings"]] for body in found[path]] == [[7]]
+    assert {json.loads(body)["events"][-1]["type"] for body in found[timeline]} == {"device.created"}

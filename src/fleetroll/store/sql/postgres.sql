@@ -1,8 +1,8 @@
 -- postgres_lock: wait until no other transaction writes for an organization
-SELECT pg_advisory_xact_lock(:space, :org);
+SELECT pg_advisory_xact_lock(:space, :lock);
 
 -- postgres_try_lock: as postgres_lock, without waiting
-SELECT pg_try_advisory_xact_lock(:space, :org);
+SELECT pg_try_advisory_xact_lock(:space, :lock);
 
 -- postgres_reserve: numbers that a table gives to nobody else
 SELECT nextval(sequence)
@@ -21,6 +21,15 @@ SELECT last_value FROM timeline_id_seq;
 SELECT DISTINCT virtualtransaction FROM pg_locks
 WHERE locktype = :kind AND classid = :space AND granted
 AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
+
+-- postgres_set: how this session is to be
+SELECT set_config(unnest(CAST(:names AS text[])), unnest(CAST(:settings AS text[])), false);
+
+-- postgres_backend: which of the server's processes answers
+SELECT pg_backend_pid();
+
+-- postgres_sessions: how many of that name there are in this database
+SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = :name;
 
 -- postgres_settings: what a server keeps, and how
 SELECT name, setting FROM pg_settings WHERE name = ANY (:names);
