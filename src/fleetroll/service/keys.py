@@ -49,6 +49,13 @@ class Issued(Struct, frozen=True):
         return tokens.halves(self.token)
 
 
+class Caller(Struct, frozen=True):
+    """Who asks, and whether that one may know more of the organization than what it is called."""
+
+    principal: Principal
+    reads_organizations: bool
+
+
 class Listing(Struct, frozen=True):
     """Keys with an id above `after`."""
 
@@ -123,9 +130,10 @@ async def page(call: Call, wanted: Listing) -> Part[Key, int]:
     return cut(found, wanted.limit, lambda last: last.id)
 
 
-@operation(Action.ORGANIZATIONS_READ, Effect.READ)
-async def caller(call: Call, _: None) -> Principal:
-    return call.principal
+@operation(Action.KEY_SELF, Effect.READ)
+async def caller(call: Call, _: None) -> Caller:
+    principal = call.principal
+    return Caller(principal, policy.allows(principal.key.role, principal.key.scopes, Action.ORGANIZATIONS_READ))
 
 
 @operation(Action.KEYS_WRITE, Effect.WRITE, settles=True, relieves=True)
