@@ -22,11 +22,11 @@ ANYBODY = "of any scope"
 class Row(Struct, frozen=True):
     """One route. `least` and `scope` say who may use it, `done` what they get.
 
-    `scope` is `ANYBODY` where every key will do. `foreign` is what the administrator of any other organization gets for the same request: 404 where it names a
-    record, which for them is not there, and success where all that it touches is their own. `denied` is what a key
-    gets that is good for less. `needs` names a sample that must exist; `$name` in path, query and body stands for its
-    parts, and a text that is no more than `$n_name` for a number. `below` is what the administrator of an organization
-    below gets, where it is not `foreign`.
+    `scope` is `ANYBODY` where every key will do. `foreign` is what the administrator of any other organization gets for
+    the same request: 404 where it names a record, which for them is not there, and success where all that it touches is
+    their own. `denied` is what a key gets that is good for less. `needs` names a sample that must exist; `$name` in
+    path, query and body stands for its parts, and a text that is no more than `$n_name` for a number. `below` is what
+    the administrator of an organization below gets, where it is not `foreign`.
     """
 
     least: str

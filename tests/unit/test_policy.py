@@ -98,7 +98,9 @@ def test_scopes_are_kept_sorted_and_each_once(scopes: list[str]) -> None:
     assert policy.parse_scopes(scopes) == tuple(sorted(set(scopes)))
 
 
-@pytest.mark.parametrize("scope", ["", "*", *OWN, ANY, "devices", "devices:*", "DEVICES:READ", "devices:read ", "admin"])
+@pytest.mark.parametrize(
+    "scope", ["", "*", *OWN, ANY, "devices", "devices:*", "DEVICES:READ", "devices:read ", "admin"]
+)
 def test_a_word_that_is_no_scope_is_refused(scope: str) -> None:
     with pytest.raises(Fault) as refused:
         policy.parse_scopes(["devices:read", scope])

@@ -6,7 +6,7 @@ from fleetroll.bus.port import Minted
 from fleetroll.core import policy, tokens
 from fleetroll.core.faults import Fault, Kind, conflict, invalid, not_found
 from fleetroll.core.ids import broker_groups, broker_org
-from fleetroll.core.model import Instant, Key, KeyKind, Principal
+from fleetroll.core.model import Instant, Key, KeyKind, Organization, Principal
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.query import Part, cut
 from fleetroll.service import reach
@@ -50,9 +50,11 @@ class Issued(Struct, frozen=True):
 
 
 class Caller(Struct, frozen=True):
-    """Who asks, and whether that one may know more of the organization than what it is called."""
+    """Whose key it is and where it acts; whether it may know more of the organization than what that is called."""
 
-    principal: Principal
+    key: Key
+    home: Organization
+    organization: Organization
     reads_organizations: bool
 
 
@@ -132,8 +134,9 @@ async def page(call: Call, wanted: Listing) -> Part[Key, int]:
 
 @operation(Action.KEY_SELF, Effect.READ)
 async def caller(call: Call, _: None) -> Caller:
-    principal = call.principal
-    return Caller(principal, policy.allows(principal.key.role, principal.key.scopes, Action.ORGANIZATIONS_READ))
+    principal, key = call.principal, call.principal.key
+    may_read = policy.allows(key.role, key.scopes, Action.ORGANIZATIONS_READ)
+    return Caller(key, principal.home, principal.org, may_read)
 
 
 @operation(Action.KEYS_WRITE, Effect.WRITE, settles=True, relieves=True)

@@ -7,6 +7,6 @@ from fleetroll.wire.request import Request
 
 
 def me(caller: keys.Caller, request: Request) -> shapes.Me:
-    key, home = caller.principal.key, caller.principal.home
+    key, home = caller.key, caller.home
     made = iso(key.created_at)
     return shapes.Me(key.id, "", key.name, made, made, [shapes.Organization(home.id, home.name, home.slug)])

@@ -50,11 +50,11 @@ def key_page(result: Part[model.Key, int], request: Request) -> shapes.KeyList:
 
 
 def caller(result: keys.Caller, request: Request) -> shapes.Caller:
-    principal, org = result.principal, result.principal.org
+    org = result.organization
     named = shapes.CallerOrganization(org.id, org.slug, org.name)
     if result.reads_organizations:
         named = msgspec.convert(organization(org), shapes.CallerOrganization, from_attributes=True)
-    return shapes.Caller(key(principal.key), named)
+    return shapes.Caller(key(result.key), named)
 
 
 def new_key(request: Request) -> keys.NewKey:
