@@ -117,6 +117,13 @@ def test_a_backup_does_not_take_the_place_of_a_registry(fleetroll: Fleetroll, da
     assert fleetroll("backup", "fleetroll.db").code == 0
 
 
+@pytest.mark.parametrize("place", ["-", "/dev/null"])
+def test_a_backup_goes_into_a_file_that_can_be_looked_at(fleetroll: Fleetroll, work: Path, place: str) -> None:
+    refused = fleetroll("backup", place)
+    assert (refused.code, f"{place} is not a plain file." in refused.err) == (2, True)
+    assert not (work / "-").exists()
+
+
 @pytest.mark.parametrize(("body", "promised"), [(b"SQLite format 3\0", 4096), (b"<html>", None)])
 def test_half_a_backup_leaves_the_old_one_alone(
     fleetroll: Fleetroll, work: Path, body: bytes, promised: int | None

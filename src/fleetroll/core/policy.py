@@ -7,7 +7,7 @@ elsewhere.
 import enum
 from collections.abc import Collection
 
-from fleetroll.core.faults import Fault, Kind, invalid
+from fleetroll.core.faults import Fault, Kind, brief, invalid
 
 
 class Role(enum.Enum):
@@ -131,7 +131,8 @@ def parse_scopes(scopes: Collection[str]) -> tuple[str, ...]:
     known = {action.value for action in MINIMUM_ROLE}
     for scope in scopes:
         if scope not in known:
-            raise invalid("unknown_scope", f"Unknown scope; known scopes are {', '.join(sorted(known))}.", "scopes")
+            message = f"There is no scope {brief(scope)}; there are {', '.join(sorted(known))}."
+            raise invalid("unknown_scope", message, "scopes")
     return tuple(sorted(set(scopes)))
 
 

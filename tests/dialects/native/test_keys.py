@@ -156,6 +156,13 @@ def test_a_role_that_there_is_not_is_answered_by_those_that_may_be_given(app: Ap
     assert refused.json()["detail"] == "role must be one of viewer, operator, admin."
 
 
+def test_a_scope_that_there_is_not_is_named_beside_those_there_are(app: App) -> None:
+    refused = app.request("POST", "/v1/keys", {"name": "k", "role": "viewer", "scopes": ["devices:read,owners:read"]})
+    assert refused.json()["detail"].startswith(
+        "There is no scope devices:read,owners:read; there are certificates:read,"
+    )
+
+
 @pytest.mark.parametrize("number", ["0", "99", "x", "-1", "1.0", "9" * 40, "%D9%A1"])
 def test_a_number_that_names_no_key_is_not_found(app: App, number: str) -> None:
     refused = app.request("GET", f"/v1/keys/{number}")
