@@ -145,7 +145,7 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
     assigned = {"customerEmail": EMAIL, "deviceIdentifiers": [DEVICE]}
     return {
         "POST /v1/devices": {"ident": f"new-{n}", "dms": "line", **MEMBERS},
-        "PUT /v1/devices/{ident}": {"ident": DEVICE, **MEMBERS},
+        "PUT /v1/devices/{ident}": {"ident": DEVICE, "dms": "line", **MEMBERS},
         "PATCH /v1/devices/{ident}": {"ident": DEVICE, **MEMBERS},
         "POST /v1/devices/{ident}:transfer": {"owners": [EMAIL], "organization": "self"},
         "POST /v1/devices/{ident}/commands": {"name": "move", "data": {"to": 3}, "env": "test"},
