@@ -80,7 +80,7 @@ _COLLECTOR = (20_000, 20, 50)
 _USED_SECONDS = 10.0
 _LEARN_SECONDS = 300.0
 _CALLS_SECONDS = 3.0  # that devices have to answer once the server ends
-_NOTHING_BEGUN = "The database has no registry yet: the first `fleetroll serve` makes one, and its key."
+_NOTHING_BEGUN = "Name the place where it is with --data or --database; the first `fleetroll serve` makes one."
 
 
 def now() -> Instant:
@@ -399,7 +399,7 @@ async def first_key(config: Config, services: Services) -> str | None:
 def recover(data: Path, server_key: str | None, database: str | None) -> str:
     """Another admin key of a registry that no server of this directory is serving. Raises RefusedAtRest."""
     if not data.is_dir() or (database is None and (is_unfinished(data) or not (data / DATABASE).is_file())):
-        raise RefusedAtRest(f"There is no registry in {data}.", "Name the server's data directory with --data.")
+        raise RefusedAtRest(f"There is no registry in {data}.", _NOTHING_BEGUN)
     # Whether a database is safe enough was decided by whoever serves it.
     config = Config(data=data, server_key=server_key, database=database, nats=NO_BROKER, allow_unsafe_database=True)
     try:
@@ -410,12 +410,12 @@ def recover(data: Path, server_key: str | None, database: str | None) -> str:
 
 async def _recovered(config: Config) -> str:
     if config.postgres is not None and not await postgres.is_begun(config.postgres):
-        raise Refused(_NOTHING_BEGUN)
+        raise RefusedAtRest("There is no registry in the database.", _NOTHING_BEGUN)
     directory = claim(config.data, has_database=config.postgres is None)
     try:
         async with opened(config, directory) as (services, store):
             if not await store.read.timeline.last():
-                raise Refused(_NOTHING_BEGUN)
+                raise RefusedAtRest("There is no registry in the database.", _NOTHING_BEGUN)
             return await bootstrap.recover(services)
     finally:
         directory.close()

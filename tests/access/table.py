@@ -16,16 +16,17 @@ from tests.support.enrolling import enrolled
 from tests.support.principals import ACTS_IN, Tenant
 
 MARK = "known-only-to-its-tenant"
+ANYBODY = "of any scope"
 
 
 class Row(Struct, frozen=True):
     """One route. `least` and `scope` say who may use it, `done` what they get.
 
-    `foreign` is what the administrator of any other organization gets for the same request: 404 where it names a
-    record, which for them is not there, and success where all that it touches is their own. `denied` is what a key
-    gets that is good for less. `needs` names a sample that must exist; `$name` in path, query and body stands for its
-    parts, and a text that is no more than `$n_name` for a number. `below` is what the administrator of an organization
-    below gets, where it is not `foreign`.
+    `scope` is `ANYBODY` where every key will do. `foreign` is what the administrator of any other organization gets for
+    the same request: 404 where it names a record, which for them is not there, and success where all that it touches is
+    their own. `denied` is what a key gets that is good for less. `needs` names a sample that must exist; `$name` in
+    path, query and body stands for its parts, and a text that is no more than `$n_name` for a number. `below` is what
+    the administrator of an organization below gets, where it is not `foreign`.
     """
 
     least: str
@@ -41,7 +42,7 @@ class Row(Struct, frozen=True):
 
     @property
     def reads(self) -> bool:
-        return self.scope.endswith((":read", ":backup"))
+        return self.scope.endswith((":read", ":backup")) or self.scope == ANYBODY
 
 
 _ONE = 'ident = "$ident"'
@@ -109,7 +110,7 @@ ROWS: Mapping[str, Row] = {
     "GET /v1/keys": Row("admin", "keys:read", 200, 200, "key"),
     "GET /v1/keys/{id}": Row("admin", "keys:read", 200, 404, "key"),
     "DELETE /v1/keys/{id}": Row("admin", "keys:write", 204, 404, "key"),
-    "GET /v1/me": Row("viewer", "organizations:read", 200, 200),
+    "GET /v1/me": Row("viewer", ANYBODY, 200, 200),
     # The server.
     "GET /v1/events": Row("viewer", "timeline:read", 200, 200, "device"),
     # Without a broker, as it is here, whoever may use these is told so.
@@ -480,7 +481,7 @@ _MEMFAULT: Mapping[str, Row] = {
     f"DELETE {_P}": Row("admin", "organizations:write", 409, 404),
     f"GET {_P}/api_key": Row("admin", "keys:read", 200, 404),
     f"POST {_P}/api_key": Row("admin", "keys:write", 200, 404),
-    "GET /auth/me": Row("viewer", "organizations:read", 200, 200),
+    "GET /auth/me": Row("viewer", ANYBODY, 200, 200),
     f"POST {_P}/hardware_versions": Row("operator", "versions:write", 200, 404, body={"name": "$new"}),
     f"GET {_P}/hardware_versions": Row("viewer", "versions:read", 200, 404, "hardware"),
     f"GET {_P}/hardware_versions/{{name}}": Row("viewer", "versions:read", 200, 404, "hardware"),

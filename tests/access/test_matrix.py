@@ -10,7 +10,7 @@ from fleetroll.application import DIALECTS
 from fleetroll.core.secrets import Issuer
 from fleetroll.wire.app import OPEN_PATHS
 from fleetroll.wire.dialect import Dialect, Route
-from tests.access.table import ACCEPTED, MARK, OUTSIDERS, ROWS
+from tests.access.table import ACCEPTED, ANYBODY, MARK, OUTSIDERS, ROWS
 from tests.access.world import ROLES, World, foreigners, insiders, intruders, outsiders, row_of, underprivileged
 from tests.support.app import Response
 from tests.support.principals import SCOPES
@@ -65,7 +65,7 @@ def test_every_dialect_says_what_outsiders_get_and_how_keys_are_carried() -> Non
 
 def test_the_rows_want_the_roles_and_scopes_that_there_are() -> None:
     assert {row.least for row in ROWS.values()} <= {*ROLES, "root"}
-    assert {row.scope for row in ROWS.values()} == SCOPES
+    assert {row.scope for row in ROWS.values()} == {*SCOPES, ANYBODY}
 
 
 @pytest.mark.parametrize(("dialect", "route"), ROUTES, ids=NAMES)

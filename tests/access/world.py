@@ -11,7 +11,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from fleetroll.wire.dialect import Dialect, Route
-from tests.access.table import ACCEPTED, OUTSIDERS, REACH_DOWN, ROWS, Row, sample
+from tests.access.table import ACCEPTED, ANYBODY, OUTSIDERS, REACH_DOWN, ROWS, Row, sample
 from tests.support.app import App
 from tests.support.principals import ACTS_IN, FORMS, MALFORMED, SCOPES, Headers, Tenant, client, forged, misplaced
 from tests.support.raw import Raw
@@ -92,6 +92,8 @@ def underprivileged(world: World, dialect: Dialect, row: Row) -> Iterator[Caller
         )
     if row.least == "root":
         yield Caller("operator of the root", present(dialect, world.root.key("operator")), row.denied)
+    if row.scope == ANYBODY:
+        return
     lacking = world.own.key("admin", SCOPES - {row.scope})
     for form in ACCEPTED[dialect.name]:
         yield Caller(f"admin without the scope by {form}", FORMS[form](lacking), row.denied)
@@ -129,8 +131,9 @@ def insiders(world: World, dialect: Dialect, row: Row) -> Iterator[Caller]:
         yield Caller(f"{enough[0]} by {form}", FORMS[form](tenant.key(enough[0])), row.done)
     for role in enough[1:]:
         yield Caller(role, present(dialect, tenant.key(role)), row.done)
-    scoped = tenant.key("admin", frozenset({row.scope}))
-    yield Caller("admin with just the scope", present(dialect, scoped), row.done)
+    for scope in SCOPES if row.scope == ANYBODY else {row.scope}:
+        scoped = tenant.key("admin", frozenset({scope}))
+        yield Caller(f"admin with just {scope}", present(dialect, scoped), row.done)
     yield Caller("an OAuth2 client", client(tenant.key(enough[0], kind="oauth")), row.done)
     if dialect.name in REACH_DOWN:
         yield Caller("admin of the parent", present(dialect, world.root.key("admin")), row.done)

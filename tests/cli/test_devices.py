@@ -137,6 +137,17 @@ def test_what_cannot_be_sent_to_a_device_is_wrong_usage(fleetroll: Fleetroll, da
     assert "DATA must be JSON" in refused.err
 
 
+def test_where_there_is_no_broker_nobody_is_told_to_try_again(fleetroll: Fleetroll) -> None:
+    assert fleetroll("device", "create", "unheard").code == 0
+    for how in ([], ["--call"]):
+        refused = fleetroll("device", "send", "unheard", "move", *how)
+        assert (refused.code, refused.out) == (1, "")
+        assert refused.err.splitlines() == [
+            "fleetroll: This server runs without a broker.",
+            "  Devices hear it by the broker; start the server without --nats off.",
+        ]
+
+
 @pytest.mark.parametrize("ident", ["a/b", "a%2Fb", "50%", "a?b#c", "x:decommission", "größe", "two words", "..x"])
 def test_any_identifier_can_be_addressed(fleetroll: Fleetroll, ident: str) -> None:
     assert fleetroll("device", "create", ident).code == 0

@@ -7,6 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,13 @@ def test_a_backup_does_not_take_the_place_of_a_registry(fleetroll: Fleetroll, da
         assert (refused.code, "is the database of a server" in refused.err) == (2, True)
     assert (data / "fleetroll.db").read_bytes() == b"a registry"
     assert fleetroll("backup", "fleetroll.db").code == 0
+
+
+@pytest.mark.parametrize("place", ["-", "/dev/null"])
+def test_a_backup_goes_into_a_file_that_can_be_looked_at(fleetroll: Fleetroll, work: Path, place: str) -> None:
+    refused = fleetroll("backup", place)
+    assert (refused.code, f"{place} is not a plain file." in refused.err) == (2, True)
+    assert not (work / "-").exists()
 
 
 @pytest.mark.parametrize(("body", "promised"), [(b"SQLite format 3\0", 4096), (b"<html>", None)])
@@ -315,6 +323,7 @@ def test_a_healthy_directory_passes_and_is_left_as_it_is(alone: Fleetroll, data:
     assert code == 0
     assert {name for name, state in states.items() if state == "ok"} >= {
         *("directory", "lock", "server key", "database", "integrity", "schema", "database key", "sqlite", "clock"),
+        "temporary files",
     }
     assert {file.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in data.iterdir()} == before
 
@@ -349,6 +358,20 @@ def test_a_damaged_directory_fails_the_check_that_names_the_damage(
     assert people.code == 1
     (line,) = [line for line in people.out.splitlines() if " fail " in line]
     assert line.startswith(f"{check}  ")
+
+
+@about_sqlite
+def test_a_machine_that_takes_no_temporary_files_fails_a_check(
+    alone: Fleetroll, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        code, states = checks(alone, data)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
+    assert (code, states["temporary files"]) == (1, "fail")
 
 
 @about_sqlite
@@ -443,7 +466,8 @@ def test_there_is_nothing_to_recover_where_no_registry_is(alone: Fleetroll, work
     (work / "empty").mkdir()
     for place in ("empty", "nowhere"):
         refused = alone("recover", "--data", place)
-        assert (refused.code, "no registry" in refused.err, refused.out) == (1, True, "")
+        assert (refused.code, refused.out) == (1, "")
+        assert refused.err.startswith(f"fleetroll: There is no registry in {place}.\n  Name the place where it is")
     assert list(work.rglob("*")) == [work / "empty"]
 
 
@@ -451,7 +475,8 @@ def test_there_is_nothing_to_recover_in_an_empty_database_which_stays_empty(alon
     (work / "data").mkdir()
     url = asyncio.run(postgres.empty_database())
     refused = alone("recover", "--data", "data", FLEETROLL_DATABASE=url)
-    assert (refused.code, "no registry" in refused.err, refused.out) == (1, True, "")
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err.startswith("fleetroll: There is no registry in the database.\n  Name the place where it is")
     assert asyncio.run(postgres.rows(url)) == []
     assert list(work.rglob("*")) == [work / "data"]
 

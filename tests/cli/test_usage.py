@@ -300,6 +300,21 @@ def test_a_pipe_that_closes_early_ends_quietly(server: Any) -> None:
         assert tail.stderr.read() == b""
 
 
+def test_a_tail_that_nobody_reads_any_more_ends_while_nothing_happens() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with impostor(b": there is nothing to tell\n\n") as url, os.fdopen(write, "wb") as unread:
+        ended = subprocess.run(
+            [sys.executable, "-m", "fleetroll", "event", "tail"],
+            env={**os.environ, "FLEETROLL_URL": url, "FLEETROLL_KEY": KEY},
+            stdout=unread,
+            stderr=subprocess.PIPE,
+            timeout=30,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (1, b"")
+
+
 @pytest.mark.parametrize(
     ("arguments", "closed"),
     [

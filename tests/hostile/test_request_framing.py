@@ -86,7 +86,12 @@ REFUSED: dict[str, tuple[bytes, int]] = {
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
     "endless blank lines": (b"\r\n" * (32 << 10), 400),
     # Targets.
-    "an absolute target": (b"GET http://a/echo HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "an absolute target without a Host": (b"GET http://a/echo HTTP/1.1\r\n\r\n", 400),
+    "an absolute target without an authority": (b"GET http:///echo HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "an absolute target with a user": (b"GET http://u@a/echo HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "an absolute target with a fragment": (b"GET http://a/echo#x HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "an absolute target of another scheme": (b"GET ftp://a/echo HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "an authority alone": (b"CONNECT a:80 HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     "a tunnel": (b"CONNECT a:80 HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     "a star that is not for OPTIONS": (b"GET * HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     "a fragment": (b"GET /echo#part HTTP/1.1\r\n" + HOST + b"\r\n", 400),
@@ -112,6 +117,7 @@ ACCEPTED: dict[str, tuple[bytes, bytes]] = {
         b"GET /echo?" + b"x" * (limits.MAX_TARGET - 6) + b" HTTP/1.1\r\n" + HOST + b"\r\n",
         b"/echo",
     ),
+    "an absolute target": (b"GET http://a/echo HTTP/1.1\r\n" + HOST + b"\r\n", b"/echo"),
     "HTTP/1.0 without a Host": (b"GET /echo HTTP/1.0\r\n\r\n", b"/echo"),
     "HTTP/1.0 that expects what it does not know": (
         b"POST /echo HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc",
@@ -271,6 +277,23 @@ def test_an_exception_of_the_application_becomes_a_problem_that_tells_nothing(se
     assert received.startswith(b"HTTP/1.1 500 ")
     assert json.loads(received.partition(b"\r\n\r\n")[2])["code"] == "internal_error"
     assert b"KeyError" not in received
+
+
+@pytest.mark.parametrize(
+    ("target", "host", "path"),
+    [
+        (b"http://b.example:8080/echo?absolute", b"b.example:8080", b"/echo"),
+        (b"HTTPS://[::1]//echo%2F?absolute", b"[::1]", b"//echo%2F"),
+        (b"http://b?absolute", b"b", b"/"),
+    ],
+)
+def test_of_an_absolute_target_the_authority_counts_and_not_the_host(
+    server: HttpServer, target: bytes, host: bytes, path: bytes
+) -> None:
+    exchange(server, b"GET " + target + b" HTTP/1.1\r\nHost: a\r\nX-Other: c\r\n\r\n")
+    (scope,) = seen_with(b"absolute")
+    assert (scope["raw_path"], scope["scheme"]) == (path, "http")
+    assert sorted(scope["headers"]) == [(b"host", host), (b"x-other", b"c")]
 
 
 def test_a_path_reaches_the_application_as_it_was_sent(server: HttpServer) -> None:

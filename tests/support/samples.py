@@ -34,6 +34,12 @@ MEMBERS: dict[str, Any] = {
     "config": {"interval": 30, "mode": "eco"},
     "cohort": "beta",
     "template": 1,
+    "extras": {
+        "memfault": {"description": "text"},
+        "relay": {"env": "production"},
+        "lamassu": {"icon": "text", "icon_color": "#111"},
+        "blynk": {"properties": {"v1": {"color": "#111"}}},
+    },
 }
 SETTINGS = {
     "authority": "default",
@@ -138,8 +144,8 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
     scope = {"filter": _ONE, "all": False, "dry_run": True}
     assigned = {"customerEmail": EMAIL, "deviceIdentifiers": [DEVICE]}
     return {
-        "POST /v1/devices": {"ident": f"new-{n}", **MEMBERS},
-        "PUT /v1/devices/{ident}": {"ident": DEVICE, **MEMBERS},
+        "POST /v1/devices": {"ident": f"new-{n}", "dms": "line", **MEMBERS},
+        "PUT /v1/devices/{ident}": {"ident": DEVICE, "dms": "line", **MEMBERS},
         "PATCH /v1/devices/{ident}": {"ident": DEVICE, **MEMBERS},
         "POST /v1/devices/{ident}:transfer": {"owners": [EMAIL], "organization": "self"},
         "POST /v1/devices/{ident}/commands": {"name": "move", "data": {"to": 3}, "env": "test"},
@@ -149,7 +155,12 @@ def _documents(n: str, serial: str, certificate: str) -> dict[str, Any]:
         "POST /v1/devices/{ident}/telemetry": {
             "readings": [{"metric": "temp", "value": 21.5, "at": "2026-01-31T12:00:00Z"}]
         },
-        "POST /v1/devices:import": {"ident": f"imported-{n}", **MEMBERS},
+        "POST /v1/devices:import": {
+            "ident": f"imported-{n}",
+            "dms": "line",
+            "last_seen": "2026-01-02T03:04:05Z",
+            **MEMBERS,
+        },
         "POST /v1/devices:update": {"set": MEMBERS, **scope},
         "POST /v1/devices:tag": {"add": ["spare"], "remove": ["old"], **scope},
         "POST /v1/devices:delete": scope,

@@ -37,6 +37,7 @@ def passes(guard: Guard, record: Record | None) -> bool:
         ("*", True, False),
         (TAG, True, False),
         (f'"other", {TAG}', True, False),
+        (f'"an,other", "," ,{TAG}', True, False),
         ('"z.z"', False, False),
         (f"W/{TAG}", False, False),
     ],
@@ -83,7 +84,13 @@ def test_tags_survive_being_listed(tags: list[str]) -> None:
     assert parse_tags(", ".join(tags), "If-Match") == tuple(tags)
 
 
-@pytest.mark.parametrize("header", ["", "abc", '"', 'abc"', "W/", '"a", b', '"a",', "'a'", "**"])
+def test_a_comma_within_a_tag_belongs_to_it() -> None:
+    assert parse_tags('"a,b" , W/"c, d",","', "If-Match") == ('"a,b"', 'W/"c, d"', '","')
+
+
+@pytest.mark.parametrize(
+    "header", ["", "abc", '"', 'abc"', "W/", '"a", b', '"a",', "'a'", "**", '"a"b"', 'WW/"a"', '"a" "b"']
+)
 def test_a_header_that_is_no_list_of_tags_is_refused(header: str) -> None:
     with pytest.raises(Fault) as refused:
         parse_tags(header, "If-Match")

@@ -9,6 +9,7 @@ from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.policy import Action, Role
 
 V, O, A = Role.VIEWER, Role.OPERATOR, Role.ADMIN  # noqa: E741  # a column of the table below
+ANY = "key:self"
 OWN = {"devices:check_in": Role.PROJECT, "device:self": Role.DEVICE, "dms:enrol": Role.ENROLLEE}
 
 # Written out a second time, so that a row changed by accident disagrees with something.
@@ -46,7 +47,7 @@ SCOPES = st.sets(st.sampled_from([action.value for action in Action]))
 
 
 def test_the_table_below_names_every_action() -> None:
-    assert {action.value for action in Action} == set(LEAST) | set(OWN)
+    assert {action.value for action in Action} == set(LEAST) | set(OWN) | {ANY}
 
 
 @pytest.mark.parametrize("role", Role)
@@ -54,6 +55,8 @@ def test_the_table_below_names_every_action() -> None:
 def test_a_role_reaches_what_it_and_the_roles_below_it_may_do(role: Role, action: Action) -> None:
     if role in RANK and action.value in LEAST:
         assert policy.allows(role, (), action) == (RANK.index(role) >= RANK.index(LEAST[action.value]))
+    elif action.value == ANY:
+        assert policy.allows(role, (), action) == (role in RANK)
     else:
         assert policy.allows(role, (), action) == (OWN.get(action.value) is role)
 
@@ -61,7 +64,7 @@ def test_a_role_reaches_what_it_and_the_roles_below_it_may_do(role: Role, action
 @given(ACTIONS, SCOPES, st.sampled_from(Role))
 def test_scopes_only_ever_take_away(action: Action, scopes: set[str], role: Role) -> None:
     narrowed = policy.allows(role, scopes, action)
-    assert narrowed == (policy.allows(role, (), action) and (not scopes or action.value in scopes))
+    assert narrowed == (policy.allows(role, (), action) and (not scopes or action.value in {*scopes, ANY}))
 
 
 @given(ACTIONS, SCOPES, st.sampled_from(Role))
@@ -95,7 +98,9 @@ def test_scopes_are_kept_sorted_and_each_once(scopes: list[str]) -> None:
     assert policy.parse_scopes(scopes) == tuple(sorted(set(scopes)))
 
 
-@pytest.mark.parametrize("scope", ["", "*", *OWN, "devices", "devices:*", "DEVICES:READ", "devices:read ", "admin"])
+@pytest.mark.parametrize(
+    "scope", ["", "*", *OWN, ANY, "devices", "devices:*", "DEVICES:READ", "devices:read ", "admin"]
+)
 def test_a_word_that_is_no_scope_is_refused(scope: str) -> None:
     with pytest.raises(Fault) as refused:
         policy.parse_scopes(["devices:read", scope])

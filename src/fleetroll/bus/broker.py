@@ -9,7 +9,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleetroll.bus import commands, links, reach, settings, streams
-from fleetroll.bus.commands import silent, unavailable
+from fleetroll.bus.commands import absent, silent, unavailable
 from fleetroll.bus.desk import Desk
 from fleetroll.bus.ingest import Ingest
 from fleetroll.bus.mint import Mint
@@ -58,10 +58,10 @@ class Off(Mint):
         pass
 
     async def send(self, org: str, env: str, device: str, name: str, body: bytes) -> None:
-        raise unavailable()
+        raise absent()
 
     async def call(self, org: str, env: str, device: str, name: str, body: bytes, seconds: float) -> bytes:
-        raise unavailable()
+        raise absent()
 
     def hang_up(self) -> None:
         pass

@@ -53,5 +53,9 @@ def silent() -> Fault:
     return conflict("device_silent", "The device did not answer in time.")
 
 
+def absent() -> Fault:
+    return Fault(Kind.UNAVAILABLE, "no_broker", "This server runs without a broker.")
+
+
 def unavailable() -> Fault:
     return Fault(Kind.UNAVAILABLE, "broker_unavailable", "The broker is not available.", retry_after=2)

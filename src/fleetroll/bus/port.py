@@ -168,12 +168,13 @@ class Bus(Protocol):
         """Publish at once what has changed; a broker that is not there is not waited for."""
 
     async def send(self, org: str, env: str, device: str, name: str, body: bytes) -> None:
-        """Queue a command. Answers once it is stored. Raises Fault unavailable `broker_unavailable`."""
+        """Queue a command. Answers once it is stored. Raises Fault unavailable `broker_unavailable` or `no_broker`."""
 
     async def call(self, org: str, env: str, device: str, name: str, body: bytes, seconds: float) -> bytes:
         """Ask a device and await its reply.
 
-        Raises Fault conflict `device_not_listening` or `device_silent`, and unavailable `broker_unavailable`.
+        Raises Fault conflict `device_not_listening` or `device_silent`, and unavailable `broker_unavailable`
+        or `no_broker`.
         """
 
     def hang_up(self) -> None:

@@ -51,6 +51,7 @@ _ADVICE = {
     "ident_taken": "Change the device that has it: fleetroll device set",
     "precondition_failed": "Somebody else changed it meanwhile; look at it again and repeat the command.",
     "unknown_path": _ABOUT_PLACE,
+    "no_broker": "Devices hear it by the broker; start the server without --nats off.",
 }
 _EXITS = {401: Exit.UNAUTHORISED, 403: Exit.UNAUTHORISED, 404: Exit.NOT_FOUND}
 

@@ -144,7 +144,14 @@ def _connection(client: "Client", params: dict[str, str | None], seen: str) -> I
     headers = {"accept": "text/event-stream"} | ({"last-event-id": seen} if seen else {})
     given = {**params, "after": None if seen else params["after"]}
     with client.stream("GET", _EVENTS, params=given, headers=headers, silence=_SILENCE) as reply:
-        yield messages(reply.iter_bytes())
+        yield messages(_while_read(reply.iter_bytes()))
+
+
+def _while_read(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """What the server says, which is something every few seconds: nobody may be left who reads the next event."""
+    for part in parts:
+        output.require_reader()
+        yield part
 
 
 def messages(parts: Iterable[bytes]) -> Iterator[Message]:

@@ -5,7 +5,10 @@ as markup. rich is imported only where something is drawn, because it would doub
 """
 
 import contextlib
+import errno
+import io
 import os
+import select
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -36,6 +39,15 @@ class Column(Struct, frozen=True):
     def cell(self, record: Mapping[str, Any]) -> str:
         text = plain(record.get(self.member))
         return f"{text[:19]}Z" if self.is_time and len(text) > 19 else text
+
+
+def require_reader() -> None:
+    """Raises BrokenPipeError, as a write would, where who has read standard output is gone."""
+    with contextlib.suppress(io.UnsupportedOperation):
+        watch = select.poll()
+        watch.register(sys.stdout.fileno(), 0)
+        if any(state & select.POLLERR for _, state in watch.poll(0)):
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def plain(value: Any) -> str:

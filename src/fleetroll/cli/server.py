@@ -20,7 +20,7 @@ _MAGIC = b"SQLite format 3\0"
 @click.argument("file", type=files.ANY)
 @connected
 def backup(client: "Client", file: Path) -> None:
-    if file.exists() and not file.is_file():
+    if str(file) == "-" or (file.exists() and not file.is_file()):
         raise click.UsageError(f"{file} is not a plain file.")
     if is_database(file):
         raise click.UsageError(f"{file} is the database of a server, which a backup must not replace.")

@@ -1,18 +1,77 @@
-"""What lies in a device's extras, as only one vendor's API has it, and is used beyond that API's mapping.
+"""What lies in a device's extras, as only one vendor's API has it: what it may be, and its use beyond that mapping.
 
 The only module below the dialects that knows vendors by name.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from fleetroll.core import documents
+from fleetroll.core import documents, limits, names
 from fleetroll.core.documents import EMPTY, Document
-from fleetroll.core.messages import DEFAULT_ENVIRONMENT
+from fleetroll.core.faults import Fault, brief, invalid
+from fleetroll.core.messages import DEFAULT_ENVIRONMENT, is_environment
 
 _DESCRIPTION = "memfault", "description"
 _ENVIRONMENT = "relay", "env"
 _PROPERTIES = "blynk", "properties"
 _ICONS = "lamassu"
+
+
+def of(given: Mapping[str, Any]) -> Document:
+    """The extras that somebody gives as a whole. Raises Fault invalid for what no API could show."""
+    for vendor, members in given.items():
+        for name, value in _object(members, f"extras.{vendor}").items():
+            check = _CHECKS.get((vendor, name))
+            if check is None:
+                known = ", ".join(map(".".join, _CHECKS))
+                raise _refused(f"extras.{vendor}.{name}", f"is not known; there are {known}")
+            check(value, f"extras.{vendor}.{name}")
+    return documents.of(given, "extras")
+
+
+def _text(value: object, field: str) -> None:
+    if not isinstance(value, str):
+        raise _refused(field, "must be a text")
+    names.paragraph(value, field)
+
+
+def _line(value: object, field: str) -> None:
+    if value != "":
+        _text(value, field)
+        names.line(str(value), field)
+
+
+def _mode(value: object, field: str) -> None:
+    if not is_environment(value):
+        raise _refused(field, "must be letters, digits, hyphens and underscores")
+
+
+def _displays(value: object, field: str) -> None:
+    """How datastreams are displayed, by pin: texts by the names of properties."""
+    for pin, properties in _object(value, field).items():
+        for name, shown in _object(properties, f"{field}.{pin}").items():
+            names.display_property(name)
+            if not isinstance(shown, str) or len(shown) > limits.MAX_READING_TEXT:
+                raise _refused(field, f"must be texts of at most {limits.MAX_READING_TEXT} characters")
+
+
+_CHECKS: Mapping[tuple[str, str], Callable[[object, str], None]] = {
+    _DESCRIPTION: _text,
+    _ENVIRONMENT: _mode,
+    _PROPERTIES: _displays,
+    (_ICONS, "icon"): _line,
+    (_ICONS, "icon_color"): _line,
+}
+
+
+def _object(value: object, field: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise _refused(field, "must be an object")
+    return value
+
+
+def _refused(field: str, why: str) -> Fault:
+    return invalid("invalid_extras", f"{brief(field)} {why}.", brief(field))
 
 
 def description(extras: Document) -> str:

@@ -5,6 +5,7 @@ and body; the words in `message` are safe to show to a client and never name a p
 """
 
 import enum
+import errno
 from collections.abc import Mapping
 
 
@@ -90,8 +91,13 @@ def conflict(code: str, message: str, field: str | None = None, **details: objec
     return Fault(Kind.CONFLICT, code, message, field, details=details)
 
 
-def no_room() -> Fault:
-    """A file that is needed for a while only finds no room."""
+_NO_FILE = {errno.EMFILE, errno.ENFILE, errno.EAGAIN}
+
+
+def no_room(problem: OSError) -> Fault:
+    """A file that is needed for a while only finds no room, or may not be opened beside so many others."""
+    if problem.errno in _NO_FILE:
+        return Fault(Kind.UNAVAILABLE, "too_many_open_files", "The server can open no other file now.", retry_after=5)
     return Fault(Kind.UNAVAILABLE, "storage_full", "The server has no room for temporary files.", retry_after=30)
 
 

@@ -5,6 +5,7 @@ own which state of that it is of: whoever reads asks for all of it, whoever writ
 device that keeps reporting could be changed under a guard.
 """
 
+import re
 import zlib
 from typing import Protocol
 
@@ -15,6 +16,8 @@ from fleetroll.core.faults import invalid, stale
 from fleetroll.core.ids import base36
 
 ANY = "*"
+_TAG = re.compile(r'\*|(?:W/)?"[^"]*"')
+_TAGS = re.compile(rf"\s*(?:{_TAG.pattern})\s*(?:,\s*(?:{_TAG.pattern})\s*)*")
 
 
 class Revised(Protocol):
@@ -66,9 +69,6 @@ def _revision(tag: str) -> str:
 
 def parse_tags(header: str, field: str) -> tuple[str, ...]:
     """The entity tags of a header (RFC 9110, 13.1). A weak tag never matches strongly, so it stays as written."""
-    tags = tuple(part.strip() for part in header.split(","))
-    if not all(
-        part == ANY or (len(part) >= 2 and part.endswith('"') and part.lstrip("W/")[:1] == '"') for part in tags
-    ):
+    if not _TAGS.fullmatch(header):
         raise invalid("invalid_etag", f"{field} must be * or a list of quoted entity tags.", field)
-    return tags
+    return tuple(_TAG.findall(header))

@@ -46,7 +46,7 @@ MAX_SCOPES = 32
 # Documents: metadata, config, extras.
 MAX_DOCUMENT = 64 << 10
 MAX_DOCUMENT_KEY = 256
-MAX_DEVICE = 4 * MAX_DOCUMENT  # as it is shown: three documents, each of its full size, and the rest
+MAX_DEVICE = 5 * MAX_DOCUMENT  # as it is shown: four documents, each of its full size, and the rest
 MIN_INTEGER = -(1 << 63)
 MAX_INTEGER = (1 << 64) - 1
 

@@ -1,6 +1,7 @@
 """What is in the messages that devices publish: MessagePack from the vendor's SDKs, JSON from everybody else."""
 
-from typing import Any
+import re
+from typing import Any, TypeGuard
 
 import msgspec
 from msgspec import Struct
@@ -14,6 +15,7 @@ _unpack = msgspec.msgpack.Decoder().decode
 _decode = msgspec.json.Decoder().decode
 _pack = msgspec.msgpack.Encoder().encode
 DEFAULT_ENVIRONMENT = "production"
+_ENVIRONMENT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Content(Struct, frozen=True, gc=False):
@@ -46,6 +48,10 @@ def shown(content: Content, at: int, *, level: str | None = None) -> bytes:
     if level is None:
         return _pack({"value": value, "timestamp": timestamp})
     return _pack({"type": level, "timestamp": timestamp, "data": value})
+
+
+def is_environment(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and _ENVIRONMENT.fullmatch(value) is not None
 
 
 def mode_of(env: str) -> str:

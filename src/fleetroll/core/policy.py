@@ -7,7 +7,7 @@ elsewhere.
 import enum
 from collections.abc import Collection
 
-from fleetroll.core.faults import Fault, Kind, invalid
+from fleetroll.core.faults import Fault, Kind, brief, invalid
 
 
 class Role(enum.Enum):
@@ -58,6 +58,7 @@ class Action(enum.Enum):
     CERTIFICATES_READ = "certificates:read"
     CERTIFICATES_WRITE = "certificates:write"
     SERVER_BACKUP = "server:backup"
+    KEY_SELF = "key:self"
     CHECK_IN = "devices:check_in"
     SELF = "device:self"
     ENROL = "dms:enrol"
@@ -99,21 +100,24 @@ OWN_ACTIONS: dict[Role, frozenset[Action]] = {
 }
 """What the credentials of projects and devices are for; no API key has any of it."""
 
+UNSCOPED = frozenset({Action.KEY_SELF})
+"""What every API key is for, and no scope takes away: to learn whose it is."""
+
 GRANTABLE = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
-_PLACED = set(MINIMUM_ROLE).union(*OWN_ACTIONS.values())
+_PLACED = set(MINIMUM_ROLE).union(UNSCOPED, *OWN_ACTIONS.values())
 if unplaced := set(Action) - _PLACED:
     raise AssertionError(f"actions without a role: {unplaced}")
 
 _RANK = {role: rank for rank, role in enumerate(GRANTABLE)}
 _ALLOWED = OWN_ACTIONS | {
-    role: frozenset(action for action, least in MINIMUM_ROLE.items() if _RANK[role] >= _RANK[least])
+    role: UNSCOPED.union(action for action, least in MINIMUM_ROLE.items() if _RANK[role] >= _RANK[least])
     for role in GRANTABLE
 }
 
 
 def allows(role: Role, scopes: Collection[str], action: Action) -> bool:
-    """True if `role` reaches `action` and the scopes, where there are any, name it."""
-    return action in _ALLOWED[role] and (not scopes or action.value in scopes)
+    """True if `role` reaches `action` and the scopes, where there are any, name it or cannot take it away."""
+    return action in _ALLOWED[role] and (not scopes or action in UNSCOPED or action.value in scopes)
 
 
 def require(role: Role, scopes: Collection[str], action: Action) -> None:
@@ -127,7 +131,8 @@ def parse_scopes(scopes: Collection[str]) -> tuple[str, ...]:
     known = {action.value for action in MINIMUM_ROLE}
     for scope in scopes:
         if scope not in known:
-            raise invalid("unknown_scope", f"Unknown scope; known scopes are {', '.join(sorted(known))}.", "scopes")
+            message = f"There is no scope {brief(scope)}; there are {', '.join(sorted(known))}."
+            raise invalid("unknown_scope", message, "scopes")
     return tuple(sorted(set(scopes)))
 
 

@@ -6,6 +6,7 @@ import resource
 import shlex
 import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,6 +157,7 @@ def _database_key(known: Known, data: Path, preset: str | None) -> Iterator[Find
 def _machine(engine: Engine, data: Path) -> Iterator[Finding]:
     yield _library(engine)
     yield _space(data)
+    yield _temporary(data)
     yield _open_files()
     yield _clock(data)
 
@@ -169,16 +171,28 @@ def _library(engine: Engine) -> Finding:
 
 def _space(data: Path) -> Finding:
     place = next(path for path in (data.absolute(), *data.absolute().parents) if path.exists())
-    free = shutil.disk_usage(place).free
-    database = data / DATABASE
-    wanted = max(_SOME_SPACE, database.stat().st_size if database.exists() else 0)
     if os.statvfs(place).f_flag & os.ST_RDONLY:  # as a failing disk becomes by itself
         advice = "See the system's log for why, and mount it for writing."
         return Finding("disk", State.FAIL, "mounted for reading only", advice)
-    found, advice = f"{free >> 20} MiB free", "Make room, or move the directory to a larger disk."
-    if free < wanted:
-        return Finding("disk", State.FAIL if free < _LEAST_SPACE else State.WARN, found, advice)
-    return Finding("disk", State.OK, found)
+    return _room("disk", place, data, "Make room, or move the directory to a larger disk.")
+
+
+def _temporary(data: Path) -> Finding:
+    """Room for what a server puts aside: a backup until it is sent, and what is to be said of a long import."""
+    try:
+        place = Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        return Finding("temporary files", State.FAIL, "cannot be written", "Name a directory for them by TMPDIR.")
+    return _room("temporary files", place, data, f"Make room in {place}, or name a larger disk by TMPDIR.")
+
+
+def _room(check: str, place: Path, data: Path, advice: str) -> Finding:
+    """Whether a disk takes the database a second time."""
+    free, database = shutil.disk_usage(place).free, data / DATABASE
+    found = f"{free >> 20} MiB free"
+    if free < max(_SOME_SPACE, database.stat().st_size if database.exists() else 0):
+        return Finding(check, State.FAIL if free < _LEAST_SPACE else State.WARN, found, advice)
+    return Finding(check, State.OK, found)
 
 
 def _open_files() -> Finding:

@@ -197,7 +197,7 @@ async def put(call: Call, wanted: Put) -> Stored:
     wanted.guard.check(device)
     if device is None:
         return Stored(await insert(call, new_device(wanted)), created=True)
-    device = await change(call, device, wanted.change)
+    device = await change(call, device, of_known(wanted.change))
     return Stored(identity.current(device, call.at), created=False)
 
 
@@ -384,6 +384,11 @@ async def insert(call: Call, new: NewDevice) -> Device:
 async def ensure(call: Call, device: NewDevice | Device) -> None:
     """See that there is what a device names: its cohort must be there, owners and versions are made."""
     await _ensure(call, {name: getattr(device, name) for name in _NAMED})
+
+
+def of_known(change: DeviceChange) -> DeviceChange:
+    """What a put changes of a device that is there: which DMS it is of was said of the new one, or by enrolment."""
+    return change if change.dms is UNSET else structs.replace(change, dms=UNSET)
 
 
 async def change(call: Call, was: Device, wanted: DeviceChange, type: str = UPDATED) -> Device:

@@ -203,8 +203,8 @@ def _completed(row: Row, put: Put, known: Device | None) -> Put:
     """What a row puts, with those documents of which it says only a part."""
     change = put.change
     if row.description is not None:
-        extras = device_extras.with_description(known.extras if known else EMPTY, row.description)
-        change = structs.replace(change, extras=extras)
+        extras = change.extras or (known.extras if known else EMPTY)
+        change = structs.replace(change, extras=device_extras.with_description(extras, row.description))
     if row.members:
         metadata = change.metadata or (known.metadata if known else EMPTY)
         change = structs.replace(change, metadata=documents.of({**documents.load(metadata), **row.members}, "metadata"))
@@ -277,9 +277,13 @@ class _Loader:
                 self._written.add(key)
         except Fault as fault:
             return Result(Outcome.FAILED, ident, row.line, as_value(fault))
-        if row.seen_at is not None:  # elsewhere, which is no time that is still to come
+        if row.seen_at is not None and self._is_news(key, row.seen_at):  # elsewhere, which is no time that is to come
             self._seen[key] = min(max(row.seen_at, self._seen.get(key, 0)), self._call.at)
         return Result(outcome, ident, row.line)
+
+    def _is_news(self, key: str, seen_at: Instant) -> bool:
+        known = self._known.get(key)
+        return known is None or known.last_seen is None or known.last_seen < seen_at
 
     async def _planned(self, draft: Draft | Fault) -> Draft:
         """The draft of a device that can be stored now: what it names is there. Raises Fault for one that cannot."""
@@ -306,7 +310,7 @@ class _Loader:
         assert row.put is not None
         if self._create_only:
             raise devices.taken()
-        now = await devices.change(self._call, known, _completed(row, row.put, known).change)
+        now = await devices.change(self._call, known, devices.of_known(_completed(row, row.put, known).change))
         if now is known:
             return Outcome.UNCHANGED
         self._known[key] = now

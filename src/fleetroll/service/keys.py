@@ -6,7 +6,7 @@ from fleetroll.bus.port import Minted
 from fleetroll.core import policy, tokens
 from fleetroll.core.faults import Fault, Kind, conflict, invalid, not_found
 from fleetroll.core.ids import broker_groups, broker_org
-from fleetroll.core.model import Instant, Key, KeyKind, Principal
+from fleetroll.core.model import Instant, Key, KeyKind, Organization, Principal
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.query import Part, cut
 from fleetroll.service import reach
@@ -47,6 +47,15 @@ class Issued(Struct, frozen=True):
     def client(self) -> tuple[str, str]:
         """The token as an OAuth2 client's id and secret."""
         return tokens.halves(self.token)
+
+
+class Caller(Struct, frozen=True):
+    """Whose key it is and where it acts; whether it may know more of the organization than what that is called."""
+
+    key: Key
+    home: Organization
+    organization: Organization
+    reads_organizations: bool
 
 
 class Listing(Struct, frozen=True):
@@ -123,9 +132,11 @@ async def page(call: Call, wanted: Listing) -> Part[Key, int]:
     return cut(found, wanted.limit, lambda last: last.id)
 
 
-@operation(Action.ORGANIZATIONS_READ, Effect.READ)
-async def caller(call: Call, _: None) -> Principal:
-    return call.principal
+@operation(Action.KEY_SELF, Effect.READ)
+async def caller(call: Call, _: None) -> Caller:
+    principal, key = call.principal, call.principal.key
+    may_read = policy.allows(key.role, key.scopes, Action.ORGANIZATIONS_READ)
+    return Caller(key, principal.home, principal.org, may_read)
 
 
 @operation(Action.KEYS_WRITE, Effect.WRITE, settles=True, relieves=True)

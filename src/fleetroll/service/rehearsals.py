@@ -43,8 +43,8 @@ class Planned:
         try:
             self._keep(devices)
             self._file.flush()
-        except OSError:
-            raise no_room() from None
+        except OSError as problem:
+            raise no_room(problem) from None
 
     def _keep(self, devices: Iterable[NewDevice]) -> None:
         for device in devices:

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import os
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from fleetroll.bus.port import Certificate, State
 from fleetroll.core.faults import Fault, Kind, conflict, no_room
@@ -18,16 +20,15 @@ _CHUNK = 1 << 20
 class Backup:
     """A finished copy: its size, and its bytes, after which the copy is gone."""
 
-    def __init__(self, folder: contextlib.AsyncExitStack, file: Path) -> None:
+    def __init__(self, folder: contextlib.AsyncExitStack, copy: BinaryIO) -> None:
         self._folder = folder
-        self._file = file
-        self.size = file.stat().st_size
+        self._copy = copy
+        self.size = os.fstat(copy.fileno()).st_size
 
     async def chunks(self) -> AsyncIterator[bytes]:
         async with self._folder:
-            with self._file.open("rb") as copy:
-                while chunk := await asyncio.to_thread(copy.read, _CHUNK):
-                    yield chunk
+            while chunk := await asyncio.to_thread(self._copy.read, _CHUNK):
+                yield chunk
 
 
 @operation(Action.ORGANIZATIONS_READ, Effect.READ)
@@ -67,15 +68,25 @@ async def answer(call: Call, _: None) -> None:
 async def backup(call: Call, _: None) -> Backup:
     """A consistent copy of the store, taken while it serves.
 
-    Raises Fault forbidden below the root organization, and unavailable `storage_full` where there is no room for it.
+    Raises Fault forbidden below the root organization, and unavailable where there is no room for it (`storage_full`)
+    or no open file (`too_many_open_files`).
     """
     _require_root(call)
     async with contextlib.AsyncExitStack() as folder:
         try:
-            made = tempfile.TemporaryDirectory(prefix="fleetroll-backup-")
-            folder.push_async_callback(asyncio.to_thread, made.cleanup)  # of some gigabytes it takes the disk a second
-            file = Path(made.name) / "fleetroll.db"
+            file = Path(tempfile.mkdtemp(prefix="fleetroll-backup-")) / "fleetroll.db"
+            folder.push_async_callback(
+                asyncio.to_thread, _discard, file
+            )  # of some gigabytes it takes the disk a second
             await call.services.store.backup(file)
-        except OSError:
-            raise no_room() from None
-        return Backup(folder.pop_all(), file)
+            copy = folder.enter_context(file.open("rb"))
+        except OSError as problem:
+            raise no_room(problem) from None
+        return Backup(folder.pop_all(), copy)
+
+
+def _discard(copy: Path) -> None:
+    """Remove a copy and its folder, without looking into it: that takes an open file, and there may be none."""
+    for left in (copy, copy.with_name(f"{copy.name}-journal")):
+        left.unlink(missing_ok=True)
+    copy.parent.rmdir()

@@ -175,11 +175,14 @@ class SqliteStore:
 
 @contextlib.contextmanager
 def filling(target: Path) -> Iterator[None]:
-    """Raises OSError where there is no room for what the block writes to `target`."""
+    """Raises OSError where there is no room for what the block writes to `target`, or it cannot be opened."""
     try:
         yield
     except apsw.FullError:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from None
+    except apsw.CantOpenError:
+        os.close(os.open(target, os.O_RDONLY))  # the system says why, where SQLite does not; else it is over
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(target)) from None
 
 
 def _copy(source: Path, target: Path) -> None:

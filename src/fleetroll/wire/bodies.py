@@ -7,10 +7,11 @@ import asyncio
 import csv
 import itertools
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import inspect
 
 from fleetroll.core import documents, limits
 from fleetroll.core.faults import Fault, Kind, as_value, brief, invalid
@@ -88,7 +89,7 @@ def decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as problem:
-        raise _misshapen(str(problem)) from None
+        raise _misshapen(str(problem), decoder.type) from None
 
 
 def sound(body: bytes) -> Any:
@@ -129,11 +130,15 @@ def _has_control(body: bytes) -> bool:
 _PLACE = re.compile(r" - at `(?:key in )?\$(?P<place>[^`]*)`\Z")
 _TYPE = re.compile(r"`(?:(?:str|int|float|bool|datetime|object|array|null)(?: \| )?)+`")
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "datetime": "time"}
+_STEP = re.compile(r"[^.\[]+|\[[^\]]*\]")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`\Z", re.DOTALL)
 
 
-def _misshapen(problem: str) -> Fault:
+_UNKNOWN_WORD = "Invalid enum value"
+
+
+def _misshapen(problem: str, shape: Any) -> Fault:
     """msgspec's messages, as in: Expected `str`, got `int` - at `$.name`; here in the words of JSON, and brief."""
     place = _PLACE.search(problem)
     message = problem[: place.start()] if place else problem
@@ -143,9 +148,30 @@ def _misshapen(problem: str) -> Fault:
     elif missing := _MISSING.match(message):
         field = f"{field}.{missing[1]}" if field else missing[1]
         message = "Missing required member"
+    elif message.startswith(_UNKNOWN_WORD):
+        message = f"It must be one of {', '.join(_words(shape, field or ''))}."
     else:
         message = _TYPE.sub(_plain_types, message).replace("`", "")
     return invalid("invalid_body", f"{field}: {message}" if field else message, field)
+
+
+def _words(shape: Any, place: str) -> list[str]:
+    """The words that a shape takes at a place, as in `datastreams[0].type`."""
+    kinds = _each(inspect.type_info(shape))
+    for step in _STEP.findall(place):
+        kinds = [below for kind in kinds for found in _below(kind, step) for below in _each(found)]
+    return [str(member.value) for kind in kinds if isinstance(kind, inspect.EnumType) for member in kind.cls]
+
+
+def _each(kind: inspect.Type) -> Sequence[inspect.Type]:
+    return kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+
+
+def _below(kind: inspect.Type, step: str) -> Iterator[inspect.Type]:
+    """The types of what is a step into a value of this one: of a member of an object, or of the items of a list."""
+    if step.startswith("["):
+        yield from (getattr(kind, name) for name in ("item_type", "value_type") if hasattr(kind, name))
+    yield from (member.type for member in getattr(kind, "fields", ()) if member.encode_name == step)
 
 
 def _plain_types(found: "re.Match[str]") -> str:
@@ -155,6 +181,7 @@ def _plain_types(found: "re.Match[str]") -> str:
 # --- rows ------------------------------------------------------------------------------------------------------------
 
 _ROWS_AT_A_TIME = 32
+_MARK = b"\xef\xbb\xbf"  # by which some programs say that a file of theirs is in UTF-8
 
 
 async def rows(
@@ -206,6 +233,8 @@ class _Ndjson:
             self.rest = b""
         # Of a line that is too long, enough is kept to know that it is; the rest of the file is none the worse.
         self.rest = self.rest[: limits.MAX_IMPORT_LINE + 1]
+        if self._line == 0 and complete:
+            complete[0] = complete[0].removeprefix(_MARK)
         for line in complete:
             self._line += 1
             if line.strip():
@@ -267,7 +296,7 @@ class _Csv:
         return found
 
     def _header(self, record: bytes) -> list[str]:
-        columns = _cells(record.removeprefix(b"\xef\xbb\xbf"))
+        columns = _cells(record.removeprefix(_MARK))
         if len(set(columns)) != len(columns):
             raise invalid("invalid_csv", "The CSV header names a column twice.")
         self._lines.header(columns)
@@ -331,7 +360,7 @@ def convert(value: Any, shape: Any) -> Any:
     try:
         return msgspec.convert(value, shape)
     except msgspec.ValidationError as problem:
-        raise _misshapen(str(problem)) from None
+        raise _misshapen(str(problem), shape) from None
 
 
 def _line_too_long(line: int) -> Fault:

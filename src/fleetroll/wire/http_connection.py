@@ -8,6 +8,7 @@ import array
 import asyncio
 import fcntl
 import logging
+import re
 import socket
 import struct
 import termios
@@ -50,6 +51,8 @@ from fleetroll.wire.http_refusals import (
 
 logger = logging.getLogger("fleetroll.http")
 _FRAGMENT: Final = ord("#")
+# Whoever names a user in the authority means to mislead somebody (RFC 9110, 4.2.4).
+_ABSOLUTE: Final = re.compile(rb"https?://(?P<authority>[A-Za-z0-9._\[\]:-]+)(?P<rest>(?:[/?].*)?)", re.I | re.S)
 
 # A read may bring 256 KiB. Parsed in slices, a huge head is refused before it is held as a whole, and of thousands of
 # pipelined requests only those of one slice become objects that wait for their turn.
@@ -253,11 +256,20 @@ class Connection(HttpToolsProtocol):
             return NO_HOST
         if self.is_chunked and version == "1.0":
             return CHUNKED_TOO_EARLY
+        if not self.url.startswith(b"/"):
+            self._take_authority()
         # A fragment would be cut off silently, and the request would be about another resource than meant.
         is_path = self.url.startswith(b"/") and _FRAGMENT not in self.url
         if not is_path and not (self.url == b"*" and method == "OPTIONS"):
             return TARGET_FORM
         return None
+
+    def _take_authority(self) -> None:
+        """Of a target in absolute form, take the path; its authority counts, and not Host (RFC 9112, 3.2.2)."""
+        if found := _ABSOLUTE.fullmatch(self.url):
+            self.url = b"/" + found["rest"].removeprefix(b"/")
+            self.headers = [field for field in self.headers if field[0] != b"host"]
+            self.headers.append((b"host", found["authority"]))
 
     def _describe(self, version: str, method: str, path: bytes, query: bytes) -> HTTPScope:
         text = path.decode("ascii")

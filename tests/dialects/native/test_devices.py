@@ -6,8 +6,11 @@ import pytest
 
 from tests.support.app import App
 
+ROWS = {"content-type": "application/x-ndjson"}
 DEFAULTS: dict[str, Any] = {
     "cohort": "default",
+    "dms": None,
+    "extras": {},
     "name": None,
     "kind": None,
     "hardware_version": None,
@@ -51,6 +54,53 @@ def test_everything_that_was_written_is_read_back(app: App) -> None:
     made = app.request("POST", "/v1/devices", {"ident": "d-1", **FULL}).json()
     assert {name: made[name] for name in FULL} == FULL
     assert app.request("GET", "/v1/devices/d-1").json() == made
+
+
+def test_extras_stay_where_a_put_leaves_them_out_and_go_by_a_patch(app: App) -> None:
+    extras = {"memfault": {"description": "In hall 1."}, "relay": {"env": "test"}}
+    app.request("POST", "/v1/devices", {"ident": "d", "extras": extras})
+    assert app.request("PUT", "/v1/devices/d", {"name": "x"}).json()["extras"] == extras
+    less = app.request("PATCH", "/v1/devices/d", {"extras": {"memfault": {"description": None}}}).json()
+    assert less["extras"] == {"memfault": {}, "relay": {"env": "test"}}
+    assert app.request("PATCH", "/v1/devices/d", {"extras": None}).json()["extras"] == {}
+    swept = app.request("POST", "/v1/devices:update", {"all": True, "set": {"extras": extras}})
+    assert swept.status == 200
+    assert app.request("GET", "/v1/devices/d").json()["extras"] == extras
+
+
+@pytest.mark.parametrize(
+    ("extras", "field"),
+    [
+        ({"acme": {"a": 1}}, "extras.acme.a"),
+        ({"memfault": {"nickname": "x"}}, "extras.memfault.nickname"),
+        ({"memfault": "x"}, "extras.memfault"),
+        ({"memfault": {"description": 5}}, "extras.memfault.description"),
+        ({"relay": {"env": "a b"}}, "extras.relay.env"),
+        ({"lamassu": {"icon": "a\nb"}}, "extras.lamassu.icon"),
+        ({"lamassu": {"icon_color": None}}, "extras.lamassu.icon_color"),
+        ({"blynk": {"properties": {"v1": "x"}}}, "extras.blynk.properties.v1"),
+        ({"blynk": {"properties": {"v1": {"color": 1}}}}, "extras.blynk.properties"),
+        ({"blynk": {"properties": {"v1": {"no word": "x"}}}}, "property"),
+    ],
+)
+def test_extras_that_no_api_could_show_are_refused(app: App, extras: Any, field: str) -> None:
+    refused = app.request("POST", "/v1/devices", {"ident": "d", "extras": extras})
+    assert (refused.status, refused.json()["field"]) == (400, field)
+    assert app.request("GET", "/v1/devices/d").status == 404
+
+
+def test_a_device_is_given_its_dms_as_it_is_made_and_keeps_it(app: App) -> None:
+    assert app.request("PUT", "/v1/devices/d", {"dms": "line-1"}).json()["dms"] == "line-1"
+    assert app.request("PUT", "/v1/devices/d", {"dms": "line-2"}).json()["dms"] == "line-1"
+    assert app.request("PUT", "/v1/devices/d", {}).json()["dms"] == "line-1"
+    requests = (("PATCH", "/v1/devices/d", {"dms": "line-2"}), ("PATCH", "/v1/devices/d", {"dms": None}))
+    sweep = ("POST", "/v1/devices:update", {"all": True, "set": {"dms": "line-2"}})
+    for method, path, body in (*requests, sweep):
+        refused = app.request(method, path, body)
+        assert (refused.status, refused.json()["code"]) == (400, "read_only"), body
+    row = app.request("POST", "/v1/devices:import", raw=b'{"ident":"d","dms":"line-2"}', headers=ROWS)
+    assert row.lines()[0]["outcome"] == "unchanged"
+    assert app.request("GET", "/v1/devices/d").json()["dms"] == "line-1"
 
 
 def test_a_created_device_is_found_at_its_location_under_its_entity_tag(app: App) -> None:

@@ -118,6 +118,25 @@ def test_an_envelope_that_forgets_a_kind_is_refused_when_it_is_made() -> None:
             structs.replace(DIALECT.envelope, statuses=statuses)
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "field", "words"),
+    [
+        ("/v1/templates", {"datastreams": [{"pin": "v1"}, {"pin": "v2", "type": "x"}]}, "datastreams[1].type", "enum"),
+        ("/v1/templates", {"events": [{"code": "a", "name": "A", "type": "x"}]}, "events[0].type", "CRITICAL"),
+        ("/v1/dms", {"settings": {"registration": "x"}}, "settings.registration", "JITP"),
+        ("/v1/dms", {"settings": {"keygen": {"type": "x"}}}, "settings.keygen.type", "RSA"),
+    ],
+)
+def test_a_word_that_there_is_not_is_answered_by_those_there_are(
+    tmp_path: Path, path: str, body: dict[str, Any], field: str, words: str
+) -> None:
+    with running(tmp_path / "data") as app:
+        refused = app.request("POST", path, {"name": "new", **body})
+    assert (refused.status, refused.json()["field"]) == (400, field)
+    listed = refused.json()["detail"].removeprefix(f"{field}: It must be one of ").removesuffix(".")
+    assert words in listed.split(", ")
+
+
 def test_what_the_server_refuses_before_any_route_looks_the_same(tmp_path: Path) -> None:
     with running(tmp_path / "data") as app:
         for reply in (app.request("GET", "/nowhere"), app.request("GET", "/v1/nowhere"), app.request("PUT", "/v1/me")):

@@ -129,6 +129,21 @@ def test_a_row_that_fails_does_not_hold_up_the_others(app: App) -> None:
     assert [device["ident"] for device in everything(app)] == ["a", "c", "d"]
 
 
+def test_a_file_that_says_it_is_in_utf_8_is_read_like_any_other(app: App) -> None:
+    for mark in ([b"\xef\xbb\xbf"], [b"\xef", b"\xbb\xbf"]):
+        body = [*mark, b'{"ident":"a"}\n\xef\xbb\xbf{"ident":"b"}\n']
+        rows = app.request("POST", "/v1/devices:import", raw=body, headers=NDJSON).lines()
+        assert [(row["line"], row.get("error", {}).get("code")) for row in rows] == [(1, None), (2, "invalid_json")]
+    assert load(app, b"\xef\xbb\xbf").body == b""
+
+
+@pytest.mark.parametrize("header", ["ident;name;kind", "ident\tname", "Name;tags"])
+def test_cells_that_are_not_separated_by_commas_are_told_so(app: App, header: str) -> None:
+    refused = load_csv(app, f"{header}\na;b;c\n")
+    assert (refused.status, refused.json()["code"]) == (400, "invalid_csv")
+    assert refused.json()["detail"] == "The cells of a CSV are separated by commas, not by semicolons or tabs."
+
+
 def test_a_row_that_is_no_json_says_why_and_where(app: App) -> None:
     reply = load(app, b'{"ident":"a",}\n{"ident":"b"')
     assert [row["error"]["message"] for row in reply.lines()] == [
@@ -167,6 +182,39 @@ def test_what_was_exported_makes_the_same_fleet_elsewhere(app: App, form: str) -
     assert [{name: row[name] for name in row.keys() - own} for row in again] == [
         {name: row[name] for name in row.keys() - own} for row in everything(app)
     ]
+
+
+EXTRAS = {
+    "memfault": {"description": "In hall 1,\nbehind the door."},
+    "relay": {"env": "test"},
+    "lamassu": {"icon": "CgBattery", "icon_color": ""},
+    "blynk": {"properties": {"v1": {"color": "#ff0000"}}},
+}
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
+def test_what_other_apis_say_of_a_device_goes_along_with_an_export(app: App, form: str) -> None:
+    app.request("POST", "/v1/organizations", {"slug": "copy"})
+    copy = {"Fleetroll-Organization": "copy"}
+    vendor = {"id": "l", "alias": "Pump", "dms_id": "line-1", "icon": "CgBattery", "icon_color": "#fff"}
+    assert app.request("POST", "/api/devmanager/v1/devices", vendor).status == 201
+    described = {"device_serial": "m", "hardware_version": "a", "description": "In hall 1."}
+    memfault = "/api/v0/organizations/default/projects/{}/devices"
+    assert app.request("POST", memfault.format("default"), described).status == 200
+    load(app, [{"ident": "all", "extras": EXTRAS}, {"ident": "m", "seen_at": "2026-01-02T03:04:05Z"}])
+    exported = app.request("GET", f"/v1/devices:export?format={form}")
+    headers = CSV if form == "csv" else NDJSON
+    assert outcomes(load(app, exported.body, **copy, **headers)) == ["created"] * 3
+    assert outcomes(load(app, exported.body, **copy, **headers)) == ["unchanged"] * 3
+    there = app.request("GET", memfault.format("copy") + "/m").json()["data"]
+    here = app.request("GET", memfault.format("default") + "/m").json()["data"]
+    assert [(device["description"], device["last_seen"]) for device in (here, there)] == [
+        ("In hall 1.", "2026-01-02T03:04:05.000000+00:00")
+    ] * 2
+    moved = app.request("GET", "/api/devmanager/v1/devices/l", headers=copy).json()
+    members = ("alias", "dms_owner", "icon", "icon_color")
+    assert [moved[name] for name in members] == ["Pump", "line-1", "CgBattery", "#fff"]
+    assert app.request("GET", "/v1/devices/all", headers=copy).json()["extras"] == EXTRAS
 
 
 def test_csv_is_what_spreadsheets_read_and_write(app: App) -> None:

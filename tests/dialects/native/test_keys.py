@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -115,6 +116,16 @@ def test_scopes_narrow_what_a_role_allows(app: App) -> None:
     assert app.request("GET", "/v1/owners", key=key).status == 403
 
 
+def test_a_key_of_any_scope_learns_whose_it_is_and_of_the_organization_what_it_may_read(app: App) -> None:
+    gateway, reader = (make(app, "viewer", scopes=[scope]) for scope in ("devices:read", "organizations:read"))
+    replies = [app.request("GET", "/v1/me", key=one["key"]) for one in (gateway, reader)]
+    assert [reply.json()["key"]["id"] for reply in replies] == [gateway["id"], reader["id"]]
+    named, known = (reply.json()["organization"] for reply in replies)
+    assert named == {"id": 1, "slug": "default", "name": "Default"}
+    whole = app.request("GET", "/v1/organizations/self").json()
+    assert known == {name: value for name, value in whole.items() if name != "usage"}
+
+
 def test_nobody_makes_a_key_that_may_do_more_than_their_own(app: App) -> None:
     scoped = make(app, "admin", scopes=["keys:write", "devices:read"])["key"]
     for members in ({}, {"scopes": ["devices:write"]}, {"scopes": ["devices:read", "devices:write"]}):
@@ -145,9 +156,17 @@ def test_a_role_that_there_is_not_is_answered_by_those_that_may_be_given(app: Ap
     assert refused.json()["detail"] == "role must be one of viewer, operator, admin."
 
 
+def test_a_scope_that_there_is_not_is_named_beside_those_there_are(app: App) -> None:
+    refused = app.request("POST", "/v1/keys", {"name": "k", "role": "viewer", "scopes": ["devices:read,owners:read"]})
+    assert refused.json()["detail"].startswith(
+        "There is no scope devices:read,owners:read; there are certificates:read,"
+    )
+
+
 @pytest.mark.parametrize("number", ["0", "99", "x", "-1", "1.0", "9" * 40, "%D9%A1"])
 def test_a_number_that_names_no_key_is_not_found(app: App, number: str) -> None:
-    assert app.request("GET", f"/v1/keys/{number}").status == 404
+    refused = app.request("GET", f"/v1/keys/{number}")
+    assert (refused.status, refused.json()["detail"]) == (404, f"Key {unquote(number)} was not found.")
 
 
 def test_keys_are_listed_in_pages(app: App) -> None:

@@ -50,6 +50,14 @@ parts = st.none() | line(9)
 software = st.builds(shapes.Software, parts, parts, parts).map(
     lambda shape: {name: text for name, text in msgspec.structs.asdict(shape).items() if text}
 )
+extras = st.fixed_dictionaries(
+    {},
+    optional={
+        "memfault": st.fixed_dictionaries({}, optional={"description": line(30)}),
+        "lamassu": st.fixed_dictionaries({"icon": st.just("") | line(9), "icon_color": line(9)}),
+        "relay": st.fixed_dictionaries({"env": st.from_regex(r"[A-Za-z0-9_-]{1,9}", fullmatch=True)}),
+    },
+).map(lambda value: documents.of(value, "extras"))
 instants = st.integers(0, 4_000_000_000_000_000)
 
 
@@ -79,7 +87,7 @@ def devices(draw: st.DrawFn) -> Device:
         created_at=draw(instants),
         updated_at=draw(instants),
         revision=draw(st.integers(1, 2**53)),
-        extras=documents.EMPTY,
+        extras=draw(extras),
         cohort=draw(
             st.none() | st.from_regex(r"[a-z0-9_-]{1,12}", fullmatch=True).filter(lambda slug: slug != "default")
         ),

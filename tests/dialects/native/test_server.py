@@ -1,5 +1,10 @@
 """Where clients find the broker: an address that they can use, however the server listens."""
 
+import os
+import resource
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from fleetroll.bus.port import State
@@ -7,6 +12,7 @@ from fleetroll.core.tokens import derive
 from fleetroll.dialects.native.mapping import server as mapping
 from fleetroll.wire.cursors import Cursors
 from fleetroll.wire.request import NO_QUERY, Request
+from tests.support.app import App
 
 CURSORS = Cursors(derive(b"key", "cursors"), lambda: 0)
 
@@ -47,3 +53,21 @@ def test_the_host_of_the_operators_address_goes_before_the_clients() -> None:
 @pytest.mark.parametrize("url", ["nats://10.0.0.9:4222", "nats://10.0.0.0:4222", "tls://user@0.0.0.0.example.com:4222"])
 def test_an_address_that_was_chosen_stays(url: str) -> None:
     assert shown(url, b"iot.example.com") == url
+
+
+@pytest.mark.parametrize("spare", range(4))
+def test_a_backup_for_which_no_file_can_be_opened_is_put_off(
+    app: App, spare: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Path(os.devnull).open() as lowest:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest.fileno() + spare, hard))
+    try:
+        put_off = app.request("GET", "/v1/backup")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (put_off.status, put_off.json()["code"]) == (503, "too_many_open_files")
+    assert int(put_off.headers["retry-after"]) > 0
+    assert app.request("GET", "/v1/backup").status == 200
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("fleetroll-backup-")]

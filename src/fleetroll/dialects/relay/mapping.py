@@ -8,7 +8,7 @@ from msgspec import UNSET
 from fleetroll.core import documents, extras, ids, limits, model, names, readings
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import invalid, not_found
-from fleetroll.core.messages import DEFAULT_ENVIRONMENT
+from fleetroll.core.messages import DEFAULT_ENVIRONMENT, is_environment
 from fleetroll.core.schema import parse_schema
 from fleetroll.core.times import MILLISECOND, instant
 from fleetroll.dialects.relay import shapes
@@ -17,7 +17,6 @@ from fleetroll.service.ingest import REPORTED
 from fleetroll.wire.request import Request
 
 _IDENT = re.compile(r"[a-zA-Z0-9_-]+")
-_ENVIRONMENT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 # --- devices ---------------------------------------------------------------------------------------------------------
 
@@ -243,7 +242,7 @@ def _object(value: object, field: str) -> dict[str, Any]:
 def _environment(value: object) -> str:
     if value is UNSET or value is None:
         return DEFAULT_ENVIRONMENT
-    if not isinstance(value, str) or not _ENVIRONMENT.fullmatch(value):
+    if not is_environment(value):
         raise invalid("invalid_env", "env must be letters, digits, hyphens and underscores", "env")
     return value
 

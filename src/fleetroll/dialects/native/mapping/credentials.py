@@ -44,4 +44,4 @@ def new_credential(request: Request) -> credentials.New:
 
 
 def one_credential(request: Request) -> credentials.Numbered:
-    return credentials.Numbered(request.path["ident"], number(request))
+    return credentials.Numbered(request.path["ident"], number(request, "credential"))

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, structs
 
-from fleetroll.core import documents, ids, limits, model, names, patch, schema
+from fleetroll.core import documents, extras, ids, limits, model, names, patch, schema
 from fleetroll.core.documents import EMPTY, Document
 from fleetroll.core.faults import brief, invalid
 from fleetroll.core.fields import DEVICE_FIELDS, device_filter
@@ -23,7 +23,8 @@ from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 from fleetroll.wire.shown import Shown
 
-READ_ONLY = frozenset(shapes.COLUMNS) - frozenset(model.NewDevice.__struct_fields__)
+READ_ONLY = (frozenset(shapes.COLUMNS) - frozenset(model.NewDevice.__struct_fields__)) | {"dms"}
+"""What nobody may change of a device that is there; which DMS a device is of, enrolment says from then on."""
 
 
 def device(record: model.Device) -> shapes.Device:
@@ -51,6 +52,8 @@ def device(record: model.Device) -> shapes.Device:
         created if record.updated_at == record.created_at else at(record.updated_at),
         record.revision,
         record.cohort or model.DEFAULT_COHORT,
+        record.dms,
+        record.extras,
     )
 
 
@@ -93,7 +96,10 @@ def new_device(request: Request) -> model.NewDevice:
 
 
 def put_device(request: Request) -> devices.Put:
-    """Members that are left out fall back to their defaults: a PUT says all that there is to say."""
+    """Members that are left out fall back to their defaults: a PUT says all that there is to say.
+
+    But not of the extras: those who write them do so by other APIs.
+    """
     ident = names.ident(request.path["ident"])
     named = request.body.ident
     if named is not UNSET and names.identity_key(named) != names.identity_key(ident):
@@ -162,7 +168,9 @@ def change(shape: shapes.DeviceInput) -> model.DeviceChange:
 def replacement(shape: shapes.DeviceInput) -> model.DeviceChange:
     """The given members; the others fall back to their defaults."""
     given = structs.asdict(change(shape))
-    return model.DeviceChange(**{**_DEFAULTS, **{name: value for name, value in given.items() if value is not UNSET}})
+    return model.DeviceChange(
+        **{**_DEFAULTS, "extras": EMPTY, **{name: value for name, value in given.items() if value is not UNSET}}
+    )
 
 
 def members_of(shape: shapes.DeviceInput) -> dict[str, Any]:
@@ -208,6 +216,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "config": lambda value: documents.of(value, "config"),
     "template": _template_number,
     "cohort": lambda value: None if value in {None, model.DEFAULT_COHORT} else names.slug(value, "cohort"),
+    "dms": _line("dms", limits.MAX_NAME),
+    "extras": extras.of,
 }
 _readable = attrgetter(*_READERS)
 

@@ -18,6 +18,8 @@ from fleetroll.service import devices, fleet, imports
 from fleetroll.wire.bodies import sound
 from fleetroll.wire.request import Request
 
+_OTHER_SEPARATORS = frozenset(";\t")
+
 
 def exported(record: model.Device, request: Request) -> Device:
     return device(record)
@@ -61,7 +63,8 @@ def _list_cell(values: tuple[str, ...]) -> str:
 def import_row(line: int, shape: shapes.ImportedDevice) -> imports.Row:
     put = devices.Put(names.ident(shape.ident), model.DeviceChange(**members_of(shape)))
     description = None if shape.description is UNSET else names.paragraph(shape.description, "description")
-    seen_at = None if shape.seen_at is UNSET else utc(shape.seen_at)
+    seen = shape.seen_at or shape.last_seen
+    seen_at = utc(seen) if seen else None
     return imports.Row(line, put, None, description, seen_at, shape.metadata_members or {})
 
 
@@ -71,6 +74,8 @@ def bad_row(line: int, fault: Fault) -> imports.Row:
 
 def check_columns(columns: list[str]) -> None:
     """Raises Fault invalid for a CSV header that no row below it could satisfy, or that says one thing twice."""
+    if len(columns) == 1 and not _OTHER_SEPARATORS.isdisjoint(columns[0]):
+        raise invalid("invalid_csv", "The cells of a CSV are separated by commas, not by semicolons or tabs.")
     members = [column for column in columns if column.startswith("metadata.")]
     for column in columns:
         if column not in COLUMNS and column not in members:

@@ -1,5 +1,6 @@
 """API keys, and who the caller is."""
 
+import msgspec
 from msgspec import structs
 
 from fleetroll.core import limits, model, names, policy
@@ -48,8 +49,12 @@ def key_page(result: Part[model.Key, int], request: Request) -> shapes.KeyList:
     return shapes.KeyList([key(record) for record in result.records], mark(result.next, request))
 
 
-def caller(principal: model.Principal, request: Request) -> shapes.Caller:
-    return shapes.Caller(key(principal.key), organization(principal.org))
+def caller(result: keys.Caller, request: Request) -> shapes.Caller:
+    org = result.organization
+    named = shapes.CallerOrganization(org.id, org.slug, org.name)
+    if result.reads_organizations:
+        named = msgspec.convert(organization(org), shapes.CallerOrganization, from_attributes=True)
+    return shapes.Caller(key(result.key), named)
 
 
 def new_key(request: Request) -> keys.NewKey:
@@ -64,7 +69,7 @@ def new_key(request: Request) -> keys.NewKey:
 
 
 def one_key(request: Request) -> reach.Numbered:
-    return reach.Numbered(number(request))
+    return reach.Numbered(number(request, "key"))
 
 
 def list_keys(request: Request) -> keys.Listing:

@@ -2,6 +2,7 @@
 
 from urllib.parse import quote
 
+from fleetroll.core.faults import not_found
 from fleetroll.wire.request import Request
 
 
@@ -9,8 +10,9 @@ def path_of(nouns: str, name: str) -> str:
     return f"/v1/{nouns}/{quote(name, safe='')}"
 
 
-def number(request: Request) -> int:
-    """The number in a path. What is no number names nothing, as 0 does; it is not a mistake of grammar."""
+def number(request: Request, noun: str) -> int:
+    """The number in a path. Raises Fault not_found for what is none: it names nothing, and is no mistake of grammar."""
     text = request.path["id"]
-    is_id = text.isascii() and text.isdigit() and len(text) < 19 and text[0] != "0"
-    return int(text) if is_id else 0
+    if not (text.isascii() and text.isdigit() and len(text) < 19 and text[0] != "0"):
+        raise not_found(noun, text)
+    return int(text)

@@ -39,10 +39,15 @@ class Device(Struct, gc=False):
     updated_at: datetime
     revision: int
     cohort: str
+    dms: str | None
+    extras: Object
 
 
 class DeviceInput(Struct, forbid_unknown_fields=True):
-    """A device as a client writes it. A device as it was read may be sent back: read-only members are ignored."""
+    """A device as a client writes it. A device as it was read may be sent back: read-only members are ignored.
+
+    `dms` is given to a new device. `extras` are what only one vendor's API has a name for; they stay where left out.
+    """
 
     ident: str | UnsetType = UNSET
     name: str | UnsetType | None = UNSET
@@ -56,6 +61,8 @@ class DeviceInput(Struct, forbid_unknown_fields=True):
     config: dict[str, Any] | UnsetType = UNSET
     template: int | UnsetType | None = UNSET
     cohort: str | UnsetType | None = UNSET
+    dms: str | UnsetType | None = UNSET
+    extras: dict[str, Any] | UnsetType = UNSET
     id: Any = UNSET
     status: Any = UNSET
     connected: Any = UNSET

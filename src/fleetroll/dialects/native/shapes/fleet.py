@@ -11,9 +11,11 @@ from fleetroll.dialects.native.shapes.devices import DeviceInput, NewDevice
 class ImportedDevice(NewDevice, forbid_unknown_fields=True, kw_only=True):
     """A device of an import, with what another server knew of it and nobody can set otherwise.
 
-    `metadata_members` are set in its metadata, whose others stay.
+    `metadata_members` are set in its metadata, whose others stay. `last_seen`, which exports have, means the same as
+    `seen_at`.
     """
 
+    last_seen: datetime | UnsetType | None = UNSET
     description: str | UnsetType = UNSET
     seen_at: datetime | UnsetType = UNSET
     metadata_members: dict[str, Any] | UnsetType = UNSET
@@ -57,7 +59,7 @@ class BulkDelete(Struct, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-JSON_COLUMNS = frozenset({"software", "metadata", "schema", "config"})
+JSON_COLUMNS = frozenset({"software", "metadata", "schema", "config", "extras"})
 
 
 LIST_COLUMNS = frozenset({"tags", "owners"})

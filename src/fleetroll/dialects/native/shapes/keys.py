@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec import UNSET, Struct, UnsetType
 
 from fleetroll.dialects.native.shapes.credentials import NatsCredentials
-from fleetroll.dialects.native.shapes.organizations import Organization
+from fleetroll.dialects.native.shapes.organizations import Address
 
 
 class Key(Struct):
@@ -39,8 +39,29 @@ class NewKey(Struct, forbid_unknown_fields=True):
     expires_at: datetime | None = None
 
 
+class CallerOrganization(Struct):
+    """What it is called; the rest is for keys that may read organizations."""
+
+    id: int
+    slug: str
+    name: str
+    parent_id: int | UnsetType | None = UNSET
+    disabled: bool | UnsetType = UNSET
+    quotas: dict[str, int] | UnsetType = UNSET
+    created_at: datetime | UnsetType = UNSET
+    updated_at: datetime | UnsetType = UNSET
+    revision: int | UnsetType = UNSET
+    description: str | UnsetType | None = UNSET
+    time_zone: str | UnsetType = UNSET
+    unit_system: str | UnsetType = UNSET
+    phone: str | UnsetType | None = UNSET
+    address: Address | UnsetType | None = UNSET
+    platform: str | UnsetType | None = UNSET
+    os: str | UnsetType | None = UNSET
+
+
 class Caller(Struct):
     """Who the presented key is, and where it acts."""
 
     key: Key
-    organization: Organization
+    organization: CallerOrganization
