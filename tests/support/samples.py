@@ -34,6 +34,7 @@ MEMBERS: dict[str, Any] = {
     "config": {"interval": 30, "mode": "eco"},
     "cohort": "beta",
     "template": 1,
+    "dms": "line",
 }
 SETTINGS = {
     "authority": "default",

@@ -8,6 +8,7 @@ from tests.support.app import App
 
 DEFAULTS: dict[str, Any] = {
     "cohort": "default",
+    "dms": None,
     "name": None,
     "kind": None,
     "hardware_version": None,
@@ -34,6 +35,7 @@ FULL: dict[str, Any] = {
     "owners": ["ann@example.com"],
     "schema": {"temperature": {"type": "number", "unit": "celsius", "unit_symbol": "°C"}},
     "config": {"interval": 60},
+    "dms": "line-1",
 }
 IDENTS = ["plain", "a:b", "x:decommission", "a/b", "50%", "q?#&=+", "ünï", "スイッチ", "..x", "a b", "-", "😀"]
 

@@ -51,6 +51,7 @@ def device(record: model.Device) -> shapes.Device:
         created if record.updated_at == record.created_at else at(record.updated_at),
         record.revision,
         record.cohort or model.DEFAULT_COHORT,
+        record.dms,
     )
 
 
@@ -113,6 +114,7 @@ _DEFAULTS: dict[str, Any] = {
     "config": EMPTY,
     "template": None,
     "cohort": None,
+    "dms": None,
 }
 
 
@@ -208,6 +210,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "config": lambda value: documents.of(value, "config"),
     "template": _template_number,
     "cohort": lambda value: None if value in {None, model.DEFAULT_COHORT} else names.slug(value, "cohort"),
+    "dms": _line("dms", limits.MAX_NAME),
 }
 _readable = attrgetter(*_READERS)
 

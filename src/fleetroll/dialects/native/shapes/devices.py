@@ -39,6 +39,7 @@ class Device(Struct, gc=False):
     updated_at: datetime
     revision: int
     cohort: str
+    dms: str | None
 
 
 class DeviceInput(Struct, forbid_unknown_fields=True):
@@ -56,6 +57,7 @@ class DeviceInput(Struct, forbid_unknown_fields=True):
     config: dict[str, Any] | UnsetType = UNSET
     template: int | UnsetType | None = UNSET
     cohort: str | UnsetType | None = UNSET
+    dms: str | UnsetType | None = UNSET
     id: Any = UNSET
     status: Any = UNSET
     connected: Any = UNSET
