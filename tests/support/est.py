@@ -31,6 +31,7 @@ class Site:
     """
 
     def __init__(self, app: App, folder: Path, config: Config) -> None:
+        self.place = "/.well-known/est"
         self.offset = 0
         self.listener_offset = 0
         self.folder = folder
@@ -114,7 +115,7 @@ class Site:
             *("-o", file, "-w", "%{http_code} %{content_type}"),
             *sent,
             *options,
-            f"{self.url}/.well-known/est/{label}/{verb}",
+            f"{self.url}{self.place}/{label}/{verb}",
             text=body or b"",
         ).decode()
         status, _, media_type = code.partition(" ")

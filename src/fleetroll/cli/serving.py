@@ -106,7 +106,7 @@ _OPTIONS: tuple[click.Option, ...] = (
         help="Answer as Lamassu's documentation says, or as its server does.",
     ),
     _option(
-        ["--memfault-hardware"],
+        ["--memfault-hardware-version"],
         default="string",
         type=click.Choice(["string", "object"]),
         help="Memfault's devices name their hardware by a string, or by an object, as newer clients read it.",

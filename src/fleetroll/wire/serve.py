@@ -276,9 +276,10 @@ class Kernel:
         keyring = self.services.keyring
         if not keyring.vouches(exchange.secret, exchange.since):  # a body may take its time
             await keyring.identify(exchange.secret, self.services.clock())
-        if body or route.body_required:
+        if body:
             request.encoding = body_encoding(route, headers)
             request.media_type = body_media_type(row, headers)
+        if body or route.body_required:
             request.body = body if row.decode is None else row.decode(body)
         return body
 

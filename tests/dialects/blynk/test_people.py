@@ -73,7 +73,7 @@ def test_a_role_for_nobody_is_not_found(app: App) -> None:
     refused = ask(app, "PUT", "/users/role?userId=9&roleId=1")
     assert refused.status == 404
     assert (
-        refused.json()["error"]["message"] == "User with identifier 9 is not found or belong to another organization."
+        refused.json()["error"]["message"] == "User with identifier 9 is not found or belongs to another organization."
     )
 
 
@@ -196,7 +196,7 @@ def test_a_user_goes_to_another_organization_without_devices(app: App) -> None:
     for body, status, message in (
         (moved, 400, "This user has devices; transfer them first."),
         ({**moved, "targetOrgId": 99}, 404, "Destination organization is not found or you don't have access to it."),
-        ({**moved, "userId": 99}, 404, "User with identifier 99 is not found or belong to another organization."),
+        ({**moved, "userId": 99}, 404, "User with identifier 99 is not found or belongs to another organization."),
         ({**moved, "roleId": 9}, 400, "roleId must be one of 1, 2, 3."),
     ):
         refused = ask(app, "POST", "/users/transfer", body)

@@ -110,6 +110,14 @@ def test_a_device_lives_from_enrolment_to_decommissioning(at: Site) -> None:
     assert not (at.folder / "fifth.pem").exists()
 
 
+def test_a_device_that_knows_lamassus_gateway_enrols_and_renews_there(at: Site) -> None:
+    at.place = "/api/dmsmanager/.well-known/est"
+    assert at.est("line", "cacerts").status == 200
+    at.key("first")
+    assert at.enrol("line", "simpleenroll", "first", "/CN=pump-1").status == 200
+    assert (renew(at, "first", "second"), status(at)) == (200, "ACTIVE")
+
+
 def test_a_device_that_has_aged_is_read_anew(at: Site) -> None:
     at.key("first")
     assert at.enrol("line", "simpleenroll", "first", "/CN=pump-1").status == 200

@@ -71,7 +71,7 @@ def test_a_device_needs_no_owner_and_no_more_than_its_serial_and_hardware(app: A
 
 
 def test_newer_clients_read_the_hardware_version_as_an_object(tmp_path: Path) -> None:
-    with running(tmp_path / "newer", memfault_hardware="object") as app:
+    with running(tmp_path / "newer", memfault_hardware_version="object") as app:
         shown = made(app, "A", hardware_version={"name": "rev1"})
         assert shown["hardware_version"] == {"name": "rev1"}
         listed_all = app.request("GET", f"{P}/devices?hardware_version=rev1").json()["data"]

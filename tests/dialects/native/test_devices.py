@@ -37,6 +37,7 @@ FULL: dict[str, Any] = {
     "owners": ["ann@example.com"],
     "schema": {"temperature": {"type": "number", "unit": "celsius", "unit_symbol": "°C"}},
     "config": {"interval": 60},
+    "dms": "line-1",
 }
 IDENTS = ["plain", "a:b", "x:decommission", "a/b", "50%", "q?#&=+", "ünï", "スイッチ", "..x", "a b", "-", "😀"]
 

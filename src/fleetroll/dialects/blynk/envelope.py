@@ -33,7 +33,7 @@ _WORDS: Mapping[str, str] = {
 _OF_NUMBER: Mapping[str, str] = {
     "device_not_found": "Device with identifier {} is not found or belong to another organization.",
     "organization_not_found": "Organization with identifier {} is not found or you don't have access to it.",
-    "user_not_found": "User with identifier {} is not found or belong to another organization.",
+    "user_not_found": "User with identifier {} is not found or belongs to another organization.",
 }
 
 

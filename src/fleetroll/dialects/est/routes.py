@@ -9,7 +9,8 @@ from fleetroll.service import enrollment
 from fleetroll.wire.dialect import AnyOperation, Dialect, Encode, Form, Place, Route
 from fleetroll.wire.revocation import REVOCATION_LIST, revocation_list
 
-_AT = "/.well-known/est"
+_PLACES = ("/.well-known/est", "/api/dmsmanager/.well-known/est")
+"""RFC 7030's own, and that of Lamassu's gateway."""
 _LABEL = "aps"
 _CERTIFICATES = (shapes.BUNDLE, shapes.PEM)
 
@@ -70,13 +71,14 @@ def _rows(at: str) -> tuple[Route, ...]:
     )
 
 
+_LABELLED = tuple(row for place in _PLACES for row in _rows(f"{place}/{{{_LABEL}}}"))
 # Without a label RFC 7030 leaves the choice to the server. There is no choice that would be right: it is refused.
-_UNLABELLED = tuple(structs.replace(row, refused=True) for row in _rows(_AT))
+_UNLABELLED = tuple(structs.replace(row, refused=True) for place in _PLACES for row in _rows(place))
 DIALECT = Dialect(
     name="est",
     title="EST (RFC 7030)",
-    prefixes=("/.well-known/est/",),
-    routes=(*_rows(f"{_AT}/{{{_LABEL}}}"), *_UNLABELLED),
+    prefixes=tuple(f"{place}/" for place in _PLACES),
+    routes=(*_LABELLED, *_UNLABELLED),
     envelope=DOCUMENTED,
     credentials=(Form(Place.PATH, _LABEL, Issuer.ENROLLEE),),
     media_types=(),

@@ -51,7 +51,7 @@ def _body(fault: Fault, status: int, request_id: str) -> dict[str, Any]:
 ENVELOPE = Envelope(
     statuses=_STATUSES,
     body=_body,
-    codes={"not_assigned": 400},
+    codes={"not_assigned": 400, "unsupported_media_type": 400},
     messages=_MESSAGES,
     challenge='Bearer realm="fleetroll"',
 )
