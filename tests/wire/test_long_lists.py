@@ -3,10 +3,12 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
 from fleetroll.core import limits
+from fleetroll.service import portions
 from fleetroll.wire import answers
 from tests.support.app import App, running
 
@@ -136,3 +138,22 @@ def test_an_export_takes_so_many_bytes_at_a_time(app: App, monkeypatch: pytest.M
     for size in (1, 3_000, 1_000_000):
         monkeypatch.setattr(limits, "BATCH_BYTES", size)
         assert app.request("GET", "/v1/devices:export").body == whole
+
+
+def test_a_search_for_users_keeps_those_of_the_page(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    refs = [f"{name}{number}@example.com" for number in range(9) for name in ("ann", "bob")]
+    for ref in refs:
+        assert app.request("POST", "/v1/owners", {"ref": ref}).status == 201
+    wanted = sorted(ref for ref in refs if "bob" in ref)
+    for portion in (1, 3, 8):
+        for size in (2, 4):
+            pages = []
+            for page in range(9 // size + 2):
+                target = f"/api/v1/organization/search/users?query=BOB&size={size}&page={page}"
+                with monkeypatch.context() as patch:
+                    patch.setattr(portions, "limits", SimpleNamespace(MAX_PAGE=portion))
+                    found = app.request("GET", target).json()
+                assert found["totalElements"] == len(wanted)
+                pages.append([one["email"] for one in found["content"]])
+            assert [email for page in pages for email in page] == wanted
+            assert all(len(page) <= size for page in pages)
