@@ -194,7 +194,7 @@ BOUNDS: dict[str, list[set[float]]] = {
         {limits.HEADER_DEADLINE},
         {limits.MAX_HANDSHAKES},
     ],
-    "bodies that have not arrived whole": [{limits.MAX_BODIES}, {limits.MAX_TENANT_BODIES}, {503}],
+    "bodies that have not arrived whole, of imports the row": [{limits.MAX_BODIES}, {limits.MAX_TENANT_BODIES}, {503}],
     "device": [
         {limits.MAX_IDENT, limits.MAX_NAME},
         {limits.MAX_TAGS},
@@ -203,6 +203,8 @@ BOUNDS: dict[str, list[set[float]]] = {
         {limits.MAX_JSON_DEPTH},
     ],
     "streams of events": [{limits.MAX_EVENT_STREAMS}, {limits.MAX_TENANT_STREAMS}],
+    "pages": [{limits.MAX_PAGE_BYTES}, {limits.MAX_PAGE_PARTS}, {limits.MAX_TEMPLATE}],
+    "keys of RSA that devices or authorities wait for": [{limits.MAX_KEYS_DUE}, {limits.MAX_OWN_KEYS_DUE}, {503}],
     "patch": [{limits.MAX_PATCH_OPERATIONS}, {limits.MAX_PATCH}],
     "filter": [{limits.MAX_FILTER}, {limits.MAX_PREDICATES}, {limits.MAX_FILTER_DEPTH}],
     "organization": [

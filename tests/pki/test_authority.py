@@ -1,5 +1,6 @@
 """What an authority issues, as `openssl` sees it: chains, purposes, times, revocation lists and bundles."""
 
+import asyncio
 import hashlib
 import shutil
 import subprocess
@@ -230,3 +231,19 @@ def test_what_is_no_certificate_is_refused(der: bytes) -> None:
     with pytest.raises(Fault) as refusal:
         PKI.describe(der)
     assert refusal.value.code == "invalid_certificate"
+
+
+def test_keys_of_rsa_wait_in_a_line_with_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of each organization, and one of all; those that take no time are made beside it."""
+    monkeypatch.setattr(limits, "MAX_KEYS_DUE", 3)
+    monkeypatch.setattr(limits, "MAX_OWN_KEYS_DUE", 2)
+    slow, quick = KeyKind(KeyType.RSA, 2048), KeyKind()
+
+    async def ask() -> list[bytes | BaseException]:
+        pki = X509(b"k" * 32)
+        asked = [(slow, 1), (slow, 1), (slow, 1), (quick, 1), (slow, 2), (slow, 2)]
+        found = await asyncio.gather(*(pki.make_key_aside(*one) for one in asked), return_exceptions=True)
+        return [*found, await pki.make_key_aside(slow, 1)]
+
+    found = asyncio.run(ask())
+    assert [isinstance(one, bytes) for one in found] == [True, True, False, True, True, False, True]

@@ -30,14 +30,15 @@ def app(tmp_path: Path) -> Iterator[App]:
         yield app
 
 
-async def ask(app: App, label: str = "line", request: bytes = CLAIMED, operation: Any = enrollment.enroll) -> Answer:
+async def ask(app: App) -> Answer:
     services = app.services
-    principal = await services.keyring.identify(Presented(Issuer.ENROLLEE, label), services.clock())
+    principal = await services.keyring.identify(Presented(Issuer.ENROLLEE, "line"), services.clock())
 
     def finish(result: Answer) -> Answer:
         return result
 
-    return await services.perform(operation, principal, Ask(label, request, SECURE), "test", finish)
+    wanted = Ask("line", CLAIMED, SECURE)
+    return await services.perform(enrollment.enroll, principal, wanted, "test", finish)
 
 
 def test_of_many_who_claim_a_name_at_once_one_has_it(app: App) -> None:
@@ -135,29 +136,20 @@ def test_no_key_is_made_for_a_device_that_may_not_enrol(app: App) -> None:
     assert time.perf_counter() - started < 2
 
 
-def test_strangers_who_want_keys_wait_in_a_line_with_an_end(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever comes later is told when to come again; keys that take no time are made all the same."""
-    monkeypatch.setattr(limits, "MAX_KEYS_DUE", 3)
-    monkeypatch.setattr(limits, "MAX_OWN_KEYS_DUE", 2)
-    app.request("POST", "/v1/organizations", {"slug": "other"})
-    keygen = {"type": "RSA", "bits": 2048}
-    for org in ("self", "other"):
-        body = {"name": "slow", "settings": {**OPEN, "keygen": keygen}}
-        app.request("POST", "/v1/dms", body, headers={"fleetroll-organization": org})
-    app.request("PATCH", "/v1/dms/line", {"settings": {**OPEN, "keygen": {"type": "EC", "bits": 256}}})
-
-    async def all_at_once() -> list[Any]:
-        labels = ["slow", "slow", "slow", "line", "other~slow", "other~slow"]
-        wanted = [ask(app, label, der.device(f"pump-{n}"), enrollment.generate) for n, label in enumerate(labels)]
-        return await asyncio.gather(*wanted, return_exceptions=True)
-
-    results = app.runner.run(all_at_once())
-    refused = {n: result for n, result in enumerate(results) if isinstance(result, Fault)}
-    assert {n: (fault.kind, fault.code) for n, fault in refused.items()} == dict.fromkeys(
-        (2, 5), (Kind.UNAVAILABLE, "too_many_keys")
-    )
-    assert all(fault.retry_after for fault in refused.values())
-    assert app.runner.run(ask(app, "slow", der.device("pump-2"), enrollment.generate)).key
+def test_whoever_wants_a_key_beyond_the_end_of_the_line_is_told_when_to_come_again(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys that take no time are made all the same."""
+    monkeypatch.setattr(limits, "MAX_KEYS_DUE", 0)
+    app.request("PATCH", "/v1/dms/line", {"settings": {**OPEN, "keygen": {"type": "RSA", "bits": 2048}}})
+    with pytest.raises(Fault) as refusal:
+        enrol(app, "line", CLAIMED, operation=enrollment.generate)
+    assert (refusal.value.kind, refusal.value.code) == (Kind.UNAVAILABLE, "too_many_keys")
+    refused = app.request("POST", "/v1/authorities", {"name": "slow", "key": {"type": "RSA", "bits": 2048}})
+    assert (refused.status, refused.headers["retry-after"]) == (503, "5")
+    assert app.request("POST", "/v1/authorities", {"name": "quick"}).status == 201
+    app.request("PATCH", "/v1/dms/line", {"settings": {"keygen": {"type": "EC", "bits": 256}}})
+    assert enrol(app, "line", CLAIMED, operation=enrollment.generate).key
 
 
 def test_a_field_that_the_profile_breaks_makes_no_device(app: App) -> None:

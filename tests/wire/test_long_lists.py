@@ -3,10 +3,12 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
 from fleetroll.core import limits
+from fleetroll.service import portions
 from fleetroll.wire import answers
 from tests.support.app import App, running
 
@@ -50,6 +52,19 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 
 NDJSON = {"content-type": "application/x-ndjson"}
+TEMPLATES = [f"t{number}" for number in range(7)]
+LARGE = {"metafields": [{"name": "One of", "type": "List", "options": [f"{number}" for number in range(20)]}]}
+
+
+def walked(app: App, target: str, member: str, name: str) -> list[list[str]]:
+    """The names on each page of a list, to its end."""
+    pages, cursor = [], ""
+    while True:
+        found = app.request("GET", target + cursor).json()
+        pages.append([record[name] for record in found[member]])
+        if found["next_cursor"] is None:
+            return pages
+        cursor = f"&cursor={found['next_cursor']}"
 
 
 @pytest.mark.parametrize("target", LISTS)
@@ -77,3 +92,68 @@ def test_a_list_that_is_read_in_portions_is_the_same(app: App, monkeypatch: pyte
             with monkeypatch.context() as patch:
                 patch.setattr(limits, "MAX_PAGE", portion)
                 assert app.request("GET", target + page).body == found.body
+
+
+def test_a_page_of_large_templates_has_fewer_of_them(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in TEMPLATES:
+        assert app.request("POST", "/v1/templates", {"name": name, **LARGE}).status == 201
+    blynk = "/api/v1/organization/templates?size=6&page=0"
+    assert walked(app, "/v1/templates?limit=1000", "templates", "name") == [TEMPLATES]
+    for at_a_time, parts in ((1, 10_000), (2, 50), (3, 1), (10, 100)):
+        monkeypatch.setattr(limits, "TEMPLATES_AT_A_TIME", at_a_time)
+        monkeypatch.setattr(limits, "MAX_PAGE_PARTS", parts)
+        for limit in (1, 2, 1000):
+            pages = walked(app, f"/v1/templates?limit={limit}", "templates", "name")
+            assert [name for page in pages for name in page] == TEMPLATES
+            assert all(0 < len(page) <= limit for page in pages)
+            assert len(pages) > 1 or limit == 1000
+        assert [one["name"] for one in app.request("GET", blynk).json()["content"]] == TEMPLATES[:6]
+    assert len(walked(app, "/v1/templates?limit=1000", "templates", "name")) > 1
+
+
+def test_a_template_says_no_more_than_so_much(app: App) -> None:
+    options = [f"{number}" * 50 for number in range(100, 356)]
+    fields = [{"name": f"f{number}", "type": "List", "options": options} for number in range(8)]
+    refused = app.request("POST", "/v1/templates", {"name": "huge", "metafields": fields})
+    assert (refused.status, refused.json()["code"]) == (400, "template_too_large")
+    assert app.request("POST", "/v1/templates", {"name": "large", "metafields": fields[:5]}).status == 201
+    assert app.request("PATCH", "/v1/templates/large", {"metafields": fields}).json()["code"] == "template_too_large"
+    assert app.request("DELETE", "/v1/templates/large").status == 204
+
+
+def test_a_page_of_large_devices_has_fewer_of_them(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = walked(app, "/v1/devices?limit=1000", "devices", "ident")
+    assert [len(page) for page in everything] == [2 * MANY]
+    for size in (1, 2_000, 10_000):
+        monkeypatch.setattr(limits, "MAX_PAGE_BYTES", size)
+        for order in ("ident", "-id"):
+            pages = walked(app, f"/v1/devices?limit=1000&sort={order}", "devices", "ident")
+            assert sorted(name for page in pages for name in page) == sorted(everything[0])
+            assert len(pages) > 1
+    assert len(walked(app, "/v1/devices?limit=50", "devices", "ident")) == 2
+
+
+def test_an_export_takes_so_many_bytes_at_a_time(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = app.request("GET", "/v1/devices:export").body
+    for size in (1, 3_000, 1_000_000):
+        monkeypatch.setattr(limits, "BATCH_BYTES", size)
+        assert app.request("GET", "/v1/devices:export").body == whole
+
+
+def test_a_search_for_users_keeps_those_of_the_page(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    refs = [f"{name}{number}@example.com" for number in range(9) for name in ("ann", "bob")]
+    for ref in refs:
+        assert app.request("POST", "/v1/owners", {"ref": ref}).status == 201
+    wanted = sorted(ref for ref in refs if "bob" in ref)
+    for portion in (1, 3, 8):
+        for size in (2, 4):
+            pages = []
+            for page in range(9 // size + 2):
+                target = f"/api/v1/organization/search/users?query=BOB&size={size}&page={page}"
+                with monkeypatch.context() as patch:
+                    patch.setattr(portions, "limits", SimpleNamespace(MAX_PAGE=portion))
+                    found = app.request("GET", target).json()
+                assert found["totalElements"] == len(wanted)
+                pages.append([one["email"] for one in found["content"]])
+            assert [email for page in pages for email in page] == wanted
+            assert all(len(page) <= size for page in pages)

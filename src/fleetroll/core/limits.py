@@ -58,6 +58,7 @@ MAX_POINTER = 1024
 # Queries.
 DEFAULT_PAGE = 50
 MAX_PAGE = 1000
+MAX_PAGE_PARTS = 10_000  # of templates
 MAX_PAGE_BYTES = 8 << 20  # of more than the usual page: where devices are large, it has fewer of them
 MAX_ATTRIBUTES = 100
 MAX_NUMBERED_PAGE = 5000  # where pages have numbers
@@ -94,6 +95,8 @@ MIN_SECRET = 32  # of those that an operator presets
 MAX_CREDENTIAL = 1024
 
 # Templates.
+MAX_TEMPLATE = 256 << 10  # its parts, as JSON
+TEMPLATES_AT_A_TIME = 10  # that are read, as each of them may be large
 MAX_DATASTREAMS = 256
 MAX_EVENT_CODES = 256
 MAX_METAFIELDS = 256

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec import structs
 
 from fleetroll.core import datastreams, documents, limits, metafields, names
@@ -13,6 +14,7 @@ from fleetroll.core.model import Datastream, DatastreamKind, EventCode, Metafiel
 
 P = TypeVar("P", Datastream, EventCode, Metafield)
 
+_json = msgspec.json.Encoder().encode
 _PIN = re.compile(r"[vdaVDA](0|[1-9][0-9]{0,2})")
 _ALIAS = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CODE = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -66,6 +68,12 @@ def metafield_named(template: Template, name: str) -> Metafield | None:
     return next((field for field in template.metafields if field.name == name), None)
 
 
+def parts(template: Template) -> int:
+    """How many a template has, with the options among which its metafields let choose."""
+    options = sum(len(field.options) + len(field.templates) for field in template.metafields)
+    return len(template.datastreams) + len(template.events) + len(template.metafields) + options
+
+
 # --- what a template says of its devices -----------------------------------------------------------------------------
 
 
@@ -98,9 +106,12 @@ def apply_metrics(schema: Document, was: Template | None, now: Template | None) 
 def numbered(new: Template, was: Template | None = None) -> Template:
     """`new` with a number for each part: its own where `was` has it, or that of the part of the same name, or the next.
 
-    Raises Fault invalid for a number that the template never gave, and for parts that break a rule. What a part that
-    stays has for values is not judged again, as what is a value of its type may have been another question.
+    Raises Fault invalid for a number that the template never gave, for parts that break a rule, and for too many. What
+    a part that stays has for values is not judged again, as what is a value of its type may have been another question.
     """
+    if len(_json([new.datastreams, new.events, new.metafields])) > limits.MAX_TEMPLATE:
+        message = f"The parts of a template have at most {limits.MAX_TEMPLATE} bytes."
+        raise invalid("template_too_large", message)
     last = was.last_part if was else 0
     parts: dict[str, Any] = {}
     for member, key in _KEYS.items():

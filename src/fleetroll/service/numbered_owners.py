@@ -4,13 +4,13 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from fleetroll.core import limits
 from fleetroll.core.faults import conflict
 from fleetroll.core.model import Owner, OwnerRole
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Place
 from fleetroll.service import organizations, owners, reach
 from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.portions import portions
 
 
 class Directory(Struct, frozen=True):
@@ -79,12 +79,15 @@ async def directory(call: Call, wanted: Directory) -> tuple[list[Owner], int]:
 
 @operation(Action.OWNERS_READ, Effect.SCAN)
 async def search(call: Call, wanted: Searching) -> tuple[list[Owner], int]:
-    text, after = wanted.text.casefold(), ""
+    text, place, page = wanted.text.casefold(), wanted.place, call.records.owners.page
     found: list[Owner] = []
-    while some := await call.records.owners.page(call.org, after, limits.MAX_PAGE):
-        found += [one for one in some if text in one.ref.casefold() or text in (one.name or "").casefold()]
-        after = some[-1].ref
-    return wanted.place.cut(found)
+    total = 0
+    async for some in portions(lambda after, limit: page(call.org, after, limit), lambda last: last.ref, ""):
+        matching = [one for one in some if text in one.ref.casefold() or text in (one.name or "").casefold()]
+        begin = max(0, place.offset - total)  # of a million, only those of the page are kept
+        found += matching[begin : begin + place.limit - len(found)]
+        total += len(matching)
+    return found, total
 
 
 @operation(Action.OWNERS_READ, Effect.SCAN)

@@ -10,13 +10,13 @@ K = TypeVar("K")
 
 
 async def portions(
-    page: Callable[[K, int], Awaitable[list[R]]], place: Callable[[R], K], start: K
+    page: Callable[[K, int], Awaitable[list[R]]], place: Callable[[R], K], start: K, most: int | None = None
 ) -> AsyncIterator[list[R]]:
     """All that follows `start`, as `page` gives it for a place and a limit; `place` is that of a record."""
-    after = start
-    while found := await page(after, limits.MAX_PAGE):
+    after, most = start, most or limits.MAX_PAGE
+    while found := await page(after, most):
         yield found
-        if len(found) < limits.MAX_PAGE:
+        if len(found) < most:
             return
         after = place(found[-1])
 

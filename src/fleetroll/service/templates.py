@@ -16,11 +16,12 @@ from fleetroll.core.faults import Fault, conflict, invalid
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.model import Device, NewDevice, Organization, Template
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Comparison, Operator, Page, Place, Sort
+from fleetroll.core.query import Comparison, Operator, Page, Part, Place, Sort, cut
 from fleetroll.service import quotas, reach
 from fleetroll.service.following import follow
-from fleetroll.service.named import Noun, devices_have
+from fleetroll.service.named import Listing, Noun, devices_have
 from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.portions import portions
 from fleetroll.store.port import Records
 
 
@@ -33,7 +34,7 @@ class Edit(Struct, frozen=True):
 
 
 class Directory(Struct, frozen=True):
-    """Templates by place, those that an organization in reach made itself."""
+    """Templates by place, those that an organization in reach made itself; without their parts."""
 
     place: Place
     organization: int | None = None
@@ -95,13 +96,33 @@ async def _sweep(call: Call, was: Template, now: Template) -> None:
                 await follow(there, device, schema=schema)
 
 
+@operation(Action.TEMPLATES_READ, Effect.SCAN)
+async def page(call: Call, wanted: Listing) -> Part[Template, str]:
+    """Templates by name. Where they are large, a page ends early."""
+    found: list[Template] = []
+    room = limits.MAX_PAGE_PARTS
+    page, most = call.records.templates.page, min(limits.TEMPLATES_AT_A_TIME, wanted.limit + 1)
+    async for some in portions(lambda after, limit: page(call.org, after, limit), noun.name, wanted.after, most):
+        found += some
+        room -= sum(map(rules.parts, some))
+        if room < 0 or len(found) > wanted.limit:
+            break
+    return cut(found, wanted.limit if room >= 0 else min(wanted.limit, max(len(found) - 1, 1)), noun.name)
+
+
 # --- by number -------------------------------------------------------------------------------------------------------
 
 
 @operation(Action.TEMPLATES_READ, Effect.SCAN)
 async def directory(call: Call, wanted: Directory) -> tuple[list[Template], int]:
-    there = await reach.organization(call, wanted.organization)
-    found = await call.records.templates.page(there.org, "", wanted.place.limit, wanted.place.offset)
+    there, place = await reach.organization(call, wanted.organization), wanted.place
+    templates, found = there.records.templates, list[Template]()
+    while len(found) < place.limit:
+        some = min(limits.TEMPLATES_AT_A_TIME, place.limit - len(found))
+        read = await templates.page(there.org, "", some, place.offset + len(found))
+        found += [structs.replace(one, datastreams=(), events=(), metafields=()) for one in read]
+        if len(read) < some:
+            break
     return found, await quotas.used(there, "templates")
 
 

@@ -12,12 +12,16 @@ from fleetroll.dialects.native.mapping.paging import mark
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import templates as shapes
 from fleetroll.service import templates as service_templates
-from fleetroll.wire.dialect import Reply
+from fleetroll.wire.dialect import Long, Reply
 from fleetroll.wire.request import Request
 
 
 def template(record: model.Template, request: Request) -> Reply:
-    shape = shapes.Template(
+    return Reply(_shape(record), etag=etag(record))
+
+
+def _shape(record: model.Template) -> shapes.Template:
+    return shapes.Template(
         record.id,
         ids.template_id(record.id),
         record.name,
@@ -31,7 +35,6 @@ def template(record: model.Template, request: Request) -> Reply:
         at(record.updated_at),
         record.revision,
     )
-    return Reply(shape, etag=etag(record))
 
 
 def _shared(shape: Any, part: Any) -> dict[str, Any]:
@@ -76,7 +79,6 @@ def _part(record: Any, shape: Any) -> Any:
     return record(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
 
 
-def template_page(result: Part[model.Template, str], request: Request) -> shapes.TemplateList:
-    return shapes.TemplateList(
-        [template(record, request).body for record in result.records], mark(result.next, request)
-    )
+def template_page(result: Part[model.Template, str], request: Request) -> Long:
+    cursor = mark(result.next, request)
+    return Long(result.records, _shape, lambda shown: shapes.TemplateList(shown, cursor))

@@ -23,7 +23,7 @@ ROUTES = (
     Route(
         "GET",
         "/v1/templates",
-        templates.noun.page,
+        templates.page,
         list_named,
         mapping.template_page,
         "List templates",
