@@ -171,13 +171,13 @@ def test_an_identifier_is_taken_in_every_unicode_form_but_not_in_another_case(ap
     assert app.request("POST", "/v1/devices", {"ident": "CAF\u00c9"}).status == 201
 
 
-def test_put_creates_and_then_replaces_all_of_it(app: App) -> None:
+def test_put_creates_and_then_replaces_all_of_it_but_its_dms(app: App) -> None:
     made = app.request("PUT", "/v1/devices/d-1", FULL)
     assert (made.status, made.headers["location"]) == (201, "/v1/devices/d-1")
     replaced = app.request("PUT", "/v1/devices/d-1", {"name": "only this"})
     assert (replaced.status, "location" in replaced.headers) == (200, False)
     shown = replaced.json()
-    assert {name: shown[name] for name in DEFAULTS} == DEFAULTS | {"name": "only this", "revision": 2}
+    assert {name: shown[name] for name in DEFAULTS} == DEFAULTS | {"name": "only this", "dms": "line-1", "revision": 2}
     assert shown["id"] == made.json()["id"]
 
 
