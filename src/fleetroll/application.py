@@ -79,9 +79,12 @@ class Application:
         off = set(config.disabled_dialects)
         enabled = tuple(dialect for dialect in spoken if not {dialect.name, dialect.part_of} & off)
         self.kernel = Kernel(services, enabled, NATIVE, settings, self.metrics, access, OPEN_PATHS)
-        followers = services.publisher
         server = Server(
-            self.kernel, enabled, self.metrics, lambda: self.ready and services.store.hears, lambda: followers.followers
+            self.kernel,
+            enabled,
+            self.metrics,
+            ready=lambda: self.ready and services.store.hears,
+            followers=lambda: services.publisher.followers,
         )
         cors = Cors(config.cors_origins)
         self.asgi = cors.around(server, self.kernel.request_id)
