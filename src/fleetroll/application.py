@@ -1,6 +1,7 @@
 """The whole server but for its store and its socket: the dialects that are spoken, and the handler that they share."""
 
 import os
+from collections.abc import Callable
 
 from fleetroll.config import Config, ConfigError
 from fleetroll.dialects.blynk.routes import DIALECT as BLYNK
@@ -43,14 +44,13 @@ DIALECTS = (
     EST,
     OAUTH2,
 )
-# The dialects that answer instead of their namesakes where an option has a value.
-_PROFILES: tuple[tuple[str, str, dict[str, Dialect]], ...] = (
+# The dialects that answer instead of their namesakes where the operator has chosen so.
+_PROFILES: tuple[tuple[Callable[[Config], bool], tuple[Dialect, ...]], ...] = (
     (
-        "lamassu_profile",
-        "upstream",
-        {EST.name: UPSTREAM_EST, LAMASSU.name: UPSTREAM_LAMASSU, ENROLLMENT.name: UPSTREAM_ENROLLMENT},
+        lambda config: config.lamassu_profile == "upstream",
+        (UPSTREAM_EST, UPSTREAM_LAMASSU, UPSTREAM_ENROLLMENT),
     ),
-    ("memfault_hardware_version", "object", {MEMFAULT.name: OBJECT_HARDWARE}),
+    (lambda config: config.memfault_hardware_version == "object", (OBJECT_HARDWARE,)),
 )
 
 
@@ -75,13 +75,15 @@ class Application:
             config.public_url,
             times,
         )
-        spoken = (_spoken(dialect, config) for dialect in DIALECTS)
         off = set(config.disabled_dialects)
-        enabled = tuple(dialect for dialect in spoken if not {dialect.name, dialect.part_of} & off)
+        enabled = tuple(dialect for dialect in _spoken(config) if not {dialect.name, dialect.part_of} & off)
         self.kernel = Kernel(services, enabled, NATIVE, settings, self.metrics, access, OPEN_PATHS)
-        followers = services.publisher
         server = Server(
-            self.kernel, enabled, self.metrics, lambda: self.ready and services.store.hears, lambda: followers.followers
+            self.kernel,
+            enabled,
+            self.metrics,
+            ready=lambda: self.ready and services.store.hears,
+            followers=lambda: services.publisher.followers,
         )
         cors = Cors(config.cors_origins)
         self.asgi = cors.around(server, self.kernel.request_id)
@@ -89,12 +91,10 @@ class Application:
         self.subjects = Subjects(self.kernel, enabled)
 
 
-def _spoken(dialect: Dialect, config: Config) -> Dialect:
-    """The dialect in the profile that the operator has chosen for it."""
-    for option, value, others in _PROFILES:
-        if getattr(config, option) == value:
-            dialect = others.get(dialect.name, dialect)
-    return dialect
+def _spoken(config: Config) -> list[Dialect]:
+    """Each dialect in the profile that the operator has chosen for it."""
+    chosen = {dialect.name: dialect for is_chosen, others in _PROFILES if is_chosen(config) for dialect in others}
+    return [chosen.get(dialect.name, dialect) for dialect in DIALECTS]
 
 
 def _rate(per_second: float) -> Rate:

@@ -2,7 +2,6 @@
 
 import errno
 import re
-from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -67,16 +66,6 @@ class Config(Struct, frozen=True):
     def postgres(self) -> str | None:
         """The URL of the database, where it is PostgreSQL. Raises ConfigError."""
         return postgres_url(self.database)
-
-
-def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """The `FLEETROLL_…` variables that are set, by option name."""
-    prefix = "FLEETROLL_"
-    return {
-        name.removeprefix(prefix).lower(): value
-        for name, value in variables.items()
-        if name.startswith(prefix) and value
-    }
 
 
 def address(text: str, option: str) -> tuple[str, int]:

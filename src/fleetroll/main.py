@@ -26,6 +26,7 @@ from fleetroll.bus.process import Process
 from fleetroll.bus.settings import Files, Listeners, address_of
 from fleetroll.bus.settings import write as write_settings
 from fleetroll.bus.walls import Authority
+from fleetroll.cli.failures import ServeExit
 from fleetroll.cli.parts import Parts
 from fleetroll.config import (
     NO_BROKER,
@@ -72,7 +73,6 @@ from fleetroll.wire.rate_limits import SharedTimes
 logger = logging.getLogger("fleetroll")
 
 OpenStore: TypeAlias = sqlite.SqliteStore | PostgresStore
-EXIT_STORE, EXIT_AWAY, EXIT_CLOCK, EXIT_FAILED, EXIT_BUSY, EXIT_CONFIG = 65, 69, 71, 74, 75, 78
 # The commit thread and the loop share one interpreter; the default of 5 ms would be most of a reply's time.
 _SWITCH_SECONDS = 0.0001
 # Requests leave no cycles behind; looking for them after every few hundred objects costs more than it finds.
@@ -96,7 +96,7 @@ def serve(config: Config) -> int:
     """Run a server until it is told to stop; answers the exit code."""
     # By another clock it would issue certificates for other times, and refuse what devices say of theirs.
     if not limits.EARLIEST_CLOCK <= seconds() < limits.LATEST_CLOCK:
-        return _refuse("The system's clock is not between 2020 and 2100: set it, and start again.", EXIT_CLOCK)
+        return _refuse("The system's clock is not between 2020 and 2100: set it, and start again.", ServeExit.CLOCK)
     log.configure(config.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
     _allow_open_files()
@@ -119,24 +119,24 @@ def _or_refuse(config: Config, work: Callable[[], int]) -> int:
         require_known_dialects(config)
         return work()
     except (ConfigError, Misnamed) as problem:
-        return _refuse(str(problem), EXIT_CONFIG)
+        return _refuse(str(problem), ServeExit.CONFIG)
     except DirectoryRefused as problem:
-        return _refuse(str(problem), EXIT_BUSY if problem.busy else EXIT_STORE)
+        return _refuse(str(problem), ServeExit.BUSY if problem.busy else ServeExit.STORE)
     except Unreachable as problem:
-        return _refuse(str(problem), EXIT_AWAY)
+        return _refuse(str(problem), ServeExit.AWAY)
     except Unwritable as problem:
-        return _refuse(str(problem), EXIT_FAILED)
+        return _refuse(str(problem), ServeExit.FAILED)
     except Refused as problem:
-        return _refuse(str(problem), EXIT_STORE)
+        return _refuse(str(problem), ServeExit.STORE)
     except Fault as problem:  # of what a start writes, such as the first key
-        return _refuse(problem.message, EXIT_FAILED)
+        return _refuse(problem.message, ServeExit.FAILED)
     except CannotListen as problem:
-        return _refuse(str(cannot_listen("--http", config.host, config.port, problem.reason)), EXIT_CONFIG)
+        return _refuse(str(cannot_listen("--http", config.host, config.port, problem.reason)), ServeExit.CONFIG)
     except OSError as problem:
-        return _refuse(f"{problem.filename or config.data} cannot be written: {problem.strerror}.", EXIT_FAILED)
+        return _refuse(f"{problem.filename or config.data} cannot be written: {problem.strerror}.", ServeExit.FAILED)
 
 
-def _refuse(sentence: str, code: int) -> int:
+def _refuse(sentence: str, code: ServeExit) -> int:
     print(f"fleetroll: {sentence}", file=sys.stderr)
     return code
 
@@ -346,7 +346,7 @@ async def _listen(
         await http.run()
         _finish_undisturbed()
     access.flush()
-    return EXIT_FAILED if store.failure.is_set() else 0
+    return ServeExit.FAILED if store.failure.is_set() else 0
 
 
 def _spare_the_collector() -> None:

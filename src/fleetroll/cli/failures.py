@@ -25,6 +25,17 @@ class Exit(enum.IntEnum):
     INTERRUPTED = 130
 
 
+class ServeExit(enum.IntEnum):
+    """Exit codes of `fleetroll serve`, after those of sysexits.h; `EXIT_CODES` explains them as well."""
+
+    STORE = 65
+    AWAY = 69
+    CLOCK = 71
+    FAILED = 74
+    BUSY = 75
+    CONFIG = 78
+
+
 EXIT_CODES = """\b
 Exit codes:
   0    done

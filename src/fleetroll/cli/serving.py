@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fleetroll.cli import files
+from fleetroll.cli.failures import ServeExit
 from fleetroll.cli.parts import Load
 from fleetroll.config import Config, ConfigError, address, host_name, network, origin, secret, url
 from fleetroll.core import limits
@@ -151,7 +152,7 @@ def command(load: Load) -> click.Command:
             config = _config(given)
         except ConfigError as problem:
             click.echo(f"fleetroll: {problem}", err=True)
-            context.exit(78)
+            context.exit(ServeExit.CONFIG)
         context.exit(load().serve(config))
 
     return click.Command(

@@ -31,7 +31,7 @@ BACKSLASH, DELETE = b"\\\x7f"
 
 _NEGATIVE_ZERO = re.compile(rb"-0(?![0-9.eE])")
 _NEGATIVE_ZERO_NUMBER = re.compile(rb"(?<![0-9eE])-0(?![0-9.eE])")
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _CONTROL_IN_KEY = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 # An opening bracket is a step down and a closing one a step up, read as signed bytes. The two kinds need not be told
@@ -92,7 +92,7 @@ def can_hold(value: object) -> bool:
 
 def printable(text: str) -> str:
     """The text as a document may have it: what it would be refused for is replaced."""
-    return _CONTROL.sub("\ufffd", text)
+    return CONTROL.sub("\ufffd", text)
 
 
 def member_times(times: Document, was: Document, now: Document, at: int) -> Document:
@@ -178,7 +178,7 @@ def _needs_inspection(text: bytes) -> bool:
 
 def _inspect(value: object, field: str) -> None:
     if isinstance(value, str):
-        if _CONTROL.search(value):
+        if CONTROL.search(value):
             raise _refused(field, "holds a control character")
     elif isinstance(value, dict):
         for key, member in value.items():

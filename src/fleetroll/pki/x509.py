@@ -8,12 +8,13 @@ import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -21,11 +22,10 @@ from fleetroll.core import limits
 from fleetroll.core.certificates import KeyKind, KeyType, Revocation
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import Instant
-from fleetroll.core.times import SECOND
+from fleetroll.core.times import SECOND, microseconds, moment
 from fleetroll.pki import anchors, keys, names, requests
 from fleetroll.pki.port import Description, Issued, Request, Signer, Terms
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SERIAL_BYTES = 16
 Builder = x509.CertificateBuilder
 
@@ -94,34 +94,21 @@ class X509:
     def issue(self, signer: Signer, request: Request, terms: Terms) -> Issued:
         wanted = requests.load(request.der)
         with requests.quietly():
-            builder = self._device(signer, wanted, terms)
+            key = wanted.public_key()
+            builder = (
+                self._leaf(signer, wanted.subject, key, terms, ExtendedKeyUsageOID.CLIENT_AUTH)
+                .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+                .add_extension(_issuer_key(signer.certificate), critical=False)
+            )
         if terms.with_names and (alternatives := requests.alternative_names(wanted)) is not None:
             builder = builder.add_extension(alternatives, critical=False)
         return self._signed(signer, builder)
 
-    def _device(self, signer: Signer, wanted: x509.CertificateSigningRequest, terms: Terms) -> Builder:
-        authority = _load(signer.certificate)
-        return (
-            self._new(wanted.subject, _within(authority, terms))
-            .issuer_name(authority.subject)
-            .public_key(wanted.public_key())
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(wanted.public_key()), critical=False)
-            .add_extension(_issuer_key(signer.certificate), critical=False)
-        )
-
     def issue_for_server(self, signer: Signer, hosts: Sequence[str], terms: Terms, password: str) -> tuple[bytes, str]:
-        key, authority = keys.make(KeyKind()), _load(signer.certificate)
+        key = keys.make(KeyKind())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][: limits.MAX_AUTHORITY_NAME])])
         builder = (
-            self._new(subject, _within(authority, terms))
-            .issuer_name(authority.subject)
-            .public_key(key.public_key())
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            self._leaf(signer, subject, key.public_key(), terms, ExtendedKeyUsageOID.SERVER_AUTH)
             .add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
             .add_extension(_issuer_key(signer.certificate), critical=False)
         )
@@ -176,6 +163,25 @@ class X509:
             made = requests.make(keys.load(key), wanted.subject, requests.alternative_names(wanted))
         return requests.read(made)
 
+    def _leaf(
+        self,
+        signer: Signer,
+        subject: x509.Name,
+        key: CertificatePublicKeyTypes,
+        terms: Terms,
+        purpose: x509.ObjectIdentifier,
+    ) -> Builder:
+        """What issues nothing itself, and is good for one purpose alone."""
+        authority = _load(signer.certificate)
+        return (
+            self._new(subject, _within(authority, terms))
+            .issuer_name(authority.subject)
+            .public_key(key)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+        )
+
     def _new(self, subject: x509.Name, terms: Terms) -> Builder:
         # 127 bits, the highest always the same: a positive number, and always of the same length.
         number = int.from_bytes(secrets.token_bytes(_SERIAL_BYTES)) & (1 << 127) - 1 | 1 << 126
@@ -191,7 +197,7 @@ class X509:
         key = self._vault.open(signer.sealed_key, signer.context)
         made = builder.sign(key, requests.hash_for(key))
         der = made.public_bytes(Encoding.DER)
-        times = _instant(made.not_valid_before_utc), _instant(made.not_valid_after_utc)
+        times = microseconds(made.not_valid_before_utc), microseconds(made.not_valid_after_utc)
         return Issued(_serial(made.serial_number), der, *times)
 
 
@@ -215,8 +221,8 @@ def _describe(certificate: x509.Certificate) -> Description:
         anchors.key_identifier(certificate).hex(),
         _issuer_key_of(certificate),
         keys.kind_of(certificate.public_key()),
-        _instant(certificate.not_valid_before_utc),
-        _instant(certificate.not_valid_after_utc),
+        microseconds(certificate.not_valid_before_utc),
+        microseconds(certificate.not_valid_after_utc),
         _is_authority(certificate),
     )
 
@@ -261,8 +267,8 @@ def _usage(*, certificates: bool) -> x509.KeyUsage:
 
 def _within(authority: x509.Certificate, terms: Terms) -> Terms:
     """No certificate begins before its authority or outlives it."""
-    begins = max(terms.not_before, _instant(authority.not_valid_before_utc))
-    ends = min(terms.not_after, _instant(authority.not_valid_after_utc))
+    begins = max(terms.not_before, microseconds(authority.not_valid_before_utc))
+    ends = min(terms.not_after, microseconds(authority.not_valid_after_utc))
     if terms.not_after <= begins:
         since = authority.not_valid_before_utc.date()
         message = f"The certificate authority is good from {since} only: the clock was ahead when it was made."
@@ -304,8 +310,5 @@ def _serial(number: int) -> str:
 
 
 def _moment(at: Instant) -> datetime:
-    return _EPOCH + timedelta(seconds=at // SECOND)
-
-
-def _instant(moment: datetime) -> Instant:
-    return int((moment - _EPOCH).total_seconds()) * SECOND
+    """To the second, as certificates have it."""
+    return moment(at - at % SECOND)

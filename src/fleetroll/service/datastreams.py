@@ -37,7 +37,6 @@ from fleetroll.store.port import Records
 
 WRITTEN = "device.datastream_written"
 _EVER = Span(0, 1 << 62)
-_HELD: Mapping[str, DatastreamKind] = {}  # what `_point` has made a value of its datastream is not held to it again
 
 
 class Address(Struct, frozen=True):
@@ -125,7 +124,8 @@ async def store(call: Call, device: Device, samples: Sequence[Sample]) -> list[T
     types = readings.metric_types(device.schema)
     streams = {address: resolve(device, template, address) for address in {sample.address for sample in samples}}
     points = [_point(streams[sample.address], types, sample) for sample in samples]
-    return await telemetry.append(call.records, device, _HELD, points, call.at)
+    # With no kinds: what `_point` has made a value of its datastream is not held to it again.
+    return await telemetry.append(call.records, device, {}, points, call.at)
 
 
 def _point(stream: Stream, types: Mapping[str, str], sample: Sample) -> telemetry.Point:

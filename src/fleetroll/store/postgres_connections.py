@@ -306,7 +306,7 @@ def _require_primary(session: Session) -> None:
 async def close(session: Session) -> None:
     try:
         await session.connection.close(timeout=_CONNECT_SECONDS)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         session.connection.terminate()
 
 
@@ -348,7 +348,6 @@ class Reading(ReadsOnly):
 # The connection or the server, not the statement: another attempt may succeed.
 _AWAY = (
     OSError,
-    TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,

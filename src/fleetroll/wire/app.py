@@ -33,12 +33,12 @@ class Server:
         self,
         kernel: Kernel,
         dialects: Sequence[Dialect],
-        measured: Metrics,
+        metrics: Metrics,
         ready: Callable[[], bool],
         followers: Callable[[], int],
     ) -> None:
         self._kernel = kernel
-        self._metrics = measured
+        self._metrics = metrics
         self._ready = ready
         self._followers = followers
         self._dialects = dialects

@@ -22,7 +22,6 @@ FORM = "application/x-www-form-urlencoded"
 
 _decode_any = msgspec.json.Decoder().decode
 _CONTROL = re.compile(rb"\\[bf]|\\u00(?:0[0-8bcef]|1[0-9a-f]|7f|[89][0-9a-f])|\x7f|\xc2[\x80-\x9f]", re.IGNORECASE)
-_CONTROL_CHARACTER = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class Gone(Exception):
@@ -348,7 +347,7 @@ def _cells(record: bytes) -> list[str]:
     try:
         text = record.decode().rstrip("\r")
         # An odd quote was never closed, or stands inside a cell where it should be two.
-        if not _CONTROL_CHARACTER.search(text) and text.count('"') % 2 == 0:
+        if not documents.CONTROL.search(text) and text.count('"') % 2 == 0:
             return next(csv.reader([text], strict=True))
     except (UnicodeDecodeError, csv.Error, StopIteration):
         pass

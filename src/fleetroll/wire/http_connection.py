@@ -44,9 +44,8 @@ from fleetroll.wire.http_refusals import (
     TWO_HOSTS,
     UNKNOWN_CODING,
     UNKNOWN_VERSION,
-    Permission,
     Refusal,
-    Wording,
+    Refusals,
 )
 
 logger = logging.getLogger("fleetroll.http")
@@ -78,8 +77,7 @@ class Watch:
 
     deadlines: Deadlines
     max_connections: int
-    permission: Permission
-    wording: Wording
+    refusals: Refusals
     ended: Counter[str] = field(default_factory=Counter)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -401,8 +399,9 @@ class Connection(HttpToolsProtocol):
             self._say(refusal)
 
     def _say(self, refusal: Refusal) -> None:
-        headers = self.server_state.default_headers + self.watch.permission(self.origin)
-        self.transport.write(refusal.reply(headers, self.watch.wording, self.url))
+        refusals = self.watch.refusals
+        headers = self.server_state.default_headers + refusals.permission(self.origin)
+        self.transport.write(refusal.reply(headers, refusals.wording, self.url))
         self._linger()
 
     def _linger(self) -> None:

@@ -59,7 +59,7 @@ class HttpServer:
         refusals: Refusals = PLAIN,
         on_ready: Callable[["HttpServer"], None] | None = None,
     ) -> None:
-        self.watch = Watch(deadlines or Deadlines(), max_connections, *refusals)
+        self.watch = Watch(deadlines or Deadlines(), max_connections, refusals)
         self.state = ServerState()
         self._config = configuration(app)
         self._app_state: dict[str, Any] = {"draining": self.watch.draining}

@@ -60,9 +60,9 @@ def table(
 ) -> Iterator[tuple[str, str, Row]]:
     """Each route by method and path. The limiters given are those of all dialects."""
     for dialect in dialects:
-        shared = organization_limits + _vendors(dialect, settings, times)
+        shared = organization_limits + _per_organization(dialect, settings, times)
         for route in dialect.routes:
-            row = Row(dialect, route, caller_limits + _allowances(dialect, route, settings, times), shared)
+            row = Row(dialect, route, caller_limits + _per_caller(dialect, route, settings, times), shared)
             for method in _methods(route):
                 yield method, route.path, row
 
@@ -81,14 +81,14 @@ def _decoder(shape: Any, loose: bool) -> Callable[[bytes], Any]:
     return LooseDecoder(shape).decode if loose else functools.partial(bodies.decode, msgspec.json.Decoder(shape))
 
 
-def _vendors(dialect: Dialect, settings: Settings, times: Times) -> tuple[Limiter, ...]:
+def _per_organization(dialect: Dialect, settings: Settings, times: Times) -> tuple[Limiter, ...]:
     """The limit that a dialect has of its own, unless organizations have none at all."""
     if dialect.per_minute is None or not settings.organization_rate.per_second:
         return ()
     return (Window(dialect.per_minute, 60, time.monotonic, f"organization in {dialect.name}", times),)
 
 
-def _allowances(dialect: Dialect, route: Route, settings: Settings, times: Times) -> tuple[Limiter, ...]:
+def _per_caller(dialect: Dialect, route: Route, settings: Settings, times: Times) -> tuple[Limiter, ...]:
     """The limits that a dialect has for each caller, unless keys have none at all."""
     if not settings.key_rate.per_second:
         return ()

@@ -78,9 +78,11 @@ def described(said: Description, der: bytes, issuer: shapes.Issuer, **members: A
 
 def certificate(result: certificates.Shown, request: Request) -> shapes.Certificate:
     record = result.certificate
-    revoked = {} if record.revoked_at is None else {"revocation_timestamp": moment(record.revoked_at)}
+    revoked: dict[str, Any] = {}
+    if record.revoked_at is not None:
+        revoked["revocation_timestamp"] = moment(record.revoked_at)
     if record.reason is not None:
-        revoked["revocation_reason"] = _REASONS[record.reason]  # type: ignore[assignment]  # members of two types
+        revoked["revocation_reason"] = _REASONS[record.reason]
     return described(
         result.description,
         record.der,
