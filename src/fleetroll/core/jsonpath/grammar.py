@@ -5,10 +5,10 @@ import math
 import re
 from collections.abc import Callable
 
-from fleetroll.core import limits
+from fleetroll.core import limits, regexp
 from fleetroll.core.faults import Fault, brief
-from fleetroll.core.jsonpath.meaning import compiled
-from fleetroll.core.jsonpath.symbols import number, refused, symbols, unexpected, unquoted
+from fleetroll.core.jsonpath.meaning import NUMERIC, compiled
+from fleetroll.core.jsonpath.symbols import Symbol, number, refused, symbols, unexpected, unquoted
 from fleetroll.core.jsonpath.tree import (
     All,
     Arithmetic,
@@ -43,7 +43,8 @@ _CONSTANTS: dict[str, Scalar] = {"true": True, "false": False, "null": None}
 _COMPARATORS = {"==": "==", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _PRODUCTS, _SUMS = frozenset("*/%"), frozenset("+-")
 _PREDICATES = frozenset({*_COMPARATORS, "exists", "starts", "like_regex"})
-_FLAGS = frozenset("iq")
+_METHODS = ("size", "type", *NUMERIC)
+_FLAGS = "isq"
 _MAX_POSITION = 1 << 20
 _MAX_SPANS = 8
 _MAX_OPERATORS = 4
@@ -106,8 +107,8 @@ class _Parser:
     def whole(self) -> Predicate:
         self._strict = not self._take("lax") and self._take("strict")
         found = self._either(bare=True)
-        if self._peek() is not None:
-            raise unexpected(self._peek())
+        if self._symbol is not None:
+            raise self._unexpected("predicates are joined by && and ||")
         return Strict(found) if self._strict else found
 
     def _either(self, *, bare: bool = False) -> Predicate:
@@ -136,7 +137,7 @@ class _Parser:
         self.size += 1
         if self._take("!"):
             if not (self._sees("(") or self._sees("exists")):
-                raise unexpected(self._peek(), "after ! comes a parenthesis or exists")
+                raise self._unexpected("after ! comes a parenthesis or exists")
             return Denied(self._single(False))
         if self._take("exists"):
             self._expect("(")
@@ -156,13 +157,13 @@ class _Parser:
     def _about(self, left: Operand, bare: bool) -> Predicate:
         symbol = self._peek()
         if symbol is not None and symbol in _COMPARATORS:
-            self._next += 1
+            place = self._taking()
             right = self._operand()
             if self._is_many(left) and self._is_many(right):
-                raise refused("compares two paths, which strict mode alone may do, and where each finds one value")
+                raise self._refused(f"compares two paths: {self._how_paths_compare()}", place)
             return Compared(_COMPARATORS[symbol], left, right)
         if not isinstance(left, Path):
-            raise unexpected(symbol, "a value is compared with something")
+            raise self._unexpected("a value is compared with something")
         if self._take("starts"):
             self._expect("with")
             return StartsWith(left, self._text())
@@ -170,7 +171,12 @@ class _Parser:
             return self._regex(left)
         if bare and symbol is None:
             return Bare(left)
-        raise unexpected(symbol, "a path is compared with something")
+        raise self._unexpected("a path is compared with something")
+
+    def _how_paths_compare(self) -> str:
+        if self._strict:
+            return "each of them must find one value"
+        return "in lax mode each may find many values; begin with strict"
 
     def _is_many(self, operand: Operand) -> bool:
         """Whether it may be any number of values, as in lax mode each may be an array of them."""
@@ -179,16 +185,20 @@ class _Parser:
         return isinstance(operand, Path) and (not self._strict or any(map(_leads_to_many, operand.steps)))
 
     def _regex(self, path: Path) -> Predicate:
-        pattern, flags = self._text(), self._text() if self._take("flag") else ""
-        if set(flags) - _FLAGS:
-            raise refused("knows the flags i and q of like_regex")
-        compiled(pattern, flags)
-        return LikeRegex(path, pattern, "".join(sorted(set(flags))))
+        place = self._next
+        pattern, flags = self._text(), "".join(sorted(set(self._text()))) if self._take("flag") else ""
+        if unknown := flags.strip(_FLAGS):
+            raise self._refused(f"has a like_regex with flag {brief(unknown)}; it has i, s and q", self._next - 1)
+        try:
+            compiled(pattern, flags)
+        except regexp.Refused as problem:
+            raise self._refused(f"has a like_regex whose pattern {problem}", place) from None
+        return LikeRegex(path, pattern, flags)
 
     def _encloses_predicate(self) -> bool:
         """Whether the parenthesis that comes next is around a predicate, rather than around an operand."""
         depth, filtering, before = 0, 0, ""
-        for _, symbol in self._symbols[self._next :]:
+        for _, symbol, _ in self._symbols[self._next :]:
             if symbol == "(":
                 depth += 1
                 filtering = filtering or (depth if before == "?" else 0)
@@ -209,25 +219,24 @@ class _Parser:
         """Operands with operators of one precedence between them, from left to right."""
         found = part()
         while (symbol := self._peek()) is not None and symbol in symbols:
-            self._next += 1
-            self._count_operator()
+            self._count_operator(self._taking())
             found = Arithmetic(symbol, found, part())
         return found
 
-    def _count_operator(self) -> None:
+    def _count_operator(self, place: int) -> None:
         self._operators += 1
         if self._operators > _MAX_OPERATORS:
-            raise refused(f"has more than {_MAX_OPERATORS} operators of arithmetic")
+            raise self._refused(f"has more than {_MAX_OPERATORS} operators of arithmetic", place)
 
     def _signed(self) -> Operand:
         symbol = self._peek()
         if symbol is None or symbol not in _SUMS:
             return self._factor()
-        self._next += 1
+        place = self._taking()
         digits = self._taken("number")
         if digits is not None:
-            return Literal(number(symbol.strip("+") + digits))
-        self._count_operator()
+            return Literal(number(symbol.strip("+") + digits.text, digits.column))
+        self._count_operator(place)
         return Signed(symbol, self._signed())
 
     def _factor(self) -> Operand:
@@ -240,7 +249,7 @@ class _Parser:
         if self._take("("):
             return self._grouped()
         digits = self._taken("number")
-        return Literal(number(digits)) if digits is not None else Literal(self._text())
+        return Literal(number(digits.text, digits.column) if digits is not None else self._text("a path or a value"))
 
     def _grouped(self) -> Operand:
         self._deepen()
@@ -252,15 +261,18 @@ class _Parser:
     def _path(self) -> Path:
         root = self._peek()
         if root is None or root not in self._roots:
-            raise unexpected(root, f"a path begins with {self._roots[0]} here")
-        self._next += 1
+            raise self._unexpected(f"a path begins with {self._roots[0]} here")
+        place = self._taking()
         steps: list[Step] = []
         while (step := self._step()) is not None:
             steps.append(step)
             if len(steps) > limits.MAX_JSON_DEPTH:
-                raise refused(f"has a path of more than {limits.MAX_JSON_DEPTH} steps")
+                raise self._refused(f"has a path of more than {limits.MAX_JSON_DEPTH} steps", place)
         if math.prod(map(_breadth, steps)) > _MAX_SPANS:
-            raise refused(f"has more than {_MAX_SPANS} positions at once, or others beside its one **")
+            raise self._refused(f"has more than {_MAX_SPANS} positions at once, or others beside its one **", place)
+        if any(isinstance(step, Descendants) for step in steps) and any(map(_is_numeric, steps)):
+            # PostgreSQL would overlook what does not fit at the level where it begins.
+            raise self._refused("has ** and a method of numbers in one path", place)
         self.longest = max(self.longest, len(steps))
         return Path(root, tuple(steps))
 
@@ -271,7 +283,7 @@ class _Parser:
             return self._subscript()
         if self._take("?"):
             if self._roots == ("@",):
-                raise refused("has a filter within a filter")
+                raise self._refused("has a filter within a filter", self._next - 1)
             self._roots = ("@",)
             self._expect("(")
             inner = self._either()
@@ -285,19 +297,20 @@ class _Parser:
             return Key(None)
         if self._take("**"):
             return self._descent()
-        name = self._taken("word")
-        if name is None or name in {"$", "@"}:
-            return Key(self._text())
-        if self._take("("):
-            self._expect(")")
-            if name.lower() not in {"size", "type"}:
-                raise refused(f"knows the methods size() and type(), not {brief(name)}()")
-            return Method(name.lower())
-        return Key(name)
+        place, name = self._next, self._taken("word")
+        if name is None or name.text in {"$", "@"}:
+            return Key(self._text("a member's name"))
+        if not self._take("("):
+            return Key(name.text)
+        if name.text.lower() not in _METHODS:
+            known = ", ".join(f"{method}()" for method in _METHODS)
+            raise self._refused(f"asks for {brief(name.text)}(); there are {known}", place)
+        self._expect(")")
+        return Method(name.text.lower())
 
     def _descent(self) -> Step:
         if self._roots == ("@",):
-            raise refused("has ** within a filter")
+            raise self._refused("has ** within a filter", self._next - 1)
         self.descends = True
         if not self._take("{"):
             return Descendants()
@@ -328,20 +341,26 @@ class _Parser:
         return self._whole_number()
 
     def _whole_number(self) -> int:
-        digits = self._taken("number")
-        if digits is None or not digits.isdigit() or len(digits) > 7 or int(digits) > _MAX_POSITION:
-            raise unexpected(digits or self._peek(), "a position is a small whole number or last")
+        found = self._symbol
+        digits = found.text if found is not None and found.kind == "number" else ""
+        if not digits.isdigit() or len(digits) > 7 or int(digits) > _MAX_POSITION:
+            raise self._unexpected("a position is a small whole number or last")
+        self._next += 1
         return int(digits)
 
-    def _text(self) -> str:
+    def _text(self, wanted: str = "a text in double quotes") -> str:
         text = self._taken("text")
         if text is None:
-            raise unexpected(self._peek(), "a text in double quotes is expected")
-        return unquoted(text)
+            raise self._unexpected(f"{wanted} is expected")
+        return unquoted(text.text, text.column)
+
+    @property
+    def _symbol(self) -> Symbol | None:
+        """The next one."""
+        return self._symbols[self._next] if self._next < len(self._symbols) else None
 
     def _peek(self) -> str | None:
-        """The next symbol as it is written, texts with their quotes."""
-        return self._symbols[self._next][1] if self._next < len(self._symbols) else None
+        return None if self._symbol is None else self._symbol.text
 
     def _sees(self, symbol: str) -> bool:
         """Whether that comes next. Words of the grammar are written in any case, all but true, false and null."""
@@ -354,15 +373,27 @@ class _Parser:
         self._next += 1
         return True
 
-    def _taken(self, kind: str) -> str | None:
-        if self._next < len(self._symbols) and self._symbols[self._next][0] == kind:
-            self._next += 1
-            return self._symbols[self._next - 1][1]
-        return None
+    def _taken(self, kind: str) -> Symbol | None:
+        found = self._symbol
+        if found is None or found.kind != kind:
+            return None
+        self._next += 1
+        return found
+
+    def _taking(self) -> int:
+        """Take the next symbol, whatever it is; answers its place among them."""
+        self._next += 1
+        return self._next - 1
 
     def _expect(self, symbol: str) -> None:
         if not self._take(symbol):
-            raise unexpected(self._peek(), f"{symbol} is expected")
+            raise self._unexpected(f"{symbol} is expected")
+
+    def _unexpected(self, hint: str) -> Fault:
+        return unexpected(self._symbol, hint)
+
+    def _refused(self, why: str, place: int) -> Fault:
+        return refused(why, self._symbols[place].column)
 
 
 def _leads_to_many(step: Step) -> bool:
@@ -373,6 +404,10 @@ def _leads_to_many(step: Step) -> bool:
         case Index(spans):
             return len(spans) > 1 or spans[0][0] != spans[0][1]
     return isinstance(step, Elements | Descendants)
+
+
+def _is_numeric(step: Step) -> bool:
+    return isinstance(step, Method) and step.name in NUMERIC
 
 
 def _breadth(step: Step) -> int:

@@ -42,7 +42,7 @@ class Where(Struct, frozen=True, tag=True):
 
 
 class Method(Struct, frozen=True, tag=True):
-    """`.size()` or `.type()`"""
+    """`.size()`, `.type()`, `.double()`, `.abs()`, `.floor()`, `.ceiling()`"""
 
     name: str
 
