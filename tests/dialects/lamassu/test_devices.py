@@ -224,6 +224,12 @@ def test_the_times_of_a_slot_are_kept_in_utc_so_that_they_are_found_and_sorted_b
     assert manager.ids(sort_by="identity_slot[jsonpath]$.expiration_date") == ["a", "b", "c"]
 
 
+def test_a_version_is_a_number_however_it_is_written(manager: Manager) -> None:
+    manager.create("a")
+    slot = {"status": "ACTIVE", "active_version": 1, "versions": {"01": "0a", "000": "0b"}}
+    assert manager.send("PUT", "/a/idslot", slot).json()["identity"]["versions"] == {"1": "0a", "0": "0b"}
+
+
 def test_statuses_are_taken_in_both_spellings_and_shown_in_one(manager: Manager) -> None:
     manager.create("a")
     pairs = (("RENEWAL_WINDOW", "RENEWAL_PENDING"), ("ABOUT_TO_EXPIRE", "EXPIRING_SOON"))

@@ -116,10 +116,11 @@ def slot(request: Request) -> Written:
     _bounded("versions", versions, limits.MAX_SLOT_VERSIONS)
     _bounded("events", events, limits.MAX_SLOT_EVENTS)
     _check_versions(version, versions)
+    numbered = {str(int(number)): serial for number, serial in versions.items()}
     notes = {_in_utc(at, "events"): _note(event) for at, event in sorted(events.items())}
     ends = body.expiration_date and _in_utc(body.expiration_date, "expiration_date")
     type = names.paragraph(_CERTIFICATE if body.type is None else body.type, "type", limits.MAX_KIND)
-    return Written(request.path["id"], identity.Slot(status, version, type, versions, ends, notes))
+    return Written(request.path["id"], identity.Slot(status, version, type, numbered, ends, notes))
 
 
 def _in_utc(time: datetime, field: str) -> datetime:
