@@ -26,7 +26,7 @@ def exact(value: Any) -> Decimal:
     """A number by its shortest decimal form, which is how a document spells it."""
     if isinstance(value, Decimal):
         return value
-    return _written_out(Decimal(value) if isinstance(value, int) else Decimal(repr(value)))
+    return Decimal(value) if isinstance(value, int) else _written_out(Decimal(repr(value)))
 
 
 def said(text: str) -> Decimal | None:
