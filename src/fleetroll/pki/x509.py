@@ -13,6 +13,7 @@ from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes as PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -92,37 +93,17 @@ class X509:
     def issue(self, signer: Signer, request: Request, terms: Terms) -> Issued:
         wanted = requests.load(request.der)
         with requests.quietly():
-            builder = self._device(signer, wanted, terms)
+            purpose = ExtendedKeyUsageOID.CLIENT_AUTH
+            builder = self._leaf(signer, wanted.subject, wanted.public_key(), terms, purpose)
         if terms.with_names and (alternatives := requests.alternative_names(wanted)) is not None:
             builder = builder.add_extension(alternatives, critical=False)
         return self._signed(signer, builder)
 
-    def _device(self, signer: Signer, wanted: x509.CertificateSigningRequest, terms: Terms) -> Builder:
-        authority = _load(signer.certificate)
-        return (
-            self._new(wanted.subject, _within(authority, terms))
-            .issuer_name(authority.subject)
-            .public_key(wanted.public_key())
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(wanted.public_key()), critical=False)
-            .add_extension(_issuer_key(signer.certificate), critical=False)
-        )
-
     def issue_for_server(self, signer: Signer, hosts: Sequence[str], terms: Terms, password: str) -> tuple[bytes, str]:
-        key, authority = keys.make(KeyKind()), _load(signer.certificate)
+        key = keys.make(KeyKind())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][: limits.MAX_AUTHORITY_NAME])])
-        builder = (
-            self._new(subject, _within(authority, terms))
-            .issuer_name(authority.subject)
-            .public_key(key.public_key())
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
-            .add_extension(_issuer_key(signer.certificate), critical=False)
-        )
+        builder = self._leaf(signer, subject, key.public_key(), terms, ExtendedKeyUsageOID.SERVER_AUTH)
+        builder = builder.add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
         return self._signed(signer, builder).der, keys.encrypted(key, password)
 
     def is_issued_by(self, certificate: bytes, authority: bytes) -> bool:
@@ -165,6 +146,22 @@ class X509:
         with requests.quietly():
             made = requests.make(keys.load(key), wanted.subject, requests.alternative_names(wanted))
         return requests.read(made)
+
+    def _leaf(
+        self, signer: Signer, subject: x509.Name, key: PublicKey, terms: Terms, purpose: x509.ObjectIdentifier
+    ) -> Builder:
+        """A certificate that certifies nobody else, with all that RFC 5280 would have in one."""
+        authority = _load(signer.certificate)
+        return (
+            self._new(subject, _within(authority, terms))
+            .issuer_name(authority.subject)
+            .public_key(key)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(_issuer_key(signer.certificate), critical=False)
+        )
 
     def _new(self, subject: x509.Name, terms: Terms) -> Builder:
         # 127 bits, the highest always the same: a positive number, and always of the same length.
