@@ -43,6 +43,7 @@ _CONSTANTS: dict[str, Scalar] = {"true": True, "false": False, "null": None}
 _COMPARATORS = {"==": "==", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _PRODUCTS, _SUMS = frozenset("*/%"), frozenset("+-")
 _PREDICATES = frozenset({*_COMPARATORS, "exists", "starts", "like_regex"})
+_ACCESSORS = frozenset(".[?")
 _METHODS = ("size", "type", *NUMERIC)
 _FLAGS = "isq"
 _MAX_POSITION = 1 << 20
@@ -131,13 +132,13 @@ class _Parser:
         return parts[0] if len(parts) == 1 else All(tuple(parts))
 
     def _single(self, bare: bool) -> Predicate:
-        if self._sees("(") and self._encloses_predicate():
+        if self._encloses_predicate():
             self._next += 1
             return self._closed()
         self.size += 1
         if self._take("!"):
-            if not (self._sees("(") or self._sees("exists")):
-                raise self._unexpected("after ! comes a parenthesis or exists")
+            if not (self._encloses_predicate() or self._sees("exists")):
+                raise self._unexpected("after ! comes a predicate in parentheses, or exists")
             return Denied(self._single(False))
         if self._take("exists"):
             self._expect("(")
@@ -182,7 +183,12 @@ class _Parser:
         """Whether it may be any number of values, as in lax mode each may be an array of them."""
         if isinstance(operand, Signed):
             return self._is_many(operand.part)
-        return isinstance(operand, Path) and (not self._strict or any(map(_leads_to_many, operand.steps)))
+        if not isinstance(operand, Path):
+            return False
+        root = operand.root
+        return any(map(_leads_to_many, operand.steps)) or (
+            not self._strict if isinstance(root, str) else self._is_many(root)
+        )
 
     def _regex(self, path: Path) -> Predicate:
         place = self._next
@@ -196,7 +202,9 @@ class _Parser:
         return LikeRegex(path, pattern, flags)
 
     def _encloses_predicate(self) -> bool:
-        """Whether the parenthesis that comes next is around a predicate, rather than around an operand."""
+        """Whether a parenthesis comes next, and is around a predicate, rather than around an operand."""
+        if not self._sees("("):
+            return False
         depth, filtering, before = 0, 0, ""
         for _, symbol, _ in self._symbols[self._next :]:
             if symbol == "(":
@@ -247,9 +255,16 @@ class _Parser:
             self._next += 1
             return Literal(_CONSTANTS[symbol])
         if self._take("("):
-            return self._grouped()
+            return self._from_group(self._grouped(), self._next)
         digits = self._taken("number")
         return Literal(number(digits.text, digits.column) if digits is not None else self._text("a path or a value"))
+
+    def _from_group(self, group: Operand, place: int) -> Operand:
+        """What is in parentheses, or the path that begins there."""
+        if self._peek() not in _ACCESSORS:
+            return group
+        root, steps = (group.root, list(group.steps)) if isinstance(group, Path) else (group, [])
+        return self._path_from(root, steps, place)
 
     def _grouped(self) -> Operand:
         self._deepen()
@@ -262,19 +277,21 @@ class _Parser:
         root = self._peek()
         if root is None or root not in self._roots:
             raise self._unexpected(f"a path begins with {self._roots[0]} here")
-        place = self._taking()
-        steps: list[Step] = []
+        return self._path_from(root, [], self._taking())
+
+    def _path_from(self, root: str | Operand, steps: list[Step], place: int) -> Path:
         while (step := self._step()) is not None:
             steps.append(step)
             if len(steps) > limits.MAX_JSON_DEPTH:
                 raise self._refused(f"has a path of more than {limits.MAX_JSON_DEPTH} steps", place)
-        if math.prod(map(_breadth, steps)) > _MAX_SPANS:
+        found = Path(root, tuple(steps))
+        if _spread(found) > _MAX_SPANS:
             raise self._refused(f"has more than {_MAX_SPANS} positions at once, or others beside its one **", place)
         if any(isinstance(step, Descendants) for step in steps) and any(map(_is_numeric, steps)):
             # PostgreSQL would overlook what does not fit at the level where it begins.
             raise self._refused("has ** and a method of numbers in one path", place)
         self.longest = max(self.longest, len(steps))
-        return Path(root, tuple(steps))
+        return found
 
     def _step(self) -> Step | None:
         if self._take("."):
@@ -408,6 +425,16 @@ def _leads_to_many(step: Step) -> bool:
 
 def _is_numeric(step: Step) -> bool:
     return isinstance(step, Method) and step.name in NUMERIC
+
+
+def _spread(operand: str | Operand) -> int:
+    """How many times over something looks at the document, or at what it has computed of it."""
+    match operand:
+        case Path(root, steps):
+            return _spread(root) * math.prod(map(_breadth, steps))
+        case Signed(_, part):
+            return _spread(part)
+    return 1
 
 
 def _breadth(step: Step) -> int:

@@ -223,7 +223,7 @@ NUMERIC: dict[str, Callable[[object], Decimal]] = {
 
 
 def _items(path: Path, item: object, mode: _Mode) -> Iterator[object]:
-    found: Iterator[object] = iter((item,))
+    found = iter((item,)) if isinstance(path.root, str) else _operands(path.root, item, mode)
     for step in path.steps:
         found = _stepped(found, step, mode)
         if isinstance(step, Descendants) and not mode.lax:
