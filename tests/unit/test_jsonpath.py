@@ -122,7 +122,8 @@ REFUSED = [
     "$.a == 1e" + "9" * 20, "$.a == 0e-" + "9" * 20, "$.a == " + "1" * 41, "$.a == 0." + "1" * 41,
     "strict $.a[*] == $.b[*]", "strict $.* == $.*", "strict $.a[0 to 1] == $.b[0, 1]", "strict $.* == $.**.b",
     "strict -$.a[*] == $.b[*]", "lax $.a == $.b",
-    "$.**.abs() == 1", "$.a.abs(1) == 1", '$.a + 1 starts with "x"', "!($.a)", "(-(-$.a[0,0])[0,0,0])[0,0] == 1", "($.a == 1).b == 1", "!($.a) == 1",
+    "$.**.abs() == 1", "$.a.abs(1) == 1", '$.a + 1 starts with "x"', "!($.a)",
+    "(-(-$.a[0,0])[0,0,0])[0,0] == 1", "($.a == 1).b == 1", "!($.a) == 1",
 ]  # fmt: skip
 
 # What is accepted, but has a canonical text that is larger than what is.
