@@ -119,7 +119,7 @@ _computed = st.recursive(
     lambda inner: (
         st.tuples(inner, st.sampled_from("+-*/%"), inner).map("({0[0]} {0[1]} {0[2]})".format)
         | inner.map("-({})".format)
-        | st.tuples(inner, _steps | _numeric).map("({0[0]}){0[1]}".format)
+        | st.tuples(_plain, _numeric).map("(-${0[0]}){0[1]}".format)
     ),
     max_leaves=3,
 )
