@@ -103,6 +103,8 @@ def test_the_server_gets_a_certificate_for_its_names(signer: Signer, tmp_path: P
     for name in ("-verify_hostname fleet.example.com", "-verify_ip 10.0.0.1", "-purpose sslserver"):
         assert verify(tmp_path, signer, der, *name.split()) == "OK"
     assert "mismatch" in verify(tmp_path, signer, der, "-verify_hostname", "other.example.com")
+    shown = openssl("x509", "-inform", "DER", "-noout", "-ext", "subjectKeyIdentifier,authorityKeyIdentifier", text=der)
+    assert shown.stdout.count(b"Key Identifier") == 2
     opened = openssl("pkey", "-passin", "pass:password", "-noout", "-check", text=key.encode())
     assert opened.returncode == 0
     assert openssl("pkey", "-passin", "pass:other", text=key.encode()).returncode != 0

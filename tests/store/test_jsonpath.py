@@ -13,7 +13,7 @@ from fleetroll.core.model import Device, NewDevice
 from fleetroll.core.query import Filter, JsonPath, Not, Page, Sort, rank
 from fleetroll.store.port import Records, Store
 from tests.support.stores import plant
-from tests.unit.test_jsonpath import DOCUMENT, DOES_NOT, HOLDS, LARGEST
+from tests.unit.test_jsonpath import DOCUMENT, DOES_NOT, HOLDS, LARGEST, SAID, SAYS_NONE
 
 pytestmark = pytest.mark.anyio
 DOCUMENTS = [
@@ -22,6 +22,7 @@ DOCUMENTS = [
     {"env": None, "temp": "warm", "on": [True], "tags": "b", "gone": 0, "list": [], "sensors": {"type": "h"}},
     {"env": ["x", "production"], "temp": [10, 60], "tags": [["b"]], "on": False, "a b": [{"c": 1}, {"c": "x"}]},
     {"env": {"x": 1}, "temp": -3, "tags": [], "on": "true", "big": 9007199254740992, "list": [1]},
+    {"longer": "x", "a": -1, "on": True},
     {"env": "PRODUCTION\nline", "temp": 5e1, "tags": ["a", 1, None, "b"], "on": None, "big": 2**64 - 1},
 ]
 
@@ -91,7 +92,11 @@ async def test_tags_are_sorted_by_the_first(store: Store, org: int) -> None:
 
 _keys = st.sampled_from(("a", "b", "c"))
 _leaves = (
-    st.none() | st.booleans() | st.integers(-2, 3) | st.sampled_from((0.5, 1.0)) | st.sampled_from(("", "a", "ab"))
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 3)
+    | st.sampled_from((0.5, -1.5))
+    | st.sampled_from(("", "a", "ab", "1", "x1"))
 )
 _documents = st.dictionaries(
     _keys,
@@ -100,8 +105,9 @@ _documents = st.dictionaries(
 _steps = st.sampled_from(
     (".a", ".b", ".*", "[*]", "[0]", "[last]", "[1 to last]", ".size()", ".type()", "[last - 1, 0]")
 )
+_numeric = st.sampled_from((".double()", ".abs()", ".floor()", ".ceiling()"))
 _descents = st.sampled_from((".**", ".**{1}", ".**{last}", ".**{1 to 2}", ".**{2 to last}", ".**{0}", ".**{last to 1}"))
-_plain = st.lists(_steps, max_size=3).map("".join)
+_plain = st.lists(_steps | _numeric, max_size=3).map("".join)
 _below = st.tuples(
     _steps.filter(lambda step: "," not in step) | st.just(""), _descents, _steps.filter(lambda step: "," not in step)
 )
@@ -113,6 +119,7 @@ _computed = st.recursive(
     lambda inner: (
         st.tuples(inner, st.sampled_from("+-*/%"), inner).map("({0[0]} {0[1]} {0[2]})".format)
         | inner.map("-({})".format)
+        | st.tuples(_plain, _numeric).map("(-${0[0]}){0[1]}".format)
     ),
     max_leaves=3,
 )
@@ -190,6 +197,12 @@ async def test_an_engine_calculates_to_the_same_digit(
     store: Store, org: int, numbers: list[tuple[float, float]]
 ) -> None:
     await agree(store, org, [{"a": a, "b": b} for a, b in numbers], _DIGITS)
+
+
+async def test_an_engine_reads_the_same_numbers_in_texts(store: Store, org: int) -> None:
+    texts = [text for text, _ in SAID] + SAYS_NONE
+    asked = [f"$.a.double() == {number}" for _, number in SAID] + ["($.a.double() > 0) is unknown"]
+    await agree(store, org, [{"a": text} for text in texts], asked)
 
 
 async def agree(store: Store, org: int, contents: list[object], texts: list[str]) -> None:

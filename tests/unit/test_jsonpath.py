@@ -20,6 +20,7 @@ DOCUMENT = {
     "list": [[1, 2], [3]],
     "größe": 3,
     "lines": "one\r\ntwo",
+    "said": ["-51.5", "0x10"],
 }
 HOLDS = [
     '$.env == "production"', "$.temp > 50", '$.tags[*] == "b"', '$.tags[last] == "b"', "exists($.env)",
@@ -71,6 +72,17 @@ HOLDS = [
     "strict $.env != $.tags[0]", "strict $.tags[0] < $.tags[last]", "strict $.sensors[0].value < $.temp",
     "strict -$.sensors[0].value > -$.temp", "strict exists($.sensors[*] ? (@.type != @.value || @.type == @.type))",
     "strict $.tags.size() == $.sensors.size()", "strict ($.env == $.missing) is unknown", "strict $.on == $.on",
+    "($.temp - 100).abs() < 50", "(-$.sensors[*].value).abs() == 60", '($.tags)[last] == "b"',
+    "($.temp - 50).floor() < $.sensors[*].value", '("a").type() == "string"', "(($.sensors)).value == 60",
+    "($.temp + 1).size() == 1",
+    "strict (($.temp + 1).a == 1) is unknown", "($.sensors[0].value * 2) ? (@ > 5) == 10", '($.env) starts with "prod"',
+    "$.said.double() == -51.5", "$.said[0].DOUBLE().abs() == $.temp.size() * 51.5", "$.said.double().floor() == -52",
+    "$.said[last].double() == 16", "$.temp.ceiling() - $.temp.floor() == 1", "-$.temp.abs() == -51.5",
+    "exists($.sensors ? (@.value.abs() > 50))", "($.tags.abs() == 1) is unknown", "($.on.double() == 1) is unknown",
+    "($.env.double() == 1) is unknown", "(exists($.list.floor())) is unknown", "exists($.list[*].abs())",
+    "strict ($.said.double() == 16) is unknown", "strict $.said[1].double() == $.said[last].double()",
+    "exists($.** ? (@.value.abs() > 50))", "strict $.list[0][0] < $.list.size()",
+    '$.lines like_regex "one.*two" flag "s"', '$.lines like_regex "e[^x]*t" flag "si"',
     "strict ($.tags == $.tags) is unknown", "strict $.list[1 to 1][0] == $.größe", "strict $.gone == $.gone",
 ]  # fmt: skip
 DOES_NOT = [
@@ -85,12 +97,12 @@ DOES_NOT = [
     "$.gone + 1 == 1", "1 / 3 == 0.3333333333333333", "strict $.list[0][5] == 1", "strict $.temp.a[*] == 1",
     "$.big == 9007199254740992.0", "$.temp == 51.50000000000000000001", "$.large == 99999999999999991611392",
     "strict $.env == $.tags[0]", "strict $.temp <= $.sensors[0].value", "strict $.env < $.temp",
-    "strict $.list[last - 7][0] == 1", 'strict $.on != "x"',
+    "exists($.*.abs())", "strict $.list[last - 7][0] == 1", 'strict $.on != "x"',
 ]  # fmt: skip
 REFUSED = [
     "", "env == 1", "$.a ==", "== 1", "$.a = 1", "$.a == 1 &&", "($.a == 1", "$.a == 1)", "$.a && $.b", "!$.a",
     "! $.a == 1", "$.a == $.b", "$x == 1", "@.a == 1", '$.a == "x',
-    "$.a == 'x'", "$.a[x] == 1", "$.a[-1] == 1", "$.a[99999999] == 1", "$.a.double() == 1", "$.a like_regex 5",
+    "$.a == 'x'", "$.a[x] == 1", "$.a[-1] == 1", "$.a[99999999] == 1", "$.a.keyvalue() == 1", "$.a like_regex 5",
     '$.a like_regex "("', '$.a like_regex "a" flag "x"', "$.a starts with 5", "exists($.a ? (exists(@ ? (@ == 1))))",
     "$.a[0,0,0][0,0,0] == 1", "$.a == 1e999", "$.a == 01", "$.a is unknown", '$.a == "\\ud800"', "$.a == 1 is unknown",
     "exists($.a ? ($.b == 1))", "$" + ".a" * 40 + " == 1", "(" * 20 + "$.a == 1" + ")" * 20, "$.a == " + "9" * 50,
@@ -105,12 +117,13 @@ REFUSED = [
     "$.** == 1 || $" + ".a" * 7 + " == 1", "strict lax $.a == 1", "(strict $.a == 1)", "$.a{1} == 1",
     "lax strict $.a == 1",
     "$.a + 1", "1 + 1", "$.a + == 1", "$.a ** 2 == 1", "$.a + ($.b == 1) == 1", "(1 + 1", "$.a == (1", "-true.x == 1",
-    "-$.a == $.b", "($.a + 1).type() == 1", "exists($.a + 1)", "$.a[0 + 1] == 1", "$.a" + " + 1" * 5 + " == 1",
+    "-$.a == $.b", "exists($.a + 1)", "$.a[0 + 1] == 1", "$.a" + " + 1" * 5 + " == 1",
     "-" * 5 + "$.a == 1", "(" * 17 + "1" + ")" * 17 + " == 1", "$.a == 1e-401",
     "$.a == 1e" + "9" * 20, "$.a == 0e-" + "9" * 20, "$.a == " + "1" * 41, "$.a == 0." + "1" * 41,
     "strict $.a[*] == $.b[*]", "strict $.* == $.*", "strict $.a[0 to 1] == $.b[0, 1]", "strict $.* == $.**.b",
     "strict -$.a[*] == $.b[*]", "lax $.a == $.b",
-    '$.a + 1 starts with "x"', "!($.a)", "($.a).b == 1",
+    "$.**.abs() == 1", "$.a.abs(1) == 1", '$.a + 1 starts with "x"', "!($.a)",
+    "(-(-$.a[0,0])[0,0,0])[0,0] == 1", "($.a == 1).b == 1", "!($.a) == 1",
 ]  # fmt: skip
 
 # What is accepted, but has a canonical text that is larger than what is.
@@ -133,6 +146,27 @@ def test_a_predicate_does_not_hold(text: str) -> None:
     assert jsonpath.holds(jsonpath.parse(text), DOCUMENT) is not True
 
 
+SAID = [
+    ("12", 12), (" \t-1.50\n\v\f\r", -1.5), ("+.5", 0.5), ("7.", 7), ("1e3", 1000), ("0x1F", 31), ("0X.8p+1", 1),
+    ("4e-320", "3.99995546873073e-320"), ("0e-400", 0), ("1e299", 1e299), ("0.12345678901234567", 0.123456789012346),
+    ("-0", 0),
+]  # fmt: skip
+SAYS_NONE = [
+    "", " ", ".", "1_0", "1 1", "one", "inf", "nan", "Infinity", "1e", "0x", "0xp1", "1e400", "1e-400", "0x1p5000",
+    "0x1p-5000", "1.7976931348623159e308", "\xa01", "\x1c1", "\u0661", "--1", "1e" + "9" * 30, "1" * 60_000 + "x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "number"), SAID)
+def test_a_text_says_a_number(text: str, number: object) -> None:
+    assert jsonpath.holds(jsonpath.parse(f"$.a.double() == {number}"), {"a": text}) is True
+
+
+@pytest.mark.parametrize("text", SAYS_NONE, ids=lambda text: text[:10])
+def test_a_text_says_none(text: str) -> None:
+    assert jsonpath.holds(jsonpath.parse("$.a.double() != 0.25"), {"a": text}) is None
+
+
 def test_a_sign_leaves_nothing_to_compare_where_one_of_many_is_no_number() -> None:
     for values in ([1, "x"], ["x", 1]):
         assert jsonpath.holds(jsonpath.parse("-$.a[*] == -1"), {"a": values}) is None
@@ -143,6 +177,41 @@ def test_what_is_no_predicate_is_refused(text: str) -> None:
     with pytest.raises(Fault) as refused:
         jsonpath.parse(text)
     assert refused.value.code == "invalid_jsonpath"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("$.a == ", "The JSONPath predicate ends too early; a path or a value is expected."),
+        ("$.a && $.b", "At column 5, the JSONPath predicate goes wrong with &&; a path is compared with something."),
+        ("$.a == 1 and $.b", "At column 10, … goes wrong with and; predicates are joined by && and ||."),
+        ("$.a == 'x'", "At column 8, … goes wrong with 'x'; texts stand in double quotes."),
+        ("$.a = 1", "At column 5, … goes wrong with = 1; equality is ==."),
+        ("$.env == $x", "At column 10, … has a variable, $x; write its value instead."),
+        ('$.env == $"a b"', 'At column 10, … has a variable, $"a b"; write its value instead.'),
+        (
+            "$.a == $.b",
+            "At column 5, … compares two paths: in lax mode each may find many values; begin with strict.",
+        ),
+        ("strict $.a[*] == $.b[*]", "At column 15, … compares two paths: each of them must find one value."),
+        (
+            "$.at.datetime() > 1",
+            "At column 6, … asks for datetime(); there are size(), type(), double(), abs(), floor(), ceiling().",
+        ),
+        ('$.a like_regex "b" flag "im"', "At column 25, … has a like_regex with flag m; it has i, s and q."),
+        ("$.**.abs() == 1", "At column 1, … has ** and a method of numbers in one path."),
+        ('$.a like_regex "("', "At column 16, … has a like_regex whose pattern has a parenthesis that is not closed."),
+        ("$.a ? (@.b ? (@ == 1)) == 1", "At column 12, … has a filter within a filter."),
+        ("$.a[*] ? (@.**.b == 1)", "At column 13, … has ** within a filter."),
+        ("$.a == 1 + 1 + 1 + 1 + 1 + 1", "At column 26, … has more than 4 operators of arithmetic."),
+        ("$.a[1.5] == 1", "At column 5, … goes wrong with 1.5; a position is a small whole number or last."),
+        ("$.a == 1e999", "At column 8, … has a number that is out of range."),
+    ],
+)
+def test_a_refusal_says_where_and_what(text: str, words: str) -> None:
+    with pytest.raises(Fault) as refused:
+        jsonpath.parse(text)
+    assert refused.value.message == words.replace("…", "the JSONPath predicate")
 
 
 @pytest.mark.parametrize("text", HOLDS + DOES_NOT)

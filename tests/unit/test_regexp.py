@@ -49,6 +49,12 @@ def test_case_can_be_ignored_and_a_pattern_be_taken_literally() -> None:
     assert not Matcher("a.b", literal=True).search("acb")
 
 
+@pytest.mark.parametrize("pattern", ["a.b", "a[^x]b"])
+def test_what_stands_for_any_character_ends_with_the_line_unless_it_may_not(pattern: str) -> None:
+    assert not Matcher(pattern).search("a\nb")
+    assert Matcher(pattern, across_lines=True).search("a\nb")
+
+
 @pytest.mark.parametrize("text", ["\u039f\u0394\u039f\u03a3", "\u0130zmir", "STRASSE \u1e9e", "\u01c5", "\u212a"])
 def test_a_text_whose_letters_change_in_company_is_found_by_itself_and_by_its_parts(text: str) -> None:
     """A small sigma at the end of a word is another letter, and some capitals have two for a small one."""

@@ -16,6 +16,7 @@ from fleetroll.core.model import Instant
 from fleetroll.core.times import DAY, HOUR
 
 DEFAULT_AUTHORITY = "default"
+_YEAR = 365 * DAY
 
 
 class Proof(enum.Enum):
@@ -57,6 +58,18 @@ class Renewal(Struct, frozen=True):
     opens: int | None = None
 
 
+def windows(lifetime: int, preventive: int | None = None, critical: int | None = None) -> Windows:
+    """Those that are given; else of 60 and 14 days, but no more than a sixth and a 24th of the lifetime.
+
+    So no identity begins in a window that nobody has asked for.
+    """
+    if preventive is None:
+        preventive = max(min(60 * DAY, lifetime // 6), critical or 0)
+    if critical is None:
+        critical = min(14 * DAY, lifetime // 24, preventive)
+    return Windows(preventive, critical)
+
+
 class Profile(Struct, frozen=True):
     """What a device gets that enrols just in time. `extras` are its vendors' members."""
 
@@ -82,10 +95,10 @@ class Settings(Struct, frozen=True):
     replaceable: bool = False
     profile: Profile = Profile()
     renewal: Renewal = Renewal()
-    windows: Windows = Windows(preventive=60 * DAY, critical=14 * DAY)
+    windows: Windows = windows(_YEAR)
     distribution: Distribution = Distribution()
     keygen: KeyKind | None = None
-    lifetime: int = 365 * DAY
+    lifetime: int = _YEAR
     with_names: bool = False
 
     @property
@@ -143,8 +156,8 @@ def check(settings: Settings) -> None:
     if settings.keygen is not None:
         check_made(settings.keygen, "settings")
     if not 0 <= windows.critical <= windows.preventive:
-        raise _invalid("critical_delta must not be longer than preventive_delta")
-    if not HOUR <= settings.lifetime <= 25 * 365 * DAY:
+        raise _invalid("the critical window must not be longer than the preventive one")
+    if not HOUR <= settings.lifetime <= 25 * _YEAR:
         raise _invalid("certificates live between an hour and 25 years")
     if settings.renewal.opens is not None and settings.renewal.opens < 0:
         raise _invalid("reenrollment_delta must not be negative")

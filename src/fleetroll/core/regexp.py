@@ -41,11 +41,13 @@ class Matcher:
     if the text ends there. So a step costs much the same whatever the pattern is.
     """
 
-    def __init__(self, pattern: str, *, ignore_case: bool = False, literal: bool = False) -> None:
+    def __init__(
+        self, pattern: str, *, ignore_case: bool = False, literal: bool = False, across_lines: bool = False
+    ) -> None:
         if len(pattern) > _MAX_PATTERN:
             raise Refused(f"is longer than {_MAX_PATTERN} characters")
         self._fold = ignore_case
-        self._program = program = _Program(pattern, literal, ignore_case)
+        self._program = program = _Program(pattern, literal, ignore_case, across_lines)
         self._bits = {node: 1 << place for place, node in enumerate(program.tests)}
         self._match = 1 << len(self._bits)
         self._match_at_end = self._match << 1
@@ -141,10 +143,10 @@ class _Follow(dict[str, int]):
 class _Program:
     """The nondeterministic automaton, as Thompson builds it: every fragment has one way in and one way out.
 
-    With `fold` it is of texts in small letters.
+    With `fold` it is of texts in small letters. `across` is whether the dot stands for the end of a line, too.
     """
 
-    def __init__(self, pattern: str, literal: bool, fold: bool) -> None:
+    def __init__(self, pattern: str, literal: bool, fold: bool, across: bool) -> None:
         self.tests: dict[int, Test] = {}
         self.nexts: dict[int, int] = {}
         self.empty: dict[int, tuple[int, ...]] = {}
@@ -154,6 +156,7 @@ class _Program:
         self._place = 0
         self._depth = 0
         self._fold = fold
+        self._stop = "" if across else "\n"
         if literal:
             self.first, self.accept = self._sequence([self._single(self._exactly(c)) for c in pattern])
         else:
@@ -285,7 +288,7 @@ class _Program:
                 raise Refused(f"repeats a {character}")
             return node, after
         if character == ".":
-            return self._single(lambda c: c != "\n")
+            return self._single(self._stop.__ne__)
         if character == "[":
             return self._single(self._class())
         if character == "\\":
@@ -322,7 +325,7 @@ class _Program:
         if not tests:
             raise Refused("has an empty class")
         if negated:  # like the dot, it stays within a line
-            return lambda c: c != "\n" and not any(test(c) for test in tests)
+            return lambda c: c != self._stop and not any(test(c) for test in tests)
         return lambda c: any(test(c) for test in tests)
 
     def _exactly(self, character: str) -> Test:

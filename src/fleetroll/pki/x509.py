@@ -14,7 +14,7 @@ from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes as PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -94,12 +94,8 @@ class X509:
     def issue(self, signer: Signer, request: Request, terms: Terms) -> Issued:
         wanted = requests.load(request.der)
         with requests.quietly():
-            key = wanted.public_key()
-            builder = (
-                self._leaf(signer, wanted.subject, key, terms, ExtendedKeyUsageOID.CLIENT_AUTH)
-                .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-                .add_extension(_issuer_key(signer.certificate), critical=False)
-            )
+            purpose = ExtendedKeyUsageOID.CLIENT_AUTH
+            builder = self._leaf(signer, wanted.subject, wanted.public_key(), terms, purpose)
         if terms.with_names and (alternatives := requests.alternative_names(wanted)) is not None:
             builder = builder.add_extension(alternatives, critical=False)
         return self._signed(signer, builder)
@@ -107,11 +103,8 @@ class X509:
     def issue_for_server(self, signer: Signer, hosts: Sequence[str], terms: Terms, password: str) -> tuple[bytes, str]:
         key = keys.make(KeyKind())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][: limits.MAX_AUTHORITY_NAME])])
-        builder = (
-            self._leaf(signer, subject, key.public_key(), terms, ExtendedKeyUsageOID.SERVER_AUTH)
-            .add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
-            .add_extension(_issuer_key(signer.certificate), critical=False)
-        )
+        builder = self._leaf(signer, subject, key.public_key(), terms, ExtendedKeyUsageOID.SERVER_AUTH)
+        builder = builder.add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
         return self._signed(signer, builder).der, keys.encrypted(key, password)
 
     def is_issued_by(self, certificate: bytes, authority: bytes) -> bool:
@@ -164,14 +157,9 @@ class X509:
         return requests.read(made)
 
     def _leaf(
-        self,
-        signer: Signer,
-        subject: x509.Name,
-        key: CertificatePublicKeyTypes,
-        terms: Terms,
-        purpose: x509.ObjectIdentifier,
+        self, signer: Signer, subject: x509.Name, key: PublicKey, terms: Terms, purpose: x509.ObjectIdentifier
     ) -> Builder:
-        """What issues nothing itself, and is good for one purpose alone."""
+        """A certificate that certifies nobody else, with all that RFC 5280 would have in one."""
         authority = _load(signer.certificate)
         return (
             self._new(subject, _within(authority, terms))
@@ -180,6 +168,8 @@ class X509:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(_issuer_key(signer.certificate), critical=False)
         )
 
     def _new(self, subject: x509.Name, terms: Terms) -> Builder:

@@ -94,3 +94,11 @@ def test_a_dms_that_is_named_like_a_route_is_there(app: App) -> None:
     assert app.request("PUT", path, {"name": "Other"}).json()["name"] == "Other"
     assert app.request("DELETE", path).status == 204
     assert app.request("GET", path).status == 404
+
+
+def test_a_short_life_without_windows_begins_active(app: App) -> None:
+    body = {"settings": SETTINGS | {"issuance_profile": {"validity": {"duration": "4w2d"}}}}
+    renewal = app.request("PUT", "/api/dmsmanager/v1/dms/line", body).json()["settings"]["reenrollment_settings"]
+    assert (renewal["preventive_delta"], renewal["critical_delta"]) == ("5d", "1d6h")
+    enrolled(app, "line", "pump-1")
+    assert app.request("GET", DEVICE).json()["status"] == "ACTIVE"

@@ -212,6 +212,24 @@ def test_a_slot_is_replaced_as_a_whole(manager: Manager) -> None:
     assert manager.send("PUT", "/a/idslot", past).json()["status"] == "EXPIRED"
 
 
+def test_the_times_of_a_slot_are_kept_in_utc_so_that_they_are_found_and_sorted_by(manager: Manager) -> None:
+    ends = {"a": "2030-01-01T03:30:00+05:30", "b": "2029-12-31T23:00:00Z", "c": "2029-12-31T22:00:00.5-02:00"}
+    for ident, end in ends.items():
+        manager.create(ident)
+        slot = {"status": "ACTIVE", "expiration_date": end, "events": {end: {"type": "PROVISIONED"}}}
+        shown = manager.send("PUT", f"/{ident}/idslot", slot).json()["identity"]
+        assert list(shown["events"]) == [shown["expiration_date"]]
+        assert shown["expiration_date"].endswith("Z")
+    assert manager.ids('identity_slot[jsonpath]$.expiration_date < "2030-01-01"') == ["a", "b"]
+    assert manager.ids(sort_by="identity_slot[jsonpath]$.expiration_date") == ["a", "b", "c"]
+
+
+def test_a_version_is_a_number_however_it_is_written(manager: Manager) -> None:
+    manager.create("a")
+    slot = {"status": "ACTIVE", "active_version": 1, "versions": {"01": "0a", "000": "0b"}}
+    assert manager.send("PUT", "/a/idslot", slot).json()["identity"]["versions"] == {"1": "0a", "0": "0b"}
+
+
 def test_statuses_are_taken_in_both_spellings_and_shown_in_one(manager: Manager) -> None:
     manager.create("a")
     pairs = (("RENEWAL_WINDOW", "RENEWAL_PENDING"), ("ABOUT_TO_EXPIRE", "EXPIRING_SOON"))
@@ -234,6 +252,8 @@ def test_a_slot_that_cannot_be_is_refused_and_nothing_changes(manager: Manager) 
         {"status": "ACTIVE", "active_version": "1"}, {"status": "ACTIVE", "events": {"soon": {"type": "X"}}},
         {"status": "ACTIVE", "expiration_date": "soon"}, {"status": "ACTIVE", "active_version": -1},
         {"status": "ACTIVE", "versions": {str(n): "a" for n in range(101)}}, [],
+        {"status": "ACTIVE", "expiration_date": "9999-12-31T23:59:59-01:00"},
+        {"status": "ACTIVE", "events": {"0001-01-01T00:00:00+00:01": {"type": "X"}}},
     ):  # fmt: skip
         manager.err(manager.send("PUT", "/a/idslot", slot), 400)
     assert manager.send("GET", "/a").json() == before

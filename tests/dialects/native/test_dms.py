@@ -83,6 +83,26 @@ def test_settings_go_so_far_and_no_further(app: App, settings: dict[str, Any], s
     assert app.request("PATCH", LINE, {"settings": settings}).status == status
 
 
+@pytest.mark.parametrize(
+    ("given", "preventive", "critical"),
+    [
+        ({}, 60 * 86_400, 14 * 86_400),
+        ({"lifetime": 10 * 365 * 86_400}, 60 * 86_400, 14 * 86_400),
+        ({"lifetime": 30 * 86_400}, 5 * 86_400, 108_000),
+        ({"lifetime": 3_600}, 600, 150),
+        ({"lifetime": 3_600, "critical": 1_200}, 1_200, 1_200),
+        ({"preventive": 86_400}, 86_400, 86_400),
+        ({"preventive": 3, "critical": 2}, 3, 2),
+    ],
+)
+def test_no_identity_begins_in_a_window_that_was_not_asked_for(
+    app: App, given: dict[str, int], preventive: int, critical: int
+) -> None:
+    made = app.request("POST", "/v1/dms", {"name": "short", "settings": given}).json()["settings"]
+    assert (made["preventive"], made["critical"]) == (preventive, critical)
+    assert given.get("lifetime", made["lifetime"]) > preventive
+
+
 def test_null_takes_away_what_may_be_absent(app: App) -> None:
     was = app.request("GET", LINE).json()["settings"]
     gone = {"admission": {"levels": None}, "renewal": {"opens": None}, "keygen": None}

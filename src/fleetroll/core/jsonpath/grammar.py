@@ -5,10 +5,10 @@ import math
 import re
 from collections.abc import Callable
 
-from fleetroll.core import limits
+from fleetroll.core import limits, regexp
 from fleetroll.core.faults import Fault, brief
-from fleetroll.core.jsonpath.meaning import compiled
-from fleetroll.core.jsonpath.symbols import number, refused, symbols, unexpected, unquoted
+from fleetroll.core.jsonpath.meaning import NUMERIC, compiled
+from fleetroll.core.jsonpath.symbols import Symbol, number, refused, symbols, unexpected, unquoted
 from fleetroll.core.jsonpath.tree import (
     All,
     Arithmetic,
@@ -43,7 +43,9 @@ _CONSTANTS: dict[str, Scalar] = {"true": True, "false": False, "null": None}
 _COMPARATORS = {"==": "==", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _PRODUCTS, _SUMS = frozenset("*/%"), frozenset("+-")
 _PREDICATES = frozenset({*_COMPARATORS, "exists", "starts", "like_regex"})
-_FLAGS = frozenset("iq")
+_ACCESSORS = frozenset(".[?")
+_METHODS = ("size", "type", *NUMERIC)
+_FLAGS = "isq"
 _MAX_POSITION = 1 << 20
 _MAX_SPANS = 8
 _MAX_OPERATORS = 4
@@ -106,8 +108,8 @@ class _Parser:
     def whole(self) -> Predicate:
         self._strict = not self._take("lax") and self._take("strict")
         found = self._either(bare=True)
-        if self._peek() is not None:
-            raise unexpected(self._peek())
+        if self._symbol is not None:
+            raise self._unexpected("predicates are joined by && and ||")
         return Strict(found) if self._strict else found
 
     def _either(self, *, bare: bool = False) -> Predicate:
@@ -130,13 +132,13 @@ class _Parser:
         return parts[0] if len(parts) == 1 else All(tuple(parts))
 
     def _single(self, bare: bool) -> Predicate:
-        if self._sees("(") and self._encloses_predicate():
+        if self._encloses_predicate():
             self._next += 1
             return self._closed()
         self.size += 1
         if self._take("!"):
-            if not (self._sees("(") or self._sees("exists")):
-                raise unexpected(self._peek(), "after ! comes a parenthesis or exists")
+            if not (self._encloses_predicate() or self._sees("exists")):
+                raise self._unexpected("after ! comes a predicate in parentheses, or exists")
             return Denied(self._single(False))
         if self._take("exists"):
             self._expect("(")
@@ -156,13 +158,13 @@ class _Parser:
     def _about(self, left: Operand, bare: bool) -> Predicate:
         symbol = self._peek()
         if symbol is not None and symbol in _COMPARATORS:
-            self._next += 1
+            place = self._taking()
             right = self._operand()
             if self._is_many(left) and self._is_many(right):
-                raise refused("compares two paths, which strict mode alone may do, and where each finds one value")
+                raise self._refused(f"compares two paths: {self._how_paths_compare()}", place)
             return Compared(_COMPARATORS[symbol], left, right)
         if not isinstance(left, Path):
-            raise unexpected(symbol, "a value is compared with something")
+            raise self._unexpected("a value is compared with something")
         if self._take("starts"):
             self._expect("with")
             return StartsWith(left, self._text())
@@ -170,25 +172,41 @@ class _Parser:
             return self._regex(left)
         if bare and symbol is None:
             return Bare(left)
-        raise unexpected(symbol, "a path is compared with something")
+        raise self._unexpected("a path is compared with something")
+
+    def _how_paths_compare(self) -> str:
+        if self._strict:
+            return "each of them must find one value"
+        return "in lax mode each may find many values; begin with strict"
 
     def _is_many(self, operand: Operand) -> bool:
         """Whether it may be any number of values, as in lax mode each may be an array of them."""
         if isinstance(operand, Signed):
             return self._is_many(operand.part)
-        return isinstance(operand, Path) and (not self._strict or any(map(_leads_to_many, operand.steps)))
+        if not isinstance(operand, Path):
+            return False
+        root = operand.root
+        return any(map(_leads_to_many, operand.steps)) or (
+            not self._strict if isinstance(root, str) else self._is_many(root)
+        )
 
     def _regex(self, path: Path) -> Predicate:
-        pattern, flags = self._text(), self._text() if self._take("flag") else ""
-        if set(flags) - _FLAGS:
-            raise refused("knows the flags i and q of like_regex")
-        compiled(pattern, flags)
-        return LikeRegex(path, pattern, "".join(sorted(set(flags))))
+        place = self._next
+        pattern, flags = self._text(), "".join(sorted(set(self._text()))) if self._take("flag") else ""
+        if unknown := flags.strip(_FLAGS):
+            raise self._refused(f"has a like_regex with flag {brief(unknown)}; it has i, s and q", self._next - 1)
+        try:
+            compiled(pattern, flags)
+        except regexp.Refused as problem:
+            raise self._refused(f"has a like_regex whose pattern {problem}", place) from None
+        return LikeRegex(path, pattern, flags)
 
     def _encloses_predicate(self) -> bool:
-        """Whether the parenthesis that comes next is around a predicate, rather than around an operand."""
+        """Whether a parenthesis comes next, and is around a predicate, rather than around an operand."""
+        if not self._sees("("):
+            return False
         depth, filtering, before = 0, 0, ""
-        for _, symbol in self._symbols[self._next :]:
+        for _, symbol, _ in self._symbols[self._next :]:
             if symbol == "(":
                 depth += 1
                 filtering = filtering or (depth if before == "?" else 0)
@@ -209,25 +227,24 @@ class _Parser:
         """Operands with operators of one precedence between them, from left to right."""
         found = part()
         while (symbol := self._peek()) is not None and symbol in symbols:
-            self._next += 1
-            self._count_operator()
+            self._count_operator(self._taking())
             found = Arithmetic(symbol, found, part())
         return found
 
-    def _count_operator(self) -> None:
+    def _count_operator(self, place: int) -> None:
         self._operators += 1
         if self._operators > _MAX_OPERATORS:
-            raise refused(f"has more than {_MAX_OPERATORS} operators of arithmetic")
+            raise self._refused(f"has more than {_MAX_OPERATORS} operators of arithmetic", place)
 
     def _signed(self) -> Operand:
         symbol = self._peek()
         if symbol is None or symbol not in _SUMS:
             return self._factor()
-        self._next += 1
+        place = self._taking()
         digits = self._taken("number")
         if digits is not None:
-            return Literal(number(symbol.strip("+") + digits))
-        self._count_operator()
+            return Literal(number(symbol.strip("+") + digits.text, digits.column))
+        self._count_operator(place)
         return Signed(symbol, self._signed())
 
     def _factor(self) -> Operand:
@@ -238,9 +255,16 @@ class _Parser:
             self._next += 1
             return Literal(_CONSTANTS[symbol])
         if self._take("("):
-            return self._grouped()
+            return self._from_group(self._grouped(), self._next)
         digits = self._taken("number")
-        return Literal(number(digits)) if digits is not None else Literal(self._text())
+        return Literal(number(digits.text, digits.column) if digits is not None else self._text("a path or a value"))
+
+    def _from_group(self, group: Operand, place: int) -> Operand:
+        """What is in parentheses, or the path that begins there."""
+        if self._peek() not in _ACCESSORS:
+            return group
+        root, steps = (group.root, list(group.steps)) if isinstance(group, Path) else (group, [])
+        return self._path_from(root, steps, place)
 
     def _grouped(self) -> Operand:
         self._deepen()
@@ -252,17 +276,22 @@ class _Parser:
     def _path(self) -> Path:
         root = self._peek()
         if root is None or root not in self._roots:
-            raise unexpected(root, f"a path begins with {self._roots[0]} here")
-        self._next += 1
-        steps: list[Step] = []
+            raise self._unexpected(f"a path begins with {self._roots[0]} here")
+        return self._path_from(root, [], self._taking())
+
+    def _path_from(self, root: str | Operand, steps: list[Step], place: int) -> Path:
         while (step := self._step()) is not None:
             steps.append(step)
             if len(steps) > limits.MAX_JSON_DEPTH:
-                raise refused(f"has a path of more than {limits.MAX_JSON_DEPTH} steps")
-        if math.prod(map(_breadth, steps)) > _MAX_SPANS:
-            raise refused(f"has more than {_MAX_SPANS} positions at once, or others beside its one **")
+                raise self._refused(f"has a path of more than {limits.MAX_JSON_DEPTH} steps", place)
+        found = Path(root, tuple(steps))
+        if _spread(found) > _MAX_SPANS:
+            raise self._refused(f"has more than {_MAX_SPANS} positions at once, or others beside its one **", place)
+        if any(isinstance(step, Descendants) for step in steps) and any(map(_is_numeric, steps)):
+            # PostgreSQL would overlook what does not fit at the level where it begins.
+            raise self._refused("has ** and a method of numbers in one path", place)
         self.longest = max(self.longest, len(steps))
-        return Path(root, tuple(steps))
+        return found
 
     def _step(self) -> Step | None:
         if self._take("."):
@@ -271,7 +300,7 @@ class _Parser:
             return self._subscript()
         if self._take("?"):
             if self._roots == ("@",):
-                raise refused("has a filter within a filter")
+                raise self._refused("has a filter within a filter", self._next - 1)
             self._roots = ("@",)
             self._expect("(")
             inner = self._either()
@@ -285,19 +314,20 @@ class _Parser:
             return Key(None)
         if self._take("**"):
             return self._descent()
-        name = self._taken("word")
-        if name is None or name in {"$", "@"}:
-            return Key(self._text())
-        if self._take("("):
-            self._expect(")")
-            if name.lower() not in {"size", "type"}:
-                raise refused(f"knows the methods size() and type(), not {brief(name)}()")
-            return Method(name.lower())
-        return Key(name)
+        place, name = self._next, self._taken("word")
+        if name is None or name.text in {"$", "@"}:
+            return Key(self._text("a member's name"))
+        if not self._take("("):
+            return Key(name.text)
+        if name.text.lower() not in _METHODS:
+            known = ", ".join(f"{method}()" for method in _METHODS)
+            raise self._refused(f"asks for {brief(name.text)}(); there are {known}", place)
+        self._expect(")")
+        return Method(name.text.lower())
 
     def _descent(self) -> Step:
         if self._roots == ("@",):
-            raise refused("has ** within a filter")
+            raise self._refused("has ** within a filter", self._next - 1)
         self.descends = True
         if not self._take("{"):
             return Descendants()
@@ -328,20 +358,26 @@ class _Parser:
         return self._whole_number()
 
     def _whole_number(self) -> int:
-        digits = self._taken("number")
-        if digits is None or not digits.isdigit() or len(digits) > 7 or int(digits) > _MAX_POSITION:
-            raise unexpected(digits or self._peek(), "a position is a small whole number or last")
+        found = self._symbol
+        digits = found.text if found is not None and found.kind == "number" else ""
+        if not digits.isdigit() or len(digits) > 7 or int(digits) > _MAX_POSITION:
+            raise self._unexpected("a position is a small whole number or last")
+        self._next += 1
         return int(digits)
 
-    def _text(self) -> str:
+    def _text(self, wanted: str = "a text in double quotes") -> str:
         text = self._taken("text")
         if text is None:
-            raise unexpected(self._peek(), "a text in double quotes is expected")
-        return unquoted(text)
+            raise self._unexpected(f"{wanted} is expected")
+        return unquoted(text.text, text.column)
+
+    @property
+    def _symbol(self) -> Symbol | None:
+        """The next one."""
+        return self._symbols[self._next] if self._next < len(self._symbols) else None
 
     def _peek(self) -> str | None:
-        """The next symbol as it is written, texts with their quotes."""
-        return self._symbols[self._next][1] if self._next < len(self._symbols) else None
+        return None if self._symbol is None else self._symbol.text
 
     def _sees(self, symbol: str) -> bool:
         """Whether that comes next. Words of the grammar are written in any case, all but true, false and null."""
@@ -354,15 +390,27 @@ class _Parser:
         self._next += 1
         return True
 
-    def _taken(self, kind: str) -> str | None:
-        if self._next < len(self._symbols) and self._symbols[self._next][0] == kind:
-            self._next += 1
-            return self._symbols[self._next - 1][1]
-        return None
+    def _taken(self, kind: str) -> Symbol | None:
+        found = self._symbol
+        if found is None or found.kind != kind:
+            return None
+        self._next += 1
+        return found
+
+    def _taking(self) -> int:
+        """Take the next symbol, whatever it is; answers its place among them."""
+        self._next += 1
+        return self._next - 1
 
     def _expect(self, symbol: str) -> None:
         if not self._take(symbol):
-            raise unexpected(self._peek(), f"{symbol} is expected")
+            raise self._unexpected(f"{symbol} is expected")
+
+    def _unexpected(self, hint: str) -> Fault:
+        return unexpected(self._symbol, hint)
+
+    def _refused(self, why: str, place: int) -> Fault:
+        return refused(why, self._symbols[place].column)
 
 
 def _leads_to_many(step: Step) -> bool:
@@ -373,6 +421,20 @@ def _leads_to_many(step: Step) -> bool:
         case Index(spans):
             return len(spans) > 1 or spans[0][0] != spans[0][1]
     return isinstance(step, Elements | Descendants)
+
+
+def _is_numeric(step: Step) -> bool:
+    return isinstance(step, Method) and step.name in NUMERIC
+
+
+def _spread(operand: str | Operand) -> int:
+    """How many times over something looks at the document, or at what it has computed of it."""
+    match operand:
+        case Path(root, steps):
+            return _spread(root) * math.prod(map(_breadth, steps))
+        case Signed(_, part):
+            return _spread(part)
+    return 1
 
 
 def _breadth(step: Step) -> int:

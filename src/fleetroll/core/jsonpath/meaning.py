@@ -3,14 +3,13 @@
 import functools
 import operator
 from collections.abc import Callable, Iterable, Iterator
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, TypeAlias
 
 from msgspec import Struct
 
 from fleetroll.core import regexp
 from fleetroll.core.jsonpath import numerics
-from fleetroll.core.jsonpath.symbols import refused
 from fleetroll.core.jsonpath.tree import (
     All,
     Arithmetic,
@@ -104,8 +103,8 @@ def _truth(predicate: Predicate, item: object, mode: _Mode) -> Truth:  # noqa: C
 
 
 def _compared(predicate: Compared, item: object, mode: _Mode) -> Truth:
-    others = list(_operands(predicate.right, item, mode))
-    ones = _operands(predicate.left, item, mode)
+    # All before the first is compared: a path that does not fit anywhere leaves nothing to compare.
+    ones, others = (list(_operands(side, item, mode)) for side in (predicate.left, predicate.right))
     return _some((_compare(predicate.symbol, one, other) for one in ones for other in others), mode)
 
 
@@ -124,7 +123,7 @@ def _itself(path: Path, item: object, mode: _Mode) -> Truth:
 
 
 def _of_text(path: Path, item: object, mode: _Mode, test: Callable[[str], bool]) -> Truth:
-    items = _unwrapped(_items(path, item, mode), mode)
+    items = list(_unwrapped(_items(path, item, mode), mode))
     return _some((test(one) if isinstance(one, str) else None for one in items), mode)
 
 
@@ -183,9 +182,7 @@ def _operands(operand: Operand, item: object, mode: _Mode) -> Iterator[object]:
         case Literal(value):
             return iter((value,))
         case Signed(symbol, part):
-            # All of them before the first is compared: one that is no number leaves nothing to compare.
-            numbers = [_number(one) for one in _operands(part, item, mode)]
-            return (numerics.compute(symbol, _ZERO, number) for number in numbers)
+            return (numerics.compute(symbol, _ZERO, _number(one)) for one in _operands(part, item, mode))
         case Arithmetic(symbol, left, right):
             return _computed(symbol, *(list(_operands(side, item, mode)) for side in (left, right)))
         case Path():
@@ -208,8 +205,25 @@ def _number(value: object) -> Decimal:
     return numerics.exact(value)
 
 
+def _double(value: object) -> Decimal:
+    """A number as it is, and that which a text says."""
+    number = numerics.said(value) if isinstance(value, str) else _number(value)
+    if number is None:
+        raise _Amiss
+    return number
+
+
+NUMERIC: dict[str, Callable[[object], Decimal]] = {
+    "double": _double,
+    "abs": lambda value: _number(value).copy_abs(),
+    "floor": lambda value: numerics.whole(_number(value), ROUND_FLOOR),
+    "ceiling": lambda value: numerics.whole(_number(value), ROUND_CEILING),
+}
+"""Methods that make another number of each number; in lax mode also of those that an array holds."""
+
+
 def _items(path: Path, item: object, mode: _Mode) -> Iterator[object]:
-    found: Iterator[object] = iter((item,))
+    found = iter((item,)) if isinstance(path.root, str) else _operands(path.root, item, mode)
     for step in path.steps:
         found = _stepped(found, step, mode)
         if isinstance(step, Descendants) and not mode.lax:
@@ -231,8 +245,10 @@ def _stepped(items: Iterator[object], step: Step, mode: _Mode) -> Iterator[objec
             return (one for one in _unwrapped(items, mode) if _holds(predicate, one, mode))
         case Method("size"):
             return (len(array) for array in _arrays(items, mode))
-        case Method():
+        case Method("type"):
             return (_kind(item) for item in items)
+        case Method(name):
+            return (NUMERIC[name](one) for one in _unwrapped(items, mode))
 
 
 def _unwrapped(items: Iterator[object], mode: _Mode) -> Iterator[object]:
@@ -257,7 +273,8 @@ def _arrays(items: Iterator[object], mode: _Mode) -> Iterator[list[object]]:
 def _members(items: Iterator[object], name: str | None, mode: _Mode) -> Iterator[object]:
     for item in items:
         if isinstance(item, dict) and name is None:
-            yield from item.values()
+            # As PostgreSQL keeps them: `exists` ends at the first that has what it asks for, or that does not fit.
+            yield from (item[one] for one in sorted(item, key=lambda one: (len(one.encode()), one.encode())))
         elif isinstance(item, dict) and name in item:
             yield item[name]
         else:
@@ -298,8 +315,5 @@ def _miss(mode: _Mode) -> None:
 
 @functools.lru_cache(maxsize=256)
 def compiled(pattern: str, flags: str) -> regexp.Matcher:
-    """Raises Fault invalid `invalid_jsonpath` for a pattern that is none, or one beyond what is supported."""
-    try:
-        return regexp.Matcher(pattern, ignore_case="i" in flags, literal="q" in flags)
-    except regexp.Refused as problem:
-        raise refused(f"has a like_regex whose pattern {problem}") from None
+    """Raises `regexp.Refused` for a pattern that is none, or one beyond what is supported."""
+    return regexp.Matcher(pattern, ignore_case="i" in flags, literal="q" in flags, across_lines="s" in flags)

@@ -1,5 +1,7 @@
 """Arithmetic on decimal numbers, to the digit that PostgreSQL's `numeric` has."""
 
+import math
+import re
 from collections.abc import Callable
 from decimal import Context, Decimal
 from typing import Any
@@ -7,6 +9,12 @@ from typing import Any
 # Enough for every digit of what a few operators make of the largest and the smallest numbers of documents.
 _EXACT = Context(prec=10_000)
 _ONE = Decimal(1)
+# What C reads as a number, but for what is none. The texts are strangers': nothing in it is tried twice.
+_MANTISSA = r"(?:{0}++(?:\.{0}*+)?|\.{0}++)"
+_SAID = re.compile(
+    rf"[ \t-\r]*+([+-]?)(?:0[xX]({_MANTISSA.format('[0-9a-fA-F]')})([pP][+-]?[0-9]++)?"
+    rf"|({_MANTISSA.format('[0-9]')})([eE][+-]?[0-9]++)?)[ \t-\r]*"
+)
 _GROUP, _LEAST_DIGITS, _MOST_PLACES = 4, 16, 1_000
 
 
@@ -18,8 +26,32 @@ def exact(value: Any) -> Decimal:
     """A number by its shortest decimal form, which is how a document spells it."""
     if isinstance(value, Decimal):
         return value
-    number = Decimal(value) if isinstance(value, int) else Decimal(repr(value))
+    return Decimal(value) if isinstance(value, int) else _written_out(Decimal(repr(value)))
+
+
+def said(text: str) -> Decimal | None:
+    """The first 15 digits of the number that a text says in double precision; None if it says none that fits."""
+    found = _SAID.fullmatch(text)
+    if found is None:
+        return None
+    sign, hexadecimal, power, decimal, exponent = found.groups("")
+    try:
+        value = float.fromhex(f"0x{hexadecimal}{power}") if hexadecimal else float(decimal + exponent)
+    except OverflowError:
+        return None
+    is_zero = not (hexadecimal or decimal).strip("0.")
+    if math.isinf(value) or (not value and not is_zero):
+        return None
+    return _written_out(Decimal(f"{sign}{value:.15g}"))
+
+
+def _written_out(number: Decimal) -> Decimal:
+    """With every digit before the point, as its places are counted."""
     return number if _places(number) else _EXACT.quantize(number, _ONE)
+
+
+def whole(number: Decimal, rounding: str) -> Decimal:
+    return number.quantize(_ONE, rounding, _EXACT)
 
 
 def compute(symbol: str, one: Decimal, other: Decimal) -> Decimal:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
+from typing import NamedTuple
 
 from fleetroll.core.faults import Fault, brief, invalid
 from fleetroll.core.jsonpath import numerics
@@ -10,6 +11,7 @@ from fleetroll.core.jsonpath import numerics
 _TOKEN = re.compile(
     r"""[ \t\n\r\f]*(?:(?P<text>"(?:[^"\\]|\\.)*")
     |(?P<number>(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?!\w))
+    |(?P<variable>\$(?:\w+|"(?:[^"\\]|\\.)*"))
     |(?P<word>[^\W\d]\w*|\$|@)
     |(?P<symbol>&&|\|\||==|!=|<>|<=|>=|\*\*|[-+/%<>!()\[\]{},.?*]))""",
     re.VERBOSE | re.DOTALL,
@@ -18,46 +20,65 @@ _ESCAPE = re.compile(
     r"\\(?:u\{([0-9A-Fa-f]{1,6})\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(.))",
     re.DOTALL,
 )
+_BLANKS = " \t\n\r\f"
 _MOST_DIGITS, _LEAST_POWER, _MOST_POWER = 40, -400, 300
+_MEANT = {
+    "'": "texts stand in double quotes",
+    "=": "equality is ==",
+    "&": "and is &&",
+    "|": "or is ||",
+}
 _CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
-def symbols(text: str) -> Iterator[tuple[str, str]]:
-    place, end = 0, len(text.rstrip(" \t\n\r\f"))
+class Symbol(NamedTuple):
+    """One symbol as it is written, texts with their quotes, and its place, counted from 1."""
+
+    kind: str
+    text: str
+    column: int
+
+
+def symbols(text: str) -> Iterator[Symbol]:
+    place, end = 0, len(text.rstrip(_BLANKS))
     while place < end:
         found = _TOKEN.match(text, place)
         if found is None or found.lastgroup is None:
-            raise unexpected(text[place:].strip())
-        yield found.lastgroup, found[found.lastgroup]
+            rest = text[place:end].lstrip(_BLANKS)
+            raise unexpected(Symbol("", rest, end - len(rest) + 1), _MEANT.get(rest[0], ""))
+        symbol = Symbol(found.lastgroup, found[found.lastgroup], found.start(found.lastgroup) + 1)
+        if symbol.kind == "variable":
+            raise refused(f"has a variable, {brief(symbol.text, 40)}; write its value instead", symbol.column)
+        yield symbol
         place = found.end()
 
 
-def number(text: str) -> int | float | Decimal:
+def number(text: str, column: int) -> int | float | Decimal:
     """What a number says, to the digit: a float where that is all of it."""
     try:
         exact = Decimal(text)
     except InvalidOperation:
-        raise _out_of_range() from None
+        raise _out_of_range(column) from None
     if len(exact.as_tuple().digits) > _MOST_DIGITS or (exact and not _LEAST_POWER <= exact.adjusted() < _MOST_POWER):
-        raise _out_of_range()
+        raise _out_of_range(column)
     if text.lstrip("-").isdigit():
         return int(text)
     nearest = float(text)
     return nearest if numerics.exact(nearest) == exact else exact
 
 
-def _out_of_range() -> Fault:
-    return refused("has a number that is out of range")
+def _out_of_range(column: int) -> Fault:
+    return refused("has a number that is out of range", column)
 
 
-def unquoted(text: str) -> str:
+def unquoted(text: str, column: int = 0) -> str:
     """What a text in quotes says. Its escapes are those of JavaScript, as PostgreSQL reads them."""
     try:
         found = _ESCAPE.sub(_unescaped, text[1:-1]).encode("utf-16", "surrogatepass").decode("utf-16")
     except ValueError:
-        raise refused(f"has a text that is none: {brief(text)}") from None
+        raise refused(f"has a text that is none: {brief(text)}", column) from None
     if "\0" in found:
-        raise refused("has a text with U+0000, which no document holds")
+        raise refused("has a text with U+0000, which no document holds", column)
     return found
 
 
@@ -70,10 +91,12 @@ def _unescaped(escape: re.Match[str]) -> str:
     return _CONTROLS.get(escape[4], escape[4])
 
 
-def unexpected(symbol: str | None, hint: str = "") -> Fault:
-    where = "ends too early" if symbol is None else f"goes wrong at {brief(symbol, 40)}"
-    return refused(f"{where}; {hint}" if hint else where)
+def unexpected(symbol: Symbol | None, hint: str = "") -> Fault:
+    why = "ends too early" if symbol is None else f"goes wrong with {brief(symbol.text, 40)}"
+    return refused(f"{why}; {hint}" if hint else why, 0 if symbol is None else symbol.column)
 
 
-def refused(why: str) -> Fault:
-    return invalid("invalid_jsonpath", f"The JSONPath predicate {why}.", "filter")
+def refused(why: str, column: int = 0) -> Fault:
+    """`column` is where in the predicate, if that is one place."""
+    predicate = f"At column {column}, the JSONPath predicate" if column else "The JSONPath predicate"
+    return invalid("invalid_jsonpath", f"{predicate} {why}.", "filter")

@@ -42,7 +42,7 @@ class Where(Struct, frozen=True, tag=True):
 
 
 class Method(Struct, frozen=True, tag=True):
-    """`.size()` or `.type()`"""
+    """`.size()`, `.type()`, `.double()`, `.abs()`, `.floor()`, `.ceiling()`"""
 
     name: str
 
@@ -51,9 +51,9 @@ Step: TypeAlias = Key | Index | Elements | Descendants | Where | Method
 
 
 class Path(Struct, frozen=True, tag=True):
-    """`root` is `$`, the document, or `@`, the item that a filter looks at."""
+    """`root` is `$`, the document, `@`, the item of a filter, or what is in parentheses, `($.a - 1).abs()`."""
 
-    root: str
+    root: "str | Operand"
     steps: tuple[Step, ...]
 
 

@@ -66,7 +66,8 @@ def _written(operand: Operand) -> str:
         case Arithmetic(symbol, left, right):
             return f"({_written(left)} {symbol} {_written(right)})"
         case Path(root, steps):
-            return root + "".join(map(_written_step, steps))
+            begin = root if isinstance(root, str) else f"({_written(root)})"
+            return begin + "".join(map(_written_step, steps))
 
 
 def _written_step(step: Step) -> str:

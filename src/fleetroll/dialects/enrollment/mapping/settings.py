@@ -7,9 +7,8 @@ from msgspec import to_builtins
 
 from fleetroll.core import documents, extras, limits, names
 from fleetroll.core.certificates import KeyKind, KeyType
-from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Proof, Registration, Renewal, Settings
+from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Proof, Registration, Renewal, Settings, windows
 from fleetroll.core.faults import invalid
-from fleetroll.core.identity import Windows
 from fleetroll.dialects.enrollment import shapes
 from fleetroll.dialects.enrollment.mapping.certificates import key_type
 from fleetroll.dialects.enrollment.mapping.durations import canonical, duration
@@ -26,6 +25,7 @@ def settings(given: Mapping[str, Any]) -> Settings:
     issuance = shape.issuance_profile or shapes.IssuanceProfile()
     distribution = shape.ca_distribution_settings or shapes.Distribution()
     plain = Settings()
+    lifetime = _lifetime(issuance.validity or shapes.Validity(), plain.lifetime)
     if enrollment.protocol not in {"", "EST_RFC7030"}:
         _refuse("protocol", enrollment.protocol)
     return Settings(
@@ -40,12 +40,16 @@ def settings(given: Mapping[str, Any]) -> Settings:
             renewal.revoke_on_reenrollment,
             _span(renewal.reenrollment_delta, "reenrollment_delta", None),
         ),
-        windows=_windows(renewal, plain.windows),
+        windows=windows(
+            lifetime,
+            _span(renewal.preventive_delta, "preventive_delta", None),
+            _span(renewal.critical_delta, "critical_delta", None),
+        ),
         distribution=Distribution(
             distribution.include_enrollment_ca, tuple(distribution.managed_cas or ()), distribution.include_system_ca
         ),
         keygen=_keygen(shape.server_keygen_settings or shapes.Keygen()),
-        lifetime=_lifetime(issuance.validity or shapes.Validity(), plain.lifetime),
+        lifetime=lifetime,
         with_names=issuance.honor_extensions,
     )
 
@@ -85,14 +89,6 @@ def _span(text: str | None, field: str, otherwise: Any) -> Any:
     return otherwise if text is None else duration(text, field)
 
 
-def _windows(shape: shapes.Reenrollment, plain: Windows) -> Windows:
-    preventive = _span(shape.preventive_delta, "preventive_delta", None)
-    critical = _span(shape.critical_delta, "critical_delta", None)
-    if preventive is None:
-        preventive = max(plain.preventive, critical or 0)
-    return Windows(preventive, min(plain.critical, preventive) if critical is None else critical)
-
-
 def _keygen(shape: shapes.Keygen) -> KeyKind | None:
     if not shape.enabled:
         return None
@@ -117,7 +113,7 @@ def settings_of(record: Dms) -> dict[str, Any]:
 
 
 def _shown(settings: Settings) -> shapes.Settings:
-    admission, renewal, windows = settings.admission, settings.renewal, settings.windows
+    admission, renewal = settings.admission, settings.renewal
     shown = shapes.ClientCertificate(list(admission.authorities), admission.levels or -1, admission.allow_expired)
     icon, icon_color = extras.icons(settings.profile.extras)
     metadata = documents.load(settings.profile.metadata)
@@ -136,8 +132,8 @@ def _shown(settings: Settings) -> shapes.Settings:
             renewal.revoke_replaced,
             renewal.allow_expired,
             canonical(settings.lifetime if renewal.opens is None else renewal.opens),
-            canonical(windows.preventive),
-            canonical(windows.critical),
+            canonical(settings.windows.preventive),
+            canonical(settings.windows.critical),
         ),
         shapes.Distribution(
             settings.distribution.server, settings.distribution.own, list(settings.distribution.others)

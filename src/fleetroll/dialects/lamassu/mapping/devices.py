@@ -17,7 +17,7 @@ from fleetroll.core.lifecycle import SLOT_STATUSES, Status
 from fleetroll.core.patch import apply_json_patch, parse_json_patch
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Part, Sort, every
 from fleetroll.core.spelling import OURS, Spelling
-from fleetroll.core.times import moment, unused
+from fleetroll.core.times import FIRST, LAST, microseconds, moment, unused
 from fleetroll.dialects.lamassu import shapes
 from fleetroll.dialects.lamassu.mapping.fields import FIELDS
 from fleetroll.dialects.lamassu.mapping.lists import Bookmark, asked, bookmark
@@ -115,9 +115,19 @@ def slot(request: Request) -> Written:
     _bounded("versions", versions, limits.MAX_SLOT_VERSIONS)
     _bounded("events", events, limits.MAX_SLOT_EVENTS)
     _check_versions(version, versions)
-    notes = {at: _note(event) for at, event in sorted(events.items())}
+    numbered = {str(int(number)): serial for number, serial in versions.items()}
+    notes = {_in_utc(at, "events"): _note(event) for at, event in sorted(events.items())}
+    ends = body.expiration_date and _in_utc(body.expiration_date, "expiration_date")
     type = names.paragraph(_CERTIFICATE if body.type is None else body.type, "type", limits.MAX_KIND)
-    return Written(request.path["id"], identity.Slot(status, version, type, versions, body.expiration_date, notes))
+    return Written(request.path["id"], identity.Slot(status, version, type, numbered, ends, notes))
+
+
+def _in_utc(time: datetime, field: str) -> datetime:
+    """The same time, so that texts of times come in their order."""
+    at = microseconds(time)
+    if not FIRST <= at <= LAST:
+        raise invalid("invalid_time", f"{field} must be in the years 1 to 9999, UTC", field)
+    return moment(at)
 
 
 def _status(given: str) -> Status:

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from msgspec import UNSET, structs
+from msgspec import UNSET, UnsetType, structs
 
 from fleetroll.core import documents, names
-from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Renewal, Settings
+from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Renewal, Settings, windows
 from fleetroll.core.dms import name as dms_name
 from fleetroll.core.documents import EMPTY
 from fleetroll.core.guards import etag
-from fleetroll.core.identity import Windows
 from fleetroll.core.query import Part
 from fleetroll.core.times import SECOND
 from fleetroll.dialects.native.mapping.authorities import key_kind, public_key
@@ -68,12 +67,16 @@ def _settings_in(shape: shapes.DmsSettings) -> Settings:
         replaceable=shape.replaceable,
         profile=Profile(tags(shape.profile.tags), metadata),
         renewal=Renewal(tuple(renewal.authorities), renewal.allow_expired, renewal.revoke_replaced, opens),
-        windows=Windows(shape.preventive * SECOND, shape.critical * SECOND),
+        windows=windows(shape.lifetime * SECOND, _span(shape.preventive), _span(shape.critical)),
         distribution=Distribution(distribution.own, tuple(distribution.others), distribution.server),
         keygen=key_kind(shape.keygen) if shape.keygen else None,
         lifetime=shape.lifetime * SECOND,
         with_names=shape.with_names,
     )
+
+
+def _span(seconds: int | UnsetType) -> int | None:
+    return None if seconds is UNSET else seconds * SECOND
 
 
 def new_dms(request: Request) -> Dms:

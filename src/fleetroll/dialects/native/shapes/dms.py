@@ -49,7 +49,10 @@ class Distribution(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class DmsSettings(Struct, forbid_unknown_fields=True, frozen=True):
-    """`preventive` and `critical` are seconds before a certificate's end; `lifetime` is seconds too."""
+    """`preventive` and `critical` are seconds before a certificate's end; `lifetime` is seconds too.
+
+    Where they are not given, they are 60 and 14 days, but no more than a sixth and a 24th of the lifetime.
+    """
 
     authority: str = "default"
     admission: Admission = Admission()
@@ -57,8 +60,8 @@ class DmsSettings(Struct, forbid_unknown_fields=True, frozen=True):
     replaceable: bool = False
     profile: Profile = Profile()
     renewal: Renewal = Renewal()
-    preventive: Seconds = 60 * 86_400
-    critical: Seconds = 14 * 86_400
+    preventive: Seconds | UnsetType = UNSET
+    critical: Seconds | UnsetType = UNSET
     distribution: Distribution = Distribution()
     keygen: PublicKey | None = None
     lifetime: Seconds = 365 * 86_400
