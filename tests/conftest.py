@@ -49,6 +49,11 @@ def _put_temporary_files_in_memory() -> None:
         tempfile.tempdir = None  # it is asked for again
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In the random order otherwise."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def pytest_collection_finish() -> None:
     """Spare the collector what lives as long as the process, as the server does: it took a fifth of the time."""
     gc.collect()
