@@ -6,9 +6,12 @@ Every run prints its seed; `FLEETROLL_SEED=<seed> make test` repeats the run.
 import gc
 import os
 import random
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -22,6 +25,7 @@ hypothesis.settings.load_profile("fleetroll")
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Hand the seed to the plugins that read one; test processes and started programs inherit it."""
+    _put_temporary_files_in_memory()
     os.environ.setdefault("FLEETROLL_NATS", "off")  # servers that tests start have a broker only where it is asked for
     # Where images and shells set this, each program that tests start would compile all that it imports anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -32,6 +36,22 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"{SEED} must be a whole number below 2^32, not {seed!r}")
     config.option.randomly_seed = int(seed)
     config.option.hypothesis_seed = seed
+
+
+def _put_temporary_files_in_memory() -> None:
+    """Where there is room, and nobody has said where else: all of them are thrown away, and whoever makes registries
+    waits for the disk longer than for anything else. What is synced, and when, shows in the calls (`tests/crash`).
+    """
+    memory = Path("/dev/shm")  # noqa: S108  # nothing in it has a name that is known before
+    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30
+    if roomy and "TMPDIR" not in os.environ:
+        os.environ["TMPDIR"] = str(memory)
+        tempfile.tempdir = None  # it is asked for again
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In the random order otherwise."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def pytest_collection_finish() -> None:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from bench.__main__ import ROWS
 
 _ROOT = Path(__file__).parents[2]
@@ -12,6 +14,7 @@ _SECONDS = 600  # it is long on a busy machine, and fails if it hangs
 _ROW = re.compile(r"^\| (\S+) \| .+ \| .+ \| .*\d.* \| (met|MISSED) \|$", re.MULTILINE)
 
 
+@pytest.mark.long
 def test_a_quick_run_measures_every_row_and_says_where_its_time_goes(tmp_path: Path) -> None:
     output = tmp_path / "results.md"
     words = [sys.executable, "-m", "bench", "--quick", "--directory", str(tmp_path), "--output", str(output)]

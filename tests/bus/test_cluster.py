@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import nats.errors
 import nats.js.errors
+import pytest
 from nats.aio.client import Client
 
 from fleetroll.bus import links
@@ -127,6 +128,7 @@ async def leader(url: str, stream: str) -> int:
     return int(json.loads(found.data)["cluster"]["leader"].removeprefix("server-"))
 
 
+@pytest.mark.long
 def test_what_several_servers_keep_outlives_one_of_them(tmp_path: Path) -> None:
     """What the store has not taken yet, commands that wait, and the streams of applications."""
 

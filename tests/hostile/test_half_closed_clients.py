@@ -23,6 +23,7 @@ from tests.hostile.test_slow_clients import (
     Receive,
     Send,
     application,
+    busy,
     connect,
     deadlines,
     read_all,
@@ -41,12 +42,16 @@ UPGRADE = b"POST /echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2
 # So long that nothing here ends by one of them.
 PATIENT = deadlines()
 AT_ONCE = 20.0
+WORK = 0.3  # longer than it takes a client here to end its side
 
 finished: list[str] = []
 
 
 async def remembering(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    await application(scope, receive, send)
+    if scope["path"] == "/busy":
+        await busy(scope, receive, send, WORK)
+    else:
+        await application(scope, receive, send)
     finished.append(scope["path"])
 
 

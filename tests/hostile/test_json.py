@@ -7,6 +7,8 @@ because no decoder keeps it.
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.support.app import running
 from tests.support.raw import assert_refused, send, send_all, verdict, words
 from tests.support.samples import DEVICE, Sample, World, texts, world_in
@@ -137,6 +139,7 @@ def test_what_is_no_json_gets_the_same_refusal_on_every_route(world: World) -> N
             assert one == other, (sample.label, document[:80])
 
 
+@pytest.mark.long
 def test_what_is_no_json_is_refused_in_the_place_of_any_text_of_a_valid_body(world: World) -> None:
     for sample in json_samples(world):
         bodies = [body.replace(b'"@"', value) for _, body in texts(sample.document) for value in VALUES]

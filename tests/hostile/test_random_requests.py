@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
+import pytest
+
 from fleetroll.application import DIALECTS
 from tests.support.raw import NATIVE, Raw, assert_refused, deliver
 from tests.support.samples import Sample, World
@@ -111,6 +113,7 @@ def mutant(chance: random.Random, sample: Sample) -> Raw:
     return request
 
 
+@pytest.mark.long
 def test_whatever_comes_is_answered_in_form_and_the_server_goes_on(world: World) -> None:
     chance = random.Random(SEED)
     samples = world.samples()

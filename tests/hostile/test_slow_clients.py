@@ -100,9 +100,9 @@ async def flood(_scope: dict[str, Any], receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"%d" % len(body)})
 
 
-async def busy(_scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """Does something else for longer than the deadlines of a body before it turns to it."""
-    await asyncio.sleep(1.5 * SHORT)
+async def busy(_scope: dict[str, Any], receive: Receive, send: Send, seconds: float = 1.5 * SHORT) -> None:
+    """Does something else, for longer than the deadlines of a body unless told otherwise, before it turns to it."""
+    await asyncio.sleep(seconds)
     await reply(send, b"%d" % len(await read_body(receive)))
 
 

@@ -27,6 +27,7 @@ from tests.support import postgres
 
 ON_POSTGRES = os.environ.get("FLEETROLL_TEST_ENGINE") == "postgres"
 about_sqlite = pytest.mark.skipif(ON_POSTGRES, reason="it is about the file that the other engine has")
+above_the_store = pytest.mark.skipif(ON_POSTGRES, reason="it is about clients and sockets, which meet no engine")
 _DATABASES: dict[Path, str] = {}
 ADMIN_KEY = "test-admin-key-0123456789-abcdefghijklmnop"
 

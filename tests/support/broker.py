@@ -74,6 +74,7 @@ class Registry:
 
     async def settled(self, numbers: Sequence[int]) -> None:
         self.waiting = [change for change in self.waiting if change.number not in numbers]
+        self.moved.set()
 
     async def answer(self, request: Request) -> bytes:
         self.requests.append(request)
@@ -227,7 +228,7 @@ async def with_device(served: Broker, registry: Any, org: str = ORG, device: str
     """What a device connects with, once the broker knows it."""
     minted = served.mint_device(org, device)
     registry.want(minted.account, DeviceAccount(minted.account, org, device))
-    await served.settle()
+    await settled(served, registry)
     return minted
 
 
@@ -235,8 +236,14 @@ async def with_app(served: Broker, registry: Any, org: str = ORG, *, commands: b
     """The same for an operator's application."""
     minted = served.mint_app(org, "operator", commands=commands)
     registry.want(minted.account, AppAccount(org, "operator", commands))
-    await served.settle()
+    await settled(served, registry)
     return minted
+
+
+async def settled(served: Broker, registry: Any) -> None:
+    """Until the broker knows all: `settle` gives up after two seconds, and a busy machine may need longer."""
+    await served.settle()
+    await registry.until(lambda: not registry.waiting)
 
 
 async def client(url: str, minted: Minted, **options: Any) -> Client:

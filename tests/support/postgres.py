@@ -157,12 +157,8 @@ def _end_with_users(folder: Path, *notes: Path) -> "subprocess.Popen[bytes]":
 
 
 def folder(directory: Path | None = None) -> Path:
-    """Where to put a server: if nowhere in particular, in memory where there is room, as all of it is thrown away."""
-    if directory is not None:
-        return Path(tempfile.mkdtemp(prefix="fleetroll-postgres-", dir=directory))
-    memory = Path("/dev/shm")  # noqa: S108  # a folder of our own is made in it
-    roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30
-    return Path(tempfile.mkdtemp(prefix="fleetroll-postgres-", dir=memory if roomy else None))
+    """Where to put a server."""
+    return Path(tempfile.mkdtemp(prefix="fleetroll-postgres-", dir=directory))
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """What no refusal may say: where we live, what we are made of, and in which version."""
 
-import ast
 import builtins
 import platform
 import re
@@ -13,6 +12,7 @@ import fleetroll
 from tests.support.app import Response
 
 _SOURCE = Path(fleetroll.__file__).parent
+_CLASS = re.compile(r"^\s*class (\w+)", re.MULTILINE)  # to parse them takes each test process most of a second
 _LIBRARIES = "apsw|asyncio|asyncpg|cryptography|httptools|msgspec|postgres|psycopg|sqlite|starlette|uvicorn|uvloop"
 _PATTERNS = {
     "a path": r"/(?:home|usr|tmp|var|etc|opt|root|proc|srv)/|\b[A-Z]:\\|\.(?:py|db|sock)\b|site-packages",
@@ -26,12 +26,7 @@ _PATTERNS = {
 
 def _classes() -> set[str]:
     """Names of classes that are no words of any language: `DeviceInput`, `ValueError`."""
-    ours = {
-        node.name
-        for file in _SOURCE.rglob("*.py")
-        for node in ast.walk(ast.parse(file.read_text()))
-        if isinstance(node, ast.ClassDef)
-    }
+    ours = {name for file in _SOURCE.rglob("*.py") for name in _CLASS.findall(file.read_text())}
     return {name for name in {*ours, *dir(builtins)} if re.search(r"[a-z][A-Z]", name)}
 
 

@@ -14,13 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from msgspec import Struct
 
-from tests.support.app import ADMIN_KEY, App, Response, running
+from tests.support.app import ADMIN_KEY, App, Response, above_the_store, running
 from tests.support.process import serving
 
 Transport = Callable[[str, str, dict[str, str], bytes], Response]
-TRANSPORTS = ("in_process", "over_socket")
+TRANSPORTS = ("in_process", pytest.param("over_socket", marks=above_the_store))
 
 _PLACEHOLDER = re.compile(r"{{([a-z]+)((?:\.[a-z0-9]+)?)}}")
 _STATUS = re.compile(r"^HTTP (\d{3})$", re.MULTILINE)

@@ -227,6 +227,7 @@ def with_members(world: World) -> Iterator[Sample]:
             yield sample
 
 
+@pytest.mark.long
 def test_a_member_is_described_as_required_where_it_is(world: World, description: Any) -> None:
     """By leaving out one at a time of all that a body may have."""
     found = {}

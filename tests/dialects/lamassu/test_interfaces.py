@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support import app
-from tests.support.app import App
+from tests.support.app import App, above_the_store
 from tests.support.browser import Blocked, Page
 from tests.support.chromium import Chromium, RealPage, chromium, needs_chromium, page
 from tests.support.enrolling import enrolled
@@ -114,6 +114,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
         yield started
 
 
+@above_the_store
 @needs_chromium
 @pytest.mark.parametrize("interface", CALLS)
 def test_every_call_of_an_interface_succeeds_in_a_browser(tmp_path: Path, browser: Chromium, interface: str) -> None:
@@ -160,6 +161,7 @@ def test_pages_go_on_by_their_bookmark(running: App, repeats: bool) -> None:
     page_through(Page(running, ORIGIN), repeats)
 
 
+@above_the_store
 @needs_chromium
 def test_pages_go_on_by_their_bookmark_in_a_browser(tmp_path: Path, browser: Chromium) -> None:
     with page() as origin, serving(tmp_path / "data", "--cors", origin, *UPSTREAM) as server:

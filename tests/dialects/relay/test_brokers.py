@@ -202,6 +202,7 @@ def test_a_call_to_a_silent_device_is_answered_when_the_server_ends(tmp_path: Pa
     run(story())
 
 
+@pytest.mark.long
 def test_nothing_acknowledged_is_lost_when_broker_and_server_are_killed_in_turn(tmp_path: Path) -> None:
     async def story() -> None:
         where = f"127.0.0.1:{free_port()}"

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.app import above_the_store
 from tests.support.nats_sockets import LEFT
 from tests.support.ports import free_port
 from tests.support.relay import run, vendor
@@ -24,6 +25,7 @@ SCHEMA = {"temperature": {"type": "number", "unit": "Celsius", "unit_symbol": "Â
 
 pytestmark = [
     *LEFT,
+    above_the_store,
     pytest.mark.skipif(
         shutil.which("npm") is None and "CI" not in os.environ, reason="npm is not installed on this machine"
     ),

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+import pytest
 from relayx_device_sdk import RelayDevice
 
 from tests.support.nats_sockets import LEFT
@@ -76,6 +77,7 @@ async def reconcile(served: Vendor, ledger: Ledger) -> None:
         assert len(values) == len(set(values)), "each once"
 
 
+@pytest.mark.long
 def test_nothing_that_twenty_devices_had_acknowledged_is_lost(tmp_path: Path) -> None:
     async def story() -> None:
         where = f"127.0.0.1:{free_port()}"
