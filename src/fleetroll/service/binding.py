@@ -3,7 +3,8 @@
 from msgspec import UNSET, Struct
 
 from fleetroll.core.certificates import Certificate, Reason
-from fleetroll.core.dms import Dms, Settings
+from fleetroll.core.dms import Dms
+from fleetroll.core.dms import windows as windows_of
 from fleetroll.core.faults import conflict, invalid, not_found
 from fleetroll.core.identity import Occasion, Slot, Windows, current, slot_of
 from fleetroll.core.lifecycle import Status
@@ -75,8 +76,8 @@ async def bind(call: Call, wanted: Bind) -> Bound:
         raise conflict("certificate_revoked", "The certificate is revoked.")
     name = certificate.dms or device.dms
     dms = await call.records.dms.get(call.org, name) if name else None
-    settings = dms.settings if dms else Settings()
-    bound = await attach(call, device, certificate, settings.windows, wanted.occasion)
+    ageing = dms.settings.windows if dms else windows_of(certificate.not_after - certificate.not_before)
+    bound = await attach(call, device, certificate, ageing, wanted.occasion)
     return Bound(await certificates.show(call, certificate), dms, bound)
 
 

@@ -45,7 +45,7 @@ class Row:
         self.organization_limits = organization_limits
         self.label = f"{dialect.name}.{route.operation.name}"
         self.credentials = _credentials(route.credentials or dialect.credentials)
-        self.has_body = route.body is not None or route.lines is not None
+        self.has_body = route.body is not None
         self.decode = _decoder(route.body, dialect.loose_names) if route.body not in {None, bytes} else None
         self.acts_in = dialect.acts_in_header.encode() if dialect.acts_in_header else None
         self.parameters = frozenset(parameter.name for parameter in route.query) if dialect.strict_query else None

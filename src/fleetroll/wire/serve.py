@@ -204,7 +204,7 @@ class Kernel:
             principal = exchange.principal
             self.admit(principal, row.caller_limits, row.organization_limits)
             request = self._ask(exchange, row)
-            body = await self._read(exchange, row, request) if row.has_body and row.route.lines is None else b""
+            body = await self._read(exchange, row, request) if row.has_body else b""
             if row.route.stream is not None:
                 with self._body_room.share(exchange.principal.org) as share:
                     return await self._stream(exchange, row, request, share)

@@ -239,6 +239,15 @@ def test_what_was_bound_is_spelled_as_the_profile_spells_devices(tmp_path: Path)
         assert shown | {"events": device["events"]} == device
 
 
+def test_a_certificate_whose_dms_has_gone_ages_as_befits_its_life(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as app:
+        make_line(app, SETTINGS | {"issuance_profile": {"validity": {"duration": "1d"}}})
+        serial = enrolled(app, "line", "pump-1")
+        assert app.request("DELETE", "/v1/dms/line").status == 204
+        assert bind(app, "pump-1", serial).status == 200
+        assert state(app) == ("ACTIVE", "ACTIVE")
+
+
 def test_what_may_not_be_bound_is_refused_and_nothing_is_half_done(app: App) -> None:
     serial, other = enrolled(app, "line", "pump-1"), enrolled(app, "line", "pump-2")
     before = app.request("GET", "/v1/devices/pump-1/identity").body
