@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
-from msgspec import Raw, Struct, structs
+from msgspec import Struct, structs
 
 from fleetroll.core import documents, limits
 from fleetroll.core import extras as device_extras
@@ -23,6 +23,7 @@ from fleetroll.service.rehearsals import Planned, is_there, named_by
 from fleetroll.store.port import Devices, Draft, Records, Store
 
 _of_new = attrgetter(*NewDevice.__struct_fields__)
+_documents = attrgetter("metadata", "config", "schema", "extras")
 
 
 class Row(Struct, frozen=True, gc=False):
@@ -192,11 +193,7 @@ def _candidate(row: Row, store: Devices) -> _Candidate:
 
 def _weight(row: Row) -> int:
     """How many bytes the documents of a row have."""
-    if row.put is None:
-        return 0
-    change = row.put.change
-    documents = (change.metadata, change.config, change.schema, change.extras)
-    return sum(len(one) for one in documents if isinstance(one, Raw))
+    return 0 if row.put is None else sum(map(len, filter(None, _documents(row.put.change))))
 
 
 def _completed(row: Row, put: Put, known: Device | None) -> Put:
