@@ -14,7 +14,8 @@ import pytest
 
 from tests.support.ports import free_port
 
-installed = pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="pgbouncer is not installed")
+_PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")  # where Debian has it
+installed = pytest.mark.skipif(_PROGRAM is None, reason="pgbouncer is not installed")
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def pooled(url: str, mode: str, folder: Path) -> Iterator[str]:
         f"auth_type = any\npool_mode = {mode}\n"
     )
     own = ["-u", "nobody"] if os.geteuid() == 0 else []  # it will not run as root
-    with subprocess.Popen(["pgbouncer", "-q", *own, settings], stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen([str(_PROGRAM), "-q", *own, settings], stderr=subprocess.DEVNULL) as process:
         try:
             _wait_for(process, port)
             yield place._replace(netloc=f"{place.username}@127.0.0.1:{port}").geturl()

@@ -12,7 +12,7 @@ from fleetroll.core.tokens import derive
 from fleetroll.dialects.native.mapping import server as mapping
 from fleetroll.wire.cursors import Cursors
 from fleetroll.wire.request import NO_QUERY, Request
-from tests.support.app import App
+from tests.support.app import App, about_sqlite
 
 CURSORS = Cursors(derive(b"key", "cursors"), lambda: 0)
 
@@ -55,6 +55,7 @@ def test_an_address_that_was_chosen_stays(url: str) -> None:
     assert shown(url, b"iot.example.com") == url
 
 
+@about_sqlite
 @pytest.mark.parametrize("spare", range(4))
 def test_a_backup_for_which_no_file_can_be_opened_is_put_off(
     app: App, spare: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
