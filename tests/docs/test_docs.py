@@ -195,6 +195,7 @@ BOUNDS: dict[str, list[set[float]]] = {
         {limits.MAX_HANDSHAKES},
     ],
     "bodies that have not arrived whole, of imports the row": [{limits.MAX_BODIES}, {limits.MAX_TENANT_BODIES}, {503}],
+    "replies that clients have not taken": [{limits.MAX_UNREAD_REPLIES}],
     "device": [
         {limits.MAX_IDENT, limits.MAX_NAME},
         {limits.MAX_TAGS},

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from fleetroll.core import limits
 from fleetroll.wire.http_server import Deadlines, HttpServer
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -84,6 +85,10 @@ async def large(_scope: dict[str, Any], receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
+async def whole(_scope: dict[str, Any], _receive: Receive, send: Send) -> None:
+    await reply(send, bytes(LARGE))
+
+
 async def duplex(_scope: dict[str, Any], receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
     more = True
@@ -124,7 +129,7 @@ async def heard(scope: dict[str, Any], _receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"last"})
 
 
-ROUTES = {f"/{route.__name__}": route for route in (echo, large, duplex, flood, busy, deaf, stream, heard)}
+ROUTES = {f"/{route.__name__}": route for route in (echo, large, whole, duplex, flood, busy, deaf, stream, heard)}
 
 
 @contextmanager
@@ -387,6 +392,21 @@ def test_a_reader_that_is_slow_but_moves_gets_the_whole_reply() -> None:
             if time.monotonic() < begun + 2 * SHORT:
                 time.sleep(0.02)
         assert received > LARGE
+
+
+def test_replies_that_nobody_reads_have_a_bound_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_UNREAD_REPLIES", 2 * LARGE)
+    with serving(allowed=deadlines()) as server, ExitStack() as stack:
+        silent = [stack.enter_context(connect(server, receive_buffer=1 << 16)) for _ in range(10)]
+        for client in silent:
+            client.sendall(b"GET /whole HTTP/1.1\r\nHost: a\r\n\r\n")
+        until = time.monotonic() + PATIENCE
+        while server.ended["unread"] < 5 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert server.ended["unread"] >= 5
+        with connect(server) as reader:
+            reader.sendall(b"GET /whole HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            assert len(read_all(reader)) > LARGE, "who reads is served"
 
 
 def test_a_reply_may_wait_while_the_body_of_its_request_still_arrives() -> None:

@@ -47,6 +47,7 @@ from fleetroll.wire.http_refusals import (
     Refusal,
     Refusals,
 )
+from fleetroll.wire.reply_room import ReplyRoom
 
 logger = logging.getLogger("fleetroll.http")
 _FRAGMENT: Final = ord("#")
@@ -78,6 +79,7 @@ class Watch:
     deadlines: Deadlines
     max_connections: int
     refusals: Refusals
+    replies: "ReplyRoom[Connection]" = field(default_factory=ReplyRoom)
     ended: Counter[str] = field(default_factory=Counter)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -136,6 +138,7 @@ class Connection(HttpToolsProtocol):
         self.client_ended.set()
         self.pipeline.clear()
         self.phase = SEALED
+        self.watch.replies.release(self)
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -175,8 +178,14 @@ class Connection(HttpToolsProtocol):
         if self.client_ended.is_set():
             self._end_with_replies()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        for connection in self.watch.replies.hold(self, self.transport.get_write_buffer_size()):
+            self.loop.call_soon(connection.give_up)  # not now: this one is in the midst of writing
+
     def resume_writing(self) -> None:
         self.blocked_at = 0.0
+        self.watch.replies.release(self)
         super().resume_writing()
 
     # What the parser reports.
@@ -510,6 +519,13 @@ class Connection(HttpToolsProtocol):
         except (OSError, ValueError):
             waiting[0] = 0  # the socket is gone already, or the system does not tell
         return self.transport.get_write_buffer_size() + waiting[0]
+
+    def give_up(self) -> None:
+        """End with a reply that the client has not taken, as others need its room."""
+        client: socket.socket | None = self.transport.get_extra_info("socket")
+        if client is not None and self in self.connections:
+            self.watch.ended["unread"] += 1
+            self._reset(client)
 
     def _reset(self, client: socket.socket) -> None:
         """Drop the connection, and with it what the kernel would keep for a client that never reads."""
