@@ -2,7 +2,6 @@
 
 from msgspec import Struct
 
-from fleetroll.core import limits
 from fleetroll.core.certificates import Certificate, Reason, Tally
 from fleetroll.core.faults import not_found
 from fleetroll.core.identity import Slot, slot_of
@@ -12,6 +11,7 @@ from fleetroll.core.query import Part, cut
 from fleetroll.pki.port import Description
 from fleetroll.service import authorities
 from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.portions import whole
 from fleetroll.service.timeline import record
 
 
@@ -167,9 +167,5 @@ async def has_good(call: Call, device: Device) -> bool:
 
 
 async def _all_of(call: Call, device: Device) -> list[Certificate]:
-    found: list[Certificate] = []
-    while some := await call.records.certificates.of_device(
-        call.org, device.id, found[-1].id if found else 0, limits.BULK_BATCH
-    ):
-        found += some
-    return found
+    of_device = call.records.certificates.of_device
+    return await whole(lambda after, limit: of_device(call.org, device.id, after, limit), lambda last: last.id, 0)

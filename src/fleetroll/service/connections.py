@@ -10,10 +10,10 @@ from fleetroll.core.model import Instant, KnownAs, Link
 from fleetroll.core.times import MILLISECOND
 from fleetroll.service import presence
 from fleetroll.service.operations import Services
+from fleetroll.service.portions import whole
 from fleetroll.store.port import Records
 
 _REQUEST = "broker"
-_PAGE = 1_000
 _AT_ONCE = 500
 _pack = msgspec.msgpack.Encoder().encode
 
@@ -44,10 +44,7 @@ async def set_right(services: Services, connections: Sequence[Connection]) -> li
 
 
 async def _links(records: Records) -> list[Link]:
-    found: list[Link] = []
-    while page := await records.presence.links(found[-1] if found else None, _PAGE):
-        found += page
-    return found
+    return await whole(records.presence.links, lambda last: last, None)
 
 
 async def _identified(records: Records, connections: Sequence[Connection]) -> dict[tuple[int, int, str], Connection]:

@@ -6,6 +6,7 @@ from fleetroll.core.ids import broker_org, parse_broker_group
 from fleetroll.core.model import Credential, Protocol
 from fleetroll.core.policy import Action, Role
 from fleetroll.service.keyring import is_enabled
+from fleetroll.service.portions import portions
 from fleetroll.store.port import AccountChange, Records
 
 _PAGE = 1_000
@@ -19,10 +20,8 @@ async def accounts(records: Records) -> list[Account]:
     alike = dict.fromkeys((*groups, *((org, role, ()) for org, role, _ in groups)))
     apps = [await _apps(records, standing, *group) for group in alike]
     found: list[Account] = [*apps]
-    after = 0
-    while page := await records.credentials.all(after, _PAGE):
-        found += [_account(one) for one in page if await standing.is_enabled(one.org)]
-        after = page[-1].id
+    async for some in portions(records.credentials.all, lambda last: last.id, 0):
+        found += [_account(one) for one in some if await standing.is_enabled(one.org)]
     return found
 
 

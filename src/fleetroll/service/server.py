@@ -75,9 +75,8 @@ async def backup(call: Call, _: None) -> Backup:
     async with contextlib.AsyncExitStack() as folder:
         try:
             file = Path(tempfile.mkdtemp(prefix="fleetroll-backup-")) / "fleetroll.db"
-            folder.push_async_callback(
-                asyncio.to_thread, _discard, file
-            )  # of some gigabytes it takes the disk a second
+            # Of some gigabytes it takes the disk a second.
+            folder.push_async_callback(asyncio.to_thread, _discard, file)
             await call.services.store.backup(file)
             copy = folder.enter_context(file.open("rb"))
         except OSError as problem:
