@@ -63,6 +63,11 @@ class Config(Struct, frozen=True):
         return self.est is not None and self.est_certificate is None
 
     @property
+    def keeps_broker(self) -> bool:
+        """Whether the broker is the embedded one."""
+        return self.nats != NO_BROKER and "://" not in self.nats
+
+    @property
     def postgres(self) -> str | None:
         """The URL of the database, where it is PostgreSQL. Raises ConfigError."""
         return postgres_url(self.database)

@@ -22,7 +22,7 @@ from msgspec import structs
 from fleetroll import __version__
 from fleetroll.application import Application, require_known_dialects
 from fleetroll.bus.broker import Broker, Off
-from fleetroll.bus.process import Process
+from fleetroll.bus.process import Process, end_stale
 from fleetroll.bus.settings import Files, Listeners, address_of
 from fleetroll.bus.settings import write as write_settings
 from fleetroll.bus.walls import Authority
@@ -149,6 +149,10 @@ def _serve_alone(config: Config) -> int:
 async def _serve(config: Config) -> int:
     directory = claim(config.data, has_database=config.postgres is None)
     try:
+        # Over PostgreSQL another server of this machine may keep the broker there, for this one to take over.
+        if config.keeps_broker and config.postgres is None:
+            end_stale(_broker_files(directory.path))
+            _require_free(config)
         async with opened(config, directory) as (services, store):
             token = await first_key(config, services)
 
@@ -297,7 +301,7 @@ def broker(config: Config, directory: Path, server_key: bytes) -> Broker | Off:
     if "://" in config.nats:
         urls = broker_urls(config.nats)
         return Broker(authority, seconds, lambda: urls, None, shared=shared, replicas=config.nats_replicas)
-    files = Files(directory / "nats")
+    files = _broker_files(directory)
     listeners = Listeners(
         address(config.nats, "--nats"),
         address(config.nats_ws, "--nats-ws") if config.nats_ws else None,
@@ -307,6 +311,30 @@ def broker(config: Config, directory: Path, server_key: bytes) -> Broker | Off:
     started = seconds()  # a broker that reads its configuration again takes no other operator's token
     process = Process(files, lambda known: write_settings(files, listeners, authority, started, known))
     return Broker(authority, seconds, lambda: [f"nats://{address_of(files)}"], process, shared=shared)
+
+
+def _broker_files(directory: Path) -> Files:
+    return Files(directory / "nats")
+
+
+def _require_free(config: Config) -> None:
+    """Raises ConfigError where the embedded broker could not listen, which it would say in the log alone."""
+    places = (("--nats", config.nats), ("--nats-ws", config.nats_ws), ("--mqtt", config.mqtt))
+    with contextlib.ExitStack() as kept:  # until the last: no two of them are at one address
+        for option, place in places:
+            if place:
+                host, port = address(place, option)
+                kept.enter_context(_bound(option, host, port))
+
+
+def _bound(option: str, host: str, port: int) -> socket.socket:
+    try:
+        # Of the addresses of a name the broker takes the first, of those of IPv4 if it has any.
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, *_, where = min(found, key=lambda one: one[0] != socket.AF_INET)
+        return socket.create_server(where, family=family)
+    except OSError as problem:
+        raise cannot_listen(option, host, port, problem) from None
 
 
 def seconds() -> int:
@@ -433,7 +461,7 @@ def _announce(config: Config, bound: tuple[str, int], token: str | None) -> None
 
 def _announcement(config: Config, host: str, url: str, token: str | None) -> Iterator[str]:
     yield f"Fleetroll {__version__} is ready.\n  API   {url}/v1\n  Docs  {url}/docs"
-    if config.nats != NO_BROKER and "://" not in config.nats and not config.nats.endswith(":0"):
+    if config.keeps_broker and not config.nats.endswith(":0"):
         # One outside is known, and a port that was found is in the log.
         yield f"  NATS  {_url(*address(config.nats, '--nats'), scheme='nats')}"
     if _is_everywhere(host) and config.public_url is None:

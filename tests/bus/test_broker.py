@@ -9,6 +9,7 @@ import random
 import resource
 import shutil
 import signal
+import socket
 import sys
 import textwrap
 import time
@@ -633,6 +634,19 @@ def test_who_reads_the_log_knows_why_the_broker_does_not_start(
         async with starting(files.directory, Registry()):
             await said(caplog, "not a directory")
         assert all(line.levelno >= logging.WARNING for line in caplog.records if "not a directory" in line.message)
+
+    run(story())
+
+
+def test_who_reads_the_log_knows_of_an_address_that_was_taken_meanwhile(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At the start it is refused; later it is not for the registry to end with its broker."""
+
+    async def story() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            async with starting(tmp_path / "nats", Registry(), nats=taken.getsockname()):
+                await said(caplog, "; name another one with --nats")
 
     run(story())
 

@@ -159,9 +159,9 @@ async def broker(directory: Path, registry: Any, **listeners: Any) -> AsyncItera
 
 
 @contextlib.asynccontextmanager
-async def starting(directory: Path, registry: Any) -> AsyncIterator[Broker]:
+async def starting(directory: Path, registry: Any, **listeners: Any) -> AsyncIterator[Broker]:
     """The same, before anybody has waited for it."""
-    async with _begun(directory, registry, {}) as (served, _):
+    async with _begun(directory, registry, listeners) as (served, _):
         yield served
 
 

@@ -156,7 +156,7 @@ def test_a_server_on_every_interface_is_named_by_an_address_that_a_client_can_us
 
 def test_without_a_broker_http_goes_on(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        where = f"127.0.0.1:{taken.getsockname()[1]}"
+        where = f"nats://127.0.0.1:{taken.getsockname()[1]}"  # who is there says nothing
         with serving(tmp_path / "data", FLEETROLL_NATS=where) as process:
             served = Vendor(process, tmp_path)
             assert served.http("GET", "/v1/broker") == {"broker": "away", "urls": []}
