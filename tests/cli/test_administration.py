@@ -21,6 +21,21 @@ def test_an_organization_is_made_changed_listed_and_deleted(fleetroll: Fleetroll
     assert fleetroll("org", "get", "acme").code == 5
 
 
+def test_an_organization_has_a_profile(fleetroll: Fleetroll) -> None:
+    made = fleetroll(
+        "org", "create", "plant", "phone=+49 30 1", "address.city=Berlin", "--quota", "devices=3", "--json"
+    ).json()
+    assert (made["phone"], made["address"]["city"], made["quotas"]["devices"]) == ("+49 30 1", "Berlin", 3)
+    changed = ("time_zone=Europe/Berlin", "unit_system=imperial", "phone=", "address.zip=10115", "--name", "Plant")
+    fleetroll("org", "set", "plant", *changed)
+    shown = fleetroll("org", "get", "plant", "--json").json()
+    assert (shown["name"], shown["time_zone"], shown["unit_system"]) == ("Plant", "Europe/Berlin", "imperial")
+    assert (shown["phone"], shown["address"]["city"], shown["address"]["zip"]) == (None, "Berlin", "10115")
+    fleetroll("org", "set", "plant", "--merge", '{"address": null}')
+    assert fleetroll("org", "get", "plant", "--json").json()["address"] is None
+    assert fleetroll("org", "set", "plant", "unit_system=cubits").code == 1
+
+
 def test_self_is_the_organization_of_the_key(fleetroll: Fleetroll) -> None:
     assert fleetroll("org", "get", "--json").json()["slug"] == "default"
 

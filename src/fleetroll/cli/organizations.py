@@ -1,11 +1,13 @@
 """`fleetroll org`: the organizations below the caller's own."""
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fleetroll.cli import output
+from fleetroll.cli import changes, output
+from fleetroll.cli.changing import given, merge_option
 from fleetroll.cli.connection import MOST_PER_PAGE, connected, path
 from fleetroll.cli.output import Column, as_json, show
 
@@ -14,7 +16,33 @@ if TYPE_CHECKING:
 
 _ORGANIZATIONS = "/v1/organizations"
 _COLUMNS = (Column("SLUG", "slug"), Column("NAME", "name", 48), Column("DISABLED", "disabled"), Column("ID", "id"))
-_quota = click.option("--quota", "quotas", multiple=True, metavar="NOUN=COUNT", help="As in devices=5000; repeatable.")
+_SYNTAX = """\b
+A CHANGE is one of
+  phone="+49 30 1"      a text; phone= clears it
+                        (description, time_zone, phone, platform, os)
+  unit_system=imperial  metric or imperial
+  address.city=Berlin   a part of the address; address= clears it
+                        (full, country, city, state, zip)"""
+
+
+def _quotas(_context: click.Context, _option: click.Parameter, written: tuple[str, ...]) -> dict[str, int] | None:
+    quotas = {}
+    for text in written:
+        noun, _, count = text.partition("=")
+        if not re.fullmatch("[0-9]{1,18}", count):
+            raise click.UsageError(f"--quota must be like devices=5000, not {text!r}.")
+        quotas[noun] = int(count)
+    return quotas or None
+
+
+_quota = click.option(
+    "--quota",
+    "quotas",
+    multiple=True,
+    metavar="NOUN=COUNT",
+    callback=_quotas,
+    help="As in devices=5000; repeatable.",
+)
 
 
 @click.group("org", help="Organizations: the tenants below yours.")
@@ -37,42 +65,41 @@ def get(client: "Client", slug: str, as_json: bool) -> None:
     show(client.call("GET", path("organizations", slug)), as_json)
 
 
-@group.command("create", help="Make an organization below yours.")
+@group.command("create", help="Make an organization below yours.", epilog=_SYNTAX)
 @click.argument("slug")
+@click.argument("changed", metavar="[CHANGE]...", nargs=-1)
+@merge_option
 @click.option("--name", help="Name for people; the slug if left out.")
 @_quota
 @as_json
 @connected
-def create(client: "Client", slug: str, name: str | None, quotas: tuple[str, ...], as_json: bool) -> None:
-    body = {"slug": slug, "name": name, "quotas": _quotas(quotas)}
-    show(client.call("POST", _ORGANIZATIONS, body=body), as_json)
+def create(
+    client: "Client", /, slug: str, changed: tuple[str, ...], merge: bytes | None, as_json: bool, **options: Any
+) -> None:
+    members = changes.created(given(changed, merge, ()).merge)
+    show(client.call("POST", _ORGANIZATIONS, body={**members, **_said(options), "slug": slug}), as_json)
 
 
-@group.command("set", help="Change an organization; quotas that are not named stay.")
+@group.command("set", help="Change an organization; quotas that are not named stay.", epilog=_SYNTAX)
 @click.argument("slug")
+@click.argument("changed", metavar="[CHANGE]...", nargs=-1)
+@merge_option
 @click.option("--name", help="New name.")
 @click.option("--disable/--enable", "disabled", default=None, help="Whether its keys are refused.")
 @_quota
 @as_json
 @connected
 def change(
-    client: "Client", slug: str, name: str | None, disabled: bool | None, quotas: tuple[str, ...], as_json: bool
+    client: "Client", /, slug: str, changed: tuple[str, ...], merge: bytes | None, as_json: bool, **options: Any
 ) -> None:
-    given: dict[str, Any] = {"name": name, "disabled": disabled, "quotas": _quotas(quotas) or None}
-    wanted = {member: value for member, value in given.items() if value is not None}
+    wanted = {**given(changed, merge, ()).merge, **_said(options)}
     if not wanted:
-        raise click.UsageError("Say what to change: --name, --disable, --enable or --quota.")
+        raise click.UsageError("Say what to change: MEMBER=VALUE, --merge, --name, --disable, --enable or --quota.")
     show(client.patch(path("organizations", slug), wanted), as_json)
 
 
-def _quotas(written: tuple[str, ...]) -> dict[str, int]:
-    quotas = {}
-    for text in written:
-        noun, _, count = text.partition("=")
-        if not re.fullmatch("[0-9]{1,18}", count):
-            raise click.UsageError(f"--quota must be like devices=5000, not {text!r}.")
-        quotas[noun] = int(count)
-    return quotas
+def _said(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {member: value for member, value in options.items() if value is not None}
 
 
 @group.command("delete", help="Delete an empty organization.")
