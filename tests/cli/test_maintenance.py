@@ -1,6 +1,7 @@
 """`fleetroll backup`, `restore`, `doctor` and `recover`."""
 
 import asyncio
+import json
 import resource
 import shlex
 import shutil
@@ -88,6 +89,20 @@ def test_a_backup_and_what_is_restored_are_private(alone: Fleetroll, backup: Pat
         "server.key": 0o600,
     }
     assert mode(work / "new") == 0o700
+
+
+def test_what_became_free_is_not_in_a_backup(fleetroll: Fleetroll, alone: Fleetroll, backup: Path, work: Path) -> None:
+    rows = [json.dumps({"ident": f"bulky-{n}", "metadata": {"text": "x" * 60_000}}) for n in range(40)]
+    before = backup.stat().st_size
+    assert fleetroll("device", "import", "-", "--format", "ndjson", stdin="\n".join(rows).encode()).code == 0
+    fleetroll("backup", "full.db")
+    for n in range(40):
+        assert fleetroll("device", "delete", f"bulky-{n}").code == 0
+    fleetroll("backup", "lean.db")
+    assert (work / "full.db").stat().st_size > before + 2_000_000
+    assert (work / "lean.db").stat().st_size < before + 200_000
+    assert alone("restore", "--from", "lean.db", "--data", "new", "--server-key-file", "server.key").code == 0
+    assert (work / "new" / "fleetroll.db").stat().st_size == (work / "lean.db").stat().st_size
 
 
 def test_commands_that_are_advised_work_as_they_stand(alone: Fleetroll, backup: Path, work: Path) -> None:
