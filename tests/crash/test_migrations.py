@@ -391,31 +391,54 @@ READ = {"ingest 1": Reached(5, 7), "commands 1": Reached(6, 0), "ingest 1 at": R
 NOTED = "INSERT INTO progress (org, name, place) VALUES (0, 'ingest 1', 5), (0, 'ingest 1 at', 7), (0, 'commands 1', 6)"
 
 
-async def noted_in_sqlite(file: Path) -> Store:
-    older(file, 30)
+async def noted_in_sqlite(file: Path, version: int, statements: str) -> Store:
+    older(file, version)
     with closing(apsw.Connection(str(file))) as connection:
-        connection.execute(NOTED)
+        connection.execute(statements)
     return sqlite.open_store(file, create=False)
 
 
-async def noted_in_postgres(_: Path) -> Store:
+async def noted_in_postgres(_: Path, version: int, statements: str) -> Store:
     url = await empty_database()
-    await at_version(url, 30)
+    await at_version(url, version)
     connection = await asyncpg.connect(url)
-    await connection.execute(NOTED)
+    await connection.execute(statements)
     await connection.close()
     return await postgres.open_store(url, migrate=True)
 
 
-@pytest.mark.parametrize("noted", [noted_in_sqlite, noted_in_postgres])
-def test_how_far_a_stream_was_read_is_kept_by_place_and_by_time(
-    tmp_path: Path, noted: Callable[[Path], Coroutine[Any, Any, Store]]
-) -> None:
+Noted = Callable[[Path, int, str], Coroutine[Any, Any, Store]]
+on_both = pytest.mark.parametrize("noted", [noted_in_sqlite, noted_in_postgres])
+
+
+@on_both
+def test_how_far_a_stream_was_read_is_kept_by_place_and_by_time(tmp_path: Path, noted: Noted) -> None:
     async def read() -> dict[str, Reached]:
-        store = await noted(tmp_path / DATABASE)
+        store = await noted(tmp_path / DATABASE, 30, NOTED)
         try:
             return {stream: await store.read.progress.get(stream) for stream in READ}
         finally:
             await store.close()
 
     assert asyncio.run(read()) == READ
+
+
+LINKED = """
+    INSERT INTO device (id, org, ident, ident_key, search, metadata, tags, owners, metric_schema, config, status,
+        connected, last_seen, created_at, updated_at, revision, extras)
+    VALUES (1, 1, 'a', 'a', 'a', '{}', '[]', '[]', '{}', '{}', 'NO_IDENTITY', true, 7, 5, 5, 1, '{}');
+    INSERT INTO broker_connection (org, device, name) VALUES (1, 1, 'open'), (1, 2, 'of a device that has gone')
+"""
+
+
+@on_both
+def test_connections_from_before_are_known_since_their_device_was_last_heard(tmp_path: Path, noted: Noted) -> None:
+    async def closed() -> list[int | None]:
+        store = await noted(tmp_path / DATABASE, 31, LINKED)
+        try:
+            links = await store.scan.presence.links(None, 10)
+            return [await store.write(lambda records, one=one: records.presence.closed(one)) for one in links]
+        finally:
+            await store.close()
+
+    assert asyncio.run(closed()) == [7, 0]

@@ -24,7 +24,7 @@ CHANGES: dict[str, Change] = {
     "spoke again": lambda records, was, _: records.presence.spoke_again(was.org, was.id, NOW + 6),
     "seen before": lambda records, was, _: records.presence.seen(was.org, {was.id: NOW - 5}),
     "lost": lambda records, was, _: records.presence.lost(was.org, [was.id]),
-    "linked": lambda records, was, _: records.presence.opened(Link(was.org, was.id, "link")),
+    "linked": lambda records, was, _: records.presence.opened(Link(was.org, was.id, "link"), NOW),
     "renamed": lambda records, was, _: records.devices.replace(was, changed(was, name="a", ident="new")),
     "described": lambda records, was, _: records.devices.replace(was, changed(was, metadata=document('{"a":1}'))),
     "tagged": lambda records, was, _: records.devices.replace(was, changed(was, tags=("other",))),

@@ -107,7 +107,7 @@ async def test_reporters_are_devices_of_one_organization(store: Store, org: int,
         one.id: Reporter(one.id, "a", one.schema, True, NOW + 1)
     }
     assert await store.read.presence.reporters(org, []) == {}
-    await store.write(lambda records: records.presence.opened(Link(org, one.id, "link")))
+    await store.write(lambda records: records.presence.opened(Link(org, one.id, "link"), NOW))
     assert [found.linked for found in (await store.read.presence.reporters(org, [one.id])).values()] == [True]
     await store.write(lambda records: records.presence.closed(Link(org, one.id, "link")))
     assert [found.linked for found in (await store.read.presence.reporters(org, [one.id])).values()] == [False]
@@ -119,7 +119,7 @@ async def test_the_longest_quiet_come_first_and_connections_are_not_quiet(
     devices = [await made(store, place, ident) for place in (org, elsewhere) for ident in ("a", "b")]
     for number, one in enumerate(devices):
         await heard(store, one.org, NOW - number, one.id)
-    await store.write(lambda records: records.presence.opened(Link(org, devices[0].id, "c")))
+    await store.write(lambda records: records.presence.opened(Link(org, devices[0].id, "c"), NOW))
     await store.write(lambda records: records.presence.lost(elsewhere, [devices[2].id]))
     expected = [(one.org, one.id, one.ident) for one in (devices[3], devices[1])]
     assert await store.scan.presence.quiet(Span(0, NOW + 1), 10) == expected
@@ -133,14 +133,16 @@ async def test_a_device_has_connections_until_the_last_has_ended(store: Store, o
     await heard(store, org, NOW, one.id)
 
     async def opened(records: Records) -> list[bool]:
-        return [await records.presence.opened(link) for link in (first, second, first)]
+        return [await records.presence.opened(link, NOW + at) for at, link in enumerate((first, second, first))]
 
     assert await store.write(opened) == [True, False, False]
     assert await store.scan.presence.links(None, 10) == [first, second]
     others = [Link(elsewhere, one.id, "1"), Link(org, one.id + 1, "1"), Link(org, one.id, "3")]
     ends = [*others, first, first, second, second]
     closed = [await store.write(lambda records, end=end: records.presence.closed(end)) for end in ends]
-    assert closed == [False, False, False, False, False, True, False]
+    assert closed == [None, None, None, None, None, NOW, None], "since the first, which has ended before the last"
+    await store.write(lambda records: records.presence.opened(second, NOW + 9))
+    assert await store.write(lambda records: records.presence.closed(second)) == NOW + 9
     assert await store.scan.presence.links(None, 10) == []
     assert [found[1] for found in await store.scan.presence.quiet(Span(0, NOW + 1), 10)] == [one.id]
 
@@ -148,7 +150,7 @@ async def test_a_device_has_connections_until_the_last_has_ended(store: Store, o
 async def test_connections_are_listed_in_order_over_all_tenants(store: Store, org: int, elsewhere: int) -> None:
     links = [Link(place, number, name) for place in (org, elsewhere) for number in (1, 2) for name in ("B", "a")]
     for link in reversed(links):
-        await store.write(lambda records, link=link: records.presence.opened(link))
+        await store.write(lambda records, link=link: records.presence.opened(link, NOW))
     assert await store.scan.presence.links(None, 100) == links
     assert await store.scan.presence.links(links[2], 3) == links[3:6]
 
@@ -167,7 +169,7 @@ async def test_connections_of_a_device_that_leaves_say_what_it_was_known_by_unti
 
     assert not await leave(one.id)
     for link in links:
-        await store.write(lambda records, link=link: records.presence.opened(link))
+        await store.write(lambda records, link=link: records.presence.opened(link, NOW))
     assert [await leave(one.id, elsewhere), await leave(one.id + 1)] == [False, False]
     assert await left() == [None, None]
     assert await leave(one.id)
@@ -175,7 +177,7 @@ async def test_connections_of_a_device_that_leaves_say_what_it_was_known_by_unti
     assert await store.scan.presence.links(None, 10) == links
     assert not (await store.scan.presence.reporters(org, [one.id]))[one.id].linked
     closed = [await store.write(lambda records, link=link: records.presence.closed(link)) for link in links]
-    assert closed == [False, True]
+    assert closed == [None, NOW]
     assert await left() == [None, None]
 
 

@@ -99,6 +99,7 @@ class Tables(Struct):
     readings: dict[str, dict[int, StoredReading]] = field(default_factory=dict)
     forgotten: dict[str, int] = field(default_factory=dict)
     links: dict[str, Link] = field(default_factory=dict)
+    linked_since: dict[str, int] = field(default_factory=dict)
     left: dict[str, KnownAs] = field(default_factory=dict)
     linked: dict[int, bool] = field(default_factory=dict)
     today: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -945,19 +946,21 @@ class Presence:
         for one in self._there(org, devices):
             self._change(one, connected=False)
 
-    async def opened(self, link: Link) -> bool:
+    async def opened(self, link: Link, at: Instant) -> bool:
         before = self._linked(link.org, link.device)
+        if not before:
+            self._tables.linked_since[f"{link.org} {link.device}"] = at
         self._tables.links[f"{link.org} {link.device} {link.name}"] = link
         self._set_linked(link.org, link.device, True)
         return not before
 
-    async def closed(self, link: Link) -> bool:
+    async def closed(self, link: Link) -> Instant | None:
         self._tables.left.pop(f"{link.org} {link.device} {link.name}", None)
         known = self._tables.links.pop(f"{link.org} {link.device} {link.name}", None)
         if known is None or self._linked(link.org, link.device):
-            return False
+            return None
         self._set_linked(link.org, link.device, False)
-        return True
+        return self._tables.linked_since[f"{link.org} {link.device}"]
 
     async def links(self, after: Link | None, limit: int) -> list[Link]:
         first = structs.astuple(after) if after else (0, 0, "")

@@ -80,20 +80,21 @@ async def _changed(records: Records, change: ConnectionChange, at: Instant) -> A
     if not await presence.opened(records, link, at, _REQUEST):
         return None
     device = await records.devices.by_id(link.org, link.device)
-    return _announcement(link.org, presence.known_as(device), at, "connected") if device is not None else None
+    return _announcement(link.org, presence.known_as(device), "connected", start=at) if device is not None else None
 
 
 async def _part(records: Records, link: Link, at: Instant) -> Announcement | None:
     left = await records.presence.left(link)
-    if not await presence.closed(records, link, at, _REQUEST):
+    since = await presence.closed(records, link, at, _REQUEST)
+    if since is None:
         return None
     device = await records.devices.by_id(link.org, link.device) if left is None else None
     known = presence.known_as(device) if device is not None else left
-    return _announcement(link.org, known, at, "disconnected") if known is not None else None
+    return _announcement(link.org, known, "disconnected", start=since, stop=at) if known is not None else None
 
 
-def _announcement(org: int, known: KnownAs, at: Instant, event: str) -> Announcement:
+def _announcement(org: int, known: KnownAs, event: str, **times: Instant) -> Announcement:
     """In the vendor's words, which only its SDKs read."""
-    times = {"start" if event == "connected" else "stop": at // MILLISECOND}
-    body = _pack({"device_ident": known.ident, "event": event, "data": times})
+    data = {name: at // MILLISECOND for name, at in times.items()}
+    body = _pack({"device_ident": known.ident, "event": event, "data": data})
     return Announcement(broker_org(org), known.env, known.public_id, body)

@@ -57,20 +57,24 @@ async def opened(records: Records, link: Link, at: Instant, request: str) -> boo
     found = await records.presence.reporters(link.org, [link.device])
     if not found:
         return False
-    is_first = await records.presence.opened(link)
+    is_first = await records.presence.opened(link, at)
     await heard(records, link.org, found.values(), at, request)
     return is_first
 
 
-async def closed(records: Records, link: Link, at: Instant, request: str) -> bool:
-    """A broker's connection has ended. Whether it was the last one of its device, gone then unless it speaks."""
-    if not await records.presence.closed(link):
-        return False
+async def closed(records: Records, link: Link, at: Instant, request: str) -> Instant | None:
+    """A broker's connection has ended. Since when its device had any, if this was the last: gone then unless it speaks.
+
+    None if it has another.
+    """
+    since = await records.presence.closed(link)
+    if since is None:
+        return None
     found = await records.presence.reporters(link.org, [link.device])
     gone = [one for one in found.values() if one.connected and not _speaks(one, at)]
     await records.presence.heard(link.org, [one.id for one in gone], at)
     await _part(records, [(link.org, one.id, one.ident) for one in gone], at, request)
-    return True
+    return since
 
 
 async def leave(records: Records, device: Device) -> bool:

@@ -546,11 +546,14 @@ class Presence(Protocol):
     async def lost(self, org: int, devices: Collection[int]) -> None:
         """Devices are not connected any more."""
 
-    async def opened(self, link: Link) -> bool:
+    async def opened(self, link: Link, at: Instant) -> bool:
         """A device has this connection, which may have been told before. Whether it is its first."""
 
-    async def closed(self, link: Link) -> bool:
-        """The connection has ended; False if it was not known, or if the device has another."""
+    async def closed(self, link: Link) -> Instant | None:
+        """The connection has ended: when the first was opened of those that the device had without a break until now.
+
+        None if it was not known, or if the device has another.
+        """
 
     async def links(self, after: Link | None, limit: int) -> list[Link]:
         """The known connections of all organizations, by organization, device and name."""

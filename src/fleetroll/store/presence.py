@@ -50,19 +50,19 @@ class Presence:
     async def lost(self, org: int, devices: Collection[int]) -> None:
         await self._connection.many(SQL["presence_lost"], [{"org": org, "device": device} for device in devices])
 
-    async def opened(self, link: Link) -> bool:
+    async def opened(self, link: Link, at: Instant) -> bool:
         before = await self._connection.one(SQL["connection_any"], {"org": link.org, "device": link.device})
-        await self._connection.all(SQL["connection_open"], _values(link))
+        await self._connection.all(SQL["connection_open"], {**_values(link), "since": before[0] if before else at})
         await self._linked(link.org, link.device, True)
         return before is None
 
-    async def closed(self, link: Link) -> bool:
-        if not await self._connection.changed(SQL["connection_close"], _values(link)):
-            return False
-        if await self._connection.one(SQL["connection_any"], {"org": link.org, "device": link.device}):
-            return False
+    async def closed(self, link: Link) -> Instant | None:
+        found = await self._connection.one(SQL["connection_close"], _values(link))
+        if not found or await self._connection.one(SQL["connection_any"], {"org": link.org, "device": link.device}):
+            return None
         await self._linked(link.org, link.device, False)
-        return True
+        since: Instant = found[0]
+        return since
 
     async def links(self, after: Link | None, limit: int) -> list[Link]:
         found = await self._connection.all(SQL["connection_page"], {**_values(after or _FIRST), "limit": limit})

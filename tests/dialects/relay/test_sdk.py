@@ -562,7 +562,9 @@ async def noticing(stage: Stage) -> None:
     assert isinstance(told["data"]["start"], int)
     assert (await stage.served.ask("GET", "/v1/devices/there"))["connected"] is True
     await sensor.disconnect()
-    assert (await heard.next())["event"] == "disconnected"
+    gone = await heard.next()
+    assert (gone["event"], gone["data"]["start"]) == ("disconnected", told["data"]["start"])
+    assert gone["data"]["stop"] >= gone["data"]["start"]
     shown = await stage.served.ask("GET", "/v1/devices/there")
     assert shown["connected"] is False
     assert shown["last_seen"] is not None

@@ -35,14 +35,14 @@ WHERE connected = true AND linked = false AND last_seen >= :since AND last_seen 
 ORDER BY last_seen LIMIT :limit;
 
 -- connection_open: one connection of a device
-INSERT INTO broker_connection (org, device, name) VALUES (:org, :device, :name)
+INSERT INTO broker_connection (org, device, name, since) VALUES (:org, :device, :name, :since)
 ON CONFLICT (org, device, name) DO NOTHING;
 
 -- connection_close: one connection of a device
-DELETE FROM broker_connection WHERE org = :org AND device = :device AND name = :name RETURNING device;
+DELETE FROM broker_connection WHERE org = :org AND device = :device AND name = :name RETURNING since;
 
--- connection_any: one of those that a device has
-SELECT name FROM broker_connection WHERE org = :org AND device = :device LIMIT 1;
+-- connection_any: since when a device has had some, which each of them knows
+SELECT since FROM broker_connection WHERE org = :org AND device = :device LIMIT 1;
 
 -- connection_page: all tenants, by organization, device and name
 SELECT org, device, name FROM broker_connection WHERE (org, device, name) > (:org, :device, :name)
