@@ -1,6 +1,7 @@
 """What an operator may decide: every option of `fleetroll serve` and its environment variable."""
 
 import errno
+import os
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -76,9 +77,18 @@ class Config(Struct, frozen=True):
 def address(text: str, option: str) -> tuple[str, int]:
     """HOST:PORT. Raises ConfigError."""
     host, _, port = text.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit() and int(port) < 65_536):
+    host = host.strip("[]")
+    if not _is_resolvable(host) or not (port.isascii() and port.isdigit() and int(port) < 65_536):
         raise ConfigError(f"{option} must be HOST:PORT, as in 127.0.0.1:8080.")
-    return host.strip("[]"), int(port)
+    return host, int(port)
+
+
+def _is_resolvable(host: str) -> bool:
+    """Whether a resolver can be asked for it, which it cannot for `a..b`."""
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def host_and_port(host: str, port: int) -> str:
@@ -88,8 +98,17 @@ def host_and_port(host: str, port: int) -> str:
 
 def cannot_listen(option: str, host: str, port: int, problem: OSError) -> ConfigError:
     """What to say of an address that was given by `option`, where the system lets nobody listen."""
-    reason = "something listens there already" if problem.errno == errno.EADDRINUSE else problem.strerror
-    return ConfigError(f"cannot listen on {host_and_port(host, port)}: {reason}; name another address with {option}.")
+    return ConfigError(
+        f"cannot listen on {host_and_port(host, port)}: {_why_not(problem)}; name another address with {option}."
+    )
+
+
+def _why_not(problem: OSError) -> str:
+    if problem.errno == errno.EADDRINUSE:
+        return "something listens there already"
+    if problem.errno is not None and problem.errno > 0:
+        return os.strerror(problem.errno)  # without the words that are added by whoever binds a socket
+    return str(problem.strerror)  # a resolver's
 
 
 def postgres_url(text: str | None) -> str | None:
@@ -145,9 +164,8 @@ def url(text: str, option: str) -> str:
     """Where clients reach a server, to which a path can be added. Raises ConfigError."""
     try:
         parts = urlsplit(text)
-        host = (parts.hostname or "").encode("idna")  # raises for what no resolver takes, such as a..b
-        known = parts.scheme in {"http", "https"} and bool(host) and parts.port != 0
-    except ValueError:  # a host or a port that is none
+        known = parts.scheme in {"http", "https"} and _is_resolvable(parts.hostname or "") and parts.port != 0
+    except ValueError:  # a port that is none
         known = False
     if not known or parts.query or parts.fragment or " " in text or not text.isprintable():
         raise ConfigError(f"{option} must be like https://fleet.example.com or http://127.0.0.1:8080, not {text!r}.")

@@ -74,8 +74,9 @@ def test_what_reads_a_variable_of_serve_says_so(alone: Fleetroll, command: str) 
 
 
 def test_serve_takes_its_options_from_the_environment(alone: Fleetroll) -> None:
-    refused = alone("serve", FLEETROLL_HTTP="nonsense")
-    assert (refused.code, "--http" in refused.err) == (78, True)
+    for place in ("nonsense", ":8080", "a..b:8080"):
+        refused = alone("serve", FLEETROLL_HTTP=place)
+        assert (refused.code, "--http" in refused.err) == (78, True), place
     assert alone("serve", FLEETROLL_WORKERS="2").code == 78
     for broker in (
         "nowhere",
@@ -84,6 +85,7 @@ def test_serve_takes_its_options_from_the_environment(alone: Fleetroll) -> None:
         "http://127.0.0.1:4222",
         "nats://a:4222,b:4222",
         "nats://a:99999",
+        "a..b:4222",
     ):
         refused = alone("serve", "--nats", broker)
         assert (refused.code, "--nats" in refused.err, "off" in refused.err) == (78, True, True), broker
@@ -154,8 +156,17 @@ def test_an_address_that_is_taken_is_named_with_its_option(option: str, server: 
     serve = [sys.executable, "-m", "fleetroll", "serve", "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0"]
     ended = subprocess.run([*serve, option, taken], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 78
-    assert f"cannot listen on {taken}: something listens there already" in ended.stderr
-    assert option in ended.stderr
+    reason = f"cannot listen on {taken}: something listens there already; name another address with {option}."
+    assert ended.stderr.splitlines()[-1] == f"fleetroll: {reason}"
+
+
+@pytest.mark.parametrize("option", ["--http", "--est", "--nats"])
+def test_an_address_of_another_machine_is_told_in_the_words_of_the_system(option: str, work: Path) -> None:
+    serve = [sys.executable, "-m", "fleetroll", "serve", "--http", "127.0.0.1:0", option, "192.0.2.1:8080"]
+    ended = subprocess.run(serve, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 78
+    reason = f"cannot listen on 192.0.2.1:8080: Cannot assign requested address; name another address with {option}."
+    assert ended.stderr.splitlines()[-1] == f"fleetroll: {reason}"
 
 
 @pytest.mark.parametrize(
