@@ -739,6 +739,24 @@ async def test_a_database_that_cannot_hold_every_text_is_refused(engine: str, en
         await postgres.open_store(url, migrate=True, unsafe=True)
 
 
+async def test_a_database_may_be_set_up_for_programs_of_another_kind(engine: str) -> None:
+    """As for those that are older than its texts are, or that show times to people."""
+    url = await new_database()
+    session, database = await asyncpg.connect(url), urlsplit(url).path[1:]
+    for setting in ("standard_conforming_strings = off", "timezone = 'Asia/Kolkata'", "datestyle = 'SQL, DMY'"):
+        await session.execute(f"ALTER DATABASE {database} SET {setting}")
+    await session.close()
+    store = await postgres.open_store(url, migrate=False)
+    ends = {"100%": "2026-03-09T12:00:00", "1000": "2026-03-09T13:00:00+02:00", "10": "2026-03-09"}
+    new = [device(ident, metadata=document(f'{{"end": "{end}"}}')) for ident, end in ends.items()]
+    await store.write(lambda records: records.devices.insert_many(1, new, NOW), bulk=True)
+    found = await store.scan.devices.page(1, Search("0%"), Sort(), Page(9))
+    assert [one.ident for one in found] == ["100%"]
+    found = await store.scan.devices.page(1, None, Sort("metadata", path=("end",)), Page(9))
+    assert [one.ident for one in found] == ["10", "1000", "100%"]
+    await store.close()
+
+
 async def test_a_filter_that_finds_few_has_an_index(store: Store, session: asyncpg.Connection, org: int) -> None:
     new = [
         device(

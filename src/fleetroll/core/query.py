@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from fleetroll.core import jsonpath
+from fleetroll.core import jsonpath, times
 from fleetroll.core.faults import Fault, invalid
 
 T = TypeVar("T")
@@ -175,7 +175,7 @@ def lookup(document: Mapping[str, object], path: tuple[str, ...]) -> object:
 
 
 def rank(document: Any, path: tuple[str | int, ...]) -> tuple[int, float, str]:
-    """The place of what is at `path` when lists are sorted by it: nothing and null, numbers, text, containers."""
+    """The place of what is at `path` in a list sorted by it: nothing and null, numbers, times, text, containers."""
     found = document
     for step in path:
         known = isinstance(found, dict) and step in found if isinstance(step, str) else _has_element(found, step)
@@ -183,10 +183,13 @@ def rank(document: Any, path: tuple[str | int, ...]) -> tuple[int, float, str]:
     if found is None:
         return 0, 0.0, ""
     if isinstance(found, bool):
-        return 2, 0.0, "true" if found else "false"
+        return 3, 0.0, "true" if found else "false"
     if isinstance(found, int | float):
         return 1, float(found), ""
-    return (2, 0.0, found) if isinstance(found, str) else (3, 0.0, "")
+    if not isinstance(found, str):
+        return 4, 0.0, ""
+    at = times.place(found)
+    return (3, 0.0, found) if at is None else (2, at, found)
 
 
 def _has_element(array: object, place: int) -> bool:

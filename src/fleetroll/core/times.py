@@ -3,7 +3,7 @@
 import functools
 import re
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email.utils import formatdate
 
 from fleetroll.core.faults import invalid
@@ -19,6 +19,10 @@ _HOURS = "[01][0-9]|2[0-3]"
 _TIME = re.compile(
     rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})"
     rf"(?:[Tt]((?:{_HOURS}):[0-5][0-9]:[0-5][0-9])(?:\.([0-9]{{1,6}}))?(?:[Zz]|([+-])({_HOURS}):([0-5][0-9])))?"
+)
+_WRITTEN = re.compile(
+    rf"(?!0000)([0-9]{{4}})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    rf"(?:[T ]({_HOURS}):([0-5][0-9]):([0-5][0-9])(?:\.([0-9]+))?(?:Z|([+-])(0[0-9]|1[0-4]):([0-5][0-9]))?)?"
 )
 _LOST_PLUS = re.compile(r" (\d\d:\d\d)\Z")
 _SPACED = re.compile(r"\A([0-9-]{10}) (?=[0-9]{2}:[0-9]{2}:)")
@@ -65,6 +69,23 @@ def instant(text: str) -> int | None:
     # Added in integers, since the offset may lead out of the years that datetime can hold.
     ahead = (int(hours) * 60 + int(minutes)) * 60_000_000 if sign else 0
     return microseconds(local) + (ahead if sign == "-" else -ahead)
+
+
+def place(text: str) -> float | None:
+    """Where a text that says a date or a time stands among such texts, in microseconds; None for any other text.
+
+    Without an offset it is UTC, and a day that its month does not have counts on into the next: so much is the same for
+    every store that sorts by it.
+    """
+    found = _WRITTEN.fullmatch(text)
+    if found is None:
+        return None
+    year, month, day, hour, minute, second, fraction, sign, hours, minutes = found.groups()
+    days = date(int(year), int(month), 1).toordinal() - _EPOCH.toordinal() + int(day) - 1
+    ahead = (int(hours) * 60 + int(minutes)) * MINUTE if sign else 0
+    clock = int(hour or 0) * HOUR + int(minute or 0) * MINUTE + int(second or 0) * SECOND
+    clock += int((fraction or "").ljust(6, "0")[:6])
+    return float(days * DAY + clock + (ahead if sign == "-" else -ahead))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -270,6 +270,8 @@ async def _present(call: Call, device: Device, dms: Dms, shown: _Shown) -> Certi
     if present.revoked_at is not None:
         raise _refused("certificate_revoked", "revoked certificate")
     if shown.authority != dms.settings.authority:
+        if call.at < shown.not_before:
+            raise _unproven("The client certificate is not valid yet.")
         await _require_unrevoked(call, shown)
     elif shown.certificate != present.der:
         await _require_own(call, shown, device)

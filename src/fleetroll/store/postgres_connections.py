@@ -155,7 +155,7 @@ async def connect(url: str, purpose: Purpose) -> Session:
     session = Session(connection, purpose.seconds)
     try:
         # Not with the connection, as a pooler passes on no setting of which it does not know how to take it back.
-        settings = {"search_path": "public", **purpose.settings}
+        settings = {"search_path": "public", "standard_conforming_strings": "on", **purpose.settings}
         values = {"names": list(settings), "settings": list(settings.values())}
         async with asyncio.timeout(_CONNECT_SECONDS):
             await session.fetch(SQL["postgres_set"], values)

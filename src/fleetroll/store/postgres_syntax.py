@@ -11,7 +11,19 @@ from fleetroll.store.syntax import Syntax
 _NAMED = re.compile(r"(?<!:):([a-z]\w*)")
 # Strict, so that a path does not look into arrays, and silent where there is nothing at it.
 _LEAF = "jsonb_path_query_first({column}::jsonb, CAST({path} AS text)::jsonpath, '{{}}', true)"
-
+_TEXT = f"({_LEAF} #>> '{{{{}}}}')"
+# What `times.place` takes: the day is added to the first of its month, since not every month has every day.
+_OFFSET = "(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])"
+_WRITTEN = (
+    "^(?!0000)[0-9][0-9][0-9][0-9]-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    f"([T ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]+)?{_OFFSET}?)?$"
+)
+_CLOCK = rf"regexp_replace(substr({_TEXT}, 11), '([.][0-9][0-9][0-9][0-9][0-9][0-9])[0-9]+', '\1')"
+_ZONE = f"CASE WHEN {_TEXT} ~ '{_OFFSET}$' THEN '' ELSE 'Z' END"
+_TIME = (
+    f"(extract(epoch FROM CAST(substr({_TEXT}, 1, 8) || '01' || {_CLOCK} || {_ZONE} AS timestamptz) "
+    f"+ (substr({_TEXT}, 9, 2)::int - 1) * INTERVAL '24 hours') * 1000000)::float8"
+)
 _SPELLED = "({column}::json #>> CAST({keys} AS text[]))"
 
 
@@ -84,8 +96,10 @@ SYNTAX = Syntax(
     sort_path=_sort_path,
     sort_keys=(
         f"CASE coalesce(jsonb_typeof({_LEAF}), 'null') WHEN 'null' THEN 0 WHEN 'number' THEN 1 "
-        "WHEN 'array' THEN 3 WHEN 'object' THEN 3 ELSE 2 END",
-        f"CASE jsonb_typeof({_LEAF}) WHEN 'number' THEN ({_LEAF} #>> '{{{{}}}}')::float8 ELSE 0.0 END",
+        "WHEN 'array' THEN 4 WHEN 'object' THEN 4 "
+        f"WHEN 'string' THEN CASE WHEN {_TEXT} ~ '{_WRITTEN}' THEN 2 ELSE 3 END ELSE 3 END",
+        f"CASE jsonb_typeof({_LEAF}) WHEN 'number' THEN {_TEXT}::float8 "
+        f"WHEN 'string' THEN CASE WHEN {_TEXT} ~ '{_WRITTEN}' THEN {_TIME} ELSE 0.0 END ELSE 0.0 END",
         f"(CASE WHEN jsonb_typeof({_LEAF}) IN ('string', 'boolean') THEN {_LEAF} #>> '{{{{}}}}' ELSE '' END) "
         'COLLATE "C"',
     ),

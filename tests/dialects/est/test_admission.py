@@ -370,6 +370,18 @@ def test_a_revoked_certificate_renews_nothing_at_a_dms_that_has_changed_its_auth
     assert ask(at, *present, label="bench", verb="simplereenroll").status == 200
 
 
+def test_a_certificate_that_is_not_valid_yet_renews_nothing(at: Site) -> None:
+    """It is another authority's than that of the DMS: what that one gave, and when, nobody here has written down."""
+    at.pass_days(3)
+    shown = made(at, "pump-1")
+    at.pass_days(-2)
+    changed = {**ANYBODY, "authority": "default", "renewal": {"authorities": ["factory"], "allow_expired": True}}
+    at.api("PATCH", "/v1/dms/bench", {"settings": changed})
+    assert ask(at, *shown, label="bench", verb="simplereenroll").status == 401
+    at.pass_days(2)
+    assert ask(at, *shown, label="bench", verb="simplereenroll").status == 200
+
+
 # --- behind a proxy --------------------------------------------------------------------------------------------------
 
 

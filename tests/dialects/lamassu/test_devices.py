@@ -224,6 +224,26 @@ def test_the_times_of_a_slot_are_kept_in_utc_so_that_they_are_found_and_sorted_b
     assert manager.ids(sort_by="identity_slot[jsonpath]$.expiration_date") == ["a", "b", "c"]
 
 
+def test_times_are_sorted_as_such_however_they_are_written(manager: Manager) -> None:
+    """As Go and JavaScript write them, and as people do; what only looks like a time is text."""
+    texts = {
+        "noon": "2026-03-09T12:00:00Z",
+        "after": "2026-03-09T12:00:00.5Z",
+        "later": "2026-03-09T12:00:00.50001Z",
+        "east": "2026-03-09T13:59:59+02:00",
+        "west": "2026-03-09T08:00:01-04:00",
+        "day": "2026-03-09",
+        "eve": "2026-03-08 23:59:59",
+        "never": "2026-13-09",
+    }
+    for ident, text in texts.items():
+        manager.create(ident, metadata={"seen": text})
+    manager.create("count", metadata={"seen": 7})
+    expected = ["count", "eve", "day", "east", "noon", "after", "later", "west", "never"]
+    assert manager.ids(sort_by="metadata[jsonpath]$.seen") == expected
+    assert manager.ids(sort_by="metadata[jsonpath]$.seen", sort_mode="desc") == expected[::-1]
+
+
 def test_a_version_is_a_number_however_it_is_written(manager: Manager) -> None:
     manager.create("a")
     slot = {"status": "ACTIVE", "active_version": 1, "versions": {"01": "0a", "000": "0b"}}
