@@ -255,12 +255,20 @@ async def delete_ended(call: Call, wanted: Named) -> None:
 async def transfer(call: Call, wanted: Transfer) -> Device:
     """Move the device with its history. Nothing changes where the target refuses it."""
     device = await find(call, wanted.ident, wanted.guard)
+    there = call
+    if wanted.organization is not None:
+        there = call.beside(await descend(call.records, call.principal.home, wanted.organization))
     if wanted.owners is not None:
-        device = await change(call, device, DeviceChange(owners=wanted.owners))
-    if wanted.organization is None:
-        return device
-    target = await descend(call.records, call.principal.home, wanted.organization)
-    return device if target.id == call.org else await move(call, device, call.beside(target))
+        return await give(call, device, there, wanted.owners)
+    return device if there.org == call.org else await move(call, device, there)
+
+
+async def give(call: Call, device: Device, there: Call, refs: tuple[str, ...]) -> Device:
+    """Give a device to these owners, who may be of another organization; those that it had do not go along."""
+    if there.org != call.org:
+        device = await move(call, await change(call, device, DeviceChange(owners=())), there)
+        await owners.carry(call, there, refs)
+    return await change(there, device, DeviceChange(owners=refs))
 
 
 async def move(call: Call, was: Device, there: Call) -> Device:

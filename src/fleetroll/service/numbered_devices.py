@@ -294,10 +294,8 @@ async def _to_owner(call: Call, there: Call, device: Device, number: int) -> Non
         raise invalid("same_owner", "The device has this owner already.", "owner")
     if owner.status is not OwnerStatus.ACTIVE:
         raise invalid("inactive_owner", "The account of the new owner is not active.", "owner")
-    if owner.org != device.org:
-        alone = await devices.change(there, device, DeviceChange(owners=()))
-        device = await devices.move(there, alone, home)
-    await devices.change(home, device, DeviceChange(owners=led_by(device.owners, owner.ref)))
+    refs = led_by(device.owners, owner.ref) if owner.org == device.org else (owner.ref,)
+    await devices.give(there, device, home, refs)
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE, relieves=True)
