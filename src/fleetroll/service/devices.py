@@ -34,7 +34,7 @@ from fleetroll.service import (
 from fleetroll.service.following import UPDATED
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.organizations import descend
-from fleetroll.store.port import Checkins, Records, Telemetry, Usage
+from fleetroll.store.port import Checkins, Records, Telemetry, Timeline, Usage
 
 CREATED = "device.created"
 DELETED = "device.deleted"
@@ -289,8 +289,7 @@ async def move(call: Call, was: Device, there: Call) -> Device:
     await quotas.take(there, "devices", 1)
     await quotas.take(call, "devices", -1)
     # Of one that has been there before, what it brings along tells that it left.
-    await call.records.timeline.forget(there.org, "device", was.id)
-    await call.records.timeline.move(call.org, "device", was.id, there.org)
+    await call.records.timeline.forget(there.org, was.id)
     for noun in _belongings(call.records):
         await noun.move(call.org, was.id, there.org)
     here = timeline.device_entry(call, MOVED, was, {"to": there.principal.org.slug})
@@ -482,16 +481,15 @@ async def remove(call: Call, device: Device) -> None:
         raise stale()
     await call.records.credentials.forget(call.org, device.id)
     await presence.leave(call.records, device)
-    await call.records.timeline.forget(call.org, "device", device.id)
     for noun in _belongings(call.records):
         await noun.forget(call.org, device.id)
     await quotas.take(call, "devices", -1)
     await call.records.timeline.append([timeline.device_entry(call, DELETED, device)])
 
 
-def _belongings(records: Records) -> tuple[Telemetry, Usage, Checkins]:
+def _belongings(records: Records) -> tuple[Timeline, Telemetry, Usage, Checkins]:
     """What goes with a device, wherever it goes."""
-    return records.telemetry, records.usage, records.checkins
+    return records.timeline, records.telemetry, records.usage, records.checkins
 
 
 def taken() -> Fault:

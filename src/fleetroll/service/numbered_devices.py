@@ -212,7 +212,7 @@ async def details(call: Call, wanted: Numbered) -> Details:
 async def _details(call: Call, device: Device) -> Details:
     async def newest(*kinds: EventKind) -> Event | None:
         types = [event_codes.TYPES[kind] for kind in kinds]
-        found, _ = await call.records.timeline.of_types(call.org, "device", device.id, types, Place(1))
+        found, _ = await call.records.timeline.of_types(call.org, device.id, types, Place(1))
         return found[0] if found else None
 
     came, went = await newest(EventKind.ONLINE), await newest(EventKind.OFFLINE)
@@ -303,5 +303,5 @@ async def clear(call: Call, wanted: Numbered) -> None:
     """Forget what the device reported, its events included; what was done to it, and that it was cleared, stay."""
     there, device = await reach.device(call, wanted.id)
     await there.records.telemetry.forget(there.org, device.id)
-    await there.records.timeline.forget_types(there.org, "device", device.id, event_codes.KINDS)
+    await there.records.timeline.forget_types(there.org, device.id, event_codes.KINDS)
     await there.records.timeline.append([timeline.device_entry(there, CLEARED, device)])
