@@ -174,10 +174,10 @@ async def search(call: Call, wanted: Searching) -> Listed:
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def of_owner(call: Call, wanted: Belonging) -> Listed:
-    """The devices of a person, in whichever organizations. Raises Fault not_found `user_not_found`."""
+    """The devices of a person, in whichever organizations. Raises Fault not_found `owner_not_found`."""
     homes = await numbered_owners.homes(await reach.organization(call, wanted.organization), wanted.ref)
     if not homes:
-        raise reach.missing("user")
+        raise reach.missing("owner")
     return await _slice(call, homes, owners.owned_by(wanted.ref), Sort(), wanted.place)
 
 
@@ -244,7 +244,7 @@ async def create(call: Call, new: New) -> Details:
         raise reach.missing("template")
     owner = await there.records.owners.by_id(there.org, new.owner) if new.owner is not None else None
     if new.owner is not None and owner is None:
-        raise reach.missing("user")
+        raise reach.missing("owner")
     made = NewDevice(
         ident=call.services.random_text(tokens.SECRET_LENGTH),
         name=new.name or template.name,
