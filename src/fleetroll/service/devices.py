@@ -40,7 +40,7 @@ CREATED = "device.created"
 DELETED = "device.deleted"
 DECOMMISSIONED = "device.decommissioned"
 MOVED = "device.transferred"
-_BESIDE = 256  # bytes of a device beside its documents
+_BESIDE = 256  # bytes of a device beside its documents and what it has many of
 _new = attrgetter(*NewDevice.__struct_fields__[1:])
 _USUAL = NewDevice.__struct_defaults__
 
@@ -138,9 +138,16 @@ class Devices(Struct, frozen=True):
     total: int | None
 
 
-def weight(device: Device | NewDevice) -> int:
-    """How many bytes a device has, about: those of its documents, and the rest."""
-    return _BESIDE + len(device.metadata) + len(device.config) + len(device.schema) + len(device.extras)
+def weight(device: Device) -> int:
+    """How many bytes a device has, about: those of its documents, its tags and owners, and the rest."""
+    slot = 0 if device.identity is None else len(device.identity)
+    documents = len(device.metadata) + len(device.config) + len(device.schema) + len(device.extras) + slot
+    return _BESIDE + documents + length_of_names(device.tags, device.owners)
+
+
+def length_of_names(tags: tuple[str, ...], owners: tuple[str, ...]) -> int:
+    """How many bytes names have in a list of JSON. A device may have a hundred."""
+    return len('","'.join(tags + owners).encode()) if tags or owners else 0
 
 
 @operation(Action.DEVICES_READ, Effect.READ)
