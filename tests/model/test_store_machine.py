@@ -194,11 +194,11 @@ def append_events(place: int, subject: int, count: int) -> Step:
 
 
 def forget_events(place: int, subject: int) -> Step:
-    return lambda tenants, records: records.timeline.forget(tenants[place], "device", subject)
+    return lambda tenants, records: records.timeline.forget(tenants[place], subject)
 
 
 def move_events(place: int, subject: int, to: int) -> Step:
-    return lambda tenants, records: records.timeline.move(tenants[place], "device", subject, tenants[to])
+    return lambda tenants, records: records.timeline.move(tenants[place], subject, tenants[to])
 
 
 def insert_key(place: int, name: str) -> Step:
@@ -414,7 +414,7 @@ async def everything(store: Store, tenants: Tenants) -> Any:
         for name in ("a", "b", "B"):
             seen += [await read.replays.get(org, 1, name), bare(await read.keys.identify(name))]
         seen += [bare(await read.timeline.since(org, 0, 1000))]
-        seen += [bare(await read.timeline.of_subject(org, "device", subject, 1 << 62, 3)) for subject in range(4)]
+        seen += [bare(await read.timeline.of_device(org, subject, 1 << 62, 3)) for subject in range(4)]
         for one in devices:
             last = await read.telemetry.last(org, one.id)
             seen += [[structs.replace(reading, device=0) for reading in last], await read.telemetry.count(org, one.id)]

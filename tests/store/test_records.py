@@ -647,7 +647,7 @@ async def test_a_store_without_events_has_none_to_tell(store: Store, org: int) -
     assert await store.read.timeline.published(0, 10) == []
 
 
-async def test_events_are_read_by_subject_and_by_organization(store: Store, org: int, elsewhere: int) -> None:
+async def test_events_are_read_by_device_and_by_organization(store: Store, org: int, elsewhere: int) -> None:
     about_one = event(org, 1)
     found = await written(
         store, about_one, event(org, 2), about_one, event(elsewhere, 1), event(org, 1, subject="owner"), about_one
@@ -655,31 +655,31 @@ async def test_events_are_read_by_subject_and_by_organization(store: Store, org:
     ones = [found[0], found[2], found[5]]
     last = found[-1].id
     timeline = store.scan.timeline
-    assert await timeline.of_subject(org, "device", 1, last + 1, 10) == ones[::-1]
-    assert await timeline.of_subject(org, "device", 1, last, 10) == ones[1::-1]
-    assert await timeline.of_subject(org, "device", 1, last + 1, 2) == ones[:0:-1]
+    assert await timeline.of_device(org, 1, last + 1, 10) == ones[::-1]
+    assert await timeline.of_device(org, 1, last, 10) == ones[1::-1]
+    assert await timeline.of_device(org, 1, last + 1, 2) == ones[:0:-1]
     assert await timeline.since(org, 0, 10) == [one for one in found if one.org == org]
     assert await timeline.since(org, found[0].id, 2) == [found[1], found[2]]
     assert await timeline.published(found[1].id, 2) == found[2:4]
     assert await timeline.published(last, 2) == []
 
 
-async def test_a_forgotten_subject_leaves_the_others(store: Store, org: int, elsewhere: int) -> None:
+async def test_a_forgotten_device_leaves_the_others(store: Store, org: int, elsewhere: int) -> None:
     found = await written(
         store, event(org, 1), event(org, 2), event(elsewhere, 1), event(org, 1, subject="owner"), event(org, 1)
     )
-    await store.write(lambda records: records.timeline.forget(org, "device", 1))
+    await store.write(lambda records: records.timeline.forget(org, 1))
     assert await store.read.timeline.published(0, 10) == found[1:4]
     (new,) = await written(store, event(org, 1))
     assert new.id > found[-1].id
 
 
-async def test_a_subject_takes_its_events_along(store: Store, org: int, elsewhere: int) -> None:
+async def test_a_device_takes_its_events_along(store: Store, org: int, elsewhere: int) -> None:
     found = await written(store, event(org, 1), event(org, 2), event(org, 1, subject="owner"))
-    await store.write(lambda records: records.timeline.move(org, "device", 1, elsewhere))
+    await store.write(lambda records: records.timeline.move(org, 1, elsewhere))
     moved = structs.replace(found[0], org=elsewhere)
     assert await store.read.timeline.since(elsewhere, 0, 10) == [moved]
-    assert await store.read.timeline.of_subject(elsewhere, "device", 1, 99, 10) == [moved]
+    assert await store.read.timeline.of_device(elsewhere, 1, 99, 10) == [moved]
     assert await store.read.timeline.since(org, 0, 10) == found[1:]
 
 
@@ -691,24 +691,22 @@ async def test_events_of_some_types_are_read_by_place_and_counted(store: Store, 
     found = await written(store, *new, *others)
     ones = [found[place] for place in (4, 3, 1, 0)]
     timeline = store.scan.timeline
-    assert await timeline.of_types(org, "device", 1, wanted, Place(10)) == (ones, 4)
-    assert await timeline.of_types(org, "device", 1, wanted, Place(2, 1)) == (ones[1:3], 4)
-    assert await timeline.of_types(org, "device", 1, wanted, Place(10, 4)) == ([], 4)
-    assert await timeline.of_types(org, "device", 1, wanted[:1], Place(10)) == ([found[3], found[0]], 2)
-    assert await timeline.of_types(org, "device", 1, (), Place(10)) == ([], 0)
-    await store.write(lambda records: records.timeline.forget_types(org, "device", 1, wanted))
-    assert await timeline.of_subject(org, "device", 1, found[-1].id, 10) == [found[2]]
-    for (place, number, subject), kept in zip(beside, found[5:], strict=True):
-        assert await timeline.of_types(place, subject, number, wanted, Place(10)) == ([kept], 1)
+    assert await timeline.of_types(org, 1, wanted, Place(10)) == (ones, 4)
+    assert await timeline.of_types(org, 1, wanted, Place(2, 1)) == (ones[1:3], 4)
+    assert await timeline.of_types(org, 1, wanted, Place(10, 4)) == ([], 4)
+    assert await timeline.of_types(org, 1, wanted[:1], Place(10)) == ([found[3], found[0]], 2)
+    assert await timeline.of_types(org, 1, (), Place(10)) == ([], 0)
+    await store.write(lambda records: records.timeline.forget_types(org, 1, wanted))
+    assert await timeline.published(0, 10) == [found[2], *found[5:]]
 
 
 async def test_what_keys_did_is_told_apart_from_what_others_did(store: Store, org: int) -> None:
     actors = ("key:1", "device:1", "server", "key:20", "keyring", "key")
     found = await written(store, *(event(org, 1, actor=actor) for actor in actors))
     ones = [found[3], found[0]]
-    assert await store.scan.timeline.by_keys(org, "device", 1, Place(10)) == (ones, 2)
-    assert await store.scan.timeline.by_keys(org, "device", 1, Place(1, 1)) == (ones[1:], 2)
-    assert await store.scan.timeline.by_keys(org, "device", 2, Place(10)) == ([], 0)
+    assert await store.scan.timeline.by_keys(org, 1, Place(10)) == (ones, 2)
+    assert await store.scan.timeline.by_keys(org, 1, Place(1, 1)) == (ones[1:], 2)
+    assert await store.scan.timeline.by_keys(org, 2, Place(10)) == ([], 0)
 
 
 # --- quotas ----------------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ async def test_a_raise_undoes_all_of_a_transaction(store: Store, org: int, elsew
         await furnish(records, org, "new")
         (was, *_) = await records.devices.page(org, None, Sort(), Page(1))
         assert await records.devices.replace(was, changed(was, ident="renamed", tags=("u",)))
-        await records.timeline.forget(org, "device", 1)
+        await records.timeline.forget(org, 1)
         await records.keys.touch({1: NOW + 1})
         await records.organizations.delete(elsewhere)
         raise Undo

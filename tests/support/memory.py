@@ -693,9 +693,8 @@ class Timeline:
             number = self._tables.number("timeline")
             self._tables.timeline[number] = Event(id=number, **structs.asdict(event))
 
-    async def of_subject(self, org: int, subject: str, subject_id: int, before: int, limit: int) -> list[Event]:
-        found = [event for event in self._about(org, subject, subject_id) if event.id < before]
-        return found[::-1][:limit]
+    async def of_device(self, org: int, device: int, before: int, limit: int) -> list[Event]:
+        return [event for event in self._about(org, device)[::-1] if event.id < before][:limit]
 
     async def lives(self, org: int, devices: Collection[int]) -> list[Event]:
         return [one for one in self._after(0) if one.org == org and one.subject_id in devices and one.type in LIFE]
@@ -706,7 +705,7 @@ class Timeline:
     async def reported(self, org: int, device: int, type: str, span: Span, limit: int, offset: int) -> list[Event]:
         found = [
             (event.reported_at, event.id, event)
-            for event in self._about(org, "device", device)
+            for event in self._about(org, device)
             if event.type == type and event.reported_at is not None and span.since <= event.reported_at < span.until
         ]
         return [event for _, _, event in sorted(found)[offset : offset + limit]]
@@ -717,27 +716,25 @@ class Timeline:
     async def last(self, org: int | None = None) -> int:
         return max((number for number, event in self._tables.timeline.items() if org in {None, event.org}), default=0)
 
-    async def of_types(
-        self, org: int, subject: str, subject_id: int, types: Collection[str], place: Place
-    ) -> tuple[list[Event], int]:
-        found = [event for event in self._about(org, subject, subject_id)[::-1] if event.type in types]
+    async def of_types(self, org: int, device: int, types: Collection[str], place: Place) -> tuple[list[Event], int]:
+        found = [event for event in self._about(org, device)[::-1] if event.type in types]
         return found[place.offset :][: place.limit], len(found)
 
-    async def by_keys(self, org: int, subject: str, subject_id: int, place: Place) -> tuple[list[Event], int]:
-        found = [event for event in self._about(org, subject, subject_id)[::-1] if event.actor.startswith("key:")]
+    async def by_keys(self, org: int, device: int, place: Place) -> tuple[list[Event], int]:
+        found = [event for event in self._about(org, device)[::-1] if event.actor.startswith("key:")]
         return found[place.offset :][: place.limit], len(found)
 
-    async def forget_types(self, org: int, subject: str, subject_id: int, types: Collection[str]) -> None:
-        for event in self._about(org, subject, subject_id):
+    async def forget_types(self, org: int, device: int, types: Collection[str]) -> None:
+        for event in self._about(org, device):
             if event.type in types:
                 del self._tables.timeline[event.id]
 
-    async def move(self, org: int, subject: str, subject_id: int, to: int) -> None:
-        for event in self._about(org, subject, subject_id):
+    async def move(self, org: int, device: int, to: int) -> None:
+        for event in self._about(org, device):
             self._tables.timeline[event.id] = structs.replace(event, org=to)
 
-    async def forget(self, org: int, subject: str, subject_id: int) -> None:
-        for event in self._about(org, subject, subject_id):
+    async def forget(self, org: int, device: int) -> None:
+        for event in self._about(org, device):
             del self._tables.timeline[event.id]
 
     async def purge(self, span: Span, after: int, most: int) -> Purged | None:
@@ -752,8 +749,8 @@ class Timeline:
     def _after(self, after: int) -> list[Event]:
         return [event for number, event in sorted(self._tables.timeline.items()) if number > after]
 
-    def _about(self, org: int, subject: str, subject_id: int) -> list[Event]:
-        wanted = (org, subject, subject_id)
+    def _about(self, org: int, device: int) -> list[Event]:
+        wanted = (org, "device", device)
         return [event for event in self._after(0) if (event.org, event.subject, event.subject_id) == wanted]
 
 

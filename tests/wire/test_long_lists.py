@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -131,6 +132,17 @@ def test_a_page_of_large_devices_has_fewer_of_them(app: App, monkeypatch: pytest
             assert sorted(name for page in pages for name in page) == sorted(everything[0])
             assert len(pages) > 1
     assert len(walked(app, "/v1/devices?limit=50", "devices", "ident")) == 2
+
+
+def test_a_page_of_devices_with_many_names_has_fewer_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"tags": [f"{'漢' * 120}{number}" for number in range(64)], "owners": ["o" * 250 + "x"]}
+    with running(tmp_path / "data") as app:
+        sizes = [len(app.request("PUT", f"/v1/devices/d{number}", names).body) for number in range(9)]
+        monkeypatch.setattr(limits, "MAX_PAGE_BYTES", 4 * sizes[0])
+        page = app.request("GET", "/v1/devices?limit=1000")
+        assert 3 * sizes[0] < len(page.body) < 5 * sizes[0]
+        pages = walked(app, "/v1/devices?limit=1000", "devices", "ident")
+        assert [name for page in pages for name in page] == [f"d{number}" for number in range(9)]
 
 
 def test_an_export_takes_so_many_bytes_at_a_time(app: App, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,6 +83,10 @@ class Authority(Struct, frozen=True):
     updated_at: Instant
     revision: int
 
+    def state(self, now: Instant) -> State:
+        """What became of its certificate; one that is revoked elsewhere is not known here."""
+        return State.EXPIRED if now >= self.not_after else State.ACTIVE
+
 
 class Revocation(Struct, frozen=True):
     """A revoked certificate, as its authority's list has it. `id` is the certificate's."""

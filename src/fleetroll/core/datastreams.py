@@ -24,7 +24,7 @@ def value(kind: DatastreamKind | None, metric_type: str | None, given: Sequence[
     if kind is DatastreamKind.LOCATION or (kind is None and len(given) > 1):
         return [_kept(_number(part)) for part in _pair(given)]
     if len(given) != 1:
-        raise mismatch()
+        raise _mismatch()
     (one,) = given
     if kind in _NUMERIC:
         return _number(one) if kind is DatastreamKind.DOUBLE else _whole(one)
@@ -67,14 +67,14 @@ def default(part: Datastream, metric_type: str) -> str | float | None:
         found = value(part.kind, metric_type, [part.default])
     readings.check({"default": metric_type}, "default", found)
     if bounded(part.kind, found, part.min, part.max) != found:
-        raise mismatch()
+        raise _mismatch()
     return found if isinstance(found, str) else float(found)
 
 
 def check(kind: DatastreamKind, found: Any) -> None:
     """Whether a value is one of a datastream, as it is. Raises Fault invalid `wrong_type`."""
     if not _FITS[kind](found):
-        raise mismatch()
+        raise _mismatch()
 
 
 def _is_number(found: Any) -> bool:
@@ -102,7 +102,7 @@ assert _FITS.keys() == set(DatastreamKind)
 def _pair(given: Sequence[Any]) -> Sequence[Any]:
     parts = given[0] if len(given) == 1 and isinstance(given[0], list) else given
     if len(parts) != 2:
-        raise mismatch()
+        raise _mismatch()
     return parts
 
 
@@ -110,27 +110,27 @@ def _number(given: Any) -> Any:
     if _is_number(given):
         return given
     if not isinstance(given, str) or not _NUMBER.fullmatch(given):
-        raise mismatch()
+        raise _mismatch()
     return int(given) if _WHOLE.fullmatch(given) else float(given)
 
 
 def _kept(found: Any) -> Any:
     """A number that stands beside another, where nobody says later that it cannot be kept."""
     if not documents.can_hold(found):
-        raise mismatch()
+        raise _mismatch()
     return found
 
 
 def _whole(given: Any) -> int:
     found = _number(given)
     if isinstance(found, float) and not found.is_integer():
-        raise mismatch()
+        raise _mismatch()
     return int(found)
 
 
 def _text(given: Any) -> str:
     if isinstance(given, bool) or not isinstance(given, int | float):
-        raise mismatch()
+        raise _mismatch()
     return repr(given)
 
 
@@ -168,5 +168,5 @@ def shown(kind: DatastreamKind | None, found: Any) -> Any:
     return int(found) if isinstance(found, float) and found.is_integer() else found
 
 
-def mismatch() -> Fault:
+def _mismatch() -> Fault:
     return invalid("wrong_type", "The value does not match the type of the datastream.", "value")

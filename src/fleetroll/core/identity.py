@@ -90,17 +90,17 @@ def bind(
     """The slot with a new active credential. `occasion` says why it is not the first one."""
     bound = Slot(Status.ACTIVE, 0, "x509", {"0": serial}, moment(expires_at), windows=windows)
     if was is None:
-        return noted(settled(bound, at), at, Note(Occasion.PROVISIONED.value))
+        return noted(_settled(bound, at), at, Note(Occasion.PROVISIONED.value))
     version = 1 + max([was.active_version, *map(int, was.versions)])
     versions = dict([*was.versions.items(), (str(version), serial)][-limits.MAX_SLOT_VERSIONS :])
     bound = structs.replace(bound, active_version=version, versions=versions, events=was.events)
     note = Note((occasion or Occasion.RE_PROVISIONED).value, f"New Active Version set to {version}")
-    return noted(settled(bound, at), at, note)
+    return noted(_settled(bound, at), at, note)
 
 
 def rewrite(was: Slot | None, written: Slot, at: Instant) -> Slot:
     """The slot that somebody wrote by hand over `was`: all of it but the windows, which are not theirs to write."""
-    slot = settled(structs.replace(written, floor=written.status, windows=was.windows if was else Windows()), at)
+    slot = _settled(structs.replace(written, floor=written.status, windows=was.windows if was else Windows()), at)
     return slot if was is None or slot.status is was.status else noted(slot, at, _passage(was.status, slot.status))
 
 
@@ -116,13 +116,13 @@ def restore(was: Slot, at: Instant) -> Slot:
 
 def retire(was: Slot, at: Instant) -> Slot:
     """The slot of a device that is decommissioned: a credential that was still good is revoked."""
-    slot = settled(was, at)
-    return slot if slot.status in ENDED else settled(structs.replace(slot, floor=Status.REVOKED), at)
+    slot = _settled(was, at)
+    return slot if slot.status in ENDED else _settled(structs.replace(slot, floor=Status.REVOKED), at)
 
 
 def aged(was: Slot, at: Instant) -> Slot:
     """The slot as it is now; the very same one if its status has not changed."""
-    now = settled(was, at)
+    now = _settled(was, at)
     return was if now is was else noted(now, at, _passage(was.status, now.status))
 
 
@@ -131,13 +131,13 @@ def _passage(was: Status, now: Status) -> Note:
     return Note(Occasion.STATUS_UPDATED.value, description)
 
 
-def settled(slot: Slot, at: Instant) -> Slot:
+def _settled(slot: Slot, at: Instant) -> Slot:
     """The slot with the status that it has by now, and nothing noted."""
-    status = status_at(slot, at)
+    status = _status_at(slot, at)
     return slot if status is slot.status else structs.replace(slot, status=status)
 
 
-def status_at(slot: Slot, at: Instant) -> Status:
+def _status_at(slot: Slot, at: Instant) -> Status:
     if slot.expiration_date is None:
         return slot.floor
     windows = slot.windows
@@ -150,9 +150,9 @@ def due(slot: Slot, at: Instant) -> Instant | None:
     if slot.expiration_date is None:
         return None
     ends = microseconds(slot.expiration_date)
-    now = status_at(slot, at)
+    now = _status_at(slot, at)
     steps = sorted((ends - slot.windows.preventive, ends - slot.windows.critical, ends))
-    return next((step for step in steps if step > at and status_at(slot, step) is not now), None)
+    return next((step for step in steps if step > at and _status_at(slot, step) is not now), None)
 
 
 def noted(slot: Slot, at: Instant, note: Note) -> Slot:
@@ -171,7 +171,7 @@ def current(device: Device, at: Instant) -> Device:
     """The device as it is at that time, whether its slot's ageing was noted by then or not."""
     if device.identity_due is None or device.identity_due > at or device.identity is None:
         return device
-    slot = settled(read(device.identity), at)
+    slot = _settled(read(device.identity), at)
     status = device_status(device.status, slot.status)
     return structs.replace(device, status=status, identity=write(slot), identity_due=due(slot, at))
 

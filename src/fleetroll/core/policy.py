@@ -98,7 +98,7 @@ OWN_ACTIONS: dict[Role, frozenset[Action]] = {
     Role.DEVICE: frozenset({Action.SELF}),
     Role.ENROLLEE: frozenset({Action.ENROL}),
 }
-"""What the credentials of projects and devices are for; no API key has any of it."""
+"""What the credentials of projects, devices and enrollees are for; no API key has any of it."""
 
 UNSCOPED = frozenset({Action.KEY_SELF})
 """What every API key is for, and no scope takes away: to learn whose it is."""

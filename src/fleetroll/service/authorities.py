@@ -20,6 +20,7 @@ from fleetroll.core.times import DAY, SECOND
 from fleetroll.pki.port import Description, Signer, Terms
 from fleetroll.service.named import Listing, Named, Noun
 from fleetroll.service.operations import Call, Effect, Services, operation
+from fleetroll.service.portions import whole
 from fleetroll.store.port import Records
 
 # What a device's clock may be behind, so that what was just issued is good for it.
@@ -59,11 +60,10 @@ async def _unused(call: Call, authority: Authority) -> None:
     if is_servers and call.services.presents_own:
         # Another one would be made at the next renewal, and no device would know the server by that.
         raise conflict("authority_in_use", "Devices know this server by it; delete it at a server without --est.")
-    after = ""
-    while found := await call.records.dms.page(call.org, after, _LIST_PAGE):
-        if any(authority.name in one.settings.authorities for one in found):
-            raise conflict("authority_in_use", "A DMS names this authority; change or delete the DMS first.")
-        after = found[-1].name
+    page = call.records.dms.page
+    policies = await whole(lambda after, limit: page(call.org, after, limit), lambda last: last.name, "")
+    if any(authority.name in one.settings.authorities for one in policies):
+        raise conflict("authority_in_use", "A DMS names this authority; change or delete the DMS first.")
     tally = (await call.records.certificates.counts(call.org, call.at)).get(authority.id)
     if tally and tally.issued > tally.revoked + tally.expired:
         raise conflict("authority_in_use", "Certificates of this authority are good; revoke them first.")

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from fleetroll.core.certificates import Certificate, Reason, Tally
+from fleetroll.core.certificates import Certificate, Reason, State, Tally
 from fleetroll.core.faults import not_found
 from fleetroll.core.identity import Slot, slot_of
 from fleetroll.core.model import Device
@@ -106,7 +106,7 @@ async def stats(call: Call, _: None) -> Stats:
     tallies = await call.records.certificates.counts(call.org, call.at)
     found = await authorities.noun.all(call)
     named = {one.name: tallies.get(one.id, Tally(0, 0, 0)) for one in found}
-    return Stats(named, sum(one.not_after <= call.at for one in found))
+    return Stats(named, sum(one.state(call.at) is State.EXPIRED for one in found))
 
 
 async def find(call: Call, serial: str) -> Certificate:

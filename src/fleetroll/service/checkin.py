@@ -135,7 +135,7 @@ async def received(call: Call, wanted: devices.Named) -> Received:
 async def reboots(call: Call, wanted: Reboots) -> list[Restarted]:
     async def read(device: Device) -> list[Event]:
         recent = Place(limits.MAX_NUMBERED_PAGE)
-        return (await call.records.timeline.of_types(call.org, "device", device.id, [REBOOTED], recent))[0]
+        return (await call.records.timeline.of_types(call.org, device.id, [REBOOTED], recent))[0]
 
     found = await reach.of_named(call, wanted.ident, read)
     noted = [(event.at, documents.load(event.data)) for event in found]

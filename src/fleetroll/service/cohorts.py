@@ -6,7 +6,6 @@ from fleetroll.core.faults import Fault, Kind, brief, conflict
 from fleetroll.core.model import DEFAULT_COHORT, Cohort, Instant
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, Operator
-from fleetroll.service import quotas
 from fleetroll.service.named import Edit, Named, Noun, devices_have
 from fleetroll.service.operations import Call, Effect, operation
 
@@ -71,13 +70,13 @@ async def all_counted(call: Call, _: None) -> list[Counted]:
     """Every cohort by slug."""
     found = await noun.all(call)
     tally = await call.records.devices.tally(call.org, "cohort")
-    total = await quotas.used(call, "devices")
-    tally[DEFAULT_COHORT] = total - sum(tally.values())
+    tally[DEFAULT_COHORT] = await _devices(call, DEFAULT_COHORT)
     return [Counted(cohort, tally.get(cohort.slug, 0)) for cohort in found]
 
 
 async def _counted(call: Call, cohort: Cohort) -> Counted:
-    if cohort.slug != DEFAULT_COHORT:
-        return Counted(cohort, await call.records.devices.count(call.org, within(cohort.slug)))
-    elsewhere = sum((await call.records.devices.tally(call.org, "cohort")).values())
-    return Counted(cohort, await quotas.used(call, "devices") - elsewhere)
+    return Counted(cohort, await _devices(call, cohort.slug))
+
+
+async def _devices(call: Call, slug: str) -> int:
+    return await call.records.devices.count(call.org, within(slug))

@@ -147,7 +147,7 @@ def resolve(device: Device, template: Template | None, address: Address) -> Stre
         part = template_rules.datastream(template, address.number or 0) if template else None
         if part is None:
             name = template.name if template else device.name or device.ident
-            raise invalid("unknown_datastream", "There is no such datastream.", "dataStreamId", template=name)
+            raise invalid("unknown_datastream", "There is no such datastream.", "datastream", template=name)
         return _stream(part)
     if template is not None:
         part = template_rules.by_pin(template, address.pin)

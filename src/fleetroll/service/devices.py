@@ -34,13 +34,13 @@ from fleetroll.service import (
 from fleetroll.service.following import UPDATED
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.organizations import descend
-from fleetroll.store.port import Checkins, Records, Telemetry, Usage
+from fleetroll.store.port import Checkins, Records, Telemetry, Timeline, Usage
 
 CREATED = "device.created"
 DELETED = "device.deleted"
 DECOMMISSIONED = "device.decommissioned"
 MOVED = "device.transferred"
-_BESIDE = 256  # bytes of a device beside its documents
+_BESIDE = 256  # bytes of a device beside its documents and what it has many of
 _new = attrgetter(*NewDevice.__struct_fields__[1:])
 _USUAL = NewDevice.__struct_defaults__
 
@@ -138,9 +138,16 @@ class Devices(Struct, frozen=True):
     total: int | None
 
 
-def weight(device: Device | NewDevice) -> int:
-    """How many bytes a device has, about: those of its documents, and the rest."""
-    return _BESIDE + len(device.metadata) + len(device.config) + len(device.schema) + len(device.extras)
+def weight(device: Device) -> int:
+    """How many bytes a device has, about: those of its documents, its tags and owners, and the rest."""
+    slot = 0 if device.identity is None else len(device.identity)
+    documents = len(device.metadata) + len(device.config) + len(device.schema) + len(device.extras) + slot
+    return _BESIDE + documents + length_of_names(device.tags, device.owners)
+
+
+def length_of_names(tags: tuple[str, ...], owners: tuple[str, ...]) -> int:
+    """How many bytes names have in a list of JSON. A device may have a hundred."""
+    return len('","'.join(tags + owners).encode()) if tags or owners else 0
 
 
 @operation(Action.DEVICES_READ, Effect.READ)
@@ -255,12 +262,20 @@ async def delete_ended(call: Call, wanted: Named) -> None:
 async def transfer(call: Call, wanted: Transfer) -> Device:
     """Move the device with its history. Nothing changes where the target refuses it."""
     device = await find(call, wanted.ident, wanted.guard)
+    there = call
+    if wanted.organization is not None:
+        there = call.beside(await descend(call.records, call.principal.home, wanted.organization))
     if wanted.owners is not None:
-        device = await change(call, device, DeviceChange(owners=wanted.owners))
-    if wanted.organization is None:
-        return device
-    target = await descend(call.records, call.principal.home, wanted.organization)
-    return device if target.id == call.org else await move(call, device, call.beside(target))
+        return await give(call, device, there, wanted.owners)
+    return device if there.org == call.org else await move(call, device, there)
+
+
+async def give(call: Call, device: Device, there: Call, refs: tuple[str, ...]) -> Device:
+    """Give a device to these owners, who may be of another organization; those that it had do not go along."""
+    if there.org != call.org:
+        device = await move(call, await change(call, device, DeviceChange(owners=())), there)
+        await owners.carry(call, there, refs)
+    return await change(there, device, DeviceChange(owners=refs))
 
 
 async def move(call: Call, was: Device, there: Call) -> Device:
@@ -281,8 +296,7 @@ async def move(call: Call, was: Device, there: Call) -> Device:
     await quotas.take(there, "devices", 1)
     await quotas.take(call, "devices", -1)
     # Of one that has been there before, what it brings along tells that it left.
-    await call.records.timeline.forget(there.org, "device", was.id)
-    await call.records.timeline.move(call.org, "device", was.id, there.org)
+    await call.records.timeline.forget(there.org, was.id)
     for noun in _belongings(call.records):
         await noun.move(call.org, was.id, there.org)
     here = timeline.device_entry(call, MOVED, was, {"to": there.principal.org.slug})
@@ -474,16 +488,15 @@ async def remove(call: Call, device: Device) -> None:
         raise stale()
     await call.records.credentials.forget(call.org, device.id)
     await presence.leave(call.records, device)
-    await call.records.timeline.forget(call.org, "device", device.id)
     for noun in _belongings(call.records):
         await noun.forget(call.org, device.id)
     await quotas.take(call, "devices", -1)
     await call.records.timeline.append([timeline.device_entry(call, DELETED, device)])
 
 
-def _belongings(records: Records) -> tuple[Telemetry, Usage, Checkins]:
+def _belongings(records: Records) -> tuple[Timeline, Telemetry, Usage, Checkins]:
     """What goes with a device, wherever it goes."""
-    return records.telemetry, records.usage, records.checkins
+    return records.timeline, records.telemetry, records.usage, records.checkins
 
 
 def taken() -> Fault:

@@ -92,7 +92,7 @@ def _too_many(call: Call, most: int) -> Fault:
 async def of_device(call: Call, device: Device, kind: EventKind | None, place: Place) -> tuple[list[Event], int]:
     """A device's events of one kind, or of any, newest first; and how many there are in all."""
     types = list(KINDS) if kind is None else [TYPES[kind]]
-    return await call.records.timeline.of_types(call.org, "device", device.id, types, place)
+    return await call.records.timeline.of_types(call.org, device.id, types, place)
 
 
 @operation(Action.TIMELINE_READ, Effect.SCAN)

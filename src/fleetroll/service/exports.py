@@ -143,7 +143,7 @@ def _writer(wanted: Export) -> Callable[[Instant, Any], list[str]]:
 
 def _zone(name: str) -> ZoneInfo:
     if not names.is_time_zone(name):
-        raise invalid("invalid_parameter", "There is no such time zone.", "tzName")
+        raise invalid("invalid_parameter", "There is no such time zone.", "zone")
     return ZoneInfo(name)
 
 

@@ -4,6 +4,7 @@ import enum
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from fleetroll.core import identity, limits
@@ -21,7 +22,8 @@ from fleetroll.store.port import Records
 T = TypeVar("T")
 _EXPORT_PAGE = 1_000
 _FIRST_BATCH, _GROWTH = 10, 10
-_MEMBERS = 256  # bytes of a device in a reply beside its documents
+_MEMBERS = 256  # bytes of a device in a reply beside its documents and its identifier
+_text = msgspec.json.Encoder().encode
 
 
 class Outcome(enum.Enum):
@@ -145,7 +147,7 @@ async def newest(call: Call, wanted: Newest) -> Found:
     while True:
         page = await call.records.devices.page(call.org, None, Sort("id", descending=True), Page(_EXPORT_PAGE, after))
         for device in page:
-            room -= _MEMBERS + len(bytes(device.schema)) + len(bytes(device.config)) + len(device.ident)
+            room -= _MEMBERS + len(device.schema) + len(device.config) + len(_text(device.ident))
             if room < 0:
                 return Found(call.org, found, truncated=True)
             found.append(device)

@@ -35,5 +35,5 @@ class Homes:
         held = await self._records.devices.token(number) if number is not None else None
         if org is None or number is None or held is None:
             return None
-        moved, _ = await self._records.timeline.of_types(org, "device", number, [MOVED], Place(1))
+        moved, _ = await self._records.timeline.of_types(org, number, [MOVED], Place(1))
         return (held[0], moved[0].at + _CUT_OFF) if moved else None

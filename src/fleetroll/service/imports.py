@@ -192,8 +192,13 @@ def _candidate(row: Row, store: Devices) -> _Candidate:
 
 
 def _weight(row: Row) -> int:
-    """How many bytes the documents of a row have."""
-    return 0 if row.put is None else sum(map(len, filter(None, _documents(row.put.change))))
+    """How many bytes the documents of a row have, and its tags and owners."""
+    if row.put is None:
+        return 0
+    change = row.put.change
+    return sum(map(len, filter(None, _documents(change)))) + devices.length_of_names(
+        change.tags or (), change.owners or ()
+    )
 
 
 def _completed(row: Row, put: Put, known: Device | None) -> Put:

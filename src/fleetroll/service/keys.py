@@ -6,12 +6,11 @@ from fleetroll.bus.port import Minted
 from fleetroll.core import policy, tokens
 from fleetroll.core.faults import Fault, Kind, conflict, invalid, not_found
 from fleetroll.core.ids import broker_groups, broker_org
-from fleetroll.core.model import Instant, Key, KeyKind, Organization, Principal
+from fleetroll.core.model import Instant, Key, KeyKind, Organization
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.query import Part, cut
 from fleetroll.service import reach
-from fleetroll.service.operations import Call, Effect, Services, operation
-from fleetroll.service.organizations import descend
+from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.quotas import take
 from fleetroll.service.reach import Numbered
 from fleetroll.service.timeline import record
@@ -175,9 +174,3 @@ async def _find(call: Call, number: int) -> Key:
     if key is None:
         raise not_found("key", number)
     return key
-
-
-async def acting_in(services: Services, principal: Principal, path: str) -> Principal:
-    """The same caller, acting in an organization below its own. Raises Fault not_found."""
-    org = await descend(services.store.read, principal.home, path)
-    return principal.acting_in(org)

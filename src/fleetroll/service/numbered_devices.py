@@ -174,10 +174,10 @@ async def search(call: Call, wanted: Searching) -> Listed:
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def of_owner(call: Call, wanted: Belonging) -> Listed:
-    """The devices of a person, in whichever organizations. Raises Fault not_found `user_not_found`."""
+    """The devices of a person, in whichever organizations. Raises Fault not_found `owner_not_found`."""
     homes = await numbered_owners.homes(await reach.organization(call, wanted.organization), wanted.ref)
     if not homes:
-        raise reach.missing("user")
+        raise reach.missing("owner")
     return await _slice(call, homes, owners.owned_by(wanted.ref), Sort(), wanted.place)
 
 
@@ -212,7 +212,7 @@ async def details(call: Call, wanted: Numbered) -> Details:
 async def _details(call: Call, device: Device) -> Details:
     async def newest(*kinds: EventKind) -> Event | None:
         types = [event_codes.TYPES[kind] for kind in kinds]
-        found, _ = await call.records.timeline.of_types(call.org, "device", device.id, types, Place(1))
+        found, _ = await call.records.timeline.of_types(call.org, device.id, types, Place(1))
         return found[0] if found else None
 
     came, went = await newest(EventKind.ONLINE), await newest(EventKind.OFFLINE)
@@ -244,7 +244,7 @@ async def create(call: Call, new: New) -> Details:
         raise reach.missing("template")
     owner = await there.records.owners.by_id(there.org, new.owner) if new.owner is not None else None
     if new.owner is not None and owner is None:
-        raise reach.missing("user")
+        raise reach.missing("owner")
     made = NewDevice(
         ident=call.services.random_text(tokens.SECRET_LENGTH),
         name=new.name or template.name,
@@ -294,10 +294,8 @@ async def _to_owner(call: Call, there: Call, device: Device, number: int) -> Non
         raise invalid("same_owner", "The device has this owner already.", "owner")
     if owner.status is not OwnerStatus.ACTIVE:
         raise invalid("inactive_owner", "The account of the new owner is not active.", "owner")
-    if owner.org != device.org:
-        alone = await devices.change(there, device, DeviceChange(owners=()))
-        device = await devices.move(there, alone, home)
-    await devices.change(home, device, DeviceChange(owners=led_by(device.owners, owner.ref)))
+    refs = led_by(device.owners, owner.ref) if owner.org == device.org else (owner.ref,)
+    await devices.give(there, device, home, refs)
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE, relieves=True)
@@ -305,5 +303,5 @@ async def clear(call: Call, wanted: Numbered) -> None:
     """Forget what the device reported, its events included; what was done to it, and that it was cleared, stay."""
     there, device = await reach.device(call, wanted.id)
     await there.records.telemetry.forget(there.org, device.id)
-    await there.records.timeline.forget_types(there.org, "device", device.id, event_codes.KINDS)
+    await there.records.timeline.forget_types(there.org, device.id, event_codes.KINDS)
     await there.records.timeline.append([timeline.device_entry(there, CLEARED, device)])

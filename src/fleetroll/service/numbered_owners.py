@@ -4,7 +4,6 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from fleetroll.core.faults import conflict
 from fleetroll.core.model import Owner, OwnerRole
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Place
@@ -57,8 +56,8 @@ class Transfer(Struct, frozen=True):
 
 
 async def reached(call: Call, number: int) -> tuple[Call, Owner]:
-    """An owner in reach, and the call acting where it is. Raises Fault not_found `user_not_found`."""
-    return await reach.record(call, lambda records: records.owners, "user", number)
+    """An owner in reach, and the call acting where it is. Raises Fault not_found `owner_not_found`."""
+    return await reach.record(call, lambda records: records.owners, "owner", number)
 
 
 async def homes(call: Call, ref: str) -> list[Call]:
@@ -100,8 +99,6 @@ async def create_within(call: Call, new: Within) -> Owner:
     """Raises Fault conflict `owner_exists`."""
     there = await reach.organization(call, new.organization)
     owner = new.owner
-    if await there.records.owners.get(there.org, owner.ref):
-        raise conflict("owner_exists", "There is a user with this address already.", "email")
     return await owners.noun.insert(there, structs.replace(owner, name=owner.name or owners.first_part(owner.ref)))
 
 

@@ -8,12 +8,12 @@ from msgspec import Struct, structs
 from fleetroll.core import limits, names
 from fleetroll.core.faults import Fault, conflict, invalid, not_found, stale
 from fleetroll.core.guards import UNGUARDED, Guard
-from fleetroll.core.model import Organization, OrganizationProfile
+from fleetroll.core.model import Organization, OrganizationProfile, Principal
 from fleetroll.core.patch import apply_merge_patch
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Part, Place, Sort, cut
 from fleetroll.service import cohorts, reach
-from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.service.quotas import take
 from fleetroll.service.timeline import record
 from fleetroll.store.port import Records
@@ -95,6 +95,11 @@ async def descend(records: Records, origin: Organization, path: str) -> Organiza
     for slug in path.split("."):
         found = _there(await records.organizations.child(found.id, slug), path)
     return found
+
+
+async def acting_in(services: Services, principal: Principal, path: str) -> Principal:
+    """The same caller, acting in an organization below its own. Raises Fault not_found."""
+    return principal.acting_in(await descend(services.store.read, principal.home, path))
 
 
 def _there(found: Organization | None, path: str) -> Organization:

@@ -1,4 +1,4 @@
-"""Owners: the customers that devices belong to, and giving devices to them."""
+"""Owners: the customers that devices belong to. They are made where a device names them, and renamed in all that do."""
 
 from collections.abc import Collection
 

@@ -111,15 +111,15 @@ async def read(
 
     async def of(device: Device) -> list[Reading] | Part[Reading, Instant] | Buckets:
         if isinstance(wanted, Wanted):
-            return await history(call.records, device, wanted)
+            return await _history(call.records, device, wanted)
         if isinstance(wanted, Summary):
-            return await summary(call.records, device, wanted, call.at)
+            return await _summary(call.records, device, wanted, call.at)
         return await call.records.telemetry.last(device.org, device.id)
 
     return await reach.of_named(call, wanted.ident, of)
 
 
-async def history(records: Records, device: Device, wanted: Wanted) -> Part[Reading, Instant]:
+async def _history(records: Records, device: Device, wanted: Wanted) -> Part[Reading, Instant]:
     """Readings of one metric of a device, from `wanted.after` on."""
     series = (device.id, PRODUCTION, wanted.metric)
     found = await records.telemetry.range(
@@ -128,7 +128,7 @@ async def history(records: Records, device: Device, wanted: Wanted) -> Part[Read
     return cut(found, wanted.limit, lambda last: last.at)
 
 
-async def summary(records: Records, device: Device, wanted: Summary, now: Instant) -> Buckets:
+async def _summary(records: Records, device: Device, wanted: Summary, now: Instant) -> Buckets:
     """What the numbers of one metric come to. Raises Fault invalid for more stretches than one answer holds."""
     until = now + 1 if wanted.until is None else wanted.until
     since = max(0, until - limits.DEFAULT_RANGE * wanted.interval) if wanted.since is None else wanted.since
@@ -195,10 +195,10 @@ def _check(takes: _Takes, metric: str, value: Any) -> None:
 
 def _reading(device: int, takes: _Takes, point: Point, now: Instant) -> Reading:
     _check(takes, point.metric, point.value)
-    return Reading(device, point.metric, now if point.at is None else checked_time(point.at, now), point.value)
+    return Reading(device, point.metric, now if point.at is None else _checked_time(point.at, now), point.value)
 
 
-def checked_time(at: Instant, now: Instant) -> Instant:
+def _checked_time(at: Instant, now: Instant) -> Instant:
     """The time of a reading. Raises Fault invalid where it would hide for long what is reported after it."""
     if not 0 <= at <= now + limits.MAX_READING_AHEAD * SECOND:
         raise invalid("invalid_time", "A reading is from 1970 or later, and at most a day ahead.", "at")
@@ -252,7 +252,7 @@ def _arrival_fault(takes: _Takes | None, arrival: Arrival, now: Instant) -> Faul
         return Fault(Kind.NOT_FOUND, "device_not_found", "The device was not found.")
     try:
         _check(takes, arrival.metric, arrival.value)
-        checked_time(arrival.at, now)
+        _checked_time(arrival.at, now)
     except Fault as fault:
         return fault
     return None

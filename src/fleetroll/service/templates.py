@@ -43,7 +43,7 @@ class Directory(Struct, frozen=True):
 async def _unused(call: Call, template: Template) -> None:
     """A template with devices stays: a device never names one that is not there."""
     for org in await call.records.organizations.below(call.org):
-        if await devices_have(call.records, org.id, of_template(template.id)):
+        if await devices_have(call.records, org.id, _of_template(template.id)):
             raise conflict("template_has_devices", "This template has devices; give them another one first.")
 
 
@@ -57,7 +57,7 @@ noun: Noun[Template] = Noun(
 )
 
 
-def of_template(number: int) -> Comparison:
+def _of_template(number: int) -> Comparison:
     return Comparison("template", Operator.EQ, number)
 
 
@@ -85,7 +85,7 @@ async def _sweep(call: Call, was: Template, now: Template) -> None:
     room = limits.MAX_TEMPLATE_SWEEP
     for org in await call.records.organizations.below(call.org):
         there = call.beside(org)
-        found = await call.records.devices.page(there.org, of_template(was.id), Sort(), Page(room + 1))
+        found = await call.records.devices.page(there.org, _of_template(was.id), Sort(), Page(room + 1))
         if len(found) > room:
             message = f"The datastreams of a template with more than {limits.MAX_TEMPLATE_SWEEP} devices are fixed."
             raise conflict("too_many_devices", message, "datastreams")
@@ -222,9 +222,9 @@ async def carried(call: Call, there: Call, device: Device) -> dict[str, Any]:
 async def _required(call: Call, number: int) -> Template:
     found = await visible(call, number)
     if found is None:
-        raise unknown()
+        raise _unknown()
     return found
 
 
-def unknown() -> Fault:
+def _unknown() -> Fault:
     return invalid("unknown_template", "There is no such template.", "template")

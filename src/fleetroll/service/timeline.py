@@ -61,7 +61,7 @@ async def record(
 @operation(Action.TIMELINE_READ, Effect.SCAN)
 async def of_device(call: Call, wanted: History) -> Part[Event, int]:
     async def read(device: Device) -> list[Event]:
-        return await call.records.timeline.of_subject(call.org, "device", device.id, wanted.before, wanted.limit + 1)
+        return await call.records.timeline.of_device(call.org, device.id, wanted.before, wanted.limit + 1)
 
     return cut(await reach.of_named(call, wanted.ident, read), wanted.limit, lambda last: last.id)
 
@@ -69,10 +69,10 @@ async def of_device(call: Call, wanted: History) -> Part[Event, int]:
 @operation(Action.TIMELINE_READ, Effect.SCAN)
 async def actions(call: Call, wanted: Actions) -> tuple[list[Act], int]:
     async def read(there: Call, device: Device) -> tuple[list[Act], int]:
-        found, total = await there.records.timeline.by_keys(there.org, "device", device.id, wanted.place)
+        found, total = await there.records.timeline.by_keys(there.org, device.id, wanted.place)
         # Only the newest: a device of a bad line comes and goes without end.
         newest = Place(limits.MAX_PAGE)
-        changes, _ = await there.records.timeline.of_types(there.org, "device", device.id, presence.TYPES, newest)
+        changes, _ = await there.records.timeline.of_types(there.org, device.id, presence.TYPES, newest)
         return [Act(one, _was_there(device, one, changes)) for one in found], total
 
     return await reach.of_device(call, wanted.id, read)

@@ -91,15 +91,14 @@ class Devices:
 
     async def replace(self, was: Device, now: Device) -> bool:
         changed = _changed(was, now)
-        renamed = "ident" in changed or "name" in changed
-        if renamed and await self._taken(was, now.ident):
+        if "ident" in changed and await self._taken(was, now.ident):
             present = await self.by_id(was.org, was.id)
             if present is None or present.revision != was.revision:
                 return False
             raise conflict("ident_taken", "Another device has this identifier.", "ident")
         if not await self._connection.changed(change.statement(changed), _replaced(was, now, indexed=bool(changed))):
             return False
-        if renamed:
+        if "ident" in changed or "name" in changed:
             await self._connection.index([(was.org, was.id, _searched(was), _searched(now))])
         if was.tags != now.tags or was.owners != now.owners:
             await self._unlink(was.org, was.id, _missing(was.tags, now.tags), _missing(was.owners, now.owners))

@@ -425,7 +425,7 @@ class Purged(Struct, frozen=True):
 class Timeline(Protocol):
     async def append(self, events: Sequence[NewEvent]) -> None: ...
 
-    async def of_subject(self, org: int, subject: str, subject_id: int, before: int, limit: int) -> list[Event]:
+    async def of_device(self, org: int, device: int, before: int, limit: int) -> list[Event]:
         """Newest first, with an id below `before`."""
 
     async def lives(self, org: int, devices: Collection[int]) -> list[Event]:
@@ -447,22 +447,20 @@ class Timeline(Protocol):
     async def last(self, org: int | None = None) -> int:
         """The id of the newest event, of one organization or of all, 0 if there is none."""
 
-    async def of_types(
-        self, org: int, subject: str, subject_id: int, types: Collection[str], place: Place
-    ) -> tuple[list[Event], int]:
-        """A subject's events of up to ten types, newest first, and how many there are in all."""
+    async def of_types(self, org: int, device: int, types: Collection[str], place: Place) -> tuple[list[Event], int]:
+        """A device's events of up to ten types, newest first, and how many there are in all."""
 
-    async def by_keys(self, org: int, subject: str, subject_id: int, place: Place) -> tuple[list[Event], int]:
+    async def by_keys(self, org: int, device: int, place: Place) -> tuple[list[Event], int]:
         """As `of_types`, of any type, but only what API keys did."""
 
-    async def forget_types(self, org: int, subject: str, subject_id: int, types: Collection[str]) -> None:
-        """Remove a subject's events of up to ten types."""
+    async def forget_types(self, org: int, device: int, types: Collection[str]) -> None:
+        """Remove a device's events of up to ten types."""
 
-    async def move(self, org: int, subject: str, subject_id: int, to: int) -> None:
-        """Give a subject's events to another organization."""
+    async def move(self, org: int, device: int, to: int) -> None:
+        """Give a device's events to another organization."""
 
-    async def forget(self, org: int, subject: str, subject_id: int) -> None:
-        """Remove a subject's events: deleted means gone."""
+    async def forget(self, org: int, device: int) -> None:
+        """Remove a device's events: deleted means gone."""
 
     async def purge(self, span: Span, after: int, most: int) -> Purged | None:
         """Remove what is from before the span, among the next `most` events of all organizations above that number.

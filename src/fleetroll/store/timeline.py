@@ -1,6 +1,7 @@
 """The timeline, which is also the outbox."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from fleetroll.core.model import Event, NewEvent, Span
 from fleetroll.core.query import Place
@@ -25,9 +26,8 @@ class Timeline:
         else:
             await self._connection.load("timeline", list(map(rows.event_row, events)))
 
-    async def of_subject(self, org: int, subject: str, subject_id: int, before: int, limit: int) -> list[Event]:
-        values = {"org": org, "subject": subject, "subject_id": subject_id, "before": before, "limit": limit}
-        return await self._events("timeline_of_subject", values)
+    async def of_device(self, org: int, device: int, before: int, limit: int) -> list[Event]:
+        return await self._events("timeline_of_device", {**_about(org, device), "before": before, "limit": limit})
 
     async def lives(self, org: int, devices: Collection[int]) -> list[Event]:
         query = lists.lives(org, list(devices))
@@ -50,29 +50,24 @@ class Timeline:
             return await self._number("timeline_last", {})
         return await self._number("timeline_newest", {"org": org})
 
-    async def of_types(
-        self, org: int, subject: str, subject_id: int, types: Collection[str], place: Place
-    ) -> tuple[list[Event], int]:
-        values = {"org": org, "subject": subject, "subject_id": subject_id, **_types(types)}
+    async def of_types(self, org: int, device: int, types: Collection[str], place: Place) -> tuple[list[Event], int]:
+        values = {**_about(org, device), **_types(types)}
         found = await self._events("timeline_of_types", {**values, "limit": place.limit, "offset": place.offset})
         return found, await self._number("timeline_count_types", values)
 
-    async def by_keys(self, org: int, subject: str, subject_id: int, place: Place) -> tuple[list[Event], int]:
-        values = {"org": org, "subject": subject, "subject_id": subject_id, **_KEYS}
+    async def by_keys(self, org: int, device: int, place: Place) -> tuple[list[Event], int]:
+        values = {**_about(org, device), **_KEYS}
         found = await self._events("timeline_by_keys", {**values, "limit": place.limit, "offset": place.offset})
         return found, await self._number("timeline_count_by_keys", values)
 
-    async def forget_types(self, org: int, subject: str, subject_id: int, types: Collection[str]) -> None:
-        values = {"org": org, "subject": subject, "subject_id": subject_id, **_types(types)}
-        await self._connection.all(SQL["timeline_forget_types"], values)
+    async def forget_types(self, org: int, device: int, types: Collection[str]) -> None:
+        await self._connection.all(SQL["timeline_forget_types"], {**_about(org, device), **_types(types)})
 
-    async def move(self, org: int, subject: str, subject_id: int, to: int) -> None:
-        values = {"org": org, "subject": subject, "subject_id": subject_id, "to": to}
-        await self._connection.all(SQL["timeline_move"], values)
+    async def move(self, org: int, device: int, to: int) -> None:
+        await self._connection.all(SQL["timeline_move"], {**_about(org, device), "to": to})
 
-    async def forget(self, org: int, subject: str, subject_id: int) -> None:
-        values = {"org": org, "subject": subject, "subject_id": subject_id}
-        await self._connection.all(SQL["timeline_forget"], values)
+    async def forget(self, org: int, device: int) -> None:
+        await self._connection.all(SQL["timeline_forget"], _about(org, device))
 
     async def purge(self, span: Span, after: int, most: int) -> port.Purged | None:
         reach = {"after": after, "limit": most, "since": span.since, "until": span.until}
@@ -91,6 +86,10 @@ class Timeline:
 
     async def _events(self, statement: str, values: Values) -> list[Event]:
         return [rows.event(row) for row in await self._connection.all(SQL[statement], values)]
+
+
+def _about(org: int, device: int) -> dict[str, Any]:
+    return {"org": org, "subject": "device", "device": device}
 
 
 def _types(types: Collection[str]) -> dict[str, str]:

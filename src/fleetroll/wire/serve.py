@@ -21,7 +21,7 @@ from fleetroll.core.faults import Fault, Kind, brief, invalid
 from fleetroll.core.guards import UNGUARDED
 from fleetroll.core.model import Instant, Principal
 from fleetroll.core.secrets import Presented
-from fleetroll.service import keys, projects
+from fleetroll.service import organizations, projects
 from fleetroll.service.operations import Call, Effect, Services
 from fleetroll.store.port import Records
 from fleetroll.wire import bodies, peers, streams
@@ -249,7 +249,7 @@ class Kernel:
         path = exchange.headers.get(row.acts_in) if row.acts_in else None
         if path is None:
             return principal
-        return await keys.acting_in(self.services, principal, path.decode("latin-1"))
+        return await organizations.acting_in(self.services, principal, path.decode("latin-1"))
 
     def _ask(self, exchange: _Exchange, row: Row) -> Request:
         """The request without its body."""

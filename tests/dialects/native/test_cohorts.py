@@ -1,5 +1,9 @@
 """Cohorts, and the versions of hardware and software that devices name: what is there, what is made, what may go."""
 
+from typing import Any
+
+import pytest
+
 from tests.support.app import App
 
 
@@ -115,3 +119,22 @@ def test_an_organization_with_nothing_but_versions_can_be_deleted(app: App) -> N
     assert app.request("PUT", "/v1/devices/a", described, headers=inside).status == 201
     assert app.request("DELETE", "/v1/devices/a", headers=inside).status == 204
     assert app.request("DELETE", "/v1/organizations/child").status == 204
+
+
+@pytest.mark.parametrize(
+    ("path", "made", "member"),
+    [
+        ("cohorts", {"slug": "x"}, "name"),
+        ("hardware-versions", {"name": "x"}, "software_type"),
+        ("metadata-fields", {"name": "x", "type": "string"}, "description"),
+    ],
+)
+@pytest.mark.parametrize("text", ["two\nlines", "a\x07bell", "x" * 300, "x" * 5000, "..", "one line"])
+def test_what_can_be_made_so_can_be_changed_to_it_and_nothing_else(
+    app: App, path: str, made: dict[str, Any], member: str, text: str
+) -> None:
+    create = app.request("POST", f"/v1/{path}", {**made, member: text}).status
+    app.request("DELETE", f"/v1/{path}/x")
+    assert app.request("POST", f"/v1/{path}", made).status == 201
+    changed = app.request("PATCH", f"/v1/{path}/x", {member: text}).status
+    assert (create, changed) in {(201, 200), (400, 400)}

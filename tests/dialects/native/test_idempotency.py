@@ -16,6 +16,7 @@ from fleetroll.core.faults import Fault, Kind
 from fleetroll.dialects.native.routes import DIALECT
 from fleetroll.wire.log import AccessLog
 from tests.support.app import ADMIN_KEY, App, Response, running, stored
+from tests.support.enrolling import enrolled, make_line
 from tests.support.process import Process, serving
 from tests.support.proxy import cutting
 
@@ -43,6 +44,8 @@ POSTS: dict[str, tuple[str, Any]] = {
     "/v1/metadata-fields": ("/v1/metadata-fields", {"name": "new", "type": "json"}),
 }
 """A request of every route that keeps its answers, over what `app` has."""
+IDENTITY = {"/v1/devices/{ident}/identity:bind", "/v1/devices/{ident}/identity:revoke"}
+"""Those that need a device which has enrolled."""
 
 
 @pytest.fixture
@@ -86,7 +89,7 @@ def with_services(app: App, **members: Any) -> App:
 
 
 def test_every_route_that_keeps_its_answers_is_tried_here() -> None:
-    assert POSTS.keys() == {route.path for route in DIALECT.routes if route.idempotent}
+    assert POSTS.keys() | IDENTITY == {route.path for route in DIALECT.routes if route.idempotent}
     assert {route.method for route in DIALECT.routes if route.idempotent} == {"POST"}
 
 
@@ -98,6 +101,18 @@ def test_a_request_that_is_sent_again_gets_the_same_answer(app: App, path: str) 
     assert "idempotency-replayed" not in first.headers
     for _ in "ab":
         assert_replayed(post(app, target, body), first)
+
+
+def test_a_certificate_is_bound_and_taken_back_once(app: App) -> None:
+    make_line(app, {"enrollment_settings": {"est_rfc7030_settings": {"auth_mode": "NO_AUTH"}}})
+    serial = enrolled(app, "line", "d")
+    bound = post(app, "/v1/devices/d/identity:bind", {"serial": serial})
+    assert_replayed(post(app, "/v1/devices/d/identity:bind", {"serial": serial}), bound)
+    assert app.request("GET", "/v1/devices/d/identity").json()["active_version"] == 1
+    revoked = post(app, "/v1/devices/d/identity:revoke", {"reason": "certificate_hold"}, "other")
+    assert app.request("POST", f"/v1/certificates/{serial}:restore").status == 200
+    assert_replayed(post(app, "/v1/devices/d/identity:revoke", {"reason": "certificate_hold"}, "other"), revoked)
+    assert app.request("GET", "/v1/devices/d/identity").json()["status"] == "ACTIVE"
 
 
 def test_a_request_that_is_sent_again_does_nothing(app: App) -> None:

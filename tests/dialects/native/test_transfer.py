@@ -69,6 +69,23 @@ def test_owners_change_with_or_without_a_move(app: App) -> None:
     assert app.request("GET", "/v1/owners/bob", headers=within("west")).status == 404
 
 
+def test_new_owners_are_of_the_organization_that_the_device_goes_to(app: App) -> None:
+    """As they are here where they are known here; the organization that it leaves learns of nobody, and has no need."""
+    app.request("PATCH", "/v1/organizations/east", {"quotas": {"owners": 2}})
+    app.request("PUT", "/v1/devices/e", {"owners": ["ann", "cleo"]}, headers=within("east"))
+    app.request("PATCH", "/v1/owners/ann", {"phone": "1"}, headers=within("east"))
+    moved = app.request(
+        "POST", "/v1/devices/e:transfer", {"owners": ["ann", "dora"], "organization": "west"}, headers=within("east")
+    )
+    assert (moved.status, moved.json().get("owners")) == (200, ["ann", "dora"])
+    assert app.request("GET", "/v1/owners/dora", headers=within("east")).status == 404
+    phones = [
+        app.request("GET", f"/v1/owners/{ref}", headers=within("west")).json()["phone"] for ref in ("ann", "dora")
+    ]
+    assert phones == ["1", None]
+    assert app.request("GET", "/v1/owners/cleo", headers=within("west")).status == 404
+
+
 def refused_by_quota(app: App) -> None:
     app.request("PUT", "/v1/devices/other", {}, headers=within("east"))
 

@@ -131,6 +131,19 @@ def test_a_device_that_another_api_has_named_is_read_changed_and_deleted_here(de
     assert desk.ask("get", named)["data"]["code"] == "INVALID_DEVICE_ID"
 
 
+def test_a_list_of_long_foreign_identifiers_fits_into_a_message(tmp_path: Path) -> None:
+    with running(tmp_path / "data") as app:
+        desk = Desk(app)
+        rows = "".join(json.dumps({"ident": f"{'漢' * 250}{number}"}) + "\n" for number in range(10_500)).encode()
+        stored = app.request("POST", "/v1/devices:import", raw=rows, headers={"content-type": "application/x-ndjson"})
+        assert stored.status == 200
+        request = Request(f"api.iot.devices.{desk.org}.list", desk.user, b"{}")
+        answer = app.runner.run(app.application.subjects.answer(request))
+    assert len(answer) <= limits.MAX_BUS_PAYLOAD
+    listed = json.loads(answer)["data"]
+    assert (listed["truncated"], len(listed["devices"]) > 5_000) == (True, True)
+
+
 def test_an_id_is_a_device_s_as_a_whole(desk: Desk) -> None:
     """Digits of the device's number beside those of another moment of creation are the id of no device."""
     made = desk.create("whole")

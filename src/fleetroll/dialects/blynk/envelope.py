@@ -14,7 +14,7 @@ _STATUSES = STATUSES | {Kind.CONFLICT: 400, Kind.STALE: 400}
 
 _ELSEWHERE = "is not found or you don't have access to it."
 _WORDS: Mapping[str, str] = {
-    "user_not_found": "User is not found or you don't have access to him.",
+    "owner_not_found": "User is not found or you don't have access to him.",
     "template_not_found": "Template is not found.",
     "tag_not_found": "Tag is not found.",
     "home_not_found": f"Organization {_ELSEWHERE}",
@@ -22,6 +22,7 @@ _WORDS: Mapping[str, str] = {
     "wrong_type": "Value doesn't match the Datastream data type.",
     "invalid_pin": "Wrong pin format.",
     "unknown_pin": "No datastream setup for that pin.",
+    "owner_exists": "There is a user with this address already.",
     "owner_has_devices": "This user has devices; transfer them first.",
     "same_owner": "Can't transfer to the same owner",
     "event_code_not_found": "Event with provided code is not found.",
@@ -33,7 +34,7 @@ _WORDS: Mapping[str, str] = {
 _OF_NUMBER: Mapping[str, str] = {
     "device_not_found": "Device with identifier {} is not found or belong to another organization.",
     "organization_not_found": "Organization with identifier {} is not found or you don't have access to it.",
-    "user_not_found": "User with identifier {} is not found or belongs to another organization.",
+    "owner_not_found": "User with identifier {} is not found or belongs to another organization.",
 }
 
 

@@ -2,9 +2,9 @@
 INSERT INTO timeline (org, at, type, subject, subject_id, name, actor, request, data, reported_at)
 VALUES (:org, :at, :type, :subject, :subject_id, :name, :actor, :request, :data, :reported_at);
 
--- timeline_of_subject: newest first
+-- timeline_of_device: newest first
 SELECT id, org, at, type, subject, subject_id, name, actor, request, data, reported_at
-FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :subject_id AND id < :before
+FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :device AND id < :before
 ORDER BY id DESC LIMIT :limit;
 
 -- timeline_since: oldest first
@@ -27,8 +27,8 @@ SELECT coalesce(max(id), 0) FROM timeline WHERE org = :org;
 -- timeline_last: all tenants, the newest number
 SELECT coalesce(max(id), 0) FROM timeline;
 
--- timeline_forget: everything about a subject
-DELETE FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :subject_id;
+-- timeline_forget: with the device
+DELETE FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :device;
 
 -- timeline_reach: all tenants, how far the next ones go, and whether one of them is within a span
 SELECT max(page.id), max(CASE WHEN page.at >= :since AND page.at < :until THEN 1 ELSE 0 END)
@@ -41,28 +41,28 @@ DELETE FROM timeline WHERE id > :after AND id <= :reached AND at < :before AND t
 -- timeline_forget_all: with the organization
 DELETE FROM timeline WHERE org = :org;
 
--- timeline_move: to another organization, with its subject
-UPDATE timeline SET org = :to WHERE org = :org AND subject = :subject AND subject_id = :subject_id;
+-- timeline_move: to another organization, with the device
+UPDATE timeline SET org = :to WHERE org = :org AND subject = :subject AND subject_id = :device;
 
--- timeline_of_types: a subject's entries of up to ten types, newest first, by place
+-- timeline_of_types: a device's entries of up to ten types, newest first, by place
 SELECT id, org, at, type, subject, subject_id, name, actor, request, data, reported_at
-FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :subject_id
+FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :device
     AND type IN (:t0, :t1, :t2, :t3, :t4, :t5, :t6, :t7, :t8, :t9)
 ORDER BY id DESC LIMIT :limit OFFSET :offset;
 
 -- timeline_count_types: as timeline_of_types
-SELECT count(*) FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :subject_id
+SELECT count(*) FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :device
     AND type IN (:t0, :t1, :t2, :t3, :t4, :t5, :t6, :t7, :t8, :t9);
 
 -- timeline_forget_types: as timeline_of_types
-DELETE FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :subject_id
+DELETE FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :device
     AND type IN (:t0, :t1, :t2, :t3, :t4, :t5, :t6, :t7, :t8, :t9);
 
--- timeline_by_keys: what keys did to a subject, newest first, by place
+-- timeline_by_keys: what keys did to a device, newest first, by place
 SELECT id, org, at, type, subject, subject_id, name, actor, request, data, reported_at
-FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :subject_id AND actor >= :first AND actor < :beyond
+FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :device AND actor >= :first AND actor < :beyond
 ORDER BY id DESC LIMIT :limit OFFSET :offset;
 
 -- timeline_count_by_keys: as timeline_by_keys
 SELECT count(*) FROM timeline
-WHERE org = :org AND subject = :subject AND subject_id = :subject_id AND actor >= :first AND actor < :beyond;
+WHERE org = :org AND subject = :subject AND subject_id = :device AND actor >= :first AND actor < :beyond;

@@ -17,7 +17,7 @@ def authority(result: authorities.Shown, request: Request) -> shapes.Authority:
         result.description,
         record.certificate,
         issuer,
-        status="ACTIVE" if result.at < record.not_after else "EXPIRED",
+        status=record.state(result.at).value,
         type="MANAGED" if own else "EXTERNAL",
     )
     validity = shapes.TimeValidity("Time", moment(record.not_after))

@@ -3,9 +3,11 @@
 from fleetroll.core import model, names
 from fleetroll.core.guards import etag
 from fleetroll.core.query import Part
+from fleetroll.dialects.native.mapping.named import change_named
 from fleetroll.dialects.native.mapping.paging import mark
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import cohorts as shapes
+from fleetroll.service import named
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
@@ -17,7 +19,15 @@ def cohort(record: model.Cohort, request: Request) -> Reply:
 
 def new_cohort(request: Request) -> model.Cohort:
     slug = names.slug(request.body.slug)
-    return model.Cohort(0, 0, slug, names.line(request.body.name or slug, "name"), 0, 0, 0)
+    return model.Cohort(0, 0, slug, _name(request.body.name or slug), 0, 0, 0)
+
+
+def change_cohort(request: Request) -> named.Edit:
+    return change_named(request, name=_name)
+
+
+def _name(text: str) -> str:
+    return names.line(text, "name")
 
 
 def cohort_page(result: Part[model.Cohort, str], request: Request) -> shapes.CohortList:

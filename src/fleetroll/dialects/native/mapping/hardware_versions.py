@@ -3,9 +3,11 @@
 from fleetroll.core import limits, model, names
 from fleetroll.core.guards import etag
 from fleetroll.core.query import Part
+from fleetroll.dialects.native.mapping.named import change_named
 from fleetroll.dialects.native.mapping.paging import mark
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import hardware_versions as shapes
+from fleetroll.service import named
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
@@ -19,8 +21,15 @@ def hardware_version(record: model.HardwareVersion, request: Request) -> Reply:
 def new_hardware_version(request: Request) -> model.HardwareVersion:
     body = request.body
     name = names.label(body.name, "name", limits.MAX_VERSION)
-    kind = None if body.software_type is None else names.label(body.software_type, "software_type", limits.MAX_VERSION)
-    return model.HardwareVersion(0, 0, name, kind, 0, 0, 0)
+    return model.HardwareVersion(0, 0, name, _software_type(body.software_type), 0, 0, 0)
+
+
+def change_hardware_version(request: Request) -> named.Edit:
+    return change_named(request, software_type=_software_type)
+
+
+def _software_type(text: str | None) -> str | None:
+    return None if text is None else names.label(text, "software_type", limits.MAX_VERSION)
 
 
 def hardware_version_page(result: Part[model.HardwareVersion, str], request: Request) -> shapes.HardwareVersionList:

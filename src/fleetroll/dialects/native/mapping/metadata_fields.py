@@ -4,9 +4,11 @@ from fleetroll.core import model, names
 from fleetroll.core.guards import etag
 from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.members import choice
+from fleetroll.dialects.native.mapping.named import change_named
 from fleetroll.dialects.native.mapping.paging import mark
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import metadata_fields as shapes
+from fleetroll.service import named
 from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
@@ -28,8 +30,16 @@ def metadata_field(record: model.MetadataField, request: Request) -> Reply:
 def new_metadata_field(request: Request) -> model.MetadataField:
     body = request.body
     kind = choice(model.FieldKind, body.type, "type")
-    description = None if body.description is None else names.paragraph(body.description, "description")
-    return model.MetadataField(0, 0, names.label(body.name, "name"), kind, description, body.required, 0, 0, 0)
+    name, description = names.label(body.name, "name"), _description(body.description)
+    return model.MetadataField(0, 0, name, kind, description, body.required, 0, 0, 0)
+
+
+def change_metadata_field(request: Request) -> named.Edit:
+    return change_named(request, description=_description, required=bool)
+
+
+def _description(text: str | None) -> str | None:
+    return None if text is None else names.paragraph(text, "description")
 
 
 def metadata_field_page(result: Part[model.MetadataField, str], request: Request) -> shapes.MetadataFieldList:

@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
-from fleetroll.core import limits
-from fleetroll.dialects.native.mapping.members import texts
 from fleetroll.dialects.native.mapping.paging import limit, resume
 from fleetroll.dialects.native.mapping.paths import path_of
 from fleetroll.service import named
@@ -32,6 +30,7 @@ def made(nouns: str, label: str, one: Callable[[Any, Request], Reply]) -> Callab
     return encode
 
 
-def change_named(request: Request) -> named.Edit:
-    change = texts(structs.asdict(request.body).items(), limits.MAX_TEXT)
-    return named.Edit(request.path["name"], change, request.guard)
+def change_named(request: Request, **read: Callable[[Any], Any]) -> named.Edit:
+    """The given members, each as `read` takes it: by the rule that it was made by."""
+    given = {name: value for name, value in structs.asdict(request.body).items() if value is not UNSET}
+    return named.Edit(request.path["name"], {name: read[name](value) for name, value in given.items()}, request.guard)

@@ -47,6 +47,7 @@ ROUTES = (
         "Make a certificate the identity of a device",
         body=shapes.Binding,
         reply=Device,
+        idempotent=True,
     ),
     Route(
         "POST",
@@ -57,5 +58,6 @@ ROUTES = (
         "Revoke the identity of a device, and its certificate",
         body=Revocation,
         reply=Device,
+        idempotent=True,
     ),
 )

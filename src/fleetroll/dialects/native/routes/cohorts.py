@@ -1,7 +1,6 @@
 """Rows about cohorts."""
 
 from fleetroll.dialects.native.mapping import cohorts as mapping
-from fleetroll.dialects.native.mapping.named import change_named
 from fleetroll.dialects.native.routes.named import Bodies, Codec, named
 from fleetroll.dialects.native.shapes import cohorts as shapes
 from fleetroll.service import cohorts
@@ -11,5 +10,5 @@ ROUTES = named(
     cohorts.noun,
     ("a cohort", "cohorts"),
     Bodies(shapes.NewCohort, shapes.CohortChange, shapes.Cohort, shapes.CohortList),
-    Codec(mapping.new_cohort, change_named, mapping.cohort, mapping.cohort_page),
+    Codec(mapping.new_cohort, mapping.change_cohort, mapping.cohort, mapping.cohort_page),
 )

@@ -1,7 +1,6 @@
 """Rows about definitions of metadata."""
 
 from fleetroll.dialects.native.mapping import metadata_fields as mapping
-from fleetroll.dialects.native.mapping.named import change_named
 from fleetroll.dialects.native.routes.named import Bodies, Codec, named
 from fleetroll.dialects.native.shapes import metadata_fields as shapes
 from fleetroll.service import metadata_fields
@@ -11,5 +10,7 @@ ROUTES = named(
     metadata_fields.noun,
     ("a metadata field", "metadata fields"),
     Bodies(shapes.NewMetadataField, shapes.MetadataFieldChange, shapes.MetadataField, shapes.MetadataFieldList),
-    Codec(mapping.new_metadata_field, change_named, mapping.metadata_field, mapping.metadata_field_page),
+    Codec(
+        mapping.new_metadata_field, mapping.change_metadata_field, mapping.metadata_field, mapping.metadata_field_page
+    ),
 )

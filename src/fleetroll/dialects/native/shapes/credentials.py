@@ -36,7 +36,7 @@ class NewCredential(Struct, forbid_unknown_fields=True):
 
 
 class Credential(Struct):
-    """What a device shows to the broker. Its secrets are in `nats` once, when it is made."""
+    """What a device shows to the broker. Its secrets are in `nats` or `mqtt` once, when it is made."""
 
     id: int
     kind: str
