@@ -159,6 +159,13 @@ def test_a_refusal_of_the_server_is_one_line_and_an_exit_code(fleetroll: Fleetro
     assert refused.err.startswith("fleetroll: ")
 
 
+def test_a_full_organization_is_no_matter_of_the_key(fleetroll: Fleetroll) -> None:
+    fleetroll("org", "create", "small", "--quota", "devices=0")
+    refused = fleetroll("--organization", "small", "device", "create", "one")
+    assert (refused.code, refused.out) == (1, "")
+    assert "may have 0 devices" in refused.err
+
+
 def test_whoami_names_the_server_the_key_and_the_organization(fleetroll: Fleetroll, server: Any) -> None:
     shown = fleetroll("whoami").out
     assert all(words in shown for words in (server.url, "first admin", "admin", "default"))

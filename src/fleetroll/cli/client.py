@@ -54,6 +54,7 @@ _ADVICE = {
     "no_broker": "Devices hear it by the broker; start the server without --nats off.",
 }
 _EXITS = {401: Exit.UNAUTHORISED, 403: Exit.UNAUTHORISED, 404: Exit.NOT_FOUND}
+_NO_MATTER_OF_KEYS = "quota_exceeded"  # a 403 too, but no other key may do more
 
 
 @contextlib.contextmanager
@@ -229,7 +230,8 @@ def _refusal(reply: httpx.Response, problem: Mapping[str, Any]) -> Failure:
     code = str(problem["code"])
     after = reply.headers.get("retry-after")
     advice = f"Try again in {after} seconds." if after else _ADVICE.get(code, "")
-    return Failure(_EXITS.get(reply.status_code, Exit.REFUSED), str(problem["detail"]), advice, code)
+    refused = Exit.REFUSED if code == _NO_MATTER_OF_KEYS else _EXITS.get(reply.status_code, Exit.REFUSED)
+    return Failure(refused, str(problem["detail"]), advice, code)
 
 
 def _problem(reply: httpx.Response) -> dict[str, Any] | None:
