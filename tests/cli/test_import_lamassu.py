@@ -147,6 +147,22 @@ def test_a_rehearsal_changes_nothing(
     assert not list(work.glob("*.state"))
 
 
+def test_a_rehearsal_tells_of_slots_and_ends_that_devices_would_get(
+    fleetroll: Fleetroll, source: process.Process, here: dict[str, str], work: Path
+) -> None:
+    for number in (0, 2, 4):
+        metadata = json.dumps(device(number)["metadata"])
+        made = fleetroll("device", "create", f"D{number:04}", f"name=Pump {number}", f"metadata:={metadata}", **here)
+        assert made.code == 0
+    rehearsed = fleetroll(*given(source.url, source.key, "--dry-run", "--json"), **here)
+    outcomes = {one["ident"]: one["outcome"] for one in map(json.loads, rehearsed.out.splitlines())}
+    assert [outcomes[ident] for ident in ("D0000", "D0002", "D0004")] == ["updated", "updated", "unchanged"]
+    shown = fleetroll("device", "get", "D0002", "--json", **here).json()
+    assert (shown["status"], shown["revision"]) == ("NO_IDENTITY", 1)
+    stored = fleetroll(*given(source.url, source.key, "--json"), **here)
+    assert {one["ident"]: one["outcome"] for one in map(json.loads, stored.out.splitlines())} == outcomes
+
+
 def test_a_program_is_told_of_each_device(
     fleetroll: Fleetroll, source: process.Process, server: process.Process, here: dict[str, str], work: Path
 ) -> None:

@@ -129,11 +129,12 @@ class Gateway:
         made = set() if dry_run else {device["id"] for device in devices if _made(client, device)}
         known = {device["id"]: device for device in devices}
         for result in importing.store(client, [_row(device) for device in devices], dry_run=dry_run):
-            if dry_run or result["outcome"] == "failed":
+            if result["outcome"] == "failed" or (dry_run and result["outcome"] == "created"):
                 yield result
             else:
                 ident = result["ident"]
-                yield _finish(client, known[ident], {**result, "outcome": "created"} if ident in made else result)
+                stored = {**result, "outcome": "created"} if ident in made else result
+                yield _finish(client, known[ident], stored, dry_run=dry_run)
 
     # --- what devices name -----------------------------------------------------------------------------------------
 
@@ -212,10 +213,10 @@ def _made(client: "Client", device: dict[str, Any]) -> bool:
     return any(given.values()) and client.attempt("POST", _DEVICES, body).status_code == 201
 
 
-def _finish(client: "Client", device: dict[str, Any], result: importing.Result) -> importing.Result:
+def _finish(client: "Client", device: dict[str, Any], result: importing.Result, *, dry_run: bool) -> importing.Result:
     """Fill the slot and end the device, where that is not so here; and what it makes of the result."""
     steps = list(_steps(client, device))
-    for step in steps:
+    for step in () if dry_run else steps:
         reply = client.attempt(*step)
         if not reply.is_success:
             return {**result, "outcome": "failed", "error": {"message": reply.json()["err"]}}
