@@ -147,6 +147,17 @@ def test_a_rehearsal_changes_nothing(
     assert not list(work.glob("*.state"))
 
 
+def test_a_group_that_asks_in_the_native_language_asks_the_same_here(
+    fleetroll: Fleetroll, source: process.Process, here: dict[str, str], work: Path
+) -> None:
+    there = {"FLEETROLL_URL": source.url, "FLEETROLL_KEY": source.key}
+    assert fleetroll("group", "create", "floor/3", "metadata.floor = 3", **there).code == 0
+    done = fleetroll(*given(source.url, source.key), **here)
+    assert (done.code, done.err) == (0, "")
+    assert fleetroll("group", "get", "floor/3", "--json", **here).json()["filter"] == "metadata.floor = 3"
+    assert fleetroll("group", "delete", "floor/3", **there).code == 0
+
+
 def test_a_rehearsal_tells_of_slots_and_ends_that_devices_would_get(
     fleetroll: Fleetroll, source: process.Process, here: dict[str, str], work: Path
 ) -> None:

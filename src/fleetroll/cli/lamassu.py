@@ -77,6 +77,7 @@ class _Group(TypedDict, total=False):
     description: Any
     parent_id: str | None
     criteria: Any
+    filter: str
 
 
 class _Pem(Struct):
@@ -171,7 +172,8 @@ class Gateway:
             for group in ready or groups.values():
                 path = f"{_GROUPS}/{group['id']}"
                 found = importing.require(self._ask(path, {}), path, _ABOUT, _Group)
-                _give(client, _GROUPS, f"group {group['name']}", found)
+                if _give(client, _GROUPS, f"group {group['name']}", found) and found.get("filter"):
+                    _give_filter(client, found)
             groups = {uid: group for uid, group in groups.items() if ready and group not in ready}
 
     # --- requests --------------------------------------------------------------------------------------------------
@@ -259,9 +261,16 @@ def _trusted(settings: dict[str, Any]) -> set[str]:
     return {name for names in lists for name in names or ()} - {enrollment.get("enrollment_ca")}
 
 
-def _give(client: "Client", path: str, name: str, body: Mapping[str, object]) -> None:
+def _give(client: "Client", path: str, name: str, body: Mapping[str, object], method: str = "POST") -> bool:
     """Make a record of the source's here. One that is there stays; one that is refused is told of."""
-    reply = client.attempt("POST", path, body)
+    reply = client.attempt(method, path, body)
     if not reply.is_success and reply.status_code != 409:
         said = reply.json()
         output.note(f"{name} is left out: {said.get('err') or said.get('detail')}")
+    return reply.is_success
+
+
+def _give_filter(client: "Client", group: _Group) -> None:
+    """What a group of another Fleetroll asks in the native language: without it all devices would be in it."""
+    path = f"/v1/groups/{quote(group['name'], safe='')}"
+    _give(client, path, f"the filter of group {group['name']}", {"filter": group["filter"]}, "PATCH")
