@@ -294,6 +294,25 @@ def test_numbers_of_readings_come_page_by_page_as_well(desk: Desk, limit: int, s
     assert list(itertools.chain(*found)) == whole
 
 
+def test_times_of_the_past_are_taken_as_the_sdk_lets_them_through(desk: Desk) -> None:
+    device = desk.create("since")["id"]
+    desk.publish(device, b'{"value": 1, "timestamp": 1700000000123}')
+    for start in (
+        "2023-11-14T22:13:20.123000",  # Python's utcnow().isoformat()
+        "2023-11-14T22:13:20",
+        "2023-11-14T22:13",
+        "2023-11-14 22:13:20+00:00",  # Python's str()
+        "2023-11-14T23:13:20+01:00",
+        "2023-11-14",
+    ):
+        asked = {"device_id": device, "fields": ["t"], "start": start, "end": start.replace("2023", "2024")}
+        found = desk.app.request("POST", "/iot/db/telemetry/history", asked)
+        assert found.status == 200, (start, found.body)
+        assert [frame["t"]["value"] for frame in found.json()["data"]["frames"]] == [1], start
+    refused = desk.app.request("POST", "/iot/db/telemetry/history", {**asked, "start": "yesterday"})
+    assert refused.json()["data"]["message"].startswith("start must be an ISO 8601 time")
+
+
 @pytest.mark.parametrize("limit", [1, 7, 10, 12, 25])
 def test_readings_within_one_millisecond_come_once_wherever_a_page_ends(desk: Desk, limit: int) -> None:
     device = desk.create(f"fast-{limit}")["id"]
