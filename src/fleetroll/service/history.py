@@ -116,26 +116,26 @@ async def _newest(call: Call, device: Device, name: str, wanted: Wanted) -> list
 async def _summed(
     call: Call, device: Device, name: str, wanted: Wanted, taken: int
 ) -> tuple[list[Point], Instant | None]:
-    """As `_page`, numbers of the readings."""
+    """As `_page`, numbers of the readings: those of so many stretches of time from the first reading on."""
     span, aggregate, room = wanted.span, wanted.aggregate or "mean", wanted.limit - taken
-    interval = _interval(wanted)
+    interval = wanted.interval or max(span.until, 1)
+    series, telemetry = _series(device, name, wanted), call.records.telemetry
+    first = await telemetry.range(call.org, series, span, 1)
+    if not first:
+        return [], None
+    begin = first[0].at // interval * interval
+    part = Span(max(begin, span.since), min(begin + limits.MAX_BUCKETS * interval, span.until))
     spread = aggregate in readings.SPREADS
-    series = _series(device, name, wanted)
-    buckets = await call.records.telemetry.buckets(call.org, series, span, interval, spread=spread)
+    buckets = await telemetry.buckets(call.org, series, part, interval, spread=spread)
     number = readings.AGGREGATES[aggregate]
     found = [Point(device, name, max(one.at, span.since), number(one)) for one in buckets]
-    return found[:room], found[room].at if len(found) > room else None
+    if len(found) > room:
+        return found[:room], found[room].at
+    return found, part.until if part.until < span.until else None
 
 
 def _series(device: Device, name: str, wanted: Wanted) -> SeriesKey:
     return device.id, mode_of(wanted.env or DEFAULT_ENVIRONMENT), name
-
-
-def _interval(wanted: Wanted) -> int:
-    span = wanted.span
-    interval = wanted.interval or max(span.until, 1)
-    readings.require_few(span.since, span.until, interval)
-    return interval
 
 
 # --- what was said ---------------------------------------------------------------------------------------------------
@@ -176,7 +176,9 @@ def _point(device: Device, event: Event, wanted: Wanted) -> Point | None:
 
 def _counted(points: Sequence[Point], wanted: Wanted) -> list[Point]:
     """Numbers of what was said; what is no number is counted, and only that."""
-    aggregate, interval = wanted.aggregate or "count", _interval(wanted)
+    aggregate, span = wanted.aggregate or "count", wanted.span
+    interval = wanted.interval or max(span.until, 1)
+    readings.require_few(span.since, span.until, interval)
     groups: dict[tuple[int, str, int], list[Point]] = {}
     for point in points:
         groups.setdefault((point.device.id, point.name, point.at // interval * interval), []).append(point)
@@ -186,7 +188,7 @@ def _counted(points: Sequence[Point], wanted: Wanted) -> list[Point]:
         numbers = [one.value for one in group if isinstance(one.value, int | float)]
         value = len(group) if aggregate == "count" else _of(number, at, numbers)
         if value is not None:
-            found.append(Point(group[0].device, name, max(at, wanted.span.since), value))
+            found.append(Point(group[0].device, name, max(at, span.since), value))
     return found
 
 

@@ -307,6 +307,35 @@ def test_numbers_of_readings_come_page_by_page_as_well(desk: Desk, limit: int, s
     assert list(itertools.chain(*found)) == whole
 
 
+def test_times_of_the_past_are_taken_as_the_sdk_lets_them_through(desk: Desk) -> None:
+    device = desk.create("since")["id"]
+    desk.publish(device, b'{"value": 1, "timestamp": 1700000000123}')
+    for start in (
+        "2023-11-14T22:13:20.123000",  # Python's utcnow().isoformat()
+        "2023-11-14T22:13:20",
+        "2023-11-14T22:13",
+        "2023-11-14 22:13:20+00:00",  # Python's str()
+        "2023-11-14T23:13:20+01:00",
+        "2023-11-14",
+    ):
+        asked = {"device_id": device, "fields": ["t"], "start": start, "end": start.replace("2023", "2024")}
+        found = desk.app.request("POST", "/iot/db/telemetry/history", asked)
+        assert found.status == 200, (start, found.body)
+        assert [frame["t"]["value"] for frame in found.json()["data"]["frames"]] == [1], start
+    refused = desk.app.request("POST", "/iot/db/telemetry/history", {**asked, "start": "yesterday"})
+    assert refused.json()["data"]["message"].startswith("start must be an ISO 8601 time")
+
+
+def test_numbers_of_more_stretches_of_time_than_fit_on_a_page_are_on_the_next_ones(desk: Desk) -> None:
+    device = desk.create("fine")["id"]
+    places = [0, 1, limits.MAX_BUCKETS - 1, limits.MAX_BUCKETS, 5 * limits.MAX_BUCKETS, 10**7]
+    desk.publish(device, *[json.dumps({"value": n, "timestamp": 1_700_000_000_000 + n}).encode() for n in places])
+    asked = {"device_id": device, "start": "2000-01-01T00:00:00Z", "end": "2024-01-01T00:00:00Z", "fields": ["t"]}
+    found = list(pages(desk, "telemetry", {**asked, "aggregate_fn": "sum", "interval": "1ms"}))
+    assert [value for page in found for _, value in page] == places
+    assert len(found) <= len(places)
+
+
 @pytest.mark.parametrize("limit", [1, 7, 10, 12, 25])
 def test_readings_within_one_millisecond_come_once_wherever_a_page_ends(desk: Desk, limit: int) -> None:
     device = desk.create(f"fast-{limit}")["id"]
