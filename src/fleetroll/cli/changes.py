@@ -110,11 +110,29 @@ def _parts(value: str) -> list[str]:
 
 
 def _place(target: dict[str, Any], names: list[str], value: Any) -> None:
-    for name in names[:-1]:
-        target = target.setdefault(name, {})
-        if not isinstance(target, dict):
-            raise BadChange(f"{name} cannot be a value and have members at once.")
-    target[names[-1]] = value
+    """Put a value where the names lead. An object goes there member by member: other changes may name some as well."""
+    *above, last = names
+    for name in above:
+        target = _object(target, name)
+    if isinstance(value, dict):
+        within = _object(target, last)
+        for name, member in value.items():
+            _place(within, [name], member)
+    elif isinstance(target.get(last), dict):
+        raise _torn(last)
+    else:
+        target[last] = value
+
+
+def _object(target: dict[str, Any], name: str) -> dict[str, Any]:
+    found = target.setdefault(name, {})
+    if not isinstance(found, dict):
+        raise _torn(name)
+    return found
+
+
+def _torn(name: str) -> BadChange:
+    return BadChange(f"{name} cannot be a value and have members at once.")
 
 
 def _json(text: bytes) -> Any:
