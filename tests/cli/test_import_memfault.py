@@ -177,7 +177,10 @@ def test_a_source_that_refuses_or_is_not_there_is_told_of(
     assert fleetroll(*nowhere).code == 5
 
 
-@pytest.mark.parametrize("arguments", [["--url", "fleet.example.com"], ["--url", "http://a..b"], ["--token", "ä"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--url", "fleet.example.com"], ["--url", "http://a..b"], ["--token", "ä"], ["--token", ""], ["--token", " "]],
+)
 def test_what_is_no_source_is_wrong_usage(fleetroll: Fleetroll, arguments: list[str]) -> None:
     given = ["--url", "http://127.0.0.1:9", "--token", "no", *arguments]
     for maker in (["lamassu"], ["memfault", "--org", "a", "--project", "b"]):

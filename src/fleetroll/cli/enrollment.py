@@ -43,10 +43,11 @@ def enroll(
     cert_key: Path | None,
     renew: bool,
 ) -> None:
-    if not ident:
-        raise click.UsageError(EMPTY_NAME)
-    if "/" in ident:
-        raise click.UsageError("The files are named after the device, so its identifier must not have a slash.")
+    _require_file_name(ident)
+    if renew and (cert or cert_key):
+        raise click.UsageError("Give --renew, which shows what is there, or --cert, not both.")
+    if cert_key and not cert:
+        raise click.UsageError("--cert-key is the key of a certificate: name that with --cert.")
     certificate, key = out / f"{ident}.pem", out / f"{ident}.key"
     if renew:
         cert, cert_key = certificate, key
@@ -66,6 +67,13 @@ def enroll(
         private.write(secret)
         public.write(_ask(url, request, trust, cert, cert_key))
     click.echo(f"{'Renewed' if renew else 'Enrolled'} {output.plain(ident)}: {certificate} and {key}.")
+
+
+def _require_file_name(ident: str) -> None:
+    if not ident:
+        raise click.UsageError(EMPTY_NAME)
+    if "/" in ident:
+        raise click.UsageError("The files are named after the device, so its identifier must not have a slash.")
 
 
 def _ask(url: str, request: bytes, trust: Path | None, cert: Path | None, key: Path | None) -> bytes:

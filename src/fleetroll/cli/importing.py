@@ -77,9 +77,12 @@ def _address(_context: click.Context, _option: click.Parameter, url: str) -> str
 
 
 def _token(_context: click.Context, _option: click.Parameter, token: str) -> str:
-    if not (token.strip().isascii() and token.strip().isprintable()):
+    token = token.strip()
+    if not token:
+        raise click.UsageError("--token is empty: does a variable hold nothing?")
+    if not (token.isascii() and token.isprintable()):
         raise click.UsageError("--token has a line end or a strange character.")
-    return token.strip()
+    return token
 
 
 def source_option(text: str) -> Callable[[Any], Any]:
