@@ -136,7 +136,7 @@ def run(client: "Client", source: Source, state: Path, *, dry_run: bool, as_json
         _report(counts, failures, dry_run)
     if failed := counts["failed"]:
         message = f"{failed} of {counts.total()} devices failed."
-        raise Failure(Exit.ROWS_FAILED, message, "The others are stored.")
+        raise Failure(Exit.ROWS_FAILED, message, "" if dry_run else "The others are stored.")
 
 
 def _pages(source: Source, first: Place) -> Iterator[tuple[Page, Place | None]]:
