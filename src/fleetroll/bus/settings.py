@@ -65,7 +65,7 @@ def address_of(files: Files) -> str:
     """Where clients find the broker. Raises OSError if that is not known."""
     try:
         return msgspec.json.decode(files.addresses.read_bytes(), type=dict[str, str])["client"]
-    except (msgspec.MsgspecError, KeyError):  # it is being written
+    except (msgspec.MsgspecError, KeyError):  # damaged; each start writes it anew
         raise OSError from None
 
 
