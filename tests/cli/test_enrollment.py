@@ -145,6 +145,7 @@ def test_what_cannot_be_is_said_in_words(fleetroll: Command, est: str, trust: st
     assert (unnamed.code, "--est-name" in unnamed.err) == (3, True)
     assert run("device", "enroll", "a/b", "--dms", "line", *common).code == 2
     assert run("device", "enroll", "", "--dms", "line", *common).code == 2
+    assert run("device", "enroll", "pump-3", "--dms", "", *common).code == 2
     assert run("device", "enroll", "pump-3", "--dms", "line", *common, "--est", est[len("https://") :]).code == 2
     assert run("device", "enroll", "pump-3", "--dms", "line", *common, "--est", "https://127.0.0.1:9").code == 3
     assert run("device", "enroll", "pump-3", "--dms", "line", *common, "--renew").code == 7

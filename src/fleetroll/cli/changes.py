@@ -89,6 +89,13 @@ def _replace_list(changes: Changes, names: list[str], value: str) -> None:
     _place(changes.merge, names, _parts(value))
 
 
+def _replace_list_by_json(changes: Changes, names: list[str], value: str) -> None:
+    parts = _json(value.encode())
+    if parts is not None and not (isinstance(parts, list) and all(isinstance(part, str) for part in parts)):
+        raise BadChange(f"{names[0]} is a list of texts.")
+    _place(changes.merge, names, parts)
+
+
 def _replace_by_json(changes: Changes, names: list[str], value: str) -> None:
     _place(changes.merge, names, _json(value.encode()))
 
@@ -102,7 +109,7 @@ def _remove(changes: Changes, names: list[str], value: str) -> None:
 
 
 _SIGNS = {"": _replace, ":": _replace_by_json}
-_LIST_SIGNS = {"": _replace_list, ":": _replace_by_json, "+": _add, "-": _remove}
+_LIST_SIGNS = {"": _replace_list, ":": _replace_list_by_json, "+": _add, "-": _remove}
 
 
 def _parts(value: str) -> list[str]:

@@ -43,7 +43,10 @@ def enroll(
     cert_key: Path | None,
     renew: bool,
 ) -> None:
-    _require_file_name(ident)
+    if not (ident and label):
+        raise click.UsageError(EMPTY_NAME)
+    if "/" in ident:
+        raise click.UsageError("The files are named after the device, so its identifier must not have a slash.")
     if renew and (cert or cert_key):
         raise click.UsageError("Give --renew, which shows what is there, or --cert, not both.")
     if cert_key and not cert:
@@ -67,13 +70,6 @@ def enroll(
         private.write(secret)
         public.write(_ask(url, request, trust, cert, cert_key))
     click.echo(f"{'Renewed' if renew else 'Enrolled'} {output.plain(ident)}: {certificate} and {key}.")
-
-
-def _require_file_name(ident: str) -> None:
-    if not ident:
-        raise click.UsageError(EMPTY_NAME)
-    if "/" in ident:
-        raise click.UsageError("The files are named after the device, so its identifier must not have a slash.")
 
 
 def _ask(url: str, request: bytes, trust: Path | None, cert: Path | None, key: Path | None) -> bytes:
