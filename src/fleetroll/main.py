@@ -434,6 +434,8 @@ def recover(data: Path, server_key: str | None, database: str | None) -> str:
         return asyncio.run(_recovered(config))
     except (Refused, DirectoryRefused) as refused:
         raise RefusedAtRest(str(refused)) from None
+    except Fault as problem:  # of what is written, where there is no room for it
+        raise RefusedAtRest(problem.message) from None
 
 
 async def _recovered(config: Config) -> str:

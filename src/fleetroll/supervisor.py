@@ -52,7 +52,8 @@ class Supervisor:
 
     def _tell(self) -> None:
         for pid in self._started:
-            os.kill(pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # it has ended, and `_keep` is about to forget it
+                os.kill(pid, signal.SIGTERM)
 
     def _start_all(self) -> bool:
         """Start them all and wait until they are ready; False, and all told to stop, if one ends instead."""

@@ -13,7 +13,7 @@ import socket
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -770,3 +770,49 @@ def test_a_server_that_meets_the_broker_while_the_store_is_away_says_so_in_a_lin
         assert "Traceback" not in caplog.text
 
     run(story())
+
+
+def test_a_process_that_gives_up_keeping_the_broker_while_it_connects_leaves_no_connection(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        met, left = asyncio.Event(), asyncio.Event()
+        async with broker(tmp_path / "nats", registry) as served, broken_off(address(served), met, left) as url:
+            other = Broker(Authority(SERVER_KEY), lambda: int(time.time()), lambda: [url], None)
+            keeping = asyncio.ensure_future(other.keep(registry))
+            await asyncio.wait_for(met.wait(), PATIENCE)
+            keeping.cancel()
+            await asyncio.wait([keeping])
+            await asyncio.wait_for(left.wait(), PATIENCE)
+
+    run(story())
+
+
+@contextlib.asynccontextmanager
+async def broken_off(url: str, met: asyncio.Event, left: asyncio.Event) -> AsyncIterator[str]:
+    """A way to a broker for one connection, which has `left` when it is over; all others have `met` with silence."""
+    first = iter([True])
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not next(first, False):
+            met.set()
+            await left.wait()
+            writer.close()
+            return
+        host, _, port = url.removeprefix("nats://").rpartition(":")
+        answers, server = await asyncio.open_connection(host, int(port))
+        answering = asyncio.create_task(copy(answers, writer))
+        await copy(reader, server)
+        answering.cancel()
+        for one in (server, writer):
+            one.close()
+        left.set()
+
+    async with await asyncio.start_server(pass_on, "127.0.0.1", 0) as listener:
+        yield f"nats://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+
+
+async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while part := await reader.read(1 << 16):
+            writer.write(part)
+            await writer.drain()

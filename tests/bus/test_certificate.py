@@ -1,8 +1,10 @@
 """The broker's certificate: shown at once, renewed before it expires, and nobody is cut off for it."""
 
 import asyncio
+import json
 import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,20 @@ import pytest
 from cryptography import x509
 
 from fleetroll.bus.port import Certificate
-from fleetroll.bus.settings import Files, keep_certificate, names_to_renew
-from tests.support.broker import ORG, PATIENCE, Registry, address, broker, certificate, client, run, with_device
+from fleetroll.bus.settings import Files, Listeners, keep_certificate, names_to_renew, write
+from fleetroll.bus.walls import Authority
+from tests.support.broker import (
+    ORG,
+    PATIENCE,
+    SERVER_KEY,
+    Registry,
+    address,
+    broker,
+    certificate,
+    client,
+    run,
+    with_device,
+)
 from tests.support.nats_sockets import LEFT
 
 pytestmark = LEFT
@@ -85,6 +99,22 @@ def test_it_is_replaced_with_a_third_of_its_life_before_it(tmp_path: Path, days:
     assert names_to_renew(files, 0) == []
     keep_certificate(files, certificate(NAMES, timedelta(days=days)))
     assert names_to_renew(files, int(time.time())) == due
+
+
+def test_a_certificate_and_its_key_belong_together_whenever_a_server_is_killed(tmp_path: Path) -> None:
+    """A broker that finds another's key does not start."""
+    files, made = _files(tmp_path), [certificate(NAMES, timedelta(days=90)) for _ in range(2)]
+    keep_certificate(files, made[0])
+    write(files, Listeners(("127.0.0.1", 0)), Authority(SERVER_KEY), 0, {})
+    (line,) = [line for line in files.configuration.read_text().splitlines() if line.startswith("tls: ")]
+    named = json.loads(line.removeprefix("tls: "))
+    found = tmp_path / "found.pem"
+    with ThreadPoolExecutor() as other:
+        replacing = other.submit(lambda: [keep_certificate(files, one) for one in made * 100])
+        while not replacing.done():
+            kept = {name: Path(name).read_text() for name in {named["cert_file"], named["key_file"]}}
+            found.write_text("".join(kept.values()))
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(found)
 
 
 def _files(tmp_path: Path) -> Files:

@@ -7,7 +7,7 @@ import signal
 import sys
 import textwrap
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from nats.aio.client import Client
 import fleetroll.bus.presence
 from fleetroll.bus import links
 from fleetroll.bus.broker import Broker
-from fleetroll.bus.port import Announcement, Connection, Minted
+from fleetroll.bus.port import Announcement, Connection, ConnectionChange, Minted
 from fleetroll.bus.presence import Presence
 from fleetroll.bus.settings import Files, Listeners, write
 from fleetroll.bus.walls import Authority
@@ -172,6 +172,46 @@ def test_nobody_is_connected_while_there_is_no_broker(tmp_path: Path) -> None:
             again = await client(address(served), minted)
             await registry.until(lambda: minted.account in registry.present_now)
             await again.close()
+
+    run(story())
+
+
+class Away(Registry):
+    """One whose store is away while it is `refusing`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[ConnectionChange] = []
+
+    async def present(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
+        self._require()
+        self.told += changes
+        return await super().present(changes)
+
+    async def connected(self, connections: Sequence[Connection]) -> list[Announcement]:
+        self._require()
+        return await super().connected(connections)
+
+    def _require(self) -> None:
+        if self.refusing:
+            raise RuntimeError("the store is away")
+
+
+def test_what_came_while_the_store_was_away_is_in_the_list_and_kept_nowhere(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Away()
+        async with broker(tmp_path / "nats", registry) as served:
+            minted = await with_device(served, registry)
+            registry.refusing, registry.told = True, []
+            for _ in range(30):
+                await (await client(address(served), minted)).close()
+            device = await client(address(served), minted)
+            await asyncio.sleep(2)  # for some more that is refused
+            registry.refusing = False
+            await registry.until(lambda: minted.account in registry.present_now)
+            await device.close()
+            await registry.until(lambda: minted.account not in registry.present_now)
+            assert len([one for one in registry.told if one.connection.account == minted.account]) < 10
 
     run(story())
 

@@ -145,9 +145,13 @@ def test_what_cannot_be_is_said_in_words(fleetroll: Command, est: str, trust: st
     assert (unnamed.code, "--est-name" in unnamed.err) == (3, True)
     assert run("device", "enroll", "a/b", "--dms", "line", *common).code == 2
     assert run("device", "enroll", "", "--dms", "line", *common).code == 2
+    assert run("device", "enroll", "pump-3", "--dms", "", *common).code == 2
     assert run("device", "enroll", "pump-3", "--dms", "line", *common, "--est", est[len("https://") :]).code == 2
     assert run("device", "enroll", "pump-3", "--dms", "line", *common, "--est", "https://127.0.0.1:9").code == 3
     assert run("device", "enroll", "pump-3", "--dms", "line", *common, "--renew").code == 7
+    for unused in (["--cert-key", trust], ["--renew", "--cert", trust], ["--renew", "--cert-key", trust]):
+        refused = run("device", "enroll", "pump-3", "--dms", "line", *common, *unused)
+        assert (refused.code, unused[0] in refused.err) == (2, True)
     assert fleetroll("dms", "create", "both", "--anybody", "--trust", "x").code == 2
     assert fleetroll("ca", "show", "nobody").code == 5
     assert not list(tmp_path.glob("pump-3*"))

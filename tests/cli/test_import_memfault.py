@@ -177,7 +177,10 @@ def test_a_source_that_refuses_or_is_not_there_is_told_of(
     assert fleetroll(*nowhere).code == 5
 
 
-@pytest.mark.parametrize("arguments", [["--url", "fleet.example.com"], ["--url", "http://a..b"], ["--token", "ä"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--url", "fleet.example.com"], ["--url", "http://a..b"], ["--token", "ä"], ["--token", ""], ["--token", " "]],
+)
 def test_what_is_no_source_is_wrong_usage(fleetroll: Fleetroll, arguments: list[str]) -> None:
     given = ["--url", "http://127.0.0.1:9", "--token", "no", *arguments]
     for maker in (["lamassu"], ["memfault", "--org", "a", "--project", "b"]):
@@ -200,21 +203,24 @@ def test_a_server_that_is_no_source_is_told_apart(fleetroll: Fleetroll, body: by
 def test_a_device_that_cannot_be_stored_is_named(fleetroll: Fleetroll) -> None:
     body = b'{"data": [{"device_serial": "D1", "last_seen": "soon"}, {"device_serial": "D2"}]}'
     with impostor(body) as url:
-        given = [
-            "memfault",
-            "--url",
-            url,
-            "--org",
-            "a",
-            "--project",
-            "b",
-            "--token",
-            "t",
-            "--no-attributes",
-            "--dry-run",
-        ]
+        given = dry(url)
         told = fleetroll("import", *given)
         rows = [json.loads(line) for line in fleetroll("import", *given, "--json").out.splitlines()]
     assert told.code == 6
     assert "D1: seen_at" in told.err
     assert {row["ident"]: row["outcome"] for row in rows} == {"D1": "failed", "D2": "created"}
+
+
+def test_of_many_that_cannot_be_stored_the_first_are_named_and_the_others_counted(fleetroll: Fleetroll) -> None:
+    rows = [{"device_serial": f"D{number}", "last_seen": "soon"} for number in range(23)]
+    with impostor(json.dumps({"data": rows}).encode()) as url:
+        told = fleetroll("import", *dry(url))
+    assert told.code == 6
+    assert [name for name in ("D0", "D19", "D20") if f"{name}: seen_at" in told.err] == ["D0", "D19"]
+    assert "... and 3 more" in told.err
+    assert told.err.endswith("23 of 23 devices failed.\n"), "of a rehearsal nothing is stored"
+
+
+def dry(url: str) -> list[str]:
+    there = ["--url", url, "--org", "a", "--project", "b", "--token", "t"]
+    return ["memfault", *there, "--no-attributes", "--dry-run"]

@@ -87,19 +87,36 @@ def test_a_start_on_a_full_disk_says_so_and_calls_nothing_damaged(tmp_path: Path
     with serving(source, "--nats", "off"):
         pass
     bring = "true" if is_first else f"cp -r {source} {place}/data"
+    ended = on_full_disk(place, bring, free, "serve", "--data", str(place / "data"), "--http", "8.8.8.8:1")
+    assert ended.returncode == 74, ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert "damaged" not in ended.stderr
+
+
+def on_full_disk(place: Path, bring: str, free: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What becomes of a command where so many KiB are free once the shell has done what should be there."""
     fill = f"{bring}; head -c $((48 * 1024 - $(du -sk {place} | cut -f1) - {free}))k /dev/zero > {place}/filler"
-    command = (sys.executable, "-m", "fleetroll", "serve", "--data", str(place / "data"), "--http", "8.8.8.8:1")
-    ended = subprocess.run(
-        (*apart(place), *command),
+    return subprocess.run(
+        (*apart(place), sys.executable, "-m", "fleetroll", *arguments),
         env={**os.environ, "FILL": fill},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert ended.returncode == 74, ended.stderr
+
+
+@unshare
+@pytest.mark.parametrize("free", [0, 60])
+def test_a_key_that_finds_no_room_is_not_shown_as_made(tmp_path: Path, free: int) -> None:
+    place, source = tmp_path / "disk", tmp_path / "source"
+    place.mkdir()
+    with serving(source, "--nats", "off"):
+        pass
+    ended = on_full_disk(place, f"cp -r {source} {place}/data", free, "recover", "--data", str(place / "data"))
+    assert (ended.returncode, ended.stdout) == (1, ""), ended.stderr
     assert len(ended.stderr.splitlines()) == 1
-    assert "damaged" not in ended.stderr
+    assert "disk" in ended.stderr
 
 
 @unshare

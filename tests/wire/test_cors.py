@@ -117,6 +117,15 @@ def test_any_other_origin_reads_none_of_it(edge: HttpServer, row: str) -> None:
     assert b"\r\nvary: Origin\r\n" in head
 
 
+def test_where_all_origins_are_configured_any_reads_what_no_application_answers() -> None:
+    sent, expected = REFUSED["no Host"]
+    with serving(refusals=Refusals(Cors(("*",)).permission)) as server:
+        status, head = refused(server, sent, THEIRS)
+    assert status == expected
+    assert b"\r\naccess-control-allow-origin: *\r\n" in head
+    assert re.search(b"\r\naccess-control-expose-headers: .*Retry-After, X-Request-Id", head)
+
+
 def test_the_origin_of_one_request_is_not_that_of_the_next(edge: HttpServer) -> None:
     with connect(edge) as client:
         client.sendall(GET + b"Origin: " + OURS.encode() + b"\r\n\r\n" + GET + b"Host: b\r\n\r\n")

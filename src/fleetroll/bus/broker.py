@@ -136,12 +136,19 @@ class Broker(Mint):
                     logger.exception("the broker could not be served; it is tried again")
                 await asyncio.sleep(_AGAIN)
         finally:
-            await self._stop()
+            if self._process is not None:
+                await self._process.stop()
 
     async def _run(self, registry: Registry) -> None:
         if self._process is not None:
             await self._process.ready()
-        async with self._connected(registry) as (presence, roster), asyncio.TaskGroup() as group:
+        async with (
+            self._as_system(registry) as (presence, roster),
+            self._as_platform(registry),
+            asyncio.TaskGroup() as group,
+        ):
+            # Only now that requests are answered: the devices that the broker knows are back as soon as it is.
+            await roster.correct()
             group.create_task(presence.run())
             if self._process is not None:
                 group.create_task(self._keep_certificate(self._process, registry))
@@ -156,9 +163,23 @@ class Broker(Mint):
             await roster.look_after_streams()
             await links.until_cancelled()
 
-    async def _stop(self) -> None:
-        if self._process is not None:
-            await self._process.stop()
+    async def _look_again(self, presence: Presence) -> None:
+        """When a server of a cluster dies, no other tells whose connections went with it."""
+        while links.goes_on():
+            await asyncio.sleep(_LOOK_AT_CLUSTER)
+            presence.doubt()
+
+    async def _keep_certificate(self, process: Process, registry: Registry) -> None:
+        """Have a new one before the old one expires."""
+        while links.goes_on():
+            try:
+                if names := settings.names_to_renew(process.files, self._seconds()):
+                    settings.keep_certificate(process.files, await registry.certify(names))
+                    await process.refresh()
+                    logger.info("the broker has a new certificate for %s", ", ".join(names))
+            except Exception:
+                logger.exception("the broker's certificate could not be renewed; it is tried again")
+            await asyncio.sleep(_LOOK_AT_CERTIFICATE)
 
     # --- what the service asks -----------------------------------------------------------------------------------
 
@@ -214,24 +235,6 @@ class Broker(Mint):
         for calling in self._calls:
             calling.cancel()
 
-    async def _look_again(self, presence: Presence) -> None:
-        """When a server of a cluster dies, no other tells whose connections went with it."""
-        while links.goes_on():
-            await asyncio.sleep(_LOOK_AT_CLUSTER)
-            presence.doubt()
-
-    async def _keep_certificate(self, process: Process, registry: Registry) -> None:
-        """Have a new one before the old one expires."""
-        while links.goes_on():
-            try:
-                if names := settings.names_to_renew(process.files, self._seconds()):
-                    settings.keep_certificate(process.files, await registry.certify(names))
-                    await process.refresh()
-                    logger.info("the broker has a new certificate for %s", ", ".join(names))
-            except Exception:
-                logger.exception("the broker's certificate could not be renewed; it is tried again")
-            await asyncio.sleep(_LOOK_AT_CERTIFICATE)
-
     # --- what the other processes ask ----------------------------------------------------------------------------
 
     async def _serve_others(self) -> None:
@@ -251,37 +254,43 @@ class Broker(Mint):
     # --- connections ---------------------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
-    async def _connected(self, registry: Registry) -> AsyncIterator[tuple[Presence, Roster]]:
-        authority, urls = self._authority, self._urls()
-        self._system = await links.connect(
-            urls,
-            authority.system,
+    async def _as_system(self, registry: Registry) -> AsyncIterator[tuple[Presence, Roster]]:
+        """Connected as the account that publishes accounts, and hears who connects."""
+        system = self._system = await links.connect(
+            self._urls(),
+            self._authority.system,
             "system",
             lost=self._system_lost,
             found=self._system_found,
             failed=self._system_failed,
         )
-        self._away.end()
-        self._platform = await links.connect(urls, authority.platform, "platform", found=self._platform_found)
-        presence = self._presence = Presence(self._system, registry, self._announce)
-        files = self._process.files if self._process is not None else None
-        roster = Roster(
-            self._system, authority, self._seconds, self._urls, registry, presence.doubt, files, self._replicas
-        )
-        self._roster = roster
-        if self._process is not None:
-            self._process.ended = presence.end
-        self._desk = Desk(self._platform, authority, registry)
         try:
-            # Before all else, for the devices that the broker knows are back as soon as it is.
-            await self._desk.start()
-            async with self._standing_by(self._platform, registry):
-                await roster.correct()
-                yield presence, roster
+            self._away.end()
+            presence = self._presence = Presence(system, registry, self._announce)
+            files = self._process.files if self._process is not None else None
+            roster = self._roster = Roster(
+                system, self._authority, self._seconds, self._urls, registry, presence.doubt, files, self._replicas
+            )
+            if self._process is not None:
+                self._process.ended = presence.end
+            yield presence, roster
+        finally:
+            await links.close(system)
+
+    @contextlib.asynccontextmanager
+    async def _as_platform(self, registry: Registry) -> AsyncIterator[None]:
+        """Connected as the account that has the streams and is asked, and answering there."""
+        platform = self._platform = await links.connect(
+            self._urls(), self._authority.platform, "platform", found=self._platform_found
+        )
+        desk = self._desk = Desk(platform, self._authority, registry)
+        try:
+            await desk.start()
+            async with self._standing_by(platform, registry):
+                yield
         finally:
             self._kept.clear()
-            await self._desk.finish()
-            await links.close(self._system)
+            await desk.finish()
 
     @contextlib.asynccontextmanager
     async def _standing_by(self, platform: Client, registry: Registry) -> AsyncIterator[None]:

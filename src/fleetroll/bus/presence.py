@@ -108,8 +108,14 @@ class Presence:
                 await self._apply()
             except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
                 self._trouble.tell(problem)
-                self._stale = True
+                self._begin_anew()
                 await asyncio.sleep(_PAUSE)
+
+    def _begin_anew(self) -> None:
+        """By the list, which will have what has come until now: while the store is away, that would become too much."""
+        self._stale = True
+        while not self._events.empty():
+            self._events.get_nowait()
 
     async def _set_right(self) -> None:
         if self._ended:

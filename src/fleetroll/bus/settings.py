@@ -39,8 +39,7 @@ class Files:
         self.addresses = directory / "addresses.json"
         self.streams = directory / "streams"
         self.accounts = directory / "accounts"
-        self.certificate = directory / "certificate.pem"
-        self.certificate_key = directory / "certificate.key"
+        self.certificate = directory / "certificate-and-key.pem"  # one file, so that they always belong together
 
     def forget_streams(self, accounts: Iterable[str]) -> None:
         """Remove what is stored of accounts, which the broker has closed, and leaves where it is."""
@@ -66,14 +65,19 @@ def address_of(files: Files) -> str:
     """Where clients find the broker. Raises OSError if that is not known."""
     try:
         return msgspec.json.decode(files.addresses.read_bytes(), type=dict[str, str])["client"]
-    except (msgspec.MsgspecError, KeyError):  # it is being written
+    except (msgspec.MsgspecError, KeyError):  # damaged; each start writes it anew
         raise OSError from None
 
 
 def _write_private(file: Path, content: str) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    """Whoever reads the file finds what it had before or has now, also after a power cut."""
+    part = file.with_name(f"{file.name}.{os.getpid()}")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as stream:
         stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(file)
 
 
 def trust(authority: Authority, at: int) -> dict[str, object]:
@@ -128,8 +132,7 @@ def keep_certificate(files: Files, certificate: Certificate) -> None:
     plain = pair.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    _write_private(files.certificate_key, plain.decode())
-    _write_private(files.certificate, certificate.chain)
+    _write_private(files.certificate, certificate.chain + plain.decode())
 
 
 _PINGS = 2  # that may be unanswered
@@ -169,5 +172,5 @@ def _listener(address: Address, known: str | None) -> dict[str, object]:
 def _certificate(files: Files) -> dict[str, object]:
     if not files.certificate.exists():
         return {}
-    pair = {"cert_file": str(files.certificate), "key_file": str(files.certificate_key)}
-    return {**pair, "timeout": limits.HEADER_DEADLINE}
+    file = str(files.certificate)
+    return {"cert_file": file, "key_file": file, "timeout": limits.HEADER_DEADLINE}

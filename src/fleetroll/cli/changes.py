@@ -89,6 +89,13 @@ def _replace_list(changes: Changes, names: list[str], value: str) -> None:
     _place(changes.merge, names, _parts(value))
 
 
+def _replace_list_by_json(changes: Changes, names: list[str], value: str) -> None:
+    parts = _json(value.encode())
+    if parts is not None and not (isinstance(parts, list) and all(isinstance(part, str) for part in parts)):
+        raise BadChange(f"{names[0]} is a list of texts.")
+    _place(changes.merge, names, parts)
+
+
 def _replace_by_json(changes: Changes, names: list[str], value: str) -> None:
     _place(changes.merge, names, _json(value.encode()))
 
@@ -102,7 +109,7 @@ def _remove(changes: Changes, names: list[str], value: str) -> None:
 
 
 _SIGNS = {"": _replace, ":": _replace_by_json}
-_LIST_SIGNS = {"": _replace_list, ":": _replace_by_json, "+": _add, "-": _remove}
+_LIST_SIGNS = {"": _replace_list, ":": _replace_list_by_json, "+": _add, "-": _remove}
 
 
 def _parts(value: str) -> list[str]:
@@ -110,11 +117,29 @@ def _parts(value: str) -> list[str]:
 
 
 def _place(target: dict[str, Any], names: list[str], value: Any) -> None:
-    for name in names[:-1]:
-        target = target.setdefault(name, {})
-        if not isinstance(target, dict):
-            raise BadChange(f"{name} cannot be a value and have members at once.")
-    target[names[-1]] = value
+    """Put a value where the names lead. An object goes there member by member: other changes may name some as well."""
+    *above, last = names
+    for name in above:
+        target = _object(target, name)
+    if isinstance(value, dict):
+        within = _object(target, last)
+        for name, member in value.items():
+            _place(within, [name], member)
+    elif isinstance(target.get(last), dict):
+        raise _torn(last)
+    else:
+        target[last] = value
+
+
+def _object(target: dict[str, Any], name: str) -> dict[str, Any]:
+    found = target.setdefault(name, {})
+    if not isinstance(found, dict):
+        raise _torn(name)
+    return found
+
+
+def _torn(name: str) -> BadChange:
+    return BadChange(f"{name} cannot be a value and have members at once.")
 
 
 def _json(text: bytes) -> Any:

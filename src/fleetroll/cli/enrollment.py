@@ -43,10 +43,14 @@ def enroll(
     cert_key: Path | None,
     renew: bool,
 ) -> None:
-    if not ident:
+    if not (ident and label):
         raise click.UsageError(EMPTY_NAME)
     if "/" in ident:
         raise click.UsageError("The files are named after the device, so its identifier must not have a slash.")
+    if renew and (cert or cert_key):
+        raise click.UsageError("Give --renew, which shows what is there, or --cert, not both.")
+    if cert_key and not cert:
+        raise click.UsageError("--cert-key is the key of a certificate: name that with --cert.")
     certificate, key = out / f"{ident}.pem", out / f"{ident}.key"
     if renew:
         cert, cert_key = certificate, key

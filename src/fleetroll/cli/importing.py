@@ -77,9 +77,12 @@ def _address(_context: click.Context, _option: click.Parameter, url: str) -> str
 
 
 def _token(_context: click.Context, _option: click.Parameter, token: str) -> str:
-    if not (token.strip().isascii() and token.strip().isprintable()):
+    token = token.strip()
+    if not token:
+        raise click.UsageError("--token is empty: does a variable hold nothing?")
+    if not (token.isascii() and token.isprintable()):
         raise click.UsageError("--token has a line end or a strange character.")
-    return token.strip()
+    return token
 
 
 def source_option(text: str) -> Callable[[Any], Any]:
@@ -120,7 +123,7 @@ def run(client: "Client", source: Source, state: Path, *, dry_run: bool, as_json
     for found, place in _pages(source, first):
         for result in source.store(client, found.rows, dry_run=dry_run):
             counts[result["outcome"]] += 1
-            if result["outcome"] == "failed":
+            if result["outcome"] == "failed" and len(failures) < output.SHOWN_FAILURES:
                 failures.append(f"{result.get('ident')}: {result['error']['message']}")
             if as_json:
                 output.raw(msgspec.json.encode(result))
@@ -131,9 +134,9 @@ def run(client: "Client", source: Source, state: Path, *, dry_run: bool, as_json
         state.unlink(missing_ok=True)
     if not as_json:
         _report(counts, failures, dry_run)
-    if failures:
-        message = f"{len(failures)} of {counts.total()} devices failed."
-        raise Failure(Exit.ROWS_FAILED, message, "The others are stored.")
+    if failed := counts["failed"]:
+        message = f"{failed} of {counts.total()} devices failed."
+        raise Failure(Exit.ROWS_FAILED, message, "" if dry_run else "The others are stored.")
 
 
 def _pages(source: Source, first: Place) -> Iterator[tuple[Page, Place | None]]:
@@ -176,8 +179,10 @@ def store(client: "Client", rows: list[dict[str, Any]], *, dry_run: bool) -> Ite
 
 
 def _report(counts: Mapping[str, int], failures: list[str], dry_run: bool) -> None:
-    for failure in failures[: output.SHOWN_FAILURES]:
+    for failure in failures:
         output.note(failure)
+    if (unshown := counts.get("failed", 0) - len(failures)) > 0:
+        output.note(f"... and {unshown} more; --json prints the result of each")
     output.outcomes(counts, dry_run)
 
 

@@ -14,6 +14,7 @@ from fleetroll.wire.serve import Receive, Scope, Send
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 RequestId = Callable[[Mapping[bytes, bytes]], str]
+_ANY = "*"
 _EXPOSED = ["ETag", "Location", "Retry-After", "X-Request-Id", "Idempotency-Replayed"]
 
 
@@ -41,11 +42,13 @@ class Cors:
         """The header fields by which a page of `origin` may read a reply that no application gives."""
         if not self._origins:
             return []
+        exposed = (b"access-control-expose-headers", ", ".join(_EXPOSED).encode())
+        if _ANY in self._origins:
+            return [(b"access-control-allow-origin", _ANY.encode()), exposed]
         vary = (b"vary", b"Origin")
         if origin.decode("latin-1") not in self._origins:
             return [vary]
-        exposed = ", ".join(_EXPOSED).encode()
-        return [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", exposed), vary]
+        return [(b"access-control-allow-origin", origin), exposed, vary]
 
 
 class _Preflights(CORSMiddleware):

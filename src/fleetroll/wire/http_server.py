@@ -114,9 +114,9 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         return [await loop.create_server(connect, **place, backlog=BACKLOG) for place in places]
 
-    async def run(self, *, signals: bool = True) -> None:
+    async def run(self) -> None:
         await self.start()
-        caught = self._catch_signals() if signals else ()
+        caught = self._catch_signals()
         try:
             if self._on_ready is not None:
                 self._on_ready(self)

@@ -18,7 +18,7 @@ _GATHER_SECONDS = 0.1
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one line, whatever its message holds."""
+    """Formats a record as one line, whatever its message holds, with no character that is a command to a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, Any] = {
@@ -26,16 +26,10 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **getattr(record, "fields", {}),
         }
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return line(entry)
-
-
-def line(entry: dict[str, Any]) -> str:
-    """`entry` as JSON without any character that could end a line or reach a terminal as a command."""
-    return _safe(msgspec.json.encode(entry, enc_hook=str).decode())
+        return _safe(msgspec.json.encode(entry).decode())
 
 
 def _safe(text: str) -> str:

@@ -24,7 +24,7 @@ from fleetroll.core.secrets import Presented
 from fleetroll.service import organizations, projects
 from fleetroll.service.operations import Call, Effect, Services
 from fleetroll.store.port import Records
-from fleetroll.wire import bodies, peers, streams
+from fleetroll.wire import bodies, peers, row_bodies, streams
 from fleetroll.wire.answers import Answer, refusal, success, worded, written
 from fleetroll.wire.bodies import Gone
 from fleetroll.wire.body_room import BodyRoom, Share
@@ -378,7 +378,7 @@ class Kernel:
 
         if route.lines is not None:
             media_type = body_media_type(row, exchange.headers)
-            rows = bodies.rows(exchange.receive, route.lines, media_type, share.hold)
+            rows = row_bodies.rows(exchange.receive, route.lines, media_type, share.hold)
             request.rows = self._vouched_rows(exchange, rows)
         value = route.decode(request)
         items = await self.services.perform(route.operation, principal, value, exchange.id, lambda items: items)

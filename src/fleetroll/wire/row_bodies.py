@@ -1,0 +1,192 @@
+"""Request bodies of many rows, as NDJSON or CSV: each row is judged by itself while the next ones arrive."""
+
+import asyncio
+import csv
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from fleetroll.core import documents, limits
+from fleetroll.core.faults import Fault, Kind, as_value, invalid
+from fleetroll.wire.bodies import Gone, Receive, convert, decode
+from fleetroll.wire.dialect import Lines
+
+_ROWS_AT_A_TIME = 32
+_MARK = b"\xef\xbb\xbf"  # by which some programs say that a file of theirs is in UTF-8
+
+
+async def rows(
+    receive: Receive, lines: Lines, media_type: str, hold: Callable[[int], None]
+) -> AsyncIterator[list[Any]]:
+    """The rows of a streamed body, decoded, some at a time: others have their turn on the event loop in between.
+
+    Where the body pauses, an empty list is given: who sends it may be waiting for what becomes of the rows so far.
+    `hold` hears how much there is of a row whose end is still to come, and may refuse it.
+    """
+    reader = _Csv(lines) if media_type == "text/csv" else _Ndjson(lines)
+    while True:
+        hold(len(reader.rest))
+        coming = asyncio.ensure_future(receive())
+        try:
+            await asyncio.sleep(0)  # in which what is there has come
+            if not coming.done():
+                await asyncio.wait([coming], timeout=limits.IMPORT_PAUSE)
+            if not coming.done():
+                yield []
+            message = await coming
+        finally:
+            coming.cancel()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        more = message.get("more_body", False)
+        found = reader.feed(message.get("body", b""), last=not more)
+        del coming, message  # or the body's last part would be kept beside what is left of it
+        while some := list(itertools.islice(found, _ROWS_AT_A_TIME)):
+            yield some
+            await asyncio.sleep(0)
+        if not more:
+            return
+
+
+class _Ndjson:
+    """Splits bytes at line ends; blank lines count as lines but are no rows."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        self._decoder = msgspec.json.Decoder(lines.shape)
+        self.rest = b""
+        self._line = 0
+
+    def feed(self, data: bytes, *, last: bool) -> Iterator[Any]:
+        *complete, self.rest = (self.rest + data).split(b"\n")
+        if last:
+            complete.append(self.rest)
+            self.rest = b""
+        # Of a line that is too long, enough is kept to know that it is; the rest of the file is none the worse.
+        self.rest = self.rest[: limits.MAX_IMPORT_LINE + 1]
+        if self._line == 0 and complete:
+            complete[0] = complete[0].removeprefix(_MARK)
+        for line in complete:
+            self._line += 1
+            if line.strip():
+                yield self._row(line)
+
+    def _row(self, line: bytes) -> Any:
+        try:
+            if len(line) > limits.MAX_IMPORT_LINE:
+                raise _line_too_long(self._line)
+            return self._lines.decode(self._line, decode(self._decoder, line))
+        except Fault as fault:
+            return self._lines.fail(self._line, as_value(fault))
+
+
+class _Csv:
+    """Splits text at the line ends that are not inside quotes; the first record names the columns.
+
+    Blank lines count as lines but are no rows; a row is known by the line on which it begins.
+    """
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        self.rest = b""
+        self._looked_at = 0  # bytes of the rest
+        self._is_open = False
+        self._line = 0
+        self._columns: list[str] | None = None
+
+    def feed(self, data: bytes, *, last: bool) -> Iterator[Any]:
+        data = self.rest + data
+        for record in self._records(data.removesuffix(b"\n") if last else data, last):
+            begins = self._line + 1
+            self._line += 1 + record.count(b"\n")
+            if not record.strip():
+                continue
+            if self._columns is None:
+                self._columns = self._header(record)
+            else:
+                yield self._row(begins, record)
+
+    def _records(self, data: bytes, last: bool) -> list[bytes]:
+        """Complete records. A record is complete at a line end that is in no quoted cell."""
+        found, start, begins = [], 0, self._looked_at
+        end = data.find(b"\n", begins)
+        while end >= 0:
+            self._is_open = _ends_open(data, begins, end, self._is_open)
+            begins = end + 1
+            if not self._is_open:
+                found.append(data[start:end])
+                start = begins
+            end = data.find(b"\n", begins)
+        self.rest, self._looked_at = data[start:], begins - start
+        if last and self.rest:
+            found.append(self.rest)
+            self.rest = b""
+        if len(self.rest) > limits.MAX_IMPORT_LINE:
+            begins = self._line + sum(record.count(b"\n") + 1 for record in found) + 1
+            raise _spanning(_line_too_long(begins), begins, begins + self.rest.count(b"\n"))
+        return found
+
+    def _header(self, record: bytes) -> list[str]:
+        columns = _cells(record.removeprefix(_MARK))
+        if len(set(columns)) != len(columns):
+            raise invalid("invalid_csv", "The CSV header names a column twice.")
+        self._lines.header(columns)
+        return columns
+
+    def _row(self, line: int, record: bytes) -> Any:
+        try:
+            if len(record) > limits.MAX_IMPORT_LINE:
+                raise _line_too_long(line)
+            return self._lines.decode(line, convert(self._lines.cells(self._named(record)), self._lines.shape))
+        except Fault as fault:
+            return self._lines.fail(line, as_value(_spanning(fault, line, self._line)))
+
+    def _named(self, record: bytes) -> dict[str, str]:
+        cells, columns = _cells(record), self._columns or []
+        if len(cells) != len(columns):
+            raise invalid("invalid_csv", f"Expected {len(columns)} cells, found {len(cells)}.")
+        return dict(zip(columns, cells, strict=True))
+
+
+def _spanning(fault: Fault, begins: int, ends: int) -> Fault:
+    """Says how far a row goes: a quote that nobody has closed takes along what was meant as other rows."""
+    if begins == ends:
+        return fault
+    reach = f"The row goes on to line {ends}, as a quote opens a cell in it."
+    return Fault(fault.kind, fault.code, f"{fault.message} {reach}", fault.field, details=fault.details)
+
+
+def _ends_open(data: bytes, place: int, end: int, is_open: bool) -> bool:
+    """Whether a line of CSV ends in a quoted cell, given whether it began in one.
+
+    A quote opens a cell only where the cell begins: one within it, as of inches, must not take the next rows along.
+    """
+    if not is_open and data.startswith(b'"', place, end):
+        place, is_open = place + 1, True
+    while True:
+        place = data.find(b'"' if is_open else b',"', place, end)
+        if place < 0:
+            return is_open
+        if not is_open:
+            place, is_open = place + 2, True
+        elif data.startswith(b'""', place, end):
+            place += 2
+        else:
+            place, is_open = place + 1, False
+
+
+def _cells(record: bytes) -> list[str]:
+    try:
+        text = record.decode().rstrip("\r")
+        # An odd quote was never closed, or stands inside a cell where it should be two.
+        if not documents.CONTROL.search(text) and text.count('"') % 2 == 0:
+            return next(csv.reader([text], strict=True))
+    except (UnicodeDecodeError, csv.Error, StopIteration):
+        pass
+    raise invalid("invalid_csv", "This is not a CSV record in UTF-8 without control characters (RFC 4180).")
+
+
+def _line_too_long(line: int) -> Fault:
+    return Fault(Kind.TOO_LARGE, "line_too_long", f"Line {line} is longer than {limits.MAX_IMPORT_LINE} bytes.")
