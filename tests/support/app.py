@@ -139,14 +139,22 @@ def _begun() -> Path:
     return data
 
 
+def _begin(data: Path) -> None:
+    """Leave there what a first start would."""
+    begun = _begun()
+    shutil.copytree(begun, data)
+    if ON_POSTGRES:
+        _DATABASES[data] = asyncio.run(postgres.new_database(_DATABASES[begun]))
+
+
 @contextmanager
 def running(data: Path, **options: Any) -> Iterator[App]:
     """An application on a data directory, with the admin key `ADMIN_KEY` and no rate limits unless asked for."""
     config = Config(
         **{"data": data, "admin_key": ADMIN_KEY, "key_rate": 0, "organization_rate": 0, "nats": "off", **options}
     )
-    if not (data.exists() or ON_POSTGRES or options):
-        shutil.copytree(_begun(), data)
+    if not (data.exists() or data in _DATABASES or options):
+        _begin(data)
     with ExitStack() as stack:
         runner = stack.enter_context(asyncio.Runner())
         scope = _opened(config)
