@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import transcripts
 from tests.support.app import App, running
-from tests.support.transcripts import Transport, served
+from tests.support.process import serving
+from tests.support.transcripts import Transport
 
 
 @pytest.fixture
@@ -17,11 +19,11 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 @pytest.fixture(scope="module")
 def in_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transport]:
-    with served("in_process", tmp_path_factory.mktemp("asgi") / "data") as send:
-        yield send
+    with running(tmp_path_factory.mktemp("asgi") / "data") as app:
+        yield transcripts.over_asgi(app)
 
 
 @pytest.fixture(scope="module")
 def over_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transport]:
-    with served("over_socket", tmp_path_factory.mktemp("socket") / "data") as send:
-        yield send
+    with serving(tmp_path_factory.mktemp("socket") / "data") as server:
+        yield transcripts.over_socket(server.port)

@@ -128,12 +128,12 @@ def test_no_key_is_made_for_a_device_that_may_not_enrol(app: App) -> None:
     keygen = {"type": "RSA", "bits": 4096}
     app.request("PATCH", "/v1/dms/line", {"settings": {**OPEN, "keygen": keygen}})
     enrolled(app, "line", "pump-1")
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(20):
         with pytest.raises(Fault) as refusal:
             enrol(app, "line", CLAIMED, operation=enrollment.generate)
         assert refusal.value.code == "enrolled_already"
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_whoever_wants_a_key_beyond_the_end_of_the_line_is_told_when_to_come_again(

@@ -7,11 +7,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from msgspec import Struct, structs
@@ -29,6 +29,7 @@ ON_POSTGRES = os.environ.get("FLEETROLL_TEST_ENGINE") == "postgres"
 about_sqlite = pytest.mark.skipif(ON_POSTGRES, reason="it is about the file that the other engine has")
 above_the_store = pytest.mark.skipif(ON_POSTGRES, reason="it is about clients and sockets, which meet no engine")
 _DATABASES: dict[Path, str] = {}
+T = TypeVar("T")
 ADMIN_KEY = "test-admin-key-0123456789-abcdefghijklmnop"
 
 
@@ -66,7 +67,11 @@ class App:
         raw: bytes | list[bytes] | None = None,
     ) -> Response:
         """`body` is sent as JSON, `raw` as it is or in parts. `key` goes into a Bearer header; None sends none."""
-        return self.runner.run(self.call(method, target, body, key=key, headers=headers, raw=raw))
+        return self.run(self.call(method, target, body, key=key, headers=headers, raw=raw))
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """In the application's loop. The runner's `run` takes longer than most requests do: it minds signals anew."""
+        return self.runner.get_loop().run_until_complete(work)
 
     async def call(
         self,
@@ -134,14 +139,22 @@ def _begun() -> Path:
     return data
 
 
+def _begin(data: Path) -> None:
+    """Leave there what a first start would."""
+    begun = _begun()
+    shutil.copytree(begun, data)
+    if ON_POSTGRES:
+        _DATABASES[data] = asyncio.run(postgres.new_database(_DATABASES[begun]))
+
+
 @contextmanager
 def running(data: Path, **options: Any) -> Iterator[App]:
     """An application on a data directory, with the admin key `ADMIN_KEY` and no rate limits unless asked for."""
     config = Config(
         **{"data": data, "admin_key": ADMIN_KEY, "key_rate": 0, "organization_rate": 0, "nats": "off", **options}
     )
-    if not (data.exists() or ON_POSTGRES or options):
-        shutil.copytree(_begun(), data)
+    if not (data.exists() or data in _DATABASES or options):
+        _begin(data)
     with ExitStack() as stack:
         runner = stack.enter_context(asyncio.Runner())
         scope = _opened(config)

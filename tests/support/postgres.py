@@ -225,9 +225,10 @@ def leave() -> None:
     _shared.leave()
 
 
-async def new_database() -> str:
-    """A new empty registry in a database of its own; answers its URL."""
+async def new_database(like: str | None = None) -> str:
+    """A new registry in a database of its own, empty or a copy of one that nobody uses; answers its URL."""
     server, name = server_url(), f"fleetroll_{uuid.uuid4().hex}"
+    template = _TEMPLATE if like is None else urlsplit(like).path.strip("/")
     connection = await asyncpg.connect(server)
     try:
         if not _shared.has_template:
@@ -235,7 +236,7 @@ async def new_database() -> str:
             _shared.has_template = True
         # From version 15 on it is written to the log by default, which takes three times as long.
         how = "STRATEGY FILE_COPY" if connection.get_server_version().major >= 15 else ""
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} {how}")
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} {how}")
     finally:
         await connection.close()
     return _named(server, name)

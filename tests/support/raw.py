@@ -58,7 +58,7 @@ def credential(dialect: Dialect, key: str = ADMIN_KEY) -> tuple[bytes, bytes]:
 
 
 def send(app: App, request: Raw) -> Response:
-    return app.runner.run(deliver(app, request))
+    return app.run(deliver(app, request))
 
 
 def send_all(app: App, requests: Iterable[Raw]) -> list[Response]:
@@ -72,7 +72,7 @@ def send_all(app: App, requests: Iterable[Raw]) -> list[Response]:
     async def gathered() -> list[Response]:
         return list(await asyncio.gather(*map(delivered, requests)))
 
-    return app.runner.run(gathered())
+    return app.run(gathered())
 
 
 async def deliver(app: App, request: Raw) -> Response:
@@ -93,7 +93,8 @@ async def deliver(app: App, request: Raw) -> Response:
         "state": {},
     }
     client = _Client(request.parts)
-    await asyncio.wait_for(app.application.asgi(scope, client.receive, client.send), _SECONDS)
+    async with asyncio.timeout(_SECONDS):
+        await app.application.asgi(scope, client.receive, client.send)
     return client.response()
 
 

@@ -6,6 +6,7 @@ What differs from run to run is a placeholder, `{{kind}}` or `{{kind.label}}`: w
 text that the pattern of its kind allows, and from then on, in requests too, it stands for that text.
 """
 
+import asyncio
 import http.client
 import json
 import re
@@ -17,8 +18,8 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
+from fleetroll.wire.http_server import HttpServer
 from tests.support.app import ADMIN_KEY, App, Response, above_the_store, running
-from tests.support.process import serving
 
 Transport = Callable[[str, str, dict[str, str], bytes], Response]
 TRANSPORTS = ("in_process", pytest.param("over_socket", marks=above_the_store))
@@ -62,13 +63,20 @@ def _message(text: str) -> Message:
 
 @contextmanager
 def served(transport: str, data: Path) -> Iterator[Transport]:
-    """A server of its own, reached by one of the `TRANSPORTS`."""
-    if transport == "in_process":
-        with running(data) as app:
+    """An application of its own, reached by one of the `TRANSPORTS`. None needs a process: to start one takes longer
+    than most transcripts do, and `tests/dialects/conftest.py` has one for those that can share it.
+    """
+    with running(data) as app:
+        if transport == "in_process":
             yield over_asgi(app)
-    else:
-        with serving(data) as server:
-            yield over_socket(server.port)
+            return
+        server = HttpServer(app.application.asgi, refusals=app.application.refusals)
+        app.run(server.start())
+        send = over_socket(server.addresses[0][1])
+        try:
+            yield lambda *request: app.run(asyncio.to_thread(send, *request))
+        finally:
+            app.run(server.drain())
 
 
 def tenant(send: Transport, slug: str) -> str:
