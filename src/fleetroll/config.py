@@ -12,6 +12,7 @@ from msgspec import Struct
 from fleetroll.core import limits
 
 NO_BROKER = "off"
+USUAL_BROKER = "127.0.0.1:4222"
 _POSTGRES = ("postgresql://", "postgres://")
 _SQLITE = "sqlite:"
 _BROKER = ("nats://", "tls://")
@@ -30,7 +31,7 @@ class Config(Struct, frozen=True):
     data: Path = Path("fleetroll-data")
     host: str = "127.0.0.1"
     port: int = 8080
-    nats: str = "127.0.0.1:4222"
+    nats: str = USUAL_BROKER
     nats_ws: str | None = None
     mqtt: str | None = None
     nats_silence: float = limits.BUS_SILENCE

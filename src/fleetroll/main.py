@@ -30,6 +30,7 @@ from fleetroll.cli.failures import ServeExit
 from fleetroll.cli.parts import Parts
 from fleetroll.config import (
     NO_BROKER,
+    USUAL_BROKER,
     Config,
     ConfigError,
     address,
@@ -149,17 +150,14 @@ def _serve_alone(config: Config) -> int:
 async def _serve(config: Config) -> int:
     directory = claim(config.data, has_database=config.postgres is None)
     try:
-        # Over PostgreSQL another server of this machine may keep the broker there, for this one to take over.
-        if config.keeps_broker and config.postgres is None:
-            end_stale(_broker_files(directory.path))
-            _require_free(config)
+        is_away = _is_kept_away(config, _broker_files(directory.path))
         async with opened(config, directory) as (services, store):
             token = await first_key(config, services)
 
             def ready(server: HttpServer) -> None:
                 # Nothing can come between these lines and the first request, so nothing acknowledged belongs to a
                 # broken start.
-                _announce(config, server.addresses[0], token)
+                _announce(config, server.addresses[0], token, is_away=is_away)
                 directory.finish()
 
             return await _listen(config, services, store, ready)
@@ -317,14 +315,26 @@ def _broker_files(directory: Path) -> Files:
     return Files(directory / "nats")
 
 
-def _require_free(config: Config) -> None:
-    """Raises ConfigError where the embedded broker could not listen, which it would say in the log alone."""
+def _is_kept_away(config: Config, files: Files) -> bool:
+    """Whether something else is at the embedded broker's usual address, which nobody has to have asked for.
+
+    Raises ConfigError where something is at another one, which was named: the log alone would say so.
+    """
+    if not config.keeps_broker or config.postgres is not None:
+        return False  # over PostgreSQL another server of this machine may keep the broker there, to be taken over
+    end_stale(files)
+    is_away = False
     places = (("--nats", config.nats), ("--nats-ws", config.nats_ws), ("--mqtt", config.mqtt))
     with contextlib.ExitStack() as kept:  # until the last: no two of them are at one address
         for option, place in places:
             if place:
-                host, port = address(place, option)
-                kept.enter_context(_bound(option, host, port))
+                try:
+                    kept.enter_context(_bound(option, *address(place, option)))
+                except ConfigError:
+                    if (option, place) != ("--nats", USUAL_BROKER):
+                        raise
+                    is_away = True
+    return is_away
 
 
 def _bound(option: str, host: str, port: int) -> socket.socket:
@@ -451,19 +461,21 @@ async def _recovered(config: Config) -> str:
         directory.close()
 
 
-def _announce(config: Config, bound: tuple[str, int], token: str | None) -> None:
+def _announce(config: Config, bound: tuple[str, int], token: str | None, *, is_away: bool = False) -> None:
     """Raises OSError where nobody can read it: a first key that is lost would open nothing."""
     url = _url(*bound)
     try:
-        print("\n".join(_announcement(config, bound[0], url, token)), flush=True)
+        print("\n".join(_announcement(config, bound[0], url, token, is_away)), flush=True)
     except OSError as problem:  # a write does not say to what
         raise OSError(problem.errno, problem.strerror, "standard output") from None
     logger.info("serving at %s", url)
 
 
-def _announcement(config: Config, host: str, url: str, token: str | None) -> Iterator[str]:
+def _announcement(config: Config, host: str, url: str, token: str | None, is_away: bool) -> Iterator[str]:
     yield f"Fleetroll {__version__} is ready.\n  API   {url}/v1\n  Docs  {url}/docs"
-    if config.keeps_broker and not config.nats.endswith(":0"):
+    if is_away:
+        yield f"  NATS  away while something else listens on {config.nats}; name another address with --nats"
+    elif config.keeps_broker and not config.nats.endswith(":0"):
         # One outside is known, and a port that was found is in the log.
         yield f"  NATS  {_url(*address(config.nats, '--nats'), scheme='nats')}"
     if _is_everywhere(host) and config.public_url is None:

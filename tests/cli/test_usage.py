@@ -1,6 +1,8 @@
 """What all commands share: help, exit codes, completion, where the server is."""
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +14,7 @@ import pytest
 
 from tests.cli.impostor import impostor
 from tests.support import process
+from tests.support.app import about_sqlite
 
 Fleetroll = Callable[..., Any]
 COMMANDS = [
@@ -158,6 +161,18 @@ def test_an_address_that_is_taken_is_named_with_its_option(option: str, server: 
     assert ended.returncode == 78
     reason = f"cannot listen on {taken}: something listens there already; name another address with {option}."
     assert ended.stderr.splitlines()[-1] == f"fleetroll: {reason}"
+
+
+@about_sqlite
+def test_where_the_brokers_usual_address_is_taken_a_server_says_so_and_goes_on(tmp_path: Path) -> None:
+    """Nobody has to have asked for that one, and HTTP needs no broker."""
+    with contextlib.ExitStack() as kept:
+        with contextlib.suppress(OSError):  # somebody has it already
+            kept.enter_context(socket.create_server(("127.0.0.1", 4222)))
+        served = kept.enter_context(process.serving(tmp_path / "data", FLEETROLL_NATS="127.0.0.1:4222"))
+        assert served.popen.stdout is not None
+        said = served.popen.stdout.readline()
+    assert said == "  NATS  away while something else listens on 127.0.0.1:4222; name another address with --nats\n"
 
 
 @pytest.mark.parametrize("option", ["--http", "--est", "--nats"])

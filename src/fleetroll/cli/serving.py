@@ -10,7 +10,7 @@ import click
 from fleetroll.cli import files
 from fleetroll.cli.failures import ServeExit
 from fleetroll.cli.parts import Load
-from fleetroll.config import Config, ConfigError, address, host_name, network, origin, secret, url
+from fleetroll.config import USUAL_BROKER, Config, ConfigError, address, host_name, network, origin, secret, url
 from fleetroll.core import limits
 
 
@@ -40,7 +40,7 @@ _OPTIONS: tuple[click.Option, ...] = (
     _option(["--http"], default="127.0.0.1:8080", help="HOST:PORT to listen on."),
     _option(
         ["--nats"],
-        default="127.0.0.1:4222",
+        default=USUAL_BROKER,
         help="HOST:PORT of the embedded broker, `off`, or the URL of a cluster.",
     ),
     _option(
