@@ -42,8 +42,10 @@ class Supervisor:
                 ready()
             self._keep()
         finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # one that comes in between is an error to Python
             for number, handler in before.items():
                 signal.signal(number, handler)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         return self._code
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
