@@ -118,7 +118,7 @@ async def _summed(
 ) -> tuple[list[Point], Instant | None]:
     """As `_page`, numbers of the readings: those of so many stretches of time from the first reading on."""
     span, aggregate, room = wanted.span, wanted.aggregate or "mean", wanted.limit - taken
-    interval = wanted.interval or max(span.until, 1)
+    interval = _interval(wanted)
     series, telemetry = _series(device, name, wanted), call.records.telemetry
     first = await telemetry.range(call.org, series, span, 1)
     if not first:
@@ -136,6 +136,11 @@ async def _summed(
 
 def _series(device: Device, name: str, wanted: Wanted) -> SeriesKey:
     return device.id, mode_of(wanted.env or DEFAULT_ENVIRONMENT), name
+
+
+def _interval(wanted: Wanted) -> int:
+    """How long the stretches of time are that numbers are told of; one of all times where nothing is said."""
+    return wanted.interval or max(wanted.span.until, 1)
 
 
 # --- what was said ---------------------------------------------------------------------------------------------------
@@ -177,7 +182,7 @@ def _point(device: Device, event: Event, wanted: Wanted) -> Point | None:
 def _counted(points: Sequence[Point], wanted: Wanted) -> list[Point]:
     """Numbers of what was said; what is no number is counted, and only that."""
     aggregate, span = wanted.aggregate or "count", wanted.span
-    interval = wanted.interval or max(span.until, 1)
+    interval = _interval(wanted)
     readings.require_few(span.since, span.until, interval)
     groups: dict[tuple[int, str, int], list[Point]] = {}
     for point in points:
