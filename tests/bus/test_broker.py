@@ -514,7 +514,7 @@ def test_what_waits_for_the_store_is_bounded_and_stays_where_the_bound_becomes_l
     run(story())
 
 
-def test_an_organization_whose_streams_cannot_be_made_holds_up_nobody(tmp_path: Path) -> None:
+def test_an_organization_whose_streams_cannot_be_made_holds_up_nobody_and_gets_them_later(tmp_path: Path) -> None:
     async def story() -> None:
         registry = Registry()
         async with broker(tmp_path / "nats", registry) as served:
@@ -532,6 +532,15 @@ def test_an_organization_whose_streams_cannot_be_made_holds_up_nobody(tmp_path: 
             assert (await device.jetstream().publish(SUBJECT, b"1")).stream
             await registry.until(lambda: registry.messages)
             await device.close()
+            squatter = await links.connect([address(served)], pair, "squatter")
+            await streams.request(squatter, "STREAM.DELETE.squatter", {})
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    with contextlib.suppress(links.Rejected):  # there is none yet
+                        await streams.request(squatter, f"STREAM.INFO.{ORG}_stream", {})
+                        break
+                    await asyncio.sleep(0.1)
+            await links.close(squatter)
 
     run(story())
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Collection, Sequence
 
 import nats.errors
@@ -20,6 +21,7 @@ logger = logging.getLogger("fleetroll.broker")
 _PAUSE = 0.25
 _AGAIN = 1.0
 _PREPARED_AT_ONCE = 16
+_SOON, _LATE = 1.0, 300.0  # seconds until refused streams are asked for again, doubled each time
 
 
 class Roster:
@@ -48,6 +50,9 @@ class Roster:
         self._replicas = replicas
         self._accounts = Accounts(system, authority, seconds)
         self._prepared_before: list[Account] = []
+        self._refused: dict[str, AppAccount] = {}
+        self._retry_after = _SOON
+        self._retry_at = 0.0
         self._corrected_at = 0
         self._trouble = Trouble("accounts wait")
         self._publishing = asyncio.Lock()
@@ -59,6 +64,7 @@ class Roster:
             wanted = {self._authority.public(account): account for account in await self._registry.accounts()}
             known = await self._accounts.names()
             apps = [account for account in wanted.values() if isinstance(account, AppAccount)]
+            self._refused.clear()
             missing = [account for name, account in wanted.items() if name not in known]
             await self._accounts.publish(
                 [*apps, *(account for account in missing if not isinstance(account, AppAccount))]
@@ -86,12 +92,16 @@ class Roster:
             await self.correct()
             await self.look_after_streams()
         await self.publish_changes()
+        if self._refused and time.monotonic() >= self._retry_at:
+            await self._retry()
 
     async def publish_changes(self) -> None:
         async with self._publishing:
             while changes := await self._registry.changes():
                 # Each of them once: the broker trips over making the same streams twice at a time.
                 latest = {change.public: change.account for change in changes}
+                for public in latest:
+                    self._refused.pop(public, None)
                 accounts = [account for account in latest.values() if account is not None]
                 await self._accounts.publish(accounts)
                 await self._prepare(accounts)
@@ -122,12 +132,24 @@ class Roster:
             await asyncio.gather(*map(self._prepare_streams, apps[first : first + _PREPARED_AT_ONCE]))
 
     async def _prepare_streams(self, account: AppAccount) -> None:
-        """As a client of the account. That the broker has no room for them must not hold up anybody else."""
+        """As a client of the account. A refusal holds up nobody else: it is noted, and `_retry` asks again."""
         pair = self._authority.apps(account.org, account.role, account.scopes)
         client = await links.connect(self._urls(), pair, "preparation", patience=3)
         try:
             await streams.prepare_applications(client, account.org, self._replicas)
         except (links.Rejected, nats.errors.NoRespondersError) as problem:
-            logger.error("applications of %s are without live data until the next start: %r", account.org, problem)
+            if pair.public not in self._refused:
+                logger.error("applications of %s have no live data until a retry succeeds: %r", account.org, problem)
+            self._refused[pair.public] = account
+        else:
+            if self._refused.pop(pair.public, None):
+                logger.info("applications of %s have live data again", account.org)
         finally:
             await links.close(client)
+
+    async def _retry(self) -> None:
+        """Ask again for the streams that were refused: by a broker that was full, or had not met the account yet."""
+        self._retry_at = time.monotonic() + self._retry_after
+        async with self._publishing:
+            await self._prepare(list(self._refused.values()))
+        self._retry_after = min(2 * self._retry_after, _LATE) if self._refused else _SOON
