@@ -209,6 +209,9 @@ def require_supported(config: Config) -> None:
     postgres_url(config.database)
     if config.nats != NO_BROKER:
         _require_broker(config.nats)
+    for option, listener in (("--nats-ws", config.nats_ws), ("--mqtt", config.mqtt)):
+        if listener is not None and not config.keeps_broker:
+            raise ConfigError(f"{option} needs the embedded broker: leave it out, or give --nats as HOST:PORT.")
     if config.nats_replicas > 1 and "://" not in config.nats:
         raise ConfigError("--nats-replicas above 1 needs a cluster: name its servers with --nats.")
     if (config.est_certificate is None) != (config.est_key is None):

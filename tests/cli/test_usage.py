@@ -126,6 +126,16 @@ def test_what_an_option_of_serve_cannot_be_is_said_before_anything_starts(
     assert list(work.iterdir()) == []
 
 
+@pytest.mark.parametrize("option", ["--nats-ws", "--mqtt"])
+@pytest.mark.parametrize("broker", ["off", "nats://127.0.0.1:1"])
+def test_a_listener_of_the_embedded_broker_is_refused_without_it(
+    alone: Fleetroll, work: Path, option: str, broker: str
+) -> None:
+    refused = alone("serve", "--http", "127.0.0.1:0", "--nats", broker, option, "127.0.0.1:0")
+    assert (refused.code, f"{option} needs the embedded broker" in refused.err) == (78, True)
+    assert list(work.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
