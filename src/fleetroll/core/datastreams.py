@@ -115,9 +115,7 @@ def _number(given: Any) -> Any:
 
 
 def _kept(found: Any) -> Any:
-    """One number of a pair. Raises Fault invalid `wrong_type` for one that cannot be stored; `bounded` leaves pairs
-    alone.
-    """
+    """One number of a pair, which `bounded` leaves alone. Raises Fault invalid `wrong_type` if it cannot be stored."""
     if not documents.can_hold(found):
         raise _mismatch()
     return found

@@ -2,7 +2,7 @@
 
 Some records show more than what their revision covers, such as when a device was last seen. A tag has a part of its own
 for that: reads compare the whole tag, writes the revision alone, or no device that keeps reporting could be changed
-under a guard.
+with a guard.
 """
 
 import re

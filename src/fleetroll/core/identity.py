@@ -49,8 +49,8 @@ def _no_events() -> dict[datetime, Note]:
 class Slot(Struct, frozen=True, omit_defaults=True):
     """One slot. `versions` has the serial number, or any other name, of each credential by its version.
 
-    Filters see a slot as it is encoded: an expiration date that it does not have is left out, and missing events are an
-    empty object.
+    Filters see a slot as it is encoded: without an expiration date it has no such member, without events an empty
+    object of them.
     """
 
     status: Status

@@ -6,8 +6,7 @@ nothing. What comes out shares parts with what went in: encode it, do not edit i
 
 A patch is an amplifier. Size and depth are therefore known after every step, unless the patch is too small to reach a
 bound by any of them; they follow from what the step moved, because encoding the whole document a hundred times would be
-the attack itself. The rules about characters and numbers are not checked here, but when the result becomes a document
-again.
+the attack itself. The rules about characters and numbers are checked when the result becomes a document again.
 """
 
 from collections.abc import Callable, Mapping

@@ -73,9 +73,7 @@ def require_few(since: Instant, until: Instant, interval: int) -> None:
 
 
 def check(types: Mapping[str, str], metric: str, value: Any) -> None:
-    """Raises Fault invalid for what cannot be a reading of this metric. Without a schema, any metric and any type will
-    do.
-    """
+    """Raises Fault invalid for what cannot be a reading of this metric. Without a schema, any metric will do."""
     kind: str | None = types.get(metric) if types else _kind(metric, value)
     if kind is None:
         raise invalid("unknown_metric", f"The device's schema has no metric {brief(metric)}.", "metric")

@@ -10,7 +10,7 @@ V = TypeVar("V")
 
 
 class Remembered(Generic[K, V]):
-    """Answers by key. Nothing is kept that was read before the last `forget`, nor while news cannot be heard."""
+    """Answers by key. Nothing is kept that was read before the last `forget`, or while news cannot be heard."""
 
     def __init__(self, store: Store, most: int) -> None:
         self._store = store
@@ -22,7 +22,7 @@ class Remembered(Generic[K, V]):
         return self._answers.get(key)
 
     async def learn(self, key: K, read: Callable[[], Awaitable[V]]) -> V:
-        """What `read` answers, kept unless something may have changed meanwhile."""
+        """What `read` returns, kept unless something may have changed meanwhile."""
         generation = self._generation
         answer = await read()
         if generation == self._generation and self._store.hears:
