@@ -73,7 +73,7 @@ def invalid(code: str, message: str, field: str | None = None, **details: object
 
 
 def not_found(noun: str, name: object) -> Fault:
-    """The same words for a thing that never was and a thing of somebody else (existence is hidden)."""
+    """The same words for a thing that never existed and one of somebody else's: existence is hidden."""
     words = noun.replace("_", " ")
     label = words.upper() if noun in _INITIALS else words.capitalize()
     shown = brief(str(name))

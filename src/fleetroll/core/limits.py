@@ -104,7 +104,7 @@ MAX_METAFIELDS = 256
 MAX_OPTIONS = 256
 MAX_TEMPLATE_SWEEP = 10_000  # devices that a change of a template's datastreams may reach
 MAX_EVENT_DESCRIPTION = 300
-EVENTS_PER_DAY = 100  # of one device, beside those codes that have a limit of their own
+EVENTS_PER_DAY = 100  # of one device, besides those of codes that have a limit of their own
 
 # What devices send by themselves, in chunks.
 MAX_CHUNKS = 1_000

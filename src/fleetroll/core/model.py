@@ -526,7 +526,7 @@ class Counts(Struct, frozen=True):
 
 
 PRODUCTION = ""
-"""The mode whose readings every API shows. RelayX has others beside it."""
+"""The mode whose readings every API shows. RelayX has others besides."""
 
 SeriesKey = tuple[int, str, str]
 """What identifies a series of readings: the device, the mode and the metric."""

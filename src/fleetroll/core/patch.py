@@ -56,7 +56,8 @@ class Patch(msgspec.Struct, frozen=True):
 
 
 def parse_json_patch(value: object, *, lenient: bool = False) -> Patch:
-    """A decoded patch. Members that the RFC does not define are ignored, as it demands.
+    """A patch from its decoded JSON. Members that the RFC does not define are ignored, as it demands. Raises Fault
+    invalid.
 
     Lenient means: the names of an operation's members may be in any case.
     """

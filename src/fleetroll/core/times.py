@@ -31,11 +31,12 @@ _FINER = re.compile(r"(\.[0-9]{6})[0-9]{1,3}(?![0-9])")
 
 
 def moment(at: int) -> datetime:
+    """An instant in UTC. Raises OverflowError outside of `FIRST` to `LAST`."""
     return _EPOCH + timedelta(microseconds=at)
 
 
 def microseconds(moment: datetime) -> int:
-    """Counted in integers: a float has no room for all of them."""
+    """The inverse of `moment`, counted in integers: a float cannot hold all instants."""
     return (moment - _EPOCH) // _MICROSECOND
 
 

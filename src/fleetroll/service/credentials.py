@@ -20,7 +20,7 @@ from fleetroll.service.operations import Call, Effect, operation
 ROTATED = "device.credentials_rotated"
 ISSUED = "device.credential_issued"
 REVOKED = "device.credential_revoked"
-DEVICE_TOKEN, CERTIFICATE = "device_token", "certificate"  # kinds, beside those of `Protocol`
+DEVICE_TOKEN, CERTIFICATE = "device_token", "certificate"  # kinds, besides those of `Protocol`
 
 
 class Credentials(Struct, frozen=True):

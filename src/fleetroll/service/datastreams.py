@@ -54,7 +54,7 @@ def at_pin(text: str) -> Address:
 
 
 class Sample(Struct, frozen=True):
-    """What is given for one datastream, as it came; without a time it is of now."""
+    """What is given for one datastream, as it came; `at` None is now."""
 
     address: Address
     given: Sequence[Any]

@@ -40,7 +40,7 @@ CREATED = "device.created"
 DELETED = "device.deleted"
 DECOMMISSIONED = "device.decommissioned"
 MOVED = "device.transferred"
-_BESIDE = 256  # bytes of a device beside its documents and what it has many of
+_BESIDE = 256  # bytes of a device besides its documents, tags and owners
 _new = attrgetter(*NewDevice.__struct_fields__[1:])
 _USUAL = NewDevice.__struct_defaults__
 
@@ -146,7 +146,7 @@ def weight(device: Device) -> int:
 
 
 def length_of_names(tags: tuple[str, ...], owners: tuple[str, ...]) -> int:
-    """How many bytes names have in a list of JSON. A device may have a hundred."""
+    """How many bytes names take in a JSON list; a device may have a hundred of them."""
     return len('","'.join(tags + owners).encode()) if tags or owners else 0
 
 

@@ -22,7 +22,7 @@ from fleetroll.store.port import Records
 T = TypeVar("T")
 _EXPORT_PAGE = 1_000
 _FIRST_BATCH, _GROWTH = 10, 10
-_MEMBERS = 256  # bytes of a device in a reply beside its documents and its identifier
+_MEMBERS = 256  # bytes of a device in a reply besides its documents and its identifier
 _text = msgspec.json.Encoder().encode
 
 

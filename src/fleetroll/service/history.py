@@ -156,7 +156,7 @@ async def _said(call: Call, devices: Sequence[Device], wanted: Wanted, type: str
     for index, device in enumerate(devices[series:], series):
         offset = passed if index == series else 0
         while page := await call.records.timeline.reported(call.org, device.id, type, wanted.span, _SCANNED, offset):
-            if looked_at >= limits.MAX_RANGE and not summed:  # what is rare is not waited for: the client asks on
+            if looked_at >= limits.MAX_RANGE and not summed:  # what is rare takes long: the client goes on from here
                 return History(found, index * _SERIES + offset)
             looked_at += len(page)
             for event in page:

@@ -33,7 +33,7 @@ async def keep(services: Services, retention: Retention = FOR_EVER) -> None:
 
 
 async def again(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
-    """Do `work` now, and again so many seconds after it has ended, until this is cancelled."""
+    """Do `work` now, and again `seconds` after each end of it, until this is cancelled."""
     while True:
         try:
             await work()

@@ -68,7 +68,7 @@ class Keyring:
         if presented.issuer is Issuer.BROKER:
             return await self._user(presented.text, now)
         if presented.issuer is Issuer.CLIENT and tokens.is_grant(presented.text):
-            raise unauthenticated()  # or whoever has an access token could have the next one, and so on for ever
+            raise unauthenticated()  # or whoever has an access token could have the next one, and so on forever
         return await self._key(presented.text, now)
 
     async def _key(self, secret: str, now: int) -> Principal:

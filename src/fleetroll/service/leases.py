@@ -1,7 +1,7 @@
 """Work that one process must own, among all that serve one store: held by a lease that others take over when it lapses.
 
-No two clocks are compared. Who holds the lease counts its beat up, about once a second; who waits for it takes it when
-the beat has stood still for longer, by its own clock, than a holder may go on without a beat. A process that was
+No two clocks are compared. The holder of a lease counts its beat up about once a second; a process that waits takes it
+when the beat has stood still, by its own clock, for longer than a holder may go on without one. A process that was
 stopped and wakes up may go on for a moment after its lease was taken, so owned work must be safe to do twice.
 
 That a holder has died is seen sooner by processes of the same machine, as its name is that of its process.

@@ -1,6 +1,4 @@
-"""Owners: the customers that devices belong to. They are created where a device names them, and renamed in all that
-do.
-"""
+"""Owners: the customers that devices belong to. A device that names them creates them; a rename reaches all that do."""
 
 from collections.abc import Collection
 

@@ -37,7 +37,7 @@ async def spoke(records: Records, device: Device, at: Instant, request: str, res
 
 
 async def heard(records: Records, org: int, devices: Collection[Reporter], at: Instant, request: str) -> None:
-    """A broker passed on what devices of one organization sent; mostly the last time is not long ago."""
+    """A broker passed on what devices of one organization sent; mostly not long after the last time."""
     new = [one for one in devices if not one.connected]
     late = [
         one.id for one in devices if one.connected and (one.last_seen is None or abs(at - one.last_seen) > _RESOLUTION)

@@ -1,4 +1,4 @@
-"""What was read of the store and is asked for again and again, kept until somebody may have changed it."""
+"""A cache of what was read from the store, kept until somebody may have changed it."""
 
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
@@ -10,7 +10,10 @@ V = TypeVar("V")
 
 
 class Remembered(Generic[K, V]):
-    """Answers by key. Nothing is kept that was read before the last `forget`, or while news cannot be heard."""
+    """At most `most` answers by key; one more drops all others.
+
+    Nothing is kept that was read before the last `forget`, or while news of other processes cannot be heard.
+    """
 
     def __init__(self, store: Store, most: int) -> None:
         self._store = store

@@ -35,7 +35,7 @@ _INLINE = 100  # more of them would hold up the event loop for longer than a req
 
 
 class Point(Struct, frozen=True, gc=False):
-    """One value of one metric; without a time it is of now."""
+    """One value of one metric; `at` None is now."""
 
     metric: str
     value: Any
@@ -165,8 +165,7 @@ def check_size(given: Sized) -> None:
 async def append(
     records: Records, device: Device, kinds: Mapping[str, DatastreamKind], points: Sequence[Point], now: Instant
 ) -> list[Told]:
-    """Store readings of one device, all or none; `kinds` are those of datastreams that they are yet to be checked
-    against.
+    """Store readings of one device, all or none, after checking them against the `kinds` of their datastreams as well.
 
     Raises Fault invalid, or forbidden `too_many_series`.
     """
