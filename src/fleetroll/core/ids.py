@@ -1,6 +1,6 @@
 """Id codecs: how one integer is spelled for each vendor and for the broker, and read back.
 
-An inverse answers None for whatever is not the one spelling of an id.
+An inverse returns None for whatever is not the one spelling of an id.
 """
 
 import base64

@@ -17,7 +17,7 @@ class Kept(Generic[K, V]):
         self.get = self._values.get
 
     def keep(self, key: K, value: V, size: int) -> None:
-        """Keep a value in place of the key's former one. One larger than the room empties the cache."""
+        """Keep a value in place of the key's former one. One larger than the room is lost, and empties the cache."""
         self._room += self._sizes.get(key, 0) - size
         self._sizes[key] = size
         self._values[key] = value

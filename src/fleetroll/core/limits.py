@@ -1,4 +1,4 @@
-"""Every numeric bound of the product, and nowhere else. Sizes are bytes, lengths characters, times seconds."""
+"""All numeric bounds of the product, and nowhere else: bytes, characters and seconds, if nothing else is said."""
 
 # Requests (enforced while bytes arrive, before anything is decoded).
 MAX_BODY = 1 << 20
@@ -135,7 +135,7 @@ DEFAULT_QUOTAS = {
 # Server-sent events.
 EVENT_HEARTBEAT = 15.0
 MAX_EVENT_STREAMS = 1_000
-MAX_TENANT_STREAMS = 100  # of an organization and all below it; the root has what there is
+MAX_TENANT_STREAMS = 100  # of an organization and all below it; the root may use all there is
 EVENT_BATCH = 500
 LIVE_READINGS = 1_000  # that wait for one follower
 LIVE_BATCH = 200  # that processes tell each other in one message
@@ -148,7 +148,7 @@ MAX_SUBJECT_TEXT = 256
 MAX_ALTERNATIVE_NAMES = 16
 MAX_AUTHORITY_NAME = 64
 MAX_AUTHORITIES_PER_DMS = 16
-MAX_DURATION = 100 * 365 * 86_400 * 1_000_000
+MAX_DURATION = 100 * 365 * 86_400 * 1_000_000  # microseconds
 MAX_KEYS_DUE, MAX_OWN_KEYS_DUE = 16, 8  # of RSA, in all and of an organization: they are made one after the other
 KEY_TIME = 5.0  # in which one of them is nearly always made
 MAX_SLOT_EVENTS = 100

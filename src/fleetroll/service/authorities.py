@@ -173,9 +173,7 @@ async def _revoked(call: Call, authority: Authority, at: Instant) -> list[Revoca
 
 
 async def _publish(call: Call, authority: int, last: Edition, new: Edition) -> bool:
-    """Whether `new` is the latest list now. Whoever asks for it may have no right to write, and the disk may be
-    full.
-    """
+    """Whether `new` is the latest list now. Whoever asks may have no right to write, and the disk may be full."""
 
     async def work(records: Records) -> bool:
         return await records.authorities.publish(call.org, authority, last, new)

@@ -338,7 +338,7 @@ async def delete(call: Call, wanted: Named) -> None:
 
 
 async def retire(call: Call, device: Device) -> Device:
-    """Decommission a device; the credential in its slot is good no longer. Raises Fault conflict `status_forbids`."""
+    """Decommission a device; the credential in its slot is no longer good. Raises Fault conflict `status_forbids`."""
     status = advance(device.status, Status.DECOMMISSIONED)
     if device.identity is None:
         return await change(call, device, DeviceChange(status=status), DECOMMISSIONED)
@@ -446,7 +446,7 @@ async def _leave_name(call: Call, device: Device, ident: str) -> None:
     """Raises Fault conflict `ident_certified` for another identifier while a certificate of the device is good.
 
     The device could renew under neither, and would pass for whichever device gets the old one next. An expired
-    certificate would do for that where a DMS accepts those, and is revoked.
+    certificate would do for that where a DMS accepts those, so it is revoked.
     """
     if device.identity is None or identity_key(ident) == identity_key(device.ident):
         return

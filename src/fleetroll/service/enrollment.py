@@ -202,7 +202,7 @@ async def _is_ours(call: Call, dms: Dms, shown: _Shown) -> bool:
 
 
 async def _require_unrevoked(call: Call, shown: _Shown) -> None:
-    """Raises Fault unauthenticated if just this certificate is revoked: another may have the same number.
+    """Raises Fault unauthenticated if this very certificate is revoked: another one may have the same number.
 
     Revocations of all organizations count: the authority may be another's, and trusted here by its certificate.
     """

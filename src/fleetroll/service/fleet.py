@@ -141,7 +141,7 @@ async def _shown(call: Call, filter: Filter | None) -> AsyncIterator[list[Device
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def newest(call: Call, wanted: Newest) -> Found:
-    """As many devices as fit into one reply."""
+    """The newest devices, as many as fit into one reply."""
     found: list[Device] = []
     room, after = wanted.size, None
     while True:
@@ -177,7 +177,7 @@ async def delete(call: Call, wanted: Removal) -> AsyncIterator[list[Result]]:
 async def _walk(call: Call, filter: Filter | None) -> AsyncIterator[list[Device]]:
     """All devices in order of id. One that is changed meanwhile is met once, as its order does not change.
 
-    How many fit into the next batch is guessed from those before: it has fewer of large ones.
+    The size of a batch is guessed from the devices before it: where they are large, it has fewer.
     """
     records, after, size = call.services.store.bulk, None, _FIRST_BATCH
     while found := await records.devices.page(call.org, filter, Sort(), Page(size, after)):

@@ -24,7 +24,7 @@ _SCANNED = 1_000
 class Wanted(Struct, frozen=True):
     """Readings of `names`, or what was said under one of them (empty: any), of these devices, by their public ids.
 
-    `type` is the timeline's word, None for readings. With `aggregate`, aggregates by intervals of `interval`
+    `type` is the timeline's type, None for readings. With `aggregate`, aggregates by intervals of `interval`
     microseconds, or (None) over the whole span. `place` is where the previous answer ended; with `last`, only the
     newest.
     """

@@ -158,7 +158,8 @@ async def _batches(arriving: AsyncIterator[list[Row]], store: Store) -> AsyncIte
     """Rows in batches: the more share a commit, the fewer pages of an index each of them costs, but the longer others
     wait.
 
-    A batch has fewer of large ones. Where the rows pause, it yields those that it has, and after them an empty batch.
+    Where rows are large, a batch has fewer. Where they pause, it yields those that it has, and after them an empty
+    batch.
     """
     batch: list[_Candidate] = []
     room = limits.BATCH_BYTES

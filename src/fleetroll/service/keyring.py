@@ -36,7 +36,7 @@ class Keyring:
         self.emptied = 0
 
     def forget(self) -> None:
-        """A key or an organization may have changed."""
+        """Forget all callers: a key or an organization may have changed."""
         self._principals.forget()
         self._standing.forget()
         self.emptied += 1

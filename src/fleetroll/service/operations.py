@@ -76,8 +76,8 @@ class Call:
         return Call(self.principal, self.services.clock(), self.request, records, self.services)
 
     async def require_organization(self) -> None:
-        """Raises Fault not_found where the organization was deleted since the caller was let in: it would take its
-        records along unseen.
+        """Raises Fault not_found where the organization was deleted since the caller was let in: what is written for it
+        would be lost unseen.
         """
         if await self.records.organizations.get(self.org) is None:
             raise not_found("organization", self.principal.org.slug)
@@ -90,11 +90,11 @@ class Call:
 class Operation(Struct, Generic[Input, Output], frozen=True):
     """A use case with its permission. `name` is the noun and the verb, as in logs and metrics.
 
-    One that `settles` answers when the broker, if there is one, has been told of what changed, and lets nobody in who
-    may not be. What its transaction wrote does not decide that: repeating a revocation that is under way writes
-    nothing, and must not be answered earlier. One that `defines` may create definitions on the side. One that
-    `relieves` removes something, and works on a full disk too. `prepare` does beforehand what is too much for one
-    transaction, in as many as it needs, and returns the input for the last one.
+    One that `settles` answers when the broker, if there is one, has been told what changed, and admits nobody whom it
+    must not. What its transaction wrote does not decide that: repeating a revocation that is under way writes nothing,
+    and must not be answered earlier. One that `defines` may create definitions on the side. One that `relieves` removes
+    something, and works on a full disk too. `prepare` does beforehand what is too much for one transaction, in as many
+    as it needs, and returns the input for the last one.
     """
 
     name: str

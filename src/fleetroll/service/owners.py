@@ -85,7 +85,7 @@ def blank(ref: str, name: str | None = None) -> Owner:
 
 
 async def ensure(call: Call, refs: Collection[str]) -> list[tuple[Owner, bool]]:
-    """The owners of these references, each with whether it was made now, named after the e-mail's first part."""
+    """The owners of these references, created if missing, each with whether it was."""
     found = []
     for ref in refs:
         owner = await call.records.owners.get(call.org, ref)

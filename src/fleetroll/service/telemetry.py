@@ -122,7 +122,7 @@ async def read(
 
 
 async def _history(records: Records, device: Device, wanted: Wanted) -> Part[Reading, Instant]:
-    """Readings of one metric of a device, from `wanted.after` on."""
+    """Readings of one metric of a device that follow `wanted.after`, in the order wanted."""
     series = (device.id, PRODUCTION, wanted.metric)
     found = await records.telemetry.range(
         device.org, series, _beyond(wanted), wanted.limit + 1, descending=wanted.descending

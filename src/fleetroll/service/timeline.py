@@ -79,7 +79,7 @@ async def actions(call: Call, wanted: Actions) -> tuple[list[Act], int]:
 
 
 def _was_there(device: Device, event: Event, changes: Sequence[Event]) -> bool:
-    """Whether a device was there at an event: as it is now, or as it was until its next change, newest first.
+    """Whether a device was there at an event: as now, or as until the next of its `changes`, which are newest first.
 
     Changes before the event are not looked at, as clearing a device deletes them.
     """

@@ -398,7 +398,7 @@ class _Parser:
         return found
 
     def _taking(self) -> int:
-        """Take the next symbol, whatever it is; answers its place among them."""
+        """Take the next symbol, whatever it is; returns its place among them."""
         self._next += 1
         return self._next - 1
 

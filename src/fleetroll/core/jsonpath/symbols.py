@@ -40,7 +40,7 @@ class Symbol(NamedTuple):
 
 
 def symbols(text: str) -> Iterator[Symbol]:
-    """The symbols of a text, in their order. Raises Fault invalid at the first thing that is none."""
+    """The symbols of a text, in their order. Raises Fault invalid at the first part that is none."""
     place, end = 0, len(text.rstrip(_BLANKS))
     while place < end:
         found = _TOKEN.match(text, place)
