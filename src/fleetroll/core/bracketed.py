@@ -1,9 +1,8 @@
-"""The filter grammar of `field[operator]value`, of which many hold at once, and of the same said in three words; and
-the size of a page in the lists that speak it.
+"""The filter grammar `field[operator]value`, of which several are ANDed, and the same given as three words; and the
+page size of the lists that use it.
 
-What a caller may have meant is taken where it can be nothing else: operators in their long and short names and in any
-case, and a value with a `:` or `=` before it. An unknown field asks nothing, as its vendor has it; an operator that
-does not fit a field is refused.
+Lenient where the meaning is unambiguous: operators have long and short names, in any case, and a `:` or `=` may precede
+the value. An unknown field is ignored, as the vendor does; an operator that does not fit its field is refused.
 """
 
 import enum
@@ -20,7 +19,7 @@ from fleetroll.core.times import read_iso
 
 
 class Kind(enum.Enum):
-    """What a field holds; the number is the vendor's, in its refusals."""
+    """What a field holds; the number is the one in the vendor's error messages."""
 
     TEXT = 0
     SET = 1
@@ -30,9 +29,9 @@ class Kind(enum.Enum):
 
 
 class Asked(Struct, frozen=True):
-    """A field as lists are asked for it: which of ours it is, and words of the vendor's that are others here.
+    """A field that clients may name: which of ours it is, and the vendor's values that are spelled differently here.
 
-    An `optional` text is shown as empty where there is none, so that it is found as such too.
+    An absent `optional` text is shown as empty, so it is found as an empty one too.
     """
 
     field: str
@@ -43,14 +42,14 @@ class Asked(Struct, frozen=True):
 
 _NUMBER = re.compile(r"-?\d{1,15}", re.ASCII)
 _DEFAULT_PAGE, _SHORT_PAGE = 25, 15
-# The fields that hold times hold past ones: nothing is after now, whenever that is.
+# All of the time fields hold past times, so any moment in the far future does for "now".
 _NOW = (1 << 63) - 1
 Fields = Mapping[str, Asked]
 Make = Callable[[Asked, str], Filter | None]
 
 
 def parse(expressions: Iterable[str], fields: Fields) -> Filter | None:
-    """All of the expressions at once. Raises Fault invalid."""
+    """The filter that all of the expressions make together; None if that is no restriction. Raises Fault invalid."""
     given = list(expressions)
     if sum(map(len, given)) > limits.MAX_FILTER or len(given) > limits.MAX_PREDICATES:
         message = f"Filters have at most {limits.MAX_PREDICATES} parts and {limits.MAX_FILTER} characters."
@@ -59,7 +58,7 @@ def parse(expressions: Iterable[str], fields: Fields) -> Filter | None:
 
 
 def page_size(given: Sequence[str]) -> int:
-    """The last one counts. What is no number is not there, and what is none to count by is the vendor's short page."""
+    """The last value counts. One that is not a number counts as absent; zero or less gives the vendor's short page."""
     text = given[-1] if given else ""
     if not _NUMBER.fullmatch(text):
         return _DEFAULT_PAGE
@@ -81,13 +80,13 @@ def _parse(expression: str, fields: Fields) -> Filter | None:
 
 
 def operator(kind: Kind, word: str) -> str | None:
-    """The first name of an operator that fits such fields, by any of its names in any case; None if none does."""
+    """The canonical (first) name of the operator called `word`, in any case; None if such fields have none."""
     found = _OPERATORS[kind].get(word.lower())
     return None if found is None else found.name
 
 
 def compare(asked: Asked, operator: str, value: str) -> Filter | None:
-    """What the operator, by its first name, asks of the field; None if that is nothing. Raises Fault invalid."""
+    """The filter for an operator, given by its canonical name; None if it is no restriction. Raises Fault invalid."""
     return _OPERATORS[asked.kind][operator].make(asked, value)
 
 
@@ -111,7 +110,7 @@ def _contains_folded(asked: Asked, value: str) -> Filter:
 
 
 def _or_absent(asked: Asked, value: str, found: Comparison) -> Filter:
-    """Of what an empty text fits, an absent one does too."""
+    """What finds an empty optional text also finds an absent one."""
     return found if value or not asked.optional else Or((found, Not(Comparison(asked.field, Operator.EXISTS, None))))
 
 
@@ -123,12 +122,12 @@ def _has_folded(asked: Asked, value: str) -> Filter:
     return Comparison(asked.field, Operator.HAS, Folded(fold(value)))
 
 
-def _denied(make: Callable[[Asked, str], Filter]) -> Make:
+def _negated(make: Callable[[Asked, str], Filter]) -> Make:
     return lambda asked, value: Not(make(asked, value))
 
 
-def _one_of(make: Callable[[Asked, str], Filter], *, denied: bool = False) -> Make:
-    """Any of a list with commas; an empty list asks nothing."""
+def _one_of(make: Callable[[Asked, str], Filter], *, negated: bool = False) -> Make:
+    """Any value of a comma-separated list; an empty list is no restriction."""
 
     def build(asked: Asked, value: str) -> Filter | None:
         parts = tuple(make(asked, item) for item in value.split(",") if item)
@@ -138,7 +137,7 @@ def _one_of(make: Callable[[Asked, str], Filter], *, denied: bool = False) -> Ma
         if not parts:
             return None
         found = parts[0] if len(parts) == 1 else Or(parts)
-        return Not(found) if denied else found
+        return Not(found) if negated else found
 
     return build
 
@@ -168,7 +167,7 @@ class _Operator(Struct, frozen=True):
 
 
 def _named(makes: Mapping[str, Make]) -> dict[str, _Operator]:
-    """From makers by all of their names to an operator for each name; it is called by the first."""
+    """The operators by each of their names, which are separated by spaces; the first is canonical."""
     return {name: _Operator(names.split()[0], make) for names, make in makes.items() for name in names.split()}
 
 
@@ -177,16 +176,16 @@ _OPERATORS: dict[Kind, dict[str, _Operator]] = {
         {
             "eq equal equals is": _equals,
             "eq_ic equal_ignorecase": _equals_folded,
-            "ne notequal": _denied(_equals),
-            "ne_ic notequal_ignorecase": _denied(_equals_folded),
+            "ne notequal": _negated(_equals),
+            "ne_ic notequal_ignorecase": _negated(_equals_folded),
             "ct contains": _contains,
             "ct_ic contains_ic contains_ignorecase": _contains_folded,
-            "nc notcontains": _denied(_contains),
-            "nc_ic notcontains_ignorecase": _denied(_contains_folded),
+            "nc notcontains": _negated(_contains),
+            "nc_ic notcontains_ignorecase": _negated(_contains_folded),
             "in": _one_of(_equals),
             "in_ic": _one_of(_equals_folded),
-            "nin": _one_of(_equals, denied=True),
-            "nin_ic": _one_of(_equals_folded, denied=True),
+            "nin": _one_of(_equals, negated=True),
+            "nin_ic": _one_of(_equals_folded, negated=True),
         }
     ),
     Kind.SET: _named(
@@ -198,7 +197,7 @@ _OPERATORS: dict[Kind, dict[str, _Operator]] = {
     Kind.TIME: _named(
         {"bf before": _at(Operator.LT), "af after": _at(Operator.GT), "eq equal equals is": _at(Operator.EQ)}
     ),
-    Kind.CHOICE: _named({"eq equal equals is": _equals, "ne notequal": _denied(_equals), "in": _one_of(_equals)}),
+    Kind.CHOICE: _named({"eq equal equals is": _equals, "ne notequal": _negated(_equals), "in": _one_of(_equals)}),
     Kind.DOCUMENT: _named({"jsonpath": _json}),
 }
 if _OPERATORS.keys() != set(Kind):

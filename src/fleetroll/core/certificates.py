@@ -13,7 +13,7 @@ from fleetroll.core.model import Instant
 
 
 class KeyType(enum.Enum):
-    """The algorithms that keys may be of."""
+    """Key algorithms."""
 
     EC = "EC"
     RSA = "RSA"
@@ -84,12 +84,12 @@ class Authority(Struct, frozen=True):
     revision: int
 
     def state(self, now: Instant) -> State:
-        """What became of its certificate; one that is revoked elsewhere is not known here."""
+        """The state of its certificate; a revocation by somebody else is not known here."""
         return State.EXPIRED if now >= self.not_after else State.ACTIVE
 
 
 class Revocation(Struct, frozen=True):
-    """A revoked certificate, as its authority's list has it. `id` is the certificate's."""
+    """An entry of an authority's revocation list. `id` is the certificate's."""
 
     id: int
     serial: str
@@ -98,9 +98,9 @@ class Revocation(Struct, frozen=True):
 
 
 class Edition(Struct, frozen=True):
-    """Which of an authority's lists one is: its number, when it was signed, and a digest of what it says.
+    """Which of an authority's revocation lists one is: its CRL number, when it was signed, and a digest of its entries.
 
-    Numbers rise whatever the clock does (RFC 5280, 5.2.3), or clients would take a new list for an old one.
+    Numbers rise even when the clock goes back (RFC 5280, 5.2.3), or clients would take a new list for an old one.
     """
 
     number: int = 0

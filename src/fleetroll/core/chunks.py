@@ -1,9 +1,9 @@
-"""Chunks: the frames in which firmware sends messages that are longer than its link takes at a time.
+"""Chunks: the frames in which firmware sends messages that are too long for its link.
 
 The first byte of a chunk has the channel (bits 0 to 2), where the checksum is (bit 3: at the end), whether more follows
 (bit 6) and whether the message began before (bit 7). A message that is not whole in its first chunk begins with its
 length there, and each later chunk with its offset, both as varints. The checksum is CRC-16-CCITT of the message, low
-byte first. Pure: what has come so far is an argument.
+byte first. Pure: what has arrived so far is an argument.
 """
 
 import binascii
@@ -18,7 +18,7 @@ _MOST_VARINT = 5
 
 
 class Partial(Struct, frozen=True):
-    """The beginning of a message. `checksum` is there where it came first."""
+    """The beginning of a message of `length` bytes. Where `checksum` is None, it will follow the message in `data`."""
 
     length: int
     data: bytes
@@ -26,9 +26,9 @@ class Partial(Struct, frozen=True):
 
 
 class Step(Struct, frozen=True):
-    """What a chunk leads to: the message that it completes, or what is still to be completed.
+    """The result of a chunk: the message that it completes, or the one that is still incomplete.
 
-    `lost` says that something came that makes no message, this chunk or what was there before it.
+    `lost` says that something was discarded: this chunk, or the incomplete message before it.
     """
 
     message: bytes | None = None
@@ -37,7 +37,7 @@ class Step(Struct, frozen=True):
 
 
 def follow(partial: Partial | None, chunk: bytes) -> Step:
-    """The step from what has come so far by one more chunk."""
+    """Takes one more chunk after what has arrived so far."""
     if not chunk:
         return Step(partial=partial, lost=True)
     if chunk[0] & _CONTINUES:
@@ -92,7 +92,7 @@ def _varint(data: bytes) -> tuple[int | None, bytes]:
 
 
 def parts(body: bytes) -> list[bytes]:
-    """The contents of a multipart body, as far as the first part that is one too many.
+    """The contents of a multipart body, up to and including the first part beyond `MAX_CHUNKS`.
 
     Its boundary is the first line that begins with two hyphens. Lenient: a part's headers end at the first empty line,
     its `Content-Length`, if it has one, says how long it is, so that a boundary within its bytes does no harm, and the
@@ -126,7 +126,7 @@ def _length(head: bytes) -> int | None:
 
 
 def contents(body: bytes, *, encoded: bool, multipart: bool) -> list[bytes]:
-    """The chunks of a request. What is not what it is said to be counts as one chunk, which will make no sense.
+    """The chunks of a request. A body that is not in its declared form counts as one chunk, which will not decode.
 
     Base64 may be on several lines, as most tools write it.
     """

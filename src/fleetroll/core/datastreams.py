@@ -34,9 +34,9 @@ def value(kind: DatastreamKind | None, metric_type: str | None, given: Sequence[
 
 
 def bounded(kind: DatastreamKind | None, found: Any, least: float | None, most: float | None) -> Any:
-    """A number that passes a bound of its datastream is that bound, or the last whole number within."""
+    """The value; a number outside its datastream's bounds becomes the nearest bound, or whole number within."""
     if kind not in _NUMERIC or not _can_be_kept(found):
-        return found  # what cannot be kept is refused as it is, and not made a bound that can be
+        return found  # what cannot be stored is left to be refused, not clamped to a bound that can be
     if least is not None and found < least:
         return least if kind is DatastreamKind.DOUBLE else ceil(least)
     if most is not None and found > most:
@@ -58,7 +58,7 @@ def has_room(kind: DatastreamKind | None, least: float | None, most: float | Non
 
 
 def default(part: Datastream, metric_type: str) -> str | float | None:
-    """The default of a datastream as it is kept. Raises Fault invalid for what no device could report there."""
+    """The default of a datastream in its stored form. Raises Fault invalid for what no device could report there."""
     if part.default is None:
         return None
     if part.kind is DatastreamKind.STRING:
@@ -72,7 +72,7 @@ def default(part: Datastream, metric_type: str) -> str | float | None:
 
 
 def check(kind: DatastreamKind, found: Any) -> None:
-    """Whether a value is one of a datastream, as it is. Raises Fault invalid `wrong_type`."""
+    """Raises Fault invalid `wrong_type` for a value that, unconverted, does not fit a datastream of this kind."""
     if not _FITS[kind](found):
         raise _mismatch()
 
@@ -115,7 +115,7 @@ def _number(given: Any) -> Any:
 
 
 def _kept(found: Any) -> Any:
-    """A number that stands beside another, where nobody says later that it cannot be kept."""
+    """One number of a pair, which `bounded` leaves alone. Raises Fault invalid `wrong_type` if it cannot be stored."""
     if not documents.can_hold(found):
         raise _mismatch()
     return found
@@ -157,9 +157,9 @@ def plain(kind: DatastreamKind | None, found: Any) -> str:
 
 
 def shown(kind: DatastreamKind | None, found: Any) -> Any:
-    """A value as JSON: of a datastream of fractions every number is one, of one of whole numbers none.
+    """A value as JSON: the numbers of DOUBLE and LOCATION are floats, whole numbers of all others are integers.
 
-    What is of another type, for its datastream was once of that or the device had another template, is as it is.
+    A value of another type, from a time when its datastream or the device's template was another, is left as it is.
     """
     if kind is DatastreamKind.LOCATION and _is_location(found):
         return [float(part) for part in found]

@@ -37,7 +37,7 @@ class Admission(Struct, frozen=True):
     """Who may enrol. `authorities` name those whose certificates are taken.
 
     `levels` is how far below them a certificate may be: 1 is issued by one of them, 2 by an authority that one of them
-    has certified, and so on; None is at any level. Those between must be known as authorities.
+    has certified, and so on; None is at any level. The ones in between must be known authorities.
     """
 
     proof: Proof = Proof.CERTIFICATE
@@ -47,9 +47,9 @@ class Admission(Struct, frozen=True):
 
 
 class Renewal(Struct, frozen=True):
-    """How a device renews: with the certificate that it has, or one of `authorities`, in its name.
+    """How a device renews: with the certificate that it has, or with one in its name from any of `authorities`.
 
-    `opens` is how long before the end of a certificate; None is at any time.
+    `opens` is how many microseconds before the end of a certificate renewal begins to be allowed; None is at any time.
     """
 
     authorities: tuple[str, ...] = ()
@@ -59,9 +59,9 @@ class Renewal(Struct, frozen=True):
 
 
 def windows(lifetime: int, preventive: int | None = None, critical: int | None = None) -> Windows:
-    """Those that are given; else of 60 and 14 days, but no more than a sixth and a 24th of the lifetime.
+    """The given windows; by default 60 and 14 days, but at most a sixth and a 24th of the lifetime (microseconds).
 
-    So no identity begins in a window that nobody has asked for.
+    So no identity starts out in a window that nobody asked for.
     """
     if preventive is None:
         preventive = max(min(60 * DAY, lifetime // 6), critical or 0)
@@ -71,7 +71,7 @@ def windows(lifetime: int, preventive: int | None = None, critical: int | None =
 
 
 class Profile(Struct, frozen=True):
-    """What a device gets that enrols just in time. `extras` are its vendors' members."""
+    """What a device that enrols just in time gets. `extras` are members of vendors."""
 
     tags: tuple[str, ...] = ()
     metadata: Document = EMPTY
@@ -79,7 +79,7 @@ class Profile(Struct, frozen=True):
 
 
 class Distribution(Struct, frozen=True):
-    """Which authorities a device is told to trust: the one that issues, others, that of the server's certificate."""
+    """Which authorities a device is told to trust: the issuing one, others, and that of the server's certificate."""
 
     own: bool = True
     others: tuple[str, ...] = ()
@@ -87,7 +87,10 @@ class Distribution(Struct, frozen=True):
 
 
 class Settings(Struct, frozen=True):
-    """Everything that a DMS decides. `keygen` is the kind of key that the server makes for a device, if any."""
+    """Everything that a DMS decides. `keygen` is the kind of key that the server makes for a device, if any.
+
+    `lifetime` is in microseconds. `with_names`: the alternative names of a request become part of the certificate.
+    """
 
     authority: str = DEFAULT_AUTHORITY
     admission: Admission = Admission()
@@ -135,7 +138,7 @@ def name(value: str, field: str = "id") -> str:
 
 
 def label(path: str, dms: str) -> str:
-    """What a DMS is called where no organization is known: its name, after the path of its organization, if any."""
+    """How a DMS is named where the organization is not known: its organization's path, if any, and its name."""
     return f"{path}{SEPARATOR}{dms}" if path else dms
 
 

@@ -26,7 +26,7 @@ _decode_any = msgspec.json.Decoder().decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_times = msgspec.json.Decoder(dict[str, int]).decode
 
-# `in` takes a byte's number at once; for bytes, CPython raises and drops an error before it looks for them.
+# As integers, which `in` takes at once: given bytes, CPython first raises and drops an error.
 BACKSLASH, DELETE = b"\\\x7f"
 
 _NEGATIVE_ZERO = re.compile(rb"-0(?![0-9.eE])")
@@ -37,8 +37,8 @@ _CONTROL_IN_KEY = re.compile("[\x00-\x1f\x7f-\x9f]")
 # An opening bracket is a step down and a closing one a step up, read as signed bytes. The two kinds need not be told
 # apart, because a decoder stops at the first pair that does not match.
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
-# Going up and as far down again passes no depth that was not reached before it, so dropping that changes no maximum;
-# it drops nearly all of a long flat text at a fraction of the cost of adding it up.
+# Going up some steps and down as many reaches no depth that was not reached before, so dropping both changes no
+# maximum; that removes nearly all of a long flat text, at a fraction of the cost of adding it up.
 _VALLEYS = [b"\xff" * steps + b"\x01" * steps for steps in (16, 8, 4, 2, 1)]
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{}"'))
 
@@ -96,7 +96,7 @@ def printable(text: str) -> str:
 
 
 def member_times(times: Document, was: Document, now: Document, at: int) -> Document:
-    """When each top-level member of `now` last changed, if not at the creation: `times` of `was`, moved on to `at`."""
+    """When each top-level member of `now` last changed, unless at creation: `times` of `was`, updated with `at`."""
     known, before = _decode_times(times), _decode_members(was)
     return msgspec.Raw(
         _encode(
@@ -116,7 +116,7 @@ def same_value(left: object, right: object) -> bool:
 
 
 def encode(value: object, field: str) -> bytes:
-    """The compact JSON text of a value, which may lie at any depth and have any size."""
+    """The compact JSON text of a value, of any size and depth. Raises Fault invalid for what JSON cannot carry."""
     try:
         return _encode(value)
     except RecursionError:

@@ -17,7 +17,7 @@ _PEM_WIDTH = 64
 
 def pem(der: bytes) -> str:
     """A certificate as one PEM block."""
-    lines = _broken(der, _PEM_WIDTH, "\n")
+    lines = _in_lines(der, _PEM_WIDTH, "\n")
     return f"-----BEGIN {_CERTIFICATE}-----\n{lines}-----END {_CERTIFICATE}-----\n"
 
 
@@ -41,12 +41,12 @@ def chain(text: bytes) -> list[bytes]:
 
 
 def est(der: bytes) -> bytes:
-    """Base64 in lines that end as mail's do (RFC 7030, 4)."""
-    return _broken(der, _EST_WIDTH, "\r\n").encode()
+    """Base64 in lines of 76 characters that end in CRLF (RFC 7030, 4)."""
+    return _in_lines(der, _EST_WIDTH, "\r\n").encode()
 
 
 def from_est(body: bytes) -> bytes:
-    """The DER of a request: base64, in lines or not. PEM armour around it does no harm. Raises Fault."""
+    """The DER of a request: base64, in lines or not, and with PEM armour or without. Raises Fault invalid."""
     found = _PEM.fullmatch(body)
     der = _decoded(found[2] if found else body)
     if not der:
@@ -70,6 +70,6 @@ def _decoded(text: bytes) -> bytes | None:
         return None
 
 
-def _broken(der: bytes, width: int, end: str) -> str:
+def _in_lines(der: bytes, width: int, end: str) -> str:
     text = base64.b64encode(der).decode()
     return "".join(text[place : place + width] + end for place in range(0, len(text), width))

@@ -1,4 +1,4 @@
-"""What lies in a device's extras, as only one vendor's API has it: what it may be, and its use beyond that mapping.
+"""A device's extras: members that only one vendor's API has, the values they may have, and their use elsewhere.
 
 The only module below the dialects that knows vendors by name.
 """
@@ -47,7 +47,7 @@ def _mode(value: object, field: str) -> None:
 
 
 def _displays(value: object, field: str) -> None:
-    """How datastreams are displayed, by pin: texts by the names of properties."""
+    """How datastreams are displayed: for each pin, texts by the name of a property."""
     for pin, properties in _object(value, field).items():
         for name, shown in _object(properties, f"{field}.{pin}").items():
             names.display_property(name)
@@ -80,12 +80,12 @@ def description(extras: Document) -> str:
 
 
 def with_description(extras: Document, text: str) -> Document:
-    """The extras with another description, and as they are if it is the same."""
+    """The extras with this description; the very same if it has not changed."""
     return extras if text == description(extras) else _with_member(extras, *_DESCRIPTION, text)
 
 
 def environment(extras: Document) -> str:
-    """The mode in which a device was made: which of an organization's applications are told of it."""
+    """The mode in which a device was created: which of an organization's applications are told of it."""
     return str(_member(extras, *_ENVIRONMENT) or DEFAULT_ENVIRONMENT)
 
 
@@ -94,7 +94,7 @@ def with_environment(extras: Document, env: str) -> Document:
 
 
 def with_display_property(extras: Document, pin: str, name: str, value: str) -> Document:
-    """How the datastream at a pin is to be displayed, beside what was said of it before."""
+    """The extras with one more display property of the datastream at a pin; the others stay."""
     properties = _member(extras, *_PROPERTIES) or {}
     return _with_member(extras, *_PROPERTIES, {**properties, pin: {**properties.get(pin, {}), name: value}})
 

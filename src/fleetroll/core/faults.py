@@ -56,9 +56,9 @@ class Fault(Exception):
 
 
 def as_value(fault: Fault) -> Fault:
-    """A fault that is kept, without the frames that it came through: they hold all that they worked on, and so itself.
+    """The fault without its traceback, to be kept: frames refer to all that they worked on, and so to the fault itself.
 
-    Where the collector does not look, as into a row of an import, that would stay in memory for good.
+    Such a cycle is never freed where the garbage collector does not look, as in the rows of an import.
     """
     fault.__traceback__ = fault.__cause__ = fault.__context__ = None
     return fault
@@ -73,7 +73,7 @@ def invalid(code: str, message: str, field: str | None = None, **details: object
 
 
 def not_found(noun: str, name: object) -> Fault:
-    """The same words for a thing that never was and a thing of somebody else (existence is hidden)."""
+    """The same words for a thing that never existed and one of somebody else's: existence is hidden."""
     words = noun.replace("_", " ")
     label = words.upper() if noun in _INITIALS else words.capitalize()
     shown = brief(str(name))
@@ -95,7 +95,7 @@ _NO_FILE = {errno.EMFILE, errno.ENFILE, errno.EAGAIN}
 
 
 def no_room(problem: OSError) -> Fault:
-    """A file that is needed for a while only finds no room, or may not be opened beside so many others."""
+    """There is no room for a temporary file, or too many files are open."""
     if problem.errno in _NO_FILE:
         return Fault(Kind.UNAVAILABLE, "too_many_open_files", "The server can open no other file now.", retry_after=5)
     return Fault(Kind.UNAVAILABLE, "storage_full", "The server has no room for temporary files.", retry_after=30)

@@ -59,7 +59,7 @@ DEVICE_FIELDS: Fields = {field.name: field for field in _DEVICE}
 def device_filter(text: str) -> Filter | None:
     """`parse_filter` for devices, remembered: programs ask the same thing again and again.
 
-    Owners are asked for in the form in which they are stored, however the address is written.
+    An owner's address is looked for in its stored form, however it is written.
     """
     wanted = parse_filter(text, DEVICE_FIELDS)
     return None if wanted is None else _each(wanted, _stored_value)

@@ -338,7 +338,7 @@ def _whole_key(field: Field, symbol: str, literal: _Literal) -> str:
 
 
 def _suited(operator: Operator, value: Value, comparator: _Token) -> Operator:
-    """The operator as the value narrows it, which in a document is not known before."""
+    """The operator that suits the value, whose type is not known before where the field is a document."""
     if isinstance(value, Pattern) and operator is Operator.EQ:
         return Operator.LIKE
     if operator is Operator.CONTAINS and not isinstance(value, str):

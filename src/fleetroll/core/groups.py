@@ -1,4 +1,4 @@
-"""Saved groups as a tree: what a group has from those above it, and what its members must be."""
+"""Saved groups as a tree: what a group inherits, and what its members must be."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -51,7 +51,10 @@ class Lineage(Struct, frozen=True):
 
 
 def lineage(group: Group, groups: Mapping[int, Group]) -> Lineage:
-    """Raises Fault invalid `unknown_parent`, `circular_parent` or `group_too_deep`; none of what is stored does."""
+    """A group with its ancestors.
+
+    Raises Fault invalid `unknown_parent`, `circular_parent` or `group_too_deep`; stored groups raise none of them.
+    """
     above: list[Group] = []
     parent = group.parent_id
     while parent is not None:
@@ -72,7 +75,7 @@ def circular() -> Fault:
 
 
 def check(group: Group, groups: Mapping[int, Group]) -> None:
-    """Raises Fault invalid for a group that asks what cannot be asked, or does not fit among the others."""
+    """Raises Fault invalid for a group with an impossible criterion, or one that does not fit into the tree."""
     if len(group.criteria) > limits.MAX_PREDICATES:
         raise invalid("too_many", f"criteria must have at most {limits.MAX_PREDICATES} entries.", "criteria")
     _asked(group)
@@ -111,7 +114,7 @@ def _asked(group: Group) -> Filter | None:
 
 
 def uid(group: Group) -> str:
-    """The UUID that was chosen for the group, or one that says when it was made and its number."""
+    """The UUID that was chosen for the group, or one made of its creation time and its number."""
     return group.uid or f"{group.created_at // SECOND:08x}-0000-8000-8000-{group.id:012x}"
 
 

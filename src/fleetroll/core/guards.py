@@ -1,8 +1,8 @@
 """Preconditions: a caller names the revision that it knows, and nothing happens if that is not the present one.
 
-Of some records more is shown than what has revisions, such as when a device was last heard. A tag says in a part of its
-own which state of that it is of: whoever reads asks for all of it, whoever writes for the revision alone, or else no
-device that keeps reporting could be changed under a guard.
+Some records show more than what their revision covers, such as when a device was last seen. A tag has a part of its own
+for that: reads compare the whole tag, writes the revision alone, or no device that keeps reporting could be changed
+with a guard.
 """
 
 import re
@@ -59,7 +59,7 @@ def etag(record: Revised, *beside: object) -> str:
 
 
 def names_revision(tags: tuple[str, ...], tag: str | None) -> bool:
-    """Whether one of the tags is of the same revision as the present tag; None is that of what is not there."""
+    """Whether one of the tags has the revision of `tag`, the present one, which is None where there is no record."""
     return tag is not None and (ANY in tags or _revision(tag) in map(_revision, tags))
 
 
@@ -68,7 +68,10 @@ def _revision(tag: str) -> str:
 
 
 def parse_tags(header: str, field: str) -> tuple[str, ...]:
-    """The entity tags of a header (RFC 9110, 13.1). A weak tag never matches strongly, so it stays as written."""
+    """The entity tags of a header (RFC 9110, 13.1); a weak tag stays as written, as it never matches strongly.
+
+    Raises Fault invalid `invalid_etag`.
+    """
     if not _TAGS.fullmatch(header):
         raise invalid("invalid_etag", f"{field} must be * or a list of quoted entity tags.", field)
     return tuple(_TAG.findall(header))

@@ -1,7 +1,7 @@
 """The identity slot of a device: which credential it has, which ones it had, and how far that credential has aged.
 
-A slot's status is never set: it is the most severe of what time makes of it and of its `floor`, which is REVOKED after
-a revocation, and whatever somebody wrote who fills slots by hand. So it is right again after a clock that was wrong.
+A slot's status is derived: it is the more severe of what time makes of it and of its `floor`, which is REVOKED after a
+revocation, or the status that somebody wrote by hand. So it recovers from a clock that was wrong.
 """
 
 import enum
@@ -29,14 +29,14 @@ class Occasion(enum.Enum):
 
 
 class Note(Struct, frozen=True):
-    """Something that happened to a slot. `type` is an `Occasion`, or a word of whoever fills slots by hand."""
+    """Something that happened to a slot. `type` is an `Occasion`, or any word in a slot that is filled by hand."""
 
     type: str
     description: str = ""
 
 
 class Windows(Struct, frozen=True):
-    """How long before its end a credential should, and how long before it must be renewed; in microseconds."""
+    """How long before its end a credential should (`preventive`) and must (`critical`) be renewed, in microseconds."""
 
     preventive: int = 0
     critical: int = 0
@@ -49,8 +49,8 @@ def _no_events() -> dict[datetime, Note]:
 class Slot(Struct, frozen=True, omit_defaults=True):
     """One slot. `versions` has the serial number, or any other name, of each credential by its version.
 
-    Filters see a slot as it is written, so an end that it does not have is left out, and events that it does not have
-    are an empty object.
+    Filters see a slot as it is encoded: without an expiration date it has no such member, without events an empty
+    object of them.
     """
 
     status: Status
@@ -64,7 +64,7 @@ class Slot(Struct, frozen=True, omit_defaults=True):
 
     @property
     def active(self) -> str | None:
-        """What the active version names."""
+        """The serial number, or other name, of the active credential."""
         return self.versions.get(str(self.active_version))
 
 
@@ -87,7 +87,7 @@ def write(slot: Slot) -> Document:
 def bind(
     was: Slot | None, serial: str, expires_at: Instant, windows: Windows, at: Instant, occasion: Occasion | None = None
 ) -> Slot:
-    """The slot with a new active credential. `occasion` says why it is not the first one."""
+    """The slot with a new active credential. `occasion` says why it replaces another one."""
     bound = Slot(Status.ACTIVE, 0, "x509", {"0": serial}, moment(expires_at), windows=windows)
     if was is None:
         return noted(_settled(bound, at), at, Note(Occasion.PROVISIONED.value))
@@ -156,19 +156,19 @@ def due(slot: Slot, at: Instant) -> Instant | None:
 
 
 def noted(slot: Slot, at: Instant, note: Note) -> Slot:
-    """The slot with one more event, each at a time of its own; the oldest give way."""
+    """The slot with one more event, at a time that no other has; the oldest events are dropped."""
     events = [*slot.events.items(), (unused(at, slot.events), note)][-limits.MAX_SLOT_EVENTS :]
     return structs.replace(slot, events=dict(events))
 
 
 def change(device: Device, slot: Slot, at: Instant) -> DeviceChange:
-    """What a device becomes with this slot: it follows its status, unless it is decommissioned."""
+    """The change to a device that gets this slot: it takes the slot's status, unless it is decommissioned."""
     status = device_status(device.status, slot.status)
     return DeviceChange(status=status, identity=write(slot), identity_due=due(slot, at))
 
 
 def current(device: Device, at: Instant) -> Device:
-    """The device as it is at that time, whether its slot's ageing was noted by then or not."""
+    """The device as it is at that time, whether the ageing of its slot has been written down or not."""
     if device.identity_due is None or device.identity_due > at or device.identity is None:
         return device
     slot = _settled(read(device.identity), at)
@@ -177,7 +177,7 @@ def current(device: Device, at: Instant) -> Device:
 
 
 def swept(device: Device, at: Instant) -> Device:
-    """The device with what time has done to its slot noted in it: a new revision where that is another status."""
+    """The device with the ageing of its slot written down: a new revision if that changes the status."""
     if device.identity is None:
         return structs.replace(device, identity_due=None)
     was = read(device.identity)

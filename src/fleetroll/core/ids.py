@@ -1,6 +1,6 @@
 """Id codecs: how one integer is spelled for each vendor and for the broker, and read back.
 
-An inverse answers None for whatever is not the one spelling of an id.
+An inverse returns None for whatever is not the one spelling of an id.
 """
 
 import base64
@@ -11,7 +11,7 @@ from collections.abc import Collection
 from fleetroll.core.times import SECOND
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]  # two at a time, for every reply has some
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]  # two digits at a time, as every reply has ids
 _PAIRED = len(_PAIRS)
 MAX_ID = (1 << 63) - 1
 _TEMPLATE = "TMPL"
@@ -72,7 +72,7 @@ def parse_device_hex(text: str) -> int | None:
 
 
 def broker_org(number: int) -> str:
-    """What the broker calls an organization: one word of a subject, never given to another."""
+    """What the broker calls an organization: one token of a subject, never given to another."""
     return prefixed("org_", number)
 
 
@@ -82,8 +82,8 @@ def parse_broker_org(text: str) -> int | None:
 
 
 def broker_groups(role: str, scopes: Collection[str]) -> set[str]:
-    """What the accounts on the broker are called that a key may be in: that of its role and what it is narrowed to, and
-    that of its role alone, in which keys with scopes once were.
+    """The names of the broker's accounts that a key may be in: that of its role and scopes, and that of its role alone,
+    where keys with scopes used to be.
     """
     return {role, " ".join((role, *scopes))}
 
@@ -95,5 +95,5 @@ def parse_broker_group(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def text_number(value: str) -> int:
-    """The number of something that has none but its text, such as a tag: it is made of the text, and fits 31 bits."""
+    """The number of something that is known by its text alone, such as a tag: a 31-bit hash of that."""
     return zlib.crc32(value.encode()) >> 1

@@ -1,4 +1,4 @@
-"""What is kept because it may be asked for again, in so much room."""
+"""A cache of bounded size."""
 
 from collections import OrderedDict
 from typing import Generic, TypeVar
@@ -8,7 +8,7 @@ V = TypeVar("V")
 
 
 class Kept(Generic[K, V]):
-    """Values by key, whose sizes add up to `room` at most: what was kept the longest ago goes first."""
+    """Values by key, whose sizes add up to `room` at most: the one stored longest ago is evicted first."""
 
     def __init__(self, room: int) -> None:
         self._values: OrderedDict[K, V] = OrderedDict()
@@ -17,7 +17,7 @@ class Kept(Generic[K, V]):
         self.get = self._values.get
 
     def keep(self, key: K, value: V, size: int) -> None:
-        """Keep a value in place of the one before it; not at all if it is larger than the room."""
+        """Keep a value in place of the key's former one. One larger than the room is lost, and empties the cache."""
         self._room += self._sizes.get(key, 0) - size
         self._sizes[key] = size
         self._values[key] = value

@@ -1,7 +1,7 @@
 """The life of a device and of its identity slot, as tables.
 
-A slot ages by its expiry and two deltas, which revocation outweighs (`identity`). A device follows its slot, but after
-it is decommissioned, which nothing leaves.
+A slot ages by its expiry and two windows before it; revocation outweighs age (`identity`). A device follows its slot
+until it is decommissioned, which is final.
 """
 
 import enum
@@ -31,7 +31,7 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     **dict.fromkeys(SLOT_STATUSES, _ANY),
     Status.DECOMMISSIONED: frozenset(),
 }
-"""What each status of a device may become. Nothing leads back to the time before its first identity."""
+"""What each status of a device may become. Nothing leads back to NO_IDENTITY."""
 
 if missing := set(Status) - set(TRANSITIONS):
     raise AssertionError(f"statuses without a row: {missing}")
@@ -45,7 +45,7 @@ def advance(current: Status, to: Status) -> Status:
 
 
 def slot_status(now: int, expires_at: int, preventive: int, critical: int) -> Status:
-    """What age makes of an identity slot. All times in microseconds; the deltas count back from `expires_at`."""
+    """What age makes of an identity slot. All times in microseconds; the two windows count back from `expires_at`."""
     if now >= expires_at:
         return Status.EXPIRED
     if now >= expires_at - critical:

@@ -1,11 +1,11 @@
-"""Every numeric bound of the product, and nowhere else. Sizes are bytes, lengths characters, times seconds."""
+"""All numeric bounds of the product, and nowhere else: bytes, characters and seconds, if nothing else is said."""
 
 # Requests (enforced while bytes arrive, before anything is decoded).
 MAX_BODY = 1 << 20
 MAX_BATCH_BODY = 2 << 20  # of a device that reports many points at once
-MAX_BODIES = 256 << 20  # of those together that have not arrived whole
-MAX_UNREAD_REPLIES = 256 << 20  # of those together that clients have not taken
-MAX_TENANT_BODIES = 64 << 20  # of an organization and all below it; the root has what there is
+MAX_BODIES = 256 << 20  # of all that have not arrived whole, together
+MAX_UNREAD_REPLIES = 256 << 20  # of all that clients have not read yet, together
+MAX_TENANT_BODIES = 64 << 20  # of an organization and all below it; the root may use all there is
 MAX_FORM = 8 << 10
 MAX_HEADER_BLOCK = 16 << 10
 MAX_HEADERS = 100
@@ -24,7 +24,7 @@ MAX_OPEN_FILES = 2 * (MAX_CONNECTIONS + MAX_CONNECTIONS // 5) + MAX_HANDSHAKES +
 MAX_WORKERS = 64
 MAX_KEPT_DAYS = 36_500
 MAX_REMEMBERED = 10_000  # answers of one kind
-MAX_CHAIN = 8  # certificates from a client's to that of an authority which is trusted
+MAX_CHAIN = 8  # certificates, from a client's to that of a trusted authority
 MAX_REMEMBERED_LISTS = 100  # of revoked certificates, which can be long
 
 # As the limit of a page: all there is, which quotas bound.
@@ -80,7 +80,7 @@ BATCH_BYTES = 2 << 20  # of devices that are taken together, however few they ar
 IMPORT_BATCH = 2_000  # where nobody waits for it
 IMPORT_PAUSE = 0.1  # seconds without a row, after which those before are not kept waiting for it
 SWEEP_BATCH = 50
-RENAME_BATCH = 250  # devices of an owner, each written for itself while others wait
+RENAME_BATCH = 250  # devices of an owner, each written individually while others wait
 MAX_BULK_DEVICES = 1000
 
 # Writes answered by idempotent replay.
@@ -92,7 +92,7 @@ MAX_REPLAY = 256 << 10
 ACCESS_TOKEN_LIFETIME = 24 * 3600
 REFRESH_TOKEN_LIFETIME = 24 * 3600
 MAX_GRANTS = 10_000  # tokens of one key at a time
-MIN_SECRET = 32  # of those that an operator presets
+MIN_SECRET = 32  # of a secret that an operator presets
 MAX_CREDENTIAL = 1024
 
 # Templates.
@@ -104,7 +104,7 @@ MAX_METAFIELDS = 256
 MAX_OPTIONS = 256
 MAX_TEMPLATE_SWEEP = 10_000  # devices that a change of a template's datastreams may reach
 MAX_EVENT_DESCRIPTION = 300
-EVENTS_PER_DAY = 100  # of one device, beside those codes that have a limit of their own
+EVENTS_PER_DAY = 100  # of one device, besides those of codes that have a limit of their own
 
 # What devices send by themselves, in chunks.
 MAX_CHUNKS = 1_000
@@ -135,7 +135,7 @@ DEFAULT_QUOTAS = {
 # Server-sent events.
 EVENT_HEARTBEAT = 15.0
 MAX_EVENT_STREAMS = 1_000
-MAX_TENANT_STREAMS = 100  # of an organization and all below it; the root has what there is
+MAX_TENANT_STREAMS = 100  # of an organization and all below it; the root may use all there is
 EVENT_BATCH = 500
 LIVE_READINGS = 1_000  # that wait for one follower
 LIVE_BATCH = 200  # that processes tell each other in one message
@@ -148,9 +148,9 @@ MAX_SUBJECT_TEXT = 256
 MAX_ALTERNATIVE_NAMES = 16
 MAX_AUTHORITY_NAME = 64
 MAX_AUTHORITIES_PER_DMS = 16
-MAX_DURATION = 100 * 365 * 86_400 * 1_000_000
+MAX_DURATION = 100 * 365 * 86_400 * 1_000_000  # microseconds
 MAX_KEYS_DUE, MAX_OWN_KEYS_DUE = 16, 8  # of RSA, in all and of an organization: they are made one after the other
-KEY_TIME = 5.0  # in which one of them is made, unless luck is bad
+KEY_TIME = 5.0  # in which one of them is nearly always made
 MAX_SLOT_EVENTS = 100
 MAX_SLOT_VERSIONS = 100
 
@@ -163,7 +163,7 @@ MAX_BUS_REPLICAS = 5  # NATS has no more
 BUS_BATCH = 1_000
 BUS_REQUESTS = 256
 BUS_QUESTIONS = 1_000  # to the broker's stream API at a time: beyond ten thousand it drops them all
-BUS_WAITER = 8 << 10  # what a request takes that waits, beside its body
+BUS_WAITER = 8 << 10  # what a waiting request takes besides its body
 BUS_WAITING, BUS_TENANT_WAITING = 256 << 20, 64 << 20  # of requests of one kind
 BUS_INGEST_AGE = 14 * 24 * 3600
 BUS_COMMAND_AGE = 7 * 24 * 3600
@@ -196,7 +196,7 @@ MAX_READING_AHEAD = 24 * 3600
 MAX_RANGE = 10_000
 DEFAULT_RANGE = 1_000
 MAX_BUCKETS = 10_000
-VAST_NUMBER = 1e140  # whose square, or that of its inverse, no number may say
+VAST_NUMBER = 1e140  # from here on sums of squares may overflow a float, and those of inverses vanish
 FORGOTTEN_BATCH = 5_000
 MAX_EXPORT_READINGS = 100_000
 EXPORTS_PER_DAY = 10
@@ -205,7 +205,7 @@ MAX_PROPERTY = 64
 
 # Presence: for how long traffic counts, and how often it is written down.
 QUIET_TIME = 300.0
-CLOCK_LEEWAY = 300_000_000  # microseconds that the clocks of processes are apart at most
+CLOCK_LEEWAY = 300_000_000  # microseconds; how far apart the clocks of processes may be
 HEARD_RESOLUTION = 5.0
 QUIET_BATCH = 1_000
 

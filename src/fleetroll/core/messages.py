@@ -19,7 +19,7 @@ _ENVIRONMENT = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Content(Struct, frozen=True, gc=False):
-    """One published value, and when it was so by the device's clock (None if it does not say)."""
+    """One published value, and its time by the device's clock, in microseconds (None if it does not say)."""
 
     value: Any
     at: int | None
@@ -42,7 +42,7 @@ def content_of(body: bytes, *, is_log: bool = False) -> Content:
 
 
 def shown(content: Content, at: int, *, level: str | None = None) -> bytes:
-    """What the vendor's clients for applications can read: `content`, of `at` if it does not say. A log has a level."""
+    """`content` as the vendor's application clients read it, at `at` if it has no time. A log line has a `level`."""
     value = msgspec.to_builtins(content.value, str_keys=True)  # as it is kept
     timestamp = (at if content.at is None else content.at) // MILLISECOND
     if level is None:
@@ -80,7 +80,7 @@ _FIRST_MAP = 0x80  # no text in UTF-8 begins with such a byte, and every Message
 
 
 def _checked(value: Any) -> Any:
-    """Held to every rule of documents, so that it can be kept and shown in all of them."""
+    """The value, held to every rule of documents, so that it can be stored and shown in one."""
     documents.of({"value": value}, "value")
     return value
 

@@ -1,7 +1,7 @@
 """The values of metafields: what each kind takes, how a value is read from a request, and how it is shown.
 
 A value lies in the device's metadata under the metafield's name: one text or number where the kind has only one, an
-object of its members where it has several. Two kinds are no members of their own, but the device's name and owner.
+object of its members where it has several. Two kinds are no members of the metadata, but the device's name and owner.
 """
 
 import re
@@ -40,7 +40,7 @@ def accepts(field: Metafield, value: object) -> bool:
 
 
 def read(field: Metafield, given: object) -> Any:
-    """The value that a request means: as it is stored, as text, or as `show` spells it; None is no value.
+    """The value that a request gives in its stored form, as text, or as `show` spells it; None is no value.
 
     Raises Fault invalid `invalid_metafield`.
     """
@@ -63,7 +63,7 @@ def show(field: Metafield, value: Any) -> dict[str, Any]:
 def value_of(field: Metafield, device: Device, metadata: Mapping[str, Any]) -> Any:
     """What a device has for the field, `metadata` being its metadata; the field's default if nothing.
 
-    What a field took before it was defined anew, and takes no more, stays in the metadata and counts as nothing.
+    A value that the field no longer accepts, since it was redefined, stays in the metadata but counts as absent.
     """
     if field.kind is MetafieldKind.DEVICE_NAME:
         return device.name
@@ -76,7 +76,7 @@ def value_of(field: Metafield, device: Device, metadata: Mapping[str, Any]) -> A
 def check(fields: tuple[Metafield, ...], metadata: Mapping[str, Any], known: Mapping[str, Any]) -> None:
     """Raises Fault invalid `invalid_metafield` where a member that a metafield defines has another kind of value.
 
-    A member that is as it was in `known` is not judged again: its field may have been defined anew since.
+    A member that is as it was in `known` is not checked again: its field may have been redefined since.
     """
     for field in fields:
         value = metadata.get(field.name)
@@ -89,7 +89,7 @@ def check(fields: tuple[Metafield, ...], metadata: Mapping[str, Any], known: Map
 def named_anew(
     fields: tuple[Metafield, ...], metadata: Mapping[str, Any], known: Mapping[str, Any]
 ) -> list[tuple[Metafield, int]]:
-    """The devices that metadata names by number, and `known` did not. Whether they are there is not seen here."""
+    """The devices that `metadata` refers to by number and `known` did not. Whether they exist is not checked here."""
     references = [field for field in fields if field.kind is MetafieldKind.DEVICE_REFERENCE]
     found = [(field, metadata.get(field.name)) for field in references]
     return [(field, number) for field, number in found if number is not None and number != known.get(field.name)]

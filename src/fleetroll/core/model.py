@@ -35,7 +35,7 @@ class Address(Struct, frozen=True, omit_defaults=True):
 
 
 class OrganizationProfile(Struct, frozen=True, omit_defaults=True):
-    """What people say of their organization. Nothing here follows from it.
+    """What people say about their organization. Nothing here depends on it.
 
     `platform` and `os` are those of its devices.
     """
@@ -49,7 +49,7 @@ class OrganizationProfile(Struct, frozen=True, omit_defaults=True):
     os: str | None = None
 
     def changed(self, given: Mapping[str, Any]) -> "OrganizationProfile":
-        """With the given members, and of the address with the given parts."""
+        """The profile with the given members replaced; of the address, only the given parts are."""
         parts = given.get("address")
         if parts is None:
             return structs.replace(self, **given)
@@ -123,10 +123,10 @@ class Credential(Struct, frozen=True):
 
 
 class Principal(Struct, frozen=True):
-    """Who asks: a verified key and the organization it acts in.
+    """The caller: a verified key, the organization it acts in, and the key's own, `home`.
 
-    `actor` is how the timeline names it. A device that shows its own credential has the number `device`; its key, like
-    that of a project, exists nowhere but here and has the id 0.
+    `actor` is how the timeline names it. `device` is the number of a device that shows its own credential; its key,
+    like that of a project, exists nowhere but here and has the id 0.
     """
 
     key: Key
@@ -145,8 +145,8 @@ class Device(Struct, frozen=True, gc=False):
 
     Without a cohort it is in the default one. `identity` is its slot, whose status changes next at `identity_due`.
     `metadata_times` has the time of each metadata member that changed after the device's creation. `connected` and
-    `last_seen` come and go with the device's traffic and leave the revision alone, as does `spoke_at`: when it was last
-    seen by what it sent itself, and not through a broker.
+    `last_seen` follow the device's traffic and leave the revision alone, as does `spoke_at`: when it last sent
+    something other than through a broker.
     """
 
     id: int
@@ -180,7 +180,7 @@ class Device(Struct, frozen=True, gc=False):
 
 
 def led_by(owners: tuple[str, ...], first: str) -> tuple[str, ...]:
-    """The owners of a device with another one in the first place, where dialects see the only one."""
+    """The owners of a device with `first` in place of the first one, which some dialects take for the only one."""
     return (first, *(owner for owner in owners[1:] if owner != first))
 
 
@@ -231,7 +231,7 @@ CHANGEABLE = DeviceChange.__struct_fields__
 
 
 class OwnerRole(enum.Enum):
-    """What an owner is to the organization. It permits nothing here: what a caller may do, its key says."""
+    """What an owner is to the organization. It grants nothing here: permissions come from the caller's key."""
 
     ADMIN = "admin"
     STAFF = "staff"
@@ -250,8 +250,8 @@ class OwnerStatus(enum.Enum):
 class Owner(Struct, frozen=True):
     """A customer who may own devices. `ref` is an e-mail address, or another reference where there is none.
 
-    While a new reference is carried to very many devices there are two owners, each the `twin` of the other, by number:
-    the older one, named by the devices that have yet to be changed, which stays, and one with the new reference.
+    While a new reference is being written to very many devices there are two owners, each with the other's id as
+    `twin`: the older one, which stays and is named by the devices yet to be changed, and one with the new reference.
     """
 
     id: int
@@ -273,7 +273,7 @@ class Owner(Struct, frozen=True):
 
 
 class Tag(Struct, frozen=True):
-    """A tag that is there whether a device has it or not."""
+    """A tag that exists whether or not a device has it."""
 
     id: int
     org: int
@@ -294,7 +294,7 @@ class Criterion(Struct, frozen=True):
 class Group(Struct, frozen=True):
     """A saved filter: its members are whatever is found now by its filter, its criteria, and those of its parents.
 
-    `uid` is the UUID that was chosen for it; `core.groups.uid` says that of any group.
+    `uid` is the UUID that was chosen for it; `core.groups.uid` gives that of any group.
     """
 
     id: int
@@ -349,7 +349,7 @@ class SoftwareVersion(Struct, frozen=True):
 
 
 DEFAULT_SOFTWARE_TYPE = "main"
-"""The type of software that gave none."""
+"""The type of software that names none."""
 
 
 class FieldKind(enum.Enum):
@@ -515,7 +515,7 @@ class NewEvent(Struct, frozen=True, gc=False):
 
 
 class Counts(Struct, frozen=True):
-    """How many devices there are, in all and by each of the usual questions."""
+    """How many devices there are, in all and by the values of the usual fields."""
 
     total: int
     by_status: dict[str, int]
@@ -526,10 +526,10 @@ class Counts(Struct, frozen=True):
 
 
 PRODUCTION = ""
-"""The mode whose readings every API shows. RelayX has others beside it."""
+"""The mode whose readings every API shows. RelayX has others besides."""
 
 SeriesKey = tuple[int, str, str]
-"""What is reported one after the other: of a device, in a mode, of a metric."""
+"""What identifies a series of readings: the device, the mode and the metric."""
 
 
 class Reading(Struct, frozen=True, gc=False):
@@ -554,10 +554,10 @@ class Span(Struct, frozen=True):
 
 
 class Bucket(Struct, frozen=True):
-    """The numbers of one metric within one stretch of time, of which there is at least one. A boolean is 0 or 1.
+    """Aggregates of a metric's values within one interval, in which there is at least one. A boolean counts as 0 or 1.
 
-    `median` and `stddev`, that of a sample, are None where they were not asked for; so is the latter of one number, and
-    where one is vast. `sum` is None where it is more than a number says.
+    `median` and `stddev` (of a sample) are None where they were not asked for; so is `stddev` of one value, and where
+    one is vast (`limits.VAST_NUMBER`). `sum` is None where it overflowed.
     """
 
     at: Instant
@@ -576,7 +576,10 @@ class Bucket(Struct, frozen=True):
 
 
 class Reporter(Struct, frozen=True, gc=False):
-    """A device as its traffic needs it: what it may report, and whether it was there and has a broker's connection."""
+    """What handling a device's traffic needs of it: what it may report, and its presence.
+
+    `linked` is whether it has a connection to a broker.
+    """
 
     id: int
     ident: str
@@ -589,7 +592,7 @@ class Reporter(Struct, frozen=True, gc=False):
 
 
 class Link(Struct, frozen=True):
-    """A connection of a device with a broker, which has named it."""
+    """A device's connection to a broker, by the name that the broker gave it."""
 
     org: int
     device: int

@@ -20,13 +20,13 @@ _EMAIL = re.compile(
     r"[^@\s\"<>(),;:\\\[\]]+@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+"
 )
 _PROPERTY = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{limits.MAX_PROPERTY - 1}}}")
-_OWN_ZONE = "localtime"  # what a machine may call its own among them
+_OWN_ZONE = "localtime"  # what some machines call their own zone
 # A zero-width joiner is how emoji families are written; it is harmless in a name, and refused in an identifier.
 _JOINERS = str.maketrans("", "", "\u200d\u200c")
 _PLAIN_MARKS = frozenset(" '_-.,")
 _MULTILINE = str.maketrans("", "", "\n\r\t\u200d\u200c")
 DOTS = frozenset({".", ".."})
-"""What nothing may be called that has a place in paths: every URL library folds them away."""
+"""Names that nothing in a path may have: every URL library removes them."""
 ROOT = "default"
 """The slug of the organization that all others are below."""
 ABOVE_ROOT = 0
@@ -92,7 +92,7 @@ def is_time_zone(value: str) -> bool:
 
 @functools.cache
 def _time_zones() -> frozenset[str]:
-    """Which zones there are, read once: a table of the interpreter, as its properties of characters are."""
+    """The names of all zones, read once: constant data, like Unicode's properties of characters."""
     return frozenset(zoneinfo.available_timezones()) - {_OWN_ZONE}
 
 
@@ -103,7 +103,7 @@ def time_zone(value: str, field: str) -> str:
 
 
 def display_property(value: str) -> str:
-    """How a datastream is displayed has properties, which are words."""
+    """The name of a property of how a datastream is displayed: one word."""
     if not _PROPERTY.fullmatch(value):
         message = f"A property is a letter and up to {limits.MAX_PROPERTY - 1} letters, digits and underscores."
         raise invalid("invalid_property", message, "property")
@@ -141,7 +141,7 @@ def slug(value: str, field: str = "slug") -> str:
 
 
 def slugify(name: str) -> str:
-    """A slug that says what a name says, with room for a number after it; there is one for every name."""
+    """A slug made of a name, with room for a number after it; never empty."""
     text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return "-".join(_WORDS.findall(text))[: limits.MAX_SLUG - 3].strip("-") or "organization"
 

@@ -6,8 +6,7 @@ nothing. What comes out shares parts with what went in: encode it, do not edit i
 
 A patch is an amplifier. Size and depth are therefore known after every step, unless the patch is too small to reach a
 bound by any of them; they follow from what the step moved, because encoding the whole document a hundred times would be
-the attack itself. The rules about characters and numbers are not looked at here: they hold once the result becomes a
-document again.
+the attack itself. The rules about characters and numbers are checked when the result becomes a document again.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,8 +21,8 @@ Path: TypeAlias = tuple[str, ...]
 Container: TypeAlias = dict[str, Any] | list[Any]
 
 _ABSENT = object()
-# What a step of a path becomes at most, where a missing parent is made of it, for each byte that it has: `/` an object
-# with an empty key, `{"":},`.
+# How many bytes one byte of a path becomes at most where missing parents are created: `/` an object with an empty key,
+# `{"":},`.
 _WIDEST = 6
 
 
@@ -48,7 +47,7 @@ class Patch(msgspec.Struct, frozen=True):
         """Whether no operation can make the document of this text longer, or nest it deeper, than it may be."""
         if any(operation.op == "copy" for operation in self.operations):
             return False
-        # A value that is moved goes down by the steps of a path at most, and may be moved again.
+        # A move takes a value at most as many levels down as its path has steps, and may be followed by another.
         room = limits.MAX_JSON_DEPTH - self.steps
         deepest = self.brackets - 1 - len(self.operations)
         return (
@@ -57,9 +56,10 @@ class Patch(msgspec.Struct, frozen=True):
 
 
 def parse_json_patch(value: object, *, lenient: bool = False) -> Patch:
-    """A decoded patch. Members that the RFC does not define are ignored, as it demands.
+    """A patch from its decoded JSON. Members that the RFC does not define are ignored, as it demands. Raises Fault
+    invalid.
 
-    Lenient means: the names of an operation's members are known in any case.
+    Lenient means: the names of an operation's members may be in any case.
     """
     if not isinstance(value, list):
         raise _refused("A patch must be an array of operations.")

@@ -11,10 +11,10 @@ from fleetroll.core.faults import Fault, Kind, brief, invalid
 
 
 class Role(enum.Enum):
-    """Of an API key's roles each includes the ones before it.
+    """Of the roles of API keys, each includes the ones before it.
 
     A project key lets any device of one organization report; a device's own credential reaches that device alone. An
-    enrollee is anybody at a DMS, which asks for a proof of its own.
+    enrollee is anybody who calls a DMS, which asks for proof of its own.
     """
 
     __hash__ = object.__hash__  # members are singletons; Enum's own hash is a Python call, taken at every request
@@ -101,7 +101,7 @@ OWN_ACTIONS: dict[Role, frozenset[Action]] = {
 """What the credentials of projects, devices and enrollees are for; no API key has any of it."""
 
 UNSCOPED = frozenset({Action.KEY_SELF})
-"""What every API key is for, and no scope takes away: to learn whose it is."""
+"""What every API key may do, and no scope takes away: ask whose it is."""
 
 GRANTABLE = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
 _PLACED = set(MINIMUM_ROLE).union(UNSCOPED, *OWN_ACTIONS.values())
@@ -127,7 +127,7 @@ def require(role: Role, scopes: Collection[str], action: Action) -> None:
 
 
 def parse_scopes(scopes: Collection[str]) -> tuple[str, ...]:
-    """Known scopes, sorted and without repeats. Raises Fault invalid on a word that is none."""
+    """The scopes, sorted and without repeats. Raises Fault invalid `unknown_scope`."""
     known = {action.value for action in MINIMUM_ROLE}
     for scope in scopes:
         if scope not in known:

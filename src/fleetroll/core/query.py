@@ -109,7 +109,7 @@ Filter: TypeAlias = Comparison | Search | JsonPath | And | Or | Not
 class Sort(Struct, frozen=True):
     """By a field, or by what is at `path` in a document: there -1 is the last element of an array.
 
-    `then` orders what is equal in that, before the id does; lists by place alone take it.
+    `then` orders what is equal in that, before the id does; only lists that are paged by `Place` support it.
     """
 
     field: str = "id"
@@ -135,7 +135,7 @@ class Place(Struct, frozen=True):
     offset: int = 0
 
     def cut(self, records: list[T]) -> tuple[list[T], int]:
-        """These of all records, and how many there are in all."""
+        """Those of the records that are at this place, and how many there are in all."""
         return records[self.offset :][: self.limit], len(records)
 
 

@@ -35,7 +35,7 @@ AGGREGATES: Mapping[str, Callable[[Bucket], float | None]] = {
     "median": lambda bucket: bucket.median,
     "stddev": lambda bucket: bucket.stddev,
 }
-"""What can be asked of a stretch of time. The standard deviation is that of a sample."""
+"""The aggregates that can be asked of an interval. The standard deviation is that of a sample."""
 
 SPREADS = frozenset({"median", "stddev"})
 
@@ -66,14 +66,14 @@ def parse_interval(text: str) -> int:
 
 
 def require_few(since: Instant, until: Instant, interval: int) -> None:
-    """Raises Fault invalid for more stretches of time than one answer holds."""
+    """Raises Fault invalid for more intervals than one answer holds."""
     if (until - since) // interval > limits.MAX_BUCKETS:
         message = f"That is more than {limits.MAX_BUCKETS} stretches of time; take a longer interval."
         raise invalid("too_many_buckets", message, "interval")
 
 
 def check(types: Mapping[str, str], metric: str, value: Any) -> None:
-    """Raises Fault invalid for what cannot be a reading of this metric. Without a schema, anything can be one."""
+    """Raises Fault invalid for what cannot be a reading of this metric. Without a schema, any metric will do."""
     kind: str | None = types.get(metric) if types else _kind(metric, value)
     if kind is None:
         raise invalid("unknown_metric", f"The device's schema has no metric {brief(metric)}.", "metric")
@@ -109,24 +109,24 @@ def _check_size(metric: str, kind: str, value: Any) -> None:
 
 
 def bucket(at: int, values: Sequence[float]) -> Bucket:
-    """The numbers of these values, of which there is at least one, in the order of their times."""
+    """The aggregates of these values, of which there is at least one, in the order of their times."""
     median = middle(statistics.median_low(values), statistics.median_high(values))
     whole, deviation = sayable(sum(values)), _deviation(values)
     return Bucket(at, len(values), min(values), max(values), whole, values[0], values[-1], median, deviation)
 
 
 def middle(low: float, high: float) -> float:
-    """The median, of which these are the two in the middle, or twice the one, without a sum that overflows."""
+    """The median, from the two values in the middle (or one, given twice), without a sum that could overflow."""
     return low if low == high else low / 2 + high / 2
 
 
 def sayable(total: float) -> float | None:
-    """A sum; None where it is more than a number says."""
+    """A sum; None where it overflowed."""
     return total if isfinite(total) else None
 
 
 def _deviation(values: Sequence[float]) -> float | None:
-    """The standard deviation of a sample; None of one value, and where one is vast."""
+    """The standard deviation of a sample; None for a single value, and where one is vast."""
     if len(values) == 1 or max(map(abs, values)) >= limits.VAST_NUMBER:
         return None
     return statistics.stdev(values)

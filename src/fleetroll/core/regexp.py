@@ -31,7 +31,7 @@ _CONTROLS = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 class Refused(Exception):
-    """A pattern that is none, or too much; the message continues a sentence that begins with "the pattern"."""
+    """A pattern that is invalid, or too large; the message continues a sentence that begins with "the pattern"."""
 
 
 class Matcher:
@@ -60,7 +60,7 @@ class Matcher:
 
     def search(self, text: str) -> bool:
         if self._fold:
-            text = text.lower() if text.isascii() else "".join(map(_small, text))
+            text = text.lower() if text.isascii() else "".join(map(_lower, text))
         states, match = self._start, self._match
         moves = self._moves
         for character in text:
@@ -92,7 +92,7 @@ class Matcher:
         return known
 
     def after(self, node: int) -> int:
-        """The states once the character of a node was met."""
+        """The states after a node's character was read."""
         return self._reached(self._program.nexts[node])
 
     def _reached(self, node: int, *, at_begin: bool = False) -> int:
@@ -103,7 +103,7 @@ class Matcher:
         return bits | (self._match if accept in reached else 0) | (self._match_at_end if at_end else 0)
 
     def _close(self, node: int, *, at_begin: bool = False, at_end: bool = False) -> set[int]:
-        """All that can be reached from a node without a character."""
+        """All nodes that can be reached from one without reading a character."""
         seen, open_ = {node}, [node]
         while open_:
             state = open_.pop()
@@ -117,14 +117,14 @@ class Matcher:
         return seen
 
 
-def _small(character: str) -> str:
-    """The small letter of one, whatever stands beside it, which is what a pattern knows of it; never two for one."""
-    small = character.lower()
-    return small if len(small) == 1 else character
+def _lower(character: str) -> str:
+    """A character in lower case, whatever stands beside it, as in a pattern; as it is where that would be several."""
+    lower = character.lower()
+    return lower if len(lower) == 1 else character
 
 
 class _Follow(dict[str, int]):
-    """The states that follow any of four, by a hexadecimal digit that says which; worked out when asked for."""
+    """The states that follow any of four nodes, by a hexadecimal digit whose bits say which; computed on demand."""
 
     def __init__(self, matcher: Matcher, nodes: list[int]) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class _Follow(dict[str, int]):
 class _Program:
     """The nondeterministic automaton, as Thompson builds it: every fragment has one way in and one way out.
 
-    With `fold` it is of texts in small letters. `across` is whether the dot stands for the end of a line, too.
+    With `fold` it reads texts in lower case. With `across` the dot matches the end of a line, too.
     """
 
     def __init__(self, pattern: str, literal: bool, fold: bool, across: bool) -> None:
@@ -329,7 +329,7 @@ class _Program:
         return lambda c: any(test(c) for test in tests)
 
     def _exactly(self, character: str) -> Test:
-        return (_small(character) if self._fold else character).__eq__
+        return (_lower(character) if self._fold else character).__eq__
 
     def _between(self, first: str, last: str) -> Test:
         if first > last or last == "\\":

@@ -69,7 +69,7 @@ def metafield_named(template: Template, name: str) -> Metafield | None:
 
 
 def parts(template: Template) -> int:
-    """How many a template has, with the options among which its metafields let choose."""
+    """How many parts a template has, counting each option of its metafields."""
     options = sum(len(field.options) + len(field.templates) for field in template.metafields)
     return len(template.datastreams) + len(template.events) + len(template.metafields) + options
 
@@ -88,7 +88,7 @@ def _metric(stream: Datastream) -> dict[str, Any]:
 
 
 def kinds(template: Template) -> dict[str, DatastreamKind]:
-    """Of what kind each metric of the datastreams is: in some, not all values of its type in the schema are."""
+    """The kind of datastream of each metric: some kinds do not take every value of the metric's type in the schema."""
     return {metric(stream): stream.kind for stream in template.datastreams}
 
 
@@ -106,8 +106,8 @@ def apply_metrics(schema: Document, was: Template | None, now: Template | None) 
 def numbered(new: Template, was: Template | None = None) -> Template:
     """`new` with a number for each part: its own where `was` has it, or that of the part of the same name, or the next.
 
-    Raises Fault invalid for a number that the template never gave, for parts that break a rule, and for too many. What
-    a part that stays has for values is not judged again, as what is a value of its type may have been another question.
+    Raises Fault invalid for a number that `was` does not have, for parts that break a rule, and for too many. The
+    default of an unchanged part is not checked again, as the rules for values of its type may have changed since.
     """
     if len(_json([new.datastreams, new.events, new.metafields])) > limits.MAX_TEMPLATE:
         message = f"The parts of a template have at most {limits.MAX_TEMPLATE} bytes."

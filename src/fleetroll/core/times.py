@@ -31,17 +31,18 @@ _FINER = re.compile(r"(\.[0-9]{6})[0-9]{1,3}(?![0-9])")
 
 
 def moment(at: int) -> datetime:
+    """An instant in UTC. Raises OverflowError outside of `FIRST` to `LAST`."""
     return _EPOCH + timedelta(microseconds=at)
 
 
 def microseconds(moment: datetime) -> int:
-    """Counted in integers: a float has no room for all of them."""
+    """The inverse of `moment`, counted in integers: a float cannot hold all instants."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
 FIRST = microseconds(datetime.min.replace(tzinfo=UTC))
 LAST = microseconds(datetime.max.replace(tzinfo=UTC))
-"""What a calendar can show. A time at an offset from UTC may lie beyond."""
+"""The earliest and latest instant that `datetime` can hold. A time at an offset from UTC may lie beyond."""
 
 
 def unused(at: int, taken: Collection[datetime]) -> datetime:
@@ -72,10 +73,10 @@ def instant(text: str) -> int | None:
 
 
 def place(text: str) -> float | None:
-    """Where a text that says a date or a time stands among such texts, in microseconds; None for any other text.
+    """The sort key, in microseconds, of a text that is a date or a time; None for any other text.
 
-    Without an offset it is UTC, and a day that its month does not have counts on into the next: so much is the same for
-    every store that sorts by it.
+    Without an offset it is UTC, and a day that its month does not have counts on into the next: every store sorts
+    alike.
     """
     found = _WRITTEN.fullmatch(text)
     if found is None:
@@ -90,7 +91,7 @@ def place(text: str) -> float | None:
 
 @functools.lru_cache(maxsize=4096)
 def iso(at: int) -> str:
-    """`2019-01-19T05:01:13.000000+00:00`. Remembered: devices that came together share theirs."""
+    """`2019-01-19T05:01:13.000000+00:00`. Remembered: devices that were created together share theirs."""
     minute, rest = divmod(at, MINUTE)
     digits = f"{rest:08}"
     return f"{_to_the_minute(minute)}{digits[:2]}.{digits[2:]}+00:00"
@@ -110,7 +111,7 @@ def read_iso(text: str) -> int | None:
     """Microseconds of a time, which is UTC without an offset; None for anything else.
 
     A plus that a client did not encode has become a space on its way through a query string: it is a plus again here.
-    What is finer than a microsecond is left out, and a time without seconds is that of the full minute.
+    Digits beyond microseconds are dropped, and a time without seconds is that of the full minute.
     """
     text = _TO_THE_MINUTE.sub(r"\1:00", text)
     text = _FINER.sub(r"\1", _SPACED.sub(r"\1T", text))

@@ -46,7 +46,7 @@ class Token(Struct, frozen=True):
 
 
 def assemble(kind: KeyKind, prefix: str, secret: str) -> str:
-    """The token of random characters `prefix` and `secret` from `ALPHABET`."""
+    """The token made of `prefix` and `secret`, which are random characters of `ALPHABET`."""
     body = f"flr_{_KIND_LETTER[kind]}_{prefix}_{secret}"
     return body + _checksum(body)
 
@@ -103,7 +103,7 @@ def parse(server_key: bytes, text: str) -> Token | None:
 
 
 def preset_prefix(server_key: bytes, text: str) -> str:
-    """What finds a key that an operator chose: it has no public part, so one is derived, apart from its digest."""
+    """The public part of a key that an operator chose: it has none, so one is derived, separately from its digest."""
     return "preset:" + _keyed(server_key, b"prefix", text)[:24]
 
 
@@ -174,12 +174,12 @@ def is_project_key(server_key: bytes, text: str, org: int, version: int) -> bool
 
 
 def export_proof(server_key: bytes, order: bytes) -> str:
-    """What shows that a file was ordered, 24 URL-safe characters: nobody but the server can make it."""
+    """The proof that a file was ordered, 24 URL-safe characters: nobody but the server can make it."""
     return base64.urlsafe_b64encode(hmac.digest(derive(server_key, "exports"), order, "sha256")[:18]).decode()
 
 
 def is_export_proof(server_key: bytes, text: str, order: bytes) -> bool:
-    """Whether `text` is what was given for that order, in constant time."""
+    """Whether `text` is the proof that was given for that order, in constant time."""
     return hmac.compare_digest(text.encode(), export_proof(server_key, order).encode())
 
 

@@ -1,7 +1,6 @@
-"""Assignments: which owners a device belongs to, many to many. The link is all that comes and goes here.
-
-Assigning makes the owners that are missing, and the devices too where the caller asks for it; unassigning removes
-neither. Each call is one transaction, and every device that it changes has its timeline entry.
+"""Assignments: which owners a device belongs to, many to many. Assigning creates missing owners, and missing devices
+too where the caller asks for it; unassigning deletes neither. Each call is one transaction, and every device that it
+changes has its timeline entry.
 """
 
 import enum
@@ -18,7 +17,7 @@ from fleetroll.service.operations import Call, Effect, operation
 
 
 class ToOwners(Struct, frozen=True):
-    """One device for several owners. `create` makes the device if it is missing, which takes a `kind`."""
+    """One device for several owners. `create` creates the device if it is missing, which needs a `kind`."""
 
     ident: str
     refs: tuple[str, ...]
@@ -36,7 +35,7 @@ class ToOwner(Struct, frozen=True):
 
 
 class FromOwner(Struct, frozen=True):
-    """Devices that are no longer the owner's."""
+    """Devices to take from an owner."""
 
     ref: str
     idents: tuple[str, ...]
@@ -96,7 +95,7 @@ async def assign_owners(call: Call, wanted: ToOwners) -> Shared:
 
 @operation(Action.DEVICES_WRITE, Effect.BULK)
 async def assign_devices(call: Call, wanted: ToOwner) -> Assigned:
-    """Devices that are missing and not to be made are reported. Raises Fault invalid `kind_required`."""
+    """Missing devices that are not to be created are reported. Raises Fault invalid `kind_required`."""
     ((owner, created),) = await owners.ensure(call, (wanted.ref,))
     known = await call.records.devices.by_idents(call.org, wanted.idents)
     links = []

@@ -28,14 +28,14 @@ class Attributes(Struct, frozen=True):
 
 
 class Setting(Struct, frozen=True):
-    """Values by name; None takes one away. A name is found whatever its case."""
+    """Values by name; None removes one. Names are matched ignoring case."""
 
     ident: str
     values: dict[str, str | int | float | bool | None]
 
 
 def kind_of(value: object) -> FieldKind:
-    """The type that a value would fix."""
+    """The type that an attribute has whose first value this is."""
     return _KINDS.get(type(value), FieldKind.JSON)
 
 
@@ -58,7 +58,7 @@ async def report(call: Call, wanted: Setting) -> None:
 
 @operation(Action.FIELDS_WRITE, Effect.WRITE)
 async def define(call: Call, new: MetadataField) -> MetadataField:
-    """Define an attribute, unless one is defined by that name in any case."""
+    """Define an attribute. Raises Fault conflict `metadata_field_exists` if one has that name in any case."""
     for one in await metadata_fields.stored(call):
         if one.name.lower() == new.name.lower():
             raise metadata_fields.noun.taken(one)
@@ -69,13 +69,14 @@ async def _put(call: Call, wanted: Setting) -> None:
     device = await devices.find(call, wanted.ident)
     definitions = await metadata_fields.definitions_of(call)
     before = documents.load(device.metadata)
-    # A template's metafield is a definition already, and may take what one of a first value would not.
+    # A template's metafield is a definition already, and may take what one made from a first value would not.
     fields = await _metafields(call, device)
     known = {*before, *fields, *(one.name for one in definitions)}
     given = _spelled(wanted.values, known)
     metadata = documents.with_members(device.metadata, given, "value")
     await devices.change(call, device, DeviceChange(metadata=metadata))
-    # Only now: what the change is checked against is remembered, and must not be what may yet be undone.
+    # Only now: the definitions that the change is checked against are remembered, and must not include any that may yet
+    # be undone.
     defined = {name.lower() for name in (*fields, *(one.name for one in definitions))}
     for name, value in given.items():
         if name.lower() not in defined and value is not None:
@@ -92,12 +93,12 @@ async def _metafields(call: Call, device: Device) -> list[str]:
 
 
 def _first_kind(was: object, value: object) -> FieldKind:
-    """The type that a value fixes. After a fraction, a number is whole by chance."""
+    """The type that a first value defines. After a fraction, a number is whole by chance."""
     kind = kind_of(value)
     return FieldKind.NUMBER if kind is FieldKind.INTEGER and isinstance(was, float) else kind
 
 
 def _spelled(values: Mapping[str, Any], known: Set[str]) -> dict[str, Any]:
-    """The values by the names that they go to: a known one, be it of another case, or a new one as it came first."""
+    """The values by the names to store them under: a known one, ignoring case, or a new one as it was first spelled."""
     names = {name.lower(): name for name in sorted(known)}
     return {name if name in known else names.setdefault(name.lower(), name): values[name] for name in values}

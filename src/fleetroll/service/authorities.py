@@ -23,7 +23,7 @@ from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.service.portions import whole
 from fleetroll.store.port import Records
 
-# What a device's clock may be behind, so that what was just issued is good for it.
+# How far a device's clock may be behind for a certificate that was just issued to be valid by it.
 BACKDATED = 300 * SECOND
 _LIFETIME = 20 * 365 * DAY
 _LIST_LIFETIME = DAY
@@ -36,7 +36,7 @@ _KNOWN_PAGE = 100
 class New(Struct, frozen=True):
     """An authority to make. With a `certificate` it is somebody else's, trusted to vouch for clients.
 
-    `key` is its private key, where that was made before.
+    `key` is its private key, where that was made in advance.
     """
 
     name: str
@@ -135,7 +135,7 @@ async def ensure(call: Call, name: str) -> Authority:
 
 
 async def present(call: Call, but: Collection[str]) -> list[Authority]:
-    """The authorities whose certificates are good now, without those of these names."""
+    """The authorities whose certificates are valid now, except those with a name in `but`."""
     return [one for one in await noun.all(call) if one.name not in but and one.not_before <= call.at < one.not_after]
 
 
@@ -147,10 +147,10 @@ def signer(authority: Authority) -> Signer:
 
 
 async def list_of(call: Call, authority: Authority) -> SignedList:
-    """The list of what is revoked now: the latest while that says the same and is young, or else one after it."""
+    """The list of what is revoked now: the latest one if it has the same entries and is young, else a new one."""
     by = signer(authority)
     while True:
-        # The latest is read before what is revoked, so that none that is published after it was told of less.
+        # The latest list is read before the revocations, so that no list is published after it that has fewer of them.
         at, last = call.services.clock(), await call.records.authorities.edition(call.org, authority.id)
         if last is None:
             raise not_found("authority", authority.name)
@@ -163,7 +163,7 @@ async def list_of(call: Call, authority: Authority) -> SignedList:
 
 
 async def _revoked(call: Call, authority: Authority, at: Instant) -> list[Revocation]:
-    """With what has expired within the life of a list: one signed after that still has it (RFC 5280, 3.3)."""
+    """With those that expired within one list's lifetime: a list signed after that still has them (RFC 5280, 3.3)."""
     revoked: list[Revocation] = []
     while found := await call.records.certificates.revoked(
         call.org, authority.id, at - _LIST_LIFETIME, revoked[-1].id if revoked else 0, _LIST_PAGE
@@ -173,7 +173,7 @@ async def _revoked(call: Call, authority: Authority, at: Instant) -> list[Revoca
 
 
 async def _publish(call: Call, authority: int, last: Edition, new: Edition) -> bool:
-    """Whether `new` is the latest list now. Who asks for it need not be one who may write, and the disk may be full."""
+    """Whether `new` is the latest list now. Whoever asks may have no right to write, and the disk may be full."""
 
     async def work(records: Records) -> bool:
         return await records.authorities.publish(call.org, authority, last, new)
@@ -182,7 +182,7 @@ async def _publish(call: Call, authority: int, last: Edition, new: Edition) -> b
 
 
 async def _signed(call: Call, authority: int, by: Signer, revoked: list[Revocation], edition: Edition) -> SignedList:
-    """That list: as this process has signed it before, or as it does now, with the same number and times."""
+    """The list of that edition: as this process signed it before, or signed now, with the same number and times."""
     lists, make = call.services.revocation_lists, call.services.pki.revocation_list
     known = lists.get(authority)
     if known is not None and known.edition == edition:
@@ -199,7 +199,7 @@ async def _signed(call: Call, authority: int, by: Signer, revoked: list[Revocati
 
 
 class ServerCertificate(Struct, frozen=True):
-    """What a TLS listener shows: a chain and its key in PEM, the key under a password; and its authority."""
+    """What a TLS listener shows: a chain and its key in PEM, the key encrypted with a password; and its authority."""
 
     chain: str
     key: str
@@ -224,7 +224,7 @@ async def certify_server(services: Services, hosts: Sequence[str]) -> ServerCert
 
 
 async def of_server(call: Call) -> tuple[bytes, ...]:
-    """Whom to trust to know this server by: the end of the operator's chain, or the authority of `certify_server`."""
+    """What to trust to recognize this server: the end of the operator's chain, or the authority of `certify_server`."""
     if call.services.server_authority is not None:
         return (call.services.server_authority,)
     root = await call.records.organizations.child(ABOVE_ROOT, names.ROOT)
@@ -233,7 +233,7 @@ async def of_server(call: Call) -> tuple[bytes, ...]:
 
 
 async def known(services: Services, after: int) -> tuple[list[bytes], int]:
-    """What a listener knows all authorities with an id above `after` by, and the highest id."""
+    """The trust anchors, for a listener, of all authorities with an id above `after`, and the highest id."""
     anchors: list[bytes] = []
     while found := await services.store.read.authorities.everywhere(after, _KNOWN_PAGE):
         anchors += [anchor for _, certificate in found if (anchor := services.pki.anchor(certificate)) is not None]

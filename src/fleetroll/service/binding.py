@@ -41,7 +41,7 @@ class Bound(Struct, frozen=True):
 
 
 class Revoke(Struct, frozen=True):
-    """The identity of a device to take back."""
+    """A device whose identity is to be revoked."""
 
     ident: str
     reason: Reason = Reason.UNSPECIFIED

@@ -12,9 +12,9 @@ from fleetroll.store.port import Records
 
 
 async def first_start(services: Services, preset: str | None) -> str | None:
-    """Make organization `default` and an admin key; answers its token, which is stored nowhere.
+    """Create organization `default` and an admin key; returns the key's token, which is stored nowhere.
 
-    None, and nothing is made, where another process over the same store has just done so.
+    Returns None, and creates nothing, where another process over the same store has just done so.
     """
     token = preset or _token(services)
     prefix = _prefix(services, token)
@@ -35,7 +35,7 @@ async def first_start(services: Services, preset: str | None) -> str | None:
 
 
 async def recover(services: Services) -> str:
-    """Make one more admin key of the root organization, whatever its quota; answers its token."""
+    """Create one more admin key of the root organization, whatever its quota; returns its token."""
     token = _token(services)
     prefix = _prefix(services, token)
 

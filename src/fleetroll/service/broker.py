@@ -1,6 +1,6 @@
-"""What the broker asks of the service, each answered by what owns it. Implements `bus.port.Registry`.
+"""What the broker asks of the service, passed on to the modules that own it. Implements `bus.port.Registry`.
 
-Nothing in here is asked by a client: the broker acts for itself.
+No client asks for anything in here: the broker acts for itself.
 """
 
 from collections.abc import Awaitable, Callable, Sequence

@@ -130,7 +130,7 @@ async def _slot(call: Call, certificate: Certificate) -> Slot | None:
 
 
 async def withdraw(call: Call, certificate: Certificate, reason: Reason) -> None:
-    """Revoke a certificate if it is not revoked yet, or is on hold alone, with its event."""
+    """Revoke a certificate, with its event, if it is not revoked yet or only on hold."""
     if await call.records.certificates.revoke(call.org, certificate.serial, call.at, reason):
         data = {"reason": reason.name}
         await record(call, "certificate.revoked", "certificate", certificate.id, certificate.serial, data)
@@ -155,7 +155,7 @@ async def _of_device(call: Call, device: Device, serial: str | None) -> Certific
 
 
 async def withdraw_all(call: Call, device: Device, reason: Reason) -> None:
-    """Revoke every certificate of a device, in its slot or not, and expired ones too: a DMS may take those."""
+    """Revoke every certificate of a device, in its slot or not, and expired ones too: a DMS may accept those."""
     for certificate in await _all_of(call, device):
         if certificate.may_be_revoked:
             await withdraw(call, certificate, reason)

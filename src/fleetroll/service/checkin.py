@@ -1,7 +1,7 @@
 """Check-in: devices report by themselves, with the key of their project, and need not have been created.
 
-Whatever a device sends, it has been there, and is seen. What it says of its hardware is noted once, of its software
-always. What cannot be decoded is kept, counted, and no failure: a device in the field has nobody to read an error.
+Whatever a device sends shows that it is there. What it says of its hardware is noted once, of its software always. What
+cannot be decoded is kept and counted, and is no failure: a device in the field has nobody to read an error.
 """
 
 import functools
@@ -30,13 +30,13 @@ from fleetroll.store.port import Mailbox
 REBOOTED = "device.rebooted"
 _EVENT_MESSAGE = 2
 _TRACE = 2
-# The keys of an event as firmware writes it, and of the part that says why a device started anew.
+# The keys of an event as firmware writes it, and of the part that says why a device rebooted.
 _CAPTURED, _TYPE, _INFO, _HARDWARE, _VERSION, _SOFTWARE, _BUILD = 1, 2, 4, 6, 9, 10, 11
 _REASON, _REGISTER = 1, 4
 
 
 class Reboot(Struct, frozen=True):
-    """Why a device started anew, and when, if it knows."""
+    """Why a device rebooted, and when, if it knows."""
 
     reason: int
     register: int | None = None
@@ -61,7 +61,7 @@ class Chunks(Struct, frozen=True):
 
 
 class Received(Struct, frozen=True):
-    """What a device has sent in chunks: how many, how many of no use, and the last few with the time of each."""
+    """What a device has sent in chunks: how many, how many undecoded, and the last few with their times."""
 
     box: Mailbox
     kept: list[tuple[Instant, bytes]]
@@ -119,7 +119,7 @@ async def greet(call: Call, wanted: tuple[str, Report]) -> None:
 
 @operation(Action.CHECK_IN, Effect.READ)
 async def done(call: Call, _: None) -> None:
-    """Whether a report was taken in: it was, before it was acknowledged."""
+    """For a client that asks whether a report was processed: it was, before it was acknowledged."""
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
@@ -146,7 +146,7 @@ async def reboots(call: Call, wanted: Reboots) -> list[Restarted]:
 
 
 def _effort(message: bytes | None) -> int:
-    """What decoding takes at most: keys can be made so that it is the square of an event's length."""
+    """What decoding costs at most: keys can be crafted so that it grows with the square of an event's length."""
     if message is None or message[0] != _EVENT_MESSAGE or len(message) > limits.MAX_EVENT:
         return 0
     return len(message) ** 2
@@ -201,7 +201,7 @@ def _build(value: object) -> str | None:
 
 
 async def _arrive(call: Call, ident: str) -> Device:
-    """The device, made if it is new, and seen now: a check-in is rare, and fleets are sorted by the last one."""
+    """The device, created if new, and always marked as seen: check-ins are rare, and fleets are sorted by the last."""
     device = await call.records.devices.get(call.org, ident)
     if device is None:
         device = await devices.insert(call, NewDevice(ident))
@@ -210,7 +210,7 @@ async def _arrive(call: Call, ident: str) -> Device:
 
 
 async def _note(call: Call, device: Device, report: Report) -> Device:
-    """Write what is new in a report, but for a version that is one too many. The first report of hardware stays."""
+    """Write what is new in a report, except a version beyond the quota. The first report of hardware stays."""
     if (news := _news(device, report)) is not None:
         changed = await _within_quota(call, device, news)
         device = changed or await _one_by_one(call, device, news)
@@ -220,14 +220,14 @@ async def _note(call: Call, device: Device, report: Report) -> Device:
 
 
 async def _one_by_one(call: Call, device: Device, news: DeviceChange) -> Device:
-    """What of the news can be written, where all of it at once is too much."""
+    """Write the part of the news that fits into the quotas, where all of it does not."""
     for part in (DeviceChange(hardware_version=news.hardware_version), DeviceChange(software=news.software)):
         device = await _within_quota(call, device, part) or device
     return device
 
 
 async def _within_quota(call: Call, device: Device, news: DeviceChange) -> Device | None:
-    """The changed device; None, and nothing is made, where a version would be one too many."""
+    """The changed device; None, and nothing is created, where a version would exceed its quota."""
     try:
         return await devices.change(call, device, news)
     except Fault as fault:
@@ -249,7 +249,7 @@ def _news(device: Device, report: Report) -> DeviceChange | None:
 
 @functools.lru_cache(maxsize=4096)
 def _software(type: str | None, version: str, build: str | None) -> Document:
-    """What a device has as its software. Many devices run the same."""
+    """A device's software as a document. Remembered, as many devices run the same."""
     said = {"type": type, "version": version, "build": build}
     return documents.of({name: text for name, text in said.items() if text}, "software")
 
@@ -269,7 +269,7 @@ async def _tell(call: Call, device: Device, report: Report) -> None:
 
 
 async def _ran(call: Call, data: dict[str, Any]) -> SoftwareVersion | None:
-    """The software of a reboot. What has only run in an organization that the device was in before has number 0."""
+    """The software of a reboot. It has number 0 if only an earlier organization of the device knows it."""
     name = type_and_version(documents.of(data, "data"))
     if name is None:
         return None

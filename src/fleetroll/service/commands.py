@@ -19,7 +19,7 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 class Command(Struct, frozen=True):
-    """Something for a device to do. Without `env`, it goes to the mode in which the device was made."""
+    """Something for a device to do. Without `env`, it goes to the mode in which the device was created."""
 
     ident: str
     name: str

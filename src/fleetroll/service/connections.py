@@ -19,7 +19,7 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 async def note(services: Services, changes: Sequence[ConnectionChange]) -> list[Announcement]:
-    """These were made, or have ended."""
+    """Note that these connections were made, or have ended."""
     at = services.clock()
 
     async def work(records: Records) -> list[Announcement]:
@@ -30,7 +30,7 @@ async def note(services: Services, changes: Sequence[ConnectionChange]) -> list[
 
 
 async def set_right(services: Services, connections: Sequence[Connection]) -> list[Announcement]:
-    """There are these, and no others."""
+    """Make the store agree with the broker, which has these connections and no others."""
     known = {(link.org, link.device, link.name) for link in await _links(services.store.bulk)}
     there = await _identified(services.store.read, connections)
     gone = [Link(*one) for one in known - there.keys()]
@@ -69,7 +69,7 @@ async def _parted(services: Services, links: Sequence[Link]) -> list[Announcemen
 async def _changed(records: Records, change: ConnectionChange, at: Instant) -> Announcement | None:
     """What applications are told of a connection that was made or has ended: of a device's first, and of its last.
 
-    That the device also speaks for itself is nothing to them: theirs is the broker.
+    Whether the device also sends something outside the broker does not matter to them.
     """
     credential = await records.credentials.of_account(change.connection.account)
     if credential is None:

@@ -1,7 +1,7 @@
 """The credentials of a device: which it has, making those for the broker, and ending them.
 
-A derived credential is stored nowhere and can be shown at any time, to whoever may write devices: who has it is the
-device, but can be nothing else. One for the broker is shown once, when it is made, and stored nowhere either.
+A derived credential is stored nowhere and can be shown at any time, to whoever may write devices: whoever has it can
+act as the device, and as nothing else. One for the broker is shown once, when it is made, and stored nowhere either.
 """
 
 from msgspec import Struct
@@ -20,13 +20,13 @@ from fleetroll.service.operations import Call, Effect, operation
 ROTATED = "device.credentials_rotated"
 ISSUED = "device.credential_issued"
 REVOKED = "device.credential_revoked"
-DEVICE_TOKEN, CERTIFICATE = "device_token", "certificate"  # kinds, beside those of `Protocol`
+DEVICE_TOKEN, CERTIFICATE = "device_token", "certificate"  # kinds, besides those of `Protocol`
 
 
 class Credentials(Struct, frozen=True):
-    """The kinds that are good for something, the device token for whoever may see it, and those for the broker.
+    """The kinds that are valid, the device token for whoever may see it, and the credentials for the broker.
 
-    `minted` has the secrets of one that was made just now.
+    `minted` has the secrets of one that was just made.
     """
 
     kinds: tuple[str, ...]
@@ -67,7 +67,7 @@ async def get(call: Call, wanted: Named) -> Credentials:
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE, settles=True, relieves=True)
 async def rotate(call: Call, wanted: Named) -> Credentials:
-    """End all of the device's credentials but certificates, from the next request on; answers the new ones.
+    """Replace all of the device's credentials but certificates, from the next request on.
 
     What is connected to the broker is cut off. A device that had none for the broker gets none.
     """
@@ -117,7 +117,7 @@ async def _issue(call: Call, device: Device, kind: Protocol = Protocol.NATS) -> 
 
 
 def token(call: Call, device: Device) -> str | None:
-    """The device's token; None for a device out of service, which has none that would be good."""
+    """The device's token; None for a decommissioned device, whose token would be refused."""
     if device.status is Status.DECOMMISSIONED:
         return None
     return tokens.device_token(call.services.server_key, device.id, device.token_version)

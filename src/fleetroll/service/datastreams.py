@@ -1,9 +1,8 @@
-"""Datastreams of devices: named, read and written; and of a device in reach, by its number, written in its name.
+"""Datastreams of devices: how they are named, read and written; also by others, in the name of a device in reach.
 
-A datastream is named by its pin, or by its number in the device's template. A device without a template has pins under
-their own names. What a device reports itself (`reports`) is on no record but its readings. What is written in its name
-does not make it online, and is somebody's doing, so the timeline has it: the last value of each datastream that one
-request writes.
+A datastream is named by its pin, or by its number in the device's template. Without a template, the metric of a pin is
+the pin. What a device itself reports (`reports`) leaves nothing but readings. What is written in its name does not make
+it online, and somebody did it, so the timeline has it: the last value of each datastream that one request writes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,7 +54,7 @@ def at_pin(text: str) -> Address:
 
 
 class Sample(Struct, frozen=True):
-    """What is given for one datastream, as it came; without a time it is of now."""
+    """What is given for one datastream, as it came; `at` None is now."""
 
     address: Address
     given: Sequence[Any]
@@ -119,12 +118,12 @@ async def all_values(call: Call, device: Device) -> list[Value]:
 
 
 async def store(call: Call, device: Device, samples: Sequence[Sample]) -> list[Told]:
-    """Store values of a device's datastreams, each as its datastream takes it; what to tell of them is answered."""
+    """Store values of a device's datastreams, each as its datastream takes it; returns what to tell followers."""
     template = await templates.of(call, device)
     types = readings.metric_types(device.schema)
     streams = {address: resolve(device, template, address) for address in {sample.address for sample in samples}}
     points = [_point(streams[sample.address], types, sample) for sample in samples]
-    # With no kinds: what `_point` has made a value of its datastream is not held to it again.
+    # With no kinds: `_point` has made them values of their datastreams, so they are not checked against those again.
     return await telemetry.append(call.records, device, {}, points, call.at)
 
 
@@ -266,7 +265,7 @@ def _entries(call: Call, device: Device, template: Template | None, told: Sequen
 
 
 def _pin(template: Template | None, metric: str) -> str:
-    """Where a device without a template has no pin but the metric itself."""
+    """The pin of a metric; the metric itself where no datastream of the template, if there is one, has it."""
     stream = template_rules.by_metric(template, metric) if template else None
     return stream.pin if stream else metric
 

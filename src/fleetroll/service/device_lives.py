@@ -21,12 +21,12 @@ class Life(Struct, frozen=True):
 
 
 def _has_lived(device: Device) -> bool:
-    """Whether anything has changed the status: to the one that a device begins with, nothing leads back."""
+    """Whether its status has ever changed: nothing leads back to the one that a device begins with."""
     return device.status is not Status.NO_IDENTITY
 
 
 def told(operation: Operation[T, Device]) -> Operation[T, Life]:
-    """The same operation, whose result tells the device's life."""
+    """The same operation, with the device's life as its result."""
 
     async def run(call: Call, value: T) -> Life:
         device = await operation.run(call, value)
@@ -36,7 +36,7 @@ def told(operation: Operation[T, Device]) -> Operation[T, Life]:
 
 
 def told_page(operation: Operation[T, devices.Devices]) -> Operation[T, Part[Life, Any]]:
-    """The same operation, whose result tells the lives of all devices of the page."""
+    """The same operation, with the lives of all devices of the page as its result."""
 
     async def run(call: Call, value: T) -> Part[Life, Any]:
         page = await operation.run(call, value)

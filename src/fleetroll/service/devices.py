@@ -40,13 +40,13 @@ CREATED = "device.created"
 DELETED = "device.deleted"
 DECOMMISSIONED = "device.decommissioned"
 MOVED = "device.transferred"
-_BESIDE = 256  # bytes of a device beside its documents and what it has many of
+_BESIDE = 256  # bytes of a device besides its documents, tags and owners
 _new = attrgetter(*NewDevice.__struct_fields__[1:])
 _USUAL = NewDevice.__struct_defaults__
 
 
 class _Made(Struct, frozen=True):
-    """What is made where a device names it: as which nouns, what of it is missing, and how one is made."""
+    """Records that are created where a device names them: their noun, which are missing, and how one is made."""
 
     nouns: str
     missing: Callable[[Call, Any], Awaitable[list[Any]]]
@@ -100,7 +100,7 @@ class EditById(Struct, frozen=True):
 
 
 class Own(Struct, frozen=True):
-    """The device that asks, by the public id that it believes to have."""
+    """The device that asks, by the public id that it claims."""
 
     id: str
 
@@ -139,14 +139,14 @@ class Devices(Struct, frozen=True):
 
 
 def weight(device: Device) -> int:
-    """How many bytes a device has, about: those of its documents, its tags and owners, and the rest."""
+    """About how many bytes a device has: its documents, its tags and owners, and the rest."""
     slot = 0 if device.identity is None else len(device.identity)
     documents = len(device.metadata) + len(device.config) + len(device.schema) + len(device.extras) + slot
     return _BESIDE + documents + length_of_names(device.tags, device.owners)
 
 
 def length_of_names(tags: tuple[str, ...], owners: tuple[str, ...]) -> int:
-    """How many bytes names have in a list of JSON. A device may have a hundred."""
+    """How many bytes names take in a JSON list; a device may have a hundred of them."""
     return len('","'.join(tags + owners).encode()) if tags or owners else 0
 
 
@@ -164,7 +164,7 @@ async def page(call: Call, wanted: Listing) -> Devices:
         limit = _fitting(found, limit)
     total = await call.records.devices.count(call.org, wanted.filter) if wanted.counted else None
     shown = [one if one.identity_due is None else identity.current(one, call.at) for one in found[:limit]]
-    # As `query.cut` does it, but with no function made for the place: no list is asked for as often.
+    # As `query.cut` does, but without making a function for the place: no other list is asked for as often.
     if len(found) <= limit:
         return Devices(shown, None, total)
     last = found[limit - 1]  # as it is stored, which is how it is sorted
@@ -295,7 +295,7 @@ async def move(call: Call, was: Device, there: Call) -> Device:
     await call.records.credentials.forget(call.org, was.id)  # they are good for the organization that made them
     await quotas.take(there, "devices", 1)
     await quotas.take(call, "devices", -1)
-    # Of one that has been there before, what it brings along tells that it left.
+    # Where it has been before, the entry that it left goes: the history that it brings along says so as well.
     await call.records.timeline.forget(there.org, was.id)
     for noun in _belongings(call.records):
         await noun.move(call.org, was.id, there.org)
@@ -326,7 +326,7 @@ async def _withdraw(call: Call, device: Device, reason: Reason) -> None:
 
 @operation(Action.DEVICES_DELETE, Effect.WRITE, settles=True, relieves=True)
 async def discard(call: Call, wanted: Named) -> Device:
-    """As `delete`, for who wants to know what is gone."""
+    """As `delete`, but returns the device that is gone."""
     device = await find(call, wanted.ident, wanted.guard)
     await remove(call, device)
     return device
@@ -338,7 +338,7 @@ async def delete(call: Call, wanted: Named) -> None:
 
 
 async def retire(call: Call, device: Device) -> Device:
-    """Decommission a device; the credential in its slot is good no longer. Raises Fault conflict `status_forbids`."""
+    """Decommission a device; the credential in its slot is no longer good. Raises Fault conflict `status_forbids`."""
     status = advance(device.status, Status.DECOMMISSIONED)
     if device.identity is None:
         return await change(call, device, DeviceChange(status=status), DECOMMISSIONED)
@@ -365,7 +365,7 @@ async def find_by_id(call: Call, public_id: str) -> Device:
 
 
 async def known_by_id(records: Records, org: int, public_id: str) -> Device | None:
-    """The device of a public id, all of it: with another moment of creation than the device's it is of nobody."""
+    """The device with a public id, all of which must match: with another time of creation, it names no device."""
     number = parse_device_hex(public_id)
     device = None if number is None else await records.devices.by_id(org, number)
     return device if device is not None and device_hex(device.created_at, device.id) == public_id else None
@@ -396,12 +396,12 @@ async def insert(call: Call, new: NewDevice) -> Device:
 
 
 async def ensure(call: Call, device: NewDevice | Device) -> None:
-    """See that there is what a device names: its cohort must be there, owners and versions are made."""
+    """Ensure that what a device names exists: its cohort must, owners and versions are created."""
     await _ensure(call, {name: getattr(device, name) for name in _NAMED})
 
 
 def of_known(change: DeviceChange) -> DeviceChange:
-    """What a put changes of a device that is there: which DMS it is of was said of the new one, or by enrolment."""
+    """What a put changes of an existing device: all but its DMS, which its creation or enrolment has set."""
     return change if change.dms is UNSET else structs.replace(change, dms=UNSET)
 
 
@@ -443,10 +443,10 @@ async def _write(call: Call, was: Device, given: dict[str, Any], type: str) -> D
 
 
 async def _leave_name(call: Call, device: Device, ident: str) -> None:
-    """Raises Fault conflict `ident_certified` for another name than a good certificate of the device has.
+    """Raises Fault conflict `ident_certified` for another identifier while a certificate of the device is good.
 
-    It could renew in neither name, and would be whoever is called like that next. So would one that has expired, where
-    a DMS takes those, and it is revoked.
+    The device could renew under neither, and would pass for whichever device gets the old one next. An expired
+    certificate would do for that where a DMS accepts those, so it is revoked.
     """
     if device.identity is None or identity_key(ident) == identity_key(device.ident):
         return
@@ -457,7 +457,7 @@ async def _leave_name(call: Call, device: Device, ident: str) -> None:
 
 
 def difference(was: Device, now: Device, given: Collection[str]) -> dict[str, Any]:
-    """What an event says of a change: the members, and of a status also where it came from and went to."""
+    """What an event says of a change: the members, and of a status also the old one and the new one."""
     said: dict[str, Any] = {"changed": sorted(name for name in given if name != "identity_due")}
     return {**said, "from": was.status.value, "to": now.status.value} if was.status is not now.status else said
 
@@ -465,7 +465,7 @@ def difference(was: Device, now: Device, given: Collection[str]) -> dict[str, An
 async def _ensure(call: Call, given: Mapping[str, Any]) -> None:
     """As `ensure`, for the members that are given.
 
-    All that is missing is made, or nothing: whoever writes many devices goes on without one that fails.
+    All that is missing is created, or nothing: whoever writes many devices goes on after one that fails.
     """
     if given.keys().isdisjoint(_NAMED):
         return

@@ -89,7 +89,7 @@ async def enroll(call: Call, ask: Ask) -> Answer:
 
 @operation(Action.ENROL, Effect.BATCHES)
 async def generate(call: Call, ask: Ask) -> Answer:
-    """Enrol with a key that the server makes, and keeps nothing of."""
+    """Enrol with a key that the server makes and does not keep."""
     _require_secure(ask.peer)
     asked, pki = call.services.pki.read_request(ask.request), call.services.pki
     dms = await _dms(call, ask.label)
@@ -196,15 +196,15 @@ async def _issuer(call: Call, shown: bytes, trusted: list[Authority], levels: in
 
 
 async def _is_ours(call: Call, dms: Dms, shown: _Shown) -> bool:
-    """Whether the authority of the DMS has issued it: by its key, as another may be known that is the same."""
+    """Whether the authority of the DMS has issued it: by its key, as the same authority may have another record."""
     own = await authorities.noun.find(call, dms.settings.authority)
     return call.services.pki.is_issued_by(shown.certificate, own.certificate)
 
 
 async def _require_unrevoked(call: Call, shown: _Shown) -> None:
-    """Another authority may have given the same number, so it is all that was certified that counts.
+    """Raises Fault unauthenticated if this very certificate is revoked: another one may have the same number.
 
-    Where the authority is another organization's, and trusted here by its certificate, it is what that one has revoked.
+    Revocations of all organizations count: the authority may be another's, and trusted here by its certificate.
     """
     revoked = await call.records.certificates.withdrawn(shown.serial)
     if any(call.services.pki.is_same(der, shown.certificate) for der in revoked):
@@ -212,7 +212,7 @@ async def _require_unrevoked(call: Call, shown: _Shown) -> None:
 
 
 async def _registered(call: Call, dms: Dms, request: Request) -> Device | None:
-    """The device that the request is for; None where the DMS makes it. Raises Fault."""
+    """The device that the request is for; None where it is to be created. Raises Fault forbidden."""
     ident = names.ident(request.subject.common_name, "common name")
     device = await call.records.devices.get(call.org, ident)
     if device is None:
@@ -259,9 +259,9 @@ async def _renewable(call: Call, dms: Dms, peer: Peer, request: Request) -> tupl
 
 
 async def _present(call: Call, device: Device, dms: Dms, shown: _Shown) -> Certificate:
-    """The active certificate of the device, which shows this or an earlier one, or another authority's.
+    """The active certificate of the device, which has shown that or an earlier one, or another authority's.
 
-    An earlier one is good until it is revoked: a device may never have got the reply that had the present one.
+    An earlier one is good until it is revoked: a device may never have received the reply with the present one.
     """
     slot = slot_of(device)
     present = await call.records.certificates.get(call.org, slot.active) if slot and slot.active else None

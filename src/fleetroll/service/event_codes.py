@@ -1,4 +1,4 @@
-"""Events that a template defines: logged by the device, or in its name, and read back beside its comings and goings."""
+"""Events that a template defines: logged by the device, or in its name, and read back beside its connections."""
 
 from msgspec import Struct, structs
 
@@ -15,7 +15,7 @@ from fleetroll.service.timeline import device_entry
 
 _PREFIX = "device.event."
 _ALL = "device.events"
-# Coming and going is what a device does, and is told by whoever sees it.
+# A device does not log that it comes or goes: whoever sees it does.
 TYPES: dict[EventKind, str] = {kind: _PREFIX + kind.value.lower() for kind in EventKind} | {
     EventKind.ONLINE: presence.CONNECTED,
     EventKind.OFFLINE: presence.DISCONNECTED,
@@ -65,7 +65,7 @@ async def trigger(call: Call, wanted: Occurrence) -> None:
 async def log(call: Call, device: Device, code: str, description: str | None) -> None:
     """Log an event. Raises Fault not_found `event_code_not_found`, invalid, and rate_limited `too_many_events`.
 
-    Coming and going cannot be logged: a template's code of that kind is a name for what is told.
+    Online and offline cannot be logged: a template's code of such a kind only names what presence records.
     """
     if len(description or "") > limits.MAX_EVENT_DESCRIPTION:
         message = f"A description has at most {limits.MAX_EVENT_DESCRIPTION} characters."
@@ -97,7 +97,7 @@ async def of_device(call: Call, device: Device, kind: EventKind | None, place: P
 
 @operation(Action.TIMELINE_READ, Effect.SCAN)
 async def past(call: Call, wanted: Past) -> tuple[list[Event], int]:
-    """The own events of a device in reach: what it logged, and its comings and goings."""
+    """Events of a device in reach: what was logged, and when it connected and disconnected."""
     return await reach.of_device(
         call, wanted.id, lambda there, device: of_device(there, device, wanted.kind, wanted.place)
     )

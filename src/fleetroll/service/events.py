@@ -1,4 +1,4 @@
-"""The timeline as those who follow it see it. It is the outbox: nothing is announced that is not committed."""
+"""The timeline as its followers see it. It is the outbox: nothing is announced that is not committed."""
 
 import asyncio
 import contextlib
@@ -21,13 +21,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 READING, MISSED = "device.telemetry", "device.telemetry_missed"
-"""Types of what is told and written nowhere: a reading, and that so many were too many for the follower."""
+"""Types of what is told but stored nowhere: a reading, and how many readings were too many for the follower."""
 
 UNNUMBERED = 0
 
 
 class Follow(Struct, frozen=True):
-    """Events after number `after` (None: from now on) that the filter finds; with `readings`, those of now as well."""
+    """Events after number `after` (None: from now on) that the filter finds; with `readings`, live readings as well."""
 
     after: int | None
     filter: Filter | None
@@ -45,8 +45,8 @@ async def follow(call: Call, wanted: Follow) -> AsyncIterator[list[Event]]:
 async def _beginning(call: Call, after: int | None) -> int:
     """The number to begin after. Raises Fault invalid `unknown_event` for one that no event has had.
 
-    A follower has it of a registry that went back to an earlier backup, and would wait until it is given again. What
-    takes events away writes a newer one, so of all tenants together the newest number never falls otherwise.
+    A follower has such a number after an earlier backup was restored, and would wait until it is given again. Otherwise
+    the newest number of all tenants together never falls: whatever removes events writes a newer one.
     """
     timeline = call.services.store.read.timeline
     if after is None:

@@ -64,7 +64,7 @@ class Archive(Struct, frozen=True):
 
 @operation(Action.SELF, Effect.WRITE)
 async def order(call: Call, wanted: Export) -> Ticket:
-    """See that there is something to export, and count it.
+    """Order a file, if there is something to export; orders are counted.
 
     Raises Fault invalid `no_data` and rate_limited `too_many_exports`.
     """
@@ -82,7 +82,7 @@ async def order(call: Call, wanted: Export) -> Ticket:
 
 @operation(Action.SELF, Effect.STREAM)
 async def fetch(call: Call, ticket: Ticket) -> Archive:
-    """The file: the latest `limits.MAX_EXPORT_READINGS` of what was asked for, as of when it was.
+    """The file: the latest `limits.MAX_EXPORT_READINGS` of what was ordered, as of when it was.
 
     Raises Fault not_found `export_not_found` where it was not ordered, or too long ago.
     """

@@ -22,7 +22,7 @@ from fleetroll.store.port import Records
 T = TypeVar("T")
 _EXPORT_PAGE = 1_000
 _FIRST_BATCH, _GROWTH = 10, 10
-_MEMBERS = 256  # bytes of a device in a reply beside its documents and its identifier
+_MEMBERS = 256  # bytes of a device in a reply besides its documents and its identifier
 _text = msgspec.json.Encoder().encode
 
 
@@ -71,7 +71,7 @@ class Placing(Struct, frozen=True):
 
 
 class Newest(Struct, frozen=True):
-    """All devices, or of more than fit into `size` bytes the newest."""
+    """All devices, or the newest of them where more than fit into `size` bytes."""
 
     size: int
 
@@ -93,7 +93,7 @@ class Replaced(Struct, frozen=True):
 
 @operation(Action.DEVICES_WRITE, Effect.BULK)
 async def replace_metadata(call: Call, wanted: Sequence[tuple[str, Document]]) -> list[Replaced]:
-    """Replace the metadata of devices as a whole, in the order given: all of those there are, or none.
+    """Replace the metadata of devices as a whole, in the order given: all of those that exist, or none.
 
     A device is written, and dated, even where nothing differs: this tells whoever syncs that it was seen.
     """
@@ -141,7 +141,7 @@ async def _shown(call: Call, filter: Filter | None) -> AsyncIterator[list[Device
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def newest(call: Call, wanted: Newest) -> Found:
-    """In one reply whatever of the devices fits there."""
+    """The newest devices, as many as fit into one reply."""
     found: list[Device] = []
     room, after = wanted.size, None
     while True:
@@ -177,7 +177,7 @@ async def delete(call: Call, wanted: Removal) -> AsyncIterator[list[Result]]:
 async def _walk(call: Call, filter: Filter | None) -> AsyncIterator[list[Device]]:
     """All devices in order of id. One that is changed meanwhile is met once, as its order does not change.
 
-    How large the next are is guessed by those before: of large ones there are fewer in a batch.
+    The size of a batch is guessed from the devices before it: where they are large, it has fewer.
     """
     records, after, size = call.services.store.bulk, None, _FIRST_BATCH
     while found := await records.devices.page(call.org, filter, Sort(), Page(size, after)):
@@ -227,7 +227,7 @@ class _DryRun(Exception):
 
 
 async def transact(call: Call, work: Callable[[Records], Awaitable[T]], dry_run: bool, *, relieves: bool = False) -> T:
-    """What a transaction answers; with `dry_run` it is undone, and answers what it would have."""
+    """The result of a transaction; with `dry_run` it is rolled back, and the result is what it would have been."""
 
     async def rehearse(records: Records) -> T:
         raise _DryRun(await work(records))

@@ -1,4 +1,4 @@
-"""Devices that follow another record: what that changes of itself is written to each device that has it."""
+"""Devices that follow another record: what a change of that record changes in them is written to each of them."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ UPDATED = "device.updated"
 
 
 async def follow(call: Call, was: Device, **members: Any) -> None:
-    """Write members of a device, with its event. Whoever changed the other record has judged them already."""
+    """Write members of a device, with its event. They are not checked: whoever changed the other record has done so."""
     at = max(call.at, was.updated_at)
     now = structs.replace(was, **members, revision=was.revision + 1, updated_at=at)
     if not await call.records.devices.replace(was, now):

@@ -1,6 +1,7 @@
 """Saved groups: a filter with a name. Members are whatever it finds at the moment of asking.
 
-Groups form a tree, and each asks all that those above it ask. A group has a name for people, and a UUID for programs.
+Groups form a tree: members must meet what a group asks and what all above it ask. A group has a name for people, and a
+UUID for programs.
 """
 
 from typing import Any
@@ -28,7 +29,7 @@ class Planned(Struct, frozen=True):
 
 
 class Listing(Struct, frozen=True):
-    """A page of the groups that fit `filter`, by `uid` or `name`, following that of the group called `after` there."""
+    """A page of the groups that match `filter`, sorted `by` `uid` or `name`, after that of the last one seen."""
 
     filter: Filter | None
     by: str
@@ -57,7 +58,7 @@ async def _check(call: Call, group: Group) -> None:
 
 
 async def _forget(call: Call, group: Group) -> None:
-    """What is below a group goes with it."""
+    """Groups below it are deleted with it."""
     for other in (await _all(call)).values():
         if other.parent_id == group.id:
             await noun.remove(call, other)
@@ -156,7 +157,7 @@ async def members_of(call: Call, wanted: tuple[str, devices.Listing]) -> devices
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def statuses(call: Call, uid: str) -> dict[str, int]:
-    """How many members there are in each status. Raises Fault invalid where membership itself is by status."""
+    """How many members there are in each status. Raises Fault invalid where a criterion is about the status."""
     found = await get.run(call, uid)
     if any(one.field == _STATUS for one in found.criteria):
         raise invalid("grouped_by_status", "A group that asks for a status is not counted by status.", "criteria")

@@ -1,4 +1,4 @@
-"""Versions of hardware. Whatever version a device is given is made here; one with devices stays."""
+"""Versions of hardware. Whatever version a device is given is created here; one that devices have cannot be deleted."""
 
 from msgspec import Struct
 

@@ -1,6 +1,6 @@
-"""What was said over a stretch of time: readings, events, log lines and commands, or numbers of them.
+"""What was reported in a span of time: readings, events, log lines and commands, or aggregates of them.
 
-A place in so long an answer is one number, so that a client can carry it: which series, and how far in it.
+A place in so long an answer is one number, for a client to send back: which series, and how far into it.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,8 +24,9 @@ _SCANNED = 1_000
 class Wanted(Struct, frozen=True):
     """Readings of `names`, or what was said under one of them (empty: any), of these devices, by their public ids.
 
-    `type` is the timeline's word, None for readings. With `aggregate`, numbers by stretches of `interval` microseconds,
-    or (None) over all of the time. `place` is where the answer before has ended; `last` asks for the newest alone.
+    `type` is the timeline's type, None for readings. With `aggregate`, aggregates by intervals of `interval`
+    microseconds, or (None) over the whole span. `place` is where the previous answer ended; with `last`, only the
+    newest.
     """
 
     devices: tuple[str, ...]
@@ -41,7 +42,7 @@ class Wanted(Struct, frozen=True):
 
 
 class Point(Struct, frozen=True, gc=False):
-    """One value. `device` is the device's public id's record, `name` the metric, event, level or command."""
+    """One value. `name` is that of the metric, event, log level or command."""
 
     device: Device
     name: str
@@ -58,7 +59,7 @@ class History(Struct, frozen=True):
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def find(call: Call, wanted: Wanted) -> History:
-    """Raises Fault not_found for a device of nobody here."""
+    """Raises Fault not_found for a device that the caller's organization does not have."""
     devices = await _devices(call, wanted)
     said = wanted.type
     found = await (_readings(call, devices[0], wanted) if said is None else _said(call, devices, wanted, said))
@@ -92,9 +93,9 @@ async def _readings(call: Call, device: Device, wanted: Wanted) -> History:
 async def _page(
     call: Call, device: Device, name: str, wanted: Wanted, taken: int
 ) -> tuple[list[Point], Instant | None]:
-    """Readings for what is left of a page, and when the next one begins, None at the end.
+    """Readings for the rest of a page, and when the next one begins, None at the end.
 
-    A place is a whole number of milliseconds. The readings of one stay together, if need be on a page beyond its limit.
+    A place is a whole number of milliseconds. The readings of one millisecond stay together, even beyond the limit.
     """
     series, span, room = _series(device, name, wanted), wanted.span, wanted.limit - taken
     found, end = await call.records.telemetry.range(call.org, series, span, room + 1), None
@@ -116,7 +117,7 @@ async def _newest(call: Call, device: Device, name: str, wanted: Wanted) -> list
 async def _summed(
     call: Call, device: Device, name: str, wanted: Wanted, taken: int
 ) -> tuple[list[Point], Instant | None]:
-    """As `_page`, numbers of the readings: those of so many stretches of time from the first reading on."""
+    """As `_page`, but aggregates: of at most `limits.MAX_BUCKETS` intervals from the first reading on."""
     span, aggregate, room = wanted.span, wanted.aggregate or "mean", wanted.limit - taken
     interval = _interval(wanted)
     series, telemetry = _series(device, name, wanted), call.records.telemetry
@@ -139,7 +140,7 @@ def _series(device: Device, name: str, wanted: Wanted) -> SeriesKey:
 
 
 def _interval(wanted: Wanted) -> int:
-    """How long the stretches of time are that numbers are told of; one of all times where nothing is said."""
+    """The length of the intervals that are aggregated; without one, a single interval covers all of the time."""
     return wanted.interval or max(wanted.span.until, 1)
 
 
@@ -155,7 +156,7 @@ async def _said(call: Call, devices: Sequence[Device], wanted: Wanted, type: str
     for index, device in enumerate(devices[series:], series):
         offset = passed if index == series else 0
         while page := await call.records.timeline.reported(call.org, device.id, type, wanted.span, _SCANNED, offset):
-            if looked_at >= limits.MAX_RANGE and not summed:  # what is rare is not waited for: the client asks on
+            if looked_at >= limits.MAX_RANGE and not summed:  # what is rare takes long: the client goes on from here
                 return History(found, index * _SERIES + offset)
             looked_at += len(page)
             for event in page:
@@ -180,7 +181,7 @@ def _point(device: Device, event: Event, wanted: Wanted) -> Point | None:
 
 
 def _counted(points: Sequence[Point], wanted: Wanted) -> list[Point]:
-    """Numbers of what was said; what is no number is counted, and only that."""
+    """Aggregates of what was said; what is not a number can only be counted."""
     aggregate, span = wanted.aggregate or "count", wanted.span
     interval = _interval(wanted)
     readings.require_few(span.since, span.until, interval)

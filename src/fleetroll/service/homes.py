@@ -1,4 +1,4 @@
-"""Where devices are that were given away while something that they had published was on its way."""
+"""Where devices are that were transferred while something that they had published was on its way."""
 
 from fleetroll.bus.port import Message
 from fleetroll.core.ids import parse_broker_org, parse_device_hex
@@ -19,7 +19,7 @@ class Homes:
         self._known: dict[tuple[str, str], tuple[int, Instant] | None] = {}  # and when their connections had ended
 
     async def of(self, message: Message) -> int | None:
-        """The organization that has the device, and so has the message; None where it is of no other than it names."""
+        """The organization that the device was transferred to after it published the message; None if it was not."""
         name = message.org, message.device
         if name not in self._known:
             self._known[name] = await self._look(message)

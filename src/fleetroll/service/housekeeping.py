@@ -23,7 +23,7 @@ _SWEEP_SECONDS = 5.0
 
 
 async def keep(services: Services, retention: Retention = FOR_EVER) -> None:
-    """What one process of all over the same store does."""
+    """What one of all processes over the same store does."""
     await asyncio.gather(
         again(_PURGE_SECONDS, lambda: _purge(services)),
         again(_PURGE_SECONDS, Purger(services, retention).purge),
@@ -33,7 +33,7 @@ async def keep(services: Services, retention: Retention = FOR_EVER) -> None:
 
 
 async def again(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
-    """Do `work` now, and again so many seconds after it has ended, until this is cancelled."""
+    """Do `work` now, and again `seconds` after each end of it, until this is cancelled."""
     while True:
         try:
             await work()
@@ -44,7 +44,7 @@ async def again(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
 
 @contextlib.asynccontextmanager
 async def beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run `work` beside what is done within, and end it with that."""
+    """Run `work` concurrently with the body, and cancel it when that ends."""
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
         yield
@@ -61,7 +61,7 @@ async def note_use(services: Services, used: Mapping[int, Instant]) -> None:
 
 
 async def _purge(services: Services) -> None:
-    """Forget answers that nobody gets any more: in small transactions, as an hour may have brought a great many."""
+    """Delete stored replies that have expired: in small transactions, as an hour may have brought a great many."""
     before = services.clock() - limits.IDEMPOTENCY_LIFETIME * SECOND
 
     async def work(records: Records) -> bool:
@@ -72,6 +72,6 @@ async def _purge(services: Services) -> None:
 
 
 async def _tidy(services: Services) -> None:
-    """Notice which devices have gone quiet, and make room of what was forgotten."""
+    """Notice which devices have gone quiet, and remove readings that were forgotten."""
     await presence.sweep(services.store, services.clock())
     await telemetry.sweep(services.store)

@@ -1,7 +1,7 @@
 """Identity slots of devices: filled by a certificate or by hand, revoked, and aged by the clock.
 
-What a slot's status is at a moment is `core.identity`'s to say; here it is written, with its event, once. Readers
-are shown the status of the moment (`identity.current`), so the sweeper only has to follow for filters and counts.
+What a slot's status is at a moment is `core.identity`'s to say; here it is written, with its event, once. Readers are
+shown the status of the moment (`identity.current`), so the sweeper matters only for filters and counts.
 """
 
 import msgspec
@@ -23,7 +23,7 @@ SWEEPER = "sweeper"
 
 
 class Written(Struct, frozen=True):
-    """A slot that somebody fills by hand. Of `slot`, the members that time and policy decide are not looked at."""
+    """A slot that somebody fills by hand. Members of `slot` that time and policy decide are ignored."""
 
     ident: str
     slot: Slot
@@ -75,7 +75,7 @@ async def revoke(call: Call, device: Device, serial: str) -> Device:
 
 
 async def take_back(call: Call, device: Device, slot: Slot) -> Device:
-    """The device after its slot was revoked, whatever is in it: who fills slots by hand may have named nothing."""
+    """The device after its slot was revoked, whatever is in it: one that was filled by hand may name no credential."""
     return await _fill(call, device, identity.revoke(slot, call.at))
 
 
@@ -93,8 +93,8 @@ def _active(device: Device, serial: str) -> Slot | None:
 class Sweeper:
     """Writes down what time has done to slots, in transactions so small that nobody waits for them.
 
-    One process of a server runs it. It trusts the clock no more than anybody: when the clock has gone back, slots that
-    aged too early become what they are.
+    One process of a server runs it. It does not trust the clock: when that has gone back, it takes back what aged too
+    early.
     """
 
     def __init__(self, services: Services) -> None:
@@ -102,14 +102,14 @@ class Sweeper:
         self._swept_at: Instant | None = None
 
     async def sweep(self) -> int:
-        """Age every slot that is due; answers how many have another status."""
+        """Age every slot that is due; returns how many changed their status."""
         at = self._services.clock()
         back = at < await self._newest() if self._swept_at is None else at < self._swept_at
         self._swept_at = at
         return await self._sweep_all() if back else await self._sweep_due()
 
     async def _newest(self) -> Instant:
-        """When the last event was, by the clock of its time: all that is known of it from before this process."""
+        """When the last event was, by the clock at the time: all that is known of it from before this process."""
         timeline = self._services.store.read.timeline
         events = await timeline.published(await timeline.last() - 1, 1)
         return events[0].at if events else 0
@@ -143,7 +143,7 @@ class Sweeper:
 
 
 async def _age(records: Records, found: list[Device], at: Instant) -> int:
-    """Age these devices but for those that were changed since they were read; answers how many have another status."""
+    """Age these devices, except those changed since they were read; returns how many changed their status."""
     events = []
     for was in found:
         now = identity.swept(was, at)

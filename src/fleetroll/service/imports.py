@@ -30,7 +30,7 @@ class Row(Struct, frozen=True, gc=False):
     """One line of an import: a device to put, or what is wrong with the line.
 
     `description` and `seen_at` are what another server knew of it; None says nothing. `members` are set in its
-    metadata, whose others stay.
+    metadata, whose other members stay.
     """
 
     line: int
@@ -42,9 +42,9 @@ class Row(Struct, frozen=True, gc=False):
 
 
 class _Candidate(Struct, frozen=True, gc=False):
-    """A row, by the key of its device; `new` is what it makes where that is not there yet, or why it makes none.
+    """A row with its device's key; `new` is what to store if that device does not exist, or why it cannot be stored.
 
-    All that needs no transaction is done before it, on the event loop, while a thread stores the batch before.
+    All that needs no transaction is done before it, on the event loop, while a thread stores the previous batch.
     """
 
     row: Row
@@ -70,7 +70,7 @@ async def load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
 
 
 async def _load(call: Call, wanted: Import) -> AsyncIterator[list[Result]]:
-    """While one batch is stored, the one before is answered and the next one is taken in."""
+    """While one batch is stored, the results of the one before are reported and the next one is read."""
     storing: asyncio.Task[list[Result]] | None = None
     rehearsal = _Rehearsal(call, wanted) if wanted.dry_run else None
     try:
@@ -100,7 +100,7 @@ async def _store(call: Call, wanted: Import, batch: list[_Candidate]) -> list[Re
 
 
 class _Rehearsal:
-    """An import of which each batch is undone. What it would have left is there again for a later batch."""
+    """An import of which each batch is rolled back. What it would have left is made again for the batches after it."""
 
     def __init__(self, call: Call, wanted: Import) -> None:
         self._call = call
@@ -134,7 +134,7 @@ class _Rehearsal:
         return found.results
 
     async def close(self, storing: "asyncio.Task[list[Result]] | None") -> None:
-        """Give up what was planned, once nobody looks at it any more."""
+        """Discard what was planned, once nobody looks at it any more."""
         if storing is not None:
             await asyncio.wait([storing])
         self._planned.close()
@@ -155,10 +155,11 @@ def _keys(batch: list[_Candidate]) -> set[str]:
 
 
 async def _batches(arriving: AsyncIterator[list[Row]], store: Store) -> AsyncIterator[list[_Candidate]]:
-    """The more rows share a commit, the fewer pages of an index each of them costs, but the longer others wait.
+    """Rows in batches: the more share a commit, the fewer pages of an index each of them costs, but the longer others
+    wait.
 
-    Of large ones there are fewer in a batch. Where the rows pause, what there is of them is given, and after it an
-    empty batch.
+    Where rows are large, a batch has fewer. Where they pause, it yields those that it has, and after them an empty
+    batch.
     """
     batch: list[_Candidate] = []
     room = limits.BATCH_BYTES
@@ -202,7 +203,7 @@ def _weight(row: Row) -> int:
 
 
 def _completed(row: Row, put: Put, known: Device | None) -> Put:
-    """What a row puts, with those documents of which it says only a part."""
+    """The row's put, with those documents completed of which it gives only a part."""
     change = put.change
     if row.description is not None:
         extras = change.extras or (known.extras if known else EMPTY)
@@ -214,7 +215,7 @@ def _completed(row: Row, put: Put, known: Device | None) -> Put:
 
 
 class _Loader:
-    """Stores one batch of rows: new devices together, changed ones each for itself."""
+    """Stores one batch of rows: new devices together, changed ones one by one."""
 
     def __init__(self, call: Call, create_only: bool) -> None:
         self._call = call
@@ -229,7 +230,7 @@ class _Loader:
         self._room = 0
 
     async def resume(self, planned: dict[str, NewDevice], named: Iterable[NewDevice], made: Mapping[str, int]) -> None:
-        """Make devices what earlier batches would have made them, and what these name, among so much that was made."""
+        """Restore what earlier batches of a rehearsal would have left: devices, what they name, and counts (`made`)."""
         call = self._call
         known = await call.records.devices.by_idents(call.org, planned)
         await call.records.devices.insert_many(
@@ -279,7 +280,7 @@ class _Loader:
                 self._written.add(key)
         except Fault as fault:
             return Result(Outcome.FAILED, ident, row.line, as_value(fault))
-        if row.seen_at is not None and self._is_news(key, row.seen_at):  # elsewhere, which is no time that is to come
+        if row.seen_at is not None and self._is_news(key, row.seen_at):  # elsewhere; no time in the future counts
             self._seen[key] = min(max(row.seen_at, self._seen.get(key, 0)), self._call.at)
         return Result(outcome, ident, row.line)
 

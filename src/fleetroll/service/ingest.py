@@ -1,6 +1,6 @@
-"""What was published on the broker, into the store: readings as readings, and all else as events of the timeline.
+"""Stores what was published on the broker: readings as readings, and all else as events of the timeline.
 
-How far a stream is read is noted in the transaction of what was in it.
+How far a stream has been read is stored in the transaction of what was read.
 """
 
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ from fleetroll.service.telemetry import Arrival
 from fleetroll.store.port import Records
 
 REPORTED = {"events": "device.event", "logs": "device.log", "commands": "device.command"}
-"""The timeline's word for each family of messages but telemetry."""
+"""The timeline's type for each family of messages but telemetry."""
 
 REFUSED = {
     "telemetry": "device.reading_refused",
     "events": "device.event_refused",
     "logs": "device.log_refused",
 }
-"""The timeline's word for what cannot be kept. What applications send is for the device, and so not refused."""
+"""The timeline's type for what cannot be stored. What applications send is for the device, and so is never refused."""
 
 _TELEMETRY, _LOGS = "telemetry", "logs"
 _REQUEST = "broker"
@@ -53,7 +53,7 @@ class _Ingested(Struct, frozen=True):
 
 
 async def take(services: Services, batch: Batch) -> list[Message]:
-    """All of it or nothing. Answers what applications on the broker are to hear of it."""
+    """Store all of a batch, or nothing. Returns what applications on the broker are to hear of it."""
     at, live = services.clock(), services.live
 
     async def work(records: Records) -> _Ingested:
@@ -65,13 +65,13 @@ async def take(services: Services, batch: Batch) -> list[Message]:
 
 
 async def rewind(records: Records, stream: str, place: int) -> None:
-    """What the stream holds beyond a place is new. The time up to which it is read stays, for it to be told by."""
+    """Read the stream again from beyond `place`. The time of the last message stays: the stream is recognized by it."""
     reached = await records.progress.get(stream)
     await records.progress.put(stream, structs.replace(reached, place=place))
 
 
 async def _ingest(records: Records, live: Live, batch: Batch, at: Instant) -> _Ingested:
-    """In the order in which it came. What is nobody's, or no report at all, is left out."""
+    """Take messages in their order. Those of no known device, and those that are no report, are left out."""
     reached, last = await records.progress.get(batch.stream), batch.messages[-1]
     if last.place <= reached.place:
         return _Ingested([], [])
@@ -92,8 +92,8 @@ def _read(message: Message) -> _Read:
 
 
 def _heard(one: _Read) -> Message | None:
-    """What a device has published, in the vendor's form. What its clients cannot read they have sent again and again,
-    and after a thousand of such they hear nothing.
+    """What a device has published, in the vendor's form. Its clients have sent again and again what they cannot read,
+    and after a thousand of those hear nothing more.
     """
     message, content = one.message, one.content
     if isinstance(content, Fault) or message.family not in REFUSED:
@@ -103,7 +103,7 @@ def _heard(one: _Read) -> Message | None:
 
 
 def _is_named(message: Message) -> bool:
-    """Whether the words that a client chooses of its subject can be kept: they may be any bytes, some thousands."""
+    """Whether the parts of the subject that a client chooses can be stored: they may be thousands of any bytes."""
     return all(len(word) <= limits.MAX_NAME and "\0" not in word for word in (message.env, message.name))
 
 
@@ -147,7 +147,7 @@ def _event(device: Device, one: _Read, at: Instant) -> NewEvent | Fault:
 
 
 def _unshown(device: Device, message: Message, fault: Fault, at: Instant) -> NewEvent:
-    """A command as it went to its device, but for what it said, which cannot be kept."""
+    """A command that went to its device, without its value, which cannot be stored."""
     data = msgspec.json.encode({"name": message.name, "value": None, "env": message.env, "code": fault.code})
     return _said(device, message, msgspec.Raw(data), message.at, at)
 
@@ -159,7 +159,7 @@ def _said(device: Device, message: Message, data: documents.Document, said_at: I
 
 
 async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -> list[Arrival]:
-    """Answers those that were stored."""
+    """Returns those that were stored."""
     arrivals, messages = [], []
     for one in read:
         if isinstance(one.content, Fault):
@@ -183,7 +183,7 @@ async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -
 async def _followed(
     records: Records, messages: Sequence[Message], arrivals: Sequence[Arrival], faults: Sequence[Fault | None]
 ) -> dict[int, Arrival]:
-    """By their places, the readings of devices that were given away, for the organizations that have these."""
+    """The readings, by place, of devices that were transferred, for the organizations that have them now."""
     homes = Homes(records)
     found = {}
     for place, fault in enumerate(faults):
@@ -201,7 +201,7 @@ async def _told(records: Records, org: int, taken: Sequence[Arrival]) -> list[To
 
 
 def _arrival(message: Message, content: Content) -> Arrival | None:
-    """None for what is nobody's."""
+    """None for a message that names no device."""
     org, device = parse_broker_org(message.org), parse_device_hex(message.device)
     if org is None or device is None:
         return None
@@ -216,9 +216,9 @@ async def _note_unread(records: Records, message: Message, fault: Fault, at: Ins
 
 
 async def _note(records: Records, org: int, number: int, message: Message, fault: Fault, at: Instant) -> None:
-    """Say in the timeline that reports of a name are refused, once an hour: a device may send the same for ever.
+    """Say in the timeline that reports under a name are refused, once an hour: a device may send the same forever.
 
-    Of a device that is not there any more nothing is left behind, and so nothing noted.
+    A device that does not exist any more leaves nothing behind, so nothing is noted of it.
     """
     if fault.kind is Kind.NOT_FOUND:
         return

@@ -36,18 +36,18 @@ class Keyring:
         self.emptied = 0
 
     def forget(self) -> None:
-        """A key or an organization may have changed."""
+        """Forget all callers: a key or an organization may have changed."""
         self._principals.forget()
         self._standing.forget()
         self.emptied += 1
 
     def vouches(self, presented: Presented | None, since: int) -> bool:
-        """Whether nothing can have changed of who was identified once the ring had been emptied `since` times."""
+        """Whether a caller identified when the ring had been emptied `since` times is certainly still the same."""
         may_change_alone = presented is not None and presented.issuer is Issuer.DEVICE
         return since == self.emptied and self._store.hears and not may_change_alone
 
     def recall(self, presented: Presented | None, now: int) -> Principal | None:
-        """What `identify` would answer for an API key that is remembered, without waiting. None says nothing."""
+        """What `identify` would return, without waiting, for an API key that is remembered; None for any other."""
         if presented is None or presented.issuer is not Issuer.KEY or len(presented.text) > limits.MAX_CREDENTIAL:
             return None
         known = self._principals.get(_name(presented.text))
@@ -68,7 +68,7 @@ class Keyring:
         if presented.issuer is Issuer.BROKER:
             return await self._user(presented.text, now)
         if presented.issuer is Issuer.CLIENT and tokens.is_grant(presented.text):
-            raise unauthenticated()  # or whoever has an access token could have the next one, and so on for ever
+            raise unauthenticated()  # or whoever has an access token could have the next one, and so on forever
         return await self._key(presented.text, now)
 
     async def _key(self, secret: str, now: int) -> Principal:
@@ -111,7 +111,7 @@ class Keyring:
         return await self._on_its_own(org.id, Role.ENROLLEE, f"dms:{label}", None)
 
     async def _user(self, user: str, now: int) -> Principal:
-        """Who has proved to the broker to have the secret half of this key."""
+        """The caller that has proved to the broker that it has the secret half of this key."""
         name = b"user " + user.encode("utf-8", "surrogatepass")
         if known := self._principals.get(name):
             return _unexpired(known, now)
@@ -121,7 +121,7 @@ class Keyring:
         return _unexpired(await self._principals.learn(name, partial(self._holder, user)), now)
 
     async def _holder(self, user: str) -> Principal:
-        """Whose API key it is that the broker knows by this public one."""
+        """The caller whose API key the broker knows by this public key."""
         identity = await self._store.read.keys.identify(user)
         if identity is None or identity.key.kind is not KeyKind.NATS or identity.key.revoked_at is not None:
             raise unauthenticated()
@@ -129,7 +129,7 @@ class Keyring:
         return Principal(identity.key, identity.org, identity.org, f"key:{identity.key.id}")
 
     async def _on_its_own(self, org: int, role: Role, actor: str, device: int | None) -> Principal:
-        """Who shows a derived credential: it stands for no key, so it has one that exists nowhere else."""
+        """The caller that shows a derived credential, which has no key: it gets one that exists nowhere else."""
         found = self._standing.get(org) or await self._standing.learn(org, partial(self._require_standing, org))
         return Principal(_nameless(org, actor, role), found, found, actor, device)
 
@@ -142,7 +142,7 @@ class Keyring:
         return found
 
     async def _granted(self, secret: str) -> Principal:
-        """Whom an access token was issued for. It is good until it or its key expires, or the key is revoked."""
+        """The caller with an access token, which is good until it or its key expires, or the key is revoked."""
         records = self._store.read
         claimed = tokens.parse_grant(Grant.ACCESS, secret)
         digest = tokens.digest(self._server_key, secret)

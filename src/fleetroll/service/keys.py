@@ -29,7 +29,7 @@ class NewKey(Struct, frozen=True):
 
 
 class NewClient(Struct, frozen=True):
-    """An OAuth2 client to make in an organization in reach, which may do what its maker may; None is the caller's."""
+    """An OAuth2 client to create, with its creator's permissions, in an organization in reach; None is the caller's."""
 
     name: str
     organization: int | None = None
@@ -49,7 +49,7 @@ class Issued(Struct, frozen=True):
 
 
 class Caller(Struct, frozen=True):
-    """Whose key it is and where it acts; whether it may know more of the organization than what that is called."""
+    """A key, its own organization and the one it acts in, and whether it may read more of them than their names."""
 
     key: Key
     home: Organization
@@ -93,7 +93,7 @@ async def _issue(call: Call, described: Key) -> Issued:
 
 
 async def _mint(call: Call, described: Key) -> Issued:
-    """A key for the broker, which will verify it: what is stored of it is its public half."""
+    """A key for the broker, which will verify it: only its public half is stored."""
     may_command = policy.allows(described.role, described.scopes, Action.DEVICES_WRITE)
     minted = call.services.bus.mint_app(
         broker_org(call.org), described.role.value, described.scopes, commands=may_command, until=described.expires_at
@@ -104,7 +104,7 @@ async def _mint(call: Call, described: Key) -> Issued:
 
 
 async def _tell_broker(call: Call, key: Key) -> None:
-    """Who may connect has changed."""
+    """Note that who may connect has changed."""
     for account in broker_groups(key.role.value, key.scopes):
         await call.records.credentials.note(call.org, account)
 
@@ -153,7 +153,7 @@ async def revoke(call: Call, wanted: Numbered) -> Key:
 
 
 async def _require_another(call: Call, key: Key) -> None:
-    """Nobody is above the root to make a key for it: whoever revokes the last one would have to go to the machine."""
+    """Raises Fault conflict for the root's last admin key: to make another would take access to the machine."""
     if call.principal.org.parent is not None or not _may_do_all(key, call.at):
         return
     after = 0

@@ -1,8 +1,8 @@
 """Work that one process must own, among all that serve one store: held by a lease that others take over when it lapses.
 
-No two clocks are compared. Who holds the lease counts its beat up, about once a second; who waits for it takes it when
-the beat has stood still for longer, by its own clock, than a holder may go on without a beat. A process that was
-stopped and wakes up may go on for a moment after its lease was taken, so owned work is safe to be done twice.
+No two clocks are compared. The holder of a lease counts its beat up about once a second; a process that waits takes it
+when the beat has stood still, by its own clock, for longer than a holder may go on without one. A process that was
+stopped and wakes up may go on for a moment after its lease was taken, so owned work must be safe to do twice.
 
 That a holder has died is seen sooner by processes of the same machine, as its name is that of its process.
 """
@@ -28,7 +28,7 @@ _PATIENCE_SECONDS = 4.0  # without a beat, another one takes over
 NOBODY = ""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _NUMBERS = Path("/proc/self/ns/pid")
-_FAMILY = secrets.token_hex(8)  # which only those know that are forked from the process that made it
+_FAMILY = secrets.token_hex(8)  # which only processes forked from the one that made it know
 
 
 def this_process() -> str:
@@ -38,7 +38,7 @@ def this_process() -> str:
 
 @functools.cache
 def _numbering() -> str:
-    """Within what numbers of processes are good: two machines may have one name, and a container has its own."""
+    """Where process ids can be compared: two machines may share a host name, and a container has its own ids."""
     try:
         return f"{_BOOT.read_text().strip()}/{_NUMBERS.stat().st_ino}"
     except OSError:  # as under systemd, which may hide it
@@ -46,7 +46,7 @@ def _numbering() -> str:
 
 
 def _is_dead(holder: str) -> bool:
-    """Whether a process is known to be gone: one whose number can be looked up here."""
+    """Whether a holder is known to be dead: a process can be looked up only where its id is valid."""
     _, number, numbering, _ = (*holder.split(":"), "", "", "")[:4]
     if numbering != _numbering():
         return False
@@ -92,7 +92,7 @@ async def _obtain(store: Store, name: str, holder: str) -> Lease:
 
 
 async def _keep(store: Store, name: str, holder: str, beat: int, task: "asyncio.Future[None]") -> int:
-    """Count up until the work ends or the lease is lost; answers the last beat."""
+    """Count up until the work ends or the lease is lost; returns the last beat."""
     last = time.monotonic()
     while time.monotonic() - last < _GRACE_SECONDS:
         await asyncio.wait([task], timeout=_BEAT_SECONDS)

@@ -21,7 +21,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Told(Struct, frozen=True, gc=False, array_like=True):
-    """A reading that was stored, with what its device was called then."""
+    """A reading that was stored, with the identifier that its device had then."""
 
     org: int
     device: int
@@ -68,7 +68,7 @@ class Live:
         return org in self._feeds or self._bus.is_shared
 
     async def tell(self, told: Sequence[Told]) -> None:
-        """These were committed."""
+        """Tell followers of readings that were committed."""
         if not told:
             return
         self._deliver(told)

@@ -27,8 +27,8 @@ assert _TYPES.keys() == set(FieldKind)
 async def check(call: Call, metadata: Document, known: Document | None = None) -> None:
     """Raises Fault invalid `metadata_type` or `metadata_required` where a definition is not met.
 
-    Definitions bind what is written from now on; devices that are older than a definition are not touched by it: a
-    member that is, or is missing, as in `known` is not judged again. A new device has nothing known.
+    Definitions bind what is written from now on, not devices that are older than they are: a member that is, or is
+    missing, as in `known` is not checked again. A new device has nothing known.
     """
     definitions = await definitions_of(call)
     if definitions:

@@ -35,7 +35,7 @@ class Listing(Struct, frozen=True):
 
 
 class Edit(Struct, frozen=True):
-    """Members to replace in one record; or a pure function that says so of the record as it is."""
+    """Members to replace in one record, or a pure function that derives them from the record as it is."""
 
     name: str
     change: dict[str, Any] | Callable[[Any], dict[str, Any]]
@@ -104,7 +104,7 @@ class Noun(Generic[R]):
         ready = structs.replace(new, org=call.org, created_at=call.at, updated_at=call.at, revision=1)
         if self._check:
             await self._check(call, ready)
-        # Counted first: whoever goes on without a record that is one too many must not leave it behind.
+        # Counted first: whoever goes on after a record that exceeds the quota must not leave it behind.
         await self._count(call, ready)
         stored = await self._records(call.records).insert(ready)
         if stored is None:
@@ -114,7 +114,7 @@ class Noun(Generic[R]):
         return stored
 
     async def _count(self, call: Call, new: R) -> None:
-        """Count one more. Who asks for what is there already learns that, whether there is room for another or not."""
+        """Count one more. A name that is taken is reported as such, even where the quota is exhausted as well."""
         try:
             await take(call, self._nouns, 1)
         except Fault:

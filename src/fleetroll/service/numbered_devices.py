@@ -54,7 +54,7 @@ class Belonging(Struct, frozen=True):
 
 
 class Recent(Struct, frozen=True):
-    """Devices of an organization that were first heard of in the last `minutes`."""
+    """Devices of an organization that were activated in the last `minutes`."""
 
     organization: int | None
     minutes: int
@@ -75,7 +75,7 @@ class Rename(Struct, frozen=True):
 
 
 class Handover(Struct, frozen=True):
-    """A device for another person, who may be of another organization, or for another organization."""
+    """A device to give to another person, who may be of another organization, or to another organization."""
 
     id: int
     owner: int | None = None
@@ -100,7 +100,7 @@ class Listed(Struct, frozen=True):
 class Details(Struct, frozen=True):
     """All there is of one device. `came`, `went` and `logged` are the newest of its events of each sort.
 
-    `connected_at` is when it came; or when it first did, where it was cleared since.
+    `connected_at` is when it last connected; or when it first did, where it was cleared since.
     """
 
     shown: Shown
@@ -117,7 +117,7 @@ class Details(Struct, frozen=True):
 
 
 async def show(call: Call, found: list[Device]) -> list[Shown]:
-    """Devices as they are shown; `call` needs not act in their organizations."""
+    """Devices as they are shown; `call` need not act in their organizations."""
     people = {(one.org, one.owners[0]) for one in found if one.owners}
     known = {(org, ref): await call.records.owners.get(org, ref) for org, ref in people}
     key = call.principal.key
@@ -229,7 +229,7 @@ async def _details(call: Call, device: Device) -> Details:
 
 
 def _connected_at(device: Device, came: Event | None, went: Event | None) -> Instant | None:
-    """None is never. Who is there, or has gone, has come: where that was forgotten, what is known is the first time."""
+    """None is never. Of a device whose last connection was forgotten, the first one is what is known."""
     if came:
         return came.at
     return device.activated_at if device.connected or went else None

@@ -48,7 +48,7 @@ class Founder(Struct, frozen=True):
 
 
 class Transfer(Struct, frozen=True):
-    """An owner for another organization, both by number, and what it is to be there."""
+    """An owner to give to another organization, both by number, and its role there."""
 
     id: int
     organization: int

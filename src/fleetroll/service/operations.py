@@ -28,7 +28,7 @@ Output = TypeVar("Output")
 T = TypeVar("T")
 
 
-# What processes tell each other of an operation: what they remember may be wrong by now.
+# What processes tell each other after an operation: which of the things that they remember may be outdated.
 _IDENTITIES, _DEFINITIONS = "identities", "definitions"
 _CHANGED = {
     Action.KEYS_WRITE: _IDENTITIES,
@@ -72,12 +72,12 @@ class Call:
         return self.principal.org.id
 
     def within(self, records: Records) -> "Call":
-        """The same call over the records of a transaction of its own."""
+        """The same call, made now, over the records of a transaction of its own."""
         return Call(self.principal, self.services.clock(), self.request, records, self.services)
 
     async def require_organization(self) -> None:
-        """Raises Fault not_found where the organization was deleted since the caller was let in: it would take its
-        records along unseen.
+        """Raises Fault not_found where the organization was deleted since the caller was let in: what is written for it
+        would be lost unseen.
         """
         if await self.records.organizations.get(self.org) is None:
             raise not_found("organization", self.principal.org.slug)
@@ -90,11 +90,11 @@ class Call:
 class Operation(Struct, Generic[Input, Output], frozen=True):
     """A use case with its permission. `name` is the noun and the verb, as in logs and metrics.
 
-    One that `settles` answers when the broker, if there is one, knows of what has changed: whom it may not let in any
-    more, it does not. Its transaction cannot tell: who revokes again what somebody is just revoking writes nothing, and
-    must not be answered earlier. One that `defines` may make definitions on the side. One that `relieves` takes
-    something away, and works on a full disk too. What is too much for its one transaction, `prepare` does before, in as
-    many as it needs, and answers the input for that one.
+    One that `settles` answers when the broker, if there is one, has been told what changed, and admits nobody whom it
+    must not. What its transaction wrote does not decide that: repeating a revocation that is under way writes nothing,
+    and must not be answered earlier. One that `defines` may create definitions on the side. One that `relieves` removes
+    something, and works on a full disk too. `prepare` does beforehand what is too much for one transaction, in as many
+    as it needs, and returns the input for the last one.
     """
 
     name: str
@@ -107,7 +107,7 @@ class Operation(Struct, Generic[Input, Output], frozen=True):
     prepare: Callable[[Call, Input], Awaitable[Input]] | None = None
 
     def answering(self, run: Callable[[Call, Input], Awaitable[T]]) -> "Operation[Input, T]":
-        """The same use case, whose result `run` makes of this one's."""
+        """The same use case, performed by `run`, which makes its result of this one's."""
         return cast("Operation[Input, T]", structs.replace(self, run=run))
 
 
@@ -132,8 +132,8 @@ def operation(
 class Services(Struct, frozen=True):
     """What operations share, given by main: the store, the clock, randomness, the server's secret, the broker.
 
-    `server_authority` is the certificate of the authority that the operator's own certificate of the server is from.
-    `presents_own`: a listener shows one of the root organization's own authority instead.
+    `server_authority` is the certificate of the authority that issued the server certificate which the operator
+    brought. `presents_own`: a listener shows one that the root organization's authority issued instead.
     """
 
     store: Store
@@ -197,7 +197,7 @@ class Services(Struct, frozen=True):
         return answer
 
     def forget(self, topic: str | None) -> None:
-        """Drop what is remembered of records that somebody may have changed; None is all of it."""
+        """Drop what is remembered of records that somebody may have changed; None is all topics."""
         if topic in {_IDENTITIES, None}:
             self.keyring.forget()
         if topic in {_DEFINITIONS, None}:

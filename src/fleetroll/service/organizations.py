@@ -23,7 +23,7 @@ _GOES_ALONG = {"keys", "tags", "hardware_versions", "software_versions"}  # with
 _PEOPLE_AND_MAKES = {"owners", "templates"}
 SELF = "self"
 DEFAULT_PROJECT = "default"
-_SPOKEN_FOR = {SELF, DEFAULT_PROJECT}  # in paths these stand for the organization above
+_RESERVED = {SELF, DEFAULT_PROJECT}  # in paths these stand for the organization above
 
 
 class Described(Struct, frozen=True):
@@ -43,7 +43,9 @@ class Named(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True):
-    """Members to replace, of the quotas and the profile those given. None stays; a quota is the default then."""
+    """Members to replace; of the quotas and the profile, those given. None stays as it is; a quota becomes the
+    default.
+    """
 
     path: str
     name: str | None = None
@@ -70,7 +72,7 @@ class Directory(Struct, frozen=True):
 
 
 class Below(Struct, frozen=True):
-    """An organization to make below one in reach. What it is called in paths is made of its name."""
+    """An organization to make below one in reach. Its slug is made of its name."""
 
     name: str
     parent: int | None
@@ -87,7 +89,7 @@ class Account(Struct, frozen=True):
 async def descend(records: Records, origin: Organization, path: str) -> Organization:
     """The organization at `path` below `origin`. Raises Fault not_found: what is not below is not there.
 
-    It is as it is now, also `origin` itself, which its caller may remember as it was when a key was checked.
+    Even `origin` itself is read again, as the caller may have remembered it since a key was checked.
     """
     if path == SELF:
         return _there(await records.organizations.get(origin.id), path)
@@ -175,7 +177,10 @@ async def update(call: Call, wanted: Change) -> Account:
 
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE, settles=True, relieves=True)
 async def delete(call: Call, wanted: Named) -> None:
-    """Remove an empty organization below the caller's, with its keys. Raises Fault conflict if it holds anything."""
+    """Remove an empty organization below the caller's, with its keys, tags and versions.
+
+    Raises Fault conflict if it holds anything else.
+    """
     await _remove(call, await _below(call, wanted.path, wanted.guard))
 
 
@@ -192,12 +197,12 @@ async def _remove(call: Call, found: Organization, along: Collection[str] = ()) 
 
 
 def undeletable() -> Fault:
-    """Who deletes an organization is above it, so nobody deletes their own, and nobody the root."""
+    """An organization is deleted from above, so nobody can delete their own, or the root."""
     return conflict("own_organization", "An organization cannot delete itself.")
 
 
 async def _tell_broker(records: Records, org: Organization) -> None:
-    """Who may connect may have changed, there and below."""
+    """Note that who may connect may have changed, there and below."""
     for one in await records.organizations.below(org.id):
         await records.credentials.note_all(one.id)
 
@@ -239,7 +244,7 @@ async def create_below(call: Call, new: Below) -> Organization:
 
 async def _free_slug(call: Call, slug: str) -> str:
     for candidate in (slug, *(f"{slug}-{number}" for number in range(2, _MOST_NAMESAKES))):
-        if candidate not in _SPOKEN_FOR and await call.records.organizations.child(call.org, candidate) is None:
+        if candidate not in _RESERVED and await call.records.organizations.child(call.org, candidate) is None:
             return candidate
     raise conflict("organization_exists", "There are too many organizations of this name.", "name")
 

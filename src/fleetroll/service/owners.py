@@ -1,4 +1,4 @@
-"""Owners: the customers that devices belong to. They are made where a device names them, and renamed in all that do."""
+"""Owners: the customers that devices belong to. A device that names them creates them; a rename reaches all that do."""
 
 from collections.abc import Collection
 
@@ -20,7 +20,7 @@ from fleetroll.store.port import Records
 
 
 async def _check(call: Call, owner: Owner) -> None:
-    """What stands for another owner until that is renamed is changed with it, and not by itself."""
+    """An owner that stands in for another until that is renamed changes with it, not by itself."""
     if _stands_in(owner) and owner.revision > 1:
         raise _being_renamed()
 
@@ -85,7 +85,7 @@ def blank(ref: str, name: str | None = None) -> Owner:
 
 
 async def ensure(call: Call, refs: Collection[str]) -> list[tuple[Owner, bool]]:
-    """The owners of these references, each with whether it was made now, named after the e-mail's first part."""
+    """The owners of these references, created if missing, each with whether it was."""
     found = []
     for ref in refs:
         owner = await call.records.owners.get(call.org, ref)
@@ -151,10 +151,10 @@ async def by_ref(call: Call, ref: str) -> Owned:
 
 
 async def _rename_most(call: Call, wanted: Put) -> Put:
-    """Carry a new reference to devices until so few are left that one transaction takes them along.
+    """Write a new reference to devices until so few are left that one transaction can take them.
 
-    Two owners stand for the one meanwhile, so that each device names one that is there. That they do is written with
-    the first devices, and neither can be removed: whoever asks for the same again, after a failure, goes on from there.
+    Meanwhile two owners stand for the one, so that each device names one that exists. The second is stored with the
+    first devices, and neither can be removed: whoever asks for the same again, after a failure, goes on from there.
     """
     was = None if wanted.id is None else await call.records.owners.by_id(call.org, wanted.id)
     if was is None or was.ref == wanted.ref:
@@ -172,7 +172,7 @@ async def _rename_most(call: Call, wanted: Put) -> Put:
 
 
 async def _rename_some(call: Call, number: int, ref: str) -> bool:
-    """Carry the reference to a batch of devices. Answers whether there may be more."""
+    """Write the reference to a batch of devices. Returns whether there may be more."""
     was = await _numbered(call, number)
     if was.ref == ref:  # somebody else has asked for the same
         return False
@@ -181,7 +181,7 @@ async def _rename_some(call: Call, number: int, ref: str) -> bool:
 
 
 async def _begin(call: Call, was: Owner, ref: str) -> None:
-    """See that there is an owner with the new reference. Raises Fault conflict where it is not for this one to take."""
+    """Ensure that there is a stand-in with the new reference. Raises Fault conflict where there can be none."""
     holder = await call.records.owners.get(call.org, ref)
     if holder is None and was.twin is None:
         made = await noun.insert(call, structs.replace(was, ref=ref, twin=was.id))
@@ -213,7 +213,7 @@ async def put(call: Call, wanted: Put) -> Stored:
 
 
 async def _change(call: Call, was: Owner, ref: str, change: dict[str, str | None]) -> Owner:
-    """Replace members. A new reference is carried to the owner's last devices in the same transaction."""
+    """Replace members. A new reference is written to the owner's remaining devices in the same transaction."""
     old, is_renamed = was.ref, was.ref != ref
     if is_renamed and was.twin is not None:
         was = await _unite(call, was, ref)
@@ -224,7 +224,7 @@ async def _change(call: Call, was: Owner, ref: str, change: dict[str, str | None
 
 
 async def _unite(call: Call, was: Owner, ref: str) -> Owner:
-    """The owner by itself again, whose new reference is free: the one that stood for it is no more."""
+    """Delete the owner's stand-in, which frees the new reference; returns the owner without it."""
     twin = await call.records.owners.get(call.org, ref)
     if twin is None or _stands_in(was):
         raise _being_renamed()
@@ -235,7 +235,7 @@ async def _unite(call: Call, was: Owner, ref: str) -> Owner:
 
 
 async def _rename_in_devices(call: Call, old: str, new: str, most: int) -> int:
-    """Give the owner's new reference to devices that have the old one. Answers how many they were."""
+    """Write the owner's new reference to at most `most` devices that have the old one. Returns how many there were."""
     devices = await call.records.devices.page(call.org, owned_by(old), Sort(), Page(most))
     for device in devices:
         refs = unique([new if ref == old else ref for ref in device.owners], limits.MAX_OWNERS_PER_DEVICE, "owners")

@@ -12,7 +12,7 @@ K = TypeVar("K")
 async def portions(
     page: Callable[[K, int], Awaitable[list[R]]], place: Callable[[R], K], start: K, most: int | None = None
 ) -> AsyncIterator[list[R]]:
-    """All that follows `start`, as `page` gives it for a place and a limit; `place` is that of a record."""
+    """All that follows `start`, as `page` gives it for a place and a limit; `place` gives that of a record."""
     after, most = start, most or limits.MAX_PAGE
     while found := await page(after, most):
         yield found

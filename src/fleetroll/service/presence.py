@@ -1,12 +1,12 @@
 """Whether a device is there: by its own traffic, until that has been quiet for a while, or by a broker's connection.
 
-What a device sent itself, and did not send through a broker, is remembered apart: with its last connection a device is
-gone, unless it also spoke for itself a while ago.
+What a device sent other than through a broker is remembered separately: when its last connection ends, a device is
+gone, unless it also spoke for itself not long ago.
 
-It is told in the timeline once for each change, and is no new revision of the device: clients that compare and set
-should not lose to a heartbeat. `heard` and `spoke` belong into the transaction that stores what was heard.
+Each change is told in the timeline once, and is no new revision of the device: clients that compare and set should not
+lose to a heartbeat. `heard` and `spoke` belong in the transaction that stores what was heard.
 
-Times that are still to come are of a clock that was wrong. They say nothing: who was last heard then is gone until it
+Times in the future come from a clock that was wrong, and count for nothing: a device last heard then is gone until it
 is heard again.
 """
 
@@ -28,7 +28,7 @@ _NEVER = (1 << 63) - 1
 
 
 async def spoke(records: Records, device: Device, at: Instant, request: str, resolution: int = _RESOLUTION) -> None:
-    """A device sent something itself. Within `resolution` of the last time there is nothing to write."""
+    """A device sent something itself. Within `resolution` microseconds of the last time there is nothing to write."""
     if not device.connected:
         await records.presence.spoke(device.org, device.id, at)
         await _tell(records, CONNECTED, [(device.org, device.id, device.ident)], at, request)
@@ -37,7 +37,7 @@ async def spoke(records: Records, device: Device, at: Instant, request: str, res
 
 
 async def heard(records: Records, org: int, devices: Collection[Reporter], at: Instant, request: str) -> None:
-    """A broker passed on what devices of one organization sent; mostly the last time is not long ago."""
+    """A broker passed on what devices of one organization sent; mostly not long after the last time."""
     new = [one for one in devices if not one.connected]
     late = [
         one.id for one in devices if one.connected and (one.last_seen is None or abs(at - one.last_seen) > _RESOLUTION)
@@ -50,9 +50,9 @@ async def heard(records: Records, org: int, devices: Collection[Reporter], at: I
 
 
 async def opened(records: Records, link: Link, at: Instant, request: str) -> bool:
-    """A broker has a connection of a device, which may be known already. Whether it is the device's first.
+    """A broker has a connection of a device, which may be known already. Returns whether it is the device's first.
 
-    One of no device is of no interest.
+    A connection of an unknown device is ignored.
     """
     found = await records.presence.reporters(link.org, [link.device])
     if not found:
@@ -63,9 +63,9 @@ async def opened(records: Records, link: Link, at: Instant, request: str) -> boo
 
 
 async def closed(records: Records, link: Link, at: Instant, request: str) -> Instant | None:
-    """A broker's connection has ended. Since when its device had any, if this was the last: gone then unless it speaks.
+    """A broker's connection has ended. If it was the device's last, returns since when the device had any.
 
-    None if it has another.
+    The device is gone then, unless it speaks for itself. Returns None if it has another connection.
     """
     since = await records.presence.closed(link)
     if since is None:
@@ -78,9 +78,9 @@ async def closed(records: Records, link: Link, at: Instant, request: str) -> Ins
 
 
 async def leave(records: Records, device: Device) -> bool:
-    """A device leaves its organization, and its connections end with its credentials. Whether it had any.
+    """A device leaves its organization, and its connections end with its credentials. Returns whether it had any.
 
-    What it was known by stays with them, for its applications to be told of their end.
+    What it was known by is kept with them, so that its applications can be told of their end.
     """
     return await records.presence.leave(device.org, device.id, known_as(device))
 
@@ -90,7 +90,7 @@ def known_as(device: Device) -> KnownAs:
 
 
 async def parted(records: Records, device: Device, at: Instant, request: str) -> Device:
-    """As `leave`, of a device that goes on elsewhere: as it is then, gone unless it speaks."""
+    """As `leave`, for a device that goes on elsewhere; returns it as it is then: gone, unless it speaks for itself."""
     if await leave(records, device) and device.connected and not _speaks(device, at):
         await records.presence.heard(device.org, [device.id], at)
         await _part(records, [(device.org, device.id, device.ident)], at, request)
@@ -121,7 +121,7 @@ async def _sweep(store: Store, span: Span, at: Instant) -> None:
 async def _still_quiet(
     records: Records, quiet: Sequence[tuple[int, int, str]], span: Span
 ) -> list[tuple[int, int, str]]:
-    """Those of them that still are: other processes write until an organization is asked for, as it is here."""
+    """Those that still are: other processes may write until a transaction asks for their organization, as here."""
     still = set()
     for org in sorted({org for org, _, _ in quiet}):
         known = await records.presence.reporters(org, [device for place, device, _ in quiet if place == org])

@@ -80,9 +80,9 @@ async def get(call: Call, slug: str) -> Project:
 
 @operation(Action.ORGANIZATIONS_READ, Effect.SCAN)
 async def page(call: Call, wanted: Listing) -> Projects:
-    """Of the default project and those of the organizations directly below, by slug.
+    """The default project and those of the organizations directly below, by slug.
 
-    One below that is called `default` as well is an organization, but no project that a path leads to.
+    One below that is called `default` as well is left out: no path leads to it.
     """
     own, children = call.principal.org, call.records.organizations.children
     below = await whole(lambda after, limit: children(own.id, after, limit), lambda last: last.slug, "")
@@ -124,7 +124,7 @@ async def key(call: Call, _: None) -> str:
 
 @operation(Action.KEYS_WRITE, Effect.WRITE, relieves=True)
 async def rotate(call: Call, _: None) -> str:
-    """A new key; the one before is good no longer."""
+    """A new key; the previous one is no longer good."""
     was = await call.records.organizations.get(call.org)
     if was is None:
         raise stale()

@@ -29,7 +29,7 @@ class Publisher:
 
     @contextlib.contextmanager
     def following(self, home: Organization) -> Iterator[asyncio.Event]:
-        """What is set after commits, for a caller whose key is of `home`. Raises Fault where too many follow."""
+        """What is set after each commit, for a caller whose key is of `home`. Raises Fault where too many follow."""
         tenants = home.lineage[1:]
         self._require_room(tenants)
         changed = asyncio.Event()

@@ -19,7 +19,7 @@ async def take(call: Call, noun: str, count: int) -> None:
 
 
 async def require(call: Call, counts: Mapping[str, int]) -> None:
-    """See that so many more of each noun may be made. Raises Fault forbidden `quota_exceeded`."""
+    """Ensure that so many more of each noun may be made. Raises Fault forbidden `quota_exceeded`."""
     known = await call.records.usage.of(call.org)
     for noun, count in counts.items():
         quota = allowed(call, noun)
@@ -33,7 +33,7 @@ async def used(call: Call, noun: str) -> int:
 
 
 async def remaining(call: Call, noun: str) -> int:
-    """How many more there may be; less than none where the quota was lowered since."""
+    """How many more there may be; negative where the quota was lowered since."""
     return allowed(call, noun) - await used(call, noun)
 
 

@@ -1,6 +1,6 @@
 """What a caller reaches by number: records of its own organization and of all below it; and what a device has.
 
-What lies in another organization, and what never was, are refused in the same words, for callers name numbers.
+What belongs to another organization and what never existed are refused in the same words, as numbers can be tried.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,7 +17,7 @@ from fleetroll.store.port import R, Reachable, Records
 
 T = TypeVar("T")
 
-_ATTEMPTS = 10  # to find a device, which may be transferred between a look where it is and a look there
+_ATTEMPTS = 10  # to find a device, which may be transferred after its organization was looked up
 
 
 class Numbered(Struct, frozen=True):
@@ -27,7 +27,7 @@ class Numbered(Struct, frozen=True):
 
 
 def missing(noun: str, number: int | None = None) -> Fault:
-    """The same for what never was and what is somebody else's."""
+    """The same for what never existed and what is somebody else's."""
     said = {} if number is None else {"number": number}
     return Fault(Kind.NOT_FOUND, f"{noun}_not_found", f"There is no such {noun}.", details=said)
 
@@ -54,7 +54,7 @@ async def device(call: Call, number: int) -> tuple[Call, Device]:
 
 
 async def of_device(call: Call, number: int, read: Callable[[Call, Device], Awaitable[T]]) -> T:
-    """What `read` finds of a device in reach, which is read again where it was transferred meanwhile, with all it has.
+    """What `read` finds of a device in reach; it is read again if it was transferred meanwhile, with all it has.
 
     Raises Fault not_found `device_not_found`, and whatever `read` raises.
     """
@@ -102,14 +102,14 @@ async def record(call: Call, verbs: Callable[[Records], Reachable[R]], noun: str
 
 
 async def used(call: Call, noun: str, *, below: bool = False) -> dict[int, int]:
-    """How many of a noun the organization has that the call acts in, and each one below it as well, by its number."""
+    """How many of a noun the call's organization has, by its number; with `below`, also each one below it."""
     if below:
         return await call.records.usage.below(call.org, noun)
     return {call.org: await quotas.used(call, noun)}
 
 
 async def across(counts: Mapping[int, int], place: Place, take: Callable[[int, Place], Awaitable[list[T]]]) -> list[T]:
-    """A page of what several organizations have, one after the other; `counts` says how much each of them has."""
+    """A page of what several organizations have, one after the other; `counts` says how many each of them has."""
     found: list[T] = []
     start = place.offset
     for org, count in counts.items():

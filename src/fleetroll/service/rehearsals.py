@@ -20,7 +20,7 @@ _IN_MEMORY = 1 << 20
 _LENGTH = 4
 _FEWEST_SLOTS = 1 << 12
 _encode = msgspec.json.Encoder().encode
-# A document that may be missing is one that the decoder does not know, so the software stands beside the rest.
+# The decoder does not support a document that may be missing, so the software stands beside the rest.
 _decode = msgspec.json.Decoder(tuple[NewDevice, msgspec.Raw]).decode
 
 
@@ -30,7 +30,7 @@ class Planned:
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # closed by `close`
         self._end = self._kept = 0
-        # A hash table with open addressing: marks, where 0 is nobody's, and where in the file the device begins.
+        # A hash table with open addressing: marks, where 0 is an empty slot, and where in the file the device begins.
         self._marks = _empty(_FEWEST_SLOTS)
         self._places = _empty(_FEWEST_SLOTS)
 
@@ -62,7 +62,7 @@ class Planned:
                 self._grow()
 
     def find(self, keys: Iterable[str]) -> dict[str, NewDevice]:
-        """Those of these keys that there are."""
+        """The devices that were kept under these keys; keys without one are left out."""
         found = ((key, self._look(key, _mark(key))[1]) for key in keys)
         return {key: device for key, device in found if device is not None}
 
@@ -96,7 +96,7 @@ class Planned:
 
 
 def named_by(change: DeviceChange) -> Iterator[NewDevice]:
-    """What is made where a device names it: each as a device that names nothing else, known by that."""
+    """The records that a change may create by naming them, each as a device that names nothing else."""
     for ref in change.owners or ():
         yield NewDevice(_label("owner", ref), owners=(ref,))
     if change.hardware_version:
@@ -107,12 +107,12 @@ def named_by(change: DeviceChange) -> Iterator[NewDevice]:
 
 
 def _label(*words: str) -> str:
-    # In ASCII, for names are told apart that identifiers would not be.
+    # In hexadecimal: names can differ that would be the same identifier.
     return " ".join(word.encode().hex() for word in words)
 
 
 async def is_there(records: Records, org: int, one: NewDevice) -> bool:
-    """Whether the thing is there that this device stands for, as `named_by` makes one."""
+    """Whether the record exists that this device stands for, which `named_by` made."""
     if one.owners:
         return await records.owners.get(org, one.owners[0]) is not None
     if one.hardware_version:

@@ -1,4 +1,4 @@
-"""What was read of the store and is asked for again and again, kept until somebody may have changed it."""
+"""A cache of what was read from the store, kept until somebody may have changed it."""
 
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
@@ -10,7 +10,10 @@ V = TypeVar("V")
 
 
 class Remembered(Generic[K, V]):
-    """Answers by key. Nothing is kept that was read before the last `forget`, nor while news cannot be heard."""
+    """At most `most` answers by key; one more drops all others.
+
+    Nothing is kept that was read before the last `forget`, or while news of other processes cannot be heard.
+    """
 
     def __init__(self, store: Store, most: int) -> None:
         self._store = store
@@ -22,7 +25,7 @@ class Remembered(Generic[K, V]):
         return self._answers.get(key)
 
     async def learn(self, key: K, read: Callable[[], Awaitable[V]]) -> V:
-        """What `read` answers, kept unless something may have changed meanwhile."""
+        """What `read` returns, kept unless something may have changed meanwhile."""
         generation = self._generation
         answer = await read()
         if generation == self._generation and self._store.hears:

@@ -54,7 +54,7 @@ async def every(call: Call, _: None) -> list[Value]:
 async def _reported(call: Call, read: Callable[[Device], Awaitable[list[Value]]]) -> list[Value]:
     """What `read` finds of the device. Where it is transferred meanwhile, all that it has reported goes with it.
 
-    Raises Fault unauthenticated for a device that is not here, or no more.
+    Raises Fault unauthenticated for a device that is not here, or not any more.
     """
     found = await read(await own(call, call.records))
     await own(call, call.records)

@@ -1,7 +1,7 @@
-"""How long events and readings are kept, where that is not for ever. What is older goes little by little.
+"""How long events and readings are kept, where that is not forever. What is older is removed little by little.
 
-What tells how things are now stays, however old it is: the newest reading of each metric, what the lives of devices are
-told from, and the newest event of each organization, by which those who follow it know how far it is.
+What says how things are now stays, however old it is: the newest reading of each metric, the events of which
+`device_lives` are made, and the newest event of each organization, by which its followers know how far it has come.
 """
 
 from msgspec import Struct
@@ -14,7 +14,7 @@ from fleetroll.store.port import Purged, Records
 
 
 class Retention(Struct, frozen=True):
-    """How long what is kept, in microseconds; None is for ever."""
+    """How long each is kept, in microseconds; None is forever."""
 
     events: int | None = None
     readings: int | None = None
@@ -26,15 +26,15 @@ FOR_EVER = Retention()
 class Purger:
     """Removes what has been kept for long enough. One process of a server runs it.
 
-    What is gone cannot be had back, so the clock is not trusted at once: only what was old enough when it was read for
-    the last time goes. A clock that is put right before the next time has done no harm.
+    Removing cannot be undone, so the clock is not trusted at once: only what was old enough by the previous look at it
+    goes. A clock that is put right before the next look has done no harm.
     """
 
     def __init__(self, services: Services, retention: Retention) -> None:
         self._services = services
         self._retention = retention
         self._known: Instant | None = None
-        self._passed = 0  # the event up to which only those are left that stay
+        self._passed = 0  # up to this event, only those are left that stay
         self._began: Instant = 0  # when the first event was looked at
 
     async def purge(self) -> None:
@@ -44,7 +44,7 @@ class Purger:
             return
         trusted = min(at, known)
         if not self._began <= at < self._began + DAY:
-            # What was the newest of its organization may be so no more, and what had a wrong clock may be old now.
+            # An event may no longer be its organization's newest, and one with a wrong time may be old by now.
             self._passed, self._began = 0, at
         if self._retention.events is not None:
             await self._purge_events(Span(trusted - self._retention.events, at + DAY))
@@ -52,7 +52,7 @@ class Purger:
             await self._purge_readings(trusted - self._retention.readings)
 
     async def _purge_events(self, kept: Span) -> None:
-        """Go through the events in their order, as far as none is young. Those from after `kept` had a wrong clock."""
+        """Go through the events in order, up to the first young one. Those from after `kept` had a wrong clock."""
         after = self._passed
 
         async def work(records: Records) -> Purged | None:

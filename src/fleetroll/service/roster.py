@@ -1,4 +1,4 @@
-"""Which accounts there should be on the broker: one of each credential of a device, and of the keys of each role."""
+"""Which accounts the broker should have: one for each credential of a device, one for the keys of a role and scopes."""
 
 from fleetroll.bus.port import Account, AppAccount, Bus, Change, DeviceAccount
 from fleetroll.core import policy
@@ -26,7 +26,7 @@ async def accounts(records: Records) -> list[Account]:
 
 
 async def changes(records: Records, bus: Bus) -> list[Change]:
-    """The next that the broker is to be told of, each as it is by now."""
+    """The next accounts that the broker is to be told of, each as it is by now."""
     standing = _Standing(records)
     return [await _change(records, standing, bus, change) for change in await records.credentials.changes(0, _PAGE)]
 
@@ -65,7 +65,7 @@ def _account(credential: Credential) -> DeviceAccount:
 async def _apps(
     records: Records, standing: _Standing, org: int, role: Role, scopes: tuple[str, ...] = ()
 ) -> AppAccount:
-    """The account of a role and scopes, with whoever is revoked of the role: that without scopes once had them all."""
+    """The account of a role and scopes, with all revoked users of the role: that without scopes once had all."""
     users = await records.keys.users(org, role)
     revoked = frozenset(one.user for one in users if one.revoked_at is not None)
     may_command, may_follow = (policy.allows(role, scopes, one) for one in (Action.DEVICES_WRITE, Action.DEVICES_READ))

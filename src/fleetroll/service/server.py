@@ -45,7 +45,7 @@ async def broker_setup(call: Call, _: None) -> str:
 
 @operation(Action.SERVER_BACKUP, Effect.READ)
 async def certify_broker(call: Call, names: Sequence[str]) -> str:
-    """Let the embedded broker show a certificate for these names; answers the authority's own, for clients to trust."""
+    """Let the embedded broker show a certificate for these names; returns the authority's own, for clients to trust."""
     _require_root(call)
     if not call.services.bus.is_own:
         raise conflict("no_own_broker", "There is no embedded broker; configure TLS where the broker is.")
@@ -61,7 +61,7 @@ def _require_root(call: Call) -> None:
 
 @operation(Action.DEVICES_READ, Effect.READ)
 async def answer(call: Call, _: None) -> None:
-    """Nothing but that there is an answer, for who asks whether the server is well."""
+    """No more than that there is an answer, for whoever asks whether the server is well."""
 
 
 @operation(Action.SERVER_BACKUP, Effect.STREAM)
@@ -75,7 +75,7 @@ async def backup(call: Call, _: None) -> Backup:
     async with contextlib.AsyncExitStack() as folder:
         try:
             file = Path(tempfile.mkdtemp(prefix="fleetroll-backup-")) / "fleetroll.db"
-            # Of some gigabytes it takes the disk a second.
+            # In a thread: to delete some gigabytes takes the disk a second.
             folder.push_async_callback(asyncio.to_thread, _discard, file)
             await call.services.store.backup(file)
             copy = folder.enter_context(file.open("rb"))

@@ -1,4 +1,4 @@
-"""Whether a server key is that of a registry: with any other none of its keys, cursors and sealed things is good."""
+"""Whether a server key is that of a registry: with any other, none of its keys, cursors and sealed values is good."""
 
 from fleetroll.core import tokens
 from fleetroll.pki.port import Pki
@@ -14,9 +14,8 @@ def is_new(origin: Origin) -> bool:
 def belongs(origin: Origin, pki: Pki, server_key: bytes) -> bool:
     """Whether a registry may be of this server key, which `pki` has as well.
 
-    One without a mark is new, or of a release that left none. Then one authority that the key opens is enough: others
-    may have been made while a server ran with a wrong key. Of one with nothing to open it cannot be known, and the key
-    is taken on trust.
+    One without a mark is new, or of a release that left none. Then it is enough that the key opens one authority:
+    others may have been made while a server ran with a wrong key. With nothing to open, the key is taken on trust.
     """
     if origin.mark is not None:
         return origin.mark == tokens.mark(server_key)

@@ -1,4 +1,4 @@
-"""Versions of software: whatever a device is said to run is noted here, by type and version; one with devices stays."""
+"""Versions of software: whatever a device is said to run is noted here, by type and version; one in use stays."""
 
 from collections.abc import AsyncIterator
 
@@ -85,7 +85,7 @@ async def page(call: Call, wanted: Listing) -> Part[SoftwareVersion, tuple[str, 
 
 @operation(Action.VERSIONS_READ, Effect.SCAN)
 async def types(call: Call, place: Place) -> Types:
-    """A page of the types that versions have, and of the one that there is without any, by name."""
+    """A page of the types by name: those that versions have, and the default one, which needs none."""
     found = {DEFAULT_SOFTWARE_TYPE: Type(DEFAULT_SOFTWARE_TYPE)}
     async for some in _portions(call, ""):
         for version in some:

@@ -1,4 +1,4 @@
-"""Tags: the words by which devices are told apart. A tag is there while a device has it, or since it was made here.
+"""Tags: the words by which devices are told apart. A tag exists while a device has it, and if it was created here.
 
 Its number is a function of its text (`ids.text_number`), so the tags that other APIs write have one as well.
 """
@@ -113,7 +113,8 @@ async def _name(call: Call, number: int) -> str:
     """The tag of a number: one that was made here, or one that a device has."""
     if tag := await _numbered(call, number):
         return tag.name
-    # There may be very many: they are looked through in portions, others in between, and so before the transaction.
+    # There may be very many: they are looked through in portions, letting others in between, and so before the
+    # transaction.
     names = [""]
     while names := await call.services.store.scan.devices.tags(call.org, names[-1], limits.MAX_PAGE):
         for name in names:

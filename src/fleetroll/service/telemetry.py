@@ -35,7 +35,7 @@ _INLINE = 100  # more of them would hold up the event loop for longer than a req
 
 
 class Point(Struct, frozen=True, gc=False):
-    """One value of one metric; without a time it is of now."""
+    """One value of one metric; `at` None is now."""
 
     metric: str
     value: Any
@@ -72,8 +72,10 @@ class Wanted(Struct, frozen=True):
 
 
 class Summary(Struct, frozen=True):
-    """The numbers of one metric by multiples of `interval` microseconds: until now, and as far back as one answer goes,
-    where nothing else is said."""
+    """Aggregates of one metric by multiples of `interval` microseconds.
+
+    By default they are of the last `limits.DEFAULT_RANGE` intervals until now.
+    """
 
     ident: str
     metric: str
@@ -107,7 +109,7 @@ async def write(call: Call, wanted: Batch) -> int:
 async def read(
     call: Call, wanted: devices.Named | Wanted | Summary
 ) -> list[Reading] | Part[Reading, Instant] | Buckets:
-    """The last value of each metric; or the readings of one, or what they come to."""
+    """The last value of each metric; or the readings of one, or their aggregates."""
 
     async def of(device: Device) -> list[Reading] | Part[Reading, Instant] | Buckets:
         if isinstance(wanted, Wanted):
@@ -120,7 +122,7 @@ async def read(
 
 
 async def _history(records: Records, device: Device, wanted: Wanted) -> Part[Reading, Instant]:
-    """Readings of one metric of a device, from `wanted.after` on."""
+    """Readings of one metric of a device that follow `wanted.after`, in the order wanted."""
     series = (device.id, PRODUCTION, wanted.metric)
     found = await records.telemetry.range(
         device.org, series, _beyond(wanted), wanted.limit + 1, descending=wanted.descending
@@ -129,7 +131,7 @@ async def _history(records: Records, device: Device, wanted: Wanted) -> Part[Rea
 
 
 async def _summary(records: Records, device: Device, wanted: Summary, now: Instant) -> Buckets:
-    """What the numbers of one metric come to. Raises Fault invalid for more stretches than one answer holds."""
+    """Aggregates of one metric. Raises Fault invalid for more intervals than one answer holds."""
     until = now + 1 if wanted.until is None else wanted.until
     since = max(0, until - limits.DEFAULT_RANGE * wanted.interval) if wanted.since is None else wanted.since
     readings.require_few(since, until, wanted.interval)
@@ -150,7 +152,7 @@ def _beyond(wanted: Wanted) -> Span:
 
 
 async def transact(services: Services, work: Callable[[Records], Awaitable[list[Told]]], size: int) -> None:
-    """One transaction for `size` readings, beside the event loop if they are many. It is told of once it is done."""
+    """One transaction for `size` readings, off the event loop if they are many. Followers are told after its commit."""
     await services.live.tell(await services.store.write(work, bulk=size > _INLINE))
 
 
@@ -163,7 +165,7 @@ def check_size(given: Sized) -> None:
 async def append(
     records: Records, device: Device, kinds: Mapping[str, DatastreamKind], points: Sequence[Point], now: Instant
 ) -> list[Told]:
-    """Store readings of one device, all or none; `kinds` are those of the datastreams that they have yet to be held to.
+    """Store readings of one device, all or none, after checking them against the `kinds` of their datastreams as well.
 
     Raises Fault invalid, or forbidden `too_many_series`.
     """
@@ -206,10 +208,10 @@ def _checked_time(at: Instant, now: Instant) -> Instant:
 
 
 async def ingest(records: Records, arrivals: Sequence[Arrival], now: Instant, request: str) -> list[Fault | None]:
-    """Store what devices sent; says of each reading, in order, why it was refused, if it was.
+    """Store what devices sent; returns for each reading, in order, why it was refused, or None.
 
-    What one device did wrong is no matter of any other. A device that is connected was seen; one that is not is not
-    there because of what it sent before, and the broker tells when it comes. To be called in batches, in a `bulk`
+    What one device did wrong affects no other. A device that is connected is marked as seen; one that is not does not
+    become so by what it sent before, and the broker tells when it connects. To be called in batches, in a `bulk`
     transaction.
     """
     outcome: list[Fault | None] = [None] * len(arrivals)
@@ -259,7 +261,7 @@ def _arrival_fault(takes: _Takes | None, arrival: Arrival, now: Instant) -> Faul
 
 
 async def _store(records: Records, org: int, taken: Sequence[Reading]) -> Collection[SeriesKey]:
-    """Store readings, and make the series that are missing; answers those that would be too many for their device."""
+    """Store readings, and create missing series; returns those that would be too many for their device."""
     new = await records.telemetry.append(org, taken)
     if not new:
         return ()
@@ -281,6 +283,6 @@ def _too_many_series() -> Fault:
 
 
 async def sweep(store: Store) -> None:
-    """Make room of what was forgotten, a little at a time. To be called every few seconds."""
+    """Remove readings that were forgotten, a little at a time. To be called every few seconds."""
     while await store.write(lambda records: records.telemetry.sweep(limits.FORGOTTEN_BATCH), bulk=True):
         pass

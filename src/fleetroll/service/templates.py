@@ -202,7 +202,7 @@ async def _check(call: Call, template: Template, metadata: Document, known: Docu
     """Raises Fault invalid `invalid_metafield` for a member that its metafield does not take.
 
     A device that is named must be one of the organization's, and of a template that the metafield allows. What `known`
-    had already is not judged again: the metafield may be another since, and the device that it named gone.
+    had already is not checked again: the metafield may have been redefined since, and the device deleted.
     """
     members, before = documents.load(metadata), documents.load(known)
     metafields.check(template.metafields, members, before)
@@ -213,7 +213,7 @@ async def _check(call: Call, template: Template, metadata: Document, known: Docu
 
 
 async def carried(call: Call, there: Call, device: Device) -> dict[str, Any]:
-    """What changes of a device that goes to another organization: a template that does not serve it is lost."""
+    """What changes of a device that goes to another organization: a template that does not serve that is dropped."""
     if device.template is None or await visible(there, device.template):
         return {}
     return {"template": None, "schema": rules.apply_metrics(device.schema, await of(call, device), None)}

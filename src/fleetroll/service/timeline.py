@@ -70,7 +70,7 @@ async def of_device(call: Call, wanted: History) -> Part[Event, int]:
 async def actions(call: Call, wanted: Actions) -> tuple[list[Act], int]:
     async def read(there: Call, device: Device) -> tuple[list[Act], int]:
         found, total = await there.records.timeline.by_keys(there.org, device.id, wanted.place)
-        # Only the newest: a device of a bad line comes and goes without end.
+        # Only the newest: a device with a bad connection comes and goes without end.
         newest = Place(limits.MAX_PAGE)
         changes, _ = await there.records.timeline.of_types(there.org, device.id, presence.TYPES, newest)
         return [Act(one, _was_there(device, one, changes)) for one in found], total
@@ -79,9 +79,9 @@ async def actions(call: Call, wanted: Actions) -> tuple[list[Act], int]:
 
 
 def _was_there(device: Device, event: Event, changes: Sequence[Event]) -> bool:
-    """Whether a device was there at an event: as it is now, or as it was until the next of its changes, newest first.
+    """Whether a device was there at an event: as now, or as until the next of its `changes`, which are newest first.
 
-    What came before is asked for nothing, for clearing a device forgets how it came and went.
+    Changes before the event are not looked at, as clearing a device deletes them.
     """
     if device.activated_at is None or event.at < device.activated_at:
         return False

@@ -1,4 +1,4 @@
-"""OAuth2: tokens for a while, issued for an API key to whoever has its secret. See `keyring` for checks.
+"""OAuth2: temporary tokens, issued for an API key to whoever has its secret. See `keyring` for checks.
 
 A token can do what its key can, and ends with it. Only digests are stored; a refresh token is good once.
 """
@@ -21,7 +21,7 @@ class Wanted(Struct, frozen=True):
 
 
 class Tokens(Struct, frozen=True):
-    """An access token, which is stored nowhere, for how many seconds, and what the next one is had for."""
+    """An access token, its lifetime in seconds, and the token to refresh it with; only their digests are stored."""
 
     access: str
     lifetime: int

@@ -1,4 +1,4 @@
-"""Certificate authorities; whose key is here has it sealed."""
+"""Certificate authorities; keys that are held here are stored sealed."""
 
 import base64
 

@@ -2,7 +2,7 @@
 
 import functools
 
-# What a change always writes: no index is about it, but for that of the time, which is another one anyway.
+# What a change always writes: columns without an index, except `updated_at`, which always changes.
 _UNINDEXED = (
     "metadata", "tags", "owners", "metric_schema", "config", "extras", "identity", "metadata_times", "token_version",
     "updated_at", "revision",

@@ -176,7 +176,7 @@ class Builder:
         return " AND ".join([*self._range(column, comparison), found])
 
     def _range(self, column: str, comparison: Comparison) -> list[str]:
-        """Where in an index the texts are that begin as a pattern does, if that has to be said."""
+        """The range of an index with the texts that begin as a pattern does, for engines that need it spelled."""
         pattern = canonical_value(comparison)
         if not self._syntax.spells_ranges or not isinstance(pattern, Pattern) or not pattern.parts[0]:
             return []
@@ -186,7 +186,7 @@ class Builder:
         return bounds
 
     def _cohort(self, comparison: Comparison) -> str:
-        """Devices of the default cohort have none; the condition is one on the column, whatever it asks."""
+        """Devices of the default cohort have none in the column, which every condition takes into account."""
         column = self._column(comparison)
         if comparison.operator is Operator.EQ:
             return (
@@ -215,7 +215,7 @@ class Builder:
         return f"d.search LIKE {self._bind(pattern)} ESCAPE '\\'"
 
     def _folded(self, field: str, operator: Operator, text: str) -> str:
-        """Equality or containment without case. What is stored folded is so only where folding made a difference."""
+        """Equality or containment without case. A folded text is stored only where folding made a difference."""
         if field == "ident":
             return f"d.search LIKE {self._bind(_WHOLE.format(_escape(text)))} ESCAPE '\\'"
         if operator is Operator.EQ:
@@ -257,7 +257,7 @@ class Builder:
         return self._syntax.json_equal.format(column=column, value=self._bind(self._syntax.json_holding(keys, value)))
 
     def _large(self, comparison: Comparison, column: str, value: int | float) -> str:
-        """A comparison with a number that fractions cannot tell from its neighbours."""
+        """A comparison with a number that a float cannot tell from its neighbours."""
         syntax, keys, operator = self._syntax, comparison.path, comparison.operator
         exactly = syntax.json_large.format(
             column=column,
@@ -269,7 +269,7 @@ class Builder:
         )
         if operator is not Operator.EQ or syntax.json_holding is None:
             return exactly
-        # The index finds what is spelled as the whole number or as the fraction; few of them are another number.
+        # The index finds what is spelled as the integer or as the float; few of them are another number.
         either = " OR ".join(self._holding(column, keys, spelled) for spelled in (int(value), float(value)))
         return f"(({either}) AND {exactly})"
 
@@ -295,7 +295,7 @@ def is_member(part: Filter) -> TypeGuard[Comparison]:
 
 
 def leads(part: Filter) -> TypeGuard[Comparison]:
-    """Whether there is an index of what has that, in which devices are in order of id."""
+    """Whether there is an index of what meets the condition, in which devices are in order of id."""
     return is_member(part) or _is_indexed(part)
 
 
@@ -308,7 +308,7 @@ def _is_word_of(field: str, part: Filter) -> bool:
 
 
 def _is_word(part: Filter) -> TypeGuard[Comparison]:
-    """Whether a column must have exactly that text; devices of the default cohort have none."""
+    """Whether a column must have exactly a given text; devices of the default cohort have none."""
     return (
         isinstance(part, Comparison)
         and part.operator is Operator.EQ
@@ -318,14 +318,14 @@ def _is_word(part: Filter) -> TypeGuard[Comparison]:
 
 
 def number(comparison: Comparison) -> int | float | None:
-    """What a comparison compares as a number."""
+    """The number that a comparison compares with; None if it compares with none."""
     if comparison.operator not in _COMPARE or isinstance(comparison.value, bool):
         return None
     return comparison.value if isinstance(comparison.value, int | float) else None
 
 
 def nearest(value: int | float, operator: Operator) -> float | None:
-    """The fraction with which each fraction compares as with `value`; None if none of them is equal to it."""
+    """The float that every float compares with as with `value`; None for equality where no float equals that."""
     near = float(value)
     if near == value:
         return near
@@ -349,7 +349,7 @@ def _like(pattern: Pattern) -> str:
 
 
 def _following(start: str) -> str:
-    """The least text that is greater than all that begin so, by code points; empty if there is none."""
+    """The least text that is greater than all texts that begin so, by code points; empty if there is none."""
     for end in range(len(start), 0, -1):
         following = ord(start[end - 1]) + 1
         if following <= sys.maxunicode:

@@ -47,7 +47,7 @@ class Connection(Protocol):
         """
 
     async def settled(self) -> int:
-        """An event's number up to which none is still to be committed."""
+        """A number of an event up to which no event is still to be committed."""
 
     async def index(self, changes: Sequence[Indexed]) -> None:
         """Keep the substring index in step, where the engine does not by itself."""

@@ -1,4 +1,4 @@
-"""Moving house: everything in a SQLite registry at rest into an empty PostgreSQL database, and back as a backup.
+"""Copying everything in a SQLite registry at rest into an empty PostgreSQL database, and back as a backup.
 
 Nothing here knows a noun: which tables and columns there are is read from the two schemas, which are the same but for
 types. Rows go in the order of their primary keys, a batch with its place in one transaction, so a copy that was cut
@@ -59,7 +59,7 @@ class _Table(Struct, frozen=True):
 async def copy(source: Path, url: str, progress: Callable[[str, int, int], None]) -> list[Copied]:
     """Copy the registry in `source`, which nobody may be serving. Raises Refused.
 
-    `progress` is told of each table, how many of its rows are there, and of how many.
+    `progress` is called with a table, how many of its rows are copied, and how many it has.
     """
     with contextlib.closing(_opened(source)) as old:
         async with postgres_schema.administered(url) as session:
@@ -200,7 +200,7 @@ async def _read_back(session: Session, table: _Table) -> AsyncIterator[list[Any]
 
 
 async def _finish(session: Session, old: apsw.Connection) -> None:
-    """From here on it is a registry, which gives no number again that the old one gave."""
+    """Make the copy a registry, which gives no number again that the old one gave."""
     async with session.connection.transaction():
         given: list[tuple[Any, ...]] = old.execute("SELECT name, seq FROM sqlite_sequence WHERE seq > 0").fetchall()
         for name, last in given:

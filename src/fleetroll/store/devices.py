@@ -190,7 +190,7 @@ class Devices:
         return await self._listed(org, query.text, {**query.values, "start": start, "limit": limit})
 
     async def _listed(self, org: int, statement: str, values: dict[str, Any]) -> list[Device]:
-        """The devices that a statement lists. Those that are known as they are need not be read again."""
+        """The devices that a statement lists. Those that are known and have not changed are not read again."""
         known = self._syntax.known
         if known is not None and (asked := known.asks_for_marks(statement, values)) is not None:
             marks = await self._connection.all(select.marks(statement), values)
@@ -362,7 +362,7 @@ def _tagged(inserted: Sequence[Device]) -> list[Row]:
 
 
 def _changed(was: Device, now: Device) -> tuple[str, ...]:
-    """The members that differ, among those that an index is about."""
+    """The members that differ, among those with an index."""
     before, after = _indexed(was), _indexed(now)
     if before == after:
         return ()
@@ -370,7 +370,7 @@ def _changed(was: Device, now: Device) -> tuple[str, ...]:
 
 
 def _replaced(was: Device, now: Device, *, indexed: bool) -> dict[str, Any]:
-    """What a change writes; of columns with an index only if it is about one."""
+    """What a change writes; columns with an index are among it only if one of those changes."""
     names, written = (rows.DECIDED, rows.decided(now)) if indexed else (rows.DESCRIBED, rows.described(now))
     values: dict[str, Any] = dict(zip(names, written, strict=True))
     values.update(

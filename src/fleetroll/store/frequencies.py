@@ -1,4 +1,4 @@
-"""How many devices a condition finds, roughly: what tells which of a filter's conditions leads to the fewest."""
+"""Roughly how many devices a condition finds, which tells which condition of a filter leads to the fewest."""
 
 import time
 

@@ -48,6 +48,6 @@ class Keys:
         return [(org, Role(role), rows.strings(scopes)) for org, role, scopes in dict.fromkeys(found)]
 
     async def touch(self, used: Mapping[int, Instant]) -> None:
-        # No lock of an organization keeps processes apart here; where all go in one order, nobody waits in a circle.
+        # No lock of an organization keeps processes apart here; as all go in one order, nobody waits in a circle.
         values = [{"key": key, "at": at} for key, at in sorted(used.items())]
         await self._connection.many(SQL["key_touch"], values)

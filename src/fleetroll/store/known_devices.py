@@ -1,8 +1,8 @@
-"""Devices of lists that are asked for again and again, as by everybody who watches a fleet: most of them do not change.
+"""A cache of devices, for lists that are asked for again and again, as by everybody who watches a fleet.
 
-Such a list asks for the marks of what it finds first. Two readings of a device that have the same mark are the same, so
-the rest is read only of devices that are new here or have changed. A list that is asked for once is read as a whole,
-and so is one most of whose devices have changed each time, as where a fleet speaks every second.
+Most devices do not change from one time to the next. So such a list first asks for the marks of what it finds, and
+reads in full only the devices whose marks are not known here. A list that is asked for once is read as a whole, and so
+is one most of whose devices change each time, as where a fleet speaks every second.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from fleetroll.store.connection import Row
 MARK: Final = ("id", "revision", "connected", "last_seen", "activated_at", "spoke_at")
 _MOST_LISTS: Final = 4_096
 _MOST_BYTES: Final = 20 << 20
-_REST: Final = 1_000  # bytes of a device but for its documents, about
+_REST: Final = 1_000  # about the bytes of a device besides its documents
 
 # What is known of a list: how often it is still to be read as a whole, or that its marks can be asked for.
 _UNTRIED: Final = 0
@@ -37,8 +37,8 @@ class KnownDevices:
         self._devices: Kept[int, tuple[Row, Device]] = Kept(most_bytes)
 
     def asks_for_marks(self, statement: str, values: dict[str, Any]) -> int | None:
-        """What `learn` is to be told of this list; None if it is to be read as a whole, as the first time."""
-        asked = hash((statement, *values.values()))  # one that is taken for another costs time, and nothing else
+        """A key of this list, for `learn`; None if it is to be read as a whole, as the first time."""
+        asked = hash((statement, *values.values()))  # a collision costs time, and nothing else
         left = self._lists.get(asked)
         if left is not None and left <= _UNTRIED:
             return asked
@@ -46,7 +46,7 @@ class KnownDevices:
         return None
 
     def learn(self, asked: int, marks: int, others: int) -> None:
-        """So many of the devices of a list were not known, of so many. At first none are, which says nothing yet."""
+        """Of so many `marks` in a list, `others` were not known. The first time none are, which says nothing yet."""
         is_restless = self._lists.get(asked) == _TRIED and others * 2 > marks
         self._lists.keep(asked, _RESTLESS if is_restless else _TRIED, 1)
 
@@ -63,7 +63,7 @@ class KnownDevices:
         return found, others
 
     def keep(self, read: Iterable[Row]) -> None:
-        """Know devices as they were read."""
+        """Remember devices as they were read."""
         for row in read:
             size = _REST + sum(map(len, filter(None, _documents(row))))
             self._devices.keep(row[0], (_mark(row), rows.device(row)), size)

@@ -34,7 +34,7 @@ def by_numbers(org: int, numbers: Sequence[int]) -> Query:
 
 
 def lives(org: int, devices: Sequence[int]) -> Query:
-    """What happened to the status of these devices."""
+    """The events that changed the status of these devices."""
     names, values = _listed("d", devices, 0)
     text = f"SELECT {_EVENT_COLUMNS} FROM timeline WHERE org = :org AND subject_id IN ({names}) AND {_LIFE}"
     return Query(text, {"org": org, **values})
@@ -48,7 +48,7 @@ def reporters(org: int, numbers: Sequence[int]) -> Query:
 
 
 def known_series(org: int, series: Sequence[SeriesKey]) -> Query:
-    """Those there are of series, with their numbers."""
+    """Those of these series that exist, with their numbers."""
     text, names = _known_series(_padded(len(series)))
     values: dict[str, Any] = {"org": org}
     for own, key in zip(names, itertools.chain(series, itertools.repeat(_NO_SERIES)), strict=False):

@@ -26,7 +26,7 @@ def load(engine: str) -> list[Migration]:
 
 
 def tell(logger: logging.Logger, step: Migration, since: int) -> None:
-    """Log a step that was taken from schema `since` on. Those of a new database are news to nobody."""
+    """Log a step that was taken from schema `since` on; those of a new database (0) are for debugging only."""
     logger.log(logging.INFO if since else logging.DEBUG, "schema %d (%s) applied", step.number, step.name)
 
 

@@ -12,10 +12,10 @@ from fleetroll.store.connection import Connection, count_by
 from fleetroll.store.select import UNPLANNED, Plan
 from fleetroll.store.syntax import Syntax
 
-# A device that is gathered, which is looked up and sorted, costs as much as so many that are walked past: two, if these
-# are looked up as well.
+# Gathering a device, which is looked up and sorted, costs as much as walking past so many: 30 where the index covers
+# these (`select.is_covered`), two where they are looked up as well.
 _GATHERING = {False: 2, True: 30}
-# As much as so many that are walked past in an index, where tallies lead to the device.
+# The same, where the devices that are gathered are found through tallies.
 _JOINING = 15
 
 
@@ -27,7 +27,7 @@ class Planner:
         self._syntax = syntax
 
     async def page(self, org: int, filter: Filter | None, sort: Sort, limit: int) -> Plan:
-        """Of a list in order: walk the order's index, or sort what a rare condition finds."""
+        """The plan of a page: walk the index of its order, or sort what a rare condition finds."""
         if sort.field == "id":
             return Plan(await self._driver(org, filter))
         wanted = select.drivers(self._syntax, filter) if self._syntax.frequencies and not sort.path else []
@@ -39,7 +39,7 @@ class Planner:
         return Plan(driver, gathered=True) if is_rare else UNPLANNED
 
     async def slice(self, org: int, filter: Filter | None, sort: Sort, first: int, matching: int, total: int) -> Plan:
-        """Of the first so many in a list. It passes `total / matching` devices for each of them."""
+        """The plan of a page by place that ends at `first`. To walk there passes `total / matching` for each."""
         if sort.field == "id" and (driver := select.alone(self._syntax, filter)):
             return Plan(driver)
         walked = first * total // matching
@@ -53,7 +53,7 @@ class Planner:
         return Plan(None if is_joined else await self._driver(org, filter), gathered=True)
 
     async def count(self, org: int, filter: Filter | None) -> Plan:
-        """Of devices to be counted, where there are no tallies of what is asked."""
+        """The plan of a count, for what the tallies do not have."""
         return UNPLANNED if select.is_tallied(filter) else Plan(await self._driver(org, filter))
 
     async def _driver(self, org: int, filter: Filter | None) -> Comparison | None:

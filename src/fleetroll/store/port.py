@@ -1,7 +1,7 @@
 """What a store can do, in domain verbs: the contract that every engine keeps and the conformance suite checks.
 
 Every verb on tenant data takes the organization's id first and touches no other tenant's rows. Times, ids and clocks
-come from the caller; the store decides nothing but the numbers of new rows. Lists come in the order they name.
+come from the caller; the store decides nothing but the numbers of new rows. Lists come in the order stated.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -66,7 +66,7 @@ class Replay(Struct, frozen=True):
 
 
 class AccountChange(Struct, frozen=True):
-    """Something that the broker is to be told. `account` is a device's, or a role of applications."""
+    """Something that the broker is to be told. `account` is a device's, or one of `ids.broker_groups`."""
 
     number: int
     org: int
@@ -74,7 +74,7 @@ class AccountChange(Struct, frozen=True):
 
 
 class KeyUser(Struct, frozen=True):
-    """A key that is presented to the broker: by what name, and since when no more."""
+    """A key that is presented to the broker: its name there, and since when it is revoked, if it is."""
 
     user: str
     revoked_at: Instant | None
@@ -122,17 +122,17 @@ class Keys(Protocol):
         """False if there is no such key that is not yet revoked."""
 
     async def touch(self, used: Mapping[int, Instant]) -> None:
-        """Move the last-used times of keys (by id) forward."""
+        """Move the last-used times of keys (by id) forward, and never back."""
 
     async def users(self, org: int, role: Role) -> list[KeyUser]:
         """The keys of a role that are presented to the broker, by id."""
 
     async def groups_of_users(self) -> list[tuple[int, Role, tuple[str, ...]]]:
-        """Of all organizations, those and the roles for which `users` finds any, with the scopes that these have."""
+        """The organizations, roles and scopes of all keys that are presented to the broker, each combination once."""
 
 
 class Credentials(Protocol):
-    """What devices show to the broker. Whatever changes is noted, for the broker to be told."""
+    """What devices show to the broker. Every change is noted, for the broker to be told."""
 
     async def identify(self, user: str) -> Credential | None:
         """Across all organizations: this is how the tenant becomes known."""
@@ -153,23 +153,23 @@ class Credentials(Protocol):
         """False if the device has no such credential."""
 
     async def forget(self, org: int, device: int) -> int:
-        """Remove all credentials of a device; answers how many there were."""
+        """Remove all credentials of a device; returns how many there were."""
 
     async def note(self, org: int, account: str) -> None:
-        """The broker is to be told of an account."""
+        """Note that the broker is to be told of an account."""
 
     async def note_all(self, org: int) -> None:
-        """The broker is to be told of all accounts of an organization, its devices' and its applications'."""
+        """As `note`, for all accounts of an organization, its devices' and its applications'."""
 
     async def changes(self, after: int, limit: int) -> list[AccountChange]:
         """What the broker is to be told, oldest first, above number `after`."""
 
     async def settle(self, numbers: Collection[int]) -> None:
-        """The broker was told of these changes. One that another process has yet to commit may have a lower number."""
+        """The broker was told of these changes. Another process may yet commit one with a lower number."""
 
 
 class Progress(Protocol):
-    """How far the broker's streams are in this store."""
+    """How far the broker's streams have been read into this store."""
 
     async def get(self, stream: str) -> Reached: ...
 
@@ -185,10 +185,10 @@ class Tokens(Protocol):
     async def insert(self, org: int, key: int, digest: str, expires_at: Instant, *, refreshes: bool) -> None: ...
 
     async def take(self, org: int, key: int, digest: str) -> Instant | None:
-        """Remove a refresh token; when it expires, or would have. None if it is not known."""
+        """Remove a refresh token; returns when it expires or has expired, None if it is not known."""
 
     async def purge(self, org: int, key: int, before: Instant) -> int:
-        """Remove the tokens of a key that expired before that time; how many it has left."""
+        """Remove the tokens of a key that expired before that time; returns how many it has left."""
 
     async def end(self, org: int, key: int) -> None:
         """Remove all tokens of a key."""
@@ -209,7 +209,7 @@ class Devices(Protocol):
     async def by_id(self, org: int, device: int) -> Device | None: ...
 
     async def activated(self, org: int, since: Instant, limit: int) -> list[Device]:
-        """Devices that have been active since then or later, the newest first; at one time the higher number first."""
+        """Devices that were activated then or later, the newest first; at the same time, the higher number first."""
 
     async def token(self, device: int) -> tuple[int, int, Status] | None:
         """The organization, token version and status of a device, across all organizations: it proves who it is."""
@@ -221,13 +221,13 @@ class Devices(Protocol):
         """Store a new device at revision 1, NO_IDENTITY; None if the identifier is taken."""
 
     def draft(self, new: NewDevice) -> Draft:
-        """What `insert_drafts` takes; in any thread, and before any transaction."""
+        """What `insert_drafts` takes; may be called in any thread, and before any transaction."""
 
     async def insert_drafts(self, org: int, new: Sequence[Draft], at: Instant) -> list[Device]:
         """As `insert`, for devices whose identifiers are known to be free and distinct; in their order."""
 
     async def insert_many(self, org: int, new: Sequence[NewDevice], at: Instant) -> list[Device]:
-        """As `insert_drafts`, of their drafts."""
+        """As `insert_drafts`, which is given their drafts."""
 
     async def replace(self, was: Device, now: Device) -> bool:
         """Write `now` over `was`; False if the present revision is not `was.revision` or the device is gone.
@@ -285,7 +285,7 @@ class Devices(Protocol):
         """How many devices have each `cohort` other than the default, `hardware_version` or `software_version`."""
 
     async def frequent_tags(self, org: int) -> dict[str, int]:
-        """How many devices have each of the tags that `counts` answers, the most frequent first."""
+        """How many devices have each of the tags that `counts` has, the most frequent first."""
 
     async def tags(self, org: int, after: str, limit: int) -> list[str]:
         """Tags of devices that follow `after`, in byte order."""
@@ -351,28 +351,27 @@ class Certificates(Protocol):
     async def revoke(self, org: int, serial: str, at: Instant, reason: Reason) -> bool:
         """False if there is no such certificate that is not yet revoked.
 
-        One that is on hold is revoked for any other reason, and then never comes back; it stays revoked since it was
-        held.
+        One that is on hold can be revoked for another reason, and then never comes back; its time stays the hold's.
         """
 
     async def restore(self, org: int, serial: str) -> bool:
         """Take back a revocation for CERTIFICATE_HOLD; False if there is none."""
 
     async def revoked(self, org: int, authority: int, at: Instant, after: int, limit: int) -> list[Revocation]:
-        """What the authority has revoked and will not have expired by `at`, with an id above `after`, by id."""
+        """The authority's revoked certificates that expire after `at`, with an id above `after`, by id."""
 
     async def withdrawn(self, serial: str) -> list[bytes]:
-        """What any authority of any organization has revoked under that number, whether it is there yet or not."""
+        """What any authority of any organization, deleted ones too, has revoked under that serial number, in DER."""
 
     async def counts(self, org: int, at: Instant) -> dict[int, Tally]:
         """By authority; those that have issued nothing are left out."""
 
     async def forget(self, org: int, authority: int) -> None:
-        """Remove all that an authority has issued; what of it was revoked is `withdrawn` for ever."""
+        """Remove all that an authority has issued; what of it was revoked stays `withdrawn` forever."""
 
 
 class Mailbox(Struct, frozen=True):
-    """What has come from a device in chunks: how many, how many of no use, and the beginning of a message as JSON."""
+    """What has come from a device in chunks: how many, how many undecoded, and the beginning of a message as JSON."""
 
     org: int
     device: int
@@ -416,7 +415,7 @@ class SoftwareVersions(Protocol):
 
 
 class Purged(Struct, frozen=True):
-    """What a purge of events came to: the last number among them, and whether one of them is within the span."""
+    """The result of a purge of events: the last number that it looked at, and whether any such is within the span."""
 
     reached: int
     is_current: bool
@@ -435,13 +434,13 @@ class Timeline(Protocol):
         """Oldest first, with an id above `after`."""
 
     async def reported(self, org: int, device: int, type: str, span: Span, limit: int, offset: int) -> list[Event]:
-        """What a device or a client said of a device, of one type, by the time that it gave; the first `offset` not."""
+        """What a device or a client said of a device, of one type, by the time given, without the first `offset`."""
 
     async def published(self, after: int, limit: int) -> list[Event]:
         """As `since`, over all organizations: for the publisher alone.
 
-        Within an organization events are committed in the order of their ids, over all of them they need not be. This
-        gives only those before which none can appear any more.
+        Within an organization events are committed in the order of their ids; across organizations they need not be.
+        This gives only those before which none can appear any more.
         """
 
     async def last(self, org: int | None = None) -> int:
@@ -480,10 +479,10 @@ class Telemetry(Protocol):
         """How many series a device has."""
 
     async def open(self, org: int, series: Collection[SeriesKey]) -> None:
-        """Make the series that are missing."""
+        """Create the series that are missing."""
 
     async def append(self, org: int, readings: Sequence[Reading]) -> list[Reading]:
-        """Store readings of open series, each over one of the same series and time; answers those of other series."""
+        """Store readings of open series, each over one of the same series and time; returns those of other series."""
 
     async def last(self, org: int, device: int) -> list[Reading]:
         """The newest reading of each metric in production, by metric in byte order."""
@@ -499,24 +498,24 @@ class Telemetry(Protocol):
     async def buckets(
         self, org: int, series: SeriesKey, span: Span, interval: int, *, spread: bool = False
     ) -> list[Bucket]:
-        """Numbers and booleans by multiples of `interval` microseconds, oldest first; median and stddev if `spread`.
+        """Aggregates by multiples of `interval` microseconds, oldest first; with median and stddev if `spread`.
 
-        Numbers less than the inverse of `limits.VAST_NUMBER` apart may count as the same for the latter.
+        They are of numbers and booleans. To stddev, those less than 1 / `limits.VAST_NUMBER` apart may be equal.
         """
 
     async def move(self, org: int, device: int, to: int) -> None:
         """Give a device's readings to another organization."""
 
     async def forget(self, org: int, device: int) -> None:
-        """Remove a device's readings: they are out of reach at once, and `sweep` makes room of them."""
+        """Remove a device's readings: they are out of reach at once, and `sweep` deletes them later."""
 
     async def sweep(self, most: int) -> bool:
         """Remove up to `most` forgotten readings of all organizations; False if there were none."""
 
     async def purge(self, before: Instant, after: int, most: int) -> int | None:
-        """Remove up to `most` readings from before that time, but for the newest of each series, whoever's they are.
+        """Remove up to `most` readings of all organizations from before that time, except the newest of each series.
 
-        It looks at the next `most` series above number `after` and answers where to go on, None at the end of all.
+        It looks at the next `most` series above number `after`, and returns where to go on; None at the end of all.
         """
 
 
@@ -526,17 +525,19 @@ class Presence(Protocol):
     async def reporters(self, org: int, devices: Collection[int]) -> dict[int, Reporter]: ...
 
     async def heard(self, org: int, devices: Collection[int], at: Instant) -> None:
-        """A broker passed on what devices sent: they are connected, were last seen then or later, and are active since
-        the first. A known time that is ahead by more than `limits.CLOCK_LEEWAY` is of a wrong clock, and gives way."""
+        """A broker passed on what devices sent: they are connected, were last seen then or later, and are activated, if
+        they were not before. A known time that is more than `limits.CLOCK_LEEWAY` ahead comes from a wrong clock and is
+        replaced.
+        """
 
     async def heard_again(self, org: int, devices: Collection[int], at: Instant) -> None:
-        """As `heard`, of devices that are connected: of these only the time is written, and in fewer indexes."""
+        """As `heard`, for devices that are connected: only their time is written, and in fewer indexes."""
 
     async def spoke(self, org: int, device: int, at: Instant) -> None:
-        """As `heard`, of a device that sent something itself, which is written as well."""
+        """As `heard`, for a device that sent something itself: when it did is written as well."""
 
     async def spoke_again(self, org: int, device: int, at: Instant) -> None:
-        """As `heard_again`, of a device that sent something itself."""
+        """As `heard_again`, for a device that sent something itself."""
 
     async def seen(self, org: int, times: Mapping[int, Instant]) -> None:
         """Devices were seen elsewhere at these times, or later: as `heard`, but whether they are connected stays."""
@@ -545,10 +546,10 @@ class Presence(Protocol):
         """Devices are not connected any more."""
 
     async def opened(self, link: Link, at: Instant) -> bool:
-        """A device has this connection, which may have been told before. Whether it is its first."""
+        """A device has this connection, which may be known already. Returns whether it is its first."""
 
     async def closed(self, link: Link) -> Instant | None:
-        """The connection has ended: when the first was opened of those that the device had without a break until now.
+        """The connection has ended. Returns since when the device has had connections without a break.
 
         None if it was not known, or if the device has another.
         """
@@ -561,17 +562,17 @@ class Presence(Protocol):
         were last seen within that time, the longest quiet first."""
 
     async def leave(self, org: int, device: int, known: KnownAs) -> bool:
-        """A device leaves its organization, and its connections, which are to end, behind. Whether it had any."""
+        """A device leaves its organization; its connections, which are to end, stay. Returns whether it had any."""
 
     async def left(self, link: Link) -> KnownAs | None:
         """What the device of a connection was known by when it left; None where it has not."""
 
 
 class Usage(Protocol):
-    """How much of each quota an organization uses, and how much of each day's a device."""
+    """How much of each quota an organization uses, and of each daily allowance a device."""
 
     async def add(self, org: int, noun: str, count: int, quota: int) -> bool:
-        """Count `count` more (or fewer, if negative); False, and no change, if that would pass `quota`."""
+        """Count `count` more (or fewer, if negative); False, and no change, if that would exceed `quota`."""
 
     async def of(self, org: int) -> dict[str, int]: ...
 
@@ -593,9 +594,7 @@ class Replays(Protocol):
     async def put(self, org: int, key: int, name: str, replay: Replay) -> None: ...
 
     async def purge(self, before: Instant, most: int) -> bool:
-        """Forget up to so many replays of all organizations that were stored before that time; whether there may be
-        more.
-        """
+        """Forget up to `most` replays of all organizations from before that time; returns whether there may be more."""
 
 
 class Lease(Struct, frozen=True):
@@ -624,7 +623,7 @@ class ServerKey(Protocol):
 class Origin(Struct, frozen=True):
     """What a database of any schema tells of the server key that it was made with, before anything in it is changed.
 
-    `sealed` are authorities of the root organization, whose keys that one alone opens. An earlier schema has no mark,
+    `sealed` are authorities of the root organization, whose keys only that one opens. An earlier schema has no mark,
     and where it has nothing sealed either, nothing in it tells one server key from another.
     """
 
@@ -714,12 +713,12 @@ class Store(Protocol):
         news: str | None = None,
         relieves: bool = False,
     ) -> T:
-        """Run `work` in one transaction and answer after its commit is on disk.
+        """Run `work` in one transaction and return after its commit is on disk.
 
-        A raise undoes all of it. `work` awaits nothing but the records it is given, and changes nothing else: an engine
-        may undo it and run it again from its beginning. `bulk` says that it takes milliseconds and may run beside the
-        event loop. `news` is a topic for the listeners to news. One that `relieves` takes something away: an engine may
-        keep room for such on a full disk. Raises Fault unavailable: `storage_full` on a full disk,
+        An exception undoes all of it. `work` awaits nothing but the records it is given, and changes nothing else: an
+        engine may undo it and run it again from its beginning. `bulk` says that it takes milliseconds and may run off
+        the event loop. `news` is a topic for the listeners of `on_news`. One that `relieves` removes something: an
+        engine may keep room for such on a full disk. Raises Fault unavailable: `storage_full` on a full disk,
         `database_unavailable` where it is not known whether anything was stored.
         """
 
@@ -741,7 +740,7 @@ class Store(Protocol):
         """Whether news of other processes reach this one now."""
 
     async def learn(self) -> None:
-        """Take note of how the data is distributed, where that helps to answer; to be called now and then."""
+        """Update statistics about the data, where an engine plans by them; to be called now and then."""
 
     async def backup(self, target: Path) -> None:
         """Write a consistent copy of the whole store to `target`, which must not exist, readable by its owner only.

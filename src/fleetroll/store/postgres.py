@@ -1,4 +1,4 @@
-"""The PostgreSQL engine: one database, any number of processes over it, with nothing that only one of them knows.
+"""The PostgreSQL engine: one database, any number of processes over it, and no state that only one of them has.
 
 Look-ups, pages and long walks each have sessions of their own, so that none of them waits for the others. Writing is
 `postgres_writer`'s, what processes tell each other `postgres_news`'s.
@@ -28,10 +28,10 @@ logger = logging.getLogger("fleetroll.store")
 
 _MILLISECONDS = 1000
 _LEARNT_AFTER = frozenset({2, 10, 50, 200, 1000})  # bulk transactions
-# A plan made for a filter's own values, each time: what fits one value may read everything for another.
+# Planned each time, for a filter's own values: a plan that fits one value may read everything for another.
 _PLANNED = {"plan_cache_mode": "force_custom_plan", "jit": "off"}
 _READ = Purpose("look-ups", 8, {"jit": "off"}, 10.0)
-# A list that waits behind an operator's command is given up before it would be taken for one that is too costly.
+# A list that waits behind an operator's command is given up before it would be refused as too costly.
 _LISTED = {"statement_timeout": str(int(limits.SCAN_TIME * _MILLISECONDS)), "lock_timeout": "1000"}
 _SCAN = Purpose("pages", 4, {**_PLANNED, **_LISTED}, None)
 _BULK = Purpose("walks", 3, _PLANNED, None)
@@ -50,10 +50,10 @@ _WRITE = Purpose(
 
 
 async def open_store(url: str, *, migrate: bool, unsafe: bool = False, admit: Admit = anybody) -> "PostgresStore":
-    """Open the registry in a database, made there if it is empty. Raises Refused.
+    """Open the registry in a database, or create one there if it is empty. Raises Refused.
 
     An older schema is brought up to date only if `migrate`; `admit` refuses a database of another server key before
-    that. `unsafe` takes a server that may lose what it acknowledged.
+    that. `unsafe` accepts a server that may lose what it acknowledged.
     """
     async with postgres_schema.administered(url) as session:
         await postgres_schema.require_sessions(session, url)
@@ -92,7 +92,7 @@ async def is_begun(url: str) -> bool:
 
 
 async def known(url: str) -> tuple[int, int, str | None]:
-    """What a database to rely on says of itself: its schema, the newest, and its server key's mark. Raises Refused."""
+    """A database's schema, the newest, and its server key's mark. Raises Refused, also where it is not durable."""
     async with postgres_schema.administered(url) as session:
         schemas = await postgres_schema.examine(session, unsafe=False)
         return *schemas, (await postgres_schema.origin(session)).mark
@@ -156,7 +156,7 @@ class PostgresStore:
 
     async def learn(self) -> None:
         """The server does so by itself, but not in the first minute of a large import, when it matters most."""
-        with contextlib.suppress(Exception):  # plans are worse without, and no more than that
+        with contextlib.suppress(Exception):  # without it plans are worse, and no more than that
             session = await connect(self._url, ADMINISTRATION)
             try:
                 for row in await session.fetch(SQL["postgres_changed"], {}):

@@ -25,21 +25,21 @@ from fleetroll.store.statements import SQL
 logger = logging.getLogger("fleetroll.store")
 
 _CONNECT_SECONDS = 3.0
-_TURN_SECONDS = 10.0  # to wait for a session, where all are with statements that take long, as behind a lock
+_TURN_SECONDS = 10.0  # to wait for a session where all are busy with long statements, as behind a lock
 _MOST_PREPARED = 500
-# A statement with a long list is planned anew each time. What the server would reuse after some uses is a plan for any
-# list, which compares each row with one member after the other.
+# A statement with a long list is planned anew each time. After some uses the server would reuse a plan for any list,
+# which compares each row with one member after the other.
 _MOST_NAMES, _LIST = 50, " = ANY ("
 _SETTLING_SECONDS, _SETTLING_PAUSE = 1.0, 0.005
-# In the planner's units, of which a server that has nothing else to do works off four to ten in a millisecond where it
-# looks into documents, and hundreds where it does not: some thirty thousand devices that are read one by one.
+# In the planner's cost units. An idle server does four to ten of them in a millisecond where it looks into documents,
+# and hundreds where it does not: this is some thirty thousand devices, read one by one.
 _MODEST = 3_000.0
 SERVING = "news"  # the purpose of the session that a process has for as long as it serves
-LOCK_SPACE = 0x466C7472  # of the locks that organizations have
+LOCK_SPACE = 0x466C7472  # of the advisory locks that stand for organizations
 
 
 class Away(Exception):
-    """The database could not be asked, or what became of a statement is not known."""
+    """The database could not be asked, or the outcome of a statement is not known."""
 
 
 class Purpose(Struct, frozen=True):
@@ -89,7 +89,7 @@ class Session:
             raise self._given_up(problem) from problem
 
     async def command(self, text: str) -> str:
-        """Run a statement without values; answers what the server calls what it did."""
+        """Run a statement without values; returns the server's command tag, such as COMMIT."""
         await self.copied()
         try:
             return str(await self.connection.execute(text, timeout=self._seconds))
@@ -97,9 +97,8 @@ class Session:
             raise self._given_up(problem) from problem
 
     async def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Insert many whole rows at once. Returns when they are sent; whatever is asked next waits for their end.
-
-        Meanwhile the caller prepares what comes next. It is the next statement that a failure is raised at.
+        """Insert many whole rows at once. Returns when they are sent; the next statement waits for their end, and
+        raises what went wrong with them. Meanwhile the caller can prepare what comes next.
         """
         await self.copied()
         sent = asyncio.Event()
@@ -124,7 +123,7 @@ class Session:
             raise self._given_up(problem) from problem
 
     def _given_up(self, problem: Exception) -> Exception:
-        # Whoever had it next would wait for the answer to this, or be refused where another server may be the primary.
+        # Its next user would wait for the answer to this, or be refused where another server may be the primary.
         if isinstance(problem, TimeoutError | asyncpg.ReadOnlySQLTransactionError):
             self.connection.terminate()
         return told_apart(problem)
@@ -141,7 +140,7 @@ class Session:
 
 
 def application(purpose: str) -> str:
-    """What the server calls a session."""
+    """The application name of a session."""
     return f"fleetroll {purpose}"
 
 
@@ -154,7 +153,7 @@ async def connect(url: str, purpose: Purpose) -> Session:
         raise told_apart(problem) from problem
     session = Session(connection, purpose.seconds)
     try:
-        # Not with the connection, as a pooler passes on no setting of which it does not know how to take it back.
+        # Not while connecting: a pooler does not pass on settings that it does not know how to reset.
         settings = {"search_path": "public", "standard_conforming_strings": "on", **purpose.settings}
         values = {"names": list(settings), "settings": list(settings.values())}
         async with asyncio.timeout(_CONNECT_SECONDS):
@@ -263,7 +262,7 @@ class Pool:
         self._wake()
 
     def cut_off(self) -> None:
-        """The server is silent: who waits for it is told so now, and so is whoever comes until `reconnect`."""
+        """The server is silent: whatever waits for it fails now, and so does whatever comes until `reconnect`."""
         self._is_cut_off = True
         for session in self._sessions:
             session.connection.terminate()
@@ -273,7 +272,7 @@ class Pool:
         self._waiting.clear()
 
     def reconnect(self) -> None:
-        """The server answers. It may be another one than the sessions are with, so each ends when nobody uses it."""
+        """The server answers. It may be another one than the sessions', so each of those ends when nobody uses it."""
         self._is_cut_off = False
         for session in self._sessions:
             session.is_outlived = True
@@ -360,7 +359,7 @@ _AWAY = (
 
 
 async def _is_modest(session: Session, statement: str, values: Values) -> bool:
-    """Whether a statement cannot be why it took too long, even if it finds nothing until its end: the database is slow.
+    """Whether a statement is too cheap to take so long, even if it runs to its end: then the database is slow.
 
     What the planner expects of a whole page says little, as it believes that enough devices match early on.
     """

@@ -17,7 +17,7 @@ from fleetroll.store.statements import SQL
 
 logger = logging.getLogger("fleetroll.store")
 
-# Nothing is lost with an announcement that is: its commit need not be waited for.
+# A lost announcement takes nothing else with it, so its commit need not be waited for.
 _PURPOSE = Purpose(SERVING, 1, {"synchronous_commit": "off"}, 0.5)
 _COMMIT = "commit"
 _PULSE_SECONDS = 0.4
@@ -30,8 +30,8 @@ class News:
     """One listening connection, kept up until `close`.
 
     It asks the server for a sign of life all the time, so it is the first to know that there is none: `on_silence` is
-    called when the server does not answer, or not even take a connection, and `on_return` when it does again. From one
-    that may only be read it hears nothing, and looks for another.
+    called when the server does not answer, or not even take a connection, and `on_return` when it does again. A
+    read-only server would tell it nothing, so it looks for another.
     """
 
     def __init__(self, url: str, on_silence: Callable[[], None], on_return: Callable[[], None]) -> None:
@@ -105,7 +105,7 @@ class News:
             self._tell_commit()
 
     async def _announce(self, session: Session) -> None:
-        """Announce commits, and now and then ask whether the connection still is one. Ends by raising."""
+        """Announce commits, and now and then check the connection. Ends only by an exception."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_PULSE_SECONDS):
@@ -133,7 +133,7 @@ class News:
 
 
 async def _feel_pulse(session: Session) -> None:
-    """Raises Away where the server takes nothing that is written: a standby, or one that has been made read-only."""
+    """Raises Away where the server accepts no writes: a standby, or one that has been made read-only."""
     rows = await session.fetch(SQL["postgres_pulse"], {"name": "transaction_read_only"})
     if rows[0][0] == "on":
         raise Away("it may only be read")

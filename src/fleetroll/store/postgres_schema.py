@@ -70,7 +70,7 @@ async def administered(url: str) -> AsyncIterator[Session]:
 
 
 def refusal(done: str, problem: Exception) -> Refused:
-    """What to say of a database that cannot be `done`: it is away, or its URL is none, or it is not as it should be."""
+    """What to say of a database that cannot be `done`: it is away, its URL is invalid, or it is not as it should be."""
     reason = (str(problem).splitlines() or [type(problem).__name__])[0].rstrip(".")
     kind = Unreachable if isinstance(problem, Away) else Misnamed if isinstance(problem, ValueError) else Refused
     return kind(f"The database cannot be {done}: {reason}.")
@@ -117,7 +117,7 @@ async def require_unicode(session: Session) -> None:
 
 
 async def require_sessions(session: Session, url: str) -> None:
-    """Raises Refused where a second session is with the server's process that the first has: neither is one then."""
+    """Raises Refused where a second session has the server process of the first: then a pooler keeps no sessions."""
     other = await connect(url, ADMINISTRATION)
     try:
         found = [await one.fetch(SQL["postgres_backend"], {}) for one in (session, other)]
@@ -155,7 +155,7 @@ async def _version(session: Session) -> int:
 
 
 async def migrate(session: Session) -> list[migrations.Migration]:
-    """Bring an examined database up to date, each step in a transaction of its own; answers the steps taken."""
+    """Bring an examined database up to date, each step in a transaction of its own; returns the steps taken."""
     if await tables(session):
         return await _take_steps(session)
     # All in one, as whoever starts meanwhile would take what is there so far for the schema of an older release.
@@ -184,7 +184,7 @@ async def _take_steps(session: Session) -> list[migrations.Migration]:
 
 
 async def _require_unserved(session: Session) -> None:
-    """Raises Refused while a process serves: it would go on to write as the schema was that it knows."""
+    """Raises Refused while a process serves: it would go on writing by the schema that it knows."""
     [(serving,)] = await session.fetch(SQL["postgres_sessions"], {"name": application(SERVING)})
     if serving:
         raise Refused("A server still uses the database, and does not know the newer schema; stop it first.")

@@ -66,7 +66,7 @@ def _json(value: object) -> str:
 
 
 def _of_type(type: str, condition: str) -> str:
-    # A CASE, because only it promises that nothing is cast which is not of the type.
+    # A CASE, because nothing else guarantees that only values of the type are cast.
     return f"CASE jsonb_typeof({_LEAF}) WHEN '{type}' THEN {condition} END"
 
 
@@ -78,7 +78,7 @@ SYNTAX = Syntax(
     json_text=_of_type("string", f"({_LEAF} #>> '{{{{}}}}') COLLATE \"C\" {{compare}} {{value}}"),
     json_like=_of_type("string", f"({_LEAF} #>> '{{{{}}}}') LIKE {{value}} ESCAPE '\\'"),
     json_number=_of_type("number", f"({_LEAF} #>> '{{{{}}}}')::numeric {{compare}} {{value}}"),
-    # Its text tells a whole number, which it is, from a fraction, of which it is only the shortest name.
+    # Its text tells an integer, which it spells in full, from a float, of which it is only the shortest spelling.
     json_large=_of_type(
         "number",
         f"CASE WHEN {_SPELLED} ~ '[.eE]' THEN CAST({_SPELLED} AS float8) {{compare}} CAST({{value}} AS float8) "

@@ -1,4 +1,4 @@
-"""One transaction on PostgreSQL, through which nouns write: what waits for company, what many rows go by, which locks.
+"""One transaction on PostgreSQL: which statements it holds back, how it loads many rows, and which locks it takes.
 
 Transactions of several processes meet in a lock per organization, taken with the first statement that names it:
 whoever reads before it writes finds what every transaction before it has left, as with one writer, and the numbers of
@@ -23,8 +23,8 @@ from fleetroll.store.records import Records
 from fleetroll.store.statements import SQL
 
 _ORGS = ("org", "to", "parent")
-# Organizations share so many locks, as a server has room for some thousands, and one transaction may be about all below
-# an organization. Those that share one wait for each other, which is rare, and harmless.
+# Organizations share this many locks: a server has room for some thousands, and one transaction may need those of all
+# organizations below one. Those that share one wait for each other, which is rare, and harmless.
 _LOCKS = 1024
 _TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE|JOIN)\s+(?!SET\b)(\w+)")  # after ON CONFLICT, UPDATE names none
 _LOAD = re.compile(r"INSERT INTO (\w+) \(([^)]*)\)\s*SELECT (.*?)\s*FROM jsonb_each\(:rows\)$", re.DOTALL)
@@ -36,9 +36,9 @@ _LITERALS = {"false": False, "true": True, "1": 1}
 
 
 class Elsewhere(BaseException):
-    """Another process holds this lock of an organization, and this transaction holds that of another one already.
+    """Another process holds this lock of an organization, and this transaction holds another such lock already.
 
-    No Exception: nothing on its way through an operation may take it for a failure of the operation.
+    Not an Exception: nothing on its way through an operation may take it for a failure of the operation.
     """
 
     def __init__(self, lock: int) -> None:
@@ -46,7 +46,7 @@ class Elsewhere(BaseException):
 
 
 class Load(Struct, frozen=True):
-    """The columns of a load, and where their values are among the literals and those of a given row behind them."""
+    """The columns of a load, and the places of their values in a row that follows the literals."""
 
     table: str
     columns: tuple[str, ...]
@@ -62,7 +62,7 @@ class Load(Struct, frozen=True):
 
 @functools.cache
 def load_of(table: str) -> Load:
-    """As the other engine's statement has it, so that a row means the same to both."""
+    """The load of a table, taken from SQLite's statement, so that a row means the same to both engines."""
     found = _LOAD.match(SQL[f"sqlite_load_{table}"])
     assert found, table
     parts = [part.strip() for part in found[3].split(",")]
@@ -83,8 +83,8 @@ def _tables(statement: str) -> frozenset[str]:
 class Writing:
     """Implements `connection.Connection` for one transaction.
 
-    Statements that answer nothing are kept until one asks for their table, or until the end: those of many works then
-    share a round trip.
+    Statements that return nothing are held back until one asks for their table, or until the end: those of many works
+    then share a round trip.
     """
 
     def __init__(self, session: Session) -> None:
@@ -125,7 +125,7 @@ class Writing:
         return await self._session.fetch(statement, values)
 
     async def _count(self, values: Values) -> list[Row]:
-        """Count on a quota. Nobody else does while this transaction holds the organization, so only the first asks."""
+        """Count on a quota. Nobody else does while this transaction holds the organization: only its first one asks."""
         counter, count = (values["org"], values["noun"]), values["count"]
         used = self._used.get(counter)
         if used is None:
@@ -147,7 +147,7 @@ class Writing:
             await self._enter(each)
         self.has_written = True
         tables = _tables(statement)
-        if len(tables) > 1:  # it reads what others write, before it and after it, so it keeps its place
+        if len(tables) > 1:  # it reads what others write before and after it, so it is not held back
             if not self._later.keys().isdisjoint(tables):
                 await self.flush()
             await self._session.many(statement, values)
@@ -184,13 +184,13 @@ class Writing:
         """The server keeps its indexes itself."""
 
     def forget(self) -> None:
-        """Give up what was kept."""
+        """Discard what was held back."""
         self._later.clear()
         self._used.clear()
         self._added.clear()
 
     async def flush(self) -> None:
-        """Send what was kept."""
+        """Send what was held back."""
         later, self._later = self._later, {}
         self._holds_rows = True
         added, self._added = self._added, {}

@@ -48,7 +48,7 @@ class _Job:
 
 
 class _Undone(Exception):
-    """The transaction is to be rolled back and its jobs run again, each for itself if `carefully`."""
+    """The transaction is to be rolled back and its jobs run again, each in a savepoint if `carefully`."""
 
     def __init__(self, carefully: bool) -> None:
         self.carefully = carefully
@@ -138,7 +138,7 @@ class Writer:
         return not (jobs[-1].bulk or following.bulk or following.locks) and time.monotonic() < deadline
 
     async def _run_one(self, writing: Writing, jobs: list[_Job]) -> None:
-        """Run the last of the jobs. Raises _Undone where what it has left behind concerns the others."""
+        """Run the last of the jobs. Raises _Undone where what it has left behind affects the others."""
         job = jobs[-1]
         writing.has_written, wrote_before = False, writing.has_written
         try:
@@ -150,7 +150,7 @@ class Writer:
         except Exception as problem:
             if isinstance(problem, Away):
                 raise
-            if _is_passing(problem) and job.attempts < _MOST_ATTEMPTS:
+            if _is_transient(problem) and job.attempts < _MOST_ATTEMPTS:
                 job.attempts += 1
                 raise _Undone(carefully=False) from None
             is_broken = isinstance(problem, asyncpg.PostgresError)
@@ -191,7 +191,7 @@ class Writer:
         except Exception as problem:
             if isinstance(problem, Away):
                 raise
-            if _is_passing(problem) and job.attempts < _MOST_ATTEMPTS:
+            if _is_transient(problem) and job.attempts < _MOST_ATTEMPTS:
                 job.attempts += 1
                 raise _Undone(carefully=True) from None
             job.error = problem
@@ -203,7 +203,7 @@ class Writer:
         try:
             await writing.flush()
         except asyncpg.PostgresError as problem:
-            if _is_passing(problem) and all(job.attempts < _MOST_ATTEMPTS for job in jobs):
+            if _is_transient(problem) and all(job.attempts < _MOST_ATTEMPTS for job in jobs):
                 for job in jobs:
                     job.attempts += 1
                 raise _Undone(carefully=False) from None
@@ -215,7 +215,7 @@ class Writer:
             raise unavailable()
 
     async def _undo(self, session: Session) -> None:
-        with contextlib.suppress(Exception):  # that it is undone is told by what went wrong first
+        with contextlib.suppress(Exception):  # the jobs are told what went wrong first
             await session.copied()
         if session.is_lost:
             return
@@ -240,6 +240,6 @@ class Writer:
                 job.future.set_exception(fault(job.error or problem))
 
 
-def _is_passing(problem: Exception) -> bool:
+def _is_transient(problem: Exception) -> bool:
     """Whether the same transaction may well succeed if it is run again."""
     return isinstance(problem, asyncpg.SerializationError | asyncpg.DeadlockDetectedError)

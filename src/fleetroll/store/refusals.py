@@ -12,11 +12,11 @@ class Unreachable(Refused):
 
 
 class Misnamed(Refused):
-    """What was named is no place that a store could be at."""
+    """What was given does not name a place where a store can be."""
 
 
 class Unwritable(Refused):
-    """The disk lets nobody open the store now. What is in it may well be sound."""
+    """The disk takes no writes, so the store cannot be opened now. What is in it may well be sound."""
 
 
 def too_costly() -> Fault:

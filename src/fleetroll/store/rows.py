@@ -83,7 +83,7 @@ DEVICE = (
 
 
 def device(row: Row) -> Device:
-    # Hundreds of thousands of these a second: names are faster than places, and most documents are empty.
+    # Hundreds of thousands of these a second: unpacking is faster than indexing, and most documents are empty.
     (
         number, org, ident, name, kind, hardware, software, metadata, tags, owners, schema, config, status,
         connected, last_seen, activated_at, created_at, updated_at, revision, extras, cohort, template, dms, slot, due,
@@ -126,7 +126,7 @@ def search_text(ident: str, name: str | None) -> str:
     return fold(f"{ident}\n{name or ''}")
 
 
-# The columns that a caller decides; those DESCRIBED no index of devices is about.
+# The columns that a caller decides; those DESCRIBED have no index.
 DESCRIBED = ("metadata", "tags", "owners", "metric_schema", "config", "extras")
 DECIDED = (
     "ident", "ident_key", "search", "name", "kind", "hardware_version", "software", *DESCRIBED, "cohort", "template",
@@ -333,7 +333,7 @@ def event_row(record: NewEvent) -> Row:
     return (*others, text(data), reported_at)
 
 
-_EXACT = 1 << 53  # up to here a float says every whole number
+_EXACT = 1 << 53  # up to here a float can hold every whole number
 
 
 def reading_values(series: int, record: Reading) -> dict[str, Any]:
@@ -342,7 +342,7 @@ def reading_values(series: int, record: Reading) -> dict[str, Any]:
 
 
 def _halves(value: Any) -> tuple[float | None, str | None]:
-    """A value as a number to reckon with, and as JSON where the number does not say all."""
+    """A value as a number to calculate with, and as JSON where the number does not say all of it."""
     kind = type(value)
     if kind is float or (kind is int and -_EXACT <= value <= _EXACT):
         return float(value), None

@@ -13,8 +13,8 @@ _MOST_CHANGES = 2_000
 class Searches:
     """Counts by organization and text, each exact as of a version of the substring index.
 
-    The version is in the store, so a view tells its own. The writer notes what a version changes before it commits it:
-    whatever version is seen, its changes are here or known to be forgotten. It does so from a thread of its own.
+    The version is in the store, so each snapshot has its own. The writer notes what a version changes before it commits
+    that, from a thread of its own: whatever version is seen, its changes are here or known to be forgotten.
     """
 
     def __init__(self) -> None:
@@ -23,12 +23,13 @@ class Searches:
         self._forgotten = 0  # the last version of which not all changes are here
 
     def note(self, version: int, changes: Sequence[Indexed]) -> None:
-        """What is about to be committed as that version; in place of what was, where that commit failed."""
+        """Note what is about to be committed as that version, in place of what was noted before a failed commit."""
         while self._changes and self._changes[-1][0] >= version:
             self._changes.pop()
         self._changes.extend((version, change) for change in changes)
         if (excess := len(self._changes) - _MOST_CHANGES) > 0:
-            self._forgotten = self._changes[excess - 1][0]  # before they go: another thread takes the rest for all
+            # Before they go, or another thread would take the rest for all.
+            self._forgotten = self._changes[excess - 1][0]
         for _ in range(excess):
             self._changes.popleft()
 

@@ -20,12 +20,12 @@ from fleetroll.store.syntax import Syntax
 COLUMNS = ", ".join(f"d.{column}" for column in rows.DEVICE)
 _MARKS = ", ".join(f"d.{column}" for column in MARK)
 TALLIED = ("status", "cohort", "hardware_version", "software_version")
-# The tallies as if they were devices, each of them many: what is said of a device can be said of them.
+# The tallies in the shape of devices, each standing for many, so that conditions on a device can be put to them.
 _TALLIES = (
     "(SELECT org, status, nullif(cohort, '') AS cohort, nullif(hardware_version, '') AS hardware_version, "
     "nullif(software_version, '') AS software_version, devices FROM device_tally) AS d"
 )
-# Each of the tallies that match, with the devices of which it is one: in an index of theirs, and in order within it.
+# Each tally that matches, with its devices: these are found by an index of the same columns, in order within each.
 _ALIKE = (
     "(SELECT d.status, d.cohort, d.hardware_version, d.software_version FROM {tallies} WHERE {condition}) AS t "
     "CROSS JOIN device AS d ON d.org = :org AND d.status = t.status AND d.cohort IS t.cohort "
@@ -50,7 +50,7 @@ _ABSENT = _NULLABLE | {"activated_at", "hardware_version", "software_version", "
 class Plan(Struct, frozen=True):
     """How devices are found: by the index of `driver`, if it is given, which has those that it finds in order of id.
 
-    What is `gathered` is sorted, where the order has an index of its own that would be walked otherwise.
+    If `gathered`, all that match are found first and then sorted; else the index of the order is walked, if it has one.
     """
 
     driver: Comparison | Search | None = None
@@ -67,7 +67,7 @@ def marks(text: str) -> str:
 
 
 def drivers(syntax: Syntax, filter: Filter | None) -> list[Comparison]:
-    """The conditions of which each could lead to the devices by an index; none where a text that is searched does."""
+    """The conditions that could each lead to the devices by an index; none where a search for a text does."""
     parts = conjuncts(filter)
     if any(isinstance(part, Search) and syntax.search_match(fold(part.text)) is not None for part in parts):
         return []
@@ -96,9 +96,9 @@ def up_to(syntax: Syntax, org: int, part: Comparison, most: int) -> Query:
 def pages(
     syntax: Syntax, org: int, filter: Filter | None, sort: Sort, page: Page, plan: Plan = UNPLANNED
 ) -> list[Query]:
-    """The statements that make up one page, each to be asked for what the ones before it left of the limit.
+    """The statements that make up one page, each to be asked for as many as the ones before it left of the limit.
 
-    A nullable sort field takes two: devices that have it, then those that have not.
+    A nullable sort field takes two: devices that have it, then those that do not.
     """
     if sort.field not in _NULLABLE:
         return [_page(syntax, org, filter, sort, page, None, plan)]
@@ -115,7 +115,7 @@ def slices(
 
     Where few devices match they are `gathered`, by the filter's index or from the tallies, and sorted; where many do,
     the list is walked in its order until enough have passed. A nullable sort field takes two statements, as in `pages`.
-    `near` says that few are passed, so that finding the others first by themselves would not be worth a join.
+    `near` says that few are passed, so that a join which looks up the page's devices alone would not be worth it.
     """
     presences = ("IS NOT NULL", "IS NULL") if sort.field in _ABSENT else (None,)
     return [_slice(syntax, org, filter, sort, presence, plan, near=near) for presence in presences]
@@ -147,7 +147,7 @@ def _slice(
 
 
 def _keys(sort: Sort, presence: str | None, id_column: str) -> list[str]:
-    """What a page by place is in order of; the id tells apart what is alike in all else."""
+    """The sort keys of a page by place; the id decides between devices that are alike in all others."""
     last = id_column + _direction(sort)
     if sort.field == "id":
         return [last]
@@ -166,7 +166,7 @@ def count(syntax: Syntax, org: int, filter: Filter | None, plan: Plan = UNPLANNE
 
 
 def count_seen(syntax: Syntax, org: int, filter: Filter | None) -> Query | None:
-    """The same for a range of `last_seen` over several spans, of which the first and the last alone are counted."""
+    """As `count`, for a range of `last_seen` over several spans, of which only the first and the last are counted."""
     times = _between(filter) if syntax.tallies_seen and filter is not None else None
     if times is None:
         return None
@@ -177,7 +177,7 @@ def count_seen(syntax: Syntax, org: int, filter: Filter | None) -> Query | None:
 
 
 def versioned(counting: Query | None = None) -> Query:
-    """The version of the substring index in a view, and what is counted in the same."""
+    """The version of the substring index in a snapshot, and what is counted in the same."""
     columns = "number" if counting is None else f"number, ({counting.text})"
     return Query(f"SELECT {columns} FROM device_search_version WHERE id = 1", counting.values if counting else {})
 
@@ -201,7 +201,7 @@ def is_tallied(filter: Filter | None) -> bool:
 
 
 def is_joined(syntax: Syntax, filter: Filter | None) -> bool:
-    """Whether what is gathered comes from the tallies, which know of all devices that match which they are."""
+    """Whether devices are gathered through the tallies, which can tell exactly those that match."""
     return syntax.joins_tallies and filter is not None and is_tallied(filter)
 
 
@@ -249,7 +249,7 @@ def _page(
     if page.after:
         conditions.append(builder.beyond(keys, page.after, descending=sort.descending))
         if keys == (id_column,) != (ID,):
-            # Of both sides of the join, or PostgreSQL may merge them from the beginning of one.
+            # On both sides of the join, or PostgreSQL may merge them from the beginning of one.
             conditions.append(builder.beyond((ID,), page.after, descending=sort.descending))
     return _listed(builder, source, conditions, keys, sort, page.limit)
 

@@ -10,18 +10,18 @@ from fleetroll.store.port import Origin
 from fleetroll.store.statements import SQL
 
 Admit: TypeAlias = Callable[[Origin], None]
-"""Is told of an existing store before anything in it is changed, and raises what it is to be refused with."""
+"""Called with the origin of an existing store before anything in it is changed; raises to refuse it."""
 EVIDENCE = {
     "server_key": SQL["server_key_mark"],
     "authority": SQL["server_key_sealed"],
     "timeline": SQL["timeline_last"],
 }
-"""What to ask for an origin, of each of these tables that there is: the statements are good in every schema."""
+"""The statements that find an origin, by the table that each needs; they work in every schema that has it."""
 ROOT = {"org": names.ABOVE_ROOT, "slug": names.ROOT, "limit": 100}
 
 
 def origin(found: Mapping[str, Sequence[Row]]) -> Origin:
-    """Of what was found as `EVIDENCE`."""
+    """The origin, from what the statements of `EVIDENCE` found."""
     marks, events = found.get("server_key"), found.get("timeline")
     return Origin(
         mark=str(marks[0][0]) if marks else None,

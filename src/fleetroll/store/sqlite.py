@@ -181,7 +181,7 @@ def filling(target: Path) -> Iterator[None]:
     except apsw.FullError:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from None
     except apsw.CantOpenError:
-        os.close(os.open(target, os.O_RDONLY))  # the system says why, where SQLite does not; else it is over
+        os.close(os.open(target, os.O_RDONLY))  # the system says why, where SQLite does not; or the problem is over
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(target)) from None
 
 
@@ -278,7 +278,7 @@ def _origin(connection: apsw.Connection) -> Origin:
 
 
 def name_functions(connection: apsw.Connection) -> None:
-    """What steps of the schema ask for that SQLite itself does not know."""
+    """Define what migrations call and SQLite itself does not have."""
     connection.create_scalar_function("folded_form", rows.folded, 1, deterministic=True)
 
 

@@ -57,8 +57,8 @@ class _Reader(ReadsOnly):
 class Writing(Inline):
     """The writing connection. What changes in the substring index is gathered, and written once before the commit.
 
-    The full-text index writes all that it holds to its tables at every savepoint, and many statements open one of
-    their own; together with the rows themselves, each row would cost several times as much.
+    The full-text index writes all that it holds to its tables at every savepoint, and many statements open one of their
+    own; written along with the rows themselves, each row would cost several times as much.
     """
 
     def __init__(self, connection: apsw.Connection, searches: Searches) -> None:
@@ -120,11 +120,11 @@ class Writing(Inline):
         self._written = []
 
     def lose(self) -> None:
-        """The whole transaction is undone."""
+        """Forget all of it: the whole transaction is undone."""
         self._changes, self._written, self._settled = [], [], []
 
     def conclude(self) -> None:
-        """What is left to do before the commit."""
+        """Do what is left to do before the commit."""
         self.write_index()
         changes = self._settled + self._written
         self._written, self._settled = [], []
@@ -229,7 +229,8 @@ class Adaptive(Threaded):
         self._spent = 0.0
         self._inline = Reading(snapshot)
         self._deadline = math.inf
-        # SQLite counts the steps of a prepared statement over all its uses, so the handler comes at any time in one.
+        # SQLite counts the steps of a prepared statement over all its uses, so the handler may be called at any point
+        # of one.
         snapshot.connection.set_progress_handler(self._is_late, _STEPS_BETWEEN_LOOKS)
 
     async def all(self, statement: str, values: Values) -> list[Row]:
@@ -300,7 +301,7 @@ def open_reader(file: Path, cache_kib: int) -> apsw.Connection:
 
 def configure(connection: apsw.Connection, cache_kib: int) -> None:
     connection.set_busy_timeout(5_000)
-    # A plan may depend on bound values otherwise, as that of a LIMIT, and is then made anew each time one is bound.
+    # Otherwise a plan may depend on bound values, such as that of a LIMIT, and is made anew each time one is bound.
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.execute(f"PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0")
     connection.create_scalar_function(JSON_HOLDS, json_holds, 2, deterministic=True)

@@ -1,7 +1,7 @@
-"""The log that SQLite writes ahead, and its way into the file: most of it beside the transactions, the rest in a pause.
+"""SQLite's write-ahead log, and how it is folded into the file: mostly alongside transactions, the rest in a pause.
 
-It is not left to SQLite, which folds a log before its last commit is told: readers would still hold the view from
-before that commit, so the log would never be folded to its end, never begin again, and grow without bound.
+Its own checkpoints are not used: they fold the log before its last commit is told, while readers still hold the view
+from before that commit, so the log would never be folded to its end, never begin again, and grow without bound.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class Log:
         return apsw.SQLITE_OK
 
     def be_brief(self, room: int) -> None:
-        """Fold early, as the disk has no more than so many bytes: unless the file would grow by most of them."""
+        """Fold early, as the disk has only `room` bytes left: unless the file would grow by most of them."""
         pages, size = self._connection.pragma("page_count"), self._connection.pragma("page_size")
         if pages * size - Path(self._connection.filename).stat().st_size <= room // 2:
             self._long = self._limit = _BRIEF
@@ -92,7 +92,7 @@ class Log:
             self._limit = self._pages + _PATIENCE
 
     def _fold(self) -> int:
-        """How many pages of the log are in the file now. Raises apsw.Error where the disk fails."""
+        """Fold what readers allow; returns how many pages are in the file now. Raises apsw.Error if the disk fails."""
         with contextlib.suppress(apsw.BusyError, apsw.FullError):
             _, folded = self._beside.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             return max(folded, 0)

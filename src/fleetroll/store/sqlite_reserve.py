@@ -1,6 +1,6 @@
-"""Room on the disk that is kept for writes that take something away: where the disk is full, these still work.
+"""Room on the disk that is reserved for writes that remove something: these still work where the disk is full.
 
-It is a file beside the database. On a full disk it goes, and others write again once it could be made anew.
+It is a file beside the database. On a full disk it is deleted, and other writes work again once it could be restored.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 _MOST: Final = 16 << 20  # some hundreds of deletes, each in a commit of its own
-_SHARE: Final = 8  # of the free room, a part in so many at most
+_SHARE: Final = 8  # at most one part in so many of the free room
 _SECONDS: Final = 1.0  # between two looks for room
 
 
@@ -42,7 +42,7 @@ class Reserve:
             self._file.unlink(missing_ok=True)
 
     def spend(self) -> bool:
-        """Give the room away; False where there is none any more."""
+        """Release the room; False where none is left."""
         if not self._is_kept:
             return False
         self._remove()

@@ -16,7 +16,7 @@ from fleetroll.store.syntax import Syntax
 
 JSON_HOLDS = "json_holds"
 TIME_PLACE = "time_place"
-# Asked only of texts that begin as a date does: it is a function of ours, and dear.
+# Called only for texts that begin as a date does: it is a Python function, and costly.
 _TIME = f"CASE WHEN {{column}} ->> {{path}} GLOB '[0-9]*-[0-9]*-[0-9]*' THEN {TIME_PLACE}({{column}} ->> {{path}}) END"
 _BEYOND = limits.MAX_INTEGER + 1
 _TRIGRAM = 3
@@ -28,7 +28,7 @@ def _json_path(keys: tuple[str, ...]) -> str:
 
 
 def _json_value(value: Value) -> Value:
-    # No document holds less than what has 63 bits.
+    # No document holds an integer below -2^63.
     return float(value) if isinstance(value, int) and value < limits.MIN_INTEGER else value
 
 
@@ -88,7 +88,7 @@ SYNTAX = Syntax(
     json_text="(json_type({column}, {path}) = 'text' AND {column} ->> {path} {compare} {value})",
     json_like="(json_type({column}, {path}) = 'text' AND {column} ->> {path} LIKE {value} ESCAPE '\\')",
     json_number="(json_type({column}, {path}) IN ('integer', 'real') AND {column} ->> {path} {compare} {value})",
-    # What has more than 63 bits is read as a fraction. By its digits it is one of 19 or 20 of them, and never negative.
+    # SQLite reads an integer of more than 63 bits as a float. As text it has 19 or 20 digits, and is never negative.
     json_large=(
         "CASE json_type({column}, {path}) WHEN 'real' THEN {column} ->> {path} {compare} {value} "
         "WHEN 'integer' THEN CASE typeof({column} ->> {path}) WHEN 'integer' THEN false {compare} true "
@@ -123,7 +123,7 @@ SYNTAX = Syntax(
     text_in_list="{column} IN (SELECT value FROM json_each({value}))",
     text_list=lambda texts: msgspec.json.encode(texts).decode(),
     tail=lambda values: msgspec.json.encode(values).decode()[1:],
-    # Of the device itself: the index of links by name does not have those of one device.
+    # In the device's own row: the index of links by name cannot find those of one device.
     link_like=(
         "{column} <> '[]' AND EXISTS (SELECT 1 FROM json_each({column}) AS l WHERE l.value LIKE {value} ESCAPE '\\')"
     ),

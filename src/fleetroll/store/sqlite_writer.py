@@ -161,7 +161,7 @@ class Writer:
         return jobs
 
     def _run(self, job: _Job, *, carefully: bool) -> bool:
-        """Run a job, unless it has failed before. Answers whether nothing is left behind of one that failed.
+        """Run a job, unless it has failed before. Returns False where all must be rolled back because of it.
 
         One that would hold up the event loop, such as deleting what has a long history, is given up and becomes `bulk`.
         """
@@ -260,7 +260,7 @@ class Writer:
             self._log.end().add_done_callback(self._folded)
 
     def _relieving(self, jobs: list[_Job], failure: BaseException | None) -> list[_Job]:
-        """Those that a full disk has failed, but need not once the reserve is spent for them."""
+        """The jobs that failed on a full disk and are to run again, as the reserve was spent for them."""
         found = [job for job in jobs if job.relieves and isinstance(job.error or failure, apsw.FullError)]
         if not found or not self._reserve.spend():
             return []

@@ -1,6 +1,6 @@
 """The named SQL statements, loaded once from the .sql files: `-- name: what it does`, then text up to a semicolon.
 
-Where a text has the name of another in braces, that one stands there.
+The name of a statement in braces, within the text of another, stands for its text.
 """
 
 import re

@@ -15,12 +15,12 @@ from fleetroll.store.searches import Searches
 class Syntax(Struct, frozen=True):
     """What differs between engines in a filter. Fragments take {column}, {path}, {value} and {compare}.
 
-    `link_like` takes {table} and {name} as well. `json_holding` is a document that holds nothing but a value at a path,
-    where an index finds what holds it. What `is_large` is not exact as one number: `json_large` takes {keys}, the
-    path once more, and beside a {value} for fractions, as `nearest` has it, {digits} for whole numbers. With
-    `spells_ranges` an index finds what texts begin with only if the range is spelled. `tail` makes of the values of a
-    row, in any thread, what `Connection.load` takes as its end.
-    Up to the place `near` a page by place is dearer by a join than by what it passes, which is not looked up.
+    `link_like` takes {table} and {name} as well. `json_holding` makes a document that holds nothing but a value at a
+    path, where an index finds documents that contain it. A number that `is_large` is not exact as a single value:
+    `json_large` takes {keys}, the path once more, and beside a {value} for floats, as `nearest` gives it, {digits} for
+    integers. With `spells_ranges` an index finds texts by their beginning only if the range is spelled out. `tail`
+    makes of the values of a row, in any thread, what `Connection.load` takes as its end. Up to the place `near`,
+    looking up what a page by place passes costs less than a join that avoids it.
     """
 
     json_path: Callable[[tuple[str, ...]], str]

@@ -1,4 +1,4 @@
-"""Readings in their series. What is forgotten is out of reach at once, however much it is; `sweep` makes room later."""
+"""Readings in their series. What is forgotten is out of reach at once, however much it is; `sweep` deletes it later."""
 
 from collections.abc import Collection, Sequence
 from math import sqrt
@@ -13,7 +13,7 @@ from fleetroll.store import lists, rows
 from fleetroll.store.connection import Connection, Query, Values, count_by
 from fleetroll.store.statements import SQL
 
-_SCALE = 2.0**64  # vast numbers are divided by it without loss; the sum of as many as there can be is none that fails
+_SCALE = 2.0**64  # vast numbers are divided by it without loss, so that no sum of as many as there can be overflows
 
 
 class Telemetry:
@@ -133,6 +133,6 @@ def _bucket(
 
 
 def _with_spread(bucket: Bucket, low: float, high: float, variance: float | None) -> Bucket:
-    """`low` and `high` are the two numbers in the middle, or twice the one."""
+    """`low` and `high` are the two numbers in the middle, or the same one twice."""
     stddev = None if variance is None else sqrt(variance)
     return structs.replace(bucket, median=readings.middle(low, high), stddev=stddev)

@@ -180,7 +180,7 @@ class _Parser:
         return "in lax mode each may find many values; begin with strict"
 
     def _is_many(self, operand: Operand) -> bool:
-        """Whether it may be any number of values, as in lax mode each may be an array of them."""
+        """Whether it may find any number of values; in lax mode a single one may be an array of them."""
         if isinstance(operand, Signed):
             return self._is_many(operand.part)
         if not isinstance(operand, Path):
@@ -398,7 +398,7 @@ class _Parser:
         return found
 
     def _taking(self) -> int:
-        """Take the next symbol, whatever it is; answers its place among them."""
+        """Take the next symbol, whatever it is; returns its place among them."""
         self._next += 1
         return self._next - 1
 
@@ -428,7 +428,7 @@ def _is_numeric(step: Step) -> bool:
 
 
 def _spread(operand: str | Operand) -> int:
-    """How many times over something looks at the document, or at what it has computed of it."""
+    """How often an operand goes over the document, or over what it has computed of it."""
     match operand:
         case Path(root, steps):
             return _spread(root) * math.prod(map(_breadth, steps))
@@ -438,7 +438,7 @@ def _spread(operand: str | Operand) -> int:
 
 
 def _breadth(step: Step) -> int:
-    """How many times over a step looks at what is below it. What a ** finds lies within one another."""
+    """How often a step goes over what is below it. What a ** finds lies within other things that it finds."""
     if isinstance(step, Index):
         return len(step.spans)
     return _MAX_SPANS if isinstance(step, Descendants) else 1

@@ -50,14 +50,15 @@ _TESTS: dict[str, Callable[[Any, Any], bool]] = {
 class _Mode(Struct, frozen=True):
     """How a path deals with what does not fit it.
 
-    In lax mode it looks into arrays, and takes anything else for an array of one. Who does not forgive is `_Amiss`.
+    In lax mode it looks into arrays, and takes anything else for an array of one. Where it `forgives`, what does not
+    fit is passed over; else it raises `_Misfit`.
     """
 
     lax: bool
     forgives: bool
 
 
-class _Amiss(Exception):
+class _Misfit(Exception):
     """A path, or an operator, does not fit the document."""
 
 
@@ -74,7 +75,7 @@ def _holds(predicate: Predicate, item: object, mode: _Mode) -> Truth:
     """`item` is what paths begin at: the document, or in a filter what it looks at."""
     try:
         return _truth(predicate, item, mode)
-    except _Amiss:
+    except _Misfit:
         return None
 
 
@@ -103,7 +104,7 @@ def _truth(predicate: Predicate, item: object, mode: _Mode) -> Truth:  # noqa: C
 
 
 def _compared(predicate: Compared, item: object, mode: _Mode) -> Truth:
-    # All before the first is compared: a path that does not fit anywhere leaves nothing to compare.
+    # All values are found before the first is compared: one that does not fit makes the whole comparison unknown.
     ones, others = (list(_operands(side, item, mode)) for side in (predicate.left, predicate.right))
     return _some((_compare(predicate.symbol, one, other) for one in ones for other in others), mode)
 
@@ -115,7 +116,7 @@ def _exists(path: Path, item: object, mode: _Mode) -> bool:
 
 
 def _itself(path: Path, item: object, mode: _Mode) -> Truth:
-    """What stands there, if that is one truth."""
+    """The boolean that the path finds; unknown if it finds anything else, or more."""
     match list(_items(path, item, mode)):
         case [bool() as found]:
             return found
@@ -192,24 +193,24 @@ def _operands(operand: Operand, item: object, mode: _Mode) -> Iterator[object]:
 def _computed(symbol: str, left: list[object], right: list[object]) -> Iterator[object]:
     """What an operator makes of one number on each side."""
     if len(left) != 1 or len(right) != 1:
-        raise _Amiss
+        raise _Misfit
     try:
         yield numerics.compute(symbol, _number(left[0]), _number(right[0]))
     except ZeroDivisionError:
-        raise _Amiss from None
+        raise _Misfit from None
 
 
 def _number(value: object) -> Decimal:
     if not numerics.is_number(value):
-        raise _Amiss
+        raise _Misfit
     return numerics.exact(value)
 
 
 def _double(value: object) -> Decimal:
-    """A number as it is, and that which a text says."""
+    """A number as it is, or the one that a text says."""
     number = numerics.said(value) if isinstance(value, str) else _number(value)
     if number is None:
-        raise _Amiss
+        raise _Misfit
     return number
 
 
@@ -219,7 +220,7 @@ NUMERIC: dict[str, Callable[[object], Decimal]] = {
     "floor": lambda value: numerics.whole(_number(value), ROUND_FLOOR),
     "ceiling": lambda value: numerics.whole(_number(value), ROUND_CEILING),
 }
-"""Methods that make another number of each number; in lax mode also of those that an array holds."""
+"""Methods that turn each number into another; in lax mode also those that an array holds."""
 
 
 def _items(path: Path, item: object, mode: _Mode) -> Iterator[object]:
@@ -252,7 +253,7 @@ def _stepped(items: Iterator[object], step: Step, mode: _Mode) -> Iterator[objec
 
 
 def _unwrapped(items: Iterator[object], mode: _Mode) -> Iterator[object]:
-    """The items, and in lax mode of arrays what they hold."""
+    """The items; in lax mode, the elements of an array in its place."""
     for item in items:
         if mode.lax and isinstance(item, list):
             yield from item
@@ -267,18 +268,18 @@ def _arrays(items: Iterator[object], mode: _Mode) -> Iterator[list[object]]:
         elif mode.lax:
             yield [item]
         else:
-            _miss(mode)
+            _misfit(mode)
 
 
 def _members(items: Iterator[object], name: str | None, mode: _Mode) -> Iterator[object]:
     for item in items:
         if isinstance(item, dict) and name is None:
-            # As PostgreSQL keeps them: `exists` ends at the first that has what it asks for, or that does not fit.
+            # In PostgreSQL's order: `exists` ends at the first member that has what it asks for, or that does not fit.
             yield from (item[one] for one in sorted(item, key=lambda one: (len(one.encode()), one.encode())))
         elif isinstance(item, dict) and name in item:
             yield item[name]
         else:
-            _miss(mode)
+            _misfit(mode)
 
 
 def _positions(array: list[object], spans: tuple[tuple[int, int], ...], mode: _Mode) -> Iterator[object]:
@@ -286,7 +287,7 @@ def _positions(array: list[object], spans: tuple[tuple[int, int], ...], mode: _M
     for span in spans:
         start, end = (place if place >= 0 else size + place for place in span)
         if not 0 <= start <= end < size:
-            _miss(mode)
+            _misfit(mode)
         yield from array[max(start, 0) : max(end + 1, 0)]
 
 
@@ -308,12 +309,12 @@ def _children(item: object) -> Iterable[object]:
     return item if isinstance(item, list) else ()
 
 
-def _miss(mode: _Mode) -> None:
+def _misfit(mode: _Mode) -> None:
     if not mode.forgives:
-        raise _Amiss
+        raise _Misfit
 
 
 @functools.lru_cache(maxsize=256)
 def compiled(pattern: str, flags: str) -> regexp.Matcher:
-    """Raises `regexp.Refused` for a pattern that is none, or one beyond what is supported."""
+    """Raises `regexp.Refused` for a pattern that is invalid or not supported."""
     return regexp.Matcher(pattern, ignore_case="i" in flags, literal="q" in flags, across_lines="s" in flags)

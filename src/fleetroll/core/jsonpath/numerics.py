@@ -9,7 +9,7 @@ from typing import Any
 # Enough for every digit of what a few operators make of the largest and the smallest numbers of documents.
 _EXACT = Context(prec=10_000)
 _ONE = Decimal(1)
-# What C reads as a number, but for what is none. The texts are strangers': nothing in it is tried twice.
+# What C's strtod reads, except infinities and NaN. The texts are strangers': nothing in it is tried twice.
 _MANTISSA = r"(?:{0}++(?:\.{0}*+)?|\.{0}++)"
 _SAID = re.compile(
     rf"[ \t-\r]*+([+-]?)(?:0[xX]({_MANTISSA.format('[0-9a-fA-F]')})([pP][+-]?[0-9]++)?"
@@ -72,7 +72,7 @@ def _divide(one: Decimal, other: Decimal) -> Decimal:
 
 
 def _least_places(one: Decimal, other: Decimal) -> int:
-    """For the least number of significant digits, counted in groups of four as they are stored."""
+    """The decimal places for at least 16 significant digits, counted in groups of four as PostgreSQL stores them."""
     weight, first = _leading(one)
     other_weight, other_first = _leading(other)
     groups = weight - other_weight - (first <= other_first)

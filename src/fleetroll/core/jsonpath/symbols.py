@@ -40,6 +40,7 @@ class Symbol(NamedTuple):
 
 
 def symbols(text: str) -> Iterator[Symbol]:
+    """The symbols of a text, in their order. Raises Fault invalid at the first part that is none."""
     place, end = 0, len(text.rstrip(_BLANKS))
     while place < end:
         found = _TOKEN.match(text, place)
@@ -54,7 +55,7 @@ def symbols(text: str) -> Iterator[Symbol]:
 
 
 def number(text: str, column: int) -> int | float | Decimal:
-    """What a number says, to the digit: a float where that is all of it."""
+    """The exact value of a number: an int, a float where that loses nothing, or a Decimal. Raises Fault invalid."""
     try:
         exact = Decimal(text)
     except InvalidOperation:
@@ -72,7 +73,7 @@ def _out_of_range(column: int) -> Fault:
 
 
 def unquoted(text: str, column: int = 0) -> str:
-    """What a text in quotes says. Its escapes are those of JavaScript, as PostgreSQL reads them."""
+    """The value of a quoted text, with JavaScript's escapes, as PostgreSQL reads them. Raises Fault invalid."""
     try:
         found = _ESCAPE.sub(_unescaped, text[1:-1]).encode("utf-16", "surrogatepass").decode("utf-16")
     except ValueError:
@@ -83,7 +84,7 @@ def unquoted(text: str, column: int = 0) -> str:
 
 
 def _unescaped(escape: re.Match[str]) -> str:
-    """Raises ValueError for what is no escape."""
+    """Raises ValueError for an invalid escape."""
     if digits := escape[1] or escape[2] or escape[3]:
         return chr(int(digits, 16))
     if escape[4] in {"u", "x"}:

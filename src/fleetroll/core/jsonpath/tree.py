@@ -28,7 +28,7 @@ class Elements(Struct, frozen=True, tag=True):
 class Descendants(Struct, frozen=True, tag=True):
     """`.**`, `.**{2}`, `.**{1 to last}`: what is so many levels below, itself at level 0; -1 is the last level.
 
-    From the last level on are the leaves alone.
+    From `last` to `last`, that is the leaves alone.
     """
 
     first: int = 0
@@ -62,7 +62,7 @@ class Literal(Struct, frozen=True, tag=True):
 
 
 class Signed(Struct, frozen=True, tag=True):
-    """`-$.a`, `+$.a`: of each that the part has."""
+    """`-$.a`, `+$.a`: applied to each value that the part has."""
 
     symbol: str
     part: "Operand"
@@ -123,7 +123,7 @@ class Bare(Struct, frozen=True, tag=True):
 
 
 class Strict(Struct, frozen=True, tag=True):
-    """All of a predicate that is meant in strict mode."""
+    """A whole predicate in strict mode."""
 
     part: "Predicate"
 
@@ -132,7 +132,7 @@ Predicate: TypeAlias = Compared | Exists | StartsWith | LikeRegex | All | Either
 
 
 def translated(predicate: Predicate, words: Mapping[str, str]) -> Predicate:  # one case for each kind
-    """The predicate with other words for the texts that values are compared with."""
+    """The predicate in which texts that values are compared with are replaced as `words` says."""
     match predicate:
         case Compared(symbol, left, right):
             return Compared(symbol, _operand(left, words), _operand(right, words))

@@ -29,5 +29,5 @@ SELECT list_number, list_at, list_content FROM authority WHERE org = :org AND id
 UPDATE authority SET list_number = :number, list_at = :at, list_content = :content
 WHERE org = :org AND id = :authority AND list_number = :last RETURNING id;
 
--- authority_everywhere: all tenants, the certificates alone, by number: whom the TLS listener knows
+-- authority_everywhere: all tenants, the certificates alone, by number, for the TLS listener
 SELECT id, certificate FROM authority WHERE id > :after ORDER BY id LIMIT :limit;

@@ -18,7 +18,7 @@ FROM certificate WHERE org = :org AND device = :device AND id > :after ORDER BY 
 INSERT INTO certificate (org, serial, authority, device, dms, common_name, der, not_before, not_after, created_at)
 VALUES (:org, :serial, :authority, :device, :dms, :common_name, :der, :not_before, :not_after, :created_at) RETURNING id;
 
--- certificate_revoke: once, or for another reason what is on hold, which then has been revoked since it was held
+-- certificate_revoke: once, or for another reason if it is on hold; the time stays that of the hold
 UPDATE certificate SET revoked_at = COALESCE(revoked_at, :at), reason = :reason
 WHERE org = :org AND serial = :serial AND COALESCE(reason, :hold) = :hold AND COALESCE(reason, -1) <> :reason
 RETURNING id;

@@ -28,7 +28,7 @@ INSERT INTO account_change (org, account) VALUES (:org, :account);
 -- account_change_insert_devices: all accounts of an organization's devices
 INSERT INTO account_change (org, account) SELECT org, account FROM credential WHERE org = :org;
 
--- account_change_applications: what tells an organization's applications apart
+-- account_change_applications: the roles and scopes of an organization's keys on the broker
 SELECT role, scopes FROM api_key WHERE org = :org AND kind = :kind;
 
 -- account_changes: all tenants, oldest first, to tell the broker

@@ -10,7 +10,7 @@ SELECT id, org, ident, name, kind, hardware_version, software, metadata, tags, o
     identity_due, metadata_times, token_version, spoke_at
 FROM device WHERE org = :org AND id = :device;
 
--- device_activated: those that were first heard of since then, the newest first; at one time by number
+-- device_activated: those activated since then, the newest first; at the same time by number, descending
 SELECT id, org, ident, name, kind, hardware_version, software, metadata, tags, owners, metric_schema, config, status,
     connected, last_seen, activated_at, created_at, updated_at, revision, extras, cohort, template, dms, identity,
     identity_due, metadata_times, token_version, spoke_at
@@ -63,7 +63,7 @@ SELECT hardware_version, CAST(sum(devices) AS BIGINT) FROM device_tally WHERE or
 -- device_count_software: how many of each
 SELECT software_version, CAST(sum(devices) AS BIGINT) FROM device_tally WHERE org = :org GROUP BY software_version;
 
--- device_tally_add: so many more, or fewer, are alike in this
+-- device_tally_add: so many more, or fewer, devices are alike in these columns
 INSERT INTO device_tally (org, status, cohort, hardware_version, software_version, devices)
 VALUES (:org, :status, :cohort, :hardware_version, :software_version, :devices)
 ON CONFLICT (org, status, cohort, hardware_version, software_version)
@@ -93,7 +93,7 @@ SELECT id, org, ident, name, kind, hardware_version, software, metadata, tags, o
     identity_due, metadata_times, token_version, spoke_at
 FROM device WHERE id > :after ORDER BY id LIMIT :limit;
 
--- device_age: what time does to a slot, over a known revision
+-- device_age: a slot and status that time has changed, over a known revision
 UPDATE device SET status = :status, identity = :identity, identity_due = :identity_due, updated_at = :updated_at,
     revision = :revision
 WHERE org = :org AND id = :device AND revision = :known RETURNING id;

@@ -11,7 +11,7 @@ FROM (SELECT pg_get_serial_sequence(:table, :column)::regclass AS sequence OFFSE
 -- postgres_tell: every process over this database, if and when the transaction commits
 SELECT pg_notify(:channel, :topic);
 
--- postgres_pulse: whether anybody answers, and how a setting is there
+-- postgres_pulse: whether the server answers, and the value of a setting there
 SELECT current_setting(:name);
 
 -- postgres_last_number: the newest number that the timeline has given, whether committed or not
@@ -22,25 +22,25 @@ SELECT DISTINCT virtualtransaction FROM pg_locks
 WHERE locktype = :kind AND classid = :space AND granted
 AND database = (SELECT oid FROM pg_database WHERE datname = current_database());
 
--- postgres_set: how this session is to be
+-- postgres_set: settings of this session
 SELECT set_config(unnest(CAST(:names AS text[])), unnest(CAST(:settings AS text[])), false);
 
 -- postgres_backend: which of the server's processes answers
 SELECT pg_backend_pid();
 
--- postgres_sessions: how many of that name there are in this database
+-- postgres_sessions: how many sessions of that name this database has
 SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = :name;
 
--- postgres_settings: what a server keeps, and how
+-- postgres_settings: the values of a server's settings
 SELECT name, setting FROM pg_settings WHERE name = ANY (:names);
 
--- postgres_tables: what is in the schema
+-- postgres_tables: the tables in the schema
 SELECT table_name FROM information_schema.tables
 WHERE table_schema = current_schema() AND table_type = :kind ORDER BY table_name;
 
--- postgres_changed: the tables that are not any more as they were when the planner looked at them
+-- postgres_changed: the tables that have changed much since they were last analyzed
 SELECT relname FROM pg_stat_user_tables
 WHERE schemaname = current_schema() AND n_mod_since_analyze > 500 + n_live_tup / 5;
 
--- postgres_index: whether there is one of that name
+-- postgres_index: whether there is an index of that name
 SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND indexname = :name;

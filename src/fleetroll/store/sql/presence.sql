@@ -29,7 +29,7 @@ UPDATE device SET connected = false WHERE org = :org AND id = :device;
 -- presence_link: whether a device has a connection
 UPDATE device SET linked = :linked WHERE org = :org AND id = :device;
 
--- presence_quiet: all tenants, devices that count as connected for traffic of a span of time, the longest quiet first
+-- presence_quiet: all tenants, devices connected by traffic alone, last seen within a span of time, longest quiet first
 SELECT org, id, ident FROM device
 WHERE connected = true AND linked = false AND last_seen >= :since AND last_seen < :until
 ORDER BY last_seen LIMIT :limit;
@@ -41,7 +41,7 @@ ON CONFLICT (org, device, name) DO NOTHING;
 -- connection_close: one connection of a device
 DELETE FROM broker_connection WHERE org = :org AND device = :device AND name = :name RETURNING since;
 
--- connection_any: since when a device has had some, which each of them knows
+-- connection_any: since when a device has had connections without a break, which each of them has
 SELECT since FROM broker_connection WHERE org = :org AND device = :device LIMIT 1;
 
 -- connection_page: all tenants, by organization, device and name

@@ -1,4 +1,4 @@
--- usage_add: count more, unless that passes the quota
+-- usage_add: count more, unless that exceeds the quota
 INSERT INTO quota_usage (org, noun, used) VALUES (:org, :noun, :count)
 ON CONFLICT (org, noun) DO UPDATE SET used = quota_usage.used + :count
 WHERE :count < 0 OR quota_usage.used + :count <= :quota RETURNING used;

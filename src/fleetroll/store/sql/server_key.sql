@@ -1,7 +1,7 @@
--- server_key_mark: of the one that the database was made with
+-- server_key_mark: the mark of the server key that the database was made with
 SELECT mark FROM server_key WHERE id = 1;
 
--- server_key_sealed: authorities of an organization whose keys are sealed; only what each schema has had since it knew any
+-- server_key_sealed: an organization's authorities with sealed keys; only columns that every schema with authorities has
 SELECT a.id, a.org, a.name, a.serial, a.certificate, a.sealed_key, a.not_before, a.not_after, a.created_at, a.updated_at,
     a.revision
 FROM organization AS o JOIN authority AS a ON a.org = o.id

@@ -33,7 +33,7 @@ ORDER BY r.at DESC LIMIT :limit OFFSET :offset;
 SELECT count(*) FROM series AS s JOIN reading AS r ON r.series = s.id
 WHERE s.org = :org AND s.device = :device AND s.mode = :mode AND s.metric = :metric AND r.at >= :since AND r.at < :until;
 
--- reading_buckets: the numbers of one metric by stretches of time; vast ones by themselves and scaled, so that no sum fails
+-- reading_buckets: aggregates of one metric by intervals; vast numbers are summed apart and scaled, so no sum fails
 SELECT b.bucket, b.points, b.least, b.most, b.total, b.vast, f.number, l.number
 FROM (
     SELECT s.id AS series, r.at / :interval AS bucket, count(r.number) AS points, min(r.number) AS least,
@@ -70,7 +70,7 @@ FROM (
 ) AS w
 GROUP BY w.bucket ORDER BY w.bucket;
 
--- series_give_up: note which are to go
+-- series_give_up: note which series are to be removed
 INSERT INTO series_gone (org, series) SELECT org, id FROM series WHERE org = :org AND device = :device;
 
 -- series_delete: all of a device

@@ -34,7 +34,7 @@ DELETE FROM timeline WHERE org = :org AND subject = :subject AND subject_id = :d
 SELECT max(page.id), max(CASE WHEN page.at >= :since AND page.at < :until THEN 1 ELSE 0 END)
 FROM (SELECT id, at FROM timeline WHERE id > :after ORDER BY id LIMIT :limit) AS page;
 
--- timeline_purge: all tenants, by age, but what the lives of devices are told from, and the newest of each tenant
+-- timeline_purge: all tenants, by age, except what changed the status of devices, and the newest of each tenant
 DELETE FROM timeline WHERE id > :after AND id <= :reached AND at < :before AND type NOT IN (:changed, :decommissioned)
     AND id < (SELECT max(n.id) FROM timeline AS n WHERE n.org = timeline.org);
 
