@@ -129,7 +129,7 @@ def _or_refuse(config: Config, work: Callable[[], int]) -> int:
         return _refuse(str(problem), ServeExit.FAILED)
     except Refused as problem:
         return _refuse(str(problem), ServeExit.STORE)
-    except Fault as problem:  # of what a start writes, such as the first key
+    except Fault as problem:  # in what a start writes, such as the first key
         return _refuse(problem.message, ServeExit.FAILED)
     except CannotListen as problem:
         return _refuse(str(cannot_listen("--http", config.host, config.port, problem.reason)), ServeExit.CONFIG)
@@ -444,7 +444,7 @@ def recover(data: Path, server_key: str | None, database: str | None) -> str:
         return asyncio.run(_recovered(config))
     except (Refused, DirectoryRefused) as refused:
         raise RefusedAtRest(str(refused)) from None
-    except Fault as problem:  # of what is written, where there is no room for it
+    except Fault as problem:  # such as no room for what is written
         raise RefusedAtRest(problem.message) from None
 
 
@@ -524,7 +524,7 @@ def _retention(config: Config) -> Retention:
 
 
 async def _owned(store: OpenStore, name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Do what one of all processes that share a store must do, whenever it is this one."""
+    """Do what only one of the processes that share a store must do, whenever it is this one."""
     if isinstance(store, PostgresStore):
         await leases.hold(store, name, leases.this_process(), work)
     else:

@@ -148,8 +148,8 @@ class Broker(Mint):
             self._as_platform(registry),
             asyncio.TaskGroup() as group,
         ):
-            # Only now that requests are answered, which is urgent: devices that the broker knows are back as soon as it
-            # is.
+            # Only now that requests are answered, which is urgent: devices that the broker knows return as soon as it
+            # does.
             await roster.correct()
             group.create_task(presence.run())
             if self._process is not None:

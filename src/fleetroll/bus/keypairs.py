@@ -1,7 +1,8 @@
 """NATS key pairs, and the JSON web tokens (v2) that operator and accounts sign.
 
-Those of the operator and of the server's own accounts are derived from the server key, so that every process has the
-same ones after every restart and none is stored. Key pairs of credentials are random, and forgotten once handed out.
+The key pairs of the operator and of the server's own accounts are derived from the server key, so that every process
+has the same ones after every restart and none is stored. Key pairs of credentials are random, and forgotten once handed
+out.
 """
 
 import base64

@@ -53,7 +53,7 @@ class _Link(Client):
     async def _process_headers(self, headers: Any) -> Any:
         try:
             return await super()._process_headers(headers)
-        except Exception:  # noqa: BLE001 # whatever hostile bytes make it raise; the message must still be counted
+        except Exception:  # noqa: BLE001  # whatever hostile bytes make it raise; the message must still be counted
             return None
 
     def _build_message(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: Any) -> Any:

@@ -24,7 +24,7 @@ class AppAccount(Struct, frozen=True):
     """The account of an organization's applications that have the same role, and the same scopes if they are narrowed.
 
     `revoked` are users whose credentials have ended. While `disabled`, nobody may connect; the account stays, and so
-    does what it stores. With `follows` they are sent what devices say.
+    does what it stores. With `follows`, they are sent what devices say.
     """
 
     org: str

@@ -100,7 +100,7 @@ def _text(files: Files, listeners: Listeners, authority: Authority, at: int, kno
         "logtime": False,
         "max_payload": limits.MAX_BUS_PAYLOAD,
         **_pings(listeners.silence),
-        # By default, it gives clients two seconds to authenticate, and for a handshake: less than a distant device may
+        # By default, clients have two seconds to authenticate, and for a handshake: less than a distant device may
         # need.
         "authorization": {"timeout": limits.HEADER_DEADLINE},
         # By default, it reserves no more than the disk has, and for every account that may store something all that it

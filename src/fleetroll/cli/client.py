@@ -71,14 +71,14 @@ def connect(given: Options) -> Iterator["Client"]:
         yield Client(http, given.address)
 
 
-def asking(url: str, verify: ssl.SSLContext | None = None, **manners: Any) -> httpx.Client:
+def asking(url: str, verify: ssl.SSLContext | None = None, **options: Any) -> httpx.Client:
     """An HTTP client for the server at `url` that trusts the authorities of `verify`, or else those of this machine.
 
     No proxy is used on the way to this machine, but SSL_CERT_FILE holds there too. Without TLS no authority is needed,
     and none is loaded: that would take longer than most commands. Raises Failure and click.UsageError.
     """
     try:
-        return httpx.Client(verify=verify or _authorities(url), trust_env=not is_loopback(url), **manners)
+        return httpx.Client(verify=verify or _authorities(url), trust_env=not is_loopback(url), **options)
     except (ValueError, ImportError):
         raise click.UsageError(_ABOUT_PROXY) from None
 
@@ -192,7 +192,7 @@ def _given(params: Mapping[str, Any] | None) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def reaching(url: str, about: str = _ABOUT_URL, about_authority: str = _ABOUT_AUTHORITY) -> Iterator[None]:
-    """Raise Failure if the server is not there, or goes away.
+    """Raise Failure if the server is not there, or goes away, and click.UsageError for a bad URL.
 
     `about` is the advice in the first case, `about_authority` where nobody trusted has issued its certificate.
     """

@@ -99,15 +99,15 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print a result l
 
 
 @contextlib.contextmanager
-def between(context: click.Context, url: str, **manners: Any) -> Iterator[tuple["Client", "httpx.Client"]]:
-    """Clients of our own server and of the source at `url`, the latter with the options of httpx in `manners`."""
+def between(context: click.Context, url: str, **options: Any) -> Iterator[tuple["Client", "httpx.Client"]]:
+    """Clients of our own server and of the source at `url`, the latter with the given options of httpx."""
     from fleetroll.cli import client  # noqa: PLC0415  # it takes a third of the time of `fleetroll --help`
 
     given = context.obj if isinstance(context.obj, Options) else Options()
     with (
         client.connect(given) as opened,
         client.reaching(url, _ABOUT_SOURCE),
-        client.asking(url, timeout=_SECONDS, **manners) as http,
+        client.asking(url, timeout=_SECONDS, **options) as http,
     ):
         yield opened, http
 

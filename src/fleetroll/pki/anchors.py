@@ -28,7 +28,6 @@ def anchor(authority: x509.Certificate) -> bytes:
     """A certificate in DER with the authority's name, key and key identifier.
 
     It also has the authority's issuer and serial number, since clients' certificates may name it by these.
-
     Nobody looks at its signature and its times: the listener trusts the key.
     """
     key, serial = authority.public_key(), authority.serial_number

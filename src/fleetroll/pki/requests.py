@@ -53,7 +53,7 @@ def _checked(der: bytes) -> Request:
 
 def _kind(request: x509.CertificateSigningRequest) -> KeyKind:
     # The parser takes such a key for plain RSA, and no client could use it with a certificate for plain RSA.
-    algorithm = request.public_key_algorithm_oid  # type: ignore[attr-defined] # missing from the stub
+    algorithm = request.public_key_algorithm_oid  # type: ignore[attr-defined]  # missing from the stub
     if algorithm == PublicKeyAlgorithmOID.RSASSA_PSS:
         raise invalid("unsupported_key", "A key for RSASSA-PSS alone is not certified; make a plain RSA key.")
     return keys.kind_of(request.public_key())

@@ -234,9 +234,9 @@ class Dialect(Struct, frozen=True):
     """A device API. `prefixes` are the paths that are its own, so that even an unknown path there fails in its form.
 
     With `loose_names`, the names of JSON members match in any case.
-    `per_minute` is how many requests the vendor allows each organization; it applies beside the operator's rate, unless
-    that is switched off. So do `allowances`, which each caller has over all routes; a route's own are shared by all
-    routes that have them. `max_body` is the most bytes that a body may have.
+    `per_minute` is how many requests the vendor allows each organization; it applies in addition to the operator's
+    rate, unless that is switched off. So do `allowances`, which each caller has over all routes; a route's own are
+    shared by all routes that have them. `max_body` is the most bytes that a body may have.
     `part_of` is the dialect that this one is switched off with: the other half of one vendor's API.
     """
 

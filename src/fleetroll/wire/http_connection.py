@@ -1,7 +1,8 @@
 """One client's connection: uvicorn's parser and ASGI cycle, behind bounds and deadlines of our own.
 
 It decides what is one well-formed request, how large a head may be, and how long a client may take over a line, a body
-or a reply. No request arms a timer of its own: the connection keeps a few times, and the server's sweeper reads them.
+or a reply. No request arms a timer of its own: the connection keeps a few timestamps, and the server's sweeper reads
+them.
 """
 
 import array
@@ -181,7 +182,7 @@ class Connection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         for connection in self.watch.replies.hold(self, self.transport.get_write_buffer_size()):
-            self.loop.call_soon(connection.give_up)  # not now: this one is in the midst of writing
+            self.loop.call_soon(connection.give_up)  # not now: this one is in the middle of writing
 
     def resume_writing(self) -> None:
         self.blocked_at = 0.0

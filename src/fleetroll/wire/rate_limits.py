@@ -111,14 +111,14 @@ class SharedTimes:
 
 
 _PLACE = struct.Struct("=Qd")
-_PLACES, _LOOKED_AT = 1 << 16, 8
+_PLACES, _PROBES = 1 << 16, 8
 
 
 @functools.lru_cache(maxsize=_SWEEP_ABOVE)
 def _places(whose: str, principal: str | int) -> tuple[int, list[int]]:
     """The digest of a principal, and the offsets where it may be found."""
     digest = int.from_bytes(hashlib.blake2b(f"{whose} {principal}".encode(), digest_size=8).digest(), "big") | 1
-    return digest, [(digest + step) % _PLACES * _PLACE.size for step in range(_LOOKED_AT)]
+    return digest, [(digest + step) % _PLACES * _PLACE.size for step in range(_PROBES)]
 
 
 class Limiter:

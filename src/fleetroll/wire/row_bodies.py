@@ -92,7 +92,7 @@ class _Csv:
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
         self.rest = b""
-        self._looked_at = 0  # bytes of `rest` that are searched already
+        self._searched = 0  # bytes of `rest`
         self._is_open = False
         self._line = 0
         self._columns: list[str] | None = None
@@ -111,7 +111,7 @@ class _Csv:
 
     def _records(self, data: bytes, last: bool) -> list[bytes]:
         """Complete records. A record is complete at a line end that is in no quoted cell."""
-        found, start, begins = [], 0, self._looked_at
+        found, start, begins = [], 0, self._searched
         end = data.find(b"\n", begins)
         while end >= 0:
             self._is_open = _ends_open(data, begins, end, self._is_open)
@@ -120,7 +120,7 @@ class _Csv:
                 found.append(data[start:end])
                 start = begins
             end = data.find(b"\n", begins)
-        self.rest, self._looked_at = data[start:], begins - start
+        self.rest, self._searched = data[start:], begins - start
         if last and self.rest:
             found.append(self.rest)
             self.rest = b""
