@@ -51,7 +51,10 @@ class Files:
 
 
 def write(files: Files, listeners: Listeners, authority: Authority, at: int, known: Mapping[str, str]) -> None:
-    """Write the configuration for the next start. `known` is where it listened before, so that it stays there."""
+    """Write the configuration for the next start. `known` is where it listened before, so that it stays there.
+
+    `at` is the time in Unix seconds.
+    """
     files.make()
     _write_private(files.configuration, _text(files, listeners, authority, at, known))
 

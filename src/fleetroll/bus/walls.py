@@ -47,7 +47,7 @@ Claims = dict[str, Any]
 
 
 class Authority:
-    """The server's own key pairs: who signs accounts, and who may act for the server."""
+    """The server's own key pairs: who signs accounts, and who may act for the server. Times are in Unix seconds."""
 
     def __init__(self, server_key: bytes) -> None:
         self._server_key = server_key

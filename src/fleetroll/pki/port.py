@@ -101,7 +101,7 @@ class Pki(Protocol):
     def issue(self, signer: Signer, request: Request, terms: Terms) -> Issued:
         """A device's certificate: for the request's subject and key, good for client authentication alone.
 
-        It ends no later than the authority.
+        It ends no later than the authority. Raises Fault invalid `authority_expired` or `authority_not_yet_valid`.
         """
 
     def issue_for_server(self, signer: Signer, hosts: Sequence[str], terms: Terms, password: str) -> tuple[bytes, str]:
@@ -122,7 +122,7 @@ class Pki(Protocol):
         """PKCS#7 in DER with these certificates and nothing else."""
 
     def make_key(self, kind: KeyKind) -> bytes:
-        """A new private key, PKCS#8 in DER. RSA takes its time: see `make_key_aside`."""
+        """A new private key, PKCS#8 in DER. RSA takes time: see `make_key_aside`. Raises Fault `invalid_key_kind`."""
 
     async def make_key_aside(self, kind: KeyKind, org: int) -> bytes:
         """As `make_key`, but RSA keys are made off the event loop, one after the other.

@@ -44,6 +44,7 @@ class EstListener:
 
     @contextlib.asynccontextmanager
     async def serving(self, draining: asyncio.Event) -> AsyncIterator[None]:
+        """Listen until the end of the block, or drain once `draining` is set. Raises ConfigError."""
         await self._present()
         await self._trust()
         self._services.store.on_commit(self._committed.set)
