@@ -1,4 +1,4 @@
-"""The `fleetroll` command, and `python -m fleetroll`. Ctrl-C is heard while the parts are still being loaded, too."""
+"""The `fleetroll` command, and `python -m fleetroll`. Ctrl-C is also heard while the parts are still being loaded."""
 
 import sys
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ _INTERRUPTED = 130
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
-    """Ends by SystemExit with its exit code."""
+    """Run the command. Ends by SystemExit with its exit code."""
     try:
         from fleetroll.cli import app  # noqa: PLC0415  # so that Ctrl-C is heard from the beginning
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The whole server but for its store and its socket: the dialects that are spoken, and the handler that they share."""
+"""The whole server except its store and its socket: the dialects that are spoken, and the handler that they share."""
 
 import os
 from collections.abc import Callable
@@ -44,7 +44,7 @@ DIALECTS = (
     EST,
     OAUTH2,
 )
-# The dialects that answer instead of their namesakes where the operator has chosen so.
+# The dialects that answer instead of their namesakes if the operator has chosen so.
 _PROFILES: tuple[tuple[Callable[[Config], bool], tuple[Dialect, ...]], ...] = (
     (
         lambda config: config.lamassu_profile == "upstream",
@@ -55,10 +55,10 @@ _PROFILES: tuple[tuple[Callable[[Config], bool], tuple[Dialect, ...]], ...] = (
 
 
 def require_known_dialects(config: Config) -> None:
-    """Raises ConfigError where a dialect is switched off that there is not."""
+    """Raises ConfigError if a dialect that does not exist is switched off."""
     known = [dialect.name for dialect in DIALECTS]
     for name in config.disabled_dialects:
-        if name not in known:  # taken for one that is, it would leave open what was meant to be shut
+        if name not in known:  # ignored, it would leave open what was meant to be shut
             raise ConfigError(f"--disable takes one of {', '.join(known)}; there is no dialect {name}.")
 
 

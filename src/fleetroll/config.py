@@ -17,12 +17,12 @@ _POSTGRES = ("postgresql://", "postgres://")
 _SQLITE = "sqlite:"
 _BROKER = ("nats://", "tls://")
 _ABOUT_BROKER = "--nats must be HOST:PORT, off, or the URL of a cluster, as in nats://127.0.0.1:4222."
-# As browsers write it: in small letters, without a path, and without the port that the scheme has anyway.
+# As browsers write it: in lower case, without a path, and without the scheme's default port.
 _ORIGIN = re.compile(r"(?!http://.*:80$|https://.*:443$)[a-z][a-z0-9+.-]*://[a-z0-9._:\[\]-]+")
 
 
 class ConfigError(Exception):
-    """An option that cannot be; the message is one sentence for the operator."""
+    """An invalid option; the message is one sentence for the operator."""
 
 
 class Config(Struct, frozen=True):
@@ -85,7 +85,7 @@ def address(text: str, option: str) -> tuple[str, int]:
 
 
 def _is_resolvable(host: str) -> bool:
-    """Whether a resolver can be asked for it, which it cannot for `a..b`."""
+    """Whether a resolver can be asked for it, unlike `a..b`."""
     try:
         return bool(host.encode("idna"))
     except UnicodeError:
@@ -98,7 +98,7 @@ def host_and_port(host: str, port: int) -> str:
 
 
 def cannot_listen(option: str, host: str, port: int, problem: OSError) -> ConfigError:
-    """What to say of an address that was given by `option`, where the system lets nobody listen."""
+    """The error for an address, given by `option`, at which the system does not let us listen."""
     return ConfigError(
         f"cannot listen on {host_and_port(host, port)}: {_why_not(problem)}; name another address with {option}."
     )
@@ -108,7 +108,7 @@ def _why_not(problem: OSError) -> str:
     if problem.errno == errno.EADDRINUSE:
         return "something listens there already"
     if problem.errno is not None and problem.errno > 0:
-        return os.strerror(problem.errno)  # without the words that are added by whoever binds a socket
+        return os.strerror(problem.errno)  # without the words that asyncio and socket add
     return str(problem.strerror)  # a resolver's
 
 
@@ -124,7 +124,7 @@ def postgres_url(text: str | None) -> str | None:
     try:
         hosts = urlsplit(text).netloc.rpartition("@")[2].split(",")
         known = all(urlsplit(f"//{host}").port != 0 for host in hosts)
-    except ValueError:  # a port that is none
+    except ValueError:  # an invalid port
         known = False
     if not known:
         raise ConfigError("--database must be like postgresql://USER@HOST:5432/NAME: a host or a port of it is none.")
@@ -136,7 +136,7 @@ def broker_urls(text: str) -> list[str]:
     urls = text.split(",")
     try:
         known = all(url.startswith(_BROKER) and urlsplit(url).hostname and urlsplit(url).port != 0 for url in urls)
-    except ValueError:  # a port that is none
+    except ValueError:  # an invalid port
         known = False
     if not known:
         raise ConfigError(_ABOUT_BROKER)
@@ -162,11 +162,11 @@ def network(text: str, option: str) -> IPv4Network | IPv6Network:
 
 
 def url(text: str, option: str) -> str:
-    """Where clients reach a server, to which a path can be added. Raises ConfigError."""
+    """The base URL of a server, without a slash at its end. Raises ConfigError."""
     try:
         parts = urlsplit(text)
         known = parts.scheme in {"http", "https"} and _is_resolvable(parts.hostname or "") and parts.port != 0
-    except ValueError:  # a port that is none
+    except ValueError:  # an invalid port
         known = False
     if not known or parts.query or parts.fragment or " " in text or not text.isprintable():
         raise ConfigError(f"{option} must be like https://fleet.example.com or http://127.0.0.1:8080, not {text!r}.")
@@ -181,7 +181,7 @@ def host_name(text: str, option: str) -> str:
 
 
 def origin(text: str, option: str) -> str:
-    """What a browser calls the place of a page, which is `null` for some, or a star for any. Raises ConfigError."""
+    """The origin of a page as a browser writes it, which is `null` for some, or a star for any. Raises ConfigError."""
     if text not in {"*", "null"} and not _ORIGIN.fullmatch(text):
         raise ConfigError(
             f"{option} must be an origin as browsers write it, as in https://console.example.com, not {text}."
@@ -190,7 +190,7 @@ def origin(text: str, option: str) -> str:
 
 
 def secret(text: str | None, option: str) -> str | None:
-    """A preset secret. Raises ConfigError for one that is too short to be random, or that no header could carry."""
+    """A preset secret. Raises ConfigError for one that is too short to be random, or that a header could not carry."""
     if text is None:
         return None
     if not (text.isascii() and text.isprintable() and " " not in text):

@@ -1,4 +1,4 @@
-"""The data directory: whose it is (a lock), its secret (`server.key`), and whether its first start came to its end."""
+"""The data directory: whose it is (a lock), its secret (`server.key`), and whether its first start was completed."""
 
 import contextlib
 import fcntl
@@ -41,7 +41,7 @@ class DataDirectory:
         return read_key(self.path / KEY)
 
     def make_key(self) -> None:
-        """Make a secret of the directory's own, unless it has one."""
+        """Make the directory's own secret, unless it has one."""
         file = self.path / KEY
         if not file.exists():
             _write(file, secrets.token_hex(_KEY_BYTES))
@@ -131,12 +131,12 @@ def _secret(preset: str) -> bytes:
 
 
 def is_unfinished(path: Path) -> bool:
-    """Whether a first start broke off here, and the next one begins anew."""
+    """Whether a first start was interrupted here, so that the next one begins anew."""
     return (path / _UNFINISHED).exists()
 
 
 def is_database(file: Path) -> bool:
-    """Whether a file is the database of a data directory, also while no server runs there."""
+    """Whether a file is the database of a data directory, even while no server runs there."""
     found = file.resolve()
     return found.name == DATABASE and found.with_name(_LOCK).exists()
 
@@ -146,7 +146,7 @@ def resting(path: Path) -> Iterator[bool]:
     """Keep servers out for the time of the block, changing nothing. Yields False if there is one already."""
     try:
         lock = os.open(path / _LOCK, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:  # no server has been here, or it is none of our business
+    except OSError:  # no server has been here, or we may not look
         yield True
         return
     try:
@@ -179,7 +179,7 @@ def filling(path: Path) -> Iterator[Place]:
     when its process was killed is removed. Raises DirectoryRefused.
     """
     made = not path.exists()
-    if path.is_dir():  # looked into before it is locked, or the lock would be left in another's directory
+    if path.is_dir():  # looked into first, or a lock file would be left in somebody else's directory
         _require_empty(path, {entry.name for entry in path.iterdir()})
     lock, entries = _lock(path)
     try:
@@ -214,7 +214,7 @@ def _all_or_nothing(path: Path) -> Iterator[None]:
 
 
 def _start_over(path: Path) -> None:
-    """A first start or a restore that broke off has stored nothing for anybody; its leavings are removed."""
+    """Remove what an interrupted first start or restore left behind: it has stored nothing for anybody."""
     for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", _RESTORING, KEY):
         with contextlib.suppress(FileNotFoundError):
             (path / name).unlink()
@@ -230,7 +230,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def _make(directory: Path, mode: int = 0o777) -> None:
-    """Make a directory and those above it, so that no power cut takes away what is put there."""
+    """Make a directory and those above it, durably: no power cut may take away what is put there."""
     if not directory.is_dir():
         _make(directory.parent)
         directory.mkdir(mode, exist_ok=True)
@@ -238,7 +238,7 @@ def _make(directory: Path, mode: int = 0o777) -> None:
 
 
 def sync(directory: Path) -> None:
-    """Names are as lasting as content only once their directory is on disk."""
+    """Write a directory to disk: before that, the names in it are not as lasting as the content of its files."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -80,7 +80,7 @@ _SWITCH_SECONDS = 0.0001
 _COLLECTOR = (20_000, 20, 50)
 _USED_SECONDS = 10.0
 _LEARN_SECONDS = 300.0
-_CALLS_SECONDS = 3.0  # that devices have to answer once the server ends
+_CALLS_SECONDS = 3.0  # left to devices to answer calls once the server drains
 _NOTHING_BEGUN = "Name the place where it is with --data or --database; the first `fleetroll serve` makes one."
 
 
@@ -94,8 +94,8 @@ def random_text(length: int) -> str:
 
 
 def serve(config: Config) -> int:
-    """Run a server until it is told to stop; answers the exit code."""
-    # By another clock it would issue certificates for other times, and refuse what devices say of theirs.
+    """Run a server until it is told to stop. Returns the exit code."""
+    # With a wrong clock it would issue certificates for wrong times, and refuse the times that devices report.
     if not limits.EARLIEST_CLOCK <= seconds() < limits.LATEST_CLOCK:
         return _refuse("The system's clock is not between 2020 and 2100: set it, and start again.", ServeExit.CLOCK)
     log.configure(config.log_level)
@@ -105,7 +105,7 @@ def serve(config: Config) -> int:
 
 
 def _allow_open_files() -> None:
-    """As many as the connections need, where shells and services allow a tenth of it unless they are asked for more."""
+    """Allow as many as the connections need: shells and services allow a tenth of it unless asked for more."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = limits.MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(limits.MAX_OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -114,7 +114,7 @@ def _allow_open_files() -> None:
 
 
 def _or_refuse(config: Config, work: Callable[[], int]) -> int:
-    """The exit code of `work`, or one that says in a sentence why it could not be done."""
+    """The exit code of `work`, or of a refusal, which is printed as one sentence."""
     try:
         require_supported(config)
         require_known_dialects(config)
@@ -129,7 +129,7 @@ def _or_refuse(config: Config, work: Callable[[], int]) -> int:
         return _refuse(str(problem), ServeExit.FAILED)
     except Refused as problem:
         return _refuse(str(problem), ServeExit.STORE)
-    except Fault as problem:  # of what a start writes, such as the first key
+    except Fault as problem:  # in what a start writes, such as the first key
         return _refuse(problem.message, ServeExit.FAILED)
     except CannotListen as problem:
         return _refuse(str(cannot_listen("--http", config.host, config.port, problem.reason)), ServeExit.CONFIG)
@@ -155,8 +155,8 @@ async def _serve(config: Config) -> int:
             token = await first_key(config, services)
 
             def ready(server: HttpServer) -> None:
-                # Nothing can come between these lines and the first request, so nothing acknowledged belongs to a
-                # broken start.
+                # Nothing can come between these lines and the first request, so nothing acknowledged belongs to an
+                # unfinished start.
                 _announce(config, server.addresses[0], token, is_away=is_away)
                 directory.finish()
 
@@ -245,7 +245,7 @@ async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tupl
 
 
 def server_authority(config: Config) -> bytes | None:
-    """The end of the chain that the operator shows devices, by which they know it again; None without one."""
+    """The last certificate of the operator's chain, by which devices recognize the server; None without one."""
     if config.est_certificate is None:
         return None
     try:
@@ -255,9 +255,9 @@ def server_authority(config: Config) -> bytes | None:
 
 
 async def _open_store(config: Config, directory: DataDirectory) -> tuple[OpenStore, bytes, bool]:
-    """The store, the server key that was given for it, or made for a new one, and whether it has the mark of that.
+    """The store, its server key, given or made for a new store, and whether the store has the mark of that key.
 
-    A store that was made with another one is left as it was found, also where its schema is older.
+    A store that was made with another key is left as it was found, even if its schema is older.
     """
     is_marked = False
 
@@ -284,7 +284,7 @@ def _pki(server_key: bytes) -> X509:
 
 
 def _of_another_key(config: Config) -> Refused:
-    """Nothing would be good that was made with a server key that is not this one."""
+    """Nothing that was made with one server key is of use with another."""
     return Refused(
         "The database was made with another server key: give that one with FLEETROLL_SERVER_KEY, or put its "
         f"server.key into {config.data}."
@@ -306,7 +306,7 @@ def broker(config: Config, directory: Path, server_key: bytes) -> Broker | Off:
         address(config.mqtt, "--mqtt") if config.mqtt else None,
         config.nats_silence,
     )
-    started = seconds()  # a broker that reads its configuration again takes no other operator's token
+    started = seconds()  # on a reload, the broker accepts no other operator token
     process = Process(files, lambda known: write_settings(files, listeners, authority, started, known))
     return Broker(authority, seconds, lambda: [f"nats://{address_of(files)}"], process, shared=shared)
 
@@ -316,16 +316,16 @@ def _broker_files(directory: Path) -> Files:
 
 
 def _is_kept_away(config: Config, files: Files) -> bool:
-    """Whether something else is at the embedded broker's usual address, which nobody has to have asked for.
+    """Whether something else listens at the embedded broker's usual address, which is only a default.
 
-    Raises ConfigError where something is at another one, which was named: the log alone would say so.
+    Raises ConfigError if something listens at another one, which somebody has named: else only the log would say so.
     """
     if not config.keeps_broker or config.postgres is not None:
         return False  # over PostgreSQL another server of this machine may keep the broker there, to be taken over
     end_stale(files)
     is_away = False
     places = (("--nats", config.nats), ("--nats-ws", config.nats_ws), ("--mqtt", config.mqtt))
-    with contextlib.ExitStack() as kept:  # until the last: no two of them are at one address
+    with contextlib.ExitStack() as kept:  # together: no two of them may be at one address
         for option, place in places:
             if place:
                 try:
@@ -339,7 +339,7 @@ def _is_kept_away(config: Config, files: Files) -> bool:
 
 def _bound(option: str, host: str, port: int) -> socket.socket:
     try:
-        # Of the addresses of a name the broker takes the first, of those of IPv4 if it has any.
+        # Of a name's addresses the broker takes the first, of IPv4 if there is one.
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, *_, where = min(found, key=lambda one: one[0] != socket.AF_INET)
         return socket.create_server(where, family=family)
@@ -444,7 +444,7 @@ def recover(data: Path, server_key: str | None, database: str | None) -> str:
         return asyncio.run(_recovered(config))
     except (Refused, DirectoryRefused) as refused:
         raise RefusedAtRest(str(refused)) from None
-    except Fault as problem:  # of what is written, where there is no room for it
+    except Fault as problem:  # such as no room for what is written
         raise RefusedAtRest(problem.message) from None
 
 
@@ -462,11 +462,11 @@ async def _recovered(config: Config) -> str:
 
 
 def _announce(config: Config, bound: tuple[str, int], token: str | None, *, is_away: bool = False) -> None:
-    """Raises OSError where nobody can read it: a first key that is lost would open nothing."""
+    """Print where the server is. Raises OSError if nobody can read it: a first key that is lost would open nothing."""
     url = _url(*bound)
     try:
         print("\n".join(_announcement(config, bound[0], url, token, is_away)), flush=True)
-    except OSError as problem:  # a write does not say to what
+    except OSError as problem:  # the error of a write does not say to what
         raise OSError(problem.errno, problem.strerror, "standard output") from None
     logger.info("serving at %s", url)
 
@@ -476,7 +476,7 @@ def _announcement(config: Config, host: str, url: str, token: str | None, is_awa
     if is_away:
         yield f"  NATS  away while something else listens on {config.nats}; name another address with --nats"
     elif config.keeps_broker and not config.nats.endswith(":0"):
-        # One outside is known, and a port that was found is in the log.
+        # A broker elsewhere is known, and a port that the system chose is in the log.
         yield f"  NATS  {_url(*address(config.nats, '--nats'), scheme='nats')}"
     if _is_everywhere(host) and config.public_url is None:
         yield "  It listens on every interface; --public-url tells clients elsewhere where to reach it."
@@ -485,7 +485,7 @@ def _announcement(config: Config, host: str, url: str, token: str | None, is_awa
 
 
 def _url(host: str, port: int, scheme: str = "http") -> str:
-    """Where a client on this machine finds what listens there; `0.0.0.0` is nowhere that one could go."""
+    """The URL by which a client on this machine reaches what listens there: nobody can connect to `0.0.0.0`."""
     name = "localhost" if _is_everywhere(host) else host
     return f"{scheme}://{host_and_port(name, port)}"
 
@@ -524,7 +524,7 @@ def _retention(config: Config) -> Retention:
 
 
 async def _owned(store: OpenStore, name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Do what one process of all over the same store must do, whenever it is this one."""
+    """Do what only one of the processes that share a store must do, whenever it is this one."""
     if isinstance(store, PostgresStore):
         await leases.hold(store, name, leases.this_process(), work)
     else:

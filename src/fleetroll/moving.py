@@ -25,7 +25,7 @@ class DatabaseAtRest:
             return copying.steps(_database(data, "--data"))
 
     def known(self, place: str | Path) -> Known:
-        """What a sound file says of itself, or a database elsewhere, which must be one to rely on."""
+        """What a sound file says of itself, or a PostgreSQL database, which must be safe to rely on."""
         with _refusing():
             if isinstance(place, str):
                 return Known(*asyncio.run(postgres.known(place)))

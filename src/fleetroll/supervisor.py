@@ -17,7 +17,7 @@ from types import FrameType
 logger = logging.getLogger("fleetroll.supervisor")
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
-_STEADY_SECONDS = 10.0  # who lived so long has not failed to start
+_STEADY_SECONDS = 10.0  # a process that lived this long has not failed to start
 _LOOK_SECONDS = 0.05
 _FAILED = 70
 _PARENT_DEATH_SIGNAL = 1  # Linux's name for it is PR_SET_PDEATHSIG
@@ -25,7 +25,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Supervisor:
-    """`work` is run in each process with a function to call once it is ready, and answers the exit code."""
+    """Each process runs `work` with a function to call once it is ready; `work` returns the exit code."""
 
     def __init__(self, count: int, work: Callable[[Callable[[], None]], int]) -> None:
         self._count = count
@@ -35,7 +35,10 @@ class Supervisor:
         self._code = 0
 
     def run(self, ready: Callable[[], None]) -> int:
-        """Run until told to stop; `ready` is called once all are. Answers 0, or why they could not start."""
+        """Run until told to stop, or one cannot start; `ready` is called once all are.
+
+        Returns the first exit code above 0 of those that ended then, or 0.
+        """
         before = {number: signal.signal(number, self._stop) for number in _SIGNALS}
         try:
             if self._start_all():
@@ -74,7 +77,7 @@ class Supervisor:
         return not self._stopping
 
     def _start(self) -> int:
-        """Start one process; answers what can be read when it is ready, or ends when the process does."""
+        """Start one process. Returns a pipe that can be read when it is ready, or ends when the process does."""
         reader, writer = os.pipe()
         sys.stdout.flush()
         pid = os.fork()
@@ -88,7 +91,7 @@ class Supervisor:
         return reader
 
     def _become(self, writer: int) -> None:
-        os.setpgid(0, 0)  # what is typed at the terminal is for the supervisor
+        os.setpgid(0, 0)  # Ctrl-C at the terminal is for the supervisor
         ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
@@ -108,7 +111,7 @@ class Supervisor:
             os._exit(code)
 
     def _keep(self) -> None:
-        """Start anew what dies, until all have been told to stop and have ended."""
+        """Restart what dies, until all have been told to stop and have ended."""
         pause = _FIRST_PAUSE
         while self._started:
             pid, status = os.waitpid(-1, 0)

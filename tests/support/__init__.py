@@ -1,1 +1,1 @@
-"""What tests share: builders, clients and processes. No doubles of our own code but at ports."""
+"""What tests share: builders, clients and processes. No doubles of our own code except at ports."""

@@ -70,7 +70,7 @@ class App:
         return self.run(self.call(method, target, body, key=key, headers=headers, raw=raw))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """In the application's loop. The runner's `run` takes longer than most requests do: it minds signals anew."""
+        """Run in the application's loop. The runner's `run` takes longer than most requests: it sets up signals."""
         return self.runner.get_loop().run_until_complete(work)
 
     async def call(

@@ -119,7 +119,7 @@ class Registry:
         return {one.account for one in self.connections} & self.wanted.keys()
 
     async def until(self, holds: Any) -> None:
-        """Wait until something holds of what has come."""
+        """Wait until `holds` is true of what has come."""
         async with asyncio.timeout(PATIENCE):
             while not holds():
                 self.moved.clear()
@@ -127,7 +127,7 @@ class Registry:
 
 
 def certificate(names: Sequence[str], life: timedelta) -> Certificate:
-    """One that began three months ago and has so much of its life left; its own authority."""
+    """A self-signed one that began 90 days ago and has so much of its life left."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     made = (
@@ -160,14 +160,14 @@ async def broker(directory: Path, registry: Any, **listeners: Any) -> AsyncItera
 
 @contextlib.asynccontextmanager
 async def starting(directory: Path, registry: Any, **listeners: Any) -> AsyncIterator[Broker]:
-    """The same, before anybody has waited for it."""
+    """As `broker`, before anybody has waited for it."""
     async with _begun(directory, registry, listeners) as (served, _):
         yield served
 
 
 @contextlib.asynccontextmanager
 async def distant(directory: Path, registry: Any) -> AsyncIterator[tuple[Broker, Wire]]:
-    """The same as `broker`, at the other end of a wire."""
+    """As `broker`, at the other end of a wire."""
     files = Files(directory)
     async with (
         wired(lambda: int(address_of(files).rpartition(":")[2])) as wire,
@@ -241,7 +241,7 @@ async def with_app(served: Broker, registry: Any, org: str = ORG, *, commands: b
 
 
 async def settled(served: Broker, registry: Any) -> None:
-    """Until the broker knows all: `settle` gives up after two seconds, and a busy machine may need longer."""
+    """Wait until the broker knows all: `settle` gives up after two seconds, and a busy machine may need longer."""
     await served.settle()
     await registry.until(lambda: not registry.waiting)
 

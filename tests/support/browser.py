@@ -26,13 +26,13 @@ class Page:
         if body is not None:
             sent.setdefault("content-type", "text/plain;charset=UTF-8")
         asked = sorted(name for name in {"authorization", *sent} if not _is_simple(name, sent.get(name, "")))
-        self._ask_leave(method, target, asked)
+        self._preflight(method, target, asked)
         raw = b"" if body is None else json.dumps(body).encode()
         reply = self._app.request(method, target, headers={"origin": self._origin, **sent}, raw=raw)
         self._require_origin(reply)
         return reply
 
-    def _ask_leave(self, method: str, target: str, asked: list[str]) -> None:
+    def _preflight(self, method: str, target: str, asked: list[str]) -> None:
         headers = {
             "origin": self._origin,
             "access-control-request-method": method,
@@ -44,7 +44,7 @@ class Page:
             raise Blocked(f"the preflight is answered with {leave.status}")
         if method not in {*_SIMPLE_METHODS, *_listed(leave, "methods")}:
             raise Blocked(f"{method} is not allowed")
-        # A star does not stand for Authorization.
+        # A star does not cover Authorization.
         if missing := {name for name in asked if name not in _listed(leave, "headers")}:
             raise Blocked(f"{missing} is not allowed")
 

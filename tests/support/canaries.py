@@ -8,7 +8,7 @@ _SHORTEST = 16
 
 
 def traces(secret: str) -> set[bytes]:
-    """Every text that would give the secret away, or let it be tried out by anybody who finds it."""
+    """Every text that would give the secret away, or by which whoever finds it could test guesses."""
     raw = secret.encode()
     digests = [hashlib.new(name, raw).digest() for name in ("sha256", "sha1", "md5", "sha512")]
     plain = {raw, *_hexadecimal(raw), *_base64(raw)}
@@ -30,6 +30,6 @@ def _base64(raw: bytes) -> set[bytes]:
 
 
 def found_in(artefacts: Mapping[str, bytes], secrets: Iterable[str]) -> list[tuple[str, str]]:
-    """Where which secret is: the artefact, and as much of the trace as tells how it got there."""
+    """The artefacts that hold a trace of a secret, each with the trace, which tells how it got there."""
     hunted = {trace for secret in secrets for trace in traces(secret) if len(trace) >= _SHORTEST}
     return [(name, trace.decode()) for name, data in artefacts.items() for trace in hunted if trace in data]

@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def _stop(pid: int) -> None:
-    """A quick stop; a hard one if that takes too long."""
+    """Stop it fast, by SIGINT; kill it if that takes too long."""
     for request, seconds in ((signal.SIGINT, _SECONDS), (signal.SIGKILL, 1)):
         deadline = time.monotonic() + seconds
         if _is_running(pid):

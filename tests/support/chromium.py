@@ -32,9 +32,9 @@ _OPTIONS = (
     "--disable-component-update", "--disable-sync", "--no-first-run", "--no-default-browser-check", "--mute-audio",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost", "--remote-debugging-pipe",
 )  # fmt: skip
-# The protocol comes in at descriptor 3 and goes out at 4; here they are what others read and print.
+# The protocol comes in at descriptor 3 and goes out at 4; here they are its standard input and output.
 _AT_ITS_PIPES = 'exec "$0" "$@" 3<&0 4>&1 </dev/null >&2'
-# A script has only what the browser gives it: of the headers, those that it may read.
+# A script sees only what the browser gives it: of the headers, those that it may read.
 _SCRIPT = """
 const call = async (method, url, headers, body) => {
   let reply
@@ -85,7 +85,7 @@ class Chromium:
         return dict(told["result"])
 
     def hear(self) -> dict[str, Any]:
-        """The next message of the browser's."""
+        """The browser's next message."""
         assert self._popen.stdout is not None
         pipe, until = self._popen.stdout.fileno(), time.monotonic() + PATIENCE
         while b"\0" not in self._unread:
@@ -108,7 +108,7 @@ class Tab:
         self._session = session
 
     def go(self, url: str) -> None:
-        """To another page; back when it is loaded."""
+        """Go to another page. Returns when it is loaded."""
         before = len(self._told("Page.loadEventFired"))
         gone = self._browser.ask("Page.navigate", self._session, url=url)
         assert "errorText" not in gone, (url, gone)
@@ -116,7 +116,7 @@ class Tab:
             self._browser.hear()
 
     def run(self, expression: str) -> Any:
-        """What an expression of the page's own JavaScript comes to, promises fulfilled."""
+        """The value of an expression in the page's own JavaScript, promises awaited."""
         done = self._browser.ask(
             "Runtime.evaluate", self._session, expression=expression, awaitPromise=True, returnByValue=True
         )
@@ -124,12 +124,12 @@ class Tab:
         return done["result"].get("value")
 
     def requests(self) -> list[tuple[str, str]]:
-        """Method and URL of what was sent so far, what the browser asked by itself among it."""
+        """Method and URL of what was sent so far, including what the browser asked by itself."""
         sent = [one["request"] for one in self._told("Network.requestWillBeSent")]
         return [(one["method"], one["url"]) for one in sent]
 
     def complaints(self) -> list[str]:
-        """What stands in the console of a developer."""
+        """What the developer console shows."""
         logged = [str(one["entry"]["text"]) for one in self._told("Log.entryAdded")]
         thrown = [str(one["exceptionDetails"]) for one in self._told("Runtime.exceptionThrown")]
         return logged + thrown + [str(one["args"]) for one in self._told("Runtime.consoleAPICalled")]
@@ -162,7 +162,7 @@ class RealPage:
 
 @contextlib.contextmanager
 def chromium(folder: Path) -> Iterator[Chromium]:
-    """A browser, with what it keeps in `folder`. It ends with the pipe that it is told what to do by."""
+    """A browser, with what it keeps in `folder`. It ends when the pipe of its commands is closed."""
     log = folder / "chromium.log"
     command = ["sh", "-c", _AT_ITS_PIPES, _FOUND or "chromium", *_OPTIONS, f"--user-data-dir={folder / 'profile'}"]
     with log.open("w") as errors:

@@ -1,4 +1,4 @@
-"""The command line as it stands, to hold against it what documentation and deployment say of it."""
+"""The command line as it is, to compare with what documentation and deployment say of it."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Devices that enrol in process: the very operation that EST leads to, without a connection to it."""
+"""Devices that enrol in process: the very operation that EST leads to, without a connection."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A server that devices enrol at over TLS, with a clock of the test's own, and the clients: `openssl` and `curl`."""
+"""A server at which devices enrol over TLS, with a clock of the test's own, and the clients: `openssl` and `curl`."""
 
 import asyncio
 import base64
@@ -64,7 +64,7 @@ class Site:
         return out
 
     def fails(self, *command: str, text: bytes = b"") -> bytes:
-        """What a command says that must not succeed."""
+        """What a command prints that must fail."""
         code, out, problem = self.app.runner.run(self._run(command, text))
         assert code != 0, (command, out)
         return out + problem
@@ -99,7 +99,7 @@ class Site:
         return base64.encodebytes(self.run(*command))
 
     def request_of(self, der: bytes) -> bytes:
-        """A request that was made otherwise, as EST wants it."""
+        """A request that was made by other means, as EST wants it."""
         return base64.encodebytes(der)
 
     def est(self, label: str, verb: str, body: bytes | None = None, *options: str, file: str = "reply") -> Response:

@@ -155,14 +155,14 @@ _leaf_filters = comparisons | st.builds(Search, _needles)
 filters: st.SearchStrategy[Filter] = st.recursive(_leaf_filters, _nested, max_leaves=5)
 
 
-# --- questions about given devices: random values seldom meet, these nearly do -------------------------------------
+# --- questions about given devices: random values seldom meet, these almost do -------------------------------------
 
 Planted = tuple[NewDevice, dict[str, Any]]
 Fact = tuple[Field, tuple[str, ...], Any]
 
 
 def about(fleet: list[Planted]) -> st.SearchStrategy[Filter]:
-    """Filters over values that the devices have, in another case or form, in part, or a little beside."""
+    """Filters over values that the devices have, in another case or form, in part, or slightly off."""
     facts = [fact for new, members in fleet for fact in _facts({**structs.asdict(new), **members})]
     near = st.sampled_from(facts).flatmap(_near)
     return st.recursive(near | near | _leaf_filters, _nested, max_leaves=4)

@@ -1,4 +1,4 @@
-"""What a credential for the broker says of its user, as whoever reads it sees it."""
+"""The claims in a credential for the broker, unverified."""
 
 import base64
 import json

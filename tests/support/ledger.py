@@ -1,4 +1,4 @@
-"""How many devices of a ledger there are, by each table that tells: after whatever has happened, all of them agree."""
+"""How many devices of a ledger there are, by each table that tells: whatever has happened, all of them must agree."""
 
 COUNTS = (
     "SELECT count(*) FROM device",

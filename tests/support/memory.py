@@ -551,7 +551,7 @@ class Owners(Reachable[Owner]):
 
 
 def _replace(records: dict[int, Any], changed: Any) -> bool:
-    """Write over the revision before. What a record is and when it was made are not for a caller to change."""
+    """Replace the previous revision. What a record is and when it was made are not for a caller to change."""
     known = records.get(changed.id)
     if known is None or (known.revision, _tenant(known)) != (changed.revision - 1, _tenant(changed)):
         return False
@@ -1002,7 +1002,7 @@ class Usage:
     async def add(self, org: int, noun: str, count: int, quota: int) -> bool:
         used = self._tables.usage.get(org, {})
         total = used.get(noun, 0) + count
-        # A counter below nothing, which only the tests make, leaves no room for more than the quota at once.
+        # A counter below zero, which only the tests make, leaves no room for more than the quota at once.
         if count >= 0 and max(total, count) > quota:
             return False
         self._tables.usage[org] = {**used, noun: total}
@@ -1107,7 +1107,7 @@ class Records:
 
 
 class MemoryStore:
-    """Implements `port.Store`. `backup` is one JSON text, which `tables` takes back."""
+    """Implements `port.Store`. `backup` is one JSON text, which `open_memory` reads back."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables

@@ -44,11 +44,11 @@ class Mqtt:
         self._client.loop_stop()
 
     def publish(self, topic: str, body: str, **options: Any) -> None:
-        """And wait for the broker's acknowledgement."""
+        """Publish, and wait for the broker's acknowledgement."""
         self._client.publish(topic, body, **{"qos": 1, **options}).wait_for_publish(PATIENCE)
 
     def subscribe(self, topic: str) -> bool:
-        """Whether the broker lets us."""
+        """Subscribe. Returns whether the broker allows it."""
         self._answered.clear()
         _, number = self._client.subscribe(topic, 1)
         assert number is not None
@@ -58,7 +58,7 @@ class Mqtt:
         return self._granted[number]
 
     def vanish(self) -> None:
-        """Go without a word, so that the broker speaks our last will."""
+        """Go without a word, so that the broker publishes our last will."""
         self._client.loop_stop()
         socket = self._client.socket()
         assert socket is not None

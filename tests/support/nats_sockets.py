@@ -1,7 +1,7 @@
 """nats-py leaves the sockets of refused and broken connections to the collector.
 
-It comes for them at the end of the test that made them (`collected`, in `conftest.py`), which does not mind: any other
-test would fail by the warning.
+It comes for them at the end of the test that made them (`collected`, in `conftest.py`), which ignores the warning: any
+other test would fail with it.
 """
 
 import pytest

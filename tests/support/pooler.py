@@ -20,7 +20,7 @@ installed = pytest.mark.skipif(_PROGRAM is None, reason="pgbouncer is not instal
 
 @contextmanager
 def pooled(url: str, mode: str, folder: Path) -> Iterator[str]:
-    """The URL of a database behind a pooler that is as it is installed, but for its pool mode."""
+    """The URL of a database behind a pooler with the settings that it is installed with, except its pool mode."""
     place, port = urlsplit(url), free_port()
     settings = folder / "pgbouncer.ini"
     settings.write_text(

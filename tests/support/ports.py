@@ -9,7 +9,7 @@ _ASKED_FOR_BY_NUMBER = range(20_000, 32_768)
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and that nobody is given by chance before its user does, or between two lives."""
+    """A port that nobody listens on, and that nobody is given by chance before its user does, or between two runs."""
     choose = random.SystemRandom()  # two test processes with one seed must not meet
     while True:
         port = choose.choice(_ASKED_FOR_BY_NUMBER)

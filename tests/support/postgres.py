@@ -36,7 +36,7 @@ _SETTINGS = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "dynamic_shared_memory_type": "mmap",  # in its folder, which is removed, rather than left in /dev/shm by a kill
-    "autovacuum": "off",  # it would visit thousands of databases in turn that live for seconds
+    "autovacuum": "off",  # it would visit in turn thousands of databases that live for seconds
     "log_min_messages": "error",
 }
 
@@ -54,7 +54,7 @@ def binaries() -> Path:
 
 
 def _user() -> str | None:
-    """Whom to run as: ourselves, unless we are root."""
+    """The user to run as; None, for ourselves, unless we are root."""
     if os.geteuid() != 0:
         return None
     known = {entry.pw_name for entry in pwd.getpwall()}
@@ -96,7 +96,7 @@ class Server:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{_DATABASE}"
 
     def start(self) -> None:
-        """Start, and wait until it can be asked."""
+        """Start, and wait until it accepts connections."""
         given = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         place = ["-D", str(self.data), "-p", str(self.port), "-k", str(self.data)]
         process = self._run(["postgres", *place, *given])
@@ -118,10 +118,10 @@ class Server:
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def leave(self) -> None:
-        """Use it no more; the last one who does so ends it."""
+        """Stop using it; the last user to do so ends it."""
         os.close(self._used)
         for process in filter(None, (self._caretaker, self._process)):
-            process.returncode = process.returncode or 0  # who ends it is not ours to wait for
+            process.returncode = process.returncode or 0  # somebody else ends it, and is not waited for
 
     def end(self) -> None:
         os.close(self._used)
@@ -226,7 +226,7 @@ def leave() -> None:
 
 
 async def new_database(like: str | None = None) -> str:
-    """A new registry in a database of its own, empty or a copy of one that nobody uses; answers its URL."""
+    """A new registry in a database of its own, empty or a copy of one that nobody uses. Returns its URL."""
     server, name = server_url(), f"fleetroll_{uuid.uuid4().hex}"
     template = _TEMPLATE if like is None else urlsplit(like).path.strip("/")
     connection = await asyncpg.connect(server)
@@ -234,7 +234,7 @@ async def new_database(like: str | None = None) -> str:
         if not _shared.has_template:
             await _make_template(connection, server)
             _shared.has_template = True
-        # From version 15 on it is written to the log by default, which takes three times as long.
+        # From version 15 on, a copy is written to the log by default, which takes three times as long.
         how = "STRATEGY FILE_COPY" if connection.get_server_version().major >= 15 else ""
         await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} {how}")
     finally:
@@ -243,7 +243,7 @@ async def new_database(like: str | None = None) -> str:
 
 
 async def empty_database(encoding: str = "UTF8") -> str:
-    """A database without any tables; answers its URL."""
+    """A database without any tables. Returns its URL."""
     server, name = server_url(), f"fleetroll_{uuid.uuid4().hex}"
     connection = await asyncpg.connect(server)
     try:

@@ -21,7 +21,7 @@ _TARGET = re.compile(r"^\d+<((?:\\x[0-9a-f]{2})*)>")
 
 
 def recording(log: Path) -> list[str]:
-    """What a command is put behind so that it is recorded, after what is in `log` already."""
+    """The words before a command that record it, after what is in `log` already."""
     options = ["-D", "-A", "-f", "-y", "-xx", "-s", "10000000", "--seccomp-bpf", "-e", f"trace={_CALLS}"]
     return ["strace", *options, "-o", str(log), "--"]
 
@@ -53,7 +53,7 @@ class Truncate(Struct, frozen=True):
 
 
 class Sync(Struct, frozen=True):
-    """The end of a sync of what had been asked before its beginning, which is the number of a step."""
+    """The end of a sync. It covers what was asked before it `began`, which is the number of a step."""
 
     path: str
     began: int
@@ -155,7 +155,7 @@ def _apply(content: bytearray, step: Write | Truncate) -> None:
 
 
 class Disk:
-    """One directory and all below it, as it fills. `are_synced` off is a disk that takes a sync for done at once."""
+    """One directory and all below it, as it fills. Without `are_synced`, the disk only claims to sync."""
 
     def __init__(self, root: Path, *, are_synced: bool = True) -> None:
         self._root = str(root)

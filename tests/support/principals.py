@@ -90,7 +90,7 @@ class Tenant:
         return token
 
     def asks(self, token: str) -> Response:
-        """Who the token is."""
+        """The reply to a token that asks who it is."""
         return self.app.request("GET", "/v1/me", key=token)
 
 

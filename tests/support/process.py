@@ -28,7 +28,7 @@ class Process:
 def start(data: Path, *options: str, log: Path | None = None, under: Sequence[str] = (), **environment: str) -> Process:
     """Start and wait until it announces itself. Raises AssertionError with its words if it ends instead.
 
-    `under` is the command that starts the server's in turn.
+    `under` is a command that runs the server's command in turn.
     """
     settings = {
         "FLEETROLL_ADMIN_KEY": ADMIN_KEY,

@@ -25,7 +25,7 @@ _PATTERNS = {
 
 
 def _classes() -> set[str]:
-    """Names of classes that are no words of any language: `DeviceInput`, `ValueError`."""
+    """Names of classes that are not words of any language: `DeviceInput`, `ValueError`."""
     ours = {name for file in _SOURCE.rglob("*.py") for name in _CLASS.findall(file.read_text())}
     return {name for name in {*ours, *dir(builtins)} if re.search(r"[a-z][A-Z]", name)}
 

@@ -446,7 +446,7 @@ class World:
         return [sample for dialect in KEYED for route in dialect.routes for sample in self._of(dialect, route, bodies)]
 
     def one_by_one(self) -> Iterator[Sample]:
-        """As `samples`, each made when it is its turn, of the world as it is then."""
+        """As `samples`, each made when it is its turn, from the world as it is then."""
         for dialect in KEYED:
             for route in dialect.routes:
                 yield from self._of(dialect, route, self._bodies())

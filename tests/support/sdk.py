@@ -42,7 +42,7 @@ def _methods(prefix: str, kind: type) -> dict[str, Callable[..., Any]]:
 
 @contextmanager
 def calls() -> Iterator[set[str]]:
-    """The names of the methods that are called meanwhile. Nothing is put in their place: the interpreter tells."""
+    """The names of the methods that are called meanwhile. Nothing replaces them: the interpreter's profiler tells."""
     names: dict[CodeType, str] = {method.__code__: name for name, method in methods().items()}
     seen: set[str] = set()
 

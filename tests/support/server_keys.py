@@ -9,6 +9,6 @@ ANOTHER_KEY = "0f1e2d3c4b5a6978" * 4
 
 
 def unmark(file: Path) -> None:
-    """Make of a database file one of a release that left no marks."""
+    """Turn a database file into one of a release that left no marks."""
     with contextlib.closing(apsw.Connection(str(file))) as connection:
         connection.execute("DELETE FROM server_key")

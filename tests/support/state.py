@@ -11,7 +11,7 @@ import asyncpg
 from tests.support.app import database_of
 
 _ROWS = "SELECT {} FROM {}"  # names of our own
-# What somebody leaves who asks for a revocation list: which of them was signed last, so that numbers rise.
+# What asking for a revocation list leaves behind: which one was signed last, so that numbers rise.
 _LEFT_BY_READERS = {"list_number", "list_at", "list_content"}
 Rows = dict[str, list[tuple[Any, ...]]]
 
@@ -60,7 +60,7 @@ class _Postgres:
         return found
 
     def versions(self, tables: Iterable[str]) -> dict[str, object]:
-        """By how many rows there are, and what transaction was the last to write one that is there."""
+        """For each table, how many rows it has, and which transaction was the last to write one of them."""
         each = "SELECT '{0}', count(*), max(xmin::text::bigint) FROM {0}"
         return {row[0]: tuple(row) for row in self._fetch(" UNION ALL ".join(map(each.format, tables)))}
 
@@ -80,7 +80,7 @@ async def _connected(url: str) -> Any:
 
 
 class State:
-    """Reads a database beside the application that writes it, and of that again only what has changed."""
+    """Reads a database beside the application that writes it; each time again, only what has changed."""
 
     def __init__(self, database: Path) -> None:
         url = database_of(database.parent)
@@ -102,7 +102,7 @@ class State:
         return _ROWS.format(", ".join(f'"{name}"' for name in self._columns[table]), table)
 
     def of(self, organization: int) -> Rows:
-        """The rows of one organization, itself and those directly below it among them."""
+        """The rows of one organization, including itself and those directly below it."""
         return {
             table: [row for row in rows if organization in self._owners(table, row)]
             for table, rows in self.all().items()

@@ -1,4 +1,4 @@
-"""The engines that keep the store's port, and records to put into them."""
+"""The engines that implement the store's port, and records to put into them."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path

@@ -17,6 +17,6 @@ traced = pytest.mark.skipif(not _works(), reason="it needs strace, and the right
 
 
 def tracing(calls: str, log: Path, spoilt: str | None = None) -> list[str]:
-    """What a command is put behind, so that its calls are noted, and `spoilt` as strace's `inject` says."""
+    """The words before a command by which its calls are noted, and `spoilt` as strace's `inject` says."""
     options = [] if spoilt is None else ["-e", f"inject={calls}:{spoilt}"]
     return ["strace", "-f", "-qq", "-e", "signal=none", "-e", f"trace={calls}", *options, "-o", str(log), "--"]

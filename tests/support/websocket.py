@@ -1,4 +1,4 @@
-"""A way for a client that speaks plain NATS to the broker's WebSocket listener: what it sends goes in frames."""
+"""A tunnel from a client that speaks plain NATS to the broker's WebSocket listener, to which it speaks in frames."""
 
 import asyncio
 import contextlib

@@ -32,7 +32,7 @@ class _Names(msgspec.Struct, frozen=True):
 
 
 class Accounts:
-    """The accounts of one broker, over a connection as its system account."""
+    """The accounts of one broker, over a connection as its system account. Raises links.Rejected where it refuses."""
 
     def __init__(self, client: Client, authority: Authority, seconds: Callable[[], int]) -> None:
         self._client = client
@@ -40,7 +40,7 @@ class Accounts:
         self._seconds = seconds
 
     async def names(self) -> set[str]:
-        """All that the broker knows, but for the server's own."""
+        """All accounts that the broker knows, except the server's own."""
         reply = await self._client.request("$SYS.REQ.CLAIMS.LIST", b"", timeout=_SECONDS)
         known = msgspec.json.decode(reply.data, type=_Names).data
         return set(known) - {self._authority.system.public, self._authority.platform.public}

@@ -32,7 +32,7 @@ _LOOK_AT_CLUSTER = 15.0
 
 
 class Off(Mint):
-    """No broker: credentials can be made, for a broker to come, and nothing can be sent."""
+    """No broker: credentials can be made, for a later one, but nothing can be sent."""
 
     def state(self) -> State:
         return State("off", [])
@@ -68,10 +68,11 @@ class Off(Mint):
 
 
 class Broker(Mint):
-    """Implements `port.Bus` over a running broker. `process` is ours, or None for a cluster at `urls`, so many servers
-    of which keep each stream (`replicas`).
+    """Implements `port.Bus` over a running broker. `process` is ours, or None for a cluster at `urls`, of which
+    `replicas` servers keep each stream.
 
-    Each process of ours reaches it; one of them keeps it: starts it, publishes accounts, answers, and takes in.
+    Each process of ours connects to it; one of them keeps it: starts it, publishes accounts, answers requests, and
+    stores what is published.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Broker(Mint):
         self._presence: Presence | None = None
         self._desk: Desk | None = None
         self._ingests: list[Ingest] = []
-        # Its words to one whom it does not know are lost, as a rule, with the connection that it closes.
+        # What it says to a client that it does not know is lost, as a rule, with the connection that it closes.
         self._away = Trouble("the broker cannot be reached, or does not know our server key")
         self._failing = Trouble("the broker could not be served; it is tried again")
         self._roster: Roster | None = None
@@ -112,11 +113,11 @@ class Broker(Mint):
         await self._reach.up.wait()
 
     async def attend(self) -> None:
-        """Reach the broker, whoever keeps it, until cancelled."""
+        """Stay connected to the broker, whichever process keeps it, until cancelled."""
         await self._reach.run()
 
     async def keep(self, registry: Registry) -> None:
-        """Serve `registry` until cancelled, whatever happens to the broker meanwhile."""
+        """Serve `registry` until cancelled, whatever happens to the broker meanwhile; return if none can start."""
         try:
             if self._process is not None:
                 self._process.start()
@@ -147,7 +148,8 @@ class Broker(Mint):
             self._as_platform(registry),
             asyncio.TaskGroup() as group,
         ):
-            # Only now that requests are answered: the devices that the broker knows are back as soon as it is.
+            # Only now that requests are answered, which is urgent: devices that the broker knows return as soon as it
+            # does.
             await roster.correct()
             group.create_task(presence.run())
             if self._process is not None:
@@ -164,13 +166,13 @@ class Broker(Mint):
             await links.until_cancelled()
 
     async def _look_again(self, presence: Presence) -> None:
-        """When a server of a cluster dies, no other tells whose connections went with it."""
+        """Look at all connections now and then: when a server of a cluster dies, no other tells which went with it."""
         while links.goes_on():
             await asyncio.sleep(_LOOK_AT_CLUSTER)
             presence.doubt()
 
     async def _keep_certificate(self, process: Process, registry: Registry) -> None:
-        """Have a new one before the old one expires."""
+        """Renew the broker's certificate before it expires."""
         while links.goes_on():
             try:
                 if names := settings.names_to_renew(process.files, self._seconds()):
@@ -279,7 +281,7 @@ class Broker(Mint):
 
     @contextlib.asynccontextmanager
     async def _as_platform(self, registry: Registry) -> AsyncIterator[None]:
-        """Connected as the account that has the streams and is asked, and answering there."""
+        """Connected as the account that has the streams and is sent the requests, and answering them."""
         platform = self._platform = await links.connect(
             self._urls(), self._authority.platform, "platform", found=self._platform_found
         )
@@ -294,7 +296,7 @@ class Broker(Mint):
 
     @contextlib.asynccontextmanager
     async def _standing_by(self, platform: Client, registry: Registry) -> AsyncIterator[None]:
-        """Answer at a second server of a cluster, if it has one: who was at the first one with us when it died is at
+        """Answer at a second server of a cluster too, if it has one: when the first one dies, its clients are at
         another before we are, and the vendor's SDKs ask only once.
         """
         urls = links.other_servers(platform)

@@ -29,7 +29,7 @@ async def call(client: Client, env: str, device: str, name: str, body: bytes, se
 
 
 async def ask(client: Client, env: str, device: str, name: str, body: bytes, seconds: float) -> Msg:
-    """The device's answer, or the broker's that nobody listens."""
+    """The device's answer, or the broker's that nobody listens. Raises Fault conflict for silence, or unavailable."""
     subject = f"answer.{device}.{secrets.token_hex(12)}"
     try:
         answers = await client.subscribe(subject)

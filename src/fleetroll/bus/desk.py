@@ -24,7 +24,7 @@ class Desk:
         await self._responder.start()
 
     async def found(self) -> None:
-        """There is another connection."""
+        """The connection was made again."""
         self._queues.doubt()
         await self._replies.again()
 

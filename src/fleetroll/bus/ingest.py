@@ -1,9 +1,9 @@
 """From a stream into the store: in batches, each of them whole or not at all, and none of it twice.
 
-The store keeps, in the transaction of the data itself, the place up to which it has everything; the broker keeps no
-account of what was read. After trouble of any kind reading begins anew behind that place.
+The store keeps, in the transaction of the data itself, the place up to which it has everything; the broker does not
+keep track of what was read. After any trouble, reading begins again after that place.
 
-Two batches are on their way at a time, so that one arrives while the other is stored. The client library's own way to
+Two batches are in flight at a time, so that one arrives while the other is stored. The client library's own way to
 fetch is not used: it costs several times what storing does.
 """
 
@@ -29,11 +29,11 @@ _PATIENCE_SECONDS = 8.0  # a server of a cluster that dies takes requests with i
 _PAUSE = 0.5
 _TIDY_SECONDS = 5.0
 COMMANDS_FAMILY = "commands"
-_UNSENT = "Nats-Pending-Messages"  # with the end of a request: how much of it was not there to be sent
+_UNSENT = "Nats-Pending-Messages"  # header at the end of a request: how many messages it still lacked
 
 
 class Missed(Exception):
-    """Something was sent to us that has not arrived."""
+    """The broker has sent something that did not arrive."""
 
 
 class Ingest:
@@ -84,13 +84,13 @@ class Ingest:
             await subscription.unsubscribe()
 
     async def _begin(self) -> None:
-        """Read behind the place up to which the store has everything. Raises streams.Gone."""
+        """Read on after the place up to which the store has everything. Raises streams.Gone."""
         reached = await self._registry.ingested(self._name)
         if not await streams.has_fallen_back(self._client, self._stream, reached):
             await streams.read_from(self._client, self._stream, self._consumer, reached.place + 1)
             return
         logger.error("the broker had lost some of stream %s; the registry has it", self._stream)
-        # What is there now under places that the store knows is new, as only its time tells.
+        # Messages that are now at places that the store knows are new; only their times tell.
         place = await streams.read_after(self._client, self._stream, self._consumer, reached.at)
         await self._registry.rewind(self._name, place)
 
@@ -103,7 +103,7 @@ class Ingest:
         self._wake.set()
 
     async def _ask(self, inbox: str) -> None:
-        """Keep a batch on its way beside the one that is stored."""
+        """Keep one batch in flight beside the one that is being stored."""
         while self._due <= limits.BUS_BATCH:
             self._due = max(0, self._due) + limits.BUS_BATCH
             wanted = {"batch": limits.BUS_BATCH, "expires": int(_WAIT_SECONDS * 1e9)}
@@ -111,10 +111,10 @@ class Ingest:
             await self._client.publish(subject, msgspec.json.encode(wanted), reply=inbox)
 
     async def _store(self, count: int) -> int:
-        """Store what has arrived; answers how much was sent so far."""
+        """Store what has arrived. Returns how many messages were sent so far. Raises Missed."""
         self._wake.clear()
         if not self._arrived and not self._is_doubted:
-            await asyncio.wait_for(self._wake.wait(), _PATIENCE_SECONDS)  # the end of a request at the latest
+            await asyncio.wait_for(self._wake.wait(), _PATIENCE_SECONDS)  # a request ends by then at the latest
         if self._is_doubted:
             raise Missed
         received, self._arrived = self._arrived[: limits.BUS_BATCH], self._arrived[limits.BUS_BATCH :]
@@ -129,7 +129,7 @@ class Ingest:
         return places[-1].count
 
     async def _show(self, heard: Sequence[Message]) -> None:
-        """Let applications hear of it. Who is not there now finds it in the store."""
+        """Tell applications. Those that are not connected now find it in the store."""
         told = ((f"live.{one.org}.{one.env}.{one.family}.{one.device}.{one.name}", one.body) for one in heard)
         await links.publish_all(self._client, told)
 
@@ -141,7 +141,7 @@ class Ingest:
 
 
 class _Place:
-    """What the reply subject of a message says: where in the stream it is, how many were sent, when it was stored."""
+    """What the reply subject of a message says: its place in the stream, how many were sent, the instant of storing."""
 
     __slots__ = ("at", "count", "place")
 

@@ -1,7 +1,8 @@
 """NATS key pairs, and the JSON web tokens (v2) that operator and accounts sign.
 
-The operator and the accounts of the server's own are derived from the server key, so that every process and every
-restart has the same ones and none is stored. Key pairs of credentials are random, and forgotten once handed out.
+The key pairs of the operator and of the server's own accounts are derived from the server key, so that every process
+has the same ones after every restart and none is stored. Key pairs of credentials are random, and forgotten once handed
+out.
 """
 
 import base64
@@ -41,7 +42,7 @@ class Pair:
 
 
 def derive(kind: Kind, server_key: bytes, purpose: str) -> Pair:
-    """The one pair for a purpose of the server's own."""
+    """The pair for one of the server's own purposes, always the same."""
     return Pair(kind, tokens.derive(server_key, f"nats {kind.name.lower()} {purpose}"))
 
 
@@ -54,9 +55,9 @@ def token(
     expiry: int | None = None,
     nonce: bytes = b"",
 ) -> str:
-    """The token in which `signer` says `claims` about `subject`, from second `at` until `expiry`.
+    """A token in which `signer` makes `claims` about `subject`, from `at` until `expiry`, both in Unix seconds.
 
-    With another `nonce` it is another token, whatever it says.
+    With another `nonce`, the same claims make another token.
     """
     payload = {"iat": at, "iss": signer.public, "name": name, "sub": subject, "nats": {**claims, "version": 2}}
     if expiry is not None:

@@ -1,4 +1,4 @@
-"""Connections of the server's own to the broker: one as the platform, one as the system, both made again for ever."""
+"""The server's own connections to the broker, as the platform or the system: how they are made, and made again."""
 
 import asyncio
 import base64
@@ -19,18 +19,19 @@ from fleetroll.bus.walls import user_token
 
 logger = logging.getLogger("fleetroll.broker")
 
-# Shorter than any client's: whoever is back before us finds nobody who answers, and the vendor's SDKs ask only once.
+# Seconds, fewer than any client's: a client that is back before us finds nobody to answer it, and the vendor's SDKs ask
+# only once.
 _PAUSE = 0.05
 _PENDING = 64 << 20
-# The broker asks whether we are there behind all that it has for us, and that may take longer to read than it waits
-# for an answer. Who says so unasked, well within the shortest silence that it can be told to allow, is not asked.
-_SIGN_SECONDS = 0.2
-_UNANSWERED_SIGNS = 150
+# The broker's ping comes after all that it has for us, which may take longer to read than it waits for the pong. It
+# does not ping a client that pings unasked, well within the shortest silence that it can be told to allow.
+_PING_SECONDS = 0.2
+_MOST_UNANSWERED_PINGS = 150
 TROUBLE = (nats.errors.Error, TimeoutError, OSError)
 
 
 class Rejected(Exception):
-    """The broker answered, and did not do what we asked. `code` is its own for why, where it has one."""
+    """The broker refused what we asked. `code` is its own error code, or 0."""
 
     def __init__(self, message: str, code: int = 0) -> None:
         super().__init__(message)
@@ -38,21 +39,21 @@ class Rejected(Exception):
 
 
 FAILURE = (*TROUBLE, Rejected)
-"""Whatever keeps the broker from doing what we ask: trouble on the way, or that it will not."""
+"""Whatever keeps the broker from doing what we ask: trouble on the way, or its refusal."""
 
-# Any tenant's client chooses words of a subject, of whatever is no blank to the broker. The library takes more for a
-# blank, and such a line then for none of the protocol.
+# Any tenant's client may choose parts of a subject, of all that the broker does not take for white space. The library
+# takes more for white space, and then takes such a line for a breach of the protocol.
 parser.MSG_RE = re.compile(rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)\r\n")
 parser.HMSG_RE = re.compile(rb"\AHMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)[ \t]+(\d+)\r\n")
 
 
 class _Link(Client):
-    """As the library's, which stops to read for ever at a subject that is no UTF-8, and at headers of no form."""
+    """The library's client, which by itself stops reading for good at a subject that is not UTF-8 or bad headers."""
 
     async def _process_headers(self, headers: Any) -> Any:
         try:
             return await super()._process_headers(headers)
-        except Exception:  # noqa: BLE001  # whatever it makes of hostile bytes; the message itself must be counted
+        except Exception:  # noqa: BLE001  # whatever hostile bytes make it raise; the message must still be counted
             return None
 
     def _build_message(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: Any) -> Any:
@@ -76,8 +77,9 @@ async def connect(
     failed: Callable[[Exception], Awaitable[None]] = _nothing,
     patience: int | None = -1,
 ) -> Client:
-    """A connection as a user of `account` that may do everything in it. `patience` counts attempts; -1 is for ever, and
-    with None a connection that is lost is not made again.
+    """A connection as a user of `account` that may do everything in it.
+
+    `patience` is the number of attempts to reconnect; -1 is for ever, and with None a lost connection stays lost.
     """
     user = Pair(Kind.USER, secrets.token_bytes(32))
 
@@ -103,15 +105,15 @@ async def connect(
         reconnect_time_wait=_PAUSE,  # type: ignore[arg-type]  # it only sleeps for so long
         no_echo=True,
         connect_timeout=2,
-        ping_interval=_SIGN_SECONDS,  # type: ignore[arg-type]  # likewise
-        max_outstanding_pings=_UNANSWERED_SIGNS,
+        ping_interval=_PING_SECONDS,  # type: ignore[arg-type]  # likewise
+        max_outstanding_pings=_MOST_UNANSWERED_PINGS,
         pending_size=_PENDING,
     )
     return client
 
 
 def other_servers(client: Client) -> list[str]:
-    """Those of the cluster, as far as it has told, that the connection is not to."""
+    """The servers of the cluster, as far as it has told, other than the one that we are connected to."""
     own = client.connected_url
     return [one.geturl() for one in client.servers if own is not None and one.netloc != own.netloc]
 
@@ -124,7 +126,7 @@ async def close(client: Client | None) -> None:
 
 async def reply_status(client: Client, subject: str, headers: Mapping[str, str]) -> None:
     """Reply with a status and no message, as the broker itself does: `Status` and its `Description` make up the first
-    line, where clients look for them. The client library can read that form, and cannot write it.
+    line, where clients look for them. The client library can read that form, but not write it.
     """
     first = " ".join(("NATS/1.0", headers["Status"], headers.get("Description", ""))).strip()
     others = [f"{name}: {value}" for name, value in headers.items() if name not in {"Status", "Description"}]
@@ -134,9 +136,9 @@ async def reply_status(client: Client, subject: str, headers: Mapping[str, str])
 
 
 async def publish_all(client: Client, messages: Iterable[tuple[str, bytes]]) -> None:
-    """Publish bodies under subjects that the broker itself has told us, if it is there.
+    """Publish bodies under subjects that come from the broker itself, if it is there.
 
-    At once: of each alone the library would wake its writer anew.
+    All at once: for each one, the library would wake its writer again.
     """
     if client.is_connected:
         lines = (b"PUB %b %d\r\n%b\r\n" % (subject.encode(), len(body), body) for subject, body in messages)
@@ -145,15 +147,17 @@ async def publish_all(client: Client, messages: Iterable[tuple[str, bytes]]) -> 
 
 
 def goes_on() -> bool:
-    """False once the running task was cancelled. To be asked by loops: `wait_for`, as the client library uses it, can
-    lose a cancellation that comes together with what it waits for.
+    """False once the running task was cancelled.
+
+    Loops must ask: `wait_for`, as the client library uses it, can lose a cancellation that comes together with what it
+    waits for.
     """
     task = asyncio.current_task()
     return task is None or not task.cancelling()
 
 
 async def until_cancelled() -> None:
-    """Wait until the running task is cancelled, or go at once where that was lost."""
+    """Wait until the running task is cancelled, or raise at once if its cancellation was lost."""
     if goes_on():
         await asyncio.Event().wait()
     raise asyncio.CancelledError

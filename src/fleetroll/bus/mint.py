@@ -12,7 +12,7 @@ from fleetroll.core.times import SECOND
 
 
 class Mint:
-    """Makes credentials. Needs no broker: what it signs, any broker that trusts the operator will take."""
+    """Makes credentials. Needs no broker: any broker that trusts the operator accepts what it signs."""
 
     def __init__(self, authority: Authority, seconds: Callable[[], int]) -> None:
         self._authority = authority

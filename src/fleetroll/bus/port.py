@@ -21,10 +21,10 @@ class DeviceAccount(Struct, frozen=True):
 
 
 class AppAccount(Struct, frozen=True):
-    """The account of an organization's applications of one role and the same scopes, if they are narrowed to any.
+    """The account of an organization's applications that have the same role, and the same scopes if they are narrowed.
 
-    `revoked` are users who have ended. While `disabled`, none of them may connect. The account is there,
-    for what it stores to be there afterwards.
+    `revoked` are users whose credentials have ended. While `disabled`, nobody may connect; the account stays, and so
+    does what it stores. With `follows`, they are sent what devices say.
     """
 
     org: str
@@ -57,7 +57,10 @@ class Request(Struct, frozen=True):
 
 
 class Message(Struct, frozen=True, gc=False):
-    """What a device or an application has published. `place` counts up within one incarnation of the stream."""
+    """What a device or an application has published.
+
+    `at` is when it was stored; `place` counts up within one incarnation of the stream.
+    """
 
     place: int
     at: int
@@ -100,9 +103,9 @@ class Announcement(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True):
-    """An account to be published, or (None) to be taken away. `number` is its place in the list of things to do.
+    """An account to be published, or (None) to be taken away. `number` is its place in the list of pending changes.
 
-    `public` is what the broker calls it.
+    `public` is its name on the broker.
     """
 
     number: int
@@ -137,38 +140,38 @@ class Bus(Protocol):
     def mint_device(self, org: str, device: str, *, mqtt: bool = False) -> Minted:
         """A credential for a device. It works once its account is published.
 
-        For MQTT `api_key` is a password, which is shown to the broker as it is, and `secret` is good for nothing.
+        For MQTT, `api_key` is a password, which is sent to the broker as it is, and `secret` is of no use.
         """
 
     def mint_app(
         self, org: str, role: str, scopes: tuple[str, ...] = (), *, commands: bool, until: int | None = None
     ) -> Minted:
-        """A credential for an application, which the broker takes until an instant."""
+        """A credential for an application, which the broker accepts until an instant, or for ever."""
 
     def account_of_apps(self, org: str, role: str, scopes: tuple[str, ...] = ()) -> str:
-        """What the broker calls the account of applications of a role and scopes."""
+        """The broker's name for the account of applications of a role and scopes."""
 
     def setup(self) -> str:
-        """What a broker must have in its configuration to take our word for who is who."""
+        """The configuration that a broker needs to trust our credentials."""
 
     async def present(self, certificate: Certificate) -> None:
-        """Show this from now on, and one like it when it is about to expire. To be asked of a broker that `is_own`."""
+        """Show this certificate from now on, and one like it when it is about to expire. Only if it `is_own`."""
 
     @property
     def is_shared(self) -> bool:
         """Whether other processes of ours may use the same broker."""
 
     async def share(self, body: bytes) -> None:
-        """Tell the other processes something. Who cannot be reached is not."""
+        """Tell the other processes something. Those that cannot be reached miss it."""
 
     def on_shared(self, listener: Callable[[bytes], None]) -> None:
-        """Hear what the other processes tell."""
+        """Call `listener` with what the other processes share."""
 
     async def settle(self) -> None:
-        """Publish at once what has changed; a broker that is not there is not waited for."""
+        """Publish at once which accounts have changed; a broker that is away is not waited for."""
 
     async def send(self, org: str, env: str, device: str, name: str, body: bytes) -> None:
-        """Queue a command. Answers once it is stored. Raises Fault unavailable `broker_unavailable` or `no_broker`."""
+        """Queue a command. Returns once it is stored. Raises Fault unavailable `broker_unavailable` or `no_broker`."""
 
     async def call(self, org: str, env: str, device: str, name: str, body: bytes, seconds: float) -> bytes:
         """Ask a device and await its reply.
@@ -178,14 +181,14 @@ class Bus(Protocol):
         """
 
     def hang_up(self) -> None:
-        """No call waits any longer: the server ends. A device that has not answered by now is silent."""
+        """End all calls, because the server stops: a device that has not answered by now counts as silent."""
 
 
 class Registry(Protocol):
     """The service, as the broker sees it."""
 
     async def accounts(self) -> list[Account]:
-        """Every account there should be."""
+        """Every account that there should be."""
 
     async def changes(self) -> list[Change]:
         """Accounts to publish or to take away, oldest first; some at a time."""
@@ -209,10 +212,10 @@ class Registry(Protocol):
         """The broker has lost some of that incarnation: what it holds beyond `place` is new."""
 
     async def ingest(self, batch: Batch) -> Sequence[Message]:
-        """Put a batch into the store, all of it or nothing. Answers what applications are to hear of it."""
+        """Store a batch, all of it or nothing. Returns what applications are to be told of it."""
 
     async def present(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
-        """Note who has come and gone."""
+        """Note which connections were made and ended. Returns what to announce of it."""
 
     async def connected(self, connections: Sequence[Connection]) -> list[Announcement]:
-        """Note that there are these connections and no others."""
+        """Note that there are these connections and no others. Returns what to announce of it."""

@@ -1,4 +1,4 @@
-"""Who is connected: by the broker's own events, set right from its list of connections whenever we meet it anew."""
+"""Who is connected: by the broker's own events, corrected from its list of connections whenever we reconnect."""
 
 import asyncio
 import contextlib
@@ -52,9 +52,9 @@ class _Listing(msgspec.Struct, frozen=True):
 
 
 class _List:
-    """The connections of one server, as they are told in the order of their numbers, page by page.
+    """The connections of one server, as it lists them in the order of their numbers, page by page.
 
-    What is behind a connection that ends meanwhile moves up, so each page is to begin within the one before.
+    When a connection ends meanwhile, those after it move up, so each page must begin within the one before.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class _List:
 class Presence:
     """Follows the connections of all accounts, over a connection as the system account.
 
-    What waits to be noted is in one queue, in its order: that a connection was made or has ended, or that all have.
+    Changes that wait to be noted are in one queue, in their order. None in it says that `_stale` or `_ended` was set.
     """
 
     def __init__(self, client: Client, registry: Registry, announce: Announce) -> None:
@@ -98,7 +98,7 @@ class Presence:
         self._events.put_nowait(None)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Follow them until cancelled."""
         for verb in ("CONNECT", "DISCONNECT"):
             await self._client.subscribe(f"$SYS.ACCOUNT.*.{verb}", cb=self._note)
         while links.goes_on():
@@ -112,7 +112,7 @@ class Presence:
                 await asyncio.sleep(_PAUSE)
 
     def _begin_anew(self) -> None:
-        """By the list, which will have what has come until now: while the store is away, that would become too much."""
+        """Go by the list again, which covers what is queued: while the store is away, it would become too long."""
         self._stale = True
         while not self._events.empty():
             self._events.get_nowait()
@@ -131,7 +131,7 @@ class Presence:
         self._events.put_nowait(ConnectionChange(connection, verb == "CONNECT"))
 
     async def _apply(self) -> None:
-        """The next events, as many as have come."""
+        """Note the next events, as many as have come, up to `_AT_ONCE`."""
         found = [await self._events.get()]
         while not self._events.empty() and len(found) < _AT_ONCE:
             found.append(self._events.get_nowait())
@@ -161,8 +161,8 @@ class Presence:
                 offset += _PAGE - _OVERLAP
 
     async def _ask(self, options: dict[str, Any], servers: int) -> list[_Listing]:
-        """The replies of all servers of a cluster. They do not say how many there are, so the first ones are waited
-        for; then so many `servers` are known.
+        """The replies of all servers of a cluster. They do not say how many they are, so the first time all of
+        `_GATHER_SECONDS` pass; then the number of `servers` is known. Raises TimeoutError if there are none.
         """
         inbox = self._client.new_inbox()
         replies: list[_Listing] = []

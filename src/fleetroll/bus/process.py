@@ -1,7 +1,7 @@
 """The embedded broker as a process: started, watched, started again with growing pauses, and never left behind.
 
-It dies with us whatever ends us (`launcher`). What a broken-off start left all the same is known by its process file
-and its command line, and is ended before the next one starts.
+It dies with us whatever ends us (`launcher`). What is left behind all the same is known by its pid file and its command
+line, and is ended before the next one starts.
 """
 
 import asyncio
@@ -30,10 +30,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
 _STOP_SECONDS = 5.0
 _RELOAD_SECONDS, _RESTART_SECONDS = 5.0, 10.0
 _RELOADED = {"Reloaded server configuration": True, "Failed to reload server configuration": False}
-# A stream that could not be written to once takes nothing more, though there be room again, until a new start.
+# A stream that could not be written to once takes nothing more until a restart, even if there is room again.
 _STUCK = re.compile(r"critical write error", re.IGNORECASE)
 _LOOK_SECONDS = 2.0
-_STEADY_SECONDS = 10.0  # a broker that has run for so long was well; what ends it then is a new trouble
+_STEADY_SECONDS = 10.0  # a broker that has run this long was well; what ends it then is new trouble
 
 
 def _nothing() -> None:
@@ -91,7 +91,7 @@ class Process:
         await self._end()
 
     async def refresh(self) -> None:
-        """Let it read its files again. Connections stay, unless what has changed needs a new start."""
+        """Have it reload its files. Connections stay, unless the change needs a restart."""
         if self._process is None or not self._ready.is_set():
             return  # it reads them when it starts
         self._write_settings(self.addresses)
@@ -107,9 +107,9 @@ class Process:
         await asyncio.wait_for(self.ready(), _RESTART_SECONDS)
 
     async def _heal(self, process: asyncio.subprocess.Process) -> None:
-        """End a broker that has failed to write, for another one to be started, once there is room for what it writes.
+        """Once there is room again, end a broker that has failed to write, so that another one is started.
 
-        Not at once, as what fails for another reason than room would end each of them as soon as it has begun.
+        Not at once: a failure for another reason than room would end each of them as soon as it has begun.
         """
         await asyncio.sleep(_LOOK_SECONDS)
         while self.room() < limits.BUS_LEAST_ROOM:  # noqa: ASYNC110  # nothing tells of it
@@ -166,7 +166,7 @@ class Process:
 
     def _note(self, line: str) -> None:
         parsed = _LINE.match(line)
-        # What has no level are the last words of a program: of a configuration that it refuses, or of its own failure.
+        # A line without a level is the program's last words: about a configuration that it refuses, or its own failure.
         level, text = (_LEVELS.get(parsed["level"], logging.DEBUG), parsed["text"]) if parsed else (logging.ERROR, line)
         advice = "; name another one with --nats, --nats-ws or --mqtt" if _TAKEN in text else ""
         logger.log(level, "%s%s", text, advice)
@@ -196,7 +196,7 @@ class Process:
 
 
 def end_stale(files: Files) -> None:
-    """End a broker of this directory that a former server has left. One of somebody else's is not touched."""
+    """Kill a broker of this directory that an earlier server has left behind. Nobody else's is touched."""
     try:
         pid = int(files.pid.read_text())
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -210,7 +210,7 @@ def end_stale(files: Files) -> None:
 
 
 def _await_end(pid: int) -> None:
-    """Wait until a killed process is gone, or only waits for its parent to notice."""
+    """Wait until a killed process is gone, or a zombie that its parent has not reaped."""
     descriptor = os.pidfd_open(pid)
     try:
         select.select([descriptor], [], [], _STOP_SECONDS)

@@ -1,9 +1,9 @@
-"""Devices and their queues of commands, between walls: each is read through the platform, by its own device alone.
+"""Devices' queues of commands, between walls: each is read through the platform, by its own device alone.
 
-What the vendor's SDKs ask of the broker's stream API is asked of us, under the names that they know. Messages alone are
-asked of the broker itself, and acknowledged to it: it lets no client of its pass on such a request, not even us. Whose
-consumer it is can be told by the broker only from a whole name, so a name is one that nobody can guess: we choose it,
-and only its device is told.
+What the vendor's SDKs ask of the broker's stream API comes to us, under the names that they know. Only messages are
+asked of the broker itself, and acknowledged to it: it lets no client forward such a request, not even us. The broker
+cannot tell from part of a name whose consumer it is, so a name must be one that nobody can guess: we choose it, and
+tell it to its device alone.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ _NEVER = "0001-01-01T00:00:00Z"
 
 
 class _Wanted(msgspec.Struct, frozen=True):
-    """Of a consumer's configuration, what a device may decide. If it names no inbox, it asks for each message."""
+    """What a device may decide of a consumer's configuration. One without `deliver_subject` is a pull consumer."""
 
     deliver_subject: str = ""
     deliver_policy: str = "all"
@@ -67,7 +67,7 @@ class Queues:
         self._replies = replies
         self._asking = asyncio.Semaphore(limits.BUS_QUESTIONS)
         self._consumers: defaultdict[str, set[str]] = defaultdict(set)  # of each device, as far as we know
-        # Some wait for a device, and some for a broker that has lost the question.
+        # Two rooms: calls wait for a device, questions perhaps for a broker that has lost them.
         self._questions = Room("questions about commands", replies, (_AWAY, None), _tenant)
         self._calls = Room("calls", replies, TOO_MANY, _tenant)
 
@@ -83,7 +83,7 @@ class Queues:
             await self._client.subscribe(subject, _GROUP, cb=answer)
 
     def doubt(self) -> None:
-        """The broker was away: of the end of consumers it may have told nobody."""
+        """The broker was away: it may have told nobody which consumers have ended."""
         self._consumers.clear()
 
     async def _note_end(self, message: Msg) -> None:
@@ -96,7 +96,7 @@ class Queues:
             del self._consumers[device]
 
     async def _ask(self, subject: str, body: bytes) -> bytes:
-        """What the broker answers of streams, or in its words that it does not answer."""
+        """The broker's answer about streams, or, in its own words, that there is none."""
         try:
             async with self._asking:
                 return (await self._client.request(subject, body, timeout=_SECONDS)).data
@@ -109,7 +109,7 @@ class Queues:
             answer = await self._called(message)
         except Fault as fault:
             if fault.kind is not Kind.UNAVAILABLE:
-                return  # the caller's own patience has ended before
+                return  # the caller has given up by then
             answer = None
         if answer is None or commands.nobody_listens(answer):
             await self._replies.say(message.reply, b"", {"Status": commands.NO_LISTENER})
@@ -125,7 +125,7 @@ class Queues:
         return await commands.ask(self._client, env, device, name, message.data, limits.BUS_LONGEST_CALL)
 
     async def _account(self, message: Msg) -> None:
-        """What a client asks to find out whether there are streams at all."""
+        """Answer a client that asks whether there are streams at all."""
         bounds = dict.fromkeys(("max_memory", "max_storage", "max_streams", "max_consumers"), 0)
         info = {"memory": 0, "storage": 0, "streams": 1, "consumers": 0, "limits": bounds}
         await self._replies.say(
@@ -134,10 +134,10 @@ class Queues:
         )
 
     async def _consumer(self, message: Msg) -> None:
-        """A device would listen for a command: its consumer is made for it, delivering only to itself."""
+        """A device wants to listen for a command: make its consumer, which delivers to it alone."""
         _, org, device, consumer, env, name = message.subject.split(".")
         try:
-            # All of it is read, not only what counts: it is told back.
+            # All of it is decoded, not only what counts: the reply repeats it.
             asked = msgspec.json.decode(message.data)
             given = msgspec.convert(asked, _Create)
             config = self._config(given.config, org, device, consumer, env, name)
@@ -149,7 +149,7 @@ class Queues:
         await self._replies.say(message.reply, _as_asked(reply, f"{org}_command_queue", told, asked["config"]))
 
     async def _make(self, device: str, config: dict[str, Any]) -> bytes:
-        """What the broker answers, which would let one device have as many as all may have together."""
+        """The broker's answer. It bounds only the consumers of all devices together; those of each are bounded here."""
         name, own = config["name"], self._consumers[device]
         is_new = name not in own
         if is_new and len(own) >= limits.BUS_DEVICE_CONSUMERS:
@@ -167,7 +167,7 @@ class Queues:
             raise ValueError
         called = f"{device}_{consumer}"
         return {
-            # One that is told lives no longer than its consumer: it lets whoever knows it read.
+            # A name that is told lives no longer than its consumer: whoever knows it can read.
             "name": self._authority.consumer(called) if wanted.deliver_subject else f"{called}_{secrets.token_hex(16)}",
             "filter_subject": f"command.{org}.{env}.{device}.{name}",
             "deliver_policy": wanted.deliver_policy,
@@ -180,7 +180,7 @@ class Queues:
         }
 
     async def _queue(self, message: Msg) -> None:
-        """Something else about a consumer of a device's own, or about the stream that it believes to be its own."""
+        """Another question about a device's own consumer, or about the stream that it believes to be its own."""
         _, org, device, verb, consumer = message.subject.split(".")
         stream, own = f"{org}_command_queue", f"{device}_"
         name = consumer if consumer.startswith(own) else self._authority.consumer(own + consumer)
@@ -195,7 +195,7 @@ class Queues:
 
 
 def _tenant(message: Msg) -> str:
-    """The organization that a subject names, or the device in the place of one."""
+    """The organization that a subject names, or the device if it names none."""
     return message.subject.split(".")[1]
 
 
@@ -222,7 +222,7 @@ def _as_asked(reply: bytes, stream: str, consumer: str, asked: dict[str, Any] | 
 
 
 def _stream_info(org: str, stream: str) -> dict[str, Any]:
-    """The stream of an organization's commands, if there were one for each. It tells no numbers."""
+    """What the stream of an organization's commands would be, if each had one. It tells no numbers."""
     config = {"name": stream, "subjects": [f"{org}.*.command.queue.>"], "retention": "limits", "storage": "file"}
     state = dict.fromkeys(("messages", "bytes", "first_seq", "last_seq", "consumer_count"), 0)
     return {

@@ -12,7 +12,7 @@ from fleetroll.bus.commands import unavailable
 from fleetroll.bus.keypairs import Pair
 
 SETTLE, REFRESH = "keeper.settle", "keeper.refresh"
-"""What the others ask of the process that keeps the broker: to publish accounts, and to let it read its files."""
+"""What the others ask of the process that keeps the broker: to publish accounts, and to have it reload its files."""
 
 _SHARED = "processes"
 _PAUSE = 0.2
@@ -21,7 +21,7 @@ _REFRESH_SECONDS = 10.0
 
 
 class Reach:
-    """A connection as the platform, made again wherever the broker is by then."""
+    """A connection as the platform, which is made again wherever the broker is by then."""
 
     def __init__(self, urls: Callable[[], list[str]], platform: Pair) -> None:
         self._urls = urls
@@ -31,7 +31,7 @@ class Reach:
         self.up = asyncio.Event()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Stay connected until cancelled."""
         while links.goes_on():
             with contextlib.suppress(*links.TROUBLE):
                 await self._connected()
@@ -39,7 +39,7 @@ class Reach:
 
     @property
     def client(self) -> Client:
-        """Raises Fault unavailable."""
+        """The connection. Raises Fault unavailable."""
         if self._client is None or not self._client.is_connected:
             raise unavailable()
         return self._client
@@ -49,7 +49,7 @@ class Reach:
         return links.is_connected(self._client)
 
     async def share(self, body: bytes) -> None:
-        """Tell the other processes something; they have it by `heard`."""
+        """Tell the other processes something, which they get by `heard`."""
         await self.client.publish(_SHARED, body)
 
     async def _hear(self, message: Msg) -> None:
@@ -60,7 +60,7 @@ class Reach:
         await self.client.request(SETTLE, b"", timeout=_KEEPER_SECONDS)
 
     async def refresh(self) -> None:
-        """Done when the broker has done so, or was started anew."""
+        """Have the broker reload its files. Returns when it has, or was restarted. Raises Fault unavailable."""
         try:
             await self.client.request(REFRESH, b"", timeout=_REFRESH_SECONDS)
         except links.TROUBLE:
@@ -73,14 +73,14 @@ class Reach:
             raise unavailable() from None
 
     async def _connected(self) -> None:
-        """Be connected for as long as that lasts. Before somebody keeps the broker it is of no use to anyone."""
+        """Be connected for as long as that lasts, once some process keeps the broker: before, it is of no use."""
         client = await links.connect(self._urls(), self._platform, "process", patience=None)
         try:
             await client.request(SETTLE, b"", timeout=_KEEPER_SECONDS)
             await client.subscribe(_SHARED, cb=self._hear)
             self._client = client
             self.up.set()
-            # The library does not tell of a loss by which its closing fails.
+            # The library does not report the loss of a connection if closing it fails.
             while client.is_connected and links.goes_on():  # noqa: ASYNC110
                 await asyncio.sleep(_PAUSE)
         finally:

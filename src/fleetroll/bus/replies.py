@@ -1,7 +1,7 @@
-"""What clients are answered: kept until the broker is known to have it, and said again where it was not.
+"""Replies to clients: kept until the broker is known to have them, and otherwise sent again.
 
-A connection that breaks takes along what was written to it last, and nobody says of what. To hear a reply twice does no
-harm: of those to one request the broker lets the first through.
+A connection that breaks loses what was written to it last, and nobody says what that was. To send a reply twice does no
+harm: the broker lets only the first one to a request through.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _Reply = tuple[str, bytes, Mapping[str, str] | None]
 
 
 class Replies:
-    """Over a connection that is made again whenever it is lost."""
+    """Sends replies over a connection that is made again whenever it is lost."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -30,7 +30,7 @@ class Replies:
         self._confirming: asyncio.Task[None] | None = None
 
     async def say(self, subject: str, body: bytes, status: Mapping[str, str] | None = None) -> None:
-        """Reply to a request, or with nothing but a status. Who named no subject wants no reply."""
+        """Reply to a request, or with nothing but a status. A sender that named no subject wants no reply."""
         if not subject:
             return
         reply = subject, body, status
@@ -41,9 +41,9 @@ class Replies:
             await self._send(reply)
 
     async def again(self) -> None:
-        """There is another connection: what may have been lost with the one before is said on it."""
+        """The connection was made again: send on it what may have been lost with the one before."""
         if self._confirming is not None:
-            self._confirming.cancel()  # its answer would speak of what was written before
+            self._confirming.cancel()  # it would confirm what was written to the one before
         self._connection = self._client.stats["reconnects"]
         for reply in self._unsure[:]:
             with contextlib.suppress(*links.TROUBLE):

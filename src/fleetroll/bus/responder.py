@@ -21,7 +21,7 @@ _GROUP = "fleetroll"
 
 
 class _Sender(msgspec.Struct, frozen=True):
-    """What the broker says of whoever asks through a wall."""
+    """What the broker says of the sender of a request through a wall."""
 
     user: str = ""
 
@@ -41,7 +41,7 @@ class Responder:
             await self._client.subscribe(subject, _GROUP, cb=partial(self._room.admit, self._respond))
 
     async def finish(self) -> None:
-        """Let the requests that have been received have their replies."""
+        """Wait until all requests received have their replies."""
         if self._room.tasks:
             await asyncio.wait(self._room.tasks, timeout=limits.DRAIN_TIME)
 
@@ -61,7 +61,7 @@ def _tenant(message: Msg) -> str:
 
 
 def _sender(message: Msg) -> str:
-    """Empty for what did not come through a wall: that is nobody."""
+    """The user that asks; empty, which is nobody, if the request did not come through a wall."""
     try:
         return msgspec.json.decode((message.headers or {}).get(_SENDER, "{}"), type=_Sender).user
     except msgspec.MsgspecError:

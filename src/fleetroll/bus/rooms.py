@@ -1,6 +1,6 @@
 """Requests over the broker while they wait for their answers, and how much of our memory they may take meanwhile.
 
-Whoever finds no room is told so at once. What is left unread in the client library has bounds as well, but at those it
+Whoever finds no room is told so at once. The client library has bounds for unread messages as well, but beyond those it
 drops a request without a word.
 """
 
@@ -26,7 +26,7 @@ _TELL_SECONDS = 10.0
 
 
 class Room:
-    """Answers requests of one kind, each beside all others. All tenants share the room, and none may have all of it."""
+    """Answers requests of one kind, all at the same time. All tenants share the room, and none may have all of it."""
 
     def __init__(self, kind: str, replies: Replies, refusal: Refusal, tenant: Callable[[Msg], str]) -> None:
         self.tasks: set[asyncio.Task[None]] = set()

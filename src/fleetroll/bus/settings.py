@@ -20,7 +20,7 @@ Address = tuple[str, int]
 class Listeners(Struct, frozen=True):
     """Where the embedded broker listens. A port of 0 is any free one.
 
-    A client that says nothing for `silence` seconds, though it was asked to, is taken to be gone.
+    A client that is silent for `silence` seconds, although it was pinged, is taken to be gone.
     """
 
     nats: Address
@@ -42,7 +42,7 @@ class Files:
         self.certificate = directory / "certificate-and-key.pem"  # one file, so that they always belong together
 
     def forget_streams(self, accounts: Iterable[str]) -> None:
-        """Remove what is stored of accounts, which the broker has closed, and leaves where it is."""
+        """Remove what is stored of accounts that the broker has closed: it leaves that where it is."""
         for account in accounts:
             shutil.rmtree(self.streams / "jetstream" / account, ignore_errors=True)
 
@@ -51,7 +51,10 @@ class Files:
 
 
 def write(files: Files, listeners: Listeners, authority: Authority, at: int, known: Mapping[str, str]) -> None:
-    """Write the configuration for the next start. `known` is where it listened before, so that it stays there."""
+    """Write the configuration for the next start. `known` is where it listened before, so that it stays there.
+
+    `at` is the time in Unix seconds.
+    """
     files.make()
     _write_private(files.configuration, _text(files, listeners, authority, at, known))
 
@@ -70,7 +73,7 @@ def address_of(files: Files) -> str:
 
 
 def _write_private(file: Path, content: str) -> None:
-    """Whoever reads the file finds what it had before or has now, also after a power cut."""
+    """Replace a file at once: a reader finds the old content or the new, even after a power cut."""
     part = file.with_name(f"{file.name}.{os.getpid()}")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as stream:
@@ -81,7 +84,7 @@ def _write_private(file: Path, content: str) -> None:
 
 
 def trust(authority: Authority, at: int) -> dict[str, object]:
-    """What any broker, ours or a cluster, must be told to take our word for who is who."""
+    """The settings that any broker, ours or a cluster, needs to trust our credentials."""
     return {
         "operator": authority.operator_token(at),
         "system_account": authority.system.public,
@@ -100,10 +103,11 @@ def _text(files: Files, listeners: Listeners, authority: Authority, at: int, kno
         "logtime": False,
         "max_payload": limits.MAX_BUS_PAYLOAD,
         **_pings(listeners.silence),
-        # By itself it gives two seconds to say who one is, and for a handshake: less than a device far away may need.
+        # By default, clients have two seconds to authenticate, and for a handshake: less than a distant device may
+        # need.
         "authorization": {"timeout": limits.HEADER_DEADLINE},
-        # By itself it promises no more than the disk has, and every account that may store something takes of that what
-        # it may take at most: after some hundred devices that speak MQTT the next is refused. Streams have bounds.
+        # By default, it reserves no more than the disk has, and for every account that may store something all that it
+        # may store: after some hundred devices that speak MQTT, the next is refused. Streams have bounds.
         "jetstream": {"store_dir": str(files.streams), "max_file": limits.BUS_DISK, "sync_interval": "always"},
         "resolver": {"type": "full", "dir": str(files.accounts), "allow_delete": True, "hard_delete": True},
         **trust(authority, at),
@@ -121,7 +125,7 @@ def _text(files: Files, listeners: Listeners, authority: Authority, at: int, kno
 
 
 def text(settings: Mapping[str, object]) -> str:
-    """Settings in the broker's own form, of which JSON is a part."""
+    """Settings in the broker's own syntax, in which JSON is a value."""
     return "".join(f"{name}: {msgspec.json.encode(value).decode()}\n" for name, value in settings.items())
 
 
@@ -136,21 +140,21 @@ def keep_certificate(files: Files, certificate: Certificate) -> None:
 
 
 _PINGS = 2  # that may be unanswered
-_NOTING_SECONDS = 0.1  # what is left of the silence for telling of it
+_NOTING_SECONDS = 0.1  # the part of the silence that is left to report it
 
 
 def _pings(silence: float) -> dict[str, object]:
     """How often to ask, so that a silent client is cut off in time.
 
-    The broker looks at each client once per interval. It asks only whom it has not heard since it looked last, and
-    cuts off at the look after the last question: a client that falls silent just after a look has one interval more.
+    The broker checks each client once per interval. It pings only those not heard since the last check, and cuts off at
+    the check after the last ping: a client that falls silent just after a check has one more interval.
     """
     interval = (silence - _NOTING_SECONDS) / (_PINGS + 2)
     return {"ping_interval": f"{round(interval * 1000)}ms", "ping_max": _PINGS}
 
 
 def names_to_renew(files: Files, at: int) -> list[str]:
-    """The names that the kept certificate is for, where it has less than a third of its life before it."""
+    """The names of the kept certificate if less than a third of its life is left at Unix second `at`, else none."""
     if not files.certificate.exists():
         return []
     kept = x509.load_pem_x509_certificate(files.certificate.read_bytes())

@@ -1,6 +1,6 @@
 """The broker's streams: what devices publish until it is in the store, commands, and live data for applications.
 
-In a cluster each may be kept by several servers, its `replicas`. None is a broker of ours, which is one server.
+In a cluster each may be kept by several servers, its `replicas`. None stands for a broker of ours: one server.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _NOT_FOUND = 10059
 
 
 class Gone(Exception):
-    """The broker has lost a stream, as where it was started again without what it had stored."""
+    """The broker has lost a stream, as when it was restarted without what it had stored."""
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -63,10 +63,10 @@ class _Consumer(msgspec.Struct, frozen=True):
 
 
 async def prepare_platform(client: Client, room: int | None = None, replicas: int | None = None) -> dict[str, str]:
-    """Make the platform's streams as they should be; answers the incarnation of each.
+    """Make the platform's streams as they should be. Returns the incarnation of each.
 
-    Of `room` bytes on the broker's disk, where that is known, each takes its share at most and refuses the rest: what
-    it holds already stays.
+    Of `room` bytes free on the broker's disk, if that is known, each takes at most its share and refuses more; what it
+    holds already stays.
     """
     configs = {name: {**config, **await _bounds(client, name, room)} for name, config in _PLATFORM.items()}
     return {name: await _stream(client, name, config, replicas) for name, config in configs.items()}
@@ -78,14 +78,14 @@ async def _bounds(client: Client, name: str, room: int | None) -> dict[str, Any]
     held = 0
     with contextlib.suppress(Rejected):  # there is none yet
         held = msgspec.json.decode(await request(client, f"STREAM.INFO.{name}", {}), type=_Info).state.bytes
-    # A bound below what is there, or comes just now, would take the oldest away.
+    # A bound below what is there, or is just arriving, would drop the oldest.
     return {"max_bytes": held + max(limits.BUS_LEAST_ROOM, int(room * _SHARES[name])), "discard": "new"}
 
 
 async def has_fallen_back(client: Client, stream: str, reached: Reached) -> bool:
-    """Whether a stream counts from an older place on than the last that was taken from it. Raises Gone.
+    """Whether a stream has gone back to before the last place that was read from it. Raises Gone.
 
-    It may have come beyond that place again: then another message is there.
+    It may have passed that place again: then another message is there.
     """
     try:
         info = msgspec.json.decode(await request(client, f"STREAM.INFO.{stream}", {}), type=_Info)
@@ -97,13 +97,13 @@ async def has_fallen_back(client: Client, stream: str, reached: Reached) -> bool
         return True
     try:
         found = await request(client, f"STREAM.MSG.GET.{stream}", {"seq": reached.place})
-    except Rejected:  # what is in the store is taken away here
+    except Rejected:  # what is in the store is removed from the stream
         return False
     return abs(msgspec.json.decode(found, type=_Found).message.at - reached.at) > 1 if reached.at else False
 
 
 async def read_from(client: Client, stream: str, name: str, place: int) -> None:
-    """A new consumer of a stream, from a place on. What is read is noted by the reader, not by the broker.
+    """Make a new consumer of a stream, from a place on. The reader keeps track of what is read, not the broker.
 
     Raises Gone.
     """
@@ -111,13 +111,13 @@ async def read_from(client: Client, stream: str, name: str, place: int) -> None:
 
 
 async def read_after(client: Client, stream: str, name: str, at: Instant) -> int:
-    """As `read_from`, of what was stored after a time; answers the place before it."""
+    """As `read_from`, for what was stored after a time. Returns the place before it."""
     start = moment(at + 1).isoformat()
     return await _consume(client, stream, name, {"deliver_policy": "by_start_time", "opt_start_time": start})
 
 
 async def _consume(client: Client, stream: str, name: str, start: dict[str, Any]) -> int:
-    """Answers the place before the first that is to be read."""
+    """Make a consumer. Returns the place before the first that it reads. Raises Gone."""
     with contextlib.suppress(Rejected):  # there may be none
         await request(client, f"CONSUMER.DELETE.{stream}.{name}", {})
     consumer = {
@@ -139,8 +139,8 @@ async def _consume(client: Client, stream: str, name: str, start: dict[str, Any]
 async def prepare_applications(client: Client, org: str, replicas: int | None = None) -> None:
     """Make the streams that the vendor's SDK expects in an account of applications.
 
-    They are bounded by numbers of messages: what they were allowed in bytes the broker would reserve for each of them,
-    whether it is used or not, and with some hundred organizations there would be no room left for anything.
+    They are bounded by numbers of messages: bytes that each is allowed the broker would reserve, used or not, and some
+    hundred organizations would leave no room for anything.
     """
     live = {
         "subjects": stream_subjects(org),
@@ -150,8 +150,8 @@ async def prepare_applications(client: Client, org: str, replicas: int | None = 
         "discard": "old",
     }
     if replicas is None:
-        # What is live need not outlast a power cut: what is stored is in the registry. A stream with several replicas
-        # cannot be so, and one that is can get no others.
+        # Live data need not survive a power cut: it is in the registry. A stream with several replicas cannot be
+        # asynchronous, and an asynchronous one can get no replicas.
         live["persist_mode"] = "async"
     bucket = {
         "subjects": [f"$KV.{org}.>"],
@@ -178,7 +178,7 @@ async def request(client: Client, verb: str, body: Any) -> bytes:
 
 
 async def forget_before(client: Client, stream: str, place: int) -> None:
-    """Free what is in the store by now."""
+    """Remove what the store has by now: all before `place`."""
     with contextlib.suppress(Rejected):
         await request(client, f"STREAM.PURGE.{stream}", {"seq": place})
 

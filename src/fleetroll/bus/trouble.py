@@ -6,7 +6,7 @@ logger = logging.getLogger("fleetroll.broker")
 
 
 class Trouble:
-    """Of one kind, which `text` names."""
+    """Trouble of one kind, which `text` names."""
 
     def __init__(self, text: str) -> None:
         self._text = text

@@ -1,4 +1,4 @@
-"""Who can reach what on the broker: the accounts as data, and nothing here is asked at run time.
+"""Who can reach what on the broker: the accounts as data. Nothing here is consulted at run time.
 
 An account is a wall: a client sees its own account's subjects and no other's. Everything of the server's own (requests,
 streams, presence) is in the *platform* account; other accounts import from it exactly what is theirs.
@@ -9,9 +9,9 @@ streams, presence) is in the *platform* account; other accounts import from it e
 - The **applications** of an organization that have the same role and scopes share an account, with the stream of live
   data that the vendor's SDK reads. The account of those who may not send commands has no way to send any, and that of
   those who may not read devices is sent nothing that devices say.
-- A device that speaks **MQTT** has such an account too, with streams of its own, as its sessions are some.
+- A device that speaks **MQTT** has such an account too, with streams of its own, which hold its sessions.
 
-Platform subjects, with the names that clients see them by at the right:
+Platform subjects, with the names under which clients see them on the right:
 
     api.iot.devices.<org>.<operation>             the same; a device has only sdk.*
     accounts.user.get_http_token                  the same
@@ -40,14 +40,14 @@ FAMILIES: Final = ("telemetry", "events", "logs")
 INGEST, COMMANDS = "INGEST", "COMMANDS"
 _UNLIMITED: Final = -1
 _MQTT_STREAMS: Final = 5  # those of the broker's own for sessions
-# Users are revoked whenever they were made: by a clock that has been put back since, even after their end.
+# A time after all others: users are revoked whenever they were made, even later than now by a clock since set back.
 _WHENEVER: Final = 1 << 40
 
 Claims = dict[str, Any]
 
 
 class Authority:
-    """The server's own key pairs: who signs accounts, and who may act for the server."""
+    """The server's own key pairs: who signs accounts, and who may act for the server. Times are in Unix seconds."""
 
     def __init__(self, server_key: bytes) -> None:
         self._server_key = server_key
@@ -60,7 +60,7 @@ class Authority:
         return derive(Kind.ACCOUNT, self._server_key, " ".join(("apps", org, role, *scopes)))
 
     def consumer(self, name: str) -> str:
-        """What a device's consumer is called on the platform: always the same, and nobody else can guess it."""
+        """The name of a device's consumer on the platform: always the same, and nobody else can guess it."""
         return f"{name}_{tokens.derive(self._server_key, f'nats consumer {name}').hex()}"
 
     def operator_token(self, at: int) -> str:
@@ -87,9 +87,9 @@ class Authority:
         return self.apps(account.org, account.role, account.scopes).public
 
     def account_token(self, account: Account, at: int, nonce: bytes) -> str:
-        """What an account is: to be published, each time with another nonce.
+        """The token that says what an account is, to be published with another nonce each time.
 
-        The broker takes what it has had for no news, though it has been told since to forget the account.
+        The broker ignores a token that it has had before, even if it was told since to forget the account.
         """
         name, claims = self._device(account) if isinstance(account, DeviceAccount) else self._app(account)
         return token(claims, self.public(account), f"{account.org} {name}", self.operator, at, nonce=nonce)
@@ -101,7 +101,7 @@ class Authority:
             claims["limits"] |= {"disk_storage": limits.BUS_MQTT_BYTES, "streams": _MQTT_STREAMS}
         else:
             claims = _account(imports, [], mappings=_device_mappings(account))
-        # Others are to have some of the broker as well.
+        # No device may take all of the broker.
         claims["limits"] |= {"conn": limits.BUS_DEVICE_CONNECTIONS, "subs": limits.BUS_DEVICE_SUBSCRIPTIONS}
         return account.device, claims
 
@@ -113,7 +113,7 @@ class Authority:
         return account.role, claims
 
     def deletion(self, accounts: list[str], at: int) -> str:
-        """What makes the broker forget these accounts, and close their connections."""
+        """The token that makes the broker forget these accounts, and close their connections."""
         return token({"type": "generic", "accounts": accounts}, self.operator.public, "deletion", self.operator, at)
 
     def _account(self, public: str, name: str, claims: Claims, at: int) -> str:
@@ -130,10 +130,10 @@ def user_token(
 
 
 def app_permissions(org: str, *, commands: bool) -> Claims:
-    """What both of the vendor's SDKs need of an application, and no more."""
+    """The permissions that an application needs for both of the vendor's SDKs, and no more."""
     stream = f"{org}_stream"
     publish = [
-        f"api.iot.*.{org}.>",  # whatever of it nobody serves, the broker says so at once
+        f"api.iot.*.{org}.>",  # where nobody serves it, the broker says so at once
         "accounts.user.get_http_token",
         "$JS.API.INFO",
         f"$JS.API.STREAM.INFO.{stream}",
@@ -179,7 +179,7 @@ def _device_imports(account: DeviceAccount) -> list[_Row]:
 
 
 def _device_mappings(account: DeviceAccount) -> dict[str, str]:
-    # An import cannot take the place of the broker's own API, which every account has; a mapping comes before it.
+    # An import cannot replace the broker's own API, which every account has; a mapping comes before it.
     org, device = account.org, account.device
     stream = f"{org}_command_queue"
     create = f"$JS.API.CONSUMER.CREATE.{stream}.*.{org}.*.command.queue.{device}.*"
@@ -213,7 +213,7 @@ def _app_imports(account: AppAccount) -> list[_Row]:
 
 
 def _mqtt_permissions(account: DeviceAccount) -> Claims:
-    """To report, and no more. Its sessions are streams of its account, which so has an API for streams beside them."""
+    """To report, and no more: its sessions are streams of its account, so the account also has the stream API."""
     own = [f"{account.org}.*.{family}.{account.device}.*" for family in FAMILIES]
     return {"pub": {"allow": own}, "sub": {"deny": [">"]}}
 
@@ -257,7 +257,7 @@ def _account(
     consumers: int | None = None,
     mappings: dict[str, str] | None = None,
 ) -> Claims:
-    """An account, with streams if each may have `consumers`: where that is not said, the broker allows a thousand."""
+    """An account, with streams if each may have `consumers`: unsaid, the broker would allow them a thousand."""
     many = dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), _UNLIMITED)
     stored = dict.fromkeys(("mem_storage", "disk_storage", "streams"), _UNLIMITED) | {"consumer": consumers}
     return {

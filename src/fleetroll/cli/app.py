@@ -92,7 +92,7 @@ def group(load: Load) -> click.Group:
 
 
 def run(command: click.Group, arguments: Sequence[str]) -> int:
-    """Run the command line and answer its exit code."""
+    """Run the command line. Returns its exit code."""
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -117,7 +117,7 @@ def run(command: click.Group, arguments: Sequence[str]) -> int:
 
 
 def _drop_unwritten() -> None:
-    """What standard output did not take is lost, as has been said; the interpreter would try again, and complain."""
+    """Drop what standard output did not take: that was reported, and the interpreter would try again, and complain."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -125,7 +125,7 @@ def _drop_unwritten() -> None:
 
 
 def _open_closed_streams() -> None:
-    """A standard stream that the caller has closed leads nowhere: else a socket would take its number."""
+    """Let standard streams that the caller has closed lead nowhere: else a socket would take their numbers."""
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is the stream's own

@@ -24,7 +24,7 @@ _PATH = re.compile(rf"{_NAME}(?:\.{_NAME})*", re.DOTALL)
 
 
 class BadChange(ValueError):
-    """An argument that is none; the message is a sentence."""
+    """An argument that is not a change; the message is a sentence."""
 
 
 class Changes(Struct):
@@ -36,7 +36,7 @@ class Changes(Struct):
 
     @property
     def is_relative(self) -> bool:
-        """Whether what is there must be known first."""
+        """Whether the present record must be read first."""
         return bool(self.added or self.removed)
 
     def against(self, present: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class Changes(Struct):
 
 
 def parse(arguments: Iterable[str], lists: Collection[str] = LISTS) -> Changes:
-    """What arguments say of a record of which `lists` are the members that are lists of texts. Raises BadChange."""
+    """The changes that arguments make to a record, whose `lists` are its lists of texts. Raises BadChange."""
     changes = Changes({}, {}, {})
     for argument in arguments:
         found = _CHANGE.fullmatch(argument)

@@ -26,7 +26,7 @@ merge_option = click.option(
 
 
 def given(changed: tuple[str, ...], merge: bytes | None, lists: Collection[str] = changes.LISTS) -> changes.Changes:
-    """What is said of a record, perhaps nothing. Raises click.UsageError."""
+    """The changes that were given, perhaps none. Raises click.UsageError."""
     if changed and merge is not None:
         raise click.UsageError("Give changes or --merge, not both.")
     try:
@@ -36,7 +36,7 @@ def given(changed: tuple[str, ...], merge: bytes | None, lists: Collection[str] 
 
 
 def required(changed: tuple[str, ...], merge: bytes | None, lists: Collection[str] = changes.LISTS) -> changes.Changes:
-    """What is to be changed of a record. Raises click.UsageError."""
+    """As `given`, but something must have been given. Raises click.UsageError."""
     if not changed and merge is None:
         raise click.UsageError("Say what to change: MEMBER=VALUE or --merge JSON.")
     return given(changed, merge, lists)

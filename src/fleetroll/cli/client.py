@@ -23,7 +23,7 @@ _ABOUT_TLS = {
     "WRONG_VERSION_NUMBER": "There is no TLS: begin the address with http://, or name that of a proxy before it.",
     "certificate is not valid for": "Call it by a name that its certificate has; `serve --est-name` gives it names.",
 }
-_UNKNOWN_AUTHORITY = "CERTIFICATE_VERIFY_FAILED"  # what OpenSSL says of a wrong name as well, before it says more
+_UNKNOWN_AUTHORITY = "CERTIFICATE_VERIFY_FAILED"  # which OpenSSL says of a wrong name as well, before it says more
 _ABOUT_AUTHORITY = "Name the authority of its certificate, a file in PEM, with SSL_CERT_FILE."
 _ABOUT_PROXY = "The variable HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names what is no proxy of http:// or https://."
 _ABOUT_FILTER = """A filter compares fields, as in: name = "pump-*" AND NOT id < 100"""
@@ -71,14 +71,14 @@ def connect(given: Options) -> Iterator["Client"]:
         yield Client(http, given.address)
 
 
-def asking(url: str, verify: ssl.SSLContext | None = None, **manners: Any) -> httpx.Client:
-    """Who asks the server at `url`, and trusts the authorities of `verify`, or else those that are trusted here.
+def asking(url: str, verify: ssl.SSLContext | None = None, **options: Any) -> httpx.Client:
+    """An HTTP client for the server at `url` that trusts the authorities of `verify`, or else those of this machine.
 
-    Proxies have no place on the way to this machine, but SSL_CERT_FILE holds there too. Where nothing is encrypted, no
-    authority needs to be trusted: loading them all would take longer than most commands. Raises Failure and UsageError.
+    No proxy is used on the way to this machine, but SSL_CERT_FILE holds there too. Without TLS no authority is needed,
+    and none is loaded: that would take longer than most commands. Raises Failure and click.UsageError.
     """
     try:
-        return httpx.Client(verify=verify or _authorities(url), trust_env=not is_loopback(url), **manners)
+        return httpx.Client(verify=verify or _authorities(url), trust_env=not is_loopback(url), **options)
     except (ValueError, ImportError):
         raise click.UsageError(_ABOUT_PROXY) from None
 
@@ -96,7 +96,7 @@ def _trusted() -> ssl.SSLContext:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the way leads to this machine, where no proxy belongs."""
+    """Whether a URL leads to this machine, on the way to which no proxy belongs."""
     host = urlsplit(url).hostname or ""
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
@@ -129,7 +129,7 @@ class Client:
         return reply
 
     def attempt(self, method: str, target: str, body: Any = None) -> httpx.Response:
-        """The server's reply, or its refusal in any of its APIs' words. Raises Failure where the caller may not ask."""
+        """The server's reply, or its refusal in any API's words. Raises Failure for 401, 403, 5xx and other servers."""
         with reaching(self.url):
             reply = self._http.request(method, self.url + target, json=body)
         if "x-request-id" not in reply.headers or reply.status_code in {401, 403} or reply.is_server_error:
@@ -137,7 +137,7 @@ class Client:
         return reply
 
     def patch(self, target: str, change: Mapping[str, Any], etag: str | None = None) -> httpx.Response:
-        """Apply a merge patch, if `etag` still is what is there."""
+        """Apply a merge patch, if the record still has the `etag`, where one is given."""
         headers = {"content-type": "application/merge-patch+json"} | ({"if-match": etag} if etag else {})
         return self.call("PATCH", target, body=change, headers=headers)
 
@@ -152,7 +152,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         silence: float = _STREAM_SECONDS,
     ) -> Iterator[httpx.Response]:
-        """A request whose reply is read as it comes; `silence` is how long to wait for the next part of it."""
+        """A request whose reply is read as it comes; `silence` is the seconds to wait for its next part."""
         timeout = httpx.Timeout(silence, connect=_CONNECT_SECONDS)
         url = self.url + target
         with (
@@ -167,7 +167,7 @@ class Client:
 
     @contextlib.contextmanager
     def _sending(self) -> Iterator[httpx.Client]:
-        """For a body of any length: of what is sent, the reply is heard at once, unless a proxy may be on the way."""
+        """For a body of any length: its reply is read while it is being sent, unless a proxy may be on the way."""
         if getproxies() and not is_loopback(self.url):
             yield self._http
             return
@@ -192,8 +192,10 @@ def _given(params: Mapping[str, Any] | None) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def reaching(url: str, about: str = _ABOUT_URL, about_authority: str = _ABOUT_AUTHORITY) -> Iterator[None]:
-    """Say what it means if the server is not there, or goes away; `about` is what to do in the first case, and
-    `about_authority` where its certificate is of nobody who is trusted."""
+    """Raise Failure if the server is not there, or goes away, and click.UsageError for a bad URL.
+
+    `about` is the advice in the first case, `about_authority` where nobody trusted has issued its certificate.
+    """
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout) as problem:
@@ -215,7 +217,7 @@ def _words(problem: Exception) -> str:
 
 
 def _require_success(reply: httpx.Response, url: str) -> None:
-    """Raises Failure for a refusal, and for what anything but Fleetroll may answer."""
+    """Raises Failure for a refusal, and for a reply from anything but Fleetroll."""
     problem = None if reply.is_success else _problem(reply)
     if reply.is_success and "x-request-id" in reply.headers:
         return
@@ -243,6 +245,6 @@ def _problem(reply: httpx.Response) -> dict[str, Any] | None:
 
 
 def ask_ready(url: str) -> int:
-    """The status of the server's own word on whether it is able to serve. Needs no key. Raises Failure."""
+    """The status of `/ready`, by which the server says whether it is able to serve. Needs no key. Raises Failure."""
     with reaching(url), asking(url, timeout=_CONNECT_SECONDS) as http:
         return http.get(f"{url}/ready").status_code

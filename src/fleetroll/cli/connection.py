@@ -1,6 +1,6 @@
 """The connection options: where the server is, with which key to call it, and in which organization.
 
-The connection options stand before the command, and after it too; what stands after it wins.
+They may stand before the command, and after it too; what stands after it wins.
 """
 
 import functools
@@ -39,7 +39,7 @@ class Options(Struct, frozen=True):
     organization: str | None = None
 
     def over(self, other: "Options") -> "Options":
-        """These, and `other` where these are silent. A key of either form silences both forms."""
+        """These, and those of `other` where these are absent. A key in either form stands in for both forms."""
         key, file = (self.key, self.key_file) if self.key or self.key_file else (other.key, other.key_file)
         return Options(self.url or other.url, key, file, self.organization or other.organization)
 
@@ -61,7 +61,7 @@ class Options(Struct, frozen=True):
 
 
 def address(text: str, option: str = "--url") -> str:
-    """The address of a server, to which a path can be added. Raises click.UsageError for what is none."""
+    """The address of a server, to which a path can be added. Raises click.UsageError for what is not one."""
     with reading_options():
         return url(text, option)
 

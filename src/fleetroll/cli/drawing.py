@@ -48,7 +48,7 @@ def _drawn(
 def _least_widths(
     columns: Sequence[tuple[str, int | None]], widths: Sequence[int], rows: Sequence[Sequence[str]]
 ) -> list[int]:
-    """What each column takes, and no less than on the pages before, if all that have a bound have given way."""
+    """What each column takes once those with a bound have given way, and no less than on the pages before."""
     return [
         width if most is not None else max([width, *(cell_len(row[place]) for row in rows)])
         for place, ((_, most), width) in enumerate(zip(columns, widths, strict=True))
@@ -70,7 +70,7 @@ def _cell(text: str) -> Text:
 
 @contextlib.contextmanager
 def bar(label: str, total: int | None, of_bytes: bool) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error. Yields what is to be told of each advance."""
+    """A progress bar on standard error. Yields the function to call with each advance."""
     done = progress.DownloadColumn() if of_bytes else progress.MofNCompleteColumn()
     columns = [progress.TextColumn("{task.description}"), progress.BarColumn(), done, progress.TimeElapsedColumn()]
     with progress.Progress(*columns, console=Console(stderr=True)) as shown:

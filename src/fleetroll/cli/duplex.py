@@ -1,6 +1,6 @@
 """An HTTP transport that reads a reply while the request is still being sent; httpx's own does one after the other.
 
-Who uploads rows hears so what became of the first ones before the last ones are sent, and keeps no server waiting
+So an upload of rows learns the results of the first ones before the last ones are sent, and no server is kept waiting
 that has no room for its answers. One connection, one request, no proxy.
 """
 
@@ -17,12 +17,12 @@ import httpx
 
 _PORTS = {"http": 80, "https": 443}
 _PART = 64 << 10
-# TLS says so what a plain socket says by BlockingIOError; either direction may have to wait for the other.
+# What TLS raises in place of a plain socket's BlockingIOError; either direction may have to wait for the other.
 _NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Duplex(httpx.BaseTransport):
-    """`trusted` is who may have signed the certificate of an address of https."""
+    """`trusted` has the authorities that may have signed the certificate of an https server."""
 
     def __init__(self, trusted: ssl.SSLContext) -> None:
         self._trusted = trusted
@@ -41,7 +41,7 @@ class Duplex(httpx.BaseTransport):
         return httpx.Response(reply.status, headers=reply.getheaders(), stream=_Body(reply, connection))
 
     def _connected(self, url: httpx.URL, seconds: float) -> socket.socket:
-        """Raises httpx.ConnectError and ConnectTimeout."""
+        """A connection that does not block. Raises httpx.ConnectError and ConnectTimeout."""
         host, connection = url.raw_host.decode(), None
         try:
             connection = socket.create_connection((host, url.port or _PORTS[url.scheme]), seconds)
@@ -69,7 +69,7 @@ def _written(request: httpx.Request) -> Iterator[bytes]:
 
 
 class _Reading(io.RawIOBase):
-    """What comes over a connection. Whoever waits for it sends what is still to be sent."""
+    """What comes over a connection. To wait for it sends what is still to be sent."""
 
     def __init__(self, connection: socket.socket, unsent: Iterator[bytes], silence: float) -> None:
         self._connection = connection
@@ -93,7 +93,7 @@ class _Reading(io.RawIOBase):
                 raise TimeoutError
 
     def _send(self) -> None:
-        """As much of a part as the connection takes now. Who takes no more may have said why."""
+        """Send as much of a part as the connection takes now. A server that takes no more may have said why."""
         if self._part is None:
             return
         try:

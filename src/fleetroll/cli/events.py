@@ -148,7 +148,7 @@ def _connection(client: "Client", params: dict[str, str | None], seen: str) -> I
 
 
 def _while_read(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """What the server says, which is something every few seconds: nobody may be left who reads the next event."""
+    """Pass parts on, and notice soon that nobody reads any more: the server says something every few seconds."""
     for part in parts:
         output.require_reader()
         yield part

@@ -70,7 +70,7 @@ class Failure(click.ClickException):
 
 @contextlib.contextmanager
 def reading_options() -> Iterator[None]:
-    """An option that cannot be is wrong usage. Raises click.UsageError for ConfigError."""
+    """An invalid option is wrong usage. Raises click.UsageError for ConfigError."""
     try:
         yield
     except ConfigError as problem:

@@ -20,7 +20,7 @@ EXISTING = click.Path(path_type=Path, dir_okay=False, exists=True)
 def replacing(file: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A stream whose content takes the place of `file` at the end of the block, and vanishes if the block fails.
 
-    What is no plain file, such as a pipe or a device, is written to as it is.
+    What is not a plain file, such as a pipe or a device, is written to as it is.
     """
     if file.exists() and not file.is_file():
         with _naming(file), file.open("wb") as stream:
@@ -42,7 +42,7 @@ def replacing(file: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def _naming(file: Path) -> Iterator[None]:
-    """Name the file in what goes wrong with it: a write does not say to what."""
+    """Name the file in an OSError: that of a write does not say to what."""
     try:
         yield
     except OSError as problem:

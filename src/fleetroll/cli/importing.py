@@ -64,7 +64,7 @@ class Source(Protocol):
     def first(self) -> Place: ...
 
     def prepare(self, client: "Client") -> None:
-        """Store what devices name before they do."""
+        """Store what devices refer to, before the devices."""
 
     def page(self, place: Place) -> Page: ...
 
@@ -99,15 +99,15 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print a result l
 
 
 @contextlib.contextmanager
-def between(context: click.Context, url: str, **manners: Any) -> Iterator[tuple["Client", "httpx.Client"]]:
-    """Our own server, and how to ask the source at `url`, with the manners that it wants of its clients."""
+def between(context: click.Context, url: str, **options: Any) -> Iterator[tuple["Client", "httpx.Client"]]:
+    """Clients of our own server and of the source at `url`, the latter with the given options of httpx."""
     from fleetroll.cli import client  # noqa: PLC0415  # it takes a third of the time of `fleetroll --help`
 
     given = context.obj if isinstance(context.obj, Options) else Options()
     with (
         client.connect(given) as opened,
         client.reaching(url, _ABOUT_SOURCE),
-        client.asking(url, timeout=_SECONDS, **manners) as http,
+        client.asking(url, timeout=_SECONDS, **options) as http,
     ):
         yield opened, http
 
@@ -198,7 +198,7 @@ def patient(ask: Callable[[], "httpx.Response"]) -> "httpx.Response":
 
 
 def require(reply: "httpx.Response", path: str, advice: str, shape: type[T]) -> T:
-    """What a source's success says, which has to be of the shape that the API of its maker gives it. Raises Failure."""
+    """A source's successful reply, in the shape that the API of its maker gives it. Raises Failure for any other."""
     if reply.status_code in {401, 403}:
         message = f"The source answers {reply.status_code} to {path}."
         raise Failure(Exit.UNAUTHORISED, message, advice)

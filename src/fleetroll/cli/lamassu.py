@@ -149,13 +149,13 @@ class Gateway:
             self._bring_groups(client, {group["id"]: group for group in self._everything(_GROUPS, _List[_Group])})
 
     def _bring_dms(self, client: "Client", dms: _Dms) -> None:
-        """A DMS that is here already stays as it is. Who issues is made anew, for a key does not travel."""
+        """A DMS that is here already stays as it is. The issuing authority is made anew, for its key cannot be read."""
         for name in _trusted(dms.get("settings") or {}):
             self._bring_authority(client, name)
         _give(client, _DMS, f"DMS {dms['id']}", dms)
 
     def _bring_authority(self, client: "Client", name: str) -> None:
-        """A source lets go of authorities that its DMS still name."""
+        """Trust an authority of the source's. It may have deleted one that its DMS still name."""
         path = f"{_CA}/{quote(name, safe='')}"
         reply = self._ask(path, {})
         if reply.status_code == 404:
@@ -166,7 +166,7 @@ class Gateway:
         _give(client, "/v1/authorities", f"authority {name}", {"name": name, "certificate": certificate})
 
     def _bring_groups(self, client: "Client", groups: dict[str, _Group]) -> None:
-        """Each after the one it is below. Lists of the vendor's have criteria in the wrong place, so each is read."""
+        """Each after the one it is below. Lists of the vendor's have criteria in the wrong place: each is read."""
         while groups:
             ready = [group for group in groups.values() if group.get("parent_id") not in groups]
             for group in ready or groups.values():
@@ -198,7 +198,7 @@ class Gateway:
 
 
 def _row(device: dict[str, Any]) -> dict[str, Any]:
-    """A device as our own import takes it; what the source leaves empty says nothing."""
+    """A device as our own import takes it, without what the source leaves empty."""
     row = {
         "ident": device["id"],
         "name": device.get("alias"),
@@ -209,14 +209,14 @@ def _row(device: dict[str, Any]) -> dict[str, Any]:
 
 
 def _made(client: "Client", device: dict[str, Any]) -> bool:
-    """Make a device that has what it can be given only now; False if it is there, has nothing, or cannot be made."""
+    """Make a device with what it can be given only now; False if it has nothing of it, is there, or cannot be made."""
     given = {"dms_id": device.get("dms_owner"), "icon": device.get("icon"), "icon_color": device.get("icon_color")}
     body = {"id": device["id"], **given}
     return any(given.values()) and client.attempt("POST", _DEVICES, body).status_code == 201
 
 
 def _finish(client: "Client", device: dict[str, Any], result: importing.Result, *, dry_run: bool) -> importing.Result:
-    """Fill the slot and end the device, where that is not so here; and what it makes of the result."""
+    """Fill the slot and decommission the device, if that is not so here. Returns the result, changed accordingly."""
     steps = list(_steps(client, device))
     for step in () if dry_run else steps:
         reply = client.attempt(*step)
@@ -262,7 +262,7 @@ def _trusted(settings: dict[str, Any]) -> set[str]:
 
 
 def _give(client: "Client", path: str, name: str, body: Mapping[str, object], method: str = "POST") -> bool:
-    """Make a record of the source's here. One that is there stays; one that is refused is told of."""
+    """Make a record of the source's here. One that is there stays; a refusal is noted."""
     reply = client.attempt(method, path, body)
     if not reply.is_success and reply.status_code != 409:
         said = reply.json()
@@ -271,6 +271,6 @@ def _give(client: "Client", path: str, name: str, body: Mapping[str, object], me
 
 
 def _give_filter(client: "Client", group: _Group) -> None:
-    """What a group of another Fleetroll asks in the native language: without it all devices would be in it."""
+    """Give a group of another Fleetroll its filter in the native language: without it all devices would be in it."""
     path = f"/v1/groups/{quote(group['name'], safe='')}"
     _give(client, path, f"the filter of group {group['name']}", {"filter": group["filter"]}, "PATCH")

@@ -1,4 +1,4 @@
-"""`fleetroll restore`, `doctor` and `recover`: for a data directory at rest. What they do is main's to give."""
+"""`fleetroll restore`, `doctor` and `recover`: for a data directory at rest. `main` does the work."""
 
 import shlex
 from pathlib import Path

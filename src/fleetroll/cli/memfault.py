@@ -134,7 +134,7 @@ class Project:
             place, last = place + 1, found.paging.page_count
 
     def _row(self, device: _Device) -> dict[str, Any]:
-        """A device as our own import takes it; what the source leaves empty says nothing."""
+        """A device as our own import takes it, without what the source leaves empty."""
         cohort = (device.get("cohort") or {}).get("slug", _DEFAULT)
         row = {
             "ident": device["device_serial"],
@@ -169,7 +169,7 @@ def _hardware(version: Any) -> str | None:
 
 
 def _software(device: _Device) -> dict[str, str] | None:
-    """What ran last, by its newer form, with the revision that only the older one has."""
+    """The software that ran last, from its newer form, with the revision that only the older one has."""
     release, version = device.get("last_seen_release") or {}, device.get("last_seen_software_version") or {}
     found = {
         "type": (version.get("software_type") or {}).get("name"),

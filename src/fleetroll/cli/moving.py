@@ -1,4 +1,4 @@
-"""`fleetroll migrate` and `fleetroll copy`: the database itself, at rest or on its server. What they do is main's."""
+"""`fleetroll migrate` and `fleetroll copy`: the database itself, at rest or on its server. `main` does the work."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -26,8 +26,10 @@ class Words(Struct, frozen=True):
 
 
 def named(noun: str, label: str, about: str, words: Words, columns: Sequence[Column], syntax: str) -> click.Group:
-    """The group of commands that is called as the noun. `label` is the member that names a record, `syntax` says how
-    its other members are written."""
+    """The group of commands named after the noun.
+
+    `label` is the member that names a record, `syntax` says how its other members are written.
+    """
     segment = f"{noun}s"
     target = path(segment)
     name_argument = click.argument("name", metavar=label.upper())
@@ -81,7 +83,7 @@ def _settable(members: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_numbers(members: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of a record are numbered anew where it is made: their numbers are of the one that it is a copy of."""
+    """The parts of a new record are numbered anew: numbers that are given are those of the record that it copies."""
     return {
         name: [_without_number(part) for part in value] if isinstance(value, list) else value
         for name, value in members.items()

@@ -42,7 +42,7 @@ class Column(Struct, frozen=True):
 
 
 def require_reader() -> None:
-    """Raises BrokenPipeError, as a write would, where who has read standard output is gone."""
+    """Raises BrokenPipeError, as a write would, if the reader of standard output is gone."""
     with contextlib.suppress(io.UnsupportedOperation):
         watch = select.poll()
         watch.register(sys.stdout.fileno(), 0)
@@ -76,7 +76,7 @@ def table(columns: Sequence[Column], records: Iterable[Mapping[str, Any]]) -> No
 
 
 def long_table(columns: Sequence[Column], pages: Iterable[Iterable[Mapping[str, Any]]]) -> None:
-    """The same of records that come in pages, each of which is printed as it comes."""
+    """As `table`, for records that come in pages, each of which is printed as it comes."""
     from fleetroll.cli import drawing  # noqa: PLC0415  # rich takes as long as a whole `fleetroll --help`
 
     drawing.table(
@@ -93,7 +93,7 @@ def record(members: Mapping[str, Any]) -> None:
 
 
 def _dim(text: str) -> str:
-    """A terminal that can only show text, such as an editor's, would show how it is told to dim it."""
+    """Dim a text, unless the terminal can only show text, as an editor's: it would show the escape sequences."""
     return text if os.environ.get("TERM") == "dumb" else click.style(text, dim=True)
 
 
@@ -131,7 +131,7 @@ def items(page: "httpx.Response", member: str) -> list[msgspec.Raw]:
 
 
 def outcomes(counts: Mapping[str, int], dry_run: bool) -> None:
-    """Print how many rows came to which end."""
+    """Print how many rows had which outcome."""
     if dry_run:
         click.echo("Dry run: nothing was changed.")
     for outcome in ("created", "updated", "unchanged", "failed"):
@@ -139,7 +139,7 @@ def outcomes(counts: Mapping[str, int], dry_run: bool) -> None:
 
 
 def note(text: str) -> None:
-    """A remark for people, beside the output; above a bar that is drawn there, which click would write into."""
+    """Print a remark on standard error: above a bar that is drawn there, which click would write into."""
     sys.stderr.write(f"{plain(text)}\n")
     sys.stderr.flush()
 
@@ -157,7 +157,7 @@ def is_watched() -> bool:
 
 @contextlib.contextmanager
 def progress(label: str, total: int | None, *, of_bytes: bool = False) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error, if that is a terminal. Yields what is to be told of each advance."""
+    """A bar on standard error, if that is a terminal. Yields the function to call with each advance."""
     if not is_watched():
         yield lambda _: None
         return

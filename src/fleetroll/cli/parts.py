@@ -1,4 +1,4 @@
-"""What some commands need of the server itself, which is main's to give: all others go without loading it."""
+"""What some commands need of the server itself, as `main` provides it: all others do without loading it."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ Recover = Callable[[Path, str | None, str | None], str]
 
 
 class Moving(Protocol):
-    """A database at rest, which is in `data` where `database` is no URL of PostgreSQL. Each raises Refused."""
+    """A database at rest: in PostgreSQL at the URL `database`, or else in `data`. Each method raises Refused."""
 
     def steps(self, data: Path, database: str | None) -> tuple[int, Sequence[Any]]:
         """The number of the schema, and the steps that this release would take."""
@@ -27,8 +27,10 @@ class Moving(Protocol):
 
 
 class Parts(Struct, frozen=True):
-    """`serve` answers the exit code, `recover` a key. This and `restore` raise Refused; they are for a data directory
-    at rest, as `examine` is."""
+    """`serve` returns the exit code, `recover` a key.
+
+    `recover` and `restore` raise Refused; these and `examine` are for a data directory at rest.
+    """
 
     serve: Serve
     restore: Restore

@@ -28,7 +28,7 @@ def group() -> None:
 @click.option("--name", "names", multiple=True, default=(_HOST,), show_default=True, help="Host name; repeatable.")
 @connected
 def certificate(client: "Client", file: Path, names: tuple[str, ...]) -> None:
-    with files.replacing(file) as stream:  # before the broker is asked, whose clients need the file from then on
+    with files.replacing(file) as stream:  # before the broker is asked: its clients need the file from then on
         made = client.call("POST", "/v1/broker/certificate", body={"names": list(names)}).json()
         stream.write(made["authority"].encode())
     click.echo(f"The broker shows a certificate for {', '.join(names)}. Its authority is in {output.plain(str(file))}.")

@@ -1,4 +1,4 @@
-"""`fleetroll serve`: its options, each with an environment variable, and nothing else. What it starts is main's."""
+"""`fleetroll serve`: its options, each with an environment variable, and nothing else. `main` does the work."""
 
 import functools
 import math
@@ -166,7 +166,7 @@ def command(load: Load) -> click.Command:
 
 
 def _config(given: dict[str, Any]) -> Config:
-    """What was given, by the names of the options: most are those of the configuration. Raises ConfigError."""
+    """What was given, by the names of options, as the configuration: most are its fields' names. Raises ConfigError."""
     host, port = address(given.pop("http"), "--http")
     est, public_url = given.pop("est"), given.pop("public_url")
     return Config(

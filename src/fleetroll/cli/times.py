@@ -21,7 +21,7 @@ def instant(text: str) -> str | None:
     try:
         moment = datetime.fromisoformat(text)
         return written(moment) if moment.tzinfo else None
-    except (ValueError, OverflowError):  # the last: one of another year than 1 to 9999, once it is in UTC
+    except (ValueError, OverflowError):  # OverflowError: in UTC, its year is not 1 to 9999
         return None
 
 

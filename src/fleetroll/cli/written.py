@@ -8,11 +8,11 @@ from fleetroll.core import documents, limits
 
 
 class NotJson(ValueError):
-    """What is none, or has a number, a character or a depth that no server takes. The message says where or why."""
+    """The text is not JSON, or has a number, character or depth that no server takes. The message says where or why."""
 
 
 def read(text: bytes) -> Any:
-    """Raises NotJson."""
+    """The value of a JSON text. Raises NotJson."""
     if documents.depth_exceeds(text, limits.MAX_JSON_DEPTH):
         raise NotJson(f"it has more than {limits.MAX_JSON_DEPTH} levels")
     try:

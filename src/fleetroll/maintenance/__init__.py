@@ -1,1 +1,1 @@
-"""The data directory at rest: making one of a backup, and examining one without changing it."""
+"""The data directory at rest: making one from a backup, and examining one without changing it."""

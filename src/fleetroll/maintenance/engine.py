@@ -1,4 +1,4 @@
-"""What looks into a database for those who know no SQL; main gives it."""
+"""What looks into a database for code that knows no SQL; `main` provides it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +17,8 @@ class Known(Struct, frozen=True):
 class Engine(Struct, frozen=True):
     """What the store can say: what is wrong with a database file, and what a sound one says of itself.
 
-    `inspect` raises Refused for what is no database of this release or an older one. `known` is asked of a database
-    elsewhere too, and raises Refused if that one cannot be used. `library` is the engine's version, and whether it may
+    `inspect` raises Refused for what is no database of this release or an older one. `known` also takes the address of
+    a database server, and raises Refused if that cannot be used. `library` is the engine's version, and whether it may
     be trusted.
     """
 

@@ -17,9 +17,9 @@ from fleetroll.core import limits, tokens
 from fleetroll.data_directory import DATABASE, KEY, DirectoryRefused, is_unfinished, read_key, resting, secret_of
 from fleetroll.maintenance.engine import Engine, Known, Refused
 
-_PRIVATE = 0o077  # what nobody else may have
+_PRIVATE = 0o077  # permissions that nobody else may have
 _LEAST_SPACE, _SOME_SPACE = 64 << 20, 1 << 30
-_RELEASED = 1_767_225_600  # 2026-01-01: no clock that is right says less
+_RELEASED = 1_767_225_600  # 2026-01-01: no correct clock shows an earlier time
 _SKEW_SECONDS = 300
 
 
@@ -171,14 +171,14 @@ def _library(engine: Engine) -> Finding:
 
 def _space(data: Path) -> Finding:
     place = next(path for path in (data.absolute(), *data.absolute().parents) if path.exists())
-    if os.statvfs(place).f_flag & os.ST_RDONLY:  # as a failing disk becomes by itself
+    if os.statvfs(place).f_flag & os.ST_RDONLY:  # as a failing disk becomes on its own
         advice = "See the system's log for why, and mount it for writing."
         return Finding("disk", State.FAIL, "mounted for reading only", advice)
     return _room("disk", place, data, "Make room, or move the directory to a larger disk.")
 
 
 def _temporary(data: Path) -> Finding:
-    """Room for what a server puts aside: a backup until it is sent, and what is to be said of a long import."""
+    """Room for what a server puts aside: a backup until it is sent, and the results of a long import."""
     try:
         place = Path(tempfile.gettempdir())
     except FileNotFoundError:
@@ -187,7 +187,7 @@ def _temporary(data: Path) -> Finding:
 
 
 def _room(check: str, place: Path, data: Path, advice: str) -> Finding:
-    """Whether a disk takes the database a second time."""
+    """Whether a disk has room for a second copy of the database."""
     free, database = shutil.disk_usage(place).free, data / DATABASE
     found = f"{free >> 20} MiB free"
     if free < max(_SOME_SPACE, database.stat().st_size if database.exists() else 0):

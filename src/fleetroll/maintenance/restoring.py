@@ -1,4 +1,4 @@
-"""A data directory made of a backup and its server key: all of it, or nothing."""
+"""A data directory made from a backup and its server key: all of it, or nothing."""
 
 import os
 import shutil
@@ -52,7 +52,7 @@ def _key_for(data: Path, key_file: Path | None, preset: str | None) -> bytes:
 
 
 def _require_its_key(known: Known, key: bytes, given: str) -> None:
-    # A backup of an earlier release knows no mark; the server that starts on it takes a closer look.
+    # A backup of an earlier release may have no mark; the server that starts on it takes a closer look.
     if known.mark is not None and known.mark != tokens.mark(key):
         raise Refused(
             f"{given} is not the server key of this backup, and with it no API key of the backup would work.",
@@ -66,7 +66,7 @@ def _copy(source: Path, target: Path) -> None:
             shutil.copyfileobj(taken, kept, _COPIED)
             kept.flush()
             os.fsync(kept.fileno())
-    except OSError as problem:  # neither a read nor a write says of what
+    except OSError as problem:  # the error of a read or a write does not name its file
         raise OSError(problem.errno, problem.strerror, f"{source} to {target.parent / DATABASE}") from None
     if target.stat().st_size != source.stat().st_size:
         raise Refused(f"{source} changed while it was copied.", "Restore from a file that nobody writes to.")

@@ -1,8 +1,9 @@
-"""What a TLS listener that tenants share knows authorities by, so that none of them gets in the way of another.
+"""Trust anchors for a TLS listener that tenants share, made so that no authority gets in the way of another.
 
-OpenSSL takes for the issuer of a client's certificate the first that it knows by that name and key identifier, and
-refuses the client if that one has another key, or says anything that does not suit. So a listener is given anchors: an
-authority's name and key, and nothing else that its certificate says. And a key identifier is a hash of the key.
+OpenSSL takes for the issuer of a client's certificate the first authority that it knows by that name and key
+identifier, and refuses the client if that one has another key, or says anything that does not suit. So a listener is
+given anchors: an authority's name and key, and nothing else that its certificate says. And a key identifier must be a
+hash of the key.
 """
 
 import functools
@@ -24,9 +25,9 @@ _LASTS = timedelta(days=365 * 7_000)
 
 
 def anchor(authority: x509.Certificate) -> bytes:
-    """A certificate with the authority's name, key and key identifier; issuer and number are its, too, as its clients'
-    certificates may name it by these.
+    """A certificate in DER with the authority's name, key and key identifier.
 
+    It also has the authority's issuer and serial number, since clients' certificates may name it by these.
     Nobody looks at its signature and its times: the listener trusts the key.
     """
     key, serial = authority.public_key(), authority.serial_number
@@ -53,7 +54,7 @@ def _signing_key() -> ec.EllipticCurvePrivateKey:
 
 
 def key_identifier(certificate: x509.Certificate) -> bytes:
-    """What the certificate says its key is called; empty if it does not say."""
+    """The certificate's own subject key identifier; empty if it has none."""
     try:
         return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
     except x509.ExtensionNotFound:
@@ -61,9 +62,9 @@ def key_identifier(certificate: x509.Certificate) -> bytes:
 
 
 def tells_its_key(certificate: x509.Certificate) -> bool:
-    """Whether its key identifier, if it has one, is a hash of its key as RFC 5280, 4.2.1.2 or RFC 7093 have it.
+    """Whether its key identifier, if it has one, is a hash of its key by RFC 5280, 4.2.1.2 or RFC 7093.
 
-    Some servers have written the hash as hexadecimal text.
+    Some servers write the hash as hexadecimal text, which counts too.
     """
     identifier = key_identifier(certificate)
     if len(identifier) < _LEAST_BYTES:

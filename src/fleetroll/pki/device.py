@@ -1,4 +1,4 @@
-"""What a device does for its certificate: make a key, ask, and ask again in the name that it has."""
+"""What a device does for its certificate: make a key, ask for one, and ask again in the names that it has."""
 
 from pathlib import Path
 
@@ -11,16 +11,16 @@ from fleetroll.pki import keys, requests
 
 
 def ask(common_name: str) -> tuple[bytes, bytes]:
-    """A new key in PEM, and a request for that name in DER. Raises ValueError for a name that is no common name."""
+    """A new key in PEM, and a request for that name in DER. Raises ValueError for what can be no common name."""
     if not common_name:
         raise ValueError("a device has a name")
     with requests.quietly():
-        # Identifiers may be longer than X.520 has common names, and the server takes them.
+        # Identifiers may be longer than X.520 allows common names to be, and the server takes them.
         return _ask(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name, _validate=False)]))
 
 
 def ask_again(certificate: Path) -> tuple[bytes, bytes]:
-    """As `ask`, in all the names of a certificate (RFC 7030, 4.2.2). Raises ValueError for a file that has none."""
+    """As `ask`, with all the names of a certificate (RFC 7030, 4.2.2). Raises ValueError for a file that has none."""
     with requests.quietly():
         present = x509.load_pem_x509_certificate(certificate.read_bytes())
         return _ask(present.subject, requests.alternative_names(present))

@@ -64,7 +64,7 @@ def encrypted(key: PrivateKey, password: str) -> str:
 
 
 def load(der: bytes) -> PrivateKey:
-    """A key that was made here, so that nothing of it is doubted: to look at one of RSA takes as long as to make it."""
+    """A key that was made here, so it is not validated: to validate an RSA key takes as long as to make one."""
     key = load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
     assert isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey)
     return key

@@ -1,4 +1,4 @@
-"""What the service may ask of certificates: plain values in, plain values out, and not a word about how they are made.
+"""What the service may ask about certificates: plain values in, plain values out, and nothing about how it is done.
 
 Times are `Instant`s, serial numbers lower-case hexadecimal of even length, and certificates, requests and keys DER. A
 private key leaves only sealed, and only the same server key opens it again.
@@ -79,10 +79,10 @@ class Pki(Protocol):
         """A new self-signed authority with this private key. Its name and its owner's tell it apart from all others."""
 
     def read_request(self, der: bytes) -> Request:
-        """Raises Fault invalid for whatever should not be signed, within milliseconds."""
+        """The checked request, within milliseconds. Raises Fault for what must not be signed: invalid or too_large."""
 
     def describe(self, der: bytes) -> Description:
-        """Raises Fault invalid `invalid_certificate` for what is not one certificate."""
+        """What a certificate says. Raises Fault invalid `invalid_certificate`, or `weak_key` for its key."""
 
     def describe_authority(self, der: bytes) -> Description:
         """As `describe`. Raises Fault invalid `not_an_authority` too, and `foreign_key_identifier` for one whose key
@@ -90,8 +90,9 @@ class Pki(Protocol):
         """
 
     def anchor(self, authority: bytes) -> bytes | None:
-        """What TLS knows an authority by: a certificate of its name and key that says nothing else. None where there
-        is none for it: any tenant may bring it, and all share the listener.
+        """What TLS knows an authority by: a certificate with its name and key that says nothing else.
+
+        None if none can be made: any tenant may bring the authority, and all share the listener.
         """
 
     def can_sign(self, signer: Signer) -> bool:
@@ -100,7 +101,7 @@ class Pki(Protocol):
     def issue(self, signer: Signer, request: Request, terms: Terms) -> Issued:
         """A device's certificate: for the request's subject and key, good for client authentication alone.
 
-        It ends no later than the authority.
+        It ends no later than the authority. Raises Fault invalid `authority_expired` or `authority_not_yet_valid`.
         """
 
     def issue_for_server(self, signer: Signer, hosts: Sequence[str], terms: Terms, password: str) -> tuple[bytes, str]:
@@ -110,7 +111,7 @@ class Pki(Protocol):
         """Whether `authority` is the issuer of `certificate` and has signed it. Time is not looked at."""
 
     def is_same(self, certificate: bytes, other: bytes) -> bool:
-        """Whether they certify the same. Anybody can write a signature of ECDSA in another way that is as good."""
+        """Whether they certify the same, whatever the signatures: anybody can turn an ECDSA one into another."""
 
     def revocation_list(
         self, signer: Signer, revoked: Sequence[Revocation], number: int, at: Instant, until: Instant
@@ -121,12 +122,12 @@ class Pki(Protocol):
         """PKCS#7 in DER with these certificates and nothing else."""
 
     def make_key(self, kind: KeyKind) -> bytes:
-        """A new private key, PKCS#8 in DER. One of RSA takes its time: see `make_key_aside`."""
+        """A new private key, PKCS#8 in DER. RSA takes time: see `make_key_aside`. Raises Fault `invalid_key_kind`."""
 
     async def make_key_aside(self, kind: KeyKind, org: int) -> bytes:
-        """As `make_key`; one of RSA away from the event loop, and one after the other.
+        """As `make_key`, but RSA keys are made off the event loop, one after the other.
 
-        Raises Fault unavailable `too_many_keys` where as many wait as may, in all or for this organization.
+        Raises Fault unavailable `too_many_keys` if as many wait as may, in all or for this organization.
         """
 
     def make_request(self, key: bytes, like: Request) -> Request:

@@ -18,7 +18,7 @@ from fleetroll.pki.keys import PrivateKey
 from fleetroll.pki.port import Request
 
 _HASHES = {"sha256", "sha384", "sha512"}
-# What the parser raises for bytes that are no request; it parses parts when they are first asked for.
+# What the parser raises for bytes that are not a request; it parses parts only when they are first asked for.
 MISFORMED = (
     ValueError,
     TypeError,
@@ -30,7 +30,7 @@ MISFORMED = (
 
 
 def read(der: bytes) -> Request:
-    """Raises Fault invalid, or too_large `request_too_large`."""
+    """The request, checked. Raises Fault invalid, or too_large `request_too_large`."""
     if len(der) > limits.MAX_CERTIFICATE_REQUEST:
         longest = limits.MAX_CERTIFICATE_REQUEST
         raise Fault(Kind.TOO_LARGE, "request_too_large", f"The certificate request is larger than {longest} bytes.")
@@ -52,15 +52,15 @@ def _checked(der: bytes) -> Request:
 
 
 def _kind(request: x509.CertificateSigningRequest) -> KeyKind:
-    # The parser makes plain RSA of such a key, and no client could show a certificate of plain RSA with it.
-    algorithm = request.public_key_algorithm_oid  # type: ignore[attr-defined]  # its stub has forgotten it
+    # The parser takes such a key for plain RSA, and no client could use it with a certificate for plain RSA.
+    algorithm = request.public_key_algorithm_oid  # type: ignore[attr-defined]  # missing from the stub
     if algorithm == PublicKeyAlgorithmOID.RSASSA_PSS:
         raise invalid("unsupported_key", "A key for RSASSA-PSS alone is not certified; make a plain RSA key.")
     return keys.kind_of(request.public_key())
 
 
 def quietly() -> AbstractContextManager[object]:
-    """The parser warns, at each look, of names that are longer than X.520 has them; ours have bounds of their own."""
+    """Silences the parser, which warns at each access of names longer than X.520 allows; ours have other bounds."""
     return warnings.catch_warnings(action="ignore")
 
 
@@ -93,5 +93,5 @@ def make(key: PrivateKey, subject: x509.Name, alternatives: x509.SubjectAlternat
 
 
 def hash_for(key: PrivateKey) -> hashes.SHA256 | None:
-    """What a signature of this key is made over: Ed25519 brings its own."""
+    """The hash that this key signs; None for Ed25519, which brings its own."""
     return None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()

@@ -36,7 +36,7 @@ class X509:
     def __init__(self, secret: bytes) -> None:
         self._vault = keys.Vault(secret)
         self._making = asyncio.Lock()
-        self._due: Counter[int] = Counter()  # keys that are being made or wait for it, of each organization
+        self._due: Counter[int] = Counter()  # keys that are being made or wait to be, by organization
 
     def make_authority(self, name: str, owner: str, key: bytes, terms: Terms, context: str) -> Signer:
         own = keys.load(key)
@@ -121,7 +121,7 @@ class X509:
         self, signer: Signer, revoked: Sequence[Revocation], number: int, at: Instant, until: Instant
     ) -> bytes:
         key = self._vault.open(signer.sealed_key, signer.context)
-        # Given to the constructor: added one by one, each entry would copy all that are before it.
+        # Given to the constructor: added one by one, each entry would copy all those before it.
         builder = x509.CertificateRevocationListBuilder(
             _load(signer.certificate).subject,
             _moment(at),
@@ -159,7 +159,7 @@ class X509:
     def _leaf(
         self, signer: Signer, subject: x509.Name, key: PublicKey, terms: Terms, purpose: x509.ObjectIdentifier
     ) -> Builder:
-        """A certificate that certifies nobody else, with all that RFC 5280 would have in one."""
+        """A certificate that certifies nobody else, with the extensions that RFC 5280 asks for."""
         authority = _load(signer.certificate)
         return (
             self._new(subject, _within(authority, terms))
@@ -173,7 +173,7 @@ class X509:
         )
 
     def _new(self, subject: x509.Name, terms: Terms) -> Builder:
-        # 127 bits, the highest always the same: a positive number, and always of the same length.
+        # 127 bits, the highest always set: a positive number, and always of the same length.
         number = int.from_bytes(secrets.token_bytes(_SERIAL_BYTES)) & (1 << 127) - 1 | 1 << 126
         return (
             Builder()

@@ -1,4 +1,4 @@
-"""Complete replies: made of what a route encodes, or of a refusal in the dialect's envelope."""
+"""Complete replies, made from what a route encodes or from a refusal in the dialect's envelope."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ _encode = msgspec.json.Encoder().encode
 _NO_BODY = (204, 304)
 _JSON = (b"content-type", b"application/json")
 _NO_STORE = (b"cache-control", b"no-store")
-_TURN: Final = 0.005  # seconds of the event loop, after which others have theirs
+_TURN: Final = 0.005  # seconds on the event loop before others get a turn
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -36,7 +36,7 @@ class Answer(Struct, frozen=True, gc=False):
         return head
 
     def guarded(self, guard: Guard) -> "Answer":
-        """The answer of a read under its preconditions: 304 for what the client has. Raises Fault stale."""
+        """The answer to a read under preconditions: 304 if the client already has it. Raises Fault stale."""
         tag = dict(self.headers).get(b"etag")
         if tag is None:
             return self
@@ -69,7 +69,7 @@ def success(route: Route, encoded: Any) -> Answer:
 
 
 async def written(long: Long) -> Any:
-    """What a long list is shown as, its records as JSON."""
+    """What a long list is shown as, its records encoded as JSON, with turns for others in between."""
     shown = []
     late = time.monotonic() + _TURN
     for record in long.records:

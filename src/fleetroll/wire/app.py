@@ -85,7 +85,7 @@ class Server:
         return _Page(200, "text/html; charset=utf-8", (await self._descriptions())[1])
 
     async def _descriptions(self) -> tuple[bytes, bytes]:
-        """For programs and for people, made when somebody first asks: each takes as long as much of a start."""
+        """For programs and for people, made on first request: each takes as long as much of the start-up."""
         if self._described is None:
             self._described = await asyncio.to_thread(_describe, self._dialects)
         return self._described
@@ -105,4 +105,4 @@ _PAGES: dict[str, Callable[[Server], Awaitable[_Page]]] = {
     "/docs": Server.reference,
 }
 OPEN_PATHS = frozenset(_PAGES)
-"""What answers without a credential, by GET and HEAD."""
+"""The paths that answer GET and HEAD without a credential."""

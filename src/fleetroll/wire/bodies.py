@@ -1,6 +1,6 @@
 """Request bodies: counted while they arrive, checked before they are decoded, decoded strictly.
 
-One written rule for a member that is given twice in one JSON object: the last one wins, everywhere.
+Where a member is given twice in one JSON object, the last one wins, everywhere.
 """
 
 import re
@@ -27,7 +27,7 @@ class Gone(Exception):
 async def read(receive: Receive, limit: int, hold: Callable[[int], None] = lambda _: None) -> bytes:
     """The whole body. Raises Fault too_large once it has more than `limit` bytes, and Gone.
 
-    `hold` hears of each part that has to wait for others, and may refuse to.
+    `hold` is told the size of each part that has to wait for others, and may raise to refuse it.
     """
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
@@ -96,10 +96,10 @@ def convert(value: Any, shape: Any) -> Any:
 
 
 def sound(body: bytes) -> Any:
-    """The value that the JSON is. Raises Fault invalid for what is no JSON of ours, whatever its shape.
+    """The decoded value. Raises Fault invalid for JSON that is refused whatever its shape.
 
-    A decoder with a shape skips the members that the shape does not name: in them it would pass bad UTF-8 and numbers
-    without end. So one without a shape goes first, and the verdict on a text is the same on every route.
+    A decoder with a shape skips the members that the shape does not name, and would let bad UTF-8 and endless numbers
+    in them pass. So one without a shape goes first, and the verdict on a text is the same on every route.
     """
     if documents.depth_exceeds(body, limits.MAX_JSON_DEPTH):
         raise invalid("invalid_json", f"The JSON is nested deeper than {limits.MAX_JSON_DEPTH} levels.")
@@ -123,7 +123,7 @@ def _reason(problem: Exception, body: bytes) -> str:
 
 
 def _has_control(body: bytes) -> bool:
-    """Whether a text in valid JSON holds a control character; those below U+0020 can only be there by escape."""
+    """Whether a text in valid JSON holds a control character; those below U+0020 can only appear escaped."""
     if documents.BACKSLASH not in body and body.isascii() and documents.DELETE not in body:
         return False
     return _CONTROL.search(body.replace(b"\\\\", b"")) is not None
@@ -157,7 +157,7 @@ def _misshapen(problem: str, shape: Any) -> Fault:
 
 
 def _words(shape: Any, place: str) -> list[str]:
-    """The words that a shape takes at a place, as in `datastreams[0].type`."""
+    """The enum values that a shape takes at a place such as `datastreams[0].type`."""
     kinds = _each(inspect.type_info(shape))
     for step in _STEP.findall(place):
         kinds = [below for kind in kinds for found in _below(kind, step) for below in _each(found)]
@@ -169,7 +169,7 @@ def _each(kind: inspect.Type) -> Sequence[inspect.Type]:
 
 
 def _below(kind: inspect.Type, step: str) -> Iterator[inspect.Type]:
-    """The types of what is a step into a value of this one: of a member of an object, or of the items of a list."""
+    """The types one step into a value of this type: of a member of an object, or of the items of a list."""
     if step.startswith("["):
         yield from (getattr(kind, name) for name in ("item_type", "value_type") if hasattr(kind, name))
     yield from (member.type for member in getattr(kind, "fields", ()) if member.encode_name == step)

@@ -1,8 +1,8 @@
-"""Bodies that have not arrived whole yet, and how much of our memory they may take meanwhile.
+"""Bodies that have not fully arrived yet, and how much of our memory they may take meanwhile.
 
 A client may take its time over a body, and a key may have thousands of connections. Whoever finds no room is told so at
-once. What came in one piece with its head waits for nothing, and is not counted. Of a body that is taken in row by row,
-it is the row that is not whole.
+once. A body that came in one piece waits for nothing, and is not counted. Of a body that is read row by row, only the
+unfinished row counts.
 """
 
 from collections import Counter
@@ -13,13 +13,13 @@ from fleetroll.core.model import Organization
 
 
 class BodyRoom:
-    """What is held of unfinished bodies. All tenants share the room, and none below the root may have all of it."""
+    """The bytes held of unfinished bodies. All tenants share the room, and only the root may take all of it."""
 
     def __init__(self) -> None:
         self._taken: Counter[int] = Counter()
 
     def share(self, org: Organization) -> "Share":
-        """What one request of the organization takes; to be left, as a context, when its body is read."""
+        """What one request of the organization takes: a context that gives it back on exit."""
         tenant = org.lineage[:2][-1]
         return Share(self._taken, tenant, limits.MAX_BODIES if tenant == org.lineage[0] else limits.MAX_TENANT_BODIES)
 
@@ -44,11 +44,11 @@ class Share:
             del self._taken[self._tenant]
 
     def hold(self, size: int) -> None:
-        """Hold so many bytes, and no longer what was held before. Raises as `take`."""
+        """Hold so many bytes in place of those held before. Raises as `take`."""
         self.take(size - self._size)
 
     def take(self, size: int) -> None:
-        """Hold so many bytes more. Raises Fault unavailable `too_many_bodies`."""
+        """Hold so many more bytes. Raises Fault unavailable `too_many_bodies`."""
         own, of_all = self._taken[self._tenant] + size, self._taken.total() + size
         if own > self._most or of_all > limits.MAX_BODIES:
             raise Fault(Kind.UNAVAILABLE, "too_many_bodies", "Too many bodies arrive at this moment.", retry_after=1)

@@ -1,4 +1,4 @@
-"""What pages of other origins may do: those of the configured ones call like any client, all others learn nothing."""
+"""What pages of other origins may do: those of configured origins call like any client, all others learn nothing."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
@@ -25,7 +25,7 @@ class Cors:
         self._origins = list(origins)
 
     def around(self, app: App, request_id: RequestId) -> Any:
-        """The application with answers to browsers."""
+        """The application, with CORS for browsers."""
         if not self._origins:
             return app
         return _Preflights(
@@ -52,7 +52,7 @@ class Cors:
 
 
 class _Preflights(CORSMiddleware):
-    """Starlette's middleware, whose own replies have an id as all others do."""
+    """Starlette's middleware, whose own replies have a request id, as all others do."""
 
     def __init__(self, app: ASGIApp, request_id: RequestId, **permissions: Any) -> None:
         super().__init__(app, **permissions)
@@ -65,6 +65,6 @@ class _Preflights(CORSMiddleware):
 
 
 async def _in_two_messages(app: App, scope: Scope, receive: Receive, send: Send) -> None:
-    """Without the extension of the protocol that the middleware does not know: it adds headers to a reply's start."""
+    """Hide our ASGI extension, which the middleware does not know: it adds its headers to the start of a reply."""
     extensions = {name: what for name, what in scope.get("extensions", {}).items() if name != WHOLE}
     await app({**scope, "extensions": extensions}, receive, send)

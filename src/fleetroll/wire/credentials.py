@@ -78,13 +78,13 @@ def _segment(name: str) -> Reader:
 def _password(encoded: str) -> str | None:
     try:
         user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except ValueError:  # no base64, or no UTF-8
+    except ValueError:  # not base64, or not UTF-8
         return ""
     return _joined(user, password)
 
 
 def _joined(user: str, password: str | None) -> str | None:
-    """The secret of a name and password: an OAuth2 client's are the halves of one, else one of the two is all of it."""
+    """The secret in a name and password: an OAuth2 client's are its two halves, else one of the two is all of it."""
     if password and tokens.is_client_id(user):
         return tokens.join(user, password)
     return None if password is None else password or user

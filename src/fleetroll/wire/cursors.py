@@ -36,7 +36,7 @@ class Cursors:
             raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         except ValueError:
             raise _refused() from None
-        # Base64 can be written in more than one way, and only one of them was given out.
+        # The same bytes have more than one spelling in base64, and only one of them was given out.
         if not hmac.compare_digest(_written(raw), token):
             raise _refused()
         signature, payload = raw[:_SIGNATURE], raw[_SIGNATURE:]

@@ -22,9 +22,9 @@ Encoded = Any
 
 AnyOperation = Operation[Any, Any]
 Decode = Callable[[Request], Any]
-"""Makes an operation's input of a request."""
+"""Makes an operation's input from a request."""
 Encode = Callable[[Any, Request], Encoded]
-"""Makes a reply of an operation's result."""
+"""Makes a reply from an operation's result."""
 
 
 class Reply(Struct, frozen=True):
@@ -42,9 +42,9 @@ class Reply(Struct, frozen=True):
 
 
 class Long(Struct, frozen=True):
-    """A list of thousands: its records, each shown by `shape`, within what `around` makes of them all.
+    """A list of perhaps thousands: its records, each shown by `shape`, within what `around` makes of them all.
 
-    They are written one by one, and others have their turn in between.
+    They are encoded one by one, and others get their turn in between.
     """
 
     records: Sequence[Any]
@@ -62,7 +62,7 @@ class Place(enum.Enum):
     BASIC = "basic"  # `:key`, `key:`, `email:key`, and `client_id:client_secret`
     QUERY = "query"
     CLIENT = "client"  # an OAuth2 client's id and secret, as parameters
-    PATH = "path"  # what is no secret: it says whom the caller wants to convince
+    PATH = "path"  # not a secret: it names whom the caller wants to convince
 
 
 class Form(Struct, frozen=True):
@@ -83,8 +83,8 @@ CLIENT_PARAMETERS = Form(Place.CLIENT, "client_id", Issuer.CLIENT)
 class Lines(Struct, frozen=True):
     """A request body of many rows. Each is decoded to `shape` by itself, from NDJSON, or from CSV with a header line.
 
-    `decode` makes a row of a line's number and shape, `fail` one of its number and what is wrong with it. `cells`
-    makes a JSON-like object of one CSV record; `header` raises a Fault for columns that can be of no use.
+    `decode` makes a row from a line's number and shape, `fail` from its number and what is wrong with it. `cells` makes
+    a JSON-like object from one CSV record; `header` raises a Fault for unusable columns.
     """
 
     shape: Any
@@ -119,16 +119,16 @@ class Route(Struct, frozen=True):
 
     `decode` and `encode` are pure. `body` is the shape of a JSON body, or `bytes` for one that is taken as it comes.
     `credentials` replaces the dialect's own. `encode` of a streamed reply is applied to each item. `codes` and
-    `messages` are the vendor's statuses and words for codes where they differ from its envelope's on this path. `peer`
-    asks who is at the other end of the connection. With `form`, parameters may come in a form body as well as in the
-    query; it is short, because it may hold the credential, and so is read before the caller is known. `encodings` are
-    those of its body that `decode` understands; `media_types` those that it may be of, "" for one that is not said.
-    `organization` finds in the path's parameters the slugs of the organization to act in: of one that the caller
+    `messages` are the vendor's statuses and words for fault codes where they differ on this path from its envelope's.
+    `peer` asks who is at the other end of the connection. With `form`, parameters may come in a form body as well as in
+    the query; it must be short, since it may hold the credential and so is read before the caller is known. `encodings`
+    are the content encodings that `decode` understands; `media_types` are those accepted, "" for a body that names
+    none. `organization` finds in the path's parameters the slugs of the organization to act in: of one that the caller
     reaches, and of one below it.
-    `created` is the status where `encode` may answer with it instead; `produces` are the media types of bytes.
-    `guarded` tells the reader of the documentation that preconditions hold, and `needs` which members a body cannot do
-    without though its shape can: what is said where one is missing is the vendor's. One that is `refused` is there only
-    to say in the vendor's words what its path lacks.
+    `created` is a second status that `encode` may answer with; `produces` are the media types of a reply of bytes. For
+    the documentation only, `guarded` says that preconditions apply, and `needs` names members that a body must have
+    although its shape does not require them, so that the vendor's words are used where one is missing. A `refused`
+    route is there only to say in the vendor's words what its path lacks.
     """
 
     method: str
@@ -172,9 +172,9 @@ class Allowance(Struct, frozen=True):
 
 
 class Subject(Struct, frozen=True):
-    """A row that is asked over the broker: as `Route`, with words of a subject for the path, and JSON in and out.
+    """A row for requests over the broker: as `Route`, with a subject in place of the path, and JSON in and out.
 
-    `{org}` stands for what the broker calls the asker's organization. `refuse` makes the reply of a failure.
+    `{org}` stands for the caller's organization as the broker names it. `refuse` makes the reply to a failure.
     """
 
     subject: str
@@ -186,7 +186,7 @@ class Subject(Struct, frozen=True):
     about: str
 
 
-# What HTTP calls each kind of fault. A dialect names those that its vendor calls otherwise.
+# The HTTP status of each kind of fault. A dialect overrides those for which its vendor has another.
 STATUSES: dict[Kind, int] = {
     Kind.INVALID: 400,
     Kind.UNAUTHENTICATED: 401,
@@ -222,7 +222,7 @@ class Envelope(Struct, frozen=True):
         return self.codes.get(fault.code) or WIRE_STATUSES.get(fault.code) or self.statuses[fault.kind]
 
 
-# What only HTTP knows: the same in every dialect that does not say otherwise.
+# Codes that only HTTP knows: their statuses are the same in every dialect that does not say otherwise.
 WIRE_STATUSES: Mapping[str, int] = {
     "method_not_allowed": 405,
     "unsupported_media_type": 415,
@@ -233,10 +233,10 @@ WIRE_STATUSES: Mapping[str, int] = {
 class Dialect(Struct, frozen=True):
     """A device API. `prefixes` are the paths that are its own, so that even an unknown path there fails in its form.
 
-    With `loose_names`, members of JSON are known by their names in any case.
-    `per_minute` is how many requests the vendor allows each organization; it holds beside the operator's rate, if any.
-    So do `allowances`, which each caller has of all routes; those of a route it shares with the others that have them.
-    `max_body` is how many bytes a body has at most.
+    With `loose_names`, the names of JSON members match in any case.
+    `per_minute` is how many requests the vendor allows each organization; it applies in addition to the operator's
+    rate, unless that is switched off. So do `allowances`, which each caller has over all routes; a route's own are
+    shared by all routes that have them. `max_body` is the most bytes that a body may have.
     `part_of` is the dialect that this one is switched off with: the other half of one vendor's API.
     """
 
@@ -258,10 +258,10 @@ class Dialect(Struct, frozen=True):
 
 
 def no_input(request: Request) -> None:
-    """The decode of an operation that asks for nothing but its caller."""
+    """The `decode` of an operation that needs nothing but its caller."""
     return
 
 
 def nothing(result: object, request: Request) -> None:
-    """The encode of an operation that answers nothing, or what its stream says by itself."""
+    """The `encode` of an operation that returns nothing, or whose stream writes itself."""
     return

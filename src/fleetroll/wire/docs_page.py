@@ -1,6 +1,6 @@
-"""The reference for people: one page made from the route tables, without a script or anything from elsewhere.
+"""The reference for people: one page made from the route tables, without scripts or external resources.
 
-What bodies hold is read from the description for programs, so that the two say the same.
+What bodies hold is read from the OpenAPI document, so that the two agree.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -80,7 +80,7 @@ def _members(shape: Mapping[str, Any], schemas: Mapping[str, Any], required: Col
 
 
 def _shape(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is behind a reference, and what a list is a list of."""
+    """The schema behind references and lists: of a list, that of its items."""
     while "$ref" in schema or "items" in schema:
         schema = _behind(schema, schemas) if "$ref" in schema else schema["items"]
     return schema
@@ -92,7 +92,7 @@ def _behind(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[st
 
 
 def _words(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
-    """The types of a member, the members of its own, or all that it can be."""
+    """A member in words: its types, its own members, or its alternatives."""
     if "$ref" in schema:
         return _words(_behind(schema, schemas), schemas)
     if "anyOf" in schema:

@@ -1,6 +1,7 @@
-"""The listener for devices that enrol: the whole application behind TLS that asks clients for a certificate.
+"""The listener for devices that enrol: the whole application, behind TLS that asks clients for a certificate.
 
-It shows the operator's certificate, or one of the root organization's own authority, made anew at each start and day.
+It presents the operator's certificate, or one from the root organization's own authority, made anew at each start and
+every day.
 """
 
 import asyncio
@@ -43,6 +44,7 @@ class EstListener:
 
     @contextlib.asynccontextmanager
     async def serving(self, draining: asyncio.Event) -> AsyncIterator[None]:
+        """Listen until the end of the block, or drain once `draining` is set. Raises ConfigError."""
         await self._present()
         await self._trust()
         self._services.store.on_commit(self._committed.set)
@@ -61,7 +63,7 @@ class EstListener:
             raise cannot_listen("--est", *self._address, problem.reason) from None
 
     async def _renew(self) -> None:
-        """By the clock, wherever it goes: what was made by one that was wrong may not be good yet, or any more."""
+        """Daily, and when the clock goes back: what was made by a wrong clock may be valid not yet, or no longer."""
         if not 0 <= self._services.clock() - self._presented_at < DAY:
             await self._present()
 
@@ -90,7 +92,7 @@ class EstListener:
         self._tls.trust(anchors)
 
     async def _follow(self) -> None:
-        """Know an authority before the reply to whoever made it has arrived; and soon, if another process made it."""
+        """Trust a new authority before its creator has the reply, or within seconds if another process made it."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_ASK_SECONDS):

@@ -1,7 +1,7 @@
 """Accepts clients that speak TLS, and bounds how many of them may be at their handshake.
 
-An event loop tells of such a client once its handshake is over. Until then nobody counts it, and each takes one of the
-process's open files: whoever connects and says nothing could leave none to any other listener, or to the store.
+An event loop reports such a client only once its handshake is over. Until then nobody counts it, yet it takes a file
+descriptor: clients that connect and stay silent could leave none for other listeners or the store.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 
 from fleetroll.core import limits
 
-_PAUSE = 0.1  # before the next try, where the system has no file left for a client
+_PAUSE = 0.1  # seconds before the next try, when no file descriptor is left for a client
 
 
 class TlsListener:
-    """Listens at some sockets. Where too many handshakes go on at a time, the one that has taken longest gives way."""
+    """Listens on some sockets. When too many handshakes are under way, the one that began first gives way."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class TlsListener:
         self._accepting = [asyncio.create_task(self._accept(one)) for one in self.sockets]
 
     def close(self) -> None:
-        """Accept nobody any more, and give up the handshakes that go on."""
+        """Stop accepting, and give up the handshakes under way."""
         for task in (*self._accepting, *self._handshakes):
             task.cancel()
 
@@ -48,7 +48,7 @@ class TlsListener:
                     await asyncio.sleep(_PAUSE)
                 else:
                     self._begin(client)
-                    await asyncio.sleep(0)  # a queue of clients is not a reason to keep all others waiting
+                    await asyncio.sleep(0)  # a queue of new clients must not keep all others waiting
 
     def _begin(self, client: socket.socket) -> None:
         if len(self._handshakes) >= limits.MAX_HANDSHAKES:
@@ -65,14 +65,14 @@ class TlsListener:
         self._handshakes.pop(handshake, None)
 
     async def _greet(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # of a client that is no good at it, or too slow
+        with contextlib.suppress(OSError):  # the client failed its handshake, or was too slow
             await asyncio.get_running_loop().connect_accepted_socket(
                 self._connect, client, ssl=self._tls, ssl_handshake_timeout=limits.HEADER_DEADLINE
             )
 
 
 async def bound(host: str, port: int, *, reuse_port: bool) -> list[socket.socket]:
-    """A socket at each address of a host. Raises OSError."""
+    """A listening socket at each address of a host. Raises OSError."""
     loop, passive = asyncio.get_running_loop(), socket.AI_PASSIVE
     places = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=passive)
     with contextlib.ExitStack() as undo:

@@ -1,4 +1,4 @@
-"""What the header fields of a request say, but for its credential: which must not be repeated, and what some mean."""
+"""The header fields of a request, except its credential: which must not be repeated, and what some mean."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +15,7 @@ _DECISIVE = frozenset(
 
 
 def refuse_repeated(fields: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes]) -> None:
-    """A field that decides something is given once: a proxy and this server could each believe another of two.
+    """Refuse a repeated field that decides something: a proxy and this server might each go by a different one.
 
     `headers` are the same fields by name. Raises Fault invalid `repeated_header`.
     """
@@ -28,7 +28,7 @@ def refuse_repeated(fields: Sequence[tuple[bytes, bytes]], headers: Mapping[byte
 
 
 def body_encoding(route: Route, headers: Mapping[bytes, bytes]) -> str:
-    """The encoding of the body, if it is one that the route understands."""
+    """The body's content encoding if the route understands it, else ""."""
     if not route.encodings:
         return ""
     given = headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()

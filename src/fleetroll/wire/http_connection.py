@@ -1,7 +1,8 @@
 """One client's connection: uvicorn's parser and ASGI cycle, behind bounds and deadlines of our own.
 
 It decides what is one well-formed request, how large a head may be, and how long a client may take over a line, a body
-or a reply. No request arms a timer of its own: the connection keeps a few times, and the server's sweeper reads them.
+or a reply. No request arms a timer of its own: the connection keeps a few timestamps, and the server's sweeper reads
+them.
 """
 
 import array
@@ -51,13 +52,13 @@ from fleetroll.wire.reply_room import ReplyRoom
 
 logger = logging.getLogger("fleetroll.http")
 _FRAGMENT: Final = ord("#")
-# Whoever names a user in the authority means to mislead somebody (RFC 9110, 4.2.4).
+# An authority that names a user is refused: it is likely to be there to mislead somebody (RFC 9110, 4.2.4).
 _ABSOLUTE: Final = re.compile(rb"https?://(?P<authority>[A-Za-z0-9._\[\]:-]+)(?P<rest>(?:[/?].*)?)", re.I | re.S)
 
 # A read may bring 256 KiB. Parsed in slices, a huge head is refused before it is held as a whole, and of thousands of
 # pipelined requests only those of one slice become objects that wait for their turn.
 SLICE: Final = 8 << 10
-# What the parser may take without reporting a whole head or a piece of a body; some room is for the request line.
+# What the parser may take before it reports a whole head or a piece of a body, with room for the request line.
 MAX_UNREPORTED: Final = limits.MAX_TARGET + limits.MAX_HEADER_BLOCK + 256
 
 # Where the parser stands in the bytes of one connection; the last two discard whatever still arrives.
@@ -113,7 +114,7 @@ class Connection(HttpToolsProtocol):
         self.url = b""
         self.host_seen = self.is_chunked = self.offers_upgrade = False
         self.content_length = self.origin = b""
-        self.reason: Refusal | None = None  # the first thing that speaks against what is being parsed
+        self.reason: Refusal | None = None  # the first objection to what is being parsed
         self.last_words: Refusal | None = None  # to be said after the replies that are still due
         self.blocked_at = 0.0
         self.blocked_unsent = self.blocked_received = 0
@@ -181,7 +182,7 @@ class Connection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         for connection in self.watch.replies.hold(self, self.transport.get_write_buffer_size()):
-            self.loop.call_soon(connection.give_up)  # not now: this one is in the midst of writing
+            self.loop.call_soon(connection.give_up)  # not now: this one is in the middle of writing
 
     def resume_writing(self) -> None:
         self.blocked_at = 0.0
@@ -272,7 +273,7 @@ class Connection(HttpToolsProtocol):
         return None
 
     def _take_authority(self) -> None:
-        """Of a target in absolute form, take the path; its authority counts, and not Host (RFC 9112, 3.2.2)."""
+        """Reduce a target in absolute form to its path; its authority replaces Host (RFC 9112, 3.2.2)."""
         if found := _ABSOLUTE.fullmatch(self.url):
             self.url = b"/" + found["rest"].removeprefix(b"/")
             self.headers = [field for field in self.headers if field[0] != b"host"]
@@ -350,7 +351,7 @@ class Connection(HttpToolsProtocol):
         return self.is_chunked or bool(self.content_length.strip(b"0"))
 
     def _decline_upgrade(self, rest: bytes) -> None:
-        """Read the body that the parser took for another protocol: a second request smuggled in, if left unread."""
+        """Read the body that the parser took for another protocol: left unread, it could smuggle in a second one."""
         if not self._body_is_due():
             self.phase = SEALED
             return
@@ -414,7 +415,7 @@ class Connection(HttpToolsProtocol):
         self._linger()
 
     def _linger(self) -> None:
-        """Close for writing, and go on discarding: closing over unread bytes resets, and the reply would be lost."""
+        """Close for writing, and go on discarding: a close with bytes unread resets, and the reply would be lost."""
         self.phase = LINGERING
         self.since = self.loop.time()
         if self.transport.is_closing():
@@ -426,7 +427,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _end_with_replies(self) -> None:
-        """Nothing more arrives: drop the request of which only a part has, and close once the others are answered."""
+        """Nothing more will arrive: drop an incomplete request, and close once the others are answered."""
         if self.phase == BODY and not self.cycle.response_complete:
             self._drop_newest()
         if self.phase == LINGERING or not self._is_replying():
@@ -487,7 +488,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _expire(self) -> None:
-        self.refuse(self.reason or TOO_SLOW)  # what is wrong already is not cured by being faster
+        self.refuse(self.reason or TOO_SLOW)  # an objection stands, however fast the client is
         self.since = 0.0  # it has used up its time: the next sweep closes what lingers
 
     def _enforce_reading(self, now: float) -> None:
@@ -512,7 +513,7 @@ class Connection(HttpToolsProtocol):
                 self._reset(client)
 
     def _unsent(self, client: socket.socket) -> int:
-        """Bytes the client has not taken: ours, and those that the kernel holds and lets go of in large steps only."""
+        """Bytes that the client has not taken: in our buffer, and in the kernel's, which takes ours in large steps."""
         waiting = array.array("i", [0])
         try:
             fcntl.ioctl(client.fileno(), termios.TIOCOUTQ, waiting)
@@ -521,7 +522,7 @@ class Connection(HttpToolsProtocol):
         return self.transport.get_write_buffer_size() + waiting[0]
 
     def give_up(self) -> None:
-        """End with a reply that the client has not taken, as others need its room."""
+        """Drop the connection with the reply that its client does not take, because others need the room."""
         client: socket.socket | None = self.transport.get_extra_info("socket")
         if client is not None and self in self.connections:
             self.watch.ended["unread"] += 1

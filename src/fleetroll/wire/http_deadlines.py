@@ -7,7 +7,7 @@ from fleetroll.core import limits
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long a client may take. A deadline is an upper bound: it acts on the last sweep that is still in time."""
+    """In seconds; `minimum_rate` in bytes per second. A deadline is an upper bound: the last sweep before it acts."""
 
     header: float = limits.HEADER_DEADLINE
     keep_alive: float = limits.KEEP_ALIVE

@@ -1,7 +1,7 @@
 """One request and its reply: uvicorn's ASGI cycle, which knows how long it waits, and sends a whole reply in one write.
 
-For a small reply a second write costs as much as all that makes it, so an application that has one as a whole may send
-it as one message. It is an extension of ASGI, offered in the scope as such; other applications see no difference.
+For a small reply, a second write costs as much as making it, so an application that has the whole reply may send it as
+one message. This extension of ASGI is announced in the scope; other applications see no difference.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from fleetroll.wire.http_deadlines import Deadlines
 from fleetroll.wire.http_refusals import BROKEN_APPLICATION, as_problem
 
-# The type of a message with what the start and the only body of a reply have, and never a `connection` header field.
+# The type of a message that has a reply's start and its whole body in one, and never a `connection` header field.
 WHOLE: Final = "http.response.whole"
 EXTENSIONS: Final[dict[str, Any]] = {WHOLE: {}}
 
@@ -22,7 +22,7 @@ EXTENSIONS: Final[dict[str, Any]] = {WHOLE: {}}
 class Exchange(RequestResponseCycle):
     """One request and its reply. It measures how long the application has waited for bytes of the body.
 
-    Time in which nobody asks for the body, because the application is busy or its reply is blocked, is our own.
+    Time in which nobody asks for the body, because the application is busy or its reply is blocked, is not counted.
     """
 
     asked_at = 0.0  # 0.0 while the application is not waiting
@@ -63,7 +63,7 @@ class Exchange(RequestResponseCycle):
         return super().send(message)
 
     def _spare_chunks(self, message: Any) -> None:
-        """HTTP/1.0 knows no chunks: they would be taken for content. What has no length ends with the connection."""
+        """HTTP/1.0 knows no chunks: they would pass for content. A reply without a length ends with the connection."""
         if message["type"] == "http.response.start":
             self.ends_with_connection = all(name != b"content-length" for name, _ in message["headers"])
             self.chunked_encoding = False if self.ends_with_connection else None
@@ -106,7 +106,7 @@ class Exchange(RequestResponseCycle):
         self.message_event.set()
 
     async def send_500_response(self) -> None:
-        head, body = BROKEN_APPLICATION.whole(as_problem, b"")  # the application may not be asked for its words
+        head, body = BROKEN_APPLICATION.whole(as_problem, b"")  # a broken application is not asked for words
         await self.send({"type": "http.response.start", "status": BROKEN_APPLICATION.status, "headers": head})
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
 

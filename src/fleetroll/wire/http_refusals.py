@@ -17,10 +17,10 @@ from fleetroll.core.faults import Fault, Kind
 
 Headers = list[tuple[bytes, bytes]]
 Permission = Callable[[bytes], Headers]
-"""The header fields by which a page of an origin may read a reply."""
+"""The CORS header fields that let a page of an origin read a reply."""
 
 Wording = Callable[["Refusal", bytes, str], tuple[str, bytes]]
-"""What a refusal says at a target, which may be cut off, under a request id: the media type and the body."""
+"""The media type and body of a refusal, given its target, which may be cut off, and its request id."""
 
 _KINDS = {414: Kind.TOO_LARGE, 431: Kind.TOO_LARGE, 500: Kind.INTERNAL, 503: Kind.UNAVAILABLE}
 
@@ -56,7 +56,7 @@ class Refusal:
         return head, body
 
     def reply(self, headers: Headers, wording: Wording, target: bytes) -> bytes:
-        """Its bytes, with `headers` besides its own."""
+        """The reply as bytes, with `headers` besides its own."""
         head, body = self.whole(wording, target)
         lines = [b"%b: %b\r\n" % header for header in headers + head]
         return b"".join([STATUS_LINE[self.status], *lines, b"\r\n", body])

@@ -30,7 +30,7 @@ BACKLOG = 2048
 
 
 class CannotListen(Exception):
-    """The system lets nobody listen at an address; `reason` is what it says."""
+    """The system does not let us listen at an address; `reason` is what it says."""
 
     def __init__(self, reason: OSError) -> None:
         super().__init__(str(reason))
@@ -40,9 +40,9 @@ class CannotListen(Exception):
 class HttpServer:
     """One listening server inside a running event loop.
 
-    `run` serves until `stop`, SIGTERM or SIGINT, and then drains; a second one cuts the drain short. Applications
-    find the event that asks endless replies to end in `scope["state"]["draining"]`, and `draining` is the same one.
-    That in `"client_ended"` is the connection's: the client sends no more, and may have left altogether.
+    `run` serves until `stop`, SIGTERM or SIGINT, and then drains; a second one cuts the drain short.
+    `scope["state"]["draining"]` is the event that asks endless replies to end; the property `draining` is the same one.
+    `scope["state"]["client_ended"]` is the connection's: the client sends no more, and may have left altogether.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class HttpServer:
             listener.close()
         for connection in self._connections():
             connection.shutdown()
-        # Requests may lie unread in socket buffers; they are answered, and their replies say that it was the last.
+        # Requests may lie unread in socket buffers; they are answered, and their replies say that the connection ends.
         await self._wait_until_idle(begun + deadlines.drain_settle)
         for connection in self._connections():
             connection.close_if_idle()
@@ -173,7 +173,7 @@ class HttpServer:
         tasks = set(self.state.tasks)
         if tasks or self.state.connections:
             logger.warning("drain ends with %d requests and %d connections", len(tasks), self.open_connections)
-        # In this order: a request that finds its connection gone has nothing to say to it, and nothing to complain of.
+        # Connections first: a request that finds its connection gone writes no reply, and logs no complaint.
         for connection in self._connections():
             connection.transport.abort()
         for task in tasks:
@@ -188,7 +188,7 @@ class HttpServer:
         clock = asyncio.get_running_loop().time
         while True:
             self._renew_date()
-            await asyncio.sleep(0)  # what has come while the process stood still is read before anybody is judged
+            await asyncio.sleep(0)  # what arrived while the process stood still is read before anybody is judged
             now = clock()
             for connection in self._connections():
                 try:

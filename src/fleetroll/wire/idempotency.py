@@ -1,8 +1,8 @@
-"""Idempotency-Key: a request that is sent again gets the answer that it got, and nothing happens twice.
+"""Idempotency-Key: a request that is sent again gets the same answer again, and nothing happens twice.
 
 The answer is stored in the transaction that did the work, per caller, sealed under the server key: it may hold a
 secret that is stored nowhere else. A refusal is stored as well; a failure of ours is not, so that a retry can succeed,
-and neither is a stale precondition, which asks for a retry. Nor is it that somebody may not do this: who may only read
+and neither is a stale precondition, which asks for a retry. Nor is a denied permission: a caller that may only read
 leaves nothing behind.
 """
 
@@ -44,7 +44,7 @@ class Idempotency:
         self._box = AESGCM(tokens.derive(server_key, "replay-body"))
 
     def once(self, principal: Principal, name: str, request: tuple[bytes, ...]) -> Once:
-        """Raises Fault invalid for a name out of its grammar. `request` is everything that makes it this request."""
+        """A use of the key `name`; `request` is all that identifies it. Raises Fault invalid for a bad name."""
         if not (0 < len(name) <= limits.MAX_IDEMPOTENCY_KEY and name.isascii() and name.isprintable()):
             rule = f"Idempotency-Key must be 1 to {limits.MAX_IDEMPOTENCY_KEY} printable ASCII characters."
             raise invalid("invalid_idempotency_key", rule, "Idempotency-Key")
@@ -66,7 +66,7 @@ class Idempotency:
         return Answer(stored.status, encoded, self._open(stored.body, once))
 
     async def keep(self, records: Records, once: Once, answer: Answer, now: Instant) -> None:
-        """Store an answer. One that is too large to keep is not: a retry then runs into the work already done."""
+        """Store an answer, unless it is too large to keep: a retry then runs into the work already done."""
         if len(answer.body) > limits.MAX_REPLAY:
             return
         fields = [(field.decode("latin-1"), value.decode("latin-1")) for field, value in answer.headers]
@@ -86,7 +86,7 @@ class Idempotency:
 
 
 def is_kept(fault: Fault) -> bool:
-    """Whether a refusal answers every retry too."""
+    """Whether a refusal is stored, and so answers every retry too."""
     return fault.kind not in _RETRIABLE and fault.code not in _NO_ANSWERS
 
 

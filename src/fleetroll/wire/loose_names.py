@@ -1,4 +1,4 @@
-"""JSON whose members are known by their names in any case, the last one counting, as servers written in Go read it."""
+"""JSON whose member names match in any case, the last one winning, as servers written in Go read it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,9 +9,9 @@ from fleetroll.wire import bodies
 
 
 class _Names(Struct, frozen=True):
-    """What the objects of a shape name: by the name in lower case, the name and what is within it.
+    """The member names of a shape: by the name in lower case, its spelling and the names within its value.
 
-    `items` are the names within the items of an array, or the values of an object whose own names are free.
+    `items` are the names within the items of an array, or within the values of an object with keys of any name.
     """
 
     members: Mapping[str, "tuple[str, _Names | None]"] = {}
@@ -29,7 +29,7 @@ class LooseDecoder:
         return bodies.convert(self.spelled(bodies.sound(body)), self._shape)
 
     def spelled(self, value: Any) -> Any:
-        """A value that was decoded otherwise, with its members spelled as the shape spells them."""
+        """A value that was decoded elsewhere, with its members spelled as the shape spells them."""
         return _spelled(value, self._names)
 
 

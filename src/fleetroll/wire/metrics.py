@@ -13,12 +13,12 @@ from prometheus_client.registry import Collector
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 _PULSE_SECONDS, _RESTING_SECONDS = 0.005, 0.05
-_RESTING_SHARE = 0.05  # of a processor, which a loop that has next to nothing to do uses less than
+_RESTING_SHARE = 0.05  # of a processor: a loop that uses less has next to nothing to do
 _BOUNDS = (*(str(bound) for bound in _BUCKETS), "+Inf")
 
 
 class _Times:
-    """How long something took: how often in each bucket, and the sum."""
+    """A histogram of durations: the count of each bucket, and the sum in seconds."""
 
     __slots__ = ("counts", "total")
 
@@ -59,7 +59,7 @@ class Metrics(Collector):
         self._times[operation].add(seconds)
 
     def late(self, seconds: float, worst: float) -> None:
-        """How late the event loop came to a timer, and the worst of that in the last minute or two."""
+        """Note how late the event loop came to a timer, and the worst of the last minute or two, in seconds."""
         self._lags.add(seconds)
         self._stall = worst
 
@@ -93,10 +93,10 @@ class Metrics(Collector):
 async def feel_pulse(measured: Metrics) -> None:
     """Measure how late the loop comes to a timer: whatever holds it up holds up every client.
 
-    A stall is seen but for the part that falls into the sleep, so the sleep is short. It is longer while there is next
-    to nothing to do, or a server that nobody asks anything would wake up for it two hundred times a second.
+    The part of a stall that falls into the sleep goes unseen, so the sleep is short. It is longer while there is next
+    to nothing to do, or an idle server would wake up two hundred times a second.
     """
-    clock = time.monotonic  # the loop's own clock stands still during an iteration, which is what is to be measured
+    clock = time.monotonic  # uvloop's own clock stands still during an iteration, which is what is to be measured
     worst, worst_before, since = 0.0, 0.0, clock()
     pause, used = _PULSE_SECONDS, time.thread_time()
     while True:

@@ -54,7 +54,7 @@ def _schemes(dialect: Dialect, route: Route) -> list[dict[str, Any]]:
 def _scheme(form: Form) -> dict[str, Any]:
     """A way to carry a credential, under a name made of its own: `x-api-key` is `xApiKey`.
 
-    There is no scheme for what the path or parameters of their own carry: they are described where they stand.
+    There is no scheme for a credential in the path or in parameters of its own: these are described where they stand.
     """
     if form.place in {Place.PATH, Place.CLIENT}:
         return {}
@@ -150,12 +150,12 @@ def _request_content(dialect: Dialect, route: Route, schemas: dict[int, Any]) ->
 
 
 def _content(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """Each line of NDJSON is of the schema; CSV is a text to any."""
+    """Each line of NDJSON has the schema; CSV is only a text."""
     return {"schema": {"type": "string"} if media_type == _CSV else schema}
 
 
 def _refusal(dialect: Dialect) -> dict[str, Any]:
-    """How a dialect words what it refuses, shown by a failure that every one knows."""
+    """How a dialect words a refusal, by the example of a failure that every dialect has."""
     fault = Fault(Kind.RATE_LIMITED, "rate_limited", "Too many requests.", retry_after=1)
     envelope = dialect.envelope
     example = envelope.body(fault, envelope.status(fault), _REQUEST_ID)

@@ -9,15 +9,15 @@ from fleetroll.core import encodings
 from fleetroll.service.enrollment import Peer
 
 Network = IPv4Network | IPv6Network
-# What has no quotes takes the white space after it as well: were that anybody's, trying all ways would take seconds.
+# An unquoted value takes the white space after it as well: were it ambiguous, backtracking would take seconds.
 _PAIR = re.compile(r'\s*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"\s*|([^;,"]*))([;,]|\Z)')
 
 
 def _envoy(value: str) -> str | None:
-    """Of several hops the last one: it is the nearest, and the only one that our own proxy has written.
+    """The certificate of the last hop: it is the nearest, and the only one that our own proxy has written.
 
-    Of two certificates of one hop the first: the client's names come after it, and may be made to look like another.
-    None for what is not in the form of that header, to its end.
+    Of two in one hop, the first: the client's names come after it, and may be made to look like another. None unless
+    the whole value is well-formed.
     """
     certificate, place = None, 0
     while place < len(value):
@@ -42,7 +42,7 @@ HEADERS: dict[bytes, Callable[[str], str | None]] = {
 
 
 class Peers:
-    """Tells peers apart. The headers of anybody but a trusted proxy are as good as not there."""
+    """Finds the peer of a request. Headers from anybody but a trusted proxy are ignored."""
 
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = tuple(trusted)

@@ -1,8 +1,8 @@
-"""Rate limits per key and per organization, and a Retry-After that is true: a steady rate with a burst, or a window.
+"""Rate limits per key and per organization, with a truthful Retry-After: a steady rate with a burst, or a window.
 
-Either keeps one number per principal, a time after which nothing needs to be known of it: the generic cell rate
-algorithm when its burst is whole again, a window when it ends. Several processes of one server keep these numbers in
-memory that they share, so that a limit is the same for all of them.
+Either keeps one number per principal, the time after which it may be forgotten: for the generic cell rate algorithm,
+when its burst is whole again; for a window, when it ends. Several processes of one server keep these numbers in shared
+memory, so that a limit is the same for all of them.
 """
 
 import fcntl
@@ -21,8 +21,8 @@ from fleetroll.core.faults import Fault, Kind
 
 _SWEEP_ABOVE = 10_000
 _ROUNDING = 1e-9
-_TICKS = 64  # of a second: when windows end
-_REQUESTS = 1 << 20  # more than any window has
+_TICKS = 64  # per second; a window ends at one
+_REQUESTS = 1 << 20  # by which a tick is divided to count requests: more than any window has
 
 
 class Rate(Struct, frozen=True):
@@ -33,7 +33,7 @@ class Rate(Struct, frozen=True):
 
 
 class Times(Protocol):
-    """The time that is kept of each principal. Entered, nobody else changes it."""
+    """The time kept for each principal. While the context is entered, nobody else changes it."""
 
     def get(self, whose: str, principal: str | int) -> float | None: ...
 
@@ -61,7 +61,7 @@ class OwnTimes:
 
     def _forget(self, now: float) -> None:
         self._times = {principal: at for principal, at in self._times.items() if at > now}
-        # Where most are still counting, the next sweep waits until it is worth its while.
+        # If most are still needed, the next sweep waits until it is worthwhile.
         self._room = max(_SWEEP_ABOVE, 2 * len(self._times))
 
     def __enter__(self) -> Times:
@@ -72,10 +72,10 @@ class OwnTimes:
 
 
 class SharedTimes:
-    """Kept in memory that a process shares with those that it forks.
+    """Kept in memory that a process shares with its forks.
 
-    A table of fixed size, looked through from the place that a principal's digest names. Where all places near it are
-    taken, whose burst is whole first is forgotten. The lock is the kernel's, which a process gives up as it dies.
+    A hash table of fixed size. If all places near the one that a principal's digest names are taken, the principal
+    whose time ends first is forgotten. The lock is the kernel's, which releases it when a process dies.
     """
 
     def __init__(self) -> None:
@@ -111,14 +111,14 @@ class SharedTimes:
 
 
 _PLACE = struct.Struct("=Qd")
-_PLACES, _LOOKED_AT = 1 << 16, 8
+_PLACES, _PROBES = 1 << 16, 8
 
 
 @functools.lru_cache(maxsize=_SWEEP_ABOVE)
 def _places(whose: str, principal: str | int) -> tuple[int, list[int]]:
-    """What stands for a principal, and where it may be found."""
+    """The digest of a principal, and the offsets where it may be found."""
     digest = int.from_bytes(hashlib.blake2b(f"{whose} {principal}".encode(), digest_size=8).digest(), "big") | 1
-    return digest, [(digest + step) % _PLACES * _PLACE.size for step in range(_LOOKED_AT)]
+    return digest, [(digest + step) % _PLACES * _PLACE.size for step in range(_PROBES)]
 
 
 class Limiter:
@@ -134,16 +134,16 @@ class Limiter:
         self.times: Times = times or OwnTimes()
 
     def charge(self, principal: str | int, now: float) -> tuple[float, float]:
-        """What to keep of this principal after one request more, and how long that must wait if above 0."""
+        """What to keep of this principal after one more request, and the seconds that it must wait, if above 0."""
         whole_at = self.times.get(self.whose, principal)
         at = self.interval + (now if whole_at is None or whole_at < now else whole_at)
         return at, at - now - self.tolerance
 
 
 class Window(Limiter):
-    """So many requests in each stretch of time, which begins with the first of them, as vendors count them.
+    """So many requests in each window, which begins with the first of them, as vendors count them.
 
-    What is kept is when the stretch ends, to a tick of the clock, and below that how many requests it had.
+    What is kept is the end of the window, in whole ticks, and in the fraction how many requests it has had.
     """
 
     __slots__ = ("full", "seconds")
@@ -173,9 +173,9 @@ Budget = tuple[Limiter, str | int]
 
 
 def admit(*budgets: Budget) -> None:
-    """Count one request on all budgets, which are kept together.
+    """Count one request on all budgets, which must share their `times`.
 
-    Raises Fault rate_limited, and then it has cost nothing on any of them.
+    Raises Fault rate_limited, and then the request has cost nothing on any of them.
     """
     first = budgets[0][0]
     now = first.clock()

@@ -1,7 +1,7 @@
-"""Replies that clients have not taken yet, and how much of our memory they may have together.
+"""Replies that clients have not taken yet, and how much of our memory they may take together.
 
 A reply that is made as a whole waits for its client, which may take its time over it, and a key may have thousands of
-connections. Where they have too much, those are given up that have waited the longest: whoever reads comes last.
+connections. When they take too much, those that have waited longest are given up: a client that reads comes last.
 """
 
 from typing import Generic, TypeVar
@@ -12,14 +12,14 @@ C = TypeVar("C")
 
 
 class ReplyRoom(Generic[C]):
-    """What each connection has that its client has not taken: as much as when it was blocked."""
+    """The bytes of each connection that its client has not taken, as of when it was blocked."""
 
     def __init__(self) -> None:
         self._held: dict[C, int] = {}  # the first has waited the longest
         self._total = 0
 
     def hold(self, connection: C, size: int) -> list[C]:
-        """Note what a connection has from now on. Answers those that are to be given up, and forgets them."""
+        """Note the size of a connection's unread reply. Returns the connections to give up, and forgets them."""
         self.release(connection)
         self._held[connection] = size
         self._total += size

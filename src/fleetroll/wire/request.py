@@ -19,7 +19,7 @@ _HOST_NAME = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d+)?
 class Request:
     """One request to one route. `path` holds the template's parameters, decoded; `body` the decoded shape.
 
-    `peer` and `accept` are there for the routes that ask for the other end of the connection.
+    `peer` and `accept` are set only for routes that ask for the `peer`.
     """
 
     guard: Guard = UNGUARDED
@@ -32,7 +32,7 @@ class Request:
     last_event_id: str | None = None
     scheme, host = "http", b""
     public_url: str | None = None
-    origin = ""  # of this server over HTTP, where a reply over the broker names it
+    origin = ""  # this server's URL over HTTP, for replies over the broker that name it
 
     def __init__(self, path: dict[str, str], query: "Query", cursors: Cursors, binding: Callable[[], str]) -> None:
         self.path = path
@@ -41,19 +41,19 @@ class Request:
         self._binding = binding
 
     def url(self, path: str) -> str:
-        """The address of a path here: the operator's, or as this client writes it; else the bare path."""
+        """The URL of a path here: by the operator's public URL, or the host that this client named; else the path."""
         if self.public_url:
             return self.public_url + path
         host = self.host.decode("latin-1")
         return f"{self.scheme}://{host}{path}" if _HOST.fullmatch(host) else path
 
     def host_name(self) -> str | None:
-        """The host of `url`: a name or an address, one of IPv6 in brackets. None if this client wrote no proper one."""
+        """The host of `url`: a name or an address, IPv6 in brackets. None if this client named no proper one."""
         found = _HOST_NAME.match(self.url(""))
         return found[1] if found else None
 
     def resume(self, token: str, binding: str) -> Any:
-        """The place that a cursor names. `binding` is what the list depends on in its query. Raises Fault invalid."""
+        """The place that a cursor names. `binding`: what the list depends on in the query. Raises Fault invalid."""
         return self._cursors.open(token, f"{self._binding()}?{binding}")
 
     def mark(self, place: Any, binding: str) -> str:
@@ -80,7 +80,7 @@ class Query:
         return [value for key, value in self.pairs if key == name] if self.pairs else []
 
     def flag(self, name: str) -> bool:
-        """`true` or `false`, in any case, for Python's clients send `True`; absent is false. Raises Fault invalid."""
+        """`true` or `false`, in any case, since Python clients send `True`; absent is false. Raises Fault invalid."""
         value = self.get(name)
         if value is not None and value.lower() not in {"true", "false"}:
             raise invalid("invalid_parameter", f"{name} must be true or false.", name)
@@ -91,7 +91,7 @@ NO_QUERY = Query([])
 
 
 def parse_query(raw: bytes) -> Query:
-    """Raises Fault invalid for too many parameters, bad UTF-8 and control characters."""
+    """The pairs of a query string or form. Raises Fault invalid for too many, bad UTF-8 and control characters."""
     if not raw:
         return NO_QUERY
     fields = raw.split(b"&")
@@ -102,7 +102,7 @@ def parse_query(raw: bytes) -> Query:
 
 
 def segment(raw: str) -> str:
-    """As `text`, of a path that was taken for Latin-1 to be split."""
+    """As `text`, for a segment of a path that was decoded as Latin-1 to be split."""
     return raw if raw.isascii() and raw.isprintable() and "%" not in raw else text(raw.encode("latin-1"))
 
 

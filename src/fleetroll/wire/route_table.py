@@ -58,7 +58,7 @@ def table(
     settings: Settings,
     times: Times,
 ) -> Iterator[tuple[str, str, Row]]:
-    """Each route by method and path. The limiters given are those of all dialects."""
+    """Each route with its methods and path. The limiters given are those of all dialects."""
     for dialect in dialects:
         shared = organization_limits + _per_organization(dialect, settings, times)
         for route in dialect.routes:
@@ -68,7 +68,7 @@ def table(
 
 
 def _methods(route: Route) -> tuple[str, ...]:
-    """What leads to a route. A HEAD changes nothing, so it does not lead to a GET that writes, as some vendors' do."""
+    """The methods of a route. HEAD changes nothing, so it does not lead to a GET that writes, as some vendors' do."""
     reads = route.method == "GET" and route.operation.effect not in WRITES
     return (route.method, "HEAD") if reads else (route.method,)
 
@@ -82,14 +82,14 @@ def _decoder(shape: Any, loose: bool) -> Callable[[bytes], Any]:
 
 
 def _per_organization(dialect: Dialect, settings: Settings, times: Times) -> tuple[Limiter, ...]:
-    """The limit that a dialect has of its own, unless organizations have none at all."""
+    """The dialect's own limit, unless limits per organization are switched off."""
     if dialect.per_minute is None or not settings.organization_rate.per_second:
         return ()
     return (Window(dialect.per_minute, 60, time.monotonic, f"organization in {dialect.name}", times),)
 
 
 def _per_caller(dialect: Dialect, route: Route, settings: Settings, times: Times) -> tuple[Limiter, ...]:
-    """The limits that a dialect has for each caller, unless keys have none at all."""
+    """The dialect's and the route's limits for each caller, unless limits per key are switched off."""
     if not settings.key_rate.per_second:
         return ()
     return tuple(

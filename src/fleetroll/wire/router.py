@@ -45,7 +45,7 @@ class Router(Generic[T]):
         self._one_parameter = {(method, *around): end for method, around, end in _one_parameter(self._root, "")}
 
     def match(self, method: str, raw_path: bytes) -> Match[T] | None:
-        """None if no template fits. Raises Fault invalid for a path that is not text."""
+        """The match, or None if no template fits. Raises Fault invalid for a path that is not text."""
         path = raw_path.decode("latin-1")
         if (known := self._shortcut(method, path)) is not None:
             return known
@@ -61,9 +61,9 @@ class Router(Generic[T]):
         return Match(target, {name: segment(value) for name, value in zip(names, values, strict=True)}, ())
 
     def _shortcut(self, method: str, path: str) -> Match[T] | None:
-        """What `_walk` would find, for most requests: those with at most one parameter. None says nothing.
+        """What `_walk` would find, for most requests: those with at most one parameter. None leaves it to the walk.
 
-        Literals go before parameters, and so does what has them first; verbs are left to the walk.
+        Literals go before parameters, and the longer literal beginning before the shorter; verbs are left to the walk.
         """
         target = self._fixed.get((method, path))
         if target is not None:
@@ -91,8 +91,8 @@ class Router(Generic[T]):
             part = segments[index]
             literal = node.literals.get(part)
             if literal is not None:
-                # A literal that leads nowhere by this method gives way to a parameter: a thing may be named like a
-                # sub-path, and has its other methods then.
+                # A literal that leads nowhere by this method gives way to a parameter: a record may be named like a
+                # sub-path, and must still be reachable by its other methods.
                 if node.parameter is None:
                     node, index = literal, index + 1
                     continue
@@ -135,9 +135,9 @@ def _fixed(node: _Node[T], path: str) -> Iterator[tuple[str, str, T]]:
 
 
 def _one_parameter(node: _Node[T], path: str) -> Iterator[tuple[str, tuple[str, str | None], tuple[T, str]]]:
-    """Each route with one parameter and at most one literal behind it, such as `/v1/devices/{ident}`.
+    """Each route with one parameter and at most one literal after it, such as `/v1/devices/{ident}`.
 
-    Its method, what is around the parameter, and where it leads with the parameter's name.
+    Yields its method, what is around the parameter, and its target with the parameter's name.
     """
     if node.parameter is not None:
         for literal, end in ((None, node.parameter), *node.parameter.literals.items()):

@@ -14,23 +14,24 @@ from fleetroll.wire.bodies import Gone, Receive, convert, decode
 from fleetroll.wire.dialect import Lines
 
 _ROWS_AT_A_TIME = 32
-_MARK = b"\xef\xbb\xbf"  # by which some programs say that a file of theirs is in UTF-8
+_MARK = b"\xef\xbb\xbf"  # the byte order mark with which some programs begin a file in UTF-8
 
 
 async def rows(
     receive: Receive, lines: Lines, media_type: str, hold: Callable[[int], None]
 ) -> AsyncIterator[list[Any]]:
-    """The rows of a streamed body, decoded, some at a time: others have their turn on the event loop in between.
+    """The rows of a streamed body, decoded, some at a time: others get their turn on the event loop in between.
 
-    Where the body pauses, an empty list is given: who sends it may be waiting for what becomes of the rows so far.
-    `hold` hears how much there is of a row whose end is still to come, and may refuse it.
+    When the body pauses, an empty list is yielded: its sender may be waiting for the results of the rows so far. `hold`
+    is told the size of a row whose end is still to come, and may raise to refuse it. Raises Gone, and Fault for what
+    makes the rest of a CSV unreadable.
     """
     reader = _Csv(lines) if media_type == "text/csv" else _Ndjson(lines)
     while True:
         hold(len(reader.rest))
         coming = asyncio.ensure_future(receive())
         try:
-            await asyncio.sleep(0)  # in which what is there has come
+            await asyncio.sleep(0)  # lets `receive` deliver what has arrived already
             if not coming.done():
                 await asyncio.wait([coming], timeout=limits.IMPORT_PAUSE)
             if not coming.done():
@@ -42,7 +43,7 @@ async def rows(
             raise Gone
         more = message.get("more_body", False)
         found = reader.feed(message.get("body", b""), last=not more)
-        del coming, message  # or the body's last part would be kept beside what is left of it
+        del coming, message  # or the body's last part would be kept beside its rest
         while some := list(itertools.islice(found, _ROWS_AT_A_TIME)):
             yield some
             await asyncio.sleep(0)
@@ -64,7 +65,7 @@ class _Ndjson:
         if last:
             complete.append(self.rest)
             self.rest = b""
-        # Of a line that is too long, enough is kept to know that it is; the rest of the file is none the worse.
+        # Of a line that is too long, just enough is kept to know it; the rest of the file is read as usual.
         self.rest = self.rest[: limits.MAX_IMPORT_LINE + 1]
         if self._line == 0 and complete:
             complete[0] = complete[0].removeprefix(_MARK)
@@ -85,13 +86,13 @@ class _Ndjson:
 class _Csv:
     """Splits text at the line ends that are not inside quotes; the first record names the columns.
 
-    Blank lines count as lines but are no rows; a row is known by the line on which it begins.
+    Blank lines count as lines but are no rows; a row's number is that of the line on which it begins.
     """
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
         self.rest = b""
-        self._looked_at = 0  # bytes of the rest
+        self._searched = 0  # bytes of `rest`
         self._is_open = False
         self._line = 0
         self._columns: list[str] | None = None
@@ -110,7 +111,7 @@ class _Csv:
 
     def _records(self, data: bytes, last: bool) -> list[bytes]:
         """Complete records. A record is complete at a line end that is in no quoted cell."""
-        found, start, begins = [], 0, self._looked_at
+        found, start, begins = [], 0, self._searched
         end = data.find(b"\n", begins)
         while end >= 0:
             self._is_open = _ends_open(data, begins, end, self._is_open)
@@ -119,7 +120,7 @@ class _Csv:
                 found.append(data[start:end])
                 start = begins
             end = data.find(b"\n", begins)
-        self.rest, self._looked_at = data[start:], begins - start
+        self.rest, self._searched = data[start:], begins - start
         if last and self.rest:
             found.append(self.rest)
             self.rest = b""
@@ -151,7 +152,7 @@ class _Csv:
 
 
 def _spanning(fault: Fault, begins: int, ends: int) -> Fault:
-    """Says how far a row goes: a quote that nobody has closed takes along what was meant as other rows."""
+    """The fault, saying how far its row goes: an unclosed quote swallows what was meant as further rows."""
     if begins == ends:
         return fault
     reach = f"The row goes on to line {ends}, as a quote opens a cell in it."
@@ -161,7 +162,7 @@ def _spanning(fault: Fault, begins: int, ends: int) -> Fault:
 def _ends_open(data: bytes, place: int, end: int, is_open: bool) -> bool:
     """Whether a line of CSV ends in a quoted cell, given whether it began in one.
 
-    A quote opens a cell only where the cell begins: one within it, as of inches, must not take the next rows along.
+    A quote opens a cell only where the cell begins: one within it, as for inches, must not swallow the next rows.
     """
     if not is_open and data.startswith(b'"', place, end):
         place, is_open = place + 1, True
@@ -180,7 +181,7 @@ def _ends_open(data: bytes, place: int, end: int, is_open: bool) -> bool:
 def _cells(record: bytes) -> list[str]:
     try:
         text = record.decode().rstrip("\r")
-        # An odd quote was never closed, or stands inside a cell where it should be two.
+        # With an odd number of quotes, one was never closed, or stands undoubled inside a cell.
         if not documents.CONTROL.search(text) and text.count('"') % 2 == 0:
             return next(csv.reader([text], strict=True))
     except (UnicodeDecodeError, csv.Error, StopIteration):

@@ -1,8 +1,8 @@
 """The single handler: every request of every dialect goes through `Kernel`, in the same order.
 
 Route, credential, rate limit, body, decode, permission and operation in one transaction, encode. Failures of any step
-leave in the dialect's own envelope. The order matters: nothing of a body is read for a caller that is not known, but
-for a short form that may say who it is, and nothing is decoded that was not counted first.
+leave in the dialect's own envelope. The order matters: no body is read for an unknown caller, except a short form that
+may hold the credential, and nothing is decoded that was not counted first.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ class _Exchange:
     row: Row | None = None
     principal: Principal | None = None
     secret: Presented | None = None
-    since = 0  # of the keyring, when it was asked who this is
+    since = 0  # the keyring's `emptied` when it was asked who this is
     query = NO_QUERY
     code: str | None = None
 
@@ -78,9 +78,9 @@ class _Exchange:
 
 
 class Kernel:
-    """An ASGI application over the dialects' route tables. `fallback` is the dialect that unknown paths fail in.
+    """An ASGI application over the dialects' route tables. `fallback` is the dialect in whose form unknown paths fail.
 
-    `pages` are paths that somebody else answers, by GET and HEAD.
+    `pages` are paths that the server itself answers, by GET and HEAD.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Kernel:
             admit(*budgets)
 
     def used(self, principal: Principal, at: Instant) -> None:
-        """Remember when a key was used. The derived credentials of devices and projects are no records."""
+        """Remember when a key was used. The derived credentials of devices and projects have no records."""
         if principal.key.id:
             self._last_used[principal.key.id] = at
 
@@ -186,7 +186,7 @@ class Kernel:
         )
 
     def wording(self, unread: Refusal, target: bytes, request_id: str) -> tuple[str, bytes]:
-        """What is said of a request that does not come as far as here, in the form of the dialect it was meant for."""
+        """The media type and body of a refusal given before the kernel, in the form of the dialect it was meant for."""
         envelope = self._dialect_of(target.decode("latin-1")).envelope
         return worded(envelope, unread.fault(), unread.status, request_id)
 
@@ -268,7 +268,7 @@ class Kernel:
         return request
 
     async def _read(self, exchange: _Exchange, row: Row, request: Request) -> bytes:
-        """Give a request its body, if its route takes one; the body as it came."""
+        """Set the request's decoded body. Returns the body as it came."""
         route, headers = row.route, exchange.headers
         assert exchange.principal is not None
         with self._body_room.share(exchange.principal.org) as share:
@@ -306,8 +306,9 @@ class Kernel:
         return answer.guarded(request.guard) if reads else answer
 
     async def _is_elsewhere(self, exchange: _Exchange, fault: Fault) -> bool:
-        """Whether it failed for a device that was transferred since its token was verified: the token is as good there,
-        and the exchange is the device's there from now on.
+        """Whether it failed because the device was transferred after its token was verified.
+
+        The token is as good in the new organization, in which the exchange acts from now on.
         """
         before = exchange.principal
         if fault.kind is not Kind.UNAUTHENTICATED or before is None or before.device is None:
@@ -357,7 +358,7 @@ class Kernel:
 
         async def work(records: Records) -> None:
             now = self.services.clock()
-            # Not every refusal comes after a look at what is stored, and what is stored may be newer than that look.
+            # A refusal may come before the stored answer is looked up, or an answer may have been stored since.
             if await self._idempotency.find(records, once, now) is None:
                 await self._idempotency.keep(records, once, answer, now)
 
@@ -410,10 +411,10 @@ class Kernel:
     async def _vouched_events(
         self, exchange: _Exchange, writer: AsyncGenerator[bytes, None]
     ) -> AsyncGenerator[bytes, None]:
-        """An endless stream, until its credential stops being good, its organization is gone or the server drains.
+        """An endless stream, until its credential is no longer valid, its organization is gone or the server drains.
 
-        It ends for a client that has closed its own half, too: one that has left looks the same for as long as
-        nothing is sent, and would take up the room of a stream.
+        It also ends for a client that has closed its own half: one that has left looks the same as long as nothing is
+        sent, and would take up a stream's place.
         """
         state = exchange.scope.get("state", {})
         draining: asyncio.Event = state.get("draining") or asyncio.Event()
@@ -429,13 +430,13 @@ class Kernel:
             return
 
     async def _vouched_rows(self, exchange: _Exchange, parts: AsyncIterator[T]) -> AsyncGenerator[T, None]:
-        """Rows, in or out, for as long as the credential is good. Raises Fault as the keyring does."""
+        """Rows, in or out, for as long as the credential is valid. Raises Fault as the keyring does."""
         async for part in parts:
             await self.services.keyring.identify(exchange.secret, self.services.clock())
             yield part
 
     async def _require_organization(self, exchange: _Exchange) -> None:
-        """Raises Fault not_found where the one below its own that the caller acts in was deleted."""
+        """Raises Fault not_found if the caller acts in an organization below its own, and that was deleted."""
         principal = exchange.principal
         assert principal is not None
         if principal.org is not principal.home:
@@ -451,7 +452,7 @@ class Kernel:
         return self._fallback
 
     def request_id(self, headers: Mapping[bytes, bytes]) -> str:
-        """The id that the client gave, if it is a decent one, or a new one."""
+        """The id that the client gave, if it is well-formed, or a new one."""
         given = headers.get(b"x-request-id")
         if given is not None and _REQUEST_ID.fullmatch(given):
             return given.decode()

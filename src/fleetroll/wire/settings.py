@@ -13,4 +13,4 @@ class Settings(Struct, frozen=True):
     organization_rate: Rate = Rate(0, 0)
     trusted_proxies: tuple[Network, ...] = ()
     public_url: str | None = None  # how clients outside write the address of this server
-    times: Times | None = None  # of the limits, where several processes share them
+    times: Times | None = None  # the state of the limits, where several processes share it

@@ -1,7 +1,7 @@
-"""Records of lists, as they were shown lately.
+"""A cache of what the records of lists were shown as.
 
-A store that remembers a record gives the same object for as long as it has not changed; then what is shown of it is the
-same as well, and need not be made and written out again for each reader.
+A store that remembers a record gives the same object until it changes; what is shown of it is then the same as well,
+and need not be made and encoded again for each reader.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from msgspec import Raw
 from fleetroll.core.kept import Kept
 
 _MOST_BYTES: Final = 20 << 20
-_RECORD: Final = 1_000  # bytes, about, of a record that nobody else may keep, but for what is shown of it
+_RECORD: Final = 1_000  # bytes, about, of a record that perhaps only this cache keeps, without what is shown of it
 
 _encode = msgspec.json.Encoder().encode
 
@@ -27,14 +27,14 @@ R = TypeVar("R", bound=Numbered)
 
 
 class Shown(Generic[R]):
-    """The shapes of records by `shape`, which makes the same of a record each time."""
+    """Shows records by `shape`, which must make the same of a record each time."""
 
     def __init__(self, shape: Callable[[R], Any], most_bytes: int = _MOST_BYTES) -> None:
         self._shape = shape
         self._known: Kept[int, tuple[R, Raw | None]] = Kept(most_bytes)
 
     def all(self, records: Sequence[R]) -> list[Any]:
-        """Their shapes; or as JSON, made once, where the first of them is the same object as it was before."""
+        """Their shapes; or JSON, made once, if the first of them is the same object as last time."""
         if records and self._is_known(records[0]):
             return [self._written(record) for record in records]
         return [self._shape(record) for record in records]

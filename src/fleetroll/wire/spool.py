@@ -1,9 +1,9 @@
 """A queue of bytes between a producer that must not wait and a client that may read late.
 
-A client may send the whole of a streamed request before it reads the first byte of the reply. If replies then waited
-for the client, and the client for its request to be taken, both would wait for ever.
+A client may send the whole of a streamed request before it reads the first byte of the reply. If the reply waited for
+the client to read, and the client for its request to be taken, both would wait for ever.
 
-Where the disk takes no more, the producer waits all the same: whoever reads while they send still gets everything.
+When the disk is full, the producer waits all the same: a client that reads while it sends still gets everything.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class Spool:
         self._finished = False
 
     async def put(self, data: bytes) -> None:
-        """Hold `data`; where there is no room for it on the disk, once all that was put before has been taken."""
+        """Hold `data`; when the disk is full, wait until all that was put before has been taken."""
         while not self._holds(data):
             self._emptied.clear()
             await self._emptied.wait()
@@ -46,7 +46,7 @@ class Spool:
         return True
 
     def _move(self) -> None:
-        """From memory to the disk. Raises OSError, and then everything is where it was."""
+        """Move from memory to the disk. Raises OSError, and then everything is where it was."""
         file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # closed by `_empty`
         try:
             _write(file, self._memory.getvalue()[: self._written])
@@ -94,7 +94,7 @@ class Spool:
 
 
 def _write(file: IO[bytes], data: bytes) -> None:
-    """All of it: a disk that becomes full takes a part, and complains about the next."""
+    """Write all of it: a disk that fills up takes a part, and fails at the next."""
     left = memoryview(data)
     while left:
         left = left[file.write(left) :]

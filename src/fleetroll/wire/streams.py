@@ -29,15 +29,17 @@ def content_type(route: Route, request: Request, headers: Mapping[bytes, bytes])
 
 
 def headers(route: Route, items: Any) -> list[tuple[bytes, bytes]]:
-    """The length, where a reply of bytes knows it; and to nginx, which keeps what comes until it is much, that events
-    are not to be kept."""
+    """The length of a reply of bytes; and of events, that nginx must not buffer them."""
     if route.stream is Stream.BYTES:
         return [(b"content-length", b"%d" % items.size)]
     return [(b"x-accel-buffering", b"no")] if route.stream is Stream.EVENTS else []
 
 
 def writer(route: Route, request: Request, headers: Mapping[bytes, bytes], items: Any) -> AsyncGenerator[bytes, None]:
-    """The parts of the reply's body. `items` gives lists of results, each written by the route's `encode`."""
+    """The parts of the reply's body.
+
+    `items` gives lists of results, each of which the route's `encode` makes a shape of; for bytes, it gives `chunks`.
+    """
     if route.stream is Stream.BYTES:
         chunks: AsyncGenerator[bytes, None] = items.chunks()
         return chunks
@@ -77,9 +79,9 @@ def _csv_text(rows: list[list[str]]) -> bytes:
 
 
 async def _events(route: Route, request: Request, items: AsyncIterator[list[Any]]) -> AsyncGenerator[bytes, None]:
-    """Events with their number, so that a client that comes back says where it was. Comments keep the line open.
+    """Events with their numbers, so that a client that comes back can say where it was. Comments keep the line open.
 
-    The first comes with the first batch: a client that has read it hears all that happens from then on.
+    The first comment comes with the first batch: a client that has read it misses nothing from then on.
     """
     yield b": following\n\n" + _events_of(await anext(items), route, request)
     clock = asyncio.get_running_loop().time
@@ -117,9 +119,9 @@ async def copy(
     *,
     duplex: bool,
 ) -> None:
-    """Send a body whose head is sent. `duplex`: the request is still arriving, and may not wait for the reply.
+    """Send a body whose head is sent. `duplex`: the request is still arriving, and must not wait for the reply.
 
-    A failure after the head cannot change the status any more; it becomes the last line.
+    A Fault after the head cannot change the status any more; it becomes the last line. Raises Gone.
     """
     source = _spooled(first, parts) if duplex else _prefixed(first, parts)
     gone = None if duplex else asyncio.ensure_future(_gone(receive))

@@ -1,7 +1,7 @@
-"""Requests over the broker, in the order in which `serve` takes those over HTTP, and by the same parts.
+"""Requests over the broker, handled in the same order and by the same parts as `serve` handles those over HTTP.
 
-The broker has verified who asks, and its walls have let through only subjects of the asker's own organization; both are
-checked here once more, since they cost nothing and a wall may be built wrongly.
+The broker has verified the caller, and its walls (`bus.walls`) let through only subjects of the caller's own
+organization; both are checked here again, since it costs nothing and a wall may be built wrongly.
 """
 
 import logging
@@ -49,7 +49,7 @@ class Subjects:
         self._rows = {row.subject: _Row(dialect, row) for dialect in dialects for row in dialect.subjects}
 
     async def answer(self, message: Message) -> bytes:
-        """The reply; also for a subject that there is not, as somebody waits for it."""
+        """The reply. An unknown subject gets one too, since somebody waits for it."""
         started = time.perf_counter()
         template, org = _template(message.subject)
         row = self._rows.get(template)
@@ -98,7 +98,7 @@ class Subjects:
 
 
 def _template(subject: str) -> tuple[str, str | None]:
-    """The row's name for a subject, and the organization that is part of it: the word after the noun."""
+    """The row's name for a subject, and the organization in it, if any: its fourth word."""
     words = subject.split(".")
     if words[0] != "api" or len(words) < 5:
         return subject, None

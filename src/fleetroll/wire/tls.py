@@ -1,7 +1,7 @@
-"""TLS for the listener that devices enrol at: its own certificate, and those of clients, which are asked for.
+"""TLS for the listener at which devices enrol: its own certificate, and those of clients, which are asked for.
 
-A handshake only tells who holds which key: a certificate of any authority that the server knows passes, expired ones
-too. What a certificate is good for is decided where it is used, by the clock and the lists of the service.
+A handshake only tells who holds which key: a certificate of any authority that the server knows passes, even an expired
+one. What a certificate is good for is decided where it is used, by the service's clock and records.
 """
 
 import contextlib
@@ -20,28 +20,29 @@ class Tls:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.context.verify_mode = ssl.CERT_OPTIONAL
-        # A part of a chain is enough: an authority may be trusted without the one that is above it.
+        # A partial chain is enough: an authority may be trusted without its issuer.
         self.context.verify_flags = ssl.VerifyFlags(ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME)
 
     def trust(self, anchors: Iterable[bytes]) -> None:
-        """Let clients with certificates of the authorities connect that these (DER) are the anchors of.
+        """Let clients connect whose certificates chain to these trust anchors (DER).
 
-        One that OpenSSL cannot read is left out: any tenant may bring it, and all share the listener.
+        An anchor that OpenSSL cannot read is left out: any tenant may bring it, and all share the listener.
         """
         for certificate in anchors:
             with contextlib.suppress(ssl.SSLError):
                 self.context.load_verify_locations(cadata=certificate)
 
     def present(self, chain: Path, key: Path, password: str | None = None) -> None:
-        """Show this certificate. Raises OSError, and ssl.SSLError for files that are no matching pair.
+        """Show this certificate. Raises OSError, and ssl.SSLError for files that are not a matching pair.
 
-        What was shown stays then: a context that fails to load another pair has none, so a context of its own tries it.
+        What was shown before then stays: a context that fails to load a pair has none, so another context tries it
+        first.
         """
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key, password)
         self.context.load_cert_chain(chain, key, password)
 
     def present_text(self, chain: str, key: str, password: str) -> None:
-        """As `present`, of a chain and an encrypted key that lie in memory: OpenSSL reads nothing but files."""
+        """As `present`, for a chain and an encrypted key in memory, in PEM: the ssl module reads nothing but files."""
         with tempfile.TemporaryDirectory(prefix="fleetroll-") as folder:
             files = Path(folder, "chain.pem"), Path(folder, "key.pem")
             for file, text in zip(files, (chain, key), strict=True):

@@ -1,4 +1,4 @@
-"""Failures in Blynk's words: `{"error": {"message": "<text>"}}`, and nearly always 400, also for a wrong token."""
+"""Failures in Blynk's words: `{"error": {"message": "<text>"}}`, and nearly always 400, even for a wrong token."""
 
 from collections.abc import Mapping
 

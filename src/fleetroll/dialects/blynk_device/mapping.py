@@ -48,7 +48,7 @@ def _named(request: Request) -> Address | None:
 
 
 def _alone(request: Request, *known: str) -> Address | None:
-    """As `_named`, where what else is in the query would be lost. Raises Fault invalid `ambiguous`."""
+    """As `_named`, if nothing else is in the query: it would be lost. Raises Fault invalid `ambiguous`."""
     found = _named(request)
     if found is not None and _others(request, "dataStreamId", "pin", *known):
         raise invalid("ambiguous", _ONE_WAY)
@@ -62,7 +62,7 @@ def _given(found: Address | None) -> Address:
 
 
 def _others(request: Request, *known: str) -> list[tuple[str, str]]:
-    """The pairs of the query beside those that have a meaning of their own."""
+    """The pairs of the query besides those that have a meaning of their own."""
     return [pair for pair in request.query.pairs if pair[0] not in {"token", *known}]
 
 
@@ -134,7 +134,7 @@ def read(request: Request) -> list[Address]:
 
 
 def shown(result: list[Value], request: Request) -> Any:
-    """Of one datastream bare text, of several an object."""
+    """Bare text for one datastream, an object for several."""
     if len(read(request)) > 1:
         return _object(result)
     if not result:

@@ -32,7 +32,7 @@ _EXPORT = (
     _PIN,
     Parameter("period", "HOUR, DAY, WEEK, MONTH (default) or THREE_MONTHS"),
     Parameter("granularityType", "RAW_DATA (default), MINUTE, HOURLY or DAILY"),
-    Parameter("sourceType", "AVG (default), MIN, MAX, SUM or COUNT of each stretch of time"),
+    Parameter("sourceType", "AVG (default), MIN, MAX, SUM or COUNT of each interval"),
     Parameter("tzName", "time zone of the times, UTC if left out"),
     Parameter("format", "of the times: TS (default), ISO_US or ISO_SIMPLE"),
 )
@@ -126,7 +126,7 @@ _ROUTES = (
         reports.is_connected,
         no_input,
         mapping.connected,
-        "Whether the device is there: true or false",
+        "Whether the device is online: true or false",
     ),
     _get(
         "logEvent",

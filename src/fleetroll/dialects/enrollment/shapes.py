@@ -143,7 +143,7 @@ class Issuer(Struct):
 
 
 class Certificate(Struct):
-    """`certificate` is the base64 of PEM. A certificate that is not revoked has the time of the year 1."""
+    """`certificate` is the base64 of PEM. `revocation_timestamp` is in the year 1 if it is not revoked."""
 
     serial_number: str
     subject_key_id: str
@@ -212,9 +212,9 @@ class Stats(Struct):
 
 
 class Device(Struct):
-    """A device as far as a binding is about it, with all members that readers of devices count on.
+    """A device as a binding shows it, with all members that readers of devices count on.
 
-    What has happened to it the device manager tells: `events` is empty here.
+    The device manager shows what has happened to it: `events` is empty here.
     """
 
     id: str

@@ -1,6 +1,6 @@
 """Failures of EST: `{"err": "<text>"}`, under the statuses of RFC 7030 or, upstream, the vendor's.
 
-Upstream answers 500 to everything but a body or a content type that it cannot read.
+Upstream also answers 500 to a caller without proof or permission, and to what is missing or in conflict.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Between the bodies of EST and the operations of enrolment. Pure."""
+"""Translates between the bodies of EST and the operations of enrolment. Pure."""
 
 from fleetroll.core import encodings
 from fleetroll.dialects.est import shapes

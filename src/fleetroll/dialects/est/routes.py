@@ -72,7 +72,7 @@ def _rows(at: str) -> tuple[Route, ...]:
 
 
 _LABELLED = tuple(row for place in _PLACES for row in _rows(f"{place}/{{{_LABEL}}}"))
-# Without a label RFC 7030 leaves the choice to the server. There is no choice that would be right: it is refused.
+# Without a label, RFC 7030 leaves the choice to the server. No choice would be right, so it is refused.
 _UNLABELLED = tuple(structs.replace(row, refused=True) for place in _PLACES for row in _rows(place))
 DIALECT = Dialect(
     name="est",

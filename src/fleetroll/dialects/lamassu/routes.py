@@ -30,8 +30,8 @@ _DEVICES = "/api/devmanager/v1/devices"
 _GROUPS = "/api/devmanager/v1/device-groups"
 _FILTER = Parameter("filter", "field[operator]value, repeatable; all of them hold", "array")
 _LIST = (
-    Parameter("page_size", "most devices of the page; 25 if left out, or no number"),
-    Parameter("bookmark", "next of the page before; filters and order stay as they were"),
+    Parameter("page_size", "most devices of the page; 25 if left out, or not a number"),
+    Parameter("bookmark", "`next` of the page before; filters and order stay as they were"),
     Parameter("sort_by", "id, dms_owner, creation_timestamp, status, tags, or metadata[jsonpath]$.path"),
     Parameter("sort_mode", "asc or desc"),
     _FILTER,
@@ -76,7 +76,7 @@ def _group_rows(spelling: spellings.Spelling) -> tuple[Route, ...]:
         Route("GET", _GROUPS, groups.page, grouped.listed_groups, grouped.group_list(spelling), "List groups",
               reply=shapes.GroupList, query=_GROUP_LIST),
         Route("GET", f"{_GROUPS}/{{id}}", groups.get, grouped.one_group, group, "Read a group", reply=shapes.Group),
-        Route("PUT", f"{_GROUPS}/{{id}}", groups.edit, grouped.group_change, group, "Change what is given of a group",
+        Route("PUT", f"{_GROUPS}/{{id}}", groups.edit, grouped.group_change, group, "Change given members of a group",
               body=shapes.GroupInput, reply=shapes.Group),
         Route("DELETE", f"{_GROUPS}/{{id}}", groups.remove, grouped.one_group, nothing,
               "Delete a group and all below it", status=204),

@@ -1,4 +1,4 @@
-"""The bodies of Lamassu's device manager, spelled as its interfaces read and write them. Others are ignored."""
+"""The bodies of Lamassu's device manager, spelled as its interfaces read and write them. Other members are ignored."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -52,7 +52,7 @@ class Slot(Struct, kw_only=True):
 
 
 class Device(Struct, kw_only=True):
-    """`alias` is there where the device has one, `identity` where it has a slot."""
+    """`alias` is there if the device has one, `identity` if it has a slot."""
 
     id: str
     alias: str | UnsetType = UNSET
@@ -89,7 +89,7 @@ class Criterion(Struct):
 
 
 class GroupInput(Struct):
-    """A group as it is made, with `id` and `name`; or what to change in one: what is empty stays as it is."""
+    """A group to make, with `id` and `name`; or what to change in one: what is empty stays as it is."""
 
     id: str | None = None
     name: str | None = None
@@ -99,7 +99,7 @@ class GroupInput(Struct):
 
 
 class Group(Struct, kw_only=True):
-    """`filter` is there where the group has one in the native language, `parent_id` where it has a parent."""
+    """`filter` is there if the group has one in the native language, `parent_id` if it has a parent."""
 
     id: str
     name: str

@@ -34,7 +34,7 @@ NUMBERS = {
     500: (1010, "InternalError"),
     503: (1011, "UnavailableError"),
 }
-"""The code and the type of each status. Those that only HTTP's own bounds have are like 400 but for the number."""
+"""The code and the type of each status. All other statuses, which only HTTP's own limits have, get those of 400."""
 
 _NAMED = {
     "device_not_found": "Device with device_serial",

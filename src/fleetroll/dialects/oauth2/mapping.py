@@ -1,4 +1,4 @@
-"""Between the parameters of RFC 6749 and the inputs and results of operations. Pure; raises nothing but Fault."""
+"""Translates between RFC 6749's parameters and operations' inputs and results. Pure; raises nothing but Fault."""
 
 from fleetroll.core.faults import invalid
 from fleetroll.dialects.oauth2 import shapes

@@ -1,4 +1,4 @@
-"""Between RelayX's bodies and the inputs and results of operations. Pure; raises nothing but Fault."""
+"""Translates between RelayX's bodies and the inputs and results of operations. Pure; raises nothing but Fault."""
 
 import re
 from typing import Any
@@ -42,7 +42,7 @@ def update(request: Request) -> devices.EditById:
     config = UNSET if body.config is UNSET else _config(body.config)
 
     def edit(record: model.Device) -> model.DeviceChange:
-        # A whole device comes back, with the name that another API may have given it.
+        # Clients send a whole device back, with an identifier that another API may have given it.
         stays = body.ident is UNSET or body.ident == record.ident
         return model.DeviceChange(ident=UNSET if stays else _ident(body.ident), schema=schema, config=config)
 
@@ -97,7 +97,7 @@ def own_config(request: Request) -> devices.OwnConfig:
 
 
 def its_schema(result: model.Device, request: Request) -> shapes.Reply:
-    # A device without one may report anything; by an empty one the vendor's clients would hold it to nothing at all.
+    # A device without one may report anything; an empty one would make the vendor's clients let it report nothing.
     has_none = result.schema == documents.EMPTY
     return shapes.Reply("DEVICE_SCHEMA_FETCH_SUCCESS", {"schema": None if has_none else result.schema})
 
@@ -206,7 +206,7 @@ def _ident(value: object) -> str:
 
 
 def _name(value: object) -> str:
-    """An identifier that a device may have; other APIs give such as this one would not."""
+    """An identifier that a device may have; other APIs accept some that this one would not."""
     if value is UNSET or value is None or value == "":
         raise invalid("ident_required", "ident is required", "ident")
     if not isinstance(value, str):
@@ -215,7 +215,7 @@ def _name(value: object) -> str:
 
 
 def _id(value: object, field: str = "id") -> str:
-    """A device's id. What is no text is the id of no device."""
+    """A device's id. What is not a text is no device's id."""
     if value is UNSET or value is None or value == "":
         raise invalid("id_required", f"{field} is required", field)
     if not isinstance(value, str):

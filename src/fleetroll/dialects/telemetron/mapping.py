@@ -1,4 +1,4 @@
-"""Between Telemetron's bodies and the inputs and results of operations. Pure; raises nothing but Fault.
+"""Translates between Telemetron's bodies and the inputs and results of operations. Pure; raises nothing but Fault.
 
 Three rules hold throughout. Identifiers are taken as sent, but for the keys of bulk metadata, which the vendor trims.
 E-mail addresses are trimmed and lower-cased. `type` and a customer's `name`, which every record of the vendor's has,
@@ -188,7 +188,7 @@ def put_customer(request: Request) -> owners.Put:
 
 
 def _number(value: object) -> int | None:
-    """The customer to update; None, null and empty text mean a new one. An id of no customer's finds nobody."""
+    """The customer to update; none, null and empty text mean a new one. An id that is no customer's finds nobody."""
     if value is UNSET or value is None or value == "":
         return None
     return customer_number(value) if isinstance(value, str) else _NOBODY
@@ -208,7 +208,7 @@ def stored_customer(result: owners.Stored, request: Request) -> shapes.StoredCus
 
 
 def query_customer(request: Request) -> str:
-    """A native owner may have a reference that is no address; whoever knows it may ask for it."""
+    """A native owner may have a reference that is not an address; whoever knows it may ask for it."""
     return names.owner_ref(_email(request.body.email), "email")
 
 
@@ -276,7 +276,7 @@ def _flag(value: object, field: str) -> bool:
 
 
 def _sought(value: str, field: str) -> str:
-    """An identifier to look for. One that no device can have is merely not found, unless it is no text for people."""
+    """An identifier to look for. One that no device can have is merely not found, unless it is not printable text."""
     if not value.isprintable():
         raise invalid("invalid_ident", f"{field} must hold printable text", field)
     return value

@@ -1,4 +1,4 @@
-"""Clients, which have tokens by a secret."""
+"""OAuth2 clients, which get tokens by their secret."""
 
 from fleetroll.core import names
 from fleetroll.dialects.blynk.mapping.parameters import home

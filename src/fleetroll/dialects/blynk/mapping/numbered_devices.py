@@ -18,7 +18,7 @@ from fleetroll.wire.request import Request
 
 _MOST_MINUTES, _MINUTES = 60, 5
 
-# The names by which the vendor's console shows what to sort by. Owners are in the order of their addresses.
+# The names of the vendor's console for what to sort by. Owners are in the order of their addresses.
 SORTS = {
     "Device Id": "id",
     "Name": "name",
@@ -61,7 +61,7 @@ def of_user(request: Request) -> numbered_devices.Belonging:
 
 
 def _user(request: Request, field: str) -> str:
-    """Whom other APIs know by a reference that is no address is shown with it here, and so is asked for by it."""
+    """The user's reference. It need not be an address: owners of other APIs are shown here by whatever they have."""
     text = request.query.get(field)
     if not text:
         raise invalid("parameter_required", f"{field} is required.", field)
@@ -116,7 +116,7 @@ def to_organization(request: Request) -> numbered_devices.Handover:
 
 
 def transfer(request: Request) -> numbered_devices.Handover:
-    """The form of before: whichever is given, and the owner where both are."""
+    """The older form: to whichever is given, or to the owner if both are."""
     return to_organization(request) if _new_owner(request.body) is None else to_owner(request)
 
 

@@ -1,4 +1,4 @@
-"""What requests of several nouns say: whom they mean, the page and its order, and one of several words."""
+"""What requests of several nouns share: whom they mean, the page and its order, and one of several words."""
 
 import re
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ def organization_number(request: Request) -> int | None:
 
 
 def home(request: Request) -> int | None:
-    """The organization that something is to be made in, as the body or else the query says it."""
+    """The organization in which something is to be made, from the body or else the query."""
     body = request.body
     return body.org_id or body.organization_id or organization_number(request)
 

@@ -5,5 +5,5 @@ PIN_NAMES = {letter: name for name, letter in PIN_TYPES.items()}
 
 
 def split(pin: str) -> tuple[int, str]:
-    """A pin as the vendor shows it beside its type."""
+    """A pin's number and type, as the vendor shows them."""
     return int(pin[1:]), PIN_NAMES[pin[0]]

@@ -1,4 +1,4 @@
-"""The table of the Blynk organization API, `/api/v1/organization`: devices, and what a page of them needs beside."""
+"""The table of the Blynk organization API, `/api/v1/organization`: devices, and what a page of them needs besides."""
 
 from fleetroll.dialects.blynk.envelope import ENVELOPE
 from fleetroll.dialects.blynk.routes import (
@@ -15,7 +15,7 @@ from fleetroll.dialects.blynk.routes import (
 )
 from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect
 
-# As the reference page shows them.
+# In the order of the reference page.
 _ROUTES = (
     *numbered_devices.ROUTES,
     *timeline.ROUTES,

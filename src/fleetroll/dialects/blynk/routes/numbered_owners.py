@@ -89,7 +89,7 @@ ROUTES = (
         numbered_owners.transfer,
         mapping.moved_user,
         mapping.user,
-        "Give a user without devices to another organization",
+        "Move a user without devices to another organization",
         status=201,
         body=shapes.UserTransfer,
         reply=shapes.User,

@@ -1,4 +1,4 @@
-"""Clients, which have tokens by a secret."""
+"""OAuth2 clients, which get tokens by their secret."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from fleetroll.dialects.blynk.shapes.numbers import Id
 
 
 class NewClient(Struct, rename="camel"):
-    """Clients have tokens by their secret alone, so there is no address to be sent back to."""
+    """Clients get tokens by their secret alone, so there are no redirect URLs."""
 
     name: str
     org_id: Id | None = None

@@ -39,7 +39,7 @@ class LifecycleStatus(Struct, rename="camel"):
 
 
 class DeviceBaseInfo(Device, rename="camel", kw_only=True):
-    """A device with when it came and went; 0 is never."""
+    """A device with the times at which it connected and disconnected; 0 is never."""
 
     lifecycle_status: LifecycleStatus | UnsetType = UNSET
     first_connect_time: int

@@ -46,7 +46,7 @@ class NewUser(Struct, rename="camel"):
 
 
 class Founder(Struct, rename="camel"):
-    """A user with an organization of its own, which is named after the user if nothing else is said."""
+    """A user with an organization of their own, which is named after the user if nothing else is said."""
 
     email: str
     name: str

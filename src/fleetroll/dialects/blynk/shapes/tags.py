@@ -17,7 +17,7 @@ class TagAssignment(Struct, rename="camel"):
 
 
 class Tag(Struct, rename="camel"):
-    """The number is made of the name."""
+    """The number is derived from the name."""
 
     id: int
     name: str

@@ -1,4 +1,4 @@
-"""Between the bodies of Lamassu's DMS manager and CA and the operations of enrolment, noun by noun.
+"""Translates between the bodies of Lamassu's DMS manager and CA and the operations of enrolment, noun by noun.
 
 Pure; raises nothing but Fault.
 """

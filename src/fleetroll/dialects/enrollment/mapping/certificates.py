@@ -128,7 +128,7 @@ def change_status(request: Request) -> binding.Rule:
 
 
 def list_certificates(request: Request) -> certificates.Listing:
-    """Of the vendor's filters the one by serial number; another would be a list that is not what was asked for."""
+    """Of the vendor's filters, only the one by serial number is known. Another is refused rather than ignored."""
     serial = None
     for text in request.query.all("filter"):
         found = _FILTER.fullmatch(text)

@@ -13,14 +13,14 @@ _SIZED = "size and place"
 
 
 class Bookmark(Struct, frozen=True, array_like=True):
-    """All that a list depends on beside its path. It is signed, so what it holds was checked when it was made."""
+    """All that a list depends on besides its path. It is signed, so what it holds was checked when it was made."""
 
     size: int
     after: Any = None
 
 
 def asked(request: Request) -> Bookmark:
-    """What is asked for. With a bookmark, the size is what it was for the page before."""
+    """The page that is asked for. With a bookmark, its size is that of the page before."""
     token = request.query.get("bookmark")
     if token:
         return msgspec.convert(request.resume(token, _SIZED), Bookmark)

@@ -18,7 +18,7 @@ GIVEN = "settings"
 
 
 def settings(given: Mapping[str, Any]) -> Settings:
-    """What the settings mean. Raises Fault invalid for those that promise what is not done."""
+    """What the settings mean. Raises Fault invalid for those that promise what is not supported."""
     shape = convert(given, shapes.Settings)
     enrollment = shape.enrollment_settings or shapes.Enrollment()
     renewal = shape.reenrollment_settings or shapes.Reenrollment()
@@ -106,7 +106,7 @@ def _lifetime(shape: shapes.Validity, plain: int) -> int:
 
 
 def settings_of(record: Dms) -> dict[str, Any]:
-    """What was sent, with everything in it that means something as it is in force."""
+    """What was sent, except that settings which mean something here are shown as they are in force."""
     given = documents.load(record.extras).get(GIVEN, {})
     merged: dict[str, Any] = _merged(given, to_builtins(_shown(record.settings)))
     return merged

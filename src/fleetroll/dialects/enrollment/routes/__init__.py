@@ -13,7 +13,7 @@ from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Route
 
 
 def _routes(spelling: Spelling) -> tuple[Route, ...]:
-    """As the reference page shows them."""
+    """The rows in the order of the reference page."""
     return (*dms.ROUTES, *binding.routes(spelling), *authorities.ROUTES, *certificates.ROUTES)
 
 

@@ -60,7 +60,7 @@ def one(spelling: Spelling) -> Callable[[Life, Request], shapes.Device]:
 
 
 def _events(life: Life, spelling: Spelling) -> dict[datetime, shapes.Event]:
-    """The creation and each change of status, at times that are its own."""
+    """The creation and each change of status, each at a time of its own."""
     told = {moment(life.device.created_at): shapes.Event("CREATED")}
     for event in life.events:
         when = unused(event.at, told)
@@ -123,7 +123,7 @@ def slot(request: Request) -> Written:
 
 
 def _in_utc(time: datetime, field: str) -> datetime:
-    """The same time, so that texts of times come in their order."""
+    """The same time in UTC, so that texts of times sort in their order. Raises Fault invalid `invalid_time`."""
     at = microseconds(time)
     if not FIRST <= at <= LAST:
         raise invalid("invalid_time", f"{field} must be in the years 1 to 9999, UTC", field)
@@ -163,7 +163,7 @@ def _bounded(field: str, given: dict[Any, Any], most: int) -> None:
 
 
 def replace_metadata(request: Request) -> devices.Edit:
-    """Patches, or all of it."""
+    """Patch it, or replace all of it."""
     whole = request.body.metadata
     if request.body.patches is not None or whole is None:
         return patch_metadata(request)
@@ -204,7 +204,7 @@ def _place(after: Any) -> Any:
 
 
 def _sort(by: str, mode: str) -> Sort:
-    """What cannot be sorted by is not asked for, as the vendor has it."""
+    """The order asked for. What cannot be sorted by is ignored, as the vendor does."""
     found = _SORTS.get(by) or _sort_by_path(by)
     return Sort() if found is None else Sort(found.field, mode == "desc", found.path)
 
@@ -226,7 +226,7 @@ def device_list(spelling: Spelling) -> Callable[[Part[Life, Any], Request], shap
 
 
 def counted(request: Request) -> Filter | None:
-    """The filter of the count. It is by status, so that by status is refused."""
+    """The filter of the count, which is by status: so a filter by status is refused."""
     given = request.query.all("filter")
     if any(text.startswith("status[") for text in given):
         raise invalid("invalid_filter", "struct validation error", "filter")

@@ -41,7 +41,7 @@ def group_change(request: Request) -> groups.Edit:
 
 
 def _group_change(body: shapes.GroupInput) -> dict[str, Any]:
-    """The members that are given; an empty one is not."""
+    """The members that are given; an empty one counts as not given."""
     change: dict[str, Any] = {}
     if body.name:
         change["name"] = names.label(body.name, "name")

@@ -20,7 +20,7 @@ class Bookmark(Struct, frozen=True, array_like=True):
 
 
 def asked(request: Request) -> Bookmark:
-    """What is asked for. With a bookmark, all else in the query is what it was for the page before."""
+    """The page that is asked for. With a bookmark, all else is as it was for the page before."""
     query = request.query
     token = query.get("bookmark")
     if token:

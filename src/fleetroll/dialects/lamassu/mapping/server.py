@@ -1,4 +1,4 @@
-"""How the device manager is."""
+"""The health of the device manager."""
 
 from fleetroll import __version__
 from fleetroll.dialects.lamassu import shapes

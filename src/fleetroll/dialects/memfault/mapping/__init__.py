@@ -1,4 +1,4 @@
-"""Between Memfault's bodies and the inputs and results of operations, noun by noun.
+"""Translates between Memfault's bodies and the inputs and results of operations, noun by noun.
 
 Pure; raises nothing but Fault.
 """

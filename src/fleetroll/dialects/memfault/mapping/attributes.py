@@ -40,7 +40,7 @@ def list_attributes(request: Request) -> devices.Named:
 
 
 def attribute_page(found: attributes.Attributes, request: Request) -> Long:
-    """What is defined, then what the device has besides; of both only what can be an attribute."""
+    """What is defined, then what else the device has; of both, only what can be an attribute."""
     wanted = [text.lower() for text in request.query.all("q")]
     record = found.device
     values, times = documents.load(record.metadata), documents.load(record.metadata_times)

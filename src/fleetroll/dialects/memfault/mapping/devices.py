@@ -131,7 +131,7 @@ def change_device(request: Request) -> devices.Edit:
 
     def edit(record: model.Device) -> model.DeviceChange:
         change = dict(given)
-        # A whole device comes back, without a hardware version or with one that another API named.
+        # Clients send a whole device back, without a hardware version or with one that another API named.
         if version is not None and spelled(version) != (record.hardware_version or ""):
             change["hardware_version"] = hardware(version)
         if owner is not None:
@@ -144,7 +144,7 @@ def change_device(request: Request) -> devices.Edit:
 
 
 def _owners(owners: tuple[str, ...], first: str) -> tuple[str, ...]:
-    """The owners with another one in the first place, or none there."""
+    """The owners with `first` in the first place; without their present first one if it is empty."""
     return model.led_by(owners, first) if first else owners[1:]
 
 
@@ -186,7 +186,7 @@ def list_cohort(request: Request) -> tuple[str, views.Listing]:
 
 
 def _like(field: str, text: str) -> Filter:
-    """A text with wildcards, if it has any."""
+    """Matches a text, by its wildcards if it has any."""
     if "*" not in text:
         return Comparison(field, Operator.EQ, text)
     return Comparison(field, Operator.LIKE, Pattern(tuple(text.split("*"))))

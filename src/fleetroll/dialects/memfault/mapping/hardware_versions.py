@@ -17,7 +17,7 @@ _VERSION = re.compile(r"[-a-zA-Z0-9_.+:\\()\[\]/ ]{1,128}")
 
 
 def is_version(text: str) -> bool:
-    """Whether hardware or software may have this name: one with a place in paths."""
+    """Whether a version of hardware or software may have this name, which has to fit into a path."""
     return _VERSION.fullmatch(text) is not None and text == text.strip() and text not in names.DOTS
 
 

@@ -30,14 +30,14 @@ def place(request: Request) -> Place:
 
 
 def many(found: Sequence[T], total: int, shape: Callable[[T], Any], request: Request) -> Long:
-    """One page of a list of so many records, each as `shape` shows it."""
+    """One page of a list of `total` records, each as `shape` shows it."""
     number, size = numbers(request)
     paging = Paging(len(found), total, number, -(-total // size), size)
     return Long(found, shape, lambda shown: Many(shown, paging))
 
 
 def cut(whole: Sequence[T], shape: Callable[[T], Any], request: Request) -> Long:
-    """As `many`, of a list that is short enough to be read whole."""
+    """As `many`, from a list that is short enough to be read whole."""
     number, size = numbers(request)
     return many(whole[(number - 1) * size : number * size], len(whole), shape, request)
 
@@ -60,7 +60,7 @@ def check_order(request: Request) -> None:
 
 
 def picked(found: Iterable[T], request: Request, **read: Callable[[T], str | None]) -> list[T]:
-    """The records with one of the values that are asked for of each member, if any are."""
+    """The records that have, for each member that is asked for, one of the values asked for."""
     wanted = [(of, values) for name, of in read.items() if (values := request.query.all(name))]
     return [one for one in found if all(of(one) in values for of, values in wanted)]
 

@@ -18,7 +18,7 @@ from fleetroll.dialects.memfault.routes import (
 )
 from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Form, Place
 
-# As the reference page shows them.
+# In the order of the reference page.
 _NOUNS = (
     devices,
     checkin,

@@ -24,7 +24,7 @@ ROUTES = (
         attributes.put,
         mapping.set_attributes,
         nothing,
-        "Set attributes, or take them away by null; what is new is defined by its first value",
+        "Set attributes, or remove them with null; what is new is defined by its first value",
         status=204,
         body=list[shapes.Attribute],
     ),

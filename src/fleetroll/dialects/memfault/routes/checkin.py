@@ -21,7 +21,7 @@ ROUTES = (
         checkin.reboots,
         mapping.list_reboots,
         mapping.reboot_page,
-        "The times at which a device started anew, newest first",
+        "The reboots of a device, newest first",
         reply=One,
         query=(*PAGE, Parameter("since", "then or later (ISO 8601)")),
     ),

@@ -8,7 +8,7 @@ Scalar = str | int | float | bool | None
 
 
 class Attribute(Struct):
-    """One attribute to set; null takes it away."""
+    """One attribute to set; null removes it."""
 
     string_key: str
     value: Scalar
@@ -22,7 +22,7 @@ class AttributeState(Struct):
 
 
 class AttributeItem(Struct):
-    """`state` is null for an attribute that is defined and that the device has not."""
+    """`state` is null for a defined attribute that the device does not have."""
 
     string_key: str
     custom_metric: CustomMetric

@@ -1,4 +1,4 @@
-"""What devices send and ask, and the reboots that came of it."""
+"""What devices send and ask, and the reboots that they reported."""
 
 from typing import Any
 

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 
 class SoftwareType(Struct, kw_only=True):
-    """`id` is made of the name; nothing is looked up by it."""
+    """`id` is derived from the name; nothing is looked up by it."""
 
     id: int = 0
     name: str

@@ -1,4 +1,4 @@
-"""Between the bodies of our own API and the inputs and results of operations, noun by noun.
+"""Translates between the bodies of our own API and the inputs and results of operations, noun by noun.
 
 Pure; raises nothing but Fault.
 """

@@ -24,7 +24,7 @@ from fleetroll.wire.request import Request
 from fleetroll.wire.shown import Shown
 
 READ_ONLY = (frozenset(shapes.COLUMNS) - frozenset(model.NewDevice.__struct_fields__)) | {"dms"}
-"""What nobody may change of a device that is there; which DMS a device is of, enrolment says from then on."""
+"""What nobody may change of an existing device; its DMS is from then on what enrolment says."""
 
 
 def device(record: model.Device) -> shapes.Device:
@@ -96,9 +96,9 @@ def new_device(request: Request) -> model.NewDevice:
 
 
 def put_device(request: Request) -> devices.Put:
-    """Members that are left out fall back to their defaults: a PUT says all that there is to say.
+    """Members that are left out fall back to their defaults: a PUT is the whole device.
 
-    But not of the extras: those who write them do so by other APIs.
+    The extras are an exception: those who write them do so by other APIs.
     """
     ident = names.ident(request.path["ident"])
     named = request.body.ident

@@ -104,7 +104,7 @@ def change_dms(request: Request) -> named.Edit:
 
 
 def _changed(was: Settings, change: shapes.DmsSettingsChange) -> Settings:
-    """What differs, and nothing else: vendors have members in the profile, and finer times, that are not shown here."""
+    """Changes only what differs: vendors have members in the profile, and finer times, that are not shown here."""
     shown = _settings_out(was)
     base = structs.replace(shown, keygen=shown.keygen or PublicKey()) if change.keygen else shown
     before, after = _settings_in(shown), _settings_in(merged(base, change))

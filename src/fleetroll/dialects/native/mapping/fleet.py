@@ -32,7 +32,7 @@ def row_result(result: fleet.Result, request: Request) -> shapes.RowResult:
 
 
 def _words(fault: Fault) -> str:
-    """What a row says has no place beside it for a reason, as problem documents have."""
+    """The message, with the reason if there is one: unlike a problem document, a row has no member for it."""
     reason = fault.details.get("reason")
     return fault.message if reason is None else f"{fault.message}: {reason}"
 

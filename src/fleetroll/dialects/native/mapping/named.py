@@ -21,7 +21,7 @@ def one_named(request: Request) -> named.Named:
 
 
 def made(nouns: str, label: str, one: Callable[[Any, Request], Reply]) -> Callable[[Any, Request], Reply]:
-    """As `one`, and where it is from now on. `label` is the member that names it in a path."""
+    """As `one`, with the location of the new record. `label` is the member that names it in a path."""
 
     def encode(result: Any, request: Request) -> Reply:
         reply = one(result, request)
@@ -31,6 +31,6 @@ def made(nouns: str, label: str, one: Callable[[Any, Request], Reply]) -> Callab
 
 
 def change_named(request: Request, **read: Callable[[Any], Any]) -> named.Edit:
-    """The given members, each as `read` takes it: by the rule that it was made by."""
+    """The given members, each checked by its `read`, as it was when the record was made."""
     given = {name: value for name, value in structs.asdict(request.body).items() if value is not UNSET}
     return named.Edit(request.path["name"], {name: read[name](value) for name, value in given.items()}, request.guard)

@@ -75,7 +75,7 @@ def change_organization(request: Request) -> organizations.Change:
 
 
 def _profile(body: Any) -> dict[str, Any]:
-    """The members of an organization's profile that a body gives, of an address the parts."""
+    """The members of an organization's profile that a body gives; of an address, the parts that it gives."""
     given = {name: getattr(body, name) for name in model.OrganizationProfile.__struct_fields__}
     members = texts(given.items(), limits.MAX_TEXT)
     if "time_zone" in members:

@@ -11,7 +11,7 @@ def path_of(nouns: str, name: str) -> str:
 
 
 def number(request: Request, noun: str) -> int:
-    """The number in a path. Raises Fault not_found for what is none: it names nothing, and is no mistake of grammar."""
+    """The number in a path. Raises Fault not_found for anything else: it names nothing, and is no error of syntax."""
     text = request.path["id"]
     if not (text.isascii() and text.isdigit() and len(text) < 19 and text[0] != "0"):
         raise not_found(noun, text)

@@ -29,6 +29,6 @@ def broker_authority(result: str, request: Request) -> shapes.BrokerAuthority:
 
 
 def broker(result: State, request: Request) -> shapes.Broker:
-    """A broker of ours that listens on every interface is where this client has found the server."""
+    """A broker of ours that listens on every interface is shown at the host where this client found the server."""
     host = request.host_name()
     return shapes.Broker(result.state, [_EVERY_INTERFACE.sub(host, url) if host else url for url in result.urls])

@@ -1,4 +1,4 @@
-"""Events: what happened to a device, and to whatever else is told of."""
+"""Events: what happened to a device, and to whatever else has events."""
 
 from fleetroll.core import ids, model
 from fleetroll.core.query import Part

@@ -28,7 +28,7 @@ from fleetroll.dialects.native.routes import (
 )
 from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect
 
-# As the reference page shows them.
+# In the order of the reference page.
 _NOUNS = (
     devices,
     event_codes,

@@ -5,7 +5,7 @@ from fleetroll.wire.dialect import Parameter
 FILTER = Parameter("filter", 'AIP-160, as in status = "ACTIVE" AND tags:"production"')
 SEARCH = Parameter("q", "part of the identifier or name, case ignored")
 LIMIT = Parameter("limit", "most records of the page, 1 to 1000; 50 if left out", "integer")
-CURSOR = Parameter("cursor", "next_cursor of the page before")
+CURSOR = Parameter("cursor", "`next_cursor` of the page before")
 PAGE = (LIMIT, CURSOR)
 LISTING = (
     FILTER,

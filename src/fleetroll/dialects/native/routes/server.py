@@ -1,4 +1,4 @@
-"""Rows about the server itself, which only the root organization may ask, but for where its broker is."""
+"""Rows about the server itself: only for the root organization, except where its broker is."""
 
 from fleetroll.dialects.native.mapping import server as mapping
 from fleetroll.dialects.native.shapes import server as shapes

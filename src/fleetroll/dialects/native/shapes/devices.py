@@ -46,7 +46,8 @@ class Device(Struct, gc=False):
 class DeviceInput(Struct, forbid_unknown_fields=True):
     """A device as a client writes it. A device as it was read may be sent back: read-only members are ignored.
 
-    `dms` is given to a new device. `extras` are what only one vendor's API has a name for; they stay where left out.
+    `dms` is given to a new device. `extras` are what only one vendor's API has a name for; they stay as they are if
+    left out.
     """
 
     ident: str | UnsetType = UNSET

@@ -31,9 +31,9 @@ class Reading(Struct, gc=False):
 
 
 class Telemetry(Struct):
-    """The last reading of each metric, or readings of one, or its numbers by stretches of time.
+    """The last reading of each metric, or readings of one, or its aggregates by intervals of time.
 
-    Each of the latter has the time `at` of its beginning and a member for each aggregate that was asked for.
+    Each bucket has the time `at` at which it begins, and a member for each aggregate that was asked for.
     """
 
     readings: list[Reading] | UnsetType = UNSET
