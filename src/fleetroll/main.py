@@ -481,7 +481,7 @@ def _announcement(config: Config, host: str, url: str, token: str | None, is_awa
     if _is_everywhere(host) and config.public_url is None:
         yield "  It listens on every interface; --public-url tells clients elsewhere where to reach it."
     if token is not None and not config.admin_key:
-        yield f"  Admin key (shown this once): {token}"
+        yield f"  Admin key (shown only once): {token}"
 
 
 def _url(host: str, port: int, scheme: str = "http") -> str:
