@@ -29,7 +29,7 @@ _ABOUT = "Check --url, --org, --project and --token."
 @click.option("--project", required=True, help="Slug of the project there.")
 @importing.token_option("MEMFAULT_ORG_TOKEN", "Organization auth token.")
 @importing.state_option
-@click.option("--no-attributes", is_flag=True, help="Leave out attributes, which take a request for each device.")
+@click.option("--no-attributes", is_flag=True, help="Leave out attributes, which need a request per device.")
 @importing.dry_run_option
 @importing.as_json
 @click.pass_context
