@@ -49,7 +49,7 @@ class Roster:
         self._accounts = Accounts(system, authority, seconds)
         self._prepared_before: list[Account] = []
         self._corrected_at = 0
-        self._trouble = Trouble("accounts wait")
+        self._trouble = Trouble("accounts are waiting")
         self._publishing = asyncio.Lock()
 
     async def correct(self) -> None:
@@ -128,6 +128,6 @@ class Roster:
         try:
             await streams.prepare_applications(client, account.org, self._replicas)
         except (links.Rejected, nats.errors.NoRespondersError) as problem:
-            logger.error("applications of %s are without live data until the next start: %r", account.org, problem)
+            logger.error("applications of %s get no live data until the next start: %r", account.org, problem)
         finally:
             await links.close(client)
