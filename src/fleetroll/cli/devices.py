@@ -33,7 +33,7 @@ _EVENT_COLUMNS = (
     Column("BY", "actor", 32),
     Column("DATA", "data", 64),
 )
-filter_option = click.option("--filter", help="""As in: status = "ACTIVE" AND tags:"production".""")
+filter_option = click.option("--filter", help="""For example: status = "ACTIVE" AND tags:"production".""")
 search_option = click.option("--q", metavar="TEXT", help="Part of the identifier or name, ignoring case.")
 
 _LISTING = (

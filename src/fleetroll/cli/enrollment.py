@@ -22,7 +22,7 @@ _ABOUT_EST = "Is it the address of `fleetroll serve --est`? Check --est."
 
 @click.command("enroll", help="Get a device's certificate as the device does: make a key, enrol over EST, save both.")
 @click.argument("ident")
-@click.option("--est", required=True, metavar="URL", help="As in https://fleet.example.com:8443.")
+@click.option("--est", required=True, metavar="URL", help="Such as https://fleet.example.com:8443.")
 @click.option(
     "--dms", "label", required=True, help="The DMS; preceded by `path~` if its organization is below the root."
 )

@@ -59,7 +59,7 @@ def group() -> None:
 
 
 @group.command("tail", help="Print every change as it happens, until Ctrl-C.")
-@click.option("--filter", help="""As in: type = "device.*" AND name = "pump-*".""")
+@click.option("--filter", help="""For example: type = "device.*" AND name = "pump-*".""")
 @click.option(
     "--since", metavar="WHEN", help="Start in the past: after event number N (0: all), 10m ago, or at a time."
 )

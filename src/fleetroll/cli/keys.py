@@ -48,8 +48,8 @@ def show_list(client: "Client", as_json: bool) -> None:
     show_default=True,
     help="What kind of client it is for.",
 )
-@click.option("--scope", "scopes", multiple=True, help="Restrict it, as to devices:read; repeatable.")
-@click.option("--expires", metavar="WHEN", help="As in 90d, 12h or 2030-01-01T00:00:00Z; never by default.")
+@click.option("--scope", "scopes", multiple=True, help="Restrict it to a scope, such as devices:read; repeatable.")
+@click.option("--expires", metavar="WHEN", help="Such as 90d, 12h or 2030-01-01T00:00:00Z; never by default.")
 @as_json
 @connected
 def create(

@@ -31,7 +31,7 @@ _Record = TypeVar("_Record")
 
 
 @click.command("lamassu", help="Import the devices, DMS and device groups of a Lamassu server.")
-@importing.source_option("Address of its gateway, as in https://lamassu.example.com.")
+@importing.source_option("Address of its gateway, such as https://lamassu.example.com.")
 @importing.token_option("LAMASSU_TOKEN", "Bearer token.")
 @importing.state_option
 @click.option("--devices-only", is_flag=True, help="Leave out DMS, the authorities they trust, and groups.")

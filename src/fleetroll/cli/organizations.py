@@ -41,7 +41,7 @@ _quota = click.option(
     multiple=True,
     metavar="NOUN=COUNT",
     callback=_quotas,
-    help="As in devices=5000; repeatable.",
+    help="Such as devices=5000; repeatable.",
 )
 
 

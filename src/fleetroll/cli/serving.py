@@ -95,7 +95,11 @@ _OPTIONS: tuple[click.Option, ...] = (
         ["--est-certificate"], type=files.EXISTING, help="Its certificate chain in PEM, instead of the server's own."
     ),
     _option(["--est-key"], type=files.EXISTING, help="The key of --est-certificate in PEM."),
-    _option(["--trusted-proxy"], multiple=True, help="Proxy whose client certificate headers are trusted; repeatable."),
+    _option(
+        ["--trusted-proxy"],
+        multiple=True,
+        help="Proxy, by address or range, whose client certificate headers are trusted; repeatable.",
+    ),
     _option(
         ["--lamassu-profile"],
         default="documented",
