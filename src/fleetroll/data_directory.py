@@ -86,14 +86,12 @@ def _lock(path: Path) -> tuple[int, set[str]]:
         _make(path, 0o700)
         lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as problem:
-        raise DirectoryRefused(f"{path} cannot be used as data directory: {problem.strerror}.") from None
+        raise DirectoryRefused(f"{path} cannot be used as the data directory: {problem.strerror}.") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(lock)
-        raise DirectoryRefused(
-            f"{path} is in use by another fleetroll serve; stop that one first.", busy=True
-        ) from None
+        raise DirectoryRefused(f"{path} is in use by another fleetroll serve; stop it first.", busy=True) from None
     return lock, {entry.name for entry in path.iterdir()}
 
 

@@ -54,7 +54,7 @@ class Roster:
         self._retry_after = _SOON
         self._retry_at = 0.0
         self._corrected_at = 0
-        self._trouble = Trouble("accounts wait")
+        self._trouble = Trouble("accounts are waiting")
         self._publishing = asyncio.Lock()
 
     async def correct(self) -> None:

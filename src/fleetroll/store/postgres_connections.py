@@ -382,7 +382,7 @@ def fault(problem: Exception) -> Exception:
     if isinstance(problem, asyncpg.DiskFullError):
         return storage_full()
     if isinstance(problem, Away | asyncpg.QueryCanceledError):  # the latter by its operator, or a limit of its own
-        logger.warning("the database is away: %s", problem)
+        logger.warning("the database is unavailable: %s", problem)
         return unavailable()
     return problem
 
