@@ -82,6 +82,14 @@ def test_export_writes_to_standard_output(fleetroll: Fleetroll, fleet: None) -> 
     assert len(csv_lines) == 2
 
 
+@pytest.mark.parametrize("command", [("import", "-"), ("export", "fleet.json")])
+def test_a_name_that_says_no_form_is_answered_by_the_forms_there_are(
+    fleetroll: Fleetroll, command: tuple[str, ...]
+) -> None:
+    refused = fleetroll("device", *command)
+    assert (refused.code, "give --format csv or --format ndjson." in refused.err) == (2, True)
+
+
 def test_a_dry_run_reports_and_changes_nothing(fleetroll: Fleetroll) -> None:
     rows = ndjson([{"ident": "dry-1"}, {"ident": "dry-2", "tags": "not a list"}])
     rehearsed = fleetroll("device", "import", "-", "--format", "ndjson", "--dry-run", stdin=rows)

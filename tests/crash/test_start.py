@@ -365,8 +365,7 @@ def test_a_directory_that_holds_something_else_is_refused_untouched(tmp_path: Pa
     code, (sentence,), _ = attempt(data)
     assert code == STORE
     assert "is not empty" in sentence
-    assert (data / "thesis.txt").read_text() == "precious"
-    assert DATABASE not in contents(data)
+    assert contents(data) == {"thesis.txt": b"precious"}
 
 
 # --- damage by chance ------------------------------------------------------------------------------------------------

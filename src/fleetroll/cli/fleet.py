@@ -54,7 +54,8 @@ _read_result = msgspec.json.Decoder(_Result).decode
 def _format(given: str | None, file: str, otherwise: str | None) -> str:
     found = given or _FORMATS.get(Path(file).suffix.lower()) or otherwise
     if found is None:
-        raise click.UsageError(f"The name {file!r} does not tell the format of the rows: give --format.")
+        forms = " or ".join(f"--format {form}" for form in sorted({*_FORMATS.values()}))
+        raise click.UsageError(f"The name {file!r} does not tell the format of the rows: give {forms}.")
     return found
 
 
