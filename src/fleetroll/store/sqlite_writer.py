@@ -161,12 +161,14 @@ class Writer:
         return jobs
 
     def _run(self, job: _Job, *, carefully: bool) -> bool:
-        """Run a job, unless it has failed before. Answers whether nothing is left behind of one that failed.
+        """Run a job. Answers whether nothing is left behind of one that failed.
 
-        One that would hold up the event loop, such as deleting what has a long history, is given up and becomes `bulk`.
+        One that failed before all was undone runs again too: what it was refused for may not come to be now. One that
+        would hold up the event loop, such as deleting what has a long history, is given up and becomes `bulk`.
         """
-        if job.future.cancelled() or job.error is not None:
+        if job.future.cancelled():
             return True
+        job.error = None
         before = self._written()
         self._deadline = time.monotonic() + _LONGEST_WORK
         try:
@@ -210,8 +212,9 @@ class Writer:
 
     def _lose(self, jobs: list[_Job]) -> None:
         # Where the disk fails a statement, SQLite may roll the whole transaction back, with all that ran in it before.
+        # That goes for refusals too: they may rest on what is lost.
         for job in jobs:
-            job.error = job.error or jobs[-1].error
+            job.error = jobs[-1].error or job.error
         self._writing.lose()
 
     def _run_alone(self, job: _Job) -> None:
@@ -261,7 +264,7 @@ class Writer:
 
     def _relieving(self, jobs: list[_Job], failure: BaseException | None) -> list[_Job]:
         """Those that a full disk has failed, but need not once the reserve is spent for them."""
-        found = [job for job in jobs if job.relieves and isinstance(job.error or failure, apsw.FullError)]
+        found = [job for job in jobs if job.relieves and isinstance(failure or job.error, apsw.FullError)]
         if not found or not self._reserve.spend():
             return []
         for job in found:
@@ -282,7 +285,7 @@ class Writer:
     def _answer(self, job: _Job, refusal: Fault | None) -> None:
         if job.future.cancelled():
             return
-        error = job.error or refusal
+        error = refusal or job.error  # in this order, as what it was refused for may have come to nothing
         if error is None:
             job.future.set_result(job.result)
         else:
