@@ -183,8 +183,9 @@ class Writing:
     async def index(self, changes: Sequence[Indexed]) -> None:
         """The server keeps its indexes itself."""
 
-    def forget(self) -> None:
-        """Give up what was kept."""
+    def forget(self, held: set[int]) -> None:
+        """Give up what was kept, and the locks but for those held before: the server lets them go with a savepoint."""
+        self.locked = held
         self._later.clear()
         self._used.clear()
         self._added.clear()

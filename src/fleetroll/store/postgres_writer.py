@@ -181,6 +181,7 @@ class Writer:
     async def _run_carefully(self, session: Session, writing: Writing, job: _Job) -> None:
         """Run a job so that its failure is its own, at the cost of two more round trips."""
         await writing.lock_in_order(job.locks - writing.locked)
+        held = set(writing.locked)
         await session.command("SAVEPOINT work")
         try:
             job.result = await self._work(writing, job)
@@ -195,7 +196,7 @@ class Writer:
                 job.attempts += 1
                 raise _Undone(carefully=True) from None
             job.error = problem
-            writing.forget()
+            writing.forget(held)
             await session.command("ROLLBACK TO work")
         await session.command("RELEASE work")
 
