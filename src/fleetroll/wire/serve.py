@@ -343,8 +343,8 @@ class Kernel:
         try:
             return await self.services.perform(operation, principal, value, exchange.id, finish, first, last)
         except Fault as fault:
-            if is_kept(fault):
-                await self._keep_refusal(exchange, once, fault)
+            if is_kept(fault) and (given := await self._keep_refusal(exchange, once, fault)) is not None:
+                return given
             raise
 
     async def _replayed(self, records: Records, once: Once) -> Answer | None:
@@ -353,16 +353,19 @@ class Kernel:
             return None
         return Answer(stored.status, (*stored.headers, (b"idempotency-replayed", b"true")), stored.body)
 
-    async def _keep_refusal(self, exchange: _Exchange, once: Once, fault: Fault) -> None:
-        answer = self._refuse(exchange, fault)
+    async def _keep_refusal(self, exchange: _Exchange, once: Once, fault: Fault) -> Answer | None:
+        """Store a refusal, unless the same request was answered since it was looked for: then that is the answer."""
+        row = exchange.row
+        assert row is not None
+        answer = refusal(row.dialect.envelope, fault, row.route, exchange.id)
 
-        async def work(records: Records) -> None:
-            now = self.services.clock()
-            # A refusal may come before the stored answer is looked up, or an answer may have been stored since.
-            if await self._idempotency.find(records, once, now) is None:
-                await self._idempotency.keep(records, once, answer, now)
+        async def work(records: Records) -> Answer | None:
+            if given := await self._replayed(records, once):
+                return given
+            await self._idempotency.keep(records, once, answer, self.services.clock())
+            return None
 
-        await self.services.store.write(work)
+        return await self.services.store.write(work)
 
     # --- replies -----------------------------------------------------------------------------------------------------
 
