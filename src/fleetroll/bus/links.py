@@ -46,20 +46,41 @@ parser.MSG_RE = re.compile(rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r
 parser.HMSG_RE = re.compile(rb"\AHMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)[ \t]+(\d+)\r\n")
 
 
+SENDER = "Nats-Request-Info"
+"""The header in which the broker says who has sent what came through a wall."""
+
+
 class _Link(Client):
-    """As the library's, which stops to read for ever at a subject that is no UTF-8, and at headers of no form."""
+    """As the library's, which stops to read for ever at a subject that is no UTF-8, and at headers of no form.
+
+    Nor does it take a sender's word for who that is.
+    """
 
     async def _process_headers(self, headers: Any) -> Any:
         try:
-            return await super()._process_headers(headers)
+            found = await super()._process_headers(headers)
         except Exception:  # noqa: BLE001  # whatever it makes of hostile bytes; the message itself must be counted
             return None
+        if found and SENDER in found:
+            found[SENDER] = _told_by_broker(bytes(headers))
+        return found
 
     def _build_message(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: Any) -> Any:
         try:
             return super()._build_message(sid, subject, reply, data, headers)
         except UnicodeDecodeError:
             return super()._build_message(sid, subject.decode(errors="replace").encode(), reply, data, headers)
+
+
+def _told_by_broker(headers: bytes) -> str:
+    """What the broker says of the sender; empty if it cannot be told from what the sender says.
+
+    The broker takes away one header of that name, in one spelling, and writes its own behind all others, as one line.
+    But it does not see to it that those before end: what it appends to half a line is a part of that.
+    """
+    *_, last, rest, end = (b"", b"", b"", *headers.split(b"\r\n"))
+    name, _, value = last.partition(b": ")
+    return value.decode(errors="replace") if name == SENDER.encode() and not rest and not end else ""
 
 
 async def _nothing(*_: object) -> None:

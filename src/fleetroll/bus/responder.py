@@ -8,6 +8,7 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from fleetroll.bus import links
 from fleetroll.bus.port import Registry, Request
 from fleetroll.bus.replies import Replies
 from fleetroll.bus.rooms import TOO_MANY, Room
@@ -16,7 +17,6 @@ from fleetroll.core import limits
 logger = logging.getLogger("fleetroll.broker")
 
 SUBJECTS = ("api.iot.>", "accounts.user.get_http_token")
-_SENDER = "Nats-Request-Info"
 _GROUP = "fleetroll"
 
 
@@ -63,6 +63,6 @@ def _tenant(message: Msg) -> str:
 def _sender(message: Msg) -> str:
     """Empty for what did not come through a wall: that is nobody."""
     try:
-        return msgspec.json.decode((message.headers or {}).get(_SENDER, "{}"), type=_Sender).user
+        return msgspec.json.decode((message.headers or {}).get(links.SENDER, ""), type=_Sender).user
     except msgspec.MsgspecError:
         return ""
