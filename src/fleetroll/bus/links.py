@@ -10,8 +10,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
+import msgspec
 import nats.errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.protocol import parser
 
 from fleetroll.bus.keypairs import Kind, Pair
@@ -46,8 +48,7 @@ parser.MSG_RE = re.compile(rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r
 parser.HMSG_RE = re.compile(rb"\AHMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)[ \t]+(\d+)\r\n")
 
 
-SENDER = "Nats-Request-Info"
-"""The header in which the broker says who has sent what came through a wall."""
+_SENDER = "Nats-Request-Info"
 
 
 class _Link(Client):
@@ -61,8 +62,8 @@ class _Link(Client):
             found = await super()._process_headers(headers)
         except Exception:  # noqa: BLE001  # whatever it makes of hostile bytes; the message itself must be counted
             return None
-        if found and SENDER in found:
-            found[SENDER] = _told_by_broker(bytes(headers))
+        if found and _SENDER in found:
+            found[_SENDER] = _told_by_broker(bytes(headers))
         return found
 
     def _build_message(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: Any) -> Any:
@@ -80,7 +81,22 @@ def _told_by_broker(headers: bytes) -> str:
     """
     *_, last, rest, end = (b"", b"", b"", *headers.split(b"\r\n"))
     name, _, value = last.partition(b": ")
-    return value.decode(errors="replace") if name == SENDER.encode() and not rest and not end else ""
+    return value.decode(errors="replace") if name == _SENDER.encode() and not rest and not end else ""
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """What the broker says of whoever sent something through a wall: the account, and where it is shared, the user."""
+
+    acc: str = ""
+    user: str = ""
+
+
+def sender(message: Msg) -> Sender:
+    """Nobody, for what did not come through a wall."""
+    try:
+        return msgspec.json.decode((message.headers or {}).get(_SENDER, ""), type=Sender)
+    except msgspec.MsgspecError:
+        return Sender()
 
 
 async def _nothing(*_: object) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import nats.errors
 from nats.aio.client import Client
@@ -25,7 +25,8 @@ _PREPARED_AT_ONCE = 16
 class Roster:
     """Over a connection as the system account. `ended` is told when accounts were taken away.
 
-    `files` are those of a broker that is ours; `replicas` are streams' in a cluster.
+    `end` ends what is left of them elsewhere. `files` are those of a broker that is ours; `replicas` are streams' in a
+    cluster.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Roster:
         urls: Callable[[], list[str]],
         registry: Registry,
         ended: Callable[[], None],
+        end: Callable[[Collection[str]], Awaitable[None]],
         files: Files | None,
         replicas: int | None,
     ) -> None:
@@ -44,6 +46,7 @@ class Roster:
         self._urls = urls
         self._registry = registry
         self._ended = ended
+        self._end = end
         self._files = files
         self._replicas = replicas
         self._accounts = Accounts(system, authority, seconds)
@@ -107,6 +110,8 @@ class Roster:
         for two seconds for an account that it does not know, and do nothing else.
         """
         await self._accounts.remove(names)
+        if names:
+            await self._end(names)
         if self._files is not None:
             await asyncio.to_thread(self._files.forget_streams, names)
 

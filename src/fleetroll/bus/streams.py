@@ -62,6 +62,11 @@ class _Consumer(msgspec.Struct, frozen=True):
     delivered: _Delivered = _Delivered()
 
 
+class _Consumers(msgspec.Struct, frozen=True):
+    total: int = 0
+    consumers: list[str] | None = None
+
+
 async def prepare_platform(client: Client, room: int | None = None, replicas: int | None = None) -> dict[str, str]:
     """Make the platform's streams as they should be; answers the incarnation of each.
 
@@ -175,6 +180,23 @@ async def request(client: Client, verb: str, body: Any) -> bytes:
     if problem is not None:
         raise Rejected(f"{verb}: {problem.description}", problem.err_code)
     return reply.data
+
+
+async def consumers(client: Client, stream: str) -> list[str]:
+    """The names of a stream's consumers; none of a stream that there is not yet. Raises Rejected."""
+    found: list[str] = []
+    while True:
+        try:
+            page = msgspec.json.decode(
+                await request(client, f"CONSUMER.NAMES.{stream}", {"offset": len(found)}), type=_Consumers
+            )
+        except Rejected as problem:
+            if problem.code == _NOT_FOUND:
+                return []
+            raise
+        found += page.consumers or []
+        if not page.consumers or len(found) >= page.total:
+            return found
 
 
 async def forget_before(client: Client, stream: str, place: int) -> None:
