@@ -154,6 +154,19 @@ def test_a_device_speaks_for_itself_alone(tmp_path: Path) -> None:
     run(story())
 
 
+def test_an_id_of_a_message_is_no_matter_of_other_tenants(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path / "nats") as found:
+            named = {"Nats-Msg-Id": "1"}
+            await found.foreign.jetstream().publish(telemetry(FOREIGN, RIVAL), b"1", headers=named)
+            await asyncio.sleep(0.2)  # the broker remembers it for half of that at least
+            said = await found.device.jetstream().publish(telemetry(DEVICE), b"1", headers=named)
+            assert not said.duplicate
+            assert await stored(found) == {(RIVAL, "telemetry", FOREIGN), (ORG, "telemetry", DEVICE)}
+
+    run(story())
+
+
 def test_a_device_hears_nothing_that_is_not_meant_for_it(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path / "nats") as found:

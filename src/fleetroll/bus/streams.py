@@ -217,14 +217,19 @@ async def _stream(client: Client, name: str, config: dict[str, Any], replicas: i
 
 
 _SHARES = {INGEST: limits.BUS_INGEST_SHARE, COMMANDS: limits.BUS_COMMANDS_SHARE}
+# The broker drops a message with an id (`Nats-Msg-Id`) that another in the stream has had, of whatever tenant, and says
+# that it has it. It can be told no shorter time to remember ids than this one.
+_IDS = {"duplicate_window": _NANO // 10}
 _PLATFORM: dict[str, dict[str, Any]] = {
     INGEST: {
+        **_IDS,
         "subjects": [f"data.*.*.{family}.*.*" for family in FAMILIES],
         "storage": "file",
         "max_age": limits.BUS_INGEST_AGE * _NANO,
         "max_msg_size": limits.MAX_BUS_MESSAGE,
     },
     COMMANDS: {
+        **_IDS,
         "subjects": ["command.*.*.*.*"],
         "storage": "file",
         "max_age": limits.BUS_COMMAND_AGE * _NANO,
