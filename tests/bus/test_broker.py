@@ -546,6 +546,22 @@ def is_running(pid: int) -> bool:
         return False
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_the_broker_is_not_told_what_the_server_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients of all tenants speak to it: it need not know whatever could be had from it."""
+    monkeypatch.setenv("FLEETROLL_SERVER_KEY", "secret")
+
+    async def story() -> None:
+        async with broker(tmp_path / "nats", Registry()) as served:
+            assert served._process is not None
+            assert served._process._process is not None
+            environment = await asyncio.to_thread(Path(f"/proc/{served._process._process.pid}/environ").read_bytes)
+            assert b"PATH=" in environment
+            assert b"FLEETROLL" not in environment
+
+    run(story())
+
+
 def test_a_clean_stop_leaves_no_process_and_is_no_news(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pids = []
 
