@@ -323,6 +323,28 @@ def stored_of(files: Files) -> set[str]:
     return {one.name for one in (files.streams / "jetstream").iterdir()}
 
 
+@pytest.mark.parametrize("is_new", [False, True])
+def test_an_account_with_too_many_revoked_keys_is_closed_and_holds_up_no_other(is_new: bool, tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        revoked = frozenset(f"U{number:055d}" for number in range(limits.MAX_BUS_PAYLOAD // 60))
+        async with broker(tmp_path / "nats", registry) as served:
+            app = served.mint_app("org_9", "operator", commands=True)
+            if not is_new:
+                registry.want(app.account, AppAccount("org_9", "operator", commands=True))
+                await settled(served, registry)
+                await (await client(address(served), app)).close()
+            registry.want(app.account, AppAccount("org_9", "operator", commands=True, revoked=revoked))
+            device = await with_device(served, registry)
+            await (await client(address(served), device)).close()
+            assert served._roster is not None
+            await served._roster.correct()
+            with pytest.raises(nats.errors.Error):
+                await client(address(served), app)
+
+    run(story())
+
+
 def test_what_an_account_stored_goes_with_it_also_while_nobody_was_there(tmp_path: Path) -> None:
     async def story() -> None:
         registry, files = Registry(), Files(tmp_path / "nats")

@@ -63,10 +63,10 @@ class Roster:
             known = await self._accounts.names()
             apps = [account for account in wanted.values() if isinstance(account, AppAccount)]
             missing = [account for name, account in wanted.items() if name not in known]
-            await self._accounts.publish(
+            too_large = await self._accounts.publish(
                 [*apps, *(account for account in missing if not isinstance(account, AppAccount))]
             )
-            await self._prepare(missing)
+            await self._prepare([account for account in missing if account not in too_large])
             await self._take_away(known - wanted.keys())
             self._prepared_before = [account for name, account in wanted.items() if name in known]
             self._corrected_at = met
@@ -96,8 +96,8 @@ class Roster:
                 # Each of them once: the broker trips over making the same streams twice at a time.
                 latest = {change.public: change.account for change in changes}
                 accounts = [account for account in latest.values() if account is not None]
-                await self._accounts.publish(accounts)
-                await self._prepare(accounts)
+                too_large = await self._accounts.publish(accounts)
+                await self._prepare([account for account in accounts if account not in too_large])
                 ended = [public for public, account in latest.items() if account is None]
                 await self._take_away(ended)
                 if ended:
