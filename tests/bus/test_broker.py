@@ -323,6 +323,21 @@ def stored_of(files: Files) -> set[str]:
     return {one.name for one in (files.streams / "jetstream").iterdir()}
 
 
+def test_whoever_is_to_be_cut_off_waits_for_nobody_whom_the_broker_does_not_take(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            device = await with_device(served, registry)
+            await (await client(address(served), device)).close()
+            registry.want("refused", DeviceAccount("refused", ORG, DEVICE))  # which is no name of an account
+            registry.want(device.account, None)
+            await served.settle()
+            with pytest.raises(nats.errors.Error):
+                await client(address(served), device)
+
+    run(story())
+
+
 @pytest.mark.parametrize("is_new", [False, True])
 def test_an_account_with_too_many_revoked_keys_is_closed_and_holds_up_no_other(is_new: bool, tmp_path: Path) -> None:
     async def story() -> None:

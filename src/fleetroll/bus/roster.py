@@ -95,14 +95,15 @@ class Roster:
             while changes := await self._registry.changes():
                 # Each of them once: the broker trips over making the same streams twice at a time.
                 latest = {change.public: change.account for change in changes}
-                accounts = [account for account in latest.values() if account is not None]
-                too_large = await self._accounts.publish(accounts)
-                await self._prepare([account for account in accounts if account not in too_large])
+                # Whoever may connect no longer goes first: that the broker has no room for others must not keep it in.
                 ended = [public for public, account in latest.items() if account is None]
                 await self._take_away(ended)
                 if ended:
                     # Whose connections went with an account cannot be told by its name any more.
                     self._ended()
+                accounts = [account for account in latest.values() if account is not None]
+                too_large = await self._accounts.publish(accounts)
+                await self._prepare([account for account in accounts if account not in too_large])
                 await self._registry.settled([change.number for change in changes])
 
     async def _take_away(self, names: Collection[str]) -> None:
