@@ -22,6 +22,7 @@ from fleetroll.core import limits
 logger = logging.getLogger("fleetroll.broker")
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
+_OURS = "FLEETROLL_"  # environment variables that the broker does not get: some are secrets
 _LINE = re.compile(r"\[\d+\] \[(?P<level>\w{3})\] ?(?P<text>.*)")
 _LISTENING = re.compile(r"Listening for (?P<what>client|websocket|MQTT) (?:connections|clients) on (?P<where>\S+)")
 _TAKEN = "address already in use"
@@ -143,6 +144,7 @@ class Process:
             sys.executable, "-I", "-S", str(_LAUNCHER), *arguments,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C in a terminal is for us to pass on, in order
+            env={name: value for name, value in os.environ.items() if not name.startswith(_OURS)},
         )  # fmt: skip
         try:
             await self._read_log(self._process)

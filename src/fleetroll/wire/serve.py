@@ -142,13 +142,15 @@ class Kernel:
         caller_limits: Iterable[Limiter] | None = None,
         organization_limits: Iterable[Limiter] | None = None,
     ) -> None:
-        """Count a request on these limits, or on those of all routes. Raises Fault rate_limited."""
+        """Count a request on these limits, or on those of all routes. Raises Fault rate_limited.
+
+        Requests of strangers do not count on the rate of the organization that they ask.
+        """
         of_caller = self._caller_limits if caller_limits is None else caller_limits
         of_organization = self._organization_limits if organization_limits is None else organization_limits
-        budgets: list[Budget] = [
-            *zip(of_caller, repeat(principal.actor)),
-            *zip(of_organization, repeat(principal.org.id)),
-        ]
+        budgets: list[Budget] = [*zip(of_caller, repeat(principal.actor))]
+        if not principal.is_stranger:
+            budgets += zip(of_organization, repeat(principal.org.id))
         if budgets:
             admit(*budgets)
 
@@ -206,7 +208,7 @@ class Kernel:
             request = self._ask(exchange, row)
             body = await self._read(exchange, row, request) if row.has_body else b""
             if row.route.stream is not None:
-                with self._body_room.share(exchange.principal.org) as share:
+                with self._body_room.share(exchange.principal) as share:
                     return await self._stream(exchange, row, request, share)
             answer = await self._perform(exchange, row, request, body)
         except Fault as fault:
@@ -271,7 +273,7 @@ class Kernel:
         """Set the request's decoded body. Returns the body as it came."""
         route, headers = row.route, exchange.headers
         assert exchange.principal is not None
-        with self._body_room.share(exchange.principal.org) as share:
+        with self._body_room.share(exchange.principal) as share:
             body = await bodies.read(exchange.receive, row.dialect.max_body, share.take)
         keyring = self.services.keyring
         if not keyring.vouches(exchange.secret, exchange.since):  # a body may take its time
