@@ -122,9 +122,6 @@ class Dms(Struct, frozen=True):
     revision: int
 
 
-SEPARATOR = "~"
-
-
 def name(value: str, field: str = "id") -> str:
     """The identifier of a DMS or an authority: letters, digits and `._-`, so that it can stand in any path."""
     longest, letters = limits.MAX_AUTHORITY_NAME, value.replace(".", "").replace("_", "").replace("-", "")
@@ -134,14 +131,10 @@ def name(value: str, field: str = "id") -> str:
     return value
 
 
-def label(path: str, dms: str) -> str:
-    """What a DMS is called where no organization is known: its name, after the path of its organization, if any."""
-    return f"{path}{SEPARATOR}{dms}" if path else dms
-
-
 def parse_label(text: str) -> tuple[str, str]:
-    """The organization's path below the root, empty for the root itself, and the name of the DMS."""
-    path, _, dms = text.rpartition(SEPARATOR)
+    """What a DMS is called where no organization is known: the organization's path below the root, empty for the root
+    itself, and the name of the DMS."""
+    path, _, dms = text.rpartition("~")
     return path, dms
 
 
