@@ -164,12 +164,10 @@ async def list_of(call: Call, authority: Authority) -> SignedList:
 
 async def _revoked(call: Call, authority: Authority, at: Instant) -> list[Revocation]:
     """With what has expired within the life of a list: one signed after that still has it (RFC 5280, 3.3)."""
-    revoked: list[Revocation] = []
-    while found := await call.records.certificates.revoked(
-        call.org, authority.id, at - _LIST_LIFETIME, revoked[-1].id if revoked else 0, _LIST_PAGE
-    ):
-        revoked += found
-    return revoked
+    page, since = call.records.certificates.revoked, at - _LIST_LIFETIME
+    return await whole(
+        lambda after, limit: page(call.org, authority.id, since, after, limit), lambda last: last.id, 0, _LIST_PAGE
+    )
 
 
 async def _publish(call: Call, authority: int, last: Edition, new: Edition) -> bool:
