@@ -12,7 +12,7 @@ from fleetroll.core import encodings, names
 from fleetroll.core.certificates import Authority, Edition, Revocation, SignedList
 from fleetroll.core.certificates import KeyKind as PublicKeyKind
 from fleetroll.core.faults import conflict, not_found
-from fleetroll.core.model import Instant, Key, KeyKind, Principal
+from fleetroll.core.model import SERVER, Instant, Key, KeyKind, Principal
 from fleetroll.core.names import ABOVE_ROOT
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.query import Part
@@ -212,7 +212,7 @@ async def certify_server(services: Services, hosts: Sequence[str]) -> ServerCert
         root = await records.organizations.child(ABOVE_ROOT, names.ROOT)
         assert root is not None, "it is made at the first start"
         key = Key(0, root.id, "server", KeyKind.API, Role.ADMIN, (), 0, None, None, None)
-        principal = Principal(key, root, root, "server")
+        principal = Principal(key, root, root, SERVER)
         return await ensure(Call(principal, services.clock(), "server", records, services), settings.DEFAULT_AUTHORITY)
 
     authority, now = await services.store.write(work), services.clock()
