@@ -118,11 +118,11 @@ class Route(Struct, frozen=True):
     """One row: how a request becomes an operation's input, and its result a reply.
 
     `decode` and `encode` are pure. `body` is the shape of a JSON body, or `bytes` for one that is taken as it comes.
-    `credentials` replaces the dialect's own. `encode` of a streamed reply is applied to each item. `codes` and
-    `messages` are the vendor's statuses and words for codes where they differ from its envelope's on this path. `peer`
-    asks who is at the other end of the connection. With `form`, parameters may come in a form body as well as in the
-    query; it is short, because it may hold the credential, and so is read before the caller is known. `encodings` are
-    those of its body that `decode` understands; `media_types` those that it may be of, "" for one that is not said.
+    `encode` of a streamed reply is applied to each item. `codes` and `messages` are the vendor's statuses and words for
+    codes where they differ from its envelope's on this path. `peer` asks who is at the other end of the connection.
+    With `form`, parameters may come in a form body as well as in the query; it is short, because it may hold the
+    credential, and so is read before the caller is known. `encodings` are those of its body that `decode` understands;
+    `media_types` those that it may be of, "" for one that is not said.
     `organization` finds in the path's parameters the slugs of the organization to act in: of one that the caller
     reaches, and of one below it.
     `created` is the status where `encode` may answer with it instead; `produces` are the media types of bytes.
@@ -156,7 +156,6 @@ class Route(Struct, frozen=True):
     secret: bool = False
     codes: Mapping[str, int] = {}
     messages: Mapping[str, str] = {}
-    credentials: tuple[Form, ...] | None = None
     peer: bool = False
     form: bool = False
     encodings: tuple[str, ...] = ()
