@@ -323,18 +323,21 @@ def _is_kept_away(config: Config, files: Files) -> bool:
     if not config.keeps_broker or config.postgres is not None:
         return False  # over PostgreSQL another server of this machine may keep the broker there, to be taken over
     end_stale(files)
-    is_away = False
     places = (("--nats", config.nats), ("--nats-ws", config.nats_ws), ("--mqtt", config.mqtt))
-    with contextlib.ExitStack() as kept:  # together: no two of them may be at one address
-        for option, place in places:
-            if place:
-                try:
-                    kept.enter_context(_bound(option, *address(place, option)))
-                except ConfigError:
-                    if (option, place) != ("--nats", USUAL_BROKER):
-                        raise
-                    is_away = True
-    return is_away
+    with contextlib.ExitStack() as kept:  # until the last: no two of them are at one address
+        free = [_is_free(kept, option, place) for option, place in places if place]
+    return not all(free)
+
+
+def _is_free(kept: contextlib.ExitStack, option: str, place: str) -> bool:
+    """Whether an address can be had, which is then `kept`. Raises ConfigError for one that cannot, and was named."""
+    try:
+        kept.enter_context(_bound(option, *address(place, option)))
+    except ConfigError:
+        if (option, place) != ("--nats", USUAL_BROKER):
+            raise
+        return False
+    return True
 
 
 def _bound(option: str, host: str, port: int) -> socket.socket:

@@ -519,6 +519,10 @@ class NewEvent(Struct, frozen=True, gc=False):
     reported_at: Instant | None = None
 
 
+SERVER = "server"
+"""The actor of what nobody has asked for."""
+
+
 class Counts(Struct, frozen=True):
     """How many devices there are, in all and by the values of the usual fields."""
 

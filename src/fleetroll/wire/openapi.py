@@ -47,7 +47,7 @@ def describe(dialects: Sequence[Dialect]) -> dict[str, Any]:
 
 def _schemes(dialect: Dialect, route: Route) -> list[dict[str, Any]]:
     """The ways to show who is asking, any of which will do."""
-    known = [_scheme(form) for form in route.credentials or dialect.credentials]
+    known = [_scheme(form) for form in dialect.credentials]
     return [{"clientCertificate": {"type": "mutualTLS"}}, *known] if route.peer else known
 
 
