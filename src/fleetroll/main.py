@@ -420,7 +420,7 @@ async def _brokered(services: Services, store: OpenStore, application: Applicati
 
 def _finish_undisturbed() -> None:
     """From here on only the store is closed. Whoever stops a process twice, as `make` does, must not cut that short."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 
 
