@@ -1,6 +1,7 @@
 """A data directory and its machine examined, changing nothing: each check has a finding, and what to do about it."""
 
 import enum
+import errno
 import os
 import resource
 import shlex
@@ -171,10 +172,21 @@ def _library(engine: Engine) -> Finding:
 
 def _space(data: Path) -> Finding:
     place = next(path for path in (data.absolute(), *data.absolute().parents) if path.exists())
-    if os.statvfs(place).f_flag & os.ST_RDONLY:  # as a failing disk becomes by itself
+    if _may_only_be_read(place):  # as a failing disk becomes by itself
         advice = "See the system's log for why, and mount it for writing."
-        return Finding("disk", State.FAIL, "mounted for reading only", advice)
+        return Finding("disk", State.FAIL, "may only be read", advice)
     return _room("disk", place, data, "Make room, or move the directory to a larger disk.")
+
+
+def _may_only_be_read(place: Path) -> bool:
+    """By how it is mounted, or by what it says to a file without a name: Linux 6.16 shows a failed ext4 as writable."""
+    if os.statvfs(place).f_flag & os.ST_RDONLY:
+        return True
+    try:
+        os.close(os.open(place, os.O_TMPFILE | os.O_WRONLY, 0o600))
+    except OSError as problem:  # not every file system has such files, and not everybody may write here
+        return problem.errno == errno.EROFS
+    return False
 
 
 def _temporary(data: Path) -> Finding:
