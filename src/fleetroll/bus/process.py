@@ -32,6 +32,8 @@ _RELOAD_SECONDS, _RESTART_SECONDS = 5.0, 10.0
 _RELOADED = {"Reloaded server configuration": True, "Failed to reload server configuration": False}
 # A stream that could not be written to once takes nothing more, though there be room again, until a new start.
 _STUCK = re.compile(r"critical write error", re.IGNORECASE)
+# What it says of a question of its own, about the session of an MQTT device whose account was taken away just then.
+_IDLE_TALK = 'Malformed JetStream API Request: ""'
 _LOOK_SECONDS = 2.0
 _STEADY_SECONDS = 10.0  # a broker that has run for so long was well; what ends it then is a new trouble
 
@@ -168,6 +170,8 @@ class Process:
         parsed = _LINE.match(line)
         # What has no level are the last words of a program: of a configuration that it refuses, or of its own failure.
         level, text = (_LEVELS.get(parsed["level"], logging.DEBUG), parsed["text"]) if parsed else (logging.ERROR, line)
+        if text == _IDLE_TALK:
+            level = logging.DEBUG
         advice = "; name another one with --nats, --nats-ws or --mqtt" if _TAKEN in text else ""
         logger.log(level, "%s%s", text, advice)
         if listening := _LISTENING.search(text):
