@@ -10,11 +10,11 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import uvloop
 from msgspec import structs
@@ -51,7 +51,7 @@ from fleetroll.maintenance.examining import examine
 from fleetroll.maintenance.restoring import restore
 from fleetroll.moving import DatabaseAtRest
 from fleetroll.pki.x509 import X509
-from fleetroll.service import bootstrap, housekeeping, leases
+from fleetroll.service import bootstrap, housekeeping, leases, roster
 from fleetroll.service.broker import Registry
 from fleetroll.service.keyring import Keyring
 from fleetroll.service.live_readings import Live
@@ -80,6 +80,7 @@ _SWITCH_SECONDS = 0.0001
 _COLLECTOR = (20_000, 20, 50)
 _USED_SECONDS = 10.0
 _LEARN_SECONDS = 300.0
+_FORGET_SECONDS = 3600.0
 _CALLS_SECONDS = 3.0  # that devices have to answer once the server ends
 _NOTHING_BEGUN = "Name its place with --data or --database; the first `fleetroll serve` makes one."
 
@@ -413,17 +414,19 @@ async def _enrolling(
 async def _brokered(services: Services, store: OpenStore, application: Application) -> AsyncIterator[None]:
     """The broker beside the server: neither waits for the other to start. Of several processes one keeps it."""
     bus = services.bus
-    if not isinstance(bus, Broker):
-        yield
-        return
-    work = partial(bus.keep, Registry(services, application.subjects.answer))
-    async with housekeeping.beside(_owned(store, "broker", work), bus.attend()):
+    work: list[Coroutine[Any, Any, None]] = []
+    if isinstance(bus, Broker):
+        keep = partial(bus.keep, Registry(services, application.subjects.answer))
+        work += [_owned(store, "broker", keep), bus.attend()]
+    elif not isinstance(store, PostgresStore):  # there another server may have a broker
+        work += [housekeeping.again(_FORGET_SECONDS, partial(roster.forget, store))]
+    async with housekeeping.beside(*work):
         yield
 
 
 def _finish_undisturbed() -> None:
     """From here on only the store is closed. Whoever stops a process twice, as `make` does, must not cut that short."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 
 
