@@ -1,5 +1,6 @@
 """Devices: who is the same device, what guards a change, what a page holds and in which order."""
 
+import asyncio
 import itertools
 from typing import Any
 
@@ -634,3 +635,28 @@ async def test_what_one_order_leaves_equal_is_in_the_next_ones(
         for total in (40,) if label == "all" else (40, 4_000_000):
             found = await store.scan.devices.slice(org, WORDS[label], sort, start, 9, total)
             assert found == (expected[start : start + 9], len(expected))
+
+
+async def test_a_page_has_each_device_once_while_some_gain_and_lose_the_field_that_orders_it(
+    store: Store, org: int
+) -> None:
+    async def prepare(records: Records) -> list[Device]:
+        return [await plant(records, org, device(f"d{number}", name="named")) for number in range(8)]
+
+    devices = await store.write(prepare)
+
+    async def keep_changing() -> None:
+        for turn in range(200):
+            was = devices[turn % 8]
+            now = devices[turn % 8] = changed(was, name=None if was.name else "named")
+            await store.write(lambda records, was=was, now=now: records.devices.replace(was, now))
+
+    async def keep_reading() -> None:
+        while not changing.done():
+            found = await store.scan.devices.page(org, None, Sort("name"), Page(50))
+            assert sorted(one.id for one in found) == [one.id for one in devices]
+            assert [one.name for one in found] == sorted((one.name for one in found), key=lambda name: name is None)
+            await asyncio.sleep(0)
+
+    changing = asyncio.create_task(keep_changing())
+    await asyncio.gather(changing, *(keep_reading() for _ in range(3)))

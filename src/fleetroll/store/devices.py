@@ -161,12 +161,13 @@ class Devices:
         return True
 
     async def page(self, org: int, filter: Filter | None, sort: Sort, page: Page) -> list[Device]:
-        found: list[Device] = []
         plan = await self._planner.page(org, filter, sort, page.limit)
-        for query in select.pages(self._syntax, org, filter, sort, page, plan):
-            if remaining := page.limit - len(found):
-                found += await self._listed(org, query.text, {**query.values, "limit": remaining})
-        return found
+        first, *rest = select.pages(self._syntax, org, filter, sort, page, plan)
+        found = await self._listed(org, first.text, first.values)
+        if len(found) == page.limit or not rest:
+            return found
+        query = select.both(first, *rest)
+        return [rows.device(row[2:]) for row in await self._connection.all(query.text, query.values)]
 
     async def slice(
         self, org: int, filter: Filter | None, sort: Sort, start: int, limit: int, total: int

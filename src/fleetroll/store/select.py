@@ -96,9 +96,8 @@ def up_to(syntax: Syntax, org: int, part: Comparison, most: int) -> Query:
 def pages(
     syntax: Syntax, org: int, filter: Filter | None, sort: Sort, page: Page, plan: Plan = UNPLANNED
 ) -> list[Query]:
-    """The statements that make up one page, each to be asked for as many as the ones before it left of the limit.
-
-    A nullable sort field takes two: devices that have it, then those that do not.
+    """The statements that make up one page: where the sort field is nullable and the first gives fewer devices than the
+    limit, there is a second, of those without the field. `both` are then asked at once.
     """
     if sort.field not in _NULLABLE:
         return [_page(syntax, org, filter, sort, page, None, plan)]
@@ -106,6 +105,18 @@ def pages(
         return [_page(syntax, org, filter, sort, page, "IS NULL", plan)]
     present = _page(syntax, org, filter, sort, page, "IS NOT NULL", plan)
     return [present, _page(syntax, org, filter, sort, Page(page.limit), "IS NULL", plan)]
+
+
+def both(present: Query, absent: Query) -> Query:
+    """The two statements of a page as one: between two, a device that gains or loses the field could be listed twice or
+    not at all. Each row begins with the number of its statement, and its place there.
+    """
+    assert absent.values.items() <= present.values.items()
+    first, second = (
+        f"SELECT {part} AS part, row_number() OVER () AS place, s.* FROM ({query.text}) AS s"
+        for part, query in enumerate((present, absent))
+    )
+    return Query(f"{first} UNION ALL {second} ORDER BY part, place LIMIT :limit", present.values)
 
 
 def slices(
