@@ -42,7 +42,7 @@ class World:
         return Mqtt(self.port, device, self.minted[device].api_key, device, **will)
 
     def with_sessions(self) -> set[str]:
-        """The accounts that the broker keeps something of on its disk."""
+        """The accounts of which the broker keeps something on its disk."""
         return {one.name for one in (self.directory / "streams" / "jetstream").iterdir()}
 
     def stored(self) -> set[tuple[str, str]]:
@@ -134,7 +134,7 @@ def test_it_hears_nothing(tmp_path: Path) -> None:
     run(story())
 
 
-def test_who_it_is_says_its_password(tmp_path: Path) -> None:
+def test_its_password_alone_says_who_it_is(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as found:
             own, other = found.minted[DEVICE], found.minted[SIBLING]
@@ -164,7 +164,7 @@ def test_who_it_is_says_its_password(tmp_path: Path) -> None:
                         assert not device.refused
                         device.publish(topic(SIBLING), "forged")
                         device.publish(topic(DEVICE), "mine")
-                    # Equal names of clients do not meet: the sibling's session is still there.
+                    # Clients of the same name do not collide: the sibling's session is still there.
                     sibling.publish(topic(SIBLING), "its own")
 
             await asyncio.to_thread(under_anothers_name)
