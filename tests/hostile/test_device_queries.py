@@ -71,7 +71,7 @@ BODIES: list[Any] = [
 
 
 @pytest.mark.parametrize("body", BODIES, ids=repr)
-def test_a_batch_that_is_none_is_refused(world: World, token: str, body: Any) -> None:
+def test_a_malformed_batch_is_refused(world: World, token: str, body: Any) -> None:
     world.prepare()
     fresh = world.app.request("GET", f"/v1/devices/{DEVICE}/credentials").json()["device_token"]
     target = f"/external/api/batch/update?token={fresh}&pin=v1"
