@@ -10,11 +10,11 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import uvloop
 from msgspec import structs
@@ -51,7 +51,7 @@ from fleetroll.maintenance.examining import examine
 from fleetroll.maintenance.restoring import restore
 from fleetroll.moving import DatabaseAtRest
 from fleetroll.pki.x509 import X509
-from fleetroll.service import bootstrap, housekeeping, leases
+from fleetroll.service import bootstrap, housekeeping, leases, roster
 from fleetroll.service.broker import Registry
 from fleetroll.service.keyring import Keyring
 from fleetroll.service.live_readings import Live
@@ -80,8 +80,9 @@ _SWITCH_SECONDS = 0.0001
 _COLLECTOR = (20_000, 20, 50)
 _USED_SECONDS = 10.0
 _LEARN_SECONDS = 300.0
-_CALLS_SECONDS = 3.0  # left to devices to answer calls once the server drains
-_NOTHING_BEGUN = "Name the place where it is with --data or --database; the first `fleetroll serve` makes one."
+_FORGET_SECONDS = 3600.0
+_CALLS_SECONDS = 3.0  # that devices have to answer once the server ends
+_NOTHING_BEGUN = "Name its place with --data or --database; the first `fleetroll serve` makes one."
 
 
 def now() -> Instant:
@@ -286,7 +287,7 @@ def _pki(server_key: bytes) -> X509:
 def _of_another_key(config: Config) -> Refused:
     """Nothing that was made with one server key is of use with another."""
     return Refused(
-        "The database was made with another server key: give that one with FLEETROLL_SERVER_KEY, or put its "
+        "The database was made with another server key: give that one in FLEETROLL_SERVER_KEY, or put its "
         f"server.key into {config.data}."
     )
 
@@ -323,18 +324,21 @@ def _is_kept_away(config: Config, files: Files) -> bool:
     if not config.keeps_broker or config.postgres is not None:
         return False  # over PostgreSQL another server of this machine may keep the broker there, to be taken over
     end_stale(files)
-    is_away = False
     places = (("--nats", config.nats), ("--nats-ws", config.nats_ws), ("--mqtt", config.mqtt))
-    with contextlib.ExitStack() as kept:  # together: no two of them may be at one address
-        for option, place in places:
-            if place:
-                try:
-                    kept.enter_context(_bound(option, *address(place, option)))
-                except ConfigError:
-                    if (option, place) != ("--nats", USUAL_BROKER):
-                        raise
-                    is_away = True
-    return is_away
+    with contextlib.ExitStack() as kept:  # until the last: no two of them are at one address
+        free = [_is_free(kept, option, place) for option, place in places if place]
+    return not all(free)
+
+
+def _is_free(kept: contextlib.ExitStack, option: str, place: str) -> bool:
+    """Whether an address can be had, which is then `kept`. Raises ConfigError for one that cannot, and was named."""
+    try:
+        kept.enter_context(_bound(option, *address(place, option)))
+    except ConfigError:
+        if (option, place) != ("--nats", USUAL_BROKER):
+            raise
+        return False
+    return True
 
 
 def _bound(option: str, host: str, port: int) -> socket.socket:
@@ -410,17 +414,19 @@ async def _enrolling(
 async def _brokered(services: Services, store: OpenStore, application: Application) -> AsyncIterator[None]:
     """The broker beside the server: neither waits for the other to start. Of several processes one keeps it."""
     bus = services.bus
-    if not isinstance(bus, Broker):
-        yield
-        return
-    work = partial(bus.keep, Registry(services, application.subjects.answer))
-    async with housekeeping.beside(_owned(store, "broker", work), bus.attend()):
+    work: list[Coroutine[Any, Any, None]] = []
+    if isinstance(bus, Broker):
+        keep = partial(bus.keep, Registry(services, application.subjects.answer))
+        work += [_owned(store, "broker", keep), bus.attend()]
+    elif not isinstance(store, PostgresStore):  # there another server may have a broker
+        work += [housekeeping.again(_FORGET_SECONDS, partial(roster.forget, store))]
+    async with housekeeping.beside(*work):
         yield
 
 
 def _finish_undisturbed() -> None:
     """From here on only the store is closed. Whoever stops a process twice, as `make` does, must not cut that short."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -474,14 +480,14 @@ def _announce(config: Config, bound: tuple[str, int], token: str | None, *, is_a
 def _announcement(config: Config, host: str, url: str, token: str | None, is_away: bool) -> Iterator[str]:
     yield f"Fleetroll {__version__} is ready.\n  API   {url}/v1\n  Docs  {url}/docs"
     if is_away:
-        yield f"  NATS  away while something else listens on {config.nats}; name another address with --nats"
+        yield f"  NATS  off while something else uses {config.nats}; name another address with --nats"
     elif config.keeps_broker and not config.nats.endswith(":0"):
         # A broker elsewhere is known, and a port that the system chose is in the log.
         yield f"  NATS  {_url(*address(config.nats, '--nats'), scheme='nats')}"
     if _is_everywhere(host) and config.public_url is None:
-        yield "  It listens on every interface; --public-url tells clients elsewhere where to reach it."
+        yield "  It listens on every interface; --public-url tells clients on other machines where to reach it."
     if token is not None and not config.admin_key:
-        yield f"  Admin key (shown this once): {token}"
+        yield f"  Admin key (shown only once): {token}"
 
 
 def _url(host: str, port: int, scheme: str = "http") -> str:

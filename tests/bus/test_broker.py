@@ -323,6 +323,43 @@ def stored_of(files: Files) -> set[str]:
     return {one.name for one in (files.streams / "jetstream").iterdir()}
 
 
+def test_whoever_is_to_be_cut_off_waits_for_nobody_whom_the_broker_does_not_take(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            device = await with_device(served, registry)
+            await (await client(address(served), device)).close()
+            registry.want("refused", DeviceAccount("refused", ORG, DEVICE))  # which is no name of an account
+            registry.want(device.account, None)
+            await served.settle()
+            with pytest.raises(nats.errors.Error):
+                await client(address(served), device)
+
+    run(story())
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_an_account_with_too_many_revoked_keys_is_closed_and_holds_up_no_other(is_new: bool, tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        revoked = frozenset(f"U{number:055d}" for number in range(limits.MAX_BUS_PAYLOAD // 60))
+        async with broker(tmp_path / "nats", registry) as served:
+            app = served.mint_app("org_9", "operator", commands=True)
+            if not is_new:
+                registry.want(app.account, AppAccount("org_9", "operator", commands=True))
+                await settled(served, registry)
+                await (await client(address(served), app)).close()
+            registry.want(app.account, AppAccount("org_9", "operator", commands=True, revoked=revoked))
+            device = await with_device(served, registry)
+            await (await client(address(served), device)).close()
+            assert served._roster is not None
+            await served._roster.correct()
+            with pytest.raises(nats.errors.Error):
+                await client(address(served), app)
+
+    run(story())
+
+
 def test_what_an_account_stored_is_removed_with_it_even_while_no_server_runs(tmp_path: Path) -> None:
     async def story() -> None:
         registry, files = Registry(), Files(tmp_path / "nats")
@@ -408,7 +445,7 @@ def test_accounts_are_checked_once_the_store_is_back_if_it_was_away_when_the_bro
             registry.wanted.pop(minted.account)  # and no change says so
             registry.is_away = False
             await asyncio.wait_for(ended.wait(), PATIENCE)
-            assert "the broker could not be served" not in caplog.text
+            assert "serving the broker failed" not in caplog.text
             await device.close()
             await application.close()
 
@@ -555,6 +592,22 @@ def is_running(pid: int) -> bool:
         return False
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_the_broker_is_not_told_what_the_server_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients of all tenants speak to it: what it does not know cannot be had from it."""
+    monkeypatch.setenv("FLEETROLL_SERVER_KEY", "secret")
+
+    async def story() -> None:
+        async with broker(tmp_path / "nats", Registry()) as served:
+            assert served._process is not None
+            assert served._process._process is not None
+            environment = await asyncio.to_thread(Path(f"/proc/{served._process._process.pid}/environ").read_bytes)
+            assert b"PATH=" in environment
+            assert b"FLEETROLL" not in environment
+
+    run(story())
+
+
 def test_a_clean_stop_leaves_no_process_and_no_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pids = []
 
@@ -673,7 +726,7 @@ def test_who_reads_the_log_knows_why_the_broker_cannot_be_reached(
             ):
                 stranger = Broker(authority, lambda: int(time.time()), lambda url=url: [url], None)
                 keeping = asyncio.ensure_future(stranger.keep(Registry()))
-                await said(caplog, "the broker cannot be reached, or does not know our server key")
+                await said(caplog, "the broker cannot be reached, or does not know this server key")
                 keeping.cancel()
                 await asyncio.wait([keeping])
                 caplog.clear()
@@ -760,7 +813,7 @@ def test_trouble_that_lasts_is_told_once_and_told_again_when_it_comes_again(
                 await device.jetstream().publish(SUBJECT, b"between")
                 await registry.until(lambda count=count: len(registry.messages) == count + 1)
                 registry.messages.pop()
-                assert caplog.text.count("waits on the broker, in stream INGEST: RuntimeError") == count
+                assert caplog.text.count("are waiting on the broker, in stream INGEST: RuntimeError") == count
             await device.close()
 
     run(story())
@@ -773,7 +826,7 @@ def test_a_server_that_meets_the_broker_while_the_store_is_away_says_so_in_a_lin
         registry = Forgetful()
         registry.is_away = True
         async with starting(tmp_path / "nats", registry) as begun:
-            await said(caplog, "the broker could not be served; it is tried again: Fault")
+            await said(caplog, "serving the broker failed and is retried: Fault")
             registry.is_away = False
             await asyncio.wait_for(begun.up(), PATIENCE)
         assert "Traceback" not in caplog.text

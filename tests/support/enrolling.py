@@ -22,7 +22,7 @@ def certificate(app: App, serial: str) -> Any:
     return app.request("GET", f"/api/ca/v1/certificates/{serial}").json()
 
 
-def enrol(app: App, label: str, request: bytes, peer: Peer = SECURE, operation: Any = enrollment.enroll) -> Answer:
+def enrol(app: App, label: str, request: bytes, operation: Any = enrollment.enroll) -> Answer:
     """What EST would answer. Raises Fault."""
 
     async def call() -> Answer:
@@ -32,7 +32,7 @@ def enrol(app: App, label: str, request: bytes, peer: Peer = SECURE, operation: 
         def finish(result: Answer) -> Answer:
             return result
 
-        return await services.perform(operation, principal, Ask(label, request, peer), "test", finish)
+        return await services.perform(operation, principal, Ask(label, request, SECURE), "test", finish)
 
     return app.runner.run(call())
 

@@ -97,6 +97,14 @@ def known(file: Path) -> tuple[int, int, str | None]:
         return connection.pragma("user_version"), len(migrations.load("sqlite")), _origin(connection).mark
 
 
+def schema(file: Path) -> tuple[int, list[migrations.Migration]]:
+    """The number of a store's schema, at rest, and the steps that this release would take. Raises Refused."""
+    if problems := inspect(file):
+        raise Refused(f"{file} cannot be used: {problems[0]}.")
+    found, *_ = known(file)
+    return found, migrations.load("sqlite")[found:]
+
+
 def at_rest(file: Path) -> apsw.Connection:
     """A connection that changes nothing: where there is no log to read, SQLite need not put files beside the store."""
     log = file.with_name(file.name + "-wal")
@@ -203,9 +211,9 @@ def _keep(file: Path, target: Path) -> None:
     try:
         _copy(file, unfinished)
     except apsw.FullError:
-        raise Refused(f"There is no room beside {file} for the copy that is kept before its schema changes.") from None
+        raise Refused(f"There is no room beside {file} for the copy that is made before its schema changes.") from None
     unfinished.rename(target)
-    logger.info("the store as it was is kept as %s", target.name)
+    logger.info("the database is kept as it was, as %s", target.name)
 
 
 def furnish(connection: apsw.Connection) -> None:
@@ -223,7 +231,7 @@ def _open_writer(file: Path, create: bool, admit: Admit) -> apsw.Connection:
     try:
         connection = apsw.Connection(str(file), flags=flags, statementcachesize=256)
         if connection.readonly("main"):  # SQLite says so at the first write, which may be the first of a client
-            raise Refused(f"{file} may be read and not written: see whose it is, and its mode.")
+            raise Refused(f"{file} is read-only: check its owner and mode.")
         if create:
             file.chmod(0o600)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -237,7 +245,7 @@ def _open_writer(file: Path, create: bool, admit: Admit) -> apsw.Connection:
         _migrate(connection, file)
     except (apsw.FullError, apsw.IOError) as problem:
         raise Unwritable(
-            f"{file} cannot be written: {_line(problem)}. See whether the disk is full or failing; nothing was changed."
+            f"{file} cannot be written: {_line(problem)}. Is the disk full or failing? Nothing was changed."
         ) from None
     except _IN_THE_WAY as problem:
         raise Refused(f"{file} cannot be used: {_line(problem)}.") from None
