@@ -1,4 +1,4 @@
-"""`python -m bench`: puts the rows in their order, over one fleet after the other, and reports."""
+"""`python -m bench`: runs the rows in their order, over one fleet after the other, and reports."""
 
 import argparse
 import os
@@ -166,7 +166,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", metavar="ROW", action="append", choices=ROWS, help="one row; repeatable")
     parser.add_argument("--devices", type=int, help="devices that throughput is measured at (200,000)")
     parser.add_argument("--large", type=int, help="devices that latency and memory are measured at (1,000,000)")
-    parser.add_argument("--readings", type=int, help="most readings that a stretch is looked for among (100,000,000)")
+    parser.add_argument("--readings", type=int, help="most readings among which a stretch is looked for (100,000,000)")
     parser.add_argument("--seconds", type=float, help="length of one round (2)")
     parser.add_argument("--quick", action="store_true", help="a small run that only shows that everything works")
     parser.add_argument("--directory", type=Path, help="where the data goes; it needs 12 GB and a real disk")

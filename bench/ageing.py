@@ -1,4 +1,4 @@
-"""The rows about a large fleet with identities: how its slots age, and how its lists are read as two vendors have them.
+"""The rows about a large fleet with identities: how its slots age, and how fast its lists are in two vendors' forms.
 
 The devices are put into the data directory at rest, over the store's own verbs. For the sweeper to have work they are
 as they were a hundred days ago, when every slot was ACTIVE: none is any more, and the server learns it when it starts.
@@ -43,9 +43,9 @@ _POLL, _LAGS = 0.5, 5.0
 _PATIENCE = 3_600.0
 
 LISTS = (
-    Timed("lamassu-list", "p99 of a list of 25 by status and tag, as Lamassu does", 15.0, work.lamassu_lists),
+    Timed("lamassu-list", "p99 of a list of 25 by status and tag, in Lamassu's form", 15.0, work.lamassu_lists),
     Timed(
-        "memfault-pages", "p99 of a filtered page as Memfault does, with the number of all", 15.0, work.memfault_lists
+        "memfault-pages", "p99 of a filtered page in Memfault's form, which also counts all", 15.0, work.memfault_lists
     ),
 )
 
@@ -98,7 +98,7 @@ def _sweep(server: Server) -> Swept:
             if (now := time.monotonic()) - looked > _LAGS:
                 looked, worst = now, max(worst, server.lags().worst)
             if now - began > _PATIENCE:
-                raise RuntimeError("the sweeper does not come to its end")
+                raise RuntimeError("the sweeper does not finish")
             time.sleep(_POLL)
         took = time.monotonic() - began
     lags = server.lags()

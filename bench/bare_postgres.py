@@ -21,7 +21,7 @@ from fleetroll.store.statements import SQL
 
 
 class Loop(Struct, frozen=True):
-    """What to run: `get` and `insert` are one statement, `create` the transaction that a new device is."""
+    """What to run: `get` and `insert` are one statement, `create` the transaction that makes a device."""
 
     url: str
     what: str

@@ -55,12 +55,12 @@ class Scene(Struct, frozen=True):
 
     @property
     def url(self) -> str:
-        """Where the broker is, once it is."""
+        """The broker's address, once it serves."""
         return _until_up(self.server)
 
 
 class Row(Struct, Generic[S], frozen=True):
-    """`ready` brings everything into place and answers the load that is measured, `judge` what it has shown."""
+    """`ready` prepares everything and returns the load to be measured; `judge` tells what came of it."""
 
     row: str
     ready: Callable[[Scene], Callable[[], S]]
@@ -99,7 +99,7 @@ def _measured(row: Row[Any], scene: Scene, stalls: Stalls) -> Outcome:
 
 
 class Present(Struct, frozen=True):
-    """Seconds until all were connected, and after which it was told that all had come and that half had gone; KiB."""
+    """Seconds until all had connected, were shown to be, and half were shown to have left; KiB for each connection."""
 
     seconds: float
     come: float
@@ -129,7 +129,7 @@ def _ready_connections(scene: Scene) -> Callable[[], Present]:
 
 
 def _presence(server: Server, expected: list[str]) -> float:
-    """Seconds until exactly these devices are told to be connected."""
+    """Seconds until exactly these devices are shown to be connected."""
     began = time.monotonic()
     _until(lambda: set(_connected(server)), lambda found: found == set(expected))
     return time.monotonic() - began
@@ -147,7 +147,7 @@ def _judge_connections(seen: Present, settings: Settings) -> Outcome:
     notes = (
         f"{seen.broker:.0f} KiB of the broker's memory and {seen.server:.0f} KiB of the server's for each",
         f"all had connected after {seen.seconds:.1f} s",
-        f"it was told {seen.come:.2f} s after the last came, and {seen.gone:.2f} s after half had left",
+        f"it was shown {seen.come:.2f} s after the last came, and {seen.gone:.2f} s after half had left",
     )
     late = max(seen.come, seen.gone)
     title = f"{settings.crowd:,} devices connected, until presence is right"
@@ -263,7 +263,7 @@ def ingest(scratch: Path, settings: Settings, stalls: Stalls) -> Outcome:
 
 
 def _publish(data: Path, credentials: list[Credential], count: int) -> None:
-    """Readings of each device into the stream of a broker without its server, newer than those of the time before."""
+    """Publish readings of each device to a broker without its server; they are newer than those of the call before."""
     with _broker_alone(data) as url, Crowd() as crowd:
         crowd.connect(url, credentials)
         crowd.report(Report(count, _METRICS, _now(), _DEPTH))
@@ -271,7 +271,7 @@ def _publish(data: Path, credentials: list[Credential], count: int) -> None:
 
 @contextlib.contextmanager
 def _broker_alone(data: Path) -> Iterator[str]:
-    """The server's broker, which syncs its disk now and then: here it matters that there is something to be read."""
+    """The server's broker, alone. It syncs only now and then: all that matters here is that there is a lot to read."""
     lines = (line.partition(": ") for line in (data / "nats/nats-server.conf").read_text().splitlines())
     known = {name: msgspec.json.decode(value) for name, _, value in lines}
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -369,7 +369,7 @@ def _until_up(server: Server) -> str:
 
 
 def _until(look: Callable[[], T], holds: Callable[[T], bool]) -> T:
-    """What is seen once it is as it should be."""
+    """Look until what is seen is as it should be. Returns what is seen then."""
     deadline = time.monotonic() + _PATIENCE
     while not holds(found := look()):
         if time.monotonic() > deadline:

@@ -1,6 +1,6 @@
 """Devices and applications that a broker is measured with: plain NATS clients, in a process of their own.
 
-`python -m bench.crowd` takes a command a line on standard input and answers each by a line; `Crowd` is its other end.
+`python -m bench.crowd` takes a command a line on standard input and answers each with a line; `Crowd` is its other end.
 Like the load generator it runs at a low priority.
 """
 
@@ -38,14 +38,14 @@ class Credential(Struct, frozen=True):
 
     @property
     def owner(self) -> tuple[str, str]:
-        """The organization and, of a device, its own name on the broker; where the vendor's SDKs look as well."""
+        """The organization and, for a device, its own name on the broker, from where the vendor's SDKs read them."""
         body = self.api_key.split(".")[1]
         said = msgspec.json.decode(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))["nats"]["org_data"]
         return said["org_id"], said["api_key_id"]
 
 
 class Connect(Struct, frozen=True, tag=True):
-    """More clients, one for each credential; answers after how many seconds all were connected."""
+    """More clients, one for each credential; answers the seconds until all were connected."""
 
     url: str
     credentials: list[Credential]
@@ -58,7 +58,7 @@ class Leave(Struct, frozen=True, tag=True):
 
 
 class Get(Struct, frozen=True, tag=True):
-    """Requests for devices for a time, `depth` at a time of each client; answers `Answered`."""
+    """Requests for devices over some seconds, `depth` at a time from each client; answers `Answered`."""
 
     idents: list[str]
     seconds: float
@@ -119,7 +119,7 @@ class Crowd:
             asked.flush()
         line = answers.readline() if answers is not None else b""
         if not line:
-            raise RuntimeError(f"the crowd has left at {command.__class__.__name__}")
+            raise RuntimeError(f"the crowd's process has ended at {command.__class__.__name__}")
         return msgspec.json.decode(line, type=type)
 
 
@@ -139,7 +139,7 @@ class _Talk:
         self.times: list[float] = []
 
     async def run(self, depth: int) -> None:
-        """To the end of the messages."""
+        """Until the last message is answered."""
         self._inbox = self._client.new_inbox()
         subscription = await self._client.subscribe(f"{self._inbox}.*", cb=self._take)
         for _ in range(depth):

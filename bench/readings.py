@@ -106,7 +106,7 @@ def stretches(scratch: Path, settings: Settings, say: Callable[[str], None]) -> 
 
 
 def _possible(scratch: Path, rate: float) -> int:
-    """How many more readings fit on the disk and into the time; as many of each series."""
+    """How many more readings fit on the disk and into the time; the same number of each series."""
     most = min(shutil.disk_usage(scratch).free / _ROOM, rate * _MOST_SECONDS)
     return int(most / _SERIES) * _SERIES
 
@@ -148,7 +148,7 @@ def _ask(server: Server, stored: int) -> list[float]:
 
 
 async def _fill(file: Path, since: int, until: int) -> None:
-    """Continue all series evenly, from so many readings in all to so many."""
+    """Continue all series evenly, from `since` readings in all to `until`."""
     store = sqlite.open_store(file, create=False)
     try:
         devices = await store.write(_devices, bulk=True)

@@ -23,7 +23,7 @@ _PACKAGES = ("fleetroll", "uvloop", "uvicorn", "httptools", "msgspec", "apsw")
 
 
 class Run(Struct, frozen=True):
-    """What a table is worth nothing without."""
+    """Without these a table is worth nothing."""
 
     settings: Settings
     scratch: Path
@@ -63,7 +63,7 @@ def _head(run: Run) -> str:
             "",
             "Written by `make bench`; not edited by hand.",
             "",
-            f"- {when}, {run.took / 60:.1f} minutes, load average {run.load_before:.2f} before",
+            f"- {when}, {run.took / 60:.1f} minutes, load average {run.load_before:.2f} beforehand",
             f"- {_processor()}, {os.cpu_count()} cores, {_memory()} GiB; {platform.system()} {platform.release()}; "
             f"data on {_file_system(run.scratch)}",
             f"- Python {platform.python_version()}, SQLite {apsw.sqlite_lib_version()}, {versions}",
@@ -119,7 +119,7 @@ def _method(run: Run) -> str:
 - For the sweeper and the lists of its slots {s.large:,} devices were put into the data directory at rest, as they
   were a hundred days before.
 - Rows about the broker ran with the embedded one. Its clients are nats-py's, in a process of low priority. For `ingest`
-  it took in readings while the server was away, without a sync of each; when they were read it was the server's again.
+  it took in readings while the server was away, without syncing each; while they were read, the server ran it as usual.
 - A profile is one sample a millisecond of the line at which each busy thread of the server is, in a further run under
   the same load. The time of a C function counts for the line that calls it."""
 
@@ -148,6 +148,6 @@ def _read(file: str) -> str:
 
 
 def _choices(words: list[str]) -> list[str]:
-    """What was chosen of the run, without the places of its files, which are one machine's."""
+    """The options of the run but for the places of its files, which are one machine's."""
     places = {"--output", "--directory"}
     return [word for before, word in zip(["", *words], words, strict=False) if not {before, word} & places]

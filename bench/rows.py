@@ -14,7 +14,7 @@ from bench.servers import Server
 from bench.work import Work
 
 CONNECTIONS = 32
-CALLERS = 4  # how many page and search at once: an answer's own time, not the length of a queue
+CALLERS = 4  # so few page and search at once: it is an answer's own time that counts, not the length of a queue
 STALL = 0.05
 SHALLOW, DEEP = 20, 10_000
 _PAGE = 50
@@ -65,20 +65,20 @@ RATIOS = (
     Ratio("list-new", "the same by a filter that is new each time", 0.08, work.new_listings),
     Ratio("list-few", "the same, of a status that few have", 0.12, work.selective),
     Ratio("telemetron", "POST /api/ext-v1/device, existing device", 0.18, work.upserts),
-    Ratio("memfault-get", "GET a device as Memfault does", 0.45, work.memfault_gets),
-    Ratio("memfault-list", "list of 50 as Memfault does", 0.08, work.memfault_listings),
+    Ratio("memfault-get", "GET a device in Memfault's form", 0.45, work.memfault_gets),
+    Ratio("memfault-list", "list of 50 in Memfault's form", 0.08, work.memfault_listings),
     Ratio("check-in", "POST /api/v0/chunks/{serial}, known device", 0.18, work.check_ins),
     Ratio("create", "POST /v1/devices, durable", 0.20, work.creates),
-    Ratio("devices-page", "GET …/organization/devices, page of 50, as Blynk does", 0.08, work.devices_pages),
+    Ratio("devices-page", "GET …/organization/devices, page of 50", 0.08, work.devices_pages),
     Ratio("lamassu-patch", "PATCH …/devices/{id}/metadata of one key, durable", 0.18, work.patches),
     Ratio("pin", "GET /external/api/update of one pin, durable", 0.15, work.pins),
 )
 
 
 class Timed(Struct, frozen=True):
-    """A row about how long answers take that are asked for together. `works` are requests by what sort they are.
+    """A row about how long answers take that are asked for together. `works` are requests by their sort.
 
-    Those `aside` are measured alone only.
+    Those in `aside` are only measured alone.
     """
 
     row: str
@@ -94,7 +94,7 @@ class Timed(Struct, frozen=True):
 
 SEARCHES = (
     Timed("search", "p99 of a search for a part of ident or name", 25.0, work.searches, frozenset(work.HARD_NEEDLES)),
-    Timed("blynk-search", "the same as Blynk does, with the number of all", 25.0, work.blynk_searches),
+    Timed("blynk-search", "the same in Blynk's form, which also counts all", 25.0, work.blynk_searches),
 )
 
 
@@ -137,7 +137,7 @@ class Stalls:
             self._notes.append(f"{row}: {times} above {STALL * 1000:.0f} ms{worst}")
 
     def outcome(self) -> Outcome:
-        title = "event-loop stalls during all of it"
+        title = "event-loop stalls during the whole run"
         target, worst = f"≤ {STALL * 1000:.0f} ms", f"{self._worst * 1000:.0f} ms"
         return Outcome("stall", title, target, worst, not self._notes, tuple(self._notes))
 
@@ -191,7 +191,7 @@ def flat_get(large: Fleet, small: Fleet, settings: Settings) -> Outcome:
         f"p50 {ours.p50:.2f} and {few.p50:.2f} ms; {ours.per_second:,.0f} and {few.per_second:,.0f}/s",
         "ratios by round: " + ", ".join(f"{ours.p99 / few.p99:.2f}" for ours, few in rounds),
     )
-    title = f"p99 of GET, of its p99 at {small.devices:,} devices"
+    title = f"p99 of GET, beside its p99 at {small.devices:,} devices"
     return Outcome("get-large", title, "≤ 1.5 times", f"{found:.2f} times ({few.p99:.2f} ms)", found <= 1.5, notes)
 
 
@@ -215,7 +215,7 @@ def deep_pages(one: Fleet, settings: Settings) -> Outcome:
     met = max(first.p99, last.p99) <= 10.0 and same <= _SAME
     notes = (
         f"p50 {first.p50:.1f} and {last.p50:.1f} ms with {CALLERS} callers",
-        f"the same means within {_SAME} times: {same:.2f} times",
+        f"“the same” means within {_SAME} times; here {same:.2f} times",
         f"deep with {CONNECTIONS} callers, mostly their queue: {crowd.per_second:,.0f}/s, p99 {crowd.p99:.1f} ms",
     )
     title = f"p99 of a filtered page, {shallow} and {deep:,} pages deep"
@@ -269,11 +269,11 @@ def memory(one: Fleet, small: Fleet) -> Outcome:
     peak, other = one.server.peak, small.server.peak
     notes = (f"{one.server.resident:.0f} MiB now; a server with {small.devices:,} devices {other:.0f} MiB at most",)
     return Outcome(
-        "memory", "resident memory, at most, over all of it", "≤ 250 MiB", f"{peak:.0f} MiB", peak <= 250, notes
+        "memory", "resident memory, at most, over the whole run", "≤ 250 MiB", f"{peak:.0f} MiB", peak <= 250, notes
     )
 
 
 def start(data: Path, settings: Settings) -> Outcome:
     found = [servers.seconds_to_ready(data) for _ in range(settings.starts)]
-    notes = ("each of " + ", ".join(f"{took:.2f}" for took in found),)
+    notes = ("all starts: " + ", ".join(f"{took:.2f}" for took in found) + " s",)
     return Outcome("start", "start to ready", "≤ 1 s", f"{max(found):.2f} s", max(found) <= 1.0, notes)

@@ -130,7 +130,7 @@ class Server:
 def ask(
     connection: http.client.HTTPConnection, method: str, target: str, body: Any = None, organization: str = ""
 ) -> Any:
-    """As `Server.ask`, over a connection that there is, and perhaps in an organization below."""
+    """As `Server.ask`, over an open connection, and perhaps in an organization below."""
     headers = AUTHORIZATION | ({"fleetroll-organization": organization} if organization else {})
     content = None if body is None else msgspec.json.encode(body)
     connection.request(
@@ -231,7 +231,7 @@ class Watcher:
 class Passerby:
     """Asks for one path every few milliseconds while something else happens to a server, and notes the answers' times.
 
-    What it measures is how long somebody waits who comes meanwhile; it takes next to nothing itself.
+    What it measures is how long somebody waits who comes meanwhile; it takes next to no time of the server itself.
     """
 
     def __init__(self, server: Server, target: str) -> None:

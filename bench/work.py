@@ -45,7 +45,7 @@ class Work(Struct, frozen=True):
 
 
 def request(method: str, target: str, body: bytes | None = None, *, credential: str = "authorization: Bearer") -> bytes:
-    """One request. A body may hold numbers to be filled in, as they come with nine digits."""
+    """One request. A body may have places for numbers, which are filled in with nine digits."""
     head = f"{method} {target} HTTP/1.1\r\nhost: bench\r\n{credential} {KEY}\r\n".encode()
     if body is None:
         return head + b"\r\n"

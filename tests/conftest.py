@@ -27,9 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Hand the seed to the plugins that read one; test processes and started programs inherit it."""
     _put_temporary_files_in_memory()
     os.environ.setdefault("FLEETROLL_NATS", "off")  # servers that tests start have a broker only where it is asked for
-    # Where images and shells set this, each program that tests start would compile all that it imports anew.
+    # Where an image or a shell sets this, each program that tests start would compile all its imports anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    # A shell lets what it starts in the background ignore Ctrl-C; programs that tests start must not inherit that.
+    # A shell makes what it starts in the background ignore Ctrl-C; programs that tests start must not inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     seed = os.environ.setdefault(SEED, str(random.SystemRandom().getrandbits(32)))
     if not seed.isdecimal() or int(seed) >= 2**32:
@@ -39,18 +39,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _put_temporary_files_in_memory() -> None:
-    """Where there is room, and nobody has said where else: all of them are thrown away, and whoever makes registries
-    waits for the disk longer than for anything else. What is synced, and when, shows in the calls (`tests/crash`).
+    """Where there is room, and nobody named another place: all of them are thrown away, and tests that make registries
+    wait mostly for the disk. What is synced, and when, is tested by the system calls (`tests/crash`).
     """
-    memory = Path("/dev/shm")  # noqa: S108  # nothing in it has a name that is known before
+    memory = Path("/dev/shm")  # noqa: S108  # nothing in it has a name that is known beforehand
     roomy = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 << 30
     if roomy and "TMPDIR" not in os.environ:
         os.environ["TMPDIR"] = str(memory)
-        tempfile.tempdir = None  # it is asked for again
+        tempfile.tempdir = None  # so that it is determined anew
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In the random order otherwise."""
+    """Long tests first; otherwise the order stays random."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
@@ -62,7 +62,7 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_sessionfinish() -> None:
-    """Whoever started a database for this run has it stopped."""
+    """Stop the database if this process started one."""
     if support := sys.modules.get("tests.support.postgres"):
         support.leave()
 

@@ -1,4 +1,4 @@
-"""One application for a whole module: its tests leave every record of others as it was."""
+"""One application per module, whose tests leave each other's records as they were."""
 
 from collections.abc import Iterator
 

@@ -23,10 +23,10 @@ class Row(Struct, frozen=True):
     """One route. `least` and `scope` say who may use it, `done` what they get.
 
     `scope` is `ANYBODY` where every key will do. `foreign` is what the administrator of any other organization gets for
-    the same request: 404 where it names a record, which for them is not there, and success where all that it touches is
-    their own. `denied` is what a key gets that is good for less. `needs` names a sample that must exist; `$name` in
-    path, query and body stands for its parts, and a text that is no more than `$n_name` for a number. `below` is what
-    the administrator of an organization below gets, where it is not `foreign`.
+    the same request: 404 where it names a record, which does not exist for them, and success where it touches only
+    their own. `denied` is what a key with fewer rights gets. `needs` names a sample that must exist; `{name}` in the
+    path and `$name` in query and body stand for its parts, and a text that is just `$n_name` for a number. `below` is
+    what the administrator of an organization below gets, where it is not `foreign`.
     """
 
     least: str
@@ -48,7 +48,6 @@ class Row(Struct, frozen=True):
 _ONE = 'ident = "$ident"'
 _EMAIL = "$ident@example.com"
 _ROWS = "application/x-ndjson"
-_PATCHES = {"patches": [{"op": "add", "path": "/a", "value": 1}]}
 
 _PAST = {
     "env": "production",
@@ -81,7 +80,7 @@ ROWS: Mapping[str, Row] = {
         "operator", "devices:write", 200, 404, "device", {"readings": [{"metric": "m", "value": 1}]}
     ),
     "GET /v1/devices/{ident}/telemetry": Row("viewer", "devices:read", 200, 404, "device"),
-    # Everybody who may see the device sees which credentials it has; the token itself is for who may write it.
+    # Whoever may see the device sees which credentials it has; only those who may write it see the token itself.
     "GET /v1/devices/{ident}/credentials": Row("viewer", "devices:read", 200, 404, "device"),
     "POST /v1/devices/{ident}:rotate-credentials": Row("operator", "devices:write", 200, 404, "device"),
     "POST /v1/devices/{ident}/credentials": Row("operator", "devices:write", 201, 404, "device", {"kind": "mqtt"}),
@@ -103,7 +102,7 @@ ROWS: Mapping[str, Row] = {
         "admin", "organizations:write", 200, 404, "organization", {"disabled": True, "quotas": {"devices": 0}}
     ),
     "DELETE /v1/organizations/{slug}": Row("admin", "organizations:write", 204, 404, "organization"),
-    # Keys. Who may list keys may not be less than who may make them: names and roles are worth something to a thief.
+    # Keys. Listing them takes the same role as making them: names and roles are worth something to a thief.
     "POST /v1/keys": Row(
         "admin", "keys:write", 201, 201, body={"name": "$new", "role": "viewer", "scopes": ["keys:write"]}
     ),
@@ -113,7 +112,7 @@ ROWS: Mapping[str, Row] = {
     "GET /v1/me": Row("viewer", ANYBODY, 200, 200),
     # The server.
     "GET /v1/events": Row("viewer", "timeline:read", 200, 200, "device"),
-    # Without a broker, as it is here, whoever may use these is told so.
+    # Whoever may use these is told that there is no broker, as here.
     "POST /v1/devices/{ident}/commands": Row(
         "operator", "devices:write", 503, 404, "device", {"name": "move", "data": {"to": 3}, "env": "production"}
     ),
@@ -443,7 +442,7 @@ ROWS: Mapping[str, Row] = {
 
 _P = "/api/v0/organizations/{organization}/projects/{project}"
 
-# Memfault: the path names the organization, which for a stranger is not there, whatever else is asked.
+# Memfault: the path names the organization, which does not exist for a stranger, whatever else is asked.
 _MEMFAULT: Mapping[str, Row] = {
     f"POST {_P}/devices": Row(
         "operator", "devices:write", 200, 404, body={"device_serial": "$new", "hardware_version": "rev1"}
@@ -520,7 +519,7 @@ OUTSIDERS: Mapping[str, Mapping[str, int]] = {
         400,  # RFC 6749 allows it, and it is what the clients of the vendor's API know
     )
 }
-"""What those get who may use no route at all."""
+"""The statuses for those who may use no route at all."""
 
 _ALL_FORMS = ("x-api-key", "Bearer", "Basic :key", "Basic key:", "Basic email:key")
 ACCEPTED: Mapping[str, tuple[str, ...]] = {
@@ -541,7 +540,7 @@ REACH_DOWN = frozenset({"blynk"})
 
 
 def sample(tenant: Tenant, noun: str, new: str) -> dict[str, str]:
-    """Make what a row needs, marked as the tenant's; answers the parts that its path and body name."""
+    """Make what a row needs, marked as the tenant's. Returns the parts that its path, query and body name."""
     return {"new": new, **_SAMPLES[noun](tenant, new)}
 
 
@@ -601,7 +600,7 @@ def _group(tenant: Tenant, new: str) -> dict[str, str]:
 
 
 def _vendor_group(tenant: Tenant, new: str) -> dict[str, str]:
-    """A group by the UUID that says its second and its number; `fresh` is one that nothing has."""
+    """A group by its UUID, which holds the second of its creation and its number; `fresh` is one that nothing has."""
     made = tenant.make("/v1/groups", {"name": new, "filter": "", "description": MARK})
     second = int(datetime.fromisoformat(made["created_at"]).timestamp())
     return {"id": f"{second:08x}-0000-8000-8000-{made['id']:012x}", "fresh": str(uuid.uuid4())}
@@ -620,7 +619,7 @@ def _templated(tenant: Tenant, new: str) -> dict[str, str]:
 
 
 def _fleet(tenant: Tenant, new: str) -> dict[str, str]:
-    """A device of a template, with an owner, by their numbers; and others of each to put in their place."""
+    """A device with a template and an owner, by their numbers, and others to put in their place."""
     event, field = {"code": "hot", "name": "Hot", "type": "WARNING"}, {"name": "site", "type": "Text"}
     body = {"name": new, "datastreams": [{"pin": "v1"}], "events": [event], "metafields": [field]}
     template = tenant.make("/v1/templates", body)
@@ -678,7 +677,7 @@ def _customer(tenant: Tenant, new: str) -> dict[str, str]:
 
 
 def _authority(tenant: Tenant, new: str) -> dict[str, str]:
-    _dms(tenant, f"{new}-dms")  # an authority says nothing that could be marked
+    _dms(tenant, f"{new}-dms")  # an authority has no text that could be marked
     tenant.make("/v1/authorities", {"name": new})
     return {"name": new}
 
@@ -689,7 +688,7 @@ def _dms(tenant: Tenant, new: str) -> dict[str, str]:
 
 
 def _identity(tenant: Tenant, new: str) -> dict[str, str]:
-    """A device that has enrolled. Its tenant's DMS is called after it."""
+    """A device that has enrolled, at a DMS named after it."""
     dms = _dms(tenant, f"{new}-dms")["name"]
     label = dms if tenant.path == "self" else f"{tenant.path}~{dms}"
     serial = enrolled(tenant.app, label, new)

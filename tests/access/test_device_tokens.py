@@ -1,4 +1,4 @@
-"""A device's token reaches that device alone, and only where devices speak; and nothing else reaches what is theirs."""
+"""A device's token reaches that device alone, and only by the devices' own routes; and nothing else opens those."""
 
 import itertools
 import json
@@ -20,7 +20,7 @@ from tests.support.quiet import assert_quiet
 from tests.support.raw import Raw, assert_refused, send
 from tests.support.state import State
 
-# What each route is asked for, beside the token. A route of a device without an entry fails here.
+# What each route is asked, besides the token. A device's route without an entry fails here.
 ASKED = {
     "GET /external/api/get": "&v1",
     "GET /external/api/getAll": "",
@@ -57,7 +57,7 @@ def ask(world: World, route: Route, token: str | None, headers: Headers | None =
 
 
 def file(world: World, given: str) -> str:
-    """A file that was ordered, or of somebody who cannot order one."""
+    """The path of a file that was ordered, or a made-up one for whoever cannot order any."""
     response = send(world.app, Raw("GET", f"/external/api/data/get?{given}&pin=v1".encode()))
     if response.status != 200:
         return f"/external/api/data/file/device_data_1.zip?{given}&pin=v1&ordered=1&proof=x"
@@ -122,7 +122,9 @@ def test_a_device_touches_no_other_device(dialect: Dialect, route: Route, world:
 
 
 @pytest.mark.parametrize(("dialect", "route"), ROUTES, ids=NAMES)
-def test_a_disabled_organization_has_no_voice(dialect: Dialect, route: Route, world: World, state: State) -> None:
+def test_the_devices_of_a_disabled_organization_are_refused(
+    dialect: Dialect, route: Route, world: World, state: State
+) -> None:
     tenant = world.root.child(f"mute-{next(_numbers)}")
     below = tenant.child("below")
     speakers = [device(tenant), device(below)]

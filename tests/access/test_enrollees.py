@@ -1,4 +1,4 @@
-"""Enrolment needs no key, and so it is open to everybody: to ask at one DMS, over TLS, and for nothing else."""
+"""Enrolment needs no key, so it is open to everybody, but only at one DMS, over TLS, and for nothing else."""
 
 import base64
 
@@ -23,7 +23,7 @@ PLACES = ("/.well-known/est/", "/api/dmsmanager/.well-known/est/")
 
 
 def ask(world: World, label: str, verb: str, headers: dict[str, str] | None = None) -> int:
-    """The status of a request over plain HTTP, which must be quiet about everything else."""
+    """The status of a request over plain HTTP, the same in both places. A refusal must give nothing away."""
     method, body = ("GET", b"") if verb in {"cacerts", "crl"} else ("POST", REQUEST)
     found = set()
     for place in PLACES:
@@ -58,7 +58,7 @@ def test_an_enrollee_may_do_nothing_but_enrol() -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_nobody_enrols_where_somebody_between_could_read_it(world: World, state: State, verb: str) -> None:
+def test_nobody_enrols_over_plain_http_whatever_the_headers_claim(world: World, state: State, verb: str) -> None:
     key, before = world.own.key("admin"), state.all()
     forged = {"x-forwarded-proto": "https", "x-forwarded-for": "10.0.0.1", "x-forwarded-client-cert": "Cert=AAAA"}
     for headers in ({}, forged, {"authorization": f"Bearer {key}"}):

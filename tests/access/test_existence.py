@@ -84,7 +84,7 @@ def test_a_foreign_record_is_answered_like_one_that_never_was(
 
     asked(
         nobodys(foreign, "hidden"), "0"
-    )  # whatever a first call makes of the caller's own is there for both that follow
+    )  # whatever a first call makes in the caller's own organization exists for both that follow
     there, nowhere = asked(foreign, "1"), asked(nobodys(foreign, "absent"), "2")
     if there.status >= 400:
         assert blurred(there, foreign) == blurred(nowhere, nobodys(foreign, "absent"))

@@ -14,7 +14,7 @@ from tests.support.state import State
 
 ROUTES = [(dialect, route) for dialect in DIALECTS for route in dialect.routes if route.method == "GET"]
 NAMES = [f"GET {route.path}" for _, route in ROUTES]
-# Whoever adds a GET that writes says so here as well: the vendor's own form must be one.
+# Whoever adds a GET that writes adds it here too; the only excuse is that the vendor's own form is one.
 WRITING = {
     "GET /api/v0/releases/latest",
     "GET /api/v0/releases/latest/url",
@@ -28,7 +28,7 @@ WRITING = {
 
 
 def request(world: World, dialect: Dialect, route: Route, method: str) -> Raw:
-    """The request of who may make it, about records that are there."""
+    """A request by somebody who may make it, about records that exist."""
     name = f"GET {route.path}"
     if takes(dialect, Issuer.DEVICE):
         token = test_device_tokens.device(world.own)["token"]
@@ -67,6 +67,6 @@ def test_a_head_changes_nothing(dialect: Dialect, route: Route, world: World, st
     assert_refused(head, dialect, 405)
     methods = sorted(one.method for one in dialect.routes if one.path == route.path)
     assert head.headers["allow"] == ", ".join(methods)
-    # The very same as a GET is done, so it was no mistake elsewhere that held the HEAD up.
+    # The very same as a GET succeeds, so the HEAD was not refused for another mistake.
     assert got.status < 300
     assert state.all() != before

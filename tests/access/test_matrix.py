@@ -58,7 +58,7 @@ def test_every_dialect_says_what_outsiders_get_and_how_keys_are_carried() -> Non
     assert set(OUTSIDERS) == set(ACCEPTED) == {dialect.name for dialect, _ in ROUTES}
 
 
-def test_the_rows_want_the_roles_and_scopes_that_there_are() -> None:
+def test_the_rows_name_roles_that_exist_and_every_scope() -> None:
     assert {row.least for row in ROWS.values()} <= {*ROLES, "root"}
     assert {row.scope for row in ROWS.values()} == {*SCOPES, ANYBODY}
 

@@ -131,7 +131,7 @@ def test_no_request_that_begins_after_the_answer_succeeds(app: App, root: Tenant
 
 
 class Upload:
-    """A client that sends a body line by line, and does something between two of them."""
+    """A client that sends a body line by line, and deletes something after the first."""
 
     def __init__(self, app: App, path: str, token: str, *headers: tuple[bytes, bytes]) -> None:
         self._app = app
@@ -217,8 +217,8 @@ def test_a_device_that_is_deleted_while_its_request_arrives_is_nobody(app: App, 
     assert b"Invalid token" in upload.body
 
 
-def test_an_organization_is_not_deleted_with_what_is_stored_at_that_moment(app: App, root: Tenant) -> None:
-    """Whoever acts in its own organization was let in before it was gone, and writes after that."""
+def test_nothing_is_stored_in_an_organization_that_is_deleted_at_that_moment(app: App, root: Tenant) -> None:
+    """The caller was let in before its own organization was gone, and writes after that."""
     key = root.child("going").key("admin")
     assert works(app, key)
     assert works(app, ADMIN_KEY)  # both are known without waiting, so the deletion is the first to write
@@ -280,7 +280,7 @@ def test_a_stream_of_events_ends_when_its_organization_is_disabled(tmp_path: Pat
             assert b"organization.updated" not in drained(stream)
 
 
-def test_a_stream_of_events_ends_when_the_organization_that_it_is_of_is_deleted(tmp_path: Path) -> None:
+def test_a_stream_of_events_ends_when_its_organization_is_deleted(tmp_path: Path) -> None:
     with serving(tmp_path / "data") as server:
         keeper = Client(server)
         assert keeper.request("POST", "/v1/organizations", {"slug": "acme"}) == 201
@@ -290,7 +290,7 @@ def test_a_stream_of_events_ends_when_the_organization_that_it_is_of_is_deleted(
 
 
 class Client:
-    """A keeper of keys, over a real socket."""
+    """An administrator, over a real socket."""
 
     def __init__(self, server: Process) -> None:
         self._server = server
@@ -320,7 +320,7 @@ def following(server: Process, token: str, acts_in: str = "self") -> socket.sock
 
 
 def drained(stream: socket.socket) -> bytes:
-    """All that comes until the reply ends. An idle stream would first say so after 15 seconds, and not end at all."""
+    """All that comes until the reply ends. A stream that stays open is silent for 15 seconds: this would time out."""
     received = b""
     stream.settimeout(5)
     while not received.endswith(b"0\r\n\r\n") and (part := stream.recv(4096)):

@@ -1,4 +1,4 @@
-"""Every request over the broker against everybody, as the matrix has it for routes over HTTP.
+"""Every request over the broker against everybody, as the matrix does for routes over HTTP.
 
 Whoever asks is known by the name that the broker has verified; what a wall would have kept out is asked all the same.
 """
@@ -23,7 +23,7 @@ from tests.support.state import State
 
 
 class Row(Struct, frozen=True):
-    """One subject: who may use it, `device` meaning the device itself alone, with what body, and what success is."""
+    """One subject: who may use it (`device`: the device itself alone), its body, and the status of a success."""
 
     least: str
     scope: str
@@ -78,7 +78,7 @@ class Desk:
         return str(claims(made["nats"]["api_key"])["sub"])
 
     def device(self, tenant: Tenant) -> tuple[dict[str, str], str]:
-        """A device, in the words of a row's body, and its own name on the broker."""
+        """A device: the values that a row's body names, and its own name on the broker."""
         ident = next(self.world.names)
         tenant.make("/v1/devices", {"ident": ident, "name": MARK, "config": {"note": MARK}, "schema": {MARK: "json"}})
         made = tenant.make(f"/v1/devices/{ident}/credentials", {})

@@ -111,7 +111,7 @@ def intruders(world: World, dialect: Dialect) -> Iterator[Caller]:
 
 
 def foreigners(world: World, dialect: Dialect, row: Row) -> Iterator[Caller]:
-    """Administrators of other organizations, to whom the tenant's records are not there."""
+    """Administrators of other organizations, for whom the tenant's records do not exist."""
     below = row.foreign if row.below is None else row.below
     for tenant, status in ((world.rival, row.foreign), (world.below_own, below)):
         yield Caller(f"admin of {tenant.path}", present(dialect, tenant.key("admin")), status)

@@ -1,4 +1,4 @@
-"""The benchmark runs from end to end. How fast anything was, is none of a test's business."""
+"""The benchmark runs from end to end. How fast anything was is none of a test's business."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 from bench.__main__ import ROWS
 
 _ROOT = Path(__file__).parents[2]
-_SECONDS = 600  # it is long on a busy machine, and fails if it hangs
+_SECONDS = 600  # it takes long on a busy machine; past this it hangs
 _ROW = re.compile(r"^\| (\S+) \| .+ \| .+ \| .*\d.* \| (met|MISSED) \|$", re.MULTILINE)
 
 

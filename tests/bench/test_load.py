@@ -45,7 +45,7 @@ def test_another_status_than_the_expected_one_ends_the_measurement(server: Serve
         drive(_plan(server, 201))
 
 
-def test_numbers_begin_after_the_first_and_never_come_twice(server: Server) -> None:
+def test_each_request_takes_the_next_number(server: Server) -> None:
     template = request("POST", "/", b'"%(number)09d %(index)09d"')
     plan = Plan(server.port, [template], 200, 10.0, 4, numbered=True, first=100, span=10, total=25)
     assert drive(plan).next_number == 125

@@ -1,4 +1,4 @@
-"""The broker itself: what is published is stored once, whoever is connected is known, and every life ends."""
+"""The broker itself: what is published is stored once, whoever is connected is known, and every process ends."""
 
 import asyncio
 import contextlib
@@ -109,7 +109,7 @@ def test_nothing_is_lost_or_taken_twice_when_both_sides_break(tmp_path: Path) ->
 
 
 def test_a_broker_that_could_not_write_writes_again(tmp_path: Path) -> None:
-    """A stream that once met a full disk would take nothing any more, however much room there is."""
+    """By itself, a stream that once met a full disk takes nothing more, however much room there is later."""
 
     async def story() -> None:
         registry = Registry()
@@ -145,7 +145,7 @@ async def stored_at_last(device: Client) -> None:
 
 
 def test_streams_that_a_broker_has_lost_are_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """As where it is started again on another disk."""
+    """As when it is started again on another disk."""
 
     async def story() -> None:
         registry = Registry()
@@ -179,8 +179,8 @@ def test_streams_that_a_broker_has_lost_are_made_anew(tmp_path: Path, caplog: py
 
 @pytest.mark.parametrize("lost", [1, 1_000_000])
 def test_what_comes_after_a_broker_has_lost_some_of_a_stream_is_taken(tmp_path: Path, lost: int) -> None:
-    """As where a server of a cluster comes back with an older disk, or an empty one: the same stream, which counts from
-    an older place on, and may have come beyond that of the store before it is asked.
+    """As when a server of a cluster comes back with an older disk, or an empty one: the same stream counts on from an
+    older place, and may have passed the store's place before anybody asks.
     """
 
     async def story() -> None:
@@ -319,7 +319,7 @@ def test_accounts_that_the_broker_never_knew_are_taken_away_at_once(tmp_path: Pa
 
 
 def stored_of(files: Files) -> set[str]:
-    """The accounts that something is stored of."""
+    """The accounts of which something is stored."""
     return {one.name for one in (files.streams / "jetstream").iterdir()}
 
 
@@ -360,7 +360,7 @@ def test_an_account_with_too_many_revoked_keys_is_closed_and_holds_up_no_other(i
     run(story())
 
 
-def test_what_an_account_stored_goes_with_it_also_while_nobody_was_there(tmp_path: Path) -> None:
+def test_what_an_account_stored_is_removed_with_it_even_while_no_server_runs(tmp_path: Path) -> None:
     async def story() -> None:
         registry, files = Registry(), Files(tmp_path / "nats")
         async with broker(files.directory, registry) as served:
@@ -398,7 +398,7 @@ def test_accounts_come_back_after_the_broker_has_lost_everything(tmp_path: Path)
 
 
 class Forgetful(Registry):
-    """Knows of no accounts for a while: the store is away."""
+    """Answers nothing about accounts for a while: the store is away."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -424,7 +424,7 @@ class Forgetful(Registry):
             raise Fault(Kind.UNAVAILABLE, "store_unavailable", "The store is away.")
 
 
-def test_accounts_are_gone_through_once_the_store_is_back_that_was_away_as_the_broker_came(
+def test_accounts_are_checked_once_the_store_is_back_if_it_was_away_when_the_broker_came(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def story() -> None:
@@ -454,7 +454,7 @@ def test_accounts_are_gone_through_once_the_store_is_back_that_was_away_as_the_b
 
 @pytest.mark.parametrize("begun", [b"", b"\x16\x03\x01\x02\x00"], ids=["plain", "tls"])
 def test_who_is_slow_to_connect_is_waited_for(tmp_path: Path, begun: bytes) -> None:
-    """By itself the broker gives two seconds for a handshake and for who one is, however long one may be silent."""
+    """By itself the broker allows two seconds for a handshake and for a login, however long a client may be silent."""
     if begun:
         keep_certificate(Files(tmp_path / "nats"), certificate(["broker.example"], timedelta(days=90)))
 
@@ -464,7 +464,7 @@ def test_who_is_slow_to_connect_is_waited_for(tmp_path: Path, begun: bytes) -> N
         writer.write(begun)
         try:
             async with asyncio.timeout(4.5):
-                while await reader.read(4_096):  # it says who it is, and asks
+                while await reader.read(4_096):  # the broker says who it is, and pings
                     pass
         except TimeoutError:
             return True
@@ -481,7 +481,7 @@ def test_who_is_slow_to_connect_is_waited_for(tmp_path: Path, begun: bytes) -> N
 
 
 async def promised(served: Broker) -> tuple[int, int]:
-    """Bytes that the broker could promise to streams and accounts, and those that it has."""
+    """Bytes that the broker could promise to streams and accounts, and those that it has promised."""
     assert served._system is not None
     reply = await served._system.request("$SYS.REQ.SERVER.PING.JSZ", timeout=5)
     found = json.loads(reply.data)["data"]
@@ -489,7 +489,7 @@ async def promised(served: Broker) -> tuple[int, int]:
 
 
 def test_organizations_take_no_room_before_they_use_it(tmp_path: Path) -> None:
-    """The broker would reserve for each stream what it may take at most, and with its room gone not start again."""
+    """By itself the broker reserves the most that a stream may take, and with no room left would not start again."""
 
     async def story() -> None:
         registry = Registry()
@@ -507,7 +507,7 @@ def test_organizations_take_no_room_before_they_use_it(tmp_path: Path) -> None:
 
 
 def test_there_is_room_for_the_sessions_of_a_million_devices_that_speak_mqtt(tmp_path: Path) -> None:
-    """What one may take at most is promised to it. The broker would promise no more than the disk has."""
+    """Each is promised the most that it may take. By itself the broker promises no more than the disk has."""
 
     async def story() -> None:
         async with broker(tmp_path / "nats", Registry()) as served:
@@ -521,7 +521,7 @@ LARGE = bytes(limits.MAX_BUS_MESSAGE - 1_000)
 
 
 async def flood(device: Client) -> int:
-    """Publish until the broker refuses, which it must; answers how much of it was taken."""
+    """Publish until the broker refuses, which it must. Returns how many messages it took."""
     for taken in range(2 * limits.BUS_LEAST_ROOM // len(LARGE)):
         try:
             await device.jetstream().publish(SUBJECT, LARGE)
@@ -530,7 +530,7 @@ async def flood(device: Client) -> int:
     raise AssertionError("there is no bound")
 
 
-def test_what_waits_for_the_store_is_bounded_and_stays_where_the_bound_becomes_less(tmp_path: Path) -> None:
+def test_what_waits_for_the_store_is_bounded_and_stays_when_the_bound_is_lowered(tmp_path: Path) -> None:
     async def story() -> None:
         registry = Registry()
         registry.refusing = True
@@ -594,7 +594,7 @@ def is_running(pid: int) -> bool:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_the_broker_is_not_told_what_the_server_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients of all tenants speak to it: it need not know whatever could be had from it."""
+    """Clients of all tenants speak to it: what it does not know cannot be had from it."""
     monkeypatch.setenv("FLEETROLL_SERVER_KEY", "secret")
 
     async def story() -> None:
@@ -608,7 +608,7 @@ def test_the_broker_is_not_told_what_the_server_was(tmp_path: Path, monkeypatch:
     run(story())
 
 
-def test_a_clean_stop_leaves_no_process_and_is_no_news(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_clean_stop_leaves_no_process_and_no_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pids = []
 
     async def story() -> None:
@@ -703,7 +703,7 @@ def test_who_reads_the_log_knows_why_the_broker_does_not_start(
 def test_who_reads_the_log_knows_of_an_address_that_was_taken_meanwhile(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """At the start it is refused; later it is not for the registry to end with its broker."""
+    """At the start it is refused; later the registry must not end with its broker."""
 
     async def story() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -751,7 +751,7 @@ class Deaf(Registry):
         return await super().accounts()
 
 
-def test_a_broker_that_is_told_to_end_while_it_is_met_ends(tmp_path: Path) -> None:
+def test_keeping_a_broker_ends_though_its_cancellation_got_lost(tmp_path: Path) -> None:
     async def story() -> None:
         registry = Deaf()
         async with broker(tmp_path / "nats", Registry()) as served:
@@ -764,7 +764,7 @@ def test_a_broker_that_is_told_to_end_while_it_is_met_ends(tmp_path: Path) -> No
     run(story())
 
 
-def test_whoever_reaches_for_the_broker_lets_go_at_any_moment(tmp_path: Path) -> None:
+def test_connecting_to_the_broker_can_be_cancelled_at_any_moment(tmp_path: Path) -> None:
     async def story() -> None:
         async with broker(tmp_path / "nats", Registry()) as served:
             authority, url = Authority(SERVER_KEY), address(served)
@@ -784,7 +784,7 @@ def test_whoever_reaches_for_the_broker_lets_go_at_any_moment(tmp_path: Path) ->
 
 
 class Refusing(Registry):
-    """Counts how often it was asked to take a batch in vain."""
+    """Counts how often it was asked in vain to take a batch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -851,7 +851,7 @@ def test_a_process_that_gives_up_keeping_the_broker_while_it_connects_leaves_no_
 
 @contextlib.asynccontextmanager
 async def broken_off(url: str, met: asyncio.Event, left: asyncio.Event) -> AsyncIterator[str]:
-    """A way to a broker for one connection, which has `left` when it is over; all others have `met` with silence."""
+    """A way to a broker for one connection, whose end sets `left`; any other one sets `met`, and hears nothing."""
     first = iter([True])
 
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

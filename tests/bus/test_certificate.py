@@ -79,7 +79,7 @@ def test_who_is_connected_stays_when_the_certificate_changes(tmp_path: Path) -> 
     run(story())
 
 
-def test_one_that_is_about_to_expire_is_replaced(tmp_path: Path) -> None:
+def test_a_certificate_that_is_about_to_expire_is_replaced(tmp_path: Path) -> None:
     async def story() -> None:
         old = certificate(NAMES, timedelta(days=20))
         keep_certificate(_files(tmp_path), old)
@@ -102,7 +102,7 @@ def test_it_is_replaced_with_a_third_of_its_life_before_it(tmp_path: Path, days:
 
 
 def test_a_certificate_and_its_key_belong_together_whenever_a_server_is_killed(tmp_path: Path) -> None:
-    """A broker that finds another's key does not start."""
+    """A broker that finds the key of another certificate does not start."""
     files, made = _files(tmp_path), [certificate(NAMES, timedelta(days=90)) for _ in range(2)]
     keep_certificate(files, made[0])
     write(files, Listeners(("127.0.0.1", 0)), Authority(SERVER_KEY), 0, {})

@@ -77,7 +77,7 @@ def cluster(directory: Path) -> Iterator[list[tuple[str, "subprocess.Popen[bytes
 
 @contextlib.asynccontextmanager
 async def serving(url: str, registry: Registry, *, replicas: int = 1) -> AsyncIterator[Broker]:
-    """Ours, over a cluster one of whose servers it is told of."""
+    """Our server, over a cluster of which it is told one server."""
     served = Broker(AUTHORITY, lambda: int(time.time()), lambda: [url], None, replicas=replicas)
     async with kept(served, registry) as keeping:
         await first(served.up(), keeping)
@@ -85,7 +85,7 @@ async def serving(url: str, registry: Registry, *, replicas: int = 1) -> AsyncIt
 
 
 async def answered(device: Client) -> bool:
-    """Within a few tries: the others may pass a request on to the one that stands still."""
+    """Whether it is, within a few tries: the others may pass a request on to the server that stands still."""
     for _ in range(TRIES):
         with contextlib.suppress(nats.errors.Error):
             return bool((await device.request(f"api.iot.devices.{ORG}.sdk.config.get", b"{}", timeout=1)).data)
@@ -93,7 +93,7 @@ async def answered(device: Client) -> bool:
 
 
 def test_who_asks_at_another_server_than_ours_is_answered_while_ours_stands_still(tmp_path: Path) -> None:
-    """The vendor's SDKs ask once, and a device that comes back asks at once to hear its commands."""
+    """The vendor's SDKs ask only once, and a device asks for its commands as soon as it is back."""
 
     async def story(servers: list[tuple[str, "subprocess.Popen[bytes]"]]) -> None:
         (ours, stopped), (theirs, _), _ = servers

@@ -44,7 +44,7 @@ class World:
         return Mqtt(self.port, device, self.minted[device].api_key, device, **will)
 
     def with_sessions(self) -> set[str]:
-        """The accounts that the broker keeps something of on its disk."""
+        """The accounts of which the broker keeps something on its disk."""
         return {one.name for one in (self.directory / "streams" / "jetstream").iterdir()}
 
     def stored(self) -> set[tuple[str, str]]:
@@ -139,7 +139,7 @@ def test_it_hears_nothing(tmp_path: Path) -> None:
 def test_one_that_is_deleted_while_it_is_connected_gives_nobody_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The broker then asks for its session in vain, and complains of its own question."""
+    """The broker then asks for its session in vain, and complains about its own request."""
     caplog.set_level(logging.DEBUG)
 
     async def story() -> None:
@@ -155,7 +155,7 @@ def test_one_that_is_deleted_while_it_is_connected_gives_nobody_a_warning(
     assert [record.levelno for record in caplog.records if _COMPLAINT in record.message] == [logging.DEBUG]
 
 
-def test_who_it_is_says_its_password(tmp_path: Path) -> None:
+def test_its_password_alone_says_who_it_is(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path) as found:
             own, other = found.minted[DEVICE], found.minted[SIBLING]
@@ -185,7 +185,7 @@ def test_who_it_is_says_its_password(tmp_path: Path) -> None:
                         assert not device.refused
                         device.publish(topic(SIBLING), "forged")
                         device.publish(topic(DEVICE), "mine")
-                    # Equal names of clients do not meet: the sibling's session is still there.
+                    # Clients of the same name do not collide: the sibling's session is still there.
                     sibling.publish(topic(SIBLING), "its own")
 
             await asyncio.to_thread(under_anothers_name)

@@ -177,7 +177,7 @@ def test_nobody_is_connected_while_there_is_no_broker(tmp_path: Path) -> None:
 
 
 class Away(Registry):
-    """One whose store is away while it is `refusing`."""
+    """A registry whose store is away while it is `refusing`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -206,7 +206,7 @@ def test_what_came_while_the_store_was_away_is_in_the_list_and_kept_nowhere(tmp_
             for _ in range(30):
                 await (await client(address(served), minted)).close()
             device = await client(address(served), minted)
-            await asyncio.sleep(2)  # for some more that is refused
+            await asyncio.sleep(2)  # so that more is refused
             registry.refusing = False
             await registry.until(lambda: minted.account in registry.present_now)
             await device.close()
@@ -222,7 +222,7 @@ async def _until_up(served, wanted) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_who_went_with_a_server_of_a_cluster_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody tells of them, so the list of connections is looked at now and then."""
+    """Nobody reports them, so the list of connections is read now and then."""
 
     async def story() -> None:
         registry = Registry()
@@ -243,7 +243,7 @@ def test_who_went_with_a_server_of_a_cluster_is_noticed(tmp_path: Path, monkeypa
     run(story())
 
 
-def test_as_many_connections_as_do_not_fit_on_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_connections_than_fit_on_a_page_are_all_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         registry = Registry()
         async with broker(tmp_path / "nats", registry) as served:
@@ -263,8 +263,8 @@ def test_as_many_connections_as_do_not_fit_on_a_page(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("silence", [1.0, 2.0, 3600.0])
-def test_the_broker_asks_often_enough(tmp_path: Path, silence: float) -> None:
-    """Whenever in an interval a client falls silent, it is cut off within the silence."""
+def test_the_broker_pings_often_enough(tmp_path: Path, silence: float) -> None:
+    """Whenever in an interval a client falls silent, it is cut off before `silence` is over."""
     files = Files(tmp_path / "nats")
     write(files, Listeners(("127.0.0.1", 0), silence=silence), Authority(SERVER_KEY), 0, {})
     lines = dict(line.split(": ", 1) for line in files.configuration.read_text().splitlines())

@@ -1,4 +1,4 @@
-"""A device's queue of commands, by consumers that ask for messages: what JavaScript's SDK makes of it, and no more."""
+"""A device's queue of commands, by pull consumers: all that the JavaScript SDK does with it, and no more."""
 
 import asyncio
 import contextlib
@@ -68,7 +68,7 @@ async def pulled(device: Client, name: str) -> Any:
 
 
 class Slow(Registry):
-    """Lists its accounts only when it is let."""
+    """Lists its accounts only once `let` is set."""
 
     def __init__(self, wanted: dict[str, Account]) -> None:
         super().__init__()
@@ -129,8 +129,8 @@ def test_commands_that_waited_are_asked_for_and_acknowledged(tmp_path: Path) -> 
     run(story())
 
 
-def test_what_the_javascript_sdk_asks(tmp_path: Path) -> None:
-    """An ordered consumer: found out about, made, asked, made anew behind what was seen, and removed."""
+def test_the_javascript_sdks_consumer_is_served(tmp_path: Path) -> None:
+    """An ordered consumer: looked up, made, pulled from, made anew from the last message seen, and removed."""
 
     async def story() -> None:
         registry = Registry()
@@ -270,7 +270,7 @@ def test_more_than_a_thousand_may_listen(tmp_path: Path) -> None:
     run(story())
 
 
-def test_one_device_may_not_have_as_many_as_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_device_may_not_have_all_the_consumers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         registry = Registry()
         monkeypatch.setattr(limits, "BUS_DEVICE_CONSUMERS", 2)
@@ -287,7 +287,7 @@ def test_one_device_may_not_have_as_many_as_all(tmp_path: Path, monkeypatch: pyt
             await consumer(sibling, "mine", SIBLING)
             await ask(device, f"CONSUMER.DELETE.{QUEUE}.{name}")
             async with asyncio.timeout(PATIENCE):
-                while True:  # the broker tells of the end when it will
+                while True:  # the broker reports the end in its own time
                     with contextlib.suppress(AssertionError):
                         await consumer(device, "second")
                         break

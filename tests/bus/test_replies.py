@@ -57,7 +57,7 @@ def test_a_reply_that_went_down_with_the_connection_is_said_again(tmp_path: Path
 def test_a_connection_is_not_given_up_while_what_it_carries_is_slow_to_arrive(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The broker asks whether somebody is there behind all that waits, and the answer comes late."""
+    """The broker's ping waits behind everything else, so it is answered late."""
 
     async def story() -> None:
         registry = Registry()
@@ -77,7 +77,7 @@ def test_a_connection_is_not_given_up_while_what_it_carries_is_slow_to_arrive(
 
 
 def test_a_process_that_speaks_when_it_is_cut_off_is_back_soon(tmp_path: Path) -> None:
-    """The client library then fails at closing what is lost, and tells nobody."""
+    """The client library then fails to close what is lost, and tells nobody."""
 
     async def story() -> None:
         async with distant(tmp_path / "nats", Registry()) as (served, wire):

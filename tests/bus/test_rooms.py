@@ -1,4 +1,4 @@
-"""Who asks without end is refused at once when too much of it waits, and nobody else is."""
+"""Whoever asks without end is refused at once when too much of it waits; others are only when all room is taken."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ TWO = 2 * (limits.BUS_WAITER + len(BODY))
 
 
 class Busy(Registry):
-    """Answers when it is let."""
+    """Answers once `let` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ def call(app: Client, org: str) -> "asyncio.Future[Any]":
 
 
 @pytest.mark.parametrize("bound", ["BUS_TENANT_WAITING", "BUS_WAITING"])
-def test_calls_have_so_much_room_of_one_tenant_and_in_all(
+def test_calls_that_wait_are_bounded_for_each_tenant_and_in_all(
     bound: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def story() -> None:

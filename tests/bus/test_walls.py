@@ -63,7 +63,7 @@ LISTENER: ContextVar[str] = ContextVar("listener")
 
 @pytest.fixture(autouse=True, params=["nats", "websocket"])
 def listener(request: pytest.FixtureRequest) -> Iterator[None]:
-    """By which of the broker's listeners everybody comes."""
+    """Through which of the broker's listeners everybody connects."""
     before = LISTENER.set(request.param)
     yield
     LISTENER.reset(before)
@@ -115,7 +115,7 @@ def command(device: str, org: str = ORG) -> str:
 
 
 async def ask_all(asks: Client, *subjects: str) -> dict[str, Msg]:
-    """Ask at once for all of them, as nobody answers what a wall is before; the replies that come by subject."""
+    """Ask all of them at once, as nobody answers from behind a wall. Returns the replies that come, by subject."""
 
     async def ask(subject: str) -> Msg | None:
         with suppress(*NOBODY):
@@ -127,7 +127,7 @@ async def ask_all(asks: Client, *subjects: str) -> dict[str, Msg]:
 
 
 async def stored(world: World) -> set[tuple[str, str, str]]:
-    """What has got through until a last word of the device itself."""
+    """What got through before a last message of the device itself."""
     before = len(world.registry.messages)
     await world.device.jetstream().publish(telemetry(DEVICE), b"last")
     await world.registry.until(lambda: any(message.body == b"last" for message in world.registry.messages[before:]))
@@ -290,7 +290,7 @@ def test_a_consumer_delivers_only_to_the_device_that_asks(tmp_path: Path) -> Non
     run(story())
 
 
-def test_equal_names_of_consumers_do_not_meet(tmp_path: Path) -> None:
+def test_consumers_of_the_same_name_do_not_collide(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path / "nats") as found:
             config = ConsumerConfig(name="same", deliver_policy=DeliverPolicy.NEW, ack_policy=AckPolicy.EXPLICIT)
@@ -323,7 +323,7 @@ def test_what_a_device_has_not_acknowledged_nobody_else_does(tmp_path: Path) -> 
             await found.app.jetstream().publish(command(DEVICE), b"2")
             second = await own.next_msg(5)
             assert (second.data, second.metadata.num_delivered) == (b"2", 1)
-            await second.ack_sync()  # behind whatever was taken of the others
+            await second.ack_sync()  # after whatever was taken from the others
             assert (await own.consumer_info()).num_ack_pending == 1
             await first.ack_sync()
             assert (await own.consumer_info()).num_ack_pending == 0

@@ -69,7 +69,7 @@ def _written(stream: io.TextIOWrapper) -> str:
 
 
 def counts(out: str) -> dict[str, int]:
-    """The numbers that an import says at its end, by what they count."""
+    """The numbers that an import prints at its end, by what they count."""
     words = out.split()
     return dict(zip(words[::2], map(int, words[1::2]), strict=True))
 

@@ -1,4 +1,4 @@
-"""A server between a client and another one, that stops at a chosen request until it is told to let all pass."""
+"""A proxy that holds up a chosen request, and refuses it in the end, until it is told to let all pass."""
 
 import http.client
 import threading
@@ -11,7 +11,7 @@ _SECONDS = 60
 
 
 class Gate:
-    """`reached` is set when the request has come. What waits there is refused in the end."""
+    """`reached` is set when the request has come. Set `given_up` to have it refused, `opened` to let all pass."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -20,7 +20,7 @@ class Gate:
         self.given_up = threading.Event()
 
     def refuses(self) -> bool:
-        """Hold up the request that is stopped; whether it is to be refused."""
+        """Hold up the chosen request. Returns whether it is to be refused."""
         if self.opened.is_set():
             return False
         self.reached.set()
@@ -30,7 +30,7 @@ class Gate:
 
 @contextmanager
 def gate(port: int, stops: Callable[[str], bool]) -> Iterator[Gate]:
-    """A gate before the server at `port`, for requests whose target `stops` tells."""
+    """A gate before the server at `port`, for requests whose target `stops` picks."""
 
     class Passing(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""A server that answers everything with the same bytes: what the command line must stand if it is not ours, or ill."""
+"""A server that answers everything with the same bytes: the command line must cope with one not ours, or broken."""
 
 import threading
 from collections.abc import Iterator

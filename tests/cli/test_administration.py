@@ -159,7 +159,7 @@ def test_a_refusal_of_the_server_is_one_line_and_an_exit_code(fleetroll: Fleetro
     assert refused.err.startswith("fleetroll: ")
 
 
-def test_a_full_organization_is_no_matter_of_the_key(fleetroll: Fleetroll) -> None:
+def test_a_full_organization_is_not_blamed_on_the_key(fleetroll: Fleetroll) -> None:
     fleetroll("org", "create", "small", "--quota", "devices=0")
     refused = fleetroll("--organization", "small", "device", "create", "one")
     assert (refused.code, refused.out) == (1, "")

@@ -74,9 +74,7 @@ def test_a_device_enrols_and_renews_with_one_command_each(
     assert not key.exists(), "what is refused leaves nothing behind"
 
 
-def test_a_proxy_has_no_place_on_the_way_to_this_machine(
-    fleetroll: Command, est: str, trust: str, tmp_path: Path
-) -> None:
+def test_no_proxy_is_used_for_this_machine(fleetroll: Command, est: str, trust: str, tmp_path: Path) -> None:
     assert fleetroll("dms", "create", "near", "--anybody").code == 0
     enroll = ("device", "enroll", "pump-8", "--est", est, "--dms", "near", "--trust", trust, "--out", str(tmp_path))
     assert run(*enroll, HTTPS_PROXY="http://127.0.0.1:9").code == 0
@@ -135,7 +133,9 @@ def test_a_device_shows_the_certificate_that_its_dms_trusts(
     assert run("device", "enroll", "pump-2", "--dms", "field", *common, *shown).code == 0
 
 
-def test_what_cannot_be_is_said_in_words(fleetroll: Command, est: str, trust: str, tmp_path: Path) -> None:
+def test_an_enrolment_that_cannot_be_made_is_refused_with_a_reason(
+    fleetroll: Command, est: str, trust: str, tmp_path: Path
+) -> None:
     common = ("--est", est, "--out", str(tmp_path))
     assert run("device", "enroll", "pump-3", "--dms", "nowhere", *common, "--trust", trust).code == 5
     nobodys = run("device", "enroll", "pump-3", "--dms", "line", *common)
@@ -163,7 +163,7 @@ def test_a_server_with_tls_on_this_machine_is_known_by_its_authority(
     rows = tmp_path / "rows.csv"
     rows.write_text("ident,name\n" + "".join(f"tls-{number},{'x' * 200}\n" for number in range(5_000)))
     for command in (["whoami"], ["device", "import", str(rows)]):
-        assert fleetroll(*command, "--url", est).code == 3, "a server of nobody's"
+        assert fleetroll(*command, "--url", est).code == 3, "nobody trusts its authority"
     monkeypatch.setenv("SSL_CERT_FILE", trust)
     assert fleetroll("whoami", "--url", est).code == 0
     assert fleetroll("device", "import", str(rows), "--url", est).out.split()[:2] == ["created", "5000"]
@@ -182,7 +182,7 @@ def test_an_authority_that_cannot_be_read_is_named(
         refused = fleetroll("whoami", "--url", est)
         assert refused.code == 7
         assert refused.err.startswith(f"fleetroll: {tmp_path / name}, which SSL_CERT_FILE names: {words}")
-        assert fleetroll("whoami").code == 0, "nothing is encrypted on this way"
+        assert fleetroll("whoami").code == 0, "plain HTTP needs no authority"
 
 
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "ftp://127.0.0.1:9"])
@@ -200,7 +200,7 @@ def test_a_proxy_that_cannot_be_used_is_wrong_usage(
     for command in commands:
         refused = fleetroll(*command)
         assert (refused.code, "ALL_PROXY" in refused.err) == (2, True), command
-    assert fleetroll("whoami").code == 0, "proxies have no place on the way to this machine"
+    assert fleetroll("whoami").code == 0, "no proxy is used for this machine"
 
 
 def test_authorities_and_dms_are_listed_changed_and_deleted(fleetroll: Command, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def _impatience() -> Iterator[None]:
 
 @contextmanager
 def tail(server: process.Process, *options: str) -> Iterator["subprocess.Popen[str]"]:
-    """A started `event tail --json`; what follows is known to be seen, since it tells all from the first event on."""
+    """A started `event tail --json`. With `--since 0` it misses nothing, however late it connects."""
     started = subprocess.Popen(
         [sys.executable, "-m", "fleetroll", "event", "tail", "--json", *options],
         stdout=subprocess.PIPE,

@@ -193,7 +193,7 @@ def test_an_import_whose_failed_rows_cannot_be_kept_stores_nothing(fleetroll: Fl
     assert fleetroll("device", "get", "unkept").code == 5
 
 
-def test_a_device_that_takes_no_failed_rows_is_named(fleetroll: Fleetroll) -> None:
+def test_a_file_that_takes_no_failed_rows_is_named(fleetroll: Fleetroll) -> None:
     ended = fleetroll("device", "import", "-", "--format", "ndjson", "--errors", "/dev/full", stdin=b"[]\n")
     assert (ended.code, ended.err.splitlines()[-1]) == (7, "fleetroll: /dev/full: No space left on device.")
 

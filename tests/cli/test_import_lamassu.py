@@ -158,7 +158,7 @@ def test_a_group_that_asks_in_the_native_language_asks_the_same_here(
     assert fleetroll("group", "delete", "floor/3", **there).code == 0
 
 
-def test_a_rehearsal_tells_of_slots_and_ends_that_devices_would_get(
+def test_a_rehearsal_counts_slots_and_decommissionings_as_changes(
     fleetroll: Fleetroll, source: process.Process, here: dict[str, str], work: Path
 ) -> None:
     for number in (0, 2, 4):
@@ -199,7 +199,7 @@ def test_a_program_is_told_of_each_device(
         {"id": "a", "name": "b", "settings": None, "parent_id": 5},
     ],
 )
-def test_a_source_whose_records_are_not_such_a_servers_is_told_apart(
+def test_a_source_whose_records_are_not_lamassus_is_told_apart(
     fleetroll: Fleetroll, here: dict[str, str], work: Path, record: dict[str, Any]
 ) -> None:
     with impostor(json.dumps({"list": [record], "total": 1}, ensure_ascii=False).encode("latin-1")) as url:
@@ -221,11 +221,11 @@ def test_a_server_that_does_not_answer_as_lamassu_takes_no_import(
 
 @contextlib.contextmanager
 def proxy(target: str, silent_after: int, lost: str = "-") -> Iterator[tuple[str, threading.Event, threading.Event]]:
-    """A way to the source that answers no page of devices after that many, until it is told to go on.
+    """A proxy to the source that answers no page of devices after that many, until it is told to go on.
 
-    What is `lost` there is answered by 404.
+    The path `lost` is answered with 404.
 
-    Yields its address, what is set when it has fallen silent, and what to set for it to go on.
+    Yields its address, the event that it sets when it has fallen silent, and the one to set for it to go on.
     """
     silent, on = threading.Event(), threading.Event()
     pages = iter(range(silent_after))
@@ -292,10 +292,10 @@ def test_a_source_that_refuses_is_told_of(
     assert "belongs to an import from elsewhere" in fleetroll(*given(source.url, source.key), **here).err
 
 
-def test_what_cannot_be_here_is_left_out_and_said(
+def test_what_has_no_place_here_is_left_out_and_reported(
     fleetroll: Fleetroll, source: process.Process, server: process.Process, here: dict[str, str], work: Path
 ) -> None:
-    """A group of another name has the name here; a device that is decommissioned here takes no slot."""
+    """Another group has the name here, so that the one below has no parent; a decommissioned device takes no slot."""
     assert fleetroll("group", "create", "Pumps", "kind = x", **here).code == 0
     assert fleetroll("device", "create", "D0000", **here).code == 0
     ended = over_socket(server.port)("DELETE", f"{MANAGER}/devices/D0000/decommission", inside(server, here), b"")

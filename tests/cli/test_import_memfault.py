@@ -126,7 +126,7 @@ def test_a_run_that_was_broken_off_goes_on_where_it_stopped_and_brings_all_that_
         assert len(devices_of(server.url, server.key, organization)) == 200
         source_gate.opened.set()
         assert fleetroll(*command, "--dry-run", **here).code == 0
-        assert state.exists(), "a rehearsal goes nowhere"
+        assert state.exists(), "a rehearsal leaves the state as it is"
         done = fleetroll(*command, **here)
         assert done.code == 0, done.err
         assert "Continuing where the last run stopped" in done.err

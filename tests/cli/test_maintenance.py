@@ -133,7 +133,7 @@ def test_a_backup_does_not_take_the_place_of_a_registry(fleetroll: Fleetroll, da
 
 
 @pytest.mark.parametrize("place", ["-", "/dev/null"])
-def test_a_backup_goes_into_a_file_that_can_be_looked_at(fleetroll: Fleetroll, work: Path, place: str) -> None:
+def test_a_backup_goes_into_a_plain_file_only(fleetroll: Fleetroll, work: Path, place: str) -> None:
     refused = fleetroll("backup", place)
     assert (refused.code, f"{place} is not a plain file." in refused.err) == (2, True)
     assert not (work / "-").exists()

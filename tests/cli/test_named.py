@@ -81,7 +81,7 @@ def test_a_template_is_a_file_that_makes_it_again_elsewhere(fleetroll: Fleetroll
 
 
 def bare(template: dict[str, Any]) -> dict[str, Any]:
-    """Without what is of one server."""
+    """Without what differs from server to server."""
     kept = {name: template[name] for name in ("name", "description", "board", "connection")}
     parts = ("datastreams", "events", "metafields")
     return kept | {name: [{**part, "id": None} for part in template[name]] for name in parts}

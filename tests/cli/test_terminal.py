@@ -150,7 +150,7 @@ def test_who_is_told_to_end_leaves_no_half_written_file(
 
 def test_what_becomes_of_the_first_rows_is_told_before_the_last_ones_are_sent(work: Path) -> None:
     with (work / "x.ndjson").open("wb") as file:
-        file.truncate(64 << 20)  # more than a connection holds that nobody reads from
+        file.truncate(64 << 20)  # more than an unread connection holds
     reply = b"HTTP/1.1 200 OK\r\nx-request-id: 1\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
     results = b'{"outcome":"created","line":1}\n{"outcome":"failed","line":2,"error":{"message":"No."}}\n'
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -15,24 +15,10 @@ import pytest
 from tests.cli.impostor import impostor
 from tests.support import process
 from tests.support.app import about_sqlite
+from tests.support.commands import COMMAND, SERVE
 
 Fleetroll = Callable[..., Any]
-COMMANDS = [
-    "backup",
-    "completion",
-    "device",
-    "doctor",
-    "event",
-    "group",
-    "key",
-    "nats",
-    "org",
-    "recover",
-    "relay",
-    "restore",
-    "serve",
-    "whoami",
-]
+OPTIONS = [option.opts[0].removeprefix("--") for option in SERVE.params if not option.hidden]
 KEY = "a-key-that-is-none"
 
 
@@ -41,32 +27,17 @@ def test_help_needs_no_server_and_explains_the_exit_codes(alone: Fleetroll) -> N
     assert shown.code == 0
     for code in ("0", "1", "2", "3", "4", "5", "6", "7", "130"):
         assert any(line.split()[:1] == [code] for line in shown.out.splitlines())
-    for command in COMMANDS:
+    for command in COMMAND.commands:
         assert f"\n  {command} " in shown.out
         assert alone(command, "--help").code == 0
 
 
-@pytest.mark.parametrize(
-    "option",
-    [
-        "data",
-        "http",
-        "nats",
-        "database",
-        "workers",
-        "key-rate",
-        "organization-rate",
-        "cors",
-        "disable",
-        "log-level",
-        "log-requests",
-    ],
-)
+@pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_of_serve_has_a_variable(alone: Fleetroll, option: str) -> None:
     shown = " ".join(alone("serve", "--help").out.split())
-    about = shown.partition(f"--{option} ")[2].partition(" --")[0]
-    assert f"FLEETROLL_{option.upper().replace('-', '_')}" in shown
-    assert about
+    _, _, about = shown.partition(f" --{option} ")
+    variable = f"FLEETROLL_{option.upper().replace('-', '_')}"
+    assert about.partition("[env var: ")[2].startswith((f"{variable};", f"{variable}]"))
 
 
 @pytest.mark.parametrize("command", ["restore", "doctor", "recover", "migrate"])
@@ -112,7 +83,7 @@ def test_serve_takes_its_options_from_the_environment(alone: Fleetroll) -> None:
         ("--organization-rate", "inf", 2),
         ("--nats-silence", "nan", 2),
         ("--nats-replicas", "6", 2),
-        ("--nats-replicas", "3", 78),  # of a broker of ours, which is one server
+        ("--nats-replicas", "3", 78),  # the embedded broker is one server
         ("--keep-events", "-1", 2),
         ("--keep-readings", "1.5", 2),
     ],
@@ -150,7 +121,9 @@ def test_a_listener_of_the_embedded_broker_is_refused_without_it(
         ["backup", "x"],
     ],
 )
-def test_a_server_that_is_not_there_is_said_to_be_so(alone: Fleetroll, work: Any, arguments: list[str]) -> None:
+def test_a_server_that_is_not_there_is_reported_with_its_address(
+    alone: Fleetroll, work: Any, arguments: list[str]
+) -> None:
     missed = alone(*arguments, FLEETROLL_URL="http://127.0.0.1:1", FLEETROLL_KEY=KEY)
     assert (missed.code, missed.out) == (3, "")
     assert "http://127.0.0.1:1" in missed.err
@@ -158,7 +131,7 @@ def test_a_server_that_is_not_there_is_said_to_be_so(alone: Fleetroll, work: Any
     assert list(work.iterdir()) == []
 
 
-def test_a_server_without_tls_is_called_by_another_scheme(alone: Fleetroll, server: Any) -> None:
+def test_who_calls_a_server_without_tls_by_https_is_told(alone: Fleetroll, server: Any) -> None:
     missed = alone("whoami", "--url", server.url.replace("http:", "https:"), FLEETROLL_KEY=KEY)
     assert (missed.code, "http://," in missed.err) == (3, True)
 
@@ -175,7 +148,7 @@ def test_an_address_that_is_taken_is_named_with_its_option(option: str, server: 
 
 @about_sqlite
 def test_where_the_brokers_usual_address_is_taken_a_server_says_so_and_goes_on(tmp_path: Path) -> None:
-    """Nobody has to have asked for that one, and HTTP needs no broker."""
+    """It is the default, which nobody may have asked for, and HTTP needs no broker."""
     with contextlib.ExitStack() as kept:
         with contextlib.suppress(OSError):  # somebody has it already
             kept.enter_context(socket.create_server(("127.0.0.1", 4222)))

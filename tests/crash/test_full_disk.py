@@ -1,4 +1,4 @@
-"""A disk that is full: nothing is falsely acknowledged, what takes something away works on, and the rest comes back.
+"""A full disk: nothing is falsely acknowledged, what takes something away still works, and the rest comes back.
 
 The server runs in a mount namespace of its own, on a small file system in memory that is filled from outside.
 """
@@ -41,7 +41,7 @@ def disk(tmp_path: Path) -> Iterator[tuple[Process, Path]]:
 
 
 def apart(place: Path) -> tuple[str, ...]:
-    """What runs a command where `place` is a small file system in memory; `$FILL` may be what fills it before."""
+    """A prefix that runs a command where `place` is a small file system in memory. `$FILL` is shell code to fill it."""
     return (*_APART, "sh", "-c", 'mount -t tmpfs -o size=48m none "$0" && eval "$FILL" && exec "$@"', str(place))
 
 
@@ -52,7 +52,7 @@ def client(server: Process, key: str = ADMIN_KEY) -> Iterator[httpx.Client]:
 
 
 def fill(file: Path) -> None:
-    """Leave no byte."""
+    """Leave no byte free."""
     with file.open("wb", buffering=0) as stream:
         for size in (1 << 20, 1 << 12):
             try:
@@ -94,7 +94,7 @@ def test_a_start_on_a_full_disk_says_so_and_calls_nothing_damaged(tmp_path: Path
 
 
 def on_full_disk(place: Path, bring: str, free: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """What becomes of a command where so many KiB are free once the shell has done what should be there."""
+    """Run a command where so many KiB are free, after the shell code `bring` has put there what it needs."""
     fill = f"{bring}; head -c $((48 * 1024 - $(du -sk {place} | cut -f1) - {free}))k /dev/zero > {place}/filler"
     return subprocess.run(
         (*apart(place), sys.executable, "-m", "fleetroll", *arguments),
@@ -121,7 +121,7 @@ def test_a_key_that_finds_no_room_is_not_shown_as_made(tmp_path: Path, free: int
 
 @unshare
 def test_doctor_sees_a_disk_that_is_mounted_for_reading_only(tmp_path: Path) -> None:
-    """As a disk that fails becomes by itself."""
+    """As Linux mounts a failing disk by itself."""
     data = tmp_path / "disk" / "data"
     with serving(data, "--nats", "off", log=tmp_path / "log"):
         pass
@@ -157,7 +157,7 @@ def test_doctor_sees_a_disk_that_has_failed(tmp_path: Path) -> None:
 
 
 @unshare
-def test_on_a_full_disk_what_takes_something_away_works_on(disk: tuple[Process, Path]) -> None:
+def test_on_a_full_disk_what_takes_something_away_still_works(disk: tuple[Process, Path]) -> None:
     server, filler = disk
     with client(server) as api:
         rows = "".join(json.dumps({"ident": f"d{number}"}) + "\n" for number in range(1_000))
@@ -184,8 +184,8 @@ def test_on_a_full_disk_what_takes_something_away_works_on(disk: tuple[Process, 
             assert api.delete(f"/api/v1/organization/device/{path}", params=taken).status_code == 204
         pump = api.get("/v1/devices/pump").json()
         assert (pump["owners"], pump["tags"]) == ([], [])
-        assert api.get("/v1/authorities/house/crl").status_code == 200  # a new one is written down before it is told
-        # The room that is there now is not for others.
+        assert api.get("/v1/authorities/house/crl").status_code == 200  # a new list is stored before it is shown
+        # The room that is free now is not for other writes.
         assert {made(api, f"refused-{number}", metadata=LARGE) for number in range(10)} == {507}
         assert api.get("/v1/devices/d500").status_code == 200
         filler.unlink()
@@ -194,7 +194,7 @@ def test_on_a_full_disk_what_takes_something_away_works_on(disk: tuple[Process, 
             assert (status, time.monotonic() < deadline) == (507, True)
             time.sleep(0.2)
         assert api.get("/v1/stats").json()["total"] == 1_001 - DELETED - 1 + len(kept) + 1
-        fill(filler)  # once more, with the room that is kept anew
+        fill(filler)  # once more, as room is kept again
         while made(api, f"more-{time.monotonic_ns()}", metadata=LARGE) == 201:
             pass
         assert {api.delete(f"/v1/devices/d{number}").status_code for number in range(300, 310)} == {204}

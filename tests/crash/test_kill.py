@@ -1,6 +1,6 @@
 """A server that is killed, or told to stop, while it writes: whatever it had answered for is there afterwards.
 
-Each client keeps a ledger of what was acknowledged to it. After a clean restart the ledger is held against the store.
+Each client keeps a ledger of what was acknowledged to it. After a clean restart the ledger is compared with the store.
 (A killed process leaves the page cache to the kernel, so this says nothing about power loss.)
 """
 
@@ -48,7 +48,7 @@ def exported(server: Process) -> dict[str, Any]:
 
 
 def assert_consistent(file: Path) -> int:
-    """Every table agrees on how many devices there are; answers how many."""
+    """Every table agrees on how many devices there are. Returns how many."""
     assert sqlite.inspect(file) == []
     connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READONLY)
     with closing(connection):
@@ -58,7 +58,7 @@ def assert_consistent(file: Path) -> int:
 
 
 def assert_kept(data: Path, acknowledged: set[str]) -> None:
-    """After a restart: every acknowledged device, found by every way of looking, and a whole store."""
+    """After a restart every acknowledged device is there, found by every way of looking, and the store is sound."""
     with serving(data) as server:
         devices = exported(server)
         assert acknowledged <= devices.keys()
@@ -179,7 +179,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         if condition():
             return
         ticks.wait(0.001)
-    raise AssertionError("it never came to that")
+    raise AssertionError("it never happened")
 
 
 # --- kill ------------------------------------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ def test_a_backup_taken_during_an_import_is_a_whole_store(tmp_path: Path) -> Non
 
 
 @traced
-def test_a_backups_copy_that_is_long_in_going_holds_up_nobody(tmp_path: Path) -> None:
+def test_a_backups_copy_that_takes_long_to_delete_holds_up_nobody(tmp_path: Path) -> None:
     with serving(tmp_path / "data") as server:
         waiting = ("-e", "trace=unlink,unlinkat", "-e", "inject=unlink,unlinkat:delay_enter=2000000")
         note = tmp_path / "strace"

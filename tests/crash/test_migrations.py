@@ -1,4 +1,4 @@
-"""Registries of older releases: they become what a new one is, keep what they have, and may be cut short on the way.
+"""Registries of older releases: migrated, even if cut short on the way, they equal a new one and keep what they have.
 
 The fixtures were made by the servers of those releases (`tests/fixtures/make.py`), with what each answered.
 """
@@ -38,7 +38,7 @@ DATABASE = "fleetroll.db"
 NEWEST = len(migrations.load("sqlite"))
 OLDER = {engine: sorted(file.parent.name for file in HERE.glob(f"*/{engine}.gz")) for engine in ("sqlite", "postgres")}
 CUTS = int(os.environ.get("FLEETROLL_MIGRATION_CUTS", "6"))  # of each engine
-# What moves by itself: a cursor is signed with the time, and a key notes when it was used.
+# What changes by itself: a cursor is signed with the time, and a key notes when it was used.
 PASSING = {"next_cursor", "last_used_at"}
 _CALL = re.compile(r"\d+ +[a-z]\w+(?=\()")
 
@@ -149,9 +149,9 @@ def test_a_sqlite_registry_of_an_older_release_knows_its_server_key_from_its_fir
 
 
 def remembering(trace: str, version: int, data: Path) -> None:
-    """Make a registry of that schema whose one trace of its server key is the row that today's server makes there.
+    """Make a registry of that schema whose only trace of its server key is a row of `trace` as of today's server.
 
-    What of these tables an older schema has, has not changed since.
+    The columns that an older schema has in these tables have not changed since.
     """
     with running(data) as app:
         assert app.request("POST", "/v1/authorities", {"name": "a"}).status == 201
@@ -229,7 +229,7 @@ async def described(url: str) -> set[tuple[Any, ...]]:
 
 
 def cut_short(arguments: list[str], calls: str, log: Path, again: Callable[[], list[str]]) -> Iterator[None]:
-    """Migrate once, noting its system calls, then once more for each of some, killed as it makes that call."""
+    """Migrate once, noting its system calls, then once more for each of a few of them, killed at that call."""
     command = [sys.executable, "-m", "fleetroll", "migrate"]
     subprocess.run([*tracing(calls, log), *command, *arguments], check=True, capture_output=True, timeout=120)
     made = [match[0] for line in log.read_text().splitlines() if (match := _CALL.match(line))]
@@ -353,7 +353,7 @@ async def at_version(url: str, version: int) -> None:
 
 @pytest.mark.parametrize("version", [0, 8, NEWEST - 1])
 def test_postgres_migrations_end_in_the_schema_of_a_new_database_wherever_they_are_cut(version: int) -> None:
-    """One connection is cut off again and again while another one migrates, until one migration comes to its end."""
+    """Each attempt to migrate is cut off by another connection at some moment, until one has ended before that."""
 
     async def cut_short() -> str:
         url, fresh = await empty_database(), await new_database()

@@ -143,7 +143,7 @@ CREATE EVENT TRIGGER hangs_up ON ddl_command_end EXECUTE FUNCTION hang_up();
 
 @about_sqlite
 @pytest.mark.parametrize("habit", [READS_ONLY, HANGS_UP])
-def test_a_database_that_fails_meanwhile_is_said_to_do_so(tmp_path: Path, habit: str) -> None:
+def test_a_database_that_fails_meanwhile_is_reported(tmp_path: Path, habit: str) -> None:
     data = tmp_path / "data"
     with running(data):
         pass
@@ -176,7 +176,7 @@ def test_a_copy_that_is_killed_goes_on_where_it_stopped(tmp_path: Path) -> None:
                 asyncio.run(postgres.open_store(url, migrate=True))
     assert killed
     ended = copied(data, url)
-    # The last of them may have been killed as it was done.
+    # The last one may have been killed just as it finished.
     assert ended.returncode == 0 or "not empty" in ended.stderr
     assert asyncio.run(count(url, "device")) == 12_000
     assert "fleetroll_copy" not in asyncio.run(tables(url))

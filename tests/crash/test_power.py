@@ -1,6 +1,6 @@
 """A power cut, and a disk that fails to sync: what was acknowledged is there afterwards, and nothing is half there.
 
-`tests/support/power.py` makes of a recording what the disk may hold. `FLEETROLL_POWER_CUTS` is how many cuts are made.
+`tests/support/power.py` tells from a recording what the disk may hold. `FLEETROLL_POWER_CUTS` is the number of cuts.
 """
 
 import asyncio
@@ -143,7 +143,7 @@ def test_a_power_cut_loses_nothing_that_was_acknowledged(recorded: tuple[Path, S
     assert seen["with something"] > CUTS / 2
 
 
-def test_a_disk_that_takes_no_heed_of_syncs_is_found_out(recorded: tuple[Path, Sequence[Step]], tmp_path: Path) -> None:
+def test_a_disk_that_ignores_syncs_is_found_out(recorded: tuple[Path, Sequence[Step]], tmp_path: Path) -> None:
     """Else the test above could not fail."""
     seen = losses(recorded, tmp_path, Disk(recorded[0], are_synced=False), 20)
     assert seen["lost"] + seen["broken"] > 10

@@ -189,7 +189,7 @@ def test_a_database_that_somebody_else_has_locked_is_not_called_damaged(data: Pa
     assert "cannot be used: database is locked" in sentence
 
 
-# What holds a superuser, too, to what the modes of files allow.
+# Makes the modes of files bind a superuser too.
 HELD = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
 
 
@@ -284,14 +284,14 @@ def test_a_database_that_is_not_ours_or_not_whole_is_refused_untouched(
 
 
 def test_a_server_goes_on_where_a_damaged_page_has_failed_a_read(data: Path) -> None:
-    """Damage in an index alone is what no start looks for."""
+    """No start looks for damage in an index alone."""
     with serving(data, "--nats", "off") as server:
         made = {"ident": "before", "kind": "k"}
         assert httpx.post(f"{server.url}/v1/devices", json=made, headers={"x-api-key": server.key}).status_code == 201
     with contextlib.closing(apsw.Connection(str(data / DATABASE), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
         root = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'device_kind'").get
         size = connection.pragma("page_size")
-    # The length of the head of the only record, which then is longer than all of it.
+    # The length of the only record's header, which is then longer than the whole record.
     cell = int.from_bytes((data / DATABASE).read_bytes()[(root - 1) * size + 8 :][:2], "big")
     overwrite((root - 1) * size + cell + 1, b"\x7f")(data / DATABASE)
     with serving(data, "--nats", "off") as server, httpx.Client(headers={"x-api-key": server.key}) as client:

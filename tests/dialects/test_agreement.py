@@ -19,7 +19,7 @@ ICONS = {"icon": "CgChip", "icon_color": "#111-#eee"}
 CONFIG = {"interval": 30, "nested": {"deep": [1, None, "x"]}}
 LETTERS = st.characters(exclude_categories=["C"])
 TYPES = {"site": st.text(LETTERS, max_size=20), "floor": st.integers(-(2**53) + 1, 2**53 - 1), "on": st.booleans()}
-"""What each key of the metadata holds, for a type that is fixed holds for all."""
+"""The values of each metadata key: a type that is defined holds for every API."""
 
 numbers = itertools.count()
 

@@ -1,4 +1,4 @@
-"""What is handed to operators: the unit, the compose file and the image start what there is, with next to no rights."""
+"""What operators are given: unit, compose file and image start a command that exists, with next to no rights."""
 
 import re
 import shlex
@@ -100,7 +100,7 @@ def test_systemd_rates_the_unit_as_hardly_exposed_and_finds_no_fault_in_it(tmp_p
 
 
 def yaml(text: str) -> dict[str, Any]:
-    """Of YAML what the compose file uses: nested members, lists, and lists within brackets."""
+    """The part of YAML that the compose file uses: nested members, lists, and lists within brackets."""
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     found, rest = _block(lines, 0)
     assert rest == []
@@ -138,7 +138,7 @@ def dockerfile() -> list[tuple[str, str]]:
     return [(words[0], words[2]) for line in lines if (words := line.partition(" "))[0]]
 
 
-def test_the_image_holds_what_it_is_made_of_and_runs_as_nobody_in_particular() -> None:
+def test_the_image_is_made_of_files_that_exist_and_runs_without_privileges() -> None:
     steps = dockerfile()
     last = dict(steps[max(number for number, step in enumerate(steps) if step[0] == "FROM") :])
     assert (last["USER"], last["ENTRYPOINT"]) == ("fleetroll", '["fleetroll"]')
@@ -149,7 +149,7 @@ def test_the_image_holds_what_it_is_made_of_and_runs_as_nobody_in_particular() -
     assert all((ROOT / name).is_file() for name in named)
 
 
-def test_the_image_is_made_without_what_lies_about() -> None:
+def test_the_image_is_made_of_the_listed_files_alone() -> None:
     first, *taken = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()[1:]
     assert first == "*"
     wanted = [line.removeprefix("!") for line in taken if line.startswith("!")]

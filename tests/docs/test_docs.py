@@ -33,7 +33,7 @@ SERVER_STATUSES = {414, 431}
 
 
 def require_done(text: str, run: docs.Run) -> None:
-    """Every command of the page has ended well, every call with 2xx, and what the page shows as a reply is it."""
+    """Every command of the page has succeeded, every call with 2xx, and what the page shows as replies came."""
     assert run.code == 0, f"{run.printed[-1]}\n{run.errors}"
     scripts = docs.blocks(text, "sh")
     assert len(run.statuses) == sum(len(re.findall(r"\bcurl -", block.text)) for block in scripts)
@@ -359,7 +359,7 @@ def test_every_link_leads_somewhere(page: str) -> None:
 
 
 def anchors(text: str) -> set[str]:
-    """As the usual renderers make them of headings."""
+    """As the usual renderers derive them from headings."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -368,7 +368,7 @@ def anchors(text: str) -> set[str]:
 def test_every_file_that_a_page_names_exists(page: str) -> None:
     """Files of the tests and of the bench by their whole path, modules by their path within the package."""
     for words in docs.code(docs.read(page)):
-        if words.startswith("tests/"):
+        if words.startswith(("tests/", "bench/")):
             assert (docs.ROOT / words).exists(), words
         elif re.fullmatch(r"[a-z_]+/[a-z_]+\.py", words):
             assert (PACKAGE / words).is_file(), words

@@ -1,4 +1,4 @@
-"""One application for all tests of a module: what they share is a world that refuses them and does not change."""
+"""One application per module: its tests share a world that refuses them, and put right what they change in it."""
 
 from collections.abc import Iterator
 

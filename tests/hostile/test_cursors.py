@@ -1,4 +1,4 @@
-"""Cursors that were altered, or belong to something else, or are old: refused, and never other data.
+"""Cursors that were altered, belong to something else, or are old are refused, and never lead to other data.
 
 And what a cursor promises: a traversal meets every row that stays, exactly once, whatever happens around it.
 """
@@ -193,7 +193,7 @@ def test_a_cursor_says_nothing_that_its_bearer_could_not_see(app: App) -> None:
 
 
 def test_a_cursor_expires_after_its_day_and_says_so(tmp_path: Path) -> None:
-    """One clock, injected, for the hand that signs and the hand that checks."""
+    """One injected clock, for signing and for checking."""
     with running(tmp_path / "data") as app:
         fill(app)
         now = app.services.clock()

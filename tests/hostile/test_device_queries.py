@@ -54,7 +54,7 @@ def test_no_query_breaks_anything(world: World, token: str, data: st.DataObject)
 
 
 @pytest.mark.parametrize("value", VALUES)
-def test_what_is_written_is_read_back_or_was_refused(world: World, token: str, value: str) -> None:
+def test_a_value_is_stored_or_was_refused_and_what_is_read_is_valid_json(world: World, token: str, value: str) -> None:
     world.prepare()
     fresh = world.app.request("GET", f"/v1/devices/{DEVICE}/credentials").json()["device_token"]
     status = ask(world, f"/external/api/update?token={fresh}&v1={value}")
@@ -71,7 +71,7 @@ BODIES: list[Any] = [
 
 
 @pytest.mark.parametrize("body", BODIES, ids=repr)
-def test_a_batch_that_is_none_is_refused(world: World, token: str, body: Any) -> None:
+def test_a_malformed_batch_is_refused(world: World, token: str, body: Any) -> None:
     world.prepare()
     fresh = world.app.request("GET", f"/v1/devices/{DEVICE}/credentials").json()["device_token"]
     target = f"/external/api/batch/update?token={fresh}&pin=v1"

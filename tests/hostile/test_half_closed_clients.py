@@ -39,7 +39,7 @@ BUSY = GET.replace(b"/echo", b"/busy")
 POST = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n"
 BUSY_POST = POST.replace(b"/echo", b"/busy")
 UPGRADE = b"POST /echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\n"
-# So long that nothing here ends by one of them.
+# Deadlines so long that nothing here ends by one of them.
 PATIENT = deadlines()
 AT_ONCE = 20.0
 WORK = 0.3  # longer than it takes a client here to end its side
@@ -260,7 +260,7 @@ def test_a_whole_export_is_given(fleet: Process) -> None:
 
 
 def test_a_follower_of_events_hears_what_there_is_and_no_more(fleet: Process) -> None:
-    """It may be gone for good, and would take up room for others until a reply to it failed."""
+    """It may be gone for good, and would take up others' room until a reply to it failed."""
     told(fleet, request("PUT", "/v1/devices/followed", b"{}"))
     received = told(fleet, request("GET", "/v1/events?after=0"))
     assert b'"name":"followed"' in received

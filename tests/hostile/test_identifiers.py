@@ -1,4 +1,4 @@
-"""Which identifiers are one, and that every identifier that can be created can be reached.
+"""Which identifiers are the same, and that every identifier that can be created can be reached.
 
 The written rules: stored as sent; equal by NFC form, case-sensitively; printable characters only, so nothing invisible
 or direction-changing; no space at either end; not `.` or `..`. Confusable letters are different letters.

@@ -1,4 +1,4 @@
-"""Sending more than a route asks for changes nothing more than it documents (H14)."""
+"""Sending more than a route asks for changes nothing more than it documents."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -163,7 +163,7 @@ def test_the_identity_encoding_is_no_encoding(world: World) -> None:
             for name in ("", "identity", " Identity "):
                 response = send(world.app, sample.raw(content_encoding=name))
                 assert response.status != 500, (sample.label, response.body)
-                assert b"Content-Type" not in response.body, (sample.label, response.body)
+                assert b"Content-" not in response.body, (sample.label, response.body)
     world.prepare()
 
 

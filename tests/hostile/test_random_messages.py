@@ -46,7 +46,7 @@ class Desk:
         self.make()
 
     def make(self) -> None:
-        """The device that all is about."""
+        """Make the device that everything is about."""
         body = {"ident": "known", "schema": {"t": {"type": "number"}, GOOD: {"type": "number"}}}
         assert self.app.request("POST", "/v1/devices", body).status == 201
         said = claims(self.app.request("POST", "/v1/devices/known/credentials", {}).json()["nats"]["api_key"])
@@ -141,7 +141,7 @@ def test_whatever_is_published_is_stored_or_left_out(family: str, desk: Desk) ->
 
 
 def said(desk: Desk, family: str) -> Any:
-    """What the good ones have said last."""
+    """The value of the last good message."""
     if family == "telemetry":
         readings = desk.app.request("GET", "/v1/devices/known/telemetry").json()["readings"]
         return next(one["value"] for one in readings if one["metric"] == GOOD)

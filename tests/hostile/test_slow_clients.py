@@ -31,7 +31,7 @@ SHORT = 1.0  # a deadline that a test waits for, and longer than a busy machine 
 
 
 def deadlines(**short: float) -> Deadlines:
-    """Such as nobody meets by accident, but for those that are given."""
+    """Deadlines that nobody meets by accident, except those that are given."""
     names = ("header", "keep_alive", "body_stall", "body_grace", "reader_stall", "linger")
     return Deadlines(**{**dict.fromkeys(names, ENDLESS), "drain_settle": 0.05, **short})
 
@@ -106,7 +106,7 @@ async def flood(_scope: dict[str, Any], receive: Receive, send: Send) -> None:
 
 
 async def busy(_scope: dict[str, Any], receive: Receive, send: Send, seconds: float = 1.5 * SHORT) -> None:
-    """Does something else, for longer than the deadlines of a body unless told otherwise, before it turns to it."""
+    """Do something else before reading the body: by default for longer than the deadlines of a body."""
     await asyncio.sleep(seconds)
     await reply(send, b"%d" % len(await read_body(receive)))
 

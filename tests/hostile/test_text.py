@@ -30,7 +30,7 @@ FORMATTING = [
     "\ue000", "\U0010ffff", "\ufffe", "\u0378",
 ]  # fmt: skip
 WHERE = ("{}", "a{}", "{}a", "a{}a")
-# Of many texts that are alike, each place takes every so manieth, another one first than the place before.
+# Of many similar texts each place takes one in so many, beginning with another one than the place before.
 APART = 7
 # Free text for programs or for several lines: what people are shown there is for the reader to judge.
 FREE = {
@@ -49,7 +49,7 @@ def raw_literal(text: bytes) -> bytes:
 
 
 def bodies(sample: Sample, values: list[bytes], apart: int = 1) -> list[bytes]:
-    """The sample's document with each value in the place of each text, or with every so manieth."""
+    """The sample's document with each value in the place of each text, or with one in so many (`apart`)."""
     return [
         body.replace(b'"@"', value)
         for place, (_, body) in enumerate(texts(sample.document))
@@ -247,7 +247,7 @@ def test_a_request_id_that_is_not_plain_is_replaced(world: World, value: bytes) 
 
 
 def test_a_credential_or_key_that_is_given_twice_is_refused(world: World) -> None:
-    """Two readers of one request could each take another one for its sender."""
+    """Two readers of one request could each see another sender."""
     for dialect in KEYED:
         name, value = credential(dialect)
         method, target, _ = ASKED[dialect.name]

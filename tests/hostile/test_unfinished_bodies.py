@@ -11,7 +11,7 @@ from tests.support.app import ADMIN_KEY, App, Response, asgi, running
 
 SHARE = 100_000
 ENROL = "/.well-known/est/line/simpleenroll"
-PAD = b" " * 60_000  # around a document it says nothing
+PAD = b" " * 60_000  # blanks, which mean nothing around a document
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
 async def send(
     app: App, org: str, ident: str, resume: asyncio.Event | None = None, target: str = "/v1/devices"
 ) -> Response:
-    """A device, made by a request of which one part comes at once and the other when it may."""
+    """Make a device by a request whose first part comes at once and whose second waits for `resume`."""
     parts = [PAD if target != ENROL else PAD[:20_000], b'{"ident":"%s"}' % ident.encode()]
 
     async def slow(scope: dict[str, object], receive: object, reply: object) -> None:
@@ -94,7 +94,7 @@ def test_the_root_has_what_there_is_and_no_more(app: App) -> None:
 
 
 def test_rows_that_do_not_end_take_of_the_same_share_and_give_it_back(app: App) -> None:
-    """A row, and no more of an import: what comes before it and after it has been taken in."""
+    """Only the row that has not ended, and no more of an import: the rows before it have been taken in."""
     load = "/v1/devices:import"
 
     async def work() -> None:

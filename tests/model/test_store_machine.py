@@ -294,7 +294,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
 
 
 class Transaction(Struct):
-    """Steps to take together; `undone` says that it is to end with a raise."""
+    """Steps to take together; if `undone`, it ends with a raise and must leave no trace."""
 
     steps: list[Step]
     undone: bool

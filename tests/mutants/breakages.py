@@ -30,7 +30,7 @@ def breakages() -> list[Breakage]:
 
 
 def broken(breakage: Breakage, directory: Path) -> Path:
-    """The sources in `directory`, broken. It may hold those of an earlier one."""
+    """Put broken sources into `directory`, which may hold those of an earlier breakage. Returns their folder."""
     sources = directory / "src"
     shutil.rmtree(sources, ignore_errors=True)
     shutil.copytree(SOURCES, sources, ignore=shutil.ignore_patterns("__pycache__"))

@@ -10,7 +10,7 @@ from tests.mutants.breakages import ROOT
 
 
 def outcome(program: Sequence[str], variables: Mapping[str, str], seconds: float) -> int:
-    """The status with which it ends, or is ended after so many seconds; nothing of its process group lives on."""
+    """Returns the status with which it ends, or is ended after so many seconds, and its whole process group with it."""
     run = subprocess.Popen(
         program, cwd=ROOT, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0
     )

@@ -145,7 +145,7 @@ def test_no_two_serial_numbers_are_the_same_and_all_are_as_long(signer: Signer) 
     assert all(len(one.serial) == 32 and one.serial == PKI.describe(one.der).serial for one in issued)
 
 
-def test_whose_certificate_it_is_can_be_told(signer: Signer) -> None:
+def test_the_issuer_of_a_certificate_is_known_by_its_key(signer: Signer) -> None:
     other = PKI.make_authority("Acme devices", "acme", PKI.make_key(KeyKind()), Terms(NOW, NOW + DAY), "2:main")
     issued: Issued = PKI.issue(signer, request(), TERMS)
     assert PKI.is_issued_by(issued.der, signer.certificate)
@@ -154,7 +154,7 @@ def test_whose_certificate_it_is_can_be_told(signer: Signer) -> None:
 
 
 def certificate(key: keys.PrivateKey, identifier: bytes | None, serial: int = 7) -> bytes:
-    """An authority's, with that key identifier."""
+    """An authority's certificate with that key identifier."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Maker")])
     builder = x509.CertificateBuilder(name, name, key.public_key(), serial).add_extension(
         x509.BasicConstraints(ca=True, path_length=None), critical=True
@@ -236,7 +236,7 @@ def test_what_is_no_certificate_is_refused(der: bytes) -> None:
 
 
 def test_keys_of_rsa_wait_in_a_line_with_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One of each organization, and one of all; those that take no time are made beside it."""
+    """One line for each organization and one for all; keys that take no time are made beside them."""
     monkeypatch.setattr(limits, "MAX_KEYS_DUE", 3)
     monkeypatch.setattr(limits, "MAX_OWN_KEYS_DUE", 2)
     slow, quick = KeyKind(KeyType.RSA, 2048), KeyKind()

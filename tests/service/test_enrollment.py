@@ -93,7 +93,7 @@ def test_an_enrolment_that_fails_half_way_leaves_nothing(app: App, tmp_path: Pat
 
 
 def test_a_device_keeps_the_name_that_its_certificate_has(app: App) -> None:
-    """It could renew in neither name, and pass for the next device that is called pump-1."""
+    """Renamed, it could renew under neither name, and pass for the next device called pump-1."""
     serial = enrolled(app, "line", "pump-1")
     app.request("POST", f"/v1/certificates/{serial}:revoke", {"reason": "certificate_hold"})
     renamed = app.request("PATCH", "/v1/devices/pump-1", {"ident": "pump-2", "name": "Pump"})
@@ -107,7 +107,7 @@ def test_a_device_keeps_the_name_that_its_certificate_has(app: App) -> None:
 
 
 def test_a_key_of_rsa_is_made_while_others_are_served(app: App) -> None:
-    """For as long as it takes, a large part of a second."""
+    """Making one takes a large part of a second."""
     body = {"name": "slow", "key": {"type": "RSA", "bits": 4096}}
 
     async def pauses() -> list[float]:

@@ -27,7 +27,7 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 
 async def made(app: App, ident: str, entries: int) -> int:
-    """A device with so many entries in its history; its number."""
+    """Make a device with so many entries in its history. Returns its number."""
     services = app.services
     number: int = (await app.call("POST", "/v1/devices", {"ident": ident})).json()["id"]
     org = (await services.keyring.identify(Presented(Issuer.KEY, ADMIN_KEY), 0)).org.id
@@ -37,7 +37,7 @@ async def made(app: App, ident: str, entries: int) -> int:
 
 
 async def place_of(app: App, operation: Operation[Any, Any], value: Any) -> threading.Thread:
-    """Where an operation's transaction is run."""
+    """The thread in which an operation's transaction runs."""
     services = app.services
     who = await services.keyring.identify(Presented(Issuer.KEY, ADMIN_KEY), services.clock())
     return await services.perform(operation, who, value, "test", lambda _: threading.current_thread())
@@ -61,7 +61,7 @@ def test_a_device_of_a_long_history_is_no_work_for_the_event_loop(
     assert not app.runner.run(story())
 
 
-def test_what_is_asked_beside_it_is_done_once(app: App) -> None:
+def test_requests_beside_a_long_deletion_are_done_once(app: App) -> None:
     async def story() -> None:
         await made(app, "long", LONG)
         names = [f"d{number}" for number in range(20)]

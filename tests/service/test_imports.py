@@ -15,7 +15,7 @@ TIMES, ROWS = 4, 50
 
 
 def faults_in_memory() -> int:
-    """Those of the last request may still be looked at."""
+    """How many faults are alive; those of the last request may still be."""
     gc.collect()
     return sum(isinstance(one, Fault) for one in gc.get_objects())
 

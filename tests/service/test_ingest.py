@@ -29,7 +29,7 @@ def device(app: App, ident: str, **members: Any) -> int:
 
 
 def ingest(app: App, *arrivals: Arrival, now: int | None = None) -> list[str | None]:
-    """Pass readings on; answers the code of each refusal."""
+    """Pass readings on. Returns the code of each refusal."""
     at = app.services.clock() if now is None else now
 
     async def work(records: Records) -> list[str | None]:
@@ -40,7 +40,7 @@ def ingest(app: App, *arrivals: Arrival, now: int | None = None) -> list[str | N
 
 
 def hear(app: App, *numbers: int, at: int) -> None:
-    """Devices speak for themselves."""
+    """Let devices speak for themselves."""
 
     async def work(records: Records) -> None:
         found = await records.presence.reporters(1, numbers)

@@ -32,7 +32,7 @@ def gone() -> str:
 
 
 def is_taken_soon(holder: str, tmp_path: Path) -> bool:
-    """Whether another process begins at once with what `holder` owns, which is heard of no more."""
+    """Whether another process soon takes over what `holder` owns, which gives no more sign of life."""
 
     async def taken() -> bool:
         store: Store = await ENGINES["sqlite"](tmp_path / "registry")
@@ -65,7 +65,7 @@ def test_what_a_living_process_owns_is_left_to_it(tmp_path: Path) -> None:
 
 
 def test_a_process_of_another_machine_is_not_taken_for_dead(tmp_path: Path) -> None:
-    """Machines may have one name, and outside of containers all kernels call their processes' numbers alike."""
+    """Machines may share a name, and outside containers every kernel gives its namespace of process ids one number."""
     _, number, _, token = gone().split(":")
     alike = Path("/proc/self/ns/pid").stat().st_ino
     assert not is_taken_soon(f"{socket.gethostname()}:{number}:{alike}:{token}", tmp_path)

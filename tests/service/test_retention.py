@@ -48,7 +48,7 @@ class Registry:
         self._write(work)
 
     def events(self) -> list[int]:
-        """When the events were that the test has told."""
+        """When the events happened that the test has told."""
         found = self._running.runner.run(self._services.store.read.timeline.since(ORG, 0, 1 << 30))
         return [event.at for event in found if event.actor == "test"]
 
@@ -80,7 +80,7 @@ def test_what_is_older_than_it_is_kept_goes_and_nothing_else(registry: Registry)
     assert (registry.events(), registry.readings()) == (times[3:], times[5:])
 
 
-def test_each_has_a_time_of_its_own_and_by_itself_all_is_kept_for_ever(registry: Registry) -> None:
+def test_events_and_readings_have_times_of_their_own_and_by_default_stay_for_ever(registry: Registry) -> None:
     times = [NOW - 9_000 * DAY, NOW - DAY, NOW]
     registry.tell(*times)
     registry.report(*times)
@@ -102,7 +102,7 @@ def test_a_clock_that_is_put_right_within_the_hour_has_removed_nothing(registry:
     assert (registry.events(), registry.readings()) == ([*times, NOW], [*times, NOW])
 
 
-def test_however_much_there_is_and_however_often_it_is_looked_at(registry: Registry) -> None:
+def test_everything_old_goes_however_much_there_is_and_however_often_it_is_looked_at(registry: Registry) -> None:
     old = [NOW - 10 * DAY + number for number in range(limits.BULK_BATCH * 2 + 10)]
     young = [NOW - number for number in range(20)]
     registry.tell(*old, *young, *old[:5], NOW)
@@ -119,7 +119,7 @@ def test_however_much_there_is_and_however_often_it_is_looked_at(registry: Regis
     assert registry.events() == [*old[:7], NOW + 5 * DAY]
 
 
-def test_the_newest_event_goes_as_well_once_it_is_so_no_more(registry: Registry) -> None:
+def test_the_newest_event_goes_once_another_is_newer(registry: Registry) -> None:
     registry.tell(NOW - 2 * DAY)
     purger = registry.purger(Retention(events=DAY))
     for _ in range(3):

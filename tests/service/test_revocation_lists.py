@@ -71,7 +71,7 @@ def test_a_list_is_signed_anew_when_it_changes_and_only_then(app: App) -> None:
 
 
 def test_each_list_has_a_higher_number_than_those_before(app: App) -> None:
-    """Also one that says again what a list has said before: who knows the one between would take it for old."""
+    """Even one that equals an earlier list: whoever knows the one in between would take it for old."""
     serial, numbers = enrolled(app, "line", "pump-1"), []
     for verb in ("revoke", "restore", "revoke", "restore"):
         numbers.append(number(app.request("GET", CRL).body))
@@ -99,8 +99,8 @@ def test_a_list_is_signed_anew_long_before_it_ends_or_when_the_clock_goes_back(a
     assert [one.number for one in listed] == sorted(one.number for one in listed)
 
 
-def test_what_was_revoked_is_on_a_list_of_after_it_has_expired(app: App) -> None:
-    """RFC 5280, 3.3: or who compares lists would think that it came back."""
+def test_what_was_revoked_stays_on_a_list_issued_after_it_has_expired(app: App) -> None:
+    """RFC 5280, 3.3: else whoever compares lists would think that it came back."""
     serial = enrolled(app, "line", "pump-1")
     rule(app, serial, "revoke")
     ends = app.runner.run(app.services.store.read.certificates.get(1, serial)).not_after

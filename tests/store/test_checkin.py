@@ -8,7 +8,7 @@ from tests.support.stores import NOW
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_mailbox_is_empty_until_something_comes_and_then_what_was_put_last(
+async def test_a_mailbox_is_empty_until_something_comes_and_then_holds_what_was_put_last(
     store: Store, org: int, elsewhere: int
 ) -> None:
     assert await store.read.checkins.get(org, 1) == Mailbox(org, 1)

@@ -225,7 +225,7 @@ async def test_a_name_is_searched_as_it_now_is(store: Store, org: int) -> None:
     assert await idents(store, org, Comparison("name", Operator.CONTAINS, "PUMP")) == []
 
 
-async def test_devices_that_became_active_lately_come_the_newest_first(store: Store, org: int, elsewhere: int) -> None:
+async def test_devices_that_became_active_lately_come_newest_first(store: Store, org: int, elsewhere: int) -> None:
     for at in (5, 9, None, 7):
         await inserted(store, org, device(f"at {at}"), activated_at=at)
     await inserted(store, elsewhere, device("theirs"), activated_at=9)
@@ -294,7 +294,7 @@ async def assorted(store: Store, org: int) -> list[Device]:
 
 
 def in_order(devices: list[Device], sort: Sort) -> list[Device]:
-    """By the words of the port: the field's value, then the id; those without the field last, either way."""
+    """As the port says it: the field's value, then the id; those without the field last, either way."""
     by_id = sorted(devices, key=lambda one: one.id, reverse=sort.descending)
     present = [one for one in by_id if sort_value(one, sort.field) is not None]
     present.sort(key=lambda one: sort_value(one, sort.field), reverse=sort.descending)
@@ -621,7 +621,7 @@ async def test_pages_by_number_are_the_list_cut_up(
 
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("label", ["all", "one hardware", "seen lately", "nobody"])
-async def test_what_one_order_leaves_equal_is_in_the_next_ones(
+async def test_devices_that_one_order_leaves_equal_are_in_the_next_order(
     store: Store, org: int, label: str, descending: bool
 ) -> None:
     await store.write(lambda records: motley(records, org))

@@ -210,7 +210,7 @@ async def test_an_engine_reads_the_same_numbers_in_texts(store: Store, org: int)
 
 
 async def agree(store: Store, org: int, contents: list[object], texts: list[str]) -> None:
-    """The engine finds among devices of these contents what `core` says."""
+    """Among devices with these contents the engine finds what `core` says."""
 
     async def check(records: Records) -> None:
         for one in await records.devices.page(org, None, Sort(), Page(100)):

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 Change: TypeAlias = Callable[[Records, Device, int], Awaitable[object]]
 
-# What can happen to a device, each given the other organization as well; first what is no new revision of it.
+# What can happen to a device; each is given another organization as well. First what makes no new revision of it.
 CHANGES: dict[str, Change] = {
     "heard": lambda records, was, _: records.presence.heard(was.org, [was.id], NOW + 5),
     "heard again": lambda records, was, _: records.presence.heard_again(was.org, [was.id], NOW + 6),
@@ -111,7 +111,7 @@ async def test_lists_agree_with_themselves_while_devices_change(store: Store, or
 
 
 async def test_a_list_of_devices_with_long_documents_is_whole(store: Store, org: int) -> None:
-    """More of them than are kept."""
+    """More of them than are kept in memory."""
     long = document(f'{{"text":"{"x" * 60_000}"}}')
 
     async def prepare(records: Records) -> None:

@@ -87,7 +87,7 @@ async def test_whoever_reads_before_it_writes_finds_what_others_wrote(store: Sto
 
 
 @pytest.mark.parametrize("sign", ["speaks", "connects", "leaves"])
-async def test_who_is_heard_of_while_the_quiet_are_told_is_not_one_of_them(
+async def test_a_device_that_is_heard_of_during_a_sweep_is_not_one_of_the_quiet(
     store: Store, other: Store, root: Organization, sign: str
 ) -> None:
     """One process has looked who is quiet when another one, which writes for the organization, hears of one of them."""
@@ -276,7 +276,7 @@ async def test_what_no_organization_keeps_apart_is_written_in_one_order(
         await session.execute("SELECT id FROM api_key WHERE id = $1 FOR UPDATE NOWAIT", second)
 
 
-async def test_a_transaction_that_waits_in_a_circle_at_its_end_is_run_again(
+async def test_a_transaction_in_a_deadlock_at_its_end_is_run_again(
     store: Store, session: asyncpg.Connection, org: int
 ) -> None:
     first, second = await used(store, org)
@@ -303,7 +303,7 @@ async def test_a_load_that_fails_at_the_end_of_its_work_fails_nobody_else(store:
 
 
 async def follow(ask: Callable[[int], Awaitable[list[Event]]], done: asyncio.Event) -> list[int]:
-    """The numbers of all events, each asked for after the one before, until there are no more when it is over."""
+    """The numbers of all events, each asked for after the one before, until it is `done` and there are no more."""
     seen: list[int] = []
     while True:
         finished = done.is_set()
@@ -324,7 +324,7 @@ async def test_a_late_commit_is_never_skipped(store: Store, other: Store, root: 
             async def work(records: Records, org: int = org) -> None:
                 await records.timeline.append([event(org, 7)])
                 for _ in range(random.randrange(6)):
-                    await records.timeline.since(org, 0, 1)  # sends what was kept, and takes its time
+                    await records.timeline.since(org, 0, 1)  # sends what was held back, and takes its time
                 await records.timeline.append([event(org, 8)])
 
             await where.write(work)
@@ -410,7 +410,7 @@ async def test_whoever_may_have_missed_news_is_told_so(store: Store, session: as
 
 
 @pytest.mark.parametrize("work", ["a write", "a look-up", "a walk"])
-async def test_what_is_not_a_filter_s_fault_may_be_tried_again(
+async def test_what_is_not_a_filters_fault_may_be_tried_again(
     store: Store, session: asyncpg.Connection, work: str
 ) -> None:
     """As where a database is slow and its operator has set a `statement_timeout`."""
@@ -423,7 +423,7 @@ async def test_what_is_not_a_filter_s_fault_may_be_tried_again(
         )
 
         async def is_ended() -> bool:
-            """Of those that wait it is the one in this database, as others share the server."""
+            """End the one that waits in this database (others share the server). Returns whether there was one."""
             return bool(
                 await session.fetchval(
                     "SELECT count(pg_cancel_backend(pid)) FROM pg_locks WHERE NOT granted "
@@ -441,7 +441,7 @@ async def test_what_is_not_a_filter_s_fault_may_be_tried_again(
 # --- a server that has no room ---------------------------------------------------------------------------------------
 
 
-async def test_a_full_disk_is_told_to_those_alone_who_need_room_for_as_long_as_it_is_full(
+async def test_a_full_disk_refuses_only_those_who_need_room_for_as_long_as_it_is_full(
     store: Store, session: asyncpg.Connection, org: int
 ) -> None:
     await session.execute(
@@ -468,7 +468,7 @@ async def test_who_finds_no_more_room_for_a_session_takes_turns_with_those_there
     """As where others use the same server up to its `max_connections`."""
     url, role = urlsplit(await empty_database()), f"few_{uuid.uuid4().hex}"
     database = url.path[1:]
-    await session.execute(f"CREATE ROLE {role} LOGIN")  # no limit is one for a superuser
+    await session.execute(f"CREATE ROLE {role} LOGIN")  # superusers are subject to no limit
     await session.execute(f"ALTER DATABASE {database} OWNER TO {role}")
     own = url._replace(netloc=f"{role}@{url.hostname}:{url.port}").geturl()
     store = await postgres.open_store(own, migrate=False)
@@ -505,7 +505,7 @@ async def test_nobody_waits_for_a_session_for_ever(
     assert await store.read.leases.get("test") is None
 
 
-async def test_a_list_of_what_an_operator_has_locked_is_not_too_costly(
+async def test_a_list_of_what_an_operator_has_locked_is_not_called_too_costly(
     store: Store, session: asyncpg.Connection, org: int
 ) -> None:
     async with session.transaction():
@@ -516,7 +516,7 @@ async def test_a_list_of_what_an_operator_has_locked_is_not_too_costly(
 
 
 @pytest.mark.parametrize(("cost", "code"), [(1, "database_unavailable"), (10_000_000, "query_too_costly")])
-async def test_a_list_is_too_costly_only_if_it_is_by_itself(
+async def test_a_list_is_called_too_costly_only_if_it_is_so_by_itself(
     engine: str, monkeypatch: pytest.MonkeyPatch, cost: int, code: str
 ) -> None:
     """Else it is the database that is slow now, as where others use its processors or its disk."""
@@ -614,7 +614,7 @@ async def test_a_newer_schema_is_refused_and_an_older_one_needs_permission(sessi
 
 
 async def test_a_schema_stays_as_it_is_while_a_server_uses_it(session: asyncpg.Connection, tmp_path: Path) -> None:
-    """It would go on, and leave out whatever the newer one has to be told."""
+    """The server would go on, and leave out whatever a newer schema has to be told."""
     older = len(migrations.load("postgres")) - 1
     await session.execute("UPDATE fleetroll SET version = $1", older)
     with pytest.raises(Refused, match="A server still uses the database"):
@@ -648,7 +648,7 @@ async def test_several_processes_may_start_at_once_on_a_new_database(engine: str
 
 
 async def beat(store: Store) -> int:
-    """A write that can be told from those before it; answers what a look-up finds then."""
+    """A write that can be told from those before it. Returns what a look-up finds then."""
     found = await store.read.leases.get("test")
     assert await store.write(lambda records: records.leases.beat("test", "holder", found.beat if found else 0))
     found = await store.read.leases.get("test")
@@ -773,7 +773,7 @@ async def test_a_database_that_cannot_hold_every_text_is_refused(engine: str, en
 
 
 async def test_a_database_may_be_set_up_for_programs_of_another_kind(engine: str) -> None:
-    """As for those that are older than its texts are, or that show times to people."""
+    """As for old ones, in whose texts a backslash escapes, or for those that show times to people."""
     url = await new_database()
     session, database = await asyncpg.connect(url), urlsplit(url).path[1:]
     for setting in ("standard_conforming_strings = off", "timezone = 'Asia/Kolkata'", "datestyle = 'SQL, DMY'"):
@@ -840,9 +840,12 @@ async def test_text_that_cannot_be_stored_finds_nothing(store: Store, root: Orga
     assert refusal.value.code == "invalid_text"
 
 
-async def test_devices_of_a_large_import_are_found_by_every_index(store: Store, org: int) -> None:
+async def test_devices_of_a_bulk_load_are_found_by_everything_that_they_have(store: Store, org: int) -> None:
     new = [device(f"d{number}", name=f"Name {number}", tags=("t",), kind="k") for number in range(300)]
     loaded = await store.write(lambda records: records.devices.insert_many(org, new, NOW), bulk=True)
     later = await store.write(lambda records: plant(records, org, device("later")))
     assert later.id > max(one.id for one in loaded)
     assert (await store.scan.devices.counts(org)).by_tag == {"t": 300}
+    for one in (Comparison("tags", Operator.HAS, "t"), Comparison("kind", Operator.EQ, "k"), Search("name ")):
+        assert await store.scan.devices.page(org, one, Sort(), Page(500)) == loaded
+    assert await store.read.devices.get(org, "d299") == loaded[299]

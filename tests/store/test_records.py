@@ -82,7 +82,7 @@ async def test_an_organization_is_kept_with_its_lineage(store: Store, root: Orga
     assert await store.read.organizations.get(grandchild.id + 1) is None
 
 
-async def test_a_slug_is_taken_only_beside_its_like(store: Store, root: Organization) -> None:
+async def test_a_slug_is_taken_only_among_its_siblings(store: Store, root: Organization) -> None:
     child = await below(store, root, "a")
     for parent, slug in ((root, "a"), (None, "default")):
         new = organization(parent, slug)

@@ -58,7 +58,7 @@ def sidecar(file: Path, suffix: str) -> Path:
 async def test_every_commit_is_forced_to_disk(file: Path) -> None:
     """The two settings that the promise of `write` rests on, as they are on the connections that write.
 
-    One writes transactions, and one what is in the log to the file.
+    One writes transactions, the other moves what is in the log to the file.
     """
     with hooked() as connections:
         store = sqlite.open_store(file, create=True)
@@ -283,7 +283,7 @@ async def test_a_page_by_place_of_what_is_tallied_passes_no_others(descending: b
 
 
 async def test_a_text_that_was_counted_is_not_counted_again(file: Path) -> None:
-    """Only what has changed since is looked at; what is written by then as well as what is written together."""
+    """Only what has changed since is looked at, even if many changed it together."""
     many = [device(f"d-{number}", name="pump") for number in range(2_000)]
     async with crowded(file, many) as (store, connections):
         wanted = {text: Search(text) for text in ("pump", "UMP", "p", "d-1999", "-")}
@@ -304,8 +304,10 @@ def allow(writer: apsw.Connection, more_pages: int) -> None:
     assert writer.pragma("max_page_count", writer.pragma("page_count") + more_pages)
 
 
-async def test_a_scan_that_reckons_for_too_long_is_refused_in_time(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What takes the time is not SQLite's but ours, and each row may take very long."""
+async def test_a_scan_that_calculates_for_too_long_is_refused_in_time(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What takes the time is our code and not SQLite's, and a single row may take very long."""
     monkeypatch.setattr(limits, "SCAN_TIME", 0.5)
     store = sqlite.open_store(file, create=True)
     await store.write(lambda records: records.organizations.insert(organization(None, "default")))
@@ -351,7 +353,7 @@ async def test_a_full_disk_refuses_writes_and_nothing_else(file: Path) -> None:
 
 
 @about_sqlite
-def test_a_full_disk_is_said_as_507_while_reads_go_on(tmp_path: Path) -> None:
+def test_a_full_disk_is_answered_by_507_while_reads_go_on(tmp_path: Path) -> None:
     with running(tmp_path / "data"):
         pass  # the registry is there, so the first connection of the next start is that of its writer
     with hooked() as connections, running(tmp_path / "data") as app:

@@ -32,7 +32,7 @@ async def read(store: Store, org: int, number: int, metric: str, span: Span = EV
 
 
 async def report_beside(store: Store, org: int, *times: int) -> None:
-    """Of another device, of another metric and in another mode than those of metric `m` of device 1."""
+    """Store readings of another device, of another metric and in another mode than metric `m` of device 1."""
     beside = [(1, "test", "m"), (1, "", "other"), (2, "", "m")]
 
     async def work(records: Records) -> None:
@@ -325,7 +325,7 @@ async def test_a_purge_ends_where_there_is_nothing_to_remove(store: Store) -> No
 # --- the day's use ---------------------------------------------------------------------------------------------------
 
 
-async def test_a_device_may_do_something_so_often_a_day(store: Store, org: int, elsewhere: int) -> None:
+async def test_a_device_may_do_something_only_so_often_a_day(store: Store, org: int, elsewhere: int) -> None:
     async def add(place: int, number: int, noun: str, day: int, most: int = 2) -> bool:
         return await store.write(lambda records: records.usage.add_today(place, number, noun, day, most))
 

@@ -20,7 +20,7 @@ class Undo(Exception):
 
 
 async def everything(store: Store, *orgs: int) -> list[Any]:
-    """All that a reader can see."""
+    """What a reader can see of all that `furnish` writes, and of the organizations."""
     read = store.read
     seen: list[Any] = [await read.timeline.published(0, 1000), await read.replays.get(orgs[0], 1, "name")]
     for org in orgs:
@@ -37,7 +37,7 @@ async def everything(store: Store, *orgs: int) -> list[Any]:
 
 
 async def furnish(records: Records, org: int, name: str) -> None:
-    """Write something with every noun."""
+    """Write something with many of the nouns."""
     await plant(records, org, device(name, tags=("t",), owners=("o",)))
     await records.devices.insert_many(org, [device(f"{name} {number}", tags=("t",)) for number in range(3)], NOW)
     await records.owners.insert(owner(org, name))
@@ -279,7 +279,7 @@ async def test_a_backup_taken_while_writing_is_consistent(engine: str, store: St
         copy = await ENGINES[engine](target)
         try:
             total = await copy.scan.devices.count(org, None)
-            assert await copy.read.usage.of(org) in ({"devices": total}, {})
+            assert await copy.read.usage.of(org) == ({"devices": total} if total else {})
             assert len(await copy.read.timeline.since(org, 0, 10_000)) == total
             assert (await copy.scan.devices.counts(org)).by_tag.get("t", 0) == total
         finally:

@@ -1,4 +1,4 @@
-"""The shape of the repository: short functions, one file name per noun, locks that match, no machine of anybody's."""
+"""The shape of the repository: short functions, one file name a noun, matching locks, nothing of anybody's machine."""
 
 import ast
 import re

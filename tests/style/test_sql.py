@@ -409,7 +409,7 @@ def test_every_list_is_read_in_order_from_an_index(database: apsw.Connection) ->
 
 
 def test_a_list_is_planned_once_whatever_it_binds(database: apsw.Connection) -> None:
-    """Planning costs more than many a page."""
+    """Planning costs more than many pages do."""
     compiled: list[tuple[object, ...]] = []
 
     def note(*action: object) -> int:

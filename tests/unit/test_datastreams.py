@@ -1,4 +1,4 @@
-"""What is made a value of a datastream is one: whoever has made it need not hold it to the datastream again."""
+"""What is made a value of a datastream is valid: it need not be checked against the datastream again."""
 
 from typing import Any
 

@@ -66,7 +66,7 @@ def test_two_versions_never_share_a_tag(id: int, revision: int, other_id: int, o
     assert (etag(Record(id, revision)) == etag(Record(other_id, other_revision))) == same
 
 
-def test_what_has_no_revision_is_no_matter_to_a_precondition() -> None:
+def test_what_has_no_revision_does_not_matter_to_a_precondition() -> None:
     tags = {
         etag(NOW),
         etag(NOW, None, False, {}),

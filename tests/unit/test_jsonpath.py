@@ -126,7 +126,7 @@ REFUSED = [
     "(-(-$.a[0,0])[0,0,0])[0,0] == 1", "($.a == 1).b == 1", "!($.a) == 1",
 ]  # fmt: skip
 
-# What is accepted, but has a canonical text that is larger than what is.
+# What is accepted, though its canonical text is larger than what is accepted.
 LARGEST = [
     " && ".join(f"$.temp != {n}" for n in range(100, 100 + limits.MAX_PREDICATES)),
     "(" * 15 + "!exists($.none) && $.temp + 1 * 2 / 3 - 4 > 0" + ")" * 15,
@@ -163,7 +163,7 @@ def test_a_text_says_a_number(text: str, number: object) -> None:
 
 
 @pytest.mark.parametrize("text", SAYS_NONE, ids=lambda text: text[:10])
-def test_a_text_says_none(text: str) -> None:
+def test_a_text_says_no_number(text: str) -> None:
     assert jsonpath.holds(jsonpath.parse("$.a.double() != 0.25"), {"a": text}) is None
 
 

@@ -40,7 +40,7 @@ LIST = ("SELECT 1", {"org": 1, "limit": 50})
 
 
 def look(known: KnownDevices, changed: int) -> bool:
-    """Ask for `LIST`, of which so many of 50 devices are others than before. Whether it asked for marks."""
+    """Ask for `LIST`, so many of whose 50 devices have changed. Returns whether it asked for marks."""
     asked = known.asks_for_marks(*LIST)
     if asked is not None:
         known.learn(asked, 50, changed)

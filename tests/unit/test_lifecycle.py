@@ -35,7 +35,7 @@ def test_a_status_leads_where_the_table_says(status: Status, to: Status) -> None
 
 
 @pytest.mark.parametrize(("status", "to"), [cell[:2] for cell in CELLS if not cell[2]])
-def test_it_leads_nowhere_else(status: Status, to: Status) -> None:
+def test_a_status_leads_nowhere_else(status: Status, to: Status) -> None:
     with pytest.raises(Fault) as refused:
         advance(status, to)
     assert (refused.value.kind, refused.value.code) == (Kind.CONFLICT, "status_forbids")

@@ -474,7 +474,7 @@ def within(document: Any, size: int, depth: int) -> bool:
 
 
 def outcome(document: Any, patch: Patch, lenient: bool, longest: int) -> Any:
-    """None where it is refused."""
+    """The patched document, or None where it is refused."""
     try:
         return apply_json_patch(document, patch, lenient=lenient, longest=longest)
     except Fault:

@@ -24,7 +24,7 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 
 def tag(app: App, path: str) -> str:
-    """The present entity tag, after making what is not there."""
+    """The present entity tag of a record, which is made where it does not exist."""
     collection, body, _ = NOUNS[path]
     if app.request("GET", path).status == 404:
         assert app.request("POST", collection, body).status == 201

@@ -47,8 +47,8 @@ def results(connection: socket.socket) -> list[str]:
 def readiness(server: Process) -> tuple[bytes, bytes]:
     """The replies of a server that serves, and of one that drains, on one connection.
 
-    All that is asked lies there when the server hears that it should end, so that nobody has to be fast: it reads for
-    a quarter of a second more.
+    All requests have arrived when the server hears that it should end, so nobody has to be fast: it reads for a quarter
+    of a second more.
     """
     ask = b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n"
     with socket.create_connection(("127.0.0.1", server.port), 20) as connection:

@@ -73,12 +73,12 @@ def test_a_page_reads_what_is_refused_before_any_application_sees_it(site: Site)
 @pytest.mark.parametrize(
     ("method", "status"), [("GET", 200), ("HEAD", 200), ("POST", 409), ("PUT", 200), ("PATCH", 200), ("DELETE", 204)]
 )
-def test_leave_is_given_for_every_method(site: Site, method: str, status: int) -> None:
+def test_a_preflight_allows_every_method(site: Site, method: str, status: int) -> None:
     ident = f"d-{method}"
     assert site.page().fetch("PUT", f"/v1/devices/{ident}", {}, content_type=JSON).status == 201
     path = "/v1/devices" if method == "POST" else f"/v1/devices/{ident}"
     body = {"ident": ident} if method in {"POST", "PUT", "PATCH"} else None
-    ours = site.page()  # another asks for leave anew
+    ours = site.page()  # a new page needs a new preflight
     assert ours.fetch(method, path, body, content_type=JSON).status == status
     url = site.server.url + path
     assert {("OPTIONS", url), (method, url)} <= set(ours.tab.requests())
@@ -107,7 +107,7 @@ def test_a_page_of_another_origin_learns_nothing(site: Site, whose: str) -> None
         for method in ("GET", "POST", "PUT", "DELETE"):
             with pytest.raises(Blocked):
                 theirs.fetch(method, "/v1/devices")
-        # Without a credential the browser asks for no leave, and withholds the reply.
+        # Without a credential the browser sends no preflight, and withholds the reply.
         for path in ("/v1/devices", "/health", "/openapi.json"):
             with pytest.raises(Blocked):
                 theirs.send("GET", path, None, {})
@@ -120,7 +120,7 @@ def test_no_page_is_let_in_unless_an_origin_is_configured(tmp_path: Path, site: 
         RealPage(site.browser, site.origin, server).fetch("GET", "/v1/devices")
 
 
-def test_a_page_calls_what_vendors_have_that_name_their_credentials_otherwise(site: Site) -> None:
+def test_a_page_calls_the_apis_of_vendors_that_carry_credentials_otherwise(site: Site) -> None:
     ours = site.page()
     basic = "Basic " + base64.b64encode(f":{site.server.key}".encode()).decode()
     device = {"device_serial": "ABCD1234", "hardware_version": "hwrev1"}

@@ -221,7 +221,7 @@ def test_a_parameter_is_described_as_an_array_where_it_may_be_repeated(world: Wo
 
 
 def with_members(world: World) -> Iterator[Sample]:
-    """What is answered to an object."""
+    """The samples whose body is an object."""
     for sample in world.one_by_one():
         if not sample.refused and isinstance(sample.document, dict) and sample.route.lines is None:
             yield sample
@@ -229,7 +229,7 @@ def with_members(world: World) -> Iterator[Sample]:
 
 @pytest.mark.long
 def test_a_member_is_described_as_required_where_it_is(world: World, description: Any) -> None:
-    """By leaving out one at a time of all that a body may have."""
+    """By leaving out each member of a full body in turn."""
     found = {}
     for sample in with_members(world):
         told = required(description, sample)
@@ -271,7 +271,7 @@ def test_a_member_that_a_route_needs_is_not_described_as_null(world: World, desc
     assert found == {}
 
 
-# What a device may be sent with, and what nobody may set.
+# What a device may be sent with, although nobody may set it.
 IGNORED = ["id", "revision", "status", "connected", "last_seen", "activated_at", "created_at", "updated_at"]
 
 

@@ -15,7 +15,7 @@ async def felt(seconds: float, stall: float = 0.0) -> tuple[float, float]:
     metrics = Metrics()
     feeling = asyncio.ensure_future(feel_pulse(metrics))
     await asyncio.sleep(seconds)
-    time.sleep(stall)  # noqa: ASYNC251  # as what is to be found would
+    time.sleep(stall)  # noqa: ASYNC251  # as a call that blocks would
     await asyncio.sleep(0.1)
     feeling.cancel()
     page = metrics.render(0).decode()

@@ -39,7 +39,7 @@ def test_every_reply_has_an_id_of_its_own(app: App) -> None:
 
 
 @pytest.mark.parametrize("origin", ["https://ours.example.com", "https://theirs.example.com"])
-def test_what_a_browser_asks_before_it_calls_is_answered_with_an_id(tmp_path: Path, origin: str) -> None:
+def test_a_preflight_is_answered_with_an_id(tmp_path: Path, origin: str) -> None:
     asking = {"Origin": origin, "Access-Control-Request-Method": "PUT"}
     with running(tmp_path / "data", cors_origins=("https://ours.example.com",)) as app:
         replies = [app.request("OPTIONS", "/v1/devices/d", key=None, headers=asking) for _ in "ab"]

@@ -42,7 +42,9 @@ def reply(server: Process, sent: bytes) -> Response:
 
 @pytest.mark.parametrize("row", UNREAD)
 @pytest.mark.parametrize("prefix", PREFIXES)
-def test_it_is_refused_in_the_form_of_the_api_below_whose_path_it_is(server: Process, prefix: str, row: str) -> None:
+def test_a_request_that_no_dialect_sees_is_refused_in_the_form_of_its_paths_api(
+    server: Process, prefix: str, row: str
+) -> None:
     rest, status = UNREAD[row]
     assert_refused(reply(server, b"POST " + prefix.encode() + rest), PREFIXES[prefix], status)
 

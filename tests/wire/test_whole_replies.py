@@ -48,7 +48,7 @@ def reply(method: str, target: str, *fields: str, version: str = "1.1") -> bytes
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("field", ["X: y", CLOSE])
-def test_it_reads_like_one_in_two_messages(method: str, field: str) -> None:
+def test_a_reply_in_one_message_reads_like_one_in_two(method: str, field: str) -> None:
     assert reply(method, "/plain", field) == reply(method, "/plain?two", field)
 
 

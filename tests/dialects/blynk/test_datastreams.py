@@ -112,7 +112,7 @@ def test_the_history_of_a_datastream_is_read_by_page_and_time(app: App) -> None:
         ("deviceId=9&pin=v1", 404, "Device with identifier 9 is not found or belong to another organization."),
     ],
 )
-def test_a_history_that_cannot_be(app: App, query: str, status: int, message: str) -> None:
+def test_a_history_that_cannot_be_read_is_refused(app: App, query: str, status: int, message: str) -> None:
     refused = ask(app, "GET", f"/device/datastream/history?{query}")
     assert (refused.status, refused.json()) == (status, {"error": {"message": message}})
 

@@ -1,4 +1,4 @@
-"""What a value of a metafield must be beside its form: a zone that there is, a device that the organization has.
+"""What a metafield's value must be besides its form: a zone that exists, a device of the organization.
 
 And what becomes of values when their metafield is defined anew.
 """
@@ -55,7 +55,7 @@ def test_a_zone_is_one_of_the_tz_database(app: App, kind: str, zone: str) -> Non
 
 
 @pytest.mark.parametrize("zone", ["Mars/Base", "europe/berlin", "Europe", "localtime", "CEST", "UTC+1", "x" * 300, 1])
-def test_a_zone_that_there_is_not_is_refused_and_nothing_changes(app: App, kind: str, zone: Any) -> None:
+def test_a_zone_that_does_not_exist_is_refused_and_nothing_changes(app: App, kind: str, zone: Any) -> None:
     one = device(app, kind)
     assert write(app, one["id"], ZONE, "UTC").status == 204
     was = app.request("GET", "/v1/devices").json()
@@ -257,7 +257,7 @@ def test_a_value_outlives_whatever_its_metafield_is_meanwhile(app: App, anew: di
     assert shown(app, anew) == before
 
 
-def test_the_default_stands_where_the_value_is_none_any_more(app: App, anew: dict[str, Any]) -> None:
+def test_the_default_stands_in_for_a_value_that_no_longer_fits(app: App, anew: dict[str, Any]) -> None:
     assert write(app, anew["id"], 1, "abc").status == 204
     defined(app, "Coordinates", default={"lat": 1, "lon": 2})
     assert shown(app, anew) == [{"type": "Coordinates", "lat": 1, "lon": 2}] * 3

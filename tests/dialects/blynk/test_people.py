@@ -114,7 +114,7 @@ def test_our_own_api_refuses_what_no_owner_is(app: App, change: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("zone", ["Mars/Base", "europe/berlin", "Europe/Berlin/", "localtime", "../UTC", ""])
-def test_a_user_and_an_organization_are_in_a_zone_that_there_is(app: App, zone: str) -> None:
+def test_a_user_and_an_organization_are_in_a_zone_that_exists(app: App, zone: str) -> None:
     assert ask(app, "POST", "/users/create-in-org", {**ANN, "tz": zone}).status == 400
     founder = {"email": "first@example.com", "name": "First", "timeZone": zone}
     assert ask(app, "POST", "/users/create", founder).status == 400

@@ -247,7 +247,7 @@ def test_a_new_owner_is_known_by_any_of_its_names_and_goes_before_an_organizatio
 
 
 def test_a_new_owner_takes_the_place_of_the_one_that_is_shown(app: App) -> None:
-    """Those whom a customer of Telemetron's shares the device with are not shown, and stay."""
+    """Further owners, such as Telemetron's customers who share the device, are not shown, and stay."""
     one = device(app, template(app))["id"]
     for name in ("ann", "bob"):
         assert ask(app, "POST", "/users/create-in-org", {"email": f"{name}@example.com"}).status == 201

@@ -72,7 +72,7 @@ def test_a_certificate_is_found_by_its_serial_number(app: App, form: str) -> Non
         assert ([one["serial_number"] for one in found["list"]], found["next"]) == ([serial], "")
 
 
-def test_all_that_a_list_of_certificates_is_asked_for_holds(app: App) -> None:
+def test_all_conditions_of_a_list_of_certificates_hold_together(app: App) -> None:
     serials = [enrolled(app, "line", "pump-1") for _ in range(3)]
     for move in ("other", "default", "other"):
         app.request("PATCH", "/v1/dms/line", {"settings": {"authority": move, "replaceable": True}})
@@ -131,7 +131,7 @@ def test_a_page_has_the_size_that_lists_of_devices_have_and_its_bookmark_keeps_i
 
 
 @pytest.mark.parametrize("list_", LISTS)
-def test_a_page_size_that_is_no_number_is_not_there(app: App, list_: str) -> None:
+def test_a_page_size_that_is_no_number_is_ignored(app: App, list_: str) -> None:
     enrolled(app, "line", "pump-1")
     for given in ("--5", "-", "5-", "1e3", "%C2%B2", "-9" + "9" * 400):
         reply = app.request("GET", f"{list_}?page_size={given}")

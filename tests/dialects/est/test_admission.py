@@ -43,7 +43,7 @@ def prepare(at: Site) -> None:
 
 
 def made(at: Site, name: str) -> tuple[str, ...]:
-    """What a device shows that has a certificate from the factory."""
+    """What a device with a certificate from the factory shows."""
     at.key(name)
     assert at.enrol("bench", "simpleenroll", name, f"/CN={name}").status == 200
     return ("--cert", f"{name}.pem", "--key", f"{name}.key")
@@ -67,7 +67,7 @@ def test_a_certificate_of_the_trusted_authority_opens_the_door(at: Site) -> None
     at.run(*at.verify("new"))
 
 
-def test_without_one_or_with_another_nobody_enrols(at: Site) -> None:
+def test_without_a_trusted_certificate_nobody_enrols(at: Site) -> None:
     assert ask(at).status == 401
     at.api("POST", "/v1/dms", {"name": "other", "settings": {**ANYBODY, "authority": "elsewhere"}})
     at.key("stray")
@@ -90,7 +90,7 @@ def test_a_revoked_or_expired_certificate_opens_nothing(at: Site) -> None:
 
 
 def test_a_revoked_certificate_opens_nothing_however_its_signature_is_written(at: Site) -> None:
-    """Of ECDSA, who has one signature has another that is as good, and needs no key for it."""
+    """Whoever has one ECDSA signature can make another that is as good, without the key."""
     made(at, "made-1")
     at.api("POST", f"/v1/certificates/{at.serial('made-1')}:revoke", {"reason": "key_compromise"})
     certificate = x509.load_pem_x509_certificate((at.folder / "made-1.pem").read_bytes())
@@ -196,7 +196,7 @@ def test_an_authority_that_tls_cannot_read_is_no_other_tenants_trouble(tmp_path:
 
 
 def certified(at: Site, name: str, above: str, *extensions: str) -> str:
-    """Certify a new key by openssl; answers the certificate."""
+    """Certify a new key by openssl. Returns the certificate."""
     at.key(name)
     at.run("openssl", "req", "-new", "-key", f"{name}.key", "-subj", f"/CN={name}", "-out", f"{name}.csr")
     (at.folder / f"{name}.ext").write_text("\n".join(extensions))
@@ -238,7 +238,7 @@ def key_identifier(certificate: str) -> str:
 
 
 def lookalike(at: Site, name: str, key: str, *extensions: str) -> str:
-    """A certificate of an authority's name for that key, which the rival has signed."""
+    """A certificate with an authority's name and that key, signed by the rival."""
     (at.folder / "like.ext").write_text("\n".join((*extensions, "[all]", "CN=born")))
     at.run("openssl", "req", "-new", "-key", "rival.key", "-subj", f"/CN={name}", "-out", "like.csr")
     at.run("openssl", "pkey", "-in", f"{key}.key", "-pubout", "-out", "like.pub")
@@ -306,7 +306,7 @@ def test_a_device_enrols_for_itself_alone_at_the_authority_that_it_has_its_certi
     assert devices(at) == ["made-1"]
 
 
-def test_its_authority_is_the_same_under_another_name(at: Site) -> None:
+def test_an_authority_is_the_same_under_another_name(at: Site) -> None:
     shown = made(at, "pump-7")
     twin = {"name": "twin", "certificate": at.api("GET", "/v1/authorities/factory")["certificate"]}
     at.api("POST", "/v1/authorities", twin)
@@ -325,7 +325,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
-def test_what_a_device_had_that_is_gone_opens_nothing_though_expired_ones_are_taken(
+def test_the_certificate_of_a_device_that_is_gone_opens_nothing_though_expired_ones_are_taken(
     at: Site, end: tuple[Any, ...]
 ) -> None:
     shown = made(at, "made-1")

@@ -25,7 +25,7 @@ _SOON, _PAUSE = 15.0, 0.2
 
 @pytest.fixture
 def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """It looks at its certificate more often than it would."""
+    """A server that looks at its certificate more often than usual."""
     monkeypatch.setattr(est_listener, "_ASK_SECONDS", _PAUSE)
     with site(tmp_path) as server:
         yield server
@@ -38,7 +38,7 @@ def shown(at: Site) -> bytes:
 
 
 def replaced(at: Site, old: bytes) -> bytes:
-    """What is shown instead, soon."""
+    """What is shown instead, before long."""
     deadline = time.monotonic() + _SOON
     while (now := shown(at)) == old:
         assert time.monotonic() < deadline, now
@@ -99,7 +99,7 @@ def test_files_that_are_replaced_one_after_the_other_leave_it_with_what_it_shows
 
 
 def own(at: Site) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """What a server shows, and a client that takes it as it is."""
+    """The TLS of a server, and of a client that takes any certificate."""
     pair(at, "own")
     shows, takes = Tls(), ssl.create_default_context()
     shows.present(at.folder / "own.pem", at.folder / "own.key")
@@ -117,7 +117,7 @@ def test_a_connection_that_ends_while_it_is_looked_at_is_no_error(at: Site, capl
     assert not [line for line in caplog.records if line.levelno >= logging.ERROR]
 
 
-@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["nothing", "the begin of a greeting"])
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["nothing", "the beginning of a greeting"])
 def test_clients_that_never_end_their_handshake_make_room_for_others(
     at: Site, monkeypatch: pytest.MonkeyPatch, said: bytes
 ) -> None:

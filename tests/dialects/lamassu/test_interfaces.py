@@ -1,6 +1,6 @@
 """What the vendor's two web interfaces call, with the parameters and headers that they send, from another origin.
 
-What a browser does is followed by its rules, and where there is one, done by Chromium itself.
+A browser is simulated by its rules and, where there is Chromium, is that.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ COLUMNS = (
     "sort_by=creation_timestamp&sort_mode=desc&page_size=25&filter=dms_owner%5Bequal%5Dline"
     "&filter=tags%5Bcontains%5Dpump&filter=status%5Bequal%5DACTIVE&filter=id%5Bcontains%5Dpump"
 )
-# Of each interface every call, in the order of its pages, and the status that it counts on.
+# Every call of each interface, in the order of its pages, and the status that it counts on.
 CALLS: dict[str, list[tuple[str, str, Any, int]]] = {
     "lamassu-ui": [
         ("GET", f"{MANAGER}/health", None, 200),
@@ -127,7 +127,7 @@ def test_every_call_of_an_interface_succeeds_in_a_browser(tmp_path: Path, browse
         call_all(ours, interface, serial)
         refused = ours.fetch("GET", f"{DEVICES}/gone")
         assert refused.json() == {"err": "device not found"}
-        # Whoever brings a token is asked about first.
+        # A request with a token has a preflight before it.
         sent = ours.tab.requests()
         for method, target, _, _ in CALLS[interface]:
             url = server.url + spelled(target, serial)

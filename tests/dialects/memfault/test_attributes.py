@@ -122,7 +122,7 @@ def test_what_a_template_defines_is_not_defined_again(app: App) -> None:
     assert app.request("GET", "/v1/devices/A").json()["metadata"] == {"limit": 5, "Serial": "x", "other": 1}
     metrics = app.request("GET", f"{P}/custom-metrics").json()["data"]
     assert [one["string_key"] for one in metrics] == ["other"]
-    # What the template takes is still taken, here and of every other device.
+    # What the template takes is still taken, from this device and every other.
     assert app.request("PATCH", "/v1/devices/B", {"metadata": {"limit": 5.5}}).status == 200
     assert put(app, limit=5.5).status == 204
     assert put(app, limit="high").status == 400

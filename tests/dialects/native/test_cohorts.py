@@ -130,7 +130,7 @@ def test_an_organization_with_nothing_but_versions_can_be_deleted(app: App) -> N
     ],
 )
 @pytest.mark.parametrize("text", ["two\nlines", "a\x07bell", "x" * 300, "x" * 5000, "..", "one line"])
-def test_what_can_be_made_so_can_be_changed_to_it_and_nothing_else(
+def test_a_text_can_be_changed_to_what_it_can_be_made_with_and_nothing_else(
     app: App, path: str, made: dict[str, Any], member: str, text: str
 ) -> None:
     create = app.request("POST", f"/v1/{path}", {**made, member: text}).status

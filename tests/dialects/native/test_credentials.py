@@ -24,7 +24,7 @@ def key(app: App, **members: Any) -> str:
 
 
 def is_good(app: App, token: str) -> bool:
-    """Whether the token still says who it is."""
+    """Whether the token still names its device."""
     presented = Presented(Issuer.DEVICE, token)
     try:
         principal = app.runner.run(app.services.keyring.identify(presented, app.services.clock()))

@@ -43,7 +43,7 @@ def test_a_change_of_one_setting_leaves_the_others(app: App, media_type: str) ->
     assert now == app.request("GET", LINE).json()["settings"]
 
 
-def test_a_name_that_is_none_is_refused_as_the_member_that_it_is_in(app: App) -> None:
+def test_a_malformed_name_is_refused_under_its_member(app: App) -> None:
     settings = {"settings": {"authority": "a b"}}
     for method, path, body, field in (
         ("POST", "/v1/dms", {"name": "a b"}, "name"),
@@ -79,7 +79,7 @@ def test_a_key_that_cannot_be_made_is_refused_as_a_setting(app: App) -> None:
         ({"preventive": 5, "critical": -1}, 400),
     ],
 )
-def test_settings_go_so_far_and_no_further(app: App, settings: dict[str, Any], status: int) -> None:
+def test_settings_have_bounds(app: App, settings: dict[str, Any], status: int) -> None:
     assert app.request("PATCH", LINE, {"settings": settings}).status == status
 
 
@@ -128,7 +128,7 @@ def test_a_kind_of_key_is_changed_in_part(app: App) -> None:
     assert app.request("PATCH", LINE, {"settings": {"keygen": {"bits": 384}}}).status == 400
 
 
-def test_what_was_read_changes_nothing(app: App) -> None:
+def test_sending_back_what_was_read_changes_nothing(app: App) -> None:
     was = app.request("GET", LINE).json()
     assert change(app, {name: was[name] for name in ("title", "settings", "metadata")}) == was
 

@@ -1,4 +1,4 @@
-"""The ten kinds of failure as problem documents: status, headers and every byte of the body."""
+"""The ten kinds of failure as problem documents: status, headers and every member of the body."""
 
 import asyncio
 import json
@@ -127,7 +127,7 @@ def test_an_envelope_that_forgets_a_kind_is_refused_when_it_is_made() -> None:
         ("/v1/dms", {"settings": {"keygen": {"type": "x"}}}, "settings.keygen.type", "RSA"),
     ],
 )
-def test_a_word_that_there_is_not_is_answered_by_those_there_are(
+def test_an_unknown_word_is_answered_with_those_that_exist(
     tmp_path: Path, path: str, body: dict[str, Any], field: str, words: str
 ) -> None:
     with running(tmp_path / "data") as app:

@@ -61,7 +61,7 @@ def events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
 
 
 def until(stream: Iterator[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    """Everything up to and with the first event about `name`."""
+    """Everything up to and including the first event about `name`."""
     found = []
     for event in stream:
         found.append(event)
@@ -135,7 +135,7 @@ def test_a_number_that_no_event_has_yet_is_refused_and_not_waited_for(client: ht
     with following(client) as stream:
         put(client, "d")
         newest = until(stream, "d")[-1]["id"]
-    # As others write too, it is only a number far beyond the newest that is sure to be of no event.
+    # Others write too, so only a number far beyond the newest is sure to be of no event.
     unknown = str(newest + 1_000_000)
     for query, headers in ((f"?after={unknown}", {}), ("", {"Last-Event-ID": unknown})):
         refused = client.get(f"/v1/events{query}", headers=headers)
@@ -242,7 +242,7 @@ def test_followers_do_not_share_a_place_and_a_closed_one_is_let_go(client: httpx
 
 
 @pytest.mark.parametrize("place", ["x", "-1", "1.5", "9" * 30, "007"])
-def test_a_place_that_is_none_is_refused(app: App, place: str) -> None:
+def test_a_malformed_place_is_refused(app: App, place: str) -> None:
     by_query = app.request("GET", f"/v1/events?after={place}")
     by_header = app.request("GET", "/v1/events", headers={"Last-Event-ID": place})
     assert [(reply.status, reply.json()["code"]) for reply in (by_query, by_header)] == [(400, "out_of_range")] * 2
@@ -269,7 +269,7 @@ def test_too_many_streams_are_refused_before_they_begin(app: App, monkeypatch: p
 
 
 def key_of(app: App, path: str) -> str:
-    """A key of the organization with this path, which is made."""
+    """A key of a new organization with this path."""
     above, _, slug = path.rpartition(".")
     acts_in = {"Fleetroll-Organization": above or "self"}
     assert app.request("POST", "/v1/organizations", {"slug": slug}, headers=acts_in).status == 201
@@ -409,7 +409,7 @@ def test_what_was_refused_is_not_shown(client: httpx.Client) -> None:
         assert len(until(stream, "the-end")) == 1
 
 
-def test_a_reading_leaves_the_place_of_who_comes_back(client: httpx.Client) -> None:
+def test_a_reading_does_not_move_the_place_of_a_follower(client: httpx.Client) -> None:
     put(client, "d")
     with following(client, "?telemetry=true") as stream:
         put(client, "e")

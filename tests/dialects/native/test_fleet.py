@@ -138,7 +138,7 @@ def test_a_file_that_says_it_is_in_utf_8_is_read_like_any_other(app: App) -> Non
 
 
 @pytest.mark.parametrize("header", ["ident;name;kind", "ident\tname", "Name;tags"])
-def test_cells_that_are_not_separated_by_commas_are_told_so(app: App, header: str) -> None:
+def test_a_csv_with_other_separators_than_commas_is_refused_as_such(app: App, header: str) -> None:
     refused = load_csv(app, f"{header}\na;b;c\n")
     assert (refused.status, refused.json()["code"]) == (400, "invalid_csv")
     assert refused.json()["detail"] == "The cells of a CSV are separated by commas, not by semicolons or tabs."
@@ -600,7 +600,7 @@ def fleet(app: App) -> App:
 
 
 @pytest.mark.parametrize(("verb", "body"), SWEEPS)
-def test_every_device_must_be_meant(fleet: App, verb: str, body: dict[str, Any]) -> None:
+def test_a_sweep_of_every_device_must_say_so(fleet: App, verb: str, body: dict[str, Any]) -> None:
     before = everything(fleet)
     for scope in ({}, {"filter": ""}, {"all": False}, {"filter": "tags:x", "all": True}, {"filter": " "}):
         refused = fleet.request("POST", f"/v1/devices:{verb}", body | scope)

@@ -43,7 +43,7 @@ POSTS: dict[str, tuple[str, Any]] = {
     "/v1/devices/{ident}:rotate-credentials": ("/v1/devices/d:rotate-credentials", None),
     "/v1/metadata-fields": ("/v1/metadata-fields", {"name": "new", "type": "json"}),
 }
-"""A request of every route that keeps its answers, over what `app` has."""
+"""A request for every route that keeps its answers, on what `app` has."""
 IDENTITY = {"/v1/devices/{ident}/identity:bind", "/v1/devices/{ident}/identity:revoke"}
 """Those that need a device which has enrolled."""
 

@@ -151,12 +151,12 @@ def test_a_key_that_cannot_be_is_refused(app: App, members: dict[str, Any], code
     assert len(app.request("GET", "/v1/keys").json()["keys"]) == 1
 
 
-def test_a_role_that_there_is_not_is_answered_by_those_that_may_be_given(app: App) -> None:
+def test_an_unknown_role_is_answered_with_those_that_may_be_given(app: App) -> None:
     refused = app.request("POST", "/v1/keys", {"name": "k", "role": "root"})
     assert refused.json()["detail"] == "role must be one of viewer, operator, admin."
 
 
-def test_a_scope_that_there_is_not_is_named_beside_those_there_are(app: App) -> None:
+def test_an_unknown_scope_is_named_beside_those_that_exist(app: App) -> None:
     refused = app.request("POST", "/v1/keys", {"name": "k", "role": "viewer", "scopes": ["devices:read,owners:read"]})
     assert refused.json()["detail"].startswith(
         "There is no scope devices:read,owners:read; there are certificates:read,"

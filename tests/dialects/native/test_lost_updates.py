@@ -21,7 +21,7 @@ def at_once(app: App, calls: list[Coroutine[Any, Any, Any]]) -> list[Any]:
 
 
 async def increment(app: App) -> int:
-    """Read, add one, write if nobody else did; again until it works. Answers the number written."""
+    """Read, add one, write if nobody else did; again until it works. Returns the number written."""
     while True:
         read = await app.call("GET", DEVICE)
         number = read.json()["metadata"]["counter"] + 1

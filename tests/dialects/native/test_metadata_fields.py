@@ -1,4 +1,4 @@
-"""Metadata fields: what is defined holds every way in, and binds only what is written from then on."""
+"""Metadata fields: what is defined holds for every way in, and binds only what is written from then on."""
 
 from typing import Any
 

@@ -124,7 +124,7 @@ def test_every_noun_has_a_quota_that_leaves_no_trace_of_what_it_refused(
     assert app.request("POST", path, one, headers=within("acme")).status == 201
     refused = app.request("POST", path, two, headers=within("acme"))
     assert (refused.status, refused.json()["errors"]) == (403, {"noun": noun, "quota": 1, "used": 1})
-    # Whoever makes sure that something is there takes a conflict for yes.
+    # Whoever makes sure that something exists takes a conflict as a yes.
     again = app.request("POST", path, one, headers=within("acme"))
     assert again.status == (403 if noun == "keys" else 409), "keys may share a name"
     assert len(app.request("GET", path, headers=within("acme")).json()[noun]) == 1
@@ -139,7 +139,7 @@ def test_an_owner_beyond_the_quota_stops_the_device_that_names_it(app: App) -> N
     assert app.request("GET", "/v1/organizations/acme").json()["usage"] == {"devices": 1, "owners": 1}
 
 
-def test_nobody_raises_their_own_quota_or_enables_themselves(app: App) -> None:
+def test_nobody_raises_their_own_quota_or_disables_themselves(app: App) -> None:
     make(app, "acme", quotas={"devices": 1})
     acme = key(app, "acme")
     for change in ({"quotas": {"devices": 9}}, {"disabled": True}):

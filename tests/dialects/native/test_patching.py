@@ -44,7 +44,10 @@ def patch(app: App, body: Any, headers: dict[str, str] | None = None) -> Respons
         ([{"op": "add", "path": "/metadata/e", "value": [1]}], {"metadata": {"a": 1, "b": {"c": 2}, "e": [1]}}),
         ([{"op": "add", "path": "/tags/-", "value": "z"}], {"tags": ["x", "y", "z"]}),
         ([{"op": "remove", "path": "/tags/0"}], {"tags": ["y"]}),
-        ([{"op": "move", "from": "/metadata/b", "path": "/config/b"}], {"config": {"interval": 60, "b": {"c": 2}}}),
+        (
+            [{"op": "move", "from": "/metadata/b", "path": "/config/b"}],
+            {"config": {"interval": 60, "b": {"c": 2}}, "metadata": {"a": 1}},
+        ),
         ([{"op": "test", "path": "/kind", "value": "valve"}, {"op": "remove", "path": "/kind"}], {"kind": None}),
         ([{"op": "replace", "path": "/name", "value": None}], {"name": None}),
         ({"metadata": {}}, {}),
@@ -58,7 +61,7 @@ def test_a_patch_changes_what_it_names_and_nothing_else(app: App, body: Any, aft
     shown = changed.json()
     if "software" in after:
         after = {"software": {name: text for name, text in after["software"].items() if text}}
-    untouched = before.keys() - after.keys() - {"updated_at", "revision", "metadata", "config"}
+    untouched = before.keys() - after.keys() - {"updated_at", "revision"}
     assert {name: shown[name] for name in after} == after
     assert {name: shown[name] for name in untouched} == {name: before[name] for name in untouched}
     assert app.request("GET", "/v1/devices/d").json() == shown

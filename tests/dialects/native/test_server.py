@@ -41,7 +41,7 @@ def test_what_is_no_host_names_no_broker(host: bytes) -> None:
     assert shown("nats://0.0.0.0:4222", host) == "nats://0.0.0.0:4222"
 
 
-def test_so_is_one_on_every_interface_of_ipv6() -> None:
+def test_a_broker_on_every_interface_of_ipv6_is_there_too() -> None:
     assert shown("nats://[::]:4222", b"iot.example.com:8080") == "nats://iot.example.com:4222"
 
 

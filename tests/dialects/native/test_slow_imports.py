@@ -1,4 +1,4 @@
-"""An import from a program that sends rows as it comes to have them, and goes on by what became of those before."""
+"""An import by a program that sends rows as it gets them, and goes on by the results of those before."""
 
 import http.client
 import json

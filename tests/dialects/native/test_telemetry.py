@@ -71,7 +71,7 @@ def test_a_range_is_read_in_pages_in_either_order(app: App) -> None:
     assert refused(app, metric="other", limit="3", cursor=first["next_cursor"]) == "invalid_cursor"
 
 
-def test_stretches_of_time(app: App) -> None:
+def test_readings_are_summed_up_by_stretches_of_time(app: App) -> None:
     minutes(app, 1, 2, 3, 4, 5, 6, 10)
     every = "mean,min,max,count,sum,first,last,median,stddev"
     page = read(
@@ -96,7 +96,7 @@ def test_what_is_too_much_for_a_number_is_null(app: App) -> None:
     }  # fmt: skip
 
 
-def test_what_cannot_be_asked(app: App) -> None:
+def test_what_cannot_be_asked_is_refused(app: App) -> None:
     assert refused(app, interval="5m") == "metric_required"
     assert refused(app, metric="m", interval="5") == "invalid_parameter"
     assert refused(app, metric="m", interval="0s") == "invalid_parameter"

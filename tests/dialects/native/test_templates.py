@@ -219,7 +219,7 @@ def test_a_default_is_kept_as_a_value_of_its_type(app: App, stream: dict[str, An
     assert same.json()["datastreams"] == found["datastreams"]
 
 
-def test_a_part_that_was_kept_before_it_was_judged_is_in_the_way_of_no_change(app: App) -> None:
+def test_a_part_stored_before_it_was_forbidden_is_in_the_way_of_no_other_change(app: App) -> None:
     made(app, metafields=[])
     stale = (
         Datastream(1, "v1", DatastreamKind.INTEGER, "temperature", default="abc"),

@@ -1,4 +1,4 @@
-"""What happened to a device, newest first; and the one fact that stays after it is deleted."""
+"""What happened to a device, newest first, which goes with it when it is deleted."""
 
 from typing import Any
 

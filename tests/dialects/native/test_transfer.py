@@ -70,7 +70,7 @@ def test_owners_change_with_or_without_a_move(app: App) -> None:
 
 
 def test_new_owners_are_of_the_organization_that_the_device_goes_to(app: App) -> None:
-    """As they are here where they are known here; the organization that it leaves learns of nobody, and has no need."""
+    """The old organization's own come as it knows them; it learns of no others, for which it may have no quota."""
     app.request("PATCH", "/v1/organizations/east", {"quotas": {"owners": 2}})
     app.request("PUT", "/v1/devices/e", {"owners": ["ann", "cleo"]}, headers=within("east"))
     app.request("PATCH", "/v1/owners/ann", {"phone": "1"}, headers=within("east"))

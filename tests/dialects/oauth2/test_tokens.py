@@ -46,7 +46,7 @@ def refused(reply: Response) -> tuple[int, str]:
 def test_a_stock_client_gets_tokens_calls_with_them_and_refreshes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")  # the server speaks TLS behind a proxy, as here it does not
+    monkeypatch.setenv("OAUTHLIB_INSECURE_TRANSPORT", "1")  # TLS is for a proxy in front, and here is none
     with process.serving(tmp_path / "data") as server:
         url = f"http://127.0.0.1:{server.port}"
         admin = {"Authorization": f"Bearer {ADMIN_KEY}"}
@@ -155,7 +155,7 @@ def kept(app: App, key: dict[str, Any]) -> int:
 
 
 def planted(app: App, key: dict[str, Any], grant: Grant, seconds: int) -> str:
-    """A token that is good for so many seconds from now. The API makes none that is over already."""
+    """A token that is good for so many seconds from now. The API makes none that has already expired."""
     services = app.services
     text = tokens.assemble_grant(grant, 1, key["id"], services.random_text(tokens.SECRET_LENGTH))
     digest, until = tokens.digest(services.server_key, text), services.clock() + seconds * 1_000_000

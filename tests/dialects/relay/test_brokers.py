@@ -1,4 +1,4 @@
-"""The broker in its other shapes: behind TLS under the vendor's name, outside of us, gone, and killed under load."""
+"""The broker in its other shapes: behind TLS under the vendor's name, run by others, gone, and killed under load."""
 
 import asyncio
 import json
@@ -117,7 +117,7 @@ def test_both_sdks_and_mqtt_over_tls_under_the_vendors_name(tmp_path: Path, monk
                 with Mqtt(port, own["username"], own["password"], host=HOST, authority=authority) as plain:
                     plain.publish(own["topic"] + "a", "2")
                 with Mqtt(port, own["username"], own["password"]) as plain:
-                    plain.publish(own["topic"] + "a", "3")  # as over plain NATS, whoever does without is let in
+                    plain.publish(own["topic"] + "a", "3")  # as over plain NATS, a client without TLS is let in
 
             await asyncio.to_thread(report)
             path = "/v1/devices/tls/telemetry?metric=a"
@@ -129,7 +129,7 @@ def test_both_sdks_and_mqtt_over_tls_under_the_vendors_name(tmp_path: Path, monk
 
 @contextmanager
 def outside(directory: Path, configuration: str) -> Iterator[str]:
-    """A broker that is none of ours."""
+    """A broker that our server does not run."""
     port = free_port()
     directory.mkdir()
     own = f"""
@@ -194,7 +194,7 @@ def test_a_server_on_every_interface_is_named_by_an_address_that_a_client_can_us
 
 def test_without_a_broker_http_goes_on(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        where = f"nats://127.0.0.1:{taken.getsockname()[1]}"  # who is there says nothing
+        where = f"nats://127.0.0.1:{taken.getsockname()[1]}"  # whoever listens there says nothing
         with serving(tmp_path / "data", FLEETROLL_NATS=where) as process:
             served = Vendor(process, tmp_path)
             assert served.http("GET", "/v1/broker") == {"broker": "away", "urls": []}
@@ -275,7 +275,7 @@ def test_nothing_acknowledged_is_lost_when_broker_and_server_are_killed_in_turn(
             values = [one["value"] for one in found["readings"]]
             assert len(acknowledged) > 100
             assert len(values) == len(set(values)), "each once"
-            # Nobody has told of its going: both who could were dead.
+            # Nobody has reported that it went: both that could were dead.
             await served.until(lambda shown: shown["connected"] is False, "GET", "/v1/devices/hard")
 
     run(story())

@@ -49,7 +49,7 @@ class Connected:
         await self._client.flush()
 
     async def is_cut_off(self) -> None:
-        """From the moment on that the reply was there; what is connected still, soon is not."""
+        """No new connection is let in from the reply on; the open one ends soon."""
         with pytest.raises(nats.errors.Error):
             await client(self._url, self._minted)
         await asyncio.wait_for(self._ended.wait(), PATIENCE)
@@ -97,7 +97,7 @@ async def named(served: Vendor, row: tuple[str, str, Any]) -> tuple[str, str, An
     return method, path.replace("{id}", str(numbers["{id}"])), filled
 
 
-def test_a_device_that_may_not_connect_any_more(tmp_path: Path) -> None:
+def test_a_device_that_may_not_connect_any_more_is_cut_off(tmp_path: Path) -> None:
     async def story() -> None:
         async with vendor(tmp_path / "data") as served:
             url = await served.point()
@@ -157,7 +157,7 @@ def test_a_device_that_was_cut_off_is_not_connected(tmp_path: Path, way: str) ->
     run(story())
 
 
-def test_an_application_whose_key_is_revoked(tmp_path: Path) -> None:
+def test_an_application_whose_key_is_revoked_is_cut_off(tmp_path: Path) -> None:
     async def story() -> None:
         async with vendor(tmp_path / "data") as served:
             url = await served.point()
@@ -170,7 +170,7 @@ def test_an_application_whose_key_is_revoked(tmp_path: Path) -> None:
     run(story())
 
 
-def test_a_disabled_organization_and_all_below_it(tmp_path: Path) -> None:
+def test_a_disabled_organization_and_all_below_it_are_cut_off_until_it_is_enabled(tmp_path: Path) -> None:
     async def story() -> None:
         async with vendor(tmp_path / "data") as served:
             url = await served.point()
@@ -210,7 +210,7 @@ def test_a_disabled_organization_stays_out_when_the_broker_has_lost_everything(t
     run(story())
 
 
-def test_the_applications_of_a_deleted_organization(tmp_path: Path) -> None:
+def test_the_applications_of_a_deleted_organization_are_cut_off(tmp_path: Path) -> None:
     async def story() -> None:
         async with vendor(tmp_path / "data") as served:
             url = await served.point()

@@ -144,7 +144,7 @@ def test_a_list_of_long_foreign_identifiers_fits_into_a_message(tmp_path: Path) 
     assert (listed["truncated"], len(listed["devices"]) > 5_000) == (True, True)
 
 
-def test_an_id_is_a_device_s_as_a_whole(desk: Desk) -> None:
+def test_an_id_names_a_device_only_as_a_whole(desk: Desk) -> None:
     """Digits of the device's number beside those of another moment of creation are the id of no device."""
     made = desk.create("whole")
     alias = "0" * 8 + made["id"][8:]
@@ -160,7 +160,7 @@ def test_an_id_is_a_device_s_as_a_whole(desk: Desk) -> None:
     assert [data["value"] for data in desk.timeline("whole", "device.command")] == ["to it"]
 
 
-def test_a_device_has_itself_by_its_id_as_a_whole(desk: Desk) -> None:
+def test_a_device_reaches_itself_by_its_whole_id_alone(desk: Desk) -> None:
     made, other = desk.create("itself"), desk.create("neighbour")
     user = claims(made["creds"]["api_key"])["sub"]
     for id, found in ((made["id"], True), ("0" * 8 + made["id"][8:], False), (other["id"], False), ("f" * 24, False)):
@@ -355,7 +355,7 @@ def test_a_page_may_end_in_the_last_of_as_many_series_as_can_be_asked_for(desk: 
     asked["fields"] = [*(f"none-{n}" for n in range(limits.MAX_SERIES_PER_DEVICE - 1)), "t"]
     first = desk.app.request("POST", "/iot/db/telemetry/history", asked).json()["data"]
     place = first["page"]["next_offset"]
-    assert place < 1 << 53, "a number that every client has"
+    assert place < 1 << 53, "a number that every client can hold"
     last = desk.app.request("POST", "/iot/db/telemetry/history", {**asked, "offset": place}).json()["data"]
     assert [frame["t"]["value"] for page in (first, last) for frame in page["frames"]] == [1, 2]
 

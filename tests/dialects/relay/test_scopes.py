@@ -1,4 +1,4 @@
-"""What a key of the broker's is narrowed to holds there too: what it is sent, and whose replies it can see."""
+"""The scopes of a broker's key hold on the broker too: for what it is sent, and whose replies it can see."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +38,7 @@ async def eavesdropping(served: Vendor, scopes: Sequence[str]) -> tuple[Client, 
 
 
 async def work(served: Vendor) -> None:
-    """What an administrator's application does, whose replies have a device's credential and a token of its own key."""
+    """What an administrator's application does, whose replies hold a device's credential and a token of its own key."""
     app = await served.app("admin")
     made = await app.device.create({"ident": "pump", "schema": {"temperature": {"type": "number"}}, "config": {}})
     pump = await device(made["creds"])

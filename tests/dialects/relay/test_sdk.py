@@ -252,7 +252,7 @@ async def refusing(stage: Stage) -> None:
 
 
 async def caching(stage: Stage) -> None:
-    """What the SDK remembers is its own affair; here is seen that our answers fit it."""
+    """What the SDK remembers is its own affair; this shows that our answers fit it."""
     app, other = await stage.app(), await stage.app()
     made = await app.device.create({"ident": "k", "schema": SCHEMA, "config": {}})
     assert (await app.device.get({"ident": "k"}))["creds"] == made["creds"]
@@ -717,7 +717,7 @@ for _kind in ("logical_group", "heirarchy_group"):
 
 
 async def leaving_out(stage: Stage) -> None:
-    """Nobody is kept waiting for what there is not."""
+    """Nobody is kept waiting for what does not exist."""
     app = await stage.app()
     for name, args in LEFT_OUT.items():
         with pytest.raises(nats.errors.NoRespondersError):

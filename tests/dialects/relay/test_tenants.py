@@ -1,4 +1,4 @@
-"""What a tenant sends over the broker is no matter of any other: it reaches none of their devices and stops nobody."""
+"""What a tenant sends over the broker does not concern others: it reaches none of their devices and stops nobody."""
 
 import asyncio
 import random
@@ -50,14 +50,14 @@ def test_a_device_is_called_by_its_own_tenant_alone(tmp_path: Path) -> None:
 
 LONG = "".join(random.Random(1).choices(ascii_letters, k=3_000)).encode()  # which cannot be packed
 WORDS = (b"\xff", b"\xed\xa0\x80", b"a\x0bb", b"a\x0c1", b"\x0b", b"\0", b"\x1b[2J", b"\x85", LONG)
-"""What the broker takes for a word of a subject, and not everybody else for text, or for a word."""
+"""What the broker takes for a word of a subject, though others may not take it for text, or for one word."""
 
 
 HEADS = (b"NATS/1.0 \xff\xff\xff\r\n\r\n", b"NATS/1.0 404 \xff\r\n\r\n", b"NATS/1.0\r\n\xff: \xff\r\n\r\n", b"NATS/1.0")
 
 
 async def publish(sender: Client, subject: bytes, head: bytes = b"NATS/1.0\r\n\r\n") -> None:
-    """Past the library, which sends only text."""
+    """Publish past the library, which sends only text."""
     sizes = len(head), len(head) + 1
     await sender._send_command(b"HPUB %b _INBOX.x %d %d\r\n%b1\r\n" % (subject, *sizes, head))
     await sender.flush()

@@ -25,7 +25,7 @@ pytestmark = LEFT
 
 LIVE = {"telemetry": "true", "filter": 'type = "device.telemetry"'}
 WORKERS = 3
-OFTEN = range(6 * WORKERS)  # each request is taken by some worker; so many are taken by all
+OFTEN = range(6 * WORKERS)  # each request is taken by some worker; of so many, every worker takes one
 
 
 @asynccontextmanager

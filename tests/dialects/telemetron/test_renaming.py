@@ -1,4 +1,4 @@
-"""A customer of very many devices has a new address: in batches, each device with its event, resumed after failures."""
+"""A customer of very many devices gets a new address: in batches, an event for each device, resumed after failures."""
 
 import asyncio
 import itertools
@@ -45,7 +45,7 @@ def rename(app: App, customer: str, email: str = NEW, **members: str) -> Respons
 
 
 def named(app: App) -> Counter[str]:
-    """How many devices name an owner; all whom they name are there."""
+    """How many devices name each owner; all whom they name exist."""
     devices = app.request("GET", "/v1/devices:export").lines()
     found = Counter(owner for device in devices for owner in device["owners"])
     assert found.keys() <= refs(app)
@@ -62,7 +62,7 @@ def changes(app: App, ident: str) -> list[Any]:
 
 
 def break_off(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
-    """The server fails at a device."""
+    """Let the server fail at one device, after so many."""
     written, entry = itertools.count(), following.device_entry
 
     def failing(*given: Any) -> NewEvent:
@@ -117,7 +117,7 @@ def test_what_was_broken_off_is_completed_by_asking_again(
     assert number(app, NEW) == customer
 
 
-def test_neither_of_the_two_that_stand_for_one_can_be_lost(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neither_of_the_two_references_of_one_customer_can_be_lost(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     customer = number(app)
     with monkeypatch.context() as patched:
         break_off(patched, BATCH)

@@ -15,7 +15,7 @@ SEED = Path(__file__).parent / "seed"
 
 
 def run(server: Process, name: str) -> Any:
-    """Run a command of the page; where there is no curl, send what it says."""
+    """Run a command of the page; where there is no curl, send what it would."""
     written = (SEED / f"{name}.sh").read_text()
     command = written.replace("https://admin.telemetron.ai", server.url).replace("your-api-key", server.key)
     if shutil.which("curl"):
