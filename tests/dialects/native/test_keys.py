@@ -159,7 +159,7 @@ def test_a_role_that_there_is_not_is_answered_by_those_that_may_be_given(app: Ap
 def test_a_scope_that_there_is_not_is_named_beside_those_there_are(app: App) -> None:
     refused = app.request("POST", "/v1/keys", {"name": "k", "role": "viewer", "scopes": ["devices:read,owners:read"]})
     assert refused.json()["detail"].startswith(
-        "There is no scope devices:read,owners:read; there are certificates:read,"
+        "Unknown scope devices:read,owners:read; known scopes are certificates:read,"
     )
 
 
