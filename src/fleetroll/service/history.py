@@ -162,7 +162,7 @@ async def _said(call: Call, devices: Sequence[Device], wanted: Wanted, type: str
             for event in page:
                 if len(found) >= most:
                     if summed:
-                        raise invalid("too_much", "That is too much to count; take less time.", "start")
+                        raise invalid("too_much", "There is too much to count; use a shorter time range.", "start")
                     return History(found, index * _SERIES + offset)
                 offset += 1
                 if (point := _point(device, event, wanted)) is not None:

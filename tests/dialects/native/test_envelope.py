@@ -25,7 +25,7 @@ FAULTS: dict[str, Fault | Exception] = {
     "unauthenticated": Fault(Kind.UNAUTHENTICATED, "unauthenticated", "Invalid or missing API key."),
     "forbidden": Fault(Kind.FORBIDDEN, "permission_denied", "This key does not have permission."),
     "not_found": not_found("device", "pump <7>"),
-    "conflict": conflict("ident_taken", "A device with this identifier exists already.", "ident"),
+    "conflict": conflict("ident_taken", "A device with this identifier already exists.", "ident"),
     "stale": stale(),
     "too_large": Fault(Kind.TOO_LARGE, "body_too_large", "The body is larger than 1048576 bytes."),
     "rate_limited": Fault(Kind.RATE_LIMITED, "rate_limited", "Too many requests.", retry_after=7),
