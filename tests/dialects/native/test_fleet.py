@@ -141,7 +141,7 @@ def test_a_file_that_says_it_is_in_utf_8_is_read_like_any_other(app: App) -> Non
 def test_cells_that_are_not_separated_by_commas_are_told_so(app: App, header: str) -> None:
     refused = load_csv(app, f"{header}\na;b;c\n")
     assert (refused.status, refused.json()["code"]) == (400, "invalid_csv")
-    assert refused.json()["detail"] == "The cells of a CSV are separated by commas, not by semicolons or tabs."
+    assert refused.json()["detail"] == "The cells of a CSV must be separated by commas, not by semicolons or tabs."
 
 
 def test_a_row_that_is_no_json_says_why_and_where(app: App) -> None:

@@ -103,7 +103,7 @@ def put_device(request: Request) -> devices.Put:
     ident = names.ident(request.path["ident"])
     named = request.body.ident
     if named is not UNSET and names.identity_key(named) != names.identity_key(ident):
-        raise invalid("ident_mismatch", "The body names another device than the path.", "ident")
+        raise invalid("ident_mismatch", "The body names a different device than the path.", "ident")
     return devices.Put(ident, model.DeviceChange(**{**_DEFAULTS, **members_of(request.body)}), guard=request.guard)
 
 
@@ -135,10 +135,10 @@ def edit_device(request: Request) -> devices.Edit:
         wanted = patch.parse_json_patch(body)
         return _edit(request, lambda document: patch.apply_json_patch(document, wanted, longest=limits.MAX_DEVICE))
     if not isinstance(body, dict):
-        raise invalid("invalid_patch", "A patch is an object (merge patch) or a list of operations (JSON Patch).")
+        raise invalid("invalid_patch", "A patch must be an object (merge patch) or a list of operations (JSON Patch).")
     if unknown := body.keys() - set(shapes.COLUMNS):
         first = brief(min(unknown))
-        raise invalid("invalid_body", f"A device has no member {first}.", first)
+        raise invalid("invalid_body", f"Unknown member {first}.", first)
     return _edit(request, lambda document: patch.apply_merge_patch(document, body))
 
 
