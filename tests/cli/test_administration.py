@@ -163,7 +163,7 @@ def test_a_full_organization_is_not_blamed_on_the_key(fleetroll: Fleetroll) -> N
     fleetroll("org", "create", "small", "--quota", "devices=0")
     refused = fleetroll("--organization", "small", "device", "create", "one")
     assert (refused.code, refused.out) == (1, "")
-    assert "may have 0 devices" in refused.err
+    assert "may have at most 0 devices" in refused.err
 
 
 def test_whoami_names_the_server_the_key_and_the_organization(fleetroll: Fleetroll, server: Any) -> None:

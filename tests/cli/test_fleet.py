@@ -116,7 +116,7 @@ def test_failed_rows_are_listed_in_part_and_kept_in_full(fleetroll: Fleetroll, w
     imported = fleetroll("device", "import", "-", "--format", "ndjson", "--errors", "bad.ndjson", stdin=rows)
     assert imported.code == 6
     assert imported.out.split() == ["created", "1", "updated", "0", "unchanged", "0", "failed", "30"]
-    assert imported.err.count("a tag has no comma") == 20
+    assert imported.err.count("a tag must have no comma") == 20
     assert "line 2: tags: " in imported.err
     assert "... and 10 more" in imported.err
     kept = [json.loads(line) for line in (work / "bad.ndjson").read_text().splitlines()]

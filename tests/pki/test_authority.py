@@ -127,7 +127,7 @@ def test_a_certificate_does_not_outlive_its_authority(signer: Signer) -> None:
 
 def test_an_authority_of_a_clock_that_was_ahead_is_not_called_expired(signer: Signer) -> None:
     begins = PKI.describe(signer.certificate).not_before
-    with pytest.raises(Fault, match="good from") as refusal:
+    with pytest.raises(Fault, match="not valid before") as refusal:
         PKI.issue(signer, request(), Terms(begins - 2 * DAY, begins - DAY))
     assert refusal.value.code == "authority_not_yet_valid"
 

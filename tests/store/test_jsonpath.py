@@ -152,7 +152,7 @@ def _calculates_within_bounds(text: str) -> bool:
     try:
         jsonpath.parse(text)
     except Fault as refusal:
-        assert refusal.message.endswith("operators of arithmetic."), refusal.message
+        assert refusal.message.endswith("arithmetic operators."), refusal.message
         return False
     return True
 

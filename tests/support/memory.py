@@ -378,7 +378,7 @@ class Devices:
             return False
         other = await self.get(was.org, now.ident)
         if other and other.id != was.id:
-            raise conflict("ident_taken", "Another device has this identifier.", "ident")
+            raise conflict("ident_taken", "Another device already has this identifier.", "ident")
         known = self._tables.devices[was.id]
         self._tables.devices[was.id] = _present_as(known, now)
         return True

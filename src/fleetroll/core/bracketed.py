@@ -52,7 +52,7 @@ def parse(expressions: Iterable[str], fields: Fields) -> Filter | None:
     """The filter that all of the expressions make together; None if that is no restriction. Raises Fault invalid."""
     given = list(expressions)
     if sum(map(len, given)) > limits.MAX_FILTER or len(given) > limits.MAX_PREDICATES:
-        message = f"Filters have at most {limits.MAX_PREDICATES} parts and {limits.MAX_FILTER} characters."
+        message = f"A filter must have at most {limits.MAX_PREDICATES} parts and {limits.MAX_FILTER} characters."
         raise invalid("invalid_filter", message, "filter")
     return every(*(_parse(expression, fields) for expression in given))
 
@@ -132,7 +132,7 @@ def _one_of(make: Callable[[Asked, str], Filter], *, negated: bool = False) -> M
     def build(asked: Asked, value: str) -> Filter | None:
         parts = tuple(make(asked, item) for item in value.split(",") if item)
         if len(parts) > limits.MAX_FILTER_VALUES:
-            message = f"A list in a filter has at most {limits.MAX_FILTER_VALUES} values."
+            message = f"A list in a filter must have at most {limits.MAX_FILTER_VALUES} values."
             raise invalid("invalid_filter", message, "filter")
         if not parts:
             return None
@@ -151,7 +151,7 @@ def _moment(value: str) -> int:
         return _NOW
     found = read_iso(value)
     if found is None:
-        message = f"A filter compares with an ISO 8601 time, such as 2024-01-01T00:00:00Z, not with {brief(value)}."
+        message = f"A time in a filter must be ISO 8601, such as 2024-01-01T00:00:00Z, not {brief(value)}."
         raise invalid("invalid_time", message, "filter")
     return found
 

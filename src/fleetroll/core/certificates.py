@@ -34,7 +34,7 @@ def check_made(kind: KeyKind, field: str = "key") -> None:
     """Raises Fault invalid `invalid_key_kind` for keys that are not made here."""
     if kind.bits not in MADE[kind.type]:
         raise invalid(
-            "invalid_key_kind", "Keys are made as RSA 2048, 3072 or 4096, EC 256, 384 or 521, or Ed25519.", field
+            "invalid_key_kind", "A generated key must be RSA 2048, 3072 or 4096, EC 256, 384 or 521, or Ed25519.", field
         )
 
 

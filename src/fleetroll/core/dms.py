@@ -153,18 +153,18 @@ def check(settings: Settings) -> None:
     windows = settings.windows
     name(settings.authority, "authority")
     if len(settings.authorities) > limits.MAX_AUTHORITIES_PER_DMS:
-        raise _invalid(f"they name more than {limits.MAX_AUTHORITIES_PER_DMS} authorities")
+        raise _invalid(f"they must not name more than {limits.MAX_AUTHORITIES_PER_DMS} authorities")
     if settings.admission.levels is not None and not 1 <= settings.admission.levels <= limits.MAX_CHAIN:
-        raise _invalid(f"levels are 1 to {limits.MAX_CHAIN}, or null for any")
+        raise _invalid(f"levels must be 1 to {limits.MAX_CHAIN}, or null for any")
     if settings.keygen is not None:
         check_made(settings.keygen, "settings")
     if not 0 <= windows.critical <= windows.preventive:
         raise _invalid("the critical window must not be longer than the preventive one")
     if not HOUR <= settings.lifetime <= 25 * _YEAR:
-        raise _invalid("certificates live between an hour and 25 years")
+        raise _invalid("the lifetime of certificates must be from an hour to 25 years")
     if settings.renewal.opens is not None and settings.renewal.opens < 0:
         raise _invalid("reenrollment_delta must not be negative")
 
 
 def _invalid(what: str) -> Fault:
-    return invalid("invalid_settings", f"The settings are refused: {what}.", "settings")
+    return invalid("invalid_settings", f"The settings are not valid: {what}.", "settings")

@@ -227,7 +227,7 @@ def _decoded(body: bytes, field: str) -> Any:
     if depth_exceeds(body, limits.MAX_JSON_DEPTH):
         raise _too_deep(field)
     if has_negative_zero(body):
-        raise _refused(field, "holds the integer -0, which cannot be kept; write 0")
+        raise _refused(field, "holds the integer -0, which cannot be stored; write 0")
     try:
         return _decode_any(body)
     except (msgspec.MsgspecError, ValueError):

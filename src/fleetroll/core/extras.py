@@ -24,14 +24,14 @@ def of(given: Mapping[str, Any]) -> Document:
             check = _CHECKS.get((vendor, name))
             if check is None:
                 known = ", ".join(map(".".join, _CHECKS))
-                raise _refused(f"extras.{vendor}.{name}", f"is not known; there are {known}")
+                raise _refused(f"extras.{vendor}.{name}", f"is unknown; known extras are {known}")
             check(value, f"extras.{vendor}.{name}")
     return documents.of(given, "extras")
 
 
 def _text(value: object, field: str) -> None:
     if not isinstance(value, str):
-        raise _refused(field, "must be a text")
+        raise _refused(field, "must be a string")
     names.paragraph(value, field)
 
 
@@ -52,7 +52,7 @@ def _displays(value: object, field: str) -> None:
         for name, shown in _object(properties, f"{field}.{pin}").items():
             names.display_property(name)
             if not isinstance(shown, str) or len(shown) > limits.MAX_READING_TEXT:
-                raise _refused(field, f"must be texts of at most {limits.MAX_READING_TEXT} characters")
+                raise _refused(field, f"must be strings of at most {limits.MAX_READING_TEXT} characters")
 
 
 _CHECKS: Mapping[tuple[str, str], Callable[[object, str], None]] = {

@@ -97,7 +97,7 @@ _NO_FILE = {errno.EMFILE, errno.ENFILE, errno.EAGAIN}
 def no_room(problem: OSError) -> Fault:
     """There is no room for a temporary file, or too many files are open."""
     if problem.errno in _NO_FILE:
-        return Fault(Kind.UNAVAILABLE, "too_many_open_files", "The server can open no other file now.", retry_after=5)
+        return Fault(Kind.UNAVAILABLE, "too_many_open_files", "The server cannot open more files now.", retry_after=5)
     return Fault(Kind.UNAVAILABLE, "storage_full", "The server has no room for temporary files.", retry_after=30)
 
 

@@ -60,7 +60,7 @@ def lineage(group: Group, groups: Mapping[int, Group]) -> Lineage:
     while parent is not None:
         found = groups.get(parent)
         if found is None:
-            raise invalid("unknown_parent", "There is no group with this id to be the parent.", "parent_id")
+            raise invalid("unknown_parent", "The parent group does not exist.", "parent_id")
         if parent == group.id:
             raise circular()
         above.insert(0, found)
@@ -91,10 +91,10 @@ def criterion(field: str, word: str, value: str) -> Criterion:
     asked = _FIELDS.get(field)
     if asked is None:
         known = ", ".join(_FIELDS)
-        raise invalid("invalid_criterion", f"Unknown field {brief(field)}: known fields are {known}.", "criteria")
+        raise invalid("invalid_criterion", f"Unknown field {brief(field)}; known fields are {known}.", "criteria")
     operator = bracketed.operator(asked.kind, word)
     if operator is None:
-        raise invalid("invalid_criterion", f"{brief(word)} does not apply to {field}.", "criteria")
+        raise invalid("invalid_criterion", f"Operator {brief(word)} does not apply to {field}.", "criteria")
     bracketed.compare(asked, operator, names.paragraph(value, "criteria", limits.MAX_FILTER))
     return Criterion(field, operator, value)
 

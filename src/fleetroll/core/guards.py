@@ -43,7 +43,7 @@ class Guard(Struct, frozen=True):
         if self.match is not None and not names_revision(self.match, tag):
             raise stale()
         if self.none_match is not None and names_revision(self.none_match, tag):
-            raise stale("The resource exists already, or is the version you named.")
+            raise stale("The resource already exists, or is the version that If-None-Match names.")
 
 
 UNGUARDED = Guard()

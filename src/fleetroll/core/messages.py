@@ -61,7 +61,7 @@ def mode_of(env: str) -> str:
 
 def _decoded(body: bytes) -> Any:
     if not body:
-        raise invalid("invalid_report", "There is nothing in it.")
+        raise invalid("invalid_report", "It is empty.")
     try:
         packed = _unpack(body) if body[0] >= _FIRST_MAP else None
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -89,5 +89,5 @@ def _instant(timestamp: object) -> int | None:
     if isinstance(timestamp, bool) or not isinstance(timestamp, int | float):
         return None
     if not 0 <= timestamp < limits.MAX_TIMESTAMP:
-        raise invalid("invalid_time", "The timestamp is not one of this age.")
+        raise invalid("invalid_time", "The timestamp is out of range; give milliseconds since 1970.")
     return int(timestamp * MILLISECOND)

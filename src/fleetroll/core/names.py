@@ -98,14 +98,14 @@ def _time_zones() -> frozenset[str]:
 
 def time_zone(value: str, field: str) -> str:
     if not is_time_zone(value):
-        raise invalid("invalid_time_zone", f"{field} is the name of a time zone, such as Europe/Berlin.", field)
+        raise invalid("invalid_time_zone", f"{field} must be the name of a time zone, such as Europe/Berlin.", field)
     return value
 
 
 def display_property(value: str) -> str:
     """The name of a property of how a datastream is displayed: one word."""
     if not _PROPERTY.fullmatch(value):
-        message = f"A property is a letter and up to {limits.MAX_PROPERTY - 1} letters, digits and underscores."
+        message = f"A property must be a letter and up to {limits.MAX_PROPERTY - 1} letters, digits and underscores."
         raise invalid("invalid_property", message, "property")
     return value
 
@@ -113,7 +113,7 @@ def display_property(value: str) -> str:
 def tag(value: str, field: str = "tags") -> str:
     """A tag: one printable word or phrase without a comma, which separates tags in CSV cells."""
     if "," in value or value != value.strip():
-        raise invalid("invalid_tag", f"{field}: a tag has no comma and no space at either end.", field)
+        raise invalid("invalid_tag", f"{field}: a tag must have no comma, and no space at either end.", field)
     return line(value, field, limits.MAX_TAG)
 
 

@@ -64,10 +64,10 @@ def parse_json_patch(value: object, *, lenient: bool = False) -> Patch:
     if not isinstance(value, list):
         raise _refused("A patch must be an array of operations.")
     if len(value) > limits.MAX_PATCH_OPERATIONS:
-        raise _refused(f"A patch holds at most {limits.MAX_PATCH_OPERATIONS} operations.")
+        raise _refused(f"A patch must have at most {limits.MAX_PATCH_OPERATIONS} operations.")
     text = documents.encode(value, "patch")
     if len(text) > limits.MAX_PATCH:
-        raise _refused(f"A patch is at most {limits.MAX_PATCH} bytes.")
+        raise _refused(f"A patch must have at most {limits.MAX_PATCH} bytes.")
     # The array and the operation are two levels around every value.
     if documents.depth_exceeds(text, limits.MAX_JSON_DEPTH + 2):
         raise _refused(f"A patch must not nest deeper than {limits.MAX_JSON_DEPTH} levels.")
@@ -380,7 +380,7 @@ def _operation(index: int, entry: object, lenient: bool) -> Operation:
     entry = {name.lower(): value for name, value in entry.items()} if lenient else entry
     op = entry.get("op")
     if not isinstance(op, str) or op not in _STEPS:
-        raise _at(index, f"has no known 'op'; it is one of {', '.join(_STEPS)}")
+        raise _at(index, f"needs an 'op' that is one of {', '.join(_STEPS)}")
     if op in _NEEDS_VALUE and "value" not in entry and not (lenient and op == "test"):
         raise _at(index, f"({op}) has no 'value'")
     origin = _pointer(index, entry, "from") if op in _NEEDS_ORIGIN else ()

@@ -131,7 +131,7 @@ def parse_scopes(scopes: Collection[str]) -> tuple[str, ...]:
     known = {action.value for action in MINIMUM_ROLE}
     for scope in scopes:
         if scope not in known:
-            message = f"There is no scope {brief(scope)}; there are {', '.join(sorted(known))}."
+            message = f"Unknown scope {brief(scope)}; known scopes are {', '.join(sorted(known))}."
             raise invalid("unknown_scope", message, "scopes")
     return tuple(sorted(set(scopes)))
 

@@ -60,7 +60,7 @@ def parse_interval(text: str) -> int:
     found = _INTERVAL.fullmatch(text)
     interval = int(found[1]) * _UNITS[found[2]] if found else 0
     if not 0 < interval <= limits.MAX_DURATION:
-        message = "interval is a number and ms, s, m, h, d or w, as in 15m, and at most a hundred years."
+        message = "interval must be a number followed by ms, s, m, h, d or w, such as 15m, and at most a hundred years."
         raise invalid("invalid_parameter", message, "interval")
     return interval
 
@@ -68,7 +68,7 @@ def parse_interval(text: str) -> int:
 def require_few(since: Instant, until: Instant, interval: int) -> None:
     """Raises Fault invalid for more intervals than one answer holds."""
     if (until - since) // interval > limits.MAX_BUCKETS:
-        message = f"That is more than {limits.MAX_BUCKETS} stretches of time; take a longer interval."
+        message = f"The range has more than {limits.MAX_BUCKETS} intervals; use a longer interval or a shorter range."
         raise invalid("too_many_buckets", message, "interval")
 
 
@@ -87,7 +87,8 @@ def check(types: Mapping[str, str], metric: str, value: Any) -> None:
 
 def _kind(metric: str, value: Any) -> str:
     if not is_metric(metric):
-        raise invalid("invalid_metric", f"{brief(metric)} is no name of a metric.", "metric")
+        message = f"{brief(metric)} is not a metric name: use 1 to 128 letters, digits, hyphens and underscores."
+        raise invalid("invalid_metric", message, "metric")
     for kind, fits in _IS.items():
         if fits(value):
             return kind
@@ -97,7 +98,7 @@ def _kind(metric: str, value: Any) -> str:
 def _check_number(metric: str, value: Any) -> None:
     kept = isfinite(value) if isinstance(value, float) else limits.MIN_INTEGER <= value <= limits.MAX_INTEGER
     if not kept:
-        raise invalid("invalid_number", f"A value of {brief(metric)} is not a number that can be kept.", "value")
+        raise invalid("invalid_number", f"A value of {brief(metric)} is a number out of range.", "value")
 
 
 def _check_size(metric: str, kind: str, value: Any) -> None:
@@ -105,7 +106,7 @@ def _check_size(metric: str, kind: str, value: Any) -> None:
     most = limits.MAX_READING_TEXT if kind == "string" else limits.MAX_READING_DOCUMENT
     size = len(value.encode()) if kind == "string" else len(documents.encode(value, metric))
     if size > most:
-        raise invalid("reading_too_large", f"A value of {brief(metric)} may have {most} bytes.", "value")
+        raise invalid("reading_too_large", f"A value of {brief(metric)} must have at most {most} bytes.", "value")
 
 
 def bucket(at: int, values: Sequence[float]) -> Bucket:

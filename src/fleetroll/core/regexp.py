@@ -162,7 +162,7 @@ class _Program:
         else:
             self.first, self.accept = self._choice()
             if self._place < len(pattern):
-                raise Refused("has a parenthesis too many")
+                raise Refused("has a parenthesis that was never opened")
 
     # Fragments.
 
@@ -265,7 +265,7 @@ class _Program:
         inside, closed, _ = self._text[self._place :].partition("}")
         low, comma, high = inside.partition(",")
         if not closed or not low.isdecimal() or (high and not high.isdecimal()) or len(inside) > 5:
-            raise Refused("has a { that is no quantifier")
+            raise Refused("has a { that does not begin a quantifier")
         self._place += len(inside) + 1
         least, most = int(low), (int(high) if high else None) if comma else int(low)
         if max(least, most or 0) > _MAX_REPEAT or (most is not None and not least <= most != 0):
@@ -294,7 +294,7 @@ class _Program:
         if character == "\\":
             return self._single(self._escape())
         if character in _SPECIAL:
-            raise Refused(f"has a {character} in a place where it means nothing")
+            raise Refused(f"has a misplaced {character}")
         return self._single(self._exactly(character))
 
     def _escape(self) -> Test:
@@ -333,7 +333,7 @@ class _Program:
 
     def _between(self, first: str, last: str) -> Test:
         if first > last or last == "\\":
-            raise Refused("has a range that is none")
+            raise Refused("has a range that is not valid")
         if self._fold:
             return lambda c: first <= c <= last or (len(c.upper()) == 1 and first <= c.upper() <= last)
         return lambda c: first <= c <= last

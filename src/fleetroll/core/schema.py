@@ -24,12 +24,12 @@ def is_metric(name: str) -> bool:
 
 def _metric(name: str, entry: object) -> dict[str, Any]:
     if not is_metric(name):
-        raise _refusal("a metric name has 1 to 128 letters, digits, hyphens and underscores.")
+        raise _refusal("a metric name must be 1 to 128 letters, digits, hyphens and underscores.")
     definition = {"type": entry} if isinstance(entry, str) else entry
     if not isinstance(definition, dict) or definition.get("type") not in METRIC_TYPES:
-        raise _refusal(f"a metric needs a type, one of {', '.join(METRIC_TYPES)}.")
+        raise _refusal(f"a metric must have a type that is one of {', '.join(METRIC_TYPES)}.")
     if set(definition) - _MEMBERS or not all(isinstance(text, str) for text in definition.values()):
-        raise _refusal("a metric has the text members type, unit and unit_symbol.")
+        raise _refusal("a metric may have only type, unit and unit_symbol, each a string.")
     return definition
 
 

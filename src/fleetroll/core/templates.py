@@ -110,7 +110,7 @@ def numbered(new: Template, was: Template | None = None) -> Template:
     default of an unchanged part is not checked again, as the rules for values of its type may have changed since.
     """
     if len(_json([new.datastreams, new.events, new.metafields])) > limits.MAX_TEMPLATE:
-        message = f"The parts of a template have at most {limits.MAX_TEMPLATE} bytes."
+        message = f"The parts of a template must have at most {limits.MAX_TEMPLATE} bytes."
         raise invalid("template_too_large", message)
     last = was.last_part if was else 0
     parts: dict[str, Any] = {}
@@ -162,7 +162,7 @@ def _check(template: Template) -> None:
     for member, key in _KEYS.items():
         parts = getattr(template, member)
         if len(parts) > _MOST[member]:
-            raise _refusal(member, f"a template has at most {_MOST[member]} of them.")
+            raise _refusal(member, f"a template must have at most {_MOST[member]} of them.")
         _distinct(member, map(key, parts))
         _distinct(member, (part.id for part in parts))
     _distinct("datastreams", map(metric, template.datastreams))
@@ -191,46 +191,46 @@ def _stays(part: Datastream | Metafield, was: Datastream | Metafield | None) -> 
 
 def _with_default(stream: Datastream) -> Datastream:
     if not datastreams.has_room(stream.kind, stream.min, stream.max):
-        raise _refusal("datastreams", f"{stream.pin} takes whole numbers, and there is none from min to max.")
+        raise _refusal("datastreams", f"{stream.pin} takes whole numbers, but there is none from min to max.")
     try:
         return structs.replace(stream, default=datastreams.default(stream, _METRIC_TYPES[stream.kind]))
     except Fault:
-        raise _refusal("datastreams", f"the default of {stream.pin} is no value of its type and bounds.") from None
+        raise _refusal("datastreams", f"the default of {stream.pin} does not fit its type or bounds.") from None
 
 
 def _check_default(field: Metafield) -> None:
     if field.default is not None and not metafields.accepts(field, field.default):
-        raise _refusal("metafields", f"the default of {field.name} is no value of its type.")
+        raise _refusal("metafields", f"the default of {field.name} does not fit its type.")
 
 
 def _distinct(member: str, keys: Iterable[object]) -> None:
     listed = list(keys)
     if len(set(listed)) != len(listed):
-        raise _refusal(member, "two of them have one name, pin or number.")
+        raise _refusal(member, "two of them have the same name, pin or number.")
 
 
 def _check_datastream(stream: Datastream) -> None:
     if parse_pin(stream.pin) != stream.pin:
-        raise _refusal("datastreams", "a pin is v, d or a and a number from 0 to 999.")
+        raise _refusal("datastreams", "a pin must be v, d or a and a number from 0 to 999.")
     if stream.alias is not None and not is_metric(stream.alias):
-        raise _refusal("datastreams", "an alias has 1 to 128 letters, digits, hyphens and underscores.")
+        raise _refusal("datastreams", "an alias must be 1 to 128 letters, digits, hyphens and underscores.")
     if stream.alias is not None and parse_pin(stream.alias) not in {None, stream.pin}:
-        raise _refusal("datastreams", "an alias is not the pin of another datastream.")
+        raise _refusal("datastreams", "an alias must not be the pin of another datastream.")
     for text in (stream.label, stream.unit, stream.unit_symbol):
         if text:
             names.line(text, "datastreams")
     if stream.min is not None and stream.max is not None and stream.min > stream.max:
-        raise _refusal("datastreams", "min is at most max.")
+        raise _refusal("datastreams", "min must not be greater than max.")
 
 
 def _check_event(event: EventCode) -> None:
     if not _CODE.fullmatch(event.code):
-        raise _refusal("events", "a code has 1 to 128 letters, digits, hyphens and underscores.")
+        raise _refusal("events", "a code must be 1 to 128 letters, digits, hyphens and underscores.")
     names.line(event.name, "events")
     if event.description:
         names.paragraph(event.description, "events")
     if event.daily_limit is not None and event.daily_limit < 0:
-        raise _refusal("events", "daily_limit is not negative.")
+        raise _refusal("events", "daily_limit must not be negative.")
 
 
 def _check_metafield(field: Metafield) -> None:
@@ -239,7 +239,7 @@ def _check_metafield(field: Metafield) -> None:
         if text:
             names.paragraph(text, "metafields")
     if len(field.options) > limits.MAX_OPTIONS or len(field.templates) > limits.MAX_OPTIONS:
-        raise _refusal("metafields", f"there are at most {limits.MAX_OPTIONS} options.")
+        raise _refusal("metafields", f"a metafield must have at most {limits.MAX_OPTIONS} options or templates.")
 
 
 def _refusal(member: str, rule: str) -> Fault:

@@ -55,12 +55,12 @@ def _bad_subject(what: str) -> Fault:
 def check_alternatives(names: x509.SubjectAlternativeName) -> None:
     """Raises Fault invalid `invalid_alternative_name`: hosts, addresses, URIs and mailboxes, no wildcard, not many."""
     if not len(names):
-        raise _bad_alternative("There are none")
+        raise _bad_alternative("there are none")
     if len(names) > limits.MAX_ALTERNATIVE_NAMES:
-        raise _bad_alternative(f"There are more than {limits.MAX_ALTERNATIVE_NAMES} of them")
+        raise _bad_alternative(f"there are more than {limits.MAX_ALTERNATIVE_NAMES} of them")
     for name in names:
         if not _is_decent(name):
-            raise _bad_alternative("One is not a plain host name, address, URI or mailbox")
+            raise _bad_alternative("one is not a plain host name, address, URI or mailbox")
 
 
 def _is_decent(name: x509.GeneralName) -> bool:
@@ -72,5 +72,5 @@ def _is_decent(name: x509.GeneralName) -> bool:
 
 def _bad_alternative(what: str) -> Fault:
     return invalid(
-        "invalid_alternative_name", f"The request's alternative names are refused: {what}.", "subjectAltName"
+        "invalid_alternative_name", f"The request's alternative names are not valid: {what}.", "subjectAltName"
     )

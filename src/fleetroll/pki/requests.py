@@ -55,7 +55,7 @@ def _kind(request: x509.CertificateSigningRequest) -> KeyKind:
     # The parser takes such a key for plain RSA, and no client could use it with a certificate for plain RSA.
     algorithm = request.public_key_algorithm_oid  # type: ignore[attr-defined]  # missing from the stub
     if algorithm == PublicKeyAlgorithmOID.RSASSA_PSS:
-        raise invalid("unsupported_key", "A key for RSASSA-PSS alone is not certified; make a plain RSA key.")
+        raise invalid("unsupported_key", "A key for RSASSA-PSS alone is not supported; use a plain RSA key.")
     return keys.kind_of(request.public_key())
 
 
@@ -79,9 +79,9 @@ def _check_signature(request: x509.CertificateSigningRequest) -> None:
     hashed = request.signature_hash_algorithm
     is_pure = hashed is None and isinstance(request.public_key(), ed25519.Ed25519PublicKey)
     if not is_pure and (hashed is None or hashed.name not in _HASHES):
-        raise invalid("weak_signature", "The request must be signed over SHA-256, SHA-384 or SHA-512.")
+        raise invalid("weak_signature", "The request must be signed with SHA-256, SHA-384 or SHA-512.")
     if not request.is_signature_valid:
-        raise invalid("invalid_signature", "The request is not signed by the key that it is for.")
+        raise invalid("invalid_signature", "The request is not signed with the key that it contains.")
 
 
 def make(key: PrivateKey, subject: x509.Name, alternatives: x509.SubjectAlternativeName | None = None) -> bytes:

@@ -68,11 +68,11 @@ class X509:
     def describe_authority(self, der: bytes) -> Description:
         said = self.describe(der)
         if not said.is_authority:
-            raise invalid("not_an_authority", "This certificate is not that of a certificate authority.", "certificate")
+            raise invalid("not_an_authority", "This is not the certificate of a certificate authority.", "certificate")
         if not anchors.tells_its_key(_load(der)):
             raise invalid(
                 "foreign_key_identifier",
-                "The subject key identifier of this certificate is no hash of its key, and may be another's.",
+                "The subject key identifier of this certificate is not a hash of its key, and may be another's.",
                 "certificate",
             )
         return said
@@ -192,7 +192,7 @@ class X509:
 
 
 def _too_many_keys() -> Fault:
-    message = "The server is making as many keys as it may at a time; ask again later."
+    message = "The server is already generating as many keys as it can at a time; retry later."
     return Fault(Kind.UNAVAILABLE, "too_many_keys", message, retry_after=limits.KEY_TIME)
 
 
@@ -261,7 +261,7 @@ def _within(authority: x509.Certificate, terms: Terms) -> Terms:
     ends = min(terms.not_after, microseconds(authority.not_valid_after_utc))
     if terms.not_after <= begins:
         since = authority.not_valid_before_utc.date()
-        message = f"The certificate authority is good from {since} only: the clock was ahead when it was made."
+        message = f"The certificate authority is not valid before {since}: the clock was ahead when it was made."
         raise invalid("authority_not_yet_valid", message)
     if ends <= begins:
         raise invalid("authority_expired", "The certificate authority has expired.")

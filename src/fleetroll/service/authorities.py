@@ -59,14 +59,15 @@ async def _unused(call: Call, authority: Authority) -> None:
     is_servers = call.principal.org.parent is None and authority.name == settings.DEFAULT_AUTHORITY
     if is_servers and call.services.presents_own:
         # Another one would be made at the next renewal, and no device would know the server by that.
-        raise conflict("authority_in_use", "Devices know this server by it; delete it at a server without --est.")
+        message = "Devices trust this server by this authority; delete it while the server runs without --est."
+        raise conflict("authority_in_use", message)
     page = call.records.dms.page
     policies = await whole(lambda after, limit: page(call.org, after, limit), lambda last: last.name, "")
     if any(authority.name in one.settings.authorities for one in policies):
-        raise conflict("authority_in_use", "A DMS names this authority; change or delete the DMS first.")
+        raise conflict("authority_in_use", "A DMS uses this authority; change or delete the DMS first.")
     tally = (await call.records.certificates.counts(call.org, call.at)).get(authority.id)
     if tally and tally.issued > tally.revoked + tally.expired:
-        raise conflict("authority_in_use", "Certificates of this authority are good; revoke them first.")
+        raise conflict("authority_in_use", "Some certificates of this authority are still valid; revoke them first.")
     await call.records.certificates.forget(call.org, authority.id)
 
 
@@ -142,7 +143,7 @@ async def present(call: Call, but: Collection[str]) -> list[Authority]:
 def signer(authority: Authority) -> Signer:
     """Raises Fault conflict `foreign_authority` for one whose key is elsewhere."""
     if authority.sealed_key is None:
-        raise conflict("foreign_authority", f"The key of authority {authority.name} is not here; it cannot issue.")
+        raise conflict("foreign_authority", f"Authority {authority.name} cannot issue: its key is not on this server.")
     return Signer(authority.certificate, authority.sealed_key, _context(authority.org, authority.name))
 
 

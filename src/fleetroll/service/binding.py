@@ -71,7 +71,7 @@ async def bind(call: Call, wanted: Bind) -> Bound:
     device = await devices.find(call, wanted.ident)
     certificate = await certificates.find(call, wanted.serial)
     if identity_key(certificate.common_name) != identity_key(device.ident):
-        raise invalid("foreign_certificate", "The common name of the certificate is not the device's.", "device_id")
+        raise invalid("foreign_certificate", "The common name of the certificate is not this device's.", "device_id")
     if certificate.revoked_at is not None:
         raise conflict("certificate_revoked", "The certificate is revoked.")
     name = certificate.dms or device.dms
@@ -109,7 +109,7 @@ async def rule(call: Call, wanted: Rule) -> certificates.Shown:
 
 async def _restore(call: Call, certificate: Certificate) -> None:
     if not await call.records.certificates.restore(call.org, certificate.serial):
-        raise conflict("certificate_revoked", "A certificate comes back from CertificateHold alone.")
+        raise conflict("certificate_revoked", "Only a certificate that was revoked as CertificateHold can be restored.")
     await record(call, "certificate.restored", "certificate", certificate.id, certificate.serial)
 
 

@@ -43,7 +43,7 @@ async def send(call: Call, wanted: Command) -> Command:
     device = await find(call, wanted.ident)
     body = _encoded(_pack, {"value": wanted.value, "timestamp": call.at // MILLISECOND})
     if len(body) > limits.MAX_BUS_MESSAGE:
-        message = f"A command has at most {limits.MAX_BUS_MESSAGE} bytes as MessagePack."
+        message = f"A command must have at most {limits.MAX_BUS_MESSAGE} bytes as MessagePack."
         raise Fault(Kind.TOO_LARGE, "command_too_large", message, "data")
     await call.services.bus.send(*_address(device, wanted), body)
     return wanted

@@ -106,7 +106,7 @@ async def revoke(call: Call, wanted: Numbered) -> None:
 
 async def _issue(call: Call, device: Device, kind: Protocol = Protocol.NATS) -> Enrolled:
     if device.status is Status.DECOMMISSIONED:
-        raise conflict("status_forbids", "A decommissioned device gets no credential.")
+        raise conflict("status_forbids", "A decommissioned device cannot be given a credential.")
     public_id = device_hex(device.created_at, device.id)
     minted = call.services.bus.mint_device(broker_org(call.org), public_id, mqtt=kind is Protocol.MQTT)
     credential = await call.records.credentials.insert(

@@ -451,7 +451,7 @@ async def _leave_name(call: Call, device: Device, ident: str) -> None:
     if device.identity is None or identity_key(ident) == identity_key(device.ident):
         return
     if await certificates.has_good(call, device):
-        message = "A certificate of the device is good, and names it; revoke it before you give it another name."
+        message = "The device has a valid certificate in its name; revoke it before you rename the device."
         raise conflict("ident_certified", message, "ident")
     await _withdraw(call, device, Reason.AFFILIATION_CHANGED)
 
@@ -500,4 +500,4 @@ def _belongings(records: Records) -> tuple[Timeline, Telemetry, Usage, Checkins]
 
 
 def taken() -> Fault:
-    return conflict("ident_taken", "A device with this identifier exists already.", "ident")
+    return conflict("ident_taken", "A device with this identifier already exists.", "ident")

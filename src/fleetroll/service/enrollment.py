@@ -94,7 +94,7 @@ async def generate(call: Call, ask: Ask) -> Answer:
     asked, pki = call.services.pki.read_request(ask.request), call.services.pki
     dms = await _dms(call, ask.label)
     if dms.settings.keygen is None:
-        raise _refused("server_keygen_disabled", "This DMS makes no keys.")
+        raise _refused("server_keygen_disabled", "This DMS does not generate keys; enrol with the device's own key.")
     await _admit(call, dms, ask.peer, asked)
     await _registered(call, dms, asked)
     key = await pki.make_key_aside(dms.settings.keygen, call.org)
@@ -147,7 +147,7 @@ async def _admit(call: Call, dms: Dms, peer: Peer, request: Request) -> None:
         return
     shown = await _shown(call, peer, admission.authorities, admission.levels)
     if shown.common_name != request.subject.common_name and await _is_ours(call, dms, shown):
-        raise _refused("foreign_subject", "With the certificate of one device, no other device can be enrolled.")
+        raise _refused("foreign_subject", "The certificate of one device cannot be used to enrol another.")
     if not admission.allow_expired and not shown.not_before <= call.at < shown.not_after:
         raise _unproven("The client certificate has expired, or is not valid yet.")
     await _require_unrevoked(call, shown)
@@ -266,7 +266,7 @@ async def _present(call: Call, device: Device, dms: Dms, shown: _Shown) -> Certi
     slot = slot_of(device)
     present = await call.records.certificates.get(call.org, slot.active) if slot and slot.active else None
     if present is None:
-        raise _refused("not_enrolled", "The device has no certificate that it could renew.")
+        raise _refused("not_enrolled", "The device has no certificate to renew; enrol it first.")
     if present.revoked_at is not None:
         raise _refused("certificate_revoked", "revoked certificate")
     if shown.authority != dms.settings.authority:
@@ -282,13 +282,13 @@ async def _require_own(call: Call, shown: _Shown, device: Device) -> None:
     await _require_unrevoked(call, shown)
     found = await call.records.certificates.get(call.org, shown.serial)
     if found is None or found.der != shown.certificate or found.device != device.id:
-        raise _unproven("The client certificate is not one of the device's.")
+        raise _unproven("The client certificate was not issued to this device.")
 
 
 def _require_time(call: Call, renewal: Renewal, present: Certificate, shown: _Shown) -> None:
     ends = min(present.not_after, shown.not_after)
     if call.at >= ends and not renewal.allow_expired:
-        raise _unproven("The certificate has expired, and this DMS renews no expired ones.")
+        raise _unproven("The certificate has expired, and this DMS does not renew expired certificates.")
     if renewal.opens is not None and call.at < present.not_after - renewal.opens:
         raise _refused("too_early", "invalid reenroll window: it is too early to renew")
 
@@ -337,7 +337,7 @@ async def _authorities(call: Call, wanted: Iterable[str]) -> list[Authority]:
 
 def _require_secure(peer: Peer) -> None:
     if not peer.secure:
-        raise _refused("tls_required", "Enrolment needs TLS: use the address of --est, or a trusted proxy.")
+        raise _refused("tls_required", "Enrolment requires TLS; use the address of --est, or a trusted proxy.")
 
 
 def _refused(code: str, message: str) -> Fault:

@@ -68,14 +68,14 @@ async def log(call: Call, device: Device, code: str, description: str | None) ->
     Online and offline cannot be logged: a template's code of such a kind only names what presence records.
     """
     if len(description or "") > limits.MAX_EVENT_DESCRIPTION:
-        message = f"A description has at most {limits.MAX_EVENT_DESCRIPTION} characters."
+        message = f"A description must have at most {limits.MAX_EVENT_DESCRIPTION} characters."
         raise invalid("invalid_text", message, "description")
     template = await templates.of(call, device)
     found = rules.event_code(template, code) if template else None
     if found is None:
         raise not_found("event_code", code)
     if found.kind in _TOLD:
-        raise invalid("presence_event", "That a device comes or goes is told by whoever sees it.", "code")
+        raise invalid("presence_event", "The server itself records that a device goes online or offline.", "code")
     # A code without a limit of its own shares the device's with all others that have none.
     noun, most = (_ALL, limits.EVENTS_PER_DAY) if found.daily_limit is None else (_PREFIX + code, found.daily_limit)
     if not await call.records.usage.add_today(call.org, device.id, noun, call.at // DAY, most):
@@ -85,7 +85,7 @@ async def log(call: Call, device: Device, code: str, description: str | None) ->
 
 
 def _too_many(call: Call, most: int) -> Fault:
-    message = f"This event may be logged {most} times a day."
+    message = f"This event may be logged at most {most} times a day."
     return Fault(Kind.RATE_LIMITED, "too_many_events", message, retry_after=seconds_of_day_left(call.at))
 
 

@@ -54,7 +54,7 @@ async def _beginning(call: Call, after: int | None) -> int:
     if after > await timeline.last():
         raise invalid(
             "unknown_event",
-            f"No event has number {after}, as after a backup was restored; begin anew: without a number, or after 0.",
+            f"No event has number {after}, as after a backup was restored; start again without a number, or after 0.",
             "after",
         )
     return after

@@ -74,7 +74,7 @@ async def order(call: Call, wanted: Export) -> Ticket:
     if not await call.records.telemetry.range(device.org, (device.id, PRODUCTION, stream.metric), span, 1):
         raise datastreams.no_data()
     if not await call.records.usage.add_today(device.org, device.id, "exports", call.at // DAY, limits.EXPORTS_PER_DAY):
-        message = f"A device has {limits.EXPORTS_PER_DAY} exports a day."
+        message = f"A device may have at most {limits.EXPORTS_PER_DAY} exports a day."
         raise Fault(Kind.RATE_LIMITED, "too_many_exports", message, retry_after=seconds_of_day_left(call.at))
     made = Order(wanted, device.id, call.at)
     return Ticket(made, tokens.export_proof(call.services.server_key, msgspec.json.encode(made)))
@@ -102,7 +102,7 @@ def _check(call: Call, ticket: Ticket, device: Device) -> None:
     is_genuine = tokens.is_export_proof(call.services.server_key, ticket.proof, msgspec.json.encode(order))
     is_over = order.at + limits.EXPORT_LIFETIME * SECOND <= call.at
     if not is_genuine or is_over or order.device != device.id:
-        raise Fault(Kind.NOT_FOUND, "export_not_found", "This file was not ordered, or too long ago.")
+        raise Fault(Kind.NOT_FOUND, "export_not_found", "This file was never ordered, or has expired; order it again.")
 
 
 async def _found(call: Call, wanted: Export) -> tuple[Device, datastreams.Stream]:
@@ -143,7 +143,7 @@ def _writer(wanted: Export) -> Callable[[Instant, Any], list[str]]:
 
 def _zone(name: str) -> ZoneInfo:
     if not names.is_time_zone(name):
-        raise invalid("invalid_parameter", "There is no such time zone.", "zone")
+        raise invalid("invalid_parameter", "Unknown time zone; give a name such as Europe/Berlin.", "zone")
     return ZoneInfo(name)
 
 

@@ -126,7 +126,7 @@ async def get(call: Call, uid: str) -> Lineage:
 async def make(call: Call, wanted: Planned) -> Lineage:
     new = wanted.group
     if new.uid is not None and rules.by_uid((await _all(call)).values(), new.uid):
-        raise conflict("group_exists", "This organization has a group with this id already.", "id")
+        raise conflict("group_exists", "A group with this id already exists in this organization.", "id")
     if wanted.parent is not None and wanted.parent == new.uid:
         raise rules.circular()
     return await _lineage(call, await noun.insert(call, await _below(call, new, wanted.parent)))
@@ -160,5 +160,5 @@ async def statuses(call: Call, uid: str) -> dict[str, int]:
     """How many members there are in each status. Raises Fault invalid where a criterion is about the status."""
     found = await get.run(call, uid)
     if any(one.field == _STATUS for one in found.criteria):
-        raise invalid("grouped_by_status", "A group that asks for a status is not counted by status.", "criteria")
+        raise invalid("grouped_by_status", "A group with a criterion on status is not counted by status.", "criteria")
     return await devices.statuses.run(call, found.members)

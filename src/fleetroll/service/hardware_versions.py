@@ -17,7 +17,7 @@ def _of(version: HardwareVersion) -> Comparison:
 
 async def _unused(call: Call, version: HardwareVersion) -> None:
     if await devices_have(call.records, call.org, _of(version)):
-        raise conflict("hardware_version_has_devices", "Devices have this hardware version.")
+        raise conflict("hardware_version_has_devices", "This hardware version has devices; give them another first.")
 
 
 noun: Noun[HardwareVersion] = Noun(

@@ -170,7 +170,7 @@ async def _all_said(call: Call, devices: Sequence[Device], wanted: Wanted, type:
     async for _, device, page in _pages(call, devices, wanted, type):
         found += [point for event in page if (point := _point(device, event, wanted)) is not None]
         if len(found) > _MOST_COUNTED:
-            raise invalid("too_much", "That is too much to count; take less time.", "start")
+            raise invalid("too_much", "There is too much to count; use a shorter time range.", "start")
     return found
 
 

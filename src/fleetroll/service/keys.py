@@ -67,9 +67,9 @@ class Listing(Struct, frozen=True):
 async def create(call: Call, new: NewKey) -> Issued:
     asker = call.principal.key
     if not policy.outranks(asker.role, new.role) or not _narrower(new.scopes, asker.scopes):
-        raise Fault(Kind.FORBIDDEN, "permission_denied", "A key cannot make one that may do more than itself.")
+        raise Fault(Kind.FORBIDDEN, "permission_denied", "A key cannot create one with more permissions than its own.")
     if new.expires_at is not None and new.expires_at <= call.at:
-        raise invalid("invalid_expiry", "expires_at must lie in the future.", "expires_at")
+        raise invalid("invalid_expiry", "expires_at must be in the future.", "expires_at")
     described = Key(0, call.org, new.name, new.kind, new.role, _scopes(new), call.at, new.expires_at, None, None)
     issued = await (_mint(call, described) if new.kind is KeyKind.NATS else _issue(call, described))
     await take(call, "keys", 1)
@@ -159,7 +159,7 @@ async def _require_another(call: Call, key: Key) -> None:
     async for some in portions(lambda after, limit: page(call.org, after, limit), lambda last: last.id, 0):
         if any(one.id != key.id and _may_do_all(one, call.at) for one in some):
             return
-    raise conflict("last_admin_key", "This is the last key that may do everything here; make another one first.")
+    raise conflict("last_admin_key", "This is the last unrestricted admin key; create another one first.")
 
 
 def _may_do_all(key: Key, at: Instant) -> bool:

@@ -162,7 +162,7 @@ class Noun(Generic[R]):
     def taken(self, new: R) -> Fault:
         """What to raise where a name is used already."""
         noun = self._noun.replace("_", " ")
-        return conflict(f"{self._noun}_exists", f"This organization has {noun} {self.name(new)} already.", self.label)
+        return conflict(f"{self._noun}_exists", f"This organization already has {noun} {self.name(new)}.", self.label)
 
 
 async def devices_have(records: port.Records, org: int, filter: Filter) -> bool:

@@ -291,7 +291,7 @@ async def _to_organization(call: Call, there: Call, device: Device, number: int 
 async def _to_owner(call: Call, there: Call, device: Device, number: int) -> None:
     home, owner = await numbered_owners.reached(call, number)
     if owner.org == device.org and device.owners[:1] == (owner.ref,):
-        raise invalid("same_owner", "The device has this owner already.", "owner")
+        raise invalid("same_owner", "The device already has this owner.", "owner")
     if owner.status is not OwnerStatus.ACTIVE:
         raise invalid("inactive_owner", "The account of the new owner is not active.", "owner")
     refs = led_by(device.owners, owner.ref) if owner.org == device.org else (owner.ref,)

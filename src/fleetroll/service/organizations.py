@@ -126,9 +126,9 @@ async def page(call: Call, wanted: Listing) -> Part[Organization, str]:
 async def create(call: Call, new: Described) -> Account:
     parent = call.principal.org
     if len(parent.lineage) >= limits.MAX_ORGANIZATION_DEPTH:
-        raise invalid("tree_too_deep", f"Organizations nest at most {limits.MAX_ORGANIZATION_DEPTH} deep.", "slug")
+        raise invalid("tree_too_deep", f"Organizations nest in at most {limits.MAX_ORGANIZATION_DEPTH} levels.", "slug")
     if new.slug == SELF:
-        raise invalid("invalid_slug", f"{SELF} is how an organization names itself.", "slug")
+        raise invalid("invalid_slug", f"The slug {SELF} is reserved; choose another one.", "slug")
     stored = await call.records.organizations.insert(
         Organization(
             id=0,
@@ -145,7 +145,7 @@ async def create(call: Call, new: Described) -> Account:
         )
     )
     if stored is None:
-        raise conflict("organization_exists", "There is an organization with this slug already.", "slug")
+        raise conflict("organization_exists", "An organization with this slug already exists.", "slug")
     await call.records.cohorts.insert(cohorts.default(stored.id, call.at))
     await take(call, "organizations", 1)
     await record(call, "organization.created", "organization", stored.id, stored.slug)
@@ -163,7 +163,7 @@ async def update(call: Call, wanted: Change) -> Account:
     }
     given = {name: value for name, value in members.items() if value is not None and value != getattr(was, name)}
     if was.id == call.principal.home.id and (given.keys() - {"name", "profile"}):
-        raise invalid("own_organization", "An organization's quotas and activity are set from above it.")
+        raise invalid("own_organization", "Only an organization above this one may change its quotas or disable it.")
     if given:
         now = structs.replace(was, **given, updated_at=call.at, revision=was.revision + 1)
         if not await call.records.organizations.replace(now):
@@ -189,7 +189,7 @@ async def _remove(call: Call, found: Organization, along: Collection[str] = ()) 
         raise undeletable()
     used = {noun: count for noun, count in (await call.records.usage.of(found.id)).items() if count}
     if used.keys() - _GOES_ALONG - {*along}:
-        raise conflict("organization_not_empty", "Delete what the organization holds first.", usage=used)
+        raise conflict("organization_not_empty", "The organization is not empty; delete what it has first.", usage=used)
     await _tell_broker(call.records, found)
     await call.records.organizations.delete(found.id)
     await call.records.usage.add(found.parent, "organizations", -1, limits.DEFAULT_QUOTAS["organizations"])
@@ -246,7 +246,7 @@ async def _free_slug(call: Call, slug: str) -> str:
     for candidate in (slug, *(f"{slug}-{number}" for number in range(2, _MOST_NAMESAKES))):
         if candidate not in _RESERVED and await call.records.organizations.child(call.org, candidate) is None:
             return candidate
-    raise conflict("organization_exists", "There are too many organizations of this name.", "name")
+    raise conflict("organization_exists", "Too many organizations have this name; choose another one.", "name")
 
 
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE, settles=True, relieves=True)

@@ -30,7 +30,7 @@ def _stands_in(owner: Owner) -> bool:
 
 
 def _being_renamed() -> Fault:
-    return conflict("owner_being_renamed", "This owner is being renamed; ask for its new reference again first.", "ref")
+    return conflict("owner_being_renamed", "This owner is being renamed; repeat the rename first.", "ref")
 
 
 async def _unused(call: Call, owner: Owner) -> None:
@@ -196,7 +196,7 @@ async def _begin(call: Call, was: Owner, ref: str) -> None:
 
 
 def _exists(holder: Owner) -> Fault:
-    return conflict("owner_exists", "Another owner has this reference.", "ref", owner=holder.id)
+    return conflict("owner_exists", "Another owner already has this reference.", "ref", owner=holder.id)
 
 
 @operation(Action.OWNERS_WRITE, Effect.BULK, prepare=_rename_most)
@@ -219,7 +219,7 @@ async def _change(call: Call, was: Owner, ref: str, change: dict[str, str | None
         was = await _unite(call, was, ref)
     now = await noun.rewrite(call, was, {**change, "ref": ref})
     if is_renamed and await _rename_in_devices(call, old, ref, limits.BULK_BATCH + 1) > limits.BULK_BATCH:
-        raise conflict("too_many_devices", "Devices were given to this owner while it was renamed; ask again.", "ref")
+        raise conflict("too_many_devices", "Devices were given to this owner while it was renamed; try again.", "ref")
     return now
 
 

@@ -94,7 +94,7 @@ async def page(call: Call, wanted: Listing) -> Projects:
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
 async def create(call: Call, new: organizations.Described) -> Project:
     if new.slug == DEFAULT:
-        raise conflict("organization_exists", "Every organization has the project default.", "slug")
+        raise conflict("organization_exists", "Every organization already has a project named default.", "slug")
     slug = new.slug or call.services.random_text(_MADE_SLUG).lower()
     made = await organizations.create.run(call, structs.replace(new, slug=slug))
     return await _project(call, made.organization, slug)

@@ -39,5 +39,5 @@ async def remaining(call: Call, noun: str) -> int:
 
 def exceeded(noun: str, quota: int, used: int) -> Fault:
     label = noun.replace("_", " ")
-    message = f"This organization may have {quota} {label}; remove some or ask for a larger quota."
+    message = f"This organization may have at most {quota} {label}; remove some or ask for a larger quota."
     return Fault(Kind.FORBIDDEN, "quota_exceeded", message, details={"quota": quota, "used": used, "noun": noun})

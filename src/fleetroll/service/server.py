@@ -49,7 +49,7 @@ async def certify_broker(call: Call, names: Sequence[str]) -> str:
     """Let the embedded broker show a certificate for these names; returns the authority's own, for clients to trust."""
     _require_root(call)
     if not call.services.bus.is_own:
-        raise conflict("no_own_broker", "There is no embedded broker; configure TLS where the broker is.")
+        raise conflict("no_own_broker", "This server has no embedded broker; configure TLS at the broker that it uses.")
     shown = await certify_server(call.services, names)
     await call.services.bus.present(Certificate(shown.chain, shown.key, shown.password))
     return shown.authority
@@ -57,7 +57,7 @@ async def certify_broker(call: Call, names: Sequence[str]) -> str:
 
 def _require_root(call: Call) -> None:
     if call.principal.home.parent is not None:
-        raise Fault(Kind.FORBIDDEN, "permission_denied", "Only the root organization may do this to the whole server.")
+        raise Fault(Kind.FORBIDDEN, "permission_denied", "Only a key of the root organization may do this.")
 
 
 @operation(Action.DEVICES_READ, Effect.READ)

@@ -122,7 +122,7 @@ async def delete(call: Call, name: tuple[str, str]) -> None:
     """Forget one by type and version. Raises Fault not_found, and conflict `software_version_has_devices`."""
     found = await get.run(call, name)
     if await devices_have(call.records, call.org, _of(found)):
-        raise conflict("software_version_has_devices", "Devices have this software version.")
+        raise conflict("software_version_has_devices", "Devices run this software version; delete it when none does.")
     await call.records.software_versions.delete(call.org, found.id)
     await take(call, "software_versions", -1)
     await record(call, "software_version.deleted", "software_version", found.id, " ".join(name))

@@ -21,12 +21,12 @@ from fleetroll.store.port import Records
 
 async def _check(call: Call, new: Tag) -> None:
     if await _numbered(call, text_number(new.name)):
-        raise conflict("tag_exists", "There is a tag of this name or number already.", "name")
+        raise conflict("tag_exists", "A tag with this name or number already exists.", "name")
 
 
 async def _unused(call: Call, tag: Tag) -> None:
     if await devices_have(call.records, call.org, Comparison("tags", Operator.HAS, tag.name)):
-        raise conflict("tag_has_devices", "Devices have this tag; take it from them first.")
+        raise conflict("tag_has_devices", "Devices have this tag; remove it from them first.")
 
 
 noun: Noun[Tag] = Noun(

@@ -159,7 +159,7 @@ async def transact(services: Services, work: Callable[[Records], Awaitable[list[
 def check_size(given: Sized) -> None:
     """Raises Fault invalid `too_many_readings`."""
     if len(given) > limits.MAX_READINGS:
-        raise invalid("too_many_readings", f"One request may hold {limits.MAX_READINGS} readings.", "readings")
+        raise invalid("too_many_readings", f"A request may have at most {limits.MAX_READINGS} readings.", "readings")
 
 
 async def append(
@@ -203,7 +203,7 @@ def _reading(device: int, takes: _Takes, point: Point, now: Instant) -> Reading:
 def _checked_time(at: Instant, now: Instant) -> Instant:
     """The time of a reading. Raises Fault invalid where it would hide for long what is reported after it."""
     if not 0 <= at <= now + limits.MAX_READING_AHEAD * SECOND:
-        raise invalid("invalid_time", "A reading is from 1970 or later, and at most a day ahead.", "at")
+        raise invalid("invalid_time", "A reading's time must be in 1970 or later, and at most a day ahead.", "at")
     return at
 
 

@@ -87,7 +87,7 @@ async def _sweep(call: Call, was: Template, now: Template) -> None:
         there = call.beside(org)
         found = await call.records.devices.page(there.org, _of_template(was.id), Sort(), Page(room + 1))
         if len(found) > room:
-            message = f"The datastreams of a template with more than {limits.MAX_TEMPLATE_SWEEP} devices are fixed."
+            message = f"With more than {limits.MAX_TEMPLATE_SWEEP} devices, a template's datastreams cannot be changed."
             raise conflict("too_many_devices", message, "datastreams")
         room -= len(found)
         for device in found:

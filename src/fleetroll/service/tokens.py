@@ -61,7 +61,7 @@ def _within_the_keys(call: Call, lifetime: int) -> int:
 async def _make_room(call: Call) -> None:
     key = call.principal.key
     if await call.records.tokens.purge(call.org, key.id, call.at) > limits.MAX_GRANTS:
-        message = f"This client has {limits.MAX_GRANTS} tokens that are still good; use those."
+        message = f"This client already has {limits.MAX_GRANTS} valid tokens; use one of those."
         raise Fault(Kind.RATE_LIMITED, "too_many_tokens", message, retry_after=limits.ACCESS_TOKEN_LIFETIME)
 
 
@@ -78,4 +78,4 @@ async def _use_up(call: Call, refresh: str) -> None:
     digest = tokens.digest(call.services.server_key, refresh)
     until = await call.records.tokens.take(call.org, call.principal.key.id, digest)
     if until is None or until <= call.at:
-        raise invalid("invalid_grant", "The refresh token is unknown, expired or used.", "refresh_token")
+        raise invalid("invalid_grant", "The refresh token is unknown, expired or already used.", "refresh_token")

@@ -241,7 +241,7 @@ class Builder:
         keys = comparison.path
         if operator is Operator.HAS:
             if not isinstance(comparison.value, str):
-                raise invalid("invalid_filter", "A document is asked for a key by its exact name.", "filter")
+                raise invalid("invalid_filter", "A document's key must be named exactly, without a wildcard.", "filter")
             keys = (*keys, comparison.value)
         if (value := number(comparison)) is not None and syntax.is_large(value):
             return self._large(comparison, column, value)

@@ -95,7 +95,7 @@ class Devices:
             present = await self.by_id(was.org, was.id)
             if present is None or present.revision != was.revision:
                 return False
-            raise conflict("ident_taken", "Another device has this identifier.", "ident")
+            raise conflict("ident_taken", "Another device already has this identifier.", "ident")
         if not await self._connection.changed(change.statement(changed), _replaced(was, now, indexed=bool(changed))):
             return False
         if "ident" in changed or "name" in changed:

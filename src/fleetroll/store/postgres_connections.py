@@ -417,5 +417,5 @@ def told_apart(problem: Exception) -> Exception:
 
 
 def unavailable() -> Fault:
-    message = "The database cannot be reached now, or is too slow; nothing is known to have been stored."
+    message = "The database cannot be reached now, or is too slow; it is not known whether anything was stored."
     return Fault(Kind.UNAVAILABLE, "database_unavailable", message, retry_after=2)

@@ -66,7 +66,7 @@ def check_media_type(header: bytes | None, accepted: tuple[str, ...], encoding: 
     if media_type not in accepted:
         raise _unsupported(f"Content-Type must be {' or '.join(accepted)}.")
     if parameters and not all(map(_is_harmless, parameters.split(";"))):
-        raise _unsupported("The only charset is utf-8.")
+        raise _unsupported("The only supported charset is utf-8.")
     return media_type
 
 
@@ -105,13 +105,13 @@ def sound(body: bytes) -> Any:
     if documents.depth_exceeds(body, limits.MAX_JSON_DEPTH):
         raise invalid("invalid_json", f"The JSON is nested deeper than {limits.MAX_JSON_DEPTH} levels.")
     if documents.has_negative_zero(body):
-        raise invalid("invalid_json", "The JSON has the integer -0, which cannot be kept exactly.")
+        raise invalid("invalid_json", "The JSON has the integer -0, which cannot be stored exactly; write 0.")
     try:
         value = _decode_any(body)
     except (msgspec.DecodeError, ValueError) as problem:
         raise invalid("invalid_json", "Invalid JSON payload", reason=_reason(problem, body)) from None
     if _has_control(body):
-        raise invalid("invalid_text", "The JSON has a control character other than tab and line ends in a text.")
+        raise invalid("invalid_text", "A string in the JSON has a control character other than tab and line ends.")
     return value
 
 
@@ -146,7 +146,7 @@ def _misshapen(problem: str, shape: Any) -> Fault:
     message = problem[: place.start()] if place else problem
     field = (place["place"].lstrip(".") or None) if place else None
     if unknown := _UNKNOWN.match(message):
-        message = f"There is no such member; there are {', '.join(_members(shape, field or ''))}."
+        message = f"Unknown member; the members here are {', '.join(_members(shape, field or ''))}."
         field = _within(field, brief(unknown[1]))
     elif missing := _MISSING.match(message):
         field = _within(field, missing[1])

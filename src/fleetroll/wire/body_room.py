@@ -57,6 +57,6 @@ class Share:
         """Hold so many more bytes. Raises Fault unavailable `too_many_bodies`."""
         own, of_all = self._taken[self._tenant] + size, self._taken.total() + size
         if own > self._most or of_all > limits.MAX_BODIES:
-            raise Fault(Kind.UNAVAILABLE, "too_many_bodies", "Too many bodies arrive at this moment.", retry_after=1)
+            raise Fault(Kind.UNAVAILABLE, "too_many_bodies", "Too many request bodies are arriving now.", retry_after=1)
         self._taken[self._tenant] += size
         self._size += size

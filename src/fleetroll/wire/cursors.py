@@ -59,4 +59,4 @@ def _written(raw: bytes) -> str:
 
 
 def _refused() -> Fault:
-    return invalid("invalid_cursor", "This cursor is not one of this list; start again from the first page.", "cursor")
+    return invalid("invalid_cursor", "This cursor is invalid for this list; start again from the first page.", "cursor")

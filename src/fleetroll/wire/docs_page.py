@@ -29,7 +29,7 @@ def render(dialects: Sequence[Dialect], description: Mapping[str, Any]) -> bytes
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Fleetroll API</title>'
         '<meta name="viewport" content="width=device-width">'
         f"<style>{_STYLE}</style></head><body><h1>Fleetroll API</h1>"
-        f'<p>For reading; <a href="/openapi.json">openapi.json</a> is for programs, and has the replies too.</p>'
+        f'<p><a href="/openapi.json">openapi.json</a> is for programs, and also describes the replies.</p>'
         f"<nav>{links}</nav>{sections}</body></html>"
     ).encode()
 

@@ -165,7 +165,7 @@ def _refusal(dialect: Dialect) -> dict[str, Any]:
     fault = Fault(Kind.RATE_LIMITED, "rate_limited", "Too many requests.", retry_after=1)
     envelope = dialect.envelope
     example = envelope.body(fault, envelope.status(fault), _REQUEST_ID)
-    return {"description": "A refusal; nothing has changed.", "content": {envelope.media_type: {"example": example}}}
+    return {"description": "Refused; nothing has changed.", "content": {envelope.media_type: {"example": example}}}
 
 
 def _responses(route: Route, schemas: dict[int, Any], refusal: str) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def _responses(route: Route, schemas: dict[int, Any], refusal: str) -> dict[str,
     success = _success(route, schemas)
     done = {str(status): success for status in (route.status, route.created) if status is not None}
     if route.guarded and route.method == "GET":
-        done["304"] = {"description": "As the caller has it."}
+        done["304"] = {"description": "Not modified: the caller has the current version."}
     return {**done, "default": {"$ref": refusal}}
 
 

@@ -155,7 +155,7 @@ def _spanning(fault: Fault, begins: int, ends: int) -> Fault:
     """The fault, saying how far its row goes: an unclosed quote swallows what was meant as further rows."""
     if begins == ends:
         return fault
-    reach = f"The row goes on to line {ends}, as a quote opens a cell in it."
+    reach = f"The row continues to line {ends}, because one of its cells begins with a quote."
     return Fault(fault.kind, fault.code, f"{fault.message} {reach}", fault.field, details=fault.details)
 
 

@@ -44,7 +44,7 @@ def test_a_tag_is_made_and_given_and_taken_away(app: App) -> None:
     assert ask(app, "GET", "/device/tags?deviceId=1").json()[1] == shown
     assert app.request("GET", "/v1/devices?filter=tags:%22In%20Service%22").json()["devices"][0]["ident"] == "pump"
     held = ask(app, "DELETE", f"/tag?tagId={number}")
-    assert (held.status, held.json()["error"]["message"]) == (400, "Devices have this tag; take it from them first.")
+    assert (held.status, held.json()["error"]["message"]) == (400, "Devices have this tag; remove it from them first.")
     assert ask(app, "DELETE", f"/device/tag?deviceId=1&tagId={number}").status == 204
     assert tags(app) == ["Hall 5"]
     assert ask(app, "DELETE", f"/tag?tagId={number}").status == 204

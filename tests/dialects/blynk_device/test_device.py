@@ -443,7 +443,7 @@ def test_a_file_without_an_order_is_refused(station: Device) -> None:
         assert station.ask(f"data/file/{name}", pin="v1", period="DAY").status == 400
         query = {"pin": "v1", "period": "DAY", "ordered": str(station.app.services.clock()), "proof": "A" * 24}
         refused = station.ask(f"data/file/{name}", **query)
-        assert (refused.status, text(refused)) == (404, "This file was not ordered, or too long ago.")
+        assert (refused.status, text(refused)) == (404, "This file was never ordered, or has expired; order it again.")
 
 
 def test_a_file_is_of_when_it_was_ordered_and_is_there_for_an_hour(station: Device) -> None:

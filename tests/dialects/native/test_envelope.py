@@ -25,7 +25,7 @@ FAULTS: dict[str, Fault | Exception] = {
     "unauthenticated": Fault(Kind.UNAUTHENTICATED, "unauthenticated", "Invalid or missing API key."),
     "forbidden": Fault(Kind.FORBIDDEN, "permission_denied", "This key does not have permission."),
     "not_found": not_found("device", "pump <7>"),
-    "conflict": conflict("ident_taken", "A device with this identifier exists already.", "ident"),
+    "conflict": conflict("ident_taken", "A device with this identifier already exists.", "ident"),
     "stale": stale(),
     "too_large": Fault(Kind.TOO_LARGE, "body_too_large", "The body is larger than 1048576 bytes."),
     "rate_limited": Fault(Kind.RATE_LIMITED, "rate_limited", "Too many requests.", retry_after=7),
@@ -151,7 +151,7 @@ def test_a_member_that_there_is_not_is_named_and_answered_by_those_there_are(
     with running(tmp_path / "data") as app:
         refused = app.request("POST", path, body)
     assert (refused.status, refused.json()["field"]) == (400, field)
-    listed = refused.json()["detail"].removeprefix(f"{field}: There is no such member; there are ").removesuffix(".")
+    listed = refused.json()["detail"].removeprefix(f"{field}: Unknown member; the members here are ").removesuffix(".")
     assert members <= set(listed.split(", "))
 
 

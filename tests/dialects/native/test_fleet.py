@@ -141,7 +141,7 @@ def test_a_file_that_says_it_is_in_utf_8_is_read_like_any_other(app: App) -> Non
 def test_a_csv_with_other_separators_than_commas_is_refused_as_such(app: App, header: str) -> None:
     refused = load_csv(app, f"{header}\na;b;c\n")
     assert (refused.status, refused.json()["code"]) == (400, "invalid_csv")
-    assert refused.json()["detail"] == "The cells of a CSV are separated by commas, not by semicolons or tabs."
+    assert refused.json()["detail"] == "The cells of a CSV must be separated by commas, not by semicolons or tabs."
 
 
 def test_a_row_that_is_no_json_says_why_and_where(app: App) -> None:
@@ -518,14 +518,14 @@ def test_a_row_says_which_lines_a_quote_has_taken_along(app: App, end: str) -> N
     text = 'ident,name\na,x\nb,"never closed\nc,x\nd,x' + end
     found = load_csv(app, text).lines()[1]
     assert (found["line"], found["outcome"]) == (3, "failed")
-    assert "goes on to line 5, as a quote opens a cell" in found["error"]["message"]
+    assert "continues to line 5, because one of its cells" in found["error"]["message"]
 
 
 def test_an_import_says_that_a_quote_has_made_a_row_too_long(app: App) -> None:
     parts = [b'ident,name\na,"never closed\n', *[b"b,x\n" * 1000] * 1000]
     refused = app.request("POST", "/v1/devices:import", raw=parts, headers=CSV)
     assert (refused.status, refused.json()["code"]) == (413, "line_too_long")
-    assert re.search("goes on to line [0-9]+, as a quote opens a cell", refused.json()["detail"])
+    assert re.search("continues to line [0-9]+, because one of its cells", refused.json()["detail"])
 
 
 def test_the_largest_devices_come_back_from_an_export(app: App) -> None:

@@ -159,7 +159,7 @@ def test_an_unknown_role_is_answered_with_those_that_may_be_given(app: App) -> N
 def test_an_unknown_scope_is_named_beside_those_that_exist(app: App) -> None:
     refused = app.request("POST", "/v1/keys", {"name": "k", "role": "viewer", "scopes": ["devices:read,owners:read"]})
     assert refused.json()["detail"].startswith(
-        "There is no scope devices:read,owners:read; there are certificates:read,"
+        "Unknown scope devices:read,owners:read; known scopes are certificates:read,"
     )
 
 

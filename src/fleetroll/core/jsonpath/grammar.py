@@ -109,7 +109,7 @@ class _Parser:
         self._strict = not self._take("lax") and self._take("strict")
         found = self._either(bare=True)
         if self._symbol is not None:
-            raise self._unexpected("predicates are joined by && and ||")
+            raise self._unexpected("join predicates with && or ||")
         return Strict(found) if self._strict else found
 
     def _either(self, *, bare: bool = False) -> Predicate:
@@ -138,7 +138,7 @@ class _Parser:
         self.size += 1
         if self._take("!"):
             if not (self._encloses_predicate() or self._sees("exists")):
-                raise self._unexpected("after ! comes a predicate in parentheses, or exists")
+                raise self._unexpected("write a predicate in parentheses, or exists, after !")
             return Denied(self._single(False))
         if self._take("exists"):
             self._expect("(")
@@ -161,10 +161,10 @@ class _Parser:
             place = self._taking()
             right = self._operand()
             if self._is_many(left) and self._is_many(right):
-                raise self._refused(f"compares two paths: {self._how_paths_compare()}", place)
+                raise self._refused(f"compares two paths; {self._how_paths_compare()}", place)
             return Compared(_COMPARATORS[symbol], left, right)
         if not isinstance(left, Path):
-            raise self._unexpected("a value is compared with something")
+            raise self._unexpected("a comparison is expected after a value")
         if self._take("starts"):
             self._expect("with")
             return StartsWith(left, self._text())
@@ -172,12 +172,12 @@ class _Parser:
             return self._regex(left)
         if bare and symbol is None:
             return Bare(left)
-        raise self._unexpected("a path is compared with something")
+        raise self._unexpected("a comparison is expected after a path")
 
     def _how_paths_compare(self) -> str:
         if self._strict:
-            return "each of them must find one value"
-        return "in lax mode each may find many values; begin with strict"
+            return "each of them must find a single value"
+        return "in lax mode each may find several values, so begin with strict"
 
     def _is_many(self, operand: Operand) -> bool:
         """Whether it may find any number of values; in lax mode a single one may be an array of them."""
@@ -194,7 +194,7 @@ class _Parser:
         place = self._next
         pattern, flags = self._text(), "".join(sorted(set(self._text()))) if self._take("flag") else ""
         if unknown := flags.strip(_FLAGS):
-            raise self._refused(f"has a like_regex with flag {brief(unknown)}; it has i, s and q", self._next - 1)
+            raise self._refused(f"has the unknown like_regex flag {brief(unknown)}; use i, s or q", self._next - 1)
         try:
             compiled(pattern, flags)
         except regexp.Refused as problem:
@@ -234,7 +234,7 @@ class _Parser:
     def _count_operator(self, place: int) -> None:
         self._operators += 1
         if self._operators > _MAX_OPERATORS:
-            raise self._refused(f"has more than {_MAX_OPERATORS} operators of arithmetic", place)
+            raise self._refused(f"has more than {_MAX_OPERATORS} arithmetic operators", place)
 
     def _signed(self) -> Operand:
         symbol = self._peek()
@@ -276,7 +276,7 @@ class _Parser:
     def _path(self) -> Path:
         root = self._peek()
         if root is None or root not in self._roots:
-            raise self._unexpected(f"a path begins with {self._roots[0]} here")
+            raise self._unexpected(f"a path must begin with {self._roots[0]} here")
         return self._path_from(root, [], self._taking())
 
     def _path_from(self, root: str | Operand, steps: list[Step], place: int) -> Path:
@@ -286,10 +286,10 @@ class _Parser:
                 raise self._refused(f"has a path of more than {limits.MAX_JSON_DEPTH} steps", place)
         found = Path(root, tuple(steps))
         if _spread(found) > _MAX_SPANS:
-            raise self._refused(f"has more than {_MAX_SPANS} positions at once, or others beside its one **", place)
+            raise self._refused(f"has more than {_MAX_SPANS} positions in one path, or ** beside others", place)
         if any(isinstance(step, Descendants) for step in steps) and any(map(_is_numeric, steps)):
             # PostgreSQL would overlook what does not fit at the level where it begins.
-            raise self._refused("has ** and a method of numbers in one path", place)
+            raise self._refused("has ** and a numeric method in the same path", place)
         self.longest = max(self.longest, len(steps))
         return found
 
@@ -321,7 +321,7 @@ class _Parser:
             return Key(name.text)
         if name.text.lower() not in _METHODS:
             known = ", ".join(f"{method}()" for method in _METHODS)
-            raise self._refused(f"asks for {brief(name.text)}(); there are {known}", place)
+            raise self._refused(f"calls the unknown method {brief(name.text)}(); known methods are {known}", place)
         self._expect(")")
         return Method(name.text.lower())
 
@@ -361,11 +361,11 @@ class _Parser:
         found = self._symbol
         digits = found.text if found is not None and found.kind == "number" else ""
         if not digits.isdigit() or len(digits) > 7 or int(digits) > _MAX_POSITION:
-            raise self._unexpected("a position is a small whole number or last")
+            raise self._unexpected("a position must be a small whole number or last")
         self._next += 1
         return int(digits)
 
-    def _text(self, wanted: str = "a text in double quotes") -> str:
+    def _text(self, wanted: str = "a string in double quotes") -> str:
         text = self._taken("text")
         if text is None:
             raise self._unexpected(f"{wanted} is expected")

@@ -23,10 +23,10 @@ _ESCAPE = re.compile(
 _BLANKS = " \t\n\r\f"
 _MOST_DIGITS, _LEAST_POWER, _MOST_POWER = 40, -400, 300
 _MEANT = {
-    "'": "texts stand in double quotes",
-    "=": "equality is ==",
-    "&": "and is &&",
-    "|": "or is ||",
+    "'": "strings are written in double quotes",
+    "=": "write == for equality",
+    "&": "write && for and",
+    "|": "write || for or",
 }
 _CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
@@ -77,9 +77,9 @@ def unquoted(text: str, column: int = 0) -> str:
     try:
         found = _ESCAPE.sub(_unescaped, text[1:-1]).encode("utf-16", "surrogatepass").decode("utf-16")
     except ValueError:
-        raise refused(f"has a text that is none: {brief(text)}", column) from None
+        raise refused(f"has a string that is not valid: {brief(text)}", column) from None
     if "\0" in found:
-        raise refused("has a text with U+0000, which no document holds", column)
+        raise refused("has a string with U+0000, which no document can hold", column)
     return found
 
 

@@ -22,7 +22,7 @@ _WORDS: Mapping[str, str] = {
     "wrong_type": "Value doesn't match the Datastream data type.",
     "invalid_pin": "Wrong pin format.",
     "unknown_pin": "No datastream setup for that pin.",
-    "owner_exists": "There is a user with this address already.",
+    "owner_exists": "A user with this address already exists.",
     "owner_has_devices": "This user has devices; transfer them first.",
     "same_owner": "Can't transfer to the same owner",
     "event_code_not_found": "Event with provided code is not found.",

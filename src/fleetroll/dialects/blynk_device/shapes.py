@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 Batch = Annotated[
     list[Any],
     Meta(
-        description="Pairs of a time in milliseconds and a value.",
+        description="Pairs of a time, in milliseconds since 1970, and a value.",
         extra_json_schema={"items": {"type": "array", "minItems": 2, "maxItems": 2}},
     ),
 ]

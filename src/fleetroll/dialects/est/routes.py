@@ -59,14 +59,14 @@ def _rows(at: str) -> tuple[Route, ...]:
             reply=bytes,
             produces=(REVOCATION_LIST,),
         ),
-        _asking(at, "simpleenroll", enrollment.enroll, mapping.answer, "Enrol: a certificate for a request"),
-        _asking(at, "simplereenroll", enrollment.renew, mapping.answer, "Renew the certificate that the client shows"),
+        _asking(at, "simpleenroll", enrollment.enroll, mapping.answer, "Enrol: get a certificate for a request"),
+        _asking(at, "simplereenroll", enrollment.renew, mapping.answer, "Renew the certificate that the client uses"),
         _asking(
             at,
             "serverkeygen",
             enrollment.generate,
             mapping.with_key,
-            "Enrol with a key that the server makes",
+            "Enrol with a key that the server generates",
             (shapes.PARTS,),
         ),
     )

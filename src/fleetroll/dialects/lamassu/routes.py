@@ -28,10 +28,10 @@ from fleetroll.wire.dialect import (
 
 _DEVICES = "/api/devmanager/v1/devices"
 _GROUPS = "/api/devmanager/v1/device-groups"
-_FILTER = Parameter("filter", "field[operator]value, repeatable; all of them hold", "array")
+_FILTER = Parameter("filter", "field[operator]value; may be repeated, and all must match", "array")
 _LIST = (
-    Parameter("page_size", "most devices of the page; 25 if left out, or not a number"),
-    Parameter("bookmark", "`next` of the page before; filters and order stay as they were"),
+    Parameter("page_size", "maximum number of records per page; 25 if left out, or not a number"),
+    Parameter("bookmark", "`next` of the previous page, whose filters and order apply"),
     Parameter("sort_by", "id, dms_owner, creation_timestamp, status, tags, or metadata[jsonpath]$.path"),
     Parameter("sort_mode", "asc or desc"),
     _FILTER,
@@ -40,7 +40,7 @@ _GROUP_LIST = (
     *_LIST[:2],
     Parameter("sort_by", "id or name"),
     Parameter("sort_mode", "asc or desc"),
-    Parameter("filter", "id or name, as in name[contains]value; all of them hold", "array"),
+    Parameter("filter", "id or name, as in name[contains]value; may be repeated, and all must match", "array"),
 )
 
 
@@ -56,7 +56,7 @@ def _device_rows(spelling: spellings.Spelling, end: dict[str, Any], delete: AnyO
         Route("DELETE", f"{_DEVICES}/{{id}}", delete, mapping.named, nothing, "Delete a device", status=204,
               codes={"device_not_found": 404}),
         Route("PUT", f"{_DEVICES}/{{id}}/idslot", told(identity.replace), mapping.slot, one,
-              "Fill a device's identity slot by hand, as a whole", body=shapes.SlotInput, reply=shapes.Device),
+              "Replace a device's identity slot", body=shapes.SlotInput, reply=shapes.Device),
         Route("PUT", f"{_DEVICES}/{{id}}/metadata", told(devices.edit), mapping.replace_metadata, one,
               "Patch a device's metadata, or replace all of it", body=shapes.Change, reply=shapes.Device),
         Route("PATCH", f"{_DEVICES}/{{id}}/metadata", told(devices.edit), mapping.patch_metadata, one,
@@ -71,17 +71,17 @@ def _device_rows(spelling: spellings.Spelling, end: dict[str, Any], delete: AnyO
 def _group_rows(spelling: spellings.Spelling) -> tuple[Route, ...]:
     group, members = grouped.group(spelling), mapping.device_list(spelling)
     return (
-        Route("POST", _GROUPS, groups.make, grouped.new_group, group, "Save a group: what its members must be",
+        Route("POST", _GROUPS, groups.make, grouped.new_group, group, "Create a group by the criteria of its members",
               status=201, body=shapes.GroupInput, needs=("id", "name"), reply=shapes.Group),
         Route("GET", _GROUPS, groups.page, grouped.listed_groups, grouped.group_list(spelling), "List groups",
               reply=shapes.GroupList, query=_GROUP_LIST),
         Route("GET", f"{_GROUPS}/{{id}}", groups.get, grouped.one_group, group, "Read a group", reply=shapes.Group),
-        Route("PUT", f"{_GROUPS}/{{id}}", groups.edit, grouped.group_change, group, "Change given members of a group",
+        Route("PUT", f"{_GROUPS}/{{id}}", groups.edit, grouped.group_change, group, "Change a group; the rest stays",
               body=shapes.GroupInput, reply=shapes.Group),
         Route("DELETE", f"{_GROUPS}/{{id}}", groups.remove, grouped.one_group, nothing,
               "Delete a group and all below it", status=204),
         Route("GET", f"{_GROUPS}/{{id}}/devices", told_page(groups.members_of), grouped.group_members,
-              members, "List the devices that are members of a group now",
+              members, "List the devices that are currently members of a group",
               reply=shapes.DeviceList, query=_LIST),
         Route("GET", f"{_GROUPS}/{{id}}/stats", groups.statuses, grouped.one_group, mapping.stats(spelling),
               "How many members a group has in each status", reply=shapes.Stats),
@@ -93,7 +93,7 @@ def _manager_rows(spelling: spellings.Spelling) -> tuple[Route, ...]:
         Route("GET", "/api/devmanager/v1/stats", devices.statuses, mapping.counted, mapping.stats(spelling),
               "How many devices there are in each status", reply=shapes.Stats, query=(_FILTER,)),
         Route("GET", "/api/devmanager/health", server.answer, no_input, answering.health,
-              "Whether the device manager is well", reply=shapes.Health),
+              "Whether the device manager is healthy", reply=shapes.Health),
     )  # fmt: skip
 
 

@@ -74,7 +74,7 @@ ENVELOPE = Envelope(
     statuses=_STATUSES,
     body=_body,
     codes=_CODES,
-    messages={"ident_taken": "A Device with this device_serial exists already."},
+    messages={"ident_taken": "A Device with this device_serial already exists."},
     challenge='Basic realm="fleetroll"',
 )
 

@@ -15,7 +15,7 @@ _DEVICES = (
         mapping.enrolled,
         failure("DEVICE_CREATE_FAILURE", listed=True),
         shapes.Create,
-        "Create a device and its credentials, which are shown this once",
+        "Create a device and its credentials, which are shown only once",
     ),
     Subject(
         f"{_NOUN}.update",
@@ -114,7 +114,7 @@ _HISTORY = tuple(
         reply=shapes.HistoryReply,
     )
     for noun, decode, encode, about in (
-        ("telemetry", mapping.telemetry_history, mapping.readings_found, "Readings of a device, or numbers of them"),
+        ("telemetry", mapping.telemetry_history, mapping.readings_found, "Readings of a device, or aggregates of them"),
         ("event", mapping.event_history, mapping.said, "Events of a device"),
         ("log", mapping.log_history, mapping.said, "Log lines of a device, or how many there were"),
         ("command", mapping.command_history, mapping.commanded, "Commands that were sent to devices"),

@@ -17,7 +17,7 @@ _Object = Annotated[Any, Meta(extra_json_schema={"type": "object"})]
 _Objects = Annotated[
     Any,
     Meta(
-        description="From identifier to metadata, 1 to 1000 of them.",
+        description="Metadata by device identifier, 1 to 1000 entries.",
         extra_json_schema={"type": "object", "additionalProperties": {"type": "object"}},
     ),
 ]

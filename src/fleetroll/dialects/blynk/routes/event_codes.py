@@ -13,7 +13,7 @@ ROUTES = (
         event_codes.trigger,
         mapping.occurrence,
         nothing,
-        "Log an event in the name of a device",
+        "Log an event on behalf of a device",
         body=shapes.TriggerEvent,
         status=204,
     ),

@@ -12,7 +12,7 @@ ROUTES = (
         keys.create_client,
         mapping.new_client,
         mapping.client,
-        "Create a client that may do what the caller may",
+        "Create an OAuth client with the caller's permissions",
         *ORG,
         status=201,
         body=shapes.NewClient,

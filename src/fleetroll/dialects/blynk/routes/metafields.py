@@ -24,7 +24,7 @@ ROUTES = (
         metafields.set_by_number,
         mapping.metafield_change,
         nothing,
-        "Give a device a value for a metafield",
+        "Set the value of a device's metafield",
         body=shapes.MetaFieldChange,
         status=204,
     ),

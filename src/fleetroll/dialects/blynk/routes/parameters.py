@@ -8,11 +8,11 @@ from fleetroll.wire.dialect import AnyOperation, Decode, Encode, Parameter, Rout
 DEVICE = Parameter("deviceId", "the number of the device", "integer", required=True)
 ORG = (
     Parameter("orgId", "an organization in reach; the caller's if left out", "integer"),
-    Parameter("organizationId", "the same", "integer"),
+    Parameter("organizationId", "the same as orgId", "integer"),
 )
 PLACE = (
-    Parameter("page", "from 0", "integer"),
-    Parameter("size", "1 to 1000; 50 if left out", "integer"),
+    Parameter("page", "number of the page, from 0", "integer"),
+    Parameter("size", "maximum number of records per page, 1 to 1000; 50 if left out", "integer"),
 )
 QUERY = Parameter("query", "a part of the name, case ignored", required=True)
 

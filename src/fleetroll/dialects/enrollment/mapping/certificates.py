@@ -118,7 +118,7 @@ def certificate_page(result: Part[certificates.Shown, int], request: Request) ->
 def change_status(request: Request) -> binding.Rule:
     body = request.body
     if body.status not in {"REVOKED", "ACTIVE"}:
-        raise invalid("invalid_status", "A certificate is set to REVOKED or ACTIVE.", "status")
+        raise invalid("invalid_status", "status must be REVOKED or ACTIVE.", "status")
     if body.status == "ACTIVE":
         return binding.Rule(request.path["sn"], None)
     known = {word.lower(): reason for reason, word in _REASONS.items()} | {"": Reason.UNSPECIFIED}
@@ -133,7 +133,7 @@ def list_certificates(request: Request) -> certificates.Listing:
     for text in request.query.all("filter"):
         found = _FILTER.fullmatch(text)
         if found is None or found[1] != _SERIAL[0] or found[2].lower() not in _SERIAL[1]:
-            raise invalid("unsupported_filter", "Certificates are filtered by serial_number[eq] alone.", "filter")
+            raise invalid("unsupported_filter", "Certificates can be filtered by serial_number[eq] only.", "filter")
         serial = found[3]
     page = asked(request)
     return certificates.Listing(page.size, page.after or 0, authority=request.path.get("id"), serial=serial)

@@ -6,7 +6,7 @@ from fleetroll.dialects.enrollment.routes.parameters import CA, PAGE
 from fleetroll.service import binding, certificates
 from fleetroll.wire.dialect import Parameter, Route, no_input
 
-_FILTER = Parameter("filter", "serial_number[eq] and the serial number")
+_FILTER = Parameter("filter", "serial_number[eq] followed by the serial number")
 
 ROUTES = (
     Route(
@@ -24,7 +24,7 @@ ROUTES = (
         certificates.page,
         mapping.list_certificates,
         mapping.certificate_page,
-        "List what an authority has issued",
+        "List the certificates that an authority has issued",
         reply=shapes.CertificateList,
         query=(_FILTER, *PAGE),
     ),

@@ -49,7 +49,7 @@ ROUTES = (
             dms.noun.edit,
             mapping.patch_metadata,
             mapping.dms,
-            "Change the metadata of a DMS by a JSON Patch",
+            "Change the metadata of a DMS with a JSON Patch",
             body=shapes.Patches,
             reply=shapes.Dms,
         )

@@ -141,7 +141,7 @@ def _status(given: str) -> Status:
 
 def _check_versions(active: int, versions: Mapping[str, str]) -> None:
     if not all(map(_is_version, versions)) or not _is_version(str(active)):
-        raise invalid("invalid_version", "versions are numbered with whole numbers", "versions")
+        raise invalid("invalid_version", "active_version and the keys of versions must be whole numbers", "versions")
     for serial in versions.values():
         names.paragraph(serial, "versions", limits.MAX_NAME)
 

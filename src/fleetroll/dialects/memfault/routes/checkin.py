@@ -8,10 +8,10 @@ from fleetroll.service import checkin
 from fleetroll.wire.dialect import Parameter, Route, no_input
 
 _ASKING = (
-    Parameter("device_serial", "who asks", required=True),
-    Parameter("hardware_version", "on what", required=True),
-    Parameter("software_type", "for what", required=True),
-    Parameter("current_version", "what runs now"),
+    Parameter("device_serial", "serial of the device", required=True),
+    Parameter("hardware_version", "its hardware version", required=True),
+    Parameter("software_type", "type of the software", required=True),
+    Parameter("current_version", "version of the software that it runs"),
 )
 
 ROUTES = (
@@ -23,7 +23,7 @@ ROUTES = (
         mapping.reboot_page,
         "The reboots of a device, newest first",
         reply=One,
-        query=(*PAGE, Parameter("since", "then or later (ISO 8601)")),
+        query=(*PAGE, Parameter("since", "at this time or later (ISO 8601)")),
     ),
 )
 
@@ -34,7 +34,7 @@ REPORTS = (
         checkin.take_chunks,
         mapping.take_chunks,
         mapping.accepted,
-        "As a device: send chunks, one as it is or several as multipart; the device is made if it is new",
+        "As a device: send one chunk, or several as multipart; the device is created if it is new",
         status=202,
         body=bytes,
         body_required=False,
@@ -60,7 +60,7 @@ REPORTS = (
         checkin.done,
         no_input,
         mapping.queue_status,
-        "What became of reported events: they were taken in before they were acknowledged",
+        "The status of reported events, which are stored before they are acknowledged",
         reply=shapes.QueueStatus,
     ),
     Route(

@@ -18,7 +18,7 @@ ROUTES = (
         cohorts.create,
         mapping.new_cohort,
         mapping.cohort,
-        "Create a cohort; a slug is made if none is given",
+        "Create a cohort; a slug is generated if none is given",
         body=shapes.NewCohort,
         reply=One,
     ),

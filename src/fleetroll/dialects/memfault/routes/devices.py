@@ -14,7 +14,7 @@ ROUTES = (
         views.create,
         mapping.new_device,
         mapping.shown,
-        "Create a device; its hardware version is made if it is new",
+        "Create a device; its hardware version is created if it is new",
         body=shapes.NewDevice,
         reply=One,
     ),

@@ -5,4 +5,4 @@ from fleetroll.dialects.memfault.shapes import keys as shapes
 from fleetroll.service import keys
 from fleetroll.wire.dialect import Route, no_input
 
-ROUTES = (Route("GET", "/auth/me", keys.caller, no_input, mapping.me, "Who the presented key is", reply=shapes.Me),)
+ROUTES = (Route("GET", "/auth/me", keys.caller, no_input, mapping.me, "The presented key, as a user", reply=shapes.Me),)

@@ -11,7 +11,7 @@ DEVICE = f"{PROJECT}/devices/{{device_serial}}"
 
 PAGE = (
     Parameter("page", "number of the page, from 1", "integer"),
-    Parameter("per_page", "most records of a page; 100 if left out, at most 5000", "integer"),
+    Parameter("per_page", "maximum number of records per page; 100 if left out, at most 5000", "integer"),
 )
 NAMES = (*PAGE, Parameter("name", "exact name; may be repeated", "array"))
 LISTING = (
@@ -21,8 +21,8 @@ LISTING = (
     Parameter("hardware_version", "hardware version; may be repeated", "array"),
     Parameter("cohort", "slug of a cohort; may be repeated", "array"),
     Parameter("device_serial", "serial, with * for anything; may be repeated", "array"),
-    Parameter("last_seen_since", "last seen then or later (ISO 8601)"),
-    Parameter("last_seen_until", "last seen then or earlier (ISO 8601)"),
+    Parameter("last_seen_since", "last seen at this time or later (ISO 8601)"),
+    Parameter("last_seen_until", "last seen at this time or earlier (ISO 8601)"),
     Parameter(
         "sort",
         "last_seen, device_serial, nickname, created_date, updated_date or id, with - for descending; may be repeated",

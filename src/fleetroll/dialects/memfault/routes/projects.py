@@ -64,7 +64,7 @@ ROUTES = (
         projects.rotate,
         no_input,
         mapping.api_key,
-        "A new project key; the one before stops working",
+        "Replace the project key; the previous one stops working",
         reply=One,
         secret=True,
     ),

@@ -103,7 +103,7 @@ def put_device(request: Request) -> devices.Put:
     ident = names.ident(request.path["ident"])
     named = request.body.ident
     if named is not UNSET and names.identity_key(named) != names.identity_key(ident):
-        raise invalid("ident_mismatch", "The body names another device than the path.", "ident")
+        raise invalid("ident_mismatch", "The body names a different device than the path.", "ident")
     return devices.Put(ident, model.DeviceChange(**{**_DEFAULTS, **members_of(request.body)}), guard=request.guard)
 
 
@@ -136,7 +136,7 @@ def edit_device(request: Request) -> devices.Edit:
         return _edit(request, lambda document: patch.apply_json_patch(document, wanted, longest=limits.MAX_DEVICE))
     if unknown := body.keys() - set(shapes.COLUMNS):
         first = brief(min(unknown))
-        raise invalid("invalid_body", f"A device has no member {first}.", first)
+        raise invalid("invalid_body", f"Unknown member {first}.", first)
     return _edit(request, lambda document: patch.apply_merge_patch(document, body))
 
 

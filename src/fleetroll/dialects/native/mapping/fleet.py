@@ -77,14 +77,15 @@ def bad_row(line: int, fault: Fault) -> imports.Row:
 def check_columns(columns: list[str]) -> None:
     """Raises Fault invalid for a CSV header that no row below it could satisfy, or that says one thing twice."""
     if len(columns) == 1 and not _OTHER_SEPARATORS.isdisjoint(columns[0]):
-        raise invalid("invalid_csv", "The cells of a CSV are separated by commas, not by semicolons or tabs.")
+        raise invalid("invalid_csv", "The cells of a CSV must be separated by commas, not by semicolons or tabs.")
     members = [column for column in columns if column.startswith("metadata.")]
     for column in columns:
         if column not in COLUMNS and column not in members:
             known = ", ".join(COLUMNS)
-            raise invalid("unknown_column", f"There is no column {column}; there are {known} and metadata.….", column)
+            message = f"Unknown column {column}; known columns are {known} and metadata.…."
+            raise invalid("unknown_column", message, column)
     if "ident" not in columns:
-        raise invalid("column_required", "The CSV header has no column ident.", "ident")
+        raise invalid("column_required", "The CSV header must have a column ident.", "ident")
     if members and "metadata" in columns:
         raise invalid("invalid_csv", "Give the column metadata or columns like metadata.x, not both.", "metadata")
 
@@ -135,7 +136,7 @@ def _scope(shape: shapes.BulkUpdate | shapes.BulkTag | shapes.BulkDelete) -> Fil
 def bulk_update(request: Request) -> fleet.Sweep:
     wanted = change(request.body.set)
     if wanted.ident is not UNSET:
-        raise invalid("read_only", "Devices cannot all have one identifier.", "set.ident")
+        raise invalid("read_only", "Several devices cannot have the same identifier.", "set.ident")
     for name in sorted(READ_ONLY):
         if getattr(request.body.set, name) is not UNSET:
             raise invalid("read_only", f"{name} cannot be changed.", f"set.{name}")

@@ -90,5 +90,5 @@ def _profile(body: Any) -> dict[str, Any]:
 def _quotas(quotas: dict[str, Any]) -> dict[str, Any]:
     if unknown := quotas.keys() - limits.DEFAULT_QUOTAS.keys():
         known = ", ".join(limits.DEFAULT_QUOTAS)
-        raise invalid("unknown_quota", f"There is no quota {brief(min(unknown))}; there are {known}.", "quotas")
+        raise invalid("unknown_quota", f"Unknown quota {brief(min(unknown))}; known quotas are {known}.", "quotas")
     return quotas

@@ -20,7 +20,7 @@ def broker_setup(result: str, request: Request) -> shapes.BrokerSetup:
 def broker_names(request: Request) -> tuple[str, ...]:
     given = names.unique(request.body.names, limits.MAX_ALTERNATIVE_NAMES, "names")
     if not given or not all(_HOST.fullmatch(name) for name in given):
-        raise invalid("invalid_name", "names must be host names, at least one.", "names")
+        raise invalid("invalid_name", "names must be one or more host names.", "names")
     return given
 
 

@@ -25,7 +25,7 @@ def read_telemetry(request: Request) -> devices.Named | telemetry.Wanted | telem
     metric = query.get("metric")
     if metric is None:
         if query.pairs:
-            raise invalid("metric_required", "A stretch of time is of one metric.", "metric")
+            raise invalid("metric_required", "The other parameters need a metric; give metric as well.", "metric")
         return devices.Named(ident)
     if query.get("interval") is not None:
         return _summary(request, metric)
@@ -47,7 +47,8 @@ def _summary(request: Request, metric: str) -> telemetry.Summary:
     for name in wanted:
         if name not in readings.AGGREGATES:
             known = ", ".join(readings.AGGREGATES)
-            raise invalid("invalid_parameter", f"There is no aggregate {brief(name)}; there are {known}.", "aggregate")
+            message = f"Unknown aggregate {brief(name)}; known aggregates are {known}."
+            raise invalid("invalid_parameter", message, "aggregate")
     return telemetry.Summary(request.path["ident"], metric, since, until, interval, wanted)
 
 
@@ -57,7 +58,7 @@ def _moment(request: Request, name: str) -> int | None:
         return None
     found = times.instant(text)
     if found is None or found < 0:
-        raise invalid("invalid_time", f"{name} must be a time since 1970 like 2026-01-31T12:00:00Z.", name)
+        raise invalid("invalid_time", f"{name} must be a time in 1970 or later, such as 2026-01-31T12:00:00Z.", name)
     return found
 
 

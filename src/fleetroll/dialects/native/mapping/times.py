@@ -25,7 +25,7 @@ def instant(moment: datetime | None, field: str) -> int | None:
         raise invalid("invalid_time", f"{field} needs an offset from UTC, such as Z.", field)
     found = microseconds(moment)
     if found > LAST:  # with an offset, the year 9999 may end later than in UTC
-        raise invalid("invalid_time", f"{field} lies beyond the year 9999.", field)
+        raise invalid("invalid_time", f"{field} must not be after the year 9999.", field)
     return found
 
 

@@ -16,7 +16,7 @@ ROUTES = (
         binding.rule,
         revoke_certificate,
         certificate,
-        "Revoke a certificate; a device that has it follows",
+        "Revoke a certificate, and the identity of a device that uses it",
         body=Revocation,
         reply=Certificate,
     ),
@@ -35,7 +35,7 @@ ROUTES = (
         binding.get,
         one,
         mapping.held,
-        "The identity of a device: its slot, as it is now, and its certificate",
+        "The identity of a device: its current slot, and its certificate",
         reply=shapes.Identity,
     ),
     Route(

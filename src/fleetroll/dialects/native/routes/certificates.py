@@ -16,9 +16,9 @@ ROUTES = (
         "List certificates, the oldest first",
         reply=shapes.CertificateList,
         query=(
-            Parameter("serial", "the one with this serial number"),
-            Parameter("authority", "those of this authority"),
-            Parameter("device", "those of the device with this identifier"),
+            Parameter("serial", "only the one with this serial number"),
+            Parameter("authority", "only those of this authority"),
+            Parameter("device", "only those of the device with this identifier"),
             *PAGE,
         ),
     ),

@@ -13,7 +13,7 @@ ROUTES = (
         checkin.received,
         one,
         mapping.received_chunks,
-        "What a device has sent in chunks: how many, how many of no use, and the last few as they came",
+        "The chunks of a device: how many it sent, how many could not be decoded, and the last few as they came",
         reply=shapes.Chunks,
     ),
 )

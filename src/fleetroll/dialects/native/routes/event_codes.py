@@ -12,7 +12,7 @@ ROUTES = (
         event_codes.trigger,
         mapping.occurrence,
         nothing,
-        "Log an event of the device's template in its name",
+        "Log an event of the device's template on its behalf",
         status=204,
         body=shapes.Occurrence,
         idempotent=True,

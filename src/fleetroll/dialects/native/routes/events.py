@@ -16,9 +16,9 @@ ROUTES = (
         "Every change as it happens, as server-sent events; Last-Event-ID resumes",
         reply=Event,
         query=(
-            Parameter("filter", 'over id, type, subject, name, actor and at, as in type = "device.*"'),
-            Parameter("after", "number of the last event seen; 0 for all there are", "integer"),
-            Parameter("telemetry", "whether to show readings too, as they come: device.telemetry", "boolean"),
+            Parameter("filter", 'a filter on id, type, subject, name, actor and at, as in type = "device.*"'),
+            Parameter("after", "number of the last event seen; 0 for all that there are", "integer"),
+            Parameter("telemetry", "whether to include readings as they arrive, as device.telemetry", "boolean"),
         ),
         stream=Stream.EVENTS,
     ),

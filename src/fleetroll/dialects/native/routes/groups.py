@@ -23,7 +23,7 @@ ROUTES = (
         groups.members,
         mapping.group_members,
         page,
-        "The devices that a saved group finds now",
+        "The devices that currently match a saved group",
         reply=DeviceList,
         query=LISTING,
     ),

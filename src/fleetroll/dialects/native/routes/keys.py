@@ -13,7 +13,7 @@ ROUTES = (
         keys.create,
         mapping.new_key,
         mapping.issued,
-        "Make an API key; its secret is shown this once",
+        "Create an API key; its secret is shown only once",
         status=201,
         body=shapes.NewKey,
         reply=shapes.Key,

@@ -4,14 +4,14 @@ from fleetroll.wire.dialect import Parameter
 
 FILTER = Parameter("filter", 'AIP-160, as in status = "ACTIVE" AND tags:"production"')
 SEARCH = Parameter("q", "part of the identifier or name, case ignored")
-LIMIT = Parameter("limit", "most records of the page, 1 to 1000; 50 if left out", "integer")
-CURSOR = Parameter("cursor", "`next_cursor` of the page before")
+LIMIT = Parameter("limit", "maximum number of records per page, 1 to 1000; 50 if left out", "integer")
+CURSOR = Parameter("cursor", "`next_cursor` of the previous page")
 PAGE = (LIMIT, CURSOR)
 LISTING = (
     FILTER,
     SEARCH,
-    Parameter("sort", "a field, with - before it for descending"),
+    Parameter("sort", "a field, with - before it for descending order"),
     *PAGE,
-    Parameter("count", "whether to count all that match", "boolean"),
+    Parameter("count", "whether to count all matching devices", "boolean"),
 )
 MERGE_PATCHES = ("application/merge-patch+json", "application/json")

@@ -12,7 +12,7 @@ ROUTES = (
         server.broker_setup,
         no_input,
         mapping.broker_setup,
-        "What the configuration of a NATS cluster must have; root organization only",
+        "The settings that a NATS cluster's configuration must have; root organization only",
         reply=shapes.BrokerSetup,
     ),
     Route(
@@ -21,7 +21,7 @@ ROUTES = (
         server.certify_broker,
         mapping.broker_names,
         mapping.broker_authority,
-        "Let the embedded broker show a certificate for these names; root organization only",
+        "Give the embedded broker a certificate for these names; root organization only",
         body=shapes.BrokerCertificate,
         reply=shapes.BrokerAuthority,
     ),

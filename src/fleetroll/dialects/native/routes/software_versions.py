@@ -32,7 +32,7 @@ ROUTES = (
         software_versions.delete,
         mapping.one_software_version,
         nothing,
-        "Forget a version of software that no device runs",
+        "Delete a version of software that no device runs",
         status=204,
     ),
 )
