@@ -57,13 +57,13 @@ from fleetroll.service.keyring import Keyring
 from fleetroll.service.live_readings import Live
 from fleetroll.service.operations import Services
 from fleetroll.service.publisher import Publisher
-from fleetroll.service.remembered import Remembered
+from fleetroll.service.read_cache import ReadCache
 from fleetroll.service.retention import Retention
 from fleetroll.service.server_key import belongs, is_new, leave_mark
 from fleetroll.store import postgres, sqlite
 from fleetroll.store.port import Origin
 from fleetroll.store.postgres import PostgresStore
-from fleetroll.store.refusals import Misnamed, Refused, Unreachable, Unwritable
+from fleetroll.store.refusals import InvalidLocation, Refused, Unreachable, Unwritable
 from fleetroll.supervisor import Supervisor
 from fleetroll.wire import log
 from fleetroll.wire.est_listener import EstListener
@@ -119,7 +119,7 @@ def _or_refuse(config: Config, work: Callable[[], int]) -> int:
         require_supported(config)
         require_known_dialects(config)
         return work()
-    except (ConfigError, Misnamed) as problem:
+    except (ConfigError, InvalidLocation) as problem:
         return _refuse(str(problem), ServeExit.CONFIG)
     except DirectoryRefused as problem:
         return _refuse(str(problem), ServeExit.BUSY if problem.busy else ServeExit.STORE)
@@ -218,9 +218,9 @@ async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tupl
     try:
         if not is_marked and not await leave_mark(store, server_key):
             raise _of_another_key(config)
-        definitions: Remembered[int, list[MetadataField]] = Remembered(store, limits.MAX_REMEMBERED)
-        cohorts: Remembered[tuple[int, str], Cohort] = Remembered(store, limits.MAX_REMEMBERED)
-        lists: Remembered[int, SignedList] = Remembered(store, limits.MAX_REMEMBERED_LISTS)
+        definitions: ReadCache[int, list[MetadataField]] = ReadCache(store, limits.MAX_REMEMBERED)
+        cohorts: ReadCache[tuple[int, str], Cohort] = ReadCache(store, limits.MAX_REMEMBERED)
+        lists: ReadCache[int, SignedList] = ReadCache(store, limits.MAX_REMEMBERED_LISTS)
         bus = broker(config, directory.path, server_key)
         services = Services(
             store=store,

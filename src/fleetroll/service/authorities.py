@@ -192,7 +192,7 @@ async def _signed(call: Call, authority: int, by: Signer, revoked: list[Revocati
         at, until = edition.at, edition.at + _LIST_LIFETIME
         return SignedList(await asyncio.to_thread(make, by, revoked, edition.number, at, until), edition)
 
-    return await lists.learn(authority, sign)
+    return await lists.load(authority, sign)
 
 
 # --- for the server itself -----------------------------------------------------------------------------------------

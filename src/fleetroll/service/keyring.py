@@ -19,7 +19,7 @@ from fleetroll.core.names import ABOVE_ROOT, ROOT
 from fleetroll.core.policy import Role
 from fleetroll.core.secrets import Issuer, Presented
 from fleetroll.core.tokens import Grant, Token
-from fleetroll.service.remembered import Remembered
+from fleetroll.service.read_cache import ReadCache
 from fleetroll.store.port import Identity, Records, Store
 
 _NOBODY = "0" * 64
@@ -31,14 +31,14 @@ class Keyring:
     def __init__(self, store: Store, server_key: bytes) -> None:
         self._store = store
         self._server_key = server_key
-        self._principals: Remembered[bytes, Principal] = Remembered(store, limits.MAX_REMEMBERED)
-        self._standing: Remembered[int, Organization] = Remembered(store, limits.MAX_REMEMBERED)
+        self._principals: ReadCache[bytes, Principal] = ReadCache(store, limits.MAX_REMEMBERED)
+        self._standing: ReadCache[int, Organization] = ReadCache(store, limits.MAX_REMEMBERED)
         self.emptied = 0
 
     def forget(self) -> None:
         """Forget all callers: a key or an organization may have changed."""
-        self._principals.forget()
-        self._standing.forget()
+        self._principals.clear()
+        self._standing.clear()
         self.emptied += 1
 
     def vouches(self, presented: Presented | None, since: int) -> bool:
@@ -73,7 +73,7 @@ class Keyring:
 
     async def _key(self, secret: str, now: int) -> Principal:
         name = _name(secret)
-        known = self._principals.get(name) or await self._principals.learn(name, partial(self._check, secret))
+        known = self._principals.get(name) or await self._principals.load(name, partial(self._check, secret))
         return _unexpired(known, now)
 
     async def _device(self, text: str) -> Principal:
@@ -118,7 +118,7 @@ class Keyring:
         credential = await self._store.read.credentials.identify(user)
         if credential is not None:  # not remembered, as in `_device`
             return await self._on_its_own(credential.org, Role.DEVICE, f"device:{credential.device}", credential.device)
-        return _unexpired(await self._principals.learn(name, partial(self._holder, user)), now)
+        return _unexpired(await self._principals.load(name, partial(self._holder, user)), now)
 
     async def _holder(self, user: str) -> Principal:
         """The caller whose API key the broker knows by this public key."""
@@ -130,7 +130,7 @@ class Keyring:
 
     async def _on_its_own(self, org: int, role: Role, actor: str, device: int | None) -> Principal:
         """The caller that shows a derived credential, which has no key: it gets one that exists nowhere else."""
-        found = self._standing.get(org) or await self._standing.learn(org, partial(self._require_standing, org))
+        found = self._standing.get(org) or await self._standing.load(org, partial(self._require_standing, org))
         return Principal(_nameless(org, actor, role), found, found, actor, device)
 
     async def _require_standing(self, org: int) -> Organization:

@@ -97,7 +97,7 @@ async def _all(call: Call, found: Sequence[Device]) -> list[View]:
 async def _cohort(call: Call, device: Device) -> Cohort:
     """The device's cohort, remembered until one changes."""
     known, key = call.services.cohorts, (call.org, device.cohort or DEFAULT_COHORT)
-    return known.get(key) or await known.learn(key, lambda: _stored(call, key[1]))
+    return known.get(key) or await known.load(key, lambda: _stored(call, key[1]))
 
 
 async def _stored(call: Call, slug: str) -> Cohort:

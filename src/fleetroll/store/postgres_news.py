@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from fleetroll.store.postgres_connections import SERVING, Away, Purpose, Session, close, connect
+from fleetroll.store.postgres_connections import SERVING, DatabaseAway, Purpose, Session, close, connect
 from fleetroll.store.postgres_writer import CHANNEL
 from fleetroll.store.statements import SQL
 
@@ -133,7 +133,7 @@ class News:
 
 
 async def _feel_pulse(session: Session) -> None:
-    """Raises Away where the server accepts no writes: a standby, or one that has been made read-only."""
+    """Raises DatabaseAway where the server accepts no writes: a standby, or one that has been made read-only."""
     rows = await session.fetch(SQL["postgres_pulse"], {"name": "transaction_read_only"})
     if rows[0][0] == "on":
-        raise Away("it may only be read")
+        raise DatabaseAway("it may only be read")

@@ -21,10 +21,10 @@ from msgspec import structs
 
 from fleetroll.core import limits
 from fleetroll.store import migrations, port, rows
+from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.port import Origin
 from fleetroll.store.records import Records
 from fleetroll.store.refusals import Refused, Unwritable
-from fleetroll.store.searches import Searches
 from fleetroll.store.server_key import EVIDENCE, ROOT, Admit, anybody, origin
 from fleetroll.store.sqlite_connections import (
     SCANNER_CACHE_KIB,
@@ -117,12 +117,12 @@ class SqliteStore:
         self._scanners = Scanners(file)
         self._trigrams = Trigrams()
         self._listeners: list[Callable[[str | None], None]] = []
-        searches = Searches()
-        own = syntax(self._trigrams, searches)
+        match_counts = MatchCounts()
+        own = syntax(self._trigrams, match_counts)
         self.read: port.Records = Records(Reading(self._snapshot), own)
         self.scan: port.Records = Records(Adaptive(self._snapshot, self._scanners, limits.SCAN_TIME), own)
         self.bulk: port.Records = Records(Threaded(self._scanners, None), structs.replace(own, known=None))
-        self._writer = Writer(writer, searches, Reserve(file), self._failure.set)
+        self._writer = Writer(writer, match_counts, Reserve(file), self._failure.set)
         self._writer.on_commit(self._snapshot.release)
 
     @property

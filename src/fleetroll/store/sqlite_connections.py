@@ -14,8 +14,8 @@ import apsw
 import msgspec
 
 from fleetroll.store.connection import Indexed, ReadsOnly, Row, Values
+from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.refusals import too_costly
-from fleetroll.store.searches import Searches
 from fleetroll.store.sqlite_syntax import JSON_HOLDS, TIME_PLACE, json_holds, time_place
 from fleetroll.store.statements import SQL
 
@@ -61,12 +61,12 @@ class Writing(Inline):
     own; written along with the rows themselves, each row would cost several times as much.
     """
 
-    def __init__(self, connection: apsw.Connection, searches: Searches) -> None:
+    def __init__(self, connection: apsw.Connection, match_counts: MatchCounts) -> None:
         super().__init__(connection)
         self._executemany = connection.executemany
         self._changes_of_last = connection.changes
         self._last_id = connection.last_insert_rowid
-        self._searches = searches
+        self._match_counts = match_counts
         self._changes: list[Indexed] = []
         self._written: list[Indexed] = []
         self._settled: list[Indexed] = []
@@ -130,7 +130,7 @@ class Writing(Inline):
         self._written, self._settled = [], []
         if changes:
             rows: list[Row] = self._execute(SQL["sqlite_index_changed"]).fetchall()
-            self._searches.note(rows[0][0], changes)
+            self._match_counts.note(rows[0][0], changes)
 
     def write_index(self) -> None:
         """Bring the substring index up to what has gathered, in order where one device changed twice."""

@@ -14,9 +14,9 @@ import apsw
 
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.store import port
+from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.records import Records
 from fleetroll.store.refusals import storage_full
-from fleetroll.store.searches import Searches
 from fleetroll.store.sqlite_connections import Writing
 from fleetroll.store.sqlite_log import Log
 from fleetroll.store.sqlite_reserve import Reserve
@@ -54,11 +54,11 @@ class Writer:
     """Runs transactions one after the other and commits what has gathered, in one fsync."""
 
     def __init__(
-        self, connection: apsw.Connection, searches: Searches, reserve: Reserve, on_failure: Callable[[], None]
+        self, connection: apsw.Connection, match_counts: MatchCounts, reserve: Reserve, on_failure: Callable[[], None]
     ) -> None:
         self._connection = connection
         self._reserve = reserve
-        self._writing = Writing(connection, searches)
+        self._writing = Writing(connection, match_counts)
         self._records = Records(self._writing, SYNTAX)
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "fleetroll-commit")

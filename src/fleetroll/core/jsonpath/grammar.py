@@ -14,7 +14,6 @@ from fleetroll.core.jsonpath.tree import (
     Arithmetic,
     Bare,
     Compared,
-    Denied,
     Descendants,
     Either,
     Elements,
@@ -24,6 +23,7 @@ from fleetroll.core.jsonpath.tree import (
     LikeRegex,
     Literal,
     Method,
+    Negated,
     Operand,
     Path,
     Predicate,
@@ -139,7 +139,7 @@ class _Parser:
         if self._take("!"):
             if not (self._encloses_predicate() or self._sees("exists")):
                 raise self._unexpected("after ! comes a predicate in parentheses, or exists")
-            return Denied(self._single(False))
+            return Negated(self._single(False))
         if self._take("exists"):
             self._expect("(")
             path = self._path()
