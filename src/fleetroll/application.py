@@ -82,7 +82,7 @@ class Application:
             self.kernel,
             enabled,
             self.metrics,
-            ready=lambda: self.ready and services.store.hears,
+            ready=lambda: self.ready and services.store.receives_news,
             followers=lambda: services.publisher.followers,
         )
         cors = Cors(config.cors_origins)

@@ -79,7 +79,7 @@ _SWITCH_SECONDS = 0.0001
 # Requests leave no cycles behind; looking for them after every few hundred objects costs more than it finds.
 _COLLECTOR = (20_000, 20, 50)
 _USED_SECONDS = 10.0
-_LEARN_SECONDS = 300.0
+_ANALYZE_SECONDS = 300.0
 _CALLS_SECONDS = 3.0  # left to devices to answer calls once the server drains
 _NOTHING_BEGUN = "Name the place where it is with --data or --database; the first `fleetroll serve` makes one."
 
@@ -507,7 +507,7 @@ async def _housekeeping(
     try:
         async with housekeeping.beside(
             housekeeping.again(_USED_SECONDS, note_use),
-            housekeeping.again(_LEARN_SECONDS, store.learn),
+            housekeeping.again(_ANALYZE_SECONDS, store.analyze),
             _owned(store, "housekeeping", partial(housekeeping.keep, services, _retention(config))),
             feel_pulse(application.metrics),
             _end_on_failure(store, application, http),

@@ -52,7 +52,7 @@ class Reach:
         """Tell the other processes something, which they get by `heard`."""
         await self.client.publish(_SHARED, body)
 
-    async def _hear(self, message: Msg) -> None:
+    async def _receive(self, message: Msg) -> None:
         if self.heard is not None:
             self.heard(message.data)
 
@@ -77,7 +77,7 @@ class Reach:
         client = await links.connect(self._urls(), self._platform, "process", patience=None)
         try:
             await client.request(SETTLE, b"", timeout=_KEEPER_SECONDS)
-            await client.subscribe(_SHARED, cb=self._hear)
+            await client.subscribe(_SHARED, cb=self._receive)
             self._client = client
             self.up.set()
             # The library does not report the loss of a connection if closing it fails.

@@ -66,4 +66,4 @@ class Registry:
         return await connections.note(self._services, changes)
 
     async def connected(self, connected: Sequence[Connection]) -> list[Announcement]:
-        return await connections.set_right(self._services, connected)
+        return await connections.reconcile(self._services, connected)

@@ -215,7 +215,7 @@ async def _note(call: Call, device: Device, report: Report) -> Device:
         changed = await _within_quota(call, device, news)
         device = changed or await _one_by_one(call, device, news)
     if report.reboot is not None:
-        await _tell(call, device, report)
+        await _record(call, device, report)
     return device
 
 
@@ -254,7 +254,7 @@ def _software(type: str | None, version: str, build: str | None) -> Document:
     return documents.of({name: text for name, text in said.items() if text}, "software")
 
 
-async def _tell(call: Call, device: Device, report: Report) -> None:
+async def _record(call: Call, device: Device, report: Report) -> None:
     reboot = report.reboot
     assert reboot is not None
     said = {

@@ -25,7 +25,7 @@ def _has_lived(device: Device) -> bool:
     return device.status is not Status.NO_IDENTITY
 
 
-def told(operation: Operation[T, Device]) -> Operation[T, Life]:
+def with_life(operation: Operation[T, Device]) -> Operation[T, Life]:
     """The same operation, with the device's life as its result."""
 
     async def run(call: Call, value: T) -> Life:
@@ -35,7 +35,7 @@ def told(operation: Operation[T, Device]) -> Operation[T, Life]:
     return operation.answering(run)
 
 
-def told_page(operation: Operation[T, devices.Devices]) -> Operation[T, Part[Life, Any]]:
+def with_lives(operation: Operation[T, devices.Devices]) -> Operation[T, Part[Life, Any]]:
     """The same operation, with the lives of all devices of the page as its result."""
 
     async def run(call: Call, value: T) -> Part[Life, Any]:

@@ -18,7 +18,7 @@ from fleetroll.core.times import HOUR
 from fleetroll.service import telemetry
 from fleetroll.service.devices import known_by_id
 from fleetroll.service.homes import Homes
-from fleetroll.service.live_readings import Live, Told
+from fleetroll.service.live_readings import Live, LiveReading
 from fleetroll.service.operations import Services
 from fleetroll.service.telemetry import Arrival
 from fleetroll.store.port import Records
@@ -48,8 +48,8 @@ class _Read(Struct, frozen=True):
 class _Ingested(Struct, frozen=True):
     """Readings to be told to those who follow them here, and messages as applications on the broker can read them."""
 
-    told: list[Told]
-    heard: list[Message]
+    readings: list[LiveReading]
+    messages: list[Message]
 
 
 async def take(services: Services, batch: Batch) -> list[Message]:
@@ -60,8 +60,8 @@ async def take(services: Services, batch: Batch) -> list[Message]:
         return await _ingest(records, live, batch, at)
 
     done = await services.store.write(work, bulk=True)
-    await live.tell(done.told)
-    return done.heard
+    await live.publish(done.readings)
+    return done.messages
 
 
 async def rewind(records: Records, stream: str, place: int) -> None:
@@ -80,8 +80,8 @@ async def _ingest(records: Records, live: Live, batch: Batch, at: Instant) -> _I
     await _take_events(records, [one for one in read if one.message.family != _TELEMETRY], at)
     await records.progress.put(batch.stream, Reached(last.place, last.at))
     orgs = {one.org for one in taken}
-    told = [told for org in orgs if live.wants(org) for told in await _told(records, org, taken)]
-    return _Ingested(told, [heard for one in read if (heard := _heard(one)) is not None])
+    readings = [one for org in orgs if live.wants(org) for one in await _live_readings(records, org, taken)]
+    return _Ingested(readings, [shown for one in read if (shown := _for_applications(one)) is not None])
 
 
 def _read(message: Message) -> _Read:
@@ -91,7 +91,7 @@ def _read(message: Message) -> _Read:
         return _Read(message, fault)
 
 
-def _heard(one: _Read) -> Message | None:
+def _for_applications(one: _Read) -> Message | None:
     """What a device has published, in the vendor's form. Its clients have sent again and again what they cannot read,
     and after a thousand of those hear nothing more.
     """
@@ -194,10 +194,10 @@ async def _followed(
     return found
 
 
-async def _told(records: Records, org: int, taken: Sequence[Arrival]) -> list[Told]:
+async def _live_readings(records: Records, org: int, taken: Sequence[Arrival]) -> list[LiveReading]:
     own = [one for one in taken if one.org == org]
     named = await records.presence.reporters(org, {one.device for one in own})
-    return [Told(org, one.device, named[one.device].ident, one.metric, one.at, one.value) for one in own]
+    return [LiveReading(org, one.device, named[one.device].ident, one.metric, one.at, one.value) for one in own]
 
 
 def _arrival(message: Message, content: Content) -> Arrival | None:

@@ -44,7 +44,7 @@ class Keyring:
     def vouches(self, presented: Presented | None, since: int) -> bool:
         """Whether a caller identified when the ring had been emptied `since` times is certainly still the same."""
         may_change_alone = presented is not None and presented.issuer is Issuer.DEVICE
-        return since == self.emptied and self._store.hears and not may_change_alone
+        return since == self.emptied and self._store.receives_news and not may_change_alone
 
     def recall(self, presented: Presented | None, now: int) -> Principal | None:
         """What `identify` would return, without waiting, for an API key that is remembered; None for any other."""

@@ -28,7 +28,7 @@ class ReadCache(Generic[K, V]):
         """What `read` returns, kept unless something may have changed meanwhile."""
         generation = self._generation
         answer = await read()
-        if generation == self._generation and self._store.hears:
+        if generation == self._generation and self._store.receives_news:
             if len(self._answers) >= self._most:
                 self._answers.clear()
             self._answers[key] = answer

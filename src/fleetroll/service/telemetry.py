@@ -27,7 +27,7 @@ from fleetroll.core.policy import Action
 from fleetroll.core.query import Part, cut
 from fleetroll.core.times import SECOND
 from fleetroll.service import devices, presence, reach, templates
-from fleetroll.service.live_readings import Told
+from fleetroll.service.live_readings import LiveReading
 from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.store.port import Records, Store
 
@@ -95,7 +95,7 @@ async def write(call: Call, wanted: Batch) -> int:
     """Store readings of one device, whoever took them; this alone does not mean that the device is there."""
     check_size(wanted.points)
 
-    async def work(records: Records) -> list[Told]:
+    async def work(records: Records) -> list[LiveReading]:
         inner = call.within(records)
         device = await devices.find(inner, wanted.ident)
         template = await templates.of(inner, device)
@@ -151,9 +151,9 @@ def _beyond(wanted: Wanted) -> Span:
     )
 
 
-async def transact(services: Services, work: Callable[[Records], Awaitable[list[Told]]], size: int) -> None:
+async def transact(services: Services, work: Callable[[Records], Awaitable[list[LiveReading]]], size: int) -> None:
     """One transaction for `size` readings, off the event loop if they are many. Followers are told after its commit."""
-    await services.live.tell(await services.store.write(work, bulk=size > _INLINE))
+    await services.live.publish(await services.store.write(work, bulk=size > _INLINE))
 
 
 def check_size(given: Sized) -> None:
@@ -164,7 +164,7 @@ def check_size(given: Sized) -> None:
 
 async def append(
     records: Records, device: Device, kinds: Mapping[str, DatastreamKind], points: Sequence[Point], now: Instant
-) -> list[Told]:
+) -> list[LiveReading]:
     """Store readings of one device, all or none, after checking them against the `kinds` of their datastreams as well.
 
     Raises Fault invalid, or forbidden `too_many_series`.
@@ -178,7 +178,7 @@ async def append(
         raise
     if await _store(records, device.org, taken):
         raise _too_many_series()
-    return [Told(device.org, device.id, device.ident, one.metric, one.at, one.value) for one in taken]
+    return [LiveReading(device.org, device.id, device.ident, one.metric, one.at, one.value) for one in taken]
 
 
 class _Accepted(Struct, frozen=True, gc=False):

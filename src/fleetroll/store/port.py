@@ -736,10 +736,10 @@ class Store(Protocol):
         """
 
     @property
-    def hears(self) -> bool:
+    def receives_news(self) -> bool:
         """Whether news of other processes reach this one now."""
 
-    async def learn(self) -> None:
+    async def analyze(self) -> None:
         """Update statistics about the data, where an engine plans by them; to be called now and then."""
 
     async def backup(self, target: Path) -> None:

@@ -126,7 +126,7 @@ class Session:
         # Its next user would wait for the answer to this, or be refused where another server may be the primary.
         if isinstance(problem, TimeoutError | asyncpg.ReadOnlySQLTransactionError):
             self.connection.terminate()
-        return told_apart(problem)
+        return translated(problem)
 
     async def _prepare(self, statement: str) -> tuple[PreparedStatement, tuple[str, ...]]:
         text, names = numbered(statement)
@@ -150,7 +150,7 @@ async def connect(url: str, purpose: Purpose) -> Session:
     try:
         connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS, server_settings=name)
     except Exception as problem:
-        raise told_apart(problem) from problem
+        raise translated(problem) from problem
     session = Session(connection, purpose.seconds)
     try:
         # Not while connecting: a pooler does not pass on settings that it does not know how to reset.
@@ -207,7 +207,7 @@ class Pool:
             async with asyncio.timeout(seconds):
                 return await self.take()
         except Exception as problem:  # noqa: BLE001  # told apart by `fault`
-            raise fault(told_apart(problem)) from None
+            raise fault(translated(problem)) from None
 
     async def take(self) -> Session:
         """A session that is not lost, for the caller alone until it is given back."""
@@ -387,7 +387,7 @@ def fault(problem: Exception) -> Exception:
     return problem
 
 
-def told_apart(problem: Exception) -> Exception:
+def translated(problem: Exception) -> Exception:
     """DatabaseAway, where that is what a problem means, else the problem itself."""
     # asyncpg says of a connection that is gone what it says of a misuse; here it is never a misuse.
     is_away = isinstance(problem, _AWAY) or type(problem) is asyncpg.InterfaceError

@@ -17,7 +17,7 @@ from fleetroll.store.postgres_connections import (
     application,
     close,
     connect,
-    told_apart,
+    translated,
 )
 from fleetroll.store.refusals import InvalidLocation, Refused, Unreachable
 from fleetroll.store.server_key import EVIDENCE, ROOT
@@ -64,7 +64,7 @@ async def administered(url: str) -> AsyncIterator[Session]:
     try:
         yield session
     except (DatabaseAway, asyncpg.PostgresError, asyncpg.InterfaceError) as problem:
-        raise refusal("used", told_apart(problem)) from None
+        raise refusal("used", translated(problem)) from None
     finally:
         await close(session)
 
@@ -180,7 +180,7 @@ async def _take_steps(session: Session) -> list[migrations.Migration]:
             if step is steps[-1]:
                 await make_search_index(session)
         taken.append(step)
-        migrations.tell(logger, step, since=taken[0].number - 1)
+        migrations.log_step(logger, step, since=taken[0].number - 1)
     return taken
 
 

@@ -135,7 +135,7 @@ class SqliteStore:
         return self._writer.is_waited_for
 
     @property
-    def hears(self) -> bool:
+    def receives_news(self) -> bool:
         return True  # there is no other process
 
     async def write(
@@ -158,7 +158,7 @@ class SqliteStore:
     def on_commit(self, listener: Callable[[], None]) -> None:
         self._writer.on_commit(listener)
 
-    async def learn(self) -> None:
+    async def analyze(self) -> None:
         common = await self._scanners.run(SQL["sqlite_common_trigrams"], {"limit": _COMMON_TRIGRAMS}, None)
         self._trigrams.learn(common)
 
@@ -295,4 +295,4 @@ def _migrate(connection: apsw.Connection, file: Path) -> None:
         connection.execute(f"{step.text}; PRAGMA user_version = {step.number}")
     connection.execute("COMMIT")
     for step in steps[version:]:
-        migrations.tell(logger, step, since=version)
+        migrations.log_step(logger, step, since=version)

@@ -89,7 +89,7 @@ class Writer:
 
     async def _has_room(self) -> bool:
         if has_room := await self._loop.run_in_executor(self._thread, self._reserve.restore):
-            self._log.be_long()
+            self._log.checkpoint_as_usual()
         return has_room
 
     @property
@@ -248,7 +248,7 @@ class Writer:
     def _settle(self, jobs: list[_Job], ending: asyncio.Future[None]) -> None:
         failure = ending.exception()
         refusal = self._refusal(failure) if failure else None
-        self._tell()
+        self._notify()
         again = self._relieving(jobs, failure)
         for job in jobs:
             if job not in again:
@@ -257,7 +257,7 @@ class Writer:
         if self._failed or not self._log.is_due():
             self._next()
         else:
-            self._log.end().add_done_callback(self._folded)
+            self._log.end().add_done_callback(self._note_checkpoint)
 
     def _relieving(self, jobs: list[_Job], failure: BaseException | None) -> list[_Job]:
         """The jobs that failed on a full disk and are to run again, as the reserve was spent for them."""
@@ -266,17 +266,17 @@ class Writer:
             return []
         for job in found:
             job.error = None
-        self._log.be_brief(self._reserve.size)
+        self._log.checkpoint_early(self._reserve.size)
         return found
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for listener in self._listeners:
             listener()
 
-    def _folded(self, ending: asyncio.Future[int]) -> None:
+    def _note_checkpoint(self, ending: asyncio.Future[int]) -> None:
         if problem := ending.exception():
             self._refusal(problem)
-        self._tell()  # views taken since the commit still need the log; new ones do not, and it can begin again
+        self._notify()  # views taken since the commit still need the log; new ones do not, and it can begin again
         self._next()
 
     def _answer(self, job: _Job, refusal: Fault | None) -> None:
