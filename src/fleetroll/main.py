@@ -68,8 +68,8 @@ from fleetroll.supervisor import Supervisor
 from fleetroll.wire import log
 from fleetroll.wire.est_listener import EstListener
 from fleetroll.wire.http_server import BACKLOG, CannotListen, HttpServer
-from fleetroll.wire.metrics import feel_pulse
-from fleetroll.wire.rate_limits import SharedTimes
+from fleetroll.wire.metrics import watch_loop_lag
+from fleetroll.wire.rate_limits import SharedLimitState
 
 logger = logging.getLogger("fleetroll")
 
@@ -173,7 +173,7 @@ def _serve_with_workers(config: Config) -> int:
             token = runner.run(_prepare(config, directory))
         with _listener(config) as listener:
             host, port = listener.getsockname()[:2]
-            work = partial(_work, structs.replace(config, migrate=False), directory, listener, SharedTimes())
+            work = partial(_work, structs.replace(config, migrate=False), directory, listener, SharedLimitState())
             supervisor = Supervisor(config.workers, work)
             return supervisor.run(lambda: _announce(config, (host, port), token))
     finally:
@@ -197,12 +197,12 @@ def _work(
     config: Config,
     directory: DataDirectory,
     listener: socket.socket,
-    times: SharedTimes,
+    limit_state: SharedLimitState,
     ready: Callable[[], None],
 ) -> int:
     async def run() -> int:
         async with opened(config, directory) as (services, store):
-            return await _listen(config, services, store, lambda _: ready(), listener, times)
+            return await _listen(config, services, store, lambda _: ready(), listener, limit_state)
 
     def work() -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -357,10 +357,10 @@ async def _listen(
     store: OpenStore,
     ready: Callable[[HttpServer], None],
     listener: socket.socket | None = None,
-    times: SharedTimes | None = None,
+    limit_state: SharedLimitState | None = None,
 ) -> int:
     access = log.AccessLog(sys.stderr if config.log_requests else None, asyncio.get_running_loop())
-    application = Application(config, services, access, times)
+    application = Application(config, services, access, limit_state)
     sockets = () if listener is None else (listener,)
 
     def listening(server: HttpServer) -> None:
@@ -509,7 +509,7 @@ async def _housekeeping(
             housekeeping.again(_USED_SECONDS, note_use),
             housekeeping.again(_ANALYZE_SECONDS, store.analyze),
             _owned(store, "housekeeping", partial(housekeeping.keep, services, _retention(config))),
-            feel_pulse(application.metrics),
+            watch_loop_lag(application.metrics),
             _end_on_failure(store, application, http),
             _turn_unready(application, services, http),
         ):

@@ -128,7 +128,7 @@ class Broker(Mint):
             while links.goes_on():
                 try:
                     await self._run(registry)
-                except* streams.Gone:
+                except* streams.StreamLost:
                     logger.error("the broker has lost its streams, with what had not been taken; they are made anew")
                 except* (*links.FAILURE, Fault) as group:
                     for one in group.exceptions:

@@ -58,11 +58,11 @@ class Ingest:
         self._wake.set()
 
     async def run(self) -> None:
-        """Until cancelled. Trouble on either side is waited out. Raises streams.Gone."""
+        """Until cancelled. Trouble on either side is waited out. Raises streams.StreamLost."""
         while links.goes_on():
             try:
                 await self._follow()
-            except streams.Gone:
+            except streams.StreamLost:
                 raise
             except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
                 self._trouble.tell(problem)
@@ -84,7 +84,7 @@ class Ingest:
             await subscription.unsubscribe()
 
     async def _begin(self) -> None:
-        """Read on after the place up to which the store has everything. Raises streams.Gone."""
+        """Read on after the place up to which the store has everything. Raises streams.StreamLost."""
         reached = await self._registry.ingested(self._name)
         if not await streams.has_fallen_back(self._client, self._stream, reached):
             await streams.read_from(self._client, self._stream, self._consumer, reached.place + 1)

@@ -33,18 +33,18 @@ class Keyring:
         self._server_key = server_key
         self._principals: ReadCache[bytes, Principal] = ReadCache(store, limits.MAX_REMEMBERED)
         self._standing: ReadCache[int, Organization] = ReadCache(store, limits.MAX_REMEMBERED)
-        self.emptied = 0
+        self.epoch = 0
 
     def forget(self) -> None:
         """Forget all callers: a key or an organization may have changed."""
         self._principals.clear()
         self._standing.clear()
-        self.emptied += 1
+        self.epoch += 1
 
-    def vouches(self, presented: Presented | None, since: int) -> bool:
-        """Whether a caller identified when the ring had been emptied `since` times is certainly still the same."""
+    def is_unchanged(self, presented: Presented | None, epoch: int) -> bool:
+        """Whether a caller identified in an `epoch` of the ring, which emptying it ends, is certainly still the same."""
         may_change_alone = presented is not None and presented.issuer is Issuer.DEVICE
-        return since == self.emptied and self._store.receives_news and not may_change_alone
+        return epoch == self.epoch and self._store.receives_news and not may_change_alone
 
     def recall(self, presented: Presented | None, now: int) -> Principal | None:
         """What `identify` would return, without waiting, for an API key that is remembered; None for any other."""

@@ -163,7 +163,7 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as offer:
             self._decline_upgrade(data[offer.args[0] :])
         except httptools.HttpParserError as error:
-            self.refuse(self.reason or self._verdict(error))
+            self.refuse(self.reason or self._refusal_of(error))
         if self.unreported > MAX_UNREPORTED and self.phase < SEALED:
             # A header field, trailer, chunk extension or blank line without end; the parser would keep it all.
             self.refuse(self.reason or (HEAD_TOO_LARGE if self.phase == HEAD else NOISE))
@@ -341,7 +341,7 @@ class Connection(HttpToolsProtocol):
             if self.held and not self.pipeline:
                 self._receive_in_slices(b"")
         elif self.last_words is not None:
-            self._say(self.last_words)
+            self._send_refusal(self.last_words)
         elif self.client_ended.is_set():
             self.transport.close()
 
@@ -376,7 +376,7 @@ class Connection(HttpToolsProtocol):
         if self.phase == BODY:
             raise Broken(reason.code)
 
-    def _verdict(self, error: httptools.HttpParserError) -> Refusal:
+    def _refusal_of(self, error: httptools.HttpParserError) -> Refusal:
         if isinstance(error, httptools.HttpParserCallbackError):
             logger.error("a parser callback failed", exc_info=error)
         if "HTTP version" in str(error):
@@ -394,7 +394,7 @@ class Connection(HttpToolsProtocol):
         elif self._is_replying():
             self.last_words = refusal
         else:
-            self._say(refusal)
+            self._send_refusal(refusal)
 
     def _refuse_body(self, refusal: Refusal) -> None:
         """The newest request has reached its task, or the queue, before its body turned out to be unusable."""
@@ -406,9 +406,9 @@ class Connection(HttpToolsProtocol):
         if self.cycle.response_started:
             self._linger()  # a second status line inside a reply would be taken for content
         else:
-            self._say(refusal)
+            self._send_refusal(refusal)
 
-    def _say(self, refusal: Refusal) -> None:
+    def _send_refusal(self, refusal: Refusal) -> None:
         refusals = self.watch.refusals
         headers = self.server_state.default_headers + refusals.permission(self.origin)
         self.transport.write(refusal.reply(headers, refusals.wording, self.url))

@@ -26,7 +26,7 @@ class Numbered(Protocol):
 R = TypeVar("R", bound=Numbered)
 
 
-class Shown(Generic[R]):
+class EncodedCache(Generic[R]):
     """Shows records by `shape`, which must make the same of a record each time."""
 
     def __init__(self, shape: Callable[[R], Any], most_bytes: int = _MOST_BYTES) -> None:
