@@ -42,7 +42,7 @@ class Keyring:
         self.epoch += 1
 
     def is_unchanged(self, presented: Presented | None, epoch: int) -> bool:
-        """Whether a caller identified in an `epoch` of the ring, which emptying it ends, is certainly still the same."""
+        """Whether a caller identified in an `epoch` of the ring, ended by emptying it, is certainly still the same."""
         may_change_alone = presented is not None and presented.issuer is Issuer.DEVICE
         return epoch == self.epoch and self._store.receives_news and not may_change_alone
 

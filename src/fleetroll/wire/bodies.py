@@ -1,4 +1,4 @@
-"""Request bodies: counted while they arrive, checked_json before they are decoded, decoded strictly.
+"""Request bodies: counted while they arrive, checked before they are decoded, decoded strictly.
 
 Where a member is given twice in one JSON object, the last one wins, everywhere.
 """
