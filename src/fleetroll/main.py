@@ -413,8 +413,8 @@ async def _brokered(services: Services, store: OpenStore, application: Applicati
     if not isinstance(bus, Broker):
         yield
         return
-    work = partial(bus.keep, Registry(services, application.subjects.answer))
-    async with housekeeping.beside(_owned(store, "broker", work), bus.attend()):
+    work = partial(bus.serve, Registry(services, application.subjects.answer))
+    async with housekeeping.beside(_owned(store, "broker", work), bus.stay_connected()):
         yield
 
 

@@ -672,7 +672,7 @@ def test_who_reads_the_log_knows_why_the_broker_cannot_be_reached(
                 (Authority(b"x" * 32), address(served)),
             ):
                 stranger = Broker(authority, lambda: int(time.time()), lambda url=url: [url], None)
-                keeping = asyncio.ensure_future(stranger.keep(Registry()))
+                keeping = asyncio.ensure_future(stranger.serve(Registry()))
                 await said(caplog, "the broker cannot be reached, or does not know our server key")
                 keeping.cancel()
                 await asyncio.wait([keeping])
@@ -703,7 +703,7 @@ def test_a_broker_that_is_told_to_end_while_it_is_met_ends(tmp_path: Path) -> No
         registry = Deaf()
         async with broker(tmp_path / "nats", Registry()) as served:
             other = Broker(Authority(SERVER_KEY), lambda: int(time.time()), lambda: [address(served)], None)
-            keeping = asyncio.ensure_future(other.keep(registry))
+            keeping = asyncio.ensure_future(other.serve(registry))
             await registry.lost.wait()
             await asyncio.wait([keeping], timeout=PATIENCE / 3)
             assert keeping.done()
@@ -718,7 +718,7 @@ def test_whoever_reaches_for_the_broker_lets_go_at_any_moment(tmp_path: Path) ->
 
             async def let_go() -> None:
                 other = Broker(authority, lambda: int(time.time()), lambda: [url], None)
-                attending = asyncio.ensure_future(other.attend())
+                attending = asyncio.ensure_future(other.stay_connected())
                 await asyncio.sleep(random.random() * 0.02)
                 attending.cancel()
                 await asyncio.wait([attending], timeout=PATIENCE / 3)
@@ -787,7 +787,7 @@ def test_a_process_that_gives_up_keeping_the_broker_while_it_connects_leaves_no_
         met, left = asyncio.Event(), asyncio.Event()
         async with broker(tmp_path / "nats", registry) as served, broken_off(address(served), met, left) as url:
             other = Broker(Authority(SERVER_KEY), lambda: int(time.time()), lambda: [url], None)
-            keeping = asyncio.ensure_future(other.keep(registry))
+            keeping = asyncio.ensure_future(other.serve(registry))
             await asyncio.wait_for(met.wait(), PATIENCE)
             keeping.cancel()
             await asyncio.wait([keeping])

@@ -183,14 +183,14 @@ class Away(Registry):
         super().__init__()
         self.told: list[ConnectionChange] = []
 
-    async def present(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
+    async def note_connections(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
         self._require()
         self.told += changes
-        return await super().present(changes)
+        return await super().note_connections(changes)
 
-    async def connected(self, connections: Sequence[Connection]) -> list[Announcement]:
+    async def reconcile_connections(self, connections: Sequence[Connection]) -> list[Announcement]:
         self._require()
-        return await super().connected(connections)
+        return await super().reconcile_connections(connections)
 
     def _require(self) -> None:
         if self.refusing:
@@ -230,7 +230,7 @@ def test_who_went_with_a_server_of_a_cluster_is_noticed(tmp_path: Path, monkeypa
             outside = Broker(Authority(SERVER_KEY), lambda: int(time.time()), lambda: [address(served)], None)
             told = Registry()
             told.wanted = registry.wanted
-            keeping = asyncio.ensure_future(outside.keep(told))
+            keeping = asyncio.ensure_future(outside.serve(told))
             gone = Connection((await with_device(served, registry)).account, "of a server that has died")
             told.connections = {gone}
             await told.until(lambda: gone not in told.connections)
@@ -252,7 +252,7 @@ def test_as_many_connections_as_do_not_fit_on_a_page(tmp_path: Path, monkeypatch
             await registry.until(lambda: len(registry.connections) >= 5)
             before = {one for one in registry.connections if one.account == minted.account}
             registry.connections = set()
-            served._presence.doubt()
+            served._presence.mark_stale()
             await registry.until(lambda: before <= registry.connections)
             for device in devices:
                 await device.close()

@@ -72,8 +72,8 @@ async def connect(
     account: Pair,
     name: str,
     *,
-    lost: Callable[[], Awaitable[None]] = _nothing,
-    found: Callable[[], Awaitable[None]] = _nothing,
+    disconnected: Callable[[], Awaitable[None]] = _nothing,
+    reconnected: Callable[[], Awaitable[None]] = _nothing,
     failed: Callable[[Exception], Awaitable[None]] = _nothing,
     patience: int | None = -1,
 ) -> Client:
@@ -98,8 +98,8 @@ async def connect(
         user_jwt_cb=identity,
         signature_cb=lambda nonce: base64.b64encode(user.sign(nonce.encode())),
         error_cb=note,
-        disconnected_cb=lost,
-        reconnected_cb=found,
+        disconnected_cb=disconnected,
+        reconnected_cb=reconnected,
         allow_reconnect=patience is not None,
         max_reconnect_attempts=1 if patience is None else patience,
         reconnect_time_wait=_PAUSE,  # type: ignore[arg-type]  # it only sleeps for so long
@@ -146,7 +146,7 @@ async def publish_all(client: Client, messages: Iterable[tuple[str, bytes]]) -> 
         await client._flush_pending()
 
 
-def goes_on() -> bool:
+def not_cancelled() -> bool:
     """False once the running task was cancelled.
 
     Loops must ask: `wait_for`, as the client library uses it, can lose a cancellation that comes together with what it
@@ -158,7 +158,7 @@ def goes_on() -> bool:
 
 async def until_cancelled() -> None:
     """Wait until the running task is cancelled, or raise at once if its cancellation was lost."""
-    if goes_on():
+    if not_cancelled():
         await asyncio.Event().wait()
     raise asyncio.CancelledError
 

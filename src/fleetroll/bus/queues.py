@@ -82,7 +82,7 @@ class Queues:
         for subject, answer in served.items():
             await self._client.subscribe(subject, _GROUP, cb=answer)
 
-    def doubt(self) -> None:
+    def forget_consumers(self) -> None:
         """The broker was away: it may have told nobody which consumers have ended."""
         self._consumers.clear()
 
@@ -112,9 +112,9 @@ class Queues:
                 return  # the caller has given up by then
             answer = None
         if answer is None or commands.nobody_listens(answer):
-            await self._replies.say(message.reply, b"", {"Status": commands.NO_LISTENER})
+            await self._replies.send(message.reply, b"", {"Status": commands.NO_LISTENER})
         else:
-            await self._replies.say(message.reply, answer.data)
+            await self._replies.send(message.reply, answer.data)
 
     async def _called(self, message: Msg) -> Msg | None:
         """The reply to a call; None where the device is not the organization's."""
@@ -128,7 +128,7 @@ class Queues:
         """Answer a client that asks whether there are streams at all."""
         bounds = dict.fromkeys(("max_memory", "max_storage", "max_streams", "max_consumers"), 0)
         info = {"memory": 0, "storage": 0, "streams": 1, "consumers": 0, "limits": bounds}
-        await self._replies.say(
+        await self._replies.send(
             message.reply,
             msgspec.json.encode({"type": "io.nats.jetstream.api.v1.account_info_response", **info, "api": _NO_API}),
         )
@@ -142,11 +142,11 @@ class Queues:
             given = msgspec.convert(asked, _Create)
             config = self._config(given.config, org, device, consumer, env, name)
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            await self._replies.say(message.reply, msgspec.json.encode({"type": _CREATED, "error": _BAD_REQUEST}))
+            await self._replies.send(message.reply, msgspec.json.encode({"type": _CREATED, "error": _BAD_REQUEST}))
             return
         reply = await self._make(device, config)
         told = consumer if given.config.deliver_subject else config["name"]
-        await self._replies.say(message.reply, _as_asked(reply, f"{org}_command_queue", told, asked["config"]))
+        await self._replies.send(message.reply, _as_asked(reply, f"{org}_command_queue", told, asked["config"]))
 
     async def _make(self, device: str, config: dict[str, Any]) -> bytes:
         """The broker's answer. It bounds only the consumers of all devices together; those of each are bounded here."""
@@ -185,13 +185,13 @@ class Queues:
         stream, own = f"{org}_command_queue", f"{device}_"
         name = consumer if consumer.startswith(own) else self._authority.consumer(own + consumer)
         if not _NAME.fullmatch(consumer):
-            await self._replies.say(message.reply, msgspec.json.encode({"error": _BAD_REQUEST}))
+            await self._replies.send(message.reply, msgspec.json.encode({"error": _BAD_REQUEST}))
         elif verb == "stream":
-            await self._replies.say(message.reply, msgspec.json.encode(_stream_info(org, stream)))
+            await self._replies.send(message.reply, msgspec.json.encode(_stream_info(org, stream)))
         else:
             subject = f"$JS.API.CONSUMER.{verb.upper()}.{COMMANDS}.{name}"
             reply = await self._ask(subject, b"")
-            await self._replies.say(message.reply, _as_asked(reply, stream, consumer))
+            await self._replies.send(message.reply, _as_asked(reply, stream, consumer))
 
 
 def _tenant(message: Msg) -> str:

@@ -49,7 +49,7 @@ class Responder:
         try:
             async with self._slots:
                 reply = await self._registry.answer(Request(message.subject, _sender(message), message.data))
-            await self._replies.say(message.reply, reply)
+            await self._replies.send(message.reply, reply)
         except Exception:
             logger.exception("a request on the broker failed")
 

@@ -43,7 +43,7 @@ class Room:
         tenant, size = self._tenant(message), limits.BUS_WAITER + len(message.data)
         if not self._fits(tenant, size):
             self._warn(tenant)
-            await self._replies.say(message.reply, *self._refusal)
+            await self._replies.send(message.reply, *self._refusal)
             return
         self._taken[tenant] += size
         self._all_taken += size

@@ -12,7 +12,7 @@ class Trouble:
         self._text = text
         self._told: set[str] = set()
 
-    def tell(self, problem: Exception) -> None:
+    def report(self, problem: Exception) -> None:
         if repr(problem) not in self._told:
             self._told.add(repr(problem))
             logger.warning("%s: %r", self._text, problem)

@@ -10,7 +10,7 @@ from fleetroll.bus.responder import Responder
 from fleetroll.bus.walls import Authority
 
 
-class Desk:
+class Endpoint:
     """Owns its connection, which is made again whenever it is lost."""
 
     def __init__(self, client: Client, authority: Authority, registry: Registry) -> None:
@@ -23,10 +23,10 @@ class Desk:
         await self._queues.start()
         await self._responder.start()
 
-    async def found(self) -> None:
+    async def reconnected(self) -> None:
         """The connection was made again."""
-        self._queues.doubt()
-        await self._replies.again()
+        self._queues.forget_consumers()
+        await self._replies.resend()
 
     async def finish(self) -> None:
         await self._responder.finish()
