@@ -22,10 +22,10 @@ from msgspec import structs
 from fleetroll import __version__
 from fleetroll.application import Application, require_known_dialects
 from fleetroll.bus.broker import Broker, Off
+from fleetroll.bus.permissions import Authority
 from fleetroll.bus.process import Process, end_stale
 from fleetroll.bus.settings import Files, Listeners, address_of
 from fleetroll.bus.settings import write as write_settings
-from fleetroll.bus.walls import Authority
 from fleetroll.cli.failures import ServeExit
 from fleetroll.cli.parts import Parts
 from fleetroll.config import (
@@ -150,7 +150,7 @@ def _serve_alone(config: Config) -> int:
 async def _serve(config: Config) -> int:
     directory = claim(config.data, has_database=config.postgres is None)
     try:
-        is_away = _is_kept_away(config, _broker_files(directory.path))
+        is_away = _is_broker_address_taken(config, _broker_files(directory.path))
         async with opened(config, directory) as (services, store):
             token = await first_key(config, services)
 
@@ -292,7 +292,7 @@ def _of_another_key(config: Config) -> Refused:
 
 
 def broker(config: Config, directory: Path, server_key: bytes) -> Broker | Off:
-    """The broker that the configuration asks for, which `_brokered` runs. Raises ConfigError."""
+    """The broker that the configuration asks for, which `_with_broker` runs. Raises ConfigError."""
     authority, shared = Authority(server_key), config.postgres is not None
     if config.nats == NO_BROKER:
         return Off(authority, seconds)
@@ -315,7 +315,7 @@ def _broker_files(directory: Path) -> Files:
     return Files(directory / "nats")
 
 
-def _is_kept_away(config: Config, files: Files) -> bool:
+def _is_broker_address_taken(config: Config, files: Files) -> bool:
     """Whether something else listens at the embedded broker's usual address, which is only a default.
 
     Raises ConfigError if something listens at another one, which somebody has named: else only the log would say so.
@@ -375,19 +375,19 @@ async def _listen(
         refusals=application.refusals,
         on_ready=listening,
     )
-    _spare_the_collector()
+    _freeze_collector()
     async with (
-        _enrolling(config, services, application, http),
+        _with_est_listener(config, services, application, http),
         _housekeeping(config, services, store, application, http),
-        _brokered(services, store, application),
+        _with_broker(services, store, application),
     ):
         await http.run()
-        _finish_undisturbed()
+        _ignore_signals()
     access.flush()
     return ServeExit.FAILED if store.failure.is_set() else 0
 
 
-def _spare_the_collector() -> None:
+def _freeze_collector() -> None:
     """Everything that lives as long as the process is made by now; the collector need not walk it again."""
     gc.collect()
     gc.freeze()
@@ -395,7 +395,7 @@ def _spare_the_collector() -> None:
 
 
 @contextlib.asynccontextmanager
-async def _enrolling(
+async def _with_est_listener(
     config: Config, services: Services, application: Application, http: HttpServer
 ) -> AsyncIterator[None]:
     """The listener for devices that enrol, if there is one; it drains together with the other."""
@@ -407,7 +407,7 @@ async def _enrolling(
 
 
 @contextlib.asynccontextmanager
-async def _brokered(services: Services, store: OpenStore, application: Application) -> AsyncIterator[None]:
+async def _with_broker(services: Services, store: OpenStore, application: Application) -> AsyncIterator[None]:
     """The broker beside the server: neither waits for the other to start. Of several processes one keeps it."""
     bus = services.bus
     if not isinstance(bus, Broker):
@@ -418,7 +418,7 @@ async def _brokered(services: Services, store: OpenStore, application: Applicati
         yield
 
 
-def _finish_undisturbed() -> None:
+def _ignore_signals() -> None:
     """From here on only the store is closed. Whoever stops a process twice, as `make` does, must not cut that short."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)

@@ -24,9 +24,9 @@ from nats.aio.client import Client
 
 from fleetroll.bus import links, streams
 from fleetroll.bus.broker import Broker
+from fleetroll.bus.permissions import COMMANDS, INGEST, Authority
 from fleetroll.bus.port import Account, AppAccount, Batch, Change, DeviceAccount, Message, Minted
 from fleetroll.bus.settings import Files, keep_certificate
-from fleetroll.bus.walls import COMMANDS, INGEST, Authority
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 from tests.support.broker import (

@@ -17,10 +17,10 @@ from nats.aio.client import Client
 import fleetroll.bus.presence
 from fleetroll.bus import links
 from fleetroll.bus.broker import Broker
+from fleetroll.bus.permissions import Authority
 from fleetroll.bus.port import Announcement, Connection, ConnectionChange, Minted
 from fleetroll.bus.presence import Presence
 from fleetroll.bus.settings import Files, Listeners, write
-from fleetroll.bus.walls import Authority
 from fleetroll.core import limits
 from tests.support.broker import DEVICE, ORG, PATIENCE, SERVER_KEY, Registry, address, broker, client, run, with_device
 from tests.support.nats_sockets import LEFT

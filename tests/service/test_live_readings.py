@@ -3,7 +3,7 @@
 import asyncio
 
 from fleetroll.bus.broker import Off
-from fleetroll.bus.walls import Authority
+from fleetroll.bus.permissions import Authority
 from fleetroll.core import limits
 from fleetroll.service.live_readings import Live, LiveReading
 

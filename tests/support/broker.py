@@ -20,6 +20,7 @@ from nats.aio.client import Client
 
 from fleetroll.bus.broker import Broker
 from fleetroll.bus.ingest import COMMANDS_FAMILY
+from fleetroll.bus.permissions import Authority
 from fleetroll.bus.port import (
     Account,
     Announcement,
@@ -36,7 +37,6 @@ from fleetroll.bus.port import (
 )
 from fleetroll.bus.process import Process
 from fleetroll.bus.settings import Files, Listeners, address_of, write
-from fleetroll.bus.walls import Authority
 from fleetroll.core.model import Reached
 from tests.support.proxy import Wire, wired
 

@@ -11,10 +11,10 @@ from nats.aio.client import Client
 
 from fleetroll.bus import links, streams
 from fleetroll.bus.accounts import Accounts
+from fleetroll.bus.permissions import Authority
 from fleetroll.bus.port import Account, AppAccount, Registry
 from fleetroll.bus.settings import Files
 from fleetroll.bus.trouble import Trouble
-from fleetroll.bus.walls import Authority
 
 logger = logging.getLogger("fleetroll.broker")
 

@@ -14,12 +14,12 @@ from fleetroll.bus.commands import device_silent, no_broker, unavailable
 from fleetroll.bus.endpoint import Endpoint
 from fleetroll.bus.ingest import Ingest
 from fleetroll.bus.mint import Mint
+from fleetroll.bus.permissions import COMMANDS, INGEST, Authority
 from fleetroll.bus.port import Announcement, Certificate, Registry, State
 from fleetroll.bus.presence import Presence
 from fleetroll.bus.process import Process, Unavailable
 from fleetroll.bus.reach import Reach
 from fleetroll.bus.trouble import Trouble
-from fleetroll.bus.walls import COMMANDS, INGEST, Authority
 from fleetroll.core.faults import Fault
 
 logger = logging.getLogger("fleetroll.broker")

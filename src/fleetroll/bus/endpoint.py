@@ -3,11 +3,11 @@
 from nats.aio.client import Client
 
 from fleetroll.bus import links
+from fleetroll.bus.permissions import Authority
 from fleetroll.bus.port import Registry
 from fleetroll.bus.queues import Queues
 from fleetroll.bus.replies import Replies
 from fleetroll.bus.responder import Responder
-from fleetroll.bus.walls import Authority
 
 
 class Endpoint:

@@ -17,9 +17,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleetroll.bus import links, streams
+from fleetroll.bus.permissions import INGEST
 from fleetroll.bus.port import Batch, Message, Registry
 from fleetroll.bus.trouble import Trouble
-from fleetroll.bus.walls import INGEST
 from fleetroll.core import limits
 
 logger = logging.getLogger("fleetroll.broker")

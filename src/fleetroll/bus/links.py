@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from nats.protocol import parser
 
 from fleetroll.bus.keypairs import Kind, Pair
-from fleetroll.bus.walls import user_token
+from fleetroll.bus.permissions import user_token
 
 logger = logging.getLogger("fleetroll.broker")
 

@@ -49,7 +49,7 @@ class Minted(Struct, frozen=True):
 
 
 class Request(Struct, frozen=True):
-    """A request that has come through a wall. `user` is who asks, as the broker has verified it."""
+    """A request from another account. `user` is who asks, as the broker has verified it."""
 
     subject: str
     user: str

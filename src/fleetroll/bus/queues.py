@@ -1,4 +1,4 @@
-"""Devices' queues of commands, between walls: each is read through the platform, by its own device alone.
+"""Devices' queues of commands, between accounts: each is read through the platform, by its own device alone.
 
 What the vendor's SDKs ask of the broker's stream API comes to us, under the names that they know. Only messages are
 asked of the broker itself, and acknowledged to it: it lets no client forward such a request, not even us. The broker
@@ -18,10 +18,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleetroll.bus import commands, links
+from fleetroll.bus.permissions import COMMANDS, Authority
 from fleetroll.bus.port import Registry
 from fleetroll.bus.replies import Replies
 from fleetroll.bus.rooms import TOO_MANY, Room
-from fleetroll.bus.walls import COMMANDS, Authority
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 
@@ -119,7 +119,7 @@ class Queues:
     async def _called(self, message: Msg) -> Msg | None:
         """The reply to a call; None where the device is not the organization's."""
         _, org, env, device, name = message.subject.split(".")
-        # The wall knows whose application asks; whose device it names, no wall can tell.
+        # The account tells whose application asks, and not whose device it names.
         if not await self._registry.has(org, device):
             return None
         return await commands.ask(self._client, env, device, name, message.data, limits.BUS_LONGEST_CALL)

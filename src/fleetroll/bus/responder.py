@@ -21,7 +21,7 @@ _GROUP = "fleetroll"
 
 
 class _Sender(msgspec.Struct, frozen=True):
-    """What the broker says of the sender of a request through a wall."""
+    """What the broker says of the sender of a request from another account."""
 
     user: str = ""
 
@@ -61,7 +61,7 @@ def _tenant(message: Msg) -> str:
 
 
 def _sender(message: Msg) -> str:
-    """The user that asks; empty, which is nobody, if the request did not come through a wall."""
+    """The user that asks; empty, which is nobody, if the request did not come from another account."""
     try:
         return msgspec.json.decode((message.headers or {}).get(_SENDER, "{}"), type=_Sender).user
     except msgspec.MsgspecError:

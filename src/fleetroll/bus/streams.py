@@ -11,7 +11,7 @@ import msgspec
 from nats.aio.client import Client
 
 from fleetroll.bus.links import Rejected
-from fleetroll.bus.walls import COMMANDS, FAMILIES, INGEST, stream_subjects
+from fleetroll.bus.permissions import COMMANDS, FAMILIES, INGEST, stream_subjects
 from fleetroll.core import limits
 from fleetroll.core.model import Instant, Reached
 from fleetroll.core.times import microseconds, moment

@@ -84,7 +84,7 @@ noun: Noun[Authority] = Noun(
 async def _with_key(call: Call, new: New) -> New:
     if new.certificate is not None:
         return new
-    return structs.replace(new, key=await call.services.pki.make_key_aside(new.kind, call.org))
+    return structs.replace(new, key=await call.services.pki.make_key_off_loop(new.kind, call.org))
 
 
 @operation(Action.DMS_WRITE, Effect.WRITE, prepare=_with_key)

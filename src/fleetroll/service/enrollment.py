@@ -97,7 +97,7 @@ async def generate(call: Call, ask: Ask) -> Answer:
         raise _refused("server_keygen_disabled", "This DMS makes no keys.")
     await _admit(call, dms, ask.peer, asked)
     await _registered(call, dms, asked)
-    key = await pki.make_key_aside(dms.settings.keygen, call.org)
+    key = await pki.make_key_off_loop(dms.settings.keygen, call.org)
     return await _enroll(call, ask, pki.make_request(key, asked), key)
 
 

@@ -19,7 +19,7 @@ from fleetroll.service import devices, metadata_fields, quotas, templates, timel
 from fleetroll.service.devices import CREATED, Put
 from fleetroll.service.fleet import Outcome, Result, transact
 from fleetroll.service.operations import Call, Effect, operation
-from fleetroll.service.rehearsals import Planned, is_there, named_by
+from fleetroll.service.rehearsals import Planned, exists, named_by
 from fleetroll.store.port import Devices, Draft, Records, Store
 
 _of_new = attrgetter(*NewDevice.__struct_fields__)
@@ -122,7 +122,7 @@ class _Rehearsal:
             await loader.resume(planned, there.values(), self._made)
             before = await records.usage.of(call.org)
             results = await loader.store(batch)
-            new = [one for label, one in names.items() if label not in there and await is_there(records, call.org, one)]
+            new = [one for label, one in names.items() if label not in there and await exists(records, call.org, one)]
             made = Counter(await records.usage.of(call.org))
             made.subtract(before)
             return _Rehearsed(results, loader.written(), new, made)

@@ -183,7 +183,7 @@ class Writing:
     async def index(self, changes: Sequence[Indexed]) -> None:
         """The server keeps its indexes itself."""
 
-    def forget(self) -> None:
+    def discard_all(self) -> None:
         """Discard what was held back."""
         self._later.clear()
         self._used.clear()

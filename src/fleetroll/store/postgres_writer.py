@@ -195,7 +195,7 @@ class Writer:
                 job.attempts += 1
                 raise _Undone(carefully=True) from None
             job.error = problem
-            writing.forget()
+            writing.discard_all()
             await session.command("ROLLBACK TO work")
         await session.command("RELEASE work")
 

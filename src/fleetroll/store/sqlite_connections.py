@@ -109,21 +109,21 @@ class Writing(Inline):
         self._changes += changes
 
     def mark(self) -> int:
-        """How much has gathered before a work begins; `forget` the rest if it fails."""
+        """How much has gathered before a work begins; `discard_after` it if it fails."""
         self._settled += self._written
         self._written.clear()
         return len(self._changes)
 
-    def forget(self, mark: int) -> None:
+    def discard_after(self, mark: int) -> None:
         # What was written since the mark is undone with the work, and that includes what had gathered before it.
         self._changes = [*self._written, *self._changes][:mark]
         self._written = []
 
-    def lose(self) -> None:
+    def discard_all(self) -> None:
         """Forget all of it: the whole transaction is undone."""
         self._changes, self._written, self._settled = [], [], []
 
-    def conclude(self) -> None:
+    def flush(self) -> None:
         """Do what is left to do before the commit."""
         self.write_index()
         changes = self._settled + self._written

@@ -157,7 +157,7 @@ class Writer:
                 self._queue.extendleft(reversed(jobs))
                 return self._gather(carefully=True)
             if not self._connection.in_transaction:
-                self._lose(jobs)
+                self._fail_all(jobs)
         return jobs
 
     def _run(self, job: _Job, *, carefully: bool) -> bool:
@@ -199,7 +199,7 @@ class Writer:
         try:
             result = _finish(work(self._records))
         except BaseException:
-            self._writing.forget(mark)
+            self._writing.discard_after(mark)
             # SQLite has rolled all of the transaction back where the disk failed it.
             if self._connection.in_transaction:
                 execute("ROLLBACK TO work")
@@ -208,11 +208,11 @@ class Writer:
         execute("RELEASE work")
         return result
 
-    def _lose(self, jobs: list[_Job]) -> None:
+    def _fail_all(self, jobs: list[_Job]) -> None:
         # Where the disk fails a statement, SQLite may roll the whole transaction back, with all that ran in it before.
         for job in jobs:
             job.error = job.error or jobs[-1].error
-        self._writing.lose()
+        self._writing.discard_all()
 
     def _run_alone(self, job: _Job) -> None:
         """Run a job and commit it."""
@@ -229,11 +229,11 @@ class Writer:
 
     def _commit(self) -> None:
         if not self._connection.in_transaction:
-            self._writing.lose()
+            self._writing.discard_all()
             return
         started = time.monotonic()
         try:
-            self._writing.conclude()
+            self._writing.flush()
             self._connection.execute("COMMIT")
             self._commit_seconds = time.monotonic() - started
         except BaseException:
@@ -241,7 +241,7 @@ class Writer:
             raise
 
     def _roll_back(self) -> None:
-        self._writing.lose()
+        self._writing.discard_all()
         if self._connection.in_transaction:  # SQLite may have done so itself where the disk failed it
             self._connection.execute("ROLLBACK")
 

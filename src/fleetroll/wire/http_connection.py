@@ -115,7 +115,7 @@ class Connection(HttpToolsProtocol):
         self.host_seen = self.is_chunked = self.offers_upgrade = False
         self.content_length = self.origin = b""
         self.reason: Refusal | None = None  # the first objection to what is being parsed
-        self.last_words: Refusal | None = None  # to be said after the replies that are still due
+        self.final_refusal: Refusal | None = None  # to be sent after the replies that are still due
         self.blocked_at = 0.0
         self.blocked_unsent = self.blocked_received = 0
 
@@ -340,8 +340,8 @@ class Connection(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
             if self.held and not self.pipeline:
                 self._receive_in_slices(b"")
-        elif self.last_words is not None:
-            self._send_refusal(self.last_words)
+        elif self.final_refusal is not None:
+            self._send_refusal(self.final_refusal)
         elif self.client_ended.is_set():
             self.transport.close()
 
@@ -392,7 +392,7 @@ class Connection(HttpToolsProtocol):
         if body_is_broken:
             self._refuse_body(refusal)
         elif self._is_replying():
-            self.last_words = refusal
+            self.final_refusal = refusal
         else:
             self._send_refusal(refusal)
 
@@ -400,7 +400,7 @@ class Connection(HttpToolsProtocol):
         """The newest request has reached its task, or the queue, before its body turned out to be unusable."""
         if self.cycle is not self.running:
             self.pipeline.popleft()
-            self.last_words = refusal
+            self.final_refusal = refusal
             return
         self.cycle.disconnect()
         if self.cycle.response_started:

@@ -297,7 +297,7 @@ class Kernel:
         try:
             answer: Answer = await self.services.perform(route.operation, principal, value, exchange.id, finish)
         except Fault as fault:
-            if not await self._is_elsewhere(exchange, fault):
+            if not await self._was_transferred(exchange, fault):
                 raise
             return await self._perform(exchange, row, request, body)
         if isinstance(answer, Long):
@@ -305,7 +305,7 @@ class Kernel:
         reads = request.guard is not UNGUARDED and exchange.scope["method"] in {"GET", "HEAD"}
         return answer.guarded(request.guard) if reads else answer
 
-    async def _is_elsewhere(self, exchange: _Exchange, fault: Fault) -> bool:
+    async def _was_transferred(self, exchange: _Exchange, fault: Fault) -> bool:
         """Whether it failed because the device was transferred after its token was verified.
 
         The token is as good in the new organization, in which the exchange acts from now on.

@@ -124,7 +124,7 @@ async def copy(
     A Fault after the head cannot change the status any more; it becomes the last line. Raises ClientGone.
     """
     source = _spooled(first, parts) if duplex else _prefixed(first, parts)
-    gone = None if duplex else asyncio.ensure_future(_gone(receive))
+    gone = None if duplex else asyncio.ensure_future(_disconnected(receive))
     try:
         async for part in source:
             if gone is not None and gone.done():
@@ -139,7 +139,7 @@ async def copy(
             await generator.aclose()
 
 
-async def _gone(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -1,7 +1,7 @@
 """Requests over the broker, handled in the same order and by the same parts as `serve` handles those over HTTP.
 
-The broker has verified the caller, and its walls (`bus.walls`) let through only subjects of the caller's own
-organization; both are checked here again, since it costs nothing and a wall may be built wrongly.
+The broker has verified the caller, and its accounts (`bus.permissions`) let through only subjects of the caller's own
+organization; both are checked here again, since it costs nothing and a table may have a mistake.
 """
 
 import logging

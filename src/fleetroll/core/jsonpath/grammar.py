@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from fleetroll.core import limits, regexp
 from fleetroll.core.faults import Fault, brief
-from fleetroll.core.jsonpath.meaning import NUMERIC, compiled
+from fleetroll.core.jsonpath.evaluation import NUMERIC, compiled
 from fleetroll.core.jsonpath.symbols import Symbol, number, refused, symbols, unexpected, unquoted
 from fleetroll.core.jsonpath.tree import (
     All,

@@ -208,7 +208,7 @@ def _number(value: object) -> Decimal:
 
 def _double(value: object) -> Decimal:
     """A number as it is, or the one that a text says."""
-    number = numerics.said(value) if isinstance(value, str) else _number(value)
+    number = numerics.parse(value) if isinstance(value, str) else _number(value)
     if number is None:
         raise _Misfit
     return number
