@@ -20,7 +20,7 @@ def new_request(common_name: str) -> tuple[bytes, bytes]:
 
 
 def renewal_request(certificate: Path) -> tuple[bytes, bytes]:
-    """As `new_request`, in all the names of a certificate (RFC 7030, 4.2.2). Raises ValueError for a file without one."""
+    """As `new_request`, in all the names of a certificate (RFC 7030, 4.2.2). Raises ValueError if there is none."""
     with requests.quietly():
         present = x509.load_pem_x509_certificate(certificate.read_bytes())
         return _with_new_key(present.subject, requests.alternative_names(present))
