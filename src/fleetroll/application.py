@@ -59,7 +59,7 @@ def require_known_dialects(config: Config) -> None:
     known = [dialect.name for dialect in DIALECTS]
     for name in config.disabled_dialects:
         if name not in known:  # ignored, it would leave open what was meant to be shut
-            raise ConfigError(f"--disable takes one of {', '.join(known)}; there is no dialect {name}.")
+            raise ConfigError(f"--disable takes one of {', '.join(known)}, not {name}.")
 
 
 class Application:

@@ -106,7 +106,7 @@ def cannot_listen(option: str, host: str, port: int, problem: OSError) -> Config
 
 def _why_not(problem: OSError) -> str:
     if problem.errno == errno.EADDRINUSE:
-        return "something listens there already"
+        return "the address is already in use"
     if problem.errno is not None and problem.errno > 0:
         return os.strerror(problem.errno)  # without the words that asyncio and socket add
     return str(problem.strerror)  # a resolver's
@@ -127,7 +127,7 @@ def postgres_url(text: str | None) -> str | None:
     except ValueError:  # an invalid port
         known = False
     if not known:
-        raise ConfigError("--database must be like postgresql://USER@HOST:5432/NAME: a host or a port of it is none.")
+        raise ConfigError("--database must be like postgresql://USER@HOST:5432/NAME: a host or port is invalid.")
     return text
 
 
@@ -215,8 +215,8 @@ def require_supported(config: Config) -> None:
     if config.nats_replicas > 1 and "://" not in config.nats:
         raise ConfigError("--nats-replicas above 1 needs a cluster: name its servers with --nats.")
     if (config.est_certificate is None) != (config.est_key is None):
-        raise ConfigError("--est-certificate and --est-key need each other.")
+        raise ConfigError("--est-certificate and --est-key must be given together.")
     if not 1 <= config.workers <= limits.MAX_WORKERS:
         raise ConfigError(f"--workers must be 1 to {limits.MAX_WORKERS}.")
     if config.workers > 1 and config.postgres is None:
-        raise ConfigError("--workers above 1 needs PostgreSQL: SQLite has one writing process, by its nature.")
+        raise ConfigError("--workers above 1 needs PostgreSQL: SQLite allows only one writing process.")

@@ -62,22 +62,40 @@ def claim(path: Path, *, has_database: bool = True) -> DataDirectory:
 
     Without `has_database` the registry is elsewhere: the directory holds no more than the secret.
     """
-    lock, entries = _lock(path)
     if not has_database:
-        return DataDirectory(path, lock, fresh=False)
+        return DataDirectory(path, _lock(path)[0], fresh=False)
+    _look_into(path)
+    lock, entries = _lock(path)
     if _UNFINISHED in entries:
         _start_over(path)
         return DataDirectory(path, lock, fresh=True)
     if not entries - {_LOCK}:
         _write(path / _UNFINISHED, "")
         return DataDirectory(path, lock, fresh=True)
-    if DATABASE not in entries:
+    try:
+        _require_own(path, entries)
+    except DirectoryRefused:
         os.close(lock)
+        raise
+    return DataDirectory(path, lock, fresh=False)
+
+
+def _look_into(path: Path) -> None:
+    """Refuse another's directory before it is locked, or the lock would be left there."""
+    try:
+        entries = {entry.name for entry in path.iterdir()}
+    except OSError:  # it is absent, or whoever locks it hears what is wrong
+        return
+    if _LOCK not in entries:
+        _require_own(path, entries)
+
+
+def _require_own(path: Path, entries: set[str]) -> None:
+    if entries - {_LOCK} and entries.isdisjoint({_UNFINISHED, DATABASE}):
         raise DirectoryRefused(
             f"{path / DATABASE} is missing, though {path} is not empty. Restore it from a backup, "
             "or name an empty directory."
         )
-    return DataDirectory(path, lock, fresh=False)
 
 
 def _lock(path: Path) -> tuple[int, set[str]]:
@@ -86,14 +104,12 @@ def _lock(path: Path) -> tuple[int, set[str]]:
         _make(path, 0o700)
         lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as problem:
-        raise DirectoryRefused(f"{path} cannot be used as data directory: {problem.strerror}.") from None
+        raise DirectoryRefused(f"{path} cannot be used as the data directory: {problem.strerror}.") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(lock)
-        raise DirectoryRefused(
-            f"{path} is in use by another fleetroll serve; stop that one first.", busy=True
-        ) from None
+        raise DirectoryRefused(f"{path} is in use by another fleetroll serve; stop it first.", busy=True) from None
     return lock, {entry.name for entry in path.iterdir()}
 
 

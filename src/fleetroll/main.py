@@ -80,8 +80,8 @@ _SWITCH_SECONDS = 0.0001
 _COLLECTOR = (20_000, 20, 50)
 _USED_SECONDS = 10.0
 _ANALYZE_SECONDS = 300.0
-_CALLS_SECONDS = 3.0  # left to devices to answer calls once the server drains
-_NOTHING_BEGUN = "Name the place where it is with --data or --database; the first `fleetroll serve` makes one."
+_CALLS_SECONDS = 3.0  # that devices have to answer once the server ends
+_NOTHING_BEGUN = "Name its place with --data or --database; the first `fleetroll serve` makes one."
 
 
 def now() -> Instant:
@@ -286,7 +286,7 @@ def _pki(server_key: bytes) -> X509:
 def _of_another_key(config: Config) -> Refused:
     """Nothing that was made with one server key is of use with another."""
     return Refused(
-        "The database was made with another server key: give that one with FLEETROLL_SERVER_KEY, or put its "
+        "The database was made with another server key: give that one in FLEETROLL_SERVER_KEY, or put its "
         f"server.key into {config.data}."
     )
 
@@ -474,14 +474,14 @@ def _announce(config: Config, bound: tuple[str, int], token: str | None, *, is_a
 def _announcement(config: Config, host: str, url: str, token: str | None, is_away: bool) -> Iterator[str]:
     yield f"Fleetroll {__version__} is ready.\n  API   {url}/v1\n  Docs  {url}/docs"
     if is_away:
-        yield f"  NATS  away while something else listens on {config.nats}; name another address with --nats"
+        yield f"  NATS  off while something else uses {config.nats}; name another address with --nats"
     elif config.keeps_broker and not config.nats.endswith(":0"):
         # A broker elsewhere is known, and a port that the system chose is in the log.
         yield f"  NATS  {_url(*address(config.nats, '--nats'), scheme='nats')}"
     if _is_everywhere(host) and config.public_url is None:
-        yield "  It listens on every interface; --public-url tells clients elsewhere where to reach it."
+        yield "  It listens on every interface; --public-url tells clients on other machines where to reach it."
     if token is not None and not config.admin_key:
-        yield f"  Admin key (shown this once): {token}"
+        yield f"  Admin key (shown only once): {token}"
 
 
 def _url(host: str, port: int, scheme: str = "http") -> str:

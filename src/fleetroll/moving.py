@@ -50,7 +50,7 @@ class DatabaseAtRest:
         except ConfigError:
             url = None
         if scheme != "sqlite" or not path or url is None:
-            raise engine.Refused("A registry is copied --from sqlite:DIR --to postgresql://USER@HOST/NAME.")
+            raise engine.Refused("Copy --from sqlite:DIR --to postgresql://USER@HOST/NAME.")
         place = Path(path)
         data = place.parent if place.is_file() else place
         with _refusing(), _resting(data):
@@ -60,7 +60,7 @@ class DatabaseAtRest:
 def _database(data: Path, option: str) -> Path:
     """The database in a directory that was named by `option`. Raises Refused where there is none."""
     if not (file := data / DATABASE).is_file():
-        raise engine.Refused(f"{file} is not there.", f"Name the server's data directory with {option}.")
+        raise engine.Refused(f"{file} does not exist.", f"Name the server's data directory with {option}.")
     return file
 
 

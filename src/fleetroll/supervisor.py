@@ -123,7 +123,7 @@ class Supervisor:
                 self._code = self._code or max(code, 0)
                 continue
             pause = _FIRST_PAUSE if time.monotonic() - since > _STEADY_SECONDS else min(pause * 2, _LONGEST_PAUSE)
-            logger.error("worker %d ended with %d; another one starts in %.1f s", pid, code, pause)
+            logger.error("worker %d exited with %d; starting another in %.1f s", pid, code, pause)
             self._pause(pause)
             if not self._stopping:
                 os.close(self._start())

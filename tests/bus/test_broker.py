@@ -408,7 +408,7 @@ def test_accounts_are_gone_through_once_the_store_is_back_that_was_away_as_the_b
             registry.wanted.pop(minted.account)  # and no change says so
             registry.is_away = False
             await asyncio.wait_for(ended.wait(), PATIENCE)
-            assert "the broker could not be served" not in caplog.text
+            assert "serving the broker failed" not in caplog.text
             await device.close()
             await application.close()
 
@@ -673,7 +673,7 @@ def test_who_reads_the_log_knows_why_the_broker_cannot_be_reached(
             ):
                 stranger = Broker(authority, lambda: int(time.time()), lambda url=url: [url], None)
                 keeping = asyncio.ensure_future(stranger.serve(Registry()))
-                await said(caplog, "the broker cannot be reached, or does not know our server key")
+                await said(caplog, "the broker cannot be reached, or does not know this server key")
                 keeping.cancel()
                 await asyncio.wait([keeping])
                 caplog.clear()
@@ -760,7 +760,7 @@ def test_trouble_that_lasts_is_told_once_and_told_again_when_it_comes_again(
                 await device.jetstream().publish(SUBJECT, b"between")
                 await registry.until(lambda count=count: len(registry.messages) == count + 1)
                 registry.messages.pop()
-                assert caplog.text.count("waits on the broker, in stream INGEST: RuntimeError") == count
+                assert caplog.text.count("are waiting on the broker, in stream INGEST: RuntimeError") == count
             await device.close()
 
     run(story())
@@ -773,7 +773,7 @@ def test_a_server_that_meets_the_broker_while_the_store_is_away_says_so_in_a_lin
         registry = Forgetful()
         registry.is_away = True
         async with starting(tmp_path / "nats", registry) as begun:
-            await said(caplog, "the broker could not be served; it is tried again: Fault")
+            await said(caplog, "serving the broker failed and is retried: Fault")
             registry.is_away = False
             await asyncio.wait_for(begun.up(), PATIENCE)
         assert "Traceback" not in caplog.text

@@ -70,7 +70,7 @@ def test_a_connection_is_not_given_up_while_what_it_carries_is_slow_to_arrive(
             assert not asking.done()
             wire.hears.set()
             assert (await asking).data
-            assert "the broker is away" not in caplog.text
+            assert "lost the connection to the broker" not in caplog.text
             await app.close()
 
     run(story())

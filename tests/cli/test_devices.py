@@ -156,7 +156,7 @@ def test_where_there_is_no_broker_nobody_is_told_to_try_again(fleetroll: Fleetro
         assert (refused.code, refused.out) == (1, "")
         assert refused.err.splitlines() == [
             "fleetroll: This server runs without a broker.",
-            "  Devices hear it by the broker; start the server without --nats off.",
+            "  It needs the broker; start the server without --nats off.",
         ]
 
 

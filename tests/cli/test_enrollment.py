@@ -175,7 +175,7 @@ def test_an_authority_that_cannot_be_read_is_named(
     (tmp_path / "empty.pem").write_text("")
     for name, words in (
         ("absent.pem", "No such file"),
-        ("empty.pem", "there is no certificate"),
+        ("empty.pem", "it contains no certificate"),
         (".", "Is a directory"),
     ):
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
@@ -213,7 +213,7 @@ def test_authorities_and_dms_are_listed_changed_and_deleted(fleetroll: Command, 
     der = tmp_path / "spare.der"
     der.write_bytes(ssl.PEM_cert_to_DER_cert(pem.read_text()))
     refused = fleetroll("ca", "create", "binary", "--certificate", str(der))
-    assert (refused.code, "no certificate in PEM" in refused.err) == (7, True)
+    assert (refused.code, "not a certificate in PEM" in refused.err) == (7, True)
     assert "foreign" in fleetroll("ca", "list").out
     assert fleetroll("dms", "create", "other", "--title", "Other line", "--days", "10").code == 0
     assert "Other line" in fleetroll("dms", "list").out
@@ -231,5 +231,5 @@ def test_authorities_and_dms_are_listed_changed_and_deleted(fleetroll: Command, 
     gone = fleetroll("dms", "get", "other")
     assert (gone.code, gone.err.splitlines()) == (
         5,
-        ["fleetroll: DMS other was not found.", "  List the DMS there are: fleetroll dms list"],
+        ["fleetroll: DMS other was not found.", "  List the DMS: fleetroll dms list"],
     )

@@ -82,6 +82,14 @@ def test_export_writes_to_standard_output(fleetroll: Fleetroll, fleet: None) -> 
     assert len(csv_lines) == 2
 
 
+@pytest.mark.parametrize("command", [("import", "-"), ("export", "fleet.json")])
+def test_a_name_that_says_no_form_is_answered_by_the_forms_there_are(
+    fleetroll: Fleetroll, command: tuple[str, ...]
+) -> None:
+    refused = fleetroll("device", *command)
+    assert (refused.code, "give --format csv or --format ndjson." in refused.err) == (2, True)
+
+
 def test_a_dry_run_reports_and_changes_nothing(fleetroll: Fleetroll) -> None:
     rows = ndjson([{"ident": "dry-1"}, {"ident": "dry-2", "tags": "not a list"}])
     rehearsed = fleetroll("device", "import", "-", "--format", "ndjson", "--dry-run", stdin=rows)
@@ -172,7 +180,7 @@ def test_an_import_that_breaks_off_counts_what_is_stored(fleetroll: Fleetroll, w
     assert ended.code == 1
     assert "created    1" in ended.out
     assert "broke off after 1 rows: Disk full." in ended.err
-    assert "to import the whole file again does no harm" in ended.err
+    assert "importing the whole file again does no harm" in ended.err
     with impostor(results) as url:
         ended = fleetroll("device", "import", "x.ndjson", "--dry-run", FLEETROLL_URL=url)
     assert (ended.code, "stored" in ended.err) == (1, False)

@@ -205,7 +205,7 @@ def test_a_source_whose_records_are_not_such_a_servers_is_told_apart(
     with impostor(json.dumps({"list": [record], "total": 1}, ensure_ascii=False).encode("latin-1")) as url:
         refused = fleetroll("import", "lamassu", "--url", url, "--token", "no", **here)
     assert (refused.code, refused.out) == (1, "")
-    assert "is not what such a server answers" in refused.err
+    assert "is not what such a server sends" in refused.err
 
 
 def test_a_server_that_does_not_answer_as_lamassu_takes_no_import(
@@ -269,7 +269,7 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped_and_each_device_comes_on
         assert json.loads((work / "lamassu.state").read_text())["source"] == url
         done = fleetroll(*given(url, source.key), **here)
     assert done.code == 0, done.err
-    assert "Going on where the last run stopped" in done.err
+    assert "Continuing where the last run stopped" in done.err
     assert counts(done.out) == {"created": COUNT - 200, "updated": 0, "unchanged": 0, "failed": 0}
     assert not (work / "lamassu.state").exists()
     assert seen(server, here, f"{MANAGER}/stats")["total"] == COUNT

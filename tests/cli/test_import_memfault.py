@@ -129,7 +129,7 @@ def test_a_run_that_was_broken_off_goes_on_where_it_stopped_and_brings_all_that_
         assert state.exists(), "a rehearsal goes nowhere"
         done = fleetroll(*command, **here)
         assert done.code == 0, done.err
-        assert "Going on where the last run stopped" in done.err
+        assert "Continuing where the last run stopped" in done.err
         assert counts(done.out) == {"created": 50, "updated": 0, "unchanged": 0, "failed": 0}
     assert not state.exists()
     brought = devices_of(server.url, server.key, organization)

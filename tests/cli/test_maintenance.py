@@ -248,8 +248,8 @@ def leave_a_log(file: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (cut, "no sound backup"),
-        (scribble, "no sound backup"),
+        (cut, "not a sound backup"),
+        (scribble, "not a sound backup"),
         (forge, "not a Fleetroll database"),
         (advance, "Run a newer release"),
         (leave_a_log, "not a backup"),
@@ -482,7 +482,7 @@ def test_there_is_nothing_to_recover_where_no_registry_is(alone: Fleetroll, work
     for place in ("empty", "nowhere"):
         refused = alone("recover", "--data", place)
         assert (refused.code, refused.out) == (1, "")
-        assert refused.err.startswith(f"fleetroll: There is no registry in {place}.\n  Name the place where it is")
+        assert refused.err.startswith(f"fleetroll: There is no registry in {place}.\n  Name its place")
     assert list(work.rglob("*")) == [work / "empty"]
 
 
@@ -491,7 +491,7 @@ def test_there_is_nothing_to_recover_in_an_empty_database_which_stays_empty(alon
     url = asyncio.run(postgres.empty_database())
     refused = alone("recover", "--data", "data", FLEETROLL_DATABASE=url)
     assert (refused.code, refused.out) == (1, "")
-    assert refused.err.startswith("fleetroll: There is no registry in the database.\n  Name the place where it is")
+    assert refused.err.startswith("fleetroll: There is no registry in the database.\n  Name its place")
     assert asyncio.run(postgres.rows(url)) == []
     assert list(work.rglob("*")) == [work / "data"]
 

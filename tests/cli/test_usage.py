@@ -169,7 +169,7 @@ def test_an_address_that_is_taken_is_named_with_its_option(option: str, server: 
     serve = [sys.executable, "-m", "fleetroll", "serve", "--http", "127.0.0.1:0", "--nats", "127.0.0.1:0"]
     ended = subprocess.run([*serve, option, taken], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 78
-    reason = f"cannot listen on {taken}: something listens there already; name another address with {option}."
+    reason = f"cannot listen on {taken}: the address is already in use; name another address with {option}."
     assert ended.stderr.splitlines()[-1] == f"fleetroll: {reason}"
 
 
@@ -182,7 +182,7 @@ def test_where_the_brokers_usual_address_is_taken_a_server_says_so_and_goes_on(t
         served = kept.enter_context(process.serving(tmp_path / "data", FLEETROLL_NATS="127.0.0.1:4222"))
         assert served.popen.stdout is not None
         said = served.popen.stdout.readline()
-    assert said == "  NATS  away while something else listens on 127.0.0.1:4222; name another address with --nats\n"
+    assert said == "  NATS  off while something else uses 127.0.0.1:4222; name another address with --nats\n"
 
 
 @pytest.mark.parametrize("option", ["--http", "--est", "--nats"])
@@ -206,7 +206,7 @@ def test_a_data_directory_that_is_not_there_is_named_with_its_option(
 ) -> None:
     refused = alone(*arguments)
     assert refused.code == 1
-    assert "fleetroll.db is not there" in refused.err
+    assert "fleetroll.db does not exist" in refused.err
     assert option in refused.err
 
 

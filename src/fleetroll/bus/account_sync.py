@@ -54,7 +54,7 @@ class AccountSync:
         self._retry_after = _SOON
         self._retry_at = 0.0
         self._reconciled_at = 0
-        self._trouble = Trouble("accounts wait")
+        self._trouble = Trouble("accounts are waiting")
         self._publishing = asyncio.Lock()
 
     async def reconcile(self) -> None:

@@ -97,8 +97,8 @@ class Broker(Mint):
         self._endpoint: Endpoint | None = None
         self._ingests: list[Ingest] = []
         # What it says to a client that it does not know is lost, as a rule, with the connection that it closes.
-        self._away = Trouble("the broker cannot be reached, or does not know our server key")
-        self._failing = Trouble("the broker could not be served; it is tried again")
+        self._away = Trouble("the broker cannot be reached, or does not know this server key")
+        self._failing = Trouble("serving the broker failed and is retried")
         self._account_sync: AccountSync | None = None
         self._serving = asyncio.Event()
         self._calls: set[asyncio.Task[bytes]] = set()
@@ -129,12 +129,12 @@ class Broker(Mint):
                 try:
                     await self._run(registry)
                 except* streams.StreamLost:
-                    logger.error("the broker has lost its streams, with what had not been taken; they are made anew")
+                    logger.error("the broker has lost its streams, with what had not been read; they are recreated")
                 except* (*links.FAILURE, Fault) as group:
                     for one in group.exceptions:
                         self._failing.report(one)
                 except* Exception:
-                    logger.exception("the broker could not be served; it is tried again")
+                    logger.exception("serving the broker failed and is retried")
                 await asyncio.sleep(_AGAIN)
         finally:
             if self._process is not None:
@@ -161,7 +161,7 @@ class Broker(Mint):
             group.create_task(account_sync.run())
             await self._serve_others()
             self._failing.end()
-            logger.info("the broker serves at %s", ", ".join(self._urls()))
+            logger.info("connected to the broker at %s", ", ".join(self._urls()))
             await account_sync.update_streams()
             await links.until_cancelled()
 
@@ -180,7 +180,7 @@ class Broker(Mint):
                     await process.refresh()
                     logger.info("the broker has a new certificate for %s", ", ".join(names))
             except Exception:
-                logger.exception("the broker's certificate could not be renewed; it is tried again")
+                logger.exception("renewing the broker's certificate failed and is retried")
             await asyncio.sleep(_LOOK_AT_CERTIFICATE)
 
     # --- what the service asks -----------------------------------------------------------------------------------
@@ -324,13 +324,13 @@ class Broker(Mint):
     async def _system_disconnected(self) -> None:
         assert self._system is not None
         if not self._system.is_closed:  # by ourselves, at the end
-            logger.warning("the broker is away")
+            logger.warning("lost the connection to the broker")
 
     async def _system_failed(self, problem: Exception) -> None:
         self._away.report(problem)
 
     async def _system_reconnected(self) -> None:
-        logger.info("the broker is back")
+        logger.info("reconnected to the broker")
         self._away.end()
         assert self._presence is not None
         self._presence.mark_stale()

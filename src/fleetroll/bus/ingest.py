@@ -50,7 +50,7 @@ class Ingest:
         self._wake = asyncio.Event()
         self._due = 0
         self._is_stale = False
-        self._trouble = Trouble(f"what is published waits on the broker, in stream {stream}")
+        self._trouble = Trouble(f"published messages are waiting on the broker, in stream {stream}")
 
     def mark_stale(self) -> None:
         """The broker was away: what it was asked for will not come."""
@@ -89,7 +89,7 @@ class Ingest:
         if not await streams.has_fallen_back(self._client, self._stream, reached):
             await streams.read_from(self._client, self._stream, self._consumer, reached.place + 1)
             return
-        logger.error("the broker had lost some of stream %s; the registry has it", self._stream)
+        logger.error("the broker lost part of stream %s; the registry has it", self._stream)
         # Messages that are now at places that the store knows are new; only their times tell.
         place = await streams.read_after(self._client, self._stream, self._consumer, reached.at)
         await self._registry.rewind(self._name, place)

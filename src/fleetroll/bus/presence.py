@@ -85,7 +85,7 @@ class Presence:
         self._events: asyncio.Queue[ConnectionChange | None] = asyncio.Queue()
         self._stale = True
         self._ended = False
-        self._trouble = Trouble("presence waits")
+        self._trouble = Trouble("presence is waiting")
 
     def mark_stale(self) -> None:
         """The broker was away: what it said last may no longer be true."""

@@ -115,7 +115,7 @@ class Process:
         while self.room() < limits.BUS_LEAST_ROOM:  # noqa: ASYNC110  # nothing tells of it
             await asyncio.sleep(_LOOK_SECONDS)
         if process.returncode is None:
-            logger.warning("the broker has failed to write a stream, and is started again")
+            logger.warning("the broker failed to write a stream, and is restarted")
             self._ready.clear()
             process.terminate()
 
@@ -130,7 +130,7 @@ class Process:
                 logger.error("the broker could not be started: %s", problem)
             if clock() - started > _STEADY_SECONDS:
                 pause = _FIRST_PAUSE
-            logger.warning("the broker has ended; starting it again in %.1f s", pause)
+            logger.warning("the broker has exited; restarting it in %.1f s", pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -203,7 +203,7 @@ def end_stale(files: Files) -> None:
     except (OSError, ValueError):
         return
     if str(files.configuration).encode() in command:
-        logger.warning("ending a broker that an earlier server has left (process %d)", pid)
+        logger.warning("ending a broker that an earlier server left behind (process %d)", pid)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
             _await_end(pid)

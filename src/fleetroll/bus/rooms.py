@@ -66,4 +66,4 @@ class Room:
         now = asyncio.get_running_loop().time()
         if self._warned_at is None or now - self._warned_at > _WARN_SECONDS:
             self._warned_at = now
-            logger.warning("%s over the broker are refused, as too many wait for an answer: of %s", self._kind, tenant)
+            logger.warning("%s over the broker are refused: too many of %s are waiting", self._kind, tenant)

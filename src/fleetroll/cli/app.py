@@ -39,8 +39,8 @@ from fleetroll.cli.parts import Load
 
 _ABOUT = """Fleetroll: one IoT device registry that speaks several device APIs.
 
-All commands but serve, restore, doctor, recover, migrate, copy and completion call a running server; the options that
-say which may also follow them."""
+All commands except serve, restore, doctor, recover, migrate, copy and completion call a running server; the options
+that say which one may also follow the command."""
 _COMMANDS = (
     click.Group(
         "device", {**devices.group.commands, **fleet.COMMANDS, "enroll": enrollment.enroll}, help=devices.group.help
@@ -55,7 +55,7 @@ _COMMANDS = (
     click.Group(
         "import",
         {"lamassu": lamassu.lamassu, "memfault": memfault.memfault},
-        help="Bring devices over from a running server of another maker.",
+        help="Import devices from another vendor's running server.",
     ),
     authorities.group,
     dms.group,

@@ -34,9 +34,9 @@ def show_list(client: "Client", as_json: bool) -> None:
     output.listing(client.pages(_AUTHORITIES, {"limit": MOST_PER_PAGE}), "authorities", _COLUMNS, as_json)
 
 
-@group.command("create", help="Make an authority, or trust one of somebody else's by its certificate.")
+@group.command("create", help="Create an authority, or trust somebody else's by its certificate.")
 @click.argument("name")
-@click.option("--days", type=click.IntRange(1, 36_500), default=7_300, show_default=True, help="How long it lives.")
+@click.option("--days", type=click.IntRange(1, 36_500), default=7_300, show_default=True, help="Its lifetime.")
 @click.option("--certificate", type=files.EXISTING, help="PEM file of somebody else's, which only vouches for clients.")
 @as_json
 @connected
@@ -51,10 +51,10 @@ def _pem(file: Path) -> str:
     try:
         return file.read_bytes().decode()
     except UnicodeDecodeError:
-        raise Failure(Exit.FILE, f"{file}: this is no certificate in PEM.") from None
+        raise Failure(Exit.FILE, f"{file}: this is not a certificate in PEM.") from None
 
 
-@group.command("show", help="Print the certificate of an authority in PEM, for whoever is to trust it.")
+@group.command("show", help="Print an authority's certificate in PEM, for those who are to trust it.")
 @click.argument("name", default="default")
 @as_json
 @connected

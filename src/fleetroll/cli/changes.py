@@ -11,7 +11,7 @@ from fleetroll.cli import written
 SYNTAX = """\b
 A CHANGE is one of
   name="Pump 7"             a text; name= clears it
-  metadata.site.floor=3     a text within a document; metadata.site= drops it
+  metadata.site.floor=3     a text in a document; metadata.site= removes it
   metadata.floor:=3         any JSON; an object is merged into what is there
   tags=a,b                  all tags; tags= removes them
   tags+=a,b  tags-=c        some tags; owners likewise
@@ -57,11 +57,13 @@ def parse(arguments: Iterable[str], lists: Collection[str] = LISTS) -> Changes:
     for argument in arguments:
         found = _CHANGE.fullmatch(argument)
         if found is None or not _PATH.fullmatch(found["path"]):
-            raise BadChange(f"{argument!r} is no change; write MEMBER=VALUE.")
+            raise BadChange(f"{argument!r} is not a change; write MEMBER=VALUE.")
         names = [re.sub(r"\\(.)", r"\1", name, flags=re.DOTALL) for name in re.findall(_NAME, found["path"])]
         signs = _LIST_SIGNS if len(names) == 1 and names[0] in lists else _SIGNS
         if found["sign"] not in signs:
-            raise BadChange(f"{argument!r} is no change; += and -= are for {' and '.join(sorted(LISTS))} of devices.")
+            raise BadChange(
+                f"{argument!r} is not a change; += and -= are for {' and '.join(sorted(LISTS))} of devices."
+            )
         signs[found["sign"]](changes, names, found["value"])
     return changes
 
@@ -139,7 +141,7 @@ def _object(target: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _torn(name: str) -> BadChange:
-    return BadChange(f"{name} cannot be a value and have members at once.")
+    return BadChange(f"{name} cannot have both a value and members.")
 
 
 def _json(text: bytes) -> Any:

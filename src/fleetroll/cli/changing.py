@@ -21,7 +21,7 @@ merge_option = click.option(
     "--merge",
     metavar="JSON|@FILE",
     callback=_written,
-    help="The changes as a JSON merge patch (RFC 7396) instead, or the file that holds it.",
+    help="The changes as a JSON merge patch (RFC 7396) instead, or a file that contains it.",
 )
 
 

@@ -20,38 +20,38 @@ from fleetroll.cli.failures import Exit, Failure
 _CONNECT_SECONDS, _REPLY_SECONDS, _STREAM_SECONDS = 10.0, 60.0, 900.0
 _ABOUT_URL = "Is the server running? Start it with `fleetroll serve`, or say where it is: --url or FLEETROLL_URL."
 _ABOUT_TLS = {
-    "WRONG_VERSION_NUMBER": "There is no TLS: begin the address with http://, or name that of a proxy before it.",
-    "certificate is not valid for": "Call it by a name that its certificate has; `serve --est-name` gives it names.",
+    "WRONG_VERSION_NUMBER": "It does not speak TLS: begin the address with http://, or give that of its TLS proxy.",
+    "certificate is not valid for": "Use a name that is in its certificate; `serve --est-name` adds names.",
 }
-_UNKNOWN_AUTHORITY = "CERTIFICATE_VERIFY_FAILED"  # which OpenSSL says of a wrong name as well, before it says more
-_ABOUT_AUTHORITY = "Name the authority of its certificate, a file in PEM, with SSL_CERT_FILE."
-_ABOUT_PROXY = "The variable HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names what is no proxy of http:// or https://."
+_UNKNOWN_AUTHORITY = "CERTIFICATE_VERIFY_FAILED"  # what OpenSSL says of a wrong name as well, before it says more
+_ABOUT_AUTHORITY = "Name the authority of its certificate, a PEM file, in SSL_CERT_FILE."
+_ABOUT_PROXY = "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names something that is not an http:// or https:// proxy."
 _ABOUT_FILTER = """A filter compares fields, as in: name = "pump-*" AND NOT id < 100"""
-_ABOUT_COHORTS = "List the cohorts there are: fleetroll cohort list"
-_ABOUT_TEMPLATES = "List the templates there are, with their numbers: fleetroll template list"
-_ABOUT_PLACE = "The address leads somewhere else, or to another release; check --url, which ends before /v1."
-_ABOUT_SIZE = "A proxy on the way takes nothing as large; raise its limit, which nginx calls client_max_body_size."
+_ABOUT_COHORTS = "List the cohorts: fleetroll cohort list"
+_ABOUT_TEMPLATES = "List the templates, with their numbers: fleetroll template list"
+_ABOUT_PLACE = "Something else answers there, or another release; check --url, which ends before /v1."
+_ABOUT_SIZE = "A proxy in between accepts nothing this large; raise its limit (in nginx, client_max_body_size)."
 _ADVICE = {
     "unauthenticated": ABOUT_KEY,
     "permission_denied": "Use a key that may do this; an admin makes one with `fleetroll key create`.",
     "organization_not_found": "List the organizations below yours: fleetroll org list",
-    "device_not_found": "List the devices there are: fleetroll device list",
-    "dms_not_found": "List the DMS there are: fleetroll dms list",
-    "authority_not_found": "List the authorities there are: fleetroll ca list",
-    "group_not_found": "List the groups there are: fleetroll group list",
+    "device_not_found": "List the devices: fleetroll device list",
+    "dms_not_found": "List the DMS: fleetroll dms list",
+    "authority_not_found": "List the authorities: fleetroll ca list",
+    "group_not_found": "List the groups: fleetroll group list",
     "cohort_not_found": _ABOUT_COHORTS,
     "unknown_cohort": _ABOUT_COHORTS,
-    "owner_not_found": "List the owners there are: fleetroll owner list",
+    "owner_not_found": "List the owners: fleetroll owner list",
     "template_not_found": _ABOUT_TEMPLATES,
     "unknown_template": _ABOUT_TEMPLATES,
-    "metadata_field_not_found": "List the metadata fields there are: fleetroll metadata-field list",
-    "key_not_found": "List the keys there are: fleetroll key list",
-    "last_admin_key": "Make one, and use it from then on: fleetroll key create NAME --role admin",
+    "metadata_field_not_found": "List the metadata fields: fleetroll metadata-field list",
+    "key_not_found": "List the keys: fleetroll key list",
+    "last_admin_key": "Make another, and use that from then on: fleetroll key create NAME --role admin",
     "invalid_filter": _ABOUT_FILTER,
     "ident_taken": "Change the device that has it: fleetroll device set",
     "precondition_failed": "Somebody else changed it meanwhile; look at it again and repeat the command.",
     "unknown_path": _ABOUT_PLACE,
-    "no_broker": "Devices hear it by the broker; start the server without --nats off.",
+    "no_broker": "It needs the broker; start the server without --nats off.",
 }
 _EXITS = {401: Exit.UNAUTHORISED, 403: Exit.UNAUTHORISED, 404: Exit.NOT_FOUND}
 _NO_MATTER_OF_KEYS = "quota_exceeded"  # a 403 too, but no other key may do more
@@ -91,7 +91,7 @@ def _trusted() -> ssl.SSLContext:
     try:
         return httpx.create_ssl_context()
     except OSError as problem:
-        words = "there is no certificate in PEM" if isinstance(problem, ssl.SSLError) else problem.strerror
+        words = "it contains no certificate in PEM" if isinstance(problem, ssl.SSLError) else problem.strerror
         raise Failure(Exit.FILE, f"{os.environ['SSL_CERT_FILE']}, which SSL_CERT_FILE names: {words}.") from None
 
 

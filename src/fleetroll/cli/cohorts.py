@@ -5,8 +5,8 @@ from fleetroll.cli.output import Column
 
 _SYNTAX = """\b
 A CHANGE is
-  name="Pilot line"     what people call it
-Devices go into a cohort by `device set IDENT cohort=SLUG`."""
+  name="Pilot line"     its display name
+Devices join a cohort with `device set IDENT cohort=SLUG`."""
 
 group = named(
     "cohort",

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 DEFAULT_URL = "http://127.0.0.1:8080"
 MOST_PER_PAGE = 1_000
-EMPTY_NAME = "A name is empty: does a variable hold nothing?"
+EMPTY_NAME = "A name is empty: is a variable unset?"
 ABOUT_KEY = (
     "Give a valid key: set FLEETROLL_KEY or name a file with --key-file. `fleetroll serve` prints the first one, and "
-    "`fleetroll recover` makes another where it is lost."
+    "`fleetroll recover` makes another if it is lost."
 )
 
 
@@ -54,9 +54,9 @@ class Options(Struct, frozen=True):
         else:
             key = (self.key or "").strip()
         if not key:
-            raise Failure(Exit.UNAUTHORISED, "There is no key.", ABOUT_KEY)
+            raise Failure(Exit.UNAUTHORISED, "No API key was given.", ABOUT_KEY)
         if not key.isascii() or not key.isprintable() or " " in key:
-            raise Failure(Exit.UNAUTHORISED, "The key is not one: it has a space, a line end or a strange character.")
+            raise Failure(Exit.UNAUTHORISED, "The key contains a space, a line break or a non-ASCII character.")
         return key
 
 
@@ -75,8 +75,8 @@ def options(*, hidden: bool) -> Callable[[Any], Any]:
         return click.option(name, hidden=hidden, envvar=read, show_envvar=not hidden, **rest)
 
     made = (
-        option("--url", "FLEETROLL_URL", help=f"Address of the server; {DEFAULT_URL} if left out."),
-        option("--key", "FLEETROLL_KEY", help="API key. The list of processes shows it; better use the variable."),
+        option("--url", "FLEETROLL_URL", help=f"Address of the server; by default {DEFAULT_URL}."),
+        option("--key", "FLEETROLL_KEY", help="API key. Process lists show it, so prefer the variable."),
         option("--key-file", "FLEETROLL_KEY_FILE", type=files.ANY, help="File that holds the API key."),
         option("--organization", "FLEETROLL_ORGANIZATION", help="Act in this organization below the key's own."),
     )

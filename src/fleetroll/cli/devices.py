@@ -33,14 +33,16 @@ _EVENT_COLUMNS = (
     Column("BY", "actor", 32),
     Column("DATA", "data", 64),
 )
-filter_option = click.option("--filter", help="""As in: status = "ACTIVE" AND tags:"production".""")
-search_option = click.option("--q", metavar="TEXT", help="Part of the identifier or name, case ignored.")
+filter_option = click.option("--filter", help="""For example: status = "ACTIVE" AND tags:"production".""")
+search_option = click.option("--q", metavar="TEXT", help="Part of the identifier or name, ignoring case.")
 
 _LISTING = (
     filter_option,
     search_option,
-    click.option("--sort", help="Field to sort by, with - before it for descending."),
-    click.option("--limit", type=click.IntRange(1, MOST_PER_PAGE), default=50, show_default=True, help="Most devices."),
+    click.option("--sort", help="Field to sort by, preceded by - for descending."),
+    click.option(
+        "--limit", type=click.IntRange(1, MOST_PER_PAGE), default=50, show_default=True, help="How many at most."
+    ),
     click.option("--all", "everything", is_flag=True, help="All devices, however many; with --json one per line."),
     as_json,
 )
@@ -52,7 +54,7 @@ def listing_options(command: Any) -> Any:
     return command
 
 
-@click.group("device", help="Devices: find, read, make, change, delete; import and export.")
+@click.group("device", help="Devices: find, read, create, change, delete; import and export.")
 def group() -> None:
     pass
 
@@ -79,7 +81,7 @@ def show_devices(
     if everything:
         _show_all(client.pages(target, params), as_json)
         return
-    more = f"There are more than these {limit}: narrow with --filter, or take --all."
+    more = f"There are more than these {limit}: narrow with --filter, or use --all."
     output.page(client.call("GET", target, params=params), "devices", _COLUMNS, as_json, more)
 
 
@@ -100,7 +102,7 @@ def get(client: "Client", ident: str, as_json: bool) -> None:
     show(client.call("GET", path("devices", ident)), as_json)
 
 
-@group.command("create", help="Make a device; one that exists is left alone.", epilog=changes.SYNTAX)
+@group.command("create", help="Create a device; an existing one is not changed.", epilog=changes.SYNTAX)
 @click.argument("ident")
 @click.argument("changed", metavar="[CHANGE]...", nargs=-1)
 @merge_option
@@ -153,7 +155,7 @@ def decommission(client: "Client", ident: str, as_json: bool) -> None:
 
 
 @group.command(
-    "move", help="Move a device to ORGANIZATION, which is named from the key's own: child.grandchild, or self."
+    "move", help="Move a device to ORGANIZATION, named relative to the key's own: child.grandchild, or self."
 )
 @click.argument("ident")
 @click.argument("goal", metavar="ORGANIZATION")
@@ -165,19 +167,19 @@ def move(client: "Client", ident: str, goal: str, as_json: bool) -> None:
 
 @group.command("timeline", help="What happened to a device, newest first.")
 @click.argument("ident")
-@click.option("--limit", type=click.IntRange(1, MOST_PER_PAGE), default=50, show_default=True, help="Most events.")
+@click.option("--limit", type=click.IntRange(1, MOST_PER_PAGE), default=50, show_default=True, help="How many at most.")
 @as_json
 @connected
 def timeline(client: "Client", ident: str, limit: int, as_json: bool) -> None:
     reply = client.call("GET", path("devices", ident, "timeline"), params={"limit": limit})
-    output.page(reply, "events", _EVENT_COLUMNS, as_json, f"There is more than these {limit}: take a higher --limit.")
+    output.page(reply, "events", _EVENT_COLUMNS, as_json, f"There are more than these {limit}: use a higher --limit.")
 
 
 @group.command("send", help="Send a command to a device; with --call, call it and print its answer.")
 @click.argument("ident")
 @click.argument("name")
 @click.argument("data", default="{}")
-@click.option("--call", "calls", is_flag=True, help="Await the device's answer.")
+@click.option("--call", "calls", is_flag=True, help="Wait for the device's answer.")
 @click.option("--timeout", type=click.FloatRange(0.1, 25), default=10.0, show_default=True, help="Seconds to wait.")
 @connected
 def send(client: "Client", ident: str, name: str, data: str, calls: bool, timeout: float) -> None:

@@ -37,13 +37,13 @@ def get(client: "Client", name: str, as_json: bool) -> None:
     show(client.call("GET", path("dms", name)), as_json)
 
 
-@group.command("create", help="Make a DMS. Without --trust or --anybody, nobody can enrol yet.")
+@group.command("create", help="Create a DMS. Without --trust or --anybody, nobody can enrol yet.")
 @click.argument("name")
-@click.option("--title", help="What people call it.")
-@click.option("--authority", default="default", show_default=True, help="Who issues; made if it is not there.")
-@click.option("--trust", multiple=True, metavar="AUTHORITY", help="Take clients with its certificates; repeatable.")
-@click.option("--anybody", is_flag=True, help="Take clients without a certificate: for a closed network only.")
-@click.option("--registered-only", is_flag=True, help="Make no devices: take those that are registered before.")
+@click.option("--title", help="Display name.")
+@click.option("--authority", default="default", show_default=True, help="Who issues; created if it does not exist.")
+@click.option("--trust", multiple=True, metavar="AUTHORITY", help="Accept clients with its certificates; repeatable.")
+@click.option("--anybody", is_flag=True, help="Accept clients without a certificate: for closed networks only.")
+@click.option("--registered-only", is_flag=True, help="Create no devices: accept only registered ones.")
 @click.option("--days", type=click.IntRange(1, 9_125), default=365, show_default=True, help="Lifetime of identities.")
 @as_json
 @connected
@@ -70,7 +70,7 @@ def create(
 
 
 @group.command(
-    "set", help="Change settings of a DMS by a JSON file, in the form that `fleetroll dms get --json` shows."
+    "set", help="Change a DMS's settings from a JSON file, in the form that `fleetroll dms get --json` shows."
 )
 @click.argument("name")
 @click.argument("settings", type=files.EXISTING)

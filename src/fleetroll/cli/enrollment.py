@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 _SECONDS = 30.0
 _PEM = "application/x-pem-file"
-_ABOUT_TRUST = "Name the authority of its certificate with --trust: for a server's own, `fleetroll ca show` prints it."
+_ABOUT_TRUST = "Name the authority of its certificate with --trust; `fleetroll ca show` prints the server's own."
 _ABOUT_EST = "Is it the address of `fleetroll serve --est`? Check --est."
 
 
-@click.command("enroll", help="Get a device's certificate as the device does: make a key, ask over EST, keep both.")
+@click.command("enroll", help="Get a device's certificate as the device does: make a key, enrol over EST, save both.")
 @click.argument("ident")
-@click.option("--est", required=True, metavar="URL", help="As in https://fleet.example.com:8443.")
+@click.option("--est", required=True, metavar="URL", help="Such as https://fleet.example.com:8443.")
 @click.option(
-    "--dms", "label", required=True, help="The DMS; after `path~` if it is of an organization below the root."
+    "--dms", "label", required=True, help="The DMS; preceded by `path~` if its organization is below the root."
 )
-@click.option("--trust", type=files.EXISTING, help="PEM file of the authority that the server must be of.")
+@click.option("--trust", type=files.EXISTING, help="PEM file of the authority that issued the server's certificate.")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Directory for both files."
 )
-@click.option("--cert", type=files.EXISTING, help="Certificate to show, where the DMS asks for one.")
+@click.option("--cert", type=files.EXISTING, help="Certificate to present, if the DMS asks for one.")
 @click.option("--cert-key", type=files.EXISTING, help="Its key.")
-@click.option("--renew", is_flag=True, help="Renew what is there, showing it.")
+@click.option("--renew", is_flag=True, help="Renew the existing certificate, presenting it.")
 def enroll(
     ident: str,
     est: str,
@@ -48,14 +48,14 @@ def enroll(
     if "/" in ident:
         raise click.UsageError("The files are named after the device, so its identifier must not have a slash.")
     if renew and (cert or cert_key):
-        raise click.UsageError("Give --renew, which shows what is there, or --cert, not both.")
+        raise click.UsageError("Give --renew, which presents the existing certificate, or --cert, not both.")
     if cert_key and not cert:
-        raise click.UsageError("--cert-key is the key of a certificate: name that with --cert.")
+        raise click.UsageError("--cert-key is the key of a certificate: name the certificate with --cert.")
     certificate, key = out / f"{ident}.pem", out / f"{ident}.key"
     if renew:
         cert, cert_key = certificate, key
     elif key.exists():
-        raise Failure(Exit.FILE, f"{key} is there already.", "Renew it with --renew, or keep it somewhere else.")
+        raise Failure(Exit.FILE, f"{key} already exists.", "Renew it with --renew, or move it elsewhere.")
     from fleetroll.pki import device  # noqa: PLC0415  # cryptography takes longer than `fleetroll --help`
 
     try:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 _EVENTS = "/v1/events"
 _SILENCE = 40.0  # the server says something every 15 seconds
 _READING = "device.telemetry"
-_AGAIN = "Connected again."
-_AGAIN_WITH_A_GAP = "Connected again; what happened meanwhile is not shown, as no event had been seen before."
-_ANEW = "The server does not know the last event any more, as after a backup was restored; what is newer is shown."
+_AGAIN = "Reconnected."
+_AGAIN_WITH_A_GAP = "Reconnected; what happened meanwhile is not shown, as no event had been seen before."
+_ANEW = "The server no longer knows the last event, as after restoring a backup; newer events follow."
 _UNKNOWN = "unknown_event"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _PASSING = (Exit.UNREACHABLE, Exit.REFUSED)  # what was accepted once is refused only for a while
@@ -59,11 +59,11 @@ def group() -> None:
 
 
 @group.command("tail", help="Print every change as it happens, until Ctrl-C.")
-@click.option("--filter", help="""As in: type = "device.*" AND name = "pump-*".""")
+@click.option("--filter", help="""For example: type = "device.*" AND name = "pump-*".""")
 @click.option(
-    "--since", metavar="WHEN", help="Begin in the past: after event number N (0 is the first), or 10m, or a time."
+    "--since", metavar="WHEN", help="Start in the past: after event number N (0: all), 10m ago, or at a time."
 )
-@click.option("--telemetry", is_flag=True, help="Readings as well, as devices send them.")
+@click.option("--telemetry", is_flag=True, help="Print readings as well, as they are stored.")
 @click.option("--count", type=click.IntRange(1), help="End after this many events.")
 @click.option("--json", "as_json", is_flag=True, help="Print the server's JSON, one event per line.")
 @connected
@@ -126,7 +126,7 @@ def _follow(client: "Client", params: dict[str, str | None]) -> Generator[Messag
                 output.note(_ANEW)
                 params, last = _anew(params, last), _NOTHING
         if not pause:
-            output.note("The connection was lost; trying to make it again.")
+            output.note("The connection was lost; reconnecting.")
         pause = min(pause * 2, _LONGEST_PAUSE) or _FIRST_PAUSE
         time.sleep(pause)
 

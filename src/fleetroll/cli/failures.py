@@ -41,7 +41,7 @@ Exit codes:
   0    done
   1    refused: by the server, by restore, recover, migrate or copy, or by a
        failed check of doctor
-  2    wrong usage of the command line, or it names a file that is not there
+  2    wrong usage of the command line, or a named file does not exist
   3    the server cannot be reached, or the connection to it was lost
   4    not authorised: no key, an invalid one, or one that may not do this
   5    not found
@@ -49,8 +49,8 @@ Exit codes:
   7    a local file cannot be read or written
   130  interrupted
 `fleetroll serve` has its own: 65 the data directory or its database cannot be
-used, 69 PostgreSQL cannot be reached, 71 the clock is absurd, 74 the disk
-failed, 75 another server holds the directory, 78 an option is wrong."""
+used, 69 PostgreSQL cannot be reached, 71 the clock is wrong, 74 the disk
+failed, 75 another server is using the directory, 78 an option is wrong."""
 
 
 class Failure(click.ClickException):

@@ -30,7 +30,7 @@ format_option = click.option(
     "--format",
     "form",
     type=click.Choice(sorted(_MEDIA_TYPES)),
-    help="Form of the rows; the name's ending says it if left out.",
+    help="Format of the rows; by default from the file name's extension.",
 )
 
 
@@ -54,7 +54,8 @@ _read_result = msgspec.json.Decoder(_Result).decode
 def _format(given: str | None, file: str, otherwise: str | None) -> str:
     found = given or _FORMATS.get(Path(file).suffix.lower()) or otherwise
     if found is None:
-        raise click.UsageError(f"The name {file!r} does not say in which form the rows are: give --format.")
+        forms = " or ".join(f"--format {form}" for form in sorted({*_FORMATS.values()}))
+        raise click.UsageError(f"The name {file!r} does not tell the format of the rows: give {forms}.")
     return found
 
 
@@ -90,7 +91,7 @@ def load(
 ) -> None:
     media_type = _MEDIA_TYPES[_format(form, file, None)]
     if errors is not None and errors.exists() and file != _STDIO and errors.samefile(file):
-        raise click.UsageError("--errors names the file that is imported.")
+        raise click.UsageError("--errors names the file that is being imported.")
     params = {"mode": "create" if create_only else None, "dry_run": "true" if dry_run else None}
     headers = {"content-type": media_type}
     # A server that refuses an upload may hang up in the middle of it. What can be refused at once is asked at once.
@@ -174,10 +175,10 @@ class _Tally:
         rows, failed = self.rows, self._counts["failed"]
         if self._broken is not None:
             message = f"The server broke off after {rows} rows: {self._broken.message}"
-            advice = "All of these but the failed ones are stored; to import the whole file again does no harm."
+            advice = "All of these but the failed ones are stored; importing the whole file again does no harm."
             raise Failure(Exit.REFUSED, message, "" if dry_run else advice)
         if failed:
-            advice = "Correct them and import again; rows that are stored stay as they are."
+            advice = "Correct them and import again; stored rows stay as they are."
             raise Failure(Exit.ROWS_FAILED, f"{failed} of {rows} rows failed.", advice)
 
 

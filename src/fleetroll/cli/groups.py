@@ -47,7 +47,7 @@ def get(client: "Client", name: str, as_json: bool) -> None:
 @click.argument("name")
 @click.argument("filter")
 @click.option("--description", help="What the group is for.")
-@click.option("--below", metavar="GROUP", help="The group whose filter holds for this one too.")
+@click.option("--below", metavar="GROUP", help="The group whose filter applies to this one too.")
 @as_json
 @connected
 def create(client: "Client", name: str, filter: str, description: str | None, below: str | None, as_json: bool) -> None:
@@ -59,7 +59,7 @@ def create(client: "Client", name: str, filter: str, description: str | None, be
 @click.argument("name")
 @click.option("--filter", help="The new filter.")
 @click.option("--description", help="The new description; an empty one removes it.")
-@click.option("--below", metavar="GROUP", help="The group whose filter holds for this one too; an empty one is none.")
+@click.option("--below", metavar="GROUP", help="The group whose filter applies to this one too; empty for none.")
 @as_json
 @connected
 def change(
@@ -89,7 +89,7 @@ def delete(client: "Client", name: str) -> None:
     click.echo(f"Deleted group {output.plain(name)}.")
 
 
-@group.command("devices", help="List the devices that a group finds now.")
+@group.command("devices", help="List the devices that match a group now.")
 @click.argument("name")
 @listing_options
 @connected

@@ -30,7 +30,7 @@ _TRIES = 5
 _SECONDS = 60.0
 _LONGEST_WAIT = 60.0
 _TRY_LATER = {429, 500, 502, 503, 504, 529}
-_ABOUT_SOURCE = "This is the source; check its address, which is --url after the name of its maker."
+_ABOUT_SOURCE = "This is the source; check its address, the --url after the vendor's name."
 
 
 Place = int | str
@@ -79,9 +79,9 @@ def _address(_context: click.Context, _option: click.Parameter, url: str) -> str
 def _token(_context: click.Context, _option: click.Parameter, token: str) -> str:
     token = token.strip()
     if not token:
-        raise click.UsageError("--token is empty: does a variable hold nothing?")
+        raise click.UsageError("--token is empty: is a variable unset?")
     if not (token.isascii() and token.isprintable()):
-        raise click.UsageError("--token has a line end or a strange character.")
+        raise click.UsageError("--token contains a line break or a non-ASCII character.")
     return token
 
 
@@ -93,7 +93,7 @@ def token_option(variable: str, text: str) -> Callable[[Any], Any]:
     return click.option("--token", required=True, envvar=variable, show_envvar=True, callback=_token, help=text)
 
 
-state_option = click.option("--state", type=files.ANY, help="File that remembers how far this came.")
+state_option = click.option("--state", type=files.ANY, help="File that records the progress.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Report what would happen and change nothing.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print a result line for every device.")
 
@@ -116,7 +116,7 @@ def run(client: "Client", source: Source, state: Path, *, dry_run: bool, as_json
     """Store all devices of a source, print a summary or the result of each, and raise Failure if rows failed."""
     first = _place(state, source)
     if first != source.first:
-        output.note(f"Going on where the last run stopped, as {state} says.")
+        output.note(f"Continuing where the last run stopped, as recorded in {state}.")
     counts: Counter[str] = Counter()
     failures: list[str] = []
     source.prepare(client)
@@ -158,7 +158,7 @@ def _place(state: Path, source: Source) -> Place:
     try:
         known = msgspec.json.decode(state.read_bytes(), type=_State)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise Failure(Exit.FILE, f"{state} is no state file of an import.", "Remove it to begin anew.") from None
+        raise Failure(Exit.FILE, f"{state} is not the state file of an import.", "Remove it to start over.") from None
     if known.source == source.name:
         return known.place
     raise Failure(Exit.FILE, f"{state} belongs to an import from {known.source}.", "Name another one with --state.")
@@ -208,5 +208,5 @@ def require(reply: "httpx.Response", path: str, advice: str, shape: type[T]) -> 
     try:
         return msgspec.json.decode(reply.content, type=shape)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        message = f"The source's answer to {path} is not what such a server answers."
+        message = f"The source's answer to {path} is not what such a server sends."
         raise Failure(Exit.REFUSED, message, advice) from None

@@ -26,26 +26,30 @@ _COLUMNS = (
 _SECRETS = ("key", "client_id", "client_secret", "api_key", "secret")
 
 
-@click.group("key", help="API keys: who may call, and what for.")
+@click.group("key", help="API keys: who may call, and to do what.")
 def group() -> None:
     pass
 
 
-@group.command("list", help="List the organization's keys; their secrets are stored nowhere.")
+@group.command("list", help="List the organization's keys; their secrets are not stored.")
 @as_json
 @connected
 def show_list(client: "Client", as_json: bool) -> None:
     output.listing(client.pages(_KEYS, {"limit": MOST_PER_PAGE}), "keys", _COLUMNS, as_json)
 
 
-@group.command("create", help="Make a key. Its secret is shown this once.")
+@group.command("create", help="Create a key. Its secret is shown only once.")
 @click.argument("name")
 @click.option("--role", type=click.Choice(["viewer", "operator", "admin"]), required=True, help="What it may do.")
 @click.option(
-    "--kind", type=click.Choice(["api", "oauth", "nats"]), default="api", show_default=True, help="How it is shown."
+    "--kind",
+    type=click.Choice(["api", "oauth", "nats"]),
+    default="api",
+    show_default=True,
+    help="What kind of client it is for.",
 )
-@click.option("--scope", "scopes", multiple=True, help="Narrow it, as in devices:read; repeatable.")
-@click.option("--expires", metavar="WHEN", help="As in 90d, 12h or 2030-01-01T00:00:00Z; never if left out.")
+@click.option("--scope", "scopes", multiple=True, help="Restrict it to a scope, such as devices:read; repeatable.")
+@click.option("--expires", metavar="WHEN", help="Such as 90d, 12h or 2030-01-01T00:00:00Z; never by default.")
 @as_json
 @connected
 def create(
@@ -60,7 +64,7 @@ def create(
     members |= members.pop("nats", {})
     secrets = {member: members.pop(member) for member in _SECRETS if member in members}
     output.record(members | secrets)
-    output.note("Keep the secret now: it is stored nowhere and cannot be shown again.")
+    output.note("Save the secret now: it is not stored and cannot be shown again.")
 
 
 def _expiry(text: str | None) -> str | None:

@@ -30,8 +30,8 @@ _ENDED = "DECOMMISSIONED"
 _Record = TypeVar("_Record")
 
 
-@click.command("lamassu", help="Import the devices, DMS and device groups of a Lamassu.")
-@importing.source_option("Address of its gateway, as in https://lamassu.example.com.")
+@click.command("lamassu", help="Import the devices, DMS and device groups of a Lamassu server.")
+@importing.source_option("Address of its gateway, such as https://lamassu.example.com.")
 @importing.token_option("LAMASSU_TOKEN", "Bearer token.")
 @importing.state_option
 @click.option("--devices-only", is_flag=True, help="Leave out DMS, the authorities they trust, and groups.")
@@ -116,7 +116,7 @@ class Gateway:
         reply = self._ask(_DEVICES, wanted)
         if place and reply.status_code == 400:
             message = "The source no longer knows where the last run stopped."
-            raise Failure(Exit.REFUSED, message, "Remove the state file to begin anew; what is stored stays as it is.")
+            raise Failure(Exit.REFUSED, message, "Remove the state file to start over; what is stored stays as it is.")
         found = importing.require(reply, _DEVICES, _ABOUT, _List[_Device])
         rows: list[Any] = [*(found.list or ())]
         return Page(rows, found.next or None, self._total)
@@ -141,7 +141,7 @@ class Gateway:
 
     def prepare(self, client: "Client") -> None:
         if client.attempt("GET", _HEALTH).status_code == 404:
-            message = "The server here does not answer as Lamassu, which this import needs."
+            message = "The server here does not serve Lamassu's API, which this import needs."
             raise Failure(Exit.REFUSED, message, "Start it without --disable lamassu.")
         if self._with_policies:
             for dms in self._everything(_DMS, _List[_Dms]):

@@ -50,19 +50,19 @@ _preset = click.option("--server-key", envvar=_KEY_VARIABLE, hidden=True)
 def restore_command(load: Load) -> click.Command:
     """The command around the function that restores, which raises Refused."""
 
-    @click.command("restore", help="Make a data directory of a backup. The directory has to be empty or absent.")
+    @click.command("restore", help="Create a data directory from a backup. The directory must be empty or absent.")
     @click.option(
         "--from",
         "source",
         type=files.EXISTING,
         required=True,
-        help="Backup, as `fleetroll backup` saved it.",
+        help="Backup saved by `fleetroll backup`.",
     )
     @data_option
     @click.option(
         "--server-key-file",
         type=files.EXISTING,
-        help=f"The server.key of the directory that was saved; not needed where {_KEY_VARIABLE} is set.",
+        help=f"The server.key of the saved directory; not needed if {_KEY_VARIABLE} is set.",
     )
     @_preset
     def run(source: Path, data: Path, server_key_file: Path | None, server_key: str | None) -> None:
@@ -102,7 +102,7 @@ def doctor_command(load: Load) -> click.Command:
 def recover_command(load: Load) -> click.Command:
     """The command around the function that makes another admin key, which raises Refused."""
 
-    @click.command("recover", help="Make another admin key where all are lost, while no server runs.")
+    @click.command("recover", help="Create another admin key when all are lost, while no server runs.")
     @data_option
     @database_option
     @_preset
@@ -110,7 +110,7 @@ def recover_command(load: Load) -> click.Command:
         with ended_by_refusal():
             token = load().recover(data, server_key, database)
         click.echo(token)
-        output.note("This admin key is stored nowhere. Start the server, and revoke what is lost: fleetroll key revoke")
+        output.note("This admin key is not stored. Start the server, and revoke the lost keys: fleetroll key revoke")
 
     return run
 

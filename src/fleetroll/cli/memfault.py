@@ -24,12 +24,12 @@ _ABOUT = "Check --url, --org, --project and --token."
 
 
 @click.command("memfault", help="Import the devices, cohorts and attributes of a Memfault project.")
-@importing.source_option("Address of the API, as in https://api.memfault.com.")
+@importing.source_option("Address of the API, such as https://api.memfault.com.")
 @click.option("--org", required=True, help="Slug of the organization there.")
 @click.option("--project", required=True, help="Slug of the project there.")
 @importing.token_option("MEMFAULT_ORG_TOKEN", "Organization auth token.")
 @importing.state_option
-@click.option("--no-attributes", is_flag=True, help="Leave out attributes, which take a request for each device.")
+@click.option("--no-attributes", is_flag=True, help="Leave out attributes, which need a request per device.")
 @importing.dry_run_option
 @importing.as_json
 @click.pass_context

@@ -5,8 +5,8 @@ from fleetroll.cli.output import Column
 
 _SYNTAX = """\b
 A CHANGE is one of
-  type=integer          string, integer, number, boolean or json; it is given
-                        when the field is made, and stays
+  type=integer          string, integer, number, boolean or json; set when the
+                        field is created, and fixed from then on
   required:=true        devices whose metadata is written must have it
   description="Floor"   a text; description= clears it"""
 
@@ -14,7 +14,7 @@ group = named(
     "metadata-field",
     "name",
     "Metadata fields: types of the members of metadata.",
-    Words("a metadata field", "metadata fields", "; what devices have under its name stays"),
+    Words("a metadata field", "metadata fields", "; devices keep their values"),
     (
         Column("NAME", "name"),
         Column("TYPE", "type"),

@@ -18,10 +18,10 @@ _STEPS = (Column("SCHEMA", "number"), Column("STEP", "name"))
 
 
 def migrate_command(load: Load) -> click.Command:
-    @click.command("migrate", help="Show what brings the database up to date, and do it, while no server runs.")
+    @click.command("migrate", help="Show how the database would be upgraded, and upgrade it, while no server runs.")
     @data_option
     @database_option
-    @click.option("--dry-run", is_flag=True, help="Show it only.")
+    @click.option("--dry-run", is_flag=True, help="Only show it.")
     @click.option("--json", "as_json", is_flag=True, help="Print the schema and the steps as JSON.")
     def run(data: Path, database: str | None, dry_run: bool, as_json: bool) -> None:
         with ended_by_refusal():
@@ -49,8 +49,8 @@ def _show_plan(found: int, steps: Sequence[Mapping[str, Any]], as_json: bool) ->
 def copy_command(load: Load) -> click.Command:
     @click.command(
         "copy",
-        help="Copy a registry from SQLite, at rest, into an empty PostgreSQL database. Ids, ETags, keys and history "
-        "stay as they are. If it is cut short, the same command goes on with it.",
+        help="Copy a registry from SQLite into an empty PostgreSQL database, while no server runs. Ids, ETags, keys "
+        "and history stay as they are. If interrupted, run the same command again to continue.",
     )
     @click.option("--from", "source", required=True, help="sqlite:DIR, the data directory.")
     @click.option("--to", "target", required=True, help="postgresql://USER@HOST/NAME, an empty database.")

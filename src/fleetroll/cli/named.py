@@ -48,7 +48,7 @@ def named(noun: str, label: str, about: str, words: Words, columns: Sequence[Col
     def get(client: "Client", name: str, as_json: bool) -> None:
         show(client.call("GET", path(segment, name)), as_json)
 
-    @group.command("create", help=f"Make {words.one}; one that exists is left alone.", epilog=syntax)
+    @group.command("create", help=f"Create {words.one}; an existing one is not changed.", epilog=syntax)
     @name_argument
     @click.argument("changed", metavar="[CHANGE]...", nargs=-1)
     @merge_option

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _BROKER = "/v1/broker"
 
 
-@click.group("nats", help="The broker: whether it is up, and preparing a cluster of your own.")
+@click.group("nats", help="The broker: its status, and setting up a cluster of your own.")
 def group() -> None:
     pass
 
@@ -31,8 +31,8 @@ def status(client: "Client", as_json: bool) -> None:
     output.record({"broker": found["broker"], "urls": ", ".join(found["urls"])})
 
 
-@group.command("setup", help="Print what a NATS cluster must have in its configuration for `serve --nats URL`.")
+@group.command("setup", help="Print the configuration that a NATS cluster needs for `serve --nats URL`.")
 @connected
 def setup(client: "Client") -> None:
     click.echo(client.call("GET", f"{_BROKER}/setup").json()["configuration"], nl=False)
-    output.note("Each server of the cluster needs this, JetStream, and a resolver of its own directory.")
+    output.note("Each server of the cluster needs this, JetStream, and a resolver with its own directory.")

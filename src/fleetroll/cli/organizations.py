@@ -41,7 +41,7 @@ _quota = click.option(
     multiple=True,
     metavar="NOUN=COUNT",
     callback=_quotas,
-    help="As in devices=5000; repeatable.",
+    help="Such as devices=5000; repeatable.",
 )
 
 
@@ -65,11 +65,11 @@ def get(client: "Client", slug: str, as_json: bool) -> None:
     show(client.call("GET", path("organizations", slug)), as_json)
 
 
-@group.command("create", help="Make an organization below yours.", epilog=_SYNTAX)
+@group.command("create", help="Create an organization below yours.", epilog=_SYNTAX)
 @click.argument("slug")
 @click.argument("changed", metavar="[CHANGE]...", nargs=-1)
 @merge_option
-@click.option("--name", help="Name for people; the slug if left out.")
+@click.option("--name", help="Display name; by default the slug.")
 @_quota
 @as_json
 @connected
@@ -80,7 +80,7 @@ def create(
     show(client.call("POST", _ORGANIZATIONS, body={**members, **_said(options), "slug": slug}), as_json)
 
 
-@group.command("set", help="Change an organization; quotas that are not named stay.", epilog=_SYNTAX)
+@group.command("set", help="Change an organization; quotas that are not given stay.", epilog=_SYNTAX)
 @click.argument("slug")
 @click.argument("changed", metavar="[CHANGE]...", nargs=-1)
 @merge_option

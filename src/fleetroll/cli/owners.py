@@ -7,9 +7,9 @@ _SYNTAX = """\b
 A CHANGE is one of
   name="Ann Lee"     a text; name= clears it
                      (name, nickname, title, phone, address, time_zone, locale)
-  role=staff         admin, staff or user, which permits nothing
+  role=staff         admin, staff or user, which grants no permissions
   status=inactive    pending, active, inactive or suspended
-Devices get an owner by `device set IDENT owners+=REF`."""
+Devices get an owner with `device set IDENT owners+=REF`."""
 
 group = named(
     "owner",

@@ -33,11 +33,11 @@ def backup(client: "Client", file: Path) -> None:
             stream.flush()
             _verify(Path(stream.name), total)
     click.echo(f"Saved {output.size(total)} to {output.plain(str(file))}.")
-    output.note("Keep server.key of its data directory too, in another place: without it no API key works.")
+    output.note("Keep the server.key of its data directory too, in another place: without it no API key works.")
 
 
 def _verify(file: Path, total: int) -> None:
     with file.open("rb") as stream:
         is_database = stream.read(len(_MAGIC)) == _MAGIC
     if file.stat().st_size != total or not is_database:
-        raise Failure(Exit.UNREACHABLE, "What arrived is not a whole database; nothing was saved.", "Try again.")
+        raise Failure(Exit.UNREACHABLE, "What arrived is not a complete database; nothing was saved.", "Try again.")

@@ -20,14 +20,14 @@ class _Number(click.FloatRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
-            self.fail(f"{value} is no number.", param, ctx)
+            self.fail(f"{value} is not a number.", param, ctx)
         return number
 
 
 _option = functools.partial(click.Option, show_default=True, show_envvar=True)
 _SECRETS = """\b
-Secrets are taken from the environment alone, where no list of processes shows
-them; both need 32 random characters or more:
+Secrets are read from the environment only, where no process list shows them;
+both need 32 random characters or more:
   FLEETROLL_ADMIN_KEY   the first admin key, instead of a random one
   FLEETROLL_SERVER_KEY  the server's own key, instead of server.key"""
 _OPTIONS: tuple[click.Option, ...] = (
@@ -35,7 +35,7 @@ _OPTIONS: tuple[click.Option, ...] = (
         ["--data"],
         type=click.Path(path_type=Path, readable=False),  # whether it can be used, `serve` says itself
         default=Path("fleetroll-data"),
-        help="Directory that holds the registry; made if absent.",
+        help="Directory that holds the registry; created if absent.",
     ),
     _option(["--http"], default="127.0.0.1:8080", help="HOST:PORT to listen on."),
     _option(
@@ -43,18 +43,14 @@ _OPTIONS: tuple[click.Option, ...] = (
         default=USUAL_BROKER,
         help="HOST:PORT of the embedded broker, `off`, or the URL of a cluster.",
     ),
-    _option(
-        ["--public-url"], metavar="URL", help="Where clients reach this server, if that is not where it listens itself."
-    ),
-    _option(
-        ["--nats-ws"], metavar="HOST:PORT", help="Where the embedded broker takes WebSockets; nowhere if left out."
-    ),
-    _option(["--mqtt"], metavar="HOST:PORT", help="Where the embedded broker takes MQTT; nowhere if left out."),
+    _option(["--public-url"], metavar="URL", help="Where clients reach this server, if not where it listens."),
+    _option(["--nats-ws"], metavar="HOST:PORT", help="Where the embedded broker accepts WebSockets; off if omitted."),
+    _option(["--mqtt"], metavar="HOST:PORT", help="Where the embedded broker accepts MQTT; off if omitted."),
     _option(
         ["--nats-silence"],
         type=_Number(limits.MIN_BUS_SILENCE, limits.MAX_BUS_SILENCE),
         default=limits.BUS_SILENCE,
-        help="Seconds after which the embedded broker takes a silent client to be gone. Each is asked about four times "
+        help="Seconds after which the embedded broker considers a silent client gone. It pings each about four times "
         "as often.",
     ),
     _option(
@@ -65,41 +61,45 @@ _OPTIONS: tuple[click.Option, ...] = (
     ),
     _option(
         ["--database"],
-        help="postgresql://USER@HOST/NAME; SQLite in the data directory if left out. A password is best left to "
-        "FLEETROLL_DATABASE or to ~/.pgpass.",
+        help="postgresql://USER@HOST/NAME; by default SQLite in the data directory. Put a password into "
+        "FLEETROLL_DATABASE or ~/.pgpass.",
     ),
-    _option(["--migrate"], is_flag=True, help="Bring an older schema of PostgreSQL up to date."),
+    _option(["--migrate"], is_flag=True, help="Upgrade an older PostgreSQL schema."),
     _option(
         ["--allow-unsafe-database"],
         is_flag=True,
-        help="Take a PostgreSQL that may lose what it has acknowledged.",
+        help="Accept a PostgreSQL that may lose acknowledged data.",
     ),
     _option(
         ["--workers"],
         type=int,
         default=1,
-        help="Processes; above 1 needs PostgreSQL.",
+        help="Processes; more than 1 needs PostgreSQL.",
     ),
     _option(
         ["--key-rate"],
         type=_Number(0),
         default=1000.0,
-        help="Requests per second of one key; 0 is no limit.",
+        help="Requests per second of one key; 0 means no limit.",
     ),
     _option(
         ["--organization-rate"],
         type=_Number(0),
         default=5000.0,
-        help="Requests per second of one organization; 0 is no limit.",
+        help="Requests per second of one organization; 0 means no limit.",
     ),
     _option(["--cors"], multiple=True, help="Origin whose pages may call; repeatable."),
-    _option(["--est"], help="HOST:PORT to listen on with TLS, for devices that enrol; none if left out."),
+    _option(["--est"], help="HOST:PORT to listen on with TLS, for devices that enrol; off if omitted."),
     _option(["--est-name"], multiple=True, help="Name or address that its certificate is for; repeatable."),
     _option(
-        ["--est-certificate"], type=files.EXISTING, help="Its certificate chain in PEM, instead of one of our own."
+        ["--est-certificate"], type=files.EXISTING, help="Its certificate chain in PEM, instead of the server's own."
     ),
     _option(["--est-key"], type=files.EXISTING, help="The key of --est-certificate in PEM."),
-    _option(["--trusted-proxy"], multiple=True, help="Address or range whose client certificate headers count."),
+    _option(
+        ["--trusted-proxy"],
+        multiple=True,
+        help="Proxy, by address or range, whose client certificate headers are trusted; repeatable.",
+    ),
     _option(
         ["--lamassu-profile"],
         default="documented",
@@ -110,23 +110,23 @@ _OPTIONS: tuple[click.Option, ...] = (
         ["--memfault-hardware-version"],
         default="string",
         type=click.Choice(["string", "object"]),
-        help="Memfault's devices name their hardware by a string, or by an object, as newer clients read it.",
+        help="Show Memfault's hardware versions as strings, or as objects, as newer clients expect.",
     ),
     _option(
         ["--keep-events"],
         type=click.IntRange(0, limits.MAX_KEPT_DAYS),
         metavar="DAYS",
         default=0,
-        help="How long the timeline goes back; 0 is for ever.",
+        help="How long to keep the timeline; 0 means for ever.",
     ),
     _option(
         ["--keep-readings"],
         type=click.IntRange(0, limits.MAX_KEPT_DAYS),
         metavar="DAYS",
         default=0,
-        help="How long readings are kept, but for the last of each metric; 0 is for ever.",
+        help="How long to keep readings, except the last of each metric; 0 means for ever.",
     ),
-    _option(["--disable"], multiple=True, help="Dialect that answers 404, with all its paths; repeatable."),
+    _option(["--disable"], multiple=True, help="Dialect to switch off: all its paths answer 404; repeatable."),
     _option(
         ["--log-level"],
         default="info",

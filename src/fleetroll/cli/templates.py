@@ -7,10 +7,10 @@ _SYNTAX = """\b
 A CHANGE is one of
   description="Meters"     a text; description= clears it
                            (name, description, board, connection)
-  datastreams:=JSON        a list; it replaces the one before it
+  datastreams:=JSON        a list; it replaces the previous one
                            (datastreams, events, metafields)
-A whole template is a file: `template get NAME --json` writes it, and --merge
-@FILE reads it, here and at another server."""
+`template get NAME --json` writes a whole template, and --merge @FILE reads it,
+here or at another server."""
 
 group = named(
     "template",

@@ -40,6 +40,8 @@ if missing := set(Status) - set(TRANSITIONS):
 def advance(current: Status, to: Status) -> Status:
     """The status that a device takes. Raises Fault conflict `status_forbids` where the table has no such move."""
     if to not in TRANSITIONS[current]:
+        if to is current:
+            raise conflict("status_forbids", f"The device is {to.value} already.")
         raise conflict("status_forbids", f"A device in status {current.value} cannot become {to.value}.")
     return to
 

@@ -63,12 +63,12 @@ def _directory(
     if at_rest:
         yield Finding("lock", State.OK, "free: no server is running here")
     else:
-        yield Finding("lock", State.OK, "held: a server is running here, so the database is left alone")
+        yield Finding("lock", State.OK, "held: a server is running here, so the database was not checked")
     yield _key(data / KEY, preset)
     if database is not None:
         yield from _remote(engine, data, preset, database)
     elif is_unfinished(data):
-        advice = "Start the server: it begins anew. Or empty the directory to restore a backup into it."
+        advice = "Start the server, which begins again, or empty the directory to restore a backup into it."
         yield Finding("first start", State.WARN, "was not finished; nothing is stored yet", advice)
     elif not (data / DATABASE).exists():
         advice = "Restore it from a backup into another directory: fleetroll restore"
@@ -82,12 +82,12 @@ def _privacy(check: str, path: Path, mode: int) -> Finding:
     kind = f"{path}, mode {stat.S_IMODE(found.st_mode):04o}"
     if found.st_mode & _PRIVATE:
         return Finding(
-            check, State.FAIL, f"{kind}: others may look into it", f"chmod {mode:o} {shlex.quote(str(path))}"
+            check, State.FAIL, f"{kind}: other users can access it", f"chmod {mode:o} {shlex.quote(str(path))}"
         )
     if found.st_uid != os.geteuid():
-        return Finding(check, State.WARN, f"{kind}, of another user", "Run this as the user that the server runs as.")
+        return Finding(check, State.WARN, f"{kind}, another user's", "Run this as the user that the server runs as.")
     if not found.st_mode & stat.S_IWUSR:
-        return Finding(check, State.FAIL, f"{kind}: cannot be written", f"chmod {mode:o} {shlex.quote(str(path))}")
+        return Finding(check, State.FAIL, f"{kind}: not writable", f"chmod {mode:o} {shlex.quote(str(path))}")
     return Finding(check, State.OK, kind)
 
 
@@ -108,16 +108,16 @@ def _database(engine: Engine, data: Path, preset: str | None) -> Iterator[Findin
         problems = engine.inspect(file)
     except Refused as refused:
         yield Finding(
-            "integrity", State.FAIL, str(refused), "Run the release that wrote it, or look what was put there."
+            "integrity", State.FAIL, str(refused), "Run the release that wrote it, or check what was put there."
         )
         return
     if problems:
         advice = "Restore a backup into another directory: fleetroll restore"
         yield Finding("integrity", State.FAIL, "; ".join(problems[:3]), advice)
         return
-    yield Finding("integrity", State.OK, f"a Fleetroll database, sound, {file.stat().st_size} bytes")
+    yield Finding("integrity", State.OK, f"a sound Fleetroll database, {file.stat().st_size} bytes")
     known = engine.known(file)
-    yield _schema(known, "The next start brings it up to date; take a backup before.")
+    yield _schema(known, "The next start upgrades it; take a backup first.")
     yield from _database_key(known, data, preset)
 
 
@@ -127,7 +127,7 @@ def _remote(engine: Engine, data: Path, preset: str | None, database: str) -> It
     except Refused as refused:
         yield Finding("database", State.FAIL, str(refused), "See the settings and the log of the database server.")
         return
-    yield Finding("database", State.OK, "a server that answers, and keeps what it acknowledges")
+    yield Finding("database", State.OK, "the server answers, and keeps what it acknowledges")
     yield _schema(known, "Save it with pg_dump, then run `fleetroll migrate`.")
     yield from _database_key(known, data, preset)
 
@@ -145,10 +145,10 @@ def _database_key(known: Known, data: Path, preset: str | None) -> Iterator[Find
     except DirectoryRefused:
         return
     if known.mark is None:
-        advice = "The next start takes the server key that it is given for the right one; make sure that it is."
+        advice = "The next start accepts the server key that it is given; make sure that it is the right one."
         yield Finding("database key", State.WARN, "not known to the database yet", advice)
     elif known.mark != mark:
-        advice = f"Give the right one with FLEETROLL_SERVER_KEY, or put its {KEY} into {data}."
+        advice = f"Give the right one in FLEETROLL_SERVER_KEY, or put its {KEY} into {data}."
         yield Finding("database key", State.FAIL, "the database was made with another server key", advice)
     else:
         yield Finding("database key", State.OK, "the database was made with this server key")
@@ -171,9 +171,9 @@ def _library(engine: Engine) -> Finding:
 
 def _space(data: Path) -> Finding:
     place = next(path for path in (data.absolute(), *data.absolute().parents) if path.exists())
-    if os.statvfs(place).f_flag & os.ST_RDONLY:  # as a failing disk becomes on its own
-        advice = "See the system's log for why, and mount it for writing."
-        return Finding("disk", State.FAIL, "mounted for reading only", advice)
+    if os.statvfs(place).f_flag & os.ST_RDONLY:  # as a failing disk becomes by itself
+        advice = "See the system's log for the reason, and mount it read-write."
+        return Finding("disk", State.FAIL, "mounted read-only", advice)
     return _room("disk", place, data, "Make room, or move the directory to a larger disk.")
 
 
@@ -182,8 +182,8 @@ def _temporary(data: Path) -> Finding:
     try:
         place = Path(tempfile.gettempdir())
     except FileNotFoundError:
-        return Finding("temporary files", State.FAIL, "cannot be written", "Name a directory for them by TMPDIR.")
-    return _room("temporary files", place, data, f"Make room in {place}, or name a larger disk by TMPDIR.")
+        return Finding("temporary files", State.FAIL, "cannot be written", "Name a directory for them in TMPDIR.")
+    return _room("temporary files", place, data, f"Make room in {place}, or set TMPDIR to a larger disk.")
 
 
 def _room(check: str, place: Path, data: Path, advice: str) -> Finding:
@@ -212,7 +212,7 @@ def _clock(data: Path) -> Finding:
     written = max((file.stat().st_mtime for file in data.glob(f"{DATABASE}*")), default=0.0)
     advice = "Set the clock: expiry of keys and times of events depend on it."
     if not _RELEASED <= now < limits.LATEST_CLOCK:
-        return Finding("clock", State.FAIL, f"{shown} cannot be", advice)
+        return Finding("clock", State.FAIL, f"{shown} cannot be right", advice)
     if written > now + _SKEW_SECONDS:
         return Finding("clock", State.WARN, f"{shown}, but the database was written later than that", advice)
     return Finding("clock", State.OK, shown)

@@ -33,11 +33,11 @@ def _require_backup(engine: Engine, source: Path) -> None:
     log = source.with_name(source.name + "-wal")
     if log.exists() and log.stat().st_size:
         raise Refused(
-            f"{source} is the database of a server, not a backup: a part of it is in {log.name}.",
+            f"{source} is the database of a server, not a backup: part of it is in {log.name}.",
             "Start a server on that directory, and save it with `fleetroll backup`.",
         )
     if found := engine.inspect(source):
-        raise Refused(f"{source} is no sound backup: {found[0]}.", "Take another backup.")
+        raise Refused(f"{source} is not a sound backup: {found[0]}.", "Take another backup.")
 
 
 def _key_for(data: Path, key_file: Path | None, preset: str | None) -> bytes:

@@ -30,7 +30,8 @@ class Row(Struct, frozen=True, gc=False):
     """One line of an import: a device to put, or what is wrong with the line.
 
     `description` and `seen_at` are what another server knew of it; None says nothing. `members` are set in its
-    metadata, whose other members stay.
+    metadata, whose other members stay. `ended` decommissions the device if this row creates it: no file decommissions
+    one that exists.
     """
 
     line: int
@@ -39,6 +40,7 @@ class Row(Struct, frozen=True, gc=False):
     description: str | None = None
     seen_at: Instant | None = None
     members: Mapping[str, Any] = {}
+    ended: bool = False
 
 
 class _Candidate(Struct, frozen=True, gc=False):
@@ -222,6 +224,7 @@ class _Loader:
         self._create_only = create_only
         self._known: dict[str, Device] = {}
         self._new: dict[str, Draft] = {}
+        self._ended: set[str] = set()  # of the new ones
         self._results: list[Result] = []
         self._definitions: list[MetadataField] = []
         self._ensured: set[tuple[object, ...]] = set()
@@ -278,6 +281,8 @@ class _Loader:
             else:
                 self._new[key] = await self._planned(candidate.new)
                 self._written.add(key)
+                if row.ended:
+                    self._ended.add(key)
         except Fault as fault:
             return Result(Outcome.FAILED, ident, row.line, as_value(fault))
         if row.seen_at is not None and self._is_news(key, row.seen_at):  # elsewhere; no time in the future counts
@@ -329,3 +334,6 @@ class _Loader:
         await quotas.take(call, "devices", len(stored))
         self._known.update(zip(self._new, stored, strict=True))
         self._new.clear()
+        for key in self._ended:
+            self._known[key] = await devices.retire(call, self._known[key])
+        self._ended.clear()

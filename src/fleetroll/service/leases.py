@@ -63,7 +63,7 @@ async def hold(store: Store, name: str, holder: str, work: Callable[[], Awaitabl
     """Do `work` for as long as this process holds the lease. Ends only when it is cancelled, and then gives it back."""
     while True:
         lease = await _obtain(store, name, holder)
-        logger.info("%s holds the lease of %s", holder, name)
+        logger.info("%s holds the lease for %s", holder, name)
         task = asyncio.ensure_future(work())
         beat = lease.beat
         try:
@@ -73,7 +73,7 @@ async def hold(store: Store, name: str, holder: str, work: Callable[[], Awaitabl
             await asyncio.wait([task])
             with contextlib.suppress(Exception):  # else it lapses
                 await asyncio.shield(_beat(store, name, NOBODY, beat))
-        logger.warning("%s has lost the lease of %s", holder, name)
+        logger.warning("%s has lost the lease for %s", holder, name)
 
 
 async def _obtain(store: Store, name: str, holder: str) -> Lease:

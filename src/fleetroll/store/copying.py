@@ -77,7 +77,7 @@ def _opened(source: Path) -> apsw.Connection:
         raise Refused(f"{source} cannot be copied: {problems[0]}.")
     found, newest, _ = sqlite.known(source)
     if found < newest:
-        raise Refused(f"{source} has schema {found}; bring it to {newest} first, with: fleetroll migrate")
+        raise Refused(f"{source} has schema {found}; upgrade it to {newest} first, with: fleetroll migrate")
     return sqlite.at_rest(source)
 
 

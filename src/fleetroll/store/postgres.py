@@ -69,7 +69,7 @@ async def open_store(url: str, *, migrate: bool, unsafe: bool = False, admit: Ad
         elif migrate:
             await postgres_schema.make_search_index(session)  # the server may have learnt how since
         if not await postgres_schema.has_search_index(session):
-            logger.warning("the database has no pg_trgm: a search for a part of a name reads all devices")
+            logger.warning("the database has no pg_trgm: searching for part of a name reads all devices")
     store = PostgresStore(url)
     try:
         await store.start()

@@ -382,7 +382,7 @@ def fault(problem: Exception) -> Exception:
     if isinstance(problem, asyncpg.DiskFullError):
         return storage_full()
     if isinstance(problem, DatabaseAway | asyncpg.QueryCanceledError):  # canceled by its operator or a limit
-        logger.warning("the database is away: %s", problem)
+        logger.warning("the database is unavailable: %s", problem)
         return unavailable()
     return problem
 

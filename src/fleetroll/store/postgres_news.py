@@ -88,7 +88,7 @@ class News:
                 try:
                     await self._announce(self._session)
                 except Exception as problem:  # noqa: BLE001  # whatever it is, news may be missed from now on
-                    logger.warning("the connection for news is lost: %s", problem)
+                    logger.warning("lost the connection for notifications: %s", problem)
                     self._session.connection.terminate()
             self._session, self.receives_news = None, False
             self._notify(None)

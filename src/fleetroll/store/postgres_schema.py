@@ -89,7 +89,7 @@ async def examine(session: Session, *, unsafe: bool) -> tuple[int, int]:
     if UNFINISHED_COPY in names:
         raise Refused("A copy into this database is not finished; run the same `fleetroll copy` again.")
     if _OURS not in names:
-        raise Refused("The database holds tables that are not Fleetroll's; name one of its own.")
+        raise Refused("The database contains tables that are not Fleetroll's; name another database.")
     version = await _version(session)
     if version > newest:
         raise Refused(f"The database has schema {version}; this release knows {newest}. Run a newer release.")
@@ -126,8 +126,8 @@ async def require_sessions(session: Session, url: str) -> None:
         await close(other)
     if found[0] == found[1]:
         raise Refused(
-            "The database is behind a pooler that keeps no sessions, so processes would not hear of each other; set "
-            "its pool mode to session, or name the server itself."
+            "The database is behind a pooler that keeps no sessions, so processes could not notify each other; set its "
+            "pool mode to session, or name the server itself."
         )
 
 
@@ -140,10 +140,10 @@ async def require_durable(session: Session, unsafe: bool) -> None:
     settings = " and ".join(wrong)
     if not unsafe:
         raise Refused(
-            f"The database server runs with {settings} off, so what it has acknowledged may be lost. Turn it on, "
+            f"The database server runs with {settings} off, so acknowledged data may be lost. Turn it on, "
             "or start with --allow-unsafe-database."
         )
-    logger.warning("the database server runs with %s off: what is acknowledged may be lost", settings)
+    logger.warning("the database server runs with %s off: acknowledged data may be lost", settings)
 
 
 async def _settings(session: Session, *names: str) -> Mapping[str, str]:

@@ -203,9 +203,9 @@ def _keep(file: Path, target: Path) -> None:
     try:
         _copy(file, unfinished)
     except apsw.FullError:
-        raise Refused(f"There is no room beside {file} for the copy that is kept before its schema changes.") from None
+        raise Refused(f"There is no room beside {file} for the copy that is made before its schema changes.") from None
     unfinished.rename(target)
-    logger.info("the store as it was is kept as %s", target.name)
+    logger.info("the database is kept as it was, as %s", target.name)
 
 
 def furnish(connection: apsw.Connection) -> None:
@@ -223,7 +223,7 @@ def _open_writer(file: Path, create: bool, admit: Admit) -> apsw.Connection:
     try:
         connection = apsw.Connection(str(file), flags=flags, statementcachesize=256)
         if connection.readonly("main"):  # SQLite says so at the first write, which may be the first of a client
-            raise Refused(f"{file} may be read and not written: see whose it is, and its mode.")
+            raise Refused(f"{file} is read-only: check its owner and mode.")
         if create:
             file.chmod(0o600)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -237,7 +237,7 @@ def _open_writer(file: Path, create: bool, admit: Admit) -> apsw.Connection:
         _migrate(connection, file)
     except (apsw.FullError, apsw.IOError) as problem:
         raise Unwritable(
-            f"{file} cannot be written: {_line(problem)}. See whether the disk is full or failing; nothing was changed."
+            f"{file} cannot be written: {_line(problem)}. Is the disk full or failing? Nothing was changed."
         ) from None
     except _IN_THE_WAY as problem:
         raise Refused(f"{file} cannot be used: {_line(problem)}.") from None

@@ -3,6 +3,7 @@
 Where a member is given twice in one JSON object, the last one wins, everywhere.
 """
 
+import functools
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -130,7 +131,7 @@ def _has_control(body: bytes) -> bool:
 
 
 # Places and types as msgspec names them, from the end of the message: a member's name may look like either.
-_PLACE = re.compile(r" - at `(?:key in )?\$(?P<place>[^`]*)`\Z")
+_PLACE = re.compile(r" - at (?:`key` in )?`\$(?P<place>[^`]*)`\Z")
 _TYPE = re.compile(r"`(?:(?:str|int|float|bool|datetime|object|array|null)(?: \| )?)+`")
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "datetime": "time"}
 _STEP = re.compile(r"[^.\[]+|\[[^\]]*\]")
@@ -145,9 +146,10 @@ def _misshapen(problem: str, shape: Any) -> Fault:
     message = problem[: place.start()] if place else problem
     field = (place["place"].lstrip(".") or None) if place else None
     if unknown := _UNKNOWN.match(message):
-        message = f"There is no member {brief(unknown[1])}"
+        message = f"There is no such member; there are {', '.join(_members(shape, field or ''))}."
+        field = _within(field, brief(unknown[1]))
     elif missing := _MISSING.match(message):
-        field = f"{field}.{missing[1]}" if field else missing[1]
+        field = _within(field, missing[1])
         message = "Missing required member"
     elif message.startswith(_UNKNOWN_WORD):
         message = f"It must be one of {', '.join(_enum_values(shape, field or ''))}."
@@ -156,12 +158,28 @@ def _misshapen(problem: str, shape: Any) -> Fault:
     return invalid("invalid_body", f"{field}: {message}" if field else message, field)
 
 
+def _within(field: str | None, member: str) -> str:
+    return f"{field}.{member}" if field else member
+
+
 def _enum_values(shape: Any, place: str) -> list[str]:
     """The enum values that a shape takes at a place such as `datastreams[0].type`."""
+    kinds = _kinds(shape, place)
+    return [str(member.value) for kind in kinds if isinstance(kind, inspect.EnumType) for member in kind.cls]
+
+
+def _members(shape: Any, place: str) -> list[str]:
+    """The members that a shape has at a place."""
+    return [member.encode_name for kind in _kinds(shape, place) for member in getattr(kind, "fields", ())]
+
+
+@functools.lru_cache(maxsize=256)  # as every row of an import may be wrong in the same place
+def _kinds(shape: Any, place: str) -> Sequence[inspect.Type]:
+    """The types that a shape takes at a place."""
     kinds = _alternatives(inspect.type_info(shape))
     for step in _STEP.findall(place):
         kinds = [below for kind in kinds for found in _below(kind, step) for below in _alternatives(found)]
-    return [str(member.value) for kind in kinds if isinstance(kind, inspect.EnumType) for member in kind.cls]
+    return kinds
 
 
 def _alternatives(kind: inspect.Type) -> Sequence[inspect.Type]:

@@ -172,7 +172,7 @@ class HttpServer:
     async def _cut(self, until: float) -> None:
         tasks = set(self.state.tasks)
         if tasks or self.state.connections:
-            logger.warning("drain ends with %d requests and %d connections", len(tasks), self.open_connections)
+            logger.warning("shutdown cuts off %d requests and %d connections", len(tasks), self.open_connections)
         # Connections first: a request that finds its connection gone writes no reply, and logs no complaint.
         for connection in self._connections():
             connection.transport.abort()

@@ -212,6 +212,13 @@ def test_a_slot_is_replaced_as_a_whole(manager: Manager) -> None:
     assert manager.send("PUT", "/a/idslot", past).json()["status"] == "EXPIRED"
 
 
+def test_an_event_at_no_time_is_refused_in_words_of_its_place(manager: Manager) -> None:
+    manager.create("a")
+    slot = {"status": "ACTIVE", "events": {"yesterday": {"type": "PROVISIONED"}}}
+    refused = manager.err(manager.send("PUT", "/a/idslot", slot), 400)
+    assert refused == "events: Invalid RFC3339 encoded datetime"
+
+
 def test_the_times_of_a_slot_are_kept_in_utc_so_that_they_are_found_and_sorted_by(manager: Manager) -> None:
     ends = {"a": "2030-01-01T03:30:00+05:30", "b": "2029-12-31T23:00:00Z", "c": "2029-12-31T22:00:00.5-02:00"}
     for ident, end in ends.items():

@@ -143,7 +143,7 @@ def test_a_colon_in_an_identifier_needs_no_escape_unless_a_verb_follows(app: App
         ({"ident": "a\nb"}, "invalid_ident", "ident"),
         ({"ident": "a\u200bb"}, "invalid_ident", "ident"),
         ({"ident": 7}, "invalid_body", "ident"),
-        ({"ident": "d", "colour": "red"}, "invalid_body", None),
+        ({"ident": "d", "colour": "red"}, "invalid_body", "colour"),
         ({"ident": "d", "name": ""}, "invalid_text", "name"),
         ({"ident": "d", "tags": ["a,b"]}, "invalid_tag", "tags"),
         ({"ident": "d", "tags": [str(n) for n in range(65)]}, "too_many", "tags"),
@@ -151,7 +151,7 @@ def test_a_colon_in_an_identifier_needs_no_escape_unless_a_verb_follows(app: App
         ({"ident": "d", "metadata": {"x": 2**64}}, "invalid_document", "metadata"),
         ({"ident": "d", "metadata": {"x": "y" * 65536}}, "document_too_large", "metadata"),
         ({"ident": "d", "schema": {"t": "celsius"}}, "invalid_schema", "schema"),
-        ({"ident": "d", "software": {"flavour": "x"}}, "invalid_body", "software"),
+        ({"ident": "d", "software": {"flavour": "x"}}, "invalid_body", "software.flavour"),
     ],
 )
 def test_a_device_that_cannot_be_is_refused_with_its_reason_and_not_stored(

@@ -137,6 +137,24 @@ def test_a_word_that_there_is_not_is_answered_by_those_there_are(
     assert words in listed.split(", ")
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "field", "members"),
+    [
+        ("/v1/owners", {"email": "ann@example.com"}, "email", {"ref", "name"}),
+        ("/v1/devices", {"ident": "d", "software": {"flavour": "x"}}, "software.flavour", {"type", "version", "build"}),
+        ("/v1/templates", {"name": "t", "events": [{"id": 1, "kode": "a"}]}, "events[0].kode", {"code", "type"}),
+    ],
+)
+def test_a_member_that_there_is_not_is_named_and_answered_by_those_there_are(
+    tmp_path: Path, path: str, body: dict[str, Any], field: str, members: set[str]
+) -> None:
+    with running(tmp_path / "data") as app:
+        refused = app.request("POST", path, body)
+    assert (refused.status, refused.json()["field"]) == (400, field)
+    listed = refused.json()["detail"].removeprefix(f"{field}: There is no such member; there are ").removesuffix(".")
+    assert members <= set(listed.split(", "))
+
+
 def test_what_the_server_refuses_before_any_route_looks_the_same(tmp_path: Path) -> None:
     with running(tmp_path / "data") as app:
         for reply in (app.request("GET", "/nowhere"), app.request("GET", "/v1/nowhere"), app.request("PUT", "/v1/me")):

@@ -184,6 +184,34 @@ def test_what_was_exported_makes_the_same_fleet_elsewhere(app: App, form: str) -
     ]
 
 
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
+def test_a_device_that_is_out_of_service_is_so_elsewhere(app: App, form: str) -> None:
+    load(app, [{"ident": "old", "name": "Old"}, {"ident": "good"}])
+    app.request("POST", "/v1/devices/old:decommission")
+    app.request("POST", "/v1/organizations", {"slug": "copy"})
+    copy = {"Fleetroll-Organization": "copy"}
+    exported = app.request("GET", f"/v1/devices:export?format={form}").body
+    headers = {**copy, **(CSV if form == "csv" else NDJSON)}
+    rehearsed = app.request("POST", "/v1/devices:import?dry_run=true", raw=exported, headers=headers)
+    assert outcomes(rehearsed) == outcomes(load(app, exported, **headers)) == ["created", "created"]
+    assert outcomes(load(app, exported, **headers)) == ["unchanged", "unchanged"]
+    again = app.request("GET", "/v1/devices:export", headers=copy).lines()
+    assert [(row["ident"], row["status"]) for row in again] == [("old", "DECOMMISSIONED"), ("good", "NO_IDENTITY")]
+    told = app.request("GET", "/v1/devices/old/timeline", headers=copy).json()["events"]
+    assert [event["type"] for event in told] == ["device.decommissioned", "device.created"]
+    assert app.request("GET", "/v1/stats", headers=copy).json()["by_status"] == {"DECOMMISSIONED": 1, "NO_IDENTITY": 1}
+
+
+def test_a_row_puts_no_device_out_of_service_that_is_here_already(app: App) -> None:
+    rows = [{"ident": "a"}, {"ident": "a", "status": "DECOMMISSIONED"}]
+    assert outcomes(load(app, rows)) == ["created", "unchanged"]
+    assert outcomes(load(app, [{"ident": "a", "status": "DECOMMISSIONED", "name": "A"}])) == ["updated"]
+    twice = [{"ident": "b", "status": "DECOMMISSIONED"}, {"ident": "b", "name": "B"}, {"ident": "c", "status": ["x"]}]
+    assert outcomes(load(app, twice)) == ["created", "updated", "created"]
+    found = [(device["ident"], device["status"]) for device in everything(app)]
+    assert found == [("a", "NO_IDENTITY"), ("b", "DECOMMISSIONED"), ("c", "NO_IDENTITY")]
+
+
 EXTRAS = {
     "memfault": {"description": "In hall 1,\nbehind the door."},
     "relay": {"env": "test"},

@@ -102,6 +102,7 @@ def test_what_cannot_be_asked(app: App) -> None:
     assert refused(app, metric="m", interval="0s") == "invalid_parameter"
     assert refused(app, metric="m", interval="9999999999w") == "invalid_parameter"
     assert refused(app, metric="m", interval="5m", aggregate="mode") == "invalid_parameter"
+    assert refused(app, metric="m", aggregate="max") == "interval_required"
     assert refused(app, metric="m", order="up") == "invalid_parameter"
     assert refused(app, metric="m", limit=str(limits.MAX_RANGE + 1)) == "out_of_range"
     assert refused(app, metric="m", **{"from": "noon"}) == "invalid_time"

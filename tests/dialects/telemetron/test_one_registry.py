@@ -285,6 +285,16 @@ def test_a_tenant_neither_sees_nor_touches_anothers_records(registry: Registry) 
     assert theirs["deviceId"] != mine["deviceId"]
 
 
+def test_a_key_acts_in_an_organization_below_its_own_as_natively(registry: Registry) -> None:
+    registry.tenant("plant")
+    there = {"fleetroll-organization": "plant"}
+    registry.post("/device", sensor(), headers=there)
+    assert registry.device("sensor-001", headers=there)["kind"] == "sensor"
+    assert registry.app.request("GET", "/v1/devices/sensor-001").status == 404
+    nowhere = {"fleetroll-organization": "plnat"}
+    assert registry.refused("/device", sensor(), 404, headers=nowhere) == "Organization plnat was not found."
+
+
 def test_one_key_works_in_every_form(registry: Registry) -> None:
     forms = [
         {"x-api-key": registry.app.key},

@@ -144,4 +144,5 @@ DIALECT = Dialect(
     routes=(*_DEVICES, *_ASSIGNMENTS, *_CUSTOMERS),
     envelope=ENVELOPE,
     credentials=(API_KEY_HEADER, BEARER, BASIC),
+    acts_in_header="fleetroll-organization",
 )

@@ -9,6 +9,7 @@ from msgspec import UNSET, Raw, structs
 from fleetroll.core import documents, ids, limits, model, names
 from fleetroll.core.faults import Fault, invalid
 from fleetroll.core.fields import device_filter
+from fleetroll.core.lifecycle import Status
 from fleetroll.core.query import Filter
 from fleetroll.dialects.native.mapping.devices import READ_ONLY, change, device, members_of, tags
 from fleetroll.dialects.native.mapping.times import utc
@@ -65,7 +66,8 @@ def import_row(line: int, shape: shapes.ImportedDevice) -> imports.Row:
     description = None if shape.description is UNSET else names.paragraph(shape.description, "description")
     seen = shape.seen_at or shape.last_seen
     seen_at = utc(seen) if seen else None
-    return imports.Row(line, put, None, description, seen_at, shape.metadata_members or {})
+    ended = shape.status == Status.DECOMMISSIONED.value
+    return imports.Row(line, put, None, description, seen_at, shape.metadata_members or {}, ended)
 
 
 def bad_row(line: int, fault: Fault) -> imports.Row:
