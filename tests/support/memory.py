@@ -1116,7 +1116,7 @@ class MemoryStore:
         self.read: port.Records = Records(tables)
         self.scan = self.bulk = self.read
         self.receives_news = True
-        self.is_waited_for = False
+        self.has_waiting = False
 
     async def write(
         self,

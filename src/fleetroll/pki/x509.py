@@ -66,8 +66,8 @@ class X509:
             raise _no_certificate() from None
 
     def describe_authority(self, der: bytes) -> Description:
-        said = self.describe(der)
-        if not said.is_authority:
+        info = self.describe(der)
+        if not info.is_authority:
             raise invalid("not_an_authority", "This certificate is not that of a certificate authority.", "certificate")
         if not anchors.key_identifier_matches(_load(der)):
             raise invalid(
@@ -75,7 +75,7 @@ class X509:
                 "The subject key identifier of this certificate is no hash of its key, and may be another's.",
                 "certificate",
             )
-        return said
+        return info
 
     def anchor(self, authority: bytes) -> bytes | None:
         try:

@@ -122,9 +122,9 @@ async def make(call: Call, new: New) -> Authority:
         certificate, sealed = signer.certificate, signer.sealed_key
     else:
         certificate, sealed = new.certificate, None
-    said = pki.describe_authority(certificate)
+    info = pki.describe_authority(certificate)
     described = Authority(
-        0, call.org, name, said.serial, certificate, sealed, said.not_before, said.not_after, call.at, call.at, 1
+        0, call.org, name, info.serial, certificate, sealed, info.not_before, info.not_after, call.at, call.at, 1
     )
     return await noun.insert(call, described)
 

@@ -125,7 +125,7 @@ async def _take_events(records: Records, read: Sequence[_Read], at: Instant) -> 
         elif message.family in REFUSED:
             await _note(records, device.org, device.id, message, event, at)
         else:
-            events.append(_unshown(device, message, event, at))
+            events.append(_without_value(device, message, event, at))
     if events:
         await records.timeline.append(events)
 
@@ -143,19 +143,21 @@ def _event(device: Device, one: _Read, at: Instant) -> NewEvent | Fault:
         data = documents.of({"name": message.name, "value": content.value, "env": message.env}, "value")
     except Fault as fault:
         return fault
-    return _said(device, message, data, content.at if content.at is not None else message.at, at)
+    return _reported(device, message, data, content.at if content.at is not None else message.at, at)
 
 
-def _unshown(device: Device, message: Message, fault: Fault, at: Instant) -> NewEvent:
+def _without_value(device: Device, message: Message, fault: Fault, at: Instant) -> NewEvent:
     """A command that went to its device, without its value, which cannot be stored."""
     data = msgspec.json.encode({"name": message.name, "value": None, "env": message.env, "code": fault.code})
-    return _said(device, message, msgspec.Raw(data), message.at, at)
+    return _reported(device, message, msgspec.Raw(data), message.at, at)
 
 
-def _said(device: Device, message: Message, data: documents.Document, said_at: Instant, at: Instant) -> NewEvent:
+def _reported(
+    device: Device, message: Message, data: documents.Document, reported_at: Instant, at: Instant
+) -> NewEvent:
     type = REPORTED[message.family]
     actor = "application" if message.family == "commands" else f"device:{device.id}"
-    return NewEvent(device.org, at, type, "device", device.id, device.ident, actor, _REQUEST, data, said_at)
+    return NewEvent(device.org, at, type, "device", device.id, device.ident, actor, _REQUEST, data, reported_at)
 
 
 async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -> list[Arrival]:
@@ -170,7 +172,7 @@ async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -
     if not arrivals:
         return []
     faults = await telemetry.ingest(records, arrivals, at, _REQUEST)
-    followed = await _followed(records, messages, arrivals, faults)
+    followed = await _after_transfer(records, messages, arrivals, faults)
     again = await telemetry.ingest(records, list(followed.values()), at, _REQUEST)
     for (place, arrival), fault in zip(followed.items(), again, strict=True):
         arrivals[place], faults[place] = arrival, fault
@@ -180,7 +182,7 @@ async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -
     return [arrival for arrival, fault in zip(arrivals, faults, strict=True) if fault is None]
 
 
-async def _followed(
+async def _after_transfer(
     records: Records, messages: Sequence[Message], arrivals: Sequence[Arrival], faults: Sequence[Fault | None]
 ) -> dict[int, Arrival]:
     """The readings, by place, of devices that were transferred, for the organizations that have them now."""

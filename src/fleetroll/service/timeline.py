@@ -42,9 +42,9 @@ def entry(
     call: Call, type: str, subject: str, subject_id: int, name: str, data: dict[str, Any] | None = None
 ) -> NewEvent:
     """A timeline entry about a record of the caller's organization. `data` must hold no secret."""
-    said = msgspec.Raw(msgspec.json.encode(data)) if data else EMPTY
+    encoded = msgspec.Raw(msgspec.json.encode(data)) if data else EMPTY
     # By position, as this runs for every device of an import.
-    return NewEvent(call.org, call.at, type, subject, subject_id, name, call.principal.actor, call.request, said)
+    return NewEvent(call.org, call.at, type, subject, subject_id, name, call.principal.actor, call.request, encoded)
 
 
 def device_entry(call: Call, type: str, device: Device, data: dict[str, Any] | None = None) -> NewEvent:

@@ -723,7 +723,7 @@ class Store(Protocol):
         """
 
     @property
-    def is_waited_for(self) -> bool:
+    def has_waiting(self) -> bool:
         """Whether transactions of this process wait for their turn now."""
 
     def on_commit(self, listener: Callable[[], None]) -> None:

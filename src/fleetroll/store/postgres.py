@@ -122,8 +122,8 @@ class PostgresStore:
         await self._news.start()
 
     @property
-    def is_waited_for(self) -> bool:
-        return self._writer.is_waited_for
+    def has_waiting(self) -> bool:
+        return self._writer.has_waiting
 
     async def write(
         self,

@@ -74,7 +74,7 @@ class Writer:
         return cast("T", await job.future)
 
     @property
-    def is_waited_for(self) -> bool:
+    def has_waiting(self) -> bool:
         return bool(self._queue)
 
     async def drain(self) -> None:

@@ -131,8 +131,8 @@ class SqliteStore:
         return self._failure
 
     @property
-    def is_waited_for(self) -> bool:
-        return self._writer.is_waited_for
+    def has_waiting(self) -> bool:
+        return self._writer.has_waiting
 
     @property
     def receives_news(self) -> bool:

@@ -93,7 +93,7 @@ class Writer:
         return has_room
 
     @property
-    def is_waited_for(self) -> bool:
+    def has_waiting(self) -> bool:
         return bool(self._queue)
 
     async def drain(self) -> None:
