@@ -10,11 +10,11 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import uvloop
 from msgspec import structs
@@ -51,7 +51,7 @@ from fleetroll.maintenance.examining import examine
 from fleetroll.maintenance.restoring import restore
 from fleetroll.moving import DatabaseAtRest
 from fleetroll.pki.x509 import X509
-from fleetroll.service import bootstrap, housekeeping, leases
+from fleetroll.service import bootstrap, broker_accounts, housekeeping, leases
 from fleetroll.service.broker import Registry
 from fleetroll.service.keyring import Keyring
 from fleetroll.service.live_readings import Live
@@ -80,6 +80,7 @@ _SWITCH_SECONDS = 0.0001
 _COLLECTOR = (20_000, 20, 50)
 _USED_SECONDS = 10.0
 _ANALYZE_SECONDS = 300.0
+_FORGET_SECONDS = 3600.0
 _CALLS_SECONDS = 3.0  # that devices have to answer once the server ends
 _NOTHING_BEGUN = "Name its place with --data or --database; the first `fleetroll serve` makes one."
 
@@ -323,18 +324,21 @@ def _is_broker_address_taken(config: Config, files: Files) -> bool:
     if not config.keeps_broker or config.postgres is not None:
         return False  # over PostgreSQL another server of this machine may keep the broker there, to be taken over
     end_stale(files)
-    is_away = False
     places = (("--nats", config.nats), ("--nats-ws", config.nats_ws), ("--mqtt", config.mqtt))
-    with contextlib.ExitStack() as kept:  # together: no two of them may be at one address
-        for option, place in places:
-            if place:
-                try:
-                    kept.enter_context(_bound(option, *address(place, option)))
-                except ConfigError:
-                    if (option, place) != ("--nats", USUAL_BROKER):
-                        raise
-                    is_away = True
-    return is_away
+    with contextlib.ExitStack() as kept:  # until the last: no two of them are at one address
+        free = [_is_free(kept, option, place) for option, place in places if place]
+    return not all(free)
+
+
+def _is_free(kept: contextlib.ExitStack, option: str, place: str) -> bool:
+    """Whether an address can be had, which is then `kept`. Raises ConfigError for one that cannot, and was named."""
+    try:
+        kept.enter_context(_bound(option, *address(place, option)))
+    except ConfigError:
+        if (option, place) != ("--nats", USUAL_BROKER):
+            raise
+        return False
+    return True
 
 
 def _bound(option: str, host: str, port: int) -> socket.socket:
@@ -410,17 +414,19 @@ async def _with_est_listener(
 async def _with_broker(services: Services, store: OpenStore, application: Application) -> AsyncIterator[None]:
     """The broker beside the server: neither waits for the other to start. Of several processes one keeps it."""
     bus = services.bus
-    if not isinstance(bus, Broker):
-        yield
-        return
-    work = partial(bus.serve, Registry(services, application.subjects.answer))
-    async with housekeeping.beside(_owned(store, "broker", work), bus.stay_connected()):
+    work: list[Coroutine[Any, Any, None]] = []
+    if isinstance(bus, Broker):
+        serving = partial(bus.serve, Registry(services, application.subjects.answer))
+        work += [_owned(store, "broker", serving), bus.stay_connected()]
+    elif not isinstance(store, PostgresStore):  # there another server may have a broker
+        work += [housekeeping.again(_FORGET_SECONDS, partial(broker_accounts.forget, store))]
+    async with housekeeping.beside(*work):
         yield
 
 
 def _ignore_signals() -> None:
     """From here on only the store is closed. Whoever stops a process twice, as `make` does, must not cut that short."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 
 

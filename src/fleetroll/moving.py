@@ -22,7 +22,7 @@ class DatabaseAtRest:
         with _refusing():
             if database is not None:
                 return asyncio.run(postgres.schema(database))
-            return copying.steps(_database(data, "--data"))
+            return sqlite.schema(_database(data, "--data"))
 
     def known(self, place: str | Path) -> Known:
         """What a sound file says of itself, or a PostgreSQL database, which must be safe to rely on."""

@@ -21,7 +21,6 @@ _STEADY_SECONDS = 10.0  # a process that lived this long has not failed to start
 _LOOK_SECONDS = 0.05
 _FAILED = 70
 _PARENT_DEATH_SIGNAL = 1  # Linux's name for it is PR_SET_PDEATHSIG
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Supervisor:
@@ -31,6 +30,7 @@ class Supervisor:
         self._count = count
         self._work = work
         self._started: dict[int, float] = {}
+        self._signals: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         self._stopping = False
         self._code = 0
 
@@ -39,16 +39,18 @@ class Supervisor:
 
         Returns the first exit code above 0 of those that ended then, or 0.
         """
-        before = {number: signal.signal(number, self._stop) for number in _SIGNALS}
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # as under `nohup`
+            self._signals = (signal.SIGTERM, signal.SIGINT)
+        before = {number: signal.signal(number, self._stop) for number in self._signals}
         try:
             if self._start_all():
                 ready()
             self._keep()
         finally:
-            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # one that comes in between is an error to Python
+            signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)  # one that comes in between is an error to Python
             for number, handler in before.items():
                 signal.signal(number, handler)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._signals)
         return self._code
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
@@ -93,7 +95,7 @@ class Supervisor:
     def _become(self, writer: int) -> None:
         os.setpgid(0, 0)  # Ctrl-C at the terminal is for the supervisor
         ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGTERM)
-        for number in _SIGNALS:
+        for number in self._signals:
             signal.signal(number, signal.SIG_DFL)
 
         def ready() -> None:

@@ -41,7 +41,7 @@ TEMPLATE = {
     "metafields": [{"name": "Room", "type": "Text"}],
 }
 BODY = json.dumps([[1_700_000_000_000, 7]]).encode()
-ROUTES = [(dialect, route) for dialect in DIALECTS for route in dialect.routes if takes(route, dialect, Issuer.DEVICE)]
+ROUTES = [(dialect, route) for dialect in DIALECTS for route in dialect.routes if takes(dialect, Issuer.DEVICE)]
 NAMES = [f"{route.method} {route.path}" for _, route in ROUTES]
 _numbers = itertools.count()
 

@@ -30,11 +30,11 @@ WRITING = {
 def request(world: World, dialect: Dialect, route: Route, method: str) -> Raw:
     """The request of who may make it, about records that are there."""
     name = f"GET {route.path}"
-    if takes(route, dialect, Issuer.DEVICE):
+    if takes(dialect, Issuer.DEVICE):
         token = test_device_tokens.device(world.own)["token"]
         path = route.path.replace("{name}", "device_data.zip")
         return Raw(method, f"{path}?token={token}{test_device_tokens.ASKED[name]}".encode())
-    if takes(route, dialect, Issuer.PROJECT):
+    if takes(dialect, Issuer.PROJECT):
         serial = test_project_keys.device(world.own)
         target = route.path.replace("{task}", "any") + test_project_keys.ASKED[name][0].replace("$serial", serial)
         key = test_project_keys.project_key(world, world.own).encode()

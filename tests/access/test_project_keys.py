@@ -33,7 +33,7 @@ ASKED: dict[str, tuple[str, str, Any, int]] = {
     "GET /api/v0/releases/latest": ("?device_serial=$serial&hardware_version=a&software_type=b", "", None, 204),
     "GET /api/v0/releases/latest/url": ("?device_serial=$serial&hardware_version=a&software_type=b", "", None, 204),
 }  # fmt: skip
-ROUTES = [(dialect, route) for dialect in DIALECTS for route in dialect.routes if takes(route, dialect, Issuer.PROJECT)]
+ROUTES = [(dialect, route) for dialect in DIALECTS for route in dialect.routes if takes(dialect, Issuer.PROJECT)]
 NAMES = [f"{route.method} {route.path}" for _, route in ROUTES]
 _numbers = itertools.count()
 

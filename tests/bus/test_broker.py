@@ -323,6 +323,43 @@ def stored_of(files: Files) -> set[str]:
     return {one.name for one in (files.streams / "jetstream").iterdir()}
 
 
+def test_whoever_is_to_be_cut_off_waits_for_nobody_whom_the_broker_does_not_take(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            device = await with_device(served, registry)
+            await (await client(address(served), device)).close()
+            registry.want("refused", DeviceAccount("refused", ORG, DEVICE))  # which is no name of an account
+            registry.want(device.account, None)
+            await served.settle()
+            with pytest.raises(nats.errors.Error):
+                await client(address(served), device)
+
+    run(story())
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_an_account_with_too_many_revoked_keys_is_closed_and_holds_up_no_other(is_new: bool, tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        revoked = frozenset(f"U{number:055d}" for number in range(limits.MAX_BUS_PAYLOAD // 60))
+        async with broker(tmp_path / "nats", registry) as served:
+            app = served.mint_app("org_9", "operator", commands=True)
+            if not is_new:
+                registry.want(app.account, AppAccount("org_9", "operator", commands=True))
+                await settled(served, registry)
+                await (await client(address(served), app)).close()
+            registry.want(app.account, AppAccount("org_9", "operator", commands=True, revoked=revoked))
+            device = await with_device(served, registry)
+            await (await client(address(served), device)).close()
+            assert served._account_sync is not None
+            await served._account_sync.reconcile()
+            with pytest.raises(nats.errors.Error):
+                await client(address(served), app)
+
+    run(story())
+
+
 def test_what_an_account_stored_goes_with_it_also_while_nobody_was_there(tmp_path: Path) -> None:
     async def story() -> None:
         registry, files = Registry(), Files(tmp_path / "nats")
@@ -553,6 +590,22 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_the_broker_is_not_told_what_the_server_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients of all tenants speak to it: it need not know whatever could be had from it."""
+    monkeypatch.setenv("FLEETROLL_SERVER_KEY", "secret")
+
+    async def story() -> None:
+        async with broker(tmp_path / "nats", Registry()) as served:
+            assert served._process is not None
+            assert served._process._process is not None
+            environment = await asyncio.to_thread(Path(f"/proc/{served._process._process.pid}/environ").read_bytes)
+            assert b"PATH=" in environment
+            assert b"FLEETROLL" not in environment
+
+    run(story())
 
 
 def test_a_clean_stop_leaves_no_process_and_is_no_news(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

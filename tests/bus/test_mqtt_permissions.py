@@ -1,6 +1,7 @@
 """The permissions again, of a device that speaks MQTT: it reports for itself, and can do nothing else."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,12 +12,13 @@ import pytest
 
 from fleetroll.bus.broker import Broker
 from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
-from tests.support.broker import Registry, address, broker, client, run, with_app
+from tests.support.broker import PATIENCE, Registry, address, broker, client, run, with_app
 from tests.support.mqtt import Mqtt
 from tests.support.nats_sockets import LEFT
 
 pytestmark = LEFT
 
+_COMPLAINT = 'Malformed JetStream API Request: ""'
 ORG, RIVAL = "org_1", "org_2"
 DEVICE, SIBLING, FOREIGN = (f"{number:024x}" for number in (1, 2, 3))
 
@@ -132,6 +134,25 @@ def test_it_hears_nothing(tmp_path: Path) -> None:
             await application.close()
 
     run(story())
+
+
+def test_one_that_is_deleted_while_it_is_connected_gives_nobody_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The broker then asks for its session in vain, and complains of its own question."""
+    caplog.set_level(logging.DEBUG)
+
+    async def story() -> None:
+        async with world(tmp_path) as found:
+            device = await asyncio.to_thread(found.device, DEVICE)
+            found.registry.want(found.minted[DEVICE].account, None)
+            async with asyncio.timeout(PATIENCE):
+                while _COMPLAINT not in caplog.text:  # noqa: ASYNC110  # the broker says it to its log alone
+                    await asyncio.sleep(0.01)
+            await asyncio.to_thread(device.__exit__, None, None, None)
+
+    run(story())
+    assert [record.levelno for record in caplog.records if _COMPLAINT in record.message] == [logging.DEBUG]
 
 
 def test_who_it_is_says_its_password(tmp_path: Path) -> None:

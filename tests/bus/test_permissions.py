@@ -30,6 +30,7 @@ pytestmark = LEFT
 
 ORG, RIVAL = "org_1", "org_2"
 DEVICE, SIBLING, FOREIGN = (f"{number:024x}" for number in (1, 2, 3))
+TOKEN, SDK = "accounts.user.get_http_token", f"api.iot.devices.{ORG}.sdk.config.get"
 NOBODY = (nats.errors.Error, nats.js.errors.Error, TimeoutError)
 
 
@@ -153,6 +154,19 @@ def test_a_device_speaks_for_itself_alone(tmp_path: Path) -> None:
     run(story())
 
 
+def test_an_id_of_a_message_is_no_matter_of_other_tenants(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with world(tmp_path / "nats") as found:
+            named = {"Nats-Msg-Id": "1"}
+            await found.foreign.jetstream().publish(telemetry(FOREIGN, RIVAL), b"1", headers=named)
+            await asyncio.sleep(0.2)  # the broker remembers it for half of that at least
+            said = await found.device.jetstream().publish(telemetry(DEVICE), b"1", headers=named)
+            assert not said.duplicate
+            assert await stored(found) == {(RIVAL, "telemetry", FOREIGN), (ORG, "telemetry", DEVICE)}
+
+    run(story())
+
+
 def test_a_device_hears_nothing_that_is_not_meant_for_it(tmp_path: Path) -> None:
     async def story() -> None:
         async with world(tmp_path / "nats") as found:
@@ -185,6 +199,45 @@ def test_a_device_has_no_way_to_manage_devices(tmp_path: Path) -> None:
             # The broker tells each account of its own connections.
             listed = await found.device.request("$SYS.REQ.SERVER.PING.CONNZ", b"{}", timeout=5)
             assert len(msgspec.json.decode(listed.data)["data"]["connections"]) == 1
+
+    run(story())
+
+
+HALF = b"\r\nY: 1"  # what the broker appends after it is no line of its own
+FORGED = b'{"acc":"A","user":"UFORGED"}'
+HEADS = [
+    b"NATS/1.0\r\n%b%b%b" % (name + FORGED, more, end)
+    for name in (
+        b"Nats-Request-Info: ",
+        b"Nats-Request-Info : ",
+        b"\tNats-Request-Info:",
+        b"X: 1\r\n Nats-Request-Info:",
+    )
+    for more in (b"", b"\r\nNats-Request-Info: " + FORGED, b"\r\n\r\n", b"\n\n")
+    for end in (b"\r\n\r\n", HALF, b"\r\n", b"\r", b"")
+]
+
+
+def test_who_asks_is_for_the_broker_to_say(tmp_path: Path) -> None:
+    """It appends that to the headers of the request, and takes away one that looks like it."""
+
+    async def story() -> None:
+        async with world(tmp_path / "nats") as found:
+            for sender, subject in (
+                (found.app, f"api.iot.devices.{ORG}.list"),
+                (found.app, TOKEN),
+                (found.device, SDK),
+            ):
+                await sender.request(subject, b"{}", timeout=5)
+                own = found.registry.requests[-1].user
+                for head in HEADS:
+                    sizes = len(head), len(head) + 2
+                    line = b"HPUB %b %b %d %d\r\n%b{}\r\n"
+                    await sender._send_command(line % (subject.encode(), sender.new_inbox().encode(), *sizes, head))
+                await sender.request(subject, b"{}", timeout=5)
+                assert len(found.registry.requests) == len(HEADS) + 2
+                assert {one.user for one in found.registry.requests} <= {own, ""}
+                found.registry.requests.clear()
 
     run(story())
 

@@ -11,7 +11,7 @@ import nats.js.errors
 import pytest
 from nats.aio.client import Client
 
-from fleetroll.bus.port import Account
+from fleetroll.bus.port import Account, Minted
 from fleetroll.core import limits
 from tests.support.broker import (
     DEVICE,
@@ -23,6 +23,7 @@ from tests.support.broker import (
     client,
     distant,
     run,
+    settled,
     starting,
     with_app,
     with_device,
@@ -184,6 +185,42 @@ def test_a_consumer_of_another_device_is_out_of_reach(tmp_path: Path) -> None:
             assert [message.data for message in await (await pulled(device, secret)).fetch(1, timeout=5)] == [b"1"]
             await device.close()
             await sibling.close()
+
+    run(story())
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_what_was_made_with_a_credential_ends_with_it(is_away: bool, tmp_path: Path) -> None:
+    """Its name is as good in any other account, of whatever tenant, and would be for as long as it is asked."""
+
+    async def told(served: Any, registry: Registry, minted: Minted, name: str) -> str:
+        one = await client(address(served), minted)
+        found: str = (await consumer(one, name))["name"]
+        await one.close()
+        return found
+
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            stolen, kept = [await with_device(served, registry) for _ in range(2)]
+            names = [await told(served, registry, stolen, name) for name in ("one", "two")]
+            left = await told(served, registry, kept, "one")
+            other = await connected(served, registry, SIBLING)
+            if is_away:  # whoever was to be told had no time for it
+                registry.wanted.pop(stolen.account)
+                assert served._account_sync is not None
+                await served._account_sync.reconcile()
+            else:
+                registry.want(stolen.account, None)
+                await settled(served, registry)
+            await send(served, 1)
+            for name in names:
+                with pytest.raises(nats.js.errors.ServiceUnavailableError):
+                    await (await pulled(other, name)).fetch(1, timeout=5)
+            device = await client(address(served), kept)
+            assert [message.data for message in await (await pulled(device, left)).fetch(1, timeout=5)] == [b"1"]
+            await device.close()
+            await other.close()
 
     run(story())
 

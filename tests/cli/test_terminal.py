@@ -124,7 +124,13 @@ def test_ctrl_c_is_heard_while_the_command_is_still_being_loaded(
     assert (ended.returncode, ended.stdout, ended.stderr.strip()) == (130, "", said)
 
 
-def test_ctrl_c_leaves_no_half_written_file(work: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [(signal.SIGINT, 130, "fleetroll: interrupted"), (signal.SIGTERM, -15, ""), (signal.SIGHUP, -1, "")],
+)
+def test_who_is_told_to_end_leaves_no_half_written_file(
+    work: Path, number: signal.Signals, code: int, said: str
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         variables = {"FLEETROLL_URL": f"http://127.0.0.1:{listening.getsockname()[1]}", "FLEETROLL_KEY": "x" * 32}
         program = [*PROGRAM, "device", "export", "x.ndjson"]
@@ -135,10 +141,10 @@ def test_ctrl_c_leaves_no_half_written_file(work: Path) -> None:
             while not list(work.iterdir()):
                 assert export.poll() is None
                 time.sleep(0.01)
-            export.send_signal(signal.SIGINT)
+            export.send_signal(number)
             _, errors = export.communicate(timeout=30)
             connection.close()
-    assert (export.returncode, errors.strip()) == (130, "fleetroll: interrupted")
+    assert (export.returncode, errors.strip()) == (code, said)
     assert list(work.iterdir()) == []
 
 

@@ -137,6 +137,26 @@ def test_doctor_sees_a_disk_that_is_mounted_for_reading_only(tmp_path: Path) -> 
 
 
 @unshare
+def test_doctor_sees_a_disk_that_has_failed(tmp_path: Path) -> None:
+    """As ext4 does: newer kernels then refuse each write, and show it as mounted for writing."""
+    data = tmp_path / "disk" / "data"
+    data.mkdir(parents=True, mode=0o700)
+    (tmp_path / "image").write_bytes(bytes(8 << 20))
+    failing = (
+        'mkfs.ext4 -q "$1" && mount -o loop,errors=remount-ro "$1" "$0" && mkdir -m 0700 "$0/data" || exit 77; '
+        'failed=/sys/fs/ext4/$(basename "$(findmnt -no SOURCE "$0")")/trigger_fs_error; shift; '
+        'echo x > "$failed" || exit 77; exec "$@"'
+    )
+    program = (sys.executable, "-m", "fleetroll", "doctor", "--data", str(data))
+    command = [*_APART, "sh", "-c", failing, str(data.parent), str(tmp_path / "image"), *program]
+    examined = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if examined.returncode == 77:
+        pytest.skip("nobody may make a file system here")
+    (line,) = [line for line in examined.stdout.splitlines() if line.startswith("disk")]
+    assert (examined.returncode, "read-only" in line) == (1, True)
+
+
+@unshare
 def test_on_a_full_disk_what_takes_something_away_works_on(disk: tuple[Process, Path]) -> None:
     server, filler = disk
     with client(server) as api:

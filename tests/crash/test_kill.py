@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -286,10 +287,30 @@ def test_a_backups_copy_that_is_long_in_going_holds_up_nobody(tmp_path: Path) ->
         with note.open("w") as log:
             tracer = subprocess.Popen(["strace", "-f", "-p", str(server.popen.pid), *waiting], stderr=log)
         wait_for(lambda: "attached" in note.read_text())
-        assert call(server, "GET", "/v1/backup")[0] == 200
-        wait_for(lambda: "unlink" in note.read_text())
-        asked = time.monotonic()
-        assert call(server, "GET", "/health")[0] == 200
-        assert time.monotonic() - asked < 1
+        with ThreadPoolExecutor(1) as beside:
+            saved = beside.submit(call, server, "GET", "/v1/backup")
+            wait_for(lambda: 'fleetroll.db"' in note.read_text())
+            asked = time.monotonic()
+            assert call(server, "GET", "/health")[0] == 200
+            assert time.monotonic() - asked < 1
+            assert saved.result(20)[0] == 200
         tracer.terminate()
         tracer.wait(10)
+
+
+def test_a_server_that_is_killed_while_it_sends_a_backup_leaves_no_copy(tmp_path: Path) -> None:
+    place = tmp_path / "temporary"
+    place.mkdir()
+    rows = b"".join(b'{"ident":"d-%d","metadata":{"text":"%b"}}\n' % (number, b"x" * 60_000) for number in range(200))
+    with serving(tmp_path / "data", "--nats", "off", TMPDIR=str(place)) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        headers = {"x-api-key": ADMIN_KEY, "content-type": "application/x-ndjson"}
+        connection.request("POST", "/v1/devices:import", rows, headers)
+        assert connection.getresponse().read().count(b"created") == 200
+        connection.close()
+        with socket.create_connection(("127.0.0.1", server.port), 20) as slow:
+            slow.sendall(f"GET /v1/backup HTTP/1.1\r\nHost: x\r\nX-Api-Key: {ADMIN_KEY}\r\n\r\n".encode())
+            assert slow.recv(100).startswith(b"HTTP/1.1 200 ")
+            server.popen.kill()
+            server.popen.wait(20)
+    assert list(place.iterdir()) == []

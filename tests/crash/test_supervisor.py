@@ -6,6 +6,8 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 SUPERVISED = """
     import os, random, signal, time
@@ -27,14 +29,26 @@ SUPERVISED = """
 """
 
 
-def test_who_is_told_to_stop_again_and_again_still_waits_until_all_have_ended() -> None:
+@contextmanager
+def supervising() -> Iterator["subprocess.Popen[bytes]"]:
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(SUPERVISED)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as supervisor:
         assert supervisor.stdout is not None
-        assert supervisor.stderr is not None
         assert supervisor.stdout.readline() == b"ready\n"
+        yield supervisor
+
+
+def test_who_is_told_to_stop_again_and_again_still_waits_until_all_have_ended() -> None:
+    with supervising() as supervisor:
         while supervisor.poll() is None:
             os.kill(supervisor.pid, signal.SIGTERM)
             time.sleep(0.0001)
+        assert supervisor.stderr is not None
         assert (supervisor.returncode, supervisor.stderr.read()) == (0, b"")
+
+
+def test_a_terminal_that_closes_ends_all() -> None:
+    with supervising() as supervisor:
+        os.kill(supervisor.pid, signal.SIGHUP)
+        assert supervisor.wait(20) == 0

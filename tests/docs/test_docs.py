@@ -194,6 +194,7 @@ BOUNDS: dict[str, list[set[float]]] = {
         {limits.MAX_QUERY_PARAMETERS},
         {limits.MAX_BODY},
         {limits.MAX_BATCH_BODY},
+        {limits.MAX_ENROLLMENT_BODY},
         {limits.MAX_IMPORT_LINE},
     ],
     "client": [

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.app import running
 from tests.support.raw import assert_refused, send, send_all, verdict, words
-from tests.support.samples import DEVICE, Sample, World, texts, world_in
+from tests.support.samples import DEVICE, Sample, World, json_samples, texts, world_in
 
 # What no JSON value may look like; each stands where a value stands.
 _NUMBERS = words("""NaN nan Infinity -Infinity inf -inf Inf +1 ++1 01 -01 00 -00 1. .5 -.5 1e 1e+ 1E- 1.e5 1e1.5
@@ -99,10 +99,6 @@ BODIES = [
 DOCUMENTS = [*BODIES, *VALUES, *_DEEP, *[b'{"surprise": ' + value + b"}" for value in VALUES]]
 # Sound JSON, but nothing that any route takes.
 SHAPES = [b"null", b"true", b"false", b"0", b"1.5", b'"text"', b"[[]]", b"[null]", b"[1]", b'["a"]', b"[true, {}]"]
-
-
-def json_samples(world: World) -> list[Sample]:
-    return [sample for sample in world.samples() if sample.route.body is not None]
 
 
 def refuse_all(world: World, sample: Sample, bodies: list[bytes]) -> list[tuple[int, str]]:

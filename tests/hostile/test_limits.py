@@ -11,7 +11,7 @@ from fleetroll.core import limits
 from fleetroll.wire.bodies import too_large
 from tests.support.app import Response
 from tests.support.raw import NATIVE, Raw, assert_refused, credential, deliver, send, send_all
-from tests.support.samples import DEVICE, Sample, World
+from tests.support.samples import DEVICE, Sample, World, json_samples
 
 CHUNK = 64 << 10
 PUT = f"/v1/devices/{DEVICE}"
@@ -36,10 +36,6 @@ class Metered:
 
     def send(self, request: Raw) -> Response:
         return self.world.app.runner.run(deliver(self, request))  # type: ignore[arg-type]
-
-
-def json_samples(world: World) -> list[Sample]:
-    return [sample for sample in world.samples() if sample.route.body is not None]
 
 
 def sized(sample: Sample, size: int) -> bytes:

@@ -16,7 +16,7 @@ from fleetroll.application import DIALECTS
 from fleetroll.service import events
 from fleetroll.wire.dialect import Dialect
 from tests.support.raw import KEYED, NATIVE, Raw, assert_refused, credential, send, send_all
-from tests.support.samples import DEVICE, Sample, World, texts
+from tests.support.samples import DEVICE, Sample, World, json_samples, texts
 
 CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n\r"]
 SURROGATES = ["\ud800", "\udbff", "\udc00", "\udfff", "\ude00\ud83d"]
@@ -55,10 +55,6 @@ def bodies(sample: Sample, values: list[bytes], apart: int = 1) -> list[bytes]:
         for place, (_, body) in enumerate(texts(sample.document))
         for value in values[place % apart :: apart]
     ]
-
-
-def json_samples(world: World) -> list[Sample]:
-    return [sample for sample in world.samples() if sample.route.body is not None]
 
 
 def test_every_member_of_every_shape_stands_in_a_sample(world: World) -> None:

@@ -10,6 +10,7 @@ from fleetroll.core import limits
 from tests.support.app import ADMIN_KEY, App, Response, asgi, running
 
 SHARE = 100_000
+ENROL = "/.well-known/est/line/simpleenroll"
 PAD = b" " * 60_000  # around a document it says nothing
 
 
@@ -28,7 +29,7 @@ async def send(
     app: App, org: str, ident: str, resume: asyncio.Event | None = None, target: str = "/v1/devices"
 ) -> Response:
     """A device, made by a request of which one part comes at once and the other when it may."""
-    parts = [PAD, b'{"ident":"%s"}' % ident.encode()]
+    parts = [PAD if target != ENROL else PAD[:20_000], b'{"ident":"%s"}' % ident.encode()]
 
     async def slow(scope: dict[str, object], receive: object, reply: object) -> None:
         async def part() -> dict[str, object]:
@@ -39,7 +40,7 @@ async def send(
 
         await app.application.asgi(scope, part, reply)
 
-    media_type = "application/x-ndjson" if target.endswith(":import") else "application/json"
+    media_type = {"/v1/devices": "application/json", ENROL: "application/pkcs10"}.get(target, "application/x-ndjson")
     headers = {"authorization": f"Bearer {ADMIN_KEY}", "content-type": media_type}
     return await asgi(slow, "POST", target, headers | {"fleetroll-organization": org}, b"")
 
@@ -60,6 +61,21 @@ def test_a_tenant_whose_bodies_do_not_end_has_its_share_and_others_have_theirs(a
         resume.set()
         assert (await first).status == 201
         assert (await send(app, "east", "second")).status == 201
+
+    app.runner.run(work())
+
+
+def test_strangers_whose_bodies_do_not_end_take_nothing_of_a_tenants_share(app: App) -> None:
+    app.request("POST", "/v1/dms", {"name": "line", "settings": {"admission": {"proof": "NO_AUTH"}}})
+
+    async def work() -> None:
+        resume = asyncio.Event()
+        held = [asyncio.create_task(send(app, "self", "d", resume, ENROL)) for _ in range(15)]
+        await asyncio.sleep(0.05)
+        for org in ("self", "east", "west"):
+            assert (await send(app, org, "late")).status == 201
+        resume.set()
+        assert {one.status for one in await asyncio.gather(*held)} == {400, 503}
 
     app.runner.run(work())
 

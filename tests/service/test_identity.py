@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from fleetroll.core.faults import Fault
-from fleetroll.core.identity import Occasion, Slot, Windows
+from fleetroll.core.identity import Occasion, Slot, Windows, slot_of
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import Device, NewDevice
 from fleetroll.core.secrets import Issuer, Presented
@@ -55,7 +55,9 @@ class Fleet:
         return self.perform(devices.get, devices.Named(ident))  # type: ignore[no-any-return]
 
     def slot(self, ident: str) -> Slot:
-        return self.perform(identity.get, devices.Named(ident))  # type: ignore[no-any-return]
+        slot = slot_of(self.get(ident))
+        assert slot is not None
+        return slot
 
     def sweep(self, sweeper: identity.Sweeper | None = None) -> int:
         return self._running.runner.run((sweeper or self.sweeper()).sweep())

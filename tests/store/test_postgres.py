@@ -201,6 +201,39 @@ async def test_a_failure_among_crossing_transactions_is_its_own(store: Store, ot
         assert (await store.scan.devices.counts(org)).by_tag == {"t": len(kept)}
 
 
+async def test_who_shares_a_transaction_with_one_that_failed_has_its_organization_to_itself(
+    store: Store, other: Store, root: Organization
+) -> None:
+    """What is undone to a savepoint gives back the locks that were taken since."""
+    elsewhere, org = await made(store, root, "elsewhere", "here")
+    await store.write(lambda records: plant(records, org, device("counter", kind="0")))
+    is_reading = asyncio.Event()
+
+    async def fail(records: Records) -> None:
+        await records.devices.insert(org, device("failed"), NOW)
+        raise LookupError
+
+    async def increment(records: Records) -> bool:
+        was = await records.devices.get(org, "counter")
+        assert was is not None
+        is_reading.set()
+        await asyncio.sleep(0.3)
+        return await records.devices.replace(was, changed(was, kind=str(int(was.kind or 0) + 1)))
+
+    begun = asyncio.gather(
+        store.write(lambda records: records.devices.insert(elsewhere, device("before"), NOW)),
+        store.write(fail),
+        store.write(increment),
+        return_exceptions=True,
+    )
+    await is_reading.wait()
+    assert await other.write(increment)
+    assert (await begun)[2] is True
+    found = await store.read.devices.get(org, "counter")
+    assert found is not None
+    assert (found.kind, found.revision) == ("2", 3)
+
+
 async def used(store: Store, org: int) -> list[int]:
     """Two keys, by number."""
 

@@ -172,11 +172,20 @@ async def test_what_a_failing_disk_took_back_is_not_acknowledged(file: Path) -> 
     async def fail() -> object:
         return await store.write(lambda records: records.owners.insert(owner(1, "fail")))
 
+    async def find_free(ident: str) -> None:
+        async def work(records: Records) -> None:
+            if await records.devices.get(1, ident):
+                raise LookupError
+
+        await store.write(work)
+
     kept = set()
     for turn in range(40):
-        crowd = [insert(store, f"before-{turn}"), fail(), insert(store, f"after-{turn}")]
+        before = f"before-{turn}"
+        crowd = [insert(store, before), find_free(before), fail(), insert(store, f"after-{turn}")]
         outcomes = await asyncio.gather(*crowd, return_exceptions=True)
-        assert isinstance(outcomes[1], apsw.ConstraintError)
+        assert isinstance(outcomes[2], apsw.ConstraintError)
+        assert isinstance(outcomes[1], LookupError) == isinstance(outcomes[0], Device)
         kept |= {outcome.ident for outcome in outcomes if isinstance(outcome, Device)}
         assert await store.scan.devices.count(1, Search("e")) == len(kept)
     assert {f"after-{turn}" for turn in range(40)} <= kept

@@ -188,6 +188,25 @@ async def test_a_writer_that_is_given_up_on_stops_nobody(store: Store, org: int)
     assert idents >= {f"d{number}" for number in (*range(1, 20, 2), 99)}
 
 
+async def test_nobody_is_refused_for_what_somebody_was_about_to_do(store: Store, org: int) -> None:
+    """A transaction may be undone for a neighbour's sake, and not come again: its client has gone meanwhile."""
+    kept = await store.write(lambda records: plant(records, org, device("kept")))
+
+    async def find(records: Records) -> None:
+        if await records.devices.get(org, "kept") is None:
+            raise Undo
+
+    async def spoil(records: Records) -> None:
+        await records.owners.insert(owner(org, "new"))
+        removing.cancel()
+        raise Undo
+
+    removing = asyncio.ensure_future(store.write(lambda records: records.devices.delete(kept)))
+    outcomes = await asyncio.gather(removing, store.write(find), store.write(spoil), return_exceptions=True)
+    is_there = await store.read.devices.get(org, "kept") is not None
+    assert [is_there, isinstance(outcomes[1], Undo), isinstance(outcomes[2], Undo)] == [is_there, not is_there, True]
+
+
 async def test_a_store_tells_whether_transactions_wait(engine: str, store: Store, org: int) -> None:
     async def write(name: str, bulk: bool) -> bool:
         await store.write(lambda records: records.devices.insert(org, device(name), NOW), bulk=bulk)

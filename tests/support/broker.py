@@ -232,10 +232,10 @@ async def with_device(served: Broker, registry: Any, org: str = ORG, device: str
     return minted
 
 
-async def with_app(served: Broker, registry: Any, org: str = ORG, *, commands: bool = True) -> Minted:
+async def with_app(served: Broker, registry: Any, org: str = ORG) -> Minted:
     """The same for an operator's application."""
-    minted = served.mint_app(org, "operator", commands=commands)
-    registry.want(minted.account, AppAccount(org, "operator", commands))
+    minted = served.mint_app(org, "operator", commands=True)
+    registry.want(minted.account, AppAccount(org, "operator", commands=True))
     await settled(served, registry)
     return minted
 

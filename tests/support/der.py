@@ -22,9 +22,9 @@ def tlv(tag: int, *parts: bytes) -> bytes:
     return bytes((tag, 0x80 | len(size))) + size + value
 
 
-def part(oid: bytes, value: bytes, tag: int = UTF8) -> bytes:
+def part(oid: bytes, value: bytes) -> bytes:
     """One part of a name."""
-    return tlv(SET, tlv(SEQUENCE, oid, tlv(tag, value)))
+    return tlv(SET, tlv(SEQUENCE, oid, tlv(UTF8, value)))
 
 
 def name(*parts: bytes) -> bytes:

@@ -22,9 +22,7 @@ def certificate(app: App, serial: str) -> Any:
     return app.request("GET", f"/api/ca/v1/certificates/{serial}").json()
 
 
-def enrol(
-    app: App, label: str, request: bytes, peer: Peer = SECURE, operation: Any = enrollment.enroll
-) -> EnrollmentReply:
+def enrol(app: App, label: str, request: bytes, operation: Any = enrollment.enroll) -> EnrollmentReply:
     """What EST would answer. Raises Fault."""
 
     async def call() -> EnrollmentReply:
@@ -34,7 +32,7 @@ def enrol(
         def finish(result: EnrollmentReply) -> EnrollmentReply:
             return result
 
-        return await services.perform(operation, principal, EnrollmentRequest(label, request, peer), "test", finish)
+        return await services.perform(operation, principal, EnrollmentRequest(label, request, SECURE), "test", finish)
 
     return app.runner.run(call())
 

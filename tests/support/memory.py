@@ -501,10 +501,6 @@ class Named(Generic[R]):
     async def get(self, org: int, name: str) -> R | None:
         return next((one for one in self._of(org) if self._name(one) == name), None)
 
-    async def by_id(self, org: int, record: int) -> R | None:
-        found = self._records.get(record)
-        return found if found and found.org == org else None
-
     async def page(self, org: int, after: str, limit: int, skip: int = 0) -> list[R]:
         found = sorted(self._of(org), key=self._name)
         return [one for one in found if self._name(one) > after][skip:][:limit]
@@ -520,12 +516,16 @@ class Named(Generic[R]):
         return _replace(self._records, changed)
 
     async def delete(self, org: int, record: int) -> bool:
-        return bool(await self.by_id(org, record) and self._records.pop(record))
+        return bool(self._known(org, record) and self._records.pop(record))
 
     @property
     def _records(self) -> dict[int, R]:
         found: dict[int, R] = getattr(self._tables, self._table)
         return found
+
+    def _known(self, org: int, record: int) -> R | None:
+        found = self._records.get(record)
+        return found if found and found.org == org else None
 
     def _of(self, org: int) -> list[R]:
         return [one for one in self._records.values() if one.org == org]
@@ -534,7 +534,12 @@ class Named(Generic[R]):
         return str(getattr(record, self._label))
 
 
-class Reachable(Named[R]):
+class Numbered(Named[R]):
+    async def by_id(self, org: int, record: int) -> R | None:
+        return self._known(org, record)
+
+
+class Reachable(Numbered[R]):
     async def home(self, org: int, record: int) -> int | None:
         found = self._records.get(record)
         return found.org if found and self._is_below(org, found.org) else None
@@ -563,7 +568,7 @@ def _tenant(record: Any) -> int | None:
     return None if isinstance(record, Organization) else record.org
 
 
-class Authorities(Named[Authority]):
+class Authorities(Numbered[Authority]):
     async def replace(self, changed: Authority) -> bool:
         known = self._records.get(changed.id)
         if known is None:

@@ -48,13 +48,13 @@ def words(text: str) -> list[str]:
     return text.split()
 
 
-def credential(dialect: Dialect, key: str = ADMIN_KEY) -> tuple[bytes, bytes]:
-    """A header that carries the key in the form that the dialect asks for first."""
+def credential(dialect: Dialect) -> tuple[bytes, bytes]:
+    """A header that carries the first key in the form that the dialect asks for first."""
     if dialect.credentials[0] is CLIENT_BASIC:
-        return b"authorization", b"Basic " + base64.b64encode(f":{key}".encode())
+        return b"authorization", b"Basic " + base64.b64encode(f":{ADMIN_KEY}".encode())
     if dialect.credentials[0] is API_KEY_HEADER:
-        return b"x-api-key", key.encode()
-    return b"authorization", b"Bearer " + key.encode()
+        return b"x-api-key", ADMIN_KEY.encode()
+    return b"authorization", b"Bearer " + ADMIN_KEY.encode()
 
 
 def send(app: App, request: Raw) -> Response:

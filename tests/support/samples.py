@@ -580,6 +580,11 @@ def world_in(data: Path) -> Iterator[World]:
             yield world
 
 
+def json_samples(world: World) -> list[Sample]:
+    """Those of routes that take a body of one shape."""
+    return [sample for sample in world.samples() if sample.route.body is not None]
+
+
 def texts(document: Any) -> Iterator[tuple[tuple[str, ...], bytes]]:
     """The document as JSON, once for each text in it, with `"@"` in its place; and where that is."""
     for path, marked in _marked(document, ()):

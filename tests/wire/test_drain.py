@@ -1,4 +1,4 @@
-"""SIGTERM: readiness goes first, every request that was received is answered, streams end, and the process exits 0."""
+"""SIGTERM and its like: readiness goes first, what was received is answered, streams end, and the process exits 0."""
 
 import http.client
 import json
@@ -100,7 +100,7 @@ def test_event_streams_end_cleanly_and_can_be_resumed_on_the_next_server(server:
             assert next(names) == "after"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_an_idle_server_exits_at_once_and_keeps_what_it_acknowledged(
     server: Process, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -110,6 +110,26 @@ def test_an_idle_server_exits_at_once_and_keeps_what_it_acknowledged(
     assert server.popen.wait(15) == 0
     with serving(tmp_path / "data") as again:
         assert httpx.get(f"{again.url}/v1/devices/kept", headers={"x-api-key": again.key}).status_code == 200
+
+
+def test_a_terminal_that_closes_and_says_so_twice_cuts_no_request_short(server: Process) -> None:
+    with importing(server, b'{"ident":"a"}\n') as under_way:
+        assert httpx.get(f"{server.url}/health").status_code == 200  # by now it has read the request before this one
+        for _ in range(2):
+            server.popen.send_signal(signal.SIGHUP)
+            with suppress(subprocess.TimeoutExpired):
+                server.popen.wait(0.5)
+        under_way.sendall(b"\n")
+        assert results(under_way) == ["created"]
+    assert server.popen.wait(15) == 0
+
+
+def test_a_server_under_nohup_goes_on_when_its_terminal_closes(tmp_path: Path) -> None:
+    with serving(tmp_path / "data", under=("nohup",)) as server:
+        server.popen.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            server.popen.wait(0.5)
+        assert httpx.get(f"{server.url}/ready").status_code == 200
 
 
 def test_a_server_that_is_told_to_stop_again_and_again_still_closes_its_store(server: Process, tmp_path: Path) -> None:

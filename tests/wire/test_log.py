@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import re
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -145,3 +146,16 @@ def test_a_record_of_any_logger_is_one_line(hostile: str) -> None:
     assert text.count("\n") == 1
     assert (entry["logger"], entry["message"]) == ("a" + hostile, f"b{hostile}!")
     assert hostile in entry["exception"]
+
+
+def test_a_log_that_cannot_be_written_is_no_failure_of_the_server(tmp_path: Path) -> None:
+    head = "POST /v1/devices:import HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nContent-Length: 14\r\n"
+    with serving(tmp_path / "data", "--nats", "off", log=Path("/dev/full")) as server:
+        with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+            connection.sendall(f"{head}X-Api-Key: {server.key}\r\n\r\n".encode() + b'{"ident":"a"}')
+            assert get(server, "/health").startswith(b"HTTP/1.1 200 ")  # by now it has read what came before
+            server.popen.send_signal(signal.SIGTERM)
+            time.sleep(0.5)  # until it waits for this request alone, whose line is the last that is written
+            connection.sendall(b"\n")
+            assert b"created" in b"".join(iter(lambda: connection.recv(65536), b""))
+        assert server.popen.wait(15) == 0

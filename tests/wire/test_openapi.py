@@ -259,6 +259,18 @@ def test_a_member_of_another_type_than_the_described_is_refused(world: World, de
     assert found == {}
 
 
+def test_a_member_that_a_route_needs_is_not_described_as_null(world: World, description: Any) -> None:
+    found = {}
+    for sample in with_members(world):
+        schema = operation(description, sample)["requestBody"]["content"][sample.media_type]["schema"]
+        for name in sample.document.keys() & set(sample.route.needs):
+            document = sample.document | {name: None}
+            status = answered(world.app, structs.replace(sample, document=document)).status
+            if status != 400 or not problems(description, schema, document):
+                found[sample.label, name] = status
+    assert found == {}
+
+
 # What a device may be sent with, and what nobody may set.
 IGNORED = ["id", "revision", "status", "connected", "last_seen", "activated_at", "created_at", "updated_at"]
 

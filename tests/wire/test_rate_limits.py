@@ -227,3 +227,12 @@ def test_health_and_strangers_are_not_counted(data: Path) -> None:
             assert app.request("GET", "/health").status == 200
             assert app.request("GET", "/v1/me", key="wrong").status == 401
         assert until_refused(app, app.key) == 1
+
+
+def test_strangers_at_a_dms_have_its_rate_and_nothing_of_its_organizations(data: Path) -> None:
+    with running(data) as app:
+        app.request("POST", "/v1/dms", {"name": "line", "settings": {"admission": {"proof": "NO_AUTH"}}})
+    with running(data, key_rate=SLOW, organization_rate=SLOW) as app:
+        asked = [app.request("GET", f"/.well-known/est/{label}/cacerts").status for label in ("line", "line", "~line")]
+        assert asked == [200, 429, 429]
+        assert until_refused(app, app.key) == 1

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import nats.errors
 from nats.aio.client import Client
@@ -25,9 +25,10 @@ _SOON, _LATE = 1.0, 300.0  # seconds until refused streams are asked for again, 
 
 
 class AccountSync:
-    """Over a connection as the system account. `ended` is told when accounts were taken away.
+    """Over a connection as the system account. `ended` is called when accounts were taken away.
 
-    `files` are those of a broker that is ours; `replicas` are streams' in a cluster.
+    `end` ends what they have left elsewhere. `files` are those of a broker that is ours; `replicas` are streams' in a
+    cluster.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class AccountSync:
         urls: Callable[[], list[str]],
         registry: Registry,
         ended: Callable[[], None],
+        end: Callable[[Collection[str]], Awaitable[None]],
         files: Files | None,
         replicas: int | None,
     ) -> None:
@@ -46,6 +48,7 @@ class AccountSync:
         self._urls = urls
         self._registry = registry
         self._ended = ended
+        self._end = end
         self._files = files
         self._replicas = replicas
         self._accounts = Accounts(system, authority, seconds)
@@ -66,10 +69,10 @@ class AccountSync:
             apps = [account for account in wanted.values() if isinstance(account, AppAccount)]
             self._refused.clear()
             missing = [account for name, account in wanted.items() if name not in known]
-            await self._accounts.publish(
+            too_large = await self._accounts.publish(
                 [*apps, *(account for account in missing if not isinstance(account, AppAccount))]
             )
-            await self._prepare(missing)
+            await self._prepare([account for account in missing if account not in too_large])
             await self._remove(known - wanted.keys())
             self._prepared_before = [account for name, account in wanted.items() if name in known]
             self._reconciled_at = met
@@ -102,14 +105,15 @@ class AccountSync:
                 latest = {change.public: change.account for change in changes}
                 for public in latest:
                     self._refused.pop(public, None)
-                accounts = [account for account in latest.values() if account is not None]
-                await self._accounts.publish(accounts)
-                await self._prepare(accounts)
+                # Whoever has lost access goes first: lack of room for others must not delay that.
                 ended = [public for public, account in latest.items() if account is None]
                 await self._remove(ended)
                 if ended:
                     # Whose connections went with an account cannot be told by its name any more.
                     self._ended()
+                accounts = [account for account in latest.values() if account is not None]
+                too_large = await self._accounts.publish(accounts)
+                await self._prepare([account for account in accounts if account not in too_large])
                 await self._registry.settled([change.number for change in changes])
 
     async def _remove(self, names: Collection[str]) -> None:
@@ -117,6 +121,8 @@ class AccountSync:
         for two seconds for an account that it does not know, and do nothing else.
         """
         await self._accounts.remove(names)
+        if names:
+            await self._end(names)
         if self._files is not None:
             await asyncio.to_thread(self._files.forget_streams, names)
 

@@ -1,6 +1,7 @@
 """Publishing accounts to the broker's resolver, and taking them away again, which closes their connections."""
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Callable, Iterable
 
@@ -10,6 +11,8 @@ from nats.aio.client import Client
 from fleetroll.bus.links import Rejected
 from fleetroll.bus.permissions import Authority
 from fleetroll.bus.port import Account
+
+logger = logging.getLogger("fleetroll.broker")
 
 _SECONDS = 5.0
 _AT_ONCE = 64
@@ -45,11 +48,23 @@ class Accounts:
         known = msgspec.json.decode(reply.data, type=_Names).data
         return set(known) - {self._authority.system.public, self._authority.platform.public}
 
-    async def publish(self, accounts: Iterable[Account]) -> None:
-        """Make the broker know these accounts as they are now, whether or not it knew them."""
-        waiting = list(accounts)
+    async def publish(self, accounts: Iterable[Account]) -> list[Account]:
+        """Make the broker know these accounts as they are now, whether or not it knew them.
+
+        Returns those that are too large for a message. They hold up no other, and are closed: otherwise keys that were
+        revoked would be let in.
+        """
+        waiting, too_large = list(accounts), list[Account]()
         for first in range(0, len(waiting), _AT_ONCE):
-            await asyncio.gather(*map(self._publish, waiting[first : first + _AT_ONCE]))
+            some = waiting[first : first + _AT_ONCE]
+            published = await asyncio.gather(*map(self._publish, some))
+            too_large += [one for one, is_published in zip(some, published, strict=True) if not is_published]
+        if too_large:
+            logger.error(
+                "accounts with too many revoked keys are closed: of %s", ", ".join(one.org for one in too_large)
+            )
+            await self.remove(map(self._authority.public, too_large))
+        return too_large
 
     async def remove(self, names: Iterable[str]) -> None:
         """Make the broker forget these accounts; whoever is connected through them is cut off."""
@@ -58,9 +73,13 @@ class Accounts:
             token = self._authority.deletion(waiting[first : first + _DELETED_AT_ONCE], self._seconds())
             await self._ask("$SYS.REQ.CLAIMS.DELETE", token)
 
-    async def _publish(self, account: Account) -> None:
+    async def _publish(self, account: Account) -> bool:
+        """False if the account, with all that is revoked of it, does not fit into a message."""
         token = self._authority.account_token(account, self._seconds(), secrets.token_bytes(16))
+        if len(token) > self._client.max_payload:
+            return False
         await self._ask("$SYS.REQ.CLAIMS.UPDATE", token)
+        return True
 
     async def _ask(self, subject: str, token: str) -> None:
         reply = await self._client.request(subject, token.encode(), timeout=_SECONDS)

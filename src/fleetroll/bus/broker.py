@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -271,7 +271,15 @@ class Broker(Mint):
             presence = self._presence = Presence(system, registry, self._announce)
             files = self._process.files if self._process is not None else None
             account_sync = self._account_sync = AccountSync(
-                system, self._authority, self._seconds, self._urls, registry, presence.mark_stale, files, self._replicas
+                system,
+                self._authority,
+                self._seconds,
+                self._urls,
+                registry,
+                presence.mark_stale,
+                self._end,
+                files,
+                self._replicas,
             )
             if self._process is not None:
                 self._process.ended = presence.end
@@ -340,6 +348,10 @@ class Broker(Mint):
         await self._endpoint.reconnected()
         for ingest in self._ingests:
             ingest.mark_stale()
+
+    async def _end(self, accounts: Collection[str]) -> None:
+        assert self._endpoint is not None
+        await self._endpoint.end(accounts)
 
     async def _start_streams(self, registry: Registry, group: asyncio.TaskGroup) -> None:
         assert self._platform is not None

@@ -1,5 +1,7 @@
 """All that is answered over one connection as the platform: requests, calls, and questions about commands."""
 
+from collections.abc import Collection
+
 from nats.aio.client import Client
 
 from fleetroll.bus import links
@@ -22,6 +24,10 @@ class Endpoint:
     async def start(self) -> None:
         await self._queues.start()
         await self._responder.start()
+
+    async def end(self, accounts: Collection[str]) -> None:
+        """End what these accounts, which are gone, have left. Raises links.FAILURE."""
+        await self._queues.end(accounts)
 
     async def reconnected(self) -> None:
         """The connection was made again."""

@@ -10,8 +10,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
+import msgspec
 import nats.errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.protocol import parser
 
 from fleetroll.bus.keypairs import Kind, Pair
@@ -47,20 +49,55 @@ parser.MSG_RE = re.compile(rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r
 parser.HMSG_RE = re.compile(rb"\AHMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)[ \t]+(\d+)\r\n")
 
 
+_SENDER = "Nats-Request-Info"
+
+
 class _Link(Client):
-    """The library's client, which by itself stops reading for good at a subject that is not UTF-8 or bad headers."""
+    """The library's client, which by itself stops reading for good at a subject that is not UTF-8 or bad headers.
+
+    Nor does it believe a sender who says who that is.
+    """
 
     async def _process_headers(self, headers: Any) -> Any:
         try:
-            return await super()._process_headers(headers)
+            found = await super()._process_headers(headers)
         except Exception:  # noqa: BLE001  # whatever hostile bytes make it raise; the message must still be counted
             return None
+        if found and _SENDER in found:
+            found[_SENDER] = _told_by_broker(bytes(headers))
+        return found
 
     def _build_message(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: Any) -> Any:
         try:
             return super()._build_message(sid, subject, reply, data, headers)
         except UnicodeDecodeError:
             return super()._build_message(sid, subject.decode(errors="replace").encode(), reply, data, headers)
+
+
+def _told_by_broker(headers: bytes) -> str:
+    """What the broker says of the sender; empty if that cannot be told from what the sender says.
+
+    The broker removes a header of that name in one spelling only, and writes its own as one line after all others. It
+    does not make sure that the line before has ended: what it appends to half a line becomes part of that line.
+    """
+    *_, last, rest, end = (b"", b"", b"", *headers.split(b"\r\n"))
+    name, _, value = last.partition(b": ")
+    return value.decode(errors="replace") if name == _SENDER.encode() and not rest and not end else ""
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """What the broker says of a sender in another account: that account, and the user where it is a shared one."""
+
+    acc: str = ""
+    user: str = ""
+
+
+def sender(message: Msg) -> Sender:
+    """Who sent a message; empty, which is nobody, if it came from our own account."""
+    try:
+        return msgspec.json.decode((message.headers or {}).get(_SENDER, ""), type=Sender)
+    except msgspec.MsgspecError:
+        return Sender()
 
 
 async def _nothing(*_: object) -> None:

@@ -22,6 +22,7 @@ from fleetroll.core import limits
 logger = logging.getLogger("fleetroll.broker")
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
+_OURS = "FLEETROLL_"  # environment variables that the broker does not get: some are secrets
 _LINE = re.compile(r"\[\d+\] \[(?P<level>\w{3})\] ?(?P<text>.*)")
 _LISTENING = re.compile(r"Listening for (?P<what>client|websocket|MQTT) (?:connections|clients) on (?P<where>\S+)")
 _TAKEN = "address already in use"
@@ -32,6 +33,8 @@ _RELOAD_SECONDS, _RESTART_SECONDS = 5.0, 10.0
 _RELOADED = {"Reloaded server configuration": True, "Failed to reload server configuration": False}
 # A stream that could not be written to once takes nothing more until a restart, even if there is room again.
 _STUCK = re.compile(r"critical write error", re.IGNORECASE)
+# What it logs about a request of its own, for the session of an MQTT device whose account was just removed.
+_IDLE_TALK = 'Malformed JetStream API Request: ""'
 _LOOK_SECONDS = 2.0
 _STEADY_SECONDS = 10.0  # a broker that has run this long was well; what ends it then is new trouble
 
@@ -143,6 +146,7 @@ class Process:
             sys.executable, "-I", "-S", str(_LAUNCHER), *arguments,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C in a terminal is for us to pass on, in order
+            env={name: value for name, value in os.environ.items() if not name.startswith(_OURS)},
         )  # fmt: skip
         try:
             await self._read_log(self._process)
@@ -168,6 +172,8 @@ class Process:
         parsed = _LINE.match(line)
         # A line without a level is the program's last words: about a configuration that it refuses, or its own failure.
         level, text = (_LEVELS.get(parsed["level"], logging.DEBUG), parsed["text"]) if parsed else (logging.ERROR, line)
+        if text == _IDLE_TALK:
+            level = logging.DEBUG
         advice = "; name another one with --nats, --nats-ws or --mqtt" if _TAKEN in text else ""
         logger.log(level, "%s%s", text, advice)
         if listening := _LISTENING.search(text):

@@ -3,13 +3,17 @@
 What the vendor's SDKs ask of the broker's stream API comes to us, under the names that they know. Only messages are
 asked of the broker itself, and acknowledged to it: it lets no client forward such a request, not even us. The broker
 cannot tell from part of a name whose consumer it is, so a name must be one that nobody can guess: we choose it, and
-tell it to its device alone.
+tell it to its device alone. Any account can use it, so a consumer ends with the credential that it was made with.
 """
 
 import asyncio
+import base64
+import contextlib
+import hashlib
 import re
 import secrets
 from collections import defaultdict
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -17,7 +21,7 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from fleetroll.bus import commands, links
+from fleetroll.bus import commands, links, streams
 from fleetroll.bus.permissions import COMMANDS, Authority
 from fleetroll.bus.port import Registry
 from fleetroll.bus.replies import Replies
@@ -39,6 +43,9 @@ _AWAY = msgspec.json.encode(
 )
 _SECONDS = 4.0  # clients wait for five
 _NO_API = {"total": 0, "errors": 0}
+_SECRET_BYTES, _SECRET_LENGTH = 16, 22  # the length in base64
+_MARK_BYTES, _MARK_LENGTH = 6, 8  # likewise
+_ENDED_AT_ONCE = 64
 _NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -81,6 +88,17 @@ class Queues:
         await self._client.subscribe(_ENDED, cb=self._note_end)
         for subject, answer in served.items():
             await self._client.subscribe(subject, _GROUP, cb=answer)
+
+    async def end(self, accounts: Collection[str]) -> None:
+        """Remove the consumers whose names were told to accounts that are gone. Raises links.FAILURE."""
+        marks = {_mark(account) for account in accounts}
+        told = [name for name in await streams.consumers(self._client, COMMANDS) if _mark_of(name) in marks]
+        for first in range(0, len(told), _ENDED_AT_ONCE):
+            await asyncio.gather(*map(self._end, told[first : first + _ENDED_AT_ONCE]))
+
+    async def _end(self, name: str) -> None:
+        with contextlib.suppress(links.Rejected):  # it has ended by itself
+            await streams.request(self._client, f"CONSUMER.DELETE.{COMMANDS}.{name}", {})
 
     def forget_consumers(self) -> None:
         """The broker was away: it may have told nobody which consumers have ended."""
@@ -140,7 +158,8 @@ class Queues:
             # All of it is decoded, not only what counts: the reply repeats it.
             asked = msgspec.json.decode(message.data)
             given = msgspec.convert(asked, _Create)
-            config = self._config(given.config, org, device, consumer, env, name)
+            called = self._name(given.config, device, consumer, links.sender(message).acc)
+            config = {"name": called, **_config(given.config, f"command.{org}.{env}.{device}.{name}", device)}
         except (msgspec.MsgspecError, ValueError, RecursionError):
             await self._replies.send(message.reply, msgspec.json.encode({"type": _CREATED, "error": _BAD_REQUEST}))
             return
@@ -161,23 +180,15 @@ class Queues:
             self._let_go(device, name)
         return reply
 
-    def _config(self, wanted: _Wanted, org: str, device: str, consumer: str, env: str, name: str) -> dict[str, Any]:
-        """The consumer on the platform. Raises ValueError."""
-        if wanted.deliver_policy not in _POLICIES or not _NAME.fullmatch(consumer):
+    def _name(self, wanted: _Wanted, device: str, consumer: str, account: str) -> str:
+        """The name of the consumer on the platform. Raises ValueError."""
+        if not _NAME.fullmatch(consumer):
             raise ValueError
         called = f"{device}_{consumer}"
-        return {
-            # A name that is told lives no longer than its consumer: whoever knows it can read.
-            "name": self._authority.consumer(called) if wanted.deliver_subject else f"{called}_{secrets.token_hex(16)}",
-            "filter_subject": f"command.{org}.{env}.{device}.{name}",
-            "deliver_policy": wanted.deliver_policy,
-            "ack_policy": "explicit" if wanted.ack_policy != "none" else "none",
-            "replay_policy": "instant",
-            "inactive_threshold": limits.BUS_CONSUMER_IDLE * _NANO,
-            "mem_storage": True,
-            **_delivery(wanted, device),
-            **_start(wanted),
-        }
+        if wanted.deliver_subject:
+            return self._authority.consumer(called)
+        # A name that is told lives no longer than its consumer: whoever knows it can read.
+        return f"{called}_{_mark(account)}{secrets.token_urlsafe(_SECRET_BYTES)}"
 
     async def _queue(self, message: Msg) -> None:
         """Another question about a device's own consumer, or about the stream that it believes to be its own."""
@@ -197,6 +208,31 @@ class Queues:
 def _tenant(message: Msg) -> str:
     """The organization that a subject names, or the device if it names none."""
     return message.subject.split(".")[1]
+
+
+def _mark(account: str) -> str:
+    """What marks the names that were told to an account."""
+    return base64.urlsafe_b64encode(hashlib.blake2b(account.encode(), digest_size=_MARK_BYTES).digest()).decode()
+
+
+def _mark_of(name: str) -> str:
+    return name[-_SECRET_LENGTH - _MARK_LENGTH : -_SECRET_LENGTH]
+
+
+def _config(wanted: _Wanted, filter_subject: str, device: str) -> dict[str, Any]:
+    """The consumer on the platform, without its name. Raises ValueError."""
+    if wanted.deliver_policy not in _POLICIES:
+        raise ValueError
+    return {
+        "filter_subject": filter_subject,
+        "deliver_policy": wanted.deliver_policy,
+        "ack_policy": "explicit" if wanted.ack_policy != "none" else "none",
+        "replay_policy": "instant",
+        "inactive_threshold": limits.BUS_CONSUMER_IDLE * _NANO,
+        "mem_storage": True,
+        **_delivery(wanted, device),
+        **_start(wanted),
+    }
 
 
 def _delivery(wanted: _Wanted, device: str) -> dict[str, Any]:

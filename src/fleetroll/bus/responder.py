@@ -4,10 +4,10 @@ import asyncio
 import logging
 from functools import partial
 
-import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from fleetroll.bus import links
 from fleetroll.bus.port import Registry, Request
 from fleetroll.bus.replies import Replies
 from fleetroll.bus.rooms import TOO_MANY, Room
@@ -16,14 +16,7 @@ from fleetroll.core import limits
 logger = logging.getLogger("fleetroll.broker")
 
 SUBJECTS = ("api.iot.>", "accounts.user.get_http_token")
-_SENDER = "Nats-Request-Info"
 _GROUP = "fleetroll"
-
-
-class _Sender(msgspec.Struct, frozen=True):
-    """What the broker says of the sender of a request from another account."""
-
-    user: str = ""
 
 
 class Responder:
@@ -48,7 +41,7 @@ class Responder:
     async def _respond(self, message: Msg) -> None:
         try:
             async with self._slots:
-                reply = await self._registry.answer(Request(message.subject, _sender(message), message.data))
+                reply = await self._registry.answer(Request(message.subject, links.sender(message).user, message.data))
             await self._replies.send(message.reply, reply)
         except Exception:
             logger.exception("a request on the broker failed")
@@ -57,12 +50,4 @@ class Responder:
 def _tenant(message: Msg) -> str:
     """The organization of a request, or its sender where the subject names none."""
     words = message.subject.split(".")
-    return words[3] if words[0] == "api" else _sender(message)
-
-
-def _sender(message: Msg) -> str:
-    """The user that asks; empty, which is nobody, if the request did not come from another account."""
-    try:
-        return msgspec.json.decode((message.headers or {}).get(_SENDER, "{}"), type=_Sender).user
-    except msgspec.MsgspecError:
-        return ""
+    return words[3] if words[0] == "api" else links.sender(message).user

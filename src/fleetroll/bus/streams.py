@@ -62,6 +62,11 @@ class _Consumer(msgspec.Struct, frozen=True):
     delivered: _Delivered = _Delivered()
 
 
+class _Consumers(msgspec.Struct, frozen=True):
+    total: int = 0
+    consumers: list[str] | None = None
+
+
 async def prepare_platform(client: Client, room: int | None = None, replicas: int | None = None) -> dict[str, str]:
     """Make the platform's streams as they should be. Returns the incarnation of each.
 
@@ -177,6 +182,23 @@ async def request(client: Client, verb: str, body: Any) -> bytes:
     return reply.data
 
 
+async def consumers(client: Client, stream: str) -> list[str]:
+    """The names of a stream's consumers; none if there is no such stream yet. Raises Rejected."""
+    found: list[str] = []
+    while True:
+        try:
+            page = msgspec.json.decode(
+                await request(client, f"CONSUMER.NAMES.{stream}", {"offset": len(found)}), type=_Consumers
+            )
+        except Rejected as problem:
+            if problem.code == _NOT_FOUND:
+                return []
+            raise
+        found += page.consumers or []
+        if not page.consumers or len(found) >= page.total:
+            return found
+
+
 async def forget_before(client: Client, stream: str, place: int) -> None:
     """Remove what the store has by now: all before `place`."""
     with contextlib.suppress(Rejected):
@@ -195,14 +217,19 @@ async def _stream(client: Client, name: str, config: dict[str, Any], replicas: i
 
 
 _SHARES = {INGEST: limits.BUS_INGEST_SHARE, COMMANDS: limits.BUS_COMMANDS_SHARE}
+# The broker drops a message whose id (`Nats-Msg-Id`) another one in the stream has had, of whatever tenant, and still
+# acknowledges it. This is the shortest time that it can be told to remember ids.
+_IDS = {"duplicate_window": _NANO // 10}
 _PLATFORM: dict[str, dict[str, Any]] = {
     INGEST: {
+        **_IDS,
         "subjects": [f"data.*.*.{family}.*.*" for family in FAMILIES],
         "storage": "file",
         "max_age": limits.BUS_INGEST_AGE * _NANO,
         "max_msg_size": limits.MAX_BUS_MESSAGE,
     },
     COMMANDS: {
+        **_IDS,
         "subjects": ["command.*.*.*.*"],
         "storage": "file",
         "max_age": limits.BUS_COMMAND_AGE * _NANO,

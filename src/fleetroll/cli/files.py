@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -28,7 +29,7 @@ def replacing(file: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
         return
     target = file.resolve()
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    with _naming(file), _opened(part, file, mode) as stream:
+    with _naming(file), _without(part), _opened(part, file, mode) as stream:
         try:
             yield stream
             stream.flush()
@@ -38,6 +39,26 @@ def replacing(file: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
             part.unlink()
             raise
     sync(target.parent)
+
+
+@contextlib.contextmanager
+def _without(part: Path) -> Iterator[None]:
+    """Remove the part before SIGTERM or SIGHUP ends the program, as `replacing` does for Ctrl-C."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+
+    def end(number: int, _: object) -> None:
+        part.unlink(missing_ok=True)
+        signal.signal(number, before[signal.Signals(number)])
+        signal.raise_signal(number)
+
+    heard = [number for number, handler in before.items() if handler != signal.SIG_IGN]
+    for number in heard:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
 
 
 @contextlib.contextmanager

@@ -21,14 +21,14 @@ def pem(der: bytes) -> str:
     return f"-----BEGIN {_CERTIFICATE}-----\n{lines}-----END {_CERTIFICATE}-----\n"
 
 
-def certificate(text: str | bytes, field: str = "certificate") -> bytes:
+def certificate(text: str | bytes) -> bytes:
     """The DER of the first certificate in PEM, whatever is before it. Raises Fault invalid `invalid_certificate`."""
     raw = text.encode() if isinstance(text, str) else text
     start = raw.find(_BEGINS)
     found = _PEM.match(raw[start : start + 2 * limits.MAX_CERTIFICATE]) if start >= 0 else None
     der = _decoded(found[2]) if found else None
     if der is None:
-        raise invalid("invalid_certificate", f"{field} must be a certificate in PEM.", field)
+        raise invalid("invalid_certificate", "certificate must be a certificate in PEM.", "certificate")
     return der
 
 

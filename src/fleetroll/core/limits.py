@@ -7,6 +7,7 @@ MAX_BODIES = 256 << 20  # of all that have not arrived whole, together
 MAX_UNREAD_REPLIES = 256 << 20  # of all that clients have not read yet, together
 MAX_TENANT_BODIES = 64 << 20  # of an organization and all below it; the root may use all there is
 MAX_FORM = 8 << 10
+MAX_ENROLLMENT_BODY = 32 << 10
 MAX_HEADER_BLOCK = 16 << 10
 MAX_HEADERS = 100
 MAX_TARGET = 8 << 10

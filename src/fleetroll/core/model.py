@@ -135,6 +135,11 @@ class Principal(Struct, frozen=True):
     actor: str
     device: int | None = None
 
+    @property
+    def is_stranger(self) -> bool:
+        """Whether it is anybody who asks a DMS: what they present, if anything, is checked later."""
+        return self.key.role is Role.ENROLLEE
+
     def acting_in(self, org: Organization) -> "Principal":
         """The same caller in another organization."""
         return Principal(self.key, org, self.home, self.actor, self.device)
@@ -512,6 +517,10 @@ class NewEvent(Struct, frozen=True, gc=False):
     request: str
     data: msgspec.Raw = EMPTY
     reported_at: Instant | None = None
+
+
+SERVER = "server"
+"""The actor of what nobody has asked for."""
 
 
 class Counts(Struct, frozen=True):

@@ -11,12 +11,12 @@ from fleetroll.core import datastreams, documents, limits, metafields, names
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import Fault, invalid
 from fleetroll.core.model import Datastream, DatastreamKind, EventCode, Metafield, Template
+from fleetroll.core.schema import is_metric
 
 P = TypeVar("P", Datastream, EventCode, Metafield)
 
 _json = msgspec.json.Encoder().encode
 _PIN = re.compile(r"[vdaVDA](0|[1-9][0-9]{0,2})")
-_ALIAS = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CODE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 # In the words of `schema`.
 _METRIC_TYPES = {
@@ -212,7 +212,7 @@ def _distinct(member: str, keys: Iterable[object]) -> None:
 def _check_datastream(stream: Datastream) -> None:
     if parse_pin(stream.pin) != stream.pin:
         raise _refusal("datastreams", "a pin is v, d or a and a number from 0 to 999.")
-    if stream.alias is not None and not _ALIAS.fullmatch(stream.alias):
+    if stream.alias is not None and not is_metric(stream.alias):
         raise _refusal("datastreams", "an alias has 1 to 128 letters, digits, hyphens and underscores.")
     if stream.alias is not None and parse_pin(stream.alias) not in {None, stream.pin}:
         raise _refusal("datastreams", "an alias is not the pin of another datastream.")

@@ -1,6 +1,7 @@
 """A data directory and its machine examined, changing nothing: each check has a finding, and what to do about it."""
 
 import enum
+import errno
 import os
 import resource
 import shlex
@@ -171,10 +172,21 @@ def _library(engine: Engine) -> Finding:
 
 def _space(data: Path) -> Finding:
     place = next(path for path in (data.absolute(), *data.absolute().parents) if path.exists())
-    if os.statvfs(place).f_flag & os.ST_RDONLY:  # as a failing disk becomes by itself
+    if _is_read_only(place):  # as a failing disk becomes by itself
         advice = "See the system's log for the reason, and mount it read-write."
-        return Finding("disk", State.FAIL, "mounted read-only", advice)
+        return Finding("disk", State.FAIL, "read-only", advice)
     return _room("disk", place, data, "Make room, or move the directory to a larger disk.")
+
+
+def _is_read_only(place: Path) -> bool:
+    """Whether it is mounted so, or refuses an unnamed file: from Linux 6.16 on, a failed ext4 looks writable."""
+    if os.statvfs(place).f_flag & os.ST_RDONLY:
+        return True
+    try:
+        os.close(os.open(place, os.O_TMPFILE | os.O_WRONLY, 0o600))
+    except OSError as problem:  # not every file system has unnamed files, and not everybody may write here
+        return problem.errno == errno.EROFS
+    return False
 
 
 def _temporary(data: Path) -> Finding:

@@ -12,7 +12,7 @@ from fleetroll.core import encodings, names
 from fleetroll.core.certificates import Authority, Edition, Revocation, SignedList
 from fleetroll.core.certificates import KeyKind as PublicKeyKind
 from fleetroll.core.faults import conflict, not_found
-from fleetroll.core.model import Instant, Key, KeyKind, Principal
+from fleetroll.core.model import SERVER, Instant, Key, KeyKind, Principal
 from fleetroll.core.names import ABOVE_ROOT
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.query import Part
@@ -164,12 +164,10 @@ async def list_of(call: Call, authority: Authority) -> SignedList:
 
 async def _revoked(call: Call, authority: Authority, at: Instant) -> list[Revocation]:
     """With those that expired within one list's lifetime: a list signed after that still has them (RFC 5280, 3.3)."""
-    revoked: list[Revocation] = []
-    while found := await call.records.certificates.revoked(
-        call.org, authority.id, at - _LIST_LIFETIME, revoked[-1].id if revoked else 0, _LIST_PAGE
-    ):
-        revoked += found
-    return revoked
+    page, since = call.records.certificates.revoked, at - _LIST_LIFETIME
+    return await whole(
+        lambda after, limit: page(call.org, authority.id, since, after, limit), lambda last: last.id, 0, _LIST_PAGE
+    )
 
 
 async def _publish(call: Call, authority: int, last: Edition, new: Edition) -> bool:
@@ -214,7 +212,7 @@ async def certify_server(services: Services, hosts: Sequence[str]) -> ServerCert
         root = await records.organizations.child(ABOVE_ROOT, names.ROOT)
         assert root is not None, "it is made at the first start"
         key = Key(0, root.id, "server", KeyKind.API, Role.ADMIN, (), 0, None, None, None)
-        principal = Principal(key, root, root, "server")
+        principal = Principal(key, root, root, SERVER)
         return await ensure(Call(principal, services.clock(), "server", records, services), settings.DEFAULT_AUTHORITY)
 
     authority, now = await services.store.write(work), services.clock()

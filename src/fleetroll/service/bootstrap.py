@@ -3,7 +3,7 @@ where all are lost."""
 
 from fleetroll.core import tokens
 from fleetroll.core.ids import MAX_ID
-from fleetroll.core.model import Key, KeyKind, NewEvent, Organization
+from fleetroll.core.model import SERVER, Key, KeyKind, NewEvent, Organization
 from fleetroll.core.names import ABOVE_ROOT, ROOT
 from fleetroll.core.policy import Role
 from fleetroll.service import cohorts
@@ -25,7 +25,7 @@ async def first_start(services: Services, preset: str | None) -> str | None:
         if org is None:
             return False
         await records.cohorts.insert(cohorts.default(org.id, now))
-        event = NewEvent(org.id, now, "organization.created", "organization", org.id, org.slug, "server", "first-start")
+        event = NewEvent(org.id, now, "organization.created", "organization", org.id, org.slug, SERVER, "first-start")
         await records.timeline.append([event])
         key = Key(0, org.id, "first admin", KeyKind.API, Role.ADMIN, (), now, None, None, None)
         await _store(records, key, prefix, tokens.digest(services.server_key, token), "first-start")
@@ -67,5 +67,5 @@ async def _store(records: Records, described: Key, prefix: str, digest: str, req
     """A key with its event."""
     key = await records.keys.insert(described, prefix, digest)
     await records.usage.add(key.org, "keys", 1, MAX_ID)
-    event = NewEvent(key.org, key.created_at, "key.created", "key", key.id, key.name, "server", request)
+    event = NewEvent(key.org, key.created_at, "key.created", "key", key.id, key.name, SERVER, request)
     await records.timeline.append([event])

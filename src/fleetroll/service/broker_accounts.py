@@ -7,7 +7,7 @@ from fleetroll.core.model import Credential, Protocol
 from fleetroll.core.policy import Action, Role
 from fleetroll.service.keyring import is_enabled
 from fleetroll.service.portions import portions
-from fleetroll.store.port import AccountChange, Records
+from fleetroll.store.port import AccountChange, Records, Store
 
 _PAGE = 1_000
 _ROLES = {role.value: role for role in policy.GRANTABLE}
@@ -29,6 +29,18 @@ async def changes(records: Records, bus: Bus) -> list[Change]:
     """The next accounts that the broker is to be told of, each as it is by now."""
     standing = _Standing(records)
     return [await _change(records, standing, bus, change) for change in await records.credentials.changes(0, _PAGE)]
+
+
+async def forget(store: Store) -> None:
+    """Drop what a broker would be told, if there is none: a later one is told of all accounts when it is met."""
+
+    async def work(records: Records) -> bool:
+        found = await records.credentials.changes(0, _PAGE)
+        await records.credentials.settle([one.number for one in found])
+        return bool(found)
+
+    while await store.write(work, bulk=True):
+        pass
 
 
 async def _change(records: Records, standing: "_Standing", bus: Bus, change: AccountChange) -> Change:

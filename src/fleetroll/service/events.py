@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 
 from fleetroll.core import limits, policy
 from fleetroll.core.faults import invalid
-from fleetroll.core.model import Event, Instant
+from fleetroll.core.model import SERVER, Event, Instant
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, matches
 from fleetroll.service.live_readings import Feed, LiveReading
@@ -92,7 +92,7 @@ def _live(call: Call, feed: Feed | None) -> list[Event]:
 
 
 def _event(org: int, at: Instant, type: str, device: int, ident: str, data: dict[str, Any]) -> Event:
-    actor = f"device:{device}" if device else "server"
+    actor = f"device:{device}" if device else SERVER
     return Event(UNNUMBERED, org, at, type, "device", device, ident, actor, "", Raw(_encode(data)))
 
 

@@ -3,7 +3,7 @@
 A place in so long an answer is one number, for a client to send back: which series, and how far into it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from msgspec import Struct, structs
@@ -19,6 +19,7 @@ from fleetroll.service.operations import Call, Effect, operation
 
 _SERIES = 9 * 10**12  # places of one series: milliseconds of 285 years; all of a thousand series are below 2^53
 _SCANNED = 1_000
+_MOST_COUNTED = 10 * limits.MAX_RANGE
 
 
 class Wanted(Struct, frozen=True):
@@ -148,26 +149,41 @@ def _interval(wanted: Wanted) -> int:
 
 
 async def _reported(call: Call, devices: Sequence[Device], wanted: Wanted, type: str) -> History:
-    summed = wanted.aggregate is not None or wanted.interval is not None
-    most = limits.MAX_RANGE * 10 if summed else wanted.limit
+    if wanted.aggregate is not None or wanted.interval is not None:
+        return History(_counted(await _all_reported(call, devices, wanted, type), wanted), None)
     found: list[Point] = []
     looked_at = 0
+    async for first, device, page in _pages(call, devices, wanted, type):
+        if looked_at >= limits.MAX_RANGE:  # what is rare is not waited for: the client asks on
+            return History(found, first)
+        looked_at += len(page)
+        for place, event in enumerate(page, first):
+            if len(found) >= wanted.limit:
+                return History(found, place)
+            if (point := _point(device, event, wanted)) is not None:
+                found.append(point)
+    return History(found, None)
+
+
+async def _all_reported(call: Call, devices: Sequence[Device], wanted: Wanted, type: str) -> list[Point]:
+    found: list[Point] = []
+    async for _, device, page in _pages(call, devices, wanted, type):
+        found += [point for event in page if (point := _point(device, event, wanted)) is not None]
+        if len(found) > _MOST_COUNTED:
+            raise invalid("too_much", "That is too much to count; take less time.", "start")
+    return found
+
+
+async def _pages(
+    call: Call, devices: Sequence[Device], wanted: Wanted, type: str
+) -> AsyncIterator[tuple[int, Device, list[Event]]]:
+    """The events of the devices, some at a time, with the place of the first of them."""
     series, passed = divmod(wanted.place, _SERIES)
     for index, device in enumerate(devices[series:], series):
         offset = passed if index == series else 0
         while page := await call.records.timeline.reported(call.org, device.id, type, wanted.span, _SCANNED, offset):
-            if looked_at >= limits.MAX_RANGE and not summed:  # what is rare takes long: the client goes on from here
-                return History(found, index * _SERIES + offset)
-            looked_at += len(page)
-            for event in page:
-                if len(found) >= most:
-                    if summed:
-                        raise invalid("too_much", "That is too much to count; take less time.", "start")
-                    return History(found, index * _SERIES + offset)
-                offset += 1
-                if (point := _point(device, event, wanted)) is not None:
-                    found.append(point)
-    return History(_counted(found, wanted) if summed else found, None)
+            yield index * _SERIES + offset, device, page
+            offset += len(page)
 
 
 def _point(device: Device, event: Event, wanted: Wanted) -> Point | None:

@@ -51,7 +51,8 @@ async def beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
+        if tasks:
+            await asyncio.wait(tasks)
 
 
 async def note_use(services: Services, used: Mapping[int, Instant]) -> None:

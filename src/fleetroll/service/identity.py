@@ -9,7 +9,6 @@ from msgspec import Struct, structs
 
 from fleetroll.core import identity, limits
 from fleetroll.core.certificates import Reason
-from fleetroll.core.faults import not_found
 from fleetroll.core.identity import Occasion, Slot, Windows
 from fleetroll.core.lifecycle import Status, advance
 from fleetroll.core.model import Device, Instant, NewEvent
@@ -27,15 +26,6 @@ class Written(Struct, frozen=True):
 
     ident: str
     slot: Slot
-
-
-@operation(Action.DEVICES_READ, Effect.READ)
-async def get(call: Call, wanted: devices.Named) -> Slot:
-    """The slot of a device. Raises Fault not_found without one."""
-    slot = identity.slot_of(identity.current(await devices.find(call, wanted.ident), call.at))
-    if slot is None:
-        raise not_found("identity", wanted.ident)
-    return slot
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE)

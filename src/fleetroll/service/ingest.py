@@ -13,7 +13,7 @@ from fleetroll.core import documents, limits
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.ids import parse_broker_org, parse_device_hex
 from fleetroll.core.messages import Content, content_of, mode_of, shown
-from fleetroll.core.model import Device, Instant, NewEvent, Reached
+from fleetroll.core.model import SERVER, Device, Instant, NewEvent, Reached
 from fleetroll.core.times import HOUR
 from fleetroll.service import telemetry
 from fleetroll.service.devices import known_by_id
@@ -35,7 +35,6 @@ REFUSED = {
 
 _TELEMETRY, _LOGS = "telemetry", "logs"
 _REQUEST = "broker"
-_SERVER = "server"
 
 
 class _Read(Struct, frozen=True):
@@ -231,5 +230,5 @@ async def _note(records: Records, org: int, number: int, message: Message, fault
     if device is not None:
         said = {called: message.name, "code": fault.code, "message": fault.message}
         data = msgspec.Raw(msgspec.json.encode(said))
-        entry = NewEvent(org, at, REFUSED[family], "device", device.id, device.ident, _SERVER, _REQUEST, data)
+        entry = NewEvent(org, at, REFUSED[family], "device", device.id, device.ident, SERVER, _REQUEST, data)
         await records.timeline.append([entry])

@@ -108,7 +108,7 @@ class Keyring:
             org = await records.organizations.child(org.id, slug) if org else None
         if org is None or await records.dms.get(org.id, name) is None:
             raise not_found("dms", label)
-        return await self._derived(org.id, Role.ENROLLEE, f"dms:{label}", None)
+        return await self._derived(org.id, Role.ENROLLEE, f"dms:{labels.label(path, name)}", None)
 
     async def _user(self, user: str, now: int) -> Principal:
         """The caller that has proved to the broker that it has the secret half of this key."""

@@ -11,11 +11,10 @@ from fleetroll.core.policy import Action, Role
 from fleetroll.core.query import Part, cut
 from fleetroll.service import reach
 from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.portions import portions
 from fleetroll.service.quotas import take
 from fleetroll.service.reach import Numbered
 from fleetroll.service.timeline import record
-
-_PAGE = 1_000
 
 
 class NewKey(Struct, frozen=True):
@@ -156,11 +155,10 @@ async def _require_another(call: Call, key: Key) -> None:
     """Raises Fault conflict for the root's last admin key: to make another would take access to the machine."""
     if call.principal.org.parent is not None or not _may_do_all(key, call.at):
         return
-    after = 0
-    while page := await call.records.keys.page(call.org, after, _PAGE):
-        if any(one.id != key.id and _may_do_all(one, call.at) for one in page):
+    page = call.records.keys.page
+    async for some in portions(lambda after, limit: page(call.org, after, limit), lambda last: last.id, 0):
+        if any(one.id != key.id and _may_do_all(one, call.at) for one in some):
             return
-        after = page[-1].id
     raise conflict("last_admin_key", "This is the last key that may do everything here; make another one first.")
 
 

@@ -21,5 +21,7 @@ async def portions(
         after = place(found[-1])
 
 
-async def whole(page: Callable[[K, int], Awaitable[list[R]]], place: Callable[[R], K], start: K) -> list[R]:
-    return [record async for found in portions(page, place, start) for record in found]
+async def whole(
+    page: Callable[[K, int], Awaitable[list[R]]], place: Callable[[R], K], start: K, most: int | None = None
+) -> list[R]:
+    return [record async for found in portions(page, place, start, most) for record in found]

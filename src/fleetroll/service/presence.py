@@ -14,14 +14,13 @@ from collections.abc import Collection, Sequence
 
 from fleetroll.core import extras, limits
 from fleetroll.core.ids import device_hex
-from fleetroll.core.model import Device, Instant, KnownAs, Link, NewEvent, Reporter, Span
+from fleetroll.core.model import SERVER, Device, Instant, KnownAs, Link, NewEvent, Reporter, Span
 from fleetroll.core.times import SECOND
 from fleetroll.store.port import Records, Store
 
 CONNECTED = "device.connected"
 DISCONNECTED = "device.disconnected"
 TYPES = (CONNECTED, DISCONNECTED)
-_SERVER = "server"
 _RESOLUTION = int(limits.HEARD_RESOLUTION * SECOND)
 _QUIET = int(limits.QUIET_TIME * SECOND)
 _NEVER = (1 << 63) - 1
@@ -143,6 +142,6 @@ async def _disconnect(records: Records, devices: Sequence[tuple[int, int, str]],
 async def _record(
     records: Records, type: str, devices: Sequence[tuple[int, int, str]], at: Instant, request: str
 ) -> None:
-    events = [NewEvent(org, at, type, "device", device, ident, _SERVER, request) for org, device, ident in devices]
+    events = [NewEvent(org, at, type, "device", device, ident, SERVER, request) for org, device, ident in devices]
     if events:
         await records.timeline.append(events)

@@ -1,7 +1,6 @@
 """The server as a whole: its broker, and a copy of all tenants' data, which is for the root organization alone."""
 
 import asyncio
-import contextlib
 import os
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -18,17 +17,19 @@ _CHUNK = 1 << 20
 
 
 class Backup:
-    """A finished copy: its size, and its bytes, after which the copy is gone."""
+    """A finished copy, whose file has been unlinked: its size, and its bytes."""
 
-    def __init__(self, folder: contextlib.AsyncExitStack, copy: BinaryIO) -> None:
-        self._folder = folder
+    def __init__(self, copy: BinaryIO) -> None:
         self._copy = copy
         self.size = os.fstat(copy.fileno()).st_size
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        async with self._folder:
+        try:
             while chunk := await asyncio.to_thread(self._copy.read, _CHUNK):
                 yield chunk
+        finally:
+            # In a thread: this frees the file, which takes the disk a second if it is some gigabytes.
+            await asyncio.to_thread(self._copy.close)
 
 
 @operation(Action.ORGANIZATIONS_READ, Effect.READ)
@@ -72,16 +73,16 @@ async def backup(call: Call, _: None) -> Backup:
     or no open file (`too_many_open_files`).
     """
     _require_root(call)
-    async with contextlib.AsyncExitStack() as folder:
+    try:
+        file = Path(tempfile.mkdtemp(prefix="fleetroll-backup-")) / "fleetroll.db"
         try:
-            file = Path(tempfile.mkdtemp(prefix="fleetroll-backup-")) / "fleetroll.db"
-            # In a thread: to delete some gigabytes takes the disk a second.
-            folder.push_async_callback(asyncio.to_thread, _discard, file)
             await call.services.store.backup(file)
-            copy = folder.enter_context(file.open("rb"))
-        except OSError as problem:
-            raise no_room(problem) from None
-        return Backup(folder.pop_all(), copy)
+            copy = file.open("rb")
+        finally:  # already now: sending may take hours, and a server that is killed meanwhile leaves nothing behind
+            await asyncio.to_thread(_discard, file)
+    except OSError as problem:
+        raise no_room(problem) from None
+    return Backup(copy)
 
 
 def _discard(copy: Path) -> None:

@@ -15,6 +15,7 @@ from fleetroll.core.query import Comparison, Operator
 from fleetroll.service import devices, reach
 from fleetroll.service.named import Noun, devices_have
 from fleetroll.service.operations import Call, Effect, operation
+from fleetroll.service.portions import portions
 from fleetroll.store.port import Records
 
 
@@ -115,8 +116,8 @@ async def _name(call: Call, number: int) -> str:
         return tag.name
     # There may be very many: they are looked through in portions, letting others in between, and so before the
     # transaction.
-    names = [""]
-    while names := await call.services.store.scan.devices.tags(call.org, names[-1], limits.MAX_PAGE):
+    tags = call.services.store.scan.devices.tags
+    async for names in portions(lambda after, limit: tags(call.org, after, limit), str, ""):
         for name in names:
             if text_number(name) == number:
                 return name

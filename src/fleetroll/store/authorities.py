@@ -7,11 +7,11 @@ import msgspec
 from fleetroll.core.certificates import Authority, Edition
 from fleetroll.store import rows
 from fleetroll.store.connection import Connection
-from fleetroll.store.named import Named
+from fleetroll.store.named import Numbered
 from fleetroll.store.statements import SQL
 
 
-class Authorities(Named[Authority]):
+class Authorities(Numbered[Authority]):
     """Implements `port.Authorities`."""
 
     def __init__(self, connection: Connection) -> None:

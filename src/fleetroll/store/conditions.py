@@ -237,7 +237,7 @@ class Builder:
     def _document(self, comparison: Comparison) -> str:
         syntax, column, operator = self._syntax, COLUMN[comparison.field], comparison.operator
         if operator is Operator.EXISTS and not comparison.path:
-            return syntax.json_nonempty.format(column=column)
+            return f"{column} <> '{{}}'"
         keys = comparison.path
         if operator is Operator.HAS:
             if not isinstance(comparison.value, str):

@@ -17,7 +17,7 @@ import apsw
 import msgspec
 from msgspec import Struct
 
-from fleetroll.store import migrations, postgres_schema, sqlite
+from fleetroll.store import postgres_schema, sqlite
 from fleetroll.store.postgres_connections import Session
 from fleetroll.store.postgres_schema import UNFINISHED_COPY
 from fleetroll.store.refusals import Refused
@@ -252,11 +252,3 @@ async def _within(new: apsw.Connection, text: str, rows: list[tuple[Any, ...]]) 
             new.executemany(text, rows)
 
     await asyncio.to_thread(run)
-
-
-def steps(source: Path) -> tuple[int, list[migrations.Migration]]:
-    """The schema of a SQLite registry at rest, and the steps that this release would take. Raises Refused."""
-    if problems := sqlite.inspect(source):
-        raise Refused(f"{source} cannot be used: {problems[0]}.")
-    found, *_ = sqlite.known(source)
-    return found, migrations.load("sqlite")[found:]

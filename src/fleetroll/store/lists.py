@@ -28,21 +28,21 @@ def by_idents(syntax: Syntax, org: int, keys: Sequence[str]) -> Query:
 
 def by_numbers(org: int, numbers: Sequence[int]) -> Query:
     """The devices with these numbers."""
-    names, values = _listed("i", numbers, 0)
+    names, values = _listed("i", numbers)
     text = f"SELECT {COLUMNS} FROM device AS d WHERE d.org = :org AND d.id IN ({names})"
     return Query(text, {"org": org, **values})
 
 
 def lives(org: int, devices: Sequence[int]) -> Query:
     """The events that changed the status of these devices."""
-    names, values = _listed("d", devices, 0)
+    names, values = _listed("d", devices)
     text = f"SELECT {_EVENT_COLUMNS} FROM timeline WHERE org = :org AND subject_id IN ({names}) AND {_LIFE}"
     return Query(text, {"org": org, **values})
 
 
 def reporters(org: int, numbers: Sequence[int]) -> Query:
     """The devices with these numbers, as their traffic needs them."""
-    names, values = _listed("i", numbers, 0)
+    names, values = _listed("i", numbers)
     columns = "d.id, d.ident, d.metric_schema, d.connected, d.last_seen, d.template, d.spoke_at, d.linked"
     return Query(f"SELECT {columns} FROM device AS d WHERE d.org = :org AND d.id IN ({names})", {"org": org, **values})
 
@@ -76,13 +76,14 @@ def portions(wanted: Collection[V]) -> Iterator[list[V]]:
     return (whole[place : place + _LISTED] for place in range(0, len(whole), _LISTED))
 
 
-def _listed(prefix: str, wanted: Sequence[Any], nothing: Any) -> tuple[str, dict[str, Any]]:
-    """Parameters for a list of values, and what they bind.
+def _listed(prefix: str, numbers: Sequence[int]) -> tuple[str, dict[str, Any]]:
+    """Parameters for a list of numbers, and what they bind.
 
-    The list is padded to a power of two by what is never there, so there are few texts to prepare.
+    The list is padded to a power of two by one that is never there, so there are few texts to prepare.
     """
-    names, text = _parameters(prefix, _padded(len(wanted)))
-    return text, dict(itertools.zip_longest(names, wanted, fillvalue=nothing))
+    size = _padded(len(numbers))
+    names, text = _parameters(prefix, size)
+    return text, dict(zip(names, [*numbers, *[0] * (size - len(numbers))], strict=True))
 
 
 def _padded(size: int) -> int:

@@ -25,9 +25,6 @@ class Named(Generic[R]):
     async def get(self, org: int, name: str) -> R | None:
         return await self._one("get", {"org": org, "name": name})
 
-    async def by_id(self, org: int, record: int) -> R | None:
-        return await self._one("by_id", {"org": org, "record": record})
-
     async def page(self, org: int, after: str, limit: int, skip: int = 0) -> list[R]:
         values = {"org": org, "after": after, "limit": limit, "skip": skip}
         return [self._record(row) for row in await self._connection.all(SQL[f"{self._noun}_page"], values)]
@@ -48,7 +45,14 @@ class Named(Generic[R]):
         return self._record(row) if row else None
 
 
-class Reachable(Named[R]):
+class Numbered(Named[R]):
+    """Implements `port.Numbered` over the statement `<noun>_by_id` as well."""
+
+    async def by_id(self, org: int, record: int) -> R | None:
+        return await self._one("by_id", {"org": org, "record": record})
+
+
+class Reachable(Numbered[R]):
     """Implements `port.Reachable` over the statement `<noun>_home` as well."""
 
     async def home(self, org: int, record: int) -> int | None:

@@ -296,8 +296,6 @@ class Named(Protocol[R]):
 
     async def get(self, org: int, name: str) -> R | None: ...
 
-    async def by_id(self, org: int, record: int) -> R | None: ...
-
     async def page(self, org: int, after: str, limit: int, skip: int = 0) -> list[R]:
         """Records whose name follows `after`, by name in byte order, without the first `skip` of them."""
 
@@ -310,7 +308,13 @@ class Named(Protocol[R]):
     async def delete(self, org: int, record: int) -> bool: ...
 
 
-class Reachable(Named[R], Protocol[R]):
+class Numbered(Named[R], Protocol[R]):
+    """Named records that others know by number."""
+
+    async def by_id(self, org: int, record: int) -> R | None: ...
+
+
+class Reachable(Numbered[R], Protocol[R]):
     """Named records that callers know by number, from an organization above theirs too."""
 
     async def home(self, org: int, record: int) -> int | None:
@@ -322,7 +326,7 @@ class Owners(Reachable[Owner], Protocol):
         """The organizations that have an owner with this reference, of `org` and all below it, by id."""
 
 
-class Authorities(Named[Authority], Protocol):
+class Authorities(Numbered[Authority], Protocol):
     """`replace` leaves what an authority signs with as it is."""
 
     async def edition(self, org: int, authority: int) -> Edition | None:

@@ -9,7 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
@@ -21,7 +21,9 @@ from fleetroll.store.connection import ReadsOnly, Row, Values
 from fleetroll.store.postgres_syntax import numbered
 from fleetroll.store.refusals import storage_full, too_costly
 from fleetroll.store.statements import SQL
+from fleetroll.store.turns import Turns
 
+T = TypeVar("T")
 logger = logging.getLogger("fleetroll.store")
 
 _CONNECT_SECONDS = 3.0
@@ -43,12 +45,16 @@ class DatabaseAway(Exception):
 
 
 class Purpose(Struct, frozen=True):
-    """What sessions are for: how many there are at most, their settings, and how long a statement may take."""
+    """What sessions are for: how many there are at most, their settings, and how long a statement may take.
+
+    With `by_turns`, statements may take long, so organizations take turns.
+    """
 
     name: str
     most: int
     settings: Mapping[str, str]
     seconds: float | None
+    by_turns: bool = False
 
     @property
     def is_bounded(self) -> bool:
@@ -175,6 +181,7 @@ class Pool:
         self._free: list[Session] = []
         self._open = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._turns = Turns(purpose.most)
         self._closed = False
 
     async def lend(self, work: Callable[[Session], Awaitable[None]]) -> None:
@@ -188,6 +195,16 @@ class Pool:
             self.give(session)
 
     async def fetch(self, statement: str, values: Values) -> list[Row]:
+        if not self._purpose.by_turns:
+            return await self._fetched(statement, values)
+        org = values.get("org")
+        await self._bounded(self._turns.take(org), _TURN_SECONDS)
+        try:
+            return await self._fetched(statement, values)
+        finally:
+            self._turns.give(org)
+
+    async def _fetched(self, statement: str, values: Values) -> list[Row]:
         session = self._free.pop() if self._free and not self._free[-1].is_lost else await self._taken(_TURN_SECONDS)
         try:
             return await session.fetch(statement, values)
@@ -203,9 +220,12 @@ class Pool:
             self.give(session)
 
     async def _taken(self, seconds: float | None) -> Session:
+        return await self._bounded(self.take(), seconds)
+
+    async def _bounded(self, waiting: Awaitable[T], seconds: float | None) -> T:
         try:
             async with asyncio.timeout(seconds):
-                return await self.take()
+                return await waiting
         except Exception as problem:  # noqa: BLE001  # told apart by `fault`
             raise fault(translated(problem)) from None
 

@@ -91,7 +91,6 @@ SYNTAX = Syntax(
     json_false="",
     json_null="",
     json_present=f"{_LEAF} IS NOT NULL",
-    json_nonempty="{column} <> '{{}}'",
     json_predicate="{column}::jsonb @@ CAST({value} AS text)::jsonpath",
     sort_path=_sort_path,
     sort_keys=(

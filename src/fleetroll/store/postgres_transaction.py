@@ -183,8 +183,9 @@ class Writing:
     async def index(self, changes: Sequence[Indexed]) -> None:
         """The server keeps its indexes itself."""
 
-    def discard_all(self) -> None:
-        """Discard what was held back."""
+    def discard(self, held: set[int]) -> None:
+        """Discard what was held back, and the locks other than `held`: the server releases them with a savepoint."""
+        self.locked = held
         self._later.clear()
         self._used.clear()
         self._added.clear()

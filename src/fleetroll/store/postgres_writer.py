@@ -102,6 +102,8 @@ class Writer:
             await self._transact(session, jobs)
         except _Undone as undone:
             await self._undo(session)
+            for job in jobs:
+                job.error = None  # the reason of a refusal was rolled back, too
             self._queue.extendleft(reversed(jobs))
             self._careful = len(jobs) if undone.carefully else self._careful
         except Exception as problem:  # noqa: BLE001  # the same
@@ -127,7 +129,7 @@ class Writer:
             if self._careful:
                 self._careful -= 1
                 await self._run_carefully(session, writing, job)
-            elif job.error is None:
+            else:
                 await self._run_one(writing, jobs)
         await self._commit(session, writing, jobs)
 
@@ -178,9 +180,8 @@ class Writer:
 
     async def _run_carefully(self, session: Session, writing: Writing, job: _Job) -> None:
         """Run a job so that its failure is its own, at the cost of two more round trips."""
-        if job.error is not None:
-            return
         await writing.lock_in_order(job.locks - writing.locked)
+        held = set(writing.locked)
         await session.command("SAVEPOINT work")
         try:
             job.result = await self._work(writing, job)
@@ -195,7 +196,7 @@ class Writer:
                 job.attempts += 1
                 raise _Undone(carefully=True) from None
             job.error = problem
-            writing.discard_all()
+            writing.discard(held)
             await session.command("ROLLBACK TO work")
         await session.command("RELEASE work")
 
@@ -235,9 +236,10 @@ class Writer:
                 job.future.set_exception(fault(job.error))
 
     def _refuse(self, jobs: list[_Job], problem: Exception) -> None:
+        """Fail all of them with `problem`: the reason of a job's own error may have been rolled back."""
         for job in jobs:
             if not job.future.cancelled():
-                job.future.set_exception(fault(job.error or problem))
+                job.future.set_exception(fault(problem))
 
 
 def _is_transient(problem: Exception) -> bool:

@@ -97,6 +97,14 @@ def known(file: Path) -> tuple[int, int, str | None]:
         return connection.pragma("user_version"), len(migrations.load("sqlite")), _origin(connection).mark
 
 
+def schema(file: Path) -> tuple[int, list[migrations.Migration]]:
+    """The number of a store's schema, at rest, and the steps that this release would take. Raises Refused."""
+    if problems := inspect(file):
+        raise Refused(f"{file} cannot be used: {problems[0]}.")
+    found, *_ = known(file)
+    return found, migrations.load("sqlite")[found:]
+
+
 def at_rest(file: Path) -> apsw.Connection:
     """A connection that changes nothing: where there is no log to read, SQLite need not put files beside the store."""
     log = file.with_name(file.name + "-wal")

@@ -18,9 +18,10 @@ from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.refusals import too_costly
 from fleetroll.store.sqlite_syntax import JSON_HOLDS, TIME_PLACE, json_holds, time_place
 from fleetroll.store.statements import SQL
+from fleetroll.store.turns import Turns
 
 SCANNER_CACHE_KIB = 8 << 10
-_SCANNERS = 2
+_SCANNERS = 3  # one more than an organization can have, which may keep them busy for seconds
 _STEPS_BETWEEN_LOOKS = 5_000
 _STEPS_OF_A_SCAN = 1_000_000
 _STEPS_WITH_OURS = 1  # one that is our own code may take as long as a great many of SQLite's
@@ -269,9 +270,20 @@ class Scanners:
         self._file = file
         self._free: deque[apsw.Connection] = deque()
         self._threads = ThreadPoolExecutor(_SCANNERS, "fleetroll-scan")
+        self._turns = Turns(_SCANNERS)
 
     async def run(self, statement: str, values: Values, seconds: float | None) -> list[Row]:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._scan, statement, values, seconds)
+        org = values.get("org")
+        await self._turns.take(org)
+        loop = asyncio.get_running_loop()
+        scan = loop.run_in_executor(self._threads, self._scan, statement, values, seconds)
+        scan.add_done_callback(functools.partial(self._end, org))
+        await asyncio.wait({scan})  # not `await scan`: when cancelled, the thread still goes on
+        return scan.result()
+
+    def _end(self, org: int | None, scan: asyncio.Future[list[Row]]) -> None:
+        scan.exception()  # retrieved here, as nobody else may
+        self._turns.give(org)
 
     def _scan(self, statement: str, values: Values, seconds: float | None) -> list[Row]:
         connection = self._free.pop() if self._free else open_reader(self._file, SCANNER_CACHE_KIB)

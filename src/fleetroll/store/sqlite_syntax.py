@@ -101,7 +101,6 @@ SYNTAX = Syntax(
     json_false="json_type({column}, {path}) = 'false'",
     json_null="json_type({column}, {path}) = 'null'",
     json_present="json_type({column}, {path}) IS NOT NULL",
-    json_nonempty="{column} <> '{{}}'",
     json_predicate=JSON_HOLDS + "({column}, {value})",
     sort_path=_sort_path,
     sort_keys=(

@@ -161,12 +161,14 @@ class Writer:
         return jobs
 
     def _run(self, job: _Job, *, carefully: bool) -> bool:
-        """Run a job, unless it has failed before. Returns False where all must be rolled back because of it.
+        """Run a job. Returns False where all must be rolled back because of it.
 
-        One that would hold up the event loop, such as deleting what has a long history, is given up and becomes `bulk`.
+        After a rollback, a job that was refused runs again too: the reason may have been rolled back. One that would
+        hold up the event loop, such as deleting what has a long history, is interrupted and becomes `bulk`.
         """
-        if job.future.cancelled() or job.error is not None:
+        if job.future.cancelled():
             return True
+        job.error = None
         before = self._written()
         self._deadline = time.monotonic() + _LONGEST_WORK
         try:
@@ -210,8 +212,9 @@ class Writer:
 
     def _fail_all(self, jobs: list[_Job]) -> None:
         # Where the disk fails a statement, SQLite may roll the whole transaction back, with all that ran in it before.
+        # Refusals are lost with it: they may be due to what was rolled back.
         for job in jobs:
-            job.error = job.error or jobs[-1].error
+            job.error = jobs[-1].error or job.error
         self._writing.discard_all()
 
     def _run_alone(self, job: _Job) -> None:
@@ -261,7 +264,7 @@ class Writer:
 
     def _relieving(self, jobs: list[_Job], failure: BaseException | None) -> list[_Job]:
         """The jobs that failed on a full disk and are to run again, as the reserve was spent for them."""
-        found = [job for job in jobs if job.relieves and isinstance(job.error or failure, apsw.FullError)]
+        found = [job for job in jobs if job.relieves and isinstance(failure or job.error, apsw.FullError)]
         if not found or not self._reserve.spend():
             return []
         for job in found:
@@ -282,7 +285,7 @@ class Writer:
     def _answer(self, job: _Job, refusal: Fault | None) -> None:
         if job.future.cancelled():
             return
-        error = job.error or refusal
+        error = refusal or job.error  # in this order: the reason of the job's own error may have been rolled back
         if error is None:
             job.future.set_result(job.result)
         else:

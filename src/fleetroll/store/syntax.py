@@ -38,7 +38,6 @@ class Syntax(Struct, frozen=True):
     json_false: str
     json_null: str
     json_present: str
-    json_nonempty: str
     json_predicate: str
     sort_path: Callable[[tuple[str | int, ...]], str]
     sort_keys: tuple[str, str, str]

@@ -49,8 +49,10 @@ class Telemetry:
     async def range(
         self, org: int, series: SeriesKey, span: Span, limit: int, *, descending: bool = False
     ) -> list[Reading]:
-        statement = "reading_range_back" if descending else "reading_range"
-        return await self._readings(statement, series, {**_place(org, series, span), "limit": limit})
+        values = {**_place(org, series, span), "limit": limit}
+        if descending:
+            return await self._readings("reading_slice", series, {**values, "offset": 0})
+        return await self._readings("reading_range", series, values)
 
     async def slice(self, org: int, series: SeriesKey, span: Span, place: Place) -> tuple[list[Reading], int]:
         values = _place(org, series, span)

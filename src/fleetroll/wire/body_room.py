@@ -9,7 +9,9 @@ from collections import Counter
 
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
-from fleetroll.core.model import Organization
+from fleetroll.core.model import Principal
+
+_STRANGERS = 0  # which no organization has as its number
 
 
 class BodyRoom:
@@ -18,10 +20,14 @@ class BodyRoom:
     def __init__(self) -> None:
         self._taken: Counter[int] = Counter()
 
-    def share(self, org: Organization) -> "Share":
-        """What one request of the organization takes: a context that gives it back on exit."""
-        tenant = org.lineage[:2][-1]
-        return Share(self._taken, tenant, limits.MAX_BODIES if tenant == org.lineage[0] else limits.MAX_TENANT_BODIES)
+    def share(self, principal: Principal) -> "Share":
+        """What one request takes: a context that gives it back on exit.
+
+        Strangers have a share of their own, wherever they ask: they take nothing of a tenant's.
+        """
+        lineage = principal.org.lineage
+        tenant = _STRANGERS if principal.is_stranger else lineage[:2][-1]
+        return Share(self._taken, tenant, limits.MAX_BODIES if tenant == lineage[0] else limits.MAX_TENANT_BODIES)
 
 
 class Share:

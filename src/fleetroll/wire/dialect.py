@@ -118,13 +118,13 @@ class Route(Struct, frozen=True):
     """One row: how a request becomes an operation's input, and its result a reply.
 
     `decode` and `encode` are pure. `body` is the shape of a JSON body, or `bytes` for one that is taken as it comes.
-    `credentials` replaces the dialect's own. `encode` of a streamed reply is applied to each item. `codes` and
-    `messages` are the vendor's statuses and words for fault codes where they differ on this path from its envelope's.
-    `peer` asks who is at the other end of the connection. With `form`, parameters may come in a form body as well as in
-    the query; it must be short, since it may hold the credential and so is read before the caller is known. `encodings`
-    are the content encodings that `decode` understands; `media_types` are those accepted, "" for a body that names
-    none. `organization` finds in the path's parameters the slugs of the organization to act in: of one that the caller
-    reaches, and of one below it.
+    `encode` of a streamed reply is applied to each item. `codes` and `messages` are the vendor's statuses and words
+    for fault codes where they differ on this path from its envelope's. `peer` asks who is at the other end of the
+    connection. With `form`, parameters may come in a form body as well as in the query; it must be short, since it
+    may hold the credential and so is read before the caller is known. `encodings` are the content encodings that
+    `decode` understands; `media_types` are those accepted, "" for a body that names none. `organization` finds in
+    the path's parameters the slugs of the organization to act in: of one that the caller reaches, and of one below
+    it.
     `created` is a second status that `encode` may answer with; `produces` are the media types of a reply of bytes. For
     the documentation only, `guarded` says that preconditions apply, and `needs` names members that a body must have
     although its shape does not require them, so that the vendor's words are used where one is missing. A `refused`
@@ -156,7 +156,6 @@ class Route(Struct, frozen=True):
     secret: bool = False
     codes: Mapping[str, int] = {}
     messages: Mapping[str, str] = {}
-    credentials: tuple[Form, ...] | None = None
     peer: bool = False
     form: bool = False
     encodings: tuple[str, ...] = ()

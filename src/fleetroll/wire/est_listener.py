@@ -86,6 +86,8 @@ class EstListener:
             self._tls.present(chain, key)
         except ssl.SSLError:
             raise ConfigError("--est-certificate and --est-key must be a certificate in PEM and its key.") from None
+        except OSError as problem:  # it does not say which
+            raise ConfigError(f"--est-certificate or --est-key cannot be read: {problem.strerror}.") from None
 
     async def _trust(self) -> None:
         anchors, self._known = await authorities.known(self._services, self._known)

@@ -40,7 +40,8 @@ class CannotListen(Exception):
 class HttpServer:
     """One listening server inside a running event loop.
 
-    `run` serves until `stop`, SIGTERM or SIGINT, and then drains; a second one cuts the drain short.
+    `run` serves until `stop`, SIGTERM or SIGINT, and then drains; a second one cuts the drain short. SIGHUP, which a
+    terminal sends more than once as it closes, only begins the drain, and is ignored under `nohup`.
     `scope["state"]["draining"]` is the event that asks endless replies to end; the property `draining` is the same one.
     `scope["state"]["client_ended"]` is the connection's: the client sends no more, and may have left altogether.
     """
@@ -142,10 +143,12 @@ class HttpServer:
     def _catch_signals(self) -> tuple[signal.Signals, ...]:
         if threading.current_thread() is not threading.main_thread():
             return ()
-        caught = (signal.SIGTERM, signal.SIGINT)
-        for number in caught:
-            asyncio.get_running_loop().add_signal_handler(number, self.stop)
-        return caught
+        heard = {signal.SIGTERM: self.stop, signal.SIGINT: self.stop, signal.SIGHUP: self._stopping.set}
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+            del heard[signal.SIGHUP]
+        for number, handler in heard.items():
+            asyncio.get_running_loop().add_signal_handler(number, handler)
+        return tuple(heard)
 
     async def _drain(self) -> None:
         deadlines = self.watch.deadlines

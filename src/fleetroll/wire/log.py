@@ -1,6 +1,7 @@
 """One JSON object per line, for every record of the standard logging package and for every request."""
 
 import asyncio
+import contextlib
 import logging
 import sys
 from datetime import UTC, datetime
@@ -69,12 +70,13 @@ class AccessLog:
         self._entries.append(entry)
 
     def flush(self) -> None:
-        """Write what has gathered."""
+        """Write what has gathered. It is lost if the disk is full, or its reader has gone: requests continue."""
         if self._stream is not None and self._entries:
             text = _encode_lines(self._entries).decode()
             self._entries.clear()
-            self._stream.write(_safe(text))
-            self._stream.flush()
+            with contextlib.suppress(OSError):
+                self._stream.write(_safe(text))
+                self._stream.flush()
 
 
 def configure(level: str) -> None:

@@ -47,7 +47,7 @@ def describe(dialects: Sequence[Dialect]) -> dict[str, Any]:
 
 def _schemes(dialect: Dialect, route: Route) -> list[dict[str, Any]]:
     """The ways to show who is asking, any of which will do."""
-    known = [_scheme(form) for form in route.credentials or dialect.credentials]
+    known = [_scheme(form) for form in dialect.credentials]
     return [{"clientCertificate": {"type": "mutualTLS"}}, *known] if route.peer else known
 
 
@@ -145,8 +145,14 @@ def _request_content(dialect: Dialect, route: Route, schemas: dict[int, Any]) ->
         return {}
     media_types = route.media_types or dialect.media_types or ("application/json",)
     schema = {"type": "string", "format": "binary"} if shape is bytes else schemas[id(shape)]
-    needed = {"required": list(route.needs)} if route.needs else {}
-    return {media_type: _content(media_type, schema | needed) for media_type in media_types if media_type}
+    return {media_type: _content(media_type, schema | _needed(route)) for media_type in media_types if media_type}
+
+
+def _needed(route: Route) -> dict[str, Any]:
+    """What a route asks beyond the shape of its body, where null is as good as nothing."""
+    if not route.needs:
+        return {}
+    return {"required": list(route.needs), "properties": {name: {"not": {"type": "null"}} for name in route.needs}}
 
 
 def _content(media_type: str, schema: dict[str, Any]) -> dict[str, Any]:

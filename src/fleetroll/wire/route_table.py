@@ -44,7 +44,7 @@ class Row:
         self.caller_limits = caller_limits
         self.organization_limits = organization_limits
         self.label = f"{dialect.name}.{route.operation.name}"
-        self.credentials = _credentials(route.credentials or dialect.credentials)
+        self.credentials = _credentials(dialect.credentials)
         self.has_body = route.body is not None
         self.decode = _decoder(route.body, dialect.loose_names) if route.body not in {None, bytes} else None
         self.acts_in = dialect.acts_in_header.encode() if dialect.acts_in_header else None

@@ -142,13 +142,15 @@ class Kernel:
         caller_limits: Iterable[Limiter] | None = None,
         organization_limits: Iterable[Limiter] | None = None,
     ) -> None:
-        """Count a request on these limits, or on those of all routes. Raises Fault rate_limited."""
+        """Count a request on these limits, or on those of all routes. Raises Fault rate_limited.
+
+        Requests of strangers do not count on the rate of the organization that they ask.
+        """
         of_caller = self._caller_limits if caller_limits is None else caller_limits
         of_organization = self._organization_limits if organization_limits is None else organization_limits
-        budgets: list[Budget] = [
-            *zip(of_caller, repeat(principal.actor)),
-            *zip(of_organization, repeat(principal.org.id)),
-        ]
+        budgets: list[Budget] = [*zip(of_caller, repeat(principal.actor))]
+        if not principal.is_stranger:
+            budgets += zip(of_organization, repeat(principal.org.id))
         if budgets:
             admit(*budgets)
 
@@ -206,7 +208,7 @@ class Kernel:
             request = self._request_of(exchange, row)
             body = await self._read(exchange, row, request) if row.has_body else b""
             if row.route.stream is not None:
-                with self._body_room.share(exchange.principal.org) as share:
+                with self._body_room.share(exchange.principal) as share:
                     return await self._stream(exchange, row, request, share)
             answer = await self._perform(exchange, row, request, body)
         except Fault as fault:
@@ -271,7 +273,7 @@ class Kernel:
         """Set the request's decoded body. Returns the body as it came."""
         route, headers = row.route, exchange.headers
         assert exchange.principal is not None
-        with self._body_room.share(exchange.principal.org) as share:
+        with self._body_room.share(exchange.principal) as share:
             body = await bodies.read(exchange.receive, row.dialect.max_body, share.take)
         keyring = self.services.keyring
         if not keyring.is_unchanged(exchange.secret, exchange.keyring_epoch):  # a body may take its time
@@ -343,8 +345,8 @@ class Kernel:
         try:
             return await self.services.perform(operation, principal, value, exchange.id, finish, first, last)
         except Fault as fault:
-            if is_kept(fault):
-                await self._keep_refusal(exchange, once, fault)
+            if is_kept(fault) and (given := await self._keep_refusal(exchange, once, fault)) is not None:
+                return given
             raise
 
     async def _replayed(self, records: Records, once: Once) -> Answer | None:
@@ -353,16 +355,19 @@ class Kernel:
             return None
         return Answer(stored.status, (*stored.headers, (b"idempotency-replayed", b"true")), stored.body)
 
-    async def _keep_refusal(self, exchange: _Exchange, once: Once, fault: Fault) -> None:
-        answer = self._refuse(exchange, fault)
+    async def _keep_refusal(self, exchange: _Exchange, once: Once, fault: Fault) -> Answer | None:
+        """Store a refusal, unless the same request was answered since it was looked for: then that is the answer."""
+        row = exchange.row
+        assert row is not None
+        answer = refusal(row.dialect.envelope, fault, row.route, exchange.id)
 
-        async def work(records: Records) -> None:
-            now = self.services.clock()
-            # A refusal may come before the stored answer is looked up, or an answer may have been stored since.
-            if await self._idempotency.find(records, once, now) is None:
-                await self._idempotency.keep(records, once, answer, now)
+        async def work(records: Records) -> Answer | None:
+            if given := await self._replayed(records, once):
+                return given
+            await self._idempotency.keep(records, once, answer, self.services.clock())
+            return None
 
-        await self.services.store.write(work)
+        return await self.services.store.write(work)
 
     # --- replies -----------------------------------------------------------------------------------------------------
 

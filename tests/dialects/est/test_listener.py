@@ -75,7 +75,9 @@ def test_the_authority_that_devices_know_it_by_cannot_be_deleted_beneath_it(tmp_
         elsewhere.api("DELETE", "/v1/authorities/default")
 
 
-def test_files_that_are_replaced_one_after_the_other_leave_it_with_what_it_shows(tmp_path: Path, at: Site) -> None:
+def test_files_that_are_replaced_one_after_the_other_leave_it_with_what_it_shows(
+    tmp_path: Path, at: Site, caplog: pytest.LogCaptureFixture
+) -> None:
     for name in ("old", "new"):
         pair(at, name)
     chain, key = (Path(shutil.copy(tmp_path / f"old.{kind}", tmp_path / f"used.{kind}")) for kind in ("pem", "key"))
@@ -88,7 +90,12 @@ def test_files_that_are_replaced_one_after_the_other_leave_it_with_what_it_shows
         operated.run("sleep", str(3 * _PAUSE))
         assert shown(operated) == old
         shutil.copy(tmp_path / "new.key", key)
-        assert b"CN = new" in replaced(operated, old)
+        assert b"CN = new" in (new := replaced(operated, old))
+        key.unlink()
+        operated.listener_offset = 2 * DAY
+        operated.run("sleep", str(3 * _PAUSE))
+        assert shown(operated) == new
+        assert "--est-certificate or --est-key cannot be read: No such file or directory." in caplog.text
 
 
 def own(at: Site) -> tuple[ssl.SSLContext, ssl.SSLContext]:

@@ -169,6 +169,17 @@ def test_the_same_request_many_times_at_once_is_executed_once(app: App, path: st
     assert len(devices(app)) + keys(app) == before + 1
 
 
+def test_who_is_refused_while_the_same_request_is_about_to_succeed_gets_its_answer(app: App) -> None:
+    async def gathered() -> list[Response]:
+        again = app.call("POST", "/v1/devices", {"ident": "d"}, headers=ONCE)
+        calls = (app.call("POST", "/v1/devices", {"ident": "d"}, headers=ONCE), app.call("DELETE", "/v1/devices/d"))
+        return list(await asyncio.wait_for(asyncio.gather(*calls, again), SECONDS))
+
+    refused, _, made = app.runner.run(gathered())
+    assert made.status == 201
+    assert_replayed(refused, made)
+
+
 def test_an_answer_survives_a_restart(tmp_path: Path) -> None:
     with running(tmp_path / "data") as app:
         first = post(app, "/v1/keys", KEY)

@@ -7,11 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import apsw
 import msgspec
 import nats.errors
 import pytest
@@ -21,6 +23,8 @@ from relayx_app_sdk import RelayApp
 
 from fleetroll.bus.port import Minted
 from fleetroll.core import limits
+from fleetroll.data_directory import DATABASE
+from tests.support.app import about_sqlite
 from tests.support.broker import client
 from tests.support.jwt import claims
 from tests.support.mqtt import Mqtt
@@ -41,6 +45,40 @@ def fleetroll(served: Vendor, *words: str) -> str:
     return subprocess.run(
         [*CLI, *words], env=environment, capture_output=True, text=True, check=True, timeout=30
     ).stdout
+
+
+@about_sqlite
+def test_a_broker_that_comes_later_knows_who_may_connect_though_nothing_is_kept_for_it(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    kept: dict[str, Any] = {}
+
+    def noted() -> int:
+        with closing(apsw.Connection(str(data / DATABASE), flags=apsw.SQLITE_OPEN_READONLY)) as database:
+            return int(database.execute("SELECT count(*) FROM account_change").get)
+
+    with serving(data, "--nats", "off") as process:
+        served = Vendor(process, data)
+        for ident in ("stays", "goes"):
+            served.http("PUT", f"/v1/devices/{ident}", {})
+            kept[ident] = served.http("POST", f"/v1/devices/{ident}/credentials", {"kind": "nats"})["nats"]
+        served.http("DELETE", "/v1/devices/goes")
+    assert noted() == 3
+    with serving(data, "--nats", "off"):
+        given_up = time.monotonic() + PATIENCE
+        while noted():
+            assert time.monotonic() < given_up
+            time.sleep(0.05)
+
+    async def story() -> None:
+        async with vendor(data) as served:
+            await served.point()
+            connected = await device(kept["stays"])
+            assert await connected.telemetry.publish("a", 1)
+            await connected.disconnect()
+            with pytest.raises((nats.errors.Error, TimeoutError)):
+                await client(await served.point(), Minted("", "", kept["goes"]["api_key"], kept["goes"]["secret"]))
+
+    run(story())
 
 
 def test_both_sdks_and_mqtt_over_tls_under_the_vendors_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

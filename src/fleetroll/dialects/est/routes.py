@@ -2,6 +2,7 @@
 
 from msgspec import structs
 
+from fleetroll.core import limits
 from fleetroll.core.secrets import Issuer
 from fleetroll.dialects.est import mapping, shapes
 from fleetroll.dialects.est.envelope import DOCUMENTED, UPSTREAM
@@ -82,5 +83,6 @@ DIALECT = Dialect(
     envelope=DOCUMENTED,
     credentials=(Form(Place.PATH, _LABEL, Issuer.ENROLLEE),),
     media_types=(),
+    max_body=limits.MAX_ENROLLMENT_BODY,
 )
 UPSTREAM_DIALECT = structs.replace(DIALECT, envelope=UPSTREAM)

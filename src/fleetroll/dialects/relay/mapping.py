@@ -174,7 +174,7 @@ def readings_found(result: history.History, request: Request) -> shapes.HistoryR
     if request.body.last_value is True:
         frame = {point.name: _shown(point) for point in result.points}
         return _frames([frame] if frame else [], result.next)
-    return _frames([{point.name: _shown(point)} for point in result.points], result.next)
+    return said(result, request)
 
 
 def said(result: history.History, request: Request) -> shapes.HistoryReply:

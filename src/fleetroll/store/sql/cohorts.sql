@@ -2,10 +2,6 @@
 SELECT id, org, slug, name, created_at, updated_at, revision
 FROM cohort WHERE org = :org AND slug = :name;
 
--- cohort_by_id: by number
-SELECT id, org, slug, name, created_at, updated_at, revision
-FROM cohort WHERE org = :org AND id = :record;
-
 -- cohort_page: by slug
 SELECT id, org, slug, name, created_at, updated_at, revision
 FROM cohort WHERE org = :org AND slug > :after ORDER BY slug LIMIT :limit OFFSET :skip;

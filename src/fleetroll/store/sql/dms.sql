@@ -2,10 +2,6 @@
 SELECT id, org, name, title, settings, metadata, extras, created_at, updated_at, revision
 FROM dms WHERE org = :org AND name = :name;
 
--- dms_by_id: by number
-SELECT id, org, name, title, settings, metadata, extras, created_at, updated_at, revision
-FROM dms WHERE org = :org AND id = :record;
-
 -- dms_page: by name
 SELECT id, org, name, title, settings, metadata, extras, created_at, updated_at, revision
 FROM dms WHERE org = :org AND name > :after ORDER BY name LIMIT :limit OFFSET :skip;

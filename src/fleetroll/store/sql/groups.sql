@@ -2,10 +2,6 @@
 SELECT id, org, name, description, filter, criteria, parent_id, uid, created_at, updated_at, revision
 FROM saved_group WHERE org = :org AND name = :name;
 
--- group_by_id: by number
-SELECT id, org, name, description, filter, criteria, parent_id, uid, created_at, updated_at, revision
-FROM saved_group WHERE org = :org AND id = :record;
-
 -- group_page: by name
 SELECT id, org, name, description, filter, criteria, parent_id, uid, created_at, updated_at, revision
 FROM saved_group WHERE org = :org AND name > :after ORDER BY name LIMIT :limit OFFSET :skip;

@@ -2,10 +2,6 @@
 SELECT id, org, name, software_type, created_at, updated_at, revision
 FROM hardware_version WHERE org = :org AND name = :name;
 
--- hardware_version_by_id: by number
-SELECT id, org, name, software_type, created_at, updated_at, revision
-FROM hardware_version WHERE org = :org AND id = :record;
-
 -- hardware_version_page: by name
 SELECT id, org, name, software_type, created_at, updated_at, revision
 FROM hardware_version WHERE org = :org AND name > :after ORDER BY name LIMIT :limit OFFSET :skip;

@@ -2,10 +2,6 @@
 SELECT id, org, name, kind, description, required, created_at, updated_at, revision
 FROM metadata_field WHERE org = :org AND name = :name;
 
--- metadata_field_by_id: by number
-SELECT id, org, name, kind, description, required, created_at, updated_at, revision
-FROM metadata_field WHERE org = :org AND id = :record;
-
 -- metadata_field_page: by name
 SELECT id, org, name, kind, description, required, created_at, updated_at, revision
 FROM metadata_field WHERE org = :org AND name > :after ORDER BY name LIMIT :limit OFFSET :skip;

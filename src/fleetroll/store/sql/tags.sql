@@ -1,9 +1,6 @@
 -- tag_get: by name
 SELECT id, org, name, created_at, updated_at, revision FROM tag WHERE org = :org AND name = :name;
 
--- tag_by_id: by number
-SELECT id, org, name, created_at, updated_at, revision FROM tag WHERE org = :org AND id = :record;
-
 -- tag_page: by name
 SELECT id, org, name, created_at, updated_at, revision FROM tag
 WHERE org = :org AND name > :after ORDER BY name LIMIT :limit OFFSET :skip;

@@ -19,11 +19,6 @@ SELECT r.at, r.number, r.document FROM series AS s JOIN reading AS r ON r.series
 WHERE s.org = :org AND s.device = :device AND s.mode = :mode AND s.metric = :metric AND r.at >= :since AND r.at < :until
 ORDER BY r.at LIMIT :limit;
 
--- reading_range_back: as reading_range, newest first
-SELECT r.at, r.number, r.document FROM series AS s JOIN reading AS r ON r.series = s.id
-WHERE s.org = :org AND s.device = :device AND s.mode = :mode AND s.metric = :metric AND r.at >= :since AND r.at < :until
-ORDER BY r.at DESC LIMIT :limit;
-
 -- reading_slice: as reading_range, newest first, by place
 SELECT r.at, r.number, r.document FROM series AS s JOIN reading AS r ON r.series = s.id
 WHERE s.org = :org AND s.device = :device AND s.mode = :mode AND s.metric = :metric AND r.at >= :since AND r.at < :until

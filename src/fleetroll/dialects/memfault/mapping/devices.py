@@ -18,7 +18,6 @@ from fleetroll.core.guards import etag
 from fleetroll.core.query import Comparison, Filter, Operator, Or, Pattern, Sort, every
 from fleetroll.core.times import iso, parse_iso
 from fleetroll.dialects.memfault.mapping.hardware_versions import hardware, spelled
-from fleetroll.dialects.memfault.mapping.members import paragraph
 from fleetroll.dialects.memfault.mapping.paging import many, place
 from fleetroll.dialects.memfault.mapping.software_versions import software_of
 from fleetroll.dialects.memfault.shapes import devices as shapes
@@ -99,7 +98,7 @@ def new_device(request: Request) -> model.NewDevice:
         hardware_version=hardware(body.hardware_version),
         owners=(names.owner_ref(body.owner_ref, "owner_ref"),) if body.owner_ref else (),
         cohort=_cohort(body.cohort),
-        extras=extras.with_description(EMPTY, paragraph(body.description, "description")),
+        extras=extras.with_description(EMPTY, names.paragraph(body.description or "", "description")),
     )
 
 
@@ -127,7 +126,7 @@ def change_device(request: Request) -> devices.Edit:
         given["cohort"] = _cohort(body.cohort)
     version = None if body.hardware_version is UNSET else body.hardware_version
     owner = None if body.owner_ref is UNSET else names.owner_ref(body.owner_ref, "owner_ref") if body.owner_ref else ""
-    description = None if body.description is UNSET else paragraph(body.description, "description")
+    description = None if body.description is UNSET else names.paragraph(body.description or "", "description")
 
     def edit(record: model.Device) -> model.DeviceChange:
         change = dict(given)

@@ -2,12 +2,7 @@
 
 from msgspec import UNSET, UnsetType
 
-from fleetroll.core import names
 from fleetroll.core.faults import invalid
-
-
-def paragraph(text: str | None, field: str) -> str:
-    return names.paragraph(text or "", field)
 
 
 def keep_slug(given: str | UnsetType, slug: str, noun: str) -> None:

@@ -3,7 +3,6 @@
 from fleetroll.core import limits, model, names
 from fleetroll.core.faults import invalid
 from fleetroll.core.query import Part
-from fleetroll.dialects.memfault.mapping.members import paragraph
 from fleetroll.dialects.memfault.mapping.paging import cut, numbers
 from fleetroll.dialects.memfault.mapping.uuids import uuid
 from fleetroll.dialects.memfault.shapes import metadata_fields as shapes
@@ -37,7 +36,7 @@ def new_metric(request: Request) -> model.MetadataField:
     body = request.body
     if body.data_type not in _KINDS:
         raise invalid("invalid_body", f"data_type must be one of {', '.join(_KINDS)}.", "data_type")
-    description = paragraph(body.description, "description") or None
+    description = names.paragraph(body.description or "", "description") or None
     return model.MetadataField(0, 0, string_key(body.string_key), _KINDS[body.data_type], description, False, 0, 0, 0)
 
 

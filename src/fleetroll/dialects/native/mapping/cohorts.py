@@ -2,9 +2,7 @@
 
 from fleetroll.core import model, names
 from fleetroll.core.guards import etag
-from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.named import change_named
-from fleetroll.dialects.native.mapping.paging import mark
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import cohorts as shapes
 from fleetroll.service import named
@@ -28,7 +26,3 @@ def change_cohort(request: Request) -> named.Edit:
 
 def _name(text: str) -> str:
     return names.line(text, "name")
-
-
-def cohort_page(result: Part[model.Cohort, str], request: Request) -> shapes.CohortList:
-    return shapes.CohortList([cohort(record, request).body for record in result.records], mark(result.next, request))

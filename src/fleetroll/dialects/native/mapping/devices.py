@@ -123,7 +123,7 @@ _DEFAULTS: dict[str, Any] = {
 
 
 # Plain JSON may be either.
-_PATCH_KINDS: dict[str, type] = {"application/json-patch+json": list, "application/merge-patch+json": dict}
+_PATCH_KINDS: dict[str, Any] = {"application/json-patch+json": list, "application/merge-patch+json": dict}
 
 
 def edit_device(request: Request) -> devices.Edit:
@@ -134,8 +134,6 @@ def edit_device(request: Request) -> devices.Edit:
     if isinstance(body, list):
         wanted = patch.parse_json_patch(body)
         return _edit(request, lambda document: patch.apply_json_patch(document, wanted, longest=limits.MAX_DEVICE))
-    if not isinstance(body, dict):
-        raise invalid("invalid_patch", "A patch is an object (merge patch) or a list of operations (JSON Patch).")
     if unknown := body.keys() - set(shapes.COLUMNS):
         first = brief(min(unknown))
         raise invalid("invalid_body", f"A device has no member {first}.", first)

@@ -9,12 +9,10 @@ from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Renewal, S
 from fleetroll.core.dms import name as dms_name
 from fleetroll.core.documents import EMPTY
 from fleetroll.core.guards import etag
-from fleetroll.core.query import Part
 from fleetroll.core.times import SECOND
 from fleetroll.dialects.native.mapping.authorities import key_kind, public_key
 from fleetroll.dialects.native.mapping.devices import tags
 from fleetroll.dialects.native.mapping.members import merged
-from fleetroll.dialects.native.mapping.paging import mark
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import dms as shapes
 from fleetroll.dialects.native.shapes.authorities import PublicKey
@@ -111,7 +109,3 @@ def _changed(was: Settings, change: shapes.DmsSettingsChange) -> Settings:
     differs = [name for name in Settings.__struct_fields__ if getattr(after, name) != getattr(before, name)]
     now = structs.replace(was, **{name: getattr(after, name) for name in differs})
     return structs.replace(now, profile=structs.replace(now.profile, extras=was.profile.extras))
-
-
-def dms_page(result: Part[Dms, str], request: Request) -> shapes.DmsList:
-    return shapes.DmsList([dms(record, request).body for record in result.records], mark(result.next, request))

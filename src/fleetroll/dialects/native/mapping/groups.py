@@ -4,10 +4,8 @@ from msgspec import structs
 
 from fleetroll.core import groups, limits, model, names
 from fleetroll.core.guards import etag
-from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.devices import listing
 from fleetroll.dialects.native.mapping.members import texts
-from fleetroll.dialects.native.mapping.paging import mark
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import groups as shapes
 from fleetroll.service import devices, named
@@ -50,7 +48,3 @@ def change_group(request: Request) -> named.Edit:
 
 def _criteria(given: list[shapes.Criterion]) -> tuple[model.Criterion, ...]:
     return tuple(groups.criterion(one.field, one.operator, one.value) for one in given)
-
-
-def group_page(result: Part[model.Group, str], request: Request) -> shapes.GroupList:
-    return shapes.GroupList([group(record, request).body for record in result.records], mark(result.next, request))

@@ -2,9 +2,7 @@
 
 from fleetroll.core import limits, model, names
 from fleetroll.core.guards import etag
-from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.named import change_named
-from fleetroll.dialects.native.mapping.paging import mark
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import hardware_versions as shapes
 from fleetroll.service import named
@@ -30,8 +28,3 @@ def change_hardware_version(request: Request) -> named.Edit:
 
 def _software_type(text: str | None) -> str | None:
     return None if text is None else names.label(text, "software_type", limits.MAX_VERSION)
-
-
-def hardware_version_page(result: Part[model.HardwareVersion, str], request: Request) -> shapes.HardwareVersionList:
-    found = [hardware_version(record, request).body for record in result.records]
-    return shapes.HardwareVersionList(found, mark(result.next, request))

@@ -2,10 +2,8 @@
 
 from fleetroll.core import model, names
 from fleetroll.core.guards import etag
-from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.members import choice
 from fleetroll.dialects.native.mapping.named import change_named
-from fleetroll.dialects.native.mapping.paging import mark
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import metadata_fields as shapes
 from fleetroll.service import named
@@ -40,8 +38,3 @@ def change_metadata_field(request: Request) -> named.Edit:
 
 def _description(text: str | None) -> str | None:
     return None if text is None else names.paragraph(text, "description")
-
-
-def metadata_field_page(result: Part[model.MetadataField, str], request: Request) -> shapes.MetadataFieldList:
-    found = [metadata_field(record, request).body for record in result.records]
-    return shapes.MetadataFieldList(found, mark(result.next, request))

@@ -5,7 +5,8 @@ from typing import Any
 
 from msgspec import UNSET, structs
 
-from fleetroll.dialects.native.mapping.paging import limit, resume
+from fleetroll.core.query import Part
+from fleetroll.dialects.native.mapping.paging import limit, mark, resume
 from fleetroll.dialects.native.mapping.paths import path_of
 from fleetroll.service import named
 from fleetroll.wire.dialect import Reply
@@ -26,6 +27,15 @@ def made(nouns: str, label: str, one: Callable[[Any, Request], Reply]) -> Callab
     def encode(result: Any, request: Request) -> Reply:
         reply = one(result, request)
         return structs.replace(reply, location=path_of(nouns, getattr(reply.body, label)))
+
+    return encode
+
+
+def listed(page: Callable[[list[Any], str | None], Any], one: Callable[[Any, Request], Reply]) -> Callable[..., Any]:
+    """A page of records, each as `one` shows it."""
+
+    def encode(result: Part[Any, str], request: Request) -> Any:
+        return page([one(record, request).body for record in result.records], mark(result.next, request))
 
     return encode
 

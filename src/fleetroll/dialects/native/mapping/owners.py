@@ -6,9 +6,7 @@ from msgspec import structs
 
 from fleetroll.core import limits, model, names
 from fleetroll.core.guards import etag
-from fleetroll.core.query import Part
 from fleetroll.dialects.native.mapping.members import choice, texts
-from fleetroll.dialects.native.mapping.paging import mark
 from fleetroll.dialects.native.mapping.times import at
 from fleetroll.dialects.native.shapes import owners as shapes
 from fleetroll.service import named, owners
@@ -45,7 +43,3 @@ def new_owner(request: Request) -> model.Owner:
 
 def change_owner(request: Request) -> named.Edit:
     return named.Edit(request.path["name"], _owner_members(request.body), request.guard)
-
-
-def owner_page(result: Part[model.Owner, str], request: Request) -> shapes.OwnerList:
-    return shapes.OwnerList([owner(record, request).body for record in result.records], mark(result.next, request))

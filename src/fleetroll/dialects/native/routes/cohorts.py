@@ -10,5 +10,5 @@ ROUTES = named(
     cohorts.noun,
     ("a cohort", "cohorts"),
     Bodies(shapes.NewCohort, shapes.CohortChange, shapes.Cohort, shapes.CohortList),
-    Codec(mapping.new_cohort, mapping.change_cohort, mapping.cohort, mapping.cohort_page),
+    Codec(mapping.new_cohort, mapping.change_cohort, mapping.cohort),
 )

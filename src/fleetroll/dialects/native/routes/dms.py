@@ -10,5 +10,5 @@ ROUTES = named(
     dms.noun,
     ("a DMS: who may enrol, and what they get", "DMS"),
     Bodies(shapes.NewDms, shapes.DmsChange, shapes.Dms, shapes.DmsList),
-    Codec(mapping.new_dms, mapping.change_dms, mapping.dms, mapping.dms_page),
+    Codec(mapping.new_dms, mapping.change_dms, mapping.dms),
 )

@@ -15,7 +15,7 @@ ROUTES = (
         groups.noun,
         ("a saved group", "saved groups"),
         Bodies(shapes.NewGroup, shapes.GroupChange, shapes.Group, shapes.GroupList),
-        Codec(mapping.new_group, mapping.change_group, mapping.group, mapping.group_page),
+        Codec(mapping.new_group, mapping.change_group, mapping.group),
     ),
     Route(
         "GET",

@@ -14,6 +14,5 @@ ROUTES = named(
         mapping.new_hardware_version,
         mapping.change_hardware_version,
         mapping.hardware_version,
-        mapping.hardware_version_page,
     ),
 )

@@ -10,7 +10,5 @@ ROUTES = named(
     metadata_fields.noun,
     ("a metadata field", "metadata fields"),
     Bodies(shapes.NewMetadataField, shapes.MetadataFieldChange, shapes.MetadataField, shapes.MetadataFieldList),
-    Codec(
-        mapping.new_metadata_field, mapping.change_metadata_field, mapping.metadata_field, mapping.metadata_field_page
-    ),
+    Codec(mapping.new_metadata_field, mapping.change_metadata_field, mapping.metadata_field),
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from fleetroll.dialects.native.mapping.named import list_named, made, one_named
+from fleetroll.dialects.native.mapping.named import list_named, listed, made, one_named
 from fleetroll.dialects.native.routes.parameters import MERGE_PATCHES, PAGE
 from fleetroll.service.named import Noun
 from fleetroll.wire.dialect import Decode, Encode, Route, nothing
@@ -20,12 +20,11 @@ class Bodies(Struct, frozen=True):
 
 
 class Codec(Struct, frozen=True):
-    """The mapping of a noun: `new` and `change` read bodies, `one` and `page` write them."""
+    """The mapping of a noun: `new` and `change` read bodies, `one` writes them."""
 
     new: Decode
     change: Decode
     one: Encode
-    page: Encode
 
 
 def named(nouns: str, noun: Noun[Any], words: tuple[str, str], shapes: Bodies, mapping: Codec) -> tuple[Route, ...]:
@@ -33,6 +32,7 @@ def named(nouns: str, noun: Noun[Any], words: tuple[str, str], shapes: Bodies, m
     path = f"/v1/{nouns}"
     one, many = words
     item = f"{path}/{{name}}"
+    page = listed(shapes.page, mapping.one)
     return (
         Route(
             "POST",
@@ -46,7 +46,7 @@ def named(nouns: str, noun: Noun[Any], words: tuple[str, str], shapes: Bodies, m
             reply=shapes.one,
             idempotent=True,
         ),
-        Route("GET", path, noun.page, list_named, mapping.page, f"List {many}", reply=shapes.page, query=PAGE),
+        Route("GET", path, noun.page, list_named, page, f"List {many}", reply=shapes.page, query=PAGE),
         Route("GET", item, noun.get, one_named, mapping.one, f"Read {one}", reply=shapes.one, guarded=True),
         Route(
             "PATCH",

@@ -10,5 +10,5 @@ ROUTES = named(
     owners.noun,
     ("an owner", "owners"),
     Bodies(shapes.NewOwner, shapes.OwnerChange, shapes.Owner, shapes.OwnerList),
-    Codec(mapping.new_owner, mapping.change_owner, mapping.owner, mapping.owner_page),
+    Codec(mapping.new_owner, mapping.change_owner, mapping.owner),
 )

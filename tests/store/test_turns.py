@@ -1,0 +1,80 @@
+"""Statements that take seconds: what an organization asks for keeps no other from having its turn."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from fleetroll.store import postgres, sqlite
+from fleetroll.store.connection import Row, Values
+from fleetroll.store.postgres_connections import Pool
+from fleetroll.store.sqlite_connections import Scanners
+from fleetroll.store.turns import Turns
+from tests.support.postgres import new_database
+
+pytestmark = pytest.mark.anyio
+
+Run = Callable[[str, Values], Awaitable[list[Row]]]
+GREEDY, OTHER = 1, 2
+ENDLESS = {
+    "sqlite": "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n WHERE :org = 1",
+    "postgres": "SELECT CAST(pg_sleep(1) AS text) WHERE CAST(:org AS bigint) = 1",
+}
+QUICK = {"sqlite": "SELECT :org", "postgres": "SELECT CAST(:org AS bigint)"}
+
+
+@asynccontextmanager
+async def opened(engine: str, tmp_path: Path) -> AsyncIterator[Run]:
+    if engine == "postgres":
+        pool = Pool(await new_database(), postgres._SCAN)
+        yield pool.fetch
+        await pool.close()
+        return
+    file = tmp_path / "fleetroll.db"
+    await sqlite.open_store(file, create=True).close()
+    scanners = Scanners(file)
+    yield lambda statement, values: scanners.run(statement, values, 1.0)
+    scanners.close()
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+async def test_an_organization_that_asks_for_much_keeps_no_other_waiting(engine: str, tmp_path: Path) -> None:
+    async with opened(engine, tmp_path) as run:
+        greedy = [asyncio.ensure_future(run(ENDLESS[engine], {"org": GREEDY})) for _ in range(8)]
+        await asyncio.sleep(0.2)
+        started = time.monotonic()
+        assert await run(QUICK[engine], {"org": OTHER}) == [(OTHER,)]
+        assert time.monotonic() - started < 0.5, "each of the others takes a second"
+        await asyncio.gather(*greedy, return_exceptions=True)
+
+
+async def test_nobody_has_the_place_of_one_who_has_left_while_its_thread_goes_on(tmp_path: Path) -> None:
+    async with opened("sqlite", tmp_path) as run:
+        for _ in range(8):
+            leaving = asyncio.ensure_future(run(ENDLESS["sqlite"], {"org": GREEDY}))
+            await asyncio.sleep(0.01)
+            leaving.cancel()
+        started = time.monotonic()
+        assert await run(QUICK["sqlite"], {"org": OTHER}) == [(OTHER,)]
+        assert time.monotonic() - started < 0.5
+
+
+async def test_who_waits_has_its_turn() -> None:
+    turns, order = Turns(2), []
+
+    async def work(org: int) -> None:
+        await turns.take(org)
+        order.append(org)
+        await asyncio.sleep(0)
+        turns.give(org)
+
+    works = [asyncio.ensure_future(work(org)) for org in (1, 1, 1, 1, 2, 2, 3)]
+    await asyncio.sleep(0)
+    works[1].cancel()
+    await asyncio.gather(*works, return_exceptions=True)
+    assert sorted(order) == [1, 1, 1, 2, 2, 3]
+    assert order.index(3) < 4, "behind at most two of each of the others"
+    assert all([turns._may_run(1), turns._free == 2, not turns._waiting])
