@@ -26,7 +26,7 @@ from fleetroll.wire.dialect import Dialect
 from fleetroll.wire.http_refusals import Refusals
 from fleetroll.wire.log import AccessLog
 from fleetroll.wire.metrics import Metrics
-from fleetroll.wire.rate_limits import Rate, SharedTimes
+from fleetroll.wire.rate_limits import Rate, SharedLimitState
 from fleetroll.wire.serve import Kernel
 from fleetroll.wire.settings import Settings
 from fleetroll.wire.subjects import Subjects
@@ -65,7 +65,9 @@ def require_known_dialects(config: Config) -> None:
 class Application:
     """What tests drive in process and `serve` puts behind a port."""
 
-    def __init__(self, config: Config, services: Services, access: AccessLog, times: SharedTimes | None = None) -> None:
+    def __init__(
+        self, config: Config, services: Services, access: AccessLog, limit_state: SharedLimitState | None = None
+    ) -> None:
         self.metrics = Metrics(os.getpid() if config.workers > 1 else None)
         self.ready = True
         settings = Settings(
@@ -73,7 +75,7 @@ class Application:
             _rate(config.organization_rate),
             config.trusted_proxies,
             config.public_url,
-            times,
+            limit_state,
         )
         off = set(config.disabled_dialects)
         enabled = tuple(dialect for dialect in _spoken(config) if not {dialect.name, dialect.part_of} & off)
@@ -82,7 +84,7 @@ class Application:
             self.kernel,
             enabled,
             self.metrics,
-            ready=lambda: self.ready and services.store.hears,
+            ready=lambda: self.ready and services.store.receives_news,
             followers=lambda: services.publisher.followers,
         )
         cors = Cors(config.cors_origins)

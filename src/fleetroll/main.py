@@ -22,10 +22,10 @@ from msgspec import structs
 from fleetroll import __version__
 from fleetroll.application import Application, require_known_dialects
 from fleetroll.bus.broker import Broker, Off
+from fleetroll.bus.permissions import Authority
 from fleetroll.bus.process import Process, end_stale
 from fleetroll.bus.settings import Files, Listeners, address_of
 from fleetroll.bus.settings import write as write_settings
-from fleetroll.bus.walls import Authority
 from fleetroll.cli.failures import ServeExit
 from fleetroll.cli.parts import Parts
 from fleetroll.config import (
@@ -51,25 +51,25 @@ from fleetroll.maintenance.examining import examine
 from fleetroll.maintenance.restoring import restore
 from fleetroll.moving import DatabaseAtRest
 from fleetroll.pki.x509 import X509
-from fleetroll.service import bootstrap, housekeeping, leases, roster
+from fleetroll.service import bootstrap, broker_accounts, housekeeping, leases
 from fleetroll.service.broker import Registry
 from fleetroll.service.keyring import Keyring
 from fleetroll.service.live_readings import Live
 from fleetroll.service.operations import Services
 from fleetroll.service.publisher import Publisher
-from fleetroll.service.remembered import Remembered
+from fleetroll.service.read_cache import ReadCache
 from fleetroll.service.retention import Retention
 from fleetroll.service.server_key import belongs, is_new, leave_mark
 from fleetroll.store import postgres, sqlite
 from fleetroll.store.port import Origin
 from fleetroll.store.postgres import PostgresStore
-from fleetroll.store.refusals import Misnamed, Refused, Unreachable, Unwritable
+from fleetroll.store.refusals import InvalidLocation, Refused, Unreachable, Unwritable
 from fleetroll.supervisor import Supervisor
 from fleetroll.wire import log
 from fleetroll.wire.est_listener import EstListener
 from fleetroll.wire.http_server import BACKLOG, CannotListen, HttpServer
-from fleetroll.wire.metrics import feel_pulse
-from fleetroll.wire.rate_limits import SharedTimes
+from fleetroll.wire.metrics import watch_loop_lag
+from fleetroll.wire.rate_limits import SharedLimitState
 
 logger = logging.getLogger("fleetroll")
 
@@ -79,7 +79,7 @@ _SWITCH_SECONDS = 0.0001
 # Requests leave no cycles behind; looking for them after every few hundred objects costs more than it finds.
 _COLLECTOR = (20_000, 20, 50)
 _USED_SECONDS = 10.0
-_LEARN_SECONDS = 300.0
+_ANALYZE_SECONDS = 300.0
 _FORGET_SECONDS = 3600.0
 _CALLS_SECONDS = 3.0  # that devices have to answer once the server ends
 _NOTHING_BEGUN = "Name its place with --data or --database; the first `fleetroll serve` makes one."
@@ -120,7 +120,7 @@ def _or_refuse(config: Config, work: Callable[[], int]) -> int:
         require_supported(config)
         require_known_dialects(config)
         return work()
-    except (ConfigError, Misnamed) as problem:
+    except (ConfigError, InvalidLocation) as problem:
         return _refuse(str(problem), ServeExit.CONFIG)
     except DirectoryRefused as problem:
         return _refuse(str(problem), ServeExit.BUSY if problem.busy else ServeExit.STORE)
@@ -151,7 +151,7 @@ def _serve_alone(config: Config) -> int:
 async def _serve(config: Config) -> int:
     directory = claim(config.data, has_database=config.postgres is None)
     try:
-        is_away = _is_kept_away(config, _broker_files(directory.path))
+        is_away = _is_broker_address_taken(config, _broker_files(directory.path))
         async with opened(config, directory) as (services, store):
             token = await first_key(config, services)
 
@@ -174,7 +174,7 @@ def _serve_with_workers(config: Config) -> int:
             token = runner.run(_prepare(config, directory))
         with _listener(config) as listener:
             host, port = listener.getsockname()[:2]
-            work = partial(_work, structs.replace(config, migrate=False), directory, listener, SharedTimes())
+            work = partial(_work, structs.replace(config, migrate=False), directory, listener, SharedLimitState())
             supervisor = Supervisor(config.workers, work)
             return supervisor.run(lambda: _announce(config, (host, port), token))
     finally:
@@ -198,12 +198,12 @@ def _work(
     config: Config,
     directory: DataDirectory,
     listener: socket.socket,
-    times: SharedTimes,
+    limit_state: SharedLimitState,
     ready: Callable[[], None],
 ) -> int:
     async def run() -> int:
         async with opened(config, directory) as (services, store):
-            return await _listen(config, services, store, lambda _: ready(), listener, times)
+            return await _listen(config, services, store, lambda _: ready(), listener, limit_state)
 
     def work() -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -219,9 +219,9 @@ async def opened(config: Config, directory: DataDirectory) -> AsyncIterator[tupl
     try:
         if not is_marked and not await leave_mark(store, server_key):
             raise _of_another_key(config)
-        definitions: Remembered[int, list[MetadataField]] = Remembered(store, limits.MAX_REMEMBERED)
-        cohorts: Remembered[tuple[int, str], Cohort] = Remembered(store, limits.MAX_REMEMBERED)
-        lists: Remembered[int, SignedList] = Remembered(store, limits.MAX_REMEMBERED_LISTS)
+        definitions: ReadCache[int, list[MetadataField]] = ReadCache(store, limits.MAX_REMEMBERED)
+        cohorts: ReadCache[tuple[int, str], Cohort] = ReadCache(store, limits.MAX_REMEMBERED)
+        lists: ReadCache[int, SignedList] = ReadCache(store, limits.MAX_REMEMBERED_LISTS)
         bus = broker(config, directory.path, server_key)
         services = Services(
             store=store,
@@ -293,7 +293,7 @@ def _of_another_key(config: Config) -> Refused:
 
 
 def broker(config: Config, directory: Path, server_key: bytes) -> Broker | Off:
-    """The broker that the configuration asks for, which `_brokered` runs. Raises ConfigError."""
+    """The broker that the configuration asks for, which `_with_broker` runs. Raises ConfigError."""
     authority, shared = Authority(server_key), config.postgres is not None
     if config.nats == NO_BROKER:
         return Off(authority, seconds)
@@ -316,7 +316,7 @@ def _broker_files(directory: Path) -> Files:
     return Files(directory / "nats")
 
 
-def _is_kept_away(config: Config, files: Files) -> bool:
+def _is_broker_address_taken(config: Config, files: Files) -> bool:
     """Whether something else listens at the embedded broker's usual address, which is only a default.
 
     Raises ConfigError if something listens at another one, which somebody has named: else only the log would say so.
@@ -361,10 +361,10 @@ async def _listen(
     store: OpenStore,
     ready: Callable[[HttpServer], None],
     listener: socket.socket | None = None,
-    times: SharedTimes | None = None,
+    limit_state: SharedLimitState | None = None,
 ) -> int:
     access = log.AccessLog(sys.stderr if config.log_requests else None, asyncio.get_running_loop())
-    application = Application(config, services, access, times)
+    application = Application(config, services, access, limit_state)
     sockets = () if listener is None else (listener,)
 
     def listening(server: HttpServer) -> None:
@@ -379,19 +379,19 @@ async def _listen(
         refusals=application.refusals,
         on_ready=listening,
     )
-    _spare_the_collector()
+    _freeze_collector()
     async with (
-        _enrolling(config, services, application, http),
+        _with_est_listener(config, services, application, http),
         _housekeeping(config, services, store, application, http),
-        _brokered(services, store, application),
+        _with_broker(services, store, application),
     ):
         await http.run()
-        _finish_undisturbed()
+        _ignore_signals()
     access.flush()
     return ServeExit.FAILED if store.failure.is_set() else 0
 
 
-def _spare_the_collector() -> None:
+def _freeze_collector() -> None:
     """Everything that lives as long as the process is made by now; the collector need not walk it again."""
     gc.collect()
     gc.freeze()
@@ -399,7 +399,7 @@ def _spare_the_collector() -> None:
 
 
 @contextlib.asynccontextmanager
-async def _enrolling(
+async def _with_est_listener(
     config: Config, services: Services, application: Application, http: HttpServer
 ) -> AsyncIterator[None]:
     """The listener for devices that enrol, if there is one; it drains together with the other."""
@@ -411,20 +411,20 @@ async def _enrolling(
 
 
 @contextlib.asynccontextmanager
-async def _brokered(services: Services, store: OpenStore, application: Application) -> AsyncIterator[None]:
+async def _with_broker(services: Services, store: OpenStore, application: Application) -> AsyncIterator[None]:
     """The broker beside the server: neither waits for the other to start. Of several processes one keeps it."""
     bus = services.bus
     work: list[Coroutine[Any, Any, None]] = []
     if isinstance(bus, Broker):
-        keep = partial(bus.keep, Registry(services, application.subjects.answer))
-        work += [_owned(store, "broker", keep), bus.attend()]
+        serving = partial(bus.serve, Registry(services, application.subjects.answer))
+        work += [_owned(store, "broker", serving), bus.stay_connected()]
     elif not isinstance(store, PostgresStore):  # there another server may have a broker
-        work += [housekeeping.again(_FORGET_SECONDS, partial(roster.forget, store))]
+        work += [housekeeping.again(_FORGET_SECONDS, partial(broker_accounts.forget, store))]
     async with housekeeping.beside(*work):
         yield
 
 
-def _finish_undisturbed() -> None:
+def _ignore_signals() -> None:
     """From here on only the store is closed. Whoever stops a process twice, as `make` does, must not cut that short."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -513,9 +513,9 @@ async def _housekeeping(
     try:
         async with housekeeping.beside(
             housekeeping.again(_USED_SECONDS, note_use),
-            housekeeping.again(_LEARN_SECONDS, store.learn),
+            housekeeping.again(_ANALYZE_SECONDS, store.analyze),
             _owned(store, "housekeeping", partial(housekeeping.keep, services, _retention(config))),
-            feel_pulse(application.metrics),
+            watch_loop_lag(application.metrics),
             _end_on_failure(store, application, http),
             _turn_unready(application, services, http),
         ):

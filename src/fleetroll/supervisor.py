@@ -55,9 +55,9 @@ class Supervisor:
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True
-        self._tell()
+        self._terminate_all()
 
-    def _tell(self) -> None:
+    def _terminate_all(self) -> None:
         for pid in self._started:
             with contextlib.suppress(ProcessLookupError):  # it has ended, and `_keep` is about to forget it
                 os.kill(pid, signal.SIGTERM)
@@ -71,7 +71,7 @@ class Supervisor:
                     pass
                 if not os.read(reader, 1):
                     self._stopping = True
-                    self._tell()
+                    self._terminate_all()
                     return False
         finally:
             for reader in readers:

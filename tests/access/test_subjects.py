@@ -1,6 +1,6 @@
 """Every request over the broker against everybody, as the matrix does for routes over HTTP.
 
-Whoever asks is known by the name that the broker has verified; what a wall would have kept out is asked all the same.
+Whoever asks is known by the name that the broker has verified; what accounts would have kept out is asked too.
 """
 
 import json

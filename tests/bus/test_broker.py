@@ -24,9 +24,9 @@ from nats.aio.client import Client
 
 from fleetroll.bus import links, streams
 from fleetroll.bus.broker import Broker
+from fleetroll.bus.permissions import COMMANDS, INGEST, Authority
 from fleetroll.bus.port import Account, AppAccount, Batch, Change, DeviceAccount, Message, Minted
 from fleetroll.bus.settings import Files, keep_certificate
-from fleetroll.bus.walls import COMMANDS, INGEST, Authority
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 from tests.support.broker import (
@@ -352,8 +352,8 @@ def test_an_account_with_too_many_revoked_keys_is_closed_and_holds_up_no_other(i
             registry.want(app.account, AppAccount("org_9", "operator", commands=True, revoked=revoked))
             device = await with_device(served, registry)
             await (await client(address(served), device)).close()
-            assert served._roster is not None
-            await served._roster.correct()
+            assert served._account_sync is not None
+            await served._account_sync.reconcile()
             with pytest.raises(nats.errors.Error):
                 await client(address(served), app)
 
@@ -725,7 +725,7 @@ def test_who_reads_the_log_knows_why_the_broker_cannot_be_reached(
                 (Authority(b"x" * 32), address(served)),
             ):
                 stranger = Broker(authority, lambda: int(time.time()), lambda url=url: [url], None)
-                keeping = asyncio.ensure_future(stranger.keep(Registry()))
+                keeping = asyncio.ensure_future(stranger.serve(Registry()))
                 await said(caplog, "the broker cannot be reached, or does not know this server key")
                 keeping.cancel()
                 await asyncio.wait([keeping])
@@ -756,7 +756,7 @@ def test_keeping_a_broker_ends_though_its_cancellation_got_lost(tmp_path: Path) 
         registry = Deaf()
         async with broker(tmp_path / "nats", Registry()) as served:
             other = Broker(Authority(SERVER_KEY), lambda: int(time.time()), lambda: [address(served)], None)
-            keeping = asyncio.ensure_future(other.keep(registry))
+            keeping = asyncio.ensure_future(other.serve(registry))
             await registry.lost.wait()
             await asyncio.wait([keeping], timeout=PATIENCE / 3)
             assert keeping.done()
@@ -771,7 +771,7 @@ def test_connecting_to_the_broker_can_be_cancelled_at_any_moment(tmp_path: Path)
 
             async def let_go() -> None:
                 other = Broker(authority, lambda: int(time.time()), lambda: [url], None)
-                attending = asyncio.ensure_future(other.attend())
+                attending = asyncio.ensure_future(other.stay_connected())
                 await asyncio.sleep(random.random() * 0.02)
                 attending.cancel()
                 await asyncio.wait([attending], timeout=PATIENCE / 3)
@@ -840,7 +840,7 @@ def test_a_process_that_gives_up_keeping_the_broker_while_it_connects_leaves_no_
         met, left = asyncio.Event(), asyncio.Event()
         async with broker(tmp_path / "nats", registry) as served, broken_off(address(served), met, left) as url:
             other = Broker(Authority(SERVER_KEY), lambda: int(time.time()), lambda: [url], None)
-            keeping = asyncio.ensure_future(other.keep(registry))
+            keeping = asyncio.ensure_future(other.serve(registry))
             await asyncio.wait_for(met.wait(), PATIENCE)
             keeping.cancel()
             await asyncio.wait([keeping])

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from fleetroll.bus.permissions import Authority
 from fleetroll.bus.port import Certificate
 from fleetroll.bus.settings import Files, Listeners, keep_certificate, names_to_renew, write
-from fleetroll.bus.walls import Authority
 from tests.support.broker import (
     ORG,
     PATIENCE,

@@ -18,8 +18,8 @@ from nats.aio.client import Client
 
 from fleetroll.bus import links
 from fleetroll.bus.broker import Broker
+from fleetroll.bus.permissions import COMMANDS, INGEST, Authority
 from fleetroll.bus.settings import trust
-from fleetroll.bus.walls import COMMANDS, INGEST, Authority
 from tests.support.broker import (
     DEVICE,
     ORG,

@@ -17,10 +17,10 @@ from nats.aio.client import Client
 import fleetroll.bus.presence
 from fleetroll.bus import links
 from fleetroll.bus.broker import Broker
+from fleetroll.bus.permissions import Authority
 from fleetroll.bus.port import Announcement, Connection, ConnectionChange, Minted
 from fleetroll.bus.presence import Presence
 from fleetroll.bus.settings import Files, Listeners, write
-from fleetroll.bus.walls import Authority
 from fleetroll.core import limits
 from tests.support.broker import DEVICE, ORG, PATIENCE, SERVER_KEY, Registry, address, broker, client, run, with_device
 from tests.support.nats_sockets import LEFT
@@ -183,14 +183,14 @@ class Away(Registry):
         super().__init__()
         self.told: list[ConnectionChange] = []
 
-    async def present(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
+    async def note_connections(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
         self._require()
         self.told += changes
-        return await super().present(changes)
+        return await super().note_connections(changes)
 
-    async def connected(self, connections: Sequence[Connection]) -> list[Announcement]:
+    async def reconcile_connections(self, connections: Sequence[Connection]) -> list[Announcement]:
         self._require()
-        return await super().connected(connections)
+        return await super().reconcile_connections(connections)
 
     def _require(self) -> None:
         if self.refusing:
@@ -230,7 +230,7 @@ def test_who_went_with_a_server_of_a_cluster_is_noticed(tmp_path: Path, monkeypa
             outside = Broker(Authority(SERVER_KEY), lambda: int(time.time()), lambda: [address(served)], None)
             told = Registry()
             told.wanted = registry.wanted
-            keeping = asyncio.ensure_future(outside.keep(told))
+            keeping = asyncio.ensure_future(outside.serve(told))
             gone = Connection((await with_device(served, registry)).account, "of a server that has died")
             told.connections = {gone}
             await told.until(lambda: gone not in told.connections)
@@ -252,7 +252,7 @@ def test_more_connections_than_fit_on_a_page_are_all_listed(tmp_path: Path, monk
             await registry.until(lambda: len(registry.connections) >= 5)
             before = {one for one in registry.connections if one.account == minted.account}
             registry.connections = set()
-            served._presence.doubt()
+            served._presence.mark_stale()
             await registry.until(lambda: before <= registry.connections)
             for device in devices:
                 await device.close()

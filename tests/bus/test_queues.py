@@ -208,8 +208,8 @@ def test_what_was_made_with_a_credential_ends_with_it(is_away: bool, tmp_path: P
             other = await connected(served, registry, SIBLING)
             if is_away:  # whoever was to be told had no time for it
                 registry.wanted.pop(stolen.account)
-                assert served._roster is not None
-                await served._roster.correct()
+                assert served._account_sync is not None
+                await served._account_sync.reconcile()
             else:
                 registry.want(stolen.account, None)
                 await settled(served, registry)

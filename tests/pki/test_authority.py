@@ -244,8 +244,8 @@ def test_keys_of_rsa_wait_in_a_line_with_an_end(monkeypatch: pytest.MonkeyPatch)
     async def ask() -> list[bytes | BaseException]:
         pki = X509(b"k" * 32)
         asked = [(slow, 1), (slow, 1), (slow, 1), (quick, 1), (slow, 2), (slow, 2)]
-        found = await asyncio.gather(*(pki.make_key_aside(*one) for one in asked), return_exceptions=True)
-        return [*found, await pki.make_key_aside(slow, 1)]
+        found = await asyncio.gather(*(pki.make_key_off_loop(*one) for one in asked), return_exceptions=True)
+        return [*found, await pki.make_key_off_loop(slow, 1)]
 
     found = asyncio.run(ask())
     assert [isinstance(one, bytes) for one in found] == [True, True, False, True, True, False, True]

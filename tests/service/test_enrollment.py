@@ -13,7 +13,7 @@ from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.secrets import Issuer, Presented
 from fleetroll.data_directory import DATABASE
 from fleetroll.service import enrollment
-from fleetroll.service.enrollment import Answer, Ask
+from fleetroll.service.enrollment import EnrollmentReply, EnrollmentRequest
 from tests.support import der
 from tests.support.app import App, running
 from tests.support.enrolling import SECURE, enrol, enrolled
@@ -30,14 +30,14 @@ def app(tmp_path: Path) -> Iterator[App]:
         yield app
 
 
-async def ask(app: App) -> Answer:
+async def ask(app: App) -> EnrollmentReply:
     services = app.services
     principal = await services.keyring.identify(Presented(Issuer.ENROLLEE, "line"), services.clock())
 
-    def finish(result: Answer) -> Answer:
+    def finish(result: EnrollmentReply) -> EnrollmentReply:
         return result
 
-    wanted = Ask("line", CLAIMED, SECURE)
+    wanted = EnrollmentRequest("line", CLAIMED, SECURE)
     return await services.perform(enrollment.enroll, principal, wanted, "test", finish)
 
 
@@ -57,7 +57,7 @@ def test_of_many_who_claim_a_name_at_once_one_has_it(app: App) -> None:
 def test_of_many_that_replace_each_other_the_last_one_is_good(app: App) -> None:
     app.request("PATCH", "/v1/dms/line", {"settings": {**OPEN, "replaceable": True}})
 
-    async def all_at_once() -> list[Answer]:
+    async def all_at_once() -> list[EnrollmentReply]:
         return await asyncio.gather(*(ask(app) for _ in range(20)))
 
     assert len(app.runner.run(all_at_once())) == 20

@@ -164,7 +164,7 @@ def test_an_engine_finds_what_the_reference_finds_where_it_is_hard(bench: Bench)
     async def check() -> None:
         org = next(ORGS)
         devices = await stored(bench.store, org, FLEET)
-        await bench.store.learn()
+        await bench.store.analyze()
         for wanted in (*HARD, *map(Not, HARD)):
             assert await walked(bench.store, org, wanted, Sort(), 2) == expected(devices, wanted, Sort()), wanted
             assert await bench.store.scan.devices.count(org, wanted) == len(expected(devices, wanted, Sort())), wanted

@@ -665,7 +665,7 @@ async def tell(server: Server, *statements: str) -> None:
 
 async def hearing(store: Store, expected: bool) -> None:
     async def holds() -> bool:
-        return store.hears is expected
+        return store.receives_news is expected
 
     await until(holds)
 

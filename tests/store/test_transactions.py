@@ -210,11 +210,11 @@ async def test_nobody_is_refused_for_what_somebody_was_about_to_do(store: Store,
 async def test_a_store_tells_whether_transactions_wait(engine: str, store: Store, org: int) -> None:
     async def write(name: str, bulk: bool) -> bool:
         await store.write(lambda records: records.devices.insert(org, device(name), NOW), bulk=bulk)
-        return store.is_waited_for
+        return store.has_waiting
 
     writes = [asyncio.ensure_future(write(f"d{number}", bulk=number == 0)) for number in range(2)]
     await asyncio.sleep(0)
-    assert store.is_waited_for == (engine != "memory")
+    assert store.has_waiting == (engine != "memory")
     assert (await asyncio.gather(*writes))[-1] is False
 
 

@@ -20,6 +20,7 @@ from nats.aio.client import Client
 
 from fleetroll.bus.broker import Broker
 from fleetroll.bus.ingest import COMMANDS_FAMILY
+from fleetroll.bus.permissions import Authority
 from fleetroll.bus.port import (
     Account,
     Announcement,
@@ -36,7 +37,6 @@ from fleetroll.bus.port import (
 )
 from fleetroll.bus.process import Process
 from fleetroll.bus.settings import Files, Listeners, address_of, write
-from fleetroll.bus.walls import Authority
 from fleetroll.core.model import Reached
 from tests.support.proxy import Wire, wired
 
@@ -103,13 +103,13 @@ class Registry:
         self.moved.set()
         return [one for one in batch.messages if one.family != COMMANDS_FAMILY]
 
-    async def present(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
+    async def note_connections(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
         for change in changes:
             (self.connections.add if change.connected else self.connections.discard)(change.connection)
         self.moved.set()
         return []
 
-    async def connected(self, connections: Sequence[Connection]) -> list[Announcement]:
+    async def reconcile_connections(self, connections: Sequence[Connection]) -> list[Announcement]:
         self.connections = set(connections)
         self.moved.set()
         return []
@@ -194,7 +194,7 @@ async def _begun(
 @contextlib.asynccontextmanager
 async def kept(served: Broker, registry: Any) -> AsyncIterator["asyncio.Future[None]"]:
     """Have it keep `registry`; yields that work, which goes on until the end."""
-    running = [asyncio.ensure_future(work) for work in (served.keep(registry), served.attend())]
+    running = [asyncio.ensure_future(work) for work in (served.serve(registry), served.stay_connected())]
     try:
         yield running[0]
     finally:

@@ -4,7 +4,7 @@ from typing import Any
 
 from fleetroll.core.secrets import Issuer, Presented
 from fleetroll.service import enrollment
-from fleetroll.service.enrollment import Answer, Ask, Peer
+from fleetroll.service.enrollment import EnrollmentReply, EnrollmentRequest, Peer
 from tests.support import der
 from tests.support.app import App
 
@@ -22,17 +22,17 @@ def certificate(app: App, serial: str) -> Any:
     return app.request("GET", f"/api/ca/v1/certificates/{serial}").json()
 
 
-def enrol(app: App, label: str, request: bytes, operation: Any = enrollment.enroll) -> Answer:
+def enrol(app: App, label: str, request: bytes, operation: Any = enrollment.enroll) -> EnrollmentReply:
     """What EST would answer. Raises Fault."""
 
-    async def call() -> Answer:
+    async def call() -> EnrollmentReply:
         services = app.services
         principal = await services.keyring.identify(Presented(Issuer.ENROLLEE, label), services.clock())
 
-        def finish(result: Answer) -> Answer:
+        def finish(result: EnrollmentReply) -> EnrollmentReply:
             return result
 
-        return await services.perform(operation, principal, Ask(label, request, SECURE), "test", finish)
+        return await services.perform(operation, principal, EnrollmentRequest(label, request, SECURE), "test", finish)
 
     return app.runner.run(call())
 

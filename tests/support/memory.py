@@ -1120,8 +1120,8 @@ class MemoryStore:
         self._listeners_to_news: list[Callable[[str | None], None]] = []
         self.read: port.Records = Records(tables)
         self.scan = self.bulk = self.read
-        self.hears = True
-        self.is_waited_for = False
+        self.receives_news = True
+        self.has_waiting = False
 
     async def write(
         self,
@@ -1150,7 +1150,7 @@ class MemoryStore:
     def on_commit(self, listener: Callable[[], None]) -> None:
         self._listeners.append(listener)
 
-    async def learn(self) -> None:
+    async def analyze(self) -> None:
         pass
 
     async def backup(self, target: Path) -> None:

@@ -70,11 +70,11 @@ def test_a_list_of_which_most_change_is_read_as_a_whole_but_for_a_look_now_and_t
 
 def test_a_device_is_known_under_its_mark_and_no_other() -> None:
     known = KnownDevices()
-    known.keep([row(1), row(2, name="two")])
+    known.put([row(1), row(2, name="two")])
     newer = row(2, name="2", revision=2)
     found, others = known.find([mark(newer), mark(row(1)), mark(row(3))])
     assert ([one.id for one in found], others) == ([1], [2, 3])
-    known.keep([newer])
+    known.put([newer])
     assert [one.name for one in known.find([mark(newer)])[0]] == ["2"]
     assert known.find([mark(row(2))]) == ([], [2])
 
@@ -83,10 +83,10 @@ def test_what_is_kept_is_bounded_in_bytes() -> None:
     known = KnownDevices(most_bytes=100_000)
     long = [row(number, metadata='{"text":"%s"}' % ("x" * 9_000)) for number in range(1, 31)]
     for one in long:
-        known.keep([one, one])
+        known.put([one, one])
     found, _ = known.find([mark(one) for one in long])
     assert [one.id for one in found] == list(range(22, 31))
-    known.keep([row(number) for number in range(100, 1_100)])
+    known.put([row(number) for number in range(100, 1_100)])
     assert len(known.find([mark(row(number)) for number in range(100, 1_100)])[0]) in range(90, 101)
-    known.keep([row(1, metadata="x" * 200_000)])
+    known.put([row(1, metadata="x" * 200_000)])
     assert known.find([mark(row(1))]) == ([], [1])

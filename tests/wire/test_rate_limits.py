@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetroll.core.faults import Fault
-from fleetroll.wire.rate_limits import Limiter, OwnTimes, Rate, SharedTimes, Times, Window, admit
+from fleetroll.wire.rate_limits import Limiter, LimitState, LocalLimitState, Rate, SharedLimitState, Window, admit
 from tests.support.app import App, running
 
 
@@ -86,8 +86,8 @@ def test_a_refused_request_costs_nothing() -> None:
     assert waits == {1}
 
 
-@pytest.mark.parametrize("times", [OwnTimes, SharedTimes])
-def test_a_window_has_its_requests_and_no_more_until_it_ends(times: Callable[[], Times]) -> None:
+@pytest.mark.parametrize("times", [LocalLimitState, SharedLimitState])
+def test_a_window_has_its_requests_and_no_more_until_it_ends(times: Callable[[], LimitState]) -> None:
     clock = Clock()
     window = Window(10_000, 60, clock, "organization", times())
     for number in range(10_000):
@@ -136,7 +136,7 @@ def test_shared_and_own_memory_say_the_same() -> None:
     clock = Clock()
     steady = random.Random(os.environ["FLEETROLL_SEED"])
     alone = Limiter(Rate(3, 5), clock, "key")
-    shared = Limiter(Rate(3, 5), clock, "key", SharedTimes())
+    shared = Limiter(Rate(3, 5), clock, "key", SharedLimitState())
     for _ in range(5_000):
         principal = steady.choice((1, 2, "device:7", "key:1"))
         assert refused((alone, principal)) == refused((shared, principal))
@@ -145,20 +145,20 @@ def test_shared_and_own_memory_say_the_same() -> None:
 
 def test_a_full_table_forgets_whoever_is_whole_first_and_nobody_else() -> None:
     clock = Clock()
-    limiter = Limiter(Rate(0.001, 1), clock, "key", SharedTimes())
+    limiter = Limiter(Rate(0.001, 1), clock, "key", SharedLimitState())
     late = [principal for principal in range(200_000) if refused((limiter, principal)) is None][-100:]
     assert all(refused((limiter, principal)) for principal in late)
 
 
 def test_processes_that_share_a_budget_share_a_limit() -> None:
     """Five processes ask as fast as they can; a sixth dies in the middle of it, holding the lock."""
-    limiter = Limiter(Rate(0.001, 1_000), time.monotonic, "key", SharedTimes())
+    limiter = Limiter(Rate(0.001, 1_000), time.monotonic, "key", SharedLimitState())
 
     def ask() -> int:
         return sum(refused((limiter, "key:1")) is None for _ in range(400))
 
     def die() -> int:
-        limiter.times.__enter__()
+        limiter.state.__enter__()
         os._exit(9)
 
     processes = [fork(die), *(fork(ask) for _ in range(5))]

@@ -9,8 +9,8 @@ import msgspec
 from nats.aio.client import Client
 
 from fleetroll.bus.links import Rejected
+from fleetroll.bus.permissions import Authority
 from fleetroll.bus.port import Account
-from fleetroll.bus.walls import Authority
 
 logger = logging.getLogger("fleetroll.broker")
 

@@ -9,17 +9,17 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleetroll.bus import commands, links, reach, settings, streams
-from fleetroll.bus.commands import absent, silent, unavailable
-from fleetroll.bus.desk import Desk
+from fleetroll.bus.account_sync import AccountSync
+from fleetroll.bus.commands import device_silent, no_broker, unavailable
+from fleetroll.bus.endpoint import Endpoint
 from fleetroll.bus.ingest import Ingest
 from fleetroll.bus.mint import Mint
+from fleetroll.bus.permissions import COMMANDS, INGEST, Authority
 from fleetroll.bus.port import Announcement, Certificate, Registry, State
 from fleetroll.bus.presence import Presence
 from fleetroll.bus.process import Process, Unavailable
 from fleetroll.bus.reach import Reach
-from fleetroll.bus.roster import Roster
 from fleetroll.bus.trouble import Trouble
-from fleetroll.bus.walls import COMMANDS, INGEST, Authority
 from fleetroll.core.faults import Fault
 
 logger = logging.getLogger("fleetroll.broker")
@@ -58,10 +58,10 @@ class Off(Mint):
         pass
 
     async def send(self, org: str, env: str, device: str, name: str, body: bytes) -> None:
-        raise absent()
+        raise no_broker()
 
     async def call(self, org: str, env: str, device: str, name: str, body: bytes, seconds: float) -> bytes:
-        raise absent()
+        raise no_broker()
 
     def hang_up(self) -> None:
         pass
@@ -94,13 +94,13 @@ class Broker(Mint):
         self._shared = shared
         self._reach = Reach(urls, authority.platform)
         self._presence: Presence | None = None
-        self._desk: Desk | None = None
+        self._endpoint: Endpoint | None = None
         self._ingests: list[Ingest] = []
         # What it says to a client that it does not know is lost, as a rule, with the connection that it closes.
         self._away = Trouble("the broker cannot be reached, or does not know this server key")
         self._failing = Trouble("serving the broker failed and is retried")
-        self._roster: Roster | None = None
-        self._kept = asyncio.Event()
+        self._account_sync: AccountSync | None = None
+        self._serving = asyncio.Event()
         self._calls: set[asyncio.Task[bytes]] = set()
         self._hung_up = False
 
@@ -112,11 +112,11 @@ class Broker(Mint):
         """Wait until this process can use the broker."""
         await self._reach.up.wait()
 
-    async def attend(self) -> None:
+    async def stay_connected(self) -> None:
         """Stay connected to the broker, whichever process keeps it, until cancelled."""
         await self._reach.run()
 
-    async def keep(self, registry: Registry) -> None:
+    async def serve(self, registry: Registry) -> None:
         """Serve `registry` until cancelled, whatever happens to the broker meanwhile; return if none can start."""
         try:
             if self._process is not None:
@@ -125,14 +125,14 @@ class Broker(Mint):
             logger.error("%s", problem)
             return
         try:
-            while links.goes_on():
+            while links.not_cancelled():
                 try:
                     await self._run(registry)
-                except* streams.Gone:
+                except* streams.StreamLost:
                     logger.error("the broker has lost its streams, with what had not been read; they are recreated")
                 except* (*links.FAILURE, Fault) as group:
                     for one in group.exceptions:
-                        self._failing.tell(one)
+                        self._failing.report(one)
                 except* Exception:
                     logger.exception("serving the broker failed and is retried")
                 await asyncio.sleep(_AGAIN)
@@ -144,36 +144,36 @@ class Broker(Mint):
         if self._process is not None:
             await self._process.ready()
         async with (
-            self._as_system(registry) as (presence, roster),
+            self._as_system(registry) as (presence, account_sync),
             self._as_platform(registry),
             asyncio.TaskGroup() as group,
         ):
             # Only now that requests are answered, which is urgent: devices that the broker knows return as soon as it
             # does.
-            await roster.correct()
+            await account_sync.reconcile()
             group.create_task(presence.run())
             if self._process is not None:
                 group.create_task(self._keep_certificate(self._process, registry))
             else:
                 group.create_task(self._look_again(presence))
             await self._start_streams(registry, group)
-            self._kept.set()
-            group.create_task(roster.keep())
+            self._serving.set()
+            group.create_task(account_sync.run())
             await self._serve_others()
             self._failing.end()
             logger.info("connected to the broker at %s", ", ".join(self._urls()))
-            await roster.look_after_streams()
+            await account_sync.update_streams()
             await links.until_cancelled()
 
     async def _look_again(self, presence: Presence) -> None:
         """Look at all connections now and then: when a server of a cluster dies, no other tells which went with it."""
-        while links.goes_on():
+        while links.not_cancelled():
             await asyncio.sleep(_LOOK_AT_CLUSTER)
-            presence.doubt()
+            presence.mark_stale()
 
     async def _keep_certificate(self, process: Process, registry: Registry) -> None:
         """Renew the broker's certificate before it expires."""
-        while links.goes_on():
+        while links.not_cancelled():
             try:
                 if names := settings.names_to_renew(process.files, self._seconds()):
                     settings.keep_certificate(process.files, await registry.certify(names))
@@ -195,7 +195,7 @@ class Broker(Mint):
     async def present(self, certificate: Certificate) -> None:
         assert self._process is not None
         settings.keep_certificate(self._process.files, certificate)
-        await (self._process.refresh() if self._kept.is_set() else self._reach.refresh())
+        await (self._process.refresh() if self._serving.is_set() else self._reach.refresh())
 
     @property
     def is_shared(self) -> bool:
@@ -206,12 +206,12 @@ class Broker(Mint):
             await self._reach.share(body)
 
     def on_shared(self, listener: Callable[[bytes], None]) -> None:
-        self._reach.heard = listener
+        self._reach.on_shared = listener
 
     async def settle(self) -> None:
         with contextlib.suppress(*links.FAILURE, Fault):  # it is tried again
-            if self._roster is not None and self._kept.is_set():
-                await asyncio.wait_for(self._roster.publish_changes(), _SETTLE_SECONDS)
+            if self._account_sync is not None and self._serving.is_set():
+                await asyncio.wait_for(self._account_sync.publish_changes(), _SETTLE_SECONDS)
             else:
                 await self._reach.settle()
 
@@ -226,7 +226,7 @@ class Broker(Mint):
         try:
             await asyncio.wait({calling})
             if calling.cancelled():
-                raise silent()
+                raise device_silent()
             return calling.result()
         finally:
             self._calls.discard(calling)
@@ -256,34 +256,34 @@ class Broker(Mint):
     # --- connections ---------------------------------------------------------------------------------------------
 
     @contextlib.asynccontextmanager
-    async def _as_system(self, registry: Registry) -> AsyncIterator[tuple[Presence, Roster]]:
+    async def _as_system(self, registry: Registry) -> AsyncIterator[tuple[Presence, AccountSync]]:
         """Connected as the account that publishes accounts, and hears who connects."""
         system = self._system = await links.connect(
             self._urls(),
             self._authority.system,
             "system",
-            lost=self._system_lost,
-            found=self._system_found,
+            disconnected=self._system_disconnected,
+            reconnected=self._system_reconnected,
             failed=self._system_failed,
         )
         try:
             self._away.end()
             presence = self._presence = Presence(system, registry, self._announce)
             files = self._process.files if self._process is not None else None
-            roster = self._roster = Roster(
+            account_sync = self._account_sync = AccountSync(
                 system,
                 self._authority,
                 self._seconds,
                 self._urls,
                 registry,
-                presence.doubt,
+                presence.mark_stale,
                 self._end,
                 files,
                 self._replicas,
             )
             if self._process is not None:
                 self._process.ended = presence.end
-            yield presence, roster
+            yield presence, account_sync
         finally:
             await links.close(system)
 
@@ -291,16 +291,16 @@ class Broker(Mint):
     async def _as_platform(self, registry: Registry) -> AsyncIterator[None]:
         """Connected as the account that has the streams and is sent the requests, and answering them."""
         platform = self._platform = await links.connect(
-            self._urls(), self._authority.platform, "platform", found=self._platform_found
+            self._urls(), self._authority.platform, "platform", reconnected=self._platform_reconnected
         )
-        desk = self._desk = Desk(platform, self._authority, registry)
+        endpoint = self._endpoint = Endpoint(platform, self._authority, registry)
         try:
-            await desk.start()
+            await endpoint.start()
             async with self._standing_by(platform, registry):
                 yield
         finally:
-            self._kept.clear()
-            await desk.finish()
+            self._serving.clear()
+            await endpoint.finish()
 
     @contextlib.asynccontextmanager
     async def _standing_by(self, platform: Client, registry: Registry) -> AsyncIterator[None]:
@@ -311,47 +311,47 @@ class Broker(Mint):
         if self._process is not None or not urls:
             yield
             return
-        desk: Desk | None = None
+        endpoint: Endpoint | None = None
 
-        async def found() -> None:
-            if desk is not None:
-                await desk.found()
+        async def reconnected() -> None:
+            if endpoint is not None:
+                await endpoint.reconnected()
 
         try:
-            connecting = links.connect(urls, self._authority.platform, "standby", found=found)
-            desk = Desk(await asyncio.wait_for(connecting, _STANDBY_SECONDS), self._authority, registry)
-            await desk.start()
+            connecting = links.connect(urls, self._authority.platform, "standby", reconnected=reconnected)
+            endpoint = Endpoint(await asyncio.wait_for(connecting, _STANDBY_SECONDS), self._authority, registry)
+            await endpoint.start()
         except links.TROUBLE as problem:
             logger.warning("no second server of the cluster can be reached: %r", problem)
         try:
             yield
         finally:
-            if desk is not None:
-                await desk.finish()
+            if endpoint is not None:
+                await endpoint.finish()
 
-    async def _system_lost(self) -> None:
+    async def _system_disconnected(self) -> None:
         assert self._system is not None
         if not self._system.is_closed:  # by ourselves, at the end
             logger.warning("lost the connection to the broker")
 
     async def _system_failed(self, problem: Exception) -> None:
-        self._away.tell(problem)
+        self._away.report(problem)
 
-    async def _system_found(self) -> None:
+    async def _system_reconnected(self) -> None:
         logger.info("reconnected to the broker")
         self._away.end()
         assert self._presence is not None
-        self._presence.doubt()
+        self._presence.mark_stale()
 
-    async def _platform_found(self) -> None:
-        assert self._desk is not None
-        await self._desk.found()
+    async def _platform_reconnected(self) -> None:
+        assert self._endpoint is not None
+        await self._endpoint.reconnected()
         for ingest in self._ingests:
-            ingest.doubt()
+            ingest.mark_stale()
 
     async def _end(self, accounts: Collection[str]) -> None:
-        assert self._desk is not None
-        await self._desk.end(accounts)
+        assert self._endpoint is not None
+        await self._endpoint.end(accounts)
 
     async def _start_streams(self, registry: Registry, group: asyncio.TaskGroup) -> None:
         assert self._platform is not None

@@ -37,7 +37,7 @@ async def ask(client: Client, env: str, device: str, name: str, body: bytes, sec
             await client.publish(f"call.{device}.{env}.{name}", body, reply=subject)
             return await answers.next_msg(seconds)
         except TimeoutError:
-            raise silent() from None
+            raise device_silent() from None
         finally:
             with contextlib.suppress(nats.errors.Error):
                 await answers.unsubscribe()
@@ -49,11 +49,11 @@ def nobody_listens(message: Msg) -> bool:
     return (message.headers or {}).get("Status") == NO_LISTENER and not message.data
 
 
-def silent() -> Fault:
+def device_silent() -> Fault:
     return conflict("device_silent", "The device did not answer in time.")
 
 
-def absent() -> Fault:
+def no_broker() -> Fault:
     return Fault(Kind.UNAVAILABLE, "no_broker", "This server runs without a broker.")
 
 

@@ -17,9 +17,9 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleetroll.bus import links, streams
+from fleetroll.bus.permissions import INGEST
 from fleetroll.bus.port import Batch, Message, Registry
 from fleetroll.bus.trouble import Trouble
-from fleetroll.bus.walls import INGEST
 from fleetroll.core import limits
 
 logger = logging.getLogger("fleetroll.broker")
@@ -49,34 +49,34 @@ class Ingest:
         self._arrived: list[Msg] = []
         self._wake = asyncio.Event()
         self._due = 0
-        self._is_doubted = False
+        self._is_stale = False
         self._trouble = Trouble(f"published messages are waiting on the broker, in stream {stream}")
 
-    def doubt(self) -> None:
+    def mark_stale(self) -> None:
         """The broker was away: what it was asked for will not come."""
-        self._is_doubted = True
+        self._is_stale = True
         self._wake.set()
 
     async def run(self) -> None:
-        """Until cancelled. Trouble on either side is waited out. Raises streams.Gone."""
-        while links.goes_on():
+        """Until cancelled. Trouble on either side is waited out. Raises streams.StreamLost."""
+        while links.not_cancelled():
             try:
                 await self._follow()
-            except streams.Gone:
+            except streams.StreamLost:
                 raise
             except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
-                self._trouble.tell(problem)
+                self._trouble.report(problem)
                 await asyncio.sleep(_PAUSE)
 
     async def _follow(self) -> None:
-        self._is_doubted = False
+        self._is_stale = False
         await self._begin()
         self._arrived, self._due = [], 0
         inbox = self._client.new_inbox()
         subscription = await self._client.subscribe(inbox, cb=self._note, pending_msgs_limit=-1, pending_bytes_limit=-1)
         count = 0
         try:
-            while links.goes_on():
+            while links.not_cancelled():
                 await self._ask(inbox)
                 count = await self._store(count)
                 self._trouble.end()
@@ -84,7 +84,7 @@ class Ingest:
             await subscription.unsubscribe()
 
     async def _begin(self) -> None:
-        """Read on after the place up to which the store has everything. Raises streams.Gone."""
+        """Read on after the place up to which the store has everything. Raises streams.StreamLost."""
         reached = await self._registry.ingested(self._name)
         if not await streams.has_fallen_back(self._client, self._stream, reached):
             await streams.read_from(self._client, self._stream, self._consumer, reached.place + 1)
@@ -113,9 +113,9 @@ class Ingest:
     async def _store(self, count: int) -> int:
         """Store what has arrived. Returns how many messages were sent so far. Raises Missed."""
         self._wake.clear()
-        if not self._arrived and not self._is_doubted:
+        if not self._arrived and not self._is_stale:
             await asyncio.wait_for(self._wake.wait(), _PATIENCE_SECONDS)  # a request ends by then at the latest
-        if self._is_doubted:
+        if self._is_stale:
             raise Missed
         received, self._arrived = self._arrived[: limits.BUS_BATCH], self._arrived[limits.BUS_BATCH :]
         places = [_Place(found) for found in received]

@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 from nats.protocol import parser
 
 from fleetroll.bus.keypairs import Kind, Pair
-from fleetroll.bus.walls import user_token
+from fleetroll.bus.permissions import user_token
 
 logger = logging.getLogger("fleetroll.broker")
 
@@ -86,14 +86,14 @@ def _told_by_broker(headers: bytes) -> str:
 
 
 class Sender(msgspec.Struct, frozen=True):
-    """What the broker says of the sender of a message through a wall: its account, and the user of a shared account."""
+    """What the broker says of a sender in another account: that account, and the user where it is a shared one."""
 
     acc: str = ""
     user: str = ""
 
 
 def sender(message: Msg) -> Sender:
-    """Who sent a message; empty, which is nobody, if it did not come through a wall."""
+    """Who sent a message; empty, which is nobody, if it came from our own account."""
     try:
         return msgspec.json.decode((message.headers or {}).get(_SENDER, ""), type=Sender)
     except msgspec.MsgspecError:
@@ -109,8 +109,8 @@ async def connect(
     account: Pair,
     name: str,
     *,
-    lost: Callable[[], Awaitable[None]] = _nothing,
-    found: Callable[[], Awaitable[None]] = _nothing,
+    disconnected: Callable[[], Awaitable[None]] = _nothing,
+    reconnected: Callable[[], Awaitable[None]] = _nothing,
     failed: Callable[[Exception], Awaitable[None]] = _nothing,
     patience: int | None = -1,
 ) -> Client:
@@ -135,8 +135,8 @@ async def connect(
         user_jwt_cb=identity,
         signature_cb=lambda nonce: base64.b64encode(user.sign(nonce.encode())),
         error_cb=note,
-        disconnected_cb=lost,
-        reconnected_cb=found,
+        disconnected_cb=disconnected,
+        reconnected_cb=reconnected,
         allow_reconnect=patience is not None,
         max_reconnect_attempts=1 if patience is None else patience,
         reconnect_time_wait=_PAUSE,  # type: ignore[arg-type]  # it only sleeps for so long
@@ -183,7 +183,7 @@ async def publish_all(client: Client, messages: Iterable[tuple[str, bytes]]) -> 
         await client._flush_pending()
 
 
-def goes_on() -> bool:
+def not_cancelled() -> bool:
     """False once the running task was cancelled.
 
     Loops must ask: `wait_for`, as the client library uses it, can lose a cancellation that comes together with what it
@@ -195,7 +195,7 @@ def goes_on() -> bool:
 
 async def until_cancelled() -> None:
     """Wait until the running task is cancelled, or raise at once if its cancellation was lost."""
-    if goes_on():
+    if not_cancelled():
         await asyncio.Event().wait()
     raise asyncio.CancelledError
 

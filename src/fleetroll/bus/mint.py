@@ -6,8 +6,8 @@ from typing import Any
 
 from fleetroll.bus import settings
 from fleetroll.bus.keypairs import Kind, Pair
+from fleetroll.bus.permissions import Authority, app_permissions, user_token
 from fleetroll.bus.port import Minted
-from fleetroll.bus.walls import Authority, app_permissions, user_token
 from fleetroll.core.times import SECOND
 
 

@@ -49,7 +49,7 @@ class Minted(Struct, frozen=True):
 
 
 class Request(Struct, frozen=True):
-    """A request that has come through a wall. `user` is who asks, as the broker has verified it."""
+    """A request from another account. `user` is who asks, as the broker has verified it."""
 
     subject: str
     user: str
@@ -214,8 +214,8 @@ class Registry(Protocol):
     async def ingest(self, batch: Batch) -> Sequence[Message]:
         """Store a batch, all of it or nothing. Returns what applications are to be told of it."""
 
-    async def present(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
+    async def note_connections(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
         """Note which connections were made and ended. Returns what to announce of it."""
 
-    async def connected(self, connections: Sequence[Connection]) -> list[Announcement]:
+    async def reconcile_connections(self, connections: Sequence[Connection]) -> list[Announcement]:
         """Note that there are these connections and no others. Returns what to announce of it."""

@@ -87,7 +87,7 @@ class Presence:
         self._ended = False
         self._trouble = Trouble("presence is waiting")
 
-    def doubt(self) -> None:
+    def mark_stale(self) -> None:
         """The broker was away: what it said last may no longer be true."""
         self._stale = True
         self._events.put_nowait(None)
@@ -101,13 +101,13 @@ class Presence:
         """Follow them until cancelled."""
         for verb in ("CONNECT", "DISCONNECT"):
             await self._client.subscribe(f"$SYS.ACCOUNT.*.{verb}", cb=self._note)
-        while links.goes_on():
+        while links.not_cancelled():
             try:
-                await self._set_right()
+                await self._catch_up()
                 self._trouble.end()
                 await self._apply()
             except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
-                self._trouble.tell(problem)
+                self._trouble.report(problem)
                 self._begin_anew()
                 await asyncio.sleep(_PAUSE)
 
@@ -117,12 +117,12 @@ class Presence:
         while not self._events.empty():
             self._events.get_nowait()
 
-    async def _set_right(self) -> None:
+    async def _catch_up(self) -> None:
         if self._ended:
-            await self._announce(await self._registry.connected([]))
+            await self._announce(await self._registry.reconcile_connections([]))
             self._ended = False
         if self._stale and self._client.is_connected:
-            await self._correct()
+            await self._reconcile()
 
     async def _note(self, message: Msg) -> None:
         _, _, account, verb = message.subject.split(".")
@@ -137,12 +137,12 @@ class Presence:
             found.append(self._events.get_nowait())
         changes = [event for event in found if event is not None]
         if changes:
-            await self._announce(await self._registry.present(changes))
+            await self._announce(await self._registry.note_connections(changes))
 
-    async def _correct(self) -> None:
+    async def _reconcile(self) -> None:
         connections = await self._listed()
         self._stale = False
-        await self._announce(await self._registry.connected(connections))
+        await self._announce(await self._registry.reconcile_connections(connections))
 
     async def _listed(self) -> list[Connection]:
         lists: defaultdict[str, _List] = defaultdict(_List)

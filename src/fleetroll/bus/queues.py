@@ -1,4 +1,4 @@
-"""Devices' queues of commands, between walls: each is read through the platform, by its own device alone.
+"""Devices' queues of commands, between accounts: each is read through the platform, by its own device alone.
 
 What the vendor's SDKs ask of the broker's stream API comes to us, under the names that they know. Only messages are
 asked of the broker itself, and acknowledged to it: it lets no client forward such a request, not even us. The broker
@@ -22,10 +22,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fleetroll.bus import commands, links, streams
+from fleetroll.bus.permissions import COMMANDS, Authority
 from fleetroll.bus.port import Registry
 from fleetroll.bus.replies import Replies
 from fleetroll.bus.rooms import TOO_MANY, Room
-from fleetroll.bus.walls import COMMANDS, Authority
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 
@@ -100,7 +100,7 @@ class Queues:
         with contextlib.suppress(links.Rejected):  # it has ended by itself
             await streams.request(self._client, f"CONSUMER.DELETE.{COMMANDS}.{name}", {})
 
-    def doubt(self) -> None:
+    def forget_consumers(self) -> None:
         """The broker was away: it may have told nobody which consumers have ended."""
         self._consumers.clear()
 
@@ -130,14 +130,14 @@ class Queues:
                 return  # the caller has given up by then
             answer = None
         if answer is None or commands.nobody_listens(answer):
-            await self._replies.say(message.reply, b"", {"Status": commands.NO_LISTENER})
+            await self._replies.send(message.reply, b"", {"Status": commands.NO_LISTENER})
         else:
-            await self._replies.say(message.reply, answer.data)
+            await self._replies.send(message.reply, answer.data)
 
     async def _called(self, message: Msg) -> Msg | None:
         """The reply to a call; None where the device is not the organization's."""
         _, org, env, device, name = message.subject.split(".")
-        # The wall knows whose application asks; whose device it names, no wall can tell.
+        # The account tells whose application asks, and not whose device it names.
         if not await self._registry.has(org, device):
             return None
         return await commands.ask(self._client, env, device, name, message.data, limits.BUS_LONGEST_CALL)
@@ -146,7 +146,7 @@ class Queues:
         """Answer a client that asks whether there are streams at all."""
         bounds = dict.fromkeys(("max_memory", "max_storage", "max_streams", "max_consumers"), 0)
         info = {"memory": 0, "storage": 0, "streams": 1, "consumers": 0, "limits": bounds}
-        await self._replies.say(
+        await self._replies.send(
             message.reply,
             msgspec.json.encode({"type": "io.nats.jetstream.api.v1.account_info_response", **info, "api": _NO_API}),
         )
@@ -161,11 +161,11 @@ class Queues:
             called = self._name(given.config, device, consumer, links.sender(message).acc)
             config = {"name": called, **_config(given.config, f"command.{org}.{env}.{device}.{name}", device)}
         except (msgspec.MsgspecError, ValueError, RecursionError):
-            await self._replies.say(message.reply, msgspec.json.encode({"type": _CREATED, "error": _BAD_REQUEST}))
+            await self._replies.send(message.reply, msgspec.json.encode({"type": _CREATED, "error": _BAD_REQUEST}))
             return
         reply = await self._make(device, config)
         told = consumer if given.config.deliver_subject else config["name"]
-        await self._replies.say(message.reply, _as_asked(reply, f"{org}_command_queue", told, asked["config"]))
+        await self._replies.send(message.reply, _as_asked(reply, f"{org}_command_queue", told, asked["config"]))
 
     async def _make(self, device: str, config: dict[str, Any]) -> bytes:
         """The broker's answer. It bounds only the consumers of all devices together; those of each are bounded here."""
@@ -196,13 +196,13 @@ class Queues:
         stream, own = f"{org}_command_queue", f"{device}_"
         name = consumer if consumer.startswith(own) else self._authority.consumer(own + consumer)
         if not _NAME.fullmatch(consumer):
-            await self._replies.say(message.reply, msgspec.json.encode({"error": _BAD_REQUEST}))
+            await self._replies.send(message.reply, msgspec.json.encode({"error": _BAD_REQUEST}))
         elif verb == "stream":
-            await self._replies.say(message.reply, msgspec.json.encode(_stream_info(org, stream)))
+            await self._replies.send(message.reply, msgspec.json.encode(_stream_info(org, stream)))
         else:
             subject = f"$JS.API.CONSUMER.{verb.upper()}.{COMMANDS}.{name}"
             reply = await self._ask(subject, b"")
-            await self._replies.say(message.reply, _as_asked(reply, stream, consumer))
+            await self._replies.send(message.reply, _as_asked(reply, stream, consumer))
 
 
 def _tenant(message: Msg) -> str:

@@ -27,12 +27,12 @@ class Reach:
         self._urls = urls
         self._platform = platform
         self._client: Client | None = None
-        self.heard: Callable[[bytes], None] | None = None
+        self.on_shared: Callable[[bytes], None] | None = None
         self.up = asyncio.Event()
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
-        while links.goes_on():
+        while links.not_cancelled():
             with contextlib.suppress(*links.TROUBLE):
                 await self._connected()
             await asyncio.sleep(_PAUSE)
@@ -49,12 +49,12 @@ class Reach:
         return links.is_connected(self._client)
 
     async def share(self, body: bytes) -> None:
-        """Tell the other processes something, which they get by `heard`."""
+        """Tell the other processes something, which they get by `on_shared`."""
         await self.client.publish(_SHARED, body)
 
-    async def _hear(self, message: Msg) -> None:
-        if self.heard is not None:
-            self.heard(message.data)
+    async def _receive(self, message: Msg) -> None:
+        if self.on_shared is not None:
+            self.on_shared(message.data)
 
     async def settle(self) -> None:
         await self.client.request(SETTLE, b"", timeout=_KEEPER_SECONDS)
@@ -77,11 +77,11 @@ class Reach:
         client = await links.connect(self._urls(), self._platform, "process", patience=None)
         try:
             await client.request(SETTLE, b"", timeout=_KEEPER_SECONDS)
-            await client.subscribe(_SHARED, cb=self._hear)
+            await client.subscribe(_SHARED, cb=self._receive)
             self._client = client
             self.up.set()
             # The library does not report the loss of a connection if closing it fails.
-            while client.is_connected and links.goes_on():  # noqa: ASYNC110
+            while client.is_connected and links.not_cancelled():  # noqa: ASYNC110
                 await asyncio.sleep(_PAUSE)
         finally:
             self.up.clear()

@@ -29,25 +29,25 @@ class Replies:
         self._unsure: list[_Reply] = []
         self._confirming: asyncio.Task[None] | None = None
 
-    async def say(self, subject: str, body: bytes, status: Mapping[str, str] | None = None) -> None:
+    async def send(self, subject: str, body: bytes, status: Mapping[str, str] | None = None) -> None:
         """Reply to a request, or with nothing but a status. A sender that named no subject wants no reply."""
         if not subject:
             return
         reply = subject, body, status
         self._unsure.append(reply)
-        if self._stands:
+        if self._is_current:
             if self._confirming is None or self._confirming.done():
                 self._confirming = asyncio.ensure_future(self._confirm())
-            await self._send(reply)
+            await self._write(reply)
 
-    async def again(self) -> None:
+    async def resend(self) -> None:
         """The connection was made again: send on it what may have been lost with the one before."""
         if self._confirming is not None:
             self._confirming.cancel()  # it would confirm what was written to the one before
         self._connection = self._client.stats["reconnects"]
         for reply in self._unsure[:]:
             with contextlib.suppress(*links.TROUBLE):
-                await self._send(reply)
+                await self._write(reply)
         self._confirming = asyncio.ensure_future(self._confirm())
 
     def finish(self) -> None:
@@ -56,10 +56,10 @@ class Replies:
             self._confirming.cancel()
 
     @property
-    def _stands(self) -> bool:
+    def _is_current(self) -> bool:
         return self._client.is_connected and self._client.stats["reconnects"] == self._connection
 
-    async def _send(self, reply: _Reply) -> None:
+    async def _write(self, reply: _Reply) -> None:
         subject, body, status = reply
         if status is None:
             await self._client.publish(subject, body)
@@ -67,7 +67,7 @@ class Replies:
             await links.reply_status(self._client, subject, status)
 
     async def _confirm(self) -> None:
-        while self._unsure and self._stands:
+        while self._unsure and self._is_current:
             count = len(self._unsure)
             try:
                 with contextlib.suppress(nats.errors.NoRespondersError):  # which is an answer, too
@@ -75,5 +75,5 @@ class Replies:
             except links.TROUBLE:
                 await asyncio.sleep(_PAUSE)
             else:
-                if self._stands:
+                if self._is_current:
                     del self._unsure[:count]

@@ -42,7 +42,7 @@ class Responder:
         try:
             async with self._slots:
                 reply = await self._registry.answer(Request(message.subject, links.sender(message).user, message.data))
-            await self._replies.say(message.reply, reply)
+            await self._replies.send(message.reply, reply)
         except Exception:
             logger.exception("a request on the broker failed")
 

@@ -22,7 +22,7 @@ Answer = Callable[[Msg], Coroutine[Any, Any, None]]
 Refusal = tuple[bytes, Mapping[str, str] | None]
 
 TOO_MANY: Final[Refusal] = b"", {"Status": "503", "Description": "Too Many Requests"}
-_TELL_SECONDS = 10.0
+_WARN_SECONDS = 10.0
 
 
 class Room:
@@ -36,14 +36,14 @@ class Room:
         self._tenant = tenant
         self._taken: Counter[str] = Counter()
         self._all_taken = 0
-        self._told: float | None = None
+        self._warned_at: float | None = None
 
     async def admit(self, answer: Answer, message: Msg) -> None:
         """Begin to `answer`, or refuse."""
         tenant, size = self._tenant(message), limits.BUS_WAITER + len(message.data)
         if not self._fits(tenant, size):
-            self._tell(tenant)
-            await self._replies.say(message.reply, *self._refusal)
+            self._warn(tenant)
+            await self._replies.send(message.reply, *self._refusal)
             return
         self._taken[tenant] += size
         self._all_taken += size
@@ -62,8 +62,8 @@ class Room:
         if not self._taken[tenant]:
             del self._taken[tenant]
 
-    def _tell(self, tenant: str) -> None:
+    def _warn(self, tenant: str) -> None:
         now = asyncio.get_running_loop().time()
-        if self._told is None or now - self._told > _TELL_SECONDS:
-            self._told = now
+        if self._warned_at is None or now - self._warned_at > _WARN_SECONDS:
+            self._warned_at = now
             logger.warning("%s over the broker are refused: too many of %s are waiting", self._kind, tenant)

@@ -10,8 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from msgspec import Struct
 
+from fleetroll.bus.permissions import Authority
 from fleetroll.bus.port import Certificate
-from fleetroll.bus.walls import Authority
 from fleetroll.core import limits
 
 Address = tuple[str, int]

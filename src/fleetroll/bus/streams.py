@@ -11,7 +11,7 @@ import msgspec
 from nats.aio.client import Client
 
 from fleetroll.bus.links import Rejected
-from fleetroll.bus.walls import COMMANDS, FAMILIES, INGEST, stream_subjects
+from fleetroll.bus.permissions import COMMANDS, FAMILIES, INGEST, stream_subjects
 from fleetroll.core import limits
 from fleetroll.core.model import Instant, Reached
 from fleetroll.core.times import microseconds, moment
@@ -22,7 +22,7 @@ _IN_USE = 10058  # the broker's code for a stream of that name with another conf
 _NOT_FOUND = 10059
 
 
-class Gone(Exception):
+class StreamLost(Exception):
     """The broker has lost a stream, as when it was restarted without what it had stored."""
 
 
@@ -88,7 +88,7 @@ async def _bounds(client: Client, name: str, room: int | None) -> dict[str, Any]
 
 
 async def has_fallen_back(client: Client, stream: str, reached: Reached) -> bool:
-    """Whether a stream has gone back to before the last place that was read from it. Raises Gone.
+    """Whether a stream has gone back to before the last place that was read from it. Raises StreamLost.
 
     It may have passed that place again: then another message is there.
     """
@@ -96,7 +96,7 @@ async def has_fallen_back(client: Client, stream: str, reached: Reached) -> bool
         info = msgspec.json.decode(await request(client, f"STREAM.INFO.{stream}", {}), type=_Info)
     except Rejected as problem:
         if problem.code == _NOT_FOUND:
-            raise Gone from problem
+            raise StreamLost from problem
         raise
     if info.state.last_seq < reached.place:
         return True
@@ -110,7 +110,7 @@ async def has_fallen_back(client: Client, stream: str, reached: Reached) -> bool
 async def read_from(client: Client, stream: str, name: str, place: int) -> None:
     """Make a new consumer of a stream, from a place on. The reader keeps track of what is read, not the broker.
 
-    Raises Gone.
+    Raises StreamLost.
     """
     await _consume(client, stream, name, {"deliver_policy": "by_start_sequence", "opt_start_seq": place})
 
@@ -122,7 +122,7 @@ async def read_after(client: Client, stream: str, name: str, at: Instant) -> int
 
 
 async def _consume(client: Client, stream: str, name: str, start: dict[str, Any]) -> int:
-    """Make a consumer. Returns the place before the first that it reads. Raises Gone."""
+    """Make a consumer. Returns the place before the first that it reads. Raises StreamLost."""
     with contextlib.suppress(Rejected):  # there may be none
         await request(client, f"CONSUMER.DELETE.{stream}.{name}", {})
     consumer = {
@@ -136,7 +136,7 @@ async def _consume(client: Client, stream: str, name: str, start: dict[str, Any]
         reply = await request(client, f"CONSUMER.CREATE.{stream}.{name}", {"stream_name": stream, "config": consumer})
     except Rejected as problem:
         if problem.code == _NOT_FOUND:
-            raise Gone from problem
+            raise StreamLost from problem
         raise
     return msgspec.json.decode(reply, type=_Consumer).delivered.stream_seq
 

@@ -10,13 +10,13 @@ class Trouble:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
-    def tell(self, problem: Exception) -> None:
-        if repr(problem) not in self._told:
-            self._told.add(repr(problem))
+    def report(self, problem: Exception) -> None:
+        if repr(problem) not in self._reported:
+            self._reported.add(repr(problem))
             logger.warning("%s: %r", self._text, problem)
 
     def end(self) -> None:
         """The next trouble is news."""
-        self._told.clear()
+        self._reported.clear()

@@ -59,7 +59,7 @@ def enroll(
     from fleetroll.pki import device  # noqa: PLC0415  # cryptography takes longer than `fleetroll --help`
 
     try:
-        secret, request = device.ask_again(certificate) if renew else device.ask(ident)
+        secret, request = device.renewal_request(certificate) if renew else device.new_request(ident)
     except ValueError as problem:
         raise Failure(Exit.FILE, f"{certificate if renew else ident}: {problem}") from None
     verb = "simplereenroll" if renew else "simpleenroll"

@@ -56,10 +56,10 @@ def copy_command(load: Load) -> click.Command:
     @click.option("--to", "target", required=True, help="postgresql://USER@HOST/NAME, an empty database.")
     @click.option("--json", "as_json", is_flag=True, help="Print the tables as JSON.")
     def run(source: str, target: str, as_json: bool) -> None:
-        told = _Told()
+        progress = _CopyProgress()
         with ended_by_refusal(), output.progress("Copying", None) as advance:
-            told.advance = advance
-            tables = load().moving.copy(source, target, told)
+            progress.advance = advance
+            tables = load().moving.copy(source, target, progress)
         shown = [{"table": one.table, "rows": one.rows, "checksum": one.checksum} for one in tables]
         if as_json:
             output.raw(msgspec.json.encode({"tables": shown}))
@@ -70,7 +70,7 @@ def copy_command(load: Load) -> click.Command:
     return run
 
 
-class _Told:
+class _CopyProgress:
     """Turns how far a table is into how much it advanced."""
 
     def __init__(self) -> None:

@@ -112,7 +112,7 @@ def _check_size(metric: str, kind: str, value: Any) -> None:
 def bucket(at: int, values: Sequence[float]) -> Bucket:
     """The aggregates of these values, of which there is at least one, in the order of their times."""
     median = middle(statistics.median_low(values), statistics.median_high(values))
-    whole, deviation = sayable(sum(values)), _deviation(values)
+    whole, deviation = finite(sum(values)), _deviation(values)
     return Bucket(at, len(values), min(values), max(values), whole, values[0], values[-1], median, deviation)
 
 
@@ -121,7 +121,7 @@ def middle(low: float, high: float) -> float:
     return low if low == high else low / 2 + high / 2
 
 
-def sayable(total: float) -> float | None:
+def finite(total: float) -> float | None:
     """A sum; None where it overflowed."""
     return total if isfinite(total) else None
 

@@ -61,7 +61,7 @@ def key_identifier(certificate: x509.Certificate) -> bytes:
         return b""
 
 
-def tells_its_key(certificate: x509.Certificate) -> bool:
+def key_identifier_matches(certificate: x509.Certificate) -> bool:
     """Whether its key identifier, if it has one, is a hash of its key by RFC 5280, 4.2.1.2 or RFC 7093.
 
     Some servers write the hash as hexadecimal text, which counts too.
@@ -75,10 +75,10 @@ def tells_its_key(certificate: x509.Certificate) -> bool:
 
 def _digests(key: CertificatePublicKeyTypes) -> Iterator[bytes]:
     whole = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return (hashlib.new(name, form).digest() for name in _HASHES for form in (_bare(key), whole))
+    return (hashlib.new(name, form).digest() for name in _HASHES for form in (_bare_key(key), whole))
 
 
-def _bare(key: CertificatePublicKeyTypes) -> bytes:
+def _bare_key(key: CertificatePublicKeyTypes) -> bytes:
     if isinstance(key, rsa.RSAPublicKey):
         return key.public_bytes(Encoding.DER, PublicFormat.PKCS1)
     if isinstance(key, ec.EllipticCurvePublicKey):

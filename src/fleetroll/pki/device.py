@@ -10,23 +10,23 @@ from fleetroll.core.certificates import KeyKind
 from fleetroll.pki import keys, requests
 
 
-def ask(common_name: str) -> tuple[bytes, bytes]:
+def new_request(common_name: str) -> tuple[bytes, bytes]:
     """A new key in PEM, and a request for that name in DER. Raises ValueError for what can be no common name."""
     if not common_name:
         raise ValueError("a device has a name")
     with requests.quietly():
         # Identifiers may be longer than X.520 allows common names to be, and the server takes them.
-        return _ask(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name, _validate=False)]))
+        return _with_new_key(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name, _validate=False)]))
 
 
-def ask_again(certificate: Path) -> tuple[bytes, bytes]:
-    """As `ask`, with all the names of a certificate (RFC 7030, 4.2.2). Raises ValueError for a file that has none."""
+def renewal_request(certificate: Path) -> tuple[bytes, bytes]:
+    """As `new_request`, in all the names of a certificate (RFC 7030, 4.2.2). Raises ValueError if there is none."""
     with requests.quietly():
         present = x509.load_pem_x509_certificate(certificate.read_bytes())
-        return _ask(present.subject, requests.alternative_names(present))
+        return _with_new_key(present.subject, requests.alternative_names(present))
 
 
-def _ask(subject: x509.Name, alternatives: x509.SubjectAlternativeName | None = None) -> tuple[bytes, bytes]:
+def _with_new_key(subject: x509.Name, alternatives: x509.SubjectAlternativeName | None = None) -> tuple[bytes, bytes]:
     key = keys.make(KeyKind())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return pem, requests.make(key, subject, alternatives)

@@ -59,11 +59,11 @@ def check_alternatives(names: x509.SubjectAlternativeName) -> None:
     if len(names) > limits.MAX_ALTERNATIVE_NAMES:
         raise _bad_alternative(f"there are more than {limits.MAX_ALTERNATIVE_NAMES} of them")
     for name in names:
-        if not _is_decent(name):
+        if not _is_plain(name):
             raise _bad_alternative("one is not a plain host name, address, URI or mailbox")
 
 
-def _is_decent(name: x509.GeneralName) -> bool:
+def _is_plain(name: x509.GeneralName) -> bool:
     if isinstance(name, x509.IPAddress):
         return isinstance(name.value, ipaddress.IPv4Address | ipaddress.IPv6Address)
     pattern = {x509.DNSName: _HOST, x509.UniformResourceIdentifier: _URI, x509.RFC822Name: _MAIL}.get(type(name))

@@ -122,9 +122,9 @@ class Pki(Protocol):
         """PKCS#7 in DER with these certificates and nothing else."""
 
     def make_key(self, kind: KeyKind) -> bytes:
-        """A new private key, PKCS#8 in DER. RSA takes time: see `make_key_aside`. Raises Fault `invalid_key_kind`."""
+        """A new private key, PKCS#8 in DER. RSA is slow: see `make_key_off_loop`. Raises Fault `invalid_key_kind`."""
 
-    async def make_key_aside(self, kind: KeyKind, org: int) -> bytes:
+    async def make_key_off_loop(self, kind: KeyKind, org: int) -> bytes:
         """As `make_key`, but RSA keys are made off the event loop, one after the other.
 
         Raises Fault unavailable `too_many_keys` if as many wait as may, in all or for this organization.

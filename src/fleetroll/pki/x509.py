@@ -66,16 +66,16 @@ class X509:
             raise _no_certificate() from None
 
     def describe_authority(self, der: bytes) -> Description:
-        said = self.describe(der)
-        if not said.is_authority:
+        info = self.describe(der)
+        if not info.is_authority:
             raise invalid("not_an_authority", "This is not the certificate of a certificate authority.", "certificate")
-        if not anchors.tells_its_key(_load(der)):
+        if not anchors.key_identifier_matches(_load(der)):
             raise invalid(
                 "foreign_key_identifier",
                 "The subject key identifier of this certificate is not a hash of its key, and may be another's.",
                 "certificate",
             )
-        return said
+        return info
 
     def anchor(self, authority: bytes) -> bytes | None:
         try:
@@ -138,7 +138,7 @@ class X509:
     def make_key(self, kind: KeyKind) -> bytes:
         return keys.encoded(keys.make(kind))
 
-    async def make_key_aside(self, kind: KeyKind, org: int) -> bytes:
+    async def make_key_off_loop(self, kind: KeyKind, org: int) -> bytes:
         if kind.type is not KeyType.RSA:
             return self.make_key(kind)
         if self._due.total() >= limits.MAX_KEYS_DUE or self._due[org] >= limits.MAX_OWN_KEYS_DUE:

@@ -85,7 +85,7 @@ noun: Noun[Authority] = Noun(
 async def _with_key(call: Call, new: New) -> New:
     if new.certificate is not None:
         return new
-    return structs.replace(new, key=await call.services.pki.make_key_aside(new.kind, call.org))
+    return structs.replace(new, key=await call.services.pki.make_key_off_loop(new.kind, call.org))
 
 
 @operation(Action.DMS_WRITE, Effect.WRITE, prepare=_with_key)
@@ -123,9 +123,9 @@ async def make(call: Call, new: New) -> Authority:
         certificate, sealed = signer.certificate, signer.sealed_key
     else:
         certificate, sealed = new.certificate, None
-    said = pki.describe_authority(certificate)
+    info = pki.describe_authority(certificate)
     described = Authority(
-        0, call.org, name, said.serial, certificate, sealed, said.not_before, said.not_after, call.at, call.at, 1
+        0, call.org, name, info.serial, certificate, sealed, info.not_before, info.not_after, call.at, call.at, 1
     )
     return await noun.insert(call, described)
 
@@ -191,7 +191,7 @@ async def _signed(call: Call, authority: int, by: Signer, revoked: list[Revocati
         at, until = edition.at, edition.at + _LIST_LIFETIME
         return SignedList(await asyncio.to_thread(make, by, revoked, edition.number, at, until), edition)
 
-    return await lists.learn(authority, sign)
+    return await lists.load(authority, sign)
 
 
 # --- for the server itself -----------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from fleetroll.bus.port import (
 )
 from fleetroll.core.ids import parse_broker_org
 from fleetroll.core.model import Reached
-from fleetroll.service import connections, ingest, roster
+from fleetroll.service import broker_accounts, connections, ingest
 from fleetroll.service.authorities import certify_server
 from fleetroll.service.devices import known_by_id
 from fleetroll.service.operations import Services
@@ -45,10 +45,10 @@ class Registry:
         return Certificate(shown.chain, shown.key, shown.password)
 
     async def accounts(self) -> list[Account]:
-        return await roster.accounts(self._services.store.bulk)
+        return await broker_accounts.accounts(self._services.store.bulk)
 
     async def changes(self) -> list[Change]:
-        return await roster.changes(self._services.store.read, self._services.bus)
+        return await broker_accounts.changes(self._services.store.read, self._services.bus)
 
     async def settled(self, numbers: Sequence[int]) -> None:
         await self._services.store.write(lambda records: records.credentials.settle(numbers))
@@ -62,8 +62,8 @@ class Registry:
     async def ingest(self, batch: Batch) -> list[Message]:
         return await ingest.take(self._services, batch)
 
-    async def present(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
+    async def note_connections(self, changes: Sequence[ConnectionChange]) -> list[Announcement]:
         return await connections.note(self._services, changes)
 
-    async def connected(self, connected: Sequence[Connection]) -> list[Announcement]:
-        return await connections.set_right(self._services, connected)
+    async def reconcile_connections(self, connected: Sequence[Connection]) -> list[Announcement]:
+        return await connections.reconcile(self._services, connected)

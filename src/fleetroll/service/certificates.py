@@ -119,8 +119,8 @@ async def find(call: Call, serial: str) -> Certificate:
 async def show(call: Call, certificate: Certificate) -> Shown:
     by = await call.records.authorities.by_id(call.org, certificate.authority)
     assert by is not None, "an authority is deleted with what it issued"
-    said = call.services.pki.describe(certificate.der)
-    return Shown(certificate, said, by.name, by.serial, call.at, await _slot(call, certificate))
+    info = call.services.pki.describe(certificate.der)
+    return Shown(certificate, info, by.name, by.serial, call.at, await _slot(call, certificate))
 
 
 async def _slot(call: Call, certificate: Certificate) -> Slot | None:

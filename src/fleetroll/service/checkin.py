@@ -215,7 +215,7 @@ async def _note(call: Call, device: Device, report: Report) -> Device:
         changed = await _within_quota(call, device, news)
         device = changed or await _one_by_one(call, device, news)
     if report.reboot is not None:
-        await _tell(call, device, report)
+        await _record(call, device, report)
     return device
 
 
@@ -250,21 +250,21 @@ def _news(device: Device, report: Report) -> DeviceChange | None:
 @functools.lru_cache(maxsize=4096)
 def _software(type: str | None, version: str, build: str | None) -> Document:
     """A device's software as a document. Remembered, as many devices run the same."""
-    said = {"type": type, "version": version, "build": build}
-    return documents.of({name: text for name, text in said.items() if text}, "software")
+    members = {"type": type, "version": version, "build": build}
+    return documents.of({name: text for name, text in members.items() if text}, "software")
 
 
-async def _tell(call: Call, device: Device, report: Report) -> None:
+async def _record(call: Call, device: Device, report: Report) -> None:
     reboot = report.reboot
     assert reboot is not None
-    said = {
+    members = {
         "reason": reboot.reason,
         "register": reboot.register,
         "at": reboot.at,
         "type": report.software_type,
         "version": report.version,
     }
-    data = {name: value for name, value in said.items() if value is not None}
+    data = {name: value for name, value in members.items() if value is not None}
     await call.records.timeline.append([device_entry(call, REBOOTED, device, data)])
 
 

@@ -23,24 +23,24 @@ async def note(services: Services, changes: Sequence[ConnectionChange]) -> list[
     at = services.clock()
 
     async def work(records: Records) -> list[Announcement]:
-        told = [await _changed(records, change, at) for change in changes]
-        return [one for one in told if one is not None]
+        announcements = [await _changed(records, change, at) for change in changes]
+        return [one for one in announcements if one is not None]
 
     return await services.store.write(work)
 
 
-async def set_right(services: Services, connections: Sequence[Connection]) -> list[Announcement]:
+async def reconcile(services: Services, connections: Sequence[Connection]) -> list[Announcement]:
     """Make the store agree with the broker, which has these connections and no others."""
     known = {(link.org, link.device, link.name) for link in await _links(services.store.bulk)}
-    there = await _identified(services.store.read, connections)
-    gone = [Link(*one) for one in known - there.keys()]
-    come = [ConnectionChange(there[one], connected=True) for one in there.keys() - known]
-    told: list[Announcement] = []
+    open_now = await _identified(services.store.read, connections)
+    gone = [Link(*one) for one in known - open_now.keys()]
+    come = [ConnectionChange(open_now[one], connected=True) for one in open_now.keys() - known]
+    announcements: list[Announcement] = []
     for first in range(0, len(gone), _AT_ONCE):
-        told += await _parted(services, gone[first : first + _AT_ONCE])
+        announcements += await _connections_ended(services, gone[first : first + _AT_ONCE])
     for first in range(0, len(come), _AT_ONCE):
-        told += await note(services, come[first : first + _AT_ONCE])
-    return told
+        announcements += await note(services, come[first : first + _AT_ONCE])
+    return announcements
 
 
 async def _links(records: Records) -> list[Link]:
@@ -56,12 +56,12 @@ async def _identified(records: Records, connections: Sequence[Connection]) -> di
     return found
 
 
-async def _parted(services: Services, links: Sequence[Link]) -> list[Announcement]:
+async def _connections_ended(services: Services, links: Sequence[Link]) -> list[Announcement]:
     at = services.clock()
 
     async def work(records: Records) -> list[Announcement]:
-        told = [await _part(records, link, at) for link in links]
-        return [one for one in told if one is not None]
+        announcements = [await _connection_ended(records, link, at) for link in links]
+        return [one for one in announcements if one is not None]
 
     return await services.store.write(work, bulk=True)
 
@@ -76,14 +76,14 @@ async def _changed(records: Records, change: ConnectionChange, at: Instant) -> A
         return None
     link = Link(credential.org, credential.device, change.connection.name)
     if not change.connected:
-        return await _part(records, link, at)
+        return await _connection_ended(records, link, at)
     if not await presence.opened(records, link, at, _REQUEST):
         return None
     device = await records.devices.by_id(link.org, link.device)
     return _announcement(link.org, presence.known_as(device), "connected", start=at) if device is not None else None
 
 
-async def _part(records: Records, link: Link, at: Instant) -> Announcement | None:
+async def _connection_ended(records: Records, link: Link, at: Instant) -> Announcement | None:
     left = await records.presence.left(link)
     since = await presence.closed(records, link, at, _REQUEST)
     if since is None:

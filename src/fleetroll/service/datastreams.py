@@ -29,7 +29,7 @@ from fleetroll.core.model import (
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Place
 from fleetroll.service import devices, reach, telemetry, templates
-from fleetroll.service.live_readings import Told
+from fleetroll.service.live_readings import LiveReading
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.timeline import device_entry
 from fleetroll.store.port import Records
@@ -117,7 +117,7 @@ async def all_values(call: Call, device: Device) -> list[Value]:
     return [Value(stream, latest[stream.metric]) for stream in streams if stream.metric in latest]
 
 
-async def store(call: Call, device: Device, samples: Sequence[Sample]) -> list[Told]:
+async def store(call: Call, device: Device, samples: Sequence[Sample]) -> list[LiveReading]:
     """Store values of a device's datastreams, each as its datastream takes it; returns what to tell followers."""
     template = await templates.of(call, device)
     types = readings.metric_types(device.schema)
@@ -245,17 +245,17 @@ async def history(call: Call, wanted: Past) -> History:
 async def write(call: Call, wanted: Batch) -> None:
     telemetry.check_size(wanted.samples)
 
-    async def work(records: Records) -> list[Told]:
+    async def work(records: Records) -> list[LiveReading]:
         there, device = await reach.device(call.within(records), wanted.device)
-        told = await store(there, device, wanted.samples)
-        await records.timeline.append(_entries(there, device, await templates.of(there, device), told))
-        return told
+        stored = await store(there, device, wanted.samples)
+        await records.timeline.append(_entries(there, device, await templates.of(there, device), stored))
+        return stored
 
     await telemetry.transact(call.services, work, len(wanted.samples))
 
 
-def _entries(call: Call, device: Device, template: Template | None, told: Sequence[Told]) -> list[NewEvent]:
-    last = {one.metric: one.value for one in told}
+def _entries(call: Call, device: Device, template: Template | None, stored: Sequence[LiveReading]) -> list[NewEvent]:
+    last = {one.metric: one.value for one in stored}
     return [
         device_entry(
             call, WRITTEN, device, structs.asdict(Written(metric, _pin(template, metric), value, device.connected))

@@ -36,7 +36,7 @@ class Peer(Struct, frozen=True):
 STRANGER = Peer()
 
 
-class Ask(Struct, frozen=True):
+class EnrollmentRequest(Struct, frozen=True):
     """A certificate request at the DMS of that label."""
 
     label: str
@@ -44,7 +44,7 @@ class Ask(Struct, frozen=True):
     peer: Peer
 
 
-class Answer(Struct, frozen=True):
+class EnrollmentReply(Struct, frozen=True):
     """A new certificate, as a bundle too. `key` is the private key that the server made, if it did."""
 
     certificate: bytes
@@ -83,12 +83,12 @@ async def revocation_list(call: Call, wanted: Named) -> SignedList:
 
 
 @operation(Action.ENROL, Effect.BATCHES)
-async def enroll(call: Call, ask: Ask) -> Answer:
+async def enroll(call: Call, ask: EnrollmentRequest) -> EnrollmentReply:
     return await _enroll(call, ask, call.services.pki.read_request(ask.request))
 
 
 @operation(Action.ENROL, Effect.BATCHES)
-async def generate(call: Call, ask: Ask) -> Answer:
+async def generate(call: Call, ask: EnrollmentRequest) -> EnrollmentReply:
     """Enrol with a key that the server makes and does not keep."""
     _require_secure(ask.peer)
     asked, pki = call.services.pki.read_request(ask.request), call.services.pki
@@ -97,11 +97,11 @@ async def generate(call: Call, ask: Ask) -> Answer:
         raise _refused("server_keygen_disabled", "This DMS does not generate keys; enrol with the device's own key.")
     await _admit(call, dms, ask.peer, asked)
     await _registered(call, dms, asked)
-    key = await pki.make_key_aside(dms.settings.keygen, call.org)
+    key = await pki.make_key_off_loop(dms.settings.keygen, call.org)
     return await _enroll(call, ask, pki.make_request(key, asked), key)
 
 
-async def _enroll(call: Call, ask: Ask, request: Request, key: bytes | None = None) -> Answer:
+async def _enroll(call: Call, ask: EnrollmentRequest, request: Request, key: bytes | None = None) -> EnrollmentReply:
     _require_secure(ask.peer)
 
     async def work(records: Records) -> Certificate:
@@ -115,11 +115,11 @@ async def _enroll(call: Call, ask: Ask, request: Request, key: bytes | None = No
         await certificates.withdraw_from(inner, device, was.active if was else None, Reason.SUPERSEDED)
         return certificate
 
-    return _answer(call, await call.services.store.write(work), key)
+    return _reply(call, await call.services.store.write(work), key)
 
 
 @operation(Action.ENROL, Effect.BATCHES)
-async def renew(call: Call, ask: Ask) -> Answer:
+async def renew(call: Call, ask: EnrollmentRequest) -> EnrollmentReply:
     """A new certificate for a device that shows its present one."""
     _require_secure(ask.peer)
     request = call.services.pki.read_request(ask.request)
@@ -134,7 +134,7 @@ async def renew(call: Call, ask: Ask) -> Answer:
             await certificates.withdraw(inner, present, Reason.SUPERSEDED)
         return certificate
 
-    return _answer(call, await call.services.store.write(work))
+    return _reply(call, await call.services.store.write(work))
 
 
 # --- who may -----------------------------------------------------------------------------------------------------
@@ -171,13 +171,13 @@ async def _shown(call: Call, peer: Peer, trusted: Iterable[str], levels: int | N
     if peer.certificate is None:
         raise _unproven("A client certificate is required.")
     try:
-        said = pki.describe(peer.certificate)
+        info = pki.describe(peer.certificate)
     except Fault:
         raise _unproven("The client certificate cannot be read.") from None
     issuer = await _issuer(call, peer.certificate, await _authorities(call, trusted), levels)
     if issuer is None:
         raise _unproven("The client certificate is not from an authority that this DMS trusts.")
-    return _Shown(peer.certificate, issuer.name, said.serial, said.subject.common_name, said.not_before, said.not_after)
+    return _Shown(peer.certificate, issuer.name, info.serial, info.subject.common_name, info.not_before, info.not_after)
 
 
 async def _issuer(call: Call, shown: bytes, trusted: list[Authority], levels: int | None) -> Authority | None:
@@ -319,8 +319,8 @@ async def _issue(call: Call, dms: Dms, device: Device, request: Request) -> Cert
     return stored
 
 
-def _answer(call: Call, certificate: Certificate, key: bytes | None = None) -> Answer:
-    return Answer(certificate.der, call.services.pki.bundle([certificate.der]), key)
+def _reply(call: Call, certificate: Certificate, key: bytes | None = None) -> EnrollmentReply:
+    return EnrollmentReply(certificate.der, call.services.pki.bundle([certificate.der]), key)
 
 
 async def _dms(call: Call, label: str) -> Dms:

@@ -13,7 +13,7 @@ from fleetroll.core.faults import invalid
 from fleetroll.core.model import SERVER, Event, Instant
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, matches
-from fleetroll.service.live_readings import Feed, Told
+from fleetroll.service.live_readings import Feed, LiveReading
 from fleetroll.service.operations import Call, Effect, operation
 
 _CHECK_SECONDS = 1.0
@@ -65,11 +65,11 @@ async def _follow(call: Call, after: int, wanted: Follow) -> AsyncIterator[list[
     with call.services.publisher.following(call.principal.home) as changed, _readings(call, wanted, changed) as feed:
         while True:
             changed.clear()
-            told = _live(call, feed)
+            readings = _live(call, feed)
             events = await store.scan.timeline.since(call.org, after, limits.EVENT_BATCH)
-            if events or told:
+            if events or readings:
                 after = events[-1].id if events else after
-                yield [event for event in (*events, *told) if filter is None or matches(filter, _reader(event))]
+                yield [event for event in (*events, *readings) if filter is None or matches(filter, _reader(event))]
                 continue
             yield []
             with contextlib.suppress(TimeoutError):
@@ -84,8 +84,8 @@ def _live(call: Call, feed: Feed | None) -> list[Event]:
     """What the feed has, as events that have no number: nobody can come back to them."""
     if feed is None:
         return []
-    told, missed = feed.take()
-    events = [_event(call.org, one.at, READING, one.device, one.ident, _data(one)) for one in told]
+    readings, missed = feed.take()
+    events = [_event(call.org, one.at, READING, one.device, one.ident, _data(one)) for one in readings]
     if missed:
         events.insert(0, _event(call.org, call.services.clock(), MISSED, 0, "", {"count": missed}))
     return events
@@ -96,8 +96,8 @@ def _event(org: int, at: Instant, type: str, device: int, ident: str, data: dict
     return Event(UNNUMBERED, org, at, type, "device", device, ident, actor, "", Raw(_encode(data)))
 
 
-def _data(told: Told) -> dict[str, Any]:
-    return {"metric": told.metric, "value": told.value}
+def _data(reading: LiveReading) -> dict[str, Any]:
+    return {"metric": reading.metric, "value": reading.value}
 
 
 def _reader(event: Event) -> Callable[[str, tuple[str, ...]], object]:

@@ -62,8 +62,8 @@ class History(Struct, frozen=True):
 async def find(call: Call, wanted: Wanted) -> History:
     """Raises Fault not_found for a device that the caller's organization does not have."""
     devices = await _devices(call, wanted)
-    said = wanted.type
-    found = await (_readings(call, devices[0], wanted) if said is None else _said(call, devices, wanted, said))
+    type = wanted.type
+    found = await (_readings(call, devices[0], wanted) if type is None else _reported(call, devices, wanted, type))
     await _devices(call, wanted)  # where one is transferred meanwhile, so is what it has said
     return found
 
@@ -148,9 +148,9 @@ def _interval(wanted: Wanted) -> int:
 # --- what was said ---------------------------------------------------------------------------------------------------
 
 
-async def _said(call: Call, devices: Sequence[Device], wanted: Wanted, type: str) -> History:
+async def _reported(call: Call, devices: Sequence[Device], wanted: Wanted, type: str) -> History:
     if wanted.aggregate is not None or wanted.interval is not None:
-        return History(_counted(await _all_said(call, devices, wanted, type), wanted), None)
+        return History(_counted(await _all_reported(call, devices, wanted, type), wanted), None)
     found: list[Point] = []
     looked_at = 0
     async for first, device, page in _pages(call, devices, wanted, type):
@@ -165,7 +165,7 @@ async def _said(call: Call, devices: Sequence[Device], wanted: Wanted, type: str
     return History(found, None)
 
 
-async def _all_said(call: Call, devices: Sequence[Device], wanted: Wanted, type: str) -> list[Point]:
+async def _all_reported(call: Call, devices: Sequence[Device], wanted: Wanted, type: str) -> list[Point]:
     found: list[Point] = []
     async for _, device, page in _pages(call, devices, wanted, type):
         found += [point for event in page if (point := _point(device, event, wanted)) is not None]
@@ -187,13 +187,13 @@ async def _pages(
 
 
 def _point(device: Device, event: Event, wanted: Wanted) -> Point | None:
-    said = documents.load(event.data)
-    name, env = said.get("name"), said.get("env")
+    data = documents.load(event.data)
+    name, env = data.get("name"), data.get("env")
     if not isinstance(name, str) or (wanted.names and name not in wanted.names) or event.reported_at is None:
         return None
     if wanted.env is not None and env is not None and env != wanted.env:
         return None
-    return Point(device, name, event.reported_at, said.get("value"))
+    return Point(device, name, event.reported_at, data.get("value"))
 
 
 def _counted(points: Sequence[Point], wanted: Wanted) -> list[Point]:

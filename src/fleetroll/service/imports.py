@@ -19,7 +19,7 @@ from fleetroll.service import devices, metadata_fields, quotas, templates, timel
 from fleetroll.service.devices import CREATED, Put
 from fleetroll.service.fleet import Outcome, Result, transact
 from fleetroll.service.operations import Call, Effect, operation
-from fleetroll.service.rehearsals import Planned, is_there, named_by
+from fleetroll.service.rehearsals import Planned, exists, named_by
 from fleetroll.store.port import Devices, Draft, Records, Store
 
 _of_new = attrgetter(*NewDevice.__struct_fields__)
@@ -116,15 +116,15 @@ class _Rehearsal:
             one.ident: one for put in (candidate.row.put for candidate in batch) if put for one in named_by(put.change)
         }
         planned = await asyncio.to_thread(self._planned.find, _keys(batch))
-        there = await asyncio.to_thread(self._named.find, names)
+        known = await asyncio.to_thread(self._named.find, names)
 
         async def work(records: Records) -> _Rehearsed:
             call = self._call.within(records)
             loader = _Loader(call, self._create_only)
-            await loader.resume(planned, there.values(), self._made)
+            await loader.resume(planned, known.values(), self._made)
             before = await records.usage.of(call.org)
             results = await loader.store(batch)
-            new = [one for label, one in names.items() if label not in there and await is_there(records, call.org, one)]
+            new = [one for label, one in names.items() if label not in known and await exists(records, call.org, one)]
             made = Counter(await records.usage.of(call.org))
             made.subtract(before)
             return _Rehearsed(results, loader.written(), new, made)
@@ -166,7 +166,7 @@ async def _batches(arriving: AsyncIterator[list[Row]], store: Store) -> AsyncIte
     batch: list[_Candidate] = []
     room = limits.BATCH_BYTES
     async for rows in arriving:
-        most = limits.BULK_BATCH if store.is_waited_for else limits.IMPORT_BATCH
+        most = limits.BULK_BATCH if store.has_waiting else limits.IMPORT_BATCH
         for row in rows:
             batch.append(_candidate(row, store.read.devices))
             room -= _weight(row)

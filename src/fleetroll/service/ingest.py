@@ -18,7 +18,7 @@ from fleetroll.core.times import HOUR
 from fleetroll.service import telemetry
 from fleetroll.service.devices import known_by_id
 from fleetroll.service.homes import Homes
-from fleetroll.service.live_readings import Live, Told
+from fleetroll.service.live_readings import Live, LiveReading
 from fleetroll.service.operations import Services
 from fleetroll.service.telemetry import Arrival
 from fleetroll.store.port import Records
@@ -47,8 +47,8 @@ class _Read(Struct, frozen=True):
 class _Ingested(Struct, frozen=True):
     """Readings to be told to those who follow them here, and messages as applications on the broker can read them."""
 
-    told: list[Told]
-    heard: list[Message]
+    readings: list[LiveReading]
+    messages: list[Message]
 
 
 async def take(services: Services, batch: Batch) -> list[Message]:
@@ -59,8 +59,8 @@ async def take(services: Services, batch: Batch) -> list[Message]:
         return await _ingest(records, live, batch, at)
 
     done = await services.store.write(work, bulk=True)
-    await live.tell(done.told)
-    return done.heard
+    await live.publish(done.readings)
+    return done.messages
 
 
 async def rewind(records: Records, stream: str, place: int) -> None:
@@ -79,8 +79,8 @@ async def _ingest(records: Records, live: Live, batch: Batch, at: Instant) -> _I
     await _take_events(records, [one for one in read if one.message.family != _TELEMETRY], at)
     await records.progress.put(batch.stream, Reached(last.place, last.at))
     orgs = {one.org for one in taken}
-    told = [told for org in orgs if live.wants(org) for told in await _told(records, org, taken)]
-    return _Ingested(told, [heard for one in read if (heard := _heard(one)) is not None])
+    readings = [one for org in orgs if live.wants(org) for one in await _live_readings(records, org, taken)]
+    return _Ingested(readings, [shown for one in read if (shown := _for_applications(one)) is not None])
 
 
 def _read(message: Message) -> _Read:
@@ -90,7 +90,7 @@ def _read(message: Message) -> _Read:
         return _Read(message, fault)
 
 
-def _heard(one: _Read) -> Message | None:
+def _for_applications(one: _Read) -> Message | None:
     """What a device has published, in the vendor's form. Its clients have sent again and again what they cannot read,
     and after a thousand of those hear nothing more.
     """
@@ -124,7 +124,7 @@ async def _take_events(records: Records, read: Sequence[_Read], at: Instant) -> 
         elif message.family in REFUSED:
             await _note(records, device.org, device.id, message, event, at)
         else:
-            events.append(_unshown(device, message, event, at))
+            events.append(_without_value(device, message, event, at))
     if events:
         await records.timeline.append(events)
 
@@ -142,19 +142,21 @@ def _event(device: Device, one: _Read, at: Instant) -> NewEvent | Fault:
         data = documents.of({"name": message.name, "value": content.value, "env": message.env}, "value")
     except Fault as fault:
         return fault
-    return _said(device, message, data, content.at if content.at is not None else message.at, at)
+    return _reported(device, message, data, content.at if content.at is not None else message.at, at)
 
 
-def _unshown(device: Device, message: Message, fault: Fault, at: Instant) -> NewEvent:
+def _without_value(device: Device, message: Message, fault: Fault, at: Instant) -> NewEvent:
     """A command that went to its device, without its value, which cannot be stored."""
     data = msgspec.json.encode({"name": message.name, "value": None, "env": message.env, "code": fault.code})
-    return _said(device, message, msgspec.Raw(data), message.at, at)
+    return _reported(device, message, msgspec.Raw(data), message.at, at)
 
 
-def _said(device: Device, message: Message, data: documents.Document, said_at: Instant, at: Instant) -> NewEvent:
+def _reported(
+    device: Device, message: Message, data: documents.Document, reported_at: Instant, at: Instant
+) -> NewEvent:
     type = REPORTED[message.family]
     actor = "application" if message.family == "commands" else f"device:{device.id}"
-    return NewEvent(device.org, at, type, "device", device.id, device.ident, actor, _REQUEST, data, said_at)
+    return NewEvent(device.org, at, type, "device", device.id, device.ident, actor, _REQUEST, data, reported_at)
 
 
 async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -> list[Arrival]:
@@ -169,7 +171,7 @@ async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -
     if not arrivals:
         return []
     faults = await telemetry.ingest(records, arrivals, at, _REQUEST)
-    followed = await _followed(records, messages, arrivals, faults)
+    followed = await _after_transfer(records, messages, arrivals, faults)
     again = await telemetry.ingest(records, list(followed.values()), at, _REQUEST)
     for (place, arrival), fault in zip(followed.items(), again, strict=True):
         arrivals[place], faults[place] = arrival, fault
@@ -179,7 +181,7 @@ async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -
     return [arrival for arrival, fault in zip(arrivals, faults, strict=True) if fault is None]
 
 
-async def _followed(
+async def _after_transfer(
     records: Records, messages: Sequence[Message], arrivals: Sequence[Arrival], faults: Sequence[Fault | None]
 ) -> dict[int, Arrival]:
     """The readings, by place, of devices that were transferred, for the organizations that have them now."""
@@ -193,10 +195,10 @@ async def _followed(
     return found
 
 
-async def _told(records: Records, org: int, taken: Sequence[Arrival]) -> list[Told]:
+async def _live_readings(records: Records, org: int, taken: Sequence[Arrival]) -> list[LiveReading]:
     own = [one for one in taken if one.org == org]
     named = await records.presence.reporters(org, {one.device for one in own})
-    return [Told(org, one.device, named[one.device].ident, one.metric, one.at, one.value) for one in own]
+    return [LiveReading(org, one.device, named[one.device].ident, one.metric, one.at, one.value) for one in own]
 
 
 def _arrival(message: Message, content: Content) -> Arrival | None:

@@ -19,7 +19,7 @@ from fleetroll.core.names import ABOVE_ROOT, ROOT
 from fleetroll.core.policy import Role
 from fleetroll.core.secrets import Issuer, Presented
 from fleetroll.core.tokens import Grant, Token
-from fleetroll.service.remembered import Remembered
+from fleetroll.service.read_cache import ReadCache
 from fleetroll.store.port import Identity, Records, Store
 
 _NOBODY = "0" * 64
@@ -31,20 +31,20 @@ class Keyring:
     def __init__(self, store: Store, server_key: bytes) -> None:
         self._store = store
         self._server_key = server_key
-        self._principals: Remembered[bytes, Principal] = Remembered(store, limits.MAX_REMEMBERED)
-        self._standing: Remembered[int, Organization] = Remembered(store, limits.MAX_REMEMBERED)
-        self.emptied = 0
+        self._principals: ReadCache[bytes, Principal] = ReadCache(store, limits.MAX_REMEMBERED)
+        self._organizations: ReadCache[int, Organization] = ReadCache(store, limits.MAX_REMEMBERED)
+        self.epoch = 0
 
     def forget(self) -> None:
         """Forget all callers: a key or an organization may have changed."""
-        self._principals.forget()
-        self._standing.forget()
-        self.emptied += 1
+        self._principals.clear()
+        self._organizations.clear()
+        self.epoch += 1
 
-    def vouches(self, presented: Presented | None, since: int) -> bool:
-        """Whether a caller identified when the ring had been emptied `since` times is certainly still the same."""
+    def is_unchanged(self, presented: Presented | None, epoch: int) -> bool:
+        """Whether a caller identified in an `epoch` of the ring, ended by emptying it, is certainly still the same."""
         may_change_alone = presented is not None and presented.issuer is Issuer.DEVICE
-        return since == self.emptied and self._store.hears and not may_change_alone
+        return epoch == self.epoch and self._store.receives_news and not may_change_alone
 
     def recall(self, presented: Presented | None, now: int) -> Principal | None:
         """What `identify` would return, without waiting, for an API key that is remembered; None for any other."""
@@ -73,7 +73,7 @@ class Keyring:
 
     async def _key(self, secret: str, now: int) -> Principal:
         name = _name(secret)
-        known = self._principals.get(name) or await self._principals.learn(name, partial(self._check, secret))
+        known = self._principals.get(name) or await self._principals.load(name, partial(self._check, secret))
         return _unexpired(known, now)
 
     async def _device(self, text: str) -> Principal:
@@ -86,16 +86,16 @@ class Keyring:
         org, version, status = found
         if status is Status.DECOMMISSIONED or not tokens.is_device_token(self._server_key, text, device, version):
             raise unauthenticated()
-        return await self._on_its_own(org, Role.DEVICE, f"device:{device}", device)
+        return await self._derived(org, Role.DEVICE, f"device:{device}", device)
 
     async def _project(self, text: str) -> Principal:
         org = tokens.parse_project_key(text)
         if org is None:
             raise unauthenticated()
-        found = self._standing.get(org) or await self._store.read.organizations.get(org)
+        found = self._organizations.get(org) or await self._store.read.organizations.get(org)
         if found is None or not tokens.is_project_key(self._server_key, text, found.id, found.key_version):
             raise unauthenticated()
-        return await self._on_its_own(found.id, Role.PROJECT, f"project:{found.id}", None)
+        return await self._derived(found.id, Role.PROJECT, f"project:{found.id}", None)
 
     async def _enrollee(self, label: str) -> Principal:
         """Whoever asks at a DMS acts in the DMS's organization, and may do no more than ask."""
@@ -108,7 +108,7 @@ class Keyring:
             org = await records.organizations.child(org.id, slug) if org else None
         if org is None or await records.dms.get(org.id, name) is None:
             raise not_found("dms", label)
-        return await self._on_its_own(org.id, Role.ENROLLEE, f"dms:{labels.label(path, name)}", None)
+        return await self._derived(org.id, Role.ENROLLEE, f"dms:{labels.label(path, name)}", None)
 
     async def _user(self, user: str, now: int) -> Principal:
         """The caller that has proved to the broker that it has the secret half of this key."""
@@ -117,8 +117,8 @@ class Keyring:
             return _unexpired(known, now)
         credential = await self._store.read.credentials.identify(user)
         if credential is not None:  # not remembered, as in `_device`
-            return await self._on_its_own(credential.org, Role.DEVICE, f"device:{credential.device}", credential.device)
-        return _unexpired(await self._principals.learn(name, partial(self._holder, user)), now)
+            return await self._derived(credential.org, Role.DEVICE, f"device:{credential.device}", credential.device)
+        return _unexpired(await self._principals.load(name, partial(self._holder, user)), now)
 
     async def _holder(self, user: str) -> Principal:
         """The caller whose API key the broker knows by this public key."""
@@ -128,12 +128,14 @@ class Keyring:
         await _require_enabled(self._store.read, identity.org)
         return Principal(identity.key, identity.org, identity.org, f"key:{identity.key.id}")
 
-    async def _on_its_own(self, org: int, role: Role, actor: str, device: int | None) -> Principal:
+    async def _derived(self, org: int, role: Role, actor: str, device: int | None) -> Principal:
         """The caller that shows a derived credential, which has no key: it gets one that exists nowhere else."""
-        found = self._standing.get(org) or await self._standing.learn(org, partial(self._require_standing, org))
-        return Principal(_nameless(org, actor, role), found, found, actor, device)
+        found = self._organizations.get(org) or await self._organizations.load(
+            org, partial(self._enabled_organization, org)
+        )
+        return Principal(_derived_key(org, actor, role), found, found, actor, device)
 
-    async def _require_standing(self, org: int) -> Organization:
+    async def _enabled_organization(self, org: int) -> Organization:
         """The organization: it is there, and neither it nor any above it is disabled."""
         found = await self._store.read.organizations.get(org)
         if found is None:
@@ -163,9 +165,9 @@ class Keyring:
         token = tokens.parse(self._server_key, secret)
         if token is None:
             raise unauthenticated()
-        return self._genuine(token, await self._store.read.keys.identify(token.prefix))
+        return self._verified(token, await self._store.read.keys.identify(token.prefix))
 
-    def _genuine(self, token: Token, identity: Identity | None) -> Principal:
+    def _verified(self, token: Token, identity: Identity | None) -> Principal:
         # An unknown prefix costs as much as a known one.
         genuine = tokens.is_genuine(self._server_key, token.text, identity.digest if identity else _NOBODY)
         if identity is None or not genuine or identity.key.revoked_at is not None:
@@ -174,7 +176,7 @@ class Keyring:
 
 
 @lru_cache(maxsize=limits.MAX_REMEMBERED)
-def _nameless(org: int, actor: str, role: Role) -> Key:
+def _derived_key(org: int, actor: str, role: Role) -> Key:
     return Key(0, org, actor, KeyKind.API, role, (), 0, None, None, None)
 
 

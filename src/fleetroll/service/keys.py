@@ -98,11 +98,11 @@ async def _mint(call: Call, described: Key) -> Issued:
         broker_org(call.org), described.role.value, described.scopes, commands=may_command, until=described.expires_at
     )
     key = await call.records.keys.insert(described, minted.user, "")
-    await _tell_broker(call, key)
+    await _note_for_broker(call, key)
     return Issued(key, "", minted)
 
 
-async def _tell_broker(call: Call, key: Key) -> None:
+async def _note_for_broker(call: Call, key: Key) -> None:
     """Note that who may connect has changed."""
     for account in broker_groups(key.role.value, key.scopes):
         await call.records.credentials.note(call.org, account)
@@ -144,7 +144,7 @@ async def revoke(call: Call, wanted: Numbered) -> Key:
     await _require_another(call, key)
     if await call.records.keys.revoke(call.org, wanted.id, call.at):
         if key.kind is KeyKind.NATS:
-            await _tell_broker(call, key)
+            await _note_for_broker(call, key)
         await call.records.tokens.end(call.org, key.id)
         await take(call, "keys", -1)
         await record(call, "key.revoked", "key", key.id, key.name)

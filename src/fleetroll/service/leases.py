@@ -27,28 +27,28 @@ _GRACE_SECONDS = 2.5  # without a beat, the holder stops
 _PATIENCE_SECONDS = 4.0  # without a beat, another one takes over
 NOBODY = ""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-_NUMBERS = Path("/proc/self/ns/pid")
+_PID_NAMESPACE = Path("/proc/self/ns/pid")
 _FAMILY = secrets.token_hex(8)  # which only processes forked from the one that made it know
 
 
 def this_process() -> str:
     """A name for a holder, which no other process will have."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_numbering()}:{secrets.token_hex(4)}"
+    return f"{socket.gethostname()}:{os.getpid()}:{_pid_scope()}:{secrets.token_hex(4)}"
 
 
 @functools.cache
-def _numbering() -> str:
+def _pid_scope() -> str:
     """Where process ids can be compared: two machines may share a host name, and a container has its own ids."""
     try:
-        return f"{_BOOT.read_text().strip()}/{_NUMBERS.stat().st_ino}"
+        return f"{_BOOT.read_text().strip()}/{_PID_NAMESPACE.stat().st_ino}"
     except OSError:  # as under systemd, which may hide it
         return _FAMILY
 
 
 def _is_dead(holder: str) -> bool:
     """Whether a holder is known to be dead: a process can be looked up only where its id is valid."""
-    _, number, numbering, _ = (*holder.split(":"), "", "", "")[:4]
-    if numbering != _numbering():
+    _, number, scope, _ = (*holder.split(":"), "", "", "")[:4]
+    if scope != _pid_scope():
         return False
     try:
         os.kill(int(number), 0)

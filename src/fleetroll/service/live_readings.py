@@ -20,7 +20,7 @@ from fleetroll.core.model import Instant
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Told(Struct, frozen=True, gc=False, array_like=True):
+class LiveReading(Struct, frozen=True, gc=False, array_like=True):
     """A reading that was stored, with the identifier that its device had then."""
 
     org: int
@@ -31,7 +31,7 @@ class Told(Struct, frozen=True, gc=False, array_like=True):
     value: Any
 
 
-_decode = msgspec.msgpack.Decoder(list[Told]).decode
+_decode = msgspec.msgpack.Decoder(list[LiveReading]).decode
 
 
 class Feed:
@@ -39,15 +39,15 @@ class Feed:
 
     def __init__(self, changed: asyncio.Event) -> None:
         self._changed = changed
-        self._waiting: deque[Told] = deque(maxlen=limits.LIVE_READINGS)
+        self._waiting: deque[LiveReading] = deque(maxlen=limits.LIVE_READINGS)
         self._missed = 0
 
-    def put(self, told: Sequence[Told]) -> None:
-        self._missed += max(0, len(self._waiting) + len(told) - limits.LIVE_READINGS)
-        self._waiting.extend(told)
+    def put(self, readings: Sequence[LiveReading]) -> None:
+        self._missed += max(0, len(self._waiting) + len(readings) - limits.LIVE_READINGS)
+        self._waiting.extend(readings)
         self._changed.set()
 
-    def take(self) -> tuple[list[Told], int]:
+    def take(self) -> tuple[list[LiveReading], int]:
         """All that waits, oldest first, and how many before it were missed."""
         taken, missed = list(self._waiting), self._missed
         self._waiting.clear()
@@ -61,20 +61,20 @@ class Live:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._feeds: dict[int, set[Feed]] = {}
-        bus.on_shared(self._hear)
+        bus.on_shared(self._receive)
 
     def wants(self, org: int) -> bool:
         """Whether anybody may follow an organization's readings. If not, they need not be told."""
         return org in self._feeds or self._bus.is_shared
 
-    async def tell(self, told: Sequence[Told]) -> None:
-        """Tell followers of readings that were committed."""
-        if not told:
+    async def publish(self, readings: Sequence[LiveReading]) -> None:
+        """Tell followers, here and in other processes, of readings that were committed."""
+        if not readings:
             return
-        self._deliver(told)
+        self._deliver(readings)
         if self._bus.is_shared:
-            for first in range(0, len(told), limits.LIVE_BATCH):
-                await self._bus.share(_encode(told[first : first + limits.LIVE_BATCH]))
+            for first in range(0, len(readings), limits.LIVE_BATCH):
+                await self._bus.share(_encode(readings[first : first + limits.LIVE_BATCH]))
 
     @contextlib.contextmanager
     def following(self, org: int, changed: asyncio.Event) -> Iterator[Feed]:
@@ -88,12 +88,12 @@ class Live:
             if not self._feeds[org]:
                 del self._feeds[org]
 
-    def _hear(self, body: bytes) -> None:
+    def _receive(self, body: bytes) -> None:
         with contextlib.suppress(msgspec.MsgspecError):  # from a process of another release
             self._deliver(_decode(body))
 
-    def _deliver(self, told: Sequence[Told]) -> None:
-        for org in {one.org for one in told} & self._feeds.keys():
-            of_org = [one for one in told if one.org == org]
+    def _deliver(self, readings: Sequence[LiveReading]) -> None:
+        for org in {one.org for one in readings} & self._feeds.keys():
+            of_org = [one for one in readings if one.org == org]
             for feed in self._feeds[org]:
                 feed.put(of_org)

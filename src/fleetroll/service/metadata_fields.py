@@ -40,7 +40,7 @@ async def definitions_of(call: Call) -> list[MetadataField]:
     remembered = call.services.definitions
     found = remembered.get(call.org)
     if found is None:
-        found = await remembered.learn(call.org, lambda: stored(call))
+        found = await remembered.load(call.org, lambda: stored(call))
     return found
 
 

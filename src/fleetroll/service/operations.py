@@ -20,7 +20,7 @@ from fleetroll.pki.port import Pki
 from fleetroll.service.keyring import Keyring
 from fleetroll.service.live_readings import Live
 from fleetroll.service.publisher import Publisher
-from fleetroll.service.remembered import Remembered
+from fleetroll.service.read_cache import ReadCache
 from fleetroll.store.port import Records, Store
 
 Input = TypeVar("Input")
@@ -142,9 +142,9 @@ class Services(Struct, frozen=True):
     server_key: bytes
     publisher: Publisher
     keyring: Keyring
-    definitions: Remembered[int, list[MetadataField]]
-    cohorts: Remembered[tuple[int, str], Cohort]
-    revocation_lists: Remembered[int, SignedList]
+    definitions: ReadCache[int, list[MetadataField]]
+    cohorts: ReadCache[tuple[int, str], Cohort]
+    revocation_lists: ReadCache[int, SignedList]
     pki: Pki
     bus: Bus
     live: Live
@@ -201,5 +201,5 @@ class Services(Struct, frozen=True):
         if topic in {_IDENTITIES, None}:
             self.keyring.forget()
         if topic in {_DEFINITIONS, None}:
-            self.definitions.forget()
-            self.cohorts.forget()
+            self.definitions.clear()
+            self.cohorts.clear()

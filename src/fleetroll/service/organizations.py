@@ -92,10 +92,10 @@ async def descend(records: Records, origin: Organization, path: str) -> Organiza
     Even `origin` itself is read again, as the caller may have remembered it since a key was checked.
     """
     if path == SELF:
-        return _there(await records.organizations.get(origin.id), path)
+        return _found(await records.organizations.get(origin.id), path)
     found = origin
     for slug in path.split("."):
-        found = _there(await records.organizations.child(found.id, slug), path)
+        found = _found(await records.organizations.child(found.id, slug), path)
     return found
 
 
@@ -104,7 +104,7 @@ async def acting_in(services: Services, principal: Principal, path: str) -> Prin
     return principal.acting_in(await descend(services.store.read, principal.home, path))
 
 
-def _there(found: Organization | None, path: str) -> Organization:
+def _found(found: Organization | None, path: str) -> Organization:
     if found is None:
         raise not_found("organization", path)
     return found
@@ -169,7 +169,7 @@ async def update(call: Call, wanted: Change) -> Account:
         if not await call.records.organizations.replace(now):
             raise stale()
         if "disabled" in given:
-            await _tell_broker(call.records, now)
+            await _note_for_broker(call.records, now)
         await record(call, "organization.updated", "organization", now.id, now.slug, {"changed": sorted(given)})
         was = now
     return Account(was, await call.records.usage.of(was.id))
@@ -190,7 +190,7 @@ async def _remove(call: Call, found: Organization, along: Collection[str] = ()) 
     used = {noun: count for noun, count in (await call.records.usage.of(found.id)).items() if count}
     if used.keys() - _GOES_ALONG - {*along}:
         raise conflict("organization_not_empty", "The organization is not empty; delete what it has first.", usage=used)
-    await _tell_broker(call.records, found)
+    await _note_for_broker(call.records, found)
     await call.records.organizations.delete(found.id)
     await call.records.usage.add(found.parent, "organizations", -1, limits.DEFAULT_QUOTAS["organizations"])
     await record(call, "organization.deleted", "organization", found.id, found.slug)
@@ -201,7 +201,7 @@ def undeletable() -> Fault:
     return conflict("own_organization", "An organization cannot delete itself.")
 
 
-async def _tell_broker(records: Records, org: Organization) -> None:
+async def _note_for_broker(records: Records, org: Organization) -> None:
     """Note that who may connect may have changed, there and below."""
     for one in await records.organizations.below(org.id):
         await records.credentials.note_all(one.id)

@@ -30,7 +30,7 @@ async def spoke(records: Records, device: Device, at: Instant, request: str, res
     """A device sent something itself. Within `resolution` microseconds of the last time there is nothing to write."""
     if not device.connected:
         await records.presence.spoke(device.org, device.id, at)
-        await _tell(records, CONNECTED, [(device.org, device.id, device.ident)], at, request)
+        await _record(records, CONNECTED, [(device.org, device.id, device.ident)], at, request)
     elif device.spoke_at is None or abs(at - device.spoke_at) > resolution:
         await records.presence.spoke_again(device.org, device.id, at)
 
@@ -45,7 +45,7 @@ async def heard(records: Records, org: int, devices: Collection[Reporter], at: I
         await records.presence.heard_again(org, late, at)
     if new:
         await records.presence.heard(org, [one.id for one in new], at)
-        await _tell(records, CONNECTED, [(org, one.id, one.ident) for one in new], at, request)
+        await _record(records, CONNECTED, [(org, one.id, one.ident) for one in new], at, request)
 
 
 async def opened(records: Records, link: Link, at: Instant, request: str) -> bool:
@@ -70,9 +70,9 @@ async def closed(records: Records, link: Link, at: Instant, request: str) -> Ins
     if since is None:
         return None
     found = await records.presence.reporters(link.org, [link.device])
-    gone = [one for one in found.values() if one.connected and not _speaks(one, at)]
+    gone = [one for one in found.values() if one.connected and not _spoke_recently(one, at)]
     await records.presence.heard(link.org, [one.id for one in gone], at)
-    await _part(records, [(link.org, one.id, one.ident) for one in gone], at, request)
+    await _disconnect(records, [(link.org, one.id, one.ident) for one in gone], at, request)
     return since
 
 
@@ -90,13 +90,13 @@ def known_as(device: Device) -> KnownAs:
 
 async def parted(records: Records, device: Device, at: Instant, request: str) -> Device:
     """As `leave`, for a device that goes on elsewhere; returns it as it is then: gone, unless it speaks for itself."""
-    if await leave(records, device) and device.connected and not _speaks(device, at):
+    if await leave(records, device) and device.connected and not _spoke_recently(device, at):
         await records.presence.heard(device.org, [device.id], at)
-        await _part(records, [(device.org, device.id, device.ident)], at, request)
+        await _disconnect(records, [(device.org, device.id, device.ident)], at, request)
     return await records.devices.by_id(device.org, device.id) or device
 
 
-def _speaks(one: Reporter | Device, at: Instant) -> bool:
+def _spoke_recently(one: Reporter | Device, at: Instant) -> bool:
     return one.spoke_at is not None and abs(at - one.spoke_at) <= _QUIET
 
 
@@ -109,7 +109,7 @@ async def sweep(store: Store, at: Instant) -> None:
 async def _sweep(store: Store, span: Span, at: Instant) -> None:
     async def work(records: Records) -> int:
         quiet = await records.presence.quiet(span, limits.QUIET_BATCH)
-        await _part(records, await _still_quiet(records, quiet, span), at, "sweep")
+        await _disconnect(records, await _still_quiet(records, quiet, span), at, "sweep")
         return len(quiet)
 
     if await store.scan.presence.quiet(span, 1):
@@ -133,13 +133,13 @@ def _is_quiet(one: Reporter, span: Span) -> bool:
     return one.connected and not one.linked and is_late
 
 
-async def _part(records: Records, devices: Sequence[tuple[int, int, str]], at: Instant, request: str) -> None:
+async def _disconnect(records: Records, devices: Sequence[tuple[int, int, str]], at: Instant, request: str) -> None:
     for org in {org for org, _, _ in devices}:
         await records.presence.lost(org, [device for place, device, _ in devices if place == org])
-    await _tell(records, DISCONNECTED, devices, at, request)
+    await _record(records, DISCONNECTED, devices, at, request)
 
 
-async def _tell(
+async def _record(
     records: Records, type: str, devices: Sequence[tuple[int, int, str]], at: Instant, request: str
 ) -> None:
     events = [NewEvent(org, at, type, "device", device, ident, SERVER, request) for org, device, ident in devices]

@@ -28,8 +28,8 @@ class Numbered(Struct, frozen=True):
 
 def missing(noun: str, number: int | None = None) -> Fault:
     """The same for what never existed and what is somebody else's."""
-    said = {} if number is None else {"number": number}
-    return Fault(Kind.NOT_FOUND, f"{noun}_not_found", f"There is no such {noun}.", details=said)
+    details = {} if number is None else {"number": number}
+    return Fault(Kind.NOT_FOUND, f"{noun}_not_found", f"There is no such {noun}.", details=details)
 
 
 async def organization(call: Call, number: int | None, *, noun: str = "organization") -> Call:

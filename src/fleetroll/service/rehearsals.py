@@ -111,7 +111,7 @@ def _label(*words: str) -> str:
     return " ".join(word.encode().hex() for word in words)
 
 
-async def is_there(records: Records, org: int, one: NewDevice) -> bool:
+async def exists(records: Records, org: int, one: NewDevice) -> bool:
     """Whether the record exists that this device stands for, which `named_by` made."""
     if one.owners:
         return await records.owners.get(org, one.owners[0]) is not None

@@ -27,7 +27,7 @@ from fleetroll.core.policy import Action
 from fleetroll.core.query import Part, cut
 from fleetroll.core.times import SECOND
 from fleetroll.service import devices, presence, reach, templates
-from fleetroll.service.live_readings import Told
+from fleetroll.service.live_readings import LiveReading
 from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.store.port import Records, Store
 
@@ -95,7 +95,7 @@ async def write(call: Call, wanted: Batch) -> int:
     """Store readings of one device, whoever took them; this alone does not mean that the device is there."""
     check_size(wanted.points)
 
-    async def work(records: Records) -> list[Told]:
+    async def work(records: Records) -> list[LiveReading]:
         inner = call.within(records)
         device = await devices.find(inner, wanted.ident)
         template = await templates.of(inner, device)
@@ -151,9 +151,9 @@ def _beyond(wanted: Wanted) -> Span:
     )
 
 
-async def transact(services: Services, work: Callable[[Records], Awaitable[list[Told]]], size: int) -> None:
+async def transact(services: Services, work: Callable[[Records], Awaitable[list[LiveReading]]], size: int) -> None:
     """One transaction for `size` readings, off the event loop if they are many. Followers are told after its commit."""
-    await services.live.tell(await services.store.write(work, bulk=size > _INLINE))
+    await services.live.publish(await services.store.write(work, bulk=size > _INLINE))
 
 
 def check_size(given: Sized) -> None:
@@ -164,39 +164,39 @@ def check_size(given: Sized) -> None:
 
 async def append(
     records: Records, device: Device, kinds: Mapping[str, DatastreamKind], points: Sequence[Point], now: Instant
-) -> list[Told]:
+) -> list[LiveReading]:
     """Store readings of one device, all or none, after checking them against the `kinds` of their datastreams as well.
 
     Raises Fault invalid, or forbidden `too_many_series`.
     """
-    takes = _Takes(readings.metric_types(device.schema), kinds)
+    accepted = _Accepted(readings.metric_types(device.schema), kinds)
     taken: list[Reading] = []
     try:
-        taken.extend(_reading(device.id, takes, point, now) for point in points)
+        taken.extend(_reading(device.id, accepted, point, now) for point in points)
     except Fault as fault:
         fault.details = {**fault.details, "reading": len(taken)}
         raise
     if await _store(records, device.org, taken):
         raise _too_many_series()
-    return [Told(device.org, device.id, device.ident, one.metric, one.at, one.value) for one in taken]
+    return [LiveReading(device.org, device.id, device.ident, one.metric, one.at, one.value) for one in taken]
 
 
-class _Takes(Struct, frozen=True, gc=False):
+class _Accepted(Struct, frozen=True, gc=False):
     """What a device may report: the types of its metrics, and of what kind the datastreams among them are."""
 
     types: Mapping[str, str]
     kinds: Mapping[str, DatastreamKind]
 
 
-def _check(takes: _Takes, metric: str, value: Any) -> None:
-    readings.check(takes.types, metric, value)
-    kind = takes.kinds.get(metric)
+def _check(accepted: _Accepted, metric: str, value: Any) -> None:
+    readings.check(accepted.types, metric, value)
+    kind = accepted.kinds.get(metric)
     if kind is not None:
         datastreams.check(kind, value)
 
 
-def _reading(device: int, takes: _Takes, point: Point, now: Instant) -> Reading:
-    _check(takes, point.metric, point.value)
+def _reading(device: int, accepted: _Accepted, point: Point, now: Instant) -> Reading:
+    _check(accepted, point.metric, point.value)
     return Reading(device, point.metric, now if point.at is None else _checked_time(point.at, now), point.value)
 
 
@@ -227,8 +227,8 @@ async def _ingest(
     records: Records, org: int, arrivals: Sequence[Arrival], now: Instant, request: str
 ) -> list[Fault | None]:
     reporters = await records.presence.reporters(org, {arrival.device for arrival in arrivals})
-    takes = await _allowed(records, org, reporters)
-    faults = [_arrival_fault(takes.get(arrival.device), arrival, now) for arrival in arrivals]
+    accepted = await _allowed(records, org, reporters)
+    faults = [_arrival_fault(accepted.get(arrival.device), arrival, now) for arrival in arrivals]
     sound = [arrival for arrival, fault in zip(arrivals, faults, strict=True) if fault is None]
     taken = [Reading(one.device, one.metric, one.at, one.value, one.mode) for one in sound]
     if refused := await _store(records, org, taken):
@@ -239,21 +239,21 @@ async def _ingest(
     return faults
 
 
-async def _allowed(records: Records, org: int, reporters: Mapping[int, Reporter]) -> dict[int, _Takes]:
+async def _allowed(records: Records, org: int, reporters: Mapping[int, Reporter]) -> dict[int, _Accepted]:
     """What each device may report. Devices of a batch are mostly alike, so each template is read once."""
     numbers = {one.template for one in reporters.values() if one.template is not None}
     kinds = {number: rules.kinds(found) for number, found in (await templates.of_many(records, org, numbers)).items()}
     return {
-        one.id: _Takes(readings.metric_types(one.schema), kinds.get(one.template or 0, {}))
+        one.id: _Accepted(readings.metric_types(one.schema), kinds.get(one.template or 0, {}))
         for one in reporters.values()
     }
 
 
-def _arrival_fault(takes: _Takes | None, arrival: Arrival, now: Instant) -> Fault | None:
-    if takes is None:
+def _arrival_fault(accepted: _Accepted | None, arrival: Arrival, now: Instant) -> Fault | None:
+    if accepted is None:
         return Fault(Kind.NOT_FOUND, "device_not_found", "The device was not found.")
     try:
-        _check(takes, arrival.metric, arrival.value)
+        _check(accepted, arrival.metric, arrival.value)
         _checked_time(arrival.at, now)
     except Fault as fault:
         return fault

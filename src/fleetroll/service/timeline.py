@@ -42,9 +42,9 @@ def entry(
     call: Call, type: str, subject: str, subject_id: int, name: str, data: dict[str, Any] | None = None
 ) -> NewEvent:
     """A timeline entry about a record of the caller's organization. `data` must hold no secret."""
-    said = msgspec.Raw(msgspec.json.encode(data)) if data else EMPTY
+    encoded = msgspec.Raw(msgspec.json.encode(data)) if data else EMPTY
     # By position, as this runs for every device of an import.
-    return NewEvent(call.org, call.at, type, subject, subject_id, name, call.principal.actor, call.request, said)
+    return NewEvent(call.org, call.at, type, subject, subject_id, name, call.principal.actor, call.request, encoded)
 
 
 def device_entry(call: Call, type: str, device: Device, data: dict[str, Any] | None = None) -> NewEvent:
@@ -73,13 +73,13 @@ async def actions(call: Call, wanted: Actions) -> tuple[list[Act], int]:
         # Only the newest: a device with a bad connection comes and goes without end.
         newest = Place(limits.MAX_PAGE)
         changes, _ = await there.records.timeline.of_types(there.org, device.id, presence.TYPES, newest)
-        return [Act(one, _was_there(device, one, changes)) for one in found], total
+        return [Act(one, _was_connected(device, one, changes)) for one in found], total
 
     return await reach.of_device(call, wanted.id, read)
 
 
-def _was_there(device: Device, event: Event, changes: Sequence[Event]) -> bool:
-    """Whether a device was there at an event: as now, or as until the next of its `changes`, which are newest first.
+def _was_connected(device: Device, event: Event, changes: Sequence[Event]) -> bool:
+    """Whether a device was connected at an event: as now, or as until the next of its `changes`, newest first.
 
     Changes before the event are not looked at, as clearing a device deletes them.
     """

@@ -84,20 +84,20 @@ async def _one(call: Call, device: Device) -> View:
 async def _all(call: Call, found: Sequence[Device]) -> list[View]:
     """Each record is looked up once, however many devices name it, and what they say of software is read once."""
     placed = {device.cohort: await _cohort(call, device) for device in {one.cohort: one for one in found}.values()}
-    said = [b"" if device.software is None else bytes(device.software) for device in found]
-    names = {text: type_and_version(Raw(text)) for text in {*said} if text}
+    software = [b"" if device.software is None else bytes(device.software) for device in found]
+    names = {text: type_and_version(Raw(text)) for text in {*software} if text}
     known = {name: await call.records.software_versions.get(call.org, *name) for name in {*names.values()} if name}
     versions = {text: known[name] for text, name in names.items() if name}
     return [
         View(device, call.principal.org, placed[device.cohort], versions.get(text))
-        for device, text in zip(found, said, strict=True)
+        for device, text in zip(found, software, strict=True)
     ]
 
 
 async def _cohort(call: Call, device: Device) -> Cohort:
     """The device's cohort, remembered until one changes."""
     known, key = call.services.cohorts, (call.org, device.cohort or DEFAULT_COHORT)
-    return known.get(key) or await known.learn(key, lambda: _stored(call, key[1]))
+    return known.get(key) or await known.load(key, lambda: _stored(call, key[1]))
 
 
 async def _stored(call: Call, slug: str) -> Cohort:

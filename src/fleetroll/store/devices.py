@@ -17,9 +17,9 @@ from fleetroll.core.software import type_and_version
 from fleetroll.store import change, lists, rows, select
 from fleetroll.store.connection import Connection, Query, Row, count_by
 from fleetroll.store.known_devices import KnownDevices
+from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.planning import Planner
 from fleetroll.store.port import Draft
-from fleetroll.store.searches import Searches
 from fleetroll.store.statements import SQL
 from fleetroll.store.syntax import Syntax
 
@@ -208,25 +208,25 @@ class Devices:
     async def _read(self, org: int, devices: Sequence[int], known: KnownDevices) -> None:
         for part in lists.portions(devices):
             query = lists.by_numbers(org, part)
-            known.keep(await self._connection.all(query.text, query.values))
+            known.put(await self._connection.all(query.text, query.values))
 
     async def count(self, org: int, filter: Filter | None) -> int:
         text = select.searched(filter)
-        if self._syntax.searches is not None and text is not None:
-            return await self._having(self._syntax.searches, org, text)
+        if self._syntax.match_counts is not None and text is not None:
+            return await self._having(self._syntax.match_counts, org, text)
         query = select.count_seen(self._syntax, org, filter)
         if query is None:
             query = select.count(self._syntax, org, filter, await self._planner.count(org, filter))
         return await count_by(self._connection, query)
 
-    async def _having(self, known: Searches, org: int, text: str) -> int:
+    async def _having(self, known: MatchCounts, org: int, text: str) -> int:
         """How many devices have a text: in step with what this connection sees."""
         version = await count_by(self._connection, select.versioned())
         devices = known.get(org, text, version)
         if devices is None:
             query = select.versioned(select.count(self._syntax, org, Search(text)))
             [(version, devices)] = await self._connection.all(query.text, query.values)
-        known.keep(org, text, version, devices)
+        known.put(org, text, version, devices)
         return devices
 
     async def statuses(self, org: int, filter: Filter | None) -> dict[str, int]:

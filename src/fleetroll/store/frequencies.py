@@ -19,7 +19,7 @@ class Frequencies:
         devices, until = self._found.get((org, part), (0, 0.0))
         return devices if time.monotonic() < until else None
 
-    def keep(self, org: int, part: Comparison, devices: int) -> None:
+    def put(self, org: int, part: Comparison, devices: int) -> None:
         if len(self._found) >= _MOST_KEPT:
             self._found.clear()
         self._found[org, part] = devices, time.monotonic() + _SECONDS

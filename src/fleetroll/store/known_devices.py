@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
-from fleetroll.core.kept import Kept
+from fleetroll.core.bounded_cache import BoundedCache
 from fleetroll.core.model import Device
 from fleetroll.store import rows
 from fleetroll.store.connection import Row
@@ -33,8 +33,8 @@ class KnownDevices:
     """Devices by id, each with its mark; a device that has not changed is the same object. For the event loop alone."""
 
     def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
-        self._lists: Kept[int, int] = Kept(_MOST_LISTS)
-        self._devices: Kept[int, tuple[Row, Device]] = Kept(most_bytes)
+        self._lists: BoundedCache[int, int] = BoundedCache(_MOST_LISTS)
+        self._devices: BoundedCache[int, tuple[Row, Device]] = BoundedCache(most_bytes)
 
     def asks_for_marks(self, statement: str, values: dict[str, Any]) -> int | None:
         """A key of this list, for `learn`; None if it is to be read as a whole, as the first time."""
@@ -42,13 +42,13 @@ class KnownDevices:
         left = self._lists.get(asked)
         if left is not None and left <= _UNTRIED:
             return asked
-        self._lists.keep(asked, left - 1 if left else _UNTRIED, 1)
+        self._lists.put(asked, left - 1 if left else _UNTRIED, 1)
         return None
 
     def learn(self, asked: int, marks: int, others: int) -> None:
         """Of so many `marks` in a list, `others` were not known. The first time none are, which says nothing yet."""
         is_restless = self._lists.get(asked) == _TRIED and others * 2 > marks
-        self._lists.keep(asked, _RESTLESS if is_restless else _TRIED, 1)
+        self._lists.put(asked, _RESTLESS if is_restless else _TRIED, 1)
 
     def find(self, marks: Sequence[Row]) -> tuple[list[Device], list[int]]:
         """The devices that are known under these marks, in their order, and the ids of the others."""
@@ -62,8 +62,8 @@ class KnownDevices:
                 others.append(mark[0])
         return found, others
 
-    def keep(self, read: Iterable[Row]) -> None:
+    def put(self, read: Iterable[Row]) -> None:
         """Remember devices as they were read."""
         for row in read:
             size = _REST + sum(map(len, filter(None, _documents(row))))
-            self._devices.keep(row[0], (_mark(row), rows.device(row)), size)
+            self._devices.put(row[0], (_mark(row), rows.device(row)), size)

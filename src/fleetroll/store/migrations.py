@@ -25,7 +25,7 @@ def load(engine: str) -> list[Migration]:
     return found
 
 
-def tell(logger: logging.Logger, step: Migration, since: int) -> None:
+def log_step(logger: logging.Logger, step: Migration, since: int) -> None:
     """Log a step that was taken from schema `since` on; those of a new database (0) are for debugging only."""
     logger.log(logging.INFO if since else logging.DEBUG, "schema %d (%s) applied", step.number, step.name)
 

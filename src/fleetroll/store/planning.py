@@ -71,5 +71,5 @@ class Planner:
         devices = known.get(org, part)
         if devices is None:
             devices = await count_by(self._connection, select.up_to(self._syntax, org, part, frequencies.MOST))
-            known.keep(org, part, devices)
+            known.put(org, part, devices)
         return devices

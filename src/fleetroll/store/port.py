@@ -727,7 +727,7 @@ class Store(Protocol):
         """
 
     @property
-    def is_waited_for(self) -> bool:
+    def has_waiting(self) -> bool:
         """Whether transactions of this process wait for their turn now."""
 
     def on_commit(self, listener: Callable[[], None]) -> None:
@@ -740,10 +740,10 @@ class Store(Protocol):
         """
 
     @property
-    def hears(self) -> bool:
+    def receives_news(self) -> bool:
         """Whether news of other processes reach this one now."""
 
-    async def learn(self) -> None:
+    async def analyze(self) -> None:
         """Update statistics about the data, where an engine plans by them; to be called now and then."""
 
     async def backup(self, target: Path) -> None:

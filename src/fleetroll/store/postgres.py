@@ -27,7 +27,7 @@ T = TypeVar("T")
 logger = logging.getLogger("fleetroll.store")
 
 _MILLISECONDS = 1000
-_LEARNT_AFTER = frozenset({2, 10, 50, 200, 1000})  # bulk transactions
+_ANALYZED_AFTER = frozenset({2, 10, 50, 200, 1000})  # bulk transactions
 # Planned each time, for a filter's own values: a plan that fits one value may read everything for another.
 _PLANNED = {"plan_cache_mode": "force_custom_plan", "jit": "off"}
 _READ = Purpose("look-ups", 8, {"jit": "off"}, 10.0)
@@ -110,20 +110,20 @@ class PostgresStore:
         self.bulk: port.Records = Records(Reading(bulk), SYNTAX)
         self._news = News(url, self._cut_off, self._reconnect)
         self._bulks = 0
-        self._learning: asyncio.Future[None] | None = None
+        self._analyzing: asyncio.Future[None] | None = None
         self.failure = asyncio.Event()  # a database that is away comes back
         self._writer = Writer(write, self._news.committed)
 
     @property
-    def hears(self) -> bool:
-        return self._news.hears
+    def receives_news(self) -> bool:
+        return self._news.receives_news
 
     async def start(self) -> None:
         await self._news.start()
 
     @property
-    def is_waited_for(self) -> bool:
-        return self._writer.is_waited_for
+    def has_waiting(self) -> bool:
+        return self._writer.has_waiting
 
     async def write(
         self,
@@ -136,8 +136,8 @@ class PostgresStore:
         result = await self._writer.write(work, bulk=bulk, news=news)
         if bulk:
             self._bulks += 1
-            if self._bulks in _LEARNT_AFTER:
-                self._learning = asyncio.ensure_future(self.learn())
+            if self._bulks in _ANALYZED_AFTER:
+                self._analyzing = asyncio.ensure_future(self.analyze())
         return result
 
     def on_commit(self, listener: Callable[[], None]) -> None:
@@ -154,7 +154,7 @@ class PostgresStore:
         for pool in self._pools:
             pool.reconnect()
 
-    async def learn(self) -> None:
+    async def analyze(self) -> None:
         """The server does so by itself, but not in the first minute of a large import, when it matters most."""
         with contextlib.suppress(Exception):  # without it plans are worse, and no more than that
             session = await connect(self._url, ADMINISTRATION)
@@ -169,9 +169,9 @@ class PostgresStore:
 
     async def close(self) -> None:
         await self._writer.drain()
-        if self._learning is not None:
-            self._learning.cancel()
-            await asyncio.wait([self._learning])
+        if self._analyzing is not None:
+            self._analyzing.cancel()
+            await asyncio.wait([self._analyzing])
         await self._news.close()
         for pool in self._pools:
             await pool.close()

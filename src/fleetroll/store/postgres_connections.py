@@ -40,7 +40,7 @@ SERVING = "news"  # the purpose of the session that a process has for as long as
 LOCK_SPACE = 0x466C7472  # of the advisory locks that stand for organizations
 
 
-class Away(Exception):
+class DatabaseAway(Exception):
     """The database could not be asked, or the outcome of a statement is not known."""
 
 
@@ -132,7 +132,7 @@ class Session:
         # Its next user would wait for the answer to this, or be refused where another server may be the primary.
         if isinstance(problem, TimeoutError | asyncpg.ReadOnlySQLTransactionError):
             self.connection.terminate()
-        return told_apart(problem)
+        return translated(problem)
 
     async def _prepare(self, statement: str) -> tuple[PreparedStatement, tuple[str, ...]]:
         text, names = numbered(statement)
@@ -151,12 +151,12 @@ def application(purpose: str) -> str:
 
 
 async def connect(url: str, purpose: Purpose) -> Session:
-    """Raises Away, or whatever else is wrong."""
+    """Raises DatabaseAway, or whatever else is wrong."""
     name = {"application_name": application(purpose.name)}
     try:
         connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS, server_settings=name)
     except Exception as problem:
-        raise told_apart(problem) from problem
+        raise translated(problem) from problem
     session = Session(connection, purpose.seconds)
     try:
         # Not while connecting: a pooler does not pass on settings that it does not know how to reset.
@@ -227,7 +227,7 @@ class Pool:
             async with asyncio.timeout(seconds):
                 return await waiting
         except Exception as problem:  # noqa: BLE001  # told apart by `fault`
-            raise fault(told_apart(problem)) from None
+            raise fault(translated(problem)) from None
 
     async def take(self) -> Session:
         """A session that is not lost, for the caller alone until it is given back."""
@@ -238,7 +238,7 @@ class Pool:
                     return session
                 self._drop(session)
             if self._is_cut_off:
-                raise Away("it has not answered for seconds")
+                raise DatabaseAway("it has not answered for seconds")
             if self._open < self._purpose.most and (opened := await self._opened()):
                 return opened
             if not self._free:
@@ -288,7 +288,7 @@ class Pool:
             session.connection.terminate()
         for turn in self._waiting:
             if not turn.done():
-                turn.set_exception(Away("it does not answer"))
+                turn.set_exception(DatabaseAway("it does not answer"))
         self._waiting.clear()
 
     def reconnect(self) -> None:
@@ -316,10 +316,10 @@ class Pool:
 
 
 def _require_primary(session: Session) -> None:
-    """Raises Away at a standby, which would show a client less than it has written."""
+    """Raises DatabaseAway at a standby, which would show a client less than it has written."""
     if getattr(session.connection.get_settings(), "in_hot_standby", "off") == "on":
         session.connection.terminate()
-        raise Away("it is a standby")
+        raise DatabaseAway("it is a standby")
 
 
 async def close(session: Session) -> None:
@@ -401,18 +401,18 @@ def fault(problem: Exception) -> Exception:
         return invalid("invalid_text", "Text must not contain U+0000.")
     if isinstance(problem, asyncpg.DiskFullError):
         return storage_full()
-    if isinstance(problem, Away | asyncpg.QueryCanceledError):  # the latter by its operator, or a limit of its own
+    if isinstance(problem, DatabaseAway | asyncpg.QueryCanceledError):  # canceled by its operator or a limit
         logger.warning("the database is unavailable: %s", problem)
         return unavailable()
     return problem
 
 
-def told_apart(problem: Exception) -> Exception:
-    """Away, where that is what a problem means, else the problem itself."""
+def translated(problem: Exception) -> Exception:
+    """DatabaseAway, where that is what a problem means, else the problem itself."""
     # asyncpg says of a connection that is gone what it says of a misuse; here it is never a misuse.
     is_away = isinstance(problem, _AWAY) or type(problem) is asyncpg.InterfaceError
     if is_away and not isinstance(problem, asyncpg.QueryCanceledError):
-        return Away(f"{type(problem).__name__}: {problem}")
+        return DatabaseAway(f"{type(problem).__name__}: {problem}")
     return problem
 
 

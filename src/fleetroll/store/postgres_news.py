@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from fleetroll.store.postgres_connections import SERVING, Away, Purpose, Session, close, connect
+from fleetroll.store.postgres_connections import SERVING, DatabaseAway, Purpose, Session, close, connect
 from fleetroll.store.postgres_writer import CHANNEL
 from fleetroll.store.statements import SQL
 
@@ -20,7 +20,7 @@ logger = logging.getLogger("fleetroll.store")
 # A lost announcement takes nothing else with it, so its commit need not be waited for.
 _PURPOSE = Purpose(SERVING, 1, {"synchronous_commit": "off"}, 0.5)
 _COMMIT = "commit"
-_PULSE_SECONDS = 0.4
+_CHECK_SECONDS = 0.4
 _PAUSE_SECONDS = 0.02
 _AGAIN_SECONDS = 0.2
 _LISTEN_SECONDS = 3.0
@@ -44,7 +44,7 @@ class News:
         self._task: asyncio.Task[None] | None = None
         self._session: Session | None = None
         self._backend = 0
-        self.hears = False
+        self.receives_news = False
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         self._commit_listeners.append(listener)
@@ -55,12 +55,12 @@ class News:
     def committed(self) -> None:
         """This process has committed something."""
         self._committed.set()
-        self._tell_commit()
+        self._notify_commit()
 
     async def start(self) -> None:
         """Return when news are heard. Raises Fault unavailable."""
         self._session = await self._listen()
-        self.hears = True
+        self.receives_news = True
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
@@ -74,8 +74,8 @@ class News:
         session = await connect(self._url, _PURPOSE)
         try:
             async with asyncio.timeout(_LISTEN_SECONDS):
-                await session.connection.add_listener(CHANNEL, self._hear)
-                await _feel_pulse(session)
+                await session.connection.add_listener(CHANNEL, self._receive)
+                await _check_session(session)
         except BaseException:
             session.connection.terminate()
             raise
@@ -90,8 +90,8 @@ class News:
                 except Exception as problem:  # noqa: BLE001  # whatever it is, news may be missed from now on
                     logger.warning("lost the connection for notifications: %s", problem)
                     self._session.connection.terminate()
-            self._session, self.hears = None, False
-            self._tell(None)
+            self._session, self.receives_news = None, False
+            self._notify(None)
             try:
                 self._session = await self._listen()
             except Exception as problem:  # noqa: BLE001  # an answer that refuses us is a sign of life
@@ -100,40 +100,40 @@ class News:
                 await asyncio.sleep(_AGAIN_SECONDS)
                 continue
             self._on_return()
-            self.hears = True
-            self._tell(None)  # also what was told in between
-            self._tell_commit()
+            self.receives_news = True
+            self._notify(None)  # also what was told in between
+            self._notify_commit()
 
     async def _announce(self, session: Session) -> None:
         """Announce commits, and now and then check the connection. Ends only by an exception."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_PULSE_SECONDS):
+                async with asyncio.timeout(_CHECK_SECONDS):
                     await self._committed.wait()
             if self._committed.is_set():
                 self._committed.clear()
                 await session.fetch(SQL["postgres_tell"], {"channel": CHANNEL, "topic": _COMMIT})
             else:
-                await _feel_pulse(session)
+                await _check_session(session)
             await asyncio.sleep(_PAUSE_SECONDS)
 
-    def _hear(self, _connection: Any, backend: int, _channel: str, topic: object) -> None:
+    def _receive(self, _connection: Any, backend: int, _channel: str, topic: object) -> None:
         if topic != _COMMIT:
-            self._tell(str(topic))
+            self._notify(str(topic))
         elif backend != self._backend:
-            self._tell_commit()
+            self._notify_commit()
 
-    def _tell(self, topic: str | None) -> None:
+    def _notify(self, topic: str | None) -> None:
         for listener in self._listeners:
             listener(topic)
 
-    def _tell_commit(self) -> None:
+    def _notify_commit(self) -> None:
         for listener in self._commit_listeners:
             listener()
 
 
-async def _feel_pulse(session: Session) -> None:
-    """Raises Away where the server accepts no writes: a standby, or one that has been made read-only."""
+async def _check_session(session: Session) -> None:
+    """Raises DatabaseAway where the server accepts no writes: a standby, or one that has been made read-only."""
     rows = await session.fetch(SQL["postgres_pulse"], {"name": "transaction_read_only"})
     if rows[0][0] == "on":
-        raise Away("it may only be read")
+        raise DatabaseAway("it may only be read")

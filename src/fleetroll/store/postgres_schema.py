@@ -11,15 +11,15 @@ from fleetroll.store.port import Origin
 from fleetroll.store.postgres_connections import (
     LOCK_SPACE,
     SERVING,
-    Away,
+    DatabaseAway,
     Purpose,
     Session,
     application,
     close,
     connect,
-    told_apart,
+    translated,
 )
-from fleetroll.store.refusals import Misnamed, Refused, Unreachable
+from fleetroll.store.refusals import InvalidLocation, Refused, Unreachable
 from fleetroll.store.server_key import EVIDENCE, ROOT
 from fleetroll.store.statements import SQL
 
@@ -59,12 +59,12 @@ async def administered(url: str) -> AsyncIterator[Session]:
     """A session for what an administrator does. Raises Refused, also for what goes wrong with it in the block."""
     try:
         session = await connect(url, ADMINISTRATION)
-    except (Away, asyncpg.PostgresError, ValueError) as problem:
+    except (DatabaseAway, asyncpg.PostgresError, ValueError) as problem:
         raise refusal("opened", problem) from None
     try:
         yield session
-    except (Away, asyncpg.PostgresError, asyncpg.InterfaceError) as problem:
-        raise refusal("used", told_apart(problem)) from None
+    except (DatabaseAway, asyncpg.PostgresError, asyncpg.InterfaceError) as problem:
+        raise refusal("used", translated(problem)) from None
     finally:
         await close(session)
 
@@ -72,7 +72,8 @@ async def administered(url: str) -> AsyncIterator[Session]:
 def refusal(done: str, problem: Exception) -> Refused:
     """What to say of a database that cannot be `done`: it is away, its URL is invalid, or it is not as it should be."""
     reason = (str(problem).splitlines() or [type(problem).__name__])[0].rstrip(".")
-    kind = Unreachable if isinstance(problem, Away) else Misnamed if isinstance(problem, ValueError) else Refused
+    kind = InvalidLocation if isinstance(problem, ValueError) else Refused
+    kind = Unreachable if isinstance(problem, DatabaseAway) else kind
     return kind(f"The database cannot be {done}: {reason}.")
 
 
@@ -179,7 +180,7 @@ async def _take_steps(session: Session) -> list[migrations.Migration]:
             if step is steps[-1]:
                 await make_search_index(session)
         taken.append(step)
-        migrations.tell(logger, step, since=taken[0].number - 1)
+        migrations.log_step(logger, step, since=taken[0].number - 1)
     return taken
 
 

@@ -35,7 +35,7 @@ _NO_QUOTA = (1 << 63) - 1
 _LITERALS = {"false": False, "true": True, "1": 1}
 
 
-class Elsewhere(BaseException):
+class LockBusy(BaseException):
     """Another process holds this lock of an organization, and this transaction holds another such lock already.
 
     Not an Exception: nothing on its way through an operation may take it for a failure of the operation.
@@ -183,7 +183,7 @@ class Writing:
     async def index(self, changes: Sequence[Indexed]) -> None:
         """The server keeps its indexes itself."""
 
-    def forget(self, held: set[int]) -> None:
+    def discard(self, held: set[int]) -> None:
         """Discard what was held back, and the locks other than `held`: the server releases them with a savepoint."""
         self.locked = held
         self._later.clear()
@@ -210,7 +210,7 @@ class Writing:
                 await self.lock(org)
 
     async def lock(self, org: int) -> None:
-        """Keep other transactions from writing for an organization. Raises Elsewhere rather than wait in a circle."""
+        """Keep other transactions from writing for an organization. Raises LockBusy rather than wait in a circle."""
         lock = org % _LOCKS
         if lock in self.locked:
             return
@@ -218,7 +218,7 @@ class Writing:
         if not self.locked and not self._holds_rows:
             await self._session.fetch(SQL["postgres_lock"], values)
         elif not (await self._session.fetch(SQL["postgres_try_lock"], values))[0][0]:
-            raise Elsewhere(lock)
+            raise LockBusy(lock)
         self.locked.add(lock)
 
     async def lock_in_order(self, locks: set[int]) -> None:

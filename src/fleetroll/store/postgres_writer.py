@@ -14,8 +14,8 @@ from typing import Any, TypeVar, cast
 import asyncpg
 
 from fleetroll.store import port
-from fleetroll.store.postgres_connections import Away, Pool, Session, fault, unavailable
-from fleetroll.store.postgres_transaction import Elsewhere, Writing
+from fleetroll.store.postgres_connections import DatabaseAway, Pool, Session, fault, unavailable
+from fleetroll.store.postgres_transaction import LockBusy, Writing
 from fleetroll.store.statements import SQL
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class Writer:
         return cast("T", await job.future)
 
     @property
-    def is_waited_for(self) -> bool:
+    def has_waiting(self) -> bool:
         return bool(self._queue)
 
     async def drain(self) -> None:
@@ -147,10 +147,10 @@ class Writer:
             if job.locks:
                 await writing.lock_in_order(job.locks)
             job.result = await self._work(writing, job)
-        except Elsewhere as elsewhere:
-            self._bounce(writing, jobs, elsewhere.lock)
+        except LockBusy as busy:
+            self._bounce(writing, jobs, busy.lock)
         except Exception as problem:
-            if isinstance(problem, Away):
+            if isinstance(problem, DatabaseAway):
                 raise
             if _is_transient(problem) and job.attempts < _MOST_ATTEMPTS:
                 job.attempts += 1
@@ -186,17 +186,17 @@ class Writer:
         try:
             job.result = await self._work(writing, job)
             await writing.flush()
-        except Elsewhere as elsewhere:
-            job.locks = {*job.locks, *writing.locked, elsewhere.lock}
+        except LockBusy as busy:
+            job.locks = {*job.locks, *writing.locked, busy.lock}
             raise _Undone(carefully=True) from None
         except Exception as problem:
-            if isinstance(problem, Away):
+            if isinstance(problem, DatabaseAway):
                 raise
             if _is_transient(problem) and job.attempts < _MOST_ATTEMPTS:
                 job.attempts += 1
                 raise _Undone(carefully=True) from None
             job.error = problem
-            writing.forget(held)
+            writing.discard(held)
             await session.command("ROLLBACK TO work")
         await session.command("RELEASE work")
 

@@ -11,7 +11,7 @@ class Unreachable(Refused):
     """The store will not open now. Nothing is wrong with what is in it, so trying again may help."""
 
 
-class Misnamed(Refused):
+class InvalidLocation(Refused):
     """What was given does not name a place where a store can be."""
 
 

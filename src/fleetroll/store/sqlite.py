@@ -21,10 +21,10 @@ from msgspec import structs
 
 from fleetroll.core import limits
 from fleetroll.store import migrations, port, rows
+from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.port import Origin
 from fleetroll.store.records import Records
 from fleetroll.store.refusals import Refused, Unwritable
-from fleetroll.store.searches import Searches
 from fleetroll.store.server_key import EVIDENCE, ROOT, Admit, anybody, origin
 from fleetroll.store.sqlite_connections import (
     SCANNER_CACHE_KIB,
@@ -125,12 +125,12 @@ class SqliteStore:
         self._scanners = Scanners(file)
         self._trigrams = Trigrams()
         self._listeners: list[Callable[[str | None], None]] = []
-        searches = Searches()
-        own = syntax(self._trigrams, searches)
+        match_counts = MatchCounts()
+        own = syntax(self._trigrams, match_counts)
         self.read: port.Records = Records(Reading(self._snapshot), own)
         self.scan: port.Records = Records(Adaptive(self._snapshot, self._scanners, limits.SCAN_TIME), own)
         self.bulk: port.Records = Records(Threaded(self._scanners, None), structs.replace(own, known=None))
-        self._writer = Writer(writer, searches, Reserve(file), self._failure.set)
+        self._writer = Writer(writer, match_counts, Reserve(file), self._failure.set)
         self._writer.on_commit(self._snapshot.release)
 
     @property
@@ -139,11 +139,11 @@ class SqliteStore:
         return self._failure
 
     @property
-    def is_waited_for(self) -> bool:
-        return self._writer.is_waited_for
+    def has_waiting(self) -> bool:
+        return self._writer.has_waiting
 
     @property
-    def hears(self) -> bool:
+    def receives_news(self) -> bool:
         return True  # there is no other process
 
     async def write(
@@ -166,7 +166,7 @@ class SqliteStore:
     def on_commit(self, listener: Callable[[], None]) -> None:
         self._writer.on_commit(listener)
 
-    async def learn(self) -> None:
+    async def analyze(self) -> None:
         common = await self._scanners.run(SQL["sqlite_common_trigrams"], {"limit": _COMMON_TRIGRAMS}, None)
         self._trigrams.learn(common)
 
@@ -303,4 +303,4 @@ def _migrate(connection: apsw.Connection, file: Path) -> None:
         connection.execute(f"{step.text}; PRAGMA user_version = {step.number}")
     connection.execute("COMMIT")
     for step in steps[version:]:
-        migrations.tell(logger, step, since=version)
+        migrations.log_step(logger, step, since=version)

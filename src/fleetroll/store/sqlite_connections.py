@@ -14,8 +14,8 @@ import apsw
 import msgspec
 
 from fleetroll.store.connection import Indexed, ReadsOnly, Row, Values
+from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.refusals import too_costly
-from fleetroll.store.searches import Searches
 from fleetroll.store.sqlite_syntax import JSON_HOLDS, TIME_PLACE, json_holds, time_place
 from fleetroll.store.statements import SQL
 from fleetroll.store.turns import Turns
@@ -62,12 +62,12 @@ class Writing(Inline):
     own; written along with the rows themselves, each row would cost several times as much.
     """
 
-    def __init__(self, connection: apsw.Connection, searches: Searches) -> None:
+    def __init__(self, connection: apsw.Connection, match_counts: MatchCounts) -> None:
         super().__init__(connection)
         self._executemany = connection.executemany
         self._changes_of_last = connection.changes
         self._last_id = connection.last_insert_rowid
-        self._searches = searches
+        self._match_counts = match_counts
         self._changes: list[Indexed] = []
         self._written: list[Indexed] = []
         self._settled: list[Indexed] = []
@@ -110,28 +110,28 @@ class Writing(Inline):
         self._changes += changes
 
     def mark(self) -> int:
-        """How much has gathered before a work begins; `forget` the rest if it fails."""
+        """How much has gathered before a work begins; `discard_after` it if it fails."""
         self._settled += self._written
         self._written.clear()
         return len(self._changes)
 
-    def forget(self, mark: int) -> None:
+    def discard_after(self, mark: int) -> None:
         # What was written since the mark is undone with the work, and that includes what had gathered before it.
         self._changes = [*self._written, *self._changes][:mark]
         self._written = []
 
-    def lose(self) -> None:
+    def discard_all(self) -> None:
         """Forget all of it: the whole transaction is undone."""
         self._changes, self._written, self._settled = [], [], []
 
-    def conclude(self) -> None:
+    def flush(self) -> None:
         """Do what is left to do before the commit."""
         self.write_index()
         changes = self._settled + self._written
         self._written, self._settled = [], []
         if changes:
             rows: list[Row] = self._execute(SQL["sqlite_index_changed"]).fetchall()
-            self._searches.note(rows[0][0], changes)
+            self._match_counts.note(rows[0][0], changes)
 
     def write_index(self) -> None:
         """Bring the substring index up to what has gathered, in order where one device changed twice."""

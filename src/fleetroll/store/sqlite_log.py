@@ -1,7 +1,7 @@
-"""SQLite's write-ahead log, and how it is folded into the file: mostly alongside transactions, the rest in a pause.
+"""SQLite's write-ahead log, and its checkpoints: mostly alongside transactions, the rest in a pause.
 
-Its own checkpoints are not used: they fold the log before its last commit is told, while readers still hold the view
-from before that commit, so the log would never be folded to its end, never begin again, and grow without bound.
+Automatic checkpoints are not used: they come before the last commit is told, while readers still hold the view from
+before that commit, so none would ever reach the end of the log. It would never begin again, and grow without bound.
 """
 
 import asyncio
@@ -13,97 +13,97 @@ from typing import Final
 
 import apsw
 
-_LONG: Final = 24_000  # pages, from which on the log is folded
+_LONG: Final = 24_000  # pages, from which on checkpoints are due
 _BRIEF: Final = 500  # the same where the disk is full, so that what it has of the disk is enough
-_SHORT: Final = 2_000  # what a pause folds in a few milliseconds
+_SHORT: Final = 2_000  # what a checkpoint in a pause copies in a few milliseconds
 _TIMES: Final = 2  # how much longer it gets where the writer is faster than the disk
 _PATIENCE: Final = 6_000  # how much longer a log gets that some reader still needs
 
 
 class Log:
-    """The log of one writing connection. All but folding and noting its length belongs to the event loop."""
+    """The log of one writing connection. All but the checkpoints and noting its length belongs to the event loop."""
 
     def __init__(self, connection: apsw.Connection, on_failure: Callable[[BaseException], object]) -> None:
         self._connection = connection
-        self._beside = apsw.Connection(connection.filename, flags=apsw.SQLITE_OPEN_READWRITE)
-        self._beside.pragma("synchronous", "FULL")  # a page is in the file only when it is on the disk
+        self._checkpointer = apsw.Connection(connection.filename, flags=apsw.SQLITE_OPEN_READWRITE)
+        self._checkpointer.pragma("synchronous", "FULL")  # a page is in the file only when it is on the disk
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "fleetroll-fold")
         self._on_failure = on_failure
         self._pages = 0
-        self._folded = 0
+        self._checkpointed = 0
         self._long = _LONG
         self._limit = _LONG
-        self._ended_at = 0  # how long the log was when all of it had been folded
-        self._folding: asyncio.Future[int] | None = None
+        self._ended_at = 0  # how long the log was when all of it was in the file
+        self._checkpointing: asyncio.Future[int] | None = None
         connection.set_wal_hook(self._note)
 
     def _note(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._pages = pages
         return apsw.SQLITE_OK
 
-    def be_brief(self, room: int) -> None:
-        """Fold early, as the disk has only `room` bytes left: unless the file would grow by most of them."""
+    def checkpoint_early(self, room: int) -> None:
+        """Checkpoint early, as the disk has only `room` bytes left: unless the file would grow by most of them."""
         pages, size = self._connection.pragma("page_count"), self._connection.pragma("page_size")
         if pages * size - Path(self._connection.filename).stat().st_size <= room // 2:
             self._long = self._limit = _BRIEF
 
-    def be_long(self) -> None:
-        """Fold as usual."""
+    def checkpoint_as_usual(self) -> None:
+        """Checkpoint when the log has its usual length."""
         self._long = self._limit = _LONG
 
     def is_due(self) -> bool:
-        """To be asked after each commit: whether the writer should pause now and call `end`. May begin to fold."""
+        """To be asked after each commit: whether the writer should pause now and call `end`. May begin a checkpoint."""
         if self._ended_at and self._pages > self._ended_at:  # it has not begun again, so somebody still reads it
-            self._folded, self._limit = self._ended_at, self._ended_at + _PATIENCE
+            self._checkpointed, self._limit = self._ended_at, self._ended_at + _PATIENCE
         self._ended_at = 0
         if self._pages < self._limit:
             return False
         if self._pages >= _TIMES * self._limit:
             return True
-        if self._folding is not None:
+        if self._checkpointing is not None:
             return False
-        if self._pages - self._folded <= _SHORT:
+        if self._pages - self._checkpointed <= _SHORT:
             return True
-        self._folding = self._loop.run_in_executor(self._thread, self._fold)
-        self._folding.add_done_callback(self._note_folded)
+        self._checkpointing = self._loop.run_in_executor(self._thread, self._checkpoint)
+        self._checkpointing.add_done_callback(self._note_checkpoint)
         return False
 
-    def _note_folded(self, folding: asyncio.Future[int]) -> None:
-        self._folding = None
-        if problem := folding.exception():
+    def _note_checkpoint(self, checkpoint: asyncio.Future[int]) -> None:
+        self._checkpointing = None
+        if problem := checkpoint.exception():
             self._on_failure(problem)
             return
-        before, self._folded = self._folded, folding.result()
-        if self._folded - before < _SHORT:  # somebody still reads what is left
+        before, self._checkpointed = self._checkpointed, checkpoint.result()
+        if self._checkpointed - before < _SHORT:  # somebody still reads what is left
             self._limit = self._pages + _PATIENCE
 
     def end(self) -> asyncio.Future[int]:
-        """Fold what is left, after a fold under way, while nobody writes. The log begins again if nobody reads it."""
-        ending = self._loop.run_in_executor(self._thread, self._fold)
+        """Checkpoint the rest, after one under way, while nobody writes. The log begins again if nobody reads it."""
+        ending = self._loop.run_in_executor(self._thread, self._checkpoint)
         ending.add_done_callback(self._note_end)
         return ending
 
     def _note_end(self, ending: asyncio.Future[int]) -> None:
-        self._folded = 0 if ending.exception() else ending.result()
-        if self._folded >= self._pages:
-            self._ended_at, self._folded, self._limit = self._pages, 0, self._long
+        self._checkpointed = 0 if ending.exception() else ending.result()
+        if self._checkpointed >= self._pages:
+            self._ended_at, self._checkpointed, self._limit = self._pages, 0, self._long
         else:
             self._limit = self._pages + _PATIENCE
 
-    def _fold(self) -> int:
-        """Fold what readers allow; returns how many pages are in the file now. Raises apsw.Error if the disk fails."""
+    def _checkpoint(self) -> int:
+        """Checkpoint what readers allow; returns the pages in the file. Raises apsw.Error if the disk fails."""
         with contextlib.suppress(apsw.BusyError, apsw.FullError):
-            _, folded = self._beside.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            return max(folded, 0)
+            _, pages = self._checkpointer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            return max(pages, 0)
         return 0
 
     async def close(self) -> None:
-        """Fold all of it, which no reader may be using any more."""
+        """Checkpoint all of it, which no reader may be using any more."""
         await self._loop.run_in_executor(self._thread, self._truncate)
         self._thread.shutdown()
 
     def _truncate(self) -> None:
-        self._beside.close()
-        with contextlib.suppress(apsw.Error):  # a log that is not folded is folded at the next start
+        self._checkpointer.close()
+        with contextlib.suppress(apsw.Error):  # what is left of the log is taken into the file at the next start
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

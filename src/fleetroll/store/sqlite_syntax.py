@@ -11,7 +11,7 @@ from fleetroll.core.query import Value
 from fleetroll.store.connection import Row
 from fleetroll.store.frequencies import Frequencies
 from fleetroll.store.known_devices import KnownDevices
-from fleetroll.store.searches import Searches
+from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.syntax import Syntax
 
 JSON_HOLDS = "json_holds"
@@ -133,7 +133,7 @@ SYNTAX = Syntax(
 )
 
 
-def syntax(trigrams: Trigrams, searches: Searches) -> Syntax:
+def syntax(trigrams: Trigrams, match_counts: MatchCounts) -> Syntax:
     """SQLite's side of filters, choosing trigrams and conditions by what one store has."""
-    own = {"frequencies": Frequencies(), "searches": searches, "known": KnownDevices()}
+    own = {"frequencies": Frequencies(), "match_counts": match_counts, "known": KnownDevices()}
     return structs.replace(SYNTAX, search_match=trigrams.match, **own)

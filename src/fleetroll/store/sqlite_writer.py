@@ -14,9 +14,9 @@ import apsw
 
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.store import port
+from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.records import Records
 from fleetroll.store.refusals import storage_full
-from fleetroll.store.searches import Searches
 from fleetroll.store.sqlite_connections import Writing
 from fleetroll.store.sqlite_log import Log
 from fleetroll.store.sqlite_reserve import Reserve
@@ -54,11 +54,11 @@ class Writer:
     """Runs transactions one after the other and commits what has gathered, in one fsync."""
 
     def __init__(
-        self, connection: apsw.Connection, searches: Searches, reserve: Reserve, on_failure: Callable[[], None]
+        self, connection: apsw.Connection, match_counts: MatchCounts, reserve: Reserve, on_failure: Callable[[], None]
     ) -> None:
         self._connection = connection
         self._reserve = reserve
-        self._writing = Writing(connection, searches)
+        self._writing = Writing(connection, match_counts)
         self._records = Records(self._writing, SYNTAX)
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "fleetroll-commit")
@@ -89,11 +89,11 @@ class Writer:
 
     async def _has_room(self) -> bool:
         if has_room := await self._loop.run_in_executor(self._thread, self._reserve.restore):
-            self._log.be_long()
+            self._log.checkpoint_as_usual()
         return has_room
 
     @property
-    def is_waited_for(self) -> bool:
+    def has_waiting(self) -> bool:
         return bool(self._queue)
 
     async def drain(self) -> None:
@@ -157,7 +157,7 @@ class Writer:
                 self._queue.extendleft(reversed(jobs))
                 return self._gather(carefully=True)
             if not self._connection.in_transaction:
-                self._lose(jobs)
+                self._fail_all(jobs)
         return jobs
 
     def _run(self, job: _Job, *, carefully: bool) -> bool:
@@ -201,7 +201,7 @@ class Writer:
         try:
             result = _finish(work(self._records))
         except BaseException:
-            self._writing.forget(mark)
+            self._writing.discard_after(mark)
             # SQLite has rolled all of the transaction back where the disk failed it.
             if self._connection.in_transaction:
                 execute("ROLLBACK TO work")
@@ -210,12 +210,12 @@ class Writer:
         execute("RELEASE work")
         return result
 
-    def _lose(self, jobs: list[_Job]) -> None:
+    def _fail_all(self, jobs: list[_Job]) -> None:
         # Where the disk fails a statement, SQLite may roll the whole transaction back, with all that ran in it before.
         # Refusals are lost with it: they may be due to what was rolled back.
         for job in jobs:
             job.error = jobs[-1].error or job.error
-        self._writing.lose()
+        self._writing.discard_all()
 
     def _run_alone(self, job: _Job) -> None:
         """Run a job and commit it."""
@@ -232,11 +232,11 @@ class Writer:
 
     def _commit(self) -> None:
         if not self._connection.in_transaction:
-            self._writing.lose()
+            self._writing.discard_all()
             return
         started = time.monotonic()
         try:
-            self._writing.conclude()
+            self._writing.flush()
             self._connection.execute("COMMIT")
             self._commit_seconds = time.monotonic() - started
         except BaseException:
@@ -244,14 +244,14 @@ class Writer:
             raise
 
     def _roll_back(self) -> None:
-        self._writing.lose()
+        self._writing.discard_all()
         if self._connection.in_transaction:  # SQLite may have done so itself where the disk failed it
             self._connection.execute("ROLLBACK")
 
     def _settle(self, jobs: list[_Job], ending: asyncio.Future[None]) -> None:
         failure = ending.exception()
         refusal = self._refusal(failure) if failure else None
-        self._tell()
+        self._notify()
         again = self._relieving(jobs, failure)
         for job in jobs:
             if job not in again:
@@ -260,7 +260,7 @@ class Writer:
         if self._failed or not self._log.is_due():
             self._next()
         else:
-            self._log.end().add_done_callback(self._folded)
+            self._log.end().add_done_callback(self._note_checkpoint)
 
     def _relieving(self, jobs: list[_Job], failure: BaseException | None) -> list[_Job]:
         """The jobs that failed on a full disk and are to run again, as the reserve was spent for them."""
@@ -269,17 +269,17 @@ class Writer:
             return []
         for job in found:
             job.error = None
-        self._log.be_brief(self._reserve.size)
+        self._log.checkpoint_early(self._reserve.size)
         return found
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for listener in self._listeners:
             listener()
 
-    def _folded(self, ending: asyncio.Future[int]) -> None:
+    def _note_checkpoint(self, ending: asyncio.Future[int]) -> None:
         if problem := ending.exception():
             self._refusal(problem)
-        self._tell()  # views taken since the commit still need the log; new ones do not, and it can begin again
+        self._notify()  # views taken since the commit still need the log; new ones do not, and it can begin again
         self._next()
 
     def _answer(self, job: _Job, refusal: Fault | None) -> None:

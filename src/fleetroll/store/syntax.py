@@ -9,7 +9,7 @@ from fleetroll.core.query import Value
 from fleetroll.store.connection import Row
 from fleetroll.store.frequencies import Frequencies
 from fleetroll.store.known_devices import KnownDevices
-from fleetroll.store.searches import Searches
+from fleetroll.store.match_counts import MatchCounts
 
 
 class Syntax(Struct, frozen=True):
@@ -56,5 +56,5 @@ class Syntax(Struct, frozen=True):
     tallies_seen: bool = False
     near: int = 0
     frequencies: Frequencies | None = None
-    searches: Searches | None = None
+    match_counts: MatchCounts | None = None
     known: KnownDevices | None = None

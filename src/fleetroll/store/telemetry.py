@@ -130,7 +130,7 @@ def _bucket(
     last: float,
 ) -> Bucket:
     # PostgreSQL fails where a sum overflows, so only here it may.
-    whole = readings.sayable((total or 0.0) + (vast or 0.0) * _SCALE)
+    whole = readings.finite((total or 0.0) + (vast or 0.0) * _SCALE)
     return Bucket(at, points, least, most, whole, first, last)
 
 

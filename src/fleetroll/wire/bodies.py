@@ -21,12 +21,12 @@ _decode_any = msgspec.json.Decoder().decode
 _CONTROL = re.compile(rb"\\[bf]|\\u00(?:0[0-8bcef]|1[0-9a-f]|7f|[89][0-9a-f])|\x7f|\xc2[\x80-\x9f]", re.IGNORECASE)
 
 
-class Gone(Exception):
+class ClientGone(Exception):
     """The client closed the connection before its request was complete; there is nobody to answer."""
 
 
 async def read(receive: Receive, limit: int, hold: Callable[[int], None] = lambda _: None) -> bytes:
-    """The whole body. Raises Fault too_large once it has more than `limit` bytes, and Gone.
+    """The whole body. Raises Fault too_large once it has more than `limit` bytes, and ClientGone.
 
     `hold` is told the size of each part that has to wait for others, and may raise to refuse it.
     """
@@ -39,7 +39,7 @@ async def read(receive: Receive, limit: int, hold: Callable[[int], None] = lambd
     parts, size = [], 0
     while True:
         if message["type"] == "http.disconnect":
-            raise Gone
+            raise ClientGone
         part = message.get("body", b"")
         size += len(part)
         if size > limit:
@@ -81,7 +81,7 @@ def _unsupported(message: str, field: str = "Content-Type") -> Fault:
 
 def decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
     """A JSON body in the decoder's shape. Raises Fault invalid `invalid_json`, `invalid_text` or `invalid_body`."""
-    sound(body)
+    checked_json(body)
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as problem:
@@ -96,7 +96,7 @@ def convert(value: Any, shape: Any) -> Any:
         raise _misshapen(str(problem), shape) from None
 
 
-def sound(body: bytes) -> Any:
+def checked_json(body: bytes) -> Any:
     """The decoded value. Raises Fault invalid for JSON that is refused whatever its shape.
 
     A decoder with a shape skips the members that the shape does not name, and would let bad UTF-8 and endless numbers
@@ -152,7 +152,7 @@ def _misshapen(problem: str, shape: Any) -> Fault:
         field = _within(field, missing[1])
         message = "Missing required member"
     elif message.startswith(_UNKNOWN_WORD):
-        message = f"It must be one of {', '.join(_words(shape, field or ''))}."
+        message = f"It must be one of {', '.join(_enum_values(shape, field or ''))}."
     else:
         message = _TYPE.sub(_plain_types, message).replace("`", "")
     return invalid("invalid_body", f"{field}: {message}" if field else message, field)
@@ -162,7 +162,7 @@ def _within(field: str | None, member: str) -> str:
     return f"{field}.{member}" if field else member
 
 
-def _words(shape: Any, place: str) -> list[str]:
+def _enum_values(shape: Any, place: str) -> list[str]:
     """The enum values that a shape takes at a place such as `datastreams[0].type`."""
     kinds = _kinds(shape, place)
     return [str(member.value) for kind in kinds if isinstance(kind, inspect.EnumType) for member in kind.cls]
@@ -176,13 +176,13 @@ def _members(shape: Any, place: str) -> list[str]:
 @functools.lru_cache(maxsize=256)  # as every row of an import may be wrong in the same place
 def _kinds(shape: Any, place: str) -> Sequence[inspect.Type]:
     """The types that a shape takes at a place."""
-    kinds = _each(inspect.type_info(shape))
+    kinds = _alternatives(inspect.type_info(shape))
     for step in _STEP.findall(place):
-        kinds = [below for kind in kinds for found in _below(kind, step) for below in _each(found)]
+        kinds = [below for kind in kinds for found in _below(kind, step) for below in _alternatives(found)]
     return kinds
 
 
-def _each(kind: inspect.Type) -> Sequence[inspect.Type]:
+def _alternatives(kind: inspect.Type) -> Sequence[inspect.Type]:
     return kind.types if isinstance(kind, inspect.UnionType) else (kind,)
 
 

@@ -53,7 +53,7 @@ class TlsListener:
     def _begin(self, client: socket.socket) -> None:
         if len(self._handshakes) >= limits.MAX_HANDSHAKES:
             self._give_up(next(iter(self._handshakes)))
-        handshake = asyncio.create_task(self._greet(client))
+        handshake = asyncio.create_task(self._handshake(client))
         self._handshakes[handshake] = None
         handshake.add_done_callback(self._forget)
 
@@ -64,7 +64,7 @@ class TlsListener:
     def _forget(self, handshake: asyncio.Task[None]) -> None:
         self._handshakes.pop(handshake, None)
 
-    async def _greet(self, client: socket.socket) -> None:
+    async def _handshake(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError):  # the client failed its handshake, or was too slow
             await asyncio.get_running_loop().connect_accepted_socket(
                 self._connect, client, ssl=self._tls, ssl_handshake_timeout=limits.HEADER_DEADLINE

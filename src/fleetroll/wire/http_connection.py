@@ -115,7 +115,7 @@ class Connection(HttpToolsProtocol):
         self.host_seen = self.is_chunked = self.offers_upgrade = False
         self.content_length = self.origin = b""
         self.reason: Refusal | None = None  # the first objection to what is being parsed
-        self.last_words: Refusal | None = None  # to be said after the replies that are still due
+        self.final_refusal: Refusal | None = None  # to be sent after the replies that are still due
         self.blocked_at = 0.0
         self.blocked_unsent = self.blocked_received = 0
 
@@ -163,7 +163,7 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as offer:
             self._decline_upgrade(data[offer.args[0] :])
         except httptools.HttpParserError as error:
-            self.refuse(self.reason or self._verdict(error))
+            self.refuse(self.reason or self._refusal_of(error))
         if self.unreported > MAX_UNREPORTED and self.phase < SEALED:
             # A header field, trailer, chunk extension or blank line without end; the parser would keep it all.
             self.refuse(self.reason or (HEAD_TOO_LARGE if self.phase == HEAD else NOISE))
@@ -340,8 +340,8 @@ class Connection(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
             if self.held and not self.pipeline:
                 self._receive_in_slices(b"")
-        elif self.last_words is not None:
-            self._say(self.last_words)
+        elif self.final_refusal is not None:
+            self._send_refusal(self.final_refusal)
         elif self.client_ended.is_set():
             self.transport.close()
 
@@ -376,7 +376,7 @@ class Connection(HttpToolsProtocol):
         if self.phase == BODY:
             raise Broken(reason.code)
 
-    def _verdict(self, error: httptools.HttpParserError) -> Refusal:
+    def _refusal_of(self, error: httptools.HttpParserError) -> Refusal:
         if isinstance(error, httptools.HttpParserCallbackError):
             logger.error("a parser callback failed", exc_info=error)
         if "HTTP version" in str(error):
@@ -392,23 +392,23 @@ class Connection(HttpToolsProtocol):
         if body_is_broken:
             self._refuse_body(refusal)
         elif self._is_replying():
-            self.last_words = refusal
+            self.final_refusal = refusal
         else:
-            self._say(refusal)
+            self._send_refusal(refusal)
 
     def _refuse_body(self, refusal: Refusal) -> None:
         """The newest request has reached its task, or the queue, before its body turned out to be unusable."""
         if self.cycle is not self.running:
             self.pipeline.popleft()
-            self.last_words = refusal
+            self.final_refusal = refusal
             return
         self.cycle.disconnect()
         if self.cycle.response_started:
             self._linger()  # a second status line inside a reply would be taken for content
         else:
-            self._say(refusal)
+            self._send_refusal(refusal)
 
-    def _say(self, refusal: Refusal) -> None:
+    def _send_refusal(self, refusal: Refusal) -> None:
         refusals = self.watch.refusals
         headers = self.server_state.default_headers + refusals.permission(self.origin)
         self.transport.write(refusal.reply(headers, refusals.wording, self.url))

@@ -59,10 +59,10 @@ class Exchange(RequestResponseCycle):
         if message["type"] == WHOLE:
             return self._send_whole(message)
         if self.scope["http_version"] == "1.0":
-            self._spare_chunks(message)
+            self._avoid_chunks(message)
         return super().send(message)
 
-    def _spare_chunks(self, message: Any) -> None:
+    def _avoid_chunks(self, message: Any) -> None:
         """HTTP/1.0 knows no chunks: they would pass for content. A reply without a length ends with the connection."""
         if message["type"] == "http.response.start":
             self.ends_with_connection = all(name != b"content-length" for name, _ in message["headers"])

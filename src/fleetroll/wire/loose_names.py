@@ -26,7 +26,7 @@ class LooseDecoder:
         self._names = _names(inspect.type_info(shape))
 
     def decode(self, body: bytes) -> Any:
-        return bodies.convert(self.spelled(bodies.sound(body)), self._shape)
+        return bodies.convert(self.spelled(bodies.checked_json(body)), self._shape)
 
     def spelled(self, value: Any) -> Any:
         """A value that was decoded elsewhere, with its members spelled as the shape spells them."""

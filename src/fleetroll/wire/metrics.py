@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
-_PULSE_SECONDS, _RESTING_SECONDS = 0.005, 0.05
+_SAMPLE_SECONDS, _RESTING_SECONDS = 0.005, 0.05
 _RESTING_SHARE = 0.05  # of a processor: a loop that uses less has next to nothing to do
 _BOUNDS = (*(str(bound) for bound in _BUCKETS), "+Inf")
 
@@ -58,7 +58,7 @@ class Metrics(Collector):
         self._requests[operation, status] += 1
         self._times[operation].add(seconds)
 
-    def late(self, seconds: float, worst: float) -> None:
+    def note_lag(self, seconds: float, worst: float) -> None:
         """Note how late the event loop came to a timer, and the worst of the last minute or two, in seconds."""
         self._lags.add(seconds)
         self._stall = worst
@@ -90,7 +90,7 @@ class Metrics(Collector):
         yield GaugeMetricFamily("fleetroll_event_streams", "Open event streams", value=self._followers)
 
 
-async def feel_pulse(measured: Metrics) -> None:
+async def watch_loop_lag(metrics: Metrics) -> None:
     """Measure how late the loop comes to a timer: whatever holds it up holds up every client.
 
     The part of a stall that falls into the sleep goes unseen, so the sleep is short. It is longer while there is next
@@ -98,14 +98,14 @@ async def feel_pulse(measured: Metrics) -> None:
     """
     clock = time.monotonic  # uvloop's own clock stands still during an iteration, which is what is to be measured
     worst, worst_before, since = 0.0, 0.0, clock()
-    pause, used = _PULSE_SECONDS, time.thread_time()
+    pause, used = _SAMPLE_SECONDS, time.thread_time()
     while True:
         due = clock() + pause
         await asyncio.sleep(pause)
         late = max(0.0, clock() - due)
         before, used = used, time.thread_time()
-        pause = _RESTING_SECONDS if used - before < _RESTING_SHARE * (pause + late) else _PULSE_SECONDS
+        pause = _RESTING_SECONDS if used - before < _RESTING_SHARE * (pause + late) else _SAMPLE_SECONDS
         worst = max(worst, late)
-        measured.late(late, max(worst, worst_before))
+        metrics.note_lag(late, max(worst, worst_before))
         if clock() - since > 60:
             worst, worst_before, since = 0.0, worst, clock()

@@ -32,27 +32,27 @@ class Rate(Struct, frozen=True):
     burst: int
 
 
-class Times(Protocol):
+class LimitState(Protocol):
     """The time kept for each principal. While the context is entered, nobody else changes it."""
 
-    def get(self, whose: str, principal: str | int) -> float | None: ...
+    def get(self, scope: str, principal: str | int) -> float | None: ...
 
     def put(self, times: Mapping[tuple[str, str | int], float], now: float) -> None: ...
 
-    def __enter__(self) -> "Times": ...
+    def __enter__(self) -> "LimitState": ...
 
     def __exit__(self, *_: object) -> None: ...
 
 
-class OwnTimes:
+class LocalLimitState:
     """Kept by one process for itself."""
 
     def __init__(self) -> None:
         self._times: dict[tuple[str, str | int], float] = {}
         self._room = _SWEEP_ABOVE
 
-    def get(self, whose: str, principal: str | int) -> float | None:
-        return self._times.get((whose, principal))
+    def get(self, scope: str, principal: str | int) -> float | None:
+        return self._times.get((scope, principal))
 
     def put(self, times: Mapping[tuple[str, str | int], float], now: float) -> None:
         self._times.update(times)
@@ -64,14 +64,14 @@ class OwnTimes:
         # If most are still needed, the next sweep waits until it is worthwhile.
         self._room = max(_SWEEP_ABOVE, 2 * len(self._times))
 
-    def __enter__(self) -> Times:
+    def __enter__(self) -> LimitState:
         return self
 
     def __exit__(self, *_: object) -> None:
         pass
 
 
-class SharedTimes:
+class SharedLimitState:
     """Kept in memory that a process shares with its forks.
 
     A hash table of fixed size. If all places near the one that a principal's digest names are taken, the principal
@@ -83,8 +83,8 @@ class SharedTimes:
         os.ftruncate(self._file, _PLACES * _PLACE.size)
         self._memory = mmap.mmap(self._file, _PLACES * _PLACE.size)
 
-    def get(self, whose: str, principal: str | int) -> float | None:
-        name, places = _places(whose, principal)
+    def get(self, scope: str, principal: str | int) -> float | None:
+        name, places = _places(scope, principal)
         for place in places:
             known, at = _PLACE.unpack_from(self._memory, place)
             if known == name:
@@ -92,17 +92,17 @@ class SharedTimes:
         return None
 
     def put(self, times: Mapping[tuple[str, str | int], float], now: float) -> None:
-        for (whose, principal), at in times.items():
-            self._put(whose, principal, at)
+        for (scope, principal), at in times.items():
+            self._put(scope, principal, at)
 
-    def _put(self, whose: str, principal: str | int, at: float) -> None:
-        name, places = _places(whose, principal)
+    def _put(self, scope: str, principal: str | int, at: float) -> None:
+        name, places = _places(scope, principal)
         taken = [(_PLACE.unpack_from(self._memory, place), place) for place in places]
         own = [place for (known, _), place in taken if known == name]
         _, first = min((whole_at, place) for (_, whole_at), place in taken)
         _PLACE.pack_into(self._memory, own[0] if own else first, name, at)
 
-    def __enter__(self) -> Times:
+    def __enter__(self) -> LimitState:
         fcntl.lockf(self._file, fcntl.LOCK_EX)
         return self
 
@@ -115,27 +115,27 @@ _PLACES, _PROBES = 1 << 16, 8
 
 
 @functools.lru_cache(maxsize=_SWEEP_ABOVE)
-def _places(whose: str, principal: str | int) -> tuple[int, list[int]]:
+def _places(scope: str, principal: str | int) -> tuple[int, list[int]]:
     """The digest of a principal, and the offsets where it may be found."""
-    digest = int.from_bytes(hashlib.blake2b(f"{whose} {principal}".encode(), digest_size=8).digest(), "big") | 1
+    digest = int.from_bytes(hashlib.blake2b(f"{scope} {principal}".encode(), digest_size=8).digest(), "big") | 1
     return digest, [(digest + step) % _PLACES * _PLACE.size for step in range(_PROBES)]
 
 
 class Limiter:
     """One rate, held by each principal for itself. `clock` counts seconds and never goes back."""
 
-    __slots__ = ("clock", "interval", "times", "tolerance", "whose")
+    __slots__ = ("clock", "interval", "scope", "state", "tolerance")
 
-    def __init__(self, rate: Rate, clock: Callable[[], float], whose: str, times: Times | None = None) -> None:
+    def __init__(self, rate: Rate, clock: Callable[[], float], scope: str, state: LimitState | None = None) -> None:
         self.interval = 1.0 / rate.per_second if rate.per_second else 0.0
         self.tolerance = self.interval * max(1, rate.burst) + _ROUNDING
         self.clock = clock
-        self.whose = whose
-        self.times: Times = times or OwnTimes()
+        self.scope = scope
+        self.state: LimitState = state or LocalLimitState()
 
     def charge(self, principal: str | int, now: float) -> tuple[float, float]:
         """What to keep of this principal after one more request, and the seconds that it must wait, if above 0."""
-        whole_at = self.times.get(self.whose, principal)
+        whole_at = self.state.get(self.scope, principal)
         at = self.interval + (now if whole_at is None or whole_at < now else whole_at)
         return at, at - now - self.tolerance
 
@@ -149,14 +149,14 @@ class Window(Limiter):
     __slots__ = ("full", "seconds")
 
     def __init__(
-        self, requests: int, seconds: int, clock: Callable[[], float], whose: str, times: Times | None = None
+        self, requests: int, seconds: int, clock: Callable[[], float], scope: str, state: LimitState | None = None
     ) -> None:
-        super().__init__(Rate(requests / seconds, requests), clock, whose, times)
+        super().__init__(Rate(requests / seconds, requests), clock, scope, state)
         self.seconds = seconds
         self.full = requests / _REQUESTS
 
     def charge(self, principal: str | int, now: float) -> tuple[float, float]:
-        ticks = (self.times.get(self.whose, principal) or 0.0) * _TICKS
+        ticks = (self.state.get(self.scope, principal) or 0.0) * _TICKS
         end = math.floor(ticks)
         if end <= now * _TICKS:
             ticks = end = math.floor(now * _TICKS) + self.seconds * _TICKS
@@ -164,34 +164,34 @@ class Window(Limiter):
         return (ticks + 1 / _REQUESTS) / _TICKS, wait
 
 
-def limiting(rate: Rate, clock: Callable[[], float], whose: str, times: Times) -> tuple[Limiter, ...]:
+def limiting(rate: Rate, clock: Callable[[], float], scope: str, state: LimitState) -> tuple[Limiter, ...]:
     """The limiter of a rate, or none where there is no limit."""
-    return (Limiter(rate, clock, whose, times),) if rate.per_second else ()
+    return (Limiter(rate, clock, scope, state),) if rate.per_second else ()
 
 
 Budget = tuple[Limiter, str | int]
 
 
 def admit(*budgets: Budget) -> None:
-    """Count one request on all budgets, which must share their `times`.
+    """Count one request on all budgets, which must share their `state`.
 
     Raises Fault rate_limited, and then the request has cost nothing on any of them.
     """
     first = budgets[0][0]
     now = first.clock()
-    with first.times as times:
+    with first.state as state:
         passed: dict[tuple[str, str | int], float] = {}
         for limiter, principal in budgets:
             at, wait = limiter.charge(principal, now)
             if wait > 0:
                 raise _refusal(budgets, now)
-            passed[limiter.whose, principal] = at
-        times.put(passed, now)
+            passed[limiter.scope, principal] = at
+        state.put(passed, now)
 
 
 def _refusal(budgets: tuple[Budget, ...], now: float) -> Fault:
     # The longest wait of all, so that whoever waits it out is not refused again by the next budget.
-    wait, whose = max((limiter.charge(principal, now)[1], limiter.whose) for limiter, principal in budgets)
+    wait, scope = max((limiter.charge(principal, now)[1], limiter.scope) for limiter, principal in budgets)
     seconds = max(1, math.ceil(wait))
-    message = f"Too many requests for this {whose}; retry in {seconds} s."
+    message = f"Too many requests for this {scope}; retry in {seconds} s."
     return Fault(Kind.RATE_LIMITED, "rate_limited", message, retry_after=seconds)

@@ -12,7 +12,7 @@ from fleetroll.wire import bodies
 from fleetroll.wire.credentials import Credentials
 from fleetroll.wire.dialect import Dialect, Route
 from fleetroll.wire.loose_names import LooseDecoder
-from fleetroll.wire.rate_limits import Limiter, Rate, Times, Window
+from fleetroll.wire.rate_limits import Limiter, LimitState, Rate, Window
 from fleetroll.wire.settings import Settings
 
 
@@ -56,13 +56,13 @@ def table(
     caller_limits: tuple[Limiter, ...],
     organization_limits: tuple[Limiter, ...],
     settings: Settings,
-    times: Times,
+    limit_state: LimitState,
 ) -> Iterator[tuple[str, str, Row]]:
     """Each route with its methods and path. The limiters given are those of all dialects."""
     for dialect in dialects:
-        shared = organization_limits + _per_organization(dialect, settings, times)
+        shared = organization_limits + _per_organization(dialect, settings, limit_state)
         for route in dialect.routes:
-            row = Row(dialect, route, caller_limits + _per_caller(dialect, route, settings, times), shared)
+            row = Row(dialect, route, caller_limits + _per_caller(dialect, route, settings, limit_state), shared)
             for method in _methods(route):
                 yield method, route.path, row
 
@@ -81,14 +81,14 @@ def _decoder(shape: Any, loose: bool) -> Callable[[bytes], Any]:
     return LooseDecoder(shape).decode if loose else functools.partial(bodies.decode, msgspec.json.Decoder(shape))
 
 
-def _per_organization(dialect: Dialect, settings: Settings, times: Times) -> tuple[Limiter, ...]:
+def _per_organization(dialect: Dialect, settings: Settings, limit_state: LimitState) -> tuple[Limiter, ...]:
     """The dialect's own limit, unless limits per organization are switched off."""
     if dialect.per_minute is None or not settings.organization_rate.per_second:
         return ()
-    return (Window(dialect.per_minute, 60, time.monotonic, f"organization in {dialect.name}", times),)
+    return (Window(dialect.per_minute, 60, time.monotonic, f"organization in {dialect.name}", limit_state),)
 
 
-def _per_caller(dialect: Dialect, route: Route, settings: Settings, times: Times) -> tuple[Limiter, ...]:
+def _per_caller(dialect: Dialect, route: Route, settings: Settings, limit_state: LimitState) -> tuple[Limiter, ...]:
     """The dialect's and the route's limits for each caller, unless limits per key are switched off."""
     if not settings.key_rate.per_second:
         return ()
@@ -97,7 +97,7 @@ def _per_caller(dialect: Dialect, route: Route, settings: Settings, times: Times
             Rate(one.requests / one.seconds, one.requests),
             time.monotonic,
             f"caller in {dialect.name} in {one.seconds} s",
-            times,
+            limit_state,
         )
         for one in (*dialect.allowances, *route.allowances)
     )

@@ -10,7 +10,7 @@ import msgspec
 
 from fleetroll.core import documents, limits
 from fleetroll.core.faults import Fault, Kind, as_value, invalid
-from fleetroll.wire.bodies import Gone, Receive, convert, decode
+from fleetroll.wire.bodies import ClientGone, Receive, convert, decode
 from fleetroll.wire.dialect import Lines
 
 _ROWS_AT_A_TIME = 32
@@ -23,8 +23,8 @@ async def rows(
     """The rows of a streamed body, decoded, some at a time: others get their turn on the event loop in between.
 
     When the body pauses, an empty list is yielded: its sender may be waiting for the results of the rows so far. `hold`
-    is told the size of a row whose end is still to come, and may raise to refuse it. Raises Gone, and Fault for what
-    makes the rest of a CSV unreadable.
+    is told the size of a row whose end is still to come, and may raise to refuse it. Raises ClientGone, and Fault for
+    what makes the rest of a CSV unreadable.
     """
     reader = _Csv(lines) if media_type == "text/csv" else _Ndjson(lines)
     while True:
@@ -40,7 +40,7 @@ async def rows(
         finally:
             coming.cancel()
         if message["type"] == "http.disconnect":
-            raise Gone
+            raise ClientGone
         more = message.get("more_body", False)
         found = reader.feed(message.get("body", b""), last=not more)
         del coming, message  # or the body's last part would be kept beside its rest

@@ -26,7 +26,7 @@ from fleetroll.service.operations import Call, Effect, Services
 from fleetroll.store.port import Records
 from fleetroll.wire import bodies, peers, row_bodies, streams
 from fleetroll.wire.answers import Answer, refusal, success, worded, written
-from fleetroll.wire.bodies import Gone
+from fleetroll.wire.bodies import ClientGone
 from fleetroll.wire.body_room import BodyRoom, Share
 from fleetroll.wire.cursors import Cursors
 from fleetroll.wire.dialect import Dialect, Long, Stream
@@ -36,7 +36,7 @@ from fleetroll.wire.http_refusals import Refusal
 from fleetroll.wire.idempotency import Idempotency, Once, is_kept
 from fleetroll.wire.log import Access, AccessLog
 from fleetroll.wire.metrics import Metrics
-from fleetroll.wire.rate_limits import Budget, Limiter, OwnTimes, admit, limiting
+from fleetroll.wire.rate_limits import Budget, Limiter, LocalLimitState, admit, limiting
 from fleetroll.wire.request import NO_QUERY, Query, Request, parse_query
 from fleetroll.wire.route_table import Row, table
 from fleetroll.wire.router import Router
@@ -58,7 +58,7 @@ class _Exchange:
     row: Row | None = None
     principal: Principal | None = None
     secret: Presented | None = None
-    since = 0  # the keyring's `emptied` when it was asked who this is
+    keyring_epoch = 0  # the keyring's `epoch` when it was asked who this is
     query = NO_QUERY
     code: str | None = None
 
@@ -100,10 +100,10 @@ class Kernel:
         self._access = access
         self.cursors = Cursors(tokens.derive(services.server_key, "cursors"), services.clock)
         self._idempotency = Idempotency(services.server_key)
-        times = settings.times or OwnTimes()
-        self._caller_limits = limiting(settings.key_rate, time.monotonic, "key", times)
-        self._organization_limits = limiting(settings.organization_rate, time.monotonic, "organization", times)
-        self._router = Router(table(self._dialects, self._caller_limits, self._organization_limits, settings, times))
+        state = settings.limit_state or LocalLimitState()
+        self._caller_limits = limiting(settings.key_rate, time.monotonic, "key", state)
+        self._organization_limits = limiting(settings.organization_rate, time.monotonic, "organization", state)
+        self._router = Router(table(self._dialects, self._caller_limits, self._organization_limits, settings, state))
         self._pages = pages
         self._peers = peers.Peers(settings.trusted_proxies)
         self._public_url = settings.public_url
@@ -118,9 +118,9 @@ class Kernel:
         exchange.id = self.request_id(exchange.headers)
         try:
             status = await self._respond(exchange)
-        except (Gone, asyncio.CancelledError):  # the client has left, or the server has waited long enough
+        except (ClientGone, asyncio.CancelledError):  # the client has left, or the server has waited long enough
             status = 499
-        self.account(
+        self.record(
             scope["method"],
             scope["path"],
             exchange.row.label if exchange.row else "none",
@@ -154,12 +154,12 @@ class Kernel:
         if budgets:
             admit(*budgets)
 
-    def used(self, principal: Principal, at: Instant) -> None:
+    def note_use(self, principal: Principal, at: Instant) -> None:
         """Remember when a key was used. The derived credentials of devices and projects have no records."""
         if principal.key.id:
             self._last_used[principal.key.id] = at
 
-    def account(
+    def record(
         self,
         method: str,
         path: str,
@@ -205,7 +205,7 @@ class Kernel:
             exchange.principal = await self._authenticate(exchange, row)
             principal = exchange.principal
             self.admit(principal, row.caller_limits, row.organization_limits)
-            request = self._ask(exchange, row)
+            request = self._request_of(exchange, row)
             body = await self._read(exchange, row, request) if row.has_body else b""
             if row.route.stream is not None:
                 with self._body_room.share(exchange.principal) as share:
@@ -213,7 +213,7 @@ class Kernel:
             answer = await self._perform(exchange, row, request, body)
         except Fault as fault:
             answer = self._refuse(exchange, fault)
-        except Gone:
+        except ClientGone:
             raise
         except Exception:
             logger.exception("request %s failed", exchange.id)
@@ -243,9 +243,9 @@ class Kernel:
         exchange.secret = row.credentials.extract(exchange.headers, exchange.query, exchange.path)
         now = self.services.clock()
         keyring = self.services.keyring
-        exchange.since = keyring.emptied
+        exchange.keyring_epoch = keyring.epoch
         principal = keyring.recall(exchange.secret, now) or await keyring.identify(exchange.secret, now)
-        self.used(principal, now)
+        self.note_use(principal, now)
         if row.route.organization is not None:
             return await projects.enter(self.services, principal, *row.route.organization(exchange.path))
         path = exchange.headers.get(row.acts_in) if row.acts_in else None
@@ -253,7 +253,7 @@ class Kernel:
             return principal
         return await organizations.acting_in(self.services, principal, path.decode("latin-1"))
 
-    def _ask(self, exchange: _Exchange, row: Row) -> Request:
+    def _request_of(self, exchange: _Exchange, row: Row) -> Request:
         """The request without its body."""
         route, headers, query = row.route, exchange.headers, exchange.query
         if row.parameters is not None and query is not NO_QUERY:
@@ -276,7 +276,7 @@ class Kernel:
         with self._body_room.share(exchange.principal) as share:
             body = await bodies.read(exchange.receive, row.dialect.max_body, share.take)
         keyring = self.services.keyring
-        if not keyring.vouches(exchange.secret, exchange.since):  # a body may take its time
+        if not keyring.is_unchanged(exchange.secret, exchange.keyring_epoch):  # a body may take its time
             await keyring.identify(exchange.secret, self.services.clock())
         if body:
             request.encoding = body_encoding(route, headers)
@@ -299,7 +299,7 @@ class Kernel:
         try:
             answer: Answer = await self.services.perform(route.operation, principal, value, exchange.id, finish)
         except Fault as fault:
-            if not await self._is_elsewhere(exchange, fault):
+            if not await self._was_transferred(exchange, fault):
                 raise
             return await self._perform(exchange, row, request, body)
         if isinstance(answer, Long):
@@ -307,7 +307,7 @@ class Kernel:
         reads = request.guard is not UNGUARDED and exchange.scope["method"] in {"GET", "HEAD"}
         return answer.guarded(request.guard) if reads else answer
 
-    async def _is_elsewhere(self, exchange: _Exchange, fault: Fault) -> bool:
+    async def _was_transferred(self, exchange: _Exchange, fault: Fault) -> bool:
         """Whether it failed because the device was transferred after its token was verified.
 
         The token is as good in the new organization, in which the exchange acts from now on.
@@ -385,14 +385,14 @@ class Kernel:
         if route.lines is not None:
             media_type = body_media_type(row, exchange.headers)
             rows = row_bodies.rows(exchange.receive, route.lines, media_type, share.hold)
-            request.rows = self._vouched_rows(exchange, rows)
+            request.rows = self._rows_while_valid(exchange, rows)
         value = route.decode(request)
         items = await self.services.perform(route.operation, principal, value, exchange.id, lambda items: items)
         writer = streams.writer(route, request, exchange.headers, items)
         if route.stream is Stream.EVENTS:
-            writer = self._vouched_events(exchange, writer)
+            writer = self._events_while_valid(exchange, writer)
         elif route.stream is Stream.ROWS:
-            writer = self._vouched_rows(exchange, writer)
+            writer = self._rows_while_valid(exchange, writer)
         # The first part is made before the reply begins, so that what is wrong from the start is a proper refusal.
         first = await anext(writer, b"")
         headers = [
@@ -408,12 +408,12 @@ class Kernel:
         try:
             await streams.copy(first, writer, exchange.receive, exchange.send, duplex=route.lines is not None)
         except Exception as problem:
-            if not isinstance(problem, Gone):
+            if not isinstance(problem, ClientGone):
                 logger.exception("request %s failed after its reply had begun", exchange.id)
-            raise Gone from None  # the reply stays incomplete, which the client sees
+            raise ClientGone from None  # the reply stays incomplete, which the client sees
         return route.status
 
-    async def _vouched_events(
+    async def _events_while_valid(
         self, exchange: _Exchange, writer: AsyncGenerator[bytes, None]
     ) -> AsyncGenerator[bytes, None]:
         """An endless stream, until its credential is no longer valid, its organization is gone or the server drains.
@@ -434,7 +434,7 @@ class Kernel:
                         continue
             return
 
-    async def _vouched_rows(self, exchange: _Exchange, parts: AsyncIterator[T]) -> AsyncGenerator[T, None]:
+    async def _rows_while_valid(self, exchange: _Exchange, parts: AsyncIterator[T]) -> AsyncGenerator[T, None]:
         """Rows, in or out, for as long as the credential is valid. Raises Fault as the keyring does."""
         async for part in parts:
             await self.services.keyring.identify(exchange.secret, self.services.clock())

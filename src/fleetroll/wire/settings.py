@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from fleetroll.wire.peers import Network
-from fleetroll.wire.rate_limits import Rate, Times
+from fleetroll.wire.rate_limits import LimitState, Rate
 
 
 class Settings(Struct, frozen=True):
@@ -13,4 +13,4 @@ class Settings(Struct, frozen=True):
     organization_rate: Rate = Rate(0, 0)
     trusted_proxies: tuple[Network, ...] = ()
     public_url: str | None = None  # how clients outside write the address of this server
-    times: Times | None = None  # the state of the limits, where several processes share it
+    limit_state: LimitState | None = None  # the state of the limits, where several processes share it

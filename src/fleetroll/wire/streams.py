@@ -10,7 +10,7 @@ import msgspec
 
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, invalid
-from fleetroll.wire.bodies import Gone, Receive
+from fleetroll.wire.bodies import ClientGone, Receive
 from fleetroll.wire.dialect import Route, Stream
 from fleetroll.wire.request import Request
 from fleetroll.wire.spool import Spool
@@ -121,14 +121,14 @@ async def copy(
 ) -> None:
     """Send a body whose head is sent. `duplex`: the request is still arriving, and must not wait for the reply.
 
-    A Fault after the head cannot change the status any more; it becomes the last line. Raises Gone.
+    A Fault after the head cannot change the status any more; it becomes the last line. Raises ClientGone.
     """
     source = _spooled(first, parts) if duplex else _prefixed(first, parts)
-    gone = None if duplex else asyncio.ensure_future(_gone(receive))
+    gone = None if duplex else asyncio.ensure_future(_disconnected(receive))
     try:
         async for part in source:
             if gone is not None and gone.done():
-                raise Gone
+                raise ClientGone
             if part:
                 await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
@@ -139,7 +139,7 @@ async def copy(
             await generator.aclose()
 
 
-async def _gone(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -1,7 +1,7 @@
 """Requests over the broker, handled in the same order and by the same parts as `serve` handles those over HTTP.
 
-The broker has verified the caller, and its walls (`bus.walls`) let through only subjects of the caller's own
-organization; both are checked here again, since it costs nothing and a wall may be built wrongly.
+The broker has verified the caller, and its accounts (`bus.permissions`) let through only subjects of the caller's own
+organization; both are checked here again, since it costs nothing and a table may have a mistake.
 """
 
 import logging
@@ -68,14 +68,14 @@ class Subjects:
             reply = _encode(row.subject.refuse(fault))
         status, code = (200, None) if fault is None else (_STATUS.get(fault.kind, 400), fault.code)
         seconds = time.perf_counter() - started
-        self._kernel.account("REQUEST", template, row.label, principal, status, code, request_id, seconds)
+        self._kernel.record("REQUEST", template, row.label, principal, status, code, request_id, seconds)
         return reply
 
     async def _authenticate(self, user: str, org: str | None) -> Principal:
         services = self._kernel.services
         now = services.clock()
         principal = await services.keyring.identify(Presented(Issuer.BROKER, user), now)
-        self._kernel.used(principal, now)
+        self._kernel.note_use(principal, now)
         if org is not None and org != broker_org(principal.org.id):
             raise Fault(Kind.NOT_FOUND, "organization_not_found", "There is no such organization.")
         self._kernel.admit(principal)

@@ -7,9 +7,9 @@ over the document: comparing two paths that may find many values, which PostgreS
 filters within filters, many positions at once, and a `**` within a filter, beside another one or beside long paths.
 """
 
+from fleetroll.core.jsonpath.evaluation import holds as holds
 from fleetroll.core.jsonpath.grammar import parse as parse
 from fleetroll.core.jsonpath.grammar import parse_path as parse_path
 from fleetroll.core.jsonpath.grammar import parsed as parsed
-from fleetroll.core.jsonpath.meaning import holds as holds
 from fleetroll.core.jsonpath.tree import translated as translated
 from fleetroll.core.jsonpath.writing import write as write

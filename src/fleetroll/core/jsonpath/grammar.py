@@ -7,14 +7,13 @@ from collections.abc import Callable
 
 from fleetroll.core import limits, regexp
 from fleetroll.core.faults import Fault, brief
-from fleetroll.core.jsonpath.meaning import NUMERIC, compiled
+from fleetroll.core.jsonpath.evaluation import NUMERIC, compiled
 from fleetroll.core.jsonpath.symbols import Symbol, number, refused, symbols, unexpected, unquoted
 from fleetroll.core.jsonpath.tree import (
     All,
     Arithmetic,
     Bare,
     Compared,
-    Denied,
     Descendants,
     Either,
     Elements,
@@ -24,6 +23,7 @@ from fleetroll.core.jsonpath.tree import (
     LikeRegex,
     Literal,
     Method,
+    Negated,
     Operand,
     Path,
     Predicate,
@@ -139,7 +139,7 @@ class _Parser:
         if self._take("!"):
             if not (self._encloses_predicate() or self._sees("exists")):
                 raise self._unexpected("write a predicate in parentheses, or exists, after !")
-            return Denied(self._single(False))
+            return Negated(self._single(False))
         if self._take("exists"):
             self._expect("(")
             path = self._path()

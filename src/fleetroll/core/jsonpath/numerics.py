@@ -11,7 +11,7 @@ _EXACT = Context(prec=10_000)
 _ONE = Decimal(1)
 # What C's strtod reads, except infinities and NaN. The texts are strangers': nothing in it is tried twice.
 _MANTISSA = r"(?:{0}++(?:\.{0}*+)?|\.{0}++)"
-_SAID = re.compile(
+_NUMERAL = re.compile(
     rf"[ \t-\r]*+([+-]?)(?:0[xX]({_MANTISSA.format('[0-9a-fA-F]')})([pP][+-]?[0-9]++)?"
     rf"|({_MANTISSA.format('[0-9]')})([eE][+-]?[0-9]++)?)[ \t-\r]*"
 )
@@ -29,9 +29,9 @@ def exact(value: Any) -> Decimal:
     return Decimal(value) if isinstance(value, int) else _written_out(Decimal(repr(value)))
 
 
-def said(text: str) -> Decimal | None:
+def parse(text: str) -> Decimal | None:
     """The first 15 digits of the number that a text says in double precision; None if it says none that fits."""
-    found = _SAID.fullmatch(text)
+    found = _NUMERAL.fullmatch(text)
     if found is None:
         return None
     sign, hexadecimal, power, decimal, exponent = found.groups("")

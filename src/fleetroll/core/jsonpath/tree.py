@@ -108,7 +108,7 @@ class Either(Struct, frozen=True, tag=True):
     parts: "tuple[Predicate, ...]"
 
 
-class Denied(Struct, frozen=True, tag=True):
+class Negated(Struct, frozen=True, tag=True):
     part: "Predicate"
 
 
@@ -128,7 +128,7 @@ class Strict(Struct, frozen=True, tag=True):
     part: "Predicate"
 
 
-Predicate: TypeAlias = Compared | Exists | StartsWith | LikeRegex | All | Either | Denied | Unknown | Bare | Strict
+Predicate: TypeAlias = Compared | Exists | StartsWith | LikeRegex | All | Either | Negated | Unknown | Bare | Strict
 
 
 def translated(predicate: Predicate, words: Mapping[str, str]) -> Predicate:  # one case for each kind
@@ -140,7 +140,7 @@ def translated(predicate: Predicate, words: Mapping[str, str]) -> Predicate:  # 
             return structs.replace(predicate, path=_path(path, words))
         case All(parts) | Either(parts):
             return type(predicate)(tuple(translated(part, words) for part in parts))
-        case Denied(part) | Unknown(part) | Strict(part):
+        case Negated(part) | Unknown(part) | Strict(part):
             return type(predicate)(translated(part, words))
 
 

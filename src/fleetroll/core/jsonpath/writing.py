@@ -9,7 +9,6 @@ from fleetroll.core.jsonpath.tree import (
     Arithmetic,
     Bare,
     Compared,
-    Denied,
     Descendants,
     Either,
     Elements,
@@ -19,6 +18,7 @@ from fleetroll.core.jsonpath.tree import (
     LikeRegex,
     Literal,
     Method,
+    Negated,
     Operand,
     Path,
     Predicate,
@@ -47,7 +47,7 @@ def write(predicate: Predicate) -> str:  # noqa: C901  # one case for each kind
             return " && ".join(f"({write(part)})" for part in parts)
         case Either(parts):
             return " || ".join(f"({write(part)})" for part in parts)
-        case Denied(part):
+        case Negated(part):
             return f"!({write(part)})"
         case Unknown(part):
             return f"({write(part)}) is unknown"

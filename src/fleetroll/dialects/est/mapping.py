@@ -13,8 +13,8 @@ def named(request: Request) -> enrollment.Named:
     return enrollment.Named(request.path["aps"])
 
 
-def ask(request: Request) -> enrollment.Ask:
-    return enrollment.Ask(request.path["aps"], encodings.from_est(request.body), request.peer)
+def ask(request: Request) -> enrollment.EnrollmentRequest:
+    return enrollment.EnrollmentRequest(request.path["aps"], encodings.from_est(request.body), request.peer)
 
 
 def trusted(result: enrollment.Trusted, request: Request) -> Reply:
@@ -23,13 +23,13 @@ def trusted(result: enrollment.Trusted, request: Request) -> Reply:
     return _bundle(result.bundle)
 
 
-def answer(result: enrollment.Answer, request: Request) -> Reply:
+def answer(result: enrollment.EnrollmentReply, request: Request) -> Reply:
     if _wants_pem(request):
         return Reply(encodings.pem(result.certificate).encode(), media_type=shapes.PEM)
     return _bundle(result.bundle)
 
 
-def with_key(result: enrollment.Answer, request: Request) -> Reply:
+def with_key(result: enrollment.EnrollmentReply, request: Request) -> Reply:
     """The key and the certificate as two parts of one reply (RFC 7030, 4.4.2)."""
     parts = (_part(shapes.KEY, result.key or b""), _part(shapes.BUNDLE, result.bundle))
     body = b"".join(parts) + f"--{shapes.BOUNDARY}--\r\n".encode()

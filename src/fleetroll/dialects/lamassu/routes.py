@@ -13,7 +13,7 @@ from fleetroll.dialects.lamassu.mapping import devices as mapping
 from fleetroll.dialects.lamassu.mapping import groups as grouped
 from fleetroll.dialects.lamassu.mapping import server as answering
 from fleetroll.service import devices, groups, identity, server
-from fleetroll.service.device_lives import told, told_page
+from fleetroll.service.device_lives import with_life, with_lives
 from fleetroll.wire.dialect import (
     API_KEY_HEADER,
     BASIC,
@@ -48,22 +48,23 @@ def _device_rows(spelling: spellings.Spelling, end: dict[str, Any], delete: AnyO
     """`end` is what a decommissioning answers, `delete` the operation that deletes."""
     one, many = mapping.one(spelling), mapping.device_list(spelling)
     return (
-        Route("GET", _DEVICES, told_page(devices.page), mapping.listing, many,
+        Route("GET", _DEVICES, with_lives(devices.page), mapping.listing, many,
               "List devices", reply=shapes.DeviceList, query=_LIST),
-        Route("POST", _DEVICES, told(devices.create), mapping.new_device, one, "Create a device", status=201,
+        Route("POST", _DEVICES, with_life(devices.create), mapping.new_device, one, "Create a device", status=201,
               body=shapes.NewDevice, reply=shapes.Device),
-        Route("GET", f"{_DEVICES}/{{id}}", told(devices.get), mapping.named, one, "Read a device", reply=shapes.Device),
+        Route("GET", f"{_DEVICES}/{{id}}", with_life(devices.get), mapping.named, one, "Read a device",
+              reply=shapes.Device),
         Route("DELETE", f"{_DEVICES}/{{id}}", delete, mapping.named, nothing, "Delete a device", status=204,
               codes={"device_not_found": 404}),
-        Route("PUT", f"{_DEVICES}/{{id}}/idslot", told(identity.replace), mapping.slot, one,
+        Route("PUT", f"{_DEVICES}/{{id}}/idslot", with_life(identity.replace), mapping.slot, one,
               "Replace a device's identity slot", body=shapes.SlotInput, reply=shapes.Device),
-        Route("PUT", f"{_DEVICES}/{{id}}/metadata", told(devices.edit), mapping.replace_metadata, one,
+        Route("PUT", f"{_DEVICES}/{{id}}/metadata", with_life(devices.edit), mapping.replace_metadata, one,
               "Patch a device's metadata, or replace all of it", body=shapes.Change, reply=shapes.Device),
-        Route("PATCH", f"{_DEVICES}/{{id}}/metadata", told(devices.edit), mapping.patch_metadata, one,
+        Route("PATCH", f"{_DEVICES}/{{id}}/metadata", with_life(devices.edit), mapping.patch_metadata, one,
               "Patch a device's metadata", body=shapes.Change, needs=("patches",), reply=shapes.Device),
-        Route("DELETE", f"{_DEVICES}/{{id}}/decommission", told(devices.end), mapping.named,
+        Route("DELETE", f"{_DEVICES}/{{id}}/decommission", with_life(devices.end), mapping.named,
               about="Decommission a device", **end),
-        Route("GET", f"{_DEVICES}/dms/{{dms}}", told_page(devices.page), mapping.listing_of_dms,
+        Route("GET", f"{_DEVICES}/dms/{{dms}}", with_lives(devices.page), mapping.listing_of_dms,
               many, "List the devices of a DMS", reply=shapes.DeviceList, query=_LIST),
     )  # fmt: skip
 
@@ -80,7 +81,7 @@ def _group_rows(spelling: spellings.Spelling) -> tuple[Route, ...]:
               body=shapes.GroupInput, reply=shapes.Group),
         Route("DELETE", f"{_GROUPS}/{{id}}", groups.remove, grouped.one_group, nothing,
               "Delete a group and all below it", status=204),
-        Route("GET", f"{_GROUPS}/{{id}}/devices", told_page(groups.members_of), grouped.group_members,
+        Route("GET", f"{_GROUPS}/{{id}}/devices", with_lives(groups.members_of), grouped.group_members,
               members, "List the devices that are currently members of a group",
               reply=shapes.DeviceList, query=_LIST),
         Route("GET", f"{_GROUPS}/{{id}}/stats", groups.statuses, grouped.one_group, mapping.stats(spelling),

@@ -170,8 +170,8 @@ def _base(result: numbered_devices.Details, request: Request) -> dict[str, Any]:
 
 
 def _lifecycle(event: model.Event) -> shapes.LifecycleStatus:
-    said = documents.load(event.data)
-    return shapes.LifecycleStatus(said.get("event", 0), said.get("name", ""), "", "")
+    data = documents.load(event.data)
+    return shapes.LifecycleStatus(data.get("event", 0), data.get("name", ""), "", "")
 
 
 def base_info(result: numbered_devices.Details, request: Request) -> shapes.DeviceBaseInfo:

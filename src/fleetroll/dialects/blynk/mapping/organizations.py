@@ -12,16 +12,16 @@ _UNITS = {system.value.upper(): system for system in model.UnitSystem}
 
 
 def organization(record: model.Organization, request: Request) -> shapes.Organization:
-    said = record.profile
+    profile = record.profile
     return shapes.Organization(
         record.id,
         record.name,
-        said.description,
+        profile.description,
         record.parent,
-        said.time_zone,
-        said.unit_system.value.upper(),
-        said.phone,
-        None if said.address is None else _address(said.address),
+        profile.time_zone,
+        profile.unit_system.value.upper(),
+        profile.phone,
+        None if profile.address is None else _address(profile.address),
         ms(record.updated_at),
         not record.disabled,
     )

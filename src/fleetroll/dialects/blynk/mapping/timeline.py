@@ -28,10 +28,10 @@ def timeline(result: tuple[list[model.Event], int], request: Request) -> shapes.
 
 
 def _event(event: model.Event) -> shapes.TimelineEvent:
-    said = documents.load(event.data)
+    data = documents.load(event.data)
     kind = event_codes.KINDS[event.type]
-    description = said.get("description") or said.get("name") or ""
-    return shapes.TimelineEvent(event.id, said.get("event", 0), event.org, kind.value, description, ms(event.at))
+    description = data.get("description") or data.get("name") or ""
+    return shapes.TimelineEvent(event.id, data.get("event", 0), event.org, kind.value, description, ms(event.at))
 
 
 def logs(result: tuple[list[Act], int], request: Request) -> shapes.ActionLogPage:
@@ -40,9 +40,9 @@ def logs(result: tuple[list[Act], int], request: Request) -> shapes.ActionLogPag
 
 
 def _action(act: Act) -> shapes.ActionLog:
-    event, said = act.event, documents.load(act.event.data)
+    event, data = act.event, documents.load(act.event.data)
     if event.type == datastreams.WRITTEN:
-        pin, kind = split(said["pin"])
-        return shapes.ActionLog(event.actor, said["value"], pin, kind, said["connected"], ms(event.at))
-    changed = " ".join(said.get("changed", ()))
+        pin, kind = split(data["pin"])
+        return shapes.ActionLog(event.actor, data["value"], pin, kind, data["connected"], ms(event.at))
+    changed = " ".join(data.get("changed", ()))
     return shapes.ActionLog(event.actor, f"{event.type} {changed}".rstrip(), None, None, act.connected, ms(event.at))

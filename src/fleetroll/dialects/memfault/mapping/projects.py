@@ -23,9 +23,9 @@ def one_project(request: Request) -> str:
 def project_shape(found: projects.Project) -> shapes.Project:
     record = found.organization
     made, changed = iso(record.created_at), iso(record.updated_at)
-    said = record.profile
+    profile = record.profile
     return shapes.Project(
-        record.id, record.name, found.slug, said.platform, said.os, found.key, found.devices, made, changed
+        record.id, record.name, found.slug, profile.platform, profile.os, found.key, found.devices, made, changed
     )
 
 

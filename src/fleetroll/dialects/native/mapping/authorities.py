@@ -30,13 +30,13 @@ def new_authority(request: Request) -> authorities.New:
 
 
 def authority(result: authorities.Shown, request: Request) -> Reply:
-    record, said = result.authority, result.description
+    record, info = result.authority, result.description
     shape = shapes.Authority(
         record.id,
         record.name,
         record.serial,
-        said.subject.common_name,
-        public_key(said.key),
+        info.subject.common_name,
+        public_key(info.key),
         record.sealed_key is not None,
         at(record.not_before),
         at(record.not_after),

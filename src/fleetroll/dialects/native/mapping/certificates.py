@@ -13,14 +13,14 @@ from fleetroll.wire.request import Request
 
 
 def certificate(result: certificates.Shown, request: Request) -> shapes.Certificate:
-    record, said = result.certificate, result.description
+    record, info = result.certificate, result.description
     return shapes.Certificate(
         record.serial,
         record.common_name,
         record.device,
         record.dms,
         result.authority,
-        public_key(said.key),
+        public_key(info.key),
         record.state(result.at),
         at(record.not_before),
         at(record.not_after),

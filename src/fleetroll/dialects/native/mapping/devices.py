@@ -20,8 +20,8 @@ from fleetroll.dialects.native.shapes import devices as shapes
 from fleetroll.service import devices
 from fleetroll.wire.bodies import convert
 from fleetroll.wire.dialect import Reply
+from fleetroll.wire.encoded_cache import EncodedCache
 from fleetroll.wire.request import Request
-from fleetroll.wire.shown import Shown
 
 READ_ONLY = (frozenset(shapes.COLUMNS) - frozenset(model.NewDevice.__struct_fields__)) | {"dms"}
 """What nobody may change of an existing device; its DMS is from then on what enrolment says."""
@@ -81,7 +81,7 @@ def page(result: devices.Devices, request: Request) -> shapes.DeviceList:
     return shapes.DeviceList(_shown.all(result.devices), cursor, total)
 
 
-_shown = Shown(device)
+_shown = EncodedCache(device)
 
 
 def stats(counts: model.Counts, request: Request) -> shapes.Stats:

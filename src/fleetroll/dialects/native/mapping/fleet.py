@@ -16,7 +16,7 @@ from fleetroll.dialects.native.mapping.times import utc
 from fleetroll.dialects.native.shapes import fleet as shapes
 from fleetroll.dialects.native.shapes.devices import COLUMNS, Device
 from fleetroll.service import devices, fleet, imports
-from fleetroll.wire.bodies import sound
+from fleetroll.wire.bodies import checked_json
 from fleetroll.wire.request import Request
 
 _OTHER_SEPARATORS = frozenset(";\t")
@@ -115,7 +115,7 @@ def _json_cell(column: str, cell: str) -> Any:
     if not cell.startswith("["):
         return documents.parse(cell, column)
     documents.parse(f'{{"{column}":{cell}}}', column)  # names the column where it refuses, but takes more than a list
-    return sound(cell.encode())
+    return checked_json(cell.encode())
 
 
 def import_devices(request: Request) -> imports.Import:

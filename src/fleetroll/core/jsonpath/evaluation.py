@@ -15,7 +15,6 @@ from fleetroll.core.jsonpath.tree import (
     Arithmetic,
     Bare,
     Compared,
-    Denied,
     Descendants,
     Either,
     Elements,
@@ -25,6 +24,7 @@ from fleetroll.core.jsonpath.tree import (
     LikeRegex,
     Literal,
     Method,
+    Negated,
     Operand,
     Path,
     Predicate,
@@ -93,8 +93,8 @@ def _truth(predicate: Predicate, item: object, mode: _Mode) -> Truth:  # noqa: C
             return _all(_holds(part, item, mode) for part in parts)
         case Either(parts):
             return _any(_holds(part, item, mode) for part in parts)
-        case Denied(part):
-            return _denied(_holds(part, item, mode))
+        case Negated(part):
+            return _negated(_holds(part, item, mode))
         case Unknown(part):
             return _holds(part, item, mode) is None
         case Bare(path):
@@ -148,10 +148,10 @@ def _any(truths: Iterator[Truth]) -> Truth:
 
 def _all(truths: Iterator[Truth]) -> Truth:
     """False if one is, else unknown if one is."""
-    return _denied(_any(map(_denied, truths)))
+    return _negated(_any(map(_negated, truths)))
 
 
-def _denied(truth: Truth) -> Truth:
+def _negated(truth: Truth) -> Truth:
     return None if truth is None else not truth
 
 
@@ -208,7 +208,7 @@ def _number(value: object) -> Decimal:
 
 def _double(value: object) -> Decimal:
     """A number as it is, or the one that a text says."""
-    number = numerics.said(value) if isinstance(value, str) else _number(value)
+    number = numerics.parse(value) if isinstance(value, str) else _number(value)
     if number is None:
         raise _Misfit
     return number

@@ -7,7 +7,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Kept(Generic[K, V]):
+class BoundedCache(Generic[K, V]):
     """Values by key, whose sizes add up to `room` at most: the one stored longest ago is evicted first."""
 
     def __init__(self, room: int) -> None:
@@ -16,7 +16,7 @@ class Kept(Generic[K, V]):
         self._room = room
         self.get = self._values.get
 
-    def keep(self, key: K, value: V, size: int) -> None:
+    def put(self, key: K, value: V, size: int) -> None:
         """Keep a value in place of the key's former one. One larger than the room is lost, and empties the cache."""
         self._room += self._sizes.get(key, 0) - size
         self._sizes[key] = size

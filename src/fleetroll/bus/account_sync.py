@@ -11,10 +11,10 @@ from nats.aio.client import Client
 
 from fleetroll.bus import links, streams
 from fleetroll.bus.accounts import Accounts
+from fleetroll.bus.permissions import Authority
 from fleetroll.bus.port import Account, AppAccount, Registry
 from fleetroll.bus.settings import Files
 from fleetroll.bus.trouble import Trouble
-from fleetroll.bus.walls import Authority
 
 logger = logging.getLogger("fleetroll.broker")
 
@@ -24,7 +24,7 @@ _PREPARED_AT_ONCE = 16
 _SOON, _LATE = 1.0, 300.0  # seconds until refused streams are asked for again, doubled each time
 
 
-class Roster:
+class AccountSync:
     """Over a connection as the system account. `ended` is called when accounts were taken away.
 
     `end` ends what they have left elsewhere. `files` are those of a broker that is ours; `replicas` are streams' in a
@@ -56,11 +56,11 @@ class Roster:
         self._refused: dict[str, AppAccount] = {}
         self._retry_after = _SOON
         self._retry_at = 0.0
-        self._corrected_at = 0
+        self._reconciled_at = 0
         self._trouble = Trouble("accounts are waiting")
         self._publishing = asyncio.Lock()
 
-    async def correct(self) -> None:
+    async def reconcile(self) -> None:
         """Make the broker know all accounts that there should be, and no others."""
         async with self._publishing:
             met = self._system.stats["reconnects"]
@@ -73,27 +73,27 @@ class Roster:
                 [*apps, *(account for account in missing if not isinstance(account, AppAccount))]
             )
             await self._prepare([account for account in missing if account not in too_large])
-            await self._take_away(known - wanted.keys())
+            await self._remove(known - wanted.keys())
             self._prepared_before = [account for name, account in wanted.items() if name in known]
-            self._corrected_at = met
+            self._reconciled_at = met
 
-    async def keep(self) -> None:
+    async def run(self) -> None:
         """Publish what changes, a few times a second, until cancelled."""
-        while links.goes_on():
+        while links.not_cancelled():
             await asyncio.sleep(_PAUSE)
             if links.is_connected(self._system):
                 try:
                     await self._bring_up_to_date()
                     self._trouble.end()
                 except Exception as problem:  # noqa: BLE001  # of the store or of the broker; neither may end this
-                    self._trouble.tell(problem)
+                    self._trouble.report(problem)
                     await asyncio.sleep(_AGAIN)
 
     async def _bring_up_to_date(self) -> None:
         """All accounts where the broker was away, as it may have lost some; and whatever has changed."""
-        if self._corrected_at != self._system.stats["reconnects"]:
-            await self.correct()
-            await self.look_after_streams()
+        if self._reconciled_at != self._system.stats["reconnects"]:
+            await self.reconcile()
+            await self.update_streams()
         await self.publish_changes()
         if self._refused and time.monotonic() >= self._retry_at:
             await self._retry()
@@ -107,7 +107,7 @@ class Roster:
                     self._refused.pop(public, None)
                 # Whoever has lost access goes first: lack of room for others must not delay that.
                 ended = [public for public, account in latest.items() if account is None]
-                await self._take_away(ended)
+                await self._remove(ended)
                 if ended:
                     # Whose connections went with an account cannot be told by its name any more.
                     self._ended()
@@ -116,7 +116,7 @@ class Roster:
                 await self._prepare([account for account in accounts if account not in too_large])
                 await self._registry.settled([change.number for change in changes])
 
-    async def _take_away(self, names: Collection[str]) -> None:
+    async def _remove(self, names: Collection[str]) -> None:
         """Accounts, and what a broker of ours has stored of them. It could be asked for that, but then it would look
         for two seconds for an account that it does not know, and do nothing else.
         """
@@ -126,7 +126,7 @@ class Roster:
         if self._files is not None:
             await asyncio.to_thread(self._files.forget_streams, names)
 
-    async def look_after_streams(self) -> None:
+    async def update_streams(self) -> None:
         """The streams of accounts that the broker knew: there as a rule, perhaps as an older release made them."""
         with contextlib.suppress(*links.FAILURE):  # they are looked after again when the broker is met again
             await self._prepare(self._prepared_before)

@@ -3,14 +3,14 @@
 from collections import deque
 from collections.abc import Sequence
 
-from fleetroll.core.kept import Kept
+from fleetroll.core.bounded_cache import BoundedCache
 from fleetroll.store.connection import Indexed
 
 _MOST_COUNTS = 1_000
 _MOST_CHANGES = 2_000
 
 
-class Searches:
+class MatchCounts:
     """Counts by organization and text, each exact as of a version of the substring index.
 
     The version is in the store, so each snapshot has its own. The writer notes what a version changes before it commits
@@ -18,7 +18,7 @@ class Searches:
     """
 
     def __init__(self) -> None:
-        self._counts: Kept[tuple[int, str], tuple[int, int]] = Kept(_MOST_COUNTS)
+        self._counts: BoundedCache[tuple[int, str], tuple[int, int]] = BoundedCache(_MOST_COUNTS)
         self._changes: deque[tuple[int, Indexed]] = deque()
         self._forgotten = 0  # the last version of which not all changes are here
 
@@ -44,5 +44,5 @@ class Searches:
                 devices += (new is not None and text in new) - (old is not None and text in old)
         return devices
 
-    def keep(self, org: int, text: str, version: int, devices: int) -> None:
-        self._counts.keep((org, text), (version, devices), 1)
+    def put(self, org: int, text: str, version: int, devices: int) -> None:
+        self._counts.put((org, text), (version, devices), 1)

@@ -1,4 +1,4 @@
-"""The walls again, from a device that speaks MQTT: it reports for itself, and can do nothing else."""
+"""The permissions again, of a device that speaks MQTT: it reports for itself, and can do nothing else."""
 
 import asyncio
 import logging

@@ -5,14 +5,14 @@ from collections.abc import Collection
 from nats.aio.client import Client
 
 from fleetroll.bus import links
+from fleetroll.bus.permissions import Authority
 from fleetroll.bus.port import Registry
 from fleetroll.bus.queues import Queues
 from fleetroll.bus.replies import Replies
 from fleetroll.bus.responder import Responder
-from fleetroll.bus.walls import Authority
 
 
-class Desk:
+class Endpoint:
     """Owns its connection, which is made again whenever it is lost."""
 
     def __init__(self, client: Client, authority: Authority, registry: Registry) -> None:
@@ -29,10 +29,10 @@ class Desk:
         """End what these accounts, which are gone, have left. Raises links.FAILURE."""
         await self._queues.end(accounts)
 
-    async def found(self) -> None:
+    async def reconnected(self) -> None:
         """The connection was made again."""
-        self._queues.doubt()
-        await self._replies.again()
+        self._queues.forget_consumers()
+        await self._replies.resend()
 
     async def finish(self) -> None:
         await self._responder.finish()

@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 
-from fleetroll.wire.metrics import Metrics, feel_pulse
+from fleetroll.wire.metrics import Metrics, watch_loop_lag
 
 _BEATS = re.compile(r"^fleetroll_loop_lag_seconds_count (\S+)$", re.MULTILINE)
 _STALL = re.compile(r"^fleetroll_loop_stall_seconds (\S+)$", re.MULTILINE)
@@ -13,7 +13,7 @@ _STALL = re.compile(r"^fleetroll_loop_stall_seconds (\S+)$", re.MULTILINE)
 async def felt(seconds: float, stall: float = 0.0) -> tuple[float, float]:
     """How often the pulse was felt, and the longest stall, of a loop that idles for so long and then is held up."""
     metrics = Metrics()
-    feeling = asyncio.ensure_future(feel_pulse(metrics))
+    feeling = asyncio.ensure_future(watch_loop_lag(metrics))
     await asyncio.sleep(seconds)
     time.sleep(stall)  # noqa: ASYNC251  # as a call that blocks would
     await asyncio.sleep(0.1)

@@ -1,6 +1,6 @@
 """Who can reach what on the broker: the accounts as data. Nothing here is consulted at run time.
 
-An account is a wall: a client sees its own account's subjects and no other's. Everything of the server's own (requests,
+Accounts are isolated: a client sees its own account's subjects and no other's. All of the server's own (requests,
 streams, presence) is in the *platform* account; other accounts import from it exactly what is theirs.
 
 - A **device** has an account of its own. Whatever it subscribes to, it can only ever see what is meant for it; one

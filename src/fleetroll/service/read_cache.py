@@ -9,10 +9,10 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Remembered(Generic[K, V]):
+class ReadCache(Generic[K, V]):
     """At most `most` answers by key; one more drops all others.
 
-    Nothing is kept that was read before the last `forget`, or while news of other processes cannot be heard.
+    Nothing is kept that was read before the last `clear`, or while news of other processes cannot be heard.
     """
 
     def __init__(self, store: Store, most: int) -> None:
@@ -24,16 +24,16 @@ class Remembered(Generic[K, V]):
     def get(self, key: K) -> V | None:
         return self._answers.get(key)
 
-    async def learn(self, key: K, read: Callable[[], Awaitable[V]]) -> V:
+    async def load(self, key: K, read: Callable[[], Awaitable[V]]) -> V:
         """What `read` returns, kept unless something may have changed meanwhile."""
         generation = self._generation
         answer = await read()
-        if generation == self._generation and self._store.hears:
+        if generation == self._generation and self._store.receives_news:
             if len(self._answers) >= self._most:
                 self._answers.clear()
             self._answers[key] = answer
         return answer
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         self._answers.clear()
         self._generation += 1

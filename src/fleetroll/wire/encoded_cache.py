@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import msgspec
 from msgspec import Raw
 
-from fleetroll.core.kept import Kept
+from fleetroll.core.bounded_cache import BoundedCache
 
 _MOST_BYTES: Final = 20 << 20
 _RECORD: Final = 1_000  # bytes, about, of a record that perhaps only this cache keeps, without what is shown of it
@@ -26,12 +26,12 @@ class Numbered(Protocol):
 R = TypeVar("R", bound=Numbered)
 
 
-class Shown(Generic[R]):
+class EncodedCache(Generic[R]):
     """Shows records by `shape`, which must make the same of a record each time."""
 
     def __init__(self, shape: Callable[[R], Any], most_bytes: int = _MOST_BYTES) -> None:
         self._shape = shape
-        self._known: Kept[int, tuple[R, Raw | None]] = Kept(most_bytes)
+        self._known: BoundedCache[int, tuple[R, Raw | None]] = BoundedCache(most_bytes)
 
     def all(self, records: Sequence[R]) -> list[Any]:
         """Their shapes; or JSON, made once, if the first of them is the same object as last time."""
@@ -43,7 +43,7 @@ class Shown(Generic[R]):
         known = self._known.get(record.id)
         if known is not None and known[0] is record:
             return True
-        self._known.keep(record.id, (record, None), _RECORD)
+        self._known.put(record.id, (record, None), _RECORD)
         return False
 
     def _written(self, record: R) -> Raw:
@@ -52,5 +52,5 @@ class Shown(Generic[R]):
             return known[1]
         text = _encode(self._shape(record))
         written = Raw(text)
-        self._known.keep(record.id, (record, written), _RECORD + 2 * len(text))
+        self._known.put(record.id, (record, written), _RECORD + 2 * len(text))
         return written

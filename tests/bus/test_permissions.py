@@ -1,4 +1,4 @@
-"""Walls, tried from inside: with a credential in hand, nothing but its own can be read, guessed or spoken for.
+"""Permissions, tried from inside: with a credential in hand, nothing but its own can be read, guessed or spoken for.
 
 Each is tried over plain NATS and over WebSocket.
 """
@@ -19,8 +19,8 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from fleetroll.bus.broker import Broker
+from fleetroll.bus.permissions import COMMANDS, INGEST
 from fleetroll.bus.port import AppAccount, DeviceAccount, Minted
-from fleetroll.bus.walls import COMMANDS, INGEST
 from fleetroll.core import limits
 from tests.support.broker import PATIENCE, Registry, address, broker, client, run, settled
 from tests.support.nats_sockets import LEFT
@@ -115,7 +115,7 @@ def command(device: str, org: str = ORG) -> str:
 
 
 async def ask_all(asks: Client, *subjects: str) -> dict[str, Msg]:
-    """Ask all of them at once, as nobody answers from behind a wall. Returns the replies that come, by subject."""
+    """Ask all of them at once, as nobody answers from another account. Returns the replies that come, by subject."""
 
     async def ask(subject: str) -> Msg | None:
         with suppress(*NOBODY):
