@@ -117,11 +117,12 @@ def run(command: click.Group, arguments: Sequence[str]) -> int:
 
 
 def _drop_unwritten() -> None:
-    """Drop what standard output did not take: that was reported, and the interpreter would try again, and complain."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Drop what a standard stream did not take: the interpreter would try again, complain, and change the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _open_closed_streams() -> None:
