@@ -31,7 +31,7 @@ from fleetroll.core.model import (
     UnitSystem,
 )
 from fleetroll.core.policy import Role
-from fleetroll.core.query import Place
+from fleetroll.core.query import OffsetPage
 from fleetroll.store.port import Identity, Lease, Records, Replay, Store
 from tests.support.stores import (
     ENGINES,
@@ -699,11 +699,11 @@ async def test_events_of_some_types_are_read_by_place_and_counted(store: Store, 
     found = await written(store, *new, *others)
     ones = [found[place] for place in (4, 3, 1, 0)]
     timeline = store.scan.timeline
-    assert await timeline.of_types(org, 1, wanted, Place(10)) == (ones, 4)
-    assert await timeline.of_types(org, 1, wanted, Place(2, 1)) == (ones[1:3], 4)
-    assert await timeline.of_types(org, 1, wanted, Place(10, 4)) == ([], 4)
-    assert await timeline.of_types(org, 1, wanted[:1], Place(10)) == ([found[3], found[0]], 2)
-    assert await timeline.of_types(org, 1, (), Place(10)) == ([], 0)
+    assert await timeline.of_types(org, 1, wanted, OffsetPage(10)) == (ones, 4)
+    assert await timeline.of_types(org, 1, wanted, OffsetPage(2, 1)) == (ones[1:3], 4)
+    assert await timeline.of_types(org, 1, wanted, OffsetPage(10, 4)) == ([], 4)
+    assert await timeline.of_types(org, 1, wanted[:1], OffsetPage(10)) == ([found[3], found[0]], 2)
+    assert await timeline.of_types(org, 1, (), OffsetPage(10)) == ([], 0)
     await store.write(lambda records: records.timeline.forget_types(org, 1, wanted))
     assert await timeline.published(0, 10) == [found[2], *found[5:]]
 
@@ -712,9 +712,9 @@ async def test_what_keys_did_is_told_apart_from_what_others_did(store: Store, or
     actors = ("key:1", "device:1", "server", "key:20", "keyring", "key")
     found = await written(store, *(event(org, 1, actor=actor) for actor in actors))
     ones = [found[3], found[0]]
-    assert await store.scan.timeline.by_keys(org, 1, Place(10)) == (ones, 2)
-    assert await store.scan.timeline.by_keys(org, 1, Place(1, 1)) == (ones[1:], 2)
-    assert await store.scan.timeline.by_keys(org, 2, Place(10)) == ([], 0)
+    assert await store.scan.timeline.by_keys(org, 1, OffsetPage(10)) == (ones, 2)
+    assert await store.scan.timeline.by_keys(org, 1, OffsetPage(1, 1)) == (ones[1:], 2)
+    assert await store.scan.timeline.by_keys(org, 2, OffsetPage(10)) == ([], 0)
 
 
 # --- quotas ----------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fleetroll.core.model import Bucket, Reading, Span
-from fleetroll.core.query import Place
+from fleetroll.core.query import OffsetPage
 from fleetroll.store.port import Records, Store
 from tests.support.stores import NOW, device
 
@@ -86,12 +86,12 @@ async def test_a_slice_is_of_the_newest_and_says_how_many_there_are(store: Store
     await report_beside(store, org, *range(NOW, NOW + 10))
     series = (1, "", "m")
     find = store.scan.telemetry.slice
-    assert await find(org, series, EVER, Place(3)) == (made[:6:-1], 10)
-    assert await find(org, series, EVER, Place(3, 8)) == (made[1::-1], 10)
-    assert await find(org, series, Span(NOW + 2, NOW + 5), Place(2, 1)) == (made[3:1:-1], 3)
-    assert await find(org, series, EVER, Place(3, 99)) == ([], 10)
-    assert await find(elsewhere, series, EVER, Place(3)) == ([], 0)
-    assert await find(org, (1, "", "none"), EVER, Place(3)) == ([], 0)
+    assert await find(org, series, EVER, OffsetPage(3)) == (made[:6:-1], 10)
+    assert await find(org, series, EVER, OffsetPage(3, 8)) == (made[1::-1], 10)
+    assert await find(org, series, Span(NOW + 2, NOW + 5), OffsetPage(2, 1)) == (made[3:1:-1], 3)
+    assert await find(org, series, EVER, OffsetPage(3, 99)) == ([], 10)
+    assert await find(elsewhere, series, EVER, OffsetPage(3)) == ([], 0)
+    assert await find(org, (1, "", "none"), EVER, OffsetPage(3)) == ([], 0)
 
 
 async def test_readings_written_in_any_order_are_read_in_order(store: Store, org: int) -> None:

@@ -50,7 +50,7 @@ from fleetroll.core.model import (
 )
 from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Role
-from fleetroll.core.query import Filter, Page, Place, Sort, matches
+from fleetroll.core.query import Filter, OffsetPage, Page, Slice, Sort, matches
 from fleetroll.store import port
 from fleetroll.store.port import AccountChange, Draft, Identity, KeyUser, Mailbox, Purged, R, Replay
 
@@ -421,11 +421,11 @@ class Devices:
 
     async def slice(
         self, org: int, filter: Filter | None, sort: Sort, start: int, limit: int, total: int
-    ) -> tuple[list[Device], int]:
+    ) -> Slice[Device]:
         found = sorted(self._found(org, filter), key=lambda device: device.id, reverse=sort.descending)
         for key in (*reversed(sort.then), sort):  # each keeps the order of those before, where it finds no difference
             found = _sorted(found, key)
-        return found[start : start + limit], len(found)
+        return Slice(found[start : start + limit], len(found))
 
     async def tally(self, org: int, field: str) -> dict[str, int]:
         asked = (device.cohort if field == "cohort" else reader(device)(field, ()) for device in self._of(org))
@@ -721,13 +721,13 @@ class Timeline:
     async def last(self, org: int | None = None) -> int:
         return max((number for number, event in self._tables.timeline.items() if org in {None, event.org}), default=0)
 
-    async def of_types(self, org: int, device: int, types: Collection[str], place: Place) -> tuple[list[Event], int]:
+    async def of_types(self, org: int, device: int, types: Collection[str], page: OffsetPage) -> Slice[Event]:
         found = [event for event in self._about(org, device)[::-1] if event.type in types]
-        return found[place.offset :][: place.limit], len(found)
+        return page.cut(found)
 
-    async def by_keys(self, org: int, device: int, place: Place) -> tuple[list[Event], int]:
+    async def by_keys(self, org: int, device: int, page: OffsetPage) -> Slice[Event]:
         found = [event for event in self._about(org, device)[::-1] if event.actor.startswith("key:")]
-        return found[place.offset :][: place.limit], len(found)
+        return page.cut(found)
 
     async def forget_types(self, org: int, device: int, types: Collection[str]) -> None:
         for event in self._about(org, device):
@@ -794,9 +794,9 @@ class Telemetry:
         times = [at for at in sorted(found, reverse=descending) if span.since <= at < span.until]
         return [found[at].reading for at in times[:limit]]
 
-    async def slice(self, org: int, series: SeriesKey, span: Span, place: Place) -> tuple[list[Reading], int]:
+    async def slice(self, org: int, series: SeriesKey, span: Span, page: OffsetPage) -> Slice[Reading]:
         found = await self.range(org, series, span, 1 << 62, descending=True)
-        return found[place.offset :][: place.limit], len(found)
+        return page.cut(found)
 
     async def buckets(
         self, org: int, series: SeriesKey, span: Span, interval: int, *, spread: bool = False

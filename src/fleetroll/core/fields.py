@@ -22,7 +22,7 @@ from fleetroll.core.query import (
     Or,
     Pattern,
     Read,
-    SortPlace,
+    SortValue,
     Value,
     lookup,
     rank,
@@ -136,7 +136,7 @@ def _inside(document: Mapping[str, object], path: tuple[str, ...]) -> object:
     return lookup(document, path) if path else document
 
 
-def sort_value(device: Device, field: str, path: tuple[str | int, ...] = ()) -> SortPlace:
+def sort_value(device: Device, field: str, path: tuple[str | int, ...] = ()) -> SortValue:
     """The value by which `device` is placed when a list is sorted by `field`, or by what is at `path` in it."""
     if path:
         document = getattr(device, field)

@@ -11,7 +11,7 @@ import operator
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from msgspec import Struct
 
@@ -109,7 +109,7 @@ Filter: TypeAlias = Comparison | Search | JsonPath | And | Or | Not
 class Sort(Struct, frozen=True):
     """By a field, or by what is at `path` in a document: there -1 is the last element of an array.
 
-    `then` orders what is equal in that, before the id does; only lists that are paged by `Place` support it.
+    `then` orders what is equal in that, before the id does; only lists that are paged by offset support it.
     """
 
     field: str = "id"
@@ -118,39 +118,46 @@ class Sort(Struct, frozen=True):
     then: "tuple[Sort, ...]" = ()
 
 
-SortPlace: TypeAlias = str | int | float | bool | tuple[int, float, str] | None
+SortValue: TypeAlias = str | int | float | bool | tuple[int, float, str] | None
 
 
 class Page(Struct, frozen=True):
     """At most `limit` rows that follow `after`: the sort value and the id of the last row seen."""
 
     limit: int
-    after: "tuple[SortPlace, int] | None" = None
+    after: "tuple[SortValue, int] | None" = None
 
 
-class Place(Struct, frozen=True):
+class OffsetPage(Struct, frozen=True):
     """At most `limit` records, after the first `offset` ones: for lists that are short, or must be paged by number."""
 
     limit: int
     offset: int = 0
 
-    def cut(self, records: list[T]) -> tuple[list[T], int]:
-        """Those of the records that are at this place, and how many there are in all."""
-        return records[self.offset :][: self.limit], len(records)
+    def cut(self, records: list[T]) -> "Slice[T]":
+        """The records of this page, out of all of them."""
+        return Slice(records[self.offset :][: self.limit], len(records))
+
+
+class Slice(NamedTuple, Generic[T]):
+    """A page of a list by offset, and how many records the list has in all."""
+
+    records: list[T]
+    total: int
 
 
 class Part(Struct, Generic[T, K], frozen=True):
-    """Records of a list in its order, and the place to continue after: None where no more follow."""
+    """Records of a list in its order, and the key of the last one, to continue after: None where no more follow."""
 
     records: list[T]
     next: K | None
 
 
-def cut(found: list[T], limit: int, place: Callable[[T], K]) -> Part[T, K]:
-    """The first `limit` of what was found by asking for one more, and the place of the last if any follow."""
+def cut(found: list[T], limit: int, key: Callable[[T], K]) -> Part[T, K]:
+    """The first `limit` of what was found by asking for one more, and the key of the last if any follow."""
     if len(found) <= limit:
         return Part(found, None)
-    return Part(found[:limit], place(found[limit - 1]))
+    return Part(found[:limit], key(found[limit - 1]))
 
 
 class Null(enum.Enum):

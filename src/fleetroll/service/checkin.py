@@ -19,7 +19,7 @@ from fleetroll.core.documents import Document
 from fleetroll.core.faults import Fault
 from fleetroll.core.model import Device, DeviceChange, Event, Instant, NewDevice, SoftwareVersion
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Place
+from fleetroll.core.query import OffsetPage
 from fleetroll.core.software import type_and_version
 from fleetroll.core.times import SECOND
 from fleetroll.service import devices, presence, reach
@@ -72,7 +72,7 @@ class Reboots(Struct, frozen=True):
 
     ident: str
     since: Instant
-    place: Place
+    page: OffsetPage
 
 
 class Restarted(Struct, frozen=True):
@@ -134,14 +134,14 @@ async def received(call: Call, wanted: devices.Named) -> Received:
 @operation(Action.TIMELINE_READ, Effect.SCAN)
 async def reboots(call: Call, wanted: Reboots) -> list[Restarted]:
     async def read(device: Device) -> list[Event]:
-        recent = Place(limits.MAX_NUMBERED_PAGE)
+        recent = OffsetPage(limits.MAX_NUMBERED_PAGE)
         return (await call.records.timeline.of_types(call.org, device.id, [REBOOTED], recent))[0]
 
     found = await reach.of_named(call, wanted.ident, read)
     noted = [(event.at, documents.load(event.data)) for event in found]
     timed = [(data.get("at", at), data) for at, data in noted]
     since = sorted((one for one in timed if one[0] >= wanted.since), key=itemgetter(0), reverse=True)
-    shown, _ = wanted.place.cut(since)
+    shown, _ = wanted.page.cut(since)
     return [Restarted(at, data, await _ran(call, data)) for at, data in shown]
 
 

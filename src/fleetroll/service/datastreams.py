@@ -27,7 +27,7 @@ from fleetroll.core.model import (
     Template,
 )
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Place
+from fleetroll.core.query import OffsetPage
 from fleetroll.service import devices, reach, telemetry, templates
 from fleetroll.service.live_readings import LiveReading
 from fleetroll.service.operations import Call, Effect, operation
@@ -182,12 +182,12 @@ class Wanted(Struct, frozen=True):
 
 
 class Past(Struct, frozen=True):
-    """Values that one datastream of a device had, by place."""
+    """Values that one datastream of a device had, by offset."""
 
     device: int
     address: Address
     span: Span
-    place: Place
+    page: OffsetPage
 
 
 class History(Struct, frozen=True):
@@ -236,7 +236,7 @@ async def history(call: Call, wanted: Past) -> History:
     async def read(there: Call, device: Device) -> History:
         stream = resolve(device, await templates.of(there, device), wanted.address)
         series = device.id, PRODUCTION, stream.metric
-        return History(stream, *await there.records.telemetry.slice(there.org, series, wanted.span, wanted.place))
+        return History(stream, *await there.records.telemetry.slice(there.org, series, wanted.span, wanted.page))
 
     return await reach.of_device(call, wanted.device, read)
 

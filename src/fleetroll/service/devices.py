@@ -131,7 +131,7 @@ class Listing(Struct, frozen=True):
 
 
 class Devices(Struct, frozen=True):
-    """One page; `next` is the place after its last device, None on the last page."""
+    """One page; `next` is what follows its last device, None on the last page."""
 
     devices: list[Device]
     next: tuple[Any, int] | None
@@ -164,7 +164,7 @@ async def page(call: Call, wanted: Listing) -> Devices:
         limit = _fitting(found, limit)
     total = await call.records.devices.count(call.org, wanted.filter) if wanted.counted else None
     shown = [one if one.identity_due is None else identity.current(one, call.at) for one in found[:limit]]
-    # As `query.cut` does, but without making a function for the place: no other list is asked for as often.
+    # As `query.cut` does, but without making a function for the key: no other list is asked for as often.
     if len(found) <= limit:
         return Devices(shown, None, total)
     last = found[limit - 1]  # as it is stored, which is how it is sorted

@@ -7,7 +7,7 @@ from fleetroll.core import templates as rules
 from fleetroll.core.faults import Fault, Kind, invalid, not_found
 from fleetroll.core.model import Device, Event, EventKind
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Place
+from fleetroll.core.query import OffsetPage, Slice
 from fleetroll.core.times import DAY, seconds_of_day_left
 from fleetroll.service import devices, presence, reach, templates
 from fleetroll.service.operations import Call, Effect, operation
@@ -36,10 +36,10 @@ class Occurrence(Struct, frozen=True):
 
 
 class Past(Struct, frozen=True):
-    """A device's events by place, of one kind or of all."""
+    """A device's events by offset, of one kind or of all."""
 
     id: int
-    place: Place
+    page: OffsetPage
     kind: EventKind | None = None
 
 
@@ -89,15 +89,15 @@ def _too_many(call: Call, most: int) -> Fault:
     return Fault(Kind.RATE_LIMITED, "too_many_events", message, retry_after=seconds_of_day_left(call.at))
 
 
-async def of_device(call: Call, device: Device, kind: EventKind | None, place: Place) -> tuple[list[Event], int]:
+async def of_device(call: Call, device: Device, kind: EventKind | None, page: OffsetPage) -> Slice[Event]:
     """A device's events of one kind, or of any, newest first; and how many there are in all."""
     types = list(KINDS) if kind is None else [TYPES[kind]]
-    return await call.records.timeline.of_types(call.org, device.id, types, place)
+    return await call.records.timeline.of_types(call.org, device.id, types, page)
 
 
 @operation(Action.TIMELINE_READ, Effect.SCAN)
-async def past(call: Call, wanted: Past) -> tuple[list[Event], int]:
+async def past(call: Call, wanted: Past) -> Slice[Event]:
     """Events of a device in reach: what was logged, and when it connected and disconnected."""
     return await reach.of_device(
-        call, wanted.id, lambda there, device: of_device(there, device, wanted.kind, wanted.place)
+        call, wanted.id, lambda there, device: of_device(there, device, wanted.kind, wanted.page)
     )

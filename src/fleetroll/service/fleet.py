@@ -63,7 +63,7 @@ class Removal(Struct, frozen=True):
     dry_run: bool = False
 
 
-class Placing(Struct, frozen=True):
+class CohortMove(Struct, frozen=True):
     """Devices to move into a cohort, by identifier."""
 
     cohort: str
@@ -115,16 +115,16 @@ async def _replaced(call: Call, device: Device, metadata: Document) -> Device:
 
 
 @operation(Action.DEVICES_WRITE, Effect.BULK)
-async def place(call: Call, wanted: Placing) -> None:
+async def place(call: Call, wanted: CohortMove) -> None:
     """Move devices into a cohort, all of them or none. Raises Fault not_found for one that is not there."""
     slug = (await cohorts.noun.find(call, wanted.cohort)).slug
     known = await call.records.devices.by_idents(call.org, wanted.idents)
-    placed = DeviceChange(cohort=None if slug == DEFAULT_COHORT else slug)
+    change = DeviceChange(cohort=None if slug == DEFAULT_COHORT else slug)
     for ident in wanted.idents:
         key = identity_key(ident)  # which another spelling in the list may have
         if key not in known:
             raise not_found("device", ident)
-        known[key] = await devices.change(call, known[key], placed)
+        known[key] = await devices.change(call, known[key], change)
 
 
 @operation(Action.DEVICES_READ, Effect.STREAM)

@@ -37,12 +37,12 @@ class Listing(Struct, frozen=True):
     limit: int
     after: str | None = None
 
-    def place(self, group: Group) -> str | None:
-        """Where a group stands in the list; None if it is not in it, or on a page before."""
+    def sort_key(self, group: Group) -> str | None:
+        """What a group is sorted by; None if it is not in the list, or on a page before."""
         read = rules.reader(group)
-        place = str(read(self.by, ()))
-        passed = self.after is not None and (place >= self.after if self.descending else place <= self.after)
-        return None if passed or (self.filter and not matches(self.filter, read)) else place
+        key = str(read(self.by, ()))
+        passed = self.after is not None and (key >= self.after if self.descending else key <= self.after)
+        return None if passed or (self.filter and not matches(self.filter, read)) else key
 
 
 class Edit(Struct, frozen=True):
@@ -112,9 +112,10 @@ async def _members(call: Call, group: Group, listing: devices.Listing) -> device
 @operation(Action.GROUPS_READ, Effect.SCAN)
 async def page(call: Call, wanted: Listing) -> Part[Lineage, str]:
     known = await _all(call)
-    places = {place: group for group in known.values() if (place := wanted.place(group)) is not None}
-    found = cut(sorted(places, reverse=wanted.descending), wanted.limit, str)
-    return Part([rules.lineage(places[place], known) for place in found.records], found.next)
+    sorted_by = ((wanted.sort_key(group), group) for group in known.values())
+    groups = {key: group for key, group in sorted_by if key is not None}
+    found = cut(sorted(groups, reverse=wanted.descending), wanted.limit, str)
+    return Part([rules.lineage(groups[key], known) for key in found.records], found.next)
 
 
 @operation(Action.GROUPS_READ, Effect.SCAN)

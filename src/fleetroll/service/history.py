@@ -1,6 +1,6 @@
 """What was reported in a span of time: readings, events, log lines and commands, or aggregates of them.
 
-A place in so long an answer is one number, for a client to send back: which series, and how far into it.
+A position in so long an answer is one number, for a client to send back: which series, and how far into it.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,7 +17,7 @@ from fleetroll.core.times import MILLISECOND
 from fleetroll.service.devices import find_by_id
 from fleetroll.service.operations import Call, Effect, operation
 
-_SERIES = 9 * 10**12  # places of one series: milliseconds of 285 years; all of a thousand series are below 2^53
+_SERIES = 9 * 10**12  # positions of one series: milliseconds of 285 years; all of a thousand series are below 2^53
 _SCANNED = 1_000
 _MOST_COUNTED = 10 * limits.MAX_RANGE
 
@@ -26,7 +26,7 @@ class Wanted(Struct, frozen=True):
     """Readings of `names`, or what was said under one of them (empty: any), of these devices, by their public ids.
 
     `type` is the timeline's type, None for readings. With `aggregate`, aggregates by intervals of `interval`
-    microseconds, or (None) over the whole span. `place` is where the previous answer ended; with `last`, only the
+    microseconds, or (None) over the whole span. `position` is where the previous answer ended; with `last`, only the
     newest.
     """
 
@@ -35,7 +35,7 @@ class Wanted(Struct, frozen=True):
     names: tuple[str, ...]
     span: Span
     limit: int
-    place: int = 0
+    position: int = 0
     env: str | None = None
     aggregate: str | None = None
     interval: int | None = None
@@ -52,7 +52,7 @@ class Point(Struct, frozen=True, gc=False):
 
 
 class History(Struct, frozen=True):
-    """`next` is the place after the last point, None at the end."""
+    """`next` is the position after the last point, None at the end."""
 
     points: list[Point]
     next: int | None
@@ -80,7 +80,7 @@ async def _readings(call: Call, device: Device, wanted: Wanted) -> History:
         return History([point for name in wanted.names for point in await _newest(call, device, name, wanted)], None)
     take = _page if wanted.aggregate is None and wanted.interval is None else _summed
     found: list[Point] = []
-    series, passed = divmod(wanted.place, _SERIES)
+    series, passed = divmod(wanted.position, _SERIES)
     since, until = wanted.span.since, wanted.span.until
     for index, name in enumerate(wanted.names[series:], series):
         begin = max(since, (since // MILLISECOND + passed) * MILLISECOND) if index == series else since
@@ -96,7 +96,7 @@ async def _page(
 ) -> tuple[list[Point], Instant | None]:
     """Readings for the rest of a page, and when the next one begins, None at the end.
 
-    A place is a whole number of milliseconds. The readings of one millisecond stay together, even beyond the limit.
+    A position is a whole number of milliseconds. The readings of one millisecond stay together, even beyond the limit.
     """
     series, span, room = _series(device, name, wanted), wanted.span, wanted.limit - taken
     found, end = await call.records.telemetry.range(call.org, series, span, room + 1), None
@@ -157,9 +157,9 @@ async def _reported(call: Call, devices: Sequence[Device], wanted: Wanted, type:
         if looked_at >= limits.MAX_RANGE:  # what is rare is not waited for: the client asks on
             return History(found, first)
         looked_at += len(page)
-        for place, event in enumerate(page, first):
+        for position, event in enumerate(page, first):
             if len(found) >= wanted.limit:
-                return History(found, place)
+                return History(found, position)
             if (point := _point(device, event, wanted)) is not None:
                 found.append(point)
     return History(found, None)
@@ -177,8 +177,8 @@ async def _all_reported(call: Call, devices: Sequence[Device], wanted: Wanted, t
 async def _pages(
     call: Call, devices: Sequence[Device], wanted: Wanted, type: str
 ) -> AsyncIterator[tuple[int, Device, list[Event]]]:
-    """The events of the devices, some at a time, with the place of the first of them."""
-    series, passed = divmod(wanted.place, _SERIES)
+    """The events of the devices, some at a time, with the position of the first of them."""
+    series, passed = divmod(wanted.position, _SERIES)
     for index, device in enumerate(devices[series:], series):
         offset = passed if index == series else 0
         while page := await call.records.timeline.reported(call.org, device.id, type, wanted.span, _SCANNED, offset):

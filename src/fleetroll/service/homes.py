@@ -3,7 +3,7 @@
 from fleetroll.bus.port import Message
 from fleetroll.core.ids import parse_broker_org, parse_device_hex
 from fleetroll.core.model import Device, Instant
-from fleetroll.core.query import Place
+from fleetroll.core.query import OffsetPage
 from fleetroll.core.times import SECOND
 from fleetroll.service.devices import MOVED, known_by_id
 from fleetroll.store.port import Records
@@ -35,5 +35,5 @@ class Homes:
         held = await self._records.devices.token(number) if number is not None else None
         if org is None or number is None or held is None:
             return None
-        moved, _ = await self._records.timeline.of_types(org, number, [MOVED], Place(1))
+        moved, _ = await self._records.timeline.of_types(org, number, [MOVED], OffsetPage(1))
         return (held[0], moved[0].at + _CUT_OFF) if moved else None

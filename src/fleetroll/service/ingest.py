@@ -184,7 +184,7 @@ async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -
 async def _after_transfer(
     records: Records, messages: Sequence[Message], arrivals: Sequence[Arrival], faults: Sequence[Fault | None]
 ) -> dict[int, Arrival]:
-    """The readings, by place, of devices that were transferred, for the organizations that have them now."""
+    """The readings, by offset, of devices that were transferred, for the organizations that have them now."""
     homes = Homes(records)
     found = {}
     for place, fault in enumerate(faults):

@@ -20,7 +20,7 @@ from fleetroll.core.model import (
     led_by,
 )
 from fleetroll.core.policy import Action, allows
-from fleetroll.core.query import Filter, Place, Search, Sort
+from fleetroll.core.query import Filter, OffsetPage, Search, Sort
 from fleetroll.core.times import MINUTE
 from fleetroll.service import devices, event_codes, numbered_owners, owners, quotas, reach, templates, timeline
 from fleetroll.service.operations import Call, Effect, operation
@@ -30,9 +30,9 @@ CLEARED = "device.cleared"
 
 
 class Listing(Struct, frozen=True):
-    """Devices by place: of one organization (None is the caller's), or of all below it as well."""
+    """Devices by offset: of one organization (None is the caller's), or of all below it as well."""
 
-    place: Place
+    page: OffsetPage
     organization: int | None = None
     below: bool = False
 
@@ -42,14 +42,14 @@ class Searching(Struct, frozen=True):
 
     text: str
     sort: Sort
-    place: Place
+    page: OffsetPage
 
 
 class Belonging(Struct, frozen=True):
     """Devices of a person, known by its reference, from an organization (None is the caller's) down."""
 
     ref: str
-    place: Place
+    page: OffsetPage
     organization: int | None = None
 
 
@@ -146,21 +146,21 @@ async def page(call: Call, wanted: Listing) -> Listed:
     there = await reach.organization(call, wanted.organization)
     counts = await reach.used(there, "devices", below=wanted.below)
 
-    async def take(org: int, place: Place) -> list[Device]:
-        found, _ = await call.records.devices.slice(org, None, Sort(), place.offset, place.limit, counts[org])
+    async def take(org: int, page: OffsetPage) -> list[Device]:
+        found, _ = await call.records.devices.slice(org, None, Sort(), page.offset, page.limit, counts[org])
         return found
 
-    return Listed(await show(call, await reach.across(counts, wanted.place, take)), sum(counts.values()))
+    return Listed(await show(call, await reach.across(counts, wanted.page, take)), sum(counts.values()))
 
 
-async def _slice(call: Call, homes: Sequence[Call], filter: Filter | None, sort: Sort, place: Place) -> Listed:
+async def _slice(call: Call, homes: Sequence[Call], filter: Filter | None, sort: Sort, page: OffsetPage) -> Listed:
     """What the filter finds in one organization after the other, in the order of `homes`."""
     found: list[Device] = []
-    total, start = 0, place.offset
+    total, start = 0, page.offset
     for there in homes:
         count = await quotas.used(there, "devices")
         some, matching = await there.records.devices.slice(
-            there.org, filter, sort, start, place.limit - len(found), count
+            there.org, filter, sort, start, page.limit - len(found), count
         )
         found += some
         total, start = total + matching, max(0, start - matching)
@@ -169,7 +169,7 @@ async def _slice(call: Call, homes: Sequence[Call], filter: Filter | None, sort:
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def search(call: Call, wanted: Searching) -> Listed:
-    return await _slice(call, [call], Search(wanted.text), wanted.sort, wanted.place)
+    return await _slice(call, [call], Search(wanted.text), wanted.sort, wanted.page)
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
@@ -178,13 +178,13 @@ async def of_owner(call: Call, wanted: Belonging) -> Listed:
     homes = await numbered_owners.homes(await reach.organization(call, wanted.organization), wanted.ref)
     if not homes:
         raise reach.missing("owner")
-    return await _slice(call, homes, owners.owned_by(wanted.ref), Sort(), wanted.place)
+    return await _slice(call, homes, owners.owned_by(wanted.ref), Sort(), wanted.page)
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def of_owners_organization(call: Call, wanted: Belonging) -> Listed:
     """All devices of the organizations that a person belongs to; none if there is no such person."""
-    return await _slice(call, await numbered_owners.homes(call, wanted.ref), None, Sort(), wanted.place)
+    return await _slice(call, await numbered_owners.homes(call, wanted.ref), None, Sort(), wanted.page)
 
 
 @operation(Action.DEVICES_READ, Effect.SCAN)
@@ -212,7 +212,7 @@ async def details(call: Call, wanted: Numbered) -> Details:
 async def _details(call: Call, device: Device) -> Details:
     async def newest(*kinds: EventKind) -> Event | None:
         types = [event_codes.TYPES[kind] for kind in kinds]
-        found, _ = await call.records.timeline.of_types(call.org, device.id, types, Place(1))
+        found, _ = await call.records.timeline.of_types(call.org, device.id, types, OffsetPage(1))
         return found[0] if found else None
 
     came, went = await newest(EventKind.ONLINE), await newest(EventKind.OFFLINE)

@@ -6,16 +6,16 @@ from msgspec import Struct, structs
 
 from fleetroll.core.model import Owner, OwnerRole
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Place
+from fleetroll.core.query import OffsetPage, Slice
 from fleetroll.service import organizations, owners, reach
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.portions import portions
 
 
 class Directory(Struct, frozen=True):
-    """Owners by place: the caller's, or all in reach."""
+    """Owners by offset: the caller's, or all in reach."""
 
-    place: Place
+    page: OffsetPage
     below: bool = False
 
 
@@ -23,7 +23,7 @@ class Searching(Struct, frozen=True):
     """The caller's owners whose name or address holds a text, case ignored."""
 
     text: str
-    place: Place
+    page: OffsetPage
 
 
 class Within(Struct, frozen=True):
@@ -66,27 +66,27 @@ async def homes(call: Call, ref: str) -> list[Call]:
 
 
 @operation(Action.OWNERS_READ, Effect.SCAN)
-async def directory(call: Call, wanted: Directory) -> tuple[list[Owner], int]:
+async def directory(call: Call, wanted: Directory) -> Slice[Owner]:
     """By reference; those of several organizations by the number of the organization first."""
     counts = await reach.used(call, "owners", below=wanted.below)
 
-    async def take(org: int, place: Place) -> list[Owner]:
-        return await call.records.owners.page(org, "", place.limit, place.offset)
+    async def take(org: int, page: OffsetPage) -> list[Owner]:
+        return await call.records.owners.page(org, "", page.limit, page.offset)
 
-    return await reach.across(counts, wanted.place, take), sum(counts.values())
+    return Slice(await reach.across(counts, wanted.page, take), sum(counts.values()))
 
 
 @operation(Action.OWNERS_READ, Effect.SCAN)
-async def search(call: Call, wanted: Searching) -> tuple[list[Owner], int]:
-    text, place, page = wanted.text.casefold(), wanted.place, call.records.owners.page
+async def search(call: Call, wanted: Searching) -> Slice[Owner]:
+    text, page, read = wanted.text.casefold(), wanted.page, call.records.owners.page
     found: list[Owner] = []
     total = 0
-    async for some in portions(lambda after, limit: page(call.org, after, limit), lambda last: last.ref, ""):
+    async for some in portions(lambda after, limit: read(call.org, after, limit), lambda last: last.ref, ""):
         matching = [one for one in some if text in one.ref.casefold() or text in (one.name or "").casefold()]
-        begin = max(0, place.offset - total)  # of a million, only those of the page are kept
-        found += matching[begin : begin + place.limit - len(found)]
+        begin = max(0, page.offset - total)  # of a million, only those of the page are kept
+        found += matching[begin : begin + page.limit - len(found)]
         total += len(matching)
-    return found, total
+    return Slice(found, total)
 
 
 @operation(Action.OWNERS_READ, Effect.SCAN)

@@ -11,7 +11,7 @@ from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.model import Organization, OrganizationProfile, Principal
 from fleetroll.core.patch import apply_merge_patch
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Part, Place, Sort, cut
+from fleetroll.core.query import OffsetPage, Part, Slice, Sort, cut
 from fleetroll.service import cohorts, reach
 from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.service.quotas import take
@@ -63,9 +63,9 @@ class Listing(Struct, frozen=True):
 
 
 class Directory(Struct, frozen=True):
-    """Organizations by place: those directly below one, or all in reach whose name holds a text, by id or by name."""
+    """Organizations by offset: those directly below one, or all in reach whose name holds a text, by id or by name."""
 
-    place: Place
+    page: OffsetPage
     organization: int | None = None
     text: str | None = None
     sort: Sort = Sort()
@@ -223,16 +223,16 @@ async def by_number(call: Call, number: int | None) -> Organization:
 
 
 @operation(Action.ORGANIZATIONS_READ, Effect.SCAN)
-async def directory(call: Call, wanted: Directory) -> tuple[list[Organization], int]:
+async def directory(call: Call, wanted: Directory) -> Slice[Organization]:
     there = await reach.organization(call, wanted.organization)
     known = await call.records.organizations.below(there.org)
     if wanted.text is None:
-        return wanted.place.cut([one for one in known if one.parent == there.org])
+        return wanted.page.cut([one for one in known if one.parent == there.org])
     text = wanted.text.casefold()
     found = [one for one in known if text in one.name.casefold()]
     if wanted.sort.field == "name":
         found.sort(key=lambda one: one.name.casefold())
-    return wanted.place.cut(found[::-1] if wanted.sort.descending else found)
+    return wanted.page.cut(found[::-1] if wanted.sort.descending else found)
 
 
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)

@@ -10,18 +10,18 @@ K = TypeVar("K")
 
 
 async def portions(
-    page: Callable[[K, int], Awaitable[list[R]]], place: Callable[[R], K], start: K, most: int | None = None
+    page: Callable[[K, int], Awaitable[list[R]]], key: Callable[[R], K], start: K, most: int | None = None
 ) -> AsyncIterator[list[R]]:
-    """All that follows `start`, as `page` gives it for a place and a limit; `place` gives that of a record."""
+    """All that follows `start`, as `page` gives it for a key and a limit; `key` gives that of a record."""
     after, most = start, most or limits.MAX_PAGE
     while found := await page(after, most):
         yield found
         if len(found) < most:
             return
-        after = place(found[-1])
+        after = key(found[-1])
 
 
 async def whole(
-    page: Callable[[K, int], Awaitable[list[R]]], place: Callable[[R], K], start: K, most: int | None = None
+    page: Callable[[K, int], Awaitable[list[R]]], key: Callable[[R], K], start: K, most: int | None = None
 ) -> list[R]:
-    return [record async for found in portions(page, place, start, most) for record in found]
+    return [record async for found in portions(page, key, start, most) for record in found]

@@ -12,7 +12,7 @@ from fleetroll.core import tokens
 from fleetroll.core.faults import conflict, not_found, stale
 from fleetroll.core.model import Organization, Principal
 from fleetroll.core.policy import Action, allows
-from fleetroll.core.query import Place
+from fleetroll.core.query import OffsetPage
 from fleetroll.service import organizations
 from fleetroll.service.operations import Call, Effect, Services, operation
 from fleetroll.service.portions import whole
@@ -35,7 +35,7 @@ class Listing(Struct, frozen=True):
     """A page of what `choose` takes of all projects, in its order."""
 
     choose: Callable[[Sequence[Organization]], list[Organization]]
-    place: Place
+    page: OffsetPage
 
 
 class Projects(Struct, frozen=True):
@@ -87,7 +87,7 @@ async def page(call: Call, wanted: Listing) -> Projects:
     own, children = call.principal.org, call.records.organizations.children
     below = await whole(lambda after, limit: children(own.id, after, limit), lambda last: last.slug, "")
     there = wanted.choose([own, *(child for child in below if child.slug != DEFAULT)])
-    found, total = wanted.place.cut(there)
+    found, total = wanted.page.cut(there)
     return Projects([await _project(call, one, DEFAULT if one is own else one.slug) for one in found], total)
 
 

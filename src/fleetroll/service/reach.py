@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from fleetroll.core.faults import Fault, Kind, not_found
 from fleetroll.core.model import Device
-from fleetroll.core.query import Place
+from fleetroll.core.query import OffsetPage
 from fleetroll.service import quotas
 from fleetroll.service.operations import Call
 from fleetroll.store.port import R, Reachable, Records
@@ -108,12 +108,14 @@ async def used(call: Call, noun: str, *, below: bool = False) -> dict[int, int]:
     return {call.org: await quotas.used(call, noun)}
 
 
-async def across(counts: Mapping[int, int], place: Place, take: Callable[[int, Place], Awaitable[list[T]]]) -> list[T]:
+async def across(
+    counts: Mapping[int, int], page: OffsetPage, take: Callable[[int, OffsetPage], Awaitable[list[T]]]
+) -> list[T]:
     """A page of what several organizations have, one after the other; `counts` says how many each of them has."""
     found: list[T] = []
-    start = place.offset
+    start = page.offset
     for org, count in counts.items():
-        if start < count and len(found) < place.limit:
-            found += await take(org, Place(place.limit - len(found), start))
+        if start < count and len(found) < page.limit:
+            found += await take(org, OffsetPage(page.limit - len(found), start))
         start = max(0, start - count)
     return found

@@ -16,7 +16,7 @@ from fleetroll.core.faults import Fault, conflict, invalid
 from fleetroll.core.guards import UNGUARDED, Guard
 from fleetroll.core.model import Device, NewDevice, Organization, Template
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Comparison, Operator, Page, Part, Place, Sort, cut
+from fleetroll.core.query import Comparison, OffsetPage, Operator, Page, Part, Slice, Sort, cut
 from fleetroll.service import quotas, reach
 from fleetroll.service.following import follow
 from fleetroll.service.named import Listing, Noun, devices_have
@@ -34,9 +34,9 @@ class Edit(Struct, frozen=True):
 
 
 class Directory(Struct, frozen=True):
-    """Templates by place, those that an organization in reach made itself; without their parts."""
+    """Templates by offset, those that an organization in reach made itself; without their parts."""
 
-    place: Place
+    page: OffsetPage
     organization: int | None = None
 
 
@@ -114,16 +114,16 @@ async def page(call: Call, wanted: Listing) -> Part[Template, str]:
 
 
 @operation(Action.TEMPLATES_READ, Effect.SCAN)
-async def directory(call: Call, wanted: Directory) -> tuple[list[Template], int]:
-    there, place = await reach.organization(call, wanted.organization), wanted.place
+async def directory(call: Call, wanted: Directory) -> Slice[Template]:
+    there, page = await reach.organization(call, wanted.organization), wanted.page
     templates, found = there.records.templates, list[Template]()
-    while len(found) < place.limit:
-        some = min(limits.TEMPLATES_AT_A_TIME, place.limit - len(found))
-        read = await templates.page(there.org, "", some, place.offset + len(found))
+    while len(found) < page.limit:
+        some = min(limits.TEMPLATES_AT_A_TIME, page.limit - len(found))
+        read = await templates.page(there.org, "", some, page.offset + len(found))
         found += [structs.replace(one, datastreams=(), events=(), metafields=()) for one in read]
         if len(read) < some:
             break
-    return found, await quotas.used(there, "templates")
+    return Slice(found, await quotas.used(there, "templates"))
 
 
 @operation(Action.TEMPLATES_READ, Effect.SCAN)
@@ -152,8 +152,8 @@ async def visible(call: Call, number: int) -> Template | None:
 
 
 async def _serving(records: Records, org: Organization, number: int) -> Template | None:
-    for place in reversed(org.lineage):
-        if found := await records.templates.by_id(place, number):
+    for ancestor in reversed(org.lineage):
+        if found := await records.templates.by_id(ancestor, number):
             return found
     return None
 

@@ -11,7 +11,7 @@ from fleetroll.core import limits
 from fleetroll.core.documents import EMPTY
 from fleetroll.core.model import Device, Event, NewEvent
 from fleetroll.core.policy import Action
-from fleetroll.core.query import Part, Place, cut
+from fleetroll.core.query import OffsetPage, Part, Slice, cut
 from fleetroll.service import presence, reach
 from fleetroll.service.operations import Call, Effect, operation
 
@@ -25,10 +25,10 @@ class History(Struct, frozen=True):
 
 
 class Actions(Struct, frozen=True):
-    """What was done with a key to a device in reach, by place, newest first."""
+    """What was done with a key to a device in reach, by offset, newest first."""
 
     id: int
-    place: Place
+    page: OffsetPage
 
 
 class Act(Struct, frozen=True):
@@ -67,13 +67,13 @@ async def of_device(call: Call, wanted: History) -> Part[Event, int]:
 
 
 @operation(Action.TIMELINE_READ, Effect.SCAN)
-async def actions(call: Call, wanted: Actions) -> tuple[list[Act], int]:
-    async def read(there: Call, device: Device) -> tuple[list[Act], int]:
-        found, total = await there.records.timeline.by_keys(there.org, device.id, wanted.place)
+async def actions(call: Call, wanted: Actions) -> Slice[Act]:
+    async def read(there: Call, device: Device) -> Slice[Act]:
+        found, total = await there.records.timeline.by_keys(there.org, device.id, wanted.page)
         # Only the newest: a device with a bad connection comes and goes without end.
-        newest = Place(limits.MAX_PAGE)
+        newest = OffsetPage(limits.MAX_PAGE)
         changes, _ = await there.records.timeline.of_types(there.org, device.id, presence.TYPES, newest)
-        return [Act(one, _was_connected(device, one, changes)) for one in found], total
+        return Slice([Act(one, _was_connected(device, one, changes)) for one in found], total)
 
     return await reach.of_device(call, wanted.id, read)
 

@@ -23,7 +23,7 @@ class View(Struct, frozen=True):
 
 
 class Listing(Struct, frozen=True):
-    """A page of a list by its place: `start` is that of the first device, from 0."""
+    """A page of a list by its offset: `start` is that of the first device, from 0."""
 
     filter: Filter | None
     sort: Sort

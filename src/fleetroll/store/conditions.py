@@ -24,7 +24,7 @@ from fleetroll.core.query import (
     Pattern,
     Search,
     Sort,
-    SortPlace,
+    SortValue,
     Value,
     conjuncts,
     fold,
@@ -107,7 +107,7 @@ class Builder:
         path = self._bind(self._syntax.sort_path(sort.path))
         return [key.format(column=f"d.{sort.field}", path=path) for key in self._syntax.sort_keys]
 
-    def beyond(self, keys: tuple[str, ...], after: tuple[SortPlace, int], *, descending: bool) -> str:
+    def beyond(self, keys: tuple[str, ...], after: tuple[SortValue, int], *, descending: bool) -> str:
         """The keyset condition: rows that follow the last one seen."""
         sign = "<" if descending else ">"
         if len(keys) == 1:

@@ -12,7 +12,7 @@ from fleetroll.core.faults import conflict
 from fleetroll.core.lifecycle import Status
 from fleetroll.core.model import DEFAULT_COHORT, Counts, Device, Instant, NewDevice
 from fleetroll.core.names import identity_key
-from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Sort, every
+from fleetroll.core.query import Comparison, Filter, Operator, Page, Search, Slice, Sort, every
 from fleetroll.core.software import type_and_version
 from fleetroll.store import change, lists, rows, select
 from fleetroll.store.connection import Connection, Query, Row, count_by
@@ -171,10 +171,10 @@ class Devices:
 
     async def slice(
         self, org: int, filter: Filter | None, sort: Sort, start: int, limit: int, total: int
-    ) -> tuple[list[Device], int]:
+    ) -> Slice[Device]:
         matching = total if filter is None else await self.count(org, filter)
         if start >= matching:
-            return [], matching
+            return Slice([], matching)
         plan = await self._planner.slice(org, filter, sort, min(start + limit, matching), matching, total)
         queries = select.slices(self._syntax, org, filter, sort, plan, near=start + limit <= self._syntax.near)
         found = await self._sliced(org, queries[0], start, limit)
@@ -185,7 +185,7 @@ class Devices:
                 else await self.count(org, every(filter, Comparison(sort.field, Operator.EXISTS, None)))
             )
             found += await self._sliced(org, queries[1], max(0, start - present), limit - len(found))
-        return found, matching
+        return Slice(found, matching)
 
     async def _sliced(self, org: int, query: Query, start: int, limit: int) -> list[Device]:
         return await self._listed(org, query.text, {**query.values, "start": start, "limit": limit})

@@ -39,7 +39,7 @@ class Planner:
         return Plan(driver, gathered=True) if is_rare else UNPLANNED
 
     async def slice(self, org: int, filter: Filter | None, sort: Sort, first: int, matching: int, total: int) -> Plan:
-        """The plan of a page by place that ends at `first`. To walk there passes `total / matching` for each."""
+        """The plan of a page by offset that ends at `first`. To walk there passes `total / matching` for each."""
         if sort.field == "id" and (driver := select.alone(self._syntax, filter)):
             return Plan(driver)
         walked = first * total // matching

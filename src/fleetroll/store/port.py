@@ -41,7 +41,7 @@ from fleetroll.core.model import (
     Template,
 )
 from fleetroll.core.policy import Role
-from fleetroll.core.query import Filter, Page, Place, Sort
+from fleetroll.core.query import Filter, OffsetPage, Page, Slice, Sort
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Owner | Tag | Group | MetadataField | Template | Dms | Authority | Cohort | HardwareVersion)
@@ -264,7 +264,7 @@ class Devices(Protocol):
 
     async def slice(
         self, org: int, filter: Filter | None, sort: Sort, start: int, limit: int, total: int
-    ) -> tuple[list[Device], int]:
+    ) -> Slice[Device]:
         """Devices by their place in the list that `page` walks, from `start` (0 is the first), and how many it has.
 
         `total` is the number of the organization's devices, which its usage counts.
@@ -450,10 +450,10 @@ class Timeline(Protocol):
     async def last(self, org: int | None = None) -> int:
         """The id of the newest event, of one organization or of all, 0 if there is none."""
 
-    async def of_types(self, org: int, device: int, types: Collection[str], place: Place) -> tuple[list[Event], int]:
+    async def of_types(self, org: int, device: int, types: Collection[str], page: OffsetPage) -> Slice[Event]:
         """A device's events of up to ten types, newest first, and how many there are in all."""
 
-    async def by_keys(self, org: int, device: int, place: Place) -> tuple[list[Event], int]:
+    async def by_keys(self, org: int, device: int, page: OffsetPage) -> Slice[Event]:
         """As `of_types`, of any type, but only what API keys did."""
 
     async def forget_types(self, org: int, device: int, types: Collection[str]) -> None:
@@ -496,8 +496,8 @@ class Telemetry(Protocol):
     ) -> list[Reading]:
         """Oldest first, or newest first if `descending`."""
 
-    async def slice(self, org: int, series: SeriesKey, span: Span, place: Place) -> tuple[list[Reading], int]:
-        """Newest first, by place; and how many there are in the span."""
+    async def slice(self, org: int, series: SeriesKey, span: Span, page: OffsetPage) -> Slice[Reading]:
+        """Newest first, by offset; and how many there are in the span."""
 
     async def buckets(
         self, org: int, series: SeriesKey, span: Span, interval: int, *, spread: bool = False

@@ -41,7 +41,7 @@ _SEEN = (
 )
 _NULLABLE = frozenset({"name", "kind", "last_seen", "dms"})
 _SORTS = {field.name: COLUMN[field.name] for field in DEVICE_FIELDS.values() if field.sortable}
-# A page by place may be in an order without an index: then what matches is sorted. Owners are ordered by their text.
+# A page by offset may be in an order without an index: then what matches is sorted. Owners are ordered by their text.
 _UNSORTED = ("activated_at", "connected", "hardware_version", "owners", "software_version", "template")
 _PLACES = _SORTS | {name: COLUMN[name] for name in _UNSORTED}
 _ABSENT = _NULLABLE | {"activated_at", "hardware_version", "software_version", "template"}
@@ -122,7 +122,7 @@ def both(present: Query, absent: Query) -> Query:
 def slices(
     syntax: Syntax, org: int, filter: Filter | None, sort: Sort, plan: Plan, *, near: bool = False
 ) -> list[Query]:
-    """The statements that make up a page by place, each to be given its `start` and `limit`.
+    """The statements that make up a page by offset, each to be given its `start` and `limit`.
 
     Where few devices match they are `gathered`, by the filter's index or from the tallies, and sorted; where many do,
     the list is walked in its order until enough have passed. A nullable sort field takes two statements, as in `pages`.
@@ -158,7 +158,7 @@ def _slice(
 
 
 def _keys(sort: Sort, presence: str | None, id_column: str) -> list[str]:
-    """The sort keys of a page by place; the id decides between devices that are alike in all others."""
+    """The sort keys of a page by offset; the id decides between devices that are alike in all others."""
     last = id_column + _direction(sort)
     if sort.field == "id":
         return [last]

@@ -20,7 +20,7 @@ class Syntax(Struct, frozen=True):
     `json_large` takes {keys}, the path once more, and beside a {value} for floats, as `nearest` gives it, {digits} for
     integers. With `spells_ranges` an index finds texts by their beginning only if the range is spelled out. `tail`
     makes of the values of a row, in any thread, what `Connection.load` takes as its end. Up to the place `near`,
-    looking up what a page by place passes costs less than a join that avoids it.
+    looking up what a page by offset passes costs less than a join that avoids it.
     """
 
     json_path: Callable[[tuple[str, ...]], str]

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from fleetroll.core import limits, readings
 from fleetroll.core.model import PRODUCTION, Bucket, Instant, Reading, SeriesKey, Span
-from fleetroll.core.query import Place
+from fleetroll.core.query import OffsetPage, Slice
 from fleetroll.store import lists, rows
 from fleetroll.store.connection import Connection, Query, Values, count_by
 from fleetroll.store.statements import SQL
@@ -49,21 +49,21 @@ class Telemetry:
     async def range(
         self, org: int, series: SeriesKey, span: Span, limit: int, *, descending: bool = False
     ) -> list[Reading]:
-        values = {**_place(org, series, span), "limit": limit}
+        values = {**_span_values(org, series, span), "limit": limit}
         if descending:
             return await self._readings("reading_slice", series, {**values, "offset": 0})
         return await self._readings("reading_range", series, values)
 
-    async def slice(self, org: int, series: SeriesKey, span: Span, place: Place) -> tuple[list[Reading], int]:
-        values = _place(org, series, span)
+    async def slice(self, org: int, series: SeriesKey, span: Span, page: OffsetPage) -> Slice[Reading]:
+        values = _span_values(org, series, span)
         count = await count_by(self._connection, Query(SQL["reading_count"], values))
-        page = {**values, "limit": place.limit, "offset": place.offset}
-        return await self._readings("reading_slice", series, page), count
+        listed = {**values, "limit": page.limit, "offset": page.offset}
+        return Slice(await self._readings("reading_slice", series, listed), count)
 
     async def buckets(
         self, org: int, series: SeriesKey, span: Span, interval: int, *, spread: bool = False
     ) -> list[Bucket]:
-        values = {**_place(org, series, span), "interval": interval, "vast": limits.VAST_NUMBER}
+        values = {**_span_values(org, series, span), "interval": interval, "vast": limits.VAST_NUMBER}
         summed = await self._connection.all(SQL["reading_buckets"], {**values, "scale": _SCALE})
         found = [_bucket(row[0] * interval, *row[1:]) for row in summed]
         if not spread:
@@ -114,7 +114,7 @@ class Telemetry:
         return found
 
 
-def _place(org: int, series: SeriesKey, span: Span) -> dict[str, Any]:
+def _span_values(org: int, series: SeriesKey, span: Span) -> dict[str, Any]:
     device, mode, metric = series
     return {"org": org, "device": device, "mode": mode, "metric": metric, "since": span.since, "until": span.until}
 

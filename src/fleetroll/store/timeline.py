@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from fleetroll.core.model import Event, NewEvent, Span
-from fleetroll.core.query import Place
+from fleetroll.core.query import OffsetPage, Slice
 from fleetroll.store import lists, port, rows
 from fleetroll.store.connection import Connection, Values
 from fleetroll.store.statements import SQL
@@ -50,15 +50,15 @@ class Timeline:
             return await self._number("timeline_last", {})
         return await self._number("timeline_newest", {"org": org})
 
-    async def of_types(self, org: int, device: int, types: Collection[str], place: Place) -> tuple[list[Event], int]:
+    async def of_types(self, org: int, device: int, types: Collection[str], page: OffsetPage) -> Slice[Event]:
         values = {**_about(org, device), **_types(types)}
-        found = await self._events("timeline_of_types", {**values, "limit": place.limit, "offset": place.offset})
-        return found, await self._number("timeline_count_types", values)
+        found = await self._events("timeline_of_types", {**values, "limit": page.limit, "offset": page.offset})
+        return Slice(found, await self._number("timeline_count_types", values))
 
-    async def by_keys(self, org: int, device: int, place: Place) -> tuple[list[Event], int]:
+    async def by_keys(self, org: int, device: int, page: OffsetPage) -> Slice[Event]:
         values = {**_about(org, device), **_KEYS}
-        found = await self._events("timeline_by_keys", {**values, "limit": place.limit, "offset": place.offset})
-        return found, await self._number("timeline_count_by_keys", values)
+        found = await self._events("timeline_by_keys", {**values, "limit": page.limit, "offset": page.offset})
+        return Slice(found, await self._number("timeline_count_by_keys", values))
 
     async def forget_types(self, org: int, device: int, types: Collection[str]) -> None:
         await self._connection.all(SQL["timeline_forget_types"], {**_about(org, device), **_types(types)})

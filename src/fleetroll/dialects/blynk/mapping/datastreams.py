@@ -7,7 +7,7 @@ from fleetroll.core import ids, limits, model, names
 from fleetroll.core.datastreams import shown
 from fleetroll.core.faults import invalid
 from fleetroll.core.times import MILLISECOND
-from fleetroll.dialects.blynk.mapping.parameters import device_number, place, required
+from fleetroll.dialects.blynk.mapping.parameters import device_number, offset_page, required
 from fleetroll.dialects.blynk.mapping.times import ms
 from fleetroll.dialects.blynk.shapes import datastreams as shapes
 from fleetroll.service import datastreams
@@ -39,7 +39,7 @@ def stream_past(request: Request) -> datastreams.Past:
     pin = required(request, "pin")
     since, until = _moment(request, "from", 0), _moment(request, "to", _LATEST)
     span = model.Span(since * MILLISECOND, (until + 1) * MILLISECOND)  # all of its last millisecond
-    return datastreams.Past(device_number(request), at_pin(pin), span, place(request))
+    return datastreams.Past(device_number(request), at_pin(pin), span, offset_page(request))
 
 
 def _moment(request: Request, field: str, usual: int) -> int:

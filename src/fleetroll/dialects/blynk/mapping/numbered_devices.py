@@ -9,7 +9,14 @@ from fleetroll.core.faults import invalid
 from fleetroll.core.templates import metric
 from fleetroll.dialects.blynk.mapping.datastreams import latest
 from fleetroll.dialects.blynk.mapping.metafields import values
-from fleetroll.dialects.blynk.mapping.parameters import device_number, home, organization_number, place, searched, sort
+from fleetroll.dialects.blynk.mapping.parameters import (
+    device_number,
+    home,
+    offset_page,
+    organization_number,
+    searched,
+    sort,
+)
 from fleetroll.dialects.blynk.mapping.times import ms
 from fleetroll.dialects.blynk.shapes import numbered_devices as shapes
 from fleetroll.dialects.blynk.shapes.metafields import MetaFieldValue
@@ -44,20 +51,20 @@ def one(request: Request) -> reach.Numbered:
 
 def listing(request: Request) -> numbered_devices.Listing:
     return numbered_devices.Listing(
-        place(request), organization_number(request), request.query.flag("includeSubOrgDevices")
+        offset_page(request), organization_number(request), request.query.flag("includeSubOrgDevices")
     )
 
 
 def searching(request: Request) -> numbered_devices.Searching:
-    return numbered_devices.Searching(searched(request), sort(request, SORTS), place(request))
+    return numbered_devices.Searching(searched(request), sort(request, SORTS), offset_page(request))
 
 
 def of_owner(request: Request) -> numbered_devices.Belonging:
-    return numbered_devices.Belonging(_user(request, "ownerEmail"), place(request), organization_number(request))
+    return numbered_devices.Belonging(_user(request, "ownerEmail"), offset_page(request), organization_number(request))
 
 
 def of_user(request: Request) -> numbered_devices.Belonging:
-    return numbered_devices.Belonging(_user(request, "userEmail"), place(request))
+    return numbered_devices.Belonging(_user(request, "userEmail"), offset_page(request))
 
 
 def _user(request: Request, field: str) -> str:

@@ -3,7 +3,7 @@
 from msgspec import structs
 
 from fleetroll.core import limits, model, names
-from fleetroll.dialects.blynk.mapping.parameters import choice, line, number, place, searched
+from fleetroll.dialects.blynk.mapping.parameters import choice, line, number, offset_page, searched
 from fleetroll.dialects.blynk.mapping.times import ms
 from fleetroll.dialects.blynk.shapes import numbered_owners as shapes
 from fleetroll.dialects.blynk.shapes.organizations import Address
@@ -15,11 +15,11 @@ _ROLE_NUMBERS = {role: int(number) for number, role in _ROLES.items()}
 
 
 def people(request: Request) -> numbered_owners.Directory:
-    return numbered_owners.Directory(place(request), request.query.flag("includeSubOrgUsers"))
+    return numbered_owners.Directory(offset_page(request), request.query.flag("includeSubOrgUsers"))
 
 
 def people_like(request: Request) -> numbered_owners.Searching:
-    return numbered_owners.Searching(searched(request), place(request))
+    return numbered_owners.Searching(searched(request), offset_page(request))
 
 
 def user_page(result: tuple[list[model.Owner], int], request: Request) -> shapes.UserPage:

@@ -1,7 +1,15 @@
 """Organizations, with their profile."""
 
 from fleetroll.core import model, names
-from fleetroll.dialects.blynk.mapping.parameters import choice, line, number, organization_number, place, searched, sort
+from fleetroll.dialects.blynk.mapping.parameters import (
+    choice,
+    line,
+    number,
+    offset_page,
+    organization_number,
+    searched,
+    sort,
+)
 from fleetroll.dialects.blynk.mapping.times import ms
 from fleetroll.dialects.blynk.shapes import organizations as shapes
 from fleetroll.service import organizations
@@ -58,11 +66,13 @@ def _located(address: shapes.Address) -> model.Address:
 
 
 def below(request: Request) -> organizations.Directory:
-    return organizations.Directory(place(request), organization_number(request))
+    return organizations.Directory(offset_page(request), organization_number(request))
 
 
 def organizations_like(request: Request) -> organizations.Directory:
-    return organizations.Directory(place(request), None, searched(request), sort(request, {"Id": "id", "Name": "name"}))
+    return organizations.Directory(
+        offset_page(request), None, searched(request), sort(request, {"Id": "id", "Name": "name"})
+    )
 
 
 def organization_page(result: tuple[list[model.Organization], int], request: Request) -> shapes.OrganizationPage:

@@ -6,7 +6,7 @@ from typing import Any
 
 from fleetroll.core import ids, limits, names
 from fleetroll.core.faults import invalid
-from fleetroll.core.query import Place, Sort
+from fleetroll.core.query import OffsetPage, Sort
 from fleetroll.wire.request import Request
 
 _LONGEST_SEARCH = 255
@@ -45,15 +45,15 @@ def device_number(request: Request) -> int:
     return number(request, "deviceId")
 
 
-def place(request: Request) -> Place:
+def offset_page(request: Request) -> OffsetPage:
     page = request.query.get("page")
     text = request.query.get("size")
     size = limits.DEFAULT_PAGE if text is None else names.positive(text, "size", limits.MAX_PAGE)
     if page is None:
-        return Place(size)
+        return OffsetPage(size)
     if not re.fullmatch(r"0|[1-9][0-9]{0,9}", page) or int(page) > _HIGHEST_PLACE:
         raise invalid("out_of_range", f"page must be a whole number from 0 to {_HIGHEST_PLACE}.", "page")
-    return Place(size, int(page) * size)
+    return OffsetPage(size, int(page) * size)
 
 
 def choice(choices: Mapping[str, Any], text: str, field: str) -> Any:

@@ -3,7 +3,7 @@
 from fleetroll.core import ids, model, names
 from fleetroll.core.templates import numbered
 from fleetroll.dialects.blynk.mapping.event_codes import EVENTS
-from fleetroll.dialects.blynk.mapping.parameters import choice, number, organization_number, place
+from fleetroll.dialects.blynk.mapping.parameters import choice, number, offset_page, organization_number
 from fleetroll.dialects.blynk.mapping.pins import PIN_NAMES, PIN_TYPES
 from fleetroll.dialects.blynk.mapping.times import ms
 from fleetroll.dialects.blynk.shapes import templates as shapes
@@ -23,7 +23,7 @@ assert set(_KINDS.values()) == set(model.DatastreamKind)
 
 
 def list_templates(request: Request) -> templates.Directory:
-    return templates.Directory(place(request), organization_number(request))
+    return templates.Directory(offset_page(request), organization_number(request))
 
 
 def one_template(request: Request) -> int:

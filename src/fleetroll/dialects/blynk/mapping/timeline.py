@@ -2,7 +2,7 @@
 
 from fleetroll.core import documents, model
 from fleetroll.dialects.blynk.mapping.event_codes import EVENTS
-from fleetroll.dialects.blynk.mapping.parameters import choice, device_number, place
+from fleetroll.dialects.blynk.mapping.parameters import choice, device_number, offset_page
 from fleetroll.dialects.blynk.mapping.pins import split
 from fleetroll.dialects.blynk.mapping.times import ms
 from fleetroll.dialects.blynk.shapes import timeline as shapes
@@ -14,12 +14,12 @@ from fleetroll.wire.request import Request
 def past(request: Request) -> event_codes.Past:
     kind = request.query.get("eventType")
     return event_codes.Past(
-        device_number(request), place(request), None if kind is None else choice(EVENTS, kind, "eventType")
+        device_number(request), offset_page(request), None if kind is None else choice(EVENTS, kind, "eventType")
     )
 
 
 def actions(request: Request) -> Actions:
-    return Actions(device_number(request), place(request))
+    return Actions(device_number(request), offset_page(request))
 
 
 def timeline(result: tuple[list[model.Event], int], request: Request) -> shapes.TimelinePage:

@@ -32,5 +32,5 @@ def listing(request: Request) -> named.Listing:
     return named.Listing(page.size, page.after or "")
 
 
-def bookmark(place: Any, request: Request) -> str:
-    return "" if place is None else request.mark(Bookmark(asked(request).size, place), _SIZED)
+def bookmark(after: Any, request: Request) -> str:
+    return "" if after is None else request.mark(Bookmark(asked(request).size, after), _SIZED)

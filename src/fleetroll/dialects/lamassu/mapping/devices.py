@@ -196,10 +196,10 @@ def listing_of_dms(request: Request) -> devices.Listing:
 
 def _listing(page: Bookmark, within: Filter | None) -> devices.Listing:
     filter = every(within, bracketed.parse(page.filters, FIELDS))
-    return devices.Listing(filter, _sort(page.sort_by, page.sort_mode), Page(page.size, _place(page.after)))
+    return devices.Listing(filter, _sort(page.sort_by, page.sort_mode), Page(page.size, _tuples(page.after)))
 
 
-def _place(after: Any) -> Any:
+def _tuples(after: Any) -> Any:
     return None if after is None else tuple(tuple(part) if isinstance(part, list) else part for part in after)
 
 

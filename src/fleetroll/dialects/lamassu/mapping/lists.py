@@ -33,6 +33,6 @@ def _last(values: list[str]) -> str:
     return values[-1] if values else ""
 
 
-def bookmark(place: Any, request: Request) -> str:
-    """What continues this list after `place`; empty where nothing follows."""
-    return "" if place is None else request.mark(structs.replace(asked(request), after=place), "")
+def bookmark(after: Any, request: Request) -> str:
+    """What continues this list after that; empty where nothing follows."""
+    return "" if after is None else request.mark(structs.replace(asked(request), after=after), "")

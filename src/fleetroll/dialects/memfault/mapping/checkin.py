@@ -9,7 +9,7 @@ from fleetroll.core.faults import invalid
 from fleetroll.core.times import FIRST, LAST, iso, parse_iso, read_iso
 from fleetroll.dialects.memfault.mapping.devices import SERIAL, serial
 from fleetroll.dialects.memfault.mapping.hardware_versions import is_version
-from fleetroll.dialects.memfault.mapping.paging import place
+from fleetroll.dialects.memfault.mapping.paging import offset_page
 from fleetroll.dialects.memfault.mapping.software_versions import software_of
 from fleetroll.dialects.memfault.mapping.uuids import uuid
 from fleetroll.dialects.memfault.shapes import checkin as shapes
@@ -119,7 +119,7 @@ def no_release(_: object, request: Request) -> Reply:
 def list_reboots(request: Request) -> checkin.Reboots:
     since = request.query.get("since")
     first = FIRST if since is None else parse_iso(since, "since")
-    return checkin.Reboots(request.path["device_serial"], first, place(request))
+    return checkin.Reboots(request.path["device_serial"], first, offset_page(request))
 
 
 def reboot_page(found: list[checkin.Restarted], request: Request) -> One:

@@ -45,11 +45,11 @@ def cohort_page(result: list[cohorts.Counted], request: Request) -> Long:
     return cut(by_creation(found, request, lambda one: one.cohort.created_at), _cohort_shape, request)
 
 
-def place_devices(request: Request) -> fleet.Placing:
+def move_devices(request: Request) -> fleet.CohortMove:
     body = request.body
     given = body if isinstance(body, list) else [*body.devices, *body.device_serials]
     if not given:
         raise invalid("invalid_body", "Give the devices to move.", "devices")
     if len(given) > limits.MAX_BULK_DEVICES:
         raise invalid("too_many_devices", f"Give at most {limits.MAX_BULK_DEVICES} devices.", "devices")
-    return fleet.Placing(request.path["cohort"], tuple(dict.fromkeys(given)))
+    return fleet.CohortMove(request.path["cohort"], tuple(dict.fromkeys(given)))

@@ -18,7 +18,7 @@ from fleetroll.core.guards import etag
 from fleetroll.core.query import Comparison, Filter, Operator, Or, Pattern, Sort, every
 from fleetroll.core.times import iso, parse_iso
 from fleetroll.dialects.memfault.mapping.hardware_versions import hardware, spelled
-from fleetroll.dialects.memfault.mapping.paging import many, place
+from fleetroll.dialects.memfault.mapping.paging import many, offset_page
 from fleetroll.dialects.memfault.mapping.software_versions import software_of
 from fleetroll.dialects.memfault.shapes import devices as shapes
 from fleetroll.dialects.memfault.shapes.envelopes import One
@@ -170,7 +170,7 @@ _TIMES = (("last_seen_since", Operator.GE), ("last_seen_until", Operator.LE))
 
 
 def list_devices(request: Request) -> views.Listing:
-    query, page = request.query, place(request)
+    query, page = request.query, offset_page(request)
     words = [_any_of([make(text) for text in query.all(name)]) for name, make in _WORDS]
     times = [
         Comparison("last_seen", operator, parse_iso(text, name))

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from fleetroll.core import ids, limits, names
 from fleetroll.core.faults import invalid
-from fleetroll.core.query import Place
+from fleetroll.core.query import OffsetPage
 from fleetroll.dialects.memfault.shapes.envelopes import Many, Paging
 from fleetroll.wire.dialect import Long
 from fleetroll.wire.request import Request
@@ -23,10 +23,10 @@ def numbers(request: Request) -> tuple[int, int]:
     )
 
 
-def place(request: Request) -> Place:
-    """The page as a place. One beyond all that can be stored is as empty as any other past the end."""
+def offset_page(request: Request) -> OffsetPage:
+    """The page that is asked for. One beyond all that can be stored is as empty as any other past the end."""
     number, size = numbers(request)
-    return Place(size, min((number - 1) * size, ids.MAX_ID))
+    return OffsetPage(size, min((number - 1) * size, ids.MAX_ID))
 
 
 def many(found: Sequence[T], total: int, shape: Callable[[T], Any], request: Request) -> Long:

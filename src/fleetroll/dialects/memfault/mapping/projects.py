@@ -8,7 +8,7 @@ from msgspec import UNSET
 from fleetroll.core import model, names
 from fleetroll.core.times import iso
 from fleetroll.dialects.memfault.mapping.members import keep_slug
-from fleetroll.dialects.memfault.mapping.paging import by_creation, check_order, many, picked, place
+from fleetroll.dialects.memfault.mapping.paging import by_creation, check_order, many, offset_page, picked
 from fleetroll.dialects.memfault.shapes import projects as shapes
 from fleetroll.dialects.memfault.shapes.envelopes import One
 from fleetroll.service import organizations, projects
@@ -46,7 +46,7 @@ def list_projects(request: Request) -> projects.Listing:
         )
         return by_creation(chosen, request, lambda one: one.created_at)
 
-    return projects.Listing(choose, place(request))
+    return projects.Listing(choose, offset_page(request))
 
 
 def project_page(found: projects.Projects, request: Request) -> Long:

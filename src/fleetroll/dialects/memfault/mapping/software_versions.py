@@ -5,7 +5,7 @@ import functools
 from fleetroll.core import model
 from fleetroll.core.ids import text_number
 from fleetroll.core.times import iso
-from fleetroll.dialects.memfault.mapping.paging import many, place
+from fleetroll.dialects.memfault.mapping.paging import many, offset_page
 from fleetroll.dialects.memfault.shapes import software_versions as shapes
 from fleetroll.dialects.memfault.shapes.envelopes import One
 from fleetroll.service import software_versions
@@ -40,7 +40,7 @@ def _type_shape(found: software_versions.Type) -> shapes.SoftwareTypeDetails:
 
 
 def list_versions(request: Request) -> software_versions.OfType:
-    return software_versions.OfType(request.path["type"], place(request))
+    return software_versions.OfType(request.path["type"], offset_page(request))
 
 
 def one_software_version(request: Request) -> tuple[str, str]:

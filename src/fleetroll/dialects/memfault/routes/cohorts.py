@@ -70,7 +70,7 @@ ROUTES = (
         "PATCH",
         f"{_COHORT}/devices",
         fleet.place,
-        mapping.place_devices,
+        mapping.move_devices,
         nothing,
         "Move up to 1000 devices into a cohort, all or none",
         status=202,

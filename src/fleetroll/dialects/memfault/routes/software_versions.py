@@ -1,7 +1,7 @@
 """Rows about the software that devices reported, and its types."""
 
 from fleetroll.dialects.memfault.mapping import software_versions as mapping
-from fleetroll.dialects.memfault.mapping.paging import place
+from fleetroll.dialects.memfault.mapping.paging import offset_page
 from fleetroll.dialects.memfault.routes.parameters import PAGE, PROJECT, in_project
 from fleetroll.dialects.memfault.shapes.envelopes import Many, One
 from fleetroll.service import software_versions
@@ -11,7 +11,7 @@ ROUTES = (
         "GET",
         f"{PROJECT}/software_types",
         software_versions.types,
-        place,
+        offset_page,
         mapping.software_types,
         "List types of software",
         reply=Many,

@@ -16,5 +16,5 @@ def resume(request: Request) -> Any:
     return "" if token is None else request.resume(token, "")
 
 
-def mark(place: Any, request: Request) -> str | None:
-    return None if place is None else request.mark(place, "")
+def mark(after: Any, request: Request) -> str | None:
+    return None if after is None else request.mark(after, "")
