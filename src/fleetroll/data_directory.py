@@ -176,7 +176,7 @@ def resting(path: Path) -> Iterator[bool]:
         os.close(lock)
 
 
-class Place:
+class Target:
     """A directory that is being filled."""
 
     def __init__(self, path: Path) -> None:
@@ -188,7 +188,7 @@ class Place:
 
 
 @contextlib.contextmanager
-def filling(path: Path) -> Iterator[Place]:
+def filling(path: Path) -> Iterator[Target]:
     """Fill an absent or empty directory: with all that the block puts there, or nothing.
 
     Until the end of the block `claim` refuses the directory, as its database is missing. What an earlier block left
@@ -201,9 +201,9 @@ def filling(path: Path) -> Iterator[Place]:
     try:
         _require_empty(path, entries)
         with _all_or_nothing(path):
-            place = Place(path)
-            yield place
-            place.database.rename(path / DATABASE)
+            target = Target(path)
+            yield target
+            target.database.rename(path / DATABASE)
             sync(path)
     except BaseException:
         if made:

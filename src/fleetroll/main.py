@@ -82,7 +82,7 @@ _USED_SECONDS = 10.0
 _ANALYZE_SECONDS = 300.0
 _FORGET_SECONDS = 3600.0
 _CALLS_SECONDS = 3.0  # that devices have to answer once the server ends
-_NOTHING_BEGUN = "Name its place with --data or --database; the first `fleetroll serve` makes one."
+_HOW_TO_BEGIN = "Name its place with --data or --database; the first `fleetroll serve` makes one."
 
 
 def now() -> Instant:
@@ -324,18 +324,18 @@ def _is_broker_address_taken(config: Config, files: Files) -> bool:
     if not config.keeps_broker or config.postgres is not None:
         return False  # over PostgreSQL another server of this machine may keep the broker there, to be taken over
     end_stale(files)
-    places = (("--nats", config.nats), ("--nats-ws", config.nats_ws), ("--mqtt", config.mqtt))
+    listeners = (("--nats", config.nats), ("--nats-ws", config.nats_ws), ("--mqtt", config.mqtt))
     with contextlib.ExitStack() as kept:  # until the last: no two of them are at one address
-        free = [_is_free(kept, option, place) for option, place in places if place]
+        free = [_is_free(kept, option, text) for option, text in listeners if text]
     return not all(free)
 
 
-def _is_free(kept: contextlib.ExitStack, option: str, place: str) -> bool:
+def _is_free(kept: contextlib.ExitStack, option: str, text: str) -> bool:
     """Whether an address can be had, which is then `kept`. Raises ConfigError for one that cannot, and was named."""
     try:
-        kept.enter_context(_bound(option, *address(place, option)))
+        kept.enter_context(_bound(option, *address(text, option)))
     except ConfigError:
-        if (option, place) != ("--nats", USUAL_BROKER):
+        if (option, text) != ("--nats", USUAL_BROKER):
             raise
         return False
     return True
@@ -443,7 +443,7 @@ async def first_key(config: Config, services: Services) -> str | None:
 def recover(data: Path, server_key: str | None, database: str | None) -> str:
     """Another admin key of a registry that no server of this directory is serving. Raises RefusedAtRest."""
     if not data.is_dir() or (database is None and (is_unfinished(data) or not (data / DATABASE).is_file())):
-        raise RefusedAtRest(f"There is no registry in {data}.", _NOTHING_BEGUN)
+        raise RefusedAtRest(f"There is no registry in {data}.", _HOW_TO_BEGIN)
     # Whether a database is safe enough was decided by whoever serves it.
     config = Config(data=data, server_key=server_key, database=database, nats=NO_BROKER, allow_unsafe_database=True)
     try:
@@ -456,12 +456,12 @@ def recover(data: Path, server_key: str | None, database: str | None) -> str:
 
 async def _recovered(config: Config) -> str:
     if config.postgres is not None and not await postgres.is_begun(config.postgres):
-        raise RefusedAtRest("There is no registry in the database.", _NOTHING_BEGUN)
+        raise RefusedAtRest("There is no registry in the database.", _HOW_TO_BEGIN)
     directory = claim(config.data, has_database=config.postgres is None)
     try:
         async with opened(config, directory) as (services, store):
             if not await store.read.timeline.last():
-                raise RefusedAtRest("There is no registry in the database.", _NOTHING_BEGUN)
+                raise RefusedAtRest("There is no registry in the database.", _HOW_TO_BEGIN)
             return await bootstrap.recover(services)
     finally:
         directory.close()

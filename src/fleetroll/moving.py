@@ -24,12 +24,12 @@ class DatabaseAtRest:
                 return asyncio.run(postgres.schema(database))
             return sqlite.schema(_database(data, "--data"))
 
-    def known(self, place: str | Path) -> Known:
+    def known(self, database: str | Path) -> Known:
         """What a sound file says of itself, or a PostgreSQL database, which must be safe to rely on."""
         with _refusing():
-            if isinstance(place, str):
-                return Known(*asyncio.run(postgres.known(place)))
-            return Known(*sqlite.known(place))
+            if isinstance(database, str):
+                return Known(*asyncio.run(postgres.known(database)))
+            return Known(*sqlite.known(database))
 
     def inspect(self, file: Path) -> list[str]:
         with _refusing():
@@ -51,10 +51,10 @@ class DatabaseAtRest:
             url = None
         if scheme != "sqlite" or not path or url is None:
             raise engine.Refused("Copy --from sqlite:DIR --to postgresql://USER@HOST/NAME.")
-        place = Path(path)
-        data = place.parent if place.is_file() else place
+        named = Path(path)
+        data, file = (named.parent, named) if named.is_file() else (named, None)
         with _refusing(), _resting(data):
-            return asyncio.run(copying.copy(place if place.is_file() else _database(place, "--from"), url, progress))
+            return asyncio.run(copying.copy(file or _database(data, "--from"), url, progress))
 
 
 def _database(data: Path, option: str) -> Path:
@@ -64,12 +64,13 @@ def _database(data: Path, option: str) -> Path:
     return file
 
 
-async def _opened_and_closed(place: str | Path) -> None:
+async def _opened_and_closed(database: str | Path) -> None:
     """Opening brings it up to date."""
-    if isinstance(place, str):
-        store: postgres.PostgresStore | sqlite.SqliteStore = await postgres.open_store(place, migrate=True, unsafe=True)
+    store: postgres.PostgresStore | sqlite.SqliteStore
+    if isinstance(database, str):
+        store = await postgres.open_store(database, migrate=True, unsafe=True)
     else:
-        store = sqlite.open_store(place, create=False)
+        store = sqlite.open_store(database, create=False)
     await store.close()
 
 

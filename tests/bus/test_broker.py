@@ -191,7 +191,7 @@ def test_what_comes_after_a_broker_has_lost_some_of_a_stream_is_taken(tmp_path: 
                 registry.refusing = True
                 for number in range(3):
                     await device.jetstream().publish(SUBJECT, b"%d" % (3 * life + number))
-                registry.places = {stream: place + lost for stream, place in registry.places.items()}
+                registry.sequences = {stream: last + lost for stream, last in registry.sequences.items()}
                 os.kill(served._process.pid, signal.SIGKILL)  # type: ignore[union-attr]
                 await registry.until(lambda: not registry.present_now)
                 registry.refusing = False

@@ -23,7 +23,7 @@ import apsw
 import asyncpg
 import pytest
 
-from fleetroll.core.model import Reached
+from fleetroll.core.model import StreamPosition
 from fleetroll.store import migrations, postgres, sqlite
 from fleetroll.store.port import Store
 from fleetroll.store.refusals import Refused
@@ -387,7 +387,7 @@ async def count_versions(url: str) -> list[int]:
         await connection.close()
 
 
-READ = {"ingest 1": Reached(5, 7), "commands 1": Reached(6, 0), "ingest 1 at": Reached()}
+READ = {"ingest 1": StreamPosition(5, 7), "commands 1": StreamPosition(6, 0), "ingest 1 at": StreamPosition()}
 NOTED = "INSERT INTO progress (org, name, place) VALUES (0, 'ingest 1', 5), (0, 'ingest 1 at', 7), (0, 'commands 1', 6)"
 
 
@@ -413,7 +413,7 @@ on_both = pytest.mark.parametrize("noted", [noted_in_sqlite, noted_in_postgres])
 
 @on_both
 def test_how_far_a_stream_was_read_is_kept_by_place_and_by_time(tmp_path: Path, noted: Noted) -> None:
-    async def read() -> dict[str, Reached]:
+    async def read() -> dict[str, StreamPosition]:
         store = await noted(tmp_path / DATABASE, 30, NOTED)
         try:
             return {stream: await store.read.progress.get(stream) for stream in READ}

@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from fleetroll.core.model import Credential, KeyKind, Protocol, Reached, Span
+from fleetroll.core.model import Credential, KeyKind, Protocol, Span, StreamPosition
 from fleetroll.core.policy import Role
 from fleetroll.store.port import AccountChange, KeyUser, Records, Store
 from tests.support.stores import NOW, event, key
@@ -113,11 +113,12 @@ async def test_keys_that_the_broker_knows_are_found_by_role(store: Store, org: i
 
 
 async def test_progress_is_kept_by_stream(store: Store) -> None:
-    assert await store.read.progress.get("a") == Reached()
-    for stream, reached in (("a", Reached(5, NOW)), ("b", Reached(7, NOW + 1)), ("a", Reached(6, NOW + 2))):
+    assert await store.read.progress.get("a") == StreamPosition()
+    for stream, sequence, at in (("a", 5, NOW), ("b", 7, NOW + 1), ("a", 6, NOW + 2)):
+        reached = StreamPosition(sequence, at)
         await store.write(lambda records, stream=stream, reached=reached: records.progress.put(stream, reached))
-    assert await store.read.progress.get("a") == Reached(6, NOW + 2)
-    assert await store.read.progress.get("b") == Reached(7, NOW + 1)
+    assert await store.read.progress.get("a") == StreamPosition(6, NOW + 2)
+    assert await store.read.progress.get("b") == StreamPosition(7, NOW + 1)
 
 
 async def test_what_was_reported_comes_by_the_time_that_was_given(store: Store, org: int, elsewhere: int) -> None:

@@ -37,7 +37,7 @@ from fleetroll.bus.port import (
 )
 from fleetroll.bus.process import Process
 from fleetroll.bus.settings import Files, Listeners, address_of, write
-from fleetroll.core.model import Reached
+from fleetroll.core.model import StreamPosition
 from tests.support.proxy import Wire, wired
 
 SERVER_KEY = b"k" * 32
@@ -53,7 +53,7 @@ class Registry:
         self.waiting: list[Change] = []
         self.requests: list[Request] = []
         self.messages: list[Message] = []
-        self.places: dict[str, int] = {}
+        self.sequences: dict[str, int] = {}
         self.times: dict[str, int] = {}
         self.connections: set[Connection] = set()
         self.refusing = False
@@ -87,18 +87,18 @@ class Registry:
     async def certify(self, names: Sequence[str]) -> Certificate:
         return certificate(names, timedelta(days=90))
 
-    async def ingested(self, stream: str) -> Reached:
-        return Reached(self.places.get(stream, 0), self.times.get(stream, 0))
+    async def ingested(self, stream: str) -> StreamPosition:
+        return StreamPosition(self.sequences.get(stream, 0), self.times.get(stream, 0))
 
-    async def rewind(self, stream: str, place: int) -> None:
-        self.places[stream] = place
+    async def rewind(self, stream: str, sequence: int) -> None:
+        self.sequences[stream] = sequence
 
     async def ingest(self, batch: Batch) -> Sequence[Message]:
         if self.refusing:
             raise RuntimeError("the store is away")
-        assert batch.messages[0].place > self.places.get(batch.stream, 0)
+        assert batch.messages[0].sequence > self.sequences.get(batch.stream, 0)
         self.messages += batch.messages
-        self.places[batch.stream] = batch.messages[-1].place
+        self.sequences[batch.stream] = batch.messages[-1].sequence
         self.times[batch.stream] = batch.messages[-1].at
         self.moved.set()
         return [one for one in batch.messages if one.family != COMMANDS_FAMILY]

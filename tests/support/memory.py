@@ -39,12 +39,12 @@ from fleetroll.core.model import (
     NewEvent,
     Organization,
     Owner,
-    Reached,
     Reading,
     Reporter,
     SeriesKey,
     SoftwareVersion,
     Span,
+    StreamPosition,
     Tag,
     Template,
 )
@@ -105,7 +105,7 @@ class Tables(Struct):
     today: dict[str, tuple[int, int]] = field(default_factory=dict)
     credentials: dict[int, Credential] = field(default_factory=dict)
     account_changes: dict[int, AccountChange] = field(default_factory=dict)
-    progress: dict[str, Reached] = field(default_factory=dict)
+    progress: dict[str, StreamPosition] = field(default_factory=dict)
     usage: dict[int, dict[str, int]] = field(default_factory=dict)
     replays: dict[str, Replay] = field(default_factory=dict)
     leases: dict[str, port.Lease] = field(default_factory=dict)
@@ -286,10 +286,10 @@ class Progress:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def get(self, stream: str) -> Reached:
-        return self._tables.progress.get(stream, Reached())
+    async def get(self, stream: str) -> StreamPosition:
+        return self._tables.progress.get(stream, StreamPosition())
 
-    async def put(self, stream: str, reached: Reached) -> None:
+    async def put(self, stream: str, reached: StreamPosition) -> None:
         self._tables.progress[stream] = reached
 
 
@@ -470,9 +470,9 @@ class Devices:
 
 def _sorted(devices: list[Device], sort: Sort) -> list[Device]:
     """Those that lack the field come last in either direction, as they came."""
-    places = [(place, device) for device in devices if (place := sort_value(device, sort.field)) is not None]
-    places.sort(key=lambda pair: pair[0], reverse=sort.descending)
-    return [device for _, device in places] + [one for one in devices if sort_value(one, sort.field) is None]
+    keyed = [(key, device) for device in devices if (key := sort_value(device, sort.field)) is not None]
+    keyed.sort(key=lambda pair: pair[0], reverse=sort.descending)
+    return [device for _, device in keyed] + [one for one in devices if sort_value(one, sort.field) is None]
 
 
 def _follows(device: Device, sort: Sort, after: tuple[Any, int]) -> bool:

@@ -1,7 +1,7 @@
 """From a stream into the store: in batches, each of them whole or not at all, and none of it twice.
 
-The store keeps, in the transaction of the data itself, the place up to which it has everything; the broker does not
-keep track of what was read. After any trouble, reading begins again after that place.
+The store keeps, in the transaction of the data itself, the number of the last message that it has; the broker does not
+keep track of what was read. After any trouble, reading begins again after that message.
 
 Two batches are in flight at a time, so that one arrives while the other is stored. The client library's own way to
 fetch is not used: it costs several times what storing does.
@@ -84,15 +84,15 @@ class Ingest:
             await subscription.unsubscribe()
 
     async def _begin(self) -> None:
-        """Read on after the place up to which the store has everything. Raises streams.StreamLost."""
+        """Read on after the message up to which the store has everything. Raises streams.StreamLost."""
         reached = await self._registry.ingested(self._name)
         if not await streams.has_fallen_back(self._client, self._stream, reached):
-            await streams.read_from(self._client, self._stream, self._consumer, reached.place + 1)
+            await streams.read_from(self._client, self._stream, self._consumer, reached.sequence + 1)
             return
         logger.error("the broker lost part of stream %s; the registry has it", self._stream)
-        # Messages that are now at places that the store knows are new; only their times tell.
-        place = await streams.read_after(self._client, self._stream, self._consumer, reached.at)
-        await self._registry.rewind(self._name, place)
+        # Messages with numbers that the store knows are new; only their times tell.
+        sequence = await streams.read_after(self._client, self._stream, self._consumer, reached.at)
+        await self._registry.rewind(self._name, sequence)
 
     async def _note(self, message: Msg) -> None:
         if message.reply:
@@ -118,43 +118,43 @@ class Ingest:
         if self._is_stale:
             raise Missed
         received, self._arrived = self._arrived[: limits.BUS_BATCH], self._arrived[limits.BUS_BATCH :]
-        places = [_Place(found) for found in received]
-        if [one.count for one in places] != list(range(count + 1, count + 1 + len(places))):
+        deliveries = [_Delivery(found) for found in received]
+        if [one.count for one in deliveries] != list(range(count + 1, count + 1 + len(deliveries))):
             raise Missed
-        if not places:
+        if not deliveries:
             return count
-        messages = list(map(_message, received, places))
+        messages = list(map(_message, received, deliveries))
         await self._show(await self._registry.ingest(Batch(self._name, messages)))
-        await self._tidy(messages[-1].place)
-        return places[-1].count
+        await self._tidy(messages[-1].sequence)
+        return deliveries[-1].count
 
     async def _show(self, heard: Sequence[Message]) -> None:
         """Tell applications. Those that are not connected now find it in the store."""
         told = ((f"live.{one.org}.{one.env}.{one.family}.{one.device}.{one.name}", one.body) for one in heard)
         await links.publish_all(self._client, told)
 
-    async def _tidy(self, place: int) -> None:
+    async def _tidy(self, stored: int) -> None:
         now = asyncio.get_running_loop().time()
         if self._stream == INGEST and now - self._tidied > _TIDY_SECONDS:
             self._tidied = now
-            await streams.forget_before(self._client, self._stream, place + 1)
+            await streams.forget_before(self._client, self._stream, stored + 1)
 
 
-class _Place:
-    """What the reply subject of a message says: its place in the stream, how many were sent, the instant of storing."""
+class _Delivery:
+    """What the reply subject of a message says: its number in the stream, how many were sent, when it was stored."""
 
-    __slots__ = ("at", "count", "place")
+    __slots__ = ("at", "count", "sequence")
 
     def __init__(self, found: Msg) -> None:
         parts = found.reply.split(".")
-        self.place, self.count, self.at = int(parts[5]), int(parts[6]), int(parts[7]) // 1000
+        self.sequence, self.count, self.at = int(parts[5]), int(parts[6]), int(parts[7]) // 1000
 
 
-def _message(found: Msg, where: _Place) -> Message:
+def _message(found: Msg, delivery: _Delivery) -> Message:
     subject = found.subject.split(".")
     if subject[0] == "command":
         _, org, env, device, name = subject
         family = COMMANDS_FAMILY
     else:
         _, org, env, family, device, name = subject
-    return Message(where.place, where.at, org, env, family, device, name, found.data)
+    return Message(delivery.sequence, delivery.at, org, env, family, device, name, found.data)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from fleetroll.core.model import Reached
+from fleetroll.core.model import StreamPosition
 
 
 class DeviceAccount(Struct, frozen=True):
@@ -59,10 +59,10 @@ class Request(Struct, frozen=True):
 class Message(Struct, frozen=True, gc=False):
     """What a device or an application has published.
 
-    `at` is when it was stored; `place` counts up within one incarnation of the stream.
+    `at` is when it was stored; `sequence` counts up within one incarnation of the stream.
     """
 
-    place: int
+    sequence: int
     at: int
     org: str
     env: str
@@ -205,11 +205,11 @@ class Registry(Protocol):
     async def certify(self, names: Sequence[str]) -> Certificate:
         """A new certificate for these host names."""
 
-    async def ingested(self, stream: str) -> Reached:
+    async def ingested(self, stream: str) -> StreamPosition:
         """How much of that incarnation is in the store."""
 
-    async def rewind(self, stream: str, place: int) -> None:
-        """The broker has lost some of that incarnation: what it holds beyond `place` is new."""
+    async def rewind(self, stream: str, sequence: int) -> None:
+        """The broker has lost some of that incarnation: what it holds beyond `sequence` is new."""
 
     async def ingest(self, batch: Batch) -> Sequence[Message]:
         """Store a batch, all of it or nothing. Returns what applications are to be told of it."""

@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from fleetroll.bus.links import Rejected
 from fleetroll.bus.permissions import COMMANDS, FAMILIES, INGEST, stream_subjects
 from fleetroll.core import limits
-from fleetroll.core.model import Instant, Reached
+from fleetroll.core.model import Instant, StreamPosition
 from fleetroll.core.times import microseconds, moment
 
 _SECONDS = 5.0
@@ -87,10 +87,10 @@ async def _bounds(client: Client, name: str, room: int | None) -> dict[str, Any]
     return {"max_bytes": held + max(limits.BUS_LEAST_ROOM, int(room * _SHARES[name])), "discard": "new"}
 
 
-async def has_fallen_back(client: Client, stream: str, reached: Reached) -> bool:
-    """Whether a stream has gone back to before the last place that was read from it. Raises StreamLost.
+async def has_fallen_back(client: Client, stream: str, reached: StreamPosition) -> bool:
+    """Whether a stream has gone back to before the last message that was read from it. Raises StreamLost.
 
-    It may have passed that place again: then another message is there.
+    It may have passed that number again: then another message is there.
     """
     try:
         info = msgspec.json.decode(await request(client, f"STREAM.INFO.{stream}", {}), type=_Info)
@@ -98,31 +98,31 @@ async def has_fallen_back(client: Client, stream: str, reached: Reached) -> bool
         if problem.code == _NOT_FOUND:
             raise StreamLost from problem
         raise
-    if info.state.last_seq < reached.place:
+    if info.state.last_seq < reached.sequence:
         return True
     try:
-        found = await request(client, f"STREAM.MSG.GET.{stream}", {"seq": reached.place})
+        found = await request(client, f"STREAM.MSG.GET.{stream}", {"seq": reached.sequence})
     except Rejected:  # what is in the store is removed from the stream
         return False
     return abs(msgspec.json.decode(found, type=_Found).message.at - reached.at) > 1 if reached.at else False
 
 
-async def read_from(client: Client, stream: str, name: str, place: int) -> None:
-    """Make a new consumer of a stream, from a place on. The reader keeps track of what is read, not the broker.
+async def read_from(client: Client, stream: str, name: str, sequence: int) -> None:
+    """Make a new consumer of a stream, from a message on. The reader keeps track of what is read, not the broker.
 
     Raises StreamLost.
     """
-    await _consume(client, stream, name, {"deliver_policy": "by_start_sequence", "opt_start_seq": place})
+    await _consume(client, stream, name, {"deliver_policy": "by_start_sequence", "opt_start_seq": sequence})
 
 
 async def read_after(client: Client, stream: str, name: str, at: Instant) -> int:
-    """As `read_from`, for what was stored after a time. Returns the place before it."""
+    """As `read_from`, for what was stored after a time. Returns the number before it."""
     start = moment(at + 1).isoformat()
     return await _consume(client, stream, name, {"deliver_policy": "by_start_time", "opt_start_time": start})
 
 
 async def _consume(client: Client, stream: str, name: str, start: dict[str, Any]) -> int:
-    """Make a consumer. Returns the place before the first that it reads. Raises StreamLost."""
+    """Make a consumer. Returns the number before the first that it reads. Raises StreamLost."""
     with contextlib.suppress(Rejected):  # there may be none
         await request(client, f"CONSUMER.DELETE.{stream}.{name}", {})
     consumer = {
@@ -199,10 +199,10 @@ async def consumers(client: Client, stream: str) -> list[str]:
             return found
 
 
-async def forget_before(client: Client, stream: str, place: int) -> None:
-    """Remove what the store has by now: all before `place`."""
+async def forget_before(client: Client, stream: str, sequence: int) -> None:
+    """Remove what the store has by now: all before `sequence`."""
     with contextlib.suppress(Rejected):
-        await request(client, f"STREAM.PURGE.{stream}", {"seq": place})
+        await request(client, f"STREAM.PURGE.{stream}", {"seq": sequence})
 
 
 async def _stream(client: Client, name: str, config: dict[str, Any], replicas: int | None) -> str:

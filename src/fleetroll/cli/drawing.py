@@ -50,8 +50,8 @@ def _least_widths(
 ) -> list[int]:
     """What each column takes once those with a bound have given way, and no less than on the pages before."""
     return [
-        width if most is not None else max([width, *(cell_len(row[place]) for row in rows)])
-        for place, ((_, most), width) in enumerate(zip(columns, widths, strict=True))
+        width if most is not None else max([width, *(cell_len(row[index]) for row in rows)])
+        for index, ((_, most), width) in enumerate(zip(columns, widths, strict=True))
     ]
 
 

@@ -1,6 +1,6 @@
 """`fleetroll import`: the devices of a running server of another maker, read through its API and stored through ours.
 
-A source yields pages of rows and stores them. After each page that is stored, the place of the next one is written to
+A source yields pages of rows and stores them. After each page that is stored, the cursor of the next one is written to
 a state file, so a run that was broken off goes on where it stopped; a page that is stored twice does no harm.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from fleetroll.cli import files, output
 from fleetroll.cli.connection import Options, address
@@ -33,7 +33,7 @@ _TRY_LATER = {429, 500, 502, 503, 504, 529}
 _ABOUT_SOURCE = "This is the source; check its address, the --url after the vendor's name."
 
 
-Place = int | str
+Cursor = int | str
 """Where a page of a source begins, by number or by a bookmark of the source's."""
 Result = dict[str, Any]
 """A row's `ident` and `outcome`, with the `error` of one that failed."""
@@ -43,30 +43,30 @@ class Page(Struct):
     """Some devices of a source. `following` is where the next page begins, None on the last one."""
 
     rows: list[dict[str, Any]]
-    following: Place | None
+    following: Cursor | None
     total: int
 
 
 class _State(Struct):
-    """What a state file says: the place of the next page."""
+    """What a state file says: the cursor of the next page."""
 
     source: str
-    place: Place
+    cursor: Cursor = field(name="place")
 
 
 class Source(Protocol):
-    """Another server. `name` tells its account from others, `first` is the place of the first page."""
+    """Another server. `name` tells its account from others, `first` is the cursor of the first page."""
 
     @property
     def name(self) -> str: ...
 
     @property
-    def first(self) -> Place: ...
+    def first(self) -> Cursor: ...
 
     def prepare(self, client: "Client") -> None:
         """Store what devices refer to, before the devices."""
 
-    def page(self, place: Place) -> Page: ...
+    def page(self, cursor: Cursor) -> Page: ...
 
     def store(self, client: "Client", rows: list[dict[str, Any]], *, dry_run: bool) -> Iterator[Result]:
         """Store the rows of a page, or find out what that would do."""
@@ -114,22 +114,22 @@ def between(context: click.Context, url: str, **options: Any) -> Iterator[tuple[
 
 def run(client: "Client", source: Source, state: Path, *, dry_run: bool, as_json: bool) -> None:
     """Store all devices of a source, print a summary or the result of each, and raise Failure if rows failed."""
-    first = _place(state, source)
+    first = _first_cursor(state, source)
     if first != source.first:
         output.note(f"Continuing where the last run stopped, as recorded in {state}.")
     counts: Counter[str] = Counter()
     failures: list[str] = []
     source.prepare(client)
-    for found, place in _pages(source, first):
+    for found, cursor in _pages(source, first):
         for result in source.store(client, found.rows, dry_run=dry_run):
             counts[result["outcome"]] += 1
             if result["outcome"] == "failed" and len(failures) < output.SHOWN_FAILURES:
                 failures.append(f"{result.get('ident')}: {result['error']['message']}")
             if as_json:
                 output.raw(msgspec.json.encode(result))
-        if place is not None and not dry_run:
+        if cursor is not None and not dry_run:
             with files.replacing(state) as stream:
-                stream.write(msgspec.json.encode(_State(source.name, place)))
+                stream.write(msgspec.json.encode(_State(source.name, cursor)))
     if not dry_run:
         state.unlink(missing_ok=True)
     if not as_json:
@@ -139,19 +139,19 @@ def run(client: "Client", source: Source, state: Path, *, dry_run: bool, as_json
         raise Failure(Exit.ROWS_FAILED, message, "" if dry_run else "The others are stored.")
 
 
-def _pages(source: Source, first: Place) -> Iterator[tuple[Page, Place | None]]:
-    place: Place | None = first
+def _pages(source: Source, first: Cursor) -> Iterator[tuple[Page, Cursor | None]]:
+    cursor: Cursor | None = first
     found = source.page(first)
     with output.progress("Importing", found.total) as advance:
-        while place is not None:
+        while cursor is not None:
             yield found, found.following
             advance(len(found.rows))
-            place = found.following
-            if place is not None:
-                found = source.page(place)
+            cursor = found.following
+            if cursor is not None:
+                found = source.page(cursor)
 
 
-def _place(state: Path, source: Source) -> Place:
+def _first_cursor(state: Path, source: Source) -> Cursor:
     """Where to begin: at the first page, or where a run for the same source was broken off."""
     if not state.exists():
         return source.first
@@ -160,7 +160,7 @@ def _place(state: Path, source: Source) -> Place:
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise Failure(Exit.FILE, f"{state} is not the state file of an import.", "Remove it to start over.") from None
     if known.source == source.name:
-        return known.place
+        return known.cursor
     raise Failure(Exit.FILE, f"{state} belongs to an import from {known.source}.", "Name another one with --state.")
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from fleetroll.cli import importing, output
 from fleetroll.cli.failures import Exit, Failure
-from fleetroll.cli.importing import Page, Place
+from fleetroll.cli.importing import Cursor, Page
 
 if TYPE_CHECKING:
     import httpx
@@ -101,20 +101,22 @@ class _Stats(Struct):
 
 
 class Gateway:
-    """Implements `importing.Source` over Lamassu's APIs. A place in its devices is a bookmark."""
+    """Implements `importing.Source` over Lamassu's APIs. A cursor is a bookmark."""
 
-    first: Place = ""
+    first: Cursor = ""
 
     def __init__(self, http: "httpx.Client", url: str, with_policies: bool) -> None:
         self._http = http
         self.name = url
         self._with_policies = with_policies
 
-    def page(self, place: Place) -> Page:
+    def page(self, cursor: Cursor) -> Page:
         # Its server forgets the order of a bookmark's list unless it is told again.
-        wanted = {"sort_by": "id", "sort_mode": "asc", "page_size": _PER_PAGE} | ({"bookmark": place} if place else {})
+        wanted: dict[str, Any] = {"sort_by": "id", "sort_mode": "asc", "page_size": _PER_PAGE}
+        if cursor:
+            wanted["bookmark"] = cursor
         reply = self._ask(_DEVICES, wanted)
-        if place and reply.status_code == 400:
+        if cursor and reply.status_code == 400:
             message = "The source no longer knows where the last run stopped."
             raise Failure(Exit.REFUSED, message, "Remove the state file to start over; what is stored stays as it is.")
         found = importing.require(reply, _DEVICES, _ABOUT, _List[_Device])

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from fleetroll.cli import importing
 from fleetroll.cli.failures import Failure
-from fleetroll.cli.importing import Page, Place
+from fleetroll.cli.importing import Cursor, Page
 
 if TYPE_CHECKING:
     import httpx
@@ -93,9 +93,9 @@ class _List(Struct, Generic[_Record]):
 
 
 class Project:
-    """Implements `importing.Source` over a project's API. A place in its devices is the number of a page."""
+    """Implements `importing.Source` over a project's API. A cursor is the number of a page."""
 
-    first: Place = 1
+    first: Cursor = 1
 
     def __init__(self, http: "httpx.Client", url: str, with_attributes: bool, dry_run: bool) -> None:
         self._http = http
@@ -110,10 +110,10 @@ class Project:
             if cohort["slug"] != _DEFAULT:
                 self._make(client, cohort)
 
-    def page(self, place: Place) -> Page:
-        place = int(place)
-        found = self._get("/devices", _List[_Device], place)
-        following = place + 1 if place < found.paging.page_count else None
+    def page(self, cursor: Cursor) -> Page:
+        number = int(cursor)
+        found = self._get("/devices", _List[_Device], number)
+        following = number + 1 if number < found.paging.page_count else None
         return Page([self._row(device) for device in found.data], following, found.paging.total_count)
 
     def store(self, client: "Client", rows: list[dict[str, Any]], *, dry_run: bool) -> Iterator[importing.Result]:
@@ -127,11 +127,11 @@ class Project:
                 raise
 
     def _everything(self, path: str, shape: type[_List[_Record]]) -> Iterator[_Record]:
-        place, last = 1, 1
-        while place <= last:
-            found = self._get(path, shape, place)
+        number, last = 1, 1
+        while number <= last:
+            found = self._get(path, shape, number)
             yield from found.data
-            place, last = place + 1, found.paging.page_count
+            number, last = number + 1, found.paging.page_count
 
     def _row(self, device: _Device) -> dict[str, Any]:
         """A device as our own import takes it, without what the source leaves empty."""
@@ -153,8 +153,8 @@ class Project:
         found = self._everything(f"/devices/{quote(serial, safe='')}/attributes", _List[_Attribute])
         return {_name(item): state["value"] for item in found if (state := item.get("state"))}
 
-    def _get(self, path: str, shape: type[_List[_Record]], place: int) -> _List[_Record]:
-        params = {"page": place, "per_page": _PER_PAGE}
+    def _get(self, path: str, shape: type[_List[_Record]], number: int) -> _List[_Record]:
+        params = {"page": number, "per_page": _PER_PAGE}
         reply = importing.patient(lambda: self._http.get(self.name + path, params=params))
         return importing.require(reply, path, _ABOUT, shape)
 

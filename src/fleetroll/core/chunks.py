@@ -84,10 +84,10 @@ def _finish(data: bytes, checksum: bytes | None) -> Step:
 def _varint(data: bytes) -> tuple[int | None, bytes]:
     """A number in groups of seven bits, the lowest first, and what follows it; None where it does not end."""
     number = 0
-    for place, byte in enumerate(data[:_MOST_VARINT]):
-        number |= (byte & 0x7F) << (7 * place)
+    for index, byte in enumerate(data[:_MOST_VARINT]):
+        number |= (byte & 0x7F) << (7 * index)
         if not byte & 0x80:
-            return number, data[place + 1 :]
+            return number, data[index + 1 :]
     return None, data
 
 
@@ -103,18 +103,18 @@ def parts(body: bytes) -> list[bytes]:
     if not boundary.startswith(b"--"):
         return []
     found: list[bytes] = []
-    place = len(boundary)
-    while len(found) <= limits.MAX_CHUNKS and not body.startswith(b"--", place):
-        blank = body.find(b"\r\n\r\n", place)
-        head, begin = (body[place:blank], blank + 4) if blank >= 0 else (body[place:], len(body))
+    position = len(boundary)
+    while len(found) <= limits.MAX_CHUNKS and not body.startswith(b"--", position):
+        blank = body.find(b"\r\n\r\n", position)
+        head, begin = (body[position:blank], blank + 4) if blank >= 0 else (body[position:], len(body))
         length = _length(head)
         end = body.find(b"\r\n" + boundary, begin + (length or 0))
         content = body[begin : end if end >= 0 else None] if length is None else body[begin : begin + length]
         if end < 0:
-            last = content or body[place:].strip()
+            last = content or body[position:].strip()
             return [*found, last] if last else found
         found.append(content)
-        place = end + 2 + len(boundary)
+        position = end + 2 + len(boundary)
     return found
 
 

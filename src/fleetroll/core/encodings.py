@@ -72,4 +72,4 @@ def _decoded(text: bytes) -> bytes | None:
 
 def _in_lines(der: bytes, width: int, end: str) -> str:
     text = base64.b64encode(der).decode()
-    return "".join(text[place : place + width] + end for place in range(0, len(text), width))
+    return "".join(text[start : start + width] + end for start in range(0, len(text), width))

@@ -133,7 +133,7 @@ def _is_range(field: Metafield, value: Any) -> bool:
     return _has_members(value, "from", "to") and all(_is_whole(field, part) for part in value.values())
 
 
-def _is_place(field: Metafield, value: Any) -> bool:
+def _is_coordinates(field: Metafield, value: Any) -> bool:
     if not _has_members(value, "lat", "lon") or not all(_is_number(field, part) for part in value.values()):
         return False
     return bool(-90 <= value["lat"] <= 90 and -180 <= value["lon"] <= 180)
@@ -207,7 +207,7 @@ _KINDS: dict[MetafieldKind, _Kind] = {
     MetafieldKind.NUMBER: _Kind(_is_number, _number, _alone("value")),
     MetafieldKind.RANGE: _Kind(_is_range, _object, _together("from", "to")),
     MetafieldKind.TIME: _Kind(_is_whole, _number, _alone("time")),
-    MetafieldKind.COORDINATES: _Kind(_is_place, _object, _together("lat", "lon")),
+    MetafieldKind.COORDINATES: _Kind(_is_coordinates, _object, _together("lat", "lon")),
     MetafieldKind.DEVICE_REFERENCE: _Kind(_is_device, _number, _device),
     MetafieldKind.LIST: _Kind(_is_choice, str, _choice),
     MetafieldKind.TEMPLATE_ID: _Kind(_is_choice, str, _choice),

@@ -608,10 +608,10 @@ class Link(Struct, frozen=True):
     name: str
 
 
-class Reached(Struct, frozen=True):
+class StreamPosition(Struct, frozen=True):
     """The last message of a broker's stream that is in the store, and when the broker had stored it; 0 if none is."""
 
-    place: int = 0
+    sequence: int = 0
     at: Instant = 0
 
 

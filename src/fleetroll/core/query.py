@@ -182,7 +182,7 @@ def lookup(document: Mapping[str, object], path: tuple[str, ...]) -> object:
 
 
 def rank(document: Any, path: tuple[str | int, ...]) -> tuple[int, float, str]:
-    """The place of what is at `path` in a list sorted by it: nothing and null, numbers, times, text, containers."""
+    """The sort key of what is at `path`: nothing and null, numbers, times, text, containers."""
     found = document
     for step in path:
         known = isinstance(found, dict) and step in found if isinstance(step, str) else _has_element(found, step)
@@ -195,12 +195,12 @@ def rank(document: Any, path: tuple[str | int, ...]) -> tuple[int, float, str]:
         return 1, float(found), ""
     if not isinstance(found, str):
         return 4, 0.0, ""
-    at = times.place(found)
+    at = times.sort_key(found)
     return (3, 0.0, found) if at is None else (2, at, found)
 
 
-def _has_element(array: object, place: int) -> bool:
-    return isinstance(array, list) and (place < len(array) if place >= 0 else bool(array))
+def _has_element(array: object, index: int) -> bool:
+    return isinstance(array, list) and (index < len(array) if index >= 0 else bool(array))
 
 
 _EMPTY: tuple[object, ...] = ((), frozenset(), {})
@@ -306,7 +306,7 @@ def fits(pattern: Pattern, text: str) -> bool:
     position, end = len(first), len(text) - len(last)
     if position > end or not (text.startswith(first) and text.endswith(last)):
         return False
-    # The leftmost place for each piece leaves the most room for the rest, so there is nothing to try again.
+    # The leftmost position of each piece leaves the most room for the rest, so there is nothing to try again.
     for piece in middle:
         found = text.find(piece, position, end)
         if found < 0:

@@ -48,13 +48,13 @@ class Matcher:
             raise Refused(f"is longer than {_MAX_PATTERN} characters")
         self._fold = ignore_case
         self._program = program = _Program(pattern, literal, ignore_case, across_lines)
-        self._bits = {node: 1 << place for place, node in enumerate(program.tests)}
+        self._bits = {node: 1 << index for index, node in enumerate(program.tests)}
         self._match = 1 << len(self._bits)
         self._match_at_end = self._match << 1
         self._start = self._reached(program.first, at_begin=True)
         self._again = self._reached(program.first)
         nodes = list(program.tests)
-        self._tables = [_Follow(self, nodes[place : place + 4]) for place in range(0, len(nodes), 4)]
+        self._tables = [_Follow(self, nodes[start : start + 4]) for start in range(0, len(nodes), 4)]
         self._masks: dict[str, int] = {}
         self._moves: dict[tuple[int, str], int] = {}
 
@@ -73,7 +73,7 @@ class Matcher:
     def _move(self, states: int, character: str) -> int:
         if len(self._moves) > _MAX_STATES:
             self._moves.clear()
-        # A match may begin at any place, so the beginning of the pattern is among the states at every one.
+        # A match may begin at any position, so the beginning of the pattern is among the states at every one.
         found = self._again
         for table, taken in zip(self._tables, f"{states & self._mask(character):x}"[::-1], strict=False):
             if taken != "0":
@@ -133,8 +133,8 @@ class _Follow(dict[str, int]):
 
     def __missing__(self, taken: str) -> int:
         found = 0
-        for place, node in enumerate(self._nodes):
-            if int(taken, 16) >> place & 1:
+        for index, node in enumerate(self._nodes):
+            if int(taken, 16) >> index & 1:
                 found |= self._matcher.after(node)
         self[taken] = found
         return found
@@ -153,7 +153,7 @@ class _Program:
         self.anchors: dict[int, str] = {}
         self._count = 0
         self._text = pattern
-        self._place = 0
+        self._position = 0
         self._depth = 0
         self._fold = fold
         self._stop = "" if across else "\n"
@@ -161,7 +161,7 @@ class _Program:
             self.first, self.accept = self._sequence([self._single(self._exactly(c)) for c in pattern])
         else:
             self.first, self.accept = self._choice()
-            if self._place < len(pattern):
+            if self._position < len(pattern):
                 raise Refused("has a parenthesis that was never opened")
 
     # Fragments.
@@ -197,11 +197,11 @@ class _Program:
     # The grammar, from the loosest binding to the tightest.
 
     def _peek(self) -> str:
-        return self._text[self._place : self._place + 1]
+        return self._text[self._position : self._position + 1]
 
     def _take(self) -> str:
-        self._place += 1
-        return self._text[self._place - 1 : self._place]
+        self._position += 1
+        return self._text[self._position - 1 : self._position]
 
     def _choice(self) -> tuple[int, int]:
         self._depth += 1
@@ -227,9 +227,9 @@ class _Program:
         return self._sequence(parts)
 
     def _piece(self) -> tuple[int, int]:
-        begins = self._place
+        begins = self._position
         part = self._atom()
-        ends = self._place
+        ends = self._position
         least, most = self._quantity()
         if (least, most) == (1, 1):
             return part
@@ -244,11 +244,11 @@ class _Program:
         return self._sequence(parts)
 
     def _again(self, begins: int, ends: int) -> tuple[int, int]:
-        """Another copy of what the pattern says between two places."""
-        here, self._place = self._place, begins
+        """Another copy of what the pattern says between two positions."""
+        here, self._position = self._position, begins
         text, self._text = self._text, self._text[:ends]
         part = self._atom()
-        self._place, self._text = here, text
+        self._position, self._text = here, text
         return part
 
     def _quantity(self) -> tuple[int, int | None]:
@@ -262,11 +262,11 @@ class _Program:
         return found
 
     def _bounds(self) -> tuple[int, int | None]:
-        inside, closed, _ = self._text[self._place :].partition("}")
+        inside, closed, _ = self._text[self._position :].partition("}")
         low, comma, high = inside.partition(",")
         if not closed or not low.isdecimal() or (high and not high.isdecimal()) or len(inside) > 5:
             raise Refused("has a { that does not begin a quantifier")
-        self._place += len(inside) + 1
+        self._position += len(inside) + 1
         least, most = int(low), (int(high) if high else None) if comma else int(low)
         if max(least, most or 0) > _MAX_REPEAT or (most is not None and not least <= most != 0):
             raise Refused(f"repeats something more than {_MAX_REPEAT} times, or never")
@@ -317,7 +317,7 @@ class _Program:
                 raise Refused("has a class that is not closed, or one within another")
             if character == "\\":
                 tests.append(self._escape())
-            elif self._peek() == "-" and self._text[self._place + 1 : self._place + 2] not in {"]", ""}:
+            elif self._peek() == "-" and self._text[self._position + 1 : self._position + 2] not in {"]", ""}:
                 self._take()
                 tests.append(self._between(character, self._take()))
             else:

@@ -72,7 +72,7 @@ def instant(text: str) -> int | None:
     return microseconds(local) + (ahead if sign == "-" else -ahead)
 
 
-def place(text: str) -> float | None:
+def sort_key(text: str) -> float | None:
     """The sort key, in microseconds, of a text that is a date or a time; None for any other text.
 
     Without an offset it is UTC, and a day that its month does not have counts on into the next: every store sorts

@@ -171,19 +171,19 @@ def _library(engine: Engine) -> Finding:
 
 
 def _space(data: Path) -> Finding:
-    place = next(path for path in (data.absolute(), *data.absolute().parents) if path.exists())
-    if _is_read_only(place):  # as a failing disk becomes by itself
+    directory = next(path for path in (data.absolute(), *data.absolute().parents) if path.exists())
+    if _is_read_only(directory):  # as a failing disk becomes by itself
         advice = "See the system's log for the reason, and mount it read-write."
         return Finding("disk", State.FAIL, "read-only", advice)
-    return _room("disk", place, data, "Make room, or move the directory to a larger disk.")
+    return _room("disk", directory, data, "Make room, or move the directory to a larger disk.")
 
 
-def _is_read_only(place: Path) -> bool:
+def _is_read_only(directory: Path) -> bool:
     """Whether it is mounted so, or refuses an unnamed file: from Linux 6.16 on, a failed ext4 looks writable."""
-    if os.statvfs(place).f_flag & os.ST_RDONLY:
+    if os.statvfs(directory).f_flag & os.ST_RDONLY:
         return True
     try:
-        os.close(os.open(place, os.O_TMPFILE | os.O_WRONLY, 0o600))
+        os.close(os.open(directory, os.O_TMPFILE | os.O_WRONLY, 0o600))
     except OSError as problem:  # not every file system has unnamed files, and not everybody may write here
         return problem.errno == errno.EROFS
     return False
@@ -192,15 +192,15 @@ def _is_read_only(place: Path) -> bool:
 def _temporary(data: Path) -> Finding:
     """Room for what a server puts aside: a backup until it is sent, and the results of a long import."""
     try:
-        place = Path(tempfile.gettempdir())
+        directory = Path(tempfile.gettempdir())
     except FileNotFoundError:
         return Finding("temporary files", State.FAIL, "cannot be written", "Name a directory for them in TMPDIR.")
-    return _room("temporary files", place, data, f"Make room in {place}, or set TMPDIR to a larger disk.")
+    return _room("temporary files", directory, data, f"Make room in {directory}, or set TMPDIR to a larger disk.")
 
 
-def _room(check: str, place: Path, data: Path, advice: str) -> Finding:
+def _room(check: str, directory: Path, data: Path, advice: str) -> Finding:
     """Whether a disk has room for a second copy of the database."""
-    free, database = shutil.disk_usage(place).free, data / DATABASE
+    free, database = shutil.disk_usage(directory).free, data / DATABASE
     found = f"{free >> 20} MiB free"
     if free < max(_SOME_SPACE, database.stat().st_size if database.exists() else 0):
         return Finding(check, State.FAIL if free < _LEAST_SPACE else State.WARN, found, advice)

@@ -21,10 +21,10 @@ def restore(engine: Engine, source: Path, data: Path, key_file: Path | None, pre
     try:
         key = _key_for(data, key_file, preset)
         _require_its_key(engine.known(source), key, "FLEETROLL_SERVER_KEY" if key_file is None else str(key_file))
-        with filling(data) as place:
-            _copy(source, place.database)
+        with filling(data) as target:
+            _copy(source, target.database)
             if key_file is not None:
-                place.keep_key(key)
+                target.keep_key(key)
     except DirectoryRefused as refused:
         raise Refused(str(refused)) from None
 

@@ -17,7 +17,7 @@ from fleetroll.bus.port import (
     Request,
 )
 from fleetroll.core.ids import parse_broker_org
-from fleetroll.core.model import Reached
+from fleetroll.core.model import StreamPosition
 from fleetroll.service import broker_accounts, connections, ingest
 from fleetroll.service.authorities import certify_server
 from fleetroll.service.devices import known_by_id
@@ -53,11 +53,11 @@ class Registry:
     async def settled(self, numbers: Sequence[int]) -> None:
         await self._services.store.write(lambda records: records.credentials.settle(numbers))
 
-    async def ingested(self, stream: str) -> Reached:
+    async def ingested(self, stream: str) -> StreamPosition:
         return await self._services.store.read.progress.get(stream)
 
-    async def rewind(self, stream: str, place: int) -> None:
-        await self._services.store.write(lambda records: ingest.rewind(records, stream, place))
+    async def rewind(self, stream: str, sequence: int) -> None:
+        await self._services.store.write(lambda records: ingest.rewind(records, stream, sequence))
 
     async def ingest(self, batch: Batch) -> list[Message]:
         return await ingest.take(self._services, batch)

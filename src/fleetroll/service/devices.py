@@ -174,10 +174,10 @@ async def page(call: Call, wanted: Listing) -> Devices:
 def _fitting(found: Sequence[Device], limit: int) -> int:
     """How many devices of a page fit into one reply; where they are large, the rest is left to the next page."""
     room = limits.MAX_PAGE_BYTES
-    for place, device in enumerate(found[:limit]):
+    for index, device in enumerate(found[:limit]):
         room -= weight(device)
         if room < 0:
-            return max(place, 1)
+            return max(index, 1)
     return limit
 
 

@@ -13,7 +13,7 @@ from fleetroll.core import documents, limits
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.ids import parse_broker_org, parse_device_hex
 from fleetroll.core.messages import Content, content_of, mode_of, shown
-from fleetroll.core.model import SERVER, Device, Instant, NewEvent, Reached
+from fleetroll.core.model import SERVER, Device, Instant, NewEvent, StreamPosition
 from fleetroll.core.times import HOUR
 from fleetroll.service import telemetry
 from fleetroll.service.devices import known_by_id
@@ -63,21 +63,21 @@ async def take(services: Services, batch: Batch) -> list[Message]:
     return done.messages
 
 
-async def rewind(records: Records, stream: str, place: int) -> None:
-    """Read the stream again from beyond `place`. The time of the last message stays: the stream is recognized by it."""
+async def rewind(records: Records, stream: str, sequence: int) -> None:
+    """Read the stream again after `sequence`. The time of the last message stays: the stream is recognized by it."""
     reached = await records.progress.get(stream)
-    await records.progress.put(stream, structs.replace(reached, place=place))
+    await records.progress.put(stream, structs.replace(reached, sequence=sequence))
 
 
 async def _ingest(records: Records, live: Live, batch: Batch, at: Instant) -> _Ingested:
     """Take messages in their order. Those of no known device, and those that are no report, are left out."""
     reached, last = await records.progress.get(batch.stream), batch.messages[-1]
-    if last.place <= reached.place:
+    if last.sequence <= reached.sequence:
         return _Ingested([], [])
-    read = [_read(message) for message in batch.messages if message.place > reached.place and _is_named(message)]
+    read = [_read(message) for message in batch.messages if message.sequence > reached.sequence and _is_named(message)]
     taken = await _take_readings(records, [one for one in read if one.message.family == _TELEMETRY], at)
     await _take_events(records, [one for one in read if one.message.family != _TELEMETRY], at)
-    await records.progress.put(batch.stream, Reached(last.place, last.at))
+    await records.progress.put(batch.stream, StreamPosition(last.sequence, last.at))
     orgs = {one.org for one in taken}
     readings = [one for org in orgs if live.wants(org) for one in await _live_readings(records, org, taken)]
     return _Ingested(readings, [shown for one in read if (shown := _for_applications(one)) is not None])
@@ -173,8 +173,8 @@ async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -
     faults = await telemetry.ingest(records, arrivals, at, _REQUEST)
     followed = await _after_transfer(records, messages, arrivals, faults)
     again = await telemetry.ingest(records, list(followed.values()), at, _REQUEST)
-    for (place, arrival), fault in zip(followed.items(), again, strict=True):
-        arrivals[place], faults[place] = arrival, fault
+    for (index, arrival), fault in zip(followed.items(), again, strict=True):
+        arrivals[index], faults[index] = arrival, fault
     for message, arrival, fault in zip(messages, arrivals, faults, strict=True):
         if fault is not None:
             await _note(records, arrival.org, arrival.device, message, fault, at)
@@ -184,14 +184,14 @@ async def _take_readings(records: Records, read: Sequence[_Read], at: Instant) -
 async def _after_transfer(
     records: Records, messages: Sequence[Message], arrivals: Sequence[Arrival], faults: Sequence[Fault | None]
 ) -> dict[int, Arrival]:
-    """The readings, by offset, of devices that were transferred, for the organizations that have them now."""
+    """The readings, by index, of devices that were transferred, for the organizations that have them now."""
     homes = Homes(records)
     found = {}
-    for place, fault in enumerate(faults):
+    for index, fault in enumerate(faults):
         if fault is not None and fault.kind is Kind.NOT_FOUND:
-            home = await homes.of(messages[place])
+            home = await homes.of(messages[index])
             if home is not None:
-                found[place] = structs.replace(arrivals[place], org=home)
+                found[index] = structs.replace(arrivals[index], org=home)
     return found
 
 

@@ -123,7 +123,7 @@ async def _still_quiet(
     """Those that still are: other processes may write until a transaction asks for their organization, as here."""
     still = set()
     for org in sorted({org for org, _, _ in quiet}):
-        known = await records.presence.reporters(org, [device for place, device, _ in quiet if place == org])
+        known = await records.presence.reporters(org, [device for home, device, _ in quiet if home == org])
         still |= {one.id for one in known.values() if _is_quiet(one, span)}
     return [one for one in quiet if one[1] in still]
 
@@ -135,7 +135,7 @@ def _is_quiet(one: Reporter, span: Span) -> bool:
 
 async def _disconnect(records: Records, devices: Sequence[tuple[int, int, str]], at: Instant, request: str) -> None:
     for org in {org for org, _, _ in devices}:
-        await records.presence.lost(org, [device for place, device, _ in devices if place == org])
+        await records.presence.lost(org, [device for home, device, _ in devices if home == org])
     await _record(records, DISCONNECTED, devices, at, request)
 
 

@@ -12,7 +12,7 @@ from fleetroll.store.port import Store
 
 
 class Publisher:
-    """Wakes followers after commits. Each reads the timeline from its own place, so a slow one misses nothing."""
+    """Wakes followers after commits. Each reads the timeline from its own position, so a slow one misses nothing."""
 
     def __init__(self, store: Store) -> None:
         self._waiting: set[asyncio.Event] = set()

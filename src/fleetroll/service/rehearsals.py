@@ -32,7 +32,7 @@ class Planned:
         self._end = self._kept = 0
         # A hash table with open addressing: marks, where 0 is an empty slot, and where in the file the device begins.
         self._marks = _empty(_FEWEST_SLOTS)
-        self._places = _empty(_FEWEST_SLOTS)
+        self._offsets = _empty(_FEWEST_SLOTS)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):  # what the disk did not take is given up as well
@@ -50,49 +50,49 @@ class Planned:
         for device in devices:
             key = identity_key(device.ident)
             mark = _mark(key)
-            slot, _ = self._look(key, mark)
+            slot, _ = self._slot_of(key, mark)
             text = _encode((structs.replace(device, software=None), device.software))
             self._file.seek(self._end)
             self._file.write(len(text).to_bytes(_LENGTH, "big") + text)
             if not self._marks[slot]:
                 self._kept += 1
-            self._marks[slot], self._places[slot] = mark, self._end
+            self._marks[slot], self._offsets[slot] = mark, self._end
             self._end += _LENGTH + len(text)
             if 2 * self._kept > len(self._marks):
                 self._grow()
 
     def find(self, keys: Iterable[str]) -> dict[str, NewDevice]:
         """The devices that were kept under these keys; keys without one are left out."""
-        found = ((key, self._look(key, _mark(key))[1]) for key in keys)
+        found = ((key, self._slot_of(key, _mark(key))[1]) for key in keys)
         return {key: device for key, device in found if device is not None}
 
-    def _look(self, key: str, mark: int) -> tuple[int, NewDevice | None]:
+    def _slot_of(self, key: str, mark: int) -> tuple[int, NewDevice | None]:
         """The slot of a key and what is there; the slot to use where nothing is."""
         last = len(self._marks) - 1
         slot = mark & last
         while known := self._marks[slot]:
             if known == mark:
-                device = self._read(self._places[slot])
+                device = self._read(self._offsets[slot])
                 if identity_key(device.ident) == key:
                     return slot, device
             slot = (slot + 1) & last
         return slot, None
 
-    def _read(self, place: int) -> NewDevice:
-        self._file.seek(place)
+    def _read(self, offset: int) -> NewDevice:
+        self._file.seek(offset)
         device, software = _decode(self._file.read(int.from_bytes(self._file.read(_LENGTH), "big")))
         return device if bytes(software) == b"null" else structs.replace(device, software=software)
 
     def _grow(self) -> None:
-        marks, places = self._marks, self._places
+        marks, offsets = self._marks, self._offsets
         last = 2 * len(marks) - 1
-        self._marks, self._places = _empty(last + 1), _empty(last + 1)
-        for mark, place in zip(marks, places, strict=True):
+        self._marks, self._offsets = _empty(last + 1), _empty(last + 1)
+        for mark, offset in zip(marks, offsets, strict=True):
             if mark:
                 slot = mark & last
                 while self._marks[slot]:
                     slot = (slot + 1) & last
-                self._marks[slot], self._places[slot] = mark, place
+                self._marks[slot], self._offsets[slot] = mark, offset
 
 
 def named_by(change: DeviceChange) -> Iterator[NewDevice]:

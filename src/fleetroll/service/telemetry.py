@@ -216,10 +216,10 @@ async def ingest(records: Records, arrivals: Sequence[Arrival], now: Instant, re
     """
     outcome: list[Fault | None] = [None] * len(arrivals)
     for org in {arrival.org for arrival in arrivals}:
-        places = [place for place, arrival in enumerate(arrivals) if arrival.org == org]
-        faults = await _ingest(records, org, [arrivals[place] for place in places], now, request)
-        for place, fault in zip(places, faults, strict=True):
-            outcome[place] = fault
+        indexes = [index for index, arrival in enumerate(arrivals) if arrival.org == org]
+        faults = await _ingest(records, org, [arrivals[index] for index in indexes], now, request)
+        for index, fault in zip(indexes, faults, strict=True):
+            outcome[index] = fault
     return outcome
 
 
@@ -232,9 +232,9 @@ async def _ingest(
     sound = [arrival for arrival, fault in zip(arrivals, faults, strict=True) if fault is None]
     taken = [Reading(one.device, one.metric, one.at, one.value, one.mode) for one in sound]
     if refused := await _store(records, org, taken):
-        for place, arrival in enumerate(arrivals):
-            if faults[place] is None and (arrival.device, arrival.mode, arrival.metric) in refused:
-                faults[place] = _too_many_series()
+        for index, arrival in enumerate(arrivals):
+            if faults[index] is None and (arrival.device, arrival.mode, arrival.metric) in refused:
+                faults[index] = _too_many_series()
     await presence.heard(records, org, [one for one in reporters.values() if one.connected], now, request)
     return faults
 

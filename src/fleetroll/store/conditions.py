@@ -112,8 +112,8 @@ class Builder:
         sign = "<" if descending else ">"
         if len(keys) == 1:
             return f"{keys[0]} {sign} {self._bind(after[1])}"
-        place = after[0] if isinstance(after[0], tuple | list) else after[:1]
-        values = ", ".join(self._bind(value) for value in (*place, after[1]))
+        key = after[0] if isinstance(after[0], tuple | list) else after[:1]
+        values = ", ".join(self._bind(value) for value in (*key, after[1]))
         return f"({', '.join(keys)}) {sign} ({values})"
 
     def _bind(self, value: object) -> str:

@@ -1,7 +1,7 @@
 """Copying everything in a SQLite registry at rest into an empty PostgreSQL database, and back as a backup.
 
 Nothing here knows a noun: which tables and columns there are is read from the two schemas, which are the same but for
-types. Rows go in the order of their primary keys, a batch with its place in one transaction, so a copy that was cut
+types. Rows go in the order of their primary keys, a batch with its last key in one transaction, so a copy that was cut
 short goes on where it stopped. At the end both sides are read again and compared, by counts and checksums.
 """
 
@@ -49,7 +49,7 @@ class _Table(Struct, frozen=True):
         columns, key = ", ".join(self.columns), ", ".join(self.key)
         return f"SELECT {columns} FROM {self.name} {{after}} ORDER BY {key} LIMIT {_BATCH}"
 
-    def place(self, row: Sequence[Any]) -> list[Any]:
+    def key_of(self, row: Sequence[Any]) -> list[Any]:
         return [row[self.columns.index(name)] for name in self.key]
 
     def converted(self, row: Sequence[Any]) -> list[Any]:
@@ -114,7 +114,7 @@ async def _table(session: Session, old: apsw.Connection, name: str) -> _Table:
     columns = tuple(column for column, _ in described)
     if kinds.keys() != set(columns):
         raise Refused(f"Table {name} differs between the two; use the same release for both.")
-    key = tuple(column for column, place in sorted(described, key=lambda one: int(one[1])) if place)
+    key = tuple(column for column, position in sorted(described, key=lambda one: int(one[1])) if position)
     assert key, "every table has a primary key"
     booleans = frozenset(number for number, column in enumerate(columns) if kinds[column] == "boolean")
     return _Table(name, columns, key, booleans)
@@ -125,11 +125,11 @@ async def _copy_table(
 ) -> None:
     total: Any = old.execute(f"SELECT count(*) FROM {table.name}").get
     known = await session.fetch(f"SELECT place, rows FROM {UNFINISHED_COPY} WHERE name = :name", {"name": table.name})
-    place, done = (msgspec.json.decode(known[0][0]), int(known[0][1])) if known else (None, 0)
+    after, done = (msgspec.json.decode(known[0][0]), int(known[0][1])) if known else (None, 0)
     progress(table.name, done, total)
-    for rows in _pages(old, table, place):
+    for rows in _pages(old, table, after):
         done += len(rows)
-        noted = {"name": table.name, "place": msgspec.json.encode(table.place(rows[-1])).decode(), "rows": done}
+        noted = {"name": table.name, "place": msgspec.json.encode(table.key_of(rows[-1])).decode(), "rows": done}
         async with session.connection.transaction():
             await session.copy(table.name, table.columns, [table.converted(row) for row in rows])
             await session.fetch(
@@ -140,15 +140,15 @@ async def _copy_table(
         progress(table.name, done, total)
 
 
-def _pages(old: apsw.Connection, table: _Table, place: list[Any] | None) -> Iterator[list[tuple[Any, ...]]]:
+def _pages(old: apsw.Connection, table: _Table, last: list[Any] | None) -> Iterator[list[tuple[Any, ...]]]:
     after = f"WHERE ({', '.join(table.key)}) > ({', '.join('?' * len(table.key))})"
     while True:
-        text = table.page.format(after=after if place is not None else "")
-        rows = old.execute(text, place or ()).fetchall()
+        text = table.page.format(after=after if last is not None else "")
+        rows = old.execute(text, last or ()).fetchall()
         if not rows:
             return
         yield rows
-        place = table.place(rows[-1])
+        last = table.key_of(rows[-1])
 
 
 # --- that it is the same ---------------------------------------------------------------------------------------------
@@ -188,15 +188,15 @@ class _Sum:
 async def _read_back(session: Session, table: _Table) -> AsyncIterator[list[Any]]:
     names = [f":k{number}" for number in range(len(table.key))]
     after = f"WHERE ({', '.join(table.key)}) > ({', '.join(names)})"
-    place: list[Any] | None = None
+    last: list[Any] | None = None
     while True:
-        text = table.page.format(after=after if place is not None else "")
-        values = {name.removeprefix(":"): value for name, value in zip(names, place or (), strict=False)}
+        text = table.page.format(after=after if last is not None else "")
+        values = {name.removeprefix(":"): value for name, value in zip(names, last or (), strict=False)}
         rows = await session.fetch(text, values)
         if not rows:
             return
         yield list(rows)
-        place = table.place(rows[-1])
+        last = table.key_of(rows[-1])
 
 
 async def _finish(session: Session, old: apsw.Connection) -> None:

@@ -1,6 +1,6 @@
 """How far the broker's streams are read."""
 
-from fleetroll.core.model import Reached
+from fleetroll.core.model import StreamPosition
 from fleetroll.store.connection import Connection
 from fleetroll.store.statements import SQL
 
@@ -13,10 +13,10 @@ class Progress:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def get(self, stream: str) -> Reached:
+    async def get(self, stream: str) -> StreamPosition:
         row = await self._connection.one(SQL["progress_get"], {"org": _OF_ALL, "name": stream})
-        return Reached(*row) if row else Reached()
+        return StreamPosition(*row) if row else StreamPosition()
 
-    async def put(self, stream: str, reached: Reached) -> None:
-        values = {"org": _OF_ALL, "name": stream, "place": reached.place, "at": reached.at}
+    async def put(self, stream: str, reached: StreamPosition) -> None:
+        values = {"org": _OF_ALL, "name": stream, "place": reached.sequence, "at": reached.at}
         await self._connection.all(SQL["progress_put"], values)

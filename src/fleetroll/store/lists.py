@@ -73,7 +73,7 @@ def _known_series(size: int) -> tuple[str, list[tuple[str, str, str]]]:
 def portions(wanted: Collection[V]) -> Iterator[list[V]]:
     """A list in parts that a statement can take."""
     whole = list(wanted)
-    return (whole[place : place + _LISTED] for place in range(0, len(whole), _LISTED))
+    return (whole[start : start + _LISTED] for start in range(0, len(whole), _LISTED))
 
 
 def _listed(prefix: str, numbers: Sequence[int]) -> tuple[str, dict[str, Any]]:

@@ -31,12 +31,12 @@ from fleetroll.core.model import (
     NewEvent,
     Organization,
     Owner,
-    Reached,
     Reading,
     Reporter,
     SeriesKey,
     SoftwareVersion,
     Span,
+    StreamPosition,
     Tag,
     Template,
 )
@@ -171,9 +171,9 @@ class Credentials(Protocol):
 class Progress(Protocol):
     """How far the broker's streams have been read into this store."""
 
-    async def get(self, stream: str) -> Reached: ...
+    async def get(self, stream: str) -> StreamPosition: ...
 
-    async def put(self, stream: str, reached: Reached) -> None: ...
+    async def put(self, stream: str, reached: StreamPosition) -> None: ...
 
 
 class Tokens(Protocol):

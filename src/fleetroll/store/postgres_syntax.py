@@ -12,7 +12,7 @@ _NAMED = re.compile(r"(?<!:):([a-z]\w*)")
 # Strict, so that a path does not look into arrays, and silent where there is nothing at it.
 _LEAF = "jsonb_path_query_first({column}::jsonb, CAST({path} AS text)::jsonpath, '{{}}', true)"
 _TEXT = f"({_LEAF} #>> '{{{{}}}}')"
-# What `times.place` takes: the day is added to the first of its month, since not every month has every day.
+# What `times.sort_key` takes: the day is added to the first of its month, since not every month has every day.
 _OFFSET = "(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])"
 _WRITTEN = (
     "^(?!0000)[0-9][0-9][0-9][0-9]-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
@@ -30,8 +30,8 @@ _SPELLED = "({column}::json #>> CAST({keys} AS text[]))"
 def numbered(text: str) -> tuple[str, tuple[str, ...]]:
     """A statement with :name as $1 and so on, and the names in the order of their numbers."""
     names: dict[str, int] = {}
-    place = _NAMED.sub(lambda found: f"${names.setdefault(found[1], len(names) + 1)}", text)
-    return place, tuple(names)
+    numbered = _NAMED.sub(lambda found: f"${names.setdefault(found[1], len(names) + 1)}", text)
+    return numbered, tuple(names)
 
 
 def _json_path(keys: tuple[str, ...]) -> str:

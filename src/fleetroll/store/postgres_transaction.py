@@ -46,17 +46,17 @@ class LockBusy(BaseException):
 
 
 class Load(Struct, frozen=True):
-    """The columns of a load, and the places of their values in a row that follows the literals."""
+    """The columns of a load, and the positions of their values in a row that follows the literals."""
 
     table: str
     columns: tuple[str, ...]
     literals: tuple[bool | int, ...]
-    places: tuple[int, ...]
+    positions: tuple[int, ...]
 
     def whole(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
-        if self.places == tuple(range(len(self.places))):
+        if self.positions == tuple(range(len(self.positions))):
             return rows
-        pick, literals = itemgetter(*self.places), self.literals
+        pick, literals = itemgetter(*self.positions), self.literals
         return [pick((*literals, *row)) for row in rows]
 
 
@@ -68,11 +68,11 @@ def load_of(table: str) -> Load:
     parts = [part.strip() for part in found[3].split(",")]
     literals = [part for part in parts if part in _LITERALS]
     ahead = iter(range(len(literals)))
-    places = tuple(
+    positions = tuple(
         next(ahead) if part in _LITERALS else len(literals) + int(part.removeprefix("value ->> ")) for part in parts
     )
     columns = tuple(name.strip() for name in found[2].split(","))
-    return Load(found[1], columns, tuple(_LITERALS[part] for part in literals), places)
+    return Load(found[1], columns, tuple(_LITERALS[part] for part in literals), positions)
 
 
 @functools.lru_cache(maxsize=4096)

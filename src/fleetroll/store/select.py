@@ -43,7 +43,7 @@ _NULLABLE = frozenset({"name", "kind", "last_seen", "dms"})
 _SORTS = {field.name: COLUMN[field.name] for field in DEVICE_FIELDS.values() if field.sortable}
 # A page by offset may be in an order without an index: then what matches is sorted. Owners are ordered by their text.
 _UNSORTED = ("activated_at", "connected", "hardware_version", "owners", "software_version", "template")
-_PLACES = _SORTS | {name: COLUMN[name] for name in _UNSORTED}
+_ORDERED = _SORTS | {name: COLUMN[name] for name in _UNSORTED}
 _ABSENT = _NULLABLE | {"activated_at", "hardware_version", "software_version", "template"}
 
 
@@ -143,11 +143,11 @@ def _slice(
     else:
         source, id_column = builder.source(filter, driven=driven)
         condition = builder.where(filter)
-    place = syntax.unindexed if plan.gathered else "{column}"
+    term = syntax.unindexed if plan.gathered else "{column}"
     if presence:
-        condition += f" AND {place.format(column=_PLACES[sort.field])} {presence}"
-    places = ", ".join(place.format(column=key) for key in _keys(sort, presence, id_column))
-    listed = f"FROM {source} WHERE {condition} ORDER BY {places} LIMIT :limit OFFSET :start"
+        condition += f" AND {term.format(column=_ORDERED[sort.field])} {presence}"
+    order = ", ".join(term.format(column=key) for key in _keys(sort, presence, id_column))
+    listed = f"FROM {source} WHERE {condition} ORDER BY {order} LIMIT :limit OFFSET :start"
     if near and not driven:
         return Query(f"SELECT {COLUMNS} {listed}", builder.values)
     text = (
@@ -162,8 +162,8 @@ def _keys(sort: Sort, presence: str | None, id_column: str) -> list[str]:
     last = id_column + _direction(sort)
     if sort.field == "id":
         return [last]
-    first = [] if presence == "IS NULL" else [_PLACES[sort.field] + _direction(sort)]
-    return [*first, *(f"{_PLACES[key.field]}{_direction(key)} NULLS LAST" for key in sort.then), last]
+    first = [] if presence == "IS NULL" else [_ORDERED[sort.field] + _direction(sort)]
+    return [*first, *(f"{_ORDERED[key.field]}{_direction(key)} NULLS LAST" for key in sort.then), last]
 
 
 def _direction(sort: Sort) -> str:

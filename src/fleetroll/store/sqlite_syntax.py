@@ -49,8 +49,8 @@ def json_holds(*values: Any) -> bool:
 
 
 def time_place(*values: Any) -> float | None:
-    """The function behind `_TIME`: of a text."""
-    return times.place(values[0])
+    """The function behind `_TIME`: the sort key of a text."""
+    return times.sort_key(values[0])
 
 
 _decode = msgspec.json.Decoder().decode
@@ -74,8 +74,8 @@ class Trigrams:
 
         What is not known is taken for rare, and the end of a text for rarer than its beginning, as with serial numbers.
         """
-        places = range(len(needle) - _TRIGRAM, -1, -1)
-        trigrams = dict.fromkeys(needle[place : place + _TRIGRAM] for place in places)
+        starts = range(len(needle) - _TRIGRAM, -1, -1)
+        trigrams = dict.fromkeys(needle[start : start + _TRIGRAM] for start in starts)
         rarest = sorted(trigrams, key=lambda trigram: self._devices.get(trigram, 0))[:_MOST_TRIGRAMS]
         return " AND ".join('"' + trigram.replace('"', '""') + '"' for trigram in rarest) or None
 

@@ -1,6 +1,6 @@
 """Whose turn it is where few statements can run at a time, and each may take seconds.
 
-No organization gets all the places, however many statements it has, and those that wait take turns.
+No organization gets all the slots, however many statements it has, and those that wait take turns.
 """
 
 import asyncio
@@ -8,16 +8,16 @@ from collections import Counter, deque
 
 
 class Turns:
-    """A number of `places`, of which one organization can have all but one."""
+    """A number of `slots`, of which one organization can have all but one."""
 
-    def __init__(self, places: int) -> None:
-        self._free = places
-        self._most = max(1, places - 1)
+    def __init__(self, slots: int) -> None:
+        self._free = slots
+        self._most = max(1, slots - 1)
         self._running: Counter[int | None] = Counter()
         self._waiting: dict[int | None, deque[asyncio.Future[None]]] = {}
 
     async def take(self, org: int | None) -> None:
-        """Wait for a place, to be given back. Statements of no organization count as one of their own: None."""
+        """Wait for a slot, to be given back. Statements of no organization count as one of their own: None."""
         if self._may_run(org):
             self._begin(org)
             return

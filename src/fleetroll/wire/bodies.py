@@ -120,7 +120,7 @@ def _reason(problem: Exception, body: bytes) -> str:
     if isinstance(problem, UnicodeDecodeError):
         return "a text that is not UTF-8"
     words = str(problem).removeprefix("JSON is malformed: ") if body.strip() else "an empty body"
-    return _PLACE.sub("", words).replace("Input data was truncated", "it ends too early")
+    return _PATH.sub("", words).replace("Input data was truncated", "it ends too early")
 
 
 def _has_control(body: bytes) -> bool:
@@ -130,8 +130,8 @@ def _has_control(body: bytes) -> bool:
     return _CONTROL.search(body.replace(b"\\\\", b"")) is not None
 
 
-# Places and types as msgspec names them, from the end of the message: a member's name may look like either.
-_PLACE = re.compile(r" - at (?:`key` in )?`\$(?P<place>[^`]*)`\Z")
+# Paths and types as msgspec names them, from the end of the message: a member's name may look like either.
+_PATH = re.compile(r" - at (?:`key` in )?`\$(?P<path>[^`]*)`\Z")
 _TYPE = re.compile(r"`(?:(?:str|int|float|bool|datetime|object|array|null)(?: \| )?)+`")
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "datetime": "time"}
 _STEP = re.compile(r"[^.\[]+|\[[^\]]*\]")
@@ -142,9 +142,9 @@ _UNKNOWN_WORD = "Invalid enum value"
 
 def _misshapen(problem: str, shape: Any) -> Fault:
     """msgspec's messages, as in: Expected `str`, got `int` - at `$.name`; here in the words of JSON, and brief."""
-    place = _PLACE.search(problem)
-    message = problem[: place.start()] if place else problem
-    field = (place["place"].lstrip(".") or None) if place else None
+    found = _PATH.search(problem)
+    message = problem[: found.start()] if found else problem
+    field = (found["path"].lstrip(".") or None) if found else None
     if unknown := _UNKNOWN.match(message):
         message = f"Unknown member; the members here are {', '.join(_members(shape, field or ''))}."
         field = _within(field, brief(unknown[1]))
@@ -162,22 +162,22 @@ def _within(field: str | None, member: str) -> str:
     return f"{field}.{member}" if field else member
 
 
-def _enum_values(shape: Any, place: str) -> list[str]:
-    """The enum values that a shape takes at a place such as `datastreams[0].type`."""
-    kinds = _kinds(shape, place)
+def _enum_values(shape: Any, path: str) -> list[str]:
+    """The enum values that a shape takes at a path such as `datastreams[0].type`."""
+    kinds = _kinds(shape, path)
     return [str(member.value) for kind in kinds if isinstance(kind, inspect.EnumType) for member in kind.cls]
 
 
-def _members(shape: Any, place: str) -> list[str]:
-    """The members that a shape has at a place."""
-    return [member.encode_name for kind in _kinds(shape, place) for member in getattr(kind, "fields", ())]
+def _members(shape: Any, path: str) -> list[str]:
+    """The members that a shape has at a path."""
+    return [member.encode_name for kind in _kinds(shape, path) for member in getattr(kind, "fields", ())]
 
 
 @functools.lru_cache(maxsize=256)  # as every row of an import may be wrong in the same place
-def _kinds(shape: Any, place: str) -> Sequence[inspect.Type]:
-    """The types that a shape takes at a place."""
+def _kinds(shape: Any, path: str) -> Sequence[inspect.Type]:
+    """The types that a shape takes at a path."""
     kinds = _alternatives(inspect.type_info(shape))
-    for step in _STEP.findall(place):
+    for step in _STEP.findall(path):
         kinds = [below for kind in kinds for found in _below(kind, step) for below in _alternatives(found)]
     return kinds
 

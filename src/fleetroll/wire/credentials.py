@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from fleetroll.core import tokens
 from fleetroll.core.secrets import Presented
-from fleetroll.wire.dialect import Form, Place
+from fleetroll.wire.dialect import CredentialLocation, Form
 from fleetroll.wire.request import Query
 
 Headers = Mapping[bytes, bytes]
@@ -19,7 +19,7 @@ class Credentials:
     __slots__ = ("_readers",)
 
     def __init__(self, forms: Sequence[Form]) -> None:
-        self._readers = [(form.issuer, _READERS[form.place](form.name)) for form in forms]
+        self._readers = [(form.issuer, _READERS[form.location](form.name)) for form in forms]
 
     def extract(self, headers: Headers, query: Query, path: Path) -> Presented | None:
         """The secret that the request presents in the first form that it has, or None."""
@@ -90,12 +90,12 @@ def _joined(user: str, password: str | None) -> str | None:
     return None if password is None else password or user
 
 
-_READERS: dict[Place, Callable[[str], Reader]] = {
-    Place.HEADER: _header,
-    Place.AUTHORIZATION: _scheme,
-    Place.BASIC: _basic,
-    Place.QUERY: _parameter,
-    Place.CLIENT: _client,
-    Place.PATH: _segment,
+_READERS: dict[CredentialLocation, Callable[[str], Reader]] = {
+    CredentialLocation.HEADER: _header,
+    CredentialLocation.AUTHORIZATION: _scheme,
+    CredentialLocation.BASIC: _basic,
+    CredentialLocation.QUERY: _parameter,
+    CredentialLocation.CLIENT: _client,
+    CredentialLocation.PATH: _segment,
 }
-assert _READERS.keys() == set(Place)
+assert _READERS.keys() == set(CredentialLocation)

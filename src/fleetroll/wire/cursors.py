@@ -23,13 +23,13 @@ class Cursors:
         self._key = key
         self._clock = clock
 
-    def seal(self, place: Any, binding: str) -> str:
-        """A cursor for `place`, any JSON value, that `open` takes only with the same `binding`."""
-        payload = msgspec.json.encode((self._clock() // SECOND, place))
+    def seal(self, position: Any, binding: str) -> str:
+        """A cursor for `position`, any JSON value, that `open` takes only with the same `binding`."""
+        payload = msgspec.json.encode((self._clock() // SECOND, position))
         return _written(self._sign(payload, binding) + payload)
 
     def open(self, token: str, binding: str) -> Any:
-        """The place. Raises Fault invalid `invalid_cursor`, or `cursor_expired` after a day."""
+        """The position. Raises Fault invalid `invalid_cursor`, or `cursor_expired` after a day."""
         if len(token) > limits.MAX_TARGET or not token.isascii():
             raise _refused()
         try:
@@ -42,10 +42,10 @@ class Cursors:
         signature, payload = raw[:_SIGNATURE], raw[_SIGNATURE:]
         if not hmac.compare_digest(signature, self._sign(payload, binding)):
             raise _refused()
-        made, place = msgspec.json.decode(payload)
+        made, position = msgspec.json.decode(payload)
         if self._clock() // SECOND - made > limits.CURSOR_LIFETIME:
             raise invalid("cursor_expired", "This cursor is too old; start again from the first page.", "cursor")
-        return place
+        return position
 
     def _sign(self, payload: bytes, binding: str) -> bytes:
         text = binding.encode("utf-8", "surrogatepass")

@@ -52,7 +52,7 @@ class Long(Struct, frozen=True):
     around: Callable[[list[Any]], Any]
 
 
-class Place(enum.Enum):
+class CredentialLocation(enum.Enum):
     """Where in a request a credential may sit."""
 
     __hash__ = object.__hash__  # as in policy
@@ -68,16 +68,16 @@ class Place(enum.Enum):
 class Form(Struct, frozen=True):
     """One way to carry a credential. `name` is that of the header, scheme or query parameter, in lower case."""
 
-    place: Place
+    location: CredentialLocation
     name: str
     issuer: Issuer = Issuer.KEY
 
 
-API_KEY_HEADER = Form(Place.HEADER, "x-api-key")
-BEARER = Form(Place.AUTHORIZATION, "bearer")
-BASIC = Form(Place.BASIC, "basic")
-CLIENT_BASIC = Form(Place.BASIC, "basic", Issuer.CLIENT)
-CLIENT_PARAMETERS = Form(Place.CLIENT, "client_id", Issuer.CLIENT)
+API_KEY_HEADER = Form(CredentialLocation.HEADER, "x-api-key")
+BEARER = Form(CredentialLocation.AUTHORIZATION, "bearer")
+BASIC = Form(CredentialLocation.BASIC, "basic")
+CLIENT_BASIC = Form(CredentialLocation.BASIC, "basic", Issuer.CLIENT)
+CLIENT_PARAMETERS = Form(CredentialLocation.CLIENT, "client_id", Issuer.CLIENT)
 
 
 class Lines(Struct, frozen=True):

@@ -7,9 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from fleetroll.wire.dialect import Dialect, Place, Route
+from fleetroll.wire.dialect import CredentialLocation, Dialect, Route
 
-_ELSEWHERE = {Place.PATH: "a client's certificate, or none", Place.CLIENT: "client_id and client_secret"}
+_ELSEWHERE = {
+    CredentialLocation.PATH: "a client's certificate, or none",
+    CredentialLocation.CLIENT: "client_id and client_secret",
+}
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
 h1{margin-bottom:0}nav a{margin-right:1rem}table{border-collapse:collapse;width:100%;margin:1rem 0 2rem}
@@ -35,7 +38,7 @@ def render(dialects: Sequence[Dialect], description: Mapping[str, Any]) -> bytes
 
 
 def _section(dialect: Dialect, description: Mapping[str, Any]) -> str:
-    forms = ", ".join(_ELSEWHERE.get(form.place, form.name) for form in dialect.credentials)
+    forms = ", ".join(_ELSEWHERE.get(form.location, form.name) for form in dialect.credentials)
     rows = "".join(_row(route, description) for route in dialect.routes)
     return (
         f'<h2 id="{escape(dialect.name)}">{escape(dialect.title)}</h2><p><small>Credential: {escape(forms)}</small></p>'

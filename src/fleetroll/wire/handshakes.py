@@ -74,11 +74,11 @@ class TlsListener:
 async def bound(host: str, port: int, *, reuse_port: bool) -> list[socket.socket]:
     """A listening socket at each address of a host. Raises OSError."""
     loop, passive = asyncio.get_running_loop(), socket.AI_PASSIVE
-    places = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=passive)
+    addresses = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=passive)
     with contextlib.ExitStack() as undo:
         sockets = [
             undo.enter_context(socket.create_server(address[:2], family=family, reuse_port=reuse_port))
-            for family, _, _, _, address in dict.fromkeys(places)
+            for family, _, _, _, address in dict.fromkeys(addresses)
         ]
         undo.pop_all()
     return sockets

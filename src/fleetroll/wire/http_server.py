@@ -109,11 +109,11 @@ class HttpServer:
         if self._tls is not None:
             sockets = self._sockets or await bound(self.host, self._port, reuse_port=self._reuse_port)
             return [TlsListener(sockets, BACKLOG, self._tls, connect)]
-        places: list[dict[str, Any]] = [{"sock": sock} for sock in self._sockets]
-        if not places:
-            places = [{"host": self.host, "port": self._port, "reuse_port": self._reuse_port}]
+        bindings: list[dict[str, Any]] = [{"sock": sock} for sock in self._sockets]
+        if not bindings:
+            bindings = [{"host": self.host, "port": self._port, "reuse_port": self._reuse_port}]
         loop = asyncio.get_running_loop()
-        return [await loop.create_server(connect, **place, backlog=BACKLOG) for place in places]
+        return [await loop.create_server(connect, **binding, backlog=BACKLOG) for binding in bindings]
 
     async def run(self) -> None:
         await self.start()

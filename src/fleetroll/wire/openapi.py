@@ -9,7 +9,7 @@ import msgspec
 from fleetroll import __version__
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.wire.bodies import FORM
-from fleetroll.wire.dialect import Dialect, Form, Parameter, Place, Route, Stream
+from fleetroll.wire.dialect import CredentialLocation, Dialect, Form, Parameter, Route, Stream
 
 _REF = "#/components/{kind}/{name}"
 _REQUEST_ID = "0" * 32
@@ -56,11 +56,11 @@ def _scheme(form: Form) -> dict[str, Any]:
 
     There is no scheme for a credential in the path or in parameters of its own: these are described where they stand.
     """
-    if form.place in {Place.PATH, Place.CLIENT}:
+    if form.location in {CredentialLocation.PATH, CredentialLocation.CLIENT}:
         return {}
     name = _CAMEL.sub(lambda found: found[1].upper(), form.name)
-    if form.place in {Place.HEADER, Place.QUERY}:
-        return {name: {"type": "apiKey", "in": form.place.value, "name": form.name}}
+    if form.location in {CredentialLocation.HEADER, CredentialLocation.QUERY}:
+        return {name: {"type": "apiKey", "in": form.location.value, "name": form.name}}
     return {name: {"type": "http", "scheme": form.name}}
 
 

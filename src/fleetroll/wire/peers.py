@@ -19,9 +19,9 @@ def _envoy(value: str) -> str | None:
     Of two in one hop, the first: the client's names come after it, and may be made to look like another. None unless
     the whole value is well-formed.
     """
-    certificate, place = None, 0
-    while place < len(value):
-        pair = _PAIR.match(value, place)
+    certificate, position = None, 0
+    while position < len(value):
+        pair = _PAIR.match(value, position)
         if pair is None:
             return None
         name, quoted, bare, end = pair.groups()
@@ -29,7 +29,7 @@ def _envoy(value: str) -> str | None:
             certificate = bare if quoted is None else quoted
         if end == ",":
             certificate = None
-        place = pair.end()
+        position = pair.end()
     return certificate
 
 

@@ -74,19 +74,19 @@ class LocalLimitState:
 class SharedLimitState:
     """Kept in memory that a process shares with its forks.
 
-    A hash table of fixed size. If all places near the one that a principal's digest names are taken, the principal
+    A hash table of fixed size. If all slots near the one that a principal's digest names are taken, the principal
     whose time ends first is forgotten. The lock is the kernel's, which releases it when a process dies.
     """
 
     def __init__(self) -> None:
         self._file = os.memfd_create("fleetroll-rate-limits")
-        os.ftruncate(self._file, _PLACES * _PLACE.size)
-        self._memory = mmap.mmap(self._file, _PLACES * _PLACE.size)
+        os.ftruncate(self._file, _SLOTS * _SLOT.size)
+        self._memory = mmap.mmap(self._file, _SLOTS * _SLOT.size)
 
     def get(self, scope: str, principal: str | int) -> float | None:
-        name, places = _places(scope, principal)
-        for place in places:
-            known, at = _PLACE.unpack_from(self._memory, place)
+        name, offsets = _offsets(scope, principal)
+        for offset in offsets:
+            known, at = _SLOT.unpack_from(self._memory, offset)
             if known == name:
                 return float(at)
         return None
@@ -96,11 +96,11 @@ class SharedLimitState:
             self._put(scope, principal, at)
 
     def _put(self, scope: str, principal: str | int, at: float) -> None:
-        name, places = _places(scope, principal)
-        taken = [(_PLACE.unpack_from(self._memory, place), place) for place in places]
-        own = [place for (known, _), place in taken if known == name]
-        _, first = min((whole_at, place) for (_, whole_at), place in taken)
-        _PLACE.pack_into(self._memory, own[0] if own else first, name, at)
+        name, offsets = _offsets(scope, principal)
+        taken = [(_SLOT.unpack_from(self._memory, offset), offset) for offset in offsets]
+        own = [offset for (known, _), offset in taken if known == name]
+        _, first = min((whole_at, offset) for (_, whole_at), offset in taken)
+        _SLOT.pack_into(self._memory, own[0] if own else first, name, at)
 
     def __enter__(self) -> LimitState:
         fcntl.lockf(self._file, fcntl.LOCK_EX)
@@ -110,15 +110,15 @@ class SharedLimitState:
         fcntl.lockf(self._file, fcntl.LOCK_UN)
 
 
-_PLACE = struct.Struct("=Qd")
-_PLACES, _PROBES = 1 << 16, 8
+_SLOT = struct.Struct("=Qd")
+_SLOTS, _PROBES = 1 << 16, 8
 
 
 @functools.lru_cache(maxsize=_SWEEP_ABOVE)
-def _places(scope: str, principal: str | int) -> tuple[int, list[int]]:
+def _offsets(scope: str, principal: str | int) -> tuple[int, list[int]]:
     """The digest of a principal, and the offsets where it may be found."""
     digest = int.from_bytes(hashlib.blake2b(f"{scope} {principal}".encode(), digest_size=8).digest(), "big") | 1
-    return digest, [(digest + step) % _PLACES * _PLACE.size for step in range(_PROBES)]
+    return digest, [(digest + step) % _SLOTS * _SLOT.size for step in range(_PROBES)]
 
 
 class Limiter:

@@ -53,12 +53,12 @@ class Request:
         return found[1] if found else None
 
     def resume(self, token: str, binding: str) -> Any:
-        """The place that a cursor names. `binding`: what the list depends on in the query. Raises Fault invalid."""
+        """The position that a cursor names. `binding`: what the list depends on in the query. Raises Fault invalid."""
         return self._cursors.open(token, f"{self._binding()}?{binding}")
 
-    def mark(self, place: Any, binding: str) -> str:
-        """A cursor for `place`, good only for the same tenant, route and `binding`."""
-        return self._cursors.seal(place, f"{self._binding()}?{binding}")
+    def mark(self, position: Any, binding: str) -> str:
+        """A cursor for `position`, good only for the same tenant, route and `binding`."""
+        return self._cursors.seal(position, f"{self._binding()}?{binding}")
 
 
 class Query:

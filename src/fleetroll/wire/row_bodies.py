@@ -159,23 +159,23 @@ def _spanning(fault: Fault, begins: int, ends: int) -> Fault:
     return Fault(fault.kind, fault.code, f"{fault.message} {reach}", fault.field, details=fault.details)
 
 
-def _ends_open(data: bytes, place: int, end: int, is_open: bool) -> bool:
+def _ends_open(data: bytes, position: int, end: int, is_open: bool) -> bool:
     """Whether a line of CSV ends in a quoted cell, given whether it began in one.
 
     A quote opens a cell only where the cell begins: one within it, as for inches, must not swallow the next rows.
     """
-    if not is_open and data.startswith(b'"', place, end):
-        place, is_open = place + 1, True
+    if not is_open and data.startswith(b'"', position, end):
+        position, is_open = position + 1, True
     while True:
-        place = data.find(b'"' if is_open else b',"', place, end)
-        if place < 0:
+        position = data.find(b'"' if is_open else b',"', position, end)
+        if position < 0:
             return is_open
         if not is_open:
-            place, is_open = place + 2, True
-        elif data.startswith(b'""', place, end):
-            place += 2
+            position, is_open = position + 2, True
+        elif data.startswith(b'""', position, end):
+            position += 2
         else:
-            place, is_open = place + 1, False
+            position, is_open = position + 1, False
 
 
 def _cells(record: bytes) -> list[str]:

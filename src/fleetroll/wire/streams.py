@@ -100,7 +100,7 @@ def _events_of(batch: list[Any], route: Route, request: Request) -> bytes:
 
 
 def _event(shape: Any) -> bytes:
-    """One without a number leaves the client's place as it is."""
+    """One without a number leaves the client's position as it is."""
     number = b"id: %d\n" % shape.id if shape.id else b""
     return b"%bevent: %b\ndata: %b\n\n" % (number, shape.type.encode(), _encode(shape))
 

@@ -54,7 +54,7 @@ class Desk:
         key = app.request("POST", "/v1/keys", {"name": "k", "role": "operator", "kind": "nats"}).json()
         self.user = claims(key["nats"]["api_key"])["sub"]
         self.registry = Registry(app.services, app.application.subjects.answer)
-        self.place = 0
+        self.sequence = 0
 
     def ask(self, operation: str, body: bytes, user: str = "") -> dict[str, Any]:
         request = Request(f"api.iot.devices.{self.org}.{operation}", user or self.user, body)
@@ -70,9 +70,9 @@ class Desk:
     ) -> None:
         messages = []
         for body in bodies:
-            self.place += 1
+            self.sequence += 1
             at = self.app.services.clock() + later
-            messages.append(Message(self.place, at, org or self.org, "production", family, device, name, body))
+            messages.append(Message(self.sequence, at, org or self.org, "production", family, device, name, body))
         self.app.runner.run(self.registry.ingest(Batch("stream", messages)))
 
     def values(self, ident: str) -> list[Any]:
@@ -212,7 +212,7 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("body", PUBLISHED.values(), ids=PUBLISHED)
 def test_what_is_no_reading_is_left_out_and_the_next_one_arrives(desk: Desk, body: bytes) -> None:
-    ident = f"d-{desk.place}"
+    ident = f"d-{desk.sequence}"
     device = desk.create(ident, {"t": {"type": "number"}})["id"]
     desk.publish(device, body, msgspec.msgpack.encode({"value": 21, "timestamp": 1_700_000_000_000}), body)
     assert desk.values(ident) == [21]
@@ -460,7 +460,7 @@ def test_what_a_device_had_on_its_way_when_it_was_given_away_goes_with_it(tmp_pa
 def test_a_batch_that_comes_again_changes_nothing(desk: Desk) -> None:
     device = desk.create("twice", {"t": {"type": "number"}})["id"]
     desk.publish(device, b'{"value": 1}', family="events", name="door")
-    desk.place -= 1
+    desk.sequence -= 1
     desk.publish(device, b'{"value": 1}', family="events", name="door")
     assert len(desk.timeline("twice", "device.event")) == 1
 
@@ -469,9 +469,9 @@ def test_what_comes_under_a_place_that_the_broker_had_given_before_it_lost_some_
     device = desk.create("restored", {"t": {"type": "number"}})["id"]
     desk.publish(device, b'{"value": 1}', family="events", name="door")
     reached = desk.app.runner.run(desk.registry.ingested("stream"))
-    assert (reached.place, reached.at <= desk.app.services.clock()) == (desk.place, True)
-    desk.place -= 1
-    desk.app.runner.run(desk.registry.rewind("stream", desk.place))
+    assert (reached.sequence, reached.at <= desk.app.services.clock()) == (desk.sequence, True)
+    desk.sequence -= 1
+    desk.app.runner.run(desk.registry.rewind("stream", desk.sequence))
     desk.publish(device, b'{"value": 2}', family="events", name="door")
     assert [data["value"] for data in desk.timeline("restored", "device.event")] == [2, 1]
 

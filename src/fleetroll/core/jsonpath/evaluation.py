@@ -285,7 +285,7 @@ def _members(items: Iterator[object], name: str | None, mode: _Mode) -> Iterator
 def _positions(array: list[object], spans: tuple[tuple[int, int], ...], mode: _Mode) -> Iterator[object]:
     size = len(array)
     for span in spans:
-        start, end = (place if place >= 0 else size + place for place in span)
+        start, end = (index if index >= 0 else size + index for index in span)
         if not 0 <= start <= end < size:
             _misfit(mode)
         yield from array[max(start, 0) : max(end + 1, 0)]

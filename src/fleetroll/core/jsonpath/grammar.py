@@ -37,7 +37,7 @@ from fleetroll.core.jsonpath.tree import (
 )
 
 _PLAIN = re.compile(
-    r"""\.(?:(?P<word>[^\W\d]\w*)|(?P<text>"(?:[^"\\]|\\.)*"))|\[(?P<place>[0-9]{1,6}|(?i:last))\]""", re.DOTALL
+    r"""\.(?:(?P<word>[^\W\d]\w*)|(?P<text>"(?:[^"\\]|\\.)*"))|\[(?P<index>[0-9]{1,6}|(?i:last))\]""", re.DOTALL
 )
 _CONSTANTS: dict[str, Scalar] = {"true": True, "false": False, "null": None}
 _COMPARATORS = {"==": "==", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
@@ -77,17 +77,17 @@ def parsed(text: str) -> Predicate:
 def parse_path(text: str) -> tuple[str | int, ...] | None:
     """The steps of a plain path, `$.a.b[0]`, with -1 for `[last]`; None for a text that is anything else."""
     steps: list[str | int] = []
-    place, end = 1, len(text)
-    while text[:1] == "$" and place < end and (found := _PLAIN.match(text, place)):
-        place = found.end()
-        if found["place"]:
-            steps.append(int(found["place"]) if found["place"].isdigit() else -1)
+    position, end = 1, len(text)
+    while text[:1] == "$" and position < end and (found := _PLAIN.match(text, position)):
+        position = found.end()
+        if found["index"]:
+            steps.append(int(found["index"]) if found["index"].isdigit() else -1)
         else:
             try:
                 steps.append(found["word"] or unquoted(found["text"]))
             except Fault:
                 return None
-    return tuple(steps) if place == end and 0 < len(steps) <= limits.MAX_JSON_DEPTH else None
+    return tuple(steps) if position == end and 0 < len(steps) <= limits.MAX_JSON_DEPTH else None
 
 
 class _Parser:
@@ -158,10 +158,10 @@ class _Parser:
     def _about(self, left: Operand, bare: bool) -> Predicate:
         symbol = self._peek()
         if symbol is not None and symbol in _COMPARATORS:
-            place = self._taking()
+            at = self._taking()
             right = self._operand()
             if self._is_many(left) and self._is_many(right):
-                raise self._refused(f"compares two paths; {self._how_paths_compare()}", place)
+                raise self._refused(f"compares two paths; {self._how_paths_compare()}", at)
             return Compared(_COMPARATORS[symbol], left, right)
         if not isinstance(left, Path):
             raise self._unexpected("a comparison is expected after a value")
@@ -191,14 +191,14 @@ class _Parser:
         )
 
     def _regex(self, path: Path) -> Predicate:
-        place = self._next
+        at = self._next
         pattern, flags = self._text(), "".join(sorted(set(self._text()))) if self._take("flag") else ""
         if unknown := flags.strip(_FLAGS):
             raise self._refused(f"has the unknown like_regex flag {brief(unknown)}; use i, s or q", self._next - 1)
         try:
             compiled(pattern, flags)
         except regexp.Refused as problem:
-            raise self._refused(f"has a like_regex whose pattern {problem}", place) from None
+            raise self._refused(f"has a like_regex whose pattern {problem}", at) from None
         return LikeRegex(path, pattern, flags)
 
     def _encloses_predicate(self) -> bool:
@@ -231,20 +231,20 @@ class _Parser:
             found = Arithmetic(symbol, found, part())
         return found
 
-    def _count_operator(self, place: int) -> None:
+    def _count_operator(self, at: int) -> None:
         self._operators += 1
         if self._operators > _MAX_OPERATORS:
-            raise self._refused(f"has more than {_MAX_OPERATORS} arithmetic operators", place)
+            raise self._refused(f"has more than {_MAX_OPERATORS} arithmetic operators", at)
 
     def _signed(self) -> Operand:
         symbol = self._peek()
         if symbol is None or symbol not in _SUMS:
             return self._factor()
-        place = self._taking()
+        at = self._taking()
         digits = self._taken("number")
         if digits is not None:
             return Literal(number(symbol.strip("+") + digits.text, digits.column))
-        self._count_operator(place)
+        self._count_operator(at)
         return Signed(symbol, self._signed())
 
     def _factor(self) -> Operand:
@@ -259,12 +259,12 @@ class _Parser:
         digits = self._taken("number")
         return Literal(number(digits.text, digits.column) if digits is not None else self._text("a path or a value"))
 
-    def _from_group(self, group: Operand, place: int) -> Operand:
+    def _from_group(self, group: Operand, at: int) -> Operand:
         """What is in parentheses, or the path that begins there."""
         if self._peek() not in _ACCESSORS:
             return group
         root, steps = (group.root, list(group.steps)) if isinstance(group, Path) else (group, [])
-        return self._path_from(root, steps, place)
+        return self._path_from(root, steps, at)
 
     def _grouped(self) -> Operand:
         self._deepen()
@@ -279,17 +279,17 @@ class _Parser:
             raise self._unexpected(f"a path must begin with {self._roots[0]} here")
         return self._path_from(root, [], self._taking())
 
-    def _path_from(self, root: str | Operand, steps: list[Step], place: int) -> Path:
+    def _path_from(self, root: str | Operand, steps: list[Step], at: int) -> Path:
         while (step := self._step()) is not None:
             steps.append(step)
             if len(steps) > limits.MAX_JSON_DEPTH:
-                raise self._refused(f"has a path of more than {limits.MAX_JSON_DEPTH} steps", place)
+                raise self._refused(f"has a path of more than {limits.MAX_JSON_DEPTH} steps", at)
         found = Path(root, tuple(steps))
         if _spread(found) > _MAX_SPANS:
-            raise self._refused(f"has more than {_MAX_SPANS} positions in one path, or ** beside others", place)
+            raise self._refused(f"has more than {_MAX_SPANS} positions in one path, or ** beside others", at)
         if any(isinstance(step, Descendants) for step in steps) and any(map(_is_numeric, steps)):
             # PostgreSQL would overlook what does not fit at the level where it begins.
-            raise self._refused("has ** and a numeric method in the same path", place)
+            raise self._refused("has ** and a numeric method in the same path", at)
         self.longest = max(self.longest, len(steps))
         return found
 
@@ -314,14 +314,14 @@ class _Parser:
             return Key(None)
         if self._take("**"):
             return self._descent()
-        place, name = self._next, self._taken("word")
+        at, name = self._next, self._taken("word")
         if name is None or name.text in {"$", "@"}:
             return Key(self._text("a member's name"))
         if not self._take("("):
             return Key(name.text)
         if name.text.lower() not in _METHODS:
             known = ", ".join(f"{method}()" for method in _METHODS)
-            raise self._refused(f"calls the unknown method {brief(name.text)}(); known methods are {known}", place)
+            raise self._refused(f"calls the unknown method {brief(name.text)}(); known methods are {known}", at)
         self._expect(")")
         return Method(name.text.lower())
 
@@ -342,9 +342,9 @@ class _Parser:
         if self._take("*"):
             self._expect("]")
             return Elements()
-        spans = [self._range(self._place)]
+        spans = [self._range(self._index)]
         while self._take(","):
-            spans.append(self._range(self._place))
+            spans.append(self._range(self._index))
         self._expect("]")
         return Index(tuple(spans))
 
@@ -352,7 +352,7 @@ class _Parser:
         first = end()
         return (first, end()) if self._take("to") else (first, first)
 
-    def _place(self) -> int:
+    def _index(self) -> int:
         if self._take("last"):
             return -1 - (self._whole_number() if self._take("-") else 0)
         return self._whole_number()
@@ -398,7 +398,7 @@ class _Parser:
         return found
 
     def _taking(self) -> int:
-        """Take the next symbol, whatever it is; returns its place among them."""
+        """Take the next symbol, whatever it is; returns its position among them."""
         self._next += 1
         return self._next - 1
 
@@ -409,8 +409,8 @@ class _Parser:
     def _unexpected(self, hint: str) -> Fault:
         return unexpected(self._symbol, hint)
 
-    def _refused(self, why: str, place: int) -> Fault:
-        return refused(why, self._symbols[place].column)
+    def _refused(self, why: str, at: int) -> Fault:
+        return refused(why, self._symbols[at].column)
 
 
 def _leads_to_many(step: Step) -> bool:

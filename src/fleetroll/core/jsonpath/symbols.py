@@ -32,7 +32,7 @@ _CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
 class Symbol(NamedTuple):
-    """One symbol as it is written, texts with their quotes, and its place, counted from 1."""
+    """One symbol as it is written, texts with their quotes, and its position, counted from 1."""
 
     kind: str
     text: str
@@ -41,17 +41,17 @@ class Symbol(NamedTuple):
 
 def symbols(text: str) -> Iterator[Symbol]:
     """The symbols of a text, in their order. Raises Fault invalid at the first part that is none."""
-    place, end = 0, len(text.rstrip(_BLANKS))
-    while place < end:
-        found = _TOKEN.match(text, place)
+    position, end = 0, len(text.rstrip(_BLANKS))
+    while position < end:
+        found = _TOKEN.match(text, position)
         if found is None or found.lastgroup is None:
-            rest = text[place:end].lstrip(_BLANKS)
+            rest = text[position:end].lstrip(_BLANKS)
             raise unexpected(Symbol("", rest, end - len(rest) + 1), _MEANT.get(rest[0], ""))
         symbol = Symbol(found.lastgroup, found[found.lastgroup], found.start(found.lastgroup) + 1)
         if symbol.kind == "variable":
             raise refused(f"has a variable, {brief(symbol.text, 40)}; write its value instead", symbol.column)
         yield symbol
-        place = found.end()
+        position = found.end()
 
 
 def number(text: str, column: int) -> int | float | Decimal:

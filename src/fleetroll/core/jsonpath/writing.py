@@ -87,13 +87,13 @@ def _written_step(step: Step) -> str:
 
 
 def _written_span(start: int, end: int) -> str:
-    return _written_place(start) if start == end else f"{_written_place(start)} to {_written_place(end)}"
+    return _written_index(start) if start == end else f"{_written_index(start)} to {_written_index(end)}"
 
 
-def _written_place(place: int) -> str:
-    if place >= 0:
-        return str(place)
-    return "last" if place == -1 else f"last - {-1 - place}"
+def _written_index(index: int) -> str:
+    if index >= 0:
+        return str(index)
+    return "last" if index == -1 else f"last - {-1 - index}"
 
 
 def _quoted(value: Scalar) -> str:

@@ -10,12 +10,12 @@ from fleetroll.service import exports, reports
 from fleetroll.wire.dialect import (
     Allowance,
     AnyOperation,
+    CredentialLocation,
     Decode,
     Dialect,
     Encode,
     Form,
     Parameter,
-    Place,
     Route,
     no_input,
 )
@@ -191,7 +191,7 @@ DIALECT = Dialect(
     prefixes=("/external/api/",),
     routes=_ROUTES,
     envelope=ENVELOPE,
-    credentials=(Form(Place.QUERY, "token", Issuer.DEVICE),),
+    credentials=(Form(CredentialLocation.QUERY, "token", Issuer.DEVICE),),
     max_body=limits.MAX_BATCH_BODY,
     allowances=(Allowance(50, 1),),
     part_of="blynk",

@@ -7,10 +7,10 @@ from fleetroll.core.secrets import Issuer
 from fleetroll.dialects.est import mapping, shapes
 from fleetroll.dialects.est.envelope import DOCUMENTED, UPSTREAM
 from fleetroll.service import enrollment
-from fleetroll.wire.dialect import AnyOperation, Dialect, Encode, Form, Place, Route
+from fleetroll.wire.dialect import AnyOperation, CredentialLocation, Dialect, Encode, Form, Route
 from fleetroll.wire.revocation import REVOCATION_LIST, revocation_list
 
-_PLACES = ("/.well-known/est", "/api/dmsmanager/.well-known/est")
+_BASE_PATHS = ("/.well-known/est", "/api/dmsmanager/.well-known/est")
 """RFC 7030's own, and that of Lamassu's gateway."""
 _LABEL = "aps"
 _CERTIFICATES = (shapes.BUNDLE, shapes.PEM)
@@ -72,16 +72,16 @@ def _rows(at: str) -> tuple[Route, ...]:
     )
 
 
-_LABELLED = tuple(row for place in _PLACES for row in _rows(f"{place}/{{{_LABEL}}}"))
+_LABELLED = tuple(row for base in _BASE_PATHS for row in _rows(f"{base}/{{{_LABEL}}}"))
 # Without a label, RFC 7030 leaves the choice to the server. No choice would be right, so it is refused.
-_UNLABELLED = tuple(structs.replace(row, refused=True) for place in _PLACES for row in _rows(place))
+_UNLABELLED = tuple(structs.replace(row, refused=True) for base in _BASE_PATHS for row in _rows(base))
 DIALECT = Dialect(
     name="est",
     title="EST (RFC 7030)",
-    prefixes=tuple(f"{place}/" for place in _PLACES),
+    prefixes=tuple(f"{base}/" for base in _BASE_PATHS),
     routes=(*_LABELLED, *_UNLABELLED),
     envelope=DOCUMENTED,
-    credentials=(Form(Place.PATH, _LABEL, Issuer.ENROLLEE),),
+    credentials=(Form(CredentialLocation.PATH, _LABEL, Issuer.ENROLLEE),),
     media_types=(),
     max_body=limits.MAX_ENROLLMENT_BODY,
 )

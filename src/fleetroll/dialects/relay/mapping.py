@@ -189,8 +189,8 @@ def _shown(point: history.Point) -> dict[str, Any]:
     return {"value": point.value, "timestamp": point.at // MILLISECOND}
 
 
-def _frames(frames: list[dict[str, Any]], place: int | None) -> shapes.HistoryReply:
-    return shapes.HistoryReply(True, shapes.Frames(frames, shapes.Page(place is not None, place)))
+def _frames(frames: list[dict[str, Any]], position: int | None) -> shapes.HistoryReply:
+    return shapes.HistoryReply(True, shapes.Frames(frames, shapes.Page(position is not None, position)))
 
 
 # --- members ---------------------------------------------------------------------------------------------------------

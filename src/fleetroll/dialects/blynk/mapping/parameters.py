@@ -10,7 +10,7 @@ from fleetroll.core.query import OffsetPage, Sort
 from fleetroll.wire.request import Request
 
 _LONGEST_SEARCH = 255
-_HIGHEST_PLACE = 1 << 31
+_HIGHEST_PAGE = 1 << 31
 
 
 def required(request: Request, field: str) -> str:
@@ -51,8 +51,8 @@ def offset_page(request: Request) -> OffsetPage:
     size = limits.DEFAULT_PAGE if text is None else names.positive(text, "size", limits.MAX_PAGE)
     if page is None:
         return OffsetPage(size)
-    if not re.fullmatch(r"0|[1-9][0-9]{0,9}", page) or int(page) > _HIGHEST_PLACE:
-        raise invalid("out_of_range", f"page must be a whole number from 0 to {_HIGHEST_PLACE}.", "page")
+    if not re.fullmatch(r"0|[1-9][0-9]{0,9}", page) or int(page) > _HIGHEST_PAGE:
+        raise invalid("out_of_range", f"page must be a whole number from 0 to {_HIGHEST_PAGE}.", "page")
     return OffsetPage(size, int(page) * size)
 
 

@@ -48,7 +48,7 @@ def _group_change(body: shapes.GroupInput) -> dict[str, Any]:
     if body.description:
         change["description"] = names.paragraph(body.description, "description")
     if body.criteria:
-        change["criteria"] = tuple(_criterion(place, one) for place, one in enumerate(body.criteria))
+        change["criteria"] = tuple(_criterion(index, one) for index, one in enumerate(body.criteria))
     return change
 
 
@@ -56,9 +56,9 @@ def _parent(body: shapes.GroupInput) -> str | None:
     return body.parent_id.lower() if body.parent_id else None
 
 
-def _criterion(place: int, given: shapes.Criterion) -> model.Criterion:
+def _criterion(index: int, given: shapes.Criterion) -> model.Criterion:
     field = FIELDS.get(given.field)
-    at = f"at criteria index {place}"
+    at = f"at criteria index {index}"
     if field is None:
         raise invalid("invalid_criterion", f"invalid filter field '{brief(given.field)}' {at}", "criteria")
     if bracketed.operator(field.kind, given.operand) is None:

@@ -16,7 +16,7 @@ from fleetroll.dialects.memfault.routes import (
     projects,
     software_versions,
 )
-from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, Dialect, Form, Place
+from fleetroll.wire.dialect import API_KEY_HEADER, BASIC, BEARER, CredentialLocation, Dialect, Form
 
 # In the order of the reference page.
 _NOUNS = (
@@ -55,6 +55,6 @@ DEVICE = Dialect(
     ),
     routes=(*attributes.REPORTS, *checkin.REPORTS),
     envelope=DEVICE_ENVELOPE,
-    credentials=(Form(Place.HEADER, "memfault-project-key", Issuer.PROJECT),),
+    credentials=(Form(CredentialLocation.HEADER, "memfault-project-key", Issuer.PROJECT),),
     part_of="memfault",
 )
