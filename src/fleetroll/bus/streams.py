@@ -14,7 +14,7 @@ from fleetroll.bus.links import Rejected
 from fleetroll.bus.permissions import COMMANDS, FAMILIES, INGEST, stream_subjects
 from fleetroll.core import limits
 from fleetroll.core.model import Instant, StreamPosition
-from fleetroll.core.times import microseconds, moment
+from fleetroll.core.times import from_datetime, to_datetime
 
 _SECONDS = 5.0
 _NANO = 1_000_000_000
@@ -47,7 +47,7 @@ class _Stored(msgspec.Struct, frozen=True):
 
     @property
     def at(self) -> Instant:
-        return microseconds(self.time)
+        return from_datetime(self.time)
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -117,7 +117,7 @@ async def read_from(client: Client, stream: str, name: str, sequence: int) -> No
 
 async def read_after(client: Client, stream: str, name: str, at: Instant) -> int:
     """As `read_from`, for what was stored after a time. Returns the number before it."""
-    start = moment(at + 1).isoformat()
+    start = to_datetime(at + 1).isoformat()
     return await _consume(client, stream, name, {"deliver_policy": "by_start_time", "opt_start_time": start})
 
 

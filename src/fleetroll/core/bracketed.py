@@ -15,7 +15,7 @@ from msgspec import Struct
 from fleetroll.core import jsonpath, limits
 from fleetroll.core.faults import brief, invalid
 from fleetroll.core.query import Comparison, Filter, Folded, JsonPath, Not, Operator, Or, Pattern, every, fold
-from fleetroll.core.times import read_iso
+from fleetroll.core.times import parse_iso
 
 
 class Kind(enum.Enum):
@@ -143,13 +143,13 @@ def _one_of(make: Callable[[Asked, str], Filter], *, negated: bool = False) -> M
 
 
 def _at(operator: Operator) -> Make:
-    return lambda asked, value: Comparison(asked.field, operator, _moment(value))
+    return lambda asked, value: Comparison(asked.field, operator, _time(value))
 
 
-def _moment(value: str) -> int:
+def _time(value: str) -> int:
     if value.lower() == "now":
         return _NOW
-    found = read_iso(value)
+    found = parse_iso(value)
     if found is None:
         message = f"A time in a filter must be ISO 8601, such as 2024-01-01T00:00:00Z, not {brief(value)}."
         raise invalid("invalid_time", message, "filter")

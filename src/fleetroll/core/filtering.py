@@ -30,7 +30,7 @@ from fleetroll.core.query import (
     Search,
     Value,
 )
-from fleetroll.core.times import instant
+from fleetroll.core.times import parse_rfc3339
 
 # Tab and line ends separate terms; the rest of the controls, and halves of surrogate pairs, belong in no text of ours.
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -391,7 +391,7 @@ def _boolean(field: Field, operator: Operator, literal: _Literal) -> bool:
 
 
 def _time(field: Field, operator: Operator, literal: _Literal) -> int:
-    value = instant(literal.text)
+    value = parse_rfc3339(literal.text)
     if value is None:
         hint = "write 2026-01-31, 2026-01-31T12:00:00Z or 2026-01-31T12:00:00.123456+01:00"
         raise _refused(f"{field.name} takes a time, not {_quoted(literal.text)}", literal.start, hint)

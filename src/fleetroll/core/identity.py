@@ -14,7 +14,7 @@ from fleetroll.core import limits
 from fleetroll.core.documents import Document
 from fleetroll.core.lifecycle import SLOT_STATUSES, Status, device_status, slot_status
 from fleetroll.core.model import Device, DeviceChange, Instant
-from fleetroll.core.times import microseconds, moment, unused
+from fleetroll.core.times import from_datetime, to_datetime, unused_datetime
 
 ENDED = frozenset({Status.EXPIRED, Status.REVOKED})
 
@@ -88,7 +88,7 @@ def bind(
     was: Slot | None, serial: str, expires_at: Instant, windows: Windows, at: Instant, occasion: Occasion | None = None
 ) -> Slot:
     """The slot with a new active credential. `occasion` says why it replaces another one."""
-    bound = Slot(Status.ACTIVE, 0, "x509", {"0": serial}, moment(expires_at), windows=windows)
+    bound = Slot(Status.ACTIVE, 0, "x509", {"0": serial}, to_datetime(expires_at), windows=windows)
     if was is None:
         return noted(_settled(bound, at), at, Note(Occasion.PROVISIONED.value))
     version = 1 + max([was.active_version, *map(int, was.versions)])
@@ -141,7 +141,7 @@ def _status_at(slot: Slot, at: Instant) -> Status:
     if slot.expiration_date is None:
         return slot.floor
     windows = slot.windows
-    by_time = slot_status(at, microseconds(slot.expiration_date), windows.preventive, windows.critical)
+    by_time = slot_status(at, from_datetime(slot.expiration_date), windows.preventive, windows.critical)
     return max(slot.floor, by_time, key=SLOT_STATUSES.index)
 
 
@@ -149,7 +149,7 @@ def due(slot: Slot, at: Instant) -> Instant | None:
     """When the status changes next if nothing else happens; None if it stays."""
     if slot.expiration_date is None:
         return None
-    ends = microseconds(slot.expiration_date)
+    ends = from_datetime(slot.expiration_date)
     now = _status_at(slot, at)
     steps = sorted((ends - slot.windows.preventive, ends - slot.windows.critical, ends))
     return next((step for step in steps if step > at and _status_at(slot, step) is not now), None)
@@ -157,7 +157,7 @@ def due(slot: Slot, at: Instant) -> Instant | None:
 
 def noted(slot: Slot, at: Instant, note: Note) -> Slot:
     """The slot with one more event, at a time that no other has; the oldest events are dropped."""
-    events = [*slot.events.items(), (unused(at, slot.events), note)][-limits.MAX_SLOT_EVENTS :]
+    events = [*slot.events.items(), (unused_datetime(at, slot.events), note)][-limits.MAX_SLOT_EVENTS :]
     return structs.replace(slot, events=dict(events))
 
 

@@ -1,4 +1,7 @@
-"""All numeric bounds of the product, and nowhere else: bytes, characters and seconds, if nothing else is said."""
+"""The numeric bounds that clients and operators meet: bytes, characters and seconds, if nothing else is said.
+
+A vendor's own bounds are its dialect's, and what only one module reckons with, such as a pause, is that module's.
+"""
 
 # Requests (enforced while bytes arrive, before anything is decoded).
 MAX_BODY = 1 << 20
@@ -114,7 +117,6 @@ MAX_EVENT = 8 << 10  # a decoder may take the square of it; firmware keeps event
 EVENTS_EFFORT = 16 * MAX_EVENT**2  # of one request, in squares of bytes: as many as it can have of 1 KiB
 MAX_KEPT_CHUNK = 8 << 10
 KEPT_CHUNKS = 16
-LATEST_SECOND = 253_402_300_800  # the year 10000
 
 # Quotas of one organization, unless it has its own.
 DEFAULT_QUOTAS = {
@@ -194,11 +196,10 @@ MAX_READING_TEXT = 1024
 MAX_READING_DOCUMENT = 4096
 MAX_SERIES_PER_DEVICE = 1_000
 MAX_READING_AHEAD = 24 * 3600
-MAX_RANGE = 10_000
-DEFAULT_RANGE = 1_000
+MAX_RANGE, DEFAULT_RANGE = 10_000, 1_000  # readings of one reply
 MAX_BUCKETS = 10_000
 VAST_NUMBER = 1e140  # from here on sums of squares may overflow a float, and those of inverses vanish
-FORGOTTEN_BATCH = 5_000
+FORGOTTEN_BATCH = 5_000  # that are deleted in one transaction
 MAX_EXPORT_READINGS = 100_000
 EXPORTS_PER_DAY = 10
 EXPORT_LIFETIME = 3600  # of the link to one

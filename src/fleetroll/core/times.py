@@ -1,4 +1,9 @@
-"""Instants, microseconds since 1970, as moments of a calendar, as vendors' ISO 8601 texts and as HTTP's dates."""
+"""Instants, which are integer microseconds since 1970 UTC: to and from `datetime`, texts in ISO 8601, and HTTP's dates.
+
+Two grammars read texts. What a client sends as a time is RFC 3339 (`parse_rfc3339`), which `parse_iso` extends by what
+vendors' clients write besides. What a document holds was written by anybody, and sorts as a time (`sort_key`) by a
+grammar that SQL can judge as well: `store/postgres_syntax.py` has it again.
+"""
 
 import functools
 import re
@@ -16,38 +21,39 @@ DAY = 24 * HOUR
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _HOURS = "[01][0-9]|2[0-3]"
-_TIME = re.compile(
+_RFC_3339 = re.compile(
     rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})"
     rf"(?:[Tt]((?:{_HOURS}):[0-5][0-9]:[0-5][0-9])(?:\.([0-9]{{1,6}}))?(?:[Zz]|([+-])({_HOURS}):([0-5][0-9])))?"
 )
-_WRITTEN = re.compile(
+_SORTABLE = re.compile(
     rf"(?!0000)([0-9]{{4}})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
     rf"(?:[T ]({_HOURS}):([0-5][0-9]):([0-5][0-9])(?:\.([0-9]+))?(?:Z|([+-])(0[0-9]|1[0-4]):([0-5][0-9]))?)?"
 )
-_LOST_PLUS = re.compile(r" (\d\d:\d\d)\Z")
-_SPACED = re.compile(r"\A([0-9-]{10}) (?=[0-9]{2}:[0-9]{2}:)")
-_TO_THE_MINUTE = re.compile(r"\A([0-9-]{10}[Tt ][0-9]{2}:[0-9]{2})(?![0-9:])")
-_FINER = re.compile(r"(\.[0-9]{6})[0-9]{1,3}(?![0-9])")
+# What `parse_iso` mends.
+_WITHOUT_SECONDS = re.compile(r"\A([0-9-]{10}[Tt ][0-9]{2}:[0-9]{2})(?![0-9:])")
+_SPACE_BEFORE_CLOCK = re.compile(r"\A([0-9-]{10}) (?=[0-9]{2}:[0-9]{2}:)")
+_BEYOND_MICROSECONDS = re.compile(r"(\.[0-9]{6})[0-9]{1,3}(?![0-9])")
+_SPACE_BEFORE_OFFSET = re.compile(r" (\d\d:\d\d)\Z")
 
 
-def moment(at: int) -> datetime:
-    """An instant in UTC. Raises OverflowError outside of `FIRST` to `LAST`."""
+def to_datetime(at: int) -> datetime:
+    """An instant as a datetime in UTC. Raises OverflowError outside of `FIRST` to `LAST`."""
     return _EPOCH + timedelta(microseconds=at)
 
 
-def microseconds(moment: datetime) -> int:
-    """The inverse of `moment`, counted in integers: a float cannot hold all instants."""
-    return (moment - _EPOCH) // _MICROSECOND
+def from_datetime(time: datetime) -> int:
+    """The inverse of `to_datetime`, counted in integers: a float cannot hold all instants."""
+    return (time - _EPOCH) // _MICROSECOND
 
 
-FIRST = microseconds(datetime.min.replace(tzinfo=UTC))
-LAST = microseconds(datetime.max.replace(tzinfo=UTC))
+FIRST = from_datetime(datetime.min.replace(tzinfo=UTC))
+LAST = from_datetime(datetime.max.replace(tzinfo=UTC))
 """The earliest and latest instant that `datetime` can hold. A time at an offset from UTC may lie beyond."""
 
 
-def unused(at: int, taken: Collection[datetime]) -> datetime:
-    """The moment of an instant, or the first one after it that is not taken."""
-    while (found := moment(at)) in taken:
+def unused_datetime(at: int, taken: Collection[datetime]) -> datetime:
+    """The datetime of an instant, or of the first one after it that is not taken."""
+    while (found := to_datetime(at)) in taken:
         at += 1
     return found
 
@@ -57,19 +63,19 @@ def seconds_of_day_left(at: int) -> int:
     return (DAY - at % DAY) // SECOND + 1
 
 
-def instant(text: str) -> int | None:
+def parse_rfc3339(text: str) -> int | None:
     """Microseconds UTC since 1970 of an RFC 3339 time or of a date's midnight UTC; None for anything else."""
-    found = _TIME.fullmatch(text)
+    found = _RFC_3339.fullmatch(text)
     if found is None:
         return None
-    date, clock, fraction, sign, hours, minutes = found.groups()
+    day, clock, fraction, sign, hours, minutes = found.groups()
     try:
-        local = datetime.fromisoformat(f"{date}T{clock or '00:00:00'}.{fraction or '0':0<6}+00:00")
+        local = datetime.fromisoformat(f"{day}T{clock or '00:00:00'}.{fraction or '0':0<6}+00:00")
     except ValueError:
         return None
     # Added in integers, since the offset may lead out of the years that datetime can hold.
-    ahead = (int(hours) * 60 + int(minutes)) * 60_000_000 if sign else 0
-    return microseconds(local) + (ahead if sign == "-" else -ahead)
+    ahead = (int(hours) * 60 + int(minutes)) * MINUTE if sign else 0
+    return from_datetime(local) + (ahead if sign == "-" else -ahead)
 
 
 def sort_key(text: str) -> float | None:
@@ -78,7 +84,7 @@ def sort_key(text: str) -> float | None:
     Without an offset it is UTC, and a day that its month does not have counts on into the next: every store sorts
     alike.
     """
-    found = _WRITTEN.fullmatch(text)
+    found = _SORTABLE.fullmatch(text)
     if found is None:
         return None
     year, month, day, hour, minute, second, fraction, sign, hours, minutes = found.groups()
@@ -99,7 +105,7 @@ def iso(at: int) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _to_the_minute(minute: int) -> str:
-    return moment(minute * MINUTE).isoformat()[:17]
+    return to_datetime(minute * MINUTE).isoformat()[:17]
 
 
 def http_date(at: int) -> str:
@@ -107,21 +113,22 @@ def http_date(at: int) -> str:
     return formatdate(at // SECOND, usegmt=True)
 
 
-def read_iso(text: str) -> int | None:
-    """Microseconds of a time, which is UTC without an offset; None for anything else.
+def parse_iso(text: str) -> int | None:
+    """As `parse_rfc3339`, for a time that may lack seconds, or an offset (it is UTC then), and may have a space for T.
 
     A plus that a client did not encode has become a space on its way through a query string: it is a plus again here.
     Digits beyond microseconds are dropped, and a time without seconds is that of the full minute.
     """
-    text = _TO_THE_MINUTE.sub(r"\1:00", text)
-    text = _FINER.sub(r"\1", _SPACED.sub(r"\1T", text))
-    found = instant(_LOST_PLUS.sub(r"+\1", text))
-    return instant(text + "Z") if found is None else found
+    text = _WITHOUT_SECONDS.sub(r"\1:00", text)
+    text = _SPACE_BEFORE_CLOCK.sub(r"\1T", text)
+    text = _BEYOND_MICROSECONDS.sub(r"\1", text)
+    found = parse_rfc3339(_SPACE_BEFORE_OFFSET.sub(r"+\1", text))
+    return parse_rfc3339(f"{text}Z") if found is None else found
 
 
-def parse_iso(text: str, field: str) -> int:
-    """As `read_iso`. Raises Fault invalid."""
-    found = read_iso(text)
+def require_iso(text: str, field: str) -> int:
+    """As `parse_iso`. Raises Fault invalid `invalid_time`."""
+    found = parse_iso(text)
     if found is None:
         raise invalid(
             "invalid_time", f"{field} must be an ISO 8601 time, such as 2019-01-19T05:01:13.000000+00:00.", field

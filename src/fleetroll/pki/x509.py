@@ -22,7 +22,7 @@ from fleetroll.core import limits
 from fleetroll.core.certificates import KeyKind, KeyType, Revocation
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import Instant
-from fleetroll.core.times import SECOND, microseconds, moment
+from fleetroll.core.times import SECOND, from_datetime, to_datetime
 from fleetroll.pki import anchors, keys, names, requests
 from fleetroll.pki.port import Description, Issued, Request, Signer, Terms
 
@@ -124,8 +124,8 @@ class X509:
         # Given to the constructor: added one by one, each entry would copy all those before it.
         builder = x509.CertificateRevocationListBuilder(
             _load(signer.certificate).subject,
-            _moment(at),
-            _moment(until),
+            _datetime(at),
+            _datetime(until),
             revoked_certificates=[_entry(one) for one in revoked],
         )
         builder = builder.add_extension(x509.CRLNumber(number), critical=False)
@@ -179,15 +179,15 @@ class X509:
             Builder()
             .subject_name(subject)
             .serial_number(number)
-            .not_valid_before(_moment(terms.not_before))
-            .not_valid_after(_moment(terms.not_after))
+            .not_valid_before(_datetime(terms.not_before))
+            .not_valid_after(_datetime(terms.not_after))
         )
 
     def _signed(self, signer: Signer, builder: Builder) -> Issued:
         key = self._vault.open(signer.sealed_key, signer.context)
         made = builder.sign(key, requests.hash_for(key))
         der = made.public_bytes(Encoding.DER)
-        times = microseconds(made.not_valid_before_utc), microseconds(made.not_valid_after_utc)
+        times = from_datetime(made.not_valid_before_utc), from_datetime(made.not_valid_after_utc)
         return Issued(_serial(made.serial_number), der, *times)
 
 
@@ -211,8 +211,8 @@ def _describe(certificate: x509.Certificate) -> Description:
         anchors.key_identifier(certificate).hex(),
         _issuer_key_of(certificate),
         keys.kind_of(certificate.public_key()),
-        microseconds(certificate.not_valid_before_utc),
-        microseconds(certificate.not_valid_after_utc),
+        from_datetime(certificate.not_valid_before_utc),
+        from_datetime(certificate.not_valid_after_utc),
         _is_authority(certificate),
     )
 
@@ -257,8 +257,8 @@ def _usage(*, certificates: bool) -> x509.KeyUsage:
 
 def _within(authority: x509.Certificate, terms: Terms) -> Terms:
     """No certificate begins before its authority or outlives it."""
-    begins = max(terms.not_before, microseconds(authority.not_valid_before_utc))
-    ends = min(terms.not_after, microseconds(authority.not_valid_after_utc))
+    begins = max(terms.not_before, from_datetime(authority.not_valid_before_utc))
+    ends = min(terms.not_after, from_datetime(authority.not_valid_after_utc))
     if terms.not_after <= begins:
         since = authority.not_valid_before_utc.date()
         message = f"The certificate authority is not valid before {since}: the clock was ahead when it was made."
@@ -276,7 +276,7 @@ def _host(host: str) -> x509.GeneralName:
 
 
 def _entry(revoked: Revocation) -> x509.RevokedCertificate:
-    builder = x509.RevokedCertificateBuilder(int(revoked.serial, 16), _moment(revoked.at))
+    builder = x509.RevokedCertificateBuilder(int(revoked.serial, 16), _datetime(revoked.at))
     if revoked.reason.value:
         builder = builder.add_extension(x509.CRLReason(_REASONS[revoked.reason.value]), critical=False)
     return builder.build()
@@ -299,6 +299,6 @@ def _serial(number: int) -> str:
     return text if len(text) % 2 == 0 else f"0{text}"
 
 
-def _moment(at: Instant) -> datetime:
+def _datetime(at: Instant) -> datetime:
     """To the second, as certificates have it."""
-    return moment(at - at % SECOND)
+    return to_datetime(at - at % SECOND)

@@ -21,7 +21,7 @@ from fleetroll.core.model import Device, DeviceChange, Event, Instant, NewDevice
 from fleetroll.core.policy import Action
 from fleetroll.core.query import OffsetPage
 from fleetroll.core.software import type_and_version
-from fleetroll.core.times import SECOND
+from fleetroll.core.times import LAST, SECOND
 from fleetroll.service import devices, presence, reach
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.timeline import device_entry
@@ -181,7 +181,7 @@ def _restart(event: dict[Any, Any]) -> Reboot | None:
     if reason is None:
         return None
     captured = _number(event.get(_CAPTURED))
-    at = captured * SECOND if captured is not None and captured < limits.LATEST_SECOND else None
+    at = captured * SECOND if captured is not None and captured <= LAST // SECOND else None
     return Reboot(reason, _number(info.get(_REGISTER)), at)
 
 

@@ -19,7 +19,7 @@ from fleetroll.core.datastreams import plain
 from fleetroll.core.faults import Fault, Kind, invalid
 from fleetroll.core.model import PRODUCTION, Device, Instant, Span
 from fleetroll.core.policy import Action
-from fleetroll.core.times import DAY, MILLISECOND, SECOND, moment, seconds_of_day_left
+from fleetroll.core.times import DAY, MILLISECOND, SECOND, seconds_of_day_left, to_datetime
 from fleetroll.service import datastreams, reports, templates
 from fleetroll.service.operations import Call, Effect, operation
 
@@ -135,7 +135,7 @@ def _writer(wanted: Export) -> Callable[[Instant, Any], list[str]]:
     def write(at: Instant, value: Any) -> list[str]:
         if form is None:
             return [str(at // MILLISECOND), plain(None, value)]
-        when = moment(at).astimezone(zone)
+        when = to_datetime(at).astimezone(zone)
         return [when.strftime(form), plain(None, value)]
 
     return write
@@ -153,7 +153,7 @@ def _archive(name: str, at: Instant, rows: Iterable[list[str]]) -> bytes:
     table.writerow(["ts", "value"])
     table.writerows(rows)
     packed = io.BytesIO()
-    made = moment(at).timetuple()[:6]
+    made = to_datetime(at).timetuple()[:6]
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(zipfile.ZipInfo(name, made), text.getvalue(), zipfile.ZIP_DEFLATED)
     return packed.getvalue()

@@ -11,7 +11,7 @@ from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 
 from fleetroll.core import limits, tokens
-from fleetroll.core.times import moment
+from fleetroll.core.times import to_datetime
 from fleetroll.core.tokens import Grant
 from fleetroll.store.port import Records
 from tests.support import process
@@ -177,7 +177,7 @@ def test_tokens_end_by_themselves(app: App) -> None:
 
 
 def test_a_token_is_said_to_be_good_for_no_longer_than_its_client(app: App) -> None:
-    until = moment(app.services.clock() + 90 * 1_000_000).isoformat()
+    until = to_datetime(app.services.clock() + 90 * 1_000_000).isoformat()
     short, lasting = client(app, name="short", expires_at=until), client(app)
     token = granted(app, short).json()
     assert 60 < token["expires_in"] <= 90

@@ -10,7 +10,7 @@ from fleetroll.core.documents import Document
 from fleetroll.core.faults import invalid, not_found
 from fleetroll.core.messages import DEFAULT_ENVIRONMENT, is_environment
 from fleetroll.core.schema import parse_schema
-from fleetroll.core.times import MILLISECOND, parse_iso
+from fleetroll.core.times import MILLISECOND, require_iso
 from fleetroll.dialects.relay import shapes
 from fleetroll.service import credentials, devices, fleet, history
 from fleetroll.service.ingest import REPORTED
@@ -280,4 +280,4 @@ def _whole(value: object, field: str, default: int, lowest: int, highest: int) -
 
 
 def _instant(value: object, field: str) -> int:
-    return parse_iso(value if isinstance(value, str) else "", field)
+    return require_iso(value if isinstance(value, str) else "", field)

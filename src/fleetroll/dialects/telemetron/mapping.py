@@ -13,7 +13,7 @@ from fleetroll.core import documents, ids, limits, model, names
 from fleetroll.core.documents import Document
 from fleetroll.core.faults import invalid
 from fleetroll.core.guards import etag
-from fleetroll.core.times import moment
+from fleetroll.core.times import to_datetime
 from fleetroll.dialects.telemetron import shapes
 from fleetroll.service import assignments, devices, fleet, owners
 from fleetroll.service.assignments import Outcome
@@ -231,8 +231,8 @@ def customer(result: owners.Owned, request: Request) -> shapes.Customer:
         devices=result.idents,
         metadata={},
         orders=[],
-        created_at=moment(owner.created_at),
-        updated_at=moment(owner.updated_at),
+        created_at=to_datetime(owner.created_at),
+        updated_at=to_datetime(owner.updated_at),
     )
 
 

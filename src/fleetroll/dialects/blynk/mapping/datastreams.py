@@ -37,12 +37,12 @@ def shown_values(result: list[Value], request: Request) -> dict[str, Any]:
 
 def stream_past(request: Request) -> datastreams.Past:
     pin = required(request, "pin")
-    since, until = _moment(request, "from", 0), _moment(request, "to", _LATEST)
+    since, until = _time(request, "from", 0), _time(request, "to", _LATEST)
     span = model.Span(since * MILLISECOND, (until + 1) * MILLISECOND)  # all of its last millisecond
     return datastreams.Past(device_number(request), at_pin(pin), span, offset_page(request))
 
 
-def _moment(request: Request, field: str, usual: int) -> int:
+def _time(request: Request, field: str, usual: int) -> int:
     text = request.query.get(field)
     if text is None:
         return usual

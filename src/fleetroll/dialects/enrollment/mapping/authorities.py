@@ -1,7 +1,7 @@
 """Certificate authorities."""
 
 from fleetroll.core.query import Part
-from fleetroll.core.times import moment
+from fleetroll.core.times import to_datetime
 from fleetroll.dialects.enrollment import shapes
 from fleetroll.dialects.enrollment.mapping.certificates import described
 from fleetroll.dialects.enrollment.mapping.paging import bookmark
@@ -20,8 +20,8 @@ def authority(result: authorities.Shown, request: Request) -> shapes.Authority:
         status=record.state(result.at).value,
         type="MANAGED" if own else "EXTERNAL",
     )
-    validity = shapes.TimeValidity("Time", moment(record.not_after))
-    return shapes.Authority(record.name, record.serial, shown, {}, validity, moment(record.created_at), 0)
+    validity = shapes.TimeValidity("Time", to_datetime(record.not_after))
+    return shapes.Authority(record.name, record.serial, shown, {}, validity, to_datetime(record.created_at), 0)
 
 
 def one_authority(request: Request) -> named.Named:

@@ -8,7 +8,7 @@ from fleetroll.core.faults import invalid
 from fleetroll.core.identity import Occasion
 from fleetroll.core.model import Device
 from fleetroll.core.spelling import Spelling
-from fleetroll.core.times import moment
+from fleetroll.core.times import to_datetime
 from fleetroll.dialects.enrollment import shapes
 from fleetroll.dialects.enrollment.mapping.certificates import certificate
 from fleetroll.dialects.enrollment.mapping.dms import dms
@@ -38,7 +38,7 @@ def _device(record: Device, spelling: Spelling) -> shapes.Device:
         record.tags,
         spelling.of(record.status.value),
         *extras.icons(record.extras),
-        moment(record.created_at),
+        to_datetime(record.created_at),
         record.metadata,
         record.dms or "",
         None if record.identity is None else _slot(documents.load(record.identity), spelling),

@@ -11,7 +11,7 @@ from fleetroll.core.certificates import KeyKind, KeyType, Reason, Tally
 from fleetroll.core.faults import invalid
 from fleetroll.core.identity import Windows
 from fleetroll.core.query import Part
-from fleetroll.core.times import moment
+from fleetroll.core.times import to_datetime
 from fleetroll.dialects.enrollment import shapes
 from fleetroll.dialects.enrollment.mapping.durations import canonical
 from fleetroll.dialects.enrollment.mapping.paging import asked, bookmark
@@ -69,9 +69,9 @@ def described(said: Description, der: bytes, issuer: shapes.Issuer, **members: A
         key_metadata=_strength(said.key),
         subject=_subject(said.subject),
         issuer=_subject(said.issuer),
-        valid_from=moment(said.not_before),
+        valid_from=to_datetime(said.not_before),
         issuer_metadata=issuer,
-        valid_to=moment(said.not_after),
+        valid_to=to_datetime(said.not_after),
         **{**plain, **members},
     )
 
@@ -80,7 +80,7 @@ def certificate(result: certificates.Shown, request: Request) -> shapes.Certific
     record = result.certificate
     revoked: dict[str, Any] = {}
     if record.revoked_at is not None:
-        revoked["revocation_timestamp"] = moment(record.revoked_at)
+        revoked["revocation_timestamp"] = to_datetime(record.revoked_at)
     if record.reason is not None:
         revoked["revocation_reason"] = _REASONS[record.reason]
     return described(

@@ -6,7 +6,7 @@ from fleetroll.core import documents, names, patch
 from fleetroll.core.dms import Dms
 from fleetroll.core.faults import invalid
 from fleetroll.core.query import Part
-from fleetroll.core.times import moment
+from fleetroll.core.times import to_datetime
 from fleetroll.dialects.enrollment import shapes
 from fleetroll.dialects.enrollment.mapping.paging import bookmark
 from fleetroll.dialects.enrollment.mapping.settings import GIVEN, settings, settings_of
@@ -48,7 +48,7 @@ def one_dms(request: Request) -> named.Named:
 
 
 def dms(record: Dms, request: Request) -> shapes.Dms:
-    return shapes.Dms(record.name, record.title, record.metadata, moment(record.created_at), settings_of(record))
+    return shapes.Dms(record.name, record.title, record.metadata, to_datetime(record.created_at), settings_of(record))
 
 
 def dms_page(result: Part[Dms, str], request: Request) -> shapes.DmsList:

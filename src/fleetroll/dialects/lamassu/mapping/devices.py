@@ -17,7 +17,7 @@ from fleetroll.core.lifecycle import SLOT_STATUSES, Status
 from fleetroll.core.patch import apply_json_patch, parse_json_patch
 from fleetroll.core.query import Comparison, Filter, Operator, Page, Part, Sort, every
 from fleetroll.core.spelling import OURS, Spelling
-from fleetroll.core.times import FIRST, LAST, microseconds, moment, unused
+from fleetroll.core.times import FIRST, LAST, from_datetime, to_datetime, unused_datetime
 from fleetroll.dialects.lamassu import shapes
 from fleetroll.dialects.lamassu.mapping.fields import FIELDS
 from fleetroll.dialects.lamassu.mapping.lists import Bookmark, asked, bookmark
@@ -46,7 +46,7 @@ def device(life: Life, spelling: Spelling) -> shapes.Device:
         status=spelling.of(record.status.value),
         icon=icon,
         icon_color=icon_color,
-        creation_timestamp=moment(record.created_at),
+        creation_timestamp=to_datetime(record.created_at),
         metadata=record.metadata,
         dms_owner=record.dms or "",
         identity=UNSET if record.identity is None else _slot(identity.read(record.identity), spelling),
@@ -61,9 +61,9 @@ def one(spelling: Spelling) -> Callable[[Life, Request], shapes.Device]:
 
 def _events(life: Life, spelling: Spelling) -> dict[datetime, shapes.Event]:
     """The creation and each change of status, each at a time of its own."""
-    told = {moment(life.device.created_at): shapes.Event("CREATED")}
+    told = {to_datetime(life.device.created_at): shapes.Event("CREATED")}
     for event in life.events:
-        when = unused(event.at, told)
+        when = unused_datetime(event.at, told)
         data = msgspec.json.decode(event.data)
         if event.type == devices.DECOMMISSIONED:
             told[when] = shapes.Event("DECOMMISSIONED")
@@ -124,10 +124,10 @@ def slot(request: Request) -> Written:
 
 def _in_utc(time: datetime, field: str) -> datetime:
     """The same time in UTC, so that texts of times sort in their order. Raises Fault invalid `invalid_time`."""
-    at = microseconds(time)
+    at = from_datetime(time)
     if not FIRST <= at <= LAST:
         raise invalid("invalid_time", f"{field} must be in the years 1 to 9999, UTC", field)
-    return moment(at)
+    return to_datetime(at)
 
 
 def _status(given: str) -> Status:

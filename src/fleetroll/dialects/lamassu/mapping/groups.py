@@ -12,7 +12,7 @@ from fleetroll.core.faults import brief, invalid
 from fleetroll.core.groups import Lineage
 from fleetroll.core.query import Part
 from fleetroll.core.spelling import Spelling
-from fleetroll.core.times import moment
+from fleetroll.core.times import to_datetime
 from fleetroll.dialects.lamassu import shapes
 from fleetroll.dialects.lamassu.mapping.devices import listing
 from fleetroll.dialects.lamassu.mapping.fields import FIELDS
@@ -92,8 +92,8 @@ def _group(found: Lineage, spelling: Spelling) -> shapes.Group:
         filter=record.filter or UNSET,
         criteria=[_shown(one, spelling) for one in record.criteria],
         inherited_criteria=[_shown(one, spelling) for one in found.inherited],
-        created_at=moment(record.created_at),
-        updated_at=moment(record.updated_at),
+        created_at=to_datetime(record.created_at),
+        updated_at=to_datetime(record.updated_at),
     )
 
 

@@ -6,7 +6,7 @@ from msgspec import structs
 
 from fleetroll.core import chunks, limits
 from fleetroll.core.faults import invalid
-from fleetroll.core.times import FIRST, LAST, iso, parse_iso, read_iso
+from fleetroll.core.times import FIRST, LAST, SECOND, iso, parse_iso, require_iso
 from fleetroll.dialects.memfault.mapping.devices import SERIAL, serial
 from fleetroll.dialects.memfault.mapping.hardware_versions import is_version
 from fleetroll.dialects.memfault.mapping.paging import offset_page
@@ -19,6 +19,7 @@ from fleetroll.wire.dialect import Reply
 from fleetroll.wire.request import Request
 
 _REBOOTS = {"reboot", "trace"}
+_HIGHEST_REASON = LAST // SECOND  # far above those that firmware has, and exact in every client
 _CONFIG = {
     "revision": 1,
     "completed": None,
@@ -75,12 +76,12 @@ def _reported(event: shapes.Event, within: str = "") -> tuple[str, checkin.Repor
 
 def _reboot(event: shapes.Event, within: str) -> checkin.Reboot | None:
     reason = (event.event_info or {}).get("reason")
-    at = None if event.captured_date is None else read_iso(event.captured_date)
+    at = None if event.captured_date is None else parse_iso(event.captured_date)
     if event.captured_date is not None and (at is None or not FIRST <= at <= LAST):
         raise invalid("invalid_body", "Not a valid datetime.", f"{within}captured_date")
     if event.type.lower() not in _REBOOTS or not isinstance(reason, int) or isinstance(reason, bool):
         return None
-    if not 0 <= reason < limits.LATEST_SECOND:
+    if not 0 <= reason <= _HIGHEST_REASON:
         raise invalid("invalid_body", "Not a valid integer.", f"{within}event_info.reason")
     return checkin.Reboot(reason, None, at)
 
@@ -118,7 +119,7 @@ def no_release(_: object, request: Request) -> Reply:
 
 def list_reboots(request: Request) -> checkin.Reboots:
     since = request.query.get("since")
-    first = FIRST if since is None else parse_iso(since, "since")
+    first = FIRST if since is None else require_iso(since, "since")
     return checkin.Reboots(request.path["device_serial"], first, offset_page(request))
 
 

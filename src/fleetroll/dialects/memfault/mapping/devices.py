@@ -16,7 +16,7 @@ from fleetroll.core.documents import EMPTY
 from fleetroll.core.faults import invalid
 from fleetroll.core.guards import etag
 from fleetroll.core.query import Comparison, Filter, Operator, Or, Pattern, Sort, every
-from fleetroll.core.times import iso, parse_iso
+from fleetroll.core.times import iso, require_iso
 from fleetroll.dialects.memfault.mapping.hardware_versions import hardware, spelled
 from fleetroll.dialects.memfault.mapping.paging import many, offset_page
 from fleetroll.dialects.memfault.mapping.software_versions import software_of
@@ -173,7 +173,7 @@ def list_devices(request: Request) -> views.Listing:
     query, page = request.query, offset_page(request)
     words = [_any_of([make(text) for text in query.all(name)]) for name, make in _WORDS]
     times = [
-        Comparison("last_seen", operator, parse_iso(text, name))
+        Comparison("last_seen", operator, require_iso(text, name))
         for name, operator in _TIMES
         if (text := query.get(name)) is not None
     ]

@@ -31,7 +31,7 @@ def read_telemetry(request: Request) -> devices.Named | telemetry.Wanted | telem
         return _summary(request, metric)
     if query.get("aggregate") is not None:
         raise invalid("interval_required", "What is aggregated are stretches of time; give their interval.", "interval")
-    since, until = _moment(request, "from"), _moment(request, "to")
+    since, until = _time(request, "from"), _time(request, "to")
     text, token = query.get("limit"), query.get("cursor")
     limit = limits.DEFAULT_RANGE if text is None else names.positive(text, "limit", limits.MAX_RANGE)
     after = None if token is None else request.resume(token, _stretch(request))
@@ -41,7 +41,7 @@ def read_telemetry(request: Request) -> devices.Named | telemetry.Wanted | telem
 
 def _summary(request: Request, metric: str) -> telemetry.Summary:
     interval = readings.parse_interval(request.query.get("interval") or "")
-    since, until = _moment(request, "from"), _moment(request, "to")
+    since, until = _time(request, "from"), _time(request, "to")
     named = request.query.get("aggregate")
     wanted = tuple(dict.fromkeys(named.split(","))) if named else ("mean", "min", "max", "count", "last")
     for name in wanted:
@@ -52,11 +52,11 @@ def _summary(request: Request, metric: str) -> telemetry.Summary:
     return telemetry.Summary(request.path["ident"], metric, since, until, interval, wanted)
 
 
-def _moment(request: Request, name: str) -> int | None:
+def _time(request: Request, name: str) -> int | None:
     text = request.query.get(name)
     if text is None:
         return None
-    found = times.instant(text)
+    found = times.parse_rfc3339(text)
     if found is None or found < 0:
         raise invalid("invalid_time", f"{name} must be a time in 1970 or later, such as 2026-01-31T12:00:00Z.", name)
     return found
@@ -85,7 +85,7 @@ def shown_telemetry(
 
 
 def _reading(record: model.Reading) -> shapes.Reading:
-    return shapes.Reading(record.metric, times.moment(record.at), record.value)
+    return shapes.Reading(record.metric, times.to_datetime(record.at), record.value)
 
 
 def _bucket(record: model.Bucket, aggregates: tuple[str, ...]) -> dict[str, Any]:

@@ -4,17 +4,17 @@ import functools
 from datetime import UTC, datetime
 
 from fleetroll.core.faults import invalid
-from fleetroll.core.times import LAST, microseconds, moment
+from fleetroll.core.times import LAST, from_datetime, to_datetime
 
 
 def when(instant: int | None) -> datetime | None:
-    return None if instant is None else moment(instant)
+    return None if instant is None else to_datetime(instant)
 
 
 @functools.lru_cache(maxsize=4096)
 def at(instant: int) -> datetime:
     """The time of an instant. Remembered: devices that came together share theirs."""
-    return moment(instant)
+    return to_datetime(instant)
 
 
 def instant(moment: datetime | None, field: str) -> int | None:
@@ -23,7 +23,7 @@ def instant(moment: datetime | None, field: str) -> int | None:
         return None
     if moment.tzinfo is None:
         raise invalid("invalid_time", f"{field} needs an offset from UTC, such as Z.", field)
-    found = microseconds(moment)
+    found = from_datetime(moment)
     if found > LAST:  # with an offset, the year 9999 may end later than in UTC
         raise invalid("invalid_time", f"{field} must not be after the year 9999.", field)
     return found
@@ -31,4 +31,4 @@ def instant(moment: datetime | None, field: str) -> int | None:
 
 def utc(moment: datetime) -> int:
     """Microseconds of a time, which is UTC without an offset."""
-    return microseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return from_datetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
