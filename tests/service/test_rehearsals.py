@@ -8,16 +8,16 @@ import pytest
 
 from fleetroll.core.model import NewDevice
 from fleetroll.service import rehearsals
-from fleetroll.service.rehearsals import Planned
+from fleetroll.service.rehearsals import DeviceSpool
 
 
 @pytest.fixture
-def planned() -> Iterator[Planned]:
-    with closing(Planned()) as planned:
+def planned() -> Iterator[DeviceSpool]:
+    with closing(DeviceSpool()) as planned:
         yield planned
 
 
-def test_of_each_device_the_last_state_is_found_however_many_there_are(planned: Planned) -> None:
+def test_of_each_device_the_last_state_is_found_however_many_there_are(planned: DeviceSpool) -> None:
     idents = [f"d{number}" for number in range(10_000)]
     planned.keep(NewDevice(ident) for ident in idents)
     planned.keep(NewDevice(ident, name="again") for ident in idents[::100])
@@ -26,7 +26,7 @@ def test_of_each_device_the_last_state_is_found_however_many_there_are(planned: 
     assert [ident for ident, device in found.items() if device.name] == idents[::100]
 
 
-def test_a_device_is_found_as_it_was(planned: Planned) -> None:
+def test_a_device_is_found_as_it_was(planned: DeviceSpool) -> None:
     software, metadata = msgspec.Raw(b'{"version":"1"}'), msgspec.Raw(b'{"big":18446744073709551615,"one":1.0}')
     whole = NewDevice("a", "n", "k", "h", software, metadata, ("t",), ("o",), cohort="c", template=1 << 62, dms="d")
     planned.keep([whole, NewDevice("b")])
@@ -34,7 +34,7 @@ def test_a_device_is_found_as_it_was(planned: Planned) -> None:
 
 
 def test_devices_are_told_apart_even_where_their_marks_are_not(
-    planned: Planned, monkeypatch: pytest.MonkeyPatch
+    planned: DeviceSpool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rehearsals, "_mark", lambda _: 7)
     planned.keep(NewDevice(ident) for ident in ("caf\u00e9", "b", "c"))

@@ -30,7 +30,7 @@ _LIST_LIFETIME = DAY
 _LIST_YOUTH = _LIST_LIFETIME // 2
 _LIST_PAGE = 10_000
 _SERVER_LIFETIME = 90 * DAY
-_KNOWN_PAGE = 100
+_ANCHORS_PAGE = 100
 
 
 class New(Struct, frozen=True):
@@ -54,7 +54,7 @@ class Shown(Struct, frozen=True):
     at: Instant
 
 
-async def _unused(call: Call, authority: Authority) -> None:
+async def _require_unused(call: Call, authority: Authority) -> None:
     """Raises Fault conflict while something depends on the authority."""
     is_servers = call.principal.org.parent is None and authority.name == settings.DEFAULT_AUTHORITY
     if is_servers and call.services.presents_own:
@@ -77,7 +77,7 @@ noun: Noun[Authority] = Noun(
     lambda records: records.authorities,
     Action.CERTIFICATES_READ,
     Action.DMS_WRITE,
-    forget=_unused,
+    forget=_require_unused,
     plural="authorities",
 )
 
@@ -135,9 +135,10 @@ async def ensure(call: Call, name: str) -> Authority:
     return await call.records.authorities.get(call.org, name) or await make(call, New(name))
 
 
-async def present(call: Call, but: Collection[str]) -> list[Authority]:
-    """The authorities whose certificates are valid now, except those with a name in `but`."""
-    return [one for one in await noun.all(call) if one.name not in but and one.not_before <= call.at < one.not_after]
+async def valid_now(call: Call, excluded: Collection[str]) -> list[Authority]:
+    """The authorities whose certificates are valid now, except those with a name in `excluded`."""
+    others = [one for one in await noun.all(call) if one.name not in excluded]
+    return [one for one in others if one.not_before <= call.at < one.not_after]
 
 
 def signer(authority: Authority) -> Signer:
@@ -222,7 +223,7 @@ async def certify_server(services: Services, hosts: Sequence[str]) -> ServerCert
     return ServerCertificate(encodings.pem(der), key, password, encodings.pem(authority.certificate))
 
 
-async def of_server(call: Call) -> tuple[bytes, ...]:
+async def server_anchors(call: Call) -> tuple[bytes, ...]:
     """What to trust to recognize this server: the end of the operator's chain, or the authority of `certify_server`."""
     if call.services.server_authority is not None:
         return (call.services.server_authority,)
@@ -231,12 +232,15 @@ async def of_server(call: Call) -> tuple[bytes, ...]:
     return (found.certificate,) if found else ()
 
 
-async def known(services: Services, after: int) -> tuple[list[bytes], int]:
+async def trust_anchors(services: Services, after: int) -> tuple[list[bytes], int]:
     """The trust anchors, for a listener, of all authorities with an id above `after`, and the highest id."""
     anchors: list[bytes] = []
-    while found := await services.store.read.authorities.everywhere(after, _KNOWN_PAGE):
-        anchors += [anchor for _, certificate in found if (anchor := services.pki.anchor(certificate)) is not None]
-        after = found[-1][0]
+    while found := await services.store.read.authorities.everywhere(after, _ANCHORS_PAGE):
+        for _, certificate in found:
+            anchor = services.pki.anchor(certificate)
+            if anchor is not None:
+                anchors.append(anchor)
+        after, _ = found[-1]
     return anchors, after
 
 

@@ -89,7 +89,7 @@ async def revoke(call: Call, wanted: Revoke) -> Device:
     if slot is None:
         raise not_found("identity", wanted.ident)
     await certificates.withdraw_from(call, device, slot.active, wanted.reason)
-    return await identity.take_back(call, device, slot)
+    return await identity.revoke_slot(call, device, slot)
 
 
 @operation(Action.CERTIFICATES_WRITE, Effect.WRITE, relieves=True)
@@ -102,8 +102,8 @@ async def rule(call: Call, wanted: Rule) -> certificates.Shown:
         await _restore(call, certificate)
     device = await call.records.devices.by_id(call.org, certificate.device) if certificate.device else None
     if device is not None and device.status is not Status.DECOMMISSIONED:
-        follow = identity.restore if wanted.reason is None else identity.revoke
-        await follow(call, device, certificate.serial)
+        change_slot = identity.restore if wanted.reason is None else identity.revoke
+        await change_slot(call, device, certificate.serial)
     return await certificates.show(call, await certificates.find(call, certificate.serial))
 
 

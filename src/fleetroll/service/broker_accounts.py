@@ -15,20 +15,20 @@ _ROLES = {role.value: role for role in policy.GRANTABLE}
 
 async def accounts(records: Records) -> list[Account]:
     """All of them."""
-    standing = _Standing(records)
+    enabled = _EnabledOrganizations(records)
     groups = await records.keys.groups_of_users()
     alike = dict.fromkeys((*groups, *((org, role, ()) for org, role, _ in groups)))
-    apps = [await _apps(records, standing, *group) for group in alike]
+    apps = [await _apps(records, enabled, *group) for group in alike]
     found: list[Account] = [*apps]
     async for some in portions(records.credentials.all, lambda last: last.id, 0):
-        found += [_account(one) for one in some if await standing.is_enabled(one.org)]
+        found += [_account(one) for one in some if await enabled.has(one.org)]
     return found
 
 
 async def changes(records: Records, bus: Bus) -> list[Change]:
     """The next accounts that the broker is to be told of, each as it is by now."""
-    standing = _Standing(records)
-    return [await _change(records, standing, bus, change) for change in await records.credentials.changes(0, _PAGE)]
+    enabled = _EnabledOrganizations(records)
+    return [await _change(records, enabled, bus, change) for change in await records.credentials.changes(0, _PAGE)]
 
 
 async def forget(store: Store) -> None:
@@ -43,26 +43,26 @@ async def forget(store: Store) -> None:
         pass
 
 
-async def _change(records: Records, standing: "_Standing", bus: Bus, change: AccountChange) -> Change:
+async def _change(records: Records, enabled: "_EnabledOrganizations", bus: Bus, change: AccountChange) -> Change:
     name, scopes = parse_broker_group(change.account)
     if role := _ROLES.get(name):
         public = bus.account_of_apps(broker_org(change.org), role.value, scopes)
         is_there = await records.organizations.get(change.org) is not None
-        apps = await _apps(records, standing, change.org, role, scopes) if is_there else None
+        apps = await _apps(records, enabled, change.org, role, scopes) if is_there else None
         return Change(change.number, public, apps)
     credential = await records.credentials.of_account(change.account)
-    is_there = credential is not None and await standing.is_enabled(credential.org)
+    is_there = credential is not None and await enabled.has(credential.org)
     return Change(change.number, change.account, _account(credential) if credential and is_there else None)
 
 
-class _Standing:
+class _EnabledOrganizations:
     """Which organizations are enabled, each looked up once."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
         self._known: dict[int, bool] = {}
 
-    async def is_enabled(self, org: int) -> bool:
+    async def has(self, org: int) -> bool:
         if org not in self._known:
             found = await self._records.organizations.get(org)
             self._known[org] = found is not None and await is_enabled(self._records, found)
@@ -75,11 +75,11 @@ def _account(credential: Credential) -> DeviceAccount:
 
 
 async def _apps(
-    records: Records, standing: _Standing, org: int, role: Role, scopes: tuple[str, ...] = ()
+    records: Records, enabled: _EnabledOrganizations, org: int, role: Role, scopes: tuple[str, ...] = ()
 ) -> AppAccount:
     """The account of a role and scopes, with all revoked users of the role: that without scopes once had all."""
     users = await records.keys.users(org, role)
     revoked = frozenset(one.user for one in users if one.revoked_at is not None)
     may_command, may_follow = (policy.allows(role, scopes, one) for one in (Action.DEVICES_WRITE, Action.DEVICES_READ))
-    disabled = not await standing.is_enabled(org)
+    disabled = not await enabled.has(org)
     return AppAccount(broker_org(org), role.value, may_command, revoked, disabled, scopes, may_follow)

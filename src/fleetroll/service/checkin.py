@@ -75,7 +75,7 @@ class Reboots(Struct, frozen=True):
     page: OffsetPage
 
 
-class Restarted(Struct, frozen=True):
+class NotedReboot(Struct, frozen=True):
     """A reboot as it was noted, with the software that ran then."""
 
     at: Instant
@@ -132,7 +132,7 @@ async def received(call: Call, wanted: devices.Named) -> Received:
 
 
 @operation(Action.TIMELINE_READ, Effect.SCAN)
-async def reboots(call: Call, wanted: Reboots) -> list[Restarted]:
+async def reboots(call: Call, wanted: Reboots) -> list[NotedReboot]:
     async def read(device: Device) -> list[Event]:
         recent = OffsetPage(limits.MAX_NUMBERED_PAGE)
         return (await call.records.timeline.of_types(call.org, device.id, [REBOOTED], recent))[0]
@@ -142,7 +142,7 @@ async def reboots(call: Call, wanted: Reboots) -> list[Restarted]:
     timed = [(data.get("at", at), data) for at, data in noted]
     since = sorted((one for one in timed if one[0] >= wanted.since), key=itemgetter(0), reverse=True)
     shown, _ = wanted.page.cut(since)
-    return [Restarted(at, data, await _ran(call, data)) for at, data in shown]
+    return [NotedReboot(at, data, await _software_of(call, data)) for at, data in shown]
 
 
 def _effort(message: bytes | None) -> int:
@@ -268,7 +268,7 @@ async def _record(call: Call, device: Device, report: Report) -> None:
     await call.records.timeline.append([device_entry(call, REBOOTED, device, data)])
 
 
-async def _ran(call: Call, data: dict[str, Any]) -> SoftwareVersion | None:
+async def _software_of(call: Call, data: dict[str, Any]) -> SoftwareVersion | None:
     """The software of a reboot. It has number 0 if only an earlier organization of the device knows it."""
     name = type_and_version(documents.of(data, "data"))
     if name is None:

@@ -12,7 +12,7 @@ from fleetroll.service.operations import Call, Effect, operation
 _MADE_SLUG = 8
 
 
-async def _unused(call: Call, cohort: Cohort) -> None:
+async def _require_unused(call: Call, cohort: Cohort) -> None:
     if cohort.slug == DEFAULT_COHORT:
         raise conflict("default_cohort", "The default cohort cannot be deleted.")
     if await devices_have(call.records, call.org, within(cohort.slug)):
@@ -20,7 +20,7 @@ async def _unused(call: Call, cohort: Cohort) -> None:
 
 
 noun: Noun[Cohort] = Noun(
-    "cohort", "slug", lambda records: records.cohorts, Action.COHORTS_READ, Action.COHORTS_WRITE, forget=_unused
+    "cohort", "slug", lambda records: records.cohorts, Action.COHORTS_READ, Action.COHORTS_WRITE, forget=_require_unused
 )
 
 

@@ -31,7 +31,7 @@ from fleetroll.service import (
     templates,
     timeline,
 )
-from fleetroll.service.following import UPDATED
+from fleetroll.service.cascades import UPDATED
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.organizations import descend
 from fleetroll.store.port import Checkins, Records, Telemetry, Timeline, Usage
@@ -41,11 +41,11 @@ DELETED = "device.deleted"
 DECOMMISSIONED = "device.decommissioned"
 MOVED = "device.transferred"
 _BESIDE = 256  # bytes of a device besides its documents, tags and owners
-_new = attrgetter(*NewDevice.__struct_fields__[1:])
-_USUAL = NewDevice.__struct_defaults__
+_new_members = attrgetter(*NewDevice.__struct_fields__[1:])
+_DEFAULTS = NewDevice.__struct_defaults__
 
 
-class _Made(Struct, frozen=True):
+class _Dependency(Struct, frozen=True):
     """Records that are created where a device names them: their noun, which are missing, and how one is made."""
 
     nouns: str
@@ -53,12 +53,12 @@ class _Made(Struct, frozen=True):
     make: Callable[[Call, Any], Awaitable[object]]
 
 
-_MADE = {
-    "owners": _Made("owners", owners.missing, owners.make),
-    "hardware_version": _Made("hardware_versions", hardware_versions.missing, hardware_versions.make),
-    "software": _Made("software_versions", software_versions.missing, software_versions.make),
+_DEPENDENCIES = {
+    "owners": _Dependency("owners", owners.missing, owners.make),
+    "hardware_version": _Dependency("hardware_versions", hardware_versions.missing, hardware_versions.make),
+    "software": _Dependency("software_versions", software_versions.missing, software_versions.make),
 }
-_NAMED = ("cohort", *_MADE)  # the members that name other records
+_REFERENCES = ("cohort", *_DEPENDENCIES)  # the members that name other records
 
 
 class Named(Struct, frozen=True, gc=False):
@@ -204,7 +204,7 @@ async def put(call: Call, wanted: Put) -> Stored:
     wanted.guard.check(device)
     if device is None:
         return Stored(await insert(call, new_device(wanted)), created=True)
-    device = await change(call, device, of_known(wanted.change))
+    device = await change(call, device, for_existing(wanted.change))
     return Stored(identity.current(device, call.at), created=False)
 
 
@@ -222,16 +222,16 @@ async def edit_by_id(call: Call, wanted: EditById) -> Device:
 
 @operation(Action.SELF, Effect.READ)
 async def own(call: Call, wanted: Own) -> Device:
-    return await _itself(call, wanted.id)
+    return await _own_device(call, wanted.id)
 
 
 @operation(Action.SELF, Effect.WRITE)
 async def configure(call: Call, wanted: OwnConfig) -> Device:
     """A device replaces its own configuration."""
-    return await change(call, await _itself(call, wanted.id), DeviceChange(config=wanted.config))
+    return await change(call, await _own_device(call, wanted.id), DeviceChange(config=wanted.config))
 
 
-async def _itself(call: Call, public_id: str) -> Device:
+async def _own_device(call: Call, public_id: str) -> Device:
     if parse_device_hex(public_id) != call.principal.device:
         raise not_found("device", public_id)
     return await find_by_id(call, public_id)
@@ -274,27 +274,27 @@ async def give(call: Call, device: Device, there: Call, refs: tuple[str, ...]) -
     """Give a device to these owners, who may be of another organization; those that it had do not go along."""
     if there.org != call.org:
         device = await move(call, await change(call, device, DeviceChange(owners=())), there)
-        await owners.carry(call, there, refs)
+        await owners.copy_to(call, there, refs)
     return await change(there, device, DeviceChange(owners=refs))
 
 
 async def move(call: Call, was: Device, there: Call) -> Device:
     """Give a device, with all that belongs to it, to another organization that the caller may act in."""
     await metadata_fields.check(there, was.metadata)
-    was = await presence.parted(call.records, await _leave(call, was), call.at, call.request)
-    await owners.carry(call, there, was.owners)
+    was = await presence.leave_for_transfer(call.records, await _unbound(call, was), call.at, call.request)
+    await owners.copy_to(call, there, was.owners)
     await ensure(there, structs.replace(was, cohort=None))
     # A cohort is its organization's own; a template may serve this one too.
-    kept = await templates.carried(call, there, was)
+    template_members = await templates.changes_of_transfer(call, there, was)
     moved = {"org": there.org, "cohort": None, "updated_at": max(call.at, was.updated_at)}
-    now = structs.replace(was, **moved, **kept, revision=was.revision + 1)
+    now = structs.replace(was, **moved, **template_members, revision=was.revision + 1)
     if await call.records.devices.get(there.org, was.ident):
-        raise taken()
+        raise ident_taken()
     if not await call.records.devices.move(was, now):
         raise stale()
     await call.records.credentials.forget(call.org, was.id)  # they are good for the organization that made them
     await quotas.take(there, "devices", 1)
-    await quotas.take(call, "devices", -1)
+    await quotas.release(call, "devices")
     # Where it has been before, the entry that it left goes: the history that it brings along says so as well.
     await call.records.timeline.forget(there.org, was.id)
     for noun in _belongings(call.records):
@@ -306,7 +306,7 @@ async def move(call: Call, was: Device, there: Call) -> Device:
     return now
 
 
-async def _leave(call: Call, device: Device) -> Device:
+async def _unbound(call: Call, device: Device) -> Device:
     """The device without what binds it to its organization: its DMS, and certificates of authorities here."""
     if device.dms is None and device.identity is None:
         return device
@@ -374,7 +374,8 @@ async def known_by_id(records: Records, org: int, public_id: str) -> Device | No
 def new_device(wanted: Put) -> NewDevice:
     """The device that an upsert makes where there is none. Raises Fault invalid `<member>_required`."""
     # By position, as this runs for every device of an import.
-    given = [usual if one is UNSET else one for usual, one in zip(_USUAL, _new(wanted.change), strict=True)]
+    members = zip(_DEFAULTS, _new_members(wanted.change), strict=True)
+    given = [default if one is UNSET else one for default, one in members]
     new = NewDevice(wanted.ident, *given)
     for name in wanted.required:
         if getattr(new, name) is None:
@@ -384,12 +385,12 @@ def new_device(wanted: Put) -> NewDevice:
 
 async def insert(call: Call, new: NewDevice) -> Device:
     """Store a device, the owners it names and its first event. Raises Fault conflict `ident_taken`."""
-    new = await templates.adopt(call, new)
+    new = await templates.apply_to_new(call, new)
     await metadata_fields.check(call, new.metadata)
     await ensure(call, new)
     device = await call.records.devices.insert(call.org, new, call.at)
     if device is None:
-        raise taken()
+        raise ident_taken()
     await quotas.take(call, "devices", 1)
     await call.records.timeline.append([timeline.device_entry(call, CREATED, device)])
     return device
@@ -397,10 +398,10 @@ async def insert(call: Call, new: NewDevice) -> Device:
 
 async def ensure(call: Call, device: NewDevice | Device) -> None:
     """Ensure that what a device names exists: its cohort must, owners and versions are created."""
-    await _ensure(call, {name: getattr(device, name) for name in _NAMED})
+    await _ensure(call, {name: getattr(device, name) for name in _REFERENCES})
 
 
-def of_known(change: DeviceChange) -> DeviceChange:
+def for_existing(change: DeviceChange) -> DeviceChange:
     """What a put changes of an existing device: all but its DMS, which its creation or enrolment has set."""
     return change if change.dms is UNSET else structs.replace(change, dms=UNSET)
 
@@ -415,20 +416,20 @@ async def change(call: Call, was: Device, wanted: DeviceChange, type: str = UPDA
         for name, value in zip(CHANGEABLE, structs.astuple(wanted), strict=True)
         if value is not UNSET and value != getattr(was, name)
     }
-    given = await templates.readopt(call, was, given)
+    given = await templates.apply_to_change(call, was, given)
     return await _write(call, was, given, type) if given else was
 
 
 async def rewrite(call: Call, was: Device, given: dict[str, Any]) -> Device:
     """Write these members, whether they differ or not, with an event."""
-    return await _write(call, was, await templates.readopt(call, was, given), UPDATED)
+    return await _write(call, was, await templates.apply_to_change(call, was, given), UPDATED)
 
 
 async def _write(call: Call, was: Device, given: dict[str, Any], type: str) -> Device:
     at = max(call.at, was.updated_at)
     members = dict(given)
     if "ident" in given:
-        await _leave_name(call, was, given["ident"])
+        await _require_renameable(call, was, given["ident"])
     if "metadata" in given:
         await metadata_fields.check(call, given["metadata"], was.metadata)
         members["metadata_times"] = documents.member_times(was.metadata_times, was.metadata, given["metadata"], at)
@@ -442,7 +443,7 @@ async def _write(call: Call, was: Device, given: dict[str, Any], type: str) -> D
     return now
 
 
-async def _leave_name(call: Call, device: Device, ident: str) -> None:
+async def _require_renameable(call: Call, device: Device, ident: str) -> None:
     """Raises Fault conflict `ident_certified` for another identifier while a certificate of the device is good.
 
     The device could renew under neither, and would pass for whichever device gets the old one next. An expired
@@ -458,8 +459,8 @@ async def _leave_name(call: Call, device: Device, ident: str) -> None:
 
 def difference(was: Device, now: Device, given: Collection[str]) -> dict[str, Any]:
     """What an event says of a change: the members, and of a status also the old one and the new one."""
-    said: dict[str, Any] = {"changed": sorted(name for name in given if name != "identity_due")}
-    return {**said, "from": was.status.value, "to": now.status.value} if was.status is not now.status else said
+    data: dict[str, Any] = {"changed": sorted(name for name in given if name != "identity_due")}
+    return {**data, "from": was.status.value, "to": now.status.value} if was.status is not now.status else data
 
 
 async def _ensure(call: Call, given: Mapping[str, Any]) -> None:
@@ -467,12 +468,12 @@ async def _ensure(call: Call, given: Mapping[str, Any]) -> None:
 
     All that is missing is created, or nothing: whoever writes many devices goes on after one that fails.
     """
-    if given.keys().isdisjoint(_NAMED):
+    if given.keys().isdisjoint(_REFERENCES):
         return
     if cohort := given.get("cohort"):
         await cohorts.require(call, cohort)
     missing = []
-    for name, made in _MADE.items():
+    for name, made in _DEPENDENCIES.items():
         if value := given.get(name):
             missing += [(made, one) for one in await made.missing(call, value)]
     if len(missing) > 1:  # one alone is counted before it is made
@@ -490,7 +491,7 @@ async def remove(call: Call, device: Device) -> None:
     await presence.leave(call.records, device)
     for noun in _belongings(call.records):
         await noun.forget(call.org, device.id)
-    await quotas.take(call, "devices", -1)
+    await quotas.release(call, "devices")
     await call.records.timeline.append([timeline.device_entry(call, DELETED, device)])
 
 
@@ -499,5 +500,5 @@ def _belongings(records: Records) -> tuple[Timeline, Telemetry, Usage, Checkins]
     return records.timeline, records.telemetry, records.usage, records.checkins
 
 
-def taken() -> Fault:
+def ident_taken() -> Fault:
     return conflict("ident_taken", "A device with this identifier already exists.", "ident")

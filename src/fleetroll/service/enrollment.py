@@ -69,7 +69,7 @@ class Named(Struct, frozen=True):
 async def trusted(call: Call, wanted: Named) -> Trusted:
     dms = await _dms(call, wanted.label)
     distribution = dms.settings.distribution
-    server = await authorities.of_server(call) if distribution.server else ()
+    server = await authorities.server_anchors(call) if distribution.server else ()
     own = (dms.settings.authority,) if distribution.own or not (distribution.others or server) else ()
     named = [one.certificate for one in await _authorities(call, (*own, *distribution.others))]
     found = tuple(dict.fromkeys((*named, *server)))
@@ -83,31 +83,31 @@ async def revocation_list(call: Call, wanted: Named) -> SignedList:
 
 
 @operation(Action.ENROL, Effect.BATCHES)
-async def enroll(call: Call, ask: EnrollmentRequest) -> EnrollmentReply:
-    return await _enroll(call, ask, call.services.pki.read_request(ask.request))
+async def enroll(call: Call, wanted: EnrollmentRequest) -> EnrollmentReply:
+    return await _enroll(call, wanted, call.services.pki.read_request(wanted.request))
 
 
 @operation(Action.ENROL, Effect.BATCHES)
-async def generate(call: Call, ask: EnrollmentRequest) -> EnrollmentReply:
+async def generate(call: Call, wanted: EnrollmentRequest) -> EnrollmentReply:
     """Enrol with a key that the server makes and does not keep."""
-    _require_secure(ask.peer)
-    asked, pki = call.services.pki.read_request(ask.request), call.services.pki
-    dms = await _dms(call, ask.label)
+    _require_secure(wanted.peer)
+    request, pki = call.services.pki.read_request(wanted.request), call.services.pki
+    dms = await _dms(call, wanted.label)
     if dms.settings.keygen is None:
         raise _refused("server_keygen_disabled", "This DMS does not generate keys; enrol with the device's own key.")
-    await _admit(call, dms, ask.peer, asked)
-    await _registered(call, dms, asked)
+    await _admit(call, dms, wanted.peer, request)
+    await _registered(call, dms, request)
     key = await pki.make_key_off_loop(dms.settings.keygen, call.org)
-    return await _enroll(call, ask, pki.make_request(key, asked), key)
+    return await _enroll(call, wanted, pki.make_request(key, request), key)
 
 
-async def _enroll(call: Call, ask: EnrollmentRequest, request: Request, key: bytes | None = None) -> EnrollmentReply:
-    _require_secure(ask.peer)
+async def _enroll(call: Call, wanted: EnrollmentRequest, request: Request, key: bytes | None = None) -> EnrollmentReply:
+    _require_secure(wanted.peer)
 
     async def work(records: Records) -> Certificate:
         inner = call.within(records)
-        dms = await _dms(inner, ask.label)
-        await _admit(inner, dms, ask.peer, request)
+        dms = await _dms(inner, wanted.label)
+        await _admit(inner, dms, wanted.peer, request)
         device = await _registered(inner, dms, request) or await _register(inner, dms, request.subject.common_name)
         was = slot_of(device)
         certificate = await _issue(inner, dms, device, request)
@@ -119,15 +119,15 @@ async def _enroll(call: Call, ask: EnrollmentRequest, request: Request, key: byt
 
 
 @operation(Action.ENROL, Effect.BATCHES)
-async def renew(call: Call, ask: EnrollmentRequest) -> EnrollmentReply:
+async def renew(call: Call, wanted: EnrollmentRequest) -> EnrollmentReply:
     """A new certificate for a device that shows its present one."""
-    _require_secure(ask.peer)
-    request = call.services.pki.read_request(ask.request)
+    _require_secure(wanted.peer)
+    request = call.services.pki.read_request(wanted.request)
 
     async def work(records: Records) -> Certificate:
         inner = call.within(records)
-        dms = await _dms(inner, ask.label)
-        device, present = await _renewable(inner, dms, ask.peer, request)
+        dms = await _dms(inner, wanted.label)
+        device, present = await _renewable(inner, dms, wanted.peer, request)
         certificate = await _issue(inner, dms, device, request)
         await attach(inner, device, certificate, dms.settings.windows, Occasion.RENEWED)
         if dms.settings.renewal.revoke_replaced:
@@ -182,7 +182,7 @@ async def _shown(call: Call, peer: Peer, trusted: Iterable[str], levels: int | N
 
 async def _issuer(call: Call, shown: bytes, trusted: list[Authority], levels: int | None) -> Authority | None:
     """Who has issued the certificate, if a trusted authority is at most so many levels above it; else None."""
-    below = [] if levels == 1 else await authorities.present(call, {one.name for one in trusted})
+    below = [] if levels == 1 else await authorities.valid_now(call, {one.name for one in trusted})
     chain: list[Authority] = []
     while len(chain) < min(levels or limits.MAX_CHAIN, limits.MAX_CHAIN):
         link = chain[-1].certificate if chain else shown

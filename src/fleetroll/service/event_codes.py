@@ -22,7 +22,7 @@ TYPES: dict[EventKind, str] = {kind: _PREFIX + kind.value.lower() for kind in Ev
 }
 """The timeline's type of each kind of event."""
 
-_TOLD = frozenset({EventKind.ONLINE, EventKind.OFFLINE})
+_PRESENCE_KINDS = frozenset({EventKind.ONLINE, EventKind.OFFLINE})
 
 KINDS: dict[str, EventKind] = {type: kind for kind, type in TYPES.items()}
 
@@ -74,7 +74,7 @@ async def log(call: Call, device: Device, code: str, description: str | None) ->
     found = rules.event_code(template, code) if template else None
     if found is None:
         raise not_found("event_code", code)
-    if found.kind in _TOLD:
+    if found.kind in _PRESENCE_KINDS:
         raise invalid("presence_event", "The server itself records that a device goes online or offline.", "code")
     # A code without a limit of its own shares the device's with all others that have none.
     noun, most = (_ALL, limits.EVENTS_PER_DAY) if found.daily_limit is None else (_PREFIX + code, found.daily_limit)

@@ -36,7 +36,7 @@ class Outcome(enum.Enum):
     FAILED = "failed"
 
 
-_ToOne = Callable[[Call, Device], Awaitable[Outcome]]
+_Change = Callable[[Call, Device], Awaitable[Outcome]]
 
 
 class Result(Struct, frozen=True, gc=False):
@@ -48,16 +48,16 @@ class Result(Struct, frozen=True, gc=False):
     fault: Fault | None = None
 
 
-class Sweep(Struct, frozen=True):
-    """A change to every device that `filter` finds; `None` finds all of them."""
+class BulkUpdate(Struct, frozen=True):
+    """An update of every device that `filter` finds; `None` finds all of them."""
 
     filter: Filter | None
     edit: Callable[[Device], DeviceChange]
     dry_run: bool = False
 
 
-class Removal(Struct, frozen=True):
-    """The devices to delete."""
+class BulkDelete(Struct, frozen=True):
+    """A deletion of every device that `filter` finds; `None` finds all of them."""
 
     filter: Filter | None
     dry_run: bool = False
@@ -157,21 +157,21 @@ async def newest(call: Call, wanted: Newest) -> Found:
 
 
 @operation(Action.DEVICES_WRITE, Effect.BATCHES)
-async def update(call: Call, wanted: Sweep) -> AsyncIterator[list[Result]]:
-    async def one(inner: Call, device: Device) -> Outcome:
+async def update(call: Call, wanted: BulkUpdate) -> AsyncIterator[list[Result]]:
+    async def change(inner: Call, device: Device) -> Outcome:
         now = await devices.change(inner, device, wanted.edit(device))
         return Outcome.UNCHANGED if now is device else Outcome.UPDATED
 
-    return _sweep(call, wanted.filter, one, wanted.dry_run)
+    return _change_each(call, wanted.filter, change, wanted.dry_run)
 
 
 @operation(Action.DEVICES_DELETE, Effect.BATCHES)
-async def delete(call: Call, wanted: Removal) -> AsyncIterator[list[Result]]:
-    async def one(inner: Call, device: Device) -> Outcome:
+async def delete(call: Call, wanted: BulkDelete) -> AsyncIterator[list[Result]]:
+    async def change(inner: Call, device: Device) -> Outcome:
         await devices.remove(inner, device)
         return Outcome.DELETED
 
-    return _sweep(call, wanted.filter, one, wanted.dry_run, removes=True)
+    return _change_each(call, wanted.filter, change, wanted.dry_run, removes=True)
 
 
 async def _walk(call: Call, filter: Filter | None) -> AsyncIterator[list[Device]]:
@@ -191,15 +191,15 @@ def _next_size(found: Sequence[Device]) -> int:
     return max(1, min(fitting, _GROWTH * len(found), limits.BULK_BATCH))
 
 
-async def _sweep(
-    call: Call, filter: Filter | None, one: _ToOne, dry_run: bool, *, removes: bool = False
+async def _change_each(
+    call: Call, filter: Filter | None, change: _Change, dry_run: bool, *, removes: bool = False
 ) -> AsyncIterator[list[Result]]:
     exact = canonical(filter) if filter is not None else None
     async for batch in _walk(call, filter):
 
         async def work(records: Records, batch: list[Device] = batch) -> list[Result]:
             inner = call.within(records)
-            found = [await _apply(inner, device.id, exact, one) for device in batch]
+            found = [await _apply(inner, device.id, exact, change) for device in batch]
             return [result for result in found if result]
 
         results = await transact(call, work, dry_run, relieves=removes)
@@ -208,13 +208,13 @@ async def _sweep(
         yield results
 
 
-async def _apply(call: Call, number: int, filter: Filter | None, one: _ToOne) -> Result | None:
+async def _apply(call: Call, number: int, filter: Filter | None, change: _Change) -> Result | None:
     """Change one device if it still is what the filter asks for: it may have changed since it was listed."""
     device = await call.records.devices.by_id(call.org, number)
     if device is None or (filter is not None and not matches(filter, reader(device))):
         return None
     try:
-        return Result(await one(call, device), device.ident)
+        return Result(await change(call, device), device.ident)
     except Fault as fault:
         return Result(Outcome.FAILED, device.ident, fault=fault)
 

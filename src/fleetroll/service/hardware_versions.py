@@ -15,7 +15,7 @@ def _of(version: HardwareVersion) -> Comparison:
     return Comparison("hardware_version", Operator.EQ, version.name)
 
 
-async def _unused(call: Call, version: HardwareVersion) -> None:
+async def _require_unused(call: Call, version: HardwareVersion) -> None:
     if await devices_have(call.records, call.org, _of(version)):
         raise conflict("hardware_version_has_devices", "This hardware version has devices; give them another first.")
 
@@ -26,7 +26,7 @@ noun: Noun[HardwareVersion] = Noun(
     lambda records: records.hardware_versions,
     Action.VERSIONS_READ,
     Action.VERSIONS_WRITE,
-    forget=_unused,
+    forget=_require_unused,
 )
 
 

@@ -22,7 +22,7 @@ class Homes:
         """The organization that the device was transferred to after it published the message; None if it was not."""
         name = message.org, message.device
         if name not in self._known:
-            self._known[name] = await self._look(message)
+            self._known[name] = await self._look_up(message)
         known = self._known[name]
         return known[0] if known is not None and message.at <= known[1] else None
 
@@ -30,7 +30,7 @@ class Homes:
         home = await self.of(message)
         return None if home is None else await known_by_id(self._records, home, message.device)
 
-    async def _look(self, message: Message) -> tuple[int, Instant] | None:
+    async def _look_up(self, message: Message) -> tuple[int, Instant] | None:
         org, number = parse_broker_org(message.org), parse_device_hex(message.device)
         held = await self._records.devices.token(number) if number is not None else None
         if org is None or number is None or held is None:

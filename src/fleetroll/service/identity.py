@@ -61,10 +61,10 @@ async def bind(
 async def revoke(call: Call, device: Device, serial: str) -> Device:
     """The device after a credential was revoked: as it was, unless that is the active one of its slot."""
     slot = _active(device, serial)
-    return device if slot is None else await take_back(call, device, slot)
+    return device if slot is None else await revoke_slot(call, device, slot)
 
 
-async def take_back(call: Call, device: Device, slot: Slot) -> Device:
+async def revoke_slot(call: Call, device: Device, slot: Slot) -> Device:
     """The device after its slot was revoked, whatever is in it: one that was filled by hand may name no credential."""
     return await _fill(call, device, identity.revoke(slot, call.at))
 

@@ -19,7 +19,7 @@ from fleetroll.service import devices, metadata_fields, quotas, templates, timel
 from fleetroll.service.devices import CREATED, Put
 from fleetroll.service.fleet import Outcome, Result, transact
 from fleetroll.service.operations import Call, Effect, operation
-from fleetroll.service.rehearsals import Planned, exists, named_by
+from fleetroll.service.rehearsals import DeviceSpool, exists, named_by
 from fleetroll.store.port import Devices, Draft, Records, Store
 
 _of_new = attrgetter(*NewDevice.__struct_fields__)
@@ -30,7 +30,7 @@ class Row(Struct, frozen=True, gc=False):
     """One line of an import: a device to put, or what is wrong with the line.
 
     `description` and `seen_at` are what another server knew of it; None says nothing. `members` are set in its
-    metadata, whose other members stay. `ended` decommissions the device if this row creates it: no file decommissions
+    metadata, whose other members stay. `decommissioned` makes it so if this row creates it: no file decommissions
     one that exists.
     """
 
@@ -40,7 +40,7 @@ class Row(Struct, frozen=True, gc=False):
     description: str | None = None
     seen_at: Instant | None = None
     members: Mapping[str, Any] = {}
-    ended: bool = False
+    decommissioned: bool = False
 
 
 class _Candidate(Struct, frozen=True, gc=False):
@@ -107,8 +107,8 @@ class _Rehearsal:
     def __init__(self, call: Call, wanted: Import) -> None:
         self._call = call
         self._create_only = wanted.create_only
-        self._planned = Planned()
-        self._named = Planned()
+        self._planned = DeviceSpool()
+        self._named = DeviceSpool()
         self._made: Counter[str] = Counter()  # of each noun
 
     async def store(self, batch: list[_Candidate]) -> list[Result]:
@@ -224,7 +224,7 @@ class _Loader:
         self._create_only = create_only
         self._known: dict[str, Device] = {}
         self._new: dict[str, Draft] = {}
-        self._ended: set[str] = set()  # of the new ones
+        self._decommissioned: set[str] = set()  # of the new ones
         self._results: list[Result] = []
         self._definitions: list[MetadataField] = []
         self._ensured: set[tuple[object, ...]] = set()
@@ -263,13 +263,13 @@ class _Loader:
         self._definitions = await metadata_fields.definitions_of(call)
         self._room = await quotas.remaining(call, "devices")
         for candidate in batch:
-            self._results.append(await self._take(candidate))
+            self._results.append(await self._store_row(candidate))
         await self._flush()
         if self._seen:
             await call.records.presence.seen(call.org, {self._known[key].id: at for key, at in self._seen.items()})
         return self._results
 
-    async def _take(self, candidate: _Candidate) -> Result:
+    async def _store_row(self, candidate: _Candidate) -> Result:
         row, key = candidate.row, candidate.key
         ident = row.put.ident if row.put else None
         outcome = Outcome.CREATED
@@ -279,27 +279,27 @@ class _Loader:
             if known := self._known.get(key):
                 outcome = await self._change(key, known, row)
             else:
-                self._new[key] = await self._planned(candidate.new)
+                self._new[key] = await self._storable(candidate.new)
                 self._written.add(key)
-                if row.ended:
-                    self._ended.add(key)
+                if row.decommissioned:
+                    self._decommissioned.add(key)
         except Fault as fault:
             return Result(Outcome.FAILED, ident, row.line, as_value(fault))
-        if row.seen_at is not None and self._is_news(key, row.seen_at):  # elsewhere; no time in the future counts
+        if row.seen_at is not None and self._is_later(key, row.seen_at):  # elsewhere; no time in the future counts
             self._seen[key] = min(max(row.seen_at, self._seen.get(key, 0)), self._call.at)
         return Result(outcome, ident, row.line)
 
-    def _is_news(self, key: str, seen_at: Instant) -> bool:
+    def _is_later(self, key: str, seen_at: Instant) -> bool:
         known = self._known.get(key)
         return known is None or known.last_seen is None or known.last_seen < seen_at
 
-    async def _planned(self, draft: Draft | Fault) -> Draft:
+    async def _storable(self, draft: Draft | Fault) -> Draft:
         """The draft of a device that can be stored now: what it names is there. Raises Fault for one that cannot."""
         if isinstance(draft, Fault):
             raise draft
         new = draft.device
         if new.template is not None:
-            new = await templates.adopt(self._call, new)
+            new = await templates.apply_to_new(self._call, new)
             draft = self._call.records.devices.draft(new)
         if self._definitions:
             metadata_fields.check_against(self._definitions, new.metadata)
@@ -317,8 +317,8 @@ class _Loader:
     async def _change(self, key: str, known: Device, row: Row) -> Outcome:
         assert row.put is not None
         if self._create_only:
-            raise devices.taken()
-        now = await devices.change(self._call, known, devices.of_known(_completed(row, row.put, known).change))
+            raise devices.ident_taken()
+        now = await devices.change(self._call, known, devices.for_existing(_completed(row, row.put, known).change))
         if now is known:
             return Outcome.UNCHANGED
         self._known[key] = now
@@ -334,6 +334,6 @@ class _Loader:
         await quotas.take(call, "devices", len(stored))
         self._known.update(zip(self._new, stored, strict=True))
         self._new.clear()
-        for key in self._ended:
+        for key in self._decommissioned:
             self._known[key] = await devices.retire(call, self._known[key])
-        self._ended.clear()
+        self._decommissioned.clear()

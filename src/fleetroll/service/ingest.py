@@ -228,7 +228,7 @@ async def _note(records: Records, org: int, number: int, message: Message, fault
         return
     device = await records.devices.by_id(org, number)
     if device is not None:
-        said = {called: message.name, "code": fault.code, "message": fault.message}
-        data = msgspec.Raw(msgspec.json.encode(said))
+        refusal = {called: message.name, "code": fault.code, "message": fault.message}
+        data = msgspec.Raw(msgspec.json.encode(refusal))
         entry = NewEvent(org, at, REFUSED[family], "device", device.id, device.ident, SERVER, _REQUEST, data)
         await records.timeline.append([entry])

@@ -12,7 +12,7 @@ from fleetroll.core.query import Part, cut
 from fleetroll.service import reach
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.portions import portions
-from fleetroll.service.quotas import take
+from fleetroll.service.quotas import release, take
 from fleetroll.service.reach import Numbered
 from fleetroll.service.timeline import record
 
@@ -146,7 +146,7 @@ async def revoke(call: Call, wanted: Numbered) -> Key:
         if key.kind is KeyKind.NATS:
             await _note_for_broker(call, key)
         await call.records.tokens.end(call.org, key.id)
-        await take(call, "keys", -1)
+        await release(call, "keys")
         await record(call, "key.revoked", "key", key.id, key.name)
     return await _find(call, wanted.id)
 

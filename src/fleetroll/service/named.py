@@ -14,7 +14,7 @@ from fleetroll.core.policy import Action
 from fleetroll.core.query import Filter, Page, Part, Sort, cut
 from fleetroll.service.operations import Call, Effect, Operation
 from fleetroll.service.portions import whole
-from fleetroll.service.quotas import take
+from fleetroll.service.quotas import release, take
 from fleetroll.service.timeline import record
 from fleetroll.store import port
 from fleetroll.store.port import R
@@ -108,7 +108,7 @@ class Noun(Generic[R]):
         await self._count(call, ready)
         stored = await self._records(call.records).insert(ready)
         if stored is None:
-            await take(call, self._nouns, -1)
+            await release(call, self._nouns)
             raise self.taken(ready)
         await record(call, f"{self._noun}.created", self._noun, stored.id, self.name(stored))
         return stored
@@ -156,7 +156,7 @@ class Noun(Generic[R]):
         if self._forget:
             await self._forget(call, found)
         await self._records(call.records).delete(call.org, found.id)
-        await take(call, self._nouns, -1)
+        await release(call, self._nouns)
         await record(call, f"{self._noun}.deleted", self._noun, found.id, self.name(found))
 
     def taken(self, new: R) -> Fault:

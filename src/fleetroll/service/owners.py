@@ -11,10 +11,10 @@ from fleetroll.core.names import owner_key, unique
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, Operator, Page, Sort
 from fleetroll.service import reach
-from fleetroll.service.following import follow
+from fleetroll.service.cascades import cascade
 from fleetroll.service.named import Noun, devices_have
 from fleetroll.service.operations import Call, Effect, operation
-from fleetroll.service.quotas import take
+from fleetroll.service.quotas import release
 from fleetroll.service.timeline import record
 from fleetroll.store.port import Records
 
@@ -33,7 +33,7 @@ def _being_renamed() -> Fault:
     return conflict("owner_being_renamed", "This owner is being renamed; repeat the rename first.", "ref")
 
 
-async def _unused(call: Call, owner: Owner) -> None:
+async def _require_unused(call: Call, owner: Owner) -> None:
     """Owners with devices stay: a device never names an owner that is not there."""
     if owner.twin is not None:
         raise _being_renamed()
@@ -48,7 +48,7 @@ noun: Noun[Owner] = Noun(
     Action.OWNERS_READ,
     Action.OWNERS_WRITE,
     check=_check,
-    forget=_unused,
+    forget=_require_unused,
     spell=owner_key,
 )
 
@@ -108,8 +108,8 @@ def first_part(ref: str) -> str:
     return ref.partition("@")[0]
 
 
-async def carry(call: Call, there: Call, refs: Collection[str]) -> None:
-    """Owners go along with a device to an organization that does not know them: the same people, as they are here."""
+async def copy_to(call: Call, there: Call, refs: Collection[str]) -> None:
+    """Copy owners, as they are here, to the organization that their device goes to, unless it knows them."""
     for ref in refs:
         owner = await call.records.owners.get(call.org, ref)
         if owner is not None and await there.records.owners.get(there.org, ref) is None:
@@ -229,7 +229,7 @@ async def _unite(call: Call, was: Owner, ref: str) -> Owner:
     if twin is None or _stands_in(was):
         raise _being_renamed()
     await call.records.owners.delete(call.org, twin.id)
-    await take(call, "owners", -1)
+    await release(call, "owners")
     await record(call, "owner.deleted", "owner", twin.id, twin.ref)
     return structs.replace(was, twin=None)
 
@@ -239,5 +239,5 @@ async def _rename_in_devices(call: Call, old: str, new: str, most: int) -> int:
     devices = await call.records.devices.page(call.org, owned_by(old), Sort(), Page(most))
     for device in devices:
         refs = unique([new if ref == old else ref for ref in device.owners], limits.MAX_OWNERS_PER_DEVICE, "owners")
-        await follow(call, device, owners=refs)
+        await cascade(call, device, owners=refs)
     return len(devices)

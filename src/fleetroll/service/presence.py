@@ -88,7 +88,7 @@ def known_as(device: Device) -> KnownAs:
     return KnownAs(device.ident, extras.environment(device.extras), device_hex(device.created_at, device.id))
 
 
-async def parted(records: Records, device: Device, at: Instant, request: str) -> Device:
+async def leave_for_transfer(records: Records, device: Device, at: Instant, request: str) -> Device:
     """As `leave`, for a device that goes on elsewhere; returns it as it is then: gone, unless it speaks for itself."""
     if await leave(records, device) and device.connected and not _spoke_recently(device, at):
         await records.presence.heard(device.org, [device.id], at)

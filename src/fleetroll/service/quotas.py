@@ -12,10 +12,15 @@ def allowed(call: Call, noun: str) -> int:
 
 
 async def take(call: Call, noun: str, count: int) -> None:
-    """Count `count` more of a noun, or give back if negative. Raises Fault forbidden `quota_exceeded`."""
+    """Count `count` more of a noun, or fewer if negative. Raises Fault forbidden `quota_exceeded`."""
     quota = allowed(call, noun)
     if not await call.records.usage.add(call.org, noun, count, quota):
         raise exceeded(noun, quota, await used(call, noun))
+
+
+async def release(call: Call, noun: str) -> None:
+    """Count one less of a noun."""
+    await take(call, noun, -1)
 
 
 async def require(call: Call, counts: Mapping[str, int]) -> None:

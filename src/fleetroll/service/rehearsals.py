@@ -24,7 +24,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(tuple[NewDevice, msgspec.Raw]).decode
 
 
-class Planned:
+class DeviceSpool:
     """Devices by identity key; of those with the same the one that was kept last."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from fleetroll.core.software import type_and_version
 from fleetroll.service.named import devices_have
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.portions import portions
-from fleetroll.service.quotas import take
+from fleetroll.service.quotas import release, take
 from fleetroll.service.timeline import record
 
 _TYPE = ("type",)
@@ -71,7 +71,7 @@ async def make(call: Call, name: tuple[str, str]) -> None:
     await take(call, "software_versions", 1)
     stored = await call.records.software_versions.insert(SoftwareVersion(0, call.org, *name, call.at))
     if stored is None:  # another came first
-        await take(call, "software_versions", -1)
+        await release(call, "software_versions")
     else:
         await record(call, "software_version.created", "software_version", stored.id, " ".join(name))
 
@@ -124,7 +124,7 @@ async def delete(call: Call, name: tuple[str, str]) -> None:
     if await devices_have(call.records, call.org, _of(found)):
         raise conflict("software_version_has_devices", "Devices run this software version; delete it when none does.")
     await call.records.software_versions.delete(call.org, found.id)
-    await take(call, "software_versions", -1)
+    await release(call, "software_versions")
     await record(call, "software_version.deleted", "software_version", found.id, " ".join(name))
 
 

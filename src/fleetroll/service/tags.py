@@ -24,7 +24,7 @@ async def _check(call: Call, new: Tag) -> None:
         raise conflict("tag_exists", "A tag with this name or number already exists.", "name")
 
 
-async def _unused(call: Call, tag: Tag) -> None:
+async def _require_unused(call: Call, tag: Tag) -> None:
     if await devices_have(call.records, call.org, Comparison("tags", Operator.HAS, tag.name)):
         raise conflict("tag_has_devices", "Devices have this tag; remove it from them first.")
 
@@ -36,7 +36,7 @@ noun: Noun[Tag] = Noun(
     Action.DEVICES_READ,
     Action.DEVICES_WRITE,
     check=_check,
-    forget=_unused,
+    forget=_require_unused,
 )
 
 

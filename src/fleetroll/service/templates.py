@@ -18,7 +18,7 @@ from fleetroll.core.model import Device, NewDevice, Organization, Template
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, OffsetPage, Operator, Page, Part, Slice, Sort, cut
 from fleetroll.service import quotas, reach
-from fleetroll.service.following import follow
+from fleetroll.service.cascades import cascade
 from fleetroll.service.named import Listing, Noun, devices_have
 from fleetroll.service.operations import Call, Effect, operation
 from fleetroll.service.portions import portions
@@ -40,7 +40,7 @@ class Directory(Struct, frozen=True):
     organization: int | None = None
 
 
-async def _unused(call: Call, template: Template) -> None:
+async def _require_unused(call: Call, template: Template) -> None:
     """A template with devices stays: a device never names one that is not there."""
     for org in await call.records.organizations.below(call.org):
         if await devices_have(call.records, org.id, _of_template(template.id)):
@@ -53,7 +53,7 @@ noun: Noun[Template] = Noun(
     lambda records: records.templates,
     Action.TEMPLATES_READ,
     Action.TEMPLATES_WRITE,
-    forget=_unused,
+    forget=_require_unused,
 )
 
 
@@ -93,7 +93,7 @@ async def _sweep(call: Call, was: Template, now: Template) -> None:
         for device in found:
             schema = rules.apply_metrics(device.schema, was, now)
             if bytes(schema) != bytes(device.schema):
-                await follow(there, device, schema=schema)
+                await cascade(there, device, schema=schema)
 
 
 @operation(Action.TEMPLATES_READ, Effect.SCAN)
@@ -172,7 +172,7 @@ async def of_many(records: Records, org: int, numbers: Collection[int]) -> dict[
     return {number: template for number, template in found.items() if template}
 
 
-async def adopt(call: Call, new: NewDevice) -> NewDevice:
+async def apply_to_new(call: Call, new: NewDevice) -> NewDevice:
     """A new device as its template has it. Raises Fault invalid `unknown_template` and `invalid_metafield`."""
     if new.template is None:
         return new
@@ -181,7 +181,7 @@ async def adopt(call: Call, new: NewDevice) -> NewDevice:
     return structs.replace(new, schema=rules.apply_metrics(new.schema, None, template))
 
 
-async def readopt(call: Call, was: Device, members: dict[str, Any]) -> dict[str, Any]:
+async def apply_to_change(call: Call, was: Device, members: dict[str, Any]) -> dict[str, Any]:
     """The members of a change, with what the device's template before and after it makes of them."""
     number = members.get("template", was.template)
     if (number is None and was.template is None) or not members.keys() & {"template", "metadata", "schema"}:
@@ -212,7 +212,7 @@ async def _check(call: Call, template: Template, metadata: Document, known: Docu
             raise metafields.refusal(field)
 
 
-async def carried(call: Call, there: Call, device: Device) -> dict[str, Any]:
+async def changes_of_transfer(call: Call, there: Call, device: Device) -> dict[str, Any]:
     """What changes of a device that goes to another organization: a template that does not serve that is dropped."""
     if device.template is None or await visible(there, device.template):
         return {}

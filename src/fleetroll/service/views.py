@@ -83,13 +83,16 @@ async def _one(call: Call, device: Device) -> View:
 
 async def _all(call: Call, found: Sequence[Device]) -> list[View]:
     """Each record is looked up once, however many devices name it, and what they say of software is read once."""
-    placed = {device.cohort: await _cohort(call, device) for device in {one.cohort: one for one in found}.values()}
+    cohort_of: dict[str | None, Cohort] = {}
+    for device in found:
+        if device.cohort not in cohort_of:
+            cohort_of[device.cohort] = await _cohort(call, device)
     software = [b"" if device.software is None else bytes(device.software) for device in found]
     names = {text: type_and_version(Raw(text)) for text in {*software} if text}
     known = {name: await call.records.software_versions.get(call.org, *name) for name in {*names.values()} if name}
     versions = {text: known[name] for text, name in names.items() if name}
     return [
-        View(device, call.principal.org, placed[device.cohort], versions.get(text))
+        View(device, call.principal.org, cohort_of[device.cohort], versions.get(text))
         for device, text in zip(found, software, strict=True)
     ]
 

@@ -90,7 +90,7 @@ class EstListener:
             raise ConfigError(f"--est-certificate or --est-key cannot be read: {problem.strerror}.") from None
 
     async def _trust(self) -> None:
-        anchors, self._known = await authorities.known(self._services, self._known)
+        anchors, self._known = await authorities.trust_anchors(self._services, self._known)
         self._tls.trust(anchors)
 
     async def _follow(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from fleetroll.core import limits
 from fleetroll.core.model import NewEvent
-from fleetroll.service import following
+from fleetroll.service import cascades
 from tests.support.app import App, Response, running
 
 CUSTOMER = "/api/ext-v1/customer"
@@ -63,14 +63,14 @@ def changes(app: App, ident: str) -> list[Any]:
 
 def break_off(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """Let the server fail at one device, after so many."""
-    written, entry = itertools.count(), following.device_entry
+    written, entry = itertools.count(), cascades.device_entry
 
     def failing(*given: Any) -> NewEvent:
         if next(written) == after:
             raise RuntimeError("broken off by the test")
         return entry(*given)
 
-    monkeypatch.setattr(following, "device_entry", failing)
+    monkeypatch.setattr(cascades, "device_entry", failing)
 
 
 def test_every_device_follows_with_one_event(app: App) -> None:

@@ -123,10 +123,10 @@ def list_reboots(request: Request) -> checkin.Reboots:
     return checkin.Reboots(request.path["device_serial"], first, offset_page(request))
 
 
-def reboot_page(found: list[checkin.Restarted], request: Request) -> One:
+def reboot_page(found: list[checkin.NotedReboot], request: Request) -> One:
     return One([_reboot_shape(one) for one in found])
 
 
-def _reboot_shape(one: checkin.Restarted) -> shapes.Reboot:
+def _reboot_shape(one: checkin.NotedReboot) -> shapes.Reboot:
     software = None if one.software is None else software_of(one.software)
     return shapes.Reboot("memfault", iso(one.at), one.data["reason"], one.data.get("register"), software)

@@ -66,8 +66,8 @@ def import_row(line: int, shape: shapes.ImportedDevice) -> imports.Row:
     description = None if shape.description is UNSET else names.paragraph(shape.description, "description")
     seen = shape.seen_at or shape.last_seen
     seen_at = utc(seen) if seen else None
-    ended = shape.status == Status.DECOMMISSIONED.value
-    return imports.Row(line, put, None, description, seen_at, shape.metadata_members or {}, ended)
+    decommissioned = shape.status == Status.DECOMMISSIONED.value
+    return imports.Row(line, put, None, description, seen_at, shape.metadata_members or {}, decommissioned)
 
 
 def bad_row(line: int, fault: Fault) -> imports.Row:
@@ -133,17 +133,17 @@ def _scope(shape: shapes.BulkUpdate | shapes.BulkTag | shapes.BulkDelete) -> Fil
     return found
 
 
-def bulk_update(request: Request) -> fleet.Sweep:
+def bulk_update(request: Request) -> fleet.BulkUpdate:
     wanted = change(request.body.set)
     if wanted.ident is not UNSET:
         raise invalid("read_only", "Several devices cannot have the same identifier.", "set.ident")
     for name in sorted(READ_ONLY):
         if getattr(request.body.set, name) is not UNSET:
             raise invalid("read_only", f"{name} cannot be changed.", f"set.{name}")
-    return fleet.Sweep(_scope(request.body), lambda _: wanted, request.body.dry_run)
+    return fleet.BulkUpdate(_scope(request.body), lambda _: wanted, request.body.dry_run)
 
 
-def bulk_tag(request: Request) -> fleet.Sweep:
+def bulk_tag(request: Request) -> fleet.BulkUpdate:
     added, removed = tags(request.body.add), set(tags(request.body.remove))
     if not added and not removed:
         raise invalid("nothing_to_do", "Give tags to add or to remove.", "add")
@@ -152,8 +152,8 @@ def bulk_tag(request: Request) -> fleet.Sweep:
         kept = [tag for tag in record.tags if tag not in removed]
         return model.DeviceChange(tags=names.unique([*kept, *added], limits.MAX_TAGS, "tags"))
 
-    return fleet.Sweep(_scope(request.body), edit, request.body.dry_run)
+    return fleet.BulkUpdate(_scope(request.body), edit, request.body.dry_run)
 
 
-def bulk_delete(request: Request) -> fleet.Removal:
-    return fleet.Removal(_scope(request.body), request.body.dry_run)
+def bulk_delete(request: Request) -> fleet.BulkDelete:
+    return fleet.BulkDelete(_scope(request.body), request.body.dry_run)

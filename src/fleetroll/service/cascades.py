@@ -1,4 +1,4 @@
-"""Devices that follow another record: what a change of that record changes in them is written to each of them."""
+"""Cascades: what a change of another record, such as an owner's name, changes in devices is written to each of them."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from fleetroll.service.timeline import device_entry
 UPDATED = "device.updated"
 
 
-async def follow(call: Call, was: Device, **members: Any) -> None:
+async def cascade(call: Call, was: Device, **members: Any) -> None:
     """Write members of a device, with its event. They are not checked: whoever changed the other record has done so."""
     at = max(call.at, was.updated_at)
     now = structs.replace(was, **members, revision=was.revision + 1, updated_at=at)
