@@ -553,5 +553,5 @@ async def _turn_unready(application: Application, services: Services, http: Http
 def parts() -> Parts:
     """What the `fleetroll` command needs of the server."""
     at_rest = DatabaseAtRest()
-    engine = Engine(at_rest.inspect, at_rest.known, sqlite.library)
+    engine = Engine(at_rest.inspect, at_rest.describe, sqlite.library)
     return Parts(serve, partial(restore, engine), partial(examine, engine), recover, at_rest)

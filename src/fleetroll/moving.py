@@ -8,7 +8,7 @@ from pathlib import Path
 from fleetroll.config import ConfigError, postgres_url
 from fleetroll.data_directory import DATABASE, DirectoryRefused, resting
 from fleetroll.maintenance import engine
-from fleetroll.maintenance.engine import Known
+from fleetroll.maintenance.engine import Description
 from fleetroll.store import copying, postgres, sqlite
 from fleetroll.store.copying import Copied
 from fleetroll.store.migrations import Migration
@@ -21,15 +21,15 @@ class DatabaseAtRest:
     def steps(self, data: Path, database: str | None) -> tuple[int, list[Migration]]:
         with _refusing():
             if database is not None:
-                return asyncio.run(postgres.schema(database))
-            return sqlite.schema(_database(data, "--data"))
+                return asyncio.run(postgres.upgrade_of(database))
+            return sqlite.upgrade_of(_database(data, "--data"))
 
-    def known(self, database: str | Path) -> Known:
+    def describe(self, database: str | Path) -> Description:
         """What a sound file says of itself, or a PostgreSQL database, which must be safe to rely on."""
         with _refusing():
             if isinstance(database, str):
-                return Known(*asyncio.run(postgres.known(database)))
-            return Known(*sqlite.known(database))
+                return Description(*asyncio.run(postgres.describe(database)))
+            return Description(*sqlite.describe(database))
 
     def inspect(self, file: Path) -> list[str]:
         with _refusing():

@@ -52,7 +52,19 @@ from fleetroll.core.names import identity_key
 from fleetroll.core.policy import Role
 from fleetroll.core.query import Filter, OffsetPage, Page, Slice, Sort, matches
 from fleetroll.store import port
-from fleetroll.store.port import AccountChange, Draft, Identity, KeyUser, Mailbox, Purged, R, Replay
+from fleetroll.store.port import (
+    AccountChange,
+    AuthorityCertificate,
+    DeviceRef,
+    Draft,
+    Identity,
+    KeyGroup,
+    KeyUser,
+    Mailbox,
+    Purged,
+    R,
+    Replay,
+)
 
 T = TypeVar("T")
 LIFE = ("device.identity_changed", "device.decommissioned")
@@ -215,8 +227,8 @@ class Keys:
         found = [one for one in self._presented() if (one.key.org, one.key.role) == (org, role)]
         return [KeyUser(one.prefix, one.key.revoked_at) for one in found]
 
-    async def groups_of_users(self) -> list[tuple[int, Role, tuple[str, ...]]]:
-        return list({(one.key.org, one.key.role, one.key.scopes): None for one in self._presented()})
+    async def groups_of_users(self) -> list[KeyGroup]:
+        return list({KeyGroup(one.key.org, one.key.role, one.key.scopes): None for one in self._presented()})
 
     def _presented(self) -> list[StoredKey]:
         return [one for _, one in sorted(self._tables.keys.items()) if one.key.kind is KeyKind.NATS]
@@ -588,9 +600,9 @@ class Authorities(Numbered[Authority]):
         self._tables.editions[authority] = new
         return True
 
-    async def everywhere(self, after: int, limit: int) -> list[tuple[int, bytes]]:
-        found = sorted((one.id, one.certificate) for one in self._records.values())
-        return [one for one in found if one[0] > after][:limit]
+    async def everywhere(self, after: int, limit: int) -> list[AuthorityCertificate]:
+        found = sorted(AuthorityCertificate(one.id, one.certificate) for one in self._records.values())
+        return [one for one in found if one.id > after][:limit]
 
 
 class Certificates:
@@ -969,11 +981,11 @@ class Presence:
         found = sorted(self._tables.links.values(), key=structs.astuple)
         return [link for link in found if structs.astuple(link) > first][:limit]
 
-    async def quiet(self, span: Span, limit: int) -> list[tuple[int, int, str]]:
+    async def quiet(self, span: Span, limit: int) -> list[DeviceRef]:
         found = [one for one in self._tables.devices.values() if one.connected and not self._tables.linked.get(one.id)]
         late = [one for one in found if one.last_seen is not None and span.since <= one.last_seen < span.until]
         late.sort(key=lambda one: (one.last_seen, one.id))
-        return [(one.org, one.id, one.ident) for one in late][:limit]
+        return [DeviceRef(one.org, one.id, one.ident) for one in late][:limit]
 
     async def leave(self, org: int, device: int, known: KnownAs) -> bool:
         links = self._linked(org, device)

@@ -43,14 +43,7 @@ def enroll(
     cert_key: Path | None,
     renew: bool,
 ) -> None:
-    if not (ident and label):
-        raise click.UsageError(EMPTY_NAME)
-    if "/" in ident:
-        raise click.UsageError("The files are named after the device, so its identifier must not have a slash.")
-    if renew and (cert or cert_key):
-        raise click.UsageError("Give --renew, which presents the existing certificate, or --cert, not both.")
-    if cert_key and not cert:
-        raise click.UsageError("--cert-key is the key of a certificate: name the certificate with --cert.")
+    _check_arguments(ident, label, cert, cert_key, renew=renew)
     certificate, key = out / f"{ident}.pem", out / f"{ident}.key"
     if renew:
         cert, cert_key = certificate, key
@@ -59,7 +52,7 @@ def enroll(
     from fleetroll.pki import device  # noqa: PLC0415  # cryptography takes longer than `fleetroll --help`
 
     try:
-        secret, request = device.renewal_request(certificate) if renew else device.new_request(ident)
+        made = device.renewal_request(certificate) if renew else device.new_request(ident)
     except ValueError as problem:
         raise Failure(Exit.FILE, f"{certificate if renew else ident}: {problem}") from None
     verb = "simplereenroll" if renew else "simpleenroll"
@@ -67,9 +60,20 @@ def enroll(
     # Both are complete before either takes its place: an old key with a new certificate could not even renew. And there
     # is room for both before the server is asked: it gives a first certificate once.
     with files.replacing(certificate, 0o644) as public, files.replacing(key, files.PRIVATE) as private:
-        private.write(secret)
-        public.write(_ask(url, request, trust, cert, cert_key))
+        private.write(made.key)
+        public.write(_ask(url, made.request, trust, cert, cert_key))
     click.echo(f"{'Renewed' if renew else 'Enrolled'} {output.plain(ident)}: {certificate} and {key}.")
+
+
+def _check_arguments(ident: str, label: str, cert: Path | None, cert_key: Path | None, *, renew: bool) -> None:
+    if not (ident and label):
+        raise click.UsageError(EMPTY_NAME)
+    if "/" in ident:
+        raise click.UsageError("The files are named after the device, so its identifier must not have a slash.")
+    if renew and (cert or cert_key):
+        raise click.UsageError("Give --renew, which presents the existing certificate, or --cert, not both.")
+    if cert_key and not cert:
+        raise click.UsageError("--cert-key is the key of a certificate: name the certificate with --cert.")
 
 
 def _ask(url: str, request: bytes, trust: Path | None, cert: Path | None, key: Path | None) -> bytes:

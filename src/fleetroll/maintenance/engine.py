@@ -6,7 +6,7 @@ from pathlib import Path
 from msgspec import Struct
 
 
-class Known(Struct, frozen=True):
+class Description(Struct, frozen=True):
     """What a database says of itself: its schema's number beside the newest, and the mark of its server key, if any."""
 
     schema: int
@@ -17,13 +17,13 @@ class Known(Struct, frozen=True):
 class Engine(Struct, frozen=True):
     """What the store can say: what is wrong with a database file, and what a sound one says of itself.
 
-    `inspect` raises Refused for what is no database of this release or an older one. `known` also takes the address of
-    a database server, and raises Refused if that cannot be used. `library` is the engine's version, and whether it may
-    be trusted.
+    `inspect` raises Refused for what is no database of this release or an older one. `describe` also takes the address
+    of a database server, and raises Refused if that cannot be used. `library` is the engine's version, and whether it
+    may be trusted.
     """
 
     inspect: Callable[[Path], list[str]]
-    known: Callable[[Path | str], Known]
+    describe: Callable[[Path | str], Description]
     library: Callable[[], tuple[str, bool]]
 
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from fleetroll.core import limits, tokens
 from fleetroll.data_directory import DATABASE, KEY, DirectoryRefused, is_unfinished, read_key, resting, secret_of
-from fleetroll.maintenance.engine import Engine, Known, Refused
+from fleetroll.maintenance.engine import Description, Engine, Refused
 
 _PRIVATE = 0o077  # permissions that nobody else may have
 _LEAST_SPACE, _SOME_SPACE = 64 << 20, 1 << 30
@@ -117,14 +117,14 @@ def _database(engine: Engine, data: Path, preset: str | None) -> Iterator[Findin
         yield Finding("integrity", State.FAIL, "; ".join(problems[:3]), advice)
         return
     yield Finding("integrity", State.OK, f"a sound Fleetroll database, {file.stat().st_size} bytes")
-    known = engine.known(file)
+    known = engine.describe(file)
     yield _schema(known, "The next start upgrades it; take a backup first.")
     yield from _database_key(known, data, preset)
 
 
 def _remote(engine: Engine, data: Path, preset: str | None, database: str) -> Iterator[Finding]:
     try:
-        known = engine.known(database)
+        known = engine.describe(database)
     except Refused as refused:
         yield Finding("database", State.FAIL, str(refused), "See the settings and the log of the database server.")
         return
@@ -133,13 +133,13 @@ def _remote(engine: Engine, data: Path, preset: str | None, database: str) -> It
     yield from _database_key(known, data, preset)
 
 
-def _schema(known: Known, advice: str) -> Finding:
+def _schema(known: Description, advice: str) -> Finding:
     if known.schema < known.newest:
         return Finding("schema", State.WARN, f"{known.schema}, this release has {known.newest}", advice)
     return Finding("schema", State.OK, str(known.schema))
 
 
-def _database_key(known: Known, data: Path, preset: str | None) -> Iterator[Finding]:
+def _database_key(known: Description, data: Path, preset: str | None) -> Iterator[Finding]:
     """Whether the server key is that of the database. Of one that cannot be read there is a finding already."""
     try:
         mark = tokens.mark(secret_of(data, preset))

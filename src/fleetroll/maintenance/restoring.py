@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fleetroll.core import tokens
 from fleetroll.data_directory import DATABASE, KEY, DirectoryRefused, filling, read_key, secret_of
-from fleetroll.maintenance.engine import Engine, Known, Refused
+from fleetroll.maintenance.engine import Description, Engine, Refused
 
 _COPIED = 1 << 20
 _NAME_THE_KEY = f"Name the {KEY} of the directory that was saved: --server-key-file FILE"
@@ -20,7 +20,7 @@ def restore(engine: Engine, source: Path, data: Path, key_file: Path | None, pre
     _require_backup(engine, source)
     try:
         key = _key_for(data, key_file, preset)
-        _require_its_key(engine.known(source), key, "FLEETROLL_SERVER_KEY" if key_file is None else str(key_file))
+        _require_its_key(engine.describe(source), key, "FLEETROLL_SERVER_KEY" if key_file is None else str(key_file))
         with filling(data) as target:
             _copy(source, target.database)
             if key_file is not None:
@@ -51,7 +51,7 @@ def _key_for(data: Path, key_file: Path | None, preset: str | None) -> bytes:
     return secret_of(data, preset)
 
 
-def _require_its_key(known: Known, key: bytes, given: str) -> None:
+def _require_its_key(known: Description, key: bytes, given: str) -> None:
     # A backup of an earlier release may have no mark; the server that starts on it takes a closer look.
     if known.mark is not None and known.mark != tokens.mark(key):
         raise Refused(

@@ -1,6 +1,7 @@
 """What a device does for its certificate: make a key, ask for one, and ask again in the names that it has."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -10,8 +11,15 @@ from fleetroll.core.certificates import KeyKind
 from fleetroll.pki import keys, requests
 
 
-def new_request(common_name: str) -> tuple[bytes, bytes]:
-    """A new key in PEM, and a request for that name in DER. Raises ValueError for what can be no common name."""
+class KeyAndRequest(NamedTuple):
+    """A new private key in PEM, and a certificate request for it in DER."""
+
+    key: bytes
+    request: bytes
+
+
+def new_request(common_name: str) -> KeyAndRequest:
+    """A new key, and a request for that name. Raises ValueError for what can be no common name."""
     if not common_name:
         raise ValueError("a device has a name")
     with requests.quietly():
@@ -19,14 +27,14 @@ def new_request(common_name: str) -> tuple[bytes, bytes]:
         return _with_new_key(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name, _validate=False)]))
 
 
-def renewal_request(certificate: Path) -> tuple[bytes, bytes]:
+def renewal_request(certificate: Path) -> KeyAndRequest:
     """As `new_request`, in all the names of a certificate (RFC 7030, 4.2.2). Raises ValueError if there is none."""
     with requests.quietly():
         present = x509.load_pem_x509_certificate(certificate.read_bytes())
         return _with_new_key(present.subject, requests.alternative_names(present))
 
 
-def _with_new_key(subject: x509.Name, alternatives: x509.SubjectAlternativeName | None = None) -> tuple[bytes, bytes]:
+def _with_new_key(subject: x509.Name, alternatives: x509.SubjectAlternativeName | None = None) -> KeyAndRequest:
     key = keys.make(KeyKind())
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return pem, requests.make(key, subject, alternatives)
+    return KeyAndRequest(pem, requests.make(key, subject, alternatives))

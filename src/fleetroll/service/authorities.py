@@ -236,11 +236,11 @@ async def trust_anchors(services: Services, after: int) -> tuple[list[bytes], in
     """The trust anchors, for a listener, of all authorities with an id above `after`, and the highest id."""
     anchors: list[bytes] = []
     while found := await services.store.read.authorities.everywhere(after, _ANCHORS_PAGE):
-        for _, certificate in found:
-            anchor = services.pki.anchor(certificate)
+        for certificate in found:
+            anchor = services.pki.anchor(certificate.der)
             if anchor is not None:
                 anchors.append(anchor)
-        after, _ = found[-1]
+        after = found[-1].id
     return anchors, after
 
 

@@ -7,7 +7,7 @@ from fleetroll.core.model import Credential, Protocol
 from fleetroll.core.policy import Action, Role
 from fleetroll.service.keyring import is_enabled
 from fleetroll.service.portions import portions
-from fleetroll.store.port import AccountChange, Records, Store
+from fleetroll.store.port import AccountChange, KeyGroup, Records, Store
 
 _PAGE = 1_000
 _ROLES = {role.value: role for role in policy.GRANTABLE}
@@ -17,7 +17,7 @@ async def accounts(records: Records) -> list[Account]:
     """All of them."""
     enabled = _EnabledOrganizations(records)
     groups = await records.keys.groups_of_users()
-    alike = dict.fromkeys((*groups, *((org, role, ()) for org, role, _ in groups)))
+    alike = dict.fromkeys((*groups, *(KeyGroup(group.org, group.role, ()) for group in groups)))
     apps = [await _apps(records, enabled, *group) for group in alike]
     found: list[Account] = [*apps]
     async for some in portions(records.credentials.all, lambda last: last.id, 0):

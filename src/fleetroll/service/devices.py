@@ -429,7 +429,7 @@ async def _write(call: Call, was: Device, given: dict[str, Any], type: str) -> D
     at = max(call.at, was.updated_at)
     members = dict(given)
     if "ident" in given:
-        await _require_renameable(call, was, given["ident"])
+        await _release_ident(call, was, given["ident"])
     if "metadata" in given:
         await metadata_fields.check(call, given["metadata"], was.metadata)
         members["metadata_times"] = documents.member_times(was.metadata_times, was.metadata, given["metadata"], at)
@@ -443,7 +443,7 @@ async def _write(call: Call, was: Device, given: dict[str, Any], type: str) -> D
     return now
 
 
-async def _require_renameable(call: Call, device: Device, ident: str) -> None:
+async def _release_ident(call: Call, device: Device, ident: str) -> None:
     """Raises Fault conflict `ident_certified` for another identifier while a certificate of the device is good.
 
     The device could renew under neither, and would pass for whichever device gets the old one next. An expired

@@ -3,8 +3,9 @@
 A position in so long an answer is one number, for a client to send back: which series, and how far into it.
 """
 
+import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct, structs
 
@@ -75,38 +76,47 @@ async def _devices(call: Call, wanted: Wanted) -> list[Device]:
 # --- readings --------------------------------------------------------------------------------------------------------
 
 
+class _Page(NamedTuple):
+    """Points for the rest of a page, and when the next one begins: None at the end of the series."""
+
+    points: list[Point]
+    next: Instant | None
+
+
 async def _readings(call: Call, device: Device, wanted: Wanted) -> History:
     if wanted.last:
-        return History([point for name in wanted.names for point in await _newest(call, device, name, wanted)], None)
-    take = _page if wanted.aggregate is None and wanted.interval is None else _summed
+        newest = [await _newest(call, device, name, wanted) for name in wanted.names]
+        return History(list(itertools.chain.from_iterable(newest)), None)
+    read_page = _raw_page if wanted.aggregate is None and wanted.interval is None else _aggregated_page
     found: list[Point] = []
     series, passed = divmod(wanted.position, _SERIES)
     since, until = wanted.span.since, wanted.span.until
     for index, name in enumerate(wanted.names[series:], series):
         begin = max(since, (since // MILLISECOND + passed) * MILLISECOND) if index == series else since
-        points, end = await take(call, device, name, structs.replace(wanted, span=Span(begin, until)), len(found))
-        found += points
-        if end is not None:
-            return History(found, index * _SERIES + end // MILLISECOND - since // MILLISECOND)
+        rest = structs.replace(wanted, span=Span(begin, until))
+        page = await read_page(call, device, name, rest, len(found))
+        found += page.points
+        if page.next is not None:
+            return History(found, index * _SERIES + page.next // MILLISECOND - since // MILLISECOND)
     return History(found, None)
 
 
-async def _page(
-    call: Call, device: Device, name: str, wanted: Wanted, taken: int
-) -> tuple[list[Point], Instant | None]:
-    """Readings for the rest of a page, and when the next one begins, None at the end.
+async def _raw_page(call: Call, device: Device, name: str, wanted: Wanted, taken: int) -> _Page:
+    """Readings as they are, for a page of which so many points are `taken`.
 
     A position is a whole number of milliseconds. The readings of one millisecond stay together, even beyond the limit.
     """
     series, span, room = _series(device, name, wanted), wanted.span, wanted.limit - taken
-    found, end = await call.records.telemetry.range(call.org, series, span, room + 1), None
+    found = await call.records.telemetry.range(call.org, series, span, room + 1)
+    end = None
     if len(found) > room:
         end = found[room].at // MILLISECOND * MILLISECOND
         found = [one for one in found if one.at < end]
         if not found and not taken:
             together = Span(max(end, span.since), min(end + MILLISECOND, span.until))
-            found, end = await call.records.telemetry.range(call.org, series, together, MILLISECOND), end + MILLISECOND
-    return [Point(device, name, one.at, one.value) for one in found], end
+            found = await call.records.telemetry.range(call.org, series, together, MILLISECOND)
+            end += MILLISECOND
+    return _Page([Point(device, name, one.at, one.value) for one in found], end)
 
 
 async def _newest(call: Call, device: Device, name: str, wanted: Wanted) -> list[Point]:
@@ -115,16 +125,14 @@ async def _newest(call: Call, device: Device, name: str, wanted: Wanted) -> list
     return [Point(device, name, one.at, one.value) for one in page]
 
 
-async def _summed(
-    call: Call, device: Device, name: str, wanted: Wanted, taken: int
-) -> tuple[list[Point], Instant | None]:
-    """As `_page`, but aggregates: of at most `limits.MAX_BUCKETS` intervals from the first reading on."""
+async def _aggregated_page(call: Call, device: Device, name: str, wanted: Wanted, taken: int) -> _Page:
+    """As `_raw_page`, but aggregates: of at most `limits.MAX_BUCKETS` intervals from the first reading on."""
     span, aggregate, room = wanted.span, wanted.aggregate or "mean", wanted.limit - taken
     interval = _interval(wanted)
     series, telemetry = _series(device, name, wanted), call.records.telemetry
     first = await telemetry.range(call.org, series, span, 1)
     if not first:
-        return [], None
+        return _Page([], None)
     begin = first[0].at // interval * interval
     part = Span(max(begin, span.since), min(begin + limits.MAX_BUCKETS * interval, span.until))
     spread = aggregate in readings.SPREADS
@@ -132,8 +140,8 @@ async def _summed(
     number = readings.AGGREGATES[aggregate]
     found = [Point(device, name, max(one.at, span.since), number(one)) for one in buckets]
     if len(found) > room:
-        return found[:room], found[room].at
-    return found, part.until if part.until < span.until else None
+        return _Page(found[:room], found[room].at)
+    return _Page(found, part.until if part.until < span.until else None)
 
 
 def _series(device: Device, name: str, wanted: Wanted) -> SeriesKey:

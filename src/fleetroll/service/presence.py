@@ -16,7 +16,7 @@ from fleetroll.core import extras, limits
 from fleetroll.core.ids import device_hex
 from fleetroll.core.model import SERVER, Device, Instant, KnownAs, Link, NewEvent, Reporter, Span
 from fleetroll.core.times import SECOND
-from fleetroll.store.port import Records, Store
+from fleetroll.store.port import DeviceRef, Records, Store
 
 CONNECTED = "device.connected"
 DISCONNECTED = "device.disconnected"
@@ -30,7 +30,7 @@ async def spoke(records: Records, device: Device, at: Instant, request: str, res
     """A device sent something itself. Within `resolution` microseconds of the last time there is nothing to write."""
     if not device.connected:
         await records.presence.spoke(device.org, device.id, at)
-        await _record(records, CONNECTED, [(device.org, device.id, device.ident)], at, request)
+        await _record(records, CONNECTED, [DeviceRef(device.org, device.id, device.ident)], at, request)
     elif device.spoke_at is None or abs(at - device.spoke_at) > resolution:
         await records.presence.spoke_again(device.org, device.id, at)
 
@@ -45,7 +45,7 @@ async def heard(records: Records, org: int, devices: Collection[Reporter], at: I
         await records.presence.heard_again(org, late, at)
     if new:
         await records.presence.heard(org, [one.id for one in new], at)
-        await _record(records, CONNECTED, [(org, one.id, one.ident) for one in new], at, request)
+        await _record(records, CONNECTED, [DeviceRef(org, one.id, one.ident) for one in new], at, request)
 
 
 async def opened(records: Records, link: Link, at: Instant, request: str) -> bool:
@@ -72,7 +72,7 @@ async def closed(records: Records, link: Link, at: Instant, request: str) -> Ins
     found = await records.presence.reporters(link.org, [link.device])
     gone = [one for one in found.values() if one.connected and not _spoke_recently(one, at)]
     await records.presence.heard(link.org, [one.id for one in gone], at)
-    await _disconnect(records, [(link.org, one.id, one.ident) for one in gone], at, request)
+    await _disconnect(records, [DeviceRef(link.org, one.id, one.ident) for one in gone], at, request)
     return since
 
 
@@ -92,7 +92,7 @@ async def leave_for_transfer(records: Records, device: Device, at: Instant, requ
     """As `leave`, for a device that goes on elsewhere; returns it as it is then: gone, unless it speaks for itself."""
     if await leave(records, device) and device.connected and not _spoke_recently(device, at):
         await records.presence.heard(device.org, [device.id], at)
-        await _disconnect(records, [(device.org, device.id, device.ident)], at, request)
+        await _disconnect(records, [DeviceRef(device.org, device.id, device.ident)], at, request)
     return await records.devices.by_id(device.org, device.id) or device
 
 
@@ -117,15 +117,13 @@ async def _sweep(store: Store, span: Span, at: Instant) -> None:
             pass
 
 
-async def _still_quiet(
-    records: Records, quiet: Sequence[tuple[int, int, str]], span: Span
-) -> list[tuple[int, int, str]]:
+async def _still_quiet(records: Records, quiet: Sequence[DeviceRef], span: Span) -> list[DeviceRef]:
     """Those that still are: other processes may write until a transaction asks for their organization, as here."""
     still = set()
-    for org in sorted({org for org, _, _ in quiet}):
-        known = await records.presence.reporters(org, [device for home, device, _ in quiet if home == org])
+    for org in sorted({one.org for one in quiet}):
+        known = await records.presence.reporters(org, [one.id for one in quiet if one.org == org])
         still |= {one.id for one in known.values() if _is_quiet(one, span)}
-    return [one for one in quiet if one[1] in still]
+    return [one for one in quiet if one.id in still]
 
 
 def _is_quiet(one: Reporter, span: Span) -> bool:
@@ -133,15 +131,13 @@ def _is_quiet(one: Reporter, span: Span) -> bool:
     return one.connected and not one.linked and is_late
 
 
-async def _disconnect(records: Records, devices: Sequence[tuple[int, int, str]], at: Instant, request: str) -> None:
-    for org in {org for org, _, _ in devices}:
-        await records.presence.lost(org, [device for home, device, _ in devices if home == org])
+async def _disconnect(records: Records, devices: Sequence[DeviceRef], at: Instant, request: str) -> None:
+    for org in {one.org for one in devices}:
+        await records.presence.lost(org, [one.id for one in devices if one.org == org])
     await _record(records, DISCONNECTED, devices, at, request)
 
 
-async def _record(
-    records: Records, type: str, devices: Sequence[tuple[int, int, str]], at: Instant, request: str
-) -> None:
-    events = [NewEvent(org, at, type, "device", device, ident, SERVER, request) for org, device, ident in devices]
+async def _record(records: Records, type: str, devices: Sequence[DeviceRef], at: Instant, request: str) -> None:
+    events = [NewEvent(one.org, at, type, "device", one.id, one.ident, SERVER, request) for one in devices]
     if events:
         await records.timeline.append(events)

@@ -8,6 +8,7 @@ from fleetroll.core.certificates import Authority, Edition
 from fleetroll.store import rows
 from fleetroll.store.connection import Connection
 from fleetroll.store.named import Numbered
+from fleetroll.store.port import AuthorityCertificate
 from fleetroll.store.statements import SQL
 
 
@@ -25,6 +26,6 @@ class Authorities(Numbered[Authority]):
         values = {"org": org, "authority": authority, "last": last.number, **msgspec.structs.asdict(new)}
         return await self._connection.changed(SQL["authority_publish"], values)
 
-    async def everywhere(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+    async def everywhere(self, after: int, limit: int) -> list[AuthorityCertificate]:
         found = await self._connection.all(SQL["authority_everywhere"], {"after": after, "limit": limit})
-        return [(number, base64.b64decode(certificate)) for number, certificate in found]
+        return [AuthorityCertificate(number, base64.b64decode(certificate)) for number, certificate in found]

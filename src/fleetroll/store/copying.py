@@ -75,7 +75,7 @@ async def copy(source: Path, url: str, progress: Callable[[str, int, int], None]
 def _opened(source: Path) -> apsw.Connection:
     if problems := sqlite.inspect(source):
         raise Refused(f"{source} cannot be copied: {problems[0]}.")
-    found, newest, _ = sqlite.known(source)
+    found, newest, _ = sqlite.describe(source)
     if found < newest:
         raise Refused(f"{source} has schema {found}; upgrade it to {newest} first, with: fleetroll migrate")
     return sqlite.at_rest(source)

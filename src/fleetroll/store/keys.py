@@ -8,7 +8,7 @@ from fleetroll.core.model import Instant, Key, KeyKind
 from fleetroll.core.policy import Role
 from fleetroll.store import rows
 from fleetroll.store.connection import Connection, inserted
-from fleetroll.store.port import Identity, KeyUser
+from fleetroll.store.port import Identity, KeyGroup, KeyUser
 from fleetroll.store.statements import SQL
 
 
@@ -43,9 +43,9 @@ class Keys:
         values = {"org": org, "role": role.value, "kind": KeyKind.NATS.value}
         return [KeyUser(*row) for row in await self._connection.all(SQL["key_users"], values)]
 
-    async def groups_of_users(self) -> list[tuple[int, Role, tuple[str, ...]]]:
+    async def groups_of_users(self) -> list[KeyGroup]:
         found = await self._connection.all(SQL["key_groups_of_users"], {"kind": KeyKind.NATS.value})
-        return [(org, Role(role), rows.strings(scopes)) for org, role, scopes in dict.fromkeys(found)]
+        return [KeyGroup(org, Role(role), rows.strings(scopes)) for org, role, scopes in dict.fromkeys(found)]
 
     async def touch(self, used: Mapping[int, Instant]) -> None:
         # No lock of an organization keeps processes apart here; as all go in one order, nobody waits in a circle.

@@ -3,6 +3,7 @@
 import logging
 import re
 from importlib import resources
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -15,6 +16,21 @@ class Migration(Struct, frozen=True):
     number: int
     name: str
     text: str
+
+
+class Description(NamedTuple):
+    """What a database says of itself: its schema's number, the newest that we know, and its server key's mark."""
+
+    schema: int
+    newest: int
+    mark: str | None
+
+
+class Upgrade(NamedTuple):
+    """The number of a database's schema, and the steps that this release would take."""
+
+    schema: int
+    steps: list[Migration]
 
 
 def load(engine: str) -> list[Migration]:

@@ -6,7 +6,7 @@ come from the caller; the store decides nothing but the numbers of new rows. Lis
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -80,6 +80,14 @@ class KeyUser(Struct, frozen=True):
     revoked_at: Instant | None
 
 
+class KeyGroup(NamedTuple):
+    """An organization, role and scopes, of which there are keys that are presented to the broker."""
+
+    org: int
+    role: Role
+    scopes: tuple[str, ...]
+
+
 class Organizations(Protocol):
     """The tenant tree. These verbs alone are keyed by the organization itself."""
 
@@ -127,8 +135,8 @@ class Keys(Protocol):
     async def users(self, org: int, role: Role) -> list[KeyUser]:
         """The keys of a role that are presented to the broker, by id."""
 
-    async def groups_of_users(self) -> list[tuple[int, Role, tuple[str, ...]]]:
-        """The organizations, roles and scopes of all keys that are presented to the broker, each combination once."""
+    async def groups_of_users(self) -> list[KeyGroup]:
+        """The groups of all keys that are presented to the broker, each once."""
 
 
 class Credentials(Protocol):
@@ -326,6 +334,13 @@ class Owners(Reachable[Owner], Protocol):
         """The organizations that have an owner with this reference, of `org` and all below it, by id."""
 
 
+class AuthorityCertificate(NamedTuple):
+    """The number of an authority, and its certificate in DER."""
+
+    id: int
+    der: bytes
+
+
 class Authorities(Numbered[Authority], Protocol):
     """`replace` leaves what an authority signs with as it is."""
 
@@ -335,7 +350,7 @@ class Authorities(Numbered[Authority], Protocol):
     async def publish(self, org: int, authority: int, last: Edition, new: Edition) -> bool:
         """Put `new` in the place of `last`; False if that is not the latest any more."""
 
-    async def everywhere(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+    async def everywhere(self, after: int, limit: int) -> list[AuthorityCertificate]:
         """The certificates of all organizations' authorities above that id, by id: for the TLS listener alone."""
 
 
@@ -523,6 +538,14 @@ class Telemetry(Protocol):
         """
 
 
+class DeviceRef(NamedTuple):
+    """A device by its organization, its number and its identifier."""
+
+    org: int
+    id: int
+    ident: str
+
+
 class Presence(Protocol):
     """Whether devices are there. Nothing here is a new revision of a device."""
 
@@ -561,9 +584,10 @@ class Presence(Protocol):
     async def links(self, after: Link | None, limit: int) -> list[Link]:
         """The known connections of all organizations, by organization, device and name."""
 
-    async def quiet(self, span: Span, limit: int) -> list[tuple[int, int, str]]:
-        """Devices of all organizations, as organization, id and identifier, that are connected by traffic alone and
-        were last seen within that time, the longest quiet first."""
+    async def quiet(self, span: Span, limit: int) -> list[DeviceRef]:
+        """Devices of all organizations that are connected by traffic alone and were last seen within that time, the
+        longest quiet first.
+        """
 
     async def leave(self, org: int, device: int, known: KnownAs) -> bool:
         """A device leaves its organization; its connections, which are to end, stay. Returns whether it had any."""

@@ -78,24 +78,23 @@ async def open_store(url: str, *, migrate: bool, unsafe: bool = False, admit: Ad
     return store
 
 
-async def schema(url: str) -> tuple[int, list[migrations.Migration]]:
+async def upgrade_of(url: str) -> migrations.Upgrade:
     """The number of a database's schema, and the steps that this release would take. Raises Refused."""
     async with postgres_schema.administered(url) as session:
         found, _ = await postgres_schema.examine(session, unsafe=True)
-        return found, migrations.load("postgres")[found:]
+        return migrations.Upgrade(found, migrations.load("postgres")[found:])
 
 
 async def is_begun(url: str) -> bool:
     """Whether a database holds a registry, of whichever schema. Raises Refused."""
-    found, _ = await schema(url)
-    return found > 0
+    return (await upgrade_of(url)).schema > 0
 
 
-async def known(url: str) -> tuple[int, int, str | None]:
+async def describe(url: str) -> migrations.Description:
     """A database's schema, the newest, and its server key's mark. Raises Refused, also where it is not durable."""
     async with postgres_schema.administered(url) as session:
-        schemas = await postgres_schema.examine(session, unsafe=False)
-        return *schemas, (await postgres_schema.origin(session)).mark
+        found, newest = await postgres_schema.examine(session, unsafe=False)
+        return migrations.Description(found, newest, (await postgres_schema.origin(session)).mark)
 
 
 class PostgresStore:

@@ -8,6 +8,7 @@ from fleetroll.core import limits
 from fleetroll.core.model import Instant, KnownAs, Link, Reporter, Span
 from fleetroll.store import lists
 from fleetroll.store.connection import Connection, Values
+from fleetroll.store.port import DeviceRef
 from fleetroll.store.statements import SQL
 
 _FIRST = Link(0, 0, "")
@@ -68,10 +69,10 @@ class Presence:
         found = await self._connection.all(SQL["connection_page"], {**_values(after or _FIRST), "limit": limit})
         return [Link(*row) for row in found]
 
-    async def quiet(self, span: Span, limit: int) -> list[tuple[int, int, str]]:
+    async def quiet(self, span: Span, limit: int) -> list[DeviceRef]:
         values = {"since": span.since, "until": span.until, "limit": limit}
         found = await self._connection.all(SQL["presence_quiet"], values)
-        return [(row[0], row[1], row[2]) for row in found]
+        return [DeviceRef(*row) for row in found]
 
     async def leave(self, org: int, device: int, known: KnownAs) -> bool:
         values = {"org": org, "device": device, **structs.asdict(known)}

@@ -91,18 +91,19 @@ def inspect(file: Path) -> list[str]:
     return [] if found == ["ok"] else found
 
 
-def known(file: Path) -> tuple[int, int, str | None]:
+def describe(file: Path) -> migrations.Description:
     """What a sound store says of itself: its schema, the newest, and its server key's mark if its schema has such."""
     with contextlib.closing(at_rest(file)) as connection:
-        return connection.pragma("user_version"), len(migrations.load("sqlite")), _origin(connection).mark
+        newest = len(migrations.load("sqlite"))
+        return migrations.Description(connection.pragma("user_version"), newest, _origin(connection).mark)
 
 
-def schema(file: Path) -> tuple[int, list[migrations.Migration]]:
+def upgrade_of(file: Path) -> migrations.Upgrade:
     """The number of a store's schema, at rest, and the steps that this release would take. Raises Refused."""
     if problems := inspect(file):
         raise Refused(f"{file} cannot be used: {problems[0]}.")
-    found, *_ = known(file)
-    return found, migrations.load("sqlite")[found:]
+    found = describe(file).schema
+    return migrations.Upgrade(found, migrations.load("sqlite")[found:])
 
 
 def at_rest(file: Path) -> apsw.Connection:
