@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetroll.core import chunks, limits
-from fleetroll.core.chunks import Partial, Step, follow
+from fleetroll.core.chunks import Partial, Step, feed
 
 
 def varint(number: int) -> bytes:
@@ -39,7 +39,7 @@ def cut(message: bytes, size: int) -> list[bytes]:
 def join(sent: list[bytes], partial: Partial | None = None) -> list[Step]:
     steps = []
     for chunk in sent:
-        steps.append(follow(partial, chunk))
+        steps.append(feed(partial, chunk))
         partial = steps[-1].partial
     return steps
 
@@ -93,9 +93,9 @@ def test_a_new_message_ends_the_one_before_and_says_so() -> None:
 
 
 def test_a_message_of_any_announced_length_takes_no_more_room_than_there_is() -> None:
-    assert follow(None, b"\x48" + varint(limits.MAX_MESSAGE + 1) + b"x").lost
-    begun = follow(None, b"\x48" + varint(3) + b"x").partial
-    assert follow(begun, b"\xc0" + varint(1) + b"y" * 9).lost
+    assert feed(None, b"\x48" + varint(limits.MAX_MESSAGE + 1) + b"x").lost
+    begun = feed(None, b"\x48" + varint(3) + b"x").partial
+    assert feed(begun, b"\xc0" + varint(1) + b"y" * 9).lost
 
 
 @given(st.lists(st.binary(max_size=60), min_size=1, max_size=6), st.sampled_from(["\r\n", ""]))

@@ -28,13 +28,13 @@ class Kind(enum.Enum):
     DOCUMENT = 5
 
 
-class Asked(Struct, frozen=True):
+class FilterField(Struct, frozen=True):
     """A field that clients may name: which of ours it is, and the vendor's values that are spelled differently here.
 
     An absent `optional` text is shown as empty, so it is found as an empty one too.
     """
 
-    field: str
+    name: str
     kind: Kind
     words: Mapping[str, str] = {}
     optional: bool = False
@@ -44,8 +44,8 @@ _NUMBER = re.compile(r"-?\d{1,15}", re.ASCII)
 _DEFAULT_PAGE, _SHORT_PAGE = 25, 15
 # All of the time fields hold past times, so any moment in the far future does for "now".
 _NOW = (1 << 63) - 1
-Fields = Mapping[str, Asked]
-Make = Callable[[Asked, str], Filter | None]
+Fields = Mapping[str, FilterField]
+Make = Callable[[FilterField, str], Filter | None]
 
 
 def parse(expressions: Iterable[str], fields: Fields) -> Filter | None:
@@ -68,15 +68,15 @@ def page_size(given: Sequence[str]) -> int:
 def _parse(expression: str, fields: Fields) -> Filter | None:
     name, opened, rest = expression.partition("[")
     word, closed, value = rest.partition("]")
-    asked = fields.get(name)
-    if not opened or not closed or asked is None:
+    field = fields.get(name)
+    if not opened or not closed or field is None:
         return None
-    known = operator(asked.kind, word)
+    known = operator(field.kind, word)
     if known is None:
-        message = f"invalid filter operand '{brief(word)}' for field '{name}' of type {asked.kind.value}"
+        message = f"invalid filter operand '{brief(word)}' for field '{name}' of type {field.kind.value}"
         raise invalid("invalid_filter", message, "filter")
     value = value[1:] if value[:1] in {":", "="} else value
-    return compare(asked, known, unquote(value) if asked.kind is Kind.DOCUMENT else value)
+    return compare(field, known, unquote(value) if field.kind is Kind.DOCUMENT else value)
 
 
 def operator(kind: Kind, word: str) -> str | None:
@@ -85,52 +85,52 @@ def operator(kind: Kind, word: str) -> str | None:
     return None if found is None else found.name
 
 
-def compare(asked: Asked, operator: str, value: str) -> Filter | None:
+def compare(field: FilterField, operator: str, value: str) -> Filter | None:
     """The filter for an operator, given by its canonical name; None if it is no restriction. Raises Fault invalid."""
-    return _OPERATORS[asked.kind][operator].make(asked, value)
+    return _OPERATORS[field.kind][operator].make(field, value)
 
 
 # --- operators -------------------------------------------------------------------------------------------------------
 
 
-def _equals(asked: Asked, value: str) -> Filter:
-    return _or_absent(asked, value, Comparison(asked.field, Operator.EQ, asked.words.get(value, value)))
+def _equals(field: FilterField, value: str) -> Filter:
+    return _or_absent(field, value, Comparison(field.name, Operator.EQ, field.words.get(value, value)))
 
 
-def _equals_folded(asked: Asked, value: str) -> Filter:
-    return _or_absent(asked, value, Comparison(asked.field, Operator.EQ, Folded(fold(value))))
+def _equals_folded(field: FilterField, value: str) -> Filter:
+    return _or_absent(field, value, Comparison(field.name, Operator.EQ, Folded(fold(value))))
 
 
-def _contains(asked: Asked, value: str) -> Filter:
-    return _or_absent(asked, value, Comparison(asked.field, Operator.LIKE, Pattern(("", value, ""))))
+def _contains(field: FilterField, value: str) -> Filter:
+    return _or_absent(field, value, Comparison(field.name, Operator.LIKE, Pattern(("", value, ""))))
 
 
-def _contains_folded(asked: Asked, value: str) -> Filter:
-    return _or_absent(asked, value, Comparison(asked.field, Operator.CONTAINS, Folded(fold(value))))
+def _contains_folded(field: FilterField, value: str) -> Filter:
+    return _or_absent(field, value, Comparison(field.name, Operator.CONTAINS, Folded(fold(value))))
 
 
-def _or_absent(asked: Asked, value: str, found: Comparison) -> Filter:
+def _or_absent(field: FilterField, value: str, found: Comparison) -> Filter:
     """What finds an empty optional text also finds an absent one."""
-    return found if value or not asked.optional else Or((found, Not(Comparison(asked.field, Operator.EXISTS, None))))
+    return found if value or not field.optional else Or((found, Not(Comparison(field.name, Operator.EXISTS, None))))
 
 
-def _has(asked: Asked, value: str) -> Filter:
-    return Comparison(asked.field, Operator.HAS, value)
+def _has(field: FilterField, value: str) -> Filter:
+    return Comparison(field.name, Operator.HAS, value)
 
 
-def _has_folded(asked: Asked, value: str) -> Filter:
-    return Comparison(asked.field, Operator.HAS, Folded(fold(value)))
+def _has_folded(field: FilterField, value: str) -> Filter:
+    return Comparison(field.name, Operator.HAS, Folded(fold(value)))
 
 
-def _negated(make: Callable[[Asked, str], Filter]) -> Make:
-    return lambda asked, value: Not(make(asked, value))
+def _negated(make: Callable[[FilterField, str], Filter]) -> Make:
+    return lambda field, value: Not(make(field, value))
 
 
-def _one_of(make: Callable[[Asked, str], Filter], *, negated: bool = False) -> Make:
+def _one_of(make: Callable[[FilterField, str], Filter], *, negated: bool = False) -> Make:
     """Any value of a comma-separated list; an empty list is no restriction."""
 
-    def build(asked: Asked, value: str) -> Filter | None:
-        parts = tuple(make(asked, item) for item in value.split(",") if item)
+    def build(field: FilterField, value: str) -> Filter | None:
+        parts = tuple(make(field, item) for item in value.split(",") if item)
         if len(parts) > limits.MAX_FILTER_VALUES:
             message = f"A list in a filter must have at most {limits.MAX_FILTER_VALUES} values."
             raise invalid("invalid_filter", message, "filter")
@@ -143,7 +143,7 @@ def _one_of(make: Callable[[Asked, str], Filter], *, negated: bool = False) -> M
 
 
 def _at(operator: Operator) -> Make:
-    return lambda asked, value: Comparison(asked.field, operator, _time(value))
+    return lambda field, value: Comparison(field.name, operator, _time(value))
 
 
 def _time(value: str) -> int:
@@ -156,9 +156,9 @@ def _time(value: str) -> int:
     return found
 
 
-def _json(asked: Asked, value: str) -> Filter:
+def _json(field: FilterField, value: str) -> Filter:
     predicate = jsonpath.parse(value)
-    return JsonPath(asked.field, jsonpath.write(jsonpath.translated(predicate, asked.words)))
+    return JsonPath(field.name, jsonpath.write(jsonpath.translated(predicate, field.words)))
 
 
 class _Operator(Struct, frozen=True):

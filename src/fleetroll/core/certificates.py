@@ -27,12 +27,12 @@ class KeyKind(Struct, frozen=True):
     bits: int = 256
 
 
-MADE = {KeyType.EC: (256, 384, 521), KeyType.RSA: (2048, 3072, 4096), KeyType.ED25519: (256,)}
+_GENERATED = {KeyType.EC: (256, 384, 521), KeyType.RSA: (2048, 3072, 4096), KeyType.ED25519: (256,)}
 
 
-def check_made(kind: KeyKind, field: str = "key") -> None:
-    """Raises Fault invalid `invalid_key_kind` for keys that are not made here."""
-    if kind.bits not in MADE[kind.type]:
+def check_generated(kind: KeyKind, field: str = "key") -> None:
+    """Raises Fault invalid `invalid_key_kind` for keys that are not generated here."""
+    if kind.bits not in _GENERATED[kind.type]:
         raise invalid(
             "invalid_key_kind", "A generated key must be RSA 2048, 3072 or 4096, EC 256, 384 or 521, or Ed25519.", field
         )
@@ -107,7 +107,7 @@ class Edition(Struct, frozen=True):
     at: Instant = 0
     content: str = ""
 
-    def followed(self, at: Instant, content: str) -> "Edition":
+    def next(self, at: Instant, content: str) -> "Edition":
         return Edition(max(at, self.number + 1), at, content)
 
 

@@ -36,8 +36,8 @@ class Step(Struct, frozen=True):
     lost: bool = False
 
 
-def follow(partial: Partial | None, chunk: bytes) -> Step:
-    """Takes one more chunk after what has arrived so far."""
+def feed(partial: Partial | None, chunk: bytes) -> Step:
+    """Take one more chunk, after what has arrived so far."""
     if not chunk:
         return Step(partial=partial, lost=True)
     if chunk[0] & _CONTINUES:

@@ -8,7 +8,7 @@ import enum
 from msgspec import Struct
 
 from fleetroll.core import limits
-from fleetroll.core.certificates import KeyKind, check_made
+from fleetroll.core.certificates import KeyKind, check_generated
 from fleetroll.core.documents import EMPTY, Document
 from fleetroll.core.faults import Fault, invalid
 from fleetroll.core.identity import Windows
@@ -157,7 +157,7 @@ def check(settings: Settings) -> None:
     if settings.admission.levels is not None and not 1 <= settings.admission.levels <= limits.MAX_CHAIN:
         raise _invalid(f"levels must be 1 to {limits.MAX_CHAIN}, or null for any")
     if settings.keygen is not None:
-        check_made(settings.keygen, "settings")
+        check_generated(settings.keygen, "settings")
     if not 0 <= windows.critical <= windows.preventive:
         raise _invalid("the critical window must not be longer than the preventive one")
     if not HOUR <= settings.lifetime <= 25 * _YEAR:

@@ -273,15 +273,15 @@ def _segments(token: _Token) -> list[str]:
 
 
 def _key(body: str, start: int) -> str:
-    return _plain(_Literal(_pieces(body, start), True, start), "a path names one key at a time")
+    return _plain(_Literal(_pieces(body, start), bare=True, start=start), "a path names one key at a time")
 
 
 def _literal(token: _Token) -> _Literal:
     if token.kind == "string":
-        return _Literal(_pieces(token.text[1:-1], token.start + 1), False, token.start)
+        return _Literal(_pieces(token.text[1:-1], token.start + 1), bare=False, start=token.start)
     if '"' in token.text:
         raise _refused(f"Unexpected quote in {_quoted(token.text)}", token.start, "put the whole value in quotes")
-    return _Literal(tuple(token.text.split("*")), True, token.start)
+    return _Literal(tuple(token.text.split("*")), bare=True, start=token.start)
 
 
 def _pieces(body: str, start: int) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from fleetroll.core import bracketed, limits, names
-from fleetroll.core.bracketed import Asked, Kind
+from fleetroll.core.bracketed import FilterField, Kind
 from fleetroll.core.faults import Fault, brief, invalid
 from fleetroll.core.fields import device_filter
 from fleetroll.core.model import Criterion, Group
@@ -14,13 +14,13 @@ from fleetroll.core.query import Filter, Read, every
 from fleetroll.core.times import SECOND
 
 _FIELDS = {
-    "ident": Asked("ident", Kind.TEXT),
-    "dms": Asked("dms", Kind.TEXT, optional=True),
-    "created_at": Asked("created_at", Kind.TIME),
-    "status": Asked("status", Kind.CHOICE),
-    "tags": Asked("tags", Kind.SET),
-    "metadata": Asked("metadata", Kind.DOCUMENT),
-    "identity": Asked("identity", Kind.DOCUMENT),
+    "ident": FilterField("ident", Kind.TEXT),
+    "dms": FilterField("dms", Kind.TEXT, optional=True),
+    "created_at": FilterField("created_at", Kind.TIME),
+    "status": FilterField("status", Kind.CHOICE),
+    "tags": FilterField("tags", Kind.SET),
+    "metadata": FilterField("metadata", Kind.DOCUMENT),
+    "identity": FilterField("identity", Kind.DOCUMENT),
 }
 _UID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 

@@ -6,8 +6,8 @@ inside.
 """
 
 import enum
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, structs
@@ -17,6 +17,7 @@ from fleetroll.core.lifecycle import Status
 from fleetroll.core.policy import Role
 
 Instant = int
+R = TypeVar("R")
 
 
 class UnitSystem(enum.Enum):
@@ -94,9 +95,9 @@ class Key(Struct, frozen=True):
     role: Role
     scopes: tuple[str, ...]
     created_at: Instant
-    expires_at: Instant | None
-    revoked_at: Instant | None
-    last_used_at: Instant | None
+    expires_at: Instant | None = None
+    revoked_at: Instant | None = None
+    last_used_at: Instant | None = None
 
 
 class Protocol(enum.Enum):
@@ -233,6 +234,11 @@ class DeviceChange(Struct, frozen=True, gc=False):
 
 
 CHANGEABLE = DeviceChange.__struct_fields__
+
+
+def unstored(kind: Callable[..., R], /, **members: Any) -> R:
+    """A record as a caller describes it: the store will number it, and the service date it."""
+    return kind(id=0, org=0, **members, created_at=0, updated_at=0, revision=0)
 
 
 class OwnerRole(enum.Enum):

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 
-from fleetroll.core.certificates import KeyKind, KeyType, check_made
+from fleetroll.core.certificates import KeyKind, KeyType, check_generated
 from fleetroll.core.faults import Fault, invalid
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
@@ -46,7 +46,7 @@ def _weak() -> Fault:
 
 def make(kind: KeyKind) -> PrivateKey:
     """A new private key. Raises Fault invalid `invalid_key_kind`."""
-    check_made(kind)
+    check_generated(kind)
     if kind.type is KeyType.EC:
         return ec.generate_private_key(_CURVES[kind.bits])
     if kind.type is KeyType.RSA:

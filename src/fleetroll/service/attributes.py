@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from fleetroll.core import documents, metafields
-from fleetroll.core.model import Device, DeviceChange, FieldKind, MetadataField
+from fleetroll.core.model import Device, DeviceChange, FieldKind, MetadataField, unstored
 from fleetroll.core.policy import Action
 from fleetroll.service import devices, metadata_fields, templates
 from fleetroll.service.devices import Named
@@ -81,7 +81,8 @@ async def _put(call: Call, wanted: Setting) -> None:
     for name, value in given.items():
         if name.lower() not in defined and value is not None:
             defined.add(name.lower())
-            field = MetadataField(0, 0, name, _first_kind(before.get(name), value), None, False, 0, 0, 0)
+            kind = _first_kind(before.get(name), value)
+            field = unstored(MetadataField, name=name, kind=kind, description=None, required=False)
             if await call.records.metadata_fields.get(call.org, name) is None:  # another may have come first
                 await metadata_fields.noun.insert(call, field)
 

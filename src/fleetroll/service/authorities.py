@@ -12,7 +12,7 @@ from fleetroll.core import encodings, names
 from fleetroll.core.certificates import Authority, Edition, Revocation, SignedList
 from fleetroll.core.certificates import KeyKind as PublicKeyKind
 from fleetroll.core.faults import conflict, not_found
-from fleetroll.core.model import SERVER, Instant, Key, KeyKind, Principal
+from fleetroll.core.model import SERVER, Instant, Key, KeyKind, Principal, unstored
 from fleetroll.core.names import ABOVE_ROOT
 from fleetroll.core.policy import Action, Role
 from fleetroll.core.query import Part
@@ -124,8 +124,14 @@ async def make(call: Call, new: New) -> Authority:
     else:
         certificate, sealed = new.certificate, None
     info = pki.describe_authority(certificate)
-    described = Authority(
-        0, call.org, name, info.serial, certificate, sealed, info.not_before, info.not_after, call.at, call.at, 1
+    described = unstored(
+        Authority,
+        name=name,
+        serial=info.serial,
+        certificate=certificate,
+        sealed_key=sealed,
+        not_before=info.not_before,
+        not_after=info.not_after,
     )
     return await noun.insert(call, described)
 
@@ -159,7 +165,7 @@ async def list_of(call: Call, authority: Authority) -> SignedList:
         revoked = await _revoked(call, authority, at)
         content = hashlib.sha256(msgspec.msgpack.encode(revoked)).hexdigest()
         is_good = content == last.content and last.at <= at < last.at + _LIST_YOUTH
-        edition = last if is_good else last.followed(at, content)
+        edition = last if is_good else last.next(at, content)
         if is_good or await _publish(call, authority.id, last, edition):
             return await _signed(call, authority.id, by, revoked, edition)
 
@@ -213,7 +219,7 @@ async def certify_server(services: Services, hosts: Sequence[str]) -> ServerCert
     async def work(records: Records) -> Authority:
         root = await records.organizations.child(ABOVE_ROOT, names.ROOT)
         assert root is not None, "it is made at the first start"
-        key = Key(0, root.id, "server", KeyKind.API, Role.ADMIN, (), 0, None, None, None)
+        key = Key(0, root.id, "server", KeyKind.API, Role.ADMIN, (), created_at=0)
         principal = Principal(key, root, root, SERVER)
         return await ensure(Call(principal, services.clock(), "server", records, services), settings.DEFAULT_AUTHORITY)
 

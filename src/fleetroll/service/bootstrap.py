@@ -21,13 +21,25 @@ async def first_start(services: Services, preset: str | None) -> str | None:
 
     async def work(records: Records) -> bool:
         now = services.clock()
-        org = await records.organizations.insert(Organization(0, None, ROOT, "Default", (0,), False, {}, now, now, 1))
+        root = Organization(
+            id=0,
+            parent=None,
+            slug=ROOT,
+            name="Default",
+            lineage=(0,),
+            disabled=False,
+            quotas={},
+            created_at=now,
+            updated_at=now,
+            revision=1,
+        )
+        org = await records.organizations.insert(root)
         if org is None:
             return False
         await records.cohorts.insert(cohorts.default(org.id, now))
         event = NewEvent(org.id, now, "organization.created", "organization", org.id, org.slug, SERVER, "first-start")
         await records.timeline.append([event])
-        key = Key(0, org.id, "first admin", KeyKind.API, Role.ADMIN, (), now, None, None, None)
+        key = Key(0, org.id, "first admin", KeyKind.API, Role.ADMIN, (), created_at=now)
         await _store(records, key, prefix, tokens.digest(services.server_key, token), "first-start")
         return True
 
@@ -43,7 +55,7 @@ async def recover(services: Services) -> str:
         root = await records.organizations.child(ABOVE_ROOT, ROOT)
         assert root is not None, "the registry has begun"
         now = services.clock()
-        key = Key(0, root.id, "recovered admin", KeyKind.API, Role.ADMIN, (), now, None, None, None)
+        key = Key(0, root.id, "recovered admin", KeyKind.API, Role.ADMIN, (), created_at=now)
         await _store(records, key, prefix, tokens.digest(services.server_key, token), "recovery")
 
     await services.store.write(work)

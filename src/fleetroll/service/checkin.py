@@ -90,7 +90,7 @@ async def take_chunks(call: Call, wanted: Chunks) -> None:
     partial = _partial(box)
     undecoded = effort = 0
     for chunk in wanted.chunks:
-        step = chunks.follow(partial, chunk)
+        step = chunks.feed(partial, chunk)
         partial = step.partial
         effort += _effort(step.message)
         report = None if step.message is None or effort > limits.EVENTS_EFFORT else decode(step.message)

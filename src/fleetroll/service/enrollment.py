@@ -302,17 +302,17 @@ async def _issue(call: Call, dms: Dms, device: Device, request: Request) -> Cert
     terms = Terms(call.at - BACKDATED, call.at + settings.lifetime, settings.with_names)
     issued = pki.issue(authorities.signer(authority), request, terms)
     new = Certificate(
-        0,
-        call.org,
-        issued.serial,
-        authority.id,
-        device.id,
-        dms.name,
-        request.subject.common_name,
-        issued.der,
-        issued.not_before,
-        issued.not_after,
-        call.at,
+        id=0,
+        org=call.org,
+        serial=issued.serial,
+        authority=authority.id,
+        device=device.id,
+        dms=dms.name,
+        common_name=request.subject.common_name,
+        der=issued.der,
+        not_before=issued.not_before,
+        not_after=issued.not_after,
+        created_at=call.at,
     )
     stored = await call.records.certificates.insert(new)
     await record(call, "certificate.issued", "certificate", stored.id, stored.serial, {"device": device.ident})

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from fleetroll.core import names
 from fleetroll.core.faults import conflict
-from fleetroll.core.model import HardwareVersion
+from fleetroll.core.model import HardwareVersion, unstored
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, Operator
 from fleetroll.service.named import Named, Noun, devices_have
@@ -44,7 +44,7 @@ async def missing(call: Call, name: str) -> list[str]:
 
 
 async def make(call: Call, name: str) -> None:
-    await noun.insert(call, HardwareVersion(0, 0, name, None, 0, 0, 0))
+    await noun.insert(call, unstored(HardwareVersion, name=name, software_type=None))
 
 
 @operation(Action.VERSIONS_READ, Effect.SCAN)

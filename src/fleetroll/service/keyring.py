@@ -177,7 +177,7 @@ class Keyring:
 
 @lru_cache(maxsize=limits.MAX_REMEMBERED)
 def _derived_key(org: int, actor: str, role: Role) -> Key:
-    return Key(0, org, actor, KeyKind.API, role, (), 0, None, None, None)
+    return Key(0, org, actor, KeyKind.API, role, (), created_at=0)
 
 
 def _name(secret: str) -> bytes:

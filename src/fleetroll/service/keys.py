@@ -70,7 +70,7 @@ async def create(call: Call, new: NewKey) -> Issued:
         raise Fault(Kind.FORBIDDEN, "permission_denied", "A key cannot create one with more permissions than its own.")
     if new.expires_at is not None and new.expires_at <= call.at:
         raise invalid("invalid_expiry", "expires_at must be in the future.", "expires_at")
-    described = Key(0, call.org, new.name, new.kind, new.role, _scopes(new), call.at, new.expires_at, None, None)
+    described = Key(0, call.org, new.name, new.kind, new.role, _scopes(new), call.at, new.expires_at)
     issued = await (_mint(call, described) if new.kind is KeyKind.NATS else _issue(call, described))
     await take(call, "keys", 1)
     key = issued.key

@@ -6,7 +6,7 @@ from msgspec import Struct, structs
 
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, conflict, not_found, stale
-from fleetroll.core.model import Owner
+from fleetroll.core.model import Owner, unstored
 from fleetroll.core.names import owner_key, unique
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, Operator, Page, Sort
@@ -81,7 +81,7 @@ def owned_by(ref: str) -> Comparison:
 
 def blank(ref: str, name: str | None = None) -> Owner:
     """An owner as a caller describes it; the store numbers it, the service dates it."""
-    return Owner(0, 0, ref, name, None, None, 0, 0, 0)
+    return unstored(Owner, ref=ref, name=name, phone=None, address=None)
 
 
 async def ensure(call: Call, refs: Collection[str]) -> list[tuple[Owner, bool]]:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from fleetroll.core import limits
 from fleetroll.core.faults import conflict
 from fleetroll.core.ids import text_number
-from fleetroll.core.model import DeviceChange, Tag
+from fleetroll.core.model import DeviceChange, Tag, unstored
 from fleetroll.core.names import unique
 from fleetroll.core.policy import Action
 from fleetroll.core.query import Comparison, Operator
@@ -73,7 +73,7 @@ async def known(call: Call, organization: int | None) -> list[str]:
 async def create(call: Call, new: New) -> str:
     """Raises Fault conflict `tag_exists`."""
     there = await reach.organization(call, new.organization)
-    return (await noun.insert(there, Tag(0, there.org, new.name, 0, 0, 0))).name
+    return (await noun.insert(there, unstored(Tag, name=new.name))).name
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE, relieves=True)

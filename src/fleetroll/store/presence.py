@@ -54,14 +54,14 @@ class Presence:
     async def opened(self, link: Link, at: Instant) -> bool:
         before = await self._connection.one(SQL["connection_any"], {"org": link.org, "device": link.device})
         await self._connection.all(SQL["connection_open"], {**_values(link), "since": before[0] if before else at})
-        await self._linked(link.org, link.device, True)
+        await self._set_linked(link.org, link.device, linked=True)
         return before is None
 
     async def closed(self, link: Link) -> Instant | None:
         found = await self._connection.one(SQL["connection_close"], _values(link))
         if not found or await self._connection.one(SQL["connection_any"], {"org": link.org, "device": link.device}):
             return None
-        await self._linked(link.org, link.device, False)
+        await self._set_linked(link.org, link.device, linked=False)
         since: Instant = found[0]
         return since
 
@@ -78,14 +78,14 @@ class Presence:
         values = {"org": org, "device": device, **structs.asdict(known)}
         if not await self._connection.changed(SQL["connection_leave"], values):
             return False
-        await self._linked(org, device, False)
+        await self._set_linked(org, device, linked=False)
         return True
 
     async def left(self, link: Link) -> KnownAs | None:
         found = await self._connection.one(SQL["connection_left"], _values(link))
         return KnownAs(*found) if found else None
 
-    async def _linked(self, org: int, device: int, linked: bool) -> None:
+    async def _set_linked(self, org: int, device: int, *, linked: bool) -> None:
         await self._connection.all(SQL["presence_link"], {"org": org, "device": device, "linked": linked})
 
 

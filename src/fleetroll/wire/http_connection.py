@@ -537,7 +537,7 @@ class Connection(HttpToolsProtocol):
 def _tls(transport: asyncio.Transport) -> dict[object, object] | None:
     """What applications are told of a TLS connection: the certificate that the client has shown, in DER."""
     connection = transport.get_extra_info("ssl_object")
-    return None if connection is None else {"client_certificate": connection.getpeercert(True)}
+    return None if connection is None else {"client_certificate": connection.getpeercert(binary_form=True)}
 
 
 def _note_host(connection: Connection, _value: bytes) -> None:

@@ -63,7 +63,9 @@ class _Misfit(Exception):
 
 
 _ZERO = Decimal(0)
-_LAX, _STRICT, _BELOW = _Mode(True, True), _Mode(False, False), _Mode(False, True)
+_LAX = _Mode(lax=True, forgives=True)
+_STRICT = _Mode(lax=False, forgives=False)
+_BELOW_DESCENT = _Mode(lax=False, forgives=True)
 
 
 def holds(predicate: Predicate, document: object) -> Truth:
@@ -228,7 +230,7 @@ def _items(path: Path, item: object, mode: _Mode) -> Iterator[object]:
     for step in path.steps:
         found = _stepped(found, step, mode)
         if isinstance(step, Descendants) and not mode.lax:
-            mode = _BELOW
+            mode = _BELOW_DESCENT
     return found
 
 

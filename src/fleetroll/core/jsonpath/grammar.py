@@ -114,9 +114,9 @@ class _Parser:
 
     def _either(self, *, bare: bool = False) -> Predicate:
         self._deepen()
-        parts = [self._all(bare)]
+        parts = [self._all(bare=bare)]
         while self._take("||"):
-            parts.append(self._all(False))
+            parts.append(self._all())
         self._depth -= 1
         return parts[0] if len(parts) == 1 else Either(tuple(parts))
 
@@ -125,13 +125,13 @@ class _Parser:
         if self._depth > self._deepest:
             raise refused(f"is nested deeper than {self._deepest} levels")
 
-    def _all(self, bare: bool) -> Predicate:
-        parts = [self._single(bare)]
+    def _all(self, *, bare: bool = False) -> Predicate:
+        parts = [self._single(bare=bare)]
         while self._take("&&"):
-            parts.append(self._single(False))
+            parts.append(self._single())
         return parts[0] if len(parts) == 1 else All(tuple(parts))
 
-    def _single(self, bare: bool) -> Predicate:
+    def _single(self, *, bare: bool = False) -> Predicate:
         if self._encloses_predicate():
             self._next += 1
             return self._closed()
@@ -139,7 +139,7 @@ class _Parser:
         if self._take("!"):
             if not (self._encloses_predicate() or self._sees("exists")):
                 raise self._unexpected("write a predicate in parentheses, or exists, after !")
-            return Negated(self._single(False))
+            return Negated(self._single())
         if self._take("exists"):
             self._expect("(")
             path = self._path()

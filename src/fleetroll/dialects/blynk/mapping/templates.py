@@ -94,9 +94,8 @@ def new_template(request: Request) -> model.Template:
     body = request.body
     for field in ("description", "board_type", "connection_type"):
         names.paragraph(getattr(body, field) or "", field)
-    blank = model.Template(
-        id=0,
-        org=0,
+    blank = model.unstored(
+        model.Template,
         name=names.label(body.name, "name"),
         description=body.description,
         board=body.board_type,
@@ -105,9 +104,6 @@ def new_template(request: Request) -> model.Template:
         events=tuple(_event_code(one) for one in body.events),
         metafields=tuple(_metafield(one) for one in body.metafields),
         last_part=0,
-        created_at=0,
-        updated_at=0,
-        revision=0,
     )
     return numbered(blank)
 

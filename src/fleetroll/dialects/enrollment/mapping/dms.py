@@ -5,6 +5,7 @@ from typing import Any
 from fleetroll.core import documents, names, patch
 from fleetroll.core.dms import Dms
 from fleetroll.core.faults import invalid
+from fleetroll.core.model import unstored
 from fleetroll.core.query import Part
 from fleetroll.core.times import to_datetime
 from fleetroll.dialects.enrollment import shapes
@@ -22,7 +23,7 @@ def new_dms(request: Request) -> Dms:
     extras = documents.of({GIVEN: given}, GIVEN)
     metadata = documents.of(body.metadata or {}, "metadata")
     title = names.line(body.name, "name") if body.name else body.id
-    return Dms(0, 0, body.id, title, settings(given), metadata, extras, 0, 0, 0)
+    return unstored(Dms, name=body.id, title=title, settings=settings(given), metadata=metadata, extras=extras)
 
 
 def replace_dms(request: Request) -> named.Edit:

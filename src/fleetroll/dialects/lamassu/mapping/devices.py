@@ -29,7 +29,7 @@ from fleetroll.wire.request import Request
 _CERTIFICATE = "x509"
 _LONGEST_VERSION = 15
 _COUNTED = {name: field for name, field in FIELDS.items() if name != "status"}
-_SORTS = {name: Sort(FIELDS[name].field) for name in ("id", "dms_owner", "creation_timestamp", "status")}
+_SORTS = {name: Sort(FIELDS[name].name) for name in ("id", "dms_owner", "creation_timestamp", "status")}
 _SORTS["tags"] = Sort("tags", path=(0,))
 
 
@@ -215,7 +215,7 @@ def _sort_by_path(text: str) -> Sort | None:
     if field is None or field.kind is not Kind.DOCUMENT or not rest.lower().startswith("jsonpath]"):
         return None
     path = jsonpath.parse_path(rest[len("jsonpath]") :])
-    return Sort(field.field, path=path) if path else None
+    return Sort(field.name, path=path) if path else None
 
 
 def device_list(spelling: Spelling) -> Callable[[Part[Life, Any], Request], shapes.DeviceList]:

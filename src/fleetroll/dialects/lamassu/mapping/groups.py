@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from fleetroll.core import bracketed, jsonpath, model, names
 from fleetroll.core import groups as core_groups
-from fleetroll.core.bracketed import Asked, Kind
+from fleetroll.core.bracketed import FilterField, Kind
 from fleetroll.core.faults import brief, invalid
 from fleetroll.core.groups import Lineage
 from fleetroll.core.query import Part
@@ -20,8 +20,8 @@ from fleetroll.dialects.lamassu.mapping.lists import asked, bookmark
 from fleetroll.service import devices, groups
 from fleetroll.wire.request import Request
 
-_FIELDS = {"id": Asked("uid", Kind.TEXT), "name": Asked("name", Kind.TEXT)}
-_CALLED = {field.field: (name, field) for name, field in FIELDS.items()}
+_FIELDS = {"id": FilterField("uid", Kind.TEXT), "name": FilterField("name", Kind.TEXT)}
+_CALLED = {field.name: (name, field) for name, field in FIELDS.items()}
 
 
 def new_group(request: Request) -> groups.Planned:
@@ -30,10 +30,16 @@ def new_group(request: Request) -> groups.Planned:
     if uid is None or not body.name:
         raise invalid("invalid_group", "struct validation error", "name" if uid else "id")
     given = _group_change(body)
-    description, criteria = given.get("description"), given.get("criteria", ())
-    return groups.Planned(
-        model.Group(0, 0, given["name"], description, "", criteria, None, uid, 0, 0, 0), _parent(body)
+    group = model.unstored(
+        model.Group,
+        name=given["name"],
+        description=given.get("description"),
+        filter="",
+        criteria=given.get("criteria", ()),
+        parent_id=None,
+        uid=uid,
     )
+    return groups.Planned(group, _parent(body))
 
 
 def group_change(request: Request) -> groups.Edit:
@@ -64,7 +70,7 @@ def _criterion(index: int, given: shapes.Criterion) -> model.Criterion:
     if bracketed.operator(field.kind, given.operand) is None:
         message = f"invalid operand '{brief(given.operand)}' for field '{given.field}' {at}"
         raise invalid("invalid_criterion", message, "criteria")
-    return core_groups.criterion(field.field, given.operand, _reworded(field.kind, given.value, field.words))
+    return core_groups.criterion(field.name, given.operand, _reworded(field.kind, given.value, field.words))
 
 
 def _reworded(kind: Kind, value: str, words: Mapping[str, str]) -> str:

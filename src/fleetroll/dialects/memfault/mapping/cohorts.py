@@ -26,7 +26,8 @@ def _cohort_shape(result: cohorts.Counted) -> shapes.Cohort:
 
 def new_cohort(request: Request) -> model.Cohort:
     body = request.body
-    return model.Cohort(0, 0, names.slug(body.slug) if body.slug else "", names.line(body.name, "name"), 0, 0, 0)
+    slug = names.slug(body.slug) if body.slug else ""
+    return model.unstored(model.Cohort, slug=slug, name=names.line(body.name, "name"))
 
 
 def one_cohort(request: Request) -> named.Named:

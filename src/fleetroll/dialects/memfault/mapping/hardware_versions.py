@@ -38,7 +38,7 @@ def new_hardware_version(request: Request) -> model.HardwareVersion:
     kind = body.primary_software_type
     kind = kind.name if isinstance(kind, SoftwareType) else kind
     found = None if not kind else names.label(kind, "primary_software_type", limits.MAX_VERSION)
-    return model.HardwareVersion(0, 0, hardware(body.name, "name"), found, 0, 0, 0)
+    return model.unstored(model.HardwareVersion, name=hardware(body.name, "name"), software_type=found)
 
 
 def made_hardware_version(record: model.HardwareVersion, request: Request) -> One:

@@ -37,7 +37,13 @@ def new_metric(request: Request) -> model.MetadataField:
     if body.data_type not in _KINDS:
         raise invalid("invalid_body", f"data_type must be one of {', '.join(_KINDS)}.", "data_type")
     description = names.paragraph(body.description or "", "description") or None
-    return model.MetadataField(0, 0, string_key(body.string_key), _KINDS[body.data_type], description, False, 0, 0, 0)
+    return model.unstored(
+        model.MetadataField,
+        name=string_key(body.string_key),
+        kind=_KINDS[body.data_type],
+        description=description,
+        required=False,
+    )
 
 
 def metric(record: model.MetadataField, request: Request) -> One:

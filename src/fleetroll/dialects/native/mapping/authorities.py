@@ -1,7 +1,7 @@
 """Certificate authorities, and the keys of certificates."""
 
 from fleetroll.core import encodings
-from fleetroll.core.certificates import KeyKind, check_made
+from fleetroll.core.certificates import KeyKind, check_generated
 from fleetroll.core.guards import etag
 from fleetroll.core.query import Part
 from fleetroll.core.times import SECOND
@@ -25,7 +25,7 @@ def new_authority(request: Request) -> authorities.New:
     body = request.body
     foreign = None if body.certificate is None else encodings.certificate(body.certificate)
     kind = key_kind(body.key) if body.key else KeyKind()
-    check_made(kind)
+    check_generated(kind)
     return authorities.New(body.name, kind, body.lifetime * SECOND, foreign)
 
 

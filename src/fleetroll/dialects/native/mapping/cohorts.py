@@ -17,7 +17,7 @@ def cohort(record: model.Cohort, request: Request) -> Reply:
 
 def new_cohort(request: Request) -> model.Cohort:
     slug = names.slug(request.body.slug)
-    return model.Cohort(0, 0, slug, _name(request.body.name or slug), 0, 0, 0)
+    return model.unstored(model.Cohort, slug=slug, name=_name(request.body.name or slug))
 
 
 def change_cohort(request: Request) -> named.Edit:

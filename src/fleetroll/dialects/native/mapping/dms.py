@@ -9,6 +9,7 @@ from fleetroll.core.dms import Admission, Distribution, Dms, Profile, Renewal, S
 from fleetroll.core.dms import name as dms_name
 from fleetroll.core.documents import EMPTY
 from fleetroll.core.guards import etag
+from fleetroll.core.model import unstored
 from fleetroll.core.times import SECOND
 from fleetroll.dialects.native.mapping.authorities import key_kind, public_key
 from fleetroll.dialects.native.mapping.devices import tags
@@ -82,7 +83,8 @@ def new_dms(request: Request) -> Dms:
     name = dms_name(body.name, "name")
     title = name if body.title is None else names.line(body.title, "title")
     metadata = documents.of(body.metadata, "metadata")
-    return Dms(0, 0, name, title, _settings_in(body.settings), metadata, EMPTY, 0, 0, 0)
+    wanted = _settings_in(body.settings)
+    return unstored(Dms, name=name, title=title, settings=wanted, metadata=metadata, extras=EMPTY)
 
 
 def change_dms(request: Request) -> named.Edit:

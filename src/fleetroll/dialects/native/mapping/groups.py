@@ -36,7 +36,15 @@ def new_group(request: Request) -> model.Group:
     body = request.body
     description = None if body.description is None else names.paragraph(body.description, "description")
     name, criteria = names.label(body.name, "name"), _criteria(body.criteria)
-    return model.Group(0, 0, name, description, body.filter, criteria, body.parent_id, None, 0, 0, 0)
+    return model.unstored(
+        model.Group,
+        name=name,
+        description=description,
+        filter=body.filter,
+        criteria=criteria,
+        parent_id=body.parent_id,
+        uid=None,
+    )
 
 
 def change_group(request: Request) -> named.Edit:

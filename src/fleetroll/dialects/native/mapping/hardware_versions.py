@@ -19,7 +19,7 @@ def hardware_version(record: model.HardwareVersion, request: Request) -> Reply:
 def new_hardware_version(request: Request) -> model.HardwareVersion:
     body = request.body
     name = names.label(body.name, "name", limits.MAX_VERSION)
-    return model.HardwareVersion(0, 0, name, _software_type(body.software_type), 0, 0, 0)
+    return model.unstored(model.HardwareVersion, name=name, software_type=_software_type(body.software_type))
 
 
 def change_hardware_version(request: Request) -> named.Edit:

@@ -29,7 +29,7 @@ def new_metadata_field(request: Request) -> model.MetadataField:
     body = request.body
     kind = choice(model.FieldKind, body.type, "type")
     name, description = names.label(body.name, "name"), _description(body.description)
-    return model.MetadataField(0, 0, name, kind, description, body.required, 0, 0, 0)
+    return model.unstored(model.MetadataField, name=name, kind=kind, description=description, required=body.required)
 
 
 def change_metadata_field(request: Request) -> named.Edit:

@@ -45,7 +45,7 @@ def _shared(shape: Any, part: Any) -> dict[str, Any]:
 def new_template(request: Request) -> model.Template:
     body = request.body
     members = {"name": None, "description": None, "board": None, "connection": None, **_template_members(body)}
-    blank = model.Template(0, 0, **members, last_part=0, created_at=0, updated_at=0, revision=0)
+    blank = model.unstored(model.Template, **members, last_part=0)
     return templates.numbered(blank)
 
 
