@@ -49,10 +49,11 @@ def _least_widths(
     columns: Sequence[tuple[str, int | None]], widths: Sequence[int], rows: Sequence[Sequence[str]]
 ) -> list[int]:
     """What each column takes once those with a bound have given way, and no less than on the pages before."""
-    return [
-        width if most is not None else max([width, *(cell_len(row[index]) for row in rows)])
-        for index, ((_, most), width) in enumerate(zip(columns, widths, strict=True))
-    ]
+    least = []
+    for index, ((_, most), width) in enumerate(zip(columns, widths, strict=True)):
+        contents = () if most is not None else (cell_len(row[index]) for row in rows)
+        least.append(max([width, *contents]))
+    return least
 
 
 def _print_apart(console: Console, titles: Sequence[str], rows: Sequence[Sequence[str]], *, is_first: bool) -> None:

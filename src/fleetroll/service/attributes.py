@@ -77,7 +77,7 @@ async def _put(call: Call, wanted: Setting) -> None:
     await devices.change(call, device, DeviceChange(metadata=metadata))
     # Only now: the definitions that the change is checked against are remembered, and must not include any that may yet
     # be undone.
-    defined = {name.lower() for name in (*fields, *(one.name for one in definitions))}
+    defined = {name.lower() for name in fields} | {one.name.lower() for one in definitions}
     for name, value in given.items():
         if name.lower() not in defined and value is not None:
             defined.add(name.lower())

@@ -121,7 +121,8 @@ async def store(call: Call, device: Device, samples: Sequence[Sample]) -> list[L
     """Store values of a device's datastreams, each as its datastream takes it; returns what to tell followers."""
     template = await templates.of(call, device)
     types = readings.metric_types(device.schema)
-    streams = {address: resolve(device, template, address) for address in {sample.address for sample in samples}}
+    addresses = {sample.address for sample in samples}
+    streams = {address: resolve(device, template, address) for address in addresses}
     points = [_point(streams[sample.address], types, sample) for sample in samples]
     # With no kinds: `_point` has made them values of their datastreams, so they are not checked against those again.
     return await telemetry.append(call.records, device, {}, points, call.at)

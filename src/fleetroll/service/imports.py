@@ -112,9 +112,8 @@ class _Rehearsal:
         self._made: Counter[str] = Counter()  # of each noun
 
     async def store(self, batch: list[_Candidate]) -> list[Result]:
-        names = {
-            one.ident: one for put in (candidate.row.put for candidate in batch) if put for one in named_by(put.change)
-        }
+        puts = [candidate.row.put for candidate in batch if candidate.row.put]
+        names = {one.ident: one for put in puts for one in named_by(put.change)}
         planned = await asyncio.to_thread(self._planned.find, _keys(batch))
         known = await asyncio.to_thread(self._named.find, names)
 

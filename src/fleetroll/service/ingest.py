@@ -78,9 +78,12 @@ async def _ingest(records: Records, live: Live, batch: Batch, at: Instant) -> _I
     taken = await _take_readings(records, [one for one in read if one.message.family == _TELEMETRY], at)
     await _take_events(records, [one for one in read if one.message.family != _TELEMETRY], at)
     await records.progress.put(batch.stream, StreamPosition(last.sequence, last.at))
-    orgs = {one.org for one in taken}
-    readings = [one for org in orgs if live.wants(org) for one in await _live_readings(records, org, taken)]
-    return _Ingested(readings, [shown for one in read if (shown := _for_applications(one)) is not None])
+    readings: list[LiveReading] = []
+    for org in {one.org for one in taken}:
+        if live.wants(org):
+            readings += await _live_readings(records, org, taken)
+    messages = [_for_applications(one) for one in read]
+    return _Ingested(readings, [message for message in messages if message is not None])
 
 
 def _read(message: Message) -> _Read:

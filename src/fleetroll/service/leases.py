@@ -100,12 +100,20 @@ async def _keep(store: Store, name: str, holder: str, beat: int, task: "asyncio.
             logger.error("the work of %s ended", name, exc_info=task.exception())
             return beat
         began = time.monotonic()
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(_BEAT_SECONDS):
-                if not await _beat(store, name, holder, beat):
-                    return beat
-                beat, last = beat + 1, began
+        kept = await _renewed(store, name, holder, beat)
+        if kept is False:
+            return beat
+        if kept:
+            beat, last = beat + 1, began
     return beat
+
+
+async def _renewed(store: Store, name: str, holder: str, beat: int) -> bool | None:
+    """Whether the lease is still held; None if the store cannot tell now."""
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(_BEAT_SECONDS):
+            return await _beat(store, name, holder, beat)
+    return None
 
 
 async def _beat(store: Store, name: str, holder: str, beat: int) -> bool:

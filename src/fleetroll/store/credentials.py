@@ -66,7 +66,10 @@ class Credentials:
         await self._connection.all(SQL["account_change_insert_devices"], {"org": org})
         values = {"org": org, "kind": KeyKind.NATS.value}
         groups = await self._connection.all(SQL["account_change_applications"], values)
-        for account in sorted({name for role, scopes in groups for name in broker_groups(role, strings(scopes))}):
+        accounts: set[str] = set()
+        for role, scopes in groups:
+            accounts |= broker_groups(role, strings(scopes))
+        for account in sorted(accounts):
             await self.note(org, account)
 
     async def changes(self, after: int, limit: int) -> list[AccountChange]:

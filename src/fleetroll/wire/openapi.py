@@ -22,9 +22,12 @@ def describe(dialects: Sequence[Dialect]) -> dict[str, Any]:
     """The OpenAPI 3.1 document of these dialects, each with a tag of its name."""
     components: dict[str, Any] = {}
     paths: dict[str, Any] = {}
+    security: dict[str, Any] = {}
     for dialect in dialects:
         schemas = _schemas(dialect, components)
         for route in dialect.routes:
+            for schemes in _schemes(dialect, route):
+                security.update(schemes)
             paths.setdefault(route.path, {})[route.method.lower()] = _operation(dialect, route, schemas)
     return {
         "openapi": "3.1.0",
@@ -34,13 +37,7 @@ def describe(dialects: Sequence[Dialect]) -> dict[str, Any]:
         "components": {
             "schemas": components,
             "responses": {dialect.name: _refusal(dialect) for dialect in dialects},
-            "securitySchemes": {
-                name: scheme
-                for dialect in dialects
-                for route in dialect.routes
-                for one in _schemes(dialect, route)
-                for name, scheme in one.items()
-            },
+            "securitySchemes": security,
         },
     }
 

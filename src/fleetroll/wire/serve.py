@@ -6,7 +6,6 @@ may hold the credential, and nothing is decoded that was not counted first.
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import re
@@ -425,14 +424,20 @@ class Kernel:
         draining: asyncio.Event = state.get("draining") or asyncio.Event()
         client_ended: asyncio.Event = state.get("client_ended") or asyncio.Event()
         async for part in writer:
-            with contextlib.suppress(Fault):
-                await self.services.keyring.identify(exchange.secret, self.services.clock())
-                await self._require_organization(exchange)
-                if not draining.is_set():
-                    yield part
-                    if not client_ended.is_set():
-                        continue
-            return
+            if not await self._may_go_on(exchange) or draining.is_set():
+                return
+            yield part
+            if client_ended.is_set():
+                return
+
+    async def _may_go_on(self, exchange: _Exchange) -> bool:
+        """Whether the credential of a stream is still valid, and its organization still there."""
+        try:
+            await self.services.keyring.identify(exchange.secret, self.services.clock())
+            await self._require_organization(exchange)
+        except Fault:
+            return False
+        return True
 
     async def _rows_while_valid(self, exchange: _Exchange, parts: AsyncIterator[T]) -> AsyncGenerator[T, None]:
         """Rows, in or out, for as long as the credential is valid. Raises Fault as the keyring does."""

@@ -45,9 +45,12 @@ def attribute_page(found: attributes.Attributes, request: Request) -> Long:
     record = found.device
     values, times = documents.load(record.metadata), documents.load(record.metadata_times)
     defined = {one.name: one for one in found.definitions}
-    plain = [name for name in (*defined, *(name for name in values if name not in defined)) if _is_scalar(values, name)]
+    known = dict.fromkeys((*defined, *values))
+    plain = [name for name in known if _is_scalar(values, name)]
+    if wanted:
+        plain = [name for name in plain if any(_fits(name.lower(), text) for text in wanted)]
     return cut(
-        [name for name in plain if not wanted or any(_fits(name.lower(), text) for text in wanted)],
+        plain,
         lambda name: _item(record, name, defined.get(name), values.get(name), times.get(name)),
         request,
     )
