@@ -3,23 +3,21 @@
 import asyncio
 import contextlib
 import gc
-import logging
 import resource
 import secrets
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import uvloop
 from msgspec import structs
 
-from fleetroll import __version__
+from fleetroll.announcement import announce, local_url
 from fleetroll.application import Application, require_known_dialects
 from fleetroll.bus.broker import Broker, Off
 from fleetroll.bus.permissions import Authority
@@ -36,7 +34,6 @@ from fleetroll.config import (
     address,
     broker_urls,
     cannot_listen,
-    host_and_port,
     require_supported,
 )
 from fleetroll.core import encodings, limits, tokens
@@ -70,8 +67,6 @@ from fleetroll.wire.est_listener import EstListener
 from fleetroll.wire.http_server import BACKLOG, CannotListen, HttpServer
 from fleetroll.wire.metrics import watch_loop_lag
 from fleetroll.wire.rate_limits import SharedLimitState
-
-logger = logging.getLogger("fleetroll")
 
 OpenStore: TypeAlias = sqlite.SqliteStore | PostgresStore
 # The commit thread and the loop share one interpreter; the default of 5 ms would be most of a reply's time.
@@ -158,7 +153,7 @@ async def _serve(config: Config) -> int:
             def ready(server: HttpServer) -> None:
                 # Nothing can come between these lines and the first request, so nothing acknowledged belongs to an
                 # unfinished start.
-                _announce(config, server.addresses[0], token, is_away=is_away)
+                announce(config, server.addresses[0], token, is_away=is_away)
                 directory.finish()
 
             return await _listen(config, services, store, ready)
@@ -176,7 +171,7 @@ def _serve_with_workers(config: Config) -> int:
             host, port = listener.getsockname()[:2]
             work = partial(_work, structs.replace(config, migrate=False), directory, listener, SharedLimitState())
             supervisor = Supervisor(config.workers, work)
-            return supervisor.run(lambda: _announce(config, (host, port), token))
+            return supervisor.run(lambda: announce(config, (host, port), token))
     finally:
         directory.close()
 
@@ -368,7 +363,7 @@ async def _listen(
     sockets = () if listener is None else (listener,)
 
     def listening(server: HttpServer) -> None:
-        application.subjects.origin = config.public_url or _url(*server.addresses[0])
+        application.subjects.origin = config.public_url or local_url(*server.addresses[0])
         ready(server)
 
     http = HttpServer(
@@ -465,42 +460,6 @@ async def _recovered(config: Config) -> str:
             return await bootstrap.recover(services)
     finally:
         directory.close()
-
-
-def _announce(config: Config, bound: tuple[str, int], token: str | None, *, is_away: bool = False) -> None:
-    """Print where the server is. Raises OSError if nobody can read it: a first key that is lost would open nothing."""
-    url = _url(*bound)
-    try:
-        print("\n".join(_announcement(config, bound[0], url, token, is_away)), flush=True)
-    except OSError as problem:  # the error of a write does not say to what
-        raise OSError(problem.errno, problem.strerror, "standard output") from None
-    logger.info("serving at %s", url)
-
-
-def _announcement(config: Config, host: str, url: str, token: str | None, is_away: bool) -> Iterator[str]:
-    yield f"Fleetroll {__version__} is ready.\n  API   {url}/v1\n  Docs  {url}/docs"
-    if is_away:
-        yield f"  NATS  off while something else uses {config.nats}; name another address with --nats"
-    elif config.keeps_broker and not config.nats.endswith(":0"):
-        # A broker elsewhere is known, and a port that the system chose is in the log.
-        yield f"  NATS  {_url(*address(config.nats, '--nats'), scheme='nats')}"
-    if _is_everywhere(host) and config.public_url is None:
-        yield "  It listens on every interface; --public-url tells clients on other machines where to reach it."
-    if token is not None and not config.admin_key:
-        yield f"  Admin key (shown only once): {token}"
-
-
-def _url(host: str, port: int, scheme: str = "http") -> str:
-    """The URL by which a client on this machine reaches what listens there: nobody can connect to `0.0.0.0`."""
-    name = "localhost" if _is_everywhere(host) else host
-    return f"{scheme}://{host_and_port(name, port)}"
-
-
-def _is_everywhere(host: str) -> bool:
-    try:
-        return ip_address(host).is_unspecified
-    except ValueError:
-        return False
 
 
 @contextlib.asynccontextmanager
