@@ -128,10 +128,10 @@ class Ingest:
         await self._tidy(messages[-1].sequence)
         return deliveries[-1].count
 
-    async def _show(self, heard: Sequence[Message]) -> None:
+    async def _show(self, messages: Sequence[Message]) -> None:
         """Tell applications. Those that are not connected now find it in the store."""
-        told = ((f"live.{one.org}.{one.env}.{one.family}.{one.device}.{one.name}", one.body) for one in heard)
-        await links.publish_all(self._client, told)
+        shown = ((f"live.{one.org}.{one.env}.{one.family}.{one.device}.{one.name}", one.body) for one in messages)
+        await links.publish_all(self._client, shown)
 
     async def _tidy(self, stored: int) -> None:
         now = asyncio.get_running_loop().time()

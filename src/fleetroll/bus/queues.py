@@ -92,9 +92,9 @@ class Queues:
     async def end(self, accounts: Collection[str]) -> None:
         """Remove the consumers whose names were told to accounts that are gone. Raises links.FAILURE."""
         marks = {_mark(account) for account in accounts}
-        told = [name for name in await streams.consumers(self._client, COMMANDS) if _mark_of(name) in marks]
-        for first in range(0, len(told), _ENDED_AT_ONCE):
-            await asyncio.gather(*map(self._end, told[first : first + _ENDED_AT_ONCE]))
+        issued = [name for name in await streams.consumers(self._client, COMMANDS) if _mark_of(name) in marks]
+        for first in range(0, len(issued), _ENDED_AT_ONCE):
+            await asyncio.gather(*map(self._end, issued[first : first + _ENDED_AT_ONCE]))
 
     async def _end(self, name: str) -> None:
         with contextlib.suppress(links.Rejected):  # it has ended by itself
@@ -156,16 +156,18 @@ class Queues:
         _, org, device, consumer, env, name = message.subject.split(".")
         try:
             # All of it is decoded, not only what counts: the reply repeats it.
-            asked = msgspec.json.decode(message.data)
-            given = msgspec.convert(asked, _Create)
+            requested = msgspec.json.decode(message.data)
+            given = msgspec.convert(requested, _Create)
             called = self._name(given.config, device, consumer, links.sender(message).acc)
             config = {"name": called, **_config(given.config, f"command.{org}.{env}.{device}.{name}", device)}
         except (msgspec.MsgspecError, ValueError, RecursionError):
             await self._replies.send(message.reply, msgspec.json.encode({"type": _CREATED, "error": _BAD_REQUEST}))
             return
         reply = await self._make(device, config)
-        told = consumer if given.config.deliver_subject else config["name"]
-        await self._replies.send(message.reply, _as_asked(reply, f"{org}_command_queue", told, asked["config"]))
+        name_shown = consumer if given.config.deliver_subject else config["name"]
+        await self._replies.send(
+            message.reply, _as_requested(reply, f"{org}_command_queue", name_shown, requested["config"])
+        )
 
     async def _make(self, device: str, config: dict[str, Any]) -> bytes:
         """The broker's answer. It bounds only the consumers of all devices together; those of each are bounded here."""
@@ -202,7 +204,7 @@ class Queues:
         else:
             subject = f"$JS.API.CONSUMER.{verb.upper()}.{COMMANDS}.{name}"
             reply = await self._ask(subject, b"")
-            await self._replies.send(message.reply, _as_asked(reply, stream, consumer))
+            await self._replies.send(message.reply, _as_requested(reply, stream, consumer))
 
 
 def _tenant(message: Msg) -> str:
@@ -249,11 +251,11 @@ def _start(wanted: _Wanted) -> dict[str, Any]:
     return {} if given is None else {given: getattr(wanted, given)}
 
 
-def _as_asked(reply: bytes, stream: str, consumer: str, asked: dict[str, Any] | None = None) -> bytes:
+def _as_requested(reply: bytes, stream: str, consumer: str, config: dict[str, Any] | None = None) -> bytes:
     """The broker's reply in the names that the device knows."""
     answer = msgspec.json.decode(reply)
     if "stream_name" in answer:
-        answer |= {"stream_name": stream, "name": consumer, "config": asked or {"name": consumer}}
+        answer |= {"stream_name": stream, "name": consumer, "config": config or {"name": consumer}}
     return msgspec.json.encode(answer)
 
 

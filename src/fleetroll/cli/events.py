@@ -97,8 +97,8 @@ def _show(message: Message, as_json: bool) -> None:
         output.raw(message.data)
         return
     event = msgspec.json.decode(message.data, type=_Event)
-    told = _reading(event) if event.type == _READING else f"by {event.actor}"
-    cells = (event.at[:19] + "Z", event.type.ljust(24), event.name, told)
+    detail = _reading(event) if event.type == _READING else f"by {event.actor}"
+    cells = (event.at[:19] + "Z", event.type.ljust(24), event.name, detail)
     click.echo("  ".join(output.plain(cell) for cell in cells))
 
 

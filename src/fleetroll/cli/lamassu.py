@@ -267,8 +267,8 @@ def _give(client: "Client", path: str, name: str, body: Mapping[str, object], me
     """Make a record of the source's here. One that is there stays; a refusal is noted."""
     reply = client.attempt(method, path, body)
     if not reply.is_success and reply.status_code != 409:
-        said = reply.json()
-        output.note(f"{name} is left out: {said.get('err') or said.get('detail')}")
+        problem = reply.json()
+        output.note(f"{name} is left out: {problem.get('err') or problem.get('detail')}")
     return reply.is_success
 
 

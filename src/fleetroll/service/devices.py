@@ -158,8 +158,8 @@ async def get(call: Call, wanted: Named) -> Device:
 @operation(Action.DEVICES_READ, Effect.SCAN)
 async def page(call: Call, wanted: Listing) -> Devices:
     limit = wanted.page.limit
-    ask = Page(limit + 1, wanted.page.after)
-    found = await call.records.devices.page(call.org, wanted.filter, wanted.sort, ask)
+    one_more = Page(limit + 1, wanted.page.after)
+    found = await call.records.devices.page(call.org, wanted.filter, wanted.sort, one_more)
     if limit > limits.DEFAULT_PAGE:
         limit = _fitting(found, limit)
     total = await call.records.devices.count(call.org, wanted.filter) if wanted.counted else None

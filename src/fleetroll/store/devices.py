@@ -193,10 +193,10 @@ class Devices:
     async def _listed(self, org: int, statement: str, values: dict[str, Any]) -> list[Device]:
         """The devices that a statement lists. Those that are known and have not changed are not read again."""
         known = self._syntax.known
-        if known is not None and (asked := known.asks_for_marks(statement, values)) is not None:
+        if known is not None and (list_key := known.asks_for_marks(statement, values)) is not None:
             marks = await self._connection.all(select.marks(statement), values)
             found, others = known.find(marks)
-            known.learn(asked, len(marks), len(others))
+            known.learn(list_key, len(marks), len(others))
             if others:
                 await self._read(org, others, known)
                 found, others = known.find(marks)

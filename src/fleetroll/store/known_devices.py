@@ -38,17 +38,17 @@ class KnownDevices:
 
     def asks_for_marks(self, statement: str, values: dict[str, Any]) -> int | None:
         """A key of this list, for `learn`; None if it is to be read as a whole, as the first time."""
-        asked = hash((statement, *values.values()))  # a collision costs time, and nothing else
-        left = self._lists.get(asked)
+        list_key = hash((statement, *values.values()))  # a collision costs time, and nothing else
+        left = self._lists.get(list_key)
         if left is not None and left <= _UNTRIED:
-            return asked
-        self._lists.put(asked, left - 1 if left else _UNTRIED, 1)
+            return list_key
+        self._lists.put(list_key, left - 1 if left else _UNTRIED, 1)
         return None
 
-    def learn(self, asked: int, marks: int, others: int) -> None:
+    def learn(self, list_key: int, marks: int, others: int) -> None:
         """Of so many `marks` in a list, `others` were not known. The first time none are, which says nothing yet."""
-        is_restless = self._lists.get(asked) == _TRIED and others * 2 > marks
-        self._lists.put(asked, _RESTLESS if is_restless else _TRIED, 1)
+        is_restless = self._lists.get(list_key) == _TRIED and others * 2 > marks
+        self._lists.put(list_key, _RESTLESS if is_restless else _TRIED, 1)
 
     def find(self, marks: Sequence[Row]) -> tuple[list[Device], list[int]]:
         """The devices that are known under these marks, in their order, and the ids of the others."""

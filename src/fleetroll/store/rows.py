@@ -235,8 +235,8 @@ def tag(row: Row) -> Tag:
 
 def group(row: Row) -> Group:
     number, org, name, description, filter, criteria, *others = row
-    asked = msgspec.json.decode(criteria, type=tuple[Criterion, ...])
-    return Group(number, org, name, description, filter, asked, *others)
+    decoded = msgspec.json.decode(criteria, type=tuple[Criterion, ...])
+    return Group(number, org, name, description, filter, decoded, *others)
 
 
 def metadata_field(row: Row) -> MetadataField:

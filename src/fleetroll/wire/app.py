@@ -50,8 +50,8 @@ class Server:
             return self._kernel(scope, receive, send)
         return self._show(page, scope, send)
 
-    async def _show(self, ask: Callable[["Server"], Awaitable[_Page]], scope: Scope, send: Send) -> None:
-        page = await ask(self)
+    async def _show(self, make: Callable[["Server"], Awaitable[_Page]], scope: Scope, send: Send) -> None:
+        page = await make(self)
         headers = [
             (b"content-type", page.media_type.encode()),
             (b"content-length", b"%d" % len(page.body)),

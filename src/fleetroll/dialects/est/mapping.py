@@ -13,7 +13,7 @@ def named(request: Request) -> enrollment.Named:
     return enrollment.Named(request.path["aps"])
 
 
-def ask(request: Request) -> enrollment.EnrollmentRequest:
+def enrollment_request(request: Request) -> enrollment.EnrollmentRequest:
     return enrollment.EnrollmentRequest(request.path["aps"], encodings.from_est(request.body), request.peer)
 
 

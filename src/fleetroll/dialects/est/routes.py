@@ -24,7 +24,7 @@ def _asking(
         "POST",
         f"{at}/{verb}",
         operation,
-        mapping.ask,
+        mapping.enrollment_request,
         encode,
         about,
         body=bytes,

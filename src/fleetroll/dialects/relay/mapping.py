@@ -174,10 +174,10 @@ def readings_found(result: history.History, request: Request) -> shapes.HistoryR
     if request.body.last_value is True:
         frame = {point.name: _shown(point) for point in result.points}
         return _frames([frame] if frame else [], result.next)
-    return said(result, request)
+    return reported_history(result, request)
 
 
-def said(result: history.History, request: Request) -> shapes.HistoryReply:
+def reported_history(result: history.History, request: Request) -> shapes.HistoryReply:
     return _frames([{point.name: _shown(point)} for point in result.points], result.next)
 
 

@@ -14,7 +14,7 @@ from fleetroll.core.query import Part
 from fleetroll.core.times import to_datetime
 from fleetroll.dialects.enrollment import shapes
 from fleetroll.dialects.enrollment.mapping.durations import canonical
-from fleetroll.dialects.enrollment.mapping.paging import asked, bookmark
+from fleetroll.dialects.enrollment.mapping.paging import bookmark, requested
 from fleetroll.pki.port import Description
 from fleetroll.pki.port import Name as DistinguishedName
 from fleetroll.service import binding, certificates
@@ -52,26 +52,26 @@ def _strength(kind: KeyKind) -> shapes.KeyStrength:
     return shapes.KeyStrength(key_type(kind), kind.bits, "HIGH" if kind.bits >= _STRONG[kind.type] else "MEDIUM")
 
 
-def described(said: Description, der: bytes, issuer: shapes.Issuer, **members: Any) -> shapes.Certificate:
+def described(description: Description, der: bytes, issuer: shapes.Issuer, **members: Any) -> shapes.Certificate:
     plain = {
         "metadata": {},
         "revocation_timestamp": _NEVER,
         "revocation_reason": _REASONS[Reason.UNSPECIFIED],
         "type": "EXTERNAL",
         "engine_id": "",
-        "is_ca": said.is_authority,
+        "is_ca": description.is_authority,
     }
     return shapes.Certificate(
-        serial_number=said.serial,
-        subject_key_id=said.subject_key,
-        authority_key_id=said.issuer_key,
+        serial_number=description.serial,
+        subject_key_id=description.subject_key,
+        authority_key_id=description.issuer_key,
         certificate=base64.b64encode(encodings.pem(der).encode()).decode(),
-        key_metadata=_strength(said.key),
-        subject=_subject(said.subject),
-        issuer=_subject(said.issuer),
-        valid_from=to_datetime(said.not_before),
+        key_metadata=_strength(description.key),
+        subject=_subject(description.subject),
+        issuer=_subject(description.issuer),
+        valid_from=to_datetime(description.not_before),
         issuer_metadata=issuer,
-        valid_to=to_datetime(said.not_after),
+        valid_to=to_datetime(description.not_after),
         **{**plain, **members},
     )
 
@@ -135,7 +135,7 @@ def list_certificates(request: Request) -> certificates.Listing:
         if found is None or found[1] != _SERIAL[0] or found[2].lower() not in _SERIAL[1]:
             raise invalid("unsupported_filter", "Certificates can be filtered by serial_number[eq] only.", "filter")
         serial = found[3]
-    page = asked(request)
+    page = requested(request)
     return certificates.Listing(page.size, page.after or 0, authority=request.path.get("id"), serial=serial)
 
 

@@ -19,7 +19,7 @@ class Bookmark(Struct, frozen=True, array_like=True):
     after: Any = None
 
 
-def asked(request: Request) -> Bookmark:
+def requested(request: Request) -> Bookmark:
     """The page that is asked for. With a bookmark, its size is that of the page before."""
     token = request.query.get("bookmark")
     if token:
@@ -28,9 +28,9 @@ def asked(request: Request) -> Bookmark:
 
 
 def listing(request: Request) -> named.Listing:
-    page = asked(request)
+    page = requested(request)
     return named.Listing(page.size, page.after or "")
 
 
 def bookmark(after: Any, request: Request) -> str:
-    return "" if after is None else request.mark(Bookmark(asked(request).size, after), _SIZED)
+    return "" if after is None else request.mark(Bookmark(requested(request).size, after), _SIZED)

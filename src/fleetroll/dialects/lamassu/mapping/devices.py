@@ -20,7 +20,7 @@ from fleetroll.core.spelling import OURS, Spelling
 from fleetroll.core.times import FIRST, LAST, from_datetime, to_datetime, unused_datetime
 from fleetroll.dialects.lamassu import shapes
 from fleetroll.dialects.lamassu.mapping.fields import FIELDS
-from fleetroll.dialects.lamassu.mapping.lists import Bookmark, asked, bookmark
+from fleetroll.dialects.lamassu.mapping.lists import Bookmark, bookmark, requested
 from fleetroll.service import devices
 from fleetroll.service.device_lives import Life
 from fleetroll.service.identity import Written
@@ -61,16 +61,16 @@ def one(spelling: Spelling) -> Callable[[Life, Request], shapes.Device]:
 
 def _events(life: Life, spelling: Spelling) -> dict[datetime, shapes.Event]:
     """The creation and each change of status, each at a time of its own."""
-    told = {to_datetime(life.device.created_at): shapes.Event("CREATED")}
+    events = {to_datetime(life.device.created_at): shapes.Event("CREATED")}
     for event in life.events:
-        when = unused_datetime(event.at, told)
+        when = unused_datetime(event.at, events)
         data = msgspec.json.decode(event.data)
         if event.type == devices.DECOMMISSIONED:
-            told[when] = shapes.Event("DECOMMISSIONED")
+            events[when] = shapes.Event("DECOMMISSIONED")
         elif "to" in data:
             text = f"Status updated from '{data['from']}' to '{data['to']}'"
-            told[when] = shapes.Event("STATUS-UPDATED", spelling.within(text))
-    return told
+            events[when] = shapes.Event("STATUS-UPDATED", spelling.within(text))
+    return events
 
 
 def _slot(slot: identity.Slot, spelling: Spelling) -> shapes.Slot:
@@ -187,11 +187,11 @@ def patch_metadata(request: Request) -> devices.Edit:
 
 
 def listing(request: Request) -> devices.Listing:
-    return _listing(asked(request), None)
+    return _listing(requested(request), None)
 
 
 def listing_of_dms(request: Request) -> devices.Listing:
-    return _listing(asked(request), Comparison("dms", Operator.EQ, request.path["dms"]))
+    return _listing(requested(request), Comparison("dms", Operator.EQ, request.path["dms"]))
 
 
 def _listing(page: Bookmark, within: Filter | None) -> devices.Listing:

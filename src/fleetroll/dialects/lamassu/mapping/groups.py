@@ -16,7 +16,7 @@ from fleetroll.core.times import to_datetime
 from fleetroll.dialects.lamassu import shapes
 from fleetroll.dialects.lamassu.mapping.devices import listing
 from fleetroll.dialects.lamassu.mapping.fields import FIELDS
-from fleetroll.dialects.lamassu.mapping.lists import asked, bookmark
+from fleetroll.dialects.lamassu.mapping.lists import bookmark, requested
 from fleetroll.service import devices, groups
 from fleetroll.wire.request import Request
 
@@ -110,7 +110,7 @@ def _shown(criterion: model.Criterion, spelling: Spelling) -> shapes.Criterion:
 
 
 def listed_groups(request: Request) -> groups.Listing:
-    page = asked(request)
+    page = requested(request)
     by = "uid" if page.sort_by == "id" else "name"
     filter = bracketed.parse(page.filters, _FIELDS)
     return groups.Listing(filter, by, page.sort_mode == "desc", page.size, page.after)

@@ -19,7 +19,7 @@ class Bookmark(Struct, frozen=True, array_like=True):
     after: Any = None
 
 
-def asked(request: Request) -> Bookmark:
+def requested(request: Request) -> Bookmark:
     """The page that is asked for. With a bookmark, all else is as it was for the page before."""
     query = request.query
     token = query.get("bookmark")
@@ -35,4 +35,4 @@ def _last(values: list[str]) -> str:
 
 def bookmark(after: Any, request: Request) -> str:
     """What continues this list after that; empty where nothing follows."""
-    return "" if after is None else request.mark(structs.replace(asked(request), after=after), "")
+    return "" if after is None else request.mark(structs.replace(requested(request), after=after), "")

@@ -8,8 +8,8 @@ from fleetroll.wire.request import Request
 
 
 def follow(request: Request) -> events.Follow:
-    given, asked = request.last_event_id, request.query.get("after")
-    last, said_by = (given, "Last-Event-ID") if given else (asked, "after")
-    after = None if last is None else names.whole(last, said_by, 0, ids.MAX_ID)
+    header, parameter = request.last_event_id, request.query.get("after")
+    last, source = (header, "Last-Event-ID") if header else (parameter, "after")
+    after = None if last is None else names.whole(last, source, 0, ids.MAX_ID)
     filter = parse_filter(request.query.get("filter") or "", EVENT_FIELDS)
     return events.Follow(after, filter, request.query.flag("telemetry"))
