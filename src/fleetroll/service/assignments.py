@@ -16,7 +16,7 @@ from fleetroll.service import devices, owners
 from fleetroll.service.operations import Call, Effect, operation
 
 
-class ToOwners(Struct, frozen=True):
+class AssignOwners(Struct, frozen=True):
     """One device for several owners. `create` creates the device if it is missing, which needs a `kind`."""
 
     ident: str
@@ -25,8 +25,8 @@ class ToOwners(Struct, frozen=True):
     kind: str | None = None
 
 
-class ToOwner(Struct, frozen=True):
-    """Several devices for one owner; otherwise as `ToOwners`."""
+class AssignDevices(Struct, frozen=True):
+    """Several devices for one owner; otherwise as `AssignOwners`."""
 
     ref: str
     idents: tuple[str, ...]
@@ -34,7 +34,7 @@ class ToOwner(Struct, frozen=True):
     kind: str | None = None
 
 
-class FromOwner(Struct, frozen=True):
+class Unassign(Struct, frozen=True):
     """Devices to take from an owner."""
 
     ref: str
@@ -42,7 +42,7 @@ class FromOwner(Struct, frozen=True):
 
 
 class Outcome(enum.Enum):
-    """What became of one device."""
+    """What became of one device of a call."""
 
     CREATED = "created"
     CHANGED = "changed"
@@ -50,7 +50,7 @@ class Outcome(enum.Enum):
     MISSING = "missing"
 
 
-class Link(Struct, frozen=True):
+class DeviceOutcome(Struct, frozen=True):
     """One device of a call, by the identifier that the caller gave."""
 
     ident: str
@@ -58,7 +58,7 @@ class Link(Struct, frozen=True):
     outcome: Outcome
 
 
-class Shared(Struct, frozen=True):
+class OwnersAssigned(Struct, frozen=True):
     """A device with the owners that it was given, each with whether it is new."""
 
     device: Device
@@ -66,57 +66,58 @@ class Shared(Struct, frozen=True):
     owners: list[tuple[Owner, bool]]
 
 
-class Assigned(Struct, frozen=True):
+class DevicesAssigned(Struct, frozen=True):
     """An owner, whether it is new, and what became of each device."""
 
     owner: Owner
     created: bool
-    links: list[Link]
+    results: list[DeviceOutcome]
 
 
 class Unassigned(Struct, frozen=True):
     """An owner, what became of each device, and the identifiers of the devices that it still has."""
 
     owner: Owner
-    links: list[Link]
+    results: list[DeviceOutcome]
     remaining: list[str]
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE)
-async def assign_owners(call: Call, wanted: ToOwners) -> Shared:
+async def assign_owners(call: Call, wanted: AssignOwners) -> OwnersAssigned:
     """Raises Fault not_found `device_not_found` and invalid `kind_required`."""
     found = await owners.ensure(call, wanted.refs)
     device = await call.records.devices.get(call.org, wanted.ident)
-    link = await _assign(call, device, wanted.ident, wanted.refs, wanted)
-    if link.device is None:
+    one = await _assign(call, device, wanted.ident, wanted.refs, wanted)
+    if one.device is None:
         raise not_found("device", wanted.ident)
-    return Shared(link.device, link.outcome is Outcome.CREATED, found)
+    return OwnersAssigned(one.device, one.outcome is Outcome.CREATED, found)
 
 
 @operation(Action.DEVICES_WRITE, Effect.BULK)
-async def assign_devices(call: Call, wanted: ToOwner) -> Assigned:
+async def assign_devices(call: Call, wanted: AssignDevices) -> DevicesAssigned:
     """Missing devices that are not to be created are reported. Raises Fault invalid `kind_required`."""
     ((owner, created),) = await owners.ensure(call, (wanted.ref,))
     known = await call.records.devices.by_idents(call.org, wanted.idents)
-    links = []
+    results = []
     for ident in wanted.idents:
         key = identity_key(ident)
-        links.append(link := await _assign(call, known.get(key), ident, (wanted.ref,), wanted))
-        if link.device:
-            known[key] = link.device
-    return Assigned(owner, created, links)
+        one = await _assign(call, known.get(key), ident, (wanted.ref,), wanted)
+        results.append(one)
+        if one.device:
+            known[key] = one.device
+    return DevicesAssigned(owner, created, results)
 
 
 async def _assign(
-    call: Call, device: Device | None, ident: str, refs: tuple[str, ...], wanted: ToOwners | ToOwner
-) -> Link:
+    call: Call, device: Device | None, ident: str, refs: tuple[str, ...], wanted: AssignOwners | AssignDevices
+) -> DeviceOutcome:
     if device is None and not wanted.create:
-        return Link(ident, None, Outcome.MISSING)
+        return DeviceOutcome(ident, None, Outcome.MISSING)
     if device is None:
-        return Link(ident, await devices.insert(call, _new(ident, refs, wanted.kind)), Outcome.CREATED)
+        return DeviceOutcome(ident, await devices.insert(call, _new(ident, refs, wanted.kind)), Outcome.CREATED)
     together = unique([*device.owners, *refs], limits.MAX_OWNERS_PER_DEVICE, "owners")
     now = await devices.change(call, device, DeviceChange(owners=together))
-    return Link(ident, now, Outcome.UNCHANGED if now is device else Outcome.CHANGED)
+    return DeviceOutcome(ident, now, Outcome.UNCHANGED if now is device else Outcome.CHANGED)
 
 
 def _new(ident: str, refs: tuple[str, ...], kind: str | None) -> NewDevice:
@@ -124,10 +125,10 @@ def _new(ident: str, refs: tuple[str, ...], kind: str | None) -> NewDevice:
 
 
 @operation(Action.DEVICES_WRITE, Effect.WRITE)
-async def unassign_owner(call: Call, wanted: FromOwner) -> Unassigned:
+async def unassign_owner(call: Call, wanted: Unassign) -> Unassigned:
     """As `unassign_devices`, but raises Fault conflict `not_assigned` where that would change nothing."""
     result = await _unassign(call, wanted)
-    if all(link.outcome is Outcome.MISSING for link in result.links):
+    if all(one.outcome is Outcome.MISSING for one in result.results):
         message = "The device is not assigned to this owner."
         found = {"owner": result.owner.id, "ident": wanted.idents[0], "devices": result.remaining}
         raise conflict("not_assigned", message, "ident", **found)
@@ -135,25 +136,26 @@ async def unassign_owner(call: Call, wanted: FromOwner) -> Unassigned:
 
 
 @operation(Action.DEVICES_WRITE, Effect.BULK)
-async def unassign_devices(call: Call, wanted: FromOwner) -> Unassigned:
+async def unassign_devices(call: Call, wanted: Unassign) -> Unassigned:
     """Raises Fault not_found `owner_not_found`; devices that are not the owner's are reported."""
     return await _unassign(call, wanted)
 
 
-async def _unassign(call: Call, wanted: FromOwner) -> Unassigned:
+async def _unassign(call: Call, wanted: Unassign) -> Unassigned:
     owner = await owners.noun.find(call, wanted.ref)
     known = await call.records.devices.by_idents(call.org, wanted.idents)
-    links = []
+    results = []
     for ident in wanted.idents:
         key = identity_key(ident)
-        links.append(link := await _remove(call, known.get(key), ident, wanted.ref))
-        if link.device:
-            known[key] = link.device
-    return Unassigned(owner, links, await owners.idents_of(call, wanted.ref, call.records))
+        one = await _remove(call, known.get(key), ident, wanted.ref)
+        results.append(one)
+        if one.device:
+            known[key] = one.device
+    return Unassigned(owner, results, await owners.idents_of(call, wanted.ref, call.records))
 
 
-async def _remove(call: Call, device: Device | None, ident: str, ref: str) -> Link:
+async def _remove(call: Call, device: Device | None, ident: str, ref: str) -> DeviceOutcome:
     if device is None or ref not in device.owners:
-        return Link(ident, None, Outcome.MISSING)
+        return DeviceOutcome(ident, None, Outcome.MISSING)
     kept = tuple(other for other in device.owners if other != ref)
-    return Link(ident, await devices.change(call, device, DeviceChange(owners=kept)), Outcome.CHANGED)
+    return DeviceOutcome(ident, await devices.change(call, device, DeviceChange(owners=kept)), Outcome.CHANGED)

@@ -53,6 +53,13 @@ class Report(Struct, frozen=True):
     reboot: Reboot | None = None
 
 
+class DeviceReport(Struct, frozen=True):
+    """A report, and the identifier of the device that it is of."""
+
+    ident: str
+    report: Report
+
+
 class Chunks(Struct, frozen=True):
     """Chunks of one device in their order."""
 
@@ -104,17 +111,16 @@ async def take_chunks(call: Call, wanted: Chunks) -> None:
 
 
 @operation(Action.CHECK_IN, Effect.WRITE)
-async def take_reports(call: Call, wanted: Sequence[tuple[str, Report]]) -> None:
+async def take_reports(call: Call, wanted: Sequence[DeviceReport]) -> None:
     """Reports in their order, each with the device that it is of."""
-    for ident, report in wanted:
-        await _note(call, await _arrive(call, ident), report)
+    for one in wanted:
+        await _note(call, await _arrive(call, one.ident), one.report)
 
 
 @operation(Action.CHECK_IN, Effect.WRITE)
-async def greet(call: Call, wanted: tuple[str, Report]) -> None:
+async def greet(call: Call, wanted: DeviceReport) -> None:
     """A device asks for something, and is thereby seen."""
-    ident, report = wanted
-    await _note(call, await _arrive(call, ident), report)
+    await _note(call, await _arrive(call, wanted.ident), wanted.report)
 
 
 @operation(Action.CHECK_IN, Effect.READ)

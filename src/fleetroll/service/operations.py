@@ -88,13 +88,16 @@ class Call:
 
 
 class Operation(Struct, Generic[Input, Output], frozen=True):
-    """A use case with its permission. `name` is the noun and the verb, as in logs and metrics.
+    """A use case with its permission.
 
-    One that `settles` answers when the broker, if there is one, has been told what changed, and admits nobody whom it
-    must not. What its transaction wrote does not decide that: repeating a revocation that is under way writes nothing,
-    and must not be answered earlier. One that `defines` may create definitions on the side. One that `relieves` removes
-    something, and works on a full disk too. `prepare` does beforehand what is too much for one transaction, in as many
-    as it needs, and returns the input for the last one.
+    - `name` is the noun and the verb, as in logs and metrics.
+    - `settles`: it answers when the broker, if there is one, has been told what changed, and admits nobody whom it must
+      not. What its transaction wrote does not decide that: repeating a revocation that is under way writes nothing, and
+      must not be answered earlier.
+    - `defines`: it may create definitions on the side.
+    - `relieves`: it removes something, and works on a full disk too.
+    - `prepare` does beforehand what is too much for one transaction, in as many as it needs, and returns the input for
+      the last one.
     """
 
     name: str

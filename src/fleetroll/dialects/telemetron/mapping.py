@@ -89,31 +89,31 @@ def _replaced(result: fleet.Replaced) -> shapes.BulkMetadataItem:
 # --- assignments -----------------------------------------------------------------------------------------------------
 
 
-def assign_owners(request: Request) -> assignments.ToOwners:
+def assign_owners(request: Request) -> assignments.AssignOwners:
     body = request.body
     create = _flag(body.auto_create_device, "autoCreateDevice")
     ident = _ident(_required(body.device_identifier, "deviceIdentifier"), "deviceIdentifier", create)
     kind = _kind(body.device_type, "deviceType")
-    return assignments.ToOwners(ident, _emails(body.customer_emails), create, kind or None)
+    return assignments.AssignOwners(ident, _emails(body.customer_emails), create, kind or None)
 
 
-def assigned_owners(result: assignments.Shared, request: Request) -> shapes.AssignedToOwners:
+def assigned_owners(result: assignments.OwnersAssigned, request: Request) -> shapes.AssignedToOwners:
     customers = [shapes.AssignedCustomer(owner.ref, customer_id(owner), created) for owner, created in result.owners]
     message = f"Successfully assigned device to {len(customers)} customer(s)"
     return shapes.AssignedToOwners(True, message, device_id(result.device), result.created, customers)
 
 
-def assign_devices(request: Request) -> assignments.ToOwner:
+def assign_devices(request: Request) -> assignments.AssignDevices:
     body = request.body
     create = _flag(body.auto_create_devices, "autoCreateDevices")
     email = names.email(_required(body.customer_email, "customerEmail"), "customerEmail")
     kind = _kind(body.device_type, "deviceType")
-    return assignments.ToOwner(email, _idents(body.device_identifiers, create), create, kind or None)
+    return assignments.AssignDevices(email, _idents(body.device_identifiers, create), create, kind or None)
 
 
-def assigned_devices(result: assignments.Assigned, request: Request) -> shapes.AssignedToOwner:
-    assigned = _links(result.links, Outcome.CREATED, Outcome.CHANGED)
-    already = _links(result.links, Outcome.UNCHANGED)
+def assigned_devices(result: assignments.DevicesAssigned, request: Request) -> shapes.AssignedToOwner:
+    assigned = _with_outcome(result.results, Outcome.CREATED, Outcome.CHANGED)
+    already = _with_outcome(result.results, Outcome.UNCHANGED)
     return shapes.AssignedToOwner(
         success=True,
         # The vendor's example counts the devices that were assigned before.
@@ -122,27 +122,27 @@ def assigned_devices(result: assignments.Assigned, request: Request) -> shapes.A
         customer_was_created=result.created,
         assigned_devices=assigned,
         already_assigned=already,
-        skipped=_without(result.links),
+        skipped=_without(result.results),
     )
 
 
-def _links(links: list[assignments.Link], *outcomes: Outcome) -> list[shapes.AssignedDevice]:
+def _with_outcome(results: list[assignments.DeviceOutcome], *outcomes: Outcome) -> list[shapes.AssignedDevice]:
     return [
-        shapes.AssignedDevice(link.device.ident, device_id(link.device), link.outcome is Outcome.CREATED)
-        for link in links
-        if link.device and link.outcome in outcomes
+        shapes.AssignedDevice(one.device.ident, device_id(one.device), one.outcome is Outcome.CREATED)
+        for one in results
+        if one.device and one.outcome in outcomes
     ]
 
 
-def _without(links: list[assignments.Link]) -> list[str]:
-    return [link.ident for link in links if link.outcome is Outcome.MISSING]
+def _without(results: list[assignments.DeviceOutcome]) -> list[str]:
+    return [one.ident for one in results if one.outcome is Outcome.MISSING]
 
 
-def unassign_owner(request: Request) -> assignments.FromOwner:
+def unassign_owner(request: Request) -> assignments.Unassign:
     body = request.body
     ident = _ident(_required(body.device_identifier, "deviceIdentifier"), "deviceIdentifier")
     email = names.email(_required(body.customer_email, "customerEmail"), "customerEmail")
-    return assignments.FromOwner(email, (ident,))
+    return assignments.Unassign(email, (ident,))
 
 
 def unassigned_owner(result: assignments.Unassigned, request: Request) -> shapes.UnassignedDevice:
@@ -150,25 +150,25 @@ def unassigned_owner(result: assignments.Unassigned, request: Request) -> shapes
         success=True,
         message="Device successfully unassigned from customer",
         customer_id=customer_id(result.owner),
-        device_identifier=result.links[0].ident,
+        device_identifier=result.results[0].ident,
         devices_remaining=result.remaining,
     )
 
 
-def unassign_devices(request: Request) -> assignments.FromOwner:
+def unassign_devices(request: Request) -> assignments.Unassign:
     body = request.body
     email = names.email(_required(body.customer_email, "customerEmail"), "customerEmail")
-    return assignments.FromOwner(email, _idents(body.device_identifiers))
+    return assignments.Unassign(email, _idents(body.device_identifiers))
 
 
 def unassigned_devices(result: assignments.Unassigned, request: Request) -> shapes.UnassignedDevices:
-    gone = [link.ident for link in result.links if link.outcome is Outcome.CHANGED]
+    gone = [one.ident for one in result.results if one.outcome is Outcome.CHANGED]
     return shapes.UnassignedDevices(
         success=True,
         message=f"Successfully unassigned {len(gone)} device(s) from customer",
         customer_id=customer_id(result.owner),
         unassigned_devices=gone,
-        skipped=_without(result.links),
+        skipped=_without(result.results),
         devices_remaining=result.remaining,
     )
 

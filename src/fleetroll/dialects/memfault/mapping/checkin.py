@@ -49,13 +49,13 @@ def accepted(_: object, request: Request) -> Reply:
     return Reply(b"Accepted", media_type="text/plain")
 
 
-def take_events(request: Request) -> list[tuple[str, checkin.Report]]:
+def take_events(request: Request) -> list[checkin.DeviceReport]:
     if len(request.body) > limits.MAX_CHUNKS:
         raise invalid("too_many_events", f"Send at most {limits.MAX_CHUNKS} events at a time.")
     return [_reported(event, f"{number}.") for number, event in enumerate(request.body)]
 
 
-def _reported(event: shapes.Event, within: str = "") -> tuple[str, checkin.Report]:
+def _reported(event: shapes.Event, within: str = "") -> checkin.DeviceReport:
     """Who reports, and what; `within` leads to the event in the body."""
 
     def word(name: str, text: str | None) -> str | None:
@@ -71,7 +71,7 @@ def _reported(event: shapes.Event, within: str = "") -> tuple[str, checkin.Repor
         version=word("software_version", event.software_version or event.release_version or event.fw_version),
         reboot=_reboot(event, within),
     )
-    return event.device_serial, report
+    return checkin.DeviceReport(event.device_serial, report)
 
 
 def _reboot(event: shapes.Event, within: str) -> checkin.Reboot | None:
@@ -96,7 +96,7 @@ def queue_status(_: object, request: Request) -> shapes.QueueStatus:
     return shapes.QueueStatus("SUCCESS")
 
 
-def ask_config(request: Request) -> tuple[str, checkin.Report]:
+def ask_config(request: Request) -> checkin.DeviceReport:
     return _reported(shapes.Event(**structs.asdict(request.body.device)), "device.")
 
 
@@ -104,7 +104,7 @@ def device_config(_: object, request: Request) -> One:
     return One(_CONFIG)
 
 
-def ask_release(request: Request) -> tuple[str, checkin.Report]:
+def ask_release(request: Request) -> checkin.DeviceReport:
     query = request.query
     given: dict[str, Any] = {name: query.get(name) for name in ("device_serial", "hardware_version", "software_type")}
     for name, text in given.items():
