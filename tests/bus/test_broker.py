@@ -21,6 +21,7 @@ import nats.errors
 import nats.js.errors
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from fleetroll.bus import links, streams
 from fleetroll.bus.broker import Broker
@@ -547,6 +548,106 @@ def test_what_waits_for_the_store_is_bounded_and_stays_when_the_bound_is_lowered
             await registry.until(lambda: len(registry.messages) >= taken)
             assert [message.body for message in registry.messages[:4]] == [b"0", b"1", b"2", LARGE]
             await device.close()
+
+    run(story())
+
+
+class Held(Registry):
+    """A store that takes nothing until `released`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = asyncio.Event()
+
+    async def ingest(self, batch: Batch) -> Sequence[Message]:
+        await self.released.wait()
+        return await super().ingest(batch)
+
+
+async def delivered(platform: Client) -> int:
+    """How many messages of the stream are on their way to the store, or have reached it."""
+    [name] = await streams.consumers(platform, INGEST)
+    return int(
+        json.loads(await streams.request(platform, f"CONSUMER.INFO.{INGEST}.{name}", {}))["delivered"]["stream_seq"]
+    )
+
+
+async def publish_at_once(device: Client, bodies: Sequence[bytes]) -> tuple[int, int]:
+    """Publish without waiting for one before the next. Returns how many were acknowledged, and how many refused."""
+    acknowledged, refused = 0, 0
+    done = asyncio.Event()
+
+    async def note(reply: Msg) -> None:
+        nonlocal acknowledged, refused
+        is_refused = b'"code":429' in reply.data
+        refused, acknowledged = refused + is_refused, acknowledged + (not is_refused)
+        if acknowledged + refused == len(bodies):
+            done.set()
+
+    inbox = device.new_inbox()
+    await device.subscribe(inbox, cb=note, pending_msgs_limit=-1, pending_bytes_limit=-1)
+    lines = [b"PUB %b %b %d\r\n%b\r\n" % (SUBJECT.encode(), inbox.encode(), len(body), body) for body in bodies]
+    await device._send_command(b"".join(lines))
+    await device._flush_pending()
+    await asyncio.wait_for(done.wait(), PATIENCE)
+    return acknowledged, refused
+
+
+def test_more_is_on_its_way_to_the_store_than_a_stream_may_have_unwritten(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Held()
+        async with broker(tmp_path / "nats", registry) as served:
+            assert served._platform is not None
+            device = await client(address(served), await with_device(served, registry))
+            count = limits.BUS_UNWRITTEN + limits.BUS_BATCH
+            for part in range(0, count, limits.BUS_BATCH):
+                bodies = [b"%d" % number for number in range(part, part + limits.BUS_BATCH)]
+                assert await publish_at_once(device, bodies) == (limits.BUS_BATCH, 0)
+            async with asyncio.timeout(PATIENCE):
+                while await delivered(served._platform) < count:  # noqa: ASYNC110  # nothing tells of it
+                    await asyncio.sleep(0.05)
+            registry.released.set()
+            await registry.until(lambda: len(registry.messages) >= count)
+            assert [message.body for message in registry.messages] == [b"%d" % number for number in range(count)]
+            await device.close()
+
+    run(story())
+
+
+def test_large_messages_on_their_way_to_the_store_are_bounded_in_bytes_and_all_arrive(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Held()
+        async with broker(tmp_path / "nats", registry) as served:
+            assert served._platform is not None
+            device = await client(address(served), await with_device(served, registry))
+            most = limits.BUS_BATCHES * limits.BUS_BATCH_BYTES // len(LARGE)
+            count = 2 * most
+            for number in range(count):
+                await device.jetstream().publish(SUBJECT, b"%d" % number + LARGE)
+            assert most // 2 < await delivered(served._platform) <= most
+            registry.released.set()
+            await registry.until(lambda: len(registry.messages) >= count)
+            assert [int(message.body.rstrip(b"\0")) for message in registry.messages] == list(range(count))
+            await device.close()
+
+    run(story())
+
+
+def test_a_flood_is_refused_beyond_what_may_be_unwritten_and_what_was_acknowledged_is_taken(tmp_path: Path) -> None:
+    async def story() -> None:
+        registry = Registry()
+        async with broker(tmp_path / "nats", registry) as served:
+            minted = await with_device(served, registry)
+            devices = [await client(address(served), minted) for _ in range(8)]
+            quiet = await client(address(served), await with_device(served, registry, "org_2", OTHER))
+            part = [b"1"] * limits.BUS_UNWRITTEN
+            told = await asyncio.gather(*(publish_at_once(device, part) for device in devices))
+            await quiet.jetstream().publish(f"org_2.production.telemetry.{OTHER}.n", b"2")
+            await registry.until(lambda: registry.messages[-1].org == "org_2")
+            assert len(registry.messages) == 1 + sum(acknowledged for acknowledged, _ in told)
+            assert sum(refused for _, refused in told)
+            for one in [quiet, *devices]:
+                await one.close()
 
     run(story())
 
