@@ -237,7 +237,7 @@ async def directory(call: Call, wanted: Directory) -> tuple[list[Organization], 
 
 @operation(Action.ORGANIZATIONS_WRITE, Effect.WRITE)
 async def create_below(call: Call, new: Below) -> Organization:
-    there = await reach.organization(call, new.parent)
+    there = await reach.organization(call, new.parent, noun="parent")
     slug = await _free_slug(there, names.slugify(new.name))
     return (await create.run(there, Described(slug, new.name, profile=new.profile))).organization
 
