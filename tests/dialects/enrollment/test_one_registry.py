@@ -39,6 +39,18 @@ def test_a_slot_that_is_revoked_by_hand_takes_its_certificate_with_it(app: App) 
     assert certificate(app, serial)["status"] == "REVOKED"
 
 
+def test_a_slot_that_is_revoked_by_hand_takes_the_certificate_that_it_names_then_too(app: App) -> None:
+    keeping = {"reenrollment_settings": {"revoke_on_reenrollment": False}}
+    assert app.request("PUT", "/api/dmsmanager/v1/dms/line", {"settings": SETTINGS | keeping}).status == 200
+    first = enrolled(app, "line", "pump-1")
+    app.request("PUT", f"{DEVICE}/idslot", {"status": "ACTIVE"})
+    second = enrolled(app, "line", "pump-1")
+    assert certificate(app, first)["status"] == "ACTIVE"
+    slot = {"status": "REVOKED", "active_version": 0, "versions": {"0": first, "1": second}}
+    assert app.request("PUT", f"{DEVICE}/idslot", slot).json()["status"] == "REVOKED"
+    assert [certificate(app, serial)["status"] for serial in (first, second)] == ["REVOKED", "REVOKED"]
+
+
 def test_a_slot_that_names_no_credential_is_revoked_too(app: App) -> None:
     app.request("POST", "/v1/devices", {"ident": "pump-1"})
     app.request("PUT", f"{DEVICE}/idslot", {"status": "ACTIVE", "active_version": 2, "type": "X509"})
