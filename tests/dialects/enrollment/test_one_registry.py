@@ -99,6 +99,13 @@ def test_settings_are_known_by_their_names_in_any_case(app: App) -> None:
     assert "Enrollment_Settings" not in shown
 
 
+def test_how_clients_were_to_prove_themselves_when_they_renew_is_kept_as_it_was_sent(app: App) -> None:
+    given = {"auth_mode": "CLIENT_CERTIFICATE", "client_certificate_settings": {"allow_expired": True}}
+    body = {"settings": SETTINGS | {"reenrollment_settings": {"est_rfc7030_settings": given}}}
+    shown = app.request("PUT", "/api/dmsmanager/v1/dms/line", body).json()["settings"]["reenrollment_settings"]
+    assert (shown["est_rfc7030_settings"], shown["critical_delta"]) == (given, "2w")
+
+
 def test_a_dms_that_is_named_like_a_route_is_there(app: App) -> None:
     path = "/api/dmsmanager/v1/dms/bind-identity"
     assert app.request("POST", "/api/dmsmanager/v1/dms", {"id": "bind-identity"}).status == 201
