@@ -292,6 +292,8 @@ def test_the_bounds_named_in_passing_are_those_of_the_product() -> None:
     assert "for two days it gets the first answer" in text
     assert (limits.MIN_INTEGER, limits.MAX_INTEGER) == (-(2**63), 2**64 - 1)
     assert "integers from −2⁶³ to 2⁶⁴−1" in text  # noqa: RUF001  # the sign of mathematics
+    lamassu = docs.read("docs/lamassu.md")
+    assert f"at most {limits.MAX_PAGE:,}, which" in lamassu
 
 
 # --- the native API ---------------------------------------------------------------------------------------------------

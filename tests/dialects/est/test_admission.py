@@ -172,7 +172,7 @@ def test_an_authority_that_is_trusted_later_is_known_at_once(at: Site) -> None:
     at.api("PATCH", "/v1/dms/field", {"settings": {"admission": admission}})
     assert ask(at, "--cert", "born.pem", "--key", "born.key").status == 200
     settings = {"authority": "maker"}
-    assert at.app.request("PATCH", "/v1/dms/field", {"settings": settings}).status == 409, "it cannot issue"
+    assert at.app.request("PATCH", "/v1/dms/field", {"settings": settings}).status == 409, "it cannot sign"
     leaf = {"name": "leaf", "certificate": (at.folder / "born.pem").read_text()}
     assert at.app.request("POST", "/v1/authorities", leaf).json()["code"] == "not_an_authority"
 
