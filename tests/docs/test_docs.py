@@ -209,6 +209,7 @@ BOUNDS: dict[str, list[set[float]]] = {
         {limits.MAX_IDENT, limits.MAX_NAME},
         {limits.MAX_TAGS},
         {limits.MAX_OWNERS_PER_DEVICE},
+        {limits.MAX_KIND, limits.MAX_VERSION, limits.MAX_TAG},
         {limits.MAX_DOCUMENT},
         {limits.MAX_JSON_DEPTH},
     ],

@@ -101,6 +101,24 @@ def test_put_creates_only_if_there_is_none_or_replaces_only_if_there_is_one(app:
     assert app.request("GET", path).json()["name"] == "m"
 
 
+def test_a_change_where_there_is_no_tag_is_refused_whatever_tag_is_named(app: App) -> None:
+    old = tag(app, "/v1/devices/d")
+    viewer = app.request("POST", "/v1/keys", {"name": "v", "role": "viewer"}).json()["key"]
+    rows = {"headers": {"If-Match": old, "Content-Type": "application/x-ndjson"}, "raw": b'{"ident": "n"}'}
+    before = app.request("GET", "/v1/devices").body
+    for refused in (
+        app.request("POST", "/v1/devices", {"ident": "n"}, headers={"If-Match": old}),
+        app.request("POST", "/v1/devices:update", {"all": True, "set": {"name": "n"}}, headers={"If-Match": old}),
+        app.request("POST", "/v1/devices:import", **rows),
+    ):
+        assert (refused.status, refused.json()["code"]) == (412, "precondition_failed")
+    assert app.request("GET", "/v1/devices").body == before
+    assert app.request("POST", "/v1/devices", {"ident": "n"}, headers={"If-Match": old}, key=viewer).status == 403
+    for present in ({"If-Match": "*"}, {"If-None-Match": "*"}):
+        assert app.request("POST", "/v1/devices", {"ident": "d"}, headers=present).status == 409
+    assert app.request("POST", "/v1/devices", {"ident": "n"}, headers={"If-Match": "*"}).status == 201
+
+
 def test_verbs_are_guarded_too(app: App) -> None:
     path = "/v1/devices/d"
     old = tag(app, path)

@@ -18,7 +18,7 @@ from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.refusals import too_costly
 from fleetroll.store.sqlite_syntax import JSON_HOLDS, TIME_PLACE, json_holds, time_place
 from fleetroll.store.statements import SQL
-from fleetroll.store.turns import Turns
+from fleetroll.store.turns import TenantOf, Turns, own_tenant
 
 SCANNER_CACHE_KIB = 8 << 10
 _SCANNERS = 3  # one more than an organization can have, which may keep them busy for seconds
@@ -266,24 +266,25 @@ class Adaptive(Threaded):
 class Scanners:
     """The reader threads."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, tenant_of: TenantOf = own_tenant) -> None:
         self._file = file
+        self._tenant_of = tenant_of
         self._free: deque[apsw.Connection] = deque()
         self._threads = ThreadPoolExecutor(_SCANNERS, "fleetroll-scan")
         self._turns = Turns(_SCANNERS)
 
     async def run(self, statement: str, values: Values, seconds: float | None) -> list[Row]:
-        org = values.get("org")
-        await self._turns.take(org)
+        tenant = await self._tenant_of(values.get("org"))
+        await self._turns.take(tenant)
         loop = asyncio.get_running_loop()
         scan = loop.run_in_executor(self._threads, self._scan, statement, values, seconds)
-        scan.add_done_callback(functools.partial(self._end, org))
+        scan.add_done_callback(functools.partial(self._end, tenant))
         await asyncio.wait({scan})  # not `await scan`: when cancelled, the thread still goes on
         return scan.result()
 
-    def _end(self, org: int | None, scan: asyncio.Future[list[Row]]) -> None:
+    def _end(self, tenant: int | None, scan: asyncio.Future[list[Row]]) -> None:
         scan.exception()  # retrieved here, as nobody else may
-        self._turns.give(org)
+        self._turns.give(tenant)
 
     def _scan(self, statement: str, values: Values, seconds: float | None) -> list[Row]:
         connection = self._free.pop() if self._free else open_reader(self._file, SCANNER_CACHE_KIB)

@@ -125,9 +125,10 @@ class Route(Struct, frozen=True):
     `decode` understands; `media_types` are those accepted, "" for a body that names none. `organization` finds in
     the path's parameters the slugs of the organization to act in: of one that the caller reaches, and of one below
     it.
+    `guarded` says that preconditions apply; where they do not, a change that depends on an entity tag is refused.
     `created` is a second status that `encode` may answer with; `produces` are the media types of a reply of bytes. For
-    the documentation only, `guarded` says that preconditions apply, and `needs` names members that a body must have
-    although its shape does not require them, so that the vendor's words are used where one is missing. A `refused`
+    the documentation only, `needs` names members that a body must have although its shape does not require them, so
+    that the vendor's words are used where one is missing. A `refused`
     route is there only to say in the vendor's words what its path lacks.
     """
 

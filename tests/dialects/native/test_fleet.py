@@ -185,6 +185,24 @@ def test_what_was_exported_makes_the_same_fleet_elsewhere(app: App, form: str) -
 
 
 @pytest.mark.parametrize("form", ["csv", "ndjson"])
+def test_when_a_device_was_activated_and_last_seen_is_known_elsewhere(app: App, form: str) -> None:
+    first, last = "2026-01-02T03:04:05.000006Z", "2026-02-03T04:05:06.000007Z"
+    for seen in (first, last):
+        load(app, [{"ident": "a", "seen_at": seen}, {"ident": "never"}])
+    app.request("POST", "/v1/organizations", {"slug": "copy"})
+    headers = {"Fleetroll-Organization": "copy", **(CSV if form == "csv" else NDJSON)}
+    exported = app.request("GET", f"/v1/devices:export?format={form}").body
+    for outcome in ("created", "unchanged"):
+        assert outcomes(load(app, exported, **headers)) == [outcome] * 2
+        there = app.request("GET", "/v1/devices:export", headers=headers).lines()
+        assert [(row["activated_at"], row["last_seen"]) for row in there] == [(first, last), (None, None)]
+    assert outcomes(load(app, [{"ident": "a", "activated_at": "2025-01-01T00:00:00Z"}])) == ["unchanged"]
+    assert outcomes(load(app, [{"ident": "b", "activated_at": "2999-01-01T00:00:00Z"}])) == ["created"]
+    assert app.request("GET", "/v1/devices/a").json()["activated_at"] == first
+    assert app.request("GET", "/v1/devices/b").json()["activated_at"] < "2999"
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
 def test_a_device_that_is_out_of_service_is_so_elsewhere(app: App, form: str) -> None:
     load(app, [{"ident": "old", "name": "Old"}, {"ident": "good"}])
     app.request("POST", "/v1/devices/old:decommission")

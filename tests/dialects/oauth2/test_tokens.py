@@ -203,3 +203,13 @@ def test_no_token_is_in_what_the_server_keeps(tmp_path: Path) -> None:
     for text in (token["access_token"], token["refresh_token"]):
         assert text.encode() not in kept
         assert text[-38:].encode() not in kept
+
+
+def test_a_client_created_with_an_access_token_lasts_as_long_as_the_tokens_client(app: App) -> None:
+    path = "/api/v1/organization/oauth/clients/create"
+    for expiry in (None, "2998-12-31T23:00:00Z"):
+        key = client(app, role="admin", expires_at=expiry)
+        access = granted(app, key).json()["access_token"]
+        assert app.request("POST", path, {"name": str(expiry)}, key=access).status == 201
+        made = app.request("GET", "/v1/keys?limit=1000").json()["keys"]
+        assert [one["expires_at"] for one in made if one["name"] == str(expiry)] == [expiry]

@@ -66,8 +66,9 @@ def import_row(line: int, shape: shapes.ImportedDevice) -> imports.Row:
     description = None if shape.description is UNSET else names.paragraph(shape.description, "description")
     seen = shape.seen_at or shape.last_seen
     seen_at = utc(seen) if seen else None
+    activated_at = utc(shape.activated_at) if shape.activated_at else None
     ended = shape.status == Status.DECOMMISSIONED.value
-    return imports.Row(line, put, None, description, seen_at, shape.metadata_members or {}, ended)
+    return imports.Row(line, put, None, description, seen_at, shape.metadata_members or {}, ended, activated_at)
 
 
 def bad_row(line: int, fault: Fault) -> imports.Row:
