@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fleetroll.core import limits
 from fleetroll.core.faults import Fault, Kind
 from fleetroll.core.filtering import parse_filter
-from fleetroll.core.query import And, Comparison, Field, FieldType, Filter, Not, Operator, Or, Pattern, Search
+from fleetroll.core.query import And, Comparison, Field, FieldType, Filter, Not, Operator, Or, Pattern, Search, Value
 
 FIELDS = {
     field.name: field
@@ -146,29 +146,68 @@ def test_each_type_reads_its_own_literals(text: str, operator: Operator, value: 
 @pytest.mark.parametrize(
     ("text", "path", "operator", "value"),
     [
-        ("metadata.location = warehouse", "location", Operator.EQ, "warehouse"),
-        ("metadata.a.b = x", "a b", Operator.EQ, "x"),
-        ('metadata."my.key".b = x', "my.key b", Operator.EQ, "x"),
-        (r'metadata."a\*\"" = x', 'a*"', Operator.EQ, "x"),
-        ('metadata."" = x', "", Operator.EQ, "x"),
-        ('metadata.location = "ware*"', "location", Operator.LIKE, Pattern(("ware", ""))),
-        ('metadata.location:"ware"', "location", Operator.CONTAINS, "ware"),
         ("metadata.location:*", "location", Operator.EXISTS, None),
-        ("metadata.a = 1", "a", Operator.EQ, 1),
+        ("metadata.location = *", "location", Operator.EXISTS, None),
+        ("metadata.a.b > x", "a b", Operator.GT, "x"),
+        ('metadata."my.key".b > x', "my.key b", Operator.GT, "x"),
+        (r'metadata."a\*\"" > x', 'a*"', Operator.GT, "x"),
+        ('metadata."" > x', "", Operator.GT, "x"),
         ("metadata.a > 18446744073709551615", "a", Operator.GT, (1 << 64) - 1),
-        ("metadata.a:1", "a", Operator.EQ, 1),
         ("metadata.a >= -2.5e1", "a", Operator.GE, -25.0),
-        ('metadata.a = "1"', "a", Operator.EQ, "1"),
-        ("metadata.a = 007", "a", Operator.EQ, "007"),
-        ("metadata.a = true", "a", Operator.EQ, True),
-        ("metadata.a:false", "a", Operator.EQ, False),
-        ("metadata.a = null", "a", Operator.EQ, None),
-        ("metadata.a < x", "a", Operator.LT, "x"),
+        ('metadata.a > "1"', "a", Operator.GT, "1"),
+        ("metadata.a > 007", "a", Operator.GT, "007"),
         ("metadata.a < 2026-01-01T00:00:00Z", "a", Operator.LT, "2026-01-01T00:00:00Z"),
     ],
 )
 def test_a_document_is_compared_at_a_path_by_json_type(text: str, path: str, operator: Operator, value: object) -> None:
     expected = Comparison("metadata", operator, value, tuple(path.split(" ")))  # type: ignore[arg-type]
+    assert repr(parse(text)) == repr(expected)
+
+
+WARE = Pattern(("ware", ""))
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("metadata.a = x", [(Operator.EQ, "x"), (Operator.ELEMENT, "x")]),
+        ('metadata.a = "1"', [(Operator.EQ, "1"), (Operator.ELEMENT, "1")]),
+        ("metadata.a = 007", [(Operator.EQ, "007"), (Operator.ELEMENT, "007")]),
+        ("metadata.a = ware*", [(Operator.LIKE, WARE), (Operator.ELEMENT, WARE)]),
+        (
+            "metadata.a = 1.50",
+            [(Operator.EQ, "1.50"), (Operator.ELEMENT, "1.50"), (Operator.EQ, 1.5), (Operator.ELEMENT, 1.5)],
+        ),
+        (
+            "metadata.a = true",
+            [(Operator.EQ, "true"), (Operator.ELEMENT, "true"), (Operator.EQ, True), (Operator.ELEMENT, True)],
+        ),
+        (
+            "metadata.a = null",
+            [(Operator.EQ, "null"), (Operator.ELEMENT, "null"), (Operator.EQ, None), (Operator.ELEMENT, None)],
+        ),
+    ],
+)
+def test_equality_at_a_path_is_that_of_a_value_or_of_an_element(text: str, asked: list[tuple[Operator, Value]]) -> None:
+    expected = Or(tuple(Comparison("metadata", operator, value, ("a",)) for operator, value in asked))
+    assert repr(parse(text)) == repr(expected)
+    assert repr(parse(text.replace("=", "!="))) == repr(Not(expected))
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "values"),
+    [
+        ("metadata.a:x", "x", []),
+        ('metadata.a:"1"', "1", []),
+        (r'metadata.a:"\*"', "*", []),
+        ("metadata.a:1.50", "1.50", [1.5]),
+        ("metadata.a:false", "false", [False]),
+    ],
+)
+def test_a_colon_at_a_path_asks_what_is_there_for_a_part(text: str, key: str, values: list[Value]) -> None:
+    asked = [(Operator.CONTAINS, key), (Operator.ELEMENT, key), (Operator.HAS, key)]
+    asked += [(operator, value) for value in values for operator in (Operator.EQ, Operator.ELEMENT)]
+    expected = Or(tuple(Comparison("metadata", operator, value, ("a",)) for operator, value in asked))
     assert repr(parse(text)) == repr(expected)
 
 
@@ -276,7 +315,7 @@ TERMS = st.one_of(
     TEXTS.map(lambda key: (f"metadata.{quote(key)}:*", Comparison("metadata", Operator.EXISTS, None, (key,)))),
     st.integers(-(1 << 63), (1 << 63) - 1).map(lambda n: (f"revision<{n}", Comparison("revision", Operator.LT, n))),
     st.floats(allow_nan=False, allow_infinity=False).map(
-        lambda number: (f"metadata.a = {number!r}", Comparison("metadata", Operator.EQ, number, ("a",)))
+        lambda number: (f"metadata.a < {number!r}", Comparison("metadata", Operator.LT, number, ("a",)))
     ),
 )
 Written = tuple[str, Filter]

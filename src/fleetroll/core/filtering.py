@@ -318,8 +318,9 @@ def _decoded_units(piece: str, start: int) -> str:
     return text
 
 
-def _compared(field: Field, path: tuple[str, ...], symbol: str, comparator: _Token, literal: _Literal) -> Comparison:
-    if symbol == ":" and literal.bare and literal.pieces == ("", ""):
+def _compared(field: Field, path: tuple[str, ...], symbol: str, comparator: _Token, literal: _Literal) -> Filter:
+    # What is at a path may be no text, so there a star after = asks the same as after a colon.
+    if (symbol == ":" or (symbol == "=" and path)) and literal.bare and literal.pieces == ("", ""):
         return Comparison(field.name, Operator.EXISTS, None, path)
     operator = _OPERATORS[field.type].get(symbol)
     if operator is None:
@@ -328,7 +329,28 @@ def _compared(field: Field, path: tuple[str, ...], symbol: str, comparator: _Tok
     if field.type is FieldType.DOCUMENT and not path:
         return Comparison(field.name, Operator.HAS, _whole_key(field, symbol, literal))
     value = _READERS[field.type](field, operator, literal)
+    if path and symbol not in _ORDER:
+        return _within(field, path, symbol, literal, value)
     return Comparison(field.name, _suited(operator, value, comparator), value, path)
+
+
+def _within(field: Field, path: tuple[str, ...], symbol: str, literal: _Literal, value: Value) -> Filter:
+    """A value, or a list that has it; with a colon also what else has it: a longer text, or an object with such a key.
+
+    Nobody knows before what devices have at a path, so a bare number, constant or null also stands for its text.
+    """
+    text = value if isinstance(value, str | Pattern) else literal.text
+    if symbol == ":":
+        asked: list[tuple[Operator, Value]] = [
+            (Operator.CONTAINS, text),
+            (Operator.ELEMENT, text),
+            (Operator.HAS, text),
+        ]
+    else:
+        asked = [(Operator.LIKE if isinstance(text, Pattern) else Operator.EQ, text), (Operator.ELEMENT, text)]
+    if value != text:
+        asked += [(Operator.EQ, value), (Operator.ELEMENT, value)]
+    return Or(tuple(Comparison(field.name, operator, one, path) for operator, one in asked))
 
 
 def _whole_key(field: Field, symbol: str, literal: _Literal) -> str:
@@ -341,8 +363,6 @@ def _suited(operator: Operator, value: Value, comparator: _Token) -> Operator:
     """The operator that suits the value, whose type is not known before where the field is a document."""
     if isinstance(value, Pattern) and operator is Operator.EQ:
         return Operator.LIKE
-    if operator is Operator.CONTAINS and not isinstance(value, str):
-        return Operator.EQ
     if isinstance(value, bool | None) and operator in _ORDER.values():
         raise _unexpected(comparator, "true, false and null have no order")
     return operator

@@ -51,6 +51,7 @@ class Operator(enum.Enum):
     LIKE = "like"  # text that fits a Pattern, case-sensitive
     CONTAINS = "contains"  # text that contains the value; in ident and name case folded, elsewhere exact
     HAS = "has"  # member of a set (exact or a Pattern), or key of a document
+    ELEMENT = "element"  # of the array at a path in a document: equal to the value, or text that fits a Pattern
     EXISTS = "exists"
 
 
@@ -278,6 +279,11 @@ def _has(found: object, value: Value) -> bool:
     return any(_like(member, value) for member in found) if isinstance(value, Pattern) else value in found
 
 
+def _element(found: object, value: Value) -> bool:
+    test = _like if isinstance(value, Pattern) else _equal
+    return isinstance(found, list) and any(test(NULL if one is None else one, value) for one in found)
+
+
 _TESTS: dict[Operator, Callable[[object, Value], bool]] = {
     Operator.EQ: _equal,
     Operator.LT: _ordered(operator.lt),
@@ -287,6 +293,7 @@ _TESTS: dict[Operator, Callable[[object, Value], bool]] = {
     Operator.LIKE: _like,
     Operator.CONTAINS: _contains,
     Operator.HAS: _has,
+    Operator.ELEMENT: _element,
     Operator.EXISTS: lambda found, value: True,
 }
 if _TESTS.keys() != set(Operator):

@@ -12,7 +12,7 @@ from fleetroll.store.connection import Row
 from fleetroll.store.frequencies import Frequencies
 from fleetroll.store.known_devices import KnownDevices
 from fleetroll.store.match_counts import MatchCounts
-from fleetroll.store.syntax import Syntax
+from fleetroll.store.syntax import JsonValue, Syntax
 
 JSON_HOLDS = "json_holds"
 TIME_PLACE = "time_place"
@@ -85,21 +85,24 @@ SYNTAX = Syntax(
     json_value=_json_value,
     json_holding=None,
     json_equal="",
-    json_text="(json_type({column}, {path}) = 'text' AND {column} ->> {path} {compare} {value})",
-    json_like="(json_type({column}, {path}) = 'text' AND {column} ->> {path} LIKE {value} ESCAPE '\\')",
-    json_number="(json_type({column}, {path}) IN ('integer', 'real') AND {column} ->> {path} {compare} {value})",
+    json_leaf=JsonValue("json_type({column}, {path})", "{column} ->> {path}", "{column} -> {keys}"),
+    json_element=JsonValue("l.type", "l.value", "{column} -> ({path} || '[' || l.key || ']')"),
+    json_elements="({type} = 'array' AND EXISTS (SELECT 1 FROM json_each({column}, {keys}) AS l WHERE {test}))",
+    json_text="({type} = 'text' AND {read} {compare} {value})",
+    json_like="({type} = 'text' AND {read} LIKE {value} ESCAPE '\\')",
+    json_number="({type} IN ('integer', 'real') AND {read} {compare} {value})",
     # SQLite reads an integer of more than 63 bits as a float. As text it has 19 or 20 digits, and is never negative.
     json_large=(
-        "CASE json_type({column}, {path}) WHEN 'real' THEN {column} ->> {path} {compare} {value} "
-        "WHEN 'integer' THEN CASE typeof({column} ->> {path}) WHEN 'integer' THEN false {compare} true "
-        "ELSE substr('0' || ({column} -> {keys}), -length({digits})) {compare} {digits} END END"
+        "CASE {type} WHEN 'real' THEN {read} {compare} {value} "
+        "WHEN 'integer' THEN CASE typeof({read}) WHEN 'integer' THEN false {compare} true "
+        "ELSE substr('0' || ({spelled}), -length({digits})) {compare} {digits} END END"
     ),
     json_keys=_json_path,
     json_digits=lambda number: f"{min(number, _BEYOND):020d}",
     is_large=lambda number: number >= 1 << 63,
-    json_true="json_type({column}, {path}) = 'true'",
-    json_false="json_type({column}, {path}) = 'false'",
-    json_null="json_type({column}, {path}) = 'null'",
+    json_true="{type} = 'true'",
+    json_false="{type} = 'false'",
+    json_null="{type} = 'null'",
     json_present="json_type({column}, {path}) IS NOT NULL",
     json_predicate=JSON_HOLDS + "({column}, {value})",
     sort_path=_sort_path,
