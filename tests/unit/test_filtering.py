@@ -83,6 +83,8 @@ def test_or_binds_tighter_than_and_and_a_space_means_and(text: str, expected: Fi
         ("boiler", Search("boiler")),
         ('"big boiler"', Search("big boiler")),
         ("1.2.3", Search("1.2.3")),
+        ('"connected"', Search("connected")),
+        ("status.example.com", Search("status.example.com")),
         ('"and"', Search("and")),
         ('"AND"', Search("AND")),
         ("Ärger", Search("Ärger")),
@@ -98,7 +100,8 @@ def test_a_bare_literal_is_a_search(text: str, expected: Filter) -> None:
         ("ident = d1", Operator.EQ, "d1"),
         ("ident=d1", Operator.EQ, "d1"),
         ("ident = 12", Operator.EQ, "12"),
-        ("ident = null", Operator.EQ, "null"),
+        ('ident = "null"', Operator.EQ, "null"),
+        ("ident:null", Operator.CONTAINS, "null"),
         ("ident < b", Operator.LT, "b"),
         ("ident <= b", Operator.LE, "b"),
         ("ident > b", Operator.GT, "b"),
@@ -114,7 +117,7 @@ def test_a_bare_literal_is_a_search(text: str, expected: Filter) -> None:
         (r'ident = "\"\'\\\n\t\u00e9"', Operator.EQ, "\"'\\\n\té"),
         (r'ident = "\ud83d\ude00\u002a"', Operator.EQ, "😀*"),
         (r"""ident = 'it\'s "x"'""", Operator.EQ, 'it\'s "x"'),
-        ('ident = ""', Operator.EQ, ""),
+        ('ident:""', Operator.CONTAINS, ""),
         ("ident = 2026-01-01T00:00:00Z", Operator.EQ, "2026-01-01T00:00:00Z"),
         ("status = ACTIVE", Operator.EQ, "ACTIVE"),
         ('status:"ACTIVE"', Operator.EQ, "ACTIVE"),
@@ -125,6 +128,7 @@ def test_a_bare_literal_is_a_search(text: str, expected: Filter) -> None:
         ("revision = 9223372036854775807", Operator.EQ, (1 << 63) - 1),
         ("connected = true", Operator.EQ, True),
         ("connected:false", Operator.EQ, False),
+        ("connected = True", Operator.EQ, True),
         ("last_seen < 1970-01-01T00:00:01Z", Operator.LT, 1_000_000),
         ('last_seen >= "1970-01-02"', Operator.GE, 86_400_000_000),
         ("last_seen:*", Operator.EXISTS, None),
@@ -179,6 +183,10 @@ WARE = Pattern(("ware", ""))
             [(Operator.EQ, "1.50"), (Operator.ELEMENT, "1.50"), (Operator.EQ, 1.5), (Operator.ELEMENT, 1.5)],
         ),
         (
+            "metadata.a = True",
+            [(Operator.EQ, "True"), (Operator.ELEMENT, "True"), (Operator.EQ, True), (Operator.ELEMENT, True)],
+        ),
+        (
             "metadata.a = true",
             [(Operator.EQ, "true"), (Operator.ELEMENT, "true"), (Operator.EQ, True), (Operator.ELEMENT, True)],
         ),
@@ -209,6 +217,24 @@ def test_a_colon_at_a_path_asks_what_is_there_for_a_part(text: str, key: str, va
     asked += [(operator, value) for value in values for operator in (Operator.EQ, Operator.ELEMENT)]
     expected = Or(tuple(Comparison("metadata", operator, value, ("a",)) for operator, value in asked))
     assert repr(parse(text)) == repr(expected)
+
+
+@pytest.mark.parametrize("field", ["ident", "revision", "last_seen", "tags", "metadata"])
+def test_null_is_absence(field: str) -> None:
+    absent = Not(Comparison(field, Operator.EXISTS, None))
+    assert parse(f"{field} = null") == absent
+    assert parse(f"{field} != NULL") == Not(absent)
+
+
+def test_an_absent_text_is_as_good_as_empty() -> None:
+    empty = Or((Not(Comparison("name", Operator.EXISTS, None)), Comparison("name", Operator.EQ, "")))
+    assert parse('name = ""') == empty
+    assert parse('name != ""') == Not(empty)
+
+
+@pytest.mark.parametrize(("text", "number"), [("+3", 3), (".5", 0.5), ("-.5e1", -5.0), ("3.", 3.0), ("+0.5", 0.5)])
+def test_numbers_are_also_read_as_people_write_them(text: str, number: float) -> None:
+    assert repr(parse(f"metadata.a > {text}")) == repr(Comparison("metadata", Operator.GT, number, ("a",)))
 
 
 def test_unequal_is_the_negation_of_equal() -> None:
@@ -246,6 +272,8 @@ def test_unequal_is_the_negation_of_equal() -> None:
         ("ident = (a OR b)", 9, 'a value was expected after "="'),
         ("ident = AND", 9, 'a value was expected after "="'),
         ('"ident" = a', 1, "without quotes"),
+        ("NOT connected", 5, 'Unexpected "connected" at column 5; compare it, as in connected = true, or quote a word'),
+        ("a metadata.flag", 3, "compare it, as in metadata.flag:*"),
         ("name.first = a", 1, "name has no parts"),
         ("metadata..a = 1", 1, "Malformed path"),
         ("metadata. = 1", 1, "Malformed path"),
@@ -279,6 +307,10 @@ def test_unequal_is_the_negation_of_equal() -> None:
         ("connected = null", 13, "takes true or false"),
         ("revision = 1.5", 12, "takes a whole number"),
         ("revision = 9223372036854775808", 12, "out of range"),
+        ("last_seen = 2026-01-01", 13, "a day by >= and < the next"),
+        ("last_seen:2026-01-01", 11, "A date is its midnight, UTC"),
+        ('ident =~ "a"', 8, "quote it if it is the value"),
+        ("metadata.a = - 5", 14, "quote it if it is the value"),
         ("last_seen = yesterday", 13, "takes a time"),
         ("last_seen = 2026-01-01T00:00:00", 13, "takes a time"),
     ],
@@ -310,7 +342,7 @@ def quote(text: str) -> str:
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=6)
 TERMS = st.one_of(
     TEXTS.map(lambda text: (quote(text), Search(text))),
-    TEXTS.map(lambda text: (f"ident = {quote(text)}", Comparison("ident", Operator.EQ, text))),
+    TEXTS.filter(bool).map(lambda text: (f"ident = {quote(text)}", Comparison("ident", Operator.EQ, text))),
     TEXTS.map(lambda text: (f"tags:{quote(text)}", Comparison("tags", Operator.HAS, text))),
     TEXTS.map(lambda key: (f"metadata.{quote(key)}:*", Comparison("metadata", Operator.EXISTS, None, (key,)))),
     st.integers(-(1 << 63), (1 << 63) - 1).map(lambda n: (f"revision<{n}", Comparison("revision", Operator.LT, n))),
