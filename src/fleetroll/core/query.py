@@ -11,6 +11,7 @@ import operator
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
+from decimal import Decimal
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from msgspec import Struct
@@ -186,11 +187,25 @@ def rank(document: Any, path: tuple[str | int, ...]) -> tuple[int, float, str]:
     if isinstance(found, bool):
         return 3, 0.0, "true" if found else "false"
     if isinstance(found, int | float):
-        return 1, float(found), ""
+        return 1, float(found), digits(found)
     if not isinstance(found, str):
         return 4, 0.0, ""
     at = times.place(found)
     return (3, 0.0, found) if at is None else (2, at, found)
+
+
+_FEWEST, _MOST = 2.0**53, 2.0**64
+
+
+def digits(number: int | float) -> str:
+    """What orders numbers that are the same float: as a document spells them; empty where each has a float of its own.
+
+    Negative ones are counted from -2^64 on, so that their digits are in order too.
+    """
+    if not _FEWEST <= abs(float(number)) <= _MOST:
+        return ""
+    spelled = int(Decimal(repr(number)))
+    return f"{spelled if spelled >= 0 else spelled + (1 << 64):020d}"
 
 
 def _has_element(array: object, place: int) -> bool:

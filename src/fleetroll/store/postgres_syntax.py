@@ -24,6 +24,12 @@ _TIME = (
     f"(extract(epoch FROM CAST(substr({_TEXT}, 1, 8) || '01' || {_CLOCK} || {_ZONE} AS timestamptz) "
     f"+ (substr({_TEXT}, 9, 2)::int - 1) * INTERVAL '24 hours') * 1000000)::float8"
 )
+# As `query.digits`, of a number: a document's spelling of it is its value as a numeric.
+_DIGITS = (
+    f"CASE WHEN abs({_TEXT}::float8) BETWEEN 9007199254740992 AND 18446744073709551616 "
+    f"THEN lpad(trunc({_TEXT}::numeric + CASE WHEN {_TEXT}::numeric < 0 THEN 18446744073709551616 ELSE 0 END)::text, "
+    "20, '0') ELSE '' END"
+)
 
 
 def numbered(text: str) -> tuple[str, tuple[str, ...]]:
@@ -105,8 +111,8 @@ SYNTAX = Syntax(
         f"WHEN 'string' THEN CASE WHEN {_TEXT} ~ '{_WRITTEN}' THEN 2 ELSE 3 END ELSE 3 END",
         f"CASE jsonb_typeof({_LEAF}) WHEN 'number' THEN {_TEXT}::float8 "
         f"WHEN 'string' THEN CASE WHEN {_TEXT} ~ '{_WRITTEN}' THEN {_TIME} ELSE 0.0 END ELSE 0.0 END",
-        f"(CASE WHEN jsonb_typeof({_LEAF}) IN ('string', 'boolean') THEN {_LEAF} #>> '{{{{}}}}' ELSE '' END) "
-        'COLLATE "C"',
+        f"(CASE jsonb_typeof({_LEAF}) WHEN 'string' THEN {_TEXT} WHEN 'boolean' THEN {_TEXT} "
+        f"WHEN 'number' THEN {_DIGITS} ELSE '' END) COLLATE \"C\"",
     ),
     # An index of trigrams, where there is one, serves LIKE itself.
     search_driver="",

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import structs
 
 from fleetroll.core import jsonpath, limits, times
-from fleetroll.core.query import Value
+from fleetroll.core.query import Value, digits
 from fleetroll.store.connection import Row
 from fleetroll.store.frequencies import Frequencies
 from fleetroll.store.known_devices import KnownDevices
@@ -16,8 +16,14 @@ from fleetroll.store.syntax import JsonValue, Syntax
 
 JSON_HOLDS = "json_holds"
 TIME_PLACE = "time_place"
+NUMBER_DIGITS = "number_digits"
 # Called only for texts that begin as a date does: it is a Python function, and costly.
 _TIME = f"CASE WHEN {{column}} ->> {{path}} GLOB '[0-9]*-[0-9]*-[0-9]*' THEN {TIME_PLACE}({{column}} ->> {{path}}) END"
+# Likewise only for numbers that a float may not tell from their neighbours.
+_DIGITS = (
+    "CASE WHEN abs(CAST({column} ->> {path} AS REAL)) BETWEEN 9007199254740992.0 AND 18446744073709551616.0 "
+    f"THEN {NUMBER_DIGITS}({{column}} -> {{path}}) ELSE '' END"
+)
 _BEYOND = limits.MAX_INTEGER + 1
 _TRIGRAM = 3
 _MOST_TRIGRAMS = 3
@@ -51,6 +57,11 @@ def json_holds(*values: Any) -> bool:
 def time_place(*values: Any) -> float | None:
     """The function behind `_TIME`: of a text."""
     return times.place(values[0])
+
+
+def number_digits(*values: Any) -> str:
+    """The function behind `_DIGITS`: of a number as a document spells it."""
+    return digits(_decode(values[0]))
 
 
 _decode = msgspec.json.Decoder().decode
@@ -114,7 +125,7 @@ SYNTAX = Syntax(
         "WHEN 'real' THEN CAST({column} ->> {path} AS REAL) "
         f"WHEN 'text' THEN coalesce({_TIME}, 0.0) ELSE 0.0 END",
         "CASE json_type({column}, {path}) WHEN 'text' THEN {column} ->> {path} WHEN 'true' THEN 'true' "
-        "WHEN 'false' THEN 'false' ELSE '' END",
+        f"WHEN 'false' THEN 'false' WHEN 'integer' THEN {_DIGITS} WHEN 'real' THEN {_DIGITS} ELSE '' END",
     ),
     search_driver="device_search",
     search_driver_id="device_search.rowid",
