@@ -16,7 +16,7 @@ import msgspec
 from fleetroll.store.connection import Indexed, ReadsOnly, Row, Values
 from fleetroll.store.match_counts import MatchCounts
 from fleetroll.store.refusals import too_costly
-from fleetroll.store.sqlite_syntax import JSON_HOLDS, TIME_PLACE, json_holds, time_place
+from fleetroll.store.sqlite_syntax import JSON_HOLDS, NUMBER_DIGITS, TIME_PLACE, json_holds, number_digits, time_place
 from fleetroll.store.statements import SQL
 from fleetroll.store.turns import TenantOf, Turns, own_tenant
 
@@ -319,5 +319,6 @@ def configure(connection: apsw.Connection, cache_kib: int) -> None:
     connection.execute(f"PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0")
     connection.create_scalar_function(JSON_HOLDS, json_holds, 2, deterministic=True)
     connection.create_scalar_function(TIME_PLACE, time_place, 1, deterministic=True)
+    connection.create_scalar_function(NUMBER_DIGITS, number_digits, 1, deterministic=True)
     # PostgreSQL's LIKE tells case apart; filters mean the same on both.
     connection.execute("PRAGMA case_sensitive_like = ON")
