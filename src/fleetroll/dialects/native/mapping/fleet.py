@@ -82,7 +82,7 @@ def check_columns(columns: list[str]) -> None:
     for column in columns:
         if column not in COLUMNS and column not in members:
             known = ", ".join(COLUMNS)
-            message = f"Unknown column {column}; known columns are {known} and metadata.…."
+            message = f"Unknown column {column}; known columns are {known}, and metadata.NAME for a member of metadata."
             raise invalid("unknown_column", message, column)
     if "ident" not in columns:
         raise invalid("column_required", "The CSV header must have a column ident.", "ident")
