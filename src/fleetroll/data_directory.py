@@ -121,8 +121,8 @@ def read_key(file: Path) -> bytes:
     try:
         key = bytes.fromhex(file.read_text("ascii").strip())
     except FileNotFoundError:
-        message = f"{file} is missing: without it no key can be checked. Restore it from a backup."
-        raise DirectoryRefused(message) from None
+        advice = "Restore it from where it was kept; it is in no backup."
+        raise DirectoryRefused(f"{file} is missing: without it no key can be checked. {advice}") from None
     except OSError as problem:
         raise DirectoryRefused(f"{file} cannot be read: {problem.strerror}.") from None
     except ValueError:

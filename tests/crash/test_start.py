@@ -312,7 +312,7 @@ def test_a_folder_in_the_place_of_the_database_is_refused(data: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "about"),
     [
-        (Path.unlink, "is missing"),
+        (Path.unlink, "it is in no backup"),
         (cut_to(0), "damaged"),
         (cut_to(31), "damaged"),
         (overwrite(0, b"not hexadecimal!"), "damaged"),

@@ -90,7 +90,8 @@ def test_what_is_not_there_matches_nothing(app: App, path: str) -> None:
 
 def test_put_creates_only_if_there_is_none_or_replaces_only_if_there_is_one(app: App) -> None:
     path = "/v1/devices/d"
-    assert app.request("PUT", path, {}, headers={"If-Match": "*"}).status == 412
+    refused = app.request("PUT", path, {}, headers={"If-Match": "*"})
+    assert (refused.status, "or is gone" in refused.json()["detail"]) == (412, True)
     assert app.request("GET", path).status == 404
     assert app.request("PUT", path, {}, headers={"If-None-Match": "*"}).status == 201
     assert app.request("PUT", path, {"name": "n"}, headers={"If-None-Match": "*"}).status == 412

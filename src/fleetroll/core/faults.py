@@ -106,6 +106,6 @@ def no_room(problem: OSError) -> Fault:
     return Fault(Kind.UNAVAILABLE, "storage_full", "The server has no room for temporary files.", retry_after=30)
 
 
-def stale(message: str = "The resource has changed since you read it; read it again and retry.") -> Fault:
+def stale(message: str = "The resource has changed since you read it, or is gone; read it again.") -> Fault:
     """A precondition (If-Match, revision) did not hold."""
     return Fault(Kind.STALE, "precondition_failed", message)

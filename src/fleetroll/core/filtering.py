@@ -149,7 +149,7 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 def _stray(character: str, start: int) -> Fault:
     if character in "\"'":
-        return _refused("A string is never closed", start)
+        return _refused("Unclosed string", start)
     return _refused(f"Unexpected {character}", start, "quote text with special characters")
 
 
@@ -214,7 +214,7 @@ class _Parser:
             raise _refused("Filter nested too deeply", opened.start, hint)
         part = self._all()
         if self._token.kind != "close":
-            raise _refused("A parenthesis is never closed", opened.start)
+            raise _refused("Unclosed parenthesis", opened.start)
         self._at += 1
         self._depth -= 1
         return part
@@ -381,7 +381,8 @@ def _within(field: Field, path: tuple[str, ...], symbol: str, literal: _Literal,
 
 def _whole_key(field: Field, symbol: str, literal: _Literal) -> str:
     if symbol != ":":
-        raise _refused(f"{field.name} is a document", literal.start, f"compare one of its keys, as in {field.name}.key")
+        hint = f"compare one of its keys, as in {field.name}.key"
+        raise _refused(f"Document {field.name} compared as a whole", literal.start, hint)
     return _plain(literal, "a document's key is named in full")
 
 

@@ -119,8 +119,7 @@ def _reason(problem: Exception, body: bytes) -> str:
     """What keeps a body from being JSON, and where, as msgspec says it."""
     if isinstance(problem, UnicodeDecodeError):
         return "a text that is not UTF-8"
-    words = str(problem).removeprefix("JSON is malformed: ") if body.strip() else "an empty body"
-    return _PLACE.sub("", words).replace("Input data was truncated", "it ends too early")
+    return documents.flaw(problem, body) if body.strip() else "an empty body"
 
 
 def _has_control(body: bytes) -> bool:
@@ -130,10 +129,10 @@ def _has_control(body: bytes) -> bool:
     return _CONTROL.search(body.replace(b"\\\\", b"")) is not None
 
 
-# Places and types as msgspec names them, from the end of the message: a member's name may look like either.
-_PLACE = re.compile(r" - at (?:`key` in )?`\$(?P<place>[^`]*)`\Z")
+# Types and members as msgspec names them.
 _TYPE = re.compile(r"`(?:(?:str|int|float|bool|datetime|object|array|null)(?: \| )?)+`")
 _TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "datetime": "time"}
+_ANY_MEMBER = "[...]"  # of an object whose members may have any name
 _STEP = re.compile(r"[^.\[]+|\[[^\]]*\]")
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`\Z", re.DOTALL)
@@ -142,17 +141,18 @@ _UNKNOWN_WORD = "Invalid enum value"
 
 def _misshapen(problem: str, shape: Any) -> Fault:
     """msgspec's messages, as in: Expected `str`, got `int` - at `$.name`; here in the words of JSON, and brief."""
-    place = _PLACE.search(problem)
-    message = problem[: place.start()] if place else problem
-    field = (place["place"].lstrip(".") or None) if place else None
+    found = documents.PLACE.search(problem)
+    message = problem[: found.start()] if found else problem
+    place = found["place"].lstrip(".") if found else ""
+    field = place.removesuffix(_ANY_MEMBER) or None
     if unknown := _UNKNOWN.match(message):
-        message = f"Unknown member; the members here are {', '.join(_members(shape, field or ''))}."
+        message = f"Unknown member; the members here are {', '.join(_members(shape, place))}."
         field = _within(field, brief(unknown[1]))
     elif missing := _MISSING.match(message):
         field = _within(field, missing[1])
         message = "Missing required member"
     elif message.startswith(_UNKNOWN_WORD):
-        message = f"It must be one of {', '.join(_enum_values(shape, field or ''))}."
+        message = f"It must be one of {', '.join(_enum_values(shape, place))}."
     else:
         message = _TYPE.sub(_plain_types, message).replace("`", "")
     return invalid("invalid_body", f"{field}: {message}" if field else message, field)

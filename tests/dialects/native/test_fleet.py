@@ -315,6 +315,27 @@ def test_csv_is_read_by_its_header_and_its_rows_are_told_by_their_first_line(
 
 
 @pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (b"a,\xff", "not UTF-8"),
+        (b"a,\x00", "a control character"),
+        (b'a,5" pipe', r'written like "5"" pipe"'),
+        (b"a,x\rb,y", "lines must end in LF or CRLF"),
+    ],
+)
+def test_why_a_row_is_not_csv_is_told(app: App, row: bytes, reason: str) -> None:
+    headers = {"content-type": "text/csv"}
+    (failed,) = app.request("POST", "/v1/devices:import", raw=b"ident,name\n" + row, headers=headers).lines()
+    assert (failed["outcome"], reason in failed["error"]["message"]) == ("failed", True)
+
+
+def test_the_name_of_an_unknown_column_is_shown_briefly_and_in_quotes(app: App) -> None:
+    for column, shown in {"": "", " ident": " ident", "c" * 5_000: "c" * 256 + "…"}.items():
+        refused = load_csv(app, f"{column},name\na,b\n").json()
+        assert (refused["field"], refused["detail"].startswith(f'Unknown column "{shown}";')) == (shown, True)
+
+
+@pytest.mark.parametrize(
     ("header", "code", "field"),
     [
         ("ident,colour", "unknown_column", "colour"),

@@ -94,6 +94,11 @@ def test_a_quota_stops_the_one_too_many_and_is_given_back(app: App) -> None:
     assert app.request("PUT", "/v1/devices/d", {}, headers=within("acme")).status == 201
 
 
+def test_a_quota_below_zero_is_refused_by_the_name_of_its_member(app: App) -> None:
+    refused = app.request("POST", "/v1/organizations", {"slug": "acme", "quotas": {"devices": -1}}).json()
+    assert (refused["field"], refused["detail"]) == ("quotas", "quotas: Expected integer >= 0")
+
+
 def test_a_change_of_one_quota_or_of_a_part_of_the_address_leaves_the_others(app: App) -> None:
     address = {"full": "1 Road", "country": "DE", "city": "Berlin", "state": None, "zip": None}
     was = make(app, "acme", quotas={"devices": 2, "keys": 1}, address=address).json()
