@@ -18,6 +18,7 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 FORM = "application/x-www-form-urlencoded"
 
 _decode_any = msgspec.json.Decoder().decode
+_NOTHING = frozenset({b"", b"{}", b"null"})
 _CONTROL = re.compile(rb"\\[bf]|\\u00(?:0[0-8bcef]|1[0-9a-f]|7f|[89][0-9a-f])|\x7f|\xc2[\x80-\x9f]", re.IGNORECASE)
 
 
@@ -77,6 +78,12 @@ def _is_harmless(parameter: str) -> bool:
 
 def _unsupported(message: str, field: str = "Content-Type") -> Fault:
     return invalid("unsupported_media_type", message, field)
+
+
+def require_none(body: bytes) -> None:
+    """Some clients always send an object. Raises Fault invalid `unexpected_body` for anything that means something."""
+    if body.strip() not in _NOTHING:
+        raise invalid("unexpected_body", "This request takes no body; send none, or an empty object.")
 
 
 def decode(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:

@@ -233,6 +233,7 @@ WIRE_STATUSES: Mapping[str, int] = {
 class Dialect(Struct, frozen=True):
     """A device API. `prefixes` are the paths that are its own, so that even an unknown path there fails in its form.
 
+    With `strict`, a query parameter that a route does not have is refused, as is a body where it takes none.
     With `loose_names`, the names of JSON members match in any case.
     `per_minute` is how many requests the vendor allows each organization; it applies in addition to the operator's
     rate, unless that is switched off. So do `allowances`, which each caller has over all routes; a route's own are
@@ -248,7 +249,7 @@ class Dialect(Struct, frozen=True):
     credentials: tuple[Form, ...]
     media_types: tuple[str, ...] = ("application/json",)
     max_body: int = limits.MAX_BODY
-    strict_query: bool = False
+    strict: bool = False
     acts_in_header: str | None = None
     loose_names: bool = False
     per_minute: int | None = None

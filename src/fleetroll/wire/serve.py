@@ -281,7 +281,7 @@ class Kernel:
         keyring = self.services.keyring
         if not keyring.is_unchanged(exchange.secret, exchange.keyring_epoch):  # a body may take its time
             await keyring.identify(exchange.secret, self.services.clock())
-        if body:
+        if body and route.body is not None:
             request.encoding = body_encoding(route, headers)
             request.media_type = body_media_type(row, headers)
         if body or route.body_required:
