@@ -172,15 +172,28 @@ def test_every_variable_that_a_page_names_is_read(page: str) -> None:
     assert variables(docs.read(page)) <= variables_of(SERVE) | variables_of(COMMAND)
 
 
-def test_the_defaults_of_the_page_are_those_of_serve() -> None:
-    """Of options that have one; those that this release only reserves are shown without."""
-    defaults = {option.opts[0]: option.default for option in OPTIONS}
-    shown = {cells[0]: cells[2] for cells in docs.rows(docs.section(OPERATIONS, "Options"))}
-    assert shown["`--data DIR`"] == f"`./{defaults['--data']}`"
-    assert shown["`--http HOST:PORT`"] == f"`{defaults['--http']}`"
-    rates = f"{defaults['--key-rate']:g} and {defaults['--organization-rate']:g} requests"
-    assert shown["`--key-rate`, `--organization-rate`"].startswith(rates)
-    assert shown["`--log-level`, `--no-log-requests`"].startswith(f"`{defaults['--log-level']}`")
+IN_WORDS = {"--workers": "one process", "--log-requests": "a line per request"}
+
+
+WITH_DEFAULT = [one for one in OPTIONS if not one.hidden and isinstance(one.default, str | int | float | Path)]
+
+
+@pytest.mark.parametrize("option", WITH_DEFAULT, ids=lambda option: option.opts[0])
+def test_the_default_of_the_page_is_that_of_serve(option: click.Option) -> None:
+    cells = docs.rows(docs.section(OPERATIONS, "Options"))
+    (shown,) = [
+        row[2] for row in cells if {*option.opts, *option.secondary_opts} & set(re.findall(r"--[a-z-]+", row[0]))
+    ]
+    match option.default:
+        case Path():
+            assert shown == f"`./{option.default}`"
+        case str():
+            assert f"`{option.default}`" in shown
+        case default:
+            assert re.search(rf"\b{IN_WORDS.get(option.opts[0], f'{default:g}')}\b", shown)
+
+
+def test_the_page_tells_how_many_characters_a_secret_needs() -> None:
     assert f"at least {limits.MIN_SECRET} random characters" in docs.section(OPERATIONS, "Options")
 
 

@@ -53,6 +53,8 @@ def test_a_slot_that_is_revoked_by_hand_takes_the_certificate_that_it_names_then
 
 def test_a_slot_that_names_no_credential_is_revoked_too(app: App) -> None:
     app.request("POST", "/v1/devices", {"ident": "pump-1"})
+    for method, path, body in (("GET", "identity", None), ("POST", "identity:revoke", {})):
+        assert app.request(method, f"/v1/devices/pump-1/{path}", body).json()["code"] == "identity_not_found"
     app.request("PUT", f"{DEVICE}/idslot", {"status": "ACTIVE", "active_version": 2, "type": "X509"})
     for _ in range(2):
         assert app.request("POST", "/v1/devices/pump-1/identity:revoke", {}).json()["status"] == "REVOKED"

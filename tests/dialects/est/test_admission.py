@@ -354,6 +354,8 @@ def test_a_renewal_needs_the_devices_own_certificate(at: Site) -> None:
         assert ask(at, *shown, label="bench", verb="simplereenroll").status == status
     at.pass_days(11)
     assert ask(at, *others, subject="/CN=pump-2", label="bench", verb="simplereenroll").status == 401, "expired"
+    at.api("DELETE", "/v1/devices/pump-1")
+    assert ask(at, *mine, label="bench", verb="simplereenroll").status == 404
 
 
 def test_a_revoked_certificate_renews_nothing_at_a_dms_that_has_changed_its_authority(at: Site) -> None:

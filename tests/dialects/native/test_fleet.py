@@ -532,6 +532,8 @@ def test_a_row_that_meets_a_quota_leaves_nothing_behind_that_it_names_as_well(ap
         assert [outcomes(reply) for reply in swept] == [["failed"]] * len(too_many)
     assert app.request("GET", "/v1/organizations/small").json()["usage"] == {"devices": 1, "owners": 1}
     assert [owner["ref"] for owner in app.request("GET", "/v1/owners", headers=small).json()["owners"]] == ["ann"]
+    fitting = {"ident": "new", "owners": ["bob"], "hardware_version": "evt"}
+    assert outcomes(load(app, [fitting], **small)) == ["created"]
 
 
 def test_a_quota_met_in_the_middle_fails_only_the_rows_beyond_it(app: App) -> None:

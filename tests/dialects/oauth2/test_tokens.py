@@ -11,7 +11,7 @@ from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 
 from fleetroll.core import limits, tokens
-from fleetroll.core.times import moment
+from fleetroll.core.times import SECOND, moment
 from fleetroll.core.tokens import Grant
 from fleetroll.store.port import Records
 from tests.support import process
@@ -174,6 +174,24 @@ def test_tokens_end_by_themselves(app: App) -> None:
     for seconds, status in ((60, 200), (0, 400), (-1, 400)):
         refresh = planted(app, key, Grant.REFRESH, seconds)
         assert granted(app, key, grant_type="refresh_token", refresh_token=refresh).status == status
+
+
+def test_a_client_has_no_more_valid_tokens_than_it_may(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_GRANTS", 10)
+    for seconds, status in ((60, 429), (-1, 200)):
+        key = client(app)
+
+        async def fill(
+            records: Records, key: int = key["id"], until: int = app.services.clock() + seconds * SECOND
+        ) -> None:
+            for number in range(limits.MAX_GRANTS + 1):
+                await records.tokens.insert(1, key, f"digest {number}", until, refreshes=False)
+
+        app.runner.run(app.services.store.write(fill))
+        reply = granted(app, key)
+        assert reply.status == status
+        assert reply.headers.get("retry-after") == (str(limits.ACCESS_TOKEN_LIFETIME) if status == 429 else None)
+    assert kept(app, key) == 2  # those that had expired are gone
 
 
 def test_a_token_is_said_to_be_good_for_no_longer_than_its_client(app: App) -> None:
